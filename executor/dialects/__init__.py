@@ -1,0 +1,1 @@
+"""How each real tool counts and rounds its rollout settings: pure functions."""

@@ -1,0 +1,281 @@
+"""Durations and demands: what a step takes, what a request asks for.
+
+Enters: one value of a scenario file (``20s``, ``{mean: 20s, cv: 0.3}``, ``{gamma: {…}}``).
+Leaves: a frozen distribution that can be sampled, has a mean and quantiles, and is written back in
+a form that parses to itself. Sampling takes one stream in order, so that the k-th draw is the same
+however many are drawn after it.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Annotated, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import (
+    BeforeValidator,
+    Discriminator,
+    Field,
+    Tag,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+from scipy import special
+
+from simulation.units import DurationS, FileModel, base_directory, parse_duration_s, why
+
+Floats = NDArray[np.float64]
+
+
+class _Spread(FileModel):
+    """A positive duration told by its mean and coefficient of variation."""
+
+    mean: DurationS
+    cv: float = Field(ge=0, allow_inf_nan=False)
+
+
+class LognormalShape(FileModel):
+    """A lognormal by its mean and either its coefficient of variation or its 99th percentile."""
+
+    mean: DurationS = Field(gt=0)
+    cv: float | None = Field(default=None, ge=0, allow_inf_nan=False)
+    p99: DurationS | None = None
+
+    @model_validator(mode="after")
+    def _one_of_cv_and_p99(self) -> LognormalShape:
+        if (self.cv is None) == (self.p99 is None):
+            raise ValueError("a lognormal takes either cv or p99 beside its mean")
+        if self.p99 is not None:
+            self.sigma()
+        return self
+
+    def sigma(self) -> float:
+        """Standard deviation of the logarithm.
+
+        From the cv: sigma² = ln(1 + cv²). From p99: ln(p99/mean) = z·sigma − sigma²/2, the smaller
+        root (the larger one puts the 99th percentile on the far side of a very heavy tail).
+
+        Raises:
+            ValueError: No lognormal with this mean has so high or so low a 99th percentile.
+        """
+        if self.cv is not None:
+            return math.sqrt(math.log1p(self.cv**2))
+        assert self.p99 is not None
+        if self.p99 < self.mean:
+            raise ValueError("p99 must not be below the mean")
+        z = float(special.ndtri(0.99))
+        discriminant = z * z - 2 * math.log(self.p99 / self.mean)
+        if discriminant < 0:
+            raise ValueError(
+                f"no lognormal has a p99 above {math.exp(z * z / 2):.1f} times its mean"
+            )
+        return z - math.sqrt(discriminant)
+
+
+class Constant(FileModel):
+    """Always the same duration."""
+
+    constant: DurationS
+
+    def mean_s(self) -> float:
+        return self.constant
+
+    def quantile_s(self, q: float) -> float:
+        return self.constant
+
+    def sample_s(self, rng: np.random.Generator, count: int) -> Floats:
+        return np.full(count, self.constant)
+
+
+class Exponential(FileModel):
+    """Memoryless, by its mean."""
+
+    exponential: DurationS
+
+    def mean_s(self) -> float:
+        return self.exponential
+
+    def quantile_s(self, q: float) -> float:
+        return -self.exponential * math.log1p(-q)
+
+    def sample_s(self, rng: np.random.Generator, count: int) -> Floats:
+        return self.exponential * rng.standard_exponential(count)
+
+
+class Lognormal(FileModel):
+    """The usual shape of service times: ``{mean: 50ms, cv: 1}`` or ``{mean: 50ms, p99: 230ms}``."""
+
+    lognormal: LognormalShape
+
+    def _mu_sigma(self) -> tuple[float, float]:
+        sigma = self.lognormal.sigma()
+        return math.log(self.lognormal.mean) - sigma * sigma / 2, sigma
+
+    def mean_s(self) -> float:
+        return self.lognormal.mean
+
+    def quantile_s(self, q: float) -> float:
+        mu, sigma = self._mu_sigma()
+        return math.exp(mu + sigma * float(special.ndtri(q)))
+
+    def sample_s(self, rng: np.random.Generator, count: int) -> Floats:
+        mu, sigma = self._mu_sigma()
+        return np.exp(mu + sigma * rng.standard_normal(count))
+
+
+class Gamma(FileModel):
+    """A gamma by mean and coefficient of variation (shape = 1/cv²)."""
+
+    gamma: _Spread
+
+    @model_validator(mode="after")
+    def _cv_positive(self) -> Gamma:
+        if self.gamma.cv == 0:
+            raise ValueError("cv must be above 0 (a constant says the same)")
+        return self
+
+    def mean_s(self) -> float:
+        return self.gamma.mean
+
+    def quantile_s(self, q: float) -> float:
+        shape = self.gamma.cv**-2
+        return float(special.gammaincinv(shape, q)) * self.gamma.mean / shape
+
+    def sample_s(self, rng: np.random.Generator, count: int) -> Floats:
+        shape = self.gamma.cv**-2
+        return rng.standard_gamma(shape, count) * (self.gamma.mean / shape)
+
+
+class WeibullShape(FileModel):
+    """A Weibull by its mean and shape (below 1: a heavy tail)."""
+
+    mean: DurationS
+    shape: float = Field(gt=0, allow_inf_nan=False)
+
+
+class Weibull(FileModel):
+    """A Weibull by its mean and shape."""
+
+    weibull: WeibullShape
+
+    def _scale_s(self) -> float:
+        return self.weibull.mean / math.gamma(1 + 1 / self.weibull.shape)
+
+    def mean_s(self) -> float:
+        return self.weibull.mean
+
+    def quantile_s(self, q: float) -> float:
+        return self._scale_s() * (-math.log1p(-q)) ** (1 / self.weibull.shape)
+
+    def sample_s(self, rng: np.random.Generator, count: int) -> Floats:
+        return self._scale_s() * rng.weibull(self.weibull.shape, count)
+
+
+class Empirical(FileModel):
+    """Draws from measured durations: a file with one value a line (seconds, or ``30ms``).
+
+    The samples themselves are kept, so that what is written back needs no file.
+    """
+
+    empirical: tuple[DurationS, ...] = Field(min_length=1)
+
+    @field_validator("empirical", mode="before")
+    @classmethod
+    def _read_file(cls, value: Any, info: ValidationInfo) -> Any:
+        if not isinstance(value, str):
+            return value
+        path = base_directory(info) / value
+        try:
+            words = path.read_text(encoding="utf-8").split()
+        except (OSError, UnicodeDecodeError) as error:
+            raise ValueError(f"cannot read the samples in {path}: {why(error)}") from None
+        try:
+            return [word if word[-1].isalpha() else f"{float(word)!r}s" for word in words]
+        except ValueError:
+            raise ValueError(f"{path} must hold one duration a line") from None
+
+    def mean_s(self) -> float:
+        return float(np.mean(self.empirical))
+
+    def quantile_s(self, q: float) -> float:
+        return float(np.quantile(self.empirical, q))
+
+    def sample_s(self, rng: np.random.Generator, count: int) -> Floats:
+        values = np.asarray(self.empirical)
+        return values[(rng.random(count) * len(values)).astype(np.int64)]
+
+
+class ShiftedShape(FileModel):
+    """Something that never takes less than ``by``."""
+
+    by: DurationS
+    of: Distribution
+
+
+class Shifted(FileModel):
+    """A distribution moved right by a constant."""
+
+    shifted: ShiftedShape
+
+    def mean_s(self) -> float:
+        return self.shifted.by + self.shifted.of.mean_s()
+
+    def quantile_s(self, q: float) -> float:
+        return self.shifted.by + self.shifted.of.quantile_s(q)
+
+    def sample_s(self, rng: np.random.Generator, count: int) -> Floats:
+        return self.shifted.by + self.shifted.of.sample_s(rng, count)
+
+
+KINDS: dict[str, type[FileModel]] = {
+    "constant": Constant,
+    "exponential": Exponential,
+    "lognormal": Lognormal,
+    "gamma": Gamma,
+    "weibull": Weibull,
+    "empirical": Empirical,
+    "shifted": Shifted,
+}
+
+
+def _kind(value: Any) -> str:
+    """The kind a value names, with the short forms: a plain duration, ``{mean, cv | p99}``."""
+    if isinstance(value, FileModel):
+        return next(iter(type(value).model_fields))
+    if isinstance(value, dict):
+        named = [key for key in value if key in KINDS]
+        if named:
+            return str(named[0])
+        if "mean" in value:
+            return "short lognormal"
+    return "short constant"
+
+
+def _expand_constant(value: Any) -> Any:
+    if isinstance(value, dict):
+        raise ValueError(f"must be a duration, or one of {', '.join(KINDS)}")
+    return {"constant": f"{parse_duration_s(value)!r}s"}
+
+
+def _expand_lognormal(value: Any) -> Any:
+    return {"lognormal": value}
+
+
+Distribution = Annotated[
+    Annotated[Constant, Tag("constant")]
+    | Annotated[Exponential, Tag("exponential")]
+    | Annotated[Lognormal, Tag("lognormal")]
+    | Annotated[Gamma, Tag("gamma")]
+    | Annotated[Weibull, Tag("weibull")]
+    | Annotated[Empirical, Tag("empirical")]
+    | Annotated[Shifted, Tag("shifted")]
+    | Annotated[Constant, BeforeValidator(_expand_constant), Tag("short constant")]
+    | Annotated[Lognormal, BeforeValidator(_expand_lognormal), Tag("short lognormal")],
+    Discriminator(_kind),
+]
+"""Any of the kinds, or a short form: ``20s`` is a constant, ``{mean: 20s, cv: 1}`` a lognormal."""
+
+ShiftedShape.model_rebuild()
+Shifted.model_rebuild()

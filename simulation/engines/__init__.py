@@ -1,0 +1,1 @@
+"""The engines that turn a scenario into what happened."""

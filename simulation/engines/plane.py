@@ -1,0 +1,73 @@
+"""The seam between requests and everything that decides about instances (model.md §10).
+
+Control processes (rollout, drains) are SimPy processes written once; they see requests only
+through a `RequestPlane`. Ties in time: completions, then client timeouts, then control, then
+arrivals; within a kind by request.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from heapq import heappush
+from typing import Protocol
+
+import simpy
+
+from simulation.results import RequestTable
+from simulation.traffic import Floats
+
+COMPLETIONS = -(1 << 52)
+TIMEOUTS = -(1 << 51)
+ARRIVALS = 1 << 51
+"""SimPy priorities, plus the request's number; control events lie between, at 0 and 1."""
+
+
+class Clock(simpy.Environment):
+    """SimPy's environment, with events at exact times: ``now + (t − now)`` need not be ``t``."""
+
+    def at(self, time_s: float, priority: int, event: simpy.Event) -> simpy.Event:
+        """Schedules an event at an absolute time."""
+        heappush(self._queue, (time_s, priority, next(self._eid), event))  # type: ignore[arg-type]
+        return event
+
+
+@dataclass(frozen=True)
+class Requests:
+    """All requests that have arrived, warm-up included.
+
+    Attributes:
+        table: A row a request.
+        released_s: When the slot that served it was free again, NaN where none was or it is not
+            yet; later than the client's finish when the client left first.
+    """
+
+    table: RequestTable
+    released_s: Floats
+
+
+class RequestPlane(Protocol):
+    """What the control plane may do to requests, and ask about them."""
+
+    def set_pool(self, instance: int, in_pool: bool) -> None:
+        """Tells the balancer whether to send to the instance."""
+
+    def set_listening(self, instance: int, listening: bool, new_version: bool) -> None:
+        """Stops the instance from answering, or starts it with a version."""
+
+    def cut(self, instance: int) -> int:
+        """Ends everything in service or queued at the instance; says how many clients lost."""
+
+    def count(self, instance: int) -> int:
+        """Requests in service or queued at the instance."""
+
+    def when_idle(self, instance: int) -> simpy.Event:
+        """An event for the first moment at which nothing is in service or queued there."""
+
+    def highest_waiting(self) -> int:
+        """The most requests that have waited at once so far."""
+
+    def when_waiting_at_most(self, level: int) -> simpy.Event:
+        """An event for the first moment at which no more than ``level`` requests wait."""
+
+    def requests(self) -> Requests:
+        """Everything that has arrived so far."""

@@ -1,0 +1,166 @@
+"""Candidate → plan.
+
+Enters: a scenario and the result of the candidate that was chosen. Leaves: a sealed `Plan` whose
+embedded scenario needs no other file, so that anyone can simulate it again and get the prediction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from importlib.metadata import version
+
+from executor.errors import BadInput, Refused
+from executor.plan import STEPS, Drain, Ended, Plan, Prediction, Step, waves_for
+from executor.plan_file import digest_of, sealed
+from simulation.compare import CandidateResult, compare
+from simulation.run import traffic_around
+from simulation.scenario import Scenario
+from simulation.study import Candidate, candidates_of, frame_of, run_rows
+
+WEEK_S = 7 * 86400.0
+
+SHORTEST_DEADLINE_S = 10.0
+"""A step that the model gives no time still takes some on a real host."""
+
+
+def self_contained(scenario: Scenario, candidate: Candidate) -> Scenario:
+    """The candidate's scenario without any other file.
+
+    A trace becomes the steps of the stretch that a simulation of this candidate may need; its
+    start then lies as far after the first step as the warm-up is long.
+    """
+    chosen = candidate.applied_to(scenario)
+    if "trace" not in type(scenario.traffic.rate).model_fields:
+        return chosen
+    frame = frame_of(chosen, [candidate])
+    steps = traffic_around(chosen, frame).as_steps()
+    data = chosen.as_data()
+    data["traffic"]["rate"] = {
+        "steps": [[f"{time + frame.warm_up_s!r}s", f"{rate!r}/s"] for time, rate in steps]
+    }
+    data.setdefault("clock", {}).update(
+        start=f"{frame.warm_up_s!r}s", warm_up=f"{frame.warm_up_s!r}s"
+    )
+    return Scenario.model_validate(data)
+
+
+def make_plan(
+    scenario: Scenario, result: CandidateResult, valid_for_s: float = WEEK_S
+) -> Plan:
+    """The candidate as a validated plan.
+
+    Raises:
+        Refused: The candidate does not meet the objectives; the message says why.
+    """
+    if result.verdict.answer != "meets":
+        raise Refused(
+            f"window {result.candidate.window} is no plan, its verdict is "
+            f"{result.verdict.answer}: {'; '.join(result.verdict.reasons)}"
+        )
+    if scenario.rollout is None:
+        raise BadInput(f"{scenario.name}: rollout: is missing, there is nothing to plan")
+    chosen = self_contained(scenario, result.candidate)
+    rule, service = chosen.rollout, chosen.service
+    assert rule is not None
+    names = service.instance_names(chosen.service_name)
+    window = result.candidate.window
+    embedded = chosen.as_data()
+    return sealed(
+        Plan(
+            name=chosen.name,
+            created_at=datetime.now(UTC).isoformat(timespec="seconds"),
+            valid_for_s=valid_for_s,
+            tool_version=version("rollcast"),
+            scenario=embedded,
+            scenario_digest=digest_of(embedded),
+            seed=chosen.seed,
+            replications=len(result.runs),
+            service=chosen.service_name,
+            instances=names,
+            strategy=rule.strategy,
+            advance=rule.advance,
+            window=window,
+            min_in_pool=rule.min_healthy,
+            pause_s=rule.pause,
+            min_ready_s=rule.min_ready,
+            drain=Drain(timeout_s=rule.drain.timeout, on_timeout=rule.drain.on_timeout),
+            waves=waves_for(names, window, rule.advance, rule.pause),
+            step_deadlines_s=step_deadlines_s(chosen),
+            on_failure=rule.on_failure,
+            prediction=Prediction(
+                metrics=result.metrics, ended=Ended(**result.ended), verdict=result.verdict
+            ),
+        )
+    )
+
+
+def step_deadlines_s(scenario: Scenario) -> dict[Step, float]:
+    """Three times the p99.9 of each step, at least ten seconds; the first step has its drain too.
+
+    A drain that may `wait` is given three times the p99.9 of a request.
+    """
+    service, rule = scenario.service, scenario.rollout
+    assert rule is not None
+    usual = dict(service.steps.in_order())
+    deadlines = {
+        step: max(SHORTEST_DEADLINE_S, 3 * float(usual[step].quantile_s(0.999))) for step in STEPS
+    }
+    drain_s = rule.drain.timeout
+    if rule.drain.on_timeout == "wait":
+        drain_s = 3 * float(service.service_time.quantile_s(0.999))
+    deadlines[Step.TAKE_OUT] += drain_s
+    return deadlines
+
+
+def again(plan: Plan, jobs: int | None = None) -> list[str]:
+    """Simulates the embedded scenario again; says where the prediction differs, nothing if not.
+
+    Figures agree when they differ by less than a billionth: other processors round `exp` and `log`
+    in their own way.
+
+    Raises:
+        BadInput: The embedded scenario is none that this version simulates.
+    """
+    try:
+        scenario = Scenario.model_validate(plan.scenario)
+    except ValueError as error:
+        first = str(error).splitlines()[0]
+        raise BadInput(f"the embedded scenario is not one of this version: {first}") from None
+    scenario = scenario.model_copy(update={"seed": plan.seed, "replications": plan.replications})
+    candidates = candidates_of(scenario)
+    result = compare(scenario, candidates, list(run_rows(scenario, candidates, jobs=jobs)))
+    return _told_apart(plan.prediction, result.candidates[0])
+
+
+def _told_apart(prediction: Prediction, result: CandidateResult) -> list[str]:
+    differing = []
+    for name, predicted in prediction.metrics.items():
+        now = result.metrics[name]
+        for figure in type(predicted).model_fields:
+            was, is_now = getattr(predicted, figure), getattr(now, figure)
+            if not _close(was, is_now):
+                differing.append(f"{name} {figure}: the plan says {was}, simulated {is_now}")
+    if prediction.ended != Ended(**result.ended):
+        differing.append(f"ended: the plan says {prediction.ended}, simulated {result.ended}")
+    if prediction.verdict.answer != result.verdict.answer:
+        differing.append(
+            f"verdict: the plan says {prediction.verdict.answer}, "
+            f"simulated {result.verdict.answer}"
+        )
+    return differing
+
+
+def _close(one: float | None, other: float | None) -> bool:
+    if one is None or other is None:
+        return one is other
+    return abs(one - other) <= 1e-9 * max(1.0, abs(one), abs(other))
+
+
+def said_reasons(results: Sequence[CandidateResult]) -> list[str]:
+    """For each candidate that does not meet the objectives, which and why."""
+    return [
+        f"window {one.candidate.window}: {one.verdict.answer}: {'; '.join(one.verdict.reasons)}"
+        for one in results
+        if one.verdict.answer != "meets"
+    ]

@@ -1,0 +1,298 @@
+"""From what happened to what is observed (model.md §8).
+
+Enters: the requests of a run, the pool's log and the fleet's states. Leaves: a `RunResult`. Latency
+quantiles are taken from every single request (linear interpolation), so they carry no error of a
+histogram.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from simulation.distributions import Floats
+from simulation.engines.plane import Requests
+from simulation.fleet import State, StateInterval
+from simulation.results import (
+    IN_FLIGHT,
+    METRICS,
+    OK,
+    OUTCOMES,
+    REFUSED,
+    REJECTED,
+    CUT,
+    RequestTable,
+    RunResult,
+    critical_path,
+)
+from simulation.rollout import PoolChange, lowest_in_pool, pool_at
+
+_LISTENING = {State.SERVING, State.DRAINING, State.RETURNING, State.FAILED}
+
+
+@dataclass(frozen=True)
+class Observed:
+    """What is known when a run is over.
+
+    Attributes:
+        requests: Everything that arrived, warm-up included.
+        states: The fleet's states, up to ``end_s``.
+        pool_log: The pool's changes, from the beginning of the warm-up.
+        rolled: Whether there was a rollout.
+        ended: How it ended, one of `simulation.results.ENDINGS`.
+        rollout_ended_s: When it ended, None when it did not.
+        settled_s: End of the rollout and its settling.
+        end_s: End of the common interval.
+        slots: Slots of one instance.
+        instance_rps: What one instance can serve, requests a second.
+        slow_over_s: The objective for p99, None without.
+        bin_s: Width of the bins.
+    """
+
+    requests: Requests
+    states: tuple[StateInterval, ...]
+    pool_log: Sequence[PoolChange]
+    rolled: bool
+    ended: str
+    rollout_ended_s: float | None
+    settled_s: float
+    end_s: float
+    slots: int
+    instance_rps: float
+    slow_over_s: float | None
+    bin_s: float
+
+
+def run_result(seen: Observed, keep_requests: bool) -> RunResult:
+    """The observed run as frozen plain data."""
+    whole = _Interval(seen, seen.end_s)
+    metrics: dict[str, float | None] = dict.fromkeys(METRICS)
+    metrics.update(whole.figures())
+    metrics.update(whole.counts())
+    waits = None
+    if seen.rolled:
+        part = _Interval(seen, seen.settled_s)
+        metrics.update({f"rollout_{name}": value for name, value in part.figures().items()})
+        metrics.update(_rollout_figures(seen, part))
+        if seen.rollout_ended_s is not None:
+            waits = critical_path(seen.states, 0.0, seen.rollout_ended_s)
+    return RunResult(
+        ended=seen.ended,
+        settled_s=seen.settled_s,
+        end_s=seen.end_s,
+        requests=whole.outcomes(),
+        metrics=metrics,
+        bin_s=seen.bin_s,
+        series=_series(seen, whole),
+        states=seen.states,
+        waits=waits,
+        table=whole.table if keep_requests else None,
+    )
+
+
+def _rollout_figures(seen: Observed, part: _Interval) -> dict[str, float | None]:
+    lowest = lowest_in_pool(seen.pool_log, seen.settled_s)
+    fleet = seen.pool_log[0].old_count
+    mixed = pool_at(seen.pool_log, np.array([0.0, seen.settled_s]))[2][0] * seen.settled_s
+    accepted_s = seen.settled_s if seen.rollout_ended_s is None else seen.rollout_ended_s
+    exposed = part.table.new_version & (part.table.start_s < accepted_s)
+    return {
+        "rollout_duration_s": seen.rollout_ended_s,
+        "lowest_in_pool_count": float(lowest),
+        "lowest_capacity_fraction": lowest / fleet,
+        "mixed_version_s": float(mixed),
+        "exposure_requests": float(np.count_nonzero(exposed)),
+        "surge_instance_s": 0.0,
+    }
+
+
+class _Interval:
+    """The requests that arrived between the rollout's start and a moment, as seen at it.
+
+    What had not ended by then is in flight, whatever became of it afterwards: the figures of an
+    interval do not depend on how much longer the run went on.
+    """
+
+    def __init__(self, seen: Observed, until_s: float) -> None:
+        everything = seen.requests.table
+        self._seen = seen
+        self._until_s = until_s
+        # All requests, those of the warm-up too, for what is in service or waiting in the interval.
+        self._arrival_s = everything.arrival_s
+        ended = everything.finish_s <= until_s
+        finish_s = np.where(ended, everything.finish_s, np.inf)
+        started = everything.start_s <= until_s
+        self._left_queue_s = np.where(started, everything.start_s, finish_s)
+        inside = (everything.arrival_s >= 0) & (everything.arrival_s < until_s)
+        self.table = RequestTable(
+            arrival_s=everything.arrival_s[inside],
+            start_s=np.where(started, everything.start_s, np.nan)[inside],
+            finish_s=np.where(ended, everything.finish_s, np.nan)[inside],
+            instance=everything.instance[inside],
+            new_version=everything.new_version[inside],
+            outcome=np.where(ended, everything.outcome, IN_FLIGHT)[inside],
+        )
+        self._wait_s = (self._left_queue_s - self._arrival_s)[inside]
+
+    def outcomes(self) -> dict[str, int]:
+        """How many arrived, and what became of them."""
+        counts = np.bincount(self.table.outcome, minlength=IN_FLIGHT + 1).tolist()
+        return {
+            "arrived": len(self.table.outcome),
+            **dict(zip(OUTCOMES, counts, strict=False)),
+            "in_flight": counts[IN_FLIGHT],
+        }
+
+    def latency_s(self) -> Floats:
+        """From arrival to the end, of those that ended well."""
+        good = self.table.outcome == OK
+        return self.table.finish_s[good] - self.table.arrival_s[good]
+
+    def figures(self) -> dict[str, float | None]:
+        """The metrics that exist both for the common interval and for the rollout."""
+        outcome = self.table.outcome
+        latency = self.latency_s()
+        admitted = (outcome != REJECTED) & (outcome != REFUSED)
+        wait = self._wait_s[admitted & np.isfinite(self._wait_s)]
+        ended = int(np.count_nonzero(outcome != IN_FLIGHT))
+        failed = ended - len(latency)
+        p50, p95, p99 = _quantiles(latency, (0.5, 0.95, 0.99))
+        return {
+            "latency_mean_s": _mean(latency),
+            "latency_p50_s": p50,
+            "latency_p95_s": p95,
+            "latency_p99_s": p99,
+            "wait_mean_s": _mean(wait),
+            "wait_p99_s": _quantiles(wait, (0.99,))[0],
+            "wait_fraction": self._waited_fraction(admitted),
+            "error_fraction": failed / ended if ended else None,
+            "utilisation_fraction": self._utilisation(),
+            "queue_max": self._queue_max(),
+        }
+
+    def counts(self) -> dict[str, float | None]:
+        """The metrics that count requests by when they ended.
+
+        Unlike the outcomes, which follow what arrived in the interval, they take in what was in
+        flight when the rollout began: the first drain cuts those too.
+        """
+        everything, slow_over_s = self._seen.requests.table, self._seen.slow_over_s
+        inside = (everything.finish_s >= 0) & (everything.finish_s <= self._until_s)
+        outcome = everything.outcome[inside]
+        latency = (everything.finish_s - everything.arrival_s)[inside][outcome == OK]
+        slow = None if slow_over_s is None else float(np.count_nonzero(latency > slow_over_s))
+        return {
+            "failed_requests": float(np.count_nonzero(outcome != OK)),
+            "slow_requests": slow,
+            "cut_requests": float(np.count_nonzero(outcome == CUT)),
+        }
+
+    def _waited_fraction(self, admitted: NDArray[np.bool_]) -> float | None:
+        """The share of admitted requests that waited at all, those still waiting included."""
+        wait = self._wait_s[admitted]
+        return float(np.count_nonzero(wait > 0) / len(wait)) if len(wait) else None
+
+    def _utilisation(self) -> float | None:
+        """Slot-seconds at work over the slot-seconds of all instances that were up."""
+        edges = np.array([0.0, self._until_s])
+        up = _up_instance_s(self._seen.states, edges)[0] * self._seen.slots
+        return float(self.busy_slot_s(edges)[0] / up) if up > 0 else None
+
+    def busy_slot_s(self, edges_s: Floats) -> Floats:
+        """Slot-seconds at work between the edges; a client that left does not free its slot."""
+        begun = self._seen.requests.table.start_s
+        served = np.isfinite(begun)
+        released = self._seen.requests.released_s[served]
+        return _overlap(begun[served], np.where(np.isnan(released), np.inf, released), edges_s)
+
+    def waiting_request_s(self, edges_s: Floats) -> Floats:
+        """Request-seconds spent waiting between the edges."""
+        return _overlap(self._arrival_s, self._left_queue_s, edges_s)
+
+    def _queue_max(self) -> float:
+        """The most requests that waited at once in the interval."""
+        waited = self._left_queue_s > self._arrival_s
+        begin, end = self._arrival_s[waited], self._left_queue_s[waited]
+        inside = (end > 0) & (begin < self._until_s)
+        begin, end = np.maximum(begin[inside], 0.0), end[inside]
+        times = np.concatenate([end, begin])  # of equal times, those that leave count first
+        change = np.concatenate([np.full(len(end), -1), np.full(len(begin), 1)])
+        order = np.argsort(times, kind="stable")
+        return float(max(0, int(np.max(np.cumsum(change[order]), initial=0))))
+
+
+def _series(seen: Observed, whole: _Interval) -> dict[str, Floats]:
+    """Everything told bin by bin, in the whole bins of the common interval."""
+    whole_bins = max(1, int(seen.end_s / seen.bin_s))
+    edges = np.arange(whole_bins + 1) * seen.bin_s
+    table = seen.requests.table
+    finish_s = np.where(table.finish_s <= seen.end_s, table.finish_s, np.inf)
+    good = table.outcome == OK
+    bad = (table.outcome != IN_FLIGHT) & ~good
+    in_pool, share, _mixed = pool_at(seen.pool_log, edges)
+    up = _up_instance_s(seen.states, edges) * seen.slots
+    p50, p99 = _binned_quantiles(whole.table, edges)
+
+    def rate(times: Floats) -> Floats:
+        return np.histogram(times, edges)[0] / seen.bin_s
+
+    return {
+        "offered_rps": rate(table.arrival_s),
+        "served_rps": rate(finish_s[good]),
+        "capacity_rps": in_pool * seen.instance_rps,
+        "in_pool_count": in_pool,
+        "in_flight_count": _overlap(table.arrival_s, finish_s, edges) / seen.bin_s,
+        "queue_count": whole.waiting_request_s(edges) / seen.bin_s,
+        "utilisation_fraction": np.divide(
+            whole.busy_slot_s(edges), up, out=np.zeros_like(up), where=up > 0
+        ),
+        "failed_rps": rate(finish_s[bad]),
+        "mixed_version_fraction": share,
+        "latency_p50_s": p50,
+        "latency_p99_s": p99,
+    }
+
+
+def _binned_quantiles(table: RequestTable, edges_s: Floats) -> tuple[Floats, Floats]:
+    """p50 and p99 of the latency of what arrived in each bin and ended well; NaN for none."""
+    good = table.outcome == OK
+    latency = table.finish_s[good] - table.arrival_s[good]
+    bounds = np.searchsorted(table.arrival_s[good], edges_s)
+    pairs = [_quantiles(latency[a:b], (0.5, 0.99)) for a, b in zip(bounds, bounds[1:])]
+    values = np.array([[np.nan if q is None else q for q in pair] for pair in pairs])
+    return values[:, 0], values[:, 1]
+
+
+def _overlap(begin_s: Floats, end_s: Floats, edges_s: Floats) -> Floats:
+    """How much of the spans from begin to end lies between the edges, in seconds, shape (bins,).
+
+    ∫ count dt up to e is Σ(e − begin) over those begun before e, less Σ(e − end) over those ended.
+    """
+
+    def since(times: Floats) -> Floats:
+        times = np.sort(times[np.isfinite(times)])
+        sums = np.concatenate([[0.0], np.cumsum(times)])
+        before = np.searchsorted(times, edges_s)
+        return before * edges_s - sums[before]
+
+    return np.diff(since(begin_s) - since(end_s))
+
+
+def _up_instance_s(states: Sequence[StateInterval], edges_s: Floats) -> Floats:
+    """Instance-seconds between the edges in states that can serve."""
+    up = [(one.begin_s, one.end_s) for one in states if one.state in _LISTENING]
+    begin, end = np.array(up, dtype=float).reshape(-1, 2).T
+    return _overlap(begin, end, edges_s)
+
+
+def _mean(values: Floats) -> float | None:
+    return float(np.mean(values)) if len(values) else None
+
+
+def _quantiles(values: Floats, which: tuple[float, ...]) -> list[float | None]:
+    if not len(values):
+        return [None] * len(which)
+    return [float(value) for value in np.quantile(values, which)]

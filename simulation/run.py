@@ -1,0 +1,139 @@
+"""One candidate in one replication, from warm-up to the end of the common interval.
+
+Enters: a scenario, a candidate and a replication's number. Leaves: a `RunResult`. The control
+plane is put together here; requests are reached through the `RequestPlane` only.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Generator
+from dataclasses import dataclass
+from typing import Any
+
+import simpy
+
+from executor.errors import BadInput
+from simulation.engines.plane import Clock, RequestPlane
+from simulation.engines.reference import ReferencePlane
+from simulation.fleet import Fleet
+from simulation.recorder import Observed, run_result
+from simulation.results import RunResult
+from simulation.rollout import RollingRollout, PoolChange, step_durations
+from simulation.scenario import Scenario
+from simulation.traffic import RateTable, Streams
+
+SETTLING_S = 10.0
+"""How long a run goes on after the rollout has ended and the queue is back where it was."""
+
+
+@dataclass(frozen=True)
+class Frame:
+    """The time around the rollout that is simulated, the same for all candidates of a study.
+
+    Attributes:
+        warm_up_s: Before the start, not counted.
+        horizon_s: After the start; a run that has not settled by then has ended in ``horizon``.
+        exact: Whether the horizon was given, so that a run lasts exactly that long.
+        bin_s: Width of the bins of what is observed over time.
+    """
+
+    warm_up_s: float
+    horizon_s: float
+    exact: bool
+    bin_s: float
+
+
+class Run:
+    """A candidate's simulation: first `settle`, then, once all candidates have, `finish`."""
+
+    def __init__(self, scenario: Scenario, frame: Frame, replication: int) -> None:
+        service, rule = scenario.service, scenario.rollout
+        self._scenario = scenario
+        self._frame = frame
+        self._rates = traffic_around(scenario, frame)
+        self._env = Clock(initial_time=-frame.warm_up_s)
+        streams = Streams(self._rates, service.service_time, scenario.seed, replication)
+        self._plane: RequestPlane = ReferencePlane(self._env, scenario, streams)
+        self._fleet = Fleet(service.instance_count, -frame.warm_up_s)
+        self._rollout: RollingRollout | None = None
+        if rule is not None:
+            self._rollout = RollingRollout(
+                self._env,
+                self._plane,
+                self._fleet,
+                rule,
+                scenario.window_count(),
+                step_durations(service, scenario.seed, replication),
+            )
+        self._settled = self._env.process(self._life())
+        self._settled_s = frame.horizon_s
+        if math.isfinite(streams.data_ends_s):
+            self._env.process(self._refuse_at(streams.data_ends_s))
+
+    def _life(self) -> Generator[simpy.Event, Any, None]:
+        """Warm-up, rollout, and settling: until the queue is no longer than it was before."""
+        yield self._env.timeout(self._frame.warm_up_s)
+        if self._rollout is None:
+            yield simpy.Event(self._env)
+            return
+        usual = self._plane.highest_waiting()
+        yield self._env.process(self._rollout.run())
+        yield self._plane.when_waiting_at_most(usual)
+        yield self._env.timeout(SETTLING_S)
+        self._settled_s = float(self._env.now)
+
+    def _refuse_at(self, time_s: float) -> Generator[simpy.Event, Any, None]:
+        """Ends the simulation where the traffic's data does."""
+        yield self._env.at(time_s, 0, _triggered(self._env))
+        raise BadInput(self._rates.why_it_ends(time_s))
+
+    def settle(self) -> float:
+        """Simulates until the run has settled; says until when the common interval must reach."""
+        horizon = self._env.at(self._frame.horizon_s, 0, _triggered(self._env))
+        self._env.run(until=self._settled | horizon)
+        return self._frame.horizon_s if self._frame.exact else self._settled_s
+
+    def finish(self, end_s: float, keep_requests: bool) -> RunResult:
+        """Simulates on to the end of the common interval and tells what was observed."""
+        if end_s > self._env.now:
+            self._env.run(until=end_s)
+        rollout, service = self._rollout, self._scenario.service
+        fleet_as_it_is = [PoolChange(-self._frame.warm_up_s, service.instance_count, 0)]
+        return run_result(
+            Observed(
+                requests=self._plane.requests(),
+                states=self._fleet.intervals(end_s),
+                pool_log=rollout.pool_log if rollout else fleet_as_it_is,
+                rolled=rollout is not None,
+                ended=self._ending(),
+                rollout_ended_s=rollout.ended_s if rollout else None,
+                settled_s=min(self._settled_s, end_s),
+                end_s=end_s,
+                slots=service.slots,
+                instance_rps=service.capacity_rps / service.instance_count,
+                slow_over_s=self._scenario.objectives.latency_p99,
+                bin_s=self._frame.bin_s,
+            ),
+            keep_requests,
+        )
+
+    def _ending(self) -> str:
+        if self._rollout is None:
+            return "done"
+        if self._rollout.failure is not None:
+            return "halted"
+        in_time = self._rollout.ended_s is not None
+        settled = self._frame.exact or self._settled_s < self._frame.horizon_s
+        return "done" if in_time and settled else "horizon"
+
+
+def _triggered(env: simpy.Environment) -> simpy.Event:
+    event = simpy.Event(env)
+    event._ok, event._value = True, None
+    return event
+
+
+def traffic_around(scenario: Scenario, frame: Frame) -> RateTable:
+    """The scenario's traffic over the simulated time, on the rollout's clock."""
+    return scenario.rates().window(scenario.start_s(), frame.warm_up_s, frame.horizon_s)

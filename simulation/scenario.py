@@ -1,0 +1,465 @@
+"""What a user writes: services, fleet, traffic, balancer, rollout, objectives.
+
+Enters: plain data as a scenario file holds it. Leaves: a frozen `Scenario` whose every key is
+simulated; a key enters here together with its behaviour. Dumping a scenario gives data that parses
+to the same scenario, without any other file: this is what a plan embeds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import date, datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    BeforeValidator,
+    Discriminator,
+    Field,
+    PlainSerializer,
+    PrivateAttr,
+    Tag,
+    ValidationInfo,
+    WithJsonSchema,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
+
+from executor.dialects.kubernetes import window_count
+from executor.errors import BadInput
+from simulation.distributions import Constant, Distribution
+from simulation.traffic import (
+    DAY_S,
+    RateTable,
+    Trace,
+    clock_time_s,
+    constant_rate,
+    daily_rate,
+    read_trace,
+    start_second,
+    steps_rate,
+)
+from simulation.units import (
+    DurationS,
+    FileModel,
+    Fraction,
+    OptionalDurationS,
+    RateRps,
+    base_directory,
+    format_duration,
+    format_rate,
+    parse_duration_s,
+)
+
+NOTHING = Constant(constant="0s")  # type: ignore[arg-type]  # the file's own form
+
+
+def _auto_or_duration(value: object) -> float | None:
+    return None if value in (None, "auto") else parse_duration_s(value)
+
+
+AutoDurationS = Annotated[
+    float | None,
+    BeforeValidator(_auto_or_duration),
+    PlainSerializer(lambda value: "auto" if value is None else format_duration(value)),
+    WithJsonSchema({"type": "string", "default": "auto", "examples": ["auto", "5m"]}),
+]
+"""Seconds, or None where a file says ``auto``."""
+
+
+def _parse_start(value: object) -> float | str:
+    """An offset in seconds, or the text of a time of day or of a date and time.
+
+    Raises:
+        ValueError: The value is none of them.
+    """
+    if isinstance(value, datetime):
+        return str(value)
+    if isinstance(value, str) and clock_time_s(value) is not None:
+        return value
+    if isinstance(value, str) and len(value) > 8:
+        try:
+            return str(datetime.fromisoformat(value))
+        except ValueError:
+            pass
+    if isinstance(value, date):
+        raise ValueError(f"a date needs a time, such as {value} 18:00")
+    try:
+        return parse_duration_s(value)
+    except ValueError:
+        raise ValueError(
+            'must be an offset such as 90m, a time of day such as "18:00", or a date and time'
+        ) from None
+
+
+Start = Annotated[
+    float | str,
+    BeforeValidator(_parse_start),
+    PlainSerializer(lambda value: format_duration(value) if isinstance(value, float) else value),
+    WithJsonSchema({"type": "string", "examples": ["18:00", "90m", "1998-06-23 15:57"]}),
+]
+"""Where the rollout begins on the traffic's clock: offset, time of day, or date and time."""
+
+
+class Clock(FileModel):
+    """When the rollout starts, and how much around it is simulated."""
+
+    start: Start = 0.0
+    warm_up: AutoDurationS = None
+    horizon: AutoDurationS = None
+
+
+class StepsRate(FileModel):
+    """Rates from a time on: ``{steps: [[0s, 100/s], [5m, 300/s]]}``."""
+
+    steps: tuple[tuple[DurationS, RateRps], ...] = Field(min_length=1)
+
+    @field_validator("steps")
+    @classmethod
+    def _ascending(cls, value: tuple[tuple[float, float], ...]) -> tuple[tuple[float, float], ...]:
+        times = [time for time, _ in value]
+        if any(later <= earlier for earlier, later in zip(times, times[1:], strict=False)):
+            raise ValueError("the times of steps must ascend")
+        return value
+
+    def table(self) -> RateTable:
+        return steps_rate(list(self.steps))
+
+
+class ConstantRate(FileModel):
+    """The same rate for ever; a plain ``240/s`` in files."""
+
+    constant: RateRps
+
+    def table(self) -> RateTable:
+        return constant_rate(self.constant)
+
+    @model_serializer
+    def _short(self) -> str:
+        return format_rate(self.constant)
+
+
+class DailyShape(FileModel):
+    """A cosine over the day with its highest rate at ``peak``."""
+
+    low: RateRps
+    high: RateRps
+    peak: str
+
+    @field_validator("peak", mode="before")
+    @classmethod
+    def _time_of_day(cls, value: object) -> object:
+        if not isinstance(value, str) or clock_time_s(value) is None:
+            raise ValueError('must be a time of day, such as "19:00"')
+        return value
+
+    @model_validator(mode="after")
+    def _low_below_high(self) -> DailyShape:
+        if self.low > self.high:
+            raise ValueError("low must not exceed high")
+        return self
+
+
+class DailyRate(FileModel):
+    """``{daily: {low: 60/s, high: 420/s, peak: "19:00"}}``."""
+
+    daily: DailyShape
+
+    def table(self) -> RateTable:
+        peak_s = clock_time_s(self.daily.peak)
+        assert peak_s is not None
+        return daily_rate(self.daily.low, self.daily.high, peak_s)
+
+
+class TraceRate(FileModel):
+    """``{trace: evening.csv, scale: 1.5}``: real traffic, a file beside the scenario."""
+
+    trace: str
+    scale: float = Field(default=1.0, gt=0, allow_inf_nan=False)
+    _data: Trace = PrivateAttr()
+
+    @model_validator(mode="after")
+    def _read(self, info: ValidationInfo) -> TraceRate:
+        self._data = read_trace(base_directory(info) / self.trace)
+        return self
+
+    def table(self) -> RateTable:
+        return self._data.rates(self.scale, f"traffic.rate.trace {self.trace}")
+
+
+RATES: dict[str, type[FileModel]] = {
+    "constant": ConstantRate,
+    "steps": StepsRate,
+    "daily": DailyRate,
+    "trace": TraceRate,
+}
+
+
+def _rate_kind(value: Any) -> str:
+    if isinstance(value, FileModel):
+        return next(iter(type(value).model_fields))
+    if isinstance(value, dict):
+        return next((key for key in value if key in RATES), "unknown")
+    return "short"
+
+
+def _short_rate(value: Any) -> Any:
+    return {"constant": value}
+
+
+def _unknown_rate(value: Any) -> Any:
+    raise ValueError("must be a rate such as 240/s, or one of steps, daily, trace")
+
+
+Rate = Annotated[
+    Annotated[ConstantRate, BeforeValidator(_short_rate), Tag("short")]
+    | Annotated[ConstantRate, Tag("constant")]
+    | Annotated[StepsRate, Tag("steps")]
+    | Annotated[DailyRate, Tag("daily")]
+    | Annotated[TraceRate, Tag("trace")]
+    | Annotated[ConstantRate, BeforeValidator(_unknown_rate), Tag("unknown")],
+    Discriminator(_rate_kind),
+]
+
+
+class RequestClass(FileModel):
+    """How the clients of one class behave."""
+
+    client_timeout: OptionalDurationS = None
+
+
+class Traffic(FileModel):
+    """What arrives."""
+
+    rate: Rate
+    arrivals: Literal["poisson"] = "poisson"
+    classes: dict[str, RequestClass] = Field(default={"all": RequestClass()})
+
+    @field_validator("classes")
+    @classmethod
+    def _one_class(cls, value: dict[str, RequestClass]) -> dict[str, RequestClass]:
+        if len(value) != 1:
+            raise ValueError("one class of requests, over the only service, is simulated")
+        return value
+
+    @property
+    def request_class(self) -> RequestClass:
+        """The only class of requests."""
+        return next(iter(self.classes.values()))
+
+
+class Balancer(FileModel):
+    """How requests find an instance, and where they wait."""
+
+    policy: Literal["round_robin", "least_connections"] = "round_robin"
+    queue: Literal["balancer", "instance"] = "balancer"
+
+
+class StepDurations(FileModel):
+    """How long each of the six steps takes, per instance."""
+
+    take_out: Distribution = NOTHING
+    stop: Distribution = NOTHING
+    deploy: Distribution = NOTHING
+    verify: Distribution = NOTHING
+    start: Distribution = NOTHING
+    return_: Distribution = Field(default=NOTHING, alias="return")
+
+    def in_order(self) -> Iterator[tuple[str, Any]]:
+        """The six steps with their durations, in the order they are done."""
+        for name, field in type(self).model_fields.items():
+            yield field.alias or name, getattr(self, name)
+
+
+class Service(FileModel):
+    """One deployable unit: a fleet behind a balancer."""
+
+    instances: int | tuple[str, ...]
+    slots: int = Field(default=1, ge=1)
+    service_time: Distribution
+    balancer: Balancer = Balancer()
+    steps: StepDurations = StepDurations()
+
+    @field_validator("instances", mode="before")
+    @classmethod
+    def _count_or_names(cls, value: object) -> object:
+        if isinstance(value, list | tuple):
+            if not value:
+                raise ValueError("a fleet needs at least one instance")
+            if any(not isinstance(name, str) or not name for name in value):
+                raise ValueError("each instance needs a name, a text")
+            if len(set(value)) != len(value):
+                raise ValueError("the names of instances must differ")
+            return tuple(value)
+        if isinstance(value, bool) or not isinstance(value, int):
+            raise ValueError("must be a count or a list of names")
+        if value < 1:
+            raise ValueError("a fleet needs at least one instance")
+        return value
+
+    @field_validator("service_time")
+    @classmethod
+    def _takes_time(cls, value: Any) -> Any:
+        if value.mean_s() <= 0:
+            raise ValueError("a request must take some time")
+        return value
+
+    @property
+    def instance_count(self) -> int:
+        """How many instances the fleet has."""
+        return self.instances if isinstance(self.instances, int) else len(self.instances)
+
+    @property
+    def capacity_rps(self) -> float:
+        """What the whole fleet can serve, requests a second."""
+        return self.instance_count * self.slots / float(self.service_time.mean_s())
+
+    def instance_names(self, service: str) -> tuple[str, ...]:
+        """The names given, or ``checkout-01`` … by the service's name."""
+        if not isinstance(self.instances, int):
+            return self.instances
+        digits = max(2, len(str(self.instances)))
+        return tuple(f"{service}-{k + 1:0{digits}d}" for k in range(self.instances))
+
+
+class Drain(FileModel):
+    """How long in-flight requests may take to finish, and what happens then."""
+
+    timeout: DurationS = 30.0
+    on_timeout: Literal["cut", "wait", "abort"] = "cut"
+
+
+def _parse_window(value: object) -> int | str:
+    if isinstance(value, bool) or not isinstance(value, int | str):
+        raise ValueError("must be a count or a percentage, such as 4 or 25%")
+    if isinstance(value, str) and value.isdigit():
+        value = int(value)
+    if isinstance(value, int) and value < 1:
+        raise ValueError("a window must be at least 1")
+    if isinstance(value, str) and not (value.endswith("%") and value[:-1].isdigit()):
+        raise ValueError("must be a count or a whole percentage, such as 4 or 25%")
+    return value
+
+
+Window = Annotated[
+    int | str,
+    BeforeValidator(_parse_window),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "integer", "minimum": 1},
+                {"type": "string", "pattern": "^[0-9]+%$"},
+            ]
+        }
+    ),
+]
+"""How many instances may be under way at once: a count or a percentage of the fleet."""
+
+
+class Rollout(FileModel):
+    """How the new version reaches the fleet."""
+
+    strategy: Literal["rolling"] = "rolling"
+    window: Window = 1
+    advance: Literal["sliding", "batch"] = "sliding"
+    rounding: Literal["kubernetes"] = "kubernetes"
+    min_healthy: int = Field(default=0, ge=0)
+    pause: DurationS = 0.0
+    min_ready: DurationS = 0.0
+    drain: Drain = Drain()
+    on_failure: Literal["halt"] = "halt"
+
+
+class Objectives(FileModel):
+    """What a plan must meet, judged over the rollout and its settling."""
+
+    in_runs: Fraction = Field(default=0.95)
+    confidence: Fraction = Field(default=0.95)
+    error_fraction: Fraction | None = None
+    latency_p99: DurationS | None = None
+    lowest_in_pool: int | None = Field(default=None, ge=0)
+    duration: DurationS | None = None
+
+    @field_validator("in_runs", "confidence")
+    @classmethod
+    def _inside(cls, value: float) -> float:
+        if not 0 < value < 1:
+            raise ValueError("must lie between 0% and 100%, both excluded")
+        return value
+
+
+class Scenario(FileModel):
+    """A whole scenario: the one thing that is simulated."""
+
+    rollcast: Literal["scenario/1"]
+    name: str = "scenario"
+    question: str = ""
+    seed: int = Field(default=1, ge=0)
+    replications: int = Field(default=60, ge=1)
+    clock: Clock = Clock()
+    traffic: Traffic
+    services: dict[str, Service]
+    rollout: Rollout | None = None
+    objectives: Objectives = Objectives()
+
+    @field_validator("services")
+    @classmethod
+    def _one_service(cls, value: dict[str, Service]) -> dict[str, Service]:
+        if len(value) != 1:
+            raise ValueError(f"exactly one service is simulated, not {len(value)}")
+        return value
+
+    @property
+    def service_name(self) -> str:
+        """The name of the only service."""
+        return next(iter(self.services))
+
+    @property
+    def service(self) -> Service:
+        """The only service."""
+        return self.services[self.service_name]
+
+    def start_s(self) -> float:
+        """``clock.start`` on the traffic's clock, in seconds."""
+        seconds = start_second(self.clock.start, self.rates().first_row)
+        return seconds % DAY_S if isinstance(self.traffic.rate, DailyRate) else seconds
+
+    def rates(self) -> RateTable:
+        """The rate over time, on the traffic's own clock."""
+        table: RateTable = self.traffic.rate.table()  # type: ignore[attr-defined]
+        return table
+
+    def window_count(self) -> int:
+        """The rollout's window as a count, percentages by the rules of Kubernetes.
+
+        Raises:
+            BadInput: The window does not fit the fleet.
+        """
+        return window_count(self.rollout.window if self.rollout else 1, self.service.instance_count)
+
+    def as_data(self) -> dict[str, Any]:
+        """The scenario as plain JSON data that parses to itself."""
+        return self.model_dump(mode="json", by_alias=True, exclude_none=True)
+
+
+def broken_rules(scenario: Scenario) -> list[tuple[tuple[str, ...], object, str]]:
+    """Rules across keys that the scenario breaks: where, the value, and the rule."""
+    broken: list[tuple[tuple[str, ...], object, str]] = []
+    try:
+        scenario.start_s()
+    except ValueError as error:
+        broken.append((("clock", "start"), scenario.clock.start, str(error)))
+    rollout, count = scenario.rollout, scenario.service.instance_count
+    if rollout is None:
+        if scenario.clock.horizon is None:
+            rule = "must be a duration where there is no rollout whose end could end the run"
+            broken.append((("clock", "horizon"), "auto", rule))
+        return broken
+    try:
+        scenario.window_count()
+    except BadInput as error:
+        broken.append((("rollout", "window"), rollout.window, str(error)))
+    if rollout.min_healthy >= count:
+        rule = f"must be below the fleet ({count}), else no instance may ever be taken out"
+        broken.append((("rollout", "min_healthy"), rollout.min_healthy, rule))
+    return broken

@@ -1,0 +1,359 @@
+"""YAML ↔ Scenario.
+
+Enters: a path, or text, and values set over it (``services.checkout.slots=8``). Leaves: a
+`ScenarioFile`: the scenario, and the text it came from with its comments. Errors are one line for
+people: file, line, key, value, the rule, and the nearest right key.
+"""
+
+from __future__ import annotations
+
+import difflib
+import io
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+from ruamel.yaml import YAML
+from ruamel.yaml.comments import CommentedMap, CommentedSeq
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
+
+from executor.errors import BadInput
+from executor.files import atomic_write_text
+from simulation.scenario import Scenario, broken_rules
+from simulation.units import why
+
+Key = tuple[str | int, ...]
+
+
+@dataclass(frozen=True)
+class ScenarioFile:
+    """A scenario with the text that says it.
+
+    Attributes:
+        text: The YAML, comments kept.
+        scenario: What it says.
+        path: Where it was read from, None when it is new.
+        set_keys: Keys whose values were set over the text, for error messages.
+    """
+
+    text: str
+    scenario: Scenario
+    path: Path | None = None
+    set_keys: frozenset[Key] = frozenset()
+
+    @classmethod
+    def load(cls, path: Path, sets: Iterable[str] = ()) -> ScenarioFile:
+        """Reads a scenario file and sets ``key.path=value`` over it.
+
+        Raises:
+            BadInput: Anything wrong with the file or the values, in one line.
+        """
+        try:
+            text = path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise BadInput(f"{path}: cannot be read: {why(error)}") from None
+        return cls.parse(text, path, sets)
+
+    @classmethod
+    def parse(cls, text: str, path: Path | None = None, sets: Iterable[str] = ()) -> ScenarioFile:
+        """The same from text; ``path`` says where other files are looked for.
+
+        Raises:
+            BadInput: As `load`.
+        """
+        pairs = [_split_set(one) for one in sets]
+        return _parsed(text, path, pairs, frozenset(key for key, _ in pairs))
+
+    def with_values(self, values: dict[str, Any]) -> ScenarioFile:
+        """The same file with other values at some keys, comments kept.
+
+        Args:
+            values: Plain values by dotted key, such as ``{"rollout.drain.timeout": "30s"}``.
+
+        Raises:
+            BadInput: A value breaks a rule.
+        """
+        pairs = [(_split_key(key), value) for key, value in values.items()]
+        return _parsed(self.text, self.path, pairs, frozenset(key for key, _ in pairs))
+
+    def save(self, path: Path) -> ScenarioFile:
+        """Writes the text, beside and renamed, and returns the file as it is now named.
+
+        Raises:
+            BadInput: The path cannot be written.
+        """
+        atomic_write_text(path, self.text)
+        return replace(self, path=path, set_keys=frozenset())
+
+
+def _parsed(
+    text: str, path: Path | None, pairs: Sequence[tuple[Key, Any]], set_keys: frozenset[Key]
+) -> ScenarioFile:
+    name = str(path) if path else "scenario"
+    root = _load_yaml(text, name)
+    for key, value in pairs:
+        _set(root, key, value)
+    data = _plain(root)
+    if not str(data.get("name") or "") and path is not None:
+        data["name"] = path.name.split(".")[0]
+    context = {"base_directory": str(path.parent if path else Path())}
+    where = _Positions(name, root, set_keys)
+    try:
+        scenario = Scenario.model_validate(data, context=context)
+    except ValidationError as error:
+        raise BadInput(where.message(error)) from None
+    for loc, value, rule in broken_rules(scenario):
+        raise BadInput(where.line(loc, value, rule))
+    return ScenarioFile(_dump(root) if pairs else text, scenario, path, set_keys)
+
+
+def _yaml() -> YAML:
+    yaml = YAML()
+    yaml.preserve_quotes = True
+    yaml.width = 100
+    return yaml
+
+
+def _load_yaml(text: str, name: str) -> CommentedMap:
+    try:
+        root = _yaml().load(text)
+    except MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        line = f":{mark.line + 1}" if mark else ""
+        problem = (error.problem or error.context or "is not YAML").splitlines()[0]
+        raise BadInput(f"{name}{line}: is not YAML: {problem}") from None
+    except YAMLError as error:
+        raise BadInput(f"{name}: is not YAML: {str(error).splitlines()[0]}") from None
+    if not isinstance(root, CommentedMap):
+        raise BadInput(f"{name}:1: a scenario is a mapping that begins with rollcast: scenario/1")
+    return root
+
+
+def _dump(root: CommentedMap) -> str:
+    out = io.StringIO()
+    _yaml().dump(root, out)
+    return out.getvalue()
+
+
+def _plain(node: Any) -> Any:
+    """The node without ruamel's own types, so that scenarios stay plain data."""
+    if isinstance(node, CommentedMap):
+        return {str(key): _plain(value) for key, value in node.items()}
+    if isinstance(node, CommentedSeq):
+        return [_plain(value) for value in node]
+    if isinstance(node, bool) or node is None:
+        return node
+    for kind in (str, int, float):
+        if isinstance(node, kind):
+            return kind(node)
+    return node
+
+
+def _split_key(text: str) -> Key:
+    parts = text.split(".")
+    if not all(part.strip() for part in parts):
+        raise BadInput(f"--set {text}: a key is names with dots between, such as rollout.window")
+    return tuple(int(part) if part.isdigit() else part.strip() for part in parts)
+
+
+def _split_set(text: str) -> tuple[Key, Any]:
+    key, equals, value = text.partition("=")
+    if not equals:
+        raise BadInput(f"--set {text}: must be key.path=value")
+    try:
+        return _split_key(key), _yaml().load(value)
+    except YAMLError:
+        raise BadInput(f"--set {text}: the value is not YAML") from None
+
+
+def _set(root: CommentedMap, key: Key, value: Any) -> None:
+    """Puts the value at the key; mappings on the way are made where they are missing."""
+    node: Any = root
+    for depth, part in enumerate(key[:-1]):
+        child = _child(node, part)
+        if not isinstance(child, CommentedMap | CommentedSeq):
+            if child is not None:
+                said = ".".join(map(str, key[: depth + 1]))
+                raise BadInput(
+                    f"--set {'.'.join(map(str, key))}: {said} is {child!r}, which has no keys"
+                )
+            child = CommentedMap()
+            node[part] = child
+        node = child
+    last = key[-1]
+    if isinstance(node, CommentedSeq):
+        if not isinstance(last, int) or last >= len(node):
+            raise BadInput(f"--set {'.'.join(map(str, key))}: no such place in a list")
+    node[last] = value
+
+
+def _child(node: Any, part: str | int) -> Any:
+    if isinstance(node, CommentedMap):
+        return node.get(part, node.get(str(part)))
+    if isinstance(node, CommentedSeq) and isinstance(part, int) and part < len(node):
+        return node[part]
+    return None
+
+
+_RULES = {
+    "missing": "is missing",
+    "int_type": "must be a whole number",
+    "int_parsing": "must be a whole number",
+    "int_from_float": "must be a whole number",
+    "float_type": "must be a number",
+    "float_parsing": "must be a number",
+    "string_type": "must be a text",
+    "model_type": "must be a mapping of keys",
+    "model_attributes_type": "must be a mapping of keys",
+    "dict_type": "must be a mapping of keys",
+    "tuple_type": "must be a list",
+    "finite_number": "must be finite",
+}
+
+
+class _Positions:
+    """Says where in the file something is wrong."""
+
+    def __init__(self, name: str, root: CommentedMap, set_keys: frozenset[Key]) -> None:
+        self._name = name
+        self._root = root
+        self._set_keys = set_keys
+
+    def message(self, error: ValidationError) -> str:
+        """One line for the first thing wrong; unknown keys first, since they explain others."""
+        problems = error.errors(include_url=False)
+        problem = next((p for p in problems if p["type"] == "extra_forbidden"), problems[0])
+        kind, loc = problem["type"], problem["loc"]
+        if kind == "extra_forbidden":
+            return self._unknown(loc)
+        if kind == "missing":
+            return self.line(loc, None, "is missing")
+        context = problem.get("ctx", {})
+        rule = _RULES.get(kind) or {
+            "literal_error": f"must be {context.get('expected', '')}",
+            "greater_than": f"must be above {context.get('gt')}",
+            "greater_than_equal": f"must be at least {context.get('ge')}",
+            "too_short": f"needs at least {context.get('min_length')} entry",
+        }.get(kind)
+        if rule is None:
+            rule = re.sub(r"^(Value error|Assertion failed), ", "", problem["msg"])
+        nearest = ""
+        if kind == "literal_error" and isinstance(problem["input"], str):
+            nearest = _nearest(problem["input"], re.findall(r"'([^']+)'", rule))
+        return self.line(loc, problem["input"], rule.replace("'", "")) + nearest
+
+    def line(self, loc: Sequence[str | int], value: object, rule: str) -> str:
+        """``file:line: key.path: value: rule``."""
+        keys, line = self._walk(loc)
+        said = f": {_shown(value)}" if value is not None else ""
+        return f"{self._place(keys, line)}: {'.'.join(map(str, keys))}{said}: {rule}"
+
+    def _unknown(self, loc: Sequence[str | int]) -> str:
+        keys, line = self._walk(loc)
+        known = _known_keys(loc)
+        near = _nearest(str(keys[-1]), known) or f" (known here: {', '.join(sorted(known))})"
+        value = _shown(self._value(keys))
+        return f"{self._place(keys, line)}: {'.'.join(map(str, keys))}: {value}: unknown key{near}"
+
+    def _place(self, keys: Key, line: int) -> str:
+        if any(keys[: len(key)] == key for key in self._set_keys):
+            return f"{self._name} with --set"
+        return f"{self._name}:{line}"
+
+    def _value(self, keys: Key) -> object:
+        node: Any = self._root
+        for key in keys:
+            node = _child(node, key)
+        return node
+
+    def _walk(self, loc: Sequence[str | int]) -> tuple[Key, int]:
+        """The key path in the file (pydantic's union tags left out) and the line it stands on.
+
+        A last part that is not in the file is a key that is missing there: it is kept.
+        """
+        node: Any = self._root
+        keys: list[str | int] = []
+        line = 1
+        for place, part in enumerate(loc):
+            child = _child(node, part)
+            present = isinstance(node, CommentedMap | CommentedSeq) and (
+                part in node or str(part) in node
+                if isinstance(node, CommentedMap)
+                else isinstance(part, int) and part < len(node)
+            )
+            if not present:
+                if place == len(loc) - 1 and isinstance(part, str) and isinstance(node, dict):
+                    keys.append(part)
+                continue
+            line = _line_of(node, part, line)
+            keys.append(part)
+            node = child
+        return tuple(keys), line
+
+
+def _line_of(node: Any, part: str | int, otherwise: int) -> int:
+    """The line of a key, counted from 1; ``otherwise`` where it was set rather than read."""
+    try:
+        position = node.lc.key(part) if isinstance(node, CommentedMap) else node.lc.item(part)
+        return int(position[0]) + 1
+    except (AttributeError, KeyError, TypeError, IndexError):
+        return otherwise
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, dict):
+        text = "{" + ", ".join(f"{k}: {_shown(v)}" for k, v in value.items()) + "}"
+    elif isinstance(value, list | tuple):
+        text = "[" + ", ".join(_shown(v) for v in value) + "]"
+    else:
+        text = str(value)
+    return text if len(text) <= 60 else text[:57] + "…"
+
+
+def _nearest(word: str, known: Iterable[str]) -> str:
+    close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
+    return f" (nearest: {close[0]})" if close else ""
+
+
+def _known_keys(loc: Sequence[str | int]) -> list[str]:
+    """The keys that may stand beside the last part of ``loc``, from the JSON Schema."""
+    schema = Scenario.model_json_schema(by_alias=True)
+    definitions = schema["$defs"]
+    known = set(schema["properties"])
+    nodes = [schema]
+    for part in loc[:-1]:
+        found = []
+        for node in nodes:
+            options = [node, *node.get("anyOf", []), *node.get("oneOf", [])]
+            for option in (definitions[o["$ref"].rsplit("/", 1)[1]] if "$ref" in o else o for o in options):
+                properties = option.get("properties", {})
+                if part in properties:
+                    found.append(properties[part])
+                elif isinstance(option.get("additionalProperties"), dict):
+                    found.append(option["additionalProperties"])
+        if found:
+            nodes = [_resolved(node, definitions) for node in found]
+            known = {key for node in nodes for key in _properties(node, definitions)}
+    return sorted(known)
+
+
+def _resolved(node: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any]:
+    return definitions[node["$ref"].rsplit("/", 1)[1]] if "$ref" in node else node
+
+
+def _properties(node: dict[str, Any], definitions: dict[str, Any]) -> set[str]:
+    options = [node, *node.get("anyOf", []), *node.get("oneOf", [])]
+    return {key for option in options for key in _resolved(option, definitions).get("properties", {})}
+
+
+def scenario_schema() -> dict[str, Any]:
+    """The JSON Schema of a scenario file, for editors and for ``assets/``."""
+    schema = Scenario.model_json_schema(by_alias=True)
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "Rollcast scenario",
+        **{key: value for key, value in schema.items() if key != "title"},
+    }

@@ -1,0 +1,183 @@
+"""Units as people write them: ``30s``, ``25%``, ``240/s``.
+
+Enters: the text of one value of a scenario file. Leaves: a float in seconds, a fraction or
+requests a second, or a ``ValueError`` whose message is the rule that the value breaks. The
+annotated types at the end give pydantic models the same parsing, and write values back in a form
+that parses to the same float.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    PlainSerializer,
+    ValidationInfo,
+    WithJsonSchema,
+)
+
+_SECONDS = {"ms": 0.001, "s": 1.0, "min": 60.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_NUMBER = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
+_DURATION = re.compile(rf"^({_NUMBER})\s*(ms|s|min|m|h|d)$")
+_RATE = re.compile(rf"^({_NUMBER})\s*/\s*(ms|s|min|m|h|d)$")
+_PERCENT = re.compile(rf"^({_NUMBER})\s*%$")
+
+
+class FileModel(BaseModel):
+    """A part of a scenario file: frozen, and no key is accepted and ignored."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
+
+
+def base_directory(info: ValidationInfo) -> Path:
+    """The folder that file names in a scenario start from: the scenario's own."""
+    return Path(info.context["base_directory"]) if info.context else Path()
+
+
+def why(error: Exception) -> str:
+    """What the system says went wrong, in a few words."""
+    return (error.strerror or str(error)) if isinstance(error, OSError) else str(error)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _non_negative(number: float, what: str) -> float:
+    if not math.isfinite(number):
+        raise ValueError(f"{what} must be finite")
+    if number < 0:
+        raise ValueError(f"{what} must not be negative")
+    return number
+
+
+def parse_duration_s(value: object) -> float:
+    """A duration in seconds from ``150ms``, ``30s``, ``2m``, ``1h``, ``7d`` or a plain 0.
+
+    Raises:
+        ValueError: The value has no unit, is negative, or is no duration at all.
+    """
+    if _is_number(value):
+        if value == 0:
+            return 0.0
+        raise ValueError(f"a duration needs a unit, such as {value}s")
+    match = _DURATION.match(value.strip()) if isinstance(value, str) else None
+    if match is None:
+        raise ValueError("must be a duration, such as 150ms, 30s, 2m or 1h")
+    unit = match[2]
+    number = float(match[1]) / 1000.0 if unit == "ms" else float(match[1]) * _SECONDS[unit]
+    return _non_negative(number, "a duration")
+
+
+def parse_rate_rps(value: object) -> float:
+    """Requests a second from ``240/s``, ``12/min`` or a plain 0.
+
+    Raises:
+        ValueError: The value has no unit, is negative, or is no rate at all.
+    """
+    if _is_number(value):
+        if value == 0:
+            return 0.0
+        raise ValueError(f"a rate needs a unit, such as {value}/s")
+    match = _RATE.match(value.strip()) if isinstance(value, str) else None
+    if match is None:
+        raise ValueError("must be a rate, such as 240/s or 12/min")
+    return _non_negative(float(match[1]) / _SECONDS[match[2]], "a rate")
+
+
+def parse_fraction(value: object) -> float:
+    """A share from ``25%`` or ``0.25``.
+
+    Raises:
+        ValueError: The value is no share, or lies outside 0 and 1.
+    """
+    match = _PERCENT.match(value.strip()) if isinstance(value, str) else None
+    if match is not None:
+        number = float(match[1]) / 100.0
+    elif isinstance(value, int | float) and not isinstance(value, bool):
+        number = float(value)
+    else:
+        raise ValueError("must be a share, such as 25% or 0.25")
+    if not 0.0 <= number <= 1.0:
+        raise ValueError("a share must lie between 0% and 100%")
+    return number
+
+
+def format_duration(seconds: float) -> str:
+    """The duration as a file writes it; parses back to the same float.
+
+    Whole hours and minutes are said as such, anything else in seconds: ``1h``, ``2m``, ``7.5s``.
+    """
+    for unit, size in (("h", 3600.0), ("m", 60.0)):
+        if seconds >= size and seconds % size == 0:
+            return f"{int(seconds / size)}{unit}"
+    return f"{int(seconds)}s" if seconds == int(seconds) else f"{seconds!r}s"
+
+
+def format_rate(rate_rps: float) -> str:
+    """The rate as a file writes it; parses back to the same float."""
+    return f"{int(rate_rps)}/s" if rate_rps == int(rate_rps) else f"{rate_rps!r}/s"
+
+
+def _schema(pattern: str, example: str) -> WithJsonSchema:
+    return WithJsonSchema(
+        {"anyOf": [{"type": "string", "pattern": pattern}, {"const": 0}], "examples": [example]}
+    )
+
+
+DurationS = Annotated[
+    float,
+    BeforeValidator(parse_duration_s),
+    PlainSerializer(format_duration, return_type=str),
+    _schema(_DURATION.pattern, "30s"),
+]
+"""Seconds; ``30s`` in files."""
+
+RateRps = Annotated[
+    float,
+    BeforeValidator(parse_rate_rps),
+    PlainSerializer(format_rate, return_type=str),
+    _schema(_RATE.pattern, "240/s"),
+]
+"""Requests a second; ``240/s`` in files."""
+
+Fraction = Annotated[
+    float,
+    BeforeValidator(parse_fraction),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "number", "minimum": 0, "maximum": 1},
+                {"type": "string", "pattern": _PERCENT.pattern},
+            ],
+            "examples": ["25%"],
+        }
+    ),
+]
+"""A share between 0 and 1; ``25%`` in files."""
+
+
+def none_or(parse: Any) -> BeforeValidator:
+    """A validator that lets the word ``none`` (or an empty value) stand for "not set"."""
+    return BeforeValidator(lambda value: None if value in (None, "none") else parse(value))
+
+
+OptionalDurationS = Annotated[
+    float | None,
+    none_or(parse_duration_s),
+    PlainSerializer(lambda value: "none" if value is None else format_duration(value)),
+    WithJsonSchema(
+        {
+            "anyOf": [{"type": "string", "pattern": _DURATION.pattern}, {"const": "none"}],
+            "default": "none",
+            "examples": ["2s"],
+        }
+    ),
+]
+"""Seconds, or None where a file says ``none``."""

@@ -1,0 +1,1 @@
+"""The charts: matplotlib drawings of results, without Qt."""

@@ -1,0 +1,42 @@
+"""Where the shipped scenarios and assets are.
+
+In a checkout they are the top-level folders `scenarios` and `assets`, beside
+the packages; an installed wheel carries both inside itself, in `studio/_data`.
+Nothing enters; a directory that exists leaves.
+"""
+
+from pathlib import Path
+
+_PACKAGE_DIR = Path(__file__).resolve().parent
+
+
+def scenarios_dir() -> Path:
+    """The directory that holds the shipped scenario files.
+
+    Raises:
+        FileNotFoundError: Neither the checkout nor the wheel has it.
+    """
+    return _resource_dir("scenarios")
+
+
+def assets_dir() -> Path:
+    """The directory that holds icons, themes, fonts and schemas.
+
+    Raises:
+        FileNotFoundError: Neither the checkout nor the wheel has it.
+    """
+    return _resource_dir("assets")
+
+
+def _resource_dir(name: str) -> Path:
+    checkout = _PACKAGE_DIR.parent
+    # Next to an installed package, a folder called `assets` may be anyone's:
+    # only a checkout has the project file beside it.
+    in_checkout = (checkout / "pyproject.toml").is_file()
+    places = [checkout / name] if in_checkout else []
+    places.append(_PACKAGE_DIR / "_data" / name)
+    for place in places:
+        if place.is_dir():
+            return place
+    looked_in = " and ".join(str(place) for place in places)
+    raise FileNotFoundError(f"the shipped {name} are missing: looked in {looked_in}")

@@ -1,0 +1,89 @@
+"""The floors as they are at run time: what a static contract cannot see."""
+
+import ast
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+PACKAGES = ("executor", "simulation", "studio")
+NOT_ON_THE_GROUND_FLOOR = {
+    "PySide6",
+    "joblib",
+    "matplotlib",
+    "networkx",
+    "numpy",
+    "pandas",
+    "pyarrow",
+    "rich",
+    "ruamel",
+    "scipy",
+    "simpy",
+    "simulation",
+    "studio",
+    "typer",
+}
+
+# Walks a package in a fresh interpreter; prints what it imported and what that pulled in.
+WALK = """
+import importlib, json, pkgutil, sys
+package = importlib.import_module(sys.argv[1])
+names = [m.name for m in pkgutil.walk_packages(package.__path__, package.__name__ + ".")]
+for name in names:
+    importlib.import_module(name)
+print(json.dumps({"modules": names, "loaded": sorted({m.split(".")[0] for m in sys.modules})}))
+"""
+
+
+def walk(package: str) -> tuple[list[str], set[str]]:
+    done = subprocess.run(
+        [sys.executable, "-c", WALK, package],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    answer = json.loads(done.stdout)
+    return answer["modules"], set(answer["loaded"])
+
+
+def test_every_executor_module_loads_without_the_floors_above() -> None:
+    modules, loaded = walk("executor")
+    assert {"executor.plan", "executor.plan_file", "executor.__main__"} <= set(modules)
+    assert not loaded & NOT_ON_THE_GROUND_FLOOR
+
+
+def test_every_simulation_module_loads_without_the_studio_qt_or_matplotlib() -> None:
+    modules, loaded = walk("simulation")
+    assert "simulation.scenario" in modules
+    assert not loaded & {"PySide6", "matplotlib", "studio", "typer"}
+
+
+def test_every_chart_loads_without_qt() -> None:
+    _, loaded = walk("studio.charts")
+    assert "PySide6" not in loaded
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        pytest.param(path, id=str(path.relative_to(ROOT)))
+        for package in PACKAGES
+        for path in sorted((ROOT / package).rglob("__init__.py"))
+    ],
+)
+def test_an_init_file_holds_a_docstring_and_nothing_else(path: Path) -> None:
+    statements = ast.parse(path.read_text(encoding="utf-8")).body
+    assert len(statements) == 1
+    assert isinstance(statements[0], ast.Expr)
+    assert isinstance(statements[0].value, ast.Constant)
+    assert isinstance(statements[0].value.value, str)
+
+
+def test_every_folder_with_modules_is_a_package() -> None:
+    folders = {path.parent for package in PACKAGES for path in (ROOT / package).rglob("*.py")}
+    assert sorted(f for f in folders if not (f / "__init__.py").is_file()) == []

@@ -1,0 +1,67 @@
+"""Small scenarios for tests, built the way a file would say them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from simulation.results import RunResult
+from simulation.run import Run
+from simulation.scenario import Scenario
+from simulation.study import candidates_of, frame_of, run_replication
+
+
+def scenario(
+    *,
+    rate: Any = "100/s",
+    instances: Any = 4,
+    slots: int = 2,
+    service_time: Any = "50ms",
+    policy: str = "round_robin",
+    queue: str = "balancer",
+    client_timeout: str = "none",
+    steps: dict[str, Any] | None = None,
+    rollout: dict[str, Any] | None = None,
+    **top: Any,
+) -> Scenario:
+    """A scenario of one service ``app``; what is left out is as simple as can be."""
+    data: dict[str, Any] = {
+        "rollcast": "scenario/1",
+        "name": "test",
+        "traffic": {"rate": rate, "classes": {"all": {"client_timeout": client_timeout}}},
+        "services": {
+            "app": {
+                "instances": instances,
+                "slots": slots,
+                "service_time": service_time,
+                "balancer": {"policy": policy, "queue": queue},
+                "steps": steps or {},
+            }
+        },
+        **top,
+    }
+    if rollout is not None:
+        data["rollout"] = rollout
+    return Scenario.model_validate(data)
+
+
+def steady(horizon: str, warm_up: str = "auto", **parts: Any) -> Scenario:
+    """A scenario without a rollout, observed for a while."""
+    return scenario(clock={"horizon": horizon, "warm_up": warm_up}, **parts)
+
+
+def run_once(one: Scenario, replication: int = 0, keep_requests: bool = True) -> RunResult:
+    """The scenario's own candidate in one replication."""
+    candidates = candidates_of(one)
+    frame = frame_of(one, candidates)
+    return run_replication(one, candidates, frame, replication, keep_requests).runs[0]
+
+
+def runs_of(one: Scenario, count: int) -> Sequence[RunResult]:
+    """The scenario's own candidate in several replications, in this process."""
+    return [run_once(one, replication, keep_requests=False) for replication in range(count)]
+
+
+def prepared(one: Scenario, replication: int = 0) -> Run:
+    """A run that has not begun, to be looked into."""
+    return Run(one, frame_of(one, candidates_of(one)), replication)
