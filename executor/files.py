@@ -1,9 +1,13 @@
-"""Writing files so that nothing is ever lost: beside, then renamed."""
+"""Writing files so that nothing is ever lost: beside, then renamed.
+
+Enters: where a file shall be and what it shall hold. Leaves: the whole new file or the untouched
+old one, whatever happens in between.
+"""
 
 from __future__ import annotations
 
 import os
-import tempfile
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,29 +17,29 @@ from executor.errors import BadInput
 
 @contextmanager
 def written_beside(path: Path) -> Iterator[Path]:
-    """A temporary path in the folder of ``path`` that takes its place when all went well.
+    """An empty file in the folder of ``path`` that takes its place when the block ends well.
+
+    A symbolic link stays one: the file that it points to is replaced.
 
     Raises:
-        BadInput: The folder is missing, or the file cannot be written.
+        BadInput: The folder is missing, the file cannot be written, or ``path`` is no regular
+            file, which a rename would destroy (a folder, a device).
     """
-    if path.is_dir():
-        raise BadInput(f"{path}: cannot be written: is a directory")
     try:
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-        os.close(handle)
-    except OSError as error:
-        raise BadInput(f"{path}: cannot be written: {error.strerror}") from None
-    beside = Path(name)
-    try:
-        yield beside
-        with beside.open("rb") as written:
-            os.fsync(written.fileno())
-        os.chmod(beside, 0o666 & ~_umask())
-        os.replace(beside, path)
+        target = Path(os.path.realpath(path))
+        if target.exists() and not target.is_file():
+            raise BadInput(f"{path}: cannot be written: is not a regular file")
+        beside = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
+        beside.open("x").close()
+        try:
+            yield beside
+            with beside.open("rb") as written:
+                os.fsync(written.fileno())
+            os.replace(beside, target)
+        finally:
+            beside.unlink(missing_ok=True)
     except OSError as error:
         raise BadInput(f"{path}: cannot be written: {error.strerror or error}") from None
-    finally:
-        beside.unlink(missing_ok=True)
 
 
 def atomic_write_text(path: Path, text: str) -> None:
@@ -45,10 +49,4 @@ def atomic_write_text(path: Path, text: str) -> None:
         BadInput: The file cannot be written.
     """
     with written_beside(path) as beside:
-        beside.write_text(text, encoding="utf-8")
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+        beside.write_text(text, encoding="utf-8", newline="")

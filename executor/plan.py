@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, FiniteFloat
+
+from executor.canonical import digest_of
 
 
 class Step(StrEnum):
@@ -30,7 +32,7 @@ STEPS = tuple(Step)
 
 
 class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class Drain(_Part):
@@ -143,8 +145,11 @@ class Plan(_Part):
     prediction: Prediction
 
     def valid_until(self) -> datetime:
-        """When the plan's validity runs out."""
-        return self.created_at + timedelta(seconds=self.valid_for_s)
+        """When the plan's validity runs out: at the end of the calendar when it is for longer."""
+        try:
+            return self.created_at + timedelta(seconds=self.valid_for_s)
+        except OverflowError:
+            return datetime.max.replace(tzinfo=UTC)
 
 
 def waves_for(
@@ -152,42 +157,89 @@ def waves_for(
 ) -> tuple[Wave, ...]:
     """The waves in which a rolling deployment goes through its instances.
 
-    Sliding is one wave with `parallel` the window. Batch is waves of the window's size, with a
-    pause as the gate between them.
+    Sliding is one wave with `parallel` the window; its pause, between a return and the next start
+    in its place, is the plan's own. Batch is waves of the window's size, the last with what is
+    left, with the pause as the gate between them.
+
+    Args:
+        instances: Names, in the order in which they are rolled.
+        window: How many may be under way at once, at least 1.
+        advance: ``sliding`` or ``batch``.
+        pause_s: Seconds between waves; 0 puts no gate there.
     """
     if advance == "sliding":
         return (Wave(instances=tuple(instances), parallel=window),)
-    parts = [tuple(instances[k : k + window]) for k in range(0, len(instances), window)]
-    gate = Gate(pause_s=pause_s) if pause_s > 0 else None
+    between = Gate(pause_s=pause_s) if pause_s > 0 else None
     return tuple(
-        Wave(instances=part, parallel=len(part), gate=gate if part is not parts[-1] else None)
-        for part in parts
+        Wave(
+            instances=tuple(instances[first : first + window]),
+            parallel=min(window, len(instances) - first),
+            gate=between if first + window < len(instances) else None,
+        )
+        for first in range(0, len(instances), window)
     )
 
 
+def broken_rules(plan: Plan, now: datetime | None = None) -> list[str]:
+    """Every rule across fields that the plan breaks, as the value and the rule.
+
+    Args:
+        plan: A plan that fits its schema.
+        now: The present time, with a time zone; None leaves the plan's validity aside.
+    """
+    return [problem for _, problems in checks(plan, now) for problem in problems]
+
+
+def checks(plan: Plan, now: datetime | None = None) -> list[tuple[str, list[str]]]:
+    """Every check of a plan: what it promises in plain words, and what breaks it.
+
+    Args:
+        plan: A plan that fits its schema.
+        now: The present time, with a time zone; None leaves the plan's validity aside.
+    """
+    made = [(promise, list(broken(plan))) for promise, broken in _RULES]
+    if now is not None:
+        until = f"{plan.valid_until():%Y-%m-%d %H:%M %Z}"
+        late = [f"validity ({until}) must not have run out"] if now > plan.valid_until() else []
+        made.append((f"it may be carried out until {until}", late))
+    return made
+
+
 def _window_fits(plan: Plan) -> Iterator[str]:
-    spare = len(plan.instances) - plan.min_in_pool
-    if plan.window > spare:
+    fleet, least = len(plan.instances), plan.min_in_pool
+    if fleet <= least:
         yield (
-            f"window ({plan.window}) must not exceed the fleet ({len(plan.instances)}) less the "
-            f"minimum in the pool ({plan.min_in_pool})"
+            f"minimum in the pool ({least}) must be below the fleet ({fleet}), "
+            "or no instance could ever be taken out"
+        )
+    elif plan.window > fleet - least:
+        yield (
+            f"window ({plan.window}) must not exceed the fleet ({fleet}) less the minimum in the "
+            f"pool ({least})"
         )
 
 
 def _names_differ(plan: Plan) -> Iterator[str]:
-    twice = [name for name, count in Counter(plan.instances).items() if count > 1]
-    if twice:
-        yield f"instance {twice[0]} must be named once"
+    for name, count in Counter(plan.instances).items():
+        if count > 1:
+            yield f"instance {name} ({count} times) must be named once"
 
 
 def _waves_fit(plan: Plan) -> Iterator[str]:
     rolled = tuple(name for wave in plan.waves for name in wave.instances)
     if rolled != plan.instances:
-        yield "the waves must hold every instance of the fleet once, in order"
-    elif plan.waves != waves_for(plan.instances, plan.window, plan.advance, plan.pause_s):
+        yield f"waves (of {len(rolled)}) must hold every instance of the fleet once, in its order"
+        return
+    wide = [
+        f"parallel ({wave.parallel}) of wave {number} must not exceed the window ({plan.window})"
+        for number, wave in enumerate(plan.waves, start=1)
+        if wave.parallel > plan.window
+    ]
+    yield from wide
+    if not wide and plan.waves != waves_for(rolled, plan.window, plan.advance, plan.pause_s):
         yield (
-            f"the waves must be those of window {plan.window}, advance {plan.advance} and "
-            f"pause {plan.pause_s:g} s"
+            f"waves ({len(plan.waves)}) must be those of window {plan.window}, "
+            f"advance {plan.advance} and pause {plan.pause_s:g} s"
         )
 
 
@@ -197,43 +249,60 @@ def _deadlines_fit(plan: Plan) -> Iterator[str]:
         if deadline_s is None:
             yield f"step {step} must have a deadline"
         elif deadline_s <= 0:
-            yield f"the deadline of step {step} ({deadline_s:g} s) must be above 0"
-    take_out_s = plan.step_deadlines_s.get(Step.TAKE_OUT)
-    if plan.drain.on_timeout != "wait" and take_out_s is not None:
-        if 0 < take_out_s < plan.drain.timeout_s:
-            yield (
-                f"drain timeout ({plan.drain.timeout_s:g} s) must not exceed the deadline of step "
-                f"{Step.TAKE_OUT} ({take_out_s:g} s)"
-            )
-
-
-def _prediction_holds(plan: Plan) -> Iterator[str]:
-    prediction, runs = plan.prediction, plan.replications
-    verdict = prediction.verdict
-    asked = plan.scenario.get("objectives", {}).get("in_runs", 0.95)
-    if verdict.answer != "meets":
-        yield f"the verdict ({verdict.answer}) must be meets"
-    elif not isinstance(asked, int | float) or verdict.lower_bound < asked:
-        yield f"the lower bound ({verdict.lower_bound:.3f}) must reach the share asked for ({asked})"
-    if not verdict.runs == prediction.ended.total() == runs:
+            yield f"deadline of step {step} ({deadline_s:g} s) must be above 0"
+    take_out_s = plan.step_deadlines_s.get(Step.TAKE_OUT, 0.0)
+    if plan.drain.on_timeout != "wait" and 0 < take_out_s < plan.drain.timeout_s:
         yield (
-            f"runs judged ({verdict.runs}) and runs ended ({prediction.ended.total()}) must be "
-            f"the replications ({runs})"
+            f"drain timeout ({plan.drain.timeout_s:g} s) must not exceed the deadline of step "
+            f"{Step.TAKE_OUT} ({take_out_s:g} s)"
         )
+
+
+def _scenario_is_the_one(plan: Plan) -> Iterator[str]:
+    if plan.scenario_digest != digest_of(plan.scenario):
+        yield (
+            f"scenario digest ({plan.scenario_digest[:12]}…) must be that of the embedded scenario "
+            f"({digest_of(plan.scenario)[:12]}…)"
+        )
+
+
+def _objectives_hold(plan: Plan) -> Iterator[str]:
+    verdict = plan.prediction.verdict
+    if verdict.answer != "meets":
+        yield f"verdict ({verdict.answer}) must be meets"
+    objectives = plan.scenario.get("objectives", {})
+    asked = objectives.get("in_runs", 0.95) if isinstance(objectives, dict) else objectives
+    if not isinstance(asked, float) or not 0 < asked < 1:
+        yield f"share of runs asked for ({asked}) must be a fraction between 0 and 1"
+    elif verdict.lower_bound < asked:
+        yield f"lower bound ({verdict.lower_bound:.4f}) must reach the share asked for ({asked:g})"
+
+
+def _runs_add_up(plan: Plan) -> Iterator[str]:
+    verdict, ended = plan.prediction.verdict, plan.prediction.ended
+    if verdict.runs != plan.replications:
+        yield f"runs judged ({verdict.runs}) must be the replications ({plan.replications})"
+    if ended.total() != plan.replications:
+        yield f"runs ended ({ended.total()}) must be the replications ({plan.replications})"
     if verdict.runs_meeting > verdict.runs:
         yield f"runs meeting ({verdict.runs_meeting}) must not exceed the runs ({verdict.runs})"
-    for name, figure in prediction.metrics.items():
+
+
+def _figures_are_in_order(plan: Plan) -> Iterator[str]:
+    for name, figure in plan.prediction.metrics.items():
         for below, above in (("low", "mean"), ("mean", "high"), ("run_low", "run_high")):
             small, large = getattr(figure, below), getattr(figure, above)
             if small is not None and large is not None and small > large:
                 yield f"{name}: {below} ({small:g}) must not exceed {above} ({large:g})"
 
 
-RULES: tuple[tuple[str, Callable[[Plan], Iterator[str]]], ...] = (
+_RULES: tuple[tuple[str, Callable[[Plan], Iterator[str]]], ...] = (
     ("the window fits the fleet and its minimum in the pool", _window_fits),
     ("every instance has a name of its own", _names_differ),
     ("the waves hold the whole fleet, once, as window and advance say", _waves_fit),
     ("every step has a deadline, and the drain fits into its own", _deadlines_fit),
-    ("the objectives hold with the stated confidence in the runs that were made", _prediction_holds),
+    ("the embedded scenario is the one that was simulated", _scenario_is_the_one),
+    ("the objectives hold with the stated confidence", _objectives_hold),
+    ("the prediction is of all the runs that were made", _runs_add_up),
+    ("the predicted figures are in order", _figures_are_in_order),
 )
-"""Every rule across fields: what it promises in plain words, and what breaks it."""

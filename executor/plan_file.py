@@ -1,50 +1,45 @@
 """JSON ↔ Plan, versioned and digested.
 
 Enters: a path. Leaves: a `Plan` that fits its schema and whose digest says that nothing was
-changed, or one line that says what is wrong. Written plans are canonical inside: two plans with the
-same content have the same digest.
+changed, or one line that says what is wrong.
+
+The digest is SHA-256 over the canonical JSON of what the file says, the digest itself left out:
+4 is not 4.0, and every character counts. White space between tokens and the order of keys do not.
+It guards against accident; against intent only a signature would.
 """
 
 from __future__ import annotations
 
 import difflib
-import hashlib
 import json
-from collections.abc import Iterable
-from datetime import datetime
+import math
+import re
+from collections.abc import Iterable, Sequence
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 
+from executor.canonical import canonical_json, digest_of
 from executor.errors import BadInput, Refused
 from executor.files import atomic_write_text
-from executor.plan import RULES, Plan
+from executor.plan import Plan
 
+__all__ = [
+    "canonical_json",
+    "digest_of",
+    "plan_content",
+    "plan_digest",
+    "plan_schema",
+    "plan_text",
+    "read_plan",
+    "sealed",
+    "write_plan",
+]
 
-def canonical_json(value: Any) -> str:
-    """The one text of a JSON value: keys sorted, no white space, no NaN.
-
-    Raises:
-        ValueError: The value holds NaN or an infinity.
-    """
-    return json.dumps(
-        value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
-    )
-
-
-def digest_of(value: Any) -> str:
-    """SHA-256 over the canonical JSON of a value, in hexadecimal."""
-    return hashlib.sha256(canonical_json(value).encode("utf-8")).hexdigest()
-
-
-def plan_digest(content: dict[str, Any]) -> str:
-    """The digest of a plan's content: of everything but the digest itself.
-
-    White space between tokens and the order of keys are no content; every other character is, the
-    form of a number included (4 is not 4.0).
-    """
-    return digest_of({key: value for key, value in content.items() if key != "digest"})
+_STRING_OR_SPACE = re.compile(r'("(?:[^"\\]|\\.)*")|[ \t\r\n]+')
 
 
 def plan_content(plan: Plan) -> dict[str, Any]:
@@ -52,84 +47,53 @@ def plan_content(plan: Plan) -> dict[str, Any]:
     return plan.model_dump(mode="json", by_alias=True)
 
 
+def plan_digest(content: dict[str, Any]) -> str:
+    """The digest of a plan's content: of everything but the digest itself."""
+    return digest_of({key: value for key, value in content.items() if key != "digest"})
+
+
 def sealed(plan: Plan) -> Plan:
     """The plan with its digest filled in."""
     return plan.model_copy(update={"digest": plan_digest(plan_content(plan))})
 
 
+def plan_text(plan: Plan) -> str:
+    """What the plan's file says."""
+    return json.dumps(plan_content(plan), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+
 def write_plan(path: Path, plan: Plan) -> None:
-    """Writes the plan, beside and renamed.
+    """Writes the plan as it is, digest included: beside, then renamed.
 
     Raises:
         BadInput: The file cannot be written.
     """
-    text = json.dumps(plan_content(plan), indent=1, ensure_ascii=False, allow_nan=False)
-    atomic_write_text(path, text + "\n")
+    atomic_write_text(path, plan_text(plan))
 
 
 def read_plan(path: Path) -> Plan:
-    """Reads a plan and checks its form and its digest.
+    """Reads a plan and checks its form and its digest; `executor.plan.broken_rules` does the rest.
 
     Raises:
-        BadInput: No such file, no JSON, or not the form of a plan.
+        BadInput: No such file, not JSON, or not the form of a plan.
         Refused: The digest is not that of the content: the plan was changed.
     """
     try:
         text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        why = error.strerror if isinstance(error, OSError) else "is not UTF-8"
-        raise BadInput(f"{path}: cannot be read: {why}") from None
+    except OSError as error:
+        raise BadInput(f"{path}: cannot be read: {error.strerror or error}") from None
+    except UnicodeDecodeError as error:
+        raise BadInput(f"{path}: is not UTF-8: byte {error.start}") from None
+    content = _parsed(text, path)
     try:
-        content = json.loads(
-            text, object_pairs_hook=_without_twins, parse_constant=_no_such_number
-        )
-    except json.JSONDecodeError as error:
-        raise BadInput(f"{path}:{error.lineno}: is not JSON: {error.msg}") from None
-    except (ValueError, RecursionError) as error:
-        raise BadInput(f"{path}: is not JSON: {error}") from None
-    if not isinstance(content, dict):
-        raise BadInput(f"{path}:1: a plan is a JSON object")
-    try:
-        plan = Plan.model_validate(content)
+        plan = Plan.model_validate_json(text, strict=True)
     except ValidationError as error:
-        raise BadInput(f"{path}: {_first_problem(error)}") from None
-    now = plan_digest(content)
-    if plan.digest != now:
-        raise Refused(
-            f"{path}: digest: {plan.digest[:12] or 'none'}… is not that of the content "
-            f"({now[:12]}…): the plan was changed after it was made"
-        )
+        raise BadInput(f"{path}: {_worst(error)}") from None
+    for key in plan_schema()["required"]:  # the two that a plan in the making has by default, too
+        if key not in content:
+            raise BadInput(f"{path}: {key} must be given")
+    _refuse_changed(text, content, path)
     return plan
-
-
-def validate_report(plan: Plan, now: datetime) -> tuple[list[str], bool]:
-    """Every check of a plan in plain words, and whether all of them hold.
-
-    Args:
-        plan: A plan as `read_plan` returns it: its form and digest hold.
-        now: The present time, with a time zone.
-
-    Returns:
-        A line for each check, broken ones followed by what breaks them.
-    """
-    lines = ["✓ the form is that of rollcast.plan/1", "✓ nothing was changed since it was made"]
-    checks = [(promise, list(broken(plan))) for promise, broken in RULES]
-    checks.append(
-        ("the embedded scenario is the one that was simulated", _scenario_problems(plan))
-    )
-    until = f"{plan.valid_until():%Y-%m-%d %H:%M %Z}"
-    late = [] if now <= plan.valid_until() else [f"its validity ran out on {until}"]
-    checks.append((f"it may be carried out until {until}", late))
-    for promise, problems in checks:
-        lines.append(f"{'✗' if problems else '✓'} {promise}")
-        lines.extend(f"    {problem}" for problem in problems)
-    return lines, not any(problems for _, problems in checks)
-
-
-def _scenario_problems(plan: Plan) -> list[str]:
-    if digest_of(plan.scenario) == plan.scenario_digest:
-        return []
-    return [f"scenario_digest ({plan.scenario_digest[:12]}…) must be that of the scenario"]
 
 
 def plan_schema() -> dict[str, Any]:
@@ -139,41 +103,122 @@ def plan_schema() -> dict[str, Any]:
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         **schema,
         "title": "Rollcast plan",
-        "required": sorted({*schema["required"], "schema", "digest"}),
+        "required": list(schema["properties"]),
     }
+
+
+def _parsed(text: str, path: Path) -> dict[str, Any]:
+    """The JSON object that the text is.
+
+    Raises:
+        BadInput: It is none, says a key twice, or holds a number that is not finite.
+    """
+    try:
+        content = json.loads(
+            text, object_pairs_hook=_without_twins, parse_float=_finite, parse_constant=_finite
+        )
+    except json.JSONDecodeError as error:
+        raise BadInput(f"{path}:{error.lineno}:{error.colno}: is not JSON: {error.msg}") from None
+    except (ValueError, RecursionError) as error:
+        raise BadInput(f"{path}: is not JSON: {error}") from None
+    if not isinstance(content, dict):
+        raise BadInput(f"{path}: {_shown(content)} must be a JSON object")
+    return content
 
 
 def _without_twins(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for key, value in pairs:
         if key in found:
-            raise ValueError(f"the key {key} stands there twice")
+            raise ValueError(f"key {_shown(key)} must stand only once in an object")
         found[key] = value
     return found
 
 
-def _no_such_number(text: str) -> None:
-    raise ValueError(f"{text} is no number of JSON")
+def _finite(number: str) -> float:
+    value = float(number)
+    if not math.isfinite(value):
+        raise ValueError(f"number {_shown(number)} must be finite")
+    return value
 
 
-def _first_problem(error: ValidationError) -> str:
-    """The first thing wrong as ``key.path: value: rule``; unknown keys first."""
-    problems = error.errors(include_url=False)
-    problem = next((p for p in problems if p["type"] == "extra_forbidden"), problems[0])
-    where = ".".join(str(part) for part in problem["loc"])
+def _refuse_changed(text: str, content: dict[str, Any], path: Path) -> None:
+    """Holds the text to its digest.
+
+    Two texts of one value (4.5 and 4.50, é and its escape) have one digest, so beyond the digest
+    each value must stand as Rollcast writes it: then every character counts.
+
+    Raises:
+        Refused: The plan was changed since it was made.
+    """
+    said, now = str(content["digest"]), plan_digest(content)
+    if said != now:
+        raise Refused(
+            f"{path}: digest ({said[:12] or 'none'}…) must be that of the content ({now[:12]}…): "
+            "the plan was changed after it was made"
+        )
+    stands = _STRING_OR_SPACE.sub(r"\1", text)
+    should = json.dumps(content, separators=(",", ":"), ensure_ascii=False)
+    if stands != should:
+        alike = sum(
+            1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(stands, should, strict=False))
+        )
+        first = max(0, alike - 10)
+        raise Refused(
+            f"{path}: {_shown(stands[first : first + 30])} must stand as Rollcast writes it, "
+            f"{_shown(should[first : first + 30])}: the plan was changed after it was made"
+        )
+
+
+def _worst(error: ValidationError) -> str:
+    """The most telling breach of the schema as where, value and rule.
+
+    That is another version of the schema, then an unknown key, then whatever comes first.
+    """
+    problem = min(
+        error.errors(include_url=False),
+        key=lambda one: (one["loc"] != ("schema",), one["type"] != "extra_forbidden"),
+    )
+    loc = [part for part in problem["loc"] if part != "[key]"]
+    where = "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in loc).lstrip(".")
     if problem["type"] == "missing":
-        return f"{where}: is missing"
-    value = str(problem["input"])
-    shown = value if len(value) <= 40 else value[:39] + "…"
-    if problem["type"] == "extra_forbidden":
-        near = difflib.get_close_matches(str(problem["loc"][-1]), _keys(Plan), n=1)
-        return f"{where}: {shown}: unknown key" + (f" (nearest: {near[0]})" if near else "")
-    message = problem["msg"]
-    return f"{where}: {shown}: {message[0].lower()}{message[1:]}"
+        return f"{where} must be given"
+    if problem["type"] == "extra_forbidden" or "[key]" in problem["loc"]:
+        near = difflib.get_close_matches(str(loc[-1]), _keys_beside(loc), n=1)
+        return f"{where} ({_shown(problem['input'])}) must be a known key" + (
+            f"; the nearest is {near[0]}" if near else ""
+        )
+    return f"{where or 'plan'} ({_shown(problem['input'])}) {_rule(problem)}"
 
 
-def _keys(model: type[BaseModel]) -> set[str]:
-    """Every key that stands anywhere in a plan."""
-    definitions = model.model_json_schema(by_alias=True)
-    parts = [definitions, *definitions["$defs"].values()]
-    return {key for part in parts for key in part.get("properties", {})}
+def _rule(problem: ErrorDetails) -> str:
+    """Pydantic's sentence about a value, in the tone of the house."""
+    said = problem["msg"]
+    if said.startswith("Input should "):
+        return f"must {said.removeprefix('Input should ')}"
+    return f"must be right: {said[0].lower()}{said[1:]}"
+
+
+def _keys_beside(loc: Sequence[int | str]) -> list[str]:
+    """The keys that may stand where the last of ``loc`` does."""
+    schema = Plan.model_json_schema(by_alias=True)
+
+    def followed(node: dict[str, Any]) -> dict[str, Any]:
+        node = next((one for one in node.get("anyOf", ()) if "$ref" in one), node)
+        return schema["$defs"][node["$ref"].rsplit("/", 1)[1]] if "$ref" in node else node
+
+    node: dict[str, Any] = schema
+    for part in loc[:-1]:
+        if isinstance(part, int):
+            node = followed(node["items"])
+        else:
+            node = followed(node.get("properties", {}).get(part) or node["additionalProperties"])
+    if "propertyNames" in node:
+        return list(followed(node["propertyNames"])["enum"])
+    return list(node.get("properties", ()))
+
+
+def _shown(value: Any) -> str:
+    """A value on one line, not longer than 40 characters."""
+    text = json.dumps(value, ensure_ascii=False, default=str)
+    return text if len(text) <= 40 else f"{text[:39]}…"

@@ -9,16 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
+from scipy import special
 
+from executor.canonical import digest_of
 from executor.plan import Interval, Verdict
-from executor.plan_file import digest_of
-from simulation.distributions import Floats
 from simulation.results import ENDINGS, METRICS, RunResult
 from simulation.scenario import Objectives, Scenario
 from simulation.study import Candidate, Row
+from simulation.units import Floats
 
 ENGINE = "reference"
 """The engine that runs: the only one there is."""
@@ -45,11 +46,19 @@ class Band:
 
 @dataclass(frozen=True)
 class CandidateResult:
-    """One candidate over all its replications."""
+    """One candidate over all its replications.
+
+    Attributes:
+        requests: What became of the requests of the common interval, summed over replications.
+        metrics: Every name of `simulation.results.METRICS`.
+        alone: The same without the other candidates' share in the common interval: what a
+            simulation of this candidate alone gives, and so what its plan predicts.
+    """
 
     candidate: Candidate
     requests: dict[str, int]
     metrics: dict[str, Interval]
+    alone: dict[str, Interval]
     ended: dict[str, int]
     verdict: Verdict
     runs: tuple[RunResult, ...]
@@ -67,7 +76,8 @@ class CandidateResult:
         if told.any():
             quantiles[:, told] = np.nanquantile(table[:, told], [0.5, 0.05, 0.95], axis=0)
         bin_s = self.runs[0].bin_s
-        return Band((np.arange(reach) + 0.5) * bin_s, *quantiles)
+        middles = (np.arange(reach, dtype=np.float64) + 0.5) * bin_s
+        return Band(middles, *quantiles)
 
 
 @dataclass(frozen=True)
@@ -128,9 +138,7 @@ class Comparison:
         }
 
 
-def compare(
-    scenario: Scenario, candidates: Sequence[Candidate], rows: Sequence[Row]
-) -> Comparison:
+def compare(scenario: Scenario, candidates: Sequence[Candidate], rows: Sequence[Row]) -> Comparison:
     """Compares the candidates over the rows that have landed (at least one)."""
     rows = sorted(rows, key=lambda row: row.replication)
     results = tuple(
@@ -156,6 +164,7 @@ def _candidate_result(
         candidate=candidate,
         requests=requests,
         metrics={name: _interval([run.metrics[name] for run in runs]) for name in METRICS},
+        alone={name: _interval([run.alone[name] for run in runs]) for name in METRICS},
         ended={ending: sum(run.ended == ending for run in runs) for ending in ENDINGS},
         verdict=verdict(objectives, runs),
         runs=runs,
@@ -174,8 +183,6 @@ def _interval(values: Sequence[float | None]) -> Interval:
 
 def _t_interval(values: Floats) -> tuple[float, float | None, float | None]:
     """Mean and 95 % interval by Student's t; no interval from a single value."""
-    from scipy import special  # kept off the way to the first window
-
     mean = float(np.mean(values))
     if len(values) < 2:
         return mean, None, None
@@ -185,14 +192,14 @@ def _t_interval(values: Floats) -> tuple[float, float | None, float | None]:
     return mean, mean - half, mean + half
 
 
-def _differences(
-    runs: Sequence[RunResult], baseline: Sequence[RunResult]
-) -> dict[str, Difference]:
+def _differences(runs: Sequence[RunResult], baseline: Sequence[RunResult]) -> dict[str, Difference]:
     found = {}
     for name in METRICS:
         pairs = [(a.metrics[name], b.metrics[name]) for a, b in zip(runs, baseline, strict=True)]
         known = np.array([a - b for a, b in pairs if a is not None and b is not None])
-        found[name] = Difference(*_t_interval(known)) if len(known) else Difference(None, None, None)
+        found[name] = (
+            Difference(*_t_interval(known)) if len(known) else Difference(None, None, None)
+        )
     return found
 
 
@@ -227,9 +234,9 @@ def verdict(objectives: Objectives, runs: Sequence[RunResult]) -> Verdict:
 
 def _clopper_pearson(successes: int, trials: int, confidence: float) -> tuple[float, float]:
     """One-sided lower and upper confidence bounds of a proportion (Clopper and Pearson, 1934)."""
-    from scipy.stats import binomtest  # half a second of import, only when a verdict is due
+    from scipy.stats import binomtest  # noqa: PLC0415 - half a second, only when a verdict is due
 
-    def bound(alternative: str, side: int) -> float:
+    def bound(alternative: Literal["greater", "less"], side: int) -> float:
         test = binomtest(successes, trials, alternative=alternative)
         return float(test.proportion_ci(confidence_level=confidence, method="exact")[side])
 
@@ -256,9 +263,9 @@ def _broken(objectives: Objectives, run: RunResult) -> list[str]:
         if value is not None and value > limit:
             reasons.append(f"{word} above {limit:{form}}{unit}")
     lowest = run.metrics["lowest_in_pool_count"]
-    if objectives.lowest_in_pool is not None and lowest is not None:
-        if lowest < objectives.lowest_in_pool:
-            reasons.append(f"fewer than {objectives.lowest_in_pool} in the pool")
+    fewest = objectives.lowest_in_pool
+    if fewest is not None and lowest is not None and lowest < fewest:
+        reasons.append(f"fewer than {fewest} in the pool")
     return reasons
 
 

@@ -12,7 +12,6 @@ import math
 from typing import Annotated, Any
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import (
     BeforeValidator,
     Discriminator,
@@ -24,9 +23,7 @@ from pydantic import (
 )
 from scipy import special
 
-from simulation.units import DurationS, FileModel, base_directory, parse_duration_s, why
-
-Floats = NDArray[np.float64]
+from simulation.units import DurationS, FileModel, Floats, base_directory, parse_duration_s, why
 
 
 class _Spread(FileModel):
@@ -167,7 +164,7 @@ class Weibull(FileModel):
         return self.weibull.mean
 
     def quantile_s(self, q: float) -> float:
-        return self._scale_s() * (-math.log1p(-q)) ** (1 / self.weibull.shape)
+        return self._scale_s() * math.pow(-math.log1p(-q), 1 / self.weibull.shape)
 
     def sample_s(self, rng: np.random.Generator, count: int) -> Floats:
         return self._scale_s() * rng.weibull(self.weibull.shape, count)
@@ -248,7 +245,7 @@ def _kind(value: Any) -> str:
         named = [key for key in value if key in KINDS]
         if named:
             return str(named[0])
-        if "mean" in value:
+        if LognormalShape.model_fields.keys() & value.keys():
             return "short lognormal"
     return "short constant"
 

@@ -77,6 +77,4 @@ class Fleet:
         present = [
             StateInterval(k, self.state[k], self._since_s[k], end_s) for k in range(self.count)
         ]
-        return tuple(
-            sorted(self._past + present, key=lambda one: (one.instance, one.begin_s))
-        )
+        return tuple(sorted(self._past + present, key=lambda one: (one.instance, one.begin_s)))

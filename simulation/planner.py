@@ -10,9 +10,10 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 
+from executor.canonical import digest_of
 from executor.errors import BadInput, Refused
 from executor.plan import STEPS, Drain, Ended, Plan, Prediction, Step, waves_for
-from executor.plan_file import digest_of, sealed
+from executor.plan_file import sealed
 from simulation.compare import CandidateResult, compare
 from simulation.run import traffic_around
 from simulation.scenario import Scenario
@@ -45,9 +46,7 @@ def self_contained(scenario: Scenario, candidate: Candidate) -> Scenario:
     return Scenario.model_validate(data)
 
 
-def make_plan(
-    scenario: Scenario, result: CandidateResult, valid_for_s: float = WEEK_S
-) -> Plan:
+def make_plan(scenario: Scenario, result: CandidateResult, valid_for_s: float = WEEK_S) -> Plan:
     """The candidate as a validated plan.
 
     Raises:
@@ -89,7 +88,7 @@ def make_plan(
             step_deadlines_s=step_deadlines_s(chosen),
             on_failure=rule.on_failure,
             prediction=Prediction(
-                metrics=result.metrics, ended=Ended(**result.ended), verdict=result.verdict
+                metrics=result.alone, ended=Ended(**result.ended), verdict=result.verdict
             ),
         )
     )
@@ -145,8 +144,7 @@ def _told_apart(prediction: Prediction, result: CandidateResult) -> list[str]:
         differing.append(f"ended: the plan says {prediction.ended}, simulated {result.ended}")
     if prediction.verdict.answer != result.verdict.answer:
         differing.append(
-            f"verdict: the plan says {prediction.verdict.answer}, "
-            f"simulated {result.verdict.answer}"
+            f"verdict: the plan says {prediction.verdict.answer}, simulated {result.verdict.answer}"
         )
     return differing
 

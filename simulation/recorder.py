@@ -7,28 +7,29 @@ histogram.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from simulation.distributions import Floats
 from simulation.engines.plane import Requests
 from simulation.fleet import State, StateInterval
 from simulation.results import (
+    CUT,
     IN_FLIGHT,
     METRICS,
     OK,
     OUTCOMES,
     REFUSED,
     REJECTED,
-    CUT,
     RequestTable,
     RunResult,
     critical_path,
 )
 from simulation.rollout import PoolChange, lowest_in_pool, pool_at
+from simulation.units import Floats
 
 _LISTENING = {State.SERVING, State.DRAINING, State.RETURNING, State.FAILED}
 
@@ -46,6 +47,7 @@ class Observed:
         rollout_ended_s: When it ended, None when it did not.
         settled_s: End of the rollout and its settling.
         end_s: End of the common interval.
+        alone_end_s: Where it would end if no other candidate were simulated beside.
         slots: Slots of one instance.
         instance_rps: What one instance can serve, requests a second.
         slow_over_s: The objective for p99, None without.
@@ -60,6 +62,7 @@ class Observed:
     rollout_ended_s: float | None
     settled_s: float
     end_s: float
+    alone_end_s: float
     slots: int
     instance_rps: float
     slow_over_s: float | None
@@ -68,23 +71,26 @@ class Observed:
 
 def run_result(seen: Observed, keep_requests: bool) -> RunResult:
     """The observed run as frozen plain data."""
-    whole = _Interval(seen, seen.end_s)
-    metrics: dict[str, float | None] = dict.fromkeys(METRICS)
-    metrics.update(whole.figures())
-    metrics.update(whole.counts())
+    whole, own = _Interval(seen, seen.end_s), _Interval(seen, seen.alone_end_s)
+    rollout: dict[str, float | None] = {}
     waits = None
     if seen.rolled:
         part = _Interval(seen, seen.settled_s)
-        metrics.update({f"rollout_{name}": value for name, value in part.figures().items()})
-        metrics.update(_rollout_figures(seen, part))
+        rollout = {f"rollout_{name}": value for name, value in part.figures().items()}
+        rollout |= _rollout_figures(seen, part)
         if seen.rollout_ended_s is not None:
             waits = critical_path(seen.states, 0.0, seen.rollout_ended_s)
+    metrics, alone = (
+        {**dict.fromkeys(METRICS), **interval.figures(), **interval.counts(), **rollout}
+        for interval in (whole, own)
+    )
     return RunResult(
         ended=seen.ended,
         settled_s=seen.settled_s,
         end_s=seen.end_s,
         requests=whole.outcomes(),
         metrics=metrics,
+        alone=alone,
         bin_s=seen.bin_s,
         series=_series(seen, whole),
         states=seen.states,
@@ -149,7 +155,8 @@ class _Interval:
     def latency_s(self) -> Floats:
         """From arrival to the end, of those that ended well."""
         good = self.table.outcome == OK
-        return self.table.finish_s[good] - self.table.arrival_s[good]
+        latency: Floats = self.table.finish_s[good] - self.table.arrival_s[good]
+        return latency
 
     def figures(self) -> dict[str, float | None]:
         """The metrics that exist both for the common interval and for the rollout."""
@@ -227,7 +234,7 @@ class _Interval:
 def _series(seen: Observed, whole: _Interval) -> dict[str, Floats]:
     """Everything told bin by bin, in the whole bins of the common interval."""
     whole_bins = max(1, int(seen.end_s / seen.bin_s))
-    edges = np.arange(whole_bins + 1) * seen.bin_s
+    edges = np.arange(whole_bins + 1, dtype=np.float64) * seen.bin_s
     table = seen.requests.table
     finish_s = np.where(table.finish_s <= seen.end_s, table.finish_s, np.inf)
     good = table.outcome == OK
@@ -261,7 +268,7 @@ def _binned_quantiles(table: RequestTable, edges_s: Floats) -> tuple[Floats, Flo
     good = table.outcome == OK
     latency = table.finish_s[good] - table.arrival_s[good]
     bounds = np.searchsorted(table.arrival_s[good], edges_s)
-    pairs = [_quantiles(latency[a:b], (0.5, 0.99)) for a, b in zip(bounds, bounds[1:])]
+    pairs = [_quantiles(latency[a:b], (0.5, 0.99)) for a, b in itertools.pairwise(bounds)]
     values = np.array([[np.nan if q is None else q for q in pair] for pair in pairs])
     return values[:, 0], values[:, 1]
 
@@ -276,7 +283,8 @@ def _overlap(begin_s: Floats, end_s: Floats, edges_s: Floats) -> Floats:
         times = np.sort(times[np.isfinite(times)])
         sums = np.concatenate([[0.0], np.cumsum(times)])
         before = np.searchsorted(times, edges_s)
-        return before * edges_s - sums[before]
+        area: Floats = before * edges_s - sums[before]
+        return area
 
     return np.diff(since(begin_s) - since(end_s))
 

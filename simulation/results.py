@@ -14,11 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulation.fleet import State, StateInterval
+from simulation.units import Floats
 
 if TYPE_CHECKING:
     import pandas as pd
 
-Floats = NDArray[np.float64]
 
 OUTCOMES = ("ok", "rejected", "timed_out", "refused", "cut", "error")
 """How a request may end, in the order of the JSON; what is unfinished is ``in_flight``."""
@@ -106,7 +106,7 @@ class RequestTable:
 
     def frame(self, replication: int, request_class: str, names: Sequence[str]) -> pd.DataFrame:
         """The rows as ``--requests`` writes them."""
-        import pandas as pd  # workers, which only simulate, start without it
+        import pandas as pd  # noqa: PLC0415 - workers, which only simulate, start without it
 
         labels = np.array([*names, ""], dtype=object)
         served = self.instance >= 0
@@ -137,6 +137,8 @@ class RunResult:
         end_s: End of the common interval, the same for all candidates of a replication.
         requests: ``arrived``, every outcome and ``in_flight``; arrived is the sum of the others.
         metrics: Every name of `METRICS`; None where a figure does not exist.
+        alone: The same as if this candidate had been simulated alone: its common interval is then
+            its own rollout and settling.
         bin_s: Width of the bins of `series`.
         series: Every name of `SERIES`, one value a bin from 0 to ``end_s``.
         states: Which instance was in which state when.
@@ -149,6 +151,7 @@ class RunResult:
     end_s: float
     requests: dict[str, int]
     metrics: dict[str, float | None]
+    alone: dict[str, float | None]
     bin_s: float
     series: dict[str, Floats]
     states: tuple[StateInterval, ...]
@@ -157,7 +160,7 @@ class RunResult:
 
     def series_frame(self) -> pd.DataFrame:
         """The bins as a table, indexed by the time at which each begins."""
-        import pandas as pd  # workers, which only simulate, start without it
+        import pandas as pd  # noqa: PLC0415 - workers, which only simulate, start without it
 
         count = len(self.series[SERIES[0]])
         index = pd.Index(np.arange(count) * self.bin_s, name="time_s")
@@ -165,7 +168,7 @@ class RunResult:
 
     def states_frame(self, names: Sequence[str]) -> pd.DataFrame:
         """The intervals of states as a table: instance, state, begin_s, end_s."""
-        import pandas as pd  # workers, which only simulate, start without it
+        import pandas as pd  # noqa: PLC0415 - workers, which only simulate, start without it
 
         rows = [(names[s.instance], s.state.value, s.begin_s, s.end_s) for s in self.states]
         return pd.DataFrame(rows, columns=["instance", "state", "begin_s", "end_s"])

@@ -13,14 +13,15 @@ from typing import Any
 
 import numpy as np
 import simpy
+from simpy.resources.resource import Request
 
 from executor.plan import Step, waves_for
-from simulation.distributions import Floats
 from simulation.draining import StepFailed, drain
 from simulation.engines.plane import RequestPlane
 from simulation.fleet import Fleet, State
 from simulation.scenario import Rollout, Service
 from simulation.traffic import purpose_stream
+from simulation.units import Floats
 
 Steps = Generator[simpy.Event, Any, None]
 
@@ -71,6 +72,7 @@ class RollingRollout:
         plane: RequestPlane,
         fleet: Fleet,
         rollout: Rollout,
+        *,
         window: int,
         durations_s: Mapping[str, Sequence[float] | Floats],
     ) -> None:
@@ -120,7 +122,7 @@ class RollingRollout:
         self._under_way -= 1
         self._env.process(self._give_back(place))
 
-    def _give_back(self, place: simpy.Event) -> Steps:
+    def _give_back(self, place: Request) -> Steps:
         """The place in the window is free again: after the pause, where places slide."""
         yield self._env.timeout(self._rule.pause if self._rule.advance == "sliding" else 0.0)
         self._places.release(place)

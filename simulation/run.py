@@ -19,7 +19,7 @@ from simulation.engines.reference import ReferencePlane
 from simulation.fleet import Fleet
 from simulation.recorder import Observed, run_result
 from simulation.results import RunResult
-from simulation.rollout import RollingRollout, PoolChange, step_durations
+from simulation.rollout import PoolChange, RollingRollout, step_durations
 from simulation.scenario import Scenario
 from simulation.traffic import RateTable, Streams
 
@@ -63,8 +63,8 @@ class Run:
                 self._plane,
                 self._fleet,
                 rule,
-                scenario.window_count(),
-                step_durations(service, scenario.seed, replication),
+                window=scenario.window_count(),
+                durations_s=step_durations(service, scenario.seed, replication),
             )
         self._settled = self._env.process(self._life())
         self._settled_s = frame.horizon_s
@@ -92,6 +92,10 @@ class Run:
         """Simulates until the run has settled; says until when the common interval must reach."""
         horizon = self._env.at(self._frame.horizon_s, 0, _triggered(self._env))
         self._env.run(until=self._settled | horizon)
+        return self.alone_end_s()
+
+    def alone_end_s(self) -> float:
+        """Until when the common interval must reach for this candidate, once it has settled."""
         return self._frame.horizon_s if self._frame.exact else self._settled_s
 
     def finish(self, end_s: float, keep_requests: bool) -> RunResult:
@@ -110,6 +114,7 @@ class Run:
                 rollout_ended_s=rollout.ended_s if rollout else None,
                 settled_s=min(self._settled_s, end_s),
                 end_s=end_s,
+                alone_end_s=self.alone_end_s(),
                 slots=service.slots,
                 instance_rps=service.capacity_rps / service.instance_count,
                 slow_over_s=self._scenario.objectives.latency_p99,

@@ -7,6 +7,7 @@ to the same scenario, without any other file: this is what a plan embeds.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from datetime import date, datetime
 from typing import Annotated, Any, Literal
@@ -51,7 +52,7 @@ from simulation.units import (
     parse_duration_s,
 )
 
-NOTHING = Constant(constant="0s")  # type: ignore[arg-type]  # the file's own form
+NOTHING = Constant.model_validate({"constant": "0s"})
 
 
 def _auto_or_duration(value: object) -> float | None:
@@ -67,7 +68,7 @@ AutoDurationS = Annotated[
 """Seconds, or None where a file says ``auto``."""
 
 
-def _parse_start(value: object) -> float | str:
+def parse_start(value: object) -> float | str:
     """An offset in seconds, or the text of a time of day or of a date and time.
 
     Raises:
@@ -94,7 +95,7 @@ def _parse_start(value: object) -> float | str:
 
 Start = Annotated[
     float | str,
-    BeforeValidator(_parse_start),
+    BeforeValidator(parse_start),
     PlainSerializer(lambda value: format_duration(value) if isinstance(value, float) else value),
     WithJsonSchema({"type": "string", "examples": ["18:00", "90m", "1998-06-23 15:57"]}),
 ]
@@ -118,7 +119,7 @@ class StepsRate(FileModel):
     @classmethod
     def _ascending(cls, value: tuple[tuple[float, float], ...]) -> tuple[tuple[float, float], ...]:
         times = [time for time, _ in value]
-        if any(later <= earlier for earlier, later in zip(times, times[1:], strict=False)):
+        if any(later <= earlier for earlier, later in itertools.pairwise(times)):
             raise ValueError("the times of steps must ascend")
         return value
 
@@ -329,7 +330,12 @@ class Drain(FileModel):
     on_timeout: Literal["cut", "wait", "abort"] = "cut"
 
 
-def _parse_window(value: object) -> int | str:
+def parse_window(value: object) -> int | str:
+    """A window as a file says it: a count, or a percentage such as ``25%``.
+
+    Raises:
+        ValueError: The value is neither.
+    """
     if isinstance(value, bool) or not isinstance(value, int | str):
         raise ValueError("must be a count or a percentage, such as 4 or 25%")
     if isinstance(value, str) and value.isdigit():
@@ -343,7 +349,7 @@ def _parse_window(value: object) -> int | str:
 
 Window = Annotated[
     int | str,
-    BeforeValidator(_parse_window),
+    BeforeValidator(parse_window),
     WithJsonSchema(
         {
             "anyOf": [
@@ -426,8 +432,7 @@ class Scenario(FileModel):
 
     def rates(self) -> RateTable:
         """The rate over time, on the traffic's own clock."""
-        table: RateTable = self.traffic.rate.table()  # type: ignore[attr-defined]
-        return table
+        return self.traffic.rate.table()
 
     def window_count(self) -> int:
         """The rollout's window as a count, percentages by the rules of Kubernetes.

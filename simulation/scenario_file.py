@@ -105,8 +105,8 @@ def _parsed(
         scenario = Scenario.model_validate(data, context=context)
     except ValidationError as error:
         raise BadInput(where.message(error)) from None
-    for loc, value, rule in broken_rules(scenario):
-        raise BadInput(where.line(loc, value, rule))
+    for key, value, rule in broken_rules(scenario):
+        raise BadInput(where.broken(key, value, rule))
     return ScenarioFile(_dump(root) if pairs else text, scenario, path, set_keys)
 
 
@@ -176,17 +176,14 @@ def _set(root: CommentedMap, key: Key, value: Any) -> None:
         child = _child(node, part)
         if not isinstance(child, CommentedMap | CommentedSeq):
             if child is not None:
-                said = ".".join(map(str, key[: depth + 1]))
-                raise BadInput(
-                    f"--set {'.'.join(map(str, key))}: {said} is {child!r}, which has no keys"
-                )
+                said = _dotted(key[: depth + 1])
+                raise BadInput(f"--set {_dotted(key)}: {said} is {_shown(child)}, it has no keys")
             child = CommentedMap()
             node[part] = child
         node = child
     last = key[-1]
-    if isinstance(node, CommentedSeq):
-        if not isinstance(last, int) or last >= len(node):
-            raise BadInput(f"--set {'.'.join(map(str, key))}: no such place in a list")
+    if isinstance(node, CommentedSeq) and (not isinstance(last, int) or last >= len(node)):
+        raise BadInput(f"--set {_dotted(key)}: no such place in a list")
     node[last] = value
 
 
@@ -230,7 +227,8 @@ class _Positions:
         if kind == "extra_forbidden":
             return self._unknown(loc)
         if kind == "missing":
-            return self.line(loc, None, "is missing")
+            keys, line = self._walk(loc[:-1])
+            return f"{self._place(keys, line)}: {_dotted((*keys, loc[-1]))}: is missing"
         context = problem.get("ctx", {})
         rule = _RULES.get(kind) or {
             "literal_error": f"must be {context.get('expected', '')}",
@@ -243,20 +241,24 @@ class _Positions:
         nearest = ""
         if kind == "literal_error" and isinstance(problem["input"], str):
             nearest = _nearest(problem["input"], re.findall(r"'([^']+)'", rule))
-        return self.line(loc, problem["input"], rule.replace("'", "")) + nearest
+        return self.line(loc, rule.replace("'", "")) + nearest
 
-    def line(self, loc: Sequence[str | int], value: object, rule: str) -> str:
-        """``file:line: key.path: value: rule``."""
+    def line(self, loc: Sequence[str | int], rule: str) -> str:
+        """``file:line: key.path: value: rule`` for a value that stands in the file."""
         keys, line = self._walk(loc)
-        said = f": {_shown(value)}" if value is not None else ""
-        return f"{self._place(keys, line)}: {'.'.join(map(str, keys))}{said}: {rule}"
+        return f"{self._place(keys, line)}: {_dotted(keys)}: {_shown(self._value(keys))}: {rule}"
+
+    def broken(self, key: Key, value: object, rule: str) -> str:
+        """The same for a value that may be a default, at a key that may not be in the file."""
+        _keys, line = self._walk(key)
+        return f"{self._place(key, line)}: {_dotted(key)}: {_shown(value)}: {rule}"
 
     def _unknown(self, loc: Sequence[str | int]) -> str:
         keys, line = self._walk(loc)
         known = _known_keys(loc)
         near = _nearest(str(keys[-1]), known) or f" (known here: {', '.join(sorted(known))})"
         value = _shown(self._value(keys))
-        return f"{self._place(keys, line)}: {'.'.join(map(str, keys))}: {value}: unknown key{near}"
+        return f"{self._place(keys, line)}: {_dotted(keys)}: {value}: unknown key{near}"
 
     def _place(self, keys: Key, line: int) -> str:
         if any(keys[: len(key)] == key for key in self._set_keys):
@@ -270,27 +272,19 @@ class _Positions:
         return node
 
     def _walk(self, loc: Sequence[str | int]) -> tuple[Key, int]:
-        """The key path in the file (pydantic's union tags left out) and the line it stands on.
-
-        A last part that is not in the file is a key that is missing there: it is kept.
-        """
+        """The key path in the file, without pydantic's union tags, and the line it stands on."""
         node: Any = self._root
         keys: list[str | int] = []
         line = 1
-        for place, part in enumerate(loc):
-            child = _child(node, part)
-            present = isinstance(node, CommentedMap | CommentedSeq) and (
-                part in node or str(part) in node
-                if isinstance(node, CommentedMap)
-                else isinstance(part, int) and part < len(node)
-            )
-            if not present:
-                if place == len(loc) - 1 and isinstance(part, str) and isinstance(node, dict):
-                    keys.append(part)
-                continue
-            line = _line_of(node, part, line)
-            keys.append(part)
-            node = child
+        for part in loc:
+            if isinstance(node, CommentedMap):
+                present = part in node or str(part) in node
+            else:
+                present = isinstance(node, CommentedSeq) and isinstance(part, int)
+            if present:
+                line = _line_of(node, part, line)
+                keys.append(part)
+                node = _child(node, part)
         return tuple(keys), line
 
 
@@ -301,6 +295,10 @@ def _line_of(node: Any, part: str | int, otherwise: int) -> int:
         return int(position[0]) + 1
     except (AttributeError, KeyError, TypeError, IndexError):
         return otherwise
+
+
+def _dotted(keys: Iterable[str | int]) -> str:
+    return ".".join(str(key) for key in keys)
 
 
 def _shown(value: object) -> str:
@@ -328,7 +326,9 @@ def _known_keys(loc: Sequence[str | int]) -> list[str]:
         found = []
         for node in nodes:
             options = [node, *node.get("anyOf", []), *node.get("oneOf", [])]
-            for option in (definitions[o["$ref"].rsplit("/", 1)[1]] if "$ref" in o else o for o in options):
+            for option in (
+                definitions[o["$ref"].rsplit("/", 1)[1]] if "$ref" in o else o for o in options
+            ):
                 properties = option.get("properties", {})
                 if part in properties:
                     found.append(properties[part])
@@ -346,7 +346,9 @@ def _resolved(node: dict[str, Any], definitions: dict[str, Any]) -> dict[str, An
 
 def _properties(node: dict[str, Any], definitions: dict[str, Any]) -> set[str]:
     options = [node, *node.get("anyOf", []), *node.get("oneOf", [])]
-    return {key for option in options for key in _resolved(option, definitions).get("properties", {})}
+    return {
+        key for option in options for key in _resolved(option, definitions).get("properties", {})
+    }
 
 
 def scenario_schema() -> dict[str, Any]:

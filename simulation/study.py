@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from joblib import Parallel, delayed
 from joblib.externals.loky import get_reusable_executor
 
-from executor.errors import BadInput
 from executor.dialects.kubernetes import window_count
+from executor.errors import BadInput
 from simulation.results import RunResult
 from simulation.run import SETTLING_S, Frame, Run
 from simulation.scenario import Rollout, Scenario
@@ -141,10 +141,10 @@ def _warm_up_s(scenario: Scenario, candidates: Sequence[Candidate]) -> float:
     at_one_queue = service.slots
     if service.balancer.queue == "balancer":
         at_one_queue *= service.instance_count
-    mean_s = service.service_time.mean_s()
+    mean_s = float(service.service_time.mean_s())
     slack = max(1e-6, (math.sqrt(load) - 1) ** 2)
     forgets_s = mean_s / (at_one_queue * slack)
-    return math.ceil(min(600.0, service.service_time.quantile_s(0.999) + 10 * forgets_s))
+    return float(math.ceil(min(600.0, service.service_time.quantile_s(0.999) + 10 * forgets_s)))
 
 
 def _rollout_bound_s(scenario: Scenario, quantile: float) -> float:
@@ -156,7 +156,7 @@ def _rollout_bound_s(scenario: Scenario, quantile: float) -> float:
     drain_s = work_s if rule.drain.on_timeout == "wait" else rule.drain.timeout
     if quantile <= 0.5:
         drain_s = min(drain_s, work_s)
-    steps_s = sum(one.quantile_s(quantile) for _, one in service.steps.in_order())
+    steps_s = sum(float(one.quantile_s(quantile)) for _, one in service.steps.in_order())
     waves = math.ceil(service.instance_count / scenario.window_count())
     return waves * (drain_s + steps_s + rule.min_ready + rule.pause)
 

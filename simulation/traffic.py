@@ -19,13 +19,10 @@ from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from executor.errors import BadInput
 from simulation.distributions import Distribution
-from simulation.units import why
-
-Floats = NDArray[np.float64]
+from simulation.units import Floats, why
 
 DAY_S = 86400.0
 
@@ -113,7 +110,7 @@ def steps_rate(steps: list[tuple[float, float]]) -> RateTable:
 
 
 def daily_rate(low_rps: float, high_rps: float, peak_s: float) -> RateTable:
-    """low + (high − low)·(1 + cos(2π(t − peak)/24h))/2, held constant within each minute.
+    """Low + (high − low)·(1 + cos(2π(t − peak)/24h))/2, held constant within each minute.
 
     Each minute has the curve's own mean over it (its integral), so that the number of requests is
     right. The table covers ten days around midnight, second 0.
@@ -143,7 +140,7 @@ class Trace:
 
     def rates(self, scale: float, name: str) -> RateTable:
         """The trace as rates, each value multiplied by ``scale``."""
-        edges = self.interval_s * np.arange(len(self.values) + 1)
+        edges = self.interval_s * np.arange(len(self.values) + 1, dtype=np.float64)
         per_second = self.values * scale / (self.interval_s if self.counts else 1.0)
         return RateTable(edges, per_second, self.first_row, ends=True, name=name)
 
@@ -196,7 +193,9 @@ def _read_trace(path: Path, _version: tuple[int, int]) -> Trace:
                 times[number] = float(row[0])
         except (ValueError, IndexError, TypeError):
             line = number + 2
-            raise ValueError(f"{path}, row {line}: must be time,count, got {','.join(row)}") from None
+            raise ValueError(
+                f"{path}, row {line}: must be time,count, got {','.join(row)}"
+            ) from None
         if not 0 <= values[number] < math.inf:
             raise ValueError(f"{path}, row {number + 2}: a count must not be negative")
     return _on_a_grid(path, times, values, header not in _RATE_NAMES, first_row)
@@ -289,9 +288,7 @@ class Streams:
     rate. The same seed and replication give the same requests, whatever is simulated with them.
     """
 
-    def __init__(
-        self, rates: RateTable, demand: Distribution, seed: int, replication: int
-    ) -> None:
+    def __init__(self, rates: RateTable, demand: Distribution, seed: int, replication: int) -> None:
         self._rates = rates
         self._demand = demand
         self._unit = purpose_stream(seed, replication, "arrivals")

@@ -1,16 +1,29 @@
 """How a Kubernetes Deployment turns surge and unavailable into counts.
 
-Source: `ResolveFenceposts` of the deployment controller and the validation of
-`RollingUpdateDeployment`; the reference of the two fields, ``maxSurge`` and ``maxUnavailable``.
+Enters: ``maxSurge`` and ``maxUnavailable`` as a manifest says them, and the replicas. Leaves: whole
+instances. Source: `ResolveFenceposts` of the deployment controller, and the validation of
+`RollingUpdateDeployment` in the API server, which judges the two as they are written.
 """
 
 from __future__ import annotations
 
 import re
+from typing import NamedTuple
 
 from executor.errors import BadInput
 
-_PERCENT = re.compile(r"^[0-9]+%$")
+_PERCENT = re.compile(r"([0-9]{1,9})%")  # the API's ^[0-9]+%$, within the range of its integers
+
+
+class _Amount(NamedTuple):
+    """A count, or a percentage of the replicas, as it is written."""
+
+    number: int
+    is_percent: bool
+
+    def hundredths(self, replicas: int) -> int:
+        """In hundredths of an instance: whole numbers, so that nothing is rounded unawares."""
+        return self.number * (replicas if self.is_percent else 100)
 
 
 def resolve(surge: int | str, unavailable: int | str, replicas: int) -> tuple[int, int]:
@@ -25,48 +38,43 @@ def resolve(surge: int | str, unavailable: int | str, replicas: int) -> tuple[in
         replicas: How many instances there are.
 
     Raises:
-        BadInput: A value is neither count nor percentage, both are literally 0, or unavailable
+        BadInput: A value is neither count nor percentage, both are written as 0, or unavailable
             exceeds 100 %.
     """
-    surge_hundredths = _hundredths("surge", surge, replicas)
-    unavailable_hundredths = _hundredths("unavailable", unavailable, replicas)
-    if _is_literal_zero(surge) and _is_literal_zero(unavailable):
-        raise BadInput("surge (0) and unavailable (0) must not both be 0: nothing could move")
-    if isinstance(unavailable, str) and int(unavailable[:-1]) > 100:
+    if replicas < 0:
+        raise BadInput(f"replicas ({replicas}) must not be negative")
+    above, below = _amount("surge", surge), _amount("unavailable", unavailable)
+    if above.number == below.number == 0:
+        raise BadInput(f"surge ({surge}) and unavailable ({unavailable}) must not both be 0")
+    if below.is_percent and below.number > 100:
         raise BadInput(f"unavailable ({unavailable}) must not exceed 100%")
-    surge_count = -(-surge_hundredths // 100)
-    unavailable_count = unavailable_hundredths // 100
-    if surge_count == 0 and unavailable_count == 0:
-        unavailable_count = 1
+    surge_count = -(-above.hundredths(replicas) // 100)
+    unavailable_count = below.hundredths(replicas) // 100
+    if surge_count == unavailable_count == 0:
+        return 0, 1
     return surge_count, unavailable_count
 
 
 def window_count(window: int | str, replicas: int) -> int:
-    """A rolling window without surge as a count: what may be unavailable.
+    """A rolling window as a count: what may be unavailable when nothing surges.
 
     Raises:
-        BadInput: As `resolve`, or the window is below 1 or larger than the fleet.
+        BadInput: The window is neither count nor percentage, below 1, or larger than the fleet.
     """
-    if _is_literal_zero(window) or (isinstance(window, int) and window < 0):
-        raise BadInput(f"window ({window}) must be at least 1")
-    count = resolve("0%", window, replicas)[1]
-    if count > replicas:
+    amount = _amount("window", window)
+    if amount.number < 1:
+        raise BadInput(f"window ({window}) must be at least 1{'%' * amount.is_percent}")
+    if amount.hundredths(replicas) > 100 * replicas:
         raise BadInput(f"window ({window}) must not exceed the fleet ({replicas})")
-    return count
+    return resolve(0, window, replicas)[1]
 
 
-def _hundredths(name: str, value: int | str, replicas: int) -> int:
-    """The value in hundredths of an instance, so that no rounding happens before its time."""
-    if isinstance(value, bool) or not isinstance(value, int | str):
-        raise BadInput(f"{name} ({value}) must be a count or a percentage")
-    if isinstance(value, int):
+def _amount(name: str, value: int | str) -> _Amount:
+    if isinstance(value, int) and not isinstance(value, bool):
         if value < 0:
             raise BadInput(f"{name} ({value}) must not be negative")
-        return value * 100
-    if not _PERCENT.match(value):
+        return _Amount(value, is_percent=False)
+    percent = _PERCENT.fullmatch(value) if isinstance(value, str) else None
+    if percent is None:
         raise BadInput(f"{name} ({value}) must be a count or a whole percentage, such as 4 or 25%")
-    return int(value[:-1]) * replicas
-
-
-def _is_literal_zero(value: int | str) -> bool:
-    return value in (0, "0%")
+    return _Amount(int(percent[1]), is_percent=True)

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from heapq import heappush
-from typing import Protocol
+from typing import Any, Protocol
 
 import simpy
 
 from simulation.results import RequestTable
-from simulation.traffic import Floats
+from simulation.units import Floats
 
 COMPLETIONS = -(1 << 52)
 TIMEOUTS = -(1 << 51)
@@ -27,7 +27,8 @@ class Clock(simpy.Environment):
 
     def at(self, time_s: float, priority: int, event: simpy.Event) -> simpy.Event:
         """Schedules an event at an absolute time."""
-        heappush(self._queue, (time_s, priority, next(self._eid), event))  # type: ignore[arg-type]
+        queue: list[Any] = self._queue
+        heappush(queue, (time_s, priority, next(self._eid), event))
         return event
 
 

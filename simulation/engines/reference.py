@@ -193,8 +193,7 @@ class ReferencePlane:
     def _waits(self, change: int) -> None:
         """Counts those that wait, and says when they are few enough."""
         self._waiting += change
-        if self._waiting > self._highest_waiting:
-            self._highest_waiting = self._waiting
+        self._highest_waiting = max(self._highest_waiting, self._waiting)
         if self._calm is not None and self._waiting <= self._calm[0]:
             self._calm[1].succeed()
             self._calm = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import pickle
 import subprocess
 import sys
@@ -140,7 +141,7 @@ def test_states_are_complete_do_not_overlap_and_move_by_the_table(one: Scenario)
     assert sorted(by_instance) == list(range(one.service.instance_count))
     for parts in by_instance.values():
         assert parts[-1].end_s == run.end_s
-        for earlier, later in zip(parts, parts[1:], strict=False):
+        for earlier, later in itertools.pairwise(parts):
             assert earlier.end_s == later.begin_s
             assert later.state in LEGAL_MOVES[earlier.state]
 

@@ -1,0 +1,47 @@
+"""The command line: which commands there are. Each has a file of its own.
+
+What a command needs beyond the standard library is imported when it runs: ``rollcast scenarios``
+must not wait for the simulation.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from studio.cli import compare, new, plan, scenarios, simulate, validate, window
+
+app = typer.Typer(
+    name="rollcast",
+    help="Simulate a rolling deployment before it runs, and export a validated plan.",
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+app.command()(simulate.simulate)
+app.command()(compare.compare)
+app.command()(plan.plan)
+app.command()(validate.validate)
+app.command()(new.new)
+app.command()(scenarios.scenarios)
+app.command()(window.studio)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        from importlib.metadata import version
+
+        print(f"rollcast {version('rollcast')}")
+        raise typer.Exit
+
+
+@app.callback(invoke_without_command=True)
+def main_job(
+    context: typer.Context,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Say the version.")
+    ] = False,
+) -> int | None:
+    """Without a command: the studio on the shipped example, or its answer where there is no display."""
+    return window.main_job() if context.invoked_subcommand is None else None

@@ -1,0 +1,171 @@
+"""``rollcast compare``: every combination of windows, drains and starts, paired."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from studio.cli import options as o
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from simulation.compare import Comparison, Difference
+    from simulation.scenario import Scenario
+    from simulation.study import Candidate, Row
+
+_TOLD = ("rollout_duration_s", "rollout_latency_p99_s", "rollout_error_fraction")
+
+
+def compare(
+    scenario: o.ScenarioPath,
+    windows: o.Windows = None,
+    drain_timeouts: Annotated[
+        str | None, typer.Option(metavar="10s,30s", help="Drain timeouts.")
+    ] = None,
+    advance: Annotated[
+        str | None, typer.Option(metavar="sliding,batch", help="Ways to advance.")
+    ] = None,
+    starts: Annotated[
+        str | None, typer.Option(metavar="09:00,14:00", help="Starts on the traffic's clock.")
+    ] = None,
+    seed: o.Seed = None,
+    replications: o.Replications = None,
+    engine: o.Engine = "auto",
+    jobs: o.Jobs = None,
+    sets: o.Sets = None,
+    json: o.Json = False,
+    csv: o.Csv = None,
+    requests: o.Requests = None,
+    quiet: o.Quiet = False,
+) -> None:
+    """Compare windows, drain timeouts, advances and starts on the same traffic."""
+    from simulation.scenario import parse_start
+    from simulation.study import candidates_of, default_windows
+    from simulation.units import parse_duration_s
+    from studio.cli import tables
+
+    tables.must_name_a_table(requests)
+    o.must_be_writable(csv, requests)
+    loaded = o.load(scenario, sets, seed, replications, engine)
+    told_windows = o.window_list(windows)
+    told_drains = o.comma_list("--drain-timeouts", drain_timeouts, parse_duration_s)
+    told_starts = o.comma_list("--starts", starts, parse_start)
+    told_advances = o.comma_list("--advance", advance, _parse_advance)
+    nothing_said = not (told_windows or told_drains or told_starts or told_advances)
+    candidates = candidates_of(
+        loaded,
+        default_windows(loaded) if nothing_said else told_windows,
+        told_drains,
+        told_starts,
+        told_advances,
+    )
+    console = tables.answer_console()
+    comparison, rows = watched(
+        loaded,
+        candidates,
+        console,
+        jobs=jobs,
+        quiet=quiet or json,
+        keep_requests=requests is not None,
+    )
+    if csv is not None:
+        tables.write_frame(csv, tables.figures_frame(comparison))
+    if requests is not None:
+        tables.write_frame(requests, tables.requests_frame(comparison, rows))
+    if json:
+        o.print_json(comparison.to_json())
+    else:
+        print_answer(console, comparison)
+
+
+def watched(
+    scenario: Scenario,
+    candidates: tuple[Candidate, ...],
+    console: Console,
+    *,
+    jobs: int | None = None,
+    quiet: bool = False,
+    keep_requests: bool = False,
+) -> tuple[Comparison, list[Row]]:
+    """Runs the study; on a terminal the table is there from the first row and is refined."""
+    from rich.live import Live
+
+    from studio.cli.tables import comparison_table
+
+    if quiet or not sys.stdout.isatty():
+        return o.simulated(
+            scenario, candidates, jobs=jobs, quiet=quiet, keep_requests=keep_requests
+        )
+    with Live(console=console, transient=True, auto_refresh=False) as live:
+
+        def landed(comparison: Comparison) -> None:
+            done = len(comparison.candidates[0].runs)
+            table = comparison_table(comparison)
+            table.caption = f"{done} of {scenario.replications} replications"
+            live.update(table, refresh=True)
+
+        return o.simulated(
+            scenario, candidates, jobs=jobs, quiet=True, keep_requests=keep_requests, landed=landed
+        )
+
+
+def print_answer(console: Console, comparison: Comparison) -> None:
+    """The question, the table, the answer, and what sets the candidates apart."""
+    from studio.cli.tables import comparison_table
+    from studio.format import candidate_name, verdict_sentence
+
+    scenario = comparison.scenario
+    if scenario.question:
+        console.print(scenario.question, style="bold")
+        console.print()
+    console.print(comparison_table(comparison))
+    console.print()
+    if comparison.chosen is not None:
+        sentence = verdict_sentence(comparison, comparison.chosen)
+        console.print(f"{sentence}, and is the fastest that does.", style="bold")
+    else:
+        console.print("No candidate is shown to meet every objective.", style="bold")
+    for index, result in enumerate(comparison.candidates):
+        for reason in result.verdict.reasons:
+            console.print(f"  {candidate_name(comparison, index)}: {reason}")
+    if len(comparison.candidates) > 1:
+        _print_differences(console, comparison)
+    console.print(
+        f"{scenario.replications} paired runs each, seed {scenario.seed}. Figures are means over "
+        "runs; a difference whose interval holds 0 is none that these runs show.",
+        style="dim",
+    )
+
+
+def _print_differences(console: Console, comparison: Comparison) -> None:
+    from studio.format import candidate_name
+
+    base = candidate_name(comparison, comparison.baseline).lower()
+    console.print()
+    console.print(f"Against {base}, paired, mean and 95 % interval:")
+    for index, differences in enumerate(comparison.differences):
+        if index != comparison.baseline:
+            told = [_difference_text(name, differences[name]) for name in _TOLD]
+            console.print(f"  {candidate_name(comparison, index)}: {'; '.join(told)}")
+    front = ", ".join(candidate_name(comparison, index).lower() for index in comparison.front)
+    console.print(f"No other is both faster and lower in p99 than: {front}.")
+
+
+def _difference_text(name: str, difference: Difference) -> str:
+    from studio.format import signed_text
+
+    word = {"rollout_duration_s": "duration", "rollout_latency_p99_s": "p99"}.get(name, "errors")
+    between = (difference.low, difference.high)
+    if None in between:
+        return f"{word} {signed_text(name, difference.mean)}"
+    low, high = (signed_text(name, end) for end in between)
+    return f"{word} {signed_text(name, difference.mean)} ({low} to {high})"
+
+
+def _parse_advance(word: str) -> str:
+    if word not in ("sliding", "batch"):
+        raise ValueError("must be sliding or batch")
+    return word

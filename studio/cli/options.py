@@ -1,0 +1,156 @@
+"""What several commands share: their options, the scenario, the simulation with its progress."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+
+import typer
+
+from executor.errors import BadInput
+
+if TYPE_CHECKING:
+    from simulation.compare import Comparison
+    from simulation.scenario import Scenario
+    from simulation.study import Candidate, Row
+
+ScenarioPath = Annotated[Path, typer.Argument(metavar="SCENARIO", help="A scenario file.")]
+Seed = Annotated[int | None, typer.Option(min=0, help="Of all randomness; the scenario's own.")]
+Replications = Annotated[int | None, typer.Option(min=1, help="Runs of each candidate.")]
+Engine = Annotated[str, typer.Option(help="auto or reference.")]
+Jobs = Annotated[int | None, typer.Option(min=1, help="Processes; one a core.")]
+Sets = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY.PATH=VALUE", help="Any key of the scenario. Repeatable."),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Csv = Annotated[Path | None, typer.Option("--csv", metavar="FILE", help="Figures as a table.")]
+Requests = Annotated[
+    Path | None,
+    typer.Option("--requests", metavar="FILE.csv|.parquet", help="A row for each request."),
+]
+Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="No progress.")]
+Windows = Annotated[
+    str | None, typer.Option(metavar="1,2,25%", help="Windows: counts or percentages.")
+]
+
+Value = TypeVar("Value")
+
+
+def load(
+    path: Path,
+    sets: Sequence[str] | None,
+    seed: int | None = None,
+    replications: int | None = None,
+    engine: str = "auto",
+) -> Scenario:
+    """The scenario of a file with the common options over it.
+
+    Raises:
+        BadInput: The file or an option is wrong.
+    """
+    from simulation.scenario_file import ScenarioFile
+
+    if engine not in ("auto", "reference"):
+        raise BadInput(f"--engine {engine}: must be auto or reference")
+    given = list(sets or ())
+    given += [f"seed={seed}"] if seed is not None else []
+    given += [f"replications={replications}"] if replications is not None else []
+    return ScenarioFile.load(path, given).scenario
+
+
+def comma_list(option: str, text: str | None, parse: Callable[[str], Value]) -> list[Value]:
+    """The values of an option such as ``--windows 1,2,25%``.
+
+    Raises:
+        BadInput: A value breaks its rule.
+    """
+    if text is None:
+        return []
+    values = []
+    for word in text.split(","):
+        try:
+            values.append(parse(word.strip()))
+        except ValueError as error:
+            raise BadInput(f"{option} {text}: {word.strip() or 'nothing'}: {error}") from None
+    return values
+
+
+def window_list(text: str | None) -> list[int | str]:
+    """The windows of ``--windows``.
+
+    Raises:
+        BadInput: One is neither count nor percentage.
+    """
+    from simulation.scenario import parse_window
+
+    return comma_list("--windows", text, parse_window)
+
+
+def must_be_writable(*paths: Path | None) -> None:
+    """Refuses a file that could not be written, before anything is computed for it.
+
+    Raises:
+        BadInput: Its folder is missing, or it is a folder itself.
+    """
+    for path in paths:
+        if path is None:
+            continue
+        if path.is_dir():
+            raise BadInput(f"{path}: cannot be written: is a directory")
+        if not path.parent.is_dir():
+            raise BadInput(f"{path}: cannot be written: no such directory: {path.parent}")
+
+
+def simulated(
+    scenario: Scenario,
+    candidates: Sequence[Candidate],
+    *,
+    jobs: int | None,
+    quiet: bool,
+    keep_requests: bool = False,
+    landed: Callable[[Comparison], None] | None = None,
+) -> tuple[Comparison, list[Row]]:
+    """Runs the study, with progress on standard error when that is a terminal.
+
+    `landed` is called with the comparison so far, at most twice a second.
+    """
+    import time
+
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+
+    from simulation.compare import compare
+    from simulation.study import run_rows
+
+    rows: list[Row] = []
+    err = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    hidden = quiet or not sys.stderr.isatty()
+    told_at = time.monotonic()
+    with Progress(
+        *columns, TimeRemainingColumn(), console=err, transient=True, disable=hidden
+    ) as progress:
+        task = progress.add_task("replications", total=scenario.replications)
+        for row in run_rows(scenario, candidates, jobs=jobs, keep_requests=keep_requests):
+            rows.append(row)
+            progress.advance(task)
+            if landed is not None and time.monotonic() - told_at > 0.5:
+                landed(compare(scenario, candidates, rows))
+                told_at = time.monotonic()
+    return compare(scenario, candidates, rows), rows
+
+
+def print_json(data: dict[str, Any]) -> None:
+    """Prints one JSON object."""
+    import json
+
+    print(json.dumps(data, indent=1, ensure_ascii=False, allow_nan=False))

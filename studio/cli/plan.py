@@ -1,0 +1,70 @@
+"""``rollcast plan``: the best, or the named, candidate as a validated plan."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from executor.errors import BadInput, Refused
+from studio.cli import options as o
+
+if TYPE_CHECKING:
+    from simulation.compare import Comparison
+
+
+def plan(
+    scenario: o.ScenarioPath,
+    output: Annotated[Path, typer.Option("-o", "--output", metavar="FILE", help="The plan file.")],
+    window: Annotated[
+        str | None, typer.Option(metavar="N|P%", help="This window, not the fastest that meets.")
+    ] = None,
+    windows: o.Windows = None,
+    valid_for: Annotated[str, typer.Option(help="How long it may be carried out.")] = "7d",
+    seed: o.Seed = None,
+    replications: o.Replications = None,
+    engine: o.Engine = "auto",
+    jobs: o.Jobs = None,
+    sets: o.Sets = None,
+    quiet: o.Quiet = False,
+) -> None:
+    """Simulate, choose the fastest candidate that meets the objectives, write its plan."""
+    from simulation.study import candidates_of, default_windows
+    from simulation.units import parse_duration_s
+
+    o.must_be_writable(output)
+    loaded = o.load(scenario, sets, seed, replications, engine)
+    if loaded.rollout is None:
+        raise BadInput(f"{scenario}: rollout: is missing, there is nothing to plan")
+    (valid_for_s,) = o.comma_list("--valid-for", valid_for, parse_duration_s)
+    if valid_for_s == 0:
+        raise BadInput(f"--valid-for {valid_for}: must be above 0")
+    chosen = o.window_list(window) or o.window_list(windows) or default_windows(loaded)
+    candidates = candidates_of(loaded, chosen)
+    comparison, _rows = o.simulated(loaded, candidates, jobs=jobs, quiet=quiet)
+    write_chosen(comparison, output, valid_for_s)
+
+
+def write_chosen(comparison: Comparison, output: Path, valid_for_s: float) -> None:
+    """Writes the plan of the chosen candidate and says so.
+
+    Raises:
+        Refused: No candidate meets the objectives; the message says why for each.
+    """
+    from executor.plan_file import write_plan
+    from simulation.planner import make_plan
+    from studio.format import candidate_name, duration_text, verdict_sentence
+
+    if comparison.chosen is None:
+        told = [
+            f"{candidate_name(comparison, index).lower()} {result.verdict.answer}: "
+            + ", ".join(result.verdict.reasons)
+            for index, result in enumerate(comparison.candidates)
+        ]
+        raise Refused(f"no plan is written, none meets the objectives: {'; '.join(told)}")
+    result = comparison.candidates[comparison.chosen]
+    write_plan(output, make_plan(comparison.scenario, result, valid_for_s))
+    takes = duration_text(result.metrics["rollout_duration_s"].mean)
+    print(f"{verdict_sentence(comparison, comparison.chosen)}; it takes {takes}.")
+    print(f"The plan is in {output}")

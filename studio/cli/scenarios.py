@@ -1,0 +1,42 @@
+"""``rollcast scenarios``: the shipped ones."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from executor.errors import BadInput
+from executor.files import atomic_write_text
+from studio.resources import scenarios_dir
+
+
+def scenarios(
+    copy: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Copy one into the current folder.")
+    ] = None,
+) -> None:
+    """List the shipped scenarios, or copy one to start from."""
+    found = {path.stem: path for path in sorted(scenarios_dir().glob("*.yaml"))}
+    if copy is None:
+        width = max(len(name) for name in found)
+        for name, path in found.items():
+            print(f"{name:<{width}}  {_question(path)}")
+        return
+    if copy not in found:
+        near = difflib.get_close_matches(copy, found, n=1, cutoff=0.0)
+        raise BadInput(f"--copy {copy}: no such scenario (nearest: {near[0]})")
+    target = Path(found[copy].name)
+    if target.exists():
+        raise BadInput(f"{target}: exists already, it is not written over")
+    atomic_write_text(target, found[copy].read_text(encoding="utf-8"))
+    print(f"{target} is written. Next: rollcast compare {target}")
+
+
+def _question(path: Path) -> str:
+    """The question line, without the tools that read a whole scenario: a list must be quick."""
+    match = re.search(r"^question: *(.*)$", path.read_text(encoding="utf-8"), re.MULTILINE)
+    return match[1].strip().strip("\"'") if match else ""

@@ -1,0 +1,44 @@
+"""``rollcast simulate``: one candidate, as the scenario says it."""
+
+from __future__ import annotations
+
+from studio.cli import options as o
+
+
+def simulate(
+    scenario: o.ScenarioPath,
+    seed: o.Seed = None,
+    replications: o.Replications = None,
+    engine: o.Engine = "auto",
+    jobs: o.Jobs = None,
+    sets: o.Sets = None,
+    json: o.Json = False,
+    csv: o.Csv = None,
+    requests: o.Requests = None,
+    quiet: o.Quiet = False,
+) -> None:
+    """Simulate a scenario as it stands and print every figure."""
+    from simulation.study import candidates_of
+    from studio.cli import tables
+    from studio.format import verdict_sentence
+
+    tables.must_name_a_table(requests)
+    o.must_be_writable(csv, requests)
+    loaded = o.load(scenario, sets, seed, replications, engine)
+    comparison, rows = o.simulated(
+        loaded, candidates_of(loaded), jobs=jobs, quiet=quiet, keep_requests=requests is not None
+    )
+    if csv is not None:
+        tables.write_frame(csv, tables.figures_frame(comparison))
+    if requests is not None:
+        tables.write_frame(requests, tables.requests_frame(comparison, rows))
+    if json:
+        o.print_json(comparison.candidate_json(0))
+        return
+    console = tables.answer_console()
+    if loaded.rollout is not None:
+        console.print(f"{verdict_sentence(comparison, 0)}.", style="bold")
+        for reason in comparison.candidates[0].verdict.reasons:
+            console.print(f"  {reason}")
+        console.print()
+    console.print(tables.metrics_table(comparison, 0))

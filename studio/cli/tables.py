@@ -1,0 +1,125 @@
+"""Tables: on the terminal by rich, in files by pandas."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from executor.errors import BadInput
+from executor.files import written_beside
+from simulation.compare import Comparison
+from simulation.study import Row
+from studio.format import (
+    TABLE_HEADINGS,
+    candidate_name,
+    metric_text,
+    range_text,
+    table_row,
+)
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_ANSWER_STYLES = {"meets": "green", "fails": "red", "undecided": "yellow"}
+
+
+def answer_console() -> Console:
+    """Standard output; wide where it is no terminal, so that no figure is cut in a file."""
+    return Console(highlight=False, width=None if sys.stdout.isatty() else 160)
+
+
+def comparison_table(comparison: Comparison) -> Table:
+    """One row a candidate, the chosen one in bold; drain and start only where they differ."""
+    rows = [table_row(result) for result in comparison.candidates]
+    shown = [
+        column
+        for column, heading in enumerate(TABLE_HEADINGS)
+        if heading not in ("drain", "start") or len({row[column] for row in rows}) > 1
+    ]
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for column in shown:
+        heading = TABLE_HEADINGS[column]
+        is_text = heading in ("start", "verdict")
+        table.add_column(heading, justify="left" if is_text else "right", no_wrap=True)
+    for index, (row, result) in enumerate(zip(rows, comparison.candidates, strict=True)):
+        told = Text(row[-1], style=_ANSWER_STYLES[result.verdict.answer])
+        cells = [row[column] for column in shown[:-1]]
+        table.add_row(*cells, told, style="bold" if index == comparison.chosen else "")
+    return table
+
+
+def metrics_table(comparison: Comparison, index: int) -> Table:
+    """One row a metric of one candidate: mean, interval of the mean, range of single runs."""
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for heading in ("figure", "mean", "95 % interval of the mean", "5–95 % of single runs"):
+        table.add_column(heading, justify="left" if heading == "figure" else "right")
+    for name, figure in comparison.candidates[index].metrics.items():
+        if figure.mean is None:
+            continue
+        between = "–"
+        if figure.low is not None and figure.high is not None:
+            ends = (metric_text(name, max(0.0, figure.low)), metric_text(name, figure.high))
+            between = " – ".join(ends)
+        table.add_row(name, metric_text(name, figure.mean), between, range_text(name, figure))
+    return table
+
+
+def figures_frame(comparison: Comparison) -> pd.DataFrame:
+    """One row for each candidate and metric, as ``--csv`` writes them."""
+    import pandas as pd
+
+    rows = []
+    for index, result in enumerate(comparison.candidates):
+        candidate = comparison.candidate_json(index)["candidate"]
+        for name, figure in result.metrics.items():
+            answer = {"verdict": result.verdict.answer, "metric": name}
+            rows.append({**candidate, **answer, **figure.model_dump()})
+    return pd.DataFrame(rows)
+
+
+def requests_frame(comparison: Comparison, rows: Sequence[Row]) -> pd.DataFrame:
+    """One row a request of every candidate and replication, as ``--requests`` writes them."""
+    import pandas as pd
+
+    scenario = comparison.scenario
+    names = scenario.service.instance_names(scenario.service_name)
+    request_class = next(iter(scenario.traffic.classes))
+    several = len(comparison.candidates) > 1
+    frames = []
+    for row in sorted(rows, key=lambda one: one.replication):
+        for index, run in enumerate(row.runs):
+            assert run.table is not None
+            frame = run.table.frame(row.replication, request_class, names)
+            if several:
+                frame.insert(0, "candidate", candidate_name(comparison, index))
+            frames.append(frame)
+    return pd.concat(frames, ignore_index=True)
+
+
+def write_frame(path: Path, frame: pd.DataFrame) -> None:
+    """Writes a table as CSV, or as Parquet where the name ends so; beside and renamed.
+
+    Raises:
+        BadInput: The file cannot be written.
+    """
+    with written_beside(path) as beside:
+        if path.suffix == ".parquet":
+            frame.to_parquet(beside, index=False)
+        else:
+            frame.to_csv(beside, index=False)
+
+
+def must_name_a_table(path: Path | None) -> None:
+    """Refuses a request file of an unknown kind.
+
+    Raises:
+        BadInput: The name ends neither in .csv nor in .parquet.
+    """
+    if path is not None and path.suffix not in (".csv", ".parquet"):
+        raise BadInput(f"--requests {path}: must end in .csv or .parquet")

@@ -1,0 +1,53 @@
+"""``rollcast validate``: every rule of a plan or a scenario, in plain words."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from executor.errors import Refused
+from studio.cli import options as o
+
+
+def validate(
+    file: Annotated[Path, typer.Argument(metavar="PLAN_OR_SCENARIO")],
+    again: Annotated[
+        bool, typer.Option("--again", help="Simulate a plan's scenario again and compare.")
+    ] = False,
+    jobs: o.Jobs = None,
+) -> int:
+    """Check a plan (.json) or a scenario; exit 0 when it is sound, 3 when a check fails."""
+    if file.suffix == ".json":
+        return _plan(file, again, jobs)
+    scenario = o.load(file, None)
+    service = scenario.service
+    print(f"✓ {file} is a scenario that can be simulated")
+    print(
+        f"  {service.instance_count} instances of {scenario.service_name} serve up to "
+        f"{service.capacity_rps:.4g} requests/s, the traffic's highest is "
+        f"{scenario.rates().highest_rps():.4g} requests/s"
+    )
+    return 0
+
+
+def _plan(file: Path, again: bool, jobs: int | None) -> int:
+    """The executor's checks, and on demand the simulation's."""
+    from datetime import UTC, datetime
+
+    from executor.__main__ import validate_report
+    from executor.plan_file import read_plan
+
+    plan = read_plan(file)
+    lines, sound = validate_report(plan, datetime.now(UTC))
+    if again and sound:
+        from simulation.planner import again as simulate_again
+
+        differing = simulate_again(plan, jobs)
+        mark = "✗" if differing else "✓"
+        lines.append(f"{mark} simulated again, the embedded scenario gives the same prediction")
+        lines.extend(f"    {one}" for one in differing)
+        sound = not differing
+    print("\n".join(lines))
+    return 0 if sound else Refused.exit_code

@@ -1,0 +1,81 @@
+"""``rollcast studio`` and the bare command: the window, or its answer where there is no display."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from executor.errors import BadInput
+from studio.cli import options as o
+from studio.resources import scenarios_dir
+
+EXAMPLE = "checkout-evening.yaml"
+OUTPUT = Path("rollcast-out")
+
+
+def studio(
+    scenario: Annotated[Path | None, typer.Argument(metavar="SCENARIO")] = None,
+    screenshots: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Compare, write a picture of every page, and end."),
+    ] = None,
+    size: Annotated[str, typer.Option(metavar="WxH", help="Of the pictures.")] = "1180x760",
+    theme: Annotated[str | None, typer.Option(help="light or dark; both are pictured.")] = None,
+) -> int:
+    """Open the window."""
+    from studio.gui import app
+
+    if theme not in (None, "light", "dark"):
+        raise BadInput(f"--theme {theme}: must be light or dark")
+    if screenshots is not None:
+        path = scenario or scenarios_dir() / EXAMPLE
+        return app.take_screenshots(path, screenshots, _parse_size(size), theme)
+    return app.open_studio(scenario)
+
+
+def main_job() -> int:
+    """The studio on the shipped example; without a display, its comparison and its plan."""
+    example = scenarios_dir() / EXAMPLE
+    if _has_display():
+        from studio.gui.app import open_studio
+
+        return open_studio(example)
+    from simulation.planner import WEEK_S
+    from simulation.study import candidates_of, default_windows
+    from studio.cli.compare import print_answer, watched
+    from studio.cli.plan import write_chosen
+    from studio.cli.tables import answer_console
+
+    try:
+        OUTPUT.mkdir(exist_ok=True)
+    except OSError as error:
+        raise BadInput(f"{OUTPUT}: cannot be written: {error.strerror}") from None
+    scenario = o.load(example, None)
+    candidates = candidates_of(scenario, default_windows(scenario))
+    print(
+        f"No display: comparing the windows of {scenario.name}, {scenario.replications} "
+        "replications each.",
+        file=sys.stderr,
+    )
+    console = answer_console()
+    comparison, _rows = watched(scenario, candidates, console)
+    print_answer(console, comparison)
+    write_chosen(comparison, OUTPUT / "plan.json", WEEK_S)
+    return 0
+
+
+def _has_display() -> bool:
+    if os.environ.get("QT_QPA_PLATFORM") == "offscreen":
+        return False
+    return bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
+
+
+def _parse_size(text: str) -> tuple[int, int]:
+    width, cross, height = text.partition("x")
+    if not (cross and width.isdigit() and height.isdigit() and int(width) and int(height)):
+        raise BadInput(f"--size {text}: must be width x height, such as 1180x760")
+    return int(width), int(height)

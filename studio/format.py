@@ -1,0 +1,159 @@
+"""Figures as people read them: one place for the command line and the windows.
+
+Enters: seconds, counts and fractions, or a candidate's result. Leaves: short texts with their
+units. What a table prints and what a screen shows is the same to the digit, because it comes from
+here.
+"""
+
+from __future__ import annotations
+
+import math
+
+from executor.plan import Interval
+from simulation.compare import CandidateResult, Comparison
+
+NOTHING = "–"
+"""What stands for a figure that does not exist."""
+
+ANSWER_GLYPHS = {"meets": "✓", "fails": "✗", "undecided": "?"}
+
+TABLE_HEADINGS = (
+    "window",
+    "drain",
+    "start",
+    "takes",
+    "fewest",
+    "p99",
+    "errors",
+    "failed",
+    "verdict",
+)
+"""Of `table_row`: duration, fewest instances in the pool, p99 and error share during the rollout,
+and requests that failed in a run of the common interval."""
+
+
+def duration_text(seconds: float | None) -> str:
+    """A rollout's length: ``12 min 41 s``, ``41.2 s``, ``2 h 05 min``."""
+    if seconds is None:
+        return NOTHING
+    if seconds < 59.95:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    minutes = round(seconds / 60)
+    return f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def latency_text(seconds: float | None) -> str:
+    """A latency: ``312 ms``, ``1.24 s``, ``14.2 s``."""
+    if seconds is None:
+        return NOTHING
+    if seconds < 0.9995:
+        return f"{seconds * 1000:.0f} ms" if seconds >= 0.01 else f"{seconds * 1000:.1f} ms"
+    return f"{seconds:.2f} s" if seconds < 9.995 else f"{seconds:.1f} s"
+
+
+def count_text(number: float | None) -> str:
+    """A count or a mean of counts: ``861,204``, ``0.3``."""
+    if number is None:
+        return NOTHING
+    if number == round(number) or number >= 100:
+        return f"{number:,.0f}"
+    return f"{number:.1f}" if number >= 0.05 else f"{number:.2f}"
+
+
+def percent_text(fraction: float | None) -> str:
+    """A share: ``87 %``, ``0.12 %``, ``0 %``."""
+    if fraction is None:
+        return NOTHING
+    percent = fraction * 100
+    if percent == 0 or percent >= 9.95:
+        return f"{percent:.0f} %"
+    digits = max(1, 1 - math.floor(math.log10(percent)))
+    return f"{percent:.{digits}f} %" if percent >= 0.0005 else "≈ 0 %"
+
+
+def drain_text(seconds: float) -> str:
+    """A drain timeout: ``30 s``, ``2.5 s``."""
+    return f"{seconds:g} s"
+
+
+def metric_text(name: str, value: float | None) -> str:
+    """Any metric of `simulation.results.METRICS`, in the unit that its name says."""
+    if name.endswith("_fraction"):
+        return percent_text(value)
+    if name.endswith(("duration_s", "mixed_version_s")):
+        return duration_text(value)
+    if name.endswith("instance_s"):
+        return NOTHING if value is None else f"{count_text(value)} instance-s"
+    return latency_text(value) if name.endswith("_s") else count_text(value)
+
+
+def signed_text(name: str, value: float | None) -> str:
+    """A difference of a metric: ``+1.20 s``, ``−4 min 10 s``."""
+    if value is None:
+        return NOTHING
+    size = metric_text(name, abs(value))
+    return size if size.startswith(("≈", "0 %")) else f"{'−' if value < 0 else '+'}{size}"
+
+
+def range_text(name: str, figure: Interval) -> str:
+    """What single runs may do: the 5–95 % range."""
+    if figure.run_low is None or figure.run_high is None:
+        return NOTHING
+    low, high = metric_text(name, figure.run_low), metric_text(name, figure.run_high)
+    return low if low == high else f"{low} – {high}"
+
+
+def verdict_text(result: CandidateResult) -> str:
+    """``✓ meets in 60 of 60``."""
+    verdict = result.verdict
+    glyph = ANSWER_GLYPHS[verdict.answer]
+    return f"{glyph} {verdict.answer} in {verdict.runs_meeting} of {verdict.runs}"
+
+
+def table_row(result: CandidateResult) -> tuple[str, ...]:
+    """One candidate under `TABLE_HEADINGS`, means over its runs."""
+    metrics, candidate = result.metrics, result.candidate
+    batch = " batch" if candidate.advance == "batch" else ""
+    return (
+        f"{candidate.window}{batch}",
+        drain_text(candidate.drain_timeout_s),
+        candidate.start_label,
+        duration_text(metrics["rollout_duration_s"].mean),
+        count_text(metrics["lowest_in_pool_count"].mean),
+        latency_text(metrics["rollout_latency_p99_s"].mean),
+        percent_text(metrics["rollout_error_fraction"].mean),
+        count_text(metrics["failed_requests"].mean),
+        verdict_text(result),
+    )
+
+
+def candidate_name(comparison: Comparison, index: int) -> str:
+    """What a candidate is called among the others: only what differs is said.
+
+    ``Window 3``, ``Window 3, drain 30 s, start 18:00:00``.
+    """
+    one = comparison.candidates[index].candidate
+    others = [result.candidate for result in comparison.candidates]
+    parts = [f"Window {one.window}"]
+    if len({other.advance for other in others}) > 1:
+        parts.append(one.advance)
+    if len({other.drain_timeout_s for other in others}) > 1:
+        parts.append(f"drain {drain_text(one.drain_timeout_s)}")
+    if len({other.start_label for other in others}) > 1:
+        parts.append(f"start {one.start_label}")
+    return ", ".join(parts)
+
+
+def verdict_sentence(comparison: Comparison, index: int) -> str:
+    """The answer as a sentence: ``Window 3 meets every objective in 60 of 60 runs``."""
+    verdict = comparison.candidates[index].verdict
+    name = candidate_name(comparison, index)
+    runs = f"{verdict.runs_meeting} of {verdict.runs} runs"
+    if verdict.answer == "meets":
+        return f"{name} meets every objective in {runs}"
+    if verdict.answer == "undecided":
+        return f"{name} is undecided: it meets every objective in {runs}"
+    return f"{name} fails: it meets every objective in only {runs}"

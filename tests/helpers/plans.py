@@ -1,0 +1,104 @@
+"""A small valid plan for tests, made the way the simulation makes one."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from executor.plan import Plan, Step, waves_for
+from executor.plan_file import digest_of, plan_text, sealed
+
+WEEK_S = 7 * 86400.0
+
+SCENARIO: dict[str, Any] = {
+    "rollcast": "scenario/1",
+    "name": "checkout-evening",
+    "traffic": {"rate": "60/s"},
+    "services": {
+        "checkout": {
+            "instances": 6,
+            "slots": 4,
+            "service_time": {"lognormal": {"mean": "0.1s", "cv": 1.0}},
+            "steps": {"deploy": "5s", "start": "3s"},
+        }
+    },
+    "rollout": {"window": 2, "min_healthy": 3, "drain": {"timeout": "30s", "on_timeout": "cut"}},
+    "objectives": {"in_runs": 0.95, "confidence": 0.95, "error_fraction": 0.001},
+}
+
+
+def example_plan(**changes: Any) -> Plan:
+    """Six instances in a window of two, made now and valid for a week; sealed.
+
+    Args:
+        changes: Fields that differ, as the file says them. The waves and the scenario's digest
+            follow what is changed unless they are given themselves.
+    """
+    said: dict[str, Any] = {
+        "name": "checkout-evening",
+        "created_at": datetime.now(UTC).replace(microsecond=0),
+        "valid_for_s": WEEK_S,
+        "tool_version": "0.1.0",
+        "scenario": SCENARIO,
+        "seed": 1,
+        "replications": 60,
+        "service": "checkout",
+        "instances": [f"checkout-{number}" for number in range(1, 7)],
+        "strategy": "rolling",
+        "advance": "sliding",
+        "window": 2,
+        "min_in_pool": 3,
+        "pause_s": 0.0,
+        "min_ready_s": 0.0,
+        "drain": {"timeout_s": 30.0, "on_timeout": "cut"},
+        "step_deadlines_s": {step: 40.0 if step is Step.TAKE_OUT else 15.0 for step in Step},
+        "on_failure": "halt",
+        "prediction": prediction(),
+        **changes,
+    }
+    said.setdefault("scenario_digest", digest_of(said["scenario"]))
+    said.setdefault(
+        "waves", waves_for(said["instances"], said["window"], said["advance"], said["pause_s"])
+    )
+    return sealed(Plan.model_validate(said))
+
+
+def prediction(
+    *, ended: dict[str, int] | None = None, figure: dict[str, Any] | None = None, **verdict: Any
+) -> dict[str, Any]:
+    """A prediction of sixty runs that all meet the objectives, but for what is given."""
+    return {
+        "metrics": {
+            "rollout_duration_s": {
+                "mean": 31.25,
+                "low": 30.5,
+                "high": 32.0,
+                "run_low": 28.125,
+                "run_high": 35.7,
+                **(figure or {}),
+            },
+            "rollout_latency_p99_s": {
+                "mean": 0.30000000000000004,
+                "low": 0.29,
+                "high": 0.31,
+                "run_low": 0.26,
+                "run_high": 0.36,
+            },
+            "cut_requests": dict.fromkeys(("mean", "low", "high", "run_low", "run_high"), 0.0),
+            "surge_instance_s": dict.fromkeys(("mean", "low", "high", "run_low", "run_high")),
+        },
+        "ended": {"done": 60, "halted": 0, "rolled_back": 0, "horizon": 0, **(ended or {})},
+        "verdict": {
+            "answer": "meets",
+            "runs_meeting": 60,
+            "runs": 60,
+            "lower_bound": 0.9512969,
+            "reasons": [],
+            **verdict,
+        },
+    }
+
+
+def example_plan_text() -> str:
+    """The example plan as its file says it."""
+    return plan_text(example_plan())

@@ -1,0 +1,92 @@
+"""Regenerates what the tests hold the project to: schemas and the scenarios' summaries.
+
+``./rollcast update-expected`` runs this and shows what changed; a change that nobody meant is a
+defect, one that somebody meant is committed with its reason.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from executor.files import atomic_write_text
+from executor.plan_file import plan_schema
+from simulation.compare import Comparison, compare
+from simulation.scenario_file import ScenarioFile, scenario_schema
+from simulation.study import candidates_of, default_windows, run_rows
+from studio.resources import assets_dir, scenarios_dir
+
+FIGURES = (
+    "rollout_duration_s",
+    "rollout_latency_p50_s",
+    "rollout_latency_p99_s",
+    "rollout_error_fraction",
+    "lowest_in_pool_count",
+    "cut_requests",
+    "exposure_requests",
+)
+"""What a summary quotes of each candidate."""
+
+SCHEMAS = {"scenario.schema.json": scenario_schema, "plan.schema.json": plan_schema}
+
+
+def scenario_names() -> list[str]:
+    """The shipped scenarios."""
+    return sorted(path.stem for path in scenarios_dir().glob("*.yaml"))
+
+
+def compared(name: str) -> Comparison:
+    """A shipped scenario's comparison of its default windows, as the bare command does it."""
+    scenario = ScenarioFile.load(scenarios_dir() / f"{name}.yaml").scenario
+    candidates = candidates_of(scenario, default_windows(scenario))
+    return compare(scenario, candidates, list(run_rows(scenario, candidates)))
+
+
+def summary(comparison: Comparison) -> dict[str, Any]:
+    """The answer in short: what a change of the model would move."""
+    told = comparison.to_json()
+    return {
+        "scenario": told["scenario"],
+        "scenario_digest": told["scenario_digest"],
+        "replications": told["replications"],
+        "candidates": [
+            {
+                "window": one["candidate"]["window"],
+                "requests": one["requests"],
+                "means": {name: one["metrics"][name]["mean"] for name in FIGURES},
+                "answer": one["verdict"]["answer"],
+                "runs_meeting": one["verdict"]["runs_meeting"],
+            }
+            for one in told["candidates"]
+        ],
+        "front": told["front"],
+        "chosen": told["chosen"],
+    }
+
+
+def expected_path(name: str) -> Path:
+    """Where the summary of a shipped scenario stands."""
+    return scenarios_dir() / "expected" / f"{name}.json"
+
+
+def as_text(data: dict[str, Any]) -> str:
+    """JSON as it stands in the files."""
+    return json.dumps(data, indent=2, ensure_ascii=False) + "\n"
+
+
+def main() -> int:
+    """Writes every schema and every summary."""
+    for name, schema in SCHEMAS.items():
+        atomic_write_text(assets_dir() / name, as_text(schema()))
+    for name in scenario_names():
+        path = expected_path(name)
+        path.parent.mkdir(exist_ok=True)
+        atomic_write_text(path, as_text(summary(compared(name))))
+        print(f"{name}: {path.name} is written", file=sys.stderr)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
