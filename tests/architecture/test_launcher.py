@@ -4,6 +4,7 @@ Each stand-in writes its arguments into one log, so a test sees what was asked
 of which tool and in which order; nothing is installed and no network is used.
 """
 
+import os
 import shutil
 import subprocess
 from dataclasses import dataclass, field
@@ -330,6 +331,16 @@ def test_without_root_only_what_draws_with_qt_waits_for_its_libraries(
         done = desk.run(*arguments)
         assert done.returncode == code, done.stderr
     assert ("run as root: apt-get update && apt-get install" in done.stderr) is (code == 2)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_an_environment_of_another_user_is_named(desk: Desk) -> None:
+    desk.run("scenarios")
+    (desk.root / ".venv").chmod(0o555)
+    done = desk.run("test")
+    (desk.root / ".venv").chmod(0o755)
+    assert done.returncode == 2
+    assert one_line(done).startswith(f"rollcast: may not write to {desk.root}/.venv")
 
 
 def test_no_network_for_debian_packages(desk: Desk) -> None:

@@ -17,7 +17,7 @@ from executor.plan import STEPS, Gate, Plan, Step, Wave, broken_rules, checks, w
 from tests.helpers.plans import SCENARIO, example_plan, prediction
 
 NAMES = [f"checkout-{number}" for number in range(1, 7)]
-DEADLINES_S = {"take_out": 40.0, **{step: 15.0 for step in STEPS[1:]}}
+DEADLINES_S = {str(step): 40.0 if step is Step.TAKE_OUT else 15.0 for step in STEPS}
 
 
 def wave(names: list[str], parallel: int = 2, pause_s: float | None = None) -> dict[str, Any]:
@@ -320,7 +320,7 @@ def test_waves_hold_the_fleet_and_never_exceed_the_window(
 def test_errors_survive_the_way_between_processes(
     kind: type[RollcastError], exit_code: int
 ) -> None:
-    error = pickle.loads(pickle.dumps(kind("window (9) must not exceed the fleet (6)")))
+    error = pickle.loads(pickle.dumps(kind("window (9) must not\nexceed the fleet (6)")))
     assert (type(error), str(error)) == (kind, "window (9) must not exceed the fleet (6)")
     assert error.exit_code == exit_code
 

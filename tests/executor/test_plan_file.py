@@ -29,13 +29,8 @@ from executor.plan_file import (
 from tests.helpers.plans import example_plan, example_plan_text
 
 TEXT = example_plan_text()
-CONTENT_PLACES = [
-    place
-    for place, character in enumerate(TEXT)
-    # White space outside strings; in strings the example has none.
-    if not character.isspace() or TEXT[place - 1 : place + 2] == '": '
-    if not character.isspace()
-]
+# No string of the example holds a space, so all its white space stands between tokens.
+CONTENT_PLACES = [place for place, character in enumerate(TEXT) if not character.isspace()]
 
 Content = dict[str, Any]
 
@@ -77,7 +72,7 @@ def test_sealing_twice_changes_nothing() -> None:
 @pytest.mark.parametrize(
     "rewritten",
     [
-        pytest.param(lambda content: json.dumps(content), id="on one line"),
+        pytest.param(json.dumps, id="on one line"),
         pytest.param(lambda content: json.dumps(content, indent="\t"), id="indented by tabs"),
         pytest.param(lambda content: json.dumps(content, sort_keys=True), id="keys sorted"),
         pytest.param(lambda content: f"\r\n{json.dumps(content)}\r\n", id="other line ends"),
@@ -89,7 +84,7 @@ def test_space_between_tokens_and_order_of_keys_do_not_matter(
     read_text(path, rewritten(json.loads(TEXT)))
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=300)
 @given(place=st.sampled_from(CONTENT_PLACES), character=st.characters(codec="utf-8"))
 def test_any_single_character_that_changes_is_noticed(
     tmp_path_factory: pytest.TempPathFactory, place: int, character: str
@@ -99,17 +94,6 @@ def test_any_single_character_that_changes_is_noticed(
     path = tmp_path_factory.getbasetemp() / "changed.json"
     path.write_bytes(f"{TEXT[:place]}{character}{TEXT[place + 1 :]}".encode())
     assert refused(path)
-
-
-@pytest.mark.parametrize("character", list('0123456789"{}[],:.-+eEabft\\ '))
-def test_any_place_may_be_the_one_that_changes(path: Path, character: str) -> None:
-    accepted = []
-    for place in CONTENT_PLACES:
-        if TEXT[place] != character:
-            path.write_text(f"{TEXT[:place]}{character}{TEXT[place + 1 :]}", encoding="utf-8")
-            if not refused(path):
-                accepted.append((place, TEXT[place]))
-    assert accepted == []
 
 
 def refused(path: Path) -> bool:
@@ -254,6 +238,11 @@ BREACHES = [
         put("step_deadlines_s", "takeout", value=1.0),
         'step_deadlines_s.takeout ("takeout") must be a known key; the nearest is take_out',
         id="unknown step",
+    ),
+    pytest.param(
+        put("win\ndow", value=2),
+        "win dow (2) must be a known key; the nearest is window",
+        id="a key of two lines",
     ),
     pytest.param(put("zzz", value=2), "zzz (2) must be a known key", id="key like no other"),
     pytest.param(put("schema_", value="rollcast.plan/1"), None, id="the key as Python says it"),

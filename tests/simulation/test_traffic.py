@@ -1,0 +1,172 @@
+"""Traffic: rates over time, traces as they are found, and arrivals that follow them."""
+
+from __future__ import annotations
+
+import gzip
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from executor.errors import BadInput
+from simulation.distributions import Constant
+from simulation.traffic import (
+    BLOCK,
+    RateTable,
+    Streams,
+    clock_label,
+    constant_rate,
+    daily_rate,
+    read_trace,
+    start_second,
+    steps_rate,
+)
+from tests.helpers.scenarios import run_once, scenario
+
+TENTH = Constant.model_validate({"constant": "100ms"})
+
+
+def arrivals(rates: RateTable, until_s: float, seed: int = 1, replication: int = 0) -> Any:
+    streams = Streams(rates, TENTH, seed, replication)
+    times: list[float] = []
+    while not times or times[-1] < until_s:
+        times += streams.next_block()[0].tolist()
+    return np.array([time for time in times if time < until_s])
+
+
+@pytest.mark.parametrize(
+    ("rates", "until_s", "expected"),
+    [
+        pytest.param(constant_rate(50.0), 400.0, 20_000.0, id="constant"),
+        pytest.param(
+            steps_rate([(0.0, 100.0), (100.0, 0.0), (200.0, 50.0)]), 400.0, 20_000.0, id="steps"
+        ),
+        pytest.param(daily_rate(0.0, 0.5, 43_200.0), 86_400.0, 21_600.0, id="daily"),
+    ],
+)
+def test_as_many_arrive_as_the_rate_says(rates: RateTable, until_s: float, expected: float) -> None:
+    """A Poisson count of mean N has standard deviation √N: four of them are allowed."""
+    window = rates.window(0.0, 0.0, until_s)
+    count = len(arrivals(window, until_s))
+    assert count == pytest.approx(expected, abs=4 * math.sqrt(expected))
+
+
+def test_arrivals_are_poisson() -> None:
+    """Counts in one second have a variance of their mean; gaps have a cv of 1 (20,000 of them)."""
+    times = arrivals(constant_rate(50.0).window(0.0, 0.0, 400.0), 400.0)
+    gaps = np.diff(times)
+    assert np.std(gaps) / np.mean(gaps) == pytest.approx(1.0, abs=0.04)
+    counts = np.histogram(times, np.arange(401))[0]
+    assert np.var(counts) / np.mean(counts) == pytest.approx(1.0, abs=0.3)
+
+
+def test_nothing_arrives_where_the_rate_is_0_and_the_rest_keeps_its_rate() -> None:
+    rates = steps_rate([(0.0, 100.0), (100.0, 0.0), (200.0, 50.0)]).window(0.0, 0.0, 300.0)
+    counts = np.histogram(arrivals(rates, 300.0), [0, 100, 200, 300])[0]
+    assert counts[1] == 0
+    assert counts[0] == pytest.approx(10_000, abs=400)
+    assert counts[2] == pytest.approx(5_000, abs=300)
+
+
+def test_draws_do_not_depend_on_how_they_are_blocked(monkeypatch: pytest.MonkeyPatch) -> None:
+    rates = constant_rate(50.0).window(0.0, 0.0, 400.0)
+    whole = arrivals(rates, 300.0)
+    monkeypatch.setattr("simulation.traffic.BLOCK", 37)
+    np.testing.assert_array_equal(arrivals(rates, 300.0), whole)
+    assert BLOCK != 37
+
+
+@pytest.mark.parametrize(
+    ("text", "rates", "first"),
+    [
+        pytest.param(
+            "timestamp,requests\n2024-01-01 10:00:00,60\n2024-01-01 10:01:00,120\n",
+            [1.0, 2.0],
+            "2024-01-01 10:00:00",
+            id="counts a minute",
+        ),
+        pytest.param("second,requests\n0,3\n1,5\n2,4\n", [3.0, 5.0, 4.0], None, id="seconds"),
+        pytest.param("time,rate\n0,3\n60,5\n", [3.0, 5.0], None, id="rates"),
+        pytest.param(
+            "t,n\n0,60\n60,60\n120,60\n240,120\n", [1, 1, 1, math.nan, 2], None, id="a gap"
+        ),
+        pytest.param(
+            "t,n\n2024-01-01T10:00:00Z,1\n2024-01-01T10:00:01Z,2\n",
+            [1.0, 2.0],
+            "2024-01-01 10:00:00+00:00",
+            id="ISO with a zone",
+        ),
+    ],
+)
+def test_traces_are_read_as_they_are_found(
+    tmp_path: Path, text: str, rates: list[float], first: str | None
+) -> None:
+    plain, packed = tmp_path / "trace.csv", tmp_path / "trace.csv.gz"
+    plain.write_text(text)
+    packed.write_bytes(gzip.compress(text.encode()))
+    for path in (plain, packed):
+        trace = read_trace(path)
+        np.testing.assert_allclose(trace.rates(1.0, "trace").rates_rps, rates)
+        assert (str(trace.first_row) if trace.first_row else None) == first
+    np.testing.assert_allclose(read_trace(plain).rates(0.5, "x").rates_rps, np.array(rates) / 2)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        pytest.param("", "is empty", id="empty"),
+        pytest.param("time,rate\n", "is empty", id="header only"),
+        pytest.param("time,rate\n0,1\n", "two rows", id="one row"),
+        pytest.param("time,rate\n0,1\n1,x\n", "row 3: must be time,count, got 1,x", id="word"),
+        pytest.param("time,rate\n0,1\n1,-2\n", "row 3: a count must not be negative", id="minus"),
+        pytest.param("time,rate\n5,1\n1,2\n", "row 3: times must not go back", id="backwards"),
+        pytest.param("time\n5\n6\n", "is empty", id="one column"),
+    ],
+)
+def test_what_is_no_trace_is_refused_in_words(tmp_path: Path, text: str, words: str) -> None:
+    path = tmp_path / "trace.csv"
+    path.write_text(text)
+    with pytest.raises(ValueError, match=words):
+        read_trace(path)
+
+
+@pytest.mark.parametrize(
+    ("start", "expected_s"),
+    [
+        (90.0, 90.0),
+        ("18:00", 8 * 3600.0),
+        ("09:00", 23 * 3600.0),
+        ("2024-01-02 10:00", 86_400.0),
+    ],
+)
+def test_a_start_is_found_on_the_traces_clock(start: float | str, expected_s: float) -> None:
+    from datetime import datetime
+
+    first_row = datetime(2024, 1, 1, 10, 0)
+    assert start_second(start, first_row) == expected_s
+    label = clock_label(expected_s, first_row)
+    assert label.startswith("2024-01-0")
+
+
+def gap_scenario(tmp_path: Path, start: str) -> Any:
+    rows = [f"2024-01-01 10:{minute:02d}:00,600" for minute in range(20) if minute != 10]
+    (tmp_path / "trace.csv").write_text("time,count\n" + "\n".join(rows) + "\n")
+    return scenario(
+        rate={"trace": str(tmp_path / "trace.csv")},
+        steps={"deploy": "20s"},
+        rollout={"window": 2, "drain": {"timeout": "1s"}},
+        clock={"start": start},
+    )
+
+
+def test_a_gap_is_refused_only_when_the_simulated_interval_meets_it(tmp_path: Path) -> None:
+    run = run_once(gap_scenario(tmp_path, "10:03"))
+    assert run.ended == "done"
+    with pytest.raises(BadInput, match=r"meets a gap in the trace 30 s after.*10:10:00"):
+        run_once(gap_scenario(tmp_path, "10:09:30"))
+    with pytest.raises(BadInput, match="meets the end of the trace 30 s after"):
+        run_once(gap_scenario(tmp_path, "10:19:30"))
+    with pytest.raises(BadInput, match="outside the traffic"):
+        run_once(gap_scenario(tmp_path, "30m"))
