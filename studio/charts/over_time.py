@@ -1,0 +1,80 @@
+"""One candidate over time: capacity against traffic, and latency.
+
+Enters: axes of matplotlib, a candidate's result, a theme. Leaves: the drawn axes. Lines are medians
+over runs, bands hold 5–95 % of single runs.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from matplotlib.axes import Axes
+
+from simulation.compare import Band, CandidateResult
+from studio.charts import style
+from studio.format import latency_text
+from studio.theme import Theme
+
+
+def draw_capacity(axes: Axes, result: CandidateResult, theme: Theme) -> None:
+    """Capacity in the pool with a soft fill, traffic over it: the room between is the story."""
+    style.prepare(axes, theme, "Capacity and traffic", "requests/s")
+    capacity, traffic = result.band("capacity_rps"), result.band("offered_rps")
+    axes.fill_between(capacity.time_s, 0, capacity.median, color=theme.new_version, alpha=0.12, lw=0)
+    axes.plot(capacity.time_s, capacity.median, color=theme.new_version, linewidth=1.6)
+    _band(axes, traffic, theme.accent)
+    top = float(np.nanmax([np.nanmax(capacity.median), np.nanmax(traffic.high)]))
+    axes.set_ylim(0, top * 1.22 if top > 0 else 1)
+    _name(axes, capacity, "capacity in the pool", theme.new_version, above=True)
+    _name(axes, traffic, "traffic", theme.accent, above=False)
+    _frame(axes, capacity)
+
+
+def draw_latency(
+    axes: Axes, result: CandidateResult, theme: Theme, limit_s: float | None
+) -> None:
+    """p99 with its band, p50, and the limit."""
+    highest = result.band("latency_p99_s")
+    middle = result.band("latency_p50_s")
+    told = np.concatenate([highest.high, middle.median])
+    told = told[np.isfinite(told)]
+    top_s = float(told.max()) if len(told) else 1.0
+    if limit_s is not None:
+        top_s = max(top_s, limit_s)
+    in_ms = top_s < 2.0
+    scale = 1000.0 if in_ms else 1.0
+    style.prepare(axes, theme, "Latency", "ms" if in_ms else "s")
+    _band(axes, highest, theme.accent, scale)
+    axes.plot(middle.time_s, middle.median * scale, color=theme.soft, linewidth=1.1)
+    axes.set_ylim(0, top_s * scale * 1.22)
+    _name(axes, highest, "p99", theme.accent, above=True, scale=scale)
+    _name(axes, middle, "p50", theme.soft, above=True, scale=scale)
+    if limit_s is not None:
+        style.limit_line(axes, theme, limit_s * scale, f"limit {latency_text(limit_s)}")
+    _frame(axes, highest)
+
+
+def _band(axes: Axes, band: Band, colour: str, scale: float = 1.0) -> None:
+    axes.fill_between(
+        band.time_s, band.low * scale, band.high * scale, color=colour, alpha=0.18, linewidth=0
+    )
+    axes.plot(band.time_s, band.median * scale, color=colour, linewidth=1.4)
+
+
+def _name(
+    axes: Axes, band: Band, text: str, colour: str, above: bool, scale: float = 1.0
+) -> None:
+    """Puts a line's name where it begins, clear of the line's own first stretch."""
+    known = np.flatnonzero(np.isfinite(band.median))
+    if not len(known):
+        return
+    stretch = known[: max(1, len(known) // 4)]
+    edge = band.high[stretch] if above else band.low[stretch]
+    value = float(np.nanmax(edge) if above else np.nanmin(edge)) * scale
+    style.line_label(axes, text, (float(band.time_s[known[0]]), value), colour, above)
+
+
+def _frame(axes: Axes, band: Band) -> None:
+    end_s = float(band.time_s[-1] + band.time_s[0])
+    axes.set_xlim(0, end_s)
+    style.time_axis(axes, end_s)
+    style.few_ticks(axes)
