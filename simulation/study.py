@@ -207,9 +207,16 @@ def run_rows(
     try:
         yield from rows
     except GeneratorExit:
-        # The workers may be in the middle of a long replication: what was cancelled ends now.
-        get_reusable_executor().shutdown(wait=False, kill_workers=True)
+        stop_workers()
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # joblib warns that results are lost: they are meant to
             rows.close()
         raise
+
+
+def stop_workers() -> None:
+    """Ends the processes of any study, in the middle of a replication if need be.
+
+    A study that is under way in another thread breaks off with an error of its processes.
+    """
+    get_reusable_executor().shutdown(wait=False, kill_workers=True)

@@ -19,7 +19,9 @@ def draw_capacity(axes: Axes, result: CandidateResult, theme: Theme) -> None:
     """Capacity in the pool with a soft fill, traffic over it: the room between is the story."""
     style.prepare(axes, theme, "Capacity and traffic", "requests/s")
     capacity, traffic = result.band("capacity_rps"), result.band("offered_rps")
-    axes.fill_between(capacity.time_s, 0, capacity.median, color=theme.new_version, alpha=0.12, lw=0)
+    axes.fill_between(
+        capacity.time_s, 0, capacity.median, color=theme.new_version, alpha=0.12, lw=0
+    )
     axes.plot(capacity.time_s, capacity.median, color=theme.new_version, linewidth=1.6)
     _band(axes, traffic, theme.accent)
     top = float(np.nanmax([np.nanmax(capacity.median), np.nanmax(traffic.high)]))
@@ -29,9 +31,7 @@ def draw_capacity(axes: Axes, result: CandidateResult, theme: Theme) -> None:
     _frame(axes, capacity)
 
 
-def draw_latency(
-    axes: Axes, result: CandidateResult, theme: Theme, limit_s: float | None
-) -> None:
+def draw_latency(axes: Axes, result: CandidateResult, theme: Theme, limit_s: float | None) -> None:
     """p99 with its band, p50, and the limit."""
     highest = result.band("latency_p99_s")
     middle = result.band("latency_p50_s")
@@ -60,9 +60,7 @@ def _band(axes: Axes, band: Band, colour: str, scale: float = 1.0) -> None:
     axes.plot(band.time_s, band.median * scale, color=colour, linewidth=1.4)
 
 
-def _name(
-    axes: Axes, band: Band, text: str, colour: str, above: bool, scale: float = 1.0
-) -> None:
+def _name(axes: Axes, band: Band, text: str, colour: str, above: bool, scale: float = 1.0) -> None:
     """Puts a line's name where it begins, clear of the line's own first stretch."""
     known = np.flatnonzero(np.isfinite(band.median))
     if not len(known):

@@ -120,9 +120,7 @@ def _shade(axes: Axes, comparison: Comparison, theme: Theme) -> None:
     )
 
 
-def _point(
-    axes: Axes, comparison: Comparison, point: Point, selected: bool, theme: Theme
-) -> None:
+def _point(axes: Axes, comparison: Comparison, point: Point, selected: bool, theme: Theme) -> None:
     result = comparison.candidates[point.index]
     colour = theme.answer_mark(result.verdict.answer)
     duration = result.metrics["rollout_duration_s"]

@@ -1,0 +1,127 @@
+"""Starting the studio, and its pictures."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from pathlib import Path
+from types import TracebackType
+
+from PySide6.QtCore import QEventLoop, QTimer
+from PySide6.QtWidgets import QApplication
+
+from executor.errors import BadInput
+from simulation.scenario_file import ScenarioFile
+from studio.gui.document import Document
+from studio.gui.palette import a_font_resolves, apply_theme
+from studio.gui.settings import Settings
+from studio.gui.window import StudioWindow
+from studio.resources import scenarios_dir
+from studio.theme import THEMES
+
+EXAMPLE = "checkout-evening.yaml"
+
+
+def application() -> QApplication:
+    """The one application object, made where there is none yet.
+
+    Raises:
+        BadInput: No font can be found, so that every text would be boxes.
+    """
+    os.environ.setdefault("QT_QPA_PLATFORM", "wayland;xcb;offscreen")
+    existing = QApplication.instance()
+    made = existing if isinstance(existing, QApplication) else QApplication(["rollcast"])
+    made.setApplicationName("Rollcast")
+    if not a_font_resolves():
+        raise BadInput("no font is installed; on Debian: apt-get install fonts-inter")
+    return made
+
+
+def open_studio(path: Path | None) -> int:
+    """Opens the window on a scenario, the shipped example without one; returns the exit code.
+
+    Raises:
+        BadInput: The scenario is wrong, or there is no display to open a window on.
+    """
+    file = ScenarioFile.load(path or scenarios_dir() / EXAMPLE)
+    running = application()
+    if running.platformName() == "offscreen" and os.environ["QT_QPA_PLATFORM"] != "offscreen":
+        raise BadInput("there is no display; rollcast compare answers without one")
+    sys.excepthook = _tell
+    settings = Settings()
+    apply_theme(running, settings.theme)
+    window = StudioWindow(Document(file), settings)
+    if settings.geometry is not None:
+        window.restoreGeometry(settings.geometry)
+    window.show()
+    if path is not None:
+        settings.remember(path)
+    QTimer.singleShot(0, window.jobs.start)
+    return running.exec()
+
+
+def take_screenshots(path: Path, directory: Path, size: tuple[int, int], theme: str | None) -> int:
+    """Compares a scenario's windows and writes a picture of the page; works offscreen.
+
+    Args:
+        path: The scenario.
+        directory: Where ``compare-light.png`` and ``compare-dark.png`` go; made when missing.
+        size: Width and height of the window, in pixels.
+        theme: ``light`` or ``dark``; None for both.
+
+    Raises:
+        BadInput: The scenario is wrong or a picture cannot be written.
+    """
+    file = ScenarioFile.load(path)
+    if not os.environ.get("DISPLAY") and not os.environ.get("WAYLAND_DISPLAY"):
+        os.environ["QT_QPA_PLATFORM"] = "offscreen"
+    running = application()
+    settings = Settings()
+    window = StudioWindow(Document(file), settings)
+    window.setMinimumSize(1, 1)
+    window.resize(*size)
+    failures: list[str] = []
+    waiting = QEventLoop()
+    window.jobs.failed.connect(failures.append)
+    window.jobs.ended.connect(waiting.quit)
+    window.show()
+    window.jobs.start()
+    if window.jobs.is_running:
+        waiting.exec()
+    try:
+        if failures:
+            raise BadInput(failures[0])
+        for name in [theme] if theme else list(THEMES):
+            apply_theme(running, THEMES[name])
+            window.set_theme(name)
+            _write_picture(window, directory / f"compare-{name}.png")
+    finally:
+        window.jobs.close()
+        window.hide()
+        window.deleteLater()
+    return 0
+
+
+def _write_picture(window: StudioWindow, path: Path) -> None:
+    """Lets everything be painted once, then keeps it."""
+    settle = QEventLoop()
+    QTimer.singleShot(0, settle.quit)
+    settle.exec()
+    window.page.over_time.canvas.draw()
+    window.page.trade_off.canvas.draw()
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise BadInput(f"{path.parent}: cannot be written: {error.strerror}") from None
+    if not window.grab().save(str(path)):
+        raise BadInput(f"{path}: cannot be written")
+    print(path)
+
+
+def _tell(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """An error in a slot is a defect: Qt would print it and go on as if nothing had happened."""
+    traceback.print_exception(kind, error, trace)
+    running = QApplication.instance()
+    if running is not None:
+        running.exit(1)

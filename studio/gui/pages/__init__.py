@@ -1,0 +1,1 @@
+"""The pages of the studio: each shows a document, none changes it."""

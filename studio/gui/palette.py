@@ -1,0 +1,126 @@
+"""A theme as Qt sees it: a palette, a style sheet, fonts.
+
+Qt's own dark mode does nothing on xcb or offscreen, so both palettes are ours.
+"""
+
+from __future__ import annotations
+
+from PySide6.QtGui import QColor, QFont, QFontDatabase, QPalette
+from PySide6.QtWidgets import QApplication
+
+from studio.theme import BASE_PX, FIGURE_PX, FONT_FAMILIES, RADIUS_PX, SMALL_PX, Theme
+
+
+def apply_theme(application: QApplication, theme: Theme) -> None:
+    """Gives the whole application the theme's colours and type."""
+    application.setStyle("Fusion")
+    application.setPalette(_palette(theme))
+    application.setFont(base_font())
+    application.setStyleSheet(_style_sheet(theme))
+
+
+def base_font() -> QFont:
+    """Inter where it is installed, else the system's, with figures of one width."""
+    installed = set(QFontDatabase.families())
+    family = next((name for name in FONT_FAMILIES if name in installed), None)
+    font = QFont(family) if family else QFont()
+    font.setPixelSize(round(BASE_PX))
+    if hasattr(QFont, "Tag"):
+        font.setFeature(QFont.Tag("tnum"), 1)
+    return font
+
+
+def a_font_resolves() -> bool:
+    """Whether there is any font at all: without one Qt draws boxes and says nothing."""
+    return bool(QFontDatabase.families())
+
+
+def _palette(theme: Theme) -> QPalette:
+    palette = QPalette()
+    roles = {
+        QPalette.ColorRole.Window: theme.page,
+        QPalette.ColorRole.WindowText: theme.text,
+        QPalette.ColorRole.Base: theme.card,
+        QPalette.ColorRole.AlternateBase: theme.field,
+        QPalette.ColorRole.Text: theme.text,
+        QPalette.ColorRole.PlaceholderText: theme.soft,
+        QPalette.ColorRole.Button: theme.card,
+        QPalette.ColorRole.ButtonText: theme.text,
+        QPalette.ColorRole.Highlight: theme.accent,
+        QPalette.ColorRole.HighlightedText: theme.on_accent,
+        QPalette.ColorRole.ToolTipBase: theme.card,
+        QPalette.ColorRole.ToolTipText: theme.text,
+        QPalette.ColorRole.Link: theme.accent,
+        QPalette.ColorRole.Mid: theme.line,
+    }
+    for role, colour in roles.items():
+        palette.setColor(role, QColor(colour))
+    for role in (QPalette.ColorRole.Text, QPalette.ColorRole.ButtonText):
+        palette.setColor(QPalette.ColorGroup.Disabled, role, QColor(theme.soft))
+    return palette
+
+
+def _style_sheet(t: Theme) -> str:
+    return f"""
+    QMainWindow, QWidget#page, QWidget#centre {{ background: {t.page}; }}
+    QWidget {{ color: {t.text}; }}
+    QToolTip {{ background: {t.card}; color: {t.text}; border: 1px solid {t.line}; padding: 5px; }}
+    QFrame#card, QFrame#panel {{
+        background: {t.card}; border: 1px solid {t.line}; border-radius: {RADIUS_PX}px; }}
+    QFrame#topBar, QFrame#bottomBar {{ background: {t.card}; border: none; }}
+    QFrame#topBar {{ border-bottom: 1px solid {t.line}; }}
+    QFrame#bottomBar {{ border-top: 1px solid {t.line}; }}
+    QScrollArea, QScrollArea > QWidget > QWidget#fields {{ background: transparent; border: none; }}
+    QLabel {{ background: transparent; }}
+    QLabel#soft, QLabel#unit {{ color: {t.soft}; font-size: {SMALL_PX:g}px; }}
+    QLabel#group {{ color: {t.soft}; font-size: {SMALL_PX:g}px; font-weight: 600; }}
+    QLabel#title {{ font-weight: 600; font-size: 15px; }}
+    QLabel#question {{ color: {t.soft}; }}
+    QLabel#figure {{ font-size: {FIGURE_PX:g}px; font-weight: 600; }}
+    QLabel#good {{ color: {t.meets_text}; font-size: {SMALL_PX:g}px; }}
+    QLabel#bad {{ color: {t.fails_text}; font-size: {SMALL_PX:g}px; }}
+    QPushButton, QToolButton {{
+        background: {t.card}; border: 1px solid {t.line}; border-radius: 6px; padding: 5px 12px; }}
+    QToolButton {{ padding: 4px 8px; }}
+    QPushButton:hover, QToolButton:hover {{ border-color: {t.accent}; }}
+    QPushButton:focus, QToolButton:focus {{ border-color: {t.accent}; }}
+    QPushButton:disabled, QToolButton:disabled {{ color: {t.soft}; background: {t.field}; }}
+    QPushButton#primary {{
+        background: {t.accent}; color: {t.on_accent}; border-color: {t.accent}; font-weight: 600; }}
+    QPushButton#primary:disabled {{
+        background: {t.field}; color: {t.soft}; border-color: {t.line}; }}
+    QToolButton#dot {{ border: none; background: transparent; color: {t.accent}; padding: 0; }}
+    QToolButton#menu::menu-indicator {{ image: none; width: 0; }}
+    QLineEdit, QSpinBox, QDoubleSpinBox {{
+        background: {t.field}; border: 1px solid transparent; border-radius: 6px;
+        padding: 3px 6px; selection-background-color: {t.accent};
+        selection-color: {t.on_accent}; }}
+    QLineEdit:focus, QSpinBox:focus, QDoubleSpinBox:focus {{ border-color: {t.accent}; }}
+    QSlider {{ background: transparent; min-height: 18px; }}
+    QSlider::groove:horizontal {{ height: 4px; border-radius: 2px; background: {t.line}; }}
+    QSlider::sub-page:horizontal {{ height: 4px; border-radius: 2px; background: {t.accent}; }}
+    QSlider::handle:horizontal {{
+        width: 10px; height: 10px; margin: -5px 0; border-radius: 7px;
+        background: {t.card}; border: 2px solid {t.accent}; }}
+    QSlider::handle:horizontal:focus {{ background: {t.accent}; }}
+    QProgressBar {{
+        background: {t.line}; border: none; border-radius: 2px; max-height: 5px; }}
+    QProgressBar::chunk {{ background: {t.accent}; border-radius: 2px; }}
+    QTableView {{
+        background: {t.card}; border: none; gridline-color: {t.line};
+        selection-background-color: {t.field}; selection-color: {t.text}; outline: none; }}
+    QTableView::item {{ padding: 0 8px; border-bottom: 1px solid {t.line}; }}
+    QTableView::item:selected {{ background: {t.field}; color: {t.text}; }}
+    QHeaderView {{ background: {t.card}; }}
+    QHeaderView::section {{
+        background: {t.card}; color: {t.soft}; border: none;
+        border-bottom: 1px solid {t.line}; padding: 4px 8px; font-size: {SMALL_PX:g}px; }}
+    QTableCornerButton::section {{ background: {t.card}; border: none; }}
+    QMenu {{ background: {t.card}; border: 1px solid {t.line}; padding: 4px; }}
+    QMenu::item {{ padding: 5px 22px 5px 12px; border-radius: 4px; }}
+    QMenu::item:selected {{ background: {t.field}; }}
+    QScrollBar:vertical {{ background: transparent; width: 8px; margin: 0; }}
+    QScrollBar::handle:vertical {{
+        background: {t.line}; border-radius: 4px; min-height: 24px; }}
+    QScrollBar::add-line, QScrollBar::sub-line {{ height: 0; width: 0; }}
+    """

@@ -1,0 +1,152 @@
+"""The scenario's fields, on the left."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QFrame, QLabel, QScrollArea, QVBoxLayout, QWidget
+
+from studio.gui.commands import edit_values, edit_windows
+from studio.gui.document import Document
+from studio.gui.fields import (
+    Field,
+    fields_of,
+    parse_start_text,
+    parse_windows_text,
+    start_text,
+)
+from studio.gui.widgets.field_row import NumberRow, TextRow
+
+PANEL_WIDTH = 276
+
+
+class ScenarioPanel(QFrame):
+    """Rows for every field of the document, in groups."""
+
+    def __init__(self, document: Document) -> None:
+        super().__init__()
+        self.setObjectName("panel")
+        self.setFixedWidth(PANEL_WIDTH)
+        self._document = document
+        self._numbers: dict[str, NumberRow] = {}
+        self._windows: TextRow | None = None
+        self._start: TextRow | None = None
+        outer = QVBoxLayout(self)
+        outer.setContentsMargins(4, 8, 4, 8)
+        self._scroll = QScrollArea()
+        self._scroll.setWidgetResizable(True)
+        self._scroll.setFrameShape(QFrame.Shape.NoFrame)
+        self._scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        outer.addWidget(self._scroll)
+        document.opened.connect(self._build)
+        document.edited.connect(self._show)
+        self._build()
+
+    def _build(self) -> None:
+        """Rows for the fields that this scenario has."""
+        self._numbers.clear()
+        rows = QWidget()
+        rows.setObjectName("fields")
+        layout = QVBoxLayout(rows)
+        layout.setContentsMargins(10, 2, 8, 4)
+        layout.setSpacing(7)
+        group = ""
+        for field in self._fields():
+            if field.group != group:
+                group = field.group
+                if layout.count():
+                    layout.addSpacing(7)
+                heading = QLabel(group)
+                heading.setObjectName("group")
+                layout.addWidget(heading)
+            row = NumberRow(field)
+            row.moved.connect(lambda value, key=field.key: self._on_moved(key, value))
+            row.reset.connect(lambda key=field.key: self._on_reset(key))
+            self._numbers[field.key] = row
+            layout.addWidget(row)
+            if field.key == "rollout.window":
+                layout.addWidget(self._build_windows())
+            if field.group == "Traffic":
+                layout.addWidget(self._build_start())
+        layout.addStretch(1)
+        self._scroll.setWidget(rows)
+        self._show()
+
+    def _build_windows(self) -> TextRow:
+        row = TextRow(
+            "Compare",
+            "The windows to compare, with commas between; leave it empty for those that suit "
+            "the fleet.",
+            parse_windows_text,
+        )
+        row.typed.connect(self._on_windows)
+        row.refused.connect(self._document.refused)
+        row.reset.connect(lambda: self._on_windows(()))
+        self._windows = row
+        return row
+
+    def _build_start(self) -> TextRow:
+        row = TextRow(
+            "Start at",
+            "When the rollout begins on the traffic's clock: a time of day (18:00), an offset "
+            "(90m), or a date and time.",
+            parse_start_text,
+        )
+        row.typed.connect(self._on_start)
+        row.refused.connect(self._document.refused)
+        row.reset.connect(self._on_reset_start)
+        self._start = row
+        return row
+
+    def _show(self) -> None:
+        """Shows the document's values; a dot where they are not the saved ones."""
+        scenario, saved = self._document.scenario, self._document.saved.scenario
+        saved_values = {field.key: field.value for field in fields_of(saved, saved)}
+        for field in self._fields():
+            row = self._numbers.get(field.key)
+            if row is not None:
+                row.show_field(field)
+                row.mark_changed(field.value != saved_values.get(field.key, field.value))
+        if self._windows is not None:
+            self._windows.show_text(", ".join(map(str, self._document.windows())))
+            self._windows.mark_changed(bool(self._document.state.windows))
+        if self._start is not None:
+            self._start.show_text(start_text(scenario))
+            self._start.mark_changed(start_text(scenario) != start_text(saved))
+
+    def _fields(self) -> list[Field]:
+        return fields_of(self._document.scenario, self._document.saved.scenario)
+
+    def _on_moved(self, key: str, value: float) -> None:
+        field = next(one for one in self._fields() if one.key == key)
+        if value == field.value:
+            return
+        if not edit_values(self._document, field.label.lower(), {key: field.write(value)}):
+            self._show()
+
+    def _on_reset(self, key: str) -> None:
+        was = self._document.saved.scenario
+        saved = next(one for one in fields_of(was, was) if one.key == key)
+        edit_values(self._document, f"reset {saved.label.lower()}", {key: saved.write(saved.value)})
+
+    def _on_windows(self, windows: object) -> None:
+        assert isinstance(windows, tuple)
+        fleet = self._document.scenario.service.instance_count
+        too_wide = [window for window in windows if window > fleet]
+        if too_wide:
+            self._document.refused.emit(
+                f"window ({too_wide[0]}) must not exceed the fleet ({fleet})"
+            )
+            self._show()
+            return
+        edit_windows(self._document, windows)
+
+    def _on_start(self, start: object) -> None:
+        if not edit_values(self._document, "start", {"clock.start": start}):
+            self._show()
+
+    def _on_reset_start(self) -> None:
+        edit_values(
+            self._document,
+            "reset start",
+            {"clock.start": start_text(self._document.saved.scenario)},
+        )

@@ -1,0 +1,82 @@
+"""The verdict as a sentence, and the figures under it."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QSizePolicy, QVBoxLayout
+
+from studio.theme import RADIUS_PX, Theme
+
+
+class VerdictBanner(QFrame):
+    """A sentence on the ground that its answer has."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setObjectName("banner")
+        layout = QHBoxLayout(self)
+        layout.setContentsMargins(12, 8, 12, 8)
+        self._sentence = QLabel()
+        self._sentence.setAccessibleName("Verdict")
+        self._note = QLabel()
+        self._note.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
+        self._sentence.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+        layout.addWidget(self._sentence, 1)
+        layout.addWidget(self._note)
+
+    @property
+    def sentence(self) -> str:
+        """What it says."""
+        return self._sentence.text()
+
+    def say(self, answer: str, sentence: str, note: str, theme: Theme) -> None:
+        """Says a sentence; `answer` gives the colours, none of the three the quiet ones."""
+        ground, ink = theme.card, theme.soft
+        if answer:
+            ground, ink = theme.answer_colours(answer)
+        self.setStyleSheet(
+            f"QFrame#banner {{ background: {ground}; border-radius: {RADIUS_PX}px; }}"
+            f"QLabel {{ color: {ink}; }}"
+        )
+        self._sentence.setStyleSheet("font-weight: 600;")
+        self._sentence.setText(sentence)
+        self._sentence.setToolTip(sentence)
+        self._note.setText(note)
+
+
+class FigureCard(QFrame):
+    """A figure with its name, and beneath it what single runs may do and the limit."""
+
+    def __init__(self, name: str, tip: str) -> None:
+        super().__init__()
+        self.setObjectName("card")
+        self.setToolTip(tip)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(12, 7, 12, 8)
+        layout.setSpacing(1)
+        heading = QLabel(name)
+        heading.setObjectName("soft")
+        self._figure = QLabel("–")
+        self._figure.setObjectName("figure")
+        self._figure.setAccessibleName(name)
+        self._under = QLabel(" ")
+        self._under.setObjectName("soft")
+        for label in (heading, self._figure, self._under):
+            label.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+            layout.addWidget(label)
+
+    @property
+    def figure(self) -> str:
+        """The figure as it is shown."""
+        return self._figure.text()
+
+    def show_figure(self, figure: str, under: str, within_limit: bool | None) -> None:
+        """Shows a figure; None where there is no limit to be within."""
+        self._figure.setText(figure)
+        self._under.setText(under)
+        self._under.setToolTip(under)
+        self._under.setObjectName(
+            {True: "good", False: "bad"}.get(within_limit, "soft")  # type: ignore[call-overload]
+        )
+        self._under.style().unpolish(self._under)
+        self._under.style().polish(self._under)
