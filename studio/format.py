@@ -45,10 +45,23 @@ def duration_text(seconds: float | None) -> str:
     return f"{minutes // 60} h {minutes % 60:02d} min"
 
 
+def clock_text(seconds: float | None) -> str:
+    """A length in little space: ``12:41``, ``1:02:05``."""
+    if seconds is None:
+        return NOTHING
+    whole = round(seconds)
+    hours, rest = divmod(whole, 3600)
+    if hours:
+        return f"{hours}:{rest // 60:02d}:{rest % 60:02d}"
+    return f"{rest // 60}:{rest % 60:02d}"
+
+
 def latency_text(seconds: float | None) -> str:
     """A latency: ``312 ms``, ``1.24 s``, ``14.2 s``."""
     if seconds is None:
         return NOTHING
+    if seconds == 0:
+        return "0 ms"
     if seconds < 0.9995:
         return f"{seconds * 1000:.0f} ms" if seconds >= 0.01 else f"{seconds * 1000:.1f} ms"
     return f"{seconds:.2f} s" if seconds < 9.995 else f"{seconds:.1f} s"
@@ -70,8 +83,10 @@ def percent_text(fraction: float | None) -> str:
     percent = fraction * 100
     if percent == 0 or percent >= 9.95:
         return f"{percent:.0f} %"
+    if percent < 0.0005:
+        return "≈ 0 %"
     digits = max(1, 1 - math.floor(math.log10(percent)))
-    return f"{percent:.{digits}f} %" if percent >= 0.0005 else "≈ 0 %"
+    return f"{percent:.{digits}f}".rstrip("0").rstrip(".") + " %"
 
 
 def drain_text(seconds: float) -> str:

@@ -29,6 +29,7 @@ def draw_capacity(axes: Axes, result: CandidateResult, theme: Theme) -> None:
     _name(axes, capacity, "capacity in the pool", theme.new_version, above=True)
     _name(axes, traffic, "traffic", theme.accent, above=False)
     _frame(axes, capacity)
+    style.without_times(axes)
 
 
 def draw_latency(axes: Axes, result: CandidateResult, theme: Theme, limit_s: float | None) -> None:
@@ -60,7 +61,9 @@ def _band(axes: Axes, band: Band, colour: str, scale: float = 1.0) -> None:
     axes.plot(band.time_s, band.median * scale, color=colour, linewidth=1.4)
 
 
-def _name(axes: Axes, band: Band, text: str, colour: str, above: bool, scale: float = 1.0) -> None:
+def _name(
+    axes: Axes, band: Band, text: str, colour: str, *, above: bool, scale: float = 1.0
+) -> None:
     """Puts a line's name where it begins, clear of the line's own first stretch."""
     known = np.flatnonzero(np.isfinite(band.median))
     if not len(known):

@@ -11,6 +11,7 @@ from matplotlib import font_manager
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
+from studio.format import clock_text
 from studio.theme import FONT_FAMILIES, SMALL_PX, Theme
 
 DPI = 100
@@ -50,7 +51,7 @@ def prepare(axes: Axes, theme: Theme, title: str, unit: str) -> None:
         textcoords="offset points",
         color=theme.text,
         fontsize=LABEL_PT,
-        fontweight="semibold",
+        fontweight="bold",
         va="bottom",
     )
     axes.annotate(
@@ -66,21 +67,17 @@ def prepare(axes: Axes, theme: Theme, title: str, unit: str) -> None:
     )
 
 
-def minutes(seconds: float, _place: object = None) -> str:
-    """A time on an axis: ``12:41``, and hours where there are some."""
-    whole = round(seconds)
-    hours, rest = divmod(whole, 3600)
-    if hours:
-        return f"{hours}:{rest // 60:02d}:{rest % 60:02d}"
-    return f"{rest // 60}:{rest % 60:02d}"
-
-
 def time_axis(axes: Axes, span_s: float) -> None:
     """Ticks at round times, as many as fit."""
     widths = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 43200)
     width = next((one for one in widths if span_s / one <= 6), widths[-1])
     axes.set_xticks([k * width for k in range(int(span_s / width) + 1)])
-    axes.xaxis.set_major_formatter(FuncFormatter(minutes))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda seconds, _: clock_text(seconds)))
+
+
+def without_times(axes: Axes) -> None:
+    """The ticks without their numbers, for axes that share those below."""
+    axes.tick_params(labelbottom=False)
 
 
 def few_ticks(axes: Axes, count: int = 4) -> None:

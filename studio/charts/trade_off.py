@@ -149,6 +149,6 @@ def _point(axes: Axes, comparison: Comparison, point: Point, selected: bool, the
         textcoords="offset points",
         color=theme.text,
         fontsize=style.SMALL_PT,
-        fontweight="semibold" if selected else "normal",
+        fontweight="bold" if selected else "normal",
         zorder=5,
     )

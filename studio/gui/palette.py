@@ -96,6 +96,7 @@ def _style_sheet(t: Theme) -> str:
         padding: 3px 6px; selection-background-color: {t.accent};
         selection-color: {t.on_accent}; }}
     QLineEdit:focus, QSpinBox:focus, QDoubleSpinBox:focus {{ border-color: {t.accent}; }}
+    QAbstractSpinBox QLineEdit {{ background: transparent; border: none; padding: 0; }}
     QSlider {{ background: transparent; min-height: 18px; }}
     QSlider::groove:horizontal {{ height: 4px; border-radius: 2px; background: {t.line}; }}
     QSlider::sub-page:horizontal {{ height: 4px; border-radius: 2px; background: {t.accent}; }}
@@ -109,12 +110,12 @@ def _style_sheet(t: Theme) -> str:
     QTableView {{
         background: {t.card}; border: none; gridline-color: {t.line};
         selection-background-color: {t.field}; selection-color: {t.text}; outline: none; }}
-    QTableView::item {{ padding: 0 8px; border-bottom: 1px solid {t.line}; }}
+    QTableView::item {{ padding: 0 16px 0 8px; border-bottom: 1px solid {t.line}; }}
     QTableView::item:selected {{ background: {t.field}; color: {t.text}; }}
     QHeaderView {{ background: {t.card}; }}
     QHeaderView::section {{
         background: {t.card}; color: {t.soft}; border: none;
-        border-bottom: 1px solid {t.line}; padding: 4px 8px; font-size: {SMALL_PX:g}px; }}
+        border-bottom: 1px solid {t.line}; padding: 4px 16px 4px 8px; font-size: {SMALL_PX:g}px; }}
     QTableCornerButton::section {{ background: {t.card}; border: none; }}
     QMenu {{ background: {t.card}; border: 1px solid {t.line}; padding: 4px; }}
     QMenu::item {{ padding: 5px 22px 5px 12px; border-radius: 4px; }}

@@ -39,8 +39,8 @@ class Settings:
     def recent(self) -> list[Path]:
         """The files opened last that are still there, the latest first."""
         value = self._store.value("recent", [])
-        names = [value] if isinstance(value, str) else list(value or [])  # one entry comes bare
-        return [Path(name) for name in names if Path(name).exists()]
+        names = value if isinstance(value, list) else [value]  # one entry comes bare
+        return [Path(name) for name in names if isinstance(name, str) and Path(name).exists()]
 
     def remember(self, path: Path) -> None:
         """Puts a file on top of the recent ones."""

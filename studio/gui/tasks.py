@@ -34,8 +34,8 @@ class _Study(QThread):
         self.cancelled = False
 
     def run(self) -> None:
-        for study in self._before:
-            study.wait()  # its last act ends all processes, which must not be this study's
+        for earlier in self._before:
+            earlier.wait()  # its last act ends all processes, which must not be this study's
         self._before.clear()
         scenario = self.state.file.scenario
         rows: list[Row] = []

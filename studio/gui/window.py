@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from PySide6.QtCore import Qt, QTimer
@@ -60,6 +62,7 @@ class StudioWindow(QMainWindow):
         self._lay_out()
         self._connect()
         self._show_document()
+        self.page.table.setFocus()
 
     # How it is put together
 
@@ -284,7 +287,7 @@ class StudioWindow(QMainWindow):
 
     # What a person asks for
 
-    def open(self, path: Path) -> bool:
+    def open(self, path: Path, _checked: bool = False) -> bool:
         """Opens a scenario and compares its windows; says why when it cannot."""
         try:
             file = ScenarioFile.load(path)
@@ -339,7 +342,7 @@ class StudioWindow(QMainWindow):
         name = f"{self.document.scenario.name}.plan.json"
         self._ask("Write the plan to", "Plans (*.json)", self.write_plan, name)
 
-    def _ask(self, words: str, kinds: str, then: object, name: str) -> None:
+    def _ask(self, words: str, kinds: str, then: Callable[[Path], object], name: str) -> None:
         """A file dialogue that blocks nothing."""
         dialog = QFileDialog(self, words)
         dialog.setNameFilter(kinds)
@@ -347,13 +350,15 @@ class StudioWindow(QMainWindow):
         if name:
             dialog.setAcceptMode(QFileDialog.AcceptMode.AcceptSave)
             dialog.selectFile(name)
-        dialog.fileSelected.connect(lambda chosen: then(Path(chosen)))  # type: ignore[operator]
+        dialog.fileSelected.connect(lambda chosen: then(Path(chosen)))
         dialog.open()
 
     def _list_recent(self) -> None:
         self._recent.clear()
         for path in self._settings.recent():
-            self._recent.addAction(path.name, lambda one=path: self.open(one)).setToolTip(str(path))
+            entry = self._recent.addAction(path.name)
+            entry.setToolTip(str(path))
+            entry.triggered.connect(partial(self.open, path))
 
     def _toggle_theme(self) -> None:
         self.set_theme(LIGHT.name if self._theme is DARK else DARK.name)

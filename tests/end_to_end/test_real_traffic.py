@@ -18,9 +18,7 @@ import pytest
 from studio.resources import scenarios_dir
 from tests.test_expected import assert_window_decides
 
-DATA = Path(
-    os.environ.get("ROLLCAST_TEST_DATA", scenarios_dir().parent.parent / "shared" / "data")
-)
+DATA = Path(os.environ.get("ROLLCAST_TEST_DATA", scenarios_dir().parent.parent / "shared" / "data"))
 RATES = DATA / "rates"
 TRACE = RATES / "wc98_june01-24_per_min.csv.gz"
 

@@ -42,9 +42,7 @@ def rolled(rate: str = "0/s", instances: int = 4, **parts: Any) -> RunResult:
         pytest.param({"window": "50%"}, 42.0, 2, 0.0, id="percentage"),
     ],
 )
-def test_durations(
-    rollout: dict[str, Any], duration_s: float, lowest: int, mixed_s: float
-) -> None:
+def test_durations(rollout: dict[str, Any], duration_s: float, lowest: int, mixed_s: float) -> None:
     run = rolled(steps=STEPS, rollout=rollout)
     assert run.ended == "done"
     assert run.metrics["rollout_duration_s"] == pytest.approx(duration_s)

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import Signal
 from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QFrame, QGridLayout, QHBoxLayout, QVBoxLayout, QWidget
 
+from executor.plan import Interval
 from simulation.compare import CandidateResult
 from studio.charts import style
 from studio.charts.over_time import draw_capacity, draw_latency
 from studio.charts.trade_off import Point, draw_trade_off
 from studio.format import (
+    clock_text,
     count_text,
     duration_text,
     latency_text,
     percent_text,
-    range_text,
     verdict_sentence,
 )
 from studio.gui.document import Document
@@ -186,7 +188,7 @@ class ComparePage(QWidget):
         duration, p99 = metrics["rollout_duration_s"], metrics["rollout_latency_p99_s"]
         self.cards["duration"].show_figure(
             duration_text(duration.mean),
-            _under(range_text("rollout_duration_s", duration), duration_text, objectives.duration),
+            _under(duration, clock_text, objectives.duration),
             _within(duration.mean, objectives.duration),
         )
         lowest = metrics["lowest_in_pool_count"]
@@ -201,7 +203,7 @@ class ComparePage(QWidget):
         )
         self.cards["p99"].show_figure(
             latency_text(p99.mean),
-            _under(range_text("rollout_latency_p99_s", p99), latency_text, objectives.latency_p99),
+            _under(p99, latency_text, objectives.latency_p99),
             _within(p99.mean, objectives.latency_p99),
         )
         errors = metrics["rollout_error_fraction"]
@@ -210,11 +212,11 @@ class ComparePage(QWidget):
         )
         self.cards["lost"].show_figure(
             count_text(lost),
-            f"of {count_text(result.requests['arrived'])} in {len(result.runs)} runs"
+            f"of {count_text(result.requests['arrived'])}"
             + (
                 f" · limit {percent_text(objectives.error_fraction)}"
                 if objectives.error_fraction is not None
-                else ""
+                else f" in {len(result.runs)} runs"
             ),
             _within(errors.mean, objectives.error_fraction),
         )
@@ -234,6 +236,7 @@ def _within(value: float | None, limit: float | None) -> bool | None:
     return None if value is None or limit is None else value <= limit
 
 
-def _under(said: str, text: object, limit: float | None) -> str:
-    assert callable(text)
+def _under(figure: Interval, text: Callable[[float | None], str], limit: float | None) -> str:
+    """What single runs may do (5–95 %), and the limit."""
+    said = f"{text(figure.run_low)} – {text(figure.run_high)}"
     return said if limit is None else f"{said} · limit {text(limit)}"

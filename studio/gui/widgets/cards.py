@@ -76,7 +76,7 @@ class FigureCard(QFrame):
         self._under.setText(under)
         self._under.setToolTip(under)
         self._under.setObjectName(
-            {True: "good", False: "bad"}.get(within_limit, "soft")  # type: ignore[call-overload]
+            "soft" if within_limit is None else "good" if within_limit else "bad"
         )
         self._under.style().unpolish(self._under)
         self._under.style().polish(self._under)

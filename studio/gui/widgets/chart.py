@@ -11,7 +11,7 @@ from PySide6.QtWidgets import QFrame, QVBoxLayout
 from studio.charts.style import DPI
 from studio.theme import Theme
 
-LEFT_PX, RIGHT_PX, TOP_PX, BOTTOM_PX, BETWEEN_PX = 52, 14, 30, 26, 46
+LEFT_PX, RIGHT_PX, TOP_PX, BOTTOM_PX, BETWEEN_PX = 52, 14, 32, 26, 40
 
 
 class _Canvas(FigureCanvasQTAgg):
