@@ -67,6 +67,19 @@ def latency_text(seconds: float | None) -> str:
     return f"{seconds:.2f} s" if seconds < 9.995 else f"{seconds:.1f} s"
 
 
+def limit_text(seconds: float) -> str:
+    """A limit as it was set: ``4 s``, ``250 ms``."""
+    return f"{seconds:g} s" if seconds >= 1 else f"{seconds * 1000:g} ms"
+
+
+def between_text(low: str, high: str) -> str:
+    """A range with its unit said once where it is the same: ``715 – 775 ms``."""
+    if low == high:
+        return low
+    number, _, unit = low.rpartition(" ")
+    return f"{number if high.endswith(f' {unit}') and ' ' not in number else low} – {high}"
+
+
 def count_text(number: float | None) -> str:
     """A count or a mean of counts: ``861,204``, ``0.3``."""
     if number is None:
@@ -117,8 +130,7 @@ def range_text(name: str, figure: Interval) -> str:
     """What single runs may do: the 5–95 % range."""
     if figure.run_low is None or figure.run_high is None:
         return NOTHING
-    low, high = metric_text(name, figure.run_low), metric_text(name, figure.run_high)
-    return low if low == high else f"{low} – {high}"
+    return between_text(metric_text(name, figure.run_low), metric_text(name, figure.run_high))
 
 
 def verdict_text(result: CandidateResult) -> str:
@@ -143,6 +155,16 @@ def table_row(result: CandidateResult) -> tuple[str, ...]:
         count_text(metrics["failed_requests"].mean),
         verdict_text(result),
     )
+
+
+def shown_columns(comparison: Comparison) -> list[int]:
+    """The columns of `TABLE_HEADINGS` worth showing: drain and start only where they differ."""
+    rows = [table_row(result) for result in comparison.candidates]
+    return [
+        column
+        for column, heading in enumerate(TABLE_HEADINGS)
+        if heading not in ("drain", "start") or len({row[column] for row in rows}) > 1
+    ]
 
 
 def candidate_name(comparison: Comparison, index: int) -> str:

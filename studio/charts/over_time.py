@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 
 from simulation.compare import Band, CandidateResult
 from studio.charts import style
-from studio.format import latency_text
+from studio.format import limit_text
 from studio.theme import Theme
 
 
@@ -50,7 +50,7 @@ def draw_latency(axes: Axes, result: CandidateResult, theme: Theme, limit_s: flo
     _name(axes, highest, "p99", theme.accent, above=True, scale=scale)
     _name(axes, middle, "p50", theme.soft, above=True, scale=scale)
     if limit_s is not None:
-        style.limit_line(axes, theme, limit_s * scale, f"limit {latency_text(limit_s)}")
+        style.limit_line(axes, theme, limit_s * scale, f"limit {limit_text(limit_s)}")
     _frame(axes, highest)
 
 

@@ -9,6 +9,7 @@ from functools import lru_cache
 import matplotlib as mpl
 from matplotlib import font_manager
 from matplotlib.axes import Axes
+from matplotlib.patheffects import AbstractPathEffect, withStroke
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from studio.format import clock_text
@@ -85,6 +86,11 @@ def few_ticks(axes: Axes, count: int = 4) -> None:
     axes.yaxis.set_major_locator(MaxNLocator(count))
 
 
+def halo(theme: Theme) -> list[AbstractPathEffect]:
+    """A rim in the card's colour, so that a label can be read over a line or a band."""
+    return [withStroke(linewidth=2.5, foreground=theme.card)]
+
+
 def limit_line(axes: Axes, theme: Theme, value: float, label: str) -> None:
     """A dashed limit with its label on the line."""
     axes.axhline(value, color=theme.failed, linewidth=1.1, linestyle=(0, (5, 3)))
@@ -98,6 +104,7 @@ def limit_line(axes: Axes, theme: Theme, value: float, label: str) -> None:
         fontsize=SMALL_PT,
         ha="right",
         va="bottom",
+        path_effects=halo(theme),
     )
 
 

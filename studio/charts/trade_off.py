@@ -41,7 +41,7 @@ def draw_trade_off(
     axes: Axes, comparison: Comparison, selected: int | None, theme: Theme
 ) -> list[Point]:
     """Draws the trade-off; returns the points, for whoever wants to click them."""
-    style.prepare(axes, theme, "Duration against p99", "p99 during the rollout")
+    style.prepare(axes, theme, "Duration against p99", "")
     known = points(comparison)
     if not known:
         axes.set_xticks([])
@@ -142,11 +142,14 @@ def _point(axes: Axes, comparison: Comparison, point: Point, selected: bool, the
         markeredgewidth=2 if selected else 1,
         zorder=4,
     )
+    on_the_right = point.duration_s > 0.8 * axes.get_xlim()[1]
     axes.annotate(
         candidate_name(comparison, point.index).lower(),
         (point.duration_s, point.p99_s),
-        xytext=(9, 6),
+        xytext=(0 if on_the_right else 9, 7),
         textcoords="offset points",
+        ha="center" if on_the_right else "left",
+        path_effects=style.halo(theme),
         color=theme.text,
         fontsize=style.SMALL_PT,
         fontweight="bold" if selected else "normal",

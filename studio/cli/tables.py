@@ -17,9 +17,11 @@ from simulation.compare import Comparison
 from simulation.study import Row
 from studio.format import (
     TABLE_HEADINGS,
+    between_text,
     candidate_name,
     metric_text,
     range_text,
+    shown_columns,
     table_row,
 )
 
@@ -37,11 +39,7 @@ def answer_console() -> Console:
 def comparison_table(comparison: Comparison) -> Table:
     """One row a candidate, the chosen one in bold; drain and start only where they differ."""
     rows = [table_row(result) for result in comparison.candidates]
-    shown = [
-        column
-        for column, heading in enumerate(TABLE_HEADINGS)
-        if heading not in ("drain", "start") or len({row[column] for row in rows}) > 1
-    ]
+    shown = shown_columns(comparison)
     table = Table(box=None, pad_edge=False, header_style="dim")
     for column in shown:
         heading = TABLE_HEADINGS[column]
@@ -64,8 +62,8 @@ def metrics_table(comparison: Comparison, index: int) -> Table:
             continue
         between = "–"
         if figure.low is not None and figure.high is not None:
-            ends = (metric_text(name, max(0.0, figure.low)), metric_text(name, figure.high))
-            between = " – ".join(ends)
+            low, high = metric_text(name, max(0.0, figure.low)), metric_text(name, figure.high)
+            between = between_text(low, high)
         table.add_row(name, metric_text(name, figure.mean), between, range_text(name, figure))
     return table
 

@@ -91,11 +91,13 @@ def _style_sheet(t: Theme) -> str:
         background: {t.field}; color: {t.soft}; border-color: {t.line}; }}
     QToolButton#dot {{ border: none; background: transparent; color: {t.accent}; padding: 0; }}
     QToolButton#menu::menu-indicator {{ image: none; width: 0; }}
-    QLineEdit, QSpinBox, QDoubleSpinBox {{
+    QLineEdit, QAbstractSpinBox {{
         background: {t.field}; border: 1px solid transparent; border-radius: 6px;
         padding: 3px 6px; selection-background-color: {t.accent};
         selection-color: {t.on_accent}; }}
-    QLineEdit:focus, QSpinBox:focus, QDoubleSpinBox:focus {{ border-color: {t.accent}; }}
+    QLineEdit:focus, QAbstractSpinBox:focus {{ border-color: {t.accent}; }}
+    QAbstractSpinBox::up-button, QAbstractSpinBox::down-button {{
+        width: 0px; subcontrol-origin: margin; }}
     QAbstractSpinBox QLineEdit {{ background: transparent; border: none; padding: 0; }}
     QSlider {{ background: transparent; min-height: 18px; }}
     QSlider::groove:horizontal {{ height: 4px; border-radius: 2px; background: {t.line}; }}

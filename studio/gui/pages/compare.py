@@ -15,10 +15,12 @@ from studio.charts import style
 from studio.charts.over_time import draw_capacity, draw_latency
 from studio.charts.trade_off import Point, draw_trade_off
 from studio.format import (
+    between_text,
     clock_text,
     count_text,
     duration_text,
     latency_text,
+    limit_text,
     percent_text,
     verdict_sentence,
 )
@@ -188,7 +190,7 @@ class ComparePage(QWidget):
         duration, p99 = metrics["rollout_duration_s"], metrics["rollout_latency_p99_s"]
         self.cards["duration"].show_figure(
             duration_text(duration.mean),
-            _under(duration, clock_text, objectives.duration),
+            _under(duration, clock_text, _said(clock_text, objectives.duration)),
             _within(duration.mean, objectives.duration),
         )
         lowest = metrics["lowest_in_pool_count"]
@@ -203,7 +205,7 @@ class ComparePage(QWidget):
         )
         self.cards["p99"].show_figure(
             latency_text(p99.mean),
-            _under(p99, latency_text, objectives.latency_p99),
+            _under(p99, latency_text, _said(limit_text, objectives.latency_p99)),
             _within(p99.mean, objectives.latency_p99),
         )
         errors = metrics["rollout_error_fraction"]
@@ -236,7 +238,11 @@ def _within(value: float | None, limit: float | None) -> bool | None:
     return None if value is None or limit is None else value <= limit
 
 
-def _under(figure: Interval, text: Callable[[float | None], str], limit: float | None) -> str:
+def _said(text: Callable[[float], str], limit: float | None) -> str | None:
+    return None if limit is None else text(limit)
+
+
+def _under(figure: Interval, text: Callable[[float | None], str], limit_words: str | None) -> str:
     """What single runs may do (5–95 %), and the limit."""
-    said = f"{text(figure.run_low)} – {text(figure.run_high)}"
-    return said if limit is None else f"{said} · limit {text(limit)}"
+    said = between_text(text(figure.run_low), text(figure.run_high))
+    return said if limit_words is None else f"{said} · limit {limit_words}"

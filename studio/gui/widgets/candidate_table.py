@@ -15,7 +15,7 @@ from PySide6.QtGui import QColor, QFont
 from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QTableView, QWidget
 
 from simulation.compare import CandidateResult, Comparison
-from studio.format import TABLE_HEADINGS, table_row
+from studio.format import TABLE_HEADINGS, shown_columns, table_row
 from studio.theme import LIGHT, Theme
 
 ROW_PX = 25
@@ -153,6 +153,9 @@ class CandidateTable(QTableView):
         """Shows other candidates, one of them picked."""
         self._selected = selected
         self._model.show(comparison, theme)
+        shown = shown_columns(comparison) if comparison else range(len(TABLE_HEADINGS))
+        for column in range(len(TABLE_HEADINGS)):
+            self.setColumnHidden(column, column not in shown)
         self.show_selected(selected)
 
     def show_selected(self, selected: int | None) -> None:
