@@ -18,12 +18,21 @@ from pydantic import (
     Field,
     Tag,
     ValidationInfo,
+    WithJsonSchema,
     field_validator,
     model_validator,
 )
 from scipy import special
 
-from simulation.units import DurationS, FileModel, Floats, base_directory, parse_duration_s, why
+from simulation.units import (
+    DURATION_SCHEMA,
+    DurationS,
+    FileModel,
+    Floats,
+    base_directory,
+    parse_duration_s,
+    why,
+)
 
 
 class _Spread(FileModel):
@@ -176,7 +185,17 @@ class Empirical(FileModel):
     The samples themselves are kept, so that what is written back needs no file.
     """
 
-    empirical: tuple[DurationS, ...] = Field(min_length=1)
+    empirical: Annotated[
+        tuple[DurationS, ...],
+        WithJsonSchema(
+            {
+                "anyOf": [
+                    {"type": "string", "description": "a file, one duration a line"},
+                    {"type": "array", "items": DURATION_SCHEMA, "minItems": 1},
+                ]
+            }
+        ),
+    ] = Field(min_length=1)
 
     @field_validator("empirical", mode="before")
     @classmethod
@@ -268,8 +287,18 @@ Distribution = Annotated[
     | Annotated[Weibull, Tag("weibull")]
     | Annotated[Empirical, Tag("empirical")]
     | Annotated[Shifted, Tag("shifted")]
-    | Annotated[Constant, BeforeValidator(_expand_constant), Tag("short constant")]
-    | Annotated[Lognormal, BeforeValidator(_expand_lognormal), Tag("short lognormal")],
+    | Annotated[
+        Constant,
+        BeforeValidator(_expand_constant),
+        WithJsonSchema(DURATION_SCHEMA),
+        Tag("short constant"),
+    ]
+    | Annotated[
+        Lognormal,
+        BeforeValidator(_expand_lognormal),
+        WithJsonSchema(LognormalShape.model_json_schema()),
+        Tag("short lognormal"),
+    ],
     Discriminator(_kind),
 ]
 """Any of the kinds, or a short form: ``20s`` is a constant, ``{mean: 20s, cv: 1}`` a lognormal."""

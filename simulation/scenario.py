@@ -41,6 +41,7 @@ from simulation.traffic import (
     steps_rate,
 )
 from simulation.units import (
+    RATE_SCHEMA,
     DurationS,
     FileModel,
     Fraction,
@@ -200,25 +201,22 @@ def _rate_kind(value: Any) -> str:
     if isinstance(value, FileModel):
         return next(iter(type(value).model_fields))
     if isinstance(value, dict):
-        return next((key for key in value if key in RATES), "unknown")
+        return next((key for key in value if key in RATES), "short")
     return "short"
 
 
 def _short_rate(value: Any) -> Any:
+    if isinstance(value, dict):
+        raise ValueError("must be a rate such as 240/s, or one of steps, daily, trace")
     return {"constant": value}
 
 
-def _unknown_rate(value: Any) -> Any:
-    raise ValueError("must be a rate such as 240/s, or one of steps, daily, trace")
-
-
 Rate = Annotated[
-    Annotated[ConstantRate, BeforeValidator(_short_rate), Tag("short")]
+    Annotated[ConstantRate, BeforeValidator(_short_rate), WithJsonSchema(RATE_SCHEMA), Tag("short")]
     | Annotated[ConstantRate, Tag("constant")]
     | Annotated[StepsRate, Tag("steps")]
     | Annotated[DailyRate, Tag("daily")]
-    | Annotated[TraceRate, Tag("trace")]
-    | Annotated[ConstantRate, BeforeValidator(_unknown_rate), Tag("unknown")],
+    | Annotated[TraceRate, Tag("trace")],
     Discriminator(_rate_kind),
 ]
 

@@ -129,17 +129,21 @@ def format_rate(rate_rps: float) -> str:
     return f"{int(rate_rps)}/s" if rate_rps == int(rate_rps) else f"{rate_rps!r}/s"
 
 
-def _schema(pattern: str, example: str) -> WithJsonSchema:
-    return WithJsonSchema(
-        {"anyOf": [{"type": "string", "pattern": pattern}, {"const": 0}], "examples": [example]}
-    )
+DURATION_SCHEMA: dict[str, Any] = {
+    "anyOf": [{"type": "string", "pattern": _DURATION.pattern}, {"const": 0}],
+    "examples": ["30s"],
+}
+RATE_SCHEMA: dict[str, Any] = {
+    "anyOf": [{"type": "string", "pattern": _RATE.pattern}, {"const": 0}],
+    "examples": ["240/s"],
+}
 
 
 DurationS = Annotated[
     float,
     BeforeValidator(parse_duration_s),
     PlainSerializer(format_duration, return_type=str),
-    _schema(_DURATION.pattern, "30s"),
+    WithJsonSchema(DURATION_SCHEMA),
 ]
 """Seconds; ``30s`` in files."""
 
@@ -147,7 +151,7 @@ RateRps = Annotated[
     float,
     BeforeValidator(parse_rate_rps),
     PlainSerializer(format_rate, return_type=str),
-    _schema(_RATE.pattern, "240/s"),
+    WithJsonSchema(RATE_SCHEMA),
 ]
 """Requests a second; ``240/s`` in files."""
 
