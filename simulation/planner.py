@@ -6,7 +6,6 @@ embedded scenario needs no other file, so that anyone can simulate it again and 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 
@@ -153,12 +152,3 @@ def _close(one: float | None, other: float | None) -> bool:
     if one is None or other is None:
         return one is other
     return abs(one - other) <= 1e-9 * max(1.0, abs(one), abs(other))
-
-
-def said_reasons(results: Sequence[CandidateResult]) -> list[str]:
-    """For each candidate that does not meet the objectives, which and why."""
-    return [
-        f"window {one.candidate.window}: {one.verdict.answer}: {'; '.join(one.verdict.reasons)}"
-        for one in results
-        if one.verdict.answer != "meets"
-    ]

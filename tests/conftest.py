@@ -1,6 +1,7 @@
 """What every test stands on: Qt without a screen, figures without a window, no thread left over."""
 
 import os
+import sys
 import threading
 from collections.abc import Iterator
 
@@ -18,6 +19,10 @@ def no_thread_left_over() -> Iterator[None]:
     """A test ends what it starts: no non-daemon thread outlives it."""
     before = set(threading.enumerate())
     yield
+    if "joblib.externals.loky" in sys.modules:
+        from simulation.study import stop_workers
+
+        stop_workers()
     leftover = [
         thread for thread in threading.enumerate() if thread not in before and not thread.daemon
     ]

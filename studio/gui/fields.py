@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from simulation.scenario import ConstantRate, DailyRate, Scenario, TraceRate, parse_start
+from simulation.scenario import Scenario
+from simulation.scenario_traffic import ConstantRate, DailyRate, TraceRate, parse_start
 from simulation.units import format_duration, format_rate
 
 SMOOTH = 400

@@ -1,0 +1,237 @@
+"""The parts of a scenario file about time and traffic: ``clock`` and ``traffic``.
+
+Enters: plain data as a file holds it. Leaves: frozen parts of a `Scenario`; each kind of rate gives
+the `RateTable` that is simulated. Another kind of rate is one more class here, named in `RATES`.
+"""
+
+from __future__ import annotations
+
+import itertools
+from datetime import date, datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    BeforeValidator,
+    Discriminator,
+    Field,
+    PlainSerializer,
+    PrivateAttr,
+    Tag,
+    ValidationInfo,
+    WithJsonSchema,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
+
+from simulation.traffic import (
+    RateTable,
+    Trace,
+    clock_time_s,
+    constant_rate,
+    daily_rate,
+    read_trace,
+    steps_rate,
+)
+from simulation.units import (
+    RATE_SCHEMA,
+    DurationS,
+    FileModel,
+    OptionalDurationS,
+    RateRps,
+    base_directory,
+    format_duration,
+    format_rate,
+    parse_duration_s,
+)
+
+
+def _auto_or_duration(value: object) -> float | None:
+    return None if value in (None, "auto") else parse_duration_s(value)
+
+
+AutoDurationS = Annotated[
+    float | None,
+    BeforeValidator(_auto_or_duration),
+    PlainSerializer(lambda value: "auto" if value is None else format_duration(value)),
+    WithJsonSchema({"type": "string", "default": "auto", "examples": ["auto", "5m"]}),
+]
+"""Seconds, or None where a file says ``auto``."""
+
+
+def parse_start(value: object) -> float | str:
+    """An offset in seconds, or the text of a time of day or of a date and time.
+
+    Raises:
+        ValueError: The value is none of them.
+    """
+    if isinstance(value, datetime):
+        return str(value)
+    if isinstance(value, str) and clock_time_s(value) is not None:
+        return value
+    if isinstance(value, str) and len(value) > 8:
+        try:
+            return str(datetime.fromisoformat(value))
+        except ValueError:
+            pass
+    if isinstance(value, date):
+        raise ValueError(f"a date needs a time, such as {value} 18:00")
+    try:
+        return parse_duration_s(value)
+    except ValueError:
+        raise ValueError(
+            'must be an offset such as 90m, a time of day such as "18:00", or a date and time'
+        ) from None
+
+
+Start = Annotated[
+    float | str,
+    BeforeValidator(parse_start),
+    PlainSerializer(lambda value: format_duration(value) if isinstance(value, float) else value),
+    WithJsonSchema({"type": "string", "examples": ["18:00", "90m", "1998-06-23 15:57"]}),
+]
+"""Where the rollout begins on the traffic's clock: offset, time of day, or date and time."""
+
+
+class Clock(FileModel):
+    """When the rollout starts, and how much around it is simulated."""
+
+    start: Start = 0.0
+    warm_up: AutoDurationS = None
+    horizon: AutoDurationS = None
+
+
+class StepsRate(FileModel):
+    """Rates from a time on: ``{steps: [[0s, 100/s], [5m, 300/s]]}``."""
+
+    steps: tuple[tuple[DurationS, RateRps], ...] = Field(min_length=1)
+
+    @field_validator("steps")
+    @classmethod
+    def _ascending(cls, value: tuple[tuple[float, float], ...]) -> tuple[tuple[float, float], ...]:
+        times = [time for time, _ in value]
+        if any(later <= earlier for earlier, later in itertools.pairwise(times)):
+            raise ValueError("the times of steps must ascend")
+        return value
+
+    def table(self) -> RateTable:
+        return steps_rate(list(self.steps))
+
+
+class ConstantRate(FileModel):
+    """The same rate for ever; a plain ``240/s`` in files."""
+
+    constant: RateRps
+
+    def table(self) -> RateTable:
+        return constant_rate(self.constant)
+
+    @model_serializer
+    def _short(self) -> str:
+        return format_rate(self.constant)
+
+
+class DailyShape(FileModel):
+    """A cosine over the day with its highest rate at ``peak``."""
+
+    low: RateRps
+    high: RateRps
+    peak: str
+
+    @field_validator("peak", mode="before")
+    @classmethod
+    def _time_of_day(cls, value: object) -> object:
+        if not isinstance(value, str) or clock_time_s(value) is None:
+            raise ValueError('must be a time of day, such as "19:00"')
+        return value
+
+    @model_validator(mode="after")
+    def _low_below_high(self) -> DailyShape:
+        if self.low > self.high:
+            raise ValueError("low must not exceed high")
+        return self
+
+
+class DailyRate(FileModel):
+    """``{daily: {low: 60/s, high: 420/s, peak: "19:00"}}``."""
+
+    daily: DailyShape
+
+    def table(self) -> RateTable:
+        peak_s = clock_time_s(self.daily.peak)
+        assert peak_s is not None
+        return daily_rate(self.daily.low, self.daily.high, peak_s)
+
+
+class TraceRate(FileModel):
+    """``{trace: evening.csv, scale: 1.5}``: real traffic, a file beside the scenario."""
+
+    trace: str
+    scale: float = Field(default=1.0, gt=0, allow_inf_nan=False)
+    _data: Trace = PrivateAttr()
+
+    @model_validator(mode="after")
+    def _read(self, info: ValidationInfo) -> TraceRate:
+        self._data = read_trace(base_directory(info) / self.trace)
+        return self
+
+    def table(self) -> RateTable:
+        return self._data.rates(self.scale, f"traffic.rate.trace {self.trace}")
+
+
+RATES: dict[str, type[FileModel]] = {
+    "constant": ConstantRate,
+    "steps": StepsRate,
+    "daily": DailyRate,
+    "trace": TraceRate,
+}
+
+
+def _rate_kind(value: Any) -> str:
+    if isinstance(value, FileModel):
+        return next(iter(type(value).model_fields))
+    if isinstance(value, dict):
+        return next((key for key in value if key in RATES), "short")
+    return "short"
+
+
+def _short_rate(value: Any) -> Any:
+    if isinstance(value, dict):
+        raise ValueError("must be a rate such as 240/s, or one of steps, daily, trace")
+    return {"constant": value}
+
+
+Rate = Annotated[
+    Annotated[ConstantRate, BeforeValidator(_short_rate), WithJsonSchema(RATE_SCHEMA), Tag("short")]
+    | Annotated[ConstantRate, Tag("constant")]
+    | Annotated[StepsRate, Tag("steps")]
+    | Annotated[DailyRate, Tag("daily")]
+    | Annotated[TraceRate, Tag("trace")],
+    Discriminator(_rate_kind),
+]
+
+
+class RequestClass(FileModel):
+    """How the clients of one class behave."""
+
+    client_timeout: OptionalDurationS = None
+
+
+class Traffic(FileModel):
+    """What arrives."""
+
+    rate: Rate
+    arrivals: Literal["poisson"] = "poisson"
+    classes: dict[str, RequestClass] = Field(default={"all": RequestClass()})
+
+    @field_validator("classes")
+    @classmethod
+    def _one_class(cls, value: dict[str, RequestClass]) -> dict[str, RequestClass]:
+        if len(value) != 1:
+            raise ValueError("one class of requests, over the only service, is simulated")
+        return value
+
+    @property
+    def request_class(self) -> RequestClass:
+        """The only class of requests."""
+        return next(iter(self.classes.values()))
