@@ -225,7 +225,7 @@ def verdict(objectives: Objectives, runs: Sequence[RunResult]) -> Verdict:
     if answer == "undecided":
         said.append(
             f"{good} of {len(runs)} runs meet every objective, too few runs to show or refute "
-            f"{objectives.in_runs:.0%} with {objectives.confidence:.0%} confidence"
+            f"{objectives.in_runs * 100:g} % with {objectives.confidence * 100:g} % confidence"
         )
     return Verdict(
         answer=answer, runs_meeting=good, runs=len(runs), lower_bound=lower, reasons=said
@@ -249,19 +249,18 @@ def _broken(objectives: Objectives, run: RunResult) -> list[str]:
     steady = run.metrics["lowest_in_pool_count"] is None
     prefix = "" if steady else "rollout_"
     limits = (
-        ("errors", f"{prefix}error_fraction", objectives.error_fraction, ".3%"),
-        ("p99", f"{prefix}latency_p99_s", objectives.latency_p99, "g"),
-        ("duration", "rollout_duration_s", objectives.duration, "g"),
+        ("errors", f"{prefix}error_fraction", objectives.error_fraction, 100, "%"),
+        ("p99", f"{prefix}latency_p99_s", objectives.latency_p99, 1, "s"),
+        ("duration", "rollout_duration_s", objectives.duration, 1, "s"),
     )
-    for word, name, limit, form in limits:
+    for word, name, limit, scale, unit in limits:
         if limit is None or (steady and name == "rollout_duration_s"):
             continue
         value = run.metrics[name]
-        unit = "" if form.endswith("%") else " s"
         if value is None and run.ended == "done":
             continue  # nothing was served or nothing arrived: there is nothing to break the limit
         if value is not None and value > limit:
-            reasons.append(f"{word} above {limit:{form}}{unit}")
+            reasons.append(f"{word} above {limit * scale:g} {unit}")
     lowest = run.metrics["lowest_in_pool_count"]
     fewest = objectives.lowest_in_pool
     if fewest is not None and lowest is not None and lowest < fewest:

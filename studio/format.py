@@ -56,6 +56,18 @@ def clock_text(seconds: float | None) -> str:
     return f"{rest // 60}:{rest % 60:02d}"
 
 
+def length_text(seconds: float | None) -> str:
+    """A round length, for an axis: ``30 s``, ``5 min``, ``2 h``."""
+    if seconds is None:
+        return NOTHING
+    if seconds == 0:
+        return "0"
+    size, unit = next(
+        ((size, unit) for size, unit in ((3600, "h"), (60, "min")) if seconds >= size), (1, "s")
+    )
+    return f"{seconds / size:g} {unit}"
+
+
 def latency_text(seconds: float | None) -> str:
     """A latency: ``312 ms``, ``1.24 s``, ``14.2 s``."""
     if seconds is None:

@@ -26,8 +26,9 @@ def draw_capacity(axes: Axes, result: CandidateResult, theme: Theme) -> None:
     _band(axes, traffic, theme.accent)
     top = float(np.nanmax([np.nanmax(capacity.median), np.nanmax(traffic.high)]))
     axes.set_ylim(0, top * 1.22 if top > 0 else 1)
-    _name(axes, capacity, "capacity in the pool", theme.new_version, above=True)
-    _name(axes, traffic, "traffic", theme.accent, above=False)
+    _name(axes, capacity, "capacity in the pool", theme.new_version, theme)
+    there_is_room = float(np.nanmin(traffic.low)) > 0.35 * top
+    _name(axes, traffic, "traffic", theme.accent, theme, above=not there_is_room)
     _frame(axes, capacity)
     style.without_times(axes)
 
@@ -47,8 +48,8 @@ def draw_latency(axes: Axes, result: CandidateResult, theme: Theme, limit_s: flo
     _band(axes, highest, theme.accent, scale)
     axes.plot(middle.time_s, middle.median * scale, color=theme.soft, linewidth=1.1)
     axes.set_ylim(0, top_s * scale * 1.22)
-    _name(axes, highest, "p99", theme.accent, above=True, scale=scale)
-    _name(axes, middle, "p50", theme.soft, above=True, scale=scale)
+    _name(axes, highest, "p99", theme.accent, theme, scale=scale)
+    _name(axes, middle, "p50", theme.soft, theme, scale=scale)
     if limit_s is not None:
         style.limit_line(axes, theme, limit_s * scale, f"limit {limit_text(limit_s)}")
     _frame(axes, highest)
@@ -62,7 +63,14 @@ def _band(axes: Axes, band: Band, colour: str, scale: float = 1.0) -> None:
 
 
 def _name(
-    axes: Axes, band: Band, text: str, colour: str, *, above: bool, scale: float = 1.0
+    axes: Axes,
+    band: Band,
+    text: str,
+    colour: str,
+    theme: Theme,
+    *,
+    above: bool = True,
+    scale: float = 1.0,
 ) -> None:
     """Puts a line's name where it begins, clear of the line's own first stretch."""
     known = np.flatnonzero(np.isfinite(band.median))
@@ -71,7 +79,7 @@ def _name(
     stretch = known[: max(1, len(known) // 4)]
     edge = band.high[stretch] if above else band.low[stretch]
     value = float(np.nanmax(edge) if above else np.nanmin(edge)) * scale
-    style.line_label(axes, text, (float(band.time_s[known[0]]), value), colour, above)
+    style.line_label(axes, text, (float(band.time_s[known[0]]), value), colour, theme, above=above)
 
 
 def _frame(axes: Axes, band: Band) -> None:

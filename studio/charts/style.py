@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 
@@ -10,7 +10,9 @@ import matplotlib as mpl
 from matplotlib import font_manager
 from matplotlib.axes import Axes
 from matplotlib.patheffects import AbstractPathEffect, withStroke
+from matplotlib.text import Annotation
 from matplotlib.ticker import FuncFormatter, MaxNLocator
+from matplotlib.transforms import Bbox
 
 from studio.format import clock_text
 from studio.theme import FONT_FAMILIES, SMALL_PX, Theme
@@ -68,12 +70,12 @@ def prepare(axes: Axes, theme: Theme, title: str, unit: str) -> None:
     )
 
 
-def time_axis(axes: Axes, span_s: float) -> None:
-    """Ticks at round times, as many as fit."""
+def time_axis(axes: Axes, span_s: float, text: Callable[[float | None], str] = clock_text) -> None:
+    """Ticks at round times, as many as fit, told by ``text``."""
     widths = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 43200)
     width = next((one for one in widths if span_s / one <= 6), widths[-1])
     axes.set_xticks([k * width for k in range(int(span_s / width) + 1)])
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda seconds, _: clock_text(seconds)))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda seconds, _: text(seconds)))
 
 
 def without_times(axes: Axes) -> None:
@@ -108,7 +110,9 @@ def limit_line(axes: Axes, theme: Theme, value: float, label: str) -> None:
     )
 
 
-def line_label(axes: Axes, text: str, at: tuple[float, float], colour: str, above: bool) -> None:
+def line_label(
+    axes: Axes, text: str, at: tuple[float, float], colour: str, theme: Theme, *, above: bool
+) -> None:
     """A name directly on a line, in place of a legend."""
     axes.annotate(
         text,
@@ -118,4 +122,75 @@ def line_label(axes: Axes, text: str, at: tuple[float, float], colour: str, abov
         color=colour,
         fontsize=SMALL_PT,
         va="bottom" if above else "top",
+        path_effects=halo(theme),
     )
+
+
+_POINT_LABEL = "label of a point"
+_PLACES: tuple[tuple[float, float, str, str], ...] = (
+    (9, 6, "left", "bottom"),
+    (0, 9, "center", "bottom"),
+    (0, -9, "center", "top"),
+    (9, -6, "left", "top"),
+    (-9, 6, "right", "bottom"),
+    (-9, -6, "right", "top"),
+)
+"""Where the label of a point may stand, the first free place wins: offset, alignment."""
+
+
+def point_label(axes: Axes, theme: Theme, text: str, at: tuple[float, float], bold: bool) -> None:
+    """A name beside a point; `spread_labels` then finds each its place."""
+    axes.annotate(
+        text,
+        at,
+        xytext=_PLACES[0][:2],
+        textcoords="offset points",
+        path_effects=halo(theme),
+        color=theme.text,
+        fontsize=SMALL_PT,
+        fontweight="bold" if bold else "normal",
+        zorder=5,
+        gid=_POINT_LABEL,
+    )
+
+
+def spread_labels(axes: Axes) -> None:
+    """Puts the labels of points where they cover neither each other nor a point, nor stick out.
+
+    To be called again when the axes have another size.
+    """
+    labels = [
+        text
+        for text in axes.texts
+        if isinstance(text, Annotation) and text.get_gid() == _POINT_LABEL
+    ]
+    taken = [_around(axes, label) for label in labels]  # the points themselves
+    for label in labels:
+        least = None
+        for dx, dy, across, up in _PLACES:
+            box = _placed(label, dx, dy, across, up)
+            inside = Bbox.intersection(box, axes.bbox)
+            outside = box.width * box.height - (inside.width * inside.height if inside else 0)
+            hidden = outside + sum(_shared_area(box, other) for other in taken)
+            if least is None or hidden < least[0]:
+                least = (hidden, (dx, dy, across, up), box)
+        assert least is not None
+        taken.append(_placed(label, *least[1]))
+
+
+def _placed(label: Annotation, dx: float, dy: float, across: str, up: str) -> Bbox:
+    """The label moved to a place; the box that it then covers, in pixels."""
+    label.set_position((dx, dy))
+    label.set_horizontalalignment(across)  # type: ignore[arg-type]
+    label.set_verticalalignment(up)  # type: ignore[arg-type]
+    return label.get_window_extent()
+
+
+def _around(axes: Axes, label: Annotation) -> Bbox:
+    x, y = axes.transData.transform(label.xy)
+    return Bbox.from_extents(x - 5, y - 5, x + 5, y + 5)
+
+
+def _shared_area(one: Bbox, other: Bbox) -> float:
+    shared = Bbox.intersection(one, other)
+    return 0.0 if shared is None else float(shared.width * shared.height)

@@ -10,7 +10,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from simulation.compare import Comparison
 from studio.charts import style
-from studio.format import candidate_name, latency_text
+from studio.format import candidate_name, length_text
 from studio.theme import Theme
 
 MARKERS = {"meets": "o", "fails": "X", "undecided": "D"}
@@ -69,6 +69,7 @@ def draw_trade_off(
     )
     for point in known:
         _point(axes, comparison, point, point.index == selected, theme)
+    style.spread_labels(axes)
     return known
 
 
@@ -82,7 +83,7 @@ def _scale(axes: Axes, comparison: Comparison, known: list[Point]) -> None:
     duration_limit, p99_limit = _limits(comparison)
     right = max([p.duration_s for p in known] + ([duration_limit] if duration_limit else []))
     axes.set_xlim(0, right * 1.14)
-    style.time_axis(axes, right * 1.14)
+    style.time_axis(axes, right * 1.14, length_text)
     figures = [comparison.candidates[p.index].metrics["rollout_latency_p99_s"] for p in known]
     lows = [f.run_low or f.mean or 0.0 for f in figures]
     highs = [f.run_high or f.mean or 0.0 for f in figures]
@@ -97,7 +98,8 @@ def _scale(axes: Axes, comparison: Comparison, known: list[Point]) -> None:
     else:
         axes.set_ylim(0, high * 1.22)
         style.few_ticks(axes, 5)
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: latency_text(value)))
+    unit_s, unit = (1.0, "s") if high >= 1 else (0.001, "ms")
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value / unit_s:g} {unit}"))
 
 
 def _shade(axes: Axes, comparison: Comparison, theme: Theme) -> None:
@@ -142,16 +144,5 @@ def _point(axes: Axes, comparison: Comparison, point: Point, selected: bool, the
         markeredgewidth=2 if selected else 1,
         zorder=4,
     )
-    on_the_right = point.duration_s > 0.8 * axes.get_xlim()[1]
-    axes.annotate(
-        candidate_name(comparison, point.index).lower(),
-        (point.duration_s, point.p99_s),
-        xytext=(0 if on_the_right else 9, 7),
-        textcoords="offset points",
-        ha="center" if on_the_right else "left",
-        path_effects=style.halo(theme),
-        color=theme.text,
-        fontsize=style.SMALL_PT,
-        fontweight="bold" if selected else "normal",
-        zorder=5,
-    )
+    name = candidate_name(comparison, point.index).lower()
+    style.point_label(axes, theme, name, (point.duration_s, point.p99_s), selected)

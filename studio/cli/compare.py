@@ -150,7 +150,7 @@ def _print_differences(console: Console, comparison: Comparison) -> None:
         if index != comparison.baseline:
             told = [_difference_text(name, differences[name]) for name in _TOLD]
             console.print(f"  {candidate_name(comparison, index)}: {'; '.join(told)}")
-    front = ", ".join(candidate_name(comparison, index).lower() for index in comparison.front)
+    front = "; ".join(candidate_name(comparison, index).lower() for index in comparison.front)
     console.print(f"No other is both faster and lower in p99 than: {front}.")
 
 

@@ -19,7 +19,6 @@ from PySide6.QtWidgets import (
     QMessageBox,
     QProgressBar,
     QPushButton,
-    QSizePolicy,
     QToolButton,
     QVBoxLayout,
     QWidget,
@@ -36,6 +35,7 @@ from studio.gui.palette import apply_theme
 from studio.gui.panel import ScenarioPanel
 from studio.gui.settings import Settings
 from studio.gui.tasks import Jobs
+from studio.gui.widgets.elided import ElidedLabel
 from studio.theme import DARK, GAP_PX, LIGHT
 
 SAID_FOR_MS = 15_000
@@ -114,13 +114,13 @@ class StudioWindow(QMainWindow):
         layout = QHBoxLayout(bar)
         layout.setContentsMargins(14, 8, 14, 8)
         layout.setSpacing(8)
-        self._title, self._question = QLabel(), QLabel()
+        self._title, self._question = ElidedLabel(), ElidedLabel()
         self._title.setObjectName("title")
         self._question.setObjectName("question")
-        self._question.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
         layout.addWidget(self._title)
         layout.addSpacing(6)
-        layout.addWidget(self._question, 1)
+        layout.addWidget(self._question)
+        layout.addStretch(1)
         for action, glyph in ((self.undo_action, "↶"), (self.redo_action, "↷")):
             button = QToolButton()
             button.setDefaultAction(action)
@@ -160,11 +160,10 @@ class StudioWindow(QMainWindow):
         layout = QHBoxLayout(bar)
         layout.setContentsMargins(14, 4, 14, 4)
         layout.setSpacing(10)
-        self._runs, self._said = QLabel(), QLabel()
+        self._runs, self._said = QLabel(), ElidedLabel()
         self._runs.setObjectName("soft")
         self._said.setObjectName("soft")
         self._said.setAccessibleName("Message")
-        self._said.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
         self._progress = QProgressBar()
         self._progress.setTextVisible(False)
         self._progress.setFixedWidth(120)
@@ -175,7 +174,8 @@ class StudioWindow(QMainWindow):
         self.cancel_button.setToolTip("End the comparison; what has landed is kept (Esc)")
         self.cancel_button.clicked.connect(self.jobs.cancel)
         layout.addWidget(self._runs)
-        layout.addWidget(self._said, 1)
+        layout.addWidget(self._said)
+        layout.addStretch(1)
         for widget in (self._progress, self._done, self.cancel_button):
             layout.addWidget(widget)
         bar.setFixedHeight(36)
@@ -202,7 +202,6 @@ class StudioWindow(QMainWindow):
         mark = " *" if self.document.is_changed else ""
         self._title.setText(f"{scenario.name}{mark}")
         self._question.setText(scenario.question)
-        self._question.setToolTip(scenario.question)
         self.setWindowTitle(f"{scenario.name}{mark} – Rollcast")
         self.setWindowModified(self.document.is_changed)
         self.save_action.setEnabled(self.document.is_changed)
@@ -261,14 +260,12 @@ class StudioWindow(QMainWindow):
     def say(self, words: str) -> None:
         """Says something in the bottom bar for a while."""
         self._said.setText(words)
-        self._said.setToolTip(words)
         self._said.setStyleSheet("")
         self._quiet.start()
 
     def say_wrong(self, words: str) -> None:
         """Says what is wrong; it stays until something else is said."""
         self._said.setText(f"✗ {words}")
-        self._said.setToolTip(words)
         self._said.setStyleSheet(f"color: {self._theme.fails_text};")
         self._quiet.stop()
 

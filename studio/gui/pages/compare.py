@@ -179,6 +179,8 @@ class ComparePage(QWidget):
             note = "more runs are coming"
         elif selection == comparison.chosen:
             note = "fastest that does"
+        elif result.verdict.answer == "undecided":
+            note = "too few runs to tell"
         elif result.verdict.reasons:
             note = result.verdict.reasons[0]
         answer = result.verdict.answer

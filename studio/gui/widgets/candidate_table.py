@@ -141,8 +141,9 @@ class CandidateTable(QTableView):
         self.verticalHeader().setDefaultSectionSize(ROW_PX)
         header = self.horizontalHeader()
         header.setSectionResizeMode(QHeaderView.ResizeMode.Stretch)
-        last = len(TABLE_HEADINGS) - 1
-        header.setSectionResizeMode(last, QHeaderView.ResizeMode.ResizeToContents)
+        for widest in ("takes", "verdict"):
+            column = TABLE_HEADINGS.index(widest)
+            header.setSectionResizeMode(column, QHeaderView.ResizeMode.ResizeToContents)
         header.setHighlightSections(False)
         self._selected: int | None = None
         self.selectionModel().currentRowChanged.connect(self._on_row)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QSizePolicy, QVBoxLayout
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QSizePolicy, QVBoxLayout
 
+from studio.gui.widgets.elided import ElidedLabel
 from studio.theme import RADIUS_PX, Theme
 
 
@@ -16,13 +17,13 @@ class VerdictBanner(QFrame):
         self.setObjectName("banner")
         layout = QHBoxLayout(self)
         layout.setContentsMargins(12, 8, 12, 8)
-        self._sentence = QLabel()
+        self._sentence = ElidedLabel()
         self._sentence.setAccessibleName("Verdict")
-        self._note = QLabel()
+        self._note = ElidedLabel()
         self._note.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
-        self._sentence.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
-        layout.addWidget(self._sentence, 1)
-        layout.addWidget(self._note)
+        self._note.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+        layout.addWidget(self._sentence)
+        layout.addWidget(self._note, 1)
 
     @property
     def sentence(self) -> str:
@@ -40,7 +41,6 @@ class VerdictBanner(QFrame):
         )
         self._sentence.setStyleSheet("font-weight: 600;")
         self._sentence.setText(sentence)
-        self._sentence.setToolTip(sentence)
         self._note.setText(note)
 
 
@@ -54,12 +54,12 @@ class FigureCard(QFrame):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(12, 7, 12, 8)
         layout.setSpacing(1)
-        heading = QLabel(name)
+        heading = ElidedLabel(name)
         heading.setObjectName("soft")
-        self._figure = QLabel("–")
+        self._figure = ElidedLabel("–")
         self._figure.setObjectName("figure")
         self._figure.setAccessibleName(name)
-        self._under = QLabel(" ")
+        self._under = ElidedLabel(" ")
         self._under.setObjectName("soft")
         for label in (heading, self._figure, self._under):
             label.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
@@ -74,7 +74,6 @@ class FigureCard(QFrame):
         """Shows a figure; None where there is no limit to be within."""
         self._figure.setText(figure)
         self._under.setText(under)
-        self._under.setToolTip(under)
         self._under.setObjectName(
             "soft" if within_limit is None else "good" if within_limit else "bad"
         )

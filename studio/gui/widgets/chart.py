@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QFrame, QVBoxLayout
 
-from studio.charts.style import DPI
+from studio.charts.style import DPI, spread_labels
 from studio.theme import Theme
 
 LEFT_PX, RIGHT_PX, TOP_PX, BOTTOM_PX, BETWEEN_PX = 52, 14, 32, 26, 40
@@ -42,6 +42,7 @@ class _Canvas(FigureCanvasQTAgg):
                     each / height,
                 )
             )
+            spread_labels(axes)
 
 
 class ChartCard(QFrame):
