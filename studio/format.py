@@ -8,6 +8,7 @@ here.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 from executor.plan import Interval
 from simulation.compare import CandidateResult, Comparison
@@ -169,9 +170,9 @@ def table_row(result: CandidateResult) -> tuple[str, ...]:
     )
 
 
-def shown_columns(comparison: Comparison) -> list[int]:
+def shown_columns(results: Sequence[CandidateResult]) -> list[int]:
     """The columns of `TABLE_HEADINGS` worth showing: drain and start only where they differ."""
-    rows = [table_row(result) for result in comparison.candidates]
+    rows = [table_row(result) for result in results]
     return [
         column
         for column, heading in enumerate(TABLE_HEADINGS)

@@ -39,7 +39,7 @@ def answer_console() -> Console:
 def comparison_table(comparison: Comparison) -> Table:
     """One row a candidate, the chosen one in bold; drain and start only where they differ."""
     rows = [table_row(result) for result in comparison.candidates]
-    shown = shown_columns(comparison)
+    shown = shown_columns(comparison.candidates)
     table = Table(box=None, pad_edge=False, header_style="dim")
     for column in shown:
         heading = TABLE_HEADINGS[column]

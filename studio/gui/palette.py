@@ -119,6 +119,8 @@ def _style_sheet(t: Theme) -> str:
         background: {t.card}; color: {t.soft}; border: none;
         border-bottom: 1px solid {t.line}; padding: 4px 16px 4px 8px; font-size: {SMALL_PX:g}px; }}
     QTableCornerButton::section {{ background: {t.card}; border: none; }}
+    QDialogButtonBox {{ dialogbuttonbox-buttons-have-icons: 0; }}
+    QMessageBox, QFileDialog {{ background: {t.card}; }}
     QMenu {{ background: {t.card}; border: 1px solid {t.line}; padding: 4px; }}
     QMenu::item {{ padding: 5px 22px 5px 12px; border-radius: 4px; }}
     QMenu::item:selected {{ background: {t.field}; }}

@@ -202,7 +202,7 @@ class StudioWindow(QMainWindow):
         mark = " *" if self.document.is_changed else ""
         self._title.setText(f"{scenario.name}{mark}")
         self._question.setText(scenario.question)
-        self.setWindowTitle(f"{scenario.name}{mark} – Rollcast")
+        self.setWindowTitle(f"{scenario.name}[*] – Rollcast")
         self.setWindowModified(self.document.is_changed)
         self.save_action.setEnabled(self.document.is_changed)
         self._runs.setText(f"seed {scenario.seed} · {scenario.replications} runs each")

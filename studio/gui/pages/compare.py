@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import Signal
 from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QFrame, QGridLayout, QHBoxLayout, QVBoxLayout, QWidget
 
@@ -43,9 +42,6 @@ CLICK_PX = 18
 class ComparePage(QWidget):
     """Shows a document's results; picks candidates; changes nothing else."""
 
-    run_asked = Signal()
-    """The person wants the comparison to be run."""
-
     def __init__(self, document: Document, theme: Theme) -> None:
         super().__init__()
         self.setObjectName("page")
@@ -68,6 +64,7 @@ class ComparePage(QWidget):
         document.compared.connect(self.show_results)
         document.selected.connect(self._show_selected)
         document.edited.connect(self._show_banner)
+        self.show_results()
 
     def _lay_out(self) -> None:
         layout = QVBoxLayout(self)

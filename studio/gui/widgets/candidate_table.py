@@ -154,7 +154,7 @@ class CandidateTable(QTableView):
         """Shows other candidates, one of them picked."""
         self._selected = selected
         self._model.show(comparison, theme)
-        shown = shown_columns(comparison) if comparison else range(len(TABLE_HEADINGS))
+        shown = shown_columns(comparison.candidates if comparison else ())
         for column in range(len(TABLE_HEADINGS)):
             self.setColumnHidden(column, column not in shown)
         self.show_selected(selected)
