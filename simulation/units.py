@@ -49,8 +49,12 @@ def why(error: Exception) -> str:
     return (error.strerror or str(error)) if isinstance(error, OSError) else str(error)
 
 
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+def _bare_number(value: object) -> float | None:
+    """The number that a value is, or that its text is (as an option of a command has it)."""
+    if isinstance(value, str) and re.fullmatch(_NUMBER, value.strip()):
+        return float(value)
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return float(value) if is_number else None  # type: ignore[arg-type]
 
 
 def _non_negative(number: float, what: str) -> float:
@@ -67,9 +71,10 @@ def parse_duration_s(value: object) -> float:
     Raises:
         ValueError: The value has no unit, is negative, or is no duration at all.
     """
-    if _is_number(value):
-        if value == 0:
-            return 0.0
+    bare = _bare_number(value)
+    if bare == 0:
+        return 0.0
+    if bare is not None:
         raise ValueError(f"a duration needs a unit, such as {value}s")
     match = _DURATION.match(value.strip()) if isinstance(value, str) else None
     if match is None:
@@ -85,9 +90,10 @@ def parse_rate_rps(value: object) -> float:
     Raises:
         ValueError: The value has no unit, is negative, or is no rate at all.
     """
-    if _is_number(value):
-        if value == 0:
-            return 0.0
+    bare = _bare_number(value)
+    if bare == 0:
+        return 0.0
+    if bare is not None:
         raise ValueError(f"a rate needs a unit, such as {value}/s")
     match = _RATE.match(value.strip()) if isinstance(value, str) else None
     if match is None:

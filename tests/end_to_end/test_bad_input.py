@@ -1,0 +1,394 @@
+"""What a person gets wrong is answered in one line that says what, where, and the rule.
+
+Every row is run as it is typed: exit code, one line on standard error, nothing on standard output,
+no file that was not there before.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from executor.plan_file import plan_text
+from tests.helpers.command_line import SHOP, CommandLine
+from tests.helpers.plans import example_plan
+
+TRACED = SHOP.replace("rate: 40/s", "rate: {trace: evening.csv}")
+ROWS = [f"2024-05-01T18:{minute:02d}:00,2400\n" for minute in range(30)]
+HEADER = "time,requests\n"
+PLAN = plan_text(example_plan())
+
+
+def shop(old: str, new: str) -> dict[str, str]:
+    """The shop with a mistake in it."""
+    assert old in SHOP
+    return {"shop.yaml": SHOP.replace(old, new)}
+
+
+def case(
+    name: str,
+    command: str,
+    files: dict[str, str | bytes] | dict[str, str],
+    said: str,
+    code: int = 2,
+) -> object:
+    """A row: what is typed, which files there are, what is said of it."""
+    return pytest.param(command.split(), files, said, code, id=name)
+
+
+GOOD = {"shop.yaml": SHOP}
+CASES = [
+    # the scenario's keys
+    case(
+        "unknown key",
+        "validate shop.yaml",
+        shop("window: 2", "windw: 2"),
+        "shop.yaml:14: rollout.windw: 2: unknown key (nearest: window)",
+    ),
+    case(
+        "unknown key deep down",
+        "validate shop.yaml",
+        shop("deploy: 2s", "deplyo: 2s"),
+        "shop.yaml:12: services.web.steps.deplyo: 2s: unknown key (nearest: deploy)",
+    ),
+    case(
+        "key of the whole written in a part",
+        "validate shop.yaml",
+        shop("slots: 2", "replications: 2"),
+        "shop.yaml:10: services.web.replications: 2: unknown key (known here: balancer, instances, "
+        "service_time, slots, steps)",
+    ),
+    case(
+        "key that is not simulated yet: surge",
+        "validate shop.yaml",
+        shop("window: 2", "surge: 2"),
+        "shop.yaml:14: rollout.surge: 2: unknown key",
+    ),
+    case(
+        "key that is not simulated yet: retries",
+        "validate shop.yaml",
+        shop("window: 2", "retries: 1"),
+        "shop.yaml:14: rollout.retries: 1: unknown key",
+    ),
+    case(
+        "policy that is not simulated yet",
+        "validate shop.yaml",
+        shop("slots: 2", "balancer: {policy: power_of_two}"),
+        "shop.yaml:10: services.web.balancer.policy: power_of_two: must be round_robin or "
+        "least_connections",
+    ),
+    case(
+        "misspelt choice",
+        "validate shop.yaml",
+        shop("slots: 2", "balancer: {policy: least_conections}"),
+        "services.web.balancer.policy: least_conections: must be round_robin or least_connections "
+        "(nearest: least_connections)",
+    ),
+    case(
+        "missing key",
+        "validate shop.yaml",
+        shop("    slots: 2\n    service_time: {mean: 50ms, cv: 1}\n", ""),
+        "shop.yaml:8: services.web.service_time: is missing",
+    ),
+    case(
+        "wrong type",
+        "validate shop.yaml",
+        shop("slots: 2", "slots: two"),
+        "shop.yaml:10: services.web.slots: two: must be a whole number",
+    ),
+    case(
+        "wrong type: list for a mapping",
+        "validate shop.yaml",
+        shop("steps: {deploy: 2s, start: {mean: 1s, cv: 0.3}}", "steps: [deploy]"),
+        "shop.yaml:12: services.web.steps: [deploy]: must be a mapping of keys",
+    ),
+    case(
+        "negative duration",
+        "validate shop.yaml",
+        shop("timeout: 5s", "timeout: -5s"),
+        "shop.yaml:15: rollout.drain.timeout: -5s: a duration must not be negative",
+    ),
+    case(
+        "duration without unit",
+        "validate shop.yaml",
+        shop("timeout: 5s", "timeout: 5"),
+        "shop.yaml:15: rollout.drain.timeout: 5: a duration needs a unit, such as 5s",
+    ),
+    case(
+        "share above one",
+        "validate shop.yaml",
+        shop("error_fraction: 1%", "error_fraction: 101%"),
+        "shop.yaml:18: objectives.error_fraction: 101%: a share must lie between 0% and 100%",
+    ),
+    case(
+        "window larger than the fleet",
+        "validate shop.yaml",
+        shop("window: 2", "window: 9"),
+        "shop.yaml:14: rollout.window: 9: window (9) must not exceed the fleet (6)",
+    ),
+    case(
+        "no instance may be taken out",
+        "validate shop.yaml",
+        shop("window: 2", "min_healthy: 6"),
+        "shop.yaml:14: rollout.min_healthy: 6: must be below the fleet (6)",
+    ),
+    case(
+        "no such time of day",
+        "validate shop.yaml",
+        shop("replications: 4", 'clock: {start: "25:99"}'),
+        "shop.yaml:4: clock.start: 25:99: must be an offset such as 90m, a time of day",
+    ),
+    case(
+        "date for traffic without dates",
+        "validate shop.yaml",
+        shop("replications: 4", "clock: {start: 2024-05-01 18:00}"),
+        "shop.yaml:4: clock.start: 2024-05-01 18:00:00: a date needs a trace with dates",
+    ),
+    # the scenario's file
+    case("missing file", "compare nowhere.yaml", {}, "nowhere.yaml: cannot be read: No such file"),
+    case("directory", "compare .", {}, ".: cannot be read: Is a directory"),
+    case("empty file", "validate e.yaml", {"e.yaml": ""}, "e.yaml:1: a scenario is a mapping"),
+    case("no YAML", "validate x.yaml", {"x.yaml": "a: [1,\nb: 2"}, "x.yaml:2: is not YAML:"),
+    case("no mapping", "validate x.yaml", {"x.yaml": "- a\n"}, "x.yaml:1: a scenario is a mapping"),
+    case("no text", "validate x.yaml", {"x.yaml": b"\xff\xfe\x00"}, "x.yaml: cannot be read:"),
+    case(
+        "key twice",
+        "validate shop.yaml",
+        shop("  window: 2   # two at once", "  window: 2\n  window: 3"),
+        'shop.yaml:15: is not YAML: found duplicate key "window"',
+    ),
+    case(
+        "another format",
+        "validate shop.yaml",
+        shop("scenario/1", "scenario/2"),
+        "shop.yaml:2: rollcast: scenario/2: must be scenario/1",
+    ),
+    # traces
+    case(
+        "missing trace",
+        "simulate shop.yaml",
+        {"shop.yaml": TRACED},
+        "shop.yaml:6: traffic.rate.trace: evening.csv: cannot read the trace evening.csv: No such",
+    ),
+    case(
+        "empty trace",
+        "simulate shop.yaml",
+        {"shop.yaml": TRACED, "evening.csv": ""},
+        "shop.yaml:6: traffic.rate.trace: evening.csv: the trace evening.csv is empty",
+    ),
+    case(
+        "trace with words",
+        "simulate shop.yaml",
+        {"shop.yaml": TRACED, "evening.csv": HEADER + ROWS[0] + "2024-05-01T18:01:00,many\n"},
+        "shop.yaml:6: traffic.rate.trace: evening.csv: evening.csv, row 3: must be time,count",
+    ),
+    case(
+        "negative count",
+        "simulate shop.yaml",
+        {"shop.yaml": TRACED, "evening.csv": HEADER + ROWS[0] + "2024-05-01T18:01:00,-1\n"},
+        "evening.csv, row 3: a count must not be negative",
+    ),
+    case(
+        "simulated interval meets a gap",
+        "simulate shop.yaml",
+        {
+            "shop.yaml": TRACED.replace("replications: 4", 'clock: {start: "18:09:50"}'),
+            "evening.csv": HEADER + "".join(ROWS[:10] + ROWS[15:]),
+        },
+        "traffic.rate.trace evening.csv: the simulated interval meets a gap in the trace 10 s after "
+        "the start, at 2024-05-01 18:10:00",
+    ),
+    case(
+        "simulated interval meets the end",
+        "simulate shop.yaml",
+        {
+            "shop.yaml": TRACED.replace("replications: 4", 'clock: {start: "18:29:50"}'),
+            "evening.csv": HEADER + "".join(ROWS),
+        },
+        "meets the end of the trace 10 s after the start",
+    ),
+    # --set and the other options
+    case(
+        "unknown key set",
+        "simulate shop.yaml --set rollout.windw=3",
+        GOOD,
+        "shop.yaml with --set: rollout.windw: 3: unknown key (nearest: window)",
+    ),
+    case(
+        "set without =",
+        "simulate shop.yaml --set rollout.window",
+        GOOD,
+        "--set rollout.window: must be key.path=value",
+    ),
+    case(
+        "set below a value",
+        "simulate shop.yaml --set rollout.window.size=3",
+        GOOD,
+        "--set rollout.window.size: rollout.window is 2, it has no keys",
+    ),
+    case(
+        "window of nothing",
+        "compare shop.yaml --windows 0",
+        GOOD,
+        "--windows 0: 0: a window must be at least 1",
+    ),
+    case(
+        "window of words",
+        "compare shop.yaml --windows 1,many",
+        GOOD,
+        "--windows 1,many: many: must be a count or a whole percentage, such as 4 or 25%",
+    ),
+    case("no window", "compare shop.yaml --windows 1,", GOOD, "--windows 1,: nothing: must be a"),
+    case(
+        "windows beyond the fleet",
+        "compare shop.yaml --windows 2,7",
+        GOOD,
+        "window (7) must not exceed the fleet (6)",
+    ),
+    case(
+        "percentage beyond the fleet",
+        "compare shop.yaml --windows 200%",
+        GOOD,
+        "window (200%) must not exceed the fleet (6)",
+    ),
+    case(
+        "drain without unit",
+        "compare shop.yaml --drain-timeouts 10",
+        GOOD,
+        "--drain-timeouts 10: 10: a duration needs a unit, such as 10s",
+    ),
+    case(
+        "no such advance",
+        "compare shop.yaml --advance slowly",
+        GOOD,
+        "--advance slowly: slowly: must be sliding or batch",
+    ),
+    case(
+        "no such start",
+        "compare shop.yaml --starts noon",
+        GOOD,
+        "--starts noon: noon: must be an offset such as 90m",
+    ),
+    case("no replications", "simulate shop.yaml --replications 0", GOOD, "'--replications'"),
+    case("no number", "simulate shop.yaml --seed one", GOOD, "'--seed'"),
+    case(
+        "engine that is not there",
+        "simulate shop.yaml --engine compiled",
+        GOOD,
+        "--engine compiled: must be auto or reference",
+    ),
+    case("unknown option", "compare shop.yaml --windoes 1", GOOD, "No such option: --windoes"),
+    case("unknown command", "comparre shop.yaml", GOOD, "No such command 'comparre'"),
+    case("missing argument", "compare", {}, "Missing argument 'SCENARIO'"),
+    case("plan without output", "plan shop.yaml", GOOD, "Missing option '-o'"),
+    case("valid for nothing", "plan shop.yaml -o p.json --valid-for 0s", GOOD, "must be above 0"),
+    case("no size", "studio shop.yaml --screenshots d --size big", GOOD, "--size big: must be"),
+    case("no theme", "studio shop.yaml --theme blue", GOOD, "--theme blue: must be light or dark"),
+    # outputs
+    case(
+        "plan into a folder that is not there",
+        "plan shop.yaml -o nowhere/plan.json",
+        GOOD,
+        "nowhere/plan.json: cannot be written: no such directory: nowhere",
+    ),
+    case(
+        "plan onto a folder",
+        "plan shop.yaml -o .",
+        GOOD,
+        ".: cannot be written: is a directory",
+    ),
+    case(
+        "figures into a folder that is not there",
+        "compare shop.yaml --csv nowhere/f.csv",
+        GOOD,
+        "nowhere/f.csv: cannot be written: no such directory: nowhere",
+    ),
+    case(
+        "requests into a folder that is not there",
+        "simulate shop.yaml --requests nowhere/r.csv",
+        GOOD,
+        "nowhere/r.csv: cannot be written: no such directory: nowhere",
+    ),
+    case(
+        "requests of another kind",
+        "simulate shop.yaml --requests r.txt",
+        GOOD,
+        "--requests r.txt: must end in .csv or .parquet",
+    ),
+    case("new over a file", "new shop.yaml", GOOD, "shop.yaml: exists already"),
+    case(
+        "copy of none",
+        "scenarios --copy chekout",
+        {},
+        "--copy chekout: no such scenario (nearest: checkout-evening)",
+    ),
+    # plans
+    case("missing plan", "validate p.json", {}, "p.json: cannot be read: No such file"),
+    case("plan that is no JSON", "validate p.json", {"p.json": "{"}, "p.json:1:"),
+    case(
+        "plan that is none",
+        "validate p.json",
+        {"p.json": '{"schema": "rollcast.plan/1"}'},
+        "p.json: ",
+    ),
+    case(
+        "plan with a changed digit",
+        "validate p.json",
+        {"p.json": PLAN.replace('"mean": 31.25', '"mean": 31.35')},
+        "must be that of the content (",
+        3,
+    ),
+    case(
+        "plan with another window",
+        "validate p.json --again",
+        {"p.json": PLAN.replace('"window": 2', '"window": 3')},
+        "must be that of the content (",
+        3,
+    ),
+    # no candidate meets
+    case(
+        "no plan meets",
+        "plan shop.yaml -o p.json --window 1 --set objectives.duration=3s --jobs 1 --replications 9",
+        GOOD,
+        "no plan is written, none meets the objectives: window 1 fails: duration above 3 s in 9 of "
+        "9 runs",
+        3,
+    ),
+    case(
+        "nothing to plan",
+        "plan shop.yaml -o p.json --jobs 1",
+        {"shop.yaml": re.sub(r"rollout:\n.*\n.*\n", "clock: {horizon: 10s}\n", SHOP)},
+        "shop.yaml: rollout: is missing, there is nothing to plan",
+    ),
+]
+
+
+@pytest.mark.parametrize(("arguments", "files", "said", "code"), CASES)
+def test_a_mistake_is_answered_in_one_line(
+    arguments: list[str],
+    files: dict[str, str | bytes],
+    said: str,
+    code: int,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    rollcast = CommandLine(tmp_path, monkeypatch, capsys)
+    for name, text in files.items():
+        rollcast.write(name, text)
+    before = sorted(tmp_path.rglob("*"))
+    if arguments[0] in {"simulate"}:
+        arguments = [*arguments, "--jobs", "1"]
+
+    answer = rollcast(*arguments)
+
+    assert said in answer.err
+    assert answer.code == code
+    assert answer.err.startswith("rollcast: ")
+    assert answer.err.count("\n") == 1
+    assert answer.err.endswith("\n")
+    assert "Traceback" not in answer.err
+    assert answer.out == ""
+    assert sorted(tmp_path.rglob("*")) == before

@@ -1,0 +1,75 @@
+"""The command line as a person runs it, in this process: arguments in, exit code and text out."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from studio.__main__ import main
+
+SHOP = """\
+# A shop of six.
+rollcast: scenario/1
+question: May two be out at once?
+replications: 4
+traffic:
+  rate: 40/s
+services:
+  web:
+    instances: 6
+    slots: 2
+    service_time: {mean: 50ms, cv: 1}
+    steps: {deploy: 2s, start: {mean: 1s, cv: 0.3}}
+rollout:
+  window: 2   # two at once
+  drain: {timeout: 5s}
+objectives:
+  in_runs: 40%
+  error_fraction: 1%
+  latency_p99: 2s
+  duration: 30s
+"""
+"""A scenario that takes a fraction of a second; window 2 meets its objectives in four runs."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a command left behind."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        """Standard output as one JSON object."""
+        return json.loads(self.out)
+
+
+class CommandLine:
+    """Runs ``rollcast`` in a folder of its own."""
+
+    def __init__(
+        self, folder: Path, patch: pytest.MonkeyPatch, capture: pytest.CaptureFixture[str]
+    ) -> None:
+        self.folder = folder
+        self._patch, self._capture = patch, capture
+        patch.chdir(folder)
+
+    def __call__(self, *arguments: str | Path) -> Answer:
+        self._patch.setattr(sys, "argv", ["rollcast", *map(str, arguments)])
+        self._capture.readouterr()
+        code = main()
+        caught = self._capture.readouterr()
+        return Answer(code, caught.out, caught.err)
+
+    def write(self, name: str, text: str | bytes) -> Path:
+        """A file in the folder; its path as the person would type it."""
+        path = self.folder / name
+        path.write_bytes(text.encode() if isinstance(text, str) else text)
+        return Path(name)
