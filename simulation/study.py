@@ -10,11 +10,17 @@ from __future__ import annotations
 
 import itertools
 import math
+import os
+import signal
+import threading
+import time
 import warnings
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from multiprocessing import resource_tracker
 
-from joblib import Parallel, delayed
+from joblib import Parallel, delayed, effective_n_jobs
 from joblib.externals.loky import get_reusable_executor
 
 from executor.dialects.kubernetes import window_count
@@ -203,6 +209,8 @@ def run_rows(
         yield from itertools.starmap(run_replication, work)
         return
     parallel = Parallel(n_jobs=jobs or -1, return_as="generator_unordered")
+    with _interrupts_held_back():
+        _start_workers(parallel, effective_n_jobs(jobs or -1))
     rows = parallel(delayed(run_replication)(*one) for one in work)
     try:
         yield from rows
@@ -212,6 +220,44 @@ def run_rows(
             warnings.simplefilter("ignore")  # joblib warns that results are lost: they are meant to
             rows.close()
         raise
+
+
+@contextmanager
+def _interrupts_held_back() -> Iterator[None]:
+    """An interrupt waits until this is over; processes that are started here never hear of it.
+
+    Ctrl-C reaches every process of a terminal. Only the one that asked may answer: it ends the
+    others, which would each leave a traceback of their own, the more so while they start.
+    """
+    resource_tracker.ensure_running()  # its start would undo the block
+    held: list[int] = []
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    answers = threading.current_thread() is threading.main_thread()
+    handler = (
+        signal.signal(signal.SIGINT, lambda number, _: held.append(number)) if answers else None
+    )
+    try:
+        yield
+    finally:
+        if answers:
+            signal.signal(signal.SIGINT, handler)
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    if held:
+        raise KeyboardInterrupt
+
+
+def _start_workers(parallel: Parallel, count: int) -> None:
+    """Waits until every process has answered once, so that none is still being started."""
+    awake: set[int] = set()
+    for _attempt in range(100):
+        awake.update(parallel(delayed(_answer)() for _ in range(count)))
+        if len(awake) >= count:
+            break
+
+
+def _answer() -> int:
+    time.sleep(0.01)  # long enough for another process to take the next one
+    return os.getpid()
 
 
 def stop_workers() -> None:

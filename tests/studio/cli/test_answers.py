@@ -1,0 +1,233 @@
+"""``simulate`` and ``compare``: the JSON that others script against, tables, files."""
+
+from __future__ import annotations
+
+import pandas as pd
+import pytest
+
+from simulation.compare import Comparison, compare
+from simulation.scenario_file import ScenarioFile
+from simulation.study import candidates_of, run_rows
+from studio.format import shown_columns, table_row
+from tests.helpers.command_line import SHOP, CommandLine
+
+KEYS = {
+    "schema",
+    "scenario",
+    "scenario_digest",
+    "seed",
+    "replications",
+    "engine",
+    "candidate",
+    "requests",
+    "metrics",
+    "ended",
+    "verdict",
+}
+BOTH = [
+    "latency_mean_s",
+    "latency_p50_s",
+    "latency_p95_s",
+    "latency_p99_s",
+    "wait_mean_s",
+    "wait_p99_s",
+    "wait_fraction",
+    "error_fraction",
+    "utilisation_fraction",
+    "queue_max",
+]
+OWN = [
+    "rollout_duration_s",
+    "lowest_in_pool_count",
+    "lowest_capacity_fraction",
+    "mixed_version_s",
+    "exposure_requests",
+    "failed_requests",
+    "slow_requests",
+    "cut_requests",
+    "surge_instance_s",
+]
+METRICS = {*BOTH, *(f"rollout_{name}" for name in BOTH), *OWN}
+FIGURES = {"mean", "low", "high", "run_low", "run_high"}
+ONE = ("--jobs", "1")
+
+
+def in_python(*windows: int) -> Comparison:
+    scenario = ScenarioFile.parse(SHOP).scenario
+    candidates = candidates_of(scenario, windows)
+    return compare(scenario, candidates, list(run_rows(scenario, candidates, jobs=1)))
+
+
+def test_simulate_prints_one_object_of_the_stated_shape(rollcast: CommandLine) -> None:
+    answer = rollcast("simulate", "shop.yaml", "--json", *ONE)
+    assert (answer.code, answer.err) == (0, "")
+    data = answer.json
+    assert data.keys() == KEYS
+    assert data["schema"] == "rollcast.result/1"
+    assert (data["scenario"], data["seed"], data["replications"]) == ("shop", 1, 4)
+    assert data["engine"] == "reference"
+    assert len(data["scenario_digest"]) == 64
+    assert data["candidate"] == {
+        "window": 2,
+        "advance": "sliding",
+        "drain_timeout_s": 5.0,
+        "start": "00:00:00",
+    }
+    assert data["metrics"].keys() == METRICS
+    assert all(figure.keys() == FIGURES for figure in data["metrics"].values())
+    assert data["ended"] == {"done": 4, "halted": 0, "rolled_back": 0, "horizon": 0}
+    assert data["verdict"] == {
+        "answer": "meets",
+        "runs_meeting": 4,
+        "runs": 4,
+        "lower_bound": pytest.approx(0.05**0.25),
+        "reasons": [],
+    }
+    requests = data["requests"]
+    assert list(requests) == [
+        *("arrived", "ok", "rejected", "timed_out", "refused", "cut", "error", "in_flight")
+    ]
+    assert requests["arrived"] == sum(requests.values()) - requests["arrived"] > 0
+    duration = data["metrics"]["rollout_duration_s"]
+    assert duration["low"] < duration["mean"] < duration["high"]
+    assert duration["run_low"] <= duration["mean"] <= duration["run_high"]
+
+
+def test_a_steady_state_has_no_figures_of_a_rollout(rollcast: CommandLine) -> None:
+    rollcast.write("steady.yaml", SHOP.partition("rollout:")[0] + "clock: {horizon: 20s}\n")
+    data = rollcast("simulate", "steady.yaml", "--json", *ONE).json
+    assert data["metrics"]["rollout_duration_s"] == dict.fromkeys(sorted(FIGURES))
+    assert data["metrics"]["latency_p99_s"]["mean"] > 0.05
+
+
+def test_compare_prints_candidates_and_what_sets_them_apart(rollcast: CommandLine) -> None:
+    answer = rollcast("compare", "shop.yaml", "--windows", "1,2,50%", "--json", *ONE)
+    data = answer.json
+    assert data.keys() == (KEYS - {"candidate", "requests", "metrics", "ended", "verdict"}) | {
+        *("candidates", "baseline", "differences", "front", "chosen")
+    }
+    assert [one["candidate"]["window"] for one in data["candidates"]] == [1, 2, 3]
+    assert all(one.keys() == KEYS for one in data["candidates"])
+    arrived = {one["requests"]["arrived"] for one in data["candidates"]}
+    assert len(arrived) == 1  # the same traffic over one common interval
+    assert data["baseline"] == 0
+    assert [len(one) for one in data["differences"]] == [len(METRICS)] * 3
+    assert data["differences"][0]["rollout_duration_s"] == {"mean": 0.0, "low": 0.0, "high": 0.0}
+    durations = [one["metrics"]["rollout_duration_s"]["mean"] for one in data["candidates"]]
+    assert data["differences"][2]["rollout_duration_s"]["mean"] == pytest.approx(
+        durations[2] - durations[0]
+    )
+    assert data["differences"][2]["rollout_duration_s"]["high"] < 0
+    assert 2 in data["front"]
+    assert data["chosen"] == 2
+    assert rollcast("compare", "shop.yaml", "--windows", "1,2,50%", "--json", *ONE) == answer
+
+
+def test_every_combination_is_a_candidate(rollcast: CommandLine) -> None:
+    options = ["--windows", "1,3", "--drain-timeouts", "1s,5s", "--advance", "sliding,batch"]
+    starts = ["--starts", "09:00,18:00", "--replications", "1"]
+    data = rollcast("compare", "shop.yaml", *options, *starts, "--json", *ONE).json
+    found = {tuple(one["candidate"].values()) for one in data["candidates"]}
+    assert found == {
+        (window, advance, drain_s, start)
+        for window in (1, 3)
+        for advance in ("sliding", "batch")
+        for drain_s in (1.0, 5.0)
+        for start in ("09:00:00", "18:00:00")
+    }
+
+
+@pytest.mark.parametrize(
+    ("options", "changed"),
+    [
+        pytest.param(["--seed", "7"], ("seed", 7), id="seed"),
+        pytest.param(["--replications", "2"], ("replications", 2), id="replications"),
+        pytest.param(["--set", "seed=9"], ("seed", 9), id="set"),
+        pytest.param(["--set", "name=other"], ("scenario", "other"), id="set text"),
+    ],
+)
+def test_an_option_reaches_the_scenario(
+    rollcast: CommandLine, options: list[str], changed: tuple[str, object]
+) -> None:
+    plain = rollcast("simulate", "shop.yaml", "--json", *ONE).json
+    other = rollcast("simulate", "shop.yaml", "--json", *ONE, *options).json
+    assert other[changed[0]] == changed[1]
+    assert other["scenario_digest"] != plain["scenario_digest"]
+
+
+def test_set_reaches_any_key(rollcast: CommandLine) -> None:
+    slots = ["--set", "services.web.slots=4", "--set", "rollout.drain={timeout: 9s}"]
+    plain = rollcast("simulate", "shop.yaml", "--json", *ONE).json
+    other = rollcast("simulate", "shop.yaml", "--json", *ONE, *slots).json
+    used = [one["metrics"]["utilisation_fraction"]["mean"] for one in (plain, other)]
+    assert used[1] == pytest.approx(used[0] / 2, rel=0.05)
+    assert other["candidate"]["drain_timeout_s"] == 9.0
+
+
+def test_processes_change_nothing(rollcast: CommandLine) -> None:
+    one = rollcast("simulate", "shop.yaml", "--json", "--jobs", "1")
+    two = rollcast("simulate", "shop.yaml", "--json", "--jobs", "2")
+    assert one == two
+
+
+def test_the_table_shows_the_figures_of_the_comparison(rollcast: CommandLine) -> None:
+    answer = rollcast("compare", "shop.yaml", "--windows", "1,2", *ONE)
+    assert (answer.code, answer.err) == (0, "")
+    comparison = in_python(1, 2)
+    shown = shown_columns(comparison.candidates)
+    lines = [" ".join(line.split()) for line in answer.out.splitlines()]
+    for result in comparison.candidates:
+        row = table_row(result)
+        assert " ".join(row[column] for column in shown) in lines
+    assert lines[0] == "May two be out at once?"
+    assert "Window 2 meets every objective in 4 of 4 runs, and is the fastest that does." in lines
+    assert any(line.startswith("Window 2: duration −") for line in lines)
+
+
+def test_simulate_prints_every_figure(rollcast: CommandLine) -> None:
+    out = rollcast("simulate", "shop.yaml", *ONE).out
+    assert all(name in out for name in METRICS)
+    assert out.startswith("Window 2 meets every objective in 4 of 4 runs.")
+
+
+def test_csv_holds_the_figures_of_the_json(rollcast: CommandLine) -> None:
+    options = ["--windows", "1,2", "--csv", "figures.csv", "--json", *ONE]
+    data = rollcast("compare", "shop.yaml", *options).json
+    table = pd.read_csv(rollcast.folder / "figures.csv")
+    assert len(table) == 2 * len(METRICS)
+    for one in data["candidates"]:
+        mine = table[table["window"] == one["candidate"]["window"]].set_index("metric")
+        for name, figure in one["metrics"].items():
+            for key, value in figure.items():
+                if value is None:
+                    assert pd.isna(mine.loc[name, key])
+                else:
+                    assert mine.loc[name, key] == pytest.approx(value, rel=1e-12)
+
+
+@pytest.mark.parametrize("name", ["requests.csv", "requests.parquet"])
+def test_requests_holds_a_row_for_each(rollcast: CommandLine, name: str) -> None:
+    data = rollcast("simulate", "shop.yaml", "--json", "--requests", name, *ONE).json
+    path = rollcast.folder / name
+    table = pd.read_csv(path) if name.endswith("csv") else pd.read_parquet(path)
+    assert list(table.columns) == [
+        *("replication", "request", "class", "arrival_s", "start_s", "finish_s"),
+        *("instance", "version", "attempts", "outcome"),
+    ]
+    assert len(table) == data["requests"]["arrived"]
+    assert (table["outcome"] == "ok").sum() == data["requests"]["ok"]
+    assert sorted(table["replication"].unique()) == [0, 1, 2, 3]
+    assert set(table["instance"].dropna()) == {f"web-{number:02d}" for number in range(1, 7)}
+    assert set(table["version"].dropna()) == {"old", "new"}
+    served = table[table["outcome"] == "ok"]
+    assert (served["arrival_s"] <= served["start_s"]).all()
+    assert (served["start_s"] < served["finish_s"]).all()
+    assert not (rollcast.folder / f"{name}.part").exists()
+
+
+def test_requests_of_several_candidates_say_whose_they_are(rollcast: CommandLine) -> None:
+    rollcast("compare", "shop.yaml", "--windows", "1,2", "--requests", "r.csv", *ONE)
+    table = pd.read_csv(rollcast.folder / "r.csv")
+    assert table.columns[0] == "candidate"
+    first, second = (table[table["candidate"] == name] for name in ("Window 1", "Window 2"))
+    assert list(first["arrival_s"]) == list(second["arrival_s"])

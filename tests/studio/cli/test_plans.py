@@ -1,0 +1,169 @@
+"""``plan`` and ``validate``: from a scenario to a plan that holds, and back."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from executor.plan_file import read_plan
+from studio.cli import window
+from tests.helpers.command_line import SHOP, CommandLine
+
+ONE = ("--jobs", "1", "-q")
+TRACED = SHOP.replace("rate: 40/s", "rate: {trace: evening.csv, scale: 0.5}").replace(
+    "replications: 4", 'replications: 4\nclock: {start: "18:05"}'
+)
+TRACE = "time,requests\n" + "".join(
+    f"2024-05-01T18:{minute:02d}:00,{4000 + 100 * minute}\n" for minute in range(60)
+)
+
+
+def test_the_fastest_that_meets_becomes_a_plan(rollcast: CommandLine) -> None:
+    answer = rollcast("plan", "shop.yaml", "-o", "plan.json", *ONE)
+    assert (answer.code, answer.err) == (0, "")
+    assert "meets every objective in 4 of 4 runs; it takes" in answer.out
+    assert "The plan is in plan.json" in answer.out
+    plan = read_plan(rollcast.folder / "plan.json")
+    compared = rollcast("compare", "shop.yaml", "--json", *ONE).json
+    chosen = compared["candidates"][compared["chosen"]]
+    assert plan.window == chosen["candidate"]["window"] == 2
+    assert plan.prediction.ended.done == 4
+    assert (
+        plan.prediction.metrics["rollout_duration_s"].model_dump()
+        == (chosen["metrics"]["rollout_duration_s"])
+    )
+    assert plan.instances == tuple(f"web-{number:02d}" for number in range(1, 7))
+    assert [(len(wave.instances), wave.parallel) for wave in plan.waves] == [(6, 2)]
+    assert plan.step_deadlines_s["take_out"] == 15.0  # at least ten seconds, and the drain
+    assert plan.valid_until() - plan.created_at == timedelta(days=7)
+    assert datetime.now(UTC) - plan.created_at < timedelta(minutes=5)
+
+
+@pytest.mark.parametrize(
+    ("options", "field", "value"),
+    [
+        (["--window", "2"], "window", 2),
+        (["--window", "50%"], "window", 3),
+        (["--windows", "1,2"], "window", 2),
+        (["--window", "2", "--valid-for", "2h"], "valid_for_s", 7200.0),
+        (["--window", "2", "--seed", "5"], "seed", 5),
+        (["--window", "2", "--set", "rollout.advance=batch"], "advance", "batch"),
+        (["--window", "2", "--set", "rollout.min_healthy=3"], "min_in_pool", 3),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else None,
+)
+def test_what_is_asked_for_stands_in_the_plan(
+    rollcast: CommandLine, options: list[str], field: str, value: object
+) -> None:
+    assert rollcast("plan", "shop.yaml", "-o", "plan.json", *options, *ONE).code == 0
+    assert getattr(read_plan(rollcast.folder / "plan.json"), field) == value
+    validated = rollcast("validate", "plan.json")
+    assert (validated.code, validated.err) == (0, "")
+    assert "✗" not in validated.out
+
+
+def test_a_plan_gives_the_same_prediction_again(rollcast: CommandLine) -> None:
+    rollcast("plan", "shop.yaml", "-o", "plan.json", *ONE)
+    answer = rollcast("validate", "plan.json", "--again", "--jobs", "1")
+    assert (answer.code, answer.err) == (0, "")
+    assert "✓ simulated again, the embedded scenario gives the same prediction" in answer.out
+
+
+def test_a_plan_of_a_trace_needs_no_other_file(rollcast: CommandLine) -> None:
+    rollcast.write("traced.yaml", TRACED)
+    trace = rollcast.write("evening.csv", TRACE)
+    assert rollcast("plan", "traced.yaml", "-o", "plan.json", *ONE).code == 0
+    (rollcast.folder / trace).unlink()
+    (rollcast.folder / "traced.yaml").unlink()
+    assert rollcast("validate", "plan.json", "--again", "--jobs", "1").code == 0
+
+
+def test_a_prediction_that_is_not_the_simulations_is_refused(rollcast: CommandLine) -> None:
+    """Even when whoever changed it sealed the plan anew."""
+    from executor.plan_file import sealed, write_plan
+
+    rollcast("plan", "shop.yaml", "-o", "plan.json", "--window", "2", *ONE)
+    plan = read_plan(rollcast.folder / "plan.json")
+    figure = plan.prediction.metrics["rollout_duration_s"]
+    better = figure.model_copy(update={"mean": (figure.mean or 0) - 1e-3})
+    metrics = {**plan.prediction.metrics, "rollout_duration_s": better}
+    prediction = plan.prediction.model_copy(update={"metrics": metrics})
+    write_plan(
+        rollcast.folder / "plan.json", sealed(plan.model_copy(update={"prediction": prediction}))
+    )
+    answer = rollcast("validate", "plan.json", "--again", "--jobs", "1")
+    assert answer.code == 3
+    assert "✗ simulated again" in answer.out
+    assert "rollout_duration_s mean: the plan says" in answer.out
+
+
+@pytest.mark.parametrize("position", [0.1, 0.35, 0.6, 0.85])
+def test_a_plan_changed_by_one_digit_is_refused(rollcast: CommandLine, position: float) -> None:
+    rollcast("plan", "shop.yaml", "-o", "plan.json", "--window", "2", *ONE)
+    path = rollcast.folder / "plan.json"
+    text = path.read_text(encoding="utf-8")
+    place = next(k for k in range(int(len(text) * position), len(text)) if text[k].isdigit())
+    digit = str((int(text[place]) + 1) % 10)
+    path.write_text(text[:place] + digit + text[place + 1 :], encoding="utf-8")
+    answer = rollcast("validate", "plan.json")
+    assert answer.code in {2, 3}
+    assert answer.err.count("\n") == 1
+
+
+def test_a_scenario_is_validated_in_plain_words(rollcast: CommandLine) -> None:
+    answer = rollcast("validate", "shop.yaml")
+    assert (answer.code, answer.err) == (0, "")
+    assert answer.out.splitlines() == [
+        "✓ shop.yaml is a scenario that can be simulated",
+        "  6 instances of web serve up to 240 requests/s, the traffic's highest is 40 requests/s",
+    ]
+
+
+def test_a_first_scenario_is_written_and_answers(rollcast: CommandLine) -> None:
+    answer = rollcast("new", "mine.yaml")
+    assert (answer.code, answer.err) == (0, "")
+    assert answer.out == "mine.yaml is written. Next: rollcast compare mine.yaml\n"
+    assert rollcast("validate", "mine.yaml").code == 0
+    data = rollcast("compare", "mine.yaml", "--replications", "2", "--json", *ONE).json
+    assert [one["candidate"]["window"] for one in data["candidates"]] == [1, 2, 4]
+
+
+def test_the_shipped_scenarios_are_listed_and_copied(rollcast: CommandLine) -> None:
+    lines = rollcast("scenarios").out.splitlines()
+    assert [line.split()[0] for line in lines] == [
+        *("checkout-evening", "edge-of-capacity", "internal-service")
+    ]
+    assert all(line.endswith("?") for line in lines)
+    assert rollcast("scenarios", "--copy", "internal-service").code == 0
+    assert rollcast("validate", "internal-service.yaml").code == 0
+    assert rollcast("scenarios", "--copy", "internal-service").code == 2
+
+
+def test_the_version_is_said(rollcast: CommandLine) -> None:
+    from importlib.metadata import version
+
+    assert rollcast("--version").out == f"rollcast {version('rollcast')}\n"
+
+
+def test_without_a_display_the_bare_command_answers_and_plans(
+    rollcast: CommandLine, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    shipped = tmp_path / "shipped"
+    shipped.mkdir()
+    (shipped / "checkout-evening.yaml").write_text(SHOP, encoding="utf-8")
+    monkeypatch.setattr(window, "scenarios_dir", lambda: shipped)
+    for name in ("DISPLAY", "WAYLAND_DISPLAY"):
+        monkeypatch.delenv(name, raising=False)
+    answer = rollcast()
+    assert answer.code == 0
+    assert answer.err == (
+        "No display: comparing the windows of checkout-evening, 4 replications each.\n"
+    )
+    assert "✓ meets in 4 of 4" in answer.out
+    assert "The plan is in rollcast-out/plan.json" in answer.out
+    assert rollcast("validate", "rollcast-out/plan.json").code == 0
+    plan = json.loads((rollcast.folder / "rollcast-out" / "plan.json").read_text("utf-8"))
+    assert plan["name"] == "checkout-evening"
