@@ -18,6 +18,7 @@ import warnings
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from multiprocessing import resource_tracker
 
 from joblib import Parallel, delayed, effective_n_jobs
@@ -250,14 +251,28 @@ def _start_workers(parallel: Parallel, count: int) -> None:
     """Waits until every process has answered once, so that none is still being started."""
     awake: set[int] = set()
     for _attempt in range(100):
-        awake.update(parallel(delayed(_answer)() for _ in range(count)))
+        awake.update(parallel(delayed(_answer)(os.getpid()) for _ in range(count)))
         if len(awake) >= count:
             break
 
 
-def _answer() -> int:
+def _answer(asker: int) -> int:
+    _end_with(asker)
     time.sleep(0.01)  # long enough for another process to take the next one
     return os.getpid()
+
+
+@cache
+def _end_with(asker: int) -> None:
+    """From now on this process ends when the one that asks is gone, even if that was killed."""
+
+    def watch() -> None:
+        while os.getppid() == asker:
+            time.sleep(1)
+        os._exit(1)
+
+    if os.getpid() != asker:
+        threading.Thread(target=watch, daemon=True).start()
 
 
 def stop_workers() -> None:

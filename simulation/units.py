@@ -49,12 +49,27 @@ def why(error: Exception) -> str:
     return (error.strerror or str(error)) if isinstance(error, OSError) else str(error)
 
 
-def _bare_number(value: object) -> float | None:
-    """The number that a value is, or that its text is (as an option of a command has it)."""
-    if isinstance(value, str) and re.fullmatch(_NUMBER, value.strip()):
-        return float(value)
+def _number_and_unit(
+    value: object, form: re.Pattern[str], what: str, examples: str
+) -> re.Match[str]:
+    """The two parts of a value such as ``30s``; a plain 0 is taken to have any unit.
+
+    A bare number may also be a text, as an option of a command has it.
+
+    Raises:
+        ValueError: There is no unit, or the value is no such thing at all.
+    """
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return float(value) if is_number else None  # type: ignore[arg-type]
+    text = str(value).strip() if is_number or isinstance(value, str) else ""
+    unit = examples.lstrip("0123456789").split(",")[0]
+    if re.fullmatch(_NUMBER, text):
+        if float(text) != 0:
+            raise ValueError(f"{what} needs a unit, such as {text}{unit}")
+        text += unit
+    match = form.match(text)
+    if match is None:
+        raise ValueError(f"must be {what}, such as {examples}")
+    return match
 
 
 def _non_negative(number: float, what: str) -> float:
@@ -71,17 +86,9 @@ def parse_duration_s(value: object) -> float:
     Raises:
         ValueError: The value has no unit, is negative, or is no duration at all.
     """
-    bare = _bare_number(value)
-    if bare == 0:
-        return 0.0
-    if bare is not None:
-        raise ValueError(f"a duration needs a unit, such as {value}s")
-    match = _DURATION.match(value.strip()) if isinstance(value, str) else None
-    if match is None:
-        raise ValueError("must be a duration, such as 150ms, 30s, 2m or 1h")
-    unit = match[2]
-    number = float(match[1]) / 1000.0 if unit == "ms" else float(match[1]) * _SECONDS[unit]
-    return _non_negative(number, "a duration")
+    number, unit = _number_and_unit(value, _DURATION, "a duration", "30s, 150ms, 2m or 1h").groups()
+    seconds = float(number) / 1000.0 if unit == "ms" else float(number) * _SECONDS[unit]
+    return _non_negative(seconds, "a duration")
 
 
 def parse_rate_rps(value: object) -> float:
@@ -90,15 +97,8 @@ def parse_rate_rps(value: object) -> float:
     Raises:
         ValueError: The value has no unit, is negative, or is no rate at all.
     """
-    bare = _bare_number(value)
-    if bare == 0:
-        return 0.0
-    if bare is not None:
-        raise ValueError(f"a rate needs a unit, such as {value}/s")
-    match = _RATE.match(value.strip()) if isinstance(value, str) else None
-    if match is None:
-        raise ValueError("must be a rate, such as 240/s or 12/min")
-    return _non_negative(float(match[1]) / _SECONDS[match[2]], "a rate")
+    number, unit = _number_and_unit(value, _RATE, "a rate", "240/s, 12/min or 900/h").groups()
+    return _non_negative(float(number) / _SECONDS[unit], "a rate")
 
 
 def parse_fraction(value: object) -> float:

@@ -46,28 +46,22 @@ def prepare(axes: Axes, theme: Theme, title: str, unit: str) -> None:
     axes.grid(axis="y", color=theme.line, linewidth=0.8)
     axes.set_axisbelow(True)
     axes.tick_params(length=0, colors=theme.soft, labelsize=SMALL_PT, pad=5)
-    axes.annotate(
-        title,
-        (0, 1),
-        xycoords="axes fraction",
-        xytext=(0, 8),
-        textcoords="offset points",
-        color=theme.text,
-        fontsize=LABEL_PT,
-        fontweight="bold",
-        va="bottom",
-    )
-    axes.annotate(
-        unit,
-        (1, 1),
-        xycoords="axes fraction",
-        xytext=(0, 8),
-        textcoords="offset points",
-        color=theme.soft,
-        fontsize=SMALL_PT,
-        va="bottom",
-        ha="right",
-    )
+    for text, x, side, colour, size, weight in (
+        (title, 0, "left", theme.text, LABEL_PT, "bold"),
+        (unit, 1, "right", theme.soft, SMALL_PT, "normal"),
+    ):
+        axes.annotate(
+            text,
+            (x, 1),
+            xycoords="axes fraction",
+            xytext=(0, 8),
+            textcoords="offset points",
+            color=colour,
+            fontsize=size,
+            fontweight=weight,
+            va="bottom",
+            ha=side,
+        )
 
 
 def time_axis(axes: Axes, span_s: float, text: Callable[[float | None], str] = clock_text) -> None:

@@ -45,8 +45,18 @@ def is_alive(process: int) -> bool:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("jobs", ["1", "2"])
-def test_an_interrupt_ends_everything(tmp_path: Path, jobs: str) -> None:
+@pytest.mark.parametrize(
+    ("jobs", "sent", "code"),
+    [
+        ("1", signal.SIGINT, 130),
+        ("2", signal.SIGINT, 130),
+        ("2", signal.SIGKILL, -signal.SIGKILL),
+    ],
+    ids=["one process", "processes", "killed"],
+)
+def test_what_ends_the_command_ends_its_processes(
+    tmp_path: Path, jobs: str, sent: signal.Signals, code: int
+) -> None:
     (tmp_path / "shop.yaml").write_text(SHOP, encoding="utf-8")
     process = subprocess.Popen(
         [*COMMAND, "compare", "shop.yaml", "--replications", "100000", "--jobs", jobs],
@@ -58,21 +68,27 @@ def test_an_interrupt_ends_everything(tmp_path: Path, jobs: str) -> None:
         start_new_session=True,
     )
     try:
-        # It is under way when its workers are there, or when it has worked for longer than a start.
+        # An interrupt comes as its processes start, the worst moment; a kill when they are at work.
         if jobs == "1":
             wait_for(lambda: worked_s(process.pid) > 2.5)
-        else:
+        elif sent is signal.SIGINT:
             wait_for(lambda: len(children_of(process.pid)) >= 2)
+        else:
+            wait_for(lambda: sum(map(worked_s, children_of(process.pid))) > 5)
         children = children_of(process.pid)
-        os.killpg(process.pid, signal.SIGINT)  # Ctrl-C reaches all of a terminal
+        if sent is signal.SIGINT:
+            os.killpg(process.pid, sent)  # as Ctrl-C does
+        else:
+            os.kill(process.pid, sent)
         out, err = process.communicate(timeout=60)
     finally:
         if process.poll() is None:
             process.kill()
             process.communicate()
-    assert process.returncode == 130
+    assert process.returncode == code
     assert out == ""
-    assert err == ""
+    # When it was killed, the tracker of its resources says what it cleaned up.
+    assert err == "" or (sent is signal.SIGKILL and "Traceback" not in err)
     wait_for(lambda: not any(is_alive(child) for child in children))
 
 
