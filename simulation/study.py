@@ -14,14 +14,14 @@ import os
 import signal
 import threading
 import time
-import warnings
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from multiprocessing import resource_tracker
 
-from joblib import Parallel, delayed, effective_n_jobs
+from joblib import cpu_count
 from joblib.externals.loky import get_reusable_executor
 
 from executor.dialects.kubernetes import window_count
@@ -32,6 +32,11 @@ from simulation.scenario import Rollout, Scenario
 from simulation.traffic import clock_label
 
 _BIN_WIDTHS_S = (1.0, 2.0, 5.0, 10.0, 15.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0)
+
+
+_LOOK_EVERY_S = 0.1
+_IDLE_S = 300
+"""How long processes wait for another study."""
 
 
 @dataclass(frozen=True)
@@ -187,16 +192,19 @@ def run_rows(
     *,
     jobs: int | None = None,
     keep_requests: bool = False,
+    stopped: Callable[[], bool] = lambda: False,
 ) -> Generator[Row, None, None]:
     """The study: rows as they land, in any order, simulated in processes of their own.
 
-    Closing the generator ends the processes at once. With one job nothing leaves this process.
+    Whatever ends it before its time ends the processes too, in the middle of a replication. With
+    one job nothing leaves this process.
 
     Args:
         scenario: What is simulated; it says how many replications.
         candidates: What is compared, see `candidates_of`.
         jobs: How many processes; one a core when left out.
         keep_requests: Whether results carry every request.
+        stopped: Asked ten times a second, in the thread that waits for rows; ends the study.
 
     Raises:
         BadInput: The simulated interval meets a gap or the end of a trace.
@@ -206,21 +214,30 @@ def run_rows(
         (scenario, candidates, frame, replication, keep_requests)
         for replication in range(scenario.replications)
     )
-    if jobs == 1:
-        yield from itertools.starmap(run_replication, work)
+    count = min(jobs or cpu_count(), scenario.replications)
+    if count == 1:
+        yield from itertools.takewhile(
+            lambda _: not stopped(), itertools.starmap(run_replication, work)
+        )
         return
-    parallel = Parallel(n_jobs=jobs or -1, return_as="generator_unordered")
     with _interrupts_held_back():
-        _start_workers(parallel, effective_n_jobs(jobs or -1))
-    rows = parallel(delayed(run_replication)(*one) for one in work)
+        executor = get_reusable_executor(max_workers=count, timeout=_IDLE_S)
+        _start_workers(executor, count)
+    pending: set[Future[Row]] = set()
     try:
-        yield from rows
-    except GeneratorExit:
-        stop_workers()
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # joblib warns that results are lost: they are meant to
-            rows.close()
-        raise
+        while True:
+            for one in itertools.islice(work, 2 * count - len(pending)):
+                pending.add(executor.submit(run_replication, *one))
+            if not pending:
+                return
+            done, pending = wait(pending, _LOOK_EVERY_S, FIRST_COMPLETED)
+            if stopped():
+                return
+            for future in done:
+                yield future.result()
+    finally:
+        if pending:
+            executor.shutdown(kill_workers=True)
 
 
 @contextmanager
@@ -247,11 +264,11 @@ def _interrupts_held_back() -> Iterator[None]:
         raise KeyboardInterrupt
 
 
-def _start_workers(parallel: Parallel, count: int) -> None:
+def _start_workers(executor: Executor, count: int) -> None:
     """Waits until every process has answered once, so that none is still being started."""
     awake: set[int] = set()
     for _attempt in range(100):
-        awake.update(parallel(delayed(_answer)(os.getpid()) for _ in range(count)))
+        awake.update(executor.map(_answer, [os.getpid()] * count))
         if len(awake) >= count:
             break
 
@@ -276,8 +293,5 @@ def _end_with(asker: int) -> None:
 
 
 def stop_workers() -> None:
-    """Ends the processes of any study, in the middle of a replication if need be.
-
-    A study that is under way in another thread breaks off with an error of its processes.
-    """
-    get_reusable_executor().shutdown(wait=False, kill_workers=True)
+    """Ends the processes that wait for the next study; to be called when none is under way."""
+    get_reusable_executor(reuse=True).shutdown(kill_workers=True)

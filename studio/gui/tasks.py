@@ -12,7 +12,7 @@ from PySide6.QtCore import QObject, QThread, Signal
 
 from executor.errors import RollcastError
 from simulation.compare import compare
-from simulation.study import Row, run_rows, stop_workers
+from simulation.study import Row, run_rows
 from studio.gui.document import Document, State
 
 _PROGRESS_EVERY_S = 0.05
@@ -35,16 +35,13 @@ class _Study(QThread):
 
     def run(self) -> None:
         for earlier in self._before:
-            earlier.wait()  # its last act ends all processes, which must not be this study's
+            earlier.wait()  # its last act ends the processes, which must not be this study's
         self._before.clear()
         scenario = self.state.file.scenario
         rows: list[Row] = []
         told_at = shown_at = time.monotonic()
-        study = run_rows(scenario, self._candidates)
         try:
-            for row in study:
-                if self.cancelled:
-                    return
+            for row in run_rows(scenario, self._candidates, stopped=lambda: self.cancelled):
                 rows.append(row)
                 now = time.monotonic()
                 if now - told_at > _PROGRESS_EVERY_S:
@@ -53,16 +50,13 @@ class _Study(QThread):
                 if now - shown_at > _RESULTS_EVERY_S and len(rows) < scenario.replications:
                     self.landed.emit(compare(scenario, self._candidates, rows))
                     shown_at = time.monotonic()
-            self.progressed.emit(len(rows), scenario.replications)
-            self.landed.emit(compare(scenario, self._candidates, rows))
+            if not self.cancelled:
+                self.progressed.emit(len(rows), scenario.replications)
+                self.landed.emit(compare(scenario, self._candidates, rows))
         except RollcastError as error:
             self.failed.emit(str(error))
-        except Exception as error:
-            # Workers that were killed say so in many ways; a defect is told, not swallowed.
-            if not self.cancelled:
-                self.failed.emit(f"the simulation broke off: {type(error).__name__}: {error}")
-        finally:
-            study.close()
+        except Exception as error:  # a defect is told, not swallowed
+            self.failed.emit(f"the simulation broke off: {type(error).__name__}: {error}")
 
 
 class Jobs(QObject):
@@ -109,7 +103,6 @@ class Jobs(QObject):
         self._study = None
         # A thread whose last reference goes while it runs takes the program with it.
         self._leaving.add(study)
-        stop_workers()
         self.ended.emit()
 
     def close(self) -> None:

@@ -1,0 +1,94 @@
+"""A studio over a small scenario, with settings of its own, closed after each test."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TypeVar
+
+import pytest
+from PySide6.QtCore import QSettings, Qt
+from PySide6.QtWidgets import QApplication, QDoubleSpinBox, QLineEdit, QSlider, QToolButton, QWidget
+from pytestqt.qtbot import QtBot
+
+from simulation.scenario_file import ScenarioFile
+from studio.gui.document import Document
+from studio.gui.palette import apply_theme
+from studio.gui.settings import Settings
+from studio.gui.window import StudioWindow
+from studio.theme import LIGHT
+from tests.helpers.command_line import SHOP
+
+RUN_MS = 60_000
+AnyWidget = TypeVar("AnyWidget", bound=QWidget)
+
+
+class Desk:
+    """A person at the studio: finds widgets by the names that a screen reader reads."""
+
+    def __init__(self, qtbot: QtBot, folder: Path, store: QSettings) -> None:
+        self.qtbot, self.folder = qtbot, folder
+        self.path = folder / "shop.yaml"
+        self.path.write_text(SHOP, encoding="utf-8")
+        self.settings = Settings(store)
+        self.document = Document(ScenarioFile.load(self.path))
+        self.window = StudioWindow(self.document, self.settings)
+        self.window.show()
+        self.window.activateWindow()
+        qtbot.waitUntil(self.window.isActiveWindow)
+
+    def find(self, kind: type[AnyWidget], name: str) -> AnyWidget:
+        """The widget of a kind with an accessible name."""
+        found = [one for one in self.window.findChildren(kind) if one.accessibleName() == name]
+        assert len(found) == 1, f"{len(found)} widgets of the name {name}"
+        return found[0]
+
+    def slide(self, name: str, *keys: Qt.Key) -> None:
+        slider = self.find(QSlider, f"{name}, slider")
+        slider.setFocus()
+        for key in keys:
+            self.qtbot.keyClick(slider, key)
+
+    def type_number(self, name: str, text: str) -> None:
+        box = self.find(QDoubleSpinBox, name)
+        box.setFocus()
+        box.selectAll()
+        self.qtbot.keyClicks(box, text)
+        self.qtbot.keyClick(box, Qt.Key.Key_Return)
+
+    def type_text(self, name: str, text: str) -> None:
+        edit = self.find(QLineEdit, name)
+        edit.setFocus()
+        edit.selectAll()
+        self.qtbot.keyClicks(edit, text) if text else self.qtbot.keyClick(edit, Qt.Key.Key_Delete)
+        self.qtbot.keyClick(edit, Qt.Key.Key_Return)
+
+    def dot(self, name: str) -> QToolButton:
+        return self.find(QToolButton, f"Reset {name}")
+
+    def keys(self, key: Qt.Key, *modifiers: Qt.KeyboardModifier) -> None:
+        held = Qt.KeyboardModifier.NoModifier
+        for one in modifiers:
+            held |= one
+        self.qtbot.keyClick(self.window, key, held)
+
+    def click(self, widget: QWidget) -> None:
+        self.qtbot.mouseClick(widget, Qt.MouseButton.LeftButton)
+
+    def run(self, start: Callable[[], object] | None = None) -> None:
+        """Runs the comparison to its end, by F5 unless told otherwise."""
+        with self.qtbot.waitSignal(self.window.jobs.ended, timeout=RUN_MS):
+            (start or (lambda: self.keys(Qt.Key.Key_F5)))()
+
+
+@pytest.fixture
+def desk(qtbot: QtBot, tmp_path: Path) -> Iterator[Desk]:
+    store = QSettings(str(tmp_path / "settings.ini"), QSettings.Format.IniFormat)
+    application = QApplication.instance()
+    assert isinstance(application, QApplication)
+    apply_theme(application, LIGHT)
+    seat = Desk(qtbot, tmp_path, store)
+    yield seat
+    seat.window.setProperty("leaving", True)
+    seat.window.close()
+    seat.window.deleteLater()
