@@ -9,15 +9,17 @@ from __future__ import annotations
 
 import difflib
 import io
+import itertools
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
+from ruamel.yaml.constructor import ConstructorError, RoundTripConstructor
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from executor.errors import BadInput
@@ -42,7 +44,7 @@ class ScenarioFile:
     text: str
     scenario: Scenario
     path: Path | None = None
-    set_keys: frozenset[Key] = frozenset()
+    set_keys: frozenset[Key] = field(default=frozenset(), compare=False)
 
     @classmethod
     def load(cls, path: Path, sets: Iterable[str] = ()) -> ScenarioFile:
@@ -93,6 +95,19 @@ def _parsed(
     text: str, path: Path | None, pairs: Sequence[tuple[Key, Any]], set_keys: frozenset[Key]
 ) -> ScenarioFile:
     name = str(path) if path else "scenario"
+    try:
+        return _checked(text, path, name, pairs, set_keys)
+    except RecursionError:
+        raise BadInput(f"{name}: is nested too deeply") from None
+
+
+def _checked(
+    text: str,
+    path: Path | None,
+    name: str,
+    pairs: Sequence[tuple[Key, Any]],
+    set_keys: frozenset[Key],
+) -> ScenarioFile:
     root = _load_yaml(text, name)
     for key, value in pairs:
         _set(root, key, value)
@@ -110,8 +125,20 @@ def _parsed(
     return ScenarioFile(_dump(root) if pairs else text, scenario, path, set_keys)
 
 
+class _Constructor(RoundTripConstructor):
+    """Says on which line a value stands that has a form but no meaning, such as 2024-13-45."""
+
+    def construct_object(self, node: Any, deep: bool = False) -> Any:
+        try:
+            return super().construct_object(node, deep)
+        except ValueError as error:
+            told = f"{_shown(node.value)}: {error}"
+            raise ConstructorError(problem=told, problem_mark=node.start_mark) from None
+
+
 def _yaml() -> YAML:
     yaml = YAML()
+    yaml.Constructor = _Constructor
     yaml.preserve_quotes = True
     yaml.width = 100
     return yaml
@@ -156,7 +183,7 @@ def _split_key(text: str) -> Key:
     parts = text.split(".")
     if not all(part.strip() for part in parts):
         raise BadInput(f"--set {text}: a key is names with dots between, such as rollout.window")
-    return tuple(int(part) if part.isdigit() else part.strip() for part in parts)
+    return tuple(int(part) if part.isdecimal() else part.strip() for part in parts)
 
 
 def _split_set(text: str) -> tuple[Key, Any]:
@@ -165,7 +192,7 @@ def _split_set(text: str) -> tuple[Key, Any]:
         raise BadInput(f"--set {text}: must be key.path=value")
     try:
         return _split_key(key), _yaml().load(value)
-    except YAMLError:
+    except (YAMLError, RecursionError):
         raise BadInput(f"--set {text}: the value is not YAML") from None
 
 
@@ -181,18 +208,25 @@ def _set(root: CommentedMap, key: Key, value: Any) -> None:
             child = CommentedMap()
             node[part] = child
         node = child
-    last = key[-1]
-    if isinstance(node, CommentedSeq) and (not isinstance(last, int) or last >= len(node)):
+    last, places = key[-1], _places(node)
+    if isinstance(node, CommentedSeq) and str(last) not in places:
         raise BadInput(f"--set {_dotted(key)}: no such place in a list")
-    node[last] = value
+    node[places.get(str(last), last)] = value
+
+
+def _places(node: Any) -> dict[str, Any]:
+    """The keys of a mapping or the places of a list by their texts.
+
+    A key of YAML may be a number, a date or nothing; a part of a key path is its text.
+    """
+    keys = range(len(node)) if isinstance(node, CommentedSeq) else node
+    is_nested = isinstance(node, CommentedMap | CommentedSeq)
+    return {str(key): key for key in keys} if is_nested else {}
 
 
 def _child(node: Any, part: str | int) -> Any:
-    if isinstance(node, CommentedMap):
-        return node.get(part, node.get(str(part)))
-    if isinstance(node, CommentedSeq) and isinstance(part, int) and part < len(node):
-        return node[part]
-    return None
+    places = _places(node)
+    return node[places[str(part)]] if str(part) in places else None
 
 
 _RULES = {
@@ -232,16 +266,18 @@ class _Positions:
         context = problem.get("ctx", {})
         rule = _RULES.get(kind) or {
             "literal_error": f"must be {context.get('expected', '')}",
-            "greater_than": f"must be above {context.get('gt')}",
-            "greater_than_equal": f"must be at least {context.get('ge')}",
+            "greater_than": f"must be above {context.get('gt', 0):g}",
+            "greater_than_equal": f"must be at least {context.get('ge', 0):g}",
             "too_short": f"needs at least {context.get('min_length')} entry",
+            "too_long": f"takes at most {context.get('max_length')} entries",
         }.get(kind)
         if rule is None:
             rule = re.sub(r"^(Value error|Assertion failed), ", "", problem["msg"])
         nearest = ""
-        if kind == "literal_error" and isinstance(problem["input"], str):
-            nearest = _nearest(problem["input"], re.findall(r"'([^']+)'", rule))
-        return self.line(loc, rule.replace("'", "")) + nearest
+        if kind == "literal_error":
+            nearest = _nearest(str(problem["input"]), re.findall(r"'([^']+)'", rule))
+            rule = rule.replace("'", "")
+        return self.line(loc, rule) + nearest
 
     def line(self, loc: Sequence[str | int], rule: str) -> str:
         """``file:line: key.path: value: rule`` for a value that stands in the file."""
@@ -276,19 +312,18 @@ class _Positions:
         node: Any = self._root
         keys: list[str | int] = []
         line = 1
-        for part in loc:
-            if isinstance(node, CommentedMap):
-                present = part in node or str(part) in node
-            else:
-                present = isinstance(node, CommentedSeq) and isinstance(part, int)
-            if present:
-                line = _line_of(node, part, line)
+        for part, following in itertools.zip_longest(loc, loc[1:]):
+            places, child = _places(node), _child(node, part)
+            # A tag may be called as the key beside the one that is meant: {trace: …, scale: …}.
+            is_tag = isinstance(following, str) and following in places.keys() - _places(child)
+            if str(part) in places and not is_tag:
+                line = _line_of(node, places[str(part)], line)
                 keys.append(part)
-                node = _child(node, part)
+                node = child
         return tuple(keys), line
 
 
-def _line_of(node: Any, part: str | int, otherwise: int) -> int:
+def _line_of(node: Any, part: Any, otherwise: int) -> int:
     """The line of a key, counted from 1; ``otherwise`` where it was set rather than read."""
     try:
         position = node.lc.key(part) if isinstance(node, CommentedMap) else node.lc.item(part)
@@ -306,6 +341,8 @@ def _shown(value: object) -> str:
         text = "{" + ", ".join(f"{k}: {_shown(v)}" for k, v in value.items()) + "}"
     elif isinstance(value, list | tuple):
         text = "[" + ", ".join(_shown(v) for v in value) + "]"
+    elif value is None or isinstance(value, bool):
+        text = "null" if value is None else str(value).lower()
     else:
         text = str(value)
     return text if len(text) <= 60 else text[:57] + "…"

@@ -8,20 +8,20 @@ from studio.gui.document import Document, State
 
 
 class Edit(QUndoCommand):
-    """One edit of one field; edits of the same field in a row, as a slider makes, are one."""
+    """One edit of one field; what a slider does to it in a row is one edit."""
 
     _ids: dict[str, int] = {}  # noqa: RUF012 - field names in the order they were first edited
 
     def __init__(self, document: Document, field: str, words: str, after: State) -> None:
         super().__init__(words)
         self._document = document
-        self._field = field
+        self._field = field  # empty where an edit stands alone
         self._before = document.state
         self._after = after
 
     def id(self) -> int:
         """What makes two edits the same to Qt: their field."""
-        return self._ids.setdefault(self._field, len(self._ids) + 1)
+        return self._ids.setdefault(self._field, len(self._ids) + 1) if self._field else -1
 
     def redo(self) -> None:
         self._document.restore(self._after)
@@ -38,19 +38,29 @@ class Edit(QUndoCommand):
         return True
 
 
-def edit_values(document: Document, words: str, values: dict[str, object]) -> bool:
-    """Edits values of the scenario; says whether they were accepted."""
+def edit_values(
+    document: Document, words: str, values: dict[str, object], *, slides: bool = False
+) -> bool:
+    """Edits values of the scenario; says whether they were accepted.
+
+    Args:
+        document: What is edited.
+        words: What the edit is called when it is undone.
+        values: The new ones by key.
+        slides: Whether this is one of the many edits of a slider on its way.
+    """
     after = document.edited_with(values)
-    return after is not None and _push(document, next(iter(values)), words, after)
+    if after is None:
+        return False
+    _push(document, next(iter(values)) if slides else "", words, after)
+    return True
 
 
-def edit_windows(document: Document, windows: tuple[int, ...]) -> bool:
+def edit_windows(document: Document, windows: tuple[int, ...]) -> None:
     """Edits which windows are compared."""
-    after = State(document.state.file, windows)
-    return _push(document, "windows", "windows to compare", after)
+    _push(document, "", "windows to compare", State(document.state.file, windows))
 
 
-def _push(document: Document, field: str, words: str, after: State) -> bool:
+def _push(document: Document, field: str, words: str, after: State) -> None:
     if after != document.state:
         document.undo.push(Edit(document, field, words, after))
-    return True

@@ -59,7 +59,8 @@ class ScenarioPanel(QFrame):
                 heading.setObjectName("group")
                 layout.addWidget(heading)
             row = NumberRow(field)
-            row.moved.connect(lambda value, key=field.key: self._on_moved(key, value))
+            row.typed.connect(lambda value, key=field.key: self._on_value(key, value))
+            row.slid.connect(lambda value, key=field.key: self._on_value(key, value, slides=True))
             row.reset.connect(lambda key=field.key: self._on_reset(key))
             self._numbers[field.key] = row
             layout.addWidget(row)
@@ -116,11 +117,12 @@ class ScenarioPanel(QFrame):
     def _fields(self) -> list[Field]:
         return fields_of(self._document.scenario, self._document.saved.scenario)
 
-    def _on_moved(self, key: str, value: float) -> None:
+    def _on_value(self, key: str, value: float, *, slides: bool = False) -> None:
         field = next(one for one in self._fields() if one.key == key)
         if value == field.value:
             return
-        if not edit_values(self._document, field.label.lower(), {key: field.write(value)}):
+        values = {key: field.write(value)}
+        if not edit_values(self._document, field.label.lower(), values, slides=slides):
             self._show()
 
     def _on_reset(self, key: str) -> None:

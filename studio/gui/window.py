@@ -67,29 +67,28 @@ class StudioWindow(QMainWindow):
     # How it is put together
 
     def _make_actions(self) -> None:
-        def action(words: str, keys: QKeySequence | str, slot: object) -> QAction:
+        def action(words: str, keys: str, slot: object) -> QAction:
             made = QAction(words, self)
             made.setShortcut(QKeySequence(keys))
             made.triggered.connect(slot)
             self.addAction(made)
             return made
 
-        keys = QKeySequence.StandardKey
-        self.open_action = action("Open…", QKeySequence(keys.Open), self._ask_open)
-        self.save_action = action("Save", QKeySequence(keys.Save), self._save)
+        self.open_action = action("Open…", "Ctrl+O", self._ask_open)
+        self.save_action = action("Save", "Ctrl+S", self._save)
         self.save_as_action = action("Save as…", "Ctrl+Shift+S", self._ask_save)
         self.run_action = action("Run comparison", "F5", self.jobs.start)
         self.cancel_action = action("Cancel", "Esc", self.jobs.cancel)
         self.plan_action = action("Write plan…", "Ctrl+E", self._ask_plan)
         self.theme_action = action("Dark or light", "Ctrl+T", self._toggle_theme)
-        self.quit_action = action("Quit", QKeySequence(keys.Quit), self.close)
+        self.quit_action = action("Quit", "Ctrl+Q", self.close)
         stack = self.document.undo
         self.undo_action, self.redo_action = (
             stack.createUndoAction(self),
             stack.createRedoAction(self),
         )
-        self.undo_action.setShortcut(QKeySequence(keys.Undo))
-        self.redo_action.setShortcut(QKeySequence(keys.Redo))
+        self.undo_action.setShortcut(QKeySequence("Ctrl+Z"))
+        self.redo_action.setShortcuts([QKeySequence("Ctrl+Shift+Z"), QKeySequence("Ctrl+Y")])
         self.addActions([self.undo_action, self.redo_action])
 
     def _lay_out(self) -> None:

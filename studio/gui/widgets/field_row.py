@@ -55,8 +55,10 @@ class _Row(QWidget):
 class NumberRow(_Row):
     """A number by slider or by typing."""
 
-    moved = Signal(float)
+    typed = Signal(float)
     """The person gave another value."""
+    slid = Signal(float)
+    """The slider is on its way."""
 
     def __init__(self, field: Field) -> None:
         super().__init__(field.label, field.tip)
@@ -77,7 +79,7 @@ class NumberRow(_Row):
             self._layout.addWidget(widget, 1 if widget is self._slider else 0)
         self.show_field(field)
         self._slider.valueChanged.connect(self._on_slide)
-        self._number.valueChanged.connect(self.moved)
+        self._number.valueChanged.connect(self.typed)
 
     def show_field(self, field: Field) -> None:
         """Shows a value without taking it for the person's."""
@@ -96,7 +98,7 @@ class NumberRow(_Row):
         field = self._field
         steps = max(1, self._slider.maximum())
         value = field.low + (field.high - field.low) * place / steps
-        self.moved.emit(round(value, field.decimals))
+        self.slid.emit(round(value, field.decimals))
 
 
 class TextRow(_Row):
