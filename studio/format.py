@@ -76,7 +76,7 @@ def latency_text(seconds: float | None) -> str:
     if seconds == 0:
         return "0 ms"
     if seconds < 0.9995:
-        return f"{seconds * 1000:.0f} ms" if seconds >= 0.01 else f"{seconds * 1000:.1f} ms"
+        return f"{seconds * 1000:.0f} ms" if seconds >= 0.00995 else f"{seconds * 1000:.1f} ms"
     return f"{seconds:.2f} s" if seconds < 9.995 else f"{seconds:.1f} s"
 
 
@@ -97,9 +97,11 @@ def count_text(number: float | None) -> str:
     """A count or a mean of counts: ``861,204``, ``0.3``."""
     if number is None:
         return NOTHING
-    if number == round(number) or number >= 100:
+    if number == round(number) or number >= 99.95:
         return f"{number:,.0f}"
-    return f"{number:.1f}" if number >= 0.05 else f"{number:.2f}"
+    if number < 0.005:
+        return "≈ 0"
+    return f"{number:.1f}" if number >= 0.095 else f"{number:.2f}"
 
 
 def percent_text(fraction: float | None) -> str:
@@ -132,11 +134,11 @@ def metric_text(name: str, value: float | None) -> str:
 
 
 def signed_text(name: str, value: float | None) -> str:
-    """A difference of a metric: ``+1.20 s``, ``−4 min 10 s``."""
+    """A difference of a metric: ``+1.20 s``, ``−4 min 10 s``; none has no sign."""
     if value is None:
         return NOTHING
     size = metric_text(name, abs(value))
-    return size if size.startswith(("≈", "0 %")) else f"{'−' if value < 0 else '+'}{size}"
+    return size if value == 0 or size.startswith("≈") else f"{'−' if value < 0 else '+'}{size}"
 
 
 def range_text(name: str, figure: Interval) -> str:

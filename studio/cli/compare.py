@@ -42,15 +42,16 @@ def compare(
     quiet: o.Quiet = False,
 ) -> None:
     """Compare windows, drain timeouts, advances and starts on the same traffic."""
+    from simulation.scenario import parse_window
     from simulation.scenario_traffic import parse_start
     from simulation.study import candidates_of, default_windows
     from simulation.units import parse_duration_s
     from studio.cli import tables
 
     tables.must_name_a_table(requests)
-    o.must_be_writable(csv, requests)
+    o.must_be_writable(scenario, csv, requests)
     loaded = o.load(scenario, sets, seed, replications, engine)
-    told_windows = o.window_list(windows)
+    told_windows = o.comma_list("--windows", windows, parse_window)
     told_drains = o.comma_list("--drain-timeouts", drain_timeouts, parse_duration_s)
     told_starts = o.comma_list("--starts", starts, parse_start)
     told_advances = o.comma_list("--advance", advance, _parse_advance)

@@ -16,11 +16,36 @@ if TYPE_CHECKING:
     from simulation.scenario import Scenario
     from simulation.study import Candidate, Row
 
+Value = TypeVar("Value")
+
+
+def _whole(option: str, least: int) -> Callable[[str], int]:
+    """A parser of whole numbers from ``least`` on, which says what was given."""
+
+    def parse(text: str) -> int:
+        if not text.isdecimal() or int(text) < least:
+            raise BadInput(f"{option} {text}: must be a whole number, at least {least}")
+        return int(text)
+
+    return parse
+
+
 ScenarioPath = Annotated[Path, typer.Argument(metavar="SCENARIO", help="A scenario file.")]
-Seed = Annotated[int | None, typer.Option(min=0, help="Of all randomness; the scenario's own.")]
-Replications = Annotated[int | None, typer.Option(min=1, help="Runs of each candidate.")]
+Seed = Annotated[
+    int | None,
+    typer.Option(
+        parser=_whole("--seed", 0), metavar="N", help="Of all randomness; the scenario's own."
+    ),
+]
+Replications = Annotated[
+    int | None,
+    typer.Option(parser=_whole("--replications", 1), metavar="N", help="Runs of each candidate."),
+]
 Engine = Annotated[str, typer.Option(help="auto or reference.")]
-Jobs = Annotated[int | None, typer.Option(min=1, help="Processes; one a core.")]
+Jobs = Annotated[
+    int | None,
+    typer.Option(parser=_whole("--jobs", 1), metavar="N", help="Processes; one a core."),
+]
 Sets = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY.PATH=VALUE", help="Any key of the scenario. Repeatable."),
@@ -35,8 +60,6 @@ Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="No progress.")]
 Windows = Annotated[
     str | None, typer.Option(metavar="1,2,25%", help="Windows: counts or percentages.")
 ]
-
-Value = TypeVar("Value")
 
 
 def load(
@@ -78,26 +101,29 @@ def comma_list(option: str, text: str | None, parse: Callable[[str], Value]) -> 
     return values
 
 
-def window_list(text: str | None) -> list[int | str]:
-    """The windows of ``--windows``.
+def one_value(option: str, text: str, parse: Callable[[str], Value]) -> Value:
+    """The value of an option that takes no more than one.
 
     Raises:
-        BadInput: One is neither count nor percentage.
+        BadInput: There are several, or it breaks its rule.
     """
-    from simulation.scenario import parse_window
+    values = comma_list(option, text, parse)
+    if len(values) > 1:
+        raise BadInput(f"{option} {text}: must be one value")
+    return values[0]
 
-    return comma_list("--windows", text, parse_window)
 
-
-def must_be_writable(*paths: Path | None) -> None:
+def must_be_writable(scenario: Path, *paths: Path | None) -> None:
     """Refuses a file that could not be written, before anything is computed for it.
 
     Raises:
-        BadInput: Its folder is missing, or it is a folder itself.
+        BadInput: Its folder is missing, it is a folder itself, or it is the scenario.
     """
     for path in paths:
         if path is None:
             continue
+        if path.exists() and scenario.exists() and path.samefile(scenario):
+            raise BadInput(f"{path}: cannot be written: is the scenario itself")
         if path.is_dir():
             raise BadInput(f"{path}: cannot be written: is a directory")
         if not path.parent.is_dir():

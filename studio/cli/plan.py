@@ -30,17 +30,23 @@ def plan(
     quiet: o.Quiet = False,
 ) -> None:
     """Simulate, choose the fastest candidate that meets the objectives, write its plan."""
+    from simulation.scenario import parse_window
     from simulation.study import candidates_of, default_windows
     from simulation.units import parse_duration_s
 
-    o.must_be_writable(output)
+    if window is not None and windows is not None:
+        raise BadInput("--window and --windows: must not both be given")
+    o.must_be_writable(scenario, output)
     loaded = o.load(scenario, sets, seed, replications, engine)
     if loaded.rollout is None:
         raise BadInput(f"{scenario}: rollout: is missing, there is nothing to plan")
-    (valid_for_s,) = o.comma_list("--valid-for", valid_for, parse_duration_s)
+    valid_for_s = o.one_value("--valid-for", valid_for, parse_duration_s)
     if valid_for_s == 0:
         raise BadInput(f"--valid-for {valid_for}: must be above 0")
-    chosen = o.window_list(window) or o.window_list(windows) or default_windows(loaded)
+    if window is not None:
+        chosen = [o.one_value("--window", window, parse_window)]
+    else:
+        chosen = o.comma_list("--windows", windows, parse_window) or [*default_windows(loaded)]
     candidates = candidates_of(loaded, chosen)
     comparison, _rows = o.simulated(loaded, candidates, jobs=jobs, quiet=quiet)
     write_chosen(comparison, output, valid_for_s)

@@ -23,7 +23,7 @@ def simulate(
     from studio.format import verdict_sentence
 
     tables.must_name_a_table(requests)
-    o.must_be_writable(csv, requests)
+    o.must_be_writable(scenario, csv, requests)
     loaded = o.load(scenario, sets, seed, replications, engine)
     comparison, rows = o.simulated(
         loaded, candidates_of(loaded), jobs=jobs, quiet=quiet, keep_requests=requests is not None

@@ -32,8 +32,12 @@ _ANSWER_STYLES = {"meets": "green", "fails": "red", "undecided": "yellow"}
 
 
 def answer_console() -> Console:
-    """Standard output; wide where it is no terminal, so that no figure is cut in a file."""
-    return Console(highlight=False, width=None if sys.stdout.isatty() else 160)
+    """Standard output; wide where it is no terminal, so that no figure is cut in a file.
+
+    What a scenario says is printed as it stands: ``[b]`` and ``:x:`` mean nothing here.
+    """
+    width = None if sys.stdout.isatty() else 160
+    return Console(highlight=False, markup=False, emoji=False, width=width)
 
 
 def comparison_table(comparison: Comparison) -> Table:

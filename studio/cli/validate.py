@@ -19,7 +19,7 @@ def validate(
     jobs: o.Jobs = None,
 ) -> int:
     """Check a plan (.json) or a scenario; exit 0 when it is sound, 3 when a check fails."""
-    if file.suffix == ".json":
+    if _is_plan(file):
         return _plan(file, again, jobs)
     scenario = o.load(file, None)
     service = scenario.service
@@ -30,6 +30,17 @@ def validate(
         f"{scenario.rates().highest_rps():.4g} requests/s"
     )
     return 0
+
+
+def _is_plan(file: Path) -> bool:
+    """By its name, or by its content: a plan begins as JSON does, and no scenario does."""
+    if file.suffix == ".json":
+        return True
+    try:
+        with file.open("rb") as content:
+            return content.read(1) == b"{"
+    except OSError:
+        return False  # reading the scenario says why
 
 
 def _plan(file: Path, again: bool, jobs: int | None) -> int:

@@ -27,13 +27,14 @@ def studio(
     theme: Annotated[str | None, typer.Option(help="light or dark; both are pictured.")] = None,
 ) -> int:
     """Open the window."""
-    from studio.gui import app
-
+    pixels = _parse_size(size)
     if theme not in (None, "light", "dark"):
         raise BadInput(f"--theme {theme}: must be light or dark")
+    from studio.gui import app
+
     if screenshots is not None:
         path = scenario or scenarios_dir() / EXAMPLE
-        return app.take_screenshots(path, screenshots, _parse_size(size), theme)
+        return app.take_screenshots(path, screenshots, pixels, theme)
     return app.open_studio(scenario)
 
 
@@ -76,6 +77,6 @@ def _has_display() -> bool:
 
 def _parse_size(text: str) -> tuple[int, int]:
     width, cross, height = text.partition("x")
-    if not (cross and width.isdigit() and height.isdigit() and int(width) and int(height)):
+    if not (cross and width.isdecimal() and height.isdecimal() and int(width) and int(height)):
         raise BadInput(f"--size {text}: must be width x height, such as 1180x760")
     return int(width), int(height)

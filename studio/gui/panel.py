@@ -33,6 +33,7 @@ class ScenarioPanel(QFrame):
         outer = QVBoxLayout(self)
         outer.setContentsMargins(4, 8, 4, 8)
         self._scroll = QScrollArea()
+        self._scroll.setAccessibleName("Scenario")
         self._scroll.setWidgetResizable(True)
         self._scroll.setFrameShape(QFrame.Shape.NoFrame)
         self._scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)

@@ -1,0 +1,122 @@
+"""The charts on plain axes: what is drawn is what was simulated, and no Qt is needed."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from functools import cache
+
+import numpy as np
+import pytest
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from simulation.compare import Comparison, compare
+from simulation.scenario_file import ScenarioFile
+from simulation.study import candidates_of, run_rows
+from studio.charts.over_time import draw_capacity, draw_latency
+from studio.charts.trade_off import MARKERS, draw_trade_off
+from studio.theme import DARK, LIGHT
+from tests.helpers.command_line import SHOP
+
+
+@cache
+def shop(*windows: int, changed: str = "") -> Comparison:
+    text = SHOP.replace("duration: 30s", changed) if changed else SHOP
+    scenario = ScenarioFile.parse(text).scenario
+    candidates = candidates_of(scenario, windows)
+    return compare(scenario, candidates, list(run_rows(scenario, candidates, jobs=1)))
+
+
+def plain_axes() -> Axes:
+    figure = Figure(figsize=(4, 3))
+    FigureCanvasAgg(figure)
+    return figure.add_subplot()
+
+
+def words(axes: Axes) -> set[str]:
+    return {text.get_text() for text in axes.texts if text.get_text()}
+
+
+def test_charts_need_no_qt() -> None:
+    program = (
+        "import sys, studio.charts.over_time, studio.charts.trade_off; "
+        "sys.exit(any('PySide6' in name for name in sys.modules))"
+    )
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("theme", [LIGHT, DARK], ids=["light", "dark"])
+def test_capacity_and_traffic(theme: object) -> None:
+    axes, result = plain_axes(), shop(1, 2).candidates[1]
+    draw_capacity(axes, result, theme)  # type: ignore[arg-type]
+    assert words(axes) == {
+        "Capacity and traffic",
+        "requests/s",
+        "capacity in the pool",
+        "traffic",
+    }
+    capacity, traffic = axes.lines
+    assert capacity.get_color() == theme.new_version  # type: ignore[attr-defined]
+    assert np.array_equal(capacity.get_ydata(), result.band("capacity_rps").median)
+    assert np.array_equal(traffic.get_ydata(), result.band("offered_rps").median)
+    assert axes.get_ylim()[0] == 0
+    assert axes.get_ylim()[1] > max(capacity.get_ydata())
+
+
+@pytest.mark.parametrize(("limit_s", "unit", "scale"), [(1.5, "ms", 1000), (2.5, "s", 1)])
+def test_latency_in_the_unit_that_suits_it(limit_s: float, unit: str, scale: int) -> None:
+    axes, result = plain_axes(), shop(1, 2).candidates[1]
+    draw_latency(axes, result, LIGHT, limit_s)
+    limit = "1.5 s" if scale == 1000 else "2.5 s"
+    assert words(axes) == {"Latency", unit, "p99", "p50", f"limit {limit}"}
+    p99 = axes.lines[0].get_ydata()
+    assert np.allclose(p99, result.band("latency_p99_s").median * scale, equal_nan=True)
+    assert limit_s * scale < axes.get_ylim()[1]
+
+
+def test_latency_without_a_limit_has_no_line_of_one() -> None:
+    axes = plain_axes()
+    draw_latency(axes, shop(1, 2).candidates[0], LIGHT, None)
+    assert len(axes.lines) == 2
+
+
+def test_the_trade_off_holds_every_candidate() -> None:
+    axes, comparison = plain_axes(), shop(1, 2, 3, 6)
+    points = draw_trade_off(axes, comparison, 1, LIGHT)
+    assert [point.index for point in points] == [0, 1, 2, 3]
+    for point in points:
+        metrics = comparison.candidates[point.index].metrics
+        assert point.duration_s == metrics["rollout_duration_s"].mean
+        assert point.p99_s == metrics["rollout_latency_p99_s"].mean
+        assert 0 < point.duration_s < axes.get_xlim()[1]
+    assert {f"window {w}" for w in (1, 2, 3, 6)} <= words(axes)
+    assert "within the limits" in words(axes)
+    bold = [t.get_text() for t in axes.texts if t.get_fontweight() == "bold"]
+    assert bold == ["Duration against p99", "window 2"]
+    front = next(line for line in axes.lines if line.get_linestyle() == "--")
+    assert len(front.get_xdata()) == len(comparison.front)
+
+
+def test_a_verdict_is_told_by_shape_too() -> None:
+    axes = plain_axes()
+    draw_trade_off(axes, shop(1, 2, changed="duration: 12s"), None, LIGHT)
+    shown = {line.get_marker() for line in axes.lines} & set(MARKERS.values())
+    assert shown == {MARKERS["meets"], MARKERS["fails"]} or shown == {
+        MARKERS["meets"],
+        MARKERS["undecided"],
+    }
+
+
+def test_a_rollout_that_never_ends_is_no_point() -> None:
+    aborted = SHOP.replace("timeout: 5s", "timeout: 0s, on_timeout: abort")
+    scenario = ScenarioFile.parse(
+        aborted.replace("service_time: {mean: 50ms, cv: 1}", "service_time: 30s")
+    ).scenario
+    candidates = candidates_of(scenario)
+    comparison = compare(scenario, candidates, list(run_rows(scenario, candidates, jobs=1)))
+    assert comparison.candidates[0].ended["halted"] == 4
+    axes = plain_axes()
+    assert draw_trade_off(axes, comparison, None, LIGHT) == []
+    assert words(axes) == {"Duration against p99", "No candidate has ended its rollout"}

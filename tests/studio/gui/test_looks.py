@@ -1,0 +1,202 @@
+"""What holds for every widget: names, keys, contrast, room, and thousands of repaints."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+from PySide6.QtCore import QEvent, Qt
+from PySide6.QtGui import QAccessible, QAction, QImage
+from PySide6.QtWidgets import QAbstractButton, QLabel, QSlider, QWidget
+
+from simulation.scenario_file import ScenarioFile
+from studio.gui import app
+from studio.gui.commands import edit_windows
+from studio.theme import THEMES, Theme
+from tests.helpers.command_line import SHOP
+from tests.studio.gui.conftest import Desk
+
+LONG = "a-name-of-eighty-characters-that-somebody-gave-to-a-scenario-without-thinking-so"
+SIZES = [(1024, 640), (1180, 760), (1600, 1000)]
+
+
+def luminance(colour: str) -> float:
+    """Relative luminance (WCAG 2.1)."""
+    channels = [int(colour[k : k + 2], 16) / 255 for k in (1, 3, 5)]
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def contrast(one: str, other: str) -> float:
+    bright, dark = sorted((luminance(one), luminance(other)), reverse=True)
+    return (bright + 0.05) / (dark + 0.05)
+
+
+@pytest.mark.parametrize("theme", THEMES.values(), ids=lambda theme: theme.name)
+def test_every_text_can_be_read(theme: Theme) -> None:
+    pairs = {
+        "text on page": (theme.text, theme.page),
+        "text on card": (theme.text, theme.card),
+        "text in field": (theme.text, theme.field),
+        "soft on page": (theme.soft, theme.page),
+        "soft on card": (theme.soft, theme.card),
+        "soft in field": (theme.soft, theme.field),
+        "on accent": (theme.on_accent, theme.accent),
+        "meets": (theme.meets_text, theme.meets_ground),
+        "fails": (theme.fails_text, theme.fails_ground),
+        "undecided": (theme.undecided_text, theme.undecided_ground),
+        "meets on card": (theme.meets_text, theme.card),
+        "fails on card": (theme.fails_text, theme.card),
+        "undecided on card": (theme.undecided_text, theme.card),
+    }
+    assert {name: c for name, pair in pairs.items() if (c := contrast(*pair)) < 4.5} == {}
+
+
+def test_contrast_is_that_of_the_standard() -> None:
+    assert contrast("#000000", "#FFFFFF") == pytest.approx(21)
+    assert contrast("#777777", "#FFFFFF") == pytest.approx(4.48, abs=0.01)
+
+
+def reachable(desk: Desk) -> list[QWidget]:
+    """What the tab key comes to."""
+    return [
+        widget
+        for widget in desk.window.findChildren(QWidget)
+        if widget.focusPolicy() & Qt.FocusPolicy.TabFocus and widget.isVisible()
+    ]
+
+
+def test_everything_that_can_be_reached_has_a_name(desk: Desk) -> None:
+    desk.run()
+    widgets = reachable(desk)
+    assert len(widgets) > 20
+    nameless = []
+    for widget in widgets:
+        spoken = QAccessible.queryAccessibleInterface(widget)
+        inside_a_named_one = widget.parentWidget().accessibleName() != ""
+        if not spoken.text(QAccessible.Text.Name) and not inside_a_named_one:
+            nameless.append(widget)
+    assert nameless == []
+
+
+def test_the_tab_key_comes_to_every_field(desk: Desk) -> None:
+    names = set()
+    desk.window.setFocus()
+    for _step in range(80):
+        desk.qtbot.keyClick(desk.window.focusWidget() or desk.window, Qt.Key.Key_Tab)
+        focused = desk.window.focusWidget()
+        if focused is not None:
+            names.add(focused.accessibleName())
+    sliders = {slider.accessibleName() for slider in desk.window.findChildren(QSlider)}
+    assert sliders <= names
+    assert {"Window size", "Compare", "Start at", "Candidates"} <= names
+
+
+def test_every_action_has_a_key(desk: Desk) -> None:
+    for action in desk.window.actions():
+        assert isinstance(action, QAction)
+        assert not action.shortcut().isEmpty(), action.text()
+    keys = [key.toString() for action in desk.window.actions() for key in action.shortcuts()]
+    assert len(keys) == len(set(keys))
+
+
+def test_every_field_is_explained(desk: Desk) -> None:
+    for slider in desk.window.findChildren(QSlider):
+        assert slider.parentWidget().toolTip().endswith(".")
+    for card in desk.window.page.cards.values():
+        assert card.toolTip()
+
+
+@pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[0]}x{size[1]}")
+@pytest.mark.parametrize("text", [SHOP, SHOP + f"name: {LONG}\n"], ids=["short", "long name"])
+def test_nothing_sticks_out_or_is_pressed_flat(
+    desk: Desk, size: tuple[int, int], text: str
+) -> None:
+    large = text.replace("instances: 6", "instances: 1000").replace("window: 2", "window: 250")
+    desk.document.open(ScenarioFile.parse(large))
+    edit_windows(desk.document, (250, 500))
+    desk.window.resize(*size)
+    desk.run()
+    assert (desk.window.width(), desk.window.height()) == size
+    bounds = desk.window.rect()
+    widgets = [*desk.window.findChildren(QLabel), *desk.window.findChildren(QAbstractButton)]
+    for widget in widgets:
+        if not widget.isVisible() or desk.window.panel.isAncestorOf(widget):
+            continue  # the fields scroll
+        corner = widget.mapTo(desk.window, widget.rect().topLeft())
+        assert bounds.contains(widget.rect().translated(corner)), widget
+        if isinstance(widget, QAbstractButton) and widget.text():
+            room, needed = widget.width(), widget.fontMetrics().horizontalAdvance(widget.text())
+            assert room >= needed, widget.text()
+    table = desk.window.page.table
+    for column in range(table.model().columnCount()):
+        if not table.isColumnHidden(column):
+            assert table.sizeHintForColumn(column) <= table.columnWidth(column) + 1, column
+
+
+def test_labels_of_points_keep_clear_of_each_other(desk: Desk) -> None:
+    desk.document.open(ScenarioFile.parse(SHOP.replace("instances: 6", "instances: 24")))
+    desk.window.resize(1024, 640)
+    desk.run()
+    axes = desk.window.page.trade_off.axes[0]
+    labels = [text for text in axes.texts if text.get_text().startswith("window ")]
+    assert len(labels) == 4
+    boxes = [label.get_window_extent() for label in labels]
+    for k, box in enumerate(boxes):
+        assert not any(box.overlaps(other) for other in boxes[k + 1 :])
+
+
+def test_an_error_in_a_slot_ends_the_program(
+    desk: Desk, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ended: list[int] = []
+    monkeypatch.setattr(app.QApplication, "exit", staticmethod(ended.append))
+    try:
+        raise RuntimeError("a defect")
+    except RuntimeError as error:
+        app._tell(type(error), error, sys.exc_info()[2])
+    assert ended == [1]
+    assert "RuntimeError: a defect" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("frames", [500, pytest.param(60_000, marks=pytest.mark.slow)])
+def test_thousands_of_repaints_harm_nothing(desk: Desk, frames: int) -> None:
+    desk.run()
+    page = desk.window.page
+    widgets = [page.banner, page.table.viewport(), *page.cards.values()]
+    painted = 0
+
+    class Counter(QWidget):
+        def eventFilter(self, watched: object, event: QEvent) -> bool:
+            nonlocal painted
+            painted += event.type() == QEvent.Type.Paint
+            return False
+
+    counter = Counter()
+    for widget in widgets:
+        widget.installEventFilter(counter)
+    rounds = 0
+    while painted < frames:
+        for widget in widgets:
+            widget.repaint()
+        rounds += 1
+        if rounds % 500 == 1:
+            page.trade_off.canvas.draw()
+    for widget in widgets:
+        widget.removeEventFilter(counter)
+    assert painted >= frames
+    assert page.banner.sentence.startswith("✓  Window 2 meets")
+
+
+@pytest.mark.parametrize("theme", [None, "dark"])
+def test_pictures_are_written(desk: Desk, tmp_path: Path, theme: str | None) -> None:
+    folder = tmp_path / "pictures"
+    assert app.take_screenshots(desk.path, folder, (1024, 640), theme) == 0
+    written = sorted(path.name for path in folder.iterdir())
+    assert written == (["compare-dark.png"] if theme else ["compare-dark.png", "compare-light.png"])
+    for path in folder.iterdir():
+        picture = QImage(str(path))
+        assert (picture.width(), picture.height()) == (1024, 640)
+        corner = picture.pixelColor(300, 50).name().upper()
+        assert corner == THEMES[path.stem.removeprefix("compare-")].page
