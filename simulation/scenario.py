@@ -111,11 +111,11 @@ def parse_window(value: object) -> int | str:
     """
     if isinstance(value, bool) or not isinstance(value, int | str):
         raise ValueError("must be a count or a percentage, such as 4 or 25%")
-    if isinstance(value, str) and value.isdigit():
+    if isinstance(value, str) and value.isdecimal():
         value = int(value)
     if isinstance(value, int) and value < 1:
         raise ValueError("a window must be at least 1")
-    if isinstance(value, str) and not (value.endswith("%") and value[:-1].isdigit()):
+    if isinstance(value, str) and not (value.endswith("%") and value[:-1].isdecimal()):
         raise ValueError("must be a count or a whole percentage, such as 4 or 25%")
     return value
 

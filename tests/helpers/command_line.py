@@ -68,6 +68,29 @@ class CommandLine:
         caught = self._capture.readouterr()
         return Answer(code, caught.out, caught.err)
 
+    def refuses(
+        self, arguments: list[str], files: dict[str, str | bytes], said: str, code: int
+    ) -> None:
+        """Asserts that a mistake is answered in one line with these words, and leaves no file."""
+        for name, text in files.items():
+            self.write(name, text)
+        before = self._contents()
+        answer = self(*arguments)
+        assert said in answer.err
+        assert answer.code == code
+        assert answer.err.startswith("rollcast: ")
+        assert answer.err.count("\n") == 1
+        assert answer.err.endswith("\n")
+        assert "Traceback" not in answer.err
+        assert answer.out == ""
+        assert self._contents() == before
+
+    def _contents(self) -> dict[Path, bytes | None]:
+        """What the folder holds: files by what is in them, folders by None."""
+        return {
+            path: path.read_bytes() if path.is_file() else None for path in self.folder.rglob("*")
+        }
+
     def write(self, name: str, text: str | bytes) -> Path:
         """A file in the folder; its path as the person would type it."""
         path = self.folder / name

@@ -167,6 +167,30 @@ CASES = {
         GOOD.replace("rollout:", "  other: {instances: 1, service_time: 1s}\nrollout:"),
         "exactly one service is simulated, not 2",
     ),
+    "key beside one that names a kind": (
+        GOOD.replace("240/s", "{trace: nowhere.csv, scale: -1}"),
+        "evening.yaml:3: traffic.rate.scale: -1: must be above 0",
+    ),
+    "key that is a number": (
+        GOOD + "14: 2\n",
+        "evening.yaml:14: 14: 2: unknown key (known here: clock, ",
+    ),
+    "too many in a row": (
+        GOOD.replace("240/s", "{steps: [[0s, 1/s, 2/s]]}"),
+        "evening.yaml:3: traffic.rate.steps.0: [0s, 1/s, 2/s]: takes at most 2 entries",
+    ),
+    "day that is none": (
+        GOOD + "clock: {start: 2024-02-31}\n",
+        "evening.yaml:14: is not YAML: 2024-02-31: day ",
+    ),
+    "nothing and truth are said as YAML says them": (
+        GOOD.replace("window: 25%", "window: [true, ]"),
+        "evening.yaml:11: rollout.window: [true]: must be a count or a percentage",
+    ),
+    "quotes of the rule are kept": (
+        GOOD.replace("240/s", "{daily: {low: 1/s, high: 2/s, peak: noon}}"),
+        'evening.yaml:3: traffic.rate.daily.peak: noon: must be a time of day, such as "19:00"',
+    ),
     "missing trace": (
         GOOD.replace("240/s", "{trace: nowhere.csv}"),
         "evening.yaml:3: traffic.rate.trace: nowhere.csv: cannot read the trace nowhere.csv: No such",

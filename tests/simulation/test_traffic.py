@@ -123,6 +123,12 @@ def test_traces_are_read_as_they_are_found(
         pytest.param("time,rate\n0,1\n1,-2\n", "row 3: a count must not be negative", id="minus"),
         pytest.param("time,rate\n5,1\n1,2\n", "row 3: times must not go back", id="backwards"),
         pytest.param("time\n5\n6\n", "is empty", id="one column"),
+        pytest.param("time,rate\n\n\n0,1\n\n1,x\n", "row 6: must be time", id="empty rows"),
+        pytest.param("time,rate\nnan,1\n1,2\n", "row 2: must be finite, got nan", id="no time"),
+        pytest.param("time,rate\n0,1\n1,inf\n", "row 3: must be finite, got 1,inf", id="no end"),
+        pytest.param("time,rate\n0,1\n0,1\n", "two different times", id="one time"),
+        pytest.param("time,rate\n0,1\n1,1\n1e15,1\n", "too long for rows 1 s", id="far away"),
+        pytest.param(f"time,rate\n0,{'1' * 200_000}\n", "larger than field limit", id="no table"),
     ],
 )
 def test_what_is_no_trace_is_refused_in_words(tmp_path: Path, text: str, words: str) -> None:
@@ -130,6 +136,16 @@ def test_what_is_no_trace_is_refused_in_words(tmp_path: Path, text: str, words: 
     path.write_text(text)
     with pytest.raises(ValueError, match=words):
         read_trace(path)
+
+
+def test_a_damaged_file_is_refused_in_words(tmp_path: Path) -> None:
+    packed = gzip.compress(b"time,rate\n" + b"".join(b"%d,4\n" % k for k in range(300)))
+    damaged = packed[:20] + bytes(byte ^ 255 for byte in packed[20:40]) + packed[40:]
+    for content in (damaged, packed[:-20], b"time,rate\n0,1\n"):
+        path = tmp_path / "trace.csv.gz"
+        path.write_bytes(content)
+        with pytest.raises(ValueError, match=r"cannot read the trace .*trace\.csv\.gz: "):
+            read_trace(path)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,141 @@
+"""Where a command writes to: a pipe that closes, a full disk, a terminal, none at all."""
+
+from __future__ import annotations
+
+import os
+import pty
+import subprocess
+import sys
+from contextlib import suppress
+from pathlib import Path
+from typing import IO
+
+import pytest
+
+from tests.helpers.command_line import SHOP, CommandLine
+
+ROOT = Path(__file__).resolve().parents[3]
+COMMAND = [sys.executable, "-m", "studio"]
+COMPARE = ["compare", "shop.yaml", "--windows", "1,2", "--jobs", "1"]
+ESCAPE = "\x1b"
+
+
+def started(
+    folder: Path,
+    arguments: list[str],
+    out: int | IO[bytes] | None = subprocess.PIPE,
+    *,
+    shell: str = "",
+    **environment: str,
+) -> subprocess.CompletedProcess[bytes]:
+    (folder / "shop.yaml").write_text(SHOP, encoding="utf-8")
+    inherited = {key: value for key, value in os.environ.items() if key != "PYTHONUNBUFFERED"}
+    command = [*COMMAND, *arguments]
+    return subprocess.run(
+        ["sh", "-c", f'"$@" {shell}', "sh", *command] if shell else command,
+        cwd=folder,
+        env={**inherited, "PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "utf-8", **environment},
+        stdout=out,
+        stderr=subprocess.PIPE,
+        check=False,
+        timeout=60,
+    )
+
+
+@pytest.mark.parametrize("buffered", [True, False], ids=["at the end", "at once"])
+@pytest.mark.parametrize(
+    "arguments",
+    [["scenarios"], ["--help"], COMPARE, [*COMPARE, "--json"]],
+    ids=["plain", "help", "table", "json"],
+)
+def test_nobody_reading_on_is_no_reason_to_fail(
+    tmp_path: Path, arguments: list[str], buffered: bool
+) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    try:
+        done = started(
+            tmp_path, arguments, writing, **({} if buffered else {"PYTHONUNBUFFERED": "1"})
+        )
+    finally:
+        os.close(writing)
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no device that is always full")
+@pytest.mark.parametrize("arguments", [["scenarios"], COMPARE], ids=["plain", "table"])
+def test_a_full_disk_is_told_in_one_line(tmp_path: Path, arguments: list[str]) -> None:
+    with Path("/dev/full").open("wb") as full:
+        done = started(tmp_path, arguments, full)
+    assert (done.returncode, done.stderr) == (2, b"rollcast: [Errno 28] No space left on device\n")
+
+
+def test_a_closed_output_is_no_reason_to_fail(tmp_path: Path) -> None:
+    done = started(tmp_path, COMPARE, shell=">&-")
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
+def test_a_terminal_without_the_marks_is_no_reason_to_fail(tmp_path: Path) -> None:
+    done = started(tmp_path, COMPARE, PYTHONIOENCODING="ascii")
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert b"\\u2713 meets in 4 of 4" in done.stdout
+
+
+def test_what_is_no_terminal_gets_plain_text_and_no_progress(tmp_path: Path) -> None:
+    done = started(tmp_path, COMPARE, COLUMNS="40", TERM="xterm-256color")
+    assert (done.returncode, done.stderr) == (0, b"")
+    out = done.stdout.decode()
+    assert ESCAPE not in out
+    row = out.splitlines()[4]
+    assert row.split()[0] == "2"
+    assert row.endswith("✓ meets in 4 of 4")  # whole, however narrow the terminal that started it
+
+
+def test_a_terminal_sees_the_table_and_in_the_end_keeps_it_once(tmp_path: Path) -> None:
+    (tmp_path / "shop.yaml").write_text(SHOP, encoding="utf-8")
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        [*COMMAND, *COMPARE],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "120", "TERM": "xterm"},
+        stdout=theirs,
+        stderr=subprocess.PIPE,
+    )
+    os.close(theirs)
+    seen = b""
+    with suppress(OSError):  # Linux says so at the end, when nobody holds the other side
+        while part := os.read(ours, 65536):
+            seen += part
+    os.close(ours)
+    _out, told = process.communicate(timeout=60)
+    assert (process.returncode, told) == (0, b"")
+    assert ESCAPE in seen.decode()
+    assert seen.decode().count("Window 2 meets every objective") == 1
+
+
+def test_what_a_scenario_says_is_printed_as_it_stands(rollcast: CommandLine) -> None:
+    question = "Is [/b] [bold]this[/bold] :smile: ok?"
+    rollcast.write("odd.yaml", SHOP.replace("May two be out at once?", f'"{question}"'))
+    answer = rollcast("compare", "odd.yaml", "--windows", "2", "--jobs", "1")
+    assert (answer.code, answer.err) == (0, "")
+    assert answer.out.splitlines()[0] == question
+
+
+def test_no_traffic_at_all_has_no_figures_and_breaks_nothing(rollcast: CommandLine) -> None:
+    options = ["--set", "traffic.rate=0", "--jobs", "1", "--windows", "1,2"]
+    data = rollcast("compare", "shop.yaml", *options, "--json").json
+    for one in data["candidates"]:
+        assert set(one["requests"].values()) == {0}
+        assert set(one["metrics"]["latency_p99_s"].values()) == {None}
+        assert one["verdict"]["answer"] == "meets"
+    assert set(data["differences"][1]["rollout_latency_p99_s"].values()) == {None}
+    table = rollcast("compare", "shop.yaml", *options)
+    assert table.code == 0
+    assert [line.split()[4:6] for line in table.out.splitlines() if "✓" in line] == [["–", "–"]] * 2
+
+
+def test_a_plan_is_known_by_what_it_holds(rollcast: CommandLine) -> None:
+    assert rollcast("plan", "shop.yaml", "-o", "friday", "--window", "2", "--jobs", "1").code == 0
+    answer = rollcast("validate", "friday")
+    assert (answer.code, answer.err) == (0, "")
+    assert answer.out.startswith("✓ the form is that of rollcast.plan/1\n")
