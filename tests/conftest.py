@@ -13,20 +13,39 @@ import pytest
 
 LEFTOVER_THREAD_GRACE_S = 5.0
 
+OF_THE_WORKERS = {"ExecutorManagerThread"}
+"""Threads of the processes that wait for the next study: another test may be the next."""
+
+
+def left_over(before: set[threading.Thread], allowed: set[str]) -> list[str]:
+    """Names of the non-daemon threads that have come since and do not end."""
+    found = [
+        thread
+        for thread in threading.enumerate()
+        if thread not in before and not thread.daemon and thread.name not in allowed
+    ]
+    for thread in found:
+        thread.join(LEFTOVER_THREAD_GRACE_S)  # one that is ending may end
+    return [thread.name for thread in found if thread.is_alive()]
+
 
 @pytest.fixture(autouse=True)
 def no_thread_left_over() -> Iterator[None]:
     """A test ends what it starts: no non-daemon thread outlives it."""
     before = set(threading.enumerate())
     yield
+    alive = left_over(before, OF_THE_WORKERS)
+    assert not alive, f"threads still alive after the test: {', '.join(alive)}"
+
+
+@pytest.fixture(autouse=True, scope="session")
+def no_worker_left_over() -> Iterator[None]:
+    """In the end the processes of studies are ended too."""
+    before = set(threading.enumerate())
+    yield
     if "joblib.externals.loky" in sys.modules:
         from simulation.study import stop_workers
 
         stop_workers()
-    leftover = [
-        thread for thread in threading.enumerate() if thread not in before and not thread.daemon
-    ]
-    for thread in leftover:
-        thread.join(LEFTOVER_THREAD_GRACE_S)  # one that is ending may end
-    alive = [thread.name for thread in leftover if thread.is_alive()]
-    assert not alive, f"threads still alive after the test: {', '.join(alive)}"
+    alive = left_over(before, set())
+    assert not alive, f"threads still alive after all tests: {', '.join(alive)}"

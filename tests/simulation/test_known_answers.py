@@ -17,6 +17,8 @@ import pytest
 from simulation.results import RunResult
 from tests.helpers.scenarios import runs_of, scenario, steady
 
+pytestmark = pytest.mark.slow
+
 STANDARD_ERRORS = 4.0
 
 

@@ -14,6 +14,8 @@ import pytest
 
 from tests.helpers.command_line import SHOP, CommandLine
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[3]
 COMMAND = [sys.executable, "-m", "studio"]
 COMPARE = ["compare", "shop.yaml", "--windows", "1,2", "--jobs", "1"]

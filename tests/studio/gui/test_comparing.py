@@ -69,6 +69,7 @@ def test_a_run_shows_what_the_command_line_finds(desk: Desk) -> None:
     assert {"window 1", "window 2"} <= {text.get_text() for text in page.trade_off.axes[0].texts}
 
 
+@pytest.mark.slow
 def test_a_run_can_be_watched(desk: Desk) -> None:
     desk.document.open(ScenarioFile.parse(SHOP.replace("replications: 4", "replications: 60")))
     landed: list[int] = []
@@ -95,6 +96,7 @@ def test_a_run_can_be_watched(desk: Desk) -> None:
     assert not desk.window.cancel_button.isVisible()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["key", "button"])
 def test_a_run_can_be_cancelled_and_keeps_what_has_landed(desk: Desk, how: str) -> None:
     many = SHOP.replace("replications: 4", "replications: 100000")
@@ -189,6 +191,7 @@ def test_sorting_keeps_the_candidate(desk: Desk) -> None:
     assert desk.document.selection == 1
 
 
+@pytest.mark.slow
 def test_a_choice_by_hand_outlives_the_rows_that_land(desk: Desk) -> None:
     many = SHOP.replace("replications: 4", "replications: 100000")
     desk.document.open(ScenarioFile.parse(many))
@@ -206,6 +209,7 @@ def test_a_choice_by_hand_outlives_the_rows_that_land(desk: Desk) -> None:
     desk.keys(Qt.Key.Key_Escape)
 
 
+@pytest.mark.slow
 def test_closing_in_the_middle_of_a_study_leaves_nothing(desk: Desk) -> None:
     before = threading.active_count()
     many = SHOP.replace("replications: 4", "replications: 100000")

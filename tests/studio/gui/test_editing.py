@@ -63,6 +63,7 @@ def test_a_number_can_be_typed_reset_and_undone(
     assert value_of(desk, key) == value
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [field[0] for field in FIELDS])
 def test_a_slider_moves_its_number_and_is_one_step_to_undo(desk: Desk, name: str) -> None:
     text = desk.document.state.file.text
