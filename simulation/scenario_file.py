@@ -34,16 +34,20 @@ Key = tuple[str | int, ...]
 class ScenarioFile:
     """A scenario with the text that says it.
 
+    Two are equal when they say the same, however that is written and wherever it stands.
+
     Attributes:
         text: The YAML, comments kept.
         scenario: What it says.
+        data: The text as plain data, without what is derived from it.
         path: Where it was read from, None when it is new.
         set_keys: Keys whose values were set over the text, for error messages.
     """
 
-    text: str
-    scenario: Scenario
-    path: Path | None = None
+    text: str = field(compare=False)
+    scenario: Scenario = field(compare=False)
+    data: dict[str, Any]
+    path: Path | None = field(default=None, compare=False)
     set_keys: frozenset[Key] = field(default=frozenset(), compare=False)
 
     @classmethod
@@ -79,24 +83,48 @@ class ScenarioFile:
             BadInput: A value breaks a rule.
         """
         pairs = [(_split_key(key), value) for key, value in values.items()]
-        return _parsed(self.text, self.path, pairs, frozenset(key for key, _ in pairs))
+        return _parsed(self.text, self.path, pairs, frozenset(key for key, _ in pairs), "")
 
-    def save(self, path: Path) -> ScenarioFile:
-        """Writes the text, beside and renamed, and returns the file as it is now named.
+    def with_value_of(self, other: ScenarioFile, key: str) -> ScenarioFile:
+        """The same file with a key as the other says it, and without it where that is silent.
 
         Raises:
-            BadInput: The path cannot be written.
+            BadInput: The value breaks a rule here.
         """
-        atomic_write_text(path, self.text)
-        return replace(self, path=path, set_keys=frozenset())
+        value: Any = _load_yaml(other.text, str(other.path))
+        for part in _split_key(key):
+            value = _child(value, part, _SILENT)
+        return self.with_values({key: value})
+
+    def at(self, path: Path | None) -> ScenarioFile:
+        """The same text as if it stood at another path, which may name it and hold its traces.
+
+        Raises:
+            BadInput: Its trace is not to be found from there.
+        """
+        return self if path == self.path else ScenarioFile.parse(self.text, path)
+
+    def save(self, path: Path) -> ScenarioFile:
+        """Writes the text, beside and renamed, and returns the file as it stands there.
+
+        Raises:
+            BadInput: The path cannot be written, or a trace is not to be found from there.
+        """
+        saved = self.at(path)
+        atomic_write_text(path, saved.text)
+        return replace(saved, set_keys=frozenset())
 
 
 def _parsed(
-    text: str, path: Path | None, pairs: Sequence[tuple[Key, Any]], set_keys: frozenset[Key]
+    text: str,
+    path: Path | None,
+    pairs: Sequence[tuple[Key, Any]],
+    set_keys: frozenset[Key],
+    set_by: str = " with --set",
 ) -> ScenarioFile:
     name = str(path) if path else "scenario"
     try:
-        return _checked(text, path, name, pairs, set_keys)
+        return _checked(text, path, name, pairs, set_keys, set_by)
     except RecursionError:
         raise BadInput(f"{name}: is nested too deeply") from None
 
@@ -107,22 +135,24 @@ def _checked(
     name: str,
     pairs: Sequence[tuple[Key, Any]],
     set_keys: frozenset[Key],
+    set_by: str,
 ) -> ScenarioFile:
     root = _load_yaml(text, name)
     for key, value in pairs:
         _set(root, key, value)
-    data = _plain(root)
+    said = _plain(root)
+    data = dict(said)
     if not str(data.get("name") or "") and path is not None:
         data["name"] = path.name.split(".")[0]
     context = {"base_directory": str(path.parent if path else Path())}
-    where = _Positions(name, root, set_keys)
+    where = _Positions(name, root, set_keys, set_by)
     try:
         scenario = Scenario.model_validate(data, context=context)
     except ValidationError as error:
         raise BadInput(where.message(error)) from None
     for key, value, rule in broken_rules(scenario):
         raise BadInput(where.broken(key, value, rule))
-    return ScenarioFile(_dump(root) if pairs else text, scenario, path, set_keys)
+    return ScenarioFile(_dump(root) if pairs else text, scenario, said, path, set_keys)
 
 
 class _Constructor(RoundTripConstructor):
@@ -196,8 +226,15 @@ def _split_set(text: str) -> tuple[Key, Any]:
         raise BadInput(f"--set {text}: the value is not YAML") from None
 
 
+_SILENT = object()
+"""In the place of a value that a file does not say."""
+
+
 def _set(root: CommentedMap, key: Key, value: Any) -> None:
     """Puts the value at the key; mappings on the way are made where they are missing."""
+    if value is _SILENT:
+        _take_out(root, key)
+        return
     node: Any = root
     for depth, part in enumerate(key[:-1]):
         child = _child(node, part)
@@ -211,7 +248,25 @@ def _set(root: CommentedMap, key: Key, value: Any) -> None:
     last, places = key[-1], _places(node)
     if isinstance(node, CommentedSeq) and str(last) not in places:
         raise BadInput(f"--set {_dotted(key)}: no such place in a list")
-    node[places.get(str(last), last)] = value
+    place = places.get(str(last), last)
+    was = node[place] if str(last) in places else None
+    if isinstance(was, CommentedSeq) and was.fa.flow_style() and type(value) is list:
+        value = CommentedSeq(value)
+        value.fa.set_flow_style()  # a list in one line stays one
+    node[place] = value
+
+
+def _take_out(root: CommentedMap, key: Key) -> None:
+    """Removes a key, and the mappings that held nothing else."""
+    parents: list[Any] = [root]
+    for part in key[:-1]:
+        parents.append(_child(parents[-1], part))
+    for parent, part in zip(reversed(parents), reversed(key), strict=True):
+        places = _places(parent)
+        if str(part) in places:
+            del parent[places[str(part)]]
+        if parent:
+            return
 
 
 def _places(node: Any) -> dict[str, Any]:
@@ -224,9 +279,9 @@ def _places(node: Any) -> dict[str, Any]:
     return {str(key): key for key in keys} if is_nested else {}
 
 
-def _child(node: Any, part: str | int) -> Any:
+def _child(node: Any, part: str | int, otherwise: Any = None) -> Any:
     places = _places(node)
-    return node[places[str(part)]] if str(part) in places else None
+    return node[places[str(part)]] if str(part) in places else otherwise
 
 
 _RULES = {
@@ -248,10 +303,13 @@ _RULES = {
 class _Positions:
     """Says where in the file something is wrong."""
 
-    def __init__(self, name: str, root: CommentedMap, set_keys: frozenset[Key]) -> None:
+    def __init__(
+        self, name: str, root: CommentedMap, set_keys: frozenset[Key], set_by: str
+    ) -> None:
         self._name = name
         self._root = root
         self._set_keys = set_keys
+        self._set_by = set_by
 
     def message(self, error: ValidationError) -> str:
         """One line for the first thing wrong; unknown keys first, since they explain others."""
@@ -298,7 +356,7 @@ class _Positions:
 
     def _place(self, keys: Key, line: int) -> str:
         if any(keys[: len(key)] == key for key in self._set_keys):
-            return f"{self._name} with --set"
+            return f"{self._name}{self._set_by}"
         return f"{self._name}:{line}"
 
     def _value(self, keys: Key) -> object:

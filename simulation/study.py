@@ -10,19 +10,11 @@ from __future__ import annotations
 
 import itertools
 import math
-import os
-import signal
-import threading
-import time
-from collections.abc import Callable, Generator, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass
-from functools import cache
-from multiprocessing import resource_tracker
 
 from joblib import cpu_count
-from joblib.externals.loky import get_reusable_executor
 
 from executor.dialects.kubernetes import window_count
 from executor.errors import BadInput
@@ -30,13 +22,10 @@ from simulation.results import RunResult
 from simulation.run import SETTLING_S, Frame, Run
 from simulation.scenario import Rollout, Scenario
 from simulation.traffic import clock_label
+from simulation.workers import stop_workers, workers
 
 _BIN_WIDTHS_S = (1.0, 2.0, 5.0, 10.0, 15.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0)
-
-
 _LOOK_EVERY_S = 0.1
-_IDLE_S = 300
-"""How long processes wait for another study."""
 
 
 @dataclass(frozen=True)
@@ -220,9 +209,7 @@ def run_rows(
             lambda _: not stopped(), itertools.starmap(run_replication, work)
         )
         return
-    with _interrupts_held_back():
-        executor = get_reusable_executor(max_workers=count, timeout=_IDLE_S)
-        _start_workers(executor, count)
+    executor = workers(count)
     pending: set[Future[Row]] = set()
     try:
         while True:
@@ -237,61 +224,4 @@ def run_rows(
                 yield future.result()
     finally:
         if pending:
-            executor.shutdown(kill_workers=True)
-
-
-@contextmanager
-def _interrupts_held_back() -> Iterator[None]:
-    """An interrupt waits until this is over; processes that are started here never hear of it.
-
-    Ctrl-C reaches every process of a terminal. Only the one that asked may answer: it ends the
-    others, which would each leave a traceback of their own, the more so while they start.
-    """
-    resource_tracker.ensure_running()  # its start would undo the block
-    held: list[int] = []
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    answers = threading.current_thread() is threading.main_thread()
-    handler = (
-        signal.signal(signal.SIGINT, lambda number, _: held.append(number)) if answers else None
-    )
-    try:
-        yield
-    finally:
-        if answers:
-            signal.signal(signal.SIGINT, handler)
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-    if held:
-        raise KeyboardInterrupt
-
-
-def _start_workers(executor: Executor, count: int) -> None:
-    """Waits until every process has answered once, so that none is still being started."""
-    awake: set[int] = set()
-    for _attempt in range(100):
-        awake.update(executor.map(_answer, [os.getpid()] * count))
-        if len(awake) >= count:
-            break
-
-
-def _answer(asker: int) -> int:
-    _end_with(asker)
-    time.sleep(0.01)  # long enough for another process to take the next one
-    return os.getpid()
-
-
-@cache
-def _end_with(asker: int) -> None:
-    """From now on this process ends when the one that asks is gone, even if that was killed."""
-
-    def watch() -> None:
-        while os.getppid() == asker:
-            time.sleep(1)
-        os._exit(1)
-
-    if os.getpid() != asker:
-        threading.Thread(target=watch, daemon=True).start()
-
-
-def stop_workers() -> None:
-    """Ends the processes that wait for the next study; to be called when none is under way."""
-    get_reusable_executor(reuse=True).shutdown(kill_workers=True)
+            stop_workers()

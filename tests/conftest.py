@@ -44,7 +44,7 @@ def no_worker_left_over() -> Iterator[None]:
     before = set(threading.enumerate())
     yield
     if "joblib.externals.loky" in sys.modules:
-        from simulation.study import stop_workers
+        from simulation.workers import stop_workers
 
         stop_workers()
     alive = left_over(before, set())

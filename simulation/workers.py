@@ -1,0 +1,87 @@
+"""The processes that studies are simulated in.
+
+They are started once and serve one study after the other. They end when they have waited for long,
+when the process that asked for them ends, however it ends, or when they are told to.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import Executor
+from contextlib import contextmanager
+from functools import cache
+from multiprocessing import resource_tracker
+
+from joblib.externals.loky import get_reusable_executor
+
+_IDLE_S = 300
+"""How long they wait for another study."""
+
+
+def workers(count: int) -> Executor:
+    """Processes, started and awake; the same ones again where they are still there."""
+    with _interrupts_held_back():
+        executor: Executor = get_reusable_executor(max_workers=count, timeout=_IDLE_S)
+        _wake(executor, count)
+    return executor
+
+
+def stop_workers() -> None:
+    """Ends the processes, whatever they do; to be called by whoever waits for them, if anyone does."""
+    get_reusable_executor(reuse=True).shutdown(kill_workers=True)
+
+
+@contextmanager
+def _interrupts_held_back() -> Iterator[None]:
+    """An interrupt waits until this is over; processes that are started here never hear of it.
+
+    Ctrl-C reaches every process of a terminal. Only the one that asked may answer: it ends the
+    others, which would each leave a traceback of their own, the more so while they start.
+    """
+    resource_tracker.ensure_running()  # its start would undo the block
+    held: list[int] = []
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    answers = threading.current_thread() is threading.main_thread()
+    handler = (
+        signal.signal(signal.SIGINT, lambda number, _: held.append(number)) if answers else None
+    )
+    try:
+        yield
+    finally:
+        if answers:
+            signal.signal(signal.SIGINT, handler)
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    if held:
+        raise KeyboardInterrupt
+
+
+def _wake(executor: Executor, count: int) -> None:
+    """Waits until every process has answered once, so that none is still being started."""
+    awake: set[int] = set()
+    for _attempt in range(100):
+        awake.update(executor.map(_answer, [os.getpid()] * count))
+        if len(awake) >= count:
+            break
+
+
+def _answer(asker: int) -> int:
+    _end_with(asker)
+    time.sleep(0.01)  # long enough for another process to take the next one
+    return os.getpid()
+
+
+@cache
+def _end_with(asker: int) -> None:
+    """From now on this process ends when the one that asks is gone, even if that was killed."""
+
+    def watch() -> None:
+        while os.getppid() == asker:
+            time.sleep(1)
+        os._exit(1)
+
+    if os.getpid() != asker:
+        threading.Thread(target=watch, daemon=True).start()
