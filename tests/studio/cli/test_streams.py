@@ -95,7 +95,10 @@ def test_what_is_no_terminal_gets_plain_text_and_no_progress(tmp_path: Path) -> 
 
 def test_a_terminal_sees_the_table_and_in_the_end_keeps_it_once(tmp_path: Path) -> None:
     (tmp_path / "shop.yaml").write_text(SHOP, encoding="utf-8")
-    ours, theirs = pty.openpty()
+    try:
+        ours, theirs = pty.openpty()
+    except OSError as error:  # a bare chroot or container has no /dev/pts
+        pytest.skip(f"no terminal is to be had here: {error}")
     process = subprocess.Popen(
         [*COMMAND, *COMPARE],
         cwd=tmp_path,
