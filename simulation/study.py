@@ -180,18 +180,20 @@ def run_rows(
     candidates: Sequence[Candidate],
     *,
     jobs: int | None = None,
+    apart: bool = False,
     keep_requests: bool = False,
     stopped: Callable[[], bool] = lambda: False,
 ) -> Generator[Row, None, None]:
     """The study: rows as they land, in any order, simulated in processes of their own.
 
-    Whatever ends it before its time ends the processes too, in the middle of a replication. With
-    one job nothing leaves this process.
+    Whatever ends it before its time ends the processes too, in the middle of a replication. What
+    one process can do is done in this one, which cannot be ended so.
 
     Args:
         scenario: What is simulated; it says how many replications.
         candidates: What is compared, see `candidates_of`.
         jobs: How many processes; one a core when left out.
+        apart: Whether even one is a process of its own, for a program that must stay answerable.
         keep_requests: Whether results carry every request.
         stopped: Asked ten times a second, in the thread that waits for rows; ends the study.
 
@@ -204,7 +206,7 @@ def run_rows(
         for replication in range(scenario.replications)
     )
     count = min(jobs or cpu_count(), scenario.replications)
-    if count == 1:
+    if count == 1 and not apart:
         yield from itertools.takewhile(
             lambda _: not stopped(), itertools.starmap(run_replication, work)
         )

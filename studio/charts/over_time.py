@@ -31,6 +31,7 @@ def draw_capacity(axes: Axes, result: CandidateResult, theme: Theme) -> None:
     _name(axes, traffic, "traffic", theme.accent, theme, above=not there_is_room)
     _frame(axes, capacity)
     style.without_times(axes)
+    style.spread_labels(axes)
 
 
 def draw_latency(axes: Axes, result: CandidateResult, theme: Theme, limit_s: float | None) -> None:
@@ -53,6 +54,7 @@ def draw_latency(axes: Axes, result: CandidateResult, theme: Theme, limit_s: flo
     if limit_s is not None:
         style.limit_line(axes, theme, limit_s * scale, f"limit {limit_text(limit_s)}")
     _frame(axes, highest)
+    style.spread_labels(axes)
 
 
 def _band(axes: Axes, band: Band, colour: str, scale: float = 1.0) -> None:

@@ -104,19 +104,25 @@ def limit_line(axes: Axes, theme: Theme, value: float, label: str) -> None:
     )
 
 
+_LINE_LABEL = "name of a line"
+_NEAR = 4.0
+"""How far the name of a line stands from it, in points."""
+
+
 def line_label(
     axes: Axes, text: str, at: tuple[float, float], colour: str, theme: Theme, *, above: bool
 ) -> None:
-    """A name directly on a line, in place of a legend."""
+    """A name directly on a line, in place of a legend; `spread_labels` keeps names apart."""
     axes.annotate(
         text,
         at,
-        xytext=(4, 4 if above else -4),
+        xytext=(_NEAR, _NEAR if above else -_NEAR),
         textcoords="offset points",
         color=colour,
         fontsize=SMALL_PT,
         va="bottom" if above else "top",
         path_effects=halo(theme),
+        gid=_LINE_LABEL,
     )
 
 
@@ -128,6 +134,12 @@ _PLACES: tuple[tuple[float, float, str, str], ...] = (
     (9, -6, "left", "top"),
     (-9, 6, "right", "bottom"),
     (-9, -6, "right", "top"),
+    (11, 0, "left", "center"),
+    (-11, 0, "right", "center"),
+    (9, 19, "left", "bottom"),
+    (-9, 19, "right", "bottom"),
+    (9, -19, "left", "top"),
+    (-9, -19, "right", "top"),
 )
 """Where the label of a point may stand, the first free place wins: offset, alignment."""
 
@@ -149,27 +161,58 @@ def point_label(axes: Axes, theme: Theme, text: str, at: tuple[float, float], bo
 
 
 def spread_labels(axes: Axes) -> None:
-    """Puts the labels of points where they cover neither each other nor a point, nor stick out.
+    """Moves the names of lines and points to where they do not cover each other.
 
     To be called again when the axes have another size.
     """
-    labels = [
-        text
-        for text in axes.texts
-        if isinstance(text, Annotation) and text.get_gid() == _POINT_LABEL
-    ]
-    taken = [_around(axes, label) for label in labels]  # the points themselves
+    _lift_names_of_lines(axes, _labels(axes, _LINE_LABEL))
+    _place_names_of_points(axes, _labels(axes, _POINT_LABEL))
+
+
+def _labels(axes: Axes, kind: str) -> list[Annotation]:
+    return [one for one in axes.texts if isinstance(one, Annotation) and one.get_gid() == kind]
+
+
+def _lift_names_of_lines(axes: Axes, labels: list[Annotation]) -> None:
+    """Those below their line stay; the others are lifted above what they would cover."""
+    labels = sorted(labels, key=lambda label: (_is_above(label), label.xy[1]))
+    taken: list[Bbox] = []
     for label in labels:
+        label.set_position((_NEAR, _NEAR if _is_above(label) else -_NEAR))
+        near = box = label.get_window_extent()
+        if _is_above(label):
+            for other in sorted(taken, key=lambda one: one.y0):
+                if box.overlaps(other):
+                    box = box.translated(0, other.y1 - box.y0 + 1)
+            lifted_pt = (box.y0 - near.y0) * 72 / axes.figure.dpi
+            label.set_position((_NEAR, _NEAR + lifted_pt))
+        taken.append(box)
+
+
+def _is_above(label: Annotation) -> bool:
+    return label.get_verticalalignment() == "bottom"
+
+
+def _place_names_of_points(axes: Axes, labels: list[Annotation]) -> None:
+    """Each where it covers least and does not stick out; one without room is not shown."""
+    words = [one.get_window_extent() for one in axes.texts if one not in labels]
+    marks = [_around(axes, label) for label in labels]
+    for label in sorted(labels, key=lambda one: one.get_fontweight() != "bold"):
+        label.set_visible(True)
         least = None
-        for dx, dy, across, up in _PLACES:
-            box = _placed(label, dx, dy, across, up)
+        for place in _PLACES:
+            box = _placed(label, *place)
             inside = Bbox.intersection(box, axes.bbox)
             outside = box.width * box.height - (inside.width * inside.height if inside else 0)
-            hidden = outside + sum(_shared_area(box, other) for other in taken)
+            covered = sum(_shared_area(box, other) for other in words)
+            hidden = covered, outside + sum(_shared_area(box, other) for other in marks)
             if least is None or hidden < least[0]:
-                least = (hidden, (dx, dy, across, up), box)
+                least = (hidden, place)
         assert least is not None
-        taken.append(_placed(label, *least[1]))
+        box = _placed(label, *least[1])
+        label.set_visible(least[0][0] == 0)
+        if label.get_visible():
+            words.append(box)
 
 
 def _placed(label: Annotation, dx: float, dy: float, across: str, up: str) -> Bbox:

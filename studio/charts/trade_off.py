@@ -49,7 +49,9 @@ def draw_trade_off(
         axes.text(
             0.5,
             0.5,
-            "No candidate has ended its rollout",
+            "No request came while a rollout went on"
+            if any(result.ended["done"] for result in comparison.candidates)
+            else "No candidate has ended its rollout",
             transform=axes.transAxes,
             color=theme.soft,
             ha="center",
@@ -82,8 +84,9 @@ def _scale(axes: Axes, comparison: Comparison, known: list[Point]) -> None:
     """Axes that hold every point with its bars, and the limits; log where p99 spans a decade."""
     duration_limit, p99_limit = _limits(comparison)
     right = max([p.duration_s for p in known] + ([duration_limit] if duration_limit else []))
-    axes.set_xlim(0, right * 1.14)
-    style.time_axis(axes, right * 1.14, length_text)
+    span_s = right * 1.14 or 1.0
+    axes.set_xlim(0, span_s)
+    style.time_axis(axes, span_s, length_text)
     figures = [comparison.candidates[p.index].metrics["rollout_latency_p99_s"] for p in known]
     lows = [f.run_low or f.mean or 0.0 for f in figures]
     highs = [f.run_high or f.mean or 0.0 for f in figures]

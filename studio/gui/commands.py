@@ -49,11 +49,13 @@ def edit_values(
         values: The new ones by key.
         slides: Whether this is one of the many edits of a slider on its way.
     """
-    after = document.edited_with(values)
-    if after is None:
-        return False
-    _push(document, next(iter(values)) if slides else "", words, after)
-    return True
+    field = next(iter(values)) if slides else ""
+    return _push(document, field, words, document.edited_with(values))
+
+
+def reset_value(document: Document, words: str, key: str, *, slides: bool = False) -> bool:
+    """Gives a value of the scenario back what the saved file says; otherwise as `edit_values`."""
+    return _push(document, key if slides else "", words, document.reset_at(key))
 
 
 def edit_windows(document: Document, windows: tuple[int, ...]) -> None:
@@ -61,6 +63,7 @@ def edit_windows(document: Document, windows: tuple[int, ...]) -> None:
     _push(document, "", "windows to compare", State(document.state.file, windows))
 
 
-def _push(document: Document, field: str, words: str, after: State) -> None:
-    if after != document.state:
+def _push(document: Document, field: str, words: str, after: State | None) -> bool:
+    if after is not None and after != document.state:
         document.undo.push(Edit(document, field, words, after))
+    return after is not None

@@ -5,6 +5,7 @@ Widgets ask commands to change it and hear from its signals that it changed; it 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -73,7 +74,7 @@ class Document(QObject):
     @property
     def is_changed(self) -> bool:
         """Whether there is something to save."""
-        return self._state.file.text != self._saved.text
+        return self._state.file != self._saved
 
     @property
     def comparison(self) -> Comparison | None:
@@ -132,23 +133,34 @@ class Document(QObject):
         """Writes the scenario.
 
         Raises:
-            BadInput: The path cannot be written.
+            BadInput: The path cannot be written, or a trace is not to be found from there.
         """
         self._saved = self._state.file.save(path)
         self._state = replace(self._state, file=self._saved)
+        self.undo.setClean()  # a slider's edits do not merge with those before
         self.edited.emit()
 
     def edited_with(self, values: dict[str, object]) -> State | None:
         """The state with other values at some keys; None when they break a rule, which is told."""
+        return self._edited(lambda: self._state.file.with_values(values))
+
+    def reset_at(self, key: str) -> State | None:
+        """The state with a key as it was saved; None when that breaks a rule, which is told."""
+        return self._edited(lambda: self._state.file.with_value_of(self._saved, key))
+
+    def _edited(self, edit: Callable[[], ScenarioFile]) -> State | None:
         try:
-            return replace(self._state, file=self._state.file.with_values(values))
+            return replace(self._state, file=edit())
         except BadInput as error:
             self.refused.emit(str(error))
             return None
 
     def restore(self, state: State) -> None:
         """Makes a state the present one: what commands do and undo."""
-        self._state = state
+        # A state from before a save elsewhere belongs to the file that is open now.
+        scenario = state.file.scenario.model_copy(update={"name": self._saved.scenario.name})
+        file = replace(state.file, scenario=scenario, path=self._saved.path)
+        self._state = replace(state, file=file)
         self.edited.emit()
 
     def land(self, comparison: Comparison, simulated: State) -> None:

@@ -14,7 +14,7 @@ from simulation.scenario_traffic import ConstantRate, DailyRate, TraceRate, pars
 from simulation.units import format_duration, format_rate
 
 SMOOTH = 400
-"""Steps of a slider."""
+"""Steps of a slider at most; no two of them are the same number."""
 
 
 @dataclass(frozen=True)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import Qt
+from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QFrame, QLabel, QScrollArea, QVBoxLayout, QWidget
 
-from studio.gui.commands import edit_values, edit_windows
+from studio.gui.commands import edit_values, edit_windows, reset_value
 from studio.gui.document import Document
 from studio.gui.fields import (
     Field,
@@ -21,6 +21,9 @@ PANEL_WIDTH = 276
 
 class ScenarioPanel(QFrame):
     """Rows for every field of the document, in groups."""
+
+    typing = Signal()
+    """The person is typing something that is not taken yet, see `take_typed`."""
 
     def __init__(self, document: Document) -> None:
         super().__init__()
@@ -42,9 +45,16 @@ class ScenarioPanel(QFrame):
         document.edited.connect(self._show)
         self._build()
 
+    def take_typed(self) -> None:
+        """Takes what is still being typed, before a key that uses it."""
+        for row in (*self._numbers.values(), self._windows, self._start):
+            if row is not None:
+                row.take_typed()
+
     def _build(self) -> None:
         """Rows for the fields that this scenario has."""
         self._numbers.clear()
+        self._windows = self._start = None
         rows = QWidget()
         rows.setObjectName("fields")
         layout = QVBoxLayout(rows)
@@ -62,7 +72,8 @@ class ScenarioPanel(QFrame):
             row = NumberRow(field)
             row.typed.connect(lambda value, key=field.key: self._on_value(key, value))
             row.slid.connect(lambda value, key=field.key: self._on_value(key, value, slides=True))
-            row.reset.connect(lambda key=field.key: self._on_reset(key))
+            row.reset.connect(lambda field=field: self._on_reset(field))
+            row.typing.connect(self.typing)
             self._numbers[field.key] = row
             layout.addWidget(row)
             if field.key == "rollout.window":
@@ -83,6 +94,7 @@ class ScenarioPanel(QFrame):
         row.typed.connect(self._on_windows)
         row.refused.connect(self._document.refused)
         row.reset.connect(lambda: self._on_windows(()))
+        row.typing.connect(self.typing)
         self._windows = row
         return row
 
@@ -96,13 +108,14 @@ class ScenarioPanel(QFrame):
         row.typed.connect(self._on_start)
         row.refused.connect(self._document.refused)
         row.reset.connect(self._on_reset_start)
+        row.typing.connect(self.typing)
         self._start = row
         return row
 
     def _show(self) -> None:
         """Shows the document's values; a dot where they are not the saved ones."""
         scenario, saved = self._document.scenario, self._document.saved.scenario
-        saved_values = {field.key: field.value for field in fields_of(saved, saved)}
+        saved_values = self._saved_values()
         for field in self._fields():
             row = self._numbers.get(field.key)
             if row is not None:
@@ -118,18 +131,25 @@ class ScenarioPanel(QFrame):
     def _fields(self) -> list[Field]:
         return fields_of(self._document.scenario, self._document.saved.scenario)
 
+    def _saved_values(self) -> dict[str, float]:
+        saved = self._document.saved.scenario
+        return {field.key: field.value for field in fields_of(saved, saved)}
+
     def _on_value(self, key: str, value: float, *, slides: bool = False) -> None:
         field = next(one for one in self._fields() if one.key == key)
         if value == field.value:
             return
-        values = {key: field.write(value)}
-        if not edit_values(self._document, field.label.lower(), values, slides=slides):
+        words = field.label.lower()
+        if value == self._saved_values().get(key):  # back in the words of the file
+            accepted = reset_value(self._document, words, key, slides=slides)
+        else:
+            values = {key: field.write(value)}
+            accepted = edit_values(self._document, words, values, slides=slides)
+        if not accepted:
             self._show()
 
-    def _on_reset(self, key: str) -> None:
-        was = self._document.saved.scenario
-        saved = next(one for one in fields_of(was, was) if one.key == key)
-        edit_values(self._document, f"reset {saved.label.lower()}", {key: saved.write(saved.value)})
+    def _on_reset(self, field: Field) -> None:
+        reset_value(self._document, f"reset {field.label.lower()}", field.key)
 
     def _on_windows(self, windows: object) -> None:
         assert isinstance(windows, tuple)
@@ -139,17 +159,16 @@ class ScenarioPanel(QFrame):
             self._document.refused.emit(
                 f"window ({too_wide[0]}) must not exceed the fleet ({fleet})"
             )
-            self._show()
-            return
-        edit_windows(self._document, windows)
+        else:
+            edit_windows(self._document, windows)
+        self._show()  # what was typed may say the same in other words
 
     def _on_start(self, start: object) -> None:
-        if not edit_values(self._document, "start", {"clock.start": start}):
-            self._show()
+        if start == start_text(self._document.saved.scenario):
+            reset_value(self._document, "start", "clock.start")
+        else:
+            edit_values(self._document, "start", {"clock.start": start})
+        self._show()
 
     def _on_reset_start(self) -> None:
-        edit_values(
-            self._document,
-            "reset start",
-            {"clock.start": start_text(self._document.saved.scenario)},
-        )
+        reset_value(self._document, "reset start", "clock.start")

@@ -41,7 +41,9 @@ class _Study(QThread):
         rows: list[Row] = []
         told_at = shown_at = time.monotonic()
         try:
-            for row in run_rows(scenario, self._candidates, stopped=lambda: self.cancelled):
+            for row in run_rows(
+                scenario, self._candidates, apart=True, stopped=lambda: self.cancelled
+            ):
                 rows.append(row)
                 now = time.monotonic()
                 if now - told_at > _PROGRESS_EVERY_S:
@@ -56,7 +58,8 @@ class _Study(QThread):
         except RollcastError as error:
             self.failed.emit(str(error))
         except Exception as error:  # a defect is told, not swallowed
-            self.failed.emit(f"the simulation broke off: {type(error).__name__}: {error}")
+            words = next(iter(str(error).splitlines()), "")
+            self.failed.emit(f"the simulation broke off: {type(error).__name__}: {words}")
 
 
 class Jobs(QObject):

@@ -6,17 +6,15 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from PySide6.QtCore import Qt, QTimer
+from PySide6.QtCore import QTimer
 from PySide6.QtGui import QAction, QCloseEvent, QKeySequence
 from PySide6.QtWidgets import (
     QApplication,
-    QFileDialog,
     QFrame,
     QHBoxLayout,
     QLabel,
     QMainWindow,
     QMenu,
-    QMessageBox,
     QProgressBar,
     QPushButton,
     QToolButton,
@@ -29,6 +27,7 @@ from executor.plan_file import write_plan
 from simulation.planner import make_plan
 from simulation.scenario_file import ScenarioFile
 from studio.format import candidate_name
+from studio.gui.dialogs import ask_about_changes, ask_for_file
 from studio.gui.document import Document
 from studio.gui.pages.compare import ComparePage
 from studio.gui.palette import apply_theme
@@ -41,6 +40,7 @@ from studio.theme import DARK, GAP_PX, LIGHT
 SAID_FOR_MS = 15_000
 SMALLEST = (1024, 640)
 FIRST_SIZE = (1180, 760)
+SCENARIOS = "Scenarios (*.yaml *.yml)"
 
 
 class StudioWindow(QMainWindow):
@@ -77,7 +77,7 @@ class StudioWindow(QMainWindow):
         self.open_action = action("Open…", "Ctrl+O", self._ask_open)
         self.save_action = action("Save", "Ctrl+S", self._save)
         self.save_as_action = action("Save as…", "Ctrl+Shift+S", self._ask_save)
-        self.run_action = action("Run comparison", "F5", self.jobs.start)
+        self.run_action = action("Run comparison", "F5", self._run)
         self.cancel_action = action("Cancel", "Esc", self.jobs.cancel)
         self.plan_action = action("Write plan…", "Ctrl+E", self._ask_plan)
         self.theme_action = action("Dark or light", "Ctrl+T", self._toggle_theme)
@@ -131,7 +131,7 @@ class StudioWindow(QMainWindow):
         layout.addWidget(self._menu_button())
         self.run_button = QPushButton("Run comparison")
         self.run_button.setToolTip("Simulate all candidates again (F5)")
-        self.run_button.clicked.connect(self.jobs.start)
+        self.run_button.clicked.connect(self._run)
         self.plan_button = QPushButton("Write plan")
         self.plan_button.clicked.connect(self._ask_plan)
         layout.addWidget(self.run_button)
@@ -147,6 +147,7 @@ class StudioWindow(QMainWindow):
         menu = QMenu(button)
         menu.addActions([self.open_action, self.save_action, self.save_as_action])
         self._recent = menu.addMenu("Recent")
+        self._recent.setToolTipsVisible(True)  # files of one name differ in their folders
         self._recent.aboutToShow.connect(self._list_recent)
         menu.addSeparator()
         menu.addActions([self.theme_action, self.quit_action])
@@ -159,10 +160,9 @@ class StudioWindow(QMainWindow):
         layout = QHBoxLayout(bar)
         layout.setContentsMargins(14, 4, 14, 4)
         layout.setSpacing(10)
-        self._runs, self._said = QLabel(), ElidedLabel()
+        self._runs, self._said = QLabel(), ElidedLabel(name="Message")
         self._runs.setObjectName("soft")
         self._said.setObjectName("soft")
-        self._said.setAccessibleName("Message")
         self._progress = QProgressBar()
         self._progress.setTextVisible(False)
         self._progress.setFixedWidth(120)
@@ -184,9 +184,11 @@ class StudioWindow(QMainWindow):
         document, jobs = self.document, self.jobs
         document.opened.connect(self._show_document)
         document.edited.connect(self._show_document)
+        document.edited.connect(self._said.clear)  # what was said is of what was
         document.compared.connect(self._show_plan_button)
         document.selected.connect(self._show_plan_button)
         document.refused.connect(self.say_wrong)
+        self.panel.typing.connect(lambda: self.save_action.setEnabled(True))
         jobs.started.connect(self._show_running)
         jobs.ended.connect(self._show_running)
         jobs.progressed.connect(self._show_progress)
@@ -258,15 +260,19 @@ class StudioWindow(QMainWindow):
 
     def say(self, words: str) -> None:
         """Says something in the bottom bar for a while."""
-        self._said.setText(words)
-        self._said.setStyleSheet("")
+        self._show_said(words, "soft")
         self._quiet.start()
 
     def say_wrong(self, words: str) -> None:
-        """Says what is wrong; it stays until something else is said."""
-        self._said.setText(f"✗ {words}")
-        self._said.setStyleSheet(f"color: {self._theme.fails_text};")
+        """Says what is wrong; it stays until something else is done."""
+        self._show_said(f"✗ {words}", "bad")
         self._quiet.stop()
+
+    def _show_said(self, words: str, look: str) -> None:
+        self._said.setText(words)
+        self._said.setObjectName(look)
+        self._said.style().unpolish(self._said)
+        self._said.style().polish(self._said)
 
     @property
     def said(self) -> str:
@@ -283,7 +289,7 @@ class StudioWindow(QMainWindow):
 
     # What a person asks for
 
-    def open(self, path: Path, _checked: bool = False) -> bool:
+    def open(self, path: Path) -> bool:
         """Opens a scenario and compares its windows; says why when it cannot."""
         try:
             file = ScenarioFile.load(path)
@@ -320,72 +326,67 @@ class StudioWindow(QMainWindow):
         self.say(f"✓ Saved as {path}")
         return True
 
-    def _save(self) -> None:
+    def _run(self) -> None:
+        self._said.clear()
+        self.panel.take_typed()
+        self.jobs.start()
+
+    def _save(self) -> bool:
+        self.panel.take_typed()
         path = self.document.state.file.path
-        if path is None:
-            self._ask_save()
-        else:
-            self.save_as(path)
+        if path is not None:
+            return self.save_as(path)
+        self._ask_save()
+        return False
 
     def _ask_open(self) -> None:
-        self._ask("Open a scenario", "Scenarios (*.yaml *.yml)", self.open, "")
+        self.panel.take_typed()
+        ask = partial(ask_for_file, self, "Open a scenario", SCENARIOS, self.open)
+        self._with_changes_kept(ask)
 
     def _ask_save(self) -> None:
+        self.panel.take_typed()
         name = str(self.document.state.file.path or f"{self.document.scenario.name}.yaml")
-        self._ask("Save the scenario as", "Scenarios (*.yaml *.yml)", self.save_as, name)
+        ask_for_file(self, "Save the scenario as", SCENARIOS, self.save_as, name)
 
     def _ask_plan(self) -> None:
+        self.panel.take_typed()
+        if not self.plan_action.isEnabled():
+            return  # what was typed has made the results stale
         name = f"{self.document.scenario.name}.plan.json"
-        self._ask("Write the plan to", "Plans (*.json)", self.write_plan, name)
-
-    def _ask(self, words: str, kinds: str, then: Callable[[Path], object], name: str) -> None:
-        """A file dialogue that blocks nothing."""
-        dialog = QFileDialog(self, words)
-        dialog.setNameFilter(kinds)
-        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        if name:
-            dialog.setAcceptMode(QFileDialog.AcceptMode.AcceptSave)
-            dialog.selectFile(name)
-        dialog.fileSelected.connect(lambda chosen: then(Path(chosen)))
-        dialog.open()
+        ask_for_file(self, "Write the plan to", "Plans (*.json)", self.write_plan, name)
 
     def _list_recent(self) -> None:
         self._recent.clear()
         for path in self._settings.recent():
-            entry = self._recent.addAction(path.name)
+            entry = self._recent.addAction(path.name.replace("&", "&&"))
             entry.setToolTip(str(path))
-            entry.triggered.connect(partial(self.open, path))
+            entry.triggered.connect(partial(self._with_changes_kept, partial(self.open, path)))
 
     def _toggle_theme(self) -> None:
         self.set_theme(LIGHT.name if self._theme is DARK else DARK.name)
         self._settings.theme = self._theme
 
     def closeEvent(self, event: QCloseEvent) -> None:
+        self.panel.take_typed()
         if self.document.is_changed and not self.property("leaving"):
             event.ignore()
-            self._ask_leave()
+            self._with_changes_kept(self._leave)
             return
         self._settings.geometry = self.saveGeometry()
         self.jobs.close()
         super().closeEvent(event)
 
-    def _ask_leave(self) -> None:
-        """Asks what shall become of changes that are not saved."""
-        box = QMessageBox(self)
-        box.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        box.setText(f"{self.document.scenario.name} has changes that are not saved.")
-        buttons = QMessageBox.StandardButton
-        box.setStandardButtons(buttons.Save | buttons.Discard | buttons.Cancel)
-        box.buttonClicked.connect(lambda pressed: self._leave(box.standardButton(pressed)))
-        box.open()
+    def _with_changes_kept(self, then: Callable[[], object], _checked: bool = False) -> None:
+        """Does what changes would be lost by, once it is said what shall become of them."""
+        if self.document.is_changed:
+            ask_about_changes(self, self.document.scenario.name, self._save, then)
+        else:
+            then()
 
-    def _leave(self, pressed: QMessageBox.StandardButton) -> None:
-        buttons = QMessageBox.StandardButton
-        if pressed == buttons.Save:
-            self._save()
-        if pressed == buttons.Discard or (pressed == buttons.Save and not self.document.is_changed):
-            self.setProperty("leaving", True)
-            self.close()
+    def _leave(self) -> None:
+        self.setProperty("leaving", True)
+        self.close()
 
 
 def _show_glyph(button: QToolButton, action: QAction, glyph: str) -> None:

@@ -10,11 +10,15 @@ SHORTEST_PX = 24
 
 
 class ElidedLabel(QLabel):
-    """A label that can be narrower than its text; what is cut is in its tip."""
+    """A label that can be narrower than its text; what is cut is in its tip.
 
-    def __init__(self, text: str = "") -> None:
+    A screen reader is given the whole text, after what the label is called.
+    """
+
+    def __init__(self, text: str = "", name: str = "") -> None:
         super().__init__()
-        self._whole = ""
+        self.setTextFormat(Qt.TextFormat.PlainText)  # a scenario may say <b>
+        self._whole, self._name = "", name
         self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Preferred)
         self.setText(text)
 
@@ -24,6 +28,7 @@ class ElidedLabel(QLabel):
 
     def setText(self, text: str) -> None:
         self._whole = text
+        self.setAccessibleName(f"{self._name}: {text}" if self._name else text)
         self._fit()
         self.updateGeometry()
 

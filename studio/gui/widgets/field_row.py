@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
-from PySide6.QtCore import QSignalBlocker, Qt, Signal
+from PySide6.QtCore import QEvent, QSignalBlocker, Qt, Signal
+from PySide6.QtGui import QKeyEvent, QKeySequence, QWheelEvent
 from PySide6.QtWidgets import (
     QDoubleSpinBox,
     QHBoxLayout,
@@ -20,12 +22,16 @@ from studio.gui.fields import SMOOTH, Field
 LABEL_WIDTH = 84
 NUMBER_WIDTH = 58
 UNIT_WIDTH = 22
+HIGHEST = 1e6
+"""What can be typed at most; what is too large for a scenario is told by its own rules."""
 
 
 class _Row(QWidget):
     """A labelled row with a dot at its end."""
 
     reset = Signal()
+    typing = Signal()
+    """The person is typing something that is not taken yet."""
 
     def __init__(self, label: str, tip: str) -> None:
         super().__init__()
@@ -52,6 +58,46 @@ class _Row(QWidget):
         self._dot.setVisible(changed)
 
 
+def _is_undo(event: QEvent) -> bool:
+    """Whether Qt asks if a field wants the keys that undo or redo for itself."""
+    keys = QKeySequence.StandardKey
+    return (
+        event.type() == QEvent.Type.ShortcutOverride
+        and isinstance(event, QKeyEvent)
+        and (event.matches(keys.Undo) or event.matches(keys.Redo))
+    )
+
+
+class _Slider(QSlider):
+    """A slider that the wheel passes over: it scrolls the panel and changes nothing."""
+
+    def wheelEvent(self, event: QWheelEvent) -> None:
+        event.ignore()
+
+
+class _Number(QDoubleSpinBox):
+    """A number that the wheel passes over; what was taken is the document's to undo."""
+
+    def wheelEvent(self, event: QWheelEvent) -> None:
+        event.ignore()
+
+    def event(self, event: QEvent) -> bool:
+        if _is_undo(event) and self.text() == self.textFromValue(self.value()):
+            event.ignore()
+            return False
+        return super().event(event)
+
+
+class _Line(QLineEdit):
+    """A text; what was taken is the document's to undo."""
+
+    def event(self, event: QEvent) -> bool:
+        if _is_undo(event) and not self.isModified():
+            event.ignore()
+            return False
+        return super().event(event)
+
+
 class NumberRow(_Row):
     """A number by slider or by typing."""
 
@@ -62,11 +108,11 @@ class NumberRow(_Row):
 
     def __init__(self, field: Field) -> None:
         super().__init__(field.label, field.tip)
-        self._field = field
-        self._slider = QSlider(Qt.Orientation.Horizontal)
+        self._field = self._latest = field
+        self._slider = _Slider(Qt.Orientation.Horizontal)
         self._slider.setAccessibleName(f"{field.label}, slider")
         self._slider.setMinimumWidth(48)
-        self._number = QDoubleSpinBox()
+        self._number = _Number()
         self._number.setAccessibleName(field.label)
         self._number.setButtonSymbols(QDoubleSpinBox.ButtonSymbols.NoButtons)
         self._number.setAlignment(Qt.AlignmentFlag.AlignRight)
@@ -79,18 +125,26 @@ class NumberRow(_Row):
             self._layout.addWidget(widget, 1 if widget is self._slider else 0)
         self.show_field(field)
         self._slider.valueChanged.connect(self._on_slide)
+        self._slider.sliderReleased.connect(lambda: self.show_field(self._latest))
         self._number.valueChanged.connect(self.typed)
+        self._number.lineEdit().textEdited.connect(self.typing)
+
+    def take_typed(self) -> None:
+        """Takes what is still being typed."""
+        self._number.interpretText()
 
     def show_field(self, field: Field) -> None:
         """Shows a value without taking it for the person's."""
+        self._latest = field
+        if self._slider.isSliderDown():  # its scale must not move under the hand
+            field = replace(field, low=self._field.low, high=self._field.high)
         self._field = field
         with QSignalBlocker(self._slider), QSignalBlocker(self._number):
             self._number.setDecimals(field.decimals)
-            self._number.setRange(field.low, max(field.high, 1e6 if field.decimals else field.high))
+            self._number.setRange(field.low, max(field.high, HIGHEST))
             self._number.setValue(field.value)
-            whole = field.decimals == 0 and field.high - field.low <= SMOOTH
-            self._slider.setRange(0, int(field.high - field.low) if whole else SMOOTH)
             span = field.high - field.low
+            self._slider.setRange(0, min(SMOOTH, round(span * 10**field.decimals)))
             share = (field.value - field.low) / span if span else 0.0
             self._slider.setValue(round(min(1.0, share) * self._slider.maximum()))
 
@@ -114,18 +168,20 @@ class TextRow(_Row):
         self._label = label
         self._parse = parse
         self._shown = ""
-        self._edit = QLineEdit()
+        self._edit = _Line()
         self._edit.setAccessibleName(label)
         self._layout.addWidget(self._edit, 1)
         self._layout.addWidget(self._dot)
-        self._edit.editingFinished.connect(self._on_done)
+        self._edit.editingFinished.connect(self.take_typed)
+        self._edit.textEdited.connect(self.typing)
 
     def show_text(self, text: str) -> None:
         """Shows a value without taking it for the person's."""
         self._shown = text
         self._edit.setText(text)
 
-    def _on_done(self) -> None:
+    def take_typed(self) -> None:
+        """Takes what is still being typed."""
         text = self._edit.text()
         if text == self._shown:
             return

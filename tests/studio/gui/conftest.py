@@ -8,6 +8,7 @@ from typing import TypeVar
 
 import pytest
 from PySide6.QtCore import QSettings, Qt
+from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication, QDoubleSpinBox, QLineEdit, QSlider, QToolButton, QWidget
 from pytestqt.qtbot import QtBot
 
@@ -70,10 +71,18 @@ class Desk:
         held = Qt.KeyboardModifier.NoModifier
         for one in modifiers:
             held |= one
-        self.qtbot.keyClick(self.window, key, held)
+        # To the window of the system, so that the focused widget may take the key for itself.
+        QTest.keyClick(self.window.windowHandle(), key, held)
 
     def click(self, widget: QWidget) -> None:
         self.qtbot.mouseClick(widget, Qt.MouseButton.LeftButton)
+
+    def come_back(self, dialog: type[QWidget]) -> None:
+        """To the window, from a dialogue that is closing; a desktop does this by itself."""
+        self.qtbot.waitUntil(lambda: self.window.findChild(dialog) is None)
+        if self.window.isVisible() and QApplication.activeModalWidget() is None:
+            self.window.activateWindow()
+            self.qtbot.waitUntil(self.window.isActiveWindow)
 
     def run(self, start: Callable[[], object] | None = None) -> None:
         """Runs the comparison to its end, by F5 unless told otherwise."""

@@ -1,0 +1,312 @@
+"""The fields under real hands: drags, the wheel, half-typed values, undo where the focus is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PySide6.QtCore import QPoint, QPointF, Qt
+from PySide6.QtGui import QWheelEvent
+from PySide6.QtTest import QTest
+from PySide6.QtWidgets import QApplication, QDoubleSpinBox, QLineEdit, QSlider, QWidget
+
+from simulation.scenario_file import ScenarioFile
+from studio.resources import scenarios_dir
+from tests.helpers.command_line import SHOP
+from tests.studio.gui.conftest import Desk
+
+CTRL, SHIFT = Qt.KeyboardModifier.ControlModifier, Qt.KeyboardModifier.ShiftModifier
+HELD, FREE = Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier
+
+
+def drag(slider: QSlider, *shares: float) -> None:
+    """Takes the handle where it is, along to some shares of the slider, and lets it go."""
+    handle_px = 14
+
+    def at(share: float) -> QPoint:
+        along = handle_px / 2 + (slider.width() - handle_px) * share
+        return QPoint(round(along), slider.height() // 2)
+
+    here = slider.value() / slider.maximum()
+    QTest.mousePress(slider, HELD, FREE, at(here))
+    for share in shares:
+        for k in range(1, 21):
+            QTest.mouseMove(slider, at(here + (share - here) * k / 20))
+        here = share
+    QTest.mouseRelease(slider, HELD, FREE, at(here))
+
+
+def turn_the_wheel(over: QWidget) -> None:
+    place = QPointF(over.rect().center())
+    event = QWheelEvent(
+        place, QPointF(over.mapToGlobal(place.toPoint())), QPoint(), QPoint(0, -120),
+        Qt.MouseButton.NoButton, FREE, Qt.ScrollPhase.NoScrollPhase, False,
+    )  # fmt: skip
+    QApplication.sendEvent(over, event)
+
+
+def begin_to_type(desk: Desk, field: str, text: str) -> QWidget:
+    """Types without Enter and without leaving the field."""
+    found = [box for box in desk.window.findChildren(QWidget) if box.accessibleName() == field]
+    box = next(one for one in found if isinstance(one, QDoubleSpinBox | QLineEdit))
+    box.setFocus()
+    box.selectAll()
+    desk.qtbot.keyClicks(box, text)
+    return box
+
+
+@pytest.mark.parametrize("name", ["Rate", "Drain timeout", "Instances", "Slots each", "p99 under"])
+def test_a_dragged_slider_follows_the_hand(desk: Desk, name: str) -> None:
+    """A scale that grew with its value would run away under the mouse."""
+    slider, number = desk.find(QSlider, f"{name}, slider"), desk.find(QDoubleSpinBox, name)
+    slope = (number.value() - number.minimum()) / (slider.value() or 1)
+    high = number.minimum() + slope * slider.maximum()
+    drag(slider, 0.95, 0.7)
+    assert number.value() == pytest.approx(0.7 * high, rel=0.12)
+    assert desk.document.undo.count() == 1
+    desk.keys(Qt.Key.Key_Z, CTRL)
+    assert not desk.document.is_changed
+
+
+def test_a_slider_takes_up_its_new_scale_when_it_is_let_go(desk: Desk) -> None:
+    slider = desk.find(QSlider, "Instances, slider")
+    drag(slider, 1.0)
+    assert desk.document.scenario.service.instances == 48
+    drag(slider, 1.0)
+    assert desk.document.scenario.service.instances == 96
+
+
+@pytest.mark.parametrize("name", ["Rate", "Window size", "p99 under"])
+def test_the_wheel_scrolls_and_changes_nothing(desk: Desk, name: str) -> None:
+    turn_the_wheel(desk.find(QSlider, f"{name}, slider"))
+    box = desk.find(QDoubleSpinBox, name)
+    box.setFocus()
+    turn_the_wheel(box)
+    assert not desk.document.is_changed
+
+
+def test_numbers_beyond_the_slider_can_be_typed(desk: Desk) -> None:
+    desk.type_number("Instances", "1000")
+    desk.type_number("p99 under", "60000")
+    desk.type_number("Slots each", "64")
+    desk.type_number("Drain timeout", "900")
+    scenario = desk.document.scenario
+    assert scenario.service.instances == 1000
+    assert scenario.objectives.latency_p99 == 60.0
+    assert scenario.service.slots == 64
+    assert scenario.rollout is not None
+    assert scenario.rollout.drain.timeout == 900.0
+
+
+@pytest.mark.parametrize(
+    ("name", "typed", "said"),
+    [
+        ("Window size", "7", "rollout.window: 7: window (7) must not exceed the fleet (6)"),
+        ("Errors under", "500", "objectives.error_fraction: 500%: a share must lie between"),
+    ],
+)
+def test_a_number_that_breaks_a_rule_is_told_and_taken_back(
+    desk: Desk, name: str, typed: str, said: str
+) -> None:
+    was = desk.find(QDoubleSpinBox, name).text()
+    desk.type_number(name, typed)
+    assert said in desk.window.said
+    assert "--set" not in desk.window.said
+    assert "\n" not in desk.window.said
+    assert desk.find(QDoubleSpinBox, name).text() == was
+    assert not desk.document.is_changed
+    desk.type_number("Rate", "50")  # what is right now makes the word of before untrue
+    assert desk.window.said == ""
+
+
+@pytest.mark.parametrize(
+    ("field", "typed"),
+    [("Window size", "3"), ("Rate", "90"), ("Start at", "18:30"), ("Compare", "2, 4")],
+)
+def test_undo_works_where_the_value_was_typed(desk: Desk, field: str, typed: str) -> None:
+    box = begin_to_type(desk, field, typed)
+    desk.keys(Qt.Key.Key_Return)
+    assert desk.document.undo.count() == 1
+    assert box.hasFocus()
+    desk.keys(Qt.Key.Key_Z, CTRL)
+    assert desk.document.undo.index() == 0
+    desk.keys(Qt.Key.Key_Z, CTRL, SHIFT)
+    assert desk.document.undo.index() == 1
+    desk.keys(Qt.Key.Key_Z, CTRL)
+    desk.keys(Qt.Key.Key_Y, CTRL)
+    assert desk.document.undo.index() == 1
+    assert box.text().startswith(typed)
+
+
+@pytest.mark.parametrize(("field", "typed"), [("Rate", "77"), ("Start at", "18:3")])
+def test_undo_while_typing_is_of_the_letters(desk: Desk, field: str, typed: str) -> None:
+    desk.type_number("Window size", "3")
+    begin_to_type(desk, field, typed)
+    desk.keys(Qt.Key.Key_Z, CTRL)
+    assert desk.document.undo.index() == 1  # the window stays
+    assert desk.document.scenario.window_count() == 3
+
+
+@pytest.mark.parametrize("field", ["Window size", "Compare"])
+def test_a_key_uses_what_is_still_being_typed(desk: Desk, field: str) -> None:
+    begin_to_type(desk, field, "3")
+    desk.run()
+    assert "3" in [row[0] for row in desk.window.page.table.texts()]
+    assert not desk.document.is_stale
+    begin_to_type(desk, "Window size", "4")
+    desk.keys(Qt.Key.Key_S, CTRL)
+    assert desk.path.read_text(encoding="utf-8") == SHOP.replace("window: 2", "window: 4")
+
+
+def test_what_is_still_being_typed_is_asked_about(desk: Desk) -> None:
+    begin_to_type(desk, "Window size", "3")
+    desk.window.close()
+    assert desk.window.isVisible()
+    assert desk.document.scenario.window_count() == 3
+
+
+def test_what_is_still_being_typed_makes_a_plan_wait(desk: Desk) -> None:
+    desk.run()
+    begin_to_type(desk, "Window size", "1")
+    desk.keys(Qt.Key.Key_E, CTRL)
+    assert desk.document.is_stale
+    assert not desk.window.plan_button.isEnabled()
+    assert QApplication.activeModalWidget() is None
+
+
+def test_words_that_say_the_same_are_put_in_order(desk: Desk) -> None:
+    edit = desk.find(QLineEdit, "Compare")
+    desk.type_text("Compare", "")
+    assert edit.text() == "1, 2"
+    assert not desk.document.undo.canUndo()
+    desk.type_text("Compare", "4 2")
+    desk.type_text("Compare", "2,,4, 4")
+    assert edit.text() == "2, 4"
+    desk.type_text("Start at", " 0s ")
+    assert desk.find(QLineEdit, "Start at").text() == "0s"
+    assert not desk.document.is_changed
+
+
+def test_reset_gives_back_the_words_of_the_file(desk: Desk) -> None:
+    text = SHOP.replace("window: 2 ", "window: 34% ").replace("timeout: 5s", "timeout: 5000ms")
+    desk.document.open(ScenarioFile.parse(text, desk.path))
+    desk.type_number("Window size", "4")
+    desk.type_number("Drain timeout", "7")
+    desk.type_text("Start at", "18:30")
+    assert "clock" in desk.document.state.file.text
+    for name in ("Window size", "Drain timeout", "Start at"):
+        assert desk.document.is_changed
+        desk.click(desk.dot(name))
+        assert not desk.dot(name).isVisible()
+    assert not desk.window.isWindowModified()
+    now = desk.document.state.file.text
+    assert "window: 34%" in now
+    assert "timeout: 5000ms" in now
+    assert "clock" not in now
+
+
+def test_a_slider_back_at_the_saved_value_leaves_no_change(desk: Desk) -> None:
+    text = SHOP.replace("window: 2 ", "window: 34% ")
+    desk.document.open(ScenarioFile.parse(text, desk.path))
+    desk.slide("Window size", Qt.Key.Key_Right)
+    desk.keys(Qt.Key.Key_S, CTRL)
+    desk.slide("Window size", Qt.Key.Key_Left)
+    desk.slide("Window size", Qt.Key.Key_Right)
+    assert not desk.document.is_changed
+
+
+def test_a_reset_that_would_break_a_rule_is_told(desk: Desk) -> None:
+    desk.type_number("Window size", "1")
+    desk.type_number("Instances", "1")
+    desk.click(desk.dot("Window size"))
+    assert "window (2) must not exceed the fleet (1)" in desk.window.said
+    assert desk.document.scenario.window_count() == 1
+    assert desk.dot("Window size").isVisible()
+
+
+def test_what_is_slid_after_a_save_is_a_step_of_its_own(desk: Desk) -> None:
+    desk.slide("Window size", Qt.Key.Key_Right)
+    desk.keys(Qt.Key.Key_S, CTRL)
+    desk.slide("Window size", Qt.Key.Key_Right)
+    assert desk.document.scenario.window_count() == 4
+    desk.keys(Qt.Key.Key_Z, CTRL)
+    assert desk.document.scenario.window_count() == 3
+    assert not desk.document.is_changed
+
+
+def test_a_scenario_without_a_rollout_has_fewer_fields(desk: Desk) -> None:
+    steady = SHOP.split("rollout:", maxsplit=1)[0] + "clock: {horizon: 20s}\n"
+    desk.document.open(ScenarioFile.parse(steady))
+    names = {box.accessibleName() for box in desk.window.findChildren(QDoubleSpinBox)}
+    assert names == {"Rate", "Instances", "Slots each"}
+    assert [edit.accessibleName() for edit in texts_of(desk)] == ["Start at"]
+    desk.slide("Rate", Qt.Key.Key_Right)
+    desk.run()
+    assert len(desk.window.page.table.texts()) == 1
+    desk.document.open(ScenarioFile.parse(SHOP))
+    assert {edit.accessibleName() for edit in texts_of(desk)} == {"Compare", "Start at"}
+
+
+def texts_of(desk: Desk) -> list[QLineEdit]:
+    return [
+        edit for edit in desk.window.findChildren(QLineEdit) if edit.accessibleName() and
+        not isinstance(edit.parentWidget(), QDoubleSpinBox)
+    ]  # fmt: skip
+
+
+def test_a_named_fleet_has_no_count_to_edit(desk: Desk) -> None:
+    named = SHOP.replace("instances: 6", "instances: [ada, bob, cleo]")
+    desk.document.open(ScenarioFile.parse(named))
+    names = {box.accessibleName() for box in desk.window.findChildren(QDoubleSpinBox)}
+    assert "Instances" not in names
+    assert "Slots each" in names
+
+
+RATES = {
+    "steps": ("{steps: [[0s, 40/s], [10s, 80/s]]}", "Scale", "1.5"),
+    "daily": ('{daily: {low: 10/s, high: 50/s, peak: "18:00"}}', "Peak rate", "70"),
+    "trace": ("{trace: t.csv}", "Scale", "1.5"),
+}
+
+
+@pytest.mark.parametrize("kind", RATES)
+def test_each_kind_of_rate_is_edited_and_given_back(desk: Desk, kind: str) -> None:
+    rate, name, typed = RATES[kind]
+    (desk.folder / "t.csv").write_text("time,rate\n0,40\n60,40\n120,50\n", encoding="utf-8")
+    desk.document.open(ScenarioFile.parse(SHOP.replace("40/s", rate), desk.path))
+    before = desk.document.scenario.rates().rates_rps
+    desk.type_number(name, typed)
+    after = desk.document.scenario.rates().rates_rps
+    assert after.max() == pytest.approx(
+        before.max() * float(typed) / (50 if kind == "daily" else 1)
+    )
+    assert desk.document.state.file.text.count("\n") == SHOP.count("\n")  # still in one line
+    desk.click(desk.dot(name))
+    assert np.array_equal(desk.document.scenario.rates().rates_rps, before)
+    assert not desk.document.is_changed
+
+
+def test_a_trace_that_was_written_anew_harms_no_edit(desk: Desk) -> None:
+    trace = desk.folder / "t.csv"
+    trace.write_text("time,rate\n0,40\n600,40\n", encoding="utf-8")
+    desk.document.open(ScenarioFile.parse(SHOP.replace("40/s", "{trace: t.csv}"), desk.path))
+    desk.slide("Window size", Qt.Key.Key_Right)
+    trace.write_text("time,rate\n0,41\n600,42\n1200,43\n", encoding="utf-8")
+    desk.slide("Window size", Qt.Key.Key_Left)
+    assert not desk.document.is_changed
+    desk.slide("Drain timeout", Qt.Key.Key_Right)
+    desk.keys(Qt.Key.Key_Z, CTRL)
+    assert not desk.document.is_changed
+
+
+@pytest.mark.parametrize("path", sorted(scenarios_dir().glob("*.yaml")), ids=lambda path: path.stem)
+def test_shipped_scenarios_come_back_unchanged(desk: Desk, path: Path) -> None:
+    """Whatever their layout: a change taken back leaves nothing to save."""
+    desk.document.open(ScenarioFile.load(path))
+    for box in desk.window.panel.findChildren(QDoubleSpinBox):
+        name = box.accessibleName()
+        desk.slide(name, Qt.Key.Key_Right)
+        assert desk.dot(name).isVisible()
+        desk.click(desk.dot(name))
+        assert not desk.document.is_changed, name

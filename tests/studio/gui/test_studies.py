@@ -1,0 +1,178 @@
+"""Studies in the background: started, changed under way, cancelled, broken; nothing stays behind."""
+
+from __future__ import annotations
+
+import time
+
+import psutil
+import pytest
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QProgressBar
+
+from simulation.scenario_file import ScenarioFile
+from simulation.workers import stop_workers
+from studio.gui import tasks
+from studio.theme import DARK
+from tests.helpers.command_line import SHOP
+from tests.studio.gui.conftest import RUN_MS, Desk
+
+CTRL = Qt.KeyboardModifier.ControlModifier
+MANY = SHOP.replace("replications: 4", "replications: 100000")
+LONG = (
+    SHOP.replace("replications: 4", "replications: 1")
+    .replace("instances: 6", "instances: 200")
+    .replace("40/s", "3000/s")
+)
+"""One run of some minutes."""
+
+
+def begin(desk: Desk, text: str = MANY) -> None:
+    desk.document.open(ScenarioFile.parse(text))
+    desk.keys(Qt.Key.Key_F5)
+
+
+def until_some_have_landed(desk: Desk) -> None:
+    desk.qtbot.waitUntil(lambda: desk.document.comparison is not None, timeout=RUN_MS)
+
+
+def processes() -> set[int]:
+    """Those that studies are simulated in, whatever else was started."""
+    children = psutil.Process().children(recursive=True)
+    return {one.pid for one in children if "LokyProcess" in " ".join(one.cmdline())}
+
+
+@pytest.mark.parametrize("way", ["key", "button", "close"])
+def test_one_long_run_ends_when_it_is_told_to(desk: Desk, way: str) -> None:
+    begin(desk, LONG)
+    desk.qtbot.waitUntil(lambda: len(processes()) > 0, timeout=RUN_MS)
+    began_s = time.monotonic()
+    if way == "key":
+        desk.keys(Qt.Key.Key_Escape)
+    elif way == "button":
+        desk.click(desk.window.cancel_button)
+    else:
+        desk.window.close()
+    assert time.monotonic() - began_s < 3  # the window does not wait for the run
+    assert not desk.window.jobs.is_running
+    assert desk.document.comparison is None
+    desk.qtbot.waitUntil(lambda: not processes(), timeout=10_000)
+
+
+def test_closing_leaves_no_process(desk: Desk) -> None:
+    begin(desk)
+    until_some_have_landed(desk)
+    assert processes()
+    desk.window.close()
+    assert not processes()
+
+
+def test_nothing_but_a_study_under_way_shows_progress(desk: Desk) -> None:
+    progress = desk.find(QProgressBar, "Progress of the comparison")
+    assert not progress.isVisible()
+    assert not desk.window.cancel_action.isEnabled()
+    begin(desk)
+    assert progress.isVisible()
+    assert desk.window.cancel_action.isEnabled()
+    until_some_have_landed(desk)
+    assert progress.value() > 0
+    assert progress.maximum() == 100000
+    desk.keys(Qt.Key.Key_Escape)
+    assert not progress.isVisible()
+    assert not desk.window.cancel_action.isEnabled()
+
+
+def test_results_of_what_was_changed_meanwhile_are_stale(desk: Desk) -> None:
+    begin(desk)
+    until_some_have_landed(desk)
+    assert desk.window.plan_button.toolTip() == "Wait until the comparison is done"
+    desk.type_number("Drain timeout", "7")
+    assert "Before your changes" in desk.window.page.banner.sentence
+    with desk.qtbot.waitSignal(desk.document.compared, timeout=RUN_MS):
+        pass
+    assert desk.document.is_stale
+    assert "Before your changes" in desk.window.page.banner.sentence
+    desk.keys(Qt.Key.Key_Z, CTRL)
+    assert not desk.document.is_stale
+    desk.keys(Qt.Key.Key_Escape)
+
+
+def test_running_again_takes_the_place_of_what_runs(desk: Desk) -> None:
+    begin(desk)
+    until_some_have_landed(desk)
+    desk.type_number("Window size", "3")
+    ended: list[None] = []
+    desk.window.jobs.ended.connect(lambda: ended.append(None))
+    desk.keys(Qt.Key.Key_F5)
+    assert len(ended) == 1  # the one before
+    assert desk.window.jobs.is_running
+    desk.qtbot.waitUntil(lambda: not desk.document.is_stale, timeout=RUN_MS)
+    assert [row[0] for row in desk.window.page.table.texts()] == ["1", "2", "3"]
+    desk.keys(Qt.Key.Key_Escape)
+    assert len(ended) == 2
+
+
+def test_many_starts_and_cancels_in_a_row_end_well(desk: Desk) -> None:
+    desk.document.open(ScenarioFile.parse(MANY))
+    for _round in range(6):
+        desk.keys(Qt.Key.Key_F5)
+        desk.keys(Qt.Key.Key_Escape)
+    desk.document.open(ScenarioFile.parse(SHOP))
+    desk.run()
+    comparison = desk.document.comparison
+    assert comparison is not None
+    assert len(comparison.candidates[0].runs) == 4
+
+
+def test_the_theme_can_be_changed_while_it_runs(desk: Desk) -> None:
+    begin(desk)
+    until_some_have_landed(desk)
+    desk.keys(Qt.Key.Key_T, CTRL)
+    with desk.qtbot.waitSignal(desk.document.compared, timeout=RUN_MS):
+        pass
+    assert DARK.page == desk.window.palette().window().color().name().upper()
+    desk.keys(Qt.Key.Key_Escape)
+
+
+def test_processes_that_die_are_told_and_replaced(desk: Desk) -> None:
+    begin(desk)
+    until_some_have_landed(desk)
+    with desk.qtbot.waitSignal(desk.window.jobs.failed, timeout=RUN_MS):
+        for pid in processes():
+            psutil.Process(pid).kill()
+    assert "the simulation broke off" in desk.window.said
+    assert "\n" not in desk.window.said
+    desk.qtbot.waitUntil(lambda: not desk.window.jobs.is_running, timeout=RUN_MS)
+    desk.document.open(ScenarioFile.parse(SHOP))
+    desk.run()
+    assert desk.window.page.table.texts()
+
+
+def test_a_defect_in_a_study_is_told(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*_arguments: object, **_named: object) -> None:
+        raise ZeroDivisionError("a defect")
+
+    monkeypatch.setattr(tasks, "compare", fails)
+    desk.run()
+    assert desk.window.said == "✗ the simulation broke off: ZeroDivisionError: a defect"
+    monkeypatch.undo()
+    desk.run()
+    assert desk.window.said == ""  # what was wrong is over
+    assert desk.window.page.table.texts()
+
+
+def test_a_start_that_the_trace_does_not_reach_is_told(desk: Desk) -> None:
+    (desk.folder / "t.csv").write_text("time,rate\n0,40\n600,40\n", encoding="utf-8")
+    traced = SHOP.replace("40/s", "{trace: t.csv}")
+    desk.document.open(ScenarioFile.parse(traced, desk.path))
+    desk.type_text("Start at", "30m")
+    desk.keys(Qt.Key.Key_F5)
+    desk.qtbot.waitUntil(lambda: not desk.window.jobs.is_running, timeout=RUN_MS)
+    assert desk.window.said.startswith("✗ ")
+    assert "trace" in desk.window.said
+    assert desk.document.comparison is None
+
+
+@pytest.fixture(autouse=True)
+def end_the_processes() -> None:
+    """Each test begins without processes, so that those that it sees are its own."""
+    stop_workers()
