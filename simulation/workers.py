@@ -12,27 +12,45 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import Executor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from multiprocessing import resource_tracker
 
+import psutil
 from joblib.externals.loky import get_reusable_executor
 
 _IDLE_S = 300
 """How long they wait for another study."""
 
 
+class _Shared:
+    """The processes there are, and what hands them their work."""
+
+    executor: Executor | None = None
+    processes: tuple[psutil.Process, ...] = ()
+
+
 def workers(count: int) -> Executor:
     """Processes, started and awake; the same ones again where they are still there."""
     with _interrupts_held_back():
         executor: Executor = get_reusable_executor(max_workers=count, timeout=_IDLE_S)
-        _wake(executor, count)
+        _Shared.executor = executor
+        _Shared.processes = tuple(psutil.Process(one) for one in _wake(executor, count))
     return executor
 
 
 def stop_workers() -> None:
-    """Ends the processes, whatever they do; to be called by whoever waits for them, if anyone does."""
-    get_reusable_executor(reuse=True).shutdown(kill_workers=True)
+    """Ends the processes, whatever they do; to be called by whoever waits for them, if anyone does.
+
+    They are killed here and not by their executor: told to end in the middle of taking in work, its
+    thread breaks off with an error of its own; that its processes have died it can cope with.
+    """
+    for process in _Shared.processes:
+        with suppress(psutil.NoSuchProcess):
+            process.kill()
+    if _Shared.executor is not None:
+        _Shared.executor.shutdown()
+    _Shared.executor, _Shared.processes = None, ()
 
 
 @contextmanager
@@ -59,13 +77,14 @@ def _interrupts_held_back() -> Iterator[None]:
         raise KeyboardInterrupt
 
 
-def _wake(executor: Executor, count: int) -> None:
+def _wake(executor: Executor, count: int) -> set[int]:
     """Waits until every process has answered once, so that none is still being started."""
     awake: set[int] = set()
     for _attempt in range(100):
         awake.update(executor.map(_answer, [os.getpid()] * count))
         if len(awake) >= count:
             break
+    return awake
 
 
 def _answer(asker: int) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 
 import psutil
 import pytest
@@ -37,8 +38,12 @@ def until_some_have_landed(desk: Desk) -> None:
 
 def processes() -> set[int]:
     """Those that studies are simulated in, whatever else was started."""
-    children = psutil.Process().children(recursive=True)
-    return {one.pid for one in children if "LokyProcess" in " ".join(one.cmdline())}
+    found = set()
+    for child in psutil.Process().children(recursive=True):
+        with suppress(psutil.NoSuchProcess):  # it has just ended
+            if "LokyProcess" in " ".join(child.cmdline()):
+                found.add(child.pid)
+    return found
 
 
 @pytest.mark.parametrize("way", ["key", "button", "close"])
