@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import simpy
 
-from simulation.balancer import POLICIES
+from simulation.balancer import policy
 from simulation.engines.plane import ARRIVALS, COMPLETIONS, TIMEOUTS, Clock, Requests
 from simulation.results import CUT, IN_FLIGHT, OK, REFUSED, REJECTED, TIMED_OUT, RequestTable
 from simulation.scenario import Scenario

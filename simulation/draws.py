@@ -1,0 +1,37 @@
+"""Random numbers that belong to one attempt of one request (model.md §9).
+
+Streams drawn ahead serve what every request has: its arrival, class, demand, session. What only
+some attempts need (the pick of a random policy, the jitter before a retry, an error of the new
+version) comes from a hash of seed, replication, purpose, request and attempt: no position in a
+stream is used up, so nothing that happens elsewhere can change it.
+"""
+
+from __future__ import annotations
+
+_MASK = (1 << 64) - 1
+_GOLDEN = 0x9E3779B97F4A7C15
+
+PURPOSES = ("pick", "second pick", "jitter", "error", "affinity")
+"""What such a number may be for."""
+
+
+def mix(value: int) -> int:
+    """The finaliser of splitmix64 (Steele, Lea and Flood, 2014): 64 bits in, 64 bits out."""
+    value = (value + _GOLDEN) & _MASK
+    value = ((value ^ (value >> 30)) * 0xBF58476D1CE4E5B9) & _MASK
+    value = ((value ^ (value >> 27)) * 0x94D049BB133111EB) & _MASK
+    return value ^ (value >> 31)
+
+
+class Draws:
+    """Uniform numbers by name and number, for one replication."""
+
+    def __init__(self, seed: int, replication: int) -> None:
+        self._key = mix(mix(seed) ^ replication)
+
+    def uniform(self, purpose: str, *numbers: int) -> float:
+        """A number in (0, 1) that belongs to the purpose and the numbers, and to nothing else."""
+        value = mix(self._key ^ PURPOSES.index(purpose))
+        for number in numbers:
+            value = mix(value ^ (number & _MASK))
+        return ((value >> 11) + 0.5) / (1 << 53)
