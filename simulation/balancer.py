@@ -9,17 +9,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Protocol
 
 from simulation.draws import Draws
-
-
-class Asker(Protocol):
-    """Who wants an instance: an attempt of a request."""
-
-    request: int
-    attempt: int
-    session: int
 
 
 class Policy:
@@ -43,11 +34,7 @@ class Policy:
         self.in_pool[instance] = in_pool
         self.has_room[instance] = has_room
 
-    def set_weight(self, instance: int, weight: float) -> None:
-        """Gives an instance another weight, as a slow start does."""
-        self.weights[instance] = weight
-
-    def pick(self, asker: Asker) -> int:
+    def pick(self, request: int, session: int) -> int:
         """The instance that gets the request, −1 when none may be chosen."""
         raise NotImplementedError
 
@@ -67,7 +54,7 @@ class RoundRobin(Policy):
         super().update(instance, connections, in_pool, has_room)
         self._may_choose[instance] = in_pool and has_room
 
-    def pick(self, asker: Asker) -> int:
+    def pick(self, request: int, session: int) -> int:
         instance = self._may_choose.find(1, self._next)
         if instance < 0:
             instance = self._may_choose.find(1)
@@ -86,7 +73,7 @@ class WeightedRoundRobin(Policy):
         super().__init__(weights, draws)
         self._credit = [0.0] * self.count
 
-    def pick(self, asker: Asker) -> int:
+    def pick(self, request: int, session: int) -> int:
         choices = self._choices()
         if not choices:
             return -1
@@ -121,7 +108,7 @@ class LeastConnections(Policy):
             (connections << 48) + self._changed[instance] if may_choose else self._NEVER
         )
 
-    def pick(self, asker: Asker) -> int:
+    def pick(self, request: int, session: int) -> int:
         lowest = min(self._rank)
         return self._rank.index(lowest) if lowest < self._NEVER else -1
 
@@ -129,7 +116,7 @@ class LeastConnections(Policy):
 class WeightedLeastConnections(LeastConnections):
     """The fewest connections for its weight, the new one counted."""
 
-    def pick(self, asker: Asker) -> int:
+    def pick(self, request: int, session: int) -> int:
         choices = self._choices()
         return min(
             choices,
@@ -141,11 +128,11 @@ class WeightedLeastConnections(LeastConnections):
 class Random(Policy):
     """Any of those that may be chosen, as likely as its weight says."""
 
-    def pick(self, asker: Asker) -> int:
+    def pick(self, request: int, session: int) -> int:
         choices = self._choices()
         if not choices:
             return -1
-        u = self._draws.uniform("pick", asker.request, asker.attempt)
+        u = self._draws.uniform("pick", request)
         return self._drawn(choices, u)
 
     def _drawn(self, choices: Sequence[int], u: float) -> int:
@@ -173,15 +160,15 @@ class PowerOfTwo(Random):
         super().update(instance, connections, in_pool, has_room)
         self._connections[instance] = connections
 
-    def pick(self, asker: Asker) -> int:
+    def pick(self, request: int, session: int) -> int:
         pool = [k for k in range(self.count) if self.in_pool[k]]
         if not pool:
             return -1
-        first = self._drawn(pool, self._draws.uniform("pick", asker.request, asker.attempt))
+        first = self._drawn(pool, self._draws.uniform("pick", request))
         others = [k for k in pool if k != first]
         if not others:
             return first if self.has_room[first] else -1
-        u = self._draws.uniform("second pick", asker.request, asker.attempt)
+        u = self._draws.uniform("second pick", request)
         second = self._drawn(others, u)
         free = [k for k in (first, second) if self.has_room[k]]
         if free:
@@ -201,14 +188,10 @@ class SourceHash(Policy):
         super().__init__(weights, draws)
         self._orders: dict[int, list[int]] = {}
 
-    def set_weight(self, instance: int, weight: float) -> None:
-        super().set_weight(instance, weight)
-        self._orders.clear()
-
-    def pick(self, asker: Asker) -> int:
-        order = self._orders.get(asker.session)
+    def pick(self, request: int, session: int) -> int:
+        order = self._orders.get(session)
         if order is None:
-            order = self._orders[asker.session] = self._order(asker.session)
+            order = self._orders[session] = self._order(session)
         return next((k for k in order if self.in_pool[k] and self.has_room[k]), -1)
 
     def _order(self, session: int) -> list[int]:
@@ -226,9 +209,8 @@ POLICIES: dict[str, type[Policy]] = {
     "random": Random,
     "power_of_two": PowerOfTwo,
     "source_hash": SourceHash,
-    "pull": LeastConnections,
 }
-"""By name. Workers that pull take tasks as they become idle: the idlest is the one that pulls."""
+"""By name."""
 
 _WEIGHTED: dict[str, type[Policy]] = {
     "round_robin": WeightedRoundRobin,
@@ -236,8 +218,8 @@ _WEIGHTED: dict[str, type[Policy]] = {
 }
 
 
-def policy(name: str, weights: Sequence[float], draws: Draws, *, may_change: bool) -> Policy:
-    """The policy of a name; the plain form where all weights are and stay the same."""
-    plain = len(set(weights)) == 1 and not may_change
+def policy(name: str, weights: Sequence[float], draws: Draws) -> Policy:
+    """The policy of a name; the plain form where all weights are the same."""
+    plain = len(set(weights)) == 1
     kind = POLICIES[name] if plain else _WEIGHTED.get(name, POLICIES[name])
     return kind(weights, draws)

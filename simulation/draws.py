@@ -1,9 +1,8 @@
-"""Random numbers that belong to one attempt of one request (model.md §9).
+"""Random numbers that belong to one thing by its number (model.md §9).
 
-Streams drawn ahead serve what every request has: its arrival, class, demand, session. What only
-some attempts need (the pick of a random policy, the jitter before a retry, an error of the new
-version) comes from a hash of seed, replication, purpose, request and attempt: no position in a
-stream is used up, so nothing that happens elsewhere can change it.
+Streams drawn ahead serve what every request has: its arrival, demand, session. What only some need
+(the pick of a random policy) comes from a hash of seed, replication, purpose and number: no
+position in a stream is used up, so nothing that happens elsewhere can change it.
 """
 
 from __future__ import annotations
@@ -11,7 +10,7 @@ from __future__ import annotations
 _MASK = (1 << 64) - 1
 _GOLDEN = 0x9E3779B97F4A7C15
 
-PURPOSES = ("pick", "second pick", "jitter", "error", "affinity")
+PURPOSES = ("pick", "second pick", "affinity")
 """What such a number may be for."""
 
 

@@ -14,6 +14,7 @@ from typing import Any
 import simpy
 
 from executor.errors import BadInput
+from simulation.draws import Draws
 from simulation.engines.plane import Clock, RequestPlane
 from simulation.engines.reference import ReferencePlane
 from simulation.fleet import Fleet
@@ -53,8 +54,15 @@ class Run:
         self._frame = frame
         self._rates = traffic_around(scenario, frame)
         self._env = Clock(initial_time=-frame.warm_up_s)
-        streams = Streams(self._rates, service.service_time, scenario.seed, replication)
-        self._plane: RequestPlane = ReferencePlane(self._env, scenario, streams)
+        streams = Streams(
+            self._rates,
+            service.service_time,
+            scenario.traffic.sessions,
+            seed=scenario.seed,
+            replication=replication,
+        )
+        draws = Draws(scenario.seed, replication)
+        self._plane: RequestPlane = ReferencePlane(self._env, scenario, streams, draws)
         self._fleet = Fleet(service.instance_count, -frame.warm_up_s)
         self._rollout: RollingRollout | None = None
         if rule is not None:

@@ -17,16 +17,33 @@ from executor.errors import BadInput
 from simulation.distributions import Constant, Distribution
 from simulation.scenario_traffic import Clock, DailyRate, Traffic
 from simulation.traffic import DAY_S, RateTable, start_second
-from simulation.units import DurationS, FileModel, Fraction
+from simulation.units import DurationS, FileModel, Fraction, OptionalDurationS
 
 NOTHING = Constant.model_validate({"constant": "0s"})
+
+
+def _none_or_count(value: object) -> object:
+    return None if value == "none" else value
+
+
+OptionalCount = Annotated[
+    Annotated[int, Field(ge=0)] | None,
+    BeforeValidator(_none_or_count),
+    WithJsonSchema({"anyOf": [{"type": "integer", "minimum": 0}, {"const": "none"}]}),
+]
+"""A count, or None where a file says ``none``."""
 
 
 class Balancer(FileModel):
     """How requests find an instance, and where they wait."""
 
-    policy: Literal["round_robin", "least_connections"] = "round_robin"
+    policy: Literal["round_robin", "least_connections", "random", "power_of_two", "source_hash"] = (
+        "round_robin"
+    )
+    weights: dict[str, Annotated[float, Field(gt=0, allow_inf_nan=False)]] = Field(default={})
     queue: Literal["balancer", "instance"] = "balancer"
+    queue_limit: OptionalCount = None
+    queue_timeout: OptionalDurationS = None
 
 
 class StepDurations(FileModel):
@@ -227,6 +244,11 @@ def broken_rules(scenario: Scenario) -> list[tuple[tuple[str, ...], object, str]
         scenario.start_s()
     except ValueError as error:
         broken.append((("clock", "start"), scenario.clock.start, str(error)))
+    names = scenario.service.instance_names(scenario.service_name)
+    for name, weight in scenario.service.balancer.weights.items():
+        if name not in names:
+            key = ("services", scenario.service_name, "balancer", "weights", name)
+            broken.append((key, weight, f"is no instance; they are {names[0]} … {names[-1]}"))
     rollout, count = scenario.rollout, scenario.service.instance_count
     if rollout is None:
         if scenario.clock.horizon is None:

@@ -222,6 +222,7 @@ class Traffic(FileModel):
 
     rate: Rate
     arrivals: Literal["poisson"] = "poisson"
+    sessions: int = Field(default=1000, ge=1)
     classes: dict[str, RequestClass] = Field(default={"all": RequestClass()})
 
     @field_validator("classes")

@@ -20,6 +20,7 @@ from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from executor.errors import BadInput
 from simulation.distributions import Distribution
@@ -296,11 +297,21 @@ class Streams:
     rate. The same seed and replication give the same requests, whatever is simulated with them.
     """
 
-    def __init__(self, rates: RateTable, demand: Distribution, seed: int, replication: int) -> None:
+    def __init__(
+        self,
+        rates: RateTable,
+        demand: Distribution,
+        session_count: int,
+        *,
+        seed: int,
+        replication: int,
+    ) -> None:
         self._rates = rates
         self._demand = demand
+        self._session_count = session_count
         self._unit = purpose_stream(seed, replication, "arrivals")
         self._service = purpose_stream(seed, replication, "demands")
+        self._session = purpose_stream(seed, replication, "sessions")
         self._unit_time = 0.0
         self.data_ends_s = rates.data_ends_s()
         known = np.nan_to_num(rates.rates_rps, nan=0.0)
@@ -308,8 +319,8 @@ class Streams:
         np.multiply(known, np.diff(rates.edges_s), out=areas, where=known > 0)
         self._cumulative = np.concatenate([[0.0], np.cumsum(areas)])
 
-    def next_block(self) -> tuple[Floats, Floats]:
-        """The next requests: arrival times and demands in seconds, shape (BLOCK,) each.
+    def next_block(self) -> tuple[Floats, Floats, NDArray[np.int64]]:
+        """The next requests: arrival times and demands in seconds, sessions, shape (BLOCK,) each.
 
         Times are infinite where no traffic is left.
         """
@@ -317,7 +328,8 @@ class Streams:
         gaps[0] += self._unit_time
         unit = np.cumsum(gaps)
         self._unit_time = float(unit[-1])
-        return self._inverse(unit), self._demand.sample_s(self._service, BLOCK)
+        sessions = self._session.integers(self._session_count, size=BLOCK)
+        return self._inverse(unit), self._demand.sample_s(self._service, BLOCK), sessions
 
     def _inverse(self, unit: Floats) -> Floats:
         """Times at which the cumulative rate reaches ``unit``."""
@@ -329,7 +341,7 @@ class Streams:
         return np.where(unit > self._cumulative[-1], math.inf, times)
 
 
-_PURPOSES = ("arrivals", "demands", "steps")
+_PURPOSES = ("arrivals", "demands", "steps", "sessions")
 
 
 def purpose_stream(seed: int, replication: int, purpose: str) -> np.random.Generator:

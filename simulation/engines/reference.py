@@ -15,6 +15,7 @@ import numpy as np
 import simpy
 
 from simulation.balancer import policy
+from simulation.draws import Draws
 from simulation.engines.plane import ARRIVALS, COMPLETIONS, TIMEOUTS, Clock, Requests
 from simulation.results import CUT, IN_FLIGHT, OK, REFUSED, REJECTED, TIMED_OUT, RequestTable
 from simulation.scenario import Scenario
@@ -34,15 +35,20 @@ class _Moment(simpy.Event):
 class ReferencePlane:
     """A fleet behind a balancer, and the requests in it."""
 
-    def __init__(self, env: Clock, scenario: Scenario, streams: Streams) -> None:
+    def __init__(self, env: Clock, scenario: Scenario, streams: Streams, draws: Draws) -> None:
         service = scenario.service
         count = service.instance_count
         self._env = env
         self._streams = streams
         self._slots = service.slots
         self._timeout_s = scenario.traffic.request_class.client_timeout
-        self._queue_at_balancer = service.balancer.queue == "balancer"
-        self._policy = POLICIES[service.balancer.policy](count)
+        balancer = service.balancer
+        self._queue_at_balancer = balancer.queue == "balancer"
+        self._queue_limit = math.inf if balancer.queue_limit is None else balancer.queue_limit
+        self._queue_timeout_s = balancer.queue_timeout
+        names = service.instance_names(scenario.service_name)
+        weights = [balancer.weights.get(name, 1.0) for name in names]
+        self._policy = policy(balancer.policy, weights, draws)
 
         self._in_pool = [True] * count
         self._pool_count = count
@@ -53,6 +59,7 @@ class ReferencePlane:
         # Those whose client has left are skipped when their turn comes.
         self._own_queue: list[deque[int]] = [deque() for _ in range(count)]
         self._balancer_queue: deque[int] = deque()
+        self._left_balancer_queue = 0
         self._waiting = 0
         self._highest_waiting = 0
         self._idle: dict[int, simpy.Event] = {}
@@ -62,6 +69,7 @@ class ReferencePlane:
         self._arrived = 0
         self._arrival_s: list[float] = []
         self._demand_s: list[float] = []
+        self._session: list[int] = []
         self._start_s: list[float] = []
         self._finish_s: list[float] = []
         self._released_s: list[float] = []
@@ -76,8 +84,9 @@ class ReferencePlane:
         """Brings the requests in, one after the other, as the streams drew them."""
         env = self._env
         while True:
-            times, demands = self._streams.next_block()
+            times, demands, sessions = self._streams.next_block()
             size = len(times)
+            self._session += sessions.tolist()
             self._arrival_s += times.tolist()
             self._demand_s += demands.tolist()
             self._start_s += [math.nan] * size
@@ -101,15 +110,24 @@ class ReferencePlane:
         if self._pool_count == 0:
             self._end(request, REJECTED)
             return
-        instance = self._policy.pick()
+        instance = self._policy.pick(request, self._session[request])
         if instance >= 0:
             self._send(request, instance)
-        else:
+        elif len(self._balancer_queue) - self._left_balancer_queue < self._queue_limit:
             self._balancer_queue.append(request)
             self._waits(1)
-        if self._timeout_s is not None and self._outcome[request] == IN_FLIGHT:
-            leave = _Moment(self._env, self._client_leaves, request)
-            self._env.at(self._arrival_s[request] + self._timeout_s, TIMEOUTS + request, leave)
+        else:
+            self._end(request, REJECTED)
+        if self._outcome[request] != IN_FLIGHT:
+            return
+        if self._timeout_s is not None:
+            self._leave_at(request, self._timeout_s, self._client_leaves)
+        if self._queue_timeout_s is not None and math.isnan(self._start_s[request]):
+            self._leave_at(request, self._queue_timeout_s, self._queue_gives_up)
+
+    def _leave_at(self, request: int, after_s: float, call: Callable[[simpy.Event], None]) -> None:
+        moment = _Moment(self._env, call, request)
+        self._env.at(self._arrival_s[request] + after_s, TIMEOUTS + request, moment)
 
     def _send(self, request: int, instance: int) -> None:
         """The request goes to the instance: refused, served at once, or queued there."""
@@ -119,6 +137,8 @@ class ReferencePlane:
         elif len(self._serving[instance]) < self._slots:
             self._begin(request, instance)
             self._tell(instance)
+        elif self._queued[instance] >= self._queue_limit:
+            self._end(request, REJECTED)
         else:
             self._own_queue[instance].append(request)
             self._queued[instance] += 1
@@ -151,15 +171,27 @@ class ReferencePlane:
     def _client_leaves(self, event: simpy.Event) -> None:
         """Patience is over: out of the queue at once; in service the work goes on."""
         request: int = event._value
-        if self._outcome[request] != IN_FLIGHT:
-            return
-        self._end(request, TIMED_OUT)
-        if math.isnan(self._start_s[request]):
-            self._waits(-1)
-            instance = self._instance[request]
-            if instance >= 0:
-                self._queued[instance] -= 1
-                self._tell(instance)
+        if self._outcome[request] == IN_FLIGHT:
+            self._end(request, TIMED_OUT)
+            if math.isnan(self._start_s[request]):
+                self._leaves_queue(request)
+
+    def _queue_gives_up(self, event: simpy.Event) -> None:
+        """It has waited for as long as the balancer lets it."""
+        request: int = event._value
+        if self._outcome[request] == IN_FLIGHT and math.isnan(self._start_s[request]):
+            self._end(request, TIMED_OUT)
+            self._leaves_queue(request)
+
+    def _leaves_queue(self, request: int) -> None:
+        """One that waits no more; whoever takes from the queue will skip it."""
+        self._waits(-1)
+        instance = self._instance[request]
+        if instance >= 0:
+            self._queued[instance] -= 1
+            self._tell(instance)
+        else:
+            self._left_balancer_queue += 1
 
     def _refill(self, instance: int) -> None:
         """Free slots take what is queued at the instance, then at the balancer."""
@@ -184,6 +216,7 @@ class ReferencePlane:
             request = queue.popleft()
             if self._outcome[request] == IN_FLIGHT:
                 return request
+            self._left_balancer_queue -= 1
         return None
 
     def _end(self, request: int, outcome: int) -> None:
@@ -203,7 +236,7 @@ class ReferencePlane:
         busy = len(self._serving[instance])
         connections = busy + self._queued[instance]
         has_room = busy < self._slots if self._queue_at_balancer else True
-        self._policy.update(instance, connections, has_room and self._in_pool[instance])
+        self._policy.update(instance, connections, self._in_pool[instance], has_room)
         if connections == 0 and instance in self._idle:
             self._idle.pop(instance).succeed()
 

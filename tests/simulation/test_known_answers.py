@@ -38,6 +38,27 @@ def figures(runs: Sequence[RunResult], name: str) -> list[float]:
 
 EXPONENTIAL = {"exponential": "50ms"}
 
+LOGNORMAL = {"mean": "50ms", "cv": 1}
+
+
+def gi_m_1_wait_s(phases: int, rate_rps: float, service_rps: float) -> float:
+    """Mean wait of E_k/M/1: σ/(μ(1 − σ)) with σ = A*(μ(1 − σ)) (Kleinrock I, 6.4)."""
+    share = 0.5
+    for _step in range(200):
+        share = (phases * rate_rps / (phases * rate_rps + service_rps * (1 - share))) ** phases
+    return share / (service_rps * (1 - share))
+
+
+def two_choices_response_s(load: float, service_rps: float) -> float:
+    """Mean response with the shorter of two queues, many servers: Σ load^(2^i − 1) / (λ).
+
+    The fixed point of the supermarket model (Mitzenmacher, 1996): a share load^(2^i − 1) of the
+    servers has i or more; Little's law makes a time of it.
+    """
+    tails = [load ** (2**i - 1) for i in range(1, 12)]
+    return sum(tails) / (load * service_rps)
+
+
 CASES: dict[str, tuple[dict[str, Any], int, dict[str, tuple[float, float]]]] = {
     # Erlang: response 1/(μ − λ), exponential, so p99 = ln(100)/(μ − λ)
     "M/M/1": (
@@ -76,6 +97,62 @@ CASES: dict[str, tuple[dict[str, Any], int, dict[str, tuple[float, float]]]] = {
         },
         12,
         {"wait_mean_s": (0.075, 0.06)},
+    ),
+    # Blocking of M/M/1/K at ρ = 1 is 1/(K + 1): ten in the system, nine of them waiting
+    "M/M/1/10": (
+        {"rate": "20/s", "instances": 1, "slots": 1, "horizon": "3000s", "queue_limit": 9},
+        12,
+        {"error_fraction": (1 / 11, 0.05)},
+    ),
+    # Erlang B at three Erlang on four slots, whatever the distribution of the service
+    "M/M/4/4": (
+        {"rate": "60/s", "instances": 4, "slots": 1, "horizon": "800s", "queue_limit": 0},
+        8,
+        {"error_fraction": (0.206107, 0.03)},
+    ),
+    "M/G/4/4": (
+        {
+            "rate": "60/s",
+            "instances": 1,
+            "slots": 4,
+            "horizon": "800s",
+            "queue_limit": 0,
+            "service_time": LOGNORMAL,
+        },
+        8,
+        {"error_fraction": (0.206107, 0.03)},
+    ),
+    # Every fourth of a Poisson stream: Erlang-4 between arrivals
+    "E4/M/1 by round robin": (
+        {"rate": "64/s", "instances": 4, "slots": 1, "horizon": "1500s", "queue": "instance"},
+        8,
+        {"wait_mean_s": (gi_m_1_wait_s(4, 16.0, 20.0), 0.08)},
+    ),
+    # A random quarter of one is Poisson again
+    "M/M/1 by random choice": (
+        {
+            "rate": "64/s",
+            "instances": 4,
+            "slots": 1,
+            "horizon": "1500s",
+            "queue": "instance",
+            "policy": "random",
+        },
+        10,
+        {"latency_mean_s": (0.25, 0.10)},
+    ),
+    "the shorter of two queues": (
+        {
+            "rate": "1800/s",
+            "instances": 100,
+            "slots": 1,
+            "horizon": "60s",
+            "warm_up": "20s",
+            "queue": "instance",
+            "policy": "power_of_two",
+        },
+        6,
+        {"latency_mean_s": (two_choices_response_s(0.9, 20.0), 0.06)},
     ),
     # Erlang C
     "M/M/72": (
