@@ -118,6 +118,8 @@ class Plan(_Part):
         pause_s: Between waves; in sliding, between a return and the next start in its place.
         min_ready_s: How long a returned instance must stay up before it counts as done.
         step_deadlines_s: By when each step must have ended, from its begin.
+        retries: How often a step that failed is tried again.
+        max_failures: How many instances may fail where a failure lets the rollout continue.
     """
 
     schema_: Literal["rollcast.plan/1"] = Field(default="rollcast.plan/1", alias="schema")
@@ -141,7 +143,9 @@ class Plan(_Part):
     drain: Drain
     waves: tuple[Wave, ...] = Field(min_length=1)
     step_deadlines_s: dict[Step, FiniteFloat]
-    on_failure: Literal["halt"]
+    on_failure: Literal["halt", "continue", "rollback"]
+    retries: int = Field(ge=0)
+    max_failures: int = Field(ge=0)
     prediction: Prediction
 
     def valid_until(self) -> datetime:

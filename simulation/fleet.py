@@ -31,7 +31,7 @@ LEGAL_MOVES: dict[State, frozenset[State]] = {
     State.VERIFYING: frozenset({State.STARTING, State.FAILED}),
     State.STARTING: frozenset({State.RETURNING, State.FAILED}),
     State.RETURNING: frozenset({State.SERVING, State.FAILED}),
-    State.FAILED: frozenset(),
+    State.FAILED: frozenset({State.STOPPING}),  # back to the old version
 }
 
 

@@ -14,6 +14,7 @@ from executor.errors import BadInput, Refused
 from executor.plan import STEPS, Drain, Ended, Plan, Prediction, Step, waves_for
 from executor.plan_file import sealed
 from simulation.compare import CandidateResult, compare
+from simulation.rollout import rolling_order
 from simulation.run import traffic_around
 from simulation.scenario import Scenario
 from simulation.study import Candidate, candidates_of, frame_of, run_rows
@@ -61,7 +62,8 @@ def make_plan(scenario: Scenario, result: CandidateResult, valid_for_s: float = 
     chosen = self_contained(scenario, result.candidate)
     rule, service = chosen.rollout, chosen.service
     assert rule is not None
-    names = service.instance_names(chosen.service_name)
+    listed = service.instance_names(chosen.service_name)
+    names = tuple(listed[instance] for instance in rolling_order(chosen))
     window = result.candidate.window
     embedded = chosen.as_data()
     return sealed(
@@ -86,6 +88,8 @@ def make_plan(scenario: Scenario, result: CandidateResult, valid_for_s: float = 
             waves=waves_for(names, window, rule.advance, rule.pause),
             step_deadlines_s=step_deadlines_s(chosen),
             on_failure=rule.on_failure,
+            retries=rule.retries,
+            max_failures=rule.max_failures,
             prediction=Prediction(
                 metrics=result.alone, ended=Ended(**result.ended), verdict=result.verdict
             ),

@@ -17,9 +17,10 @@ from simpy.resources.resource import Request
 
 from executor.plan import Step, waves_for
 from simulation.draining import StepFailed, drain
+from simulation.draws import Draws
 from simulation.engines.plane import RequestPlane
 from simulation.fleet import Fleet, State
-from simulation.scenario import Rollout, Service
+from simulation.scenario import NewVersion, Rollout, Scenario, Service
 from simulation.traffic import purpose_stream
 from simulation.units import Floats
 
@@ -50,6 +51,15 @@ def step_durations(service: Service, seed: int, replication: int) -> dict[str, F
     }
 
 
+def rolling_order(scenario: Scenario) -> list[int]:
+    """The instances in the order in which they are rolled, the same in every replication."""
+    numbers = list(range(scenario.service.instance_count))
+    if scenario.rollout is not None and scenario.rollout.instance_order == "random":
+        draws = Draws(scenario.seed, 0)
+        numbers.sort(key=lambda instance: draws.uniform("order", instance))
+    return numbers
+
+
 @dataclass(frozen=True)
 class PoolChange:
     """How many instances of each version are in the pool from a moment on."""
@@ -72,90 +82,150 @@ class RollingRollout:
         plane: RequestPlane,
         fleet: Fleet,
         rollout: Rollout,
+        version: NewVersion,
         *,
         window: int,
+        order: Sequence[int],
         durations_s: Mapping[str, Sequence[float] | Floats],
+        draws: Draws,
     ) -> None:
         self._env = env
         self._plane = plane
         self._fleet = fleet
         self._rule = rollout
+        self._version = version
         self._window = window
+        self._order = order
         self._durations_s = durations_s
-        self._places = simpy.Resource(env, capacity=window)
+        self._draws = draws
         self._spare = simpy.Container(env, init=fleet.count - rollout.min_healthy)
+        self._places = simpy.Resource(env, capacity=window)
         self._halted = simpy.Event(env)
+        self._to_new = True
         self._under_way = 0
+        self._is_new = [False] * fleet.count
         self.pool_log = [PoolChange(float(env.now), fleet.count, 0)]
-        self.failure: str | None = None
+        self.failures: list[str] = []
+        self.rolled_back = False
         self.ended_s: float | None = None
+
+    @property
+    def is_halted(self) -> bool:
+        """Whether so much failed that nothing new begins."""
+        return self._halted.triggered
 
     def run(self) -> Steps:
         """The whole rollout; ends when every instance is done, or the last one under way is."""
-        numbers = [str(instance) for instance in range(self._fleet.count)]
-        waves = waves_for(numbers, self._window, self._rule.advance, self._rule.pause)
-        for wave in waves:
+        yield from self._roll(self._order)
+        if not self.is_halted:
+            self.ended_s = float(self._env.now)
+        elif self._rule.on_failure == "rollback":
+            self._to_new = False
+            self._places = simpy.Resource(self._env, capacity=self._window)
+            self._halted = simpy.Event(self._env)
+            states = self._fleet.state
+            changed = [k for k in self._order if self._is_new[k] or states[k] is State.FAILED]
+            yield from self._roll(changed)
+            self.rolled_back = True
+
+    def _roll(self, order: Sequence[int]) -> Steps:
+        """These instances, wave by wave, to the version that is meant."""
+        names = [str(instance) for instance in order]
+        for wave in waves_for(names, self._window, self._rule.advance, self._rule.pause):
             rolled = [self._env.process(self._instance(int(name))) for name in wave.instances]
             yield self._env.all_of(rolled)
-            if self.failure is not None:
+            if self.is_halted:
                 return
             if wave.gate is not None:
                 yield self._env.timeout(wave.gate.pause_s)
-        self.ended_s = float(self._env.now)
 
     def _instance(self, instance: int) -> Steps:
         """One instance: a place in the window, the six steps, `min_ready`."""
         place = self._places.request()
         yield place | self._halted
-        yield self._spare.get(1) | self._halted
-        if self._halted.triggered:
+        is_out = self._fleet.state[instance] is State.FAILED
+        if not is_out and not self.is_halted:
+            yield from self._wait_for_spare()
+        if self.is_halted:
             return
         self._under_way += 1
         try:
-            yield from self._six_steps(instance)
+            yield from self._six_steps(instance, is_out)
             yield self._env.timeout(self._rule.min_ready)
         except StepFailed as failed:
             self._fleet.move(instance, State.FAILED, self._env.now)
-            self.failure = f"instance {instance + 1}: {failed}"
-            if not self._halted.triggered:
+            self.failures.append(f"instance {instance + 1}: {failed}")
+            allowed = self._rule.max_failures if self._rule.on_failure == "continue" else 0
+            if len(self.failures) > allowed and not self.is_halted:
                 self._halted.succeed()
         self._under_way -= 1
         self._env.process(self._give_back(place))
 
+    def _wait_for_spare(self) -> Steps:
+        """Until one more may be missing from the pool; a halt takes the wish back."""
+        spare = self._spare.get(1)
+        yield spare | self._halted
+        if self.is_halted:
+            if spare.triggered:
+                yield self._spare.put(1)
+            else:
+                spare.cancel()
+
     def _give_back(self, place: Request) -> Steps:
         """The place in the window is free again: after the pause, where places slide."""
         yield self._env.timeout(self._rule.pause if self._rule.advance == "sliding" else 0.0)
-        self._places.release(place)
+        place.resource.release(place)
 
-    def _six_steps(self, instance: int) -> Steps:
-        """Take out, stop, deploy, verify, start, return."""
-        yield from self._take_out(instance)
+    def _six_steps(self, instance: int, is_out: bool) -> Steps:
+        """Take out, unless it is; stop, deploy, verify, start, return."""
+        if not is_out:
+            yield from self._take_out(instance)
         for step, state in _STATE_OF.items():
             self._fleet.move(instance, state, self._env.now)
             if step is Step.STOP:
-                self._plane.set_listening(instance, False, new_version=False)
-            yield self._env.timeout(self._durations_s[step][instance])
+                self._plane.stop(instance)
+            yield from self._attempts(instance, step)
             if step is Step.START:
-                self._plane.set_listening(instance, True, new_version=True)
+                self._plane.start(instance, new_version=self._to_new)
+                self._is_new[instance] = self._to_new
         self._fleet.move(instance, State.SERVING, self._env.now)
         self._plane.set_pool(instance, True)
-        self._log_pool(new_change=1)
+        self._log_pool(instance, 1)
         yield self._spare.put(1)
+
+    def _attempts(self, instance: int, step: Step) -> Steps:
+        """A step, again as often as it fails and may be tried again."""
+        for attempt in range(self._rule.retries + 1):
+            yield self._env.timeout(self._durations_s[step][instance])
+            if not self._fails(instance, step, attempt):
+                return
+        raise StepFailed(f"{step}: failed {self._rule.retries + 1} times")
+
+    def _fails(self, instance: int, step: Step, attempt: int) -> bool:
+        """Whether the new version does not come through this step."""
+        shares = {Step.VERIFY: self._version.verify_fails, Step.START: self._version.start_fails}
+        share = shares.get(step, 0.0)
+        if not self._to_new or share == 0:
+            return False
+        return self._draws.uniform(step, instance, attempt) < share
 
     def _take_out(self, instance: int) -> Steps:
         """No new requests from now on; the drain, while the step itself takes its time."""
         self._fleet.move(instance, State.DRAINING, self._env.now)
         self._plane.set_pool(instance, False)
-        self._log_pool(old_change=-1)
+        self._log_pool(instance, -1)
         took_out = self._env.timeout(self._durations_s[Step.TAKE_OUT][instance])
         yield from drain(self._env, self._plane, instance, self._rule.drain)
         yield took_out
 
-    def _log_pool(self, old_change: int = 0, new_change: int = 0) -> None:
+    def _log_pool(self, instance: int, change_count: int) -> None:
         before = self.pool_log[-1]
-        change = PoolChange(
-            float(self._env.now), before.old_count + old_change, before.new_count + new_change
-        )
+        old, new = before.old_count, before.new_count
+        if self._is_new[instance]:
+            new += change_count
+        else:
+            old += change_count
+        change = PoolChange(float(self._env.now), old, new)
         self.pool_log.append(change)
         in_pool = change.old_count + change.new_count
         if self._under_way > self._window:

@@ -20,7 +20,7 @@ from simulation.engines.reference import ReferencePlane
 from simulation.fleet import Fleet
 from simulation.recorder import Observed, run_result
 from simulation.results import RunResult
-from simulation.rollout import PoolChange, RollingRollout, step_durations
+from simulation.rollout import PoolChange, RollingRollout, rolling_order, step_durations
 from simulation.scenario import Scenario
 from simulation.traffic import RateTable, Streams
 
@@ -71,8 +71,11 @@ class Run:
                 self._plane,
                 self._fleet,
                 rule,
+                service.versions.new,
                 window=scenario.window_count(),
+                order=rolling_order(scenario),
                 durations_s=step_durations(service, scenario.seed, replication),
+                draws=draws,
             )
         self._settled = self._env.process(self._life())
         self._settled_s = frame.horizon_s
@@ -134,8 +137,10 @@ class Run:
     def _ending(self) -> str:
         if self._rollout is None:
             return "done"
-        if self._rollout.failure is not None:
+        if self._rollout.is_halted:
             return "halted"
+        if self._rollout.rolled_back:
+            return "rolled_back"
         in_time = self._rollout.ended_s is not None
         settled = self._frame.exact or self._settled_s < self._frame.horizon_s
         return "done" if in_time and settled else "horizon"

@@ -7,6 +7,7 @@ to the same scenario, without any other file: this is what a plan embeds.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
@@ -46,6 +47,39 @@ class Balancer(FileModel):
     queue_timeout: OptionalDurationS = None
 
 
+class Cold(FileModel):
+    """How slow an instance is after its start, and how fast it warms up."""
+
+    factor: float = Field(default=1.0, gt=0, allow_inf_nan=False)
+    decay: DurationS = Field(default=30.0, gt=0)
+
+    def slower(self, age_s: float) -> float:
+        """What service takes ``age_s`` after the start: 1 + (factor − 1)·exp(−age/decay)."""
+        return 1.0 + (self.factor - 1.0) * math.exp(-age_s / self.decay)
+
+
+class Version(FileModel):
+    """How a version behaves: how slow it is, and what share of its answers is wrong."""
+
+    service_factor: float = Field(default=1.0, gt=0, allow_inf_nan=False)
+    error_fraction: Fraction = 0.0
+
+
+class NewVersion(Version):
+    """The one that is rolled out may also be cold at first, and fail to come up."""
+
+    cold: Cold = Cold()
+    verify_fails: Fraction = 0.0
+    start_fails: Fraction = 0.0
+
+
+class Versions(FileModel):
+    """Both versions of a service."""
+
+    old: Version = Version()
+    new: NewVersion = NewVersion()
+
+
 class StepDurations(FileModel):
     """How long each of the six steps takes, per instance."""
 
@@ -69,6 +103,7 @@ class Service(FileModel):
     slots: int = Field(default=1, ge=1)
     service_time: Distribution
     balancer: Balancer = Balancer()
+    versions: Versions = Versions()
     steps: StepDurations = StepDurations()
 
     @field_validator("instances", mode="before")
@@ -162,8 +197,11 @@ class Rollout(FileModel):
     min_healthy: int = Field(default=0, ge=0)
     pause: DurationS = 0.0
     min_ready: DurationS = 0.0
+    instance_order: Literal["listed", "random"] = "listed"
     drain: Drain = Drain()
-    on_failure: Literal["halt"] = "halt"
+    retries: int = Field(default=0, ge=0)
+    on_failure: Literal["halt", "continue", "rollback"] = "halt"
+    max_failures: int = Field(default=0, ge=0)
 
 
 class Objectives(FileModel):

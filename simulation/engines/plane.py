@@ -52,8 +52,11 @@ class RequestPlane(Protocol):
     def set_pool(self, instance: int, in_pool: bool) -> None:
         """Tells the balancer whether to send to the instance."""
 
-    def set_listening(self, instance: int, listening: bool, new_version: bool) -> None:
-        """Stops the instance from answering, or starts it with a version."""
+    def stop(self, instance: int) -> None:
+        """From now on the instance answers nothing."""
+
+    def start(self, instance: int, new_version: bool) -> None:
+        """It listens, with a version, and is cold."""
 
     def cut(self, instance: int) -> int:
         """Ends everything in service or queued at the instance; says how many clients lost."""

@@ -17,7 +17,7 @@ import simpy
 from simulation.balancer import policy
 from simulation.draws import Draws
 from simulation.engines.plane import ARRIVALS, COMPLETIONS, TIMEOUTS, Clock, Requests
-from simulation.results import CUT, IN_FLIGHT, OK, REFUSED, REJECTED, TIMED_OUT, RequestTable
+from simulation.results import CUT, ERROR, IN_FLIGHT, OK, REFUSED, REJECTED, TIMED_OUT, RequestTable
 from simulation.scenario import Scenario
 from simulation.traffic import Streams
 
@@ -49,11 +49,14 @@ class ReferencePlane:
         names = service.instance_names(scenario.service_name)
         weights = [balancer.weights.get(name, 1.0) for name in names]
         self._policy = policy(balancer.policy, weights, draws)
+        self._draws = draws
+        self._versions = service.versions
 
         self._in_pool = [True] * count
         self._pool_count = count
         self._listening = [True] * count
         self._new_version = [False] * count
+        self._started_s = [-math.inf] * count
         self._serving: list[set[int]] = [set() for _ in range(count)]
         self._queued = [0] * count
         # Those whose client has left are skipped when their turn comes.
@@ -153,7 +156,15 @@ class ReferencePlane:
         self._served_by_new[request] = self._new_version[instance]
         self._serving[instance].add(request)
         done = _Moment(self._env, self._complete, request)
-        self._env.at(now + self._demand_s[request], COMPLETIONS + request, done)
+        takes_s = self._demand_s[request] * self._slower(instance, now)
+        self._env.at(now + takes_s, COMPLETIONS + request, done)
+
+    def _slower(self, instance: int, now: float) -> float:
+        """What the instance's version, and its age since its start, make of a demand."""
+        if not self._new_version[instance]:
+            return self._versions.old.service_factor
+        new = self._versions.new
+        return new.service_factor * new.cold.slower(now - self._started_s[instance])
 
     def _complete(self, event: simpy.Event) -> None:
         """Service ends: the slot is free for the next one."""
@@ -165,8 +176,15 @@ class ReferencePlane:
         serving.remove(request)
         self._released_s[request] = self._env.now
         if self._outcome[request] == IN_FLIGHT:
-            self._end(request, OK)
+            self._end(request, ERROR if self._is_wrong(request) else OK)
         self._refill(instance)
+
+    def _is_wrong(self, request: int) -> bool:
+        """Whether the version that served it answers this request wrongly."""
+        is_new = self._served_by_new[request]
+        version = self._versions.new if is_new else self._versions.old
+        share = version.error_fraction
+        return share > 0 and self._draws.uniform("error", request, is_new) < share
 
     def _client_leaves(self, event: simpy.Event) -> None:
         """Patience is over: out of the queue at once; in service the work goes on."""
@@ -248,10 +266,15 @@ class ReferencePlane:
         self._in_pool[instance] = in_pool
         self._refill(instance)
 
-    def set_listening(self, instance: int, listening: bool, new_version: bool) -> None:
-        """Stops the instance from answering, or starts it with a version."""
-        self._listening[instance] = listening
+    def stop(self, instance: int) -> None:
+        """From now on the instance answers nothing."""
+        self._listening[instance] = False
+
+    def start(self, instance: int, new_version: bool) -> None:
+        """It listens, with a version, and is cold."""
+        self._listening[instance] = True
         self._new_version[instance] = new_version
+        self._started_s[instance] = self._env.now
 
     def cut(self, instance: int) -> int:
         """Ends everything in service or queued at the instance; says how many clients lost."""

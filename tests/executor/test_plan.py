@@ -245,7 +245,7 @@ SCHEMA_BREACHES = [
     pytest.param({"pause_s": float("nan")}, id="a pause of NaN"),
     pytest.param({"created_at": "2026-01-01T00:00:00"}, id="made in no time zone"),
     pytest.param({"strategy": "surge"}, id="another strategy"),
-    pytest.param({"on_failure": "continue"}, id="another failure policy"),
+    pytest.param({"on_failure": "ignore"}, id="another failure policy"),
     pytest.param({"guards": {}}, id="an unknown key"),
 ]
 

@@ -53,6 +53,8 @@ def example_plan(**changes: Any) -> Plan:
         "drain": {"timeout_s": 30.0, "on_timeout": "cut"},
         "step_deadlines_s": {step: 40.0 if step is Step.TAKE_OUT else 15.0 for step in Step},
         "on_failure": "halt",
+        "retries": 0,
+        "max_failures": 0,
         "prediction": prediction(),
         **changes,
     }

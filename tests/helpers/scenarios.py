@@ -23,6 +23,7 @@ def scenario(
     queue_timeout: str = "none",
     weights: dict[str, float] | None = None,
     client_timeout: str = "none",
+    versions: dict[str, Any] | None = None,
     steps: dict[str, Any] | None = None,
     rollout: dict[str, Any] | None = None,
     **top: Any,
@@ -44,6 +45,7 @@ def scenario(
                     "queue_timeout": queue_timeout,
                     "weights": weights or {},
                 },
+                "versions": versions or {},
                 "steps": steps or {},
             }
         },

@@ -14,6 +14,7 @@ import numpy as np
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from simulation.balancer import POLICIES
 from simulation.fleet import LEGAL_MOVES, State
 from simulation.results import OUTCOMES, RunResult
 from simulation.scenario import Scenario
@@ -50,8 +51,21 @@ def scenarios(draw: st.DrawFn) -> Scenario:
         instances=instances,
         slots=draw(st.integers(1, 4)),
         service_time=draw(st.sampled_from(SERVICE_TIMES)),
-        policy=draw(st.sampled_from(["round_robin", "least_connections"])),
+        policy=draw(st.sampled_from(list(POLICIES))),
         queue=draw(st.sampled_from(["balancer", "instance"])),
+        queue_limit=draw(st.sampled_from(["none", 0, 3])),
+        queue_timeout=draw(st.sampled_from(["none", "0s", "400ms"])),
+        weights=draw(st.sampled_from([{}, {"app-01": 2.5}])),
+        versions={
+            "old": {"error_fraction": draw(st.sampled_from([0, 0.1]))},
+            "new": {
+                "service_factor": draw(st.sampled_from([1.0, 0.5, 3.0])),
+                "error_fraction": draw(st.sampled_from([0, 0.2])),
+                "cold": {"factor": draw(st.sampled_from([1.0, 4.0])), "decay": "3s"},
+                "verify_fails": draw(st.sampled_from([0, 0.3])),
+                "start_fails": draw(st.sampled_from([0, 0.3])),
+            },
+        },
         client_timeout=draw(st.sampled_from(["none", "0s", "300ms", "2s"])),
         steps={step: draw(st.sampled_from(DURATIONS)) for step in STEPS},
         rollout={
@@ -60,6 +74,10 @@ def scenarios(draw: st.DrawFn) -> Scenario:
             "min_healthy": draw(st.integers(0, instances - 1)),
             "pause": draw(st.sampled_from(["0s", "1s"])),
             "min_ready": draw(st.sampled_from(["0s", "2s"])),
+            "instance_order": draw(st.sampled_from(["listed", "random"])),
+            "retries": draw(st.sampled_from([0, 2])),
+            "on_failure": draw(st.sampled_from(["halt", "continue", "rollback"])),
+            "max_failures": draw(st.sampled_from([0, 1, 9])),
             "drain": {
                 "timeout": draw(st.sampled_from(["0s", "200ms", "3s"])),
                 "on_timeout": draw(st.sampled_from(["cut", "wait", "abort"])),
