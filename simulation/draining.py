@@ -1,18 +1,19 @@
-"""What ends a drain (model.md §6).
+"""What ends a drain, and what a stop does to what is left (model.md §6).
 
-Enters: an instance that gets no new requests any more, and the rule. Leaves: when nothing is in
-flight there, or the timeout has come and been acted on, whichever is first.
+Enters: an instance that was taken out, and the rules. Leaves: when nothing is in flight there, or
+the time has run out and been acted on, whichever is first.
 """
 
 from __future__ import annotations
 
 from collections.abc import Generator
+from contextlib import suppress
 from typing import Any
 
 import simpy
 
 from simulation.engines.plane import RequestPlane
-from simulation.scenario import Drain
+from simulation.scenario import Drain, Stop
 
 
 class StepFailed(Exception):
@@ -27,14 +28,42 @@ def drain(
     Raises:
         StepFailed: Requests were in flight at the timeout, and the rule is to abort.
     """
-    idle = plane.when_idle(instance)
+    idle = env.process(_seen_idle(env, plane, instance, rule.poll))
     if rule.on_timeout == "wait":
         yield idle
         return
     yield idle | env.timeout(rule.timeout)
+    if idle.is_alive:
+        idle.interrupt()
     left = plane.count(instance)
     if left == 0:
         return
     if rule.on_timeout == "abort":
         raise StepFailed(f"take out: {left} requests in flight after {rule.timeout:g} s of drain")
+    plane.cut(instance)
+
+
+def _seen_idle(
+    env: simpy.Environment, plane: RequestPlane, instance: int, poll_s: float
+) -> Generator[simpy.Event, Any, None]:
+    """Until nothing is in flight there; who polls sees it the second time in a row."""
+    with suppress(simpy.Interrupt):
+        if poll_s == 0:
+            yield plane.when_idle(instance)
+            return
+        found_nothing = 0
+        while found_nothing < 2:
+            yield env.timeout(poll_s)
+            found_nothing = found_nothing + 1 if plane.count(instance) == 0 else 0
+
+
+def finish(
+    env: simpy.Environment, plane: RequestPlane, instance: int, rule: Stop, pre_stop_s: float
+) -> Generator[simpy.Event, Any, None]:
+    """An instance that was told to stop ends what it still has, as long as it is let; then it is cut.
+
+    The grace period includes the time before the stop, as it does in Kubernetes.
+    """
+    if rule.mode == "graceful" and plane.count(instance) > 0:
+        yield plane.when_idle(instance) | env.timeout(max(0.0, rule.grace - pre_stop_s))
     plane.cut(instance)

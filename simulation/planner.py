@@ -98,7 +98,9 @@ def make_plan(scenario: Scenario, result: CandidateResult, valid_for_s: float = 
 
 
 def step_deadlines_s(scenario: Scenario) -> dict[Step, float]:
-    """Three times the p99.9 of each step, at least ten seconds; the first step has its drain too.
+    """Three times the p99.9 of each step, at least ten seconds.
+
+    The first step has its drain too, or the time before the stop, the second its grace period.
 
     A drain that may `wait` is given three times the p99.9 of a request.
     """
@@ -111,7 +113,9 @@ def step_deadlines_s(scenario: Scenario) -> dict[Step, float]:
     drain_s = rule.drain.timeout
     if rule.drain.on_timeout == "wait":
         drain_s = 3 * float(service.service_time.quantile_s(0.999))
-    deadlines[Step.TAKE_OUT] += drain_s
+    deadlines[Step.TAKE_OUT] += max(drain_s, rule.pre_stop)
+    if rule.stop.mode == "graceful":
+        deadlines[Step.STOP] += rule.stop.grace
     return deadlines
 
 

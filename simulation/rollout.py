@@ -16,7 +16,7 @@ import simpy
 from simpy.resources.resource import Request
 
 from executor.plan import Step, waves_for
-from simulation.draining import StepFailed, drain
+from simulation.draining import StepFailed, drain, finish
 from simulation.draws import Draws
 from simulation.engines.plane import RequestPlane
 from simulation.fleet import Fleet, State
@@ -184,6 +184,9 @@ class RollingRollout:
             self._fleet.move(instance, state, self._env.now)
             if step is Step.STOP:
                 self._plane.stop(instance)
+                yield from finish(
+                    self._env, self._plane, instance, self._rule.stop, self._rule.pre_stop
+                )
             yield from self._attempts(instance, step)
             if step is Step.START:
                 self._plane.start(instance, new_version=self._to_new)
@@ -215,8 +218,9 @@ class RollingRollout:
         self._plane.set_pool(instance, False)
         self._log_pool(instance, -1)
         took_out = self._env.timeout(self._durations_s[Step.TAKE_OUT][instance])
+        may_stop = self._env.timeout(self._rule.pre_stop)
         yield from drain(self._env, self._plane, instance, self._rule.drain)
-        yield took_out
+        yield took_out & may_stop
 
     def _log_pool(self, instance: int, change_count: int) -> None:
         before = self.pool_log[-1]

@@ -45,6 +45,7 @@ class Balancer(FileModel):
     queue: Literal["balancer", "instance"] = "balancer"
     queue_limit: OptionalCount = None
     queue_timeout: OptionalDurationS = None
+    propagation_delay: DurationS = 0.0
 
 
 class Cold(FileModel):
@@ -153,6 +154,14 @@ class Drain(FileModel):
 
     timeout: DurationS = 30.0
     on_timeout: Literal["cut", "wait", "abort"] = "cut"
+    poll: DurationS = 0.0
+
+
+class Stop(FileModel):
+    """What becomes of requests that are still there, or still come, when an instance stops."""
+
+    mode: Literal["graceful", "abrupt"] = "graceful"
+    grace: DurationS = 30.0
 
 
 def parse_window(value: object) -> int | str:
@@ -199,6 +208,8 @@ class Rollout(FileModel):
     min_ready: DurationS = 0.0
     instance_order: Literal["listed", "random"] = "listed"
     drain: Drain = Drain()
+    pre_stop: DurationS = 0.0
+    stop: Stop = Stop()
     retries: int = Field(default=0, ge=0)
     on_failure: Literal["halt", "continue", "rollback"] = "halt"
     max_failures: int = Field(default=0, ge=0)

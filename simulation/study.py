@@ -155,11 +155,15 @@ def _rollout_bound_s(scenario: Scenario, quantile: float) -> float:
         return 0.0
     work_s = float(service.service_time.quantile_s(quantile))
     drain_s = work_s if rule.drain.on_timeout == "wait" else rule.drain.timeout
-    if quantile <= 0.5:
-        drain_s = min(drain_s, work_s)
     steps_s = sum(float(one.quantile_s(quantile)) for _, one in service.steps.in_order())
     waves = math.ceil(service.instance_count / scenario.window_count())
-    return waves * (drain_s + steps_s + rule.min_ready + rule.pause)
+    if quantile <= 0.5:
+        drain_s = min(drain_s, work_s)
+    else:  # the worst: every step fails until its last try, and then all goes back
+        steps_s *= rule.retries + 1
+        drain_s += 2 * rule.drain.poll + rule.stop.grace
+        waves *= 2 if rule.on_failure == "rollback" else 1
+    return waves * (max(drain_s, rule.pre_stop) + steps_s + rule.min_ready + rule.pause)
 
 
 def run_replication(

@@ -46,6 +46,8 @@ class ReferencePlane:
         self._queue_at_balancer = balancer.queue == "balancer"
         self._queue_limit = math.inf if balancer.queue_limit is None else balancer.queue_limit
         self._queue_timeout_s = balancer.queue_timeout
+        self._lag_s = balancer.propagation_delay
+        self._told = [0] * count
         names = service.instance_names(scenario.service_name)
         weights = [balancer.weights.get(name, 1.0) for name in names]
         self._policy = policy(balancer.policy, weights, draws)
@@ -220,7 +222,21 @@ class ReferencePlane:
                 break
             self._waits(-1)
             self._begin(request, instance)
+        if len(serving) < self._slots:
+            self._refuse_queued(instance)
         self._tell(instance)
+
+    def _refuse_queued(self, instance: int) -> None:
+        """A dead instance that is believed in: it takes what waits at the balancer, and refuses."""
+        queue = self._balancer_queue
+        while queue and self._in_pool[instance] and not self._listening[instance]:
+            request = queue.popleft()
+            if self._outcome[request] == IN_FLIGHT:
+                self._instance[request] = instance
+                self._waits(-1)
+                self._end(request, REFUSED)
+            else:
+                self._left_balancer_queue -= 1
 
     def _next_queued(self, instance: int) -> int | None:
         own = self._own_queue[instance]
@@ -230,7 +246,7 @@ class ReferencePlane:
                 self._queued[instance] -= 1
                 return request
         queue = self._balancer_queue
-        while queue and self._in_pool[instance]:
+        while queue and self._in_pool[instance] and self._listening[instance]:
             request = queue.popleft()
             if self._outcome[request] == IN_FLIGHT:
                 return request
@@ -261,7 +277,21 @@ class ReferencePlane:
     # What the control plane does and asks
 
     def set_pool(self, instance: int, in_pool: bool) -> None:
-        """Tells the balancer whether to send to the instance."""
+        """Tells the balancer whether to send to the instance; that one should not, it hears late."""
+        self._told[instance] += 1
+        if in_pool or self._lag_s == 0:
+            self._believe(instance, in_pool)
+            return
+        told = self._told[instance]
+        hears = simpy.Event(self._env)
+        hears._ok, hears._value = True, None
+        hears.callbacks.append(
+            lambda _: self._believe(instance, False) if self._told[instance] == told else None
+        )
+        self._env.at(self._env.now + self._lag_s, 0, hears)
+
+    def _believe(self, instance: int, in_pool: bool) -> None:
+        """From now on the balancer believes so."""
         self._pool_count += int(in_pool) - int(self._in_pool[instance])
         self._in_pool[instance] = in_pool
         self._refill(instance)
@@ -269,6 +299,7 @@ class ReferencePlane:
     def stop(self, instance: int) -> None:
         """From now on the instance answers nothing."""
         self._listening[instance] = False
+        self._refill(instance)
 
     def start(self, instance: int, new_version: bool) -> None:
         """It listens, with a version, and is cold."""
@@ -289,7 +320,7 @@ class ReferencePlane:
         self._own_queue[instance].clear()
         self._waits(-self._queued[instance])
         self._queued[instance] = 0
-        self._tell(instance)
+        self._refill(instance)
         return len(lost)
 
     def count(self, instance: int) -> int:

@@ -55,6 +55,7 @@ def scenarios(draw: st.DrawFn) -> Scenario:
         queue=draw(st.sampled_from(["balancer", "instance"])),
         queue_limit=draw(st.sampled_from(["none", 0, 3])),
         queue_timeout=draw(st.sampled_from(["none", "0s", "400ms"])),
+        propagation_delay=draw(st.sampled_from(["0s", "700ms", "5s"])),
         weights=draw(st.sampled_from([{}, {"app-01": 2.5}])),
         versions={
             "old": {"error_fraction": draw(st.sampled_from([0, 0.1]))},
@@ -81,7 +82,12 @@ def scenarios(draw: st.DrawFn) -> Scenario:
             "drain": {
                 "timeout": draw(st.sampled_from(["0s", "200ms", "3s"])),
                 "on_timeout": draw(st.sampled_from(["cut", "wait", "abort"])),
+                "poll": draw(st.sampled_from(["0s", "300ms"])),
             },
+            "pre_stop": draw(st.sampled_from(["0s", "1s"])),
+            "stop": draw(
+                st.sampled_from([{"mode": "abrupt"}, {"grace": "500ms"}, {"mode": "graceful"}])
+            ),
         },
         clock={
             "start": draw(st.sampled_from(["0s", "12:00"])),
