@@ -10,7 +10,7 @@ from __future__ import annotations
 _MASK = (1 << 64) - 1
 _GOLDEN = 0x9E3779B97F4A7C15
 
-PURPOSES = ("pick", "second pick", "affinity", "error", "verify", "start", "order")
+PURPOSES = ("pick", "second pick", "affinity", "error", "verify", "start", "order", "jitter")
 """What such a number may be for."""
 
 

@@ -12,7 +12,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from simulation.engines.plane import Requests
 from simulation.fleet import State, StateInterval
@@ -123,15 +122,11 @@ class _Interval:
     """
 
     def __init__(self, seen: Observed, until_s: float) -> None:
-        everything = seen.requests.table
+        everything, attempts = seen.requests.table, seen.requests.attempts
         self._seen = seen
         self._until_s = until_s
-        # All requests, those of the warm-up too, for what is in service or waiting in the interval.
-        self._arrival_s = everything.arrival_s
         ended = everything.finish_s <= until_s
-        finish_s = np.where(ended, everything.finish_s, np.inf)
         started = everything.start_s <= until_s
-        self._left_queue_s = np.where(started, everything.start_s, finish_s)
         inside = (everything.arrival_s >= 0) & (everything.arrival_s < until_s)
         self.table = RequestTable(
             arrival_s=everything.arrival_s[inside],
@@ -140,8 +135,17 @@ class _Interval:
             instance=everything.instance[inside],
             new_version=everything.new_version[inside],
             outcome=np.where(ended, everything.outcome, IN_FLIGHT)[inside],
+            attempts=everything.attempts[inside],
+            request_class=everything.request_class[inside],
         )
-        self._wait_s = (self._left_queue_s - self._arrival_s)[inside]
+        # All attempts, those of the warm-up too, for what is in service or waits in the interval.
+        self._arrival_s = attempts.arrival_s
+        gone_s = np.where(attempts.finish_s <= until_s, attempts.finish_s, np.inf)
+        self._left_queue_s = np.where(attempts.start_s <= until_s, attempts.start_s, gone_s)
+        made = (attempts.arrival_s >= 0) & (attempts.arrival_s < until_s)
+        turned_away = (attempts.outcome == REJECTED) | (attempts.outcome == REFUSED)
+        admitted = made & ~(turned_away & (attempts.finish_s <= until_s))
+        self._wait_s = (self._left_queue_s - self._arrival_s)[admitted]
 
     def outcomes(self) -> dict[str, int]:
         """How many arrived, and what became of them."""
@@ -162,8 +166,7 @@ class _Interval:
         """The metrics that exist both for the common interval and for the rollout."""
         outcome = self.table.outcome
         latency = self.latency_s()
-        admitted = (outcome != REJECTED) & (outcome != REFUSED)
-        wait = self._wait_s[admitted & np.isfinite(self._wait_s)]
+        wait = self._wait_s[np.isfinite(self._wait_s)]
         ended = int(np.count_nonzero(outcome != IN_FLIGHT))
         failed = ended - len(latency)
         p50, p95, p99 = _quantiles(latency, (0.5, 0.95, 0.99))
@@ -174,7 +177,7 @@ class _Interval:
             "latency_p99_s": p99,
             "wait_mean_s": _mean(wait),
             "wait_p99_s": _quantiles(wait, (0.99,))[0],
-            "wait_fraction": self._waited_fraction(admitted),
+            "wait_fraction": self._waited_fraction(),
             "error_fraction": failed / ended if ended else None,
             "utilisation_fraction": self._utilisation(),
             "queue_max": self._queue_max(),
@@ -197,9 +200,9 @@ class _Interval:
             "cut_requests": float(np.count_nonzero(outcome == CUT)),
         }
 
-    def _waited_fraction(self, admitted: NDArray[np.bool_]) -> float | None:
-        """The share of admitted requests that waited at all, those still waiting included."""
-        wait = self._wait_s[admitted]
+    def _waited_fraction(self) -> float | None:
+        """The share of what was admitted that waited at all, what still waits included."""
+        wait = self._wait_s
         return float(np.count_nonzero(wait > 0) / len(wait)) if len(wait) else None
 
     def _utilisation(self) -> float | None:
@@ -210,9 +213,9 @@ class _Interval:
 
     def busy_slot_s(self, edges_s: Floats) -> Floats:
         """Slot-seconds at work between the edges; a client that left does not free its slot."""
-        begun = self._seen.requests.table.start_s
+        begun = self._seen.requests.attempts.start_s
         served = np.isfinite(begun)
-        released = self._seen.requests.released_s[served]
+        released = self._seen.requests.attempts.released_s[served]
         return _overlap(begun[served], np.where(np.isnan(released), np.inf, released), edges_s)
 
     def waiting_request_s(self, edges_s: Floats) -> Floats:

@@ -90,11 +90,13 @@ class RequestTable:
 
     Attributes:
         arrival_s: When it came.
-        start_s: When its service began, NaN when it never did.
+        start_s: When the service of its last attempt began, NaN when it never did.
         finish_s: When its client was done with it, NaN while in flight.
         instance: The instance's number, −1 for none.
         new_version: Whether the new version served it.
-        outcome: A code, see `OUTCOMES`.
+        outcome: A code, see `OUTCOMES`: that of the last attempt.
+        attempts: How often the client asked.
+        request_class: The number of its class.
     """
 
     arrival_s: Floats
@@ -103,8 +105,10 @@ class RequestTable:
     instance: NDArray[np.int64]
     new_version: NDArray[np.bool_]
     outcome: NDArray[np.int64]
+    attempts: NDArray[np.int64]
+    request_class: NDArray[np.int64]
 
-    def frame(self, replication: int, request_class: str, names: Sequence[str]) -> pd.DataFrame:
+    def frame(self, replication: int, classes: Sequence[str], names: Sequence[str]) -> pd.DataFrame:
         """The rows as ``--requests`` writes them."""
         import pandas as pd  # noqa: PLC0415 - workers, which only simulate, start without it
 
@@ -115,13 +119,13 @@ class RequestTable:
             {
                 "replication": replication,
                 "request": np.arange(len(self.arrival_s)),
-                "class": request_class,
+                "class": np.array(classes, dtype=object)[self.request_class],
                 "arrival_s": self.arrival_s,
                 "start_s": self.start_s,
                 "finish_s": self.finish_s,
                 "instance": labels[self.instance],
                 "version": np.where(served, versions, ""),
-                "attempts": 1,
+                "attempts": self.attempts,
                 "outcome": np.array([*OUTCOMES, "in_flight"], dtype=object)[self.outcome],
             }
         )

@@ -56,7 +56,8 @@ class Run:
         self._env = Clock(initial_time=-frame.warm_up_s)
         streams = Streams(
             self._rates,
-            service.service_time,
+            scenario.demands(),
+            scenario.traffic.shares(),
             scenario.traffic.sessions,
             seed=scenario.seed,
             replication=replication,

@@ -264,6 +264,12 @@ class Scenario(FileModel):
         """The only service."""
         return self.services[self.service_name]
 
+    def demands(self) -> list[Any]:
+        """What each class asks of the service, in the order of the classes."""
+        own = self.service.service_time
+        classes = self.traffic.classes.values()
+        return [one.service_time.get(self.service_name, own) for one in classes]
+
     def start_s(self) -> float:
         """``clock.start`` on the traffic's clock, in seconds."""
         seconds = start_second(self.clock.start, self.rates().first_row)
@@ -298,6 +304,11 @@ def broken_rules(scenario: Scenario) -> list[tuple[tuple[str, ...], object, str]
         if name not in names:
             key = ("services", scenario.service_name, "balancer", "weights", name)
             broken.append((key, weight, f"is no instance; they are {names[0]} … {names[-1]}"))
+    for kind, one in scenario.traffic.classes.items():
+        for service in one.service_time:
+            if service not in scenario.services:
+                where = ("traffic", "classes", kind, "service_time", service)
+                broken.append((where, "", f"is no service; there is {scenario.service_name}"))
     rollout, count = scenario.rollout, scenario.service.instance_count
     if rollout is None:
         if scenario.clock.horizon is None:

@@ -7,6 +7,7 @@ the `RateTable` that is simulated. Another kind of rate is one more class here, 
 from __future__ import annotations
 
 import itertools
+import math
 from datetime import date, datetime
 from typing import Annotated, Any, Literal
 
@@ -24,6 +25,8 @@ from pydantic import (
     model_validator,
 )
 
+from simulation.distributions import Distribution
+from simulation.engines.plane import ATTEMPT_BITS
 from simulation.traffic import (
     RateTable,
     Trace,
@@ -37,12 +40,14 @@ from simulation.units import (
     RATE_SCHEMA,
     DurationS,
     FileModel,
+    Fraction,
     OptionalDurationS,
     RateRps,
     base_directory,
     format_duration,
     format_rate,
     parse_duration_s,
+    parse_fraction,
 )
 
 
@@ -211,10 +216,44 @@ Rate = Annotated[
 ]
 
 
-class RequestClass(FileModel):
-    """How the clients of one class behave."""
+def _none_or_share(value: object) -> float | None:
+    return None if value in (None, "none") else parse_fraction(value)
 
+
+class Retries(FileModel):
+    """How often clients ask again, and how long they wait before."""
+
+    attempts: int = Field(default=0, ge=0, lt=1 << ATTEMPT_BITS)
+    backoff: DurationS = 0.1
+    factor: float = Field(default=2.0, ge=1, allow_inf_nan=False)
+    jitter: Fraction = 0.5
+    budget: Annotated[
+        float | None,
+        BeforeValidator(_none_or_share),
+        WithJsonSchema({"type": ["string", "number"], "default": "none", "examples": ["20%"]}),
+    ] = None
+
+    def wait_s(self, number: int, u: float) -> float:
+        """Before attempt ``number`` + 1: backoff·factorⁿ·(1 + jitter·(2u − 1)), u in (0, 1)."""
+        wait = self.backoff
+        for _attempt in range(number):
+            wait *= self.factor
+        return wait * (1.0 + self.jitter * (2.0 * u - 1.0))
+
+
+class RequestClass(FileModel):
+    """How the clients of one class behave.
+
+    Attributes:
+        share: Of the requests; None for what the others leave.
+        service_time: By service, where it is not the service's own.
+    """
+
+    share: Fraction | None = None
+    service_time: dict[str, Distribution] = Field(default={})
     client_timeout: OptionalDurationS = None
+    cancel_on_disconnect: bool = False
+    retries: Retries = Retries()
 
 
 class Traffic(FileModel):
@@ -227,12 +266,19 @@ class Traffic(FileModel):
 
     @field_validator("classes")
     @classmethod
-    def _one_class(cls, value: dict[str, RequestClass]) -> dict[str, RequestClass]:
-        if len(value) != 1:
-            raise ValueError("one class of requests, over the only service, is simulated")
+    def _whole(cls, value: dict[str, RequestClass]) -> dict[str, RequestClass]:
+        if not value:
+            raise ValueError("there must be at least one class of requests")
+        told = [one.share for one in value.values() if one.share is not None]
+        if len(told) < len(value) - 1:
+            raise ValueError("at most one class may leave its share to the others")
+        total = math.fsum(told)
+        if total > 1 + 1e-9 or (len(told) == len(value) and total < 1 - 1e-9):
+            raise ValueError(f"the shares of the classes must be 100% in all, not {total:.4%}")
         return value
 
-    @property
-    def request_class(self) -> RequestClass:
-        """The only class of requests."""
-        return next(iter(self.classes.values()))
+    def shares(self) -> list[float]:
+        """What share of the requests each class has, in their order."""
+        told = [one.share for one in self.classes.values()]
+        rest = max(0.0, 1.0 - math.fsum(share for share in told if share is not None))
+        return [rest if share is None else share for share in told]

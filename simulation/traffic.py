@@ -14,6 +14,7 @@ import io
 import math
 import re
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import lru_cache
@@ -300,17 +301,22 @@ class Streams:
     def __init__(
         self,
         rates: RateTable,
-        demand: Distribution,
+        demands: Sequence[Distribution],
+        shares: Sequence[float],
         session_count: int,
         *,
         seed: int,
         replication: int,
     ) -> None:
         self._rates = rates
-        self._demand = demand
+        self._demands = demands
+        self._shares = np.cumsum(shares)
         self._session_count = session_count
         self._unit = purpose_stream(seed, replication, "arrivals")
-        self._service = purpose_stream(seed, replication, "demands")
+        self._service = [
+            purpose_stream(seed, replication, "demands", number) for number in range(len(demands))
+        ]
+        self._class = purpose_stream(seed, replication, "classes")
         self._session = purpose_stream(seed, replication, "sessions")
         self._unit_time = 0.0
         self.data_ends_s = rates.data_ends_s()
@@ -319,8 +325,8 @@ class Streams:
         np.multiply(known, np.diff(rates.edges_s), out=areas, where=known > 0)
         self._cumulative = np.concatenate([[0.0], np.cumsum(areas)])
 
-    def next_block(self) -> tuple[Floats, Floats, NDArray[np.int64]]:
-        """The next requests: arrival times and demands in seconds, sessions, shape (BLOCK,) each.
+    def next_block(self) -> tuple[Floats, Floats, NDArray[np.int64], NDArray[np.int64]]:
+        """The next requests: arrivals and demands in seconds, classes, sessions, (BLOCK,) each.
 
         Times are infinite where no traffic is left.
         """
@@ -329,7 +335,12 @@ class Streams:
         unit = np.cumsum(gaps)
         self._unit_time = float(unit[-1])
         sessions = self._session.integers(self._session_count, size=BLOCK)
-        return self._inverse(unit), self._demand.sample_s(self._service, BLOCK), sessions
+        classes = np.searchsorted(self._shares[:-1], self._class.random(BLOCK), side="right")
+        drawn = [
+            one.sample_s(rng, BLOCK) for one, rng in zip(self._demands, self._service, strict=True)
+        ]
+        demands = np.choose(classes, drawn) if len(drawn) > 1 else drawn[0]
+        return self._inverse(unit), demands, classes, sessions
 
     def _inverse(self, unit: Floats) -> Floats:
         """Times at which the cumulative rate reaches ``unit``."""
@@ -341,9 +352,12 @@ class Streams:
         return np.where(unit > self._cumulative[-1], math.inf, times)
 
 
-_PURPOSES = ("arrivals", "demands", "steps", "sessions")
+_PURPOSES = ("arrivals", "demands", "steps", "sessions", "classes")
 
 
-def purpose_stream(seed: int, replication: int, purpose: str) -> np.random.Generator:
-    """The random stream of one purpose in one replication (model.md §9)."""
-    return np.random.default_rng([seed, replication, _PURPOSES.index(purpose)])
+def purpose_stream(
+    seed: int, replication: int, purpose: str, number: int = 0
+) -> np.random.Generator:
+    """The random stream of one purpose, and one thing of that kind, in one replication."""
+    key = [seed, replication, _PURPOSES.index(purpose)]
+    return np.random.default_rng([*key, number] if number else key)

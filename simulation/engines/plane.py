@@ -11,7 +11,9 @@ from dataclasses import dataclass
 from heapq import heappush
 from typing import Any, Protocol
 
+import numpy as np
 import simpy
+from numpy.typing import NDArray
 
 from simulation.results import RequestTable
 from simulation.units import Floats
@@ -19,7 +21,10 @@ from simulation.units import Floats
 COMPLETIONS = -(1 << 52)
 TIMEOUTS = -(1 << 51)
 ARRIVALS = 1 << 51
-"""SimPy priorities, plus the request's number; control events lie between, at 0 and 1."""
+"""SimPy priorities, plus the attempt's order; control events lie between, at 0 and 1."""
+
+ATTEMPT_BITS = 5
+"""The order of an attempt: its request's number, and in the last bits its own among them."""
 
 
 class Clock(simpy.Environment):
@@ -33,17 +38,31 @@ class Clock(simpy.Environment):
 
 
 @dataclass(frozen=True)
-class Requests:
-    """All requests that have arrived, warm-up included.
+class Attempts:
+    """What was sent to the fleet: a row each time a client asked, the first or again.
 
     Attributes:
-        table: A row a request.
+        arrival_s: When it was sent.
+        start_s: When its service began, NaN when it never did.
+        finish_s: When its client was done with it, NaN while in flight.
         released_s: When the slot that served it was free again, NaN where none was or it is not
             yet; later than the client's finish when the client left first.
+        outcome: A code, see `simulation.results.OUTCOMES`.
     """
 
-    table: RequestTable
+    arrival_s: Floats
+    start_s: Floats
+    finish_s: Floats
     released_s: Floats
+    outcome: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Requests:
+    """All requests that have arrived, warm-up included, and the attempts they were made in."""
+
+    table: RequestTable
+    attempts: Attempts
 
 
 class RequestPlane(Protocol):

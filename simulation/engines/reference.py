@@ -16,19 +16,28 @@ import simpy
 
 from simulation.balancer import policy
 from simulation.draws import Draws
-from simulation.engines.plane import ARRIVALS, COMPLETIONS, TIMEOUTS, Clock, Requests
+from simulation.engines.plane import (
+    ARRIVALS,
+    ATTEMPT_BITS,
+    COMPLETIONS,
+    TIMEOUTS,
+    Attempts,
+    Clock,
+    Requests,
+)
+from simulation.engines.retries import RetryBudget
 from simulation.results import CUT, ERROR, IN_FLIGHT, OK, REFUSED, REJECTED, TIMED_OUT, RequestTable
 from simulation.scenario import Scenario
 from simulation.traffic import Streams
 
 
 class _Moment(simpy.Event):
-    """An event that calls one function with one request."""
+    """An event that calls one function with one attempt."""
 
-    def __init__(self, env: Clock, call: Callable[[Any], None], request: int) -> None:
+    def __init__(self, env: Clock, call: Callable[[Any], None], attempt: int) -> None:
         self.env = env
         self.callbacks = [call]
-        self._value = request
+        self._value = attempt
         self._ok = True
 
 
@@ -41,7 +50,7 @@ class ReferencePlane:
         self._env = env
         self._streams = streams
         self._slots = service.slots
-        self._timeout_s = scenario.traffic.request_class.client_timeout
+        self._classes = list(scenario.traffic.classes.values())
         balancer = service.balancer
         self._queue_at_balancer = balancer.queue == "balancer"
         self._queue_limit = math.inf if balancer.queue_limit is None else balancer.queue_limit
@@ -70,17 +79,22 @@ class ReferencePlane:
         self._idle: dict[int, simpy.Event] = {}
         self._calm: tuple[int, simpy.Event] | None = None
 
-        # One entry a request, in order of arrival.
-        self._arrived = 0
+        # One entry an attempt, in the order in which they were made.
+        self._request: list[int] = []
+        self._number: list[int] = []
         self._arrival_s: list[float] = []
         self._demand_s: list[float] = []
         self._session: list[int] = []
+        self._class: list[int] = []
         self._start_s: list[float] = []
         self._finish_s: list[float] = []
         self._released_s: list[float] = []
         self._outcome: list[int] = []
         self._instance: list[int] = []
         self._served_by_new: list[bool] = []
+        self._first: list[int] = []  # of each request
+        self._to_come: set[int] = set()  # requests whose next attempt is still to be made
+        self._budgets = [RetryBudget(one.retries.budget) for one in self._classes]
         env.process(self._arrivals())
 
     # What happens to requests
@@ -88,78 +102,91 @@ class ReferencePlane:
     def _arrivals(self) -> Generator[simpy.Event, Any, None]:
         """Brings the requests in, one after the other, as the streams drew them."""
         env = self._env
+        request = 0
         while True:
-            times, demands, sessions = self._streams.next_block()
-            size = len(times)
-            self._session += sessions.tolist()
-            self._arrival_s += times.tolist()
-            self._demand_s += demands.tolist()
-            self._start_s += [math.nan] * size
-            self._finish_s += [math.nan] * size
-            self._released_s += [math.nan] * size
-            self._outcome += [IN_FLIGHT] * size
-            self._instance += [-1] * size
-            self._served_by_new += [False] * size
-            for time_s in times.tolist():
+            block = self._streams.next_block()
+            for time_s, *drawn in zip(*(column.tolist() for column in block), strict=True):
                 if time_s == math.inf:
                     return
-                request = self._arrived
                 event = simpy.Event(env)
                 event._ok, event._value = True, None
-                yield env.at(time_s, ARRIVALS + request, event)
-                self._arrived = request + 1
-                self._arrive(request)
+                yield env.at(time_s, ARRIVALS + (request << ATTEMPT_BITS), event)
+                self._first.append(len(self._arrival_s))
+                self._budgets[drawn[1]].request(time_s)
+                self._arrive(self._attempt(request, 0, *drawn))
+                request += 1
 
-    def _arrive(self, request: int) -> None:
-        """An instance of the pool gets the request, or it waits at the balancer."""
+    def _attempt(self, request: int, number: int, demand_s: float, kind: int, session: int) -> int:
+        """A first or a further attempt of a request, made now; returns its place in the lists."""
+        self._request.append(request)
+        self._number.append(number)
+        self._arrival_s.append(self._env.now)
+        self._demand_s.append(demand_s)
+        self._class.append(kind)
+        self._session.append(session)
+        self._start_s.append(math.nan)
+        self._finish_s.append(math.nan)
+        self._released_s.append(math.nan)
+        self._outcome.append(IN_FLIGHT)
+        self._instance.append(-1)
+        self._served_by_new.append(False)
+        return len(self._request) - 1
+
+    def _order(self, attempt: int) -> int:
+        """What orders events of one kind at one instant: the request, then its attempts."""
+        return (self._request[attempt] << ATTEMPT_BITS) + self._number[attempt]
+
+    def _arrive(self, attempt: int) -> None:
+        """An instance of the pool gets the attempt, or it waits at the balancer."""
         if self._pool_count == 0:
-            self._end(request, REJECTED)
+            self._end(attempt, REJECTED)
             return
-        instance = self._policy.pick(request, self._session[request])
+        instance = self._policy.pick(self._order(attempt), self._session[attempt])
         if instance >= 0:
-            self._send(request, instance)
+            self._send(attempt, instance)
         elif len(self._balancer_queue) - self._left_balancer_queue < self._queue_limit:
-            self._balancer_queue.append(request)
+            self._balancer_queue.append(attempt)
             self._waits(1)
         else:
-            self._end(request, REJECTED)
-        if self._outcome[request] != IN_FLIGHT:
+            self._end(attempt, REJECTED)
+        if self._outcome[attempt] != IN_FLIGHT:
             return
-        if self._timeout_s is not None:
-            self._leave_at(request, self._timeout_s, self._client_leaves)
-        if self._queue_timeout_s is not None and math.isnan(self._start_s[request]):
-            self._leave_at(request, self._queue_timeout_s, self._queue_gives_up)
+        timeout_s = self._classes[self._class[attempt]].client_timeout
+        if timeout_s is not None:
+            self._leave_at(attempt, timeout_s, self._client_leaves)
+        if self._queue_timeout_s is not None and math.isnan(self._start_s[attempt]):
+            self._leave_at(attempt, self._queue_timeout_s, self._queue_gives_up)
 
-    def _leave_at(self, request: int, after_s: float, call: Callable[[simpy.Event], None]) -> None:
-        moment = _Moment(self._env, call, request)
-        self._env.at(self._arrival_s[request] + after_s, TIMEOUTS + request, moment)
+    def _leave_at(self, attempt: int, after_s: float, call: Callable[[simpy.Event], None]) -> None:
+        moment = _Moment(self._env, call, attempt)
+        self._env.at(self._arrival_s[attempt] + after_s, TIMEOUTS + self._order(attempt), moment)
 
-    def _send(self, request: int, instance: int) -> None:
-        """The request goes to the instance: refused, served at once, or queued there."""
-        self._instance[request] = instance
+    def _send(self, attempt: int, instance: int) -> None:
+        """The attempt goes to the instance: refused, served at once, or queued there."""
+        self._instance[attempt] = instance
         if not self._listening[instance]:
-            self._end(request, REFUSED)
+            self._end(attempt, REFUSED)
         elif len(self._serving[instance]) < self._slots:
-            self._begin(request, instance)
+            self._begin(attempt, instance)
             self._tell(instance)
         elif self._queued[instance] >= self._queue_limit:
-            self._end(request, REJECTED)
+            self._end(attempt, REJECTED)
         else:
-            self._own_queue[instance].append(request)
+            self._own_queue[instance].append(attempt)
             self._queued[instance] += 1
             self._waits(1)
             self._tell(instance)
 
-    def _begin(self, request: int, instance: int) -> None:
-        """Service begins; it ends after the request's demand, whatever its client does."""
+    def _begin(self, attempt: int, instance: int) -> None:
+        """Service begins; it ends after the attempt's demand, whatever its client does."""
         now = self._env.now
-        self._instance[request] = instance
-        self._start_s[request] = now
-        self._served_by_new[request] = self._new_version[instance]
-        self._serving[instance].add(request)
-        done = _Moment(self._env, self._complete, request)
-        takes_s = self._demand_s[request] * self._slower(instance, now)
-        self._env.at(now + takes_s, COMPLETIONS + request, done)
+        self._instance[attempt] = instance
+        self._start_s[attempt] = now
+        self._served_by_new[attempt] = self._new_version[instance]
+        self._serving[instance].add(attempt)
+        done = _Moment(self._env, self._complete, attempt)
+        takes_s = self._demand_s[attempt] * self._slower(instance, now)
+        self._env.at(now + takes_s, COMPLETIONS + self._order(attempt), done)
 
     def _slower(self, instance: int, now: float) -> float:
         """What the instance's version, and its age since its start, make of a demand."""
@@ -170,43 +197,48 @@ class ReferencePlane:
 
     def _complete(self, event: simpy.Event) -> None:
         """Service ends: the slot is free for the next one."""
-        request: int = event._value
-        instance = self._instance[request]
+        attempt: int = event._value
+        instance = self._instance[attempt]
         serving = self._serving[instance]
-        if request not in serving:
+        if attempt not in serving:
             return  # cut meanwhile
-        serving.remove(request)
-        self._released_s[request] = self._env.now
-        if self._outcome[request] == IN_FLIGHT:
-            self._end(request, ERROR if self._is_wrong(request) else OK)
+        serving.remove(attempt)
+        self._released_s[attempt] = self._env.now
+        if self._outcome[attempt] == IN_FLIGHT:
+            self._end(attempt, ERROR if self._is_wrong(attempt) else OK)
         self._refill(instance)
 
-    def _is_wrong(self, request: int) -> bool:
-        """Whether the version that served it answers this request wrongly."""
-        is_new = self._served_by_new[request]
+    def _is_wrong(self, attempt: int) -> bool:
+        """Whether the version that served it answers this attempt wrongly."""
+        is_new = self._served_by_new[attempt]
         version = self._versions.new if is_new else self._versions.old
         share = version.error_fraction
-        return share > 0 and self._draws.uniform("error", request, is_new) < share
+        return share > 0 and self._draws.uniform("error", self._order(attempt)) < share
 
     def _client_leaves(self, event: simpy.Event) -> None:
         """Patience is over: out of the queue at once; in service the work goes on."""
-        request: int = event._value
-        if self._outcome[request] == IN_FLIGHT:
-            self._end(request, TIMED_OUT)
-            if math.isnan(self._start_s[request]):
-                self._leaves_queue(request)
+        attempt: int = event._value
+        if self._outcome[attempt] == IN_FLIGHT:
+            self._end(attempt, TIMED_OUT)
+            if math.isnan(self._start_s[attempt]):
+                self._leaves_queue(attempt)
+            elif self._classes[self._class[attempt]].cancel_on_disconnect:
+                instance = self._instance[attempt]
+                self._serving[instance].remove(attempt)
+                self._released_s[attempt] = self._env.now
+                self._refill(instance)
 
     def _queue_gives_up(self, event: simpy.Event) -> None:
         """It has waited for as long as the balancer lets it."""
-        request: int = event._value
-        if self._outcome[request] == IN_FLIGHT and math.isnan(self._start_s[request]):
-            self._end(request, TIMED_OUT)
-            self._leaves_queue(request)
+        attempt: int = event._value
+        if self._outcome[attempt] == IN_FLIGHT and math.isnan(self._start_s[attempt]):
+            self._end(attempt, TIMED_OUT)
+            self._leaves_queue(attempt)
 
-    def _leaves_queue(self, request: int) -> None:
+    def _leaves_queue(self, attempt: int) -> None:
         """One that waits no more; whoever takes from the queue will skip it."""
         self._waits(-1)
-        instance = self._instance[request]
+        instance = self._instance[attempt]
         if instance >= 0:
             self._queued[instance] -= 1
             self._tell(instance)
@@ -217,11 +249,11 @@ class ReferencePlane:
         """Free slots take what is queued at the instance, then at the balancer."""
         serving = self._serving[instance]
         while len(serving) < self._slots:
-            request = self._next_queued(instance)
-            if request is None:
+            attempt = self._next_queued(instance)
+            if attempt is None:
                 break
             self._waits(-1)
-            self._begin(request, instance)
+            self._begin(attempt, instance)
         if len(serving) < self._slots:
             self._refuse_queued(instance)
         self._tell(instance)
@@ -230,32 +262,55 @@ class ReferencePlane:
         """A dead instance that is believed in: it takes what waits at the balancer, and refuses."""
         queue = self._balancer_queue
         while queue and self._in_pool[instance] and not self._listening[instance]:
-            request = queue.popleft()
-            if self._outcome[request] == IN_FLIGHT:
-                self._instance[request] = instance
+            attempt = queue.popleft()
+            if self._outcome[attempt] == IN_FLIGHT:
+                self._instance[attempt] = instance
                 self._waits(-1)
-                self._end(request, REFUSED)
+                self._end(attempt, REFUSED)
             else:
                 self._left_balancer_queue -= 1
 
     def _next_queued(self, instance: int) -> int | None:
         own = self._own_queue[instance]
         while own:
-            request = own.popleft()
-            if self._outcome[request] == IN_FLIGHT:
+            attempt = own.popleft()
+            if self._outcome[attempt] == IN_FLIGHT:
                 self._queued[instance] -= 1
-                return request
+                return attempt
         queue = self._balancer_queue
         while queue and self._in_pool[instance] and self._listening[instance]:
-            request = queue.popleft()
-            if self._outcome[request] == IN_FLIGHT:
-                return request
+            attempt = queue.popleft()
+            if self._outcome[attempt] == IN_FLIGHT:
+                return attempt
             self._left_balancer_queue -= 1
         return None
 
-    def _end(self, request: int, outcome: int) -> None:
-        self._outcome[request] = outcome
-        self._finish_s[request] = self._env.now
+    def _end(self, attempt: int, outcome: int) -> None:
+        """The attempt is over for its client, who may make another."""
+        now = self._env.now
+        self._outcome[attempt] = outcome
+        self._finish_s[attempt] = now
+        if outcome == OK:
+            return
+        rule = self._classes[self._class[attempt]].retries
+        number = self._number[attempt]
+        if number < rule.attempts and self._budgets[self._class[attempt]].allows(now):
+            self._to_come.add(self._request[attempt])
+            u = self._draws.uniform("jitter", self._order(attempt)) if rule.jitter else 0.5
+            again = _Moment(self._env, self._again, attempt)
+            order = ARRIVALS + self._order(attempt) + 1
+            self._env.at(now + rule.wait_s(number, u), order, again)
+
+    def _again(self, event: simpy.Event) -> None:
+        """The client tries once more, with the same demand."""
+        last: int = event._value
+        request = self._request[last]
+        self._to_come.discard(request)
+        kind = self._class[last]
+        number = self._number[last] + 1
+        self._arrive(
+            self._attempt(request, number, self._demand_s[last], kind, self._session[last])
+        )
 
     def _waits(self, change: int) -> None:
         """Counts those that wait, and says when they are few enough."""
@@ -310,12 +365,12 @@ class ReferencePlane:
     def cut(self, instance: int) -> int:
         """Ends everything in service or queued at the instance; says how many clients lost."""
         now = self._env.now
-        for request in self._serving[instance]:
-            self._released_s[request] = now
+        for attempt in self._serving[instance]:
+            self._released_s[attempt] = now
         held = [*sorted(self._serving[instance]), *self._own_queue[instance]]
-        lost = [request for request in held if self._outcome[request] == IN_FLIGHT]
-        for request in lost:
-            self._end(request, CUT)
+        lost = [attempt for attempt in held if self._outcome[attempt] == IN_FLIGHT]
+        for attempt in lost:
+            self._end(attempt, CUT)
         self._serving[instance].clear()
         self._own_queue[instance].clear()
         self._waits(-self._queued[instance])
@@ -349,13 +404,29 @@ class ReferencePlane:
 
     def requests(self) -> Requests:
         """Everything that has arrived so far."""
-        count = self._arrived
-        table = RequestTable(
-            arrival_s=np.array(self._arrival_s[:count]),
-            start_s=np.array(self._start_s[:count]),
-            finish_s=np.array(self._finish_s[:count]),
-            instance=np.array(self._instance[:count], dtype=np.int64),
-            new_version=np.array(self._served_by_new[:count], dtype=np.bool_),
-            outcome=np.array(self._outcome[:count], dtype=np.int64),
+        attempts = Attempts(
+            arrival_s=np.array(self._arrival_s),
+            start_s=np.array(self._start_s),
+            finish_s=np.array(self._finish_s),
+            released_s=np.array(self._released_s),
+            outcome=np.array(self._outcome, dtype=np.int64),
         )
-        return Requests(table, np.array(self._released_s[:count]))
+        first = np.array(self._first, dtype=np.int64)
+        last = first.copy()
+        made = np.ones(len(first), dtype=np.int64)
+        for place, (request, number) in enumerate(zip(self._request, self._number, strict=True)):
+            if number:
+                last[request], made[request] = place, number + 1
+        to_come = np.zeros(len(first), dtype=np.bool_)
+        to_come[list(self._to_come)] = True
+        table = RequestTable(
+            arrival_s=attempts.arrival_s[first],
+            start_s=attempts.start_s[last],
+            finish_s=np.where(to_come, np.nan, attempts.finish_s[last]),
+            instance=np.array(self._instance, dtype=np.int64)[last],
+            new_version=np.array(self._served_by_new, dtype=np.bool_)[last],
+            outcome=np.where(to_come, IN_FLIGHT, attempts.outcome[last]),
+            attempts=made,
+            request_class=np.array(self._class, dtype=np.int64)[first],
+        )
+        return Requests(table, attempts)

@@ -91,13 +91,13 @@ def requests_frame(comparison: Comparison, rows: Sequence[Row]) -> pd.DataFrame:
 
     scenario = comparison.scenario
     names = scenario.service.instance_names(scenario.service_name)
-    request_class = next(iter(scenario.traffic.classes))
+    classes = list(scenario.traffic.classes)
     several = len(comparison.candidates) > 1
     frames = []
     for row in sorted(rows, key=lambda one: one.replication):
         for index, run in enumerate(row.runs):
             assert run.table is not None
-            frame = run.table.frame(row.replication, request_class, names)
+            frame = run.table.frame(row.replication, classes, names)
             if several:
                 frame.insert(0, "candidate", candidate_name(comparison, index))
             frames.append(frame)

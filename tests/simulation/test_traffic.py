@@ -29,7 +29,7 @@ TENTH = Constant.model_validate({"constant": "100ms"})
 
 
 def arrivals(rates: RateTable, until_s: float, seed: int = 1, replication: int = 0) -> Any:
-    streams = Streams(rates, TENTH, 10, seed=seed, replication=replication)
+    streams = Streams(rates, [TENTH], [1.0], 10, seed=seed, replication=replication)
     times: list[float] = []
     while not times or times[-1] < until_s:
         times += streams.next_block()[0].tolist()
