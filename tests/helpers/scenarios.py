@@ -24,6 +24,7 @@ def scenario(
     propagation_delay: str = "0s",
     weights: dict[str, float] | None = None,
     client_timeout: str = "none",
+    classes: dict[str, Any] | None = None,
     versions: dict[str, Any] | None = None,
     steps: dict[str, Any] | None = None,
     rollout: dict[str, Any] | None = None,
@@ -33,7 +34,10 @@ def scenario(
     data: dict[str, Any] = {
         "rollcast": "scenario/1",
         "name": "test",
-        "traffic": {"rate": rate, "classes": {"all": {"client_timeout": client_timeout}}},
+        "traffic": {
+            "rate": rate,
+            "classes": classes or {"all": {"client_timeout": client_timeout}},
+        },
         "services": {
             "app": {
                 "instances": instances,

@@ -41,6 +41,28 @@ STEPS = ("take_out", "stop", "deploy", "verify", "start", "return")
 
 
 @st.composite
+def classes(draw: st.DrawFn) -> dict[str, Any]:
+    """One class or two, with impatient clients who ask again."""
+
+    def clients() -> dict[str, Any]:
+        return {
+            "client_timeout": draw(st.sampled_from(["none", "0s", "300ms", "2s"])),
+            "cancel_on_disconnect": draw(st.booleans()),
+            "retries": {
+                "attempts": draw(st.sampled_from([0, 0, 1, 3])),
+                "backoff": draw(st.sampled_from(["0s", "200ms"])),
+                "jitter": draw(st.sampled_from([0, 0.5])),
+                "budget": draw(st.sampled_from(["none", "20%"])),
+            },
+        }
+
+    if draw(st.booleans()):
+        return {"all": clients()}
+    long = {"app": {"mean": "400ms", "cv": 1}}
+    return {"page": {"share": "80%", **clients()}, "upload": {"service_time": long, **clients()}}
+
+
+@st.composite
 def scenarios(draw: st.DrawFn) -> Scenario:
     """Small scenarios that use every key, overloaded ones among them."""
     instances = draw(st.integers(1, 7))
@@ -67,7 +89,7 @@ def scenarios(draw: st.DrawFn) -> Scenario:
                 "start_fails": draw(st.sampled_from([0, 0.3])),
             },
         },
-        client_timeout=draw(st.sampled_from(["none", "0s", "300ms", "2s"])),
+        classes=draw(classes()),
         steps={step: draw(st.sampled_from(DURATIONS)) for step in STEPS},
         rollout={
             "window": window,
