@@ -58,7 +58,7 @@ CASES = [
         "validate shop.yaml",
         shop("slots: 2", "replications: 2"),
         "shop.yaml:10: services.web.replications: 2: unknown key (known here: balancer, instances, "
-        "service_time, slots, steps)",
+        "service_time, slots, steps, versions)",
     ),
     case(
         "key that is not simulated yet: surge",
@@ -67,24 +67,24 @@ CASES = [
         "shop.yaml:14: rollout.surge: 2: unknown key",
     ),
     case(
-        "key that is not simulated yet: retries",
+        "key that is not simulated yet: migration",
         "validate shop.yaml",
-        shop("window: 2", "retries: 1"),
-        "shop.yaml:14: rollout.retries: 1: unknown key",
+        shop("window: 2", "migration: 1"),
+        "shop.yaml:14: rollout.migration: 1: unknown key",
     ),
     case(
         "policy that is not simulated yet",
         "validate shop.yaml",
-        shop("slots: 2", "balancer: {policy: power_of_two}"),
-        "shop.yaml:10: services.web.balancer.policy: power_of_two: must be round_robin or "
-        "least_connections",
+        shop("slots: 2", "balancer: {policy: pull}"),
+        "shop.yaml:10: services.web.balancer.policy: pull: must be round_robin, "
+        "least_connections, random, power_of_two or source_hash",
     ),
     case(
         "misspelt choice",
         "validate shop.yaml",
         shop("slots: 2", "balancer: {policy: least_conections}"),
-        "services.web.balancer.policy: least_conections: must be round_robin or least_connections "
-        "(nearest: least_connections)",
+        "services.web.balancer.policy: least_conections: must be round_robin, least_connections, "
+        "random, power_of_two or source_hash (nearest: least_connections)",
     ),
     case(
         "missing key",
