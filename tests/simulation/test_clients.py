@@ -14,6 +14,8 @@ from simulation.scenario_file import ScenarioFile
 from studio.resources import scenarios_dir
 from tests.helpers.scenarios import run_once, scenario, steady
 
+pytestmark = pytest.mark.slow
+
 
 def one_request(**clients: Any) -> tuple[RunResult, RequestTable]:
     """A single slot that takes a second for each request; few come."""

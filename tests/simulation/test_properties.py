@@ -11,6 +11,7 @@ from collections import Counter
 from typing import Any
 
 import numpy as np
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -20,6 +21,8 @@ from simulation.results import OUTCOMES, RunResult
 from simulation.scenario import Scenario
 from simulation.study import candidates_of, frame_of, run_replication
 from tests.helpers.scenarios import run_once, scenario
+
+pytestmark = pytest.mark.slow
 
 DURATIONS: list[Any] = [
     "0s",

@@ -18,6 +18,8 @@ from simulation.study import candidates_of, run_rows
 from tests.helpers.scenarios import run_once, scenario
 from tests.simulation.test_properties import scenarios
 
+pytestmark = pytest.mark.slow
+
 STEPS = {"deploy": "2s", "verify": "1s", "start": "3s"}
 
 

@@ -18,6 +18,8 @@ from studio.gui.window import StudioWindow
 from studio.theme import DARK, LIGHT
 from tests.helpers.command_line import SHOP
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def shop(tmp_path: Path, qtbot: QtBot) -> Iterator[Path]:

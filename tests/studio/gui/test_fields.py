@@ -16,6 +16,8 @@ from studio.resources import scenarios_dir
 from tests.helpers.command_line import SHOP
 from tests.studio.gui.conftest import Desk
 
+pytestmark = pytest.mark.slow
+
 CTRL, SHIFT = Qt.KeyboardModifier.ControlModifier, Qt.KeyboardModifier.ShiftModifier
 HELD, FREE = Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier
 

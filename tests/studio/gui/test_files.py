@@ -25,6 +25,8 @@ from studio.gui.settings import RECENT_COUNT
 from tests.helpers.command_line import SHOP
 from tests.studio.gui.conftest import Desk
 
+pytestmark = pytest.mark.slow
+
 CTRL, SHIFT = Qt.KeyboardModifier.ControlModifier, Qt.KeyboardModifier.ShiftModifier
 
 

@@ -23,6 +23,8 @@ from studio.theme import DARK, LIGHT
 from tests.helpers.command_line import SHOP
 from tests.studio.gui.conftest import Desk
 
+pytestmark = pytest.mark.slow
+
 CTRL, SHIFT = Qt.KeyboardModifier.ControlModifier, Qt.KeyboardModifier.ShiftModifier
 
 PLACES: list[tuple[type[QWidget], str]] = [

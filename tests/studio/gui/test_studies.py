@@ -17,6 +17,8 @@ from studio.theme import DARK
 from tests.helpers.command_line import SHOP
 from tests.studio.gui.conftest import RUN_MS, Desk
 
+pytestmark = pytest.mark.slow
+
 CTRL = Qt.KeyboardModifier.ControlModifier
 MANY = SHOP.replace("replications: 4", "replications: 100000")
 LONG = (
