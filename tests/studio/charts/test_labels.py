@@ -21,6 +21,8 @@ from studio.charts.trade_off import draw_trade_off
 from studio.theme import LIGHT
 from tests.helpers.command_line import SHOP
 
+pytestmark = pytest.mark.slow
+
 LOADS = {
     "ample": SHOP.replace("40/s", "3/s"),
     "even": SHOP.replace("{mean: 50ms, cv: 1}", "50ms"),
