@@ -65,14 +65,37 @@ class Requests:
     attempts: Attempts
 
 
+@dataclass(frozen=True)
+class Seen:
+    """What a service's balancer saw end in an interval: what guards look at.
+
+    Attributes:
+        ended: Calls that ended, in whatever way.
+        failed: Those of them that did not end well.
+        latency_s: Of those that ended well and took a slot, from when they came.
+    """
+
+    ended: int
+    failed: int
+    latency_s: Floats
+
+
 class RequestPlane(Protocol):
-    """What the control plane may do to requests, and ask about them."""
+    """What the control plane may do to the requests of one service, and ask about them.
+
+    Instances are numbered from 0; where a strategy brings a second one for each (surge, blue/green),
+    the second of instance k has the number k + the fleet's count. It neither listens nor is in the
+    pool until it is started and put in.
+    """
 
     def set_pool(self, instance: int, in_pool: bool) -> None:
-        """Tells the balancer whether to send to the instance."""
+        """Tells the balancer whether to send to the instance; that it should not, it hears late."""
+
+    def remove(self, instance: int) -> None:
+        """Tells the balancer that the drained instance is gone: sessions that stick to it leave."""
 
     def stop(self, instance: int) -> None:
-        """From now on the instance answers nothing."""
+        """From now on the instance answers nothing new."""
 
     def start(self, instance: int, new_version: bool) -> None:
         """It listens, with a version, and is cold."""
@@ -80,11 +103,33 @@ class RequestPlane(Protocol):
     def cut(self, instance: int) -> int:
         """Ends everything in service or queued at the instance; says how many clients lost."""
 
+    def crash(self, instance: int) -> None:
+        """It died on its own: it listens no more, and everything there ends as `error`."""
+
+    def old_answers_wrongly(self) -> None:
+        """From now on every answer of the old version is wrong: its database was contracted."""
+
     def count(self, instance: int) -> int:
-        """Requests in service or queued at the instance."""
+        """Requests in service or queued at the instance, and connections open there."""
 
     def when_idle(self, instance: int) -> simpy.Event:
-        """An event for the first moment at which nothing is in service or queued there."""
+        """An event for the first moment at which `count` is 0."""
+
+    def when_healthy(self, instance: int) -> simpy.Event:
+        """An event for when it has passed its checks often enough, counted from now.
+
+        At once where there are no health checks.
+        """
+
+    def seen(self, since_s: float, until_s: float, new_version: bool | None = None) -> Seen:
+        """What ended after ``since_s``, up to ``until_s``; of one version's answers only, or all."""
+
+
+class Engine(Protocol):
+    """All services, and the clients that ask them."""
+
+    def plane(self, service: str) -> RequestPlane:
+        """The requests of one service."""
 
     def highest_waiting(self) -> int:
         """The most requests that have waited at once so far."""
