@@ -20,7 +20,10 @@ class Policy:
         in_pool: Whether the balancer believes that the instance may get requests.
         has_room: Whether it may get one now; always so where instances hold the queues.
         weights: Shares of the traffic, relative to each other.
+        counts: Whether connections matter to it; who does not count hears of them as 0.
     """
+
+    counts = False
 
     def __init__(self, weights: Sequence[float], draws: Draws) -> None:
         self.count = len(weights)
@@ -34,12 +37,24 @@ class Policy:
         self.in_pool[instance] = in_pool
         self.has_room[instance] = has_room
 
-    def pick(self, request: int, session: int) -> int:
-        """The instance that gets the request, −1 when none may be chosen."""
+    def set_weight(self, instance: int, weight: float) -> None:
+        """The instance's share of the traffic changes."""
+        self.weights[instance] = weight
+
+    def pick(self, request: int, session: int, needs_room: bool = True) -> int:
+        """The instance that gets the request, −1 when none may be chosen.
+
+        Args:
+            request: A number of its own, by which random policies draw.
+            session: Its session key.
+            needs_room: Whether full instances are skipped; a connection that takes no slot may
+                land on one.
+        """
         raise NotImplementedError
 
-    def _choices(self) -> list[int]:
-        return [k for k in range(self.count) if self.in_pool[k] and self.has_room[k]]
+    def _choices(self, needs_room: bool) -> list[int]:
+        room = self.has_room if needs_room else self.in_pool
+        return [k for k in range(self.count) if self.in_pool[k] and room[k]]
 
 
 class RoundRobin(Policy):
@@ -48,17 +63,21 @@ class RoundRobin(Policy):
     def __init__(self, weights: Sequence[float], draws: Draws) -> None:
         super().__init__(weights, draws)
         self._may_choose = bytearray([True] * self.count)
+        self._believed = bytearray([True] * self.count)
         self._next = 0
 
     def update(self, instance: int, connections: int, in_pool: bool, has_room: bool) -> None:
         super().update(instance, connections, in_pool, has_room)
         self._may_choose[instance] = in_pool and has_room
+        self._believed[instance] = in_pool
 
-    def pick(self, request: int, session: int) -> int:
-        instance = self._may_choose.find(1, self._next)
+    def pick(self, request: int, session: int, needs_room: bool = True) -> int:
+        may_choose = self._may_choose if needs_room else self._believed
+        instance = may_choose.find(1, self._next)
         if instance < 0:
-            instance = self._may_choose.find(1)
-        self._next = instance + 1
+            instance = may_choose.find(1)
+        if instance >= 0:
+            self._next = instance + 1
         return instance
 
 
@@ -73,8 +92,8 @@ class WeightedRoundRobin(Policy):
         super().__init__(weights, draws)
         self._credit = [0.0] * self.count
 
-    def pick(self, request: int, session: int) -> int:
-        choices = self._choices()
+    def pick(self, request: int, session: int, needs_room: bool = True) -> int:
+        choices = self._choices(needs_room)
         if not choices:
             return -1
         for instance in choices:
@@ -87,6 +106,7 @@ class WeightedRoundRobin(Policy):
 class LeastConnections(Policy):
     """The fewest connections, queued ones counted; of equals the one unchanged the longest."""
 
+    counts = True
     _NEVER = 1 << 100
 
     def __init__(self, weights: Sequence[float], draws: Draws) -> None:
@@ -96,6 +116,7 @@ class LeastConnections(Policy):
         self._changes = self.count
         # One number to compare: the count first, then when it last changed.
         self._rank = list(range(self.count))
+        self._rank_of_any = list(range(self.count))
 
     def update(self, instance: int, connections: int, in_pool: bool, has_room: bool) -> None:
         super().update(instance, connections, in_pool, has_room)
@@ -103,21 +124,21 @@ class LeastConnections(Policy):
             self._connections[instance] = connections
             self._changed[instance] = self._changes
             self._changes += 1
-        may_choose = in_pool and has_room
-        self._rank[instance] = (
-            (connections << 48) + self._changed[instance] if may_choose else self._NEVER
-        )
+        rank = (connections << 48) + self._changed[instance]
+        self._rank_of_any[instance] = rank if in_pool else self._NEVER
+        self._rank[instance] = rank if in_pool and has_room else self._NEVER
 
-    def pick(self, request: int, session: int) -> int:
-        lowest = min(self._rank)
-        return self._rank.index(lowest) if lowest < self._NEVER else -1
+    def pick(self, request: int, session: int, needs_room: bool = True) -> int:
+        ranks = self._rank if needs_room else self._rank_of_any
+        lowest = min(ranks)
+        return ranks.index(lowest) if lowest < self._NEVER else -1
 
 
 class WeightedLeastConnections(LeastConnections):
     """The fewest connections for its weight, the new one counted."""
 
-    def pick(self, request: int, session: int) -> int:
-        choices = self._choices()
+    def pick(self, request: int, session: int, needs_room: bool = True) -> int:
+        choices = self._choices(needs_room)
         return min(
             choices,
             key=lambda k: ((self._connections[k] + 1) / self.weights[k], self._changed[k]),
@@ -128,8 +149,8 @@ class WeightedLeastConnections(LeastConnections):
 class Random(Policy):
     """Any of those that may be chosen, as likely as its weight says."""
 
-    def pick(self, request: int, session: int) -> int:
-        choices = self._choices()
+    def pick(self, request: int, session: int, needs_room: bool = True) -> int:
+        choices = self._choices(needs_room)
         if not choices:
             return -1
         u = self._draws.uniform("pick", request)
@@ -152,6 +173,8 @@ class PowerOfTwo(Random):
     free one.
     """
 
+    counts = True
+
     def __init__(self, weights: Sequence[float], draws: Draws) -> None:
         super().__init__(weights, draws)
         self._connections = [0] * self.count
@@ -160,21 +183,22 @@ class PowerOfTwo(Random):
         super().update(instance, connections, in_pool, has_room)
         self._connections[instance] = connections
 
-    def pick(self, request: int, session: int) -> int:
+    def pick(self, request: int, session: int, needs_room: bool = True) -> int:
         pool = [k for k in range(self.count) if self.in_pool[k]]
         if not pool:
             return -1
         first = self._drawn(pool, self._draws.uniform("pick", request))
         others = [k for k in pool if k != first]
+        room = self.has_room if needs_room else self.in_pool
         if not others:
-            return first if self.has_room[first] else -1
+            return first if room[first] else -1
         u = self._draws.uniform("second pick", request)
         second = self._drawn(others, u)
-        free = [k for k in (first, second) if self.has_room[k]]
+        free = [k for k in (first, second) if room[k]]
         if free:
             return min(free, key=lambda k: self._connections[k])
         following = [*range(first + 1, self.count), *range(first)]
-        return next((k for k in following if self.in_pool[k] and self.has_room[k]), -1)
+        return next((k for k in following if self.in_pool[k] and room[k]), -1)
 
 
 class SourceHash(Policy):
@@ -188,11 +212,16 @@ class SourceHash(Policy):
         super().__init__(weights, draws)
         self._orders: dict[int, list[int]] = {}
 
-    def pick(self, request: int, session: int) -> int:
+    def pick(self, request: int, session: int, needs_room: bool = True) -> int:
         order = self._orders.get(session)
         if order is None:
             order = self._orders[session] = self._order(session)
-        return next((k for k in order if self.in_pool[k] and self.has_room[k]), -1)
+        room = self.has_room if needs_room else self.in_pool
+        return next((k for k in order if self.in_pool[k] and room[k]), -1)
+
+    def set_weight(self, instance: int, weight: float) -> None:
+        super().set_weight(instance, weight)
+        self._orders.clear()
 
     def _order(self, session: int) -> list[int]:
         """All instances, the session's favourite first."""
@@ -209,8 +238,9 @@ POLICIES: dict[str, type[Policy]] = {
     "random": Random,
     "power_of_two": PowerOfTwo,
     "source_hash": SourceHash,
+    "pull": LeastConnections,
 }
-"""By name."""
+"""By name. Who pulls takes a task when it has a slot free, the one that is idle longest first."""
 
 _WEIGHTED: dict[str, type[Policy]] = {
     "round_robin": WeightedRoundRobin,
@@ -218,8 +248,8 @@ _WEIGHTED: dict[str, type[Policy]] = {
 }
 
 
-def policy(name: str, weights: Sequence[float], draws: Draws) -> Policy:
-    """The policy of a name; the plain form where all weights are the same."""
-    plain = len(set(weights)) == 1
+def policy(name: str, weights: Sequence[float], draws: Draws, *, will_change: bool) -> Policy:
+    """The policy of a name; the plain form where all weights are the same, and stay so."""
+    plain = len(set(weights)) == 1 and not will_change
     kind = POLICIES[name] if plain else _WEIGHTED.get(name, POLICIES[name])
     return kind(weights, draws)

@@ -10,7 +10,18 @@ from __future__ import annotations
 _MASK = (1 << 64) - 1
 _GOLDEN = 0x9E3779B97F4A7C15
 
-PURPOSES = ("pick", "second pick", "affinity", "error", "verify", "start", "order", "jitter")
+PURPOSES = (
+    "pick",
+    "second pick",
+    "affinity",
+    "error",
+    "verify",
+    "start",
+    "order",
+    "jitter",
+    "phase",
+    "reconnect",
+)
 """What such a number may be for."""
 
 
@@ -27,6 +38,14 @@ class Draws:
 
     def __init__(self, seed: int, replication: int) -> None:
         self._key = mix(mix(seed) ^ replication)
+
+    def of_service(self, number: int) -> Draws:
+        """The numbers of one service; the first one's are those of the whole scenario."""
+        if number == 0:
+            return self
+        own = Draws(0, 0)
+        own._key = mix(self._key ^ (number << 32))
+        return own
 
     def uniform(self, purpose: str, *numbers: int) -> float:
         """A number in (0, 1) that belongs to the purpose and the numbers, and to nothing else."""

@@ -122,7 +122,7 @@ class _Interval:
     """
 
     def __init__(self, seen: Observed, until_s: float) -> None:
-        everything, attempts = seen.requests.table, seen.requests.attempts
+        everything, calls = seen.requests.table, seen.requests.calls
         self._seen = seen
         self._until_s = until_s
         ended = everything.finish_s <= until_s
@@ -138,13 +138,16 @@ class _Interval:
             attempts=everything.attempts[inside],
             request_class=everything.request_class[inside],
         )
-        # All attempts, those of the warm-up too, for what is in service or waits in the interval.
-        self._arrival_s = attempts.arrival_s
-        gone_s = np.where(attempts.finish_s <= until_s, attempts.finish_s, np.inf)
-        self._left_queue_s = np.where(attempts.start_s <= until_s, attempts.start_s, gone_s)
-        made = (attempts.arrival_s >= 0) & (attempts.arrival_s < until_s)
-        turned_away = (attempts.outcome == REJECTED) | (attempts.outcome == REFUSED)
-        admitted = made & ~(turned_away & (attempts.finish_s <= until_s))
+        # All calls, those of the warm-up too, for what is in service or waits in the interval.
+        self._slots = calls.takes_slot
+        self._arrival_s = calls.arrival_s[self._slots]
+        start_s, finish_s = calls.start_s[self._slots], calls.finish_s[self._slots]
+        outcome = calls.outcome[self._slots]
+        gone_s = np.where(finish_s <= until_s, finish_s, np.inf)
+        self._left_queue_s = np.where(start_s <= until_s, start_s, gone_s)
+        made = (self._arrival_s >= 0) & (self._arrival_s < until_s)
+        turned_away = (outcome == REJECTED) | (outcome == REFUSED)
+        admitted = made & ~(turned_away & (finish_s <= until_s))
         self._wait_s = (self._left_queue_s - self._arrival_s)[admitted]
 
     def outcomes(self) -> dict[str, int]:
@@ -213,9 +216,10 @@ class _Interval:
 
     def busy_slot_s(self, edges_s: Floats) -> Floats:
         """Slot-seconds at work between the edges; a client that left does not free its slot."""
-        begun = self._seen.requests.attempts.start_s
-        served = np.isfinite(begun)
-        released = self._seen.requests.attempts.released_s[served]
+        calls = self._seen.requests.calls
+        begun = calls.start_s
+        served = np.isfinite(begun) & calls.takes_slot
+        released = calls.released_s[served]
         return _overlap(begun[served], np.where(np.isnan(released), np.inf, released), edges_s)
 
     def waiting_request_s(self, edges_s: Floats) -> Floats:

@@ -16,36 +16,12 @@ from pydantic import BeforeValidator, Field, WithJsonSchema, field_validator
 from executor.dialects.kubernetes import window_count
 from executor.errors import BadInput
 from simulation.distributions import Constant, Distribution
+from simulation.scenario_balancer import Balancer
 from simulation.scenario_traffic import Clock, DailyRate, Traffic
 from simulation.traffic import DAY_S, RateTable, start_second
-from simulation.units import DurationS, FileModel, Fraction, OptionalDurationS
+from simulation.units import DurationS, FileModel, Fraction
 
 NOTHING = Constant.model_validate({"constant": "0s"})
-
-
-def _none_or_count(value: object) -> object:
-    return None if value == "none" else value
-
-
-OptionalCount = Annotated[
-    Annotated[int, Field(ge=0)] | None,
-    BeforeValidator(_none_or_count),
-    WithJsonSchema({"anyOf": [{"type": "integer", "minimum": 0}, {"const": "none"}]}),
-]
-"""A count, or None where a file says ``none``."""
-
-
-class Balancer(FileModel):
-    """How requests find an instance, and where they wait."""
-
-    policy: Literal["round_robin", "least_connections", "random", "power_of_two", "source_hash"] = (
-        "round_robin"
-    )
-    weights: dict[str, Annotated[float, Field(gt=0, allow_inf_nan=False)]] = Field(default={})
-    queue: Literal["balancer", "instance"] = "balancer"
-    queue_limit: OptionalCount = None
-    queue_timeout: OptionalDurationS = None
-    propagation_delay: DurationS = 0.0
 
 
 class Cold(FileModel):
@@ -135,6 +111,12 @@ class Service(FileModel):
     def instance_count(self) -> int:
         """How many instances the fleet has."""
         return self.instances if isinstance(self.instances, int) else len(self.instances)
+
+    def slots_of(self) -> list[int]:
+        return [self.slots] * self.instance_count
+
+    def speeds(self) -> list[float]:
+        return [1.0] * self.instance_count
 
     @property
     def capacity_rps(self) -> float:
@@ -247,13 +229,6 @@ class Scenario(FileModel):
     rollout: Rollout | None = None
     objectives: Objectives = Objectives()
 
-    @field_validator("services")
-    @classmethod
-    def _one_service(cls, value: dict[str, Service]) -> dict[str, Service]:
-        if len(value) != 1:
-            raise ValueError(f"exactly one service is simulated, not {len(value)}")
-        return value
-
     @property
     def service_name(self) -> str:
         """The name of the only service."""
@@ -264,11 +239,22 @@ class Scenario(FileModel):
         """The only service."""
         return self.services[self.service_name]
 
-    def demands(self) -> list[Any]:
-        """What each class asks of the service, in the order of the classes."""
-        own = self.service.service_time
-        classes = self.traffic.classes.values()
-        return [one.service_time.get(self.service_name, own) for one in classes]
+    def demands(self) -> list[list[Any]]:
+        """What each class asks at each place of its route, in the order of the classes."""
+        return [
+            [
+                one.service_time.get(name, self.services[name].service_time)
+                for name in self.route_of(kind)
+            ]
+            for kind, one in self.traffic.classes.items()
+        ]
+
+    def route_of(self, kind: str) -> tuple[str, ...]:
+        """The services that a class of requests calls in a chain."""
+        return self.traffic.classes[kind].route or (self.service_name,)
+
+    def brings_second(self, service: str) -> bool:
+        return False
 
     def start_s(self) -> float:
         """``clock.start`` on the traffic's clock, in seconds."""

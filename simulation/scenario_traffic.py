@@ -232,6 +232,7 @@ class Retries(FileModel):
         BeforeValidator(_none_or_share),
         WithJsonSchema({"type": ["string", "number"], "default": "none", "examples": ["20%"]}),
     ] = None
+    cut: bool = True
 
     def wait_s(self, number: int, u: float) -> float:
         """Before attempt ``number`` + 1: backoff·factorⁿ·(1 + jitter·(2u − 1)), u in (0, 1)."""
@@ -246,14 +247,21 @@ class RequestClass(FileModel):
 
     Attributes:
         share: Of the requests; None for what the others leave.
+        route: The services it calls in a chain; left out where there is only one.
         service_time: By service, where it is not the service's own.
+        holds_slot: Whether it takes a slot; a long-lived connection does not, its service time is
+            its life.
+        reconnects: Whether a connection that was cut comes back at once, with a fresh life.
     """
 
     share: Fraction | None = None
+    route: tuple[str, ...] = ()
     service_time: dict[str, Distribution] = Field(default={})
     client_timeout: OptionalDurationS = None
     cancel_on_disconnect: bool = False
     retries: Retries = Retries()
+    holds_slot: bool = True
+    reconnects: bool = False
 
 
 class Traffic(FileModel):

@@ -1,12 +1,13 @@
 """The seam between requests and everything that decides about instances (model.md §10).
 
 Control processes (rollout, drains) are SimPy processes written once; they see requests only
-through a `RequestPlane`. Ties in time: completions, then client timeouts, then control, then
-arrivals; within a kind by request.
+through a `RequestPlane`. Ties in time: completions, then timeouts, then health checks, then
+control, then arrivals; within a kind by request.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from heapq import heappush
 from typing import Any, Protocol
@@ -20,6 +21,7 @@ from simulation.units import Floats
 
 COMPLETIONS = -(1 << 52)
 TIMEOUTS = -(1 << 51)
+CHECKS = -(1 << 50)
 ARRIVALS = 1 << 51
 """SimPy priorities, plus the attempt's order; control events lie between, at 0 and 1."""
 
@@ -27,8 +29,26 @@ ATTEMPT_BITS = 5
 """The order of an attempt: its request's number, and in the last bits its own among them."""
 
 
+class _Moment(simpy.Event):
+    """An event that calls one function with one thing."""
+
+    def __init__(self, env: Clock, call: Callable[[Any], None], what: object) -> None:
+        self.env = env
+        self.callbacks = [call, env.afterwards]
+        self._value = what
+        self._ok = True
+
+
 class Clock(simpy.Environment):
-    """SimPy's environment, with events at exact times: ``now + (t − now)`` need not be ``t``."""
+    """SimPy's environment, with events at exact times: ``now + (t − now)`` need not be ``t``.
+
+    Attributes:
+        afterwards: Called after every moment of `call_at`.
+    """
+
+    def __init__(self, initial_time: float = 0.0) -> None:
+        super().__init__(initial_time)
+        self.afterwards: Callable[[Any], None] = lambda _event: None
 
     def at(self, time_s: float, priority: int, event: simpy.Event) -> simpy.Event:
         """Schedules an event at an absolute time."""
@@ -36,33 +56,50 @@ class Clock(simpy.Environment):
         heappush(queue, (time_s, priority, next(self._eid), event))
         return event
 
+    def moment(self, time_s: float, priority: int) -> simpy.Event:
+        """An event for an absolute time, to wait for."""
+        event = simpy.Event(self)
+        event._ok, event._value = True, None
+        return self.at(time_s, priority, event)
+
+    def call_at(
+        self, time_s: float, priority: int, call: Callable[[Any], None], what: object
+    ) -> None:
+        """Calls a function with an event whose value is ``what``, at an absolute time."""
+        queue: list[Any] = self._queue
+        heappush(queue, (time_s, priority, next(self._eid), _Moment(self, call, what)))
+
 
 @dataclass(frozen=True)
-class Attempts:
-    """What was sent to the fleet: a row each time a client asked, the first or again.
+class Calls:
+    """What was sent to the services: a row each time an attempt reached one.
 
     Attributes:
+        service: The service's number, in the order of the scenario.
         arrival_s: When it was sent.
         start_s: When its service began, NaN when it never did.
-        finish_s: When its client was done with it, NaN while in flight.
+        finish_s: When its caller was done with it, NaN while in flight.
         released_s: When the slot that served it was free again, NaN where none was or it is not
-            yet; later than the client's finish when the client left first.
+            yet; later than the caller's finish when the caller left first.
         outcome: A code, see `simulation.results.OUTCOMES`.
+        takes_slot: Whether it is served in a slot; long-lived connections are not.
     """
 
+    service: NDArray[np.int64]
     arrival_s: Floats
     start_s: Floats
     finish_s: Floats
     released_s: Floats
     outcome: NDArray[np.int64]
+    takes_slot: NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
 class Requests:
-    """All requests that have arrived, warm-up included, and the attempts they were made in."""
+    """All requests that have arrived, warm-up included, and the calls they were made in."""
 
     table: RequestTable
-    attempts: Attempts
+    calls: Calls
 
 
 @dataclass(frozen=True)

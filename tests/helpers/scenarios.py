@@ -23,6 +23,7 @@ def scenario(
     queue_timeout: str = "none",
     propagation_delay: str = "0s",
     weights: dict[str, float] | None = None,
+    balancer: dict[str, Any] | None = None,
     client_timeout: str = "none",
     classes: dict[str, Any] | None = None,
     versions: dict[str, Any] | None = None,
@@ -50,6 +51,7 @@ def scenario(
                     "queue_timeout": queue_timeout,
                     "propagation_delay": propagation_delay,
                     "weights": weights or {},
+                    **(balancer or {}),
                 },
                 "versions": versions or {},
                 "steps": steps or {},
@@ -60,6 +62,27 @@ def scenario(
     if rollout is not None:
         data["rollout"] = rollout
     return Scenario.model_validate(data)
+
+
+def of_services(
+    services: dict[str, dict[str, Any]],
+    classes: dict[str, Any],
+    rate: Any = "100/s",
+    **top: Any,
+) -> Scenario:
+    """A scenario of several services; each has one instance that takes 50 ms, or what it says."""
+    return Scenario.model_validate(
+        {
+            "rollcast": "scenario/1",
+            "name": "test",
+            "traffic": {"rate": rate, "classes": classes},
+            "services": {
+                name: {"instances": 1, "slots": 1000, "service_time": "50ms", **said}
+                for name, said in services.items()
+            },
+            **top,
+        }
+    )
 
 
 def steady(horizon: str, warm_up: str = "auto", **parts: Any) -> Scenario:

@@ -1,0 +1,183 @@
+"""Requests, the attempts they are made in, and the calls that an attempt makes along its route.
+
+What happens to them is decided elsewhere; here is what is known of each, and how it becomes the
+arrays that are observed.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from simulation.engines.plane import ATTEMPT_BITS, Calls, Requests
+from simulation.results import IN_FLIGHT, RequestTable
+
+if TYPE_CHECKING:
+    from simulation.engines.station import Station
+
+WAITING, QUEUED, CONNECTING, PAUSED, SERVING, HOLDING, OPEN, GONE = range(8)
+"""Where a call is: at the balancer, in an instance's own queue, holding a slot while it tries to
+connect, nowhere yet or between two tries, in service, served and waiting for the next service on its route, an
+open connection, over."""
+
+
+class Request:
+    """What one client wants, however often it has to ask.
+
+    Attributes:
+        number: Its own, in the order of arrival (closed loops: by sequence number and client).
+        arrival_s: When it was first sent.
+        demands_s: Seconds of service at each place of its route.
+        kind: The number of its class.
+        session: Its session key.
+        last: The attempt made last.
+    """
+
+    __slots__ = ("arrival_s", "demands_s", "kind", "last", "number", "session")
+
+    def __init__(
+        self, number: int, arrival_s: float, demands_s: Sequence[float], kind: int, session: int
+    ) -> None:
+        self.number = number
+        self.arrival_s = arrival_s
+        self.demands_s = demands_s
+        self.kind = kind
+        self.session = session
+        self.last: Attempt
+
+
+class Attempt:
+    """One time that a client asked.
+
+    Attributes:
+        number: 0 for the first of its request.
+        order: What orders events of one kind at one instant: the request, then its attempts.
+        calls: Those under way, from the first of the route to the deepest; when an instance is cut
+            in their middle, what is left of them runs on.
+        first: The call at the first service.
+        outcome: What its client was told.
+        finish_s: When it was told, or left; NaN while in flight.
+        by_new: Whether a new version had a part in it.
+        to_come: Whether another attempt will follow.
+    """
+
+    __slots__ = (
+        "arrival_s",
+        "by_new",
+        "calls",
+        "finish_s",
+        "first",
+        "number",
+        "order",
+        "outcome",
+        "request",
+        "to_come",
+    )
+
+    def __init__(self, request: Request, number: int, arrival_s: float) -> None:
+        self.request = request
+        self.number = number
+        self.arrival_s = arrival_s
+        self.order = (request.number << ATTEMPT_BITS) + number
+        self.calls: list[Call] = []
+        self.first: Call
+        self.outcome = IN_FLIGHT
+        self.finish_s = math.nan
+        self.by_new = False
+        self.to_come = False
+
+
+class Call:
+    """An attempt at one service of its route.
+
+    Attributes:
+        state: Where it is.
+        station: The service.
+        instance: The instance's number there, −1 for none.
+        start_s: When its service began, NaN when it never did.
+        finish_s: When its caller was done with it, NaN while in flight.
+        released_s: When its slot was free again, NaN while it is not, or where none was.
+        takes_slot: Whether it is served in a slot; a long-lived connection is not.
+        tries: How often it has tried to connect in vain.
+        requeued: Whether it is here for the second time, after a cut.
+    """
+
+    __slots__ = (
+        "arrival_s",
+        "attempt",
+        "demand_s",
+        "finish_s",
+        "instance",
+        "new_version",
+        "outcome",
+        "place",
+        "released_s",
+        "requeued",
+        "start_s",
+        "state",
+        "station",
+        "takes_slot",
+        "tries",
+    )
+
+    def __init__(
+        self, attempt: Attempt, station: Station, place: int, arrival_s: float, takes_slot: bool
+    ) -> None:
+        self.attempt = attempt
+        self.station = station
+        self.place = place
+        self.arrival_s = arrival_s
+        self.demand_s = attempt.request.demands_s[place]
+        self.takes_slot = takes_slot
+        self.state = PAUSED
+        self.instance = -1
+        self.start_s = math.nan
+        self.finish_s = math.nan
+        self.released_s = math.nan
+        self.outcome = IN_FLIGHT
+        self.new_version = False
+        self.tries = 0
+        self.requeued = False
+
+
+def as_arrays(requests: Sequence[Request], calls: Sequence[Call]) -> Requests:
+    """Everything that has arrived, as it is observed; instances are numbered over all services."""
+    lasts = [request.last for request in requests]
+    firsts = [last.first for last in lasts]
+
+    def times(values: list[float]) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+        return np.array(values, dtype=np.float64)
+
+    table = RequestTable(
+        arrival_s=times([request.arrival_s for request in requests]),
+        start_s=times([first.start_s for first in firsts]),
+        finish_s=times([math.nan if last.to_come else last.finish_s for last in lasts]),
+        instance=np.array(
+            [
+                -1 if first.instance < 0 else first.instance + first.station.first_instance
+                for first in firsts
+            ],
+            dtype=np.int64,
+        ),
+        new_version=np.array([last.by_new for last in lasts], dtype=np.bool_),
+        outcome=np.array(
+            [IN_FLIGHT if last.to_come else last.outcome for last in lasts], dtype=np.int64
+        ),
+        attempts=np.array([last.number + 1 for last in lasts], dtype=np.int64),
+        request_class=np.array([request.kind for request in requests], dtype=np.int64),
+    )
+    return Requests(
+        table,
+        Calls(
+            service=np.array([call.station.number for call in calls], dtype=np.int64),
+            arrival_s=times([call.arrival_s for call in calls]),
+            start_s=times([call.start_s for call in calls]),
+            finish_s=times([call.finish_s for call in calls]),
+            released_s=times([call.released_s for call in calls]),
+            outcome=np.array([call.outcome for call in calls], dtype=np.int64),
+            takes_slot=np.array([call.takes_slot for call in calls], dtype=np.bool_),
+        ),
+    )

@@ -1,0 +1,162 @@
+"""Those who ask: they send requests, leave when it takes too long, and ask again.
+
+Enters: what arrives, drawn ahead, and what became of each attempt. Leaves: attempts, and when their
+clients leave. Open loops send whatever happens, closed ones wait for an answer and think.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Generator, Iterator
+from typing import Any, Protocol
+
+import simpy
+
+from simulation.arrivals import BLOCK, ClosedLoop, Streams
+from simulation.draws import Draws
+from simulation.engines.calls import Attempt, Request
+from simulation.engines.plane import ARRIVALS, ATTEMPT_BITS, TIMEOUTS, Clock
+from simulation.engines.retries import RetryBudget
+from simulation.results import CUT, IN_FLIGHT, OK
+from simulation.scenario_traffic import RequestClass
+
+_MOST_ATTEMPTS = (1 << ATTEMPT_BITS) - 1
+
+
+class Services(Protocol):
+    """What clients send to."""
+
+    def send(self, attempt: Attempt) -> None:
+        """An attempt begins its route."""
+
+    def client_left(self, attempt: Attempt) -> None:
+        """Nobody waits for the attempt any more; it has its outcome."""
+
+
+class Clients:
+    """Requests and their attempts.
+
+    Attributes:
+        requests: All that were ever sent, in the order in which they were.
+    """
+
+    def __init__(
+        self,
+        env: Clock,
+        classes: list[RequestClass],
+        arrivals: Streams | ClosedLoop,
+        services: Services,
+        draws: Draws,
+    ) -> None:
+        self.requests: list[Request] = []
+        self._env = env
+        self._classes = classes
+        self._services = services
+        self._draws = draws
+        self._demands = arrivals.demands
+        self._budgets = [RetryBudget(one.retries.budget) for one in classes]
+        self._answered: dict[Request, simpy.Event] = {}  # of closed loops
+        if isinstance(arrivals, Streams):
+            self._open_loop(self._drawn(arrivals))
+        else:
+            for client in range(arrivals.count):
+                env.process(self._closed_loop(arrivals, client))
+
+    def _drawn(self, streams: Streams) -> Iterator[Request]:
+        """The requests of an open loop, one after the other."""
+        for number in itertools.count(step=BLOCK):
+            columns = [column.tolist() for column in streams.next_block()]
+            for place, (time_s, *drawn) in enumerate(zip(*columns, strict=True)):
+                if time_s == math.inf:
+                    return
+                yield Request(number + place, time_s, *drawn)
+
+    def _open_loop(self, to_come: Iterator[Request]) -> None:
+        """The next request is on its way, whatever happens to this one."""
+        request = next(to_come, None)
+        if request is not None:
+            order = ARRIVALS + (request.number << ATTEMPT_BITS)
+            self._env.call_at(request.arrival_s, order, self._arrives, (request, to_come))
+
+    def _arrives(self, event: simpy.Event) -> None:
+        request, to_come = event._value
+        self._send(request)
+        self._open_loop(to_come)
+
+    def _closed_loop(self, loop: ClosedLoop, client: int) -> Generator[simpy.Event, Any, None]:
+        """One client: it thinks, asks, waits for what becomes of it, and thinks again."""
+        env = self._env
+        sequence = 0
+        while True:
+            number = sequence * loop.count + client
+            asks_s = env.now + loop.think_s(client, sequence)
+            yield env.moment(asks_s, ARRIVALS + (number << ATTEMPT_BITS))
+            request = Request(number, env.now, *loop.request(client, sequence))
+            over = self._answered[request] = simpy.Event(env)
+            self._send(request)
+            self._env.afterwards(None)
+            yield over
+            sequence += 1
+
+    def _send(self, request: Request) -> None:
+        self.requests.append(request)
+        self._budgets[request.kind].request(request.arrival_s)
+        self._ask(request, 0)
+
+    def _ask(self, request: Request, number: int) -> None:
+        """A first or a further attempt, now."""
+        attempt = Attempt(request, number, self._env.now)
+        request.last = attempt
+        self._services.send(attempt)
+        timeout_s = self._classes[request.kind].client_timeout
+        if timeout_s is not None and attempt.outcome == IN_FLIGHT:
+            leaves_s = attempt.arrival_s + timeout_s
+            self._env.call_at(leaves_s, TIMEOUTS + attempt.order, self._patience_ends, attempt)
+
+    def _patience_ends(self, event: simpy.Event) -> None:
+        attempt: Attempt = event._value
+        if attempt.outcome == IN_FLIGHT:
+            self._services.client_left(attempt)
+
+    def told(self, attempt: Attempt, outcome: int) -> None:
+        """The attempt is over for its client, who may make another."""
+        now = self._env.now
+        attempt.outcome = outcome
+        attempt.finish_s = now
+        if outcome == OK or not self._asks_again(attempt, now):
+            over = self._answered.pop(attempt.request, None)
+            if over is not None:
+                over.succeed()
+
+    def _asks_again(self, attempt: Attempt, now: float) -> bool:
+        """Whether there will be another attempt, which is then on its way."""
+        request, number = attempt.request, attempt.number
+        kind = self._classes[request.kind]
+        rule = kind.retries
+        if attempt.outcome == CUT and kind.reconnects and number < _MOST_ATTEMPTS:
+            wait_s = 0.0
+            request.demands_s = self._fresh_life(attempt)
+        elif number < rule.attempts and (rule.cut or attempt.outcome != CUT):
+            if not self._budgets[request.kind].allows(now):
+                return False
+            u = self._draws.uniform("jitter", attempt.order) if rule.jitter else 0.5
+            wait_s = rule.wait_s(number, u)
+        else:
+            return False
+        attempt.to_come = True
+        self._env.call_at(now + wait_s, ARRIVALS + attempt.order + 1, self._again, attempt)
+        return True
+
+    def _fresh_life(self, attempt: Attempt) -> list[float]:
+        """What a connection that comes back will ask for."""
+        return [
+            distribution.quantile_s(self._draws.uniform("reconnect", attempt.order, place))
+            for place, distribution in enumerate(self._demands[attempt.request.kind])
+        ]
+
+    def _again(self, event: simpy.Event) -> None:
+        """The client tries once more."""
+        last: Attempt = event._value
+        last.to_come = False
+        self._ask(last.request, last.number + 1)

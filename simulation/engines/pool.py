@@ -1,0 +1,152 @@
+"""What a balancer believes: which instances it may send to, and how much.
+
+Enters: what it is told (late), what health checks say. Leaves: the believed pool, the sessions that
+stick to an instance, and the share of its traffic that one gets while it starts slowly.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Generator
+from typing import TYPE_CHECKING, Any
+
+import simpy
+
+from simulation.draws import Draws
+from simulation.engines.health import Check, Health
+from simulation.engines.plane import Clock
+from simulation.scenario_balancer import Balancer
+
+if TYPE_CHECKING:
+    from simulation.engines.station import Hosts
+
+_LEAST_SHARE = 0.01
+_RAMP_STEP_S = 1.0
+
+
+class Pool:
+    """The balancer's belief, apart from what is true.
+
+    Attributes:
+        believed: Whether it sends to each instance.
+        count: To how many it does.
+    """
+
+    def __init__(
+        self,
+        env: Clock,
+        rule: Balancer,
+        hosts: Hosts,
+        draws: Draws,
+        ask: Callable[[Check], None],
+        changed: Callable[[int, float], None],
+    ) -> None:
+        count = len(hosts.slots)
+        self._env = env
+        self._rule = rule
+        self._weights = hosts.weights
+        self._changed = changed
+        self._told = [k < hosts.first_count for k in range(count)]
+        self._tellings = [0] * count
+        self._is_up = list(self._told)
+        self._removed = [not told for told in self._told]
+        self._sessions: dict[int, int] = {}
+        self._ramps = [0] * count
+        self.believed = list(self._told)
+        self.count = hosts.first_count
+        self._health: Health | None = None
+        if rule.health_check is not None:
+            phases = [draws.uniform("phase", k) for k in range(count)]
+            self._health = Health(env, rule.health_check, phases, self._is_up, ask, self._update)
+
+    def tell(self, instance: int, in_pool: bool) -> None:
+        """It is told whether to send to the instance; that it should not, it hears late."""
+        self._tellings[instance] += 1
+        telling = self._tellings[instance]
+
+        def hears(_event: simpy.Event) -> None:
+            if self._tellings[instance] == telling:
+                self._told[instance] = in_pool
+                self._update(instance)
+
+        lag_s = self._rule.propagation_delay
+        if in_pool:
+            self._removed[instance] = False
+        if in_pool or lag_s == 0:
+            hears(simpy.Event(self._env))
+        else:
+            self._env.call_at(self._env.now + lag_s, 0, hears, None)
+
+    def knows(self, instance: int, is_up: bool) -> None:
+        """It hears at once whether the instance is up, as one that pulls knows of itself."""
+        self._is_up[instance] = is_up
+        self._update(instance)
+
+    def _update(self, instance: int) -> None:
+        believed = self._told[instance] and self._is_up[instance]
+        if believed == self.believed[instance]:
+            return
+        self.believed[instance] = believed
+        self.count += 1 if believed else -1
+        self._ramps[instance] += 1
+        if believed and self._rule.slow_start > 0:
+            self._env.process(self._slow_start(instance, self._ramps[instance]))
+            self._changed(instance, _LEAST_SHARE)
+        else:
+            self._changed(instance, 1.0)
+
+    def _slow_start(self, instance: int, ramp: int) -> Generator[simpy.Event, Any, None]:
+        """Its share grows every second, until it has its whole or is out again."""
+        began_s = self._env.now
+        ramp_s = self._rule.slow_start
+        for step in range(1, math.ceil(ramp_s / _RAMP_STEP_S) + 1):
+            yield self._env.moment(began_s + step * _RAMP_STEP_S, 0)
+            if self._ramps[instance] != ramp:
+                return
+            done = min(1.0, step * _RAMP_STEP_S / ramp_s)
+            self._changed(instance, _LEAST_SHARE + (1.0 - _LEAST_SHARE) * done)
+            self._env.afterwards(None)
+
+    def weight(self, instance: int) -> float:
+        """The instance's share of the traffic, relative to others, once it has its whole."""
+        return self._weights[instance]
+
+    # Sessions
+
+    def bound(self, session: int) -> int:
+        """The instance that the session sticks to, −1 for none."""
+        instance = self._sessions.get(session, -1)
+        if instance >= 0 and (self._removed[instance] or not self._is_up[instance]):
+            return -1
+        return instance
+
+    def bind(self, session: int, instance: int) -> None:
+        """The session is with the instance from now on."""
+        self._sessions[session] = instance
+
+    def remove(self, instance: int) -> None:
+        """It is told that the drained instance is gone, and hears it as late as other things."""
+        telling = self._tellings[instance]
+
+        def hears(_event: simpy.Event) -> None:
+            if self._tellings[instance] == telling:
+                self._removed[instance] = True
+
+        lag_s = self._rule.propagation_delay
+        if lag_s == 0:
+            hears(simpy.Event(self._env))
+        else:
+            self._env.call_at(self._env.now + lag_s, 0, hears, None)
+
+    # Health
+
+    def answer(self, check: Check, passed: bool) -> None:
+        """A check was answered."""
+        assert self._health is not None
+        self._health.answer(check, passed)
+
+    def when_healthy(self, instance: int) -> simpy.Event:
+        """An event for when the instance has passed its checks; at once where there are none."""
+        if self._health is None:
+            return simpy.Event(self._env).succeed()
+        return self._health.when_healthy(instance)

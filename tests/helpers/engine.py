@@ -1,0 +1,82 @@
+"""An engine with requests that arrive exactly when a test says."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from simulation.arrivals import Streams
+from simulation.draws import Draws
+from simulation.engines.calls import Call
+from simulation.engines.plane import Clock, Requests
+from simulation.engines.reference import ReferenceEngine
+from simulation.engines.station import Station
+from simulation.results import OUTCOMES
+from simulation.scenario import Scenario
+from tests.helpers.scenarios import scenario
+
+
+class Script(Streams):
+    """Requests as a test writes them: when, and how many seconds of service at each place."""
+
+    def __init__(self, one: Scenario, requests: Sequence[tuple[Any, ...]]) -> None:
+        self.demands = one.demands()
+        longest = max(len(route) for route in self.demands)
+        rows = [(*row, *(0, 0)[: 4 - len(row)]) for row in requests]
+        rows.append((np.inf, 0.0, 0, 0))
+        self._block = (
+            np.array([row[0] for row in rows], dtype=float),
+            np.array([np.resize(row[1], longest) for row in rows], dtype=float),
+            np.array([row[2] for row in rows], dtype=np.int64),
+            np.array([row[3] for row in rows], dtype=np.int64),
+        )
+
+    def next_block(self) -> Any:
+        return self._block
+
+
+class Bench:
+    """An engine under test: ``requests`` are ``(arrival_s, demand_s, class, session)``.
+
+    Demands of a route are a list; class and session are 0 when left out.
+    """
+
+    def __init__(
+        self, requests: Sequence[tuple[Any, ...]], one: Scenario | None = None, **parts: Any
+    ) -> None:
+        self.scenario = one or scenario(**{"instances": 1, "slots": 1, **parts})
+        self.env = Clock(initial_time=0.0)
+        script = Script(self.scenario, requests)
+        self.engine = ReferenceEngine(self.env, self.scenario, script, Draws(1, 0))
+
+    def station(self, name: str = "") -> Station:
+        """A service; the first one when no name is given."""
+        plane = self.engine.plane(name or self.scenario.service_name)
+        assert isinstance(plane, Station)
+        return plane
+
+    def run(self, until_s: float) -> Requests:
+        """What has happened until a moment; control events then come after this."""
+        self.env.run(until=until_s)
+        return self.engine.requests()
+
+    def outcomes(self) -> list[str]:
+        """What became of each request so far."""
+        table = self.engine.requests().table
+        return [(*OUTCOMES, "in_flight")[code] for code in table.outcome]
+
+    def finishes(self) -> list[float]:
+        """When each request ended, in the order of arrival, NaN for those in flight."""
+        times: list[float] = self.engine.requests().table.finish_s.round(9).tolist()
+        return times
+
+    def instances(self) -> list[int]:
+        """The instance of each request, −1 for none."""
+        numbers: list[int] = self.engine.requests().table.instance.tolist()
+        return numbers
+
+    def calls(self) -> list[Call]:
+        """Every call that was made."""
+        return self.engine._calls
