@@ -34,4 +34,4 @@ class ClosedLoop:
     def __init__(self, traffic, demands, draws):
         self.demands = demands
         self.draws = draws
-        self.count = 0
+        self.client_count = 0

@@ -17,7 +17,7 @@ from executor.dialects.kubernetes import window_count
 from executor.errors import BadInput
 from simulation.distributions import Constant, Distribution
 from simulation.scenario_balancer import Balancer
-from simulation.scenario_traffic import Clock, DailyRate, Traffic
+from simulation.scenario_traffic import Clock, DailyRate, RequestClass, Traffic
 from simulation.traffic import DAY_S, RateTable, start_second
 from simulation.units import DurationS, FileModel, Fraction
 
@@ -244,14 +244,14 @@ class Scenario(FileModel):
         return [
             [
                 one.service_time.get(name, self.services[name].service_time)
-                for name in self.route_of(kind)
+                for name in self.route_of(one)
             ]
-            for kind, one in self.traffic.classes.items()
+            for one in self.traffic.classes.values()
         ]
 
-    def route_of(self, kind: str) -> tuple[str, ...]:
-        """The services that a class of requests calls in a chain."""
-        return self.traffic.classes[kind].route or (self.service_name,)
+    def route_of(self, one: RequestClass) -> tuple[str, ...]:
+        """The services that a request of the class goes through, in their order."""
+        return one.route or (self.service_name,)
 
     def brings_second(self, service: str) -> bool:
         return False

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from typing import Any, Protocol
 
 import simpy
 
 from simulation.arrivals import BLOCK, ClosedLoop, Streams
+from simulation.distributions import Distribution
 from simulation.draws import Draws
 from simulation.engines.calls import Attempt, Request
 from simulation.engines.plane import ARRIVALS, ATTEMPT_BITS, TIMEOUTS, Clock
@@ -46,6 +47,7 @@ class Clients:
         env: Clock,
         classes: list[RequestClass],
         arrivals: Streams | ClosedLoop,
+        demands: Sequence[Sequence[Distribution]],
         services: Services,
         draws: Draws,
     ) -> None:
@@ -54,13 +56,13 @@ class Clients:
         self._classes = classes
         self._services = services
         self._draws = draws
-        self._demands = arrivals.demands
+        self._demands = demands
         self._budgets = [RetryBudget(one.retries.budget) for one in classes]
         self._answered: dict[Request, simpy.Event] = {}  # of closed loops
         if isinstance(arrivals, Streams):
             self._open_loop(self._drawn(arrivals))
         else:
-            for client in range(arrivals.count):
+            for client in range(arrivals.client_count):
                 env.process(self._closed_loop(arrivals, client))
 
     def _drawn(self, streams: Streams) -> Iterator[Request]:
@@ -89,7 +91,7 @@ class Clients:
         env = self._env
         sequence = 0
         while True:
-            number = sequence * loop.count + client
+            number = sequence * loop.client_count + client
             asks_s = env.now + loop.think_s(client, sequence)
             yield env.moment(asks_s, ARRIVALS + (number << ATTEMPT_BITS))
             request = Request(number, env.now, *loop.request(client, sequence))

@@ -51,12 +51,11 @@ class ReferenceEngine:
                 first_instance=first_instance,
             )
             first_instance += len(hosts.slots)
-        classes = scenario.traffic.classes
+        self._classes = list(scenario.traffic.classes.values())
         self._routes = [
-            [self._stations[name] for name in scenario.route_of(kind)] for kind in classes
+            [self._stations[name] for name in scenario.route_of(one)] for one in self._classes
         ]
-        self._classes = list(classes.values())
-        self._clients = Clients(env, self._classes, arrivals, self, draws)
+        self._clients = Clients(env, self._classes, arrivals, scenario.demands(), self, draws)
 
     # The way along a route
 

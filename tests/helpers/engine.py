@@ -22,8 +22,7 @@ class Script(Streams):
     """Requests as a test writes them: when, and how many seconds of service at each place."""
 
     def __init__(self, one: Scenario, requests: Sequence[tuple[Any, ...]]) -> None:
-        self.demands = one.demands()
-        longest = max(len(route) for route in self.demands)
+        longest = max(len(route) for route in one.demands())
         rows = [(*row, *(0, 0)[: 4 - len(row)]) for row in requests]
         rows.append((np.inf, 0.0, 0, 0))
         self._block = (

@@ -458,3 +458,26 @@ def test_a_fast_instance_takes_less_time() -> None:
     bench = Bench([(0.0, 1.0), (0.0, 1.0), (0.0, 1.0)], one)
     bench.run(9)
     assert bench.finishes() == [0.5, 1.0, 1.0]
+
+
+def test_warm_up_is_the_stated_extra_work() -> None:
+    """Demands of 5 ms, 100 a second: in all λ·d·(factor − 1)·decay = 100·5 ms·3·2 s = 3 s more."""
+    versions = {"new": {"cold": {"factor": 4.0, "decay": "2s"}}}
+    bench = Bench([(10.0 + 0.01 * k, 0.005) for k in range(4000)], slots=9, versions=versions)
+    bench.run(9.995)
+    bench.station().start(0, new_version=True)
+    bench.run(60)
+    extra_s = sum(call.released_s - call.start_s - 0.005 for call in bench.calls())
+    assert extra_s == pytest.approx(3.0, rel=0.005)
+
+
+def test_a_cold_instance_ages_from_its_start_not_from_its_return() -> None:
+    versions = {"new": {"cold": {"factor": 3.0, "decay": "1s"}}}
+    bench = Bench([(10.0, 1.0)], slots=9, versions=versions)
+    bench.run(1)
+    bench.station().set_pool(0, False)
+    bench.station().start(0, new_version=True)
+    bench.run(9)
+    bench.station().set_pool(0, True)
+    bench.run(60)
+    assert bench.finishes() == [pytest.approx(10.0 + 1.0 + 2.0 * math.exp(-9.0))]
