@@ -14,6 +14,7 @@ from typing import Any
 import simpy
 
 from executor.errors import BadInput
+from simulation.arrivals import Streams
 from simulation.draws import Draws
 from simulation.engines.plane import Clock, RequestPlane
 from simulation.engines.reference import ReferencePlane
@@ -22,7 +23,8 @@ from simulation.recorder import Observed, run_result
 from simulation.results import RunResult
 from simulation.rollout import PoolChange, RollingRollout, rolling_order, step_durations
 from simulation.scenario import Scenario
-from simulation.traffic import RateTable, Streams
+from simulation.scenario_traffic import TimestampsRate
+from simulation.traffic import RateTable
 
 SETTLING_S = 10.0
 """How long a run goes on after the rollout has ended and the queue is back where it was."""
@@ -54,14 +56,7 @@ class Run:
         self._frame = frame
         self._rates = traffic_around(scenario, frame)
         self._env = Clock(initial_time=-frame.warm_up_s)
-        streams = Streams(
-            self._rates,
-            scenario.demands(),
-            scenario.traffic.shares(),
-            scenario.traffic.sessions,
-            seed=scenario.seed,
-            replication=replication,
-        )
+        streams = streams_of(scenario, frame, replication)
         draws = Draws(scenario.seed, replication)
         self._plane: RequestPlane = ReferencePlane(self._env, scenario, streams, draws)
         self._fleet = Fleet(service.instance_count, -frame.warm_up_s)
@@ -156,3 +151,27 @@ def _triggered(env: simpy.Environment) -> simpy.Event:
 def traffic_around(scenario: Scenario, frame: Frame) -> RateTable:
     """The scenario's traffic over the simulated time, on the rollout's clock."""
     return scenario.rates().window(scenario.start_s(), frame.warm_up_s, frame.horizon_s)
+
+
+def streams_of(scenario: Scenario, frame: Frame, replication: int) -> Streams:
+    """What arrives in one replication.
+
+    Closed traffic is to come from a `simulation.arrivals.ClosedLoop`, which the engine has to ask;
+    until it does, its nominal rate stands in.
+    """
+    traffic = scenario.traffic
+    times_s = None
+    if traffic.arrivals == "replay":
+        assert isinstance(traffic.rate, TimestampsRate)
+        times_s = traffic.rate.times_s(scenario.start_s(), frame.warm_up_s)
+    return Streams(
+        traffic_around(scenario, frame),
+        scenario.demands(),
+        traffic.shares(),
+        traffic.sessions,
+        seed=scenario.seed,
+        replication=replication,
+        dispersion=traffic.dispersion if traffic.arrivals == "bursty" else 1.0,
+        until_s=frame.horizon_s,
+        times_s=times_s,
+    )

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import simpy
 
+from simulation.arrivals import Streams
 from simulation.balancer import policy
 from simulation.draws import Draws
 from simulation.engines.plane import (
@@ -28,7 +29,6 @@ from simulation.engines.plane import (
 from simulation.engines.retries import RetryBudget
 from simulation.results import CUT, ERROR, IN_FLIGHT, OK, REFUSED, REJECTED, TIMED_OUT, RequestTable
 from simulation.scenario import Scenario
-from simulation.traffic import Streams
 
 
 class _Moment(simpy.Event):
@@ -104,7 +104,8 @@ class ReferencePlane:
         env = self._env
         request = 0
         while True:
-            block = self._streams.next_block()
+            times_s, demands_s, *rest = self._streams.next_block()
+            block = (times_s, demands_s[:, 0], *rest)
             for time_s, *drawn in zip(*(column.tolist() for column in block), strict=True):
                 if time_s == math.inf:
                     return
