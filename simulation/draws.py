@@ -21,6 +21,10 @@ PURPOSES = (
     "jitter",
     "phase",
     "reconnect",
+    "think",
+    "closed class",
+    "closed session",
+    "closed demand",
 )
 """What such a number may be for."""
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from importlib.metadata import version
 
+import numpy as np
+
 from executor.canonical import digest_of
 from executor.errors import BadInput, Refused
 from executor.plan import STEPS, Drain, Ended, Plan, Prediction, Step, waves_for
@@ -17,6 +19,7 @@ from simulation.compare import CandidateResult, compare
 from simulation.rollout import rolling_order
 from simulation.run import traffic_around
 from simulation.scenario import Scenario
+from simulation.scenario_traffic import TimestampsRate, TraceRate
 from simulation.study import Candidate, candidates_of, frame_of, run_rows
 
 WEEK_S = 7 * 86400.0
@@ -29,20 +32,27 @@ def self_contained(scenario: Scenario, candidate: Candidate) -> Scenario:
     """The candidate's scenario without any other file.
 
     A trace becomes the steps of the stretch that a simulation of this candidate may need; its
-    start then lies as far after the first step as the warm-up is long.
+    start then lies as far after the first step as the warm-up is long. So do timestamps that only
+    tell the rate; those to be replayed become the seconds of that stretch, 0 at the start.
     """
     chosen = candidate.applied_to(scenario)
-    if "trace" not in type(scenario.traffic.rate).model_fields:
+    rate = scenario.traffic.rate
+    if not isinstance(rate, TraceRate | TimestampsRate):
         return chosen
     frame = frame_of(chosen, [candidate])
-    steps = traffic_around(chosen, frame).as_steps()
     data = chosen.as_data()
-    data["traffic"]["rate"] = {
-        "steps": [[f"{time + frame.warm_up_s!r}s", f"{rate!r}/s"] for time, rate in steps]
-    }
-    data.setdefault("clock", {}).update(
-        start=f"{frame.warm_up_s!r}s", warm_up=f"{frame.warm_up_s!r}s"
-    )
+    start_s = 0.0
+    if isinstance(rate, TimestampsRate) and scenario.traffic.arrivals == "replay":
+        times_s = rate.times_s(chosen.start_s(), frame.warm_up_s)
+        one_more = int(np.searchsorted(times_s, frame.horizon_s, side="right")) + 1
+        data["traffic"]["rate"] = {"timestamps": times_s[:one_more].tolist()}
+    else:
+        start_s = frame.warm_up_s
+        steps = traffic_around(chosen, frame).as_steps()
+        data["traffic"]["rate"] = {
+            "steps": [[f"{time + start_s!r}s", f"{rps!r}/s"] for time, rps in steps]
+        }
+    data.setdefault("clock", {}).update(start=f"{start_s!r}s", warm_up=f"{frame.warm_up_s!r}s")
     return Scenario.model_validate(data)
 
 

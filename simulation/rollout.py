@@ -16,12 +16,12 @@ import simpy
 from simpy.resources.resource import Request
 
 from executor.plan import Step, waves_for
+from simulation.arrivals import purpose_stream
 from simulation.draining import StepFailed, drain, finish
 from simulation.draws import Draws
 from simulation.engines.plane import RequestPlane
 from simulation.fleet import Fleet, State
 from simulation.scenario import NewVersion, Rollout, Scenario, Service
-from simulation.traffic import purpose_stream
 from simulation.units import Floats
 
 Steps = Generator[simpy.Event, Any, None]

@@ -16,8 +16,8 @@ from typing import Any
 import simpy
 
 from executor.errors import BadInput
+from simulation.arrivals import ClosedLoop, Streams
 from simulation.draws import Draws
-from simulation.arrivals import Streams
 from simulation.engines.plane import Clock, Engine
 from simulation.engines.reference import ReferenceEngine
 from simulation.fleet import Fleet
@@ -25,6 +25,7 @@ from simulation.recorder import Observed, run_result
 from simulation.results import RunResult
 from simulation.rollout import PoolChange, RollingRollout, rolling_order, step_durations
 from simulation.scenario import Scenario
+from simulation.scenario_traffic import TimestampsRate
 from simulation.traffic import RateTable
 
 SETTLING_S = 10.0
@@ -57,16 +58,9 @@ class Run:
         self._frame = frame
         self._rates = traffic_around(scenario, frame)
         self._env = Clock(initial_time=-frame.warm_up_s)
-        streams = Streams(
-            self._rates,
-            scenario.demands(),
-            scenario.traffic.shares(),
-            scenario.traffic.sessions,
-            seed=scenario.seed,
-            replication=replication,
-        )
         draws = Draws(scenario.seed, replication)
-        self._engine: Engine = ReferenceEngine(self._env, scenario, streams, draws)
+        arrivals = arrivals_of(scenario, frame, replication, draws)
+        self._engine: Engine = ReferenceEngine(self._env, scenario, arrivals, draws)
         self._fleet = Fleet(service.instance_count, -frame.warm_up_s)
         self._rollout: RollingRollout | None = None
         if rule is not None:
@@ -83,8 +77,9 @@ class Run:
             )
         self._settled = self._env.process(self._life())
         self._settled_s = frame.horizon_s
-        if math.isfinite(streams.data_ends_s):
-            self._env.process(self._refuse_at(streams.data_ends_s))
+        data_ends_s = self._rates.data_ends_s()
+        if math.isfinite(data_ends_s):
+            self._env.process(self._refuse_at(data_ends_s))
 
     def _life(self) -> Generator[simpy.Event, Any, None]:
         """Warm-up, rollout, and settling: until the queue is no longer than it was before."""
@@ -176,3 +171,27 @@ def _triggered(env: simpy.Environment) -> simpy.Event:
 def traffic_around(scenario: Scenario, frame: Frame) -> RateTable:
     """The scenario's traffic over the simulated time, on the rollout's clock."""
     return scenario.rates().window(scenario.start_s(), frame.warm_up_s, frame.horizon_s)
+
+
+def arrivals_of(
+    scenario: Scenario, frame: Frame, replication: int, draws: Draws
+) -> Streams | ClosedLoop:
+    """What arrives in one replication."""
+    traffic = scenario.traffic
+    if traffic.arrivals == "closed":
+        return ClosedLoop(traffic, scenario.demands(), draws)
+    times_s = None
+    if traffic.arrivals == "replay":
+        assert isinstance(traffic.rate, TimestampsRate)
+        times_s = traffic.rate.times_s(scenario.start_s(), frame.warm_up_s)
+    return Streams(
+        traffic_around(scenario, frame),
+        scenario.demands(),
+        traffic.shares(),
+        traffic.sessions,
+        seed=scenario.seed,
+        replication=replication,
+        dispersion=traffic.dispersion if traffic.arrivals == "bursty" else 1.0,
+        until_s=frame.horizon_s,
+        times_s=times_s,
+    )

@@ -17,9 +17,15 @@ from executor.dialects.kubernetes import window_count
 from executor.errors import BadInput
 from simulation.distributions import Constant, Distribution
 from simulation.scenario_balancer import Balancer
-from simulation.scenario_traffic import Clock, DailyRate, RequestClass, Traffic
-from simulation.traffic import DAY_S, RateTable, start_second
-from simulation.units import DurationS, FileModel, Fraction
+from simulation.scenario_traffic import (
+    Clock,
+    DailyRate,
+    RequestClass,
+    TimestampsRate,
+    Traffic,
+)
+from simulation.traffic import DAY_S, RateTable, constant_rate, start_second
+from simulation.units import SILENT, DurationS, FileModel, Fraction
 
 NOTHING = Constant.model_validate({"constant": "0s"})
 
@@ -239,16 +245,6 @@ class Scenario(FileModel):
         """The only service."""
         return self.services[self.service_name]
 
-    def demands(self) -> list[list[Any]]:
-        """What each class asks at each place of its route, in the order of the classes."""
-        return [
-            [
-                one.service_time.get(name, self.services[name].service_time)
-                for name in self.route_of(one)
-            ]
-            for one in self.traffic.classes.values()
-        ]
-
     def route_of(self, one: RequestClass) -> tuple[str, ...]:
         """The services that a request of the class goes through, in their order."""
         return one.route or (self.service_name,)
@@ -256,14 +252,34 @@ class Scenario(FileModel):
     def brings_second(self, service: str) -> bool:
         return False
 
+    def demands(self) -> list[list[Any]]:
+        """What each class asks of each service on its route, in the order of the classes."""
+        return [
+            [one.service_time.get(name, self.services[name].service_time) for name in route]
+            for one, route in ((one, self.route_of(one)) for one in self.traffic.classes.values())
+        ]
+
     def start_s(self) -> float:
         """``clock.start`` on the traffic's clock, in seconds."""
         seconds = start_second(self.clock.start, self.rates().first_row)
         return seconds % DAY_S if isinstance(self.traffic.rate, DailyRate) else seconds
 
     def rates(self) -> RateTable:
-        """The rate over time, on the traffic's own clock."""
-        return self.traffic.rate.table()
+        """The rate over time, on the traffic's own clock.
+
+        Of closed traffic it is the rate at which its clients would ask if none ever had to wait,
+        which is as much as they can.
+        """
+        if self.traffic.rate is not None:
+            return self.traffic.rate.table()
+        clients = self.traffic.clients
+        if clients is None:
+            raise BadInput(f"{self.name}: traffic.rate: is missing")
+        demand_s = math.fsum(
+            share * math.fsum(one.mean_s() for one in route)
+            for share, route in zip(self.traffic.shares(), self.demands(), strict=True)
+        )
+        return constant_rate(clients.count / (clients.think_time.mean_s() + demand_s))
 
     def window_count(self) -> int:
         """The rollout's window as a count, percentages by the rules of Kubernetes.
@@ -278,9 +294,15 @@ class Scenario(FileModel):
         return self.model_dump(mode="json", by_alias=True, exclude_none=True)
 
 
-def broken_rules(scenario: Scenario) -> list[tuple[tuple[str, ...], object, str]]:
+Broken = tuple[tuple[str, ...], object, str]
+"""Where a rule is broken, the value there, and the rule."""
+
+
+def broken_rules(scenario: Scenario) -> list[Broken]:
     """Rules across keys that the scenario breaks: where, the value, and the rule."""
-    broken: list[tuple[tuple[str, ...], object, str]] = []
+    broken = _broken_by_traffic(scenario)
+    if broken:
+        return broken
     try:
         scenario.start_s()
     except ValueError as error:
@@ -290,11 +312,6 @@ def broken_rules(scenario: Scenario) -> list[tuple[tuple[str, ...], object, str]
         if name not in names:
             key = ("services", scenario.service_name, "balancer", "weights", name)
             broken.append((key, weight, f"is no instance; they are {names[0]} … {names[-1]}"))
-    for kind, one in scenario.traffic.classes.items():
-        for service in one.service_time:
-            if service not in scenario.services:
-                where = ("traffic", "classes", kind, "service_time", service)
-                broken.append((where, "", f"is no service; there is {scenario.service_name}"))
     rollout, count = scenario.rollout, scenario.service.instance_count
     if rollout is None:
         if scenario.clock.horizon is None:
@@ -308,4 +325,42 @@ def broken_rules(scenario: Scenario) -> list[tuple[tuple[str, ...], object, str]
     if rollout.min_healthy >= count:
         rule = f"must be below the fleet ({count}), else no instance may ever be taken out"
         broken.append((("rollout", "min_healthy"), rollout.min_healthy, rule))
+    return broken
+
+
+def _broken_by_traffic(scenario: Scenario) -> list[Broken]:
+    """What the keys of ``traffic`` break of each other's rules, and of the services'."""
+    broken: list[Broken] = []
+    traffic = scenario.traffic
+    closed = traffic.arrivals == "closed"
+    if closed and traffic.rate is not None:
+        rule = "takes no rate; its clients ask as often as they are answered"
+        broken.append((("traffic", "arrivals"), traffic.arrivals, rule))
+    if not closed and traffic.rate is None:
+        rule = "is missing; only closed arrivals do without"
+        broken.append((("traffic", "rate"), SILENT, rule))
+    if closed and traffic.clients is None:
+        rule = "is missing; closed arrivals need {count, think_time}"
+        broken.append((("traffic", "clients"), SILENT, rule))
+    if not closed and traffic.clients is not None:
+        rule = f"must be left out, only closed arrivals have clients (here: {traffic.arrivals})"
+        broken.append((("traffic", "clients"), traffic.clients.count, rule))
+    if traffic.arrivals == "replay" and not isinstance(traffic.rate, TimestampsRate):
+        rule = "needs timestamps as its rate"
+        broken.append((("traffic", "arrivals"), traffic.arrivals, rule))
+    there = ", ".join(scenario.services)
+    for kind, one in traffic.classes.items():
+        where = ("traffic", "classes", kind)
+        for service in one.service_time:
+            if service not in scenario.services:
+                rule = f"is no service; there is {there}"
+                broken.append(((*where, "service_time", service), "", rule))
+        for service in one.route:
+            if service not in scenario.services:
+                broken.append(((*where, "route"), service, f"is no service; there is {there}"))
+        if len(set(one.route)) < len(one.route):
+            broken.append(((*where, "route"), one.route, "must not name a service twice"))
+        if one.reconnects and one.holds_slot:
+            rule = "needs holds_slot: false, only a long-lived connection reconnects"
+            broken.append(((*where, "reconnects"), True, rule))
     return broken

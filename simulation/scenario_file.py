@@ -22,9 +22,8 @@ from ruamel.yaml.error import YAMLError
 from executor.errors import BadInput
 from executor.files import atomic_write_text
 from simulation.scenario import Scenario, broken_rules
-from simulation.units import why
+from simulation.units import SILENT, why
 from simulation.yaml_text import (
-    SILENT,
     Key,
     child_of,
     dotted,
@@ -229,7 +228,8 @@ class _Positions:
     def broken(self, key: Key, value: object, rule: str) -> str:
         """The same for a value that may be a default, at a key that may not be in the file."""
         _keys, line = self._walk(key)
-        return f"{self._place(key, line)}: {dotted(key)}: {shown(value)}: {rule}"
+        told = "" if value is SILENT else f" {shown(value)}:"
+        return f"{self._place(key, line)}: {dotted(key)}:{told} {rule}"
 
     def _unknown(self, loc: Sequence[str | int]) -> str:
         keys, line = self._walk(loc)

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Sequence
 from datetime import date, datetime
 from typing import Annotated, Any, Literal
 
+import numpy as np
 from pydantic import (
     BeforeValidator,
     Discriminator,
@@ -27,6 +29,7 @@ from pydantic import (
 
 from simulation.distributions import Distribution
 from simulation.engines.plane import ATTEMPT_BITS
+from simulation.timestamps import Timestamps, read_timestamps, timestamps_of
 from simulation.traffic import (
     RateTable,
     Trace,
@@ -40,6 +43,7 @@ from simulation.units import (
     RATE_SCHEMA,
     DurationS,
     FileModel,
+    Floats,
     Fraction,
     OptionalDurationS,
     RateRps,
@@ -184,11 +188,57 @@ class TraceRate(FileModel):
         return self._data.rates(self.scale, f"traffic.rate.trace {self.trace}")
 
 
+def _file_or_seconds(value: object) -> object:
+    if isinstance(value, str):
+        return value
+    if not isinstance(value, Sequence) or not value:
+        raise ValueError("must be a file, or a list of seconds such as [0.5, 1.25]")
+    for one in value:
+        if isinstance(one, bool) or not isinstance(one, int | float):
+            raise ValueError(f"must hold plain seconds such as 0.5, not {one}")
+    return tuple(float(one) for one in value)
+
+
+class TimestampsRate(FileModel):
+    """``{timestamps: requests.csv.gz}``: when each request came, or the seconds themselves."""
+
+    timestamps: Annotated[
+        str | tuple[float, ...],
+        BeforeValidator(_file_or_seconds),
+        WithJsonSchema(
+            {
+                "anyOf": [
+                    {"type": "string", "description": "a file, one time a row"},
+                    {"type": "array", "items": {"type": "number"}, "minItems": 1},
+                ]
+            }
+        ),
+    ]
+    _data: Timestamps = PrivateAttr()
+
+    @model_validator(mode="after")
+    def _read(self, info: ValidationInfo) -> TimestampsRate:
+        if isinstance(self.timestamps, str):
+            self._data = read_timestamps(base_directory(info) / self.timestamps)
+        else:
+            self._data = timestamps_of(np.array(self.timestamps))
+        return self
+
+    def table(self) -> RateTable:
+        file = f" {self.timestamps}" if isinstance(self.timestamps, str) else ""
+        return self._data.counted(f"traffic.rate.timestamps{file}")
+
+    def times_s(self, start_s: float, before_s: float) -> Floats:
+        """When requests came from ``before_s`` before ``start_s`` on, 0 at ``start_s``."""
+        return self._data.from_start(start_s, before_s)
+
+
 RATES: dict[str, type[FileModel]] = {
     "constant": ConstantRate,
     "steps": StepsRate,
     "daily": DailyRate,
     "trace": TraceRate,
+    "timestamps": TimestampsRate,
 }
 
 
@@ -202,7 +252,7 @@ def _rate_kind(value: Any) -> str:
 
 def _short_rate(value: Any) -> Any:
     if isinstance(value, dict):
-        raise ValueError("must be a rate such as 240/s, or one of steps, daily, trace")
+        raise ValueError("must be a rate such as 240/s, or one of steps, daily, trace, timestamps")
     return {"constant": value}
 
 
@@ -211,7 +261,8 @@ Rate = Annotated[
     | Annotated[ConstantRate, Tag("constant")]
     | Annotated[StepsRate, Tag("steps")]
     | Annotated[DailyRate, Tag("daily")]
-    | Annotated[TraceRate, Tag("trace")],
+    | Annotated[TraceRate, Tag("trace")]
+    | Annotated[TimestampsRate, Tag("timestamps")],
     Discriminator(_rate_kind),
 ]
 
@@ -247,10 +298,11 @@ class RequestClass(FileModel):
 
     Attributes:
         share: Of the requests; None for what the others leave.
-        route: The services it calls in a chain; left out where there is only one.
+        route: The services that a request goes through, each called by the one before it; the
+            only service where it is empty.
         service_time: By service, where it is not the service's own.
-        holds_slot: Whether it takes a slot; a long-lived connection does not, its service time is
-            its life.
+        holds_slot: Whether it takes a slot; else it is a long-lived connection, whose life the
+            service time is.
         reconnects: Whether a connection that was cut comes back at once, with a fresh life.
     """
 
@@ -264,11 +316,46 @@ class RequestClass(FileModel):
     reconnects: bool = False
 
 
+class Clients(FileModel):
+    """Those of closed traffic: each thinks, asks, waits for the outcome, and thinks again."""
+
+    count: int = Field(ge=1)
+    think_time: Distribution
+
+    @field_validator("think_time")
+    @classmethod
+    def _takes_time(cls, value: Any) -> Any:
+        if value.mean_s() <= 0:
+            raise ValueError("a client must think for some time")
+        return value
+
+
+def _none_or_clients(value: object) -> object:
+    return None if value == "none" else value
+
+
+def _or_none(schema: dict[str, Any]) -> None:
+    """In files there is no null: the word ``none`` stands for it."""
+    schema["anyOf"] = [*schema["anyOf"][:-1], {"const": "none"}]
+
+
+def _or_left_out(schema: dict[str, Any]) -> None:
+    """What may be left out is null only in here."""
+    schema.update(schema.pop("anyOf")[0])
+    del schema["default"]
+
+
 class Traffic(FileModel):
     """What arrives."""
 
-    rate: Rate
-    arrivals: Literal["poisson"] = "poisson"
+    rate: Annotated[Rate | None, Field(json_schema_extra=_or_left_out)] = None
+    arrivals: Literal["poisson", "bursty", "replay", "closed"] = "poisson"
+    dispersion: float = Field(default=3.0, ge=1, allow_inf_nan=False)
+    clients: Annotated[
+        Clients | None,
+        BeforeValidator(_none_or_clients),
+        Field(json_schema_extra=_or_none),
+    ] = None
     sessions: int = Field(default=1000, ge=1)
     classes: dict[str, RequestClass] = Field(default={"all": RequestClass()})
 

@@ -1,9 +1,8 @@
-"""Rates over time, and the requests they bring.
+"""Rates over time.
 
 Enters: the ``traffic.rate`` of a scenario (constant, steps, daily curve, trace file) and a start on
 its clock. Leaves: a `RateTable`, piecewise constant on the rollout's clock (0 = the rollout
-starts), and `Streams`, which draw what arrives ahead, purpose by purpose, in index order
-(model.md §9): request i has the same arrival and demand whatever else happens.
+starts). What arrives at such a rate is drawn in `simulation.arrivals`.
 """
 
 from __future__ import annotations
@@ -14,17 +13,14 @@ import io
 import math
 import re
 import zlib
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from executor.errors import BadInput
-from simulation.distributions import Distribution
 from simulation.units import Floats, why
 
 DAY_S = 86400.0
@@ -149,7 +145,7 @@ class Trace:
 
 
 _RATE_NAMES = {"rate", "rate_rps", "rps", "requests_per_second", "req_per_s"}
-_MOST_ROWS = 20_000_000
+MOST_ROWS = 20_000_000
 """Of a trace, its gaps counted: 38 years of minutes, 231 days of seconds."""
 
 
@@ -165,26 +161,44 @@ def read_trace(path: Path) -> Trace:
         ValueError: The file cannot be read, is empty, or is no such table; the message names the
             row.
     """
+    return _read_trace(path, file_version(path, "trace"))
+
+
+def file_version(path: Path, what: str) -> tuple[int, int]:
+    """What tells a file from the same one written anew: when it was, and how long it is.
+
+    Raises:
+        ValueError: There is no such file, as ``what`` it should be.
+    """
     try:
         stat = path.stat()
     except OSError as error:
-        raise ValueError(f"cannot read the trace {path}: {why(error)}") from None
-    return _read_trace(path, (stat.st_mtime_ns, stat.st_size))
+        raise ValueError(f"cannot read the {what} {path}: {why(error)}") from None
+    return stat.st_mtime_ns, stat.st_size
 
 
-@lru_cache(maxsize=8)
-def _read_trace(path: Path, _version: tuple[int, int]) -> Trace:
+def csv_rows(path: Path, what: str) -> list[tuple[int, list[str]]]:
+    """The rows of a CSV that are not empty, each with its line; ``.gz`` is unpacked.
+
+    Raises:
+        ValueError: The file cannot be read, as ``what`` it should be.
+    """
     try:
         raw = path.read_bytes()
         text = (gzip.decompress(raw) if path.suffix == ".gz" else raw).decode("utf-8-sig")
         reader = csv.reader(io.StringIO(text))
-        rows = [(reader.line_num, row) for row in reader if row]
+        return [(reader.line_num, row) for row in reader if row]
     except (OSError, EOFError, UnicodeDecodeError, csv.Error, zlib.error) as error:
-        raise ValueError(f"cannot read the trace {path}: {why(error)}") from None
+        raise ValueError(f"cannot read the {what} {path}: {why(error)}") from None
+
+
+@lru_cache(maxsize=8)
+def _read_trace(path: Path, _version: tuple[int, int]) -> Trace:
+    rows = csv_rows(path, "trace")
     if len(rows) < 2 or len(rows[0][1]) < 2:
         raise ValueError(f"the trace {path} is empty: it needs a header and rows of time,count")
     header = rows[0][1][1].strip().lower()
-    dated = not _is_float(rows[1][1][0])
+    dated = not is_float(rows[1][1][0])
     times = np.empty(len(rows) - 1)
     values = np.empty(len(rows) - 1)
     first_row: datetime | None = None
@@ -220,10 +234,10 @@ def _on_a_grid(
     if len(sizes) == 0:
         raise ValueError(f"the trace {path} needs at least two different times")
     interval = float(sizes[np.argmax(times_seen)])
-    if float(times[-1] - times[0]) >= interval * _MOST_ROWS:
+    if float(times[-1] - times[0]) >= interval * MOST_ROWS:
         raise ValueError(
             f"the trace {path} is too long for rows {interval:g} s apart: "
-            f"it must not exceed {_MOST_ROWS:,} rows, gaps counted"
+            f"it must not exceed {MOST_ROWS:,} rows, gaps counted"
         )
     place = np.rint((times - times[0]) / interval).astype(np.int64)
     grid = np.full(int(place[-1]) + 1, np.nan)
@@ -231,7 +245,8 @@ def _on_a_grid(
     return Trace(interval, grid, counts, first_row)
 
 
-def _is_float(text: str) -> bool:
+def is_float(text: str) -> bool:
+    """Whether the text is a number."""
     try:
         float(text)
     except ValueError:
@@ -285,79 +300,3 @@ def clock_label(start_s: float, first_row: datetime | None) -> str:
     if first_row is not None:
         return str((first_row + timedelta(seconds=start_s)).replace(tzinfo=None))[:19]
     return str(timedelta(seconds=round(start_s) % DAY_S)).rjust(8, "0")
-
-
-BLOCK = 4096
-"""Requests drawn at a time. The draws do not depend on it, only memory and speed do."""
-
-
-class Streams:
-    """What arrives, drawn ahead in blocks, one random stream for each purpose.
-
-    Arrivals are Poisson by time change: a unit-rate process through the inverse of the cumulative
-    rate. The same seed and replication give the same requests, whatever is simulated with them.
-    """
-
-    def __init__(
-        self,
-        rates: RateTable,
-        demands: Sequence[Distribution],
-        shares: Sequence[float],
-        session_count: int,
-        *,
-        seed: int,
-        replication: int,
-    ) -> None:
-        self._rates = rates
-        self._demands = demands
-        self._shares = np.cumsum(shares)
-        self._session_count = session_count
-        self._unit = purpose_stream(seed, replication, "arrivals")
-        self._service = [
-            purpose_stream(seed, replication, "demands", number) for number in range(len(demands))
-        ]
-        self._class = purpose_stream(seed, replication, "classes")
-        self._session = purpose_stream(seed, replication, "sessions")
-        self._unit_time = 0.0
-        self.data_ends_s = rates.data_ends_s()
-        known = np.nan_to_num(rates.rates_rps, nan=0.0)
-        areas = np.zeros(len(known))
-        np.multiply(known, np.diff(rates.edges_s), out=areas, where=known > 0)
-        self._cumulative = np.concatenate([[0.0], np.cumsum(areas)])
-
-    def next_block(self) -> tuple[Floats, Floats, NDArray[np.int64], NDArray[np.int64]]:
-        """The next requests: arrivals and demands in seconds, classes, sessions, (BLOCK,) each.
-
-        Times are infinite where no traffic is left.
-        """
-        gaps = self._unit.standard_exponential(BLOCK)
-        gaps[0] += self._unit_time
-        unit = np.cumsum(gaps)
-        self._unit_time = float(unit[-1])
-        sessions = self._session.integers(self._session_count, size=BLOCK)
-        classes = np.searchsorted(self._shares[:-1], self._class.random(BLOCK), side="right")
-        drawn = [
-            one.sample_s(rng, BLOCK) for one, rng in zip(self._demands, self._service, strict=True)
-        ]
-        demands = np.choose(classes, drawn) if len(drawn) > 1 else drawn[0]
-        return self._inverse(unit), demands, classes, sessions
-
-    def _inverse(self, unit: Floats) -> Floats:
-        """Times at which the cumulative rate reaches ``unit``."""
-        index = np.searchsorted(self._cumulative, unit, side="left") - 1
-        index = np.clip(index, 0, len(self._rates.rates_rps) - 1)
-        rate = np.nan_to_num(self._rates.rates_rps[index], nan=0.0)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            times = self._rates.edges_s[index] + (unit - self._cumulative[index]) / rate
-        return np.where(unit > self._cumulative[-1], math.inf, times)
-
-
-_PURPOSES = ("arrivals", "demands", "steps", "sessions", "classes")
-
-
-def purpose_stream(
-    seed: int, replication: int, purpose: str, number: int = 0
-) -> np.random.Generator:
-    """The random stream of one purpose, and one thing of that kind, in one replication."""
-    key = [seed, replication, _PURPOSES.index(purpose)]
-    return np.random.default_rng([*key, number] if number else key)

@@ -16,11 +16,9 @@ from ruamel.yaml.constructor import ConstructorError, RoundTripConstructor
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from executor.errors import BadInput
+from simulation.units import SILENT
 
 Key = tuple[str | int, ...]
-
-SILENT = object()
-"""In the place of a value that a file does not say."""
 
 
 class _Constructor(RoundTripConstructor):

@@ -45,11 +45,12 @@ class Clients:
     def __init__(
         self,
         env: Clock,
-        classes: list[RequestClass],
-        arrivals: Streams | ClosedLoop,
-        demands: Sequence[Sequence[Distribution]],
         services: Services,
         draws: Draws,
+        *,
+        arrivals: Streams | ClosedLoop,
+        classes: Sequence[RequestClass],
+        demands: Sequence[Sequence[Distribution]],
     ) -> None:
         self.requests: list[Request] = []
         self._env = env

@@ -45,6 +45,7 @@ class Health:
         self,
         env: Clock,
         rule: HealthCheck,
+        *,
         phases: list[float],
         is_up: list[bool],
         ask: Callable[[Check], None],

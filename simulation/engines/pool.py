@@ -38,6 +38,7 @@ class Pool:
         rule: Balancer,
         hosts: Hosts,
         draws: Draws,
+        *,
         ask: Callable[[Check], None],
         changed: Callable[[int, float], None],
     ) -> None:
@@ -57,7 +58,14 @@ class Pool:
         self._health: Health | None = None
         if rule.health_check is not None:
             phases = [draws.uniform("phase", k) for k in range(count)]
-            self._health = Health(env, rule.health_check, phases, self._is_up, ask, self._update)
+            self._health = Health(
+                env,
+                rule.health_check,
+                phases=phases,
+                is_up=self._is_up,
+                ask=ask,
+                changed=self._update,
+            )
 
     def tell(self, instance: int, in_pool: bool) -> None:
         """It is told whether to send to the instance; that it should not, it hears late."""

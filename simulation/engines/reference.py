@@ -6,7 +6,6 @@ is a chain of calls, each of which holds its slot while the next one works (mode
 
 from __future__ import annotations
 
-import math
 from collections import deque
 from typing import Any
 
@@ -14,7 +13,7 @@ import simpy
 
 from simulation.arrivals import ClosedLoop, Streams
 from simulation.draws import Draws
-from simulation.engines.calls import PAUSED, QUEUED, WAITING, CONNECTING, Attempt, Call, as_arrays
+from simulation.engines.calls import CONNECTING, PAUSED, QUEUED, WAITING, Attempt, Call, as_arrays
 from simulation.engines.clients import Clients
 from simulation.engines.plane import Clock, RequestPlane, Requests
 from simulation.engines.station import Hosts, Station
@@ -55,7 +54,14 @@ class ReferenceEngine:
         self._routes = [
             [self._stations[name] for name in scenario.route_of(one)] for one in self._classes
         ]
-        self._clients = Clients(env, self._classes, arrivals, scenario.demands(), self, draws)
+        self._clients = Clients(
+            env,
+            self,
+            draws,
+            arrivals=arrivals,
+            classes=self._classes,
+            demands=scenario.demands(),
+        )
 
     # The way along a route
 
@@ -149,8 +155,7 @@ class ReferenceEngine:
     def waits(self, change: int) -> None:
         """So many more calls wait; says when they are few enough."""
         self._waiting += change
-        if self._waiting > self._highest_waiting:
-            self._highest_waiting = self._waiting
+        self._highest_waiting = max(self._highest_waiting, self._waiting)
         if self._calm is not None and self._waiting <= self._calm[0]:
             self._calm[1].succeed()
             self._calm = None

@@ -107,7 +107,7 @@ class Station:
         self._pulls = rule.policy == "pull"
         will_change = rule.slow_start > 0
         self._policy = policy(rule.policy, hosts.weights, draws, will_change=will_change)
-        self._pool = Pool(env, rule, hosts, draws, self._check, self._believes)
+        self._pool = Pool(env, rule, hosts, draws, ask=self._check, changed=self._believes)
         self._slots = list(hosts.slots)
         self._limit = list(hosts.slots)  # slots that the balancer lets it use now
         self._speeds = hosts.speeds

@@ -10,7 +10,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from simulation.scenario import Scenario
-from simulation.scenario_traffic import ConstantRate, DailyRate, TraceRate, parse_start
+from simulation.scenario_traffic import (
+    ConstantRate,
+    DailyRate,
+    TimestampsRate,
+    TraceRate,
+    parse_start,
+)
 from simulation.units import format_duration, format_rate
 
 SMOOTH = 400
@@ -79,7 +85,7 @@ def fields_of(scenario: Scenario, saved: Scenario) -> list[Field]:
     """
     return [
         *_rollout(scenario),
-        _traffic(scenario, saved),
+        *_traffic(scenario, saved),
         *_fleet(scenario),
         *_objectives(scenario),
     ]
@@ -129,9 +135,16 @@ def _rollout(scenario: Scenario) -> list[Field]:
     ]
 
 
-def _traffic(scenario: Scenario, saved: Scenario) -> Field:
-    rate = scenario.traffic.rate
+def _traffic(scenario: Scenario, saved: Scenario) -> list[Field]:
+    """How much arrives; of a log of requests there is nothing to edit."""
+    rate, clients = scenario.traffic.rate, scenario.traffic.clients
     capacity_rps = scenario.service.capacity_rps
+    if isinstance(rate, TimestampsRate):
+        return []
+    if clients is not None:
+        tip, key = "How many clients there are.", "traffic.clients.count"
+        high = max(100.0, clients.count * 2)
+        return [Field("Traffic", "Clients", key, "", tip, clients.count, 1, high, 0, int)]
     if isinstance(rate, ConstantRate):
         label, key, value, tip = "Rate", "traffic.rate", rate.constant, "How much arrives."
     elif isinstance(rate, DailyRate):
@@ -140,11 +153,11 @@ def _traffic(scenario: Scenario, saved: Scenario) -> Field:
     elif isinstance(rate, TraceRate):
         tip = "What the trace is multiplied by."
         high, key = max(2.0, rate.scale * 2), "traffic.rate.scale"
-        return Field("Traffic", "Scale", key, "×", tip, rate.scale, 0.01, high, 2, _scale)
+        return [Field("Traffic", "Scale", key, "×", tip, rate.scale, 0.01, high, 2, _scale)]
     else:
-        return _steps_scale(scenario, saved)
+        return [_steps_scale(scenario, saved)]
     high = max(value * 2, capacity_rps * 1.2)
-    return Field("Traffic", label, key, "/s", tip, value, 0.1, high, 1, _rate)
+    return [Field("Traffic", label, key, "/s", tip, value, 0.1, high, 1, _rate)]
 
 
 def _steps_scale(scenario: Scenario, saved: Scenario) -> Field:

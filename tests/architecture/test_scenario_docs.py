@@ -1,5 +1,6 @@
 """The documented scenario is the schema: every key is there, and what is there is accepted."""
 
+import gzip
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,7 +19,11 @@ SHORT, WHOLE = EXAMPLES
 ROWS = re.findall(r"^\| `([^`]+)` \|", TEXT, re.MULTILINE)
 FORMS = {
     name: [row for row in ROWS if re.search(pattern, row)]
-    for name, pattern in (("durations", r"^20s|mean|exponential|empirical"), ("rates", "/s|trace"))
+    for name, pattern in (
+        ("durations", "^20s|^{.*(mean|exponential|empirical)"),
+        ("rates", "^240/s|^{.*(/s|trace|timestamps)"),
+        ("arrivals", "^arrivals:"),
+    )
 }
 
 
@@ -73,10 +78,19 @@ def test_each_form_of_a_duration_is_accepted(form: str, tmp_path: Path) -> None:
     assert file.scenario.service.service_time.mean_s() > 0
 
 
+@pytest.mark.parametrize("form", FORMS["arrivals"])
+def test_each_kind_of_arrivals_is_accepted(form: str, tmp_path: Path) -> None:
+    path = tmp_path / "shop.yaml"
+    path.write_text(SHORT, encoding="utf-8")
+    file = ScenarioFile.load(path, [f"traffic={{{form}}}"])
+    assert file.scenario.traffic.arrivals == YAML(typ="safe").load(f"{{{form}}}")["arrivals"]
+
+
 @pytest.mark.parametrize("form", FORMS["rates"])
 def test_each_form_of_a_rate_is_accepted(form: str, tmp_path: Path) -> None:
     trace = re.findall(r"```\n(time,requests\n.*?)```", TEXT, re.DOTALL)
     (tmp_path / "evening.csv").write_text(trace[0], encoding="utf-8")
+    (tmp_path / "requests.csv.gz").write_bytes(gzip.compress(b"time\n0.5\n1.25\n"))
     path = tmp_path / "shop.yaml"
     path.write_text(SHORT, encoding="utf-8")
     file = ScenarioFile.load(path, [f"traffic.rate={form}"])
@@ -85,4 +99,5 @@ def test_each_form_of_a_rate_is_accepted(form: str, tmp_path: Path) -> None:
 
 def test_the_page_shows_all_forms() -> None:
     assert len(FORMS["durations"]) == 9
-    assert len(FORMS["rates"]) == 4
+    assert len(FORMS["rates"]) == 6
+    assert len(FORMS["arrivals"]) == 4

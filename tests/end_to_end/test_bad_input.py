@@ -16,6 +16,8 @@ from tests.helpers.command_line import SHOP, CommandLine
 from tests.helpers.plans import example_plan
 
 TRACED = SHOP.replace("rate: 40/s", "rate: {trace: evening.csv}")
+LOGGED = SHOP.replace("rate: 40/s", "rate: {timestamps: log.csv}\n  arrivals: replay")
+CLIENTS = "clients: {count: 50, think_time: {exponential: 1s}}"
 ROWS = [f"2024-05-01T18:{minute:02d}:00,2400\n" for minute in range(30)]
 HEADER = "time,requests\n"
 PLAN = plan_text(example_plan())
@@ -146,6 +148,86 @@ CASES = [
         shop("replications: 4", "clock: {start: 2024-05-01 18:00}"),
         "shop.yaml:4: clock.start: 2024-05-01 18:00:00: a date needs a trace with dates",
     ),
+    # rules among the keys of the traffic
+    case(
+        "no rate",
+        "validate shop.yaml",
+        shop("rate: 40/s", "sessions: 5"),
+        "shop.yaml:5: traffic.rate: is missing; only closed arrivals do without",
+    ),
+    case(
+        "bursts without a rate",
+        "validate shop.yaml",
+        shop("rate: 40/s", "arrivals: bursty"),
+        "shop.yaml:5: traffic.rate: is missing; only closed arrivals do without",
+    ),
+    case(
+        "dispersion below that of Poisson",
+        "validate shop.yaml",
+        shop("rate: 40/s", "rate: 40/s\n  arrivals: bursty\n  dispersion: 0.5"),
+        "shop.yaml:8: traffic.dispersion: 0.5: must be at least 1",
+    ),
+    case(
+        "replay of a rate",
+        "validate shop.yaml",
+        shop("rate: 40/s", "rate: 40/s\n  arrivals: replay"),
+        "shop.yaml:7: traffic.arrivals: replay: needs timestamps as its rate",
+    ),
+    case(
+        "closed with a rate",
+        "validate shop.yaml",
+        shop("rate: 40/s", f"rate: 40/s\n  arrivals: closed\n  {CLIENTS}"),
+        "shop.yaml:7: traffic.arrivals: closed: takes no rate; its clients ask as often as",
+    ),
+    case(
+        "closed without clients",
+        "validate shop.yaml",
+        shop("rate: 40/s", "arrivals: closed"),
+        "shop.yaml:5: traffic.clients: is missing; closed arrivals need {count, think_time}",
+    ),
+    case(
+        "clients of open traffic",
+        "validate shop.yaml",
+        shop("rate: 40/s", f"rate: 40/s\n  {CLIENTS}"),
+        "shop.yaml:7: traffic.clients: 50: must be left out, only closed arrivals have clients "
+        "(here: poisson)",
+    ),
+    case(
+        "clients that never think",
+        "validate shop.yaml",
+        shop("rate: 40/s", "arrivals: closed\n  clients: {count: 50, think_time: 0s}"),
+        "shop.yaml:7: traffic.clients.think_time: 0s: a client must think for some time",
+    ),
+    case(
+        "no clients",
+        "validate shop.yaml",
+        shop("rate: 40/s", "arrivals: closed\n  clients: {count: 0, think_time: 1s}"),
+        "shop.yaml:7: traffic.clients.count: 0: must be at least 1",
+    ),
+    case(
+        "clients misspelt",
+        "validate shop.yaml",
+        shop("rate: 40/s", "arrivals: closed\n  clients: {count: 5, think_tim: 1s}"),
+        "shop.yaml:7: traffic.clients.think_tim: 1s: unknown key (nearest: think_time)",
+    ),
+    case(
+        "route to nowhere",
+        "validate shop.yaml",
+        shop("rate: 40/s", "rate: 40/s\n  classes: {all: {route: [wev]}}"),
+        "shop.yaml:7: traffic.classes.all.route: wev: is no service; there is web",
+    ),
+    case(
+        "service twice on a route",
+        "validate shop.yaml",
+        shop("rate: 40/s", "rate: 40/s\n  classes: {all: {route: [web, web]}}"),
+        "shop.yaml:7: traffic.classes.all.route: [web, web]: must not name a service twice",
+    ),
+    case(
+        "requests that reconnect",
+        "validate shop.yaml",
+        shop("rate: 40/s", "rate: 40/s\n  classes: {all: {reconnects: true}}"),
+        "shop.yaml:7: traffic.classes.all.reconnects: true: needs holds_slot: false",
+    ),
     # the scenario's file
     case("missing file", "compare nowhere.yaml", {}, "nowhere.yaml: cannot be read: No such file"),
     case("directory", "compare .", {}, ".: cannot be read: Is a directory"),
@@ -208,6 +290,50 @@ CASES = [
             "evening.csv": HEADER + "".join(ROWS),
         },
         "meets the end of the trace 10 s after the start",
+    ),
+    # timestamps
+    case(
+        "missing timestamps",
+        "simulate shop.yaml",
+        {"shop.yaml": LOGGED},
+        "shop.yaml:6: traffic.rate.timestamps: log.csv: cannot read the timestamps log.csv: No such",
+    ),
+    case(
+        "timestamps with words",
+        "simulate shop.yaml",
+        {"shop.yaml": LOGGED, "log.csv": "time\n0.5\nsoon\n"},
+        "traffic.rate.timestamps: log.csv: log.csv, row 3: must be seconds, got soon",
+    ),
+    case(
+        "timestamps that go back",
+        "simulate shop.yaml",
+        {"shop.yaml": LOGGED, "log.csv": "0.5\n0.25\n"},
+        "traffic.rate.timestamps: log.csv: log.csv, row 2: times must not go back, got 0.25",
+    ),
+    case(
+        "simulated interval meets the end of the log",
+        "simulate shop.yaml",
+        {"shop.yaml": LOGGED, "log.csv": "0.5\n2.5\n"},
+        "traffic.rate.timestamps log.csv: the simulated interval meets the end of the trace 2.5 s "
+        "after the start",
+    ),
+    case(
+        "seconds that go back",
+        "validate shop.yaml",
+        shop("rate: 40/s", "rate: {timestamps: [2, 1]}"),
+        "shop.yaml:6: traffic.rate.timestamps: [2, 1]: the times must not go back, as 1 does",
+    ),
+    case(
+        "seconds with a unit",
+        "validate shop.yaml",
+        shop("rate: 40/s", "rate: {timestamps: [1s]}"),
+        "shop.yaml:6: traffic.rate.timestamps: [1s]: must hold plain seconds such as 0.5, not 1s",
+    ),
+    case(
+        "no seconds",
+        "validate shop.yaml",
+        shop("rate: 40/s", "rate: {timestamps: []}"),
+        "shop.yaml:6: traffic.rate.timestamps: []: must be a file, or a list of seconds",
     ),
     # --set and the other options
     case(

@@ -26,6 +26,7 @@ def scenario(
     balancer: dict[str, Any] | None = None,
     client_timeout: str = "none",
     classes: dict[str, Any] | None = None,
+    traffic: dict[str, Any] | None = None,
     versions: dict[str, Any] | None = None,
     steps: dict[str, Any] | None = None,
     rollout: dict[str, Any] | None = None,
@@ -38,6 +39,7 @@ def scenario(
         "traffic": {
             "rate": rate,
             "classes": classes or {"all": {"client_timeout": client_timeout}},
+            **(traffic or {}),
         },
         "services": {
             "app": {

@@ -40,6 +40,18 @@ RATES: list[Any] = [
     {"steps": [["0s", "20/s"], ["5s", "0/s"], ["8s", "60/s"]]},
     {"daily": {"low": "5/s", "high": "30/s", "peak": "12:00"}},
 ]
+LOG: list[float] = [
+    *(day_s + 0.05 * k for day_s in (0.0, 43_200.0 - 5.0) for k in range(400)),
+    200_000.0,
+]
+"""Requests in the first seconds and at noon, and one long after every horizon."""
+ARRIVALS: list[dict[str, Any]] = [
+    {"arrivals": "poisson"},
+    {"arrivals": "bursty"},
+    {"arrivals": "bursty", "dispersion": 20},
+    {"arrivals": "replay", "rate": {"timestamps": LOG}},
+    {"arrivals": "poisson", "rate": {"timestamps": LOG}},
+]
 STEPS = ("take_out", "stop", "deploy", "verify", "start", "return")
 
 
@@ -73,6 +85,7 @@ def scenarios(draw: st.DrawFn) -> Scenario:
     return scenario(
         seed=draw(st.integers(0, 5)),
         rate=draw(st.sampled_from(RATES)),
+        traffic=draw(st.sampled_from(ARRIVALS)),
         instances=instances,
         slots=draw(st.integers(1, 4)),
         service_time=draw(st.sampled_from(SERVICE_TIMES)),

@@ -1,4 +1,4 @@
-"""Traffic: rates over time, traces as they are found, and arrivals that follow them."""
+"""Traffic: rates over time, and traces as they are found."""
 
 from __future__ import annotations
 
@@ -11,71 +11,8 @@ import numpy as np
 import pytest
 
 from executor.errors import BadInput
-from simulation.distributions import Constant
-from simulation.traffic import (
-    BLOCK,
-    RateTable,
-    Streams,
-    clock_label,
-    constant_rate,
-    daily_rate,
-    read_trace,
-    start_second,
-    steps_rate,
-)
+from simulation.traffic import clock_label, read_trace, start_second
 from tests.helpers.scenarios import run_once, scenario
-
-TENTH = Constant.model_validate({"constant": "100ms"})
-
-
-def arrivals(rates: RateTable, until_s: float, seed: int = 1, replication: int = 0) -> Any:
-    streams = Streams(rates, [TENTH], [1.0], 10, seed=seed, replication=replication)
-    times: list[float] = []
-    while not times or times[-1] < until_s:
-        times += streams.next_block()[0].tolist()
-    return np.array([time for time in times if time < until_s])
-
-
-@pytest.mark.parametrize(
-    ("rates", "until_s", "expected"),
-    [
-        pytest.param(constant_rate(50.0), 400.0, 20_000.0, id="constant"),
-        pytest.param(
-            steps_rate([(0.0, 100.0), (100.0, 0.0), (200.0, 50.0)]), 400.0, 20_000.0, id="steps"
-        ),
-        pytest.param(daily_rate(0.0, 0.5, 43_200.0), 86_400.0, 21_600.0, id="daily"),
-    ],
-)
-def test_as_many_arrive_as_the_rate_says(rates: RateTable, until_s: float, expected: float) -> None:
-    """A Poisson count of mean N has standard deviation √N: four of them are allowed."""
-    window = rates.window(0.0, 0.0, until_s)
-    count = len(arrivals(window, until_s))
-    assert count == pytest.approx(expected, abs=4 * math.sqrt(expected))
-
-
-def test_arrivals_are_poisson() -> None:
-    """Counts in one second have a variance of their mean; gaps have a cv of 1 (20,000 of them)."""
-    times = arrivals(constant_rate(50.0).window(0.0, 0.0, 400.0), 400.0)
-    gaps = np.diff(times)
-    assert np.std(gaps) / np.mean(gaps) == pytest.approx(1.0, abs=0.04)
-    counts = np.histogram(times, np.arange(401))[0]
-    assert np.var(counts) / np.mean(counts) == pytest.approx(1.0, abs=0.3)
-
-
-def test_nothing_arrives_where_the_rate_is_0_and_the_rest_keeps_its_rate() -> None:
-    rates = steps_rate([(0.0, 100.0), (100.0, 0.0), (200.0, 50.0)]).window(0.0, 0.0, 300.0)
-    counts = np.histogram(arrivals(rates, 300.0), [0, 100, 200, 300])[0]
-    assert counts[1] == 0
-    assert counts[0] == pytest.approx(10_000, abs=400)
-    assert counts[2] == pytest.approx(5_000, abs=300)
-
-
-def test_draws_do_not_depend_on_how_they_are_blocked(monkeypatch: pytest.MonkeyPatch) -> None:
-    rates = constant_rate(50.0).window(0.0, 0.0, 400.0)
-    whole = arrivals(rates, 300.0)
-    monkeypatch.setattr("simulation.traffic.BLOCK", 37)
-    np.testing.assert_array_equal(arrivals(rates, 300.0), whole)
-    assert BLOCK != 37
 
 
 @pytest.mark.parametrize(

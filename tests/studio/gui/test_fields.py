@@ -289,6 +289,22 @@ def test_each_kind_of_rate_is_edited_and_given_back(desk: Desk, kind: str) -> No
     assert not desk.document.is_changed
 
 
+def test_closed_traffic_is_edited_by_its_clients(desk: Desk) -> None:
+    clients = "clients: {count: 50, think_time: 1s}"
+    closed = SHOP.replace("rate: 40/s", f"arrivals: closed\n  {clients}")
+    desk.document.open(ScenarioFile.parse(closed, desk.path))
+    desk.type_number("Clients", "20")
+    assert "clients: {count: 20, think_time: 1s}" in desk.document.state.file.text
+
+
+def test_of_a_log_of_requests_nothing_is_edited(desk: Desk) -> None:
+    logged = SHOP.replace("40/s", "{timestamps: [0.5, 1.5, 1000]}")
+    desk.document.open(ScenarioFile.parse(logged, desk.path))
+    names = {box.accessibleName() for box in desk.window.findChildren(QDoubleSpinBox)}
+    assert not names & {"Rate", "Scale", "Clients"}
+    assert "Window size" in names
+
+
 def test_a_trace_that_was_written_anew_harms_no_edit(desk: Desk) -> None:
     trace = desk.folder / "t.csv"
     trace.write_text("time,rate\n0,40\n600,40\n", encoding="utf-8")
