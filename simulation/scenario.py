@@ -21,11 +21,11 @@ from simulation.scenario_traffic import (
     Clock,
     DailyRate,
     RequestClass,
-    TimestampsRate,
     Traffic,
 )
 from simulation.traffic import DAY_S, RateTable, constant_rate, start_second
-from simulation.units import SILENT, DurationS, FileModel, Fraction
+from simulation.traffic_rules import Broken, broken_traffic_rules
+from simulation.units import DurationS, FileModel, Fraction
 
 NOTHING = Constant.model_validate({"constant": "0s"})
 
@@ -294,13 +294,9 @@ class Scenario(FileModel):
         return self.model_dump(mode="json", by_alias=True, exclude_none=True)
 
 
-Broken = tuple[tuple[str, ...], object, str]
-"""Where a rule is broken, the value there, and the rule."""
-
-
 def broken_rules(scenario: Scenario) -> list[Broken]:
     """Rules across keys that the scenario breaks: where, the value, and the rule."""
-    broken = _broken_by_traffic(scenario)
+    broken = broken_traffic_rules(scenario)
     if broken:
         return broken
     try:
@@ -325,42 +321,4 @@ def broken_rules(scenario: Scenario) -> list[Broken]:
     if rollout.min_healthy >= count:
         rule = f"must be below the fleet ({count}), else no instance may ever be taken out"
         broken.append((("rollout", "min_healthy"), rollout.min_healthy, rule))
-    return broken
-
-
-def _broken_by_traffic(scenario: Scenario) -> list[Broken]:
-    """What the keys of ``traffic`` break of each other's rules, and of the services'."""
-    broken: list[Broken] = []
-    traffic = scenario.traffic
-    closed = traffic.arrivals == "closed"
-    if closed and traffic.rate is not None:
-        rule = "takes no rate; its clients ask as often as they are answered"
-        broken.append((("traffic", "arrivals"), traffic.arrivals, rule))
-    if not closed and traffic.rate is None:
-        rule = "is missing; only closed arrivals do without"
-        broken.append((("traffic", "rate"), SILENT, rule))
-    if closed and traffic.clients is None:
-        rule = "is missing; closed arrivals need {count, think_time}"
-        broken.append((("traffic", "clients"), SILENT, rule))
-    if not closed and traffic.clients is not None:
-        rule = f"must be left out, only closed arrivals have clients (here: {traffic.arrivals})"
-        broken.append((("traffic", "clients"), traffic.clients.count, rule))
-    if traffic.arrivals == "replay" and not isinstance(traffic.rate, TimestampsRate):
-        rule = "needs timestamps as its rate"
-        broken.append((("traffic", "arrivals"), traffic.arrivals, rule))
-    there = ", ".join(scenario.services)
-    for kind, one in traffic.classes.items():
-        where = ("traffic", "classes", kind)
-        for service in one.service_time:
-            if service not in scenario.services:
-                rule = f"is no service; there is {there}"
-                broken.append(((*where, "service_time", service), "", rule))
-        for service in one.route:
-            if service not in scenario.services:
-                broken.append(((*where, "route"), service, f"is no service; there is {there}"))
-        if len(set(one.route)) < len(one.route):
-            broken.append(((*where, "route"), one.route, "must not name a service twice"))
-        if one.reconnects and one.holds_slot:
-            rule = "needs holds_slot: false, only a long-lived connection reconnects"
-            broken.append(((*where, "reconnects"), True, rule))
     return broken

@@ -13,14 +13,23 @@ import simpy
 
 from simulation.arrivals import ClosedLoop, Streams
 from simulation.draws import Draws
-from simulation.engines.calls import CONNECTING, PAUSED, QUEUED, WAITING, Attempt, Call, as_arrays
+from simulation.engines.calls import (
+    CONNECTING,
+    OPEN,
+    PAUSED,
+    QUEUED,
+    WAITING,
+    Attempt,
+    Call,
+    as_arrays,
+)
 from simulation.engines.clients import Clients
 from simulation.engines.plane import Clock, RequestPlane, Requests
 from simulation.engines.station import Hosts, Station
 from simulation.results import CUT, IN_FLIGHT, OK, TIMED_OUT
 from simulation.scenario import Scenario
 
-_NOT_SERVED = frozenset({WAITING, QUEUED, CONNECTING, PAUSED})
+_ENDS_WITH_CLIENT = frozenset({WAITING, QUEUED, CONNECTING, OPEN, PAUSED, OPEN})
 
 
 class ReferenceEngine:
@@ -67,9 +76,9 @@ class ReferenceEngine:
 
     def send(self, attempt: Attempt) -> None:
         """An attempt begins its route."""
-        attempt.first = self._call(attempt, 0)
+        self._call(attempt, 0)
 
-    def _call(self, attempt: Attempt, place: int) -> Call:
+    def _call(self, attempt: Attempt, place: int) -> None:
         """The attempt reaches a service of its route."""
         kind = attempt.request.kind
         station = self._routes[kind][place]
@@ -79,7 +88,6 @@ class ReferenceEngine:
         if place == 0:
             attempt.first = call
         station.arrive(call)
-        return call
 
     def served(self, call: Call) -> None:
         """The next service of the route is called; after the last one all slots are free."""
@@ -105,7 +113,8 @@ class ReferenceEngine:
     def client_left(self, attempt: Attempt) -> None:
         """Out of a queue at once; in service the work goes on, unless it is to be cancelled."""
         first = attempt.first
-        if first.state in _NOT_SERVED or self._classes[attempt.request.kind].cancel_on_disconnect:
+        cancels = self._classes[attempt.request.kind].cancel_on_disconnect
+        if first.state in _ENDS_WITH_CLIENT or cancels:
             self._over(attempt.calls, TIMED_OUT)
             attempt.calls = []
         else:

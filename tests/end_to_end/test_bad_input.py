@@ -75,18 +75,63 @@ CASES = [
         "shop.yaml:14: rollout.migration: 1: unknown key",
     ),
     case(
-        "policy that is not simulated yet",
+        "belief where nobody sends",
         "validate shop.yaml",
-        shop("slots: 2", "balancer: {policy: pull}"),
-        "shop.yaml:10: services.web.balancer.policy: pull: must be round_robin, "
-        "least_connections, random, power_of_two or source_hash",
+        shop("slots: 2", "balancer: {policy: pull, sticky: true}"),
+        "services.web.balancer: {policy: pull, sticky: true}: with policy pull nobody sends, so "
+        "sticky has no meaning",
+    ),
+    case(
+        "a task that cannot go back",
+        "validate shop.yaml",
+        shop("slots: 2", "balancer: {requeue: true}"),
+        "requeue needs policy pull, where cut tasks can go back",
+    ),
+    case(
+        "checks that overlap",
+        "validate shop.yaml",
+        shop("slots: 2", "balancer: {health_check: {interval: 1s, timeout: 2s}}"),
+        "services.web.balancer.health_check: {interval: 1s, timeout: 2s}: timeout (2 s) must not "
+        "exceed interval (1 s)",
+    ),
+    case(
+        "misspelt key of a health check",
+        "validate shop.yaml",
+        shop("slots: 2", "balancer: {health_check: {intervall: 1s}}"),
+        "services.web.balancer.health_check.intervall: 1s: unknown key (nearest: interval)",
+    ),
+    case(
+        "a class without a route through several services",
+        "validate shop.yaml",
+        shop("  web:\n", "  db: {instances: 1, service_time: 5ms}\n  web:\n"),
+        "traffic.classes.all.route: is missing; it names the services that are called, of db, web",
+    ),
+    case(
+        "a service time off the route",
+        "validate shop.yaml",
+        shop(
+            "rate: 40/s\nservices:\n",
+            "rate: 40/s\n  classes: {all: {route: [web], service_time: {db: 1s}}}\n"
+            "services:\n  db: {instances: 1, service_time: 5ms}\n",
+        ),
+        "traffic.classes.all.service_time.db: is not on the route of all: web",
+    ),
+    case(
+        "a long-lived connection to two services",
+        "validate shop.yaml",
+        shop(
+            "rate: 40/s\nservices:\n",
+            "rate: 40/s\n  classes: {all: {route: [web, db], holds_slot: false}}\n"
+            "services:\n  db: {instances: 1, service_time: 5ms}\n",
+        ),
+        "traffic.classes.all.route: [web, db]: must be one service, to which the connection is open",
     ),
     case(
         "misspelt choice",
         "validate shop.yaml",
         shop("slots: 2", "balancer: {policy: least_conections}"),
         "services.web.balancer.policy: least_conections: must be round_robin, least_connections, "
-        "random, power_of_two or source_hash (nearest: least_connections)",
+        "random, power_of_two, source_hash or pull (nearest: least_connections)",
     ),
     case(
         "missing key",
