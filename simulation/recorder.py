@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from simulation.engines.plane import Requests
 from simulation.fleet import State, StateInterval
@@ -50,6 +51,7 @@ class Observed:
         slots: Slots of one instance.
         instance_rps: What one instance can serve, requests a second.
         slow_over_s: The objective for p99, None without.
+        has_latency: By class, whether the time it takes is a latency, and not a connection's life.
         bin_s: Width of the bins.
     """
 
@@ -65,12 +67,14 @@ class Observed:
     slots: int
     instance_rps: float
     slow_over_s: float | None
+    has_latency: Sequence[bool]
     bin_s: float
 
 
 def run_result(seen: Observed, keep_requests: bool) -> RunResult:
     """The observed run as frozen plain data."""
-    whole, own = _Interval(seen, seen.end_s), _Interval(seen, seen.alone_end_s)
+    whole = _Interval(seen, seen.end_s)
+    own = whole if seen.alone_end_s == seen.end_s else _Interval(seen, seen.alone_end_s)
     rollout: dict[str, float | None] = {}
     waits = None
     if seen.rolled:
@@ -160,8 +164,8 @@ class _Interval:
         }
 
     def latency_s(self) -> Floats:
-        """From arrival to the end, of those that ended well."""
-        good = self.table.outcome == OK
+        """From arrival to the end, of those that ended well; of connections it is none."""
+        good = _answered(self.table, self._seen)
         latency: Floats = self.table.finish_s[good] - self.table.arrival_s[good]
         return latency
 
@@ -171,7 +175,7 @@ class _Interval:
         latency = self.latency_s()
         wait = self._wait_s[np.isfinite(self._wait_s)]
         ended = int(np.count_nonzero(outcome != IN_FLIGHT))
-        failed = ended - len(latency)
+        failed = ended - int(np.count_nonzero(outcome == OK))
         p50, p95, p99 = _quantiles(latency, (0.5, 0.95, 0.99))
         return {
             "latency_mean_s": _mean(latency),
@@ -195,7 +199,8 @@ class _Interval:
         everything, slow_over_s = self._seen.requests.table, self._seen.slow_over_s
         inside = (everything.finish_s >= 0) & (everything.finish_s <= self._until_s)
         outcome = everything.outcome[inside]
-        latency = (everything.finish_s - everything.arrival_s)[inside][outcome == OK]
+        answered = inside & _answered(everything, self._seen)
+        latency = (everything.finish_s - everything.arrival_s)[answered]
         slow = None if slow_over_s is None else float(np.count_nonzero(latency > slow_over_s))
         return {
             "failed_requests": float(np.count_nonzero(outcome != OK)),
@@ -248,7 +253,7 @@ def _series(seen: Observed, whole: _Interval) -> dict[str, Floats]:
     bad = (table.outcome != IN_FLIGHT) & ~good
     in_pool, share, _mixed = pool_at(seen.pool_log, edges)
     up = _up_instance_s(seen.states, edges) * seen.slots
-    p50, p99 = _binned_quantiles(whole.table, edges)
+    p50, p99 = _binned_quantiles(whole.table, _answered(whole.table, seen), edges)
 
     def rate(times: Floats) -> Floats:
         return np.histogram(times, edges)[0] / seen.bin_s
@@ -270,11 +275,20 @@ def _series(seen: Observed, whole: _Interval) -> dict[str, Floats]:
     }
 
 
-def _binned_quantiles(table: RequestTable, edges_s: Floats) -> tuple[Floats, Floats]:
-    """p50 and p99 of the latency of what arrived in each bin and ended well; NaN for none."""
-    good = table.outcome == OK
-    latency = table.finish_s[good] - table.arrival_s[good]
-    bounds = np.searchsorted(table.arrival_s[good], edges_s)
+def _answered(table: RequestTable, seen: Observed) -> NDArray[np.bool_]:
+    """Which requests ended well and took a latency to do so."""
+    answered: NDArray[np.bool_] = (table.outcome == OK) & np.array(seen.has_latency)[
+        table.request_class
+    ]
+    return answered
+
+
+def _binned_quantiles(
+    table: RequestTable, answered: NDArray[np.bool_], edges_s: Floats
+) -> tuple[Floats, Floats]:
+    """p50 and p99 of the latency of what arrived in each bin and was answered; NaN for none."""
+    latency = table.finish_s[answered] - table.arrival_s[answered]
+    bounds = np.searchsorted(table.arrival_s[answered], edges_s)
     pairs = [_quantiles(latency[a:b], (0.5, 0.99)) for a, b in itertools.pairwise(bounds)]
     values = np.array([[np.nan if q is None else q for q in pair] for pair in pairs])
     return values[:, 0], values[:, 1]

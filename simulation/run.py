@@ -129,6 +129,7 @@ class Run:
                 alone_end_s=self.alone_end_s(),
                 slots=service.slots,
                 instance_rps=service.capacity_rps / service.instance_count,
+                has_latency=[one.holds_slot for one in self._scenario.traffic.classes.values()],
                 slow_over_s=self._scenario.objectives.latency_p99,
                 bin_s=self._frame.bin_s,
             ),

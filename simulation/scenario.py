@@ -55,6 +55,10 @@ class NewVersion(Version):
     verify_fails: Fraction = 0.0
     start_fails: Fraction = 0.0
 
+    def slower(self, age_s: float) -> float:
+        """What its service takes, so long after its start, as a multiple of the demand."""
+        return self.service_factor * self.cold.slower(age_s)
+
 
 class Versions(FileModel):
     """Both versions of a service."""

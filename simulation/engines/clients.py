@@ -58,7 +58,10 @@ class Clients:
         self._services = services
         self._draws = draws
         self._demands = demands
-        self._budgets = [RetryBudget(one.retries.budget) for one in classes]
+        self._budgets = [
+            None if one.retries.budget is None else RetryBudget(one.retries.budget)
+            for one in classes
+        ]
         self._answered: dict[Request, simpy.Event] = {}  # of closed loops
         if isinstance(arrivals, Streams):
             self._open_loop(self._drawn(arrivals))
@@ -104,7 +107,9 @@ class Clients:
 
     def _send(self, request: Request) -> None:
         self.requests.append(request)
-        self._budgets[request.kind].request(request.arrival_s)
+        budget = self._budgets[request.kind]
+        if budget is not None:
+            budget.request(request.arrival_s)
         self._ask(request, 0)
 
     def _ask(self, request: Request, number: int) -> None:
@@ -127,10 +132,9 @@ class Clients:
         now = self._env.now
         attempt.outcome = outcome
         attempt.finish_s = now
-        if outcome == OK or not self._asks_again(attempt, now):
-            over = self._answered.pop(attempt.request, None)
-            if over is not None:
-                over.succeed()
+        is_over = outcome == OK or not self._asks_again(attempt, now)
+        if is_over and attempt.request in self._answered:
+            self._answered.pop(attempt.request).succeed()
 
     def _asks_again(self, attempt: Attempt, now: float) -> bool:
         """Whether there will be another attempt, which is then on its way."""
@@ -141,7 +145,8 @@ class Clients:
             wait_s = 0.0
             request.demands_s = self._fresh_life(attempt)
         elif number < rule.attempts and (rule.cut or attempt.outcome != CUT):
-            if not self._budgets[request.kind].allows(now):
+            budget = self._budgets[request.kind]
+            if budget is not None and not budget.allows(now):
                 return False
             u = self._draws.uniform("jitter", attempt.order) if rule.jitter else 0.5
             wait_s = rule.wait_s(number, u)

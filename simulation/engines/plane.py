@@ -30,13 +30,13 @@ ATTEMPT_BITS = 5
 
 
 class _Moment(simpy.Event):
-    """An event that calls one function with one thing."""
+    """An event that calls one function with one thing, and that nobody waits for."""
 
-    def __init__(self, env: Clock, call: Callable[[Any], None], what: object) -> None:
-        self.env = env
-        self.callbacks = [call, env.afterwards]
+    _ok = True
+
+    def __init__(self, callbacks: list[Callable[[Any], None]], what: object) -> None:
+        self.callbacks = callbacks
         self._value = what
-        self._ok = True
 
 
 class Clock(simpy.Environment):
@@ -67,7 +67,8 @@ class Clock(simpy.Environment):
     ) -> None:
         """Calls a function with an event whose value is ``what``, at an absolute time."""
         queue: list[Any] = self._queue
-        heappush(queue, (time_s, priority, next(self._eid), _Moment(self, call, what)))
+        moment = _Moment([call, self.afterwards], what)
+        heappush(queue, (time_s, priority, next(self._eid), moment))
 
 
 @dataclass(frozen=True)

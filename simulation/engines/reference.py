@@ -118,7 +118,9 @@ class ReferenceEngine:
             self._over(attempt.calls, TIMED_OUT)
             attempt.calls = []
         else:
-            self._ended(first, TIMED_OUT)
+            first.outcome = TIMED_OUT  # and its work goes on
+            first.finish_s = self._env.now
+            first.station.ended.append(first)
         self._clients.told(attempt, TIMED_OUT)
 
     def again(self, call: Call) -> Call:
@@ -133,16 +135,15 @@ class ReferenceEngine:
         return again
 
     def _over(self, calls: list[Call], outcome: int) -> None:
+        """Whoever called them is done with them, and what they held is free."""
+        now = self._env.now
         for call in calls:
+            station = call.station
             if call.outcome == IN_FLIGHT:
-                self._ended(call, outcome)
-            call.station.release(call)
-
-    def _ended(self, call: Call, outcome: int) -> None:
-        """Whoever called is done with it."""
-        call.outcome = outcome
-        call.finish_s = self._env.now
-        call.station.ended.append(call)
+                call.outcome = outcome
+                call.finish_s = now
+                station.ended.append(call)
+            station.release(call)
 
     # What is free, and who waits
 

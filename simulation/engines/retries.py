@@ -15,20 +15,17 @@ WINDOW_S = 10.0
 class RetryBudget:
     """Of one class: as many retries in ten seconds as its share of the requests in them."""
 
-    def __init__(self, share: float | None) -> None:
+    def __init__(self, share: float) -> None:
         self._share = share
         self._requests: deque[float] = deque()
         self._retries: deque[float] = deque()
 
     def request(self, now_s: float) -> None:
         """A request arrived, its first attempt."""
-        if self._share is not None:
-            self._requests.append(now_s)
+        self._requests.append(now_s)
 
     def allows(self, now_s: float) -> bool:
         """Whether one more retry may be sent; it is counted as sent then."""
-        if self._share is None:
-            return True
         for times in (self._requests, self._retries):
             while times and times[0] <= now_s - WINDOW_S:
                 times.popleft()

@@ -190,10 +190,13 @@ class Station:
         instance = call.instance
         call.state = SERVING
         call.start_s = now
-        self._answers_with(call)
         self._at_work[instance].add(call)
         self._taken[instance] += 1
-        takes_s = call.demand_s * self._slower(instance, now) / self._speeds[instance]
+        slower = self._versions.old.service_factor
+        if self._new_version[instance]:
+            call.new_version = call.attempt.by_new = True
+            slower = self._versions.new.slower(now - self._started_s[instance])
+        takes_s = call.demand_s * slower / self._speeds[instance]
         self._env.call_at(now + takes_s, COMPLETIONS + call.attempt.order, self._complete, call)
 
     def _connect(self, call: Call) -> None:
@@ -201,21 +204,11 @@ class Station:
         now = self._env.now
         call.state = OPEN
         call.start_s = now
-        self._answers_with(call)
+        if self._new_version[call.instance]:
+            call.new_version = call.attempt.by_new = True
         self._open[call.instance].add(call)
         order = COMPLETIONS + call.attempt.order
         self._env.call_at(now + call.demand_s, order, self._complete, call)
-
-    def _answers_with(self, call: Call) -> None:
-        if self._new_version[call.instance]:
-            call.new_version = call.attempt.by_new = True
-
-    def _slower(self, instance: int, now: float) -> float:
-        """What the instance's version, and its age since its start, make of a demand."""
-        if not self._new_version[instance]:
-            return self._versions.old.service_factor
-        new = self._versions.new
-        return new.service_factor * new.cold.slower(now - self._started_s[instance])
 
     def _complete(self, event: simpy.Event) -> None:
         """The call's own work is done."""

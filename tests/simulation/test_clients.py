@@ -149,7 +149,6 @@ def test_a_budget_is_a_share_of_what_was_asked_lately() -> None:
     for k in range(20):
         budget.request(11.0 + 0.01 * k)
     assert [budget.allows(11.5) for _ in range(5)] == [True] * 4 + [False]
-    assert all(RetryBudget(None).allows(0.0) for _ in range(100))
 
 
 def test_a_budget_bounds_the_attempts() -> None:
@@ -186,3 +185,16 @@ def test_a_storm_of_retries_outlives_the_rollout_unless_there_is_a_budget(
         assert np.median(lost) > 0.8
     else:
         assert max(lost) < 0.01
+
+
+def test_the_life_of_a_connection_is_no_latency() -> None:
+    """Half of the requests are connections of a minute: the quantiles are those of the pages."""
+    classes = {
+        "page": {"share": "50%"},
+        "socket": {"holds_slot": False, "service_time": {"app": "60s"}},
+    }
+    run = run_once(steady("200s", rate="2/s", instances=2, slots=2, classes=classes))
+    assert run.metrics["latency_p99_s"] == pytest.approx(0.05)
+    assert run.metrics["error_fraction"] == 0
+    assert run.metrics["utilisation_fraction"] == pytest.approx(0.05 / 4, rel=0.3)
+    assert run.requests["in_flight"] > 30
