@@ -10,7 +10,18 @@ from __future__ import annotations
 _MASK = (1 << 64) - 1
 _GOLDEN = 0x9E3779B97F4A7C15
 
-PURPOSES = ("pick", "second pick", "affinity", "error", "verify", "start", "order", "jitter")
+PURPOSES = (
+    "pick",
+    "second pick",
+    "affinity",
+    "error",
+    "verify",
+    "start",
+    "order",
+    "jitter",
+    "crash",
+    "repair",
+)
 """What such a number may be for."""
 
 

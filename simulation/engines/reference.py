@@ -6,6 +6,7 @@ happens at each is a method with a sentence of model.md §2 behind it.
 
 from __future__ import annotations
 
+import bisect
 import math
 from collections import deque
 from collections.abc import Callable, Generator
@@ -23,7 +24,9 @@ from simulation.engines.plane import (
     TIMEOUTS,
     Attempts,
     Clock,
+    RequestPlane,
     Requests,
+    Seen,
 )
 from simulation.engines.retries import RetryBudget
 from simulation.results import CUT, ERROR, IN_FLIGHT, OK, REFUSED, REJECTED, TIMED_OUT, RequestTable
@@ -44,12 +47,17 @@ class _Moment(simpy.Event):
 class ReferencePlane:
     """A fleet behind a balancer, and the requests in it."""
 
-    def __init__(self, env: Clock, scenario: Scenario, streams: Streams, draws: Draws) -> None:
-        service = scenario.service
-        count = service.instance_count
+    def __init__(
+        self, env: Clock, scenario: Scenario, streams: Streams | None, draws: Draws, name: str
+    ) -> None:
+        service = scenario.services[name]
+        first_count = service.instance_count
+        count = len(scenario.names_of(name))
         self._env = env
-        self._streams = streams
-        self._slots = service.slots
+        self._slots = (service.slots_of() * 2)[:count]
+        self._speed = (service.speeds() * 2)[:count]
+        self._log: list[int] = []
+        self._old_is_wrong = False
         self._classes = list(scenario.traffic.classes.values())
         balancer = service.balancer
         self._queue_at_balancer = balancer.queue == "balancer"
@@ -57,15 +65,16 @@ class ReferencePlane:
         self._queue_timeout_s = balancer.queue_timeout
         self._lag_s = balancer.propagation_delay
         self._told = [0] * count
-        names = service.instance_names(scenario.service_name)
-        weights = [balancer.weights.get(name, 1.0) for name in names]
+        names = service.instance_names(name)
+        weights = ([balancer.weights.get(one, 1.0) for one in names] * 2)[:count]
         self._policy = policy(balancer.policy, weights, draws)
         self._draws = draws
         self._versions = service.versions
 
-        self._in_pool = [True] * count
-        self._pool_count = count
-        self._listening = [True] * count
+        self._in_pool = [k < first_count for k in range(count)]
+        self._wanted = list(self._in_pool)
+        self._pool_count = first_count
+        self._listening = [k < first_count for k in range(count)]
         self._new_version = [False] * count
         self._started_s = [-math.inf] * count
         self._serving: list[set[int]] = [set() for _ in range(count)]
@@ -95,16 +104,19 @@ class ReferencePlane:
         self._first: list[int] = []  # of each request
         self._to_come: set[int] = set()  # requests whose next attempt is still to be made
         self._budgets = [RetryBudget(one.retries.budget) for one in self._classes]
-        env.process(self._arrivals())
+        for second in range(first_count, count):
+            self._tell(second)
+        if streams is not None:
+            env.process(self._arrivals(streams))
 
     # What happens to requests
 
-    def _arrivals(self) -> Generator[simpy.Event, Any, None]:
+    def _arrivals(self, streams: Streams) -> Generator[simpy.Event, Any, None]:
         """Brings the requests in, one after the other, as the streams drew them."""
         env = self._env
         request = 0
         while True:
-            block = self._streams.next_block()
+            block = streams.next_block()
             for time_s, *drawn in zip(*(column.tolist() for column in block), strict=True):
                 if time_s == math.inf:
                     return
@@ -166,7 +178,7 @@ class ReferencePlane:
         self._instance[attempt] = instance
         if not self._listening[instance]:
             self._end(attempt, REFUSED)
-        elif len(self._serving[instance]) < self._slots:
+        elif len(self._serving[instance]) < self._slots[instance]:
             self._begin(attempt, instance)
             self._tell(instance)
         elif self._queued[instance] >= self._queue_limit:
@@ -185,7 +197,7 @@ class ReferencePlane:
         self._served_by_new[attempt] = self._new_version[instance]
         self._serving[instance].add(attempt)
         done = _Moment(self._env, self._complete, attempt)
-        takes_s = self._demand_s[attempt] * self._slower(instance, now)
+        takes_s = self._demand_s[attempt] * self._slower(instance, now) / self._speed[instance]
         self._env.at(now + takes_s, COMPLETIONS + self._order(attempt), done)
 
     def _slower(self, instance: int, now: float) -> float:
@@ -211,6 +223,8 @@ class ReferencePlane:
     def _is_wrong(self, attempt: int) -> bool:
         """Whether the version that served it answers this attempt wrongly."""
         is_new = self._served_by_new[attempt]
+        if self._old_is_wrong and not is_new:
+            return True
         version = self._versions.new if is_new else self._versions.old
         share = version.error_fraction
         return share > 0 and self._draws.uniform("error", self._order(attempt)) < share
@@ -248,13 +262,13 @@ class ReferencePlane:
     def _refill(self, instance: int) -> None:
         """Free slots take what is queued at the instance, then at the balancer."""
         serving = self._serving[instance]
-        while len(serving) < self._slots:
+        while len(serving) < self._slots[instance]:
             attempt = self._next_queued(instance)
             if attempt is None:
                 break
             self._waits(-1)
             self._begin(attempt, instance)
-        if len(serving) < self._slots:
+        if len(serving) < self._slots[instance]:
             self._refuse_queued(instance)
         self._tell(instance)
 
@@ -290,6 +304,7 @@ class ReferencePlane:
         now = self._env.now
         self._outcome[attempt] = outcome
         self._finish_s[attempt] = now
+        self._log.append(attempt)
         if outcome == OK:
             return
         rule = self._classes[self._class[attempt]].retries
@@ -324,7 +339,7 @@ class ReferencePlane:
         """Tells the policy, and whoever waits for the instance to be idle."""
         busy = len(self._serving[instance])
         connections = busy + self._queued[instance]
-        has_room = busy < self._slots if self._queue_at_balancer else True
+        has_room = busy < self._slots[instance] if self._queue_at_balancer else True
         self._policy.update(instance, connections, self._in_pool[instance], has_room)
         if connections == 0 and instance in self._idle:
             self._idle.pop(instance).succeed()
@@ -334,6 +349,7 @@ class ReferencePlane:
     def set_pool(self, instance: int, in_pool: bool) -> None:
         """Tells the balancer whether to send to the instance; that one should not, it hears late."""
         self._told[instance] += 1
+        self._wanted[instance] = in_pool
         if in_pool or self._lag_s == 0:
             self._believe(instance, in_pool)
             return
@@ -361,16 +377,53 @@ class ReferencePlane:
         self._listening[instance] = True
         self._new_version[instance] = new_version
         self._started_s[instance] = self._env.now
+        if self._wanted[instance]:  # it had crashed, and comes back by itself
+            self._believe(instance, True)
+
+    def remove(self, instance: int) -> None:
+        """Tells the balancer that the drained instance is gone."""
+
+    def crash(self, instance: int) -> None:
+        """It died on its own: it listens no more, and everything there ends as `error`."""
+        self._listening[instance] = False
+        self._drop(instance, ERROR)
+        self._believe(instance, False)
+
+    def old_answers_wrongly(self) -> None:
+        """From now on every answer of the old version is wrong."""
+        self._old_is_wrong = True
+
+    def when_healthy(self, instance: int) -> simpy.Event:
+        """An event for when it has passed its checks: at once, there are none."""
+        return simpy.Event(self._env).succeed()
+
+    def seen(self, since_s: float, until_s: float, new_version: bool | None = None) -> Seen:
+        """What ended after ``since_s``, up to ``until_s``."""
+        begin, end = (
+            bisect.bisect_right(self._log, time_s, key=self._finish_s.__getitem__)
+            for time_s in (since_s, until_s)
+        )
+        ended = [
+            one
+            for one in self._log[begin:end]
+            if new_version is None or self._served_by_new[one] is new_version
+        ]
+        good = [one for one in ended if self._outcome[one] == OK]
+        latency = [self._finish_s[one] - self._arrival_s[one] for one in good]
+        return Seen(len(ended), len(ended) - len(good), np.array(latency, dtype=np.float64))
 
     def cut(self, instance: int) -> int:
         """Ends everything in service or queued at the instance; says how many clients lost."""
+        return self._drop(instance, CUT)
+
+    def _drop(self, instance: int, outcome: int) -> int:
         now = self._env.now
         for attempt in self._serving[instance]:
             self._released_s[attempt] = now
         held = [*sorted(self._serving[instance]), *self._own_queue[instance]]
         lost = [attempt for attempt in held if self._outcome[attempt] == IN_FLIGHT]
         for attempt in lost:
-            self._end(attempt, CUT)
+            self._end(attempt, outcome)
         self._serving[instance].clear()
         self._own_queue[instance].clear()
         self._waits(-self._queued[instance])
@@ -430,3 +483,31 @@ class ReferencePlane:
             request_class=np.array(self._class, dtype=np.int64)[first],
         )
         return Requests(table, attempts)
+
+
+class ReferenceEngine:
+    """A plane for each service; the traffic goes to the first of them."""
+
+    def __init__(self, env: Clock, scenario: Scenario, streams: Streams, draws: Draws) -> None:
+        first = scenario.service_name
+        self._planes = {
+            name: ReferencePlane(env, scenario, streams if name == first else None, draws, name)
+            for name in scenario.services
+        }
+        self._first = self._planes[first]
+
+    def plane(self, service: str) -> RequestPlane:
+        """The requests of one service."""
+        return self._planes[service]
+
+    def highest_waiting(self) -> int:
+        """The most requests that have waited at once so far."""
+        return self._first.highest_waiting()
+
+    def when_waiting_at_most(self, level: int) -> simpy.Event:
+        """An event for the first moment at which no more than ``level`` requests wait."""
+        return self._first.when_waiting_at_most(level)
+
+    def requests(self) -> Requests:
+        """Everything that has arrived so far."""
+        return self._first.requests()
