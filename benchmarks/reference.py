@@ -94,7 +94,9 @@ def main() -> int:
     ratio = statistics.median(engine) / statistics.median(plain)
     print(f"plain SimPy       {statistics.median(plain):>9,.0f} requests/s")
     print(f"reference engine  {statistics.median(engine):>9,.0f} requests/s")
-    print(f"ratio             {ratio:>9.2f} (of medians of {ROUNDS}, in turn; at least {LEAST} is asked)")
+    print(
+        f"ratio             {ratio:>9.2f} (of medians of {ROUNDS}, in turn; at least {LEAST} is asked)"
+    )
     return 0 if ratio >= LEAST else 1
 
 

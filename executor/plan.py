@@ -6,6 +6,7 @@ across its fields that it breaks, in plain words. Neither simulation nor screens
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
@@ -182,6 +183,17 @@ def waves_for(
         )
         for first in range(0, len(instances), window)
     )
+
+
+def canary_counts(shares: Sequence[float], count: int) -> list[int]:
+    """How many instances have the new version after each step of a canary, as Argo Rollouts rounds.
+
+    The nearest whole number, ties up; at least one, and at least one keeps the old version.
+    """
+    return [
+        min(max(math.floor(round(share * count, 9) + 0.5), 1), max(count - 1, 1))
+        for share in shares
+    ]
 
 
 def broken_rules(plan: Plan, now: datetime | None = None) -> list[str]:

@@ -13,7 +13,7 @@ from typing import Any
 import simpy
 
 from simulation.engines.plane import RequestPlane
-from simulation.scenario import Drain, Stop
+from simulation.scenario_rollout import Drain, Stop
 
 
 class StepFailed(Exception):
@@ -25,14 +25,21 @@ def drain(
 ) -> Generator[simpy.Event, Any, None]:
     """Waits until the instance is idle, at most as long as the rule lets it.
 
+    An interrupt ends it at once, with everything left as it is.
+
     Raises:
         StepFailed: Requests were in flight at the timeout, and the rule is to abort.
     """
     idle = env.process(_seen_idle(env, plane, instance, rule.poll))
-    if rule.on_timeout == "wait":
-        yield idle
-        return
-    yield idle | env.timeout(rule.timeout)
+    try:
+        if rule.on_timeout == "wait":
+            yield idle
+            return
+        yield idle | env.timeout(rule.timeout)
+    except simpy.Interrupt:  # the instance is put back
+        if idle.is_alive:
+            idle.interrupt()
+        raise
     if idle.is_alive:
         idle.interrupt()
     left = plane.count(instance)

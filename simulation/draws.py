@@ -25,6 +25,8 @@ PURPOSES = (
     "closed class",
     "closed session",
     "closed demand",
+    "crash",
+    "repair",
 )
 """What such a number may be for."""
 

@@ -11,7 +11,11 @@ from enum import StrEnum
 
 
 class State(StrEnum):
-    """What an instance is doing, one way round."""
+    """What an instance is doing: one way round, and the three where it leaves it.
+
+    A second instance, of surge or blue/green, is absent before it is made, and the first one after
+    it has been removed.
+    """
 
     SERVING = "serving"
     DRAINING = "draining"
@@ -21,17 +25,21 @@ class State(StrEnum):
     STARTING = "starting"
     RETURNING = "returning"
     FAILED = "failed"
+    CRASHED = "crashed"
+    ABSENT = "absent"
 
 
 LEGAL_MOVES: dict[State, frozenset[State]] = {
-    State.SERVING: frozenset({State.DRAINING}),
-    State.DRAINING: frozenset({State.STOPPING, State.FAILED}),
-    State.STOPPING: frozenset({State.DEPLOYING, State.FAILED}),
+    State.SERVING: frozenset({State.DRAINING, State.CRASHED}),
+    State.CRASHED: frozenset({State.SERVING, State.DRAINING}),  # repaired, or taken by the rollout
+    State.DRAINING: frozenset({State.STOPPING, State.FAILED, State.SERVING}),  # fallen back to
+    State.STOPPING: frozenset({State.DEPLOYING, State.FAILED, State.ABSENT}),
     State.DEPLOYING: frozenset({State.VERIFYING, State.FAILED}),
     State.VERIFYING: frozenset({State.STARTING, State.FAILED}),
-    State.STARTING: frozenset({State.RETURNING, State.FAILED}),
-    State.RETURNING: frozenset({State.SERVING, State.FAILED}),
-    State.FAILED: frozenset({State.STOPPING}),  # back to the old version
+    State.STARTING: frozenset({State.RETURNING, State.FAILED, State.STOPPING}),  # never used
+    State.RETURNING: frozenset({State.SERVING, State.FAILED, State.STOPPING}),
+    State.FAILED: frozenset({State.STOPPING}),  # back to the old version, or removed
+    State.ABSENT: frozenset({State.DEPLOYING}),
 }
 
 
@@ -47,17 +55,25 @@ class StateInterval:
 
 @dataclass
 class Fleet:
-    """The states of all instances of a service, over time."""
+    """The states of all instances of a service, over time.
+
+    Attributes:
+        count: How many there are from the beginning.
+        begin_s: When that is.
+        second_count: How many more may be made later, numbered after them.
+        state: What each is doing now.
+    """
 
     count: int
     begin_s: float
+    second_count: int = 0
     state: list[State] = field(init=False)
     _since_s: list[float] = field(init=False)
     _past: list[StateInterval] = field(init=False, default_factory=list)
 
     def __post_init__(self) -> None:
-        self.state = [State.SERVING] * self.count
-        self._since_s = [self.begin_s] * self.count
+        self.state = [State.SERVING] * self.count + [State.ABSENT] * self.second_count
+        self._since_s = [self.begin_s] * len(self.state)
 
     def move(self, instance: int, to: State, now_s: float) -> None:
         """Moves an instance to its next state.
@@ -75,6 +91,6 @@ class Fleet:
     def intervals(self, end_s: float) -> tuple[StateInterval, ...]:
         """All intervals up to ``end_s``, instance by instance."""
         present = [
-            StateInterval(k, self.state[k], self._since_s[k], end_s) for k in range(self.count)
+            StateInterval(k, state, self._since_s[k], end_s) for k, state in enumerate(self.state)
         ]
         return tuple(sorted(self._past + present, key=lambda one: (one.instance, one.begin_s)))

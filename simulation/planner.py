@@ -73,7 +73,7 @@ def make_plan(scenario: Scenario, result: CandidateResult, valid_for_s: float = 
     rule, service = chosen.rollout, chosen.service
     assert rule is not None
     listed = service.instance_names(chosen.service_name)
-    names = tuple(listed[instance] for instance in rolling_order(chosen))
+    names = tuple(listed[instance] for instance in rolling_order(chosen, chosen.service_name))
     window = result.candidate.window
     embedded = chosen.as_data()
     return sealed(

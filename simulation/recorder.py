@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from simulation.engines.plane import Requests
 from simulation.fleet import State, StateInterval
+from simulation.pool import PoolChange, lowest, pool_means
 from simulation.results import (
     CUT,
     IN_FLIGHT,
@@ -26,9 +27,8 @@ from simulation.results import (
     REJECTED,
     RequestTable,
     RunResult,
-    critical_path,
+    Waits,
 )
-from simulation.rollout import PoolChange, lowest_in_pool, pool_at
 from simulation.units import Floats
 
 _LISTENING = {State.SERVING, State.DRAINING, State.RETURNING, State.FAILED}
@@ -41,15 +41,18 @@ class Observed:
     Attributes:
         requests: Everything that arrived, warm-up included.
         states: The fleet's states, up to ``end_s``.
-        pool_log: The pool's changes, from the beginning of the warm-up.
+        pool_log: The pool's changes, from the beginning of the warm-up; of all services together.
         rolled: Whether there was a rollout.
         ended: How it ended, one of `simulation.results.ENDINGS`.
         rollout_ended_s: When it ended, None when it did not.
         settled_s: End of the rollout and its settling.
         end_s: End of the common interval.
         alone_end_s: Where it would end if no other candidate were simulated beside.
-        slots: Slots of one instance.
-        instance_rps: What one instance can serve, requests a second.
+        waits: Where the rollout's time went, None when it did not end.
+        critical_path: The services that determined its end.
+        failures: What failed or tripped.
+        slots: Slots of each instance, those of all services one after the other.
+        fleets: How many instances each service has, and how many there are of it with second ones.
         slow_over_s: The objective for p99, None without.
         has_latency: By class, whether the time it takes is a latency, and not a connection's life.
         bin_s: Width of the bins.
@@ -64,8 +67,11 @@ class Observed:
     settled_s: float
     end_s: float
     alone_end_s: float
-    slots: int
-    instance_rps: float
+    waits: Waits | None
+    critical_path: tuple[str, ...]
+    failures: tuple[str, ...]
+    slots: Sequence[int]
+    fleets: Sequence[tuple[int, int]]
     slow_over_s: float | None
     has_latency: Sequence[bool]
     bin_s: float
@@ -76,13 +82,10 @@ def run_result(seen: Observed, keep_requests: bool) -> RunResult:
     whole = _Interval(seen, seen.end_s)
     own = whole if seen.alone_end_s == seen.end_s else _Interval(seen, seen.alone_end_s)
     rollout: dict[str, float | None] = {}
-    waits = None
     if seen.rolled:
         part = _Interval(seen, seen.settled_s)
         rollout = {f"rollout_{name}": value for name, value in part.figures().items()}
         rollout |= _rollout_figures(seen, part)
-        if seen.rollout_ended_s is not None:
-            waits = critical_path(seen.states, 0.0, seen.rollout_ended_s)
     metrics, alone = (
         {**dict.fromkeys(METRICS), **interval.figures(), **interval.counts(), **rollout}
         for interval in (whole, own)
@@ -97,25 +100,46 @@ def run_result(seen: Observed, keep_requests: bool) -> RunResult:
         bin_s=seen.bin_s,
         series=_series(seen, whole),
         states=seen.states,
-        waits=waits,
+        waits=seen.waits,
+        critical_path=seen.critical_path,
+        failures=seen.failures,
         table=whole.table if keep_requests else None,
     )
 
 
 def _rollout_figures(seen: Observed, part: _Interval) -> dict[str, float | None]:
-    lowest = lowest_in_pool(seen.pool_log, seen.settled_s)
-    fleet = seen.pool_log[0].old_count
-    mixed = pool_at(seen.pool_log, np.array([0.0, seen.settled_s]))[2][0] * seen.settled_s
+    fewest, capacity_fraction = lowest(seen.pool_log, seen.settled_s)
+    whole = np.array([0.0, seen.settled_s])
+    mixed = pool_means(seen.pool_log, whole).mixed_fraction[0] * seen.settled_s
     accepted_s = seen.settled_s if seen.rollout_ended_s is None else seen.rollout_ended_s
     exposed = part.table.new_version & (part.table.start_s < accepted_s)
     return {
         "rollout_duration_s": seen.rollout_ended_s,
-        "lowest_in_pool_count": float(lowest),
-        "lowest_capacity_fraction": lowest / fleet,
+        "lowest_in_pool_count": float(fewest),
+        "lowest_capacity_fraction": capacity_fraction,
         "mixed_version_s": float(mixed),
         "exposure_requests": float(np.count_nonzero(exposed)),
-        "surge_instance_s": 0.0,
+        "surge_instance_s": _surge_instance_s(seen),
     }
+
+
+def _surge_instance_s(seen: Observed) -> float:
+    """Instance-seconds beyond the fleets until all had settled, of whatever is not absent."""
+    total_s, first = 0.0, 0
+    for count, with_second in seen.fleets:
+        changes = []
+        for one in seen.states:
+            if first <= one.instance < first + with_second and one.state is not State.ABSENT:
+                begin_s, end_s = (
+                    min(max(t, 0.0), seen.settled_s) for t in (one.begin_s, one.end_s)
+                )
+                changes += [(begin_s, 1), (end_s, -1)]
+        there, since_s = 0, 0.0
+        for time_s, change in sorted(changes):
+            total_s += max(0, there - count) * (time_s - since_s)
+            there, since_s = there + change, time_s
+        first += with_second
+    return total_s
 
 
 class _Interval:
@@ -216,7 +240,7 @@ class _Interval:
     def _utilisation(self) -> float | None:
         """Slot-seconds at work over the slot-seconds of all instances that were up."""
         edges = np.array([0.0, self._until_s])
-        up = _up_instance_s(self._seen.states, edges)[0] * self._seen.slots
+        up = _up_slot_s(self._seen, edges)[0]
         return float(self.busy_slot_s(edges)[0] / up) if up > 0 else None
 
     def busy_slot_s(self, edges_s: Floats) -> Floats:
@@ -251,8 +275,8 @@ def _series(seen: Observed, whole: _Interval) -> dict[str, Floats]:
     finish_s = np.where(table.finish_s <= seen.end_s, table.finish_s, np.inf)
     good = table.outcome == OK
     bad = (table.outcome != IN_FLIGHT) & ~good
-    in_pool, share, _mixed = pool_at(seen.pool_log, edges)
-    up = _up_instance_s(seen.states, edges) * seen.slots
+    pool = pool_means(seen.pool_log, edges)
+    up = _up_slot_s(seen, edges)
     p50, p99 = _binned_quantiles(whole.table, _answered(whole.table, seen), edges)
 
     def rate(times: Floats) -> Floats:
@@ -261,15 +285,15 @@ def _series(seen: Observed, whole: _Interval) -> dict[str, Floats]:
     return {
         "offered_rps": rate(table.arrival_s),
         "served_rps": rate(finish_s[good]),
-        "capacity_rps": in_pool * seen.instance_rps,
-        "in_pool_count": in_pool,
+        "capacity_rps": pool.capacity_rps,
+        "in_pool_count": pool.count,
         "in_flight_count": _overlap(table.arrival_s, finish_s, edges) / seen.bin_s,
         "queue_count": whole.waiting_request_s(edges) / seen.bin_s,
         "utilisation_fraction": np.divide(
             whole.busy_slot_s(edges), up, out=np.zeros_like(up), where=up > 0
         ),
         "failed_rps": rate(finish_s[bad]),
-        "mixed_version_fraction": share,
+        "mixed_version_fraction": pool.new_fraction,
         "latency_p50_s": p50,
         "latency_p99_s": p99,
     }
@@ -310,11 +334,18 @@ def _overlap(begin_s: Floats, end_s: Floats, edges_s: Floats) -> Floats:
     return np.diff(since(begin_s) - since(end_s))
 
 
-def _up_instance_s(states: Sequence[StateInterval], edges_s: Floats) -> Floats:
-    """Instance-seconds between the edges in states that can serve."""
-    up = [(one.begin_s, one.end_s) for one in states if one.state in _LISTENING]
-    begin, end = np.array(up, dtype=float).reshape(-1, 2).T
-    return _overlap(begin, end, edges_s)
+def _up_slot_s(seen: Observed, edges_s: Floats) -> Floats:
+    """Slot-seconds between the edges of instances in states that can serve."""
+    total: Floats = np.zeros(len(edges_s) - 1)
+    for slots in sorted(set(seen.slots)):
+        up = [
+            (one.begin_s, one.end_s)
+            for one in seen.states
+            if one.state in _LISTENING and seen.slots[one.instance] == slots
+        ]
+        begin, end = np.array(up, dtype=float).reshape(-1, 2).T
+        total += slots * _overlap(begin, end, edges_s)
+    return total
 
 
 def _mean(values: Floats) -> float | None:

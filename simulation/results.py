@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from simulation.fleet import State, StateInterval
+from simulation.fleet import StateInterval
 from simulation.units import Floats
 
 if TYPE_CHECKING:
@@ -77,11 +77,19 @@ SERIES = (
 
 @dataclass(frozen=True)
 class Waits:
-    """The rollout's duration along its critical path, by what it was spent on, in seconds."""
+    """The rollout's duration along its critical path, by what it was spent on, in seconds.
+
+    Attributes:
+        drain_s: Until requests in flight had ended.
+        step_s: The other steps, and those of a migration.
+        gate_s: `min_ready`, bakes, waiting for a place.
+        pause_s: Pauses that the rule asks for.
+    """
 
     drain_s: float
     step_s: float
     gate_s: float
+    pause_s: float
 
 
 @dataclass(frozen=True)
@@ -147,6 +155,8 @@ class RunResult:
         series: Every name of `SERIES`, one value a bin from 0 to ``end_s``.
         states: Which instance was in which state when.
         waits: Where the time went; None when the rollout did not end.
+        critical_path: The services whose rollouts determined the end, first to last.
+        failures: What failed or tripped, in words.
         table: The requests themselves, only when they were asked for.
     """
 
@@ -160,6 +170,8 @@ class RunResult:
     series: dict[str, Floats]
     states: tuple[StateInterval, ...]
     waits: Waits | None = None
+    critical_path: tuple[str, ...] = ()
+    failures: tuple[str, ...] = ()
     table: RequestTable | None = None
 
     def series_frame(self) -> pd.DataFrame:
@@ -176,33 +188,3 @@ class RunResult:
 
         rows = [(names[s.instance], s.state.value, s.begin_s, s.end_s) for s in self.states]
         return pd.DataFrame(rows, columns=["instance", "state", "begin_s", "end_s"])
-
-
-def critical_path(states: Sequence[StateInterval], begun_s: float, ended_s: float) -> Waits:
-    """Where a rollout's time went, along the chain of instances that determined its end.
-
-    From the instance that was done last back to the one whose place it took, and so on: the time
-    in `draining` is drain, in the other steps step, and what is left (pauses, `min_ready`,
-    waiting for a place) gate. The three add up to the duration.
-    """
-    rolled: dict[int, list[StateInterval]] = {}
-    for one in states:
-        if one.state is not State.SERVING and one.begin_s < ended_s:
-            rolled.setdefault(one.instance, []).append(one)
-    spans = sorted(
-        ((parts[0].begin_s, parts[-1].end_s, parts) for parts in rolled.values()),
-        key=lambda span: span[1],
-    )
-    drain = step = 0.0
-    limit = ended_s
-    for begin, end, parts in reversed(spans):
-        if end > limit:
-            continue
-        for part in parts:
-            took = part.end_s - part.begin_s
-            if part.state is State.DRAINING:
-                drain += took
-            else:
-                step += took
-        limit = begin
-    return Waits(float(drain), float(step), float(ended_s - begun_s - drain - step))

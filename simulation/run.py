@@ -10,7 +10,7 @@ import gc
 import math
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import simpy
@@ -20,12 +20,17 @@ from simulation.arrivals import ClosedLoop, Streams
 from simulation.draws import Draws
 from simulation.engines.plane import Clock, Engine
 from simulation.engines.reference import ReferenceEngine
-from simulation.fleet import Fleet
+from simulation.fleet import StateInterval
+from simulation.instances import Instances
+from simulation.pool import merged
 from simulation.recorder import Observed, run_result
+from simulation.release import Release
 from simulation.results import RunResult
-from simulation.rollout import PoolChange, RollingRollout, rolling_order, step_durations
+from simulation.rollout import Strategy, Task, rolling_order, step_durations
 from simulation.scenario import Scenario
 from simulation.scenario_traffic import TimestampsRate
+from simulation.strategies.by_name import strategy_class
+from simulation.topology import release_graph
 from simulation.traffic import RateTable
 
 SETTLING_S = 10.0
@@ -53,7 +58,6 @@ class Run:
     """A candidate's simulation: first `settle`, then, once all candidates have, `finish`."""
 
     def __init__(self, scenario: Scenario, frame: Frame, replication: int) -> None:
-        service, rule = scenario.service, scenario.rollout
         self._scenario = scenario
         self._frame = frame
         self._rates = traffic_around(scenario, frame)
@@ -61,34 +65,51 @@ class Run:
         draws = Draws(scenario.seed, replication)
         arrivals = arrivals_of(scenario, frame, replication, draws)
         self._engine: Engine = ReferenceEngine(self._env, scenario, arrivals, draws)
-        self._fleet = Fleet(service.instance_count, -frame.warm_up_s)
-        self._rollout: RollingRollout | None = None
-        if rule is not None:
-            self._rollout = RollingRollout(
-                self._env,
-                self._engine.plane(scenario.service_name),
-                self._fleet,
-                rule,
-                service.versions.new,
-                window=scenario.window_count(),
-                order=rolling_order(scenario),
-                durations_s=step_durations(service, scenario.seed, replication),
-                draws=draws,
+        self._instances = {
+            name: Instances(
+                self._env, self._engine.plane(name), service, scenario.second_count(name)
             )
+            for name, service in scenario.services.items()
+        }
+        self._release: Release | None = None
+        if scenario.rollout is not None:
+            strategies = {
+                name: self._strategy(name, draws, replication)
+                for name in scenario.rolled_services()
+            }
+            graph = release_graph(scenario.release_order())
+            self._release = Release(self._env, strategies, graph)
         self._settled = self._env.process(self._life())
         self._settled_s = frame.horizon_s
         data_ends_s = self._rates.data_ends_s()
         if math.isfinite(data_ends_s):
             self._env.process(self._refuse_at(data_ends_s))
 
+    def _strategy(self, service: str, draws: Draws, replication: int) -> Strategy:
+        """What rolls one service."""
+        scenario, rule = self._scenario, self._scenario.rule(service)
+        assert rule is not None
+        task = Task(
+            rule=rule,
+            version=scenario.services[service].versions.new,
+            window=scenario.window_count(service),
+            surge=scenario.surge_count(service),
+            order=rolling_order(scenario, service),
+            durations_s=step_durations(scenario, service, scenario.seed, replication),
+            draws=draws,
+            first_number=scenario.first_number(service),
+        )
+        plane, instances = self._engine.plane(service), self._instances[service]
+        return strategy_class(task)(self._env, plane, instances, task)
+
     def _life(self) -> Generator[simpy.Event, Any, None]:
         """Warm-up, rollout, and settling: until the queue is no longer than it was before."""
         yield self._env.timeout(self._frame.warm_up_s)
-        if self._rollout is None:
+        if self._release is None:
             yield simpy.Event(self._env)
             return
         usual = self._engine.highest_waiting()
-        yield self._env.process(self._rollout.run())
+        yield self._env.process(self._release.run())
         yield self._engine.when_waiting_at_most(usual)
         yield self._env.timeout(SETTLING_S)
         self._settled_s = float(self._env.now)
@@ -114,36 +135,53 @@ class Run:
         if end_s > self._env.now:
             with _nothing_to_collect():
                 self._env.run(until=end_s)
-        rollout, service = self._rollout, self._scenario.service
-        fleet_as_it_is = [PoolChange(-self._frame.warm_up_s, service.instance_count, 0)]
+        release, scenario = self._release, self._scenario
         return run_result(
             Observed(
                 requests=self._engine.requests(),
-                states=self._fleet.intervals(end_s),
-                pool_log=rollout.pool_log if rollout else fleet_as_it_is,
-                rolled=rollout is not None,
+                states=self._states(end_s),
+                pool_log=merged([one.pool_log for one in self._instances.values()]),
+                rolled=release is not None,
                 ended=self._ending(),
-                rollout_ended_s=rollout.ended_s if rollout else None,
+                rollout_ended_s=release.ended_s if release else None,
                 settled_s=min(self._settled_s, end_s),
                 end_s=end_s,
                 alone_end_s=self.alone_end_s(),
-                slots=service.slots,
-                instance_rps=service.capacity_rps / service.instance_count,
-                has_latency=[one.holds_slot for one in self._scenario.traffic.classes.values()],
-                slow_over_s=self._scenario.objectives.latency_p99,
+                waits=release.waits() if release else None,
+                critical_path=release.critical_path() if release else (),
+                failures=release.failures if release else (),
+                slots=[
+                    slots
+                    for name, service in scenario.services.items()
+                    for slots in (service.slots_of() * 2)[: len(scenario.names_of(name))]
+                ],
+                fleets=[
+                    (service.instance_count, len(scenario.names_of(name)))
+                    for name, service in scenario.services.items()
+                ],
+                has_latency=[one.holds_slot for one in scenario.traffic.classes.values()],
+                slow_over_s=scenario.objectives.latency_p99,
                 bin_s=self._frame.bin_s,
             ),
             keep_requests,
         )
 
+    def _states(self, end_s: float) -> tuple[StateInterval, ...]:
+        """The intervals of all instances, numbered over all services."""
+        return tuple(
+            replace(part, instance=self._scenario.first_number(name) + part.instance)
+            for name, instances in self._instances.items()
+            for part in instances.fleet.intervals(end_s)
+        )
+
     def _ending(self) -> str:
-        if self._rollout is None:
+        if self._release is None:
             return "done"
-        if self._rollout.is_halted:
+        if self._release.is_halted:
             return "halted"
-        if self._rollout.rolled_back:
+        if self._release.rolled_back:
             return "rolled_back"
-        in_time = self._rollout.ended_s is not None
+        in_time = self._release.ended_s is not None
         settled = self._frame.exact or self._settled_s < self._frame.horizon_s
         return "done" if in_time and settled else "horizon"
 

@@ -7,25 +7,23 @@ to the same scenario, without any other file: this is what a plan embeds.
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, WithJsonSchema, field_validator
+from pydantic import Field, field_validator
 
-from executor.dialects.kubernetes import window_count
+from executor.dialects.kubernetes import resolve, window_count
 from executor.errors import BadInput
 from simulation.distributions import Constant, Distribution
+from simulation.rollout_rules import broken_rollout_rules
 from simulation.scenario_balancer import Balancer
-from simulation.scenario_traffic import (
-    Clock,
-    DailyRate,
-    RequestClass,
-    Traffic,
-)
+from simulation.scenario_rollout import ALL_AT_ONCE, OwnRollout, Rollout, or_word_none
+from simulation.scenario_traffic import Clock, DailyRate, RequestClass, Traffic
 from simulation.traffic import DAY_S, RateTable, constant_rate, start_second
 from simulation.traffic_rules import Broken, broken_traffic_rules
-from simulation.units import DurationS, FileModel, Fraction
+from simulation.units import DurationS, FileModel, Fraction, none_or
 
 NOTHING = Constant.model_validate({"constant": "0s"})
 
@@ -83,29 +81,50 @@ class StepDurations(FileModel):
             yield field.alias or name, getattr(self, name)
 
 
+class Instance(FileModel):
+    """What sets one instance apart from the others; what is left out is the service's."""
+
+    zone: str | None = None
+    slots: int | None = Field(default=None, ge=1)
+    speed: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+
+
+class Crashes(FileModel):
+    """How instances fail on their own: the mean time between failures, and how long one is down."""
+
+    mtbf: DurationS = Field(gt=0)
+    repair: Distribution
+
+
 class Service(FileModel):
     """One deployable unit: a fleet behind a balancer."""
 
-    instances: int | tuple[str, ...]
+    instances: int | tuple[str, ...] | dict[str, Instance]
     slots: int = Field(default=1, ge=1)
     service_time: Distribution
+    zones: int = Field(default=1, ge=1)
+    speed: float = Field(default=1.0, gt=0, allow_inf_nan=False)
+    crashes: Annotated[
+        Crashes | None, none_or(lambda value: value), Field(json_schema_extra=or_word_none)
+    ] = None
     balancer: Balancer = Balancer()
     versions: Versions = Versions()
     steps: StepDurations = StepDurations()
+    rollout: OwnRollout | None = None
 
     @field_validator("instances", mode="before")
     @classmethod
     def _count_or_names(cls, value: object) -> object:
-        if isinstance(value, list | tuple):
+        if isinstance(value, list | tuple | dict):
             if not value:
                 raise ValueError("a fleet needs at least one instance")
             if any(not isinstance(name, str) or not name for name in value):
                 raise ValueError("each instance needs a name, a text")
             if len(set(value)) != len(value):
                 raise ValueError("the names of instances must differ")
-            return tuple(value)
+            return value if isinstance(value, dict) else tuple(value)
         if isinstance(value, bool) or not isinstance(value, int):
-            raise ValueError("must be a count or a list of names")
+            raise ValueError("must be a count, a list of names, or a mapping of them")
         if value < 1:
             raise ValueError("a fleet needs at least one instance")
         return value
@@ -123,88 +142,40 @@ class Service(FileModel):
         return self.instances if isinstance(self.instances, int) else len(self.instances)
 
     def slots_of(self) -> list[int]:
-        return [self.slots] * self.instance_count
+        """How many requests each instance serves at once."""
+        return [self.slots if one.slots is None else one.slots for one in self._each()]
 
     def speeds(self) -> list[float]:
-        return [1.0] * self.instance_count
+        """How fast each instance is; twice as fast takes half as long."""
+        return [self.speed if one.speed is None else one.speed for one in self._each()]
+
+    def zone_of(self) -> list[str]:
+        """Which zone each instance lies in: the one given, or by turns."""
+        return [
+            str(k % self.zones + 1) if one.zone is None else one.zone
+            for k, one in enumerate(self._each())
+        ]
+
+    def _each(self) -> Sequence[Instance]:
+        if isinstance(self.instances, dict):
+            return tuple(self.instances.values())
+        return (Instance(),) * self.instance_count
+
+    def power(self) -> list[float]:
+        """How much work each instance does at once: its slots, times its speed."""
+        return [a * b for a, b in zip(self.slots_of(), self.speeds(), strict=True)]
 
     @property
     def capacity_rps(self) -> float:
         """What the whole fleet can serve, requests a second."""
-        return self.instance_count * self.slots / float(self.service_time.mean_s())
+        return sum(self.power()) / float(self.service_time.mean_s())
 
     def instance_names(self, service: str) -> tuple[str, ...]:
         """The names given, or ``checkout-01`` … by the service's name."""
         if not isinstance(self.instances, int):
-            return self.instances
+            return tuple(self.instances)
         digits = max(2, len(str(self.instances)))
         return tuple(f"{service}-{k + 1:0{digits}d}" for k in range(self.instances))
-
-
-class Drain(FileModel):
-    """How long in-flight requests may take to finish, and what happens then."""
-
-    timeout: DurationS = 30.0
-    on_timeout: Literal["cut", "wait", "abort"] = "cut"
-    poll: DurationS = 0.0
-
-
-class Stop(FileModel):
-    """What becomes of requests that are still there, or still come, when an instance stops."""
-
-    mode: Literal["graceful", "abrupt"] = "graceful"
-    grace: DurationS = 30.0
-
-
-def parse_window(value: object) -> int | str:
-    """A window as a file says it: a count, or a percentage such as ``25%``.
-
-    Raises:
-        ValueError: The value is neither.
-    """
-    if isinstance(value, bool) or not isinstance(value, int | str):
-        raise ValueError("must be a count or a percentage, such as 4 or 25%")
-    if isinstance(value, str) and value.isdecimal():
-        value = int(value)
-    if isinstance(value, int) and value < 1:
-        raise ValueError("a window must be at least 1")
-    if isinstance(value, str) and not (value.endswith("%") and value[:-1].isdecimal()):
-        raise ValueError("must be a count or a whole percentage, such as 4 or 25%")
-    return value
-
-
-Window = Annotated[
-    int | str,
-    BeforeValidator(parse_window),
-    WithJsonSchema(
-        {
-            "anyOf": [
-                {"type": "integer", "minimum": 1},
-                {"type": "string", "pattern": "^[0-9]+%$"},
-            ]
-        }
-    ),
-]
-"""How many instances may be under way at once: a count or a percentage of the fleet."""
-
-
-class Rollout(FileModel):
-    """How the new version reaches the fleet."""
-
-    strategy: Literal["rolling"] = "rolling"
-    window: Window = 1
-    advance: Literal["sliding", "batch"] = "sliding"
-    rounding: Literal["kubernetes"] = "kubernetes"
-    min_healthy: int = Field(default=0, ge=0)
-    pause: DurationS = 0.0
-    min_ready: DurationS = 0.0
-    instance_order: Literal["listed", "random"] = "listed"
-    drain: Drain = Drain()
-    pre_stop: DurationS = 0.0
-    stop: Stop = Stop()
-    retries: int = Field(default=0, ge=0)
-    on_failure: Literal["halt", "continue", "rollback"] = "halt"
-    max_failures: int = Field(default=0, ge=0)
 
 
 class Objectives(FileModel):
@@ -239,22 +210,26 @@ class Scenario(FileModel):
     rollout: Rollout | None = None
     objectives: Objectives = Objectives()
 
+    @field_validator("services")
+    @classmethod
+    def _some_service(cls, value: dict[str, Service]) -> dict[str, Service]:
+        if not value:
+            raise ValueError("there must be at least one service")
+        return value
+
     @property
     def service_name(self) -> str:
-        """The name of the only service."""
+        """The name of the first service."""
         return next(iter(self.services))
 
     @property
     def service(self) -> Service:
-        """The only service."""
+        """The first service."""
         return self.services[self.service_name]
 
     def route_of(self, one: RequestClass) -> tuple[str, ...]:
         """The services that a request of the class goes through, in their order."""
         return one.route or (self.service_name,)
-
-    def brings_second(self, service: str) -> bool:
-        return False
 
     def demands(self) -> list[list[Any]]:
         """What each class asks of each service on its route, in the order of the classes."""
@@ -262,6 +237,51 @@ class Scenario(FileModel):
             [one.service_time.get(name, self.services[name].service_time) for name in route]
             for one, route in ((one, self.route_of(one)) for one in self.traffic.classes.values())
         ]
+
+    def rule(self, service: str) -> Rollout | None:
+        """How a service is rolled: the common keys, and its own over them."""
+        common, own = self.rollout, self.services[service].rollout
+        if common is None or own is None:
+            return common
+        return common.model_copy(update={key: getattr(own, key) for key in own.model_fields_set})
+
+    def release_order(self) -> dict[str, tuple[str, ...]]:
+        """The services that are rolled, each with those that must be done before it."""
+        if self.rollout is None:
+            return {}
+        order = self.rollout.order
+        if order is None:
+            return {name: () for name in self.services}
+        if isinstance(order, dict):
+            named = dict.fromkeys([*order, *itertools.chain.from_iterable(order.values())])
+            return {name: order.get(name, ()) for name in named}
+        return {name: order[max(0, k - 1) : k] for k, name in enumerate(order)}
+
+    def rolled_services(self) -> tuple[str, ...]:
+        """The names of the services that are rolled."""
+        return tuple(self.release_order())
+
+    def second_count(self, service: str) -> int:
+        """How many second instances a service's strategy brings: all or none."""
+        rule = self.rule(service)
+        if rule is None or service not in self.release_order():
+            return 0
+        twice = rule.strategy == "blue_green" or self.surge_count(service) > 0
+        return self.services[service].instance_count if twice else 0
+
+    def names_of(self, service: str) -> tuple[str, ...]:
+        """A service's instances by number, second ones included."""
+        names = self.services[service].instance_names(service)
+        return (*names, *(f"{name}-new" for name in names[: self.second_count(service)]))
+
+    def all_instance_names(self) -> tuple[str, ...]:
+        """The instances of all services, one service after the other."""
+        return tuple(itertools.chain.from_iterable(map(self.names_of, self.services)))
+
+    def first_number(self, service: str) -> int:
+        """Where a service's instances begin among those of all."""
+        before = itertools.takewhile(lambda name: name != service, self.services)
+        return sum(len(self.names_of(name)) for name in before)
 
     def start_s(self) -> float:
         """``clock.start`` on the traffic's clock, in seconds."""
@@ -285,13 +305,29 @@ class Scenario(FileModel):
         )
         return constant_rate(clients.count / (clients.think_time.mean_s() + demand_s))
 
-    def window_count(self) -> int:
-        """The rollout's window as a count, percentages by the rules of Kubernetes.
+    def window_count(self, service: str | None = None) -> int:
+        """A service's window as a count, percentages by the rules of Kubernetes.
+
+        Args:
+            service: Which one, the first when left out.
 
         Raises:
             BadInput: The window does not fit the fleet.
         """
-        return window_count(self.rollout.window if self.rollout else 1, self.service.instance_count)
+        name = service or self.service_name
+        rule, count = self.rule(name), self.services[name].instance_count
+        if rule is not None and rule.strategy in ALL_AT_ONCE:
+            return count
+        return window_count(rule.window if rule else 1, count)
+
+    def surge_count(self, service: str) -> int:
+        """How many instances a service may have beyond its fleet, as Kubernetes rounds.
+
+        Raises:
+            BadInput: The surge is no count that Kubernetes would take.
+        """
+        rule = self.rule(service)
+        return resolve(rule.surge, 1, self.services[service].instance_count)[0] if rule else 0
 
     def as_data(self) -> dict[str, Any]:
         """The scenario as plain JSON data that parses to itself."""
@@ -307,22 +343,10 @@ def broken_rules(scenario: Scenario) -> list[Broken]:
         scenario.start_s()
     except ValueError as error:
         broken.append((("clock", "start"), scenario.clock.start, str(error)))
-    names = scenario.service.instance_names(scenario.service_name)
-    for name, weight in scenario.service.balancer.weights.items():
-        if name not in names:
-            key = ("services", scenario.service_name, "balancer", "weights", name)
-            broken.append((key, weight, f"is no instance; they are {names[0]} … {names[-1]}"))
-    rollout, count = scenario.rollout, scenario.service.instance_count
-    if rollout is None:
-        if scenario.clock.horizon is None:
-            rule = "must be a duration where there is no rollout whose end could end the run"
-            broken.append((("clock", "horizon"), "auto", rule))
-        return broken
-    try:
-        scenario.window_count()
-    except BadInput as error:
-        broken.append((("rollout", "window"), rollout.window, str(error)))
-    if rollout.min_healthy >= count:
-        rule = f"must be below the fleet ({count}), else no instance may ever be taken out"
-        broken.append((("rollout", "min_healthy"), rollout.min_healthy, rule))
-    return broken
+    for service, part in scenario.services.items():
+        names = part.instance_names(service)
+        for name, weight in part.balancer.weights.items():
+            if name not in names:
+                key = ("services", service, "balancer", "weights", name)
+                broken.append((key, weight, f"is no instance; they are {names[0]} … {names[-1]}"))
+    return broken + broken_rollout_rules(scenario)

@@ -20,7 +20,8 @@ from executor.dialects.kubernetes import window_count
 from executor.errors import BadInput
 from simulation.results import RunResult
 from simulation.run import SETTLING_S, Frame, Run
-from simulation.scenario import Rollout, Scenario
+from simulation.scenario import Scenario
+from simulation.scenario_rollout import Rollout
 from simulation.traffic import clock_label
 from simulation.workers import stop_workers, workers
 

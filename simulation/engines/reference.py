@@ -198,10 +198,10 @@ def _hosts(scenario: Scenario, name: str) -> Hosts:
     service = scenario.services[name]
     names = service.instance_names(name)
     weights = [service.balancer.weights.get(one, 1.0) for one in names]
-    times = 2 if scenario.brings_second(name) else 1
+    count = len(scenario.names_of(name))
     return Hosts(
-        weights=weights * times,
-        slots=service.slots_of() * times,
-        speeds=service.speeds() * times,
+        weights=(weights * 2)[:count],
+        slots=(service.slots_of() * 2)[:count],
+        speeds=(service.speeds() * 2)[:count],
         first_count=len(names),
     )

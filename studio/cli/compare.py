@@ -42,7 +42,7 @@ def compare(
     quiet: o.Quiet = False,
 ) -> None:
     """Compare windows, drain timeouts, advances and starts on the same traffic."""
-    from simulation.scenario import parse_window
+    from simulation.scenario_rollout import parse_window
     from simulation.scenario_traffic import parse_start
     from simulation.study import candidates_of, default_windows
     from simulation.units import parse_duration_s

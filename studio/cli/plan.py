@@ -30,7 +30,7 @@ def plan(
     quiet: o.Quiet = False,
 ) -> None:
     """Simulate, choose the fastest candidate that meets the objectives, write its plan."""
-    from simulation.scenario import parse_window
+    from simulation.scenario_rollout import parse_window
     from simulation.study import candidates_of, default_windows
     from simulation.units import parse_duration_s
 

@@ -51,7 +51,7 @@ def test_durations(rollout: dict[str, Any], duration_s: float, lowest: int, mixe
     assert run.metrics["mixed_version_s"] == pytest.approx(mixed_s)
     assert run.settled_s == pytest.approx(duration_s + 10)
     assert run.waits is not None
-    total = run.waits.drain_s + run.waits.step_s + run.waits.gate_s
+    total = run.waits.drain_s + run.waits.step_s + run.waits.gate_s + run.waits.pause_s
     assert total == pytest.approx(duration_s)
 
 
@@ -76,7 +76,8 @@ def test_waits_are_told_apart() -> None:
     assert run.waits is not None
     assert run.waits.drain_s == pytest.approx(4 * 1.0)
     assert run.waits.step_s == pytest.approx(4 * 20.0)
-    assert run.waits.gate_s == pytest.approx(3 * 10.0 + 4 * 5.0)
+    assert run.waits.gate_s == pytest.approx(4 * 5.0)
+    assert run.waits.pause_s == pytest.approx(3 * 10.0)
 
 
 @pytest.mark.parametrize(

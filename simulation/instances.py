@@ -1,0 +1,160 @@
+"""A service's instances as the control plane knows them: states, versions, and who is in the pool.
+
+Enters: what rollouts and crashes do to an instance. Leaves: the same done to the plane, to the fleet
+and to the log of the pool, so that the three never tell different stories.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+
+import simpy
+
+from simulation.engines.plane import RequestPlane
+from simulation.fleet import Fleet, State
+from simulation.pool import PoolChange
+from simulation.scenario import Service
+
+
+class Gate:
+    """First come, first served: each passes when the count allows one more.
+
+    Attributes:
+        spare: How many more may pass by what is true now; those that have passed and not yet made
+            it true are kept count of here.
+    """
+
+    def __init__(self, env: simpy.Environment, spare: Callable[[], int]) -> None:
+        self._env = env
+        self._spare = spare
+        self._passing = 0
+        self._wishes: deque[simpy.Event] = deque()
+
+    def wish(self) -> simpy.Event:
+        """An event for when it is this one's turn; who has passed says `done`."""
+        wish = simpy.Event(self._env)
+        self._wishes.append(wish)
+        self.look()
+        return wish
+
+    def look(self) -> None:
+        """Lets pass whom the count allows now."""
+        while self._wishes and self._spare() > self._passing:
+            self._passing += 1
+            self._wishes.popleft().succeed()
+
+    def done(self) -> None:
+        """The count tells now of one that has passed."""
+        self._passing -= 1
+        self.look()
+
+    def withdraw(self, wish: simpy.Event) -> None:
+        """Takes a wish back, whether or not its turn had come."""
+        if wish.triggered:
+            self.done()
+        else:
+            self._wishes.remove(wish)
+
+
+class Instances:
+    """All instances of a service, second ones included.
+
+    Attributes:
+        fleet: Their states over time.
+        is_new: Which version each has.
+        pool_log: How many of each version were up and in the pool, change by change.
+        watched: Gates that look again whenever the pool changes.
+    """
+
+    def __init__(
+        self,
+        env: simpy.Environment,
+        plane: RequestPlane,
+        service: Service,
+        second_count: int,
+    ) -> None:
+        count = service.instance_count
+        self._env = env
+        self._plane = plane
+        self.count = count
+        self.fleet = Fleet(count, float(env.now), second_count)
+        self.is_new = [False] * (count + second_count)
+        self._power = service.power() * 2
+        self._mean_s = float(service.service_time.mean_s())
+        self._in_pool = set(range(count))
+        self._moved: dict[int, simpy.Event] = {}
+        self.watched: list[Gate] = []
+        self.pool_log: list[PoolChange] = []
+        self._log()
+
+    def state(self, instance: int) -> State:
+        """What an instance is doing."""
+        return self.fleet.state[instance]
+
+    def numbers(self, *states: State) -> list[int]:
+        """Those that are in one of these states."""
+        return [k for k, state in enumerate(self.fleet.state) if state in states]
+
+    @property
+    def in_pool_count(self) -> int:
+        """How many are up and in the pool."""
+        return len(self._in_pool)
+
+    def in_pool(self, instance: int) -> bool:
+        """Whether it is up and in the pool."""
+        return instance in self._in_pool
+
+    def move(self, instance: int, to: State) -> None:
+        """It does something else from now on."""
+        self.fleet.move(instance, to, float(self._env.now))
+        if instance in self._moved:
+            self._moved.pop(instance).succeed()
+
+    def when_moved(self, instance: int) -> simpy.Event:
+        """An event for the next change of its state."""
+        return self._moved.setdefault(instance, simpy.Event(self._env))
+
+    def join(self, instance: int) -> None:
+        """It serves, in the pool."""
+        self.move(instance, State.SERVING)
+        self._plane.set_pool(instance, True)
+        self._in_pool.add(instance)
+        self._log()
+
+    def leave(self, instance: int) -> None:
+        """It is in the pool no more, and drains."""
+        self.move(instance, State.DRAINING)
+        self._plane.set_pool(instance, False)
+        self._in_pool.discard(instance)
+        self._log()
+
+    def crash(self, instance: int) -> None:
+        """It died on its own; whether the balancer knows is the plane's matter."""
+        self.move(instance, State.CRASHED)
+        self._in_pool.discard(instance)
+        self._plane.crash(instance)
+        self._log()
+
+    def repair(self, instance: int) -> None:
+        """It is up again, with the version it had."""
+        self._plane.start(instance, self.is_new[instance])
+        self.move(instance, State.SERVING)
+        self._in_pool.add(instance)
+        self._log()
+
+    def _log(self) -> None:
+        new_count = sum(self.is_new[k] for k in self._in_pool)
+        power = sum(self._power[k] for k in sorted(self._in_pool))
+        self.pool_log.append(
+            PoolChange(
+                time_s=float(self._env.now),
+                old_count=len(self._in_pool) - new_count,
+                new_count=new_count,
+                capacity_rps=power / self._mean_s,
+                capacity_fraction=power / sum(self._power[: self.count]),
+                is_mixed=0 < new_count < len(self._in_pool),
+            )
+        )
+        for gate in self.watched:
+            gate.look()
