@@ -20,6 +20,7 @@ from simulation.draining import StepFailed, drain, finish
 from simulation.draws import Draws
 from simulation.engines.plane import RequestPlane
 from simulation.fleet import State
+from simulation.guards import watch
 from simulation.instances import Gate, Instances
 from simulation.scenario import NewVersion, Scenario
 from simulation.scenario_rollout import Rollout
@@ -155,7 +156,12 @@ class Strategy:
         """The whole rollout; ends when every instance is done, or the last one under way is."""
         self._brake = brake
         self.begun_s = float(self._env.now)
+        guards = self._rule.guards
+        if guards is not None:
+            watching = self._env.process(watch(self._env, self._plane, guards, self.trip))
         yield from self._forward()
+        if guards is not None and watching.is_alive:
+            watching.interrupt()
         if not brake.is_on:
             self.ended_s = float(self._env.now)
 

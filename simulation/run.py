@@ -17,6 +17,7 @@ import simpy
 
 from executor.errors import BadInput
 from simulation.arrivals import ClosedLoop, Streams
+from simulation.crashes import crashes
 from simulation.draws import Draws
 from simulation.engines.plane import Clock, Engine
 from simulation.engines.reference import ReferenceEngine
@@ -71,6 +72,20 @@ class Run:
             )
             for name, service in scenario.services.items()
         }
+        for name, service in scenario.services.items():
+            if service.crashes is not None:
+                first = scenario.first_number(name)
+                for k in range(len(scenario.names_of(name))):
+                    self._env.process(
+                        crashes(
+                            self._env,
+                            self._instances[name],
+                            k,
+                            rule=service.crashes,
+                            draws=draws,
+                            number=first + k,
+                        )
+                    )
         self._release: Release | None = None
         if scenario.rollout is not None:
             strategies = {

@@ -49,7 +49,8 @@ class Pool:
         self._changed = changed
         self._told = [k < hosts.first_count for k in range(count)]
         self._tellings = [0] * count
-        self._is_up = list(self._told)
+        finds_out = rule.health_check is not None or rule.policy == "pull"
+        self._is_up = [told or not finds_out for told in self._told]
         self._removed = [not told for told in self._told]
         self._sessions: dict[int, int] = {}
         self._ramps = [0] * count

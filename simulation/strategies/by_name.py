@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 from simulation.rollout import Strategy, Task
+from simulation.strategies.blue_green import BlueGreen
+from simulation.strategies.canary import Canary
+from simulation.strategies.expand_migrate_contract import ExpandMigrateContract
+from simulation.strategies.recreate import Recreate
 from simulation.strategies.rolling import Rolling
+from simulation.strategies.surge import Surge
 
 _STRATEGIES: dict[str, type[Strategy]] = {
     "rolling": Rolling,
+    "canary": Canary,
+    "blue_green": BlueGreen,
+    "recreate": Recreate,
+    "expand_migrate_contract": ExpandMigrateContract,
 }
 
 
 def strategy_class(task: Task) -> type[Strategy]:
     """The strategy that a task asks for."""
+    if task.rule.strategy == "rolling" and task.surge > 0:
+        return Surge
     return _STRATEGIES[task.rule.strategy]

@@ -29,6 +29,7 @@ def scenario(
     traffic: dict[str, Any] | None = None,
     versions: dict[str, Any] | None = None,
     steps: dict[str, Any] | None = None,
+    service: dict[str, Any] | None = None,
     rollout: dict[str, Any] | None = None,
     **top: Any,
 ) -> Scenario:
@@ -57,6 +58,7 @@ def scenario(
                 },
                 "versions": versions or {},
                 "steps": steps or {},
+                **(service or {}),
             }
         },
         **top,

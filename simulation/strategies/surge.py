@@ -1,0 +1,117 @@
+"""`rolling` with `surge`: replacements beside the fleet, as a Kubernetes Deployment makes them.
+
+At most `surge` instances more than the fleet are there, those that terminate not counted; at least
+the fleet less `window`, and `min_healthy`, are available, which is up for `min_ready`. The
+controller makes and removes as these two allow, here as one process for each instance to make and
+one for each to remove.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import simpy
+
+from simulation.draining import StepFailed
+from simulation.engines.plane import RequestPlane
+from simulation.fleet import State
+from simulation.instances import Gate, Instances
+from simulation.rollout import InvariantBroken, Steps, Strategy, Task
+
+_NOT_LIVE = (State.ABSENT, State.DRAINING, State.STOPPING, State.FAILED)
+
+
+class Surge(Strategy):
+    """Second instances take the place of the first ones, and back."""
+
+    def __init__(
+        self, env: simpy.Environment, plane: RequestPlane, instances: Instances, task: Task
+    ) -> None:
+        super().__init__(env, plane, instances, task)
+        self._least = max(instances.count - task.window, task.rule.min_healthy)
+        self._making: set[int] = set()
+        self._young: set[int] = set()  # in the pool, and not yet up for `min_ready`
+        self._room = Gate(env, lambda: instances.count + task.surge - self._live_count())
+        self._spare = Gate(env, lambda: self._available_count() - self._least)
+        instances.watched.append(self._spare)
+        self._given_up: list[simpy.Event] = []
+
+    def _live_count(self) -> int:
+        states = enumerate(self._instances.fleet.state)
+        return sum(state not in _NOT_LIVE or k in self._making for k, state in states)
+
+    def _available_count(self) -> int:
+        return self._instances.in_pool_count - len(self._young)
+
+    def _forward(self) -> Steps:
+        old = list(self._task.order)
+        yield from self._replace(old, [k + self._instances.count for k in old])
+
+    def _back(self) -> Steps:
+        """Old ones that are gone are made again, new ones that are there are removed."""
+        gone = self._instances.numbers(State.ABSENT, State.FAILED)
+        old = list(self._task.order)
+        new = [k + self._instances.count for k in old]
+        there = [k for k in new if self._instances.state(k) is not State.ABSENT]
+        yield from self._replace(there, [k for k in old if k in gone])
+
+    def _replace(self, away: Sequence[int], by: Sequence[int]) -> Steps:
+        """These are removed and those made, each as soon as it may be."""
+        self._given_up = [simpy.Event(self._env) for _ in away]
+        pairs = zip(away, self._given_up, strict=True)
+        removed = self._all(self._remove(instance, given_up) for instance, given_up in pairs)
+        made = self._all(self._make(instance) for instance in by)
+        yield made & removed
+
+    def _make(self, instance: int) -> Steps:
+        if not (yield from self._passes(self._room)):
+            return
+        self._making.add(instance)
+        self._room.done()
+        try:
+            if self._instances.state(instance) is State.FAILED:
+                yield from self._stop(instance)
+            yield from self._bring_up(instance)
+            yield from self._return(instance)
+        except StepFailed as failed:
+            self._making.discard(instance)
+            self._failed(instance, failed)
+            self._one_stays()
+            self._room.look()
+            return
+        self._making.discard(instance)
+        self._young.add(instance)
+        self._instances.join(instance)
+        yield from self._stay_up(instance)
+        self._young.discard(instance)
+        self._spare.look()
+
+    def _one_stays(self) -> None:
+        """A replacement failed: the last of those to be removed is not."""
+        waiting = [one for one in self._given_up if not one.triggered]
+        if waiting:
+            waiting[-1].succeed()
+
+    def _remove(self, instance: int, given_up: simpy.Event) -> Steps:
+        if self._instances.in_pool(instance):
+            if not (yield from self._passes(self._spare, given_up)):
+                return
+            self._instances.leave(instance)
+            self._spare.done()
+            self._must_be_enough()
+            self._room.look()
+        elif self._instances.state(instance) is State.CRASHED:
+            self._instances.leave(instance)
+        try:
+            if self._instances.state(instance) is State.DRAINING:
+                yield from self._drain(instance)
+            yield from self._stop(instance)
+        except StepFailed as failed:
+            self._failed(instance, failed)
+            return
+        self._instances.move(instance, State.ABSENT)
+        self._room.look()
+
+    def _must_be_enough(self) -> None:
+        if self._available_count() < self._least:
+            raise InvariantBroken(f"{self._available_count()} available, minimum {self._least}")
