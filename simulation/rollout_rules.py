@@ -9,24 +9,14 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from executor.errors import BadInput
-from executor.plan import canary_counts
-from simulation.scenario_rollout import ALL_AT_ONCE, Rollout, ServiceRollout
+from simulation.traffic_rules import Broken
+from simulation.units import SILENT
 
 if TYPE_CHECKING:
     from simulation.scenario import Scenario
 
-Broken = tuple[tuple[str, ...], object, str]
-
-_WINDOWED = ("window", "advance")
-_WITHOUT_MEANING = {
-    "rolling": ("canary", "migration"),
-    "canary": ("surge", "migration"),
-    "blue_green": (*_WINDOWED, "surge", "canary", "migration"),
-    "recreate": (*_WINDOWED, "surge", "pause", "canary", "migration"),
-    "expand_migrate_contract": ("surge", "canary"),
-    "surge": ("advance", "pause"),
-}
-"""Keys that must stay as they are by default, by strategy, and where a rolling one surges."""
+_NEEDED = {"canary": "canary", "migration": "expand_migrate_contract"}
+"""Keys without which a strategy cannot be; for other strategies they may stand there, and wait."""
 
 
 def broken_rollout_rules(scenario: Scenario) -> list[Broken]:
@@ -47,7 +37,7 @@ def _steady(scenario: Scenario) -> Iterator[Broken]:
     for name, service in scenario.services.items():
         if service.rollout is not None:
             rule = "stands over the keys of rollout, which is left out"
-            yield ("services", name, "rollout"), "", rule
+            yield ("services", name, "rollout"), SILENT, rule
 
 
 def _order(scenario: Scenario) -> Iterator[Broken]:
@@ -64,7 +54,7 @@ def _order(scenario: Scenario) -> Iterator[Broken]:
         twice = next(name for name in order if order.count(name) > 1)
         yield key, list(order), f"{twice} must be named once"
     if not named:
-        yield key, "", "names no service; leave it out to roll them all"
+        yield key, SILENT, "names no service; leave it out to roll them all"
     for name in named:
         if name not in scenario.services:
             there = ", ".join(scenario.services)
@@ -75,7 +65,7 @@ def _order(scenario: Scenario) -> Iterator[Broken]:
         from simulation.topology import cycle_of, release_graph  # noqa: PLC0415
 
         if cycle := cycle_of(release_graph(scenario.release_order())):
-            yield key, "", f"must have no cycle: {' → '.join(cycle)}"
+            yield key, SILENT, f"must have no cycle: {' → '.join(cycle)}"
 
 
 def _service(scenario: Scenario, service: str) -> Iterator[Broken]:
@@ -96,12 +86,10 @@ def _service(scenario: Scenario, service: str) -> Iterator[Broken]:
         except BadInput as error:
             yield broken(key, getattr(rule, key), str(error))
             return
-    yield from (broken(*one) for one in _means_something(rule))
-    surges = rule.strategy == "rolling" and scenario.surge_count(service) > 0
-    if surges:
-        for key in _not_default(rule, "surge"):
-            yield broken(key, getattr(rule, key), "has no meaning where replacements surge")
-    most = count if surges or rule.strategy == "blue_green" else count - 1
+    for key, strategy in _NEEDED.items():
+        if rule.strategy == strategy and not getattr(rule, key):
+            yield broken("strategy", strategy, f"needs rollout.{key}")
+    most = count if scenario.second_count(service) else count - 1
     if rule.min_healthy > most:
         said = f"must be below the fleet ({count}), else no instance may ever be taken out"
         if most == count:
@@ -110,31 +98,5 @@ def _service(scenario: Scenario, service: str) -> Iterator[Broken]:
     if rule.strategy == "recreate" and rule.min_healthy > 0:
         said = "must be 0 where strategy recreate takes all instances out at once"
         yield broken("min_healthy", rule.min_healthy, said)
-    if rule.strategy == "canary" and rule.canary:
-        counts = canary_counts([one.share for one in rule.canary], count)
-        steps = zip(rule.canary[1:], counts, counts[1:], strict=False)
-        if count == 1:
-            yield broken("strategy", "canary", "needs a fleet of at least 2 instances")
-        for step, before, now in steps:
-            if now <= before:
-                said = f"share {step.share:.4g} of {count} instances is {now}, no more than the step before"
-                yield broken("canary", "", said)
-
-
-def _means_something(rule: Rollout) -> Iterator[tuple[str, object, str]]:
-    """Keys that the strategy needs, and those that it knows nothing of."""
-    for key in ("canary", "migration"):
-        needed_by = {"canary": "canary", "migration": "expand_migrate_contract"}[key]
-        if rule.strategy == needed_by and not getattr(rule, key):
-            yield "strategy", rule.strategy, f"needs rollout.{key}"
-    for key in _not_default(rule, rule.strategy):
-        value = getattr(rule, key)
-        shown = value if isinstance(value, int | float | str) else ""
-        whole = " (the whole fleet at once)" if rule.strategy in ALL_AT_ONCE else ""
-        yield key, shown, f"has no meaning in strategy {rule.strategy}{whole}"
-
-
-def _not_default(rule: Rollout, kind: str) -> Iterator[str]:
-    for key in _WITHOUT_MEANING[kind]:
-        if getattr(rule, key) != ServiceRollout.model_fields[key].default:
-            yield key
+    if rule.strategy == "canary" and count == 1:
+        yield broken("strategy", "canary", "needs a fleet of at least 2 instances")

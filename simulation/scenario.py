@@ -266,7 +266,8 @@ class Scenario(FileModel):
         rule = self.rule(service)
         if rule is None or service not in self.release_order():
             return 0
-        twice = rule.strategy == "blue_green" or self.surge_count(service) > 0
+        surges = rule.strategy == "rolling" and self.surge_count(service) > 0
+        twice = surges or rule.strategy == "blue_green"
         return self.services[service].instance_count if twice else 0
 
     def names_of(self, service: str) -> tuple[str, ...]:
@@ -294,7 +295,7 @@ class Scenario(FileModel):
         Of closed traffic it is the rate at which its clients would ask if none ever had to wait,
         which is as much as they can.
         """
-        if self.traffic.rate is not None:
+        if self.traffic.arrivals != "closed" and self.traffic.rate is not None:
             return self.traffic.rate.table()
         clients = self.traffic.clients
         if clients is None:

@@ -27,20 +27,14 @@ def broken_traffic_rules(scenario: Scenario) -> list[Broken]:
 
 
 def _arrivals(scenario: Scenario) -> Iterator[Broken]:
-    """What each kind of arrivals needs, and what it has no use for."""
+    """What each kind of arrivals needs; what another kind needs may stand there, and waits."""
     traffic = scenario.traffic
     closed = traffic.arrivals == "closed"
-    if closed and traffic.rate is not None:
-        rule = "takes no rate; its clients ask as often as they are answered"
-        yield ("traffic", "arrivals"), traffic.arrivals, rule
     if not closed and traffic.rate is None:
         yield ("traffic", "rate"), SILENT, "is missing; only closed arrivals do without"
     if closed and traffic.clients is None:
         rule = "is missing; closed arrivals need {count, think_time}"
         yield ("traffic", "clients"), SILENT, rule
-    if not closed and traffic.clients is not None:
-        rule = f"must be left out, only closed arrivals have clients (here: {traffic.arrivals})"
-        yield ("traffic", "clients"), traffic.clients.count, rule
     if traffic.arrivals == "replay" and not isinstance(traffic.rate, TimestampsRate):
         yield ("traffic", "arrivals"), traffic.arrivals, "needs timestamps as its rate"
 

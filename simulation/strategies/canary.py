@@ -21,7 +21,8 @@ class Canary(Rolling):
         done = 0
         for step, count in zip(steps, counts, strict=True):
             names = [str(instance) for instance in order[done:count]]
-            yield from self._roll(waves_for(names, self._task.window, "sliding", 0.0))
+            if names:  # else the share comes to no more instances than the one before
+                yield from self._roll(waves_for(names, self._task.window, "sliding", 0.0))
             if not self._brake.is_on:
                 yield from self._bake(step)
             if self._brake.is_on:

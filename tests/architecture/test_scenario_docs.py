@@ -11,12 +11,14 @@ from ruamel.yaml import YAML
 
 from simulation.scenario import Scenario
 from simulation.scenario_file import ScenarioFile
+from simulation.scenario_rollout import ServiceRollout
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "scenario.md"
 TEXT = PAGE.read_text(encoding="utf-8")
 EXAMPLES = [block for block in re.findall(r"```yaml\n(.*?)```", TEXT, re.DOTALL)]
 SHORT, WHOLE = EXAMPLES
 ROWS = re.findall(r"^\| `([^`]+)` \|", TEXT, re.MULTILINE)
+strategy_type = ServiceRollout.model_fields["strategy"].annotation
 FORMS = {
     name: [row for row in ROWS if re.search(pattern, row)]
     for name, pattern in (
@@ -43,6 +45,8 @@ def undocumented(model: type[Any], data: dict[str, Any], prefix: str = "") -> It
     for key, part in keys_of(model):
         if key not in data:
             yield prefix + key
+        elif key == "rollout" and prefix == "services.":
+            continue  # the keys of `rollout` itself, those that a service does otherwise
         elif part is not None and isinstance(data[key], dict):
             inner = data[key]
             if key in {"services", "classes"}:
@@ -62,6 +66,20 @@ def test_a_key_that_the_example_lacks_is_found() -> None:
         "services.balancer.queue",
         "rollout.drain.on_timeout",
     }
+
+
+@pytest.mark.parametrize(
+    "switch",
+    [
+        *(f"rollout.strategy={one}" for one in get_args(strategy_type)),
+        "rollout.surge=25%",
+        "traffic.arrivals=bursty",
+        "traffic.arrivals=closed",
+    ],
+)
+def test_a_switch_is_all_it_takes(switch: str) -> None:
+    """What only another strategy or kind of arrivals needs may stand there and wait."""
+    assert ScenarioFile.parse(WHOLE, sets=[switch]).scenario.rollout is not None
 
 
 @pytest.mark.parametrize("text", EXAMPLES, ids=["short", "whole"])
