@@ -20,7 +20,8 @@ from typing import Any
 import numpy as np
 import simpy
 
-from simulation.run import Frame, Run
+from simulation.frame import Frame
+from simulation.run import Run
 from simulation.scenario import Scenario
 
 RATE_RPS, DURATION_S, INSTANCES, SLOTS, ROUNDS = 1200.0, 300.0, 20, 4, 5

@@ -7,19 +7,21 @@ script against. Intervals of means are Student's t over replications, never over
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
+from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 from scipy import special
 
 from executor.canonical import digest_of
 from executor.plan import Interval, Verdict
-from simulation.results import ENDINGS, METRICS, RunResult
-from simulation.scenario import Objectives, Scenario
+from simulation.results import ENDINGS, METRICS, RunResult, Waits
+from simulation.scenario import Scenario
 from simulation.study import Candidate, Row
 from simulation.units import Floats
+from simulation.verdict import verdict
 
 ENGINE = "reference"
 """The engine that runs: the only one there is."""
@@ -53,6 +55,9 @@ class CandidateResult:
         metrics: Every name of `simulation.results.METRICS`.
         alone: The same without the other candidates' share in the common interval: what a
             simulation of this candidate alone gives, and so what its plan predicts.
+        waits: What the rollout's time went on, along its critical path: ``drain_s``, ``step_s``,
+            ``gate_s`` and ``pause_s``, over the runs in which it ended.
+        critical_path: The services that determine when it is done, in most runs.
     """
 
     candidate: Candidate
@@ -61,6 +66,8 @@ class CandidateResult:
     alone: dict[str, Interval]
     ended: dict[str, int]
     verdict: Verdict
+    waits: dict[str, Interval]
+    critical_path: tuple[str, ...]
     runs: tuple[RunResult, ...]
 
     def band(self, series: str) -> Band:
@@ -118,6 +125,8 @@ class Comparison:
             "requests": result.requests,
             "metrics": {name: one.model_dump() for name, one in result.metrics.items()},
             "ended": result.ended,
+            "waits": {name: one.model_dump() for name, one in result.waits.items()},
+            "critical_path": list(result.critical_path),
             "verdict": result.verdict.model_dump(mode="json"),
         }
 
@@ -142,7 +151,7 @@ def compare(scenario: Scenario, candidates: Sequence[Candidate], rows: Sequence[
     """Compares the candidates over the rows that have landed (at least one)."""
     rows = sorted(rows, key=lambda row: row.replication)
     results = tuple(
-        _candidate_result(scenario.objectives, candidate, tuple(row.runs[index] for row in rows))
+        _candidate_result(scenario, candidate, tuple(row.runs[index] for row in rows))
         for index, candidate in enumerate(candidates)
     )
     baseline = 0
@@ -157,7 +166,7 @@ def compare(scenario: Scenario, candidates: Sequence[Candidate], rows: Sequence[
 
 
 def _candidate_result(
-    objectives: Objectives, candidate: Candidate, runs: tuple[RunResult, ...]
+    scenario: Scenario, candidate: Candidate, runs: tuple[RunResult, ...]
 ) -> CandidateResult:
     requests = {key: sum(run.requests[key] for run in runs) for key in runs[0].requests}
     return CandidateResult(
@@ -166,9 +175,20 @@ def _candidate_result(
         metrics={name: _interval([run.metrics[name] for run in runs]) for name in METRICS},
         alone={name: _interval([run.alone[name] for run in runs]) for name in METRICS},
         ended={ending: sum(run.ended == ending for run in runs) for ending in ENDINGS},
-        verdict=verdict(objectives, runs),
+        verdict=verdict(candidate.applied_to(scenario), runs),
+        waits=_waits([run.waits for run in runs if run.waits is not None]),
+        critical_path=_commonest([run.critical_path for run in runs if run.critical_path]),
         runs=runs,
     )
+
+
+def _waits(waits: Sequence[Waits]) -> dict[str, Interval]:
+    names = [one.name for one in fields(Waits)]
+    return {name: _interval([getattr(one, name) for one in waits]) for name in names}
+
+
+def _commonest(paths: Sequence[tuple[str, ...]]) -> tuple[str, ...]:
+    return Counter(paths).most_common(1)[0][0] if paths else ()
 
 
 def _interval(values: Sequence[float | None]) -> Interval:
@@ -201,71 +221,6 @@ def _differences(runs: Sequence[RunResult], baseline: Sequence[RunResult]) -> di
             Difference(*_t_interval(known)) if len(known) else Difference(None, None, None)
         )
     return found
-
-
-def verdict(objectives: Objectives, runs: Sequence[RunResult]) -> Verdict:
-    """Whether the objectives hold in the share of runs, with the confidence, that is asked for.
-
-    One-sided Clopper–Pearson bounds of the share of runs that meet every objective: ``meets`` when
-    even the lower one reaches ``in_runs``, ``fails`` when even the upper one does not.
-    """
-    broken = [_broken(objectives, run) for run in runs]
-    good = sum(not reasons for reasons in broken)
-    lower, upper = _clopper_pearson(good, len(runs), objectives.confidence)
-    answer = "undecided"
-    if lower >= objectives.in_runs:
-        answer = "meets"
-    elif upper < objectives.in_runs:
-        answer = "fails"
-    counts: dict[str, int] = {}
-    for reasons in broken:
-        for reason in reasons:
-            counts[reason] = counts.get(reason, 0) + 1
-    said = [f"{reason} in {count} of {len(runs)} runs" for reason, count in counts.items()]
-    if answer == "undecided":
-        said.append(
-            f"{good} of {len(runs)} runs meet every objective, too few runs to show or refute "
-            f"{objectives.in_runs * 100:g} % with {objectives.confidence * 100:g} % confidence"
-        )
-    return Verdict(
-        answer=answer, runs_meeting=good, runs=len(runs), lower_bound=lower, reasons=said
-    )
-
-
-def _clopper_pearson(successes: int, trials: int, confidence: float) -> tuple[float, float]:
-    """One-sided lower and upper confidence bounds of a proportion (Clopper and Pearson, 1934)."""
-    from scipy.stats import binomtest  # noqa: PLC0415 - half a second, only when a verdict is due
-
-    def bound(alternative: Literal["greater", "less"], side: int) -> float:
-        test = binomtest(successes, trials, alternative=alternative)
-        return float(test.proportion_ci(confidence_level=confidence, method="exact")[side])
-
-    return bound("greater", 0), bound("less", 1)
-
-
-def _broken(objectives: Objectives, run: RunResult) -> list[str]:
-    """Which objectives a run breaks, in words; the figures are those of the rollout."""
-    reasons = [] if run.ended == "done" else [f"the rollout did not end well ({run.ended})"]
-    steady = run.metrics["lowest_in_pool_count"] is None
-    prefix = "" if steady else "rollout_"
-    limits = (
-        ("errors", f"{prefix}error_fraction", objectives.error_fraction, 100, "%"),
-        ("p99", f"{prefix}latency_p99_s", objectives.latency_p99, 1, "s"),
-        ("duration", "rollout_duration_s", objectives.duration, 1, "s"),
-    )
-    for word, name, limit, scale, unit in limits:
-        if limit is None or (steady and name == "rollout_duration_s"):
-            continue
-        value = run.metrics[name]
-        if value is None and run.ended == "done":
-            continue  # nothing was served or nothing arrived: there is nothing to break the limit
-        if value is not None and value > limit:
-            reasons.append(f"{word} above {limit * scale:g} {unit}")
-    lowest = run.metrics["lowest_in_pool_count"]
-    fewest = objectives.lowest_in_pool
-    if fewest is not None and lowest is not None and lowest < fewest:
-        reasons.append(f"fewer than {fewest} in the pool")
-    return reasons
 
 
 _DURATION, _RISK = "rollout_duration_s", "rollout_latency_p99_s"

@@ -16,11 +16,12 @@ from executor.errors import BadInput, Refused
 from executor.plan import STEPS, Drain, Ended, Plan, Prediction, Step, waves_for
 from executor.plan_file import sealed
 from simulation.compare import CandidateResult, compare
+from simulation.frame import frame_of
 from simulation.rollout import rolling_order
 from simulation.run import traffic_around
 from simulation.scenario import Scenario
 from simulation.scenario_traffic import TimestampsRate, TraceRate
-from simulation.study import Candidate, candidates_of, frame_of, run_rows
+from simulation.study import Candidate, candidates_of, run_rows
 
 WEEK_S = 7 * 86400.0
 
@@ -39,7 +40,7 @@ def self_contained(scenario: Scenario, candidate: Candidate) -> Scenario:
     rate = scenario.traffic.rate
     if not isinstance(rate, TraceRate | TimestampsRate):
         return chosen
-    frame = frame_of(chosen, [candidate])
+    frame = frame_of([chosen])
     data = chosen.as_data()
     start_s = 0.0
     if isinstance(rate, TimestampsRate) and scenario.traffic.arrivals == "replay":

@@ -10,7 +10,7 @@ import gc
 import math
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import simpy
@@ -22,6 +22,7 @@ from simulation.draws import Draws
 from simulation.engines.plane import Clock, Engine
 from simulation.engines.reference import ReferenceEngine
 from simulation.fleet import StateInterval
+from simulation.frame import SETTLING_S, Frame
 from simulation.instances import Instances
 from simulation.pool import merged
 from simulation.recorder import Observed, run_result
@@ -33,26 +34,6 @@ from simulation.scenario_traffic import TimestampsRate
 from simulation.strategies.by_name import strategy_class
 from simulation.topology import release_graph
 from simulation.traffic import RateTable
-
-SETTLING_S = 10.0
-"""How long a run goes on after the rollout has ended and the queue is back where it was."""
-
-
-@dataclass(frozen=True)
-class Frame:
-    """The time around the rollout that is simulated, the same for all candidates of a study.
-
-    Attributes:
-        warm_up_s: Before the start, not counted.
-        horizon_s: After the start; a run that has not settled by then has ended in ``horizon``.
-        exact: Whether the horizon was given, so that a run lasts exactly that long.
-        bin_s: Width of the bins of what is observed over time.
-    """
-
-    warm_up_s: float
-    horizon_s: float
-    exact: bool
-    bin_s: float
 
 
 class Run:

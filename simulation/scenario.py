@@ -219,12 +219,13 @@ class Scenario(FileModel):
 
     @property
     def service_name(self) -> str:
-        """The name of the first service."""
-        return next(iter(self.services))
+        """The name of the first service that is rolled, of the first where none is."""
+        rolled = (name for name in self.release_order() if name in self.services)
+        return next(rolled, next(iter(self.services)))
 
     @property
     def service(self) -> Service:
-        """The first service."""
+        """The first service that is rolled, or the first."""
         return self.services[self.service_name]
 
     def route_of(self, one: RequestClass) -> tuple[str, ...]:
@@ -283,6 +284,25 @@ class Scenario(FileModel):
         """Where a service's instances begin among those of all."""
         before = itertools.takewhile(lambda name: name != service, self.services)
         return sum(len(self.names_of(name)) for name in before)
+
+    def is_called(self, service: str) -> bool:
+        """Whether any request comes to the service."""
+        return any(service in self.route_of(one) for one in self.traffic.classes.values())
+
+    def share_of(self, service: str) -> float:
+        """Which share of all requests comes to a service."""
+        classes = zip(self.traffic.classes.values(), self.traffic.shares(), strict=True)
+        return math.fsum(share for one, share in classes if service in self.route_of(one))
+
+    def work_s(self, service: str) -> float:
+        """What a request asks of a service in the mean, over all classes; connections ask nothing."""
+        classes = zip(self.traffic.classes.values(), self.traffic.shares(), strict=True)
+        total = 0.0
+        for (one, share), demands in zip(classes, self.demands(), strict=True):
+            if one.holds_slot:
+                routed = zip(self.route_of(one), demands, strict=True)
+                total += share * sum(float(d.mean_s()) for name, d in routed if name == service)
+        return total
 
     def start_s(self) -> float:
         """``clock.start`` on the traffic's clock, in seconds."""

@@ -9,7 +9,6 @@ last of them has settled.
 from __future__ import annotations
 
 import itertools
-import math
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass
@@ -18,14 +17,14 @@ from joblib import cpu_count
 
 from executor.dialects.kubernetes import window_count
 from executor.errors import BadInput
+from simulation.frame import Frame, frame_of
 from simulation.results import RunResult
-from simulation.run import SETTLING_S, Frame, Run
+from simulation.run import Run
 from simulation.scenario import Scenario
-from simulation.scenario_rollout import Rollout
+from simulation.scenario_rollout import ALL_AT_ONCE, Rollout
 from simulation.traffic import clock_label
 from simulation.workers import stop_workers, workers
 
-_BIN_WIDTHS_S = (1.0, 2.0, 5.0, 10.0, 15.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0)
 _LOOK_EVERY_S = 0.1
 
 
@@ -34,7 +33,8 @@ class Candidate:
     """One way to roll: what is varied in a comparison.
 
     Attributes:
-        window: Instances under way at once.
+        window: Instances under way at once, of the first service that is rolled.
+        written: The window as it is applied to every service: a percentage where there are several.
         advance: ``sliding`` or ``batch``.
         drain_timeout_s: How long a drain may take.
         start: ``clock.start`` as a file says it.
@@ -42,6 +42,7 @@ class Candidate:
     """
 
     window: int
+    written: int | str
     advance: str
     drain_timeout_s: float
     start: float | str
@@ -54,7 +55,7 @@ class Candidate:
             return scenario.model_copy(update={"clock": clock})
         drain = scenario.rollout.drain.model_copy(update={"timeout": self.drain_timeout_s})
         rollout = scenario.rollout.model_copy(
-            update={"window": self.window, "advance": self.advance, "drain": drain}
+            update={"window": self.written, "advance": self.advance, "drain": drain}
         )
         return scenario.model_copy(update={"clock": clock, "rollout": rollout})
 
@@ -92,17 +93,42 @@ def candidates_of(
         advances or (rule.advance,),
         drain_timeouts_s or (rule.drain.timeout,),
     ):
-        count = window_count(window, scenario.service.instance_count)
+        count = _window_everywhere(scenario, window)
+        written = window if len(scenario.rolled_services()) > 1 else count
         label = _start_label(scenario, start)
-        found[Candidate(count, advance, timeout_s, start, label)] = None
+        found[Candidate(count, written, advance, timeout_s, start, label)] = None
     return tuple(found)
 
 
+def _window_everywhere(scenario: Scenario, window: int | str) -> int:
+    """The window's count at the first service; it must fit every one that has none of its own."""
+    if scenario.rollout is None:
+        return window_count(window, scenario.service.instance_count)
+    rule = scenario.rollout.model_copy(update={"window": window})
+    asked = scenario.model_copy(update={"rollout": rule})
+    counts = {name: asked.window_count(name) for name in asked.rolled_services()}
+    varied = (name for name in counts if not _has_own_window(scenario, name))
+    return counts[next(varied, next(iter(counts)))]
+
+
 def default_windows(scenario: Scenario) -> tuple[int, ...]:
-    """Windows worth comparing: powers of two up to half the fleet, and the scenario's own."""
-    count = scenario.service.instance_count
-    powers = {1 << k for k in range(count.bit_length()) if 1 << k <= max(1, count // 2)}
-    return tuple(sorted(powers | {scenario.window_count()}))
+    """Windows worth comparing: powers of two up to half the smallest fleet, and the scenario's own.
+
+    Where the strategy has no window, or every service has its own, there is nothing to vary.
+    """
+    rolled = scenario.rolled_services()
+    varied = [name for name in rolled if not _has_own_window(scenario, name)]
+    if not varied:
+        return (scenario.window_count(),)
+    smallest = min(scenario.services[name].instance_count for name in varied)
+    powers = {1 << k for k in range(smallest.bit_length()) if 1 << k <= max(1, smallest // 2)}
+    return tuple(sorted(powers | {min(scenario.window_count(name) for name in varied)}))
+
+
+def _has_own_window(scenario: Scenario, service: str) -> bool:
+    own, rule = scenario.services[service].rollout, scenario.rule(service)
+    all_at_once = rule is not None and rule.strategy in ALL_AT_ONCE
+    return all_at_once or (own is not None and "window" in own.model_fields_set)
 
 
 def _start_label(scenario: Scenario, start: float | str) -> str:
@@ -113,58 +139,6 @@ def _start_label(scenario: Scenario, start: float | str) -> str:
         return clock_label(moved.start_s(), scenario.rates().first_row)
     except ValueError as error:
         raise BadInput(f"{scenario.name}: clock.start: {start}: {error}") from None
-
-
-def frame_of(scenario: Scenario, candidates: Sequence[Candidate]) -> Frame:
-    """The simulated time that suits all candidates.
-
-    `warm_up: auto` lasts as long as the longest of a thousand services, and ten times the time in
-    which an M/M/c queue forgets how it began, E[S]/(c·(√ρ − 1)²) (ρ at the highest rate of the
-    starts; at most ten minutes). `horizon: auto` is a bound on a run that never settles: three
-    times as long as the slowest candidate takes when every step takes its p99.9, and ten minutes.
-    """
-    clock = scenario.clock
-    longest = max(_rollout_bound_s(one.applied_to(scenario), 0.999) for one in candidates)
-    likely = max(_rollout_bound_s(one.applied_to(scenario), 0.5) for one in candidates)
-    shown = clock.horizon if clock.horizon is not None else likely + SETTLING_S
-    return Frame(
-        warm_up_s=_warm_up_s(scenario, candidates) if clock.warm_up is None else clock.warm_up,
-        horizon_s=3 * longest + 600.0 if clock.horizon is None else clock.horizon,
-        exact=clock.horizon is not None,
-        bin_s=next((width for width in _BIN_WIDTHS_S if shown / width <= 150), 3600.0),
-    )
-
-
-def _warm_up_s(scenario: Scenario, candidates: Sequence[Candidate]) -> float:
-    service = scenario.service
-    starts = [one.applied_to(scenario).start_s() for one in candidates]
-    rates = [float(scenario.rates().rate_at(start_s)) for start_s in starts]
-    load = max([0.0, *(rate for rate in rates if math.isfinite(rate))]) / service.capacity_rps
-    at_one_queue = service.slots
-    if service.balancer.queue == "balancer":
-        at_one_queue *= service.instance_count
-    mean_s = float(service.service_time.mean_s())
-    slack = max(1e-6, (math.sqrt(load) - 1) ** 2)
-    forgets_s = mean_s / (at_one_queue * slack)
-    return float(math.ceil(min(600.0, service.service_time.quantile_s(0.999) + 10 * forgets_s)))
-
-
-def _rollout_bound_s(scenario: Scenario, quantile: float) -> float:
-    """How long a rollout takes when every step takes its quantile."""
-    rule, service = scenario.rollout, scenario.service
-    if rule is None:
-        return 0.0
-    work_s = float(service.service_time.quantile_s(quantile))
-    drain_s = work_s if rule.drain.on_timeout == "wait" else rule.drain.timeout
-    steps_s = sum(float(one.quantile_s(quantile)) for _, one in service.steps.in_order())
-    waves = math.ceil(service.instance_count / scenario.window_count())
-    if quantile <= 0.5:
-        drain_s = min(drain_s, work_s)
-    else:  # the worst: every step fails until its last try, and then all goes back
-        steps_s *= rule.retries + 1
-        drain_s += 2 * rule.drain.poll + rule.stop.grace
-        waves *= 2 if rule.on_failure == "rollback" else 1
-    return waves * (max(drain_s, rule.pre_stop) + steps_s + rule.min_ready + rule.pause)
 
 
 def run_replication(
@@ -205,7 +179,7 @@ def run_rows(
     Raises:
         BadInput: The simulated interval meets a gap or the end of a trace.
     """
-    frame = frame_of(scenario, candidates)
+    frame = frame_of([one.applied_to(scenario) for one in candidates])
     work = (
         (scenario, candidates, frame, replication, keep_requests)
         for replication in range(scenario.replications)

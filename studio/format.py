@@ -209,3 +209,28 @@ def verdict_sentence(comparison: Comparison, index: int) -> str:
     if verdict.answer == "undecided":
         return f"{name} is undecided: it meets every objective in {runs}"
     return f"{name} fails: it meets every objective in only {runs}"
+
+
+def waits_sentence(result: CandidateResult) -> str:
+    """Where a rollout's time went, such as ``On average 38 % of the time goes to …``; or nothing."""
+    words = {
+        "drain_s": "draining",
+        "step_s": "the other steps",
+        "gate_s": "waiting (min_ready, bakes, a place in the window)",
+        "pause_s": "pauses",
+    }
+    means = {name: result.waits[name].mean or 0.0 for name in words}
+    total_s = sum(means.values())
+    if total_s <= 0:
+        return ""
+    parts = [
+        f"{means[name] / total_s:.0%} to {word}".replace("%", " %")
+        for name, word in words.items()
+        if means[name] >= 0.005 * total_s
+    ]
+    along = (
+        f" Critical path: {' → '.join(result.critical_path)}"
+        if len(result.critical_path) > 1
+        else ""
+    )
+    return f"Of the rollout's time goes {', '.join(parts)}{'.' if along else ''}{along}"

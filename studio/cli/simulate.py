@@ -20,7 +20,7 @@ def simulate(
     """Simulate a scenario as it stands and print every figure."""
     from simulation.study import candidates_of
     from studio.cli import tables
-    from studio.format import verdict_sentence
+    from studio.format import verdict_sentence, waits_sentence
 
     tables.must_name_a_table(requests)
     o.must_be_writable(scenario, csv, requests)
@@ -42,3 +42,6 @@ def simulate(
             console.print(f"  {reason}")
         console.print()
     console.print(tables.metrics_table(comparison, 0))
+    went = waits_sentence(comparison.candidates[0])
+    if went:
+        console.print(f"\n{went}.")

@@ -90,7 +90,7 @@ def requests_frame(comparison: Comparison, rows: Sequence[Row]) -> pd.DataFrame:
     import pandas as pd
 
     scenario = comparison.scenario
-    names = scenario.service.instance_names(scenario.service_name)
+    names = scenario.all_instance_names()
     classes = list(scenario.traffic.classes)
     several = len(comparison.candidates) > 1
     frames = []

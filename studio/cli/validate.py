@@ -22,13 +22,14 @@ def validate(
     if _is_plan(file):
         return _plan(file, again, jobs)
     scenario = o.load(file, None)
-    service = scenario.service
     print(f"✓ {file} is a scenario that can be simulated")
-    print(
-        f"  {service.instance_count} instances of {scenario.service_name} serve up to "
-        f"{service.capacity_rps:.4g} requests/s, the traffic's highest is "
-        f"{scenario.rates().highest_rps():.4g} requests/s"
-    )
+    highest_rps = scenario.rates().highest_rps()
+    for name, service in scenario.services.items():
+        asked = scenario.share_of(name) * highest_rps
+        print(
+            f"  {service.instance_count} instances of {name} serve up to "
+            f"{service.capacity_rps:.4g} requests/s, the traffic's highest is {asked:.4g} requests/s"
+        )
     return 0
 
 

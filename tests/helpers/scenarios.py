@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from simulation.frame import frame_of
 from simulation.results import RunResult
 from simulation.run import Run
 from simulation.scenario import Scenario
-from simulation.study import candidates_of, frame_of, run_replication
+from simulation.study import candidates_of, run_replication
 
 
 def scenario(
@@ -97,7 +98,7 @@ def steady(horizon: str, warm_up: str = "auto", **parts: Any) -> Scenario:
 def run_once(one: Scenario, replication: int = 0, keep_requests: bool = True) -> RunResult:
     """The scenario's own candidate in one replication."""
     candidates = candidates_of(one)
-    frame = frame_of(one, candidates)
+    frame = frame_of([candidate.applied_to(one) for candidate in candidates])
     return run_replication(one, candidates, frame, replication, keep_requests).runs[0]
 
 
@@ -108,4 +109,4 @@ def runs_of(one: Scenario, count: int) -> Sequence[RunResult]:
 
 def prepared(one: Scenario, replication: int = 0) -> Run:
     """A run that has not begun, to be looked into."""
-    return Run(one, frame_of(one, candidates_of(one)), replication)
+    return Run(one, frame_of([one]), replication)

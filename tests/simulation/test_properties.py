@@ -17,9 +17,10 @@ from hypothesis import strategies as st
 
 from simulation.balancer import POLICIES
 from simulation.fleet import LEGAL_MOVES, State
+from simulation.frame import frame_of
 from simulation.results import OUTCOMES, RunResult
 from simulation.scenario import Scenario
-from simulation.study import candidates_of, frame_of, run_replication
+from simulation.study import candidates_of, run_replication
 from tests.helpers.scenarios import run_once, scenario
 
 pytestmark = pytest.mark.slow
@@ -224,7 +225,8 @@ def test_candidates_see_the_same_arrivals_over_the_same_interval(
     count = one.service.instance_count
     windows = data.draw(st.lists(st.integers(1, count), min_size=2, max_size=3))
     candidates = candidates_of(one, windows=windows, drain_timeouts_s=[0.0, 5.0])
-    row = run_replication(one, candidates, frame_of(one, candidates), 3, keep_requests=True)
+    frame = frame_of([candidate.applied_to(one) for candidate in candidates])
+    row = run_replication(one, candidates, frame, 3, keep_requests=True)
     first = row.runs[0]
     assert first.table is not None
     for run in row.runs[1:]:

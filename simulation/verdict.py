@@ -1,0 +1,85 @@
+"""Whether a candidate does what is asked of it, as a probability and with a stated confidence.
+
+Enters: a candidate's scenario and its runs. Leaves: a `Verdict` with its reasons in words.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+from executor.plan import Verdict
+from simulation.freeze import freeze_met
+from simulation.results import RunResult
+from simulation.scenario import Scenario
+
+
+def verdict(scenario: Scenario, runs: Sequence[RunResult]) -> Verdict:
+    """Whether the objectives hold in the share of runs, with the confidence, that is asked for.
+
+    One-sided Clopper–Pearson bounds of the share of runs that meet every objective: ``meets`` when
+    even the lower one reaches ``in_runs``, ``fails`` when even the upper one does not.
+    """
+    objectives = scenario.objectives
+    broken = [_broken(scenario, run) for run in runs]
+    good = sum(not reasons for reasons in broken)
+    lower, upper = _clopper_pearson(good, len(runs), objectives.confidence)
+    answer = "undecided"
+    if lower >= objectives.in_runs:
+        answer = "meets"
+    elif upper < objectives.in_runs:
+        answer = "fails"
+    counts: dict[str, int] = {}
+    for reasons in broken:
+        for reason in reasons:
+            counts[reason] = counts.get(reason, 0) + 1
+    said = [f"{reason} in {count} of {len(runs)} runs" for reason, count in counts.items()]
+    if answer == "undecided":
+        said.append(
+            f"{good} of {len(runs)} runs meet every objective, too few runs to show or refute "
+            f"{objectives.in_runs * 100:g} % with {objectives.confidence * 100:g} % confidence"
+        )
+    return Verdict(
+        answer=answer, runs_meeting=good, runs=len(runs), lower_bound=lower, reasons=said
+    )
+
+
+def _clopper_pearson(successes: int, trials: int, confidence: float) -> tuple[float, float]:
+    """One-sided lower and upper confidence bounds of a proportion (Clopper and Pearson, 1934)."""
+    from scipy.stats import binomtest  # noqa: PLC0415 - half a second, only when a verdict is due
+
+    def bound(alternative: Literal["greater", "less"], side: int) -> float:
+        test = binomtest(successes, trials, alternative=alternative)
+        return float(test.proportion_ci(confidence_level=confidence, method="exact")[side])
+
+    return bound("greater", 0), bound("less", 1)
+
+
+def _broken(scenario: Scenario, run: RunResult) -> list[str]:
+    """Which objectives a run breaks, in words; the figures are those of the rollout."""
+    objectives = scenario.objectives
+    reasons = [] if run.ended == "done" else [f"the rollout did not end well ({run.ended})"]
+    steady = run.metrics["lowest_in_pool_count"] is None
+    prefix = "" if steady else "rollout_"
+    limits = (
+        ("errors", f"{prefix}error_fraction", objectives.error_fraction, 100, "%"),
+        ("p99", f"{prefix}latency_p99_s", objectives.latency_p99, 1, "s"),
+        ("duration", "rollout_duration_s", objectives.duration, 1, "s"),
+    )
+    for word, name, limit, scale, unit in limits:
+        if limit is None or (steady and name == "rollout_duration_s"):
+            continue
+        value = run.metrics[name]
+        if value is None and run.ended == "done":
+            continue  # nothing was served or nothing arrived: there is nothing to break the limit
+        if value is not None and value > limit:
+            reasons.append(f"{word} above {limit * scale:g} {unit}")
+    duration_s = run.metrics["rollout_duration_s"]
+    met = None if duration_s is None else freeze_met(scenario, duration_s)
+    if met is not None:
+        reasons.append(f"runs in the freeze {met}")
+    lowest = run.metrics["lowest_in_pool_count"]
+    fewest = objectives.lowest_in_pool
+    if fewest is not None and lowest is not None and lowest < fewest:
+        reasons.append(f"fewer than {fewest} in the pool")
+    return reasons
