@@ -43,11 +43,41 @@ class Drain(_Part):
     on_timeout: Literal["cut", "wait", "abort"]
 
 
-class Gate(_Part):
-    """What stands between two waves."""
+class Stop(_Part):
+    """How an instance stops once it has left the pool.
 
-    kind: Literal["pause"] = "pause"
+    Attributes:
+        pre_stop_s: The earliest, counted from the take-out.
+        grace_s: The latest, counted from there too; what is still in flight then is cut.
+        mode: ``abrupt`` cuts it at once.
+    """
+
+    mode: Literal["graceful", "abrupt"] = "graceful"
+    pre_stop_s: FiniteFloat = Field(default=0.0, ge=0)
+    grace_s: FiniteFloat = Field(default=30.0, ge=0)
+
+
+class Gate(_Part):
+    """What stands between two waves: a pause, or a bake in which the new version is watched.
+
+    Attributes:
+        pause_s: How long it lasts.
+        error_fraction: The share of the new version's answers that may be wrong in a bake.
+        latency_p99_s: The p99 that they may have in it.
+    """
+
+    kind: Literal["pause", "bake"] = "pause"
     pause_s: FiniteFloat = Field(ge=0)
+    error_fraction: FiniteFloat | None = Field(default=None, ge=0, le=1)
+    latency_p99_s: FiniteFloat | None = Field(default=None, ge=0)
+
+
+class Guards(_Part):
+    """Limits on what is observed over the last so many seconds of the whole rollout."""
+
+    error_fraction: FiniteFloat | None = Field(default=None, ge=0, le=1)
+    latency_p99_s: FiniteFloat | None = Field(default=None, ge=0)
+    over_s: FiniteFloat = Field(gt=0)
 
 
 class Wave(_Part):
@@ -118,6 +148,7 @@ class Plan(_Part):
         min_in_pool: Never fewer in the pool because of the rollout.
         pause_s: Between waves; in sliding, between a return and the next start in its place.
         min_ready_s: How long a returned instance must stay up before it counts as done.
+        propagation_delay_s: How late the balancer learns that an instance was taken out.
         step_deadlines_s: By when each step must have ended, from its begin.
         retries: How often a step that failed is tried again.
         max_failures: How many instances may fail where a failure lets the rollout continue.
@@ -135,13 +166,16 @@ class Plan(_Part):
     replications: int = Field(ge=1)
     service: str
     instances: tuple[str, ...] = Field(min_length=1)
-    strategy: Literal["rolling"]
+    strategy: Literal["rolling", "canary"]
     advance: Literal["sliding", "batch"]
     window: int = Field(ge=1)
     min_in_pool: int = Field(ge=0)
     pause_s: FiniteFloat = Field(ge=0)
     min_ready_s: FiniteFloat = Field(ge=0)
     drain: Drain
+    stop: Stop = Stop()
+    propagation_delay_s: FiniteFloat = Field(default=0.0, ge=0)
+    guards: Guards | None = None
     waves: tuple[Wave, ...] = Field(min_length=1)
     step_deadlines_s: dict[Step, FiniteFloat]
     on_failure: Literal["halt", "continue", "rollback"]
@@ -183,6 +217,39 @@ def waves_for(
         )
         for first in range(0, len(instances), window)
     )
+
+
+def canary_waves(
+    instances: Sequence[str],
+    steps: Sequence[tuple[float, Gate]],
+    *,
+    window: int,
+    advance: str,
+    pause_s: float,
+) -> tuple[Wave, ...]:
+    """The waves of a canary: so much of the fleet, a bake, more, a bake, then the rest rolling.
+
+    Args:
+        instances: Names, in the order in which they are rolled.
+        steps: The share of the fleet that each step comes to, and the bake after it.
+        window: How many may be under way at once.
+        advance: Of the rest, ``sliding`` or ``batch``.
+        pause_s: Of the rest, between its waves.
+    """
+    counts = canary_counts([share for share, _ in steps], len(instances))
+    waves: list[Wave] = []
+    done = 0
+    for count, (_, bake) in zip(counts, steps, strict=True):
+        if count > done:
+            names = tuple(instances[done:count])
+            waves.append(Wave(instances=names, parallel=min(window, len(names)), gate=bake))
+        else:  # no more instances than before: the last one's bake is followed by another
+            longer = waves[-1].gate.pause_s + bake.pause_s if waves[-1].gate else bake.pause_s
+            waves[-1] = waves[-1].model_copy(
+                update={"gate": bake.model_copy(update={"pause_s": longer})}
+            )
+        done = max(done, count)
+    return (*waves, *waves_for(instances[done:], window, advance, pause_s))
 
 
 def canary_counts(shares: Sequence[float], count: int) -> list[int]:
@@ -252,10 +319,35 @@ def _waves_fit(plan: Plan) -> Iterator[str]:
         if wave.parallel > plan.window
     ]
     yield from wide
-    if not wide and plan.waves != waves_for(rolled, plan.window, plan.advance, plan.pause_s):
+    baked = [k for k, wave in enumerate(plan.waves, start=1) if _is_baked(wave)]
+    if plan.strategy == "canary" and not baked:
+        yield f"waves ({len(plan.waves)}) of a canary must have a bake between them"
+    if plan.strategy == "rolling" and baked:
+        yield f"wave {baked[0]} must have no bake where the strategy is rolling"
+    rest = plan.waves[baked[-1] :] if baked else plan.waves
+    left = tuple(name for wave in rest for name in wave.instances)
+    if not wide and left and rest != waves_for(left, plan.window, plan.advance, plan.pause_s):
         yield (
             f"waves ({len(plan.waves)}) must be those of window {plan.window}, "
             f"advance {plan.advance} and pause {plan.pause_s:g} s"
+        )
+
+
+def _is_baked(wave: Wave) -> bool:
+    return wave.gate is not None and wave.gate.kind == "bake"
+
+
+def _stops_in_time(plan: Plan) -> Iterator[str]:
+    lag_s, stop = plan.propagation_delay_s, plan.stop
+    if lag_s > 0 and stop.pre_stop_s <= lag_s:
+        yield (
+            f"pre-stop ({stop.pre_stop_s:g} s) must be longer than the balancer's propagation "
+            f"delay ({lag_s:g} s), else it sends to instances that have stopped"
+        )
+    if stop.mode == "graceful" and 0 < stop.grace_s <= stop.pre_stop_s:
+        yield (
+            f"grace period ({stop.grace_s:g} s) must be longer than pre-stop "
+            f"({stop.pre_stop_s:g} s), which it includes"
         )
 
 
@@ -316,6 +408,7 @@ _RULES: tuple[tuple[str, Callable[[Plan], Iterator[str]]], ...] = (
     ("the window fits the fleet and its minimum in the pool", _window_fits),
     ("every instance has a name of its own", _names_differ),
     ("the waves hold the whole fleet, once, as window and advance say", _waves_fit),
+    ("the balancer learns of a take-out before the stop, and the stop has time", _stops_in_time),
     ("every step has a deadline, and the drain fits into its own", _deadlines_fit),
     ("the embedded scenario is the one that was simulated", _scenario_is_the_one),
     ("the objectives hold with the stated confidence", _objectives_hold),

@@ -13,20 +13,19 @@ import numpy as np
 import simpy
 
 from simulation.engines.plane import RequestPlane, Seen
-from simulation.scenario_rollout import Guards, Limits
+from simulation.scenario_rollout import Guards
 
 LOOK_EVERY_S = 1.0
 
 
-def crossed(limits: Limits, seen: Seen) -> str | None:
+def crossed(seen: Seen, error_fraction: float | None, latency_p99_s: float | None) -> str | None:
     """Which limit was crossed, in words; None when none was, or nothing ended."""
-    most = limits.error_fraction
-    if most is not None and seen.ended and seen.failed / seen.ended > most:
-        return f"errors {seen.failed / seen.ended:.3%}, limit {most:.4g}"
-    if limits.latency_p99 is not None and len(seen.latency_s):
+    if error_fraction is not None and seen.ended and seen.failed / seen.ended > error_fraction:
+        return f"errors {seen.failed / seen.ended:.3%}, limit {error_fraction:.4g}"
+    if latency_p99_s is not None and len(seen.latency_s):
         p99_s = float(np.quantile(seen.latency_s, 0.99))
-        if p99_s > limits.latency_p99:
-            return f"p99 {p99_s:.3g} s, limit {limits.latency_p99:g} s"
+        if p99_s > latency_p99_s:
+            return f"p99 {p99_s:.3g} s, limit {latency_p99_s:g} s"
     return None
 
 
@@ -38,7 +37,8 @@ def watch(
         while True:
             yield env.timeout(LOOK_EVERY_S)
             now = float(env.now)
-            what = crossed(rule, plane.seen(now - rule.over, now))
+            seen = plane.seen(now - rule.over, now)
+            what = crossed(seen, rule.error_fraction, rule.latency_p99)
             if what is not None:
                 trip(f"guard over {rule.over:g} s: {what}")
                 return

@@ -13,14 +13,26 @@ import numpy as np
 
 from executor.canonical import digest_of
 from executor.errors import BadInput, Refused
-from executor.plan import STEPS, Drain, Ended, Plan, Prediction, Step, waves_for
+from executor.plan import (
+    STEPS,
+    Drain,
+    Ended,
+    Guards,
+    Plan,
+    Prediction,
+    Step,
+    Stop,
+    broken_rules,
+)
 from executor.plan_file import sealed
 from simulation.compare import CandidateResult, compare
 from simulation.frame import frame_of
 from simulation.rollout import rolling_order
 from simulation.run import traffic_around
 from simulation.scenario import Scenario
+from simulation.scenario_rollout import Rollout
 from simulation.scenario_traffic import TimestampsRate, TraceRate
+from simulation.strategies.canary import waves_of
 from simulation.study import Candidate, candidates_of, run_rows
 
 WEEK_S = 7 * 86400.0
@@ -71,13 +83,14 @@ def make_plan(scenario: Scenario, result: CandidateResult, valid_for_s: float = 
     if scenario.rollout is None:
         raise BadInput(f"{scenario.name}: rollout: is missing, there is nothing to plan")
     chosen = self_contained(scenario, result.candidate)
-    rule, service = chosen.rollout, chosen.service
+    name = _planned_service(chosen)
+    rule, service = chosen.rule(name), chosen.services[name]
     assert rule is not None
-    listed = service.instance_names(chosen.service_name)
-    names = tuple(listed[instance] for instance in rolling_order(chosen, chosen.service_name))
+    listed = service.instance_names(name)
+    names = tuple(listed[instance] for instance in rolling_order(chosen, name))
     window = result.candidate.window
     embedded = chosen.as_data()
-    return sealed(
+    plan = sealed(
         Plan(
             name=chosen.name,
             created_at=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -87,16 +100,19 @@ def make_plan(scenario: Scenario, result: CandidateResult, valid_for_s: float = 
             scenario_digest=digest_of(embedded),
             seed=chosen.seed,
             replications=len(result.runs),
-            service=chosen.service_name,
+            service=name,
             instances=names,
-            strategy=rule.strategy,
+            strategy="canary" if rule.strategy == "canary" else "rolling",
             advance=rule.advance,
             window=window,
             min_in_pool=rule.min_healthy,
             pause_s=rule.pause,
             min_ready_s=rule.min_ready,
             drain=Drain(timeout_s=rule.drain.timeout, on_timeout=rule.drain.on_timeout),
-            waves=waves_for(names, window, rule.advance, rule.pause),
+            stop=Stop(mode=rule.stop.mode, pre_stop_s=rule.pre_stop, grace_s=rule.stop.grace),
+            propagation_delay_s=service.balancer.propagation_delay,
+            guards=_guards(rule),
+            waves=waves_of(rule, window, names),
             step_deadlines_s=step_deadlines_s(chosen),
             on_failure=rule.on_failure,
             retries=rule.retries,
@@ -105,6 +121,40 @@ def make_plan(scenario: Scenario, result: CandidateResult, valid_for_s: float = 
                 metrics=result.alone, ended=Ended(**result.ended), verdict=result.verdict
             ),
         )
+    )
+    for broken in broken_rules(plan):
+        raise Refused(f"{chosen.name} is no plan: {broken}")
+    return plan
+
+
+def _planned_service(scenario: Scenario) -> str:
+    """The one service that a plan is for.
+
+    Raises:
+        Refused: The release is one that a plan cannot tell.
+    """
+    rolled = scenario.rolled_services()
+    if len(rolled) > 1:
+        raise Refused(
+            f"{scenario.name} is no plan: it releases {len(rolled)} services ({', '.join(rolled)}) "
+            f"and a plan is for one; name it with --set 'rollout.order=[{rolled[0]}]'"
+        )
+    rule = scenario.rule(rolled[0])
+    assert rule is not None
+    if rule.strategy not in {"rolling", "canary"}:
+        raise Refused(f"{scenario.name} is no plan: strategy {rule.strategy} is not carried out")
+    if scenario.second_count(rolled[0]):
+        raise Refused(f"{scenario.name} is no plan: surge ({rule.surge}) is not carried out")
+    return rolled[0]
+
+
+def _guards(rule: Rollout) -> Guards | None:
+    if rule.guards is None:
+        return None
+    return Guards(
+        error_fraction=rule.guards.error_fraction,
+        latency_p99_s=rule.guards.latency_p99,
+        over_s=rule.guards.over,
     )
 
 
@@ -115,7 +165,8 @@ def step_deadlines_s(scenario: Scenario) -> dict[Step, float]:
 
     A drain that may `wait` is given three times the p99.9 of a request.
     """
-    service, rule = scenario.service, scenario.rollout
+    name = _planned_service(scenario)
+    service, rule = scenario.services[name], scenario.rule(name)
     assert rule is not None
     usual = dict(service.steps.in_order())
     deadlines = {

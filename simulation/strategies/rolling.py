@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import simpy
 from simpy.resources.resource import Request
 
+from executor import plan
 from executor.plan import Wave, waves_for
 from simulation.draining import StepFailed
 from simulation.engines.plane import RequestPlane
@@ -45,7 +46,11 @@ class Rolling(Strategy):
             if self._brake.is_on:
                 return
             if wave.gate is not None:
-                yield from self._pause(wave.gate.pause_s)
+                yield from self._gate(wave.gate)
+
+    def _gate(self, gate: plan.Gate) -> Steps:
+        """What stands between two waves."""
+        yield from self._pause(gate.pause_s)
 
     def _instance(self, instance: int) -> Steps:
         """One instance: a place in the window, the six steps, `min_ready`."""

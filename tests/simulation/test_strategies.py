@@ -223,7 +223,7 @@ def test_a_canary_stops_a_bad_release(limit: str, ended: str, exposed: bool) -> 
         assert changed == {0}
         # A hundred answers at 10/s to the canary are enough to tell.
         assert run.metrics["exposure_requests"] == pytest.approx(100, abs=40)
-        assert any("canary at 0.25: errors" in one for one in run.failures)
+        assert any(one.startswith("canary: errors") for one in run.failures)
 
 
 def test_a_canary_judges_the_slow_too() -> None:
