@@ -21,7 +21,7 @@ EPOCH_FROM_S = 1e9
 """A first row of as many seconds is not an offset of 32 years but a moment after 2001."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Timestamps:
     """When requests came, on the traffic's clock.
 
@@ -32,6 +32,18 @@ class Timestamps:
 
     times_s: Floats
     first_row: datetime | None = None
+
+    def __eq__(self, other: object) -> bool:
+        """The same times, from the same beginning."""
+        return (
+            isinstance(other, Timestamps)
+            and self.first_row == other.first_row
+            and np.array_equal(self.times_s, other.times_s)
+        )
+
+    def __hash__(self) -> int:
+        """By its length, which equal ones share."""
+        return hash((self.first_row, len(self.times_s)))
 
     def counted(self, name: str) -> RateTable:
         """How many came in each second, as a rate; the data ends with the last of them.

@@ -11,6 +11,9 @@ from simulation.run import Run
 from simulation.scenario import Scenario
 from simulation.study import candidates_of, run_replication
 
+SIMPLE: dict[str, Any] = {"rollcast": "scenario/1", "name": "test"}
+"""How every scenario of the tests begins."""
+
 
 def scenario(
     *,
@@ -36,8 +39,7 @@ def scenario(
 ) -> Scenario:
     """A scenario of one service ``app``; what is left out is as simple as can be."""
     data: dict[str, Any] = {
-        "rollcast": "scenario/1",
-        "name": "test",
+        **SIMPLE,
         "traffic": {
             "rate": rate,
             "classes": classes or {"all": {"client_timeout": client_timeout}},

@@ -105,9 +105,9 @@ def test_a_steady_state_has_no_figures_of_a_rollout(rollcast: CommandLine) -> No
 def test_compare_prints_candidates_and_what_sets_them_apart(rollcast: CommandLine) -> None:
     answer = rollcast("compare", "shop.yaml", "--windows", "1,2,50%", "--json", *ONE)
     data = answer.json
-    assert data.keys() == (KEYS - {"candidate", "requests", "metrics", "ended", "waits", "critical_path", "verdict"}) | {
-        *("candidates", "baseline", "differences", "front", "chosen")
-    }
+    assert data.keys() == (
+        KEYS - {"candidate", "requests", "metrics", "ended", "waits", "critical_path", "verdict"}
+    ) | {*("candidates", "baseline", "differences", "front", "chosen")}
     assert [one["candidate"]["window"] for one in data["candidates"]] == [1, 2, 3]
     assert all(one.keys() == KEYS for one in data["candidates"])
     arrived = {one["requests"]["arrived"] for one in data["candidates"]}

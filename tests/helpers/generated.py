@@ -1,0 +1,263 @@
+"""Hypothesis strategies for small scenarios that use every key of the file."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hypothesis import strategies as st
+
+from simulation.scenario import Scenario
+from tests.helpers.scenarios import SIMPLE
+
+DURATIONS: list[Any] = [
+    "0s",
+    "1s",
+    {"exponential": "500ms"},
+    {"mean": "2s", "cv": 0.5},
+    {"mean": "500ms", "p99": "2s"},
+    {"gamma": {"mean": "1s", "cv": 2}},
+    {"weibull": {"mean": "1s", "shape": 0.7}},
+    {"empirical": ["100ms", "1s", "3s"]},
+    {"shifted": {"by": "500ms", "of": {"mean": "1s", "p99": "3s"}}},
+]
+SERVICE_TIMES: list[Any] = ["50ms", *DURATIONS[2:]]
+STEPS = ("take_out", "stop", "deploy", "verify", "start", "return")
+RATES: list[Any] = [
+    "40/s",
+    {"steps": [["0s", "20/s"], ["5s", "0/s"], ["8s", "60/s"]]},
+    {"daily": {"low": "5/s", "high": "30/s", "peak": "12:00"}},
+    {"timestamps": [0.125 * k for k in range(-80, 480)]},
+]
+
+
+def pick(draw: st.DrawFn, *values: Any) -> Any:
+    """One of these."""
+    return draw(st.sampled_from(values))
+
+
+@st.composite
+def clients(draw: st.DrawFn) -> dict[str, Any]:
+    """Impatient clients who ask again; some are long-lived connections, where a class may be."""
+    return {
+        "client_timeout": pick(draw, "none", "0s", "300ms", "2s"),
+        "cancel_on_disconnect": draw(st.booleans()),
+        "retries": {
+            "attempts": pick(draw, 0, 0, 1, 3),
+            "backoff": pick(draw, "0s", "200ms"),
+            "factor": pick(draw, 1, 2),
+            "jitter": pick(draw, 0, 0.5),
+            "budget": pick(draw, "none", "20%"),
+            "cut": draw(st.booleans()),
+        },
+    }
+
+
+@st.composite
+def classes(draw: st.DrawFn, services: list[str]) -> dict[str, Any]:
+    """One class or two, each with a route; the second may be long-lived connections."""
+    route = draw(st.permutations(services))
+    first = {"route": route[: draw(st.integers(1, len(route)))], **draw(clients())}
+    if draw(st.booleans()):
+        return {"page": first}
+    other = pick(draw, *services)
+    slot = draw(st.booleans())
+    second = {
+        "route": [other],
+        "service_time": {other: {"mean": "400ms", "cv": 1} if slot else {"exponential": "4s"}},
+        "holds_slot": slot,
+        "reconnects": not slot and draw(st.booleans()),
+        **draw(clients()),
+    }
+    return {"page": {"share": "80%", **first}, "other": second}
+
+
+@st.composite
+def balancers(draw: st.DrawFn, first: str) -> dict[str, Any]:
+    """Any policy, and what a balancer may believe; a queue that is pulled from has none of it."""
+    waiting = {
+        "queue_limit": pick(draw, "none", 0, 3),
+        "queue_timeout": pick(draw, "none", "0s", "400ms"),
+    }
+    policies = ("round_robin", "least_connections", "random", "power_of_two", "source_hash")
+    policy = pick(draw, *policies, "pull")
+    if policy == "pull":
+        return {"policy": policy, "requeue": draw(st.booleans()), **waiting}
+    check = {"interval": "1s", "timeout": pick(draw, "200ms", "1s"), "rise": 2, "fall": 3}
+    return {
+        "policy": policy,
+        "queue": pick(draw, "balancer", "instance"),
+        **waiting,
+        "weights": pick(draw, {}, {first: 2.5}),
+        "propagation_delay": pick(draw, "0s", "700ms", "5s"),
+        "health_check": pick(
+            draw, "none", check, {**check, "interval": "2s", "rise": 1, "fall": 1}
+        ),
+        "connect_retries": {
+            "attempts": pick(draw, 0, 0, 2),
+            "delay": pick(draw, "0s", "300ms"),
+            "redispatch": draw(st.booleans()),
+        },
+        "slow_start": pick(draw, "0s", "0s", "3s"),
+        "sticky": draw(st.booleans()),
+    }
+
+
+@st.composite
+def fleets(draw: st.DrawFn, name: str) -> dict[str, Any]:
+    """One service."""
+    count = draw(st.integers(1, 6))
+    named = {
+        f"{name}-{k}": {"zone": "ab"[k % 2], "slots": k + 1, "speed": 1.5} for k in range(count)
+    }
+    instances = pick(draw, count, list(named), named)
+    first = f"{name}-01" if isinstance(instances, int) else f"{name}-0"
+    return {
+        "instances": instances,
+        "slots": draw(st.integers(1, 4)),
+        "service_time": pick(draw, *SERVICE_TIMES),
+        "zones": draw(st.integers(1, 3)),
+        "speed": pick(draw, 1.0, 1.0, 0.5, 2.0),
+        "crashes": pick(
+            draw,
+            "none",
+            "none",
+            {"mtbf": "15s", "repair": {"exponential": "3s"}},
+            {"mtbf": "1h", "repair": "1s"},
+        ),
+        "balancer": draw(balancers(first)),
+        "versions": {
+            "old": {
+                "service_factor": pick(draw, 1.0, 1.3),
+                "error_fraction": pick(draw, 0, 0.1),
+            },
+            "new": {
+                "service_factor": pick(draw, 1.0, 0.5, 3.0),
+                "error_fraction": pick(draw, 0, 0.2),
+                "cold": {"factor": pick(draw, 1.0, 4.0), "decay": pick(draw, "3s", "10s")},
+                "verify_fails": pick(draw, 0, 0.3),
+                "start_fails": pick(draw, 0, 0.3),
+            },
+        },
+        "steps": {step: pick(draw, *DURATIONS) for step in STEPS},
+    }
+
+
+@st.composite
+def rules(draw: st.DrawFn, count: int) -> dict[str, Any]:
+    """How a fleet of this size is rolled, in any strategy that it allows."""
+    strategies = ["rolling", "rolling", "blue_green", "recreate", "expand_migrate_contract"]
+    strategy = pick(draw, *strategies, *(["canary"] if count > 1 else []))
+    surge = pick(draw, 0, 0, 1, "50%")
+    grows = strategy == "blue_green" or (strategy == "rolling" and surge != 0)
+    most = 0 if strategy == "recreate" else count if grows else count - 1
+    limits = {"error_fraction": pick(draw, "5%", "60%"), "latency_p99": pick(draw, "1s", "1h")}
+    return {
+        "strategy": strategy,
+        "window": draw(st.one_of(st.integers(1, count), st.sampled_from(["25%", "50%", "100%"]))),
+        "advance": pick(draw, "sliding", "batch"),
+        "surge": surge,
+        "min_healthy": draw(st.integers(0, most)),
+        "pause": pick(draw, "0s", "1s"),
+        "min_ready": pick(draw, "0s", "2s"),
+        "instance_order": pick(draw, "listed", "by_zone", "random"),
+        "canary": pick(
+            draw, [{"share": "25%", "bake": "2s"}], [{"share": 0.1, "bake": "1s", **limits}]
+        ),
+        "migration": {
+            "expand": pick(draw, "0s", "1s"),
+            "migrate": pick(draw, "0s", "2s"),
+            "contract": pick(draw, "0s", "1s"),
+            "contract_before_rollout": draw(st.booleans()),
+        },
+        "retries": pick(draw, 0, 2),
+        "on_failure": pick(draw, "halt", "continue", "rollback"),
+        "max_failures": pick(draw, 0, 1, 9),
+        "guards": pick(draw, "none", {**limits, "over": pick(draw, "3s", "30s")}),
+        "drain": {
+            "timeout": pick(draw, "0s", "200ms", "3s"),
+            "on_timeout": pick(draw, "cut", "wait", "abort"),
+            "poll": pick(draw, "0s", "300ms"),
+        },
+        "pre_stop": pick(draw, "0s", "1s"),
+        "stop": {
+            "mode": pick(draw, "graceful", "abrupt"),
+            "grace": pick(draw, "500ms", "30s"),
+        },
+    }
+
+
+@st.composite
+def traffics(draw: st.DrawFn, services: list[str]) -> dict[str, Any]:
+    """Open or closed, calm or in bursts."""
+    rate = pick(draw, *RATES)
+    kinds = ["poisson", "bursty", "closed", *(["replay"] if "timestamps" in rate else [])]
+    return {
+        "rate": rate,
+        "arrivals": pick(draw, *kinds),
+        "dispersion": pick(draw, 1, 3, 10),
+        "clients": {
+            "count": draw(st.integers(1, 20)),
+            "think_time": pick(draw, {"exponential": "400ms"}, "1s"),
+        },
+        "sessions": pick(draw, 1, 7, 1000),
+        "classes": draw(classes(services)),
+    }
+
+
+def _count(service: dict[str, Any]) -> int:
+    instances = service["instances"]
+    return instances if isinstance(instances, int) else len(instances)
+
+
+@st.composite
+def scenarios(draw: st.DrawFn, *, steady: bool = False) -> Scenario:
+    """Small scenarios that use every key, overloaded ones among them.
+
+    Args:
+        draw: Hypothesis's.
+        steady: Whether none has a rollout.
+    """
+    names = ["app", "db", "cache"][: pick(draw, 1, 1, 2, 3)]
+    services = {name: draw(fleets(name)) for name in names}
+    traffic = draw(traffics(names))
+    ends = "timestamps" in traffic["rate"] and traffic["arrivals"] != "closed"
+    data: dict[str, Any] = {
+        **SIMPLE,
+        "name": pick(draw, "test", "other"),
+        "question": pick(draw, "", "Why?"),
+        "seed": draw(st.integers(0, 5)),
+        "replications": pick(draw, 1, 2),
+        "traffic": traffic,
+        "services": services,
+        "clock": {
+            "start": "0s" if ends else pick(draw, "0s", "12:00"),
+            "warm_up": pick(draw, "0s", "3s", "auto"),
+            "horizon": "10s" if steady or ends else pick(draw, "auto", "10s"),
+        },
+        "objectives": {
+            "in_runs": pick(draw, 0.5, 0.95),
+            "confidence": pick(draw, 0.5, 0.95),
+            "error_fraction": pick(draw, 0.01, 0.5),
+            "latency_p99": pick(draw, "1s", "10s"),
+            "lowest_in_pool": pick(draw, 0, 3),
+            "duration": pick(draw, "1s", "1h"),
+        },
+    }
+    if not steady:
+        rule = draw(rules(min(map(_count, services.values()))))
+        order = draw(st.permutations(names))
+        graphs = [order, {name: order[:k] for k, name in enumerate(order)}]
+        freeze = pick(draw, [], [["08:00", "13:00"]])
+        data["rollout"] = {**rule, "freeze": freeze, "rounding": "kubernetes"}
+        if draw(st.booleans()):
+            data["rollout"]["order"] = pick(draw, *graphs)
+        for service in services.values():
+            if draw(st.booleans()):
+                service["rollout"] = draw(rules(_count(service)))
+    return Scenario.model_validate(data)
+
+
+def bounded(one: Scenario, horizon_s: float = 40.0) -> Scenario:
+    """The same with an end within reach, for what cannot settle."""
+    clock = one.clock.model_copy(update={"horizon": one.clock.horizon or horizon_s})
+    return one.model_copy(update={"clock": clock})
