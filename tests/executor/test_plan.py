@@ -13,7 +13,17 @@ from pydantic import ValidationError
 
 from executor.canonical import digest_of
 from executor.errors import BadInput, Refused, RollcastError
-from executor.plan import STEPS, Gate, Plan, Step, Wave, broken_rules, checks, waves_for
+from executor.plan import (
+    STEPS,
+    Gate,
+    Plan,
+    Step,
+    Wave,
+    broken_rules,
+    canary_waves,
+    checks,
+    waves_for,
+)
 from tests.helpers.plans import SCENARIO, example_plan, prediction
 
 NAMES = [f"checkout-{number}" for number in range(1, 7)]
@@ -27,6 +37,11 @@ def wave(names: list[str], parallel: int = 2, pause_s: float | None = None) -> d
 
 def test_the_six_steps_are_these_words_in_this_order() -> None:
     assert STEPS == ("take_out", "stop", "deploy", "verify", "start", "return")
+
+
+def baked(names: list[str], **changes: Any) -> dict[str, Any]:
+    """A wave with a bake after it."""
+    return wave(names, **changes) | {"gate": {"kind": "bake", "pause_s": 60.0}}
 
 
 def test_the_example_breaks_no_rule() -> None:
@@ -45,6 +60,22 @@ SOUND = [
     pytest.param({"drain": {"timeout_s": 40.0, "on_timeout": "abort"}}, id="drain as deadline"),
     pytest.param({"drain": {"timeout_s": 90.0, "on_timeout": "wait"}}, id="a drain that waits"),
     pytest.param({"valid_for_s": 1e300}, id="valid beyond the calendar"),
+    pytest.param(
+        {
+            "strategy": "canary",
+            "waves": [baked(NAMES[:1], parallel=1), baked(NAMES[1:3]), wave(NAMES[3:])],
+        },
+        id="a canary",
+    ),
+    pytest.param(
+        {"propagation_delay_s": 2.0, "stop": {"pre_stop_s": 3.0, "grace_s": 10.0}},
+        id="delay, pre-stop and grace in order",
+    ),
+    pytest.param(
+        {"propagation_delay_s": 2.0, "stop": {"mode": "abrupt", "pre_stop_s": 3.0, "grace_s": 0}},
+        id="an abrupt stop has no grace",
+    ),
+    pytest.param({"guards": {"error_fraction": 0.05, "over_s": 30}}, id="a guard"),
     pytest.param({"scenario": without_objectives()}, id="95 % of runs by default"),
     pytest.param({"prediction": prediction(lower_bound=0.95)}, id="lower bound on the edge"),
     pytest.param(
@@ -59,6 +90,27 @@ def test_a_sound_plan_breaks_no_rule(changes: dict[str, Any]) -> None:
 
 
 BROKEN = [
+    pytest.param(
+        {"strategy": "canary"},
+        "waves (1) of a canary must have a bake between them",
+        id="a canary without a bake",
+    ),
+    pytest.param(
+        {"waves": [baked(NAMES[:2]), wave(NAMES[2:])]},
+        "wave 1 must have no bake where the strategy is rolling",
+        id="a bake that is not asked for",
+    ),
+    pytest.param(
+        {"propagation_delay_s": 2.0, "stop": {"pre_stop_s": 2.0}},
+        "pre-stop (2 s) must be longer than the balancer's propagation delay (2 s), else it sends "
+        "to instances that have stopped",
+        id="a stop before the balancer knows",
+    ),
+    pytest.param(
+        {"stop": {"pre_stop_s": 30.0, "grace_s": 30.0}},
+        "grace period (30 s) must be longer than pre-stop (30 s), which it includes",
+        id="a grace that is over before the stop",
+    ),
     pytest.param(
         {"window": 4},
         "window (4) must not exceed the fleet (6) less the minimum in the pool (3)",
@@ -327,3 +379,19 @@ def test_errors_survive_the_way_between_processes(
 
 def test_a_step_is_its_word() -> None:
     assert f"{Step.TAKE_OUT}" == "take_out"
+
+
+@pytest.mark.parametrize(
+    ("shares", "sizes", "bakes"),
+    [
+        ([0.25, 0.5], [2, 2, 4], [60.0, 60.0]),
+        ([0.01], [1, 7], [60.0]),
+        ([0.1, 0.15, 0.5], [1, 3, 4], [120.0, 60.0]),  # one of eight, twice
+    ],
+)
+def test_canary_waves(shares: list[float], sizes: list[int], bakes: list[float]) -> None:
+    steps = [(share, Gate(kind="bake", pause_s=60.0)) for share in shares]
+    waves = canary_waves("abcdefgh", steps, window=2, advance="sliding", pause_s=0.0)
+    assert [len(one.instances) for one in waves] == sizes
+    assert [one.gate.pause_s for one in waves if one.gate is not None] == bakes
+    assert all(one.parallel == min(2, len(one.instances)) for one in waves)

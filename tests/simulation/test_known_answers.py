@@ -15,7 +15,8 @@ import numpy as np
 import pytest
 
 from simulation.results import RunResult
-from tests.helpers.scenarios import runs_of, scenario, steady
+from simulation.scenario import Scenario
+from tests.helpers.scenarios import of_services, run_once, runs_of, scenario, steady
 
 pytestmark = pytest.mark.slow
 
@@ -204,3 +205,93 @@ def test_overload_leaves_the_backlog_of_a_fluid() -> None:
     )
     waiting = [run.requests["in_flight"] - 18.0 * 4 for run in runs_of(one, 6)]
     assert_mean(waiting, 14_400.0, 0.08)
+
+
+def closed(clients: int, servers: int) -> Scenario:
+    """Clients that think for a second, served in 100 ms each, both exponential."""
+    return steady(
+        "1500s",
+        warm_up="30s",
+        instances=1,
+        slots=servers,
+        service_time={"exponential": "100ms"},
+        traffic={
+            "arrivals": "closed",
+            "clients": {"count": clients, "think_time": {"exponential": "1s"}},
+        },
+    )
+
+
+def machine_repairman(clients: int, servers: int) -> tuple[float, float]:
+    """Throughput and mean response of M/M/c//N, from its birth–death balance (Kleinrock I, 3.8).
+
+    In state k the rate up is (N − k)/Z and the rate down min(k, c)/S; then Little's law.
+    """
+    weights = [1.0]
+    for k in range(clients):
+        weights.append(weights[-1] * (clients - k) / 1.0 / (min(k + 1, servers) / 0.1))
+    share = [one / sum(weights) for one in weights]
+    rate_rps = sum(p * min(k, servers) / 0.1 for k, p in enumerate(share))
+    return rate_rps, sum(p * k for k, p in enumerate(share)) / rate_rps
+
+
+@pytest.mark.parametrize(("clients", "servers"), [(12, 1), (30, 2)])
+def test_a_closed_loop_slows_down_with_its_fleet(clients: int, servers: int) -> None:
+    rate_rps, response_s = machine_repairman(clients, servers)
+    runs = runs_of(closed(clients, servers), 8)
+    assert_mean(figures(runs, "latency_mean_s"), response_s, 0.06)
+    assert_mean([run.requests["ok"] / 1500 for run in runs], rate_rps, 0.02)
+
+
+def chain(front: dict[str, Any], back: dict[str, Any], rate: str) -> Scenario:
+    return of_services(
+        {"web": front, "db": back},
+        {"page": {"route": ["web", "db"]}},
+        rate=rate,
+        clock={"horizon": "4000s", "warm_up": "20s"},
+    )
+
+
+def test_a_front_that_holds_its_slot_is_an_m_g_1_of_the_whole_chain() -> None:
+    """Pollaczek–Khinchine with S the sum of two exponentials, 20 ms and 30 ms, at 12/s."""
+    mean_s, square_s2 = 0.05, 0.05**2 + 0.02**2 + 0.03**2
+    wait_s = 12 * square_s2 / (2 * (1 - 12 * mean_s))
+    one = chain(
+        {"slots": 1, "service_time": {"exponential": "20ms"}},
+        {"service_time": {"exponential": "30ms"}},
+        "12/s",
+    )
+    assert_mean(figures(runs_of(one, 12), "latency_mean_s"), wait_s + mean_s, 0.05)
+
+
+def test_a_back_with_one_slot_is_an_m_m_1_behind_a_front_that_has_room() -> None:
+    """Departures of M/M/∞ are Poisson (Burke): 20 ms in front, then 1/(μ − λ) = 1/(20 − 16) s."""
+    one = chain(
+        {"service_time": {"exponential": "20ms"}},
+        {"slots": 1, "service_time": {"exponential": "50ms"}},
+        "16/s",
+    )
+    assert_mean(figures(runs_of(one, 12), "latency_mean_s"), 0.27, 0.09)
+
+
+def test_a_replayed_log_obeys_lindleys_recursion_exactly() -> None:
+    """One slot, 50 ms each: begin = max(arrival, the end before)."""
+    rng = np.random.default_rng(3)
+    times = np.round(np.cumsum(rng.exponential(0.06, 2000)), 6).tolist()
+    one = steady(
+        f"{times[-1]:g}s",
+        warm_up="0s",
+        instances=1,
+        slots=1,
+        service_time="50ms",
+        rate={"timestamps": times},
+        traffic={"arrivals": "replay"},
+    )
+    table = run_once(one).table
+    assert table is not None
+    free_s = -math.inf
+    for arrival_s, start_s in zip(times, table.start_s.tolist(), strict=False):
+        if math.isnan(start_s):
+            break
+        assert start_s == pytest.approx(max(arrival_s, free_s), abs=1e-9)
+        free_s = start_s + 0.05

@@ -72,6 +72,69 @@ def test_a_plan_gives_the_same_prediction_again(rollcast: CommandLine) -> None:
     assert "✓ simulated again, the embedded scenario gives the same prediction" in answer.out
 
 
+CANARY = "rollout.canary=[{share: 20%, bake: 2s, error_fraction: 1%}]"
+
+
+def test_a_canary_becomes_a_plan_with_a_bake(rollcast: CommandLine) -> None:
+    sets = ("--set", "rollout.strategy=canary", "--set", CANARY)
+    told = (*sets, "--set", "rollout.guards={error_fraction: 5%, over: 10s}")
+    assert rollcast("plan", "shop.yaml", "-o", "plan.json", "--window", "2", *told, *ONE).code == 0
+    plan = read_plan(rollcast.folder / "plan.json")
+    assert plan.strategy == "canary"
+    assert [len(one.instances) for one in plan.waves] == [1, 5]
+    gate = plan.waves[0].gate
+    assert gate is not None
+    assert (gate.kind, gate.pause_s, gate.error_fraction) == ("bake", 2.0, 0.01)
+    assert plan.guards is not None
+    assert (plan.guards.error_fraction, plan.guards.over_s) == (0.05, 10.0)
+    answer = rollcast("validate", "plan.json", "--again", "--jobs", "1")
+    assert (answer.code, answer.err) == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("sets", "said"),
+    [
+        (["rollout.strategy=blue_green"], "strategy blue_green is not carried out"),
+        (["rollout.strategy=recreate", "objectives.in_runs=1%"], "is no plan"),
+        (["rollout.surge=1"], "surge (1) is not carried out"),
+        (
+            ["services.web.balancer.propagation_delay=1s"],
+            "pre-stop (0 s) must be longer than the balancer's propagation delay (1 s)",
+        ),
+        (
+            [
+                "services.db={instances: 2, service_time: 5ms, slots: 9}",
+                "traffic.classes={all: {route: [web, db]}}",
+            ],
+            "it releases 2 services (web, db) and a plan is for one; name it with --set "
+            "'rollout.order=[web]'",
+        ),
+    ],
+)
+def test_what_cannot_be_carried_out_is_no_plan(
+    rollcast: CommandLine, sets: list[str], said: str
+) -> None:
+    lenient = ["objectives={in_runs: 1%, confidence: 50%}", *sets]
+    told = [word for one in lenient for word in ("--set", one)]
+    answer = rollcast("plan", "shop.yaml", "-o", "plan.json", *told, *ONE)
+    assert answer.code == 3
+    assert said in answer.err
+    assert answer.err.count("\n") == 1
+    assert not (rollcast.folder / "plan.json").exists()
+
+
+def test_one_service_of_several_can_be_planned(rollcast: CommandLine) -> None:
+    told = [
+        *("--set", "services.db={instances: 2, service_time: 5ms, slots: 9, steps: {start: 1s}}"),
+        *("--set", "traffic.classes={all: {route: [web, db]}}"),
+        *("--set", "rollout.order=[db]", "--set", "objectives={in_runs: 1%, confidence: 50%}"),
+    ]
+    answer = rollcast("plan", "shop.yaml", "-o", "plan.json", "--window", "1", *told, *ONE)
+    assert (answer.code, answer.err) == (0, "")
+    plan = read_plan(rollcast.folder / "plan.json")
+    assert (plan.service, plan.instances) == ("db", ("db-01", "db-02"))
+
+
 def test_a_plan_of_a_trace_needs_no_other_file(rollcast: CommandLine) -> None:
     rollcast.write("traced.yaml", TRACED)
     trace = rollcast.write("evening.csv", TRACE)
