@@ -7,14 +7,13 @@ and to the log of the pool, so that the three never tell different stories.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import simpy
 
 from simulation.engines.plane import RequestPlane
 from simulation.fleet import Fleet, State
 from simulation.pool import PoolChange
-from simulation.scenario import Service
 
 
 class Gate:
@@ -71,17 +70,27 @@ class Instances:
         self,
         env: simpy.Environment,
         plane: RequestPlane,
-        service: Service,
+        power: Sequence[float],
+        work_s: float,
         second_count: int,
     ) -> None:
-        count = service.instance_count
+        """Begins with everything as it is before the rollout.
+
+        Args:
+            env: The simulation.
+            plane: The requests of the service.
+            power: How much work each instance does at once: its slots, times its speed.
+            work_s: What a request asks of the service in the mean.
+            second_count: How many second instances there may be.
+        """
+        count = len(power)
         self._env = env
         self._plane = plane
         self.count = count
         self.fleet = Fleet(count, float(env.now), second_count)
         self.is_new = [False] * (count + second_count)
-        self._power = service.power() * 2
-        self._mean_s = float(service.service_time.mean_s())
+        self._power = [*power, *power]
+        self._mean_s = work_s
         self._in_pool = set(range(count))
         self._moved: dict[int, simpy.Event] = {}
         self.watched: list[Gate] = []

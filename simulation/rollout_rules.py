@@ -70,12 +70,12 @@ def _order(scenario: Scenario) -> Iterator[Broken]:
 
 def _service(scenario: Scenario, service: str) -> Iterator[Broken]:
     """What one service's rule asks of its fleet and its strategy."""
-    rule, own = scenario.rule(service), scenario.services[service].rollout
+    rule = scenario.rule(service)
     assert rule is not None
     count = scenario.services[service].instance_count
 
     def broken(key: str, value: object, said: str) -> Broken:
-        is_own = own is not None and key in own.model_fields_set
+        is_own = scenario.has_own(service, key)
         where = ("services", service, "rollout", key) if is_own else ("rollout", key)
         several = "" if is_own or len(scenario.services) == 1 else f" ({service})"
         return where, value, said + several

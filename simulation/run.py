@@ -49,7 +49,11 @@ class Run:
         self._engine: Engine = ReferenceEngine(self._env, scenario, arrivals, draws)
         self._instances = {
             name: Instances(
-                self._env, self._engine.plane(name), service, scenario.second_count(name)
+                self._env,
+                self._engine.plane(name),
+                service.power(),
+                scenario.work_s(name) or float(service.service_time.mean_s()),
+                scenario.second_count(name),
             )
             for name, service in scenario.services.items()
         }

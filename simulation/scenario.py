@@ -219,13 +219,18 @@ class Scenario(FileModel):
 
     @property
     def service_name(self) -> str:
-        """The name of the first service that is rolled, of the first where none is."""
-        rolled = (name for name in self.release_order() if name in self.services)
-        return next(rolled, next(iter(self.services)))
+        """The name of the service that the common keys are about.
+
+        The first that is rolled and has no window of its own, else the first that is rolled, else
+        the first.
+        """
+        rolled = [name for name in self.release_order() if name in self.services]
+        common = [name for name in rolled if not self.has_own(name, "window")]
+        return [*common, *rolled, *self.services][0]
 
     @property
     def service(self) -> Service:
-        """The first service that is rolled, or the first."""
+        """The service that the common keys are about, see `service_name`."""
         return self.services[self.service_name]
 
     def route_of(self, one: RequestClass) -> tuple[str, ...]:
@@ -245,6 +250,11 @@ class Scenario(FileModel):
         if common is None or own is None:
             return common
         return common.model_copy(update={key: getattr(own, key) for key in own.model_fields_set})
+
+    def has_own(self, service: str, key: str) -> bool:
+        """Whether a service has its own value of a key of `rollout`."""
+        own = self.services[service].rollout
+        return own is not None and key in own.model_fields_set
 
     def release_order(self) -> dict[str, tuple[str, ...]]:
         """The services that are rolled, each with those that must be done before it."""

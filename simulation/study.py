@@ -107,8 +107,7 @@ def _window_everywhere(scenario: Scenario, window: int | str) -> int:
     rule = scenario.rollout.model_copy(update={"window": window})
     asked = scenario.model_copy(update={"rollout": rule})
     counts = {name: asked.window_count(name) for name in asked.rolled_services()}
-    varied = (name for name in counts if not _has_own_window(scenario, name))
-    return counts[next(varied, next(iter(counts)))]
+    return counts[scenario.service_name]
 
 
 def default_windows(scenario: Scenario) -> tuple[int, ...]:
@@ -116,8 +115,11 @@ def default_windows(scenario: Scenario) -> tuple[int, ...]:
 
     Where the strategy has no window, or every service has its own, there is nothing to vary.
     """
-    rolled = scenario.rolled_services()
-    varied = [name for name in rolled if not _has_own_window(scenario, name)]
+    varied = [
+        name
+        for name in scenario.rolled_services()
+        if not scenario.has_own(name, "window") and not _rolls_at_once(scenario, name)
+    ]
     if not varied:
         return (scenario.window_count(),)
     smallest = min(scenario.services[name].instance_count for name in varied)
@@ -125,10 +127,9 @@ def default_windows(scenario: Scenario) -> tuple[int, ...]:
     return tuple(sorted(powers | {min(scenario.window_count(name) for name in varied)}))
 
 
-def _has_own_window(scenario: Scenario, service: str) -> bool:
-    own, rule = scenario.services[service].rollout, scenario.rule(service)
-    all_at_once = rule is not None and rule.strategy in ALL_AT_ONCE
-    return all_at_once or (own is not None and "window" in own.model_fields_set)
+def _rolls_at_once(scenario: Scenario, service: str) -> bool:
+    rule = scenario.rule(service)
+    return rule is not None and rule.strategy in ALL_AT_ONCE
 
 
 def _start_label(scenario: Scenario, start: float | str) -> str:

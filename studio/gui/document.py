@@ -103,9 +103,9 @@ class Document(QObject):
         return (self._comparison.scenario if self._comparison else self.scenario).objectives
 
     def compared_instances(self) -> int:
-        """How many instances the fleet of the results has."""
+        """How many instances there are in the results, in all services together."""
         scenario = self._comparison.scenario if self._comparison else self.scenario
-        return scenario.service.instance_count
+        return sum(service.instance_count for service in scenario.services.values())
 
     def windows(self) -> tuple[int, ...]:
         """The windows that a comparison takes, the scenario's own among them."""

@@ -139,12 +139,13 @@ def _traffic(scenario: Scenario, saved: Scenario) -> list[Field]:
     """How much arrives; of a log of requests there is nothing to edit."""
     rate, clients = scenario.traffic.rate, scenario.traffic.clients
     capacity_rps = scenario.service.capacity_rps
-    if isinstance(rate, TimestampsRate):
-        return []
-    if clients is not None:
+    if scenario.traffic.arrivals == "closed":
+        assert clients is not None
         tip, key = "How many clients there are.", "traffic.clients.count"
         high = max(100.0, clients.count * 2)
         return [Field("Traffic", "Clients", key, "", tip, clients.count, 1, high, 0, int)]
+    if isinstance(rate, TimestampsRate):
+        return []
     if isinstance(rate, ConstantRate):
         label, key, value, tip = "Rate", "traffic.rate", rate.constant, "How much arrives."
     elif isinstance(rate, DailyRate):
@@ -176,8 +177,9 @@ def _steps_scale(scenario: Scenario, saved: Scenario) -> Field:
 
 def _fleet(scenario: Scenario) -> list[Field]:
     service, name = scenario.service, scenario.service_name
+    group = "Fleet" if len(scenario.services) == 1 else f"Fleet of {name}"
     slots = Field(
-        "Fleet",
+        group,
         "Slots each",
         f"services.{name}.slots",
         "",
@@ -191,7 +193,7 @@ def _fleet(scenario: Scenario) -> list[Field]:
     if not isinstance(service.instances, int):
         return [slots]
     count = Field(
-        "Fleet",
+        group,
         "Instances",
         f"services.{name}.instances",
         "",
