@@ -21,7 +21,7 @@ LOOK_EVERY_S = 1.0
 def crossed(seen: Seen, error_fraction: float | None, latency_p99_s: float | None) -> str | None:
     """Which limit was crossed, in words; None when none was, or nothing ended."""
     if error_fraction is not None and seen.ended and seen.failed / seen.ended > error_fraction:
-        return f"errors {seen.failed / seen.ended:.3%}, limit {error_fraction:.4g}"
+        return f"errors {seen.failed / seen.ended:.3%}, limit {error_fraction:.2%}"
     if latency_p99_s is not None and len(seen.latency_s):
         p99_s = float(np.quantile(seen.latency_s, 0.99))
         if p99_s > latency_p99_s:

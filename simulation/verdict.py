@@ -58,7 +58,7 @@ def _clopper_pearson(successes: int, trials: int, confidence: float) -> tuple[fl
 def _broken(scenario: Scenario, run: RunResult) -> list[str]:
     """Which objectives a run breaks, in words; the figures are those of the rollout."""
     objectives = scenario.objectives
-    reasons = [] if run.ended == "done" else [f"the rollout did not end well ({run.ended})"]
+    reasons = [] if run.ended == "done" else [f"the rollout did not end well ({_ending(run)})"]
     steady = run.metrics["lowest_in_pool_count"] is None
     prefix = "" if steady else "rollout_"
     limits = (
@@ -83,3 +83,15 @@ def _broken(scenario: Scenario, run: RunResult) -> list[str]:
     if fewest is not None and lowest is not None and lowest < fewest:
         reasons.append(f"fewer than {fewest} in the pool")
     return reasons
+
+
+def _ending(run: RunResult) -> str:
+    """How a run ended, and by what: ``halted by a guard``, ``rolled_back, start failed``."""
+    if not run.failures:
+        return run.ended
+    what = run.failures[-1]
+    for name in ("guard", "canary"):
+        if f"{name} over" in what or f"{name}:" in what:
+            return f"{run.ended} by a {name}"
+    step = what.split(": ")[-2]
+    return f"{run.ended}, {step} failed"

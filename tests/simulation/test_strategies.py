@@ -11,6 +11,7 @@ from executor.plan import canary_counts
 from simulation.fleet import State
 from simulation.results import ERROR, RunResult
 from simulation.scenario import Scenario
+from simulation.verdict import verdict
 from tests.helpers.scenarios import prepared, run_once, scenario
 
 STEPS = {"stop": "1s", "deploy": "5s", "verify": "2s", "start": "3s"}
@@ -437,3 +438,34 @@ def test_a_run_can_be_looked_into_while_it_goes_on() -> None:
     run = prepared(scenario(steps=STEPS, rollout={"window": 2}))
     run.settle()
     assert run.finish(run.alone_end_s(), keep_requests=False).ended == "done"
+
+
+@pytest.mark.parametrize(
+    ("rule", "said"),
+    [
+        (
+            {"guards": {"error_fraction": "10%", "over": "4s"}},
+            "the rollout did not end well (halted by a guard) in 1 of 1 runs",
+        ),
+        (
+            {"strategy": "canary", "canary": [{"share": 0.25, "bake": "9s", "error_fraction": 0}]},
+            "the rollout did not end well (halted by a canary) in 1 of 1 runs",
+        ),
+        (
+            {"drain": {"timeout": "0s", "on_timeout": "abort"}, "on_failure": "rollback"},
+            "the rollout did not end well (rolled_back, take out failed) in 1 of 1 runs",
+        ),
+    ],
+)
+def test_a_verdict_says_what_stopped_the_rollout(rule: dict[str, Any], said: str) -> None:
+    one = scenario(
+        rate="40/s",
+        instances=4,
+        slots=20,
+        service_time="2s" if "drain" in rule else "50ms",
+        steps=STEPS,
+        versions={"new": {"error_fraction": 0.5}},
+        rollout=rule,
+        clock={"warm_up": "4s"},
+    )
+    assert verdict(one, [run_once(one)]).reasons[0] == said
