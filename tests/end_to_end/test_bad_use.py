@@ -172,10 +172,10 @@ CASES = [
     ),
     # files
     case(
-        "key of a later release: pre_stop",
+        "key of the rollout written at a service",
         "validate shop.yaml",
         shop("slots: 2", "pre_stop: 5s"),
-        "shop.yaml:10: services.web.pre_stop: 5s: unknown key (known here: balancer, instances",
+        "shop.yaml:10: services.web.pre_stop: 5s: unknown key (known here: balancer, crashes, instances",
     ),
     case(
         "key that is no text",

