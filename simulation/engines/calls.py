@@ -101,6 +101,7 @@ class Call:
         finish_s: When its caller was done with it, NaN while in flight.
         released_s: When its slot was free again, NaN while it is not, or where none was.
         takes_slot: Whether it is served in a slot; a long-lived connection is not.
+        gives_up_s: When the balancer lets it wait no longer, where it waits.
         tries: How often it has tried to connect in vain.
         requeued: Whether it is here for the second time, after a cut.
     """
@@ -110,6 +111,7 @@ class Call:
         "attempt",
         "demand_s",
         "finish_s",
+        "gives_up_s",
         "instance",
         "new_version",
         "outcome",
@@ -139,6 +141,7 @@ class Call:
         self.released_s = math.nan
         self.outcome = IN_FLIGHT
         self.new_version = False
+        self.gives_up_s = math.inf
         self.tries = 0
         self.requeued = False
 

@@ -130,15 +130,7 @@ class Station:
     # A call's way through
 
     def arrive(self, call: Call) -> None:
-        """A call comes in: an instance gets it, or it waits at the balancer."""
-        self._route(call)
-        timeout_s = self._rule.queue_timeout
-        if timeout_s is not None and call.state in (WAITING, QUEUED):
-            order = TIMEOUTS + call.attempt.order
-            self._env.call_at(call.arrival_s + timeout_s, order, self._waited_enough, call)
-
-    def _route(self, call: Call) -> None:
-        """The balancer picks an instance among those it believes are in the pool."""
+        """The balancer picks an instance among those it believes are in the pool, or it waits."""
         if self._rule.sticky and call.tries == 0:
             bound = self._pool.bound(call.attempt.request.session)
             if bound >= 0:
@@ -153,11 +145,20 @@ class Station:
         if instance >= 0:
             self._send(call, instance)
         elif self._waiting < self._queue_limit and call.takes_slot:
-            call.state = WAITING
             self._queue.append(call)
-            self._waits(1)
+            self._queue_up(call, WAITING)
         else:
             self._fail(call, REJECTED)
+
+    def _queue_up(self, call: Call, state: int) -> None:
+        """It waits from now on, for as long as the balancer lets it."""
+        call.state = state
+        self._waits(1)
+        timeout_s = self._rule.queue_timeout
+        if timeout_s is not None:
+            call.gives_up_s = self._env.now + timeout_s
+            order = TIMEOUTS + call.attempt.order
+            self._env.call_at(call.gives_up_s, order, self._waited_enough, call)
 
     def _send(self, call: Call, instance: int) -> None:
         """The call goes to the instance: refused, served at once, or queued there."""
@@ -171,10 +172,9 @@ class Station:
         elif self._taken[instance] < self._limit[instance]:
             self._begin(call)
         elif self._waiting_before(instance) < self._queue_limit:
-            call.state = QUEUED
             self._own_queue[instance].append(call)
             self._queued[instance] += 1
-            self._waits(1)
+            self._queue_up(call, QUEUED)
         else:
             self._fail(call, REJECTED)
             return
@@ -257,9 +257,9 @@ class Station:
         self._senders.failed(call, outcome)
 
     def _waited_enough(self, event: simpy.Event) -> None:
-        """It has waited for as long as the balancer lets it."""
+        """It has waited for as long as the balancer lets it, and not only before another try."""
         call: Call = event._value
-        if call.state in (WAITING, QUEUED):
+        if call.state in (WAITING, QUEUED) and self._env.now >= call.gives_up_s:
             self._fail(call, TIMED_OUT)
 
     # Dead instances
@@ -292,7 +292,7 @@ class Station:
     def _picks_again(self, event: simpy.Event) -> None:
         call: Call = event._value
         if call.state == PAUSED:
-            self._route(call)
+            self.arrive(call)
 
     def _tries_again(self, event: simpy.Event) -> None:
         call: Call = event._value
@@ -443,9 +443,8 @@ class Station:
         if idle >= 0:
             self._send(again, idle)
             return
-        again.state = WAITING
         self._queue.appendleft(again)
-        self._waits(1)
+        self._queue_up(again, WAITING)
 
     def old_answers_wrongly(self) -> None:
         """From now on every answer of the old version is wrong: its database was contracted."""

@@ -481,3 +481,22 @@ def test_a_cold_instance_ages_from_its_start_not_from_its_return() -> None:
     bench.station().set_pool(0, True)
     bench.run(60)
     assert bench.finishes() == [pytest.approx(10.0 + 1.0 + 2.0 * math.exp(-9.0))]
+
+
+@pytest.mark.parametrize("queue", ["balancer", "instance"])
+def test_a_queue_gives_up_after_its_timeout(queue: str) -> None:
+    bench = Bench([(0.0, 2.0), (0.5, 1.0)], queue=queue, queue_timeout="1s")
+    bench.run(9)
+    assert bench.outcomes() == ["ok", "timed_out"]
+    assert bench.finishes()[1] == 1.5
+
+
+def test_each_wait_has_its_own_timeout() -> None:
+    """Tried in vain at 1 s and again at 1.4 s, it waits for 0.9 s: longer than 1 s only in all."""
+    rule = {"connect_retries": {"attempts": 1, "delay": "400ms", "redispatch": True}}
+    bench = dead([(1.0, 0.5), (1.1, 1.2)], instances=2, queue_timeout="1s", balancer=rule)
+    bench.run(1.05)
+    bench.station().set_pool(0, False)
+    bench.run(9)
+    assert bench.outcomes() == ["ok", "ok"]
+    assert bench.finishes() == [2.8, 2.3]
