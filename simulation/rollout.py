@@ -216,6 +216,17 @@ class Strategy:
             yield from finish(self._env, self._plane, instance, rule.stop, rule.pre_stop)
             yield self._env.timeout(self._duration_s(instance, Step.STOP))
 
+    def _take_down(self, instance: int) -> Generator[simpy.Event, Any, bool]:
+        """Its drain, where it has one, and its stop; whether it came so far."""
+        try:
+            if self._instances.state(instance) is State.DRAINING:
+                yield from self._drain(instance)
+            yield from self._stop(instance)
+        except StepFailed as failed:
+            self._failed(instance, failed)
+            return False
+        return True
+
     def _bring_up(self, instance: int) -> Steps:
         """Deploy, verify, start; from then on it listens, with the version that is meant."""
         for step, state in _BRING_UP.items():

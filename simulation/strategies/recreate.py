@@ -27,12 +27,7 @@ class Recreate(Strategy):
     def _down(self, instance: int) -> Steps:
         if self._instances.state(instance) is not State.FAILED:
             self._instances.leave(instance)
-        try:
-            if self._instances.state(instance) is State.DRAINING:
-                yield from self._drain(instance)
-            yield from self._stop(instance)
-        except StepFailed as failed:
-            self._failed(instance, failed)
+        yield from self._take_down(instance)
 
     def _up(self, instance: int) -> Steps:
         try:

@@ -102,15 +102,9 @@ class Surge(Strategy):
             self._room.look()
         elif self._instances.state(instance) is State.CRASHED:
             self._instances.leave(instance)
-        try:
-            if self._instances.state(instance) is State.DRAINING:
-                yield from self._drain(instance)
-            yield from self._stop(instance)
-        except StepFailed as failed:
-            self._failed(instance, failed)
-            return
-        self._instances.move(instance, State.ABSENT)
-        self._room.look()
+        if (yield from self._take_down(instance)):
+            self._instances.move(instance, State.ABSENT)
+            self._room.look()
 
     def _must_be_enough(self) -> None:
         if self._available_count() < self._least:
