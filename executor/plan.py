@@ -244,12 +244,26 @@ def canary_waves(
             names = tuple(instances[done:count])
             waves.append(Wave(instances=names, parallel=min(window, len(names)), gate=bake))
         else:  # no more instances than before: the last one's bake is followed by another
-            longer = waves[-1].gate.pause_s + bake.pause_s if waves[-1].gate else bake.pause_s
-            waves[-1] = waves[-1].model_copy(
-                update={"gate": bake.model_copy(update={"pause_s": longer})}
-            )
+            waves[-1] = waves[-1].model_copy(update={"gate": _one_bake(waves[-1].gate, bake)})
         done = max(done, count)
     return (*waves, *waves_for(instances[done:], window, advance, pause_s))
+
+
+def _one_bake(first: Gate | None, second: Gate) -> Gate:
+    """Two bakes of the same instances as one: as long as both, with the stricter limits."""
+    if first is None:
+        return second
+
+    def stricter(one: float | None, other: float | None) -> float | None:
+        return min((limit for limit in (one, other) if limit is not None), default=None)
+
+    return second.model_copy(
+        update={
+            "pause_s": first.pause_s + second.pause_s,
+            "error_fraction": stricter(first.error_fraction, second.error_fraction),
+            "latency_p99_s": stricter(first.latency_p99_s, second.latency_p99_s),
+        }
+    )
 
 
 def canary_counts(shares: Sequence[float], count: int) -> list[int]:

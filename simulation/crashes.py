@@ -1,8 +1,9 @@
 """Instances that fail on their own, and are repaired (model.md §5).
 
 Enters: how often, and how long it takes. Leaves: crashes and repairs of serving instances. The k-th
-crash of an instance belongs to it and to k, whatever the rollout does meanwhile: one that would
-have come while the instance is not serving passes by.
+crash of an instance comes at a moment that depends on nothing else, so that all candidates see the
+same; one that comes while the instance is not serving passes by. As nothing is remembered between
+crashes, the time that an instance is up until its next one has the same distribution either way.
 """
 
 from __future__ import annotations
@@ -40,13 +41,18 @@ def crashes(
         number: The instance's number over all services.
     """
     for crash in itertools.count():
-        up_s = -rule.mtbf * math.log1p(-draws.uniform("crash", number, crash))
-        yield env.timeout(up_s)
-        if instances.state(instance) is not State.SERVING:
-            continue
-        instances.crash(instance)
-        taken = instances.when_moved(instance)
-        repair_s = float(rule.repair.quantile_s(draws.uniform("repair", number, crash)))
-        yield env.timeout(repair_s) | taken
-        if not taken.triggered:
-            instances.repair(instance)
+        yield env.timeout(-rule.mtbf * math.log1p(-draws.uniform("crash", number, crash)))
+        if instances.state(instance) is State.SERVING:
+            instances.crash(instance)
+            repair_s = float(rule.repair.quantile_s(draws.uniform("repair", number, crash)))
+            env.process(_repair(env, instances, instance, repair_s))
+
+
+def _repair(
+    env: simpy.Environment, instances: Instances, instance: int, repair_s: float
+) -> Generator[simpy.Event, Any, None]:
+    """It is up again after a while, unless the rollout has taken it."""
+    taken = instances.when_moved(instance)
+    yield env.timeout(repair_s) | taken
+    if not taken.triggered:
+        instances.repair(instance)

@@ -64,8 +64,9 @@ def _together(now: Sequence[PoolChange], time_s: float) -> PoolChange:
 
 
 def lowest(log: Sequence[PoolChange], until_s: float) -> tuple[int, float]:
-    """The fewest in the pool up to a moment, and the lowest share of the fleet's capacity."""
-    seen = [one for one in log if one.time_s <= until_s]
+    """The fewest in the pool from 0 to a moment, and the lowest share of the fleet's capacity."""
+    begin = max(0, sum(one.time_s < 0 for one in log) - 1)  # what was so when the rollout started
+    seen = [one for one in log[begin:] if one.time_s <= until_s]
     return min(one.count for one in seen), min(one.capacity_fraction for one in seen)
 
 

@@ -14,7 +14,7 @@ from simulation.draining import StepFailed
 from simulation.engines.plane import RequestPlane
 from simulation.fleet import State
 from simulation.instances import Instances
-from simulation.rollout import Steps, Strategy, Task
+from simulation.rollout import InvariantBroken, Steps, Strategy, Task
 
 
 class BlueGreen(Strategy):
@@ -36,12 +36,19 @@ class BlueGreen(Strategy):
             yield self._env.timeout(self._rule.min_ready) | self._brake.pulled
         if self._brake.is_on:
             return
-        self._switch(old, new)
-        drained = self._all(self._drains(instance) for instance in old)
+        ready = self._instances.numbers(State.RETURNING)
+        replaced = [k for k in old if k + self._instances.count in ready]
+        self._switch(replaced, ready)
+        self._must_be_as_many(old)
+        drains = [self._env.process(self._drains(instance)) for instance in replaced]
         yield from self._pause(self._rule.pause)
-        yield drained
+        yield self._env.all_of(drains) | self._brake.pulled
         if not self._brake.is_on:
-            yield self._all(self._retire(instance) for instance in old)
+            yield self._all(self._retire(instance) for instance in replaced)
+            return
+        for one in drains:  # they are needed again, or stay as they are
+            if one.is_alive:
+                one.interrupt()
 
     def _back(self) -> Steps:
         old = list(self._task.order)
@@ -75,11 +82,19 @@ class BlueGreen(Strategy):
             if state in (State.SERVING, State.CRASHED):
                 self._instances.leave(instance)
 
+    def _must_be_as_many(self, old: Sequence[int]) -> None:
+        """The switch takes nothing from the pool; those that had crashed were not in it."""
+        up_count = self._instances.in_pool_count
+        if up_count < len(old) - len(self._instances.numbers(State.CRASHED)):
+            raise InvariantBroken(f"{up_count} in the pool after the switch, a fleet of {len(old)}")
+
     def _drains(self, instance: int) -> Steps:
         if self._instances.state(instance) is not State.DRAINING:
             return
         try:
             yield from self._drain(instance)
+        except simpy.Interrupt:
+            return
         except StepFailed as failed:
             self._failed(instance, failed)
 

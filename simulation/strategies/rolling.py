@@ -27,13 +27,15 @@ class Rolling(Strategy):
         self._spare = Gate(env, lambda: instances.in_pool_count - task.rule.min_healthy)
         instances.watched.append(self._spare)
         self._under_way = 0
+        self._taken: set[int] = set()
 
     def _forward(self) -> Steps:
         yield from self._roll(self._waves(self._task.order))
 
     def _back(self) -> Steps:
         self._places = simpy.Resource(self._env, capacity=self._task.window)
-        yield from self._roll(self._waves(self._changed()))
+        if changed := self._changed():  # nothing, where it was stopped before the first take-out
+            yield from self._roll(self._waves(changed))
 
     def _waves(self, order: Sequence[int]) -> Sequence[Wave]:
         names = [str(instance) for instance in order]
@@ -67,12 +69,14 @@ class Rolling(Strategy):
         elif self._instances.state(instance) is State.CRASHED:
             self._instances.leave(instance)
         self._under_way += 1
+        self._taken.add(instance)
         if self._under_way > self._task.window:
             raise InvariantBroken(f"{self._under_way} under way, window {self._task.window}")
         try:
             yield from self._six_steps(instance)
         except StepFailed as failed:
             self._failed(instance, failed)
+            self._stop_where_none_may_follow()
         self._under_way -= 1
         self._env.process(self._give_back(place, instance))
 
@@ -91,6 +95,16 @@ class Rolling(Strategy):
         if self._rule.advance == "sliding":
             yield from self._pause(self._rule.pause, instance)
         place.resource.release(place)
+
+    def _stop_where_none_may_follow(self) -> None:
+        """Failed ones stay out: when the others are no more than the minimum, none may be taken."""
+        instances, least = self._instances, self._rule.min_healthy
+        left = [k for k in range(instances.count) if instances.state(k) is not State.FAILED]
+        is_over = self._taken.issuperset(left)
+        if len(left) <= least and not is_over and not self._brake.is_on:
+            self.trip(
+                f"{len(left)} instances are left, none may be taken out with a minimum of {least}"
+            )
 
     def _must_be_enough(self) -> None:
         in_pool, least = self._instances.in_pool_count, self._rule.min_healthy

@@ -381,6 +381,16 @@ def test_a_step_is_its_word() -> None:
     assert f"{Step.TAKE_OUT}" == "take_out"
 
 
+def test_bakes_of_the_same_instances_are_one_with_the_stricter_limits() -> None:
+    steps = [
+        (0.02, Gate(kind="bake", pause_s=60.0, error_fraction=0.01, latency_p99_s=3.0)),
+        (0.05, Gate(kind="bake", pause_s=30.0, error_fraction=0.05)),
+    ]
+    first = canary_waves("abcdefgh", steps, window=2, advance="sliding", pause_s=0.0)[0]
+    assert first.instances == ("a",)
+    assert first.gate == Gate(kind="bake", pause_s=90.0, error_fraction=0.01, latency_p99_s=3.0)
+
+
 @pytest.mark.parametrize(
     ("shares", "sizes", "bakes"),
     [

@@ -9,6 +9,7 @@ import pytest
 
 from executor.plan import canary_counts
 from simulation.fleet import State
+from simulation.pool import PoolChange, lowest
 from simulation.results import ERROR, RunResult
 from simulation.scenario import Scenario
 from simulation.verdict import verdict
@@ -111,6 +112,51 @@ def test_blue_green_falls_back_by_switching_again() -> None:
     assert {p.state for p in run.states if p.end_s == run.end_s and p.instance >= 4} == {
         State.ABSENT
     }
+
+
+def test_blue_green_falls_back_at_once_while_the_old_ones_drain() -> None:
+    """A few requests of 200 s would hold the drain up until its timeout; nobody waits for it."""
+    run = run_once(
+        scenario(
+            rate="40/s",
+            instances=4,
+            slots=200,
+            steps=STEPS,
+            versions={"new": {"error_fraction": 0.5}},
+            classes={"page": {"share": "95%"}, "long": {"service_time": {"app": "200s"}}},
+            rollout={
+                "strategy": "blue_green",
+                "pause": "60s",
+                "on_failure": "rollback",
+                "drain": {"timeout": "40s"},
+                "guards": {"error_fraction": "10%", "over": "5s"},
+            },
+            clock={"warm_up": "2s"},
+        )
+    )
+    assert run.ended == "rolled_back"
+    for instance in range(4):
+        (_, switched_s), (back_s, _) = in_pool(run, instance)
+        assert switched_s == pytest.approx(10.0)
+        assert back_s - switched_s < 5.0
+
+
+@pytest.mark.parametrize(("fails", "left"), [(1.0, 4), (0.5, 1)])
+def test_an_instance_whose_second_one_failed_stays(fails: float, left: int) -> None:
+    """The pool is as large after the switch as before, however many failures are put up with."""
+    run = rolled(
+        strategy="blue_green",
+        min_healthy=4,
+        on_failure="continue",
+        max_failures=9,
+        versions={"new": {"verify_fails": fails}},
+    )
+    assert run.ended == "done"
+    assert fewest(run) == 4
+    last = {p.instance: p.state for p in run.states}
+    stayed = [k for k in range(4) if last[k] is State.SERVING]
+    assert stayed == [k for k in range(4) if last[k + 4] is State.FAILED]
+    assert len(stayed) == left
 
 
 def test_blue_green_that_fails_before_the_switch_changes_nothing() -> None:
@@ -295,6 +341,50 @@ def test_a_guard_stops_a_rollout(on_failure: str, ended: str) -> None:
     assert any(one.startswith("guard over 4 s: errors") for one in run.failures)
 
 
+def test_a_guard_before_the_first_take_out_has_nothing_to_take_back() -> None:
+    run = rolled(
+        strategy="expand_migrate_contract",
+        migration={"expand": "20s"},
+        on_failure="rollback",
+        guards={"error_fraction": "10%", "over": "5s"},
+        versions={"old": {"error_fraction": 0.5}},
+    )
+    assert run.ended == "rolled_back"
+    assert {p.state for p in run.states} == {State.SERVING}
+
+
+def test_where_too_many_failed_for_another_to_be_taken_out_the_rollout_halts() -> None:
+    """Two may be missing; when two have failed for good nobody else may leave, ever."""
+    run = rolled(
+        min_healthy=2,
+        on_failure="continue",
+        max_failures=9,
+        versions={"new": {"verify_fails": 1.0}},
+    )
+    assert run.ended == "halted"
+    assert len(run.failures) == 3
+    assert run.failures[-1].startswith("2 instances are left, none may be taken out")
+
+
+def test_a_rollback_begins_with_what_failed() -> None:
+    """Two must stay of three, and the last one failed: only when it is back another may leave."""
+    run = run_once(
+        scenario(
+            seed=1,
+            instances=3,
+            slots=20,
+            steps=STEPS,
+            versions={"new": {"verify_fails": 0.3}},
+            rollout={"window": 2, "min_healthy": 2, "on_failure": "rollback"},
+            clock={"warm_up": "2s"},
+        )
+    )
+    failed = [p.instance for p in run.states if p.state is State.FAILED]
+    assert failed == [2]
+    assert run.ended == "rolled_back"
+    assert fewest(run) == 2
+
+
 def test_a_guard_of_latency() -> None:
     run = rolled(window=1, guards={"latency_p99": "60ms"}, versions={"new": {"service_factor": 3}})
     assert run.ended == "halted"
@@ -357,6 +447,41 @@ def test_a_rollout_among_crashes_ends_well(replication: int) -> None:
     serving = [p.instance for p in run.states if p.end_s == run.end_s]
     assert sorted(serving) == [0, 1, 2, 3]
     assert {p.instance for p in run.states if p.state is State.DEPLOYING} == {0, 1, 2, 3}
+
+
+def test_crashes_come_when_they_come_whatever_the_rollout_does() -> None:
+    """All candidates see the same crashes, but for those of instances that do not serve just then."""
+
+    def crashed(run: RunResult) -> set[tuple[int, float]]:
+        return {(p.instance, p.begin_s) for p in run.states if p.state is State.CRASHED}
+
+    def out(run: RunResult, instance: int, time_s: float) -> bool:
+        return any(
+            p.instance == instance
+            and p.begin_s <= time_s < p.end_s
+            and p.state is not State.SERVING
+            for p in run.states
+        )
+
+    wide, narrow = (run_once(crashing(window=window)) for window in (4, 1))
+    end_s = min(wide.end_s, narrow.end_s)
+    assert crashed(wide) & crashed(narrow)
+    for instance, time_s in crashed(narrow) - crashed(wide):
+        assert time_s >= end_s or out(wide, instance, time_s)
+    for instance, time_s in crashed(wide) - crashed(narrow):
+        assert time_s >= end_s or out(narrow, instance, time_s)
+
+
+def test_what_crashed_before_the_rollout_is_not_its_lowest() -> None:
+    """A log that fell to one in the warm-up, and was three when the rollout began."""
+
+    def change(time_s: float, count: int) -> PoolChange:
+        return PoolChange(time_s, count, 0, 10.0 * count, count / 4, False)
+
+    log = [change(-60, 4), change(-50, 1), change(-40, 3), change(5, 2), change(90, 0)]
+    assert lowest(log, 80.0) == (2, 0.5)
+    assert lowest(log, 4.0) == (3, 0.75)
+    assert lowest(log[:1], 80.0) == (4, 1.0)
 
 
 def test_a_crashed_instance_is_taken_as_it_is() -> None:
