@@ -192,9 +192,13 @@ class Strategy:
                 raise InvariantBroken(f"instance {k + 1} is {state} after the rollback")
 
     def _changed(self) -> list[int]:
-        """The instances that are not as they were: of the new version, or failed."""
+        """The instances that are not as they were: those that failed, then the new version's.
+
+        Who is out of the pool already comes first: the others may have to wait for it.
+        """
         failed = self._instances.numbers(State.FAILED)
-        return [k for k in self._task.order if self._instances.is_new[k] or k in failed]
+        new = [k for k in self._task.order if self._instances.is_new[k] and k not in failed]
+        return [*(k for k in self._task.order if k in failed), *new]
 
     # What becomes of one instance
 

@@ -366,6 +366,25 @@ def test_where_too_many_failed_for_another_to_be_taken_out_the_rollout_halts() -
     assert run.failures[-1].startswith("2 instances are left, none may be taken out")
 
 
+def test_a_rollback_begins_with_what_failed() -> None:
+    """Two must stay of three, and the last one failed: only when it is back another may leave."""
+    run = run_once(
+        scenario(
+            seed=1,
+            instances=3,
+            slots=20,
+            steps=STEPS,
+            versions={"new": {"verify_fails": 0.3}},
+            rollout={"window": 2, "min_healthy": 2, "on_failure": "rollback"},
+            clock={"warm_up": "2s"},
+        )
+    )
+    failed = [p.instance for p in run.states if p.state is State.FAILED]
+    assert failed == [2]
+    assert run.ended == "rolled_back"
+    assert fewest(run) == 2
+
+
 def test_a_guard_of_latency() -> None:
     run = rolled(window=1, guards={"latency_p99": "60ms"}, versions={"new": {"service_factor": 3}})
     assert run.ended == "halted"
