@@ -8,7 +8,8 @@ one for each to remove.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from typing import Any
 
 import simpy
 
@@ -34,7 +35,7 @@ class Surge(Strategy):
         self._room = Gate(env, lambda: instances.count + task.surge - self._live_count())
         self._spare = Gate(env, lambda: self._available_count() - self._least)
         instances.watched.append(self._spare)
-        self._given_up: list[simpy.Event] = []
+        self._waiting: list[simpy.Event] = []  # of those to be removed: it stays
 
     def _live_count(self) -> int:
         states = enumerate(self._instances.fleet.state)
@@ -57,9 +58,7 @@ class Surge(Strategy):
 
     def _replace(self, away: Sequence[int], by: Sequence[int]) -> Steps:
         """These are removed and those made, each as soon as it may be."""
-        self._given_up = [simpy.Event(self._env) for _ in away]
-        pairs = zip(away, self._given_up, strict=True)
-        removed = self._all(self._remove(instance, given_up) for instance, given_up in pairs)
+        removed = self._all(self._remove(instance) for instance in away)
         made = self._all(self._make(instance) for instance in by)
         yield made & removed
 
@@ -87,14 +86,22 @@ class Surge(Strategy):
         self._spare.look()
 
     def _one_stays(self) -> None:
-        """A replacement failed: the last of those to be removed is not."""
-        waiting = [one for one in self._given_up if not one.triggered]
-        if waiting:
-            waiting[-1].succeed()
+        """A replacement failed: the last of those that wait to be removed is not."""
+        if self._waiting:
+            self._waiting.pop().succeed()
 
-    def _remove(self, instance: int, given_up: simpy.Event) -> Steps:
+    def _may_go(self) -> Generator[simpy.Event, Any, bool]:
+        """Until one more may be missing; whether it came so far, and none has to stay instead."""
+        stays = simpy.Event(self._env)
+        self._waiting.append(stays)
+        may_go = yield from self._passes(self._spare, stays)
+        if stays in self._waiting:
+            self._waiting.remove(stays)
+        return may_go
+
+    def _remove(self, instance: int) -> Steps:
         if self._instances.in_pool(instance):
-            if not (yield from self._passes(self._spare, given_up)):
+            if not (yield from self._may_go()):
                 return
             self._instances.leave(instance)
             self._spare.done()
@@ -102,6 +109,7 @@ class Surge(Strategy):
             self._room.look()
         elif self._instances.state(instance) is State.CRASHED:
             self._instances.leave(instance)
+            self._room.look()
         if (yield from self._take_down(instance)):
             self._instances.move(instance, State.ABSENT)
             self._room.look()

@@ -14,6 +14,8 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 
+PYTEST = "python -m pytest -q -n logical --maxprocesses 8 --dist worksteal"
+
 # The tools of a bare Debian that the launcher may use as they are.
 TOOLS = (
     *("cat", "cp", "cut", "dirname", "env", "flock", "grep", "mkdir", "mktemp", "readlink"),
@@ -382,7 +384,7 @@ def test_check_runs_every_stage_with_the_tests_last(desk: Desk) -> None:
         "ruff check .",
         "mypy ",
         "lint-imports ",
-        "python -m pytest -q -m not needs_root and not slow --ignore tests/end_to_end",
+        f"{PYTEST} -m not needs_root and not slow --ignore tests/end_to_end",
     ]
 
 
@@ -396,4 +398,4 @@ def test_check_fails_when_a_stage_fails_and_still_runs_the_rest(desk: Desk) -> N
     assert done.returncode == 1
     assert "types    FAILED: mypy\nplan.py:1: error: no\n" in done.stdout
     assert one_line(done) == "rollcast: check FAILED: types"
-    assert desk.calls()[-1] == "python -m pytest -q -m not needs_root"
+    assert desk.calls()[-1] == f"{PYTEST} -m not needs_root"

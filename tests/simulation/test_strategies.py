@@ -449,6 +449,23 @@ def test_a_rollout_among_crashes_ends_well(replication: int) -> None:
     assert {p.instance for p in run.states if p.state is State.DEPLOYING} == {0, 1, 2, 3}
 
 
+def test_surge_among_crashes_and_failures_ends() -> None:
+    """Who crashed is removed without waiting; only of those that wait may one stay for a failure."""
+    one = scenario(
+        rate="5/s",
+        instances=4,
+        slots=20,
+        steps=STEPS,
+        service={"crashes": {"mtbf": "40s", "repair": "15s"}},
+        versions={"new": {"verify_fails": 0.4}},
+        rollout={"surge": 1, "min_healthy": 4, "on_failure": "continue", "max_failures": 9},
+        clock={"warm_up": "60s", "horizon": "600s"},
+    )
+    runs = [run_once(one, replication, keep_requests=False) for replication in range(12)]
+    assert {run.ended for run in runs} == {"done"}
+    assert any(run.failures for run in runs)
+
+
 def test_crashes_come_when_they_come_whatever_the_rollout_does() -> None:
     """All candidates see the same crashes, but for those of instances that do not serve just then."""
 

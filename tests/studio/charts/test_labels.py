@@ -29,7 +29,7 @@ LOADS = {
     "near": SHOP.replace("40/s", "125/s").replace("window: 2", "window: 3"),
     "over": SHOP.replace("40/s", "230/s").replace("window: 2", "window: 5"),
     "rising": SHOP.replace("40/s", "{steps: [[0s, 40/s], [10s, 230/s]]}"),
-    "large": SHOP.replace("instances: 6", "instances: 40").replace("40/s", "400/s"),
+    "large": SHOP.replace("instances: 6", "instances: 40").replace("40/s", "100/s"),
 }
 SIZES = [(3.3, 2.0), (4.2, 2.4), (7.0, 4.0)]
 
