@@ -8,9 +8,16 @@ the instance to send to. A further policy is one more class here and its name in
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from functools import reduce
+from operator import add
 
 from simulation.draws import Draws
+
+
+def _total(weights: Iterable[float]) -> float:
+    """Their sum, one after the other on every Python: newer ones' `sum` corrects its rounding."""
+    return reduce(add, weights, 0.0)
 
 
 class Policy:
@@ -99,7 +106,7 @@ class WeightedRoundRobin(Policy):
         for instance in choices:
             self._credit[instance] += self.weights[instance]
         chosen = max(choices, key=lambda instance: (self._credit[instance], -instance))
-        self._credit[chosen] -= sum(self.weights[instance] for instance in choices)
+        self._credit[chosen] -= _total(self.weights[instance] for instance in choices)
         return chosen
 
 
@@ -158,7 +165,7 @@ class Random(Policy):
 
     def _drawn(self, choices: Sequence[int], u: float) -> int:
         """The choice at the share ``u`` of all their weights."""
-        left = u * sum(self.weights[k] for k in choices)
+        left = u * _total(self.weights[k] for k in choices)
         for instance in choices:
             left -= self.weights[instance]
             if left < 0:

@@ -40,22 +40,26 @@ def mix(value: int) -> int:
 
 
 class Draws:
-    """Uniform numbers by name and number, for one replication."""
+    """Uniform numbers by name and number, for one replication.
+
+    Attributes:
+        key: What all of them are made from, 64 bits.
+    """
 
     def __init__(self, seed: int, replication: int) -> None:
-        self._key = mix(mix(seed) ^ replication)
+        self.key = mix(mix(seed) ^ replication)
 
     def of_service(self, number: int) -> Draws:
         """The numbers of one service; the first one's are those of the whole scenario."""
         if number == 0:
             return self
         own = Draws(0, 0)
-        own._key = mix(self._key ^ (number << 32))
+        own.key = mix(self.key ^ (number << 32))
         return own
 
     def uniform(self, purpose: str, *numbers: int) -> float:
         """A number in (0, 1) that belongs to the purpose and the numbers, and to nothing else."""
-        value = mix(self._key ^ PURPOSES.index(purpose))
+        value = mix(self.key ^ PURPOSES.index(purpose))
         for number in numbers:
             value = mix(value ^ (number & _MASK))
         return ((value >> 11) + 0.5) / (1 << 53)

@@ -6,22 +6,19 @@ stick to an instance, and the share of its traffic that one gets while it starts
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Generator
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import simpy
 
 from simulation.draws import Draws
+from simulation.engines.belief import LEAST_SHARE, Announcements, slow_start
 from simulation.engines.health import Check, Health
 from simulation.engines.plane import Clock
 from simulation.scenario_balancer import Balancer
 
 if TYPE_CHECKING:
     from simulation.engines.station import Hosts
-
-_LEAST_SHARE = 0.01
-_RAMP_STEP_S = 1.0
 
 
 class Pool:
@@ -48,7 +45,13 @@ class Pool:
         self._weights = hosts.weights
         self._changed = changed
         self._told = [k < hosts.first_count for k in range(count)]
-        self._tellings = [0] * count
+        self._announcements = Announcements(
+            env,
+            rule.propagation_delay,
+            count,
+            hears=self._hears,
+            hears_it_is_gone=self._is_gone,
+        )
         finds_out = rule.health_check is not None or rule.policy == "pull"
         self._is_up = [told or not finds_out for told in self._told]
         self._removed = [not told for told in self._told]
@@ -70,21 +73,13 @@ class Pool:
 
     def tell(self, instance: int, in_pool: bool) -> None:
         """It is told whether to send to the instance; that it should not, it hears late."""
-        self._tellings[instance] += 1
-        telling = self._tellings[instance]
+        self._announcements.tell(instance, in_pool)
 
-        def hears(_event: simpy.Event) -> None:
-            if self._tellings[instance] == telling:
-                self._told[instance] = in_pool
-                self._update(instance)
-
-        lag_s = self._rule.propagation_delay
+    def _hears(self, instance: int, in_pool: bool) -> None:
         if in_pool:
             self._removed[instance] = False
-        if in_pool or lag_s == 0:
-            hears(simpy.Event(self._env))
-        else:
-            self._env.call_at(self._env.now + lag_s, 0, hears, None)
+        self._told[instance] = in_pool
+        self._update(instance)
 
     def knows(self, instance: int, is_up: bool) -> None:
         """It hears at once whether the instance is up, as one that pulls knows of itself."""
@@ -99,22 +94,18 @@ class Pool:
         self.count += 1 if believed else -1
         self._ramps[instance] += 1
         if believed and self._rule.slow_start > 0:
-            self._env.process(self._slow_start(instance, self._ramps[instance]))
-            self._changed(instance, _LEAST_SHARE)
+            ramp = self._ramps[instance]
+
+            def gives(share: float) -> bool:
+                is_in = self._ramps[instance] == ramp
+                if is_in:
+                    self._changed(instance, share)
+                return is_in
+
+            self._env.process(slow_start(self._env, self._rule.slow_start, gives))
+            self._changed(instance, LEAST_SHARE)
         else:
             self._changed(instance, 1.0)
-
-    def _slow_start(self, instance: int, ramp: int) -> Generator[simpy.Event, Any, None]:
-        """Its share grows every second, until it has its whole or is out again."""
-        began_s = self._env.now
-        ramp_s = self._rule.slow_start
-        for step in range(1, math.ceil(ramp_s / _RAMP_STEP_S) + 1):
-            yield self._env.moment(began_s + step * _RAMP_STEP_S, 0)
-            if self._ramps[instance] != ramp:
-                return
-            done = min(1.0, step * _RAMP_STEP_S / ramp_s)
-            self._changed(instance, _LEAST_SHARE + (1.0 - _LEAST_SHARE) * done)
-            self._env.afterwards(None)
 
     def weight(self, instance: int) -> float:
         """The instance's share of the traffic, relative to others, once it has its whole."""
@@ -135,17 +126,10 @@ class Pool:
 
     def remove(self, instance: int) -> None:
         """It is told that the drained instance is gone, and hears it as late as other things."""
-        telling = self._tellings[instance]
+        self._announcements.remove(instance)
 
-        def hears(_event: simpy.Event) -> None:
-            if self._tellings[instance] == telling:
-                self._removed[instance] = True
-
-        lag_s = self._rule.propagation_delay
-        if lag_s == 0:
-            hears(simpy.Event(self._env))
-        else:
-            self._env.call_at(self._env.now + lag_s, 0, hears, None)
+    def _is_gone(self, instance: int) -> None:
+        self._removed[instance] = True
 
     # Health
 
