@@ -74,7 +74,7 @@ def plain_simpy(seed: int) -> int:
 def reference_engine(seed: int) -> int:
     """The reference engine on the same work; returns how many requests finished."""
     frame = Frame(warm_up_s=0.0, horizon_s=DURATION_S, exact=True, bin_s=5.0)
-    run = Run(SCENARIO.model_copy(update={"seed": seed}), frame, replication=0)
+    run = Run(SCENARIO.model_copy(update={"seed": seed}), frame, replication=0, engine="reference")
     run.settle()
     return run.finish(DURATION_S, keep_requests=False).requests["ok"]
 

@@ -56,6 +56,9 @@ class Streams:
     rate. With a dispersion above 1 that rate is made bursty first; with times given there is
     nothing to draw of them. The same seed and replication give the same requests, whatever is
     simulated with them.
+
+    Attributes:
+        highest_rps: The highest rate.
     """
 
     def __init__(
@@ -105,6 +108,7 @@ class Streams:
         areas = np.zeros(len(known))
         np.multiply(known, np.diff(rates.edges_s), out=areas, where=known > 0)
         self._cumulative = np.concatenate([[0.0], np.cumsum(areas)])
+        self.highest_rps = float(np.max(known, initial=0.0))
 
     def next_block(self) -> tuple[Floats, Floats, Integers, Integers]:
         """The next requests: arrivals (BLOCK,) and demands (BLOCK, longest route) in seconds.

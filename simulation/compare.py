@@ -23,9 +23,6 @@ from simulation.study import Candidate, Row
 from simulation.units import Floats
 from simulation.verdict import verdict
 
-ENGINE = "reference"
-"""The engine that runs: the only one there is."""
-
 
 @dataclass(frozen=True)
 class Difference:
@@ -115,7 +112,7 @@ class Comparison:
             "scenario_digest": digest_of(self.scenario.as_data()),
             "seed": self.scenario.seed,
             "replications": len(result.runs),
-            "engine": ENGINE,
+            "engine": min(run.engine for run in result.runs),
             "candidate": {
                 "window": candidate.window,
                 "advance": candidate.advance,

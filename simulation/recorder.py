@@ -56,6 +56,7 @@ class Observed:
         slow_over_s: The objective for p99, None without.
         has_latency: By class, whether the time it takes is a latency, and not a connection's life.
         bin_s: Width of the bins.
+        engine: What simulated it.
     """
 
     requests: Requests
@@ -75,6 +76,7 @@ class Observed:
     slow_over_s: float | None
     has_latency: Sequence[bool]
     bin_s: float
+    engine: str
 
 
 def run_result(seen: Observed, keep_requests: bool) -> RunResult:
@@ -104,6 +106,7 @@ def run_result(seen: Observed, keep_requests: bool) -> RunResult:
         critical_path=seen.critical_path,
         failures=seen.failures,
         table=whole.table if keep_requests else None,
+        engine=seen.engine,
     )
 
 

@@ -158,6 +158,7 @@ class RunResult:
         critical_path: The services whose rollouts determined the end, first to last.
         failures: What failed or tripped, in words.
         table: The requests themselves, only when they were asked for.
+        engine: What simulated it, ``compiled`` or ``reference``; the answers are the same.
     """
 
     ended: str
@@ -173,6 +174,7 @@ class RunResult:
     critical_path: tuple[str, ...] = ()
     failures: tuple[str, ...] = ()
     table: RequestTable | None = None
+    engine: str = "reference"
 
     def series_frame(self) -> pd.DataFrame:
         """The bins as a table, indexed by the time at which each begins."""

@@ -20,6 +20,7 @@ from simulation.arrivals import ClosedLoop, Streams
 from simulation.crashes import crashes
 from simulation.draws import Draws
 from simulation.engines.plane import Clock, Engine
+from simulation.engines.ready import is_ready
 from simulation.engines.reference import ReferenceEngine
 from simulation.fleet import StateInterval
 from simulation.frame import SETTLING_S, Frame
@@ -39,14 +40,23 @@ from simulation.traffic import RateTable
 class Run:
     """A candidate's simulation: first `settle`, then, once all candidates have, `finish`."""
 
-    def __init__(self, scenario: Scenario, frame: Frame, replication: int) -> None:
+    def __init__(
+        self, scenario: Scenario, frame: Frame, replication: int, engine: str = "auto"
+    ) -> None:
+        """Puts a run together.
+
+        Args:
+            scenario: What is simulated, one candidate.
+            frame: From when to when.
+            replication: Its number.
+            engine: One of `simulation.engines.ready.ENGINES`; they give the same answers.
+        """
         self._scenario = scenario
         self._frame = frame
         self._rates = traffic_around(scenario, frame)
-        self._env = Clock(initial_time=-frame.warm_up_s)
         draws = Draws(scenario.seed, replication)
         arrivals = arrivals_of(scenario, frame, replication, draws)
-        self._engine: Engine = ReferenceEngine(self._env, scenario, arrivals, draws)
+        self._env, self._engine = _engine(engine, -frame.warm_up_s, scenario, arrivals, draws)
         self._instances = {
             name: Instances(
                 self._env,
@@ -162,6 +172,7 @@ class Run:
                 has_latency=[one.holds_slot for one in scenario.traffic.classes.values()],
                 slow_over_s=scenario.objectives.latency_p99,
                 bin_s=self._frame.bin_s,
+                engine=self._engine.name,
             ),
             keep_requests,
         )
@@ -184,6 +195,22 @@ class Run:
         in_time = self._release.ended_s is not None
         settled = self._frame.exact or self._settled_s < self._frame.horizon_s
         return "done" if in_time and settled else "horizon"
+
+
+def _engine(
+    name: str, now_s: float, scenario: Scenario, arrivals: Streams | ClosedLoop, draws: Draws
+) -> tuple[Clock, Engine]:
+    """The engine of a name, and its clock."""
+    if name == "compiled" or (name == "auto" and is_ready()):
+        from simulation.engines.compiled import (  # noqa: PLC0415 - Numba takes a while to import
+            CompiledClock,
+            CompiledEngine,
+        )
+
+        compiled_clock = CompiledClock(initial_time=now_s)
+        return compiled_clock, CompiledEngine(compiled_clock, scenario, arrivals, draws)
+    clock = Clock(initial_time=now_s)
+    return clock, ReferenceEngine(clock, scenario, arrivals, draws)
 
 
 @contextmanager

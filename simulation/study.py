@@ -12,6 +12,7 @@ import itertools
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass
+from functools import partial
 
 from joblib import cpu_count
 
@@ -147,10 +148,12 @@ def run_replication(
     candidates: Sequence[Candidate],
     frame: Frame,
     replication: int,
-    keep_requests: bool,
+    *,
+    keep_requests: bool = False,
+    engine: str = "auto",
 ) -> Row:
     """All candidates of one replication, over one common interval."""
-    runs = [Run(one.applied_to(scenario), frame, replication) for one in candidates]
+    runs = [Run(one.applied_to(scenario), frame, replication, engine) for one in candidates]
     end_s = max([run.settle() for run in runs])
     return Row(replication, tuple(run.finish(end_s, keep_requests) for run in runs))
 
@@ -162,6 +165,7 @@ def run_rows(
     jobs: int | None = None,
     apart: bool = False,
     keep_requests: bool = False,
+    engine: str = "auto",
     stopped: Callable[[], bool] = lambda: False,
 ) -> Generator[Row, None, None]:
     """The study: rows as they land, in any order, simulated in processes of their own.
@@ -175,28 +179,32 @@ def run_rows(
         jobs: How many processes; one a core when left out.
         apart: Whether even one is a process of its own, for a program that must stay answerable.
         keep_requests: Whether results carry every request.
+        engine: One of `simulation.engines.ready.ENGINES`.
         stopped: Asked ten times a second, in the thread that waits for rows; ends the study.
 
     Raises:
         BadInput: The simulated interval meets a gap or the end of a trace.
     """
     frame = frame_of([one.applied_to(scenario) for one in candidates])
-    work = (
-        (scenario, candidates, frame, replication, keep_requests)
-        for replication in range(scenario.replications)
+    run = partial(
+        run_replication,
+        scenario,
+        candidates,
+        frame,
+        keep_requests=keep_requests,
+        engine=engine,
     )
+    replications = iter(range(scenario.replications))
     count = min(jobs or cpu_count(), scenario.replications)
     if count == 1 and not apart:
-        yield from itertools.takewhile(
-            lambda _: not stopped(), itertools.starmap(run_replication, work)
-        )
+        yield from itertools.takewhile(lambda _: not stopped(), map(run, replications))
         return
     executor = workers(count)
     pending: set[Future[Row]] = set()
     try:
         while True:
-            for one in itertools.islice(work, 2 * count - len(pending)):
-                pending.add(executor.submit(run_replication, *one))
+            for replication in itertools.islice(replications, 2 * count - len(pending)):
+                pending.add(executor.submit(run, replication))
             if not pending:
                 return
             done, pending = wait(pending, _LOOK_EVERY_S, FIRST_COMPLETED)

@@ -39,6 +39,14 @@ def no_thread_left_over() -> Iterator[None]:
 
 
 @pytest.fixture(autouse=True, scope="session")
+def engine_is_ready() -> None:
+    """The compiled engine, once for all tests that simulate."""
+    from simulation.engines.ready import prepare
+
+    prepare()
+
+
+@pytest.fixture(autouse=True, scope="session")
 def no_worker_left_over() -> Iterator[None]:
     """In the end the processes of studies are ended too."""
     before = set(threading.enumerate())

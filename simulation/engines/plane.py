@@ -56,6 +56,10 @@ class Clock(simpy.Environment):
         heappush(queue, (time_s, priority, next(self._eid), event))
         return event
 
+    def is_now(self, time_s: float) -> None:
+        """Something has happened that no event of control has led to, at this moment."""
+        self._now = time_s
+
     def moment(self, time_s: float, priority: int) -> simpy.Event:
         """An event for an absolute time, to wait for."""
         event = simpy.Event(self)
@@ -164,7 +168,13 @@ class RequestPlane(Protocol):
 
 
 class Engine(Protocol):
-    """All services, and the clients that ask them."""
+    """All services, and the clients that ask them.
+
+    Attributes:
+        name: Its own, one of those in `simulation.engines.ready.ENGINES`.
+    """
+
+    name: str
 
     def plane(self, service: str) -> RequestPlane:
         """The requests of one service."""

@@ -35,6 +35,8 @@ _ENDS_WITH_CLIENT = frozenset({WAITING, QUEUED, CONNECTING, OPEN, PAUSED, OPEN})
 class ReferenceEngine:
     """All services of a scenario, and the clients that ask them."""
 
+    name = "reference"
+
     def __init__(
         self, env: Clock, scenario: Scenario, arrivals: Streams | ClosedLoop, draws: Draws
     ) -> None:
@@ -48,7 +50,7 @@ class ReferenceEngine:
         self._stations: dict[str, Station] = {}
         first_instance = 0
         for number, (name, service) in enumerate(scenario.services.items()):
-            hosts = _hosts(scenario, name)
+            hosts = hosts_of(scenario, name)
             self._stations[name] = Station(
                 env,
                 service,
@@ -193,7 +195,7 @@ class ReferenceEngine:
         return as_arrays(self._clients.requests, self._calls)
 
 
-def _hosts(scenario: Scenario, name: str) -> Hosts:
+def hosts_of(scenario: Scenario, name: str) -> Hosts:
     """The instances of a service, and the second ones that its strategy brings."""
     service = scenario.services[name]
     names = service.instance_names(name)

@@ -50,7 +50,8 @@ def compare(
 
     tables.must_name_a_table(requests)
     o.must_be_writable(scenario, csv, requests)
-    loaded = o.load(scenario, sets, seed, replications, engine)
+    loaded = o.load(scenario, sets, seed, replications)
+    o.get_ready(engine, quiet)
     told_windows = o.comma_list("--windows", windows, parse_window)
     told_drains = o.comma_list("--drain-timeouts", drain_timeouts, parse_duration_s)
     told_starts = o.comma_list("--starts", starts, parse_start)
@@ -70,6 +71,7 @@ def compare(
         console,
         jobs=jobs,
         quiet=quiet or json,
+        engine=engine,
         keep_requests=requests is not None,
     )
     if csv is not None:
@@ -89,6 +91,7 @@ def watched(
     *,
     jobs: int | None = None,
     quiet: bool = False,
+    engine: str = "auto",
     keep_requests: bool = False,
 ) -> tuple[Comparison, list[Row]]:
     """Runs the study; on a terminal the table is there from the first row and is refined."""
@@ -98,7 +101,7 @@ def watched(
 
     if quiet or not sys.stdout.isatty():
         return o.simulated(
-            scenario, candidates, jobs=jobs, quiet=quiet, keep_requests=keep_requests
+            scenario, candidates, jobs=jobs, quiet=quiet, engine=engine, keep_requests=keep_requests
         )
     with Live(console=console, transient=True, auto_refresh=False) as live:
 
@@ -109,7 +112,13 @@ def watched(
             live.update(table, refresh=True)
 
         return o.simulated(
-            scenario, candidates, jobs=jobs, quiet=True, keep_requests=keep_requests, landed=landed
+            scenario,
+            candidates,
+            jobs=jobs,
+            quiet=True,
+            engine=engine,
+            keep_requests=keep_requests,
+            landed=landed,
         )
 
 

@@ -41,7 +41,7 @@ Replications = Annotated[
     int | None,
     typer.Option(parser=_whole("--replications", 1), metavar="N", help="Runs of each candidate."),
 ]
-Engine = Annotated[str, typer.Option(help="auto or reference.")]
+Engine = Annotated[str, typer.Option(help="auto, compiled or reference.")]
 Jobs = Annotated[
     int | None,
     typer.Option(parser=_whole("--jobs", 1), metavar="N", help="Processes; one a core."),
@@ -67,7 +67,6 @@ def load(
     sets: Sequence[str] | None,
     seed: int | None = None,
     replications: int | None = None,
-    engine: str = "auto",
 ) -> Scenario:
     """The scenario of a file with the common options over it.
 
@@ -76,12 +75,26 @@ def load(
     """
     from simulation.scenario_file import ScenarioFile
 
-    if engine not in ("auto", "reference"):
-        raise BadInput(f"--engine {engine}: must be auto or reference")
     given = list(sets or ())
     given += [f"seed={seed}"] if seed is not None else []
     given += [f"replications={replications}"] if replications is not None else []
     return ScenarioFile.load(path, given).scenario
+
+
+def get_ready(engine: str, quiet: bool) -> None:
+    """Compiles the fast engine where that is wanted and has not been done, with a word about it.
+
+    Raises:
+        BadInput: There is no such engine.
+    """
+    from simulation.engines.ready import ENGINES, is_ready, prepare
+
+    if engine not in ENGINES:
+        raise BadInput(f"--engine {engine}: must be {', '.join(ENGINES[:-1])} or {ENGINES[-1]}")
+    if engine != "reference" and not is_ready():
+        if not quiet:
+            print("rollcast: compiling the fast engine, once; about 20 s", file=sys.stderr)
+        prepare()
 
 
 def comma_list(option: str, text: str | None, parse: Callable[[str], Value]) -> list[Value]:
@@ -136,6 +149,7 @@ def simulated(
     *,
     jobs: int | None,
     quiet: bool,
+    engine: str,
     keep_requests: bool = False,
     landed: Callable[[Comparison], None] | None = None,
 ) -> tuple[Comparison, list[Row]]:
@@ -166,7 +180,9 @@ def simulated(
         *columns, TimeRemainingColumn(), console=err, transient=True, disable=hidden
     ) as progress:
         task = progress.add_task("replications", total=scenario.replications)
-        for row in run_rows(scenario, candidates, jobs=jobs, keep_requests=keep_requests):
+        for row in run_rows(
+            scenario, candidates, jobs=jobs, engine=engine, keep_requests=keep_requests
+        ):
             rows.append(row)
             progress.advance(task)
             if landed is not None and time.monotonic() - told_at > 0.5:

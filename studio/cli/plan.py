@@ -37,7 +37,8 @@ def plan(
     if window is not None and windows is not None:
         raise BadInput("--window and --windows: must not both be given")
     o.must_be_writable(scenario, output)
-    loaded = o.load(scenario, sets, seed, replications, engine)
+    loaded = o.load(scenario, sets, seed, replications)
+    o.get_ready(engine, quiet)
     if loaded.rollout is None:
         raise BadInput(f"{scenario}: rollout: is missing, there is nothing to plan")
     valid_for_s = o.one_value("--valid-for", valid_for, parse_duration_s)
@@ -48,7 +49,7 @@ def plan(
     else:
         chosen = o.comma_list("--windows", windows, parse_window) or [*default_windows(loaded)]
     candidates = candidates_of(loaded, chosen)
-    comparison, _rows = o.simulated(loaded, candidates, jobs=jobs, quiet=quiet)
+    comparison, _rows = o.simulated(loaded, candidates, jobs=jobs, quiet=quiet, engine=engine)
     write_chosen(comparison, output, valid_for_s)
 
 

@@ -24,9 +24,15 @@ def simulate(
 
     tables.must_name_a_table(requests)
     o.must_be_writable(scenario, csv, requests)
-    loaded = o.load(scenario, sets, seed, replications, engine)
+    loaded = o.load(scenario, sets, seed, replications)
+    o.get_ready(engine, quiet)
     comparison, rows = o.simulated(
-        loaded, candidates_of(loaded), jobs=jobs, quiet=quiet, keep_requests=requests is not None
+        loaded,
+        candidates_of(loaded),
+        jobs=jobs,
+        quiet=quiet,
+        engine=engine,
+        keep_requests=requests is not None,
     )
     if csv is not None:
         tables.write_frame(csv, tables.figures_frame(comparison))

@@ -62,6 +62,7 @@ def main_job() -> int:
         "replications each.",
         file=sys.stderr,
     )
+    o.get_ready("auto", quiet=False)
     console = answer_console()
     comparison, _rows = watched(scenario, candidates, console)
     print_answer(console, comparison)

@@ -6,12 +6,14 @@ arrive in the thread of the window. Results of a job that was cancelled are drop
 
 from __future__ import annotations
 
+import sys
 import time
 
-from PySide6.QtCore import QObject, QThread, Signal
+from PySide6.QtCore import QObject, QProcess, QThread, Signal
 
 from executor.errors import RollcastError
 from simulation.compare import compare
+from simulation.engines.ready import is_ready
 from simulation.study import Row, run_rows
 from studio.gui.document import Document, State
 
@@ -75,6 +77,7 @@ class Jobs(QObject):
         self._document = document
         self._study: _Study | None = None
         self._leaving: set[_Study] = set()
+        self._compiling = QProcess(self)
 
     @property
     def is_running(self) -> bool:
@@ -89,6 +92,7 @@ class Jobs(QObject):
         except RollcastError as error:
             self.failed.emit(str(error))
             return
+        self._get_engine_ready()
         self._study = study
         study.progressed.connect(self._on_progress)
         study.landed.connect(self._on_results)
@@ -96,6 +100,11 @@ class Jobs(QObject):
         study.finished.connect(self._on_end)
         self.started.emit()
         study.start()
+
+    def _get_engine_ready(self) -> None:
+        """Has the fast engine compiled; studies go on with the reference until it is there."""
+        if self._compiling.state() == QProcess.ProcessState.NotRunning and not is_ready():
+            self._compiling.start(sys.executable, ["-m", "simulation.engines.ready"])
 
     def cancel(self) -> None:
         """Ends the comparison at once; what has landed is kept."""
@@ -109,8 +118,10 @@ class Jobs(QObject):
         self.ended.emit()
 
     def close(self) -> None:
-        """Cancels and waits until no thread is left: before the program ends."""
+        """Cancels and waits until no thread and no process is left: before the program ends."""
         self.cancel()
+        self._compiling.kill()
+        self._compiling.waitForFinished()
         for study in list(self._leaving):
             study.wait()
         self._leaving.clear()

@@ -500,9 +500,9 @@ CASES = [
     case("no number", "simulate shop.yaml --seed one", GOOD, "--seed one: must be a whole number"),
     case(
         "engine that is not there",
-        "simulate shop.yaml --engine compiled",
+        "simulate shop.yaml --engine fast",
         GOOD,
-        "--engine compiled: must be auto or reference",
+        "--engine fast: must be auto, compiled or reference",
     ),
     case("unknown option", "compare shop.yaml --windoes 1", GOOD, "No such option: --windoes"),
     case("unknown command", "comparre shop.yaml", GOOD, "No such command 'comparre'"),

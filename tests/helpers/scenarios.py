@@ -101,7 +101,7 @@ def run_once(one: Scenario, replication: int = 0, keep_requests: bool = True) ->
     """The scenario's own candidate in one replication."""
     candidates = candidates_of(one)
     frame = frame_of([candidate.applied_to(one) for candidate in candidates])
-    return run_replication(one, candidates, frame, replication, keep_requests).runs[0]
+    return run_replication(one, candidates, frame, replication, keep_requests=keep_requests).runs[0]
 
 
 def runs_of(one: Scenario, count: int) -> Sequence[RunResult]:
@@ -109,6 +109,6 @@ def runs_of(one: Scenario, count: int) -> Sequence[RunResult]:
     return [run_once(one, replication, keep_requests=False) for replication in range(count)]
 
 
-def prepared(one: Scenario, replication: int = 0) -> Run:
+def prepared(one: Scenario, replication: int = 0, engine: str = "reference") -> Run:
     """A run that has not begun, to be looked into."""
-    return Run(one, frame_of([one]), replication)
+    return Run(one, frame_of([one]), replication, engine)

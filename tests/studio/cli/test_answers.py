@@ -67,7 +67,7 @@ def test_simulate_prints_one_object_of_the_stated_shape(rollcast: CommandLine) -
     assert data.keys() == KEYS
     assert data["schema"] == "rollcast.result/1"
     assert (data["scenario"], data["seed"], data["replications"]) == ("shop", 1, 4)
-    assert data["engine"] == "reference"
+    assert data["engine"] == "compiled"
     assert len(data["scenario_digest"]) == 64
     assert data["candidate"] == {
         "window": 2,

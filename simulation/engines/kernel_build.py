@@ -1,0 +1,66 @@
+"""How the kernel is compiled: each function once, for the types that its annotations say.
+
+Left to itself, Numba compiles a function anew for every constant and every width of a number that it
+is called with, two and a half times as many. Only the entries are kept in the cache: they contain
+all that they call.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from graphlib import TopologicalSorter
+from typing import Any, TypeVar
+
+import numba
+
+from simulation.engines.ready import code_directory
+
+numba.config.CACHE_DIR = str(code_directory())  # type: ignore[attr-defined]  # made at run time
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+_TYPES = {
+    "int": numba.int64,
+    "float": numba.float64,
+    "bool": numba.boolean,
+    "np.uint64": numba.uint64,
+}
+
+# No fast mathematics: both engines round alike.
+_OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
+
+_functions: dict[Any, tuple[Any, ...]] = {}
+
+
+def _add(function: Callable[..., Any], compiled: Any) -> Any:
+    words = {name: word for name, word in function.__annotations__.items() if name != "return"}
+    _functions[compiled] = tuple(_TYPES[word] for word in words.values())
+    return compiled
+
+
+def part(function: Function) -> Function:
+    """A function that only the kernel's own functions call."""
+    wrappers: dict[str, Any] = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+    added: Function = _add(function, numba.njit(**_OPTIONS, **wrappers)(function))
+    return added
+
+
+def entry(function: Function) -> Function:
+    """A function that Python calls."""
+    added: Function = _add(function, numba.njit(cache=True, **_OPTIONS)(function))
+    return added
+
+
+def compile_all() -> None:
+    """Compiles what there is, those that are called first."""
+    graph = {
+        one: {
+            called
+            for name in one.py_func.__code__.co_names
+            if (called := one.py_func.__globals__.get(name)) in _functions
+        }
+        for one in _functions
+    }
+    for one in TopologicalSorter(graph).static_order():
+        one.compile(_functions[one])
+        one.disable_compile()

@@ -1,0 +1,143 @@
+"""The kernel's memory: records at addresses, of which compiled code sees nothing else.
+
+Every function of the kernel takes the address of one `HEADER` and finds the rest from there.
+Records have no reference counts, and a function of one number is quick to call and to compile;
+plain Numba, which counts references to arrays at every call, was six times slower. The arrays
+themselves are numpy's and belong to `simulation.engines.compiled`, which makes them larger when the
+kernel says that they are nearly full.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numba
+import numpy as np
+from llvmlite import ir
+from numba import types
+from numba.extending import intrinsic
+
+
+def view(dtype: np.dtype[Any]) -> Any:
+    """A function for compiled code: the record of this type at a base address and an index."""
+    record = numba.from_dtype(dtype)
+    size = dtype.itemsize
+
+    @intrinsic
+    def at(_typing: Any, _base: Any, _index: Any) -> Any:
+        signature = record(types.int64, types.int64)
+
+        def generate(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+            base, index = arguments
+            offset = builder.mul(index, ir.Constant(ir.IntType(64), size))
+            pointer = context.get_value_type(record)
+            return builder.inttoptr(builder.add(base, offset), pointer)
+
+        return signature, generate
+
+    return at
+
+
+def _dtype(**fields: str) -> np.dtype[Any]:
+    """A record: names by type, widest first where size matters."""
+    pairs = [(name, kind) for kind, names in fields.items() for name in names.split()]
+    return np.dtype(pairs, align=True)
+
+
+HEADER = _dtype(
+    f8="now target t0 per_width lane_time check_time",
+    u8="key",
+    # Addresses.
+    i8="services instances classes attempts calls timers heap bins lanes nodes freed signals rows"
+    " call_rows route times demands kinds sessions loop_think loop_demand loop_kind loop_session"
+    " loop_place loop_sequence scratch"
+    # The arrays' sizes and what is used of them.
+    " service_count class_count lane_count route_max attempt_cap attempt_used attempt_free alive"
+    " timer_cap timer_used timer_free timer_count heap_count bin_mask bin binned node_cap node_used"
+    " node_free node_count freed_first freed_count freed_cap signal_count signal_cap row_count"
+    " row_cap call_row_count call_row_cap scratch_cap tight"
+    # What arrives.
+    " chunk_place chunk_count chunk_first chunk_over client_count loop_width loop_dry"
+    # State.
+    " sequence waiting highest calm_level lane_best check_service check_is_end",
+)
+
+SERVICE = _dtype(
+    f8="queue_timeout connect_delay slow_start old_factor old_error new_factor new_error cold_factor"
+    " cold_decay interval timeout first_check",
+    u8="key",
+    i8="first count policy counts at_balancer pulls sticky requeue queue_limit lane connect_attempts"
+    " redispatch is_even believed_count waiting old_is_wrong next changes head tail leaf_count leaves"
+    " tree may believed bound favourite session_count eligible in_count has_checks rise fall"
+    " check_order begins_place begins_number ends_place ends_number keeps_log log log_count log_cap",
+)
+
+INSTANCE = _dtype(
+    i4="taken limit queued open at_work slots head tail service connections contrary passed",
+    u1="listening new_version told is_up removed is_believed watch_idle watch_healthy",
+    f8="speed started weight base_weight credit first_check",
+    i8="check_even check_odd ramp",
+)
+
+CLASS = _dtype(
+    f8="timeout backoff factor jitter budget",
+    i8="holds_slot cancels attempts cut reconnects route_length lane asked asked_first asked_next"
+    " asked_mask again again_first again_next again_mask",
+)
+
+ATTEMPT = _dtype(
+    f8="arrival",
+    i8="order number session row client",
+    i4="kind tries outcome first next live free_next",
+    u1="to_come by_new is_free",
+)
+
+CALL = _dtype(
+    f8="want demand arrival start gives_up",
+    i8="row",
+    i4="state service instance generation tries outcome",
+    u1="takes_slot new_version requeued",
+)
+
+TIMER = _dtype(f8="time", i8="key sequence", i4="what slot generation next")
+LANE = _dtype(i8="entries first next mask waits")
+NODE = _dtype(i4="slot generation next")
+SIGNAL = _dtype(i4="what which")
+LEAF = _dtype(f8="load", i8="changed")
+
+ROW = _dtype(f8="arrival start finish", i4="instance outcome attempts kind", u1="new_version")
+CALL_ROW = _dtype(f8="arrival start finish released", i4="service outcome", u1="takes_slot")
+ENDED = _dtype(f8="finish latency", i4="outcome", u1="new_version served takes_slot")
+
+F8, I8, I4, U1 = (np.dtype([("v", kind)]) for kind in ("f8", "i8", "i4", "u1"))
+
+header_at = view(HEADER)
+service_at = view(SERVICE)
+instance_at = view(INSTANCE)
+class_at = view(CLASS)
+attempt_at = view(ATTEMPT)
+call_at = view(CALL)
+timer_at = view(TIMER)
+lane_at = view(LANE)
+node_at = view(NODE)
+signal_at = view(SIGNAL)
+leaf_at = view(LEAF)
+row_at = view(ROW)
+call_row_at = view(CALL_ROW)
+ended_at = view(ENDED)
+f8_at, i8_at, i4_at, u1_at = (view(kind) for kind in (F8, I8, I4, U1))
+
+# Why the kernel returns.
+DONE, SIGNALLED, FULL, NEXT_CHUNK, NEXT_CLIENTS = range(5)
+
+# What it signals.
+IDLE, HEALTHY, CALM, RAMP, LIFE = range(5)
+
+# What it may be asked to do before it goes on.
+ADVANCE, HEARS, SHARES, LISTENS, CUTS, CRASHES, ENTERS = range(7)
+
+# What a timer is for.
+COMPLETE, ASK_AGAIN, PICK_AGAIN, CONNECT_AGAIN, ASK, PATIENCE, QUEUE_ENDS = range(7)
+
+# Policies.
+ROUND_ROBIN, WEIGHTED_ROUND_ROBIN, LEAST, WEIGHTED_LEAST, RANDOM, TWO, HASH = range(7)

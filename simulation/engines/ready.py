@@ -1,0 +1,74 @@
+"""Where the compiled engine's machine code is kept, and whether it is there.
+
+The code is compiled on first use, which takes a while, and kept in the user's cache directory, apart
+for every version of the kernel's sources, of Numba, of Python and for every kind of processor. An
+installation that may not be written to needs nothing else.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import importlib.metadata
+import os
+import platform
+import sys
+import tempfile
+from functools import cache
+from pathlib import Path
+
+ENGINES = ("auto", "compiled", "reference")
+"""``auto`` is compiled when its code is ready, reference meanwhile."""
+
+
+@cache
+def code_directory() -> Path:
+    """The directory of the code that belongs to these sources and this machine; it exists."""
+    here = Path(__file__).parent
+    digest = hashlib.sha256()
+    for path in [*sorted(here.glob("*.py")), here.parent / "draws.py", here.parent / "results.py"]:
+        found = path.stat()  # what Numba's own cache goes by
+        digest.update(f"{path} {found.st_mtime_ns} {found.st_size}\n".encode())
+    versions = [importlib.metadata.version(name) for name in ("numba", "llvmlite", "numpy")]
+    digest.update(f"{sys.version} {platform.machine()} {platform.node()} {versions}".encode())
+    name = f"kernel-{digest.hexdigest()[:16]}"
+    homes = [Path(os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser()) / "rollcast"]
+    homes.append(Path(tempfile.gettempdir()) / f"rollcast-{os.getuid()}")
+    for home in homes:
+        directory = home / name
+        try:
+            directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        except OSError:
+            continue
+        if os.access(directory, os.W_OK):
+            return directory
+    return Path(tempfile.mkdtemp(prefix="rollcast-"))
+
+
+def _mark() -> Path:
+    return code_directory() / "ready"
+
+
+def is_ready() -> bool:
+    """Whether the compiled engine can be used at once."""
+    return _mark().exists()
+
+
+def prepare() -> None:
+    """Compiles the engine, unless that is done or another process is about to do it."""
+    if is_ready():
+        return
+    with (code_directory() / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if is_ready():
+            return
+        # Numba takes a while to import.
+        from simulation.engines import kernel  # noqa: F401, PLC0415 - whose functions these are
+        from simulation.engines.kernel_build import compile_all  # noqa: PLC0415
+
+        compile_all()
+        _mark().touch()
+
+
+if __name__ == "__main__":
+    prepare()
