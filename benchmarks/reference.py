@@ -76,7 +76,7 @@ def reference_engine(seed: int) -> int:
     frame = Frame(warm_up_s=0.0, horizon_s=DURATION_S, exact=True, bin_s=5.0)
     run = Run(SCENARIO.model_copy(update={"seed": seed}), frame, replication=0, engine="reference")
     run.settle()
-    return run.finish(DURATION_S, keep_requests=False).requests["ok"]
+    return run.finish(DURATION_S).requests["ok"]
 
 
 def rate_of(program: Callable[[int], int], seed: int) -> float:

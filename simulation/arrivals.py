@@ -13,7 +13,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import special
 
 from executor.errors import BadInput
@@ -21,12 +20,12 @@ from simulation.distributions import Distribution
 from simulation.draws import Draws
 from simulation.scenario_traffic import Traffic
 from simulation.traffic import MOST_ROWS, RateTable
-from simulation.units import Floats
-
-Integers = NDArray[np.int64]
+from simulation.units import Floats, Integers
 
 BLOCK = 4096
 """Requests drawn at a time. The draws do not depend on it, only memory and speed do."""
+
+_ZEROS: Integers = np.zeros(BLOCK, np.int64)
 
 _PURPOSES = ("arrivals", "demands", "steps", "sessions", "classes", "bursts")
 
@@ -80,7 +79,7 @@ class Streams:
             rates: The traffic on the rollout's clock.
             demands: For each class what it asks of each service on its route.
             shares: What part of the requests each class has.
-            session_count: How many session keys there are.
+            session_count: How many session keys there are; with 1 they are not drawn.
             seed: The scenario's.
             replication: Its number.
             dispersion: Variance over mean of the counts in one second.
@@ -117,12 +116,20 @@ class Streams:
         demands are NaN past the end of a route.
         """
         times = self._next_drawn() if self._replayed is None else self._next_replayed()
-        sessions = self._session.integers(self._session_count, size=BLOCK)
-        classes = np.searchsorted(self._shares[:-1], self._class.random(BLOCK), side="right")
+        sessions = classes = (
+            _ZEROS  # of one class, and where there are no sessions, nothing is drawn
+        )
+        if self._session_count > 1:
+            sessions = self._session.integers(self._session_count, size=BLOCK)
+        if len(self._shares) > 1:
+            classes = np.searchsorted(self._shares[:-1], self._class.random(BLOCK), side="right")
         return times, self._next_demands(classes), classes, sessions
 
     def _next_demands(self, classes: Integers) -> Floats:
         """What each request asks of each service on its route; every class draws for all of them."""
+        if len(self._service) == 1:
+            drawn = zip(self._demands[0], self._service[0], strict=True)
+            return np.column_stack([one.sample_s(rng, BLOCK) for one, rng in drawn])
         demands = np.full((BLOCK, max(map(len, self._demands))), math.nan)
         for number, (route, streams) in enumerate(zip(self._demands, self._service, strict=True)):
             mine = classes == number
@@ -148,6 +155,12 @@ class Streams:
 
     def _inverse(self, unit: Floats) -> Floats:
         """Times at which the cumulative rate reaches ``unit``."""
+        ends = np.searchsorted(self._cumulative, unit[[0, -1]], side="left")
+        if ends[0] == ends[1] <= len(self._rates.rates_rps):  # at one rate all of them
+            place = max(int(ends[0]) - 1, 0)
+            since = unit - self._cumulative[place]
+            found: Floats = self._rates.edges_s[place] + since / self._rates.rates_rps[place]
+            return found
         index = np.searchsorted(self._cumulative, unit, side="left") - 1
         index = np.clip(index, 0, len(self._rates.rates_rps) - 1)
         rate = np.nan_to_num(self._rates.rates_rps[index], nan=0.0)

@@ -41,7 +41,13 @@ class Run:
     """A candidate's simulation: first `settle`, then, once all candidates have, `finish`."""
 
     def __init__(
-        self, scenario: Scenario, frame: Frame, replication: int, engine: str = "auto"
+        self,
+        scenario: Scenario,
+        frame: Frame,
+        replication: int,
+        engine: str = "auto",
+        *,
+        keep_requests: bool = False,
     ) -> None:
         """Puts a run together.
 
@@ -50,13 +56,15 @@ class Run:
             frame: From when to when.
             replication: Its number.
             engine: One of `simulation.engines.ready.ENGINES`; they give the same answers.
+            keep_requests: Whether the result carries every request.
         """
         self._scenario = scenario
         self._frame = frame
         self._rates = traffic_around(scenario, frame)
         draws = Draws(scenario.seed, replication)
         arrivals = arrivals_of(scenario, frame, replication, draws)
-        self._env, self._engine = _engine(engine, -frame.warm_up_s, scenario, arrivals, draws)
+        self._keep_requests = keep_requests
+        self._env, self._engine = self._opened(engine, arrivals, draws)
         self._instances = {
             name: Instances(
                 self._env,
@@ -91,9 +99,34 @@ class Run:
             self._release = Release(self._env, strategies, graph)
         self._settled = self._env.process(self._life())
         self._settled_s = frame.horizon_s
+        self._exposed_count: int | None = None
         data_ends_s = self._rates.data_ends_s()
         if math.isfinite(data_ends_s):
             self._env.process(self._refuse_at(data_ends_s))
+
+    def _opened(
+        self, name: str, arrivals: Streams | ClosedLoop, draws: Draws
+    ) -> tuple[Clock, Engine]:
+        """The engine of a name, and its clock."""
+        now_s, bin_s = -self._frame.warm_up_s, self._frame.bin_s
+        if name == "compiled" or (name == "auto" and is_ready()):
+            from simulation.engines.compiled import (  # noqa: PLC0415 - Numba takes a while to import
+                CompiledClock,
+                CompiledEngine,
+            )
+
+            compiled_clock = CompiledClock(initial_time=now_s)
+            return compiled_clock, CompiledEngine(
+                compiled_clock,
+                self._scenario,
+                arrivals,
+                draws,
+                bin_s=bin_s,
+                horizon_s=self._frame.horizon_s,
+                keep_requests=self._keep_requests,
+            )
+        clock = Clock(initial_time=now_s)
+        return clock, ReferenceEngine(clock, self._scenario, arrivals, draws, bin_s=bin_s)
 
     def _strategy(self, service: str, draws: Draws, replication: int) -> Strategy:
         """What rolls one service."""
@@ -115,11 +148,12 @@ class Run:
     def _life(self) -> Generator[simpy.Event, Any, None]:
         """Warm-up, rollout, and settling: until the queue is no longer than it was before."""
         yield self._env.timeout(self._frame.warm_up_s)
+        usual = self._engine.highest_waiting()
         if self._release is None:
             yield simpy.Event(self._env)
             return
-        usual = self._engine.highest_waiting()
         yield self._env.process(self._release.run())
+        self._exposed_count = self._engine.exposed_count()
         yield self._engine.when_waiting_at_most(usual)
         yield self._env.timeout(SETTLING_S)
         self._settled_s = float(self._env.now)
@@ -134,21 +168,29 @@ class Run:
         horizon = self._env.at(self._frame.horizon_s, 0, _triggered(self._env))
         with _nothing_to_collect():
             self._env.run(until=self._settled | horizon)
+        self._settled_tally = self._engine.tally()
         return self.alone_end_s()
 
     def alone_end_s(self) -> float:
         """Until when the common interval must reach for this candidate, once it has settled."""
         return self._frame.horizon_s if self._frame.exact else self._settled_s
 
-    def finish(self, end_s: float, keep_requests: bool) -> RunResult:
+    def finish(self, end_s: float) -> RunResult:
         """Simulates on to the end of the common interval and tells what was observed."""
+        tally = self._settled_tally
         if end_s > self._env.now:
             with _nothing_to_collect():
                 self._env.run(until=end_s)
+            tally = self._engine.tally()
         release, scenario = self._release, self._scenario
+        exposed_count = self._exposed_count
+        if exposed_count is None:
+            exposed_count = self._settled_tally["exposed"]
         return run_result(
             Observed(
-                requests=self._engine.requests(),
+                tally=tally,
+                settled_tally=self._settled_tally,
+                exposed_count=exposed_count,
                 states=self._states(end_s),
                 pool_log=merged([one.pool_log for one in self._instances.values()]),
                 rolled=release is not None,
@@ -169,12 +211,11 @@ class Run:
                     (service.instance_count, len(scenario.names_of(name)))
                     for name, service in scenario.services.items()
                 ],
-                has_latency=[one.holds_slot for one in scenario.traffic.classes.values()],
                 slow_over_s=scenario.objectives.latency_p99,
                 bin_s=self._frame.bin_s,
                 engine=self._engine.name,
             ),
-            keep_requests,
+            self._engine.table() if self._keep_requests else None,
         )
 
     def _states(self, end_s: float) -> tuple[StateInterval, ...]:
@@ -195,22 +236,6 @@ class Run:
         in_time = self._release.ended_s is not None
         settled = self._frame.exact or self._settled_s < self._frame.horizon_s
         return "done" if in_time and settled else "horizon"
-
-
-def _engine(
-    name: str, now_s: float, scenario: Scenario, arrivals: Streams | ClosedLoop, draws: Draws
-) -> tuple[Clock, Engine]:
-    """The engine of a name, and its clock."""
-    if name == "compiled" or (name == "auto" and is_ready()):
-        from simulation.engines.compiled import (  # noqa: PLC0415 - Numba takes a while to import
-            CompiledClock,
-            CompiledEngine,
-        )
-
-        compiled_clock = CompiledClock(initial_time=now_s)
-        return compiled_clock, CompiledEngine(compiled_clock, scenario, arrivals, draws)
-    clock = Clock(initial_time=now_s)
-    return clock, ReferenceEngine(clock, scenario, arrivals, draws)
 
 
 @contextmanager
@@ -250,11 +275,13 @@ def arrivals_of(
     if traffic.arrivals == "replay":
         assert isinstance(traffic.rate, TimestampsRate)
         times_s = traffic.rate.times_s(scenario.start_s(), frame.warm_up_s)
+    rules = [service.balancer for service in scenario.services.values()]
+    asks = any(rule.sticky or rule.policy == "source_hash" for rule in rules)
     return Streams(
         traffic_around(scenario, frame),
         scenario.demands(),
         traffic.shares(),
-        traffic.sessions,
+        traffic.sessions if asks else 1,
         seed=scenario.seed,
         replication=replication,
         dispersion=traffic.dispersion if traffic.arrivals == "bursty" else 1.0,

@@ -153,9 +153,12 @@ def run_replication(
     engine: str = "auto",
 ) -> Row:
     """All candidates of one replication, over one common interval."""
-    runs = [Run(one.applied_to(scenario), frame, replication, engine) for one in candidates]
+    runs = [
+        Run(one.applied_to(scenario), frame, replication, engine, keep_requests=keep_requests)
+        for one in candidates
+    ]
     end_s = max([run.settle() for run in runs])
-    return Row(replication, tuple(run.finish(end_s, keep_requests) for run in runs))
+    return Row(replication, tuple(run.finish(end_s) for run in runs))
 
 
 def run_rows(

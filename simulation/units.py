@@ -25,6 +25,7 @@ from pydantic import (
 )
 
 Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
 
 SILENT = object()
 """In the place of a value that a file does not say."""

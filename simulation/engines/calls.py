@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from simulation.engines.plane import ATTEMPT_BITS, Calls, Requests
+from simulation.engines.plane import ATTEMPT_BITS
 from simulation.results import IN_FLIGHT, RequestTable
+from simulation.tally import Calls
+from simulation.units import Floats
 
 if TYPE_CHECKING:
     from simulation.engines.station import Station
@@ -34,9 +36,10 @@ class Request:
         kind: The number of its class.
         session: Its session key.
         last: The attempt made last.
+        exposed: Whether a new version had a part in it.
     """
 
-    __slots__ = ("arrival_s", "demands_s", "kind", "last", "number", "session")
+    __slots__ = ("arrival_s", "demands_s", "exposed", "kind", "last", "number", "session")
 
     def __init__(
         self, number: int, arrival_s: float, demands_s: Sequence[float], kind: int, session: int
@@ -47,6 +50,7 @@ class Request:
         self.kind = kind
         self.session = session
         self.last: Attempt
+        self.exposed = False
 
 
 class Attempt:
@@ -146,18 +150,14 @@ class Call:
         self.requeued = False
 
 
-def as_arrays(requests: Sequence[Request], calls: Sequence[Call]) -> Requests:
-    """Everything that has arrived, as it is observed; instances are numbered over all services."""
+def table_of(requests: Sequence[Request]) -> RequestTable:
+    """Every request so far, as it is observed; instances are numbered over all services."""
     lasts = [request.last for request in requests]
     firsts = [last.first for last in lasts]
-
-    def times(values: list[float]) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
-        return np.array(values, dtype=np.float64)
-
-    table = RequestTable(
-        arrival_s=times([request.arrival_s for request in requests]),
-        start_s=times([first.start_s for first in firsts]),
-        finish_s=times([math.nan if last.to_come else last.finish_s for last in lasts]),
+    return RequestTable(
+        arrival_s=_times([request.arrival_s for request in requests]),
+        start_s=_times([first.start_s for first in firsts]),
+        finish_s=_times([math.nan if last.to_come else last.finish_s for last in lasts]),
         instance=np.array(
             [
                 -1 if first.instance < 0 else first.instance + first.station.first_instance
@@ -172,15 +172,19 @@ def as_arrays(requests: Sequence[Request], calls: Sequence[Call]) -> Requests:
         attempts=np.array([last.number + 1 for last in lasts], dtype=np.int64),
         request_class=np.array([request.kind for request in requests], dtype=np.int64),
     )
-    return Requests(
-        table,
-        Calls(
-            service=np.array([call.station.number for call in calls], dtype=np.int64),
-            arrival_s=times([call.arrival_s for call in calls]),
-            start_s=times([call.start_s for call in calls]),
-            finish_s=times([call.finish_s for call in calls]),
-            released_s=times([call.released_s for call in calls]),
-            outcome=np.array([call.outcome for call in calls], dtype=np.int64),
-            takes_slot=np.array([call.takes_slot for call in calls], dtype=np.bool_),
-        ),
+
+
+def calls_of(calls: Sequence[Call]) -> Calls:
+    """Every call so far, as it is counted."""
+    return Calls(
+        arrival_s=_times([call.arrival_s for call in calls]),
+        start_s=_times([call.start_s for call in calls]),
+        finish_s=_times([call.finish_s for call in calls]),
+        released_s=_times([call.released_s for call in calls]),
+        outcome=np.array([call.outcome for call in calls], dtype=np.int64),
+        takes_slot=np.array([call.takes_slot for call in calls], dtype=np.bool_),
     )
+
+
+def _times(values: list[float]) -> Floats:
+    return np.array(values, dtype=np.float64)

@@ -12,11 +12,10 @@ from dataclasses import dataclass
 from heapq import heappush
 from typing import Any, Protocol
 
-import numpy as np
 import simpy
-from numpy.typing import NDArray
 
 from simulation.results import RequestTable
+from simulation.tally import Tally
 from simulation.units import Floats
 
 COMPLETIONS = -(1 << 52)
@@ -73,38 +72,6 @@ class Clock(simpy.Environment):
         queue: list[Any] = self._queue
         moment = _Moment([call, self.afterwards], what)
         heappush(queue, (time_s, priority, next(self._eid), moment))
-
-
-@dataclass(frozen=True)
-class Calls:
-    """What was sent to the services: a row each time an attempt reached one.
-
-    Attributes:
-        service: The service's number, in the order of the scenario.
-        arrival_s: When it was sent.
-        start_s: When its service began, NaN when it never did.
-        finish_s: When its caller was done with it, NaN while in flight.
-        released_s: When the slot that served it was free again, NaN where none was or it is not
-            yet; later than the caller's finish when the caller left first.
-        outcome: A code, see `simulation.results.OUTCOMES`.
-        takes_slot: Whether it is served in a slot; long-lived connections are not.
-    """
-
-    service: NDArray[np.int64]
-    arrival_s: Floats
-    start_s: Floats
-    finish_s: Floats
-    released_s: Floats
-    outcome: NDArray[np.int64]
-    takes_slot: NDArray[np.bool_]
-
-
-@dataclass(frozen=True)
-class Requests:
-    """All requests that have arrived, warm-up included, and the calls they were made in."""
-
-    table: RequestTable
-    calls: Calls
 
 
 @dataclass(frozen=True)
@@ -180,10 +147,16 @@ class Engine(Protocol):
         """The requests of one service."""
 
     def highest_waiting(self) -> int:
-        """The most requests that have waited at once so far."""
+        """The most requests that have waited at once since this was asked last."""
 
     def when_waiting_at_most(self, level: int) -> simpy.Event:
         """An event for the first moment at which no more than ``level`` requests wait."""
 
-    def requests(self) -> Requests:
-        """Everything that has arrived so far."""
+    def exposed_count(self) -> int:
+        """How many of the requests that arrived from 0 on a new version had a part in so far."""
+
+    def tally(self) -> Tally:
+        """What has happened so far; the most that waited at once counts since it was asked."""
+
+    def table(self) -> RequestTable:
+        """Every request that has arrived so far, warm-up included; if they are to be kept."""

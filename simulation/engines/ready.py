@@ -20,13 +20,21 @@ from pathlib import Path
 ENGINES = ("auto", "compiled", "reference")
 """``auto`` is compiled when its code is ready, reference meanwhile."""
 
+_CONSTANTS = (
+    "draws.py",
+    "results.py",
+    "tally.py",
+    *(f"engines/{name}.py" for name in ("belief", "calls", "plane", "retries")),
+)
+"""Where the kernel has its constants from."""
+
 
 @cache
 def code_directory() -> Path:
     """The directory of the code that belongs to these sources and this machine; it exists."""
     here = Path(__file__).parent
     digest = hashlib.sha256()
-    for path in [*sorted(here.glob("*.py")), here.parent / "draws.py", here.parent / "results.py"]:
+    for path in [*sorted(here.glob("kernel/*.py")), *(here.parent / name for name in _CONSTANTS)]:
         found = path.stat()  # what Numba's own cache goes by
         digest.update(f"{path} {found.st_mtime_ns} {found.st_size}\n".encode())
     versions = [importlib.metadata.version(name) for name in ("numba", "llvmlite", "numpy")]
@@ -63,8 +71,8 @@ def prepare() -> None:
         if is_ready():
             return
         # Numba takes a while to import.
-        from simulation.engines import kernel  # noqa: F401, PLC0415 - whose functions these are
-        from simulation.engines.kernel_build import compile_all  # noqa: PLC0415
+        from simulation.engines.kernel import loop  # noqa: F401, PLC0415 - whose functions these are
+        from simulation.engines.kernel.build import compile_all  # noqa: PLC0415
 
         compile_all()
         _mark().touch()

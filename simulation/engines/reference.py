@@ -6,9 +6,11 @@ is a chain of calls, each of which holds its slot while the next one works (mode
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from typing import Any
 
+import numpy as np
 import simpy
 
 from simulation.arrivals import ClosedLoop, Streams
@@ -21,13 +23,15 @@ from simulation.engines.calls import (
     WAITING,
     Attempt,
     Call,
-    as_arrays,
+    calls_of,
+    table_of,
 )
 from simulation.engines.clients import Clients
-from simulation.engines.plane import Clock, RequestPlane, Requests
+from simulation.engines.plane import Clock, RequestPlane
 from simulation.engines.station import Hosts, Station
-from simulation.results import CUT, IN_FLIGHT, OK, TIMED_OUT
+from simulation.results import CUT, IN_FLIGHT, OK, TIMED_OUT, RequestTable
 from simulation.scenario import Scenario
+from simulation.tally import Tally, counted
 
 _ENDS_WITH_CLIENT = frozenset({WAITING, QUEUED, CONNECTING, OPEN, PAUSED, OPEN})
 
@@ -38,9 +42,17 @@ class ReferenceEngine:
     name = "reference"
 
     def __init__(
-        self, env: Clock, scenario: Scenario, arrivals: Streams | ClosedLoop, draws: Draws
+        self,
+        env: Clock,
+        scenario: Scenario,
+        arrivals: Streams | ClosedLoop,
+        draws: Draws,
+        *,
+        bin_s: float = 1.0,
     ) -> None:
         self._env = env
+        self._scenario = scenario
+        self._bin_s = bin_s
         env.afterwards = self._settle
         self._calls: list[Call] = []
         self._freed: deque[tuple[Station, int]] = deque()
@@ -179,8 +191,9 @@ class ReferenceEngine:
         return self._stations[service]
 
     def highest_waiting(self) -> int:
-        """The most requests that have waited at once so far."""
-        return self._highest_waiting
+        """The most requests that have waited at once since this was asked last."""
+        highest, self._highest_waiting = self._highest_waiting, self._waiting
+        return highest
 
     def when_waiting_at_most(self, level: int) -> simpy.Event:
         """An event for the first moment at which no more than ``level`` requests wait."""
@@ -190,9 +203,27 @@ class ReferenceEngine:
         self._calm = (level, event)
         return event
 
-    def requests(self) -> Requests:
-        """Everything that has arrived so far."""
-        return as_arrays(self._clients.requests, self._calls)
+    def exposed_count(self) -> int:
+        """How many of the requests that arrived from 0 on a new version had a part in so far."""
+        return sum(one.exposed for one in self._clients.requests if one.arrival_s >= 0)
+
+    def tally(self) -> Tally:
+        """What has happened so far; the most that waited at once counts since it was asked."""
+        slow_over_s = self._scenario.objectives.latency_p99
+        return counted(
+            self.table(),
+            calls_of(self._calls),
+            has_latency=np.array([one.holds_slot for one in self._classes]),
+            slow_over_s=math.inf if slow_over_s is None else slow_over_s,
+            bin_s=self._bin_s,
+            until_s=self._env.now,
+            queue_max=self._highest_waiting,
+            exposed=self.exposed_count(),
+        )
+
+    def table(self) -> RequestTable:
+        """Every request that has arrived so far, warm-up included."""
+        return table_of(self._clients.requests)
 
 
 def hosts_of(scenario: Scenario, name: str) -> Hosts:

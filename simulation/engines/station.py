@@ -194,7 +194,7 @@ class Station:
         self._taken[instance] += 1
         slower = self._versions.old.service_factor
         if self._new_version[instance]:
-            call.new_version = call.attempt.by_new = True
+            self._served_by_new(call)
             slower = self._versions.new.slower(now - self._started_s[instance])
         takes_s = call.demand_s * slower / self._speeds[instance]
         self._env.call_at(now + takes_s, COMPLETIONS + call.attempt.order, self._complete, call)
@@ -205,10 +205,17 @@ class Station:
         call.state = OPEN
         call.start_s = now
         if self._new_version[call.instance]:
-            call.new_version = call.attempt.by_new = True
+            self._served_by_new(call)
         self._open[call.instance].add(call)
         order = COMPLETIONS + call.attempt.order
         self._env.call_at(now + call.demand_s, order, self._complete, call)
+
+    def _served_by_new(self, call: Call) -> None:
+        """A new version has a part in the call; in its request, if that is still asked for."""
+        attempt = call.attempt
+        call.new_version = attempt.by_new = True
+        if attempt is attempt.request.last:
+            attempt.request.exposed = True
 
     def _complete(self, event: simpy.Event) -> None:
         """The call's own work is done."""

@@ -10,10 +10,10 @@ import numpy as np
 from simulation.arrivals import Streams
 from simulation.draws import Draws
 from simulation.engines.calls import Call
-from simulation.engines.plane import Clock, Requests
+from simulation.engines.plane import Clock
 from simulation.engines.reference import ReferenceEngine
 from simulation.engines.station import Station
-from simulation.results import OUTCOMES
+from simulation.results import OUTCOMES, RequestTable
 from simulation.scenario import Scenario
 from tests.helpers.scenarios import scenario
 
@@ -56,24 +56,24 @@ class Bench:
         assert isinstance(plane, Station)
         return plane
 
-    def run(self, until_s: float) -> Requests:
+    def run(self, until_s: float) -> RequestTable:
         """What has happened until a moment; control events then come after this."""
         self.env.run(until=until_s)
-        return self.engine.requests()
+        return self.engine.table()
 
     def outcomes(self) -> list[str]:
         """What became of each request so far."""
-        table = self.engine.requests().table
+        table = self.engine.table()
         return [(*OUTCOMES, "in_flight")[code] for code in table.outcome]
 
     def finishes(self) -> list[float]:
         """When each request ended, in the order of arrival, NaN for those in flight."""
-        times: list[float] = self.engine.requests().table.finish_s.round(9).tolist()
+        times: list[float] = self.engine.table().finish_s.round(9).tolist()
         return times
 
     def instances(self) -> list[int]:
         """The instance of each request, −1 for none."""
-        numbers: list[int] = self.engine.requests().table.instance.tolist()
+        numbers: list[int] = self.engine.table().instance.tolist()
         return numbers
 
     def calls(self) -> list[Call]:

@@ -107,7 +107,8 @@ def fleets(draw: st.DrawFn, name: str) -> dict[str, Any]:
     """One service."""
     count = draw(st.integers(1, 6))
     named = {
-        f"{name}-{k}": {"zone": "ab"[k % 2], "slots": k + 1, "speed": 1.5} for k in range(count)
+        f"{name}-{k}": {"zone": "ab"[k % 2], "slots": k + 1, "speed": 1.5 - k / 8}
+        for k in range(count)
     }
     instances = pick(draw, count, list(named), named)
     first = f"{name}-01" if isinstance(instances, int) else f"{name}-0"
@@ -210,16 +211,27 @@ def _count(service: dict[str, Any]) -> int:
 
 
 @st.composite
-def scenarios(draw: st.DrawFn, *, steady: bool = False) -> Scenario:
+def scenarios(draw: st.DrawFn, *, steady: bool = False, known: bool = False) -> Scenario:
     """Small scenarios that use every key, overloaded ones among them.
 
     Args:
         draw: Hypothesis's.
         steady: Whether none has a rollout.
+        known: Whether every request's way is known when it arrives, as the fast path wants it.
     """
-    names = ["app", "db", "cache"][: pick(draw, 1, 1, 2, 3)]
+    names = ["app"] if known else ["app", "db", "cache"][: pick(draw, 1, 1, 2, 3)]
     services = {name: draw(fleets(name)) for name in names}
     traffic = draw(traffics(names))
+    if known:
+        policy = pick(draw, "round_robin", "least_connections", "least_connections")
+        services["app"]["balancer"] = {"policy": policy, "queue": "instance"}
+        services["app"]["crashes"] = "none"
+        traffic["arrivals"] = pick(draw, "poisson", "bursty")
+        for kind in traffic["classes"].values():
+            kind["retries"]["budget"] = "none"
+            kind["holds_slot"], kind["reconnects"] = True, False
+            if len(traffic["classes"]) > 1:
+                kind["cancel_on_disconnect"] = False
     ends = "timestamps" in traffic["rate"] and traffic["arrivals"] != "closed"
     data: dict[str, Any] = {
         **SIMPLE,

@@ -111,4 +111,4 @@ def runs_of(one: Scenario, count: int) -> Sequence[RunResult]:
 
 def prepared(one: Scenario, replication: int = 0, engine: str = "reference") -> Run:
     """A run that has not begun, to be looked into."""
-    return Run(one, frame_of([one]), replication, engine)
+    return Run(one, frame_of([one]), replication, engine, keep_requests=True)

@@ -342,7 +342,7 @@ def test_a_connection_that_reconnects_comes_back_with_a_fresh_life() -> None:
     assert second.demand_s not in (60.0, 59.0)
     bench.run(3600)
     assert bench.outcomes() == ["ok"]
-    assert bench.engine.requests().table.attempts.tolist() == [2]
+    assert bench.engine.table().attempts.tolist() == [2]
 
 
 # Routes
@@ -417,7 +417,7 @@ def test_both_versions_in_a_route_count_as_new() -> None:
     bench = Bench([(1.0, [0.1, 0.1])], chain({}, {}))
     bench.station("db").start(0, new_version=True)
     bench.run(9)
-    assert bench.engine.requests().table.new_version.tolist() == [True]
+    assert bench.engine.table().new_version.tolist() == [True]
 
 
 # Retries and versions
@@ -441,7 +441,7 @@ def test_a_cut_is_retried_unless_the_class_says_otherwise(cut: bool, attempts: i
     bench.run(1)
     bench.station().cut(0)
     bench.run(20)
-    assert bench.engine.requests().table.attempts.tolist() == [attempts]
+    assert bench.engine.table().attempts.tolist() == [attempts]
     assert bench.outcomes() == ["ok" if cut else "cut"]
 
 

@@ -32,7 +32,7 @@ def test_an_instance_that_stops_keeps_receiving_until_enough_checks_fail() -> No
     bench.run(30)
     bench.station().start(0, new_version=False)
     bench.run(60)
-    table = bench.engine.requests().table
+    table = bench.engine.table()
     refused_s = table.arrival_s[(table.outcome == 3)]
     first_check_s = phase_s(bench) + 2.0 * -(-(10 - phase_s(bench)) // 2.0)
     out_s = first_check_s + 2 * 2.0
@@ -115,6 +115,6 @@ def test_belief_never_leads_what_it_was_told_by_more_than_the_lag(lag_s: float) 
     bench.run(5)
     bench.station().set_pool(0, False)
     bench.run(20)
-    table = bench.engine.requests().table
+    table = bench.engine.table()
     last_s = table.arrival_s[table.instance == 0].max()
     assert 5 + lag_s - 0.15 <= last_s <= 5 + lag_s

@@ -51,7 +51,7 @@ def patient(examples: int) -> settings:
 
 def finished(run: Run) -> RunResult:
     run.settle()
-    return run.finish(run.alone_end_s(), keep_requests=True)
+    return run.finish(run.alone_end_s())
 
 
 def engine_of(run: Run) -> ReferenceEngine:

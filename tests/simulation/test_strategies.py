@@ -579,7 +579,7 @@ def test_time_is_spent_on_something(rule: dict[str, Any]) -> None:
 def test_a_run_can_be_looked_into_while_it_goes_on() -> None:
     run = prepared(scenario(steps=STEPS, rollout={"window": 2}))
     run.settle()
-    assert run.finish(run.alone_end_s(), keep_requests=False).ended == "done"
+    assert run.finish(run.alone_end_s()).ended == "done"
 
 
 @pytest.mark.parametrize(

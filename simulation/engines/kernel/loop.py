@@ -9,30 +9,25 @@ from __future__ import annotations
 
 import math
 
-from simulation.engines.kernel_build import entry, part
-from simulation.engines.kernel_calls import (
+from simulation.engines.kernel.belief import (
     answer,
-    attempt_order,
     believes,
-    budget_request,
-    call,
     check_begins,
+    is_open,
+    tell,
+    update_belief,
+)
+from simulation.engines.kernel.bound import advance_bound, cut
+from simulation.engines.kernel.build import entry, part
+from simulation.engines.kernel.calls import (
+    call,
     complete,
     connect_again,
-    end_all,
-    free_attempt,
-    is_open,
-    listens,
-    new_attempt,
     patience_ends,
     pick_again,
-    settle,
-    tell,
-    think,
-    update_belief,
     waited_enough,
 )
-from simulation.engines.kernel_memory import (
+from simulation.engines.kernel.memory import (
     ASK,
     ASK_AGAIN,
     COMPLETE,
@@ -60,7 +55,16 @@ from simulation.engines.kernel_memory import (
     service_at,
     timer_at,
 )
-from simulation.engines.kernel_timers import (
+from simulation.engines.kernel.requests import (
+    attempt_order,
+    budget_request,
+    free_attempt,
+    new_attempt,
+    think,
+)
+from simulation.engines.kernel.slots import end_all, listens, settle
+from simulation.engines.kernel.tally import came, new_row
+from simulation.engines.kernel.timers import (
     bring_timers,
     is_tight,
     pop_timeout,
@@ -82,9 +86,10 @@ def _ask(p: int, a: int) -> None:
     h = header_at(p, 0)
     one = attempt_at(h.attempts, a)
     one.arrival = h.now
-    row = row_at(h.rows, one.row)
-    row.attempts = one.tries + 1
-    row.new_version = 0
+    if h.keeps_rows:
+        row = row_at(h.rows, one.row)
+        row.attempts = one.tries + 1
+        row.new_version = 0
     kind = class_at(h.classes, one.kind)
     order = one.order
     call(p, a, 0)
@@ -100,13 +105,11 @@ def _request(p: int, number: int, kind: int, session: int, client: int) -> int:
     one = attempt_at(h.attempts, a)
     one.number, one.kind, one.session, one.client = number, kind, session, client
     one.order, one.tries = attempt_order(number, 0), 0
-    one.row = h.row_count
-    h.row_count += 1
-    is_tight(p, h.row_cap - h.row_count)
-    row = row_at(h.rows, one.row)
-    row.arrival = h.now
-    row.start = row.finish = math.nan
-    row.instance, row.outcome, row.kind = -1, IN_FLIGHT, kind
+    one.asked = h.now
+    came(p, h.now)
+    if h.keeps_rows:
+        one.row = new_row(p, h.now, kind)
+        is_tight(p, h.row_cap - h.row_count)
     return a
 
 
@@ -152,7 +155,9 @@ def _asks_again(p: int, last: int) -> None:
     a = new_attempt(p)
     one, before = attempt_at(h.attempts, a), attempt_at(h.attempts, last)
     one.number, one.kind, one.session = before.number, before.kind, before.session
-    one.client, one.row = before.client, before.row
+    one.client, one.row, one.asked = before.client, before.row, before.asked
+    one.exposed = before.exposed
+    before.superseded = 1
     one.tries = before.tries + 1
     one.order = attempt_order(one.number, one.tries)
     for place in range(h.route_max):
@@ -261,9 +266,8 @@ def _timeout(p: int) -> None:
         patience_ends(p, one.slot, one.key - TIMEOUTS)
 
 
-@entry
-def advance(p: int) -> int:
-    """Takes what is due up to the header's target; says why it came back."""
+@part
+def _advance(p: int) -> int:
     h = header_at(p, 0)
     while True:
         if h.tight:
@@ -309,6 +313,13 @@ def advance(p: int) -> int:
 
 
 @entry
+def advance(p: int) -> int:
+    """Takes what is due up to the header's target; says why it came back."""
+    h = header_at(p, 0)
+    return advance_bound(p) if h.is_bound else _advance(p)
+
+
+@entry
 def act(p: int, what: int, g: int, flag: int, share: float) -> int:
     """Does what control wants done to an instance, now; says how many clients lost by it."""
     h = header_at(p, 0)
@@ -326,7 +337,7 @@ def act(p: int, what: int, g: int, flag: int, share: float) -> int:
     elif what == LISTENS:
         listens(p, g, flag == 1)
     elif what == CUTS:
-        lost = end_all(p, g, CUT)
+        lost = cut(p, g) if h.is_bound else end_all(p, g, CUT)
     elif what == CRASHES:
         listens(p, g, False)
         lost = end_all(p, g, ERROR)

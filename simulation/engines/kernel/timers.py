@@ -8,10 +8,10 @@ kind are all as long, so they are due in the order in which they were set: a lan
 
 from __future__ import annotations
 
-import numba
+import math
 
-from simulation.engines.kernel_build import part
-from simulation.engines.kernel_memory import (
+from simulation.engines.kernel.build import part
+from simulation.engines.kernel.memory import (
     header_at,
     i4_at,
     lane_at,
@@ -89,7 +89,7 @@ def pop_timer(p: int) -> int:
 @part
 def _bin_of(p: int, time: float) -> int:
     h = header_at(p, 0)
-    return numba.int64((time - h.t0) * h.per_width)
+    return int((time - h.t0) * h.per_width)
 
 
 @part
@@ -124,7 +124,7 @@ def bring_timers(p: int, until: float) -> None:
     h = header_at(p, 0)
     if h.heap_count > 0:
         return
-    last = _bin_of(p, until) if until < 1e300 else numba.int64(1) << 62
+    last = _bin_of(p, until) if until < 1e300 else 1 << 62
     while h.bin < last and h.heap_count == 0:
         if h.binned == 0:
             if until < 1e300:
@@ -132,11 +132,11 @@ def bring_timers(p: int, until: float) -> None:
             return
         h.bin += 1
         head = i4_at(h.bins, h.bin & h.bin_mask)
-        timer = numba.int64(head.v)
+        timer = int(head.v)
         head.v = -1
         while timer >= 0:
             one = timer_at(h.timers, timer)
-            following = numba.int64(one.next)
+            following = int(one.next)
             if _bin_of(p, one.time) <= h.bin:
                 h.binned -= 1
                 _heap_push(p, timer)
@@ -151,8 +151,8 @@ def _front(p: int) -> None:
     """Which lane is due first."""
     h = header_at(p, 0)
     h.lane_best = -1
-    h.lane_time = numba.float64(1e308) * 10
-    best_key, best_sequence = numba.int64(0), numba.int64(0)
+    h.lane_time = math.inf
+    best_key, best_sequence = 0, 0
     for k in range(h.lane_count):
         lane = lane_at(h.lanes, k)
         if lane.first == lane.next:

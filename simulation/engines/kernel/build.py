@@ -7,6 +7,7 @@ all that they call.
 
 from __future__ import annotations
 
+import dis
 from collections.abc import Callable
 from graphlib import TopologicalSorter
 from typing import Any, TypeVar
@@ -56,8 +57,9 @@ def compile_all() -> None:
     graph = {
         one: {
             called
-            for name in one.py_func.__code__.co_names
-            if (called := one.py_func.__globals__.get(name)) in _functions
+            for step in dis.get_instructions(one.py_func)
+            if step.opname == "LOAD_GLOBAL"
+            and (called := one.py_func.__globals__.get(step.argval)) in _functions
         }
         for one in _functions
     }

@@ -1,16 +1,17 @@
 """The policies of `simulation.balancer`, compiled.
 
-Least connections keeps a tournament of the instances: the one with the smallest load is at its root,
-and a change plays again only the matches above it.
+Least connections keeps a ring of instances for each number of connections, those that changed last at
+its end; where a ring begins and ends is a leaf too. With weights it keeps a tournament: the instance with the smallest load is at its root, and a
+change plays again only the matches above it.
 """
 
 from __future__ import annotations
 
 import math
 
-from simulation.engines.kernel_build import part
-from simulation.engines.kernel_draws import AFFINITY, PICK, SECOND_PICK, uniform, uniform_of_two
-from simulation.engines.kernel_memory import (
+from simulation.engines.kernel.build import part
+from simulation.engines.kernel.draws import AFFINITY, PICK, SECOND_PICK, uniform, uniform_of_two
+from simulation.engines.kernel.memory import (
     LEAST,
     RANDOM,
     ROUND_ROBIN,
@@ -24,6 +25,7 @@ from simulation.engines.kernel_memory import (
     service_at,
     u1_at,
 )
+from simulation.engines.kernel.timers import is_tight
 
 
 @part
@@ -54,13 +56,63 @@ def _play(p: int, s: int, k: int) -> None:
 
 @part
 def _load(p: int, s: int, k: int) -> float:
-    """What least connections compares: connections, or with weights the next one's share of them."""
-    h = header_at(p, 0)
-    service = service_at(h.services, s)
-    one = instance_at(h.instances, service.first + k)
+    """The share that the next connection would take of an instance's weight."""
+    service = service_at(header_at(p, 0).services, s)
+    one = instance_at(header_at(p, 0).instances, service.first + k)
     if service.policy == WEIGHTED_LEAST:
         return (one.connections + 1) / one.weight
     return float(one.connections)
+
+
+@part
+def _unlist(leaves: int, k: int) -> None:
+    leaf = leaf_at(leaves, k)
+    leaf_at(leaves, leaf.before).after = leaf.after
+    leaf_at(leaves, leaf.after).before = leaf.before
+
+
+@part
+def _list_before(leaves: int, k: int, after: int) -> None:
+    leaf, following = leaf_at(leaves, k), leaf_at(leaves, after)
+    before = following.before
+    leaf.before, leaf.after = before, after
+    leaf_at(leaves, before).after = k
+    following.before = k
+
+
+@part
+def _list(leaves: int, k: int, end: int) -> None:
+    """Behind those that have as many connections for longer."""
+    leaf, after = leaf_at(leaves, k), end
+    while True:
+        before = leaf_at(leaves, after).before
+        other = leaf_at(leaves, before)
+        if (
+            before == end
+            or other.changed < leaf.changed
+            or (other.changed == leaf.changed and before < k)
+        ):
+            break
+        after = before
+    _list_before(leaves, k, after)
+
+
+@part
+def has_changed(p: int, s: int, g: int, connections: int) -> None:
+    """An instance has another number of connections; that it may be chosen has not changed."""
+    h = header_at(p, 0)
+    service = service_at(h.services, s)
+    k = g - service.first
+    leaves = service.leaves
+    instance_at(h.instances, g).connections = connections
+    leaf = leaf_at(leaves, k)
+    leaf.changed = service.changes
+    service.changes += 1
+    if service.policy == LEAST and leaf.is_listed:
+        _unlist(leaves, k)
+        _list_before(leaves, k, service.leaf_count + connections)
+        service.lowest = min(service.lowest, connections)
+        is_tight(p, service.level_cap - connections)
 
 
 @part
@@ -75,13 +127,18 @@ def update(p: int, s: int, k: int, connections: int, in_pool: bool, has_room: bo
     may.v = ok
     believed.v = 1 if in_pool else 0
     if service.counts:
-        one = instance_at(h.instances, service.first + k)
         leaf = leaf_at(service.leaves, k)
-        if connections != one.connections:
-            one.connections = connections
-            leaf.changed = service.changes
-            service.changes += 1
-        if service.policy != TWO:
+        if connections != instance_at(h.instances, service.first + k).connections:
+            has_changed(p, s, service.first + k, connections)
+        if service.policy == LEAST:
+            if leaf.is_listed and not ok:
+                _unlist(service.leaves, k)
+                leaf.is_listed = 0
+            elif ok and not leaf.is_listed:
+                _list(service.leaves, k, service.leaf_count + connections)
+                leaf.is_listed = 1
+                service.lowest = min(service.lowest, connections)
+        elif service.policy == WEIGHTED_LEAST:
             leaf.load = _load(p, s, k) if ok else math.inf
             _play(p, s, k)
 
@@ -129,6 +186,14 @@ def _weighted_round_robin(p: int, s: int, needs_room: bool) -> int:
 def _least(p: int, s: int, needs_room: bool) -> int:
     h = header_at(p, 0)
     service = service_at(h.services, s)
+    if service.policy == LEAST and (needs_room or not service.at_balancer):
+        if service.eligible == 0:
+            return -1
+        leaves, lowest = service.leaves, service.leaf_count + service.lowest
+        while leaf_at(leaves, lowest).after == lowest:
+            lowest += 1
+        service.lowest = lowest - service.leaf_count
+        return leaf_at(leaves, lowest).after
     if needs_room or not service.at_balancer:
         winner = i4_at(service.tree, 1).v
         return winner if leaf_at(service.leaves, winner).load < math.inf else -1

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from simulation.draws import PURPOSES
-from simulation.engines.kernel_build import part
+from simulation.engines.kernel.build import part
 
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _FIRST = np.uint64(0xBF58476D1CE4E5B9)

@@ -9,6 +9,7 @@ kernel says that they are nearly full.
 
 from __future__ import annotations
 
+import ctypes
 from typing import Any
 
 import numba
@@ -17,11 +18,24 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
+from simulation.tally import BIN, BUCKET
+
+DISABLED = bool(numba.config.DISABLE_JIT)  # type: ignore[attr-defined]  # made at run time
+"""Whether nothing is compiled."""
+
 
 def view(dtype: np.dtype[Any]) -> Any:
-    """A function for compiled code: the record of this type at a base address and an index."""
-    record = numba.from_dtype(dtype)
+    """A function for compiled code: the record of this type at a base address and an index.
+
+    With Numba's compiler switched off (``NUMBA_DISABLE_JIT=1``) it is one for Python, and the whole
+    kernel runs as it stands, slowly: to be stepped through, or to be tried with a change.
+    """
     size = dtype.itemsize
+    if DISABLED:
+        kinds = {name: np.ctypeslib.as_ctypes_type(dtype[name]) for name in dtype.names or ()}
+        structure: Any = type("Record", (ctypes.Structure,), {"_fields_": list(kinds.items())})
+        return lambda base, index: structure.from_address(base + index * size)
+    record = numba.from_dtype(dtype)
 
     @intrinsic
     def at(_typing: Any, _base: Any, _index: Any) -> Any:
@@ -38,6 +52,24 @@ def view(dtype: np.dtype[Any]) -> Any:
     return at
 
 
+def _bits_of() -> Any:
+    """A function for compiled code: the bits of a float, as a whole number."""
+    if DISABLED:
+        return lambda value: int(np.float64(value).view(np.int64))
+
+    @intrinsic
+    def bits(_typing: Any, _value: Any) -> Any:
+        def generate(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+            return builder.bitcast(arguments[0], ir.IntType(64))
+
+        return types.int64(types.float64), generate
+
+    return bits
+
+
+bits_of = _bits_of()
+
+
 def _dtype(**fields: str) -> np.dtype[Any]:
     """A record: names by type, widest first where size matters."""
     pairs = [(name, kind) for kind, names in fields.items() for name in names.split()]
@@ -45,17 +77,21 @@ def _dtype(**fields: str) -> np.dtype[Any]:
 
 
 HEADER = _dtype(
-    f8="now target t0 per_width lane_time check_time",
+    f8="now target t0 per_width lane_time check_time bins_per_s slow_over limit departures_per_s",
     u8="key",
     # Addresses.
     i8="services instances classes attempts calls timers heap bins lanes nodes freed signals rows"
-    " call_rows route times demands kinds sessions loop_think loop_demand loop_kind loop_session"
+    " route times demands kinds sessions loop_think loop_demand loop_kind loop_session"
     " loop_place loop_sequence scratch"
     # The arrays' sizes and what is used of them.
     " service_count class_count lane_count route_max attempt_cap attempt_used attempt_free alive"
     " timer_cap timer_used timer_free timer_count heap_count bin_mask bin binned node_cap node_used"
     " node_free node_count freed_first freed_count freed_cap signal_count signal_cap row_count"
-    " row_cap call_row_count call_row_cap scratch_cap tight"
+    " row_cap keeps_rows is_bound watch_count instance_count free_at slots_max wait_ends wait_count wait_cap wait_is_heap departures"
+    " departure_cap departure_used departure_free departure_count departure_bins departure_mask"
+    " departure_bin scratch_cap tight"
+    # What is counted.
+    " totals latencies waits tally_bins bin_latencies"
     # What arrives.
     " chunk_place chunk_count chunk_first chunk_over client_count loop_width loop_dry"
     # State.
@@ -66,7 +102,7 @@ SERVICE = _dtype(
     f8="queue_timeout connect_delay slow_start old_factor old_error new_factor new_error cold_factor"
     " cold_decay interval timeout first_check",
     u8="key",
-    i8="first count policy counts at_balancer pulls sticky requeue queue_limit lane connect_attempts"
+    i8="lowest level_cap first count policy counts at_balancer pulls sticky requeue queue_limit lane connect_attempts"
     " redispatch is_even believed_count waiting old_is_wrong next changes head tail leaf_count leaves"
     " tree may believed bound favourite session_count eligible in_count has_checks rise fall"
     " check_order begins_place begins_number ends_place ends_number keeps_log log log_count log_cap",
@@ -75,7 +111,7 @@ SERVICE = _dtype(
 INSTANCE = _dtype(
     i4="taken limit queued open at_work slots head tail service connections contrary passed",
     u1="listening new_version told is_up removed is_believed watch_idle watch_healthy",
-    f8="speed started weight base_weight credit first_check",
+    f8="speed started weight base_weight credit first_check last",
     i8="check_even check_odd ramp",
 )
 
@@ -86,30 +122,29 @@ CLASS = _dtype(
 )
 
 ATTEMPT = _dtype(
-    f8="arrival",
+    f8="arrival asked",
     i8="order number session row client",
     i4="kind tries outcome first next live free_next",
-    u1="to_come by_new is_free",
+    u1="to_come superseded exposed is_free",
 )
 
 CALL = _dtype(
     f8="want demand arrival start gives_up",
-    i8="row",
     i4="state service instance generation tries outcome",
     u1="takes_slot new_version requeued",
 )
 
 TIMER = _dtype(f8="time", i8="key sequence", i4="what slot generation next")
+DEPARTURE = _dtype(f8="time", i8="key", i4="instance next")
 LANE = _dtype(i8="entries first next mask waits")
 NODE = _dtype(i4="slot generation next")
 SIGNAL = _dtype(i4="what which")
-LEAF = _dtype(f8="load", i8="changed")
+LEAF = _dtype(f8="load", i8="changed", i4="before after is_listed")
 
 ROW = _dtype(f8="arrival start finish", i4="instance outcome attempts kind", u1="new_version")
-CALL_ROW = _dtype(f8="arrival start finish released", i4="service outcome", u1="takes_slot")
 ENDED = _dtype(f8="finish latency", i4="outcome", u1="new_version served takes_slot")
 
-F8, I8, I4, U1 = (np.dtype([("v", kind)]) for kind in ("f8", "i8", "i4", "u1"))
+F8, I8, I4, U4, U1 = (np.dtype([("v", kind)]) for kind in ("f8", "i8", "i4", "u4", "u1"))
 
 header_at = view(HEADER)
 service_at = view(SERVICE)
@@ -118,14 +153,16 @@ class_at = view(CLASS)
 attempt_at = view(ATTEMPT)
 call_at = view(CALL)
 timer_at = view(TIMER)
+departure_at = view(DEPARTURE)
 lane_at = view(LANE)
 node_at = view(NODE)
 signal_at = view(SIGNAL)
 leaf_at = view(LEAF)
 row_at = view(ROW)
-call_row_at = view(CALL_ROW)
 ended_at = view(ENDED)
-f8_at, i8_at, i4_at, u1_at = (view(kind) for kind in (F8, I8, I4, U1))
+bucket_at = view(BUCKET)
+bin_at = view(BIN)
+f8_at, i8_at, i4_at, u4_at, u1_at = (view(kind) for kind in (F8, I8, I4, U4, U1))
 
 # Why the kernel returns.
 DONE, SIGNALLED, FULL, NEXT_CHUNK, NEXT_CLIENTS = range(5)
@@ -137,7 +174,7 @@ IDLE, HEALTHY, CALM, RAMP, LIFE = range(5)
 ADVANCE, HEARS, SHARES, LISTENS, CUTS, CRASHES, ENTERS = range(7)
 
 # What a timer is for.
-COMPLETE, ASK_AGAIN, PICK_AGAIN, CONNECT_AGAIN, ASK, PATIENCE, QUEUE_ENDS = range(7)
+COMPLETE, ASK_AGAIN, PICK_AGAIN, CONNECT_AGAIN, ASK, BEGIN, GIVE_UP = range(7)
 
 # Policies.
 ROUND_ROBIN, WEIGHTED_ROUND_ROBIN, LEAST, WEIGHTED_LEAST, RANDOM, TWO, HASH = range(7)

@@ -1,0 +1,1 @@
+"""The request plane as compiled code: what `simulation.engines.reference` says, said to a compiler."""

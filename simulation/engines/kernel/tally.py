@@ -1,0 +1,241 @@
+"""What is counted and recorded of requests, compiled: `simulation.tally` while it happens."""
+
+from __future__ import annotations
+
+import math
+
+from simulation.engines.kernel.build import part
+from simulation.engines.kernel.memory import (
+    attempt_at,
+    bin_at,
+    bits_of,
+    bucket_at,
+    call_at,
+    class_at,
+    header_at,
+    i8_at,
+    row_at,
+    u4_at,
+)
+from simulation.results import CUT, IN_FLIGHT, OK, REFUSED, REJECTED
+from simulation.tally import BUCKETS, FIRST_BUCKET, SHIFT, TICKS_PER_S, TOTALS
+
+_OUTCOMES, _SLOW, _CUT, _CALLED, _TURNED, _WAITED, _EXPOSED = (
+    TOTALS.index(name)
+    for name in ["outcome_0", "slow", "cut", "called", "turned_away", "waited", "exposed"]
+)
+
+
+@part
+def add(p: int, which: int, change: int) -> None:
+    """Changes one of the totals."""
+    i8_at(header_at(p, 0).totals, which).v += change
+
+
+@part
+def ticks_of(time: float) -> int:
+    """A moment in nanoseconds; what was before 0 counts as at 0."""
+    return int(max(time, 0.0) * TICKS_PER_S + 0.5)
+
+
+@part
+def bin_of(p: int, time: float) -> int:
+    """The bin of a moment."""
+    return int(max(time, 0.0) * header_at(p, 0).bins_per_s)
+
+
+@part
+def _bucket_of(value: float) -> int:
+    return min(max((bits_of(value) >> SHIFT) - FIRST_BUCKET, 0), BUCKETS - 1)
+
+
+@part
+def put_wait(p: int, wait: float) -> None:
+    """So long a call has waited, which arrived from 0 on."""
+    if wait > 0:
+        add(p, _WAITED, 1)
+    bucket = bucket_at(header_at(p, 0).waits, _bucket_of(wait))
+    bucket.count += 1
+    bucket.ticks += ticks_of(wait)
+
+
+@part
+def _put_latency(p: int, place: int, latency: float) -> None:
+    """So long a request took, which arrived in a bin from 0 on."""
+    h = header_at(p, 0)
+    k = _bucket_of(latency)
+    bucket = bucket_at(h.latencies, k)
+    bucket.count += 1
+    bucket.ticks += ticks_of(latency)
+    u4_at(h.bin_latencies, place * BUCKETS + k).v += 1
+
+
+@part
+def put_whole(p: int, place: int, asked: float, start: float, done: float) -> None:
+    """All of a request that was served well, in the bin in which it arrived, from 0 on."""
+    h = header_at(p, 0)
+    one = bin_at(h.tally_bins, place)
+    begun = ticks_of(start)
+    came_ticks, gone_ticks = ticks_of(asked), ticks_of(done)
+    one.offered += 1
+    one.served += 1
+    one.flying_ticks += came_ticks - gone_ticks
+    one.waiting_ticks += came_ticks - begun
+    one.busy_ticks += begun - gone_ticks
+    add(p, _CALLED, 1)
+    put_wait(p, start - asked)
+    latency = done - asked
+    if latency > h.slow_over:
+        add(p, _SLOW, 1)
+    _put_latency(p, place, latency)
+
+
+@part
+def came(p: int, time: float) -> None:
+    """A request arrived."""
+    h = header_at(p, 0)
+    one = bin_at(h.tally_bins, bin_of(p, time))
+    one.flying += 1
+    one.flying_ticks += ticks_of(time)
+    if time >= 0:
+        one.offered += 1
+
+
+@part
+def ended(p: int, asked: float, time: float, outcome: int, has_latency: bool) -> None:
+    """A request that arrived at ``asked`` is over for its client."""
+    h = header_at(p, 0)
+    one = bin_at(h.tally_bins, bin_of(p, time))
+    one.flying -= 1
+    one.flying_ticks -= ticks_of(time)
+    if asked >= 0 and not (outcome == OK and has_latency):
+        add(p, _OUTCOMES + outcome, 1)
+    if time >= 0:
+        if outcome == OK:
+            one.served += 1
+        else:
+            one.failed += 1
+            if outcome == CUT:
+                add(p, _CUT, 1)
+    if outcome == OK and has_latency:
+        latency = time - asked
+        if time >= 0 and latency > h.slow_over:
+            add(p, _SLOW, 1)
+        if asked >= 0:
+            _put_latency(p, bin_of(p, asked), latency)
+
+
+@part
+def waiting(p: int, time: float, change: int) -> None:
+    """A call waits from now on, or no longer."""
+    one = bin_at(header_at(p, 0).tally_bins, bin_of(p, time))
+    one.waiting += change
+    one.waiting_ticks += change * ticks_of(time)
+
+
+@part
+def busy(p: int, time: float, change: int) -> None:
+    """A slot is taken, or free again."""
+    one = bin_at(header_at(p, 0).tally_bins, bin_of(p, time))
+    one.busy += change
+    one.busy_ticks += change * ticks_of(time)
+
+
+@part
+def turned_away(p: int, time: float) -> None:
+    """Such a call was not let in."""
+    if time >= 0:
+        add(p, _TURNED, 1)
+
+
+@part
+def count_exposed(p: int, asked: float) -> None:
+    """A new version has a part in a request that arrived at ``asked``, for the first time."""
+    if asked >= 0:
+        add(p, _EXPOSED, 1)
+
+
+@part
+def called(p: int, time: float) -> None:
+    """A call that takes a slot was made from 0 on."""
+    if time >= 0:
+        add(p, _CALLED, 1)
+
+
+# Now
+
+
+@part
+def request_ended(p: int, a: int, outcome: int) -> None:
+    """The attempt's request is over for its client, now."""
+    h = header_at(p, 0)
+    one = attempt_at(h.attempts, a)
+    ended(p, one.asked, h.now, outcome, class_at(h.classes, one.kind).holds_slot == 1)
+    if h.keeps_rows:
+        row = row_at(h.rows, one.row)
+        row.finish = h.now
+        row.outcome = outcome
+
+
+@part
+def call_came(p: int, c: int) -> None:
+    """A call is made, now."""
+    h = header_at(p, 0)
+    if call_at(h.calls, c).takes_slot:
+        called(p, h.now)
+        waiting(p, h.now, 1)
+
+
+@part
+def call_started(p: int, c: int) -> None:
+    """It waits no longer: it is served, now."""
+    h = header_at(p, 0)
+    one = call_at(h.calls, c)
+    if one.takes_slot:
+        waiting(p, h.now, -1)
+        if one.arrival >= 0:
+            put_wait(p, h.now - one.arrival)
+
+
+@part
+def call_gave_up(p: int, c: int, outcome: int) -> None:
+    """It waits no longer: it is over and was never served."""
+    h = header_at(p, 0)
+    one = call_at(h.calls, c)
+    if one.takes_slot:
+        waiting(p, h.now, -1)
+        if one.arrival >= 0:
+            if outcome == REJECTED or outcome == REFUSED:
+                add(p, _TURNED, 1)
+            else:
+                put_wait(p, h.now - one.arrival)
+
+
+@part
+def slot_taken(p: int, change: int) -> None:
+    """A slot is taken, or free again, now."""
+    busy(p, header_at(p, 0).now, change)
+
+
+@part
+def exposed(p: int, a: int) -> None:
+    """A new version has a part in the attempt's request."""
+    h = header_at(p, 0)
+    one = attempt_at(h.attempts, a)
+    if not one.exposed:
+        one.exposed = 1
+        count_exposed(p, one.asked)
+    if h.keeps_rows:
+        row_at(h.rows, one.row).new_version = 1
+
+
+@part
+def new_row(p: int, time: float, kind: int) -> int:
+    """The row of a request that arrived."""
+    h = header_at(p, 0)
+    row = row_at(h.rows, h.row_count)
+    row.arrival = time
+    row.start = row.finish = math.nan
+    row.instance, row.outcome, row.kind = -1, IN_FLIGHT, kind
+    h.row_count += 1
+    return h.row_count - 1

@@ -1,0 +1,75 @@
+"""Both engines on one scenario: the same answer, request by request, or what differs first."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+
+import numpy as np
+
+from executor.errors import RollcastError
+from simulation.frame import frame_of
+from simulation.results import RunResult
+from simulation.run import Run
+from simulation.scenario import Scenario
+from simulation.tally import TOTALS
+
+
+def ran(one: Scenario, engine: str, replication: int = 0) -> tuple[Run, RunResult]:
+    """A run that is over, its requests kept."""
+    run = Run(one, frame_of([one]), replication, engine, keep_requests=True)
+    run.settle()
+    return run, run.finish(run.alone_end_s())
+
+
+def difference(one: Scenario, replication: int = 0) -> str | None:
+    """What the engines do not agree on; None when it is nothing."""
+    try:
+        run, result = ran(one, "reference", replication)
+    except RollcastError as error:
+        try:
+            ran(one, "compiled", replication)
+        except RollcastError as other:
+            return None if str(error) == str(other) else f"{error} | {other}"
+        return f"only the reference says: {error}"
+    other_run, other_result = ran(one, "compiled", replication)
+    return (
+        _of_requests(run, other_run)
+        or _of_results(result, other_result)
+        or _of_tallies(run, other_run)
+    )
+
+
+def _of_requests(run: Run, other_run: Run) -> str | None:
+    table, other_table = run._engine.table(), other_run._engine.table()
+    if len(table.arrival_s) != len(other_table.arrival_s):
+        return f"requests: {len(table.arrival_s)} and {len(other_table.arrival_s)}"
+    for field in fields(table):
+        mine, theirs = getattr(table, field.name), getattr(other_table, field.name)
+        both_nan = np.isnan(mine) & np.isnan(theirs)
+        bad = np.flatnonzero((mine != theirs) & ~both_nan)
+        if len(bad):
+            k = bad[0]
+            return f"{field.name} of request {k}: {mine[k]} and {theirs[k]}; {len(bad)} in all"
+    return None
+
+
+def _of_results(result: RunResult, other: RunResult) -> str | None:
+    for name in ("ended", "states", "failures", "waits", "critical_path", "metrics", "requests"):
+        mine, theirs = getattr(result, name), getattr(other, name)
+        if mine != theirs:
+            return f"{name}: {mine} and {theirs}"
+    for name, series in result.series.items():
+        if not np.array_equal(series, other.series[name], equal_nan=True):
+            return f"series {name}"
+    return None
+
+
+def _of_tallies(run: Run, other_run: Run) -> str | None:
+    tally, other_tally = run._engine.tally(), other_run._engine.tally()
+    for name in TOTALS:
+        if tally[name] != other_tally[name]:
+            return f"total {name}: {tally[name]} and {other_tally[name]}"
+    for name in ("latency", "wait", "bins", "bin_latency"):
+        if not np.array_equal(getattr(tally, name), getattr(other_tally, name)):
+            return f"the tally's {name}"
+    return None

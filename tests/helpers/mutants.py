@@ -1,0 +1,155 @@
+"""A kernel with a mistake in it: does anything notice? To be run without Numba's compiler.
+
+``NUMBA_DISABLE_JIT=1 python -m tests.helpers.mutants NAME`` says what the engines then do not agree on.
+"""
+
+from __future__ import annotations
+
+import importlib.abc
+import importlib.machinery
+import importlib.util
+import sys
+from collections.abc import Sequence
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+MISTAKES: dict[str, tuple[tuple[str, str, str], ...]] = {
+    "none": (),
+    "a tie broken the other way": (
+        (
+            "policies",
+            "return leaf_at(leaves, lowest).after",
+            "return leaf_at(leaves, lowest).before",
+        ),
+    ),
+    "a drained instance takes one more": (
+        (
+            "policies",
+            "        if _may(p, s, k, needs_room):\n            service.next",
+            "        if _may(p, s, k, needs_room) or k == service.next:\n            service.next",
+        ),
+    ),
+    "a timeout from the start of service": (
+        (
+            "bound",
+            "    is_served = start <= patience\n",
+            "    patience += max(0.0, start - now)\n    is_served = start <= patience\n",
+        ),
+        (
+            "calls",
+            "    one.start = h.now\n",
+            "    one.start = h.now\n"
+            "    kind = class_at(h.classes, attempt.kind)\n"
+            "    if h.now > one.arrival and kind.lane >= 0:\n"
+            "        attempt.order += 1 << 40\n"
+            "        key = TIMEOUTS + attempt.order\n"
+            "        set_timeout(p, kind.lane, h.now + kind.timeout, key, a, 0)\n",
+        ),
+    ),
+    "a retry with a fresh demand": (
+        (
+            "loop",
+            "        call_at(h.calls, a * h.route_max + place).want = want\n    before",
+            "        call_at(h.calls, a * h.route_max + place).want = want * 1.25\n    before",
+        ),
+        (
+            "bound",
+            "    want = call_at(header_at(p, 0).calls, a).want\n    one.tries",
+            "    want = call_at(header_at(p, 0).calls, a).want * 1.25\n    one.tries",
+        ),
+    ),
+    "a cut that forgets the queue": (
+        (
+            "slots",
+            "    while instance.head >= 0:\n        node = instance.head\n        waits",
+            "    while False:\n        node = instance.head\n        waits",
+        ),
+        ("bound", "    count = _gather(p, g, begun, True)", "    count = begun"),
+    ),
+    "warm-up from the return to the pool": (
+        (
+            "belief",
+            "    one.is_believed = believed\n",
+            "    one.is_believed = believed\n    if believed:\n        one.started = h.now\n",
+        ),
+    ),
+}
+"""What is wrong: in which rooms, and what stands there instead of what."""
+
+
+class _Mistaken(importlib.machinery.SourceFileLoader):
+    changes: Sequence[tuple[str, str]] = ()
+
+    def get_data(self, path: str) -> bytes:
+        text = super().get_data(path).decode()
+        for right, wrong in self.changes:
+            assert text.count(right) == 1, f"{path} has {text.count(right)} times: {right}"
+            text = text.replace(right, wrong)
+        return text.encode()
+
+    def get_code(self, fullname: str) -> Any:
+        return compile(self.get_data(self.get_filename(fullname)), self.path, "exec")
+
+
+class _Finder(importlib.abc.MetaPathFinder):
+    def __init__(self, mistake: Sequence[tuple[str, str, str]]) -> None:
+        self._mistake = mistake
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> Any:
+        rooms = {f"simulation.engines.kernel.{room}" for room, *_ in self._mistake}
+        if fullname not in rooms:
+            return None
+        spec = importlib.machinery.PathFinder.find_spec(fullname, path)
+        assert spec is not None
+        assert spec.origin is not None
+        loader = _Mistaken(fullname, spec.origin)
+        loader.changes = [
+            (right, wrong)
+            for room, right, wrong in self._mistake
+            if fullname == f"simulation.engines.kernel.{room}"
+        ]
+        return importlib.util.spec_from_loader(fullname, loader)
+
+
+def main(name: str) -> None:
+    """Prints what each of two scenarios shows: one by the fast path, one not."""
+    np.seterr(over="ignore")  # the draws are meant to
+    sys.meta_path.insert(0, _Finder(MISTAKES[name]))
+    from tests.helpers.agree import difference
+    from tests.helpers.scenarios import scenario
+
+    for queue_limit in ("none", 50):
+        for policy in ("round_robin", "least_connections"):
+            one = scenario(
+                rate="60/s",
+                instances=4,
+                slots=1,
+                service_time={"mean": "60ms", "cv": 1},
+                policy=policy,
+                queue="instance",
+                queue_limit=queue_limit,
+                classes={
+                    "all": {
+                        "client_timeout": "250ms",
+                        "cancel_on_disconnect": True,
+                        "retries": {"attempts": 2, "backoff": "100ms", "cut": True},
+                    }
+                },
+                versions={"new": {"cold": {"factor": 3, "decay": "2s"}}},
+                steps={"return": "500ms"},
+                rollout={
+                    "strategy": "rolling",
+                    "window": 1,
+                    "drain": {"timeout": "50ms", "on_timeout": "cut"},
+                },
+                clock={"horizon": "15s", "warm_up": "2s"},
+            )
+            print(f"{queue_limit} {policy}: {difference(one)}")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
