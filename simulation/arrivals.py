@@ -22,7 +22,7 @@ from simulation.scenario_traffic import Traffic
 from simulation.traffic import MOST_ROWS, RateTable
 from simulation.units import Floats, Integers
 
-BLOCK = 4096
+BLOCK = 16384
 """Requests drawn at a time. The draws do not depend on it, only memory and speed do."""
 
 _ZEROS: Integers = np.zeros(BLOCK, np.int64)

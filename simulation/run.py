@@ -168,7 +168,7 @@ class Run:
         horizon = self._env.at(self._frame.horizon_s, 0, _triggered(self._env))
         with _nothing_to_collect():
             self._env.run(until=self._settled | horizon)
-        self._settled_tally = self._engine.tally()
+        self._settled_tally = self._engine.tally(with_bins=False)
         return self.alone_end_s()
 
     def alone_end_s(self) -> float:
@@ -177,18 +177,16 @@ class Run:
 
     def finish(self, end_s: float) -> RunResult:
         """Simulates on to the end of the common interval and tells what was observed."""
-        tally = self._settled_tally
         if end_s > self._env.now:
             with _nothing_to_collect():
                 self._env.run(until=end_s)
-            tally = self._engine.tally()
         release, scenario = self._release, self._scenario
         exposed_count = self._exposed_count
         if exposed_count is None:
             exposed_count = self._settled_tally["exposed"]
         return run_result(
             Observed(
-                tally=tally,
+                tally=self._engine.tally(),
                 settled_tally=self._settled_tally,
                 exposed_count=exposed_count,
                 states=self._states(end_s),

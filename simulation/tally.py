@@ -77,6 +77,10 @@ there are how many more there are at its end than at its beginning, and the sum 
 which they began less those at which they were over; what was before 0 counts as at 0."""
 
 
+NO_BINS: NDArray[Any] = np.zeros(0, BIN)
+NO_BIN_LATENCY: NDArray[np.uint32] = np.zeros((0, BUCKETS), np.uint32)
+
+
 @dataclass(frozen=True)
 class Tally:
     """What has happened up to a moment.
@@ -86,7 +90,7 @@ class Tally:
         latency: A `BUCKET` for each class of latencies, from arrival to the end, of requests that
             arrived from 0 on and ended well; of connections it is none. Shape (BUCKETS,).
         wait: The same for the calls, and how long they waited before they were served.
-        bins: A `BIN` for each bin of time from 0 on.
+        bins: A `BIN` for each bin of time from 0 on, or none.
         bin_latency: How many latencies there are in each bucket by the bin in which they arrived,
             shape (bins, BUCKETS).
     """
@@ -131,7 +135,7 @@ def counted(
     has_latency: NDArray[np.bool_],
     slow_over_s: float,
     bin_s: float,
-    until_s: float,
+    until_s: float | None,
     queue_max: int,
     exposed: int,
 ) -> Tally:
@@ -143,7 +147,7 @@ def counted(
         has_latency: By class, whether the time it takes is a latency.
         slow_over_s: From when on a latency is slow; infinite without an objective.
         bin_s: Width of the bins.
-        until_s: The moment.
+        until_s: The moment, up to which there are bins; None for none.
         queue_max: The most calls that waited at once since 0.
         exposed: Requests that a new version had a part in.
     """
@@ -176,8 +180,31 @@ def counted(
     totals["busy_ticks"] = int(np.sum(_ticks(begun)) - np.sum(_ticks(over)))
     totals["queue_max"], totals["exposed"] = queue_max, exposed
 
-    bins = np.zeros(int(until_s / bin_s) + 1, BIN)
-    count = len(bins)
+    if until_s is None:
+        bins, by_bin = NO_BINS, NO_BIN_LATENCY
+    else:
+        mine = own & ended & good
+        count = int(until_s / bin_s) + 1
+        bins = _bins_of(table, calls, left_s, bin_s, count)
+        by_bin = np.zeros((count, BUCKETS), np.uint32)
+        np.add.at(by_bin, (_bins(table.arrival_s[mine], bin_s), _buckets(latency_s[mine])), 1)
+    return Tally(
+        np.array(list(totals.values()), np.int64),
+        _histogram(latency_s[own & ended & good]),
+        _histogram(wait_s),
+        bins,
+        by_bin,
+    )
+
+
+def _bins_of(
+    table: RequestTable, calls: Calls, left_s: Floats, bin_s: float, count: int
+) -> NDArray[Any]:
+    bins = np.zeros(count, BIN)
+    ended = np.isfinite(table.finish_s)
+    has_left = calls.takes_slot & np.isfinite(left_s)
+    served = calls.takes_slot & np.isfinite(calls.start_s)
+    released = served & np.isfinite(calls.released_s)
 
     def put(name: str, times_s: Floats, change: int) -> None:
         place = _bins(times_s, bin_s)
@@ -194,18 +221,9 @@ def counted(
     put("flying", table.finish_s[ended], -1)
     put("waiting", calls.arrival_s[calls.takes_slot], 1)
     put("waiting", left_s[has_left], -1)
-    put("busy", begun, 1)
-    put("busy", over, -1)
-    mine = own & ended & good
-    by_bin = np.zeros((count, BUCKETS), np.uint32)
-    np.add.at(by_bin, (_bins(table.arrival_s[mine], bin_s), _buckets(latency_s[mine])), 1)
-    return Tally(
-        np.array(list(totals.values()), np.int64),
-        _histogram(latency_s[mine]),
-        _histogram(wait_s),
-        bins,
-        by_bin,
-    )
+    put("busy", calls.start_s[served], 1)
+    put("busy", calls.released_s[released], -1)
+    return bins
 
 
 def _ticks(times_s: Floats) -> Integers:

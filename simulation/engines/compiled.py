@@ -23,7 +23,7 @@ from simulation.engines.kernel import memory as km
 from simulation.engines.plane import Clock, RequestPlane
 from simulation.results import RequestTable
 from simulation.scenario import Scenario
-from simulation.tally import BUCKETS, COUNTED_IN_BINS, TOTALS, Tally
+from simulation.tally import BUCKETS, COUNTED_IN_BINS, NO_BIN_LATENCY, TOTALS, Tally
 
 _LOOP_WIDTH = 16
 
@@ -229,19 +229,21 @@ class CompiledEngine:
         """How many of the requests that arrived from 0 on a new version had a part in so far."""
         return int(self._memory["totals"]["v"][TOTALS.index("exposed")])
 
-    def tally(self) -> Tally:
-        """What has happened so far; the most that waited at once counts since it was asked."""
+    def tally(self, with_bins: bool = True) -> Tally:
+        """What has happened so far, in bins of time too if they are wanted."""
         memory = self._memory
         totals = memory["totals"]["v"].copy()
         count = int(max(0.0, self._env.now) * self._header["bins_per_s"]) + 1
-        by_bin = memory["bin_latencies"]["v"].reshape(-1, BUCKETS)
         bins, latency = memory["tally_bins"][:count].copy(), memory["latencies"].copy()
         # What is counted in bins anyway is not counted twice.
         for name, in_bins in COUNTED_IN_BINS.items():
             totals[TOTALS.index(name)] = np.sum(bins[in_bins])
         totals[TOTALS.index("outcome_0")] += np.sum(latency["count"])
         totals[TOTALS.index("queue_max")] = self._header["highest"]
-        return Tally(totals, latency, memory["waits"].copy(), bins, by_bin[:count].copy())
+        by_bin = NO_BIN_LATENCY
+        if with_bins:
+            by_bin = memory["bin_latencies"]["v"].reshape(-1, BUCKETS)[:count].copy()
+        return Tally(totals, latency, memory["waits"].copy(), bins, by_bin)
 
     def table(self) -> RequestTable:
         """Every request that has arrived so far, warm-up included; if they are to be kept."""

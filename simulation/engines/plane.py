@@ -155,8 +155,11 @@ class Engine(Protocol):
     def exposed_count(self) -> int:
         """How many of the requests that arrived from 0 on a new version had a part in so far."""
 
-    def tally(self) -> Tally:
-        """What has happened so far; the most that waited at once counts since it was asked."""
+    def tally(self, with_bins: bool = True) -> Tally:
+        """What has happened so far, in bins of time too if they are wanted.
+
+        The most that waited at once counts since it was asked.
+        """
 
     def table(self) -> RequestTable:
         """Every request that has arrived so far, warm-up included; if they are to be kept."""

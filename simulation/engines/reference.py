@@ -207,8 +207,8 @@ class ReferenceEngine:
         """How many of the requests that arrived from 0 on a new version had a part in so far."""
         return sum(one.exposed for one in self._clients.requests if one.arrival_s >= 0)
 
-    def tally(self) -> Tally:
-        """What has happened so far; the most that waited at once counts since it was asked."""
+    def tally(self, with_bins: bool = True) -> Tally:
+        """What has happened so far, in bins of time too if they are wanted."""
         slow_over_s = self._scenario.objectives.latency_p99
         return counted(
             self.table(),
@@ -216,7 +216,7 @@ class ReferenceEngine:
             has_latency=np.array([one.holds_slot for one in self._classes]),
             slow_over_s=math.inf if slow_over_s is None else slow_over_s,
             bin_s=self._bin_s,
-            until_s=self._env.now,
+            until_s=self._env.now if with_bins else None,
             queue_max=self._highest_waiting,
             exposed=self.exposed_count(),
         )

@@ -37,11 +37,12 @@ from simulation.engines.kernel.memory import (
     service_at,
     timer_at,
 )
-from simulation.engines.kernel.policies import has_changed, pick
+from simulation.engines.kernel.policies import goes_to, has_changed, next_of, pick
 from simulation.engines.kernel.queues import count_waiting
 from simulation.engines.kernel.requests import attempt_order, free_attempt, new_attempt, wait_s
 from simulation.engines.kernel.slots import sort_calls
 from simulation.engines.kernel.tally import (
+    add_exposed,
     bin_of,
     busy,
     called,
@@ -49,12 +50,20 @@ from simulation.engines.kernel.tally import (
     count_exposed,
     ended,
     new_row,
+    put_latencies,
+    put_served,
     put_wait,
-    put_whole,
+    ticks_of,
     turned_away,
     waiting,
 )
-from simulation.engines.kernel.timers import bring_timers, is_tight, pop_timer, set_timer
+from simulation.engines.kernel.timers import (
+    bring_timers,
+    is_tight,
+    next_timer,
+    pop_timer,
+    set_timer,
+)
 from simulation.engines.plane import ARRIVALS, COMPLETIONS, TIMEOUTS
 from simulation.results import CUT, ERROR, IN_FLIGHT, OK, REJECTED, TIMED_OUT
 
@@ -78,6 +87,80 @@ def _limit(p: int) -> float:
 
 
 @part
+def _is_plain(p: int) -> bool:
+    """Whether nothing may become of a request but that it is served, or that its client leaves."""
+    h = header_at(p, 0)
+    service = service_at(h.services, 0)
+    return (
+        h.class_count == 1
+        and not h.keeps_rows
+        and not service.keeps_log
+        and not service.old_is_wrong
+        and service.old_error == 0
+        and service.new_error == 0
+        and service.believed_count > 0
+    )
+
+
+@part
+def _stretch(p: int, until: float) -> None:
+    """Requests in a row, before a time, that are over in the bin in which they arrive.
+
+    What all of them add up to is kept in registers; it ends with the first that is not so.
+    """
+    h = header_at(p, 0)
+    service = service_at(h.services, 0)
+    counts = service.counts != 0
+    span = class_at(h.classes, 0).timeout if class_at(h.classes, 0).lane >= 0 else math.inf
+    k, last = h.chunk_place, h.chunk_count
+    times, demands, instances, free_at = h.times, h.demands, h.instances, h.free_at
+    slots_max, is_new = h.slots_max, 0
+    place = bin_of(p, f8_at(times, k).v)
+    ends = min(until, (place + 1) / h.bins_per_s - 1e-9)
+    served, waited = 0, 0
+    flying_ticks, waiting_ticks, busy_ticks = 0, 0, 0
+    while k < last and not h.tight:
+        now = f8_at(times, k).v
+        if now >= ends:
+            break
+        if counts:
+            depart_until(p, now, ARRIVALS)
+        g = next_of(p, 0)
+        instance = instance_at(instances, g)
+        first = best = g * slots_max
+        time = f8_at(free_at, first).v
+        for other in range(first + 1, first + instance.slots):
+            free = f8_at(free_at, other).v
+            best = other if free < time else best
+            time = min(time, free)
+        start = max(now, time)
+        done = start + takes_s(p, 0, g, f8_at(demands, k).v, start)
+        if done >= ends or done > now + span or instance.watch_idle:
+            break
+        h.now = now
+        goes_to(p, 0, g)
+        f8_at(free_at, best).v = done
+        is_new += instance.new_version
+        if counts:
+            instance.taken += 1
+            has_changed(p, 0, g, instance.taken)
+            departs_at(p, done, COMPLETIONS + attempt_order(h.chunk_first + k, 0), g)
+        came_ticks, begun, gone = ticks_of(now), ticks_of(start), ticks_of(done)
+        flying_ticks += came_ticks - gone
+        waiting_ticks += came_ticks - begun
+        busy_ticks += begun - gone
+        if start > now:
+            waited += 1
+            _waits_until(p, start)
+        put_latencies(p, place, start - now, done - now)
+        served += 1
+        k += 1
+    h.chunk_place = k
+    put_served(p, place, served, waited, flying_ticks, waiting_ticks, busy_ticks)
+    add_exposed(p, is_new)
+
+
+@part
 def arrives(p: int) -> None:
     """The next request of the chunk."""
     h = header_at(p, 0)
@@ -86,36 +169,12 @@ def arrives(p: int) -> None:
     now = h.now
     kind = i8_at(h.kinds, k).v
     order = attempt_order(h.chunk_first + k, 0)
-    want = f8_at(h.demands, k).v
-    service = service_at(h.services, 0)
-    if service.believed_count == 0 or h.keeps_rows or service.keeps_log or now < 0:
-        came(p, now)
-        row = 0
-        if h.keeps_rows:
-            row = new_row(p, now, kind)
-            is_tight(p, h.row_cap - h.row_count)
-        _asks(p, -1, order, 0, kind, want, now, row)
-        return
-    patience = _patience(p, kind)
-    g, start, done = _bind(p, order, kind, want, patience)
-    instance = instance_at(h.instances, g)
-    until = min(patience, h.limit)
-    by_new = instance.new_version == 1
-    place = bin_of(p, now)
-    if (
-        done <= until
-        and not instance.watch_idle
-        and bin_of(p, done) == place
-        and _outcome(p, order, by_new) == OK
-    ):
-        put_whole(p, place, now, start, done)
-        if by_new:
-            count_exposed(p, now)
-        _passes(p, g, start, start, done, COMPLETIONS + order)
-        return
     came(p, now)
-    called(p, now)
-    _goes_on(p, -1, order, 0, kind, want, now, 0, g, start, done)
+    row = 0
+    if h.keeps_rows:
+        row = new_row(p, now, kind)
+        is_tight(p, h.row_cap - h.row_count)
+    _asks(p, -1, order, 0, kind, f8_at(h.demands, k).v, now, row)
 
 
 @part
@@ -642,7 +701,7 @@ def advance_bound(p: int) -> int:
     """Takes what is due up to the header's target; says why it came back."""
     h = header_at(p, 0)
     h.limit = _limit(p)
-    counts = service_at(h.services, 0).counts != 0
+    counts, is_plain = service_at(h.services, 0).counts != 0, _is_plain(p)
     while True:
         if h.tight:
             return FULL
@@ -670,6 +729,16 @@ def advance_bound(p: int) -> int:
             return DONE
         if time > h.limit:
             h.limit = _limit(p)
+        if is_plain and not is_timer and 0 <= time < h.limit:
+            until = h.limit
+            if h.heap_count > 0:
+                until = min(until, timer_at(h.timers, i4_at(h.heap, 0).v).time)
+            elif h.timer_count > 0:
+                until = min(until, next_timer(p, until))
+            place = h.chunk_place
+            _stretch(p, until)
+            if h.chunk_place > place:
+                continue
         h.now = time
         if counts:
             depart_until(

@@ -31,6 +31,7 @@ _TYPES = {
 _OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
 
 _functions: dict[Any, tuple[Any, ...]] = {}
+_entries: set[Any] = set()
 
 
 def _add(function: Callable[..., Any], compiled: Any) -> Any:
@@ -49,6 +50,7 @@ def part(function: Function) -> Function:
 def entry(function: Function) -> Function:
     """A function that Python calls."""
     added: Function = _add(function, numba.njit(cache=True, **_OPTIONS)(function))
+    _entries.add(added)
     return added
 
 
@@ -63,6 +65,11 @@ def compile_all() -> None:
         }
         for one in _functions
     }
+    settings: Any = numba.config
+    thorough = settings.OPT
     for one in TopologicalSorter(graph).static_order():
+        # What is optimised with its callers anyway is not optimised as much on its own.
+        settings.OPT = thorough if one in _entries else type(thorough)(1)
         one.compile(_functions[one])
         one.disable_compile()
+    settings.OPT = thorough

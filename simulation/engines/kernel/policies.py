@@ -285,6 +285,28 @@ def _hashed(p: int, s: int, session: int, needs_room: bool) -> int:
 
 
 @part
+def next_of(p: int, s: int) -> int:
+    """Whom round robin or least connections would pick, of a pool that has some."""
+    service = service_at(header_at(p, 0).services, s)
+    if service.policy == ROUND_ROBIN:
+        k = service.next
+        while True:
+            if k >= service.count:
+                k = 0
+            if u1_at(service.may, k).v:
+                return service.first + k
+            k += 1
+    return service.first + _least(p, s, True)
+
+
+@part
+def goes_to(p: int, s: int, g: int) -> None:
+    """The request does go there."""
+    service = service_at(header_at(p, 0).services, s)
+    service.next = g - service.first + 1
+
+
+@part
 def pick(p: int, s: int, picked_by: int, session: int, needs_room: bool) -> int:
     """The instance that gets the request, by its number over all services; −1 for none."""
     service = service_at(header_at(p, 0).services, s)

@@ -71,23 +71,42 @@ def _put_latency(p: int, place: int, latency: float) -> None:
 
 
 @part
-def put_whole(p: int, place: int, asked: float, start: float, done: float) -> None:
-    """All of a request that was served well, in the bin in which it arrived, from 0 on."""
+def put_latencies(p: int, place: int, wait: float, latency: float) -> None:
+    """How long a request waited and took that arrived in a bin from 0 on."""
     h = header_at(p, 0)
-    one = bin_at(h.tally_bins, place)
-    begun = ticks_of(start)
-    came_ticks, gone_ticks = ticks_of(asked), ticks_of(done)
-    one.offered += 1
-    one.served += 1
-    one.flying_ticks += came_ticks - gone_ticks
-    one.waiting_ticks += came_ticks - begun
-    one.busy_ticks += begun - gone_ticks
-    add(p, _CALLED, 1)
-    put_wait(p, start - asked)
-    latency = done - asked
+    bucket = bucket_at(h.waits, _bucket_of(wait))
+    bucket.count += 1
+    bucket.ticks += ticks_of(wait)
     if latency > h.slow_over:
         add(p, _SLOW, 1)
     _put_latency(p, place, latency)
+
+
+@part
+def put_served(
+    p: int,
+    place: int,
+    served: int,
+    waited: int,
+    flying_ticks: int,
+    waiting_ticks: int,
+    busy_ticks: int,
+) -> None:
+    """Requests that were served well in the bin in which they arrived, from 0 on."""
+    one = bin_at(header_at(p, 0).tally_bins, place)
+    one.offered += served
+    one.served += served
+    one.flying_ticks += flying_ticks
+    one.waiting_ticks += waiting_ticks
+    one.busy_ticks += busy_ticks
+    add(p, _CALLED, served)
+    add(p, _WAITED, waited)
+
+
+@part
+def add_exposed(p: int, count: int) -> None:
+    """A new version has a part in so many requests that arrived from 0 on."""
+    add(p, _EXPOSED, count)
 
 
 @part

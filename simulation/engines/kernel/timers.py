@@ -147,6 +147,14 @@ def bring_timers(p: int, until: float) -> None:
 
 
 @part
+def next_timer(p: int, until: float) -> float:
+    """When a timer is due that is due until then; or then."""
+    h = header_at(p, 0)
+    bring_timers(p, until)
+    return timer_at(h.timers, i4_at(h.heap, 0).v).time if h.heap_count > 0 else until
+
+
+@part
 def _front(p: int) -> None:
     """Which lane is due first."""
     h = header_at(p, 0)
