@@ -6,7 +6,7 @@ is the list of intervals each instance spent in each state, complete and without
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 
@@ -88,9 +88,12 @@ class Fleet:
         self.state[instance] = to
         self._since_s[instance] = now_s
 
-    def intervals(self, end_s: float) -> tuple[StateInterval, ...]:
-        """All intervals up to ``end_s``, instance by instance."""
+    def intervals(self, end_s: float, first: int = 0) -> tuple[StateInterval, ...]:
+        """All intervals up to ``end_s``, instance by instance, which are numbered from ``first``."""
         present = [
             StateInterval(k, state, self._since_s[k], end_s) for k, state in enumerate(self.state)
         ]
-        return tuple(sorted(self._past + present, key=lambda one: (one.instance, one.begin_s)))
+        found = sorted(self._past + present, key=lambda one: (one.instance, one.begin_s))
+        if first == 0:
+            return tuple(found)
+        return tuple(replace(one, instance=first + one.instance) for one in found)

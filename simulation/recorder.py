@@ -130,6 +130,9 @@ def _surge_instance_s(seen: Observed) -> float:
     """Instance-seconds beyond the fleets until all had settled, of whatever is not absent."""
     total_s, first = 0.0, 0
     for count, with_second in seen.fleets:
+        if with_second == count:
+            first += count
+            continue
         changes = []
         for one in seen.states:
             if first <= one.instance < first + with_second and one.state is not State.ABSENT:
@@ -206,7 +209,7 @@ def _series(seen: Observed) -> dict[str, Floats]:
     up = _up_slot_s(seen, edges) / seen.bin_s
     bins = seen.tally.bins[:count]
     busy = counts_over_time(bins, "busy", seen.bin_s)
-    p50, p99 = bin_quantiles_s(seen.tally.bin_latency[:count], (0.5, 0.99))
+    p50, p99 = bin_quantiles_s(seen.tally, count, (0.5, 0.99))
     return {
         "offered_rps": bins["offered"] / seen.bin_s,
         "served_rps": bins["served"] / seen.bin_s,

@@ -10,7 +10,6 @@ import gc
 import math
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import Any
 
 import simpy
@@ -219,9 +218,9 @@ class Run:
     def _states(self, end_s: float) -> tuple[StateInterval, ...]:
         """The intervals of all instances, numbered over all services."""
         return tuple(
-            replace(part, instance=self._scenario.first_number(name) + part.instance)
+            part
             for name, instances in self._instances.items()
-            for part in instances.fleet.intervals(end_s)
+            for part in instances.fleet.intervals(end_s, self._scenario.first_number(name))
         )
 
     def _ending(self) -> str:

@@ -263,11 +263,14 @@ def quantiles_s(histogram: NDArray[Any], which: tuple[float, ...]) -> list[float
     return [float(value) for value in _at_ranks(values, np.cumsum(counts), np.array(which))]
 
 
-def bin_quantiles_s(counts: NDArray[np.uint32], which: tuple[float, ...]) -> list[Floats]:
-    """Quantiles for each bin of time from the middles of its buckets; NaN for an empty one."""
-    used = np.flatnonzero(counts.any(axis=0))
+def bin_quantiles_s(tally: Tally, count: int, which: tuple[float, ...]) -> list[Floats]:
+    """Quantiles for each of the first bins of time, from the middles of its buckets.
+
+    NaN for a bin without a latency.
+    """
+    counts, used = tally.bin_latency[:count], np.flatnonzero(tally.latency["count"])
     if not len(used):
-        return [np.full(len(counts), np.nan) for _ in which]
+        return [np.full(count, np.nan) for _ in which]
     first, last = int(used[0]), int(used[-1]) + 1
     cumulative = np.cumsum(counts[:, first:last], axis=1, dtype=np.uint32)
     middles_s, total = _MIDDLES_S[first:last], cumulative[:, -1:].astype(np.float64)
