@@ -129,7 +129,8 @@ class Streams:
         """What each request asks of each service on its route; every class draws for all of them."""
         if len(self._service) == 1:
             drawn = zip(self._demands[0], self._service[0], strict=True)
-            return np.column_stack([one.sample_s(rng, BLOCK) for one, rng in drawn])
+            columns = [one.sample_s(rng, BLOCK) for one, rng in drawn]
+            return np.column_stack(columns) if len(columns) > 1 else columns[0][:, np.newaxis]
         demands = np.full((BLOCK, max(map(len, self._demands))), math.nan)
         for number, (route, streams) in enumerate(zip(self._demands, self._service, strict=True)):
             mine = classes == number

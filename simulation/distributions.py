@@ -128,7 +128,10 @@ class Lognormal(FileModel):
 
     def sample_s(self, rng: np.random.Generator, count: int) -> Floats:
         mu, sigma = self._mu_sigma()
-        return np.exp(mu + sigma * rng.standard_normal(count))
+        values = rng.standard_normal(count)
+        values *= sigma
+        values += mu
+        return np.exp(values, out=values)
 
 
 class Gamma(FileModel):

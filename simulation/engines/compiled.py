@@ -29,19 +29,29 @@ _LOOP_WIDTH = 16
 
 
 class CompiledClock(Clock):
-    """SimPy's environment, which lets the kernel go first: up to each of its events."""
+    """SimPy's environment; the kernel goes up to an event of control before that looks or acts."""
 
     engine: CompiledEngine | None = None
 
     def step(self) -> None:
-        """The next event of control, after everything of requests that comes before it."""
+        """The next event of control.
+
+        Everything of requests that comes before it has happened, or will have as soon as control
+        has anything to do with them: what asks for nothing need not be waited for.
+        """
         if self.engine is not None:
-            self.engine.advance(self.peek())
+            self.engine.is_behind = True
+            if self.engine.may_signal():
+                self.engine.catch_up(self.peek())
         super().step()
 
 
 class CompiledEngine:
-    """All services of a scenario, and the clients that ask them."""
+    """All services of a scenario, and the clients that ask them.
+
+    Attributes:
+        is_behind: Whether the requests are not yet where control is.
+    """
 
     name = "compiled"
 
@@ -67,6 +77,11 @@ class CompiledEngine:
             horizon_s: Until when there will be something to count at the latest.
             keep_requests: Whether every request is recorded.
         """
+        self.is_behind = False
+        rules = [service.balancer for service in scenario.services.values()]
+        self._signals_unasked = any(rule.slow_start > 0 for rule in rules) or any(
+            one.reconnects for one in scenario.traffic.classes.values()
+        )
         self._env = env
         self._scenario = scenario
         self._arrivals = arrivals
@@ -150,9 +165,17 @@ class CompiledEngine:
 
     # The run
 
-    def advance(self, until_s: float) -> None:
-        """Lets the requests go on, up to a moment or to when control has to hear of something."""
+    def may_signal(self) -> bool:
+        """Whether control may have to hear of something before its next event."""
         h = self._header
+        return bool(self._signals_unasked or h["watch_count"] or h["calm_level"] >= 0)
+
+    def catch_up(self, until_s: float | None = None) -> None:
+        """Lets the requests go on to where control is; or to when it has to hear of something."""
+        if not self.is_behind:
+            return
+        self.is_behind = False
+        h, until_s = self._header, self._env.now if until_s is None else until_s
         h["target"] = until_s
         while True:
             why = loop.advance(self._memory.address)
@@ -170,6 +193,7 @@ class CompiledEngine:
 
     def act(self, what: int, instance: int, flag: bool = False, share: float = 0.0) -> int:
         """Does something to an instance, now."""
+        self.catch_up()
         h = self._header
         h["now"] = self._env.now
         self._memory.grow_if_tight()
@@ -212,12 +236,14 @@ class CompiledEngine:
 
     def highest_waiting(self) -> int:
         """The most requests that have waited at once since this was asked last."""
+        self.catch_up()
         highest = int(self._header["highest"])
         self._header["highest"] = self._header["waiting"]
         return highest
 
     def when_waiting_at_most(self, level: int) -> simpy.Event:
         """An event for the first moment at which no more than ``level`` requests wait."""
+        self.catch_up()
         event = simpy.Event(self._env)
         if self._header["waiting"] <= level:
             return event.succeed()
@@ -227,10 +253,12 @@ class CompiledEngine:
 
     def exposed_count(self) -> int:
         """How many of the requests that arrived from 0 on a new version had a part in so far."""
+        self.catch_up()
         return int(self._memory["totals"]["v"][TOTALS.index("exposed")])
 
     def tally(self, with_bins: bool = True) -> Tally:
         """What has happened so far, in bins of time too if they are wanted."""
+        self.catch_up()
         memory = self._memory
         totals = memory["totals"]["v"].copy()
         count = int(max(0.0, self._env.now) * self._header["bins_per_s"]) + 1
@@ -247,6 +275,7 @@ class CompiledEngine:
 
     def table(self) -> RequestTable:
         """Every request that has arrived so far, warm-up included; if they are to be kept."""
+        self.catch_up()
         rows = self._memory["rows"][: int(self._header["row_count"])]
         return RequestTable(
             arrival_s=rows["arrival"].copy(),

@@ -21,6 +21,9 @@ class Acts(Protocol):
     def act(self, what: int, instance: int, flag: bool = False, share: float = 0.0) -> int:
         """Does something to an instance, now."""
 
+    def catch_up(self) -> None:
+        """Lets the requests go on to where control is."""
+
 
 class CompiledPlane:
     """The requests of one service, see `RequestPlane`; instances are numbered within it."""
@@ -55,6 +58,7 @@ class CompiledPlane:
         self._act(km.HEARS, instance, in_pool)
 
     def _is_gone(self, instance: int) -> None:
+        self._engine.catch_up()
         self._instances[instance]["removed"] = 1
 
     def hears(self, what: int, which: int) -> None:
@@ -89,6 +93,7 @@ class CompiledPlane:
 
     def start(self, instance: int, new_version: bool) -> None:
         """It listens, with a version, and is cold."""
+        self._engine.catch_up()
         self._instances[instance]["new_version"] = new_version
         self._instances[instance]["started"] = self._env.now
         self._act(km.LISTENS, instance, True)
@@ -103,10 +108,12 @@ class CompiledPlane:
 
     def old_answers_wrongly(self) -> None:
         """From now on every answer of the old version is wrong: its database was contracted."""
+        self._engine.catch_up()
         self._record["old_is_wrong"] = 1
 
     def count(self, instance: int) -> int:
         """Requests in service or queued at the instance, and connections open there."""
+        self._engine.catch_up()
         one = self._instances[instance]
         return int(one["at_work"]) + int(one["queued"]) + int(one["open"])
 
@@ -123,12 +130,16 @@ class CompiledPlane:
         """An event for when it has passed its checks often enough, counted from now."""
         if self._service.balancer.health_check is None:
             return simpy.Event(self._env).succeed()
+        self._engine.catch_up()
         self._instances[instance]["passed"] = 0
-        self._instances[instance]["watch_healthy"] = 1
+        if not self._instances[instance]["watch_healthy"]:
+            self._instances[instance]["watch_healthy"] = 1
+            self._memory.header["watch_count"] += 1
         return self._healthy.setdefault(instance, simpy.Event(self._env))
 
     def seen(self, since_s: float, until_s: float, new_version: bool | None = None) -> Seen:
         """What ended after ``since_s``, up to ``until_s``; of one version's answers only, or all."""
+        self._engine.catch_up()
         log = self._memory[f"log {self._number}"][: int(self._record["log_count"])]
         fresh = log[self._sorted_count :]  # all of it later than what was there before
         fresh.sort(order="finish")

@@ -97,6 +97,7 @@ def answer(p: int, g: int, number: int, passed: bool) -> None:
             update_belief(p, g)
     if one.watch_healthy and one.is_up and one.passed >= service.rise:
         one.watch_healthy = 0
+        header_at(p, 0).watch_count -= 1
         signal(p, HEALTHY, g)
 
 

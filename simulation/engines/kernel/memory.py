@@ -108,10 +108,10 @@ SERVICE = _dtype(
     " check_order begins_place begins_number ends_place ends_number keeps_log log log_count log_cap",
 )
 
-INSTANCE = _dtype(
-    i4="taken limit queued open at_work slots head tail service connections contrary passed",
+INSTANCE = _dtype(  # what every request looks at comes first
     u1="listening new_version told is_up removed is_believed watch_idle watch_healthy",
-    f8="speed started weight base_weight credit first_check last",
+    i4="taken slots connections service limit queued open at_work head tail contrary passed",
+    f8="speed started last weight base_weight credit first_check",
     i8="check_even check_odd ramp",
 )
 
