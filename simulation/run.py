@@ -215,6 +215,10 @@ class Run:
             self._engine.table() if self._keep_requests else None,
         )
 
+    def close(self) -> None:
+        """Lets go of all that was simulated; nobody else would soon, as it holds on to itself."""
+        self._engine.close()
+
     def _states(self, end_s: float) -> tuple[StateInterval, ...]:
         """The intervals of all instances, numbered over all services."""
         return tuple(

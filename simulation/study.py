@@ -9,6 +9,7 @@ last of them has settled.
 from __future__ import annotations
 
 import itertools
+import time
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass
@@ -25,6 +26,9 @@ from simulation.scenario import Scenario
 from simulation.scenario_rollout import ALL_AT_ONCE, Rollout
 from simulation.traffic import clock_label
 from simulation.workers import stop_workers, workers
+
+_WORTH_PROCESSES_S = 2.0
+"""So much work is worth the start of other processes."""
 
 _LOOK_EVERY_S = 0.1
 
@@ -158,7 +162,10 @@ def run_replication(
         for one in candidates
     ]
     end_s = max([run.settle() for run in runs])
-    return Row(replication, tuple(run.finish(end_s) for run in runs))
+    row = Row(replication, tuple(run.finish(end_s) for run in runs))
+    for run in runs:
+        run.close()
+    return row
 
 
 def run_rows(
@@ -179,7 +186,8 @@ def run_rows(
     Args:
         scenario: What is simulated; it says how many replications.
         candidates: What is compared, see `candidates_of`.
-        jobs: How many processes; one a core when left out.
+        jobs: How many processes; when left out one a core, or just this one for what it can do
+            before others have started.
         apart: Whether even one is a process of its own, for a program that must stay answerable.
         keep_requests: Whether results carry every request.
         engine: One of `simulation.engines.ready.ENGINES`.
@@ -202,6 +210,16 @@ def run_rows(
     if count == 1 and not apart:
         yield from itertools.takewhile(lambda _: not stopped(), map(run, replications))
         return
+    if jobs is None and not apart:
+        for replication in replications:
+            before_s = time.monotonic()
+            yield run(replication)
+            left_s = (time.monotonic() - before_s) * (scenario.replications - replication - 1)
+            # The first one says nothing: it loads what all of them need.
+            if stopped() or left_s == 0:
+                return
+            if replication > 0 and left_s > _WORTH_PROCESSES_S:
+                break
     executor = workers(count)
     pending: set[Future[Row]] = set()
     try:

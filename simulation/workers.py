@@ -13,7 +13,6 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import Executor
 from contextlib import contextmanager, suppress
-from functools import cache
 from multiprocessing import resource_tracker
 
 import psutil
@@ -33,7 +32,9 @@ class _Shared:
 def workers(count: int) -> Executor:
     """Processes, started and awake; the same ones again where they are still there."""
     with _interrupts_held_back():
-        executor: Executor = get_reusable_executor(max_workers=count, timeout=_IDLE_S)
+        executor: Executor = get_reusable_executor(
+            max_workers=count, timeout=_IDLE_S, initializer=_end_with, initargs=(os.getpid(),)
+        )
         _Shared.executor = executor
         _Shared.processes = tuple(psutil.Process(one) for one in _wake(executor, count))
     return executor
@@ -81,19 +82,17 @@ def _wake(executor: Executor, count: int) -> set[int]:
     """Waits until every process has answered once, so that none is still being started."""
     awake: set[int] = set()
     for _attempt in range(100):
-        awake.update(executor.map(_answer, [os.getpid()] * count))
+        awake.update(executor.map(_answer, range(count)))
         if len(awake) >= count:
             break
     return awake
 
 
-def _answer(asker: int) -> int:
-    _end_with(asker)
+def _answer(_number: int) -> int:
     time.sleep(0.01)  # long enough for another process to take the next one
     return os.getpid()
 
 
-@cache
 def _end_with(asker: int) -> None:
     """From now on this process ends when the one that asks is gone, even if that was killed."""
 

@@ -287,3 +287,7 @@ class CompiledEngine:
             attempts=rows["attempts"].astype(np.int64),
             request_class=rows["kind"].astype(np.int64),
         )
+
+    def close(self) -> None:
+        """Lets go of the memory; nothing may be asked after it."""
+        self._memory.clear()

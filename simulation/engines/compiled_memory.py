@@ -43,6 +43,10 @@ class Memory:
         array[: len(old)] = old
         self.place(name, array)
 
+    def clear(self) -> None:
+        """Lets go of all arrays."""
+        self._arrays.clear()
+
     def grow_if_tight(self) -> None:
         """Makes everything larger of which there is less than the next event may take."""
         h, memory = self.header, self

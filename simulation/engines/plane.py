@@ -163,3 +163,6 @@ class Engine(Protocol):
 
     def table(self) -> RequestTable:
         """Every request that has arrived so far, warm-up included; if they are to be kept."""
+
+    def close(self) -> None:
+        """Lets go of the memory; nothing may be asked after it."""

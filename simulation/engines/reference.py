@@ -225,6 +225,11 @@ class ReferenceEngine:
         """Every request that has arrived so far, warm-up included."""
         return table_of(self._clients.requests)
 
+    def close(self) -> None:
+        """Lets go of the memory; nothing may be asked after it."""
+        self._calls.clear()
+        self._clients.requests.clear()
+
 
 def hosts_of(scenario: Scenario, name: str) -> Hosts:
     """The instances of a service, and the second ones that its strategy brings."""

@@ -7,7 +7,7 @@ from contextlib import suppress
 
 import psutil
 import pytest
-from PySide6.QtCore import Qt
+from PySide6.QtCore import QProcess, Qt
 from PySide6.QtWidgets import QProgressBar
 
 from simulation.scenario_file import ScenarioFile
@@ -183,3 +183,18 @@ def test_a_start_that_the_trace_does_not_reach_is_told(desk: Desk) -> None:
 def end_the_processes() -> None:
     """Each test begins without processes, so that those that it sees are its own."""
     stop_workers()
+
+
+def test_the_fast_engine_is_compiled_beside_the_study(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tasks, "is_ready", lambda: False)
+    begin(desk)
+    compiling = desk.window.jobs._compiling
+    assert compiling.state() != QProcess.ProcessState.NotRunning
+    assert compiling.arguments() == ["-m", "simulation.engines.ready"]
+    until_some_have_landed(desk)
+    desk.qtbot.waitUntil(
+        lambda: compiling.state() == QProcess.ProcessState.NotRunning, timeout=RUN_MS
+    )
+    assert compiling.exitCode() == 0  # another had compiled it already
