@@ -11,19 +11,26 @@ from __future__ import annotations
 
 import math
 
-from simulation.engines.calls import GONE, HOLDING, QUEUED, SERVING
-from simulation.engines.kernel.belief import tell
 from simulation.engines.kernel.build import part
-from simulation.engines.kernel.calls import log_ended, takes_s
+from simulation.engines.kernel.calls import takes_s
 from simulation.engines.kernel.departures import depart_until, departs_at
-from simulation.engines.kernel.draws import ERROR_DRAW, JITTER, uniform
+from simulation.engines.kernel.fates import (
+    begins,
+    completes,
+    gives_up,
+    goes_slow,
+    is_exposed,
+    leaves_queue,
+    outcome_of,
+    patience_of,
+    told_of,
+)
 from simulation.engines.kernel.memory import (
     ASK_AGAIN,
     BEGIN,
     COMPLETE,
     DONE,
     FULL,
-    GIVE_UP,
     NEXT_CHUNK,
     attempt_at,
     call_at,
@@ -38,17 +45,14 @@ from simulation.engines.kernel.memory import (
     timer_at,
 )
 from simulation.engines.kernel.policies import goes_to, has_changed, next_of, pick
-from simulation.engines.kernel.queues import count_waiting
-from simulation.engines.kernel.requests import attempt_order, free_attempt, new_attempt, wait_s
-from simulation.engines.kernel.slots import sort_calls
+from simulation.engines.kernel.requests import attempt_order
 from simulation.engines.kernel.tally import (
     add_exposed,
     bin_of,
     busy,
     called,
     came,
-    count_exposed,
-    ended,
+    log_ended,
     new_row,
     put_latencies,
     put_served,
@@ -57,18 +61,10 @@ from simulation.engines.kernel.tally import (
     turned_away,
     waiting,
 )
-from simulation.engines.kernel.timers import (
-    bring_timers,
-    is_tight,
-    next_timer,
-    pop_timer,
-    set_timer,
-)
+from simulation.engines.kernel.timers import bring_timers, is_tight, next_timer, pop_timer
+from simulation.engines.kernel.waits import no_longer_wait, waits_until
 from simulation.engines.plane import ARRIVALS, COMPLETIONS, TIMEOUTS
-from simulation.results import CUT, ERROR, IN_FLIGHT, OK, REJECTED, TIMED_OUT
-
-_MANY = 64
-"""So many that wait are worth a heap."""
+from simulation.results import REJECTED, TIMED_OUT
 
 
 @part
@@ -151,7 +147,7 @@ def _stretch(p: int, until: float) -> None:
         busy_ticks += begun - gone
         if start > now:
             waited += 1
-            _waits_until(p, start)
+            waits_until(p, start)
         put_latencies(p, place, start - now, done - now)
         served += 1
         k += 1
@@ -206,19 +202,12 @@ def _asks(
         turned_away(p, now)
         if service.keeps_log:
             log_ended(p, 0, now, 0.0, REJECTED, False, False, True)
-        _told(p, a, order, tries, kind, want, asked, row, now, REJECTED, 0)
+        told_of(p, a, order, tries, kind, want, asked, row, now, REJECTED, 0)
         return
-    g, start, done = _bind(p, order, kind, want, _patience(p, kind))
+    g, start, done = _bind(p, order, kind, want, patience_of(p, kind))
     if h.keeps_rows:
         row_at(h.rows, row).instance = g
     _goes_on(p, a, order, tries, kind, want, asked, row, g, start, done)
-
-
-@part
-def _patience(p: int, kind: int) -> float:
-    """When the client of an attempt leaves that begins now."""
-    rule = class_at(header_at(p, 0).classes, kind)
-    return header_at(p, 0).now + rule.timeout if rule.lane >= 0 else math.inf
 
 
 @part
@@ -244,7 +233,7 @@ def _passes(p: int, g: int, start: float, until: float, over: float, key: int) -
     """What is over before control can interfere waits, and is counted, as long as it is there."""
     h = header_at(p, 0)
     if start > h.now:
-        _waits_until(p, until)
+        waits_until(p, until)
     if service_at(h.services, 0).counts:
         departs_at(p, over, key, g)
 
@@ -267,14 +256,14 @@ def _goes_on(
     h = header_at(p, 0)
     now = h.now
     service, instance = service_at(h.services, 0), instance_at(h.instances, g)
-    patience = _patience(p, kind)
+    patience = patience_of(p, kind)
     is_served = start <= patience
     in_time = done <= patience
     over = done
     if not is_served or (not in_time and class_at(h.classes, kind).cancels):
         over = patience
     if over > h.limit or instance.watch_idle:
-        _goes_slow(p, a, order, tries, kind, want, asked, row, g, start, over, over == done)
+        goes_slow(p, a, order, tries, kind, want, asked, row, g, start, over, over == done)
         return
     by_new = instance.new_version == 1
     until = min(start, patience)
@@ -291,89 +280,12 @@ def _goes_on(
         if h.keeps_rows:
             row_at(h.rows, row).start = start
         if by_new:
-            flag = _is_exposed(p, a, asked, row)
+            flag = is_exposed(p, a, asked, row)
         if in_time:
-            outcome, end = _outcome(p, order, by_new), done
+            outcome, end = outcome_of(p, order, by_new), done
     if service.keeps_log:
         log_ended(p, 0, end, end - now, outcome, by_new and is_served, is_served, True)
-    _told(p, a, order, tries, kind, want, asked, row, end, outcome, flag)
-
-
-@part
-def _no_longer_wait(p: int, time: float) -> None:
-    """Forgets those of the waiting that were served by then."""
-    h = header_at(p, 0)
-    if h.wait_is_heap:
-        while h.wait_count > 0 and f8_at(h.wait_ends, 0).v <= time:
-            _pop_wait(p)
-        return
-    ends, kept = h.wait_ends, 0
-    for k in range(h.wait_count):
-        end = f8_at(ends, k).v
-        f8_at(ends, kept).v = end
-        kept += 1 if end > time else 0
-    h.waiting -= h.wait_count - kept
-    h.wait_count = kept
-
-
-@part
-def _waits_until(p: int, time: float) -> None:
-    """One more waits from now on, until then.
-
-    Who has been served meanwhile matters only when there may be more than ever before. Few are
-    gone through then; of many a heap is made.
-    """
-    h = header_at(p, 0)
-    if h.wait_count > _MANY and not h.wait_is_heap:
-        _no_longer_wait(p, h.now)
-        if h.wait_count > _MANY:
-            count = h.wait_count
-            h.wait_is_heap, h.wait_count = 1, 0
-            for k in range(count):
-                _push_wait(p, f8_at(h.wait_ends, k).v)
-    if h.wait_is_heap:
-        _no_longer_wait(p, h.now)
-        _push_wait(p, time)
-        h.wait_is_heap = h.wait_count > _MANY
-    else:
-        if h.waiting >= h.highest:
-            _no_longer_wait(p, h.now)
-        f8_at(h.wait_ends, h.wait_count).v = time
-        h.wait_count += 1
-    h.waiting += 1
-    h.highest = max(h.highest, h.waiting)
-    is_tight(p, h.wait_cap - h.wait_count)
-
-
-@part
-def _push_wait(p: int, time: float) -> None:
-    h = header_at(p, 0)
-    place = h.wait_count
-    h.wait_count += 1
-    while place > 0:
-        above = (place - 1) >> 1
-        if f8_at(h.wait_ends, above).v <= time:
-            break
-        f8_at(h.wait_ends, place).v = f8_at(h.wait_ends, above).v
-        place = above
-    f8_at(h.wait_ends, place).v = time
-
-
-@part
-def _pop_wait(p: int) -> None:
-    h = header_at(p, 0)
-    h.wait_count -= 1
-    h.waiting -= 1
-    count, last, place = h.wait_count, f8_at(h.wait_ends, h.wait_count).v, 0
-    while 2 * place + 1 < count:
-        below = 2 * place + 1
-        if below + 1 < count and f8_at(h.wait_ends, below + 1).v < f8_at(h.wait_ends, below).v:
-            below += 1
-        if f8_at(h.wait_ends, below).v >= last:
-            break
-        f8_at(h.wait_ends, place).v = f8_at(h.wait_ends, below).v
-        place = below
-    f8_at(h.wait_ends, place).v = last
+    told_of(p, a, order, tries, kind, want, asked, row, end, outcome, flag)
 
 
 @part
@@ -391,204 +303,6 @@ def _first_free(p: int, g: int) -> int:
 
 
 @part
-def _outcome(p: int, order: int, by_new: bool) -> int:
-    """How work ends that was done in time."""
-    service = service_at(header_at(p, 0).services, 0)
-    if not by_new and service.old_is_wrong:
-        return ERROR
-    share = service.new_error if by_new else service.old_error
-    if share > 0 and uniform(service.key, ERROR_DRAW, order) < share:
-        return ERROR
-    return OK
-
-
-@part
-def _slot(
-    p: int, order: int, tries: int, kind: int, want: float, asked: float, row: int, flag: int
-) -> int:
-    """A slot for what has to be known later of an attempt."""
-    h = header_at(p, 0)
-    a = new_attempt(p)
-    one = attempt_at(h.attempts, a)
-    one.order, one.tries, one.kind = order, tries, kind
-    one.asked, one.row, one.exposed = asked, row, flag
-    call_at(h.calls, a).want = want
-    call_at(h.calls, a).state = GONE
-    return a
-
-
-@part
-def _is_exposed(p: int, a: int, asked: float, row: int) -> int:
-    """A new version serves the request: counted once, however often it asks."""
-    h = header_at(p, 0)
-    if h.keeps_rows:
-        row_at(h.rows, row).new_version = 1
-    if a < 0 or not attempt_at(h.attempts, a).exposed:
-        count_exposed(p, asked)
-    if a >= 0:
-        attempt_at(h.attempts, a).exposed = 1
-    return 1
-
-
-@part
-def _told(
-    p: int,
-    a: int,
-    order: int,
-    tries: int,
-    kind: int,
-    want: float,
-    asked: float,
-    row: int,
-    time: float,
-    outcome: int,
-    flag: int,
-) -> None:
-    """The attempt is over for its client, who may make another; its slot is free or kept for that."""
-    h = header_at(p, 0)
-    rule = class_at(h.classes, kind)
-    if outcome != OK and tries < rule.attempts and (rule.cut or outcome != CUT):
-        if a < 0:
-            a = _slot(p, order, tries, kind, want, asked, row, flag)
-        u = uniform(h.key, JITTER, order) if rule.jitter > 0 else 0.5
-        again = time + wait_s(p, kind, tries, u)
-        set_timer(p, again, ARRIVALS + order + 1, ASK_AGAIN, a, 0)
-        return
-    ended(p, asked, time, outcome, True)
-    if h.keeps_rows:
-        record = row_at(h.rows, row)
-        record.finish = time
-        record.outcome = outcome
-    if a >= 0:
-        _free(p, a)
-
-
-@part
-def _free(p: int, a: int) -> None:
-    one = attempt_at(header_at(p, 0).attempts, a)
-    one.outcome = OK
-    free_attempt(p, a)
-
-
-# What control may interfere with
-
-
-@part
-def _goes_slow(
-    p: int,
-    a: int,
-    order: int,
-    tries: int,
-    kind: int,
-    want: float,
-    asked: float,
-    row: int,
-    g: int,
-    start: float,
-    over: float,
-    is_done: bool,
-) -> None:
-    """Timers for an attempt that may not be over when control is next."""
-    h = header_at(p, 0)
-    if a < 0:
-        a = _slot(p, order, tries, kind, want, asked, row, 0)
-    now = h.now
-    class_at(h.classes, kind)
-    attempt_at(h.attempts, a).outcome = IN_FLIGHT
-    one = call_at(h.calls, a)
-    one.generation += 1
-    one.arrival, one.start, one.instance = now, now, g
-    one.new_version = 0
-    one.state = QUEUED
-    instance = instance_at(h.instances, g)
-    instance.at_work += 1
-    instance.last = max(instance.last, over)
-    patience = _patience(p, kind)
-    if start > now:
-        waiting(p, now, 1)
-        _no_longer_wait(p, now)
-        count_waiting(p, 0, 1)
-        if start <= patience:
-            set_timer(p, start, COMPLETIONS, BEGIN, a, one.generation)
-    else:
-        _begins(p, a)
-    if is_done:
-        set_timer(p, over, COMPLETIONS + order, COMPLETE, a, one.generation)
-    if patience < math.inf:
-        set_timer(p, patience, TIMEOUTS + order, GIVE_UP, a, one.generation)
-
-
-@part
-def _begins(p: int, a: int) -> None:
-    """It is served from now on."""
-    h = header_at(p, 0)
-    one, attempt = call_at(h.calls, a), attempt_at(h.attempts, a)
-    one.state = SERVING
-    one.start = h.now
-    if one.arrival >= 0:
-        put_wait(p, h.now - one.arrival)
-    busy(p, h.now, 1)
-    if h.keeps_rows:
-        row_at(h.rows, attempt.row).start = h.now
-    if instance_at(h.instances, one.instance).new_version:
-        one.new_version = _is_exposed(p, a, attempt.asked, attempt.row)
-
-
-@part
-def _leaves_queue(p: int, a: int) -> None:
-    h = header_at(p, 0)
-    count_waiting(p, 0, -1)
-    waiting(p, h.now, -1)
-
-
-@part
-def _has_one_less(p: int, g: int) -> None:
-    one = instance_at(header_at(p, 0).instances, g)
-    one.at_work -= 1
-    if service_at(header_at(p, 0).services, 0).counts:
-        one.taken -= 1
-
-
-@part
-def _departs(p: int, a: int) -> None:
-    """The instance has one less."""
-    h = header_at(p, 0)
-    one = call_at(h.calls, a)
-    one.state = GONE
-    one.generation += 1
-    _has_one_less(p, one.instance)
-    tell(p, one.instance)
-
-
-@part
-def _hears(p: int, a: int, outcome: int, is_kept: bool) -> None:
-    """Its client is told, now; a slot whose work goes on is kept apart from the next attempt's."""
-    h = header_at(p, 0)
-    one, attempt = call_at(h.calls, a), attempt_at(h.attempts, a)
-    if service_at(h.services, 0).keeps_log:
-        is_served = one.state != QUEUED
-        by_new = one.new_version == 1
-        log_ended(p, 0, h.now, h.now - one.arrival, outcome, by_new, is_served, True)
-    attempt.outcome = outcome
-    own = a
-    if is_kept:
-        own = _slot(
-            p,
-            attempt.order,
-            attempt.tries,
-            attempt.kind,
-            one.want,
-            attempt.asked,
-            attempt.row,
-            attempt.exposed,
-        )
-    again = attempt_at(h.attempts, own)
-    want = call_at(h.calls, own).want
-    order, tries, kind = again.order, again.tries, again.kind
-    _told(p, own, order, tries, kind, want, again.asked, again.row, h.now, outcome, 0)
-
-
-@part
 def timer(p: int) -> None:
     """The first timer that is due."""
     h = header_at(p, 0)
@@ -598,102 +312,12 @@ def timer(p: int) -> None:
         asks_again(p, a)
     elif call_at(h.calls, a).generation == generation:
         if what == BEGIN:
-            _leaves_queue(p, a)
-            _begins(p, a)
+            leaves_queue(p, a)
+            begins(p, a)
         elif what == COMPLETE:
-            _completes(p, a)
+            completes(p, a)
         else:
-            _gives_up(p, a)
-
-
-@part
-def _completes(p: int, a: int) -> None:
-    h = header_at(p, 0)
-    one = call_at(h.calls, a)
-    is_left = one.state == HOLDING
-    busy(p, h.now, -1)
-    by_new = one.new_version == 1
-    if is_left:
-        _departs(p, a)
-        _free(p, a)
-        return
-    _hears_then_departs(p, a, _outcome(p, attempt_at(h.attempts, a).order, by_new))
-
-
-@part
-def _hears_then_departs(p: int, a: int, outcome: int) -> None:
-    """Over for its client and at its instance."""
-    _hears(p, a, outcome, False)
-    _departs(p, a)
-
-
-@part
-def _gives_up(p: int, a: int) -> None:
-    """The client of the attempt leaves."""
-    h = header_at(p, 0)
-    one = call_at(h.calls, a)
-    if one.state == QUEUED:
-        _leaves_queue(p, a)
-        if one.arrival >= 0:
-            put_wait(p, h.now - one.arrival)
-        _hears_then_departs(p, a, TIMED_OUT)
-    elif one.state == SERVING:
-        if class_at(h.classes, attempt_at(h.attempts, a).kind).cancels:
-            busy(p, h.now, -1)
-            _hears_then_departs(p, a, TIMED_OUT)
-        else:
-            _hears(p, a, TIMED_OUT, True)
-            one = call_at(h.calls, a)
-            one.state = HOLDING
-
-
-@part
-def cut(p: int, g: int) -> int:
-    """Ends everything in service or queued at the instance; says how many clients lost."""
-    h = header_at(p, 0)
-    begun = _gather(p, g, 0, False)
-    sort_calls(p, 0, begun)
-    count = _gather(p, g, begun, True)
-    sort_calls(p, begun, count - begun)
-    instance = instance_at(h.instances, g)
-    lost = 0
-    for k in range(count):
-        a = i4_at(h.scratch, k).v
-        one = call_at(h.calls, a)
-        if one.state == QUEUED:
-            _leaves_queue(p, a)
-            if one.arrival >= 0:
-                put_wait(p, h.now - one.arrival)
-        else:
-            busy(p, h.now, -1)
-        one.generation += 1
-        _has_one_less(p, g)
-        if one.state == HOLDING:
-            one.state = GONE
-            _free(p, a)
-        else:
-            lost += 1
-            _hears(p, a, CUT, False)
-            call_at(h.calls, a).state = GONE
-    for place in range(g * h.slots_max, (g + 1) * h.slots_max):
-        f8_at(h.free_at, place).v = -math.inf
-    instance.last = -math.inf
-    tell(p, g)
-    return lost
-
-
-@part
-def _gather(p: int, g: int, count: int, queued: bool) -> int:
-    """Puts what is at an instance behind what `scratch` has: what waits there, or what has begun."""
-    h = header_at(p, 0)
-    for a in range(h.attempt_used):
-        one = call_at(h.calls, a)
-        if one.instance == g and (
-            one.state == QUEUED if queued else one.state == SERVING or one.state == HOLDING
-        ):
-            i4_at(h.scratch, count).v = a
-            count += 1
-    return count
+            gives_up(p, a)
 
 
 @part
@@ -723,7 +347,7 @@ def advance_bound(p: int) -> int:
                         time = math.inf
         if not (time < h.target or (time == h.target and is_timer)):
             h.now = max(h.now, h.target)
-            _no_longer_wait(p, h.now)
+            no_longer_wait(p, h.now)
             if counts:
                 depart_until(p, h.now, ARRIVALS)
             return DONE

@@ -28,7 +28,6 @@ from simulation.engines.kernel.memory import (
     attempt_at,
     call_at,
     class_at,
-    ended_at,
     header_at,
     i4_at,
     instance_at,
@@ -37,47 +36,17 @@ from simulation.engines.kernel.memory import (
 )
 from simulation.engines.kernel.policies import pick, update
 from simulation.engines.kernel.queues import append, append_own, count_waiting, freed
-from simulation.engines.kernel.requests import free_attempt, is_last, told
+from simulation.engines.kernel.requests import free_attempt, is_last, new_call, told
 from simulation.engines.kernel.tally import (
-    call_came,
     call_gave_up,
     call_started,
     exposed,
+    log_ended,
     slot_taken,
 )
-from simulation.engines.kernel.timers import is_tight, set_timeout, set_timer
+from simulation.engines.kernel.timers import set_timeout, set_timer
 from simulation.engines.plane import ARRIVALS, COMPLETIONS, TIMEOUTS
 from simulation.results import ERROR, IN_FLIGHT, OK, REFUSED, REJECTED, TIMED_OUT
-
-
-@part
-def new_call(p: int, a: int, place: int) -> int:
-    """A call at a place of the attempt's route."""
-    h = header_at(p, 0)
-    one = attempt_at(h.attempts, a)
-    c = a * h.route_max + place
-    call = call_at(h.calls, c)
-    kind = class_at(h.classes, one.kind)
-    call.service = i4_at(h.route, one.kind * h.route_max + place).v
-    call.generation += 1
-    call.arrival = h.now
-    call.demand = call.want
-    call.start = math.nan
-    call.state = PAUSED
-    call.instance = -1
-    call.outcome = IN_FLIGHT
-    call.gives_up = math.inf
-    call.tries = 0
-    call.takes_slot = kind.holds_slot
-    call.new_version = 0
-    call.requeued = 0
-    one.live += 1
-    call_came(p, c)
-    if h.keeps_rows and place == 0 and is_last(p, a):
-        first = row_at(h.rows, one.row)
-        first.start = math.nan
-        first.instance = -1
-    return c
 
 
 @part
@@ -86,26 +55,6 @@ def call(p: int, a: int, place: int) -> None:
     c = new_call(p, a, place)
     attempt_at(header_at(p, 0).attempts, a).next = place + 1
     arrive(p, c)
-
-
-@part
-def log_ended(
-    p: int,
-    s: int,
-    finish: float,
-    latency: float,
-    outcome: int,
-    by_new: bool,
-    is_served: bool,
-    takes_slot: bool,
-) -> None:
-    """What guards will ask for: a call that is over for its caller."""
-    service = service_at(header_at(p, 0).services, s)
-    ended = ended_at(service.log, service.log_count)
-    service.log_count += 1
-    ended.finish, ended.latency, ended.outcome = finish, latency, outcome
-    ended.new_version, ended.served, ended.takes_slot = by_new, is_served, takes_slot
-    is_tight(p, service.log_cap - service.log_count)
 
 
 @part

@@ -17,7 +17,7 @@ from simulation.engines.kernel.belief import (
     tell,
     update_belief,
 )
-from simulation.engines.kernel.bound import advance_bound, cut
+from simulation.engines.kernel.bound import advance_bound
 from simulation.engines.kernel.build import entry, part
 from simulation.engines.kernel.calls import (
     call,
@@ -27,6 +27,7 @@ from simulation.engines.kernel.calls import (
     pick_again,
     waited_enough,
 )
+from simulation.engines.kernel.fates import cut
 from simulation.engines.kernel.memory import (
     ASK,
     ASK_AGAIN,

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+
+from simulation.engines.calls import PAUSED
 from simulation.engines.kernel.build import part
 from simulation.engines.kernel.draws import JITTER, uniform
 from simulation.engines.kernel.memory import (
@@ -9,14 +12,16 @@ from simulation.engines.kernel.memory import (
     ASK_AGAIN,
     LIFE,
     attempt_at,
+    call_at,
     class_at,
     f8_at,
     header_at,
     i4_at,
     i8_at,
+    row_at,
 )
 from simulation.engines.kernel.queues import signal
-from simulation.engines.kernel.tally import request_ended
+from simulation.engines.kernel.tally import call_came, request_ended
 from simulation.engines.kernel.timers import is_tight, set_timer
 from simulation.engines.plane import ARRIVALS, ATTEMPT_BITS
 from simulation.engines.retries import WINDOW_S
@@ -163,3 +168,33 @@ def told(p: int, a: int, outcome: int) -> None:
     request_ended(p, a, outcome)
     if one.client >= 0:
         think(p, one.client)
+
+
+@part
+def new_call(p: int, a: int, place: int) -> int:
+    """A call at a place of the attempt's route."""
+    h = header_at(p, 0)
+    one = attempt_at(h.attempts, a)
+    c = a * h.route_max + place
+    call = call_at(h.calls, c)
+    kind = class_at(h.classes, one.kind)
+    call.service = i4_at(h.route, one.kind * h.route_max + place).v
+    call.generation += 1
+    call.arrival = h.now
+    call.demand = call.want
+    call.start = math.nan
+    call.state = PAUSED
+    call.instance = -1
+    call.outcome = IN_FLIGHT
+    call.gives_up = math.inf
+    call.tries = 0
+    call.takes_slot = kind.holds_slot
+    call.new_version = 0
+    call.requeued = 0
+    one.live += 1
+    call_came(p, c)
+    if h.keeps_rows and place == 0 and is_last(p, a):
+        first = row_at(h.rows, one.row)
+        first.start = math.nan
+        first.instance = -1
+    return c

@@ -9,7 +9,6 @@ from simulation.engines.kernel.calls import (
     _begin,
     call_ended,
     failed,
-    new_call,
     queue_up,
     release,
     send,
@@ -25,6 +24,7 @@ from simulation.engines.kernel.memory import (
 )
 from simulation.engines.kernel.policies import pick
 from simulation.engines.kernel.queues import append, count_waiting, free_node, freed
+from simulation.engines.kernel.requests import new_call
 from simulation.results import CUT, IN_FLIGHT
 
 

@@ -12,11 +12,14 @@ from simulation.engines.kernel.memory import (
     bucket_at,
     call_at,
     class_at,
+    ended_at,
     header_at,
     i8_at,
     row_at,
+    service_at,
     u4_at,
 )
+from simulation.engines.kernel.timers import is_tight
 from simulation.results import CUT, IN_FLIGHT, OK, REFUSED, REJECTED
 from simulation.tally import BUCKETS, FIRST_BUCKET, SHIFT, TICKS_PER_S, TOTALS
 
@@ -258,3 +261,23 @@ def new_row(p: int, time: float, kind: int) -> int:
     row.instance, row.outcome, row.kind = -1, IN_FLIGHT, kind
     h.row_count += 1
     return h.row_count - 1
+
+
+@part
+def log_ended(
+    p: int,
+    s: int,
+    finish: float,
+    latency: float,
+    outcome: int,
+    by_new: bool,
+    is_served: bool,
+    takes_slot: bool,
+) -> None:
+    """What guards will ask for: a call that is over for its caller."""
+    service = service_at(header_at(p, 0).services, s)
+    ended = ended_at(service.log, service.log_count)
+    service.log_count += 1
+    ended.finish, ended.latency, ended.outcome = finish, latency, outcome
+    ended.new_version, ended.served, ended.takes_slot = by_new, is_served, takes_slot
+    is_tight(p, service.log_cap - service.log_count)
