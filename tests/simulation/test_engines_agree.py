@@ -24,7 +24,7 @@ from tests.helpers.mutants import MISTAKES
 SHIPPED = sorted(path.stem for path in scenarios_dir().glob("*.yaml"))
 
 many = settings(
-    max_examples=40 if os.environ.get("ROLLCAST_NIGHTLY") is None else 400,
+    max_examples=60 if os.environ.get("ROLLCAST_NIGHTLY") is None else 600,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
