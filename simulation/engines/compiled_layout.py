@@ -22,6 +22,7 @@ from simulation.balancer import (
 from simulation.draws import Draws
 from simulation.engines.compiled_memory import Memory, rings
 from simulation.engines.kernel import memory as km
+from simulation.engines.kernel.timers import MARGIN
 from simulation.engines.reference import hosts_of
 from simulation.scenario import Scenario, Service
 from simulation.tally import BIN, BUCKET, BUCKETS, TOTALS
@@ -58,6 +59,7 @@ def lay_out(
     h["attempt_free"] = h["timer_free"] = h["node_free"] = h["departure_free"] = -1
     h["key"] = draws.key
     h["keeps_rows"] = keep_requests
+    h["needs"] = MARGIN
     h["bins_per_s"] = 1.0 / bin_s
     bins = int(horizon_s * h["bins_per_s"]) + 2
     memory.place("tally_bins", np.zeros(bins, BIN))

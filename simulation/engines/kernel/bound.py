@@ -113,8 +113,7 @@ def _stretch(p: int, until: float) -> None:
     slots_max, is_new = h.slots_max, 0
     place = bin_of(p, f8_at(times, k).v)
     ends = min(until, (place + 1) / h.bins_per_s - 1e-9)
-    served, waited = 0, 0
-    flying_ticks, waiting_ticks, busy_ticks = 0, 0, 0
+    served, waited, flying_ticks, waiting_ticks, busy_ticks = 0, 0, 0, 0, 0
     while k < last and not h.tight:
         now = f8_at(times, k).v
         if now >= ends:
@@ -134,7 +133,8 @@ def _stretch(p: int, until: float) -> None:
         if done >= ends or done > now + span or instance.watch_idle:
             break
         h.now = now
-        goes_to(p, 0, g)
+        if not counts:
+            goes_to(p, 0, g)
         f8_at(free_at, best).v = done
         is_new += instance.new_version
         if counts:

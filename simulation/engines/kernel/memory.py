@@ -84,7 +84,7 @@ HEADER = _dtype(
     " route times demands kinds sessions loop_think loop_demand loop_kind loop_session"
     " loop_place loop_sequence scratch"
     # The arrays' sizes and what is used of them.
-    " service_count class_count lane_count route_max attempt_cap attempt_used attempt_free alive"
+    " service_count class_count lane_count route_max attempt_cap attempt_used attempt_free alive needs"
     " timer_cap timer_used timer_free timer_count heap_count bin_mask bin binned node_cap node_used"
     " node_free node_count freed_first freed_count freed_cap signal_count signal_cap row_count"
     " row_cap keeps_rows is_bound watch_count instance_count free_at slots_max wait_ends wait_count wait_cap wait_is_heap departures"

@@ -22,7 +22,7 @@ from simulation.engines.kernel.memory import (
 )
 from simulation.engines.kernel.queues import signal
 from simulation.engines.kernel.tally import call_came, request_ended
-from simulation.engines.kernel.timers import is_tight, set_timer
+from simulation.engines.kernel.timers import is_tight, lives, set_timer
 from simulation.engines.plane import ARRIVALS, ATTEMPT_BITS
 from simulation.engines.retries import WINDOW_S
 from simulation.results import CUT, IN_FLIGHT, OK
@@ -46,7 +46,7 @@ def new_attempt(p: int) -> int:
     else:
         a = h.attempt_used
         h.attempt_used += 1
-    h.alive += 1
+    lives(p, 1)
     if h.attempt_cap - h.alive < 4:
         h.tight = 1
     one = attempt_at(h.attempts, a)
@@ -66,7 +66,7 @@ def free_attempt(p: int, a: int) -> None:
         one.is_free = 1
         one.free_next = h.attempt_free
         h.attempt_free = a
-        h.alive -= 1
+        lives(p, -1)
 
 
 @part

@@ -26,8 +26,16 @@ MARGIN = 64
 def is_tight(p: int, free: int) -> None:
     """Notes that something is nearly full: less is free than the next event may take."""
     h = header_at(p, 0)
-    if free < 2 * h.alive * h.route_max + MARGIN:
+    if free < h.needs:
         h.tight = 1
+
+
+@part
+def lives(p: int, change: int) -> None:
+    """So many more attempts are alive; an event may take more of everything for it."""
+    h = header_at(p, 0)
+    h.alive += change
+    h.needs = 2 * h.alive * h.route_max + MARGIN
 
 
 @part
