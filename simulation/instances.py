@@ -6,7 +6,7 @@ and to the log of the pool, so that the three never tell different stories.
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Sequence
 
 import simpy
@@ -36,6 +36,13 @@ class Gate:
         self._wishes.append(wish)
         self.look()
         return wish
+
+    def passes(self) -> bool:
+        """Whether it is one's turn right away; who has passed says `done`."""
+        if self._wishes or self._spare() <= self._passing:
+            return False
+        self._passing += 1
+        return True
 
     def look(self) -> None:
         """Lets pass whom the count allows now."""
@@ -92,6 +99,9 @@ class Instances:
         self._power = [*power, *power]
         self._mean_s = work_s
         self._in_pool = set(range(count))
+        self._new_count = 0
+        self._powers = Counter(power)
+        self._whole_power = sum(power)
         self._moved: dict[int, simpy.Event] = {}
         self.watched: list[Gate] = []
         self.pool_log: list[PoolChange] = []
@@ -128,41 +138,50 @@ class Instances:
         """It serves, in the pool."""
         self.move(instance, State.SERVING)
         self._plane.set_pool(instance, True)
-        self._in_pool.add(instance)
-        self._log()
+        self._enters(instance)
 
     def leave(self, instance: int) -> None:
         """It is in the pool no more, and drains."""
         self.move(instance, State.DRAINING)
         self._plane.set_pool(instance, False)
-        self._in_pool.discard(instance)
-        self._log()
+        self._leaves(instance)
 
     def crash(self, instance: int) -> None:
         """It died on its own; whether the balancer knows is the plane's matter."""
         self.move(instance, State.CRASHED)
-        self._in_pool.discard(instance)
         self._plane.crash(instance)
-        self._log()
+        self._leaves(instance)
 
     def repair(self, instance: int) -> None:
         """It is up again, with the version it had."""
         self._plane.start(instance, self.is_new[instance])
         self.move(instance, State.SERVING)
-        self._in_pool.add(instance)
+        self._enters(instance)
+
+    def _enters(self, instance: int) -> None:
+        if instance not in self._in_pool:
+            self._in_pool.add(instance)
+            self._new_count += self.is_new[instance]
+            self._powers[self._power[instance]] += 1
+        self._log()
+
+    def _leaves(self, instance: int) -> None:
+        if instance in self._in_pool:
+            self._in_pool.discard(instance)
+            self._new_count -= self.is_new[instance]
+            self._powers[self._power[instance]] -= 1
         self._log()
 
     def _log(self) -> None:
-        new_count = sum(self.is_new[k] for k in self._in_pool)
-        power = sum(self._power[k] for k in sorted(self._in_pool))
+        power = sum(one * count for one, count in self._powers.items())
         self.pool_log.append(
             PoolChange(
                 time_s=float(self._env.now),
-                old_count=len(self._in_pool) - new_count,
-                new_count=new_count,
+                old_count=len(self._in_pool) - self._new_count,
+                new_count=self._new_count,
                 capacity_rps=power / self._mean_s,
-                capacity_fraction=power / sum(self._power[: self.count]),
-                is_mixed=0 < new_count < len(self._in_pool),
+                capacity_fraction=power / self._whole_power,
+                is_mixed=0 < self._new_count < len(self._in_pool),
             )
         )
         for gate in self.watched:

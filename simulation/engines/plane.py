@@ -74,6 +74,14 @@ class Clock(simpy.Environment):
         heappush(queue, (time_s, priority, next(self._eid), moment))
 
 
+def happened(env: simpy.Environment) -> simpy.Event:
+    """An event that lies in the past: who waits for it goes on at once, and it costs no step."""
+    event = simpy.Event(env)
+    event._ok, event._value = True, None
+    event.callbacks = None  # type: ignore[assignment]  # how SimPy marks what has been processed
+    return event
+
+
 @dataclass(frozen=True)
 class Seen:
     """What a service's balancer saw end in an interval: what guards look at.
