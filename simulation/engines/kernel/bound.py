@@ -11,9 +11,14 @@ from __future__ import annotations
 
 import math
 
+from simulation.engines.kernel.ahead import (
+    depart_until,
+    departs_at,
+    no_longer_wait,
+    waits_until,
+)
 from simulation.engines.kernel.build import part
 from simulation.engines.kernel.calls import takes_s
-from simulation.engines.kernel.departures import depart_until, departs_at
 from simulation.engines.kernel.fates import (
     begins,
     completes,
@@ -54,6 +59,7 @@ from simulation.engines.kernel.tally import (
     came,
     log_ended,
     new_row,
+    put_apart,
     put_latencies,
     put_served,
     put_wait,
@@ -62,7 +68,6 @@ from simulation.engines.kernel.tally import (
     waiting,
 )
 from simulation.engines.kernel.timers import bring_timers, is_tight, next_timer, pop_timer
-from simulation.engines.kernel.waits import no_longer_wait, waits_until
 from simulation.engines.plane import ARRIVALS, COMPLETIONS, TIMEOUTS
 from simulation.results import REJECTED, TIMED_OUT
 
@@ -100,56 +105,58 @@ def _is_plain(p: int) -> bool:
 
 @part
 def _stretch(p: int, until: float) -> None:
-    """Requests in a row, before a time, that are over in the bin in which they arrive.
+    """Requests in a row, before a time, of which control cannot touch any; it ends with one it may.
 
-    What all of them add up to is kept in registers; it ends with the first that is not so.
+    What those add up to that are over in the bin in which they arrive is kept in registers.
     """
     h = header_at(p, 0)
     service = service_at(h.services, 0)
     counts = service.counts != 0
     span = class_at(h.classes, 0).timeout if class_at(h.classes, 0).lane >= 0 else math.inf
-    k, last = h.chunk_place, h.chunk_count
+    k, last, limit = h.chunk_place, h.chunk_count, h.limit
     times, demands, instances, free_at = h.times, h.demands, h.instances, h.free_at
-    slots_max, is_new = h.slots_max, 0
-    place = bin_of(p, f8_at(times, k).v)
-    ends = min(until, (place + 1) / h.bins_per_s - 1e-9)
+    is_new = 0
+    place, ends = 0, 0.0
     served, waited, flying_ticks, waiting_ticks, busy_ticks = 0, 0, 0, 0, 0
     while k < last and not h.tight:
         now = f8_at(times, k).v
-        if now >= ends:
+        if now >= until:
             break
+        if now >= ends:
+            put_served(p, place, served, waited, flying_ticks, waiting_ticks, busy_ticks)
+            served, waited, flying_ticks, waiting_ticks, busy_ticks = 0, 0, 0, 0, 0
+            place = bin_of(p, now)
+            ends = (place + 1) / h.bins_per_s - 1e-9
         if counts:
             depart_until(p, now, ARRIVALS)
         g = next_of(p, 0)
         instance = instance_at(instances, g)
-        first = best = g * slots_max
-        time = f8_at(free_at, first).v
-        for other in range(first + 1, first + instance.slots):
-            free = f8_at(free_at, other).v
-            best = other if free < time else best
-            time = min(time, free)
-        start = max(now, time)
+        best = _first_free(p, g)
+        start = max(now, f8_at(free_at, best).v)
         done = start + takes_s(p, 0, g, f8_at(demands, k).v, start)
-        if done >= ends or done > now + span or instance.watch_idle:
+        if done > limit or done > now + span or instance.watch_idle:
             break
         h.now = now
-        if not counts:
-            goes_to(p, 0, g)
         f8_at(free_at, best).v = done
         is_new += instance.new_version
         if counts:
             instance.taken += 1
             has_changed(p, 0, g, instance.taken)
             departs_at(p, done, COMPLETIONS + attempt_order(h.chunk_first + k, 0), g)
-        came_ticks, begun, gone = ticks_of(now), ticks_of(start), ticks_of(done)
-        flying_ticks += came_ticks - gone
-        waiting_ticks += came_ticks - begun
-        busy_ticks += begun - gone
+        else:
+            goes_to(p, 0, g)
         if start > now:
-            waited += 1
             waits_until(p, start)
-        put_latencies(p, place, start - now, done - now)
-        served += 1
+        if done < ends:
+            came_ticks, begun, gone = ticks_of(now), ticks_of(start), ticks_of(done)
+            flying_ticks += came_ticks - gone
+            waiting_ticks += came_ticks - begun
+            busy_ticks += begun - gone
+            waited += 1 if start > now else 0
+            put_latencies(p, place, start - now, done - now)
+            served += 1
+        else:
+            put_apart(p, now, start, done)
         k += 1
     h.chunk_place = k
     put_served(p, place, served, waited, flying_ticks, waiting_ticks, busy_ticks)
@@ -354,13 +361,8 @@ def advance_bound(p: int) -> int:
         if time > h.limit:
             h.limit = _limit(p)
         if is_plain and not is_timer and 0 <= time < h.limit:
-            until = h.limit
-            if h.heap_count > 0:
-                until = min(until, timer_at(h.timers, i4_at(h.heap, 0).v).time)
-            elif h.timer_count > 0:
-                until = min(until, next_timer(p, until))
             place = h.chunk_place
-            _stretch(p, until)
+            _stretch(p, next_timer(p, h.limit))
             if h.chunk_place > place:
                 continue
         h.now = time

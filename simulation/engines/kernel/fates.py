@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 
 from simulation.engines.calls import GONE, HOLDING, QUEUED, SERVING
+from simulation.engines.kernel.ahead import no_longer_wait
 from simulation.engines.kernel.belief import tell
 from simulation.engines.kernel.build import part
 from simulation.engines.kernel.draws import ERROR_DRAW, JITTER, uniform
@@ -32,7 +33,6 @@ from simulation.engines.kernel.requests import free_attempt, new_attempt, wait_s
 from simulation.engines.kernel.slots import sort_calls
 from simulation.engines.kernel.tally import busy, count_exposed, ended, log_ended, put_wait, waiting
 from simulation.engines.kernel.timers import set_timer
-from simulation.engines.kernel.waits import no_longer_wait
 from simulation.engines.plane import ARRIVALS, COMPLETIONS, TIMEOUTS
 from simulation.results import CUT, ERROR, IN_FLIGHT, OK, TIMED_OUT
 

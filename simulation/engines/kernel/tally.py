@@ -164,6 +164,20 @@ def busy(p: int, time: float, change: int) -> None:
 
 
 @part
+def put_apart(p: int, now: float, start: float, done: float) -> None:
+    """A request that was served well, from 0 on, over bins."""
+    came(p, now)
+    called(p, now)
+    if start > now:
+        waiting(p, now, 1)
+        waiting(p, start, -1)
+    put_wait(p, start - now)
+    busy(p, start, 1)
+    busy(p, done, -1)
+    ended(p, now, done, OK, True)
+
+
+@part
 def turned_away(p: int, time: float) -> None:
     """Such a call was not let in."""
     if time >= 0:

@@ -158,8 +158,11 @@ def bring_timers(p: int, until: float) -> None:
 def next_timer(p: int, until: float) -> float:
     """When a timer is due that is due until then; or then."""
     h = header_at(p, 0)
-    bring_timers(p, until)
-    return timer_at(h.timers, i4_at(h.heap, 0).v).time if h.heap_count > 0 else until
+    if h.timer_count > 0:
+        bring_timers(p, until)
+        if h.heap_count > 0:
+            return min(until, timer_at(h.timers, i4_at(h.heap, 0).v).time)
+    return until
 
 
 @part
