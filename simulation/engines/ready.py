@@ -71,7 +71,7 @@ def prepare() -> None:
         if is_ready():
             return
         # Numba takes a while to import.
-        from simulation.engines.kernel import loop  # noqa: F401, PLC0415 - whose functions these are
+        from simulation.engines.kernel import loop, streams  # noqa: F401, PLC0415 - what is compiled
         from simulation.engines.kernel.build import compile_all  # noqa: PLC0415
 
         compile_all()
