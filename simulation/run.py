@@ -153,7 +153,7 @@ class Run:
             return
         yield self._env.process(self._release.run())
         self._exposed_count = self._engine.exposed_count()
-        yield self._engine.when_waiting_at_most(usual)
+        yield self._engine.when_waiting_at_most(usual, SETTLING_S)
         yield self._env.timeout(SETTLING_S)
         self._settled_s = float(self._env.now)
 

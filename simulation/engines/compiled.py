@@ -18,6 +18,7 @@ from simulation.draws import Draws
 from simulation.engines.compiled_layout import lay_out, lay_out_wheels
 from simulation.engines.compiled_memory import Memory
 from simulation.engines.compiled_plane import CompiledPlane
+from simulation.engines.compiled_streams import QuickGenerator, running_sum
 from simulation.engines.kernel import loop
 from simulation.engines.kernel import memory as km
 from simulation.engines.plane import Clock, RequestPlane, happened
@@ -114,6 +115,7 @@ class CompiledEngine:
     def _open_arrivals(self) -> None:
         h, memory, loop = self._header, self._memory, self._arrivals
         if isinstance(loop, Streams):
+            loop.quicken(running_sum, QuickGenerator)
             h["per_width"] = max(1.0, 2.0 * loop.highest_rps * int(h["route_max"]))
             if h["is_bound"]:
                 lay_out_wheels(memory, self._scenario, loop.highest_rps)
@@ -240,12 +242,12 @@ class CompiledEngine:
         self._header["highest"] = self._header["waiting"]
         return highest
 
-    def when_waiting_at_most(self, level: int) -> simpy.Event:
+    def when_waiting_at_most(self, level: int, rest_s: float) -> simpy.Event:
         """An event for the first moment at which no more than ``level`` requests wait."""
         self.catch_up()
         if self._header["waiting"] <= level:
             return happened(self._env)
-        self._header["calm_level"] = level
+        self._header["calm_level"], self._header["calm_rest"] = level, rest_s
         self.watches()
         event = simpy.Event(self._env)
         self._calm = event

@@ -25,6 +25,7 @@ from simulation.engines.kernel import memory as km
 from simulation.engines.kernel.timers import MARGIN
 from simulation.engines.reference import hosts_of
 from simulation.scenario import Scenario, Service
+from simulation.scenario_traffic import RequestClass
 from simulation.tally import BIN, BUCKET, BUCKETS, TOTALS
 
 _POLICIES: dict[type[Policy], int] = {
@@ -38,6 +39,8 @@ _POLICIES: dict[type[Policy], int] = {
 }
 _NO_LIMIT = 1 << 60
 _BINS = 4096
+_NEAR_BINS = 16384
+"""So many bins stay in a near cache."""
 _FIRST_LEVELS = 1024
 
 
@@ -258,13 +261,14 @@ class _Layout:
 
 
 def lay_out_wheels(memory: Memory, scenario: Scenario, highest_rps: float) -> None:
-    """The wheels of what is known ahead on the fast path, with two bins for each attempt."""
+    """The wheels of what is known ahead on the fast path: eight bins an attempt, two where it is far."""
     classes = list(scenario.traffic.classes.values())
-    per_s = 8.0 * max(1.0, highest_rps * (1 + max(one.retries.attempts for one in classes)))
+    attempts_rps = max(1.0, highest_rps * (1 + max(one.retries.attempts for one in classes)))
     ahead_s = max(4 * one.mean_s() for route in scenario.demands() for one in route)
-    ahead_s = max([ahead_s, *(one.client_timeout or 0.0 for one in classes)])
+    ahead_s = max([ahead_s, *(_patience_s(one) for one in classes)])
+    per_s = attempts_rps * min(8.0, max(2.0, _NEAR_BINS / (ahead_s * attempts_rps)))
     size = 1 << min(20, max(10, math.ceil(math.log2(ahead_s * per_s + 1))))
-    wheels = np.zeros(2, km.WHEEL)
+    wheels = np.zeros(3, km.WHEEL)
     for number, wheel in enumerate(wheels):
         wheel["bins_per_s"], wheel["mask"] = per_s, size - 1
         wheel["bins"] = memory.own(f"bins {number}", np.zeros(size, km.ENTRY))
@@ -272,6 +276,13 @@ def lay_out_wheels(memory: Memory, scenario: Scenario, highest_rps: float) -> No
         wheel["entries"] = memory.own(f"entries {number}", np.zeros(1024, km.ENTRY))
         wheel["cap"], wheel["free"] = 1024, -1
     memory.place("wheels", wheels)
+
+
+def _patience_s(one: RequestClass) -> float:
+    """How far ahead it may be known that a client leaves, or asks again."""
+    rule = one.retries
+    longest_s = rule.backoff * max(1.0, rule.factor ** min(rule.attempts, 4)) * (1 + rule.jitter)
+    return (one.client_timeout or 0.0) + (longest_s if rule.attempts else 0.0)
 
 
 def is_bound(scenario: Scenario) -> bool:

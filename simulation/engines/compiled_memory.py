@@ -78,11 +78,7 @@ class Memory:
         larger("signal_cap", int(h["signal_count"]), "signals")
         larger("row_cap", int(h["row_count"]), "rows")
         for k, wheel in enumerate(memory["wheels"]):
-            cap = int(wheel["cap"])
-            while cap - int(wheel["count"]) < needs:
-                cap *= 2
-            if cap > int(wheel["cap"]):
-                wheel["cap"], wheel["entries"] = cap, memory.lengthen(f"entries {k}", cap)
+            self._larger_wheel(wheel, f"entries {k}", needs)
         for k, lane in enumerate(memory["lanes"]):
             self._larger_ring(lane, f"lane {k}", ("entries", "first", "next", "mask"), needs)
         for k, kind in enumerate(memory["classes"]):
@@ -102,6 +98,13 @@ class Memory:
                 service["log_cap"] *= 2
                 service["log"] = memory.lengthen(f"log {k}", int(service["log_cap"]))
         h["tight"] = 0
+
+    def _larger_wheel(self, wheel: Any, name: str, needs: int) -> None:
+        cap = int(wheel["cap"])
+        while cap - int(wheel["count"]) < needs:
+            cap *= 2
+        if cap > int(wheel["cap"]):
+            wheel["cap"], wheel["entries"] = cap, self.lengthen(name, cap)
 
     def _larger_ring(
         self, record: Any, name: str, fields: tuple[str, str, str, str], needs: int

@@ -157,8 +157,12 @@ class Engine(Protocol):
     def highest_waiting(self) -> int:
         """The most requests that have waited at once since this was asked last."""
 
-    def when_waiting_at_most(self, level: int) -> simpy.Event:
-        """An event for the first moment at which no more than ``level`` requests wait."""
+    def when_waiting_at_most(self, level: int, rest_s: float) -> simpy.Event:
+        """An event for the first moment at which no more than ``level`` requests wait.
+
+        Whoever waits for it looks at nothing and does nothing for ``rest_s`` afterwards, on account
+        of it; so far an engine may go ahead.
+        """
 
     def exposed_count(self) -> int:
         """How many of the requests that arrived from 0 on a new version had a part in so far."""

@@ -195,7 +195,7 @@ class ReferenceEngine:
         highest, self._highest_waiting = self._highest_waiting, self._waiting
         return highest
 
-    def when_waiting_at_most(self, level: int) -> simpy.Event:
+    def when_waiting_at_most(self, level: int, rest_s: float) -> simpy.Event:
         """An event for the first moment at which no more than ``level`` requests wait."""
         if self._waiting <= level:
             return happened(self._env)

@@ -44,8 +44,8 @@ def view(dtype: np.dtype[Any]) -> Any:
         def generate(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
             base, index = arguments
             offset = builder.mul(index, ir.Constant(ir.IntType(64), size))
-            pointer = context.get_value_type(record)
-            return builder.inttoptr(builder.add(base, offset), pointer)
+            start = builder.inttoptr(base, ir.IntType(8).as_pointer())
+            return builder.bitcast(builder.gep(start, [offset]), context.get_value_type(record))
 
         return signature, generate
 
@@ -95,7 +95,7 @@ def _dtype(**fields: str) -> np.dtype[Any]:
 
 
 HEADER = _dtype(
-    f8="now target t0 per_width lane_time check_time bins_per_s slow_over limit",
+    f8="now target t0 calm_rest per_width lane_time check_time bins_per_s slow_over limit",
     u8="key",
     # Addresses.
     i8="services instances classes attempts calls timers heap bins lanes nodes freed signals rows"
@@ -138,7 +138,7 @@ CLASS = _dtype(
 )
 
 ATTEMPT = _dtype(
-    f8="arrival asked",
+    f8="arrival asked want",
     i8="order number session row client",
     i4="kind tries outcome first next live free_next",
     u1="to_come superseded exposed is_free",
@@ -151,7 +151,7 @@ CALL = _dtype(
 )
 
 TIMER = _dtype(f8="time", i8="key sequence", i4="what slot generation next")
-ENTRY = _dtype(f8="time", i8="key", i4="instance next")
+ENTRY = _dtype(f8="time", i8="key", i4="what next")
 WHEEL = _dtype(f8="bins_per_s", i8="bins words entries mask place count used free cap")
 LANE = _dtype(i8="entries first next mask waits")
 NODE = _dtype(i4="slot generation next")
@@ -195,7 +195,7 @@ ADVANCE, HEARS, SHARES, LISTENS, CUTS, CRASHES, ENTERS = range(7)
 COMPLETE, ASK_AGAIN, PICK_AGAIN, CONNECT_AGAIN, ASK, BEGIN, GIVE_UP = range(7)
 
 # The wheels of what is known ahead.
-DEPARTURES, WAITS = range(2)
+DEPARTURES, WAITS, RETRIES = range(3)
 RECENT = 64
 """So many that wait are gone through one by one."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from simulation.engines.kernel.build import part
+from simulation.engines.kernel.build import hot_part, part
 from simulation.engines.kernel.memory import (
     attempt_at,
     bin_at,
@@ -123,7 +123,7 @@ def came(p: int, time: float) -> None:
         one.offered += 1
 
 
-@part
+@hot_part
 def ended(p: int, asked: float, time: float, outcome: int, has_latency: bool) -> None:
     """A request that arrived at ``asked`` is over for its client."""
     h = header_at(p, 0)

@@ -8,7 +8,7 @@ bins of nearer ones and wait for their turn.
 
 from __future__ import annotations
 
-from simulation.engines.kernel.build import part
+from simulation.engines.kernel.build import hot_part, part
 from simulation.engines.kernel.memory import ENTRY, entry_at, header_at, i8_at, lowest_bit, wheel_at
 from simulation.engines.kernel.timers import is_tight
 
@@ -25,7 +25,7 @@ def _bin_of(p: int, w: int, time: float) -> int:
 
 
 @part
-def put(p: int, w: int, time: float, key: int, instance: int) -> None:
+def put(p: int, w: int, time: float, key: int, what: int) -> None:
     """Something will be due, of one moment in the order of the keys."""
     h = header_at(p, 0)
     wheel = wheel_at(h.wheels, w)
@@ -42,15 +42,15 @@ def put(p: int, w: int, time: float, key: int, instance: int) -> None:
             wheel.used += 1
         is_tight(p, wheel.cap - wheel.count)
         further = entry_at(wheel.entries, one)
-        further.time, further.key, further.instance = time, key, instance
+        further.time, further.key, further.what = time, key, what
         further.next = first.next
         first.next = one
         return
     word.v |= bit
-    first.time, first.key, first.instance, first.next = time, key, instance, -1
+    first.time, first.key, first.what, first.next = time, key, what, -1
 
 
-@part
+@hot_part
 def due(p: int, w: int, time: float, key: int) -> int:
     """Takes out the first entry before a time, or at that time before a key.
 
@@ -116,10 +116,40 @@ def _due_in_chain(p: int, w: int, place: int, time: float, key: int) -> int:
     freed = entry_at(wheel.entries, one)
     first.next = freed.next
     taken = entry_at(best, 0)
-    at, rank, which = taken.time, taken.key, taken.instance
-    taken.time, taken.key, taken.instance = freed.time, freed.key, freed.instance
-    freed.time, freed.key, freed.instance = at, rank, which
+    at, rank, which = taken.time, taken.key, taken.what
+    taken.time, taken.key, taken.what = freed.time, freed.key, freed.what
+    freed.time, freed.key, freed.what = at, rank, which
     freed.next = wheel.free
     wheel.free = one
     wheel.count -= 1
     return wheel.entries + one * _SIZE
+
+
+@part
+def first_time(p: int, w: int, until: float) -> float:
+    """When the first entry is due, if that is before a time; else that time."""
+    wheel = wheel_at(header_at(p, 0).wheels, w)
+    if wheel.count == 0:
+        return until
+    place, last = wheel.place, _bin_of(p, w, until)
+    while place <= last:
+        spot = place & wheel.mask
+        bits = i8_at(wheel.words, spot >> _WORD_BITS).v >> (spot & (_WORD - 1))
+        if bits == 0:
+            place += _WORD - (spot & (_WORD - 1))
+            continue
+        place += lowest_bit(bits)
+        if place > last:
+            break
+        record = wheel.bins + (place & wheel.mask) * _SIZE
+        first = until
+        while True:
+            one = entry_at(record, 0)
+            first = min(first, one.time)
+            if one.next < 0:
+                break
+            record = wheel.entries + one.next * _SIZE
+        if first < until:
+            return first
+        place += 1
+    return until
