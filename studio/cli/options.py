@@ -93,7 +93,7 @@ def get_ready(engine: str, quiet: bool) -> None:
         raise BadInput(f"--engine {engine}: must be {', '.join(ENGINES[:-1])} or {ENGINES[-1]}")
     if engine != "reference" and not is_ready():
         if not quiet:
-            print("rollcast: compiling the fast engine, once; about 20 s", file=sys.stderr)
+            print("rollcast: compiling the fast engine, once; about 15 s", file=sys.stderr)
         prepare()
 
 
