@@ -131,7 +131,8 @@ class Exponential(FileModel):
     def survival(self, time_s: Floats) -> Floats:
         if self.exponential == 0:
             return np.where(time_s < 0, 1.0, 0.0)
-        return np.exp(-np.maximum(time_s, 0.0) / self.exponential)
+        longer: Floats = np.exp(-np.maximum(time_s, 0.0) / self.exponential)
+        return longer
 
     def excess_s(self, time_s: Floats) -> Floats:
         return self.exponential * self.survival(time_s) + np.maximum(-time_s, 0.0)
@@ -200,7 +201,8 @@ class Gamma(FileModel):
     def survival(self, time_s: Floats) -> Floats:
         if self.gamma.mean == 0:
             return np.where(time_s < 0, 1.0, 0.0)
-        return special.gammaincc(self.gamma.cv**-2, self._scaled(time_s))
+        longer: Floats = special.gammaincc(self.gamma.cv**-2, self._scaled(time_s))
+        return longer
 
     def excess_s(self, time_s: Floats) -> Floats:
         if self.gamma.mean == 0:
