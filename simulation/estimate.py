@@ -216,8 +216,7 @@ def _of_requests(scenario: Scenario, found: Estimate, flow: Flow) -> Estimate:
         why = f"retries: {late:.1%} of the requests would run into a timeout and be sent again"
         return replace(found, beyond=(*found.beyond, why))
     share = 1.0 - 0.01 * (1.0 - late) - late
-    p99 = min(answers.quantile_s(share), limit)
-    low, high = _path(flow, queue, answers)
+    low, high = _path(flow, queue)
     errors = gone + (1.0 - gone) * (late ** (flow.attempts + 1) + flow.wrong)
     if found.cut_requests is not None:
         errors += found.cut_requests.value / count
@@ -227,7 +226,7 @@ def _of_requests(scenario: Scenario, found: Estimate, flow: Flow) -> Estimate:
     return replace(
         found,
         rollout_wait_mean_s=Range(wait_mean, wait_mean * low, wait_mean * high),
-        rollout_latency_p99_s=_p99_range(answers, p99, share, low, high, count),
+        rollout_latency_p99_s=_p99_range(answers, share, (low, high), count, limit),
         rollout_error_fraction=Range(errors, *(one / count for one in poisson_range(many))),
         backlog_max_count=Range(
             float(np.max(backlog)), float(np.max(backlog)) * low, float(np.max(backlog)) * high
@@ -251,7 +250,7 @@ def _waits(flow: Flow, queue: QueueOverTime) -> Floats:
     return found
 
 
-def _path(flow: Flow, queue: QueueOverTime, answers: Responses) -> tuple[float, float]:
+def _path(flow: Flow, queue: QueueOverTime) -> tuple[float, float]:
     """What one rollout's mean wait may be, as multiples of the expected one.
 
     A queue forgets in 2·spread/drift² (Abate and Whitt, 1987); a mean over a time T has a variance of
@@ -276,15 +275,16 @@ def _path(flow: Flow, queue: QueueOverTime, answers: Responses) -> tuple[float, 
 
 
 def _p99_range(
-    answers: Responses, p99: float, share: float, low: float, high: float, count: float
+    answers: Responses, share: float, path: tuple[float, float], count: float, limit_s: float
 ) -> Range:
     """What one rollout may show: as many requests as it has, and the queue it happens to have."""
     few = 1.645 * math.sqrt(share * (1 - share) / max(count, 1.0))
-    by_chance = [answers.quantile_s(min(max(share + one, 0.0), 0.99999)) for one in (-few, few)]
-    by_queue = [answers.scaled(factor).quantile_s(share) for factor in (low, high)]
-    down = math.hypot(p99 - by_chance[0], p99 - min(p99, by_queue[0]))
-    up = math.hypot(by_chance[1] - p99, max(p99, by_queue[1]) - p99)
-    return Range(p99, max(0.0, p99 - down), p99 + up)
+    shares = [share, max(share - few, 0.0), min(share + few, 0.99999)]
+    p99, fewer, more = answers.quantiles_s(shares)
+    short, long = (answers.scaled(factor).quantiles_s([share])[0] for factor in path)
+    low = p99 - math.hypot(p99 - fewer, max(0.0, p99 - short))
+    high = p99 + math.hypot(more - p99, max(0.0, long - p99))
+    return Range(*(min(max(0.0, one), limit_s) for one in (p99, low, high)))
 
 
 def _hopeless(scenario: Scenario, found: Estimate, flow: Flow) -> Iterator[str]:

@@ -15,13 +15,14 @@ import numpy as np
 from scipy import special
 
 from simulation.frame import SETTLING_S
-from simulation.in_flight import in_flight
+from simulation.in_flight import in_flight, mean_instance
 from simulation.queueing import fluid_backlog
 from simulation.response import Served
 from simulation.rollout import rolling_order
 from simulation.scenario import Scenario
 from simulation.scenario_rollout import ALL_AT_ONCE, Rollout
 from simulation.schedule import Schedules, draws_for, schedules
+from simulation.strategies.canary import waves_of
 from simulation.topology import in_order, release_graph
 from simulation.units import Floats
 
@@ -221,17 +222,18 @@ def _lowest(scenario: Scenario, name: str) -> tuple[int, float]:
     """The fewest of a service in the pool, and the lowest share of its capacity."""
     service, rule = scenario.services[name], scenario.rule(name)
     assert rule is not None
-    count, power = service.instance_count, np.array(service.power())
+    count = service.instance_count
     if rule.strategy == "recreate":
         return 0, 0.0
     if rule.strategy == "blue_green":
         return count, 1.0
     out = max(0, min(scenario.window_count(name), count - rule.min_healthy))
     if rule.strategy == "canary" and out > 0:
-        from simulation.strategies.canary import waves_of
-
         waves = waves_of(rule, out, [str(k) for k in range(count)])
         out = max(wave.parallel for wave in waves)
+    if not isinstance(service.instances, dict):
+        return count - out, 1.0 - out / count
+    power = np.array(service.power())
     along = np.concatenate([[0.0], np.cumsum(power[rolling_order(scenario, name)])])
     missing = float(np.max(along[out:] - along[: len(along) - out])) if out else 0.0
     return count - out, 1.0 - missing / float(np.sum(power))
@@ -261,7 +263,8 @@ def flow_of(scenario: Scenario, name: str, roll: RolledOut | None) -> Flow:
     service = scenario.services[name]
     count = service.instance_count
     share, work_s = scenario.share_of(name), scenario.work_s(name) or service.service_time.mean_s()
-    power = math.fsum(service.power())
+    slots, speed = mean_instance(service)
+    power = slots * speed * count
     beyond = list(_beyond(scenario, name))
     rates, start_s = scenario.rates(), scenario.start_s()
     end_s = (roll.mean_s if roll else 60.0) + SETTLING_S
@@ -279,11 +282,11 @@ def flow_of(scenario: Scenario, name: str, roll: RolledOut | None) -> Flow:
         gone, back = _mean_count(leave, edges), _mean_count(join, edges)
         pool = count - gone + back
         scale = power / count
-        cold = np.zeros_like(back)
         factor = new.service_factor
         slower = np.full(STEPS, factor)
         if new.cold.factor != 1.0 and len(join):
-            age = middles[:, None] - join
+            some = _few(join)
+            age = middles[:, None] - some
             there = age >= 0
             factors = factor * (
                 1 + (new.cold.factor - 1) * np.exp(-np.maximum(age, 0) / new.cold.decay)
@@ -314,7 +317,6 @@ def flow_of(scenario: Scenario, name: str, roll: RolledOut | None) -> Flow:
     queue_rps = np.where(empty, 0.0, offered)
     queues, per = _queues(service.balancer.policy, service.balancer.queue, count)
     alive = np.maximum(pool, 1.0) if per else np.ones(STEPS)
-    slots = math.fsum(service.slots_of()) / count * np.maximum(pool, 0.0)
     variability = (_arrivals(scenario, count if per else 1) + _cs2(served)) / 2.0
     timeouts = [
         one.client_timeout
@@ -336,7 +338,7 @@ def flow_of(scenario: Scenario, name: str, roll: RolledOut | None) -> Flow:
         full_rps=full_rps,
         queue_rps=queue_rps / alive,
         queue_capacity_rps=effective / alive,
-        queue_slots=slots / alive,
+        queue_slots=slots * np.maximum(pool, 0.0) / alive,
         queues=queues,
         variability=variability,
         served=served,
@@ -348,6 +350,13 @@ def flow_of(scenario: Scenario, name: str, roll: RolledOut | None) -> Flow:
         wrong=(1 - mix) * old.error_fraction + mix * new.error_fraction,
         beyond=tuple(beyond),
     )
+
+
+def _few(times_s: Floats) -> Floats:
+    """Ascending times as no more than there are bins, each the mean of as many."""
+    if len(times_s) <= STEPS:
+        return times_s
+    return np.array([np.mean(part) for part in np.array_split(times_s, STEPS)])
 
 
 def _mean_count(times_s: Floats, edges_s: Floats) -> Floats:
@@ -385,7 +394,7 @@ def _beyond(scenario: Scenario, name: str) -> Iterator[str]:
 def _served(scenario: Scenario, name: str, mix: float, slow: float) -> Iterator[Served]:
     """What requests ask for, by class and version."""
     service = scenario.services[name]
-    speed = math.fsum(service.power()) / math.fsum(service.slots_of())
+    _, speed = mean_instance(service)
     classes = zip(scenario.traffic.classes.values(), scenario.traffic.shares(), strict=True)
     kinds = [
         (share, route[0])

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from simulation.distributions import Lognormal, LognormalShape
-from simulation.scenario import Scenario
+from simulation.scenario import Scenario, Service
 from simulation.scenario_rollout import Drain
 from simulation.units import Floats
 
@@ -119,7 +119,7 @@ def in_flight(scenario: Scenario, name: str, rate_rps: float) -> InFlight:
     A slot is held while the services further down the route work.
     """
     service = scenario.services[name]
-    speed = math.fsum(service.power()) / math.fsum(service.slots_of())
+    slots, speed = mean_instance(service)
     served, connections = [], []
     classes = zip(scenario.traffic.classes.values(), scenario.traffic.shares(), strict=True)
     for (one, share), demands in zip(classes, scenario.demands(), strict=True):
@@ -131,8 +131,15 @@ def in_flight(scenario: Scenario, name: str, rate_rps: float) -> InFlight:
         life = in_all(demands[route.index(name) :])
         held = Held(share, life, scale, not comes_back)
         (served if one.holds_slot else connections).append(held)
-    slots = math.fsum(service.slots_of()) / service.instance_count
     return InFlight(slots, rate_rps, served, connections)
+
+
+def mean_instance(service: Service) -> tuple[float, float]:
+    """The slots of an instance in the mean, and the speed of a slot."""
+    if not isinstance(service.instances, dict):
+        return float(service.slots), service.speed
+    slots = math.fsum(service.slots_of())
+    return slots / service.instance_count, math.fsum(service.power()) / slots
 
 
 def in_all(parts: Sequence[Any]) -> Any:

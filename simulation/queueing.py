@@ -152,15 +152,15 @@ def queue_over_time(
     first_reach = 14.0 / max(-float(fitted[0]), 1e-3) if fitted[0] < 0 else 0.0
     fluid = fluid_backlog(rate, capacity, step_s, begin)
     longest = max(float(np.max(fluid)), begin) + max(float(np.max(reach)), first_reach)
-    edges = longest * np.linspace(0.0, 1.0, CELLS + 1) ** 2
+    edges = longest * np.linspace(0.0, 1.0, CELLS + 1) ** 1.5
     length, width = (edges[1:] + edges[:-1]) / 2, np.diff(edges)
     apart = np.diff(length, prepend=0.0)  # the first from where the queue begins
 
     blocked = erlang_b(np.maximum(slots, 1e-3), rate * np.maximum(slots, 1e-3) / capacity)
     sticks = blocked / (np.maximum(1.0 - blocked, 1e-9) * max(variability, 1e-3))
     exponent = np.clip(fitted[:, None] * apart, -_MOST_EXPONENT, _MOST_EXPONENT)
-    upward = spread[:, None] / apart / special.exprel(-exponent)
     downward = spread[:, None] / apart / special.exprel(exponent)
+    upward = downward * np.exp(exponent)
     holds = np.concatenate(
         [sticks[:, None], np.broadcast_to(1 / width[:-1], (len(rate), CELLS - 1))], 1
     )

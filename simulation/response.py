@@ -14,8 +14,9 @@ import numpy as np
 
 from simulation.units import Floats
 
-_WAITS = 64
-_GRID = 24
+_WAITS = 40
+_GRID = 48
+_FINE = 16
 
 
 @dataclass(frozen=True)
@@ -52,15 +53,19 @@ class Responses:
         found: Floats = longer @ self.weight
         return found
 
-    def quantile_s(self, q: float) -> float:
-        """The response that a share q does not exceed."""
+    def quantiles_s(self, shares: Sequence[float]) -> list[float]:
+        """The responses that these shares do not exceed: a coarse grid, and a fine one in a cell."""
         longest_s = max(one.scale * float(one.demand.quantile_s(0.99999)) for one in self.served)
-        low, high = 0.0, longest_s + float(np.max(self.wait_s, initial=0.0))
-        for _refined in range(3):
-            times = np.linspace(low, high, _GRID)
-            place = int(np.searchsorted(-self.over(times), -(1.0 - q)))
-            high, low = times[min(place, _GRID - 1)], times[max(place - 1, 0)]
-        return float(low + high) / 2
+        longest_s += float(np.max(self.wait_s, initial=0.0))
+        coarse = np.concatenate([[0.0], longest_s * np.geomspace(1e-4, 1.0, _GRID)])
+        over = self.over(coarse)
+        found = []
+        for share in shares:
+            place = int(np.searchsorted(-over, share - 1.0))
+            cell = coarse[[max(place - 1, 0), min(place, _GRID)]]
+            fine = np.linspace(cell[0], cell[1], _FINE)
+            found.append(float(np.interp(share - 1.0, -self.over(fine), fine)))
+        return found
 
     def scaled(self, factor: float) -> Responses:
         """The same with every wait so many times as long."""
@@ -68,7 +73,7 @@ class Responses:
 
 
 def responses(waits_s: Floats, weights: Floats, served: Sequence[Served]) -> Responses:
-    """Puts many waits together as a few, equally heavy ones, each at its own mean.
+    """Puts many waits together as a few, each the mean of those about as long.
 
     Args:
         waits_s: In any order.
@@ -76,13 +81,10 @@ def responses(waits_s: Floats, weights: Floats, served: Sequence[Served]) -> Res
         served: Shares are of 1.
     """
     waits, shares = waits_s.ravel(), weights.ravel()
-    order = np.argsort(waits)
-    waits, shares = waits[order], shares[order]
-    above = np.cumsum(shares[::-1])[::-1]  # how much waits as long: the tail is told apart finest
-    total = float(above[0]) if len(above) else 0.0
-    if total <= 0:
+    longest_s, total = float(np.max(waits, initial=0.0)), float(np.sum(shares))
+    if longest_s <= 0 or total <= 0:
         return Responses(np.zeros(1), np.ones(1), served)
-    place = np.clip(-np.log(np.maximum(above / total, 1e-9)) * 5.0, 0, _WAITS - 1).astype(np.int64)
+    place = np.minimum(_WAITS * np.sqrt(waits / longest_s), _WAITS - 1).astype(np.int64)
     weight = np.bincount(place, shares, _WAITS)
     means = np.bincount(place, shares * waits, _WAITS) / np.maximum(weight, 1e-300)
     free = max(0.0, 1.0 - total)
