@@ -16,7 +16,7 @@ from scipy import special
 
 from simulation.frame import SETTLING_S
 from simulation.in_flight import in_flight, mean_instance
-from simulation.queueing import fluid_backlog
+from simulation.queueing import fluid_backlog, let_in
 from simulation.response import Served
 from simulation.rollout import rolling_order
 from simulation.scenario import Scenario
@@ -314,7 +314,9 @@ def flow_of(scenario: Scenario, name: str, roll: RolledOut | None) -> Flow:
     slow = float(np.average(slower, weights=np.maximum(back, 1e-12)))
     served = list(_served(scenario, name, mix, slow)) if not beyond else []
     empty = (pool < 0.5) & (service.balancer.policy != "pull")
+    left = slots * np.diff(gone, prepend=0.0)
     queue_rps = np.where(empty, 0.0, offered)
+    queue_rps = let_in(queue_rps, effective, slots * np.maximum(pool, 0.0), left, step)
     queues, per = _queues(service.balancer.policy, service.balancer.queue, count)
     alive = np.maximum(pool, 1.0) if per else np.ones(STEPS)
     variability = (_arrivals(scenario, count if per else 1) + _cs2(served)) / 2.0

@@ -10,6 +10,7 @@ coefficient of variation of the service time (Allen, Probability, Statistics and
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,7 +19,7 @@ from scipy.linalg import lapack
 
 from simulation.units import Floats
 
-CELLS = 160
+CELLS = 128
 """Of the queue's length, in the grid on which it is followed over time."""
 
 _RULE = 1.0 - np.sqrt(0.5)
@@ -95,6 +96,43 @@ def fluid_backlog(
     """What has piled up at the end of each step when all is even: ∫(λ − cμ) dt, never below 0."""
     sums = begin + np.cumsum((rate_rps - capacity_rps) * step_s)
     return sums - np.minimum(np.minimum.accumulate(sums), 0.0)
+
+
+def let_in(
+    rate_rps: Floats, capacity_rps: Floats, slots: Floats, left: Floats, step_s: Floats
+) -> Floats:
+    """What comes beyond what free slots take in, requests a second, shape (steps,).
+
+    Slots that come back are empty, and those that go finish what they have elsewhere; busy slots
+    follow d(busy)/dt = λ − μ·busy up to all of them. In the steady state this is the rate itself.
+
+    Args:
+        rate_rps: What arrives, shape (steps,).
+        capacity_rps: What can be served, shape (steps,).
+        slots: How many there are, shape (steps,).
+        left: How many of them have gone since the step before, shape (steps,).
+        step_s: How long each step lasts, shape (steps,).
+    """
+    found = np.array(rate_rps, float)
+    rows = zip(
+        *(one.tolist() for one in (rate_rps, capacity_rps, slots, left, step_s)), strict=True
+    )
+    busy, before, waiting = -1.0, 0.0, 0.0
+    for k, (rate, capacity, here, gone, step) in enumerate(rows):
+        if here <= 0 or capacity <= 0:
+            busy, before, waiting = 0.0, here, waiting + rate * step
+            continue
+        served = capacity / here
+        asked = rate / served
+        if busy < 0:  # the first: as it has long been
+            busy, before = min(asked, here + gone), here + gone
+        busy = min(here, busy * (1.0 - min(1.0, gone / before)) if before > 0 else 0.0)
+        follows = min(here, asked + (busy - asked) * math.exp(-served * step))
+        ends = min(here, max(follows, busy + waiting))
+        found[k] = max(0.0, rate - (ends - busy) / step)
+        waiting = max(0.0, waiting + (rate - capacity) * step - (ends - busy))
+        busy, before = ends, here
+    return found
 
 
 @dataclass(frozen=True)
