@@ -41,7 +41,8 @@ def erlang_b(slots: Floats, offered: Floats) -> Floats:
     exact = special.xlogy(slots, offered) - offered - special.gammaln(slots + 1.0)
     with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
         found = np.exp(exact) / fewer
-    flooded = np.maximum(0.0, 1.0 - slots / offered)  # what B comes to with far too much
+        least = 1.0 - slots / offered  # what B comes to with far too much, and the term after it
+        flooded = np.where(offered > slots, least + slots / offered**2 / least, 0.0)
     return np.clip(np.where(fewer > 1e-250, found, flooded), 0.0, 1.0)
 
 
@@ -52,6 +53,14 @@ def erlang_c(slots: Floats, offered: Floats) -> Floats:
     with np.errstate(divide="ignore", invalid="ignore"):
         found = blocked / (1.0 - load * (1.0 - blocked))
     return np.where(load >= 1.0, 1.0, found)
+
+
+def poisson_range(mean: float) -> tuple[float, float]:
+    """The 5th and 95th percentile of a count that is Poisson."""
+    if mean <= 0:
+        return 0.0, 0.0
+    found = np.ceil(special.pdtrik([0.05, 0.95], mean) - 1e-9)
+    return float(max(0.0, found[0])), float(max(0.0, found[1]))
 
 
 @dataclass(frozen=True)
@@ -160,6 +169,7 @@ def queue_over_time(
     capacity_rps: Floats,
     slots: Floats,
     step_s: Floats,
+    *,
     variability: float,
     begin: float = 0.0,
 ) -> QueueOverTime:
