@@ -25,6 +25,9 @@ from simulation.units import Floats
 _MARGIN = 1.1
 """So far beyond an objective a figure must be before it is called hopeless."""
 
+_NOTHING = 1e-12
+"""Fewer waiting requests in the mean are none."""
+
 _PATIENCE = 0.05
 """With more than this share at their timeouts the queue is no longer that of patient clients."""
 
@@ -195,13 +198,7 @@ def _phases(flow: Flow) -> tuple[Phase, ...]:
 
 def _of_requests(scenario: Scenario, found: Estimate, flow: Flow) -> Estimate:
     """Waits, responses and errors, from the queue over time."""
-    queue = queue_over_time(
-        flow.queue_rps,
-        flow.queue_capacity_rps,
-        flow.queue_slots,
-        flow.step_s,
-        variability=flow.variability,
-    )
+    queue = _queue(flow)
     waits = _waits(flow, queue)
     weight = flow.offered_rps * flow.step_s
     count = float(np.sum(weight))
@@ -240,6 +237,26 @@ def _of_requests(scenario: Scenario, found: Estimate, flow: Flow) -> Estimate:
     )
 
 
+def _queue(flow: Flow) -> QueueOverTime:
+    """The queue over the rollout, as it was before and then with who is out."""
+    lead = len(flow.before_s)
+    during = (flow.queue_rps, flow.queue_capacity_rps, flow.queue_slots)
+    rate, capacity, slots = (
+        np.concatenate([np.full(lead, first), then])
+        for first, then in zip(flow.before, during, strict=True)
+    )
+    step_s = np.concatenate([flow.before_s, flow.step_s])
+    queue = queue_over_time(
+        rate,
+        capacity,
+        slots,
+        step_s,
+        variability=flow.variability,
+        from_steady=flow.is_steady,
+    )
+    return QueueOverTime(queue.free[lead:], queue.mass[lead:], queue.length)
+
+
 def _waits(flow: Flow, queue: QueueOverTime) -> Floats:
     """How long each length of the queue is waited for, shape (steps, lengths).
 
@@ -270,7 +287,7 @@ def _path(flow: Flow, queue: QueueOverTime) -> tuple[float, float]:
     forgets_s = np.minimum(2 * spread / np.maximum(drift**2, 1e-12), whole_s / 2)
     weight = flow.step_s / whole_s
     total = float(mean @ weight)
-    if total <= 0:
+    if total < _NOTHING:
         return 1.0, 1.0
     variance = np.maximum(second - mean**2, 0.0) * 2 * forgets_s / whole_s
     relative = float(np.sum(variance * weight)) / total**2 / flow.queues

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from simulation.frame import SETTLING_S
+from simulation.frame import SETTLING_S, frame_of
 from simulation.in_flight import mean_instance
 from simulation.queueing import fluid_backlog, let_in
 from simulation.response import Served
@@ -26,6 +26,12 @@ STEPS = 64
 
 _STEADY_S = 60.0
 """What is looked at where nothing is rolled."""
+
+_SOON_STEADY = 0.9
+"""A fleet with less to do than this share of its capacity is steady before a rollout begins."""
+
+_WARMING_UP = 2.0 ** np.arange(16) / (2.0**16 - 1)
+"""Steps of a warm-up, as shares of it."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +53,9 @@ class Flow:
         queue_rps: What comes to one queue.
         queue_capacity_rps: What is served of it.
         queue_slots: By how many slots.
+        before_s: Steps before the rollout, in which all is as it was; shape (steps before,).
+        before: Rate, capacity and slots of one queue in them.
+        is_steady: Whether the queue has long been what it is before the rollout.
         queues: How many such queues there are. The fewest connections keep those of all instances
             as one: whoever comes waits only when all slots are taken (Foschini and Salz, 1978).
         variability: (ca² + cs²)/2.
@@ -74,6 +83,9 @@ class Flow:
     queue_rps: Floats
     queue_capacity_rps: Floats
     queue_slots: Floats
+    before_s: Floats
+    before: tuple[float, float, float]
+    is_steady: bool
     queues: float
     variability: float
     served: Sequence[Served]
@@ -203,7 +215,15 @@ def _flow(
         slots * np.diff(supply.left_count, prepend=0.0),
         step,
     )
-    spread = _dispersion(scenario, name, service.instance_count if own else 1)
+    apart = service.instance_count if own else 1
+    spread = _dispersion(scenario, name, apart)
+    asked_rps, slots_before = float(offered[0]), slots * service.instance_count
+    before_rps = full_rps / versions.old.service_factor
+    is_steady = asked_rps < _SOON_STEADY * before_rps
+    before_s: Floats = np.ones(1)
+    if not is_steady:  # as the engine begins: from nothing, and not for ever
+        warm_up_s = max(1.0, frame_of([scenario]).warm_up_s)
+        before_s = np.asarray(_WARMING_UP * warm_up_s, dtype=np.float64)
     with np.errstate(divide="ignore", invalid="ignore"):
         load = np.where(offered > 0, offered / effective, 0.0)
     return Flow(
@@ -215,13 +235,16 @@ def _flow(
         capacity_rps=supply.capacity_rps,
         effective_rps=effective,
         load=load,
-        load_before=float(offered[0]) * versions.old.service_factor / full_rps,
+        load_before=asked_rps / before_rps,
         full_count=service.instance_count,
         full_rps=full_rps,
         queue_rps=taken / queues,
         queue_capacity_rps=effective / queues,
         queue_slots=slots * np.maximum(pool, 0.0) / queues,
-        queues=float(service.instance_count) if own else 1.0,
+        before_s=before_s,
+        before=(asked_rps / apart, before_rps / apart, slots_before / apart),
+        is_steady=is_steady,
+        queues=float(apart),
         variability=(spread + _cs2(served)) / 2.0,
         served=served,
         fluid=fluid_backlog(np.where(empty, 0.0, offered), effective, step),

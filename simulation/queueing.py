@@ -171,9 +171,9 @@ def queue_over_time(
     step_s: Floats,
     *,
     variability: float,
-    begin: float = 0.0,
+    from_steady: bool = True,
 ) -> QueueOverTime:
-    """The queue of M(t)/G/c(t), from the steady state of its first step on.
+    """The queue of M(t)/G/c(t), from the steady state of its first step on, or from nothing.
 
     A diffusion: while all slots are taken the length drifts by λ − cμ and spreads by
     2·variability·max(λ, cμ), as in heavy traffic (Kingman); a slot becomes free, and all are taken
@@ -188,7 +188,7 @@ def queue_over_time(
         slots: How many requests are served at once, shape (steps,).
         step_s: How long each step lasts, shape (steps,).
         variability: (ca² + cs²)/2.
-        begin: Requests that wait at the beginning, where there is no steady state.
+        from_steady: Whether the queue is steady at the beginning, if it can be; else it is empty.
     """
     rate = np.maximum(rate_rps, _LEAST_RPS)
     capacity = np.maximum(capacity_rps, _LEAST_RPS)
@@ -197,9 +197,9 @@ def queue_over_time(
     whole_s = float(np.sum(step_s))
     far = 5 * np.sqrt(2 * spread * whole_s)
     reach = np.where(fitted < 0, np.minimum(14.0 / np.maximum(-fitted, 1e-12), far), far)
-    first_reach = 14.0 / max(-float(fitted[0]), 1e-3) if fitted[0] < 0 else 0.0
-    fluid = fluid_backlog(rate, capacity, step_s, begin)
-    longest = max(float(np.max(fluid)), begin) + max(float(np.max(reach)), first_reach)
+    first_reach = 14.0 / max(-float(fitted[0]), 1e-3) if fitted[0] < 0 and from_steady else 0.0
+    fluid = fluid_backlog(rate, capacity, step_s)
+    longest = float(np.max(fluid)) + max(float(np.max(reach)), first_reach)
     edges = longest * np.linspace(0.0, 1.0, CELLS + 1) ** 1.5
     length, width = (edges[1:] + edges[:-1]) / 2, np.diff(edges)
     apart = np.diff(length, prepend=0.0)  # the first from where the queue begins
@@ -215,9 +215,9 @@ def queue_over_time(
     up = upward * holds  # from the state before each edge, per second
     down = downward / width
 
-    steady = _steady(up[0], down[0]) if fitted[0] < 0 and begin == 0 else _at(begin, edges)
+    can_be_steady = from_steady and fitted[0] < 0
+    state = _steady(up[0], down[0]) if can_be_steady else np.eye(1, CELLS + 1)[0]
     found = np.empty((len(rate), CELLS + 1))
-    state = steady
     by = _RULE * step_s[:, None]
     lower, upper = -by * up, -by * down
     middle = np.ones((len(rate), CELLS + 1))
@@ -242,10 +242,3 @@ def _steady(up: Floats, down: Floats) -> Floats:
     found = np.exp(logs - np.max(logs))
     shares: Floats = found / np.sum(found)
     return shares
-
-
-def _at(length: float, edges: Floats) -> Floats:
-    """All of it at one length."""
-    found = np.zeros(len(edges))
-    found[0 if length <= 0 else min(int(np.searchsorted(edges, length)), len(edges) - 1)] = 1.0
-    return found
