@@ -28,6 +28,9 @@ _MARGIN = 1.1
 _NOTHING = 1e-12
 """Fewer waiting requests in the mean are none."""
 
+_STORM = 0.002
+"""With more than this share sent again the retries themselves are a load."""
+
 _PATIENCE = 0.05
 """With more than this share at their timeouts the queue is no longer that of patient clients."""
 
@@ -208,18 +211,21 @@ def _of_requests(scenario: Scenario, found: Estimate, flow: Flow) -> Estimate:
     answers = responses(waits, mass, flow.served)
     wait_mean = answers.mean_wait_s()
     limit = flow.client_timeout_s
+    long = responses(np.zeros(1), np.zeros(1), flow.served)  # too long without any wait, so always
+    always = float(long.over(np.array([limit]))[0]) if math.isfinite(limit) else 0.0
     late = float(answers.over(np.array([limit]))[0]) if math.isfinite(limit) else 0.0
     late += answers.waits_over(flow.queue_timeout_s)
+    waited = max(0.0, late - always)
     gone = flow.turned_away
     if late > _PATIENCE:
         why = f"{late:.0%} of the requests would run into a timeout, and what leaves relieves the queue"
         return replace(found, beyond=(*found.beyond, why))
-    if late > 0.002 and flow.attempts > 0:
-        why = f"retries: {late:.1%} of the requests would run into a timeout and be sent again"
+    if waited > _STORM and flow.attempts > 0:
+        why = f"retries: {waited:.1%} of the requests would wait into a timeout and be sent again"
         return replace(found, beyond=(*found.beyond, why))
     share = 1.0 - 0.01 * (1.0 - late) - late
     low, high = _path(flow, queue)
-    errors = gone + (1.0 - gone) * (late ** (flow.attempts + 1) + flow.wrong)
+    errors = gone + (1.0 - gone) * (always + waited ** (flow.attempts + 1) + flow.wrong)
     if found.cut_requests is not None:
         errors += found.cut_requests.value * flow.share / count
     backlog = queue.mean() * np.minimum(flow.load, 1.0) * flow.queues
@@ -252,6 +258,7 @@ def _queue(flow: Flow) -> QueueOverTime:
         slots,
         step_s,
         variability=flow.variability,
+        fresh=np.concatenate([np.zeros(lead), flow.fresh]),
         from_steady=flow.is_steady,
     )
     return QueueOverTime(queue.free[lead:], queue.mass[lead:], queue.length)
@@ -290,7 +297,7 @@ def _path(flow: Flow, queue: QueueOverTime) -> tuple[float, float]:
     if total < _NOTHING:
         return 1.0, 1.0
     variance = np.maximum(second - mean**2, 0.0) * 2 * forgets_s / whole_s
-    relative = float(np.sum(variance * weight)) / total**2 / flow.queues
+    relative = float(np.sum(variance * weight)) / total**2 / float(np.mean(flow.queues))
     relative = min(max(relative, 1e-6), 100.0)
     low, high = special.gammaincinv(1 / relative, [0.05, 0.95]) * relative
     return float(low), float(high)

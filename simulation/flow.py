@@ -27,6 +27,9 @@ STEPS = 64
 _STEADY_S = 60.0
 """What is looked at where nothing is rolled."""
 
+_HORIZON_S = 600.0
+"""A run that never settles is looked at for three rollouts and so much more, see `frame_of`."""
+
 _SOON_STEADY = 0.9
 """A fleet with less to do than this share of its capacity is steady before a rollout begins."""
 
@@ -56,8 +59,9 @@ class Flow:
         before_s: Steps before the rollout, in which all is as it was; shape (steps before,).
         before: Rate, capacity and slots of one queue in them.
         is_steady: Whether the queue has long been what it is before the rollout.
-        queues: How many such queues there are. The fewest connections keep those of all instances
+        queues: How many such queues there are; the fewest connections keep those of all instances
             as one: whoever comes waits only when all slots are taken (Foschini and Salz, 1978).
+        fresh: The share of them that is new in each bin.
         variability: (ca² + cs²)/2.
         served: What requests ask for.
         fluid: What piles up, when all is even, in requests.
@@ -86,7 +90,8 @@ class Flow:
     before_s: Floats
     before: tuple[float, float, float]
     is_steady: bool
-    queues: float
+    queues: Floats
+    fresh: Floats
     variability: float
     served: Sequence[Served]
     fluid: Floats
@@ -174,11 +179,14 @@ def _slot_share(scenario: Scenario, name: str) -> float:
 
 
 def _clears_s(offered: Floats, served: Floats, edges_s: Floats, ended_s: float) -> float:
-    """How long a backlog takes to go when the rollout is over, at most ten times as long as that."""
+    """How long a backlog takes to go when the rollout is over; at most to the engine's horizon."""
     piled = fluid_backlog(offered, served, np.diff(edges_s))
     at = min(int(np.searchsorted(edges_s, ended_s)), len(piled) - 1)
+    if piled[at] <= 0:
+        return 0.0
     spare_rps = float(served[-1] - offered[-1])
-    return min(float(piled[at]) / spare_rps, 10 * ended_s) if spare_rps > 0 else 0.0
+    longest_s = 2 * ended_s + _HORIZON_S
+    return min(float(piled[at]) / spare_rps, longest_s) if spare_rps > 0 else longest_s
 
 
 def _flow(
@@ -208,13 +216,10 @@ def _flow(
     empty = (pool < 0.5) & (balancer.policy != "pull")
     own = balancer.queue == "instance" and balancer.policy != "least_connections"
     queues = np.maximum(pool, 1.0) if own else np.ones(len(pool))
-    taken = let_in(
-        np.where(empty, 0.0, offered),
-        effective,
-        slots * np.maximum(pool, 0.0),
-        slots * np.diff(supply.left_count, prepend=0.0),
-        step,
-    )
+    taken = np.where(empty, 0.0, offered)
+    if not own:
+        gone = slots * np.diff(supply.left_count, prepend=0.0)
+        taken = let_in(taken, effective, slots * np.maximum(pool, 0.0), gone, step)
     apart = service.instance_count if own else 1
     spread = _dispersion(scenario, name, apart)
     asked_rps, slots_before = float(offered[0]), slots * service.instance_count
@@ -244,7 +249,8 @@ def _flow(
         before_s=before_s,
         before=(asked_rps / apart, before_rps / apart, slots_before / apart),
         is_steady=is_steady,
-        queues=float(apart),
+        queues=queues,
+        fresh=np.clip(np.diff(supply.back_count, prepend=0.0) / queues, 0.0, 1.0) * own,
         variability=(spread + _cs2(served)) / 2.0,
         served=served,
         fluid=fluid_backlog(np.where(empty, 0.0, offered), effective, step),

@@ -171,6 +171,7 @@ def queue_over_time(
     step_s: Floats,
     *,
     variability: float,
+    fresh: Floats | None = None,
     from_steady: bool = True,
 ) -> QueueOverTime:
     """The queue of M(t)/G/c(t), from the steady state of its first step on, or from nothing.
@@ -188,6 +189,8 @@ def queue_over_time(
         slots: How many requests are served at once, shape (steps,).
         step_s: How long each step lasts, shape (steps,).
         variability: (ca² + cs²)/2.
+        fresh: Of many such queues the share that is new and empty at the beginning of each step,
+            shape (steps,); none when left out.
         from_steady: Whether the queue is steady at the beginning, if it can be; else it is empty.
     """
     rate = np.maximum(rate_rps, _LEAST_RPS)
@@ -224,7 +227,11 @@ def queue_over_time(
     middle[:, :-1] += by * up
     middle[:, 1:] += by * down
     back = (1.0 - _RULE) / _RULE
+    new = np.zeros(len(rate)) if fresh is None else fresh
     for k in range(len(rate)):
+        if new[k] > 0:
+            state = state * (1.0 - new[k])
+            state[0] += new[k]
         parts = lapack.dgttrf(lower[k], middle[k], upper[k])[:5]
         stage, _ = lapack.dgttrs(*parts, state)
         state, _ = lapack.dgttrs(*parts, state + back * (stage - state))

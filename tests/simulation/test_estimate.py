@@ -135,6 +135,20 @@ def test_the_response_of_a_single_server() -> None:
     assert value(estimate(one).rollout_latency_p99_s) == pytest.approx(1.1513, rel=0.02)
 
 
+def test_who_asks_for_too_much_never_gets_it() -> None:
+    """A retry asks for the same: what takes longer than its client waits fails every time."""
+    patience = {"client_timeout": "1s", "retries": {"attempts": 3}}
+    one = scenario(
+        **{**CALM, "rate": "20/s", "service_time": {"mean": "100ms", "cv": 1.5}},
+        classes={"all": patience},
+        rollout={"window": 1},
+    )
+    found = value(estimate(one).rollout_error_fraction)
+    assert found == pytest.approx(float(one.service.service_time.survival(np.array([1.0]))[0]))
+    seen = [run.metrics["rollout_error_fraction"] or 0.0 for run in runs_of(one, 20)]
+    assert found == pytest.approx(np.mean(seen), rel=0.35)  # some 40 requests
+
+
 def test_an_overload_shows_in_the_backlog() -> None:
     """Four of 76 slots are out for 100 s: 144/s more than can be served (model.md §11)."""
     warm_up_s = 10.0

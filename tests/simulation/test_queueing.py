@@ -116,6 +116,17 @@ def test_a_queue_takes_time_to_become_long() -> None:
     assert found.mean()[-1] == pytest.approx(steady, rel=0.1)
 
 
+def test_of_many_queues_some_are_new() -> None:
+    """Where nothing comes and nothing is served, a half that is new halves the mean."""
+    rate = np.concatenate([every(20.0, 40), np.zeros(2)])
+    step, nobody = every(0.1, 42), np.zeros(42)
+    fresh = np.zeros(42)
+    fresh[41] = 0.5
+    found = queue_over_time(rate, nobody, nobody, step, variability=1.0, fresh=fresh)
+    assert found.mean()[41] == pytest.approx(found.mean()[40] / 2, rel=1e-6)
+    assert found.free[41] == pytest.approx(0.5, abs=0.01)
+
+
 def test_free_slots_take_in_what_comes_first() -> None:
     """Ten of 20 slots go; the rest were half full, so that five arrivals find one free."""
     step = every(0.01, 300)
