@@ -69,7 +69,6 @@ class Instances:
     Attributes:
         fleet: Their states over time.
         is_new: Which version each has.
-        pool_log: How many of each version were up and in the pool, change by change.
         watched: Gates that look again whenever the pool changes.
     """
 
@@ -77,9 +76,11 @@ class Instances:
         self,
         env: simpy.Environment,
         plane: RequestPlane,
+        *,
         power: Sequence[float],
         work_s: float,
         second_count: int,
+        log: Callable[[PoolChange], None],
     ) -> None:
         """Begins with everything as it is before the rollout.
 
@@ -89,6 +90,7 @@ class Instances:
             power: How much work each instance does at once: its slots, times its speed.
             work_s: What a request asks of the service in the mean.
             second_count: How many second instances there may be.
+            log: Is told how many of each version are up and in the pool, change by change.
         """
         count = len(power)
         self._env = env
@@ -104,7 +106,7 @@ class Instances:
         self._whole_power = sum(power)
         self._moved: dict[int, simpy.Event] = {}
         self.watched: list[Gate] = []
-        self.pool_log: list[PoolChange] = []
+        self._tell = log
         self._log()
 
     def state(self, instance: int) -> State:
@@ -174,7 +176,7 @@ class Instances:
 
     def _log(self) -> None:
         power = sum(one * count for one, count in self._powers.items())
-        self.pool_log.append(
+        self._tell(
             PoolChange(
                 time_s=float(self._env.now),
                 old_count=len(self._in_pool) - self._new_count,
