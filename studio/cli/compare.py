@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from simulation.candidates import Candidate
     from simulation.compare import Comparison, Difference
+    from simulation.pace import Pace
     from simulation.scenario import Scenario
     from simulation.study import Row
 
@@ -46,6 +47,7 @@ def compare(
     replications: o.Replications = None,
     engine: o.Engine = "auto",
     jobs: o.Jobs = None,
+    cluster: o.Cluster = None,
     sets: o.Sets = None,
     json: o.Json = False,
     csv: o.Csv = None,
@@ -81,7 +83,9 @@ def compare(
         loaded,
         candidates,
         console,
+        path=scenario,
         jobs=jobs,
+        cluster=cluster,
         quiet=quiet or json,
         engine=engine,
         keep_requests=requests is not None,
@@ -100,38 +104,26 @@ def watched(
     scenario: Scenario,
     candidates: tuple[Candidate, ...],
     console: Console,
-    *,
-    jobs: int | None = None,
     quiet: bool = False,
-    engine: str = "auto",
-    keep_requests: bool = False,
+    **how: Any,
 ) -> tuple[Comparison, list[Row]]:
-    """Runs the study; on a terminal the table is there from the first row and is refined."""
+    """Runs the study as `options.simulated`; on a terminal the table is there from the first row."""
     from rich.live import Live
 
     from studio.cli.tables import comparison_table
+    from studio.format import left_text
 
     if quiet or not sys.stdout.isatty():
-        return o.simulated(
-            scenario, candidates, jobs=jobs, quiet=quiet, engine=engine, keep_requests=keep_requests
-        )
+        return o.simulated(scenario, candidates, quiet=quiet, **how)
     with Live(console=console, transient=True, auto_refresh=False) as live:
 
-        def landed(comparison: Comparison) -> None:
-            done = len(comparison.candidates[0].runs)
+        def landed(comparison: Comparison, pace: Pace) -> None:
             table = comparison_table(comparison)
-            table.caption = f"{done} of {scenario.replications} replications"
+            told = f"{pace.done} of {pace.total} replications {left_text(pace.left_s())}"
+            table.caption = told.rstrip()
             live.update(table, refresh=True)
 
-        return o.simulated(
-            scenario,
-            candidates,
-            jobs=jobs,
-            quiet=True,
-            engine=engine,
-            keep_requests=keep_requests,
-            landed=landed,
-        )
+        return o.simulated(scenario, candidates, quiet=True, landed=landed, **how)
 
 
 def print_answer(console: Console, comparison: Comparison) -> None:

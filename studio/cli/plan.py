@@ -26,6 +26,7 @@ def plan(
     replications: o.Replications = None,
     engine: o.Engine = "auto",
     jobs: o.Jobs = None,
+    cluster: o.Cluster = None,
     sets: o.Sets = None,
     quiet: o.Quiet = False,
 ) -> None:
@@ -49,7 +50,15 @@ def plan(
     else:
         chosen = o.comma_list("--windows", windows, parse_window) or [*default_windows(loaded)]
     candidates = candidates_of(loaded, chosen)
-    comparison, _rows = o.simulated(loaded, candidates, jobs=jobs, quiet=quiet, engine=engine)
+    comparison, _rows = o.simulated(
+        loaded,
+        candidates,
+        path=scenario,
+        jobs=jobs,
+        cluster=cluster,
+        quiet=quiet,
+        engine=engine,
+    )
     write_chosen(comparison, output, valid_for_s)
 
 
