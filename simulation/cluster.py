@@ -11,6 +11,7 @@ is sent in one go is decided in `simulation.places`, for here and there alike.
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import Sequence
 from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future
@@ -35,7 +36,7 @@ class ClusterWorkers:
     """The workers of a scheduler, as `simulation.places.Workers`."""
 
     def __init__(self, address: str, engine: str) -> None:
-        """Connects, and has every worker say its version.
+        """Connects.
 
         Args:
             address: Of the scheduler, such as ``tcp://10.0.0.1:8786``.
@@ -43,37 +44,43 @@ class ClusterWorkers:
 
         Raises:
             BadInput: The scheduler cannot be reached.
-            Refused: A worker has another version.
         """
         self._address, self._engine = address, engine
         self._client: Any = _connected(address)
         self._executor: Executor = self._client.get_executor(pure=False)
-        self._count, self._looked_at, self._there_at = 0, 0.0, time.monotonic()
-        try:
-            for worker, found in self._client.run(engine_version, on_error="return").items():
-                _must_be_the_same(worker, found)
-        except BaseException:
-            self.close(under_way=False)
-            raise
+        self._checked: set[str] = set()
+        self._count, self._looked_at, self._there_at = 0, -math.inf, time.monotonic()
 
     def count(self) -> int:
         """The threads of the workers that are there now; they may come and go.
 
+        Each says its version before anything is sent: one that cannot even open what it is sent ends.
+
         Raises:
             BadInput: There has been none for long, or the scheduler has gone.
+            Refused: One has another version.
         """
         now = time.monotonic()
         if now - self._looked_at > _LOOK_EVERY_S:
-            try:
-                self._count = sum(self._client.nthreads().values())
-            except (OSError, TimeoutError, ValueError) as error:
-                raise self._gone() from error
+            self._count = self._looked()
             self._looked_at = now
         if self._count:
             self._there_at = now
         elif now - self._there_at > _WITHOUT_WORKERS_S:
             raise BadInput(f"cluster {self._address}: no worker for {_WITHOUT_WORKERS_S:g} s")
         return self._count
+
+    def _looked(self) -> int:
+        try:
+            threads: dict[str, int] = self._client.nthreads()
+            new = [worker for worker in threads if worker not in self._checked]
+            told = self._client.run(engine_version, workers=new, on_error="return") if new else {}
+        except (OSError, TimeoutError, ValueError, RuntimeError):
+            raise self._gone() from None
+        for worker, found in told.items():
+            _must_be_the_same(worker, found, engine_version())
+        self._checked.update(new)
+        return sum(threads.values())
 
     def submit(self, work: bytes, parts: Sequence[Part]) -> Future[tuple[list[Done], float]]:
         """Has some parts done; dask gives them to another worker when one is lost."""
@@ -97,8 +104,6 @@ class ClusterWorkers:
             raise BrokenExecutor(str(error)) from None
         except CancelledError:
             raise self._gone() from None
-        except ImportError as error:
-            raise _other_version("a worker", f"none: {error}") from None
 
     def renew(self) -> None:
         """Nothing: whoever runs the cluster starts its workers."""
@@ -149,20 +154,17 @@ def _done_by_worker(
     return done_elsewhere(work, parts)
 
 
-def _must_be_the_same(worker: str, found: Any, version: str | None = None) -> None:
+def _must_be_the_same(worker: str, found: Any, asked: str) -> None:
     """Refuses a worker whose results might differ.
 
     Raises:
         Refused: It has another version, or none at all.
     """
-    if isinstance(found, BaseException):
-        raise _other_version(worker, f"none: {found}")
-    if found != (version or engine_version()):
-        raise _other_version(worker, str(found))
-
-
-def _other_version(worker: str, found: str) -> Refused:
-    return Refused(
-        f"{worker} must have Rollcast {engine_version()}, not {found}; "
-        "install the same version there, from the same lock"
-    )
+    if isinstance(found, OSError):
+        return  # it went while it was asked
+    if found != asked:
+        has = f"none ({found})" if isinstance(found, BaseException) else found
+        raise Refused(
+            f"{worker} must have Rollcast {asked}, not {has}; "
+            "install the same version there, from the same lock"
+        )

@@ -148,8 +148,9 @@ def _elsewhere(
     at_once = 1
     try:
         while left or pending:
-            while left and len(pending) < 2 * workers.count() and not wishes.paused():
-                fair = max(1, len(left) // (2 * workers.count()))
+            most = 2 * workers.count()
+            while left and len(pending) < most and not wishes.paused():
+                fair = max(1, len(left) // most)
                 parts = [left.popleft() for _ in range(min(at_once, fair))]
                 pending[_submitted(workers, packed, parts)] = parts
             done, _ = wait(pending, _LOOK_EVERY_S, FIRST_COMPLETED)

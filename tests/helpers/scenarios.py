@@ -93,6 +93,17 @@ def of_services(
     )
 
 
+def small_shop(**parts: Any) -> Scenario:
+    """Six instances that are rolled in a few seconds; a run takes some milliseconds."""
+    said = {
+        "rate": "60/s",
+        "instances": 6,
+        "steps": {"deploy": "2s", "start": {"mean": "1s", "cv": 0.3}},
+        "rollout": {"window": 2, "drain": {"timeout": "5s"}},
+    }
+    return scenario(**{**said, **parts})
+
+
 def steady(horizon: str, warm_up: str = "auto", **parts: Any) -> Scenario:
     """A scenario without a rollout, observed for a while."""
     return scenario(clock={"horizon": horizon, "warm_up": warm_up}, **parts)

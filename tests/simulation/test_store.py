@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from simulation import work as work_module
@@ -12,28 +11,12 @@ from simulation.candidates import candidates_of
 from simulation.cells import Cell, run_cells
 from simulation.frame import frame_of
 from simulation.packed import pack, unpack
-from simulation.results import RunResult
 from simulation.scenario import Scenario
 from simulation.store import Store
-from tests.helpers.scenarios import scenario
+from tests.helpers.results import assert_same
+from tests.helpers.scenarios import small_shop
 
-SHOP = scenario(
-    rate="60/s",
-    instances=6,
-    steps={"deploy": "2s", "start": {"mean": "1s", "cv": 0.3}},
-    rollout={"window": 2, "drain": {"timeout": "5s"}},
-    replications=3,
-)
-
-
-def assert_same(one: RunResult, other: RunResult) -> None:
-    for name in vars(one):
-        mine, theirs = getattr(one, name), getattr(other, name)
-        if name == "series":
-            for column in mine:
-                assert np.array_equal(mine[column], theirs[column], equal_nan=True), column
-        else:
-            assert mine == theirs, name
+SHOP = small_shop(replications=3)
 
 
 def cells_of(one: Scenario, windows: tuple[int, ...] = (1, 2)) -> list[Cell]:
