@@ -12,9 +12,11 @@ import typer
 from executor.errors import BadInput
 
 if TYPE_CHECKING:
+    from simulation.candidates import Candidate
     from simulation.compare import Comparison
+    from simulation.pace import Pace
     from simulation.scenario import Scenario
-    from simulation.study import Candidate, Row
+    from simulation.study import Row
 
 Value = TypeVar("Value")
 
@@ -45,6 +47,10 @@ Engine = Annotated[str, typer.Option(help="auto, compiled or reference.")]
 Jobs = Annotated[
     int | None,
     typer.Option(parser=_whole("--jobs", 1), metavar="N", help="Processes; one a core."),
+]
+Cluster = Annotated[
+    str | None,
+    typer.Option(metavar="ADDRESS", help="Of a dask scheduler whose workers simulate."),
 ]
 Sets = Annotated[
     list[str] | None,
@@ -147,46 +153,69 @@ def simulated(
     scenario: Scenario,
     candidates: Sequence[Candidate],
     *,
-    jobs: int | None,
-    quiet: bool,
-    engine: str,
+    path: Path | None = None,
+    jobs: int | None = None,
+    cluster: str | None = None,
+    quiet: bool = False,
+    engine: str = "auto",
     keep_requests: bool = False,
-    landed: Callable[[Comparison], None] | None = None,
+    landed: Callable[[Comparison, Pace], None] | None = None,
 ) -> tuple[Comparison, list[Row]]:
     """Runs the study, with progress on standard error when that is a terminal.
 
-    `landed` is called with the comparison so far, at most twice a second.
+    Args:
+        scenario: What is simulated.
+        candidates: What is compared.
+        path: The scenario's file, beside which results are stored; None to store none.
+        jobs: How many processes.
+        cluster: The address of a scheduler whose workers simulate.
+        quiet: Whether no progress is shown.
+        engine: One of `simulation.engines.ready.ENGINES`.
+        keep_requests: Whether results carry every request.
+        landed: Called with the comparison so far, at most twice a second.
+
+    Raises:
+        BadInput: What is asked for does not go together, or `run_rows` raises it.
     """
     import time
+    from contextlib import nullcontext
 
     from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeRemainingColumn,
-    )
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
     from simulation.compare import compare
+    from simulation.pace import Pace
+    from simulation.store import Store
     from simulation.study import run_rows
+    from studio.format import left_text
 
+    if jobs is not None and cluster is not None:
+        raise BadInput("--jobs and --cluster: must not both be given")
     rows: list[Row] = []
-    err = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    pace = Pace(scenario.replications)
+    columns = ("{task.description}", BarColumn(), MofNCompleteColumn(), "{task.fields[left]}")
+    shown = [TextColumn(one) if isinstance(one, str) else one for one in columns]
     hidden = quiet or not sys.stderr.isatty()
     told_at = time.monotonic()
-    with Progress(
-        *columns, TimeRemainingColumn(), console=err, transient=True, disable=hidden
-    ) as progress:
-        task = progress.add_task("replications", total=scenario.replications)
+    with (
+        nullcontext() if path is None else Store.beside(path) as store,
+        Progress(*shown, console=Console(stderr=True), transient=True, disable=hidden) as progress,
+    ):
+        task = progress.add_task("replications", total=scenario.replications, left="")
         for row in run_rows(
-            scenario, candidates, jobs=jobs, engine=engine, keep_requests=keep_requests
+            scenario,
+            candidates,
+            jobs=jobs,
+            cluster=cluster,
+            engine=engine,
+            keep_requests=keep_requests,
+            store=store,
         ):
             rows.append(row)
-            progress.advance(task)
+            pace.landed(was_stored=row.was_stored)
+            progress.update(task, completed=pace.done, left=left_text(pace.left_s()))
             if landed is not None and time.monotonic() - told_at > 0.5:
-                landed(compare(scenario, candidates, rows))
+                landed(compare(scenario, candidates, rows), pace)
                 told_at = time.monotonic()
     return compare(scenario, candidates, rows), rows
 

@@ -26,12 +26,13 @@ def plan(
     replications: o.Replications = None,
     engine: o.Engine = "auto",
     jobs: o.Jobs = None,
+    cluster: o.Cluster = None,
     sets: o.Sets = None,
     quiet: o.Quiet = False,
 ) -> None:
     """Simulate, choose the fastest candidate that meets the objectives, write its plan."""
+    from simulation.candidates import candidates_of, default_windows
     from simulation.scenario_rollout import parse_window
-    from simulation.study import candidates_of, default_windows
     from simulation.units import parse_duration_s
 
     if window is not None and windows is not None:
@@ -49,7 +50,15 @@ def plan(
     else:
         chosen = o.comma_list("--windows", windows, parse_window) or [*default_windows(loaded)]
     candidates = candidates_of(loaded, chosen)
-    comparison, _rows = o.simulated(loaded, candidates, jobs=jobs, quiet=quiet, engine=engine)
+    comparison, _rows = o.simulated(
+        loaded,
+        candidates,
+        path=scenario,
+        jobs=jobs,
+        cluster=cluster,
+        quiet=quiet,
+        engine=engine,
+    )
     write_chosen(comparison, output, valid_for_s)
 
 
