@@ -12,8 +12,9 @@ from studio.cli import options as o
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from simulation.compare import Comparison, Difference
+    from simulation.compare import Comparison
     from simulation.scenario import Scenario
+    from simulation.statistics import Difference
     from simulation.study import Candidate, Row
 
 _TOLD = ("rollout_duration_s", "rollout_latency_p99_s", "rollout_error_fraction")
