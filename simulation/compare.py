@@ -16,10 +16,11 @@ import numpy as np
 
 from executor.canonical import digest_of
 from executor.plan import Interval, Verdict
+from simulation.candidates import Candidate
 from simulation.results import ENDINGS, METRICS, RunResult, Waits
 from simulation.scenario import Scenario
 from simulation.statistics import Difference, interval, paired_difference
-from simulation.study import Candidate, Row
+from simulation.study import Row
 from simulation.units import Floats
 from simulation.verdict import verdict
 
@@ -107,7 +108,10 @@ class Comparison:
             "candidate": {
                 "window": candidate.window,
                 "advance": candidate.advance,
+                "surge": candidate.surge,
+                "pause_s": candidate.pause_s,
                 "drain_timeout_s": candidate.drain_timeout_s,
+                "policy": candidate.policy or self.scenario.service.balancer.policy,
                 "start": candidate.start_label,
             },
             "requests": result.requests,

@@ -25,6 +25,7 @@ from executor.plan import (
     broken_rules,
 )
 from executor.plan_file import sealed
+from simulation.candidates import Candidate, candidates_of
 from simulation.compare import CandidateResult, compare
 from simulation.frame import frame_of
 from simulation.rollout import rolling_order
@@ -33,7 +34,7 @@ from simulation.scenario import Scenario
 from simulation.scenario_rollout import Rollout
 from simulation.scenario_traffic import TimestampsRate, TraceRate
 from simulation.strategies.canary import waves_of
-from simulation.study import Candidate, candidates_of, run_rows
+from simulation.study import run_rows
 
 WEEK_S = 7 * 86400.0
 

@@ -172,7 +172,7 @@ class Run:
 
     def alone_end_s(self) -> float:
         """Until when the common interval must reach for this candidate, once it has settled."""
-        return self._frame.horizon_s if self._frame.exact else self._settled_s
+        return self._frame.alone_end_s(self._settled_s)
 
     def finish(self, end_s: float) -> RunResult:
         """Simulates on to the end of the common interval and tells what was observed."""

@@ -1,7 +1,7 @@
 """Candidates × replications, paired.
 
-Enters: a scenario and what to vary (windows, drain timeouts, starts, advances). Leaves: rows as
-they land, one a replication, with a `RunResult` for each candidate: all candidates of a replication
+Enters: a scenario and its candidates (`simulation.candidates`). Leaves: rows as they land, one a
+replication, with a `RunResult` for each candidate: all candidates of a replication
 see the same requests and are observed over one common interval, from the start to the moment the
 last of them has settled.
 """
@@ -17,14 +17,11 @@ from functools import partial
 
 from joblib import cpu_count
 
-from executor.dialects.kubernetes import window_count
-from executor.errors import BadInput
+from simulation.candidates import Candidate
 from simulation.frame import Frame, frame_of
 from simulation.results import RunResult
 from simulation.run import Run
 from simulation.scenario import Scenario
-from simulation.scenario_rollout import ALL_AT_ONCE, Rollout
-from simulation.traffic import clock_label
 from simulation.workers import stop_workers, workers
 
 _WORTH_PROCESSES_S = 2.0
@@ -34,117 +31,11 @@ _LOOK_EVERY_S = 0.1
 
 
 @dataclass(frozen=True)
-class Candidate:
-    """One way to roll: what is varied in a comparison.
-
-    Attributes:
-        window: Instances under way at once, of the first service that is rolled.
-        written: The window as it is applied to every service: a percentage where there are several.
-        advance: ``sliding`` or ``batch``.
-        drain_timeout_s: How long a drain may take.
-        start: ``clock.start`` as a file says it.
-        start_label: The start as a clock shows it.
-    """
-
-    window: int
-    written: int | str
-    advance: str
-    drain_timeout_s: float
-    start: float | str
-    start_label: str
-
-    def applied_to(self, scenario: Scenario) -> Scenario:
-        """The scenario with this candidate in the place of what it says itself."""
-        clock = scenario.clock.model_copy(update={"start": self.start})
-        if scenario.rollout is None:
-            return scenario.model_copy(update={"clock": clock})
-        drain = scenario.rollout.drain.model_copy(update={"timeout": self.drain_timeout_s})
-        rollout = scenario.rollout.model_copy(
-            update={"window": self.written, "advance": self.advance, "drain": drain}
-        )
-        return scenario.model_copy(update={"clock": clock, "rollout": rollout})
-
-
-@dataclass(frozen=True)
 class Row:
     """One replication: a result for each candidate, in their order."""
 
     replication: int
     runs: tuple[RunResult, ...]
-
-
-def candidates_of(
-    scenario: Scenario,
-    windows: Sequence[int | str] = (),
-    drain_timeouts_s: Sequence[float] = (),
-    starts: Sequence[float | str] = (),
-    advances: Sequence[str] = (),
-) -> tuple[Candidate, ...]:
-    """Every combination; what is left empty is as the scenario says.
-
-    Raises:
-        BadInput: A window does not fit the fleet, a start does not fit the traffic, or something
-            is to be varied in a scenario without a rollout.
-    """
-    rule = scenario.rollout
-    if rule is None:
-        if windows or drain_timeouts_s or advances:
-            raise BadInput(f"{scenario.name}: rollout: is missing, there is no window to compare")
-        rule = Rollout()
-    found: dict[Candidate, None] = {}
-    for start, window, advance, timeout_s in itertools.product(
-        starts or (scenario.clock.start,),
-        windows or (rule.window,),
-        advances or (rule.advance,),
-        drain_timeouts_s or (rule.drain.timeout,),
-    ):
-        count = _window_everywhere(scenario, window)
-        written = window if len(scenario.rolled_services()) > 1 else count
-        label = _start_label(scenario, start)
-        found[Candidate(count, written, advance, timeout_s, start, label)] = None
-    return tuple(found)
-
-
-def _window_everywhere(scenario: Scenario, window: int | str) -> int:
-    """The window's count at the first service; it must fit every one that has none of its own."""
-    if scenario.rollout is None:
-        return window_count(window, scenario.service.instance_count)
-    rule = scenario.rollout.model_copy(update={"window": window})
-    asked = scenario.model_copy(update={"rollout": rule})
-    counts = {name: asked.window_count(name) for name in asked.rolled_services()}
-    return counts[scenario.service_name]
-
-
-def default_windows(scenario: Scenario) -> tuple[int, ...]:
-    """Windows worth comparing: powers of two up to half the smallest fleet, and the scenario's own.
-
-    Where the strategy has no window, or every service has its own, there is nothing to vary.
-    """
-    varied = [
-        name
-        for name in scenario.rolled_services()
-        if not scenario.has_own(name, "window") and not _rolls_at_once(scenario, name)
-    ]
-    if not varied:
-        return (scenario.window_count(),)
-    smallest = min(scenario.services[name].instance_count for name in varied)
-    powers = {1 << k for k in range(smallest.bit_length()) if 1 << k <= max(1, smallest // 2)}
-    return tuple(sorted(powers | {min(scenario.window_count(name) for name in varied)}))
-
-
-def _rolls_at_once(scenario: Scenario, service: str) -> bool:
-    rule = scenario.rule(service)
-    return rule is not None and rule.strategy in ALL_AT_ONCE
-
-
-def _start_label(scenario: Scenario, start: float | str) -> str:
-    moved = scenario.model_copy(
-        update={"clock": scenario.clock.model_copy(update={"start": start})}
-    )
-    try:
-        return clock_label(moved.start_s(), scenario.rates().first_row)
-    except ValueError as error:
-        raise BadInput(f"{scenario.name}: clock.start: {start}: {error}") from None
 
 
 def run_replication(

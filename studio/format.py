@@ -11,6 +11,7 @@ import math
 from collections.abc import Sequence
 
 from executor.plan import Interval
+from simulation.candidates import Candidate
 from simulation.compare import CandidateResult, Comparison
 
 NOTHING = "–"
@@ -20,7 +21,10 @@ ANSWER_GLYPHS = {"meets": "✓", "fails": "✗", "undecided": "?"}
 
 TABLE_HEADINGS = (
     "window",
+    "surge",
+    "pause",
     "drain",
+    "policy",
     "start",
     "takes",
     "fewest",
@@ -31,6 +35,10 @@ TABLE_HEADINGS = (
 )
 """Of `table_row`: duration, fewest instances in the pool, p99 and error share during the rollout,
 and requests that failed in a run of the common interval."""
+
+
+VARIED = ("surge", "pause", "drain", "policy", "start")
+"""Of `TABLE_HEADINGS`: what candidates may differ in beside their windows."""
 
 
 def duration_text(seconds: float | None) -> str:
@@ -118,8 +126,13 @@ def percent_text(fraction: float | None) -> str:
 
 
 def drain_text(seconds: float) -> str:
-    """A drain timeout: ``30 s``, ``2.5 s``."""
+    """A drain timeout or a pause: ``30 s``, ``2.5 s``."""
     return f"{seconds:g} s"
+
+
+def policy_text(candidate: Candidate) -> str:
+    """A balancer's policy: ``least connections``."""
+    return candidate.policy.replace("_", " ") if candidate.policy else NOTHING
 
 
 def metric_text(name: str, value: float | None) -> str:
@@ -161,7 +174,10 @@ def table_row(result: CandidateResult) -> tuple[str, ...]:
     batch = " batch" if candidate.advance == "batch" else ""
     return (
         f"{candidate.window}{batch}",
+        str(candidate.surge),
+        drain_text(candidate.pause_s),
         drain_text(candidate.drain_timeout_s),
+        policy_text(candidate),
         candidate.start_label,
         duration_text(metrics["rollout_duration_s"].mean),
         count_text(metrics["lowest_in_pool_count"].mean),
@@ -173,12 +189,12 @@ def table_row(result: CandidateResult) -> tuple[str, ...]:
 
 
 def shown_columns(results: Sequence[CandidateResult]) -> list[int]:
-    """The columns of `TABLE_HEADINGS` worth showing: drain and start only where they differ."""
+    """The columns of `TABLE_HEADINGS` worth showing: what is varied only where it differs."""
     rows = [table_row(result) for result in results]
     return [
         column
         for column, heading in enumerate(TABLE_HEADINGS)
-        if heading not in ("drain", "start") or len({row[column] for row in rows}) > 1
+        if heading not in VARIED or len({row[column] for row in rows}) > 1
     ]
 
 
@@ -189,14 +205,20 @@ def candidate_name(comparison: Comparison, index: int) -> str:
     """
     one = comparison.candidates[index].candidate
     others = [result.candidate for result in comparison.candidates]
-    parts = [f"Window {one.window}"]
-    if len({other.advance for other in others}) > 1:
-        parts.append(one.advance)
-    if len({other.drain_timeout_s for other in others}) > 1:
-        parts.append(f"drain {drain_text(one.drain_timeout_s)}")
-    if len({other.start_label for other in others}) > 1:
-        parts.append(f"start {one.start_label}")
-    return ", ".join(parts)
+    parts = [
+        ("", f"Window {one.window}"),
+        ("advance", one.advance),
+        ("surge", f"surge {one.surge}"),
+        ("pause_s", f"pause {drain_text(one.pause_s)}"),
+        ("drain_timeout_s", f"drain {drain_text(one.drain_timeout_s)}"),
+        ("policy", policy_text(one)),
+        ("start_label", f"start {one.start_label}"),
+    ]
+    return ", ".join(
+        text
+        for name, text in parts
+        if not name or len({getattr(other, name) for other in others}) > 1
+    )
 
 
 def verdict_sentence(comparison: Comparison, index: int) -> str:

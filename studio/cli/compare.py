@@ -1,9 +1,9 @@
-"""``rollcast compare``: every combination of windows, drains and starts, paired."""
+"""``rollcast compare``: every combination of windows, drains, starts and more, paired."""
 
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -12,10 +12,11 @@ from studio.cli import options as o
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from simulation.candidates import Candidate
     from simulation.compare import Comparison
     from simulation.scenario import Scenario
     from simulation.statistics import Difference
-    from simulation.study import Candidate, Row
+    from simulation.study import Row
 
 _TOLD = ("rollout_duration_s", "rollout_latency_p99_s", "rollout_error_fraction")
 
@@ -32,6 +33,16 @@ def compare(
     starts: Annotated[
         str | None, typer.Option(metavar="09:00,14:00", help="Starts on the traffic's clock.")
     ] = None,
+    surges: Annotated[
+        str | None, typer.Option(metavar="0,1,25%", help="Instances beyond the fleet.")
+    ] = None,
+    pauses: Annotated[
+        str | None, typer.Option(metavar="0s,30s", help="Pauses before the next instance.")
+    ] = None,
+    policies: Annotated[
+        str | None,
+        typer.Option(metavar="round_robin,random", help="Policies of the balancer."),
+    ] = None,
     seed: o.Seed = None,
     replications: o.Replications = None,
     engine: o.Engine = "auto",
@@ -42,10 +53,11 @@ def compare(
     requests: o.Requests = None,
     quiet: o.Quiet = False,
 ) -> None:
-    """Compare windows, drain timeouts, advances and starts on the same traffic."""
-    from simulation.scenario_rollout import parse_window
+    """Compare windows, drain timeouts, starts and more, every combination, on the same traffic."""
+    from simulation.candidates import candidates_of, default_windows
+    from simulation.scenario_balancer import parse_policy
+    from simulation.scenario_rollout import parse_surge, parse_window
     from simulation.scenario_traffic import parse_start
-    from simulation.study import candidates_of, default_windows
     from simulation.units import parse_duration_s
     from studio.cli import tables
 
@@ -53,18 +65,18 @@ def compare(
     o.must_be_writable(scenario, csv, requests)
     loaded = o.load(scenario, sets, seed, replications)
     o.get_ready(engine, quiet)
-    told_windows = o.comma_list("--windows", windows, parse_window)
-    told_drains = o.comma_list("--drain-timeouts", drain_timeouts, parse_duration_s)
-    told_starts = o.comma_list("--starts", starts, parse_start)
-    told_advances = o.comma_list("--advance", advance, _parse_advance)
-    nothing_said = not (told_windows or told_drains or told_starts or told_advances)
-    candidates = candidates_of(
-        loaded,
-        default_windows(loaded) if nothing_said else told_windows,
-        told_drains,
-        told_starts,
-        told_advances,
-    )
+    varied: dict[str, list[Any]] = {
+        "windows": o.comma_list("--windows", windows, parse_window),
+        "drain_timeouts_s": o.comma_list("--drain-timeouts", drain_timeouts, parse_duration_s),
+        "starts": o.comma_list("--starts", starts, parse_start),
+        "advances": o.comma_list("--advance", advance, _parse_advance),
+        "surges": o.comma_list("--surges", surges, parse_surge),
+        "pauses_s": o.comma_list("--pauses", pauses, parse_duration_s),
+        "policies": o.comma_list("--policies", policies, parse_policy),
+    }
+    if not any(varied.values()):
+        varied["windows"] = [*default_windows(loaded)]
+    candidates = candidates_of(loaded, **varied)
     console = tables.answer_console()
     comparison, rows = watched(
         loaded,

@@ -12,9 +12,10 @@ import typer
 from executor.errors import BadInput
 
 if TYPE_CHECKING:
+    from simulation.candidates import Candidate
     from simulation.compare import Comparison
     from simulation.scenario import Scenario
-    from simulation.study import Candidate, Row
+    from simulation.study import Row
 
 Value = TypeVar("Value")
 

@@ -30,8 +30,8 @@ def plan(
     quiet: o.Quiet = False,
 ) -> None:
     """Simulate, choose the fastest candidate that meets the objectives, write its plan."""
+    from simulation.candidates import candidates_of, default_windows
     from simulation.scenario_rollout import parse_window
-    from simulation.study import candidates_of, default_windows
     from simulation.units import parse_duration_s
 
     if window is not None and windows is not None:

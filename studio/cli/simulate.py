@@ -18,7 +18,7 @@ def simulate(
     quiet: o.Quiet = False,
 ) -> None:
     """Simulate a scenario as it stands and print every figure."""
-    from simulation.study import candidates_of
+    from simulation.candidates import candidates_of
     from studio.cli import tables
     from studio.format import verdict_sentence, waits_sentence
 

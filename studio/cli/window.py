@@ -45,8 +45,8 @@ def main_job() -> int:
         from studio.gui.app import open_studio
 
         return open_studio(example)
+    from simulation.candidates import candidates_of, default_windows
     from simulation.planner import WEEK_S
-    from simulation.study import candidates_of, default_windows
     from studio.cli.compare import print_answer, watched
     from studio.cli.plan import write_chosen
     from studio.cli.tables import answer_console

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from simulation.candidates import candidates_of
 from simulation.frame import frame_of
 from simulation.results import RunResult
 from simulation.run import Run
 from simulation.scenario import Scenario
-from simulation.study import candidates_of, run_replication
+from simulation.study import run_replication
 
 SIMPLE: dict[str, Any] = {"rollcast": "scenario/1", "name": "test"}
 """How every scenario of the tests begins."""

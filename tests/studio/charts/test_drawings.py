@@ -12,9 +12,10 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from simulation.candidates import candidates_of
 from simulation.compare import Comparison, compare
 from simulation.scenario_file import ScenarioFile
-from simulation.study import candidates_of, run_rows
+from simulation.study import run_rows
 from studio.charts.over_time import draw_capacity, draw_latency
 from studio.charts.trade_off import MARKERS, draw_trade_off
 from studio.theme import DARK, LIGHT

@@ -8,9 +8,10 @@ import pytest
 from PySide6.QtCore import QItemSelectionModel, Qt
 from PySide6.QtWidgets import QDoubleSpinBox, QLabel, QLineEdit, QProgressBar
 
+from simulation.candidates import candidates_of
 from simulation.compare import Comparison, compare
 from simulation.scenario_file import ScenarioFile
-from simulation.study import candidates_of, run_rows
+from simulation.study import run_rows
 from studio.format import count_text, duration_text, latency_text, table_row, verdict_sentence
 from tests.helpers.command_line import SHOP
 from tests.studio.gui.conftest import Desk
