@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
@@ -61,6 +62,27 @@ Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="No progress.")]
 Windows = Annotated[
     str | None, typer.Option(metavar="1,2,25%", help="Windows: counts or percentages.")
 ]
+
+DrainTimeouts = Annotated[str | None, typer.Option(metavar="10s,30s", help="Drain timeouts.")]
+Advances = Annotated[str | None, typer.Option(metavar="sliding,batch", help="Ways to advance.")]
+Starts = Annotated[
+    str | None,
+    typer.Option(
+        metavar="09:00,every:30m,02:00..06:00/10m",
+        help="Starts on the traffic's clock; every: goes through the whole trace, or a day.",
+    ),
+]
+
+
+def parse_advance(word: str) -> str:
+    """A way to advance.
+
+    Raises:
+        ValueError: There is no such way.
+    """
+    if word not in ("sliding", "batch"):
+        raise ValueError("must be sliding or batch")
+    return word
 
 
 def load(
@@ -160,6 +182,30 @@ def simulated(
     """
     import time
 
+    from simulation.compare import compare
+    from simulation.study import run_rows
+
+    rows: list[Row] = []
+    told_at = time.monotonic()
+    with progress_told(quiet) as told:
+        told("replications", 0, scenario.replications)
+        for row in run_rows(
+            scenario, candidates, jobs=jobs, engine=engine, keep_requests=keep_requests
+        ):
+            rows.append(row)
+            told("replications", len(rows), scenario.replications)
+            if landed is not None and time.monotonic() - told_at > 0.5:
+                landed(compare(scenario, candidates, rows))
+                told_at = time.monotonic()
+    return compare(scenario, candidates, rows), rows
+
+
+@contextmanager
+def progress_told(quiet: bool) -> Iterator[Callable[[str, int, int], None]]:
+    """What is told of a long search: what it does, how many runs of it are done, and of how many.
+
+    A bar on standard error, where that is a terminal.
+    """
     from rich.console import Console
     from rich.progress import (
         BarColumn,
@@ -169,27 +215,18 @@ def simulated(
         TimeRemainingColumn,
     )
 
-    from simulation.compare import compare
-    from simulation.study import run_rows
-
-    rows: list[Row] = []
-    err = Console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
     hidden = quiet or not sys.stderr.isatty()
-    told_at = time.monotonic()
+    err = Console(stderr=True)
     with Progress(
         *columns, TimeRemainingColumn(), console=err, transient=True, disable=hidden
     ) as progress:
-        task = progress.add_task("replications", total=scenario.replications)
-        for row in run_rows(
-            scenario, candidates, jobs=jobs, engine=engine, keep_requests=keep_requests
-        ):
-            rows.append(row)
-            progress.advance(task)
-            if landed is not None and time.monotonic() - told_at > 0.5:
-                landed(compare(scenario, candidates, rows))
-                told_at = time.monotonic()
-    return compare(scenario, candidates, rows), rows
+        task = progress.add_task("")
+
+        def told(what: str, done: int, total: int) -> None:
+            progress.update(task, description=what, completed=done, total=total)
+
+        yield told
 
 
 def print_json(data: dict[str, Any]) -> None:
