@@ -6,16 +6,17 @@ candidates of a replication side by side is a row (`simulation.study`).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass
 
 from simulation.candidates import Candidate
 from simulation.frame import Frame
-from simulation.packed import pack
+from simulation.places import Place, Wishes
 from simulation.results import RunResult
-from simulation.run import Run
 from simulation.scenario import Scenario
-from simulation.store import Store, Stored, cell_key
+from simulation.store import Archive, Store
+from simulation.study import observed
+from simulation.work import Part, Work
 
 
 @dataclass(frozen=True)
@@ -35,8 +36,10 @@ def run_cells(
     cluster: str | None = None,
     engine: str = "auto",
     store: Store | None = None,
+    apart: bool = False,
     stopped: Callable[[], bool] = lambda: False,
-) -> Iterator[tuple[Cell, RunResult]]:
+    paused: Callable[[], bool] = lambda: False,
+) -> Generator[tuple[Cell, RunResult], None, None]:
     """The cells as they land, in any order; those that are stored are not simulated.
 
     A result is that of the candidate alone: its ``metrics`` are its ``alone``.
@@ -45,33 +48,27 @@ def run_cells(
         scenario: What is simulated; its seed is that of the cells.
         cells: Which ones.
         frame: The simulated time around the rollout, the same for all of them.
-        jobs: How many processes.
-        cluster: The address of a scheduler whose workers simulate.
+        jobs: How many processes, see `simulation.places.Place`.
+        cluster: The address of a scheduler whose workers simulate, likewise.
         engine: One of `simulation.engines.ready.ENGINES`.
         store: Where results are kept and looked for.
-        stopped: Asked often; ends the study.
+        apart: Whether even one process is not this one.
+        stopped: Asked ten times a second; ends the study.
+        paused: Asked likewise; holds it up.
 
     Raises:
-        BadInput: The simulated interval meets a gap or the end of a trace.
+        BadInput: The simulated interval meets a gap or the end of a trace, the cluster cannot be used,
+            or the store.
     """
-    keys: dict[Candidate, str] = {}
-    stored: dict[Candidate, dict[int, Stored]] = {}
-    for cell in cells:
-        if stopped():
-            return
-        applied = cell.candidate.applied_to(scenario)
-        if store is not None:
-            if cell.candidate not in keys:
-                keys[cell.candidate] = cell_key(applied, frame)
-                stored[cell.candidate] = store.known(keys[cell.candidate], frame, engine)
-            key = keys[cell.candidate]
-            known = stored[cell.candidate].get(cell.replication)
-            if known is not None and known.alone_end_s in known.ends_s:
-                yield cell, store.result(key, cell.replication, known.alone_end_s)
-                continue
-        run = Run(applied, frame, cell.replication, engine)
-        result = run.finish(run.settle())
-        run.close()
-        if store is not None:
-            store.put(cell.replication, frame, [(key, result, pack(result))])
-        yield cell, result
+    numbers: dict[Candidate, int] = {}
+    asked = [(numbers.setdefault(cell.candidate, len(numbers)), cell) for cell in cells]
+    work = Work(scenario, tuple(numbers), frame, engine)
+    archive = Archive(work, store)
+    left: dict[Part, list[Cell]] = {}
+    for number, cell in asked:
+        left.setdefault(archive.part(cell.replication, (number,)), []).append(cell)
+    place, wishes = Place(jobs, cluster, apart), Wishes(stopped, paused)
+    for part, results, _was_stored in observed(work, left, archive, place, wishes):
+        for cell in left[part]:
+            for result in results.values():
+                yield cell, result

@@ -6,15 +6,17 @@ from; or, where none was, the reasons.
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from typing import Any
 
 from executor.plan import Confirmation, Considered, Evidence, Plan
 from simulation.candidates import Candidate
 from simulation.planner import WEEK_S, make_plan
-from simulation.search import Confirmed, Found
+from simulation.search import Confirmed, Found, Looked
+from simulation.starts import without_start
 
-MOST_TOLD = 40
+MOST_TOLD = 20
 """So many candidates are told one by one; of more, those that tell something."""
 
 
@@ -54,23 +56,33 @@ def telling(found: Found) -> list[int]:
     """The candidates that are told one by one, the chosen one first, then by duration.
 
     All of them where there are few. Else those that came near: the chosen, those that were looked at
-    closely, those on the front, the chosen way at the busiest start, and the fastest of the rest.
+    closely, those on the front, the chosen way at the busiest start; and of the rest the fastest of
+    each way to roll, then the next of each.
     """
-
-    def place(number: int) -> tuple[bool, float]:
-        duration_s = considered(found, number).duration_s
-        return number != found.chosen, float("inf") if duration_s is None else duration_s
-
-    everyone = sorted(range(len(found.looked)), key=place)
+    durations = [_duration_s(one) for one in found.looked]
+    everyone = sorted(
+        range(len(durations)), key=lambda number: (number != found.chosen, durations[number])
+    )
     near = {
         *(() if found.busiest is None else (found.busiest,)),
         *(one.number for one in found.confirmations),
         *found.front,
     }
     near |= {n for n, one in enumerate(found.looked) if one.outcome in ("chosen", "undecided")}
-    rest = [number for number in everyone if number not in near]
-    kept = {*near, *rest[: max(0, MOST_TOLD - len(near))]}
+    placed: Counter[Candidate] = Counter()
+    rank = {}
+    for number in everyone:
+        way = without_start(found.looked[number].candidate)
+        rank[number] = placed[way]
+        placed[way] += 1
+    rest = sorted((n for n in everyone if n not in near), key=lambda n: (rank[n], durations[n]))
+    kept = {*sorted(near, key=everyone.index)[:MOST_TOLD], *rest[: max(0, MOST_TOLD - len(near))]}
     return [number for number in everyone if number in kept]
+
+
+def _duration_s(one: Looked) -> float:
+    mean = None if one.result is None else one.result.metrics["rollout_duration_s"].mean
+    return math.inf if mean is None else mean
 
 
 def considered(found: Found, number: int) -> Considered:

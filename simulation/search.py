@@ -360,7 +360,7 @@ class _Search:
         if failed.runs_meeting < failed.runs:
             return f"as fast, but {'; '.join(failed.reasons[:1])}"
         p99s = [self._p99_s(one) for one in (number, chosen)]
-        return f"as fast, with a p99 of {p99s[0]:.3g} s, not {p99s[1]:.3g} s"
+        return f"as fast, its p99 is {p99s[0]:.4g} s and the chosen's {p99s[1]:.4g} s"
 
     def _over_its_starts(self, chosen: int) -> tuple[int | None, str]:
         """The chosen way at its other starts: at the busiest one simulated in any case."""

@@ -25,8 +25,6 @@ MOST_STARTS = 10_000
 ALIKE_DURATION, ALIKE_P99 = 1.10, 1.25
 """The start hardly matters where the highest mean is at most so many times the lowest."""
 
-LOOKS_LIKE_STARTS = "such as 02:40, every:30m, or 02:00..06:00/10m"
-
 
 def parse_starts(text: str, scenario: Scenario) -> list[float | str]:
     """The starts that one word of ``--starts`` says.
@@ -81,12 +79,13 @@ def _labels(scenario: Scenario, first_s: float, last_s: float, step_s: float) ->
     return found
 
 
+def without_start(one: Candidate) -> Candidate:
+    """The way to roll alone, whenever it starts."""
+    return replace(one, start=0.0, start_label="")
+
+
 def siblings_of(candidates: Sequence[Candidate], chosen: int) -> list[int]:
     """Which candidates differ from one in nothing but their start, itself included."""
-
-    def without_start(one: Candidate) -> Candidate:
-        return replace(one, start=0.0, start_label="")
-
     same = without_start(candidates[chosen])
     return [number for number, one in enumerate(candidates) if without_start(one) == same]
 

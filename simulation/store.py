@@ -21,9 +21,9 @@ import hashlib
 import math
 import os
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
 
@@ -32,10 +32,11 @@ from executor.errors import BadInput
 from simulation.caches import cache_directory
 from simulation.engine_version import engine_version
 from simulation.frame import Frame
-from simulation.packed import unpack
+from simulation.packed import pack, unpack
 from simulation.results import RunResult
 from simulation.scenario import Scenario
 from simulation.scenario_traffic import TimestampsRate, TraceRate
+from simulation.work import Done, Observed, Part, Work
 
 SUFFIX = ".rollcast-cells.sqlite"
 
@@ -84,19 +85,6 @@ def cell_key(candidate: Scenario, frame: Frame) -> str:
     return digest_of({"scenario": data, "frame": around})
 
 
-@dataclass(frozen=True)
-class Stored:
-    """What is known of a cell.
-
-    Attributes:
-        alone_end_s: When it ends alone.
-        ends_s: Until when it has been observed.
-    """
-
-    alone_end_s: float
-    ends_s: frozenset[float]
-
-
 class Store:
     """The cells of one scenario file, whatever is changed in it.
 
@@ -113,7 +101,7 @@ class Store:
     def beside(cls, scenario: Path) -> Store:
         """The store of a scenario file: next to it, or where that is read-only in the user's cache."""
         path = scenario.with_name(scenario.name.removesuffix(".yaml") + SUFFIX)
-        if os.access(path if path.exists() else path.parent, os.W_OK):
+        if all(os.access(one, os.W_OK) for one in (path.parent, path) if one.exists()):
             return cls(path)
         whole = hashlib.sha256(os.fsencode(scenario.absolute())).hexdigest()[:16]
         return cls(cache_directory("cells") / f"{scenario.stem}-{whole}{SUFFIX}")
@@ -137,7 +125,7 @@ class Store:
         self._connection = None
         self._key_ids.clear()
 
-    def known(self, key: str, frame: Frame, engine: str = "auto") -> dict[int, Stored]:
+    def known(self, key: str, frame: Frame, engine: str = "auto") -> dict[int, Observed]:
         """What is known of a candidate, by replication.
 
         A run that has settled does not depend on the horizon, another one does. Bursts are drawn by
@@ -163,7 +151,7 @@ class Store:
             )
             for replication, end_s, alone_end_s in rows:
                 found.setdefault(replication, (alone_end_s, set()))[1].add(end_s)
-        return {one: Stored(alone_s, frozenset(ends)) for one, (alone_s, ends) in found.items()}
+        return {one: Observed(alone_s, frozenset(ends)) for one, (alone_s, ends) in found.items()}
 
     def result(self, key: str, replication: int, end_s: float) -> RunResult:
         """An observation that is known.
@@ -185,34 +173,34 @@ class Store:
             raise self._no_store(error) from None
 
     def put(
-        self, replication: int, frame: Frame, results: Sequence[tuple[str, RunResult, bytes]]
+        self, replication: int, frame: Frame, results: Iterable[tuple[str, RunResult, bytes]]
     ) -> None:
         """Keeps observations of one replication, all or none of them.
 
         Args:
             replication: Its number.
             frame: The simulated time around the rollout.
-            results: The key, the result, and the result packed, of each.
+            results: Of each the key, the result, and the same packed.
 
         Raises:
             BadInput: The file is no store, or cannot be written.
         """
         self._is_open(to_write=True)
         with self._told() as connection, connection:
+            rows = [
+                (
+                    self._key_id(connection, key),
+                    replication,
+                    result.end_s,
+                    frame.alone_end_s(result.settled_s),
+                    frame.horizon_s,
+                    result.engine,
+                    packed,
+                )
+                for key, result, packed in results
+            ]
             connection.executemany(
-                "INSERT OR REPLACE INTO cells VALUES (?, ?, ?, ?, ?, ?, ?)",
-                [
-                    (
-                        self._key_id(connection, key),
-                        replication,
-                        result.end_s,
-                        frame.alone_end_s(result.settled_s),
-                        frame.horizon_s,
-                        result.engine,
-                        packed,
-                    )
-                    for key, result, packed in results
-                ],
+                "INSERT OR REPLACE INTO cells VALUES (?, ?, ?, ?, ?, ?, ?)", rows
             )
 
     def _key_id(self, connection: sqlite3.Connection, key: str) -> int:
@@ -273,3 +261,54 @@ def _set_up(connection: sqlite3.Connection) -> None:
             for table in ("cells", "keys", "versions"):
                 connection.execute(f"DELETE FROM {table}")
             connection.execute("INSERT INTO versions VALUES (?)", (version,))
+
+
+class Archive:
+    """A study's share of a store: what of it need not be simulated, and where the rest is kept.
+
+    Without a store nothing is known and nothing kept. Neither are requests: what is asked for them is
+    simulated.
+    """
+
+    def __init__(self, work: Work, store: Store | None) -> None:
+        self._store = None if work.keep_requests else store
+        self._frame = work.frame
+        self._keys: list[str] = []
+        self._known: list[dict[int, Observed]] = [{} for _ in work.candidates]
+        if self._store is not None:
+            applied = [one.applied_to(work.scenario) for one in work.candidates]
+            self._keys = [cell_key(one, work.frame) for one in applied]
+            self._known = [self._store.known(key, work.frame, work.engine) for key in self._keys]
+
+    def part(self, replication: int, candidates: Iterable[int]) -> Part:
+        """One replication of some candidates, with what is known of each."""
+        unknown, known = [], []
+        for index in candidates:
+            found = self._known[index].get(replication)
+            if found is None:
+                unknown.append(index)
+            else:
+                known.append((index, found))
+        return Part(replication, tuple(unknown), tuple(known))
+
+    def stored(self, part: Part, end_s: float) -> dict[int, RunResult]:
+        """What is stored of a part that ends so; what has not been observed until then is left out."""
+        return {
+            index: self._store.result(self._keys[index], part.replication, end_s)
+            for index, one in part.known
+            if self._store is not None and end_s in one.ends_s
+        }
+
+    def kept(self, part: Part, done: Done) -> dict[int, RunResult]:
+        """All results of a part of which some have just been simulated; these are kept."""
+        opened = {
+            index: unpack(one) if isinstance(one, bytes) else one for index, one in done.items()
+        }
+        if self._store is not None:
+            rows = [
+                (self._keys[index], opened[index], one if isinstance(one, bytes) else pack(one))
+                for index, one in done.items()
+            ]
+            self._store.put(part.replication, self._frame, rows)
+        end_s = next(iter(opened.values())).end_s
+        return opened | self.stored(part, end_s)

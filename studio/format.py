@@ -91,6 +91,16 @@ def length_text(seconds: float | None) -> str:
     return f"{seconds / size:g} {unit}"
 
 
+def left_text(seconds: float | None) -> str:
+    """How long something still takes: ``about 2 min left``; nothing while nobody knows."""
+    if seconds is None:
+        return ""
+    if seconds < 60:
+        return f"about {max(1, round(seconds))} s left"
+    minutes = round(seconds / 60)
+    return f"about {minutes} min left" if minutes < 120 else f"about {minutes // 60} h left"
+
+
 def latency_text(seconds: float | None) -> str:
     """A latency: ``312 ms``, ``1.24 s``, ``14.2 s``."""
     if seconds is None:

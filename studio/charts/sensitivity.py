@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 
 from matplotlib.axes import Axes
-from matplotlib.ticker import FuncFormatter
 
 from simulation.sensitivity import Sensitivity
 from studio.charts import style
@@ -40,5 +39,16 @@ def draw_sensitivity(axes: Axes, found: Sensitivity, theme: Theme) -> None:
     axes.set_yticks(places, names, color=theme.text)
     axes.grid(axis="y", visible=False)
     axes.grid(axis="x", color=theme.line, linewidth=0.8)
-    axes.set_xlim(0, 1.1 * max([math.log(one.factor_high) for one in shown], default=1.0) or 1.0)
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{math.exp(value):.2g}"))
+    span = 1.1 * max([math.log(one.factor_high) for one in shown], default=0.0) or 1.0
+    axes.set_xlim(0, span)
+    ticks = _round_factors(span)
+    axes.set_xticks([math.log(one) for one in ticks], [f"{one:g}" for one in ticks])
+
+
+def _round_factors(span: float) -> list[float]:
+    """Round factors along a logarithmic axis from 1 on, no closer than an eighth of it."""
+    found = [1.0]
+    for one in (1.02, 1.05, 1.1, 1.2, 1.5, *(a * 10.0**b for b in range(6) for a in (2, 5, 10))):
+        if math.log(one / found[-1]) >= span / 8 and math.log(one) <= span:
+            found.append(one)
+    return found

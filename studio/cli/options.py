@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
@@ -15,6 +15,7 @@ from executor.errors import BadInput
 if TYPE_CHECKING:
     from simulation.candidates import Candidate
     from simulation.compare import Comparison
+    from simulation.pace import Pace
     from simulation.scenario import Scenario
     from simulation.study import Row
 
@@ -47,6 +48,10 @@ Engine = Annotated[str, typer.Option(help="auto, compiled or reference.")]
 Jobs = Annotated[
     int | None,
     typer.Option(parser=_whole("--jobs", 1), metavar="N", help="Processes; one a core."),
+]
+Cluster = Annotated[
+    str | None,
+    typer.Option(metavar="ADDRESS", help="Of a dask scheduler whose workers simulate."),
 ]
 Sets = Annotated[
     list[str] | None,
@@ -170,61 +175,112 @@ def simulated(
     scenario: Scenario,
     candidates: Sequence[Candidate],
     *,
-    jobs: int | None,
-    quiet: bool,
-    engine: str,
+    path: Path | None = None,
+    jobs: int | None = None,
+    cluster: str | None = None,
+    quiet: bool = False,
+    engine: str = "auto",
     keep_requests: bool = False,
-    landed: Callable[[Comparison], None] | None = None,
+    landed: Callable[[Comparison, Pace], None] | None = None,
 ) -> tuple[Comparison, list[Row]]:
     """Runs the study, with progress on standard error when that is a terminal.
 
-    `landed` is called with the comparison so far, at most twice a second.
+    Args:
+        scenario: What is simulated.
+        candidates: What is compared.
+        path: The scenario's file, beside which results are stored; None to store none.
+        jobs: How many processes.
+        cluster: The address of a scheduler whose workers simulate.
+        quiet: Whether no progress is shown.
+        engine: One of `simulation.engines.ready.ENGINES`.
+        keep_requests: Whether results carry every request.
+        landed: Called with the comparison so far, at most twice a second.
+
+    Raises:
+        BadInput: What is asked for does not go together, or `run_rows` raises it.
     """
     import time
 
     from simulation.compare import compare
+    from simulation.pace import Pace
+    from simulation.store import Store
     from simulation.study import run_rows
 
+    must_be_one_place(jobs, cluster)
     rows: list[Row] = []
+    pace = Pace(scenario.replications)
     told_at = time.monotonic()
-    with progress_told(quiet) as told:
-        told("replications", 0, scenario.replications)
+    with (
+        nullcontext() if path is None else Store.beside(path) as store,
+        progress_bar(quiet) as told,
+    ):
+        told("replications", pace)
         for row in run_rows(
-            scenario, candidates, jobs=jobs, engine=engine, keep_requests=keep_requests
+            scenario,
+            candidates,
+            jobs=jobs,
+            cluster=cluster,
+            engine=engine,
+            keep_requests=keep_requests,
+            store=store,
         ):
             rows.append(row)
-            told("replications", len(rows), scenario.replications)
+            pace.landed(was_stored=row.was_stored)
+            told("replications", pace)
             if landed is not None and time.monotonic() - told_at > 0.5:
-                landed(compare(scenario, candidates, rows))
+                landed(compare(scenario, candidates, rows), pace)
                 told_at = time.monotonic()
     return compare(scenario, candidates, rows), rows
 
 
-@contextmanager
-def progress_told(quiet: bool) -> Iterator[Callable[[str, int, int], None]]:
-    """What is told of a long search: what it does, how many runs of it are done, and of how many.
+def must_be_one_place(jobs: int | None, cluster: str | None) -> None:
+    """Refuses to simulate both here and elsewhere.
 
-    A bar on standard error, where that is a terminal.
+    Raises:
+        BadInput: Both are asked for.
     """
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeRemainingColumn,
-    )
+    if jobs is not None and cluster is not None:
+        raise BadInput("--jobs and --cluster: must not both be given")
 
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+
+@contextmanager
+def progress_bar(quiet: bool) -> Iterator[Callable[[str, Pace], None]]:
+    """What is told what is being done, and how far it is; shows it where there is a terminal."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+    from studio.format import left_text
+
+    columns = ("{task.description}", BarColumn(), MofNCompleteColumn(), "{task.fields[left]}")
+    shown = [TextColumn(one) if isinstance(one, str) else one for one in columns]
     hidden = quiet or not sys.stderr.isatty()
-    err = Console(stderr=True)
-    with Progress(
-        *columns, TimeRemainingColumn(), console=err, transient=True, disable=hidden
-    ) as progress:
-        task = progress.add_task("")
+    with Progress(*shown, console=Console(stderr=True), transient=True, disable=hidden) as progress:
+        task = progress.add_task("", left="")
+
+        def told(what: str, pace: Pace) -> None:
+            left = left_text(pace.left_s())
+            progress.update(
+                task, description=what, completed=pace.done, total=pace.total, left=left
+            )
+
+        yield told
+
+
+@contextmanager
+def search_told(quiet: bool) -> Iterator[Callable[[str, int, int], None]]:
+    """The same for a search, which does one thing after another: what, how many, of how many."""
+    from simulation.pace import Pace
+
+    with progress_bar(quiet) as bar:
+        pace = Pace(0)
 
         def told(what: str, done: int, total: int) -> None:
-            progress.update(task, description=what, completed=done, total=total)
+            nonlocal pace
+            if done == 0:
+                pace = Pace(total)
+            else:
+                pace.landed(was_stored=False)
+            bar(what, pace)
 
         yield told
 

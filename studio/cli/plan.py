@@ -14,7 +14,7 @@ from studio.cli import options as o
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from simulation.search import Found
+    from simulation.search import Found, Looked
 
 _NAMED_WHEN_REFUSED = 6
 """So many candidates are named, with their reasons, in the line that says that none meets."""
@@ -35,6 +35,7 @@ def plan(
     replications: o.Replications = None,
     engine: o.Engine = "auto",
     jobs: o.Jobs = None,
+    cluster: o.Cluster = None,
     sets: o.Sets = None,
     json: o.Json = False,
     quiet: o.Quiet = False,
@@ -46,6 +47,7 @@ def plan(
     from simulation.scenario_rollout import parse_window
     from simulation.search import search
     from simulation.starts import starts_of
+    from simulation.store import Store
     from simulation.units import parse_duration_s
 
     if window is not None and windows is not None:
@@ -70,8 +72,9 @@ def plan(
     )
     planned_service(loaded)
     o.get_ready(engine, quiet)
-    simulate = partial(run_cells, jobs=jobs, engine=engine)
-    with o.progress_told(quiet or json) as told:
+    o.must_be_one_place(jobs, cluster)
+    with Store.beside(scenario) as store, o.search_told(quiet or json) as told:
+        simulate = partial(run_cells, jobs=jobs, cluster=cluster, engine=engine, store=store)
         found = search(loaded, candidates, simulate=simulate, told=told)
     assert found is not None
     if json:
@@ -100,14 +103,22 @@ def write_found(found: Found, output: Path, valid_for_s: float) -> list[str]:
         names = ", ".join(_name(found, one.number).lower() for one in failed)
         told.append(f"Before it, {names} looked as good and was not confirmed.")
     if found.busiest is not None and found.busiest != found.chosen:
-        busiest = found.looked[found.busiest]
-        told.append(
-            f"The same at the busiest start, {_clock(busiest.candidate.start_label)}, "
-            f"{busiest.outcome}: {busiest.reason}."
-        )
+        told.append(_busiest_sentence(found.looked[found.busiest]))
     if found.starts:
         told.append(found.starts)
     return [*told, f"The plan is in {output}"]
+
+
+def _busiest_sentence(one: Looked) -> str:
+    start = _clock(one.candidate.start_label)
+    if one.outcome in ("fails", "hopeless", "not confirmed", "undecided"):
+        return f"At the busiest start, {start}, the same {one.outcome}: {one.reason}."
+    assert one.result is not None
+    verdict = one.result.verdict
+    return (
+        f"At the busiest start, {start}, the same meets the objectives in {verdict.runs_meeting} of "
+        f"{verdict.runs} runs."
+    )
 
 
 def answer_sentence(found: Found) -> str:

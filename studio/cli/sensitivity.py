@@ -47,7 +47,7 @@ def sensitivity(
     if loaded.rollout is None:
         raise BadInput(f"{scenario}: rollout: is missing, there is no answer that could hang")
     o.get_ready(engine, quiet)
-    with o.progress_told(quiet or json) as told:
+    with o.search_told(quiet or json) as told:
         found = analysed(loaded, simulate=partial(run_cells, jobs=jobs, engine=engine), told=told)
     if chart is not None:
         _write_chart(chart, found)

@@ -72,7 +72,7 @@ def main_job() -> int:
         one.candidate: [replace(run, metrics=run.alone) for run in one.runs]
         for one in comparison.candidates
     }
-    with o.progress_told(quiet=False) as told:
+    with o.search_told(quiet=False) as told:
         found = search(scenario, candidates, known=known, told=told)
     assert found is not None
     print("\n".join(write_found(found, OUTPUT / "plan.json", WEEK_S)))

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from simulation import cells as cells_module
+from simulation import work as work_module
 from simulation.candidates import candidates_of
 from simulation.cells import Cell, run_cells
 from simulation.frame import frame_of
@@ -56,7 +56,7 @@ def test_cells_that_are_stored_are_not_run(tmp_path: Path, monkeypatch: pytest.M
     frame = frame_of([cell.candidate.applied_to(SHOP) for cell in cells])
     with Store(tmp_path / "cells.sqlite") as store:
         first = dict(run_cells(SHOP, cells, frame, store=store))
-        monkeypatch.setattr(cells_module, "Run", None)
+        monkeypatch.setattr(work_module, "Run", None)
         again = dict(run_cells(SHOP, cells, frame, store=store))
     assert first.keys() == again.keys() == set(cells)
     for cell, result in first.items():
