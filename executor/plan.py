@@ -171,8 +171,8 @@ class Considered(Settings):
         reason: In words.
         runs: In which it was simulated before anything was confirmed; 0 for one that was not.
         runs_meeting: Those of them that met every objective.
-        duration_s: Of its rollout, in the mean.
-        latency_p99_s: During its rollout, in the mean.
+        duration_s: Of its rollout, in the mean over the runs that all of them have.
+        latency_p99_s: During its rollout, likewise.
         on_front: Whether no other was both faster and lower in p99.
     """
 

@@ -12,8 +12,8 @@ from typing import Any
 
 from executor.plan import Confirmation, Considered, Evidence, Plan
 from simulation.candidates import Candidate
+from simulation.found import Confirmed, Found, Looked
 from simulation.planner import WEEK_S, make_plan
-from simulation.search import Confirmed, Found, Looked
 from simulation.starts import without_start
 
 MOST_TOLD = 20
@@ -81,7 +81,7 @@ def telling(found: Found) -> list[int]:
 
 
 def _duration_s(one: Looked) -> float:
-    mean = None if one.result is None else one.result.metrics["rollout_duration_s"].mean
+    mean = None if one.shared is None else one.shared.metrics["rollout_duration_s"].mean
     return math.inf if mean is None else mean
 
 
@@ -89,7 +89,7 @@ def considered(found: Found, number: int) -> Considered:
     """One candidate, and what became of it."""
     one = found.looked[number]
     verdict = None if one.result is None else one.result.verdict
-    figures = {} if one.result is None else one.result.metrics
+    figures = {} if one.shared is None else one.shared.metrics
     duration, p99 = (
         figures[name].mean if name in figures else None
         for name in ("rollout_duration_s", "rollout_latency_p99_s")

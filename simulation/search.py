@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from executor.errors import BadInput
 from executor.plan import Outcome
@@ -23,6 +23,7 @@ from simulation.candidates import Candidate, candidates_of
 from simulation.cells import Cell, run_cells
 from simulation.compare import CandidateResult, candidate_result, front_of
 from simulation.estimate import estimate
+from simulation.found import Confirmed, Found, Looked
 from simulation.frame import Frame, frame_of
 from simulation.freeze import freeze_met
 from simulation.planner import self_contained
@@ -52,65 +53,6 @@ Simulate = Callable[[Scenario, Sequence[Cell], Frame], Iterator[tuple[Cell, RunR
 
 Told = Callable[[str, int, int], None]
 """Told what is being done, how many runs of it have landed, and of how many."""
-
-
-@dataclass(frozen=True)
-class Looked:
-    """One candidate, and what became of it.
-
-    Attributes:
-        result: Over the runs of the search; None where there was none.
-    """
-
-    candidate: Candidate
-    outcome: Outcome
-    reason: str
-    result: CandidateResult | None
-
-
-@dataclass(frozen=True)
-class Confirmed:
-    """A candidate on a fresh seed.
-
-    Attributes:
-        number: Of the candidate, in their order.
-        scenario: What was simulated: free of other files, with the seed and the number of runs.
-        result: Over those runs.
-        confidence: That was needed, see `statistics.confirmation_confidence`.
-        lower_bound: Of the share of runs that meet every objective, with that confidence.
-        held: Whether it reaches the share asked for.
-    """
-
-    number: int
-    scenario: Scenario
-    result: CandidateResult
-    confidence: float
-    lower_bound: float
-    held: bool
-
-
-@dataclass(frozen=True)
-class Found:
-    """What a search has found.
-
-    Attributes:
-        looked: Every candidate, in their order.
-        confirmations: Those that were made, in turn.
-        chosen: The number of the fastest that was confirmed, None when none was.
-        front: Numbers of those that no other beats in both duration and p99, the fastest first.
-        runs_count: Runs that the search took, confirmations aside.
-        busiest: Where several starts were tried, the number of the chosen way at the busiest one.
-        starts: What the start matters, in words; empty where only one was tried.
-    """
-
-    scenario: Scenario
-    looked: tuple[Looked, ...]
-    confirmations: tuple[Confirmed, ...]
-    chosen: int | None
-    front: tuple[int, ...]
-    runs_count: int
-    busiest: int | None
-    starts: str
 
 
 class _Stopped(Exception):
@@ -257,6 +199,13 @@ class _Search:
             self._results[number] = known
         return known
 
+    def _shared(self, number: int) -> CandidateResult:
+        """The same over the runs that all candidates have."""
+        runs = tuple(self._runs[number][:FIRST_LOOK])
+        if len(runs) == len(self._runs[number]):
+            return self._result(number)
+        return candidate_result(self._scenario, self._candidates[number], runs)
+
     def _drop_if_it_fails(self, number: int) -> bool:
         verdict = self._result(number).verdict
         if verdict.answer == "fails":
@@ -377,26 +326,29 @@ class _Search:
                 del self._out[busiest]
             self._look([busiest], FIRST_LOOK)
             self._drop_if_it_fails(busiest)
-        results = [self._result(n) if self._runs[n] else None for n in tried]
+        results = [self._shared(number) if self._runs[number] else None for number in tried]
         failing = [self._outcome(number) in ("fails", "hopeless") for number in tried]
         return busiest, what_the_start_matters(results, failing, len(siblings) - len(tried))
 
     def _found(self, chosen: int | None, busiest: int | None, starts: str) -> Found:
         if chosen is not None:
             self._out[chosen] = ("chosen", "the fastest that is confirmed")
-        simulated = [number for number, runs in enumerate(self._runs) if runs]
-        front = front_of([self._result(number) for number in simulated])
+        shared = {number: self._shared(number) for number, runs in enumerate(self._runs) if runs}
+        front = front_of(list(shared.values()))
         return Found(
             scenario=self._scenario,
             looked=tuple(
                 Looked(
-                    one, *self._out[number], self._result(number) if self._runs[number] else None
+                    one,
+                    *self._out[number],
+                    self._result(number) if number in shared else None,
+                    shared.get(number),
                 )
                 for number, one in enumerate(self._candidates)
             ),
             confirmations=tuple(self._confirmations),
             chosen=chosen,
-            front=tuple(simulated[index] for index in front),
+            front=tuple(list(shared)[index] for index in front),
             runs_count=sum(map(len, self._runs)),
             busiest=busiest,
             starts=starts,

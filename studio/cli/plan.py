@@ -14,7 +14,7 @@ from studio.cli import options as o
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from simulation.search import Found, Looked
+    from simulation.found import Found, Looked
 
 _NAMED_WHEN_REFUSED = 6
 """So many candidates are named, with their reasons, in the line that says that none meets."""

@@ -26,7 +26,7 @@ def test_the_fastest_that_meets_becomes_a_plan(rollcast: CommandLine) -> None:
     answer = rollcast("plan", "shop.yaml", "-o", "plan.json", *ONE)
     assert (answer.code, answer.err) == (0, "")
     assert (
-        "Window 2, 9 to 10 seconds, meets the objectives in at least 40 % of runs, confirmed on fresh "
+        "Window 2, 8 to 10 seconds, meets the objectives in at least 40 % of runs, confirmed on fresh "
         "seeds (6 of 6 runs)."
     ) in answer.out
     assert "The plan is in plan.json" in answer.out
