@@ -43,7 +43,7 @@ def parse_starts(text: str, scenario: Scenario) -> list[float | str]:
     if text.startswith("every:"):
         step_s = _step_s(text.removeprefix("every:"))
         end_s = float(table.edges_s[-1]) if table.ends else DAY_S
-        return _labels(scenario, 0.0, math.nextafter(end_s, 0.0), step_s)
+        return _labels(scenario, 0.0, math.ceil(end_s / step_s - 1e-9), step_s)
     if ".." in text:
         first, _, rest = text.partition("..")
         last, slash, step = rest.partition("/")
@@ -54,7 +54,9 @@ def parse_starts(text: str, scenario: Scenario) -> list[float | str]:
             last_s += DAY_S  # over midnight
         if last_s < first_s:
             raise ValueError("a range of starts must not end before it begins")
-        return _labels(scenario, first_s, last_s, _step_s(step))
+        step_s = _step_s(step)
+        count = math.floor((last_s - first_s) / step_s + 1e-9) + 1
+        return _labels(scenario, first_s, count, step_s)
     return [parse_start(text)]
 
 
@@ -65,9 +67,8 @@ def _step_s(text: str) -> float:
     return step_s
 
 
-def _labels(scenario: Scenario, first_s: float, last_s: float, step_s: float) -> list[float | str]:
-    """Starts in even steps, as a clock shows them where that is exact."""
-    count = int((last_s - first_s) / step_s + 1e-9) + 1
+def _labels(scenario: Scenario, first_s: float, count: int, step_s: float) -> list[float | str]:
+    """So many starts in even steps, as a clock shows them where that is exact."""
     if count > MOST_STARTS:
         raise ValueError(f"must be at most {MOST_STARTS:,} starts, not {count:,}")
     first_row = scenario.rates().first_row

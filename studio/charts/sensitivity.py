@@ -47,8 +47,10 @@ def draw_sensitivity(axes: Axes, found: Sensitivity, theme: Theme) -> None:
 
 def _round_factors(span: float) -> list[float]:
     """Round factors along a logarithmic axis from 1 on, no closer than an eighth of it."""
+    wide = [a * 10.0**b for b in range(6) for a in (2, 5, 10)]
+    fine = [1.02, 1.05, 1.1, 1.2, 1.5, 2.0, 3.0]
     found = [1.0]
-    for one in (1.02, 1.05, 1.1, 1.2, 1.5, *(a * 10.0**b for b in range(6) for a in (2, 5, 10))):
+    for one in wide if math.exp(span) > 5 else fine:
         if math.log(one / found[-1]) >= span / 8 and math.log(one) <= span:
             found.append(one)
     return found
