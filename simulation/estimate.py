@@ -7,12 +7,25 @@ Leaves: an `Estimate`. Nothing is simulated; how far it is from the engine stand
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 
 import numpy as np
+from scipy import special
 
+from simulation.flow import Flow, RolledOut, flow_of, poisson_range, rolled_out
+from simulation.freeze import freeze_met
+from simulation.queueing import QueueOverTime, fluid_backlog, queue_over_time
+from simulation.response import Responses, responses
 from simulation.scenario import Scenario
 from simulation.units import Floats
+
+_MARGIN = 1.1
+"""So far beyond an objective a figure must be before it is called hopeless."""
+
+_PATIENCE = 0.05
+"""With more than this share at their timeouts the queue is no longer that of patient clients."""
 
 
 @dataclass(frozen=True)
@@ -113,8 +126,194 @@ def estimate(scenario: Scenario) -> Estimate:
     Raises:
         BadInput: The window does not fit the fleet, or the start lies outside the traffic.
     """
+    roll = rolled_out(scenario)
     name = scenario.service_name
-    rate_rps = float(scenario.rates().rate_at(scenario.start_s()))
-    load = rate_rps * scenario.work_s(name) / float(np.sum(scenario.services[name].power()))
-    exact = Range(load, load, load)
-    return Estimate(utilisation_before_fraction=exact)
+    flow = flow_of(scenario, name, roll)
+    steady = flow.load[0] if roll is None else flow.load_before
+    found = Estimate(
+        utilisation_before_fraction=_exactly(steady),
+        utilisation_highest_fraction=_exactly(float(np.max(flow.load))),
+        beyond=tuple(flow.beyond),
+    )
+    if roll is not None:
+        found = replace(found, **_of_rollout(scenario, roll))
+        lines = Lines(flow.time_s, flow.pool_count, flow.capacity_rps, flow.offered_rps, flow.fluid)
+        found = replace(found, phases=_phases(flow), lines=lines)
+        found = replace(found, beyond=(*found.beyond, *roll.beyond))
+    if not flow.beyond:
+        found = _of_requests(scenario, found, flow)
+    return replace(found, hopeless=tuple(_hopeless(scenario, found, flow)))
+
+
+def _exactly(value: float) -> Range:
+    return Range(value, value, value)
+
+
+def _of_rollout(scenario: Scenario, roll: RolledOut) -> dict[str, Range | None]:
+    """What follows from who is out when, whatever the queues do."""
+    most = 1.645 * roll.spread_s
+    duration = Range(roll.mean_s, max(0.0, roll.mean_s - most), roll.mean_s + most)
+    cut = Range(roll.cut, *poisson_range(roll.cut))
+    return {
+        "rollout_duration_s": None if roll.may_fail else duration,
+        "cut_requests": None if roll.may_fail else cut,
+        "lowest_capacity_fraction": _exactly(roll.lowest_fraction),
+        "lowest_in_pool_count": _exactly(float(roll.lowest_count)),
+    }
+
+
+def _phases(flow: Flow) -> tuple[Phase, ...]:
+    """Before, and by how many are out, the fewest first; each as a mean over its bins."""
+    out = np.maximum(0, np.round(flow.full_count - flow.pool_count)).astype(np.int64)
+    before = Phase(
+        "before",
+        0.0,
+        float(flow.full_count),
+        flow.full_rps,
+        float(flow.offered_rps[0]),
+        flow.load_before,
+    )
+    phases = [before]
+    for missing in np.unique(out):
+        mine = out == missing
+        weight = flow.step_s[mine]
+        capacity = float(np.average(flow.effective_rps[mine], weights=weight))
+        offered = float(np.average(flow.offered_rps[mine], weights=weight))
+        phases.append(
+            Phase(
+                f"{missing} out" if missing else "all in",
+                float(np.sum(weight)),
+                float(np.average(flow.pool_count[mine], weights=weight)),
+                float(np.average(flow.capacity_rps[mine], weights=weight)),
+                offered,
+                offered / capacity if capacity > 0 else math.inf,
+            )
+        )
+    return tuple(phases)
+
+
+def _of_requests(scenario: Scenario, found: Estimate, flow: Flow) -> Estimate:
+    """Waits, responses and errors, from the queue over time."""
+    queue = queue_over_time(
+        flow.queue_rps, flow.queue_capacity_rps, flow.queue_slots, flow.step_s, flow.variability
+    )
+    waits = _waits(flow, queue)
+    weight = flow.offered_rps * flow.step_s
+    count = float(np.sum(weight))
+    if count <= 0:
+        return replace(found, beyond=(*found.beyond, "nothing arrives"))
+    mass = queue.mass * (weight / count)[:, None]
+    answers = responses(waits, mass, flow.served)
+    wait_mean = answers.mean_wait_s()
+    limit = flow.client_timeout_s
+    late = float(answers.over(np.array([limit]))[0]) if math.isfinite(limit) else 0.0
+    late += answers.waits_over(flow.queue_timeout_s)
+    gone = flow.turned_away
+    if late > _PATIENCE:
+        why = f"{late:.0%} of the requests would run into a timeout, and what leaves relieves the queue"
+        return replace(found, beyond=(*found.beyond, why))
+    if late > 0.002 and flow.attempts > 0:
+        why = f"retries: {late:.1%} of the requests would run into a timeout and be sent again"
+        return replace(found, beyond=(*found.beyond, why))
+    share = 1.0 - 0.01 * (1.0 - late) - late
+    low, high = _path(flow, queue)
+    errors = gone + (1.0 - gone) * (late ** (flow.attempts + 1) + flow.wrong)
+    if found.cut_requests is not None:
+        errors += found.cut_requests.value / count
+    backlog = queue.mean() * np.minimum(flow.load, 1.0) * flow.queues
+    many = errors * count
+    lines = found.lines
+    return replace(
+        found,
+        rollout_wait_mean_s=Range(wait_mean, wait_mean * low, wait_mean * high),
+        rollout_latency_p99_s=_p99_range(answers, share, (low, high), count, limit),
+        rollout_error_fraction=Range(errors, *(one / count for one in poisson_range(many))),
+        backlog_max_count=Range(
+            float(np.max(backlog)), float(np.max(backlog)) * low, float(np.max(backlog)) * high
+        ),
+        lines=None if lines is None else replace(lines, backlog_count=backlog),
+    )
+
+
+def _waits(flow: Flow, queue: QueueOverTime) -> Floats:
+    """How long each length of the queue is waited for, shape (steps, lengths).
+
+    Until so much has been served as is in front, with the capacity that there will be.
+    """
+    edges = np.concatenate([[0.0], np.cumsum(flow.step_s)])
+    served = np.concatenate([[0.0], np.cumsum(flow.queue_capacity_rps * flow.step_s)])
+    last = max(float(flow.queue_capacity_rps[-1]), 1e-9)
+    asked = served[1:, None] + queue.length
+    within = np.interp(asked, served + 1e-12 * np.arange(len(served)), edges)
+    beyond = np.maximum(0.0, asked - served[-1]) / last
+    found: Floats = np.maximum(0.0, within + beyond - edges[1:, None])
+    return found
+
+
+def _path(flow: Flow, queue: QueueOverTime) -> tuple[float, float]:
+    """What one rollout's mean wait may be, as multiples of the expected one.
+
+    A queue forgets in 2·spread/drift² (Abate and Whitt, 1987); a mean over a time T has a variance of
+    2·τ/T of that of a single look, at most the whole of it; taken to be gamma.
+    """
+    mean = queue.mean()
+    second = queue.mass @ queue.length**2
+    whole_s = float(np.sum(flow.step_s))
+    rate = np.maximum(flow.queue_rps, 1e-9)
+    drift = rate - flow.queue_capacity_rps
+    spread = flow.variability * np.maximum(rate, flow.queue_capacity_rps)
+    forgets_s = np.minimum(2 * spread / np.maximum(drift**2, 1e-12), whole_s / 2)
+    weight = flow.step_s / whole_s
+    total = float(mean @ weight)
+    if total <= 0:
+        return 1.0, 1.0
+    variance = np.maximum(second - mean**2, 0.0) * 2 * forgets_s / whole_s
+    relative = float(np.sum(variance * weight)) / total**2 / flow.queues
+    relative = min(max(relative, 1e-6), 100.0)
+    low, high = special.gammaincinv(1 / relative, [0.05, 0.95]) * relative
+    return float(low), float(high)
+
+
+def _p99_range(
+    answers: Responses, share: float, path: tuple[float, float], count: float, limit_s: float
+) -> Range:
+    """What one rollout may show: as many requests as it has, and the queue it happens to have."""
+    few = 1.645 * math.sqrt(share * (1 - share) / max(count, 1.0))
+    shares = [share, max(share - few, 0.0), min(share + few, 0.99999)]
+    p99, fewer, more = answers.quantiles_s(shares)
+    short, long = (answers.scaled(factor).quantiles_s([share])[0] for factor in path)
+    low = p99 - math.hypot(p99 - fewer, max(0.0, p99 - short))
+    high = p99 + math.hypot(more - p99, max(0.0, long - p99))
+    return Range(*(min(max(0.0, one), limit_s) for one in (p99, low, high)))
+
+
+def _hopeless(scenario: Scenario, found: Estimate, flow: Flow) -> Iterator[str]:
+    """Objectives that cannot be met, with a margin that no error of an estimate takes up."""
+    asked = scenario.objectives
+    duration, lowest = found.rollout_duration_s, found.lowest_in_pool_count
+    if duration is not None and asked.duration is not None:
+        spread_s = (duration.high - duration.value) / 1.645
+        if duration.value - 5 * spread_s > _MARGIN * asked.duration:
+            yield (
+                f"the rollout takes {duration.value:.0f} s, "
+                f"more than the duration of {asked.duration:g} s"
+            )
+    if (
+        lowest is not None
+        and asked.lowest_in_pool is not None
+        and lowest.value < asked.lowest_in_pool
+    ):
+        yield f"{lowest.value:.0f} are left in the pool, fewer than {asked.lowest_in_pool}"
+    if duration is not None and (freeze := freeze_met(scenario, duration.low)):
+        yield f"it runs in the freeze {freeze}"
+    if flow.beyond or found.rollout_latency_p99_s is None or asked.latency_p99 is None:
+        return
+    weight = flow.offered_rps * flow.step_s
+    piled = fluid_backlog(flow.queue_rps, flow.queue_capacity_rps, flow.step_s)
+    wait = piled / np.maximum(flow.queue_capacity_rps.max(), 1e-9)
+    late = float(np.sum(weight[wait > 1.5 * asked.latency_p99]) / np.sum(weight))
+    if late > 0.05 and found.rollout_latency_p99_s.low > _MARGIN * asked.latency_p99:
+        yield (
+            f"more arrives than is served for so long that {late:.0%} of the requests wait for more "
+            f"than the p99 of {asked.latency_p99:g} s"
+        )
