@@ -201,8 +201,8 @@ class Gamma(FileModel):
     def survival(self, time_s: Floats) -> Floats:
         if self.gamma.mean == 0:
             return np.where(time_s < 0, 1.0, 0.0)
-        longer: Floats = special.gammaincc(self.gamma.cv**-2, self._scaled(time_s))
-        return longer
+        longer = special.gammaincc(self.gamma.cv**-2, self._scaled(time_s))
+        return np.asarray(longer, dtype=np.float64)
 
     def excess_s(self, time_s: Floats) -> Floats:
         if self.gamma.mean == 0:

@@ -14,15 +14,19 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy import special
 
-from simulation.flow import Flow, RolledOut, flow_of, poisson_range, rolled_out
+from simulation.flow import Flow, flow_of
 from simulation.freeze import freeze_met
-from simulation.queueing import QueueOverTime, fluid_backlog, queue_over_time
+from simulation.queueing import QueueOverTime, fluid_backlog, poisson_range, queue_over_time
 from simulation.response import Responses, responses
+from simulation.rolled_out import RolledOut, rolled_out
 from simulation.scenario import Scenario
 from simulation.units import Floats
 
 _MARGIN = 1.1
 """So far beyond an objective a figure must be before it is called hopeless."""
+
+_NOTHING = 1e-12
+"""Fewer waiting requests in the mean are none."""
 
 _PATIENCE = 0.05
 """With more than this share at their timeouts the queue is no longer that of patient clients."""
@@ -67,7 +71,7 @@ class Lines:
         time_s: From the start of the rollout to its settling.
         in_pool_count: Instances in the pool.
         capacity_rps: What they can serve, without regard to versions, as the engine tells it.
-        offered_rps: What arrives.
+        offered_rps: What arrives and takes a slot.
         backlog_count: Requests that wait, in the mean; zeros where no closed form holds.
     """
 
@@ -129,17 +133,13 @@ def estimate(scenario: Scenario) -> Estimate:
     roll = rolled_out(scenario)
     name = scenario.service_name
     flow = flow_of(scenario, name, roll)
-    steady = flow.load[0] if roll is None else flow.load_before
     found = Estimate(
-        utilisation_before_fraction=_exactly(steady),
+        utilisation_before_fraction=_exactly(flow.load_before),
         utilisation_highest_fraction=_exactly(float(np.max(flow.load))),
         beyond=tuple(flow.beyond),
     )
     if roll is not None:
-        found = replace(found, **_of_rollout(scenario, roll))
-        lines = Lines(flow.time_s, flow.pool_count, flow.capacity_rps, flow.offered_rps, flow.fluid)
-        found = replace(found, phases=_phases(flow), lines=lines)
-        found = replace(found, beyond=(*found.beyond, *roll.beyond))
+        found = _of_rollout(found, roll, flow)
     if not flow.beyond:
         found = _of_requests(scenario, found, flow)
     return replace(found, hopeless=tuple(_hopeless(scenario, found, flow)))
@@ -149,17 +149,21 @@ def _exactly(value: float) -> Range:
     return Range(value, value, value)
 
 
-def _of_rollout(scenario: Scenario, roll: RolledOut) -> dict[str, Range | None]:
-    """What follows from who is out when, whatever the queues do."""
+def _of_rollout(found: Estimate, roll: RolledOut, flow: Flow) -> Estimate:
+    """With what follows from who is out when, whatever the queues do."""
     most = 1.645 * roll.spread_s
     duration = Range(roll.mean_s, max(0.0, roll.mean_s - most), roll.mean_s + most)
     cut = Range(roll.cut, *poisson_range(roll.cut))
-    return {
-        "rollout_duration_s": None if roll.may_fail else duration,
-        "cut_requests": None if roll.may_fail else cut,
-        "lowest_capacity_fraction": _exactly(roll.lowest_fraction),
-        "lowest_in_pool_count": _exactly(float(roll.lowest_count)),
-    }
+    return replace(
+        found,
+        rollout_duration_s=None if roll.may_fail else duration,
+        cut_requests=None if roll.may_fail else cut,
+        lowest_capacity_fraction=_exactly(roll.lowest_fraction),
+        lowest_in_pool_count=_exactly(float(roll.lowest_count)),
+        phases=_phases(flow),
+        lines=Lines(flow.time_s, flow.pool_count, flow.capacity_rps, flow.offered_rps, flow.fluid),
+        beyond=(*found.beyond, *roll.beyond),
+    )
 
 
 def _phases(flow: Flow) -> tuple[Phase, ...]:
@@ -194,9 +198,7 @@ def _phases(flow: Flow) -> tuple[Phase, ...]:
 
 def _of_requests(scenario: Scenario, found: Estimate, flow: Flow) -> Estimate:
     """Waits, responses and errors, from the queue over time."""
-    queue = queue_over_time(
-        flow.queue_rps, flow.queue_capacity_rps, flow.queue_slots, flow.step_s, flow.variability
-    )
+    queue = _queue(flow)
     waits = _waits(flow, queue)
     weight = flow.offered_rps * flow.step_s
     count = float(np.sum(weight))
@@ -219,7 +221,7 @@ def _of_requests(scenario: Scenario, found: Estimate, flow: Flow) -> Estimate:
     low, high = _path(flow, queue)
     errors = gone + (1.0 - gone) * (late ** (flow.attempts + 1) + flow.wrong)
     if found.cut_requests is not None:
-        errors += found.cut_requests.value / count
+        errors += found.cut_requests.value * flow.share / count
     backlog = queue.mean() * np.minimum(flow.load, 1.0) * flow.queues
     many = errors * count
     lines = found.lines
@@ -233,6 +235,26 @@ def _of_requests(scenario: Scenario, found: Estimate, flow: Flow) -> Estimate:
         ),
         lines=None if lines is None else replace(lines, backlog_count=backlog),
     )
+
+
+def _queue(flow: Flow) -> QueueOverTime:
+    """The queue over the rollout, as it was before and then with who is out."""
+    lead = len(flow.before_s)
+    during = (flow.queue_rps, flow.queue_capacity_rps, flow.queue_slots)
+    rate, capacity, slots = (
+        np.concatenate([np.full(lead, first), then])
+        for first, then in zip(flow.before, during, strict=True)
+    )
+    step_s = np.concatenate([flow.before_s, flow.step_s])
+    queue = queue_over_time(
+        rate,
+        capacity,
+        slots,
+        step_s,
+        variability=flow.variability,
+        from_steady=flow.is_steady,
+    )
+    return QueueOverTime(queue.free[lead:], queue.mass[lead:], queue.length)
 
 
 def _waits(flow: Flow, queue: QueueOverTime) -> Floats:
@@ -265,7 +287,7 @@ def _path(flow: Flow, queue: QueueOverTime) -> tuple[float, float]:
     forgets_s = np.minimum(2 * spread / np.maximum(drift**2, 1e-12), whole_s / 2)
     weight = flow.step_s / whole_s
     total = float(mean @ weight)
-    if total <= 0:
+    if total < _NOTHING:
         return 1.0, 1.0
     variance = np.maximum(second - mean**2, 0.0) * 2 * forgets_s / whole_s
     relative = float(np.sum(variance * weight)) / total**2 / flow.queues

@@ -1,8 +1,7 @@
 """What comes and what can be served over the time of a rollout, for estimates.
 
-Enters: a scenario. Leaves: its rollout as drawn in `simulation.schedule`, and the rates and
-capacities of the service that the common keys are about, in bins; and the reasons, in words, why a
-closed form does not hold.
+Enters: a scenario and its rollout as drawn. Leaves: the rates and capacities of the service that the
+common keys are about, in bins; and the reasons, in words, why no closed form holds.
 """
 
 from __future__ import annotations
@@ -12,50 +11,27 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import special
 
-from simulation.frame import SETTLING_S
-from simulation.in_flight import in_flight, mean_instance
-from simulation.queueing import fluid_backlog
+from simulation.frame import SETTLING_S, frame_of
+from simulation.in_flight import mean_instance
+from simulation.queueing import fluid_backlog, let_in
 from simulation.response import Served
-from simulation.rollout import rolling_order
-from simulation.scenario import Scenario
-from simulation.scenario_rollout import ALL_AT_ONCE, Rollout
-from simulation.schedule import Schedules, draws_for, schedules
-from simulation.strategies.canary import waves_of
-from simulation.topology import in_order, release_graph
+from simulation.rolled_out import RolledOut
+from simulation.scenario import Scenario, Service
+from simulation.traffic import RateTable
 from simulation.units import Floats
 
 STEPS = 64
 """Bins of a rollout's time."""
 
+_STEADY_S = 60.0
+"""What is looked at where nothing is rolled."""
 
-@dataclass(frozen=True)
-class RolledOut:
-    """A release as drawn.
+_SOON_STEADY = 0.9
+"""A fleet with less to do than this share of its capacity is steady before a rollout begins."""
 
-    Attributes:
-        mean_s: When it is over, in the mean.
-        spread_s: The standard deviation of that.
-        cut: Mean requests that are cut.
-        lowest_count: The fewest in the pool, of all services.
-        lowest_fraction: The lowest share of a fleet's capacity.
-        leave_s: Of the service of the common keys, in the draw nearest to the mean, ascending.
-        join_s: The same.
-        is_second: Whether second instances join.
-        may_fail: Whether it may well not come to its end.
-        beyond: Why something here does not hold.
-    """
-
-    mean_s: float
-    spread_s: float
-    cut: float
-    lowest_count: int
-    lowest_fraction: float
-    leave_s: Floats
-    join_s: Floats
-    may_fail: bool
-    beyond: tuple[str, ...]
+_WARMING_UP = 2.0 ** np.arange(16) / (2.0**16 - 1)
+"""Steps of a warm-up, as shares of it."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +41,8 @@ class Flow:
     Attributes:
         time_s: The middles of the bins.
         step_s: Their widths.
-        offered_rps: What comes to the service.
+        offered_rps: What comes to the service and takes a slot there.
+        share: Of all requests that is so much.
         pool_count: Instances in the pool.
         capacity_rps: What they serve, without regard to versions.
         effective_rps: What they serve, slower versions and cold ones counted.
@@ -76,7 +53,11 @@ class Flow:
         queue_rps: What comes to one queue.
         queue_capacity_rps: What is served of it.
         queue_slots: By how many slots.
-        queues: How many such queues there are, in the mean.
+        before_s: Steps before the rollout, in which all is as it was; shape (steps before,).
+        before: Rate, capacity and slots of one queue in them.
+        is_steady: Whether the queue has long been what it is before the rollout.
+        queues: How many such queues there are. The fewest connections keep those of all instances
+            as one: whoever comes waits only when all slots are taken (Foschini and Salz, 1978).
         variability: (ca² + cs²)/2.
         served: What requests ask for.
         fluid: What piles up, when all is even, in requests.
@@ -91,6 +72,7 @@ class Flow:
     time_s: Floats
     step_s: Floats
     offered_rps: Floats
+    share: float
     pool_count: Floats
     capacity_rps: Floats
     effective_rps: Floats
@@ -101,6 +83,9 @@ class Flow:
     queue_rps: Floats
     queue_capacity_rps: Floats
     queue_slots: Floats
+    before_s: Floats
+    before: tuple[float, float, float]
+    is_steady: bool
     queues: float
     variability: float
     served: Sequence[Served]
@@ -113,145 +98,45 @@ class Flow:
     beyond: tuple[str, ...]
 
 
-def poisson_range(mean: float) -> tuple[float, float]:
-    """The 5th and 95th percentile of a count that is Poisson."""
-    if mean <= 0:
-        return 0.0, 0.0
-    found = np.ceil(special.pdtrik([0.05, 0.95], mean) - 1e-9)
-    return float(max(0.0, found[0])), float(max(0.0, found[1]))
+@dataclass(frozen=True)
+class _Supply:
+    """What can be served in each bin, shape (bins,)."""
+
+    left_count: Floats
+    back_count: Floats
+    pool_count: Floats
+    slower: Floats
+    capacity_rps: Floats
+    effective_rps: Floats
 
 
-def rolled_out(scenario: Scenario) -> RolledOut | None:
-    """The release of a scenario; None without a rollout.
-
-    Raises:
-        BadInput: A window does not fit its fleet.
-    """
-    names = scenario.rolled_services()
-    if not names:
-        return None
-    draws = draws_for(max(scenario.services[name].instance_count for name in names))
-    begin_rps = float(np.nan_to_num(scenario.rates().rate_at(scenario.start_s())))
-    begun: dict[str, Floats] = {}
-    ended: dict[str, Floats] = {}
-    cut, variance, reasons, may_fail = 0.0, 0.0, [], False
-    drawn: dict[str, Schedules] = {}
-    graph = release_graph(scenario.release_order())
-    for number, name in enumerate(in_order(graph)):
-        rule = scenario.rule(name)
-        assert rule is not None
-        rng = np.random.default_rng([20, number])
-        one, lost = _service(scenario, name, rule, begin_rps, draws, rng)
-        before = [ended[first] for first in graph.predecessors(name)]
-        begun[name] = np.max(before, axis=0) if before else np.zeros(draws)
-        ended[name] = begun[name] + one.end_s
-        drawn[name], cut = one, cut + lost
-        variance = max(variance, one.spread_s**2) if not before else variance + one.spread_s**2
-        for reason in _may_fail(scenario, name, rule, begin_rps):
-            reasons.append(reason)
-            may_fail = True
-    end = np.max(list(ended.values()), axis=0)
-    main = scenario.service_name
-    typical = int(np.argmin(np.abs(end - np.mean(end))))
-    lows = [_lowest(scenario, name) for name in names]
-    others = sum(one.instance_count for name, one in scenario.services.items() if name not in names)
-    chained = [name for name in names if len(names) > 1]
-    together = _fewest_together(scenario, names, drawn, begun, typical) if chained else lows[0][0]
-    return RolledOut(
-        mean_s=float(np.mean(end)),
-        spread_s=math.sqrt(variance),
-        cut=cut,
-        lowest_count=together + others,
-        lowest_fraction=min(fraction for _, fraction in lows),
-        leave_s=np.sort(begun[main][typical] + drawn[main].leave_s[typical]),
-        join_s=np.sort(begun[main][typical] + drawn[main].join_s[typical]),
-        may_fail=may_fail,
-        beyond=tuple(reasons),
-    )
+def _supply(service: Service, work_s: float, roll: RolledOut | None, edges_s: Floats) -> _Supply:
+    """Who is in the pool, and what it serves: an instance that is back has the new version."""
+    leave, join = (roll.leave_s, roll.join_s) if roll else (np.zeros(0), np.zeros(0))
+    left, back = _mean_count(leave, edges_s), _mean_count(join, edges_s)
+    pool = service.instance_count - left + back
+    old, new = service.versions.old, service.versions.new
+    slower = np.full(len(back), new.service_factor)
+    if new.cold.factor != 1.0 and len(join):
+        age_s = (edges_s[1:, None] + edges_s[:-1, None]) / 2 - _few(join)
+        there = age_s >= 0
+        cold = 1 + (new.cold.factor - 1) * np.exp(-np.maximum(age_s, 0) / new.cold.decay)
+        fast = np.sum(there / cold, axis=1)  # as if they were so many warm ones
+        warm = np.maximum(np.sum(there, axis=1), 1)
+        slower = np.where(fast > 0, slower * warm / np.maximum(fast, 1e-12), slower)
+    slots, speed = mean_instance(service)
+    each_rps = slots * speed / work_s
+    effective = np.maximum(pool - back, 0.0) / old.service_factor + back / slower
+    return _Supply(left, back, pool, slower, pool * each_rps, effective * each_rps)
 
 
-def _service(
-    scenario: Scenario,
-    name: str,
-    rule: Rollout,
-    begin_rps: float,
-    draws: int,
-    rng: np.random.Generator,
-) -> tuple[Schedules, float]:
-    """One service's rollout as drawn, and how many requests it cuts."""
-    service = scenario.services[name]
-    count = service.instance_count
-    window = 1 if rule.strategy in ALL_AT_ONCE else scenario.window_count(name)
-    if scenario.second_count(name):
-        window = 1  # whoever is missing has been replaced, but for a few
-    window = max(1, min(window, count - rule.min_healthy))
-    first = in_flight(scenario, name, begin_rps / count)
-    later = in_flight(scenario, name, begin_rps / max(1, count - window + 1))
-    delay_s = service.balancer.propagation_delay
-    uniform = rng.random((draws, count))
-    drain = later.drain_s(rule.drain, delay_s, uniform)
-    drain[:, :window] = first.drain_s(rule.drain, delay_s, uniform[:, :window])
-    lost = 0.0
-    if rule.drain.on_timeout == "cut":
-        left_s = max(0.0, rule.drain.timeout - delay_s)
-        lost = window * first.left_count(left_s) + (count - window) * later.left_count(left_s)
-    return schedules(scenario, name, rule, drain, rng), lost
-
-
-def _may_fail(scenario: Scenario, name: str, rule: Rollout, begin_rps: float) -> Iterator[str]:
-    """Why a rollout may well be halted."""
-    service = scenario.services[name]
-    new, tries = service.versions.new, rule.retries + 1
-    fails = 1.0 - (1.0 - new.verify_fails**tries) * (1.0 - new.start_fails**tries)
-    if fails > 0 and 1.0 - (1.0 - fails) ** service.instance_count > 0.01:
-        yield f"{name}: a verify or start may fail, which halts the rollout or prolongs it"
-    if rule.drain.on_timeout == "abort":
-        idle = in_flight(scenario, name, begin_rps / service.instance_count)
-        if (
-            1.0 - float(idle.idle_by(np.array([rule.drain.timeout]))[0]) ** service.instance_count
-            > 0.01
-        ):
-            yield f"{name}: a drain may run out, which aborts it"
-    if service.crashes is not None:
-        yield f"{name}: instances crash on their own"
-    if service.balancer.sticky:
-        yield f"{name}: sticky sessions go on to come while an instance drains"
-
-
-def _lowest(scenario: Scenario, name: str) -> tuple[int, float]:
-    """The fewest of a service in the pool, and the lowest share of its capacity."""
-    service, rule = scenario.services[name], scenario.rule(name)
-    assert rule is not None
-    count = service.instance_count
-    if rule.strategy == "recreate":
-        return 0, 0.0
-    if rule.strategy == "blue_green":
-        return count, 1.0
-    out = max(0, min(scenario.window_count(name), count - rule.min_healthy))
-    if rule.strategy == "canary" and out > 0:
-        waves = waves_of(rule, out, [str(k) for k in range(count)])
-        out = max(wave.parallel for wave in waves)
-    if not isinstance(service.instances, dict):
-        return count - out, 1.0 - out / count
-    power = np.array(service.power())
-    along = np.concatenate([[0.0], np.cumsum(power[rolling_order(scenario, name)])])
-    missing = float(np.max(along[out:] - along[: len(along) - out])) if out else 0.0
-    return count - out, 1.0 - missing / float(np.sum(power))
-
-
-def _fewest_together(
-    scenario: Scenario,
-    names: Sequence[str],
-    drawn: dict[str, Schedules],
-    begun: dict[str, Floats],
-    row: int,
-) -> int:
-    """The fewest in the pools of several services at once, in one draw."""
-    leave = np.concatenate([begun[name][row] + drawn[name].leave_s[row] for name in names])
-    join = np.concatenate([begun[name][row] + drawn[name].join_s[row] for name in names])
-    leave, join = np.sort(leave), np.sort(join)
-    out = np.arange(1, len(leave) + 1) - np.searchsorted(join, leave, side="right")
-    return sum(scenario.services[name].instance_count for name in names) - int(np.max(out))
+def _rates(rates: RateTable, start_s: float, edges_s: Floats) -> tuple[Floats, bool]:
+    """The rate in each bin, at its middle, and whether there is one everywhere."""
+    middles = (edges_s[1:] + edges_s[:-1]) / 2
+    end_s = float(edges_s[-1])
+    rate = rates.window(start_s, 0.0, end_s).rate_at(middles)
+    known = not np.isnan(rate).any() and rates.data_ends_s() >= start_s + end_s
+    return np.nan_to_num(rate), known
 
 
 def flow_of(scenario: Scenario, name: str, roll: RolledOut | None) -> Flow:
@@ -261,94 +146,114 @@ def flow_of(scenario: Scenario, name: str, roll: RolledOut | None) -> Flow:
         BadInput: The start lies outside the traffic.
     """
     service = scenario.services[name]
-    count = service.instance_count
-    share, work_s = scenario.share_of(name), scenario.work_s(name) or service.service_time.mean_s()
+    rates, start_s, share = scenario.rates(), scenario.start_s(), _slot_share(scenario, name)
+    work_s = scenario.work_s(name) / share if share > 0 else 0.0
+    work_s = work_s or float(service.service_time.mean_s())
+    ended_s = roll.mean_s if roll else _STEADY_S
+    horizon_s = scenario.clock.horizon or math.inf
+    edges = np.linspace(0.0, min(ended_s + SETTLING_S, horizon_s), STEPS + 1)
+    rate, known = _rates(rates, start_s, edges)
+    supply = _supply(service, work_s, roll, edges)
+    clears_s = _clears_s(rate * share, supply.effective_rps, edges, ended_s)
+    if roll is not None and clears_s > 0:
+        edges = np.linspace(0.0, min(ended_s + clears_s + SETTLING_S, horizon_s), STEPS + 1)
+        rate, known = _rates(rates, start_s, edges)
+        supply = _supply(service, work_s, roll, edges)
+    beyond = [*_beyond(scenario, name)]
+    if not known:
+        beyond.append("the rollout meets a gap or the end of the trace")
+    return _flow(scenario, name, (edges, rate * share, supply), work_s, tuple(beyond))
+
+
+def _slot_share(scenario: Scenario, name: str) -> float:
+    """The share of all requests that takes a slot at a service."""
+    classes = zip(scenario.traffic.classes.values(), scenario.traffic.shares(), strict=True)
+    return math.fsum(
+        share for one, share in classes if one.holds_slot and name in scenario.route_of(one)
+    )
+
+
+def _clears_s(offered: Floats, served: Floats, edges_s: Floats, ended_s: float) -> float:
+    """How long a backlog takes to go when the rollout is over, at most ten times as long as that."""
+    piled = fluid_backlog(offered, served, np.diff(edges_s))
+    at = min(int(np.searchsorted(edges_s, ended_s)), len(piled) - 1)
+    spare_rps = float(served[-1] - offered[-1])
+    return min(float(piled[at]) / spare_rps, 10 * ended_s) if spare_rps > 0 else 0.0
+
+
+def _flow(
+    scenario: Scenario,
+    name: str,
+    bins: tuple[Floats, Floats, _Supply],
+    work_s: float,
+    beyond: tuple[str, ...],
+) -> Flow:
+    """Everything that the queues ask for."""
+    edges, offered, supply = bins
+    service, step, classes = (
+        scenario.services[name],
+        np.diff(edges),
+        scenario.traffic.classes.values(),
+    )
+    versions, balancer = service.versions, service.balancer
     slots, speed = mean_instance(service)
-    power = slots * speed * count
-    beyond = list(_beyond(scenario, name))
-    rates, start_s = scenario.rates(), scenario.start_s()
-    end_s = (roll.mean_s if roll else 60.0) + SETTLING_S
-    old, new = service.versions.old, service.versions.new
-    for _until_settled in range(2):
-        if scenario.clock.horizon is not None:
-            end_s = min(end_s, scenario.clock.horizon)
-        edges = np.linspace(0.0, end_s, STEPS + 1)
-        middles, step = (edges[1:] + edges[:-1]) / 2, np.diff(edges)
-        rate = rates.window(start_s, 0.0, end_s).rate_at(middles)
-        if np.isnan(rate).any() or rates.data_ends_s() < start_s + end_s:
-            beyond = [*beyond, "the rollout meets a gap or the end of the trace"]
-            rate = np.nan_to_num(rate)
-        leave, join = (roll.leave_s, roll.join_s) if roll else (np.zeros(0), np.zeros(0))
-        gone, back = _mean_count(leave, edges), _mean_count(join, edges)
-        pool = count - gone + back
-        scale = power / count
-        factor = new.service_factor
-        slower = np.full(STEPS, factor)
-        if new.cold.factor != 1.0 and len(join):
-            some = _few(join)
-            age = middles[:, None] - some
-            there = age >= 0
-            factors = factor * (
-                1 + (new.cold.factor - 1) * np.exp(-np.maximum(age, 0) / new.cold.decay)
-            )
-            cold = (there / factors).sum(axis=1)
-            seen = there.sum(axis=1)
-            slower = np.where(cold > 0, seen / np.maximum(cold, 1e-12), factor)
-        per_instance = scale / work_s
-        effective = per_instance * (
-            np.maximum(pool - back, 0.0) / old.service_factor + back / slower
-        )
-        # Until all has settled, what is left of a backlog must be served too.
-        piled = fluid_backlog(rate, effective, step)
-        place = min(int(np.searchsorted(edges, (roll.mean_s if roll else 0.0))), STEPS - 1)
-        spare = float(effective[-1] - rate[-1])
-        clears_s = float(piled[place]) / spare if spare > 0 else 0.0
-        if roll is None or clears_s < 0.5 or scenario.clock.horizon is not None:
-            break
-        end_s = roll.mean_s + min(clears_s, 10 * roll.mean_s) + SETTLING_S
-    offered = rate * share
-    full_rps = power / work_s
-    weight = rate * step
-    mix = float(np.sum(weight * back / np.maximum(pool, 1e-9)) / max(float(np.sum(weight)), 1e-300))
-    mix = min(max(mix, 0.0), 1.0)
-    slow = float(np.average(slower, weights=np.maximum(back, 1e-12)))
-    served = list(_served(scenario, name, mix, slow)) if not beyond else []
-    empty = (pool < 0.5) & (service.balancer.policy != "pull")
-    queue_rps = np.where(empty, 0.0, offered)
-    queues, per = _queues(service.balancer.policy, service.balancer.queue, count)
-    alive = np.maximum(pool, 1.0) if per else np.ones(STEPS)
-    variability = (_arrivals(scenario, count if per else 1) + _cs2(served)) / 2.0
-    timeouts = [
-        one.client_timeout
-        for one in scenario.traffic.classes.values()
-        if one.client_timeout is not None
-    ]
-    with np.errstate(divide="ignore"):
-        load = np.where(effective > 0, offered / effective, np.where(offered > 0, np.inf, 0.0))
+    full_rps = slots * speed * service.instance_count / work_s
+    pool, effective = supply.pool_count, supply.effective_rps
+    weight = offered * step
+    whole = max(float(np.sum(weight)), 1e-300)
+    new_share = np.clip(supply.back_count / np.maximum(pool, 1e-9), 0.0, 1.0)
+    mix = float(np.sum(weight * new_share)) / whole
+    slow = float(np.average(supply.slower, weights=np.maximum(supply.back_count, 1e-12)))
+    served = list(_served(scenario, name, mix, slow))
+    empty = (pool < 0.5) & (balancer.policy != "pull")
+    own = balancer.queue == "instance" and balancer.policy != "least_connections"
+    queues = np.maximum(pool, 1.0) if own else np.ones(len(pool))
+    taken = let_in(
+        np.where(empty, 0.0, offered),
+        effective,
+        slots * np.maximum(pool, 0.0),
+        slots * np.diff(supply.left_count, prepend=0.0),
+        step,
+    )
+    apart = service.instance_count if own else 1
+    spread = _dispersion(scenario, name, apart)
+    asked_rps, slots_before = float(offered[0]), slots * service.instance_count
+    before_rps = full_rps / versions.old.service_factor
+    is_steady = asked_rps < _SOON_STEADY * before_rps
+    before_s: Floats = np.ones(1)
+    if not is_steady:  # as the engine begins: from nothing, and not for ever
+        warm_up_s = max(1.0, frame_of([scenario]).warm_up_s)
+        before_s = np.asarray(_WARMING_UP * warm_up_s, dtype=np.float64)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        load = np.where(offered > 0, offered / effective, 0.0)
     return Flow(
-        time_s=middles,
+        time_s=(edges[1:] + edges[:-1]) / 2,
         step_s=step,
         offered_rps=offered,
+        share=_slot_share(scenario, name),
         pool_count=pool,
-        capacity_rps=pool * per_instance,
+        capacity_rps=supply.capacity_rps,
         effective_rps=effective,
         load=load,
-        load_before=float(offered[0] * old.service_factor / full_rps),
-        full_count=count,
+        load_before=asked_rps / before_rps,
+        full_count=service.instance_count,
         full_rps=full_rps,
-        queue_rps=queue_rps / alive,
-        queue_capacity_rps=effective / alive,
-        queue_slots=slots * np.maximum(pool, 0.0) / alive,
-        queues=queues,
-        variability=variability,
+        queue_rps=taken / queues,
+        queue_capacity_rps=effective / queues,
+        queue_slots=slots * np.maximum(pool, 0.0) / queues,
+        before_s=before_s,
+        before=(asked_rps / apart, before_rps / apart, slots_before / apart),
+        is_steady=is_steady,
+        queues=float(apart),
+        variability=(spread + _cs2(served)) / 2.0,
         served=served,
-        fluid=fluid_backlog(queue_rps, effective, step),
-        client_timeout_s=min(timeouts, default=math.inf),
-        queue_timeout_s=service.balancer.queue_timeout or math.inf,
-        attempts=max(one.retries.attempts for one in scenario.traffic.classes.values()),
-        turned_away=float(np.sum(weight[empty]) / max(float(np.sum(weight)), 1e-300)),
-        wrong=(1 - mix) * old.error_fraction + mix * new.error_fraction,
-        beyond=tuple(beyond),
+        fluid=fluid_backlog(np.where(empty, 0.0, offered), effective, step),
+        client_timeout_s=min((one.client_timeout or math.inf for one in classes), default=math.inf),
+        queue_timeout_s=math.inf if balancer.queue_timeout is None else balancer.queue_timeout,
+        attempts=max(one.retries.attempts for one in classes),
+        turned_away=float(np.sum(weight[empty])) / whole,
+        wrong=(1 - mix) * versions.old.error_fraction + mix * versions.new.error_fraction,
+        beyond=beyond,
     )
 
 
@@ -408,18 +313,7 @@ def _served(scenario: Scenario, name: str, mix: float, slow: float) -> Iterator[
                 yield Served(share / total * part, demand, factor / speed)
 
 
-def _queues(policy: str, where: str, count: int) -> tuple[float, bool]:
-    """How many queues there are, and whether each instance has its own.
-
-    The fewest connections keep the queues of instances as one: whoever comes waits only when all
-    slots are taken, as in one queue (state-space collapse; Foschini and Salz, 1978).
-    """
-    if where == "balancer" or policy in ("pull", "least_connections"):
-        return 1.0, False
-    return float(count), True
-
-
-def _arrivals(scenario: Scenario, split: int) -> float:
+def _dispersion(scenario: Scenario, name: str, split: int) -> float:
     """The index of dispersion of what comes to one queue.
 
     A share of a Poisson process is Poisson; every k-th request of it has 1/k. Of a process with
@@ -429,7 +323,7 @@ def _arrivals(scenario: Scenario, split: int) -> float:
     index = traffic.dispersion if traffic.arrivals == "bursty" else 1.0
     if split == 1:
         return index
-    policy = scenario.service.balancer.policy
+    policy = scenario.services[name].balancer.policy
     return index / split if policy == "round_robin" else 1.0 + (index - 1.0) / split
 
 

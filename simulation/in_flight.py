@@ -120,7 +120,8 @@ def in_flight(scenario: Scenario, name: str, rate_rps: float) -> InFlight:
     """
     service = scenario.services[name]
     slots, speed = mean_instance(service)
-    served, connections = [], []
+    served: list[Held] = []
+    connections: list[Held] = []
     classes = zip(scenario.traffic.classes.values(), scenario.traffic.shares(), strict=True)
     for (one, share), demands in zip(classes, scenario.demands(), strict=True):
         route = scenario.route_of(one)

@@ -10,6 +10,7 @@ coefficient of variation of the service time (Allen, Probability, Statistics and
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,7 +19,7 @@ from scipy.linalg import lapack
 
 from simulation.units import Floats
 
-CELLS = 160
+CELLS = 128
 """Of the queue's length, in the grid on which it is followed over time."""
 
 _RULE = 1.0 - np.sqrt(0.5)
@@ -40,7 +41,8 @@ def erlang_b(slots: Floats, offered: Floats) -> Floats:
     exact = special.xlogy(slots, offered) - offered - special.gammaln(slots + 1.0)
     with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
         found = np.exp(exact) / fewer
-    flooded = np.maximum(0.0, 1.0 - slots / offered)  # what B comes to with far too much
+        least = 1.0 - slots / offered  # what B comes to with far too much, and the term after it
+        flooded = np.where(offered > slots, least + slots / offered**2 / least, 0.0)
     return np.clip(np.where(fewer > 1e-250, found, flooded), 0.0, 1.0)
 
 
@@ -51,6 +53,14 @@ def erlang_c(slots: Floats, offered: Floats) -> Floats:
     with np.errstate(divide="ignore", invalid="ignore"):
         found = blocked / (1.0 - load * (1.0 - blocked))
     return np.where(load >= 1.0, 1.0, found)
+
+
+def poisson_range(mean: float) -> tuple[float, float]:
+    """The 5th and 95th percentile of a count that is Poisson."""
+    if mean <= 0:
+        return 0.0, 0.0
+    found = np.ceil(special.pdtrik([0.05, 0.95], mean) - 1e-9)
+    return float(max(0.0, found[0])), float(max(0.0, found[1]))
 
 
 @dataclass(frozen=True)
@@ -97,6 +107,43 @@ def fluid_backlog(
     return sums - np.minimum(np.minimum.accumulate(sums), 0.0)
 
 
+def let_in(
+    rate_rps: Floats, capacity_rps: Floats, slots: Floats, left: Floats, step_s: Floats
+) -> Floats:
+    """What comes beyond what free slots take in, requests a second, shape (steps,).
+
+    Slots that come back are empty, and those that go finish what they have elsewhere; busy slots
+    follow d(busy)/dt = λ − μ·busy up to all of them. In the steady state this is the rate itself.
+
+    Args:
+        rate_rps: What arrives, shape (steps,).
+        capacity_rps: What can be served, shape (steps,).
+        slots: How many there are, shape (steps,).
+        left: How many of them have gone since the step before, shape (steps,).
+        step_s: How long each step lasts, shape (steps,).
+    """
+    found = np.array(rate_rps, float)
+    rows = zip(
+        *(one.tolist() for one in (rate_rps, capacity_rps, slots, left, step_s)), strict=True
+    )
+    busy, before, waiting = -1.0, 0.0, 0.0
+    for k, (rate, capacity, here, gone, step) in enumerate(rows):
+        if here <= 0 or capacity <= 0:
+            busy, before, waiting = 0.0, here, waiting + rate * step
+            continue
+        served = capacity / here
+        asked = rate / served
+        if busy < 0:  # the first: as it has long been
+            busy, before = min(asked, here + gone), here + gone
+        busy = min(here, busy * (1.0 - min(1.0, gone / before)) if before > 0 else 0.0)
+        follows = min(here, asked + (busy - asked) * math.exp(-served * step))
+        ends = min(here, max(follows, busy + waiting))
+        found[k] = max(0.0, rate - (ends - busy) / step)
+        waiting = max(0.0, waiting + (rate - capacity) * step - (ends - busy))
+        busy, before = ends, here
+    return found
+
+
 @dataclass(frozen=True)
 class QueueOverTime:
     """How long the queue is at the end of each step.
@@ -122,10 +169,11 @@ def queue_over_time(
     capacity_rps: Floats,
     slots: Floats,
     step_s: Floats,
+    *,
     variability: float,
-    begin: float = 0.0,
+    from_steady: bool = True,
 ) -> QueueOverTime:
-    """The queue of M(t)/G/c(t), from the steady state of its first step on.
+    """The queue of M(t)/G/c(t), from the steady state of its first step on, or from nothing.
 
     A diffusion: while all slots are taken the length drifts by λ − cμ and spreads by
     2·variability·max(λ, cμ), as in heavy traffic (Kingman); a slot becomes free, and all are taken
@@ -140,7 +188,7 @@ def queue_over_time(
         slots: How many requests are served at once, shape (steps,).
         step_s: How long each step lasts, shape (steps,).
         variability: (ca² + cs²)/2.
-        begin: Requests that wait at the beginning, where there is no steady state.
+        from_steady: Whether the queue is steady at the beginning, if it can be; else it is empty.
     """
     rate = np.maximum(rate_rps, _LEAST_RPS)
     capacity = np.maximum(capacity_rps, _LEAST_RPS)
@@ -149,9 +197,9 @@ def queue_over_time(
     whole_s = float(np.sum(step_s))
     far = 5 * np.sqrt(2 * spread * whole_s)
     reach = np.where(fitted < 0, np.minimum(14.0 / np.maximum(-fitted, 1e-12), far), far)
-    first_reach = 14.0 / max(-float(fitted[0]), 1e-3) if fitted[0] < 0 else 0.0
-    fluid = fluid_backlog(rate, capacity, step_s, begin)
-    longest = max(float(np.max(fluid)), begin) + max(float(np.max(reach)), first_reach)
+    first_reach = 14.0 / max(-float(fitted[0]), 1e-3) if fitted[0] < 0 and from_steady else 0.0
+    fluid = fluid_backlog(rate, capacity, step_s)
+    longest = float(np.max(fluid)) + max(float(np.max(reach)), first_reach)
     edges = longest * np.linspace(0.0, 1.0, CELLS + 1) ** 1.5
     length, width = (edges[1:] + edges[:-1]) / 2, np.diff(edges)
     apart = np.diff(length, prepend=0.0)  # the first from where the queue begins
@@ -167,9 +215,9 @@ def queue_over_time(
     up = upward * holds  # from the state before each edge, per second
     down = downward / width
 
-    steady = _steady(up[0], down[0]) if fitted[0] < 0 and begin == 0 else _at(begin, edges)
+    can_be_steady = from_steady and fitted[0] < 0
+    state = _steady(up[0], down[0]) if can_be_steady else np.eye(1, CELLS + 1)[0]
     found = np.empty((len(rate), CELLS + 1))
-    state = steady
     by = _RULE * step_s[:, None]
     lower, upper = -by * up, -by * down
     middle = np.ones((len(rate), CELLS + 1))
@@ -194,10 +242,3 @@ def _steady(up: Floats, down: Floats) -> Floats:
     found = np.exp(logs - np.max(logs))
     shares: Floats = found / np.sum(found)
     return shares
-
-
-def _at(length: float, edges: Floats) -> Floats:
-    """All of it at one length."""
-    found = np.zeros(len(edges))
-    found[0 if length <= 0 else min(int(np.searchsorted(edges, length)), len(edges) - 1)] = 1.0
-    return found

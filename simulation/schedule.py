@@ -11,6 +11,7 @@ numbers that are always the same, so that two candidates differ by what they are
 from __future__ import annotations
 
 import heapq
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -137,14 +138,14 @@ def _rolled(scenario: Scenario, name: str, rule: Rollout, out: Floats) -> Schedu
         leave[:, part] = begin + started
         begin = begin + ended[:, None] + (wave.gate.pause_s if wave.gate else 0.0)
         first += len(wave.instances)
-    return Schedules(leave, leave + out, begin[:, 0] + after_s, variance**0.5)
+    return Schedules(leave, leave + out, begin[:, 0] + after_s, math.sqrt(variance))
 
 
 def _spread(each: Floats, places: int, ended: Floats) -> float:
     """The variance of a list schedule's end: of few draws of many instances, that of renewals."""
     if len(each) >= 40:
         return float(np.var(ended))
-    return float(np.var(each)) * each.shape[1] / places**2
+    return float(np.var(each) * each.shape[1] / places**2)
 
 
 def _listed(takes: Floats, places: int, pause_s: float = 0.0) -> tuple[Floats, Floats]:
