@@ -158,10 +158,14 @@ def runs_to_settle(successes: int, trials: int, share: float, confidence: float)
         upper = special.betaincinv(good + 1, bad, confidence) if bad else 1.0
         return bool(lower >= share or upper < share)
 
+    to_fail = _first(
+        lambda more: clopper_pearson(successes, trials + more, confidence)[1] < share, 1
+    )
+    assert to_fail is not None
     return More(
         expected=_first(shown, 1),
         to_meet=fewest_runs(share, confidence, trials - successes) - trials,
-        to_fail=fewest_runs(1 - share, confidence, successes) - trials,
+        to_fail=to_fail,
     )
 
 
