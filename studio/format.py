@@ -54,6 +54,20 @@ def duration_text(seconds: float | None) -> str:
     return f"{minutes // 60} h {minutes % 60:02d} min"
 
 
+def span_text(low_s: float | None, high_s: float | None) -> str:
+    """How long something takes, rounded outward: ``14 to 16 minutes``, ``38 to 44 seconds``.
+
+    Between one minute and ten it is said to the second: ``1 min 10 s to 1 min 31 s``.
+    """
+    if low_s is None or high_s is None:
+        return NOTHING
+    if high_s < 60 or low_s >= 600:
+        size, unit = (1.0, "seconds") if high_s < 60 else (60.0, "minutes")
+        low, high = math.floor(low_s / size), math.ceil(high_s / size)
+        return f"{high} {unit}" if low == high else f"{low} to {high} {unit}"
+    return f"{duration_text(low_s)} to {duration_text(high_s)}"
+
+
 def clock_text(seconds: float | None) -> str:
     """A length in little space: ``12:41``, ``1:02:05``."""
     if seconds is None:
@@ -209,12 +223,16 @@ def shown_columns(results: Sequence[CandidateResult]) -> list[int]:
 
 
 def candidate_name(comparison: Comparison, index: int) -> str:
-    """What a candidate is called among the others: only what differs is said.
+    """What a candidate is called among the others of its comparison, see `name_among`."""
+    others = [result.candidate for result in comparison.candidates]
+    return name_among(others[index], others)
+
+
+def name_among(one: Candidate, others: Sequence[Candidate]) -> str:
+    """What a candidate is called among others: only what differs is said.
 
     ``Window 3``, ``Window 3, drain 30 s, start 18:00:00``.
     """
-    one = comparison.candidates[index].candidate
-    others = [result.candidate for result in comparison.candidates]
     parts = [
         ("", f"Window {one.window}"),
         ("advance", one.advance),

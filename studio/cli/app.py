@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from studio.cli import compare, new, plan, scenarios, simulate, validate, window
+from studio.cli import compare, new, plan, scenarios, sensitivity, simulate, validate, window
 
 app = typer.Typer(
     name="rollcast",
@@ -22,6 +22,7 @@ app = typer.Typer(
 app.command()(simulate.simulate)
 app.command()(compare.compare)
 app.command()(plan.plan)
+app.command()(sensitivity.sensitivity)
 app.command()(validate.validate)
 app.command()(new.new)
 app.command()(scenarios.scenarios)

@@ -13,9 +13,10 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from simulation.candidates import Candidate
-    from simulation.compare import Comparison, Difference
+    from simulation.compare import Comparison
     from simulation.pace import Pace
     from simulation.scenario import Scenario
+    from simulation.statistics import Difference
     from simulation.study import Row
 
 _TOLD = ("rollout_duration_s", "rollout_latency_p99_s", "rollout_error_fraction")
@@ -24,15 +25,9 @@ _TOLD = ("rollout_duration_s", "rollout_latency_p99_s", "rollout_error_fraction"
 def compare(
     scenario: o.ScenarioPath,
     windows: o.Windows = None,
-    drain_timeouts: Annotated[
-        str | None, typer.Option(metavar="10s,30s", help="Drain timeouts.")
-    ] = None,
-    advance: Annotated[
-        str | None, typer.Option(metavar="sliding,batch", help="Ways to advance.")
-    ] = None,
-    starts: Annotated[
-        str | None, typer.Option(metavar="09:00,14:00", help="Starts on the traffic's clock.")
-    ] = None,
+    drain_timeouts: o.DrainTimeouts = None,
+    advance: o.Advances = None,
+    starts: o.Starts = None,
     surges: Annotated[
         str | None, typer.Option(metavar="0,1,25%", help="Instances beyond the fleet.")
     ] = None,
@@ -58,7 +53,7 @@ def compare(
     from simulation.candidates import candidates_of, default_windows
     from simulation.scenario_balancer import parse_policy
     from simulation.scenario_rollout import parse_surge, parse_window
-    from simulation.scenario_traffic import parse_start
+    from simulation.starts import starts_of
     from simulation.units import parse_duration_s
     from studio.cli import tables
 
@@ -69,8 +64,8 @@ def compare(
     varied: dict[str, list[Any]] = {
         "windows": o.comma_list("--windows", windows, parse_window),
         "drain_timeouts_s": o.comma_list("--drain-timeouts", drain_timeouts, parse_duration_s),
-        "starts": o.comma_list("--starts", starts, parse_start),
-        "advances": o.comma_list("--advance", advance, _parse_advance),
+        "starts": starts_of(starts, "--starts", loaded),
+        "advances": o.comma_list("--advance", advance, o.parse_advance),
         "surges": o.comma_list("--surges", surges, parse_surge),
         "pauses_s": o.comma_list("--pauses", pauses, parse_duration_s),
         "policies": o.comma_list("--policies", policies, parse_policy),
@@ -177,9 +172,3 @@ def _difference_text(name: str, difference: Difference) -> str:
         return f"{word} {signed_text(name, difference.mean)}"
     low, high = (signed_text(name, end) for end in between)
     return f"{word} {signed_text(name, difference.mean)} ({low} to {high})"
-
-
-def _parse_advance(word: str) -> str:
-    if word not in ("sliding", "batch"):
-        raise ValueError("must be sliding or batch")
-    return word

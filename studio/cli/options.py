@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
@@ -66,6 +67,27 @@ Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="No progress.")]
 Windows = Annotated[
     str | None, typer.Option(metavar="1,2,25%", help="Windows: counts or percentages.")
 ]
+
+DrainTimeouts = Annotated[str | None, typer.Option(metavar="10s,30s", help="Drain timeouts.")]
+Advances = Annotated[str | None, typer.Option(metavar="sliding,batch", help="Ways to advance.")]
+Starts = Annotated[
+    str | None,
+    typer.Option(
+        metavar="09:00,every:30m,02:00..06:00/10m",
+        help="Starts on the traffic's clock; every: goes through the whole trace, or a day.",
+    ),
+]
+
+
+def parse_advance(word: str) -> str:
+    """A way to advance.
+
+    Raises:
+        ValueError: There is no such way.
+    """
+    if word not in ("sliding", "batch"):
+        raise ValueError("must be sliding or batch")
+    return word
 
 
 def load(
@@ -178,30 +200,21 @@ def simulated(
         BadInput: What is asked for does not go together, or `run_rows` raises it.
     """
     import time
-    from contextlib import nullcontext
-
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
     from simulation.compare import compare
     from simulation.pace import Pace
     from simulation.store import Store
     from simulation.study import run_rows
-    from studio.format import left_text
 
-    if jobs is not None and cluster is not None:
-        raise BadInput("--jobs and --cluster: must not both be given")
+    must_be_one_place(jobs, cluster)
     rows: list[Row] = []
     pace = Pace(scenario.replications)
-    columns = ("{task.description}", BarColumn(), MofNCompleteColumn(), "{task.fields[left]}")
-    shown = [TextColumn(one) if isinstance(one, str) else one for one in columns]
-    hidden = quiet or not sys.stderr.isatty()
     told_at = time.monotonic()
     with (
         nullcontext() if path is None else Store.beside(path) as store,
-        Progress(*shown, console=Console(stderr=True), transient=True, disable=hidden) as progress,
+        progress_bar(quiet) as told,
     ):
-        task = progress.add_task("replications", total=scenario.replications, left="")
+        told("replications", pace)
         for row in run_rows(
             scenario,
             candidates,
@@ -213,11 +226,63 @@ def simulated(
         ):
             rows.append(row)
             pace.landed(was_stored=row.was_stored)
-            progress.update(task, completed=pace.done, left=left_text(pace.left_s()))
+            told("replications", pace)
             if landed is not None and time.monotonic() - told_at > 0.5:
                 landed(compare(scenario, candidates, rows), pace)
                 told_at = time.monotonic()
     return compare(scenario, candidates, rows), rows
+
+
+def must_be_one_place(jobs: int | None, cluster: str | None) -> None:
+    """Refuses to simulate both here and elsewhere.
+
+    Raises:
+        BadInput: Both are asked for.
+    """
+    if jobs is not None and cluster is not None:
+        raise BadInput("--jobs and --cluster: must not both be given")
+
+
+@contextmanager
+def progress_bar(quiet: bool) -> Iterator[Callable[[str, Pace], None]]:
+    """What is told what is being done, and how far it is; shows it where there is a terminal."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+    from studio.format import left_text
+
+    columns = ("{task.description}", BarColumn(), MofNCompleteColumn(), "{task.fields[left]}")
+    shown = [TextColumn(one) if isinstance(one, str) else one for one in columns]
+    hidden = quiet or not sys.stderr.isatty()
+    with Progress(*shown, console=Console(stderr=True), transient=True, disable=hidden) as progress:
+        task = progress.add_task("", left="")
+
+        def told(what: str, pace: Pace) -> None:
+            left = left_text(pace.left_s())
+            progress.update(
+                task, description=what, completed=pace.done, total=pace.total, left=left
+            )
+
+        yield told
+
+
+@contextmanager
+def search_told(quiet: bool) -> Iterator[Callable[[str, int, int], None]]:
+    """The same for a search, which does one thing after another: what, how many, of how many."""
+    from simulation.pace import Pace
+
+    with progress_bar(quiet) as bar:
+        pace = Pace(0)
+
+        def told(what: str, done: int, total: int) -> None:
+            nonlocal pace
+            if done == 0:
+                pace = Pace(total)
+            else:
+                pace.landed(was_stored=False)
+            bar(what, pace)
+
+        yield told
 
 
 def print_json(data: dict[str, Any]) -> None:
