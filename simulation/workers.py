@@ -11,7 +11,7 @@ import signal
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Executor, Future
+from concurrent.futures import BrokenExecutor, Executor, Future
 from contextlib import contextmanager, suppress
 from multiprocessing import resource_tracker
 
@@ -22,6 +22,9 @@ from simulation.work import Done, Part, done_elsewhere
 
 _IDLE_S = 300
 """How long they wait for another study."""
+
+_TRIES = 4
+"""So often they are started, when one of them ends before all are awake."""
 
 
 class _Shared:
@@ -63,11 +66,19 @@ class LocalWorkers:
 def workers(count: int) -> Executor:
     """Processes, started and awake; the same ones again where they are still there."""
     with _interrupts_held_back():
-        executor: Executor = get_reusable_executor(
-            max_workers=count, timeout=_IDLE_S, initializer=_end_with, initargs=(os.getpid(),)
-        )
-        _Shared.executor = executor
-        _Shared.processes = tuple(psutil.Process(one) for one in _wake(executor, count))
+        for tries_left in reversed(range(_TRIES)):
+            executor: Executor = get_reusable_executor(
+                max_workers=count, timeout=_IDLE_S, initializer=_end_with, initargs=(os.getpid(),)
+            )
+            _Shared.executor = executor
+            try:
+                awake = _wake(executor, count)
+                _Shared.processes = tuple(psutil.Process(one) for one in awake)
+            except (BrokenExecutor, psutil.NoSuchProcess):  # one was lost meanwhile
+                if not tries_left:
+                    raise
+            else:
+                break
     return executor
 
 

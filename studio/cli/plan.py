@@ -169,6 +169,8 @@ def print_looked(found: Found) -> None:
     if len(numbers) < len(found.looked):
         counts = ", ".join(f"{count} {outcome}" for outcome, count in counts_of(found).items())
         console.print(f"{len(numbers)} of {len(found.looked)} candidates: {counts}.", style="dim")
+    if not found.front:
+        return
     front = "; ".join(_name(found, number).lower() for number in found.front[:_NAMED_WHEN_REFUSED])
     more = len(found.front) - _NAMED_WHEN_REFUSED
     console.print(

@@ -25,12 +25,14 @@ def test_a_command_run_again_runs_nothing(
     assert rollcast(command, "shop.yaml", "--json", "--jobs", "1") == first
 
 
-def test_a_plan_takes_what_a_comparison_stored(
+def test_a_plan_made_again_runs_nothing(
     rollcast: CommandLine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert rollcast("compare", "shop.yaml", "--jobs", "1").code == 0
+    told = ("plan", "shop.yaml", "-o", "plan.json", "--json")
+    first = rollcast(*told, "--jobs", "1")
+    assert first.code == 0
     monkeypatch.setattr(Work, "_opened", None)
-    assert rollcast("plan", "shop.yaml", "-o", "plan.json").code == 0
+    assert rollcast(*told) == first
 
 
 def test_a_file_that_is_no_store_is_told(rollcast: CommandLine) -> None:
