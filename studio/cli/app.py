@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from studio.cli import compare, new, plan, scenarios, simulate, validate, window
+from studio.cli import compare, import_, new, plan, scenarios, simulate, validate, window
 
 app = typer.Typer(
     name="rollcast",
@@ -24,6 +24,7 @@ app.command()(compare.compare)
 app.command()(plan.plan)
 app.command()(validate.validate)
 app.command()(new.new)
+app.command("import")(import_.import_)
 app.command()(scenarios.scenarios)
 app.command()(window.studio)
 
