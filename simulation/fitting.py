@@ -149,7 +149,7 @@ def thinned(samples_s: Floats) -> Floats:
     edges = np.linspace(0, len(ordered), KEPT_COUNT + 1)
     total = np.concatenate([[0.0], np.cumsum(ordered)])
     at_edges = np.interp(edges, np.arange(len(total)), total)
-    return np.diff(at_edges) / np.diff(edges)
+    return np.asarray(np.diff(at_edges) / np.diff(edges))
 
 
 def seconds_text(seconds: float) -> str:
@@ -339,7 +339,7 @@ def _measured(family: _Family, ordered: Floats) -> tuple[Fit, _Family]:
 def _tail(q: float, ordered: Floats, family: _Family) -> Tail:
     """A quantile's 95 % interval lies between two ranks, whatever the distribution (binomial)."""
     count = len(ordered)
-    low, high = stats.binom.ppf([0.025, 0.975], count, q).astype(int)
+    low, high = np.asarray(stats.binom.ppf([0.025, 0.975], count, q)).astype(int)
     fitted = float(family.frozen.ppf(q)) + family.by_s
     return Tail(
         q,

@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import math
 import re
+from calendar import month_abbr
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -37,12 +38,11 @@ _REQUEST_NAMES = r"(?:rt|request_time|req_time)"
 _UPSTREAM_NAMES = r"(?:urt|upstream_response_time|upstream_time|resp_time)"
 _NAMED_REQUEST = re.compile(rf"\b{_REQUEST_NAMES}[=:]\s*\"?([\d.]+)")
 _NAMED_UPSTREAM = re.compile(rf"\b{_UPSTREAM_NAMES}[=:]\s*\"?([\d., :-]+)")
-_DECIMAL_GROUP = re.compile(r"(?:^|[\s\"])((?:\d+\.\d{3}|-)(?:(?:, | : )(?:\d+\.\d{3}|-))*)(?=[\s\"]|$)")
+_DECIMAL_GROUP = re.compile(
+    r"(?:^|[\s\"])((?:\d+\.\d{3}|-)(?:(?:, | : )(?:\d+\.\d{3}|-))*)(?=[\s\"]|$)"
+)
 _LAST_WHOLE = re.compile(r"^(?:.*\s)?(\d+)\s*$")
-_MONTHS = {
-    name: number
-    for number, name in enumerate("Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split(), 1)
-}
+_MONTHS = {name: number for number, name in enumerate(month_abbr) if name}
 _SAMPLE = 400
 
 REQUEST_TIME = Wording(
@@ -98,7 +98,9 @@ def _named(rest: str) -> _Times | None:
 
 def _decimals(rest: str) -> _Times | None:
     groups = _DECIMAL_GROUP.findall(rest)
-    if not any("." in one for one in groups):
+    while groups and "." not in groups[0]:
+        del groups[0]  # an empty field before the times, such as $http_x_forwarded_for
+    if not groups:
         return None
     upstream = _last_number(groups[1]) if len(groups) > 1 else math.nan
     return _Times(_last_number(groups[0]), upstream)
@@ -196,7 +198,10 @@ def _ending_of(
         found = [one for one in map(ending, rests) if one is not None]
         if len(found) <= len(rests) / 2:
             continue
-        if ending is _microseconds and sorted(one.request_s for one in found)[len(found) // 2] < 1e-4:
+        if (
+            ending is _microseconds
+            and sorted(one.request_s for one in found)[len(found) // 2] < 1e-4
+        ):
             return None, False  # small whole numbers are no microseconds
         return ending, any(math.isfinite(one.upstream_s) for one in found)
     return None, False

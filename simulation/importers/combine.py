@@ -44,9 +44,7 @@ def combined(sources: Sequence[Findings], service: str | None = None) -> Finding
     return whole
 
 
-def _by_name(
-    sources: Sequence[Findings], service: str | None, notes: list[str]
-) -> list[Findings]:
+def _by_name(sources: Sequence[Findings], service: str | None, notes: list[str]) -> list[Findings]:
     """The sources with the same names for the same services."""
     if service is not None:
         return [_only(one, service, notes) for one in sources]
@@ -106,11 +104,9 @@ def _take_arrivals(sources: Sequence[Findings], notes: list[str]) -> None:
             f"{_rate(other):.4g}/s in the mean: give one of the two"
         )
     for _, one in tell[1:]:
-        notes.append(
-            f"traffic is {best.source}'s; {one.source} has {_rate(one):.4g}/s in the mean"
-        )
-        for found in one.services.values():
-            found.arrivals = None
+        notes.append(f"traffic is {best.source}'s; {one.source} has {_rate(one):.4g}/s in the mean")
+        for each in one.services.values():
+            each.arrivals = None
 
 
 def _rate(one: Findings) -> float:
@@ -119,7 +115,9 @@ def _rate(one: Findings) -> float:
 
 def _merge(name: str, into: ServiceFindings, found: ServiceFindings, notes: list[str]) -> None:
     into.arrivals = into.arrivals or found.arrivals
-    into.service_time = _weightier(name, "service_time", into.service_time, found.service_time, notes)
+    into.service_time = _weightier(
+        name, "service_time", into.service_time, found.service_time, notes
+    )
     for keys, more in ((into.service, found.service), (into.rollout, found.rollout)):
         for key, told in more.items():
             taken = _weightier(name, key, keys.get(key), told, notes)

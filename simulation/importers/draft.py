@@ -7,7 +7,6 @@ how durations were fitted. What no source says is assumed here, in one place, by
 from __future__ import annotations
 
 import math
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -25,6 +24,7 @@ from simulation.importers.findings import Durations, Findings, ServiceFindings, 
 from simulation.importers.series import Series
 from simulation.scenario import Scenario
 from simulation.scenario_file import ScenarioFile
+from simulation.units import parse_duration_s
 
 USED_FRACTION = 0.6
 """How busy a fleet is assumed to be at its peak, where its size is not known."""
@@ -141,22 +141,23 @@ def draft(findings: Findings, sources: Sequence[str], stem: str) -> Draft:
         _size(part, traffic, notes)
     plain = _text(parts, traffic, None, sources, notes)
     result = Draft(plain, files, {p.name: p.choice for p in parts if p.choice}, tuple(notes))
-    if traffic.series is None:
+    series = traffic.series
+    if series is None:
         return result
     needed_s = _needed_s(result.scenario(), parts)
-    start_s = traffic.series.busiest_start_s(WARM_UP_S, needed_s)
-    if start_s is None or not traffic.series.is_a_trace():
-        longest = max(high - low for low, high in traffic.series.stretches())
+    start_s = series.busiest_start_s(WARM_UP_S, needed_s)
+    if start_s is None or not series.is_a_trace():
+        longest = max(high - low for low, high in series.stretches())
         traffic = replace(
             traffic,
             basis=f"{traffic.basis}. Its longest stretch without a gap, "
-            f"{longest * traffic.series.step_s:g} s, is too short for a rollout of up to "
+            f"{longest * series.step_s:g} s, is too short for a rollout of up to "
             f"{needed_s:.0f} s: the mean over what is known stands here instead of a trace",
         )
         return replace(result, text=_text(parts, traffic, None, sources, notes))
     trace = f"{stem}-rate.csv"
-    files = {trace: traffic.series.trace_text(), **files}
     text = _text(parts, traffic, (trace, start_s, needed_s), sources, notes)
+    files = {trace: series.trace_text(), **files}
     return replace(result, text=text, files=files)
 
 
@@ -181,7 +182,7 @@ def _service_time(part: _Part, stem: str, files: dict[str, str]) -> None:
         told = Told(SERVICE_TIME, basis, 0, "")
     if not isinstance(told.value, Durations):
         part.time, part.time_basis = told.value, told.basis
-        mean = _seconds(told.value["mean"])
+        mean = parse_duration_s(told.value["mean"])
         sigma2 = math.log1p(float(told.value["cv"]) ** 2)
         part.mean_s = mean
         part.p99_s = mean * math.exp(2.3263 * math.sqrt(sigma2) - sigma2 / 2)
@@ -201,12 +202,6 @@ def _service_time(part: _Part, stem: str, files: dict[str, str]) -> None:
         if len(choice.samples_s) > KEPT_COUNT:
             basis += f", as {KEPT_COUNT:,} means of neighbours"
     part.time_basis = f"{basis}\n{told.value.caveat}".strip()
-
-
-def _seconds(text: str) -> float:
-    from simulation.units import parse_duration_s
-
-    return parse_duration_s(text)
 
 
 # --------------------------------------------------------------------- traffic
@@ -323,17 +318,7 @@ def _text(
         root["clock.start"] = _start(traffic.series, trace[1], trace[2])
     root["traffic.rate"] = _rate(parts, traffic, trace)
     if len(parts) > 1:
-        for part in parts:
-            basis = traffic.shares_basis if part is parts[0] else ""
-            if part is parts[0]:
-                basis += (
-                    "\nassumed: each service is called from outside; where one calls another, say "
-                    "route: [the first, the second]"
-                )
-            value = {"share": f"{100 * part.share:.6g}%", "route": [part.name]}
-            if part is parts[-1]:
-                del value["share"]  # what the others leave
-            root[f"traffic.classes.{part.name}"] = Told(value, basis, 0, "")
+        root |= _classes(parts, traffic.shares_basis)
     several = len(parts) > 1
     for part in parts:
         keys = dict(part.found.service)
@@ -367,6 +352,22 @@ def _text(
     ]
     return with_comments(head, {"rollcast": "scenario/1",
                                 "question": "How wide a window can this fleet afford?"}, root)  # fmt: skip
+
+
+def _classes(parts: Sequence[_Part], shares_basis: str) -> Tree:
+    """A class for each service: who calls whom no source says."""
+    called = (
+        "assumed: each service is called from outside; where one calls another, say "
+        "route: [the first, the second]"
+    )
+    found: Tree = {}
+    for part in parts:
+        value: dict[str, Any] = {"share": f"{100 * part.share:.6g}%", "route": [part.name]}
+        if part is parts[-1]:
+            del value["share"]  # what the others leave
+        basis = f"{shares_basis}\n{called}" if part is parts[0] else ""
+        found[f"traffic.classes.{part.name}"] = Told(value, basis, 0, "")
+    return found
 
 
 def _ordered(keys: Mapping[str, Told], order: Sequence[str]) -> list[str]:
@@ -418,5 +419,3 @@ def _round_up(seconds: float) -> float:
     """To two digits, upwards: a limit that reads like one."""
     size = 10.0 ** (math.floor(math.log10(seconds)) - 1)
     return math.ceil(seconds / size - 1e-9) * size
-
-

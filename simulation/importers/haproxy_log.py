@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import re
+from calendar import month_abbr
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
@@ -24,10 +25,7 @@ _LINE = re.compile(
     r"([^\s/]+)/(\S+) (-?\d+)/(-?\d+)/(-?\d+)/(-?\d+)/(\+?)(\d+) (-?\d+) \+?\d+ \S+ \S+ "
     r"(\S{4}) \d+/\d+/\d+/\d+/\+?\d+ (\d+)/(\d+)"
 )
-_MONTHS = {
-    name: number
-    for number, name in enumerate("Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split(), 1)
-}
+_MONTHS = {name: number for number, name in enumerate(month_abbr) if name}
 WORDING = Wording(
     "Ta − TR − Tw, from the connection to the last byte",
     has_queueing=False,

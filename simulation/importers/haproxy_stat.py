@@ -79,7 +79,9 @@ def _service(
         basis = f"stated: slim (maxconn) of each server in {file}"
         one.service["slots"] = Told(int(limits.pop() or 1), basis, 2, file)
     elif limits - {None}:
-        notes.append(f"{backend}: its servers have different maxconn in {file}; give each its slots")
+        notes.append(
+            f"{backend}: its servers have different maxconn in {file}; give each its slots"
+        )
     policy = _ALGORITHMS.get(total.get("algo", ""))
     if policy is not None:
         basis = f"stated: algo {total['algo']} in {file}"
@@ -94,7 +96,9 @@ def _service(
         one.service_time = Told(value, basis, 1, file)
     wait_ms = _number(total, "qtime")
     if wait_ms:
-        notes.append(f"{backend}: the last 1,024 requests in {file} waited {wait_ms:g} ms in the mean")
+        notes.append(
+            f"{backend}: the last 1,024 requests in {file} waited {wait_ms:g} ms in the mean"
+        )
     return one
 
 

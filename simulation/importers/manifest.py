@@ -57,7 +57,9 @@ def read(sources: Sequence[Source]) -> Findings:
             left_out.append(name)
             continue
         if name in findings.services:
-            raise BadInput(f"{source.path}: {name} is in {where[name]} already; give one of the two")
+            raise BadInput(
+                f"{source.path}: {name} is in {where[name]} already; give one of the two"
+            )
         where[name] = source.path.name
         findings.services[name] = _workload(source, one, scalers.get(name), findings.notes)
     if left_out:
@@ -138,10 +140,12 @@ def _workload(
     if ready:
         tell(found.rollout, "min_ready", f"{ready}s", basis)
     pod = _at(one, "spec", "template", "spec") or {}
-    grace, basis = whole(pod.get("terminationGracePeriodSeconds"), "terminationGracePeriodSeconds", 30)
+    grace, basis = whole(
+        pod.get("terminationGracePeriodSeconds"), "terminationGracePeriodSeconds", 30
+    )
     tell(found.rollout, "drain.timeout", f"{grace}s", basis)
     tell(found.rollout, "stop.grace", f"{grace}s", basis)
-    _pod(source, pod, grace, found, label, notes)
+    _pod(source, pod=pod, grace=grace, found=found, label=label, notes=notes)
     tell(
         found.service, "balancer.queue", "instance",
         "assumed: a Kubernetes Service binds a connection to a pod when it is made",
@@ -205,6 +209,7 @@ def _strategy(
 
 def _pod(
     source: Source,
+    *,
     pod: dict[str, Any],
     grace: int,
     found: ServiceFindings,

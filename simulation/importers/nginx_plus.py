@@ -122,7 +122,7 @@ def _step_s(growths: dict[str, tuple[Floats, Floats]]) -> float:
     times = next(iter(growths.values()))[0]
     span, apart = float(times[-1] - times[0]), float(np.median(np.diff(times)))
     total = sum(float(np.nansum(counts)) for _, counts in growths.values())
-    usable = [one for one in STEPS_S if one >= apart and 4 * one <= span] or [span]
+    usable = [float(one) for one in STEPS_S if one >= apart and 4 * one <= span] or [span]
     return float(next((one for one in usable if total * one / span >= COUNT_A_STEP), usable[-1]))
 
 

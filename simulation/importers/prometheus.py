@@ -143,7 +143,9 @@ def _rates(
     wrong = [
         k
         for k, metric in enumerate(matrix)
-        if re.match(r"5\d\d|5xx", str(metric["metric"].get("code") or metric["metric"].get("status")))
+        if re.match(
+            r"5\d\d|5xx", str(metric["metric"].get("code") or metric["metric"].get("status"))
+        )
     ]
     if wrong and len(wrong) < len(matrix):
         part = np.nansum(_grown(values[wrong]) if counters else values[wrong])
@@ -194,7 +196,9 @@ def _histogram(source: Source, matrix: Sequence[dict[str, Any]], one: ServiceFin
         "time: nothing waited"
     )
     if beyond > 0:
-        caveat += f"; {beyond:.2%} lie beyond {edges[-1]:g} s and are taken as that".replace("%", " %")
+        caveat += f"; {beyond:.2%} lie beyond {edges[-1]:g} s and are taken as that".replace(
+            "%", " %"
+        )
     told = Durations(samples, basis, caveat)
     one.service_time = Told(told, basis, 2, name)
     infinite = [k for k, bound in enumerate(bounds.tolist()) if math.isinf(bound)]

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import numpy as np
-from numpy.typing import NDArray
 
 from simulation.traffic import MOST_ROWS
 from simulation.units import Floats
@@ -60,7 +59,7 @@ class Series:
         """Mean counts over each so many steps of a stretch, or over the whole of a shorter one."""
         total = np.concatenate([[0.0], np.cumsum(self.counts[low:high])])
         width = min(width, high - low)
-        return (total[width:] - total[:-width]) / width
+        return np.asarray((total[width:] - total[:-width]) / width)
 
     @property
     def gap_count(self) -> int:
@@ -191,9 +190,7 @@ def _gaps(counts: Floats) -> Floats:
     gaps = np.zeros(len(counts), dtype=bool)
     filled = np.flatnonzero(counts > 0)
     for low, high in zip(filled[:-1].tolist(), filled[1:].tolist(), strict=True):
-        around = min(
-            counts[max(0, low - 1) : low + 1].max(), counts[high : high + 2].max()
-        )
+        around = min(counts[max(0, low - 1) : low + 1].max(), counts[high : high + 2].max())
         if (high - low - 1) * around >= GAP_EXPECTED:
             gaps[low + 1 : high] = True
     return gaps

@@ -12,7 +12,7 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, cast
 
 from executor.errors import BadInput
 from simulation.units import why
@@ -111,7 +111,7 @@ def _bytes(path: Path, most: int | None = None) -> Iterator[bytes]:
         with path.open("rb") as plain:
             packed = plain.read(2) == b"\x1f\x8b"
             plain.seek(0)
-            stream: IO[bytes] = gzip.open(plain) if packed else plain
+            stream = cast("IO[bytes]", gzip.GzipFile(fileobj=plain) if packed else plain)
             while line := stream.readline(LONGEST_LINE):
                 yield line
                 seen += len(line)

@@ -34,7 +34,9 @@ from simulation.traffic import is_float
 from simulation.units import Floats, parse_duration_s
 
 KIND = "CSV"
-_TIME = re.compile(r"(?:^|_|\b)(?:time|timestamp|date|datetime|seconds?|start|end|ts|at)(?:$|_|\b)", re.I)
+_TIME = re.compile(
+    r"(?:^|_|\b)(?:time|timestamp|date|datetime|seconds?|start|end|ts|at)(?:$|_|\b)", re.I
+)
 _RATE = re.compile(r"^(?:.*_)?(?:rates?|rps|qps|per_s(?:ec(?:ond)?)?)(?:_rps)?$", re.I)
 _COUNT = re.compile(r"^(?:.*_)?(?:requests?|counts?|hits|calls|value|total|n)(?:_count)?$", re.I)
 _DURATION = re.compile(
@@ -157,7 +159,7 @@ def _amount_column(frame: pd.DataFrame, taken: set[str | None]) -> _Column | Non
 
 def _durations(cells: pd.Series, name: str) -> _Column:
     match = _DURATION.match(name)
-    unit = _UNIT_S[(match and match[1] or "s").lower()]
+    unit = _UNIT_S[((match and match[1]) or "s").lower()]
     numbers = pd.to_numeric(cells, errors="coerce").to_numpy(dtype=np.float64) * unit
     for row in np.flatnonzero(np.isnan(numbers)).tolist():
         try:
@@ -177,15 +179,15 @@ def _times(cells: pd.Series, name: str) -> _Column:
         scale = 1000.0 if begin > 1e11 else 1.0
         first = datetime.fromtimestamp(begin / scale, UTC)
         return _Column(name, (numbers - begin) / scale, first)
-    first = next((found for found in map(_date, cells) if found is not None), None)
-    if first is None:
+    dated = next((found for found in map(_date, cells) if found is not None), None)
+    if dated is None:
         return _Column(name, np.full(len(cells), np.nan))
     seconds = np.full(len(cells), np.nan)
     for row, cell in enumerate(cells):
         when = _date(cell)
-        if when is not None and (when.tzinfo is None) == (first.tzinfo is None):
-            seconds[row] = (when - first).total_seconds()
-    return _Column(name, seconds, first)
+        if when is not None and (when.tzinfo is None) == (dated.tzinfo is None):
+            seconds[row] = (when - dated).total_seconds()
+    return _Column(name, seconds, dated)
 
 
 def _date(text: object) -> datetime | None:
@@ -204,10 +206,20 @@ def _date(text: object) -> datetime | None:
 
 def _is_number_or_time(cell: str) -> bool:
     text = cell.strip()
-    return is_float(text) or _date(text) is not None
+    return is_float(text) or _date(text) is not None or _is_duration(text)
 
 
-def _series(source: Source, when: _Column, amount: _Column, good: np.ndarray) -> ServiceFindings | None:
+def _is_duration(text: str) -> bool:
+    try:
+        parse_duration_s(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _series(
+    source: Source, when: _Column, amount: _Column, good: np.ndarray
+) -> ServiceFindings | None:
     times, values = when.values[good], amount.values[good]
     if len(times) < 2 or (np.diff(times) < 0).any():
         order = np.argsort(times, kind="stable")
@@ -220,7 +232,9 @@ def _series(source: Source, when: _Column, amount: _Column, good: np.ndarray) ->
     if series is None:
         return None
     if values.min() < 0:
-        raise BadInput(f"{source.path}: {amount.name}: must not be negative, as {values.min():g} is")
+        raise BadInput(
+            f"{source.path}: {amount.name}: must not be negative, as {values.min():g} is"
+        )
     if values.max() <= 0:
         raise BadInput(f"{source.path}: {amount.name}: is 0 in every row")
     what = "requests a second" if is_rate else "requests in each step"

@@ -34,8 +34,8 @@ def import_(
     from simulation.importers.draft import draft
     from simulation.importers.kinds import read_files
 
-    o.must_be_writable(output, output, plot)
     _must_be_new(output, plot)
+    o.must_be_writable(output, output, plot)
     sources = read_files(files)
     drafted = draft(combined(sources, service), list(sources_text(sources)), output.stem)
     drafted.scenario()
