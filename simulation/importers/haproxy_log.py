@@ -21,7 +21,7 @@ KIND = "HAProxy log"
 # client:port [accept date] frontend backend/server TR/Tw/Tc/Tr/Ta status bytes cookies state
 # actconn/feconn/beconn/srv_conn/retries srv_queue/backend_queue …
 _LINE = re.compile(
-    r"\S+:\d+ \[(\d\d)/([A-Z][a-z]{2})/(\d{4}):(\d\d):(\d\d):(\d\d)\.(\d{3})\] (\S+) "
+    r"(?<!\S)\S{1,300}:\d+ \[(\d\d)/([A-Z][a-z]{2})/(\d{4}):(\d\d):(\d\d):(\d\d)\.(\d{3})\] (\S+) "
     r"([^\s/]+)/(\S+) (-?\d+)/(-?\d+)/(-?\d+)/(-?\d+)/(\+?)(\d+) (-?\d+) \+?\d+ \S+ \S+ "
     r"(\S{4}) \d+/\d+/\d+/\d+/\+?\d+ (\d+)/(\d+)"
 )

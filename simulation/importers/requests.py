@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from executor.errors import BadInput
 from simulation.importers.findings import Arrivals, Durations, Findings, ServiceFindings, Told
-from simulation.importers.series import Series, counted
+from simulation.importers.series import COUNT_A_STEP, Series, counted
 from simulation.units import Floats
 
 QUIET_FRACTION = 0.25
@@ -164,7 +164,10 @@ def _local(epoch_s: float, utc_offset_s: float | None) -> datetime:
 
 
 def _arrivals(count: int, series: Series, source: str) -> Arrivals:
-    basis = f"measured: {count:,} requests in {source}, {series.span_text()}"
+    basis = (
+        f"measured: {count:,} requests in {source}, {series.span_text()} in steps of "
+        f"{series.step_s:g} s, the shortest with about {COUNT_A_STEP} requests in each"
+    )
     return Arrivals(series, series.mean_rps, basis, source)
 
 

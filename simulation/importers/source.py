@@ -17,7 +17,7 @@ from typing import IO, Any, cast
 from executor.errors import BadInput
 from simulation.units import why
 
-LONGEST_LINE = 65_536
+LONGEST_LINE = 16_384
 """In bytes; a longer one is none that a log has."""
 MOST_DAMAGED = 0.05
 """The share of lines that may be unreadable."""
@@ -58,7 +58,7 @@ class Source:
         text = raw.decode("utf-8-sig", errors="replace")
         if text.count("\ufffd") > len(text) / 10:
             raise BadInput(f"{path}: holds no text in UTF-8")
-        return cls(path, tuple(text.splitlines()))
+        return cls(path, tuple(line[:LONGEST_LINE] for line in text.splitlines()))
 
     def lines(self) -> Iterator[tuple[int, str]]:
         """Each line that is not empty, with its number; one that is too long is cut.

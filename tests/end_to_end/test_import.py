@@ -67,6 +67,7 @@ def test_a_log_is_imported_and_simulated(rollcast: CommandLine) -> None:
     assert simulated.json["requests"]["arrived"] > 100
 
 
+@pytest.mark.slow
 @given(
     rate_rps=st.floats(5, 40),
     mean_s=st.floats(0.05, 0.5),
@@ -153,6 +154,18 @@ def test_bad_files(rollcast: CommandLine, text: bytes, said: str) -> None:
 )
 def test_bad_use(rollcast: CommandLine, words: str, said: str) -> None:
     rollcast.refuses(words.split(), {"f": GOOD}, said, 2)
+
+
+def test_an_endless_line_in_a_log_is_one_damaged_line(rollcast: CommandLine) -> None:
+    good = (
+        "May  1 00:00:00 lb haproxy[1]: 10.0.1.2:333 [01/May/2024:00:00:0%d.000] in web/s1 0/0/1/9/10 "
+        '200 1 - - ---- 1/1/1/1/0 0/0 "GET / HTTP/1.1"\n'
+    )
+    text = "".join(good % (k % 10) for k in range(60))
+    rollcast.write("f", text + "x:1 [" * 100_000 + "\n" + good % 9)
+    answer = rollcast("import", "f", "-o", "s.yaml")
+    assert answer.code == 0, answer.err
+    assert "1 of 62 lines of f cannot be read and are left out; the first is line 61" in answer.err
 
 
 def test_few_damaged_lines_are_told(rollcast: CommandLine) -> None:

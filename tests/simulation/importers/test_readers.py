@@ -412,3 +412,21 @@ def test_rotated_logs_are_one_source(tmp_path: Path) -> None:
     one = found.services[UNNAMED].arrivals
     assert one is not None
     assert one.basis.startswith("measured: 720 requests in new, old")
+
+
+def test_one_service_of_several_is_asked_for_by_name(tmp_path: Path) -> None:
+    both = "\n".join(
+        haproxy_line(k * 0.5, where) for k in range(720) for where in ("web/s1", "api/a1")
+    )
+    manifest = MANIFEST.format(replicas="replicas: 4", strategy="{}", hook=SLEEP)
+    sources = read_together(tmp_path, log=both, fleet=manifest)
+    with pytest.raises(BadInput, match="fleet: is about one service, and log knows web, api"):
+        combined(sources)
+    with pytest.raises(BadInput, match=r"--service wep: log has no such service.*nearest: web"):
+        combined(sources, "wep")
+    found = combined(sources, "web")
+    assert list(found.services) == ["web"]
+    assert found.services["web"].service["instances"].value == 4
+    assert found.services["web"].arrivals is not None
+    assert found.services["web"].arrivals.mean_rps == pytest.approx(2.0)
+    assert "assumed: shop in fleet is web" in found.notes
