@@ -10,7 +10,17 @@ from typing import Annotated
 
 import typer
 
-from studio.cli import compare, new, plan, scenarios, sensitivity, simulate, validate, window
+from studio.cli import (
+    compare,
+    import_,
+    new,
+    plan,
+    scenarios,
+    sensitivity,
+    simulate,
+    validate,
+    window,
+)
 
 app = typer.Typer(
     name="rollcast",
@@ -25,6 +35,7 @@ app.command()(plan.plan)
 app.command()(sensitivity.sensitivity)
 app.command()(validate.validate)
 app.command()(new.new)
+app.command("import")(import_.import_)
 app.command()(scenarios.scenarios)
 app.command()(window.studio)
 

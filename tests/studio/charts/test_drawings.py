@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,9 +16,11 @@ from matplotlib.patches import Rectangle
 
 from simulation.candidates import candidates_of
 from simulation.compare import Comparison, compare
+from simulation.fitting import choose
 from simulation.scenario_file import ScenarioFile
 from simulation.sensitivity import Effect, Sensitivity
 from simulation.study import run_rows
+from studio.charts.fit import draw_distribution, draw_tail, save_fits
 from studio.charts.over_time import draw_capacity, draw_latency
 from studio.charts.sensitivity import draw_sensitivity
 from studio.charts.trade_off import MARKERS, draw_trade_off
@@ -143,3 +146,27 @@ def test_what_the_answer_hangs_on_is_ranked_bars() -> None:
     ticks = [label.get_text() for label in axes.get_xticklabels()]
     assert ticks == ["1", "2", "5", "10", "20"]
     assert [tick for tick in axes.get_xticks()] == pytest.approx([np.log(float(t)) for t in ticks])
+
+
+def test_a_fit_is_drawn_beside_what_was_measured(tmp_path: Path) -> None:
+    rng = np.random.default_rng(1)
+    fits = choose(rng.exponential(0.05, 6000))
+    left, right = plain_axes(), plain_axes()
+    draw_distribution(left, fits, LIGHT)
+    draw_tail(right, fits, LIGHT)
+    measured, fitted = left.lines
+    shares = measured.get_ydata()
+    assert np.allclose(measured.get_xdata(), np.quantile(fits.samples_s, shares))
+    assert np.allclose(fitted.get_xdata(), measured.get_xdata(), rtol=0.2, atol=1e-3)
+    assert fitted.get_label() == "exponential"
+    assert {"p99", "p99.9"} <= words(right)
+    path = tmp_path / "fit.png"
+    save_fits(path, {"web": fits, "api": fits})
+    assert path.read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_family_that_does_not_fit_is_said_to_be_not_taken() -> None:
+    rng = np.random.default_rng(1)
+    axes = plain_axes()
+    draw_tail(axes, choose(np.r_[rng.exponential(0.01, 900), rng.exponential(1, 100)]), LIGHT)
+    assert axes.lines[1].get_label().endswith(", not taken")
