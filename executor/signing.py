@@ -33,7 +33,7 @@ def signed(plan: Plan, key_file: Path) -> Plan:
     Raises:
         BadInput: The file is no such key, or others may read it.
     """
-    key = _private_key(key_file)
+    key = private_key(key_file)
     value = base64.b64encode(key.sign(_message(plan))).decode()
     return plan.model_copy(
         update={"signature": Signature(key=_text(key.public_key()), value=value)}
@@ -74,7 +74,12 @@ def _text(key: Ed25519PublicKey) -> str:
     return base64.b64encode(key.public_bytes_raw()).decode()
 
 
-def _private_key(path: Path) -> Ed25519PrivateKey:
+def private_key(path: Path) -> Ed25519PrivateKey:
+    """The private key in a file.
+
+    Raises:
+        BadInput: It holds none, or others may read it.
+    """
     text = read_owners_file(path).encode()
     try:
         from cryptography.hazmat.primitives import serialization as s  # noqa: PLC0415 # an extra
