@@ -118,7 +118,6 @@ def test_killed_in_the_middle_of_a_command_and_resumed(three: Fleet) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     must_be_all(three, "1.1")
     assert three.commands("checkout-2").count("deploy 1.1") == 2
-    subprocess.run(["pkill", "-9", "-f", f"deploy {three.of('checkout-2')}"], check=False)
 
 
 # Faults, one by one
@@ -237,7 +236,6 @@ def test_two_executors_at_once(three: Fleet) -> None:
             assert second.returncode == 3, second.stdout
             assert "another executor is at work on this fleet: process" in second.stderr
             assert str(running.pid) in second.stderr
-    subprocess.run(["pkill", "-9", "-f", f"deploy {three.of('checkout-1')}"], check=False)
 
 
 def test_a_stale_lock_is_taken_over_only_when_asked(three: Fleet) -> None:
