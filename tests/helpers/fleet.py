@@ -68,7 +68,8 @@ class Fleet:
             example_plan(
                 **{
                     "instances": self.names,
-                    "min_in_pool": len(self.names) - 2,
+                    "min_in_pool": max(0, len(self.names) - 2),
+                    "window": min(2, len(self.names)),
                     "drain": {"timeout_s": 2.0, "on_timeout": "cut"},
                     "step_deadlines_s": dict.fromkeys(Step, 10.0),
                     **changes,
