@@ -159,17 +159,6 @@ def test_death_at_every_write_of_a_rollback_ends_all_old(tmp_path: Path) -> None
     _, writes = carried_out(broken(), plan, tmp_path / "whole")
     for dies_at in range(1, writes + 1):
         fleet, path = broken(), tmp_path / f"{dies_at}"
-        real = fleet.host.faults
-
-        def fault(said: str, fleet: World = fleet, real: Any = real) -> Ran | None:
-            from tests.helpers.fake_fleet import Killed
-
-            if fleet.dead:
-                raise Killed
-            answer: Ran | None = real(said)
-            return answer
-
-        fleet.host.faults = fault
         carried_out(fleet, plan, path, dies_at=dies_at)
         outcome, _ = carried_out(fleet, plan, path)
         assert outcome is not None
