@@ -63,6 +63,21 @@ def test_the_whole_way(tmp_path: Path) -> None:
         ]
 
 
+def test_the_intent_is_written_before_the_act_and_the_outcome_after(tmp_path: Path) -> None:
+    fleet, path = world(), tmp_path / "j"
+    acted: list[str] = []
+
+    def check(said: str) -> None:
+        step, name = said.split()[:2]
+        last = [e for e in events_of(path) if e.instance == name][-1]
+        assert (last.kind, last.step) == (Kind.INTENT, step)
+        acted.append(said)
+
+    fleet.host.faults = check
+    carried_out(fleet, small_plan(), path)
+    assert len(acted) == 16
+
+
 def test_death_at_every_write_and_a_resume_always_ends_all_new(tmp_path: Path) -> None:
     _, writes = carried_out(world(), small_plan(), tmp_path / "whole")
     assert writes > 50
