@@ -276,6 +276,7 @@ def test_a_stale_lock_is_taken_over_only_when_asked(three: Fleet) -> None:
     taken = three.execute(*other, "--take-over")
     assert taken.returncode == 3
     assert "nothing was touched" in taken.stderr  # half a rollout is no fleet to begin with
+    assert "the lock is stale" in three.execute(*other).stderr  # and nothing has changed that
     assert three.execute("--resume", "--take-over").returncode == 0
     must_be_all(three, "1.1")
 

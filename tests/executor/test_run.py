@@ -225,7 +225,7 @@ def test_a_balancer_that_stays_away_halts(tmp_path: Path) -> None:
     assert outcome is not None
     assert (outcome.ended, outcome.why) == (
         Ended.HALTED,
-        "the balancer has not answered for 30 s",
+        "the balancer has not answered as it should for 30 s",
     )
     fleet.balancer.is_away = False
     outcome, _ = carried_out(fleet, small_plan(), tmp_path / "j")
