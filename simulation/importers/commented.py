@@ -11,8 +11,8 @@ import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from executor.yaml_text import load_value
 from simulation.importers.findings import Told
-from simulation.yaml_text import load_value
 
 Tree = dict[str, Told]
 """Values by dotted key; keys of one mapping stand side by side."""

@@ -12,6 +12,7 @@ import typer
 
 from studio.cli import (
     compare,
+    execute,
     import_,
     new,
     plan,
@@ -34,6 +35,7 @@ app.command()(compare.compare)
 app.command()(plan.plan)
 app.command()(sensitivity.sensitivity)
 app.command()(validate.validate)
+app.command()(execute.execute)
 app.command()(new.new)
 app.command("import")(import_.import_)
 app.command()(scenarios.scenarios)

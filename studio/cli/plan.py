@@ -31,6 +31,9 @@ def plan(
     advance: o.Advances = None,
     starts: o.Starts = None,
     valid_for: Annotated[str, typer.Option(help="How long it may be carried out.")] = "7d",
+    sign: Annotated[
+        Path | None, typer.Option(metavar="KEY", help="Sign it with this Ed25519 private key.")
+    ] = None,
     seed: o.Seed = None,
     replications: o.Replications = None,
     engine: o.Engine = "auto",
@@ -53,6 +56,10 @@ def plan(
     if window is not None and windows is not None:
         raise BadInput("--window and --windows: must not both be given")
     o.must_be_writable(scenario, output)
+    if sign is not None:
+        from executor.signing import private_key
+
+        private_key(sign)  # one that cannot be used is told before anything is simulated
     loaded = o.load(scenario, sets, seed, replications)
     if loaded.rollout is None:
         raise BadInput(f"{scenario}: rollout: is missing, there is nothing to plan")
@@ -78,15 +85,17 @@ def plan(
         found = search(loaded, candidates, simulate=simulate, told=told)
     assert found is not None
     if json:
-        write_found(found, output, valid_for_s)
+        write_found(found, output, valid_for_s, sign)
         o.print_json(found_json(found))
         return
     print_looked(found)
-    print("\n".join(write_found(found, output, valid_for_s)))
+    print("\n".join(write_found(found, output, valid_for_s, sign)))
 
 
-def write_found(found: Found, output: Path, valid_for_s: float) -> list[str]:
-    """Writes the plan of what was chosen; says so, in sentences.
+def write_found(
+    found: Found, output: Path, valid_for_s: float, sign: Path | None = None
+) -> list[str]:
+    """Writes the plan of what was chosen, signed where there is a key; says so, in sentences.
 
     Raises:
         Refused: No candidate meets the objectives; the message says why.
@@ -96,7 +105,12 @@ def write_found(found: Found, output: Path, valid_for_s: float) -> list[str]:
 
     if found.chosen is None:
         raise Refused(f"no plan is written, none meets the objectives: {_why_none(found)}")
-    write_plan(output, plan_of(found, valid_for_s))
+    made = plan_of(found, valid_for_s)
+    if sign is not None:
+        from executor.signing import signed
+
+        made = signed(made, sign)
+    write_plan(output, made)
     told = [answer_sentence(found)]
     failed = found.confirmations[:-1]
     if failed:
