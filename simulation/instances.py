@@ -103,7 +103,7 @@ class Instances:
         self._in_pool = set(range(count))
         self._new_count = 0
         self._powers = Counter(power)
-        self._whole_power = sum(power)
+        self._whole_power = self._power_in_pool()
         self._moved: dict[int, simpy.Event] = {}
         self.watched: list[Gate] = []
         self._tell = log
@@ -174,8 +174,11 @@ class Instances:
             self._powers[self._power[instance]] -= 1
         self._log()
 
+    def _power_in_pool(self) -> float:
+        return sum(one * count for one, count in self._powers.items())
+
     def _log(self) -> None:
-        power = sum(one * count for one, count in self._powers.items())
+        power = self._power_in_pool()
         self._tell(
             PoolChange(
                 time_s=float(self._env.now),

@@ -165,12 +165,12 @@ class Run:
 
     def _refuse_at(self, time_s: float) -> Generator[simpy.Event, Any, None]:
         """Ends the simulation where the traffic's data does."""
-        yield self._env.at(time_s, 0, _triggered(self._env))
+        yield self._env.moment(time_s, 0)
         raise BadInput(self._rates.why_it_ends(time_s))
 
     def settle(self) -> float:
         """Simulates until the run has settled; says until when the common interval must reach."""
-        horizon = self._env.at(self._frame.horizon_s, 0, _triggered(self._env))
+        horizon = self._env.moment(self._frame.horizon_s, 0)
         with _nothing_to_collect():
             self._env.run(until=self._settled | horizon)
         self._settled_tally = self._engine.tally(with_bins=False)
@@ -258,12 +258,6 @@ def _nothing_to_collect() -> Iterator[None]:
     finally:
         if was_enabled:
             gc.enable()
-
-
-def _triggered(env: simpy.Environment) -> simpy.Event:
-    event = simpy.Event(env)
-    event._ok, event._value = True, None
-    return event
 
 
 def traffic_around(scenario: Scenario, frame: Frame) -> RateTable:

@@ -41,6 +41,8 @@ _NO_LIMIT = 1 << 60
 _BINS = 4096
 _NEAR_BINS = 16384
 """So many bins stay in a near cache."""
+_MOST_BINS = (1 << 20) - 1
+"""What is further ahead waits for its turn of the wheel."""
 _FIRST_LEVELS = 1024
 
 
@@ -267,7 +269,7 @@ def lay_out_wheels(memory: Memory, scenario: Scenario, highest_rps: float) -> No
     ahead_s = max(4 * one.mean_s() for route in scenario.demands() for one in route)
     ahead_s = max([ahead_s, *(_patience_s(one) for one in classes)])
     per_s = attempts_rps * min(8.0, max(2.0, _NEAR_BINS / (ahead_s * attempts_rps)))
-    size = 1 << min(20, max(10, math.ceil(math.log2(ahead_s * per_s + 1))))
+    size = 1 << max(10, math.ceil(math.log2(min(ahead_s * per_s, _MOST_BINS) + 1)))
     wheels = np.zeros(3, km.WHEEL)
     for number, wheel in enumerate(wheels):
         wheel["bins_per_s"], wheel["mask"] = per_s, size - 1
@@ -279,9 +281,9 @@ def lay_out_wheels(memory: Memory, scenario: Scenario, highest_rps: float) -> No
 
 
 def _patience_s(one: RequestClass) -> float:
-    """How far ahead it may be known that a client leaves, or asks again."""
+    """How far ahead it is mostly known that a client leaves or asks again: up to the fourth wait."""
     rule = one.retries
-    longest_s = rule.backoff * max(1.0, rule.factor ** min(rule.attempts, 4)) * (1 + rule.jitter)
+    longest_s = rule.wait_s(min(rule.attempts, 4), 1.0)
     return (one.client_timeout or 0.0) + (longest_s if rule.attempts else 0.0)
 
 

@@ -42,7 +42,7 @@ def clients(draw: st.DrawFn) -> dict[str, Any]:
         "client_timeout": pick(draw, "none", "0s", "300ms", "2s"),
         "cancel_on_disconnect": draw(st.booleans()),
         "retries": {
-            "attempts": pick(draw, 0, 0, 1, 3),
+            "attempts": pick(draw, 0, 0, 1, 3, 8),
             "backoff": pick(draw, "0s", "200ms"),
             "factor": pick(draw, 1, 2),
             "jitter": pick(draw, 0, 0.5),

@@ -20,6 +20,7 @@ from studio.resources import scenarios_dir
 from tests.helpers.agree import difference
 from tests.helpers.generated import scenarios
 from tests.helpers.mutants import MISTAKES
+from tests.helpers.scenarios import scenario
 
 SHIPPED = sorted(path.stem for path in scenarios_dir().glob("*.yaml"))
 
@@ -46,6 +47,39 @@ def test_engines_agree_on_whatever_a_file_may_say(one: Scenario) -> None:
 @many
 @given(scenarios(known=True))
 def test_engines_agree_on_the_fast_path(one: Scenario) -> None:
+    assert is_bound(one)
+    assert difference(one) is None
+
+
+@pytest.mark.parametrize("seed", range(1, 7))
+def test_engines_agree_on_retries_a_turn_of_the_wheel_ahead(seed: int) -> None:
+    retries = {"attempts": 6, "backoff": "250ms", "jitter": 0}
+    one = scenario(
+        rate="5/s",
+        instances=8,
+        slots=1,
+        service_time={"exponential": "500ms"},
+        queue="instance",
+        classes={
+            "all": {"client_timeout": "300ms", "cancel_on_disconnect": True, "retries": retries}
+        },
+        clock={"horizon": "150s", "warm_up": "5s"},
+        seed=seed,
+    )
+    assert is_bound(one)
+    assert difference(one) is None
+
+
+def test_engines_agree_on_retries_that_never_come() -> None:
+    retries = {"attempts": 5, "backoff": "100ms", "factor": 1e100}
+    one = scenario(
+        rate="20/s",
+        instances=2,
+        slots=1,
+        queue="instance",
+        classes={"all": {"client_timeout": "50ms", "retries": retries}},
+        clock={"horizon": "20s", "warm_up": "1s"},
+    )
     assert is_bound(one)
     assert difference(one) is None
 

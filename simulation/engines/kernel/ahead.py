@@ -70,6 +70,7 @@ def all_on_wheel(p: int) -> None:
     for k in range(h.recent_count):
         put(p, WAITS, f8_at(h.recent, k).v, _FIRST_KEY, 0)
     h.recent_count = 0
+    look_whether_calm(p)
 
 
 @hot_part

@@ -105,7 +105,7 @@ HEADER = _dtype(
     " service_count class_count lane_count route_max attempt_cap attempt_used attempt_free alive needs"
     " timer_cap timer_used timer_free timer_count heap_count bin_mask bin binned node_cap node_used"
     " node_free node_count freed_first freed_count freed_cap signal_count signal_cap row_count"
-    " row_cap keeps_rows is_bound watch_count instance_count free_at slots_max wheels recent recent_count scratch_cap tight"
+    " row_cap keeps_rows is_bound watch_count instance_count free_at slots_max wheels recent recent_count tight"
     # What is counted.
     " totals latencies waits tally_bins bin_latencies"
     # What arrives.
@@ -120,7 +120,7 @@ SERVICE = _dtype(
     u8="key",
     i8="lowest level_cap first count policy counts at_balancer pulls sticky requeue queue_limit lane connect_attempts"
     " redispatch is_even believed_count waiting old_is_wrong next changes head tail leaf_count leaves"
-    " tree may believed bound favourite session_count eligible in_count has_checks rise fall"
+    " tree may believed bound favourite eligible in_count has_checks rise fall"
     " check_order begins_place begins_number ends_place ends_number keeps_log log log_count log_cap",
 )
 
@@ -183,7 +183,7 @@ bin_at = view(BIN)
 f8_at, i8_at, i4_at, u4_at, u1_at = (view(kind) for kind in (F8, I8, I4, U4, U1))
 
 # Why the kernel returns.
-DONE, SIGNALLED, FULL, NEXT_CHUNK, NEXT_CLIENTS = range(5)
+DONE, FULL, NEXT_CHUNK, NEXT_CLIENTS = range(4)
 
 # What it signals.
 IDLE, HEALTHY, CALM, RAMP, LIFE = range(5)

@@ -51,6 +51,19 @@ def put(p: int, w: int, time: float, key: int, what: int) -> None:
 
 
 @hot_part
+def _next_place(p: int, w: int, place: int, last: int) -> int:
+    """The first bin from a place on that has entries; beyond the last place when none has."""
+    wheel = wheel_at(header_at(p, 0).wheels, w)
+    while place <= last:
+        spot = place & wheel.mask
+        bits = i8_at(wheel.words, spot >> _WORD_BITS).v >> (spot & (_WORD - 1))
+        if bits != 0:
+            return place + lowest_bit(bits)
+        place += _WORD - (spot & (_WORD - 1))
+    return place
+
+
+@hot_part
 def due(p: int, w: int, time: float, key: int) -> int:
     """Takes out the first entry before a time, or at that time before a key.
 
@@ -59,17 +72,9 @@ def due(p: int, w: int, time: float, key: int) -> int:
     h = header_at(p, 0)
     wheel = wheel_at(h.wheels, w)
     last = _bin_of(p, w, time)
-    place, mask = wheel.place, wheel.mask
-    while wheel.count > 0 and place <= last:
-        spot = place & mask
-        bits = i8_at(wheel.words, spot >> _WORD_BITS).v >> (spot & (_WORD - 1))
-        if bits == 0:
-            place += _WORD - (spot & (_WORD - 1))
-            continue
-        place += lowest_bit(bits)
-        if place > last:
-            break
-        spot = place & mask
+    place = _next_place(p, w, wheel.place, last) if wheel.count > 0 else last + 1
+    while place <= last:
+        spot = place & wheel.mask
         found = wheel.bins + spot * _SIZE
         if entry_at(found, 0).next >= 0:
             found = _due_in_chain(p, w, place, time, key)
@@ -81,7 +86,7 @@ def due(p: int, w: int, time: float, key: int) -> int:
         if found != 0:
             wheel.place = place
             return found
-        place += 1
+        place = _next_place(p, w, place + 1, last)
     wheel.place = last
     return 0
 
@@ -131,25 +136,17 @@ def first_time(p: int, w: int, until: float) -> float:
     wheel = wheel_at(header_at(p, 0).wheels, w)
     if wheel.count == 0:
         return until
-    place, last = wheel.place, _bin_of(p, w, until)
-    while place <= last:
-        spot = place & wheel.mask
-        bits = i8_at(wheel.words, spot >> _WORD_BITS).v >> (spot & (_WORD - 1))
-        if bits == 0:
-            place += _WORD - (spot & (_WORD - 1))
-            continue
-        place += lowest_bit(bits)
-        if place > last:
-            break
+    last = _bin_of(p, w, until)
+    place = _next_place(p, w, wheel.place, last)
+    first = until
+    while place <= last and first == until:
         record = wheel.bins + (place & wheel.mask) * _SIZE
-        first = until
         while True:
             one = entry_at(record, 0)
-            first = min(first, one.time)
+            if _bin_of(p, w, one.time) <= place:  # and not a turn of the wheel later
+                first = min(first, one.time)
             if one.next < 0:
                 break
             record = wheel.entries + one.next * _SIZE
-        if first < until:
-            return first
-        place += 1
-    return until
+        place = _next_place(p, w, place + 1, last)
+    return first
