@@ -1,7 +1,7 @@
-"""The executor on a host without the rest: ``python -m executor validate PLAN``.
+"""The executor on a host without the rest: ``python -m executor execute PLAN --inventory FILE``.
 
 Enters: a command line. Leaves: an exit code (0 done, 2 wrong use or bad input, 3 refused by a
-check, 130 interrupted) and plain words: results on standard output, one line for what is wrong on
+check, 4 halted, 5 rolled back, 130 interrupted) and plain words: results on standard output, one line for what is wrong on
 standard error.
 """
 
@@ -15,7 +15,9 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
+from executor.command import Execute, checks_of_fleet, execute
 from executor.errors import Refused, RollcastError
+from executor.inventory import read_inventory
 from executor.plan import Plan, checks
 from executor.plan_file import read_plan
 
@@ -24,13 +26,11 @@ INTERRUPTED = 130
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command; returns its exit code."""
-    parser = argparse.ArgumentParser(prog="executor", description="Carries Rollcast's plans out.")
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    validate = commands.add_parser("validate", help="every rule of a plan, in plain words")
-    validate.add_argument("plan", type=Path, metavar="PLAN", help="a plan file")
-    chosen = parser.parse_args(arguments)
+    chosen = _parser().parse_args(arguments)
     try:
-        return validate_plan(chosen.plan)
+        if chosen.command == "validate":
+            return validate_plan(chosen.plan, chosen.inventory)
+        return execute(_asked(chosen), _say)
     except RollcastError as error:
         print(f"executor: {error}", file=sys.stderr)
         return error.exit_code
@@ -42,30 +42,91 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return INTERRUPTED
 
 
-def validate_plan(path: Path) -> int:
-    """Prints every check of a plan; returns 0, or 3 when one fails.
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="executor", description="Carries Rollcast's plans out.")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND", dest="command")
+    validate = commands.add_parser("validate", help="every rule of a plan, in plain words")
+    validate.add_argument("plan", type=Path, metavar="PLAN", help="a plan file")
+    validate.add_argument(
+        "--inventory", type=Path, metavar="FILE", help="hold it against this fleet, too"
+    )
+    for name, told in (("execute", "carry a plan out"), ("resume", "execute --resume")):
+        command = commands.add_parser(name, help=told)
+        command.add_argument("plan", type=Path, metavar="PLAN", help="a plan file")
+        command.add_argument(
+            "--inventory", type=Path, metavar="FILE", required=True, help="where the fleet is"
+        )
+        for flag, why in (
+            ("--dry-run", "print the exact actions, do nothing"),
+            ("--resume", "go on with what was begun"),
+            ("--take-over", "take the lock of an executor that died"),
+        ):
+            command.add_argument(flag, action="store_true", help=why)
+        command.add_argument(
+            "--trust",
+            action="append",
+            type=Path,
+            default=[],
+            metavar="KEY",
+            help="only plans signed by this public key; repeatable",
+        )
+        command.add_argument(
+            "--approve", metavar="terminal|FILE", help="who lets each wave after the first begin"
+        )
+        command.add_argument(
+            "--journal", type=Path, metavar="FILE", help="the journal; beside the plan"
+        )
+        command.add_argument("-q", "--quiet", action="store_true", help="say only how it ended")
+    return parser
+
+
+def _asked(chosen: argparse.Namespace) -> Execute:
+    return Execute(
+        plan=chosen.plan,
+        inventory=chosen.inventory,
+        dry_run=chosen.dry_run,
+        resume=chosen.resume or chosen.command == "resume",
+        take_over=chosen.take_over,
+        trust=tuple(chosen.trust),
+        approve=chosen.approve,
+        journal=chosen.journal,
+        quiet=chosen.quiet,
+    )
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)
+
+
+def validate_plan(path: Path, inventory: Path | None = None) -> int:
+    """Prints every check of a plan, and of its fleet where that is named; returns 0, or 3.
 
     Raises:
-        BadInput: The file is no plan.
-        Refused: It was changed since it was made.
+        BadInput: A file is none.
+        Refused: The plan was changed since it was made.
     """
-    lines, sound = validate_report(read_plan(path), datetime.now(UTC))
+    lines, sound = validate_report(read_plan(path), datetime.now(UTC), inventory)
     print("\n".join(lines), flush=True)
     return 0 if sound else Refused.exit_code
 
 
-def validate_report(plan: Plan, now: datetime) -> tuple[list[str], bool]:
+def validate_report(
+    plan: Plan, now: datetime, inventory: Path | None = None
+) -> tuple[list[str], bool]:
     """Every check of a plan in plain words, and whether all of them hold.
 
     Args:
         plan: A plan as `read_plan` returns it: its form and its digest hold.
         now: The present time, with a time zone.
+        inventory: The fleet to hold it against, which is looked at and not changed.
 
     Returns:
         A line for each check, a broken one followed by what breaks it; and True when none is.
     """
     lines = [f"✓ the form is that of {plan.schema_}", "✓ nothing was changed since it was made"]
     made = checks(plan, now)
+    if inventory is not None:
+        made += checks_of_fleet(plan, read_inventory(inventory))
     for promise, problems in made:
         lines.append(f"{'✗' if problems else '✓'} {promise}")
         lines.extend(f"    {problem}" for problem in problems)

@@ -16,10 +16,10 @@ from executor.errors import BadInput
 
 
 @contextmanager
-def written_beside(path: Path) -> Iterator[Path]:
+def written_beside(path: Path, mode: int = 0o666) -> Iterator[Path]:
     """An empty file in the folder of ``path`` that takes its place when the block ends well.
 
-    A symbolic link stays one: the file that it points to is replaced.
+    Its `mode` is what the user's mask leaves of it. A symbolic link stays one: the file that it points to is replaced.
 
     Raises:
         BadInput: The folder is missing, the file cannot be written, or ``path`` is no regular
@@ -30,7 +30,7 @@ def written_beside(path: Path) -> Iterator[Path]:
         if target.exists() and not target.is_file():
             raise BadInput(f"{path}: cannot be written: is not a regular file")
         beside = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
-        beside.open("x").close()
+        os.close(os.open(beside, os.O_CREAT | os.O_EXCL | os.O_WRONLY, mode))
         try:
             yield beside
             with beside.open("rb") as written:
@@ -42,11 +42,13 @@ def written_beside(path: Path) -> Iterator[Path]:
         raise BadInput(f"{path}: cannot be written: {error.strerror or error}") from None
 
 
-def atomic_write_text(path: Path, text: str) -> None:
+def atomic_write_text(path: Path, text: str, mode: int = 0o666) -> None:
     """Writes the text as UTF-8; a reader finds the old file or the new one, never a half.
+
+    With `mode` 0o600 nobody but the owner can read it.
 
     Raises:
         BadInput: The file cannot be written.
     """
-    with written_beside(path) as beside:
+    with written_beside(path, mode) as beside:
         beside.write_text(text, encoding="utf-8", newline="")

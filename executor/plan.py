@@ -137,11 +137,24 @@ class Prediction(_Part):
     verdict: Verdict
 
 
+class Signature(_Part):
+    """Who vouches for a plan, see `executor.signing`.
+
+    Attributes:
+        key: The Ed25519 public key, in base64.
+        value: The signature of the digest, in base64.
+    """
+
+    key: str
+    value: str
+
+
 class Plan(_Part):
     """A rollout that was simulated, ready to be carried out.
 
     Attributes:
         digest: SHA-256 over everything else, see `executor.plan_file`.
+        signature: By whom it is vouched for; left out of the file where nobody does.
         created_at: When the plan was made; it may be carried out for `valid_for_s` from then.
         scenario: The whole scenario that was simulated, free of other files.
         window: Instances that may be under way at once.
@@ -156,6 +169,7 @@ class Plan(_Part):
 
     schema_: Literal["rollcast.plan/1"] = Field(default="rollcast.plan/1", alias="schema")
     digest: str = ""
+    signature: Signature | None = None
     name: str
     created_at: AwareDatetime
     valid_for_s: FiniteFloat = Field(gt=0)

@@ -3,9 +3,9 @@
 Enters: a path. Leaves: a `Plan` that fits its schema and whose digest says that nothing was
 changed, or one line that says what is wrong.
 
-The digest is SHA-256 over the canonical JSON of what the file says, the digest itself left out:
+The digest is SHA-256 over the canonical JSON of what the file says, digest and signature left out:
 4 is not 4.0, and every character counts. White space between tokens and the order of keys do not.
-It guards against accident; against intent only a signature would.
+It guards against accident; against intent only a signature does, see `executor.signing`.
 """
 
 from __future__ import annotations
@@ -44,12 +44,14 @@ _STRING_OR_SPACE = re.compile(r'("(?:[^"\\]|\\.)*")|[ \t\r\n]+')
 
 def plan_content(plan: Plan) -> dict[str, Any]:
     """The plan as the JSON data of its file."""
-    return plan.model_dump(mode="json", by_alias=True)
+    unsigned = {"signature"} if plan.signature is None else None
+    return plan.model_dump(mode="json", by_alias=True, exclude=unsigned)
 
 
 def plan_digest(content: dict[str, Any]) -> str:
-    """The digest of a plan's content: of everything but the digest itself."""
-    return digest_of({key: value for key, value in content.items() if key != "digest"})
+    """The digest of a plan's content: of everything but the digest itself and its signature."""
+    sealing = {"digest", "signature"}
+    return digest_of({key: value for key, value in content.items() if key not in sealing})
 
 
 def sealed(plan: Plan) -> Plan:
@@ -63,12 +65,12 @@ def plan_text(plan: Plan) -> str:
 
 
 def write_plan(path: Path, plan: Plan) -> None:
-    """Writes the plan as it is, digest included: beside, then renamed.
+    """Writes the plan as it is, for its owner's eyes only: beside, then renamed.
 
     Raises:
         BadInput: The file cannot be written.
     """
-    atomic_write_text(path, plan_text(plan))
+    atomic_write_text(path, plan_text(plan), mode=0o600)
 
 
 def read_plan(path: Path) -> Plan:
@@ -103,7 +105,7 @@ def plan_schema() -> dict[str, Any]:
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         **schema,
         "title": "Rollcast plan",
-        "required": list(schema["properties"]),
+        "required": [key for key in schema["properties"] if key != "signature"],
     }
 
 

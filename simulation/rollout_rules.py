@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from executor.errors import BadInput
+from executor.yaml_text import SILENT
 from simulation.traffic_rules import Broken
-from simulation.units import SILENT
 
 if TYPE_CHECKING:
     from simulation.scenario import Scenario

@@ -7,35 +7,22 @@ people: file, line, key, value, the rule, and the nearest right key.
 
 from __future__ import annotations
 
-import difflib
-import itertools
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
-from ruamel.yaml.comments import CommentedMap
 from ruamel.yaml.error import YAMLError
 
 from executor.errors import BadInput
 from executor.files import atomic_write_text
+from executor.yaml_text import SILENT, Key, Positions, child_of, load_value, load_yaml, plain
 from simulation.scenario import Scenario, broken_rules
-from simulation.units import SILENT, why
-from simulation.yaml_text import (
-    Key,
-    child_of,
-    dotted,
-    dump_yaml,
-    line_of,
-    load_value,
-    load_yaml,
-    places_of,
-    plain,
-    set_value,
-    shown,
-)
+from simulation.units import why
+from simulation.yaml_text import dump_yaml, set_value
+
+_BEGINS = "scenario/1"
 
 
 @dataclass(frozen=True)
@@ -99,7 +86,7 @@ class ScenarioFile:
         Raises:
             BadInput: The value breaks a rule here.
         """
-        value: Any = load_yaml(other.text, str(other.path))
+        value: Any = load_yaml(other.text, str(other.path), _BEGINS)
         for part in _split_key(key):
             value = child_of(value, part, SILENT)
         return self.with_values({key: value})
@@ -124,14 +111,14 @@ def _parsed(
 ) -> ScenarioFile:
     name = str(path) if path else "scenario"
     try:
-        where = _Positions(name, load_yaml(text, name), set_keys, set_by)
+        where = Positions(name, load_yaml(text, name, _BEGINS), _schema(), set_keys, set_by)
         return _checked(text, path, pairs, where)
     except RecursionError:
         raise BadInput(f"{name}: is nested too deeply") from None
 
 
 def _checked(
-    text: str, path: Path | None, pairs: Sequence[tuple[Key, Any]], where: _Positions
+    text: str, path: Path | None, pairs: Sequence[tuple[Key, Any]], where: Positions
 ) -> ScenarioFile:
     root = where.root
     for key, value in pairs:
@@ -167,147 +154,13 @@ def _split_set(text: str) -> tuple[Key, Any]:
         raise BadInput(f"--set {text}: the value is not YAML") from None
 
 
-_RULES = {
-    "missing": "is missing",
-    "int_type": "must be a whole number",
-    "int_parsing": "must be a whole number",
-    "int_from_float": "must be a whole number",
-    "float_type": "must be a number",
-    "float_parsing": "must be a number",
-    "string_type": "must be a text",
-    "model_type": "must be a mapping of keys",
-    "model_attributes_type": "must be a mapping of keys",
-    "dict_type": "must be a mapping of keys",
-    "tuple_type": "must be a list",
-    "finite_number": "must be finite",
-}
-
-
-class _Positions:
-    """Says where in the file something is wrong."""
-
-    def __init__(
-        self, name: str, root: CommentedMap, set_keys: frozenset[Key], set_by: str
-    ) -> None:
-        self._name = name
-        self.root = root
-        self.set_keys = set_keys
-        self._set_by = set_by
-
-    def message(self, error: ValidationError) -> str:
-        """One line for the first thing wrong; unknown keys first, since they explain others."""
-        problems = error.errors(include_url=False)
-        problem = next((p for p in problems if p["type"] == "extra_forbidden"), problems[0])
-        kind, loc = problem["type"], problem["loc"]
-        if kind == "extra_forbidden":
-            return self._unknown(loc)
-        if kind == "missing":
-            keys, line = self._walk(loc[:-1])
-            return f"{self._place(keys, line)}: {dotted((*keys, loc[-1]))}: is missing"
-        context = problem.get("ctx", {})
-        rule = _RULES.get(kind) or {
-            "literal_error": f"must be {context.get('expected', '')}",
-            "greater_than": f"must be above {context.get('gt', 0):g}",
-            "greater_than_equal": f"must be at least {context.get('ge', 0):g}",
-            "too_short": f"needs at least {context.get('min_length')} entry",
-            "too_long": f"takes at most {context.get('max_length')} entries",
-        }.get(kind)
-        if rule is None:
-            rule = re.sub(r"^(Value error|Assertion failed), ", "", problem["msg"])
-        nearest = ""
-        if kind == "literal_error":
-            nearest = _nearest(str(problem["input"]), re.findall(r"'([^']+)'", rule))
-            rule = rule.replace("'", "")
-        return self.line(loc, rule) + nearest
-
-    def line(self, loc: Sequence[str | int], rule: str) -> str:
-        """``file:line: key.path: value: rule`` for a value that stands in the file."""
-        keys, line = self._walk(loc)
-        return f"{self._place(keys, line)}: {dotted(keys)}: {shown(self._value(keys))}: {rule}"
-
-    def broken(self, key: Key, value: object, rule: str) -> str:
-        """The same for a value that may be a default, at a key that may not be in the file."""
-        _keys, line = self._walk(key)
-        told = "" if value is SILENT else f" {shown(value)}:"
-        return f"{self._place(key, line)}: {dotted(key)}:{told} {rule}"
-
-    def _unknown(self, loc: Sequence[str | int]) -> str:
-        keys, line = self._walk(loc)
-        known = _known_keys(loc)
-        near = _nearest(str(keys[-1]), known) or f" (known here: {', '.join(sorted(known))})"
-        value = shown(self._value(keys))
-        return f"{self._place(keys, line)}: {dotted(keys)}: {value}: unknown key{near}"
-
-    def _place(self, keys: Key, line: int) -> str:
-        if any(keys[: len(key)] == key for key in self.set_keys):
-            return f"{self._name}{self._set_by}"
-        return f"{self._name}:{line}"
-
-    def _value(self, keys: Key) -> object:
-        node: Any = self.root
-        for key in keys:
-            node = child_of(node, key)
-        return node
-
-    def _walk(self, loc: Sequence[str | int]) -> tuple[Key, int]:
-        """The key path in the file, without pydantic's union tags, and the line it stands on."""
-        node: Any = self.root
-        keys: list[str | int] = []
-        line = 1
-        for part, following in itertools.zip_longest(loc, loc[1:]):
-            places, child = places_of(node), child_of(node, part)
-            # A tag may be called as the key beside the one that is meant: {trace: …, scale: …}.
-            is_tag = isinstance(following, str) and following in places.keys() - places_of(child)
-            if str(part) in places and not is_tag:
-                line = line_of(node, places[str(part)], line)
-                keys.append(part)
-                node = child
-        return tuple(keys), line
-
-
-def _nearest(word: str, known: Iterable[str]) -> str:
-    close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
-    return f" (nearest: {close[0]})" if close else ""
-
-
-def _known_keys(loc: Sequence[str | int]) -> list[str]:
-    """The keys that may stand beside the last part of ``loc``, from the JSON Schema."""
-    schema = Scenario.model_json_schema(by_alias=True)
-    definitions = schema["$defs"]
-    known = set(schema["properties"])
-    nodes = [schema]
-    for part in loc[:-1]:
-        found = []
-        for node in nodes:
-            options = [node, *node.get("anyOf", []), *node.get("oneOf", [])]
-            for option in (
-                definitions[o["$ref"].rsplit("/", 1)[1]] if "$ref" in o else o for o in options
-            ):
-                properties = option.get("properties", {})
-                if part in properties:
-                    found.append(properties[part])
-                elif isinstance(option.get("additionalProperties"), dict):
-                    found.append(option["additionalProperties"])
-        if found:
-            nodes = [_resolved(node, definitions) for node in found]
-            known = {key for node in nodes for key in _properties(node, definitions)}
-    return sorted(known)
-
-
-def _resolved(node: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any]:
-    return definitions[node["$ref"].rsplit("/", 1)[1]] if "$ref" in node else node
-
-
-def _properties(node: dict[str, Any], definitions: dict[str, Any]) -> set[str]:
-    options = [node, *node.get("anyOf", []), *node.get("oneOf", [])]
-    return {
-        key for option in options for key in _resolved(option, definitions).get("properties", {})
-    }
+def _schema() -> dict[str, Any]:
+    return Scenario.model_json_schema(by_alias=True)
 
 
 def scenario_schema() -> dict[str, Any]:
     """The JSON Schema of a scenario file, for editors and for ``assets/``."""
-    schema = Scenario.model_json_schema(by_alias=True)
+    schema = _schema()
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "Rollcast scenario",

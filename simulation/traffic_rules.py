@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from executor.yaml_text import SILENT
 from simulation.scenario_traffic import RequestClass, TimestampsRate
-from simulation.units import SILENT
 
 if TYPE_CHECKING:
     from simulation.scenario import Scenario

@@ -27,9 +27,6 @@ from pydantic import (
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
-SILENT = object()
-"""In the place of a value that a file does not say."""
-
 _SECONDS = {"ms": 0.001, "s": 1.0, "min": 60.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _NUMBER = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
 _DURATION = re.compile(rf"^({_NUMBER})\s*(ms|s|min|m|h|d)$")

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from studio.cli import compare, new, plan, scenarios, simulate, validate, window
+from studio.cli import compare, execute, new, plan, scenarios, simulate, validate, window
 
 app = typer.Typer(
     name="rollcast",
@@ -23,6 +23,7 @@ app.command()(simulate.simulate)
 app.command()(compare.compare)
 app.command()(plan.plan)
 app.command()(validate.validate)
+app.command()(execute.execute)
 app.command()(new.new)
 app.command()(scenarios.scenarios)
 app.command()(window.studio)

@@ -22,6 +22,9 @@ def plan(
     ] = None,
     windows: o.Windows = None,
     valid_for: Annotated[str, typer.Option(help="How long it may be carried out.")] = "7d",
+    sign: Annotated[
+        Path | None, typer.Option(metavar="KEY", help="Sign it with this Ed25519 private key.")
+    ] = None,
     seed: o.Seed = None,
     replications: o.Replications = None,
     engine: o.Engine = "auto",
@@ -37,6 +40,10 @@ def plan(
     if window is not None and windows is not None:
         raise BadInput("--window and --windows: must not both be given")
     o.must_be_writable(scenario, output)
+    if sign is not None:
+        from executor.signing import private_key
+
+        private_key(sign)  # one that cannot be used is told before anything is simulated
     loaded = o.load(scenario, sets, seed, replications)
     o.get_ready(engine, quiet)
     if loaded.rollout is None:
@@ -50,10 +57,12 @@ def plan(
         chosen = o.comma_list("--windows", windows, parse_window) or [*default_windows(loaded)]
     candidates = candidates_of(loaded, chosen)
     comparison, _rows = o.simulated(loaded, candidates, jobs=jobs, quiet=quiet, engine=engine)
-    write_chosen(comparison, output, valid_for_s)
+    write_chosen(comparison, output, valid_for_s, sign)
 
 
-def write_chosen(comparison: Comparison, output: Path, valid_for_s: float) -> None:
+def write_chosen(
+    comparison: Comparison, output: Path, valid_for_s: float, sign: Path | None = None
+) -> None:
     """Writes the plan of the chosen candidate and says so.
 
     Raises:
@@ -71,7 +80,12 @@ def write_chosen(comparison: Comparison, output: Path, valid_for_s: float) -> No
         ]
         raise Refused(f"no plan is written, none meets the objectives: {'; '.join(told)}")
     result = comparison.candidates[comparison.chosen]
-    write_plan(output, make_plan(comparison.scenario, result, valid_for_s))
+    made = make_plan(comparison.scenario, result, valid_for_s)
+    if sign is not None:
+        from executor.signing import signed
+
+        made = signed(made, sign)
+    write_plan(output, made)
     takes = duration_text(result.metrics["rollout_duration_s"].mean)
     print(f"{verdict_sentence(comparison, comparison.chosen)}; it takes {takes}.")
     print(f"The plan is in {output}")

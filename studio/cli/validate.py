@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from executor.errors import Refused
+from executor.errors import BadInput, Refused
 from studio.cli import options as o
 
 
@@ -16,11 +16,17 @@ def validate(
     again: Annotated[
         bool, typer.Option("--again", help="Simulate a plan's scenario again and compare.")
     ] = False,
+    inventory: Annotated[
+        Path | None,
+        typer.Option("--inventory", metavar="FILE", help="Hold a plan against this fleet, too."),
+    ] = None,
     jobs: o.Jobs = None,
 ) -> int:
     """Check a plan (.json) or a scenario; exit 0 when it is sound, 3 when a check fails."""
     if _is_plan(file):
-        return _plan(file, again, jobs)
+        return _plan(file, again, inventory, jobs)
+    if inventory is not None:
+        raise BadInput(f"--inventory {inventory}: only a plan can be held against a fleet")
     scenario = o.load(file, None)
     print(f"✓ {file} is a scenario that can be simulated")
     highest_rps = scenario.rates().highest_rps()
@@ -44,7 +50,7 @@ def _is_plan(file: Path) -> bool:
         return False  # reading the scenario says why
 
 
-def _plan(file: Path, again: bool, jobs: int | None) -> int:
+def _plan(file: Path, again: bool, inventory: Path | None, jobs: int | None) -> int:
     """The executor's checks, and on demand the simulation's."""
     from datetime import UTC, datetime
 
@@ -52,7 +58,7 @@ def _plan(file: Path, again: bool, jobs: int | None) -> int:
     from executor.plan_file import read_plan
 
     plan = read_plan(file)
-    lines, sound = validate_report(plan, datetime.now(UTC))
+    lines, sound = validate_report(plan, datetime.now(UTC), inventory)
     if again and sound:
         from simulation.planner import again as simulate_again
 

@@ -12,6 +12,8 @@ ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("executor", "simulation", "studio")
 NOT_ON_THE_GROUND_FLOOR = {
     "PySide6",
+    "asyncssh",  # loaded when a host is reached by ssh
+    "cryptography",  # when a plan is signed or must be
     "joblib",
     "matplotlib",
     "networkx",
@@ -19,7 +21,6 @@ NOT_ON_THE_GROUND_FLOOR = {
     "pandas",
     "pyarrow",
     "rich",
-    "ruamel",
     "scipy",
     "simpy",
     "simulation",

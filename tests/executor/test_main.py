@@ -133,7 +133,7 @@ def test_wrong_use_is_told_without_a_traceback(arguments: tuple[str, ...]) -> No
 
 
 def test_an_interrupt_is_130(monkeypatch: pytest.MonkeyPatch) -> None:
-    def interrupted(_: Path) -> int:
+    def interrupted(*_: Path) -> int:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(command, "validate_plan", interrupted)

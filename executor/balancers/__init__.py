@@ -1,0 +1,1 @@
+"""What routes the requests: one file a balancer, over one small interface."""

@@ -1,0 +1,123 @@
+"""Whether a rollout leaves its forecast.
+
+Enters: the plan's limits, its prediction, and what the balancer has counted over time. Leaves: the
+sentence that says which limit was crossed, or nothing. Pure; who counts is `executor.run`.
+
+Two kinds of limit. The plan's own guards and bakes are as they were simulated: a share of errors
+over the last seconds, or since a bake began. The forecast's envelope is what 95 of 100 single runs
+stay within; a limit there would stop five good rollouts of a hundred, so what must be crossed is
+wider: for errors by three standard deviations of their count and three errors, for the queue it is
+twice the forecast and ten requests, seen twice in a row.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from executor.plan import Gate, Guards, Plan
+
+ENOUGH_COUNT = 100
+"""Requests before the share of errors is held against the forecast or a bake is cut short."""
+
+
+@dataclass(frozen=True)
+class Counted:
+    """What a balancer had counted at one moment, since the rollout began.
+
+    Attributes:
+        t_s: When.
+        requests_count: Requests of the service.
+        failed_count: Of these the ones that failed.
+        queued_count: Requests that wait just then.
+        new_requests_count: Requests to instances of the new version since a bake began.
+        new_failed_count: Of these the ones that failed.
+    """
+
+    t_s: float
+    requests_count: int
+    failed_count: int
+    queued_count: int
+    new_requests_count: int = 0
+    new_failed_count: int = 0
+
+
+def crossed(
+    plan: Plan, counted: Sequence[Counted], bake: Gate | None, bake_over: bool
+) -> str | None:
+    """Which limit was crossed, in words; None when none was.
+
+    Args:
+        plan: Limits and prediction.
+        counted: In order of time, the first from the beginning.
+        bake: The bake that is open.
+        bake_over: Whether its time has passed: then whatever was counted decides.
+    """
+    if not counted:
+        return None
+    return (
+        (_guard(plan.guards, counted) if plan.guards is not None else None)
+        or (_bake(bake, counted[-1], bake_over) if bake is not None else None)
+        or _envelope_errors(plan, counted)
+        or _envelope_queue(plan, counted)
+    )
+
+
+def not_watched(plan: Plan) -> list[str]:
+    """The limits that a balancer's counters cannot tell, in sentences."""
+    gates = [wave.gate for wave in plan.waves if wave.gate is not None]
+    limits = [plan.guards.latency_p99_s if plan.guards else None, *(g.latency_p99_s for g in gates)]
+    if any(limit is not None for limit in limits):
+        return ["the plan limits a p99, which a balancer's counters do not tell: it is not watched"]
+    return []
+
+
+def _guard(guards: Guards, counted: Sequence[Counted]) -> str | None:
+    last = counted[-1]
+    before = next((c for c in reversed(counted) if c.t_s <= last.t_s - guards.over_s), counted[0])
+    requests = last.requests_count - before.requests_count
+    failed = last.failed_count - before.failed_count
+    return _over(guards.error_fraction, requests, failed, f"guard over {guards.over_s:g} s")
+
+
+def _bake(gate: Gate, last: Counted, is_over: bool) -> str | None:
+    if gate.kind != "bake" or (last.new_requests_count < ENOUGH_COUNT and not is_over):
+        return None
+    return _over(gate.error_fraction, last.new_requests_count, last.new_failed_count, "canary")
+
+
+def _over(limit: float | None, requests: int, failed: int, what: str) -> str | None:
+    if limit is None or requests <= 0 or failed / requests <= limit:
+        return None
+    return f"{what}: errors {failed / requests:.3%}, limit {limit:.2%}"
+
+
+def _forecast(plan: Plan, name: str) -> float | None:
+    """The upper end of what single runs do; with the rollout's own figure where there is one."""
+    figures = plan.prediction.metrics
+    figure = figures.get(f"rollout_{name}") or figures.get(name)
+    return figure.run_high if figure is not None else None
+
+
+def _envelope_errors(plan: Plan, counted: Sequence[Counted]) -> str | None:
+    high = _forecast(plan, "error_fraction")
+    last = counted[-1]
+    requests = last.requests_count - counted[0].requests_count
+    failed = last.failed_count - counted[0].failed_count
+    if high is None or requests < ENOUGH_COUNT:
+        return None
+    expected = high * requests
+    if failed <= expected + 3 * math.sqrt(expected) + 3:
+        return None
+    return f"the rollout leaves its forecast: errors {failed / requests:.3%}, forecast {high:.3%}"
+
+
+def _envelope_queue(plan: Plan, counted: Sequence[Counted]) -> str | None:
+    high = _forecast(plan, "queue_max")
+    if high is None or len(counted) < 2:
+        return None
+    lasting = min(one.queued_count for one in counted[-2:])
+    if lasting <= 2 * high + 10:
+        return None
+    return f"the rollout leaves its forecast: queue {lasting} requests, forecast {high:g}"

@@ -1,0 +1,385 @@
+"""Carrying a plan out: observe, decide, write down, act, observe again.
+
+Enters: a plan, what acts on the fleet, and a journal. Leaves: how it ended, and a journal that
+tells all of it. What to do is decided in `executor.decide`; how a step is done stands in
+`executor.steps`.
+
+Before each action its intent is on the disk, after it its outcome. Steps of different instances run
+side by side; everything that is decided or written happens in one place, one thing at a time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Literal, Protocol
+
+from executor.balancers.base import BalancerError, BalancerState, Forbidden, Rejected, Unreachable
+from executor.decide import (
+    Act,
+    Done,
+    Halt,
+    KeepOut,
+    Note,
+    Observed,
+    Seen,
+    Wait,
+    Waiting,
+    decide,
+    open_gate,
+)
+from executor.guards import Counted, crossed
+from executor.journal import Journal
+from executor.plan import Gate, Plan, Step
+from executor.probe import Direct
+from executor.progress import Ended, Event, Kind, folded
+from executor.steps import Hands, SetBack, StepFailed, do_step
+
+_KEPT = 4000
+"""So many counts are kept for the guards: half an hour at two looks a second."""
+
+
+class Approval(Protocol):
+    """Who lets the next wave begin."""
+
+    def of(self, wave: int) -> Literal["given", "awaited", "refused"]:
+        """What is known now about a wave, counted from 1; never waits."""
+        ...
+
+
+class Watcher(Protocol):
+    """Who is told what happens, as it happens."""
+
+    def happened(self, event: Event) -> None:
+        """An event is in the journal."""
+        ...
+
+    def waits(self, wait: Wait) -> None:
+        """Something else than before is waited for."""
+        ...
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How it ended.
+
+    Attributes:
+        why: The reason of a halt; empty otherwise.
+    """
+
+    ended: Ended
+    why: str = ""
+
+
+class Nobody:
+    """A watcher that does not look, and an approval that nobody asks for."""
+
+    def of(self, wave: int) -> Literal["given", "awaited", "refused"]:
+        return "given"
+
+    def happened(self, event: Event) -> None:
+        return
+
+    def waits(self, wait: Wait) -> None:
+        return
+
+
+class Run:
+    """One executor's work on one plan, from begin or resume to its end."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        versions: tuple[str, str],
+        hands: Hands,
+        journal: Journal,
+        *,
+        approval: Approval | None = None,
+        watcher: Watcher | None = None,
+        beat: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._plan = plan
+        self._versions = versions
+        self._hands = hands
+        self._journal = journal
+        self._approval = approval or Nobody()
+        self._watcher = watcher or Nobody()
+        self._beat = beat
+        events = journal.events()
+        self.progress = folded(events)
+        self._is_new = not events
+        self._offset_s = max((event.t_s for event in events), default=0.0)
+        self._tasks: dict[str, tuple[Step, asyncio.Task[str]]] = {}
+        self._direct: dict[str, Direct] = {}
+        self._waited: tuple[Waiting, float] | None = None
+        self._counter = _Counter()
+        self._wake = asyncio.Event()
+        self._stop_asked = False
+        self._identity: str | None = None
+        self._sampled_s = -1.0
+
+    async def to_its_end(self) -> Outcome:
+        """Carries the plan out, or goes on with it.
+
+        Raises:
+            JournalBroken: It cannot be written; the steps in hand were let finish.
+        """
+        self._begun_s = asyncio.get_running_loop().time()
+        try:
+            self._write(Event(self._now_s(), Kind.BEGUN if self._is_new else Kind.RESUMED))
+            while True:
+                outcome = await self._pass()
+                if outcome is not None:
+                    return outcome
+        finally:
+            await self._let_finish()
+
+    def stop(self) -> None:
+        """The steps in hand are to be finished, and nothing else begun."""
+        self._stop_asked = True
+        self._wake.set()
+
+    def stop_at_once(self) -> None:
+        """Leaves everything as it is; the journal says what was in hand."""
+        for _, task in self._tasks.values():
+            task.cancel()
+
+    async def _pass(self) -> Outcome | None:
+        """One look and one thing done; how it ended, when it has."""
+        self._collect()
+        self._beat()
+        seen = await self._look()
+        decision = decide(self._plan, seen)
+        if not isinstance(decision, Wait):
+            self._waited = None
+        match decision:
+            case Act():
+                self._begin(decision)
+            case KeepOut():
+                await self._keep_out(decision.instance)
+            case Note():
+                self._write(
+                    Event(self._now_s(), decision.kind, decision.instance, said=decision.said)
+                )
+            case Wait():
+                await self._wait(decision)
+            case Halt():
+                return self._end(Ended.HALTED, decision.why)
+            case Done():
+                return self._end(decision.ended, "")
+        return None
+
+    # looking
+
+    async def _look(self) -> Observed:
+        try:
+            state: BalancerState | None = await self._hands.observe()
+        except (Unreachable, Rejected, Forbidden) as error:
+            state = None
+            if self._identity != "":
+                self._identity = ""
+                self._notice(str(error))
+        instances: dict[str, Seen] = {}
+        if state is not None:
+            self._mind_identity(state)
+            await self._ask_instances()
+            instances = self._instances(state)
+        seen = Observed(
+            now_s=self._now_s(),
+            progress=self.progress,
+            instances=instances,
+            versions=self._versions,
+            busy={name: step for name, (step, _) in self._tasks.items()},
+            waited_s=self._waited_s(),
+            stop_asked=self._stop_asked,
+            approval=self._approval.of(self.progress.gates_passed + 2),
+        )
+        if state is None:
+            return seen
+        return replace(seen, tripped=self._count(state, seen))
+
+    def _mind_identity(self, state: BalancerState) -> None:
+        """Another process of the balancer may have forgotten everything."""
+        if self._identity not in {None, state.identity}:
+            self._notice("the balancer was restarted or reloaded, or answers again")
+            self._direct.clear()
+        self._identity = state.identity
+
+    async def _ask_instances(self) -> None:
+        """Asks those instances themselves of which nothing is known since their last step."""
+        unasked = [
+            name
+            for name in self._plan.instances
+            if name not in self._direct and name not in self._tasks
+        ]
+        answers = await asyncio.gather(*(self._hands.direct(name) for name in unasked))
+        self._direct.update(zip(unasked, answers, strict=True))
+
+    def _instances(self, state: BalancerState) -> dict[str, Seen]:
+        found: dict[str, Seen] = {}
+        for name in self._plan.instances:
+            server = state.servers.get(self._hands.targets[name].server)
+            if server is None:
+                return {}  # a balancer that no longer knows an instance cannot be worked with
+            direct = self._direct.get(name)
+            found[name] = Seen(
+                server, direct.healthy if direct else None, direct.version if direct else None
+            )
+        return found
+
+    def _count(self, state: BalancerState, seen: Observed) -> str | None:
+        """Which limit was crossed; a sample of what was seen goes into the journal."""
+        opened = open_gate(self._plan, seen)
+        bake: tuple[Gate, float] | None = opened if opened and opened[0].kind == "bake" else None
+        new = {
+            self._hands.targets[name].server
+            for name in self._plan.instances
+            if self.progress.of(name).finished_s is not None
+        }
+        counted = self._counter.counted(seen.now_s, state, new, since_s=bake[1] if bake else None)
+        if seen.now_s - self._sampled_s >= self._hands.poll_s:
+            self._sampled_s = seen.now_s
+            in_pool = [name for name, one in seen.instances.items() if one.server.is_in_pool]
+            self._journal.sample(
+                seen.now_s,
+                {
+                    "in_pool": in_pool,
+                    "requests_count": counted.requests_count,
+                    "failed_count": counted.failed_count,
+                    "queued_count": counted.queued_count,
+                },
+            )
+        if self.progress.brake is not None or self.progress.direction == "back":
+            return None
+        is_over = bake is not None and seen.now_s >= bake[1] + bake[0].pause_s
+        return crossed(self._plan, self._counter.kept, bake[0] if bake else None, is_over)
+
+    def _waited_s(self) -> Mapping[Waiting, float]:
+        return {self._waited[0]: self._now_s() - self._waited[1]} if self._waited else {}
+
+    # doing
+
+    def _begin(self, act: Act) -> None:
+        version = self._versions[0 if self.progress.direction == "back" else 1]
+        self._write(Event(self._now_s(), Kind.INTENT, act.instance, act.step, version))
+        self._direct.pop(act.instance, None)
+        step = do_step(self._hands, self._plan, act.instance, act.step, version)
+        task = asyncio.get_running_loop().create_task(step)
+        task.add_done_callback(lambda _: self._wake.set())
+        self._tasks[act.instance] = (act.step, task)
+
+    def _collect(self) -> None:
+        """Writes down what came of the steps that have ended."""
+        for name, (step, task) in list(self._tasks.items()):
+            if not task.done():
+                continue
+            version = self._versions[0 if self.progress.direction == "back" else 1]
+            kind, said = Kind.DONE, ""
+            try:
+                said = task.result()
+            except SetBack as back:
+                kind, said = Kind.SET_BACK, str(back)
+            except StepFailed as failed:
+                kind, said = Kind.FAILED, str(failed)
+            self._write(Event(self._now_s(), kind, name, step, version, said))
+            del self._tasks[name]
+            self._direct.pop(name, None)
+
+    async def _keep_out(self, name: str) -> None:
+        self._write(Event(self._now_s(), Kind.KEEP_OUT, name))
+        said = "it was in the pool before its return, and was taken out"
+        try:
+            await self._hands.tell(self._hands.balancer.remove, name)
+        except BalancerError as error:
+            said = str(error)
+        self._write(Event(self._now_s(), Kind.KEPT_OUT, name, said=said))
+
+    async def _wait(self, wait: Wait) -> None:
+        if self._waited is None or self._waited[0] is not wait.what:
+            self._waited = (wait.what, self._now_s())
+            self._watcher.waits(wait)
+        if wait.what is Waiting.SETTLING:
+            self._direct.clear()
+        if any(task.done() for _, task in self._tasks.values()):
+            return
+        self._wake.clear()
+        try:
+            async with asyncio.timeout(self._hands.poll_s):
+                await self._wake.wait()
+        except TimeoutError:
+            return
+
+    def _end(self, ended: Ended, why: str) -> Outcome:
+        if why:
+            self._notice(why)
+        self._write(Event(self._now_s(), Kind.ENDED, said=ended))
+        return Outcome(ended, why)
+
+    async def _let_finish(self) -> None:
+        """The steps in hand, when everything else is over: they have deadlines of their own."""
+        tasks = [task for _, task in self._tasks.values()]
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    # writing
+
+    def _notice(self, said: str) -> None:
+        self._write(Event(self._now_s(), Kind.NOTICED, said=said))
+
+    def _write(self, event: Event) -> None:
+        self._journal.write(event, datetime.now(UTC).isoformat(timespec="milliseconds"))
+        self.progress = self.progress.after(event)
+        self._watcher.happened(event)
+
+    def _now_s(self) -> float:
+        """Since the rollout began; a resumed one goes on where the journal ends."""
+        return self._offset_s + asyncio.get_running_loop().time() - self._begun_s
+
+
+class _Counter:
+    """What the balancer has counted since this executor began, over its restarts."""
+
+    def __init__(self) -> None:
+        self.kept: list[Counted] = []
+        self._last: BalancerState | None = None
+        self._requests = self._failed = 0
+        self._bake_since_s: float | None = None
+        self._bake_requests = self._bake_failed = 0
+
+    def counted(
+        self, t_s: float, state: BalancerState, new: set[str], *, since_s: float | None
+    ) -> Counted:
+        """Adds what has come since the last look.
+
+        Args:
+            t_s: Now.
+            state: What the balancer says.
+            new: The servers of the new version.
+            since_s: When the open bake began; None when none is open.
+        """
+        last = self._last
+        if last is not None and last.identity == state.identity:
+            self._requests += max(0, state.requests_count - last.requests_count)
+            self._failed += max(0, state.failed_count - last.failed_count)
+            if since_s is None or since_s != self._bake_since_s:
+                self._bake_since_s, self._bake_requests, self._bake_failed = since_s, 0, 0
+            else:
+                for name in new & state.servers.keys() & last.servers.keys():
+                    one, was = state.servers[name], last.servers[name]
+                    self._bake_requests += max(0, one.requests_count - was.requests_count)
+                    self._bake_failed += max(0, one.failed_count - was.failed_count)
+        self._last = state
+        self.kept.append(
+            Counted(
+                t_s,
+                self._requests,
+                self._failed,
+                state.queued_count,
+                self._bake_requests,
+                self._bake_failed,
+            )
+        )
+        if len(self.kept) > _KEPT:
+            del self.kept[1 : len(self.kept) - _KEPT + 1]  # the first is the beginning
+        return self.kept[-1]

@@ -1,0 +1,122 @@
+"""Who says that a plan may be carried out: Ed25519 signatures (`cryptography`, the extra `sign`).
+
+Enters: a plan's digest and a key file. Leaves: the signature, or whether one of the trusted keys
+made it. The digest covers everything else in the plan, so the signature does too.
+
+Keys are made with ``ssh-keygen -t ed25519`` or ``openssl genpkey -algorithm ed25519``; both forms
+are read. A private key must be readable by its owner only, and have no passphrase.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from executor.errors import BadInput, Refused
+from executor.inventory import read_owners_file
+from executor.plan import Plan, Signature
+from executor.plan_file import plan_content, plan_digest
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import (
+        Ed25519PrivateKey,
+        Ed25519PublicKey,
+    )
+
+
+def signed(plan: Plan, key_file: Path) -> Plan:
+    """The plan with a signature by this private key.
+
+    Raises:
+        BadInput: The file is no such key, or others may read it.
+    """
+    key = private_key(key_file)
+    value = base64.b64encode(key.sign(_message(plan))).decode()
+    return plan.model_copy(
+        update={"signature": Signature(key=_text(key.public_key()), value=value)}
+    )
+
+
+def refuse_untrusted(plan: Plan, trusted: Iterable[Path]) -> None:
+    """Holds a plan to the keys that are trusted; without any, every plan will do.
+
+    Raises:
+        Refused: It is not signed, by another key, or the signature is not of this plan.
+        BadInput: A trusted key cannot be read.
+    """
+    keys = {_text(key): key for key in map(_public_key, trusted)}
+    if not keys:
+        return
+    if plan.signature is None:
+        raise Refused(f"{plan.name}: must be signed by a trusted key, and is not signed")
+    key = keys.get(plan.signature.key)
+    if key is None:
+        raise Refused(
+            f"{plan.name}: is signed by {plan.signature.key[:16]}…, which is not a trusted key"
+        )
+    from cryptography.exceptions import InvalidSignature  # noqa: PLC0415 # an extra
+
+    try:
+        key.verify(base64.b64decode(plan.signature.value, validate=True), _message(plan))
+    except (InvalidSignature, binascii.Error):
+        raise Refused(f"{plan.name}: the signature is not of this plan") from None
+
+
+def _message(plan: Plan) -> bytes:
+    """What is signed: the digest as it is computed now, and what it is the digest of."""
+    return f"{plan.schema_} {plan_digest(plan_content(plan))}".encode()
+
+
+def _text(key: Ed25519PublicKey) -> str:
+    return base64.b64encode(key.public_bytes_raw()).decode()
+
+
+def private_key(path: Path) -> Ed25519PrivateKey:
+    """The private key in a file.
+
+    Raises:
+        BadInput: It holds none, or others may read it.
+    """
+    text = read_owners_file(path).encode()
+    try:
+        from cryptography.hazmat.primitives import serialization as s  # noqa: PLC0415 # an extra
+        from cryptography.hazmat.primitives.asymmetric import ed25519  # noqa: PLC0415 # an extra
+    except ImportError:
+        raise _not_installed() from None
+    load = s.load_ssh_private_key if b"OPENSSH" in text else s.load_pem_private_key
+    try:
+        key = load(text, None)
+    except (ValueError, TypeError) as error:
+        raise BadInput(f"{path}: is no private key without a passphrase: {error}") from None
+    if not isinstance(key, ed25519.Ed25519PrivateKey):
+        raise BadInput(f"{path}: must be an Ed25519 key")
+    return key
+
+
+def _public_key(path: Path) -> Ed25519PublicKey:
+    try:
+        text = path.read_bytes()
+    except OSError as error:
+        raise BadInput(f"{path}: cannot be read: {error.strerror or error}") from None
+    try:
+        from cryptography.hazmat.primitives import serialization as s  # noqa: PLC0415 # an extra
+        from cryptography.hazmat.primitives.asymmetric import ed25519  # noqa: PLC0415 # an extra
+    except ImportError:
+        raise _not_installed() from None
+    load = s.load_ssh_public_key if text.startswith(b"ssh-") else s.load_pem_public_key
+    try:
+        key = load(text)
+    except (ValueError, TypeError) as error:
+        raise BadInput(f"{path}: is no public key: {error}") from None
+    if not isinstance(key, ed25519.Ed25519PublicKey):
+        raise BadInput(f"{path}: must be an Ed25519 key")
+    return key
+
+
+def _not_installed() -> BadInput:
+    return BadInput(
+        "signatures need cryptography: install the extra sign (pip install 'rollcast[sign]')"
+    )

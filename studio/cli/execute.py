@@ -1,0 +1,59 @@
+"""``rollcast execute``: carries a plan out; the same as ``python -m executor execute``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Inventory = Annotated[
+    Path, typer.Option("--inventory", metavar="FILE", help="Where the fleet is, and how to act.")
+]
+
+
+def execute(
+    plan: Annotated[Path, typer.Argument(metavar="PLAN", help="A plan file.")],
+    inventory: Inventory,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print the exact actions, do nothing.")
+    ] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with what was begun.")] = False,
+    take_over: Annotated[
+        bool, typer.Option("--take-over", help="Take the lock of an executor that died.")
+    ] = False,
+    trust: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="KEY", help="Only plans signed by this public key. Repeatable."),
+    ] = None,
+    approve: Annotated[
+        str | None,
+        typer.Option(metavar="terminal|FILE", help="Who lets each wave after the first begin."),
+    ] = None,
+    journal: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="The journal; beside the plan.")
+    ] = None,
+    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Say only how it ended.")] = False,
+) -> int:
+    """Carry a plan out; exit 0 done, 3 refused, 4 halted, 5 rolled back, 130 interrupted."""
+    from executor.command import Execute
+    from executor.command import execute as carry_out
+
+    def say(line: str) -> None:
+        print(line, flush=True)
+
+    return carry_out(
+        Execute(
+            plan=plan,
+            inventory=inventory,
+            dry_run=dry_run,
+            resume=resume,
+            take_over=take_over,
+            trust=tuple(trust or ()),
+            approve=approve,
+            journal=journal,
+            quiet=quiet,
+            program=("rollcast",),
+        ),
+        say,
+    )

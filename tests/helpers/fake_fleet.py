@@ -1,0 +1,232 @@
+"""A fleet in memory, and a clock that jumps: a rollout of minutes takes milliseconds.
+
+An executor's death is played by `Killed`: from then on whatever it still does, does nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import selectors
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from executor.balancers.base import Admin, Server
+from executor.balancers.fake import FakeBalancer
+from executor.hosts.fake import FakeHost
+from executor.inventory import Inventory
+from executor.journal import Journal
+from executor.plan import Plan, Step
+from executor.progress import Event
+from executor.run import Outcome, Run
+from executor.steps import Hands
+from tests.helpers.plans import example_plan
+
+VERSIONS = ("1.0", "1.1")
+
+
+class Killed(BaseException):
+    """The executor was killed; no handler of an error may see it as one."""
+
+
+class _Jumping(selectors.SelectSelector):
+    """Waits for nobody: the time until the next timer passes at once."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now_s = 1000.0
+
+    def select(self, timeout: float | None = None) -> list[Any]:
+        ready = super().select(0)
+        if not ready:
+            if timeout is None:
+                raise AssertionError("everything waits for something that will never happen")
+            self.now_s += max(timeout, 0.0)
+        return ready
+
+
+class VirtualLoop(asyncio.SelectorEventLoop):
+    """An event loop whose clock jumps to the next timer."""
+
+    def __init__(self) -> None:
+        self._jumping = _Jumping()
+        super().__init__(self._jumping)
+        self._clock_resolution = 1e-6
+
+    def time(self) -> float:
+        return self._jumping.now_s
+
+
+def run_virtually(what: Awaitable[Any]) -> Any:
+    """Runs it to its end on a clock that jumps."""
+    loop = VirtualLoop()
+    try:
+        return loop.run_until_complete(what)
+    finally:
+        pending = asyncio.all_tasks(loop)
+        for task in pending:
+            task.cancel()
+        if pending:
+            loop.run_until_complete(asyncio.wait(pending))
+        loop.close()
+
+
+def example_inventory(names: list[str]) -> Inventory:
+    """An inventory whose commands `FakeHost` understands."""
+    return Inventory.model_validate(
+        {
+            "rollcast": "inventory/1",
+            "service": "checkout",
+            "versions": dict(zip(("old", "new"), VERSIONS, strict=True)),
+            "balancer": {"haproxy": {"socket": "/nowhere", "backend": "shop"}},
+            "defaults": {
+                "stop": ["stop", "{instance}"],
+                "deploy": ["deploy", "{instance}", "{version}"],
+                "verify": ["verify", "{instance}", "{version}"],
+                "start": ["start", "{instance}"],
+                "health": "http://{instance}/healthz",
+                "version": "http://{instance}/version",
+            },
+            "instances": {name: {} for name in names},
+        }
+    )
+
+
+@dataclass
+class World:
+    """A fleet in memory and what happens to it.
+
+    Attributes:
+        lowest: The fewest that were in the pool at a look.
+        unverified: Returns of instances that did not run the version that was meant.
+        widest: The most that were out at a look.
+    """
+
+    names: list[str]
+    balancer: FakeBalancer = field(init=False)
+    host: FakeHost = field(init=False)
+    dead: bool = False
+    lowest: int = 10**9
+    unverified: list[str] = field(default_factory=list)
+    wanted: set[str] = field(default_factory=lambda: {"1.1"})
+
+    def __post_init__(self) -> None:
+        up = Server(Admin.READY, is_up=True, is_checked=True)
+        self.balancer = FakeBalancer(dict.fromkeys(self.names, up))
+        self.host = FakeHost(dict.fromkeys(self.names, "1.0"), dict.fromkeys(self.names, "1.0"))
+
+    def in_pool(self) -> int:
+        """So many serve."""
+        return sum(
+            one.is_in_pool and name in self.host.running
+            for name, one in self.balancer.servers.items()
+        )
+
+    def hands(self) -> Hands:
+        """What acts on it, dying with its executor."""
+
+        async def aside(what: Callable[..., Any], *arguments: Any) -> Any:
+            await asyncio.sleep(0)
+            if self.dead:
+                raise Killed
+            before = len(self.balancer.told)
+            answer = what(*arguments)
+            for told in self.balancer.told[before:]:
+                self._mind(told)
+            self.lowest = min(self.lowest, self.in_pool())
+            return answer
+
+        def fault(said: str) -> None:
+            if self.dead:
+                raise Killed
+
+        host = self.host
+        if host.faults.__name__ == "<lambda>":
+            host.faults = fault
+        return Hands(
+            balancer=self.balancer,
+            hosts={"local": host},
+            targets=example_inventory(self.names).targets(),
+            poll_s=0.5,
+            ask=host.ask,
+            aside=aside,
+        )
+
+    def _mind(self, told: str) -> None:
+        verb, name = told.split()
+        if verb == "put_back" and self.host.running.get(name) not in self.wanted:
+            self.unverified.append(name)
+
+
+class DyingJournal(Journal):
+    """A journal at which its executor dies: at the n-th write, before or after it."""
+
+    world: World
+    dies_at: int = 0
+    dies_before: bool = False
+    writes: int = 0
+
+    def write(self, event: Event, at: str) -> None:
+        if self.world.dead:
+            raise Killed
+        self.writes += 1
+        dies = self.writes == self.dies_at
+        if not (dies and self.dies_before):
+            super().write(event, at)
+        if dies:
+            self.world.dead = True
+            raise Killed
+
+
+def small_plan(**changes: Any) -> Plan:
+    """Four instances in a window of two, with short deadlines."""
+    return example_plan(
+        **{
+            "instances": [f"checkout-{number}" for number in range(1, 5)],
+            "min_in_pool": 2,
+            "step_deadlines_s": dict.fromkeys(Step, 20.0),
+            "drain": {"timeout_s": 5.0, "on_timeout": "cut"},
+            **changes,
+        }
+    )
+
+
+def carried_out(
+    world: World,
+    plan: Plan,
+    path: Path,
+    *,
+    dies_at: int = 0,
+    dies_before: bool = False,
+    prepare: Callable[[Run], None] = lambda _: None,
+    approval: Any = None,
+) -> tuple[Outcome | None, int]:
+    """Begins or resumes; how it ended, None when it was killed, and how often it wrote."""
+    world.dead = False
+    if not path.exists():
+        Journal.begin(path, {"plan_digest": plan.digest}).close()
+    journal = DyingJournal.open(path)
+    assert isinstance(journal, DyingJournal)
+    journal.world, journal.dies_at, journal.dies_before = world, dies_at, dies_before
+
+    async def go() -> Outcome:
+        run = Run(plan, VERSIONS, world.hands(), journal, approval=approval)
+        prepare(run)
+        return await run.to_its_end()
+
+    try:
+        return run_virtually(go()), journal.writes
+    except Killed:
+        return None, journal.writes
+    finally:
+        journal.close()
+
+
+def events_of(path: Path) -> Iterator[Event]:
+    """What a journal says."""
+    journal = Journal.open(path)
+    try:
+        yield from journal.events()
+    finally:
+        journal.close()

