@@ -1,4 +1,4 @@
-"""HAProxy for the lab: where it is, how it is configured, what the lab asks it.
+"""HAProxy for the lab: where it is, and how it is configured.
 
 Enters: a scenario's balancer, ports. Leaves: a configuration that does what the model says, as far
 as HAProxy can; what it cannot is refused by name in `studio.lab.limits`.
@@ -6,13 +6,9 @@ as HAProxy can; what it cannot is refused by name in `studio.lab.limits`.
 
 from __future__ import annotations
 
-import csv
 import importlib.util
-import io
 import math
 import shutil
-import socket
-from collections.abc import Sequence
 from pathlib import Path
 
 from executor.errors import BadInput
@@ -118,44 +114,3 @@ def config_text(
 
 def _ms(seconds: float | None) -> str:
     return f"{math.ceil((_LONG_S if seconds is None else seconds) * 1000)}ms"
-
-
-def asked(stats: Path, command: str) -> str:
-    """What the Runtime API answers to one command.
-
-    Raises:
-        OSError: There is no HAProxy at the socket.
-    """
-    with socket.socket(socket.AF_UNIX) as channel:
-        channel.settimeout(2.0)
-        channel.connect(str(stats))
-        channel.sendall(command.encode() + b"\n")
-        parts = []
-        while data := channel.recv(65536):
-            parts.append(data)
-    return b"".join(parts).decode()
-
-
-def server_rows(stats: Path) -> dict[str, dict[str, str]]:
-    """The statistics of each server, by its name, values under HAProxy's own headings."""
-    table = csv.DictReader(io.StringIO(asked(stats, "show stat").removeprefix("# ")))
-    return {
-        row["svname"]: row
-        for row in table
-        if row["pxname"] == BACKEND and row["svname"] not in ("FRONTEND", "BACKEND")
-    }
-
-
-def in_pool(rows: dict[str, dict[str, str]]) -> tuple[str, ...]:
-    """The servers that HAProxy would send to now."""
-    return tuple(name for name, row in rows.items() if is_up(row["status"]))
-
-
-def is_up(status: str) -> bool:
-    """Whether HAProxy sends new requests to a server with this status."""
-    return status == "no check" or status.startswith("UP")
-
-
-def waiting_count(rows: Sequence[dict[str, str]]) -> int:
-    """How many requests wait at the servers."""
-    return sum(int(row["qcur"] or 0) for row in rows)

@@ -4,7 +4,7 @@ Enters: a folder with `FLEET_FILE`, commands on a unix socket in it. Leaves: HAP
 and the load, each a child of this process. Children are forks of it, so that a start during a
 measurement boots no interpreter, which would take processor time from the rest.
 
-Nothing outlives it: its standard input is a pipe that its parent holds open, and when that ends,
+Nothing outlives it, its folder neither: its standard input is a pipe that its parent holds open, and when that ends,
 however the parent ended, it kills its children by their ids; should it be killed itself, the kernel
 kills them (PR_SET_PDEATHSIG).
 """
@@ -15,11 +15,11 @@ import ctypes
 import json
 import os
 import selectors
+import shutil
 import signal
 import socket
-import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn
@@ -110,6 +110,7 @@ class Keeper:
                         key.data()
             finally:
                 self._kill_all()
+                shutil.rmtree(self._folder, ignore_errors=True)
 
     def _watch(self, source: Any, act: Callable[[], None]) -> None:
         self._selector.register(source, selectors.EVENT_READ, act)
@@ -268,18 +269,6 @@ def _close(number: int) -> None:
         os.close(number)
     except OSError:
         pass  # the one that listed the others
-
-
-def opened(folder: Path, interpreter: Sequence[str]) -> subprocess.Popen[str]:
-    """Starts a keeper for a folder; its standard input is what it lives on."""
-    return subprocess.Popen(
-        [*interpreter, "-m", "studio.lab.keeper", str(folder)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=(folder / "keeper.log").open("w"),
-        text=True,
-        start_new_session=True,  # Ctrl-C is for the parent, which ends this one
-    )
 
 
 if __name__ == "__main__":

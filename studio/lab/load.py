@@ -34,6 +34,7 @@ class Schedule:
         zero_s: When time 0 is, on the machine's monotonic clock.
         arrivals_s: When each request is sent, ascending.
         demands_s: What each asks for, in the same order.
+        classes: The number of each one's class.
         timeouts_s: How long its client waits, None for ever.
         persistent: Whether connections are kept open and used again.
         queue_timeout_s: After how long the balancer gives up a request that waits.
@@ -43,6 +44,7 @@ class Schedule:
     zero_s: float
     arrivals_s: tuple[float, ...]
     demands_s: tuple[float, ...]
+    classes: tuple[int, ...]
     timeouts_s: tuple[float | None, ...]
     persistent: bool = True
     queue_timeout_s: float | None = None
