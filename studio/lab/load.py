@@ -244,7 +244,7 @@ class _Load:
 async def _send_all(schedule: Schedule) -> list[Sent]:
     load = _Load(schedule)
     load._loop.add_signal_handler(signal.SIGTERM, load.done.set)
-    load._loop.call_at(schedule.zero_s, load.send_due)
+    load.send_due()
     await load.done.wait()
     return load.sent
 
