@@ -61,15 +61,15 @@ class ByTerminal:
         return self._answers.get(wave, "awaited")
 
     def _read(self, wave: int) -> None:
-        while select.select([self._descriptor], [], [], 0)[0]:
+        is_over = False
+        while not is_over and select.select([self._descriptor], [], [], 0)[0]:
             more = os.read(self._descriptor, 1024)
-            if not more:
-                self._answers[wave] = "refused"
-                return
             self._typed += more
+            is_over = not more
         *lines, self._typed = self._typed.split(b"\n")
-        for line in lines:
-            word = line.strip().lower()
-            if word in {b"yes", b"y", b"no", b"n"}:
-                self._answers[wave] = "given" if word.startswith(b"y") else "refused"
-                return
+        words = [line.strip().lower() for line in lines]
+        word = next((word for word in words if word in {b"yes", b"y", b"no", b"n"}), None)
+        if word is not None:
+            self._answers[wave] = "given" if word.startswith(b"y") else "refused"
+        elif is_over:
+            self._answers[wave] = "refused"

@@ -5,13 +5,11 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
 from executor.hosts.base import KEPT_BYTES, HostError, Ran
-
-_LAST_WORDS_S = 0.5
-"""How long the output of a command that has ended may stay open: what it started may hold it."""
 
 
 class Local:
@@ -23,47 +21,34 @@ class Local:
     async def run(
         self, command: Sequence[str], deadline_s: float, environment: Mapping[str, str]
     ) -> Ran:
-        try:
-            process = await asyncio.create_subprocess_exec(
-                *command,
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=asyncio.subprocess.STDOUT,
-                env={**os.environ, **environment},
-                # Ctrl-C is meant for the executor, which lets the step in hand finish.
-                start_new_session=True,
-            )
-        except (OSError, ValueError) as error:
-            said = getattr(error, "strerror", None) or error
-            raise HostError(f"{command[0]}: cannot be started: {said}") from None
-        assert process.stdout is not None
-        kept = bytearray()
-        reading = asyncio.create_task(_keep_end(process.stdout, kept))
-        try:
-            await asyncio.wait_for(process.wait(), deadline_s)
-            # A command that starts a service may leave it its output: its own end is what counts.
-            await asyncio.wait({reading}, timeout=_LAST_WORDS_S)
-        except TimeoutError:
-            raise HostError(
-                f"{command[0]}: did not end within {deadline_s:g} s and was ended"
-            ) from None
-        finally:
-            if process.returncode is None:
-                with suppress(ProcessLookupError):
-                    os.killpg(process.pid, signal.SIGKILL)
-                await process.wait()
-            reading.cancel()
-            with suppress(asyncio.CancelledError):
-                await reading
-            process._transport.close()  # type: ignore[attr-defined] # its pipe may stay open
-        assert process.returncode is not None
-        return Ran(process.returncode, bytes(kept).decode("utf-8", errors="replace"))
+        # A file, not a pipe: what a command starts may keep its output open for ever.
+        with tempfile.TemporaryFile() as output:
+            try:
+                process = await asyncio.create_subprocess_exec(
+                    *command,
+                    stdin=asyncio.subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=asyncio.subprocess.STDOUT,
+                    env={**os.environ, **environment},
+                    # Ctrl-C is meant for the executor, which lets the step in hand finish.
+                    start_new_session=True,
+                )
+            except (OSError, ValueError) as error:
+                said = getattr(error, "strerror", None) or error
+                raise HostError(f"{command[0]}: cannot be started: {said}") from None
+            try:
+                exit_code = await asyncio.wait_for(process.wait(), deadline_s)
+            except TimeoutError:
+                raise HostError(
+                    f"{command[0]}: did not end within {deadline_s:g} s and was ended"
+                ) from None
+            finally:
+                if process.returncode is None:
+                    with suppress(ProcessLookupError):
+                        os.killpg(process.pid, signal.SIGKILL)
+                    await process.wait()
+            output.seek(max(0, output.seek(0, os.SEEK_END) - KEPT_BYTES))
+            return Ran(exit_code, output.read().decode("utf-8", errors="replace"))
 
     async def close(self) -> None:
         return
-
-
-async def _keep_end(stream: asyncio.StreamReader, kept: bytearray) -> None:
-    while more := await stream.read(65536):
-        kept += more
-        del kept[:-KEPT_BYTES]

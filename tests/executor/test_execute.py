@@ -1,15 +1,28 @@
-"""Plans carried out on real instances behind a real HAProxy."""
+"""Plans carried out on real instances behind a real HAProxy, and what goes wrong meanwhile."""
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tests.helpers.fleet import Fleet, fleet, load
+from executor.balancers.haproxy import HAProxy
+from executor.inventory import HAProxySpec
+from executor.journal import Journal
+from executor.plan import STEPS
+from executor.progress import Kind
+from tests.helpers.fleet import ROOT, Fleet, fleet, load
+from tests.helpers.haproxy import until
 
 pytestmark = pytest.mark.slow
+
+DYING = str(ROOT / "tests" / "helpers" / "dying_executor.py")
 
 
 @pytest.fixture
@@ -18,12 +31,33 @@ def six(tmp_path: Path) -> Iterator[Fleet]:
         yield made
 
 
+@pytest.fixture
+def three(tmp_path: Path) -> Iterator[Fleet]:
+    with fleet(tmp_path, 3) as made:
+        made.plans(min_in_pool=1)
+        yield made
+
+
+def must_be_all(made: Fleet, version: str) -> None:
+    assert made.versions() == [version] * len(made.names)
+    assert made.admin() == ["ready"] * len(made.names)
+
+
+def events(made: Fleet) -> list[tuple[str, str, str]]:
+    journal = Journal.open(made.journal)
+    try:
+        return [
+            (e.kind.value, e.instance, (e.step or "").replace("_", " ")) for e in journal.events()
+        ]
+    finally:
+        journal.close()
+
+
 def test_a_plan_is_carried_out_under_load_without_a_failed_request(six: Fleet) -> None:
     with load(six.haproxy.port) as asked:
         done = six.execute()
     assert (done.returncode, done.stderr) == (0, ""), done.stdout
-    assert six.versions() == ["1.1"] * 6
-    assert six.admin() == ["ready"] * 6
+    must_be_all(six, "1.1")
     assert len(asked.statuses) > 100
     assert set(asked.statuses) == {200}
     for name in six.names:
@@ -34,3 +68,455 @@ def test_a_plan_is_carried_out_under_load_without_a_failed_request(six: Fleet) -
     assert begun == six.names
     assert min(sample["in_pool_count"] for sample in told["samples"]) >= 4
     assert six.journal.stat().st_mode & 0o777 == 0o600
+
+
+BOUNDARIES = [
+    pytest.param("intent", "before", id="before the intent"),
+    pytest.param("intent", "after", id="after the intent"),
+    pytest.param("done", "before", id="after the act"),
+    pytest.param("done", "after", id="after the record"),
+]
+
+
+@pytest.mark.parametrize("step", ["take_out", "stop", "start", "return"])
+@pytest.mark.parametrize(("kind", "when"), BOUNDARIES)
+def test_killed_with_9_and_resumed_all_are_new_and_in_the_pool(
+    three: Fleet, kind: str, when: str, step: str
+) -> None:
+    words = three.command()[3:]
+    killed = subprocess.run(
+        [sys.executable, DYING, kind, step, when, *words],
+        cwd=ROOT,
+        env={**three.environment(), "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    refused = three.execute()
+    assert refused.returncode == 3
+    assert "go on with --resume" in refused.stderr
+    done = three.execute("--resume")
+    assert (done.returncode, done.stderr) == (0, ""), done.stdout
+    must_be_all(three, "1.1")
+    for name in three.names:
+        made = [step for kind, one, step in events(three) if (kind, one) == ("done", name)]
+        assert made == [step.replace("_", " ") for step in STEPS]
+        commands = three.commands(name)
+        assert list(dict.fromkeys(commands)) == ["stop", "deploy 1.1", "verify 1.1", "start"]
+
+
+def test_killed_in_the_middle_of_a_command_and_resumed(three: Fleet) -> None:
+    (three.of("checkout-2") / "fault").write_text("deploy hangs")
+    with three.executing() as running:
+        until(lambda: "deploy 1.1" in three.commands("checkout-2"), "the command hangs")
+        running.kill()
+        running.wait()
+    (three.of("checkout-2") / "fault").unlink()
+    done = three.execute("--resume")
+    assert done.returncode == 0, done.stdout + done.stderr
+    must_be_all(three, "1.1")
+    assert three.commands("checkout-2").count("deploy 1.1") == 2
+
+
+# Faults, one by one
+
+
+def test_haproxy_reloaded_in_the_middle(three: Fleet) -> None:
+    with three.executing() as running:
+        until(lambda: "maint" in three.admin(), "an instance is out")
+        three.haproxy.reload()
+        out, _ = running.communicate(timeout=60)
+    assert running.returncode == 0, out
+    assert "the balancer was restarted or reloaded" in out
+    must_be_all(three, "1.1")
+
+
+def test_haproxy_restarted_in_the_middle(three: Fleet) -> None:
+    with three.executing() as running:
+        until(lambda: "maint" in three.admin(), "an instance is out")
+        three.haproxy.stop()
+        three.haproxy.start()
+        out, _ = running.communicate(timeout=60)
+    assert running.returncode == 0, out
+    must_be_all(three, "1.1")
+
+
+def test_the_socket_gone_in_the_middle_and_back(three: Fleet) -> None:
+    path = three.haproxy.socket
+    with three.executing() as running:
+        until(lambda: "maint" in three.admin(), "an instance is out")
+        path.rename(path.with_suffix(".away"))
+        line = ""
+        while "there is no such socket" not in line:
+            line = running.stdout.readline() if running.stdout else ""
+            assert line, "it ended without a word about the socket"
+        path.with_suffix(".away").rename(path)
+        out, _ = running.communicate(timeout=60)
+    assert running.returncode == 0, out
+    must_be_all(three, "1.1")
+
+
+NEVER_GOOD = [
+    pytest.param("never healthy", "is not healthy: health answered 503", id="never healthy"),
+    pytest.param("says old", "version (1.0) must be 1.1", id="the old version"),
+    pytest.param("deploy hangs", "not within 2 s", id="a command hangs"),
+]
+
+
+@pytest.mark.parametrize(("fault", "said"), NEVER_GOOD)
+@pytest.mark.parametrize("on_failure", ["halt", "rollback"])
+def test_an_instance_that_never_becomes_right(
+    three: Fleet, fault: str, said: str, on_failure: str
+) -> None:
+    deadlines = dict.fromkeys(STEPS, 4.0) | {STEPS[2]: 2.0, STEPS[4]: 2.0}
+    three.plans(min_in_pool=2, window=1, on_failure=on_failure, step_deadlines_s=deadlines)
+    (three.of("checkout-2") / "fault").write_text(fault)
+    with three.executing() as running:
+        if on_failure == "rollback":
+            until(lambda: '"given_up"' in str(told_of(three)) or told_back(three), "it is given up")
+            (three.of("checkout-2") / "fault").unlink()
+        out, _ = running.communicate(timeout=60)
+    assert said in out
+    if on_failure == "halt":
+        assert running.returncode == 4, out
+        assert three.admin() == ["ready", "maint", "ready"]
+        assert three.versions()[0] == "1.1"
+        assert three.versions()[2] == "1.0"
+        assert "Go on with: python -m executor execute" in out
+    else:
+        assert running.returncode == 5, out
+        must_be_all(three, "1.0")
+
+
+def told_of(made: Fleet) -> list[tuple[str, str, str]]:
+    try:
+        return events(made)
+    except Exception:  # it is being made
+        return []
+
+
+def told_back(made: Fleet) -> bool:
+    return any(kind in {"given_up", "turn_back"} for kind, _, _ in told_of(made))
+
+
+def test_a_command_that_fails_twice_and_then_works(three: Fleet) -> None:
+    three.plans(min_in_pool=1, retries=2)
+    (three.of("checkout-2") / "fault").write_text("deploy fails twice")
+    done = three.execute()
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.count("deploy  failed") == 2
+    must_be_all(three, "1.1")
+    assert three.commands("checkout-2").count("deploy 1.1") == 3
+
+
+def test_a_bad_release_that_answers_errors_trips_the_guard_and_goes_back(six: Fleet) -> None:
+    for name in six.names:
+        (six.of(name) / "fault").write_text("errors")
+    guards = {"error_fraction": 0.05, "over_s": 2.0}
+    six.plans(guards=guards, on_failure="rollback", window=1, min_in_pool=5, pause_s=1.0)
+    with load(six.haproxy.port) as asked:
+        done = six.execute()
+    assert done.returncode == 5, done.stdout + done.stderr
+    assert "guard over 2 s: errors" in done.stdout
+    must_be_all(six, "1.0")
+    assert 500 in asked.statuses
+    brakes = [e for e in six.timeline()["events"] if e["kind"] == "brake"]
+    assert len(brakes) == 1
+    assert len({one["instance"] for one in six.timeline()["steps"]}) < 6
+
+
+def test_two_executors_at_once(three: Fleet) -> None:
+    (three.of("checkout-1") / "fault").write_text("deploy hangs")
+    with three.executing() as running:
+        until(lambda: "deploy 1.1" in three.commands("checkout-1"), "the first is at work")
+        for options in ((), ("--resume",), ("--take-over",), ("--resume", "--take-over")):
+            second = three.execute(*options)
+            assert second.returncode == 3, second.stdout
+            assert "another executor is at work on this fleet: process" in second.stderr
+            assert str(running.pid) in second.stderr
+
+
+def test_a_stale_lock_is_taken_over_only_when_asked(three: Fleet) -> None:
+    killed = subprocess.run(
+        [sys.executable, DYING, "intent", "stop", "after", *three.command()[3:]],
+        cwd=ROOT,
+        env={**three.environment(), "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        check=False,
+        timeout=60,
+    )
+    assert killed.returncode == -signal.SIGKILL
+    other = ("--journal", str(three.folder / "other.journal"))
+    refused = three.execute(*other)
+    assert refused.returncode == 3
+    assert "the lock is stale" in refused.stderr
+    assert "--take-over" in refused.stderr
+    taken = three.execute(*other, "--take-over")
+    assert taken.returncode == 3
+    assert "nothing was touched" in taken.stderr  # half a rollout is no fleet to begin with
+    assert three.execute("--resume", "--take-over").returncode == 0
+    must_be_all(three, "1.1")
+
+
+def test_the_disk_full_under_the_journal(three: Fleet) -> None:
+    limited = (
+        "import resource, runpy, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (49152, 49152)); "
+    )
+    limited += "sys.argv[0] = 'executor'; runpy.run_module('executor', run_name='__main__')"
+    words = three.command()[3:]
+    full = subprocess.run(
+        [sys.executable, "-c", limited, *words],
+        cwd=ROOT,
+        env=three.environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert full.returncode == 4, full.stdout + full.stderr
+    assert "the journal cannot be written" in full.stderr
+    assert "Traceback" not in full.stderr
+    done = three.execute("--resume")
+    assert done.returncode == 0, done.stdout + done.stderr
+    must_be_all(three, "1.1")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_finishes_the_step_in_hand(three: Fleet, number: int) -> None:
+    with three.executing() as running:
+        until(lambda: "maint" in three.admin(), "an instance is out")
+        running.send_signal(number)
+        out, _ = running.communicate(timeout=30)
+    assert running.returncode == 130, out
+    assert "stopping: the steps in hand are finished first" in out
+    command = out.split("Go on with: python ")[1].strip()
+    made = [kind for kind, _, _ in events(three)]
+    assert made.count("intent") == made.count("done")
+    done = subprocess.run(
+        [sys.executable, *command.split()],
+        cwd=ROOT,
+        env=three.environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    must_be_all(three, "1.1")
+
+
+def test_a_second_signal_stops_at_once(three: Fleet) -> None:
+    (three.of("checkout-1") / "fault").write_text("deploy hangs")
+    with three.executing() as running:
+        until(lambda: "deploy 1.1" in three.commands("checkout-1"), "the command hangs")
+        running.send_signal(signal.SIGINT)
+        line = ""
+        while "stopping" not in line:
+            line = running.stdout.readline() if running.stdout else ""
+        running.send_signal(signal.SIGINT)
+        out, _ = running.communicate(timeout=5)
+    assert running.returncode == 130, out
+    assert "stopped at once" in out
+    (three.of("checkout-1") / "fault").unlink()
+    done = three.execute("--resume")
+    assert done.returncode == 0, done.stdout + done.stderr
+    must_be_all(three, "1.1")
+
+
+def test_a_drain_of_a_connection_that_never_ends_is_cut_at_the_timeout(three: Fleet) -> None:
+    three.plans(min_in_pool=2, window=1, drain={"timeout_s": 0.5, "on_timeout": "cut"})
+    import threading
+
+    from tests.helpers.fleet import get
+
+    answers: list[str | None] = []
+    ask = [
+        threading.Thread(target=lambda: answers.append(get(three.haproxy.port, "/slow")))
+        for _ in range(3)
+    ]
+    for one in ask:
+        one.start()
+
+    def busy() -> bool:
+        state = HAProxy(HAProxySpec(socket=three.haproxy.socket, backend="shop")).observe()
+        return all(one.sessions_count for one in state.servers.values())
+
+    until(busy, "every instance has a request that lasts")
+    done = three.execute()
+    for one in ask:
+        one.join()
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "cut 1 requests in flight after 0.5 s" in done.stdout
+    must_be_all(three, "1.1")
+
+
+# Plans and fleets that are refused before anything is touched
+
+
+def untouched(made: Fleet) -> bool:
+    return made.versions() == ["1.0"] * len(made.names) and not any(map(made.commands, made.names))
+
+
+@pytest.mark.parametrize(
+    ("plans", "lists", "said"),
+    [
+        pytest.param({"created_at": "2020-01-01T00:00:00Z"}, {}, "validity", id="expired"),
+        pytest.param(
+            {"service": "search"}, {}, "must be the plan's (search)", id="another service"
+        ),
+        pytest.param(
+            {"instances": ["a", "b", "c"]}, {}, "instances a, b, c must be in", id="another fleet"
+        ),
+        pytest.param(
+            {},
+            {"versions": {"old": "0.9", "new": "1.1"}},
+            "version (1.0) must be 0.9",
+            id="versions",
+        ),
+        pytest.param(
+            {},
+            {"balancer": {"haproxy": {"socket": "nowhere.sock", "backend": "shop"}}},
+            "there is no such socket",
+            id="no socket",
+        ),
+        pytest.param(
+            {},
+            {"balancer": {"haproxy": {"socket": "user.sock", "backend": "shop"}}},
+            "level must be admin",
+            id="level user",
+        ),
+        pytest.param(
+            {},
+            {"balancer": {"haproxy": {"socket": "admin.sock", "backend": "search"}}},
+            "backend search must exist",
+            id="another backend",
+        ),
+    ],
+)
+def test_refused_before_anything_is_touched(
+    three: Fleet, plans: dict[str, Any], lists: dict[str, Any], said: str
+) -> None:
+    three.plans(**{"min_in_pool": 1, **plans})
+    three.lists(**lists)
+    done = three.execute()
+    assert done.returncode == 3, done.stdout + done.stderr
+    assert said in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert untouched(three)
+    assert not three.journal.exists()
+    three.plans(min_in_pool=1)
+    three.lists()
+    assert three.execute().returncode == 0  # nothing of it is left in the way
+
+
+def test_too_few_up_for_the_window_is_refused(three: Fleet) -> None:
+    HAProxy(HAProxySpec(socket=three.haproxy.socket, backend="shop")).remove("checkout-3")
+    done = three.execute()
+    assert done.returncode == 3
+    assert "instances up (2) less the window (2) must not fall below the minimum (1)" in done.stderr
+    assert untouched(three)
+
+
+def test_a_dry_run_prints_the_exact_actions_and_does_none(three: Fleet) -> None:
+    done = three.execute("--dry-run")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "  checkout-1  take out  set server shop/checkout-1 state drain" in done.stdout
+    assert "  checkout-3  return    set server shop/checkout-3 state ready" in done.stdout
+    assert f"deploy {three.of('checkout-2')} {three.ports['checkout-2']} 1.1" in done.stdout
+    assert untouched(three)
+    assert not three.journal.exists()
+
+
+def test_validate_with_an_inventory_looks_at_the_fleet(three: Fleet) -> None:
+    words = ["validate", str(three.plan), "--inventory", str(three.inventory)]
+    command = [sys.executable, "-m", "executor", *words]
+    good = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert good.returncode == 0, good.stdout
+    assert "✓ every instance is healthy and of the old version" in good.stdout
+    os.kill(int((three.of("checkout-2") / "pid").read_text()), signal.SIGKILL)
+    bad = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert bad.returncode == 3
+    assert "checkout-2: is not healthy: Connection refused" in bad.stdout
+
+
+def test_a_tcp_stats_socket_works_and_is_warned_about(three: Fleet) -> None:
+    where = f"127.0.0.1:{three.haproxy.tcp_port}"
+    three.lists(balancer={"haproxy": {"tcp": where, "backend": "shop"}})
+    done = three.execute()
+    assert done.returncode == 0, done.stdout
+    assert "a stats socket over TCP asks for no password" in done.stderr
+    must_be_all(three, "1.1")
+
+
+@pytest.mark.parametrize(("typed", "code"), [("yes\n", 0), ("no\n", 4)])
+def test_approval_at_the_terminal(three: Fleet, typed: str, code: int) -> None:
+    three.plans(min_in_pool=1, advance="batch")
+    with three.executing("--approve", "terminal") as running:
+        assert running.stdin is not None
+        assert running.stdout is not None
+        line = ""
+        while "wave 2 may begin?" not in line:
+            line = running.stdout.readline()
+            assert line
+        assert three.versions() == ["1.1", "1.1", "1.0"]
+        running.stdin.write(typed)
+        running.stdin.flush()
+        out, _ = running.communicate(timeout=30)
+    assert running.returncode == code, out
+    assert three.versions()[2] == ("1.1" if code == 0 else "1.0")
+
+
+def test_approval_by_a_file(three: Fleet) -> None:
+    three.plans(min_in_pool=1, advance="batch")
+    path = three.folder / "approved"
+    with three.executing("--approve", str(path)) as running:
+        assert running.stdout is not None
+        line = ""
+        while "begins when the file says" not in line:
+            line = running.stdout.readline()
+            assert line
+        path.write_text(line.split(": ", 1)[1])
+        out, _ = running.communicate(timeout=30)
+    assert running.returncode == 0, out
+    must_be_all(three, "1.1")
+
+
+def test_a_canary_bakes_between_its_waves(three: Fleet) -> None:
+    names = three.names
+    bake = {"kind": "bake", "pause_s": 1.0, "error_fraction": 0.01}
+    waves = [
+        {"instances": names[:1], "parallel": 1, "gate": bake},
+        {"instances": names[1:], "parallel": 2},
+    ]
+    three.plans(min_in_pool=1, strategy="canary", waves=waves)
+    done = three.execute()
+    assert done.returncode == 0, done.stdout + done.stderr
+    must_be_all(three, "1.1")
+    steps = three.timeline()["steps"]
+    first = max(one["end_s"] for one in steps if one["instance"] == names[0])
+    second = min(one["begin_s"] for one in steps if one["instance"] == names[1])
+    assert second - first >= 1.0
+
+
+def test_a_canary_that_errs_goes_back_after_one_instance(three: Fleet) -> None:
+    for name in three.names:
+        (three.of(name) / "fault").write_text("errors")
+    bake = {"kind": "bake", "pause_s": 1.0, "error_fraction": 0.01}
+    waves = [
+        {"instances": three.names[:1], "parallel": 1, "gate": bake},
+        {"instances": three.names[1:], "parallel": 2},
+    ]
+    three.plans(min_in_pool=1, strategy="canary", waves=waves, on_failure="rollback")
+    with load(three.haproxy.port):
+        done = three.execute()
+    assert done.returncode == 5, done.stdout + done.stderr
+    must_be_all(three, "1.0")
+    assert three.commands("checkout-2") == []
+    assert any("canary: errors" in e["said"] for e in three.timeline()["events"])
+
+
+def test_the_kinds_of_events_are_the_journals(three: Fleet) -> None:
+    assert three.execute("-q").stdout.startswith("done: ")
+    assert {kind for kind, _, _ in events(three)} <= {kind.value for kind in Kind}

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from executor.balancers.base import Admin
 from executor.balancers.haproxy import HAProxy
 from executor.inventory import HAProxySpec
 from executor.plan import Step
@@ -67,7 +68,8 @@ class Fleet:
             example_plan(
                 **{
                     "instances": self.names,
-                    "min_in_pool": len(self.names) - 2,
+                    "min_in_pool": max(0, len(self.names) - 2),
+                    "window": min(2, len(self.names)),
                     "drain": {"timeout_s": 2.0, "on_timeout": "cut"},
                     "step_deadlines_s": dict.fromkeys(Step, 10.0),
                     **changes,
@@ -146,7 +148,7 @@ class Fleet:
         """What HAProxy was told of each, `ready` only where it is up."""
         state = HAProxy(HAProxySpec(socket=self.haproxy.socket, backend="shop")).observe()
         return [
-            server.admin.value if server.is_up else "down"
+            "down" if server.admin is Admin.READY and not server.is_up else server.admin.value
             for server in (state.servers[name] for name in self.names)
         ]
 
@@ -199,10 +201,11 @@ def fleet(folder: Path, count: int = 6) -> Iterator[Fleet]:
 
 
 def pids(folder: Path, names: Sequence[str]) -> Iterator[int]:
-    """The processes of the instances."""
+    """The processes of the instances, and of commands that hang."""
     for name in names:
         with suppress(OSError, ValueError):
             yield int((folder / name / "pid").read_text())
+        yield from (int(path.name.split("-")[1]) for path in (folder / name).glob("hangs-*"))
 
 
 @dataclass

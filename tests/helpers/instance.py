@@ -103,6 +103,7 @@ def main(command: str, folder: Path, port: int, version: str = "") -> int:
     with (folder / "commands").open("a") as log:
         log.write(f"{command} {version}".strip() + "\n")
     if wrong == f"{command} hangs":
+        (folder / f"hangs-{os.getpid()}").touch()
         time.sleep(3600)  # a command that hangs, which is what is tested
     if wrong == f"{command} fails twice":
         done = (folder / "commands").read_text().splitlines()

@@ -1,0 +1,498 @@
+"""What to do next, as a table of cases and as promises that hold whatever is observed."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from executor.balancers.base import Admin, Server
+from executor.decide import (
+    BLIND_S,
+    Act,
+    Decision,
+    Done,
+    Halt,
+    KeepOut,
+    Note,
+    Observed,
+    Seen,
+    Wait,
+    Waiting,
+    decide,
+)
+from executor.plan import STEPS, Plan, Step
+from executor.progress import Ended, Event, InstanceProgress, Kind, Progress
+from tests.helpers.fake_fleet import VERSIONS, small_plan
+
+A, B, C, D = NAMES = tuple(f"checkout-{number}" for number in range(1, 5))
+
+UP = Server(Admin.READY, is_up=True, is_checked=True)
+OLD = Seen(UP, healthy=True, version="1.0")
+NEW = Seen(UP, healthy=True, version="1.1")
+OUT = Seen(Server(Admin.MAINT, is_up=False), healthy=False)
+FINISHED = InstanceProgress(begun=True, done=6, finished_s=50.0)
+
+
+def under_way(done: int, **more: Any) -> InstanceProgress:
+    return InstanceProgress(begun=True, done=done, **more)
+
+
+def observed(
+    progress: dict[str, InstanceProgress] | None = None,
+    instances: dict[str, Seen] | None = None,
+    *,
+    whole: dict[str, Any] | None = None,
+    **more: Any,
+) -> Observed:
+    return Observed(
+        now_s=100.0,
+        progress=Progress(instances=progress or {}, **(whole or {})),
+        instances=dict.fromkeys(NAMES, OLD) | (instances or {}),
+        versions=VERSIONS,
+        **more,
+    )
+
+
+def halfway(**more: Any) -> Observed:
+    """A is finished, B is stopped, C and D are untouched."""
+    return observed({A: FINISHED, B: under_way(2)}, {A: NEW, B: OUT}, **more)
+
+
+BUSY = {"busy": {B: Step.DEPLOY}}
+BRAKED = {"whole": {"brake": "enough"}}
+ALL_DONE = (dict.fromkeys(NAMES, FINISHED), dict.fromkeys(NAMES, NEW))
+
+CASES = [
+    # plan's changes, what is observed, what is decided
+    pytest.param({}, observed(), Act(A, Step.TAKE_OUT), id="the first of all"),
+    pytest.param(
+        {},
+        observed({A: under_way(0)}, busy={A: Step.TAKE_OUT}),
+        Act(B, Step.TAKE_OUT),
+        id="the second place in the window",
+    ),
+    pytest.param({}, halfway(), Act(B, Step.DEPLOY), id="the next step of one under way"),
+    pytest.param({}, halfway(**BUSY), Act(C, Step.TAKE_OUT), id="a place became free"),
+    pytest.param(
+        {},
+        observed({A: under_way(0), B: under_way(0)}, busy={A: Step.TAKE_OUT, B: Step.TAKE_OUT}),
+        Wait(Waiting.STEPS, "a place in the window"),
+        id="the window is full",
+    ),
+    pytest.param(
+        {"pause_s": 60.0},
+        halfway(**BUSY),
+        Wait(Waiting.PAUSE, "the pause after the instance before"),
+        id="the pause in sliding",
+    ),
+    pytest.param({"pause_s": 50.0}, halfway(**BUSY), Act(C, Step.TAKE_OUT), id="the pause is over"),
+    pytest.param(
+        {"min_in_pool": 2},
+        observed({}, {C: OUT, D: OUT}),
+        Wait(Waiting.CAPACITY, "up (2) less 2 must not fall below the minimum (2)"),
+        id="too few are up",
+    ),
+    pytest.param(
+        {"min_in_pool": 2},
+        observed({}, {C: OUT, D: OUT}, waited_s={Waiting.CAPACITY: 41.0}),
+        Note(
+            Kind.BRAKE,
+            said=f"{A} cannot be taken out: up (2) less 2 must not fall below the minimum (2)",
+        ),
+        id="too few for too long",
+    ),
+    pytest.param(
+        {"min_in_pool": 2},
+        observed({}, {A: OUT, B: OUT}),
+        Act(A, Step.TAKE_OUT),
+        id="one that is out already costs nothing",
+    ),
+    pytest.param(
+        {},
+        observed({A: under_way(3)}, {A: replace(OUT, server=UP)}),
+        KeepOut(A),
+        id="in the pool in the middle of its steps",
+    ),
+    pytest.param(
+        {},
+        observed({A: under_way(3)}, {A: replace(OUT, server=UP)}, busy={A: Step.VERIFY}),
+        KeepOut(A),
+        id="the same while a step is in hand",
+    ),
+    pytest.param(
+        {},
+        observed({A: under_way(1)}, {A: OLD}),
+        Note(Kind.SET_BACK, A, "it is in the pool again before its return"),
+        id="drained, and in the pool again",
+    ),
+    pytest.param(
+        {},
+        observed({A: under_way(5)}, {A: replace(NEW, server=UP)}),
+        Act(A, Step.RETURN),
+        id="in the pool when its return was cut short",
+    ),
+    pytest.param(
+        {},
+        observed({A: under_way(5)}, {A: OUT}),
+        Note(Kind.SET_BACK, A, "it was started, yet nothing answers"),
+        id="started, yet dead",
+    ),
+    pytest.param(
+        {},
+        observed({A: under_way(5)}, {A: replace(OUT, healthy=True, version="1.0")}),
+        Note(Kind.SET_BACK, A, "it was started, yet 1.0 answers"),
+        id="started, yet the old version",
+    ),
+    pytest.param(
+        {},
+        observed({A: under_way(3)}, {A: replace(OUT, healthy=True, version="1.0")}),
+        Note(Kind.SET_BACK, A, "it was stopped, yet 1.0 answers"),
+        id="stopped, yet it runs",
+    ),
+    pytest.param(
+        {"retries": 1},
+        observed({A: under_way(2, failed_count=1)}, {A: OUT}),
+        Act(A, Step.DEPLOY),
+        id="a step is tried again",
+    ),
+    pytest.param(
+        {"retries": 1},
+        observed({A: under_way(2, failed_count=2)}, {A: OUT}),
+        Note(Kind.GIVEN_UP, A, "deploy failed 2 times"),
+        id="a step failed for good",
+    ),
+    pytest.param(
+        {},
+        observed({A: under_way(0, set_back_count=4)}),
+        Note(Kind.GIVEN_UP, A, "had to start over 4 times"),
+        id="it starts over again and again",
+    ),
+    pytest.param(
+        {},
+        observed({A: under_way(2, given_up="deploy failed 1 times")}, {A: OUT}),
+        Note(Kind.BRAKE, said=f"{A}: deploy failed 1 times"),
+        id="one failed",
+    ),
+    pytest.param(
+        {"on_failure": "continue", "max_failures": 1},
+        observed({A: under_way(2, given_up="no")}, {A: OUT}),
+        Act(B, Step.TAKE_OUT),
+        id="one may fail",
+    ),
+    pytest.param(
+        {}, halfway(tripped="guard: errors"), Note(Kind.BRAKE, said="guard: errors"), id="a guard"
+    ),
+    pytest.param(
+        {}, halfway(**BRAKED), Act(B, Step.DEPLOY), id="braked: the one under way goes on"
+    ),
+    pytest.param(
+        {},
+        halfway(**BRAKED, **BUSY),
+        Wait(Waiting.STEPS, "the instances under way, then it stops"),
+        id="braked: nothing new",
+    ),
+    pytest.param({}, observed({A: FINISHED}, {A: NEW}, **BRAKED), Halt("enough"), id="halted"),
+    pytest.param(
+        {"on_failure": "rollback"},
+        observed({A: FINISHED, B: under_way(2, given_up="no")}, {A: NEW, B: OUT}, **BRAKED),
+        Note(Kind.TURN_BACK, said=f"{B} {A}"),
+        id="turned back, the failed one first",
+    ),
+    pytest.param(
+        {"on_failure": "rollback"},
+        observed({B: FINISHED}, {A: NEW, B: OLD}, whole={"direction": "back", "order": (B, A)}),
+        Act(A, Step.TAKE_OUT),
+        id="back: the next",
+    ),
+    pytest.param(
+        {"on_failure": "rollback"},
+        observed(
+            {A: FINISHED, B: FINISHED},
+            whole={"direction": "back", "order": (B, A), "gates_passed": 1},
+        ),
+        Done(Ended.ROLLED_BACK),
+        id="rolled back",
+    ),
+    pytest.param(
+        {"on_failure": "rollback"},
+        observed({B: under_way(2, given_up="no")}, whole={"direction": "back", "order": (B, A)}),
+        Note(Kind.BRAKE, said=f"{B}: no"),
+        id="back: one failed",
+    ),
+    pytest.param({}, halfway(stop_asked=True), Done(Ended.INTERRUPTED), id="asked to stop"),
+    pytest.param(
+        {},
+        halfway(stop_asked=True, **BUSY),
+        Wait(Waiting.STEPS, "the steps in hand"),
+        id="asked to stop, a step in hand",
+    ),
+    pytest.param(
+        {},
+        replace(halfway(), instances={}),
+        Wait(Waiting.BALANCER, "the balancer, which does not answer"),
+        id="blind",
+    ),
+    pytest.param(
+        {},
+        replace(halfway(), instances={}, waited_s={Waiting.BALANCER: BLIND_S + 1}),
+        Halt("the balancer has not answered for 30 s"),
+        id="blind for too long",
+    ),
+    pytest.param(
+        {}, observed(*ALL_DONE), Note(Kind.GATE_PASSED, said="wave 1"), id="the last wave"
+    ),
+    pytest.param(
+        {},
+        observed(*ALL_DONE, whole={"gates_passed": 1}),
+        Done(Ended.DONE),
+        id="done",
+    ),
+    pytest.param(
+        {},
+        observed(ALL_DONE[0], ALL_DONE[1] | {C: OLD}, whole={"gates_passed": 1}),
+        Note(Kind.SET_BACK, C, "it was done, yet 1.0 answers"),
+        id="done, yet the old version",
+    ),
+    pytest.param(
+        {},
+        observed(ALL_DONE[0], ALL_DONE[1] | {C: OUT}, whole={"gates_passed": 1}),
+        Wait(Waiting.SETTLING, f"{C}, which is done, to be in the pool and healthy"),
+        id="done, yet one is out",
+    ),
+    pytest.param(
+        {},
+        observed(
+            ALL_DONE[0],
+            ALL_DONE[1] | {C: OUT},
+            whole={"gates_passed": 1},
+            waited_s={Waiting.SETTLING: 41.0},
+        ),
+        Halt(f"{C} is done, but not in the pool and healthy"),
+        id="one stays out",
+    ),
+    pytest.param(
+        {"advance": "batch", "pause_s": 60.0},
+        observed({A: FINISHED, B: FINISHED}, {A: NEW, B: NEW}),
+        Wait(Waiting.GATE, "the pause after wave 1"),
+        id="the gate between batches",
+    ),
+    pytest.param(
+        {"advance": "batch", "pause_s": 60.0},
+        observed({A: FINISHED, B: FINISHED}, {A: NEW, B: NEW}, whole={"resumed_s": 99.0}),
+        Wait(Waiting.GATE, "the pause after wave 1"),
+        id="a gate that nobody watched begins again",
+    ),
+    pytest.param(
+        {"advance": "batch", "pause_s": 49.0},
+        observed({A: FINISHED, B: FINISHED}, {A: NEW, B: NEW}),
+        Note(Kind.GATE_PASSED, said="wave 1"),
+        id="the gate opens",
+    ),
+    pytest.param(
+        {"advance": "batch"},
+        observed({A: FINISHED, B: FINISHED}, {A: NEW, B: NEW}, approval="awaited"),
+        Wait(Waiting.APPROVAL, "approval of wave 2"),
+        id="approval",
+    ),
+    pytest.param(
+        {"advance": "batch"},
+        observed({A: FINISHED, B: FINISHED}, {A: NEW, B: NEW}, approval="refused"),
+        Note(Kind.BRAKE, said="wave 2 was not approved"),
+        id="not approved",
+    ),
+    pytest.param(
+        {"advance": "batch"},
+        observed({A: FINISHED, B: under_way(5)}, {A: NEW, B: OUT}, busy={B: Step.RETURN}),
+        Wait(Waiting.STEPS, "the instances under way"),
+        id="a batch waits for its last",
+    ),
+]
+
+
+@pytest.mark.parametrize(("changes", "seen", "decision"), CASES)
+def test_what_is_decided(changes: dict[str, Any], seen: Observed, decision: Decision) -> None:
+    assert decide(small_plan(**changes), seen) == decision
+
+
+def test_it_is_a_function_of_what_it_is_given() -> None:
+    for case in CASES:
+        changes, seen, _ = case.values
+        plan = small_plan(**changes)  # type: ignore[arg-type] # the table's columns
+        assert decide(plan, seen) == decide(plan, seen)  # type: ignore[arg-type] # as above
+
+
+class Played:
+    """A fleet that does what is decided, as fate has it: a model of everything around `decide`."""
+
+    def __init__(self, plan: Plan, draw: Any, mischief: int | None = None) -> None:
+        self.plan, self.draw = plan, draw
+        self.progress = Progress()
+        self.now_s = 0.0
+        self.busy: dict[str, Step] = {}
+        self.running: dict[str, str] = dict.fromkeys(plan.instances, "1.0")
+        self.server: dict[str, Server] = dict.fromkeys(plan.instances, UP)
+        self.waited: dict[Waiting, float] = {}
+        self.last: Waiting | None = None
+        self.mischief = draw(st.integers(0, 6)) if mischief is None else mischief
+
+    @property
+    def target(self) -> str:
+        return "1.0" if self.progress.direction == "back" else "1.1"
+
+    def note(self, kind: Kind, name: str = "", step: Step | None = None, said: str = "") -> None:
+        self.progress = self.progress.after(Event(self.now_s, kind, name, step, "", said))
+
+    def observed(self) -> Observed:
+        seen = {
+            name: Seen(self.server[name], name in self.running, self.running.get(name))
+            for name in self.plan.instances
+        }
+        blind = self.mischief > 0 and self.draw(st.integers(0, 9)) == 0
+        return Observed(
+            self.now_s,
+            self.progress,
+            {} if blind else seen,
+            VERSIONS,
+            dict(self.busy),
+            dict(self.waited),
+        )
+
+    def out_for_the_rollout(self) -> list[str]:
+        return [n for n in self.plan.instances if self.progress.of(n).is_under_way]
+
+    def begin(self, act: Act) -> None:
+        one = self.progress.of(act.instance)
+        assert act.instance not in self.busy, "two steps of one instance at once"
+        assert act.step is one.next_step, "a step was left out"
+        assert one.given_up is None
+        if act.step is Step.TAKE_OUT and not one.begun:
+            up = [n for n in self.plan.instances if self.server[n].is_in_pool]
+            up = [n for n in up if not self.progress.of(n).is_under_way]
+            if act.instance in up:
+                assert len(up) - 1 >= self.plan.min_in_pool, "below the minimum"
+        self.note(Kind.INTENT, act.instance, act.step)
+        assert len(self.out_for_the_rollout()) <= self.plan.window, "beyond the window"
+        self.busy[act.instance] = act.step
+
+    def finish(self, name: str) -> None:
+        """A step in hand comes to its end, well or not, as `executor.steps` would have it."""
+        step = self.busy.pop(name)
+        if self.mischief > 0 and self.draw(st.integers(0, 5)) == 0:
+            self.mischief -= 1
+            if step is Step.RETURN:
+                self.server[name] = OUT.server
+            kind = self.draw(st.sampled_from([Kind.FAILED, Kind.SET_BACK]))
+            self.note(kind, name, step, "fate")
+            return
+        match step:
+            case Step.TAKE_OUT if self.server[name].admin is Admin.READY:
+                self.server[name] = Server(Admin.DRAIN, is_up=True)
+            case Step.STOP:
+                self.server[name] = OUT.server
+                self.running.pop(name, None)
+            case Step.START:
+                self.running[name] = self.target
+            case Step.RETURN:
+                if self.running.get(name) != self.target:
+                    self.note(Kind.FAILED, name, step, "not right")
+                    return
+                self.server[name] = UP
+        self.note(Kind.DONE, name, step)
+
+    def disturb(self) -> None:
+        """The balancer forgets, an instance dies, somebody kills the executor."""
+        if self.mischief == 0 or self.draw(st.integers(0, 7)) != 0:
+            return
+        self.mischief -= 1
+        what = self.draw(st.sampled_from(["forget", "die", "killed"]))
+        if what == "forget":
+            self.server = dict.fromkeys(self.plan.instances, UP)
+        elif what == "die":
+            self.running.pop(self.draw(st.sampled_from(self.plan.instances)), None)
+        else:
+            self.busy.clear()  # neither done nor failed: the journal knows the intent
+            self.note(Kind.RESUMED)
+
+    def play(self) -> Done | Halt:
+        for _ in range(3000):
+            decision = decide(self.plan, self.observed())
+            if not isinstance(decision, Wait):
+                self.waited, self.last = {}, None
+            match decision:
+                case Act():
+                    self.begin(decision)
+                case KeepOut():
+                    self.server[decision.instance] = OUT.server
+                case Note():
+                    self.note(decision.kind, decision.instance, said=decision.said)
+                case Wait():
+                    self.now_s += 1.0
+                    if self.last is not decision.what:
+                        self.waited, self.last = {}, decision.what
+                    self.waited[decision.what] = self.waited.get(decision.what, -1.0) + 1.0
+                    if self.busy:
+                        self.finish(self.draw(st.sampled_from(sorted(self.busy))))
+                    self.disturb()
+                case _:
+                    assert not self.busy or isinstance(decision, Halt)
+                    return decision
+        raise AssertionError("it never ends")
+
+
+plans = st.builds(
+    lambda window, spare, advance, on_failure, failures, retries, pause_s: small_plan(
+        window=window,
+        min_in_pool=4 - min(4, window + spare),
+        advance=advance,
+        on_failure=on_failure,
+        max_failures=failures,
+        retries=retries,
+        pause_s=float(pause_s),
+    ),
+    st.integers(1, 3),
+    st.integers(0, 1),
+    st.sampled_from(["sliding", "batch"]),
+    st.sampled_from(["halt", "continue", "rollback"]),
+    st.integers(0, 2),
+    st.integers(0, 2),
+    st.integers(0, 5),
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(plan=plans, data=st.data())
+def test_whatever_happens_it_ends_and_keeps_its_promises(plan: Plan, data: st.DataObject) -> None:
+    played = Played(plan, data.draw)
+    ended = played.play()
+    failed = [n for n in plan.instances if played.progress.of(n).given_up is not None]
+    if ended == Done(Ended.DONE):
+        assert len(failed) <= (plan.max_failures if plan.on_failure == "continue" else 0)
+        for name in set(plan.instances) - set(failed):
+            assert played.running[name] == "1.1"
+            assert played.server[name].is_in_pool
+    if ended == Done(Ended.ROLLED_BACK):
+        for name in played.progress.order:
+            assert played.running[name] == "1.0"
+            assert played.server[name].is_in_pool
+
+
+@settings(max_examples=50, deadline=None)
+@given(plan=plans, data=st.data())
+def test_where_nothing_happens_all_are_new_after_six_steps_each(
+    plan: Plan, data: st.DataObject
+) -> None:
+    acts: list[tuple[str, Step]] = []
+
+    class Noted(Played):
+        def begin(self, act: Act) -> None:
+            acts.append((act.instance, act.step))
+            super().begin(act)
+
+    played = Noted(plan, data.draw, mischief=0)
+    assert played.play() == Done(Ended.DONE)
+    for name in plan.instances:
+        assert [step for one, step in acts if one == name] == list(STEPS)

@@ -1,0 +1,162 @@
+"""Commands on this machine and over a real ssh connection."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from executor.errors import BadInput
+from executor.hosts.base import Host, HostError, Ran
+from executor.hosts.local import Local
+from executor.hosts.ssh import Ssh
+from executor.inventory import SshSpec
+from tests.helpers.haproxy import until
+from tests.helpers.sshd import Sshd, sshd
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Sshd]:
+    with sshd(tmp_path) as running:
+        yield running
+
+
+def ssh(server: Sshd, **changes: Any) -> Ssh:
+    said = {"known_hosts": server.known_hosts, "key": server.key, "user": "deploy", **changes}
+    return Ssh(SshSpec(address="127.0.0.1", port=server.port, **said))
+
+
+@pytest.fixture(params=["local", "ssh"])
+def host(request: pytest.FixtureRequest) -> Callable[[], Host]:
+    """Makes a host, inside a running loop."""
+    if request.param == "local":
+        return Local
+    server = request.getfixturevalue("server")
+    return lambda: ssh(server)
+
+
+def ran(make: Callable[[], Host], *command: str, deadline_s: float = 10.0, **secrets: str) -> Ran:
+    async def go() -> Ran:
+        made = make()
+        try:
+            await made.check()
+            return await made.run(command, deadline_s, secrets)
+        finally:
+            await made.close()
+
+    return asyncio.run(go())
+
+
+def test_a_command_and_what_it_said(host: Callable[[], Host]) -> None:
+    done = ran(host, "sh", "-c", "echo out; echo err >&2; exit 3")
+    assert done.exit_code == 3
+    assert sorted(done.output.split()) == ["err", "out"]
+
+
+@pytest.mark.parametrize("word", ["a b", "$HOME", "`id`", "a;false", "'", '"', "*", "", "é\n"])
+def test_no_shell_reads_anything_into_an_argument(host: Callable[[], Host], word: str) -> None:
+    assert ran(host, "printf", "%s.", word) == Ran(0, f"{word}.")
+
+
+def test_a_command_that_hangs_is_ended(host: Callable[[], Host], tmp_path: Path) -> None:
+    path = tmp_path / "pid"
+    begun_s = time.monotonic()
+    with pytest.raises(HostError, match=r"sh: did not end within 0\.5 s"):
+        ran(host, "sh", "-c", f"echo $$ > {path}; exec sleep 60", deadline_s=0.5)
+    assert time.monotonic() - begun_s < 10
+    pid = int(path.read_text())
+    until(lambda: not Path(f"/proc/{pid}").exists() or _is_zombie(pid), "it is gone")
+
+
+def _is_zombie(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] == "Z"
+    except OSError:
+        return True
+
+
+def test_secrets_are_in_the_environment(host: Callable[[], Host]) -> None:
+    assert ran(host, "sh", "-c", 'printf %s "$TOKEN"', TOKEN="s3cret") == Ran(0, "s3cret")
+
+
+def test_only_the_end_of_a_long_output_is_kept(host: Callable[[], Host]) -> None:
+    done = ran(host, "sh", "-c", "seq 1 20000")
+    assert done.output.endswith("19999\n20000\n")
+    assert len(done.output) <= 4000
+
+
+def test_a_service_left_running_does_not_hold_up_its_start(tmp_path: Path) -> None:
+    begun_s = time.monotonic()
+    done = ran(Local, "sh", "-c", f"sleep 30 & echo $! > {tmp_path / 'pid'}; echo started")
+    assert done == Ran(0, "started\n")
+    assert time.monotonic() - begun_s < 10
+    os.kill(int((tmp_path / "pid").read_text()), signal.SIGKILL)
+
+
+def test_a_program_that_is_not_there() -> None:
+    with pytest.raises(HostError, match=r"/nowhere/at-all: cannot be started: No such file"):
+        ran(Local, "/nowhere/at-all")
+
+
+def test_an_unknown_host_key_is_refused(server: Sshd) -> None:
+    server.known_hosts.write_text("")
+    with pytest.raises(HostError, match=r"its host key must stand in .*known_hosts"):
+        ran(lambda: ssh(server), "true")
+    assert server.commands == []
+
+
+def test_another_host_key_is_refused(server: Sshd, tmp_path: Path) -> None:
+    other = (tmp_path / "user.pub").read_text()
+    server.known_hosts.write_text(f"[127.0.0.1]:{server.port} {other}")
+    with pytest.raises(HostError, match=r"its host key must stand in"):
+        ran(lambda: ssh(server), "true")
+
+
+def test_without_known_hosts_nothing_is_accepted(server: Sshd, tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="host keys are not accepted unseen"):
+        ran(lambda: ssh(server, known_hosts=tmp_path / "none"), "true")
+
+
+def test_a_key_that_others_can_read_is_refused(server: Sshd) -> None:
+    server.key.chmod(0o644)
+    with pytest.raises(BadInput, match=r"mode \(0644\) must be 0600"):
+        ran(lambda: ssh(server), "true")
+
+
+def test_secrets_that_do_not_arrive_are_told(server: Sshd) -> None:
+    server.accepts_environment = False
+    with pytest.raises(
+        HostError, match="the secrets did not arrive: sshd's AcceptEnv must name TOKEN"
+    ):
+        ran(lambda: ssh(server), "true", TOKEN="s3cret")
+
+
+def test_a_connection_that_is_cut_fails_the_command_and_is_made_again(server: Sshd) -> None:
+    async def go() -> Ran:
+        made = ssh(server)
+        try:
+            command = asyncio.create_task(made.run(("sleep", "30"), 20.0, {}))
+            while not server.commands:
+                await asyncio.sleep(0.01)  # between two looks whether it runs
+            server.cut()
+            with pytest.raises(HostError, match=r"sleep: .*(cut|lost)"):
+                await command
+            return await made.run(("echo", "again"), 10.0, {})
+        finally:
+            await made.close()
+
+    assert asyncio.run(go()) == Ran(0, "again\n")
+
+
+def test_a_machine_that_is_not_there(server: Sshd) -> None:
+    with pytest.raises(HostError, match=r"cannot be reached: Connect call failed"):
+        ran(
+            lambda: Ssh(SshSpec(address="127.0.0.1", port=1, known_hosts=server.known_hosts)),
+            "true",
+        )

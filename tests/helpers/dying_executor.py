@@ -1,0 +1,32 @@
+"""The executor, killed with SIGKILL at a boundary of its journal.
+
+``python dying_executor.py KIND STEP before|after ARGUMENTS…``: the process kills itself before or
+after it writes the first event of this kind and step; ARGUMENTS are the executor's own.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+
+from executor.__main__ import main
+from executor.journal import Journal
+from executor.progress import Event
+
+real = Journal.write
+
+
+def write(self: Journal, event: Event, at: str) -> None:
+    """Writes, and dies where it was told to."""
+    kind, step, when = sys.argv[1:4]
+    dies = event.kind == kind and (event.step or "") == step
+    if dies and when == "before":
+        os.kill(os.getpid(), signal.SIGKILL)
+    real(self, event, at)
+    if dies:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+Journal.write = write  # type: ignore[method-assign] # where it dies
+sys.exit(main(sys.argv[4:]))

@@ -1,0 +1,128 @@
+"""A real ssh server on 127.0.0.1, in a thread of its own: it runs the commands on this machine."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import asyncssh
+
+
+@dataclass
+class Sshd:
+    """A running server.
+
+    Attributes:
+        port: Where it listens.
+        key: The private key of the only user who may log in.
+        known_hosts: A file that holds its host key.
+        commands: Every command line it was asked to run.
+    """
+
+    folder: Path
+    port: int = 0
+    commands: list[str] = field(default_factory=list)
+    accepts_environment: bool = True
+    _connections: list[Any] = field(default_factory=list)
+    _loop: asyncio.AbstractEventLoop | None = None
+
+    @property
+    def key(self) -> Path:
+        return self.folder / "user"
+
+    @property
+    def known_hosts(self) -> Path:
+        return self.folder / "known_hosts"
+
+    def cut(self) -> None:
+        """Cuts every connection, without a word."""
+        assert self._loop is not None
+        for one in self._connections:
+            self._loop.call_soon_threadsafe(one.abort)
+
+    async def serve(self, ready: threading.Event, over: asyncio.Event) -> None:
+        """Serves until it is over."""
+        self._loop = asyncio.get_running_loop()
+
+        class Server(asyncssh.SSHServer):
+            def connection_made(inner, connection: Any) -> None:  # self is the test's
+                self._connections.append(connection)
+
+        server = await asyncssh.create_server(
+            Server,
+            "127.0.0.1",
+            0,
+            server_host_keys=[str(self.folder / "host")],
+            authorized_client_keys=str(self.folder / "user.pub"),
+            process_factory=self._run,
+            encoding=None,
+        )
+        self.port = server.get_port()
+        host_key = (self.folder / "host.pub").read_text()
+        self.known_hosts.write_text(f"[127.0.0.1]:{self.port} {host_key}")
+        ready.set()
+        await over.wait()
+        for one in self._connections:
+            one.abort()
+        server.close()
+        await server.wait_closed()
+
+    async def _run(self, process: Any) -> None:
+        self.commands.append(process.command)
+        environment = {"PATH": "/usr/bin:/bin"}
+        if self.accepts_environment:
+            environment |= {key: value for key, value in process.env.items()}
+        child = await asyncio.create_subprocess_shell(
+            process.command,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+            env=environment,
+        )
+        ending = asyncio.create_task(process.wait_closed())
+        running = asyncio.create_task(child.communicate())
+        try:
+            await asyncio.wait({ending, running}, return_when=asyncio.FIRST_COMPLETED)
+            if not running.done():
+                return  # an sshd ends what its client has killed or left
+            out, _ = running.result()
+        finally:
+            ending.cancel()
+            if child.returncode is None:
+                child.kill()
+                await running
+        process.stdout.write(out)
+        process.exit(child.returncode)
+
+
+@contextmanager
+def sshd(folder: Path) -> Iterator[Sshd]:
+    """A running server with keys of its own, ended afterwards."""
+    for name in ("host", "user"):
+        key = asyncssh.generate_private_key("ssh-ed25519")
+        key.write_private_key(str(folder / name))
+        key.write_public_key(str(folder / f"{name}.pub"))
+        (folder / name).chmod(0o600)
+    made = Sshd(folder)
+    ready = threading.Event()
+    over: list[Any] = []
+
+    async def run() -> None:
+        event = asyncio.Event()
+        over.extend((asyncio.get_running_loop(), event))
+        await made.serve(ready, event)
+
+    thread = threading.Thread(target=lambda: asyncio.run(run()))
+    thread.start()
+    try:
+        assert ready.wait(10)
+        yield made
+    finally:
+        loop, event = over
+        loop.call_soon_threadsafe(event.set)
+        thread.join(10)
