@@ -153,7 +153,7 @@ class _OneStep:
         begun_s = _now_s()
         idle_count = 0
         while True:
-            await asyncio.sleep(hands.poll_s)
+            await asyncio.sleep(self._until_next_look_s(_now_s() - begun_s))
             now, server = await self._server()
             if now.identity != state.identity:
                 raise SetBack("the balancer was restarted or reloaded during the drain")
@@ -169,6 +169,12 @@ class _OneStep:
                     return f"drained in {waited_s:.1f} s"
             if drain.on_timeout != "wait" and waited_s >= drain.timeout_s and idle_count == 0:
                 return await self._at_timeout(server)
+
+    def _until_next_look_s(self, waited_s: float) -> float:
+        """One poll, or less where the drain's timeout comes first: it is to end then, not later."""
+        left_s = self._plan.drain.timeout_s - waited_s
+        may_wait = self._plan.drain.on_timeout == "wait" or left_s < 0
+        return self._hands.poll_s if may_wait else min(self._hands.poll_s, left_s)
 
     async def _at_timeout(self, server: Server) -> str:
         left = f"{server.sessions_count} requests in flight after {self._plan.drain.timeout_s:g} s"
