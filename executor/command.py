@@ -7,6 +7,7 @@ and how it ended. What is wrong before anything was touched is `BadInput` or `Re
 from __future__ import annotations
 
 import asyncio
+import json
 import shlex
 import signal
 import sys
@@ -24,7 +25,7 @@ from executor.errors import BadInput, Refused
 from executor.files import atomic_write_text
 from executor.guards import not_watched
 from executor.inventory import Inventory, read_inventory
-from executor.journal import Journal, JournalBroken
+from executor.journal import Journal
 from executor.lock import Lock, lock_path
 from executor.plan import STEPS, Plan, Step, broken_rules
 from executor.plan_file import read_plan
@@ -103,29 +104,29 @@ def execute(asked: Execute, say: Callable[[str], None] = print) -> int:
     if asked.dry_run:
         return asyncio.run(_dry_run(asked, plan, inventory, say))
     lock = Lock.take(lock_path(fleet_key(inventory)), asked.journal_path, take_over=asked.take_over)
-    finished = False
+    left_unfinished = False
     try:
         journal = _journal(asked, plan, inventory)
+        left_unfinished = True
         try:
             outcome = asyncio.run(
                 _carried_out(asked, plan, inventory, journal=journal, lock=lock, say=say)
             )
-            finished = True
+            left_unfinished = False
         except asyncio.CancelledError:  # asked twice to stop: at once
             outcome = Outcome(Ended.INTERRUPTED, "stopped at once")
-        except Refused:
-            finished = not journal.events()
-            if finished:
-                journal.path.unlink()
-            raise
         finally:
-            _write_timeline(asked, plan, journal)
-            journal.close()
+            if journal.events():
+                _write_timeline(asked, plan, journal)
+                journal.close()
+            else:  # refused by a look at the fleet
+                left_unfinished = False
+                journal.discard()
     finally:
-        if finished or not asked.journal_path.exists():
-            lock.release()
-        else:
+        if left_unfinished:
             lock.leave()
+        else:
+            lock.release()
     _say_end(asked, outcome, say)
     return EXIT_CODES[outcome.ended]
 
@@ -354,12 +355,9 @@ class _Teller:
 
 def _write_timeline(asked: Execute, plan: Plan, journal: Journal) -> None:
     """Writes the record; a disk that is full must not hide what happened before."""
-    import json  # noqa: PLC0415 # the last thing that is done
-
-    with suppress(BadInput, JournalBroken):
-        if journal.events():
-            text = json.dumps(timeline(plan, journal), indent=1, ensure_ascii=False)
-            atomic_write_text(asked.timeline_path, text + "\n", mode=0o600)
+    with suppress(BadInput):
+        text = json.dumps(timeline(plan, journal), indent=1, ensure_ascii=False)
+        atomic_write_text(asked.timeline_path, text + "\n", mode=0o600)
 
 
 def _say_end(asked: Execute, outcome: Outcome, say: Callable[[str], None]) -> None:

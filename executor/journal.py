@@ -68,8 +68,7 @@ class Journal:
                     "INSERT INTO about VALUES (?, ?)", [("schema", SCHEMA), *about.items()]
                 )
         except JournalBroken:
-            journal.close()
-            path.unlink(missing_ok=True)  # nothing has happened yet that it could tell
+            journal.discard()
             raise
         return journal
 
@@ -150,6 +149,12 @@ class Journal:
     def close(self) -> None:
         """Lets go of the file."""
         self._database.close()
+
+    def discard(self) -> None:
+        """Takes it off the disk: nothing has happened that it could tell."""
+        self.close()
+        for beside in ("", "-wal", "-shm"):
+            self.path.with_name(self.path.name + beside).unlink(missing_ok=True)
 
     @contextmanager
     def _writing(self) -> Iterator[None]:

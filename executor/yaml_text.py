@@ -63,7 +63,10 @@ def load_yaml(text: str, name: str, begins: str) -> CommentedMap:
         raise BadInput(f"{name}: is not YAML: {str(error).splitlines()[0]}") from None
     if not isinstance(root, CommentedMap):
         kind = begins.split("/", maxsplit=1)[0]
-        raise BadInput(f"{name}:1: a {kind} is a mapping that begins with rollcast: {begins}")
+        article = "an" if kind[0] in "aeiou" else "a"
+        raise BadInput(
+            f"{name}:1: {article} {kind} is a mapping that begins with rollcast: {begins}"
+        )
     return root
 
 

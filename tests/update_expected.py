@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from executor.files import atomic_write_text
+from executor.inventory import inventory_schema
 from executor.plan_file import plan_schema
 from simulation.compare import Comparison, compare
 from simulation.scenario_file import ScenarioFile, scenario_schema
@@ -29,7 +30,11 @@ FIGURES = (
 )
 """What a summary quotes of each candidate."""
 
-SCHEMAS = {"scenario.schema.json": scenario_schema, "plan.schema.json": plan_schema}
+SCHEMAS = {
+    "scenario.schema.json": scenario_schema,
+    "plan.schema.json": plan_schema,
+    "inventory.schema.json": inventory_schema,
+}
 
 
 def scenario_names() -> list[str]:

@@ -1,0 +1,130 @@
+"""Inventories: what they say, and what is wrong with them in one line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from executor.errors import BadInput
+from executor.inventory import read_inventory, read_secrets
+from executor.plan import Step
+
+GOOD = """\
+rollcast: inventory/1
+service: checkout
+versions: {old: "1.0", new: "1.1"}
+balancer:
+  haproxy: {socket: run/haproxy.sock, backend: shop}
+hosts:
+  near: {local: {}}
+  far: {ssh: {address: web2.example, known_hosts: known_hosts}}
+defaults:
+  host: near
+  stop: [systemctl, stop, "checkout@{port}"]
+  deploy: [install-checkout, "{version}", --keep, "{old_version}"]
+  start: [systemctl, start, "checkout@{port}"]
+  health: http://{address}:{port}/healthz
+  version: http://{address}:{port}/version
+  values: {address: 127.0.0.1}
+instances:
+  checkout-1: {values: {port: "8001"}}
+  checkout-2: {host: far, server: s2, values: {port: "8002", address: web2.example}}
+secrets:
+  TOKEN: {variable: DEPLOY_TOKEN}
+trust: [release.pub]
+"""
+
+
+def test_everything_is_filled_in(tmp_path: Path) -> None:
+    path = tmp_path / "inventory.yaml"
+    path.write_text(GOOD)
+    read = read_inventory(path)
+    assert read.balancer.haproxy.socket == tmp_path / "run" / "haproxy.sock"
+    assert read.trust == (tmp_path / "release.pub",)
+    one, two = read.targets().values()
+    assert (one.server, one.host, two.server, two.host) == ("checkout-1", "near", "s2", "far")
+    assert one.command(Step.STOP, "1.1") == ("systemctl", "stop", "checkout@8001")
+    assert two.command(Step.DEPLOY, "1.1") == ("install-checkout", "1.1", "--keep", "1.0")
+    assert two.command(Step.VERIFY, "1.1") is None
+    assert one.health_url() == "http://127.0.0.1:8001/healthz"
+    assert two.version_url() == "http://web2.example:8002/version"
+    ssh = read.hosts["far"].ssh
+    assert ssh is not None
+    assert ssh.known_hosts == tmp_path / "known_hosts"
+
+
+BAD = [
+    (
+        "service: checkout\n",
+        "servce: checkout\n",
+        ":2: servce: checkout: unknown key (nearest: service)",
+    ),
+    ("service: checkout\n", "", ": service: is missing"),
+    ("inventory/1", "scenario/1", ":1: rollcast: scenario/1: must be inventory/1"),
+    ('new: "1.1"', 'new: "1.0"', "versions.new: 1.0: must differ from the old version (1.0)"),
+    ("socket: run/haproxy.sock, ", "", "balancer.haproxy: needs either a socket or tcp"),
+    ("socket: run/haproxy.sock", "tcp: here", "balancer.haproxy.tcp: here: must be HOST:PORT"),
+    ("backend: shop", 'backend: "a; b"', ":5: balancer.haproxy.backend: a; b:"),
+    ("near: {local: {}}", "near: {}", ":7: hosts.near: must be either local or ssh"),
+    (
+        "{host: far, ",
+        "{host: fra, ",
+        ":19: instances.checkout-2.host: fra: must be one of the hosts",
+    ),
+    ("server: s2", "server: checkout-1", "its server must be that of no other instance"),
+    (
+        'checkout@{port}"]\n  deploy',
+        'checkout@{prot}"]\n  deploy',
+        "defaults.stop: checkout@{prot}: {prot} must be one of",
+    ),
+    ('checkout@{port}"]\n  deploy', 'checkout@{"]\n  deploy', "has a brace too few or too many"),
+    (
+        "http://{address}:{port}/healthz",
+        "/healthz",
+        "defaults.health: /healthz: must be an http://",
+    ),
+    (
+        '  start: [systemctl, start, "checkout@{port}"]\n',
+        "",
+        "checkout-1.start: is missing, here and in defaults",
+    ),
+    ('stop: [systemctl, stop, "checkout@{port}"]', "stop: systemctl stop", "must be a list"),
+    ("{variable: DEPLOY_TOKEN}", "{}", "secrets.TOKEN: needs either a variable or a file"),
+    ("  TOKEN:", "  A-B:", "A-B must be the name of a variable"),
+    (GOOD, "[]", "an inventory is a mapping that begins with rollcast: inventory/1"),
+    (GOOD, "a: [", "is not YAML"),
+]
+
+
+@pytest.mark.parametrize(("was", "now", "said"), BAD)
+def test_what_is_wrong_is_one_line(tmp_path: Path, was: str, now: str, said: str) -> None:
+    path = tmp_path / "inventory.yaml"
+    assert was in GOOD
+    path.write_text(GOOD.replace(was, now, 1))
+    with pytest.raises(BadInput) as caught:
+        read_inventory(path)
+    assert said in str(caught.value)
+    assert str(caught.value).startswith(str(path))
+
+
+def test_secrets_come_from_the_environment_or_a_file_of_the_owner(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "inventory.yaml"
+    path.write_text(GOOD + "")
+    read = read_inventory(path)
+    with pytest.raises(BadInput, match="secret TOKEN: variable DEPLOY_TOKEN must be set"):
+        read_secrets(read)
+    monkeypatch.setenv("DEPLOY_TOKEN", "s3cret")
+    assert read_secrets(read) == {"TOKEN": "s3cret"}
+    path.write_text(GOOD.replace("variable: DEPLOY_TOKEN", "file: token"))
+    read = read_inventory(path)
+    with pytest.raises(BadInput, match="token: cannot be read: No such file"):
+        read_secrets(read)
+    (tmp_path / "token").write_text("s3cret\n")
+    (tmp_path / "token").chmod(0o640)
+    with pytest.raises(BadInput, match=r"token: mode \(0640\) must be 0600"):
+        read_secrets(read)
+    (tmp_path / "token").chmod(0o600)
+    assert read_secrets(read) == {"TOKEN": "s3cret"}

@@ -1,0 +1,183 @@
+"""What must survive a crash, and what must keep a second executor out."""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from executor.errors import Refused
+from executor.journal import Journal, JournalBroken
+from executor.lock import Lock, lock_path
+from executor.plan import Step
+from executor.progress import Event, Kind
+from tests.helpers.fake_fleet import World, carried_out, small_plan
+
+
+def event(**more: Any) -> Event:
+    return Event(1.5, Kind.INTENT, "checkout-1", Step.STOP, "1.1", **more)
+
+
+def test_what_was_written_is_there_again(tmp_path: Path) -> None:
+    path = tmp_path / "journal"
+    journal = Journal.begin(path, {"plan_digest": "abc"})
+    journal.write(Event(0.0, Kind.BEGUN), "now")
+    journal.write(event(said="é\n"), "then")
+    journal.sample(2.0, {"in_pool": ["checkout-1"]})
+    again = Journal.open(path)  # while the first is still open: it did not wait for a close
+    assert again.events() == [Event(0.0, Kind.BEGUN), event(said="é\n")]
+    assert again.times() == ["now", "then"]
+    assert again.samples() == [(2.0, {"in_pool": ["checkout-1"]})]
+    assert again.about() == {"schema": "rollcast.journal/1", "plan_digest": "abc"}
+    again.close()
+    journal.close()
+
+
+def test_it_is_on_the_disk_and_its_owners_alone(tmp_path: Path) -> None:
+    path = tmp_path / "journal"
+    os.umask(0)
+    try:
+        journal = Journal.begin(path, {})
+        journal.write(event(), "now")
+        modes = {one.name: one.stat().st_mode & 0o777 for one in tmp_path.iterdir()}
+    finally:
+        os.umask(0o022)
+    assert modes == dict.fromkeys(("journal", "journal-wal", "journal-shm"), 0o600)
+    (mode,) = journal._database.execute("PRAGMA journal_mode").fetchone()
+    (synchronous,) = journal._database.execute("PRAGMA synchronous").fetchone()
+    assert (mode, synchronous) == ("wal", 2)
+    journal.close()
+
+
+def test_a_second_beginning_is_refused(tmp_path: Path) -> None:
+    Journal.begin(tmp_path / "journal", {}).close()
+    with pytest.raises(Refused, match="go on with --resume"):
+        Journal.begin(tmp_path / "journal", {})
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda path: None, "there is no journal of this plan"),
+        (lambda path: path.write_text("hello, this is no database at all" * 9), "is no journal"),
+        (lambda path: sqlite3.connect(path).close() or path.touch(), "it is no journal"),
+    ],
+)
+def test_what_is_no_journal_is_refused(tmp_path: Path, make: Any, said: str) -> None:
+    make(tmp_path / "journal")
+    if (tmp_path / "journal").exists():
+        (tmp_path / "journal").chmod(0o600)
+    with pytest.raises(Refused, match=said):
+        Journal.open(tmp_path / "journal")
+
+
+def test_a_journal_that_others_may_read_is_refused(tmp_path: Path) -> None:
+    Journal.begin(tmp_path / "journal", {}).close()
+    (tmp_path / "journal").chmod(0o644)
+    with pytest.raises(Refused, match=r"mode \(0644\) must be 0600"):
+        Journal.open(tmp_path / "journal")
+
+
+def test_a_journal_that_cannot_be_written_begins_nothing_more(tmp_path: Path) -> None:
+    """A page limit of SQLite's own stands for the full disk; the real one is a slow test."""
+    fleet = World([f"checkout-{number}" for number in range(1, 5)])
+    real = Journal.begin(tmp_path / "j", {})
+    real.close()
+
+    def full(run: Any) -> None:
+        run._journal.write(Event(0.0, Kind.NOTICED, said="." * 3500), "now")  # a page nearly full
+        pages = run._journal._database.execute("PRAGMA page_count").fetchone()[0]
+        run._journal._database.execute(f"PRAGMA max_page_count = {pages}")
+
+    with pytest.raises(JournalBroken, match="database or disk is full"):
+        carried_out(fleet, small_plan(), tmp_path / "j", prepare=full)
+    ran = len(fleet.host.ran)
+    outcome, _ = carried_out(fleet, small_plan(), tmp_path / "j")
+    assert outcome is not None
+    assert outcome.ended == "done"
+    assert len(fleet.host.ran) > ran
+    assert fleet.host.running == dict.fromkeys(fleet.names, "1.1")
+    assert fleet.unverified == []
+
+
+def test_a_clock_that_jumps_changes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Deadlines and pauses go by a clock that cannot be set; the time of day is for people."""
+    quiet = World([f"checkout-{number}" for number in range(1, 5)])
+    carried_out(quiet, small_plan(), tmp_path / "quiet")
+    jumps = iter(range(10**9))
+    monkeypatch.setattr(time, "time", lambda: 1e9 + (-1) ** next(jumps) * 1e6)
+    fleet = World(list(quiet.names))
+    outcome, _ = carried_out(fleet, small_plan(), tmp_path / "jumping")
+    assert outcome is not None
+    assert outcome.ended == "done"
+    journals = [Journal.open(tmp_path / name) for name in ("quiet", "jumping")]
+    assert journals[0].events() == journals[1].events()
+    for journal in journals:
+        journal.close()
+
+
+def test_a_lock_is_held_once_and_given_back(tmp_path: Path) -> None:
+    path, journal = tmp_path / "state" / "lock", tmp_path / "journal"
+    lock = Lock.take(path, journal, take_over=False)
+    for take_over in (False, True):
+        with pytest.raises(Refused, match=rf"another executor is at work .* process {os.getpid()}"):
+            Lock.take(path, journal, take_over=take_over)
+    lock.release()
+    Lock.take(path, tmp_path / "other", take_over=False).release()
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_command_that_outlives_the_executor_does_not_hold_the_lock(tmp_path: Path) -> None:
+    path, journal = tmp_path / "lock", tmp_path / "journal"
+    lock = Lock.take(path, journal, take_over=False)
+    child = subprocess.Popen(
+        [sys.executable, "-c", "print('up', flush=True); input()"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        close_fds=False,
+    )
+    assert child.stdout is not None
+    assert child.stdout.readline() == b"up\n"
+    try:
+        lock.leave()
+        Lock.take(path, journal, take_over=False).release()
+    finally:
+        child.communicate(b"\n")
+
+
+def test_an_owner_that_died_is_followed_by_its_own_journal_or_on_demand(tmp_path: Path) -> None:
+    path, journal = tmp_path / "lock", tmp_path / "journal"
+    Lock.take(path, journal, take_over=False).leave()
+    with pytest.raises(Refused, match=r"the lock is stale: process .* died and left .*journal"):
+        Lock.take(path, tmp_path / "other", take_over=False)
+    Lock.take(path, journal, take_over=False).leave()
+    Lock.take(path, tmp_path / "other", take_over=True).release()
+
+
+@pytest.mark.parametrize(("age_s", "lives"), [(5.0, True), (-3600.0, True), (120.0, False)])
+def test_an_owner_on_another_machine_lives_while_it_is_heard_of(
+    tmp_path: Path, age_s: float, lives: bool
+) -> None:
+    path = tmp_path / "lock"
+    owner = {"host": "far", "pid": 7, "journal": "/far/j", "heartbeat": time.time() - age_s}
+    path.write_text(json.dumps(owner))
+    if lives:  # a clock that was set back makes an owner look young, never old
+        with pytest.raises(Refused, match="process 7 on far, heard of"):
+            Lock.take(path, tmp_path / "j", take_over=True)
+    else:
+        Lock.take(path, tmp_path / "j", take_over=True).release()
+
+
+def test_one_fleet_has_one_lock_wherever_the_plan_lies(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ROLLCAST_STATE", "/state")
+    assert lock_path("a").parent == Path("/state")
+    assert lock_path("a") == lock_path("a") != lock_path("b")
