@@ -212,9 +212,7 @@ def _at_low_load(scenario: Scenario) -> tuple[float, float]:
     """Means of service, at the scenario's mean demand, and of the way around it."""
     low = _at_rate(scenario, min(HIGHEST_RPS, _LOW * _capacity_rps(scenario)))
     sent = _sent(low, _FIRST_RUN)
-    schedule = schedule_for(
-        low, _FIRST_RUN, port=0, zero_s=0.0, warm_up_s=0.0, until_s=_LOAD_S
-    )
+    schedule = schedule_for(low, _FIRST_RUN, port=0, zero_s=0.0, warm_up_s=0.0, until_s=_LOAD_S)
     told = [one for one in sent if one.outcome == "ok" and one.arrival_s > _LATE_S]
     if not told:
         raise Refused("calibration: no request was answered at low load")

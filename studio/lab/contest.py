@@ -128,9 +128,7 @@ class Contest:
         pairs = told_apart({arm.name: arm.predicted[P99] for arm in self.arms})
         runs = min((len(one) for one in self.trials.values()), default=0)
         return [
-            all(
-                _less(self.trials[lower][run], self.trials[higher][run]) for lower, higher in pairs
-            )
+            all(_less(self.trials[lower][run], self.trials[higher][run]) for lower, higher in pairs)
             for run in range(runs)
         ]
 
@@ -227,9 +225,7 @@ def arms_of(
     return tuple(_arm(name, one, found) for name, one in variants)
 
 
-def by_window(
-    scenario: Scenario, windows: Sequence[int | str]
-) -> list[tuple[str, Scenario]]:
+def by_window(scenario: Scenario, windows: Sequence[int | str]) -> list[tuple[str, Scenario]]:
     """The scenario with each window."""
     return [
         (f"window {one.window}", one.applied_to(scenario))
@@ -243,7 +239,9 @@ def _arm(name: str, scenario: Scenario, found: Calibration) -> Arm:
     )
     candidates = candidates_of(forecast)
     result = compare(forecast, candidates, list(run_rows(forecast, candidates))).candidates[0]
-    return Arm(name, scenario, forecast, plan_of(forecast, result), load_left(forecast, result.candidate))
+    return Arm(
+        name, scenario, forecast, plan_of(forecast, result), load_left(forecast, result.candidate)
+    )
 
 
 def plan_of(forecast: Scenario, result: CandidateResult) -> Plan:

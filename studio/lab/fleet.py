@@ -129,7 +129,10 @@ def _opened(
     config.write_text(
         config_text(service, ports, port=port, stats=stats, gives_up=gives_up), encoding="utf-8"
     )
-    _write_json(folder / FLEET_FILE, _for_keeper(scenario, run, ports, [str(haproxy), "-db", "-f", str(config)]))
+    _write_json(
+        folder / FLEET_FILE,
+        _for_keeper(scenario, run, ports, [str(haproxy), "-db", "-f", str(config)]),
+    )
     inventory = folder / "inventory.yaml"
     _write_json(inventory, inventory_data(scenario, folder, ports, stats))
     with (folder / "keeper.log").open("w", encoding="utf-8") as log:
@@ -248,9 +251,7 @@ def _wait_until_up(fleet: Fleet, keeper: subprocess.Popen[str]) -> None:
     while said.strip() == READY and time.monotonic() < until_s:
         with suppress(BalancerError):
             servers = fleet.observe().servers.values()
-            if servers and all(
-                one.is_in_pool and one.is_checked is not False for one in servers
-            ):
+            if servers and all(one.is_in_pool and one.is_checked is not False for one in servers):
                 return
         time.sleep(0.02)  # between two looks
     logs = [fleet.folder / name for name in ("keeper.log", "haproxy.log")]

@@ -103,9 +103,7 @@ def config_text(
             weight = rule.weights.get(name, 1.0) / heaviest
             words.append(f"weight {max(1, round(100 * weight))}")
         if check is not None:
-            words.append(
-                f"check inter {_ms(check.interval)} rise {check.rise} fall {check.fall}"
-            )
+            words.append(f"check inter {_ms(check.interval)} rise {check.rise} fall {check.fall}")
         if rule.slow_start > 0:
             words.append(f"slowstart {_ms(rule.slow_start)}")
         lines.append(" ".join(words))

@@ -20,6 +20,7 @@ import signal
 import socket
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn
@@ -231,11 +232,8 @@ class Keeper:
 
 
 def _tell(client: socket.socket, answer: dict[str, Any]) -> None:
-    with client:
-        try:
-            client.sendall(json.dumps(answer).encode() + b"\n")
-        except OSError:
-            pass  # who asked has gone
+    with client, suppress(OSError):  # who asked may have gone
+        client.sendall(json.dumps(answer).encode() + b"\n")
 
 
 def _tell_all(waiting: list[socket.socket]) -> None:
@@ -265,10 +263,8 @@ def _as_child(keeper: int, work: Callable[[], None], kept: set[int]) -> NoReturn
 
 
 def _close(number: int) -> None:
-    try:
+    with suppress(OSError):  # the one that listed the others is closed already
         os.close(number)
-    except OSError:
-        pass  # the one that listed the others
 
 
 if __name__ == "__main__":

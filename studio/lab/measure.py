@@ -127,8 +127,7 @@ def flags_of(seen: Seen) -> tuple[str, ...]:
     lag_s = lag_p99_s(seen.sent)
     if lag_s > MOST_LAG_S:
         found.append(
-            f"the load's own lag has a p99 of {lag_s * 1000:.1f} ms, above "
-            f"{MOST_LAG_S * 1000:g} ms"
+            f"the load's own lag has a p99 of {lag_s * 1000:.1f} ms, above {MOST_LAG_S * 1000:g} ms"
         )
     if seen.cpu_fraction > MOST_CPU_FRACTION:
         found.append(
@@ -173,9 +172,7 @@ def _code(outcome: str) -> int:
     return OUTCOMES.index(outcome) if outcome in OUTCOMES else len(OUTCOMES)
 
 
-def _calls(
-    sent: Sequence[Sent], table: RequestTable, shift_s: float, until_s: float
-) -> Calls:
+def _calls(sent: Sequence[Sent], table: RequestTable, shift_s: float, until_s: float) -> Calls:
     """The same as calls of the service; a request that came straight through has not waited."""
     count = len(table.arrival_s)
     released_s = _floats([one.ended_s for one in sent[:count]], shift_s)

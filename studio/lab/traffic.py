@@ -53,7 +53,7 @@ def schedule_for(
     demands: list[float] = []
     classes: list[int] = []
     while not times or times[-1] <= until_s:
-        block, demand, kind, _ = arrivals.next_block()  # type: ignore[union-attr] # as above
+        block, demand, kind, _ = arrivals.next_block()
         some = np.isfinite(block)
         times += block[some].tolist()
         demands += demand[some, 0].tolist()

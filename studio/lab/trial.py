@@ -87,7 +87,11 @@ def tried(
         zero_s = time.monotonic() + _LEAD_S
         until_s = _longest_s(plan)
         schedule = schedule_for(
-            scenario, number, port=up.port, zero_s=zero_s + WARM_UP_S, warm_up_s=WARM_UP_S,
+            scenario,
+            number,
+            port=up.port,
+            zero_s=zero_s + WARM_UP_S,
+            warm_up_s=WARM_UP_S,
             until_s=until_s,
         )
         up.start_load(schedule)
