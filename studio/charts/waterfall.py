@@ -85,8 +85,8 @@ def draw_waterfall(
         actual: What was done; may be empty.
         theme: The colours.
     """
-    what = [word for word, spans in (("forecast", forecast), ("actual", actual)) if spans]
-    style.prepare(axes, theme, "Steps of each instance", " above, ".join(what))
+    both = "forecast above, actual below" if forecast and actual else ""
+    style.prepare(axes, theme, "Steps of each instance", both)
     known = colours(theme)
     for spans, top, height, alpha in ((forecast, -0.36, 0.22, 0.55), (actual, -0.10, 0.44, 1.0)):
         for span in spans:
@@ -111,7 +111,7 @@ def draw_waterfall(
         axes.legend(
             handles=[Patch(color=known[state], label=state.value) for state in seen],
             loc="upper center",
-            bbox_to_anchor=(0.5, -0.9 / max(2.0, 0.5 * len(instances))),
+            bbox_to_anchor=(0.5, -34.0 / (ROW_PX * len(instances))),
             ncols=len(seen),
             frameon=False,
             fontsize=style.SMALL_PT,
