@@ -152,7 +152,7 @@ def contest_report(contest: Contest) -> str:
 def _column(contest: Contest, arm: Arm, metric: str) -> Column:
     figure = arm.predicted[metric]
     low, high = capped(figure, CAPS[metric])
-    values = [trial.run.metrics[metric] for trial in contest.trials[arm.name]]
+    values = [trial.metrics[metric] for trial in contest.trials[arm.name]]
     known = tuple(value for value in values if value is not None)
     return Column(arm.name, figure.mean, low, high, known, counts=not arm.is_at_the_edge)
 

@@ -95,16 +95,16 @@ def run(
     if json:
         o.print_json(
             {
-                "measured": trial.run.metrics,
+                "measured": trial.record.metrics,
                 "predicted": predicted,
-                "flags": list(trial.flags),
-                "ended": trial.ended,
-                "requests": trial.run.requests,
+                "flags": list(trial.record.flags),
+                "ended": trial.record.ended,
+                "requests": trial.record.requests,
             }
         )
     else:
         _print_trial(trial, predicted)
-    return _ENDED_CODES.get(trial.ended, 1)
+    return _ENDED_CODES.get(trial.record.ended, 1)
 
 
 @app.command()
@@ -185,15 +185,15 @@ def _print_trial(trial: Trial, predicted: dict[str, dict[str, Any]]) -> None:
         ("5–95 % of single runs", "right"),
     ):
         table.add_column(heading, justify=side)  # type: ignore[arg-type] # one of rich's words
-    for name, value in trial.run.metrics.items():
+    for name, value in trial.record.metrics.items():
         figure = predicted[name]
         ends = [metric_text(name, figure[end]) for end in ("low", "high")]
         table.add_row(
             name, metric_text(name, value), metric_text(name, figure["mean"]), between_text(*ends)
         )
-    console.print(f"The rollout ended: {trial.ended.replace('_', ' ')}.", style="bold")
+    console.print(f"The rollout ended: {trial.record.ended.replace('_', ' ')}.", style="bold")
     console.print(table)
-    _print_flags(console, trial.flags)
+    _print_flags(console, trial.record.flags)
 
 
 def print_contest(contest: Contest) -> None:
@@ -212,7 +212,7 @@ def print_contest(contest: Contest) -> None:
         for metric, cap in CAPS.items():
             figure = arm.predicted[metric]
             low, high = capped(figure, cap)
-            values = [trial.run.metrics[metric] for trial in contest.trials[arm.name]]
+            values = [trial.metrics[metric] for trial in contest.trials[arm.name]]
             told = [
                 metric_text(metric, value)
                 + ("" if value is not None and low <= value <= high else " ✗")

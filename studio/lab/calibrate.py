@@ -16,6 +16,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from pydantic import TypeAdapter
+
 from executor.errors import Refused
 from executor.plan import STEPS, Step
 from simulation.compare import compare
@@ -72,6 +74,13 @@ class Calibration:
     def to_json(self) -> dict[str, Any]:
         """What ``lab compare --json`` says of it, schema ``rollcast.calibration/1``."""
         return {"schema": "rollcast.calibration/1", **asdict(self)}
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Calibration:
+        """What was written by `to_json`."""
+        said = {key: value for key, value in data.items() if key != "schema"}
+        found: Calibration = TypeAdapter(cls).validate_python(said)
+        return found
 
     @property
     def slower_s(self) -> float:
@@ -266,8 +275,10 @@ def _cycles(scenario: Scenario, cycles: int) -> tuple[list[dict[str, Any]], tupl
     timelines, flags = [], []
     for number in range(math.ceil(cycles / count)):
         trial = tried(plan, low, _FIRST_RUN + 2 + number, settling_s=0.0)
-        if trial.ended != "done":
-            raise Refused(f"calibration: a rollout ended {trial.ended}: {trial.timeline['reason']}")
+        if trial.record.ended != "done":
+            raise Refused(
+                f"calibration: a rollout ended {trial.record.ended}: {trial.timeline['reason']}"
+            )
         timelines.append(trial.timeline)
-        flags += [f"calibration: {flag}" for flag in trial.flags]
+        flags += [f"calibration: {flag}" for flag in trial.record.flags]
     return timelines, tuple(dict.fromkeys(flags))

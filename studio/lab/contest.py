@@ -9,20 +9,26 @@ third digit of the service time.
 
 from __future__ import annotations
 
+import json
 import random
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
+from pydantic import TypeAdapter
+
 from executor.canonical import digest_of
+from executor.errors import Refused
+from executor.files import atomic_write_text
 from executor.plan import Interval, Plan
-from simulation.compare import CandidateResult, compare
+from simulation.compare import compare
 from simulation.planner import make_plan
 from simulation.scenario import Scenario
 from simulation.study import Candidate, candidates_of, run_rows
 from studio.lab.calibrate import CYCLES, Calibration, calibrated, with_calibration
 from studio.lab.limits import refuse_unable
-from studio.lab.trial import Trial, tried
+from studio.lab.trial import Record, tried
 
 CAPS = {"rollout_duration_s": 0.10, "failed_requests": None, "rollout_latency_p99_s": 0.30}
 """What is scored, and how wide half a range may be as a share of its middle."""
@@ -102,7 +108,7 @@ class Contest:
     calibration: Calibration
     arms: tuple[Arm, ...]
     digest: str
-    trials: dict[str, tuple[Trial, ...]]
+    trials: dict[str, tuple[Record, ...]]
     order: tuple[tuple[str, int], ...]
 
     def judged(self) -> list[Judged]:
@@ -113,7 +119,7 @@ class Contest:
         for run, trial in enumerate(self.trials[arm.name]):
             for metric, cap in CAPS.items():
                 low, high = capped(arm.predicted[metric], cap)
-                yield Judged(arm.name, run, metric, trial.run.metrics[metric], low, high)
+                yield Judged(arm.name, run, metric, trial.metrics[metric], low, high)
 
     def score(self) -> float | None:
         """The share of the judged figures that hold."""
@@ -162,8 +168,8 @@ class Contest:
                     "runs": [
                         {
                             "ended": trial.ended,
-                            "measured": trial.run.metrics,
-                            "requests": trial.run.requests,
+                            "measured": trial.metrics,
+                            "requests": trial.requests,
                             "lag_p99_s": trial.lag_p99_s,
                             "cpu_fraction": trial.cpu_fraction,
                             "flags": list(trial.flags),
@@ -199,8 +205,8 @@ def told_apart(figures: dict[str, Interval]) -> list[tuple[str, str]]:
     ]
 
 
-def _less(one: Trial, other: Trial) -> bool:
-    low, high = one.run.metrics[P99], other.run.metrics[P99]
+def _less(one: Record, other: Record) -> bool:
+    low, high = one.metrics[P99], other.metrics[P99]
     return low is not None and high is not None and low < high
 
 
@@ -212,13 +218,10 @@ def predicted_json(figures: dict[str, Interval]) -> dict[str, dict[str, float | 
     }
 
 
-def arms_of(
-    scenario: Scenario, found: Calibration, variants: Sequence[tuple[str, Scenario]]
-) -> tuple[Arm, ...]:
+def arms_of(found: Calibration, variants: Sequence[tuple[str, Scenario]]) -> tuple[Arm, ...]:
     """Predictions for each variant, from the calibrated scenario.
 
     Args:
-        scenario: The whole.
         found: What was measured of the machine.
         variants: Name and scenario of each arm.
     """
@@ -240,13 +243,8 @@ def _arm(name: str, scenario: Scenario, found: Calibration) -> Arm:
     candidates = candidates_of(forecast)
     result = compare(forecast, candidates, list(run_rows(forecast, candidates))).candidates[0]
     return Arm(
-        name, scenario, forecast, plan_of(forecast, result), load_left(forecast, result.candidate)
+        name, scenario, forecast, make_plan(forecast, result), load_left(forecast, result.candidate)
     )
-
-
-def plan_of(forecast: Scenario, result: CandidateResult) -> Plan:
-    """What is carried out: a plan without objectives, which always holds them."""
-    return make_plan(forecast, result)
 
 
 def load_left(scenario: Scenario, candidate: Candidate) -> float:
@@ -285,6 +283,7 @@ def contested(
     *,
     runs: int,
     cycles: int = CYCLES,
+    folder: Path | None = None,
     say: Callable[[str], None] = lambda _: None,
 ) -> Contest:
     """Calibrates, predicts, freezes, measures.
@@ -294,32 +293,60 @@ def contested(
         variants: Name and scenario of each arm, see `by_window`.
         runs: How many rollouts of each arm.
         cycles: Stop/start cycles of the calibration, at least.
+        folder: Where what is done is kept, so that it can be gone on with after an interruption.
         say: Is told what goes on.
 
     Raises:
-        Refused: The lab cannot put it up.
+        Refused: The lab cannot put it up, or the folder is of another contest.
     """
     for _, one in variants:
         refuse_unable(one)
-    found = calibrated(scenario, cycles, say)
-    arms = arms_of(scenario, found, variants)
+    kept = _Kept(folder)
+    measured = kept.get("calibration", lambda: calibrated(scenario, cycles, say).to_json())
+    found = Calibration.from_json(measured)
+    arms = arms_of(found, variants)
     digest = frozen(arms)
+    if kept.get("predictions", lambda: {"digest": digest})["digest"] != digest:
+        raise Refused(f"{folder}: holds other predictions than these; name another folder")
     say(f"predictions frozen: {digest}")
     order = random_order(arms, runs, scenario.seed)
     by_name = {arm.name: arm for arm in arms}
-    trials: dict[str, dict[int, Trial]] = {arm.name: {} for arm in arms}
+    records: dict[tuple[str, int], Record] = {}
     for count, (name, run) in enumerate(order, start=1):
-        say(f"measuring {count} of {len(order)}: {name}, run {run + 1}")
-        arm = by_name[name]
-        trials[name][run] = tried(arm.plan, arm.scenario, run)
+
+        def measure(arm: Arm = by_name[name], run: int = run, count: int = count) -> dict[str, Any]:
+            say(f"measuring {count} of {len(order)}: {arm.name}, run {run + 1}")
+            return asdict(tried(arm.plan, arm.scenario, run).record)
+
+        data = kept.get(f"{name}, run {run + 1}", measure)
+        records[name, run] = TypeAdapter(Record).validate_python(data)
     return Contest(
         scenario=scenario,
         calibration=found,
         arms=arms,
         digest=digest,
-        trials={name: tuple(one[run] for run in sorted(one)) for name, one in trials.items()},
+        trials={arm.name: tuple(records[arm.name, run] for run in range(runs)) for arm in arms},
         order=tuple(order),
     )
+
+
+class _Kept:
+    """What is done is written down, where there is a folder for it, and not done again."""
+
+    def __init__(self, folder: Path | None) -> None:
+        self._folder = folder
+
+    def get(self, name: str, made: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+        if self._folder is None:
+            return made()
+        path = self._folder / f"{name}.json"
+        if path.is_file():
+            found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+            return found
+        done = made()
+        self._folder.mkdir(parents=True, exist_ok=True)
+        atomic_write_text(path, json.dumps(done, indent=1) + "\n")
+        return done
 
 
 def no_drain(scenario: Scenario) -> Scenario:

@@ -17,7 +17,7 @@ import numpy as np
 from simulation.fleet import State, StateInterval
 from simulation.pool import PoolChange
 from simulation.recorder import Observed, run_result
-from simulation.results import OUTCOMES, RequestTable, RunResult
+from simulation.results import CUT, OUTCOMES, RequestTable, RunResult
 from simulation.scenario import Scenario
 from simulation.tally import Calls, counted
 from simulation.units import Floats
@@ -178,6 +178,10 @@ def _calls(sent: Sequence[Sent], table: RequestTable, shift_s: float, until_s: f
     released_s = _floats([one.ended_s for one in sent[:count]], shift_s)
     released_s[~(released_s <= until_s)] = math.nan
     start_s = table.start_s.copy()
+    # Nobody tells when one that was cut had begun; it was at an instance, so it is taken to be at once.
+    was_cut = (table.outcome == CUT) & np.isnan(start_s)
+    start_s[was_cut] = table.arrival_s[was_cut]
+    released_s[was_cut] = table.finish_s[was_cut]
     start_s[~(start_s <= until_s)] = math.nan
     straight = start_s - table.arrival_s < WAY_S
     start_s[straight] = table.arrival_s[straight]

@@ -39,24 +39,39 @@ _LONGEST_SETTLING_S = 60.0
 
 
 @dataclass(frozen=True)
-class Trial:
-    """What one rollout on the loopback came to.
+class Record:
+    """What one rollout on the loopback came to, in figures.
 
     Attributes:
-        run: Its figures, as of a simulated run.
-        timeline: The executor's record.
         ended: How it ended, in the executor's words.
+        metrics: Every name of `simulation.results.METRICS`.
+        requests: How many arrived, and what became of them.
         lag_p99_s: How late the load was.
         cpu_fraction: How busy the machine was.
         flags: Why it may not be trusted; empty when nothing speaks against it.
     """
 
-    run: RunResult
-    timeline: dict[str, Any]
     ended: str
+    metrics: dict[str, float | None]
+    requests: dict[str, int]
     lag_p99_s: float
     cpu_fraction: float
     flags: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One rollout on the loopback.
+
+    Attributes:
+        record: Its figures.
+        run: All of it, as of a simulated run.
+        timeline: What the executor wrote down.
+    """
+
+    record: Record
+    run: RunResult
+    timeline: dict[str, Any]
 
 
 def tried(
@@ -115,14 +130,16 @@ def tried(
         settled_s=settled_s,
         cpu_fraction=watch.cpu_fraction,
     )
-    return Trial(
-        run=measured(scenario, seen),
-        timeline=timeline,
+    run = measured(scenario, seen)
+    record = Record(
         ended=str(timeline["ended"]),
+        metrics=run.metrics,
+        requests=run.requests,
         lag_p99_s=lag_p99_s(sent),
         cpu_fraction=watch.cpu_fraction,
         flags=flags_of(seen),
     )
+    return Trial(record, run, timeline)
 
 
 def _longest_s(plan: Plan) -> float:

@@ -149,7 +149,9 @@ def test_who_leaves_frees_its_place_at_once_and_its_slot_only_when_it_cancels(
 
 
 def test_heads_are_cut_from_a_stream_whatever_its_pieces() -> None:
-    stream = b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabcHTTP/1.1 503 Not\r\nX-Pool:  0\r\n\r\n"
+    stream = (
+        b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabcHTTP/1.1 503 Not\r\nX-Pool:  0\r\n\r\n"
+    )
     for size in (1, 7, len(stream)):
         heads, found = Heads(), []
         for first in range(0, len(stream), size):

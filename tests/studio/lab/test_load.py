@@ -144,9 +144,10 @@ def test_the_schedule_is_the_traffic_of_a_replication_that_no_forecast_sees() ->
     )
     made = schedule_for(one, 0, port=1, zero_s=5.0, warm_up_s=2.0, until_s=20.0)
     assert made == schedule_for(one, 0, port=1, zero_s=5.0, warm_up_s=2.0, until_s=20.0)
-    assert made.arrivals_s != schedule_for(
-        one, 1, port=1, zero_s=5.0, warm_up_s=2.0, until_s=20.0
-    ).arrivals_s
+    assert (
+        made.arrivals_s
+        != schedule_for(one, 1, port=1, zero_s=5.0, warm_up_s=2.0, until_s=20.0).arrivals_s
+    )
     assert -2.0 <= made.arrivals_s[0] < -1.8
     assert 19.8 < made.arrivals_s[-1] <= 20.0
     # Poisson: 22 s at 200/s, within four standard deviations, and gaps as long as they spread.
