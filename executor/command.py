@@ -104,29 +104,27 @@ def execute(asked: Execute, say: Callable[[str], None] = print) -> int:
     if asked.dry_run:
         return asyncio.run(_dry_run(asked, plan, inventory, say))
     lock = Lock.take(lock_path(fleet_key(inventory)), asked.journal_path, take_over=asked.take_over)
-    left_unfinished = False
+    give_up = lock.put_back
     try:
         journal = _journal(asked, plan, inventory)
-        left_unfinished = True
         try:
-            outcome = asyncio.run(
+            outcome: Outcome | None = asyncio.run(
                 _carried_out(asked, plan, inventory, journal=journal, lock=lock, say=say)
             )
-            left_unfinished = False
         except asyncio.CancelledError:  # asked twice to stop: at once
-            outcome = Outcome(Ended.INTERRUPTED, "stopped at once")
+            outcome = None
         finally:
             if journal.events():
+                give_up = lock.leave
                 _write_timeline(asked, plan, journal)
                 journal.close()
             else:  # refused by a look at the fleet
-                left_unfinished = False
                 journal.discard()
+        if outcome is not None:
+            give_up = lock.release
     finally:
-        if left_unfinished:
-            lock.leave()
-        else:
-            lock.release()
+        give_up()
+    outcome = outcome or Outcome(Ended.INTERRUPTED, "stopped at once")
     _say_end(asked, outcome, say)
     return EXIT_CODES[outcome.ended]
 

@@ -196,12 +196,12 @@ def changed(plan: Plan, progress: Progress) -> tuple[str, ...]:
 def _blind(seen: Observed) -> Decision:
     """The balancer does not answer: nothing begins, and not for ever."""
     if seen.busy:
-        return Wait(Waiting.BALANCER, "the balancer, which does not answer")
+        return Wait(Waiting.BALANCER, "the balancer, which does not answer as it should")
     if seen.stop_asked:
         return Done(Ended.INTERRUPTED)
     if seen.waited_s.get(Waiting.BALANCER, 0.0) > BLIND_S:
-        return Halt(f"the balancer has not answered for {BLIND_S:g} s")
-    return Wait(Waiting.BALANCER, "the balancer, which does not answer")
+        return Halt(f"the balancer has not answered as it should for {BLIND_S:g} s")
+    return Wait(Waiting.BALANCER, "the balancer, which does not answer as it should")
 
 
 def _strays(plan: Plan, seen: Observed) -> Iterator[Decision]:

@@ -37,12 +37,12 @@ class Owner:
 
 
 class Lock:
-    """A lock that is held; `release` gives it back."""
+    """A lock that is held; `release`, `leave` or `put_back` gives it up."""
 
-    def __init__(self, path: Path, descriptor: int, journal: Path) -> None:
-        self._path = path
+    def __init__(self, descriptor: int, journal: Path) -> None:
         self._descriptor = descriptor
         self._journal = journal
+        self._before = os.pread(descriptor, 4096, 0).decode(errors="replace")
 
     @classmethod
     def take(cls, path: Path, journal: Path, *, take_over: bool) -> Lock:
@@ -65,7 +65,7 @@ class Lock:
         except BaseException:
             os.close(descriptor)
             raise
-        lock = cls(path, descriptor, journal)
+        lock = cls(descriptor, journal)
         lock.beat()
         return lock
 
@@ -81,6 +81,11 @@ class Lock:
 
     def leave(self) -> None:
         """Lets go of it with its record: something was left unfinished."""
+        os.close(self._descriptor)
+
+    def put_back(self) -> None:
+        """Gives it back as it was found: nothing was done, and what was left still is."""
+        self._write(self._before)
         os.close(self._descriptor)
 
     def _write(self, text: str) -> None:

@@ -194,11 +194,17 @@ class Run:
             busy={name: step for name, (step, _) in self._tasks.items()},
             waited_s=self._waited_s(),
             stop_asked=self._stop_asked,
-            approval=self._approval.of(self.progress.gates_passed + 2),
+            approval=self._approved(),
         )
         if state is None:
             return seen
         return replace(seen, tripped=self._count(state, seen))
+
+    def _approved(self) -> Literal["given", "awaited", "refused"]:
+        """Whether the next wave is approved; what nobody approves while the plan is valid is not."""
+        answer = self._approval.of(self.progress.gates_passed + 2)
+        is_late = answer == "awaited" and datetime.now(UTC) > self._plan.valid_until()
+        return "refused" if is_late else answer
 
     def _mind_identity(self, state: BalancerState) -> None:
         """Another process of the balancer may have forgotten everything."""
@@ -221,8 +227,11 @@ class Run:
         found: dict[str, Seen] = {}
         for name in self._plan.instances:
             server = state.servers.get(self._hands.targets[name].server)
-            if server is None:
-                return {}  # a balancer that no longer knows an instance cannot be worked with
+            if server is None:  # a balancer that does not know an instance is none to work with
+                if self._identity != "":
+                    self._identity = ""
+                    self._notice(f"the balancer no longer knows {name}")
+                return {}
             direct = self._direct.get(name)
             found[name] = Seen(
                 server, direct.healthy if direct else None, direct.version if direct else None

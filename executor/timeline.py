@@ -123,10 +123,11 @@ def states(plan: Plan, events: list[Event], end_s: float) -> list[StateInterval]
             elif event.kind is Kind.GIVEN_UP:
                 now = "failed"
             if now != state:
-                found.append(_interval(name, state, begin_s, event.t_s))
+                if event.t_s > begin_s:
+                    found.append(_interval(name, state, begin_s, event.t_s))
                 state, begin_s = now, event.t_s
         found.append(_interval(name, state, begin_s, end_s))
-    return [one for one in found if one["end_s"] > one["begin_s"] or one["begin_s"] == 0.0]
+    return found
 
 
 def _interval(name: str, state: str, begin_s: float, end_s: float) -> StateInterval:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.helpers.fleet import fleet
 from tests.helpers.plans import example_plan_text
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -55,6 +56,25 @@ def test_the_executor_validates_a_plan_without_the_studio(
     plan = tmp_path / "plan.json"
     plan.write_text(example_plan_text(), encoding="utf-8")
     run(str(host_python), "-m", "executor", "validate", str(plan), cwd=tmp_path)
+
+
+@pytest.mark.slow
+def test_the_executor_carries_a_plan_out_without_the_studio(
+    host_python: Path, tmp_path: Path
+) -> None:
+    with fleet(tmp_path, 2) as made:
+        made.plans(window=1, min_in_pool=1)
+        _, *words = made.command()
+        done = subprocess.run(
+            [str(host_python), *words],
+            cwd=tmp_path,
+            env=made.environment(),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert (done.returncode, done.stderr) == (0, ""), done.stdout
+        assert made.versions() == ["1.1", "1.1"]
 
 
 def test_the_executor_refuses_half_a_plan(host_python: Path, tmp_path: Path) -> None:

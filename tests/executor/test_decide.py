@@ -233,13 +233,13 @@ CASES = [
     pytest.param(
         {},
         replace(halfway(), instances={}),
-        Wait(Waiting.BALANCER, "the balancer, which does not answer"),
+        Wait(Waiting.BALANCER, "the balancer, which does not answer as it should"),
         id="blind",
     ),
     pytest.param(
         {},
         replace(halfway(), instances={}, waited_s={Waiting.BALANCER: BLIND_S + 1}),
-        Halt("the balancer has not answered for 30 s"),
+        Halt("the balancer has not answered as it should for 30 s"),
         id="blind for too long",
     ),
     pytest.param(

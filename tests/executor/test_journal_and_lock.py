@@ -159,8 +159,13 @@ def test_an_owner_that_died_is_followed_by_its_own_journal_or_on_demand(tmp_path
     Lock.take(path, journal, take_over=False).leave()
     with pytest.raises(Refused, match=r"the lock is stale: process .* died and left .*journal"):
         Lock.take(path, tmp_path / "other", take_over=False)
+    Lock.take(path, journal, take_over=False).put_back()
+    Lock.take(path, tmp_path / "other", take_over=True).put_back()
+    with pytest.raises(Refused, match="the lock is stale"):
+        Lock.take(path, tmp_path / "other", take_over=False)
     Lock.take(path, journal, take_over=False).leave()
     Lock.take(path, tmp_path / "other", take_over=True).release()
+    Lock.take(path, tmp_path / "third", take_over=False).release()
 
 
 @pytest.mark.parametrize(("age_s", "lives"), [(5.0, True), (-3600.0, True), (120.0, False)])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import os
 import subprocess
 import sys
@@ -13,9 +15,13 @@ import pytest
 
 import executor.__main__ as command
 from executor.plan_file import plan_text
+from tests.helpers.fake_fleet import example_inventory
 from tests.helpers.plans import example_plan, prediction
 
 ROOT = Path(__file__).resolve().parents[2]
+PUBLIC_KEY = (
+    "ssh-ed25519 " + base64.b64encode(b"\0\0\0\x0bssh-ed25519\0\0\0 " + bytes(range(32))).decode()
+)
 
 
 def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -151,3 +157,49 @@ def test_the_report_says_every_check_and_under_it_what_breaks_it() -> None:
         "    verdict (fails) must be meets",
     ]
     assert command.validate_report(example_plan(), datetime.now(UTC))[1]
+
+
+def test_both_command_lines_have_the_same_options() -> None:
+    from typer.main import get_command
+
+    from studio.cli.app import app
+
+    commands = get_command(app).commands  # type: ignore[attr-defined] # a group has them
+    above = {
+        option
+        for parameter in commands["execute"].params
+        for option in (*parameter.opts, *parameter.secondary_opts)
+        if option.startswith("-")
+    }
+    subparsers = next(a for a in command._parser()._actions if hasattr(a, "choices") and a.choices)
+    below = {
+        option
+        for action in subparsers.choices["execute"]._actions  # type: ignore[index, call-overload, union-attr] # argparse's own
+        for option in action.option_strings
+    } - {"-h", "--help"}
+    assert above == below
+
+
+def test_a_plan_that_is_not_signed_is_not_carried_out_where_keys_are_trusted(
+    tmp_path: Path,
+) -> None:
+    plan, inventory, key = (tmp_path / name for name in ("plan.json", "fleet.yaml", "key.pub"))
+    plan.write_text(plan_text(example_plan()), encoding="utf-8")
+    said = example_inventory(list(example_plan().instances)).model_dump(
+        mode="json", exclude_none=True
+    )
+    inventory.write_text(json.dumps(said), encoding="utf-8")
+    key.write_text(PUBLIC_KEY, encoding="utf-8")
+    done = run("execute", str(plan), "--inventory", str(inventory), "--trust", str(key))
+    assert (done.returncode, done.stdout) == (3, "")
+    assert "must be signed by a trusted key, and is not signed" in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("strategy", ["blue_green", "recreate", "expand_migrate_contract"])
+def test_another_strategy_is_refused_by_its_name(tmp_path: Path, strategy: str) -> None:
+    plan = tmp_path / "plan.json"
+    plan.write_text(plan_text(example_plan()).replace('"rolling"', f'"{strategy}"'))
+    done = run("execute", str(plan), "--inventory", str(tmp_path / "none"))
+    assert done.returncode == 2
+    assert f"strategy (\"{strategy}\") must be 'rolling' or 'canary'" in done.stderr

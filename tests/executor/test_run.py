@@ -63,6 +63,21 @@ def test_the_whole_way(tmp_path: Path) -> None:
         ]
 
 
+def test_the_intent_is_written_before_the_act_and_the_outcome_after(tmp_path: Path) -> None:
+    fleet, path = world(), tmp_path / "j"
+    acted: list[str] = []
+
+    def check(said: str) -> None:
+        step, name = said.split()[:2]
+        last = [e for e in events_of(path) if e.instance == name][-1]
+        assert (last.kind, last.step) == (Kind.INTENT, step)
+        acted.append(said)
+
+    fleet.host.faults = check
+    carried_out(fleet, small_plan(), path)
+    assert len(acted) == 16
+
+
 def test_death_at_every_write_and_a_resume_always_ends_all_new(tmp_path: Path) -> None:
     _, writes = carried_out(world(), small_plan(), tmp_path / "whole")
     assert writes > 50
@@ -159,17 +174,6 @@ def test_death_at_every_write_of_a_rollback_ends_all_old(tmp_path: Path) -> None
     _, writes = carried_out(broken(), plan, tmp_path / "whole")
     for dies_at in range(1, writes + 1):
         fleet, path = broken(), tmp_path / f"{dies_at}"
-        real = fleet.host.faults
-
-        def fault(said: str, fleet: World = fleet, real: Any = real) -> Ran | None:
-            from tests.helpers.fake_fleet import Killed
-
-            if fleet.dead:
-                raise Killed
-            answer: Ran | None = real(said)
-            return answer
-
-        fleet.host.faults = fault
         carried_out(fleet, plan, path, dies_at=dies_at)
         outcome, _ = carried_out(fleet, plan, path)
         assert outcome is not None
@@ -221,7 +225,7 @@ def test_a_balancer_that_stays_away_halts(tmp_path: Path) -> None:
     assert outcome is not None
     assert (outcome.ended, outcome.why) == (
         Ended.HALTED,
-        "the balancer has not answered for 30 s",
+        "the balancer has not answered as it should for 30 s",
     )
     fleet.balancer.is_away = False
     outcome, _ = carried_out(fleet, small_plan(), tmp_path / "j")

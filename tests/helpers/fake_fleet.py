@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import asyncio
 import selectors
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from executor.balancers.base import Admin, Server
 from executor.balancers.fake import FakeBalancer
+from executor.hosts.base import Ran
 from executor.hosts.fake import FakeHost
 from executor.inventory import Inventory
 from executor.journal import Journal
@@ -93,6 +94,17 @@ def example_inventory(names: list[str]) -> Inventory:
     )
 
 
+class _Mortal(FakeHost):
+    """Dies with its executor: what that still asks for does nothing."""
+
+    world: World
+
+    def answer(self, command: Sequence[str]) -> Ran:
+        if self.world.dead:
+            raise Killed
+        return super().answer(command)
+
+
 @dataclass
 class World:
     """A fleet in memory and what happens to it.
@@ -105,7 +117,7 @@ class World:
 
     names: list[str]
     balancer: FakeBalancer = field(init=False)
-    host: FakeHost = field(init=False)
+    host: _Mortal = field(init=False)
     dead: bool = False
     lowest: int = 10**9
     unverified: list[str] = field(default_factory=list)
@@ -114,7 +126,8 @@ class World:
     def __post_init__(self) -> None:
         up = Server(Admin.READY, is_up=True, is_checked=True)
         self.balancer = FakeBalancer(dict.fromkeys(self.names, up))
-        self.host = FakeHost(dict.fromkeys(self.names, "1.0"), dict.fromkeys(self.names, "1.0"))
+        self.host = _Mortal(dict.fromkeys(self.names, "1.0"), dict.fromkeys(self.names, "1.0"))
+        self.host.world = self
 
     def in_pool(self) -> int:
         """So many serve."""
@@ -137,19 +150,12 @@ class World:
             self.lowest = min(self.lowest, self.in_pool())
             return answer
 
-        def fault(said: str) -> None:
-            if self.dead:
-                raise Killed
-
-        host = self.host
-        if host.faults.__name__ == "<lambda>":
-            host.faults = fault
         return Hands(
             balancer=self.balancer,
-            hosts={"local": host},
+            hosts={"local": self.host},
             targets=example_inventory(self.names).targets(),
             poll_s=0.5,
-            ask=host.ask,
+            ask=self.host.ask,
             aside=aside,
         )
 

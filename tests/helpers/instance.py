@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
 import sys
 import time
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 
@@ -23,6 +21,8 @@ def fault(folder: Path) -> str:
 
 def serve(folder: Path, port: int) -> None:
     """Serves until it is ended: healthy, its version, and everything else after 20 ms."""
+    from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer  # slow to load
+
     version = (folder / "version").read_text()
 
     class Handler(BaseHTTPRequestHandler):
@@ -57,6 +57,8 @@ def start(folder: Path, port: int) -> int:
     """Starts it where it does not run; done twice it does no harm."""
     if is_running(folder):
         return 0
+    import subprocess  # slow to load
+
     with (folder / "log").open("ab") as log:
         process = subprocess.Popen(
             [sys.executable, "-S", __file__, "serve", str(folder), str(port)],
