@@ -3,8 +3,8 @@
 Enters: a listening socket, how many slots there are, how the version behaves. Leaves: answers. A
 request names its demand in its path, ``/work/0.0415``, as the load generator drew it; beyond the
 slots it waits in one queue, first come, first served. ``/healthz`` takes a place in that queue but
-no slot, ``/version`` is answered at once. SIGTERM stops gracefully: what is in flight ends, up to
-the grace period.
+no slot, ``/version`` is answered at once. SIGTERM stops gracefully: what a client still waits for
+ends, up to the grace period.
 """
 
 from __future__ import annotations
@@ -72,6 +72,7 @@ class _Job:
     demand_s: float | None
     reply: Callable[[bytes], None]
     begun_s: float = math.nan
+    has_client: bool = True
     timer: asyncio.TimerHandle | None = field(default=None, repr=False)
 
 
@@ -83,14 +84,15 @@ class Instance:
         self._since_s = time.monotonic()
         self._is_healthy = dice.random() >= version.start_fails
         self._busy_count = 0
+        self._unheard_count = 0
         self._queue: deque[_Job] = deque()
         self.is_stopping = False
         self.when_idle: Callable[[], None] = lambda: None
 
     @property
     def is_idle(self) -> bool:
-        """Whether nothing is in flight."""
-        return self._busy_count == 0 and not self._queue
+        """Whether nothing is in flight that somebody waits for."""
+        return self._busy_count == self._unheard_count and not self._queue
 
     def asked(self, path: str, reply: Callable[[bytes], None]) -> _Job | None:
         """A request has come; ``reply`` is called with the answer, at once or later."""
@@ -115,6 +117,10 @@ class Instance:
         elif self._settings.cancels and job.timer is not None:
             self._cancel(job)
             self._over()
+        elif job.timer is not None:
+            job.has_client = False
+            self._unheard_count += 1
+            self._tell_when_idle()
 
     def _limit(self, job: _Job) -> None:
         """Holds a job that has to wait to the limits of the queue."""
@@ -154,6 +160,7 @@ class Instance:
 
     def _served(self, job: _Job) -> None:
         job.timer = None
+        self._unheard_count -= not job.has_client
         wrong = self._dice.random() < self._version.error_fraction
         job.reply(
             self._answer(
@@ -167,6 +174,9 @@ class Instance:
     def _over(self) -> None:
         self._busy_count -= 1
         self._fill_slots()
+        self._tell_when_idle()
+
+    def _tell_when_idle(self) -> None:
         if self.is_idle:
             self.when_idle()
 

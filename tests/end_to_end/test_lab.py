@@ -12,6 +12,7 @@ from executor.plan import Plan
 from executor.plan_file import read_plan
 from simulation.scenario import Scenario
 from simulation.study import candidates_of
+from studio.lab import calibrate
 from studio.lab import trial as room
 from studio.lab.contest import by_window, contested
 from studio.lab.trial import Trial, tried
@@ -132,13 +133,13 @@ def test_a_drain_that_never_empties_ends_at_its_timeout() -> None:
         service_time="40ms",
         steps={"start": "200ms"},
         rollout={"window": 1, "drain": {"timeout": "1s", "on_timeout": "cut"}},
-        clock={"horizon": "20s"},
+        clock={"warm_up": "3s", "horizon": "20s"},  # the lab's own warm-up
         replications=4,
         objectives={"in_runs": 0.4},
     )
     trial = tried(plan_of(one), one, settling_s=1.0)
     drains = [step for step in trial.timeline["steps"] if step["step"] == "take_out"]
-    assert trial.record.ended == "done"
+    assert (trial.record.ended, trial.timeline["reason"]) == ("done", "")
     assert len(drains) == 3
     for drain in drains:
         assert drain["said"].startswith("cut ")
@@ -160,7 +161,9 @@ def plan_of(one: Scenario) -> Plan:
     return make_plan(one, compare(one, candidates, list(run_rows(one, candidates))).candidates[0])
 
 
-def test_the_order_of_windows_by_p99_is_as_it_was_predicted() -> None:
+def test_the_order_of_windows_by_p99_is_as_it_was_predicted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """The short form of `benchmarks/fidelity.py`: on a machine that is busy with other tests too,
     only the order is held."""
     one = scenario(
@@ -173,6 +176,7 @@ def test_the_order_of_windows_by_p99_is_as_it_was_predicted() -> None:
         steps={"deploy": "300ms", "start": "500ms"},
         rollout={"window": 1, "drain": {"timeout": "5s"}},
     )
+    monkeypatch.setattr(calibrate, "_LOAD_S", 6.0)
     made = contested(one, by_window(one, [2, 4]), runs=1, cycles=6)
     assert [arm.is_at_the_edge for arm in made.arms] == [False, False]
     low, high = (arm.predicted["rollout_latency_p99_s"] for arm in made.arms)

@@ -161,3 +161,22 @@ def test_heads_are_cut_from_a_stream_whatever_its_pieces() -> None:
         assert [head[9:12] for head in found] == [b"200", b"503"]
         assert header(found[1], b"x-pool") == "0"
         assert header(found[0], b"x-pool") is None
+
+
+def test_work_that_nobody_waits_for_does_not_hold_up_a_stop() -> None:
+    async def go() -> list[bool]:
+        client = Client({}, {})
+        told: list[str] = []
+        client.instance.when_idle = lambda: told.append("idle")
+        first, second = (client.ask(name, "/work/0.1") for name in "ab")
+        found = [client.instance.is_idle]
+        client.instance.left(first)
+        found.append(client.instance.is_idle)
+        client.instance.left(second)
+        found += [client.instance.is_idle, told == ["idle"]]
+        client.ask("c", "/work/0.01")
+        found.append(client.instance.is_idle)
+        await client.until(3)  # the slots were held to the end
+        return [*found, client.answers[2][0] == "c", client.instance.is_idle]
+
+    assert asyncio.run(go()) == [False, False, True, True, False, True, True]
