@@ -14,7 +14,7 @@ import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 from executor.balancers.base import BalancerError, BalancerState, Forbidden, Rejected, Unreachable
 from executor.decide import (
@@ -114,7 +114,10 @@ class Run:
         self._tasks: dict[str, tuple[Step, asyncio.Task[str]]] = {}
         self._direct: dict[str, Direct] = {}
         self._waited: tuple[Waiting, float] | None = None
-        self._counter = _Counter()
+        self._new: set[str] = set()
+        for event in events:
+            self._mind_version(event)
+        self._counter = _Counter(journal.samples()[-1:])
         self._wake = asyncio.Event()
         self._stop_asked = False
         self._identity: str | None = None
@@ -242,11 +245,7 @@ class Run:
         """Which limit was crossed; a sample of what was seen goes into the journal."""
         opened = open_gate(self._plan, seen)
         bake: tuple[Gate, float] | None = opened if opened and opened[0].kind == "bake" else None
-        new = {
-            self._hands.targets[name].server
-            for name in self._plan.instances
-            if self.progress.of(name).finished_s is not None
-        }
+        new = {self._hands.targets[name].server for name in self._new}
         counted = self._counter.counted(seen.now_s, state, new, since_s=bake[1] if bake else None)
         if seen.now_s - self._sampled_s >= self._hands.poll_s:
             self._sampled_s = seen.now_s
@@ -258,6 +257,7 @@ class Run:
                     "requests_count": counted.requests_count,
                     "failed_count": counted.failed_count,
                     "queued_count": counted.queued_count,
+                    "exposure_count": self._counter.exposure_count,
                 },
             )
         if self.progress.brake is not None or self.progress.direction == "back":
@@ -339,7 +339,14 @@ class Run:
     def _write(self, event: Event) -> None:
         self._journal.write(event, datetime.now(UTC).isoformat(timespec="milliseconds"))
         self.progress = self.progress.after(event)
+        self._mind_version(event)
         self._watcher.happened(event)
+
+    def _mind_version(self, event: Event) -> None:
+        """Which instances serve with the new version."""
+        if event.kind is Kind.DONE and event.step is Step.RETURN:
+            is_new = event.version == self._versions[1]
+            (self._new.add if is_new else self._new.discard)(event.instance)
 
     def _now_s(self) -> float:
         """Since the rollout began; a resumed one goes on where the journal ends."""
@@ -347,12 +354,19 @@ class Run:
 
 
 class _Counter:
-    """What the balancer has counted since this executor began, over its restarts."""
+    """What the balancer has counted since the rollout began, over its restarts.
 
-    def __init__(self) -> None:
+    Attributes:
+        exposure_count: Requests to instances of the new version.
+    """
+
+    def __init__(self, last: list[tuple[float, dict[str, Any]]]) -> None:
+        before = last[0][1] if last else {}  # by the executor before this one
         self.kept: list[Counted] = []
+        self.exposure_count: int = before.get("exposure_count", 0)
         self._last: BalancerState | None = None
-        self._requests = self._failed = 0
+        self._requests: int = before.get("requests_count", 0)
+        self._failed: int = before.get("failed_count", 0)
         self._bake_since_s: float | None = None
         self._bake_requests = self._bake_failed = 0
 
@@ -371,13 +385,14 @@ class _Counter:
         if last is not None and last.identity == state.identity:
             self._requests += max(0, state.requests_count - last.requests_count)
             self._failed += max(0, state.failed_count - last.failed_count)
-            if since_s is None or since_s != self._bake_since_s:
+            if since_s != self._bake_since_s:
                 self._bake_since_s, self._bake_requests, self._bake_failed = since_s, 0, 0
-            else:
-                for name in new & state.servers.keys() & last.servers.keys():
-                    one, was = state.servers[name], last.servers[name]
-                    self._bake_requests += max(0, one.requests_count - was.requests_count)
-                    self._bake_failed += max(0, one.failed_count - was.failed_count)
+            for name in new & state.servers.keys() & last.servers.keys():
+                one, was = state.servers[name], last.servers[name]
+                requests = max(0, one.requests_count - was.requests_count)
+                self.exposure_count += requests
+                self._bake_requests += requests
+                self._bake_failed += max(0, one.failed_count - was.failed_count)
         self._last = state
         self.kept.append(
             Counted(

@@ -157,4 +157,6 @@ def _measured(steps: list[StepTaken], samples: list[dict[str, Any]]) -> dict[str
         "rollout_duration_s": max(ends) - min(begins) if steps else None,
         "lowest_in_pool_count": min((one["in_pool_count"] for one in samples), default=None),
         "queue_max": max((one["queued_count"] for one in samples), default=None),
+        "exposure_requests": samples[-1]["exposure_count"] if samples else None,
+        "failed_requests": samples[-1]["failed_count"] if samples else None,
     }

@@ -42,7 +42,11 @@ def case(
 CASES = [
     # options
     case("unknown option of all", "--nope", {}, "No such option: --nope"),
-    case("command of a later release", "execute p.json", {}, "No such command 'execute'"),
+    case("command that is none", "fly p.json", {}, "No such command 'fly'"),
+    case("execute without a fleet", "execute p.json", {}, "Missing option '--inventory'"),
+    case("execute without a plan", "execute p.json --inventory f", {}, "p.json: cannot be read"),
+    case("fleet for a scenario", "validate shop.yaml --inventory f", GOOD, "only a plan can be"),
+    case("key that is none", "plan shop.yaml -o p.json --sign k", GOOD, "k: cannot be read"),
     case("command nearly right", "simulat shop.yaml", GOOD, "Did you mean 'simulate'?"),
     case("too many arguments", "validate shop.yaml other.yaml", GOOD, "(other.yaml)"),
     case("new without a name", "new", {}, "Missing argument 'FILE'"),

@@ -245,6 +245,10 @@ def test_a_bad_release_that_answers_errors_trips_the_guard_and_goes_back(six: Fl
     brakes = [e for e in six.timeline()["events"] if e["kind"] == "brake"]
     assert len(brakes) == 1
     assert len({one["instance"] for one in six.timeline()["steps"]}) < 6
+    measured = six.timeline()["measured"]
+    assert 0 < measured["failed_requests"] <= measured["exposure_requests"]
+    answered = len(asked.statuses)
+    assert measured["exposure_requests"] < answered
 
 
 def test_two_executors_at_once(three: Fleet) -> None:
