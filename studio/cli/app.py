@@ -10,7 +10,18 @@ from typing import Annotated
 
 import typer
 
-from studio.cli import compare, execute, lab, new, plan, scenarios, simulate, validate, window
+from studio.cli import (
+    compare,
+    execute,
+    lab,
+    new,
+    plan,
+    report,
+    scenarios,
+    simulate,
+    validate,
+    window,
+)
 
 app = typer.Typer(
     name="rollcast",
@@ -27,6 +38,7 @@ app.command()(execute.execute)
 app.command()(new.new)
 app.command()(scenarios.scenarios)
 app.command()(window.studio)
+app.command()(report.report)
 app.add_typer(lab.app, name="lab")
 
 

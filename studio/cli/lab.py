@@ -112,11 +112,11 @@ def compare(
     scenario: ScenarioPath = None,
     windows: o.Windows = "1,2,4",
     runs: Annotated[
-        int,
+        int | None,
         typer.Option(
-            parser=o.whole_number("--runs", 1), metavar="N", help="Rollouts of each window."
+            parser=o.whole_number("--runs", 1), metavar="N", help="Rollouts of each window; 5."
         ),
-    ] = 5,
+    ] = None,
     sets: o.Sets = None,
     json: o.Json = False,
     html: Html = None,
@@ -140,7 +140,7 @@ def compare(
     variants = by_window(loaded, told)
     o.get_ready("auto", quiet or json)
     with until_told_to_stop():
-        contest = contested(loaded, variants, runs=runs, say=_quietly if quiet else _say)
+        contest = contested(loaded, variants, runs=runs or 5, say=_quietly if quiet else _say)
     if calibration is not None:
         import json as text
 

@@ -29,6 +29,8 @@ from studio.lab.limits import HIGHEST_RPS
 from studio.lab.traffic import schedule_for
 from studio.lab.trial import tried
 
+SCHEMA = "rollcast.calibration/1"
+
 CYCLES = 30
 """So many stop/start cycles at least."""
 
@@ -73,7 +75,7 @@ class Calibration:
 
     def to_json(self) -> dict[str, Any]:
         """What ``lab compare --json`` says of it, schema ``rollcast.calibration/1``."""
-        return {"schema": "rollcast.calibration/1", **asdict(self)}
+        return {"schema": SCHEMA, **asdict(self)}
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Calibration:
@@ -146,6 +148,25 @@ def with_calibration(scenario: Scenario, found: Calibration) -> Scenario:
     return Scenario.model_validate(data)
 
 
+def figures_of(timelines: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """What rollouts anywhere tell of their steps, in the form of a calibration.
+
+    What only a fleet under a load of one's own can tell is null.
+    """
+    return {
+        "schema": SCHEMA,
+        "service": timelines[0]["service"],
+        "service_time_s": None,
+        "way_s": None,
+        "slot_time_s": None,
+        "demand_s": None,
+        "poll_s": None,
+        "steps_s": steps_of(timelines),
+        "drains_s": _drains_s(timelines),
+        "flags": [],
+    }
+
+
 def steps_of(timelines: Sequence[dict[str, Any]]) -> dict[str, tuple[float, ...]]:
     """Durations of the steps after the drain, from begin to begin; the last to its own end.
 
@@ -159,10 +180,11 @@ def steps_of(timelines: Sequence[dict[str, Any]]) -> dict[str, tuple[float, ...]
         for name in timeline["instances"]:
             own = [one for one in taken if one["instance"] == name]
             for one, after in itertools.pairwise(own):
-                if one["step"] in found:
+                if one["step"] in found and one["step"] != Step.RETURN:
                     found[one["step"]].append(after["begin_s"] - one["begin_s"])
-            last = own[-1]
-            found[Step.RETURN].append(last["end_s"] - last["begin_s"])
+            found[Step.RETURN] += [
+                one["end_s"] - one["begin_s"] for one in own if one["step"] == Step.RETURN
+            ]
         begins = [one["begin_s"] for one in taken if one["step"] == Step.TAKE_OUT]
         ends = sorted(one["end_s"] for one in taken if one["step"] == Step.RETURN)
         waited = sorted(begins)[timeline["window"] :]
@@ -261,24 +283,39 @@ def _slot_time_s(scenario: Scenario) -> float:
 
 
 def _cycles(scenario: Scenario, cycles: int) -> tuple[list[dict[str, Any]], tuple[str, ...]]:
-    """Timelines of rollouts at low load with so many cycles in all."""
-    count = scenario.service.instance_count
-    low = _at_rate(scenario, min(HIGHEST_RPS, _LOW * _capacity_rps(scenario)))
-    data = low.as_data()
+    """Timelines of rollouts with so many cycles in all.
+
+    At the scenario's own rate, since a busy machine is slower at its steps too, and with a window
+    that leaves room enough for it.
+    """
+    data = scenario.as_data()
     data.pop("objectives", None)
-    data["rollout"].update(window=max(1, count // 3), pause="0s", min_ready="0s", guards="none")
-    data["rollout"].update(drain={"timeout": "30s"}, strategy="rolling", advance="sliding")
-    low = Scenario.model_validate(data)
-    candidates = candidates_of(low)
-    result = compare(low, candidates, list(run_rows(low, candidates))).candidates[0]
-    plan = make_plan(low, result)
+    data["rollout"].update(pause="0s", min_ready="0s", guards="none", strategy="rolling")
+    data["rollout"].update(window=1, advance="sliding", drain={"timeout": "30s"}, stop={})
+    calm = Scenario.model_validate(data)
+    (candidate,) = candidates_of(calm, [_roomy_window(calm)])
+    calm = candidate.applied_to(calm)
+    result = compare(calm, (candidate,), list(run_rows(calm, (candidate,)))).candidates[0]
+    plan = make_plan(calm, result)
     timelines, flags = [], []
-    for number in range(math.ceil(cycles / count)):
-        trial = tried(plan, low, _FIRST_RUN + 2 + number, settling_s=0.0)
-        if trial.record.ended != "done":
+    for number in range(math.ceil(cycles / scenario.service.instance_count)):
+        trial = tried(plan, calm, _FIRST_RUN + 2 + number, settling_s=0.0)
+        record = trial.record
+        if record.ended != "done":
             raise Refused(
-                f"calibration: a rollout ended {trial.record.ended}: {trial.timeline['reason']}"
+                f"calibration: a rollout ended {record.ended}: {trial.timeline['reason']}"
             )
         timelines.append(trial.timeline)
-        flags += [f"calibration: {flag}" for flag in trial.record.flags]
+        flags += [f"calibration: {flag}" for flag in record.flags]
     return timelines, tuple(dict.fromkeys(flags))
+
+
+def _roomy_window(scenario: Scenario) -> int:
+    """The widest up to a third of the fleet that leaves what is left at most 80 % busy."""
+    service = scenario.service
+    busy = float(scenario.rates().rate_at(scenario.start_s())) * scenario.work_s(
+        scenario.service_name
+    )
+    power = sorted(service.power())
+    widths = range(max(1, service.instance_count // 3), 1, -1)
+    return next((width for width in widths if busy <= 0.8 * sum(power[:-width])), 1)
