@@ -30,7 +30,7 @@ FAST = SHOP.replace("rate: 40/s", "rate: 500/s")
         (["lab", "compare", "fast.yaml", "-q"], "traffic.rate (500/s) must not exceed 400/s", 3),
         (["lab", "compare", "--windows", "0"], "--windows 0: 0: a window must be at least 1", 2),
         (["lab", "compare", "--runs", "none"], "--runs none: must be a whole number", 2),
-        (["lab", "compare", "steady.yaml"], "rollout: is missing", 2),
+        (["lab", "compare", "steady.yaml"], "rollout: is missing, there is nothing to roll", 2),
         (["lab", "compare", "--html", "no/where.html"], "no such directory: no", 2),
         (["report", "foreign.json", "-o", "a.html"], "foreign.timeline.json: cannot be read", 2),
         (
@@ -56,7 +56,7 @@ def test_what_is_wrong_is_one_line(
     write_plan(rollcast.folder / "foreign.json", example_plan(scenario={"rollcast": "scenario/9"}))
     files: dict[str, str | bytes] = {
         "fast.yaml": FAST,
-        "steady.yaml": SHOP[: SHOP.index("rollout:")],
+        "steady.yaml": SHOP[: SHOP.index("rollout:")] + "clock: {horizon: 1m}\n",
         "odd.json": '{"schema": "rollcast.plan/1"}',
         "other.json": '{"schema": "rollcast.timeline/1", "plan_digest": "abc"}',
         "text.json": "none",
