@@ -154,8 +154,13 @@ def _executed(plan: Plan, up: Fleet, say: Callable[[str], None]) -> tuple[int, d
     write_plan(path, plan)
     path.chmod(0o600)
     asked = Execute(plan=path, inventory=up.inventory)
+
+    def say_what_lasts(line: str) -> None:
+        if str(up.folder) not in line:  # those files go with the fleet
+            say(line)
+
     try:
-        code = execute(asked, say)
+        code = execute(asked, say_what_lasts)
         if not asked.timeline_path.is_file():
             raise Refused("the executor left no timeline")
         timeline: dict[str, Any] = json.loads(asked.timeline_path.read_text(encoding="utf-8"))

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import pytest
 
 from executor.plan import Plan
@@ -17,7 +22,10 @@ from studio.lab import trial as room
 from studio.lab.contest import by_window, contested
 from studio.lab.trial import Trial, tried
 from tests.helpers.command_line import CommandLine
+from tests.helpers.haproxy import until
 from tests.helpers.scenarios import scenario
+
+ROOT = Path(__file__).resolve().parents[2]
 
 pytestmark = pytest.mark.slow
 
@@ -116,6 +124,32 @@ def never_fewer_in_the_pool_than_planned(plan: Plan, trial: Trial) -> None:
     counts = [one["in_pool_count"] for one in trial.timeline["samples"]]
     assert len(counts) > 10
     assert min(counts) >= plan.min_in_pool
+
+
+def test_an_interrupt_under_way_ends_everything(rollcast: CommandLine) -> None:
+    path = rollcast.write("six.yaml", SIX)
+    assert rollcast("plan", path, "--window", "2", "-o", "plan.json", "-q").code == 0
+    process = subprocess.Popen(
+        [sys.executable, "-m", "studio", "lab", "run", "plan.json", "-q"],
+        cwd=rollcast.folder,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        family: list[psutil.Process] = []
+
+        def load_runs() -> bool:
+            family[:] = psutil.Process(process.pid).children(recursive=True)
+            return len(family) >= 1 + 6 + 1 + 1  # the keeper, instances, HAProxy, the load
+
+        until(load_runs, "the load runs")
+        process.send_signal(signal.SIGINT)
+        assert process.wait(20) == 130
+        until(lambda: not any(one.is_running() for one in family), "all processes have ended")
+    finally:
+        process.kill()
+        process.wait()
 
 
 def test_a_drain_that_never_empties_ends_at_its_timeout() -> None:

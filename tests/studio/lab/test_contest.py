@@ -15,7 +15,7 @@ from executor.plan import Interval, Plan
 from simulation.results import METRICS, RunResult
 from simulation.scenario import Scenario
 from simulation.study import candidates_of
-from studio.lab import contest
+from studio.lab import calibrate, contest
 from studio.lab.calibrate import Calibration, steps_of, with_calibration
 from studio.lab.contest import (
     Arm,
@@ -262,3 +262,13 @@ def test_what_was_measured_is_not_measured_again(
     assert made.calibration == FOUND
     with pytest.raises(Refused, match="holds other predictions than these"):
         contest.contested(SIX, by_window(SIX, [1, 3]), runs=2, folder=tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("rate", "window"), [("60/s", 2), ("77/s", 2), ("78/s", 1), ("140/s", 1), ("1/s", 2)]
+)
+def test_cycles_are_calibrated_where_there_is_room(rate: str, window: int) -> None:
+    """Six slots of 41.5 ms carry 144.6/s, four of them 80 % busy 77.1/s, five 96.4/s."""
+    data = SIX.as_data()
+    data["traffic"]["rate"] = rate
+    assert calibrate._roomy_window(Scenario.model_validate(data)) == window
