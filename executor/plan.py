@@ -137,6 +137,92 @@ class Prediction(_Part):
     verdict: Verdict
 
 
+class Settings(_Part):
+    """What sets one way to roll apart from the others that were looked at.
+
+    Attributes:
+        start: When it begins, as the traffic's clock shows it.
+    """
+
+    window: int = Field(ge=1)
+    advance: Literal["sliding", "batch"]
+    drain_timeout_s: FiniteFloat = Field(ge=0)
+    start: str
+
+
+Outcome = Literal[
+    "chosen",
+    "slower",
+    "fails",
+    "undecided",
+    "not confirmed",
+    "hopeless",
+    "frozen",
+    "no traffic",
+]
+"""What may become of a candidate: ``hopeless`` by closed forms, ``frozen`` by its start."""
+
+
+class Considered(Settings):
+    """One way to roll, and what became of it in the search.
+
+    Attributes:
+        outcome: In a word.
+        reason: In words.
+        runs: In which it was simulated before anything was confirmed; 0 for one that was not.
+        runs_meeting: Those of them that met every objective.
+        duration_s: Of its rollout, in the mean over the runs that all of them have.
+        latency_p99_s: During its rollout, likewise.
+        on_front: Whether no other was both faster and lower in p99.
+    """
+
+    outcome: Outcome
+    reason: str
+    runs: int = Field(ge=0)
+    runs_meeting: int = Field(ge=0)
+    duration_s: FiniteFloat | None
+    latency_p99_s: FiniteFloat | None
+    on_front: bool
+
+
+class Confirmation(Settings):
+    """A simulation on a fresh seed, of one that the search thought the best.
+
+    Attributes:
+        seed: Which nothing was chosen by.
+        confidence: That this confirmation needed; those of a search share the error probability.
+        lower_bound: Of the share of runs that meet every objective, with that confidence.
+        held: Whether it reaches the share asked for.
+    """
+
+    seed: int = Field(ge=0)
+    runs: int = Field(ge=1)
+    runs_meeting: int = Field(ge=0)
+    confidence: FiniteFloat = Field(gt=0, lt=1)
+    lower_bound: FiniteFloat = Field(ge=0, le=1)
+    held: bool
+
+
+class Evidence(_Part):
+    """Why this plan and no other.
+
+    Attributes:
+        seed: Of the search, by which all candidates saw the same requests.
+        counts: How many candidates came to each outcome.
+        runs_count: Runs of the search, confirmations aside.
+        confirmations: Those that were made, in turn; the last one is that of the plan.
+        considered: The candidates, or the telling ones where they are many.
+        starts: What the start matters, where several were tried.
+    """
+
+    seed: int = Field(ge=0)
+    counts: dict[str, int]
+    runs_count: int = Field(ge=0)
+    confirmations: tuple[Confirmation, ...] = Field(min_length=1)
+    considered: tuple[Considered, ...] = Field(min_length=1)
+    starts: str
+
+
 class Signature(_Part):
     """Who vouches for a plan, see `executor.signing`.
 
@@ -165,6 +251,7 @@ class Plan(_Part):
         step_deadlines_s: By when each step must have ended, from its begin.
         retries: How often a step that failed is tried again.
         max_failures: How many instances may fail where a failure lets the rollout continue.
+        evidence: The search that found it; None where nothing was searched for.
     """
 
     schema_: Literal["rollcast.plan/1"] = Field(default="rollcast.plan/1", alias="schema")
@@ -196,6 +283,7 @@ class Plan(_Part):
     retries: int = Field(ge=0)
     max_failures: int = Field(ge=0)
     prediction: Prediction
+    evidence: Evidence | None = None
 
     def valid_until(self) -> datetime:
         """When the plan's validity runs out: at the end of the calendar when it is for longer."""
@@ -424,6 +512,21 @@ def _runs_add_up(plan: Plan) -> Iterator[str]:
         yield f"runs meeting ({verdict.runs_meeting}) must not exceed the runs ({verdict.runs})"
 
 
+def _was_confirmed(plan: Plan) -> Iterator[str]:
+    if plan.evidence is None:
+        return
+    last, verdict = plan.evidence.confirmations[-1], plan.prediction.verdict
+    if not last.held:
+        yield f"confirmation on seed {last.seed} must have held"
+    for word, confirmed, predicted in (
+        ("seed", last.seed, plan.seed),
+        ("runs", last.runs, verdict.runs),
+        ("runs meeting", last.runs_meeting, verdict.runs_meeting),
+    ):
+        if confirmed != predicted:
+            yield f"{word} confirmed ({confirmed}) must be the prediction's ({predicted})"
+
+
 def _figures_are_in_order(plan: Plan) -> Iterator[str]:
     for name, figure in plan.prediction.metrics.items():
         for below, above in (("low", "mean"), ("mean", "high"), ("run_low", "run_high")):
@@ -441,5 +544,6 @@ _RULES: tuple[tuple[str, Callable[[Plan], Iterator[str]]], ...] = (
     ("the embedded scenario is the one that was simulated", _scenario_is_the_one),
     ("the objectives hold with the stated confidence", _objectives_hold),
     ("the prediction is of all the runs that were made", _runs_add_up),
+    ("the prediction is what a search confirmed, where there was one", _was_confirmed),
     ("the predicted figures are in order", _figures_are_in_order),
 )

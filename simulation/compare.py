@@ -13,24 +13,16 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
-from scipy import special
 
 from executor.canonical import digest_of
 from executor.plan import Interval, Verdict
+from simulation.candidates import Candidate
 from simulation.results import ENDINGS, METRICS, RunResult, Waits
 from simulation.scenario import Scenario
-from simulation.study import Candidate, Row
+from simulation.statistics import Difference, interval, paired_difference
+from simulation.study import Row
 from simulation.units import Floats
 from simulation.verdict import verdict
-
-
-@dataclass(frozen=True)
-class Difference:
-    """A candidate minus the baseline, paired by replication: mean and its 95 % interval."""
-
-    mean: float | None
-    low: float | None
-    high: float | None
 
 
 @dataclass(frozen=True)
@@ -116,7 +108,10 @@ class Comparison:
             "candidate": {
                 "window": candidate.window,
                 "advance": candidate.advance,
+                "surge": candidate.surge,
+                "pause_s": candidate.pause_s,
                 "drain_timeout_s": candidate.drain_timeout_s,
+                "policy": candidate.policy or self.scenario.service.balancer.policy,
                 "start": candidate.start_label,
             },
             "requests": result.requests,
@@ -148,7 +143,7 @@ def compare(scenario: Scenario, candidates: Sequence[Candidate], rows: Sequence[
     """Compares the candidates over the rows that have landed (at least one)."""
     rows = sorted(rows, key=lambda row: row.replication)
     results = tuple(
-        _candidate_result(scenario, candidate, tuple(row.runs[index] for row in rows))
+        candidate_result(scenario, candidate, tuple(row.runs[index] for row in rows))
         for index, candidate in enumerate(candidates)
     )
     baseline = 0
@@ -157,20 +152,21 @@ def compare(scenario: Scenario, candidates: Sequence[Candidate], rows: Sequence[
         candidates=results,
         baseline=baseline,
         differences=tuple(_differences(one.runs, results[baseline].runs) for one in results),
-        front=_front(results),
+        front=front_of(results),
         chosen=_chosen(results),
     )
 
 
-def _candidate_result(
+def candidate_result(
     scenario: Scenario, candidate: Candidate, runs: tuple[RunResult, ...]
 ) -> CandidateResult:
+    """What a candidate's runs (at least one) say together."""
     requests = {key: sum(run.requests[key] for run in runs) for key in runs[0].requests}
     return CandidateResult(
         candidate=candidate,
         requests=requests,
-        metrics={name: _interval([run.metrics[name] for run in runs]) for name in METRICS},
-        alone={name: _interval([run.alone[name] for run in runs]) for name in METRICS},
+        metrics={name: interval([run.metrics[name] for run in runs]) for name in METRICS},
+        alone={name: interval([run.alone[name] for run in runs]) for name in METRICS},
         ended={ending: sum(run.ended == ending for run in runs) for ending in ENDINGS},
         verdict=verdict(candidate.applied_to(scenario), runs),
         waits=_waits([run.waits for run in runs if run.waits is not None]),
@@ -181,49 +177,26 @@ def _candidate_result(
 
 def _waits(waits: Sequence[Waits]) -> dict[str, Interval]:
     names = [one.name for one in fields(Waits)]
-    return {name: _interval([getattr(one, name) for one in waits]) for name in names}
+    return {name: interval([getattr(one, name) for one in waits]) for name in names}
 
 
 def _commonest(paths: Sequence[tuple[str, ...]]) -> tuple[str, ...]:
     return Counter(paths).most_common(1)[0][0] if paths else ()
 
 
-def _interval(values: Sequence[float | None]) -> Interval:
-    """Mean, its 95 % t interval, and the 5–95 % range, over the runs in which the figure exists."""
-    known = np.array([value for value in values if value is not None], dtype=float)
-    if not len(known):
-        return Interval(mean=None, low=None, high=None, run_low=None, run_high=None)
-    mean, low, high = _t_interval(known)
-    run_low, run_high = (float(q) for q in np.quantile(known, [0.05, 0.95]))
-    return Interval(mean=mean, low=low, high=high, run_low=run_low, run_high=run_high)
-
-
-def _t_interval(values: Floats) -> tuple[float, float | None, float | None]:
-    """Mean and 95 % interval by Student's t; no interval from a single value."""
-    mean = float(np.mean(values))
-    if len(values) < 2:
-        return mean, None, None
-    half = float(
-        special.stdtrit(len(values) - 1, 0.975) * np.std(values, ddof=1) / np.sqrt(len(values))
-    )
-    return mean, mean - half, mean + half
-
-
 def _differences(runs: Sequence[RunResult], baseline: Sequence[RunResult]) -> dict[str, Difference]:
-    found = {}
-    for name in METRICS:
-        pairs = [(a.metrics[name], b.metrics[name]) for a, b in zip(runs, baseline, strict=True)]
-        known = np.array([a - b for a, b in pairs if a is not None and b is not None])
-        found[name] = (
-            Difference(*_t_interval(known)) if len(known) else Difference(None, None, None)
+    return {
+        name: paired_difference(
+            [run.metrics[name] for run in runs], [run.metrics[name] for run in baseline]
         )
-    return found
+        for name in METRICS
+    }
 
 
 _DURATION, _RISK = "rollout_duration_s", "rollout_latency_p99_s"
 
 
-def _front(results: Sequence[CandidateResult]) -> tuple[int, ...]:
+def front_of(results: Sequence[CandidateResult]) -> tuple[int, ...]:
     """Candidates that no other beats in both duration and p99, the fastest first."""
     points = []
     for index, one in enumerate(results):

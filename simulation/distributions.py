@@ -1,8 +1,9 @@
 """Durations and demands: what a step takes, what a request asks for.
 
 Enters: one value of a scenario file (``20s``, ``{mean: 20s, cv: 0.3}``, ``{gamma: {…}}``).
-Leaves: a frozen distribution that can be sampled, has a mean and quantiles, and is written back in
-a form that parses to itself. Sampling takes one stream in order, so that the k-th draw is the same
+Leaves: a frozen distribution that can be sampled, has a mean, a coefficient of variation (`cv`),
+quantiles, the share that lasts longer than a time (`survival`) and the mean of what goes beyond it
+(`excess_s`, E[(S − t)⁺] = ∫ₜ^∞ P(S > u) du), and is written back in a form that parses to itself. Sampling takes one stream in order, so that the k-th draw is the same
 however many are drawn after it.
 """
 
@@ -80,6 +81,15 @@ class LognormalShape(FileModel):
         return z - math.sqrt(discriminant)
 
 
+def _deviations(time_s: Floats, mu: float, sigma: float) -> Floats:
+    """How many standard deviations of the logarithm a time lies below the median."""
+    with np.errstate(divide="ignore"):
+        log_time = np.log(np.maximum(time_s, 0.0))
+    if sigma == 0:
+        return np.where(log_time < mu, np.inf, -np.inf)
+    return (mu - log_time) / sigma
+
+
 class Constant(FileModel):
     """Always the same duration."""
 
@@ -90,6 +100,15 @@ class Constant(FileModel):
 
     def quantile_s(self, q: float) -> float:
         return self.constant
+
+    def cv(self) -> float:
+        return 0.0
+
+    def survival(self, time_s: Floats) -> Floats:
+        return np.where(time_s < self.constant, 1.0, 0.0)
+
+    def excess_s(self, time_s: Floats) -> Floats:
+        return np.maximum(self.constant - time_s, 0.0)
 
     def sample_s(self, rng: np.random.Generator, count: int) -> Floats:
         return np.full(count, self.constant)
@@ -105,6 +124,18 @@ class Exponential(FileModel):
 
     def quantile_s(self, q: float) -> float:
         return -self.exponential * math.log1p(-q)
+
+    def cv(self) -> float:
+        return 1.0 if self.exponential > 0 else 0.0
+
+    def survival(self, time_s: Floats) -> Floats:
+        if self.exponential == 0:
+            return np.where(time_s < 0, 1.0, 0.0)
+        longer: Floats = np.exp(-np.maximum(time_s, 0.0) / self.exponential)
+        return longer
+
+    def excess_s(self, time_s: Floats) -> Floats:
+        return self.exponential * self.survival(time_s) + np.maximum(-time_s, 0.0)
 
     def sample_s(self, rng: np.random.Generator, count: int) -> Floats:
         return self.exponential * rng.standard_exponential(count)
@@ -125,6 +156,18 @@ class Lognormal(FileModel):
     def quantile_s(self, q: float) -> float:
         mu, sigma = self._mu_sigma()
         return math.exp(mu + sigma * float(special.ndtri(q)))
+
+    def cv(self) -> float:
+        return math.sqrt(math.expm1(self.lognormal.sigma() ** 2))
+
+    def survival(self, time_s: Floats) -> Floats:
+        mu, sigma = self._mu_sigma()
+        return special.ndtr(_deviations(time_s, mu, sigma))
+
+    def excess_s(self, time_s: Floats) -> Floats:
+        mu, sigma = self._mu_sigma()
+        z = _deviations(time_s, mu, sigma)
+        return self.lognormal.mean * special.ndtr(z + sigma) - time_s * special.ndtr(z)
 
     def sample_s(self, rng: np.random.Generator, count: int) -> Floats:
         mu, sigma = self._mu_sigma()
@@ -152,6 +195,24 @@ class Gamma(FileModel):
         shape = self.gamma.cv**-2
         return float(special.gammaincinv(shape, q)) * self.gamma.mean / shape
 
+    def cv(self) -> float:
+        return self.gamma.cv if self.gamma.mean > 0 else 0.0
+
+    def survival(self, time_s: Floats) -> Floats:
+        if self.gamma.mean == 0:
+            return np.where(time_s < 0, 1.0, 0.0)
+        longer = special.gammaincc(self.gamma.cv**-2, self._scaled(time_s))
+        return np.asarray(longer, dtype=np.float64)
+
+    def excess_s(self, time_s: Floats) -> Floats:
+        if self.gamma.mean == 0:
+            return np.maximum(-time_s, 0.0)
+        longer = special.gammaincc(self.gamma.cv**-2 + 1, self._scaled(time_s))
+        return self.gamma.mean * longer - time_s * self.survival(time_s)
+
+    def _scaled(self, time_s: Floats) -> Floats:
+        return np.maximum(time_s, 0.0) * (self.gamma.cv**-2 / self.gamma.mean)
+
     def sample_s(self, rng: np.random.Generator, count: int) -> Floats:
         shape = self.gamma.cv**-2
         return rng.standard_gamma(shape, count) * (self.gamma.mean / shape)
@@ -177,6 +238,27 @@ class Weibull(FileModel):
 
     def quantile_s(self, q: float) -> float:
         return self._scale_s() * math.pow(-math.log1p(-q), 1 / self.weibull.shape)
+
+    def cv(self) -> float:
+        if self.weibull.mean == 0:
+            return 0.0
+        once, twice = (special.gammaln(1 + k / self.weibull.shape) for k in (1, 2))
+        return math.sqrt(math.expm1(min(700.0, float(twice - 2 * once))))
+
+    def survival(self, time_s: Floats) -> Floats:
+        if self.weibull.mean == 0:
+            return np.where(time_s < 0, 1.0, 0.0)
+        longer: Floats = np.exp(-self._scaled(time_s))
+        return longer
+
+    def excess_s(self, time_s: Floats) -> Floats:
+        if self.weibull.mean == 0:
+            return np.maximum(-time_s, 0.0)
+        longer = special.gammaincc(1 + 1 / self.weibull.shape, self._scaled(time_s))
+        return self.weibull.mean * longer - time_s * self.survival(time_s)
+
+    def _scaled(self, time_s: Floats) -> Floats:
+        return np.power(np.maximum(time_s, 0.0) / self._scale_s(), self.weibull.shape)
 
     def sample_s(self, rng: np.random.Generator, count: int) -> Floats:
         return self._scale_s() * rng.weibull(self.weibull.shape, count)
@@ -221,6 +303,20 @@ class Empirical(FileModel):
     def quantile_s(self, q: float) -> float:
         return float(np.quantile(self.empirical, q))
 
+    def cv(self) -> float:
+        mean_s = self.mean_s()
+        return float(np.std(self.empirical)) / mean_s if mean_s > 0 else 0.0
+
+    def survival(self, time_s: Floats) -> Floats:
+        values = np.sort(self.empirical)
+        return 1.0 - np.searchsorted(values, time_s, side="right") / len(values)
+
+    def excess_s(self, time_s: Floats) -> Floats:
+        values = np.sort(self.empirical)
+        sums = np.concatenate([np.cumsum(values[::-1])[::-1], [0.0]])
+        at = np.searchsorted(values, time_s, side="right")
+        return (sums[at] - (len(values) - at) * time_s) / len(values)
+
     def sample_s(self, rng: np.random.Generator, count: int) -> Floats:
         values = np.asarray(self.empirical)
         return values[(rng.random(count) * len(values)).astype(np.int64)]
@@ -243,6 +339,16 @@ class Shifted(FileModel):
 
     def quantile_s(self, q: float) -> float:
         return self.shifted.by + self.shifted.of.quantile_s(q)
+
+    def cv(self) -> float:
+        mean_s = self.mean_s()
+        return self.shifted.of.cv() * self.shifted.of.mean_s() / mean_s if mean_s > 0 else 0.0
+
+    def survival(self, time_s: Floats) -> Floats:
+        return self.shifted.of.survival(time_s - self.shifted.by)
+
+    def excess_s(self, time_s: Floats) -> Floats:
+        return self.shifted.of.excess_s(time_s - self.shifted.by)
 
     def sample_s(self, rng: np.random.Generator, count: int) -> Floats:
         return self.shifted.by + self.shifted.of.sample_s(rng, count)

@@ -30,18 +30,16 @@ def drain(
     Raises:
         StepFailed: Requests were in flight at the timeout, and the rule is to abort.
     """
-    idle = env.process(_seen_idle(env, plane, instance, rule.poll))
+    polls = env.process(_polled(env, plane, instance, rule.poll)) if rule.poll > 0 else None
+    idle = plane.when_idle(instance) if polls is None else polls
     try:
-        if rule.on_timeout == "wait":
+        if rule.on_timeout == "wait" or idle.processed:
             yield idle
             return
         yield idle | env.timeout(rule.timeout)
-    except simpy.Interrupt:  # the instance is put back
-        if idle.is_alive:
-            idle.interrupt()
-        raise
-    if idle.is_alive:
-        idle.interrupt()
+    finally:  # in time or not, or because the instance is put back
+        if polls is not None and polls.is_alive:
+            polls.interrupt()
     left = plane.count(instance)
     if left == 0:
         return
@@ -50,14 +48,11 @@ def drain(
     plane.cut(instance)
 
 
-def _seen_idle(
+def _polled(
     env: simpy.Environment, plane: RequestPlane, instance: int, poll_s: float
 ) -> Generator[simpy.Event, Any, None]:
-    """Until nothing is in flight there; who polls sees it the second time in a row."""
+    """Until nothing is in flight there: who polls sees it the second time in a row."""
     with suppress(simpy.Interrupt):
-        if poll_s == 0:
-            yield plane.when_idle(instance)
-            return
         found_nothing = 0
         while found_nothing < 2:
             yield env.timeout(poll_s)

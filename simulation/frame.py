@@ -35,6 +35,10 @@ class Frame:
     exact: bool
     bin_s: float
 
+    def alone_end_s(self, settled_s: float) -> float:
+        """Until when a run that settles then is observed when it is alone."""
+        return self.horizon_s if self.exact else settled_s
+
 
 def frame_of(candidates: Sequence[Scenario]) -> Frame:
     """The simulated time that suits all candidates, each a scenario that differs in its rollout.

@@ -16,7 +16,7 @@ def freeze_met(scenario: Scenario, duration_s: float) -> str | None:
     """
     if scenario.rollout is None or not scenario.rollout.freeze:
         return None
-    begin_s = _second_of_day(scenario)
+    begin_s = second_of_day(scenario)
     for begins, ends in scenario.rollout.freeze:
         first_s, last_s = clock_time_s(begins), clock_time_s(ends)
         assert first_s is not None
@@ -28,8 +28,8 @@ def freeze_met(scenario: Scenario, duration_s: float) -> str | None:
     return None
 
 
-def _second_of_day(scenario: Scenario) -> float:
-    """When the rollout starts; traffic without dates begins at midnight."""
+def second_of_day(scenario: Scenario) -> float:
+    """When the rollout starts, in seconds after midnight; traffic without dates begins at 0."""
     first_row = scenario.rates().first_row
     start_s = scenario.start_s()
     if first_row is None:

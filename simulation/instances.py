@@ -6,7 +6,7 @@ and to the log of the pool, so that the three never tell different stories.
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Sequence
 
 import simpy
@@ -37,6 +37,13 @@ class Gate:
         self.look()
         return wish
 
+    def passes(self) -> bool:
+        """Whether it is one's turn right away; who has passed says `done`."""
+        if self._wishes or self._spare() <= self._passing:
+            return False
+        self._passing += 1
+        return True
+
     def look(self) -> None:
         """Lets pass whom the count allows now."""
         while self._wishes and self._spare() > self._passing:
@@ -62,7 +69,6 @@ class Instances:
     Attributes:
         fleet: Their states over time.
         is_new: Which version each has.
-        pool_log: How many of each version were up and in the pool, change by change.
         watched: Gates that look again whenever the pool changes.
     """
 
@@ -70,9 +76,11 @@ class Instances:
         self,
         env: simpy.Environment,
         plane: RequestPlane,
+        *,
         power: Sequence[float],
         work_s: float,
         second_count: int,
+        log: Callable[[PoolChange], None],
     ) -> None:
         """Begins with everything as it is before the rollout.
 
@@ -82,6 +90,7 @@ class Instances:
             power: How much work each instance does at once: its slots, times its speed.
             work_s: What a request asks of the service in the mean.
             second_count: How many second instances there may be.
+            log: Is told how many of each version are up and in the pool, change by change.
         """
         count = len(power)
         self._env = env
@@ -92,9 +101,12 @@ class Instances:
         self._power = [*power, *power]
         self._mean_s = work_s
         self._in_pool = set(range(count))
+        self._new_count = 0
+        self._powers = Counter(power)
+        self._whole_power = sum(power)
         self._moved: dict[int, simpy.Event] = {}
         self.watched: list[Gate] = []
-        self.pool_log: list[PoolChange] = []
+        self._tell = log
         self._log()
 
     def state(self, instance: int) -> State:
@@ -128,41 +140,50 @@ class Instances:
         """It serves, in the pool."""
         self.move(instance, State.SERVING)
         self._plane.set_pool(instance, True)
-        self._in_pool.add(instance)
-        self._log()
+        self._enters(instance)
 
     def leave(self, instance: int) -> None:
         """It is in the pool no more, and drains."""
         self.move(instance, State.DRAINING)
         self._plane.set_pool(instance, False)
-        self._in_pool.discard(instance)
-        self._log()
+        self._leaves(instance)
 
     def crash(self, instance: int) -> None:
         """It died on its own; whether the balancer knows is the plane's matter."""
         self.move(instance, State.CRASHED)
-        self._in_pool.discard(instance)
         self._plane.crash(instance)
-        self._log()
+        self._leaves(instance)
 
     def repair(self, instance: int) -> None:
         """It is up again, with the version it had."""
         self._plane.start(instance, self.is_new[instance])
         self.move(instance, State.SERVING)
-        self._in_pool.add(instance)
+        self._enters(instance)
+
+    def _enters(self, instance: int) -> None:
+        if instance not in self._in_pool:
+            self._in_pool.add(instance)
+            self._new_count += self.is_new[instance]
+            self._powers[self._power[instance]] += 1
+        self._log()
+
+    def _leaves(self, instance: int) -> None:
+        if instance in self._in_pool:
+            self._in_pool.discard(instance)
+            self._new_count -= self.is_new[instance]
+            self._powers[self._power[instance]] -= 1
         self._log()
 
     def _log(self) -> None:
-        new_count = sum(self.is_new[k] for k in self._in_pool)
-        power = sum(self._power[k] for k in sorted(self._in_pool))
-        self.pool_log.append(
+        power = sum(one * count for one, count in self._powers.items())
+        self._tell(
             PoolChange(
                 time_s=float(self._env.now),
-                old_count=len(self._in_pool) - new_count,
-                new_count=new_count,
+                old_count=len(self._in_pool) - self._new_count,
+                new_count=self._new_count,
                 capacity_rps=power / self._mean_s,
-                capacity_fraction=power / sum(self._power[: self.count]),
-                is_mixed=0 < new_count < len(self._in_pool),
+                capacity_fraction=power / self._whole_power,
+                is_mixed=0 < self._new_count < len(self._in_pool),
             )
         )
         for gate in self.watched:

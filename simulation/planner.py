@@ -17,6 +17,7 @@ from executor.plan import (
     STEPS,
     Drain,
     Ended,
+    Evidence,
     Guards,
     Plan,
     Prediction,
@@ -25,15 +26,18 @@ from executor.plan import (
     broken_rules,
 )
 from executor.plan_file import sealed
+from simulation.candidates import Candidate, candidates_of
 from simulation.compare import CandidateResult, compare
 from simulation.frame import frame_of
+from simulation.freeze import second_of_day
 from simulation.rollout import rolling_order
 from simulation.run import traffic_around
 from simulation.scenario import Scenario
 from simulation.scenario_rollout import Rollout
 from simulation.scenario_traffic import TimestampsRate, TraceRate
 from simulation.strategies.canary import waves_of
-from simulation.study import Candidate, candidates_of, run_rows
+from simulation.study import run_rows
+from simulation.traffic import DAY_S
 
 WEEK_S = 7 * 86400.0
 
@@ -44,9 +48,10 @@ SHORTEST_DEADLINE_S = 10.0
 def self_contained(scenario: Scenario, candidate: Candidate) -> Scenario:
     """The candidate's scenario without any other file.
 
-    A trace becomes the steps of the stretch that a simulation of this candidate may need; its
-    start then lies as far after the first step as the warm-up is long. So do timestamps that only
-    tell the rate; those to be replayed become the seconds of that stretch, 0 at the start.
+    A trace becomes the steps of the stretch that a simulation of this candidate may need, in
+    seconds after midnight of the day (or the one before) on which it starts, so that a freeze is
+    met as it was. So do timestamps that only tell the rate; those to be replayed stay times, to the
+    last digit where there is no freeze: seconds from the start.
     """
     chosen = candidate.applied_to(scenario)
     rate = scenario.traffic.rate
@@ -54,13 +59,16 @@ def self_contained(scenario: Scenario, candidate: Candidate) -> Scenario:
         return chosen
     frame = frame_of([chosen])
     data = chosen.as_data()
-    start_s = 0.0
+    start_s = second_of_day(chosen)
+    if start_s < frame.warm_up_s:
+        start_s += DAY_S
     if isinstance(rate, TimestampsRate) and scenario.traffic.arrivals == "replay":
+        if chosen.rollout is None or not chosen.rollout.freeze:
+            start_s = 0.0
         times_s = rate.times_s(chosen.start_s(), frame.warm_up_s)
         one_more = int(np.searchsorted(times_s, frame.horizon_s, side="right")) + 1
-        data["traffic"]["rate"] = {"timestamps": times_s[:one_more].tolist()}
+        data["traffic"]["rate"] = {"timestamps": (times_s[:one_more] + start_s).tolist()}
     else:
-        start_s = frame.warm_up_s
         steps = traffic_around(chosen, frame).as_steps()
         data["traffic"]["rate"] = {
             "steps": [[f"{time + start_s!r}s", f"{rps!r}/s"] for time, rps in steps]
@@ -69,8 +77,19 @@ def self_contained(scenario: Scenario, candidate: Candidate) -> Scenario:
     return Scenario.model_validate(data)
 
 
-def make_plan(scenario: Scenario, result: CandidateResult, valid_for_s: float = WEEK_S) -> Plan:
+def make_plan(
+    scenario: Scenario,
+    result: CandidateResult,
+    valid_for_s: float = WEEK_S,
+    evidence: Evidence | None = None,
+) -> Plan:
     """The candidate as a validated plan.
+
+    Args:
+        scenario: What was simulated, with the seed by which it was.
+        result: Of the candidate, over as many runs as the scenario says.
+        valid_for_s: How long the plan may be carried out.
+        evidence: The search that chose it, if one did.
 
     Raises:
         Refused: The candidate does not meet the objectives; the message says why.
@@ -83,7 +102,7 @@ def make_plan(scenario: Scenario, result: CandidateResult, valid_for_s: float = 
     if scenario.rollout is None:
         raise BadInput(f"{scenario.name}: rollout: is missing, there is nothing to plan")
     chosen = self_contained(scenario, result.candidate)
-    name = _planned_service(chosen)
+    name = planned_service(chosen)
     rule, service = chosen.rule(name), chosen.services[name]
     assert rule is not None
     listed = service.instance_names(name)
@@ -120,6 +139,7 @@ def make_plan(scenario: Scenario, result: CandidateResult, valid_for_s: float = 
             prediction=Prediction(
                 metrics=result.alone, ended=Ended(**result.ended), verdict=result.verdict
             ),
+            evidence=evidence,
         )
     )
     for broken in broken_rules(plan):
@@ -127,7 +147,7 @@ def make_plan(scenario: Scenario, result: CandidateResult, valid_for_s: float = 
     return plan
 
 
-def _planned_service(scenario: Scenario) -> str:
+def planned_service(scenario: Scenario) -> str:
     """The one service that a plan is for.
 
     Raises:
@@ -165,7 +185,7 @@ def step_deadlines_s(scenario: Scenario) -> dict[Step, float]:
 
     A drain that may `wait` is given three times the p99.9 of a request.
     """
-    name = _planned_service(scenario)
+    name = planned_service(scenario)
     service, rule = scenario.services[name], scenario.rule(name)
     assert rule is not None
     usual = dict(service.steps.in_order())

@@ -39,16 +39,19 @@ class PoolChange:
         return self.old_count + self.new_count
 
 
-def merged(logs: Sequence[Sequence[PoolChange]]) -> list[PoolChange]:
-    """The logs of several services as one: counts in all, capacity where it is lowest."""
-    if len(logs) == 1:
-        return list(logs[0])
-    now = [log[0] for log in logs]
-    found = [_together(now, now[0].time_s)]
-    changes = [(change.time_s, k, change) for k, log in enumerate(logs) for change in log[1:]]
-    for time_s, k, change in sorted(changes, key=lambda one: one[:2]):
-        now[k] = change
-        found.append(_together(now, time_s))
+PoolLog = list[tuple[str, PoolChange]]
+"""Changes in the order in which they happened, each with the service whose pool it is."""
+
+
+def merged(log: PoolLog) -> list[PoolChange]:
+    """All services as one, change by change: counts in all, capacity where it is lowest."""
+    now: dict[str, PoolChange] = {}
+    found = []
+    services = {name for name, _ in log}
+    for name, change in log:
+        now[name] = change
+        if len(now) == len(services):
+            found.append(_together(list(now.values()), change.time_s))
     return found
 
 

@@ -18,7 +18,7 @@ from executor.plan import Step
 from simulation.arrivals import purpose_stream
 from simulation.draining import StepFailed, drain, finish
 from simulation.draws import Draws
-from simulation.engines.plane import RequestPlane
+from simulation.engines.plane import RequestPlane, happened
 from simulation.fleet import State
 from simulation.guards import watch
 from simulation.instances import Gate, Instances
@@ -205,10 +205,10 @@ class Strategy:
     def _drain(self, instance: int) -> Steps:
         """It has left the pool: until what is in flight has ended, and the step took its time."""
         with self._spent_on("drain", instance):
-            took_out = self._env.timeout(self._duration_s(instance, Step.TAKE_OUT))
-            may_stop = self._env.timeout(self._rule.pre_stop)
+            least_s = max(self._duration_s(instance, Step.TAKE_OUT), self._rule.pre_stop)
+            may_stop = self._for(least_s)
             yield from drain(self._env, self._plane, instance, self._rule.drain)
-            yield took_out & may_stop
+            yield may_stop
 
     def _stop(self, instance: int) -> Steps:
         """It is removed from the balancer, and ends."""
@@ -218,7 +218,7 @@ class Strategy:
             self._plane.stop(instance)
             rule = self._rule
             yield from finish(self._env, self._plane, instance, rule.stop, rule.pre_stop)
-            yield self._env.timeout(self._duration_s(instance, Step.STOP))
+            yield self._for(self._duration_s(instance, Step.STOP))
 
     def _take_down(self, instance: int) -> Generator[simpy.Event, Any, bool]:
         """Its drain, where it has one, and its stop; whether it came so far."""
@@ -244,11 +244,13 @@ class Strategy:
         """The step before the pool: it lasts until the balancer's checks pass."""
         with self._spent_on("step", instance):
             self._instances.move(instance, State.RETURNING)
-            yield self._env.timeout(self._duration_s(instance, Step.RETURN))
+            yield self._for(self._duration_s(instance, Step.RETURN))
             yield self._plane.when_healthy(instance)
 
     def _stay_up(self, instance: int) -> Steps:
         """Back in the pool, for as long as `min_ready`; a crash makes it begin again."""
+        if self._rule.min_ready == 0:
+            return
         with self._spent_on("gate", instance):
             while True:
                 crashed = self._instances.when_moved(instance)
@@ -260,7 +262,7 @@ class Strategy:
     def _attempts(self, instance: int, step: Step) -> Steps:
         """A step, again as often as it fails and may be tried again."""
         for attempt in range(self._rule.retries + 1):
-            yield self._env.timeout(self._duration_s(instance, step))
+            yield self._for(self._duration_s(instance, step))
             if not self._fails(instance, step, attempt):
                 return
         raise StepFailed(f"{step}: failed {self._rule.retries + 1} times")
@@ -288,10 +290,16 @@ class Strategy:
 
     # Waiting
 
+    def _for(self, duration_s: float) -> simpy.Event:
+        """An event for when so much time has passed; of no time, none is made of it."""
+        return self._env.timeout(duration_s) if duration_s > 0 else happened(self._env)
+
     def _passes(self, gate: Gate, *given_up: simpy.Event) -> Generator[simpy.Event, Any, bool]:
         """Waits for a turn; whether it came before a halt, or before it was given up."""
-        wish = gate.wish()
         ends = [self._brake.pulled, *given_up]
+        if not any(end.triggered for end in ends) and gate.passes():
+            return True
+        wish = gate.wish()
         yield self._env.any_of([wish, *ends])
         if any(end.triggered for end in ends):
             gate.withdraw(wish)
@@ -304,6 +312,8 @@ class Strategy:
 
     def _pause(self, pause_s: float, instance: int | None = None) -> Steps:
         """A pause as the rule says it; a halt ends it."""
+        if pause_s == 0:
+            return
         with self._spent_on("pause", instance):
             yield self._env.timeout(pause_s) | self._brake.pulled
 

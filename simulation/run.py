@@ -10,6 +10,7 @@ import gc
 import math
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import simpy
@@ -24,7 +25,7 @@ from simulation.engines.reference import ReferenceEngine
 from simulation.fleet import StateInterval
 from simulation.frame import SETTLING_S, Frame
 from simulation.instances import Instances
-from simulation.pool import merged
+from simulation.pool import PoolChange, PoolLog, merged
 from simulation.recorder import Observed, run_result
 from simulation.release import Release
 from simulation.results import RunResult
@@ -64,13 +65,15 @@ class Run:
         arrivals = arrivals_of(scenario, frame, replication, draws)
         self._keep_requests = keep_requests
         self._env, self._engine = self._opened(engine, arrivals, draws)
+        self._pool_log: PoolLog = []
         self._instances = {
             name: Instances(
                 self._env,
                 self._engine.plane(name),
-                service.power(),
-                scenario.work_s(name) or float(service.service_time.mean_s()),
-                scenario.second_count(name),
+                power=service.power(),
+                work_s=scenario.work_s(name) or float(service.service_time.mean_s()),
+                second_count=scenario.second_count(name),
+                log=partial(self._pool_changes, name),
             )
             for name, service in scenario.services.items()
         }
@@ -102,6 +105,9 @@ class Run:
         data_ends_s = self._rates.data_ends_s()
         if math.isfinite(data_ends_s):
             self._env.process(self._refuse_at(data_ends_s))
+
+    def _pool_changes(self, service: str, change: PoolChange) -> None:
+        self._pool_log.append((service, change))
 
     def _opened(
         self, name: str, arrivals: Streams | ClosedLoop, draws: Draws
@@ -153,7 +159,7 @@ class Run:
             return
         yield self._env.process(self._release.run())
         self._exposed_count = self._engine.exposed_count()
-        yield self._engine.when_waiting_at_most(usual)
+        yield self._engine.when_waiting_at_most(usual, SETTLING_S)
         yield self._env.timeout(SETTLING_S)
         self._settled_s = float(self._env.now)
 
@@ -172,7 +178,7 @@ class Run:
 
     def alone_end_s(self) -> float:
         """Until when the common interval must reach for this candidate, once it has settled."""
-        return self._frame.horizon_s if self._frame.exact else self._settled_s
+        return self._frame.alone_end_s(self._settled_s)
 
     def finish(self, end_s: float) -> RunResult:
         """Simulates on to the end of the common interval and tells what was observed."""
@@ -189,7 +195,7 @@ class Run:
                 settled_tally=self._settled_tally,
                 exposed_count=exposed_count,
                 states=self._states(end_s),
-                pool_log=merged([one.pool_log for one in self._instances.values()]),
+                pool_log=merged(self._pool_log),
                 rolled=release is not None,
                 ended=self._ending(),
                 rollout_ended_s=release.ended_s if release else None,

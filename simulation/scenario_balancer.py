@@ -56,6 +56,21 @@ class ConnectRetries(FileModel):
     redispatch: bool = False
 
 
+SENDING = ("round_robin", "least_connections", "random", "power_of_two", "source_hash")
+"""Policies by which somebody sends; with ``pull`` nobody does."""
+
+
+def parse_policy(text: str) -> str:
+    """A policy that may take another's place.
+
+    Raises:
+        ValueError: There is none of this name, or it is another kind of service.
+    """
+    if text not in SENDING:
+        raise ValueError(f"must be {', '.join(SENDING[:-1])} or {SENDING[-1]}")
+    return text
+
+
 class Balancer(FileModel):
     """How requests find an instance, and where they wait."""
 

@@ -35,6 +35,7 @@ from simulation.traffic import (
     Trace,
     clock_time_s,
     constant_rate,
+    content_digest,
     daily_rate,
     read_trace,
     steps_rate,
@@ -187,6 +188,12 @@ class TraceRate(FileModel):
     def table(self) -> RateTable:
         return self._data.rates(self.scale, f"traffic.rate.trace {self.trace}")
 
+    def content(self) -> dict[str, Any]:
+        """What is in the file, in short."""
+        trace = self._data
+        told = (trace.interval_s, trace.counts, str(trace.first_row), self.scale)
+        return {"trace": content_digest(trace.values), "told": list(told)}
+
 
 def _file_or_seconds(value: object) -> object:
     if isinstance(value, str):
@@ -227,6 +234,11 @@ class TimestampsRate(FileModel):
     def table(self) -> RateTable:
         file = f" {self.timestamps}" if isinstance(self.timestamps, str) else ""
         return self._data.counted(f"traffic.rate.timestamps{file}")
+
+    def content(self) -> dict[str, Any]:
+        """What is in the file, in short."""
+        told = self._data
+        return {"timestamps": content_digest(told.times_s), "first_row": str(told.first_row)}
 
     def times_s(self, start_s: float, before_s: float) -> Floats:
         """When requests came from ``before_s`` before ``start_s`` on, 0 at ``start_s``."""

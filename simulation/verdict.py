@@ -6,12 +6,12 @@ Enters: a candidate's scenario and its runs. Leaves: a `Verdict` with its reason
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
 
 from executor.plan import Verdict
 from simulation.freeze import freeze_met
 from simulation.results import RunResult
 from simulation.scenario import Scenario
+from simulation.statistics import MOST_RUNS, More, answer_of, clopper_pearson, runs_to_settle
 
 
 def verdict(scenario: Scenario, runs: Sequence[RunResult]) -> Verdict:
@@ -23,12 +23,8 @@ def verdict(scenario: Scenario, runs: Sequence[RunResult]) -> Verdict:
     objectives = scenario.objectives
     broken = [_broken(scenario, run) for run in runs]
     good = sum(not reasons for reasons in broken)
-    lower, upper = _clopper_pearson(good, len(runs), objectives.confidence)
-    answer = "undecided"
-    if lower >= objectives.in_runs:
-        answer = "meets"
-    elif upper < objectives.in_runs:
-        answer = "fails"
+    asked = (objectives.in_runs, objectives.confidence)
+    answer = answer_of(good, len(runs), *asked)
     counts: dict[str, int] = {}
     for reasons in broken:
         for reason in reasons:
@@ -37,22 +33,24 @@ def verdict(scenario: Scenario, runs: Sequence[RunResult]) -> Verdict:
     if answer == "undecided":
         said.append(
             f"{good} of {len(runs)} runs meet every objective, too few runs to show or refute "
-            f"{objectives.in_runs * 100:g} % with {objectives.confidence * 100:g} % confidence"
+            f"{objectives.in_runs * 100:g} % with {objectives.confidence * 100:g} % confidence; "
+            f"{_more_in_words(runs_to_settle(good, len(runs), *asked))}"
         )
+    lower, _upper = clopper_pearson(good, len(runs), objectives.confidence)
     return Verdict(
         answer=answer, runs_meeting=good, runs=len(runs), lower_bound=lower, reasons=said
     )
 
 
-def _clopper_pearson(successes: int, trials: int, confidence: float) -> tuple[float, float]:
-    """One-sided lower and upper confidence bounds of a proportion (Clopper and Pearson, 1934)."""
-    from scipy.stats import binomtest  # noqa: PLC0415 - half a second, only when a verdict is due
-
-    def bound(alternative: Literal["greater", "less"], side: int) -> float:
-        test = binomtest(successes, trials, alternative=alternative)
-        return float(test.proportion_ci(confidence_level=confidence, method="exact")[side])
-
-    return bound("greater", 0), bound("less", 1)
+def _more_in_words(more: More) -> str:
+    if more.expected is None:
+        return f"even {MOST_RUNS:,} more would not settle it if they went on like that"
+    if more.expected == more.to_meet:
+        return f"{more.to_meet} more like them would show it"
+    return (
+        f"about {more.expected} more would settle it if they went on like that, and "
+        f"{more.to_meet} that all meet them would show it"
+    )
 
 
 def _broken(scenario: Scenario, run: RunResult) -> list[str]:

@@ -10,16 +10,21 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Iterator
-from concurrent.futures import Executor
+from collections.abc import Iterator, Sequence
+from concurrent.futures import BrokenExecutor, Executor, Future
 from contextlib import contextmanager, suppress
 from multiprocessing import resource_tracker
 
 import psutil
 from joblib.externals.loky import get_reusable_executor
 
+from simulation.work import Done, Part, done_elsewhere
+
 _IDLE_S = 300
 """How long they wait for another study."""
+
+_TRIES = 4
+"""So often they are started, when one of them ends before all are awake."""
 
 
 class _Shared:
@@ -29,14 +34,51 @@ class _Shared:
     processes: tuple[psutil.Process, ...] = ()
 
 
+class LocalWorkers:
+    """Processes on this machine, as `simulation.places.Workers`."""
+
+    def __init__(self, count: int) -> None:
+        self._count = count
+        self._executor = workers(count)
+
+    def count(self) -> int:
+        """As many as were asked for."""
+        return self._count
+
+    def submit(self, work: bytes, parts: Sequence[Part]) -> Future[tuple[list[Done], float]]:
+        """Has some parts done; when one process is lost, all that was submitted is."""
+        return self._executor.submit(done_elsewhere, work, parts)
+
+    def answer(self, future: Future[tuple[list[Done], float]]) -> tuple[list[Done], float]:
+        """What has come of parts that were submitted."""
+        return future.result()
+
+    def renew(self) -> None:
+        """Others in the place of those that were lost, unless that is done."""
+        self._executor = workers(self._count)
+
+    def close(self, *, under_way: bool) -> None:
+        """Leaves the processes to the next study, or ends them in the middle of what they do."""
+        if under_way:
+            stop_workers()
+
+
 def workers(count: int) -> Executor:
     """Processes, started and awake; the same ones again where they are still there."""
     with _interrupts_held_back():
-        executor: Executor = get_reusable_executor(
-            max_workers=count, timeout=_IDLE_S, initializer=_end_with, initargs=(os.getpid(),)
-        )
-        _Shared.executor = executor
-        _Shared.processes = tuple(psutil.Process(one) for one in _wake(executor, count))
+        for tries_left in reversed(range(_TRIES)):
+            executor: Executor = get_reusable_executor(
+                max_workers=count, timeout=_IDLE_S, initializer=_end_with, initargs=(os.getpid(),)
+            )
+            _Shared.executor = executor
+            try:
+                awake = _wake(executor, count)
+                _Shared.processes = tuple(psutil.Process(one) for one in awake)
+            except (BrokenExecutor, psutil.NoSuchProcess):  # one was lost meanwhile
+                if not tries_left:
+                    raise
+            else:
+                break
     return executor
 
 

@@ -11,6 +11,7 @@ import math
 from collections.abc import Sequence
 
 from executor.plan import Interval
+from simulation.candidates import Candidate
 from simulation.compare import CandidateResult, Comparison
 
 NOTHING = "–"
@@ -20,7 +21,10 @@ ANSWER_GLYPHS = {"meets": "✓", "fails": "✗", "undecided": "?"}
 
 TABLE_HEADINGS = (
     "window",
+    "surge",
+    "pause",
     "drain",
+    "policy",
     "start",
     "takes",
     "fewest",
@@ -31,6 +35,10 @@ TABLE_HEADINGS = (
 )
 """Of `table_row`: duration, fewest instances in the pool, p99 and error share during the rollout,
 and requests that failed in a run of the common interval."""
+
+
+VARIED = ("surge", "pause", "drain", "policy", "start")
+"""Of `TABLE_HEADINGS`: what candidates may differ in beside their windows."""
 
 
 def duration_text(seconds: float | None) -> str:
@@ -44,6 +52,20 @@ def duration_text(seconds: float | None) -> str:
         return f"{whole // 60} min {whole % 60:02d} s"
     minutes = round(seconds / 60)
     return f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def span_text(low_s: float | None, high_s: float | None) -> str:
+    """How long something takes, rounded outward: ``14 to 16 minutes``, ``38 to 44 seconds``.
+
+    Between one minute and ten it is said to the second: ``1 min 10 s to 1 min 31 s``.
+    """
+    if low_s is None or high_s is None:
+        return NOTHING
+    if high_s < 60 or low_s >= 600:
+        size, unit = (1.0, "seconds") if high_s < 60 else (60.0, "minutes")
+        low, high = math.floor(low_s / size), math.ceil(high_s / size)
+        return f"{high} {unit}" if low == high else f"{low} to {high} {unit}"
+    return f"{duration_text(low_s)} to {duration_text(high_s)}"
 
 
 def clock_text(seconds: float | None) -> str:
@@ -67,6 +89,16 @@ def length_text(seconds: float | None) -> str:
         ((size, unit) for size, unit in ((3600, "h"), (60, "min")) if seconds >= size), (1, "s")
     )
     return f"{seconds / size:g} {unit}"
+
+
+def left_text(seconds: float | None) -> str:
+    """How long something still takes: ``about 2 min left``; nothing while nobody knows."""
+    if seconds is None:
+        return ""
+    if seconds < 60:
+        return f"about {max(1, round(seconds))} s left"
+    minutes = round(seconds / 60)
+    return f"about {minutes} min left" if minutes < 120 else f"about {minutes // 60} h left"
 
 
 def latency_text(seconds: float | None) -> str:
@@ -118,8 +150,13 @@ def percent_text(fraction: float | None) -> str:
 
 
 def drain_text(seconds: float) -> str:
-    """A drain timeout: ``30 s``, ``2.5 s``."""
+    """A drain timeout or a pause: ``30 s``, ``2.5 s``."""
     return f"{seconds:g} s"
+
+
+def policy_text(candidate: Candidate) -> str:
+    """A balancer's policy: ``least connections``."""
+    return candidate.policy.replace("_", " ") if candidate.policy else NOTHING
 
 
 def metric_text(name: str, value: float | None) -> str:
@@ -161,7 +198,10 @@ def table_row(result: CandidateResult) -> tuple[str, ...]:
     batch = " batch" if candidate.advance == "batch" else ""
     return (
         f"{candidate.window}{batch}",
+        str(candidate.surge),
+        drain_text(candidate.pause_s),
         drain_text(candidate.drain_timeout_s),
+        policy_text(candidate),
         candidate.start_label,
         duration_text(metrics["rollout_duration_s"].mean),
         count_text(metrics["lowest_in_pool_count"].mean),
@@ -173,30 +213,40 @@ def table_row(result: CandidateResult) -> tuple[str, ...]:
 
 
 def shown_columns(results: Sequence[CandidateResult]) -> list[int]:
-    """The columns of `TABLE_HEADINGS` worth showing: drain and start only where they differ."""
+    """The columns of `TABLE_HEADINGS` worth showing: what is varied only where it differs."""
     rows = [table_row(result) for result in results]
     return [
         column
         for column, heading in enumerate(TABLE_HEADINGS)
-        if heading not in ("drain", "start") or len({row[column] for row in rows}) > 1
+        if heading not in VARIED or len({row[column] for row in rows}) > 1
     ]
 
 
 def candidate_name(comparison: Comparison, index: int) -> str:
-    """What a candidate is called among the others: only what differs is said.
+    """What a candidate is called among the others of its comparison, see `name_among`."""
+    others = [result.candidate for result in comparison.candidates]
+    return name_among(others[index], others)
+
+
+def name_among(one: Candidate, others: Sequence[Candidate]) -> str:
+    """What a candidate is called among others: only what differs is said.
 
     ``Window 3``, ``Window 3, drain 30 s, start 18:00:00``.
     """
-    one = comparison.candidates[index].candidate
-    others = [result.candidate for result in comparison.candidates]
-    parts = [f"Window {one.window}"]
-    if len({other.advance for other in others}) > 1:
-        parts.append(one.advance)
-    if len({other.drain_timeout_s for other in others}) > 1:
-        parts.append(f"drain {drain_text(one.drain_timeout_s)}")
-    if len({other.start_label for other in others}) > 1:
-        parts.append(f"start {one.start_label}")
-    return ", ".join(parts)
+    parts = [
+        ("", f"Window {one.window}"),
+        ("advance", one.advance),
+        ("surge", f"surge {one.surge}"),
+        ("pause_s", f"pause {drain_text(one.pause_s)}"),
+        ("drain_timeout_s", f"drain {drain_text(one.drain_timeout_s)}"),
+        ("policy", policy_text(one)),
+        ("start_label", f"start {one.start_label}"),
+    ]
+    return ", ".join(
+        text
+        for name, text in parts
+        if not name or len({getattr(other, name) for other in others}) > 1
+    )
 
 
 def verdict_sentence(comparison: Comparison, index: int) -> str:

@@ -16,8 +16,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from executor.plan import Interval, Plan
+from simulation.candidates import candidates_of
 from simulation.scenario import Scenario
-from simulation.study import candidates_of, run_rows
+from simulation.study import run_rows
 from studio.charts import style
 from studio.charts.contest import Column, draw_contest
 from studio.charts.waterfall import ROW_PX, Span, actual_spans, draw_waterfall, forecast_spans

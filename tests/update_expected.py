@@ -14,9 +14,10 @@ from typing import Any
 from executor.files import atomic_write_text
 from executor.inventory import inventory_schema
 from executor.plan_file import plan_schema
+from simulation.candidates import candidates_of, default_windows
 from simulation.compare import Comparison, compare
 from simulation.scenario_file import ScenarioFile, scenario_schema
-from simulation.study import candidates_of, default_windows, run_rows
+from simulation.study import run_rows
 from studio.resources import assets_dir, scenarios_dir
 
 FIGURES = (

@@ -15,12 +15,13 @@ import simpy
 
 from simulation.arrivals import ClosedLoop, Streams
 from simulation.draws import Draws
-from simulation.engines.compiled_layout import lay_out
+from simulation.engines.compiled_layout import lay_out, lay_out_wheels
 from simulation.engines.compiled_memory import Memory
 from simulation.engines.compiled_plane import CompiledPlane
+from simulation.engines.compiled_streams import QuickGenerator, running_sum
 from simulation.engines.kernel import loop
 from simulation.engines.kernel import memory as km
-from simulation.engines.plane import Clock, RequestPlane
+from simulation.engines.plane import Clock, RequestPlane, happened
 from simulation.results import RequestTable
 from simulation.scenario import Scenario
 from simulation.tally import BUCKETS, COUNTED_IN_BINS, NO_BIN_LATENCY, TOTALS, Tally
@@ -39,10 +40,11 @@ class CompiledClock(Clock):
         Everything of requests that comes before it has happened, or will have as soon as control
         has anything to do with them: what asks for nothing need not be waited for.
         """
-        if self.engine is not None:
-            self.engine.is_behind = True
-            if self.engine.may_signal():
-                self.engine.catch_up(self.peek())
+        engine = self.engine
+        if engine is not None:
+            engine.is_behind = True
+            if engine.may_signal:
+                engine.catch_up(self.peek())
         super().step()
 
 
@@ -51,6 +53,7 @@ class CompiledEngine:
 
     Attributes:
         is_behind: Whether the requests are not yet where control is.
+        may_signal: Whether control may have to hear of something before its next event.
     """
 
     name = "compiled"
@@ -82,6 +85,7 @@ class CompiledEngine:
         self._signals_unasked = any(rule.slow_start > 0 for rule in rules) or any(
             one.reconnects for one in scenario.traffic.classes.values()
         )
+        self.may_signal = self._signals_unasked
         self._env = env
         self._scenario = scenario
         self._arrivals = arrivals
@@ -111,14 +115,10 @@ class CompiledEngine:
     def _open_arrivals(self) -> None:
         h, memory, loop = self._header, self._memory, self._arrivals
         if isinstance(loop, Streams):
+            loop.quicken(running_sum, QuickGenerator)
             h["per_width"] = max(1.0, 2.0 * loop.highest_rps * int(h["route_max"]))
             if h["is_bound"]:
-                mean_s = max(one.mean_s() for route in self._demands for one in route)
-                h["departures_per_s"] = per_s = max(1.0, loop.highest_rps)
-                size = 1 << min(20, max(10, math.ceil(math.log2(4 * mean_s * per_s + 1))))
-                bins = np.full(size, -1, np.int32).view(km.I4)
-                memory.place("departure_bins", bins)
-                h["departure_mask"] = size - 1
+                lay_out_wheels(memory, self._scenario, loop.highest_rps)
             return
         count = loop.client_count
         h["per_width"] = 1000.0
@@ -165,11 +165,6 @@ class CompiledEngine:
 
     # The run
 
-    def may_signal(self) -> bool:
-        """Whether control may have to hear of something before its next event."""
-        h = self._header
-        return bool(self._signals_unasked or h["watch_count"] or h["calm_level"] >= 0)
-
     def catch_up(self, until_s: float | None = None) -> None:
         """Lets the requests go on to where control is; or to when it has to hear of something."""
         if not self.is_behind:
@@ -191,6 +186,11 @@ class CompiledEngine:
             self._env.is_now(float(h["now"]))
             self._hear()
 
+    def watches(self) -> None:
+        """Control waits for something, or does no more."""
+        h = self._header
+        self.may_signal = bool(self._signals_unasked or h["watch_count"] or h["calm_level"] >= 0)
+
     def act(self, what: int, instance: int, flag: bool = False, share: float = 0.0) -> int:
         """Does something to an instance, now."""
         self.catch_up()
@@ -207,6 +207,7 @@ class CompiledEngine:
         h, memory = self._header, self._memory
         count = int(h["signal_count"])
         h["signal_count"] = 0
+        self.watches()
         for what, which in memory["signals"][:count].tolist():
             if what == km.CALM:
                 assert self._calm is not None
@@ -241,13 +242,14 @@ class CompiledEngine:
         self._header["highest"] = self._header["waiting"]
         return highest
 
-    def when_waiting_at_most(self, level: int) -> simpy.Event:
+    def when_waiting_at_most(self, level: int, rest_s: float) -> simpy.Event:
         """An event for the first moment at which no more than ``level`` requests wait."""
         self.catch_up()
-        event = simpy.Event(self._env)
         if self._header["waiting"] <= level:
-            return event.succeed()
-        self._header["calm_level"] = level
+            return happened(self._env)
+        self._header["calm_level"], self._header["calm_rest"] = level, rest_s
+        self.watches()
+        event = simpy.Event(self._env)
         self._calm = event
         return event
 

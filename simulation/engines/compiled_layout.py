@@ -25,6 +25,7 @@ from simulation.engines.kernel import memory as km
 from simulation.engines.kernel.timers import MARGIN
 from simulation.engines.reference import hosts_of
 from simulation.scenario import Scenario, Service
+from simulation.scenario_traffic import RequestClass
 from simulation.tally import BIN, BUCKET, BUCKETS, TOTALS
 
 _POLICIES: dict[type[Policy], int] = {
@@ -38,6 +39,8 @@ _POLICIES: dict[type[Policy], int] = {
 }
 _NO_LIMIT = 1 << 60
 _BINS = 4096
+_NEAR_BINS = 16384
+"""So many bins stay in a near cache."""
 _FIRST_LEVELS = 1024
 
 
@@ -56,7 +59,7 @@ def lay_out(
     h["now"] = h["t0"] = h["target"] = now_s
     h["lane_time"] = h["check_time"] = math.inf
     h["lane_best"] = h["calm_level"] = -1
-    h["attempt_free"] = h["timer_free"] = h["node_free"] = h["departure_free"] = -1
+    h["attempt_free"] = h["timer_free"] = h["node_free"] = -1
     h["key"] = draws.key
     h["keeps_rows"] = keep_requests
     h["needs"] = MARGIN
@@ -103,9 +106,9 @@ class _Layout:
             ("nodes", km.NODE, 2048),
             ("freed", km.I4, 2048),
             ("signals", km.SIGNAL, 2048),
-            ("wait_ends", km.F8, 2048),
-            ("departures", km.DEPARTURE, 2048),
             ("rows", km.ROW, 2048),
+            ("wheels", km.WHEEL, 0),
+            ("recent", km.F8, km.RECENT),
             ("totals", km.I8, len(TOTALS)),
             ("latencies", BUCKET, BUCKETS),
             ("waits", BUCKET, BUCKETS),
@@ -113,7 +116,7 @@ class _Layout:
             memory.place(name, np.zeros(size, dtype))
         h["attempt_cap"], h["timer_cap"], h["node_cap"] = 256, 2048, 2048
         h["freed_cap"], h["signal_cap"] = 2048, 2048
-        h["row_cap"] = h["wait_cap"] = h["departure_cap"] = 2048
+        h["row_cap"] = 2048
         bins = np.full(_BINS, -1, np.int32).view(km.I4)
         memory.place("bins", bins)
         h["bin_mask"] = _BINS - 1
@@ -255,6 +258,31 @@ class _Layout:
         h["lane_count"] = len(lanes)
         memory.place("classes", classes)
         memory.place("lanes", records)
+
+
+def lay_out_wheels(memory: Memory, scenario: Scenario, highest_rps: float) -> None:
+    """The wheels of what is known ahead on the fast path: eight bins an attempt, two where it is far."""
+    classes = list(scenario.traffic.classes.values())
+    attempts_rps = max(1.0, highest_rps * (1 + max(one.retries.attempts for one in classes)))
+    ahead_s = max(4 * one.mean_s() for route in scenario.demands() for one in route)
+    ahead_s = max([ahead_s, *(_patience_s(one) for one in classes)])
+    per_s = attempts_rps * min(8.0, max(2.0, _NEAR_BINS / (ahead_s * attempts_rps)))
+    size = 1 << min(20, max(10, math.ceil(math.log2(ahead_s * per_s + 1))))
+    wheels = np.zeros(3, km.WHEEL)
+    for number, wheel in enumerate(wheels):
+        wheel["bins_per_s"], wheel["mask"] = per_s, size - 1
+        wheel["bins"] = memory.own(f"bins {number}", np.zeros(size, km.ENTRY))
+        wheel["words"] = memory.own(f"words {number}", np.zeros(size // 32, np.int64))
+        wheel["entries"] = memory.own(f"entries {number}", np.zeros(1024, km.ENTRY))
+        wheel["cap"], wheel["free"] = 1024, -1
+    memory.place("wheels", wheels)
+
+
+def _patience_s(one: RequestClass) -> float:
+    """How far ahead it may be known that a client leaves, or asks again."""
+    rule = one.retries
+    longest_s = rule.backoff * max(1.0, rule.factor ** min(rule.attempts, 4)) * (1 + rule.jitter)
+    return (one.client_timeout or 0.0) + (longest_s if rule.attempts else 0.0)
 
 
 def is_bound(scenario: Scenario) -> bool:

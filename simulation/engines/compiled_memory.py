@@ -36,12 +36,16 @@ class Memory:
         """Keeps an array whose address stands in the header, by its name."""
         self.header[name] = self.own(name, array)
 
-    def enlarge(self, name: str, size: int) -> None:
-        """Makes such an array larger; what is new is zero."""
+    def lengthen(self, name: str, size: int) -> int:
+        """Makes an array larger; what is new is zero. Says where it is."""
         old = self._arrays[name]
         array = np.zeros(size, old.dtype)
         array[: len(old)] = old
-        self.place(name, array)
+        return self.own(name, array)
+
+    def enlarge(self, name: str, size: int) -> None:
+        """The same of an array whose address stands in the header."""
+        self.header[name] = self.lengthen(name, size)
 
     def clear(self) -> None:
         """Lets go of all arrays."""
@@ -73,8 +77,8 @@ class Memory:
         larger("freed_cap", 0, "freed")
         larger("signal_cap", int(h["signal_count"]), "signals")
         larger("row_cap", int(h["row_count"]), "rows")
-        larger("departure_cap", int(h["departure_count"]), "departures")
-        larger("wait_cap", int(h["wait_count"]), "wait_ends")
+        for k, wheel in enumerate(memory["wheels"]):
+            self._larger_wheel(wheel, f"entries {k}", needs)
         for k, lane in enumerate(memory["lanes"]):
             self._larger_ring(lane, f"lane {k}", ("entries", "first", "next", "mask"), needs)
         for k, kind in enumerate(memory["classes"]):
@@ -92,10 +96,15 @@ class Memory:
                 service["leaves"] = memory.own(f"leaves {k}", leaves)
             while service["keeps_log"] and service["log_cap"] - service["log_count"] < needs:
                 service["log_cap"] *= 2
-                log = np.zeros(int(service["log_cap"]), km.ENDED)
-                log[: int(service["log_count"])] = memory[f"log {k}"][: int(service["log_count"])]
-                service["log"] = memory.own(f"log {k}", log)
+                service["log"] = memory.lengthen(f"log {k}", int(service["log_cap"]))
         h["tight"] = 0
+
+    def _larger_wheel(self, wheel: Any, name: str, needs: int) -> None:
+        cap = int(wheel["cap"])
+        while cap - int(wheel["count"]) < needs:
+            cap *= 2
+        if cap > int(wheel["cap"]):
+            wheel["cap"], wheel["entries"] = cap, self.lengthen(name, cap)
 
     def _larger_ring(
         self, record: Any, name: str, fields: tuple[str, str, str, str], needs: int

@@ -10,7 +10,7 @@ import simpy
 from simulation.engines.belief import Announcements, slow_start
 from simulation.engines.compiled_memory import Memory
 from simulation.engines.kernel import memory as km
-from simulation.engines.plane import Clock, Seen
+from simulation.engines.plane import Clock, Seen, happened
 from simulation.results import OK
 from simulation.scenario import Service
 
@@ -23,6 +23,9 @@ class Acts(Protocol):
 
     def catch_up(self) -> None:
         """Lets the requests go on to where control is."""
+
+    def watches(self) -> None:
+        """Control waits for something, or does no more."""
 
 
 class CompiledPlane:
@@ -120,21 +123,23 @@ class CompiledPlane:
     def when_idle(self, instance: int) -> simpy.Event:
         """An event for the first moment at which `count` is 0."""
         if self.count(instance) == 0:
-            return simpy.Event(self._env).succeed()
+            return happened(self._env)
         if not self._instances[instance]["watch_idle"]:
             self._instances[instance]["watch_idle"] = 1
             self._memory.header["watch_count"] += 1
+            self._engine.watches()
         return self._idle.setdefault(instance, simpy.Event(self._env))
 
     def when_healthy(self, instance: int) -> simpy.Event:
         """An event for when it has passed its checks often enough, counted from now."""
         if self._service.balancer.health_check is None:
-            return simpy.Event(self._env).succeed()
+            return happened(self._env)
         self._engine.catch_up()
         self._instances[instance]["passed"] = 0
         if not self._instances[instance]["watch_healthy"]:
             self._instances[instance]["watch_healthy"] = 1
             self._memory.header["watch_count"] += 1
+            self._engine.watches()
         return self._healthy.setdefault(instance, simpy.Event(self._env))
 
     def seen(self, since_s: float, until_s: float, new_version: bool | None = None) -> Seen:

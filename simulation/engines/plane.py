@@ -74,6 +74,14 @@ class Clock(simpy.Environment):
         heappush(queue, (time_s, priority, next(self._eid), moment))
 
 
+def happened(env: simpy.Environment) -> simpy.Event:
+    """An event that lies in the past: who waits for it goes on at once, and it costs no step."""
+    event = simpy.Event(env)
+    event._ok, event._value = True, None
+    event.callbacks = None  # type: ignore[assignment]  # how SimPy marks what has been processed
+    return event
+
+
 @dataclass(frozen=True)
 class Seen:
     """What a service's balancer saw end in an interval: what guards look at.
@@ -149,8 +157,12 @@ class Engine(Protocol):
     def highest_waiting(self) -> int:
         """The most requests that have waited at once since this was asked last."""
 
-    def when_waiting_at_most(self, level: int) -> simpy.Event:
-        """An event for the first moment at which no more than ``level`` requests wait."""
+    def when_waiting_at_most(self, level: int, rest_s: float) -> simpy.Event:
+        """An event for the first moment at which no more than ``level`` requests wait.
+
+        Whoever waits for it looks at nothing and does nothing for ``rest_s`` afterwards, on account
+        of it; so far an engine may go ahead.
+        """
 
     def exposed_count(self) -> int:
         """How many of the requests that arrived from 0 on a new version had a part in so far."""

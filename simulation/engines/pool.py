@@ -14,7 +14,7 @@ import simpy
 from simulation.draws import Draws
 from simulation.engines.belief import LEAST_SHARE, Announcements, slow_start
 from simulation.engines.health import Check, Health
-from simulation.engines.plane import Clock
+from simulation.engines.plane import Clock, happened
 from simulation.scenario_balancer import Balancer
 
 if TYPE_CHECKING:
@@ -141,5 +141,5 @@ class Pool:
     def when_healthy(self, instance: int) -> simpy.Event:
         """An event for when the instance has passed its checks; at once where there are none."""
         if self._health is None:
-            return simpy.Event(self._env).succeed()
+            return happened(self._env)
         return self._health.when_healthy(instance)

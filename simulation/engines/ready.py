@@ -10,12 +10,12 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import importlib.metadata
-import os
 import platform
 import sys
-import tempfile
 from functools import cache
 from pathlib import Path
+
+from simulation.caches import cache_directory
 
 ENGINES = ("auto", "compiled", "reference")
 """``auto`` is compiled when its code is ready, reference meanwhile."""
@@ -39,18 +39,7 @@ def code_directory() -> Path:
         digest.update(f"{path} {found.st_mtime_ns} {found.st_size}\n".encode())
     versions = [importlib.metadata.version(name) for name in ("numba", "llvmlite", "numpy")]
     digest.update(f"{sys.version} {platform.machine()} {platform.node()} {versions}".encode())
-    name = f"kernel-{digest.hexdigest()[:16]}"
-    homes = [Path(os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser()) / "rollcast"]
-    homes.append(Path(tempfile.gettempdir()) / f"rollcast-{os.getuid()}")
-    for home in homes:
-        directory = home / name
-        try:
-            directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-        except OSError:
-            continue
-        if os.access(directory, os.W_OK):
-            return directory
-    return Path(tempfile.mkdtemp(prefix="rollcast-"))
+    return cache_directory(f"kernel-{digest.hexdigest()[:16]}")
 
 
 def _mark() -> Path:
@@ -71,7 +60,7 @@ def prepare() -> None:
         if is_ready():
             return
         # Numba takes a while to import.
-        from simulation.engines.kernel import loop  # noqa: F401, PLC0415 - whose functions these are
+        from simulation.engines.kernel import loop, streams  # noqa: F401, PLC0415 - what is compiled
         from simulation.engines.kernel.build import compile_all  # noqa: PLC0415
 
         compile_all()

@@ -27,7 +27,7 @@ from simulation.engines.calls import (
     table_of,
 )
 from simulation.engines.clients import Clients
-from simulation.engines.plane import Clock, RequestPlane
+from simulation.engines.plane import Clock, RequestPlane, happened
 from simulation.engines.station import Hosts, Station
 from simulation.results import CUT, IN_FLIGHT, OK, TIMED_OUT, RequestTable
 from simulation.scenario import Scenario
@@ -195,11 +195,11 @@ class ReferenceEngine:
         highest, self._highest_waiting = self._highest_waiting, self._waiting
         return highest
 
-    def when_waiting_at_most(self, level: int) -> simpy.Event:
+    def when_waiting_at_most(self, level: int, rest_s: float) -> simpy.Event:
         """An event for the first moment at which no more than ``level`` requests wait."""
-        event = simpy.Event(self._env)
         if self._waiting <= level:
-            return event.succeed()
+            return happened(self._env)
+        event = simpy.Event(self._env)
         self._calm = (level, event)
         return event
 

@@ -33,7 +33,7 @@ from simulation.engines.calls import (
     Call,
 )
 from simulation.engines.health import Check
-from simulation.engines.plane import ARRIVALS, COMPLETIONS, TIMEOUTS, Clock, Seen
+from simulation.engines.plane import ARRIVALS, COMPLETIONS, TIMEOUTS, Clock, Seen, happened
 from simulation.engines.pool import Pool
 from simulation.results import CUT, ERROR, IN_FLIGHT, OK, REFUSED, REJECTED, TIMED_OUT
 from simulation.scenario import Service
@@ -464,7 +464,7 @@ class Station:
     def when_idle(self, instance: int) -> simpy.Event:
         """An event for the first moment at which `count` is 0."""
         if self.count(instance) == 0:
-            return simpy.Event(self._env).succeed()
+            return happened(self._env)
         return self._idle.setdefault(instance, simpy.Event(self._env))
 
     def when_healthy(self, instance: int) -> simpy.Event:

@@ -78,7 +78,10 @@ class Rolling(Strategy):
             self._failed(instance, failed)
             self._stop_where_none_may_follow()
         self._under_way -= 1
-        self._env.process(self._give_back(place, instance))
+        if self._rule.pause > 0 and self._rule.advance == "sliding":
+            self._env.process(self._give_back(place, instance))
+        else:
+            place.resource.release(place)
 
     def _six_steps(self, instance: int) -> Steps:
         """It was taken out, or had failed: drain, stop, deploy, verify, start, return."""
@@ -91,9 +94,8 @@ class Rolling(Strategy):
         yield from self._stay_up(instance)
 
     def _give_back(self, place: Request, instance: int) -> Steps:
-        """The place in the window is free again: after the pause, where places slide."""
-        if self._rule.advance == "sliding":
-            yield from self._pause(self._rule.pause, instance)
+        """The place in the window is free again after the pause."""
+        yield from self._pause(self._rule.pause, instance)
         place.resource.release(place)
 
     def _stop_where_none_may_follow(self) -> None:

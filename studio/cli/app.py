@@ -13,11 +13,13 @@ import typer
 from studio.cli import (
     compare,
     execute,
+    import_,
     lab,
     new,
     plan,
     report,
     scenarios,
+    sensitivity,
     simulate,
     validate,
     window,
@@ -33,9 +35,11 @@ app = typer.Typer(
 app.command()(simulate.simulate)
 app.command()(compare.compare)
 app.command()(plan.plan)
+app.command()(sensitivity.sensitivity)
 app.command()(validate.validate)
 app.command()(execute.execute)
 app.command()(new.new)
+app.command("import")(import_.import_)
 app.command()(scenarios.scenarios)
 app.command()(window.studio)
 app.command()(report.report)

@@ -1,9 +1,9 @@
-"""``rollcast compare``: every combination of windows, drains and starts, paired."""
+"""``rollcast compare``: every combination of windows, drains, starts and more, paired."""
 
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -12,9 +12,12 @@ from studio.cli import options as o
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from simulation.compare import Comparison, Difference
+    from simulation.candidates import Candidate
+    from simulation.compare import Comparison
+    from simulation.pace import Pace
     from simulation.scenario import Scenario
-    from simulation.study import Candidate, Row
+    from simulation.statistics import Difference
+    from simulation.study import Row
 
 _TOLD = ("rollout_duration_s", "rollout_latency_p99_s", "rollout_error_fraction")
 
@@ -22,29 +25,35 @@ _TOLD = ("rollout_duration_s", "rollout_latency_p99_s", "rollout_error_fraction"
 def compare(
     scenario: o.ScenarioPath,
     windows: o.Windows = None,
-    drain_timeouts: Annotated[
-        str | None, typer.Option(metavar="10s,30s", help="Drain timeouts.")
+    drain_timeouts: o.DrainTimeouts = None,
+    advance: o.Advances = None,
+    starts: o.Starts = None,
+    surges: Annotated[
+        str | None, typer.Option(metavar="0,1,25%", help="Instances beyond the fleet.")
     ] = None,
-    advance: Annotated[
-        str | None, typer.Option(metavar="sliding,batch", help="Ways to advance.")
+    pauses: Annotated[
+        str | None, typer.Option(metavar="0s,30s", help="Pauses before the next instance.")
     ] = None,
-    starts: Annotated[
-        str | None, typer.Option(metavar="09:00,14:00", help="Starts on the traffic's clock.")
+    policies: Annotated[
+        str | None,
+        typer.Option(metavar="round_robin,random", help="Policies of the balancer."),
     ] = None,
     seed: o.Seed = None,
     replications: o.Replications = None,
     engine: o.Engine = "auto",
     jobs: o.Jobs = None,
+    cluster: o.Cluster = None,
     sets: o.Sets = None,
     json: o.Json = False,
     csv: o.Csv = None,
     requests: o.Requests = None,
     quiet: o.Quiet = False,
 ) -> None:
-    """Compare windows, drain timeouts, advances and starts on the same traffic."""
-    from simulation.scenario_rollout import parse_window
-    from simulation.scenario_traffic import parse_start
-    from simulation.study import candidates_of, default_windows
+    """Compare windows, drain timeouts, starts and more, every combination, on the same traffic."""
+    from simulation.candidates import candidates_of, default_windows
+    from simulation.scenario_balancer import parse_policy
+    from simulation.scenario_rollout import parse_surge, parse_window
+    from simulation.starts import starts_of
     from simulation.units import parse_duration_s
     from studio.cli import tables
 
@@ -52,24 +61,26 @@ def compare(
     o.must_be_writable(scenario, csv, requests)
     loaded = o.load(scenario, sets, seed, replications)
     o.get_ready(engine, quiet)
-    told_windows = o.comma_list("--windows", windows, parse_window)
-    told_drains = o.comma_list("--drain-timeouts", drain_timeouts, parse_duration_s)
-    told_starts = o.comma_list("--starts", starts, parse_start)
-    told_advances = o.comma_list("--advance", advance, _parse_advance)
-    nothing_said = not (told_windows or told_drains or told_starts or told_advances)
-    candidates = candidates_of(
-        loaded,
-        default_windows(loaded) if nothing_said else told_windows,
-        told_drains,
-        told_starts,
-        told_advances,
-    )
+    varied: dict[str, list[Any]] = {
+        "windows": o.comma_list("--windows", windows, parse_window),
+        "drain_timeouts_s": o.comma_list("--drain-timeouts", drain_timeouts, parse_duration_s),
+        "starts": starts_of(starts, "--starts", loaded),
+        "advances": o.comma_list("--advance", advance, o.parse_advance),
+        "surges": o.comma_list("--surges", surges, parse_surge),
+        "pauses_s": o.comma_list("--pauses", pauses, parse_duration_s),
+        "policies": o.comma_list("--policies", policies, parse_policy),
+    }
+    if not any(varied.values()):
+        varied["windows"] = [*default_windows(loaded)]
+    candidates = candidates_of(loaded, **varied)
     console = tables.answer_console()
     comparison, rows = watched(
         loaded,
         candidates,
         console,
+        path=scenario,
         jobs=jobs,
+        cluster=cluster,
         quiet=quiet or json,
         engine=engine,
         keep_requests=requests is not None,
@@ -88,38 +99,26 @@ def watched(
     scenario: Scenario,
     candidates: tuple[Candidate, ...],
     console: Console,
-    *,
-    jobs: int | None = None,
     quiet: bool = False,
-    engine: str = "auto",
-    keep_requests: bool = False,
+    **how: Any,
 ) -> tuple[Comparison, list[Row]]:
-    """Runs the study; on a terminal the table is there from the first row and is refined."""
+    """Runs the study as `options.simulated`; on a terminal the table is there from the first row."""
     from rich.live import Live
 
     from studio.cli.tables import comparison_table
+    from studio.format import left_text
 
     if quiet or not sys.stdout.isatty():
-        return o.simulated(
-            scenario, candidates, jobs=jobs, quiet=quiet, engine=engine, keep_requests=keep_requests
-        )
+        return o.simulated(scenario, candidates, quiet=quiet, **how)
     with Live(console=console, transient=True, auto_refresh=False) as live:
 
-        def landed(comparison: Comparison) -> None:
-            done = len(comparison.candidates[0].runs)
+        def landed(comparison: Comparison, pace: Pace) -> None:
             table = comparison_table(comparison)
-            table.caption = f"{done} of {scenario.replications} replications"
+            told = f"{pace.done} of {pace.total} replications {left_text(pace.left_s())}"
+            table.caption = told.rstrip()
             live.update(table, refresh=True)
 
-        return o.simulated(
-            scenario,
-            candidates,
-            jobs=jobs,
-            quiet=True,
-            engine=engine,
-            keep_requests=keep_requests,
-            landed=landed,
-        )
+        return o.simulated(scenario, candidates, quiet=True, landed=landed, **how)
 
 
 def print_answer(console: Console, comparison: Comparison) -> None:
@@ -173,9 +172,3 @@ def _difference_text(name: str, difference: Difference) -> str:
         return f"{word} {signed_text(name, difference.mean)}"
     low, high = (signed_text(name, end) for end in between)
     return f"{word} {signed_text(name, difference.mean)} ({low} to {high})"
-
-
-def _parse_advance(word: str) -> str:
-    if word not in ("sliding", "batch"):
-        raise ValueError("must be sliding or batch")
-    return word

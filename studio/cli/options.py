@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
@@ -12,9 +13,11 @@ import typer
 from executor.errors import BadInput
 
 if TYPE_CHECKING:
+    from simulation.candidates import Candidate
     from simulation.compare import Comparison
+    from simulation.pace import Pace
     from simulation.scenario import Scenario
-    from simulation.study import Candidate, Row
+    from simulation.study import Row
 
 Value = TypeVar("Value")
 
@@ -48,6 +51,10 @@ Jobs = Annotated[
     int | None,
     typer.Option(parser=whole_number("--jobs", 1), metavar="N", help="Processes; one a core."),
 ]
+Cluster = Annotated[
+    str | None,
+    typer.Option(metavar="ADDRESS", help="Of a dask scheduler whose workers simulate."),
+]
 Sets = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY.PATH=VALUE", help="Any key of the scenario. Repeatable."),
@@ -62,6 +69,27 @@ Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="No progress.")]
 Windows = Annotated[
     str | None, typer.Option(metavar="1,2,25%", help="Windows: counts or percentages.")
 ]
+
+DrainTimeouts = Annotated[str | None, typer.Option(metavar="10s,30s", help="Drain timeouts.")]
+Advances = Annotated[str | None, typer.Option(metavar="sliding,batch", help="Ways to advance.")]
+Starts = Annotated[
+    str | None,
+    typer.Option(
+        metavar="09:00,every:30m,02:00..06:00/10m",
+        help="Starts on the traffic's clock; every: goes through the whole trace, or a day.",
+    ),
+]
+
+
+def parse_advance(word: str) -> str:
+    """A way to advance.
+
+    Raises:
+        ValueError: There is no such way.
+    """
+    if word not in ("sliding", "batch"):
+        raise ValueError("must be sliding or batch")
+    return word
 
 
 def load(
@@ -95,7 +123,7 @@ def get_ready(engine: str, quiet: bool) -> None:
         raise BadInput(f"--engine {engine}: must be {', '.join(ENGINES[:-1])} or {ENGINES[-1]}")
     if engine != "reference" and not is_ready():
         if not quiet:
-            print("rollcast: compiling the fast engine, once; about 20 s", file=sys.stderr)
+            print("rollcast: compiling the fast engine, once; about 15 s", file=sys.stderr)
         prepare()
 
 
@@ -149,48 +177,114 @@ def simulated(
     scenario: Scenario,
     candidates: Sequence[Candidate],
     *,
-    jobs: int | None,
-    quiet: bool,
-    engine: str,
+    path: Path | None = None,
+    jobs: int | None = None,
+    cluster: str | None = None,
+    quiet: bool = False,
+    engine: str = "auto",
     keep_requests: bool = False,
-    landed: Callable[[Comparison], None] | None = None,
+    landed: Callable[[Comparison, Pace], None] | None = None,
 ) -> tuple[Comparison, list[Row]]:
     """Runs the study, with progress on standard error when that is a terminal.
 
-    `landed` is called with the comparison so far, at most twice a second.
+    Args:
+        scenario: What is simulated.
+        candidates: What is compared.
+        path: The scenario's file, beside which results are stored; None to store none.
+        jobs: How many processes.
+        cluster: The address of a scheduler whose workers simulate.
+        quiet: Whether no progress is shown.
+        engine: One of `simulation.engines.ready.ENGINES`.
+        keep_requests: Whether results carry every request.
+        landed: Called with the comparison so far, at most twice a second.
+
+    Raises:
+        BadInput: What is asked for does not go together, or `run_rows` raises it.
     """
     import time
 
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeRemainingColumn,
-    )
-
     from simulation.compare import compare
+    from simulation.pace import Pace
+    from simulation.store import Store
     from simulation.study import run_rows
 
+    must_be_one_place(jobs, cluster)
     rows: list[Row] = []
-    err = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    hidden = quiet or not sys.stderr.isatty()
+    pace = Pace(scenario.replications)
     told_at = time.monotonic()
-    with Progress(
-        *columns, TimeRemainingColumn(), console=err, transient=True, disable=hidden
-    ) as progress:
-        task = progress.add_task("replications", total=scenario.replications)
+    with (
+        nullcontext() if path is None else Store.beside(path) as store,
+        progress_bar(quiet) as told,
+    ):
+        told("replications", pace)
         for row in run_rows(
-            scenario, candidates, jobs=jobs, engine=engine, keep_requests=keep_requests
+            scenario,
+            candidates,
+            jobs=jobs,
+            cluster=cluster,
+            engine=engine,
+            keep_requests=keep_requests,
+            store=store,
         ):
             rows.append(row)
-            progress.advance(task)
+            pace.landed(was_stored=row.was_stored)
+            told("replications", pace)
             if landed is not None and time.monotonic() - told_at > 0.5:
-                landed(compare(scenario, candidates, rows))
+                landed(compare(scenario, candidates, rows), pace)
                 told_at = time.monotonic()
     return compare(scenario, candidates, rows), rows
+
+
+def must_be_one_place(jobs: int | None, cluster: str | None) -> None:
+    """Refuses to simulate both here and elsewhere.
+
+    Raises:
+        BadInput: Both are asked for.
+    """
+    if jobs is not None and cluster is not None:
+        raise BadInput("--jobs and --cluster: must not both be given")
+
+
+@contextmanager
+def progress_bar(quiet: bool) -> Iterator[Callable[[str, Pace], None]]:
+    """What is told what is being done, and how far it is; shows it where there is a terminal."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+    from studio.format import left_text
+
+    columns = ("{task.description}", BarColumn(), MofNCompleteColumn(), "{task.fields[left]}")
+    shown = [TextColumn(one) if isinstance(one, str) else one for one in columns]
+    hidden = quiet or not sys.stderr.isatty()
+    with Progress(*shown, console=Console(stderr=True), transient=True, disable=hidden) as progress:
+        task = progress.add_task("", left="")
+
+        def told(what: str, pace: Pace) -> None:
+            left = left_text(pace.left_s())
+            progress.update(
+                task, description=what, completed=pace.done, total=pace.total, left=left
+            )
+
+        yield told
+
+
+@contextmanager
+def search_told(quiet: bool) -> Iterator[Callable[[str, int, int], None]]:
+    """The same for a search, which does one thing after another: what, how many, of how many."""
+    from simulation.pace import Pace
+
+    with progress_bar(quiet) as bar:
+        pace = Pace(0)
+
+        def told(what: str, done: int, total: int) -> None:
+            nonlocal pace
+            if done == 0:
+                pace = Pace(total)
+            else:
+                pace.landed(was_stored=False)
+            bar(what, pace)
+
+        yield told
 
 
 def print_json(data: dict[str, Any]) -> None:

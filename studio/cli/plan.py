@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -11,7 +12,12 @@ from executor.errors import BadInput, Refused
 from studio.cli import options as o
 
 if TYPE_CHECKING:
-    from simulation.compare import Comparison
+    from rich.table import Table
+
+    from simulation.found import Found, Looked
+
+_NAMED_WHEN_REFUSED = 6
+"""So many candidates are named, with their reasons, in the line that says that none meets."""
 
 
 def plan(
@@ -21,6 +27,9 @@ def plan(
         str | None, typer.Option(metavar="N|P%", help="This window, not the fastest that meets.")
     ] = None,
     windows: o.Windows = None,
+    drain_timeouts: o.DrainTimeouts = None,
+    advance: o.Advances = None,
+    starts: o.Starts = None,
     valid_for: Annotated[str, typer.Option(help="How long it may be carried out.")] = "7d",
     sign: Annotated[
         Path | None, typer.Option(metavar="KEY", help="Sign it with this Ed25519 private key.")
@@ -29,12 +38,19 @@ def plan(
     replications: o.Replications = None,
     engine: o.Engine = "auto",
     jobs: o.Jobs = None,
+    cluster: o.Cluster = None,
     sets: o.Sets = None,
+    json: o.Json = False,
     quiet: o.Quiet = False,
 ) -> None:
-    """Simulate, choose the fastest candidate that meets the objectives, write its plan."""
+    """Search for the fastest candidate that meets the objectives, confirm it, write its plan."""
+    from simulation.candidates import candidates_of, default_windows
+    from simulation.cells import run_cells
+    from simulation.planner import planned_service
     from simulation.scenario_rollout import parse_window
-    from simulation.study import candidates_of, default_windows
+    from simulation.search import search
+    from simulation.starts import starts_of
+    from simulation.store import Store
     from simulation.units import parse_duration_s
 
     if window is not None and windows is not None:
@@ -45,7 +61,6 @@ def plan(
 
         private_key(sign)  # one that cannot be used is told before anything is simulated
     loaded = o.load(scenario, sets, seed, replications)
-    o.get_ready(engine, quiet)
     if loaded.rollout is None:
         raise BadInput(f"{scenario}: rollout: is missing, there is nothing to plan")
     valid_for_s = o.one_value("--valid-for", valid_for, parse_duration_s)
@@ -55,37 +70,175 @@ def plan(
         chosen = [o.one_value("--window", window, parse_window)]
     else:
         chosen = o.comma_list("--windows", windows, parse_window) or [*default_windows(loaded)]
-    candidates = candidates_of(loaded, chosen)
-    comparison, _rows = o.simulated(loaded, candidates, jobs=jobs, quiet=quiet, engine=engine)
-    write_chosen(comparison, output, valid_for_s, sign)
+    candidates = candidates_of(
+        loaded,
+        chosen,
+        o.comma_list("--drain-timeouts", drain_timeouts, parse_duration_s),
+        starts_of(starts, "--starts", loaded),
+        o.comma_list("--advance", advance, o.parse_advance),
+    )
+    planned_service(loaded)
+    o.get_ready(engine, quiet)
+    o.must_be_one_place(jobs, cluster)
+    with Store.beside(scenario) as store, o.search_told(quiet or json) as told:
+        simulate = partial(run_cells, jobs=jobs, cluster=cluster, engine=engine, store=store)
+        found = search(loaded, candidates, simulate=simulate, told=told)
+    assert found is not None
+    if json:
+        write_found(found, output, valid_for_s, sign)
+        o.print_json(found_json(found))
+        return
+    print_looked(found)
+    print("\n".join(write_found(found, output, valid_for_s, sign)))
 
 
-def write_chosen(
-    comparison: Comparison, output: Path, valid_for_s: float, sign: Path | None = None
-) -> None:
-    """Writes the plan of the chosen candidate and says so.
+def write_found(
+    found: Found, output: Path, valid_for_s: float, sign: Path | None = None
+) -> list[str]:
+    """Writes the plan of what was chosen, signed where there is a key; says so, in sentences.
 
     Raises:
-        Refused: No candidate meets the objectives; the message says why for each.
+        Refused: No candidate meets the objectives; the message says why.
     """
     from executor.plan_file import write_plan
-    from simulation.planner import make_plan
-    from studio.format import candidate_name, duration_text, verdict_sentence
+    from simulation.evidence import plan_of
 
-    if comparison.chosen is None:
-        told = [
-            f"{candidate_name(comparison, index).lower()} {result.verdict.answer}: "
-            + ", ".join(result.verdict.reasons)
-            for index, result in enumerate(comparison.candidates)
-        ]
-        raise Refused(f"no plan is written, none meets the objectives: {'; '.join(told)}")
-    result = comparison.candidates[comparison.chosen]
-    made = make_plan(comparison.scenario, result, valid_for_s)
+    if found.chosen is None:
+        raise Refused(f"no plan is written, none meets the objectives: {_why_none(found)}")
+    made = plan_of(found, valid_for_s)
     if sign is not None:
         from executor.signing import signed
 
         made = signed(made, sign)
     write_plan(output, made)
-    takes = duration_text(result.metrics["rollout_duration_s"].mean)
-    print(f"{verdict_sentence(comparison, comparison.chosen)}; it takes {takes}.")
-    print(f"The plan is in {output}")
+    told = [answer_sentence(found)]
+    failed = found.confirmations[:-1]
+    if failed:
+        names = ", ".join(_name(found, one.number).lower() for one in failed)
+        told.append(f"Before it, {names} looked as good and was not confirmed.")
+    if found.busiest is not None and found.busiest != found.chosen:
+        told.append(_busiest_sentence(found.looked[found.busiest]))
+    if found.starts:
+        told.append(found.starts)
+    return [*told, f"The plan is in {output}"]
+
+
+def _busiest_sentence(one: Looked) -> str:
+    start = _clock(one.candidate.start_label)
+    if one.outcome in ("fails", "hopeless", "not confirmed", "undecided"):
+        return f"At the busiest start, {start}, the same {one.outcome}: {one.reason}."
+    assert one.result is not None
+    verdict = one.result.verdict
+    return (
+        f"At the busiest start, {start}, the same meets the objectives in {verdict.runs_meeting} of "
+        f"{verdict.runs} runs."
+    )
+
+
+def answer_sentence(found: Found) -> str:
+    """``Window 3 at 02:40, 14 to 16 minutes, meets the objectives in at least 95 % of runs, …``."""
+    from studio.format import percent_text, span_text
+
+    assert found.chosen is not None
+    last, objectives = found.confirmations[-1], found.scenario.objectives
+    takes = last.result.metrics["rollout_duration_s"]
+    verdict = last.result.verdict
+    name = _name(found, found.chosen).replace(", start ", " at ")
+    return (
+        f"{name}, {span_text(takes.run_low, takes.run_high)}, meets the objectives in at least "
+        f"{percent_text(objectives.in_runs)} of runs, confirmed on fresh seeds "
+        f"({verdict.runs_meeting} of {verdict.runs} runs)."
+    )
+
+
+def found_json(found: Found) -> dict[str, Any]:
+    """Every candidate and what became of it, as ``--json`` prints it."""
+    from executor.canonical import digest_of
+    from simulation.evidence import considered, evidence_of
+
+    everyone = [considered(found, number) for number in range(len(found.looked))]
+    return {
+        "schema": "rollcast.search/1",
+        "scenario": found.scenario.name,
+        "scenario_digest": digest_of(found.scenario.as_data()),
+        "chosen": found.chosen,
+        "front": list(found.front),
+        "busiest": found.busiest,
+        **evidence_of(found).model_dump(mode="json"),
+        "considered": [one.model_dump(mode="json") for one in everyone],
+    }
+
+
+def print_looked(found: Found) -> None:
+    """The question, and the table of candidates with the reasons."""
+    from simulation.evidence import counts_of, telling
+    from studio.cli.tables import answer_console
+
+    console = answer_console()
+    if found.scenario.question:
+        console.print(found.scenario.question, style="bold")
+        console.print()
+    numbers = telling(found)
+    console.print(_table(found, numbers))
+    if len(numbers) < len(found.looked):
+        counts = ", ".join(f"{count} {outcome}" for outcome, count in counts_of(found).items())
+        console.print(f"{len(numbers)} of {len(found.looked)} candidates: {counts}.", style="dim")
+    if not found.front:
+        return
+    front = "; ".join(_name(found, number).lower() for number in found.front[:_NAMED_WHEN_REFUSED])
+    more = len(found.front) - _NAMED_WHEN_REFUSED
+    console.print(
+        f"No other is both faster and lower in p99 than: {front}"
+        f"{f'; and {more} more' if more > 0 else ''}."
+    )
+    console.print()
+
+
+def _table(found: Found, numbers: list[int]) -> Table:
+    from rich.table import Table
+
+    from simulation.evidence import considered
+    from studio.format import duration_text, latency_text
+
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for heading in ("candidate", "takes", "p99", "meets", "", "why"):
+        table.add_column(heading, justify="right" if heading in ("takes", "p99") else "left")
+    for number in numbers:
+        one = considered(found, number)
+        table.add_row(
+            _name(found, number),
+            duration_text(one.duration_s),
+            latency_text(one.latency_p99_s),
+            f"{one.runs_meeting} of {one.runs}" if one.runs else "",
+            one.outcome,
+            one.reason,
+            style="bold" if number == found.chosen else "",
+        )
+    return table
+
+
+def _name(found: Found, number: int) -> str:
+    from studio.format import name_among
+
+    candidates = [one.candidate for one in found.looked]
+    return _clock(name_among(candidates[number], candidates))
+
+
+def _clock(text: str) -> str:
+    """A start without its seconds where they are none."""
+    return text.removesuffix(":00") if text.count(":") > 1 else text
+
+
+def _why_none(found: Found) -> str:
+    """The reasons of those that came nearest, and how many more there are."""
+    from simulation.evidence import counts_of, telling
+
+    named = telling(found)[:_NAMED_WHEN_REFUSED]
+    told = [
+        f"{_name(found, n).lower()} {found.looked[n].outcome}: {found.looked[n].reason}"
+        for n in named
+    ]
+    if len(found.looked) > len(named):
+        counts = ", ".join(f"{count} {outcome}" for outcome, count in counts_of(found).items())
+        told.append(f"of {len(found.looked)} in all {counts}")
+    return "; ".join(told)

@@ -11,6 +11,7 @@ def simulate(
     replications: o.Replications = None,
     engine: o.Engine = "auto",
     jobs: o.Jobs = None,
+    cluster: o.Cluster = None,
     sets: o.Sets = None,
     json: o.Json = False,
     csv: o.Csv = None,
@@ -18,7 +19,7 @@ def simulate(
     quiet: o.Quiet = False,
 ) -> None:
     """Simulate a scenario as it stands and print every figure."""
-    from simulation.study import candidates_of
+    from simulation.candidates import candidates_of
     from studio.cli import tables
     from studio.format import verdict_sentence, waits_sentence
 
@@ -29,7 +30,9 @@ def simulate(
     comparison, rows = o.simulated(
         loaded,
         candidates_of(loaded),
+        path=scenario,
         jobs=jobs,
+        cluster=cluster,
         quiet=quiet,
         engine=engine,
         keep_requests=requests is not None,

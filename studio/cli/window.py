@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -45,10 +46,11 @@ def main_job() -> int:
         from studio.gui.app import open_studio
 
         return open_studio(example)
+    from simulation.candidates import candidates_of, default_windows
     from simulation.planner import WEEK_S
-    from simulation.study import candidates_of, default_windows
+    from simulation.search import search
     from studio.cli.compare import print_answer, watched
-    from studio.cli.plan import write_chosen
+    from studio.cli.plan import write_found
     from studio.cli.tables import answer_console
 
     try:
@@ -66,7 +68,14 @@ def main_job() -> int:
     console = answer_console()
     comparison, _rows = watched(scenario, candidates, console)
     print_answer(console, comparison)
-    write_chosen(comparison, OUTPUT / "plan.json", WEEK_S)
+    known = {
+        one.candidate: [replace(run, metrics=run.alone) for run in one.runs]
+        for one in comparison.candidates
+    }
+    with o.search_told(quiet=False) as told:
+        found = search(scenario, candidates, known=known, told=told)
+    assert found is not None
+    print("\n".join(write_found(found, OUTPUT / "plan.json", WEEK_S)))
     return 0
 
 

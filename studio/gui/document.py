@@ -13,10 +13,10 @@ from PySide6.QtCore import QObject, Signal
 from PySide6.QtGui import QUndoStack
 
 from executor.errors import BadInput
+from simulation.candidates import Candidate, candidates_of, default_windows
 from simulation.compare import CandidateResult, Comparison
 from simulation.scenario import Objectives, Scenario
 from simulation.scenario_file import ScenarioFile
-from simulation.study import Candidate, candidates_of, default_windows
 
 
 @dataclass(frozen=True)

@@ -20,10 +20,11 @@ from pydantic import TypeAdapter
 
 from executor.errors import Refused
 from executor.plan import STEPS, Step
+from simulation.candidates import candidates_of
 from simulation.compare import compare
 from simulation.planner import make_plan
 from simulation.scenario import Scenario
-from simulation.study import candidates_of, run_rows
+from simulation.study import run_rows
 from studio.lab.fleet import fleet
 from studio.lab.limits import HIGHEST_RPS
 from studio.lab.traffic import schedule_for

@@ -22,10 +22,11 @@ from executor.canonical import digest_of
 from executor.errors import Refused
 from executor.files import atomic_write_text
 from executor.plan import Interval, Plan
+from simulation.candidates import Candidate, candidates_of
 from simulation.compare import compare
 from simulation.planner import make_plan
 from simulation.scenario import Scenario
-from simulation.study import Candidate, candidates_of, run_rows
+from simulation.study import run_rows
 from studio.lab.calibrate import CYCLES, Calibration, calibrated, with_calibration
 from studio.lab.limits import refuse_unable
 from studio.lab.trial import Record, tried

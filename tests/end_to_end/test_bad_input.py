@@ -572,15 +572,6 @@ CASES = [
         "must be that of the content (",
         3,
     ),
-    # no candidate meets
-    case(
-        "no plan meets",
-        "plan shop.yaml -o p.json --window 1 --set objectives.duration=3s --jobs 1 --replications 9",
-        GOOD,
-        "no plan is written, none meets the objectives: window 1 fails: duration above 3 s in 9 of "
-        "9 runs",
-        3,
-    ),
     case(
         "nothing to plan",
         "plan shop.yaml -o p.json --jobs 1",

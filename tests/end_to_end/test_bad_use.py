@@ -102,6 +102,42 @@ CASES = [
         "--window and --windows: must not both be given",
     ),
     case(
+        "a step between starts without a unit",
+        "plan shop.yaml -o p.json --starts every:30",
+        GOOD,
+        "--starts every:30: every:30: a duration needs a unit, such as 30s",
+    ),
+    case(
+        "starts to nowhere",
+        "plan shop.yaml -o p.json --starts 02:00..06:00",
+        GOOD,
+        "--starts 02:00..06:00: 02:00..06:00: a range of starts needs its step, such as 02:00",
+    ),
+    case(
+        "a way to advance that is none",
+        "plan shop.yaml -o p.json --advance backwards",
+        GOOD,
+        "--advance backwards: backwards: must be sliding or batch",
+    ),
+    case(
+        "here and elsewhere",
+        "plan shop.yaml -o p.json --jobs 1 --cluster tcp://127.0.0.1:1",
+        GOOD,
+        "--jobs and --cluster: must not both be given",
+    ),
+    case(
+        "a chart of no kind",
+        "sensitivity shop.yaml --chart bars.doc",
+        GOOD,
+        "--chart bars.doc: must end in .png, .svg, .pdf",
+    ),
+    case(
+        "a chart in no folder",
+        "sensitivity shop.yaml --chart nowhere/bars.png",
+        GOOD,
+        "nowhere/bars.png: cannot be written: no such directory: nowhere",
+    ),
+    case(
         "two validities",
         "plan shop.yaml -o p.json --valid-for 1h,2h",
         GOOD,

@@ -15,8 +15,8 @@ import pytest
 
 from executor.plan import Plan
 from executor.plan_file import read_plan
+from simulation.candidates import candidates_of
 from simulation.scenario import Scenario
-from simulation.study import candidates_of
 from studio.lab import calibrate
 from studio.lab import trial as room
 from studio.lab.contest import by_window, contested

@@ -24,7 +24,7 @@ from executor.plan import (
     checks,
     waves_for,
 )
-from tests.helpers.plans import SCENARIO, example_plan, prediction
+from tests.helpers.plans import SCENARIO, evidence, example_plan, prediction
 
 NAMES = [f"checkout-{number}" for number in range(1, 7)]
 DEADLINES_S = {str(step): 40.0 if step is Step.TAKE_OUT else 15.0 for step in STEPS}
@@ -78,6 +78,7 @@ SOUND = [
     pytest.param({"guards": {"error_fraction": 0.05, "over_s": 30}}, id="a guard"),
     pytest.param({"scenario": without_objectives()}, id="95 % of runs by default"),
     pytest.param({"prediction": prediction(lower_bound=0.95)}, id="lower bound on the edge"),
+    pytest.param({"evidence": evidence()}, id="what a search confirmed"),
     pytest.param(
         {"prediction": prediction(figure={"low": None, "high": None})}, id="no interval of one run"
     ),
@@ -255,6 +256,26 @@ BROKEN = [
         {"prediction": prediction(figure={"run_low": 40.0})},
         "rollout_duration_s: run_low (40) must not exceed run_high (35.7)",
         id="range of runs upside down",
+    ),
+    pytest.param(
+        {"evidence": evidence(seed=2)},
+        "seed confirmed (2) must be the prediction's (1)",
+        id="another seed than was confirmed",
+    ),
+    pytest.param(
+        {"evidence": evidence(runs=61)},
+        "runs confirmed (61) must be the prediction's (60)",
+        id="other runs than were confirmed",
+    ),
+    pytest.param(
+        {"evidence": evidence(runs_meeting=59)},
+        "runs meeting confirmed (59) must be the prediction's (60)",
+        id="fewer that meet than was confirmed",
+    ),
+    pytest.param(
+        {"evidence": evidence(held=False)},
+        "confirmation on seed 1 must have held",
+        id="a confirmation that did not hold",
     ),
 ]
 

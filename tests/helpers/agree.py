@@ -14,9 +14,11 @@ from simulation.scenario import Scenario
 from simulation.tally import TOTALS
 
 
-def ran(one: Scenario, engine: str, replication: int = 0) -> tuple[Run, RunResult]:
-    """A run that is over, its requests kept."""
-    run = Run(one, frame_of([one]), replication, engine, keep_requests=True)
+def ran(
+    one: Scenario, engine: str, replication: int = 0, *, keep_requests: bool = True
+) -> tuple[Run, RunResult]:
+    """A run that is over."""
+    run = Run(one, frame_of([one]), replication, engine, keep_requests=keep_requests)
     run.settle()
     return run, run.finish(run.alone_end_s())
 
@@ -32,10 +34,14 @@ def difference(one: Scenario, replication: int = 0) -> str | None:
             return None if str(error) == str(other) else f"{error} | {other}"
         return f"only the reference says: {error}"
     other_run, other_result = ran(one, "compiled", replication)
+    # Who keeps no requests may serve many of them in one stretch.
+    bare_run, bare_result = ran(one, "compiled", replication, keep_requests=False)
     return (
         _of_requests(run, other_run)
         or _of_results(result, other_result)
         or _of_tallies(run, other_run)
+        or _of_results(result, bare_result)
+        or _of_tallies(run, bare_run)
     )
 
 

@@ -56,8 +56,8 @@ MISTAKES: dict[str, tuple[tuple[str, str, str], ...]] = {
         ),
         (
             "bound",
-            "    want = call_at(header_at(p, 0).calls, a).want\n    one.tries",
-            "    want = call_at(header_at(p, 0).calls, a).want * 1.25\n    one.tries",
+            "one.kind, one.want, one.asked",
+            "one.kind, one.want * 1.25, one.asked",
         ),
     ),
     "a cut that forgets the queue": (

@@ -101,6 +101,41 @@ def prediction(
     }
 
 
+def evidence(**confirmation: Any) -> dict[str, Any]:
+    """The evidence of a search for the example, confirmed on its seed but for what is given."""
+    settings = {"window": 2, "advance": "sliding", "drain_timeout_s": 30.0, "start": "00:00:00"}
+    return {
+        "seed": 7,
+        "counts": {"chosen": 1},
+        "runs_count": 59,
+        "confirmations": [
+            {
+                **settings,
+                "seed": 1,
+                "runs": 60,
+                "runs_meeting": 60,
+                "confidence": 0.955,
+                "lower_bound": 0.9496,
+                "held": True,
+                **confirmation,
+            }
+        ],
+        "considered": [
+            {
+                **settings,
+                "outcome": "chosen",
+                "reason": "the fastest that is confirmed",
+                "runs": 59,
+                "runs_meeting": 59,
+                "duration_s": 31.0,
+                "latency_p99_s": 0.3,
+                "on_front": True,
+            }
+        ],
+        "starts": "",
+    }
+
+
 def example_plan_text() -> str:
     """The example plan as its file says it."""
     return plan_text(example_plan())

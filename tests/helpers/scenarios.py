@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from simulation.candidates import candidates_of
 from simulation.frame import frame_of
 from simulation.results import RunResult
 from simulation.run import Run
 from simulation.scenario import Scenario
-from simulation.study import candidates_of, run_replication
+from simulation.study import run_replication
 
 SIMPLE: dict[str, Any] = {"rollcast": "scenario/1", "name": "test"}
 """How every scenario of the tests begins."""
@@ -90,6 +91,17 @@ def of_services(
             **top,
         }
     )
+
+
+def small_shop(**parts: Any) -> Scenario:
+    """Six instances that are rolled in a few seconds; a run takes some milliseconds."""
+    said = {
+        "rate": "60/s",
+        "instances": 6,
+        "steps": {"deploy": "2s", "start": {"mean": "1s", "cv": 0.3}},
+        "rollout": {"window": 2, "drain": {"timeout": "5s"}},
+    }
+    return scenario(**{**said, **parts})
 
 
 def steady(horizon: str, warm_up: str = "auto", **parts: Any) -> Scenario:

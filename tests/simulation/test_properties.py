@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 
 from executor.canonical import digest_of
 from simulation.arrivals import ClosedLoop
+from simulation.candidates import candidates_of
 from simulation.draws import Draws
 from simulation.engines.calls import CONNECTING, PAUSED, Call
 from simulation.engines.reference import ReferenceEngine
@@ -29,7 +30,7 @@ from simulation.frame import frame_of
 from simulation.results import ENDINGS, OUTCOMES, RunResult
 from simulation.run import Run
 from simulation.scenario import Scenario
-from simulation.study import candidates_of, run_replication
+from simulation.study import run_replication
 from tests.helpers.generated import STEPS, bounded, scenarios
 from tests.helpers.scenarios import prepared, run_once, scenario
 

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
+from simulation.candidates import candidates_of, default_windows
 from simulation.fleet import State
 from simulation.results import RunResult
 from simulation.scenario import Scenario
-from simulation.study import candidates_of, default_windows
 from simulation.topology import critical_chain, cycle_of, in_order, release_graph
 from tests.helpers.scenarios import of_services, run_once
 

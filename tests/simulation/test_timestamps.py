@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from executor.errors import BadInput
+from simulation.candidates import candidates_of
 from simulation.planner import self_contained
 from simulation.scenario import Scenario
-from simulation.study import candidates_of
 from simulation.timestamps import read_timestamps, timestamps_of
 from tests.helpers.scenarios import run_once, scenario
 

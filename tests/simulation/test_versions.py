@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 
+from simulation.candidates import candidates_of
 from simulation.compare import compare
 from simulation.fleet import State
 from simulation.planner import make_plan
 from simulation.results import ERROR, RunResult
 from simulation.scenario import Scenario
-from simulation.study import candidates_of, run_rows
+from simulation.study import run_rows
 from tests.helpers.scenarios import run_once, scenario
 from tests.simulation.test_properties import scenarios
 

@@ -11,9 +11,16 @@ from __future__ import annotations
 
 import math
 
-from simulation.engines.kernel.build import part
+from simulation.engines.kernel.ahead import (
+    all_on_wheel,
+    becomes_calm,
+    depart_until,
+    departs_at,
+    no_longer_wait,
+    waits_until,
+)
+from simulation.engines.kernel.build import hot_part, part
 from simulation.engines.kernel.calls import takes_s
-from simulation.engines.kernel.departures import depart_until, departs_at
 from simulation.engines.kernel.fates import (
     begins,
     completes,
@@ -26,15 +33,16 @@ from simulation.engines.kernel.fates import (
     told_of,
 )
 from simulation.engines.kernel.memory import (
-    ASK_AGAIN,
     BEGIN,
     COMPLETE,
     DONE,
     FULL,
     NEXT_CHUNK,
+    RETRIES,
     attempt_at,
     call_at,
     class_at,
+    entry_at,
     f8_at,
     header_at,
     i4_at,
@@ -54,6 +62,7 @@ from simulation.engines.kernel.tally import (
     came,
     log_ended,
     new_row,
+    put_apart,
     put_latencies,
     put_served,
     put_wait,
@@ -62,18 +71,23 @@ from simulation.engines.kernel.tally import (
     waiting,
 )
 from simulation.engines.kernel.timers import bring_timers, is_tight, next_timer, pop_timer
-from simulation.engines.kernel.waits import no_longer_wait, waits_until
+from simulation.engines.kernel.wheel import due, first_time, put
 from simulation.engines.plane import ARRIVALS, COMPLETIONS, TIMEOUTS
 from simulation.results import REJECTED, TIMED_OUT
 
+_CONTROL, _ARRIVAL, _TIMER, _RETRY = range(4)
+
+_NOT_PLAIN = 16
+"""After a request that was no part of a stretch, so many are not tried: in a storm hardly any is."""
+
 
 @part
-def _limit(p: int) -> float:
-    """Until when control will surely not interfere, as far as is known now."""
+def _limit(p: int, time: float) -> float:
+    """Until when control will surely not interfere, as far as is known at a time."""
     h = header_at(p, 0)
-    if h.calm_level >= 0:
-        return -math.inf
     until = h.target
+    if h.calm_level >= 0:
+        until = min(until, time + h.calm_rest)
     if h.watch_count > 0:
         for g in range(h.instance_count):
             one = instance_at(h.instances, g)
@@ -100,56 +114,58 @@ def _is_plain(p: int) -> bool:
 
 @part
 def _stretch(p: int, until: float) -> None:
-    """Requests in a row, before a time, that are over in the bin in which they arrive.
+    """Requests in a row, before a time, of which control cannot touch any; it ends with one it may.
 
-    What all of them add up to is kept in registers; it ends with the first that is not so.
+    What those add up to that are over in the bin in which they arrive is kept in registers.
     """
     h = header_at(p, 0)
     service = service_at(h.services, 0)
     counts = service.counts != 0
     span = class_at(h.classes, 0).timeout if class_at(h.classes, 0).lane >= 0 else math.inf
-    k, last = h.chunk_place, h.chunk_count
+    k, last, limit = h.chunk_place, h.chunk_count, h.limit
     times, demands, instances, free_at = h.times, h.demands, h.instances, h.free_at
-    slots_max, is_new = h.slots_max, 0
-    place = bin_of(p, f8_at(times, k).v)
-    ends = min(until, (place + 1) / h.bins_per_s - 1e-9)
+    is_new = 0
+    place, ends = 0, 0.0
     served, waited, flying_ticks, waiting_ticks, busy_ticks = 0, 0, 0, 0, 0
     while k < last and not h.tight:
         now = f8_at(times, k).v
-        if now >= ends:
+        if now >= until:
             break
+        if now >= ends:
+            put_served(p, place, served, waited, flying_ticks, waiting_ticks, busy_ticks)
+            served, waited, flying_ticks, waiting_ticks, busy_ticks = 0, 0, 0, 0, 0
+            place = bin_of(p, now)
+            ends = (place + 1) / h.bins_per_s - 1e-9
         if counts:
             depart_until(p, now, ARRIVALS)
         g = next_of(p, 0)
         instance = instance_at(instances, g)
-        first = best = g * slots_max
-        time = f8_at(free_at, first).v
-        for other in range(first + 1, first + instance.slots):
-            free = f8_at(free_at, other).v
-            best = other if free < time else best
-            time = min(time, free)
-        start = max(now, time)
+        best = _first_free(p, g)
+        start = max(now, f8_at(free_at, best).v)
         done = start + takes_s(p, 0, g, f8_at(demands, k).v, start)
-        if done >= ends or done > now + span or instance.watch_idle:
+        if done > limit or done > now + span or instance.watch_idle:
             break
         h.now = now
-        if not counts:
-            goes_to(p, 0, g)
         f8_at(free_at, best).v = done
         is_new += instance.new_version
         if counts:
             instance.taken += 1
             has_changed(p, 0, g, instance.taken)
             departs_at(p, done, COMPLETIONS + attempt_order(h.chunk_first + k, 0), g)
-        came_ticks, begun, gone = ticks_of(now), ticks_of(start), ticks_of(done)
-        flying_ticks += came_ticks - gone
-        waiting_ticks += came_ticks - begun
-        busy_ticks += begun - gone
+        else:
+            goes_to(p, 0, g)
         if start > now:
-            waited += 1
             waits_until(p, start)
-        put_latencies(p, place, start - now, done - now)
-        served += 1
+        if done < ends:
+            came_ticks, begun, gone = ticks_of(now), ticks_of(start), ticks_of(done)
+            flying_ticks += came_ticks - gone
+            waiting_ticks += came_ticks - begun
+            busy_ticks += begun - gone
+            waited += 1 if start > now else 0
+            put_latencies(p, place, start - now, done - now)
+            served += 1
+        else:
+            put_apart(p, now, start, done)
         k += 1
     h.chunk_place = k
     put_served(p, place, served, waited, flying_ticks, waiting_ticks, busy_ticks)
@@ -177,10 +193,9 @@ def arrives(p: int) -> None:
 def asks_again(p: int, a: int) -> None:
     """The client tries once more, with the slot that was kept for it."""
     one = attempt_at(header_at(p, 0).attempts, a)
-    want = call_at(header_at(p, 0).calls, a).want
     one.tries += 1
     one.order += 1
-    _asks(p, a, one.order, one.tries, one.kind, want, one.asked, one.row)
+    _asks(p, a, one.order, one.tries, one.kind, one.want, one.asked, one.row)
 
 
 @part
@@ -210,7 +225,7 @@ def _asks(
     _goes_on(p, a, order, tries, kind, want, asked, row, g, start, done)
 
 
-@part
+@hot_part
 def _bind(p: int, order: int, kind: int, want: float, patience: float) -> tuple[int, float, float]:
     """Who serves an attempt, from when, and when the work would be done; books the slot for it."""
     h = header_at(p, 0)
@@ -228,7 +243,7 @@ def _bind(p: int, order: int, kind: int, want: float, patience: float) -> tuple[
     return g, start, done
 
 
-@part
+@hot_part
 def _passes(p: int, g: int, start: float, until: float, over: float, key: int) -> None:
     """What is over before control can interfere waits, and is counted, as long as it is there."""
     h = header_at(p, 0)
@@ -238,7 +253,7 @@ def _passes(p: int, g: int, start: float, until: float, over: float, key: int) -
         departs_at(p, over, key, g)
 
 
-@part
+@hot_part
 def _goes_on(
     p: int,
     a: int,
@@ -263,7 +278,7 @@ def _goes_on(
     if not is_served or (not in_time and class_at(h.classes, kind).cancels):
         over = patience
     if over > h.limit or instance.watch_idle:
-        goes_slow(p, a, order, tries, kind, want, asked, row, g, start, over, over == done)
+        goes_slow(p, a, order, tries, kind, want, asked, row, g, start, done)
         return
     by_new = instance.new_version == 1
     until = min(start, patience)
@@ -308,9 +323,7 @@ def timer(p: int) -> None:
     h = header_at(p, 0)
     due = timer_at(h.timers, pop_timer(p))
     what, a, generation = due.what, due.slot, due.generation
-    if what == ASK_AGAIN:
-        asks_again(p, a)
-    elif call_at(h.calls, a).generation == generation:
+    if call_at(h.calls, a).generation == generation:
         if what == BEGIN:
             leaves_queue(p, a)
             begins(p, a)
@@ -324,51 +337,62 @@ def timer(p: int) -> None:
 def advance_bound(p: int) -> int:
     """Takes what is due up to the header's target; says why it came back."""
     h = header_at(p, 0)
-    h.limit = _limit(p)
+    h.limit = _limit(p, h.now)
+    if h.calm_level >= 0:
+        all_on_wheel(p)
     counts, is_plain = service_at(h.services, 0).counts != 0, _is_plain(p)
+    plain_after = 0
     while True:
         if h.tight:
             return FULL
         if h.chunk_place == h.chunk_count and not h.chunk_over:
             return NEXT_CHUNK
-        time = math.inf
-        if h.chunk_place < h.chunk_count:
-            time = f8_at(h.times, h.chunk_place).v
-        is_timer = False
+        # At the target's own moment only what comes before control.
+        time, key, what = h.target, 0, _CONTROL
+        if h.chunk_place < h.chunk_count and f8_at(h.times, h.chunk_place).v < time:
+            time, what = f8_at(h.times, h.chunk_place).v, _ARRIVAL
+            key = ARRIVALS + attempt_order(h.chunk_first + h.chunk_place, 0)
         if h.timer_count > 0:
-            bring_timers(p, min(time, h.target))
+            bring_timers(p, time)
             if h.heap_count > 0:
                 first = timer_at(h.timers, i4_at(h.heap, 0).v)
-                key = ARRIVALS + attempt_order(h.chunk_first + h.chunk_place, 0)
-                is_timer = first.time < time or (first.time == time and first.key < key)
-                if is_timer:
-                    time = first.time
-                    if time == h.target and first.key > 0:
-                        time = math.inf
-        if not (time < h.target or (time == h.target and is_timer)):
+                if first.time < time or (first.time == time and first.key < key):
+                    time, key, what = first.time, first.key, _TIMER
+        slot = -1
+        again = due(p, RETRIES, time, key)
+        if again != 0:
+            one = entry_at(again, 0)
+            time, key, what, slot = one.time, one.key, _RETRY, int(one.what)
+        if h.calm_level >= 0 and becomes_calm(p, time, key):
+            if what == _RETRY:
+                put(p, RETRIES, time, key, slot)
+            continue
+        if what == _CONTROL:
             h.now = max(h.now, h.target)
             no_longer_wait(p, h.now)
             if counts:
                 depart_until(p, h.now, ARRIVALS)
             return DONE
-        if time > h.limit:
-            h.limit = _limit(p)
-        if is_plain and not is_timer and 0 <= time < h.limit:
-            until = h.limit
-            if h.heap_count > 0:
-                until = min(until, timer_at(h.timers, i4_at(h.heap, 0).v).time)
-            elif h.timer_count > 0:
-                until = min(until, next_timer(p, until))
+        if time > h.limit or h.calm_level >= 0:
+            h.limit = _limit(p, time)
+        may_stretch = is_plain and h.calm_level < 0
+        if (
+            what == _ARRIVAL
+            and may_stretch
+            and h.chunk_place >= plain_after
+            and 0 <= time < h.limit
+        ):
             place = h.chunk_place
-            _stretch(p, until)
+            _stretch(p, first_time(p, RETRIES, next_timer(p, h.limit)))
             if h.chunk_place > place:
                 continue
+            plain_after = place + _NOT_PLAIN
         h.now = time
         if counts:
-            depart_until(
-                p, time, timer_at(h.timers, i4_at(h.heap, 0).v).key if is_timer else ARRIVALS
-            )
-        if is_timer:
+            depart_until(p, time, key)
+        if what == _TIMER:
             timer(p)
+        elif what == _RETRY:
+            asks_again(p, slot)
         else:
             arrives(p)

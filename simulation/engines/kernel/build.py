@@ -13,6 +13,7 @@ from graphlib import TopologicalSorter
 from typing import Any, TypeVar
 
 import numba
+import numpy as np
 
 from simulation.engines.ready import code_directory
 
@@ -25,6 +26,8 @@ _TYPES = {
     "float": numba.float64,
     "bool": numba.boolean,
     "np.uint64": numba.uint64,
+    "np.random.Generator": numba.typeof(np.random.default_rng()),  # type: ignore[no-untyped-call]
+    "NDArray[np.float64]": numba.float64[::1],
 }
 
 # No fast mathematics: both engines round alike.
@@ -44,6 +47,14 @@ def part(function: Function) -> Function:
     """A function that only the kernel's own functions call."""
     wrappers: dict[str, Any] = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
     added: Function = _add(function, numba.njit(**_OPTIONS, **wrappers)(function))
+    return added
+
+
+def hot_part(function: Function) -> Function:
+    """One that is worth being copied into each that calls it: for every request, a call is much."""
+    wrappers: dict[str, Any] = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+    options = {**_OPTIONS, **wrappers, "forceinline": True}
+    added: Function = _add(function, numba.njit(**options)(function))
     return added
 
 

@@ -9,14 +9,15 @@ from __future__ import annotations
 import math
 
 from simulation.engines.calls import GONE, HOLDING, QUEUED, SERVING
+from simulation.engines.kernel.ahead import no_longer_wait
 from simulation.engines.kernel.belief import tell
-from simulation.engines.kernel.build import part
+from simulation.engines.kernel.build import hot_part, part
 from simulation.engines.kernel.draws import ERROR_DRAW, JITTER, uniform
 from simulation.engines.kernel.memory import (
-    ASK_AGAIN,
     BEGIN,
     COMPLETE,
     GIVE_UP,
+    RETRIES,
     attempt_at,
     call_at,
     class_at,
@@ -32,7 +33,7 @@ from simulation.engines.kernel.requests import free_attempt, new_attempt, wait_s
 from simulation.engines.kernel.slots import sort_calls
 from simulation.engines.kernel.tally import busy, count_exposed, ended, log_ended, put_wait, waiting
 from simulation.engines.kernel.timers import set_timer
-from simulation.engines.kernel.waits import no_longer_wait
+from simulation.engines.kernel.wheel import put
 from simulation.engines.plane import ARRIVALS, COMPLETIONS, TIMEOUTS
 from simulation.results import CUT, ERROR, IN_FLIGHT, OK, TIMED_OUT
 
@@ -56,7 +57,7 @@ def outcome_of(p: int, order: int, by_new: bool) -> int:
     return OK
 
 
-@part
+@hot_part
 def _slot(
     p: int, order: int, tries: int, kind: int, want: float, asked: float, row: int, flag: int
 ) -> int:
@@ -66,8 +67,7 @@ def _slot(
     one = attempt_at(h.attempts, a)
     one.order, one.tries, one.kind = order, tries, kind
     one.asked, one.row, one.exposed = asked, row, flag
-    call_at(h.calls, a).want = want
-    call_at(h.calls, a).state = GONE
+    one.want = want
     return a
 
 
@@ -84,7 +84,7 @@ def is_exposed(p: int, a: int, asked: float, row: int) -> int:
     return 1
 
 
-@part
+@hot_part
 def told_of(
     p: int,
     a: int,
@@ -106,7 +106,7 @@ def told_of(
             a = _slot(p, order, tries, kind, want, asked, row, flag)
         u = uniform(h.key, JITTER, order) if rule.jitter > 0 else 0.5
         again = time + wait_s(p, kind, tries, u)
-        set_timer(p, again, ARRIVALS + order + 1, ASK_AGAIN, a, 0)
+        put(p, RETRIES, again, ARRIVALS + order + 1, a)
         return
     ended(p, asked, time, outcome, True)
     if h.keeps_rows:
@@ -136,15 +136,13 @@ def goes_slow(
     row: int,
     g: int,
     start: float,
-    over: float,
-    is_done: bool,
+    done: float,
 ) -> None:
     """Timers for an attempt that may not be over when control is next."""
     h = header_at(p, 0)
     if a < 0:
         a = _slot(p, order, tries, kind, want, asked, row, 0)
     now = h.now
-    class_at(h.classes, kind)
     attempt_at(h.attempts, a).outcome = IN_FLIGHT
     one = call_at(h.calls, a)
     one.generation += 1
@@ -153,8 +151,11 @@ def goes_slow(
     one.state = QUEUED
     instance = instance_at(h.instances, g)
     instance.at_work += 1
-    instance.last = max(instance.last, over)
     patience = patience_of(p, kind)
+    # What is certain unless it is cut, has no timer.
+    leaves = done > patience
+    completes = start <= patience and not (leaves and class_at(h.classes, kind).cancels)
+    instance.last = max(instance.last, done if completes else patience)
     if start > now:
         waiting(p, now, 1)
         no_longer_wait(p, now)
@@ -163,9 +164,9 @@ def goes_slow(
             set_timer(p, start, COMPLETIONS, BEGIN, a, one.generation)
     else:
         begins(p, a)
-    if is_done:
-        set_timer(p, over, COMPLETIONS + order, COMPLETE, a, one.generation)
-    if patience < math.inf:
+    if completes:
+        set_timer(p, done, COMPLETIONS + order, COMPLETE, a, one.generation)
+    if leaves:
         set_timer(p, patience, TIMEOUTS + order, GIVE_UP, a, one.generation)
 
 
@@ -229,13 +230,13 @@ def _hears(p: int, a: int, outcome: int, is_kept: bool) -> None:
             attempt.order,
             attempt.tries,
             attempt.kind,
-            one.want,
+            attempt.want,
             attempt.asked,
             attempt.row,
             attempt.exposed,
         )
     again = attempt_at(h.attempts, own)
-    want = call_at(h.calls, own).want
+    want = again.want
     order, tries, kind = again.order, again.tries, again.kind
     told_of(p, own, order, tries, kind, want, again.asked, again.row, h.now, outcome, 0)
 

@@ -44,8 +44,8 @@ def view(dtype: np.dtype[Any]) -> Any:
         def generate(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
             base, index = arguments
             offset = builder.mul(index, ir.Constant(ir.IntType(64), size))
-            pointer = context.get_value_type(record)
-            return builder.inttoptr(builder.add(base, offset), pointer)
+            start = builder.inttoptr(base, ir.IntType(8).as_pointer())
+            return builder.bitcast(builder.gep(start, [offset]), context.get_value_type(record))
 
         return signature, generate
 
@@ -70,6 +70,24 @@ def _bits_of() -> Any:
 bits_of = _bits_of()
 
 
+def _lowest_bit() -> Any:
+    """A function for compiled code: the place of the lowest bit that is set, where one is."""
+    if DISABLED:
+        return lambda bits: (bits & -bits).bit_length() - 1
+
+    @intrinsic
+    def lowest(_typing: Any, _bits: Any) -> Any:
+        def generate(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+            return builder.cttz(arguments[0], ir.Constant(ir.IntType(1), 1))
+
+        return types.int64(types.int64), generate
+
+    return lowest
+
+
+lowest_bit = _lowest_bit()
+
+
 def _dtype(**fields: str) -> np.dtype[Any]:
     """A record: names by type, widest first where size matters."""
     pairs = [(name, kind) for kind, names in fields.items() for name in names.split()]
@@ -77,7 +95,7 @@ def _dtype(**fields: str) -> np.dtype[Any]:
 
 
 HEADER = _dtype(
-    f8="now target t0 per_width lane_time check_time bins_per_s slow_over limit departures_per_s",
+    f8="now target t0 calm_rest per_width lane_time check_time bins_per_s slow_over limit",
     u8="key",
     # Addresses.
     i8="services instances classes attempts calls timers heap bins lanes nodes freed signals rows"
@@ -87,9 +105,7 @@ HEADER = _dtype(
     " service_count class_count lane_count route_max attempt_cap attempt_used attempt_free alive needs"
     " timer_cap timer_used timer_free timer_count heap_count bin_mask bin binned node_cap node_used"
     " node_free node_count freed_first freed_count freed_cap signal_count signal_cap row_count"
-    " row_cap keeps_rows is_bound watch_count instance_count free_at slots_max wait_ends wait_count wait_cap wait_is_heap departures"
-    " departure_cap departure_used departure_free departure_count departure_bins departure_mask"
-    " departure_bin scratch_cap tight"
+    " row_cap keeps_rows is_bound watch_count instance_count free_at slots_max wheels recent recent_count scratch_cap tight"
     # What is counted.
     " totals latencies waits tally_bins bin_latencies"
     # What arrives.
@@ -122,7 +138,7 @@ CLASS = _dtype(
 )
 
 ATTEMPT = _dtype(
-    f8="arrival asked",
+    f8="arrival asked want",
     i8="order number session row client",
     i4="kind tries outcome first next live free_next",
     u1="to_come superseded exposed is_free",
@@ -135,7 +151,8 @@ CALL = _dtype(
 )
 
 TIMER = _dtype(f8="time", i8="key sequence", i4="what slot generation next")
-DEPARTURE = _dtype(f8="time", i8="key", i4="instance next")
+ENTRY = _dtype(f8="time", i8="key", i4="what next")
+WHEEL = _dtype(f8="bins_per_s", i8="bins words entries mask place count used free cap")
 LANE = _dtype(i8="entries first next mask waits")
 NODE = _dtype(i4="slot generation next")
 SIGNAL = _dtype(i4="what which")
@@ -153,7 +170,8 @@ class_at = view(CLASS)
 attempt_at = view(ATTEMPT)
 call_at = view(CALL)
 timer_at = view(TIMER)
-departure_at = view(DEPARTURE)
+entry_at = view(ENTRY)
+wheel_at = view(WHEEL)
 lane_at = view(LANE)
 node_at = view(NODE)
 signal_at = view(SIGNAL)
@@ -175,6 +193,11 @@ ADVANCE, HEARS, SHARES, LISTENS, CUTS, CRASHES, ENTERS = range(7)
 
 # What a timer is for.
 COMPLETE, ASK_AGAIN, PICK_AGAIN, CONNECT_AGAIN, ASK, BEGIN, GIVE_UP = range(7)
+
+# The wheels of what is known ahead.
+DEPARTURES, WAITS, RETRIES = range(3)
+RECENT = 64
+"""So many that wait are gone through one by one."""
 
 # Policies.
 ROUND_ROBIN, WEIGHTED_ROUND_ROBIN, LEAST, WEIGHTED_LEAST, RANDOM, TWO, HASH = range(7)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 
-from simulation.engines.kernel.build import part
+from simulation.engines.kernel.build import hot_part, part
 from simulation.engines.kernel.draws import AFFINITY, PICK, SECOND_PICK, uniform, uniform_of_two
 from simulation.engines.kernel.memory import (
     LEAST,
@@ -97,7 +97,7 @@ def _list(leaves: int, k: int, end: int) -> None:
     _list_before(leaves, k, after)
 
 
-@part
+@hot_part
 def has_changed(p: int, s: int, g: int, connections: int) -> None:
     """An instance has another number of connections; that it may be chosen has not changed."""
     h = header_at(p, 0)
@@ -182,7 +182,7 @@ def _weighted_round_robin(p: int, s: int, needs_room: bool) -> int:
     return chosen
 
 
-@part
+@hot_part
 def _least(p: int, s: int, needs_room: bool) -> int:
     h = header_at(p, 0)
     service = service_at(h.services, s)
@@ -306,7 +306,7 @@ def goes_to(p: int, s: int, g: int) -> None:
     service.next = g - service.first + 1
 
 
-@part
+@hot_part
 def pick(p: int, s: int, picked_by: int, session: int, needs_room: bool) -> int:
     """The instance that gets the request, by its number over all services; −1 for none."""
     service = service_at(header_at(p, 0).services, s)

@@ -93,6 +93,13 @@ def count_waiting(p: int, s: int, change: int) -> None:
     service_at(h.services, s).waiting += change
     h.waiting += change
     h.highest = max(h.highest, h.waiting)
+    look_whether_calm(p)
+
+
+@part
+def look_whether_calm(p: int) -> None:
+    """Says when no more calls wait than control waits for."""
+    h = header_at(p, 0)
     if h.calm_level >= 0 and h.waiting <= h.calm_level:
         h.calm_level = -1
         signal(p, CALM, 0)

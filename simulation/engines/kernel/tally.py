@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from simulation.engines.kernel.build import part
+from simulation.engines.kernel.build import hot_part, part
 from simulation.engines.kernel.memory import (
     attempt_at,
     bin_at,
@@ -123,7 +123,7 @@ def came(p: int, time: float) -> None:
         one.offered += 1
 
 
-@part
+@hot_part
 def ended(p: int, asked: float, time: float, outcome: int, has_latency: bool) -> None:
     """A request that arrived at ``asked`` is over for its client."""
     h = header_at(p, 0)
@@ -161,6 +161,20 @@ def busy(p: int, time: float, change: int) -> None:
     one = bin_at(header_at(p, 0).tally_bins, bin_of(p, time))
     one.busy += change
     one.busy_ticks += change * ticks_of(time)
+
+
+@part
+def put_apart(p: int, now: float, start: float, done: float) -> None:
+    """A request that was served well, from 0 on, over bins."""
+    came(p, now)
+    called(p, now)
+    if start > now:
+        waiting(p, now, 1)
+        waiting(p, start, -1)
+    put_wait(p, start - now)
+    busy(p, start, 1)
+    busy(p, done, -1)
+    ended(p, now, done, OK, True)
 
 
 @part

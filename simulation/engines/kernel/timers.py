@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 
-from simulation.engines.kernel.build import part
+from simulation.engines.kernel.build import hot_part, part
 from simulation.engines.kernel.memory import (
     header_at,
     i4_at,
@@ -64,7 +64,7 @@ def _heap_push(p: int, timer: int) -> None:
     i4_at(h.heap, place).v = timer
 
 
-@part
+@hot_part
 def pop_timer(p: int) -> int:
     """Takes the first timer off the heap and frees it; its record stays readable until the next."""
     h = header_at(p, 0)
@@ -100,7 +100,7 @@ def _bin_of(p: int, time: float) -> int:
     return int((time - h.t0) * h.per_width)
 
 
-@part
+@hot_part
 def set_timer(p: int, time: float, key: int, what: int, slot: int, generation: int) -> None:
     """Something will be due."""
     h = header_at(p, 0)
@@ -158,8 +158,11 @@ def bring_timers(p: int, until: float) -> None:
 def next_timer(p: int, until: float) -> float:
     """When a timer is due that is due until then; or then."""
     h = header_at(p, 0)
-    bring_timers(p, until)
-    return timer_at(h.timers, i4_at(h.heap, 0).v).time if h.heap_count > 0 else until
+    if h.timer_count > 0:
+        bring_timers(p, until)
+        if h.heap_count > 0:
+            return min(until, timer_at(h.timers, i4_at(h.heap, 0).v).time)
+    return until
 
 
 @part

@@ -23,7 +23,10 @@ _Index = QModelIndex | QPersistentModelIndex
 
 _TIPS = {
     "window": "Instances under way at once",
+    "surge": "Instances beyond the fleet",
+    "pause": "How long the rollout waits before the next",
     "drain": "Drain timeout",
+    "policy": "How the balancer chooses an instance",
     "start": "When the rollout begins",
     "takes": "Mean duration of the rollout",
     "fewest": "Mean of the fewest instances in the pool",
@@ -47,7 +50,10 @@ def _sort_keys(result: CandidateResult) -> tuple[object, ...]:
     means = [metrics[name].mean for name in figures]
     return (
         candidate.window,
+        str(candidate.surge).rjust(9),
+        candidate.pause_s,
         candidate.drain_timeout_s,
+        candidate.policy or "",
         candidate.start_label,
         *(float("inf") if mean is None else mean for mean in means),
         -result.verdict.runs_meeting,

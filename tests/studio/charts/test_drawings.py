@@ -5,17 +5,24 @@ from __future__ import annotations
 import subprocess
 import sys
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 import pytest
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 
+from simulation.candidates import candidates_of
 from simulation.compare import Comparison, compare
+from simulation.fitting import choose
 from simulation.scenario_file import ScenarioFile
-from simulation.study import candidates_of, run_rows
+from simulation.sensitivity import Effect, Sensitivity
+from simulation.study import run_rows
+from studio.charts.fit import draw_distribution, draw_tail, save_fits
 from studio.charts.over_time import draw_capacity, draw_latency
+from studio.charts.sensitivity import draw_sensitivity
 from studio.charts.trade_off import MARKERS, draw_trade_off
 from studio.theme import DARK, LIGHT
 from tests.helpers.command_line import SHOP
@@ -41,7 +48,7 @@ def words(axes: Axes) -> set[str]:
 
 def test_charts_need_no_qt() -> None:
     program = (
-        "import sys, studio.charts.over_time, studio.charts.trade_off; "
+        "import sys, studio.charts.over_time, studio.charts.sensitivity, studio.charts.trade_off; "
         "sys.exit(any('PySide6' in name for name in sys.modules))"
     )
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
@@ -120,3 +127,46 @@ def test_a_rollout_that_never_ends_is_no_point() -> None:
     axes = plain_axes()
     assert draw_trade_off(axes, comparison, None, LIGHT) == []
     assert words(axes) == {"Duration against p99", "No candidate has ended its rollout"}
+
+
+def test_what_the_answer_hangs_on_is_ranked_bars() -> None:
+    effects = (
+        Effect("traffic.rate", 8.0, 4.0, 16.0, rises=True, flips_fraction=0.5),
+        Effect("services.web.steps.start", 1.2, 1.1, 1.3, rises=False, flips_fraction=0.0),
+    )
+    axes = plain_axes()
+    scenario = ScenarioFile.parse(SHOP).scenario
+    draw_sensitivity(axes, Sensitivity(scenario, effects, ("p99",), 0.5, 720), LIGHT)
+    names = [label.get_text() for label in axes.get_yticklabels()]
+    assert names == ["traffic.rate ↑", "services.web.steps.start ↓"]
+    bars = [patch for patch in axes.patches if isinstance(patch, Rectangle)]
+    assert [bar.get_width() for bar in bars] == pytest.approx([np.log(8.0), np.log(1.2)])
+    assert bars[0].get_facecolor() != bars[1].get_facecolor()  # only the first flips the answer
+    assert axes.get_ylim()[0] > axes.get_ylim()[1]  # the first is on top
+    ticks = [label.get_text() for label in axes.get_xticklabels()]
+    assert ticks == ["1", "2", "5", "10", "20"]
+    assert [tick for tick in axes.get_xticks()] == pytest.approx([np.log(float(t)) for t in ticks])
+
+
+def test_a_fit_is_drawn_beside_what_was_measured(tmp_path: Path) -> None:
+    rng = np.random.default_rng(1)
+    fits = choose(rng.exponential(0.05, 6000))
+    left, right = plain_axes(), plain_axes()
+    draw_distribution(left, fits, LIGHT)
+    draw_tail(right, fits, LIGHT)
+    measured, fitted = left.lines
+    shares = measured.get_ydata()
+    assert np.allclose(measured.get_xdata(), np.quantile(fits.samples_s, shares))
+    assert np.allclose(fitted.get_xdata(), measured.get_xdata(), rtol=0.2, atol=1e-3)
+    assert fitted.get_label() == "exponential"
+    assert {"p99", "p99.9"} <= words(right)
+    path = tmp_path / "fit.png"
+    save_fits(path, {"web": fits, "api": fits})
+    assert path.read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_family_that_does_not_fit_is_said_to_be_not_taken() -> None:
+    rng = np.random.default_rng(1)
+    axes = plain_axes()
+    draw_tail(axes, choose(np.r_[rng.exponential(0.01, 900), rng.exponential(1, 100)]), LIGHT)
+    assert axes.lines[1].get_label().endswith(", not taken")

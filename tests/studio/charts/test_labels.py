@@ -12,9 +12,10 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
+from simulation.candidates import candidates_of
 from simulation.compare import Comparison, compare
 from simulation.scenario_file import ScenarioFile
-from simulation.study import candidates_of, run_rows
+from simulation.study import run_rows
 from studio.charts import style
 from studio.charts.over_time import draw_capacity, draw_latency
 from studio.charts.trade_off import draw_trade_off

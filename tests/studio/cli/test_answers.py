@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pandas as pd
 import pytest
 
+from simulation.candidates import candidates_of
 from simulation.compare import Comparison, compare
 from simulation.scenario_file import ScenarioFile
-from simulation.study import candidates_of, run_rows
+from simulation.study import run_rows
 from studio.format import shown_columns, table_row
 from tests.helpers.command_line import SHOP, CommandLine
 
@@ -72,7 +75,10 @@ def test_simulate_prints_one_object_of_the_stated_shape(rollcast: CommandLine) -
     assert data["candidate"] == {
         "window": 2,
         "advance": "sliding",
+        "surge": 0,
+        "pause_s": 0.0,
         "drain_timeout_s": 5.0,
+        "policy": "round_robin",
         "start": "00:00:00",
     }
     assert data["metrics"].keys() == METRICS
@@ -127,16 +133,37 @@ def test_compare_prints_candidates_and_what_sets_them_apart(rollcast: CommandLin
 
 def test_every_combination_is_a_candidate(rollcast: CommandLine) -> None:
     options = ["--windows", "1,3", "--drain-timeouts", "1s,5s", "--advance", "sliding,batch"]
-    starts = ["--starts", "09:00,18:00", "--replications", "1"]
-    data = rollcast("compare", "shop.yaml", *options, *starts, "--json", *ONE).json
-    found = {tuple(one["candidate"].values()) for one in data["candidates"]}
-    assert found == {
-        (window, advance, drain_s, start)
-        for window in (1, 3)
-        for advance in ("sliding", "batch")
-        for drain_s in (1.0, 5.0)
-        for start in ("09:00:00", "18:00:00")
-    }
+    options += ["--starts", "09:00,18:00", "--surges", "0,1", "--pauses", "0s,3s"]
+    options += ["--policies", "random,least_connections", "--replications", "1"]
+    data = rollcast("compare", "shop.yaml", *options, "--json", *ONE).json
+    found = [tuple(one["candidate"].values()) for one in data["candidates"]]
+    assert sorted(found) == sorted(
+        itertools.product(
+            (1, 3),
+            ("sliding", "batch"),
+            (0, 1),
+            (0.0, 3.0),
+            (1.0, 5.0),
+            ("random", "least_connections"),
+            ("09:00:00", "18:00:00"),
+        )
+    )
+
+
+def test_each_thing_that_is_varied_makes_a_difference(rollcast: CommandLine) -> None:
+    for option, values, name in [
+        ("--surges", "0,2", "Window 2, surge 2"),
+        ("--pauses", "0s,3s", "Window 2, pause 3 s"),
+        ("--policies", "round_robin,least_connections", "Window 2, least connections"),
+    ]:
+        data = rollcast("compare", "shop.yaml", option, values, "--json", *ONE).json
+        one, other = data["candidates"]
+        assert (
+            one["metrics"]["rollout_latency_mean_s"] != other["metrics"]["rollout_latency_mean_s"]
+        )
+        told = rollcast("compare", "shop.yaml", option, values, *ONE).out
+        assert f"  {name}: duration" in told
+        assert f" {option[2:5]}" in told.splitlines()[2]  # its column
 
 
 @pytest.mark.parametrize(

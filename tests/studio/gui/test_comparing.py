@@ -8,10 +8,18 @@ import pytest
 from PySide6.QtCore import QItemSelectionModel, Qt
 from PySide6.QtWidgets import QDoubleSpinBox, QLabel, QLineEdit, QProgressBar
 
+from simulation.candidates import candidates_of
 from simulation.compare import Comparison, compare
 from simulation.scenario_file import ScenarioFile
-from simulation.study import candidates_of, run_rows
-from studio.format import count_text, duration_text, latency_text, table_row, verdict_sentence
+from simulation.study import run_rows
+from studio.format import (
+    TABLE_HEADINGS,
+    count_text,
+    duration_text,
+    latency_text,
+    table_row,
+    verdict_sentence,
+)
 from tests.helpers.command_line import SHOP
 from tests.studio.gui.conftest import Desk
 
@@ -178,7 +186,7 @@ def test_sorting_keeps_the_candidate(desk: Desk) -> None:
     header = table.horizontalHeader()
     before = table.texts()
     for _click in range(2):
-        x = header.sectionPosition(3) + 8  # how long it takes
+        x = header.sectionPosition(TABLE_HEADINGS.index("takes")) + 8
         place = header.viewport().rect().topLeft()
         place.setX(x)
         place.setY(header.height() // 2)
@@ -186,7 +194,7 @@ def test_sorting_keeps_the_candidate(desk: Desk) -> None:
             header.viewport(), Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier, place
         )
     assert table.texts() == before  # wide windows take less: longest first is as it was
-    assert header.sortIndicatorSection() == 3
+    assert header.sortIndicatorSection() == TABLE_HEADINGS.index("takes")
     assert table.currentIndex().data() == "2"
     assert desk.document.selection == 1
 

@@ -10,6 +10,7 @@ from PySide6.QtWidgets import QFileDialog, QLineEdit, QMessageBox, QPushButton, 
 
 from executor.plan_file import read_plan
 from simulation.scenario_file import ScenarioFile
+from studio.format import TABLE_HEADINGS
 from studio.gui.settings import Settings
 from studio.theme import DARK, LIGHT
 from tests.helpers.command_line import SHOP
@@ -262,7 +263,11 @@ def test_the_theme_changes_and_is_remembered(desk: Desk, tmp_path: Path) -> None
     page = desk.window.page
     assert page.over_time.canvas.figure.get_facecolor() == rgba(DARK.card)
     assert DARK.meets_ground in page.banner.styleSheet()
-    colour = page.table.model().index(0, 8).data(Qt.ItemDataRole.ForegroundRole)
+    colour = (
+        page.table.model()
+        .index(0, TABLE_HEADINGS.index("verdict"))
+        .data(Qt.ItemDataRole.ForegroundRole)
+    )
     assert colour.name().upper() == DARK.meets_text
     assert desk.window.palette().window().color().name().upper() == DARK.page
     store = QSettings(str(tmp_path / "settings.ini"), QSettings.Format.IniFormat)

@@ -12,9 +12,9 @@ import pytest
 
 from executor.errors import Refused
 from executor.plan import Interval, Plan
+from simulation.candidates import candidates_of
 from simulation.results import METRICS, RunResult
 from simulation.scenario import Scenario
-from simulation.study import candidates_of
 from studio.lab import calibrate, contest
 from studio.lab.calibrate import Calibration, steps_of, with_calibration
 from studio.lab.contest import (

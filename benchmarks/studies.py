@@ -1,0 +1,158 @@
+"""A study of 2,000 cells: how fast, killed and resumed, and what memory it takes.
+
+`python benchmarks/studies.py speed` compares one process with two on the evening scenario,
+`threads` does so with threads, `resume` kills a study with -9 in the middle and counts what is run
+again, `memory` runs 20,000 cells of a small scenario and says how much memory they take.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import psutil
+
+from simulation.candidates import candidates_of, default_windows
+from simulation.cells import Cell, run_cells
+from simulation.engines.ready import prepare
+from simulation.frame import Frame, frame_of
+from simulation.scenario import Scenario
+from simulation.scenario_file import ScenarioFile
+from simulation.store import Store
+from simulation.work import Part, Work
+
+EVENING = Path(__file__).resolve().parent.parent / "scenarios" / "checkout-evening.yaml"
+CELLS = 2000
+JOBS = 2
+
+SMALL = """\
+rollcast: scenario/1
+traffic: {rate: 20/s}
+services:
+  web:
+    instances: 4
+    service_time: 50ms
+    steps: {deploy: 1s}
+rollout: {window: 2, drain: {timeout: 1s}}
+"""
+
+
+def asked(scenario: Scenario, count: int) -> tuple[list[Cell], Frame]:
+    candidates = candidates_of(scenario, default_windows(scenario))
+    each = count // len(candidates)
+    cells = [Cell(candidate, number) for number in range(each) for candidate in candidates]
+    return cells, frame_of([one.applied_to(scenario) for one in candidates])
+
+
+def evening() -> tuple[Scenario, list[Cell], Frame]:
+    scenario = ScenarioFile.load(EVENING).scenario
+    return scenario, *asked(scenario, CELLS)
+
+
+def took_s(path: Path, jobs: int, share: int = 1) -> float:
+    scenario, cells, frame = evening()
+    began_at = time.monotonic()
+    with Store(path) as store:
+        some = cells[: len(cells) // share]
+        for _cell in run_cells(scenario, some, frame, jobs=jobs, store=store):
+            pass
+    return time.monotonic() - began_at
+
+
+def speed(folder: Path) -> None:
+    took_s(folder / "warm.sqlite", 1, share=20)
+    took_s(folder / "warm2.sqlite", JOBS, share=20)  # starts the processes
+    print(f"load {os.getloadavg()[0]:.2f}, {CELLS} cells")
+    rates = {}
+    for jobs in (1, JOBS):
+        rates[jobs] = CELLS / took_s(folder / f"{jobs}.sqlite", jobs)
+        print(f"{jobs} process(es): {rates[jobs]:.1f} cells/s")
+    print(f"ratio {rates[JOBS] / rates[1]:.2f}")
+    print(f"{(folder / '1.sqlite').stat().st_size / CELLS / 1000:.1f} kB a cell")
+
+
+def threads(_folder: Path) -> None:
+    scenario, cells, frame = evening()
+    candidates = tuple(dict.fromkeys(cell.candidate for cell in cells))
+    work = Work(scenario, candidates, frame)
+    parts = [
+        Part(cell.replication, (candidates.index(cell.candidate),)) for cell in cells[: CELLS // 4]
+    ]
+    work.run(parts[0])
+    print(f"load {os.getloadavg()[0]:.2f}")
+    for count in (1, JOBS):
+        began_at = time.monotonic()
+        with ThreadPoolExecutor(count) as pool:
+            for _done in pool.map(work.run, parts):
+                pass
+        print(f"{count} thread(s): {len(parts) / (time.monotonic() - began_at):.1f} cells/s")
+
+
+def stored(path: Path) -> dict[tuple[str, int], int]:
+    """The cells of a file, and the row each stands in: one that is written again gets another."""
+    if not path.exists() or path.stat().st_size < 100_000:
+        return {}  # its tables may not be there yet
+    with sqlite3.connect(f"file:{path}?mode=ro", uri=True) as connection:
+        rows = connection.execute("SELECT key_id, replication, rowid FROM cells").fetchall()
+    return {(key, replication): row for key, replication, row in rows}
+
+
+def resume(folder: Path) -> None:
+    path = folder / "killed.sqlite"
+    process = subprocess.Popen(
+        [sys.executable, __file__, "one-study", "--path", str(path)], start_new_session=True
+    )
+    try:
+        while len(stored(path)) < CELLS // 2:
+            time.sleep(0.05)
+            assert process.poll() is None
+    finally:
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+    before = stored(path)
+    took_s(path, JOBS)
+    after = stored(path)
+    again = sum(after[cell] != row for cell, row in before.items())
+    print(f"killed with {len(before)} of {CELLS} cells, then {len(after)}; run twice: {again}")
+
+
+def memory(folder: Path) -> None:
+    scenario = ScenarioFile.parse(SMALL).scenario
+    cells, frame = asked(scenario, 20_000)
+    ours = psutil.Process()
+    began_at = time.monotonic()
+    with Store(folder / "memory.sqlite") as store:
+        study = run_cells(scenario, cells, frame, jobs=JOBS, store=store)
+        for count, _cell in enumerate(study, 1):
+            if count % 2000 == 0:
+                all_of_us = [ours, *ours.children(recursive=True)]
+                each = [f"{one.memory_info().rss / 1e6:.0f}" for one in all_of_us]
+                print(f"{count} cells: {' + '.join(each)} MB", flush=True)
+    print(f"{len(cells) / (time.monotonic() - began_at):.0f} cells/s")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("what", choices=["speed", "threads", "resume", "memory", "one-study"])
+    parser.add_argument("--path", type=Path)
+    given = parser.parse_args()
+    prepare()
+    if given.what == "one-study":
+        took_s(given.path, JOBS)
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        {"speed": speed, "threads": threads, "resume": resume, "memory": memory}[given.what](
+            Path(folder)
+        )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,36 @@
+"""What arrives, drawn faster for the compiled engine: the same numbers to the last bit.
+
+Numpy takes three times as long for a running sum and for normal numbers as compiled code does, and
+both are needed for every request.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from simulation.engines.kernel.streams import draw_normals, sum_up
+from simulation.units import Floats
+
+
+def running_sum(values: Floats) -> Floats:
+    """As `numpy.cumsum`, in place."""
+    sum_up(values)
+    return values
+
+
+class QuickGenerator:
+    """A random generator as numpy's, whose normal numbers come faster."""
+
+    def __init__(self, rng: np.random.Generator) -> None:
+        self._rng = rng
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._rng, name)
+
+    def standard_normal(self, count: int) -> Floats:
+        """As `numpy.random.Generator.standard_normal`, shape (count,)."""
+        values = np.empty(count)
+        draw_normals(self._rng, values)
+        return values

@@ -1,0 +1,271 @@
+"""Kubernetes manifests: the fleet, how it is rolled, how a pod ends and when it is ready.
+
+Enters: YAML with Deployments, StatefulSets or Argo Rollouts, and what belongs to them (Services,
+HorizontalPodAutoscalers). Leaves: for each workload its replicas, surge and window as Kubernetes
+resolves them, its grace period, a sleep before the stop, its readiness probe.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
+
+from executor.dialects.kubernetes import resolve
+from executor.errors import BadInput
+from simulation.importers.findings import Findings, ServiceFindings, Told
+from simulation.importers.source import Source
+
+KIND = "Kubernetes manifest"
+_WORKLOADS = ("Deployment", "StatefulSet", "Rollout", "ReplicaSet", "DaemonSet")
+_WEIGHT = 3
+_KEY = re.compile(r"^(?:- )?(?:apiVersion|kind)\s*:")
+
+
+def looks_like(head: Sequence[str]) -> bool:
+    """Whether the beginning has the keys of a Kubernetes object."""
+    return {"apiVersion", "kind"} <= {
+        line.split(":")[0].strip("- ") for line in head if _KEY.match(line)
+    }
+
+
+def read(sources: Sequence[Source]) -> Findings:
+    """What one or several manifests say together.
+
+    Raises:
+        BadInput: There is no workload, one is there twice, or a value is none that Kubernetes takes.
+    """
+    names = ", ".join(source.path.name for source in sources)
+    findings = Findings(KIND, names)
+    documents = [(source, one) for source in sources for one in _documents(source)]
+    selectors = [_selector(one) for _, one in documents if one.get("kind") == "Service"]
+    scalers = {_at(one, "spec", "scaleTargetRef", "name"): one for _, one in documents
+               if one.get("kind") == "HorizontalPodAutoscaler"}  # fmt: skip
+    where: dict[str, str] = {}
+    left_out = []
+    for source, one in documents:
+        kind, name = one.get("kind"), str(_at(one, "metadata", "name") or "")
+        if kind not in _WORKLOADS or not name:
+            continue
+        if kind in ("ReplicaSet", "DaemonSet"):
+            findings.notes.append(f"{kind} {name} in {source.path.name} is left out: not rolled so")
+            continue
+        if selectors and not any(_selects(selector, one) for selector in selectors):
+            left_out.append(name)
+            continue
+        if name in findings.services:
+            raise BadInput(
+                f"{source.path}: {name} is in {where[name]} already; give one of the two"
+            )
+        where[name] = source.path.name
+        findings.services[name] = _workload(source, one, scalers.get(name), findings.notes)
+    if left_out:
+        findings.notes.append(
+            f"{', '.join(left_out)} in {names} is behind no Service of the manifest, left out"
+        )
+    if not findings.services:
+        kinds = ", ".join(dict.fromkeys(str(one.get("kind")) for _, one in documents)) or "nothing"
+        raise BadInput(f"{names}: holds no Deployment, StatefulSet or Rollout, only {kinds}")
+    return findings
+
+
+def _documents(source: Source) -> list[dict[str, Any]]:
+    """Every object, those within a List too."""
+    try:
+        found = list(YAML(typ="safe").load_all(source.text()))
+    except MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        line = f":{mark.line + 1}" if mark else ""
+        said = (error.problem or error.context or "is not YAML").splitlines()[0]
+        raise BadInput(f"{source.path}{line}: is not YAML: {said}") from None
+    except (YAMLError, ValueError, RecursionError) as error:
+        raise BadInput(f"{source.path}: is not YAML: {str(error).splitlines()[0]}") from None
+    objects = []
+    for one in found:
+        within = one.get("items") if isinstance(one, dict) and one.get("kind") == "List" else [one]
+        objects += [each for each in within or [] if isinstance(each, dict)]
+    return objects
+
+
+def _at(node: Any, *keys: str) -> Any:
+    for key in keys:
+        node = node.get(key) if isinstance(node, dict) else None
+    return node
+
+
+def _selector(service: dict[str, Any]) -> dict[str, Any]:
+    return _at(service, "spec", "selector") or {}
+
+
+def _selects(selector: dict[str, Any], workload: dict[str, Any]) -> bool:
+    labels = _at(workload, "spec", "template", "metadata", "labels") or {}
+    return bool(selector) and all(labels.get(key) == value for key, value in selector.items())
+
+
+def _workload(
+    source: Source, one: dict[str, Any], scaler: dict[str, Any] | None, notes: list[str]
+) -> ServiceFindings:
+    file = source.path.name
+    kind, name = one["kind"], str(_at(one, "metadata", "name"))
+    label = f"{kind} {name} in {file}"
+    found = ServiceFindings()
+
+    def whole(value: Any, key: str, otherwise: int) -> tuple[int, str]:
+        """A whole number and its basis; what Kubernetes takes where the manifest is silent."""
+        if value is None:
+            return otherwise, f"stated: {key} is not in {label}, so Kubernetes takes {otherwise}"
+        if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+            raise BadInput(f"{source.path}: {name}: {key}: {value}: must be a whole number")
+        return value, f"stated: {key} {value} of {label}"
+
+    def tell(keys: dict[str, Told], key: str, value: Any, basis: str) -> None:
+        keys[key] = Told(value, basis, _WEIGHT, file)
+
+    replicas, basis = whole(_at(one, "spec", "replicas"), "replicas", 1)
+    if scaler is not None:
+        least, _ = whole(_at(scaler, "spec", "minReplicas"), "minReplicas", 1)
+        most, _ = whole(_at(scaler, "spec", "maxReplicas"), "maxReplicas", least)
+        if _at(one, "spec", "replicas") is None:
+            replicas = least
+            basis = f"stated: minReplicas {least} of its autoscaler in {file}"
+        basis += f"; assumed: the autoscaler ({least} to {most}) leaves it alone meanwhile"
+    if replicas == 0:
+        raise BadInput(f"{source.path}: {name}: replicas: 0: there is nothing to roll")
+    tell(found.service, "instances", replicas, basis)
+    _strategy(source, one, replicas, found, label)
+    ready, basis = whole(_at(one, "spec", "minReadySeconds"), "minReadySeconds", 0)
+    if ready:
+        tell(found.rollout, "min_ready", f"{ready}s", basis)
+    pod = _at(one, "spec", "template", "spec") or {}
+    grace, basis = whole(
+        pod.get("terminationGracePeriodSeconds"), "terminationGracePeriodSeconds", 30
+    )
+    tell(found.rollout, "drain.timeout", f"{grace}s", basis)
+    tell(found.rollout, "stop.grace", f"{grace}s", basis)
+    _pod(source, pod=pod, grace=grace, found=found, label=label, notes=notes)
+    tell(
+        found.service, "balancer.queue", "instance",
+        "assumed: a Kubernetes Service binds a connection to a pod when it is made",
+    )  # fmt: skip
+    tell(
+        found.service, "balancer.propagation_delay", "1s",
+        "assumed: how late kube-proxy or the ingress learns that a pod is leaving",
+    )  # fmt: skip
+    return found
+
+
+def _strategy(
+    source: Source, one: dict[str, Any], replicas: int, found: ServiceFindings, label: str
+) -> None:
+    """Window and surge: Deployments and Rollouts surge, a StatefulSet replaces one at a time."""
+    file, kind = source.path.name, one["kind"]
+
+    def tell(key: str, value: Any, basis: str) -> None:
+        found.rollout[key] = Told(value, basis, _WEIGHT, file)
+
+    if kind == "StatefulSet":
+        tell("window", 1, f"stated: {label} replaces one pod at a time")
+        return
+    strategy = _at(one, "spec", "strategy") or {}
+    if kind == "Deployment" and strategy.get("type") == "Recreate":
+        tell("strategy", "recreate", f"stated: strategy Recreate of {label}")
+        return
+    if kind == "Rollout" and "blueGreen" in strategy:
+        tell("strategy", "blue_green", f"stated: strategy blueGreen of {label}")
+        return
+    limits = (strategy.get("canary") if kind == "Rollout" else strategy.get("rollingUpdate")) or {}
+    surge, unavailable = limits.get("maxSurge", "25%"), limits.get("maxUnavailable", "25%")
+    silent = [key for key in ("maxSurge", "maxUnavailable") if key not in limits]
+    default = f" ({' and '.join(silent)} by default)" if silent else ""
+    try:
+        surge_count, unavailable_count = resolve(surge, unavailable, replicas)
+    except BadInput as error:
+        raise BadInput(f"{source.path}: {_at(one, 'metadata', 'name')}: {error}") from None
+    tell(
+        "surge", surge,
+        f"stated: maxSurge {surge} of {label}{default}, {surge_count} of {replicas} replicas",
+    )  # fmt: skip
+    basis = f"stated: maxUnavailable {unavailable} of {label}, {unavailable_count} of {replicas}"
+    if unavailable_count == 0:
+        tell("window", 1, f"{basis}: none may be missing, which min_healthy says")
+        tell("min_healthy", replicas, basis)
+    else:
+        # A literal count may exceed the replicas; a window may not.
+        window = min(unavailable, replicas) if isinstance(unavailable, int) else unavailable
+        tell("window", window if surge_count or window != 0 else unavailable_count, basis)
+    steps = limits.get("steps") if kind == "Rollout" else None
+    if steps:
+        found.rollout["surge"] = Told(
+            surge,
+            f"{found.rollout['surge'].basis}; assumed: its canary steps are left out, say them "
+            "under rollout.canary",
+            _WEIGHT,
+            file,
+        )
+
+
+def _pod(
+    source: Source,
+    *,
+    pod: dict[str, Any],
+    grace: int,
+    found: ServiceFindings,
+    label: str,
+    notes: list[str],
+) -> None:
+    """What the containers say: a sleep before the stop, and when they are ready."""
+    file = source.path.name
+    containers = [one for one in pod.get("containers") or [] if isinstance(one, dict)]
+    hooks = [_at(one, "lifecycle", "preStop") for one in containers]
+    sleeps = [_sleep_s(hook) for hook in hooks if hook]
+    known = [one for one in sleeps if one is not None]
+    if known:
+        longest = min(max(known), float(grace))
+        basis = f"stated: preStop sleeps {max(known):g} s in {label}"
+        found.rollout["pre_stop"] = Told(f"{longest:g}s", basis, _WEIGHT, file)
+    elif sleeps:
+        basis = f"assumed: 0s: {label} has a preStop hook, which does not say how long it takes"
+        found.rollout["pre_stop"] = Told("0s", basis, _WEIGHT, file)
+    probes = [one["readinessProbe"] for one in containers if one.get("readinessProbe")]
+    if not probes:
+        notes.append(
+            f"{label} has no readinessProbe: Kubernetes sends to a pod as soon as its containers "
+            "run, so a start that takes longer than the step start says is not seen"
+        )
+        return
+
+    def seconds(key: str, otherwise: int, least: int) -> int:
+        value = probes[0].get(key, otherwise)
+        if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+            raise BadInput(f"{source.path}: readinessProbe.{key}: {value}: must be a whole number")
+        return max(least, value)
+
+    period, timeout = seconds("periodSeconds", 10, 1), seconds("timeoutSeconds", 1, 1)
+    check = {
+        "interval": f"{period}s",
+        "timeout": f"{min(timeout, period)}s",
+        "rise": seconds("successThreshold", 1, 1),
+        "fall": seconds("failureThreshold", 3, 1),
+    }
+    basis = f"stated: readinessProbe of {label}, Kubernetes' defaults where it is silent"
+    if timeout > period:
+        basis += f"; its timeout of {timeout} s is cut to its period"
+    found.service["balancer.health_check"] = Told(check, basis, _WEIGHT, file)
+    delay = seconds("initialDelaySeconds", 0, 0)
+    if delay:
+        basis = f"stated: initialDelaySeconds {delay} of the readinessProbe of {label}: no sooner"
+        found.service["steps.start"] = Told(f"{delay}s", basis, _WEIGHT, file)
+
+
+def _sleep_s(hook: Any) -> float | None:
+    """How long a preStop hook sleeps; None where it does something else."""
+    told = _at(hook, "sleep", "seconds")
+    if isinstance(told, int):
+        return float(told)
+    command = _at(hook, "exec", "command")
+    words = " ".join(map(str, command)) if isinstance(command, list) else str(command or "")
+    match = re.search(r"\bsleep\s+(\d+(?:\.\d+)?)", words)
+    return float(match[1]) if match else None

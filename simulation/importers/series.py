@@ -1,0 +1,225 @@
+"""Requests over time on an even grid, with gaps: what a scenario's trace file holds.
+
+Enters: the times of requests, or rows that were counted already. Leaves: a `Series` whose step the
+data has chosen, its text as a trace, and the busiest moment at which a rollout has room.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import numpy as np
+
+from simulation.traffic import MOST_ROWS
+from simulation.units import Floats
+
+STEPS_S = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600)
+COUNT_A_STEP = 100
+"""The step is the shortest with so many requests in the mean: each count is then known to 10 %."""
+GAP_EXPECTED = 30.0
+"""Silence is a gap where so many requests would have come at its neighbours' rate: e⁻³⁰ by chance."""
+_FEWEST_STEPS = 4
+
+
+@dataclass(frozen=True, eq=False)
+class Series:
+    """Requests in each step.
+
+    Attributes:
+        step_s: Length of a step, in seconds.
+        counts: Requests in each, shape (n,); NaN where nothing is known.
+        first: Date and time at which the first step begins; None where the source counts seconds.
+        is_rate: Whether the source told requests a second rather than counts.
+    """
+
+    step_s: float
+    counts: Floats
+    first: datetime | None = None
+    is_rate: bool = False
+
+    @property
+    def mean_rps(self) -> float:
+        """Requests a second in the mean, gaps left out."""
+        return float(np.nanmean(self.counts)) / self.step_s
+
+    @property
+    def peak_rps(self) -> float:
+        """Requests a second at the busiest, over as many steps as hold `COUNT_A_STEP` in the mean.
+
+        Over fewer a count is mostly chance.
+        """
+        width = min(len(self.counts), math.ceil(COUNT_A_STEP / (self.mean_rps * self.step_s)))
+        means = [self._means(low, high, width) for low, high in self.stretches()]
+        return max(float(one.max()) for one in means) / self.step_s
+
+    def _means(self, low: int, high: int, width: int) -> Floats:
+        """Mean counts over each so many steps of a stretch, or over the whole of a shorter one."""
+        total = np.concatenate([[0.0], np.cumsum(self.counts[low:high])])
+        width = min(width, high - low)
+        return np.asarray((total[width:] - total[:-width]) / width)
+
+    @property
+    def gap_count(self) -> int:
+        """How many stretches are unknown."""
+        return sum(1 for _ in self.stretches()) - 1
+
+    @property
+    def known_s(self) -> float:
+        """How much time is known, in seconds."""
+        return float(np.isfinite(self.counts).sum()) * self.step_s
+
+    def span_text(self) -> str:
+        """From when to when, for people."""
+        if self.first is None:
+            return f"over {len(self.counts) * self.step_s:g} s"
+        end = self.first + timedelta(seconds=len(self.counts) * self.step_s)
+        return f"from {_moment(self.first)} to {_moment(end)}"
+
+    def stretches(self) -> Iterator[tuple[int, int]]:
+        """Where the series is known without a gap: first step, and the one after the last."""
+        known = np.isfinite(self.counts)
+        edges = np.flatnonzero(np.diff(np.concatenate([[False], known, [False]])))
+        yield from zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True)
+
+    def busiest_start_s(self, before_s: float, after_s: float) -> float | None:
+        """Where the busiest ``after_s`` begin that have ``before_s`` of data before them, in seconds.
+
+        Before the very first row nothing is needed: a simulation lets its rate hold there. None
+        where no stretch is long enough.
+        """
+        best: tuple[float, float] | None = None
+        before, after = math.ceil(before_s / self.step_s), math.ceil(after_s / self.step_s)
+        for low, high in self.stretches():
+            begin = low if low == 0 else low + before
+            if begin + after <= high:
+                means = self._means(begin, high, after)
+                k = int(np.argmax(means))
+                if best is None or float(means[k]) > best[0]:
+                    best = float(means[k]), (begin + k) * self.step_s
+        return None if best is None else best[1]
+
+    def trace_text(self) -> str:
+        """The series as a trace file: a row a step, none where nothing is known."""
+        whole = not self.is_rate and bool(
+            np.all(self.counts[np.isfinite(self.counts)] % 1 == 0)  # NaN % 1 is NaN
+        )
+        rows = ["time,requests" if whole else "time,rate_rps"]
+        for k, count in enumerate(self.counts.tolist()):
+            if math.isfinite(count):
+                value = f"{count:.0f}" if whole else f"{count / self.step_s:.6g}"
+                rows.append(f"{self._label(k)},{value}")
+        return "\n".join(rows) + "\n"
+
+    def _label(self, k: int) -> str:
+        offset = k * self.step_s
+        if self.first is None:
+            return f"{offset:.15g}"
+        return (self.first + timedelta(seconds=offset)).isoformat()
+
+    def is_a_trace(self) -> bool:
+        """Whether a trace file can say it: most rows must be one step apart."""
+        runs = [high - low for low, high in self.stretches()]
+        return sum(run - 1 for run in runs) > len(runs) - 1 and len(self.counts) > 1
+
+
+def _moment(when: datetime) -> str:
+    return f"{when:%Y-%m-%d %H:%M:%S}".removesuffix(":00")
+
+
+def whole_step_s(times_s: Floats) -> int:
+    """The shortest step that holds `COUNT_A_STEP` requests in the mean, empty ones left out."""
+    span = float(times_s[-1] - times_s[0])
+    usable = [one for one in STEPS_S if span >= one * _FEWEST_STEPS] or [STEPS_S[0]]
+    for step in usable:
+        filled = len(np.unique(np.floor(times_s / step)))
+        if len(times_s) / filled >= COUNT_A_STEP:
+            return step
+    return usable[-1]
+
+
+def counted(
+    groups: Sequence[Floats], first: datetime | None, origin_s: float = 0.0
+) -> list[Series]:
+    """The times of requests as series on one grid, one for each group.
+
+    Silence is a gap where the neighbours' rate makes it all but impossible; the first and the last
+    step, which are seen only in part, are left out where enough others are left.
+
+    Args:
+        groups: The times of each group, ascending, seconds from any beginning; some are there.
+        first: Date and time of second 0; None where there is none.
+        origin_s: What second 0 is on a clock whose full minutes steps should begin at.
+
+    Raises:
+        ValueError: They span more steps than a trace may have.
+    """
+    together = np.sort(np.concatenate(list(groups))) + origin_s
+    step = whole_step_s(together)
+    low = math.floor(together[0] / step)
+    size = math.floor(together[-1] / step) - low + 1
+    if size > MOST_ROWS:
+        raise ValueError(f"the times span {size:,} steps of {step} s, more than {MOST_ROWS:,}")
+    edges = (low + np.arange(size + 1)) * float(step)
+    total = np.histogram(together, edges)[0].astype(np.float64)
+    gaps = _gaps(total)
+    cut = slice(1, size - 1) if size - 2 >= _FEWEST_STEPS else slice(0, size)
+    found = []
+    for group in groups:
+        counts = np.histogram(group + origin_s, edges)[0].astype(np.float64)
+        counts[gaps] = np.nan
+        kept = counts[cut]
+        begin = None
+        if first is not None:
+            begin = first + timedelta(seconds=float(edges[cut.start]) - origin_s)
+        found.append(Series(float(step), kept, begin))
+    # A gap at an end says nothing.
+    known = np.flatnonzero(np.isfinite(found[0].counts))
+    return [_cut(one, int(known[0]), int(known[-1]) + 1) for one in found]
+
+
+def _cut(series: Series, low: int, high: int) -> Series:
+    first = series.first and series.first + timedelta(seconds=low * series.step_s)
+    return Series(series.step_s, series.counts[low:high], first, series.is_rate)
+
+
+def _gaps(counts: Floats) -> Floats:
+    """Which steps are silent for longer than can be by chance."""
+    gaps = np.zeros(len(counts), dtype=bool)
+    filled = np.flatnonzero(counts > 0)
+    for low, high in zip(filled[:-1].tolist(), filled[1:].tolist(), strict=True):
+        around = min(counts[max(0, low - 1) : low + 1].max(), counts[high : high + 2].max())
+        if (high - low - 1) * around >= GAP_EXPECTED:
+            gaps[low + 1 : high] = True
+    return gaps
+
+
+def on_grid(
+    times_s: Floats, values: Floats, first: datetime | None, *, is_rate: bool
+) -> Series | None:
+    """Rows that are told as evenly spaced, missing ones as gaps; None where they are not even.
+
+    Args:
+        times_s: When each row begins, ascending, the first at 0.
+        values: A count or a rate each, shape as ``times_s``; NaN where it is not known.
+        first: Date and time of the first row; None where there is none.
+        is_rate: Whether the values are requests a second.
+    """
+    steps = np.diff(times_s)
+    steps = steps[steps > 0]
+    if len(steps) == 0:
+        return None
+    sizes, seen = np.unique(steps, return_counts=True)
+    step = float(sizes[np.argmax(seen)])
+    in_steps = steps / step
+    even = np.abs(in_steps - np.rint(in_steps)) < 0.05
+    if even.mean() < 0.8 or seen.max() < 0.5 * len(steps):
+        return None
+    if float(times_s[-1]) / step >= MOST_ROWS:
+        return None
+    places = np.rint(times_s / step).astype(np.int64)
+    grid = np.full(int(places[-1]) + 1, np.nan)
+    grid[places] = values * step if is_rate else values
+    return Series(step, grid, first, is_rate)

@@ -1,0 +1,166 @@
+"""A file that was given: unpacked, line by line, with its damage counted.
+
+Enters: a path; what is in it may be anything. Leaves: its beginning, by which its kind is told, its
+lines, and a `Tally` of those that could not be read. A gzip is known by its first bytes.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any, cast
+
+from executor.errors import BadInput
+from simulation.units import why
+
+LONGEST_LINE = 16_384
+"""In bytes; a longer one is none that a log has."""
+MOST_DAMAGED = 0.05
+"""The share of lines that may be unreadable."""
+MOST_BYTES = 1 << 30
+"""Of a file that is read as a whole: JSON, YAML, CSV."""
+_SAMPLE_BYTES = 262_144
+_SHOWN = 60
+
+
+@dataclass(frozen=True)
+class Source:
+    """A file, by its path, and how it begins.
+
+    Attributes:
+        path: As it was given.
+        head: Its first lines, unpacked.
+    """
+
+    path: Path
+    head: tuple[str, ...]
+
+    @classmethod
+    def open(cls, path: Path) -> Source:
+        """Looks at a file.
+
+        Raises:
+            BadInput: It cannot be read, is empty, or holds no text.
+        """
+        if not path.exists():
+            raise BadInput(f"{path}: cannot be read: No such file or directory")
+        if not path.is_file():
+            raise BadInput(f"{path}: cannot be read: is not a regular file")
+        raw = b"".join(_bytes(path, _SAMPLE_BYTES))
+        if b"\0" in raw:
+            raise BadInput(f"{path}: holds no text: there is a zero byte in its beginning")
+        if not raw.strip():
+            raise BadInput(f"{path}: is empty")
+        text = raw.decode("utf-8-sig", errors="replace")
+        if text.count("\ufffd") > len(text) / 10:
+            raise BadInput(f"{path}: holds no text in UTF-8")
+        return cls(path, tuple(line[:LONGEST_LINE] for line in text.splitlines()))
+
+    def lines(self) -> Iterator[tuple[int, str]]:
+        """Each line that is not empty, with its number; one that is too long is cut.
+
+        Raises:
+            BadInput: The file ends within a gzip, or cannot be read.
+        """
+        number = 0
+        rest_of_line = False
+        for raw in _bytes(self.path):
+            if not rest_of_line:
+                number += 1
+                text = raw.decode("utf-8", errors="replace").strip("\r\n")
+                if text.strip():
+                    yield number, text
+            rest_of_line = not raw.endswith(b"\n")
+
+    def text(self) -> str:
+        """The whole of it.
+
+        Raises:
+            BadInput: It is no UTF-8, is too long, or cannot be read.
+        """
+        raw = b"".join(_bytes(self.path, MOST_BYTES + 1))
+        if len(raw) > MOST_BYTES:
+            raise BadInput(f"{self.path}: must not exceed {MOST_BYTES >> 30} GiB unpacked")
+        try:
+            return raw.decode("utf-8-sig")
+        except UnicodeDecodeError as error:
+            raise BadInput(f"{self.path}: cannot be read: {error}") from None
+
+    def json(self) -> Any:
+        """The whole of it as JSON.
+
+        Raises:
+            BadInput: It is not JSON.
+        """
+        try:
+            return json.loads(self.text())
+        except json.JSONDecodeError as error:
+            raise BadInput(f"{self.path}:{error.lineno}: is not JSON: {error.msg}") from None
+        except RecursionError:
+            raise BadInput(f"{self.path}: is nested too deeply") from None
+
+
+def _bytes(path: Path, most: int | None = None) -> Iterator[bytes]:
+    """The file in lines, each at most `LONGEST_LINE` bytes at a time."""
+    seen = 0
+    try:
+        with path.open("rb") as plain:
+            packed = plain.read(2) == b"\x1f\x8b"
+            plain.seek(0)
+            stream = cast("IO[bytes]", gzip.GzipFile(fileobj=plain) if packed else plain)
+            while line := stream.readline(LONGEST_LINE):
+                yield line
+                seen += len(line)
+                if most is not None and seen >= most:
+                    return
+    except EOFError:
+        raise BadInput(f"{path}: ends in the middle: its gzip is cut short") from None
+    except (OSError, zlib.error) as error:
+        raise BadInput(f"{path}: cannot be read: {why(error)}") from None
+
+
+class Tally:
+    """How many lines were read, and what became of the others."""
+
+    def __init__(self, source: Source, what: str) -> None:
+        self._source, self._what = source, what
+        self.good_count = 0
+        self.bad_count = 0
+        self._first_bad: tuple[int, str] | None = None
+
+    def bad(self, number: int, text: str) -> None:
+        """A line that cannot be read."""
+        self.bad_count += 1
+        self._first_bad = self._first_bad or (number, shortened(text))
+
+    def note(self) -> str | None:
+        """A word about the damage, None where there is none.
+
+        Raises:
+            BadInput: More lines are damaged than may be, or none is good.
+        """
+        if self._first_bad is None:
+            if self.good_count == 0:
+                raise BadInput(f"{self._source.path}: holds no {self._what}")
+            return None
+        total = self.good_count + self.bad_count
+        number, text = self._first_bad
+        if self.bad_count > MOST_DAMAGED * total:
+            raise BadInput(
+                f"{self._source.path}:{number}: is no {self._what}: {text}; so are "
+                f"{self.bad_count:,} of {total:,} lines, at most {MOST_DAMAGED:.0%} may be"
+            )
+        return (
+            f"{self.bad_count:,} of {total:,} lines of {self._source.path.name} cannot be read and "
+            f"are left out; the first is line {number}: {text}"
+        )
+
+
+def shortened(text: str) -> str:
+    """A line as it is quoted: printable, and no longer than is needed to find it."""
+    shown = "".join(one if one.isprintable() else "�" for one in text.strip())
+    return shown if len(shown) <= _SHOWN else shown[: _SHOWN - 1] + "…"

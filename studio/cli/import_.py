@@ -1,0 +1,61 @@
+"""``rollcast import``: logs, metrics, manifests → a scenario."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from executor.errors import BadInput
+from studio.cli import options as o
+
+
+def import_(
+    files: Annotated[
+        list[Path], typer.Argument(metavar="FILE…", help="Logs, metrics, manifests; .gz too.")
+    ],
+    output: Annotated[
+        Path, typer.Option("-o", "--output", metavar="FILE.yaml", help="The scenario.")
+    ],
+    service: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="The one that is meant, where files know several."),
+    ] = None,
+    plot: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE.png", help="How well the chosen distributions fit."),
+    ] = None,
+    quiet: o.Quiet = False,
+) -> None:
+    """Write a commented scenario of what files say: what was measured, what is assumed."""
+    from simulation.importers.combine import combined, sources_text
+    from simulation.importers.draft import draft
+    from simulation.importers.kinds import read_files
+
+    _must_be_new(output, plot)
+    o.must_be_writable(output, output, plot)
+    sources = read_files(files)
+    drafted = draft(combined(sources, service), list(sources_text(sources)), output.stem)
+    drafted.scenario()
+    if plot is not None and not drafted.choices:
+        raise BadInput(f"--plot {plot}: no file says how long requests took, nothing was fitted")
+    written = drafted.write(output)
+    if plot is not None:
+        from studio.charts.fit import save_fits
+
+        save_fits(plot, drafted.choices)
+        written.append(plot)
+    if not quiet:
+        for note in drafted.notes:
+            print(f"rollcast: {note}", file=sys.stderr)
+    _first, *others = written
+    print(f"{output} is written" + (f", with {', '.join(map(str, others))}" if others else ""))
+    print(f"Read what it assumes. Next: rollcast compare {output}")
+
+
+def _must_be_new(*paths: Path | None) -> None:
+    for path in paths:
+        if path is not None and path.exists():
+            raise BadInput(f"{path}: exists already, it is not written over")

@@ -1,0 +1,119 @@
+"""``rollcast sensitivity``: which of a scenario's assumptions its answer hangs on."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from executor.errors import BadInput
+from studio.cli import options as o
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from simulation.sensitivity import Sensitivity
+
+_BAR = 30
+_CHARTS = (".png", ".svg", ".pdf")
+
+
+def sensitivity(
+    scenario: o.ScenarioPath,
+    window: Annotated[
+        str | None, typer.Option(metavar="N|P%", help="This window, not the scenario's own.")
+    ] = None,
+    seed: o.Seed = None,
+    engine: o.Engine = "auto",
+    jobs: o.Jobs = None,
+    sets: o.Sets = None,
+    json: o.Json = False,
+    chart: Annotated[
+        Path | None, typer.Option(metavar="FILE.png|.svg|.pdf", help="The bars as a picture.")
+    ] = None,
+    quiet: o.Quiet = False,
+) -> None:
+    """Rank the assumptions by how far the answer moves when each is off by a quarter."""
+    from simulation.cells import run_cells
+    from simulation.sensitivity import sensitivity as analysed
+
+    if chart is not None and chart.suffix not in _CHARTS:
+        raise BadInput(f"--chart {chart}: must end in {', '.join(_CHARTS)}")
+    o.must_be_writable(scenario, chart)
+    given = [*(sets or ()), *([] if window is None else [f"rollout.window={window}"])]
+    loaded = o.load(scenario, given, seed)
+    if loaded.rollout is None:
+        raise BadInput(f"{scenario}: rollout: is missing, there is no answer that could hang")
+    o.get_ready(engine, quiet)
+    with o.search_told(quiet or json) as told:
+        found = analysed(loaded, simulate=partial(run_cells, jobs=jobs, engine=engine), told=told)
+    if chart is not None:
+        _write_chart(chart, found)
+    if json:
+        o.print_json(found.to_json())
+        return
+    _print(found)
+
+
+def _print(found: Sensitivity) -> None:
+    from simulation.sensitivity import OFF_BY
+    from studio.cli.tables import answer_console
+    from studio.format import percent_text
+
+    console = answer_console()
+    limits = ", ".join(found.judged_by)
+    console.print(
+        f"What moves most: the highest of {limits}, each over its limit, between "
+        f"{1 / OFF_BY:g} and {OFF_BY:g} times each assumption.",
+        style="bold",
+    )
+    console.print()
+    console.print(_table(found))
+    console.print()
+    console.print(
+        f"Over all {found.runs_count} runs the objectives were met at "
+        f"{percent_text(found.meeting_fraction)} of the points. A step flips when the answer "
+        "is another after it.",
+        style="dim",
+    )
+
+
+def _table(found: Sensitivity) -> Table:
+    from math import log
+
+    from rich.table import Table
+
+    from studio.format import percent_text
+
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for heading in ("assumption", "moves it by", "", "flips"):
+        table.add_column(heading, justify="right" if heading == "flips" else "left")
+    longest = max([log(one.factor) for one in found.effects], default=0.0) or 1.0
+    for one in found.effects:
+        moves = round(_BAR * log(one.factor) / longest)
+        sign = "+" if one.rises else "−"
+        table.add_row(
+            one.key,
+            f"{sign} × {one.factor:.2f} ({one.factor_low:.2f} to {one.factor_high:.2f})",
+            "█" * moves,
+            percent_text(one.flips_fraction),
+        )
+    return table
+
+
+def _write_chart(path: Path, found: Sensitivity) -> None:
+    from matplotlib.figure import Figure
+
+    from executor.files import written_beside
+    from studio.charts import style
+    from studio.charts.sensitivity import draw_sensitivity
+    from studio.theme import LIGHT
+
+    with style.drawn_in_style():
+        height = 1.2 + 0.32 * len(found.effects)
+        figure = Figure(figsize=(9, height), dpi=style.DPI, facecolor=LIGHT.card, layout="tight")
+        draw_sensitivity(figure.add_subplot(), found, LIGHT)
+        with written_beside(path) as beside:
+            figure.savefig(beside, format=path.suffix.removeprefix("."))

@@ -1,0 +1,80 @@
+"""A dask cluster on the loopback: a scheduler and workers, each a process that a test may kill."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+WAIT_S = 60.0
+
+
+def until(condition: Callable[[], bool]) -> None:
+    ends_at, pause = time.monotonic() + WAIT_S, threading.Event()
+    while not condition():
+        assert time.monotonic() < ends_at, "the condition never held"
+        pause.wait(0.02)
+
+
+class Cluster:
+    """A scheduler and its workers, each a process of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._processes: list[subprocess.Popen[bytes]] = []
+        self.workers: list[subprocess.Popen[bytes]] = []
+        file = folder / "scheduler.json"
+        here = (
+            "--host",
+            "127.0.0.1",
+            "--port",
+            "0",
+            "--no-dashboard",
+            "--dashboard-address",
+            "127.0.0.1:0",
+        )
+        self.scheduler = self._begin("scheduler", *here, "--scheduler-file", file)
+        until(lambda: file.exists() and file.read_text(encoding="utf-8").endswith("}"))
+        self.address: str = json.loads(file.read_text(encoding="utf-8"))["address"]
+
+    def add_worker(self, sources: Path = ROOT) -> None:
+        """A worker that finds the program in a folder."""
+        alone = ("--no-nanny", "--no-dashboard", "--nthreads", "1", "--host", "127.0.0.1")
+        self.workers.append(self._begin("worker", self.address, *alone, sources=sources))
+
+    def _begin(
+        self, what: str, *options: str | Path, sources: Path = ROOT
+    ) -> subprocess.Popen[bytes]:
+        process = subprocess.Popen(
+            [sys.executable, "-m", f"distributed.cli.dask_{what}", *map(str, options)],
+            cwd=self._folder,
+            env={**os.environ, "PYTHONPATH": str(sources)},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        self._processes.append(process)
+        return process
+
+    def close(self) -> None:
+        for process in reversed(self._processes):
+            process.kill()
+            process.wait()
+
+
+@contextmanager
+def cluster_of(folder: Path, workers: int) -> Iterator[Cluster]:
+    folder.mkdir(exist_ok=True)
+    cluster = Cluster(folder)
+    try:
+        for _ in range(workers):
+            cluster.add_worker()
+        yield cluster
+    finally:
+        cluster.close()

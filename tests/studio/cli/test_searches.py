@@ -1,0 +1,91 @@
+"""``plan`` over windows, drains and starts, and ``sensitivity``: what a person reads."""
+
+from __future__ import annotations
+
+import pytest
+
+from executor.plan_file import read_plan
+from tests.helpers.command_line import SHOP, CommandLine
+
+ONE = ("--jobs", "1", "-q")
+BUSY = (
+    SHOP.replace("rate: 40/s", "rate: {steps: [[0h, 20/s], [9h, 235/s], [10h, 40/s]]}")
+    .replace("in_runs: 40%", "in_runs: 60%")
+    .replace("latency_p99: 2s", "latency_p99: 400ms")
+)
+
+
+@pytest.fixture
+def busy(rollcast: CommandLine) -> CommandLine:
+    rollcast.write("busy.yaml", BUSY)
+    return rollcast
+
+
+def test_a_search_over_starts_names_the_best_and_the_busiest(busy: CommandLine) -> None:
+    answer = busy("plan", "busy.yaml", "--starts", "every:3h", "-o", "plan.json", *ONE)
+    assert (answer.code, answer.err) == (0, "")
+    last = answer.out.splitlines()[-4:]
+    assert last[0].startswith("Window 2 at ")
+    assert "meets the objectives in at least 60 % of runs, confirmed on fresh seeds (" in last[0]
+    assert last[1].startswith("At the busiest start, 09:00, the same fails: p99 above 0.4 s in 10")
+    assert last[2] == "The start matters: of 8 starts tried, this way to roll clearly fails at 1."
+    assert last[3] == "The plan is in plan.json"
+    plan = read_plan(busy.folder / "plan.json")
+    assert plan.evidence is not None
+    assert sum(plan.evidence.counts.values()) == 16
+    assert plan.evidence.starts == last[2]
+    assert busy("validate", "plan.json", "--again", "--jobs", "1").code == 0
+
+
+def test_a_start_that_hardly_matters_is_said_so(rollcast: CommandLine) -> None:
+    told = ("--window", "2", "--starts", "every:6h", "-o", "plan.json")
+    answer = rollcast("plan", "shop.yaml", *told, *ONE)
+    assert answer.code == 0
+    assert "The start hardly matters: none of 4 tried clearly fails" in answer.out
+    assert "At the busiest start" not in answer.out or "meets the objectives in 10" in answer.out
+
+
+def test_json_tells_every_candidate(busy: CommandLine) -> None:
+    told = ("--windows", "1,2", "--drain-timeouts", "1s,5s", "--advance", "sliding,batch")
+    found = busy("plan", "busy.yaml", *told, "-o", "plan.json", "--json", *ONE).json
+    assert found["schema"] == "rollcast.search/1"
+    assert len(found["considered"]) == 8
+    chosen = found["considered"][found["chosen"]]
+    assert chosen["outcome"] == "chosen"
+    assert chosen["window"] == 2
+    assert found["confirmations"][-1]["held"] is True
+    assert found["counts"]["chosen"] == 1
+    assert found["runs_count"] >= 80
+    assert all(found["considered"][index]["on_front"] for index in found["front"])
+
+
+def test_none_that_meets_is_refused_with_the_reasons(busy: CommandLine) -> None:
+    answer = busy(
+        "plan", "busy.yaml", "--starts", "09:00", "--windows", "1,2,3", "-o", "plan.json", *ONE
+    )
+    assert answer.code == 3
+    assert answer.err.startswith("rollcast: no plan is written, none meets the objectives: window ")
+    assert "; window 3 hopeless: more arrives than is served for so long that " in answer.err
+    assert answer.err.count("\n") == 1
+    assert not (busy.folder / "plan.json").exists()
+
+
+def test_a_search_is_not_simulated_twice(busy: CommandLine) -> None:
+    """What is beside the scenario is used: the second time gives the same to the letter."""
+    told = ("plan", "busy.yaml", "--json", "-o", "plan.json", *ONE)
+    first, second = busy(*told), busy(*told)
+    assert first.json == second.json
+
+
+@pytest.mark.slow
+def test_sensitivity_ranks_what_the_answer_hangs_on(rollcast: CommandLine) -> None:
+    rollcast.write("hot.yaml", SHOP.replace("40/s", "170/s").replace("2s\n  dur", "300ms\n  dur"))
+    answer = rollcast("sensitivity", "hot.yaml", "--chart", "bars.svg", *ONE)
+    assert (answer.code, answer.err) == (0, "")
+    lines = answer.out.splitlines()
+    assert lines[0].startswith("What moves most: the highest of duration, p99, errors, each over")
+    ranked = [line.split("  ")[0] for line in lines[3:] if "×" in line]
+    assert set(ranked[:2]) == {"traffic.rate", "services.web.service_time"}
+    assert "█" * 30 in answer.out
+    assert (rollcast.folder / "bars.svg").read_text(encoding="utf-8").startswith("<?xml")
+    assert lines[-1].endswith("% of the points. A step flips when the answer is another after it.")
