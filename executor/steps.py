@@ -151,9 +151,9 @@ class _OneStep:
             return "it was out already"
         await self._tell(hands.balancer.take_out)
         begun_s = _now_s()
-        idle_count = 0
+        idle_count, waited_s = 0, -1.0  # nobody has looked yet
         while True:
-            await asyncio.sleep(hands.poll_s)
+            await asyncio.sleep(self._until_next_look_s(waited_s, _now_s() - begun_s))
             now, server = await self._server()
             if now.identity != state.identity:
                 raise SetBack("the balancer was restarted or reloaded during the drain")
@@ -169,6 +169,13 @@ class _OneStep:
                     return f"drained in {waited_s:.1f} s"
             if drain.on_timeout != "wait" and waited_s >= drain.timeout_s and idle_count == 0:
                 return await self._at_timeout(server)
+
+    def _until_next_look_s(self, looked_s: float, now_s: float) -> float:
+        """One poll, or less where the drain's timeout comes first: it is to end then, not later."""
+        drain, poll_s = self._plan.drain, self._hands.poll_s
+        if drain.on_timeout == "wait" or looked_s >= drain.timeout_s:
+            return poll_s
+        return min(poll_s, max(0.0, drain.timeout_s - now_s))
 
     async def _at_timeout(self, server: Server) -> str:
         left = f"{server.sessions_count} requests in flight after {self._plan.drain.timeout_s:g} s"

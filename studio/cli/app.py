@@ -14,8 +14,10 @@ from studio.cli import (
     compare,
     execute,
     import_,
+    lab,
     new,
     plan,
+    report,
     scenarios,
     sensitivity,
     simulate,
@@ -40,6 +42,8 @@ app.command()(new.new)
 app.command("import")(import_.import_)
 app.command()(scenarios.scenarios)
 app.command()(window.studio)
+app.command()(report.report)
+app.add_typer(lab.app, name="lab")
 
 
 def _version(asked: bool) -> None:

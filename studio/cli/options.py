@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 Value = TypeVar("Value")
 
 
-def _whole(option: str, least: int) -> Callable[[str], int]:
+def whole_number(option: str, least: int) -> Callable[[str], int]:
     """A parser of whole numbers from ``least`` on, which says what was given."""
 
     def parse(text: str) -> int:
@@ -37,17 +37,19 @@ ScenarioPath = Annotated[Path, typer.Argument(metavar="SCENARIO", help="A scenar
 Seed = Annotated[
     int | None,
     typer.Option(
-        parser=_whole("--seed", 0), metavar="N", help="Of all randomness; the scenario's own."
+        parser=whole_number("--seed", 0), metavar="N", help="Of all randomness; the scenario's own."
     ),
 ]
 Replications = Annotated[
     int | None,
-    typer.Option(parser=_whole("--replications", 1), metavar="N", help="Runs of each candidate."),
+    typer.Option(
+        parser=whole_number("--replications", 1), metavar="N", help="Runs of each candidate."
+    ),
 ]
 Engine = Annotated[str, typer.Option(help="auto, compiled or reference.")]
 Jobs = Annotated[
     int | None,
-    typer.Option(parser=_whole("--jobs", 1), metavar="N", help="Processes; one a core."),
+    typer.Option(parser=whole_number("--jobs", 1), metavar="N", help="Processes; one a core."),
 ]
 Cluster = Annotated[
     str | None,

@@ -201,8 +201,8 @@ def test_a_first_scenario_is_written_and_answers(rollcast: CommandLine) -> None:
 def test_the_shipped_scenarios_are_listed_and_copied(rollcast: CommandLine) -> None:
     lines = rollcast("scenarios").out.splitlines()
     assert [line.split()[0] for line in lines] == [
-        *("checkout-evening", "edge-of-capacity", "internal-service", "retry-storm"),
-        "shop-release",
+        *("checkout-evening", "edge-of-capacity", "internal-service", "loopback-fleet"),
+        *("retry-storm", "shop-release"),
     ]
     assert all(line.endswith("?") for line in lines)
     assert rollcast("scenarios", "--copy", "internal-service").code == 0

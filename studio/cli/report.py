@@ -1,0 +1,72 @@
+"""``rollcast report``: what became of a plan that was carried out, as a page and as figures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from executor.errors import BadInput, Refused
+from studio.cli import options as o
+
+
+def report(
+    plan: Annotated[Path, typer.Argument(metavar="PLAN", help="The plan that was carried out.")],
+    output: Annotated[
+        Path, typer.Option("-o", "--output", metavar="FILE.html", help="The report.")
+    ],
+    timeline: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="The executor's record; beside the plan.")
+    ] = None,
+    calibration: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Also how long steps and drains took, as JSON."),
+    ] = None,
+    quiet: o.Quiet = False,
+) -> None:
+    """Write forecast and actual on one axis, from the timeline that the executor left."""
+    import json
+
+    from executor.files import atomic_write_text
+    from executor.plan_file import read_plan
+    from studio.lab.calibrate import figures_of
+    from studio.report import forecast_of, timeline_report
+
+    o.must_be_writable(plan, output, calibration)
+    read = read_plan(plan)
+    path = timeline or plan.with_suffix(".timeline.json")
+    record = _read(path)
+    if record["plan_digest"] != read.digest:
+        raise Refused(
+            f"{path}: plan digest ({str(record['plan_digest'])[:12]}…) must be that of {plan} "
+            f"({read.digest[:12]}…): it is the record of another plan"
+        )
+    o.get_ready("auto", quiet)
+    atomic_write_text(output, timeline_report(read, record, forecast_of(read)))
+    print(f"The report is in {output}")
+    if calibration is not None:
+        atomic_write_text(calibration, json.dumps(figures_of([record]), indent=1) + "\n")
+        print(f"Figures of its steps are in {calibration}")
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """A timeline.
+
+    Raises:
+        BadInput: It cannot be read, or is none.
+    """
+    import json
+
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        said = getattr(error, "strerror", None) or error
+        raise BadInput(f"{path}: cannot be read: {said}") from None
+    except ValueError as error:
+        raise BadInput(f"{path}: is not JSON: {error}") from None
+    schema = data.get("schema") if isinstance(data, dict) else None
+    if schema != "rollcast.timeline/1":
+        raise BadInput(f"{path}: schema ({schema}) must be rollcast.timeline/1")
+    found: dict[str, Any] = data
+    return found

@@ -1,0 +1,76 @@
+"""What the lab can put on a loopback network, and what it cannot.
+
+Enters: a scenario. Leaves: nothing, or a refusal that names the key: a fleet that silently did
+something else than the scenario says would be worse than none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from executor.errors import Refused
+from simulation.scenario import Scenario, Service
+from studio.lab.haproxy import BALANCE
+
+HIGHEST_RPS = 400.0
+"""More than this a small machine cannot carry without showing in the latencies."""
+
+MOST_INSTANCES = 32
+
+
+def refuse_unable(scenario: Scenario) -> None:
+    """Refuses a scenario that the lab cannot put up as it says.
+
+    Raises:
+        Refused: It cannot; the message names the keys.
+    """
+    broken = list(_unable(scenario))
+    if broken:
+        raise Refused(f"the lab cannot put up {scenario.name}: {'; '.join(broken)}")
+
+
+def _unable(scenario: Scenario) -> Iterator[str]:
+    if len(scenario.services) > 1:
+        yield f"services ({len(scenario.services)}) must be one"
+        return
+    traffic = scenario.traffic
+    if traffic.arrivals == "closed":
+        yield "traffic.arrivals (closed) must be an open loop"
+        return
+    highest = float(np.nanmax(scenario.rates().rates_rps))
+    if highest > HIGHEST_RPS:
+        yield f"traffic.rate ({highest:g}/s) must not exceed {HIGHEST_RPS:g}/s"
+    for name, one in traffic.classes.items():
+        where = f"traffic.classes.{name}"
+        if not one.holds_slot:
+            yield f"{where}.holds_slot (false) must be true"
+        if one.retries.attempts > 0:
+            yield f"{where}.retries.attempts ({one.retries.attempts}) must be 0"
+    yield from _unable_service(scenario.service)
+    rule = scenario.rollout
+    if rule is not None:
+        if rule.strategy not in {"rolling", "canary"}:
+            yield f"rollout.strategy ({rule.strategy}) must be rolling or canary"
+        if rule.surge not in {0, "0%"}:
+            yield f"rollout.surge ({rule.surge}) must be 0"
+
+
+def _unable_service(service: Service) -> Iterator[str]:
+    count, rule = service.instance_count, service.balancer
+    if count > MOST_INSTANCES:
+        yield f"instances ({count}) must not exceed {MOST_INSTANCES}"
+    if service.crashes is not None:
+        yield "crashes must be none"
+    if rule.policy not in BALANCE:
+        yield f"balancer.policy ({rule.policy}) must be one of {', '.join(BALANCE)}"
+    if rule.queue == "balancer" and rule.queue_limit is not None:
+        yield f"balancer.queue_limit ({rule.queue_limit}) must be none with queue: balancer"
+    if rule.propagation_delay > 0:
+        yield f"balancer.propagation_delay ({rule.propagation_delay:g} s) must be 0"
+    if rule.sticky:
+        yield "balancer.sticky (true) must be false"
+    retries = rule.connect_retries
+    if retries.attempts > 0 and not retries.redispatch and retries.delay != 1.0:
+        yield f"balancer.connect_retries.delay ({retries.delay:g} s) must be 1 s, HAProxy's own"

@@ -1,0 +1,86 @@
+"""Looking on while a fleet is at work: who is in the pool, how many wait, how busy the machine is.
+
+Enters: something to ask. Leaves: samples on the machine's monotonic clock, from HAProxy itself, and
+the share of the processor's time that was used.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from types import TracebackType
+
+import psutil
+
+from executor.balancers.base import BalancerError, BalancerState
+
+EVERY_S = 0.05
+
+
+@dataclass(frozen=True)
+class Sample:
+    """What HAProxy said at one moment.
+
+    Attributes:
+        at_s: When, on the machine's monotonic clock.
+        in_pool: The servers that it would send to.
+        queued_count: Requests that wait.
+    """
+
+    at_s: float
+    in_pool: tuple[str, ...]
+    queued_count: int
+
+
+class Watch:
+    """Samples twenty times a second, in a thread of its own, for as long as the block lasts."""
+
+    def __init__(self, observe: Callable[[], BalancerState]) -> None:
+        self._observe = observe
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="lab watch")
+        self.samples: list[Sample] = []
+        self.cpu_fraction = 0.0
+
+    def __enter__(self) -> Watch:
+        self._begin = _cpu_s()
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._stop.set()
+        self._thread.join()
+        used_s, all_s = (now - was for now, was in zip(_cpu_s(), self._begin, strict=True))
+        self.cpu_fraction = used_s / all_s if all_s > 0 else 0.0
+
+    def _run(self) -> None:
+        due_s = time.monotonic()
+        while not self._stop.wait(max(0.0, due_s - time.monotonic())):
+            due_s += EVERY_S
+            with suppress(BalancerError):
+                state = self._observe()
+                in_pool = tuple(name for name, one in state.servers.items() if one.is_in_pool)
+                self.samples.append(Sample(time.monotonic(), in_pool, state.queued_count))
+
+
+def _cpu_s() -> tuple[float, float]:
+    """Seconds used, and all there were, on the processors that this process may use."""
+    mine = os.sched_getaffinity(0)
+    used_s = all_s = 0.0
+    for number, times in enumerate(psutil.cpu_times(percpu=True)):
+        if number in mine:
+            idle_s = times.idle + getattr(times, "iowait", 0.0)
+            # Linux counts a guest's time in user's too.
+            whole_s = sum(times) - getattr(times, "guest", 0.0) - getattr(times, "guest_nice", 0.0)
+            used_s += whole_s - idle_s
+            all_s += whole_s
+    return used_s, all_s

@@ -1,0 +1,55 @@
+"""What the lab cannot put up is refused by its key."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from executor.errors import Refused
+from studio.lab.limits import refuse_unable
+from tests.helpers.scenarios import scenario
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"rate": "500/s"}, "traffic.rate (500/s) must not exceed 400/s"),
+        ({"rate": {"steps": [["0s", "10/s"], ["1m", "900/s"]]}}, "traffic.rate (900/s)"),
+        (
+            {"traffic": {"arrivals": "closed", "clients": {"count": 5, "think_time": "1s"}}},
+            "traffic.arrivals (closed)",
+        ),
+        ({"classes": {"all": {"holds_slot": False}}}, "traffic.classes.all.holds_slot (false)"),
+        ({"classes": {"all": {"retries": {"attempts": 2}}}}, "retries.attempts (2) must be 0"),
+        ({"instances": 40}, "instances (40) must not exceed 32"),
+        ({"policy": "source_hash"}, "balancer.policy (source_hash) must be one of"),
+        ({"queue_limit": 5}, "balancer.queue_limit (5)"),
+        ({"propagation_delay": "1s"}, "balancer.propagation_delay (1 s)"),
+        ({"balancer": {"sticky": True}}, "balancer.sticky"),
+        (
+            {"balancer": {"connect_retries": {"attempts": 2, "delay": "2s"}}},
+            "balancer.connect_retries.delay (2 s)",
+        ),
+        ({"service": {"crashes": {"mtbf": "1h", "repair": "1m"}}}, "crashes must be none"),
+        ({"rollout": {"strategy": "recreate"}}, "rollout.strategy (recreate)"),
+        ({"rollout": {"surge": 1}}, "rollout.surge (1)"),
+    ],
+)
+def test_refused(changes: dict[str, Any], said: str) -> None:
+    with pytest.raises(Refused, match="the lab cannot put up test") as refused:
+        refuse_unable(scenario(**{"rate": "100/s", **changes}))
+    assert said in str(refused.value)
+
+
+def test_what_it_can_is_let_through() -> None:
+    refuse_unable(
+        scenario(
+            rate="300/s",
+            queue="instance",
+            queue_limit=5,
+            policy="power_of_two",
+            balancer={"connect_retries": {"attempts": 3}},
+            rollout={"window": 2, "canary": [{"share": "25%", "bake": "1s"}], "strategy": "canary"},
+        )
+    )
