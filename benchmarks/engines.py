@@ -12,6 +12,7 @@ medians.
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import platform
@@ -27,11 +28,13 @@ from typing import Any
 
 from benchmarks.reference import plain_simpy
 from executor.files import atomic_write_text
+from simulation.candidates import candidates_of
 from simulation.engines.ready import prepare
 from simulation.frame import frame_of
 from simulation.results import RunResult
 from simulation.run import Run
 from simulation.scenario import Scenario
+from simulation.work import Part, Work
 
 ROUNDS = 7
 REPLICATIONS = 10
@@ -69,15 +72,11 @@ def fleet(
 
 
 def simulated(scenario: Scenario, replication: int = 0) -> tuple[RunResult, float]:
-    """One run of the compiled engine, and how long it took."""
-    frame = frame_of([scenario])
+    """One cell of a study, by the compiled engine, and how long it took."""
+    work = Work(scenario, candidates_of(scenario), frame_of([scenario]), "compiled")
     before = time.perf_counter()
-    run = Run(scenario, frame, replication, "compiled")
-    run.settle()
-    result = run.finish(run.alone_end_s())
-    took_s = time.perf_counter() - before
-    run.close()
-    return result, took_s
+    result = work.run(Part(replication, unknown=(0,)))[0]
+    return result, time.perf_counter() - before
 
 
 def of_engine(scenario: Scenario) -> Callable[[int], float]:
@@ -123,6 +122,7 @@ def rates(program: Path) -> dict[str, float]:
     found: dict[str, list[float]] = {name: [] for name in measures}
     for number in range(ROUNDS + 1):
         for name, measure in measures.items():
+            gc.collect()  # what the one before has left is not for the next to tidy up
             rate = measure(number)
             if number:  # the first warms up
                 found[name].append(rate)

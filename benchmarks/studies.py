@@ -1,6 +1,6 @@
 """A study of 2,000 cells: how fast, killed and resumed, and what memory it takes.
 
-`python benchmarks/studies.py speed` compares one process with two on the evening scenario,
+`python -m benchmarks.studies speed` compares one process with two on the evening scenario,
 `threads` does so with threads, `resume` kills a study with -9 in the middle and counts what is run
 again, `memory` runs 20,000 cells of a small scenario and says how much memory they take.
 """

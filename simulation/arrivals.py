@@ -100,6 +100,7 @@ class Streams:
         self._unit_time = 0.0
         self._replayed, self._replayed_count = times_s, 0
         self._running_sum: Callable[[Floats], Floats] = np.cumsum
+        self._times: Floats | None = None
         self.data_ends_s = rates.data_ends_s()
         if dispersion > 1.0:
             rng = purpose_stream(seed, replication, "bursts")
@@ -114,13 +115,16 @@ class Streams:
     def quicken(
         self, running_sum: Callable[[Floats], Floats], generator: Callable[[Any], Any]
     ) -> None:
-        """Takes other ways to the same numbers.
+        """Takes other ways to the same numbers, for one who is done with a block before the next.
+
+        Each block then lies where the last one lay: fresh memory would cost as much as what is drawn.
 
         Args:
             running_sum: As `numpy.cumsum`; it may work in place.
             generator: Makes of a random generator one that draws the same.
         """
         self._running_sum = running_sum
+        self._times = np.empty(BLOCK)
         self._service = [[generator(rng) for rng in route] for route in self._service]
 
     def next_block(self) -> tuple[Floats, Floats, Integers, Integers]:
@@ -162,7 +166,7 @@ class Streams:
         return times
 
     def _next_drawn(self) -> Floats:
-        gaps = self._unit.standard_exponential(BLOCK)
+        gaps = self._unit.standard_exponential(BLOCK, out=self._times)
         gaps[0] += self._unit_time
         unit = self._running_sum(gaps)
         self._unit_time = float(unit[-1])

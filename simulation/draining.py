@@ -66,6 +66,8 @@ def finish(
 
     The grace period includes the time before the stop, as it does in Kubernetes.
     """
-    if rule.mode == "graceful" and plane.count(instance) > 0:
+    if plane.count(instance) == 0:
+        return
+    if rule.mode == "graceful":
         yield plane.when_idle(instance) | env.timeout(max(0.0, rule.grace - pre_stop_s))
     plane.cut(instance)

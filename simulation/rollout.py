@@ -8,7 +8,6 @@ is a class over `Strategy`, one room each in `simulation.strategies`.
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -120,6 +119,24 @@ class Task:
     durations_s: Mapping[str, Floats]
     draws: Draws
     first_number: int = 0
+
+
+class _SpentOn:
+    """Notes a phase when it is left; made for every step, so that it is no generator."""
+
+    __slots__ = ("_begin_s", "_cause", "_env", "_instance", "_phases")
+
+    def __init__(
+        self, env: simpy.Environment, phases: list[Phase], cause: Cause, instance: int | None
+    ) -> None:
+        self._env, self._phases, self._cause, self._instance = env, phases, cause, instance
+
+    def __enter__(self) -> None:
+        self._begin_s = float(self._env.now)
+
+    def __exit__(self, *_error: object) -> None:
+        end_s = float(self._env.now)
+        self._phases.append(Phase(self._cause, self._instance, self._begin_s, end_s))
 
 
 class Strategy:
@@ -317,11 +334,6 @@ class Strategy:
         with self._spent_on("pause", instance):
             yield self._env.timeout(pause_s) | self._brake.pulled
 
-    @contextmanager
-    def _spent_on(self, cause: Cause, instance: int | None = None) -> Iterator[None]:
+    def _spent_on(self, cause: Cause, instance: int | None = None) -> _SpentOn:
         """What the time went on while this lasts."""
-        begin_s = float(self._env.now)
-        try:
-            yield
-        finally:
-            self.phases.append(Phase(cause, instance, begin_s, float(self._env.now)))
+        return _SpentOn(self._env, self.phases, cause, instance)

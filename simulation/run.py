@@ -171,7 +171,7 @@ class Run:
     def settle(self) -> float:
         """Simulates until the run has settled; says until when the common interval must reach."""
         horizon = self._env.moment(self._frame.horizon_s, 0)
-        with _nothing_to_collect():
+        with nothing_to_collect():
             self._env.run(until=self._settled | horizon)
         self._settled_tally = self._engine.tally(with_bins=False)
         return self.alone_end_s()
@@ -183,7 +183,7 @@ class Run:
     def finish(self, end_s: float) -> RunResult:
         """Simulates on to the end of the common interval and tells what was observed."""
         if end_s > self._env.now:
-            with _nothing_to_collect():
+            with nothing_to_collect():
                 self._env.run(until=end_s)
         release, scenario = self._release, self._scenario
         exposed_count = self._exposed_count
@@ -246,10 +246,11 @@ class Run:
 
 
 @contextmanager
-def _nothing_to_collect() -> Iterator[None]:
+def nothing_to_collect() -> Iterator[None]:
     """Spares the search for garbage in cycles: all that a run makes, it keeps until it is over.
 
-    The collector would walk through every request again and again, for two fifths of the time.
+    The collector would walk through every request again and again, for two fifths of the time of the
+    reference engine, and a twentieth of the compiled one's.
     """
     was_enabled = gc.isenabled()
     gc.disable()

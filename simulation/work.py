@@ -17,7 +17,7 @@ from simulation.candidates import Candidate
 from simulation.frame import Frame
 from simulation.packed import pack
 from simulation.results import RunResult
-from simulation.run import Run
+from simulation.run import Run, nothing_to_collect
 from simulation.scenario import Scenario
 
 
@@ -79,6 +79,10 @@ class Work:
 
     def run(self, part: Part) -> dict[int, RunResult]:
         """Simulates what is not known; results by candidate, all until the same moment."""
+        with nothing_to_collect():
+            return self._run(part)
+
+    def _run(self, part: Part) -> dict[int, RunResult]:
         runs = {index: self._opened(index, part.replication) for index in part.unknown}
         ends_s = [run.settle() for run in runs.values()]
         end_s = max([*ends_s, *(one.alone_end_s for _, one in part.known)])

@@ -13,7 +13,7 @@ Through the real engine, on cases whose answers are known, a thousand studies ea
   candidates are all just short of it (77, 78, 79 and 79.5 %), so that whatever a search declares is
   wrong; then the same with one more that meets it (95 %), so that a search that refuses all is seen.
 
-    .venv/bin/python -m benchmarks.coverage [--studies 1000] [--only wait|cut|search]
+    .venv/bin/python -m benchmarks.intervals [--studies 1000] [--only wait|cut|search]
 
 Fails when an interval covers outside 93–97 %, or the planner is wrong in more than 5 %.
 """
