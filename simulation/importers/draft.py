@@ -49,11 +49,11 @@ _ASSUMED_ROLLOUT: dict[str, tuple[Any, str]] = {
 _SERVICE_ORDER = (
     *("instances", "slots", "service_time"),
     *(f"balancer.{key}" for key in ("policy", "queue", "propagation_delay", "health_check")),
-    *("steps.stop", "steps.deploy", "steps.start"),
+    *(f"steps.{key}" for key in ("stop", "deploy", "verify", "start", "return")),
 )
 _ROLLOUT_ORDER = (
     *("strategy", "window", "surge", "min_healthy", "min_ready"),
-    *("drain.timeout", "pre_stop", "stop.grace"),
+    *("drain.timeout", "drain.poll", "pre_stop", "stop.grace"),
 )
 
 

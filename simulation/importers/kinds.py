@@ -13,6 +13,7 @@ from pathlib import Path
 from executor.errors import BadInput
 from simulation.importers import (
     access_log,
+    calibration,
     haproxy_log,
     haproxy_stat,
     manifest,
@@ -42,6 +43,7 @@ class Kind:
 
 
 KINDS = (
+    Kind(calibration.KIND, calibration.looks_like, calibration.read, together=False),
     Kind(haproxy_stat.KIND, haproxy_stat.looks_like, haproxy_stat.read, together=False),
     Kind(prometheus.KIND, prometheus.looks_like, prometheus.read, together=False),
     Kind(nginx_plus.KIND, nginx_plus.looks_like, nginx_plus.read, together=True),

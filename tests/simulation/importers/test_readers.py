@@ -11,6 +11,7 @@ import pytest
 
 from executor.errors import BadInput
 from simulation.importers.combine import combined
+from simulation.importers.draft import draft
 from simulation.importers.findings import UNNAMED, Durations, Findings
 from simulation.importers.kinds import read_files
 
@@ -430,3 +431,67 @@ def test_one_service_of_several_is_asked_for_by_name(tmp_path: Path) -> None:
     assert found.services["web"].arrivals is not None
     assert found.services["web"].arrivals.mean_rps == pytest.approx(2.0)
     assert "assumed: shop in fleet is web" in found.notes
+
+
+def calibration(**parts: object) -> str:
+    """What ``rollcast report --calibration`` writes, of three instances."""
+    whole = {
+        "schema": "rollcast.calibration/1",
+        "service": "shop",
+        "service_time_s": None,
+        "poll_s": None,
+        "steps_s": {"stop": [0.5, 0.5, 0.5], "deploy": [2.0, 3.0, 4.0], "return": []},
+        "drains_s": [1.0, 2.0, 6.0],
+        "flags": [],
+    }
+    return json.dumps(whole | parts, indent=1)
+
+
+def test_what_rollouts_took(tmp_path: Path) -> None:
+    found = findings(tmp_path, calibration(), "cal.json")
+    assert found.kind == "calibration of rollouts"
+    assert found.notes == ["the 3 drains in cal.json took 3s in the mean and 6s at most"]
+    service = found.services["shop"]
+    assert {key: told.value for key, told in service.service.items()} == {
+        "steps.stop": "500ms",
+        "steps.deploy": {"mean": "3s", "cv": 0.333},
+    }
+    assert service.service["steps.deploy"].basis == (
+        "measured: 3 times in cal.json, from its begin to the next's"
+    )
+    assert (service.service_time, service.rollout) == (None, {})
+
+
+def test_what_a_lab_measured(tmp_path: Path) -> None:
+    text = calibration(service_time_s=0.05, poll_s=0.2, flags=["the processor was 80 % busy"])
+    found = findings(tmp_path, text, "cal.json")
+    service = found.services["shop"]
+    assert service.service_time is not None
+    assert service.service_time.value == {"mean": "50ms", "cv": 1}
+    assert service.rollout["drain.poll"].value == "200ms"
+    assert found.notes[-1] == "cal.json: the processor was 80 % busy"
+
+
+@pytest.mark.parametrize(
+    ("parts", "said"),
+    [
+        ({"steps_s": {}}, "steps_s: holds no durations of a step"),
+        ({"steps_s": {"stop": [-1]}}, "steps_s.stop: must be a list of seconds, none below 0"),
+        ({"drains_s": "long"}, "drains_s: must be a list of seconds, none below 0"),
+    ],
+)
+def test_a_damaged_calibration_is_refused(
+    tmp_path: Path, parts: dict[str, object], said: str
+) -> None:
+    with pytest.raises(BadInput, match=said):
+        findings(tmp_path, calibration(**parts), "cal.json")
+
+
+def test_measured_steps_are_taken_before_what_is_assumed(tmp_path: Path) -> None:
+    (tmp_path / "cal.json").write_text(calibration())
+    (tmp_path / "access.log").write_text(log(" 0.300"))
+    both = combined(read_files([tmp_path / "cal.json", tmp_path / "access.log"]), "shop")
+    text = draft(both, ["cal.json", "access.log"], "shop").text
+    assert "deploy: {mean: 3s, cv: 0.333}" in text
+    assert "start:" in text  # nothing measured it
+    assert draft(both, [], "shop").scenario().services["shop"].steps.deploy.mean_s() == 3.0
