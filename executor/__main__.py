@@ -18,8 +18,9 @@ from pathlib import Path
 from executor.command import Execute, checks_of_fleet, execute
 from executor.errors import Refused, RollcastError
 from executor.inventory import read_inventory
-from executor.plan import Plan, checks
+from executor.plan import Plan
 from executor.plan_file import read_plan
+from executor.plan_rules import checks
 
 INTERRUPTED = 130
 

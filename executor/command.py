@@ -27,8 +27,9 @@ from executor.guards import not_watched
 from executor.inventory import Inventory, read_inventory
 from executor.journal import Journal
 from executor.lock import Lock, lock_path
-from executor.plan import STEPS, Plan, Step, broken_rules
+from executor.plan import STEPS, Plan, Step
 from executor.plan_file import read_plan
+from executor.plan_rules import broken_rules
 from executor.preflight import Checks, fits, looked_at, problems_in
 from executor.progress import Ended, Event, Kind, folded
 from executor.run import Outcome, Run

@@ -74,7 +74,7 @@ def write_plan(path: Path, plan: Plan) -> None:
 
 
 def read_plan(path: Path) -> Plan:
-    """Reads a plan and checks its form and its digest; `executor.plan.broken_rules` does the rest.
+    """Reads a plan and checks its form and its digest; `executor.plan_rules.broken_rules` does the rest.
 
     Raises:
         BadInput: No such file, not JSON, or not the form of a plan.

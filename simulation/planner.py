@@ -13,19 +13,9 @@ import numpy as np
 
 from executor.canonical import digest_of
 from executor.errors import BadInput, Refused
-from executor.plan import (
-    STEPS,
-    Drain,
-    Ended,
-    Evidence,
-    Guards,
-    Plan,
-    Prediction,
-    Step,
-    Stop,
-    broken_rules,
-)
+from executor.plan import STEPS, Drain, Ended, Evidence, Guards, Plan, Prediction, Step, Stop
 from executor.plan_file import sealed
+from executor.plan_rules import broken_rules
 from simulation.candidates import Candidate, candidates_of
 from simulation.compare import CandidateResult, compare
 from simulation.frame import frame_of

@@ -13,17 +13,8 @@ from pydantic import ValidationError
 
 from executor.canonical import digest_of
 from executor.errors import BadInput, Refused, RollcastError
-from executor.plan import (
-    STEPS,
-    Gate,
-    Plan,
-    Step,
-    Wave,
-    broken_rules,
-    canary_waves,
-    checks,
-    waves_for,
-)
+from executor.plan import STEPS, Gate, Plan, Step, Wave, canary_waves, waves_for
+from executor.plan_rules import broken_rules, checks
 from tests.helpers.plans import SCENARIO, evidence, example_plan, prediction
 
 NAMES = [f"checkout-{number}" for number in range(1, 7)]

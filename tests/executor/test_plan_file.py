@@ -16,7 +16,6 @@ from hypothesis import strategies as st
 
 from executor.canonical import canonical_json, digest_of
 from executor.errors import BadInput, Refused, RollcastError
-from executor.plan import broken_rules
 from executor.plan_file import (
     plan_content,
     plan_digest,
@@ -26,6 +25,7 @@ from executor.plan_file import (
     sealed,
     write_plan,
 )
+from executor.plan_rules import broken_rules
 from tests.helpers.plans import example_plan, example_plan_text
 
 TEXT = example_plan_text()

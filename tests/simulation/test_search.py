@@ -18,7 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from executor.errors import BadInput
-from executor.plan import broken_rules
+from executor.plan_rules import broken_rules
 from simulation.candidates import Candidate, candidates_of
 from simulation.cells import Cell, run_cells
 from simulation.evidence import MOST_TOLD, considered, evidence_of, plan_of, telling
