@@ -80,7 +80,7 @@ def test_a_result_is_packed_and_unpacked(one: Scenario) -> None:
     finally:
         run.close()
     assert_same(unpack(pack(result)), result)
-    assert len(pack(result)) < 60_000
+    assert len(pack(result)) < 100_000  # summaries: nothing in it grows with the requests
 
 
 @pytest.mark.parametrize("packed", [b"", b"no", b"x\x9c\x03\x00\x00\x00\x00\x01"])

@@ -194,8 +194,7 @@ def test_the_fast_engine_is_compiled_beside_the_study(
     monkeypatch.setattr(tasks, "is_ready", lambda: False)
     begin(desk)
     compiling = desk.window.jobs._compiling
-    assert compiling.state() != QProcess.ProcessState.NotRunning
-    assert compiling.arguments() == ["-m", "simulation.engines.ready"]
+    assert compiling.arguments() == ["-m", "simulation.engines.ready"]  # it may be over already
     until_some_have_landed(desk)
     desk.qtbot.waitUntil(
         lambda: compiling.state() == QProcess.ProcessState.NotRunning, timeout=RUN_MS
