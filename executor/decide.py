@@ -6,7 +6,8 @@ socket, no clock: whoever calls does what it says, writes it down, and looks aga
 
 What holds, whatever is observed: no instance is taken out beyond the window or where that would
 leave fewer than the minimum in the pool; the six steps of an instance follow each other, none left
-out; what is found in the pool before its return is taken out at once and starts over.
+out; what is found in the pool and must not be there, as in the middle of its steps or given up, is
+taken out at once.
 """
 
 from __future__ import annotations
@@ -49,7 +50,7 @@ class Act:
 
 @dataclass(frozen=True)
 class KeepOut:
-    """Take an instance out of the pool at once: it is there and must not be."""
+    """Take an instance out of the pool at once: it is there and must not be. It goes on after."""
 
     instance: str
 
@@ -115,6 +116,7 @@ class Observed:
         busy: Steps that are in hand.
         waited_s: How long the last `Wait` of each kind has lasted without a break.
         approval: Whether the next wave is approved; ``given`` where nobody has to.
+        stuck_s: How long taking out what must not be in the pool has failed; None when it has not.
         tripped: Which limit was crossed, in words.
         stop_asked: Whether somebody wants it to stop.
     """
@@ -126,6 +128,7 @@ class Observed:
     busy: Mapping[str, Step] = field(default_factory=dict)
     waited_s: Mapping[Waiting, float] = field(default_factory=dict)
     approval: Literal["given", "awaited", "refused"] = "given"
+    stuck_s: float | None = None
     tripped: str | None = None
     stop_asked: bool = False
 
@@ -144,8 +147,9 @@ def decide(plan: Plan, seen: Observed) -> Decision:
     """
     if not seen.instances:
         return _blind(seen)
-    for one in _strays(plan, seen):
-        return one
+    stray = next(_strays(plan, seen), None)
+    if stray is not None and (seen.stuck_s is None or not seen.stop_asked):
+        return _put_out(seen, stray)
     if seen.stop_asked:
         return Wait(Waiting.STEPS, "the steps in hand") if seen.busy else Done(Ended.INTERRUPTED)
     progress = seen.progress
@@ -204,17 +208,34 @@ def _blind(seen: Observed) -> Decision:
     return Wait(Waiting.BALANCER, "the balancer, which does not answer as it should")
 
 
-def _strays(plan: Plan, seen: Observed) -> Iterator[Decision]:
-    """Who is in the pool in the middle of its steps: the balancer has forgotten, as by a reload."""
+def _strays(plan: Plan, seen: Observed) -> Iterator[KeepOut | Note]:
+    """Who is in the pool and must not be: the balancer has forgotten, as by a reload.
+
+    That is who is in the middle of its steps, who was given up, and who could not be returned for
+    good: the balancer may have been away when it was to be taken out again.
+    """
     for name in plan.instances:
         one, step = seen.progress.of(name), seen.busy.get(name)
-        is_out = one.is_under_way and one.done >= 1 and (step or one.next_step) is not Step.RETURN
-        is_ready = seen.instances[name].server.admin is Admin.READY
-        if is_out and is_ready and step is not Step.TAKE_OUT:
-            if one.done > 1 or step is not None:
+        if seen.instances[name].server.admin is not Admin.READY:
+            continue
+        if one.given_up is not None:
+            yield KeepOut(name)
+        elif one.is_under_way and one.done >= 1 and step is not Step.TAKE_OUT:
+            if (step or one.next_step) is Step.RETURN:
+                if step is None and one.failed_count > 0:
+                    yield KeepOut(name)
+            elif one.done > 1 or step is not None:
                 yield KeepOut(name)
             else:
                 yield Note(Kind.SET_BACK, name, "it is in the pool again before its return")
+
+
+def _put_out(seen: Observed, stray: KeepOut | Note) -> Decision:
+    """Out with it, but not for ever where the balancer does not do it."""
+    if isinstance(stray, KeepOut) and (seen.stuck_s or 0.0) > BLIND_S:
+        why = f"{stray.instance} is in the pool, must not be, and cannot be taken out"
+        return Wait(Waiting.BALANCER, why) if seen.busy else Halt(why)
+    return stray
 
 
 def _trouble(plan: Plan, seen: Observed) -> str | None:

@@ -19,6 +19,7 @@ from typing import Any, Literal, Protocol
 from executor.balancers.base import BalancerError, BalancerState, Forbidden, Rejected, Unreachable
 from executor.decide import (
     Act,
+    Decision,
     Done,
     Halt,
     KeepOut,
@@ -114,6 +115,7 @@ class Run:
         self._tasks: dict[str, tuple[Step, asyncio.Task[str]]] = {}
         self._direct: dict[str, Direct] = {}
         self._waited: tuple[Waiting, float] | None = None
+        self._stuck_since_s: float | None = None
         self._new: set[str] = set()
         for event in events:
             self._mind_version(event)
@@ -157,6 +159,8 @@ class Run:
         decision = decide(self._plan, seen)
         if not isinstance(decision, Wait):
             self._waited = None
+        if not isinstance(decision, KeepOut) and not _is_for_balancer(decision):
+            self._stuck_since_s = None
         match decision:
             case Act():
                 self._begin(decision)
@@ -196,6 +200,7 @@ class Run:
             versions=self._versions,
             busy={name: step for name, (step, _) in self._tasks.items()},
             waited_s=self._waited_s(),
+            stuck_s=self._stuck_s(),
             stop_asked=self._stop_asked,
             approval=self._approved(),
         )
@@ -268,6 +273,9 @@ class Run:
     def _waited_s(self) -> Mapping[Waiting, float]:
         return {self._waited[0]: self._now_s() - self._waited[1]} if self._waited else {}
 
+    def _stuck_s(self) -> float | None:
+        return None if self._stuck_since_s is None else self._now_s() - self._stuck_since_s
+
     # doing
 
     def _begin(self, act: Act) -> None:
@@ -297,12 +305,20 @@ class Run:
             self._direct.pop(name, None)
 
     async def _keep_out(self, name: str) -> None:
-        self._write(Event(self._now_s(), Kind.KEEP_OUT, name))
-        said = "it was in the pool before its return, and was taken out"
+        """Takes it out; where that fails it is told once, and tried again at the next look."""
+        is_again = self._stuck_since_s is not None
+        if not is_again:
+            self._write(Event(self._now_s(), Kind.KEEP_OUT, name))
         try:
             await self._hands.tell(self._hands.balancer.remove, name)
         except BalancerError as error:
-            said = str(error)
+            if not is_again:
+                self._stuck_since_s = self._now_s()
+                self._write(Event(self._now_s(), Kind.KEPT_OUT, name, said=f"not yet: {error}"))
+            await self._until_next_look()
+            return
+        self._stuck_since_s = None
+        said = "it was in the pool and must not be, and was taken out"
         self._write(Event(self._now_s(), Kind.KEPT_OUT, name, said=said))
 
     async def _wait(self, wait: Wait) -> None:
@@ -311,6 +327,10 @@ class Run:
             self._watcher.waits(wait)
         if wait.what is Waiting.SETTLING:
             self._direct.clear()
+        await self._until_next_look()
+
+    async def _until_next_look(self) -> None:
+        """One poll, or less when a step ends or somebody wants it to stop."""
         if any(task.done() for _, task in self._tasks.values()):
             return
         self._wake.clear()
@@ -351,6 +371,10 @@ class Run:
     def _now_s(self) -> float:
         """Since the rollout began; a resumed one goes on where the journal ends."""
         return self._offset_s + asyncio.get_running_loop().time() - self._begun_s
+
+
+def _is_for_balancer(decision: Decision) -> bool:
+    return isinstance(decision, Wait) and decision.what is Waiting.BALANCER
 
 
 class _Counter:

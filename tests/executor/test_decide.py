@@ -137,6 +137,42 @@ CASES = [
     ),
     pytest.param(
         {},
+        observed({A: under_way(5, failed_count=1)}, {A: replace(NEW, server=UP)}),
+        KeepOut(A),
+        id="in the pool after a return that failed",
+    ),
+    pytest.param(
+        {"on_failure": "continue", "max_failures": 1},
+        observed({A: under_way(2, given_up="no")}, {A: replace(OUT, server=UP)}),
+        KeepOut(A),
+        id="given up, and in the pool again",
+    ),
+    pytest.param(
+        {},
+        observed({A: under_way(3)}, {A: replace(OUT, server=UP)}, stop_asked=True),
+        KeepOut(A),
+        id="asked to stop: first out with it",
+    ),
+    pytest.param(
+        {},
+        observed({A: under_way(3)}, {A: replace(OUT, server=UP)}, stop_asked=True, stuck_s=1.0),
+        Done(Ended.INTERRUPTED),
+        id="asked to stop, and it cannot be taken out",
+    ),
+    pytest.param(
+        {},
+        observed({A: under_way(3)}, {A: replace(OUT, server=UP)}, stuck_s=BLIND_S + 1),
+        Halt(f"{A} is in the pool, must not be, and cannot be taken out"),
+        id="it cannot be taken out for too long",
+    ),
+    pytest.param(
+        {},
+        observed({A: under_way(3)}, {A: replace(OUT, server=UP)}, stuck_s=BLIND_S + 1, **BUSY),
+        Wait(Waiting.BALANCER, f"{A} is in the pool, must not be, and cannot be taken out"),
+        id="the same, a step in hand",
+    ),
+    pytest.param(
+        {},
         observed({A: under_way(5)}, {A: OUT}),
         Note(Kind.SET_BACK, A, "it was started, yet nothing answers"),
         id="started, yet dead",
@@ -219,7 +255,11 @@ CASES = [
     ),
     pytest.param(
         {"on_failure": "rollback"},
-        observed({B: under_way(2, given_up="no")}, whole={"direction": "back", "order": (B, A)}),
+        observed(
+            {B: under_way(2, given_up="no")},
+            {B: OUT},
+            whole={"direction": "back", "order": (B, A)},
+        ),
         Note(Kind.BRAKE, said=f"{B}: no"),
         id="back: one failed",
     ),
@@ -383,8 +423,8 @@ class Played:
         step = self.busy.pop(name)
         if self.mischief > 0 and self.draw(st.integers(0, 5)) == 0:
             self.mischief -= 1
-            if step is Step.RETURN:
-                self.server[name] = OUT.server
+            if step is Step.RETURN:  # the balancer may be away when it is to be taken out again
+                self.server[name] = self.draw(st.sampled_from([OUT.server, UP]))
             kind = self.draw(st.sampled_from([Kind.FAILED, Kind.SET_BACK]))
             self.note(kind, name, step, "fate")
             return
@@ -417,6 +457,14 @@ class Played:
             self.busy.clear()  # neither done nor failed: the journal knows the intent
             self.note(Kind.RESUMED)
 
+    def must_be_out(self) -> None:
+        """Nobody who was given up or failed to return is in the pool once all that was decided."""
+        for name in self.plan.instances:
+            one = self.progress.of(name)
+            if one.given_up is not None or (one.failed_count > 0 and one.next_step is Step.RETURN):
+                if name not in self.busy:
+                    assert self.server[name].admin is not Admin.READY, "unverified in the pool"
+
     def play(self) -> Done | Halt:
         for _ in range(3000):
             decision = decide(self.plan, self.observed())
@@ -430,6 +478,8 @@ class Played:
                 case Note():
                     self.note(decision.kind, decision.instance, said=decision.said)
                 case Wait():
+                    if decision.what is not Waiting.BALANCER:
+                        self.must_be_out()
                     self.now_s += 1.0
                     if self.last is not decision.what:
                         self.waited, self.last = {}, decision.what

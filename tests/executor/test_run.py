@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from executor.balancers.base import Admin
+from executor.balancers.base import Admin, Rejected
 from executor.hosts.base import Ran
 from executor.plan import STEPS, Step
 from executor.progress import Ended, Kind
@@ -232,6 +233,68 @@ def test_a_balancer_that_stays_away_halts(tmp_path: Path) -> None:
     assert outcome is not None
     assert outcome.ended is Ended.DONE
     must_be_all_new(fleet)
+
+
+@pytest.mark.parametrize("stops", [False, True])
+def test_a_balancer_that_does_not_take_out_what_must_be_out(tmp_path: Path, stops: bool) -> None:
+    """It halts after a while, looks once a poll meanwhile, and can be stopped."""
+    fleet = world()
+    runs: list[Run] = []
+    tried: list[str] = []
+    forgot: list[str] = []
+
+    def refuse(server: str) -> None:
+        tried.append(server)
+        if stops and len(tried) == 3:
+            runs[0].stop()
+        raise Rejected("no")
+
+    def prepare(run: Run) -> None:
+        runs.append(run)
+        real = run._write
+
+        def write(event: Any) -> None:
+            real(event)
+            if event.step is Step.DEPLOY and event.kind is Kind.DONE and not forgot:
+                forgot.append(event.instance)
+                fleet.balancer.restart()
+                fleet.balancer.remove = refuse  # type: ignore[method-assign] # from here on
+
+        run._write = write  # type: ignore[method-assign] # the moment it forgets
+
+    outcome, writes = carried_out(fleet, small_plan(), tmp_path / "j", prepare=prepare)
+    assert outcome is not None
+    if stops:
+        assert outcome.ended is Ended.INTERRUPTED
+        assert 3 <= len(tried) <= 4
+    else:
+        assert outcome.ended is Ended.HALTED
+        assert "is in the pool, must not be, and cannot be taken out" in outcome.why
+        assert 30 <= len(tried) <= 65
+    kept = [event.said for event in events_of(tmp_path / "j") if event.kind is Kind.KEPT_OUT]
+    assert kept == ["not yet: no"]
+
+
+def test_a_return_that_fails_while_the_balancer_is_away_is_out_again(tmp_path: Path) -> None:
+    fleet = world()
+
+    def prepare(run: Run) -> None:
+        real = fleet.balancer.put_back
+
+        def put_back(server: str) -> None:
+            real(server)
+            one = fleet.balancer.servers[server]
+            fleet.balancer.servers[server] = replace(one, is_checked=False)
+            loop = asyncio.get_running_loop()
+            loop.call_later(15, setattr, fleet.balancer, "is_away", True)
+            loop.call_later(25, setattr, fleet.balancer, "is_away", False)
+
+        fleet.balancer.put_back = put_back  # type: ignore[method-assign] # the moment it goes away
+
+    outcome, _ = carried_out(fleet, small_plan(window=1), tmp_path / "j", prepare=prepare)
+    assert outcome is not None
+    assert outcome.ended is Ended.HALTED
+    assert fleet.balancer.servers["checkout-1"].admin is Admin.MAINT
 
 
 def test_an_instance_that_is_down_is_not_waited_for(tmp_path: Path) -> None:
