@@ -461,9 +461,9 @@ class Played:
         """Nobody who was given up or failed to return is in the pool once all that was decided."""
         for name in self.plan.instances:
             one = self.progress.of(name)
-            if one.given_up is not None or (one.failed_count > 0 and one.next_step is Step.RETURN):
-                if name not in self.busy:
-                    assert self.server[name].admin is not Admin.READY, "unverified in the pool"
+            has_failed = one.failed_count > 0 and one.next_step is Step.RETURN
+            if name not in self.busy and (one.given_up is not None or has_failed):
+                assert self.server[name].admin is not Admin.READY, "unverified in the pool"
 
     def play(self) -> Done | Halt:
         for _ in range(3000):

@@ -262,7 +262,7 @@ def test_a_balancer_that_does_not_take_out_what_must_be_out(tmp_path: Path, stop
 
         run._write = write  # type: ignore[method-assign] # the moment it forgets
 
-    outcome, writes = carried_out(fleet, small_plan(), tmp_path / "j", prepare=prepare)
+    outcome, _ = carried_out(fleet, small_plan(), tmp_path / "j", prepare=prepare)
     assert outcome is not None
     if stops:
         assert outcome.ended is Ended.INTERRUPTED
