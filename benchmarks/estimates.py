@@ -21,12 +21,13 @@ from typing import Any
 
 from executor.files import atomic_write_text
 from executor.plan import Interval
+from simulation.candidates import candidates_of, default_windows
 from simulation.compare import compare
 from simulation.engines.ready import prepare
 from simulation.estimate import Estimate, Range, estimate
 from simulation.scenario import Scenario
 from simulation.scenario_file import ScenarioFile
-from simulation.study import candidates_of, default_windows, run_rows
+from simulation.study import run_rows
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "estimates.md"

@@ -18,12 +18,15 @@ _LIBRARIES = ("networkx", "numba", "numpy", "scipy", "simpy")
 def engine_version() -> str:
     """Such as ``0.1.0+5f3a…``: the tool's version, and a digest over sources and libraries.
 
-    The sources are those of the whole simulation and of the rules by which tools count. A digest of
+    The sources are those of the whole simulation, of what a plan calls a wave, and of the rules by which
+    tools count. A digest of
     their contents, not of their dates: two machines with the same version agree.
     """
     here = Path(__file__).parent
     digest = hashlib.sha256()
-    for path in sorted([*here.rglob("*.py"), *here.parent.glob("executor/dialects/*.py")]):
+    ground = here.parent / "executor"
+    sources = [*here.rglob("*.py"), *ground.glob("dialects/*.py"), ground / "plan.py"]
+    for path in sorted(sources):
         content = hashlib.sha256(path.read_bytes()).hexdigest()
         digest.update(f"{path.relative_to(here.parent).as_posix()} {content}\n".encode())
     for name in _LIBRARIES:

@@ -89,6 +89,11 @@ def make_plan(
             f"window {result.candidate.window} is no plan, its verdict is "
             f"{result.verdict.answer}: {'; '.join(result.verdict.reasons)}"
         )
+    if len(result.runs) < scenario.replications:
+        raise Refused(
+            f"window {result.candidate.window} is no plan yet: {len(result.runs)} of "
+            f"{scenario.replications} runs are there, run the comparison to its end"
+        )
     if scenario.rollout is None:
         raise BadInput(f"{scenario.name}: rollout: is missing, there is nothing to plan")
     chosen = self_contained(scenario, result.candidate)

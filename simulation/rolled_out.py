@@ -161,7 +161,7 @@ def _lowest(scenario: Scenario, name: str) -> tuple[int, float]:
     out = max(0, min(scenario.window_count(name), count - rule.min_healthy))
     if rule.strategy == "canary" and out > 0:
         waves = waves_of(rule, out, [str(k) for k in range(count)])
-        out = max(wave.parallel for wave in waves)
+        out = max(min(wave.parallel, len(wave.instances)) for wave in waves)
     if not isinstance(service.instances, dict):
         return count - out, 1.0 - out / count
     power = np.array(service.power())

@@ -114,6 +114,10 @@ class _Search:
         self._most = 5 * max(scenario.replications, fewest_runs(*self._asked))
         self._budget = 10 * self._most
         self._frame = frame_of(self._applied)
+        # How long a run may take at most is each one's own: a slow one asks for more of a trace.
+        self._frames = [
+            replace(self._frame, horizon_s=frame_of([one]).horizon_s) for one in self._applied
+        ]
 
     def run(self, known: Mapping[Candidate, Sequence[RunResult]]) -> Found:
         """Looks, decides, confirms."""
@@ -145,10 +149,14 @@ class _Search:
         """Those that no run is spent on."""
         several = len({one.start for one in self._candidates}) > 1
         for number, applied in enumerate(self._applied):
+            if self._stopped():
+                raise _Stopped
             frozen = freeze_met(applied, 0.0)
             if frozen is not None:
                 self._out[number] = ("frozen", f"starts in the freeze {frozen}")
-            elif several and (ends_s := self._data_ends_s(applied)) < self._frame.horizon_s:
+            elif (
+                several and (ends_s := self._data_ends_s(applied)) < self._frames[number].horizon_s
+            ):
                 where = f"{ends_s:.0f} s after the start" if ends_s > 0 else "at the start"
                 self._out[number] = ("no traffic", f"the trace has a gap or its end {where}")
             elif not self._runs[number] and (hopeless := estimate(applied).hopeless):
@@ -163,13 +171,15 @@ class _Search:
 
     def _look(self, numbers: Sequence[int], until: int) -> None:
         """Simulates candidates until each has so many runs, the same replications for all."""
-        cells = [
-            Cell(self._candidates[number], replication)
-            for replication in range(until)
-            for number in numbers
-            if replication >= len(self._runs[number])
-        ]
-        landed = self._landed(self._scenario, cells, self._frame, "looking")
+        cells: dict[Frame, list[Cell]] = {}
+        for replication in range(until):
+            for number in numbers:
+                if replication >= len(self._runs[number]):
+                    cell = Cell(self._candidates[number], replication)
+                    cells.setdefault(self._frames[number], []).append(cell)
+        landed: dict[Cell, RunResult] = {}
+        for frame, group in cells.items():
+            landed |= self._landed(self._scenario, group, frame, "looking")
         for number in numbers:
             runs = self._runs[number]
             one = self._candidates[number]

@@ -14,6 +14,7 @@ from typing import Literal
 import numpy as np
 from scipy import special
 
+from executor.errors import BadInput
 from executor.plan import Interval
 from simulation.units import Floats
 
@@ -133,11 +134,18 @@ def fewest_runs(share: float, confidence: float, failures: int = 0) -> int:
     """The fewest runs that show a share when so many of them fail.
 
     Without a failure it is log(1 − confidence)/log(share): 59 for 95 % with 95 % confidence.
+
+    Raises:
+        BadInput: No number of runs that one would wait for does.
     """
     fewest = _first(
         lambda runs: clopper_pearson(runs - failures, runs, confidence)[0] >= share, failures + 1
     )
-    assert fewest is not None
+    if fewest is None:
+        raise BadInput(
+            f"objectives.in_runs: {share:.6%} with {confidence:.4%} confidence is not to be shown by "
+            f"{MOST_RUNS:,} runs"
+        )
     return fewest
 
 

@@ -65,7 +65,8 @@ def cell_key(candidate: Scenario, frame: Frame) -> str:
     What is only judged by is left out: name, question, the number of replications, the objectives (but
     for the latency from which on a request is slow, which runs count) and freezes. So is the horizon,
     unless it is given, since a run that has settled never met it. Traffic from a file counts as what is
-    in the file.
+    in the file. The version of the engine is in it too: a process of an older version may still put cells
+    into a file that a newer one has emptied.
 
     Args:
         candidate: The scenario with the candidate in it.
@@ -82,7 +83,7 @@ def cell_key(candidate: Scenario, frame: Frame) -> str:
     around = asdict(frame)
     if not frame.exact:
         del around["horizon_s"]
-    return digest_of({"scenario": data, "frame": around})
+    return digest_of({"engine": engine_version(), "scenario": data, "frame": around})
 
 
 class Store:
@@ -95,7 +96,6 @@ class Store:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._connection: sqlite3.Connection | None = None
-        self._key_ids: dict[str, int] = {}
 
     @classmethod
     def beside(cls, scenario: Path) -> Store:
@@ -123,7 +123,6 @@ class Store:
             with self._told():
                 self._connection.close()
         self._connection = None
-        self._key_ids.clear()
 
     def known(self, key: str, frame: Frame, engine: str = "auto") -> dict[int, Observed]:
         """What is known of a candidate, by replication.
@@ -189,7 +188,7 @@ class Store:
         with self._told() as connection, connection:
             rows = [
                 (
-                    self._key_id(connection, key),
+                    _key_id(connection, key),
                     replication,
                     result.end_s,
                     frame.alone_end_s(result.settled_s),
@@ -202,13 +201,6 @@ class Store:
             connection.executemany(
                 "INSERT OR REPLACE INTO cells VALUES (?, ?, ?, ?, ?, ?, ?)", rows
             )
-
-    def _key_id(self, connection: sqlite3.Connection, key: str) -> int:
-        if key not in self._key_ids:
-            connection.execute("INSERT OR IGNORE INTO keys (key) VALUES (?)", (key,))
-            found = connection.execute("SELECT id FROM keys WHERE key = ?", (key,)).fetchone()
-            self._key_ids[key] = found[0]
-        return self._key_ids[key]
 
     def _is_open(self, *, to_write: bool) -> bool:
         """Opens the file where that is due; whether it is there."""
@@ -245,6 +237,13 @@ class Store:
         return BadInput(
             f"{self.path}: holds no stored results ({error}); delete it or move it away"
         )
+
+
+def _key_id(connection: sqlite3.Connection, key: str) -> int:
+    """The number of a key, asked within the transaction that uses it."""
+    connection.execute("INSERT OR IGNORE INTO keys (key) VALUES (?)", (key,))
+    found: tuple[int] = connection.execute("SELECT id FROM keys WHERE key = ?", (key,)).fetchone()
+    return found[0]
 
 
 def _set_up(connection: sqlite3.Connection) -> None:

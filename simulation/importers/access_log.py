@@ -285,8 +285,10 @@ def _json_time(line: dict[str, Any] | None) -> tuple[str, float, float] | None:
 def _json_seconds(line: dict[str, Any], units: dict[str, float]) -> float:
     for key, unit in units.items():
         value = line.get(key)
-        if value is not None and not isinstance(value, bool):
-            return _last_number(str(value)) * unit if isinstance(value, str) else value * unit
+        if isinstance(value, str):
+            return _last_number(value) * unit
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            return value * unit
     return math.nan
 
 

@@ -242,7 +242,8 @@ class _Traffic:
             basis = f"{told[0].basis}; and likewise of {len(told) - 1} others"
         all_series = [one.series for one in told if one.series is not None]
         shares = f"measured: shares of what came, in {told[0].source}"
-        if len(all_series) < len(told):
+        steps = {(one.step_s, one.first, len(one.counts)) for one in all_series}
+        if len(all_series) < len(told) or len(steps) > 1:  # nothing to be added up step by step
             return cls(None, total, total, basis, shares)
         counts = np.sum([one.counts for one in all_series], axis=0)
         series = replace(all_series[0], counts=counts)

@@ -176,7 +176,8 @@ def _times(cells: pd.Series, name: str) -> _Column:
         begin = numbers[np.isfinite(numbers)][0]
         if begin < EPOCH_FROM_S:
             return _Column(name, numbers)
-        scale = 1000.0 if begin > 1e11 else 1.0
+        # Seconds, milliseconds, microseconds or nanoseconds.
+        scale = next((10.0**digits for digits in (9, 6, 3) if begin > 10.0 ** (8 + digits)), 1.0)
         first = datetime.fromtimestamp(begin / scale, UTC)
         return _Column(name, (numbers - begin) / scale, first)
     dated = next((found for found in map(_date, cells) if found is not None), None)

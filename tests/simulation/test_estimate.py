@@ -411,3 +411,34 @@ def test_a_higher_rate_waits_no_less(window: int, load: float, how: tuple[str, s
     for name in ("rollout_wait_mean_s", "rollout_latency_p99_s", "backlog_max_count"):
         first, second = getattr(one, name), getattr(more, name)
         assert second.value >= first.value * least - 1e-6, name
+
+
+def test_what_falls_after_the_start_is_not_called_hopeless() -> None:
+    """Later drains meet less traffic: the engine takes 118 to 213 s, within the 220 s."""
+    one = scenario(
+        rate={"steps": [["0s", "400/s"], ["30s", "1/s"]]},
+        instances=400,
+        slots=100,
+        service_time={"exponential": "20s"},
+        steps={"deploy": "1s"},
+        rollout={"window": 20, "drain": {"timeout": "60s"}},
+        objectives={"duration": "220s"},
+    )
+    assert estimate(one).hopeless == ()
+
+
+def test_a_canary_leaves_no_fewer_than_are_left() -> None:
+    """Half of ten are the canary, and then no more than five are left to be taken out."""
+    one = scenario(
+        instances=10,
+        rollout={
+            "strategy": "canary",
+            "window": 6,
+            "canary": [{"share": "50%", "bake": "1s"}],
+        },
+        objectives={"lowest_in_pool": 5},
+    )
+    found = estimate(one)
+    assert found.lowest_in_pool_count is not None
+    assert found.lowest_in_pool_count.value == 5
+    assert found.hopeless == ()

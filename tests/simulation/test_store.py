@@ -15,8 +15,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from executor.errors import BadInput
+from simulation import store as store_module
 from simulation.candidates import candidates_of
 from simulation.cells import Cell, run_cells
+from simulation.engine_version import engine_version
 from simulation.frame import frame_of
 from simulation.packed import pack, unpack
 from simulation.run import Run
@@ -297,3 +299,28 @@ def test_the_store_lies_beside_the_scenario(
     elsewhere = Store.beside(path).path
     assert elsewhere.parent == tmp_path / "cache" / "rollcast" / "cells"
     assert elsewhere != Store.beside(tmp_path / "other" / "shop.yaml").path
+
+
+def test_a_process_of_an_older_version_puts_nothing_under_a_newer_ones_cells(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = SHOP
+    frame = frame_of([one])
+    results = {
+        window: Run(candidate.applied_to(one), frame, 0)
+        for window, candidate in zip((1, 2), candidates_of(one, [1, 2]), strict=True)
+    }
+    done = {window: run.finish(run.settle()) for window, run in results.items()}
+    applied = [candidate.applied_to(one) for candidate in candidates_of(one, [1, 2])]
+    with Store(tmp_path / "cells.sqlite") as newer:
+        keys = [cell_key(candidate, frame) for candidate in applied]
+        with monkeypatch.context() as patch:
+            patch.setattr(store_module, "engine_version", lambda: "older")
+            with Store(tmp_path / "cells.sqlite") as older:
+                old_keys = [cell_key(candidate, frame) for candidate in applied]
+                older.put(0, frame, [(old_keys[0], done[1], pack(done[1]))])
+                patch.setattr(store_module, "engine_version", engine_version)
+                newer.put(0, frame, [(keys[1], done[2], pack(done[2]))])
+                older.put(1, frame, [(old_keys[0], done[1], pack(done[1]))])
+        assert set(newer.known(keys[1], frame, "auto")) == {0}
+        assert not newer.known(keys[0], frame, "auto")

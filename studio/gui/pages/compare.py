@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QFrame, QGridLayout, QHBoxLayout, QVBoxLayout, QWidget
 
+from executor.errors import BadInput
 from executor.plan import Interval
 from simulation.compare import CandidateResult
+from simulation.scenario import Scenario
 from studio.charts import style
 from studio.charts.over_time import draw_capacity, draw_latency
 from studio.charts.trade_off import Point, draw_trade_off
@@ -37,6 +39,24 @@ NARROW_PX = 800
 
 CLICK_PX = 18
 """How near a click must be to a point."""
+
+
+def _estimated(scenario: Scenario) -> str:
+    """What the scenario would do, at once and by closed forms: what a moved slider is answered with."""
+    from simulation.estimate import estimate  # noqa: PLC0415 - the first window does not need it
+
+    try:
+        found = estimate(scenario)
+    except BadInput:  # what stands in the fields cannot be rolled
+        return "F5 simulates it"
+    told = []
+    if found.rollout_duration_s is not None:
+        told.append(f"takes {duration_text(found.rollout_duration_s.value)}")
+    if found.rollout_latency_p99_s is not None:
+        told.append(f"p99 {latency_text(found.rollout_latency_p99_s.value)}")
+    if found.hopeless:
+        told = ["cannot meet the objectives"]
+    return f"now by estimate: {', '.join(told)} (F5 simulates)" if told else "F5 simulates it"
 
 
 class ComparePage(QWidget):
@@ -167,7 +187,7 @@ class ComparePage(QWidget):
         if document.is_stale:
             self.banner.say(
                 "", f"Before your changes: {sentence[0].lower()}{sentence[1:]}",
-                "run the comparison to see the present answer (F5)", self._theme,
+                _estimated(document.scenario), self._theme,
             )  # fmt: skip
             return
         result = comparison.candidates[selection]

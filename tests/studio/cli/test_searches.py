@@ -68,24 +68,3 @@ def test_none_that_meets_is_refused_with_the_reasons(busy: CommandLine) -> None:
     assert "; window 3 hopeless: more arrives than is served for so long that " in answer.err
     assert answer.err.count("\n") == 1
     assert not (busy.folder / "plan.json").exists()
-
-
-def test_a_search_is_not_simulated_twice(busy: CommandLine) -> None:
-    """What is beside the scenario is used: the second time gives the same to the letter."""
-    told = ("plan", "busy.yaml", "--json", "-o", "plan.json", *ONE)
-    first, second = busy(*told), busy(*told)
-    assert first.json == second.json
-
-
-@pytest.mark.slow
-def test_sensitivity_ranks_what_the_answer_hangs_on(rollcast: CommandLine) -> None:
-    rollcast.write("hot.yaml", SHOP.replace("40/s", "170/s").replace("2s\n  dur", "300ms\n  dur"))
-    answer = rollcast("sensitivity", "hot.yaml", "--chart", "bars.svg", *ONE)
-    assert (answer.code, answer.err) == (0, "")
-    lines = answer.out.splitlines()
-    assert lines[0].startswith("What moves most: the highest of duration, p99, errors, each over")
-    ranked = [line.split("  ")[0] for line in lines[3:] if "×" in line]
-    assert set(ranked[:2]) == {"traffic.rate", "services.web.service_time"}
-    assert "█" * 30 in answer.out
-    assert (rollcast.folder / "bars.svg").read_text(encoding="utf-8").startswith("<?xml")
-    assert lines[-1].endswith("% of the points. A step flips when the answer is another after it.")

@@ -90,6 +90,12 @@ def test_an_edit_makes_the_answer_stale_until_it_is_run(desk: Desk) -> None:
     desk.slide("Window size", Qt.Key.Key_Right)
     banner = desk.window.page.banner
     assert banner.sentence == "Before your changes: window 2 meets every objective in 4 of 4 runs"
+    first = banner.note
+    assert first.startswith("now by estimate: takes ")
+    desk.slide("Window size", Qt.Key.Key_Right)
+    assert banner.note != first  # each move is answered
+    desk.slide("Window size", Qt.Key.Key_Left)
+    assert banner.note == first
     assert not desk.window.plan_button.isEnabled()
     assert desk.window.plan_button.toolTip() == (
         "The scenario was changed: run the comparison again"

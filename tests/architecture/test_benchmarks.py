@@ -1,0 +1,26 @@
+"""A benchmark that no longer starts reproduces no claim."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+NAMES = sorted(path.stem for path in (ROOT / "benchmarks").glob("*.py"))
+
+
+def test_every_benchmark_is_found() -> None:
+    assert {"engines", "estimates", "fidelity", "intervals", "pairing", "studies"} <= set(NAMES)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NAMES)
+def test_a_benchmark_starts(name: str) -> None:
+    command = [sys.executable, "-c", f"import benchmarks.{name}"]
+    done = subprocess.run(
+        command, check=False, cwd=ROOT, capture_output=True, text=True, timeout=60
+    )
+    assert (done.returncode, done.stderr) == (0, "")
