@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import io
-import os
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -21,6 +20,7 @@ from executor.inventory import read_inventory
 from executor.plan import Plan
 from executor.plan_file import read_plan
 from executor.plan_rules import checks
+from executor.spoken import complain, write_no_more
 
 INTERRUPTED = 130
 
@@ -31,13 +31,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         if chosen.command == "validate":
             return validate_plan(chosen.plan, chosen.inventory)
-        return execute(_asked(chosen), _say)
+        return execute(_asked(chosen))
     except RollcastError as error:
-        print(f"executor: {error}", file=sys.stderr)
+        complain(f"executor: {error}")
         return error.exit_code
     except BrokenPipeError:
-        # Nobody reads on, as in `… | head`; Python's own flush at exit must not meet the pipe again.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        write_no_more(sys.stdout)  # nobody reads a report on, as in `… | head`
         return 0
     except KeyboardInterrupt:
         return INTERRUPTED
@@ -93,10 +92,6 @@ def _asked(chosen: argparse.Namespace) -> Execute:
         journal=chosen.journal,
         quiet=chosen.quiet,
     )
-
-
-def _say(line: str) -> None:
-    print(line, flush=True)
 
 
 def validate_plan(path: Path, inventory: Path | None = None) -> int:

@@ -10,7 +10,6 @@ import asyncio
 import json
 import shlex
 import signal
-import sys
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -34,6 +33,8 @@ from executor.preflight import Checks, fits, looked_at, problems_in
 from executor.progress import Ended, Event, Kind, folded
 from executor.run import Outcome, Run
 from executor.signing import refuse_untrusted
+from executor.spoken import complain
+from executor.spoken import say as spoken
 from executor.steps import Hands
 from executor.timeline import timeline
 
@@ -90,8 +91,12 @@ class Execute:
         return shlex.join([*words, "--resume"])
 
 
-def execute(asked: Execute, say: Callable[[str], None] = print) -> int:
+def execute(asked: Execute, say: Callable[[str], None] = spoken) -> int:
     """Carries a plan out; returns the exit code.
+
+    Args:
+        asked: What was asked for.
+        say: Told each line; it must not raise, since that would end a rollout halfway.
 
     Raises:
         BadInput: Plan, inventory or options are wrong.
@@ -373,4 +378,4 @@ def _say_end(asked: Execute, outcome: Outcome, say: Callable[[str], None]) -> No
 
 
 def _warn(said: str) -> None:
-    print(f"warning: {said}", file=sys.stderr, flush=True)
+    complain(f"warning: {said}")

@@ -9,7 +9,10 @@ from __future__ import annotations
 
 import http.client
 import json
-import ssl
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from time import monotonic
 from urllib.parse import urlsplit
@@ -17,7 +20,10 @@ from urllib.parse import urlsplit
 from executor.inventory import Target
 
 TIMEOUT_S = 2.0
-"""By when it must have answered."""
+"""By when it must have answered, from the first byte sent to the last one read."""
+
+GIVEN_UP_S = 2 * TIMEOUT_S + 1.0
+"""By when whoever asks goes on without an answer: the look-up of a name has no deadline of its own."""
 
 _LONGEST_BYTES = 65536
 
@@ -70,19 +76,45 @@ def _get(url: str) -> tuple[int, str]:
     parts = urlsplit(url)
     until_s = monotonic() + TIMEOUT_S
     kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
-    connection = kind(parts.hostname or "", parts.port, timeout=TIMEOUT_S)
+    late = (0, f"did not answer within {TIMEOUT_S:g} s")
     try:
-        connection.request("GET", f"{parts.path or '/'}{'?' + parts.query if parts.query else ''}")
-        with connection.getresponse() as response:
-            body = bytearray()
-            while len(body) < _LONGEST_BYTES and (more := response.read1(4096)):
-                body += more
-                if monotonic() > until_s:
-                    return 0, f"did not answer within {TIMEOUT_S:g} s"
-            return response.status, body.decode("utf-8", errors="replace")
+        connection = kind(parts.hostname or "", parts.port, timeout=TIMEOUT_S)
+        with closing(connection), _shut_down_at(connection, until_s):
+            connection.request(
+                "GET", f"{parts.path or '/'}{'?' + parts.query if parts.query else ''}"
+            )
+            with connection.getresponse() as response:
+                body = bytearray()
+                while len(body) < _LONGEST_BYTES and (more := response.read1(4096)):
+                    body += more
+        # A socket that was shut down reads as one whose other end has closed it.
+        if monotonic() >= until_s:
+            return late
+        return response.status, body.decode("utf-8", errors="replace")
     except TimeoutError:
-        return 0, f"did not answer within {TIMEOUT_S:g} s"
-    except (OSError, http.client.HTTPException, ssl.SSLError) as error:
+        return late
+    # A ValueError is a name that is none, such as a..b, or an address with a blank in it.
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        if monotonic() >= until_s:
+            return late
         return 0, getattr(error, "strerror", None) or str(error) or type(error).__name__
+
+
+@contextmanager
+def _shut_down_at(connection: http.client.HTTPConnection, until_s: float) -> Iterator[None]:
+    """Ends what is read or written by then: a socket's own timeout is for each byte anew."""
+
+    def shut_down() -> None:
+        if connection.sock is not None:
+            with suppress(OSError):
+                connection.sock.shutdown(socket.SHUT_RDWR)
+
+    connection.connect()
+    timer = threading.Timer(max(0.0, until_s - monotonic()), shut_down)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
     finally:
-        connection.close()
+        timer.cancel()
+        timer.join()

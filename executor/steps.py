@@ -26,7 +26,7 @@ from executor.balancers.base import (
 from executor.hosts.base import Host, HostError
 from executor.inventory import Target
 from executor.plan import Plan, Step
-from executor.probe import Direct, probe
+from executor.probe import GIVEN_UP_S, Direct, probe
 
 Answer = TypeVar("Answer")
 
@@ -66,8 +66,12 @@ class Hands:
         return await self._aside(self.balancer.observe)
 
     async def direct(self, name: str) -> Direct:
-        """What an instance says itself."""
-        return await self._aside(lambda: self.ask(self.targets[name]))
+        """What an instance says itself; one that keeps its asker waiting is not healthy."""
+        try:
+            async with asyncio.timeout(GIVEN_UP_S):
+                return await self._aside(lambda: self.ask(self.targets[name]))
+        except TimeoutError:
+            return Direct(False, said=f"did not answer within {GIVEN_UP_S:g} s")
 
     async def tell(self, verb: Callable[[str], None], name: str) -> None:
         """Tells the balancer something about an instance's server."""

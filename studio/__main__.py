@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import io
-import os
 import sys
-from contextlib import suppress
 from typing import Any
 
 import typer
 import typer.main
 
 from executor.errors import RollcastError
+from executor.spoken import complain, write_no_more
 from studio.cli.app import app
 
 
@@ -32,7 +31,7 @@ def main() -> int:
         print(f"rollcast: {_one_line(error.format_message())}", file=sys.stderr)
         return 2
     except RollcastError as error:
-        print(f"rollcast: {error}", file=sys.stderr)
+        complain(f"rollcast: {error}")
         return error.exit_code
     except (KeyboardInterrupt, typer.Abort):
         return 130
@@ -40,11 +39,11 @@ def main() -> int:
         # The reader has gone, as in `… | head`; typer and rich make an exit of that.
         if not any(isinstance(one, BrokenPipeError) for one in (error, error.__context__)):
             raise
-        _write_no_more()
+        write_no_more(sys.stdout)
         return 0
     except OSError as error:
         print(f"rollcast: {_one_line(str(error))}", file=sys.stderr)
-        _write_no_more()
+        write_no_more(sys.stdout)
         return 2
 
 
@@ -56,12 +55,6 @@ def _prepare_streams() -> None:
             setattr(sys, name, io.StringIO())
         elif isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
-
-
-def _write_no_more() -> None:
-    """What is left in the buffer must not raise again when Python ends."""
-    with suppress(OSError):  # where it was closed there is nothing in it
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _one_line(text: str) -> str:

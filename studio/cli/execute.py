@@ -39,9 +39,6 @@ def execute(
     from executor.command import Execute
     from executor.command import execute as carry_out
 
-    def say(line: str) -> None:
-        print(line, flush=True)
-
     return carry_out(
         Execute(
             plan=plan,
@@ -54,6 +51,5 @@ def execute(
             journal=journal,
             quiet=quiet,
             program=("rollcast",),
-        ),
-        say,
+        )
     )

@@ -251,6 +251,18 @@ def test_a_bad_release_that_answers_errors_trips_the_guard_and_goes_back(six: Fl
     assert measured["exposure_requests"] < answered
 
 
+def test_nobody_reading_on_does_not_stop_a_rollout(three: Fleet) -> None:
+    """Both streams are closed while it is at work; it ends as if somebody listened."""
+    with three.executing() as running:
+        assert running.stdout is not None
+        running.stdout.readline()
+        running.stdout.close()
+        assert running.wait(timeout=60) == 0
+        running.stdout = None  # communicate would read it
+    assert three.timeline()["ended"] == "done"
+    must_be_all(three, "1.1")
+
+
 def test_two_executors_at_once(three: Fleet) -> None:
     (three.of("checkout-1") / "fault").write_text("deploy hangs")
     with three.executing() as running:
