@@ -363,8 +363,8 @@ class Run:
         self._watcher.happened(event)
 
     def _mind_version(self, event: Event) -> None:
-        """Which instances serve with the new version."""
-        if event.kind is Kind.DONE and event.step is Step.RETURN:
+        """Which instances serve with the new version: from when their return begins."""
+        if event.kind in (Kind.INTENT, Kind.DONE) and event.step is Step.RETURN:
             is_new = event.version == self._versions[1]
             (self._new.add if is_new else self._new.discard)(event.instance)
 
