@@ -1,6 +1,6 @@
 """Closed forms for what a rollout would do, at once: for sliders, and to discard the hopeless.
 
-Enters: a scenario as it stands, which is one candidate (`simulation.study.Candidate.applied_to`).
+Enters: a scenario as it stands, which is one candidate (`simulation.candidates.Candidate.applied_to`).
 Leaves: an `Estimate`. Nothing is simulated; how far it is from the engine stands in
 `docs/estimates.md`.
 """

@@ -46,57 +46,12 @@ def erlang_b(slots: Floats, offered: Floats) -> Floats:
     return np.clip(np.where(fewer > 1e-250, found, flooded), 0.0, 1.0)
 
 
-def erlang_c(slots: Floats, offered: Floats) -> Floats:
-    """The share of requests that have to wait in M/M/c; 1 where they cannot be served."""
-    load = np.minimum(np.asarray(offered, float) / np.asarray(slots, float), 1.0)
-    blocked = erlang_b(slots, offered)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        found = blocked / (1.0 - load * (1.0 - blocked))
-    return np.where(load >= 1.0, 1.0, found)
-
-
 def poisson_range(mean: float) -> tuple[float, float]:
     """The 5th and 95th percentile of a count that is Poisson."""
     if mean <= 0:
         return 0.0, 0.0
     found = np.ceil(special.pdtrik([0.05, 0.95], mean) - 1e-9)
     return float(max(0.0, found[0])), float(max(0.0, found[1]))
-
-
-@dataclass(frozen=True)
-class SteadyWait:
-    """The wait in M/G/c: a share has to, exponentially long (Allen–Cunneen).
-
-    Attributes:
-        fraction: Who has to wait.
-        rate: Of the exponential, 1/s; 0 where the queue grows without end.
-    """
-
-    fraction: float
-    rate: float
-
-    def mean_s(self) -> float:
-        """Of all requests."""
-        return self.fraction / self.rate if self.rate > 0 else np.inf
-
-    def quantile_s(self, q: float) -> float:
-        """Of all requests; 0 where enough of them never wait."""
-        if self.fraction <= 1.0 - q:
-            return 0.0
-        return float(np.log(self.fraction / (1.0 - q))) / self.rate if self.rate > 0 else np.inf
-
-
-def steady_wait(
-    rate_rps: float, mean_service_s: float, slots: float, variability: float = 1.0
-) -> SteadyWait:
-    """The wait in a steady M/G/c.
-
-    Its mean is C(c, λE[S])·variability/(cμ − λ): exact for M/M/c, and for one slot that of
-    Pollaczek and Khinchine.
-    """
-    spare_rps = slots / mean_service_s - rate_rps
-    share = erlang_c(np.array(slots), np.array(rate_rps * mean_service_s))
-    return SteadyWait(float(share), max(0.0, spare_rps) / variability)
 
 
 def fluid_backlog(

@@ -12,7 +12,7 @@ from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import dataclass
 
 from simulation.candidates import Candidate
-from simulation.frame import Frame, frame_of
+from simulation.frame import frame_of
 from simulation.places import Place, Wishes, simulated
 from simulation.results import RunResult
 from simulation.scenario import Scenario
@@ -33,22 +33,6 @@ class Row:
     replication: int
     runs: tuple[RunResult, ...]
     was_stored: bool = False
-
-
-def run_replication(
-    scenario: Scenario,
-    candidates: Sequence[Candidate],
-    frame: Frame,
-    replication: int,
-    *,
-    keep_requests: bool = False,
-    engine: str = "auto",
-) -> Row:
-    """All candidates of one replication, over one common interval."""
-    everybody = tuple(range(len(candidates)))
-    work = Work(scenario, tuple(candidates), frame, engine, keep_requests)
-    results = work.run(Part(replication, everybody))
-    return Row(replication, tuple(results[index] for index in everybody))
 
 
 def run_rows(

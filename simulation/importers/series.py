@@ -66,11 +66,6 @@ class Series:
         """How many stretches are unknown."""
         return sum(1 for _ in self.stretches()) - 1
 
-    @property
-    def known_s(self) -> float:
-        """How much time is known, in seconds."""
-        return float(np.isfinite(self.counts).sum()) * self.step_s
-
     def span_text(self) -> str:
         """From when to when, for people."""
         if self.first is None:

@@ -27,8 +27,9 @@ MISTAKES: dict[str, tuple[tuple[str, str, str], ...]] = {
     "a drained instance takes one more": (
         (
             "policies",
-            "        if _may(p, s, k, needs_room):\n            service.next",
-            "        if _may(p, s, k, needs_room) or k == service.next:\n            service.next",
+            "        if _may(p, s, k, needs_room):\n            return k\n        k += 1",
+            "        if _may(p, s, k, needs_room) or k == service.next:\n            return k\n"
+            "        k += 1",
         ),
     ),
     "a timeout from the start of service": (

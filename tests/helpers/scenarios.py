@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from simulation.candidates import candidates_of
-from simulation.frame import frame_of
+from simulation.candidates import Candidate, candidates_of
+from simulation.frame import Frame, frame_of
 from simulation.results import RunResult
 from simulation.run import Run
 from simulation.scenario import Scenario
-from simulation.study import run_replication
+from simulation.study import Row
+from simulation.work import Part, Work
 
 SIMPLE: dict[str, Any] = {"rollcast": "scenario/1", "name": "test"}
 """How every scenario of the tests begins."""
@@ -107,6 +108,21 @@ def small_shop(**parts: Any) -> Scenario:
 def steady(horizon: str, warm_up: str = "auto", **parts: Any) -> Scenario:
     """A scenario without a rollout, observed for a while."""
     return scenario(clock={"horizon": horizon, "warm_up": warm_up}, **parts)
+
+
+def run_replication(
+    scenario: Scenario,
+    candidates: Sequence[Candidate],
+    frame: Frame,
+    replication: int,
+    *,
+    keep_requests: bool = False,
+) -> Row:
+    """All candidates of one replication, over one common interval."""
+    everybody = tuple(range(len(candidates)))
+    work = Work(scenario, tuple(candidates), frame, keep_requests=keep_requests)
+    results = work.run(Part(replication, everybody))
+    return Row(replication, tuple(results[index] for index in everybody))
 
 
 def run_once(one: Scenario, replication: int = 0, keep_requests: bool = True) -> RunResult:

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from simulation.estimate import Estimate, Range, estimate
 from simulation.in_flight import in_flight
-from simulation.queueing import steady_wait
 from tests.helpers.scenarios import of_services, runs_of, scenario
+from tests.helpers.steady_wait import steady_wait
 
 STEPS = {"stop": "1s", "deploy": "5s", "verify": "1s", "start": "3s"}
 CALM = {"rate": "40/s", "instances": 6, "slots": 2, "steps": STEPS}

@@ -30,9 +30,8 @@ from simulation.frame import frame_of
 from simulation.results import ENDINGS, OUTCOMES, RunResult
 from simulation.run import Run
 from simulation.scenario import Scenario
-from simulation.study import run_replication
 from tests.helpers.generated import STEPS, bounded, scenarios
-from tests.helpers.scenarios import prepared, run_once, scenario
+from tests.helpers.scenarios import prepared, run_once, run_replication, scenario
 
 pytestmark = pytest.mark.slow
 

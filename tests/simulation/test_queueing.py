@@ -11,14 +11,13 @@ from hypothesis import strategies as st
 
 from simulation.queueing import (
     erlang_b,
-    erlang_c,
     fluid_backlog,
     let_in,
     poisson_range,
     queue_over_time,
-    steady_wait,
 )
 from simulation.units import Floats
+from tests.helpers.steady_wait import erlang_c, steady_wait
 
 
 def every(value: float, count: int = 64) -> Floats:

@@ -33,6 +33,9 @@ _TYPES = {
 # No fast mathematics: both engines round alike.
 _OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
 
+# Python does not call it.
+_WITHIN: dict[str, Any] = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+
 _functions: dict[Any, tuple[Any, ...]] = {}
 _entries: set[Any] = set()
 
@@ -45,16 +48,14 @@ def _add(function: Callable[..., Any], compiled: Any) -> Any:
 
 def part(function: Function) -> Function:
     """A function that only the kernel's own functions call."""
-    wrappers: dict[str, Any] = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
-    added: Function = _add(function, numba.njit(**_OPTIONS, **wrappers)(function))
+    added: Function = _add(function, numba.njit(**_OPTIONS, **_WITHIN)(function))
     return added
 
 
 def hot_part(function: Function) -> Function:
     """One that is worth being copied into each that calls it: for every request, a call is much."""
-    wrappers: dict[str, Any] = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
-    options = {**_OPTIONS, **wrappers, "forceinline": True}
-    added: Function = _add(function, numba.njit(**options)(function))
+    compiled = numba.njit(**_OPTIONS, **_WITHIN, forceinline=True)(function)
+    added: Function = _add(function, compiled)
     return added
 
 

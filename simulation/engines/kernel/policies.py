@@ -149,19 +149,27 @@ def _may(p: int, s: int, k: int, needs_room: bool) -> bool:
     return u1_at(service.may if needs_room else service.believed, k).v == 1
 
 
-@part
-def _round_robin(p: int, s: int, needs_room: bool) -> int:
+@hot_part
+def _in_turn(p: int, s: int, needs_room: bool) -> int:
+    """Whose turn it is, of a pool that has some."""
     service = service_at(header_at(p, 0).services, s)
-    if (service.eligible if needs_room else service.in_count) == 0:
-        return -1
     k = service.next
     while True:
         if k >= service.count:
             k = 0
         if _may(p, s, k, needs_room):
-            service.next = k + 1
             return k
         k += 1
+
+
+@part
+def _round_robin(p: int, s: int, needs_room: bool) -> int:
+    service = service_at(header_at(p, 0).services, s)
+    if (service.eligible if needs_room else service.in_count) == 0:
+        return -1
+    k = _in_turn(p, s, needs_room)
+    service.next = k + 1
+    return k
 
 
 @part
@@ -289,13 +297,7 @@ def next_of(p: int, s: int) -> int:
     """Whom round robin or least connections would pick, of a pool that has some."""
     service = service_at(header_at(p, 0).services, s)
     if service.policy == ROUND_ROBIN:
-        k = service.next
-        while True:
-            if k >= service.count:
-                k = 0
-            if u1_at(service.may, k).v:
-                return service.first + k
-            k += 1
+        return service.first + _in_turn(p, s, True)
     return service.first + _least(p, s, True)
 
 

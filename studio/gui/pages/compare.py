@@ -56,7 +56,7 @@ def _estimated(scenario: Scenario) -> str:
         told.append(f"p99 {latency_text(found.rollout_latency_p99_s.value)}")
     if found.hopeless:
         told = ["cannot meet the objectives"]
-    return f"now by estimate: {', '.join(told)} (F5 simulates)" if told else "F5 simulates it"
+    return f"now by estimate: {', '.join(told)}" if told else "F5 simulates it"
 
 
 class ComparePage(QWidget):
