@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
+
 from PySide6.QtGui import QUndoCommand
 
 from studio.gui.document import Document, State
+from studio.gui.runs import KeptRun
 
 
 class Edit(QUndoCommand):
@@ -67,3 +71,69 @@ def _push(document: Document, field: str, words: str, after: State | None) -> bo
     if after is not None and after != document.state:
         document.undo.push(Edit(document, field, words, after))
     return after is not None
+
+
+class _ChangeRun(QUndoCommand):
+    """One change of how a run is listed."""
+
+    def __init__(
+        self, document: Document, words: str, before: KeptRun, change: Callable[[KeptRun], KeptRun]
+    ) -> None:
+        super().__init__(words)
+        self._document, self._before, self._change = document, before, change
+
+    def redo(self) -> None:
+        self._document.change_run(self._before.key, self._change)
+
+    def undo(self) -> None:
+        before = self._before
+        back = {name: getattr(before, name) for name in ("name", "is_named", "is_compared")}
+        self._document.change_run(before.key, lambda run: replace(run, **back))
+
+
+class _RemoveRun(QUndoCommand):
+    """A run taken off the list."""
+
+    def __init__(self, document: Document, run: KeptRun) -> None:
+        super().__init__(f"remove {run.name}")
+        self._document, self._run = document, run
+        self._place = document.runs.index(run)
+
+    def redo(self) -> None:
+        self._document.remove_run(self._run.key)
+
+    def undo(self) -> None:
+        self._document.put_run_back(self._run, self._place)
+
+
+def rename_run(document: Document, run: KeptRun, name: str) -> None:
+    """Calls a run something else; an empty name changes nothing."""
+    if name.strip() and name.strip() != run.name:
+        change = _ChangeRun(
+            document,
+            f"rename {run.name}",
+            run,
+            lambda one: replace(one, name=name.strip(), is_named=True),
+        )
+        document.undo.push(change)
+
+
+def compare_run(document: Document, run: KeptRun, is_compared: bool) -> None:
+    """Puts a run into *Compare*, or takes it out."""
+    shown = {one.key for one in document.side_by_side}
+    document.undo.beginMacro(f"{'show' if is_compared else 'hide'} {run.name} in Compare")
+    if all(one.is_compared is None for one in document.runs):
+        for one in document.runs:  # what is there by itself stays there
+            if one.key in shown and one.key != run.key:
+                document.undo.push(_ChangeRun(document, "", one, _compared(True)))
+    document.undo.push(_ChangeRun(document, "", run, _compared(is_compared)))
+    document.undo.endMacro()
+
+
+def remove_run(document: Document, run: KeptRun) -> None:
+    """Takes a run off the list."""
+    document.undo.push(_RemoveRun(document, run))
+
+
+def _compared(value: bool) -> Callable[[KeptRun], KeptRun]:
+    return lambda run: replace(run, is_compared=value)

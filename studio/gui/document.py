@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, Signal
 from PySide6.QtGui import QUndoStack
@@ -17,6 +18,10 @@ from simulation.candidates import Candidate, candidates_of, default_windows
 from simulation.compare import CandidateResult, Comparison
 from simulation.scenario import Objectives, Scenario
 from simulation.scenario_file import ScenarioFile
+from studio.gui.runs import KeptRun, run_key, side_by_side, with_landed
+
+if TYPE_CHECKING:
+    from simulation.estimate import Estimate
 
 
 @dataclass(frozen=True)
@@ -42,7 +47,9 @@ class Document(QObject):
     compared = Signal()
     """There are other results."""
     selected = Signal()
-    """Another candidate is looked at."""
+    """Another run is looked at."""
+    listed = Signal()
+    """A run was renamed, removed, put into *Compare* or taken out of it."""
     refused = Signal(str)
     """An edit broke a rule; the words say which."""
 
@@ -53,8 +60,12 @@ class Document(QObject):
         self._saved = file
         self._simulated: State | None = None
         self._comparison: Comparison | None = None
-        self._selection: int | None = None
+        self._keys: tuple[str, ...] = ()
+        self._runs: tuple[KeptRun, ...] = ()
+        self._removed: frozenset[str] = frozenset()
+        self._looked_at: str | None = None
         self._chosen_by_hand = False
+        self._estimate: tuple[State, Estimate | None] | None = None
 
     @property
     def state(self) -> State:
@@ -87,16 +98,43 @@ class Document(QObject):
         return self._simulated is not None and self._simulated != self._state
 
     @property
+    def runs(self) -> tuple[KeptRun, ...]:
+        """What was simulated and is kept, in the order in which it is listed."""
+        return self._runs
+
+    @property
+    def looked_at(self) -> KeptRun | None:
+        """The run that every page shows; None before the first results."""
+        return next((run for run in self._runs if run.key == self._looked_at), None)
+
+    @property
+    def side_by_side(self) -> tuple[KeptRun, ...]:
+        """The runs that *Compare* shows, four at most."""
+        return side_by_side(self._runs, self._looked_at)
+
+    @property
     def selection(self) -> int | None:
-        """The candidate that is looked at."""
-        return self._selection
+        """Which candidate of the latest comparison is looked at; None when it is an older run."""
+        return self._keys.index(self._looked_at) if self._looked_at in self._keys else None
 
     @property
     def selected_result(self) -> CandidateResult | None:
-        """Its result."""
-        if self._comparison is None or self._selection is None:
-            return None
-        return self._comparison.candidates[self._selection]
+        """The result of what is looked at."""
+        run = self.looked_at
+        return None if run is None else run.result
+
+    @property
+    def estimate(self) -> Estimate | None:
+        """What the scenario as it stands would do, by closed forms; None when it cannot be rolled."""
+        if self._estimate is None or self._estimate[0] != self._state:
+            from simulation.estimate import estimate  # noqa: PLC0415 - the first window does not need it
+
+            try:
+                found: Estimate | None = estimate(self.scenario)
+            except BadInput:
+                found = None
+            self._estimate = (self._state, found)
+        return self._estimate[1]
 
     def comparison_objectives(self) -> Objectives:
         """The limits that the results were judged by."""
@@ -122,7 +160,8 @@ class Document(QObject):
     def open(self, file: ScenarioFile) -> None:
         """Another file takes the place of this one; nothing of the old one is kept."""
         self._state, self._saved = State(file), file
-        self._simulated = self._comparison = self._selection = None
+        self._simulated = self._comparison = self._looked_at = None
+        self._keys, self._runs, self._removed = (), (), frozenset()
         self._chosen_by_hand = False
         self.undo.clear()
         self.opened.emit()
@@ -165,27 +204,68 @@ class Document(QObject):
 
     def land(self, comparison: Comparison, simulated: State) -> None:
         """Takes in results, the first of a run or refined ones."""
-        is_first = simulated != self._simulated
-        self._comparison, self._simulated = comparison, simulated
-        if is_first:
+        if simulated != self._simulated:
             self._chosen_by_hand = False
-        if not self._chosen_by_hand or self._selection is None:
-            self._selection = self._own_choice(comparison)
+            self._keys = tuple(
+                run_key(comparison.scenario, one.candidate) for one in comparison.candidates
+            )
+        self._comparison, self._simulated = comparison, simulated
+        self._runs = with_landed(self._runs, comparison, self._keys, self._removed)
+        if not self._chosen_by_hand or self.looked_at is None:
+            self._looked_at = self._own_choice(comparison)
         self.compared.emit()
 
     def select(self, index: int) -> None:
-        """Looks at another candidate."""
-        if self._comparison is None or not 0 <= index < len(self._comparison.candidates):
+        """Looks at another candidate of the latest comparison."""
+        if 0 <= index < len(self._keys):
+            self.look_at(self._keys[index])
+
+    def look_at(self, key: str) -> None:
+        """Looks at another run."""
+        if all(run.key != key for run in self._runs):
             return
         self._chosen_by_hand = True
-        if index != self._selection:
-            self._selection = index
+        if key != self._looked_at:
+            self._looked_at = key
             self.selected.emit()
 
-    def _own_choice(self, comparison: Comparison) -> int:
-        """The chosen candidate, else the scenario's own window."""
-        if comparison.chosen is not None:
-            return comparison.chosen
+    def change_run(self, key: str, changed: Callable[[KeptRun], KeptRun]) -> None:
+        """Changes how a run is listed: what commands do and undo."""
+        self._runs = tuple(changed(run) if run.key == key else run for run in self._runs)
+        self.listed.emit()
+
+    def remove_run(self, key: str) -> None:
+        """Takes a run off the list; another is looked at when it was this one."""
+        places = [place for place, run in enumerate(self._runs) if run.key == key]
+        if not places:
+            return
+        self._removed |= {key}
+        self._runs = tuple(run for run in self._runs if run.key != key)
+        if self._looked_at == key:
+            near = self._runs[min(places[0], len(self._runs) - 1)].key if self._runs else None
+            self._looked_at = near
+            self.selected.emit()
+        self.listed.emit()
+
+    def put_run_back(self, run: KeptRun, place: int) -> None:
+        """Lists a run again where it was."""
+        self._removed -= {run.key}
+        others = [one for one in self._runs if one.key != run.key]
+        self._runs = (*others[:place], run, *others[place:])
+        if self._looked_at is None:
+            self._looked_at = run.key
+            self.selected.emit()
+        self.listed.emit()
+
+    def _own_choice(self, comparison: Comparison) -> str | None:
+        """The chosen candidate, else the scenario's own window; of what is listed."""
+        listed = {run.key for run in self._runs}
         own = comparison.scenario.window_count()
         windows = [result.candidate.window for result in comparison.candidates]
-        return windows.index(own) if own in windows else 0
+        wanted = (
+            comparison.chosen
+            if comparison.chosen is not None
+            else (windows.index(own) if own in windows else 0)
+        )
+        keys = [self._keys[wanted], *self._keys]
+        return next((key for key in keys if key in listed), None)

@@ -1,148 +1,339 @@
-"""The simulation in the background: the only file with threads.
+"""What goes on in the background: the only file with threads.
 
-A `Job` is one comparison in a thread of its own, which in turn waits for processes. Its signals
-arrive in the thread of the window. Results of a job that was cancelled are dropped.
+A `Job` is one thing in a thread of its own, a study or anything else; it hears of pause and cancel and
+its signals arrive in the thread of the window. What a cancelled job still says is dropped. `Jobs` keeps
+those that run and the latest that have ended, and knows the one that compares the document's candidates.
 """
 
 from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Callable
+from contextlib import nullcontext
+from enum import StrEnum
+from pathlib import Path
 
-from PySide6.QtCore import QObject, QProcess, QThread, Signal
+from PySide6.QtCore import QObject, QProcess, QThread, QTimer, Signal
 
 from executor.errors import RollcastError
+from simulation.candidates import Candidate
 from simulation.compare import compare
 from simulation.engines.ready import is_ready
+from simulation.scenario import Scenario
+from simulation.store import Store
 from simulation.study import Row, run_rows
-from studio.gui.document import Document, State
+from studio.gui.document import Document
 
 _PROGRESS_EVERY_S = 0.05
-_RESULTS_EVERY_S = 0.7
+_RESULTS_EVERY_S = 0.5
+_PAUSE_LOOKS_S = 0.05
+_KEPT_COUNT = 30
+AFTER_EDIT_MS = 250
+"""So long after the last change the study of what stands there begins."""
 
 
-class _Study(QThread):
-    """Simulates, and says how far it is."""
+class JobState(StrEnum):
+    """How far a job is."""
 
+    RUNNING = "running"
+    PAUSED = "paused"
+    DONE = "done"
+    CANCELLED = "cancelled"
+    FAILED = "failed"
+
+
+class Talk:
+    """What a job's work says and hears; every method may be called in the job's thread."""
+
+    def __init__(self, thread: _Thread) -> None:
+        self._thread = thread
+        self._told_at = 0.0
+
+    def stopped(self) -> bool:
+        """Whether the work shall end now."""
+        return self._thread.stopping
+
+    def paused(self) -> bool:
+        """Whether the work shall rest."""
+        return self._thread.pausing
+
+    def rest_while_paused(self) -> None:
+        """Returns when the work may go on, or shall end."""
+        while self.paused() and not self.stopped():
+            time.sleep(_PAUSE_LOOKS_S)
+
+    def progress(self, done: int, total: int) -> None:
+        """Says how far the work is, twenty times a second at most; the last is always said."""
+        now = time.monotonic()
+        if done >= total or now - self._told_at >= _PROGRESS_EVERY_S:
+            self._told_at = now
+            self._thread.progressed.emit(done, total)
+
+    def land(self, result: object) -> None:
+        """Hands something over to the window."""
+        self._thread.landed.emit(result)
+
+
+Work = Callable[[Talk], None]
+"""What a job does, in its own thread; it raises `RollcastError` with words for people."""
+
+
+class _Thread(QThread):
     progressed = Signal(int, int)
     landed = Signal(object)
     failed = Signal(str)
 
-    def __init__(self, document: Document, leaving: set[_Study]) -> None:
+    def __init__(self, title: str, work: Work, before: set[_Thread]) -> None:
         super().__init__()
-        self.state: State = document.state
-        self._before = set(leaving)
-        self._candidates = document.candidates()
-        self.cancelled = False
+        self._title = title
+        self._work: Work | None = work
+        self._before = before
+        self.stopping = self.pausing = False
 
     def run(self) -> None:
         for earlier in self._before:
-            earlier.wait()  # its last act ends the processes, which must not be this study's
+            earlier.wait()  # its last act ends the processes, which must not be this work's
         self._before.clear()
-        scenario = self.state.file.scenario
-        rows: list[Row] = []
-        told_at = shown_at = time.monotonic()
+        work, self._work = self._work, None
+        assert work is not None
         try:
-            for row in run_rows(
-                scenario, self._candidates, apart=True, stopped=lambda: self.cancelled
-            ):
-                rows.append(row)
-                now = time.monotonic()
-                if now - told_at > _PROGRESS_EVERY_S:
-                    self.progressed.emit(len(rows), scenario.replications)
-                    told_at = now
-                if now - shown_at > _RESULTS_EVERY_S and len(rows) < scenario.replications:
-                    self.landed.emit(compare(scenario, self._candidates, rows))
-                    shown_at = time.monotonic()
-            if not self.cancelled:
-                self.progressed.emit(len(rows), scenario.replications)
-                self.landed.emit(compare(scenario, self._candidates, rows))
+            work(Talk(self))
         except RollcastError as error:
             self.failed.emit(str(error))
         except Exception as error:  # a defect is told, not swallowed
             words = next(iter(str(error).splitlines()), "")
-            self.failed.emit(f"the simulation broke off: {type(error).__name__}: {words}")
+            self.failed.emit(f"{self._title} broke off: {type(error).__name__}: {words}")
+
+
+class Job(QObject):
+    """One thing in the background, as the dock *Jobs* lists it."""
+
+    changed = Signal()
+    """Its state, or how far it is."""
+    landed = Signal(object)
+    """It has handed something over."""
+    ended = Signal()
+    """It has ended, of itself or by a person; nothing more will land."""
+
+    def __init__(self, title: str, thread: _Thread, parent: QObject) -> None:
+        super().__init__(parent)
+        self.title = title
+        self.state = JobState.RUNNING
+        self.done, self.total = 0, 0
+        self.words = ""
+        self._thread: _Thread | None = thread
+        self._worked_s, self._since = 0.0, time.monotonic()
+        thread.progressed.connect(self._on_progress)
+        thread.landed.connect(self._on_landed)
+        thread.failed.connect(self._on_failed)
+        thread.finished.connect(self._on_finished)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it is still to end."""
+        return self.state in (JobState.RUNNING, JobState.PAUSED)
+
+    @property
+    def left_s(self) -> float | None:
+        """How long it will go on at its pace so far, None when nothing can be said."""
+        if self.state is not JobState.RUNNING or not 0 < self.done < self.total:
+            return None
+        worked_s = self._worked_s + time.monotonic() - self._since
+        return worked_s / self.done * (self.total - self.done)
+
+    def pause(self, is_paused: bool) -> None:
+        """Lets it rest, or go on."""
+        if not self.is_open or self._thread is None or self._thread.pausing == is_paused:
+            return
+        self._thread.pausing = is_paused
+        now = time.monotonic()
+        if is_paused:
+            self._worked_s += now - self._since
+        self._since = now
+        self.state = JobState.PAUSED if is_paused else JobState.RUNNING
+        self.changed.emit()
+
+    def cancel(self) -> None:
+        """Ends it at once for whoever looks; what has landed is kept."""
+        if self._thread is not None and self.is_open:
+            self._thread.stopping = True
+            self._end(JobState.CANCELLED)
+
+    def _end(self, state: JobState) -> None:
+        self.state = state
+        self._thread = None
+        self.changed.emit()
+        self.ended.emit()
+
+    def _on_progress(self, done: int, total: int) -> None:
+        if self._thread is not None:
+            self.done, self.total = done, total
+            self.changed.emit()
+
+    def _on_landed(self, result: object) -> None:
+        if self._thread is not None:
+            self.landed.emit(result)
+
+    def _on_failed(self, words: str) -> None:
+        if self._thread is not None:
+            self.words = words
+            self._end(JobState.FAILED)
+
+    def _on_finished(self) -> None:
+        if self._thread is not None:
+            self._end(JobState.DONE)
 
 
 class Jobs(QObject):
-    """Runs one comparison at a time for a document."""
+    """Everything that goes on in the background for a document; one comparison at a time."""
 
     started = Signal()
+    """A comparison has begun."""
     progressed = Signal(int, int)
+    """It has got further."""
     ended = Signal()
+    """It has ended."""
     failed = Signal(str)
+    """It, or another job, could not; in words."""
+    listed = Signal()
+    """Another job is in the list, or one has changed."""
 
     def __init__(self, document: Document) -> None:
         super().__init__(document)
         self._document = document
-        self._study: _Study | None = None
-        self._leaving: set[_Study] = set()
+        self._study: Job | None = None
+        self._jobs: list[Job] = []
+        self._threads: set[_Thread] = set()
         self._compiling = QProcess(self)
+        self._soon = QTimer(self)
+        self._soon.setSingleShot(True)
+        self._soon.setInterval(AFTER_EDIT_MS)
+        self._soon.timeout.connect(self.start)
+
+    @property
+    def jobs(self) -> tuple[Job, ...]:
+        """Those that run and the latest that have ended, the youngest first."""
+        return tuple(reversed(self._jobs))
+
+    @property
+    def study(self) -> Job | None:
+        """The comparison that is under way."""
+        return self._study
 
     @property
     def is_running(self) -> bool:
         """Whether a comparison is under way."""
         return self._study is not None
 
+    def run(self, title: str, work: Work, landed: Callable[[object], None] | None = None) -> Job:
+        """Does something in the background.
+
+        Args:
+            title: What it is called in the list.
+            work: What is done, in a thread; it asks `Talk` whether it shall rest or end.
+            landed: Called in the window's thread with what the work hands over.
+        """
+        leaving = {thread for thread in self._threads if thread.stopping}
+        thread = _Thread(title, work, leaving)
+        job = Job(title, thread, self)
+        if landed is not None:
+            job.landed.connect(landed)
+        # A thread whose last reference goes while it runs takes the program with it.
+        self._threads.add(thread)
+        thread.finished.connect(lambda: self._threads.discard(thread))
+        self._jobs.append(job)
+        for old in [one for one in self._jobs if not one.is_open][:-_KEPT_COUNT]:
+            self._jobs.remove(old)
+            old.deleteLater()
+        job.changed.connect(self.listed)
+        job.ended.connect(lambda: self._on_end(job))
+        self.listed.emit()
+        thread.start()
+        return job
+
     def start(self) -> None:
-        """Compares the document's candidates; one that is under way is cancelled first."""
+        """Compares the document's candidates; a comparison that is under way is cancelled first."""
         self.cancel()
+        document = self._document
         try:
-            study = _Study(self._document, self._leaving)
+            candidates = document.candidates()
         except RollcastError as error:
             self.failed.emit(str(error))
             return
         self._get_engine_ready()
+        state = document.state
+        # What is only tried out is not kept beside the file: it would grow with every slider.
+        stored_at = None if document.is_changed else state.file.path
+        work = _study(state.file.scenario, candidates, stored_at)
+        study = self.run(f"Compare {document.scenario.name}", work)
+        study.landed.connect(lambda comparison: document.land(comparison, state))
+        study.changed.connect(lambda: self._on_study(study))
         self._study = study
-        study.progressed.connect(self._on_progress)
-        study.landed.connect(self._on_results)
-        study.failed.connect(self._on_failure)
-        study.finished.connect(self._on_end)
         self.started.emit()
-        study.start()
+
+    def start_soon(self) -> None:
+        """Compares once nothing more has been changed for a moment."""
+        self._soon.start()
+
+    def cancel(self) -> None:
+        """Ends the comparison at once; what has landed is kept."""
+        self._soon.stop()
+        if self._study is not None:
+            self._study.cancel()
+
+    def close(self) -> None:
+        """Cancels everything and waits until no thread and no process is left: before the end."""
+        self._soon.stop()
+        for job in self._jobs:
+            job.cancel()
+        self._compiling.kill()
+        self._compiling.waitForFinished()
+        for thread in list(self._threads):
+            thread.wait()
+        self._threads.clear()
 
     def _get_engine_ready(self) -> None:
         """Has the fast engine compiled; studies go on with the reference until it is there."""
         if self._compiling.state() == QProcess.ProcessState.NotRunning and not is_ready():
             self._compiling.start(sys.executable, ["-m", "simulation.engines.ready"])
 
-    def cancel(self) -> None:
-        """Ends the comparison at once; what has landed is kept."""
-        study = self._study
-        if study is None:
-            return
-        study.cancelled = True
-        self._study = None
-        # A thread whose last reference goes while it runs takes the program with it.
-        self._leaving.add(study)
-        self.ended.emit()
+    def _on_study(self, study: Job) -> None:
+        if study is self._study and study.is_open:
+            self.progressed.emit(study.done, study.total)
 
-    def close(self) -> None:
-        """Cancels and waits until no thread and no process is left: before the program ends."""
-        self.cancel()
-        self._compiling.kill()
-        self._compiling.waitForFinished()
-        for study in list(self._leaving):
-            study.wait()
-        self._leaving.clear()
-
-    def _on_progress(self, done: int, total: int) -> None:
-        if self.sender() is self._study:
-            self.progressed.emit(done, total)
-
-    def _on_results(self, comparison: object) -> None:
-        study = self.sender()
-        if study is self._study and isinstance(study, _Study):
-            self._document.land(comparison, study.state)  # type: ignore[arg-type]  # a Qt signal
-
-    def _on_failure(self, words: str) -> None:
-        if self.sender() is self._study:
-            self.failed.emit(words)
-
-    def _on_end(self) -> None:
-        study = self.sender()
-        if isinstance(study, _Study):
-            self._leaving.discard(study)
-        if study is self._study:
+    def _on_end(self, job: Job) -> None:
+        if job.state is JobState.FAILED:
+            self.failed.emit(job.words)
+        if job is self._study:
             self._study = None
             self.ended.emit()
+
+
+def _study(scenario: Scenario, candidates: tuple[Candidate, ...], stored_at: Path | None) -> Work:
+    """A comparison: the first results as soon as there are any, then again as more have landed.
+
+    Args:
+        scenario: What is simulated.
+        candidates: What is compared.
+        stored_at: The scenario's file, beside which results are kept and looked for.
+    """
+
+    def work(talk: Talk) -> None:
+        rows: list[Row] = []
+        shown_at = 0.0
+        with nullcontext() if stored_at is None else Store.beside(stored_at) as store:
+            for row in run_rows(
+                scenario, candidates, apart=True, store=store,
+                stopped=talk.stopped, paused=talk.paused,
+            ):  # fmt: skip
+                rows.append(row)
+                talk.progress(len(rows), scenario.replications)
+                now = time.monotonic()
+                if now - shown_at > _RESULTS_EVERY_S and len(rows) < scenario.replications:
+                    talk.land(compare(scenario, candidates, rows))
+                    shown_at = time.monotonic()
+        if not talk.stopped():
+            talk.land(compare(scenario, candidates, rows))
+
+    return work

@@ -163,7 +163,7 @@ def test_a_defect_in_a_study_is_told(desk: Desk, monkeypatch: pytest.MonkeyPatch
 
     monkeypatch.setattr(tasks, "compare", fails)
     desk.run()
-    assert desk.window.said == "✗ the simulation broke off: ZeroDivisionError: a defect"
+    assert desk.window.said == "✗ Compare shop broke off: ZeroDivisionError: a defect"
     monkeypatch.undo()
     desk.run()
     assert desk.window.said == ""  # what was wrong is over

@@ -1,0 +1,70 @@
+"""What every page is: a picture of a document, under the verdict and its figures."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from PySide6.QtWidgets import QWidget
+
+from studio.gui.document import Document
+from studio.theme import Theme
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from studio.gui.tasks import Jobs
+
+
+class Page(QWidget):
+    """A page shows a document and changes it by commands only.
+
+    It is made when it is first turned to, and is told then, and whenever it becomes visible, to show
+    what there is: while it is hidden it need not follow. Signals of the document reach `follow`.
+
+    Attributes:
+        document: What is shown.
+        jobs: What may be done in the background.
+        theme: The colours.
+    """
+
+    def __init__(self, document: Document, jobs: Jobs, theme: Theme) -> None:
+        super().__init__()
+        self.setObjectName("page")
+        self.document, self.jobs, self.theme = document, jobs, theme
+        self._is_behind = True
+        for signal in (document.opened, document.edited, document.compared):
+            signal.connect(self.follow)
+        document.selected.connect(self.follow)
+        document.listed.connect(self.follow)
+
+    def follow(self) -> None:
+        """Shows what the document holds now, or as soon as the page is turned to."""
+        if self.isVisible():
+            self._is_behind = False
+            self.show_document()
+        else:
+            self._is_behind = True
+
+    def turned_to(self) -> None:
+        """The page is the one that is seen."""
+        if self._is_behind:
+            self._is_behind = False
+            self.show_document()
+
+    def show_document(self) -> None:
+        """Draws everything from the document; every page has its own."""
+        raise NotImplementedError
+
+    def set_theme(self, theme: Theme) -> None:
+        """Draws everything again in another theme."""
+        self.theme = theme
+        self._is_behind = True
+        if self.isVisible():
+            self.turned_to()
+
+    def figures(self) -> dict[str, Figure]:
+        """The charts that can be exported, by name, drawn afresh in the light theme."""
+        return {}
+
+    def leave(self) -> None:
+        """The window closes: whatever the page has started is ended."""
