@@ -33,7 +33,10 @@ class Theme:
         accent: What can be moved, pressed or is selected; traffic and latency in charts.
         on_accent: Text on the accent.
         new_version: Capacity, and instances of the new version.
+        old_version: Instances of the old version.
         draining: Undecided, and instances that drain.
+        out: Instances that are stopped, deployed or verified.
+        starting: Instances that start or return.
         failed: Limits, failures.
         meets_ground: Behind a verdict that is good.
         meets_text: The verdict itself.
@@ -53,7 +56,10 @@ class Theme:
     accent: str
     on_accent: str
     new_version: str
+    old_version: str
     draining: str
+    out: str
+    starting: str
     failed: str
     meets_ground: str
     meets_text: str
@@ -85,7 +91,10 @@ LIGHT = Theme(
     accent="#0B6BCB",
     on_accent="#FFFFFF",
     new_version="#0B8A6A",
+    old_version="#8DA2B8",
     draining="#E69F00",
+    out="#C9CFD6",
+    starting="#56B4E9",
     failed="#D55E00",
     meets_ground="#E4F4EE",
     meets_text="#0A6B52",
@@ -106,7 +115,10 @@ DARK = Theme(
     accent="#5AA9F5",
     on_accent="#0E1621",
     new_version="#2FB58F",
+    old_version="#5F7388",
     draining="#F0B429",
+    out="#3A424D",
+    starting="#56B4E9",
     failed="#F0783C",
     meets_ground="#12352B",
     meets_text="#6FDDB9",
