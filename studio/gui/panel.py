@@ -5,7 +5,7 @@ from __future__ import annotations
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QFrame, QLabel, QScrollArea, QVBoxLayout, QWidget
 
-from studio.gui.commands import edit_values, edit_windows, reset_value
+from studio.gui.commands import edit_values, edit_windows, reset_everything, reset_value
 from studio.gui.document import Document
 from studio.gui.fields import (
     Field,
@@ -16,7 +16,7 @@ from studio.gui.fields import (
 )
 from studio.gui.widgets.field_row import NumberRow, TextRow
 
-PANEL_WIDTH = 276
+PANEL_WIDTH = 258
 
 
 class ScenarioPanel(QFrame):
@@ -50,6 +50,10 @@ class ScenarioPanel(QFrame):
         for row in (*self._numbers.values(), self._windows, self._start):
             if row is not None:
                 row.take_typed()
+
+    def reset_all(self) -> None:
+        """Gives every value back what the saved file says."""
+        reset_everything(self._document)
 
     def _build(self) -> None:
         """Rows for the fields that this scenario has."""
