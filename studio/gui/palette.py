@@ -8,6 +8,7 @@ from __future__ import annotations
 from PySide6.QtGui import QColor, QFont, QFontDatabase, QPalette
 from PySide6.QtWidgets import QApplication
 
+from studio.resources import assets_dir
 from studio.theme import (
     BASE_PX,
     FIGURE_PX,
@@ -68,6 +69,10 @@ def _palette(theme: Theme) -> QPalette:
     return palette
 
 
+def _chevron(theme: Theme) -> str:
+    return (assets_dir() / "icons" / f"chevron-{theme.name}.svg").as_posix()
+
+
 def _style_sheet(t: Theme) -> str:
     return f"""
     QMainWindow, QWidget#page, QWidget#centre {{ background: {t.page}; }}
@@ -119,13 +124,15 @@ def _style_sheet(t: Theme) -> str:
     QListWidget::item:selected {{ background: {t.field}; color: {t.text}; }}
     QComboBox {{
         background: {t.field}; border: 1px solid transparent; border-radius: 6px;
-        padding: 3px 8px; }}
+        padding: 2px 8px; }}
+    QComboBox::drop-down {{ border: none; width: 18px; }}
+    QComboBox::down-arrow {{ image: url({_chevron(t)}); width: 10px; height: 10px; }}
     QComboBox:focus {{ border-color: {t.accent}; }}
     QComboBox QAbstractItemView {{ background: {t.card}; border: 1px solid {t.line}; }}
     QToolButton#menu::menu-indicator {{ image: none; width: 0; }}
     QLineEdit, QAbstractSpinBox {{
         background: {t.field}; border: 1px solid transparent; border-radius: 6px;
-        padding: 3px 6px; selection-background-color: {t.accent};
+        padding: 2px 6px; selection-background-color: {t.accent};
         selection-color: {t.on_accent}; }}
     QLineEdit:focus, QAbstractSpinBox:focus {{ border-color: {t.accent}; }}
     QAbstractSpinBox::up-button, QAbstractSpinBox::down-button {{
