@@ -202,8 +202,8 @@ class StudioWindow(QMainWindow):
         jobs.started.connect(self._show_document)
         jobs.ended.connect(self._show_document)
         jobs.failed.connect(self.say_wrong)
-        stack.canUndoChanged.connect(lambda _can: self._show_undo())
-        stack.indexChanged.connect(lambda _index: self._show_undo())
+        stack.canUndoChanged.connect(self._show_undo)
+        stack.indexChanged.connect(self._show_undo)
         self.top_bar.pages.picked.connect(self.turn_to)
 
     # What it shows
@@ -258,7 +258,7 @@ class StudioWindow(QMainWindow):
         actions["run.plan"].setToolTip(tip)
         self._show_undo()
 
-    def _show_undo(self) -> None:
+    def _show_undo(self, _changed: object = None) -> None:
         stack = self.document.undo
         for key, can, words in (
             ("edit.undo", stack.canUndo(), stack.undoText()),
