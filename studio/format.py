@@ -11,9 +11,8 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from executor.plan import Interval, Verdict
-
 if TYPE_CHECKING:
+    from executor.plan import Interval, Verdict
     from simulation.candidates import Candidate
     from simulation.compare import CandidateResult, Comparison
     from simulation.estimate import Estimate

@@ -13,17 +13,18 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from enum import StrEnum
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, QProcess, QThread, QTimer, Signal
 
 from executor.errors import RollcastError
 from simulation.candidates import Candidate
-from simulation.compare import compare
 from simulation.engines.ready import is_ready
 from simulation.scenario import Scenario
-from simulation.store import Store
-from simulation.study import Row, run_rows
 from studio.gui.document import Document
+
+if TYPE_CHECKING:
+    from simulation.study import Row
 
 _PROGRESS_EVERY_S = 0.05
 _RESULTS_EVERY_S = 0.5
@@ -320,6 +321,11 @@ def _study(scenario: Scenario, candidates: tuple[Candidate, ...], stored_at: Pat
     """
 
     def work(talk: Talk) -> None:
+        # What simulates is imported here: the first window is open before.
+        from simulation.compare import compare  # noqa: PLC0415
+        from simulation.store import Store  # noqa: PLC0415
+        from simulation.study import run_rows  # noqa: PLC0415
+
         rows: list[Row] = []
         shown_at = 0.0
         with nullcontext() if stored_at is None else Store.beside(stored_at) as store:

@@ -22,6 +22,7 @@ from PySide6.QtWidgets import (
     QVBoxLayout,
     QWidget,
 )
+from shiboken6 import isValid
 
 from studio.gui.actions import PAGES, Actions
 from studio.gui.bottom_bar import BottomBar
@@ -260,6 +261,8 @@ class StudioWindow(QMainWindow):
 
     def _show_undo(self, _changed: object = None) -> None:
         stack = self.document.undo
+        if not isValid(stack):  # it tells of its own end
+            return
         for key, can, words in (
             ("edit.undo", stack.canUndo(), stack.undoText()),
             ("edit.redo", stack.canRedo(), stack.redoText()),

@@ -12,8 +12,6 @@ from typing import TYPE_CHECKING
 from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QGridLayout, QVBoxLayout, QWidget
 
-from executor.plan import Interval
-from simulation.compare import CandidateResult
 from simulation.scenario import Objectives
 from studio.format import (
     ANSWER_GLYPHS,
@@ -33,6 +31,8 @@ from studio.gui.widgets.cards import FigureCard, VerdictBanner
 from studio.theme import GAP_PX, Theme
 
 if TYPE_CHECKING:
+    from executor.plan import Interval
+    from simulation.compare import CandidateResult
     from simulation.estimate import Estimate, Range
 
 TWO_ROWS_BELOW_PX = 600
