@@ -217,6 +217,10 @@ class Jobs(QObject):
         """Those that run and the latest that have ended, the youngest first."""
         return tuple(reversed(self._jobs))
 
+    def threads(self) -> tuple[QThread, ...]:
+        """Those that are still there, of jobs that were cancelled too."""
+        return tuple(self._threads)
+
     @property
     def study(self) -> Job | None:
         """The comparison that is under way."""
