@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 from contextlib import nullcontext
 from enum import StrEnum
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,6 +31,7 @@ _PROGRESS_EVERY_S = 0.05
 _RESULTS_EVERY_S = 0.5
 _PAUSE_LOOKS_S = 0.05
 _KEPT_COUNT = 30
+_DRAWN_WITH = ("matplotlib.backends.backend_qtagg", "networkx", "pandas", "simulation.estimate")
 AFTER_EDIT_MS = 250
 """So long after the last change the study of what stands there begins."""
 
@@ -256,6 +258,19 @@ class Jobs(QObject):
         self.listed.emit()
         thread.start()
         return job
+
+    def warm_up(self, then: Callable[[], object]) -> None:
+        """Imports in the background what pages draw with, so that no page waits for it."""
+
+        def work(_talk: Talk) -> None:
+            for module in _DRAWN_WITH:
+                import_module(module)
+
+        thread = _Thread("Warm up", work, set())
+        self._threads.add(thread)
+        thread.finished.connect(lambda: self._threads.discard(thread))
+        thread.finished.connect(then)
+        thread.start(QThread.Priority.LowPriority)
 
     def start(self) -> None:
         """Compares the document's candidates; a comparison that is under way is cancelled first."""

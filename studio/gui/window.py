@@ -9,7 +9,7 @@ from collections.abc import Callable
 from functools import partial
 from importlib import import_module
 
-from PySide6.QtCore import Qt
+from PySide6.QtCore import Qt, QTimer
 from PySide6.QtGui import QCloseEvent, QResizeEvent
 from PySide6.QtWidgets import (
     QApplication,
@@ -45,6 +45,7 @@ SMALLEST = (1024, 640)
 FIRST_SIZE = (1180, 760)
 FIRST_PAGE = "compare"
 RUNS_PX, JOBS_PX = 240, 150
+AHEAD_MS = 150
 FOLDS_BELOW_PX = 1120
 """In a narrower window the list of runs folds away by itself."""
 
@@ -220,6 +221,13 @@ class StudioWindow(QMainWindow):
             made.wanted.connect(self.turn_to)
             made.said.connect(self.say)
         return self.pages[key]
+
+    def make_pages_ahead(self) -> None:
+        """Makes the pages that nobody has asked for yet, one at a time while nothing else is done."""
+        missing = [key for key, _, _ in PAGES if key not in self.pages]
+        if missing and self.isVisible():
+            self.page(missing[0])
+            QTimer.singleShot(AHEAD_MS, self, self.make_pages_ahead)
 
     @property
     def shown(self) -> str:
