@@ -20,17 +20,12 @@ def ask_for_file(
         dialog.setAcceptMode(QFileDialog.AcceptMode.AcceptSave)
         dialog.setDefaultSuffix(Path(name).suffix)
         dialog.selectFile(name)
-        dialog.filterSelected.connect(lambda kind: _end_as(dialog, kind))
+        # Qt gives the name in the field the ending of another kind, but not one that is typed later.
+        dialog.filterSelected.connect(
+            lambda kind: dialog.setDefaultSuffix(kind.rpartition("*.")[2].strip(")"))
+        )
     dialog.fileSelected.connect(lambda chosen: then(Path(chosen)))
     dialog.open()
-
-
-def _end_as(dialog: QFileDialog, kind: str) -> None:
-    """Another kind of file was chosen, such as ``Drawings (*.svg)``: the name ends so too."""
-    suffix = kind.rpartition("*.")[2].strip(")")
-    dialog.setDefaultSuffix(suffix)
-    for path in dialog.selectedFiles()[:1]:
-        dialog.selectFile(Path(path).with_suffix(f".{suffix}").name)
 
 
 def ask_about_changes(
