@@ -30,6 +30,7 @@ from studio.gui.dialogs import show_about, show_settings
 from studio.gui.docks.jobs import JobsPanel
 from studio.gui.docks.runs import RunsPanel
 from studio.gui.document import Document
+from studio.gui.export import export_charts, export_data, export_report
 from studio.gui.filing import Filing
 from studio.gui.pages.base import Page
 from studio.gui.palette import apply_theme
@@ -103,8 +104,8 @@ class StudioWindow(QMainWindow):
             "file.save": filing.save,
             "file.save_as": filing.ask_save,
             "file.export_charts": self._export_charts,
-            "file.export_data": self._export_data,
-            "file.export_report": self._export_report,
+            "file.export_data": lambda: export_data(self, document, self.say, self.say_wrong),
+            "file.export_report": lambda: export_report(self, document, self.say, self.say_wrong),
             "file.quit": self.close,
             "edit.undo": document.undo.undo,
             "edit.redo": document.undo.redo,
@@ -347,13 +348,9 @@ class StudioWindow(QMainWindow):
         CommandPalette(self, actions).open()
 
     def _export_charts(self) -> None:
-        pass
-
-    def _export_data(self) -> None:
-        pass
-
-    def _export_report(self) -> None:
-        pass
+        key = self.shown
+        name = f"{self.document.scenario.name}-{key.replace('_', '-')}"
+        export_charts(self, name, self.pages[key].figures(), self.say, self.say_wrong)
 
     def _show_lessons(self) -> None:
         pass
