@@ -1,10 +1,9 @@
 """Pictures of every page of the studio, in every size and theme that is looked at.
 
-    python -m benchmarks.screenshots DIR            # all of them, to be looked at
-    python -m benchmarks.screenshots --readme       # those of README and docs, into assets/screenshots
+    python -m benchmarks.screenshots DIR
 
 Each size is a start of the studio of its own, so that what the first layout does is seen too. The
-doubled pixels are those of a fine screen.
+doubled pixels are those of a fine screen. Those of the README are made by `benchmarks/readme.sh`.
 """
 
 from __future__ import annotations
@@ -39,11 +38,8 @@ def take(directory: Path, size: str, scale: str = "1", scenario: Path = SCENARIO
 
 def main() -> None:
     """Takes them."""
-    if sys.argv[1:] == ["--readme"]:
-        take(ROOT / "assets" / "screenshots", "1180x760")
-        return
     if len(sys.argv) != 2:
-        sys.exit("usage: python -m benchmarks.screenshots DIR | --readme")
+        sys.exit("usage: python -m benchmarks.screenshots DIR")
     for size, scale in SIZES:
         take(Path(sys.argv[1]) / f"{size}@{scale}", size, scale)
 
