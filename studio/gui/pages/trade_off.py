@@ -6,19 +6,18 @@ run is looked at; more runs, as an edit; the wish for a plan.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
-from PySide6.QtCore import Qt, Signal
+from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton, QSizePolicy, QVBoxLayout
 
 from simulation.compare import CandidateResult, Comparison
 from simulation.statistics import MOST_RUNS, runs_to_settle
 from studio.charts import style
+from studio.charts.of_comparison import figure_of
 from studio.charts.trade_off import RISKS, Risk, draw_trade_off
 from studio.format import (
     between_text,
@@ -35,7 +34,14 @@ from studio.gui.widgets.trade_off_chart import Estimated, Shown, TradeOffChart
 from studio.theme import LIGHT, Theme
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from studio.gui.actions import PageAction
     from studio.gui.tasks import Jobs
+
+EXPORT_PX = 420.0
+"""How high an exported chart is."""
 
 _TIPS = {
     "p99": "99 of 100 requests are answered faster while the rollout goes on",
@@ -127,9 +133,6 @@ def words_of(name: str, result: CandidateResult, risk: Risk) -> str:
 class TradeOffPage(Page):
     """Duration against a risk; a point that is picked is what every page looks at."""
 
-    plan_wanted = Signal()
-    """The person takes the run that is looked at: its plan is to be shown."""
-
     def __init__(self, document: Document, jobs: Jobs, theme: Theme) -> None:
         super().__init__(document, jobs, theme)
         self.risk = Segmented(
@@ -144,7 +147,7 @@ class TradeOffPage(Page):
         self._lay_out()
         self.risk.picked.connect(self.show_document)
         self.chart.picked.connect(document.select)
-        self.chart.taken.connect(self.plan_wanted)
+        self.chart.taken.connect(lambda: self.wanted.emit("plan"))
         self.run_button.clicked.connect(self.run_more)
         jobs.started.connect(self.follow)
         jobs.ended.connect(self.follow)
@@ -261,20 +264,12 @@ class TradeOffPage(Page):
         runs = len(comparison.candidates[0].runs) + more
         edit_values(self.document, f"run {more:,} more", {"replications": runs})
 
-    def actions_table(self) -> list[tuple[str, str, str, Callable[[], None]]]:
-        """What the palette can do here: key, words, shortcut, slot."""
-        return [
-            *(
-                (
-                    f"trade_off.{key}",
-                    f"Trade-off: weigh against {one.words}",
-                    "",
-                    partial(self.weigh_against, key),
-                )
-                for key, one in RISKS.items()
-            ),
-            ("trade_off.run_more", "Trade-off: run what is undecided", "", self.run_more),
+    def offered(self) -> list[PageAction]:
+        against = [
+            (f"trade_off.{key}", f"Weigh against {one.words}", "", partial(self.weigh_against, key))
+            for key, one in RISKS.items()
         ]
+        return [*against, ("trade_off.run_more", "Run what is undecided", "", self.run_more)]
 
     def weigh_against(self, key: str) -> None:
         """Shows another risk."""
@@ -286,13 +281,16 @@ class TradeOffPage(Page):
         comparison = self.document.comparison
         if comparison is None:
             return {}
-        found = {}
-        chosen = self.chosen_risk
-        for key, risk in sorted(RISKS.items(), key=lambda one: one[1] is not chosen):
-            figure = Figure(figsize=(9, 5), dpi=style.DPI, facecolor=LIGHT.card)
-            FigureCanvasAgg(figure)
-            with style.drawn_in_style():
-                axes = figure.add_axes((0.1, 0.1, 0.86, 0.78))
-                draw_trade_off(axes, comparison, self.document.selection, LIGHT, risk)
-            found[f"trade-off-{key}"] = figure
-        return found
+        chosen, index = self.chosen_risk, self.document.selection
+        return {
+            f"trade-off {risk.words}": figure_of(
+                partial(_draw_first, comparison, index, risk), EXPORT_PX, LIGHT
+            )
+            for risk in sorted(RISKS.values(), key=lambda one: one is not chosen)
+        }
+
+
+def _draw_first(
+    comparison: Comparison, index: int | None, risk: Risk, axes: Sequence[Axes]
+) -> None:
+    draw_trade_off(axes[0], comparison, index, LIGHT, risk)

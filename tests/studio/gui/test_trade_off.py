@@ -54,7 +54,7 @@ def test_a_click_looks_at_a_point_and_a_double_click_takes_its_plan(
     assert seat.document.selection == 2
     qtbot.mouseClick(chart, Qt.MouseButton.LeftButton, pos=at(seat, 0))
     assert seat.document.selection == 0
-    with qtbot.waitSignal(seat.page.plan_wanted):
+    with qtbot.waitSignal(seat.page.wanted, check_params_cb=lambda key: key == "plan"):
         qtbot.mouseDClick(chart, Qt.MouseButton.LeftButton, pos=at(seat, 0))
     qtbot.mouseClick(chart, Qt.MouseButton.LeftButton, pos=QPoint(1, 1))
     assert seat.document.selection == 0
@@ -78,7 +78,7 @@ def test_keys_go_from_point_to_point(seat: Seat[TradeOffPage], qtbot: QtBot) -> 
     for _press in up:
         qtbot.keyClick(chart, Qt.Key.Key_Down)
     assert seat.document.selection == up[0].index
-    with qtbot.waitSignal(seat.page.plan_wanted):
+    with qtbot.waitSignal(seat.page.wanted, check_params_cb=lambda key: key == "plan"):
         qtbot.keyClick(chart, Qt.Key.Key_Return)
     assert "Window" in chart.accessibleDescription()
 
@@ -245,8 +245,8 @@ def test_every_risk_can_be_exported(seat: Seat[TradeOffPage]) -> None:
     seat.run()
     seat.page.weigh_against("lost")
     figures = seat.page.figures()
-    assert next(iter(figures)) == "trade-off-lost"
-    assert set(figures) == {f"trade-off-{key}" for key in RISKS}
+    assert next(iter(figures)) == "trade-off lost requests"
+    assert set(figures) == {f"trade-off {one.words}" for one in RISKS.values()}
     for figure in figures.values():
         (axes,) = figure.axes
         assert axes.texts[0].get_text().startswith("Duration against")
@@ -255,7 +255,7 @@ def test_every_risk_can_be_exported(seat: Seat[TradeOffPage]) -> None:
 def test_its_actions_do_what_they_say(seat: Seat[TradeOffPage]) -> None:
     seat.run()
     table: dict[str, Callable[[], None]] = {
-        key: slot for key, _words, _shortcut, slot in seat.page.actions_table()
+        key: slot for key, _words, _shortcut, slot in seat.page.offered()
     }
     table["trade_off.exposure"]()
     assert seat.page.risk.taken == "exposure"
