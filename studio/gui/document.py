@@ -117,6 +117,11 @@ class Document(QObject):
         """Which candidate of the latest comparison is looked at; None when it is an older run."""
         return self._keys.index(self._looked_at) if self._looked_at in self._keys else None
 
+    def runs_of_comparison(self) -> tuple[KeptRun | None, ...]:
+        """The latest comparison's candidates as they are listed, in its order; None for a removed one."""
+        listed = {run.key: run for run in self._runs}
+        return tuple(listed.get(key) for key in self._keys)
+
     @property
     def selected_result(self) -> CandidateResult | None:
         """The result of what is looked at."""
