@@ -501,6 +501,8 @@ class Played:
     """A fleet that does what is decided, as fate has it: a model of everything around `decide`.
 
     Attributes:
+        mischief: So much goes wrong, at most.
+        calm: How seldom: the odds against it at each step and each wait.
         resumes: How often somebody goes on with what was halted.
     """
 
@@ -514,7 +516,8 @@ class Played:
         self.waited: dict[Waiting, float] = {}
         self.last: Waiting | None = None
         self.broken: set[str] = set()
-        self.mischief = draw(st.integers(0, 6)) if mischief is None else mischief
+        self.mischief = draw(st.integers(0, 8)) if mischief is None else mischief
+        self.calm = draw(st.sampled_from([1, 6])) if self.mischief else 0
         self.resumes = draw(st.integers(0, 2)) if self.mischief else 0
 
     @property
@@ -565,7 +568,7 @@ class Played:
     def finish(self, name: str) -> None:
         """A step in hand comes to its end, well or not, as `executor.steps` would have it."""
         step = self.busy.pop(name)
-        if self.mischief > 0 and self.draw(st.integers(0, 5)) == 0:
+        if self.mischief > 0 and self.draw(st.integers(0, self.calm)) == 0:
             self.mischief -= 1
             if step is Step.RETURN:  # the balancer may be away when it is to be taken out again
                 self.server[name] = self.draw(st.sampled_from([OUT.server, UP]))
@@ -589,7 +592,7 @@ class Played:
 
     def disturb(self) -> None:
         """The balancer forgets, an instance dies, somebody kills the executor."""
-        if self.mischief == 0 or self.draw(st.integers(0, 7)) != 0:
+        if self.mischief == 0 or self.draw(st.integers(0, self.calm)) != 0:
             return
         self.mischief -= 1
         what = self.draw(st.sampled_from(["forget", "die", "killed"]))
@@ -670,8 +673,23 @@ plans = st.builds(
 @settings(max_examples=200, deadline=None)
 @given(plan=plans, data=st.data())
 def test_whatever_happens_it_ends_and_keeps_its_promises(plan: Plan, data: st.DataObject) -> None:
-    played = Played(plan, data.draw)
-    ended = played.play()
+    must_keep_its_promises(Played(plan, data.draw))
+
+
+@settings(max_examples=200, deadline=None)
+@given(plan=plans, data=st.data())
+def test_a_halted_rollout_that_is_resumed_keeps_its_promises(
+    plan: Plan, data: st.DataObject
+) -> None:
+    """Where each step fails as often as not, and for good: many are given up before the halt."""
+    careless = plan.model_copy(update={"on_failure": "continue", "retries": 0})
+    played = Played(careless, data.draw, mischief=8)
+    played.calm, played.resumes = 1, 2
+    must_keep_its_promises(played)
+
+
+def must_keep_its_promises(played: Played) -> None:
+    plan, ended = played.plan, played.play()
     failed = [n for n in plan.instances if played.progress.of(n).given_up is not None]
     if ended == Done(Ended.DONE):
         assert len(failed) <= (plan.max_failures if plan.on_failure == "continue" else 0)
