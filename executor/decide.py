@@ -236,11 +236,10 @@ def _strays(plan: Plan, seen: Observed) -> Iterator[str]:
 
 def _put_out(seen: Observed, strays: tuple[str, ...], *, are_tried: bool) -> Decision:
     """Out with them, but not for ever where the balancer does not do it."""
-    if not are_tried or max(seen.stuck_s[name] for name in strays) <= BLIND_S:
+    if seen.busy or not are_tried or max(seen.stuck_s[name] for name in strays) <= BLIND_S:
         return KeepOut(strays)
     are = "is" if len(strays) == 1 else "are"
-    why = f"{', '.join(strays)} {are} in the pool, must not be, and cannot be taken out"
-    return Wait(Waiting.BALANCER, why) if seen.busy else Halt(why)
+    return Halt(f"{', '.join(strays)} {are} in the pool, must not be, and cannot be taken out")
 
 
 def _trouble(plan: Plan, seen: Observed) -> str | None:
