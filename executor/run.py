@@ -312,6 +312,8 @@ class Run:
 
     async def _keep_out(self, names: tuple[str, ...]) -> None:
         """Takes them out; where that fails it is told once, and tried again at the next look."""
+        for name in self._stuck_since_s.keys() - set(names):
+            del self._stuck_since_s[name]  # somebody else has taken it out
         for name in names:
             is_again = name in self._stuck_since_s
             if not is_again:
