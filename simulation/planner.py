@@ -13,7 +13,7 @@ import numpy as np
 
 from executor.canonical import digest_of
 from executor.errors import BadInput, Refused
-from executor.plan import STEPS, Drain, Ended, Evidence, Guards, Plan, Prediction, Step, Stop
+from executor.plan import STEPS, Drain, EndCounts, Evidence, Guards, Plan, Prediction, Step, Stop
 from executor.plan_file import sealed
 from executor.plan_rules import broken_rules
 from simulation.candidates import Candidate, candidates_of
@@ -132,7 +132,7 @@ def make_plan(
             retries=rule.retries,
             max_failures=rule.max_failures,
             prediction=Prediction(
-                metrics=result.alone, ended=Ended(**result.ended), verdict=result.verdict
+                metrics=result.alone, ended=EndCounts(**result.ended), verdict=result.verdict
             ),
             evidence=evidence,
         )
@@ -224,7 +224,7 @@ def _told_apart(prediction: Prediction, result: CandidateResult) -> list[str]:
             was, is_now = getattr(predicted, figure), getattr(now, figure)
             if not _close(was, is_now):
                 differing.append(f"{name} {figure}: the plan says {was}, simulated {is_now}")
-    if prediction.ended != Ended(**result.ended):
+    if prediction.ended != EndCounts(**result.ended):
         differing.append(f"ended: the plan says {prediction.ended}, simulated {result.ended}")
     if prediction.verdict.answer != result.verdict.answer:
         differing.append(
