@@ -160,10 +160,10 @@ class Story:
         """The moment to look at first.
 
         Where traffic is furthest above capacity; when it never is, where p99 is highest; both in
-        means over a twentieth of the run.
+        means over a twentieth of the rollout.
         """
         bin_s, series = self.run.bin_s, self.run.series
-        count = max(1, min(len(series["capacity_rps"]), int(np.ceil(self.until_s / bin_s))))
+        count = max(1, min(len(series["capacity_rps"]), int(np.ceil(self.rollout_end_s / bin_s))))
         width = max(1, count // SMOOTHED_BY)
         room = smooth((series["capacity_rps"] - series["offered_rps"])[:count], width)
         p99 = smooth(series["latency_p99_s"][:count], width)
@@ -310,7 +310,8 @@ def smooth(values: Floats, width: int) -> Floats:
     kernel = np.ones(width)
     total = np.convolve(np.where(told, values, 0.0), kernel, mode="same")
     count = np.convolve(told.astype(np.float64), kernel, mode="same")
-    return np.divide(total, count, out=np.full_like(total, np.nan), where=count > 0.5)
+    means: Floats = np.divide(total, count, out=np.full_like(total, np.nan), where=count > 0.5)
+    return means
 
 
 def typical(result: CandidateResult) -> int:
@@ -345,7 +346,7 @@ def sentences_of(story: Story, instance: int) -> list[str]:
             break
         what = one.state.value
         if one.state is State.SERVING:
-            what = f"serving, {'new' if one.is_new else 'old'} version"
+            what = f"serving ({'new' if one.is_new else 'old'})"
         begin, end = clock_text(max(0.0, one.begin_s)), clock_text(min(one.end_s, story.until_s))
         told.append(f"{begin} – {end}  {what}")
     return told

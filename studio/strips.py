@@ -85,8 +85,10 @@ class Strip:
 
     @property
     def is_over(self) -> NDArray[np.bool_]:
-        """Where more is asked than there is capacity: in a simulated run in means over a twentieth
-        of it, so that it is not the noise of single bins; shape (points,)."""
+        """Where more is asked than there is capacity, shape (points,).
+
+        In a simulated run in means over a twentieth of it: single bins are noise.
+        """
         capacity, asked = self.lines[0], self.lines[1]
         if asked.is_dashed:
             over: NDArray[np.bool_] = asked.values > capacity.values + 1e-9

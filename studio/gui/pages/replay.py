@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from studio.gui.tasks import Jobs
 
 _FRAME_MS = 16
-_TILES_SHARE, _TILES_LEAST_PX = 0.30, 130
+_TILES_SHARE, _TILES_LEAST_PX = 0.30, 92
 _ROUNDING_S = 1e-9
 
 

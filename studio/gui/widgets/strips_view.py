@@ -159,7 +159,7 @@ class StripsView(QWidget):
                 painter, self._story, self._steps_box, scale, self._theme, faded=self._faded[1]
             )
             painter.setClipping(False)
-            told = "before your changes" if self._faded[1] else "one row an instance"
+            told = "before changes" if self._faded[1] else "one row each"
             self._paint_name(painter, self._steps_box, "Steps", told)
         if self._story is not None and not self._faded[1]:
             self._paint_worst(painter, scale, self._story.worst)
@@ -168,10 +168,10 @@ class StripsView(QWidget):
 
     def _paint_name(self, painter: QPainter, box: QRect, name: str, unit: str) -> None:
         """The name in the gutter, on two lines where it needs them, and the unit under it."""
-        font = font_of(BASE_PX if box.height() > 40 else SMALL_PX)
+        font = font_of(BASE_PX if box.height() > 48 else SMALL_PX)
         metrics = QFontMetrics(font)
         lines = [name]
-        if metrics.horizontalAdvance(name) > GUTTER_PX - 46 and box.height() > 40:
+        if metrics.horizontalAdvance(name) > GUTTER_PX - 46 and box.height() > 22:
             words = name.split(" ")
             middle = len(words) // 2
             lines = [" ".join(words[:middle]), " ".join(words[middle:])] if middle else lines

@@ -34,7 +34,7 @@ _HEADING_PX = 17
 _WITH_WORDS = QSize(44, 40)
 _WITH_NUMBERS = QSize(38, 20)
 _LARGEST = QSize(76, 44)
-_SMALLEST_PX, _LARGEST_DOT_PX = 3, 16
+_SMALLEST_PX, _LARGEST_DOT_PX, _GLYPH_DOT_PX = 3, 18, 12
 _BARS = 20
 """A load bar has so many steps: smaller changes are not painted again."""
 
@@ -270,8 +270,11 @@ class Tiles(QWidget):
         if rect.height() < _WITH_NUMBERS.height():
             colour = self._theme.line if state is State.ABSENT else ground
             painter.fillRect(rect, QColor(colour))
-            if state in (State.FAILED, State.CRASHED) and rect.width() >= 6:
-                painter.setPen(QColor(ink))  # a sign beside the colour, where it fits
+            painter.setPen(QColor(self._theme.soft if state is State.ABSENT else ink))
+            if rect.width() >= _GLYPH_DOT_PX:
+                painter.setFont(fonts[1])
+                painter.drawText(rect, Qt.AlignmentFlag.AlignCenter, look.glyph)
+            elif state in (State.FAILED, State.CRASHED) and rect.width() >= 6:
                 painter.drawLine(rect.topLeft() + QPoint(1, 1), rect.bottomRight() - QPoint(1, 1))
             return
         is_absent = state is State.ABSENT

@@ -85,10 +85,11 @@ class Transport(QWidget):
         layout = QHBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(8)
-        for widget in (self.play, self.back, self.forward):
-            layout.addWidget(widget)
+        for button in (self.play, self.back, self.forward):
+            layout.addWidget(button)
         layout.addWidget(self.slider, 1)
-        for widget in (self.time, self.speed, self.runs, self.table):
+        rest: tuple[QWidget, ...] = (self.time, self.speed, self.runs, self.table)
+        for widget in rest:
             layout.addWidget(widget)
         self.play.clicked.connect(self.play_asked)
         self.back.clicked.connect(lambda: self.stepped.emit(-1))
@@ -118,7 +119,7 @@ class Transport(QWidget):
                 for _ in range(count + 2 if count else 0):
                     self.runs.addItem("")
             if count:
-                told = [(f"typical: run {typical + 1} of {count}", TYPICAL),
+                told: list[tuple[str, object]] = [(f"typical: run {typical + 1} of {count}", TYPICAL),
                         (f"worst: run {worst + 1} of {count}", WORST)]  # fmt: skip
                 told += [(f"run {k + 1} of {count}", k) for k in range(count)]
                 for row, (words, data) in enumerate(told):
