@@ -8,16 +8,17 @@ here.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from executor.plan import Interval, Verdict
-
 if TYPE_CHECKING:
+    from executor.plan import Interval, Verdict
     from simulation.candidates import Candidate
     from simulation.compare import CandidateResult, Comparison
     from simulation.estimate import Estimate
     from simulation.scenario import Scenario
+    from simulation.statistics import Difference
 
 NOTHING = "–"
 """What stands for a figure that does not exist."""
@@ -154,6 +155,11 @@ def percent_text(fraction: float | None) -> str:
     return f"{percent:.{digits}f}".rstrip("0").rstrip(".") + " %"
 
 
+def file_stem(name: str) -> str:
+    """What a file about something may be called, without its ending: ``Shop / EU`` → ``Shop-EU``."""
+    return re.sub(r"[^\w.]+", "-", name).strip("-.") or "scenario"
+
+
 def drain_text(seconds: float) -> str:
     """A drain timeout or a pause: ``30 s``, ``2.5 s``."""
     return f"{seconds:g} s"
@@ -181,6 +187,14 @@ def signed_text(name: str, value: float | None) -> str:
         return NOTHING
     size = metric_text(name, abs(value))
     return size if value == 0 or size.startswith("≈") else f"{'−' if value < 0 else '+'}{size}"
+
+
+def difference_text(name: str, difference: Difference) -> str:
+    """A paired difference with its interval: ``−1 min 30 s (−1 min 41 s to −1 min 20 s)``."""
+    mean = signed_text(name, difference.mean)
+    if difference.low is None or difference.high is None:
+        return mean
+    return f"{mean} ({signed_text(name, difference.low)} to {signed_text(name, difference.high)})"
 
 
 def range_text(name: str, figure: Interval) -> str:

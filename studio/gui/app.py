@@ -57,6 +57,7 @@ def open_studio(path: Path | None) -> int:
     if path is not None:
         settings.remember(path)
     QTimer.singleShot(0, window.jobs.start)
+    QTimer.singleShot(0, lambda: window.jobs.warm_up(window.make_pages_ahead))
     return running.exec()
 
 

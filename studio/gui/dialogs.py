@@ -40,6 +40,10 @@ def ask_for_file(
         dialog.setAcceptMode(QFileDialog.AcceptMode.AcceptSave)
         dialog.setDefaultSuffix(Path(name).suffix)
         dialog.selectFile(name)
+        # Qt gives the name in the field the ending of another kind, but not one that is typed later.
+        dialog.filterSelected.connect(
+            lambda kind: dialog.setDefaultSuffix(kind.rpartition("*.")[2].strip(")"))
+        )
     dialog.fileSelected.connect(lambda chosen: then(Path(chosen)))
     dialog.open()
 

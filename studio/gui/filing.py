@@ -11,7 +11,6 @@ from PySide6.QtWidgets import QMenu, QWidget
 
 from executor.errors import RollcastError
 from executor.files import atomic_write_text
-from executor.plan_file import write_plan
 from simulation.scenario_file import ScenarioFile
 from studio.first_scenario import FIRST_SCENARIO
 from studio.gui.dialogs import ask_about_changes, ask_for_file, ask_for_files
@@ -86,7 +85,8 @@ class Filing(QObject):
 
     def write_plan(self, path: Path) -> bool:
         """Writes the plan of the run that is looked at; says why when it cannot."""
-        from simulation.planner import make_plan  # noqa: PLC0415 - the first window does not need it
+        from executor.plan_file import write_plan  # noqa: PLC0415 - the first window does not need them
+        from simulation.planner import make_plan  # noqa: PLC0415
 
         run = self._document.looked_at
         if run is None:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from functools import partial
 from importlib import import_module
 
-from PySide6.QtCore import Qt
+from PySide6.QtCore import Qt, QTimer
 from PySide6.QtGui import QCloseEvent, QResizeEvent
 from PySide6.QtWidgets import (
     QApplication,
@@ -22,6 +22,7 @@ from PySide6.QtWidgets import (
     QVBoxLayout,
     QWidget,
 )
+from shiboken6 import isValid
 
 from studio.gui.actions import PAGES, Actions
 from studio.gui.bottom_bar import BottomBar
@@ -29,6 +30,7 @@ from studio.gui.dialogs import show_about, show_settings
 from studio.gui.docks.jobs import JobsPanel
 from studio.gui.docks.runs import RunsPanel
 from studio.gui.document import Document
+from studio.gui.export import export_charts, export_data, export_report
 from studio.gui.filing import Filing
 from studio.gui.pages.base import Page
 from studio.gui.palette import apply_theme
@@ -44,6 +46,7 @@ SMALLEST = (1024, 640)
 FIRST_SIZE = (1180, 760)
 FIRST_PAGE = "compare"
 RUNS_PX, JOBS_PX = 240, 150
+AHEAD_MS = 150
 FOLDS_BELOW_PX = 1120
 """In a narrower window the list of runs folds away by itself."""
 
@@ -101,8 +104,8 @@ class StudioWindow(QMainWindow):
             "file.save": filing.save,
             "file.save_as": filing.ask_save,
             "file.export_charts": self._export_charts,
-            "file.export_data": self._export_data,
-            "file.export_report": self._export_report,
+            "file.export_data": lambda: export_data(self, document, self.say, self.say_wrong),
+            "file.export_report": lambda: export_report(self, document, self.say, self.say_wrong),
             "file.quit": self.close,
             "edit.undo": document.undo.undo,
             "edit.redo": document.undo.redo,
@@ -202,8 +205,8 @@ class StudioWindow(QMainWindow):
         jobs.started.connect(self._show_document)
         jobs.ended.connect(self._show_document)
         jobs.failed.connect(self.say_wrong)
-        stack.canUndoChanged.connect(lambda _can: self._show_undo())
-        stack.indexChanged.connect(lambda _index: self._show_undo())
+        stack.canUndoChanged.connect(self._show_undo)
+        stack.indexChanged.connect(self._show_undo)
         self.top_bar.pages.picked.connect(self.turn_to)
 
     # What it shows
@@ -219,6 +222,13 @@ class StudioWindow(QMainWindow):
             made.wanted.connect(self.turn_to)
             made.said.connect(self.say)
         return self.pages[key]
+
+    def make_pages_ahead(self) -> None:
+        """Makes the pages that nobody has asked for yet, one at a time while nothing else is done."""
+        missing = [key for key, _, _ in PAGES if key not in self.pages]
+        if missing and self.isVisible():
+            self.page(missing[0])
+            QTimer.singleShot(AHEAD_MS, self, self.make_pages_ahead)
 
     @property
     def shown(self) -> str:
@@ -258,8 +268,10 @@ class StudioWindow(QMainWindow):
         actions["run.plan"].setToolTip(tip)
         self._show_undo()
 
-    def _show_undo(self) -> None:
+    def _show_undo(self, _changed: object = None) -> None:
         stack = self.document.undo
+        if not isValid(stack):  # it tells of its own end
+            return
         for key, can, words in (
             ("edit.undo", stack.canUndo(), stack.undoText()),
             ("edit.redo", stack.canRedo(), stack.redoText()),
@@ -336,13 +348,9 @@ class StudioWindow(QMainWindow):
         CommandPalette(self, actions).open()
 
     def _export_charts(self) -> None:
-        pass
-
-    def _export_data(self) -> None:
-        pass
-
-    def _export_report(self) -> None:
-        pass
+        key = self.shown
+        name = f"{self.document.scenario.name}-{key.replace('_', '-')}"
+        export_charts(self, name, self.pages[key].figures(), self.say, self.say_wrong)
 
     def _show_lessons(self) -> None:
         pass

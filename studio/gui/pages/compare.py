@@ -112,7 +112,7 @@ class ComparePage(Page):
         axes = self.trade_off.axes[0]
         distances = []
         for point in self._points:
-            x, y = axes.transData.transform((point.duration_s, point.p99_s))
+            x, y = axes.transData.transform((point.duration_s, point.risk))
             distances.append((((x - event.x) ** 2 + (y - event.y) ** 2) ** 0.5, point.index))
         if distances and min(distances)[0] <= CLICK_PX:
             self._document.select(min(distances)[1])
