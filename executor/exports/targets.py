@@ -21,7 +21,7 @@ class PlanItself:
     """The plan as Rollcast's own executor reads it: nothing is lost."""
 
     name = "rollcast"
-    words = "Rollcast: the plan itself, for its own executor"
+    words = "Rollcast plan: the plan itself, for its own executor"
     suffix = ".plan.json"
 
     def render(self, plan: Plan) -> Exported:
