@@ -7,7 +7,7 @@ here knows what draws it.
 
 from __future__ import annotations
 
-import os
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -26,7 +26,9 @@ Kind = Literal["service", "instance", "gate", "end"]
 
 def short_names(names: Sequence[str]) -> dict[str, str]:
     """Names without what all of them begin with, where that ends at a mark: ``01`` for ``web-01``."""
-    common = os.path.commonprefix(list(names)) if len(names) > 1 else ""
+    first, last = (min(names), max(names)) if len(names) > 1 else ("", "")
+    same = itertools.takewhile(lambda pair: pair[0] == pair[1], zip(first, last, strict=False))
+    common = "".join(letter for letter, _ in same)
     cut = max(common.rfind(mark) for mark in "-._/ ") + 1
     return {name: name[cut:] or name for name in names}
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from PySide6.QtCore import Qt
-from PySide6.QtGui import QBrush, QColor, QFont
+from PySide6.QtGui import QBrush, QColor, QFont, QResizeEvent
 from PySide6.QtWidgets import QAbstractItemView, QFrame, QListView, QListWidget, QListWidgetItem
 
 from studio.theme import Theme
@@ -32,6 +32,10 @@ class Lines(QListWidget):
         self.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
         self.setStyleSheet("QListWidget::item { padding: 1px 2px; }")
         self._shown: tuple[tuple[Line, ...], Theme] | None = None
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        self.doItemsLayout()  # at once: a line that is still as wide as before would be cut
 
     def show_lines(self, lines: Sequence[Line], theme: Theme) -> None:
         """Shows other lines; where the same stand there already nothing moves."""
