@@ -72,11 +72,66 @@ def not_watched(plan: Plan) -> list[str]:
     return []
 
 
+@dataclass(frozen=True)
+class Reading:
+    """What is watched, and its limit.
+
+    Attributes:
+        what: In words.
+        value: As it is now; None while too little has been counted.
+        limit: What it must not exceed.
+        is_fraction: Whether both are shares; else counts.
+    """
+
+    what: str
+    value: float | None
+    limit: float
+    is_fraction: bool
+
+
+def readings(plan: Plan, counted: Sequence[Counted]) -> list[Reading]:
+    """Everything that is held against a limit throughout, as it is now.
+
+    Args:
+        plan: Limits and prediction.
+        counted: In order of time, the first from the beginning; may be empty.
+    """
+    found = []
+    if plan.guards is not None and plan.guards.error_fraction is not None:
+        requests, failed = _lately(plan.guards, counted) if counted else (0, 0)
+        what = f"errors over {plan.guards.over_s:g} s"
+        share = failed / requests if requests > 0 else None
+        found.append(Reading(what, share, plan.guards.error_fraction, True))
+    high = _forecast(plan, "error_fraction")
+    if high is not None:
+        requests, failed = _since_begin(counted) if counted else (0, 0)
+        is_enough = requests >= ENOUGH_COUNT
+        most = _most_failed(high, max(requests, ENOUGH_COUNT)) / max(requests, ENOUGH_COUNT)
+        share = failed / requests if is_enough else None
+        found.append(Reading("errors since the begin", share, most, True))
+    high = _forecast(plan, "queue_max")
+    if high is not None:
+        queued = float(counted[-1].queued_count) if counted else None
+        found.append(Reading("queue", queued, _longest_queue(high), False))
+    return found
+
+
 def _guard(guards: Guards, kept: Sequence[Counted], now: Counted) -> str | None:
-    before = next((c for c in reversed(kept) if c.t_s <= now.t_s - guards.over_s), kept[0])
-    requests = now.requests_count - before.requests_count
-    failed = now.failed_count - before.failed_count
+    requests, failed = _lately(guards, [*kept, now])
     return _over(guards.error_fraction, requests, failed, f"guard over {guards.over_s:g} s")
+
+
+def _lately(guards: Guards, counted: Sequence[Counted]) -> tuple[int, int]:
+    """Requests of the guards' last seconds, and how many of them failed."""
+    last = counted[-1]
+    before = next((c for c in reversed(counted) if c.t_s <= last.t_s - guards.over_s), counted[0])
+    return last.requests_count - before.requests_count, last.failed_count - before.failed_count
+
+
+def _since_begin(counted: Sequence[Counted]) -> tuple[int, int]:
+    """Requests since the rollout began, and how many of them failed."""
+    first, last = counted[0], counted[-1]
+    return last.requests_count - first.requests_count, last.failed_count - first.failed_count
 
 
 def _bake(gate: Gate, now: Counted, is_over: bool) -> str | None:
@@ -100,14 +155,21 @@ def _forecast(plan: Plan, name: str) -> float | None:
 
 def _envelope_errors(plan: Plan, first: Counted, now: Counted) -> str | None:
     high = _forecast(plan, "error_fraction")
-    requests = now.requests_count - first.requests_count
-    failed = now.failed_count - first.failed_count
-    if high is None or requests < ENOUGH_COUNT:
-        return None
-    expected = high * requests
-    if failed <= expected + 3 * math.sqrt(expected) + 3:
+    requests, failed = _since_begin([first, now])
+    if high is None or requests < ENOUGH_COUNT or failed <= _most_failed(high, requests):
         return None
     return f"the rollout leaves its forecast: errors {failed / requests:.3%}, forecast {high:.3%}"
+
+
+def _most_failed(high: float, requests: int) -> float:
+    """How many of so many requests may fail where a share `high` is forecast."""
+    expected = high * requests
+    return expected + 3 * math.sqrt(expected) + 3
+
+
+def _longest_queue(high: float) -> float:
+    """How long the queue may be where `high` is forecast."""
+    return 2 * high + 10
 
 
 def _envelope_queue(plan: Plan, kept: Sequence[Counted]) -> str | None:
@@ -115,6 +177,6 @@ def _envelope_queue(plan: Plan, kept: Sequence[Counted]) -> str | None:
     if high is None or len(kept) < 2:
         return None
     lasting = min(one.queued_count for one in kept[-2:])
-    if lasting <= 2 * high + 10:
+    if lasting <= _longest_queue(high):
         return None
     return f"the rollout leaves its forecast: queue {lasting} requests, forecast {high:g}"
