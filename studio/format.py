@@ -10,11 +10,15 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from executor.plan import Interval
-from simulation.candidates import Candidate
-from simulation.compare import CandidateResult, Comparison
-from simulation.statistics import Difference
+if TYPE_CHECKING:
+    from executor.plan import Interval, Verdict
+    from simulation.candidates import Candidate
+    from simulation.compare import CandidateResult, Comparison
+    from simulation.estimate import Estimate
+    from simulation.scenario import Scenario
+    from simulation.statistics import Difference
 
 NOTHING = "–"
 """What stands for a figure that does not exist."""
@@ -266,14 +270,42 @@ def name_among(one: Candidate, others: Sequence[Candidate]) -> str:
 
 def verdict_sentence(comparison: Comparison, index: int) -> str:
     """The answer as a sentence: ``Window 3 meets every objective in 60 of 60 runs``."""
-    verdict = comparison.candidates[index].verdict
     name = candidate_name(comparison, index)
+    return sentence_of(name, comparison.candidates[index].verdict)
+
+
+def sentence_of(name: str, verdict: Verdict) -> str:
+    """What a verdict says of whoever bears the name, as a sentence."""
     runs = f"{verdict.runs_meeting} of {verdict.runs} runs"
     if verdict.answer == "meets":
         return f"{name} meets every objective in {runs}"
     if verdict.answer == "undecided":
         return f"{name} is undecided: it meets every objective in {runs}"
     return f"{name} fails: it meets every objective in only {runs}"
+
+
+def estimate_sentence(found: Estimate, scenario: Scenario) -> tuple[str, str]:
+    """What closed forms expect of a scenario: the answer they point to, if any, and a sentence.
+
+    The answer is ``fails``, ``meets`` or empty where they say nothing of it.
+    """
+    name = f"Window {scenario.window_count()}" if scenario.rollout else scenario.name
+    if found.hopeless:
+        return "fails", f"{name} cannot meet the objectives: {found.hopeless[0]}"
+    limits = scenario.objectives
+    told = (
+        ("takes", found.rollout_duration_s, limits.duration, duration_text),
+        ("p99", found.rollout_latency_p99_s, limits.latency_p99, latency_text),
+        ("errors", found.rollout_error_fraction, limits.error_fraction, percent_text),
+    )
+    for words, figure, limit, text in told:
+        if figure is not None and limit is not None and figure.value > limit:
+            return "fails", f"{name} should fail: {words} {text(figure.value)}, above {text(limit)}"
+    if found.beyond:
+        return "", f"{name} needs simulation: {found.beyond[0]}"
+    if any(figure is None and limit is not None for _, figure, limit, _ in told):
+        return "", f"{name} may do; what is asked of it needs simulation"
+    return "meets", f"{name} should meet every objective"
 
 
 def waits_sentence(result: CandidateResult) -> str:

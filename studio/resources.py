@@ -7,6 +7,9 @@ Nothing enters; a directory that exists leaves.
 
 from pathlib import Path
 
+EXAMPLE = "checkout-evening.yaml"
+"""The shipped scenario that everything begins with."""
+
 _PACKAGE_DIR = Path(__file__).resolve().parent
 
 

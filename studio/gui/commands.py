@@ -62,6 +62,11 @@ def reset_value(document: Document, words: str, key: str, *, slides: bool = Fals
     return _push(document, key if slides else "", words, document.reset_at(key))
 
 
+def reset_everything(document: Document) -> None:
+    """Gives every value back what the saved file says."""
+    _push(document, "", "reset all values", State(document.saved))
+
+
 def edit_windows(document: Document, windows: tuple[int, ...]) -> None:
     """Edits which windows are compared."""
     _push(document, "", "windows to compare", State(document.state.file, windows))

@@ -15,12 +15,12 @@ from PySide6.QtGui import QUndoStack
 
 from executor.errors import BadInput
 from simulation.candidates import Candidate, candidates_of, default_windows
-from simulation.compare import CandidateResult, Comparison
 from simulation.scenario import Objectives, Scenario
 from simulation.scenario_file import ScenarioFile
 from studio.gui.runs import KeptRun, run_key, side_by_side, with_landed
 
 if TYPE_CHECKING:
+    from simulation.compare import CandidateResult, Comparison
     from simulation.estimate import Estimate
 
 

@@ -8,7 +8,16 @@ from __future__ import annotations
 from PySide6.QtGui import QColor, QFont, QFontDatabase, QPalette
 from PySide6.QtWidgets import QApplication
 
-from studio.theme import BASE_PX, FIGURE_PX, FONT_FAMILIES, RADIUS_PX, SMALL_PX, Theme
+from studio.resources import assets_dir
+from studio.theme import (
+    BASE_PX,
+    FIGURE_PX,
+    FONT_FAMILIES,
+    GAP_PX,
+    RADIUS_PX,
+    SMALL_PX,
+    Theme,
+)
 
 
 def apply_theme(application: QApplication, theme: Theme) -> None:
@@ -60,6 +69,10 @@ def _palette(theme: Theme) -> QPalette:
     return palette
 
 
+def _chevron(theme: Theme) -> str:
+    return (assets_dir() / "icons" / f"chevron-{theme.name}.svg").as_posix()
+
+
 def _style_sheet(t: Theme) -> str:
     return f"""
     QMainWindow, QWidget#page, QWidget#centre {{ background: {t.page}; }}
@@ -75,6 +88,7 @@ def _style_sheet(t: Theme) -> str:
     QLabel#soft, QLabel#unit {{ color: {t.soft}; font-size: {SMALL_PX:g}px; }}
     QLabel#group {{ color: {t.soft}; font-size: {SMALL_PX:g}px; font-weight: 600; }}
     QLabel#title {{ font-weight: 600; font-size: 15px; }}
+    QLabel#heading {{ font-weight: 600; }}
     QLabel#question {{ color: {t.soft}; }}
     QLabel#figure {{ font-size: {FIGURE_PX:g}px; font-weight: 600; }}
     QLabel#good {{ color: {t.meets_text}; font-size: {SMALL_PX:g}px; }}
@@ -90,10 +104,35 @@ def _style_sheet(t: Theme) -> str:
     QPushButton#primary:disabled {{
         background: {t.field}; color: {t.soft}; border-color: {t.line}; }}
     QToolButton#dot {{ border: none; background: transparent; color: {t.accent}; padding: 0; }}
+    QFrame#segmented {{ background: {t.field}; border: none; border-radius: 7px; }}
+    QToolButton#segment {{
+        border: 1px solid transparent; background: transparent; color: {t.soft};
+        padding: 4px 8px; border-radius: 5px; }}
+    QToolButton#segment:checked {{ background: {t.card}; color: {t.text}; font-weight: 600; }}
+    QToolButton#segment:hover {{ color: {t.text}; }}
+    QToolButton#segment:focus {{ border-color: {t.accent}; }}
+    QToolButton#hint {{ border: none; background: transparent; color: {t.soft};
+        font-size: {SMALL_PX:g}px; padding: 2px 4px; }}
+    QToolButton#hint:hover, QToolButton#hint:focus {{ color: {t.accent}; }}
+    QStatusBar {{ background: {t.card}; border: none; }}
+    QStatusBar::item {{ border: none; }}
+    QMainWindow::separator {{ background: {t.page}; width: {GAP_PX}px; height: {GAP_PX}px; }}
+    QDialog, QDialog#palette {{ background: {t.card}; }}
+    QDialog#palette {{ border: 1px solid {t.line}; border-radius: {RADIUS_PX}px; }}
+    QListWidget {{ background: {t.card}; border: none; outline: none; }}
+    QListWidget::item {{ padding: 5px 8px; border-radius: 5px; }}
+    QListWidget::item:selected {{ background: {t.field}; color: {t.text}; }}
+    QComboBox {{
+        background: {t.field}; border: 1px solid transparent; border-radius: 6px;
+        padding: 2px 8px; }}
+    QComboBox::drop-down {{ border: none; width: 18px; }}
+    QComboBox::down-arrow {{ image: url({_chevron(t)}); width: 10px; height: 10px; }}
+    QComboBox:focus {{ border-color: {t.accent}; }}
+    QComboBox QAbstractItemView {{ background: {t.card}; border: 1px solid {t.line}; }}
     QToolButton#menu::menu-indicator {{ image: none; width: 0; }}
     QLineEdit, QAbstractSpinBox {{
         background: {t.field}; border: 1px solid transparent; border-radius: 6px;
-        padding: 3px 6px; selection-background-color: {t.accent};
+        padding: 2px 6px; selection-background-color: {t.accent};
         selection-color: {t.on_accent}; }}
     QLineEdit:focus, QAbstractSpinBox:focus {{ border-color: {t.accent}; }}
     QAbstractSpinBox::up-button, QAbstractSpinBox::down-button {{
@@ -114,6 +153,9 @@ def _style_sheet(t: Theme) -> str:
         selection-background-color: {t.field}; selection-color: {t.text}; outline: none; }}
     QTableView::item {{ padding: 0 16px 0 8px; border-bottom: 1px solid {t.line}; }}
     QTableView::item:selected {{ background: {t.field}; color: {t.text}; }}
+    QTableView#runs::item {{ padding: 0 4px; }}
+    QTableView#runs QHeaderView::section {{ padding: 4px 4px; }}
+    QTableView QLineEdit {{ padding: 0 2px; border-radius: 3px; }}
     QHeaderView {{ background: {t.card}; }}
     QHeaderView::section {{
         background: {t.card}; color: {t.soft}; border: none;
