@@ -80,6 +80,8 @@ def _style_sheet(t: Theme) -> str:
     QToolTip {{ background: {t.card}; color: {t.text}; border: 1px solid {t.line}; padding: 5px; }}
     QFrame#card, QFrame#panel {{
         background: {t.card}; border: 1px solid {t.line}; border-radius: {RADIUS_PX}px; }}
+    QFrame#notice {{
+        background: {t.card}; border: 1px solid {t.accent}; border-radius: {RADIUS_PX}px; }}
     QFrame#topBar, QFrame#bottomBar {{ background: {t.card}; border: none; }}
     QFrame#topBar {{ border-bottom: 1px solid {t.line}; }}
     QFrame#bottomBar {{ border-top: 1px solid {t.line}; }}
