@@ -97,6 +97,9 @@ def _style_sheet(t: Theme) -> str:
     QLabel#bad {{ color: {t.fails_text}; font-size: {SMALL_PX:g}px; }}
     QPushButton, QToolButton {{
         background: {t.card}; border: 1px solid {t.line}; border-radius: 6px; padding: 5px 12px; }}
+    QPushButton#choice {{ border-radius: {RADIUS_PX}px; padding: 0; text-align: left; }}
+    QPushButton#choice:hover, QPushButton#choice:focus {{ background: {t.field}; }}
+    QPushButton#choice QLabel#strong {{ font-weight: 600; }}
     QToolButton {{ padding: 4px 8px; }}
     QPushButton:hover, QToolButton:hover {{ border-color: {t.accent}; }}
     QPushButton:focus, QToolButton:focus {{ border-color: {t.accent}; }}
