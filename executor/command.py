@@ -24,7 +24,7 @@ from executor.errors import BadInput, Refused
 from executor.files import atomic_write_text
 from executor.guards import not_watched
 from executor.inventory import Inventory, read_inventory
-from executor.journal import Journal
+from executor.journal import Journal, JournalBroken
 from executor.lock import Lock, lock_path
 from executor.plan import STEPS, Plan, Step
 from executor.plan_file import read_plan
@@ -111,28 +111,43 @@ def execute(asked: Execute, say: Callable[[str], None] = spoken) -> int:
         return asyncio.run(_dry_run(asked, plan, inventory, say))
     lock = Lock.take(lock_path(fleet_key(inventory)), asked.journal_path, take_over=asked.take_over)
     give_up = lock.put_back
+    outcome, record = Outcome(Ended.INTERRUPTED, "stopped at once"), ""
     try:
         journal = _journal(asked, plan, inventory)
+        give_up = lock.leave  # whatever ends it: something may be left unfinished
         try:
-            outcome: Outcome | None = asyncio.run(
-                _carried_out(asked, plan, inventory, journal=journal, lock=lock, say=say)
-            )
-        except asyncio.CancelledError:  # asked twice to stop: at once
-            outcome = None
+            with suppress(asyncio.CancelledError):  # asked twice to stop: at once
+                outcome = asyncio.run(
+                    _carried_out(asked, plan, inventory, journal=journal, lock=lock, say=say)
+                )
+                give_up = lock.release
         finally:
-            if journal.events():
-                give_up = lock.leave
-                _write_timeline(asked, plan, journal)
-                journal.close()
-            else:  # refused by a look at the fleet
-                journal.discard()
-        if outcome is not None:
-            give_up = lock.release
+            record = _let_go(asked, plan, journal)
+            if not record:
+                give_up = lock.put_back
     finally:
         give_up()
-    outcome = outcome or Outcome(Ended.INTERRUPTED, "stopped at once")
-    _say_end(asked, outcome, say)
+    _say_end(asked, outcome, record, say)
     return EXIT_CODES[outcome.ended]
+
+
+def _let_go(asked: Execute, plan: Plan, journal: Journal) -> str:
+    """Writes the record of a journal and closes it; what is to be said of the record.
+
+    That is nothing where nothing was begun: such a journal is discarded. What cannot be read or
+    written now, as on a disk that is full, must not hide what happened before.
+    """
+    try:
+        if not journal.events():  # refused by a look at the fleet
+            journal.discard()
+            return ""
+        text = json.dumps(timeline(plan, journal), indent=1, ensure_ascii=False)
+        atomic_write_text(asked.timeline_path, text + "\n", mode=0o600)
+    except (BadInput, JournalBroken) as error:
+        journal.close()
+        return f"There is no timeline: {error}"
+    journal.close()
+    return f"The timeline is in {asked.timeline_path}"
 
 
 def checks_of_fleet(plan: Plan, inventory: Inventory) -> Checks:
@@ -357,14 +372,7 @@ class _Teller:
             self._say(f"            waiting for {wait.why}")
 
 
-def _write_timeline(asked: Execute, plan: Plan, journal: Journal) -> None:
-    """Writes the record; a disk that is full must not hide what happened before."""
-    with suppress(BadInput):
-        text = json.dumps(timeline(plan, journal), indent=1, ensure_ascii=False)
-        atomic_write_text(asked.timeline_path, text + "\n", mode=0o600)
-
-
-def _say_end(asked: Execute, outcome: Outcome, say: Callable[[str], None]) -> None:
+def _say_end(asked: Execute, outcome: Outcome, record: str, say: Callable[[str], None]) -> None:
     words = {
         Ended.DONE: "done: every instance that was rolled is in the pool with the new version",
         Ended.ROLLED_BACK: "rolled back: every instance that was changed has the old version again",
@@ -372,7 +380,7 @@ def _say_end(asked: Execute, outcome: Outcome, say: Callable[[str], None]) -> No
         Ended.INTERRUPTED: "interrupted",
     }
     say(words[outcome.ended] + (f": {outcome.why}" if outcome.why else ""))
-    say(f"The timeline is in {asked.timeline_path}")
+    say(record)
     if outcome.ended in {Ended.HALTED, Ended.INTERRUPTED}:
         say(f"Go on with: {asked.resume_command()}")
 

@@ -10,7 +10,6 @@ are read. A private key must be readable by its owner only, and have no passphra
 from __future__ import annotations
 
 import base64
-import binascii
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -61,7 +60,7 @@ def refuse_untrusted(plan: Plan, trusted: Iterable[Path]) -> None:
 
     try:
         key.verify(base64.b64decode(plan.signature.value, validate=True), _message(plan))
-    except (InvalidSignature, binascii.Error):
+    except (InvalidSignature, ValueError):  # the latter: it is not base64
         raise Refused(f"{plan.name}: the signature is not of this plan") from None
 
 
@@ -82,6 +81,7 @@ def private_key(path: Path) -> Ed25519PrivateKey:
     """
     text = read_owners_file(path).encode()
     try:
+        from cryptography.exceptions import UnsupportedAlgorithm  # noqa: PLC0415 # an extra
         from cryptography.hazmat.primitives import serialization as s  # noqa: PLC0415 # an extra
         from cryptography.hazmat.primitives.asymmetric import ed25519  # noqa: PLC0415 # an extra
     except ImportError:
@@ -89,7 +89,7 @@ def private_key(path: Path) -> Ed25519PrivateKey:
     load = s.load_ssh_private_key if b"OPENSSH" in text else s.load_pem_private_key
     try:
         key = load(text, None)
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
         raise BadInput(f"{path}: is no private key without a passphrase: {error}") from None
     if not isinstance(key, ed25519.Ed25519PrivateKey):
         raise BadInput(f"{path}: must be an Ed25519 key")
@@ -102,6 +102,7 @@ def _public_key(path: Path) -> Ed25519PublicKey:
     except OSError as error:
         raise BadInput(f"{path}: cannot be read: {error.strerror or error}") from None
     try:
+        from cryptography.exceptions import UnsupportedAlgorithm  # noqa: PLC0415 # an extra
         from cryptography.hazmat.primitives import serialization as s  # noqa: PLC0415 # an extra
         from cryptography.hazmat.primitives.asymmetric import ed25519  # noqa: PLC0415 # an extra
     except ImportError:
@@ -109,7 +110,7 @@ def _public_key(path: Path) -> Ed25519PublicKey:
     load = s.load_ssh_public_key if text.startswith(b"ssh-") else s.load_pem_public_key
     try:
         key = load(text)
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
         raise BadInput(f"{path}: is no public key: {error}") from None
     if not isinstance(key, ed25519.Ed25519PublicKey):
         raise BadInput(f"{path}: must be an Ed25519 key")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import signal
 import time
@@ -10,9 +11,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import asyncssh
 import pytest
 
 from executor.errors import BadInput
+from executor.hosts import local
 from executor.hosts.base import Host, HostError, Ran
 from executor.hosts.local import Local
 from executor.hosts.ssh import Ssh
@@ -104,6 +107,15 @@ def test_a_program_that_is_not_there() -> None:
         ran(Local, "/nowhere/at-all")
 
 
+def test_no_place_for_the_output_is_the_hosts_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full() -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(local.tempfile, "TemporaryFile", full)
+    with pytest.raises(HostError, match=r"^true: cannot be started: .*No space left on device$"):
+        ran(Local, "true")
+
+
 def test_an_unknown_host_key_is_refused(server: Sshd) -> None:
     server.known_hosts.write_text("")
     with pytest.raises(HostError, match=r"its host key must stand in .*known_hosts"):
@@ -126,6 +138,46 @@ def test_without_known_hosts_nothing_is_accepted(server: Sshd, tmp_path: Path) -
 def test_a_key_that_others_can_read_is_refused(server: Sshd) -> None:
     server.key.chmod(0o644)
     with pytest.raises(BadInput, match=r"mode \(0644\) must be 0600"):
+        ran(lambda: ssh(server), "true")
+
+
+@pytest.mark.parametrize(
+    ("which", "content", "said"),
+    [
+        ("key", b"hello", "user: must hold a private key without a passphrase: "),
+        ("key", b"\xff\xfe", "user: cannot be read: "),
+        (
+            "known_hosts",
+            b"@foo host ssh-ed25519 AAAA\n",
+            "known_hosts: must hold known host keys: ",
+        ),
+        ("known_hosts", b"\xff\xfe\n", "known_hosts: must hold known host keys: "),
+    ],
+)
+def test_a_file_of_ssh_that_is_none_is_bad_input(
+    server: Sshd, which: str, content: bytes, said: str
+) -> None:
+    getattr(server, which).write_bytes(content)
+    with pytest.raises(BadInput) as caught:
+        ran(lambda: ssh(server), "true")
+    assert said in str(caught.value)
+    assert server.commands == []
+
+
+def test_a_key_with_a_passphrase_is_bad_input(server: Sshd) -> None:
+    key = asyncssh.generate_private_key("ssh-ed25519")
+    key.write_private_key(str(server.key), "pkcs8-pem", passphrase="s3cret")
+    with pytest.raises(BadInput, match="user: must hold a private key without a passphrase"):
+        ran(lambda: ssh(server), "true")
+
+
+def test_what_is_wrong_with_ones_own_ssh_files_is_one_line(
+    server: Sshd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / ".ssh").mkdir()
+    (tmp_path / ".ssh" / "config").write_text("Port many\n")
+    with pytest.raises(HostError, match=r"cannot be reached: .*config line 1"):
         ran(lambda: ssh(server), "true")
 
 

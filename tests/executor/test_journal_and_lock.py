@@ -8,6 +8,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -62,12 +63,22 @@ def test_a_second_beginning_is_refused(tmp_path: Path) -> None:
         Journal.begin(tmp_path / "journal", {})
 
 
+def with_a_table(path: Path, statement: str) -> None:
+    with closing(sqlite3.connect(path)) as database:
+        database.execute(statement)
+
+
 @pytest.mark.parametrize(
     ("make", "said"),
     [
         (lambda path: None, "there is no journal of this plan"),
         (lambda path: path.write_text("hello, this is no database at all" * 9), "is no journal"),
-        (lambda path: sqlite3.connect(path).close() or path.touch(), "it is no journal"),
+        (lambda path: path.touch(), "the executor died before it began anything"),
+        (lambda path: with_a_table(path, "CREATE TABLE other (key)"), "it is no journal"),
+        (
+            lambda path: with_a_table(path, "CREATE TABLE about (key, value)"),
+            r"schema \(none\) must be rollcast\.journal/1",
+        ),
     ],
 )
 def test_what_is_no_journal_is_refused(tmp_path: Path, make: Any, said: str) -> None:

@@ -56,9 +56,10 @@ def test_a_plan_that_nobody_trusted_signed_is_refused(tmp_path: Path) -> None:
     with pytest.raises(Refused, match="the signature is not of this plan"):
         refuse_untrusted(changed, [public])
     assert borrowed is not None
-    garbled = borrowed.model_copy(update={"value": "not base64!"})
-    with pytest.raises(Refused, match="the signature is not of this plan"):
-        refuse_untrusted(plan.model_copy(update={"signature": garbled}), [public])
+    for value in ("not base64!", "é", "", "AAAA"):
+        garbled = borrowed.model_copy(update={"value": value})
+        with pytest.raises(Refused, match="the signature is not of this plan"):
+            refuse_untrusted(plan.model_copy(update={"signature": garbled}), [public])
 
 
 def test_a_signed_plan_that_was_changed_is_refused_by_its_digest(tmp_path: Path) -> None:
@@ -78,6 +79,9 @@ def test_what_is_no_key_is_told(tmp_path: Path) -> None:
     private.write_text("hello")
     with pytest.raises(BadInput, match="is no private key without a passphrase"):
         signed(example_plan(), private)
+    public.write_text("ssh-none AAAA")
+    with pytest.raises(BadInput, match="is no public key"):
+        refuse_untrusted(example_plan(), [public])
     public.write_text("hello")
     with pytest.raises(BadInput, match="is no public key"):
         refuse_untrusted(example_plan(), [public])

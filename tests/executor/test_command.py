@@ -1,0 +1,155 @@
+"""``execute`` on a fleet in memory: what is left behind, whatever ends it."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from executor import command
+from executor.command import Execute, execute
+from executor.connect import fleet_key
+from executor.errors import Refused
+from executor.hosts.base import Ran
+from executor.inventory import Inventory, read_inventory
+from executor.journal import Journal, JournalBroken
+from executor.lock import Lock, lock_path
+from executor.plan_file import write_plan
+from executor.steps import Hands
+from tests.helpers.fake_fleet import World, example_inventory, small_plan
+
+
+@dataclass
+class Desk:
+    """A plan, an inventory, and a fleet in memory that ``execute`` is connected to."""
+
+    folder: Path
+    world: World
+    said: list[str] = field(default_factory=list)
+
+    @property
+    def asked(self) -> Execute:
+        return Execute(self.folder / "plan.json", self.folder / "fleet.yaml")
+
+    def lists(self, **changes: Any) -> None:
+        """Writes the inventory; JSON is YAML."""
+        said = example_inventory(self.world.names).model_dump(mode="json", exclude_none=True)
+        (self.folder / "fleet.yaml").write_text(json.dumps({**said, **changes}))
+
+    def execute(self, **asked: Any) -> int:
+        """Carries the plan out; the exit code."""
+        self.said.clear()
+        asked = {"plan": self.asked.plan, "inventory": self.asked.inventory, **asked}
+        return execute(Execute(**asked), self.said.append)
+
+    def lock(self) -> Path:
+        """The fleet's lock."""
+        return lock_path(fleet_key(read_inventory(self.asked.inventory)))
+
+
+@pytest.fixture
+def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Desk:
+    monkeypatch.setenv("ROLLCAST_STATE", str(tmp_path / "state"))
+    world = World([f"checkout-{number}" for number in range(1, 5)])
+    world.host.takes_s = 0.0
+
+    def connected(inventory: Inventory) -> Hands:
+        hands = world.hands()
+        hands.poll_s = 0.001
+        return hands
+
+    monkeypatch.setattr(command, "connected", connected)
+    made = Desk(tmp_path, world)
+    made.lists()
+    write_plan(made.asked.plan, small_plan())
+    return made
+
+
+def at(told: str, do: Callable[[], None]) -> Callable[[str], Ran | None]:
+    """A fault of the machine: what happens meanwhile when this command runs."""
+
+    def fault(command: str) -> Ran | None:
+        if command == told:
+            do()
+        return None
+
+    return fault
+
+
+@pytest.mark.parametrize("table", ["events", "samples"])
+def test_a_journal_that_breaks_in_the_middle_leaves_the_lock_with_its_record(
+    desk: Desk, table: str
+) -> None:
+    def broken() -> None:
+        with closing(sqlite3.connect(desk.asked.journal_path)) as other:
+            other.execute(f"DROP TABLE {table}")
+
+    desk.world.host.faults = at("deploy checkout-1 1.1", broken)
+    with pytest.raises(JournalBroken, match=f"cannot be written .no such table: {table}"):
+        desk.execute()
+    assert "start checkout-1" not in desk.world.host.ran
+    with pytest.raises(Refused, match="the lock is stale"):
+        Lock.take(desk.lock(), desk.folder / "other", take_over=False)
+    with pytest.raises(Refused, match=f"the journal cannot be read .no such table: {table}"):
+        desk.execute(resume=True)
+
+
+def test_a_record_that_cannot_be_written_is_told_and_the_end_stays_the_end(desk: Desk) -> None:
+    desk.asked.timeline_path.mkdir()
+    assert desk.execute() == 0
+    assert desk.said[-2].startswith("done: ")
+    assert desk.said[-1].startswith("There is no timeline: ")
+    Lock.take(desk.lock(), desk.folder / "other", take_over=False).release()
+
+
+def test_a_journal_whose_pages_are_damaged_is_refused_before_anything_is_touched(
+    desk: Desk,
+) -> None:
+    desk.world.host.faults = lambda told: Ran(1, "no") if told.startswith("deploy") else None
+    assert desk.execute() == 4
+    path = desk.asked.journal_path
+    content = path.read_bytes()
+    path.write_bytes(content[:4096] + b"\xff" * (len(content) - 4096))
+    ran = list(desk.world.host.ran)
+    with pytest.raises(Refused, match=r"plan\.journal: "):
+        desk.execute(resume=True)
+    assert desk.world.host.ran == ran
+
+
+def test_an_executor_that_died_before_anything_was_in_its_journal(desk: Desk) -> None:
+    """As the system leaves it: a file without tables."""
+    for make in (lambda path: path.touch(), _without_tables):
+        path = desk.asked.journal_path
+        path.unlink(missing_ok=True)
+        make(path)
+        path.chmod(0o600)
+        before = path.read_bytes()
+        with pytest.raises(Refused, match=r"nothing to resume; begin without --resume"):
+            desk.execute(resume=True)
+        assert path.read_bytes() == before
+    assert desk.execute() == 0
+    assert desk.world.host.running == dict.fromkeys(desk.world.names, "1.1")
+
+
+def _without_tables(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as database:
+        database.execute("PRAGMA journal_mode=WAL")
+        database.execute("CREATE TABLE about (key)")
+        database.execute("DROP TABLE about")
+
+
+def test_an_executor_that_died_before_its_first_event_is_resumed(desk: Desk) -> None:
+    plan = small_plan()
+    write_plan(desk.asked.plan, plan)
+    about = {"plan_digest": plan.digest, "old_version": "1.0", "new_version": "1.1"}
+    Journal.begin(desk.asked.journal_path, about).close()
+    with pytest.raises(Refused, match="go on with --resume"):
+        desk.execute()
+    assert desk.execute(resume=True) == 0
+    assert desk.world.host.running == dict.fromkeys(desk.world.names, "1.1")
