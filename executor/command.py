@@ -158,7 +158,7 @@ def checks_of_fleet(plan: Plan, inventory: Inventory) -> Checks:
     """
 
     async def look() -> Checks:
-        hands = connected(inventory)
+        hands = connected(inventory, plan)
         try:
             return await looked_at(plan, inventory, hands, resumed=False)
         finally:
@@ -206,7 +206,7 @@ def _actions_of(plan: Plan, inventory: Inventory, hands: Hands, name: str, step:
 async def _dry_run(
     asked: Execute, plan: Plan, inventory: Inventory, say: Callable[[str], None]
 ) -> int:
-    hands = connected(inventory)
+    hands = connected(inventory, plan)
     try:
         problems = problems_in(await looked_at(plan, inventory, hands, resumed=asked.resume))
     finally:
@@ -250,7 +250,7 @@ def _journal(asked: Execute, plan: Plan, inventory: Inventory) -> Journal:
             "service": plan.service,
             "old_version": inventory.versions.old,
             "new_version": inventory.versions.new,
-            "inventory_digest": digest_of(inventory.model_dump(mode="json")),
+            "inventory_digest": _digest(inventory),
         }
         return Journal.begin(path, about)
     journal = Journal.open(path)
@@ -268,7 +268,13 @@ def _journal(asked: Execute, plan: Plan, inventory: Inventory) -> Journal:
     if problem is not None:
         journal.close()
         raise Refused(f"{path}: {problem}")
+    if about.get("inventory_digest") != _digest(inventory):
+        _warn(f"{asked.inventory}: was changed since the rollout began, and counts as it is now")
     return journal
+
+
+def _digest(inventory: Inventory) -> str:
+    return digest_of(inventory.model_dump(mode="json"))
 
 
 async def _carried_out(
@@ -280,7 +286,7 @@ async def _carried_out(
     lock: Lock,
     say: Callable[[str], None],
 ) -> Outcome:
-    hands = connected(inventory)
+    hands = connected(inventory, plan)
     try:
         for warning in (*hands.balancer.warnings(), *not_watched(plan)):
             _warn(warning)

@@ -20,6 +20,7 @@ from executor.hosts.base import Ran
 from executor.inventory import Inventory, read_inventory
 from executor.journal import Journal, JournalBroken
 from executor.lock import Lock, lock_path
+from executor.plan import Plan
 from executor.plan_file import write_plan
 from executor.steps import Hands
 from tests.helpers.fake_fleet import World, example_inventory, small_plan
@@ -59,9 +60,10 @@ def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Desk:
     world = World([f"checkout-{number}" for number in range(1, 5)])
     world.host.takes_s = 0.0
 
-    def connected(inventory: Inventory) -> Hands:
+    def connected(inventory: Inventory, plan: Plan) -> Hands:
         hands = world.hands()
         hands.poll_s = 0.001
+        hands.targets = inventory.targets(plan.stop)
         return hands
 
     monkeypatch.setattr(command, "connected", connected)
@@ -153,3 +155,30 @@ def test_an_executor_that_died_before_its_first_event_is_resumed(desk: Desk) -> 
         desk.execute()
     assert desk.execute(resume=True) == 0
     assert desk.world.host.running == dict.fromkeys(desk.world.names, "1.1")
+
+
+def test_a_plan_says_how_an_instance_is_stopped(desk: Desk) -> None:
+    write_plan(desk.asked.plan, small_plan(stop={"mode": "abrupt", "grace_s": 12.5}))
+    defaults = example_inventory(desk.world.names).defaults.model_dump(exclude_none=True)
+    desk.lists(defaults={**defaults, "stop": ["kill", "{instance}", "{stop_mode}", "{grace_s}"]})
+    assert desk.execute(dry_run=True) == 0
+    assert "  checkout-1  stop      local: kill checkout-1 abrupt 12.5" in desk.said
+
+
+def test_an_inventory_that_was_changed_is_warned_about_and_counts(
+    desk: Desk, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk.world.host.faults = lambda told: Ran(1, "no") if told.startswith("deploy") else None
+    assert desk.execute() == 4
+    monkeypatch.chdir(desk.folder)
+    capsys.readouterr()
+    here = {"plan": Path("plan.json"), "inventory": Path("fleet.yaml")}
+    assert desk.execute(resume=True, **here) == 4
+    assert capsys.readouterr().err == ""  # seen from elsewhere it is the same
+    desk.lists(poll_s=0.25)
+    desk.world.host.faults = lambda _: None
+    assert desk.execute(resume=True) == 0
+    assert capsys.readouterr().err == (
+        f"warning: {desk.folder / 'fleet.yaml'}: was changed since the rollout began, "
+        "and counts as it is now\n"
+    )
