@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from executor.errors import BadInput, Refused
+from executor.errors import BadInput
 from executor.inventory import read_owners_file
 from executor.plan import Plan, Signature
 from executor.plan_file import plan_content, plan_digest
@@ -39,29 +39,25 @@ def signed(plan: Plan, key_file: Path) -> Plan:
     )
 
 
-def refuse_untrusted(plan: Plan, trusted: Iterable[Path]) -> None:
-    """Holds a plan to the keys that are trusted; without any, every plan will do.
+def untrusted(plan: Plan, trusted: Iterable[Path]) -> list[str]:
+    """Why none of the trusted keys vouches for a plan; empty when one does.
 
     Raises:
-        Refused: It is not signed, by another key, or the signature is not of this plan.
         BadInput: A trusted key cannot be read.
     """
     keys = {_text(key): key for key in map(_public_key, trusted)}
-    if not keys:
-        return
     if plan.signature is None:
-        raise Refused(f"{plan.name}: must be signed by a trusted key, and is not signed")
+        return ["must be signed by a trusted key, and is not signed"]
     key = keys.get(plan.signature.key)
     if key is None:
-        raise Refused(
-            f"{plan.name}: is signed by {plan.signature.key[:16]}…, which is not a trusted key"
-        )
+        return [f"is signed by {plan.signature.key[:16]}…, which is not a trusted key"]
     from cryptography.exceptions import InvalidSignature  # noqa: PLC0415 # an extra
 
     try:
         key.verify(base64.b64decode(plan.signature.value, validate=True), _message(plan))
     except (InvalidSignature, ValueError):  # the latter: it is not base64
-        raise Refused(f"{plan.name}: the signature is not of this plan") from None
+        return ["the signature is not of this plan"]
+    return []
 
 
 def _message(plan: Plan) -> bytes:

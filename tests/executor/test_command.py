@@ -2,27 +2,33 @@
 
 from __future__ import annotations
 
+import io
 import json
 import sqlite3
 from collections.abc import Callable
-from contextlib import closing
-from dataclasses import dataclass, field
+from contextlib import closing, redirect_stdout
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from executor import command
+from executor.__main__ import validate_report
 from executor.command import Execute, execute
 from executor.connect import fleet_key
-from executor.errors import Refused
+from executor.errors import BadInput, Refused
 from executor.hosts.base import Ran
 from executor.inventory import Inventory, read_inventory
 from executor.journal import Journal, JournalBroken
 from executor.lock import Lock, lock_path
-from executor.plan import Plan
+from executor.plan import STEPS, Plan
 from executor.plan_file import write_plan
+from executor.progress import Event, Kind
+from executor.signing import signed
 from executor.steps import Hands
+from tests.executor.test_signing import keys
 from tests.helpers.fake_fleet import World, example_inventory, small_plan
 
 
@@ -46,8 +52,14 @@ class Desk:
     def execute(self, **asked: Any) -> int:
         """Carries the plan out; the exit code."""
         self.said.clear()
-        asked = {"plan": self.asked.plan, "inventory": self.asked.inventory, **asked}
-        return execute(Execute(**asked), self.said.append)
+        return execute(replace(self.asked, **asked), self.said.append)
+
+    def dry_run(self, **asked: Any) -> list[str]:
+        """What would be done."""
+        said = io.StringIO()
+        with redirect_stdout(said):
+            assert execute(replace(self.asked, dry_run=True, **asked)) == 0
+        return said.getvalue().splitlines()
 
     def lock(self) -> Path:
         """The fleet's lock."""
@@ -161,8 +173,8 @@ def test_a_plan_says_how_an_instance_is_stopped(desk: Desk) -> None:
     write_plan(desk.asked.plan, small_plan(stop={"mode": "abrupt", "grace_s": 12.5}))
     defaults = example_inventory(desk.world.names).defaults.model_dump(exclude_none=True)
     desk.lists(defaults={**defaults, "stop": ["kill", "{instance}", "{stop_mode}", "{grace_s}"]})
-    assert desk.execute(dry_run=True) == 0
-    assert "  checkout-1  stop      local: kill checkout-1 abrupt 12.5" in desk.said
+    lines = desk.dry_run()
+    assert "  checkout-1  stop      local: kill checkout-1 abrupt 12.5" in lines
 
 
 def test_an_inventory_that_was_changed_is_warned_about_and_counts(
@@ -182,3 +194,82 @@ def test_an_inventory_that_was_changed_is_warned_about_and_counts(
         f"warning: {desk.folder / 'fleet.yaml'}: was changed since the rollout began, "
         "and counts as it is now\n"
     )
+
+
+def acts(lines: list[str]) -> list[tuple[str, str]]:
+    """Instance and step of every action, once, in their order."""
+    found = [(line[2:12], line[14:22].rstrip()) for line in lines if line.startswith("  checkout")]
+    return list(dict.fromkeys(found))
+
+
+WORDS = [step.replace("_", " ") for step in STEPS]
+
+
+def test_a_dry_run_of_what_was_begun_prints_what_is_left(desk: Desk) -> None:
+    assert acts(desk.dry_run()) == [(name, word) for name in desk.world.names for word in WORDS]
+    with pytest.raises(Refused, match="there is no journal of this plan, so nothing to resume"):
+        desk.dry_run(resume=True)
+    fails = "verify checkout-3 1.1"
+    desk.world.host.faults = lambda told: Ran(1, "no") if told == fails else None
+    assert desk.execute() == 4
+    before = {path.name: path.read_bytes() for path in desk.folder.iterdir() if path.is_file()}
+    ran = list(desk.world.host.ran)
+    lines = desk.dry_run(resume=True)
+    untouched = [] if f"stop {desk.world.names[3]}" in ran else WORDS
+    assert acts(lines) == [
+        *(("checkout-3", word) for word in ("verify", "start", "return")),
+        *(("checkout-4", word) for word in untouched),
+    ]
+    assert desk.world.host.ran == ran
+    after = {path.name: path.read_bytes() for path in desk.folder.iterdir() if path.is_file()}
+    assert after == before
+    desk.world.host.faults = lambda _: None
+    assert desk.execute(resume=True) == 0
+    assert acts(desk.dry_run(resume=True)) == []
+
+
+def test_a_dry_run_of_a_rollback_goes_back(desk: Desk) -> None:
+    """Killed with its brake on, before it turned; and again after it did."""
+    plan = small_plan(on_failure="rollback")
+    write_plan(desk.asked.plan, plan)
+    about = {"plan_digest": plan.digest, "old_version": "1.0", "new_version": "1.1"}
+    journal = Journal.begin(desk.asked.journal_path, about)
+    journal.write(Event(0.0, Kind.BEGUN), "now")
+    for step in STEPS:
+        journal.write(Event(1.0, Kind.DONE, "checkout-1", step, "1.1"), "now")
+    journal.write(Event(1.0, Kind.INTENT, "checkout-2", STEPS[0], "1.1"), "now")
+    journal.write(Event(1.0, Kind.DONE, "checkout-2", STEPS[0], "1.1"), "now")
+    journal.write(Event(2.0, Kind.BRAKE, said="guard: errors"), "now")
+    lines = desk.dry_run(resume=True)
+    assert lines[0] == "nothing new begins: guard: errors"
+    back = lines.index("back to version 1.0")
+    assert acts(lines[:back]) == [("checkout-2", word) for word in WORDS[1:]]
+    whole = [(name, word) for name in desk.world.names[:2] for word in WORDS]
+    assert acts(lines[back:]) == whole
+    assert "  checkout-2  deploy    local: deploy checkout-2 1.0" in lines[back:]
+    journal.write(Event(3.0, Kind.TURN_BACK, said="checkout-1 checkout-2"), "now")
+    journal.close()
+    lines = desk.dry_run(resume=True)
+    assert (lines[0], acts(lines)) == ("back to version 1.0", whole)
+
+
+def test_whether_a_trusted_key_signed_it_is_one_of_the_checks(desk: Desk) -> None:
+    promise = "it is signed by a trusted key"
+    plan, now = small_plan(), datetime.now(UTC)
+    lines, sound = validate_report(plan, now, desk.asked.inventory)
+    assert sound
+    assert not any(promise in line for line in lines)
+    private, public = keys(desk.folder, "release")
+    desk.lists(trust=["release.pub"])
+    lines, sound = validate_report(plan, now, desk.asked.inventory)
+    assert not sound
+    assert f"✗ {promise}" in lines
+    assert "    must be signed by a trusted key, and is not signed" in lines
+    with pytest.raises(Refused, match=r"plan\.json: must be signed by a trusted key, and is not"):
+        desk.execute()
+    lines, sound = validate_report(signed(plan, private), now, desk.asked.inventory)
+    assert sound
+    assert f"✓ {promise}" in lines
+    public.unlink()
+    with pytest.raises(BadInput, match=r"release\.pub: cannot be read"):
+        validate_report(plan, now, desk.asked.inventory)
