@@ -77,6 +77,46 @@ def test_a_command_that_hangs_is_ended(host: Callable[[], Host], tmp_path: Path)
     until(lambda: not Path(f"/proc/{pid}").exists() or _is_zombie(pid), "it is gone")
 
 
+def test_a_command_that_hangs_is_ended_with_all_it_started(
+    host: Callable[[], Host], tmp_path: Path
+) -> None:
+    """Also what runs behind its back, and what ignores a polite word."""
+    path = tmp_path / "pids"
+    script = (
+        "trap '' TERM HUP INT; "
+        f"sh -c 'trap \"\" TERM HUP INT; echo $$ >> {path}; sleep 60; sleep 60' & "
+        f"echo $$ >> {path}; wait; sleep 60"
+    )
+    with pytest.raises(HostError, match=r"sh: did not end within 2 s"):
+        ran(host, "sh", "-c", script, deadline_s=2.0)
+    pids = [int(line) for line in path.read_text().split()]
+    assert len(pids) == 2
+    for pid in pids:
+        until(lambda pid=pid: _is_zombie(pid), "it is gone")
+
+
+def test_a_command_that_is_cancelled_is_ended_with_all_it_started(
+    host: Callable[[], Host], tmp_path: Path
+) -> None:
+    path = tmp_path / "pid"
+
+    async def go() -> None:
+        made = host()
+        try:
+            script = f"sleep 60 & echo $! > {path}.new; mv {path}.new {path}; wait"
+            command = asyncio.create_task(made.run(("sh", "-c", script), 50.0, {}))
+            while not path.exists():
+                await asyncio.sleep(0.01)  # between two looks whether it runs
+            command.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await command
+        finally:
+            await made.close()
+
+    asyncio.run(go())
+    until(lambda: _is_zombie(int(path.read_text())), "it is gone")
+
+
 def _is_zombie(pid: int) -> bool:
     try:
         return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] == "Z"
@@ -187,6 +227,12 @@ def test_secrets_that_do_not_arrive_are_told(server: Sshd) -> None:
         HostError, match="the secrets did not arrive: sshd's AcceptEnv must name TOKEN"
     ):
         ran(lambda: ssh(server), "true", TOKEN="s3cret")
+
+
+def test_a_command_that_is_late_is_ended_over_ssh_by_a_signal(server: Sshd) -> None:
+    with pytest.raises(HostError, match="did not end within"):
+        ran(lambda: ssh(server), "sleep", "60", deadline_s=0.5)
+    assert server.signals == ["KILL"]
 
 
 def test_a_connection_that_is_cut_fails_the_command_and_is_made_again(server: Sshd) -> None:

@@ -25,7 +25,7 @@ from executor.journal import Journal, JournalBroken
 from executor.lock import Lock, lock_path
 from executor.plan import Step
 from executor.progress import Event, Kind
-from tests.helpers.fake_fleet import World, carried_out, example_inventory, small_plan
+from tests.helpers.fake_fleet import World, carried_out, events_of, example_inventory, small_plan
 
 
 def event(**more: Any) -> Event:
@@ -107,6 +107,8 @@ def test_a_journal_that_cannot_be_written_begins_nothing_more(tmp_path: Path) ->
     fleet = World([f"checkout-{number}" for number in range(1, 5)])
     real = Journal.begin(tmp_path / "j", {})
     real.close()
+    ended: list[str] = []
+    fleet.host.faults = ended.append  # at a command's end
 
     def full(run: Any) -> None:
         run._journal.write(Event(0.0, Kind.NOTICED, said="." * 3500), "now")  # a page nearly full
@@ -115,6 +117,14 @@ def test_a_journal_that_cannot_be_written_begins_nothing_more(tmp_path: Path) ->
 
     with pytest.raises(JournalBroken, match="database or disk is full"):
         carried_out(fleet, small_plan(), tmp_path / "j", prepare=full)
+    meant = [
+        (e.step, e.instance) for e in events_of(tmp_path / "j") if e.kind is Kind.INTENT and e.step
+    ]
+    begun = [tuple(told.split()[:2]) for told in fleet.host.ran]
+    assert begun == [one for one in meant if one[0] in {"stop", "deploy", "verify", "start"}]
+    assert ended == fleet.host.ran  # what was in hand has finished
+    done = {(e.step, e.instance) for e in events_of(tmp_path / "j") if e.kind is Kind.DONE}
+    assert len(meant) > len(done)  # and could not be written down
     ran = len(fleet.host.ran)
     outcome, _ = carried_out(fleet, small_plan(), tmp_path / "j")
     assert outcome is not None
