@@ -109,8 +109,12 @@ class Story:
         return self.until_s if duration_s is None else min(duration_s, self.until_s)
 
     def at(self, time_s: float) -> Numbers:
-        """The interval that each instance is in at a moment, shape (instances,)."""
-        wanted = np.arange(self.count) * self._span_s + (time_s - self._zero_s)
+        """The interval that each instance is in at a moment, shape (instances,).
+
+        Before the beginning it is the first, after the end the last.
+        """
+        since_s = min(max(0.0, time_s - self._zero_s), self._span_s - 1.0)
+        wanted = np.arange(self.count) * self._span_s + since_s
         return np.searchsorted(self._keys, wanted, side="right") - 1
 
     def spell(self, interval: int) -> Spell:
