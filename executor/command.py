@@ -33,7 +33,7 @@ from executor.preflight import Checks, fits, looked_at, problems_in
 from executor.progress import Ended, Event, Kind, folded
 from executor.run import Outcome, Run
 from executor.signing import refuse_untrusted
-from executor.spoken import complain
+from executor.spoken import complain, show
 from executor.spoken import say as spoken
 from executor.steps import Hands
 from executor.timeline import timeline
@@ -96,7 +96,8 @@ def execute(asked: Execute, say: Callable[[str], None] = spoken) -> int:
 
     Args:
         asked: What was asked for.
-        say: Told each line; it must not raise, since that would end a rollout halfway.
+        say: Told each line of what happens; it must neither raise nor wait, since that would end a
+            rollout halfway or hold it up.
 
     Raises:
         BadInput: Plan, inventory or options are wrong.
@@ -108,7 +109,7 @@ def execute(asked: Execute, say: Callable[[str], None] = spoken) -> int:
     _refuse(plan, inventory, asked)
     _warn_of_readers(asked.plan)
     if asked.dry_run:
-        return asyncio.run(_dry_run(asked, plan, inventory, say))
+        return asyncio.run(_dry_run(asked, plan, inventory))
     lock = Lock.take(lock_path(fleet_key(inventory)), asked.journal_path, take_over=asked.take_over)
     give_up = lock.put_back
     try:
@@ -188,16 +189,14 @@ def _actions_of(plan: Plan, inventory: Inventory, hands: Hands, name: str, step:
     return [*ran, right] if step is Step.START else ran
 
 
-async def _dry_run(
-    asked: Execute, plan: Plan, inventory: Inventory, say: Callable[[str], None]
-) -> int:
+async def _dry_run(asked: Execute, plan: Plan, inventory: Inventory) -> int:
     hands = connected(inventory)
     try:
         problems = problems_in(await looked_at(plan, inventory, hands, resumed=asked.resume))
     finally:
         await hands.close()
     for line in actions(plan, inventory, hands):
-        say(line)
+        show(line)
     if problems:
         raise Refused(f"{asked.plan}: would be refused: {'; '.join(problems)}")
     return 0
@@ -372,6 +371,9 @@ def _say_end(asked: Execute, outcome: Outcome, say: Callable[[str], None]) -> No
         Ended.INTERRUPTED: "interrupted",
     }
     say(words[outcome.ended] + (f": {outcome.why}" if outcome.why else ""))
+    if outcome.given_up:
+        told = ", ".join(f"{name} ({why})" for name, why in outcome.given_up.items())
+        say(f"Given up and out of the pool: {told}")
     say(f"The timeline is in {asked.timeline_path}")
     if outcome.ended in {Ended.HALTED, Ended.INTERRUPTED}:
         say(f"Go on with: {asked.resume_command()}")

@@ -72,6 +72,11 @@ def edit_windows(document: Document, windows: tuple[int, ...]) -> None:
     _push(document, "", "windows to compare", State(document.state.file, windows))
 
 
+def edit_state(document: Document, words: str, after: State) -> None:
+    """Edits everything at once."""
+    _push(document, "", words, after)
+
+
 def _push(document: Document, field: str, words: str, after: State | None) -> bool:
     if after is not None and after != document.state:
         document.undo.push(Edit(document, field, words, after))
