@@ -91,7 +91,7 @@ def show_inside(parent: QWidget, title: str, inside: QWidget) -> QDialog:
     layout = QVBoxLayout(dialog)
     layout.setContentsMargins(20, 18, 12, 18)
     layout.addWidget(inside)
-    dialog.resize(min(820, parent.width() - 80), min(520, parent.height() - 80))
+    dialog.resize(min(820, parent.width() - 80), min(380, parent.height() - 80))
     dialog.open()
     return dialog
 
