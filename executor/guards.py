@@ -1,13 +1,13 @@
 """Whether a rollout leaves its forecast.
 
 Enters: the plan's limits, its prediction, and what the balancer has counted over time. Leaves: the
-sentence that says which limit was crossed, or nothing. Pure; who counts is `executor.run`.
+sentence that says which limit was crossed, or nothing. Pure; who counts is `executor.counter`.
 
 Two kinds of limit. The plan's own guards and bakes are as they were simulated: a share of errors
 over the last seconds, or since a bake began. The forecast's envelope is what 95 of 100 single runs
 stay within; a limit there would stop five good rollouts of a hundred, so what must be crossed is
 wider: for errors by three standard deviations of their count and three errors, for the queue it is
-twice the forecast and ten requests, seen twice in a row.
+twice the forecast and ten requests, seen at two looks in a row that are a poll apart.
 """
 
 from __future__ import annotations
@@ -44,23 +44,22 @@ class Counted:
 
 
 def crossed(
-    plan: Plan, counted: Sequence[Counted], bake: Gate | None, bake_over: bool
+    plan: Plan, kept: Sequence[Counted], now: Counted, bake: Gate | None, bake_over: bool
 ) -> str | None:
     """Which limit was crossed, in words; None when none was.
 
     Args:
         plan: Limits and prediction.
-        counted: In order of time, the first from the beginning.
+        kept: One count a poll in order of time, the first from the beginning.
+        now: The present count.
         bake: The bake that is open.
         bake_over: Whether its time has passed: then whatever was counted decides.
     """
-    if not counted:
-        return None
     return (
-        (_guard(plan.guards, counted) if plan.guards is not None else None)
-        or (_bake(bake, counted[-1], bake_over) if bake is not None else None)
-        or _envelope_errors(plan, counted)
-        or _envelope_queue(plan, counted)
+        (_guard(plan.guards, kept, now) if plan.guards is not None else None)
+        or (_bake(bake, now, bake_over) if bake is not None else None)
+        or _envelope_errors(plan, kept[0], now)
+        or _envelope_queue(plan, kept)
     )
 
 
@@ -117,8 +116,8 @@ def readings(plan: Plan, counted: Sequence[Counted]) -> list[Reading]:
     return found
 
 
-def _guard(guards: Guards, counted: Sequence[Counted]) -> str | None:
-    requests, failed = _lately(guards, counted)
+def _guard(guards: Guards, kept: Sequence[Counted], now: Counted) -> str | None:
+    requests, failed = _lately(guards, [*kept, now])
     return _over(guards.error_fraction, requests, failed, f"guard over {guards.over_s:g} s")
 
 
@@ -135,10 +134,10 @@ def _since_begin(counted: Sequence[Counted]) -> tuple[int, int]:
     return last.requests_count - first.requests_count, last.failed_count - first.failed_count
 
 
-def _bake(gate: Gate, last: Counted, is_over: bool) -> str | None:
-    if gate.kind != "bake" or (last.new_requests_count < ENOUGH_COUNT and not is_over):
+def _bake(gate: Gate, now: Counted, is_over: bool) -> str | None:
+    if gate.kind != "bake" or (now.new_requests_count < ENOUGH_COUNT and not is_over):
         return None
-    return _over(gate.error_fraction, last.new_requests_count, last.new_failed_count, "canary")
+    return _over(gate.error_fraction, now.new_requests_count, now.new_failed_count, "canary")
 
 
 def _over(limit: float | None, requests: int, failed: int, what: str) -> str | None:
@@ -154,9 +153,9 @@ def _forecast(plan: Plan, name: str) -> float | None:
     return figure.run_high if figure is not None else None
 
 
-def _envelope_errors(plan: Plan, counted: Sequence[Counted]) -> str | None:
+def _envelope_errors(plan: Plan, first: Counted, now: Counted) -> str | None:
     high = _forecast(plan, "error_fraction")
-    requests, failed = _since_begin(counted)
+    requests, failed = _since_begin([first, now])
     if high is None or requests < ENOUGH_COUNT or failed <= _most_failed(high, requests):
         return None
     return f"the rollout leaves its forecast: errors {failed / requests:.3%}, forecast {high:.3%}"
@@ -173,11 +172,11 @@ def _longest_queue(high: float) -> float:
     return 2 * high + 10
 
 
-def _envelope_queue(plan: Plan, counted: Sequence[Counted]) -> str | None:
+def _envelope_queue(plan: Plan, kept: Sequence[Counted]) -> str | None:
     high = _forecast(plan, "queue_max")
-    if high is None or len(counted) < 2:
+    if high is None or len(kept) < 2:
         return None
-    lasting = min(one.queued_count for one in counted[-2:])
+    lasting = min(one.queued_count for one in kept[-2:])
     if lasting <= _longest_queue(high):
         return None
     return f"the rollout leaves its forecast: queue {lasting} requests, forecast {high:g}"

@@ -16,7 +16,7 @@ from executor.errors import BadInput, Refused
 from executor.plan import (
     STEPS,
     Drain,
-    Ended,
+    EndCounts,
     Evidence,
     Guards,
     Plan,
@@ -131,7 +131,7 @@ def drafted(
         raise BadInput(f"{scenario.name}: rollout: is missing, there is nothing to plan")
     chosen = self_contained(scenario, result.candidate)
     predicted = Prediction(
-        metrics=result.alone, ended=Ended(**result.ended), verdict=result.verdict
+        metrics=result.alone, ended=EndCounts(**result.ended), verdict=result.verdict
     )
     return _plan_of(chosen, predicted, len(result.runs), valid_for_s, evidence)
 
@@ -150,7 +150,7 @@ def outlined(scenario: Scenario) -> Plan:
         answer="undecided", runs_meeting=0, runs=1, lower_bound=0.0, reasons=(NOT_SIMULATED,)
     )
     nothing = Prediction(
-        metrics={}, ended=Ended(done=0, halted=0, rolled_back=0, horizon=0), verdict=verdict
+        metrics={}, ended=EndCounts(done=0, halted=0, rolled_back=0, horizon=0), verdict=verdict
     )
     return _plan_of(scenario, nothing, 1, WEEK_S, None)
 
@@ -289,7 +289,7 @@ def _told_apart(prediction: Prediction, result: CandidateResult) -> list[str]:
             was, is_now = getattr(predicted, figure), getattr(now, figure)
             if not _close(was, is_now):
                 differing.append(f"{name} {figure}: the plan says {was}, simulated {is_now}")
-    if prediction.ended != Ended(**result.ended):
+    if prediction.ended != EndCounts(**result.ended):
         differing.append(f"ended: the plan says {prediction.ended}, simulated {result.ended}")
     if prediction.verdict.answer != result.verdict.answer:
         differing.append(

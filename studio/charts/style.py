@@ -64,11 +64,18 @@ def prepare(axes: Axes, theme: Theme, title: str, unit: str) -> None:
         )
 
 
+_TIME_STEPS_S = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 43200)
+
+
+def time_ticks(span_s: float, most: int = 6) -> list[float]:
+    """Round times from 0 to a span, about so many."""
+    step = next((one for one in _TIME_STEPS_S if span_s / one <= most), _TIME_STEPS_S[-1])
+    return [float(k * step) for k in range(int(span_s / step) + 1)]
+
+
 def time_axis(axes: Axes, span_s: float, text: Callable[[float | None], str] = clock_text) -> None:
     """Ticks at round times, as many as fit, told by ``text``."""
-    widths = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 43200)
-    width = next((one for one in widths if span_s / one <= 6), widths[-1])
-    axes.set_xticks([k * width for k in range(int(span_s / width) + 1)])
+    axes.set_xticks(time_ticks(span_s))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda seconds, _: text(seconds)))
 
 

@@ -80,6 +80,8 @@ def _style_sheet(t: Theme) -> str:
     QToolTip {{ background: {t.card}; color: {t.text}; border: 1px solid {t.line}; padding: 5px; }}
     QFrame#card, QFrame#panel {{
         background: {t.card}; border: 1px solid {t.line}; border-radius: {RADIUS_PX}px; }}
+    QFrame#notice {{
+        background: {t.card}; border: 1px solid {t.accent}; border-radius: {RADIUS_PX}px; }}
     QFrame#topBar, QFrame#bottomBar {{ background: {t.card}; border: none; }}
     QFrame#topBar {{ border-bottom: 1px solid {t.line}; }}
     QFrame#bottomBar {{ border-top: 1px solid {t.line}; }}
@@ -95,6 +97,9 @@ def _style_sheet(t: Theme) -> str:
     QLabel#bad {{ color: {t.fails_text}; font-size: {SMALL_PX:g}px; }}
     QPushButton, QToolButton {{
         background: {t.card}; border: 1px solid {t.line}; border-radius: 6px; padding: 5px 12px; }}
+    QPushButton#choice {{ border-radius: {RADIUS_PX}px; padding: 0; text-align: left; }}
+    QPushButton#choice:hover, QPushButton#choice:focus {{ background: {t.field}; }}
+    QPushButton#choice QLabel#strong {{ font-weight: 600; }}
     QToolButton {{ padding: 4px 8px; }}
     QPushButton:hover, QToolButton:hover {{ border-color: {t.accent}; }}
     QPushButton:focus, QToolButton:focus {{ border-color: {t.accent}; }}

@@ -81,6 +81,14 @@ class Seat(Generic[AnyPage]):
         candidates = candidates_of(scenario, taken)
         landed = rows_of(self._text, taken)[:rows]
         self.document.land(compare(scenario, candidates, landed), self.document.state)
+        QApplication.processEvents()  # what is new has its place only then
+
+    def land_other(self, text: str, windows: tuple[int, ...]) -> None:
+        """Has the results of another scenario land: of what stands in the fields after an edit."""
+        scenario = ScenarioFile.parse(text).scenario
+        candidates = candidates_of(scenario, windows)
+        landed = compare(scenario, candidates, rows_of(text, windows))
+        self.document.land(landed, self.document.state)
 
     def click(self, widget: QWidget) -> None:
         self.qtbot.mouseClick(widget, Qt.MouseButton.LeftButton)
