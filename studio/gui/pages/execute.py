@@ -26,6 +26,7 @@ from executor.guards import Counted, readings
 from executor.inventory import Inventory, read_inventory
 from executor.plan import Plan
 from executor.preflight import fits, problems_in
+from studio.carry_out import Said
 from studio.charts.waterfall import Span, actual_spans, forecast_spans
 from studio.format import count_text, duration_text, metric_text, percent_text, range_text
 from studio.graph import typical_run
@@ -54,14 +55,21 @@ _ENDED = {
     5: ("bad", "✗ Rolled back: every instance has the old version again"),
     130: ("bad", "✗ Halted as you asked"),
 }
-_COMPARED = (
-    "rollout_duration_s",
-    "lowest_in_pool_count",
-    "rollout_latency_p99_s",
-    "queue_max",
-    "failed_requests",
-)
+_COMPARED = {
+    "rollout_duration_s": "takes",
+    "lowest_in_pool_count": "fewest in the pool",
+    "rollout_latency_p99_s": "p99",
+    "queue_max": "longest queue",
+    "failed_requests": "failed requests",
+}
 """The figures that are told beside their forecast."""
+
+
+_CHOOSE = "choose an inventory"
+_CHOOSE_WORDS = {
+    "dry": "Choose an inventory to see the exact commands; the steps by name stand below",
+    "inventory": "Choose an inventory: the file that says where the fleet is",
+}
 
 
 class ExecutePage(Page):
@@ -141,7 +149,7 @@ class ExecutePage(Page):
         outer.addLayout(across, 1)
 
     def _connect(self) -> None:
-        self.where.picked.connect(lambda _key: self.show_document())
+        self.where.picked.connect(self._on_where)
         self.choose.clicked.connect(self.ask_inventory)
         self.start_button.clicked.connect(self.start)
         self.halt_button.clicked.connect(self.halt)
@@ -151,6 +159,11 @@ class ExecutePage(Page):
         self.report_button.clicked.connect(self.ask_report)
         for signal in (self.jobs.started, self.jobs.ended):
             signal.connect(self.follow)
+
+    def _on_where(self, _key: str) -> None:
+        """Another place begins afresh; the record of the last rollout lies beside its journal."""
+        self._rollout = None  # while one is open nothing else can be picked
+        self.show_document()
 
     # What it shows
 
@@ -180,9 +193,7 @@ class ExecutePage(Page):
         if self._chosen == "lab":
             return _without_lab(draft)
         if self._inventory is None:
-            return "choose an inventory" + (
-                ": then the exact commands are listed" if self._chosen == "dry" else ""
-            )
+            return _CHOOSE
         return "; ".join(problems_in(fits(draft.plan, self._inventory[1])))
 
     def _show_buttons(self) -> None:
@@ -230,7 +241,7 @@ class ExecutePage(Page):
         if self._chosen == "lab":
             self.file.setText("HAProxy, instances and load on 127.0.0.1")
         elif self._inventory is None:
-            self.file.setText("without one: the steps by name" if self._chosen == "dry" else "")
+            self.file.setText("none chosen yet")
         else:
             path, inventory = self._inventory
             self.file.setText(f"{path.name}: {len(inventory.instances)} instances")
@@ -239,6 +250,8 @@ class ExecutePage(Page):
         """A look, and how far it is."""
         rollout = self._rollout
         if rollout is None:
+            if why_not == _CHOOSE:
+                return "soft", _CHOOSE_WORDS[self._chosen]
             if why_not:
                 return "bad", f"✗ {why_not}"
             plan = self._drafts.now().plan
@@ -262,7 +275,7 @@ class ExecutePage(Page):
             return "heading", f"Halting: the steps in hand are finished · {counts}"
         if rollout.awaited is not None:
             return "heading", f"Wave {rollout.awaited} waits for your approval · {counts}"
-        return "heading", counts
+        return "heading", f"{counts}{_of_forecast(rollout.plan)}"
 
     def _show_waterfall(self) -> None:
         rollout, draft = self._rollout, self._drafts.now()
@@ -302,7 +315,8 @@ class ExecutePage(Page):
         measured = {} if timeline is None else timeline["measured"]
         if rollout is not None and rollout.trial is not None:
             measured = {**measured, **rollout.trial.record.metrics}
-        lines += _figure_lines(plan, measured)
+        is_over = rollout is not None and rollout.code == 0
+        lines += _figure_lines(plan, measured, is_over=is_over)
         if rollout is not None and rollout.trial is not None:
             lines += [("bad", f"✗ {flag}") for flag in rollout.trial.record.flags]
         self.watched.show_lines(lines, self.theme)
@@ -311,9 +325,7 @@ class ExecutePage(Page):
         rollout, plan = self._rollout, self._drafts.now().plan
         self.log.show_theme(self.theme)
         if rollout is not None:
-            self.log.show_lines(
-                [f"✗ {one.line}" if one.is_wrong else one.line for one in rollout.lines]
-            )
+            self.log.show_lines([_log_line(one) for one in rollout.lines], follows=True)
         elif self._chosen == "dry" and plan is not None:
             self.log.show_lines(steps_in_words(plan))
         else:
@@ -471,6 +483,14 @@ def _without_lab(draft: Draft) -> str:
     return without_lab(draft.scenario)
 
 
+def _log_line(said: Said) -> str:
+    """A line as it is shown: what is wrong has a sign."""
+    line = said.line.strip()
+    if not said.is_wrong:
+        return line
+    return f"! {line.removeprefix('warning: ')}" if line.startswith("warning: ") else f"✗ {line}"
+
+
 def _has_record(rollout: Rollout) -> bool:
     return rollout.timeline is not None and rollout.code is not None
 
@@ -487,9 +507,16 @@ def _counts_words(timeline: dict[str, Any] | None) -> str:
     last = {one["instance"]: one["state"] for one in timeline["states"]}
     doing = Counter(state for state in last.values() if state != "serving")
     took = duration_text(max((one["end_s"] for one in timeline["states"]), default=0.0))
-    words = [f"{done_count} of {len(last)} done" for done_count in (len(done),)]
-    words += [f"{count} {state}" for state, count in doing.items()]
-    return " · ".join([*words, took])
+    words = [f"{count} {state}" for state, count in doing.items()]
+    return " · ".join([f"{len(done)} of {len(last)} done", *words, took])
+
+
+def _of_forecast(plan: Plan) -> str:
+    """How long it is thought to take."""
+    figure = plan.prediction.metrics.get("rollout_duration_s")
+    return (
+        "" if figure is None or figure.mean is None else f" of about {duration_text(figure.mean)}"
+    )
 
 
 def _guard_lines(plan: Plan, timeline: dict[str, Any] | None) -> list[Line]:
@@ -508,32 +535,25 @@ def _guard_lines(plan: Plan, timeline: dict[str, Any] | None) -> list[Line]:
     return lines or [("soft", "none")]
 
 
-def _figure_lines(plan: Plan, measured: dict[str, float | None]) -> list[Line]:
-    """The figures that matter, measured where they are, and what single runs may do."""
+def _figure_lines(plan: Plan, measured: dict[str, float | None], *, is_over: bool) -> list[Line]:
+    """The figures that matter beside what single runs may do; judged once the rollout is over."""
     lines: list[Line] = []
-    words = {
-        "rollout_duration_s": "takes",
-        "lowest_in_pool_count": "fewest in the pool",
-        "rollout_latency_p99_s": "p99",
-        "queue_max": "longest queue",
-        "failed_requests": "failed requests",
-    }
-    for name in _COMPARED:
+    for name, words in _COMPARED.items():
         figure = plan.prediction.metrics.get(name)
         if figure is None:
             continue
         value, span = measured.get(name), range_text(name, figure)
         if value is None:
-            lines.append(("", f"{words[name]}: {span}"))
+            lines.append(("", f"{words}: {span}"))
             continue
+        told = f"{words}: {metric_text(name, value)}"
         low, high = figure.run_low, figure.run_high
-        is_within = low is not None and high is not None and low <= value <= high
-        lines.append(
-            (
-                "",
-                f"{words[name]}: {metric_text(name, value)}, {'within' if is_within else 'outside'} {span}",
-            )
-        )
+        if not is_over or low is None or high is None:
+            lines.append(("", f"{told} · forecast {span}"))
+        elif low <= value <= high:
+            lines.append(("good", f"✓ {told}, within {span}"))
+        else:
+            lines.append(("bad", f"✗ {told}, outside {span}"))
     return lines
 
 

@@ -45,13 +45,25 @@ class PlainText(QPlainTextEdit):
             self.setPlainText(text)
             self.verticalScrollBar().setValue(place)
 
-    def show_lines(self, lines: Sequence[str]) -> None:
-        """Shows lines; those that are new are added, and seen when the end was seen before."""
+    def show_lines(self, lines: Sequence[str], *, follows: bool = False) -> None:
+        """Shows lines; those that are new are added to those that stand there.
+
+        Args:
+            lines: All of them.
+            follows: Whether the last is to be seen, unless one reads further up.
+        """
+        bar = self.verticalScrollBar()
+        was_at_end = bar.value() >= bar.maximum() - 1
         known = len(self._lines)
         if list(lines[:known]) != self._lines:
-            self.clear()
             known = 0
         new = list(lines[known:])
         self._lines = list(lines)
-        if new:
+        if known == 0:
+            self.setPlainText("\n".join(new))
+        elif new:
+            place = bar.value()
             self.appendPlainText("\n".join(new))
+            bar.setValue(place)
+        if follows and was_at_end:
+            bar.setValue(bar.maximum())

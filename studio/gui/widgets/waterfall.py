@@ -29,20 +29,20 @@ from studio.format import clock_text, duration_text
 from studio.gui.widgets.elided import ElidedLabel
 from studio.theme import LIGHT, SMALL_PX, Theme
 
-LEAST_ROW_PX, MOST_ROW_PX = 13, 26
+LEAST_ROW_PX, MOST_ROW_PX = 13, 36
 NAMES_PX = 84
 RIGHT_PX = 12
 AXIS_PX = 22
 LEGEND_PX = 20
 
 GROUPS: tuple[tuple[str, str, frozenset[State]], ...] = (
-    ("draining", "draining", frozenset({State.DRAINING})),
+    ("drain", "draining", frozenset({State.DRAINING})),
     (
-        "stopped, deploying, verifying",
+        "stop, deploy, verify",
         "out",
         frozenset({State.STOPPING, State.DEPLOYING, State.VERIFYING}),
     ),
-    ("starting, returning", "starting", frozenset({State.STARTING, State.RETURNING})),
+    ("start, return", "starting", frozenset({State.STARTING, State.RETURNING})),
     ("failed", "failed", frozenset({State.FAILED, State.CRASHED})),
 )
 """What is drawn: words, the colour's name in the theme, the states."""
@@ -70,7 +70,7 @@ class Waterfall(QFrame):
         self._scroll.setFrameShape(QFrame.Shape.NoFrame)
         self._scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self._scroll.setFocusPolicy(Qt.FocusPolicy.NoFocus)
-        self._scroll.viewport().setAutoFillBackground(False)
+        self.rows.setObjectName("fields")  # as the scenario's: the card shines through
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(0)
