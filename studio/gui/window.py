@@ -68,6 +68,7 @@ class StudioWindow(QMainWindow):
     def __init__(self, document: Document, settings: Settings) -> None:
         super().__init__()
         self.document, self._settings = document, settings
+        document.setParent(self)  # it must not end before what shows it
         self._theme = settings.theme
         self.jobs = Jobs(document)
         self.panel = ScenarioPanel(document)
@@ -202,8 +203,8 @@ class StudioWindow(QMainWindow):
         jobs.started.connect(self._show_document)
         jobs.ended.connect(self._show_document)
         jobs.failed.connect(self.say_wrong)
-        stack.canUndoChanged.connect(lambda _can: self._show_undo())
-        stack.indexChanged.connect(lambda _index: self._show_undo())
+        stack.canUndoChanged.connect(self._show_undo)
+        stack.indexChanged.connect(self._show_undo)
         self.top_bar.pages.picked.connect(self.turn_to)
 
     # What it shows

@@ -49,7 +49,7 @@ def all_that_is_spoken(desk: Desk) -> set[str]:
 def test_keys_work_wherever_the_focus_is(desk: Desk, kind: type[QWidget], name: str) -> None:
     desk.find(kind, name).setFocus()
     desk.run()
-    assert desk.window.page.table.texts()
+    assert desk.window.runs.table.texts()
     desk.keys(Qt.Key.Key_T, CTRL)
     assert desk.settings.theme is DARK
     desk.keys(Qt.Key.Key_T, CTRL)
@@ -72,7 +72,7 @@ def test_keys_work_wherever_the_focus_is(desk: Desk, kind: type[QWidget], name: 
 
 def test_the_tab_key_leads_out_of_the_table(desk: Desk) -> None:
     desk.run()
-    table = desk.window.page.table
+    table = desk.window.runs.table
     table.setFocus()
     desk.keys(Qt.Key.Key_Tab)
     after = QApplication.focusWidget()
@@ -111,7 +111,7 @@ def test_the_tab_key_goes_round_and_shows_where_it_is(desk: Desk) -> None:
 def test_the_buttons_can_be_pressed_with_the_space_bar(desk: Desk) -> None:
     desk.window.run_button.setFocus()
     desk.run(lambda: desk.keys(Qt.Key.Key_Space))
-    assert desk.window.page.table.texts()
+    assert desk.window.runs.table.texts()
     desk.type_number("Window size", "3")
     desk.dot("Window size").setFocus()
     desk.keys(Qt.Key.Key_Space)
@@ -121,7 +121,7 @@ def test_the_buttons_can_be_pressed_with_the_space_bar(desk: Desk) -> None:
 def test_arrows_walk_through_the_candidates(desk: Desk) -> None:
     desk.type_text("Compare", "1, 2, 3, 4")
     desk.run()
-    table = desk.window.page.table
+    table = desk.window.runs.table
     table.setFocus()
     for key, window in (
         (Qt.Key.Key_Home, None),
@@ -134,7 +134,7 @@ def test_arrows_walk_through_the_candidates(desk: Desk) -> None:
     ):
         desk.keys(key)
         if window is not None:
-            assert f"Window {window}" in desk.window.page.banner.sentence
+            assert f"Window {window}" in desk.window.headline.banner.sentence
             assert table.currentIndex().siblingAtColumn(0).data() == window
             bold = [t for t in desk.window.page.trade_off.axes[0].texts if t.get_weight() == "bold"]
             assert bold[-1].get_text() == f"window {window}"
@@ -177,7 +177,7 @@ def test_every_action_is_in_the_menu_or_on_a_button(desk: Desk) -> None:
     menu = desk.find(QToolButton, "File").menu()
     listed = {action.text() for action in menu.actions()}
     assert {"Open…", "Save", "Save as…", "Recent", "Dark or light", "Quit"} <= listed
-    for button in (desk.window.run_button, desk.window.cancel_button):
+    for button in (desk.window.run_button, desk.window.bottom_bar.cancel_button):
         assert button.toolTip().endswith(("(F5)", "(Esc)"))
 
 

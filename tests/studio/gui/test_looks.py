@@ -106,7 +106,7 @@ def test_every_action_has_a_key(desk: Desk) -> None:
 def test_every_field_is_explained(desk: Desk) -> None:
     for slider in desk.window.findChildren(QSlider):
         assert slider.parentWidget().toolTip().endswith(".")
-    for card in desk.window.page.cards.values():
+    for card in desk.window.headline.cards.values():
         assert card.toolTip()
 
 
@@ -135,7 +135,7 @@ def test_nothing_sticks_out_or_is_pressed_flat(
         assert bounds.contains(widget.rect().translated(corner)), widget
         if isinstance(widget, QAbstractButton) and widget.text():
             desk.qtbot.waitUntil(lambda button=widget: has_room(button))
-    table = desk.window.page.table
+    table = desk.window.runs.table
     for column in range(table.model().columnCount()):
         if not table.isColumnHidden(column):
             assert table.sizeHintForColumn(column) <= table.columnWidth(column) + 1, column
