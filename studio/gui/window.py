@@ -75,6 +75,7 @@ class StudioWindow(QMainWindow):
     def __init__(self, document: Document, settings: Settings) -> None:
         super().__init__()
         self.document, self._settings = document, settings
+        document.setParent(self)  # it must not end before what shows it
         self._theme = settings.theme
         self.jobs = Jobs(document)
         self.panel = ScenarioPanel(document)
