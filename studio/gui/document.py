@@ -61,6 +61,7 @@ class Document(QObject):
         self._simulated: State | None = None
         self._comparison: Comparison | None = None
         self._keys: tuple[str, ...] = ()
+        self._compared: tuple[Candidate, ...] = ()
         self._runs: tuple[KeptRun, ...] = ()
         self._removed: frozenset[str] = frozenset()
         self._looked_at: str | None = None
@@ -209,11 +210,12 @@ class Document(QObject):
 
     def land(self, comparison: Comparison, simulated: State) -> None:
         """Takes in results, the first of a run or refined ones."""
+        candidates = tuple(one.candidate for one in comparison.candidates)
         if simulated != self._simulated:
             self._chosen_by_hand = False
-            self._keys = tuple(
-                run_key(comparison.scenario, one.candidate) for one in comparison.candidates
-            )
+        if simulated != self._simulated or candidates != self._compared:
+            self._keys = tuple(run_key(comparison.scenario, one) for one in candidates)
+            self._compared = candidates
         self._comparison, self._simulated = comparison, simulated
         self._runs = with_landed(self._runs, comparison, self._keys, self._removed)
         if not self._chosen_by_hand or self.looked_at is None:
