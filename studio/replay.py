@@ -64,7 +64,7 @@ class Spell:
     is_new: bool
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Story:
     """A run, ready to be replayed.
 
@@ -72,6 +72,7 @@ class Story:
         run: What happened.
         names: Of all instances, one service after the other.
         groups: Which of them belong to which service.
+        waves: The instances of each wave, of services that are rolled in several.
         instance: Whose each interval of states is, ascending, shape (intervals,).
         code: Its state, a place in `STATES`.
         begin_s: When it begins, ascending within an instance.

@@ -18,9 +18,6 @@ from simulation.units import Floats
 from studio.format import NOTHING, count_text, limit_text
 from studio.replay import SMOOTHED_BY, Story, smooth
 
-_MOST_POINTS = 240
-"""A line has no more points than this: finer bins are put together."""
-
 
 @dataclass(frozen=True)
 class Line:
@@ -118,7 +115,7 @@ def strips_of(story: Story, result: CandidateResult, objectives: Objectives) -> 
     time_s = (np.arange(len(series["offered_rps"]), dtype=np.float64) + 0.5) * run.bin_s
 
     def line(name: str, token: str, of: str, scale: float = 1.0) -> Line:
-        return Line(name, token, *_coarser(time_s, series[of] * scale))
+        return Line(name, token, time_s, series[of] * scale)
 
     band = _shortened(result.band("latency_p99_s"), count)
     limit_s = objectives.latency_p99
@@ -137,7 +134,7 @@ def strips_of(story: Story, result: CandidateResult, objectives: Objectives) -> 
                 line("p99", "accent", "latency_p99_s", scale),
                 line("p50", "soft", "latency_p50_s", scale),
             ),
-            band=("accent", *(_coarser_band(band, scale))),
+            band=("accent", band.time_s, band.low * scale, band.high * scale),
             limit=None if limit_s is None else (limit_s * scale, f"limit {limit_text(limit_s)}"),
         ),
         Strip(
@@ -203,22 +200,3 @@ def _unit_of(values_s: Floats) -> tuple[str, float]:
 
 def _shortened(band: Band, count: int) -> Band:
     return Band(*(values[:count] for values in (band.time_s, band.median, band.low, band.high)))
-
-
-def _coarser_band(band: Band, scale: float) -> tuple[Floats, Floats, Floats]:
-    time_s, low = _coarser(band.time_s, band.low * scale)
-    return time_s, low, _coarser(band.time_s, band.high * scale)[1]
-
-
-def _coarser(time_s: Floats, values: Floats) -> tuple[Floats, Floats]:
-    """Means of so many bins at a time that no more than `_MOST_POINTS` are left."""
-    width = -(-len(values) // _MOST_POINTS)
-    if width <= 1:
-        return time_s, values
-    starts = np.arange(0, len(values), width)
-    told = np.isfinite(values)
-    total = np.add.reduceat(np.where(told, values, 0.0), starts)
-    count = np.add.reduceat(told.astype(np.float64), starts)
-    means = np.divide(total, count, out=np.full_like(total, np.nan), where=count > 0)
-    widths = np.diff(np.append(starts, len(values)))
-    return np.add.reduceat(time_s, starts) / widths, means

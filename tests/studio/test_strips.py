@@ -102,17 +102,3 @@ def test_without_a_rollout_there_is_no_estimate_over_time() -> None:
 def test_the_readout_is_of_the_nearest_bin(time_s: float, words: list[str]) -> None:
     told = readout(room([6, 4, 6], [5, np.nan, 5]), time_s)
     assert told == list(zip(["new_version", "accent"], words, strict=True))
-
-
-def test_long_runs_have_fewer_points_and_the_same_mean() -> None:
-    scenario, result = shop()
-    run = result.runs[0]
-    many = {name: np.tile(values, 50) for name, values in run.series.items()}
-    long = type(run)(
-        **{**vars(run), "series": many, "settled_s": len(many["offered_rps"]) * run.bin_s}
-    )
-    told = strips_of(story_of(long, scenario), type(result)(**{**vars(result), "runs": (long,)}),
-                     scenario.objectives)  # fmt: skip
-    traffic = told[0].lines[1].values
-    assert len(traffic) <= 240
-    assert traffic.mean() == pytest.approx(many["offered_rps"].mean(), rel=0.02)

@@ -49,7 +49,8 @@ class ReplayPage(Page):
         self.story: Story | None = None
         self._strips_of_run: list[Strip] = []
         self._run: RunResult | None = None
-        self._shown: tuple[object, ...] = ()
+        self._shown: tuple[Story | None, str, str] | None = None
+        self._told: tuple[KeptRun | None, Story | None] = (None, None)
         self._chosen: object = TYPICAL
         self._time_s = 0.0
         self._is_touched = False
@@ -146,9 +147,9 @@ class ReplayPage(Page):
         note = "before your changes" if document.is_stale and run is not None else ""
         if run is None:
             note = "Nothing is simulated yet"
-        shown = (id(self.story), note, self.theme.name)
-        if shown != self._shown:  # a slider on its way changes only the lines
-            self._shown = shown
+        shown = (self.story, note, self.theme.name)
+        if self._shown is None or shown[0] is not self._shown[0] or shown[1:] != self._shown[1:]:
+            self._shown = shown  # a slider on its way changes only the lines
             self.fleet.show_story(self.story, self.theme, note)
             self.table.show_story(self.story)
             self.transport.show_end(self.end_s)
@@ -167,7 +168,7 @@ class ReplayPage(Page):
     def _take_run(self, kept: KeptRun | None) -> None:
         """Decides which run is replayed; one that a person is in stays as more of them land."""
         if kept is None:
-            self.story, self._run, self._strips_of_run = None, None, []
+            self.story, self._run, self._strips_of_run, self._told = None, None, [], (None, None)
             self.pause()
             self.transport.show_runs(0, 0, TYPICAL, 0, 0)
             return
@@ -191,7 +192,9 @@ class ReplayPage(Page):
         assert self.story is not None
         chosen = self._chosen if of_kind.get(str(self._chosen)) == place else place
         self.transport.show_runs(len(runs), place, chosen, *of_kind.values())
-        self._strips_of_run = strips_of(self.story, kept.result, kept.scenario.objectives)
+        if self._told[0] is not kept or self._told[1] is not self.story:
+            self._told = (kept, self.story)  # a slider on its way changes nothing of them
+            self._strips_of_run = strips_of(self.story, kept.result, kept.scenario.objectives)
 
     def _forget(self) -> None:
         """Another file: nothing a person did in the last one counts."""
