@@ -108,7 +108,7 @@ def readings(plan: Plan, counted: Sequence[Counted]) -> list[Reading]:
         is_enough = requests >= ENOUGH_COUNT
         most = _most_failed(high, max(requests, ENOUGH_COUNT)) / max(requests, ENOUGH_COUNT)
         share = failed / requests if is_enough else None
-        found.append(Reading("errors since the begin", share, most, True))
+        found.append(Reading("errors so far", share, most, True))
     high = _forecast(plan, "queue_max")
     if high is not None:
         queued = float(counted[-1].queued_count) if counted else None

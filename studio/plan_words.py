@@ -11,7 +11,7 @@ import shlex
 from collections.abc import Iterator
 from typing import Any
 
-from executor.plan import STEPS, Gate, Plan, Wave
+from executor.plan import STEPS, Plan, Wave
 from simulation.scenario import Scenario
 from studio.format import drain_text, latency_text, percent_text
 from studio.graph import gate_words
@@ -108,9 +108,19 @@ def _limits(error_fraction: float | None, latency_s: float | None) -> str:
     return " and ".join(found) or "nothing is limited"
 
 
-def gates_of(plan: Plan) -> list[tuple[int, Gate]]:
-    """The gates, each with the number of the wave before it."""
-    return [(k, wave.gate) for k, wave in enumerate(plan.waves, start=1) if wave.gate is not None]
+def steps_in_words(plan: Plan) -> list[str]:
+    """Every step of every instance, in order, by name and deadline: what is known without a fleet."""
+    lines: list[str] = []
+    for number, wave in enumerate(plan.waves, start=1):
+        lines.append(f"wave {number}: {len(wave.instances)} instances, {wave.parallel} at once")
+        for name in wave.instances:
+            lines += [
+                f"  {name}: {step.replace('_', ' ')} within {plan.step_deadlines_s[step]:g} s"
+                for step in STEPS
+            ]
+        if wave.gate is not None:
+            lines.append(gate_words(number, wave.gate))
+    return lines
 
 
 def plan_command(file: str, said: Scenario, planned: Scenario, output: str) -> str | None:

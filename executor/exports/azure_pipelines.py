@@ -1,6 +1,6 @@
 """A plan as an Azure Pipelines deployment job with the strategy `rolling`, for virtual machines.
 
-Source: the pipeline schema's `jobs.deployment.strategy.rolling`. How `maxParallel` advances is not
+Source: the pipeline schema's `jobs.deployment.strategy.rolling`, in which numbers are strings. How `maxParallel` advances is not
 documented beyond its name; that it is a barrier is an assumption, and said so.
 """
 
@@ -41,7 +41,7 @@ class AzurePipelines:
                 "Pipelines is not for virtual machines"
             )
         lost = tuple(_lost(plan))
-        rolling: dict[str, object] = {"maxParallel": plan.window}
+        rolling: dict[str, object] = {"maxParallel": str(plan.window)}
         for hook, steps in _HOOKS:
             rolling[hook] = {"steps": [_script(plan, step) for step in steps]}
         if plan.min_ready_s > 0:
@@ -50,7 +50,7 @@ class AzurePipelines:
         job = {
             "deployment": "roll_" + re.sub(r"[^A-Za-z0-9_]", "_", plan.service),
             "displayName": plan.name,
-            "timeoutInMinutes": _longest_min(plan),
+            "timeoutInMinutes": str(_longest_min(plan)),
             "environment": {"name": plan.service, "resourceType": "VirtualMachine"},
             "strategy": {"rolling": rolling},
         }
@@ -66,9 +66,9 @@ def _script(plan: Plan, step: Step) -> dict[str, object]:
     said: dict[str, object] = {
         "script": f"./{step.value}.sh",
         "displayName": step.replace("_", " ").capitalize(),
-        "timeoutInMinutes": math.ceil(plan.step_deadlines_s[step] / 60),
+        "timeoutInMinutes": str(math.ceil(plan.step_deadlines_s[step] / 60)),
     }
-    return said | ({"retryCountOnTaskFailure": plan.retries} if plan.retries else {})
+    return said | ({"retryCountOnTaskFailure": str(plan.retries)} if plan.retries else {})
 
 
 def _longest_min(plan: Plan) -> int:

@@ -10,14 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import Qt
-from PySide6.QtGui import QFont, QFontDatabase, QGuiApplication
+from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import (
     QComboBox,
     QFrame,
     QGridLayout,
     QHBoxLayout,
     QLineEdit,
-    QPlainTextEdit,
     QPushButton,
     QStackedWidget,
     QVBoxLayout,
@@ -37,6 +36,7 @@ from studio.gui.pages.base import Page
 from studio.gui.widgets.elided import ElidedLabel
 from studio.gui.widgets.graph import GraphView
 from studio.gui.widgets.lines import Line, Lines
+from studio.gui.widgets.log import PlainText, mono_font
 from studio.gui.widgets.segmented import Segmented
 from studio.plan_words import plan_command, rules_in_words, waves_in_words
 from studio.theme import GAP_PX, Theme
@@ -197,7 +197,7 @@ class PlanPage(Page):
         """Copy and export."""
         return [
             ("plan.export", "Export the plan…", "Ctrl+Return", self.ask_export),
-            ("plan.copy", "Copy the command line", "Ctrl+Shift+C", self._copy),
+            ("plan.copy", "Copy the command line", "Ctrl+Alt+C", self._copy),
             ("plan.fit", "Fit the graph", "Ctrl+0", self.graph.fit),
         ]
 
@@ -246,13 +246,7 @@ class _ExportCard(QFrame):
             "Export", [("file", "File", "What the file says"), ("lost", "Lost", "")]
         )
         self.shown.take("file")
-        self.preview = QPlainTextEdit()
-        self.preview.setReadOnly(True)
-        self.preview.setAccessibleName("What the file says")
-        self.preview.setFont(_mono())
-        self.preview.setFrameShape(QFrame.Shape.NoFrame)
-        self.preview.setLineWrapMode(QPlainTextEdit.LineWrapMode.NoWrap)
-        self.preview.setTabChangesFocus(True)
+        self.preview = PlainText("What the file says", wraps=False)
         self.lost = Lines("Lost in translation")
         self._stack = QStackedWidget()
         self._stack.addWidget(self.preview)
@@ -260,7 +254,7 @@ class _ExportCard(QFrame):
         self.shown.picked.connect(lambda key: self._stack.setCurrentIndex(key == "lost"))
         self.command = QLineEdit()
         self.command.setReadOnly(True)
-        self.command.setFont(_mono())
+        self.command.setFont(mono_font())
         self.command.setAccessibleName("The same on the command line")
         self.copy = QPushButton("Copy")
         self.copy.setAccessibleName("Copy the command line")
@@ -296,11 +290,8 @@ class _ExportCard(QFrame):
         self._count_lost(0)
 
     def _show_text(self, text: str, theme: Theme) -> None:
-        self.preview.setStyleSheet(f"background: {theme.field}; color: {theme.text};")
-        if self.preview.toPlainText() != text:
-            place = self.preview.verticalScrollBar().value()
-            self.preview.setPlainText(text)
-            self.preview.verticalScrollBar().setValue(place)
+        self.preview.show_theme(theme)
+        self.preview.show_text(text)
 
     def _count_lost(self, count: int) -> None:
         button = self.shown.button("lost")
@@ -373,9 +364,3 @@ def _row(wide: QWidget, *others: QWidget) -> QHBoxLayout:
     for one in others:
         row.addWidget(one)
     return row
-
-
-def _mono() -> QFont:
-    font = QFontDatabase.systemFont(QFontDatabase.SystemFont.FixedFont)
-    font.setPixelSize(11)
-    return font

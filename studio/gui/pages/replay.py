@@ -245,6 +245,7 @@ class ReplayPage(Page):
         if beyond:
             self.pause()
             self.go_to(min(beyond) if way > 0 else max(beyond))
+            self.strips.setAccessibleDescription(self.strips.words_at(self._time_s))
 
     def play_or_pause(self) -> None:
         """Lets the cursor go by itself, from the beginning when it is at the end; or stops it."""
@@ -331,10 +332,10 @@ class ReplayPage(Page):
         run = self.document.looked_at
         if run is None or self.story is None:
             return {}
-        from studio.charts.replay import over_time_figure, steps_figure  # noqa: PLC0415 - slow to load
+        from studio.charts.of_comparison import over_time_figure, steps_figure  # noqa: PLC0415 - slow
 
-        limit_s = run.scenario.objectives.latency_p99
+        place = next(k for k, one in enumerate(run.result.runs) if one is self._run)
         return {
-            "over time": over_time_figure(run.result, limit_s, LIGHT),
-            "steps": steps_figure(self.story, LIGHT),
+            "over time": over_time_figure(run.result, run.scenario, LIGHT),
+            "steps": steps_figure(run.result, run.scenario, LIGHT, place),
         }
