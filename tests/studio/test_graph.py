@@ -197,7 +197,10 @@ SHOP: dict[str, Any] = {
         "search": {"steps": {"start": "4s"}},
         "web": {"steps": {"start": "1s"}},
     },
-    "classes": {"all": {"route": ["web", "orders", "store"]}, "find": {"share": 0.5, "route": ["web", "search"]}},
+    "classes": {
+        "all": {"route": ["web", "orders", "store"]},
+        "find": {"share": 0.5, "route": ["web", "search"]},
+    },
     "rate": "1/s",
     "rollout": {
         "window": 1,
