@@ -161,27 +161,28 @@ class Story:
 
     @cached_property
     def worst(self) -> Event:
-        """The moment to look at first.
+        """The moment to look at first: where p99 is highest.
 
-        Where traffic is furthest above capacity; when it never is, where p99 is highest; both in
-        means over a twentieth of the rollout.
+        Where traffic is above capacity at all it is a moment of that, and where nothing is answered
+        the one with least room; all in means over a twentieth of the rollout.
         """
         bin_s, series = self.run.bin_s, self.run.series
         count = max(1, min(len(series["capacity_rps"]), int(np.ceil(self.rollout_end_s / bin_s))))
         width = max(1, count // SMOOTHED_BY)
         room = smooth((series["capacity_rps"] - series["offered_rps"])[:count], width)
         p99 = smooth(series["latency_p99_s"][:count], width)
-        least = int(np.argmin(room))
-        if room[least] < 0 or not np.isfinite(p99).any():
-            told = "above" if room[least] < 0 else "below"
-            words = f"worst moment: traffic {count_text(abs(float(room[least])))}/s {told} capacity"
-            return Event(self._middle_s(least), words)
-        highest = int(np.nanargmax(p99))
-        words = f"worst moment: p99 {latency_text(float(p99[highest]))}"
-        return Event(self._middle_s(highest), words)
-
-    def _middle_s(self, place: int) -> float:
-        return min((place + 0.5) * self.run.bin_s, self.until_s)
+        p99_there = np.where(room < 0, p99, np.nan) if (room < 0).any() else p99
+        if np.isfinite(p99_there).any():
+            place = int(np.nanargmax(p99_there))
+            told = [f"p99 {latency_text(float(p99[place]))}"]
+        else:
+            place, told = int(np.argmin(room)), []
+        least = float(room[place])
+        if least < 0 or not told:
+            side = "above" if least < 0 else "below"
+            told.append(f"traffic {count_text(abs(least))}/s {side} capacity")
+        at_s = min((place + 0.5) * bin_s, self.until_s)
+        return Event(at_s, f"worst moment: {', '.join(told)}")
 
     @cached_property
     def events(self) -> tuple[Event, ...]:
@@ -219,7 +220,7 @@ class Story:
         values = self.run.series["capacity_rps"]
         place = int(np.argmin(values[: max(1, int(np.ceil(self.until_s / self.run.bin_s)))]))
         words = f"lowest capacity: {count_text(float(values[place]))} requests/s"
-        return Event(self._middle_s(place), words)
+        return Event(min((place + 0.5) * self.run.bin_s, self.until_s), words)
 
 
 _TOLD = {

@@ -69,6 +69,15 @@ def colour_of(state: State, is_new: bool, theme: Theme) -> str:
     return colour
 
 
+_INK_TOKENS = {"new_version": "meets_text", "draining": "undecided_text", "failed": "fails_text"}
+
+
+def ink_of(token: str, theme: Theme) -> str:
+    """The colour in which words are written that belong to a line of a token."""
+    colour: str = getattr(theme, _INK_TOKENS.get(token, token))
+    return colour
+
+
 def luminance(colour: str) -> float:
     """Relative luminance of ``#RRGGBB`` (WCAG 2.1)."""
     channels = [int(colour[k : k + 2], 16) / 255 for k in (1, 3, 5)]

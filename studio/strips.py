@@ -15,7 +15,7 @@ from simulation.compare import Band, CandidateResult
 from simulation.estimate import Estimate
 from simulation.scenario import Objectives
 from simulation.units import Floats
-from studio.format import count_text, limit_text
+from studio.format import NOTHING, count_text, limit_text
 from studio.replay import SMOOTHED_BY, Story, smooth
 
 _MOST_POINTS = 240
@@ -180,15 +180,15 @@ def strips_of_estimate(found: Estimate, objectives: Objectives) -> list[Strip]:
     ]
 
 
-def readout(strip: Strip, time_s: float) -> str:
-    """What the lines of a strip say at a moment: ``60 / 47``."""
+def readout(strip: Strip, time_s: float) -> list[tuple[str, str]]:
+    """What the lines of a strip say at a moment, each with its colour's token: ``60``, ``47``."""
     told = []
     for one in strip.lines:
         if not len(one.time_s):
             continue
         value = float(one.values[int(np.argmin(np.abs(one.time_s - time_s)))])
-        told.append("–" if np.isnan(value) else count_text(value))
-    return " / ".join(told)
+        told.append((one.token, NOTHING if np.isnan(value) else count_text(value)))
+    return told
 
 
 def _room(capacity: Line, traffic: Line) -> Strip:

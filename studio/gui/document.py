@@ -263,14 +263,16 @@ class Document(QObject):
         self.listed.emit()
 
     def _own_choice(self, comparison: Comparison) -> str | None:
-        """The chosen candidate, else the scenario's own window; of what is listed."""
+        """What to look at where nobody has chosen: of what is listed.
+
+        Of a file as it was opened that is the chosen candidate; who has moved a slider wants to see
+        what that does, so then it is the scenario's own window.
+        """
         listed = {run.key for run in self._runs}
         own = comparison.scenario.window_count()
         windows = [result.candidate.window for result in comparison.candidates]
-        wanted = (
-            comparison.chosen
-            if comparison.chosen is not None
-            else (windows.index(own) if own in windows else 0)
-        )
+        wanted = comparison.chosen
+        if wanted is None or (self.is_changed and own in windows):
+            wanted = windows.index(own) if own in windows else 0
         keys = [self._keys[wanted], *self._keys]
         return next((key for key in keys if key in listed), None)

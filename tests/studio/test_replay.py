@@ -125,7 +125,12 @@ def test_its_story_in_words() -> None:
         (
             {"capacity_rps": [9, 5, 9, 9], "offered_rps": [4, 8, 4, 4], "latency_p99_s": [1] * 4},
             1.5,
-            "worst moment: traffic 3/s above capacity",
+            "worst moment: p99 1.00 s, traffic 3/s above capacity",
+        ),
+        (
+            {"capacity_rps": [5] * 4, "offered_rps": [8, 9, 8, 4], "latency_p99_s": [1, 2, 3, 9]},
+            2.5,
+            "worst moment: p99 3.00 s, traffic 3/s above capacity",
         ),
         (
             {"capacity_rps": [9, 5, 9, 9], "offered_rps": [4] * 4, "latency_p99_s": [1, 2, 7, 3]},
@@ -138,7 +143,7 @@ def test_its_story_in_words() -> None:
             "worst moment: traffic 1/s below capacity",
         ),
     ],
-    ids=["too little capacity", "slow", "nothing answered"],
+    ids=["too little capacity", "the slowest of it", "slow", "nothing answered"],
 )
 def test_the_worst_moment(series: dict[str, list[float]], time_s: float, words: str) -> None:
     worst = hand_made(STEPS, **series).worst
@@ -150,7 +155,7 @@ def test_events_come_by_time() -> None:
     assert [(one.time_s, one.words, one.instance) for one in hand_made(STEPS, **series).events] == [
         (1.0, "web-01 leaves the pool", 0),
         (1.5, "lowest capacity: 5 requests/s", None),
-        (1.5, "worst moment: traffic 3/s above capacity", None),
+        (1.5, "worst moment: p99 1.00 s, traffic 3/s above capacity", None),
         (3.0, "web-01 back in the pool", 0),
         (4.0, "the rollout is done", None),
     ]

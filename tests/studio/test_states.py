@@ -7,7 +7,7 @@ import itertools
 import pytest
 
 from simulation.fleet import State
-from studio.states import LEGEND, READABLE, contrast, look_of, readable
+from studio.states import LEGEND, READABLE, contrast, ink_of, look_of, readable
 from studio.theme import THEMES, Theme
 
 
@@ -17,6 +17,12 @@ from studio.theme import THEMES, Theme
 def test_what_stands_on_a_tile_can_be_read(theme: Theme, state: State, is_new: bool) -> None:
     ground, ink = readable(getattr(theme, look_of(state, is_new).token))
     assert contrast(ground, ink) >= READABLE
+
+
+@pytest.mark.parametrize("theme", THEMES.values(), ids=lambda theme: theme.name)
+@pytest.mark.parametrize("token", ["accent", "soft", "new_version", "draining", "failed", "text"])
+def test_what_is_written_beside_a_line_can_be_read(theme: Theme, token: str) -> None:
+    assert contrast(ink_of(token, theme), theme.card) >= READABLE
 
 
 def test_a_colour_that_text_can_stand_on_is_left_as_it_is() -> None:

@@ -96,11 +96,12 @@ def test_without_a_rollout_there_is_no_estimate_over_time() -> None:
 
 @pytest.mark.parametrize(
     ("time_s", "words"),
-    [(0.0, "6 / 5"), (1.6, "4 / –"), (99.0, "6 / 5")],
+    [(0.0, ["6", "5"]), (1.6, ["4", "–"]), (99.0, ["6", "5"])],
     ids=["first", "in", "end"],
 )
-def test_the_readout_is_of_the_nearest_bin(time_s: float, words: str) -> None:
-    assert readout(room([6, 4, 6], [5, np.nan, 5]), time_s) == words
+def test_the_readout_is_of_the_nearest_bin(time_s: float, words: list[str]) -> None:
+    told = readout(room([6, 4, 6], [5, np.nan, 5]), time_s)
+    assert told == list(zip(["new_version", "accent"], words, strict=True))
 
 
 def test_long_runs_have_fewer_points_and_the_same_mean() -> None:

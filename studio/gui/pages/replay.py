@@ -245,6 +245,7 @@ class ReplayPage(Page):
         if beyond:
             self.pause()
             self.go_to(min(beyond) if way > 0 else max(beyond))
+            self.strips.setAccessibleDescription(self.strips.words_at(self._time_s))
 
     def play_or_pause(self) -> None:
         """Lets the cursor go by itself, from the beginning when it is at the end; or stops it."""

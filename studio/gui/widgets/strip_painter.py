@@ -16,11 +16,14 @@ from PySide6.QtGui import QColor, QFontMetrics, QPainter, QPen, QPolygonF
 from simulation.units import Floats
 from studio.format import count_text
 from studio.gui.widgets.painted import font_of
+from studio.states import ink_of
 from studio.strips import Line, Strip
 from studio.theme import SMALL_PX, Theme
 
 TICK_PX = 10.0
 _HEADROOM = 1.18
+_NAME_PX = 70
+"""So wide are the names where lines begin."""
 _DASHES = [5.0, 3.0]
 _RIGHT = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
 _LEFT = Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter
@@ -185,8 +188,10 @@ def _paint_shortfalls(painter: QPainter, place: _Place, strip: Strip, theme: The
     begin_s, end_s = max(spans, key=lambda one: one[1] - one[0])
     words = "traffic above capacity"
     metrics = QFontMetrics(font_of(SMALL_PX, bold=True))
-    room = place.box.right() - metrics.horizontalAdvance(words) - 6
-    left = min(max(place.box.left() + 4, round(x(begin_s)) + 4), room)
+    width = metrics.horizontalAdvance(words) + 8
+    left = x(begin_s) - width  # beside the stretch, where the cursor's own words are not
+    if left < place.box.left() + _NAME_PX:
+        left = min(x(end_s) + 6, place.box.right() - width)
     label(painter, QPointF(left, bottom - 8), words, theme.fails_text, theme, bold=True)
 
 
@@ -222,10 +227,7 @@ def _paint_names(painter: QPainter, place: _Place, strip: Strip, theme: Theme) -
                 y = other - height if other - height >= highest else other + height
         taken.append(y)
         words = f"{line.name} · estimate" if line.is_dashed else line.name
-        colour = getattr(theme, "meets_text" if line.token == "new_version" else line.token)
-        colour = theme.undecided_text if line.token == "draining" else colour
-        colour = theme.fails_text if line.token == "failed" else colour
-        label(painter, QPointF(place.box.left() + 5, y), words, colour, theme)
+        label(painter, QPointF(place.box.left() + 5, y), words, ink_of(line.token, theme), theme)
 
 
 def label(

@@ -27,6 +27,7 @@ from studio.gui.widgets.painted import font_of
 from studio.gui.widgets.steps_painter import instance_in, paint_steps
 from studio.gui.widgets.strip_painter import TICK_PX, Scale, label, paint_strip
 from studio.replay import Event, Story, sentences_of
+from studio.states import ink_of
 from studio.strips import Strip, readout
 from studio.theme import BASE_PX, LIGHT, SMALL_PX, Theme
 
@@ -34,9 +35,12 @@ GUTTER_PX = 108
 _RIGHT_PX, _TOP_PX, _AXIS_PX, _BETWEEN_PX = 12, 12, 20, 8
 _QUIET_PX = 16
 _SHARES = {"Capacity and traffic": 3.0, "Latency": 3.0}
-_STEPS_SHARE = 4.0
+_STEPS_SHARE = 3.5
 _TICKS_S = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 43200)
 _TICK_ROOM_PX = 64
+_APART_PX = 7
+_WORDS_PX = 380
+"""Words beside the cursor are no wider."""
 _NEAR_PX = 5
 """An event is told when the cursor is so near."""
 
@@ -221,7 +225,8 @@ class StripsView(QWidget):
         """What the cursor covers with its words."""
         if self._time_s is None:
             return QRect()
-        return QRect(round(self.scale.x(self._time_s)) - 260, 0, 520, self.height())
+        x = round(self.scale.x(self._time_s))
+        return QRect(x - _WORDS_PX - 8, 0, 2 * _WORDS_PX + 16, self.height())
 
     def _paint_cursor(self, painter: QPainter, time_s: float) -> None:
         x = self.scale.x(time_s)
@@ -231,22 +236,27 @@ class StripsView(QWidget):
         painter.drawLine(QPointF(x, 8), QPointF(x, bottom))
         metrics = QFontMetrics(font_of(SMALL_PX, bold=True))
         for strip, box in zip(self._strips, self._boxes, strict=True):
-            words = "" if strip.is_quiet else readout(strip, time_s)
-            if words:
-                at = self._beside(x, metrics.horizontalAdvance(words))
-                label(
-                    painter,
-                    QPointF(at, box.bottom() - 5),
-                    words,
-                    self._theme.text,
-                    self._theme,
-                    bold=True,
-                )
+            if not strip.is_quiet:
+                self._paint_readout(painter, x, box, readout(strip, time_s))
         event = self._event_near(time_s)
         if event is not None:
-            at = self._beside(x, metrics.horizontalAdvance(event.words))
+            room = min(_WORDS_PX, self.width() - GUTTER_PX - _RIGHT_PX - 12)
+            words = metrics.elidedText(event.words, Qt.TextElideMode.ElideMiddle, room)
+            at = max(GUTTER_PX + 2, self._beside(x, metrics.horizontalAdvance(words)))
             y = self._boxes[0].top() + 9 if self._boxes else 12
-            label(painter, QPointF(at, y), event.words, self._theme.text, self._theme, bold=True)
+            label(painter, QPointF(at, y), words, self._theme.text, self._theme, bold=True)
+
+    def _paint_readout(
+        self, painter: QPainter, x: float, box: QRect, told: list[tuple[str, str]]
+    ) -> None:
+        """What the lines say there, each in its line's colour."""
+        metrics = QFontMetrics(font_of(SMALL_PX, bold=True))
+        widths = [metrics.horizontalAdvance(words) + _APART_PX for _token, words in told]
+        at = self._beside(x, sum(widths))
+        for (token, words), width in zip(told, widths, strict=True):
+            ink = ink_of(token, self._theme)
+            label(painter, QPointF(at, box.bottom() - 5), words, ink, self._theme, bold=True)
+            at += width
 
     def _beside(self, x: float, width: float) -> float:
         """Where words beside the cursor begin: on its right, or on its left where that ends."""
@@ -254,7 +264,10 @@ class StripsView(QWidget):
 
     def words_at(self, time_s: float) -> str:
         """A moment in words, for who cannot see it."""
-        told = [f"{one.name}: {readout(one, time_s)} {one.unit}" for one in self._strips]
+        told = [
+            f"{one.name}: {' / '.join(words for _, words in readout(one, time_s))} {one.unit}"
+            for one in self._strips
+        ]
         event = self._event_near(time_s)
         return "; ".join(told if event is None else [event.words, *told])
 

@@ -318,6 +318,7 @@ def test_up_and_down_go_from_row_to_row(qtbot: QtBot) -> None:
     assert tiles.focused == 0
 
 
+@pytest.mark.qt_log_ignore("does not support raise")
 def test_a_tile_says_what_it_shows(seat: Seat[ReplayPage]) -> None:
     seat.run()
     page, tiles = seat.page, seat.page.fleet.tiles
