@@ -39,7 +39,7 @@ SIZES = {"service": (150.0, 46.0), "instance": (72.0, 32.0), "gate": (84.0, 24.0
 
 BETWEEN_PX, ABOVE_PX = 24.0, 7.0
 MARGIN_PX = 8.0
-LEAST_SCALE, MOST_SCALE = 0.72, 2.5
+LEAST_SCALE, MOST_SCALE = 0.68, 2.5
 """Below the first words cannot be read: what does not fit then is scrolled to."""
 
 SMALLEST_SCALE = 0.1
