@@ -115,7 +115,8 @@ def steps_in_words(plan: Plan) -> list[str]:
         lines.append(f"wave {number}: {len(wave.instances)} instances, {wave.parallel} at once")
         for name in wave.instances:
             lines += [
-                f"  {name}: {step.replace('_', ' ')} within {plan.step_deadlines_s[step]:g} s"
+                f"  {name}: {step.replace('_', ' ')} within "
+                f"{drain_text(round(plan.step_deadlines_s[step], 1))}"
                 for step in STEPS
             ]
         if wave.gate is not None:

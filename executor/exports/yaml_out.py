@@ -21,7 +21,9 @@ def yaml_text(data: Any) -> str:
 
 
 def _lines(data: Any) -> Iterator[str]:
-    if isinstance(data, dict):
+    if isinstance(data, dict | list) and not data:
+        yield json.dumps(data)
+    elif isinstance(data, dict):
         for key, value in data.items():
             yield from _under(f"{_scalar(key)}:", value)
     elif isinstance(data, list):
@@ -45,4 +47,10 @@ def _under(key: str, value: Any) -> Iterator[str]:
 def _scalar(value: Any) -> str:
     if isinstance(value, str) and _PLAIN.fullmatch(value) and value.lower() not in _TAKEN:
         return value
-    return json.dumps(value, ensure_ascii=False)
+    text = json.dumps(value, ensure_ascii=False)
+    return "".join(one if one.isprintable() else _escaped(one) for one in text)
+
+
+def _escaped(letter: str) -> str:
+    """A letter that cannot be seen, as YAML spells it in double quotes."""
+    return f"\\U{ord(letter):08x}"

@@ -93,6 +93,5 @@ def _draft_of(document: Document, run: KeptRun | None) -> Draft:
             (promise, (*broken, *reasons) if promise == _SIMULATED[0] and broken else broken)
             for promise, broken in made
         ]
-    made.sort(key=lambda one: not one[1])  # what is broken stands on top
     first = next((broken[0] for _, broken in made if broken), "")
     return replace(Draft(plan, scenario, run, tuple(made), ""), why_not=first)

@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from executor.guards import Counted, crossed, not_watched
+from executor.guards import Counted, Reading, crossed, not_watched, readings
 from executor.plan import Gate
 from tests.helpers.plans import example_plan, forecast
 
@@ -127,3 +129,43 @@ def test_a_limit_that_cannot_be_watched_is_told() -> None:
     (said,) = not_watched(example_plan(guards={"latency_p99_s": 0.5, "over_s": 10.0}))
     assert "p99" in said
     assert "not watched" in said
+
+
+def test_what_is_watched_is_told_with_its_limit() -> None:
+    high = forecast(rollout_error_fraction=0.01, queue_max=4.0)
+    plan = example_plan(guards=GUARD, **high)
+    told = readings(plan, counts((0, 0, 0, 0), (10, 400, 40, 9), (20, 1000, 46, 7)))
+    lately, whole, queue = told
+    assert lately == Reading("errors over 10 s", 0.01, 0.05, True)
+    assert (whole.what, whole.value, whole.is_fraction) == ("errors so far", 0.046, True)
+    assert whole.limit == pytest.approx((10 + 3 * 10**0.5 + 3) / 1000)
+    assert queue == Reading("queue", 7.0, 18.0, False)
+
+
+def test_before_enough_is_counted_there_are_limits_and_no_values() -> None:
+    plan = example_plan(guards=GUARD, **forecast(error_fraction=0.0, queue_max=0.0))
+    limits = [(one.value, one.limit) for one in readings(plan, [])]
+    assert limits == [(None, 0.05), (None, 3 / 100), (None, 10.0)]
+    few = readings(plan, counts((0, 0, 0, 0), (1, 99, 9, 0)))
+    assert [one.value for one in few] == [9 / 99, None, 0.0]
+    assert readings(example_plan(), []) == []
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 500), st.integers(0, 50), st.integers(0, 40)),
+        min_size=2,
+        max_size=12,
+    )
+)
+def test_a_value_above_its_limit_is_what_halts(steps: list[tuple[int, int, int]]) -> None:
+    """Both tell the same, but for the queue, which must be too long twice in a row."""
+    plan = example_plan(guards=GUARD, **forecast(rollout_error_fraction=0.02, queue_max=4.0))
+    rows, requests, failed = [Counted(0.0, 0, 0, 0)], 0, 0
+    for second, (more, wrong, queued) in enumerate(steps, start=1):
+        requests, failed = requests + more, failed + min(more, wrong)
+        rows.append(Counted(float(second), requests, failed, queued))
+    over = {one.what for one in readings(plan, rows) if one.value and one.value > one.limit}
+    if "queue" in over and rows[-2].queued_count <= 18:
+        over.discard("queue")
+    assert bool(over) == (crossed(plan, rows, rows[-1], None, False) is not None)

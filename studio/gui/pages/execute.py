@@ -257,13 +257,14 @@ class ExecutePage(Page):
             plan = self._drafts.now().plan
             assert plan is not None
             return "heading", f"{plan.name}: {len(plan.instances)} instances, window {plan.window}"
+        if rollout.was_given_up:
+            gone = "its fleet has ended" if rollout.where == "lab" else "left as it stands"
+            return "bad", f"✗ Given up: {gone}"
         if rollout.code is not None and not rollout.is_halted:
             look, words = _ENDED.get(rollout.code, ("bad", "✗ The executor broke off"))
             if rollout.where == "dry" and rollout.code == 0:
                 words = "✓ These are the actions; nothing was done"
             return look, words + ("; still measuring" if rollout.is_settling else "")
-        if rollout.was_given_up:
-            return "bad", "✗ Given up: left as it stands"
         if rollout.went_wrong:
             return "bad", f"✗ {rollout.went_wrong}"
         counts = _counts_words(rollout.timeline)

@@ -102,7 +102,7 @@ class PlanPage(Page):
         grid.addWidget(upper, 0, 0, 1, 2)
         grid.addWidget(lower, 1, 0)
         grid.addWidget(self.export, 1, 1)
-        for row, stretch in enumerate((4, 6)):
+        for row, stretch in enumerate((5, 6)):
             grid.setRowStretch(row, stretch)
         for column in (0, 1):
             grid.setColumnStretch(column, 1)
@@ -322,17 +322,19 @@ class _ExportCard(QFrame):
 
 
 def _lines(draft: Draft) -> list[Line]:
-    """Waves, rules and checks as lines."""
+    """Checks that fail, what is done, and the checks that hold, as lines."""
     if draft.plan is None:
         return [("heading", "No plan"), ("bad", f"✗ {draft.why_not}"), *_release_lines(draft)]
-    lines: list[Line] = [("heading", "Checks")]
+    lines: list[Line] = []
+    held = [promise for promise, broken in draft.checks if not broken]
+    if len(held) < len(draft.checks):
+        lines.append(("heading", "Checks that fail"))
     for promise, broken in draft.checks:
-        lines.append(("bad", f"✗ {promise}") if broken else ("good", f"✓ {promise}"))
-        lines += [("bad", f"     {one}") for one in broken]
-    lines.append(("heading", "Waves and gates"))
-    lines += [("", one) for one in waves_in_words(draft.plan)]
-    lines.append(("heading", "Rules and guards"))
-    return [*lines, *(("", one) for one in rules_in_words(draft.plan))]
+        if broken:
+            lines += [("bad", f"✗ {promise}"), *(("bad", f"     {one}") for one in broken)]
+    lines += [("heading", "Waves and gates"), *(("", one) for one in waves_in_words(draft.plan))]
+    lines += [("heading", "Rules and guards"), *(("", one) for one in rules_in_words(draft.plan))]
+    return [*lines, ("heading", "Checks that hold"), *(("good", f"✓ {one}") for one in held)]
 
 
 def _release_lines(draft: Draft) -> list[Line]:

@@ -39,7 +39,7 @@ SIZES = {"service": (150.0, 46.0), "instance": (72.0, 32.0), "gate": (84.0, 24.0
 
 BETWEEN_PX, ABOVE_PX = 24.0, 7.0
 MARGIN_PX = 8.0
-LEAST_SCALE, MOST_SCALE = 0.72, 2.5
+LEAST_SCALE, MOST_SCALE = 0.68, 2.5
 """Below the first words cannot be read: what does not fit then is scrolled to."""
 
 SMALLEST_SCALE = 0.1
@@ -157,6 +157,8 @@ class GraphView(QGraphicsView):
         self._mark()
         if not kept or not self._zoomed:
             self.fit()
+        if self.hasFocus():
+            self._begin()
 
     def _fill(self, drawing: Drawing) -> None:
         wide = max((SIZES[node.kind][0] for node in drawing.nodes), default=0.0)
@@ -247,9 +249,13 @@ class GraphView(QGraphicsView):
 
     def focusInEvent(self, event: QFocusEvent) -> None:
         super().focusInEvent(event)
+        self._begin()
+        self._mark()
+
+    def _begin(self) -> None:
+        """Whoever comes by keys begins at the first box."""
         if self._current is None and self._drawing is not None and self._drawing.nodes:
             self.pick(self._drawing.nodes[0].key)
-        self._mark()
 
     def focusOutEvent(self, event: QFocusEvent) -> None:
         super().focusOutEvent(event)
@@ -257,11 +263,13 @@ class GraphView(QGraphicsView):
 
     def mousePressEvent(self, event: QMouseEvent) -> None:
         super().mousePressEvent(event)
+        event.accept()
         self._pressed = event.position()
         self.viewport().setCursor(Qt.CursorShape.ClosedHandCursor)
 
     def mouseReleaseEvent(self, event: QMouseEvent) -> None:
         super().mouseReleaseEvent(event)
+        event.accept()
         self.viewport().setCursor(Qt.CursorShape.ArrowCursor)
         pressed, self._pressed = self._pressed, None
         if pressed is not None and (event.position() - pressed).manhattanLength() < 4:

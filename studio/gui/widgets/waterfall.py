@@ -24,7 +24,7 @@ from PySide6.QtGui import (
 from PySide6.QtWidgets import QFrame, QScrollArea, QSizePolicy, QToolTip, QVBoxLayout, QWidget
 
 from simulation.fleet import State
-from studio.charts.waterfall import Span
+from studio.charts.waterfall import DRAWN, LEGEND, Span, colours
 from studio.format import clock_text, duration_text
 from studio.gui.widgets.elided import ElidedLabel
 from studio.theme import LIGHT, SMALL_PX, Theme
@@ -35,19 +35,6 @@ RIGHT_PX = 12
 AXIS_PX = 22
 LEGEND_PX = 20
 
-GROUPS: tuple[tuple[str, str, frozenset[State]], ...] = (
-    ("drain", "draining", frozenset({State.DRAINING})),
-    (
-        "stop, deploy, verify",
-        "out",
-        frozenset({State.STOPPING, State.DEPLOYING, State.VERIFYING}),
-    ),
-    ("start, return", "starting", frozenset({State.STARTING, State.RETURNING})),
-    ("failed", "failed", frozenset({State.FAILED, State.CRASHED})),
-)
-"""What is drawn: words, the colour's name in the theme, the states."""
-
-_COLOUR = {state: token for _, token, states in GROUPS for state in states}
 _TICKS_S = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 43200)
 
 
@@ -145,7 +132,7 @@ class _Rows(QWidget):
         self._shown = (tuple(instances), forecast, actual, now_s, theme)
         self.instances, self.now_s, self.theme = tuple(instances), now_s, theme
         self._forecast, self._actual = _by_instance(forecast), _by_instance(actual)
-        ends = [span.end_s for span in (*forecast, *actual) if span.state in _COLOUR]
+        ends = [span.end_s for span in (*forecast, *actual) if span.state in DRAWN]
         self.end_s = max([*ends, now_s or 0.0], default=0.0) or 1.0
         if self._current not in self.instances:
             self._current = None
@@ -203,27 +190,25 @@ class _Rows(QWidget):
             shown = metrics.elidedText(name, Qt.TextElideMode.ElideMiddle, NAMES_PX - 10)
             side = Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignLeft
             painter.drawText(QRectF(2, top, NAMES_PX - 8, row_px), int(side), shown)
-            self._paint_bars(
-                painter, self._forecast.get(name, []), top + row_px * 0.10, row_px * 0.20
-            )
-            self._paint_bars(
-                painter, self._actual.get(name, []), top + row_px * 0.36, row_px * 0.50
-            )
+            thin = (0.10, 0.20) if self._actual else (0.25, 0.50)  # alone it has the room
+            for spans, (above, high) in ((self._forecast, thin), (self._actual, (0.36, 0.50))):
+                box = QRectF(0, top + row_px * above, 0, max(2.0, row_px * high))
+                self._paint_bars(painter, spans.get(name, []), box)
         if self.now_s is not None:
             painter.setPen(QPen(QColor(theme.text), 1.5))
             x = round(self.x_of(self.now_s))
             painter.drawLine(x, 0, x, round(row_px * len(self.instances)))
 
-    def _paint_bars(
-        self, painter: QPainter, spans: Sequence[Span], top: float, height: float
-    ) -> None:
+    def _paint_bars(self, painter: QPainter, spans: Sequence[Span], row: QRectF) -> None:
+        known = colours(self.theme)
         for span in spans:
-            begin = self.x_of(span.begin_s)
-            box = QRectF(begin, top, max(1.0, self.x_of(span.end_s) - begin), max(2.0, height))
-            painter.fillRect(box, QColor(getattr(self.theme, _COLOUR[span.state])))
+            begin, end = self.x_of(span.begin_s), self.x_of(span.end_s)
+            box = QRectF(begin, row.top(), max(1.0, end - begin), row.height())
+            painter.fillRect(box, QColor(known[span.state]))
             if span.state in (State.FAILED, State.CRASHED):
                 painter.setPen(QColor(self.theme.text))
-                painter.drawText(box.adjusted(2, -4, 0, 4), int(Qt.AlignmentFlag.AlignVCenter), "✗")
+                side = int(Qt.AlignmentFlag.AlignVCenter)
+                painter.drawText(box.adjusted(2, -4, 0, 4), side, "✗")
 
     # Looking at one
 
@@ -307,8 +292,7 @@ class _Legend(QWidget):
         super().__init__()
         self._theme = theme
         self.setMinimumHeight(LEGEND_PX)
-        words = [words for words, _, _ in GROUPS]
-        self.setToolTip(f"Thin: forecast. Thick: what was done. Colours: {'; '.join(words)}")
+        self.setToolTip("Thin: forecast. Thick: what was done.")
 
     def show_theme(self, theme: Theme) -> None:
         if theme is not self._theme:
@@ -321,7 +305,7 @@ class _Legend(QWidget):
         font.setPixelSize(round(SMALL_PX))
         painter.setFont(font)
         metrics, x, middle = QFontMetrics(font), 2.0, self.height() / 2
-        for words, token, _ in GROUPS:
+        for token, words in LEGEND:
             wide = metrics.horizontalAdvance(words)
             if x + 14 + wide > self.width():
                 return
@@ -350,7 +334,7 @@ def _by_instance(spans: Sequence[Span]) -> dict[str, list[Span]]:
     """Those that are drawn, by their instances, in order of time."""
     found: dict[str, list[Span]] = defaultdict(list)
     for span in sorted(spans, key=lambda one: one.begin_s):
-        if span.state in _COLOUR:
+        if span.state in DRAWN:
             found[span.instance].append(span)
     return dict(found)
 
