@@ -33,7 +33,7 @@ from executor.plan_rules import broken_rules
 from executor.preflight import Checks, fits, looked_at, problems_in
 from executor.progress import Ended, Event, Kind, folded
 from executor.run import Outcome, Run
-from executor.spoken import complain
+from executor.spoken import complain, show
 from executor.spoken import say as spoken
 from executor.timeline import timeline
 
@@ -95,7 +95,8 @@ def execute(asked: Execute, say: Callable[[str], None] = spoken) -> int:
 
     Args:
         asked: What was asked for.
-        say: Told each line; it must not raise, since that would end a rollout halfway.
+        say: Told each line of what happens; it must neither raise nor wait, since that would end a
+            rollout halfway or hold it up.
 
     Raises:
         BadInput: Plan, inventory or options are wrong.
@@ -107,7 +108,7 @@ def execute(asked: Execute, say: Callable[[str], None] = spoken) -> int:
     _refuse(plan, inventory, asked)
     _warn_of_readers(asked.plan)
     if asked.dry_run:
-        return asyncio.run(_dry_run(asked, plan, inventory, say))
+        return asyncio.run(_dry_run(asked, plan, inventory))
     lock = Lock.take(lock_path(fleet_key(inventory)), asked.journal_path, take_over=asked.take_over)
     give_up = lock.put_back
     outcome, record = Outcome(Ended.INTERRUPTED, "stopped at once"), ""
@@ -167,9 +168,7 @@ def checks_of_fleet(plan: Plan, inventory: Inventory) -> Checks:
     return made if problems_in(made) else [*made, *asyncio.run(look())]
 
 
-async def _dry_run(
-    asked: Execute, plan: Plan, inventory: Inventory, say: Callable[[str], None]
-) -> int:
+async def _dry_run(asked: Execute, plan: Plan, inventory: Inventory) -> int:
     events: list[Event] = []
     if asked.resume:
         with closing(_journal_of(asked, plan, inventory)) as journal:
@@ -181,7 +180,7 @@ async def _dry_run(
     finally:
         await hands.close()
     for line in actions(plan, inventory, hands, progress):
-        say(line)
+        show(line)
     if problems:
         raise Refused(f"{asked.plan}: would be refused: {'; '.join(problems)}")
     return 0
@@ -361,6 +360,9 @@ def _say_end(asked: Execute, outcome: Outcome, record: str, say: Callable[[str],
         Ended.INTERRUPTED: "interrupted",
     }
     say(words[outcome.ended] + (f": {outcome.why}" if outcome.why else ""))
+    if outcome.given_up:
+        told = ", ".join(f"{name} ({why})" for name, why in outcome.given_up.items())
+        say(f"Given up and out of the pool: {told}")
     say(record)
     if outcome.ended in {Ended.HALTED, Ended.INTERRUPTED}:
         say(f"Go on with: {asked.resume_command()}")

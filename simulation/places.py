@@ -31,6 +31,9 @@ _SENT_AT_ONCE_S = 0.2
 
 _MOST_AT_ONCE = 64
 
+_GRACE_S = 0.6
+"""So long what is under way may still take when a study is ended, before its processes are."""
+
 _TRIES = 4
 """A part whose process has been lost so often is not tried again."""
 
@@ -155,6 +158,7 @@ def _elsewhere(
                 pending[_submitted(workers, packed, parts)] = parts
             done, _ = wait(pending, _LOOK_EVERY_S, FIRST_COMPLETED)
             if wishes.stopped():
+                _let_finish(pending)
                 return
             if not pending:
                 time.sleep(_LOOK_EVERY_S)
@@ -179,6 +183,15 @@ def _elsewhere(
                 workers.renew()
     finally:
         workers.close(under_way=bool(pending))
+
+
+def _let_finish(pending: dict[Future[Answer], list[Part]]) -> None:
+    """Waits a moment, so that processes that are soon done can serve the next study."""
+    for future in pending:
+        future.cancel()
+    finished, _ = wait(pending, _GRACE_S)
+    for future in finished:
+        del pending[future]
 
 
 def _submitted(workers: Workers, work: bytes, parts: Sequence[Part]) -> Future[Answer]:

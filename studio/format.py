@@ -8,11 +8,17 @@ here.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from executor.plan import Interval
-from simulation.candidates import Candidate
-from simulation.compare import CandidateResult, Comparison
+if TYPE_CHECKING:
+    from executor.plan import Interval, Verdict
+    from simulation.candidates import Candidate
+    from simulation.compare import CandidateResult, Comparison
+    from simulation.estimate import Estimate
+    from simulation.scenario import Scenario
+    from simulation.statistics import Difference
 
 NOTHING = "–"
 """What stands for a figure that does not exist."""
@@ -149,6 +155,11 @@ def percent_text(fraction: float | None) -> str:
     return f"{percent:.{digits}f}".rstrip("0").rstrip(".") + " %"
 
 
+def file_stem(name: str) -> str:
+    """What a file about something may be called, without its ending: ``Shop / EU`` → ``Shop-EU``."""
+    return re.sub(r"[^\w.]+", "-", name).strip("-.") or "scenario"
+
+
 def drain_text(seconds: float) -> str:
     """A drain timeout or a pause: ``30 s``, ``2.5 s``."""
     return f"{seconds:g} s"
@@ -176,6 +187,14 @@ def signed_text(name: str, value: float | None) -> str:
         return NOTHING
     size = metric_text(name, abs(value))
     return size if value == 0 or size.startswith("≈") else f"{'−' if value < 0 else '+'}{size}"
+
+
+def difference_text(name: str, difference: Difference) -> str:
+    """A paired difference with its interval: ``−1 min 30 s (−1 min 41 s to −1 min 20 s)``."""
+    mean = signed_text(name, difference.mean)
+    if difference.low is None or difference.high is None:
+        return mean
+    return f"{mean} ({signed_text(name, difference.low)} to {signed_text(name, difference.high)})"
 
 
 def range_text(name: str, figure: Interval) -> str:
@@ -251,14 +270,42 @@ def name_among(one: Candidate, others: Sequence[Candidate]) -> str:
 
 def verdict_sentence(comparison: Comparison, index: int) -> str:
     """The answer as a sentence: ``Window 3 meets every objective in 60 of 60 runs``."""
-    verdict = comparison.candidates[index].verdict
     name = candidate_name(comparison, index)
+    return sentence_of(name, comparison.candidates[index].verdict)
+
+
+def sentence_of(name: str, verdict: Verdict) -> str:
+    """What a verdict says of whoever bears the name, as a sentence."""
     runs = f"{verdict.runs_meeting} of {verdict.runs} runs"
     if verdict.answer == "meets":
         return f"{name} meets every objective in {runs}"
     if verdict.answer == "undecided":
         return f"{name} is undecided: it meets every objective in {runs}"
     return f"{name} fails: it meets every objective in only {runs}"
+
+
+def estimate_sentence(found: Estimate, scenario: Scenario) -> tuple[str, str]:
+    """What closed forms expect of a scenario: the answer they point to, if any, and a sentence.
+
+    The answer is ``fails``, ``meets`` or empty where they say nothing of it.
+    """
+    name = f"Window {scenario.window_count()}" if scenario.rollout else scenario.name
+    if found.hopeless:
+        return "fails", f"{name} cannot meet the objectives: {found.hopeless[0]}"
+    limits = scenario.objectives
+    told = (
+        ("takes", found.rollout_duration_s, limits.duration, duration_text),
+        ("p99", found.rollout_latency_p99_s, limits.latency_p99, latency_text),
+        ("errors", found.rollout_error_fraction, limits.error_fraction, percent_text),
+    )
+    for words, figure, limit, text in told:
+        if figure is not None and limit is not None and figure.value > limit:
+            return "fails", f"{name} should fail: {words} {text(figure.value)}, above {text(limit)}"
+    if found.beyond:
+        return "", f"{name} needs simulation: {found.beyond[0]}"
+    if any(figure is None and limit is not None for _, figure, limit, _ in told):
+        return "", f"{name} may do; what is asked of it needs simulation"
+    return "meets", f"{name} should meet every objective"
 
 
 def waits_sentence(result: CandidateResult) -> str:

@@ -30,15 +30,11 @@ def import_(
     quiet: o.Quiet = False,
 ) -> None:
     """Write a commented scenario of what files say: what was measured, what is assumed."""
-    from simulation.importers.combine import combined, sources_text
-    from simulation.importers.draft import draft
-    from simulation.importers.kinds import read_files
+    from simulation.importers.together import drafted as drafted_from
 
     _must_be_new(output, plot)
     o.must_be_writable(output, output, plot)
-    sources = read_files(files)
-    drafted = draft(combined(sources, service), list(sources_text(sources)), output.stem)
-    drafted.scenario()
+    drafted = drafted_from(files, service, output.stem)
     if plot is not None and not drafted.choices:
         raise BadInput(f"--plot {plot}: no file says how long requests took, nothing was fitted")
     written = drafted.write(output)

@@ -12,9 +12,8 @@ import typer
 
 from executor.errors import BadInput
 from studio.cli import options as o
-from studio.resources import scenarios_dir
+from studio.resources import EXAMPLE, scenarios_dir
 
-EXAMPLE = "checkout-evening.yaml"
 OUTPUT = Path("rollcast-out")
 
 

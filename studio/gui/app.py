@@ -13,14 +13,13 @@ from PySide6.QtWidgets import QApplication
 
 from executor.errors import BadInput
 from simulation.scenario_file import ScenarioFile
+from studio.gui.actions import PAGES
 from studio.gui.document import Document
 from studio.gui.palette import a_font_resolves, apply_theme
 from studio.gui.settings import Settings
 from studio.gui.window import StudioWindow
-from studio.resources import scenarios_dir
+from studio.resources import EXAMPLE, scenarios_dir
 from studio.theme import THEMES
-
-EXAMPLE = "checkout-evening.yaml"
 
 
 def application() -> QApplication:
@@ -58,15 +57,16 @@ def open_studio(path: Path | None) -> int:
     if path is not None:
         settings.remember(path)
     QTimer.singleShot(0, window.jobs.start)
+    QTimer.singleShot(0, lambda: window.jobs.warm_up(window.make_pages_ahead))
     return running.exec()
 
 
 def take_screenshots(path: Path, directory: Path, size: tuple[int, int], theme: str | None) -> int:
-    """Compares a scenario's windows and writes a picture of the page; works offscreen.
+    """Compares a scenario's windows and writes a picture of every page; works offscreen.
 
     Args:
         path: The scenario.
-        directory: Where ``compare-light.png`` and ``compare-dark.png`` go; made when missing.
+        directory: Where ``replay-light.png``, ``compare-dark.png`` and so on go; made when missing.
         size: Width and height of the window, in pixels.
         theme: ``light`` or ``dark``; None for both.
 
@@ -77,8 +77,7 @@ def take_screenshots(path: Path, directory: Path, size: tuple[int, int], theme: 
     if not os.environ.get("DISPLAY") and not os.environ.get("WAYLAND_DISPLAY"):
         os.environ["QT_QPA_PLATFORM"] = "offscreen"
     running = application()
-    settings = Settings()
-    window = StudioWindow(Document(file), settings)
+    window = StudioWindow(Document(file), Settings())
     window.setMinimumSize(1, 1)
     window.resize(*size)
     failures: list[str] = []
@@ -95,21 +94,33 @@ def take_screenshots(path: Path, directory: Path, size: tuple[int, int], theme: 
         for name in [theme] if theme else list(THEMES):
             apply_theme(running, THEMES[name])
             window.set_theme(name)
-            _write_picture(window, directory / f"compare-{name}.png")
+            for key, _words, _tip in PAGES:
+                window.turn_to(key)
+                _until_painted(window)
+                _write_picture(window, directory / f"{key.replace('_', '-')}-{name}.png")
     finally:
+        for page in window.pages.values():
+            page.leave()
         window.jobs.close()
         window.hide()
         window.deleteLater()
     return 0
 
 
-def _write_picture(window: StudioWindow, path: Path) -> None:
-    """Lets everything be painted once, then keeps it."""
+def _until_painted(window: StudioWindow) -> None:
+    """Lets everything come to rest: what is laid out, and what the page does in the background."""
     settle = QEventLoop()
-    QTimer.singleShot(0, settle.quit)
+    looking = QTimer()
+    looking.setInterval(50)
+    looking.timeout.connect(
+        lambda: settle.quit() if not any(job.is_open for job in window.jobs.jobs) else None
+    )
+    looking.start()
     settle.exec()
-    window.page.over_time.canvas.draw()
-    window.page.trade_off.canvas.draw()
+    looking.stop()
+
+
+def _write_picture(window: StudioWindow, path: Path) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -62,9 +62,19 @@ def reset_value(document: Document, words: str, key: str, *, slides: bool = Fals
     return _push(document, key if slides else "", words, document.reset_at(key))
 
 
+def reset_everything(document: Document) -> None:
+    """Gives every value back what the saved file says."""
+    _push(document, "", "reset all values", State(document.saved))
+
+
 def edit_windows(document: Document, windows: tuple[int, ...]) -> None:
     """Edits which windows are compared."""
     _push(document, "", "windows to compare", State(document.state.file, windows))
+
+
+def edit_state(document: Document, words: str, after: State) -> None:
+    """Edits everything at once."""
+    _push(document, "", words, after)
 
 
 def _push(document: Document, field: str, words: str, after: State | None) -> bool:

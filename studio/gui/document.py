@@ -15,12 +15,12 @@ from PySide6.QtGui import QUndoStack
 
 from executor.errors import BadInput
 from simulation.candidates import Candidate, candidates_of, default_windows
-from simulation.compare import CandidateResult, Comparison
 from simulation.scenario import Objectives, Scenario
 from simulation.scenario_file import ScenarioFile
 from studio.gui.runs import KeptRun, run_key, side_by_side, with_landed
 
 if TYPE_CHECKING:
+    from simulation.compare import CandidateResult, Comparison
     from simulation.estimate import Estimate
 
 
@@ -116,6 +116,11 @@ class Document(QObject):
     def selection(self) -> int | None:
         """Which candidate of the latest comparison is looked at; None when it is an older run."""
         return self._keys.index(self._looked_at) if self._looked_at in self._keys else None
+
+    def runs_of_comparison(self) -> tuple[KeptRun | None, ...]:
+        """The latest comparison's candidates as they are listed, in its order; None for a removed one."""
+        listed = {run.key: run for run in self._runs}
+        return tuple(listed.get(key) for key in self._keys)
 
     @property
     def selected_result(self) -> CandidateResult | None:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from simulation.scenario import Scenario
+from simulation.scenario_balancer import SENDING
 from simulation.scenario_traffic import (
     ConstantRate,
     DailyRate,
@@ -52,6 +53,27 @@ class Field:
     write: Callable[[float], object]
 
 
+@dataclass(frozen=True)
+class Choice:
+    """One of a few words that can be chosen.
+
+    Attributes:
+        group: The heading it stands under.
+        label: What it is called.
+        key: Where it stands in the file.
+        tip: What it does, in plain words.
+        value: The word it has now.
+        words: The words there are, as the file says them.
+    """
+
+    group: str
+    label: str
+    key: str
+    tip: str
+    value: str
+    words: tuple[str, ...]
+
+
 def _seconds(value: float) -> object:
     return format_duration(round(value, 3))
 
@@ -76,7 +98,7 @@ def _minutes(value: float) -> object:
     return _seconds(value * 60)
 
 
-def fields_of(scenario: Scenario, saved: Scenario) -> list[Field]:
+def fields_of(scenario: Scenario, saved: Scenario) -> list[Field | Choice]:
     """The fields of a scenario, in the order in which they are shown.
 
     Args:
@@ -88,10 +110,11 @@ def fields_of(scenario: Scenario, saved: Scenario) -> list[Field]:
         *_traffic(scenario, saved),
         *_fleet(scenario),
         *_objectives(scenario),
+        *_balancer(scenario),
     ]
 
 
-def _rollout(scenario: Scenario) -> list[Field]:
+def _rollout(scenario: Scenario) -> list[Field | Choice]:
     rule, count = scenario.rollout, scenario.service.instance_count
     if rule is None:
         return []
@@ -110,6 +133,18 @@ def _rollout(scenario: Scenario) -> list[Field]:
         ),
         Field(
             "Rollout",
+            "Pause",
+            "rollout.pause",
+            "s",
+            "How long the rollout waits after an instance, or a batch, before the next.",
+            rule.pause,
+            0,
+            60,
+            1,
+            _seconds,
+        ),
+        Field(
+            "Rollout",
             "Ready for",
             "rollout.min_ready",
             "s",
@@ -119,6 +154,15 @@ def _rollout(scenario: Scenario) -> list[Field]:
             60,
             1,
             _seconds,
+        ),
+        Choice(
+            "Rollout",
+            "Advance",
+            "rollout.advance",
+            "Sliding: the next instance leaves as soon as one is back. Batch: the whole window "
+            "waits for its last.",
+            rule.advance,
+            ("sliding", "batch"),
         ),
         Field(
             "Draining",
@@ -131,6 +175,15 @@ def _rollout(scenario: Scenario) -> list[Field]:
             max(60.0, rule.drain.timeout * 2),
             1,
             _seconds,
+        ),
+        Choice(
+            "Draining",
+            "Then",
+            "rollout.drain.on_timeout",
+            "What becomes of requests that are still there at the end of the drain: they are cut, "
+            "waited for, or the rollout stops.",
+            rule.drain.on_timeout,
+            ("cut", "wait", "abort"),
         ),
     ]
 
@@ -205,6 +258,48 @@ def _fleet(scenario: Scenario) -> list[Field]:
         int,
     )
     return [count, slots]
+
+
+def _balancer(scenario: Scenario) -> list[Field | Choice]:
+    """How requests find an instance; a queue that is pulled from has nobody who sends."""
+    name, balancer = scenario.service_name, scenario.service.balancer
+    if balancer.policy == "pull":
+        return []
+    key = f"services.{name}.balancer"
+    return [
+        Choice(
+            "Balancer",
+            "Policy",
+            f"{key}.policy",
+            "How the balancer chooses an instance for a request.",
+            balancer.policy,
+            SENDING,
+        ),
+        Field(
+            "Balancer",
+            "Learns after",
+            f"{key}.propagation_delay",
+            "s",
+            "How long an instance that leaves the pool is still sent requests.",
+            balancer.propagation_delay,
+            0,
+            max(30.0, balancer.propagation_delay * 2),
+            1,
+            _seconds,
+        ),
+        Field(
+            "Balancer",
+            "Slow start",
+            f"{key}.slow_start",
+            "s",
+            "Over how long an instance that has returned is given its full share.",
+            balancer.slow_start,
+            0,
+            max(60.0, balancer.slow_start * 2),
+            1,
+            _seconds,
+        ),
+    ]
 
 
 def _objectives(scenario: Scenario) -> list[Field]:

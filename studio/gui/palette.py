@@ -8,7 +8,16 @@ from __future__ import annotations
 from PySide6.QtGui import QColor, QFont, QFontDatabase, QPalette
 from PySide6.QtWidgets import QApplication
 
-from studio.theme import BASE_PX, FIGURE_PX, FONT_FAMILIES, RADIUS_PX, SMALL_PX, Theme
+from studio.resources import assets_dir
+from studio.theme import (
+    BASE_PX,
+    FIGURE_PX,
+    FONT_FAMILIES,
+    GAP_PX,
+    RADIUS_PX,
+    SMALL_PX,
+    Theme,
+)
 
 
 def apply_theme(application: QApplication, theme: Theme) -> None:
@@ -60,6 +69,10 @@ def _palette(theme: Theme) -> QPalette:
     return palette
 
 
+def _chevron(theme: Theme) -> str:
+    return (assets_dir() / "icons" / f"chevron-{theme.name}.svg").as_posix()
+
+
 def _style_sheet(t: Theme) -> str:
     return f"""
     QMainWindow, QWidget#page, QWidget#centre {{ background: {t.page}; }}
@@ -67,6 +80,8 @@ def _style_sheet(t: Theme) -> str:
     QToolTip {{ background: {t.card}; color: {t.text}; border: 1px solid {t.line}; padding: 5px; }}
     QFrame#card, QFrame#panel {{
         background: {t.card}; border: 1px solid {t.line}; border-radius: {RADIUS_PX}px; }}
+    QFrame#notice {{
+        background: {t.card}; border: 1px solid {t.accent}; border-radius: {RADIUS_PX}px; }}
     QFrame#topBar, QFrame#bottomBar {{ background: {t.card}; border: none; }}
     QFrame#topBar {{ border-bottom: 1px solid {t.line}; }}
     QFrame#bottomBar {{ border-top: 1px solid {t.line}; }}
@@ -75,12 +90,16 @@ def _style_sheet(t: Theme) -> str:
     QLabel#soft, QLabel#unit {{ color: {t.soft}; font-size: {SMALL_PX:g}px; }}
     QLabel#group {{ color: {t.soft}; font-size: {SMALL_PX:g}px; font-weight: 600; }}
     QLabel#title {{ font-weight: 600; font-size: 15px; }}
+    QLabel#heading {{ font-weight: 600; }}
     QLabel#question {{ color: {t.soft}; }}
     QLabel#figure {{ font-size: {FIGURE_PX:g}px; font-weight: 600; }}
     QLabel#good {{ color: {t.meets_text}; font-size: {SMALL_PX:g}px; }}
     QLabel#bad {{ color: {t.fails_text}; font-size: {SMALL_PX:g}px; }}
     QPushButton, QToolButton {{
         background: {t.card}; border: 1px solid {t.line}; border-radius: 6px; padding: 5px 12px; }}
+    QPushButton#choice {{ border-radius: {RADIUS_PX}px; padding: 0; text-align: left; }}
+    QPushButton#choice:hover, QPushButton#choice:focus {{ background: {t.field}; }}
+    QPushButton#choice QLabel#strong {{ font-weight: 600; }}
     QToolButton {{ padding: 4px 8px; }}
     QPushButton:hover, QToolButton:hover {{ border-color: {t.accent}; }}
     QPushButton:focus, QToolButton:focus {{ border-color: {t.accent}; }}
@@ -90,10 +109,35 @@ def _style_sheet(t: Theme) -> str:
     QPushButton#primary:disabled {{
         background: {t.field}; color: {t.soft}; border-color: {t.line}; }}
     QToolButton#dot {{ border: none; background: transparent; color: {t.accent}; padding: 0; }}
+    QFrame#segmented {{ background: {t.field}; border: none; border-radius: 7px; }}
+    QToolButton#segment {{
+        border: 1px solid transparent; background: transparent; color: {t.soft};
+        padding: 4px 8px; border-radius: 5px; }}
+    QToolButton#segment:checked {{ background: {t.card}; color: {t.text}; font-weight: 600; }}
+    QToolButton#segment:hover {{ color: {t.text}; }}
+    QToolButton#segment:focus {{ border-color: {t.accent}; }}
+    QToolButton#hint {{ border: none; background: transparent; color: {t.soft};
+        font-size: {SMALL_PX:g}px; padding: 2px 4px; }}
+    QToolButton#hint:hover, QToolButton#hint:focus {{ color: {t.accent}; }}
+    QStatusBar {{ background: {t.card}; border: none; }}
+    QStatusBar::item {{ border: none; }}
+    QMainWindow::separator {{ background: {t.page}; width: {GAP_PX}px; height: {GAP_PX}px; }}
+    QDialog, QDialog#palette {{ background: {t.card}; }}
+    QDialog#palette {{ border: 1px solid {t.line}; border-radius: {RADIUS_PX}px; }}
+    QListWidget {{ background: {t.card}; border: none; outline: none; }}
+    QListWidget::item {{ padding: 5px 8px; border-radius: 5px; }}
+    QListWidget::item:selected {{ background: {t.field}; color: {t.text}; }}
+    QComboBox {{
+        background: {t.field}; border: 1px solid transparent; border-radius: 6px;
+        padding: 2px 8px; }}
+    QComboBox::drop-down {{ border: none; width: 18px; }}
+    QComboBox::down-arrow {{ image: url({_chevron(t)}); width: 10px; height: 10px; }}
+    QComboBox:focus {{ border-color: {t.accent}; }}
+    QComboBox QAbstractItemView {{ background: {t.card}; border: 1px solid {t.line}; }}
     QToolButton#menu::menu-indicator {{ image: none; width: 0; }}
     QLineEdit, QAbstractSpinBox {{
         background: {t.field}; border: 1px solid transparent; border-radius: 6px;
-        padding: 3px 6px; selection-background-color: {t.accent};
+        padding: 2px 6px; selection-background-color: {t.accent};
         selection-color: {t.on_accent}; }}
     QLineEdit:focus, QAbstractSpinBox:focus {{ border-color: {t.accent}; }}
     QAbstractSpinBox::up-button, QAbstractSpinBox::down-button {{
@@ -114,6 +158,9 @@ def _style_sheet(t: Theme) -> str:
         selection-background-color: {t.field}; selection-color: {t.text}; outline: none; }}
     QTableView::item {{ padding: 0 16px 0 8px; border-bottom: 1px solid {t.line}; }}
     QTableView::item:selected {{ background: {t.field}; color: {t.text}; }}
+    QTableView#runs::item {{ padding: 0 4px; }}
+    QTableView#runs QHeaderView::section {{ padding: 4px 4px; }}
+    QTableView QLineEdit {{ padding: 0 2px; border-radius: 3px; }}
     QHeaderView {{ background: {t.card}; }}
     QHeaderView::section {{
         background: {t.card}; color: {t.soft}; border: none;
@@ -127,5 +174,9 @@ def _style_sheet(t: Theme) -> str:
     QScrollBar:vertical {{ background: transparent; width: 8px; margin: 0; }}
     QScrollBar::handle:vertical {{
         background: {t.line}; border-radius: 4px; min-height: 24px; }}
+    QScrollBar:horizontal {{ background: transparent; height: 8px; margin: 0; }}
+    QScrollBar::handle:horizontal {{
+        background: {t.line}; border-radius: 4px; min-width: 24px; }}
     QScrollBar::add-line, QScrollBar::sub-line {{ height: 0; width: 0; }}
+    QAbstractScrollArea::corner {{ background: transparent; }}
     """

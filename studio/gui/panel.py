@@ -5,18 +5,19 @@ from __future__ import annotations
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QFrame, QLabel, QScrollArea, QVBoxLayout, QWidget
 
-from studio.gui.commands import edit_values, edit_windows, reset_value
+from studio.gui.commands import edit_values, edit_windows, reset_everything, reset_value
 from studio.gui.document import Document
 from studio.gui.fields import (
+    Choice,
     Field,
     fields_of,
     parse_start_text,
     parse_windows_text,
     start_text,
 )
-from studio.gui.widgets.field_row import NumberRow, TextRow
+from studio.gui.widgets.field_row import ChoiceRow, NumberRow, TextRow
 
-PANEL_WIDTH = 276
+PANEL_WIDTH = 258
 
 
 class ScenarioPanel(QFrame):
@@ -31,6 +32,8 @@ class ScenarioPanel(QFrame):
         self.setFixedWidth(PANEL_WIDTH)
         self._document = document
         self._numbers: dict[str, NumberRow] = {}
+        self._choices: dict[str, ChoiceRow] = {}
+        self._unlocked: frozenset[str] | None = None
         self._windows: TextRow | None = None
         self._start: TextRow | None = None
         outer = QVBoxLayout(self)
@@ -51,37 +54,56 @@ class ScenarioPanel(QFrame):
             if row is not None:
                 row.take_typed()
 
+    def reset_all(self) -> None:
+        """Gives every value back what the saved file says."""
+        reset_everything(self._document)
+
     def _build(self) -> None:
         """Rows for the fields that this scenario has."""
         self._numbers.clear()
+        self._choices.clear()
         self._windows = self._start = None
         rows = QWidget()
         rows.setObjectName("fields")
         layout = QVBoxLayout(rows)
         layout.setContentsMargins(10, 2, 8, 4)
-        layout.setSpacing(7)
+        layout.setSpacing(4)
         group = ""
         for field in self._fields():
             if field.group != group:
                 group = field.group
                 if layout.count():
-                    layout.addSpacing(7)
+                    layout.addSpacing(6)
                 heading = QLabel(group)
                 heading.setObjectName("group")
                 layout.addWidget(heading)
-            row = NumberRow(field)
-            row.typed.connect(lambda value, key=field.key: self._on_value(key, value))
-            row.slid.connect(lambda value, key=field.key: self._on_value(key, value, slides=True))
-            row.reset.connect(lambda field=field: self._on_reset(field))
-            row.typing.connect(self.typing)
-            self._numbers[field.key] = row
-            layout.addWidget(row)
+            layout.addWidget(self._row_of(field))
             if field.key == "rollout.window":
                 layout.addWidget(self._build_windows())
             if field.group == "Traffic":
                 layout.addWidget(self._build_start())
         layout.addStretch(1)
         self._scroll.setWidget(rows)
+        self._show()
+
+    def _row_of(self, field: Field | Choice) -> QWidget:
+        if isinstance(field, Choice):
+            choice = ChoiceRow(field)
+            choice.chosen.connect(lambda word, key=field.key: self._on_word(key, word))
+            choice.reset.connect(lambda field=field: self._on_reset(field))
+            self._choices[field.key] = choice
+            return choice
+        row = NumberRow(field)
+        row.typed.connect(lambda value, key=field.key: self._on_value(key, value))
+        row.slid.connect(lambda value, key=field.key: self._on_value(key, value, slides=True))
+        row.reset.connect(lambda field=field: self._on_reset(field))
+        row.typing.connect(self.typing)
+        self._numbers[field.key] = row
+        return row
+
+    def lock(self, unlocked: frozenset[str] | None) -> None:
+        """Leaves only some fields to be moved, by their keys; None for all of them."""
+        self._unlocked = unlocked
         self._show()
 
     def _build_windows(self) -> TextRow:
@@ -117,27 +139,40 @@ class ScenarioPanel(QFrame):
         scenario, saved = self._document.scenario, self._document.saved.scenario
         saved_values = self._saved_values()
         for field in self._fields():
-            row = self._numbers.get(field.key)
+            row: NumberRow | ChoiceRow | None
+            if isinstance(field, Choice):
+                row = choice = self._choices.get(field.key)
+                if choice is not None:
+                    choice.show_field(field)
+            else:
+                row = number = self._numbers.get(field.key)
+                if number is not None:
+                    number.show_field(field)
             if row is not None:
-                row.show_field(field)
                 row.mark_changed(field.value != saved_values.get(field.key, field.value))
+                row.setEnabled(self._is_unlocked(field.key))
         if self._windows is not None:
             self._windows.show_text(", ".join(map(str, self._document.windows())))
             self._windows.mark_changed(bool(self._document.state.windows))
+            self._windows.setEnabled(self._unlocked is None)
         if self._start is not None:
             self._start.show_text(start_text(scenario))
             self._start.mark_changed(start_text(scenario) != start_text(saved))
+            self._start.setEnabled(self._is_unlocked("clock.start"))
 
-    def _fields(self) -> list[Field]:
+    def _is_unlocked(self, key: str) -> bool:
+        return self._unlocked is None or key in self._unlocked
+
+    def _fields(self) -> list[Field | Choice]:
         return fields_of(self._document.scenario, self._document.saved.scenario)
 
-    def _saved_values(self) -> dict[str, float]:
+    def _saved_values(self) -> dict[str, float | str]:
         saved = self._document.saved.scenario
         return {field.key: field.value for field in fields_of(saved, saved)}
 
     def _on_value(self, key: str, value: float, *, slides: bool = False) -> None:
         field = next(one for one in self._fields() if one.key == key)
-        if value == field.value:
+        if isinstance(field, Choice) or value == field.value:
             return
         words = field.label.lower()
         if value == self._saved_values().get(key):  # back in the words of the file
@@ -148,7 +183,17 @@ class ScenarioPanel(QFrame):
         if not accepted:
             self._show()
 
-    def _on_reset(self, field: Field) -> None:
+    def _on_word(self, key: str, word: str) -> None:
+        field = next(one for one in self._fields() if one.key == key)
+        label = field.label.lower()
+        if word == self._saved_values().get(key):  # back in the words of the file
+            accepted = reset_value(self._document, label, key)
+        else:
+            accepted = edit_values(self._document, label, {key: word})
+        if not accepted:
+            self._show()
+
+    def _on_reset(self, field: Field | Choice) -> None:
         reset_value(self._document, f"reset {field.label.lower()}", field.key)
 
     def _on_windows(self, windows: object) -> None:

@@ -8,12 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from executor.canonical import digest_of
 from simulation.candidates import Candidate
-from simulation.compare import CandidateResult, Comparison
 from simulation.scenario import Scenario
 from studio.format import name_among
+
+if TYPE_CHECKING:
+    from simulation.compare import CandidateResult, Comparison
 
 MOST_SIDE_BY_SIDE = 4
 """So many runs stand side by side in *Compare*."""

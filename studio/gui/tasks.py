@@ -12,23 +12,26 @@ import time
 from collections.abc import Callable
 from contextlib import nullcontext
 from enum import StrEnum
+from importlib import import_module
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, QProcess, QThread, QTimer, Signal
 
 from executor.errors import RollcastError
 from simulation.candidates import Candidate
-from simulation.compare import compare
 from simulation.engines.ready import is_ready
 from simulation.scenario import Scenario
-from simulation.store import Store
-from simulation.study import Row, run_rows
 from studio.gui.document import Document
+
+if TYPE_CHECKING:
+    from simulation.study import Row
 
 _PROGRESS_EVERY_S = 0.05
 _RESULTS_EVERY_S = 0.5
 _PAUSE_LOOKS_S = 0.05
 _KEPT_COUNT = 30
+_DRAWN_WITH = ("matplotlib.backends.backend_qtagg", "networkx", "pandas", "simulation.estimate")
 AFTER_EDIT_MS = 250
 """So long after the last change the study of what stands there begins."""
 
@@ -216,6 +219,10 @@ class Jobs(QObject):
         """Those that run and the latest that have ended, the youngest first."""
         return tuple(reversed(self._jobs))
 
+    def threads(self) -> tuple[QThread, ...]:
+        """Those that are still there, of jobs that were cancelled too."""
+        return tuple(self._threads)
+
     @property
     def study(self) -> Job | None:
         """The comparison that is under way."""
@@ -251,6 +258,19 @@ class Jobs(QObject):
         self.listed.emit()
         thread.start()
         return job
+
+    def warm_up(self, then: Callable[[], object]) -> None:
+        """Imports in the background what pages draw with, so that no page waits for it."""
+
+        def work(_talk: Talk) -> None:
+            for module in _DRAWN_WITH:
+                import_module(module)
+
+        thread = _Thread("Warm up", work, set())
+        self._threads.add(thread)
+        thread.finished.connect(lambda: self._threads.discard(thread))
+        thread.finished.connect(then)
+        thread.start(QThread.Priority.LowPriority)
 
     def start(self) -> None:
         """Compares the document's candidates; a comparison that is under way is cancelled first."""
@@ -320,6 +340,11 @@ def _study(scenario: Scenario, candidates: tuple[Candidate, ...], stored_at: Pat
     """
 
     def work(talk: Talk) -> None:
+        # What simulates is imported here: the first window is open before.
+        from simulation.compare import compare  # noqa: PLC0415
+        from simulation.store import Store  # noqa: PLC0415
+        from simulation.study import run_rows  # noqa: PLC0415
+
         rows: list[Row] = []
         shown_at = 0.0
         with nullcontext() if stored_at is None else Store.beside(stored_at) as store:

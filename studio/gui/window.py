@@ -1,46 +1,68 @@
-"""The main window: top bar, scenario on the left, the page, progress at the bottom."""
+"""The main window: what is open, its pages, and what stands around them.
+
+It puts the rooms together and says what each action does; it decides nothing about rollouts.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
+from importlib import import_module
 
-from PySide6.QtCore import QTimer
-from PySide6.QtGui import QAction, QCloseEvent, QKeySequence
+from PySide6.QtCore import Qt, QTimer
+from PySide6.QtGui import QCloseEvent, QResizeEvent
 from PySide6.QtWidgets import (
     QApplication,
-    QFrame,
+    QDockWidget,
     QHBoxLayout,
-    QLabel,
     QMainWindow,
     QMenu,
-    QProgressBar,
-    QPushButton,
+    QStackedWidget,
     QToolButton,
     QVBoxLayout,
     QWidget,
 )
+from shiboken6 import isValid
 
-from executor.errors import RollcastError
-from executor.plan_file import write_plan
-from simulation.planner import make_plan
-from simulation.scenario_file import ScenarioFile
-from studio.format import candidate_name
-from studio.gui.dialogs import ask_about_changes, ask_for_file
+from studio.gui.actions import PAGES, Actions
+from studio.gui.bottom_bar import BottomBar
+from studio.gui.dialogs import show_about, show_settings
+from studio.gui.docks.jobs import JobsPanel
+from studio.gui.docks.runs import RunsPanel
 from studio.gui.document import Document
-from studio.gui.pages.compare import ComparePage
+from studio.gui.export import export_charts, export_data, export_report
+from studio.gui.filing import Filing
+from studio.gui.pages.base import Page
 from studio.gui.palette import apply_theme
 from studio.gui.panel import ScenarioPanel
 from studio.gui.settings import Settings
-from studio.gui.tasks import Jobs
-from studio.gui.widgets.elided import ElidedLabel
+from studio.gui.tasks import Jobs, JobState
+from studio.gui.top_bar import TopBar, plan_state
+from studio.gui.widgets.command_palette import CommandPalette
+from studio.gui.widgets.headline import Headline
 from studio.theme import DARK, GAP_PX, LIGHT
 
-SAID_FOR_MS = 15_000
 SMALLEST = (1024, 640)
 FIRST_SIZE = (1180, 760)
-SCENARIOS = "Scenarios (*.yaml *.yml)"
+FIRST_PAGE = "compare"
+RUNS_PX, JOBS_PX = 240, 150
+AHEAD_MS = 150
+FOLDS_BELOW_PX = 1120
+"""In a narrower window the list of runs folds away by itself."""
+
+_PAGE_CLASSES = {
+    "replay": "ReplayPage",
+    "compare": "ComparePage",
+    "trade_off": "TradeOffPage",
+    "timing": "TimingPage",
+    "plan": "PlanPage",
+    "execute": "ExecutePage",
+}
+_SIDES = {
+    "left": Qt.DockWidgetArea.LeftDockWidgetArea,
+    "right": Qt.DockWidgetArea.RightDockWidgetArea,
+    "bottom": Qt.DockWidgetArea.BottomDockWidgetArea,
+}
 
 
 class StudioWindow(QMainWindow):
@@ -51,233 +73,226 @@ class StudioWindow(QMainWindow):
         self.document, self._settings = document, settings
         self._theme = settings.theme
         self.jobs = Jobs(document)
-        self.page = ComparePage(document, self._theme)
         self.panel = ScenarioPanel(document)
-        self._quiet = QTimer(self)
-        self._quiet.setSingleShot(True)
-        self._quiet.setInterval(SAID_FOR_MS)
+        self.filing = Filing(self, document, self.jobs, settings, self.panel.take_typed)
+        self.runs = RunsPanel(document)
+        self.jobs_panel = JobsPanel(self.jobs)
+        self.headline = Headline(document, self.jobs, self._theme)
         self.setMinimumSize(*SMALLEST)
         self.resize(*FIRST_SIZE)
-        self._make_actions()
+        self.actions_by_key = Actions(self, self._slots())
+        self.top_bar = TopBar(document, self.jobs, self.actions_by_key)
+        self.bottom_bar = BottomBar(document, self.jobs, self.actions_by_key)
+        self.pages: dict[str, Page] = {}
+        self._stack = QStackedWidget()
         self._lay_out()
+        self._fill_menu()
         self._connect()
         self._show_document()
-        self.page.table.setFocus()
+        self.turn_to(FIRST_PAGE)
 
     # How it is put together
 
-    def _make_actions(self) -> None:
-        def action(words: str, keys: str, slot: object) -> QAction:
-            made = QAction(words, self)
-            made.setShortcut(QKeySequence(keys))
-            made.triggered.connect(slot)
-            self.addAction(made)
-            return made
-
-        self.open_action = action("Open…", "Ctrl+O", self._ask_open)
-        self.save_action = action("Save", "Ctrl+S", self._save)
-        self.save_as_action = action("Save as…", "Ctrl+Shift+S", self._ask_save)
-        self.run_action = action("Run comparison", "F5", self._run)
-        self.cancel_action = action("Cancel", "Esc", self.jobs.cancel)
-        self.plan_action = action("Write plan…", "Ctrl+E", self._ask_plan)
-        self.theme_action = action("Dark or light", "Ctrl+T", self._toggle_theme)
-        self.quit_action = action("Quit", "Ctrl+Q", self.close)
-        stack = self.document.undo
-        self.undo_action, self.redo_action = (
-            stack.createUndoAction(self),
-            stack.createRedoAction(self),
-        )
-        self.undo_action.setShortcut(QKeySequence("Ctrl+Z"))
-        self.redo_action.setShortcuts([QKeySequence("Ctrl+Shift+Z"), QKeySequence("Ctrl+Y")])
-        self.addActions([self.undo_action, self.redo_action])
+    def _slots(self) -> dict[str, Callable[[], object]]:
+        """What each action does."""
+        filing, document = self.filing, self.document
+        return {
+            "file.new": filing.ask_new,
+            "file.open": filing.ask_open,
+            "file.example": filing.ask_example,
+            "file.import": filing.ask_import,
+            "file.save": filing.save,
+            "file.save_as": filing.ask_save,
+            "file.export_charts": self._export_charts,
+            "file.export_data": lambda: export_data(self, document, self.say, self.say_wrong),
+            "file.export_report": lambda: export_report(self, document, self.say, self.say_wrong),
+            "file.quit": self.close,
+            "edit.undo": document.undo.undo,
+            "edit.redo": document.undo.redo,
+            "edit.reset": self.panel.reset_all,
+            "edit.rename_run": self._rename_run,
+            "edit.remove_run": self.runs.table.remove_current,
+            "edit.settings": lambda: show_settings(self, self._settings, self._on_setting),
+            "run.compare": self._run,
+            "run.pause": self._pause,
+            "run.cancel": self.jobs.cancel,
+            "run.plan": self._ask_plan,
+            **{f"view.{key}": partial(self.turn_to, key) for key, _, _ in PAGES},
+            "view.scenario": lambda: _flip(self._docks["left"]),
+            "view.runs": lambda: _flip(self._docks["right"]),
+            "view.jobs": lambda: _flip(self._docks["bottom"]),
+            "view.theme": self._toggle_theme,
+            "help.palette": self._show_palette,
+            "help.lessons": self._show_lessons,
+            "help.about": lambda: show_about(self),
+        }
 
     def _lay_out(self) -> None:
         centre = QWidget()
         centre.setObjectName("centre")
-        outer = QVBoxLayout(centre)
-        outer.setContentsMargins(0, 0, 0, 0)
-        outer.setSpacing(0)
-        outer.addWidget(self._top_bar())
-        middle = QHBoxLayout()
-        middle.setContentsMargins(GAP_PX, GAP_PX, GAP_PX, GAP_PX)
+        across = QHBoxLayout(centre)
+        across.setContentsMargins(0, GAP_PX, 0, GAP_PX)
+        across.setSpacing(4)
+        middle = QVBoxLayout()
         middle.setSpacing(GAP_PX)
-        middle.addWidget(self.panel)
-        middle.addWidget(self.page, 1)
-        outer.addLayout(middle, 1)
-        outer.addWidget(self._bottom_bar())
+        middle.addWidget(self.headline)
+        middle.addWidget(self._stack, 1)
+        across.addLayout(middle, 1)
+        self._unfold = QToolButton()
+        self._unfold.setObjectName("hint")
+        self._unfold.setText("‹")
+        self._unfold.setAccessibleName("Show the runs")
+        self._unfold.setToolTip(self.actions_by_key["view.runs"].toolTip())
+        self._unfold.clicked.connect(self.actions_by_key["view.runs"].trigger)
+        across.addWidget(self._unfold)
         self.setCentralWidget(centre)
+        self.setMenuWidget(self.top_bar)
+        self.statusBar().setSizeGripEnabled(False)
+        self.statusBar().addWidget(self.bottom_bar, 1)
+        self.statusBar().setContentsMargins(0, 0, 0, 0)
+        self._docks = {
+            "left": self._dock("left", "Scenario", self.panel, (GAP_PX, GAP_PX, 0, GAP_PX)),
+            "right": self._dock("right", "Runs", self.runs, (0, GAP_PX, GAP_PX, GAP_PX)),
+            "bottom": self._dock("bottom", "Jobs", self.jobs_panel, (GAP_PX, 0, GAP_PX, GAP_PX)),
+        }
+        self.setCorner(Qt.Corner.BottomLeftCorner, _SIDES["left"])
+        self.setCorner(Qt.Corner.BottomRightCorner, _SIDES["right"])
+        self.resizeDocks([self._docks["right"]], [RUNS_PX], Qt.Orientation.Horizontal)
+        self.resizeDocks([self._docks["bottom"]], [JOBS_PX], Qt.Orientation.Vertical)
+        self._docks["right"].visibilityChanged.connect(
+            lambda _visible: self._unfold.setVisible(self._docks["right"].isHidden())
+        )
+        self._unfold.hide()
+        self._docks["bottom"].hide()
+        self._folded_by_itself = False
 
-    def _top_bar(self) -> QFrame:
-        bar = QFrame()
-        bar.setObjectName("topBar")
-        layout = QHBoxLayout(bar)
-        layout.setContentsMargins(14, 8, 14, 8)
-        layout.setSpacing(8)
-        self._title, self._question = ElidedLabel(), ElidedLabel()
-        self._title.setObjectName("title")
-        self._question.setObjectName("question")
-        layout.addWidget(self._title)
-        layout.addSpacing(6)
-        layout.addWidget(self._question)
-        layout.addStretch(1)
-        for action, glyph in ((self.undo_action, "↶"), (self.redo_action, "↷")):
-            button = QToolButton()
-            button.setDefaultAction(action)
-            action.setIconText(glyph)
-            # Qt rewrites the texts of these two; the glyph must stay what is shown.
-            action.changed.connect(lambda b=button, a=action, g=glyph: _show_glyph(b, a, g))
-            _show_glyph(button, action, glyph)
-            layout.addWidget(button)
-        layout.addWidget(self._menu_button())
-        self.run_button = QPushButton("Run comparison")
-        self.run_button.setToolTip("Simulate all candidates again (F5)")
-        self.run_button.clicked.connect(self._run)
-        self.plan_button = QPushButton("Write plan")
-        self.plan_button.clicked.connect(self._ask_plan)
-        layout.addWidget(self.run_button)
-        layout.addWidget(self.plan_button)
-        return bar
+    def _dock(
+        self, side: str, name: str, inside: QWidget, margins: tuple[int, int, int, int]
+    ) -> QDockWidget:
+        """A place at a side, without a title of its own: what is inside has a heading."""
+        dock = QDockWidget(name, self)
+        dock.setObjectName(f"dock-{side}")
+        dock.setFeatures(QDockWidget.DockWidgetFeature.DockWidgetClosable)
+        dock.setTitleBarWidget(QWidget())
+        holder = QWidget()
+        holder.setObjectName("centre")
+        around = QVBoxLayout(holder)
+        around.setContentsMargins(*margins)
+        around.addWidget(inside)
+        dock.setWidget(holder)
+        self.addDockWidget(_SIDES[side], dock)
+        return dock
 
-    def _menu_button(self) -> QToolButton:
-        button = QToolButton()
-        button.setObjectName("menu")
-        button.setText("File")
-        button.setAccessibleName("File")
-        button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
-        menu = QMenu(button)
-        menu.addActions([self.open_action, self.save_action, self.save_as_action])
-        self._recent = menu.addMenu("Recent")
-        self._recent.setToolTipsVisible(True)  # files of one name differ in their folders
-        self._recent.aboutToShow.connect(self._list_recent)
-        menu.addSeparator()
-        menu.addActions([self.theme_action, self.quit_action])
-        button.setMenu(menu)
-        return button
+    def _fill_menu(self) -> None:
+        def add_recent(menu: QMenu) -> None:
+            recent = menu.addMenu("Recent")
+            recent.setToolTipsVisible(True)  # files of one name differ in their folders
+            recent.aboutToShow.connect(lambda: self.filing.fill_recent(recent))
 
-    def _bottom_bar(self) -> QFrame:
-        bar = QFrame()
-        bar.setObjectName("bottomBar")
-        layout = QHBoxLayout(bar)
-        layout.setContentsMargins(14, 4, 14, 4)
-        layout.setSpacing(10)
-        self._runs, self._said = QLabel(), ElidedLabel(name="Message")
-        self._runs.setObjectName("soft")
-        self._said.setObjectName("soft")
-        self._progress = QProgressBar()
-        self._progress.setTextVisible(False)
-        self._progress.setFixedWidth(120)
-        self._progress.setAccessibleName("Progress of the comparison")
-        self._done = QLabel()
-        self._done.setObjectName("soft")
-        self.cancel_button = QPushButton("Cancel")
-        self.cancel_button.setToolTip("End the comparison; what has landed is kept (Esc)")
-        self.cancel_button.clicked.connect(self.jobs.cancel)
-        layout.addWidget(self._runs)
-        layout.addWidget(self._said)
-        layout.addStretch(1)
-        for widget in (self._progress, self._done, self.cancel_button):
-            layout.addWidget(widget)
-        bar.setFixedHeight(36)
-        return bar
+        menu = self.top_bar.menu_button.menu()
+        self.actions_by_key.fill(menu, {"file.import": add_recent})
 
     def _connect(self) -> None:
-        document, jobs = self.document, self.jobs
+        document, jobs, stack = self.document, self.jobs, self.document.undo
         document.opened.connect(self._show_document)
-        document.edited.connect(self._show_document)
-        document.edited.connect(self._said.clear)  # what was said is of what was
-        document.compared.connect(self._show_plan_button)
-        document.selected.connect(self._show_plan_button)
+        document.edited.connect(self._on_edited)
+        for signal in (document.compared, document.selected, document.listed):
+            signal.connect(self._show_document)
         document.refused.connect(self.say_wrong)
-        self.panel.typing.connect(lambda: self.save_action.setEnabled(True))
-        jobs.started.connect(self._show_running)
-        jobs.ended.connect(self._show_running)
-        jobs.progressed.connect(self._show_progress)
+        self.filing.said.connect(self.say)
+        self.filing.said_wrong.connect(self.say_wrong)
+        self.panel.typing.connect(lambda: self.actions_by_key["file.save"].setEnabled(True))
+        jobs.started.connect(self._show_document)
+        jobs.ended.connect(self._show_document)
         jobs.failed.connect(self.say_wrong)
-        self._quiet.timeout.connect(self._said.clear)
-        self._show_running()
+        stack.canUndoChanged.connect(self._show_undo)
+        stack.indexChanged.connect(self._show_undo)
+        self.top_bar.pages.picked.connect(self.turn_to)
 
     # What it shows
 
+    def page(self, key: str) -> Page:
+        """A page, made when it is first asked for."""
+        if key not in self.pages:
+            module = import_module(f"studio.gui.pages.{key}")
+            made: Page = getattr(module, _PAGE_CLASSES[key])(self.document, self.jobs, self._theme)
+            self.pages[key] = made
+            self._stack.addWidget(made)
+            self.actions_by_key.add_for_page(made, made.offered())
+            made.wanted.connect(self.turn_to)
+            made.said.connect(self.say)
+        return self.pages[key]
+
+    def make_pages_ahead(self) -> None:
+        """Makes the pages that nobody has asked for yet, one at a time while nothing else is done."""
+        missing = [key for key, _, _ in PAGES if key not in self.pages]
+        if missing and self.isVisible():
+            self.page(missing[0])
+            QTimer.singleShot(AHEAD_MS, self, self.make_pages_ahead)
+
+    @property
+    def shown(self) -> str:
+        """The key of the page that is seen."""
+        return next(key for key, page in self.pages.items() if page is self._stack.currentWidget())
+
+    def turn_to(self, key: str) -> None:
+        """Shows a page."""
+        page = self.page(key)
+        self._stack.setCurrentWidget(page)
+        self.top_bar.pages.take(key)
+        page.turned_to()
+        page.setFocus()
+
+    def _on_edited(self) -> None:
+        self._show_document()
+        is_new = self.document.comparison is None
+        if self._settings.simulates_at_once and (is_new or self.document.is_stale):
+            self.jobs.start_soon()
+
     def _show_document(self) -> None:
-        scenario = self.document.scenario
-        mark = " *" if self.document.is_changed else ""
-        self._title.setText(f"{scenario.name}{mark}")
-        self._question.setText(scenario.question)
-        self.setWindowTitle(f"{scenario.name}[*] – Rollcast")
-        self.setWindowModified(self.document.is_changed)
-        self.save_action.setEnabled(self.document.is_changed)
-        self._runs.setText(f"seed {scenario.seed} · {scenario.replications} runs each")
-        self._show_plan_button()
-
-    def _show_plan_button(self) -> None:
-        result, comparison = self.document.selected_result, self.document.comparison
-        self._show_primary()
-        if result is None or comparison is None or self.document.selection is None:
-            self._set_plan(False, "Write plan", "Run the comparison first")
-            return
-        name = candidate_name(comparison, self.document.selection).lower()
-        words = f"Write plan for window {result.candidate.window}"
-        if self.document.is_stale:
-            self._set_plan(False, words, "The scenario was changed: run the comparison again")
-        elif self.jobs.is_running:
-            self._set_plan(False, words, "Wait until the comparison is done")
-        elif result.verdict.answer != "meets":
-            reasons = "; ".join(result.verdict.reasons)
-            self._set_plan(
-                False, words, f"{name} is no plan, it {result.verdict.answer}: {reasons}"
-            )
-        else:
-            self._set_plan(True, words, "A validated plan for the executor (Ctrl+E)")
-
-    def _set_plan(self, enabled: bool, words: str, tip: str) -> None:
-        self.plan_button.setEnabled(enabled)
-        self.plan_action.setEnabled(enabled)
-        self.plan_button.setText(words)
-        self.plan_button.setToolTip(tip)
-
-    def _show_primary(self) -> None:
-        """The button that leads on has the accent: run what is stale, else write the plan."""
-        run_first = self.document.comparison is None or self.document.is_stale
-        for button, is_primary in ((self.run_button, run_first), (self.plan_button, not run_first)):
-            button.setObjectName("primary" if is_primary else "")
-            button.style().unpolish(button)
-            button.style().polish(button)
-
-    def _show_running(self) -> None:
+        document, actions = self.document, self.actions_by_key
+        self.setWindowTitle(f"{document.scenario.name}[*] – Rollcast")
+        self.setWindowModified(document.is_changed)
+        actions["file.save"].setEnabled(document.is_changed)
+        actions["edit.reset"].setEnabled(document.is_changed)
+        run = document.looked_at
+        for key in ("edit.rename_run", "edit.remove_run"):
+            actions[key].setEnabled(run is not None)
+        for key in ("file.export_charts", "file.export_data", "file.export_report"):
+            actions[key].setEnabled(document.comparison is not None)
         running = self.jobs.is_running
-        for widget in (self._progress, self._done, self.cancel_button):
-            widget.setVisible(running)
-        self.cancel_action.setEnabled(running)
-        if running:
-            self._show_progress(0, self.document.scenario.replications)
-        self.page.set_running(running)
-        self._show_plan_button()
+        actions["run.cancel"].setEnabled(running)
+        actions["run.pause"].setEnabled(running)
+        is_plan, tip = plan_state(document, self.jobs)
+        actions["run.plan"].setEnabled(is_plan)
+        actions["run.plan"].setToolTip(tip)
+        self._show_undo()
 
-    def _show_progress(self, done: int, total: int) -> None:
-        self._progress.setRange(0, total)
-        self._progress.setValue(done)
-        self._done.setText(f"{done} of {total}")
+    def _show_undo(self, _changed: object = None) -> None:
+        stack = self.document.undo
+        if not isValid(stack):  # it tells of its own end
+            return
+        for key, can, words in (
+            ("edit.undo", stack.canUndo(), stack.undoText()),
+            ("edit.redo", stack.canRedo(), stack.redoText()),
+        ):
+            action = self.actions_by_key[key]
+            action.setEnabled(can)
+            name = key.partition(".")[2].capitalize()
+            action.setText(f"{name} {words}" if can and words else name)
 
     def say(self, words: str) -> None:
         """Says something in the bottom bar for a while."""
-        self._show_said(words, "soft")
-        self._quiet.start()
+        self.bottom_bar.say(words)
 
     def say_wrong(self, words: str) -> None:
         """Says what is wrong; it stays until something else is done."""
-        self._show_said(f"✗ {words}", "bad")
-        self._quiet.stop()
-
-    def _show_said(self, words: str, look: str) -> None:
-        self._said.setText(words)
-        self._said.setObjectName(look)
-        self._said.style().unpolish(self._said)
-        self._said.style().polish(self._said)
+        self.bottom_bar.say_wrong(words)
 
     @property
     def said(self) -> str:
         """What the bottom bar says."""
-        return self._said.text()
+        return self.bottom_bar.said
 
     def set_theme(self, name: str) -> None:
         """Shows everything in the light or the dark theme."""
@@ -285,111 +300,78 @@ class StudioWindow(QMainWindow):
         application = QApplication.instance()
         if isinstance(application, QApplication):
             apply_theme(application, self._theme)
-        self.page.set_theme(self._theme)
+        self.headline.set_theme(self._theme)
+        self.runs.table.set_theme(self._theme)
+        for page in self.pages.values():
+            page.set_theme(self._theme)
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """In a narrow window the runs fold away, and come back with the room."""
+        super().resizeEvent(event)
+        is_narrow, runs = event.size().width() < FOLDS_BELOW_PX, self._docks["right"]
+        if is_narrow != self._folded_by_itself:
+            self._folded_by_itself = is_narrow
+            runs.setVisible(not is_narrow)
 
     # What a person asks for
 
-    def open(self, path: Path) -> bool:
-        """Opens a scenario and compares its windows; says why when it cannot."""
-        try:
-            file = ScenarioFile.load(path)
-        except RollcastError as error:
-            self.say_wrong(str(error))
-            return False
-        self.jobs.cancel()
-        self.document.open(file)
-        self._settings.remember(path)
-        self.jobs.start()
-        return True
-
-    def write_plan(self, path: Path) -> bool:
-        """Writes the plan of the candidate that is looked at; says why when it cannot."""
-        comparison, result = self.document.comparison, self.document.selected_result
-        if comparison is None or result is None:
-            return False
-        try:
-            write_plan(path, make_plan(comparison.scenario, result))
-        except RollcastError as error:
-            self.say_wrong(str(error))
-            return False
-        self.say(f"✓ The plan for window {result.candidate.window} is in {path}")
-        return True
-
-    def save_as(self, path: Path) -> bool:
-        """Writes the scenario; says why when it cannot."""
-        try:
-            self.document.save(path)
-        except RollcastError as error:
-            self.say_wrong(str(error))
-            return False
-        self._settings.remember(path)
-        self.say(f"✓ Saved as {path}")
-        return True
-
     def _run(self) -> None:
-        self._said.clear()
+        self.bottom_bar.clear()
         self.panel.take_typed()
         self.jobs.start()
 
-    def _save(self) -> bool:
-        self.panel.take_typed()
-        path = self.document.state.file.path
-        if path is not None:
-            return self.save_as(path)
-        self._ask_save()
-        return False
-
-    def _ask_open(self) -> None:
-        self.panel.take_typed()
-        ask = partial(ask_for_file, self, "Open a scenario", SCENARIOS, self.open)
-        self._with_changes_kept(ask)
-
-    def _ask_save(self) -> None:
-        self.panel.take_typed()
-        name = str(self.document.state.file.path or f"{self.document.scenario.name}.yaml")
-        ask_for_file(self, "Save the scenario as", SCENARIOS, self.save_as, name)
+    def _pause(self) -> None:
+        study = self.jobs.study
+        if study is not None:
+            study.pause(study.state is JobState.RUNNING)
 
     def _ask_plan(self) -> None:
         self.panel.take_typed()
-        if not self.plan_action.isEnabled():
-            return  # what was typed has made the results stale
-        name = f"{self.document.scenario.name}.plan.json"
-        ask_for_file(self, "Write the plan to", "Plans (*.json)", self.write_plan, name)
+        if self.actions_by_key["run.plan"].isEnabled():  # what was typed may have made it stale
+            self.filing.ask_plan()
 
-    def _list_recent(self) -> None:
-        self._recent.clear()
-        for path in self._settings.recent():
-            entry = self._recent.addAction(path.name.replace("&", "&&"))
-            entry.setToolTip(str(path))
-            entry.triggered.connect(partial(self._with_changes_kept, partial(self.open, path)))
+    def _rename_run(self) -> None:
+        self._docks["right"].show()
+        self.runs.table.rename_current()
 
     def _toggle_theme(self) -> None:
         self.set_theme(LIGHT.name if self._theme is DARK else DARK.name)
         self._settings.theme = self._theme
 
+    def _on_setting(self, key: str) -> None:
+        if key == "theme":
+            self.set_theme(self._settings.theme.name)
+
+    def _show_palette(self) -> None:
+        shown = self._stack.currentWidget()
+        actions = [one for one in self.actions_by_key if one.parent() in (self, shown)]
+        CommandPalette(self, actions).open()
+
+    def _export_charts(self) -> None:
+        key = self.shown
+        name = f"{self.document.scenario.name}-{key.replace('_', '-')}"
+        export_charts(self, name, self.pages[key].figures(), self.say, self.say_wrong)
+
+    def _show_lessons(self) -> None:
+        pass
+
     def closeEvent(self, event: QCloseEvent) -> None:
         self.panel.take_typed()
         if self.document.is_changed and not self.property("leaving"):
             event.ignore()
-            self._with_changes_kept(self._leave)
+            self.filing.with_changes_kept(self._leave)
             return
         self._settings.geometry = self.saveGeometry()
+        for page in self.pages.values():
+            page.leave()
         self.jobs.close()
         super().closeEvent(event)
-
-    def _with_changes_kept(self, then: Callable[[], object], _checked: bool = False) -> None:
-        """Does what changes would be lost by, once it is said what shall become of them."""
-        if self.document.is_changed:
-            ask_about_changes(self, self.document.scenario.name, self._save, then)
-        else:
-            then()
 
     def _leave(self) -> None:
         self.setProperty("leaving", True)
         self.close()
 
 
-def _show_glyph(button: QToolButton, action: QAction, glyph: str) -> None:
-    button.setText(glyph)
-    button.setToolTip(action.text())
-    button.setAccessibleName(action.text())
+def _flip(dock: QDockWidget) -> None:
+    """Shows what is folded away, or folds it away."""
+    dock.setVisible(not dock.isVisible())

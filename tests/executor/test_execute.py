@@ -20,6 +20,7 @@ from executor.progress import Kind
 from tests.helpers.fleet import ROOT, Fleet, fleet, load
 from tests.helpers.haproxy import until
 from tests.helpers.instance import is_zombie
+from tests.helpers.pipes import drained, filled
 from tests.helpers.sshd import sshd
 
 pytestmark = pytest.mark.slow
@@ -277,6 +278,42 @@ def test_nobody_reading_on_does_not_stop_a_rollout(three: Fleet) -> None:
         running.stdout = None  # communicate would read it
     assert three.timeline()["ended"] == "done"
     must_be_all(three, "1.1")
+
+
+def test_a_reader_who_does_not_read_on_holds_nothing_up(three: Fleet) -> None:
+    """As a stopped pager, or `| sleep 1000`: both streams go into a pipe that is full."""
+    reading, writing = os.pipe()
+    try:
+        before = filled(writing)
+        done = subprocess.run(
+            three.command(),
+            cwd=ROOT,
+            env=three.environment(),
+            stdout=writing,
+            stderr=subprocess.STDOUT,
+            check=False,
+            timeout=60,
+        )
+        assert done.returncode == 0
+        assert len(drained(reading)) == before  # not a word came through
+    finally:
+        os.close(reading)
+        os.close(writing)
+    assert three.timeline()["ended"] == "done"
+    must_be_all(three, "1.1")
+
+
+def test_what_was_given_up_is_named_in_the_end(three: Fleet) -> None:
+    deadlines = dict.fromkeys(STEPS, 10.0) | {STEPS[2]: 1.0}
+    three.plans(min_in_pool=1, on_failure="continue", max_failures=1, step_deadlines_s=deadlines)
+    (three.of("checkout-2") / "fault").write_text("deploy hangs")
+    done = three.execute("-q")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.splitlines()[:2] == [
+        "done: every instance that was rolled is in the pool with the new version",
+        "Given up and out of the pool: checkout-2 (deploy failed 1 times)",
+    ]
+    assert three.admin() == ["ready", "maint", "ready"]
 
 
 def test_two_executors_at_once(three: Fleet) -> None:

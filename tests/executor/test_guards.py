@@ -8,17 +8,10 @@ import pytest
 
 from executor.guards import Counted, crossed, not_watched
 from executor.plan import Gate
-from tests.helpers.plans import example_plan, prediction
+from tests.helpers.plans import example_plan, forecast
 
 GUARD = {"error_fraction": 0.05, "over_s": 10.0}
 BAKE = Gate(kind="bake", pause_s=60.0, error_fraction=0.02)
-
-
-def forecast(**high: float) -> dict[str, Any]:
-    made = prediction()
-    for name, value in high.items():
-        made["metrics"][name] = dict.fromkeys(("mean", "low", "high", "run_low", "run_high"), value)
-    return {"prediction": made}
 
 
 def counts(*rows: tuple[float, int, int, int]) -> list[Counted]:
@@ -26,7 +19,7 @@ def counts(*rows: tuple[float, int, int, int]) -> list[Counted]:
 
 
 CASES = [
-    pytest.param({}, [], None, False, None, id="nothing counted"),
+    pytest.param({}, counts((0, 0, 0, 0)), None, False, None, id="nothing counted"),
     pytest.param(
         {"guards": GUARD}, counts((0, 0, 0, 0), (20, 50, 2, 0)), None, False, None, id="below"
     ),
@@ -116,7 +109,17 @@ def test_which_limit_is_crossed(
     is_over: bool,
     said: str | None,
 ) -> None:
-    assert crossed(example_plan(**changes), counted, bake, is_over) == said
+    assert crossed(example_plan(**changes), counted, counted[-1], bake, is_over) == said
+
+
+def test_what_decides_is_the_present_count_and_a_queue_that_lasts_a_poll() -> None:
+    """Between two polls there may be many looks, microseconds apart."""
+    kept = counts((0, 0, 0, 0), (10, 100, 0, 0))
+    now = Counted(10.1, 150, 50, 99, 100, 50)
+    assert crossed(example_plan(**forecast(queue_max=4.0)), kept, now, None, False) is None
+    assert crossed(example_plan(), kept, now, BAKE, False) == "canary: errors 50.000%, limit 2.00%"
+    guarded = crossed(example_plan(guards=GUARD), kept, now, None, False)
+    assert guarded == "guard over 10 s: errors 33.333%, limit 5.00%"
 
 
 def test_a_limit_that_cannot_be_watched_is_told() -> None:

@@ -134,24 +134,6 @@ def test_a_journal_that_cannot_be_written_begins_nothing_more(tmp_path: Path) ->
     assert fleet.unverified == []
 
 
-def test_a_clock_that_jumps_changes_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Deadlines and pauses go by a clock that cannot be set; the time of day is for people."""
-    quiet = World([f"checkout-{number}" for number in range(1, 5)])
-    carried_out(quiet, small_plan(), tmp_path / "quiet")
-    jumps = iter(range(10**9))
-    monkeypatch.setattr(time, "time", lambda: 1e9 + (-1) ** next(jumps) * 1e6)
-    fleet = World(list(quiet.names))
-    outcome, _ = carried_out(fleet, small_plan(), tmp_path / "jumping")
-    assert outcome is not None
-    assert outcome.ended == "done"
-    journals = [Journal.open(tmp_path / name) for name in ("quiet", "jumping")]
-    assert journals[0].events() == journals[1].events()
-    for journal in journals:
-        journal.close()
-
-
 def test_a_lock_is_held_once_and_given_back(tmp_path: Path) -> None:
     path, journal = tmp_path / "state" / "lock", tmp_path / "journal"
     lock = Lock.take(path, journal, take_over=False)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QWidget
 
 from studio.gui.document import Document
@@ -12,6 +13,7 @@ from studio.theme import Theme
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from studio.gui.actions import PageAction
     from studio.gui.tasks import Jobs
 
 
@@ -27,9 +29,15 @@ class Page(QWidget):
         theme: The colours.
     """
 
+    wanted = Signal(str)
+    """The person asks for another page, by its key."""
+    said = Signal(str)
+    """Something is to be said at the bottom of the window for a while."""
+
     def __init__(self, document: Document, jobs: Jobs, theme: Theme) -> None:
         super().__init__()
         self.setObjectName("page")
+        self.setFocusPolicy(Qt.FocusPolicy.ClickFocus)  # so that its keys hold once it is turned to
         self.document, self.jobs, self.theme = document, jobs, theme
         self._is_behind = True
         for signal in (document.opened, document.edited, document.compared):
@@ -61,6 +69,14 @@ class Page(QWidget):
         self._is_behind = True
         if self.isVisible():
             self.turned_to()
+
+    def offered(self) -> list[PageAction]:
+        """The page's own actions: key, words, keys, what it does."""
+        return []
+
+    def is_busy(self) -> str | None:
+        """What must not be ended without asking, in words; None when there is nothing."""
+        return None
 
     def figures(self) -> dict[str, Figure]:
         """The charts that can be exported, by name, drawn afresh in the light theme."""

@@ -8,6 +8,7 @@ from dataclasses import replace
 from PySide6.QtCore import QEvent, QSignalBlocker, Qt, Signal
 from PySide6.QtGui import QKeyEvent, QKeySequence, QWheelEvent
 from PySide6.QtWidgets import (
+    QComboBox,
     QDoubleSpinBox,
     QHBoxLayout,
     QLabel,
@@ -17,7 +18,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from studio.gui.fields import SMOOTH, Field
+from studio.gui.fields import SMOOTH, Choice, Field
 
 LABEL_WIDTH = 84
 NUMBER_WIDTH = 58
@@ -153,6 +154,38 @@ class NumberRow(_Row):
         steps = max(1, self._slider.maximum())
         value = field.low + (field.high - field.low) * place / steps
         self.slid.emit(round(value, field.decimals))
+
+
+class _Words(QComboBox):
+    """Words to choose from, which the wheel passes over."""
+
+    def wheelEvent(self, event: QWheelEvent) -> None:
+        event.ignore()
+
+
+class ChoiceRow(_Row):
+    """One of a few words."""
+
+    chosen = Signal(str)
+    """The person chose another word, as the file says it."""
+
+    def __init__(self, field: Choice) -> None:
+        super().__init__(field.label, field.tip)
+        self._box = _Words()
+        self._box.setAccessibleName(field.label)
+        for word in field.words:
+            self._box.addItem(word.replace("_", " "), word)
+        self._layout.addWidget(self._box, 1)
+        self._layout.addWidget(self._dot)
+        self.show_field(field)
+        self._box.activated.connect(lambda _index: self.chosen.emit(self._box.currentData()))
+
+    def take_typed(self) -> None:
+        """Nothing is typed here."""
+
+    def show_field(self, field: Choice) -> None:
+        """Shows a value without taking it for the person's."""
+        self._box.setCurrentIndex(self._box.findData(field.value))
 
 
 class TextRow(_Row):

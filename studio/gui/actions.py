@@ -1,0 +1,157 @@
+"""Everything a person can ask for, declared once.
+
+Enters: this table. Leaves: the menu, the shortcuts, the palette of Ctrl+K and the table in
+`docs/studio.md` (a test holds that it is this one). What an action does, the window says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+
+from PySide6.QtCore import Qt
+from PySide6.QtGui import QAction, QKeySequence
+from PySide6.QtWidgets import QMenu, QWidget
+
+
+@dataclass(frozen=True)
+class ActionSpec:
+    """One thing that can be asked for.
+
+    Attributes:
+        key: What the program knows it by, such as ``file.open``.
+        words: What it is called.
+        shortcuts: Its keys, the first is shown.
+        menu: The part of the menu that it stands in.
+        tip: What it does, in a sentence.
+    """
+
+    key: str
+    words: str
+    shortcuts: tuple[str, ...]
+    menu: str
+    tip: str
+
+
+PAGES = (
+    ("replay", "Replay", "Watch one rollout happen"),
+    ("compare", "Compare", "Two to four runs side by side"),
+    ("trade_off", "Trade-off", "Duration against what it risks"),
+    ("timing", "Timing", "When to roll, and how wide"),
+    ("plan", "Plan", "The rollout as a plan, checked and exported"),
+    ("execute", "Execute", "Carry the plan out: dry, in the lab, or for real"),
+)
+"""The pages in their order: key, words, what they are for."""
+
+ACTIONS: tuple[ActionSpec, ...] = (
+    ActionSpec("file.new", "New…", ("Ctrl+N",), "File", "Write a first scenario of a few lines"),
+    ActionSpec("file.open", "Open…", ("Ctrl+O",), "File", "Open a scenario"),
+    ActionSpec("file.example", "Open the example", ("Ctrl+Shift+O",), "File",
+               "Open a copy of the shipped example with 24 instances"),
+    ActionSpec("file.import", "Import…", ("Ctrl+I",), "File",
+               "Make a scenario from logs, metrics or manifests"),
+    ActionSpec("file.save", "Save", ("Ctrl+S",), "File", "Write the scenario; comments stay"),
+    ActionSpec("file.save_as", "Save as…", ("Ctrl+Shift+S",), "File", "Write it to another file"),
+    ActionSpec("file.export_charts", "Export charts…", ("Ctrl+Shift+C",), "File",
+               "Write the charts of this page as PNG, SVG or PDF"),
+    ActionSpec("file.export_data", "Export data…", ("Ctrl+Shift+D",), "File",
+               "Write what was simulated as CSV or Parquet"),
+    ActionSpec("file.export_report", "Export report…", ("Ctrl+Shift+R",), "File",
+               "Write the comparison as one HTML file that needs no other"),
+    ActionSpec("file.quit", "Quit", ("Ctrl+Q",), "File", "Close the studio"),
+    ActionSpec("edit.undo", "Undo", ("Ctrl+Z",), "Edit", "Take the last change back"),
+    ActionSpec("edit.redo", "Redo", ("Ctrl+Shift+Z", "Ctrl+Y"), "Edit", "Do it again"),
+    ActionSpec("edit.reset", "Reset all values", ("Ctrl+Shift+Backspace",), "Edit",
+               "Give every field the value that the saved file says"),
+    ActionSpec("edit.rename_run", "Rename run", ("F2",), "Edit",
+               "Give the run that is looked at another name"),
+    ActionSpec("edit.remove_run", "Remove run", ("Ctrl+Del",), "Edit",
+               "Take the run that is looked at off the list"),
+    ActionSpec("edit.settings", "Settings…", ("Ctrl+,",), "Edit", "What the studio remembers"),
+    ActionSpec("run.compare", "Run comparison", ("F5",), "Run", "Simulate all candidates again"),
+    ActionSpec("run.pause", "Pause or go on", ("Shift+F5",), "Run", "Let the comparison rest"),
+    ActionSpec("run.cancel", "Cancel", ("Esc",), "Run",
+               "End the comparison; what has landed is kept"),
+    ActionSpec("run.plan", "Write plan…", ("Ctrl+E",), "Run",
+               "Write a validated plan for the executor"),
+    *(
+        ActionSpec(f"view.{key}", words, (f"Ctrl+{number}",), "View", tip)
+        for number, (key, words, tip) in enumerate(PAGES, 1)
+    ),
+    ActionSpec("view.scenario", "Scenario panel", ("F6",), "View", "Show or fold the fields"),
+    ActionSpec("view.runs", "Runs", ("F7",), "View", "Show or fold the list of runs"),
+    ActionSpec("view.jobs", "Jobs", ("F8",), "View", "Show or fold what goes on"),
+    ActionSpec("view.theme", "Dark or light", ("Ctrl+T",), "View", "Change the theme"),
+    ActionSpec("help.palette", "Every action…", ("Ctrl+K",), "Help", "Find an action by its name"),
+    ActionSpec("help.lessons", "Lessons", ("F1",), "Help", "Learn what decides a rollout, in steps"),
+    ActionSpec("help.about", "About Rollcast", ("Shift+F1",), "Help",
+               "Versions, licence, where things are kept"),
+)  # fmt: skip
+"""All actions, in the order of the menu."""
+
+MENUS = ("File", "Edit", "Run", "View", "Help")
+
+PageAction = tuple[str, str, str, Callable[[], None]]
+"""What a page offers itself: its key, words, keys and what it does."""
+
+
+class Actions:
+    """The actions of a window.
+
+    Attributes:
+        by_key: Each by its key.
+    """
+
+    def __init__(self, window: QWidget, slots: Mapping[str, Callable[[], object]]) -> None:
+        """Makes them; ``slots`` says what each does, all but undo and redo, which have their own."""
+        self.by_key: dict[str, QAction] = {}
+        for spec in ACTIONS:
+            action = QAction(spec.words, window)
+            action.setObjectName(spec.key)
+            action.setShortcuts([QKeySequence(keys) for keys in spec.shortcuts])
+            action.setStatusTip(spec.tip)
+            action.setToolTip(f"{spec.tip} ({spec.shortcuts[0]})")
+            slot = slots[spec.key]
+            action.triggered.connect(lambda _checked=False, slot=slot: slot())
+            window.addAction(action)
+            self.by_key[spec.key] = action
+
+    def __getitem__(self, key: str) -> QAction:
+        return self.by_key[key]
+
+    def __iter__(self) -> Iterator[QAction]:
+        return iter(self.by_key.values())
+
+    def add_for_page(self, page: QWidget, offered: list[PageAction]) -> None:
+        """Adds what a page offers; its keys hold while the focus is in the page."""
+        for key, words, keys, slot in offered:
+            action = QAction(words, page)
+            action.setObjectName(key)
+            action.setShortcut(QKeySequence(keys))
+            action.setShortcutContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
+            action.setToolTip(f"{words} ({keys})")
+            action.triggered.connect(lambda _checked=False, slot=slot: slot())
+            page.addAction(action)
+            self.by_key[key] = action
+
+    def fill(self, menu: QMenu, extra: Mapping[str, Callable[[QMenu], None]]) -> None:
+        """Puts all of them into a menu, a submenu for each part.
+
+        Args:
+            menu: Where.
+            extra: What else comes after an action, by its key.
+        """
+        for name in MENUS:
+            part = menu.addMenu(name)
+            for spec in ACTIONS:
+                if spec.menu != name:
+                    continue
+                part.addAction(self.by_key[spec.key])
+                if spec.key in extra:
+                    extra[spec.key](part)
+
+
+def said_of(action: QAction) -> str:
+    """An action in the palette: its part of the menu and its words."""
+    part = action.objectName().partition(".")[0].replace("_", "-")
+    return f"{part.capitalize()}: {action.text()}"

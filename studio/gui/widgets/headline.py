@@ -1,0 +1,177 @@
+"""What stands at the top of every page: the verdict as a sentence, and four figures under it.
+
+While the fields say something that has not been simulated yet, both tell the estimate by closed forms,
+which is there at once; what was simulated takes its place as soon as it lands.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from PySide6.QtGui import QResizeEvent
+from PySide6.QtWidgets import QGridLayout, QVBoxLayout, QWidget
+
+from simulation.scenario import Objectives
+from studio.format import (
+    ANSWER_GLYPHS,
+    clock_text,
+    count_text,
+    duration_text,
+    estimate_sentence,
+    latency_text,
+    limit_text,
+    percent_text,
+    sentence_of,
+)
+from studio.gui.document import Document
+from studio.gui.tasks import Jobs
+from studio.gui.widgets.cards import FigureCard, VerdictBanner
+from studio.headline import FOUR, four_figures
+from studio.theme import GAP_PX, Theme
+
+if TYPE_CHECKING:
+    from simulation.compare import CandidateResult
+    from simulation.estimate import Estimate, Range
+
+TWO_ROWS_BELOW_PX = 600
+
+
+class Headline(QWidget):
+    """Follows a document; changes nothing."""
+
+    def __init__(self, document: Document, jobs: Jobs, theme: Theme) -> None:
+        super().__init__()
+        self._document, self._jobs, self._theme = document, jobs, theme
+        self.banner = VerdictBanner()
+        keys = ("duration", "pool", "p99", "lost")
+        self.cards = {
+            key: FigureCard(name, tip) for key, (name, tip) in zip(keys, FOUR, strict=True)
+        }
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(GAP_PX)
+        layout.addWidget(self.banner)
+        self._grid = QGridLayout()
+        self._grid.setSpacing(GAP_PX)
+        layout.addLayout(self._grid)
+        self._columns = 0
+        self._place_cards(4)
+        for signal in (document.opened, document.edited, document.compared, document.selected):
+            signal.connect(self.show_document)
+        document.listed.connect(self.show_document)
+        for signal in (jobs.started, jobs.ended):
+            signal.connect(self.show_document)
+        self.show_document()
+
+    def set_theme(self, theme: Theme) -> None:
+        """Shows the same in another theme."""
+        self._theme = theme
+        self.show_document()
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        self._place_cards(4 if event.size().width() >= TWO_ROWS_BELOW_PX else 2)
+        super().resizeEvent(event)
+
+    def _place_cards(self, columns: int) -> None:
+        if self._columns == columns:
+            return
+        self._columns = columns
+        for place, card in enumerate(self.cards.values()):
+            self._grid.addWidget(card, place // columns, place % columns)
+        for column in range(4):
+            self._grid.setColumnStretch(column, 1 if column < columns else 0)
+
+    def show_document(self) -> None:
+        """Shows what the document says now."""
+        document = self._document
+        run, found = document.looked_at, None
+        if run is None or document.is_stale:
+            found = document.estimate
+        if found is not None:
+            self._show_estimate(found)
+        elif run is None or document.is_stale:
+            words = (
+                "Simulating the first runs…" if self._jobs.is_running else "Nothing is simulated"
+            )
+            self.banner.say("", words, "", self._theme)
+            for card in self.cards.values():
+                card.show_figure("–", " ", None)
+        else:
+            self._show_verdict(run.name, run.result)
+            self._show_figures(run.result, run.scenario.objectives)
+
+    def _show_verdict(self, name: str, result: CandidateResult) -> None:
+        verdict, comparison = result.verdict, self._document.comparison
+        note = ""
+        chosen = None if comparison is None else comparison.chosen
+        if self._jobs.is_running:
+            note = "more runs are coming"
+        elif chosen is not None and chosen == self._document.selection:
+            note = "fastest that does"
+        elif verdict.answer == "undecided":
+            note = "too few runs to tell"
+        elif verdict.reasons:
+            note = verdict.reasons[0]
+        words = f"{ANSWER_GLYPHS[verdict.answer]}  {sentence_of(name, verdict)}"
+        self.banner.say(verdict.answer, words, note, self._theme)
+
+    def _show_figures(self, result: CandidateResult, objectives: Objectives) -> None:
+        instances = sum(one.instance_count for one in self._document.scenario.services.values())
+        figures = four_figures(result, objectives, instances)
+        for card, one in zip(self.cards.values(), figures, strict=True):
+            card.show_figure(one.figure, one.under, one.is_within)
+
+    def _show_pool(self, lowest: float | None, share: float | None) -> None:
+        scenario = self._document.scenario
+        instances = sum(service.instance_count for service in scenario.services.values())
+        at_least = scenario.objectives.lowest_in_pool
+        self.cards["pool"].show_figure(
+            f"{count_text(lowest)} of {instances}",
+            f"{percent_text(share)} of capacity"
+            + (f" · at least {at_least}" if at_least is not None else ""),
+            None if at_least is None or lowest is None else lowest >= at_least,
+        )
+
+    def _show_estimate(self, found: Estimate) -> None:
+        """By closed forms: what a moved slider is answered with at once."""
+        scenario = self._document.scenario
+        objectives = scenario.objectives
+        answer, sentence = estimate_sentence(found, scenario)
+        note = "simulating…" if self._jobs.is_running else "by closed forms · F5 simulates"
+        self.banner.say(answer, f"≈  {sentence}", note, self._theme)
+        for card, figure, text, limit, words in (
+            ("duration", found.rollout_duration_s, duration_text, objectives.duration,
+             _limit(clock_text, objectives.duration)),
+            ("p99", found.rollout_latency_p99_s, latency_text, objectives.latency_p99,
+             _limit(limit_text, objectives.latency_p99)),
+            ("lost", found.rollout_error_fraction, percent_text, objectives.error_fraction,
+             _limit(percent_text, objectives.error_fraction)),
+        ):  # fmt: skip
+            self._show_range(card, figure, text, limit, words)
+        lowest, share = found.lowest_in_pool_count, found.lowest_capacity_fraction
+        self._show_pool(lowest.value if lowest else None, share.value if share else None)
+
+    def _show_range(
+        self,
+        card: str,
+        figure: Range | None,
+        text: Callable[[float | None], str],
+        limit: float | None,
+        limit_words: str | None,
+    ) -> None:
+        if figure is None:
+            self.cards[card].show_figure("–", "no closed form here", None)
+            return
+        words = "estimate" if limit_words is None else f"estimate · limit {limit_words}"
+        self.cards[card].show_figure(
+            f"≈ {text(figure.value).removeprefix('≈ ')}", words, _within(figure.value, limit)
+        )
+
+
+def _within(value: float | None, limit: float | None) -> bool | None:
+    return None if value is None or limit is None else value <= limit
+
+
+def _limit(text: Callable[[float], str], limit: float | None) -> str | None:
+    return None if limit is None else text(limit)
