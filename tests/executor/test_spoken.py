@@ -157,5 +157,6 @@ def test_streams_that_are_closed_or_missing_say_nothing(monkeypatch: pytest.Monk
 )
 def test_how_it_ended_is_said(outcome: Outcome, lines: list[str]) -> None:
     said: list[str] = []
-    _say_end(Execute(plan=Path("p.json"), inventory=Path("f.yaml")), outcome, said.append)
+    asked = Execute(plan=Path("p.json"), inventory=Path("f.yaml"))
+    _say_end(asked, outcome, "The timeline is in p.timeline.json", said.append)
     assert said == lines
