@@ -89,6 +89,8 @@ def _style_sheet(t: Theme) -> str:
     QLabel {{ background: transparent; }}
     QLabel#soft, QLabel#unit {{ color: {t.soft}; font-size: {SMALL_PX:g}px; }}
     QLabel#group {{ color: {t.soft}; font-size: {SMALL_PX:g}px; font-weight: 600; }}
+    QLabel#strong, QLabel#task {{ font-weight: 600; }}
+    QLabel#passed {{ color: {t.meets_text}; font-size: {SMALL_PX:g}px; }}
     QLabel#title {{ font-weight: 600; font-size: 15px; }}
     QLabel#heading {{ font-weight: 600; }}
     QLabel#question {{ color: {t.soft}; }}
