@@ -294,16 +294,16 @@ def estimate_sentence(found: Estimate, scenario: Scenario) -> tuple[str, str]:
         return "fails", f"{name} cannot meet the objectives: {found.hopeless[0]}"
     limits = scenario.objectives
     told = (
-        ("takes", found.rollout_duration_s, limits.duration, duration_text),
-        ("p99", found.rollout_latency_p99_s, limits.latency_p99, latency_text),
-        ("errors", found.rollout_error_fraction, limits.error_fraction, percent_text),
+        ("takes", found.rollout_duration_s, limits.duration, duration_text, duration_text),
+        ("p99", found.rollout_latency_p99_s, limits.latency_p99, latency_text, limit_text),
+        ("errors", found.rollout_error_fraction, limits.error_fraction, percent_text, percent_text),
     )
-    for words, figure, limit, text in told:
+    for words, figure, limit, text, most in told:
         if figure is not None and limit is not None and figure.value > limit:
-            return "fails", f"{name} should fail: {words} {text(figure.value)}, above {text(limit)}"
+            return "fails", f"{name} should fail: {words} {text(figure.value)}, above {most(limit)}"
     if found.beyond:
         return "", f"{name} needs simulation: {found.beyond[0]}"
-    if any(figure is None and limit is not None for _, figure, limit, _ in told):
+    if any(figure is None and limit is not None for _, figure, limit, *_ in told):
         return "", f"{name} may do; what is asked of it needs simulation"
     return "meets", f"{name} should meet every objective"
 

@@ -8,10 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from executor.plan import Interval
-from simulation.compare import CandidateResult
-from simulation.scenario import Objectives
 from studio.format import (
     between_text,
     clock_text,
@@ -22,8 +20,22 @@ from studio.format import (
     percent_text,
 )
 
+if TYPE_CHECKING:
+    from executor.plan import Interval
+    from simulation.compare import CandidateResult
+    from simulation.scenario import Objectives
+
 LOST = ("rejected", "timed_out", "refused", "cut", "error")
 """The outcomes of a request that is lost."""
+
+
+FOUR = (
+    ("Rollout takes", "From the first take-out to the last return"),
+    ("Fewest in the pool", "The fewest instances that serve at once"),
+    ("p99 during rollout", "99 of 100 requests are answered faster"),
+    ("Requests lost", "Rejected, timed out, refused, cut or in error"),
+)
+"""The name of each figure, and what it is in plain words."""
 
 
 @dataclass(frozen=True)
@@ -62,29 +74,25 @@ def four_figures(
     errors, most = metrics["rollout_error_fraction"].mean, objectives.error_fraction
     return (
         HeadFigure(
-            "Rollout takes",
-            "From the first take-out to the last return",
+            *FOUR[0],
             duration_text(duration.mean),
             _under(duration, clock_text, _said(clock_text, objectives.duration)),
             _at_most(duration.mean, objectives.duration),
         ),
         HeadFigure(
-            "Fewest in the pool",
-            "The fewest instances that serve at once",
+            *FOUR[1],
             f"{count_text(lowest)} of {instance_count}",
             f"{share} of capacity" + (f" · at least {least}" if least is not None else ""),
             None if least is None or lowest is None else lowest >= least,
         ),
         HeadFigure(
-            "p99 during rollout",
-            "99 of 100 requests are answered faster",
+            *FOUR[2],
             latency_text(p99.mean),
             _under(p99, latency_text, _said(limit_text, objectives.latency_p99)),
             _at_most(p99.mean, objectives.latency_p99),
         ),
         HeadFigure(
-            "Requests lost",
-            "Rejected, timed out, refused, cut or in error",
+            *FOUR[3],
             count_text(lost),
             f"of {count_text(result.requests['arrived'])}"
             + (

@@ -72,12 +72,14 @@ def over_time_figure(result: CandidateResult, scenario: Scenario, theme: Theme) 
     return figure_of(draw, 560, theme, rows=2)
 
 
-def steps_figure(result: CandidateResult, scenario: Scenario, theme: Theme) -> Figure:
-    """What each instance did when in the first run."""
+def steps_figure(
+    result: CandidateResult, scenario: Scenario, theme: Theme, place: int = 0
+) -> Figure:
+    """What each instance did when in one of the runs."""
     names = scenario.all_instance_names()
     every = -(-len(names) // MOST_ROWS)
     shown = names[::every]
-    spans = forecast_spans(result.runs[0].states, names)
+    spans = forecast_spans(result.runs[place].states, names)
     return figure_of(
         lambda axes: draw_waterfall(axes[0], shown, (), spans, theme),
         110 + ROW_PX * len(shown),

@@ -83,6 +83,19 @@ def ask_about_changes(
     box.open()
 
 
+def show_inside(parent: QWidget, title: str, inside: QWidget) -> QDialog:
+    """A window of its own around a widget."""
+    dialog = QDialog(parent)
+    dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+    dialog.setWindowTitle(title)
+    layout = QVBoxLayout(dialog)
+    layout.setContentsMargins(20, 18, 12, 18)
+    layout.addWidget(inside)
+    dialog.resize(min(820, parent.width() - 80), min(380, parent.height() - 80))
+    dialog.open()
+    return dialog
+
+
 def show_settings(parent: QWidget, settings: Settings, changed: Callable[[str], object]) -> QDialog:
     """The settings, each taken as soon as it is changed; ``changed`` hears of its key."""
     dialog = QDialog(parent)

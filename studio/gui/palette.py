@@ -69,8 +69,8 @@ def _palette(theme: Theme) -> QPalette:
     return palette
 
 
-def _chevron(theme: Theme) -> str:
-    return (assets_dir() / "icons" / f"chevron-{theme.name}.svg").as_posix()
+def _icon(name: str, theme: Theme) -> str:
+    return (assets_dir() / "icons" / f"{name}-{theme.name}.svg").as_posix()
 
 
 def _style_sheet(t: Theme) -> str:
@@ -133,9 +133,16 @@ def _style_sheet(t: Theme) -> str:
         background: {t.field}; border: 1px solid transparent; border-radius: 6px;
         padding: 2px 8px; }}
     QComboBox::drop-down {{ border: none; width: 18px; }}
-    QComboBox::down-arrow {{ image: url({_chevron(t)}); width: 10px; height: 10px; }}
+    QComboBox::down-arrow {{ image: url({_icon("chevron", t)}); width: 10px; height: 10px; }}
     QComboBox:focus {{ border-color: {t.accent}; }}
     QComboBox QAbstractItemView {{ background: {t.card}; border: 1px solid {t.line}; }}
+    QCheckBox {{ background: transparent; spacing: 6px; }}
+    QCheckBox::indicator {{ width: 13px; height: 13px; border-radius: 4px;
+        border: 1px solid {t.soft}; background: {t.field}; }}
+    QCheckBox::indicator:hover, QCheckBox::indicator:focus {{ border-color: {t.accent}; }}
+    QCheckBox::indicator:checked {{ background: {t.accent}; border-color: {t.accent};
+        image: url({_icon("check", t)}); }}
+    QCheckBox:focus {{ color: {t.accent}; }}
     QToolButton#menu::menu-indicator {{ image: none; width: 0; }}
     QLineEdit, QAbstractSpinBox {{
         background: {t.field}; border: 1px solid transparent; border-radius: 6px;
@@ -176,5 +183,9 @@ def _style_sheet(t: Theme) -> str:
     QScrollBar:vertical {{ background: transparent; width: 8px; margin: 0; }}
     QScrollBar::handle:vertical {{
         background: {t.line}; border-radius: 4px; min-height: 24px; }}
+    QScrollBar:horizontal {{ background: transparent; height: 8px; margin: 0; }}
+    QScrollBar::handle:horizontal {{
+        background: {t.line}; border-radius: 4px; min-width: 24px; }}
     QScrollBar::add-line, QScrollBar::sub-line {{ height: 0; width: 0; }}
+    QAbstractScrollArea::corner {{ background: transparent; }}
     """

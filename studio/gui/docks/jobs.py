@@ -27,10 +27,10 @@ _WORDS = {
 
 
 def how_far(job: Job) -> str:
-    """``137/400 · 2 s left``."""
+    """``137/400 · about 2 s left``."""
     parts = [f"{job.done}/{job.total}"] if job.total else []
     if job.left_s is not None:
-        parts.append(f"{left_text(job.left_s)} left")
+        parts.append(left_text(job.left_s))
     if _WORDS[job.state]:
         parts.append(_WORDS[job.state])
     return " · ".join(parts)

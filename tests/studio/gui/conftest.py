@@ -3,16 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TypeVar
 
 import pytest
 from PySide6.QtCore import QSettings, Qt
+from PySide6.QtGui import QAction
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QApplication, QDoubleSpinBox, QLineEdit, QSlider, QToolButton, QWidget
+from PySide6.QtWidgets import (
+    QApplication,
+    QDoubleSpinBox,
+    QLineEdit,
+    QMenu,
+    QSlider,
+    QToolButton,
+    QWidget,
+)
 from pytestqt.qtbot import QtBot
 
 from simulation.scenario_file import ScenarioFile
+from studio.gui.actions import PAGES
+from studio.gui.docks.runs import HEADINGS
 from studio.gui.document import Document
 from studio.gui.palette import apply_theme
 from studio.gui.settings import Settings
@@ -21,7 +33,14 @@ from studio.theme import LIGHT
 from tests.helpers.command_line import SHOP
 
 RUN_MS = 60_000
+NAME, WINDOW = HEADINGS.index("run"), HEADINGS.index("window")
+"""Columns of the list of runs."""
 AnyWidget = TypeVar("AnyWidget", bound=QWidget)
+
+needs_every_page = pytest.mark.skipif(
+    any(find_spec(f"studio.gui.pages.{key}") is None for key, _, _ in PAGES),
+    reason="a page of the table of pages is not built yet",
+)
 
 
 class Desk:
@@ -32,6 +51,7 @@ class Desk:
         self.path = folder / "shop.yaml"
         self.path.write_text(SHOP, encoding="utf-8")
         self.settings = Settings(store)
+        self.settings.set_value("simulate_at_once", False)  # a test simulates when it says so
         self.document = Document(ScenarioFile.load(self.path))
         self.window = StudioWindow(self.document, self.settings)
         self.window.show()
@@ -73,6 +93,19 @@ class Desk:
             held |= one
         # To the window of the system, so that the focused widget may take the key for itself.
         QTest.keyClick(self.window.windowHandle(), key, held)
+
+    def menu(self, *names: str) -> QMenu:
+        """A part of the menu, by the names that lead there."""
+        found = self.window.top_bar.menu_button.menu()
+        for name in names:
+            inner = next(one.menu() for one in found.actions() if one.text() == name)
+            assert isinstance(inner, QMenu)
+            found = inner
+            found.aboutToShow.emit()
+        return found
+
+    def action(self, key: str) -> QAction:
+        return self.window.actions_by_key[key]
 
     def click(self, widget: QWidget) -> None:
         self.qtbot.mouseClick(widget, Qt.MouseButton.LeftButton)

@@ -6,22 +6,25 @@ import threading
 
 import pytest
 from PySide6.QtCore import QItemSelectionModel, Qt
-from PySide6.QtWidgets import QDoubleSpinBox, QLabel, QLineEdit, QProgressBar
+from PySide6.QtWidgets import QComboBox, QDoubleSpinBox, QLabel, QLineEdit, QProgressBar
 
 from simulation.candidates import candidates_of
-from simulation.compare import Comparison, compare
+from simulation.compare import CandidateResult, Comparison, compare
 from simulation.scenario_file import ScenarioFile
 from simulation.study import run_rows
 from studio.format import (
-    TABLE_HEADINGS,
+    ANSWER_GLYPHS,
+    clock_text,
     count_text,
+    drain_text,
     duration_text,
     latency_text,
-    table_row,
     verdict_sentence,
+    verdict_text,
 )
+from studio.gui.docks.runs import HEADINGS
 from tests.helpers.command_line import SHOP
-from tests.studio.gui.conftest import Desk
+from tests.studio.gui.conftest import WINDOW, Desk
 
 
 def in_python(text: str, *windows: int) -> Comparison:
@@ -31,11 +34,16 @@ def in_python(text: str, *windows: int) -> Comparison:
     return compare(scenario, candidates, list(run_rows(scenario, candidates, jobs=1)))
 
 
+def words_of(desk: Desk) -> list[QComboBox]:
+    return desk.window.panel.findChildren(QComboBox)
+
+
 def test_the_scenario_is_shown_before_anything_is_simulated(desk: Desk) -> None:
     assert desk.window.windowTitle() == "shop[*] – Rollcast"
     shown = {box.accessibleName(): box.text() for box in desk.window.findChildren(QDoubleSpinBox)}
     assert shown == {
         "Window size": "2",
+        "Pause": "0.0",
         "Ready for": "0.0",
         "Drain timeout": "5.0",
         "Rate": "40.0",
@@ -44,37 +52,61 @@ def test_the_scenario_is_shown_before_anything_is_simulated(desk: Desk) -> None:
         "p99 under": "2000",
         "Errors under": "1.00",
         "Within": "0.5",
+        "Learns after": "0.0",
+        "Slow start": "0.0",
     }
+    chosen = {box.accessibleName(): box.currentText() for box in words_of(desk)}
+    assert chosen == {"Advance": "sliding", "Then": "cut", "Policy": "round robin"}
     assert desk.find(QLineEdit, "Compare").text() == "1, 2"
     assert desk.find(QLineEdit, "Start at").text() == "0s"
-    assert desk.window.page.banner.sentence == "Nothing is simulated yet"
-    assert [card.figure for card in desk.window.page.cards.values()] == ["–"] * 4
-    assert desk.window.page.table.texts() == []
-    assert not desk.window.plan_button.isEnabled()
-    assert desk.window.plan_button.toolTip() == "Run the comparison first"
-    assert not any(axes.lines for axes in desk.window.page.over_time.axes)
+    assert desk.window.headline.banner.sentence == "≈  Window 2 should meet every objective"
+    assert desk.window.headline.banner.note == "by closed forms · F5 simulates"
+    figures = {name: card.figure for name, card in desk.window.headline.cards.items()}
+    assert figures.pop("pool") == "4 of 6"
+    assert all(figure.startswith("≈ ") for figure in figures.values()), figures
+    assert desk.window.runs.table.texts() == []
+    assert desk.window.top_bar.plan_button.text() == "Plan"
+    assert desk.window.top_bar.plan_button.toolTip() == "Simulate first (F5)"
+    assert not desk.action("run.plan").isEnabled()
 
 
 def test_a_run_shows_what_the_command_line_finds(desk: Desk) -> None:
     desk.run()
     comparison = in_python(SHOP, 1, 2)
-    page = desk.window.page
-    assert page.table.texts() == [table_row(one) for one in comparison.candidates]
-    assert page.banner.sentence == f"✓  {verdict_sentence(comparison, 1)}"
+    headline = desk.window.headline
+    assert desk.window.runs.table.texts() == [
+        run_row(one, f"Window {one.candidate.window}", seed=1) for one in comparison.candidates
+    ]
+    assert headline.banner.sentence == f"✓  {verdict_sentence(comparison, 1)}"
+    assert headline.banner.note == "fastest that does"
     chosen = comparison.candidates[1]
-    figures = {name: card.figure for name, card in page.cards.items()}
+    figures = {name: card.figure for name, card in headline.cards.items()}
     assert figures == {
         "duration": duration_text(chosen.metrics["rollout_duration_s"].mean),
         "pool": "4 of 6",
         "p99": latency_text(chosen.metrics["rollout_latency_p99_s"].mean),
         "lost": count_text(sum(chosen.requests[name] for name in ("cut", "timed_out", "rejected"))),
     }
-    assert desk.window.plan_button.isEnabled()
-    assert desk.window.plan_button.text() == "Write plan for window 2"
-    capacity, latency = page.over_time.axes
-    assert list(capacity.lines[0].get_ydata()) == list(chosen.band("capacity_rps").median)
-    assert "p99" in {text.get_text() for text in latency.texts}
-    assert {"window 1", "window 2"} <= {text.get_text() for text in page.trade_off.axes[0].texts}
+    assert desk.window.top_bar.plan_button.text() == "Plan window 2"
+    assert desk.window.top_bar.plan_button.toolTip() == "See window 2 as a plan for the executor"
+    assert desk.action("run.plan").isEnabled()
+
+
+def run_row(result: CandidateResult, name: str, seed: int) -> tuple[str, ...]:
+    """What the list of runs says of a candidate."""
+    mean = {metric: figure.mean for metric, figure in result.metrics.items()}
+    return (
+        ANSWER_GLYPHS[result.verdict.answer],
+        name,
+        str(result.candidate.window),
+        drain_text(result.candidate.drain_timeout_s),
+        clock_text(mean["rollout_duration_s"]),
+        count_text(mean["lowest_in_pool_count"]),
+        latency_text(mean["rollout_latency_p99_s"]),
+        count_text(mean["failed_requests"]),
+        str(seed),
+        verdict_text(result),
+    )
 
 
 @pytest.mark.slow
@@ -89,11 +121,12 @@ def test_a_run_can_be_watched(desk: Desk) -> None:
     progress.valueChanged.connect(seen.append)
 
     def start() -> None:
-        desk.click(desk.window.run_button)
+        desk.keys(Qt.Key.Key_F5)
         assert progress.isVisible()
-        assert desk.window.cancel_button.isVisible()
-        assert desk.window.page.banner.sentence == "Simulating the first runs…"
-        assert desk.window.plan_button.toolTip() == "Run the comparison first"
+        assert desk.window.bottom_bar.cancel_button.isVisible()
+        assert desk.window.headline.banner.sentence == "≈  Window 2 should meet every objective"
+        assert desk.window.headline.banner.note == "simulating…"
+        assert desk.window.top_bar.plan_button.toolTip() == "Simulate first (F5)"
 
     desk.run(start)
     assert seen == sorted(seen)
@@ -101,7 +134,7 @@ def test_a_run_can_be_watched(desk: Desk) -> None:
     assert landed == sorted(landed)
     assert landed[-1] == 60
     assert not progress.isVisible()
-    assert not desk.window.cancel_button.isVisible()
+    assert not desk.window.bottom_bar.cancel_button.isVisible()
 
 
 @pytest.mark.slow
@@ -114,14 +147,14 @@ def test_a_run_can_be_cancelled_and_keeps_what_has_landed(desk: Desk, how: str) 
     if how == "key":
         desk.keys(Qt.Key.Key_Escape)
     else:
-        desk.click(desk.window.cancel_button)
+        desk.click(desk.window.bottom_bar.cancel_button)
     assert not desk.window.jobs.is_running  # acknowledged at once
-    assert not desk.window.cancel_button.isVisible()
+    assert not desk.window.bottom_bar.cancel_button.isVisible()
     assert desk.document.comparison is not None
     runs = len(desk.document.comparison.candidates[0].runs)
     assert 0 < runs < 100000
-    assert desk.window.page.table.texts()
-    assert "meets" in desk.window.page.banner.sentence
+    assert desk.window.runs.table.texts()
+    assert "meets" in desk.window.headline.banner.sentence
     # The next one starts while the last is still leaving, and is not harmed by it.
     desk.document.open(ScenarioFile.parse(SHOP))
     desk.run()
@@ -135,68 +168,28 @@ def test_a_failed_run_says_why(desk: Desk) -> None:
     desk.document.open(ScenarioFile.load(desk.folder / "traced.yaml"))
     desk.run()
     assert "the simulated interval meets the end of the trace" in desk.window.said
-    assert desk.window.page.banner.sentence == "Nothing is simulated yet"
+    assert desk.window.headline.banner.sentence.startswith("≈  ")
+    assert desk.window.runs.table.texts() == []
 
 
-@pytest.mark.parametrize("how", ["keys", "click", "point"])
-def test_the_candidate_that_is_picked_is_shown_everywhere(desk: Desk, how: str) -> None:
+@pytest.mark.parametrize("how", ["keys", "click"])
+def test_the_run_that_is_picked_is_shown_everywhere(desk: Desk, how: str) -> None:
     desk.run()
-    page = desk.window.page
+    table, headline = desk.window.runs.table, desk.window.headline
     assert desk.document.selection == 1
     if how == "keys":
-        page.table.setFocus()
-        desk.qtbot.keyClick(page.table, Qt.Key.Key_Up)
-    elif how == "click":
-        place = page.table.visualRect(page.table.model().index(0, 0)).center()
-        desk.qtbot.mouseClick(
-            page.table.viewport(), Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier, place
-        )
+        table.setFocus()
+        desk.qtbot.keyClick(table, Qt.Key.Key_Up)
     else:
-        canvas, axes = page.trade_off.canvas, page.trade_off.axes[0]
-        metrics = desk.document.comparison.candidates[0].metrics
-        x, y = axes.transData.transform(
-            (metrics["rollout_duration_s"].mean, metrics["rollout_latency_p99_s"].mean)
-        )
-        ratio = canvas.device_pixel_ratio
-        place = canvas.rect().bottomLeft()
-        place.setX(round(x / ratio))
-        place.setY(round(canvas.height() - y / ratio))
+        place = table.visualRect(table.model().index(0, HEADINGS.index("p99"))).center()
         desk.qtbot.mouseClick(
-            canvas, Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier, place
+            table.viewport(), Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier, place
         )
     assert desk.document.selection == 0
-    assert page.table.currentIndex().data() == "1"
-    assert "Window 1" in page.banner.sentence
-    assert page.cards["pool"].figure == "5 of 6"
-    assert desk.window.plan_button.text() == "Write plan for window 1"
-
-
-def test_a_click_beside_every_point_changes_nothing(desk: Desk) -> None:
-    desk.run()
-    canvas = desk.window.page.trade_off.canvas
-    desk.qtbot.mouseClick(
-        canvas, Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier, canvas.rect().topLeft()
-    )
-    assert desk.document.selection == 1
-
-
-def test_sorting_keeps_the_candidate(desk: Desk) -> None:
-    desk.run()
-    table = desk.window.page.table
-    header = table.horizontalHeader()
-    before = table.texts()
-    for _click in range(2):
-        x = header.sectionPosition(TABLE_HEADINGS.index("takes")) + 8
-        place = header.viewport().rect().topLeft()
-        place.setX(x)
-        place.setY(header.height() // 2)
-        desk.qtbot.mouseClick(
-            header.viewport(), Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier, place
-        )
-    assert table.texts() == before  # wide windows take less: longest first is as it was
-    assert header.sortIndicatorSection() == TABLE_HEADINGS.index("takes")
-    assert table.currentIndex().data() == "2"
-    assert desk.document.selection == 1
+    assert table.currentIndex().siblingAtColumn(WINDOW).data() == "1"
+    assert "Window 1" in headline.banner.sentence
+    assert headline.cards["pool"].figure == "5 of 6"
+    assert desk.window.top_bar.plan_button.text() == "Plan window 1"
 
 
 @pytest.mark.slow
@@ -205,7 +198,7 @@ def test_a_choice_by_hand_outlives_the_rows_that_land(desk: Desk) -> None:
     desk.document.open(ScenarioFile.parse(many))
     desk.keys(Qt.Key.Key_F5)
     desk.qtbot.waitUntil(lambda: desk.document.comparison is not None, timeout=60_000)
-    table = desk.window.page.table
+    table = desk.window.runs.table
     own = desk.document.selection
     other = 0 if own == 1 else 1
     flag = QItemSelectionModel.SelectionFlag.NoUpdate

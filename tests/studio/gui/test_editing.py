@@ -6,15 +6,15 @@ from pathlib import Path
 
 import pytest
 from PySide6.QtCore import QSettings, Qt
-from PySide6.QtWidgets import QFileDialog, QLineEdit, QMessageBox, QPushButton, QSlider, QToolButton
+from PySide6.QtWidgets import QFileDialog, QLineEdit, QMessageBox, QPushButton, QSlider
 
 from executor.plan_file import read_plan
 from simulation.scenario_file import ScenarioFile
-from studio.format import TABLE_HEADINGS
+from studio.gui.docks.runs import HEADINGS
 from studio.gui.settings import Settings
 from studio.theme import DARK, LIGHT
 from tests.helpers.command_line import SHOP
-from tests.studio.gui.conftest import Desk
+from tests.studio.gui.conftest import WINDOW, Desk
 
 pytestmark = pytest.mark.slow
 
@@ -86,27 +86,30 @@ def test_a_slider_that_comes_back_leaves_nothing_to_undo(desk: Desk) -> None:
 
 def test_an_edit_makes_the_answer_stale_until_it_is_run(desk: Desk) -> None:
     desk.run()
-    assert desk.window.run_button.objectName() == ""
+    plan_button = desk.window.top_bar.plan_button
+    assert plan_button.objectName() == "primary"
     desk.slide("Window size", Qt.Key.Key_Right)
-    banner = desk.window.page.banner
-    assert banner.sentence == "Before your changes: window 2 meets every objective in 4 of 4 runs"
-    first = banner.note
-    assert first.startswith("now by estimate: takes ")
+    banner, takes = desk.window.headline.banner, desk.window.headline.cards["duration"]
+    assert banner.sentence == "≈  Window 3 should meet every objective"
+    assert banner.note == "by closed forms · F5 simulates"
+    first = takes.figure
+    assert first.startswith("≈ ")
     desk.slide("Window size", Qt.Key.Key_Right)
-    assert banner.note != first  # each move is answered
+    assert banner.sentence.startswith("≈  Window 4 should ")
+    assert takes.figure != first  # each move is answered
     desk.slide("Window size", Qt.Key.Key_Left)
-    assert banner.note == first
-    assert not desk.window.plan_button.isEnabled()
-    assert desk.window.plan_button.toolTip() == (
-        "The scenario was changed: run the comparison again"
+    assert takes.figure == first
+    assert plan_button.objectName() == ""
+    assert plan_button.toolTip() == (
+        "The scenario was changed: wait for its simulation, or run it (F5)"
     )
-    assert desk.window.run_button.objectName() == "primary"
     desk.keys(Qt.Key.Key_Z, CTRL)
     assert banner.sentence.startswith("✓  Window 2 meets")
-    assert desk.window.plan_button.isEnabled()
+    assert not takes.figure.startswith("≈")
+    assert plan_button.objectName() == "primary"
     desk.slide("Window size", Qt.Key.Key_Right)
     desk.run()
-    assert [row[0] for row in desk.window.page.table.texts()] == ["1", "2", "3"]
+    assert [row[WINDOW] for row in desk.window.runs.table.texts()] == ["1", "2", "3"]
     assert not desk.document.is_stale
 
 
@@ -115,7 +118,7 @@ def test_the_windows_to_compare_can_be_typed(desk: Desk) -> None:
     assert desk.document.windows() == (1, 2, 3, 6)  # the scenario's own is always there
     assert desk.find(QLineEdit, "Compare").text() == "1, 2, 3, 6"
     desk.run()
-    assert [row[0] for row in desk.window.page.table.texts()] == ["1", "2", "3", "6"]
+    assert [row[WINDOW] for row in desk.window.runs.table.texts()] == ["1", "2", "3", "6"]
     desk.click(desk.dot("Compare"))
     assert desk.document.windows() == (1, 2)
     desk.keys(Qt.Key.Key_Z, CTRL)
@@ -161,11 +164,11 @@ def test_a_fleet_smaller_than_its_window_is_refused(desk: Desk) -> None:
 
 def test_saving_keeps_the_comments(desk: Desk) -> None:
     desk.type_number("Window size", "3")
-    assert desk.window.save_action.isEnabled()
+    assert desk.action("file.save").isEnabled()
     desk.keys(Qt.Key.Key_S, CTRL)
     assert desk.path.read_text(encoding="utf-8") == SHOP.replace("window: 2", "window: 3")
     assert not desk.window.isWindowModified()
-    assert not desk.window.save_action.isEnabled()
+    assert not desk.action("file.save").isEnabled()
     assert desk.window.said == f"✓ Saved as {desk.path}"
     assert not desk.dot("Window size").isVisible()
     desk.keys(Qt.Key.Key_Z, CTRL)  # what was done before a save can still be undone
@@ -174,7 +177,7 @@ def test_saving_keeps_the_comments(desk: Desk) -> None:
 
 def test_saving_where_nothing_can_be_written_is_told(desk: Desk) -> None:
     desk.type_number("Window size", "3")
-    assert not desk.window.save_as(desk.folder / "nowhere" / "shop.yaml")
+    assert not desk.window.filing.save_as(desk.folder / "nowhere" / "shop.yaml")
     assert "cannot be written" in desk.window.said
     assert desk.window.isWindowModified()
     assert desk.path.read_text(encoding="utf-8") == SHOP
@@ -195,7 +198,7 @@ def test_saving_as_goes_through_a_dialogue(desk: Desk) -> None:
 def test_a_bad_file_is_told_and_what_is_open_stays(desk: Desk) -> None:
     bad = desk.folder / "bad.yaml"
     bad.write_text(SHOP.replace("window", "windw"), encoding="utf-8")
-    assert not desk.window.open(bad)
+    assert not desk.window.filing.open(bad)
     assert desk.window.said == (f"✗ {bad}:14: rollout.windw: 2: unknown key (nearest: window)")
     assert desk.document.scenario.name == "shop"
     assert not desk.window.jobs.is_running
@@ -206,14 +209,12 @@ def test_another_file_takes_the_place_of_this_one_and_is_run(desk: Desk) -> None
     desk.type_number("Window size", "3")
     other = desk.folder / "other.yaml"
     other.write_text(SHOP.replace("instances: 6", "instances: 4"), encoding="utf-8")
-    desk.run(lambda: desk.window.open(other))
+    desk.run(lambda: desk.window.filing.open(other))
     assert desk.window.windowTitle() == "other[*] – Rollcast"
     assert not desk.document.undo.canUndo()
-    assert desk.window.page.cards["pool"].figure.endswith("of 4")
+    assert desk.window.headline.cards["pool"].figure.endswith("of 4")
     assert desk.settings.recent() == [other]
-    menu = desk.find(QToolButton, "File").menu()
-    recent = next(action.menu() for action in menu.actions() if action.text() == "Recent")
-    recent.aboutToShow.emit()
+    recent = desk.menu("File", "Recent")
     assert [action.text() for action in recent.actions()] == ["other.yaml"]
 
 
@@ -231,17 +232,16 @@ def test_a_plan_is_written_and_holds(desk: Desk) -> None:
     comparison = desk.document.comparison
     assert comparison is not None
     assert plan.prediction.metrics == comparison.candidates[1].alone
-    assert not desk.window.write_plan(desk.folder / "nowhere" / "plan.json")
+    assert not desk.window.filing.write_plan(desk.folder / "nowhere" / "plan.json")
     assert "cannot be written" in desk.window.said
 
 
 def test_a_candidate_that_fails_is_no_plan(desk: Desk) -> None:
     desk.document.open(ScenarioFile.parse(SHOP.replace("duration: 30s", "duration: 3s")))
     desk.run()
-    assert not desk.window.plan_button.isEnabled()
-    assert "is no plan" in desk.window.plan_button.toolTip()
-    assert "duration above 3 s in 4 of 4 runs" in desk.window.plan_button.toolTip()
-    assert not desk.window.plan_action.isEnabled()
+    assert "is no plan" in desk.window.top_bar.plan_button.toolTip()
+    assert "duration above 3 s in 4 of 4 runs" in desk.window.top_bar.plan_button.toolTip()
+    assert not desk.action("run.plan").isEnabled()
 
 
 @pytest.mark.parametrize("answer", ["Save", "Discard", "Cancel"])
@@ -264,25 +264,15 @@ def test_leaving_without_changes_asks_nothing(desk: Desk) -> None:
 
 def test_the_theme_changes_and_is_remembered(desk: Desk, tmp_path: Path) -> None:
     desk.run()
-    assert desk.window.page.over_time.canvas.figure.get_facecolor() == rgba(LIGHT.card)
+    assert LIGHT.meets_ground in desk.window.headline.banner.styleSheet()
     desk.keys(Qt.Key.Key_T, CTRL)
-    page = desk.window.page
-    assert page.over_time.canvas.figure.get_facecolor() == rgba(DARK.card)
-    assert DARK.meets_ground in page.banner.styleSheet()
-    colour = (
-        page.table.model()
-        .index(0, TABLE_HEADINGS.index("verdict"))
-        .data(Qt.ItemDataRole.ForegroundRole)
-    )
-    assert colour.name().upper() == DARK.meets_text
+    assert DARK.meets_ground in desk.window.headline.banner.styleSheet()
+    verdict = desk.window.runs.table.model().index(0, HEADINGS.index("verdict"))
+    assert verdict.data(Qt.ItemDataRole.ForegroundRole).name().upper() == DARK.meets_text
+    assert {page.theme for page in desk.window.pages.values()} == {DARK}
     assert desk.window.palette().window().color().name().upper() == DARK.page
     store = QSettings(str(tmp_path / "settings.ini"), QSettings.Format.IniFormat)
     assert Settings(store).theme is DARK
     desk.keys(Qt.Key.Key_T, CTRL)
-    assert page.over_time.canvas.figure.get_facecolor() == rgba(LIGHT.card)
-
-
-def rgba(colour: str) -> tuple[float, ...]:
-    from matplotlib.colors import to_rgba
-
-    return to_rgba(colour)
+    assert LIGHT.meets_ground in desk.window.headline.banner.styleSheet()
+    assert verdict.data(Qt.ItemDataRole.ForegroundRole).name().upper() == LIGHT.meets_text

@@ -14,7 +14,7 @@ from PySide6.QtWidgets import QApplication, QDoubleSpinBox, QLineEdit, QSlider, 
 from simulation.scenario_file import ScenarioFile
 from studio.resources import scenarios_dir
 from tests.helpers.command_line import SHOP
-from tests.studio.gui.conftest import Desk
+from tests.studio.gui.conftest import WINDOW, Desk
 
 pytestmark = pytest.mark.slow
 
@@ -154,7 +154,7 @@ def test_undo_while_typing_is_of_the_letters(desk: Desk, field: str, typed: str)
 def test_a_key_uses_what_is_still_being_typed(desk: Desk, field: str) -> None:
     begin_to_type(desk, field, "3")
     desk.run()
-    assert "3" in [row[0] for row in desk.window.page.table.texts()]
+    assert "3" in [row[WINDOW] for row in desk.window.runs.table.texts()]
     assert not desk.document.is_stale
     begin_to_type(desk, "Window size", "4")
     desk.keys(Qt.Key.Key_S, CTRL)
@@ -173,7 +173,7 @@ def test_what_is_still_being_typed_makes_a_plan_wait(desk: Desk) -> None:
     begin_to_type(desk, "Window size", "1")
     desk.keys(Qt.Key.Key_E, CTRL)
     assert desk.document.is_stale
-    assert not desk.window.plan_button.isEnabled()
+    assert not desk.action("run.plan").isEnabled()
     assert QApplication.activeModalWidget() is None
 
 
@@ -241,11 +241,11 @@ def test_a_scenario_without_a_rollout_has_fewer_fields(desk: Desk) -> None:
     steady = SHOP.split("rollout:", maxsplit=1)[0] + "clock: {horizon: 20s}\n"
     desk.document.open(ScenarioFile.parse(steady))
     names = {box.accessibleName() for box in desk.window.findChildren(QDoubleSpinBox)}
-    assert names == {"Rate", "Instances", "Slots each"}
+    assert names == {"Rate", "Instances", "Slots each", "Learns after", "Slow start"}
     assert [edit.accessibleName() for edit in texts_of(desk)] == ["Start at"]
     desk.slide("Rate", Qt.Key.Key_Right)
     desk.run()
-    assert len(desk.window.page.table.texts()) == 1
+    assert len(desk.window.runs.table.texts()) == 1
     desk.document.open(ScenarioFile.parse(SHOP))
     assert {edit.accessibleName() for edit in texts_of(desk)} == {"Compare", "Start at"}
 

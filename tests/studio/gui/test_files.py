@@ -16,7 +16,6 @@ from PySide6.QtWidgets import (
     QMenu,
     QMessageBox,
     QPushButton,
-    QToolButton,
 )
 
 from executor.plan_file import read_plan
@@ -59,11 +58,7 @@ def answer(desk: Desk, word: str) -> None:
 
 
 def recent_menu(desk: Desk) -> QMenu:
-    menu = desk.find(QToolButton, "File").menu()
-    recent = next(action.menu() for action in menu.actions() if action.text() == "Recent")
-    assert isinstance(recent, QMenu)
-    recent.aboutToShow.emit()
-    return recent
+    return desk.menu("File", "Recent")
 
 
 def test_what_is_saved_as_another_file_is_that_file(desk: Desk) -> None:
@@ -75,7 +70,7 @@ def test_what_is_saved_as_another_file_is_that_file(desk: Desk) -> None:
     assert saved == SHOP.replace("window: 2", "window: 3")
     assert desk.window.windowTitle() == "night[*] – Rollcast"
     assert not desk.document.is_stale  # the results are those of what was saved
-    assert desk.window.plan_button.isEnabled()
+    assert desk.action("run.plan").isEnabled()
     # What is undone now belongs to the new file.
     desk.keys(Qt.Key.Key_Z, CTRL)
     assert desk.window.windowTitle() == "night[*] – Rollcast"
@@ -103,12 +98,12 @@ def test_a_scenario_is_not_saved_away_from_its_trace(desk: Desk) -> None:
     desk.document.open(ScenarioFile.parse(traced, desk.path))
     elsewhere = desk.folder / "elsewhere"
     elsewhere.mkdir()
-    assert not desk.window.save_as(elsewhere / "shop.yaml")
+    assert not desk.window.filing.save_as(elsewhere / "shop.yaml")
     assert "cannot read the trace" in desk.window.said
     assert not (elsewhere / "shop.yaml").exists()
     assert desk.document.state.file.path == desk.path
     desk.type_number("Window size", "3")
-    assert desk.window.save_as(desk.folder / "beside.yaml")
+    assert desk.window.filing.save_as(desk.folder / "beside.yaml")
     assert "trace: t.csv" in (desk.folder / "beside.yaml").read_text(encoding="utf-8")
 
 
@@ -187,12 +182,12 @@ def test_a_file_that_cannot_be_read_changes_nothing(
     desk.type_number("Window size", "3")
     bad = other_file(desk)
     spoil(bad)
-    assert not desk.window.open(bad)
+    assert not desk.window.filing.open(bad)
     assert desk.window.said.startswith(f"✗ {bad}")
     assert "\n" not in desk.window.said
     assert desk.document.scenario.window_count() == 3
     assert desk.document.undo.canUndo()
-    assert desk.window.page.table.texts()
+    assert desk.window.runs.table.texts()
     assert bad not in desk.settings.recent()
 
 
@@ -222,7 +217,7 @@ def test_a_file_opened_in_the_middle_of_a_study_starts_afresh(desk: Desk) -> Non
     desk.keys(Qt.Key.Key_F5)
     desk.qtbot.waitUntil(lambda: desk.document.comparison is not None, timeout=60_000)
     other = other_file(desk)
-    assert desk.window.open(other)
+    assert desk.window.filing.open(other)
     desk.qtbot.waitUntil(lambda: not desk.window.jobs.is_running, timeout=60_000)
     comparison = desk.document.comparison
     assert comparison is not None
@@ -233,14 +228,14 @@ def test_a_file_opened_in_the_middle_of_a_study_starts_afresh(desk: Desk) -> Non
 
 def test_a_plan_holds_what_the_page_shows(desk: Desk) -> None:
     desk.run()
-    desk.qtbot.keyClick(desk.window.page.table, Qt.Key.Key_Up)  # window 1
+    desk.qtbot.keyClick(desk.window.runs.table, Qt.Key.Key_Up)  # window 1
     desk.keys(Qt.Key.Key_E, CTRL)
     choose(desk, desk.folder / "one.json")
     assert QApplication.activeModalWidget() is None
     plan = read_plan(desk.folder / "one.json")
     assert plan.window == 1
     runs = plan.prediction.verdict
-    assert desk.window.page.banner.sentence == (
+    assert desk.window.headline.banner.sentence == (
         f"✓  Window 1 meets every objective in {runs.runs_meeting} of {runs.runs} runs"
     )
     assert json.loads((desk.folder / "one.json").read_text(encoding="utf-8"))

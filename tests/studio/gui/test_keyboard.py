@@ -21,7 +21,7 @@ from studio.gui.commands import edit_windows
 from studio.gui.window import SMALLEST
 from studio.theme import DARK, LIGHT
 from tests.helpers.command_line import SHOP
-from tests.studio.gui.conftest import Desk
+from tests.studio.gui.conftest import WINDOW, Desk
 
 pytestmark = pytest.mark.slow
 
@@ -31,8 +31,8 @@ PLACES: list[tuple[type[QWidget], str]] = [
     (QSlider, "Window size, slider"),
     (QDoubleSpinBox, "Rate"),
     (QLineEdit, "Start at"),
-    (QWidget, "Candidates"),
-    (QToolButton, "File"),
+    (QWidget, "Runs"),
+    (QToolButton, "Menu"),
 ]
 
 
@@ -49,7 +49,7 @@ def all_that_is_spoken(desk: Desk) -> set[str]:
 def test_keys_work_wherever_the_focus_is(desk: Desk, kind: type[QWidget], name: str) -> None:
     desk.find(kind, name).setFocus()
     desk.run()
-    assert desk.window.page.table.texts()
+    assert desk.window.runs.table.texts()
     desk.keys(Qt.Key.Key_T, CTRL)
     assert desk.settings.theme is DARK
     desk.keys(Qt.Key.Key_T, CTRL)
@@ -72,7 +72,7 @@ def test_keys_work_wherever_the_focus_is(desk: Desk, kind: type[QWidget], name: 
 
 def test_the_tab_key_leads_out_of_the_table(desk: Desk) -> None:
     desk.run()
-    table = desk.window.page.table
+    table = desk.window.runs.table
     table.setFocus()
     desk.keys(Qt.Key.Key_Tab)
     after = QApplication.focusWidget()
@@ -100,18 +100,15 @@ def test_the_tab_key_goes_round_and_shows_where_it_is(desk: Desk) -> None:
     names = [widget.accessibleName() for widget in seen]
     fields = [name for name in names if f"{name}, slider" in names]
     assert fields == [
-        "Window size", "Ready for", "Drain timeout", "Rate", "Instances", "Slots each",
-        "p99 under", "Errors under", "Within",
+        "Window size", "Pause", "Ready for", "Drain timeout", "Rate", "Instances", "Slots each",
+        "p99 under", "Errors under", "Within", "Learns after", "Slow start",
     ]  # fmt: skip
-    assert {"Compare", "Start at", "Candidates", "File"} <= set(names)
+    assert {"Compare", "Start at", "Advance", "Then", "Policy", "Menu"} <= set(names)
     buttons = {widget.text() for widget in seen if isinstance(widget, QAbstractButton)}
-    assert {"Run comparison", "Write plan for window 2"} <= buttons
+    assert {"Plan window 2", "‹"} <= buttons
 
 
 def test_the_buttons_can_be_pressed_with_the_space_bar(desk: Desk) -> None:
-    desk.window.run_button.setFocus()
-    desk.run(lambda: desk.keys(Qt.Key.Key_Space))
-    assert desk.window.page.table.texts()
     desk.type_number("Window size", "3")
     desk.dot("Window size").setFocus()
     desk.keys(Qt.Key.Key_Space)
@@ -121,7 +118,7 @@ def test_the_buttons_can_be_pressed_with_the_space_bar(desk: Desk) -> None:
 def test_arrows_walk_through_the_candidates(desk: Desk) -> None:
     desk.type_text("Compare", "1, 2, 3, 4")
     desk.run()
-    table = desk.window.page.table
+    table = desk.window.runs.table
     table.setFocus()
     for key, window in (
         (Qt.Key.Key_Home, None),
@@ -134,18 +131,16 @@ def test_arrows_walk_through_the_candidates(desk: Desk) -> None:
     ):
         desk.keys(key)
         if window is not None:
-            assert f"Window {window}" in desk.window.page.banner.sentence
-            assert table.currentIndex().siblingAtColumn(0).data() == window
-            bold = [t for t in desk.window.page.trade_off.axes[0].texts if t.get_weight() == "bold"]
-            assert bold[-1].get_text() == f"window {window}"
+            assert f"Window {window}" in desk.window.headline.banner.sentence
+            assert table.currentIndex().siblingAtColumn(WINDOW).data() == window
 
 
 def test_the_answer_and_the_figures_are_spoken(desk: Desk) -> None:
     desk.run()
-    page = desk.window.page
-    figures = [card.figure for card in page.cards.values()]
+    headline = desk.window.headline
+    figures = [card.figure for card in headline.cards.values()]
     assert {
-        f"Verdict: {page.banner.sentence}",
+        f"Verdict: {headline.banner.sentence}",
         f"Rollout takes: {figures[0]}",
         f"Fewest in the pool: {figures[1]}",
         f"p99 during rollout: {figures[2]}",
@@ -171,14 +166,6 @@ def test_texts_are_shown_as_they_are_written(desk: Desk) -> None:
     label = next(one for one in desk.window.findChildren(QLabel) if one.objectName() == "question")
     assert label.text() == "Are <b>two</b> & more < three?"
     assert label.textFormat() == Qt.TextFormat.PlainText
-
-
-def test_every_action_is_in_the_menu_or_on_a_button(desk: Desk) -> None:
-    menu = desk.find(QToolButton, "File").menu()
-    listed = {action.text() for action in menu.actions()}
-    assert {"Open…", "Save", "Save as…", "Recent", "Dark or light", "Quit"} <= listed
-    for button in (desk.window.run_button, desk.window.cancel_button):
-        assert button.toolTip().endswith(("(F5)", "(Esc)"))
 
 
 @pytest.mark.parametrize("wrong", [True, False])

@@ -12,10 +12,11 @@ from PySide6.QtWidgets import QAbstractButton, QLabel, QSlider, QWidget
 
 from simulation.scenario_file import ScenarioFile
 from studio.gui import app
+from studio.gui.actions import PAGES
 from studio.gui.commands import edit_windows
 from studio.theme import THEMES, Theme
 from tests.helpers.command_line import SHOP
-from tests.studio.gui.conftest import Desk
+from tests.studio.gui.conftest import Desk, needs_every_page
 
 pytestmark = pytest.mark.slow
 
@@ -92,7 +93,7 @@ def test_the_tab_key_comes_to_every_field(desk: Desk) -> None:
             names.add(focused.accessibleName())
     sliders = {slider.accessibleName() for slider in desk.window.findChildren(QSlider)}
     assert sliders <= names
-    assert {"Window size", "Compare", "Start at", "Candidates"} <= names
+    assert {"Window size", "Compare", "Start at", "Runs"} <= names
 
 
 def test_every_action_has_a_key(desk: Desk) -> None:
@@ -106,7 +107,7 @@ def test_every_action_has_a_key(desk: Desk) -> None:
 def test_every_field_is_explained(desk: Desk) -> None:
     for slider in desk.window.findChildren(QSlider):
         assert slider.parentWidget().toolTip().endswith(".")
-    for card in desk.window.page.cards.values():
+    for card in desk.window.headline.cards.values():
         assert card.toolTip()
 
 
@@ -135,22 +136,10 @@ def test_nothing_sticks_out_or_is_pressed_flat(
         assert bounds.contains(widget.rect().translated(corner)), widget
         if isinstance(widget, QAbstractButton) and widget.text():
             desk.qtbot.waitUntil(lambda button=widget: has_room(button))
-    table = desk.window.page.table
+    table = desk.window.runs.table
     for column in range(table.model().columnCount()):
         if not table.isColumnHidden(column):
             assert table.sizeHintForColumn(column) <= table.columnWidth(column) + 1, column
-
-
-def test_labels_of_points_keep_clear_of_each_other(desk: Desk) -> None:
-    desk.document.open(ScenarioFile.parse(SHOP.replace("instances: 6", "instances: 24")))
-    desk.window.resize(1024, 640)
-    desk.run()
-    axes = desk.window.page.trade_off.axes[0]
-    labels = [text for text in axes.texts if text.get_text().startswith("window ")]
-    assert len(labels) == 4
-    boxes = [label.get_window_extent() for label in labels]
-    for k, box in enumerate(boxes):
-        assert not any(box.overlaps(other) for other in boxes[k + 1 :])
 
 
 def test_an_error_in_a_slot_ends_the_program(
@@ -169,8 +158,9 @@ def test_an_error_in_a_slot_ends_the_program(
 def test_thousands_of_repaints_harm_nothing(desk: Desk) -> None:
     """A version of Qt's binding is known to crash after some thousand (see pyproject.toml)."""
     desk.run()
-    page = desk.window.page
-    widgets = [page.banner, page.table.viewport(), *page.cards.values()]
+    headline = desk.window.headline
+    page = desk.window.page("compare")
+    widgets = [headline.banner, desk.window.runs.table.viewport(), *headline.cards.values()]
     frames, painted = 60_000, 0
 
     class Counter(QWidget):
@@ -188,21 +178,24 @@ def test_thousands_of_repaints_harm_nothing(desk: Desk) -> None:
             widget.repaint()
         rounds += 1
         if rounds % 500 == 1:
-            page.trade_off.canvas.draw()
+            page.grab()
     for widget in widgets:
         widget.removeEventFilter(counter)
     assert painted >= frames
-    assert page.banner.sentence.startswith("✓  Window 2 meets")
+    assert headline.banner.sentence.startswith("✓  Window 2 meets")
 
 
+@needs_every_page
 @pytest.mark.parametrize("theme", [None, "dark"])
 def test_pictures_are_written(desk: Desk, tmp_path: Path, theme: str | None) -> None:
     folder = tmp_path / "pictures"
     assert app.take_screenshots(desk.path, folder, (1024, 640), theme) == 0
     written = sorted(path.name for path in folder.iterdir())
-    assert written == (["compare-dark.png"] if theme else ["compare-dark.png", "compare-light.png"])
+    pages = [key.replace("_", "-") for key, _words, _tip in PAGES]
+    themes = [theme] if theme else list(THEMES)
+    assert written == sorted(f"{page}-{name}.png" for page in pages for name in themes)
     for path in folder.iterdir():
         picture = QImage(str(path))
         assert (picture.width(), picture.height()) == (1024, 640)
-        corner = picture.pixelColor(300, 50).name().upper()
-        assert corner == THEMES[path.stem.removeprefix("compare-")].page
+        corner = picture.pixelColor(3, 60).name().upper()
+        assert corner == THEMES[path.stem.rpartition("-")[2]].page

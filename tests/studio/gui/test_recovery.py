@@ -33,7 +33,6 @@ from simulation.scenario_file import ScenarioFile
 from studio.gui.app import application
 from studio.gui.commands import edit_values, edit_windows
 from studio.gui.document import Document
-from studio.gui.recovery import Recovery
 from studio.gui.settings import Settings
 from studio.gui.window import StudioWindow
 
@@ -41,7 +40,7 @@ running = application()
 path = Path(sys.argv[1])
 document = Document(ScenarioFile.load(path))
 window = StudioWindow(document, Settings(QSettings(sys.argv[2], QSettings.Format.IniFormat)))
-recovery = Recovery(document, document.open)
+recovery = window.recovery
 window.show()
 edit_values(document, "Window", {"rollout.window": 5})
 edit_windows(document, (1, 5))

@@ -15,7 +15,7 @@ from simulation.workers import stop_workers
 from studio.gui import tasks
 from studio.theme import DARK
 from tests.helpers.command_line import SHOP
-from tests.studio.gui.conftest import RUN_MS, Desk
+from tests.studio.gui.conftest import RUN_MS, WINDOW, Desk
 
 pytestmark = pytest.mark.slow
 
@@ -56,7 +56,7 @@ def test_one_long_run_ends_when_it_is_told_to(desk: Desk, way: str) -> None:
     if way == "key":
         desk.keys(Qt.Key.Key_Escape)
     elif way == "button":
-        desk.click(desk.window.cancel_button)
+        desk.click(desk.window.bottom_bar.cancel_button)
     else:
         desk.window.close()
     assert time.monotonic() - began_s < 3  # the window does not wait for the run
@@ -76,28 +76,28 @@ def test_closing_leaves_no_process(desk: Desk) -> None:
 def test_nothing_but_a_study_under_way_shows_progress(desk: Desk) -> None:
     progress = desk.find(QProgressBar, "Progress of the comparison")
     assert not progress.isVisible()
-    assert not desk.window.cancel_action.isEnabled()
+    assert not desk.action("run.cancel").isEnabled()
     begin(desk)
     assert progress.isVisible()
-    assert desk.window.cancel_action.isEnabled()
+    assert desk.action("run.cancel").isEnabled()
     until_some_have_landed(desk)
     assert progress.value() > 0
     assert progress.maximum() == 100000
     desk.keys(Qt.Key.Key_Escape)
     assert not progress.isVisible()
-    assert not desk.window.cancel_action.isEnabled()
+    assert not desk.action("run.cancel").isEnabled()
 
 
 def test_results_of_what_was_changed_meanwhile_are_stale(desk: Desk) -> None:
     begin(desk)
     until_some_have_landed(desk)
-    assert desk.window.plan_button.toolTip() == "Wait until the comparison is done"
+    assert desk.window.top_bar.plan_button.toolTip() == "Wait until the comparison is done"
     desk.type_number("Drain timeout", "7")
-    assert "Before your changes" in desk.window.page.banner.sentence
+    assert desk.window.headline.banner.sentence.startswith("≈  Window 2 ")
     with desk.qtbot.waitSignal(desk.document.compared, timeout=RUN_MS):
         pass
     assert desk.document.is_stale
-    assert "Before your changes" in desk.window.page.banner.sentence
+    assert desk.window.headline.banner.sentence.startswith("≈  Window 2 ")
     desk.keys(Qt.Key.Key_Z, CTRL)
     assert not desk.document.is_stale
     desk.keys(Qt.Key.Key_Escape)
@@ -113,7 +113,7 @@ def test_running_again_takes_the_place_of_what_runs(desk: Desk) -> None:
     assert len(ended) == 1  # the one before
     assert desk.window.jobs.is_running
     desk.qtbot.waitUntil(lambda: not desk.document.is_stale, timeout=RUN_MS)
-    assert [row[0] for row in desk.window.page.table.texts()] == ["1", "2", "3"]
+    assert [row[WINDOW] for row in desk.window.runs.table.texts()] == ["1", "2", "3"]
     desk.keys(Qt.Key.Key_Escape)
     assert len(ended) == 2
 
@@ -154,7 +154,7 @@ def test_processes_that_die_are_replaced(desk: Desk) -> None:
     desk.keys(Qt.Key.Key_Escape)
     desk.document.open(ScenarioFile.parse(SHOP))
     desk.run()
-    assert desk.window.page.table.texts()
+    assert desk.window.runs.table.texts()
 
 
 def test_a_defect_in_a_study_is_told(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -167,7 +167,7 @@ def test_a_defect_in_a_study_is_told(desk: Desk, monkeypatch: pytest.MonkeyPatch
     monkeypatch.undo()
     desk.run()
     assert desk.window.said == ""  # what was wrong is over
-    assert desk.window.page.table.texts()
+    assert desk.window.runs.table.texts()
 
 
 def test_a_start_that_the_trace_does_not_reach_is_told(desk: Desk) -> None:
