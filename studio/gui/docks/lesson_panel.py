@@ -77,6 +77,7 @@ class LessonPanel(QFrame):
         self._progress: Progress | None = None
         self._given: ScenarioFile | None = None
         self._how_far: QLabel | None = None
+        self._current: QWidget | None = None
         self._write_on: QPlainTextEdit | None = None
         layout = QVBoxLayout(self)
         layout.setContentsMargins(4, 8, 4, 8)
@@ -86,6 +87,7 @@ class LessonPanel(QFrame):
         self._scroll.setFrameShape(QFrame.Shape.NoFrame)
         self._scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         layout.addWidget(self._scroll)
+        self._scroll.verticalScrollBar().rangeChanged.connect(self._show_current)
         for signal in (document.edited, document.compared, document.selected):
             signal.connect(self._look)
         document.opened.connect(self._on_opened)
@@ -170,7 +172,7 @@ class LessonPanel(QFrame):
         layout = QVBoxLayout(inside)
         layout.setContentsMargins(10, 2, 8, 4)
         layout.setSpacing(8)
-        self._how_far = self._write_on = None
+        self._how_far = self._write_on = self._current = None
         if self._progress is None:
             self._fill_list(layout)
             self.unlocked.emit(None)
@@ -225,6 +227,7 @@ class LessonPanel(QFrame):
         self._how_far.setAccessibleName("How far it is")
         inside.addWidget(self._how_far)
         layout.addWidget(card)
+        self._current = card
 
     def _fill_step(self, layout: QVBoxLayout, step: Step) -> None:
         if step.answers:
@@ -281,6 +284,12 @@ class LessonPanel(QFrame):
         button.setObjectName("primary")
         button.clicked.connect(lambda: self._ask_page(name.text()))
         layout.addWidget(button)
+        self._current = button
+
+    def _show_current(self) -> None:
+        """What is to be done is in sight, however much was passed before it."""
+        if self._current is not None:
+            self._scroll.ensureWidgetVisible(self._current, 0, 4)
 
     def _show_how_far(self) -> None:
         if self._how_far is not None and self._progress is not None:
@@ -341,10 +350,15 @@ def _text(words: str, look: str) -> QLabel:
     return label
 
 
-def _passed(name: str, words: str) -> QLabel:
-    label = _text(f"✓ {name}. {words}".rstrip(), "passed")
-    label.setAccessibleName(f"Done: {name}. {words}")
-    return label
+def _passed(name: str, words: str) -> QWidget:
+    holder = QWidget()
+    layout = QVBoxLayout(holder)
+    layout.setContentsMargins(0, 0, 0, 0)
+    layout.setSpacing(1)
+    layout.addWidget(_text(f"✓ {name}", "passed"))
+    if words:
+        layout.addWidget(_text(words, "soft"))
+    return holder
 
 
 def _about_prediction(progress: Progress, step: Step) -> str:

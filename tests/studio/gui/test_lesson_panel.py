@@ -182,7 +182,7 @@ def test_a_lesson_from_the_first_step_to_the_page(learner: Learner, tmp_path: Pa
 
     learner.slides("Window size", [Qt.Key.Key_Left])
     learner.runs()
-    assert "It meets in 20 of 20 runs." in learner.words
+    assert "Window 3 meets every objective in 20 of 20 runs." in learner.words
     assert learner.done == 5
     learner.writes(WHY)  # the step is passed on the way, and the writing goes on
     assert learner.done == 6
@@ -237,6 +237,23 @@ def test_a_switch_beside_the_fields(learner: Learner) -> None:
     assert learner.done == 5
     learner.document.undo.undo()
     assert learner.document.scenario.rollout.migration.contract_before_rollout  # type: ignore[union-attr]
+
+
+def test_what_is_to_be_done_is_in_sight_in_a_low_window(learner: Learner) -> None:
+    learner.panel.resize(PANEL_PX, 260)
+    learner.begins("database-first")
+    learner.answers("The old version answers wrongly until it is replaced")
+    learner.runs()
+    assert learner.document.comparison is not None
+    learner.document.select(0)
+    learner.settle()
+    learner.types("Window size", "5")
+    (switch,) = [
+        one
+        for one in learner.panel.findChildren(QRadioButton)
+        if one.accessibleName() == "before the servers are replaced"
+    ]
+    learner.qtbot.waitUntil(lambda: not switch.visibleRegion().isEmpty())
 
 
 def test_leaving_gives_every_field_back(learner: Learner) -> None:
