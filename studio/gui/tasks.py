@@ -23,6 +23,7 @@ from simulation.engines.ready import is_ready
 from simulation.scenario import Scenario
 from simulation.store import Store
 from simulation.study import Row, run_rows
+from simulation.workers import stop_workers
 from studio.gui.document import Document
 
 _PROGRESS_EVERY_S = 0.05
@@ -292,6 +293,7 @@ class Jobs(QObject):
         for thread in list(self._threads):
             thread.wait()
         self._threads.clear()
+        stop_workers()  # they wait for a next study, which will not come
 
     def _get_engine_ready(self) -> None:
         """Has the fast engine compiled; studies go on with the reference until it is there."""
