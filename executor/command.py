@@ -11,7 +11,7 @@ import json
 import shlex
 import signal
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,22 +20,21 @@ from executor.approval import ByFile, ByTerminal
 from executor.canonical import digest_of
 from executor.connect import connected, fleet_key
 from executor.decide import Wait, Waiting
+from executor.dry_run import actions
 from executor.errors import BadInput, Refused
 from executor.files import atomic_write_text
 from executor.guards import not_watched
 from executor.inventory import Inventory, read_inventory
-from executor.journal import Journal
+from executor.journal import Journal, JournalBroken
 from executor.lock import Lock, lock_path
-from executor.plan import STEPS, Plan, Step
+from executor.plan import Plan
 from executor.plan_file import read_plan
 from executor.plan_rules import broken_rules
 from executor.preflight import Checks, fits, looked_at, problems_in
 from executor.progress import Ended, Event, Kind, folded
 from executor.run import Outcome, Run
-from executor.signing import refuse_untrusted
-from executor.spoken import complain
+from executor.spoken import complain, show
 from executor.spoken import say as spoken
-from executor.steps import Hands
 from executor.timeline import timeline
 
 EXIT_CODES = {Ended.DONE: 0, Ended.HALTED: 4, Ended.ROLLED_BACK: 5, Ended.INTERRUPTED: 130}
@@ -96,7 +95,8 @@ def execute(asked: Execute, say: Callable[[str], None] = spoken) -> int:
 
     Args:
         asked: What was asked for.
-        say: Told each line; it must not raise, since that would end a rollout halfway.
+        say: Told each line of what happens; it must neither raise nor wait, since that would end a
+            rollout halfway or hold it up.
 
     Raises:
         BadInput: Plan, inventory or options are wrong.
@@ -108,31 +108,46 @@ def execute(asked: Execute, say: Callable[[str], None] = spoken) -> int:
     _refuse(plan, inventory, asked)
     _warn_of_readers(asked.plan)
     if asked.dry_run:
-        return asyncio.run(_dry_run(asked, plan, inventory, say))
+        return asyncio.run(_dry_run(asked, plan, inventory))
     lock = Lock.take(lock_path(fleet_key(inventory)), asked.journal_path, take_over=asked.take_over)
     give_up = lock.put_back
+    outcome, record = Outcome(Ended.INTERRUPTED, "stopped at once"), ""
     try:
-        journal = _journal(asked, plan, inventory)
+        journal = (_journal_of if asked.resume else _new_journal)(asked, plan, inventory)
+        give_up = lock.leave  # whatever ends it: something may be left unfinished
         try:
-            outcome: Outcome | None = asyncio.run(
-                _carried_out(asked, plan, inventory, journal=journal, lock=lock, say=say)
-            )
-        except asyncio.CancelledError:  # asked twice to stop: at once
-            outcome = None
+            with suppress(asyncio.CancelledError):  # asked twice to stop: at once
+                outcome = asyncio.run(
+                    _carried_out(asked, plan, inventory, journal=journal, lock=lock, say=say)
+                )
+                give_up = lock.release
         finally:
-            if journal.events():
-                give_up = lock.leave
-                _write_timeline(asked, plan, journal)
-                journal.close()
-            else:  # refused by a look at the fleet
-                journal.discard()
-        if outcome is not None:
-            give_up = lock.release
+            record = _let_go(asked, plan, journal)
+            if not record:
+                give_up = lock.put_back
     finally:
         give_up()
-    outcome = outcome or Outcome(Ended.INTERRUPTED, "stopped at once")
-    _say_end(asked, outcome, say)
+    _say_end(asked, outcome, record, say)
     return EXIT_CODES[outcome.ended]
+
+
+def _let_go(asked: Execute, plan: Plan, journal: Journal) -> str:
+    """Writes the record of a journal and closes it; what is to be said of the record.
+
+    That is nothing where nothing was begun: such a journal is discarded. What cannot be read or
+    written now, as on a disk that is full, must not hide what happened before.
+    """
+    try:
+        if not journal.events():  # refused by a look at the fleet
+            journal.discard()
+            return ""
+        text = json.dumps(timeline(plan, journal), indent=1, ensure_ascii=False)
+        atomic_write_text(asked.timeline_path, text + "\n", mode=0o600)
+    except (BadInput, JournalBroken) as error:
+        journal.close()
+        return f"There is no timeline: {error}"
+    journal.close()
+    return f"The timeline is in {asked.timeline_path}"
 
 
 def checks_of_fleet(plan: Plan, inventory: Inventory) -> Checks:
@@ -143,7 +158,7 @@ def checks_of_fleet(plan: Plan, inventory: Inventory) -> Checks:
     """
 
     async def look() -> Checks:
-        hands = connected(inventory)
+        hands = connected(inventory, plan)
         try:
             return await looked_at(plan, inventory, hands, resumed=False)
         finally:
@@ -153,51 +168,19 @@ def checks_of_fleet(plan: Plan, inventory: Inventory) -> Checks:
     return made if problems_in(made) else [*made, *asyncio.run(look())]
 
 
-def actions(plan: Plan, inventory: Inventory, hands: Hands) -> list[str]:
-    """The exact actions of a plan, in order, for a dry run."""
-    lines: list[str] = []
-    for number, wave in enumerate(plan.waves, start=1):
-        lines.append(f"wave {number}: {len(wave.instances)} instances, {wave.parallel} at once")
-        for name in wave.instances:
-            for step in STEPS:
-                words = step.replace("_", " ")
-                lines += [
-                    f"  {name}  {words:<8}  {one}"
-                    for one in _actions_of(plan, inventory, hands, name, step)
-                ]
-        if wave.gate is not None:
-            lines.append(f"  gate: {wave.gate.kind} {wave.gate.pause_s:g} s")
-    return lines
-
-
-def _actions_of(plan: Plan, inventory: Inventory, hands: Hands, name: str, step: Step) -> list[str]:
-    target, version = hands.targets[name], inventory.versions.new
-    said = hands.balancer.words
-    right = f"GET {target.health_url()} until 2xx, {target.version_url()} until {version}"
-    if step is Step.TAKE_OUT:
-        until = f"until drained, at most {plan.drain.timeout_s:g} s, then {plan.drain.on_timeout}"
-        if plan.drain.on_timeout == "wait":
-            until = f"until drained, at most {plan.step_deadlines_s[step]:g} s"
-        return [said("take_out", target.server), until]
-    if step is Step.RETURN:
-        return [right, said("put_back", target.server), "until up with a fresh check"]
-    command = target.command(step, version)
-    ran = [f"{target.host}: {shlex.join(command)}"] if command else ["no command"]
-    if step is Step.STOP:
-        return [said("remove", target.server), *ran, f"until {target.health_url()} is not 2xx"]
-    return [*ran, right] if step is Step.START else ran
-
-
-async def _dry_run(
-    asked: Execute, plan: Plan, inventory: Inventory, say: Callable[[str], None]
-) -> int:
-    hands = connected(inventory)
+async def _dry_run(asked: Execute, plan: Plan, inventory: Inventory) -> int:
+    events: list[Event] = []
+    if asked.resume:
+        with closing(_journal_of(asked, plan, inventory)) as journal:
+            events = journal.events()
+    progress = folded([*events, Event(0.0, Kind.RESUMED)] if events else [])
+    hands = connected(inventory, plan)
     try:
-        problems = problems_in(await looked_at(plan, inventory, hands, resumed=asked.resume))
+        problems = problems_in(await looked_at(plan, inventory, hands, resumed=bool(events)))
     finally:
         await hands.close()
-    for line in actions(plan, inventory, hands):
-        say(line)
+    for line in actions(plan, inventory, hands, progress):
+        show(line)
     if problems:
         raise Refused(f"{asked.plan}: would be refused: {'; '.join(problems)}")
     return 0
@@ -209,10 +192,9 @@ def _refuse(plan: Plan, inventory: Inventory, asked: Execute) -> None:
     Raises:
         Refused: A rule is broken, nobody trusted vouches for the plan, or it is another fleet's.
     """
-    refuse_untrusted(plan, (*inventory.trust, *asked.trust))
     # Half a rollout is worse than a late one: what was begun in time may be finished.
     now = None if asked.resume else datetime.now(UTC)
-    for broken in (*broken_rules(plan, now), *problems_in(fits(plan, inventory))):
+    for broken in (*broken_rules(plan, now), *problems_in(fits(plan, inventory, asked.trust))):
         raise Refused(f"{asked.plan}: {broken}")
 
 
@@ -222,23 +204,30 @@ def _warn_of_readers(path: Path) -> None:
         _warn(f"{path}: mode ({mode:04o}) should be 0600: others can read the plan")
 
 
-def _journal(asked: Execute, plan: Plan, inventory: Inventory) -> Journal:
-    """A new journal, or the one to go on with.
+def _new_journal(asked: Execute, plan: Plan, inventory: Inventory) -> Journal:
+    """A new journal.
 
     Raises:
-        Refused: There is one, or none, or it is of something else.
+        Refused: There is one.
+    """
+    about = {
+        "plan_digest": plan.digest,
+        "service": plan.service,
+        "old_version": inventory.versions.old,
+        "new_version": inventory.versions.new,
+        "inventory_digest": _digest(inventory),
+    }
+    return Journal.begin(asked.journal_path, about)
+
+
+def _journal_of(asked: Execute, plan: Plan, inventory: Inventory) -> Journal:
+    """The journal to go on with; for a dry run only to be read.
+
+    Raises:
+        Refused: There is none, or it is of something else.
     """
     path = asked.journal_path
-    if not asked.resume:
-        about = {
-            "plan_digest": plan.digest,
-            "service": plan.service,
-            "old_version": inventory.versions.old,
-            "new_version": inventory.versions.new,
-            "inventory_digest": digest_of(inventory.model_dump(mode="json")),
-        }
-        return Journal.begin(path, about)
-    journal = Journal.open(path)
+    journal = Journal.open(path, only_to_read=asked.dry_run)
     about = journal.about()
     problem = None
     if about["plan_digest"] != plan.digest:
@@ -253,7 +242,13 @@ def _journal(asked: Execute, plan: Plan, inventory: Inventory) -> Journal:
     if problem is not None:
         journal.close()
         raise Refused(f"{path}: {problem}")
+    if about.get("inventory_digest") != _digest(inventory):
+        _warn(f"{asked.inventory}: was changed since the rollout began, and counts as it is now")
     return journal
+
+
+def _digest(inventory: Inventory) -> str:
+    return digest_of(inventory.model_dump(mode="json"))
 
 
 async def _carried_out(
@@ -265,7 +260,7 @@ async def _carried_out(
     lock: Lock,
     say: Callable[[str], None],
 ) -> Outcome:
-    hands = connected(inventory)
+    hands = connected(inventory, plan)
     try:
         for warning in (*hands.balancer.warnings(), *not_watched(plan)):
             _warn(warning)
@@ -357,14 +352,7 @@ class _Teller:
             self._say(f"            waiting for {wait.why}")
 
 
-def _write_timeline(asked: Execute, plan: Plan, journal: Journal) -> None:
-    """Writes the record; a disk that is full must not hide what happened before."""
-    with suppress(BadInput):
-        text = json.dumps(timeline(plan, journal), indent=1, ensure_ascii=False)
-        atomic_write_text(asked.timeline_path, text + "\n", mode=0o600)
-
-
-def _say_end(asked: Execute, outcome: Outcome, say: Callable[[str], None]) -> None:
+def _say_end(asked: Execute, outcome: Outcome, record: str, say: Callable[[str], None]) -> None:
     words = {
         Ended.DONE: "done: every instance that was rolled is in the pool with the new version",
         Ended.ROLLED_BACK: "rolled back: every instance that was changed has the old version again",
@@ -372,7 +360,10 @@ def _say_end(asked: Execute, outcome: Outcome, say: Callable[[str], None]) -> No
         Ended.INTERRUPTED: "interrupted",
     }
     say(words[outcome.ended] + (f": {outcome.why}" if outcome.why else ""))
-    say(f"The timeline is in {asked.timeline_path}")
+    if outcome.given_up:
+        told = ", ".join(f"{name} ({why})" for name, why in outcome.given_up.items())
+        say(f"Given up and out of the pool: {told}")
+    say(record)
     if outcome.ended in {Ended.HALTED, Ended.INTERRUPTED}:
         say(f"Go on with: {asked.resume_command()}")
 

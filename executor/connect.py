@@ -5,16 +5,20 @@ Enters: an inventory. Leaves: `Hands` with the balancer, the machines and the se
 
 from __future__ import annotations
 
+from contextlib import suppress
+from ipaddress import ip_address
+
 from executor.balancers.haproxy import HAProxy
 from executor.hosts.base import Host
 from executor.hosts.local import Local
 from executor.hosts.ssh import Ssh
 from executor.inventory import HostSpec, Inventory, read_secrets
+from executor.plan import Plan
 from executor.steps import Hands
 
 
-def connected(inventory: Inventory) -> Hands:
-    """What acts on the fleet of an inventory; nothing is connected to yet.
+def connected(inventory: Inventory, plan: Plan) -> Hands:
+    """What acts on the fleet of an inventory as a plan says; nothing is connected to yet.
 
     Raises:
         BadInput: A secret, a key or a library is missing.
@@ -25,7 +29,7 @@ def connected(inventory: Inventory) -> Hands:
     return Hands(
         balancer=HAProxy(inventory.balancer.haproxy),
         hosts=hosts,
-        targets=inventory.targets(),
+        targets=inventory.targets(plan.stop),
         environment=read_secrets(inventory),
         poll_s=inventory.poll_s,
     )
@@ -36,7 +40,21 @@ def _host(spec: HostSpec) -> Host:
 
 
 def fleet_key(inventory: Inventory) -> str:
-    """What two inventories of one fleet have in common: its balancer and the backend there."""
+    """What two inventories of one fleet have in common: its balancer's address and the backend there.
+
+    However it is written: a unix socket by where it really lies, every name of this machine's own
+    loopback as one, other names without regard to case.
+    """
     haproxy = inventory.balancer.haproxy
-    where = haproxy.tcp or str(haproxy.socket.resolve() if haproxy.socket else "")
+    where = str(haproxy.socket.resolve()) if haproxy.socket is not None else _one_way(haproxy.tcp)
     return f"{where} {haproxy.backend}"
+
+
+def _one_way(tcp: str | None) -> str:
+    """An address ``HOST:PORT`` in the one way in which a lock knows it."""
+    host, _, port = (tcp or "").rpartition(":")
+    name = host.strip("[]").rstrip(".").lower()
+    with suppress(ValueError):  # it is a name
+        address = ip_address(name)
+        name = "localhost" if address.is_loopback else address.compressed
+    return f"{name}:{int(port)}"

@@ -19,13 +19,16 @@ from typing import Literal
 
 from executor.balancers.base import Admin, Server
 from executor.plan import STEPS, Gate, Plan, Step, Wave, waves_for
-from executor.progress import Ended, InstanceProgress, Kind, Progress
+from executor.progress import Ended, InstanceProgress, Kind, Progress, names_said
 
 BLIND_S = 30.0
 """How long the balancer may be silent before the rollout halts."""
 
 SET_BACKS = 3
 """How often an instance may have to start over, beside the plan's own retries."""
+
+_MAY_BE_IN_POOL = {Step.TAKE_OUT, Step.STOP, Step.RETURN}
+"""Before these an instance may be in the pool: the last when its return was cut short."""
 
 
 class Waiting(StrEnum):
@@ -50,9 +53,9 @@ class Act:
 
 @dataclass(frozen=True)
 class KeepOut:
-    """Take an instance out of the pool at once: it is there and must not be. It goes on after."""
+    """Take instances out of the pool at once: they are there and must not be. They go on after."""
 
-    instance: str
+    instances: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -115,8 +118,9 @@ class Observed:
         versions: The names of the old and the new version.
         busy: Steps that are in hand.
         waited_s: How long the last `Wait` of each kind has lasted without a break.
-        approval: Whether the next wave is approved; ``given`` where nobody has to.
-        stuck_s: How long taking out what must not be in the pool has failed; None when it has not.
+        approval: Whether the next wave is approved; ``given`` where nobody has to, ``late`` where
+            it is still awaited and the plan's validity has run out.
+        stuck_s: How long taking out what must not be in the pool has failed, for those it has.
         tripped: Which limit was crossed, in words.
         stop_asked: Whether somebody wants it to stop.
     """
@@ -127,8 +131,8 @@ class Observed:
     versions: tuple[str, str]
     busy: Mapping[str, Step] = field(default_factory=dict)
     waited_s: Mapping[Waiting, float] = field(default_factory=dict)
-    approval: Literal["given", "awaited", "refused"] = "given"
-    stuck_s: float | None = None
+    approval: Literal["given", "awaited", "refused", "late"] = "given"
+    stuck_s: Mapping[str, float] = field(default_factory=dict)
     tripped: str | None = None
     stop_asked: bool = False
 
@@ -147,9 +151,10 @@ def decide(plan: Plan, seen: Observed) -> Decision:
     """
     if not seen.instances:
         return _blind(seen)
-    stray = next(_strays(plan, seen), None)
-    if stray is not None and (seen.stuck_s is None or not seen.stop_asked):
-        return _put_out(seen, stray)
+    strays = tuple(_strays(plan, seen))
+    are_tried = seen.stuck_s.keys() >= set(strays)
+    if strays and not (are_tried and seen.stop_asked):
+        return _put_out(seen, strays, are_tried=are_tried)
     if seen.stop_asked:
         return Wait(Waiting.STEPS, "the steps in hand") if seen.busy else Done(Ended.INTERRUPTED)
     progress = seen.progress
@@ -158,15 +163,16 @@ def decide(plan: Plan, seen: Observed) -> Decision:
         if why is not None:
             return Note(Kind.BRAKE, said=why)
     under_way = [name for name in plan.instances if progress.of(name).is_under_way]
-    for name in under_way:
-        if name not in seen.busy:
+    # A resumed one may find more under way than the window: the nearest to its end goes first.
+    for name in sorted(under_way, key=lambda one: -progress.of(one).done):
+        if name not in seen.busy and len(seen.busy) < plan.window:
             return _next_of(plan, seen, name)
     if progress.brake is None:
         return _onward(plan, seen, under_way)
     if under_way:
         return Wait(Waiting.STEPS, "the instances under way, then it stops")
     if plan.on_failure == "rollback" and progress.direction == "forward":
-        return Note(Kind.TURN_BACK, said=" ".join(changed(plan, progress)))
+        return Note(Kind.TURN_BACK, said=names_said(changed(plan, progress)))
     return Halt(progress.brake)
 
 
@@ -208,34 +214,32 @@ def _blind(seen: Observed) -> Decision:
     return Wait(Waiting.BALANCER, "the balancer, which does not answer as it should")
 
 
-def _strays(plan: Plan, seen: Observed) -> Iterator[KeepOut | Note]:
+def _strays(plan: Plan, seen: Observed) -> Iterator[str]:
     """Who is in the pool and must not be: the balancer has forgotten, as by a reload.
 
     That is who is in the middle of its steps, who was given up, and who could not be returned for
-    good: the balancer may have been away when it was to be taken out again.
+    good: the balancer may have been away when it was to be taken out again. One that is drained and
+    no more is none: it starts over, see `_next_of`.
     """
     for name in plan.instances:
         one, step = seen.progress.of(name), seen.busy.get(name)
         if seen.instances[name].server.admin is not Admin.READY:
             continue
-        if one.given_up is not None:
-            yield KeepOut(name)
-        elif one.is_under_way and one.done >= 1 and step is not Step.TAKE_OUT:
-            if (step or one.next_step) is Step.RETURN:
-                if step is None and one.failed_count > 0:
-                    yield KeepOut(name)
-            elif one.done > 1 or step is not None:
-                yield KeepOut(name)
-            else:
-                yield Note(Kind.SET_BACK, name, "it is in the pool again before its return")
+        if step is None:
+            has_failed_to_return = one.next_step is Step.RETURN and one.failed_count > 0
+            is_halfway = one.is_under_way and one.next_step not in _MAY_BE_IN_POOL
+            if one.was_given_up or has_failed_to_return or is_halfway:
+                yield name
+        elif step not in {Step.TAKE_OUT, Step.RETURN}:
+            yield name
 
 
-def _put_out(seen: Observed, stray: KeepOut | Note) -> Decision:
-    """Out with it, but not for ever where the balancer does not do it."""
-    if isinstance(stray, KeepOut) and (seen.stuck_s or 0.0) > BLIND_S:
-        why = f"{stray.instance} is in the pool, must not be, and cannot be taken out"
-        return Wait(Waiting.BALANCER, why) if seen.busy else Halt(why)
-    return stray
+def _put_out(seen: Observed, strays: tuple[str, ...], *, are_tried: bool) -> Decision:
+    """Out with them, but not for ever where the balancer does not do it."""
+    if seen.busy or not are_tried or max(seen.stuck_s[name] for name in strays) <= BLIND_S:
+        return KeepOut(strays)
+    are = "is" if len(strays) == 1 else "are"
+    return Halt(f"{', '.join(strays)} {are} in the pool, must not be, and cannot be taken out")
 
 
 def _trouble(plan: Plan, seen: Observed) -> str | None:
@@ -260,6 +264,8 @@ def _next_of(plan: Plan, seen: Observed, name: str) -> Decision:
         return Note(Kind.GIVEN_UP, name, f"had to start over {one.set_back_count} times")
     step = one.next_step
     assert step is not None  # all six done is finished
+    if step is Step.STOP and now.server.admin is Admin.READY:
+        return Note(Kind.SET_BACK, name, "it is in the pool again before its return")
     why = _contradiction(one, now, seen.target) if one.failed_count == 0 else None
     return Note(Kind.SET_BACK, name, why) if why is not None else Act(name, step)
 
@@ -343,11 +349,15 @@ def _pass_gate(seen: Observed, wave: Wave, number: int, *, is_last: bool) -> Dec
             return Note(Kind.BRAKE, said=f"wave {number + 1} was not approved")
         if seen.approval == "awaited":
             return Wait(Waiting.APPROVAL, f"approval of wave {number + 1}")
+        if seen.approval == "late":
+            return Halt(f"wave {number + 1} was not approved while the plan was valid")
     return Note(Kind.GATE_PASSED, said=f"wave {number}")
 
 
 def _settle(plan: Plan, seen: Observed) -> Decision:
     """All is done when everything that was rolled is in the pool and answers as it should."""
+    if seen.busy:
+        return Wait(Waiting.STEPS, "the steps in hand")
     rolled = plan.instances if seen.progress.direction == "forward" else seen.progress.order
     for name in rolled:
         one, now = seen.progress.of(name), seen.instances[name]

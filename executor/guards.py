@@ -1,13 +1,13 @@
 """Whether a rollout leaves its forecast.
 
 Enters: the plan's limits, its prediction, and what the balancer has counted over time. Leaves: the
-sentence that says which limit was crossed, or nothing. Pure; who counts is `executor.run`.
+sentence that says which limit was crossed, or nothing. Pure; who counts is `executor.counter`.
 
 Two kinds of limit. The plan's own guards and bakes are as they were simulated: a share of errors
 over the last seconds, or since a bake began. The forecast's envelope is what 95 of 100 single runs
 stay within; a limit there would stop five good rollouts of a hundred, so what must be crossed is
 wider: for errors by three standard deviations of their count and three errors, for the queue it is
-twice the forecast and ten requests, seen twice in a row.
+twice the forecast and ten requests, seen at two looks in a row that are a poll apart.
 """
 
 from __future__ import annotations
@@ -44,23 +44,22 @@ class Counted:
 
 
 def crossed(
-    plan: Plan, counted: Sequence[Counted], bake: Gate | None, bake_over: bool
+    plan: Plan, kept: Sequence[Counted], now: Counted, bake: Gate | None, bake_over: bool
 ) -> str | None:
     """Which limit was crossed, in words; None when none was.
 
     Args:
         plan: Limits and prediction.
-        counted: In order of time, the first from the beginning.
+        kept: One count a poll in order of time, the first from the beginning.
+        now: The present count.
         bake: The bake that is open.
         bake_over: Whether its time has passed: then whatever was counted decides.
     """
-    if not counted:
-        return None
     return (
-        (_guard(plan.guards, counted) if plan.guards is not None else None)
-        or (_bake(bake, counted[-1], bake_over) if bake is not None else None)
-        or _envelope_errors(plan, counted)
-        or _envelope_queue(plan, counted)
+        (_guard(plan.guards, kept, now) if plan.guards is not None else None)
+        or (_bake(bake, now, bake_over) if bake is not None else None)
+        or _envelope_errors(plan, kept[0], now)
+        or _envelope_queue(plan, kept)
     )
 
 
@@ -73,18 +72,72 @@ def not_watched(plan: Plan) -> list[str]:
     return []
 
 
-def _guard(guards: Guards, counted: Sequence[Counted]) -> str | None:
-    last = counted[-1]
-    before = next((c for c in reversed(counted) if c.t_s <= last.t_s - guards.over_s), counted[0])
-    requests = last.requests_count - before.requests_count
-    failed = last.failed_count - before.failed_count
+@dataclass(frozen=True)
+class Reading:
+    """What is watched, and its limit.
+
+    Attributes:
+        what: In words.
+        value: As it is now; None while too little has been counted.
+        limit: What it must not exceed.
+        is_fraction: Whether both are shares; else counts.
+    """
+
+    what: str
+    value: float | None
+    limit: float
+    is_fraction: bool
+
+
+def readings(plan: Plan, counted: Sequence[Counted]) -> list[Reading]:
+    """Everything that is held against a limit throughout, as it is now.
+
+    Args:
+        plan: Limits and prediction.
+        counted: In order of time, the first from the beginning; may be empty.
+    """
+    found = []
+    if plan.guards is not None and plan.guards.error_fraction is not None:
+        requests, failed = _lately(plan.guards, counted) if counted else (0, 0)
+        what = f"errors over {plan.guards.over_s:g} s"
+        share = failed / requests if requests > 0 else None
+        found.append(Reading(what, share, plan.guards.error_fraction, True))
+    high = _forecast(plan, "error_fraction")
+    if high is not None:
+        requests, failed = _since_begin(counted) if counted else (0, 0)
+        is_enough = requests >= ENOUGH_COUNT
+        most = _most_failed(high, max(requests, ENOUGH_COUNT)) / max(requests, ENOUGH_COUNT)
+        share = failed / requests if is_enough else None
+        found.append(Reading("errors so far", share, most, True))
+    high = _forecast(plan, "queue_max")
+    if high is not None:
+        queued = float(counted[-1].queued_count) if counted else None
+        found.append(Reading("queue", queued, _longest_queue(high), False))
+    return found
+
+
+def _guard(guards: Guards, kept: Sequence[Counted], now: Counted) -> str | None:
+    requests, failed = _lately(guards, [*kept, now])
     return _over(guards.error_fraction, requests, failed, f"guard over {guards.over_s:g} s")
 
 
-def _bake(gate: Gate, last: Counted, is_over: bool) -> str | None:
-    if gate.kind != "bake" or (last.new_requests_count < ENOUGH_COUNT and not is_over):
+def _lately(guards: Guards, counted: Sequence[Counted]) -> tuple[int, int]:
+    """Requests of the guards' last seconds, and how many of them failed."""
+    last = counted[-1]
+    before = next((c for c in reversed(counted) if c.t_s <= last.t_s - guards.over_s), counted[0])
+    return last.requests_count - before.requests_count, last.failed_count - before.failed_count
+
+
+def _since_begin(counted: Sequence[Counted]) -> tuple[int, int]:
+    """Requests since the rollout began, and how many of them failed."""
+    first, last = counted[0], counted[-1]
+    return last.requests_count - first.requests_count, last.failed_count - first.failed_count
+
+
+def _bake(gate: Gate, now: Counted, is_over: bool) -> str | None:
+    if gate.kind != "bake" or (now.new_requests_count < ENOUGH_COUNT and not is_over):
         return None
-    return _over(gate.error_fraction, last.new_requests_count, last.new_failed_count, "canary")
+    return _over(gate.error_fraction, now.new_requests_count, now.new_failed_count, "canary")
 
 
 def _over(limit: float | None, requests: int, failed: int, what: str) -> str | None:
@@ -100,24 +153,30 @@ def _forecast(plan: Plan, name: str) -> float | None:
     return figure.run_high if figure is not None else None
 
 
-def _envelope_errors(plan: Plan, counted: Sequence[Counted]) -> str | None:
+def _envelope_errors(plan: Plan, first: Counted, now: Counted) -> str | None:
     high = _forecast(plan, "error_fraction")
-    last = counted[-1]
-    requests = last.requests_count - counted[0].requests_count
-    failed = last.failed_count - counted[0].failed_count
-    if high is None or requests < ENOUGH_COUNT:
-        return None
-    expected = high * requests
-    if failed <= expected + 3 * math.sqrt(expected) + 3:
+    requests, failed = _since_begin([first, now])
+    if high is None or requests < ENOUGH_COUNT or failed <= _most_failed(high, requests):
         return None
     return f"the rollout leaves its forecast: errors {failed / requests:.3%}, forecast {high:.3%}"
 
 
-def _envelope_queue(plan: Plan, counted: Sequence[Counted]) -> str | None:
+def _most_failed(high: float, requests: int) -> float:
+    """How many of so many requests may fail where a share `high` is forecast."""
+    expected = high * requests
+    return expected + 3 * math.sqrt(expected) + 3
+
+
+def _longest_queue(high: float) -> float:
+    """How long the queue may be where `high` is forecast."""
+    return 2 * high + 10
+
+
+def _envelope_queue(plan: Plan, kept: Sequence[Counted]) -> str | None:
     high = _forecast(plan, "queue_max")
-    if high is None or len(counted) < 2:
+    if high is None or len(kept) < 2:
         return None
-    lasting = min(one.queued_count for one in counted[-2:])
-    if lasting <= 2 * high + 10:
+    lasting = min(one.queued_count for one in kept[-2:])
+    if lasting <= _longest_queue(high):
         return None
     return f"the rollout leaves its forecast: queue {lasting} requests, forecast {high:g}"

@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError, field_validator
 
 from executor.errors import BadInput
-from executor.plan import Step
+from executor.plan import Step, Stop
 from executor.yaml_text import SILENT, Key, Positions, load_yaml, plain
 
 BEGINS: Literal["inventory/1"] = "inventory/1"
@@ -28,7 +28,15 @@ CommandStep = Literal["stop", "deploy", "verify", "start"]
 
 COMMAND_STEPS = tuple(Step(name) for name in get_args(CommandStep))
 
-OWN_WORDS = ("instance", "server", "version", "old_version", "new_version")
+OWN_WORDS = (
+    "instance",
+    "server",
+    "version",
+    "old_version",
+    "new_version",
+    "stop_mode",
+    "grace_s",
+)
 """What may stand in braces in commands and addresses, beside an instance's own `values`."""
 
 Command = tuple[str, ...]
@@ -180,13 +188,13 @@ class Inventory(_Part):
                 raise ValueError(f"{name} must be the name of a variable")
         return secrets
 
-    def target(self, name: str) -> Target:
-        """An instance with everything filled in."""
-        return Target(self, name)
+    def targets(self, stop: Stop = Stop()) -> dict[str, Target]:  # noqa: B008 # it is frozen
+        """Every instance with everything filled in, by name.
 
-    def targets(self) -> dict[str, Target]:
-        """Every instance with everything filled in, by name."""
-        return {name: Target(self, name) for name in self.instances}
+        Args:
+            stop: The plan's, for the placeholders.
+        """
+        return {name: Target(self, name, stop) for name in self.instances}
 
     def host_of(self, name: str) -> str:
         """The name of an instance's machine."""
@@ -203,8 +211,9 @@ class Target:
         host: The name of its machine.
     """
 
-    def __init__(self, inventory: Inventory, name: str) -> None:
+    def __init__(self, inventory: Inventory, name: str, stop: Stop) -> None:
         self._inventory = inventory
+        self._stop = stop
         self._spec = inventory.instances[name]
         self.name = name
         self.server = self._spec.server or name
@@ -233,7 +242,8 @@ class Target:
     def words(self, version: str) -> Mapping[str, str]:
         """What the placeholders stand for."""
         names = self._inventory.versions
-        own = (self.name, self.server, version, names.old, names.new)
+        how = (self._stop.mode, f"{self._stop.grace_s:.15g}")
+        own = (self.name, self.server, version, names.old, names.new, *how)
         return {
             **self._inventory.defaults.values,
             **self._spec.values,
@@ -263,7 +273,7 @@ def read_inventory(path: Path) -> Inventory:
         raise BadInput(where.message(error)) from None
     for key, value, rule in broken_rules(inventory):
         raise BadInput(where.broken(key, value, rule))
-    return _seen_from(path.parent, inventory)
+    return _seen_from(path.parent.absolute(), inventory)
 
 
 def inventory_schema() -> dict[str, Any]:

@@ -11,7 +11,7 @@ import json
 import os
 import sqlite3
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +31,7 @@ CREATE TABLE samples (number INTEGER PRIMARY KEY, t_s REAL NOT NULL, seen TEXT N
 
 
 class JournalBroken(RollcastError):
-    """It cannot be written: nothing more may begin."""
+    """It cannot be written, or not be read again: nothing more may begin."""
 
     exit_code = 4
 
@@ -47,12 +47,17 @@ class Journal:
     def begin(cls, path: Path, about: Mapping[str, str]) -> Journal:
         """A new journal, readable by its owner only.
 
+        A file in which nothing ever was, since its executor died too early, becomes one.
+
         Raises:
             Refused: There is one already.
             BadInput: It cannot be made.
         """
         try:
-            os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+            if _is_blank(path):
+                path.chmod(0o600)
+            else:
+                os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
         except FileExistsError:
             raise Refused(
                 f"{path}: this plan was begun before; go on with --resume, or move the journal away"
@@ -73,30 +78,49 @@ class Journal:
         return journal
 
     @classmethod
-    def open(cls, path: Path) -> Journal:
+    def open(cls, path: Path, *, only_to_read: bool = False) -> Journal:
         """The journal of a rollout that was begun.
 
         Raises:
-            Refused: There is none, it is another kind of file, or others may read it.
+            Refused: There is none, it is another kind of file, it cannot be read to its end, or
+                others may read it.
         """
         if not path.exists():
             raise Refused(f"{path}: there is no journal of this plan, so nothing to resume")
         mode = path.stat().st_mode & 0o777
         if mode & 0o077:
             raise Refused(f"{path}: mode ({mode:04o}) must be 0600: others could have changed it")
-        journal = cls(path, _opened(path))
+        if _is_blank(path):
+            raise Refused(
+                f"{path}: the executor died before it began anything, so nothing to resume; "
+                "begin without --resume"
+            )
+        journal = cls(path, _opened_to_read(path) if only_to_read else _opened(path))
         try:
-            said = journal.about().get("schema")
-        except (sqlite3.Error, RollcastError):
-            said = None
-        if said != SCHEMA:
+            said = journal._schema()
+            if said != SCHEMA:
+                raise Refused(
+                    f"{path}: schema ({said or 'none'}) must be {SCHEMA}: it is no journal"
+                )
+            journal.events(), journal.samples()  # before anything is begun, not in the middle
+        except RollcastError as error:
             journal.close()
-            raise Refused(f"{path}: schema ({said or 'none'}) must be {SCHEMA}: it is no journal")
+            raise Refused(str(error)) from None
         return journal
 
     def about(self) -> dict[str, str]:
-        """What it is the journal of."""
-        return dict(self._database.execute("SELECT key, value FROM about").fetchall())
+        """What it is the journal of.
+
+        Raises:
+            JournalBroken: It cannot be read, here as in `events`, `times` and `samples`.
+        """
+        with self._reading():
+            return dict(self._database.execute("SELECT key, value FROM about").fetchall())
+
+    def _schema(self) -> str | None:
+        with suppress(JournalBroken):
+            return self.about().get("schema")
+        return None
 
     def write(self, event: Event, at: str) -> None:
         """Puts an event on the disk.
@@ -129,22 +153,25 @@ class Journal:
 
     def events(self) -> list[Event]:
         """Everything that was written, in its order."""
-        rows = self._database.execute(
-            "SELECT t_s, kind, instance, step, version, said FROM events ORDER BY number"
-        )
-        return [
-            Event(t_s, Kind(kind), instance, Step(step) if step else None, version, said)
-            for t_s, kind, instance, step, version, said in rows
-        ]
+        with self._reading():
+            rows = self._database.execute(
+                "SELECT t_s, kind, instance, step, version, said FROM events ORDER BY number"
+            )
+            return [
+                Event(t_s, Kind(kind), instance, Step(step) if step else None, version, said)
+                for t_s, kind, instance, step, version, said in rows
+            ]
 
     def times(self) -> list[str]:
         """The time of day of each event."""
-        return [at for (at,) in self._database.execute("SELECT at FROM events ORDER BY number")]
+        with self._reading():
+            return [at for (at,) in self._database.execute("SELECT at FROM events ORDER BY number")]
 
     def samples(self) -> list[tuple[float, dict[str, Any]]]:
         """Every sample and when it was taken."""
-        rows = self._database.execute("SELECT t_s, seen FROM samples ORDER BY number")
-        return [(t_s, json.loads(seen)) for t_s, seen in rows]
+        with self._reading():
+            rows = self._database.execute("SELECT t_s, seen FROM samples ORDER BY number")
+            return [(t_s, json.loads(seen)) for t_s, seen in rows]
 
     def close(self) -> None:
         """Lets go of the file."""
@@ -155,6 +182,13 @@ class Journal:
         self.close()
         for beside in ("", "-wal", "-shm"):
             self.path.with_name(self.path.name + beside).unlink(missing_ok=True)
+
+    @contextmanager
+    def _reading(self) -> Iterator[None]:
+        try:
+            yield
+        except (sqlite3.Error, ValueError, TypeError) as error:
+            raise JournalBroken(f"{self.path}: the journal cannot be read ({error})") from None
 
     @contextmanager
     def _writing(self) -> Iterator[None]:
@@ -179,3 +213,20 @@ def _opened(path: Path) -> sqlite3.Connection:
     except sqlite3.Error as error:
         raise Refused(f"{path}: is no journal: {error}") from None
     return database
+
+
+def _opened_to_read(path: Path) -> sqlite3.Connection:
+    """The database of a file that is left as it is, and nothing beside it that was not there."""
+    is_in_use = path.with_name(f"{path.name}-wal").exists()
+    how = "mode=ro" if is_in_use else "mode=ro&immutable=1"
+    return sqlite3.connect(f"{path.absolute().as_uri()}?{how}", uri=True, isolation_level=None)
+
+
+def _is_blank(path: Path) -> bool:
+    """Whether there is a file, and nothing was ever in it: its executor died before that."""
+    try:
+        with closing(_opened_to_read(path)) as database:
+            (count,) = database.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    except sqlite3.Error:
+        return False
+    return bool(count == 0)

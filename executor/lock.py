@@ -12,6 +12,7 @@ import json
 import os
 import socket
 import time
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -57,11 +58,12 @@ class Lock:
         """
         try:
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            descriptor = _opened(path)
         except OSError as error:
             raise BadInput(f"{path}: cannot be written: {error.strerror or error}") from None
         try:
             _refuse_held(path, descriptor, journal, take_over)
+            _must_be_writable(path, descriptor)
         except BaseException:
             os.close(descriptor)
             raise
@@ -72,7 +74,7 @@ class Lock:
     def beat(self) -> None:
         """Says that the owner lives."""
         owner = Owner(socket.gethostname(), os.getpid(), str(self._journal.resolve()), time.time())
-        self._write(json.dumps(asdict(owner)))
+        self._write(json.dumps(asdict(owner)) + "\n")
 
     def release(self) -> None:
         """Gives it back, with no record left: everything was finished or stated."""
@@ -89,9 +91,10 @@ class Lock:
         os.close(self._descriptor)
 
     def _write(self, text: str) -> None:
-        try:
-            os.ftruncate(self._descriptor, 0)
-            os.pwrite(self._descriptor, text.encode(), 0)
+        record = text.encode()
+        try:  # in this order: whoever dies in between, or on a full disk, leaves a record
+            os.pwrite(self._descriptor, record, 0)
+            os.ftruncate(self._descriptor, len(record))
         except OSError:  # the record is for people; the lock itself is the system's
             return
 
@@ -99,11 +102,38 @@ class Lock:
 def lock_path(what: str) -> Path:
     """Where the lock for a fleet lies: the same for every executor of this user.
 
-    `ROLLCAST_STATE` names another folder, for users who share a fleet.
+    `ROLLCAST_STATE` names another folder, for users and machines who share a fleet.
     """
     home = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
     folder = os.environ.get("ROLLCAST_STATE") or Path(home) / "rollcast"
     return Path(folder) / f"{digest_of(what)[:16]}.lock"
+
+
+def _opened(path: Path) -> int:
+    """The lock's file, which whoever may write in its folder may read and write.
+
+    Who may only read it shall at least be told who is at work.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except PermissionError:
+        return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    with suppress(PermissionError):  # another user's: it was done then
+        os.fchmod(descriptor, path.parent.stat().st_mode & 0o666)
+    return descriptor
+
+
+def _must_be_writable(path: Path, descriptor: int) -> None:
+    """Holds a lock that is free to being this user's to take.
+
+    Raises:
+        BadInput: It can be read only.
+    """
+    if fcntl.fcntl(descriptor, fcntl.F_GETFL) & os.O_ACCMODE == os.O_RDONLY:
+        raise BadInput(
+            f"{path}: cannot be written: it is another user's; users who share a fleet need a "
+            "folder that all of them may write in"
+        )
 
 
 def _refuse_held(path: Path, descriptor: int, journal: Path, take_over: bool) -> None:
@@ -111,13 +141,16 @@ def _refuse_held(path: Path, descriptor: int, journal: Path, take_over: bool) ->
 
     Raises:
         Refused: It is somebody else's.
+        BadInput: It cannot be locked there.
     """
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
+    except BlockingIOError:
         owner = _owner(descriptor)
         who = f"process {owner.pid} on {owner.host} ({owner.journal})" if owner else "somebody"
         raise Refused(f"{path}: another executor is at work on this fleet: {who}") from None
+    except OSError as error:
+        raise BadInput(f"{path}: cannot be locked: {error.strerror or error}") from None
     owner = _owner(descriptor)
     if owner is None:
         return
@@ -137,7 +170,8 @@ def _refuse_held(path: Path, descriptor: int, journal: Path, take_over: bool) ->
 def _owner(descriptor: int) -> Owner | None:
     """The record in a lock; None when there is none, or none that can be read."""
     try:
-        said = json.loads(os.pread(descriptor, 4096, 0))
+        record, _, _ = os.pread(descriptor, 4096, 0).partition(b"\n")
+        said = json.loads(record)
         return Owner(
             str(said["host"]), int(said["pid"]), str(said["journal"]), float(said["heartbeat"])
         )

@@ -113,7 +113,7 @@ class Verdict(_Part):
     reasons: tuple[str, ...]
 
 
-class Ended(_Part):
+class EndCounts(_Part):
     """How many runs ended in each way."""
 
     done: int = Field(ge=0)
@@ -130,7 +130,7 @@ class Prediction(_Part):
     """What the simulation says will happen."""
 
     metrics: dict[str, Interval]
-    ended: Ended
+    ended: EndCounts
     verdict: Verdict
 
 

@@ -8,18 +8,29 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 from executor.balancers.base import BalancerError, BalancerState
 from executor.hosts.base import HostError
 from executor.inventory import Inventory
 from executor.plan import Plan
+from executor.signing import untrusted
 from executor.steps import Hands
 
 Checks = list[tuple[str, list[str]]]
 
 
-def fits(plan: Plan, inventory: Inventory) -> Checks:
-    """The checks that need nobody to be asked."""
+def fits(plan: Plan, inventory: Inventory, trust: Sequence[Path] = ()) -> Checks:
+    """The checks that need nobody to be asked.
+
+    Args:
+        plan: What is to be carried out.
+        inventory: The fleet.
+        trust: Public keys beside the inventory's.
+
+    Raises:
+        BadInput: A trusted key cannot be read.
+    """
     problems = []
     if plan.service != inventory.service:
         problems.append(f"service ({inventory.service}) must be the plan's ({plan.service})")
@@ -30,7 +41,11 @@ def fits(plan: Plan, inventory: Inventory) -> Checks:
         problems.append(
             f"instances {', '.join(extra)} must be in the plan: it is for another fleet"
         )
-    return [("the inventory is that of the plan's fleet", problems)]
+    made = [("the inventory is that of the plan's fleet", problems)]
+    keys = (*inventory.trust, *trust)
+    if keys:
+        made.append(("it is signed by a trusted key", untrusted(plan, keys)))
+    return made
 
 
 async def looked_at(plan: Plan, inventory: Inventory, hands: Hands, *, resumed: bool) -> Checks:

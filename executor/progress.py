@@ -6,6 +6,7 @@ claim, not the truth: `executor.decide` holds it against what is observed.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
@@ -76,6 +77,8 @@ class InstanceProgress:
         failed_count: How often the next step has failed in a row.
         set_back_count: How often the instance had to start over.
         given_up: Why nothing more is tried; None while something is.
+        was_given_up: Whether it was, in either direction, and has not been returned for good since:
+            until it is, it must not be in the pool.
         finished_s: When it was back in the pool for good; None before.
     """
 
@@ -84,6 +87,7 @@ class InstanceProgress:
     failed_count: int = 0
     set_back_count: int = 0
     given_up: str | None = None
+    was_given_up: bool = False
     finished_s: float | None = None
 
     @property
@@ -147,8 +151,12 @@ class Progress:
                     direction="back",
                     brake=None,
                     gates_passed=0,
-                    order=tuple(event.said.split()),
-                    instances={},
+                    order=names_of(event.said),
+                    instances={
+                        name: InstanceProgress(was_given_up=True)
+                        for name, one in self.instances.items()
+                        if one.was_given_up
+                    },
                 )
             case Kind.RESUMED:
                 return self._resumed(event.t_s)
@@ -174,8 +182,10 @@ def _instance_after(one: InstanceProgress, event: Event) -> InstanceProgress:
         case Kind.DONE:
             assert event.step is not None
             done = STEPS.index(event.step) + 1
-            finished_s = event.t_s if done == len(STEPS) else None
-            return replace(one, begun=True, done=done, failed_count=0, finished_s=finished_s)
+            now = replace(one, begun=True, done=done, failed_count=0, finished_s=None)
+            if done < len(STEPS):
+                return now
+            return replace(now, finished_s=event.t_s, was_given_up=False)
         case Kind.FAILED:
             return replace(one, failed_count=one.failed_count + 1)
         case Kind.SET_BACK:
@@ -183,8 +193,22 @@ def _instance_after(one: InstanceProgress, event: Event) -> InstanceProgress:
                 one, done=0, failed_count=0, finished_s=None, set_back_count=one.set_back_count + 1
             )
         case Kind.GIVEN_UP:
-            return replace(one, given_up=event.said)
+            return replace(one, given_up=event.said, was_given_up=True)
     return one
+
+
+def names_said(names: Iterable[str]) -> str:
+    """Names of instances, as an event says them."""
+    return json.dumps(list(names), ensure_ascii=False)
+
+
+def names_of(said: str) -> tuple[str, ...]:
+    """The names that an event says; in older journals nothing but spaces stands between them."""
+    try:
+        names = json.loads(said)
+    except ValueError:
+        names = None
+    return tuple(names if isinstance(names, list) else said.split())
 
 
 def folded(events: Iterable[Event]) -> Progress:

@@ -11,12 +11,14 @@ side by side; everything that is decided or written happens in one place, one th
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import Any, Literal, Protocol
+from typing import Literal, Protocol
 
 from executor.balancers.base import BalancerError, BalancerState, Forbidden, Rejected, Unreachable
+from executor.counter import Counter
 from executor.decide import (
     Act,
     Decision,
@@ -31,15 +33,12 @@ from executor.decide import (
     decide,
     open_gate,
 )
-from executor.guards import Counted, crossed
+from executor.guards import crossed
 from executor.journal import Journal
 from executor.plan import Gate, Plan, Step
 from executor.probe import Direct
 from executor.progress import Ended, Event, Kind, folded
 from executor.steps import Hands, SetBack, StepFailed, do_step
-
-_KEPT = 4000
-"""So many counts are kept for the guards: half an hour at two looks a second."""
 
 
 class Approval(Protocol):
@@ -68,10 +67,12 @@ class Outcome:
 
     Attributes:
         why: The reason of a halt; empty otherwise.
+        given_up: The instances that were, and why.
     """
 
     ended: Ended
     why: str = ""
+    given_up: Mapping[str, str] = field(default_factory=dict)
 
 
 class Nobody:
@@ -111,19 +112,22 @@ class Run:
         events = journal.events()
         self.progress = folded(events)
         self._is_new = not events
+        # What was begun in time may be finished; from here on no clock counts that can be set.
+        valid_for_s = (plan.valid_until() - datetime.now(UTC)).total_seconds()
+        self._approval_by_s = valid_for_s if self._is_new else math.inf
         self._offset_s = max((event.t_s for event in events), default=0.0)
         self._tasks: dict[str, tuple[Step, asyncio.Task[str]]] = {}
         self._direct: dict[str, Direct] = {}
         self._waited: tuple[Waiting, float] | None = None
-        self._stuck_since_s: float | None = None
+        self._stuck_since_s: dict[str, float] = {}
         self._new: set[str] = set()
         for event in events:
             self._mind_version(event)
-        self._counter = _Counter(journal.samples()[-1:])
+        self._counter = Counter(journal.samples()[-1:])
         self._wake = asyncio.Event()
         self._stop_asked = False
         self._identity: str | None = None
-        self._sampled_s = -1.0
+        self._sampled_s = -math.inf
 
     async def to_its_end(self) -> Outcome:
         """Carries the plan out, or goes on with it.
@@ -160,12 +164,12 @@ class Run:
         if not isinstance(decision, Wait):
             self._waited = None
         if not isinstance(decision, KeepOut) and not _is_for_balancer(decision):
-            self._stuck_since_s = None
+            self._stuck_since_s.clear()
         match decision:
             case Act():
                 self._begin(decision)
             case KeepOut():
-                await self._keep_out(decision.instance)
+                await self._keep_out(decision.instances)
             case Note():
                 self._write(
                     Event(self._now_s(), decision.kind, decision.instance, said=decision.said)
@@ -181,22 +185,13 @@ class Run:
     # looking
 
     async def _look(self) -> Observed:
-        try:
-            state: BalancerState | None = await self._hands.observe()
-        except (Unreachable, Rejected, Forbidden) as error:
-            state = None
-            if self._identity != "":
-                self._identity = ""
-                self._notice(str(error))
-        instances: dict[str, Seen] = {}
+        state = await self._state()
         if state is not None:
-            self._mind_identity(state)
             await self._ask_instances()
-            instances = self._instances(state)
         seen = Observed(
             now_s=self._now_s(),
             progress=self.progress,
-            instances=instances,
+            instances={} if state is None else self._instances(state),
             versions=self._versions,
             busy={name: step for name, (step, _) in self._tasks.items()},
             waited_s=self._waited_s(),
@@ -208,18 +203,28 @@ class Run:
             return seen
         return replace(seen, tripped=self._count(state, seen))
 
-    def _approved(self) -> Literal["given", "awaited", "refused"]:
-        """Whether the next wave is approved; what nobody approves while the plan is valid is not."""
-        answer = self._approval.of(self.progress.gates_passed + 2)
-        is_late = answer == "awaited" and datetime.now(UTC) > self._plan.valid_until()
-        return "refused" if is_late else answer
-
-    def _mind_identity(self, state: BalancerState) -> None:
-        """Another process of the balancer may have forgotten everything."""
-        if self._identity not in {None, state.identity}:
+    async def _state(self) -> BalancerState | None:
+        """What the balancer says; None, and told once, while it is none to work with."""
+        try:
+            state = await self._hands.observe()
+            missing = [n for n in self._plan.instances if self._server(n) not in state.servers]
+            problem = f"the balancer no longer knows {', '.join(missing)}" if missing else None
+        except (Unreachable, Rejected, Forbidden) as error:
+            problem = str(error)
+        if problem is not None:
+            if self._identity != "":
+                self._identity = ""
+                self._notice(problem)
+            return None
+        if self._identity not in {None, state.identity}:  # another process may have forgotten all
             self._notice("the balancer was restarted or reloaded, or answers again")
             self._direct.clear()
         self._identity = state.identity
+        return state
+
+    def _approved(self) -> Literal["given", "awaited", "refused", "late"]:
+        answer = self._approval.of(self.progress.gates_passed + 2)
+        return "late" if answer == "awaited" and self._now_s() > self._approval_by_s else answer
 
     async def _ask_instances(self) -> None:
         """Asks those instances themselves of which nothing is known since their last step."""
@@ -234,26 +239,27 @@ class Run:
     def _instances(self, state: BalancerState) -> dict[str, Seen]:
         found: dict[str, Seen] = {}
         for name in self._plan.instances:
-            server = state.servers.get(self._hands.targets[name].server)
-            if server is None:  # a balancer that does not know an instance is none to work with
-                if self._identity != "":
-                    self._identity = ""
-                    self._notice(f"the balancer no longer knows {name}")
-                return {}
             direct = self._direct.get(name)
             found[name] = Seen(
-                server, direct.healthy if direct else None, direct.version if direct else None
+                state.servers[self._server(name)],
+                direct.healthy if direct else None,
+                direct.version if direct else None,
             )
         return found
+
+    def _server(self, name: str) -> str:
+        """What the balancer calls an instance."""
+        return self._hands.targets[name].server
 
     def _count(self, state: BalancerState, seen: Observed) -> str | None:
         """Which limit was crossed; a sample of what was seen goes into the journal."""
         opened = open_gate(self._plan, seen)
         bake: tuple[Gate, float] | None = opened if opened and opened[0].kind == "bake" else None
-        new = {self._hands.targets[name].server for name in self._new}
+        new = {self._server(name) for name in self._new}
         counted = self._counter.counted(seen.now_s, state, new, since_s=bake[1] if bake else None)
         if seen.now_s - self._sampled_s >= self._hands.poll_s:
             self._sampled_s = seen.now_s
+            self._counter.keep(counted)
             in_pool = [name for name, one in seen.instances.items() if one.server.is_in_pool]
             self._journal.sample(
                 seen.now_s,
@@ -268,13 +274,13 @@ class Run:
         if self.progress.brake is not None or self.progress.direction == "back":
             return None
         is_over = bake is not None and seen.now_s >= bake[1] + bake[0].pause_s
-        return crossed(self._plan, self._counter.kept, bake[0] if bake else None, is_over)
+        return crossed(self._plan, self._counter.kept, counted, bake[0] if bake else None, is_over)
 
     def _waited_s(self) -> Mapping[Waiting, float]:
         return {self._waited[0]: self._now_s() - self._waited[1]} if self._waited else {}
 
-    def _stuck_s(self) -> float | None:
-        return None if self._stuck_since_s is None else self._now_s() - self._stuck_since_s
+    def _stuck_s(self) -> Mapping[str, float]:
+        return {name: self._now_s() - since_s for name, since_s in self._stuck_since_s.items()}
 
     # doing
 
@@ -304,22 +310,27 @@ class Run:
             del self._tasks[name]
             self._direct.pop(name, None)
 
-    async def _keep_out(self, name: str) -> None:
-        """Takes it out; where that fails it is told once, and tried again at the next look."""
-        is_again = self._stuck_since_s is not None
-        if not is_again:
-            self._write(Event(self._now_s(), Kind.KEEP_OUT, name))
-        try:
-            await self._hands.tell(self._hands.balancer.remove, name)
-        except BalancerError as error:
+    async def _keep_out(self, names: tuple[str, ...]) -> None:
+        """Takes them out; where that fails it is told once, and tried again at the next look."""
+        for name in self._stuck_since_s.keys() - set(names):
+            del self._stuck_since_s[name]  # somebody else has taken it out
+        for name in names:
+            is_again = name in self._stuck_since_s
             if not is_again:
-                self._stuck_since_s = self._now_s()
-                self._write(Event(self._now_s(), Kind.KEPT_OUT, name, said=f"not yet: {error}"))
+                self._write(Event(self._now_s(), Kind.KEEP_OUT, name))
+            try:
+                await self._hands.tell(self._hands.balancer.remove, name)
+            except BalancerError as error:
+                if is_again:
+                    continue
+                self._stuck_since_s[name] = self._now_s()
+                said = f"not yet: {error}"
+            else:
+                self._stuck_since_s.pop(name, None)
+                said = "it was in the pool and must not be, and was taken out"
+            self._write(Event(self._now_s(), Kind.KEPT_OUT, name, said=said))
+        if self._stuck_since_s:
             await self._until_next_look()
-            return
-        self._stuck_since_s = None
-        said = "it was in the pool and must not be, and was taken out"
-        self._write(Event(self._now_s(), Kind.KEPT_OUT, name, said=said))
 
     async def _wait(self, wait: Wait) -> None:
         if self._waited is None or self._waited[0] is not wait.what:
@@ -344,7 +355,10 @@ class Run:
         if why:
             self._notice(why)
         self._write(Event(self._now_s(), Kind.ENDED, said=ended))
-        return Outcome(ended, why)
+        reasons = {name: self.progress.of(name).given_up for name in self._plan.instances}
+        return Outcome(
+            ended, why, {n: reason for n, reason in reasons.items() if reason is not None}
+        )
 
     async def _let_finish(self) -> None:
         """The steps in hand, when everything else is over: they have deadlines of their own."""
@@ -375,59 +389,3 @@ class Run:
 
 def _is_for_balancer(decision: Decision) -> bool:
     return isinstance(decision, Wait) and decision.what is Waiting.BALANCER
-
-
-class _Counter:
-    """What the balancer has counted since the rollout began, over its restarts.
-
-    Attributes:
-        exposure_count: Requests to instances of the new version.
-    """
-
-    def __init__(self, last: list[tuple[float, dict[str, Any]]]) -> None:
-        before = last[0][1] if last else {}  # by the executor before this one
-        self.kept: list[Counted] = []
-        self.exposure_count: int = before.get("exposure_count", 0)
-        self._last: BalancerState | None = None
-        self._requests: int = before.get("requests_count", 0)
-        self._failed: int = before.get("failed_count", 0)
-        self._bake_since_s: float | None = None
-        self._bake_requests = self._bake_failed = 0
-
-    def counted(
-        self, t_s: float, state: BalancerState, new: set[str], *, since_s: float | None
-    ) -> Counted:
-        """Adds what has come since the last look.
-
-        Args:
-            t_s: Now.
-            state: What the balancer says.
-            new: The servers of the new version.
-            since_s: When the open bake began; None when none is open.
-        """
-        last = self._last
-        if last is not None and last.identity == state.identity:
-            self._requests += max(0, state.requests_count - last.requests_count)
-            self._failed += max(0, state.failed_count - last.failed_count)
-            if since_s != self._bake_since_s:
-                self._bake_since_s, self._bake_requests, self._bake_failed = since_s, 0, 0
-            for name in new & state.servers.keys() & last.servers.keys():
-                one, was = state.servers[name], last.servers[name]
-                requests = max(0, one.requests_count - was.requests_count)
-                self.exposure_count += requests
-                self._bake_requests += requests
-                self._bake_failed += max(0, one.failed_count - was.failed_count)
-        self._last = state
-        self.kept.append(
-            Counted(
-                t_s,
-                self._requests,
-                self._failed,
-                state.queued_count,
-                self._bake_requests,
-                self._bake_failed,
-            )
-        )
-        if len(self.kept) > _KEPT:
-            del self.kept[1 : len(self.kept) - _KEPT + 1]  # the first is the beginning
-        return self.kept[-1]

@@ -10,12 +10,11 @@ are read. A private key must be readable by its owner only, and have no passphra
 from __future__ import annotations
 
 import base64
-import binascii
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from executor.errors import BadInput, Refused
+from executor.errors import BadInput
 from executor.inventory import read_owners_file
 from executor.plan import Plan, Signature
 from executor.plan_file import plan_content, plan_digest
@@ -40,29 +39,25 @@ def signed(plan: Plan, key_file: Path) -> Plan:
     )
 
 
-def refuse_untrusted(plan: Plan, trusted: Iterable[Path]) -> None:
-    """Holds a plan to the keys that are trusted; without any, every plan will do.
+def untrusted(plan: Plan, trusted: Iterable[Path]) -> list[str]:
+    """Why none of the trusted keys vouches for a plan; empty when one does.
 
     Raises:
-        Refused: It is not signed, by another key, or the signature is not of this plan.
         BadInput: A trusted key cannot be read.
     """
     keys = {_text(key): key for key in map(_public_key, trusted)}
-    if not keys:
-        return
     if plan.signature is None:
-        raise Refused(f"{plan.name}: must be signed by a trusted key, and is not signed")
+        return ["must be signed by a trusted key, and is not signed"]
     key = keys.get(plan.signature.key)
     if key is None:
-        raise Refused(
-            f"{plan.name}: is signed by {plan.signature.key[:16]}…, which is not a trusted key"
-        )
+        return [f"is signed by {plan.signature.key[:16]}…, which is not a trusted key"]
     from cryptography.exceptions import InvalidSignature  # noqa: PLC0415 # an extra
 
     try:
         key.verify(base64.b64decode(plan.signature.value, validate=True), _message(plan))
-    except (InvalidSignature, binascii.Error):
-        raise Refused(f"{plan.name}: the signature is not of this plan") from None
+    except (InvalidSignature, ValueError):  # the latter: it is not base64
+        return ["the signature is not of this plan"]
+    return []
 
 
 def _message(plan: Plan) -> bytes:
@@ -82,6 +77,7 @@ def private_key(path: Path) -> Ed25519PrivateKey:
     """
     text = read_owners_file(path).encode()
     try:
+        from cryptography.exceptions import UnsupportedAlgorithm  # noqa: PLC0415 # an extra
         from cryptography.hazmat.primitives import serialization as s  # noqa: PLC0415 # an extra
         from cryptography.hazmat.primitives.asymmetric import ed25519  # noqa: PLC0415 # an extra
     except ImportError:
@@ -89,7 +85,7 @@ def private_key(path: Path) -> Ed25519PrivateKey:
     load = s.load_ssh_private_key if b"OPENSSH" in text else s.load_pem_private_key
     try:
         key = load(text, None)
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
         raise BadInput(f"{path}: is no private key without a passphrase: {error}") from None
     if not isinstance(key, ed25519.Ed25519PrivateKey):
         raise BadInput(f"{path}: must be an Ed25519 key")
@@ -102,6 +98,7 @@ def _public_key(path: Path) -> Ed25519PublicKey:
     except OSError as error:
         raise BadInput(f"{path}: cannot be read: {error.strerror or error}") from None
     try:
+        from cryptography.exceptions import UnsupportedAlgorithm  # noqa: PLC0415 # an extra
         from cryptography.hazmat.primitives import serialization as s  # noqa: PLC0415 # an extra
         from cryptography.hazmat.primitives.asymmetric import ed25519  # noqa: PLC0415 # an extra
     except ImportError:
@@ -109,7 +106,7 @@ def _public_key(path: Path) -> Ed25519PublicKey:
     load = s.load_ssh_public_key if text.startswith(b"ssh-") else s.load_pem_public_key
     try:
         key = load(text)
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
         raise BadInput(f"{path}: is no public key: {error}") from None
     if not isinstance(key, ed25519.Ed25519PublicKey):
         raise BadInput(f"{path}: must be an Ed25519 key")

@@ -195,20 +195,29 @@ def _differences(runs: Sequence[RunResult], baseline: Sequence[RunResult]) -> di
 
 _DURATION, _RISK = "rollout_duration_s", "rollout_latency_p99_s"
 
+HIGHER_IS_BETTER = frozenset({"lowest_in_pool_count", "lowest_capacity_fraction"})
+"""The metrics of which more is better; of all others less is."""
 
-def front_of(results: Sequence[CandidateResult]) -> tuple[int, ...]:
-    """Candidates that no other beats in both duration and p99, the fastest first."""
+
+def front_of(results: Sequence[CandidateResult], risk: str = _RISK) -> tuple[int, ...]:
+    """Candidates that no other beats in both duration and a risk, the fastest first.
+
+    Args:
+        results: The candidates.
+        risk: Which metric the risk is.
+    """
+    sign = -1.0 if risk in HIGHER_IS_BETTER else 1.0
     points = []
     for index, one in enumerate(results):
-        duration, risk = one.metrics[_DURATION].mean, one.metrics[_RISK].mean
-        if duration is not None and risk is not None:
-            points.append((duration, risk, index))
+        duration, value = one.metrics[_DURATION].mean, one.metrics[risk].mean
+        if duration is not None and value is not None:
+            points.append((duration, sign * value, index))
     front: list[int] = []
     lowest_risk = np.inf
-    for _duration, risk, index in sorted(points):
-        if risk < lowest_risk:
+    for _duration, value, index in sorted(points):
+        if value < lowest_risk:
             front.append(index)
-            lowest_risk = risk
+            lowest_risk = value
     return tuple(front)
 
 

@@ -10,6 +10,7 @@ however many are drawn after it.
 from __future__ import annotations
 
 import math
+from functools import cache
 from typing import Annotated, Any
 
 import numpy as np
@@ -23,7 +24,6 @@ from pydantic import (
     field_validator,
     model_validator,
 )
-from scipy import special
 
 from simulation.units import (
     DURATION_SCHEMA,
@@ -34,6 +34,14 @@ from simulation.units import (
     parse_duration_s,
     why,
 )
+
+
+@cache
+def _special() -> Any:
+    """SciPy's functions, which take longer to import than a window to open."""
+    from scipy import special  # noqa: PLC0415 - see above
+
+    return special
 
 
 class _Spread(FileModel):
@@ -72,7 +80,7 @@ class LognormalShape(FileModel):
         assert self.p99 is not None
         if self.p99 < self.mean:
             raise ValueError("p99 must not be below the mean")
-        z = float(special.ndtri(0.99))
+        z = float(_special().ndtri(0.99))
         discriminant = z * z - 2 * math.log(self.p99 / self.mean)
         if discriminant < 0:
             raise ValueError(
@@ -155,19 +163,23 @@ class Lognormal(FileModel):
 
     def quantile_s(self, q: float) -> float:
         mu, sigma = self._mu_sigma()
-        return math.exp(mu + sigma * float(special.ndtri(q)))
+        return math.exp(mu + sigma * float(_special().ndtri(q)))
 
     def cv(self) -> float:
         return math.sqrt(math.expm1(self.lognormal.sigma() ** 2))
 
     def survival(self, time_s: Floats) -> Floats:
         mu, sigma = self._mu_sigma()
-        return special.ndtr(_deviations(time_s, mu, sigma))
+        share: Floats = _special().ndtr(_deviations(time_s, mu, sigma))
+        return share
 
     def excess_s(self, time_s: Floats) -> Floats:
         mu, sigma = self._mu_sigma()
         z = _deviations(time_s, mu, sigma)
-        return self.lognormal.mean * special.ndtr(z + sigma) - time_s * special.ndtr(z)
+        excess_s: Floats = self.lognormal.mean * _special().ndtr(
+            z + sigma
+        ) - time_s * _special().ndtr(z)
+        return excess_s
 
     def sample_s(self, rng: np.random.Generator, count: int) -> Floats:
         mu, sigma = self._mu_sigma()
@@ -193,7 +205,7 @@ class Gamma(FileModel):
 
     def quantile_s(self, q: float) -> float:
         shape = self.gamma.cv**-2
-        return float(special.gammaincinv(shape, q)) * self.gamma.mean / shape
+        return float(_special().gammaincinv(shape, q)) * self.gamma.mean / shape
 
     def cv(self) -> float:
         return self.gamma.cv if self.gamma.mean > 0 else 0.0
@@ -201,14 +213,15 @@ class Gamma(FileModel):
     def survival(self, time_s: Floats) -> Floats:
         if self.gamma.mean == 0:
             return np.where(time_s < 0, 1.0, 0.0)
-        longer = special.gammaincc(self.gamma.cv**-2, self._scaled(time_s))
+        longer = _special().gammaincc(self.gamma.cv**-2, self._scaled(time_s))
         return np.asarray(longer, dtype=np.float64)
 
     def excess_s(self, time_s: Floats) -> Floats:
         if self.gamma.mean == 0:
             return np.maximum(-time_s, 0.0)
-        longer = special.gammaincc(self.gamma.cv**-2 + 1, self._scaled(time_s))
-        return self.gamma.mean * longer - time_s * self.survival(time_s)
+        longer = _special().gammaincc(self.gamma.cv**-2 + 1, self._scaled(time_s))
+        excess_s: Floats = self.gamma.mean * longer - time_s * self.survival(time_s)
+        return excess_s
 
     def _scaled(self, time_s: Floats) -> Floats:
         return np.maximum(time_s, 0.0) * (self.gamma.cv**-2 / self.gamma.mean)
@@ -242,7 +255,7 @@ class Weibull(FileModel):
     def cv(self) -> float:
         if self.weibull.mean == 0:
             return 0.0
-        once, twice = (special.gammaln(1 + k / self.weibull.shape) for k in (1, 2))
+        once, twice = (_special().gammaln(1 + k / self.weibull.shape) for k in (1, 2))
         return math.sqrt(math.expm1(min(700.0, float(twice - 2 * once))))
 
     def survival(self, time_s: Floats) -> Floats:
@@ -254,8 +267,9 @@ class Weibull(FileModel):
     def excess_s(self, time_s: Floats) -> Floats:
         if self.weibull.mean == 0:
             return np.maximum(-time_s, 0.0)
-        longer = special.gammaincc(1 + 1 / self.weibull.shape, self._scaled(time_s))
-        return self.weibull.mean * longer - time_s * self.survival(time_s)
+        longer = _special().gammaincc(1 + 1 / self.weibull.shape, self._scaled(time_s))
+        excess_s: Floats = self.weibull.mean * longer - time_s * self.survival(time_s)
+        return excess_s
 
     def _scaled(self, time_s: Floats) -> Floats:
         return np.power(np.maximum(time_s, 0.0) / self._scale_s(), self.weibull.shape)

@@ -1,8 +1,8 @@
 """Results as few bytes, to be sent and to be stored.
 
 Enters: a `RunResult` without its requests. Leaves: bytes that give it back to the last bit. They hold
-text and numbers and nothing that runs: a header in JSON, then the arrays as they lie in memory, all of
-it deflated. A file of them may be passed on, unlike one of pickles.
+text and numbers and nothing that runs: a header in JSON, then the arrays as they lie in memory, and in
+`pack` all of it deflated. A file of them may be passed on, unlike one of pickles.
 """
 
 from __future__ import annotations
@@ -25,7 +25,12 @@ _LENGTH = struct.Struct("<I")
 
 
 def pack(result: RunResult) -> bytes:
-    """The result as bytes; its requests, where they were kept, are left out."""
+    """The result as few bytes; its requests, where they were kept, are left out."""
+    return zlib.compress(as_bytes(result), 1)
+
+
+def as_bytes(result: RunResult) -> bytes:
+    """The same before it is deflated, for whoever deflates many of them at once."""
     header = {
         "ended": result.ended,
         "settled_s": result.settled_s,
@@ -48,8 +53,7 @@ def pack(result: RunResult) -> bytes:
         _STATE,
     )
     columns = [states[name].tobytes() for name in _STATE.names or ()]  # alike beside alike
-    whole = [_LENGTH.pack(len(text)), text, series.tobytes(), *columns]
-    return zlib.compress(b"".join(whole), 1)
+    return b"".join([_LENGTH.pack(len(text)), text, series.tobytes(), *columns])
 
 
 def unpack(packed: bytes) -> RunResult:
@@ -59,8 +63,20 @@ def unpack(packed: bytes) -> RunResult:
         ValueError: The bytes are not those of a result.
     """
     try:
-        return _unpacked(zlib.decompress(packed))
-    except (zlib.error, struct.error, KeyError, IndexError, TypeError, ValueError) as error:
+        return from_bytes(zlib.decompress(packed))
+    except zlib.error as error:
+        raise ValueError(f"not a packed result: {error}") from None
+
+
+def from_bytes(whole: bytes) -> RunResult:
+    """The result that `as_bytes` was given.
+
+    Raises:
+        ValueError: The bytes are not those of a result.
+    """
+    try:
+        return _unpacked(whole)
+    except (struct.error, KeyError, IndexError, TypeError, ValueError) as error:
         raise ValueError(f"not a packed result: {error}") from None
 
 

@@ -13,7 +13,18 @@ import numpy as np
 
 from executor.canonical import digest_of
 from executor.errors import BadInput, Refused
-from executor.plan import STEPS, Drain, Ended, Evidence, Guards, Plan, Prediction, Step, Stop
+from executor.plan import (
+    STEPS,
+    Drain,
+    EndCounts,
+    Evidence,
+    Guards,
+    Plan,
+    Prediction,
+    Step,
+    Stop,
+    Verdict,
+)
 from executor.plan_file import sealed
 from executor.plan_rules import broken_rules
 from simulation.candidates import Candidate, candidates_of
@@ -30,6 +41,9 @@ from simulation.study import run_rows
 from simulation.traffic import DAY_S
 
 WEEK_S = 7 * 86400.0
+
+NOT_SIMULATED = "nothing is simulated of it yet"
+"""The reason of a verdict over no runs."""
 
 SHORTEST_DEADLINE_S = 10.0
 """A step that the model gives no time still takes some on a real host."""
@@ -94,17 +108,73 @@ def make_plan(
             f"window {result.candidate.window} is no plan yet: {len(result.runs)} of "
             f"{scenario.replications} runs are there, run the comparison to its end"
         )
+    plan = drafted(scenario, result, valid_for_s, evidence)
+    for broken in broken_rules(plan):
+        raise Refused(f"{plan.name} is no plan: {broken}")
+    return plan
+
+
+def drafted(
+    scenario: Scenario,
+    result: CandidateResult,
+    valid_for_s: float = WEEK_S,
+    evidence: Evidence | None = None,
+) -> Plan:
+    """The candidate as a plan that nobody has checked: to be looked at, with what it breaks.
+
+    The arguments are those of `make_plan`.
+
+    Raises:
+        Refused: The release is one that a plan cannot tell.
+    """
     if scenario.rollout is None:
         raise BadInput(f"{scenario.name}: rollout: is missing, there is nothing to plan")
     chosen = self_contained(scenario, result.candidate)
+    predicted = Prediction(
+        metrics=result.alone, ended=EndCounts(**result.ended), verdict=result.verdict
+    )
+    return _plan_of(chosen, predicted, len(result.runs), valid_for_s, evidence)
+
+
+def outlined(scenario: Scenario) -> Plan:
+    """What a plan of the scenario as it stands would do, before anything is simulated of it.
+
+    Its prediction is empty, so it is never valid. Other files stay where they are.
+
+    Raises:
+        Refused: The release is one that a plan cannot tell.
+    """
+    if scenario.rollout is None:
+        raise BadInput(f"{scenario.name}: rollout: is missing, there is nothing to plan")
+    verdict = Verdict(
+        answer="undecided", runs_meeting=0, runs=1, lower_bound=0.0, reasons=(NOT_SIMULATED,)
+    )
+    nothing = Prediction(
+        metrics={}, ended=EndCounts(done=0, halted=0, rolled_back=0, horizon=0), verdict=verdict
+    )
+    return _plan_of(scenario, nothing, 1, WEEK_S, None)
+
+
+def _plan_of(
+    chosen: Scenario,
+    predicted: Prediction,
+    replications: int,
+    valid_for_s: float,
+    evidence: Evidence | None,
+) -> Plan:
+    """The scenario's own way to roll, sealed.
+
+    Raises:
+        Refused: The release is one that a plan cannot tell.
+    """
     name = planned_service(chosen)
     rule, service = chosen.rule(name), chosen.services[name]
     assert rule is not None
     listed = service.instance_names(name)
     names = tuple(listed[instance] for instance in rolling_order(chosen, name))
-    window = result.candidate.window
+    window = chosen.window_count(name)
     embedded = chosen.as_data()
-    plan = sealed(
+    return sealed(
         Plan(
             name=chosen.name,
             created_at=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -113,7 +183,7 @@ def make_plan(
             scenario=embedded,
             scenario_digest=digest_of(embedded),
             seed=chosen.seed,
-            replications=len(result.runs),
+            replications=replications,
             service=name,
             instances=names,
             strategy="canary" if rule.strategy == "canary" else "rolling",
@@ -131,15 +201,10 @@ def make_plan(
             on_failure=rule.on_failure,
             retries=rule.retries,
             max_failures=rule.max_failures,
-            prediction=Prediction(
-                metrics=result.alone, ended=Ended(**result.ended), verdict=result.verdict
-            ),
+            prediction=predicted,
             evidence=evidence,
         )
     )
-    for broken in broken_rules(plan):
-        raise Refused(f"{chosen.name} is no plan: {broken}")
-    return plan
 
 
 def planned_service(scenario: Scenario) -> str:
@@ -224,7 +289,7 @@ def _told_apart(prediction: Prediction, result: CandidateResult) -> list[str]:
             was, is_now = getattr(predicted, figure), getattr(now, figure)
             if not _close(was, is_now):
                 differing.append(f"{name} {figure}: the plan says {was}, simulated {is_now}")
-    if prediction.ended != Ended(**result.ended):
+    if prediction.ended != EndCounts(**result.ended):
         differing.append(f"ended: the plan says {prediction.ended}, simulated {result.ended}")
     if prediction.verdict.answer != result.verdict.answer:
         differing.append(

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -154,6 +155,7 @@ def _split_set(text: str) -> tuple[Key, Any]:
         raise BadInput(f"--set {text}: the value is not YAML") from None
 
 
+@cache
 def _schema() -> dict[str, Any]:
     return Scenario.model_json_schema(by_alias=True)
 

@@ -21,7 +21,7 @@ def verdict(scenario: Scenario, runs: Sequence[RunResult]) -> Verdict:
     even the lower one reaches ``in_runs``, ``fails`` when even the upper one does not.
     """
     objectives = scenario.objectives
-    broken = [_broken(scenario, run) for run in runs]
+    broken = [broken_objectives(scenario, run) for run in runs]
     good = sum(not reasons for reasons in broken)
     asked = (objectives.in_runs, objectives.confidence)
     answer = answer_of(good, len(runs), *asked)
@@ -53,7 +53,7 @@ def _more_in_words(more: More) -> str:
     )
 
 
-def _broken(scenario: Scenario, run: RunResult) -> list[str]:
+def broken_objectives(scenario: Scenario, run: RunResult) -> list[str]:
     """Which objectives a run breaks, in words; the figures are those of the rollout."""
     objectives = scenario.objectives
     reasons = [] if run.ended == "done" else [f"the rollout did not end well ({_ending(run)})"]

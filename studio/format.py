@@ -8,16 +8,17 @@ here.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from executor.plan import Interval, Verdict
-
 if TYPE_CHECKING:
+    from executor.plan import Interval, Verdict
     from simulation.candidates import Candidate
     from simulation.compare import CandidateResult, Comparison
     from simulation.estimate import Estimate
     from simulation.scenario import Scenario
+    from simulation.statistics import Difference
 
 NOTHING = "–"
 """What stands for a figure that does not exist."""
@@ -154,6 +155,11 @@ def percent_text(fraction: float | None) -> str:
     return f"{percent:.{digits}f}".rstrip("0").rstrip(".") + " %"
 
 
+def file_stem(name: str) -> str:
+    """What a file about something may be called, without its ending: ``Shop / EU`` → ``Shop-EU``."""
+    return re.sub(r"[^\w.]+", "-", name).strip("-.") or "scenario"
+
+
 def drain_text(seconds: float) -> str:
     """A drain timeout or a pause: ``30 s``, ``2.5 s``."""
     return f"{seconds:g} s"
@@ -181,6 +187,14 @@ def signed_text(name: str, value: float | None) -> str:
         return NOTHING
     size = metric_text(name, abs(value))
     return size if value == 0 or size.startswith("≈") else f"{'−' if value < 0 else '+'}{size}"
+
+
+def difference_text(name: str, difference: Difference) -> str:
+    """A paired difference with its interval: ``−1 min 30 s (−1 min 41 s to −1 min 20 s)``."""
+    mean = signed_text(name, difference.mean)
+    if difference.low is None or difference.high is None:
+        return mean
+    return f"{mean} ({signed_text(name, difference.low)} to {signed_text(name, difference.high)})"
 
 
 def range_text(name: str, figure: Interval) -> str:
@@ -280,16 +294,16 @@ def estimate_sentence(found: Estimate, scenario: Scenario) -> tuple[str, str]:
         return "fails", f"{name} cannot meet the objectives: {found.hopeless[0]}"
     limits = scenario.objectives
     told = (
-        ("takes", found.rollout_duration_s, limits.duration, duration_text),
-        ("p99", found.rollout_latency_p99_s, limits.latency_p99, latency_text),
-        ("errors", found.rollout_error_fraction, limits.error_fraction, percent_text),
+        ("takes", found.rollout_duration_s, limits.duration, duration_text, duration_text),
+        ("p99", found.rollout_latency_p99_s, limits.latency_p99, latency_text, limit_text),
+        ("errors", found.rollout_error_fraction, limits.error_fraction, percent_text, percent_text),
     )
-    for words, figure, limit, text in told:
+    for words, figure, limit, text, most in told:
         if figure is not None and limit is not None and figure.value > limit:
-            return "fails", f"{name} should fail: {words} {text(figure.value)}, above {text(limit)}"
+            return "fails", f"{name} should fail: {words} {text(figure.value)}, above {most(limit)}"
     if found.beyond:
         return "", f"{name} needs simulation: {found.beyond[0]}"
-    if any(figure is None and limit is not None for _, figure, limit, _ in told):
+    if any(figure is None and limit is not None for _, figure, limit, *_ in told):
         return "", f"{name} may do; what is asked of it needs simulation"
     return "meets", f"{name} should meet every objective"
 

@@ -5,6 +5,7 @@ the packages; an installed wheel carries both inside itself, in `studio/_data`.
 Nothing enters; a directory that exists leaves.
 """
 
+import re
 from pathlib import Path
 
 EXAMPLE = "checkout-evening.yaml"
@@ -29,6 +30,18 @@ def assets_dir() -> Path:
         FileNotFoundError: Neither the checkout nor the wheel has it.
     """
     return _resource_dir("assets")
+
+
+def shipped_scenarios() -> dict[Path, str]:
+    """The shipped scenario files by name, each with its question.
+
+    Read without the tools that read a whole scenario: a list must be quick.
+    """
+    found = {}
+    for path in sorted(scenarios_dir().glob("*.yaml")):
+        match = re.search(r"^question: *(.*)$", path.read_text(encoding="utf-8"), re.MULTILINE)
+        found[path] = match[1].strip().strip("\"'") if match else ""
+    return found
 
 
 def _resource_dir(name: str) -> Path:

@@ -1,4 +1,4 @@
-"""Regenerates what the tests hold the project to: schemas and the scenarios' summaries.
+"""Regenerates what the tests hold the project to: schemas, the scenarios' summaries, the first start.
 
 ``./rollcast update-expected`` runs this and shows what changed; a change that nobody meant is a
 defect, one that somebody meant is committed with its reason.
@@ -11,14 +11,15 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from executor.files import atomic_write_text
+from executor.files import atomic_write_text, written_beside
 from executor.inventory import inventory_schema
 from executor.plan_file import plan_schema
 from simulation.candidates import candidates_of, default_windows
 from simulation.compare import Comparison, compare
 from simulation.scenario_file import ScenarioFile, scenario_schema
 from simulation.study import run_rows
-from studio.resources import assets_dir, scenarios_dir
+from studio.first_run import packed_comparison, results_path
+from studio.resources import EXAMPLE, assets_dir, scenarios_dir
 
 FIGURES = (
     "rollout_duration_s",
@@ -83,7 +84,7 @@ def as_text(data: dict[str, Any]) -> str:
 
 
 def main() -> int:
-    """Writes every schema and every summary."""
+    """Writes every schema, every summary, and what the first start shows."""
     for name, schema in SCHEMAS.items():
         atomic_write_text(assets_dir() / name, as_text(schema()))
     for name in scenario_names():
@@ -91,6 +92,8 @@ def main() -> int:
         path.parent.mkdir(exist_ok=True)
         atomic_write_text(path, as_text(summary(compared(name))))
         print(f"{name}: {path.name} is written", file=sys.stderr)
+    with written_beside(results_path()) as beside:
+        beside.write_bytes(packed_comparison(compared(EXAMPLE.removesuffix(".yaml"))))
     return 0
 
 

@@ -8,6 +8,7 @@ import signal
 import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from typing import IO
 
 from executor.hosts.base import KEPT_BYTES, HostError, Ran
 
@@ -21,8 +22,7 @@ class Local:
     async def run(
         self, command: Sequence[str], deadline_s: float, environment: Mapping[str, str]
     ) -> Ran:
-        # A file, not a pipe: what a command starts may keep its output open for ever.
-        with tempfile.TemporaryFile() as output:
+        with _output_of(command) as output:
             try:
                 process = await asyncio.create_subprocess_exec(
                     *command,
@@ -52,3 +52,18 @@ class Local:
 
     async def close(self) -> None:
         return
+
+
+def _output_of(command: Sequence[str]) -> IO[bytes]:
+    """A file, not a pipe: what a command starts may keep its output open for ever.
+
+    Raises:
+        HostError: There is no place for one.
+    """
+    try:
+        return tempfile.TemporaryFile()
+    except OSError as error:
+        said = error.strerror or error
+        raise HostError(
+            f"{command[0]}: cannot be started: no file for its output: {said}"
+        ) from None

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -35,8 +35,12 @@ class Ssh:
                 f"{self._known}: must hold the host key of {spec.address}; host keys are not "
                 "accepted unseen"
             )
+        self._known_hosts = _read(self._known, "known host keys", self._asyncssh.read_known_hosts)
+        self._key = None
         if spec.key is not None:
             read_owners_file(spec.key)
+            kind = "a private key without a passphrase"
+            self._key = _read(spec.key, kind, self._asyncssh.read_private_key)
 
     async def check(self) -> None:
         await self._connected()
@@ -106,13 +110,13 @@ class Ssh:
                 return self._connection
             spec, asyncssh = self._spec, self._asyncssh
             options: dict[str, Any] = {"username": spec.user} if spec.user else {}
-            if spec.key is not None:
-                options["client_keys"] = [str(spec.key)]
+            if self._key is not None:
+                options["client_keys"] = [self._key]
             try:
                 self._connection = await asyncssh.connect(
                     spec.address,
                     spec.port,
-                    known_hosts=str(self._known),
+                    known_hosts=self._known_hosts,
                     connect_timeout=spec.connect_timeout_s,
                     keepalive_interval=5,
                     keepalive_count_max=3,
@@ -122,9 +126,23 @@ class Ssh:
                 raise HostError(
                     f"{self._where}: its host key must stand in {self._known}: {_told(error)}"
                 ) from None
-            except (OSError, asyncssh.Error) as error:
+            except (OSError, asyncssh.Error, ValueError) as error:  # of ~/.ssh, the last
                 raise HostError(f"{self._where}: cannot be reached: {_told(error)}") from None
             return self._connection
+
+
+def _read(path: Path, kind: str, read: Callable[[str], Any]) -> Any:
+    """What a file of ssh's holds.
+
+    Raises:
+        BadInput: It cannot be read, or is none of its kind.
+    """
+    try:
+        return read(str(path))
+    except OSError as error:
+        raise BadInput(f"{path}: cannot be read: {error.strerror or error}") from None
+    except ValueError as error:
+        raise BadInput(f"{path}: must hold {kind}: {error}") from None
 
 
 def _told(error: Exception) -> str:

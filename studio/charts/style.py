@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.patheffects import AbstractPathEffect, withStroke
 from matplotlib.text import Annotation
 from matplotlib.ticker import FuncFormatter, MaxNLocator
-from matplotlib.transforms import Bbox
+from matplotlib.transforms import Bbox, BboxBase
 
 from studio.format import clock_text
 from studio.theme import FONT_FAMILIES, SMALL_PX, Theme
@@ -64,11 +64,18 @@ def prepare(axes: Axes, theme: Theme, title: str, unit: str) -> None:
         )
 
 
+_TIME_STEPS_S = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 43200)
+
+
+def time_ticks(span_s: float, most: int = 6) -> list[float]:
+    """Round times from 0 to a span, about so many."""
+    step = next((one for one in _TIME_STEPS_S if span_s / one <= most), _TIME_STEPS_S[-1])
+    return [float(k * step) for k in range(int(span_s / step) + 1)]
+
+
 def time_axis(axes: Axes, span_s: float, text: Callable[[float | None], str] = clock_text) -> None:
     """Ticks at round times, as many as fit, told by ``text``."""
-    widths = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 43200)
-    width = next((one for one in widths if span_s / one <= 6), widths[-1])
-    axes.set_xticks([k * width for k in range(int(span_s / width) + 1)])
+    axes.set_xticks(time_ticks(span_s))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda seconds, _: text(seconds)))
 
 
@@ -160,6 +167,11 @@ def point_label(axes: Axes, theme: Theme, text: str, at: tuple[float, float], bo
     )
 
 
+def shortened(text: str, longest: int) -> str:
+    """A name of at most so many characters; what is cut is an ellipsis."""
+    return text if len(text) <= longest else f"{text[: longest - 1].rstrip()}…"
+
+
 def spread_labels(axes: Axes) -> None:
     """Moves the names of lines and points to where they do not cover each other.
 
@@ -195,39 +207,70 @@ def _is_above(label: Annotation) -> bool:
 
 def _place_names_of_points(axes: Axes, labels: list[Annotation]) -> None:
     """Each where it covers least and does not stick out; one without room is not shown."""
-    words = [one.get_window_extent() for one in axes.texts if one not in labels]
+    words = [_box(one.get_window_extent()) for one in axes.texts if one not in labels]
     marks = [_around(axes, label) for label in labels]
+    whole = _box(axes.bbox)
+    pixels = axes.figure.dpi / 72
     for label in sorted(labels, key=lambda one: one.get_fontweight() != "bold"):
-        label.set_visible(True)
+        label.set_visible(True)  # one that is not has no size
+        size = label.get_window_extent()
+        at = axes.transData.transform(label.xy)
         least = None
         for place in _PLACES:
-            box = _placed(label, *place)
-            inside = Bbox.intersection(box, axes.bbox)
-            outside = box.width * box.height - (inside.width * inside.height if inside else 0)
+            box = _placed((float(at[0]), float(at[1])), (size.width, size.height), place, pixels)
+            outside = _area(box) - _shared_area(box, whole)
             covered = sum(_shared_area(box, other) for other in words)
             hidden = covered, outside + sum(_shared_area(box, other) for other in marks)
             if least is None or hidden < least[0]:
-                least = (hidden, place)
+                least = (hidden, place, box)
         assert least is not None
-        box = _placed(label, *least[1])
-        label.set_visible(least[0][0] == 0)
+        hidden, (dx, dy, across, up), box = least
+        label.set_position((dx, dy))
+        label.set_horizontalalignment(across)  # type: ignore[arg-type]
+        label.set_verticalalignment(up)  # type: ignore[arg-type]
+        label.set_visible(hidden[0] == 0)
         if label.get_visible():
             words.append(box)
 
 
-def _placed(label: Annotation, dx: float, dy: float, across: str, up: str) -> Bbox:
-    """The label moved to a place; the box that it then covers, in pixels."""
-    label.set_position((dx, dy))
-    label.set_horizontalalignment(across)  # type: ignore[arg-type]
-    label.set_verticalalignment(up)  # type: ignore[arg-type]
-    return label.get_window_extent()
+_Box = tuple[float, float, float, float]
+"""Left, bottom, right and top in pixels: plain numbers, since many are compared."""
 
 
-def _around(axes: Axes, label: Annotation) -> Bbox:
+def _box(box: BboxBase) -> _Box:
+    return float(box.x0), float(box.y0), float(box.x1), float(box.y1)
+
+
+def _placed(
+    at: tuple[float, float],
+    size: tuple[float, float],
+    place: tuple[float, float, str, str],
+    pixels: float,
+) -> _Box:
+    """What a label covers at a place, in pixels.
+
+    Args:
+        at: Its point.
+        size: Its width and height.
+        place: One of `_PLACES`.
+        pixels: How many make a point of type.
+    """
+    (x, y), (width, height), (dx, dy, across, up) = at, size, place
+    left = x + dx * pixels - {"left": 0.0, "center": width / 2, "right": width}[across]
+    bottom = y + dy * pixels - {"bottom": 0.0, "center": height / 2, "top": height}[up]
+    return left, bottom, left + width, bottom + height
+
+
+def _around(axes: Axes, label: Annotation) -> _Box:
     x, y = axes.transData.transform(label.xy)
-    return Bbox.from_extents(x - 5, y - 5, x + 5, y + 5)
+    return x - 5, y - 5, x + 5, y + 5
 
 
-def _shared_area(one: Bbox, other: Bbox) -> float:
-    shared = Bbox.intersection(one, other)
-    return 0.0 if shared is None else float(shared.width * shared.height)
+def _area(box: _Box) -> float:
+    return (box[2] - box[0]) * (box[3] - box[1])
+
+
+def _shared_area(one: _Box, other: _Box) -> float:
+    across = min(one[2], other[2]) - max(one[0], other[0])
+    up = min(one[3], other[3]) - max(one[1], other[1])
+    return across * up if across > 0 and up > 0 else 0.0

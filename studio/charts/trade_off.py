@@ -1,145 +1,313 @@
-"""All candidates: duration against p99, what is not beaten joined, what meets shaded."""
+"""All candidates: duration against a risk, what is not beaten joined, what meets shaded.
+
+Enters: a comparison, and which risk the duration is weighed against. Leaves: the drawn axes, and where
+each candidate lies on them. A point is a mean over paired runs, its bars the 95 % intervals.
+"""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
-from simulation.compare import Comparison
+from simulation.compare import HIGHER_IS_BETTER, CandidateResult, Comparison, front_of
+from simulation.scenario import Objectives
 from studio.charts import style
-from studio.format import candidate_name, length_text
+from studio.format import candidate_name, count_text, latency_text, length_text, percent_text
 from studio.theme import Theme
 
 MARKERS = {"meets": "o", "fails": "X", "undecided": "D"}
 """A verdict is told by shape as well as by colour."""
 
+LONGEST_NAME = 32
+"""So many characters of a candidate's name stand beside its point."""
+
+_DURATION = "rollout_duration_s"
+_ROOM = 1.14
+"""Axes reach so far beyond what they must hold."""
+_LONGEST_BAR = 1.6
+"""Of the highest point: what a bar may ask of the axes."""
+_DECADE = 10.0
+"""Values further apart than this are told on a logarithmic axis."""
+
+
+@dataclass(frozen=True)
+class Risk:
+    """What a duration is weighed against.
+
+    Attributes:
+        metric: Its name in `simulation.results.METRICS`.
+        words: What it is called.
+        title: What a chart of it is called.
+        limit: The objective that is set for it, None where there is none.
+        text: A value as people read it.
+    """
+
+    metric: str
+    words: str
+    title: str
+    limit: Callable[[Objectives], float | None]
+    text: Callable[[float | None], str]
+
+    @property
+    def is_higher_better(self) -> bool:
+        """Whether more of it is less of a risk."""
+        return self.metric in HIGHER_IS_BETTER
+
+
+P99 = Risk(
+    "rollout_latency_p99_s",
+    "p99 during rollout",
+    "Duration against p99",
+    attrgetter("latency_p99"),
+    latency_text,
+)
+
+RISKS = {
+    "p99": P99,
+    "pool": Risk(
+        "lowest_in_pool_count",
+        "fewest in pool",
+        "Duration against the fewest in the pool",
+        attrgetter("lowest_in_pool"),
+        count_text,
+    ),
+    "lost": Risk(
+        "rollout_error_fraction",
+        "lost requests",
+        "Duration against the share of requests lost",
+        attrgetter("error_fraction"),
+        percent_text,
+    ),
+    "exposure": Risk(
+        "exposure_requests",
+        "exposure",
+        "Duration against requests that met the new version before it was everywhere",
+        lambda _objectives: None,
+        count_text,
+    ),
+}
+"""What can be chosen, by key."""
+
 
 @dataclass(frozen=True)
 class Point:
-    """Where a candidate lies: seconds of rollout, seconds of p99, and its place in the list."""
+    """Where a candidate lies: seconds of rollout, its risk, and its place in the list."""
 
     duration_s: float
-    p99_s: float
+    risk: float
     index: int
 
 
-def points(comparison: Comparison) -> list[Point]:
+def points(comparison: Comparison, risk: Risk = P99) -> list[Point]:
     """The candidates that have both figures."""
     found = []
     for index, result in enumerate(comparison.candidates):
-        duration = result.metrics["rollout_duration_s"].mean
-        p99 = result.metrics["rollout_latency_p99_s"].mean
-        if duration is not None and p99 is not None:
-            found.append(Point(duration, p99, index))
+        duration, value = result.metrics[_DURATION].mean, result.metrics[risk.metric].mean
+        if duration is not None and value is not None:
+            found.append(Point(duration, value, index))
     return found
 
 
-def draw_trade_off(
-    axes: Axes, comparison: Comparison, selected: int | None, theme: Theme
-) -> list[Point]:
-    """Draws the trade-off; returns the points, for whoever wants to click them."""
-    style.prepare(axes, theme, "Duration against p99", "")
-    known = points(comparison)
+@dataclass(frozen=True)
+class Scale:
+    """What the axes reach over.
+
+    Attributes:
+        kind: ``linear``, ``log``, or ``symlog`` where some values are 0 and others far apart.
+        right_s: The longest duration that must be held.
+        low: The lowest risk above 0, or 0 where the axis begins there.
+        high: The highest risk that must be held.
+    """
+
+    kind: str
+    right_s: float
+    low: float
+    high: float
+
+    def suits(self, other: Scale) -> bool:
+        """Whether what another must hold is well seen on this one, so that axes need not move."""
+        return (
+            self.kind == other.kind
+            and 0.6 * self.right_s <= other.right_s <= self.right_s * _ROOM
+            and 0.5 * self.high <= other.high <= self.high * _ROOM
+            and self.low / 1.5 <= other.low <= max(2 * self.low, 1e-300)
+        )
+
+
+def scale_of(comparison: Comparison, risk: Risk) -> Scale | None:
+    """Axes that hold every point with its bars, and the limits; None without a point."""
+    known = points(comparison, risk)
     if not known:
+        return None
+    objectives = comparison.scenario.objectives
+    right_s = max([point.duration_s for point in known] + [objectives.duration or 0.0])
+    values = [point.risk for point in known]
+    limit = risk.limit(objectives)
+    if limit is not None:
+        values.append(float(limit))
+    figures = [comparison.candidates[point.index].metrics[risk.metric] for point in known]
+    bars = max((figure.high or 0.0 for figure in figures), default=0.0)
+    highest = max(values)
+    high = max(highest, min(bars, _LONGEST_BAR * highest))  # two runs have a bar without end
+    low = min((value for value in values if value > 0), default=0.0)
+    if low == 0.0 or highest / low <= _DECADE or risk.is_higher_better:
+        return Scale("linear", right_s, 0.0, high)
+    return Scale("symlog" if min(values) <= 0 else "log", right_s, low, high)
+
+
+def draw_trade_off(
+    axes: Axes,
+    comparison: Comparison,
+    selected: int | None,
+    theme: Theme,
+    risk: Risk = P99,
+    *,
+    names: Sequence[str | None] | None = None,
+    scale: Scale | None = None,
+    titled: bool = True,
+) -> list[Point]:
+    """Draws the trade-off; returns the points, for whoever wants to click them.
+
+    Args:
+        axes: Where.
+        comparison: What is drawn.
+        selected: The candidate that is looked at.
+        theme: The colours.
+        risk: What the duration is weighed against.
+        names: What each candidate is called, None for one that is not shown; left out, what differs.
+        scale: The axes, where they are to stay as they were.
+        titled: Whether the chart says by itself what it is.
+    """
+    style.prepare(axes, theme, risk.title if titled else "", "")
+    called = names or [
+        candidate_name(comparison, i).lower() for i in range(len(comparison.candidates))
+    ]
+    known = [point for point in points(comparison, risk) if called[point.index] is not None]
+    wanted = scale or scale_of(comparison, risk)
+    if not known or wanted is None:
         axes.set_xticks([])
         axes.set_yticks([])
         axes.text(
             0.5,
             0.5,
-            "No request came while a rollout went on"
-            if any(result.ended["done"] for result in comparison.candidates)
-            else "No candidate has ended its rollout",
+            why_empty(comparison),
             transform=axes.transAxes,
             color=theme.soft,
             ha="center",
         )
-        return known
-    _scale(axes, comparison, known)
-    _shade(axes, comparison, theme)
+        return []
+    _set_scale(axes, wanted, risk)
+    _shade(axes, comparison, risk, theme)
     places = {point.index: point for point in known}
-    front = [places[index] for index in comparison.front]
+    front = [
+        places[index] for index in front_of(comparison.candidates, risk.metric) if index in places
+    ]
     axes.plot(
         [p.duration_s for p in front],
-        [p.p99_s for p in front],
+        [p.risk for p in front],
         color=theme.soft,
         linewidth=1,
         linestyle=(0, (3, 3)),
         zorder=2,
     )
     for point in known:
-        _point(axes, comparison, point, point.index == selected, theme)
+        name = style.shortened(called[point.index] or "", LONGEST_NAME)
+        if point.index == comparison.chosen and len(comparison.candidates) > 1:
+            name += " — fastest that meets"
+        is_selected = point.index == selected
+        result = comparison.candidates[point.index]
+        _point(axes, result, point, risk, theme, selected=is_selected)
+        style.point_label(axes, theme, name, (point.duration_s, point.risk), is_selected)
     style.spread_labels(axes)
     return known
 
 
-def _limits(comparison: Comparison) -> tuple[float | None, float | None]:
-    objectives = comparison.scenario.objectives
-    return objectives.duration, objectives.latency_p99
+def why_empty(comparison: Comparison) -> str:
+    """Why no candidate has a point."""
+    if any(result.ended["done"] for result in comparison.candidates):
+        return "No request came while a rollout went on"
+    return "No candidate has ended its rollout"
 
 
-def _scale(axes: Axes, comparison: Comparison, known: list[Point]) -> None:
-    """Axes that hold every point with its bars, and the limits; log where p99 spans a decade."""
-    duration_limit, p99_limit = _limits(comparison)
-    right = max([p.duration_s for p in known] + ([duration_limit] if duration_limit else []))
-    span_s = right * 1.14 or 1.0
+def _set_scale(axes: Axes, scale: Scale, risk: Risk) -> None:
+    span_s = scale.right_s * _ROOM or 1.0
     axes.set_xlim(0, span_s)
     style.time_axis(axes, span_s, length_text)
-    figures = [comparison.candidates[p.index].metrics["rollout_latency_p99_s"] for p in known]
-    lows = [f.run_low or f.mean or 0.0 for f in figures]
-    highs = [f.run_high or f.mean or 0.0 for f in figures]
-    if p99_limit is not None:
-        highs.append(p99_limit)
-    low, high = min(lows), max(highs)
-    if low > 0 and high / low > 10:
+    low, high = scale.low, scale.high or 1.0
+    if scale.kind == "linear":
+        axes.set_ylim(0, high * 1.22)
+        axes.yaxis.set_major_locator(MaxNLocator(5, integer=risk.text is count_text))
+    elif scale.kind == "log":
         axes.set_yscale("log")
         axes.set_ylim(low / 1.6, high * 1.6)
         axes.yaxis.set_major_locator(LogLocator(base=10, subs=(1.0, 2.0, 5.0)))
-        axes.yaxis.set_minor_locator(NullLocator())
     else:
-        axes.set_ylim(0, high * 1.22)
-        style.few_ticks(axes, 5)
-    unit_s, unit = (1.0, "s") if high >= 1 else (0.001, "ms")
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value / unit_s:g} {unit}"))
+        first = 10.0 ** math.floor(math.log10(low))
+        decades = math.ceil(math.log10(high / first))
+        axes.set_yscale("symlog", linthresh=first, linscale=0.6)
+        axes.set_ylim(-0.12 * first, high * 1.8)
+        ticks = [0.0, *(first * 10**k for k in range(decades + 1))]
+        axes.yaxis.set_major_locator(FixedLocator(ticks))
+    axes.yaxis.set_minor_locator(NullLocator())
+    axes.yaxis.set_major_formatter(FuncFormatter(_ticks_of(risk, high)))
 
 
-def _shade(axes: Axes, comparison: Comparison, theme: Theme) -> None:
-    """The region inside the limits of duration and p99, as far as there are any."""
-    duration_limit, p99_limit = _limits(comparison)
-    if duration_limit is None and p99_limit is None:
+def _ticks_of(risk: Risk, high: float) -> Callable[[float, int | None], str]:
+    if risk.text is latency_text:
+        unit_s, unit = (1.0, "s") if high >= 1 else (0.001, "ms")
+        return lambda value, _: f"{value / unit_s:g} {unit}"
+    if risk.text is percent_text:
+        return lambda value, _: f"{value * 100:.4g} %"
+    return lambda value, _: f"{value:,.0f}" if value == round(value) else f"{value:g}"
+
+
+def _shade(axes: Axes, comparison: Comparison, risk: Risk, theme: Theme) -> None:
+    """The region inside the limits of duration and risk, as far as there are any."""
+    objectives = comparison.scenario.objectives
+    duration_limit, risk_limit = objectives.duration, risk.limit(objectives)
+    if duration_limit is None and risk_limit is None:
         return
     left, right = axes.get_xlim()
     bottom, top = axes.get_ylim()
     right = right if duration_limit is None else duration_limit
-    top = top if p99_limit is None else p99_limit
+    if risk_limit is not None:
+        bottom, top = (risk_limit, top) if risk.is_higher_better else (bottom, risk_limit)
     axes.fill_between([left, right], bottom, top, color=theme.new_version, alpha=0.11, linewidth=0)
+    is_below = axes.get_yscale() == "symlog"  # there the points lie at the bottom
     axes.annotate(
         "within the limits",
-        (left, bottom),
-        xytext=(6, 5),
+        (left, min(top, axes.get_ylim()[1]) if is_below else bottom),
+        xytext=(6, -5 if is_below else 5),
         textcoords="offset points",
         color=theme.meets_text,
         fontsize=style.SMALL_PT,
+        va="top" if is_below else "bottom",
     )
 
 
-def _point(axes: Axes, comparison: Comparison, point: Point, selected: bool, theme: Theme) -> None:
-    result = comparison.candidates[point.index]
+def _point(
+    axes: Axes, result: CandidateResult, point: Point, risk: Risk, theme: Theme, *, selected: bool
+) -> None:
     colour = theme.answer_mark(result.verdict.answer)
-    duration = result.metrics["rollout_duration_s"]
-    p99 = result.metrics["rollout_latency_p99_s"]
-    for figure, vertical in ((p99, True), (duration, False)):
-        if figure.run_low is None or figure.run_high is None:
+    for figure, vertical in (
+        (result.metrics[risk.metric], True),
+        (result.metrics[_DURATION], False),
+    ):
+        if figure.low is None or figure.high is None:
             continue
-        ends = np.array([figure.run_low, figure.run_high])
-        same = np.array([point.duration_s if vertical else point.p99_s] * 2)
+        ends = np.array([max(0.0, figure.low), figure.high])
+        same = np.array([point.duration_s if vertical else point.risk] * 2)
         across, up = (same, ends) if vertical else (ends, same)
         axes.plot(across, up, color=colour, linewidth=1.6, solid_capstyle="butt", zorder=3)
     axes.plot(
         [point.duration_s],
-        [point.p99_s],
+        [point.risk],
         marker=MARKERS[result.verdict.answer],
         markersize=11 if selected else 7.5,
         color=colour,
@@ -147,5 +315,3 @@ def _point(axes: Axes, comparison: Comparison, point: Point, selected: bool, the
         markeredgewidth=2 if selected else 1,
         zorder=4,
     )
-    name = candidate_name(comparison, point.index).lower()
-    style.point_label(axes, theme, name, (point.duration_s, point.p99_s), selected)

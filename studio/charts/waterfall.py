@@ -6,6 +6,7 @@ the forecast above and thinner, the actual one below it.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +17,7 @@ from matplotlib.patches import Patch
 from simulation.fleet import State, StateInterval
 from studio.charts import style
 from studio.format import length_text
+from studio.states import colour_of, look_of
 from studio.theme import Theme
 
 ROW_PX = 30.0
@@ -55,18 +57,19 @@ def forecast_spans(states: Sequence[StateInterval], names: Sequence[str]) -> lis
     ]
 
 
+DRAWN = tuple(state for state in State if state not in (State.SERVING, State.ABSENT))
+"""The states that have a bar; an instance that serves has none."""
+
+LEGEND = tuple(
+    (token, ", ".join(look_of(state, False).word for state in states))
+    for token, states in itertools.groupby(DRAWN, lambda state: look_of(state, False).token)
+)
+"""What the colours mean: token of the theme, words."""
+
+
 def colours(theme: Theme) -> dict[State, str]:
-    """The colour of each state; an instance that serves is not drawn."""
-    return {
-        State.DRAINING: theme.draining,
-        State.STOPPING: theme.soft,
-        State.DEPLOYING: theme.accent,
-        State.VERIFYING: theme.undecided_text,
-        State.STARTING: theme.new_version,
-        State.RETURNING: theme.meets_text,
-        State.FAILED: theme.failed,
-        State.CRASHED: theme.failed,
-    }
+    """The colour of each state that is drawn."""
+    return {state: colour_of(state, False, theme) for state in DRAWN}
 
 
 def draw_waterfall(
@@ -106,10 +109,14 @@ def draw_waterfall(
     axes.grid(visible=False, axis="y")
     axes.grid(axis="x", color=theme.line, linewidth=0.8)
     style.time_axis(axes, end_s, length_text)
-    seen = [state for state in known if any(span.state is state for span in busy)]
+    seen = {look_of(span.state, False).token for span in busy}
     if seen:
         axes.legend(
-            handles=[Patch(color=known[state], label=state.value) for state in seen],
+            handles=[
+                Patch(color=getattr(theme, token), label=words)
+                for token, words in LEGEND
+                if token in seen
+            ],
             loc="upper center",
             bbox_to_anchor=(0.5, -34.0 / (ROW_PX * len(instances))),
             ncols=len(seen),

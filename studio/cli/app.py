@@ -13,6 +13,7 @@ import typer
 from studio.cli import (
     compare,
     execute,
+    export,
     import_,
     lab,
     new,
@@ -38,6 +39,7 @@ app.command()(plan.plan)
 app.command()(sensitivity.sensitivity)
 app.command()(validate.validate)
 app.command()(execute.execute)
+app.command()(export.export)
 app.command()(new.new)
 app.command("import")(import_.import_)
 app.command()(scenarios.scenarios)

@@ -46,6 +46,7 @@ def compare(
     sets: o.Sets = None,
     json: o.Json = False,
     csv: o.Csv = None,
+    html: o.Html = None,
     requests: o.Requests = None,
     quiet: o.Quiet = False,
 ) -> None:
@@ -56,10 +57,12 @@ def compare(
     from simulation.starts import starts_of
     from simulation.units import parse_duration_s
     from studio.cli import tables
+    from studio.exporting import write_frame
 
     tables.must_name_a_table(requests)
-    o.must_be_writable(scenario, csv, requests)
-    loaded = o.load(scenario, sets, seed, replications)
+    o.must_be_writable(scenario, csv, html, requests)
+    file = o.load_file(scenario, sets, seed, replications)
+    loaded = file.scenario
     o.get_ready(engine, quiet)
     varied: dict[str, list[Any]] = {
         "windows": o.comma_list("--windows", windows, parse_window),
@@ -86,9 +89,11 @@ def compare(
         keep_requests=requests is not None,
     )
     if csv is not None:
-        tables.write_frame(csv, tables.figures_frame(comparison))
+        write_frame(csv, tables.figures_frame(comparison))
+    if html is not None:
+        o.write_report(html, comparison, file.text)
     if requests is not None:
-        tables.write_frame(requests, tables.requests_frame(comparison, rows))
+        write_frame(requests, tables.requests_frame(comparison, rows))
     if json:
         o.print_json(comparison.to_json())
     else:
@@ -164,11 +169,7 @@ def _print_differences(console: Console, comparison: Comparison) -> None:
 
 
 def _difference_text(name: str, difference: Difference) -> str:
-    from studio.format import signed_text
+    from studio.format import difference_text
 
     word = {"rollout_duration_s": "duration", "rollout_latency_p99_s": "p99"}.get(name, "errors")
-    between = (difference.low, difference.high)
-    if None in between:
-        return f"{word} {signed_text(name, difference.mean)}"
-    low, high = (signed_text(name, end) for end in between)
-    return f"{word} {signed_text(name, difference.mean)} ({low} to {high})"
+    return f"{word} {difference_text(name, difference)}"

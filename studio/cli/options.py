@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from simulation.compare import Comparison
     from simulation.pace import Pace
     from simulation.scenario import Scenario
+    from simulation.scenario_file import ScenarioFile
     from simulation.study import Row
 
 Value = TypeVar("Value")
@@ -61,6 +62,7 @@ Sets = Annotated[
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Csv = Annotated[Path | None, typer.Option("--csv", metavar="FILE", help="Figures as a table.")]
+Html = Annotated[Path | None, typer.Option("--html", metavar="FILE", help="All of it as a page.")]
 Requests = Annotated[
     Path | None,
     typer.Option("--requests", metavar="FILE.csv|.parquet", help="A row for each request."),
@@ -103,12 +105,26 @@ def load(
     Raises:
         BadInput: The file or an option is wrong.
     """
+    return load_file(path, sets, seed, replications).scenario
+
+
+def load_file(
+    path: Path,
+    sets: Sequence[str] | None,
+    seed: int | None = None,
+    replications: int | None = None,
+) -> ScenarioFile:
+    """The same with its text.
+
+    Raises:
+        BadInput: The file or an option is wrong.
+    """
     from simulation.scenario_file import ScenarioFile
 
     given = list(sets or ())
     given += [f"seed={seed}"] if seed is not None else []
     given += [f"replications={replications}"] if replications is not None else []
-    return ScenarioFile.load(path, given).scenario
+    return ScenarioFile.load(path, given)
 
 
 def get_ready(engine: str, quiet: bool) -> None:
@@ -285,6 +301,18 @@ def search_told(quiet: bool) -> Iterator[Callable[[str, int, int], None]]:
             bar(what, pace)
 
         yield told
+
+
+def write_report(path: Path, comparison: Comparison, text: str) -> None:
+    """Writes what was compared as one page, with the scenario's text in it.
+
+    Raises:
+        BadInput: The file cannot be written.
+    """
+    from executor.files import atomic_write_text
+    from studio.comparison_report import comparison_report
+
+    atomic_write_text(path, comparison_report(comparison, text))
 
 
 def print_json(data: dict[str, Any]) -> None:

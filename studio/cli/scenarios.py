@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import re
 from pathlib import Path
 from typing import Annotated
 
@@ -11,7 +10,7 @@ import typer
 
 from executor.errors import BadInput
 from executor.files import atomic_write_text
-from studio.resources import scenarios_dir
+from studio.resources import shipped_scenarios
 
 
 def scenarios(
@@ -20,11 +19,12 @@ def scenarios(
     ] = None,
 ) -> None:
     """List the shipped scenarios, or copy one to start from."""
-    found = {path.stem: path for path in sorted(scenarios_dir().glob("*.yaml"))}
+    questions = shipped_scenarios()
+    found = {path.stem: path for path in questions}
     if copy is None:
         width = max(len(name) for name in found)
         for name, path in found.items():
-            print(f"{name:<{width}}  {_question(path)}")
+            print(f"{name:<{width}}  {questions[path]}")
         return
     if copy not in found:
         near = difflib.get_close_matches(copy, found, n=1, cutoff=0.0)
@@ -34,9 +34,3 @@ def scenarios(
         raise BadInput(f"{target}: exists already, it is not written over")
     atomic_write_text(target, found[copy].read_text(encoding="utf-8"))
     print(f"{target} is written. Next: rollcast compare {target}")
-
-
-def _question(path: Path) -> str:
-    """The question line, without the tools that read a whole scenario: a list must be quick."""
-    match = re.search(r"^question: *(.*)$", path.read_text(encoding="utf-8"), re.MULTILINE)
-    return match[1].strip().strip("\"'") if match else ""

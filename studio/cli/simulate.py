@@ -15,17 +15,20 @@ def simulate(
     sets: o.Sets = None,
     json: o.Json = False,
     csv: o.Csv = None,
+    html: o.Html = None,
     requests: o.Requests = None,
     quiet: o.Quiet = False,
 ) -> None:
     """Simulate a scenario as it stands and print every figure."""
     from simulation.candidates import candidates_of
     from studio.cli import tables
+    from studio.exporting import write_frame
     from studio.format import verdict_sentence, waits_sentence
 
     tables.must_name_a_table(requests)
-    o.must_be_writable(scenario, csv, requests)
-    loaded = o.load(scenario, sets, seed, replications)
+    o.must_be_writable(scenario, csv, html, requests)
+    file = o.load_file(scenario, sets, seed, replications)
+    loaded = file.scenario
     o.get_ready(engine, quiet)
     comparison, rows = o.simulated(
         loaded,
@@ -38,9 +41,11 @@ def simulate(
         keep_requests=requests is not None,
     )
     if csv is not None:
-        tables.write_frame(csv, tables.figures_frame(comparison))
+        write_frame(csv, tables.figures_frame(comparison))
+    if html is not None:
+        o.write_report(html, comparison, file.text)
     if requests is not None:
-        tables.write_frame(requests, tables.requests_frame(comparison, rows))
+        write_frame(requests, tables.requests_frame(comparison, rows))
     if json:
         o.print_json(comparison.candidate_json(0))
         return

@@ -12,7 +12,6 @@ from rich.table import Table
 from rich.text import Text
 
 from executor.errors import BadInput
-from executor.files import written_beside
 from simulation.compare import Comparison
 from simulation.study import Row
 from studio.format import (
@@ -102,19 +101,6 @@ def requests_frame(comparison: Comparison, rows: Sequence[Row]) -> pd.DataFrame:
                 frame.insert(0, "candidate", candidate_name(comparison, index))
             frames.append(frame)
     return pd.concat(frames, ignore_index=True)
-
-
-def write_frame(path: Path, frame: pd.DataFrame) -> None:
-    """Writes a table as CSV, or as Parquet where the name ends so; beside and renamed.
-
-    Raises:
-        BadInput: The file cannot be written.
-    """
-    with written_beside(path) as beside:
-        if path.suffix == ".parquet":
-            frame.to_parquet(beside, index=False)
-        else:
-            frame.to_csv(beside, index=False)
 
 
 def must_name_a_table(path: Path | None) -> None:

@@ -44,7 +44,7 @@ def main_job() -> int:
     if _has_display():
         from studio.gui.app import open_studio
 
-        return open_studio(example)
+        return open_studio(None)
     from simulation.candidates import candidates_of, default_windows
     from simulation.planner import WEEK_S
     from simulation.search import search

@@ -46,6 +46,8 @@ PAGES = (
 ACTIONS: tuple[ActionSpec, ...] = (
     ActionSpec("file.new", "New…", ("Ctrl+N",), "File", "Write a first scenario of a few lines"),
     ActionSpec("file.open", "Open…", ("Ctrl+O",), "File", "Open a scenario"),
+    ActionSpec("file.start", "Ways to begin…", ("Ctrl+Shift+N",), "File",
+               "The example, something new, an import, a lesson, or a shipped situation"),
     ActionSpec("file.example", "Open the example", ("Ctrl+Shift+O",), "File",
                "Open a copy of the shipped example with 24 instances"),
     ActionSpec("file.import", "Import…", ("Ctrl+I",), "File",

@@ -43,12 +43,13 @@ def open_studio(path: Path | None) -> int:
     Raises:
         BadInput: The scenario is wrong, or there is no display to open a window on.
     """
-    file = ScenarioFile.load(path or scenarios_dir() / EXAMPLE)
+    settings = Settings()
     running = application()
     if running.platformName() == "offscreen" and os.environ["QT_QPA_PLATFORM"] != "offscreen":
         raise BadInput("there is no display; rollcast compare answers without one")
+    last = settings.recent()[:1] if path is None and settings.value("reopen_last") else []
+    file = _example() if path is None and not last else ScenarioFile.load(path or last[0])
     sys.excepthook = _tell
-    settings = Settings()
     apply_theme(running, settings.theme)
     window = StudioWindow(Document(file), settings)
     if settings.geometry is not None:
@@ -56,8 +57,17 @@ def open_studio(path: Path | None) -> int:
     window.show()
     if path is not None:
         settings.remember(path)
-    QTimer.singleShot(0, window.jobs.start)
+    is_first = path is None and not settings.was_started_before
+    settings.note_start()
+    QTimer.singleShot(0, window.first_run.begin if is_first else window.jobs.start)
+    QTimer.singleShot(0, window.recovery.offer_at_start)
+    QTimer.singleShot(0, lambda: window.jobs.warm_up(window.make_pages_ahead))
     return running.exec()
+
+
+def _example() -> ScenarioFile:
+    """A copy of the shipped example: it has no file, so that what is shipped stays as it is."""
+    return ScenarioFile.parse((scenarios_dir() / EXAMPLE).read_text(encoding="utf-8"))
 
 
 def take_screenshots(path: Path, directory: Path, size: tuple[int, int], theme: str | None) -> int:

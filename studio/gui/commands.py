@@ -72,6 +72,11 @@ def edit_windows(document: Document, windows: tuple[int, ...]) -> None:
     _push(document, "", "windows to compare", State(document.state.file, windows))
 
 
+def edit_state(document: Document, words: str, after: State) -> None:
+    """Edits everything at once."""
+    _push(document, "", words, after)
+
+
 def _push(document: Document, field: str, words: str, after: State | None) -> bool:
     if after is not None and after != document.state:
         document.undo.push(Edit(document, field, words, after))
@@ -92,7 +97,10 @@ class _ChangeRun(QUndoCommand):
 
     def undo(self) -> None:
         before = self._before
-        back = {name: getattr(before, name) for name in ("name", "is_named", "is_compared")}
+        back = {
+            name: getattr(before, name)
+            for name in ("name", "is_named", "is_compared", "is_baseline")
+        }
         self._document.change_run(before.key, lambda run: replace(run, **back))
 
 
@@ -135,6 +143,17 @@ def compare_run(document: Document, run: KeptRun, is_compared: bool) -> None:
     document.undo.endMacro()
 
 
+def measure_by(document: Document, run: KeptRun) -> None:
+    """Has the runs in *Compare* measured by another one."""
+    changing = [one for one in document.runs if one.is_baseline != (one.key == run.key)]
+    if not changing:
+        return
+    document.undo.beginMacro(f"measure by {run.name}")
+    for one in changing:
+        document.undo.push(_ChangeRun(document, "", one, _baseline(one.key == run.key)))
+    document.undo.endMacro()
+
+
 def remove_run(document: Document, run: KeptRun) -> None:
     """Takes a run off the list."""
     document.undo.push(_RemoveRun(document, run))
@@ -142,3 +161,7 @@ def remove_run(document: Document, run: KeptRun) -> None:
 
 def _compared(value: bool) -> Callable[[KeptRun], KeptRun]:
     return lambda run: replace(run, is_compared=value)
+
+
+def _baseline(value: bool) -> Callable[[KeptRun], KeptRun]:
+    return lambda run: replace(run, is_baseline=value)

@@ -40,6 +40,10 @@ def ask_for_file(
         dialog.setAcceptMode(QFileDialog.AcceptMode.AcceptSave)
         dialog.setDefaultSuffix(Path(name).suffix)
         dialog.selectFile(name)
+        # Qt gives the name in the field the ending of another kind, but not one that is typed later.
+        dialog.filterSelected.connect(
+            lambda kind: dialog.setDefaultSuffix(kind.rpartition("*.")[2].strip(")"))
+        )
     dialog.fileSelected.connect(lambda chosen: then(Path(chosen)))
     dialog.open()
 
@@ -77,6 +81,19 @@ def ask_about_changes(
 
     box.buttonClicked.connect(answered)
     box.open()
+
+
+def show_inside(parent: QWidget, title: str, inside: QWidget) -> QDialog:
+    """A window of its own around a widget."""
+    dialog = QDialog(parent)
+    dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+    dialog.setWindowTitle(title)
+    layout = QVBoxLayout(dialog)
+    layout.setContentsMargins(20, 18, 12, 18)
+    layout.addWidget(inside)
+    dialog.resize(min(820, parent.width() - 80), min(380, parent.height() - 80))
+    dialog.open()
+    return dialog
 
 
 def show_settings(parent: QWidget, settings: Settings, changed: Callable[[str], object]) -> QDialog:

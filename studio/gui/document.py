@@ -15,12 +15,12 @@ from PySide6.QtGui import QUndoStack
 
 from executor.errors import BadInput
 from simulation.candidates import Candidate, candidates_of, default_windows
-from simulation.compare import CandidateResult, Comparison
 from simulation.scenario import Objectives, Scenario
 from simulation.scenario_file import ScenarioFile
 from studio.gui.runs import KeptRun, run_key, side_by_side, with_landed
 
 if TYPE_CHECKING:
+    from simulation.compare import CandidateResult, Comparison
     from simulation.estimate import Estimate
 
 
@@ -61,6 +61,7 @@ class Document(QObject):
         self._simulated: State | None = None
         self._comparison: Comparison | None = None
         self._keys: tuple[str, ...] = ()
+        self._compared: tuple[Candidate, ...] = ()
         self._runs: tuple[KeptRun, ...] = ()
         self._removed: frozenset[str] = frozenset()
         self._looked_at: str | None = None
@@ -116,6 +117,11 @@ class Document(QObject):
     def selection(self) -> int | None:
         """Which candidate of the latest comparison is looked at; None when it is an older run."""
         return self._keys.index(self._looked_at) if self._looked_at in self._keys else None
+
+    def runs_of_comparison(self) -> tuple[KeptRun | None, ...]:
+        """The latest comparison's candidates as they are listed, in its order; None for a removed one."""
+        listed = {run.key: run for run in self._runs}
+        return tuple(listed.get(key) for key in self._keys)
 
     @property
     def selected_result(self) -> CandidateResult | None:
@@ -204,11 +210,12 @@ class Document(QObject):
 
     def land(self, comparison: Comparison, simulated: State) -> None:
         """Takes in results, the first of a run or refined ones."""
+        candidates = tuple(one.candidate for one in comparison.candidates)
         if simulated != self._simulated:
             self._chosen_by_hand = False
-            self._keys = tuple(
-                run_key(comparison.scenario, one.candidate) for one in comparison.candidates
-            )
+        if simulated != self._simulated or candidates != self._compared:
+            self._keys = tuple(run_key(comparison.scenario, one) for one in candidates)
+            self._compared = candidates
         self._comparison, self._simulated = comparison, simulated
         self._runs = with_landed(self._runs, comparison, self._keys, self._removed)
         if not self._chosen_by_hand or self.looked_at is None:
@@ -258,14 +265,16 @@ class Document(QObject):
         self.listed.emit()
 
     def _own_choice(self, comparison: Comparison) -> str | None:
-        """The chosen candidate, else the scenario's own window; of what is listed."""
+        """What to look at where nobody has chosen: of what is listed.
+
+        Of a file as it was opened that is the chosen candidate; who has moved a slider wants to see
+        what that does, so then it is the scenario's own window.
+        """
         listed = {run.key for run in self._runs}
         own = comparison.scenario.window_count()
         windows = [result.candidate.window for result in comparison.candidates]
-        wanted = (
-            comparison.chosen
-            if comparison.chosen is not None
-            else (windows.index(own) if own in windows else 0)
-        )
+        wanted = comparison.chosen
+        if wanted is None or (self.is_changed and own in windows):
+            wanted = windows.index(own) if own in windows else 0
         keys = [self._keys[wanted], *self._keys]
         return next((key for key in keys if key in listed), None)

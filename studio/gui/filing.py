@@ -11,14 +11,12 @@ from PySide6.QtWidgets import QMenu, QWidget
 
 from executor.errors import RollcastError
 from executor.files import atomic_write_text
-from executor.plan_file import write_plan
 from simulation.scenario_file import ScenarioFile
 from studio.first_scenario import FIRST_SCENARIO
 from studio.gui.dialogs import ask_about_changes, ask_for_file, ask_for_files
 from studio.gui.document import Document
 from studio.gui.settings import Settings
 from studio.gui.tasks import Jobs, Talk
-from studio.resources import EXAMPLE, scenarios_dir
 
 SCENARIOS = "Scenarios (*.yaml *.yml)"
 
@@ -51,15 +49,16 @@ class Filing(QObject):
         except RollcastError as error:
             self.said_wrong.emit(str(error))
             return False
-        self._show(file)
+        self.show(file)
         self._settings.remember(path)
         return True
 
-    def open_example(self) -> None:
-        """The shipped example, as something that has no file yet."""
-        self._show(ScenarioFile.parse((scenarios_dir() / EXAMPLE).read_text(encoding="utf-8")))
+    def open_shipped(self, path: Path) -> None:
+        """A shipped scenario, as something that has no file yet: what is shipped stays as it is."""
+        self.show(ScenarioFile.parse(path.read_text(encoding="utf-8")))
 
-    def _show(self, file: ScenarioFile) -> None:
+    def show(self, file: ScenarioFile) -> None:
+        """Puts a scenario in the place of what is open, and compares its windows."""
         self._jobs.cancel()
         self._document.open(file)
         self._jobs.start()
@@ -86,7 +85,8 @@ class Filing(QObject):
 
     def write_plan(self, path: Path) -> bool:
         """Writes the plan of the run that is looked at; says why when it cannot."""
-        from simulation.planner import make_plan  # noqa: PLC0415 - the first window does not need it
+        from executor.plan_file import write_plan  # noqa: PLC0415 - the first window does not need them
+        from simulation.planner import make_plan  # noqa: PLC0415
 
         run = self._document.looked_at
         if run is None:
@@ -121,10 +121,10 @@ class Filing(QObject):
             return
         self.open(path)
 
-    def ask_example(self) -> None:
-        """Opens the example, once it is said what becomes of changes."""
+    def ask_shipped(self, path: Path) -> None:
+        """Opens a shipped scenario, once it is said what becomes of changes."""
         self._take_typed()
-        self.with_changes_kept(self.open_example)
+        self.with_changes_kept(partial(self.open_shipped, path))
 
     def ask_import(self) -> None:
         """Asks for logs, metrics or manifests, and where their scenario shall be written."""

@@ -69,8 +69,8 @@ def _palette(theme: Theme) -> QPalette:
     return palette
 
 
-def _chevron(theme: Theme) -> str:
-    return (assets_dir() / "icons" / f"chevron-{theme.name}.svg").as_posix()
+def _icon(name: str, theme: Theme) -> str:
+    return (assets_dir() / "icons" / f"{name}-{theme.name}.svg").as_posix()
 
 
 def _style_sheet(t: Theme) -> str:
@@ -80,6 +80,8 @@ def _style_sheet(t: Theme) -> str:
     QToolTip {{ background: {t.card}; color: {t.text}; border: 1px solid {t.line}; padding: 5px; }}
     QFrame#card, QFrame#panel {{
         background: {t.card}; border: 1px solid {t.line}; border-radius: {RADIUS_PX}px; }}
+    QFrame#notice {{
+        background: {t.card}; border: 1px solid {t.accent}; border-radius: {RADIUS_PX}px; }}
     QFrame#topBar, QFrame#bottomBar {{ background: {t.card}; border: none; }}
     QFrame#topBar {{ border-bottom: 1px solid {t.line}; }}
     QFrame#bottomBar {{ border-top: 1px solid {t.line}; }}
@@ -95,6 +97,9 @@ def _style_sheet(t: Theme) -> str:
     QLabel#bad {{ color: {t.fails_text}; font-size: {SMALL_PX:g}px; }}
     QPushButton, QToolButton {{
         background: {t.card}; border: 1px solid {t.line}; border-radius: 6px; padding: 5px 12px; }}
+    QPushButton#choice {{ border-radius: {RADIUS_PX}px; padding: 0; text-align: left; }}
+    QPushButton#choice:hover, QPushButton#choice:focus {{ background: {t.field}; }}
+    QPushButton#choice QLabel#strong {{ font-weight: 600; }}
     QToolButton {{ padding: 4px 8px; }}
     QPushButton:hover, QToolButton:hover {{ border-color: {t.accent}; }}
     QPushButton:focus, QToolButton:focus {{ border-color: {t.accent}; }}
@@ -126,9 +131,16 @@ def _style_sheet(t: Theme) -> str:
         background: {t.field}; border: 1px solid transparent; border-radius: 6px;
         padding: 2px 8px; }}
     QComboBox::drop-down {{ border: none; width: 18px; }}
-    QComboBox::down-arrow {{ image: url({_chevron(t)}); width: 10px; height: 10px; }}
+    QComboBox::down-arrow {{ image: url({_icon("chevron", t)}); width: 10px; height: 10px; }}
     QComboBox:focus {{ border-color: {t.accent}; }}
     QComboBox QAbstractItemView {{ background: {t.card}; border: 1px solid {t.line}; }}
+    QCheckBox {{ background: transparent; spacing: 6px; }}
+    QCheckBox::indicator {{ width: 13px; height: 13px; border-radius: 4px;
+        border: 1px solid {t.soft}; background: {t.field}; }}
+    QCheckBox::indicator:hover, QCheckBox::indicator:focus {{ border-color: {t.accent}; }}
+    QCheckBox::indicator:checked {{ background: {t.accent}; border-color: {t.accent};
+        image: url({_icon("check", t)}); }}
+    QCheckBox:focus {{ color: {t.accent}; }}
     QToolButton#menu::menu-indicator {{ image: none; width: 0; }}
     QLineEdit, QAbstractSpinBox {{
         background: {t.field}; border: 1px solid transparent; border-radius: 6px;
@@ -169,5 +181,9 @@ def _style_sheet(t: Theme) -> str:
     QScrollBar:vertical {{ background: transparent; width: 8px; margin: 0; }}
     QScrollBar::handle:vertical {{
         background: {t.line}; border-radius: 4px; min-height: 24px; }}
+    QScrollBar:horizontal {{ background: transparent; height: 8px; margin: 0; }}
+    QScrollBar::handle:horizontal {{
+        background: {t.line}; border-radius: 4px; min-width: 24px; }}
     QScrollBar::add-line, QScrollBar::sub-line {{ height: 0; width: 0; }}
+    QAbstractScrollArea::corner {{ background: transparent; }}
     """

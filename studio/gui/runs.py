@@ -8,12 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from executor.canonical import digest_of
 from simulation.candidates import Candidate
-from simulation.compare import CandidateResult, Comparison
 from simulation.scenario import Scenario
 from studio.format import name_among
+
+if TYPE_CHECKING:
+    from simulation.compare import CandidateResult, Comparison
 
 MOST_SIDE_BY_SIDE = 4
 """So many runs stand side by side in *Compare*."""
@@ -30,6 +33,7 @@ class KeptRun:
         result: What came of it.
         is_named: Whether a person gave it its name.
         is_compared: Whether a person put it into *Compare*, or took it out; None for neither.
+        is_baseline: Whether a person has the others measured by it.
     """
 
     key: str
@@ -38,6 +42,7 @@ class KeptRun:
     result: CandidateResult
     is_named: bool = False
     is_compared: bool | None = None
+    is_baseline: bool = False
 
     @property
     def is_kept(self) -> bool:
@@ -75,7 +80,7 @@ def with_landed(
         before = known.get(key)
         if before is not None:
             name = before.name if before.is_named else one.name
-            one = replace(one, name=name, is_named=before.is_named, is_compared=before.is_compared)
+            one = replace(before, name=name, scenario=applied, result=result)
         landed[key] = one
     kept = [landed.pop(run.key, run) for run in runs if run.is_kept]
     return (*kept, *landed.values())
@@ -94,6 +99,11 @@ def side_by_side(runs: Sequence[KeptRun], looked_at: str | None) -> tuple[KeptRu
     open_ones = [run for run in runs if run.is_compared is None]
     wanted = set(_nearest(open_ones, looked_at))
     return tuple(run for run in open_ones if run.key in wanted)
+
+
+def baseline_of(runs: Sequence[KeptRun]) -> int:
+    """Which of the runs side by side the others are measured by: the first until a person says."""
+    return next((place for place, run in enumerate(runs) if run.is_baseline), 0)
 
 
 def _nearest(runs: Sequence[KeptRun], looked_at: str | None) -> Iterator[str]:

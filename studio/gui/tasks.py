@@ -9,27 +9,32 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from enum import StrEnum
+from importlib import import_module
 from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
 from PySide6.QtCore import QObject, QProcess, QThread, QTimer, Signal
 
 from executor.errors import RollcastError
 from simulation.candidates import Candidate
-from simulation.compare import compare
 from simulation.engines.ready import is_ready
 from simulation.scenario import Scenario
-from simulation.store import Store
-from simulation.study import Row, run_rows
-from simulation.workers import stop_workers
-from studio.gui.document import Document
+from studio.gui.document import Document, State
+
+if TYPE_CHECKING:
+    from simulation.compare import Comparison
+    from simulation.study import Row
 
 _PROGRESS_EVERY_S = 0.05
 _RESULTS_EVERY_S = 0.5
 _PAUSE_LOOKS_S = 0.05
 _KEPT_COUNT = 30
+_DRAWN_WITH = ("matplotlib.backends.backend_qtagg", "networkx", "pandas", "simulation.estimate")
+LOOK_AFTER_MS = 120
+"""So long a first look waits for the first results of all candidates, which say more."""
 AFTER_EDIT_MS = 250
 """So long after the last change the study of what stands there begins."""
 
@@ -59,6 +64,10 @@ class Talk:
         """Whether the work shall rest."""
         return self._thread.pausing
 
+    def alone(self) -> None:
+        """Returns when no cancelled job is left: its last act ends processes, not to be this one's."""
+        self._thread.wait_for_earlier()
+
     def rest_while_paused(self) -> None:
         """Returns when the work may go on, or shall end."""
         while self.paused() and not self.stopped():
@@ -85,17 +94,24 @@ class _Thread(QThread):
     landed = Signal(object)
     failed = Signal(str)
 
-    def __init__(self, title: str, work: Work, before: set[_Thread]) -> None:
+    def __init__(
+        self, title: str, work: Work, before: set[_Thread], *, at_once: bool = True
+    ) -> None:
         super().__init__()
         self._title = title
         self._work: Work | None = work
-        self._before = before
+        self._before, self._at_once = before, at_once
         self.stopping = self.pausing = False
 
-    def run(self) -> None:
+    def wait_for_earlier(self) -> None:
+        """Waits for the threads that were leaving when this one was made."""
         for earlier in self._before:
-            earlier.wait()  # its last act ends the processes, which must not be this work's
+            earlier.wait()
         self._before.clear()
+
+    def run(self) -> None:
+        if not self._at_once:
+            self.wait_for_earlier()
         work, self._work = self._work, None
         assert work is not None
         try:
@@ -206,6 +222,7 @@ class Jobs(QObject):
         self._study: Job | None = None
         self._jobs: list[Job] = []
         self._threads: set[_Thread] = set()
+        self._has_landed = False
         self._compiling = QProcess(self)
         self._soon = QTimer(self)
         self._soon.setSingleShot(True)
@@ -217,6 +234,10 @@ class Jobs(QObject):
         """Those that run and the latest that have ended, the youngest first."""
         return tuple(reversed(self._jobs))
 
+    def threads(self) -> tuple[QThread, ...]:
+        """Those that are still there, of jobs that were cancelled too."""
+        return tuple(self._threads)
+
     @property
     def study(self) -> Job | None:
         """The comparison that is under way."""
@@ -227,16 +248,24 @@ class Jobs(QObject):
         """Whether a comparison is under way."""
         return self._study is not None
 
-    def run(self, title: str, work: Work, landed: Callable[[object], None] | None = None) -> Job:
+    def run(
+        self,
+        title: str,
+        work: Work,
+        landed: Callable[[object], None] | None = None,
+        *,
+        at_once: bool = False,
+    ) -> Job:
         """Does something in the background.
 
         Args:
             title: What it is called in the list.
             work: What is done, in a thread; it asks `Talk` whether it shall rest or end.
             landed: Called in the window's thread with what the work hands over.
+            at_once: Whether it begins while cancelled jobs are still leaving, see `Talk.alone`.
         """
         leaving = {thread for thread in self._threads if thread.stopping}
-        thread = _Thread(title, work, leaving)
+        thread = _Thread(title, work, leaving, at_once=at_once)
         job = Job(title, thread, self)
         if landed is not None:
             job.landed.connect(landed)
@@ -253,6 +282,19 @@ class Jobs(QObject):
         thread.start()
         return job
 
+    def warm_up(self, then: Callable[[], object]) -> None:
+        """Imports in the background what pages draw with, so that no page waits for it."""
+
+        def work(_talk: Talk) -> None:
+            for module in _DRAWN_WITH:
+                import_module(module)
+
+        thread = _Thread("Warm up", work, set())
+        self._threads.add(thread)
+        thread.finished.connect(lambda: self._threads.discard(thread))
+        thread.finished.connect(then)
+        thread.start(QThread.Priority.LowPriority)
+
     def start(self) -> None:
         """Compares the document's candidates; a comparison that is under way is cancelled first."""
         self.cancel()
@@ -266,9 +308,10 @@ class Jobs(QObject):
         state = document.state
         # What is only tried out is not kept beside the file: it would grow with every slider.
         stored_at = None if document.is_changed else state.file.path
-        work = _study(state.file.scenario, candidates, stored_at)
-        study = self.run(f"Compare {document.scenario.name}", work)
-        study.landed.connect(lambda comparison: document.land(comparison, state))
+        own = _own_place(state.file.scenario, candidates)
+        work = _study(state.file.scenario, candidates, own, stored_at)
+        study = self.run(f"Compare {document.scenario.name}", work, at_once=True)
+        study.landed.connect(lambda found: self._on_found(study, found, state, len(candidates)))
         study.changed.connect(lambda: self._on_study(study))
         self._study = study
         self.started.emit()
@@ -293,12 +336,31 @@ class Jobs(QObject):
         for thread in list(self._threads):
             thread.wait()
         self._threads.clear()
-        stop_workers()  # they wait for a next study, which will not come
+        if self._jobs:
+            from simulation.workers import stop_workers  # noqa: PLC0415 - only what simulated has any
+
+            stop_workers()  # they wait for a next study, which will not come
 
     def _get_engine_ready(self) -> None:
         """Has the fast engine compiled; studies go on with the reference until it is there."""
         if self._compiling.state() == QProcess.ProcessState.NotRunning and not is_ready():
             self._compiling.start(sys.executable, ["-m", "simulation.engines.ready"])
+
+    def _on_found(self, study: Job, found: object, state: State, candidate_count: int) -> None:
+        """Takes in results; those of a first look unless better ones come at once."""
+        comparison = cast("Comparison", found)  # what a study hands over
+        is_look = len(comparison.candidates) < candidate_count
+
+        def land() -> None:
+            if not is_look or not self._has_landed:
+                self._document.land(comparison, state)
+                self._has_landed = not is_look
+
+        if is_look:
+            self._has_landed = False
+            QTimer.singleShot(LOOK_AFTER_MS, study, lambda: land() if study.is_open else None)
+        else:
+            land()
 
     def _on_study(self, study: Job) -> None:
         if study is self._study and study.is_open:
@@ -312,16 +374,42 @@ class Jobs(QObject):
             self.ended.emit()
 
 
-def _study(scenario: Scenario, candidates: tuple[Candidate, ...], stored_at: Path | None) -> Work:
-    """A comparison: the first results as soon as there are any, then again as more have landed.
+def _own_place(scenario: Scenario, candidates: Sequence[Candidate]) -> int:
+    """Which candidate is the scenario's own, the first where none is."""
+    if scenario.rollout is None:
+        return 0
+    windows = [candidate.window for candidate in candidates]
+    own = scenario.window_count()
+    return windows.index(own) if own in windows else 0
+
+
+def _study(
+    scenario: Scenario, candidates: tuple[Candidate, ...], own: int, stored_at: Path | None
+) -> Work:
+    """A comparison: a first look, then results as soon as there are any, and again as more land.
+
+    The look is one replication of the scenario's own candidate, simulated in this thread, which is
+    there long before others that take longer; the compiled engine lets go of the interpreter.
 
     Args:
         scenario: What is simulated.
         candidates: What is compared.
+        own: Which of them is the scenario's own.
         stored_at: The scenario's file, beside which results are kept and looked for.
     """
 
     def work(talk: Talk) -> None:
+        # What simulates is imported here: the first window is open before.
+        from simulation.compare import compare  # noqa: PLC0415
+        from simulation.store import Store  # noqa: PLC0415
+        from simulation.study import run_rows  # noqa: PLC0415
+
+        if len(candidates) > 1 and is_ready():
+            one = scenario.model_copy(update={"replications": 1})
+            look = list(run_rows(one, candidates[own : own + 1], jobs=1, stopped=talk.stopped))
+            if look:
+                talk.land(compare(scenario, candidates[own : own + 1], look))
+        talk.alone()
         rows: list[Row] = []
         shown_at = 0.0
         with nullcontext() if stored_at is None else Store.beside(stored_at) as store:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from functools import partial
 from importlib import import_module
 
-from PySide6.QtCore import Qt
+from PySide6.QtCore import Qt, QTimer
 from PySide6.QtGui import QCloseEvent, QResizeEvent
 from PySide6.QtWidgets import (
     QApplication,
@@ -22,28 +22,35 @@ from PySide6.QtWidgets import (
     QVBoxLayout,
     QWidget,
 )
+from shiboken6 import isValid
 
 from studio.gui.actions import PAGES, Actions
 from studio.gui.bottom_bar import BottomBar
-from studio.gui.dialogs import show_about, show_settings
+from studio.gui.dialogs import show_about, show_inside, show_settings
 from studio.gui.docks.jobs import JobsPanel
 from studio.gui.docks.runs import RunsPanel
 from studio.gui.document import Document
+from studio.gui.export import export_charts, export_data, export_report
 from studio.gui.filing import Filing
+from studio.gui.first_run import FirstRun
 from studio.gui.pages.base import Page
 from studio.gui.palette import apply_theme
 from studio.gui.panel import ScenarioPanel
+from studio.gui.recovery import Recovery
 from studio.gui.settings import Settings
 from studio.gui.tasks import Jobs, JobState
 from studio.gui.top_bar import TopBar, plan_state
 from studio.gui.widgets.command_palette import CommandPalette
 from studio.gui.widgets.headline import Headline
+from studio.gui.widgets.start_cards import StartCards
+from studio.resources import EXAMPLE, scenarios_dir
 from studio.theme import DARK, GAP_PX, LIGHT
 
 SMALLEST = (1024, 640)
 FIRST_SIZE = (1180, 760)
-FIRST_PAGE = "compare"
-RUNS_PX, JOBS_PX = 240, 150
+FIRST_PAGE = "replay"
+RUNS_PX, JOBS_PX = 248, 150
+AHEAD_MS = 150
 FOLDS_BELOW_PX = 1120
 """In a narrower window the list of runs folds away by itself."""
 
@@ -73,6 +80,8 @@ class StudioWindow(QMainWindow):
         self.jobs = Jobs(document)
         self.panel = ScenarioPanel(document)
         self.filing = Filing(self, document, self.jobs, settings, self.panel.take_typed)
+        self.recovery = Recovery(document, self.filing.show, settings.recent)
+        self.first_run = FirstRun(document, self.jobs)
         self.runs = RunsPanel(document)
         self.jobs_panel = JobsPanel(self.jobs)
         self.headline = Headline(document, self.jobs, self._theme)
@@ -97,13 +106,14 @@ class StudioWindow(QMainWindow):
         return {
             "file.new": filing.ask_new,
             "file.open": filing.ask_open,
-            "file.example": filing.ask_example,
+            "file.start": self.show_start,
+            "file.example": partial(filing.ask_shipped, scenarios_dir() / EXAMPLE),
             "file.import": filing.ask_import,
             "file.save": filing.save,
             "file.save_as": filing.ask_save,
             "file.export_charts": self._export_charts,
-            "file.export_data": self._export_data,
-            "file.export_report": self._export_report,
+            "file.export_data": lambda: export_data(self, document, self.say, self.say_wrong),
+            "file.export_report": lambda: export_report(self, document, self.say, self.say_wrong),
             "file.quit": self.close,
             "edit.undo": document.undo.undo,
             "edit.redo": document.undo.redo,
@@ -133,6 +143,8 @@ class StudioWindow(QMainWindow):
         across.setSpacing(4)
         middle = QVBoxLayout()
         middle.setSpacing(GAP_PX)
+        middle.addWidget(self.recovery.bar)
+        middle.addWidget(self.first_run.bar)
         middle.addWidget(self.headline)
         middle.addWidget(self._stack, 1)
         across.addLayout(middle, 1)
@@ -193,10 +205,12 @@ class StudioWindow(QMainWindow):
     def _connect(self) -> None:
         document, jobs, stack = self.document, self.jobs, self.document.undo
         document.opened.connect(self._show_document)
+        document.opened.connect(self.recovery.offer)
         document.edited.connect(self._on_edited)
         for signal in (document.compared, document.selected, document.listed):
             signal.connect(self._show_document)
         document.refused.connect(self.say_wrong)
+        self.recovery.failed.connect(self.say_wrong)
         self.filing.said.connect(self.say)
         self.filing.said_wrong.connect(self.say_wrong)
         self.panel.typing.connect(lambda: self.actions_by_key["file.save"].setEnabled(True))
@@ -220,6 +234,13 @@ class StudioWindow(QMainWindow):
             made.wanted.connect(self.turn_to)
             made.said.connect(self.say)
         return self.pages[key]
+
+    def make_pages_ahead(self) -> None:
+        """Makes the pages that nobody has asked for yet, one at a time while nothing else is done."""
+        missing = [key for key, _, _ in PAGES if key not in self.pages]
+        if missing and self.isVisible():
+            self.page(missing[0])
+            QTimer.singleShot(AHEAD_MS, self, self.make_pages_ahead)
 
     @property
     def shown(self) -> str:
@@ -259,8 +280,10 @@ class StudioWindow(QMainWindow):
         actions["run.plan"].setToolTip(tip)
         self._show_undo()
 
-    def _show_undo(self) -> None:
+    def _show_undo(self, _changed: object = None) -> None:
         stack = self.document.undo
+        if not isValid(stack):  # it tells of its own end
+            return
         for key, can, words in (
             ("edit.undo", stack.canUndo(), stack.undoText()),
             ("edit.redo", stack.canRedo(), stack.redoText()),
@@ -337,13 +360,24 @@ class StudioWindow(QMainWindow):
         CommandPalette(self, actions).open()
 
     def _export_charts(self) -> None:
-        pass
+        key = self.shown
+        name = f"{self.document.scenario.name}-{key.replace('_', '-')}"
+        export_charts(self, name, self.pages[key].figures(), self.say, self.say_wrong)
 
-    def _export_data(self) -> None:
-        pass
-
-    def _export_report(self) -> None:
-        pass
+    def show_start(self) -> None:
+        """The ways to begin, in a window of their own."""
+        cards, filing = StartCards(), self.filing
+        dialog = show_inside(self, "Ways to begin", cards)
+        for signal, then in (
+            (cards.open_example, self.actions_by_key["file.example"].trigger),
+            (cards.new, filing.ask_new),
+            (cards.import_, filing.ask_import),
+            (cards.lessons, self._show_lessons),
+        ):
+            signal.connect(dialog.close)
+            signal.connect(then)
+        cards.scenario.connect(dialog.close)
+        cards.scenario.connect(filing.ask_shipped)
 
     def _show_lessons(self) -> None:
         pass
@@ -358,6 +392,7 @@ class StudioWindow(QMainWindow):
         for page in self.pages.values():
             page.leave()
         self.jobs.close()
+        self.recovery.clear()
         super().closeEvent(event)
 
     def _leave(self) -> None:

@@ -36,6 +36,7 @@ _LEAD_S = 0.4
 """Between the schedule's writing and its first request: the load reads it meanwhile."""
 
 _LONGEST_SETTLING_S = 60.0
+_LOOKS_S = 0.05
 
 
 @dataclass(frozen=True)
@@ -82,6 +83,8 @@ def tried(
     settling_s: float = SETTLING_S,
     say: Callable[[str], None] = lambda _: None,
     watched: Callable[[Fleet], None] = lambda _: None,
+    carry_out: Callable[[Execute, Callable[[str], None]], int] = execute,
+    stopped: Callable[[], bool] = lambda: False,
 ) -> Trial:
     """Carries a plan out on a fleet of its own, under load.
 
@@ -92,6 +95,8 @@ def tried(
         settling_s: How long to go on once the rollout has ended and the queue is back.
         say: Is told what the executor says.
         watched: Is handed the fleet before the rollout starts.
+        carry_out: The executor; it answers with its exit code.
+        stopped: Asked while nothing else is done, whether it shall be given up.
 
     Raises:
         Refused: The lab or the executor says no.
@@ -112,12 +117,12 @@ def tried(
         up.start_load(schedule)
         with Watch(up.observe) as watch:
             watched(up)
-            _sleep_until(zero_s + WARM_UP_S)
+            _sleep_until(zero_s + WARM_UP_S, stopped)
             usual = max((one.queued_count for one in watch.samples), default=0)
-            code, timeline = _executed(plan, up, say)
+            code, timeline = _executed(plan, up, say, carry_out)
             if code == EXIT_CODES[Ended.INTERRUPTED]:
                 raise KeyboardInterrupt
-            settled_s = _settled_s(watch, usual, settling_s)
+            settled_s = _settled_s(watch, usual, settling_s, stopped)
         sent = up.end_load()
     began = datetime.fromisoformat(timeline["began_at"])
     seen = Seen(
@@ -148,7 +153,12 @@ def _longest_s(plan: Plan) -> float:
     return 2 * (duration.run_high or duration.mean or 60.0) + _LONGEST_SETTLING_S + SETTLING_S
 
 
-def _executed(plan: Plan, up: Fleet, say: Callable[[str], None]) -> tuple[int, dict[str, Any]]:
+def _executed(
+    plan: Plan,
+    up: Fleet,
+    say: Callable[[str], None],
+    carry_out: Callable[[Execute, Callable[[str], None]], int],
+) -> tuple[int, dict[str, Any]]:
     """The rollout by the real executor; its exit code and its timeline."""
     path = up.folder / "plan.json"
     write_plan(path, plan)
@@ -160,7 +170,7 @@ def _executed(plan: Plan, up: Fleet, say: Callable[[str], None]) -> tuple[int, d
             say(line)
 
     try:
-        code = execute(asked, say_what_lasts)
+        code = carry_out(asked, say_what_lasts)
         if not asked.timeline_path.is_file():
             raise Refused("the executor left no timeline")
         timeline: dict[str, Any] = json.loads(asked.timeline_path.read_text(encoding="utf-8"))
@@ -169,11 +179,19 @@ def _executed(plan: Plan, up: Fleet, say: Callable[[str], None]) -> tuple[int, d
     return code, timeline
 
 
-def _sleep_until(at_s: float) -> None:
-    time.sleep(max(0.0, at_s - time.monotonic()))
+def _sleep_until(at_s: float, stopped: Callable[[], bool]) -> None:
+    """Waits for a moment of the monotonic clock.
+
+    Raises:
+        KeyboardInterrupt: It was stopped.
+    """
+    while (left_s := at_s - time.monotonic()) > 0:
+        if stopped():
+            raise KeyboardInterrupt
+        time.sleep(min(left_s, _LOOKS_S))
 
 
-def _settled_s(watch: Watch, usual: int, settling_s: float) -> float:
+def _settled_s(watch: Watch, usual: int, settling_s: float, stopped: Callable[[], bool]) -> float:
     """Waits until the queue is as short as it was before, and then so long; the moment."""
     until_s = time.monotonic() + _LONGEST_SETTLING_S
     seen = len(watch.samples)
@@ -181,7 +199,7 @@ def _settled_s(watch: Watch, usual: int, settling_s: float) -> float:
         if any(one.queued_count <= usual for one in watch.samples[seen:]):
             break
         seen = max(seen, len(watch.samples))
-        time.sleep(0.05)  # a sample later
+        _sleep_until(time.monotonic() + _LOOKS_S, stopped)  # a sample later
     settled_s = time.monotonic() + settling_s
-    _sleep_until(settled_s)
+    _sleep_until(settled_s, stopped)
     return settled_s

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from typing import Any
 
@@ -25,7 +26,7 @@ from executor.decide import (
     decide,
 )
 from executor.plan import STEPS, Plan, Step
-from executor.progress import Ended, Event, InstanceProgress, Kind, Progress
+from executor.progress import Ended, Event, InstanceProgress, Kind, Progress, folded, names_said
 from tests.helpers.fake_fleet import VERSIONS, small_plan
 
 A, B, C, D = NAMES = tuple(f"checkout-{number}" for number in range(1, 5))
@@ -39,6 +40,10 @@ FINISHED = InstanceProgress(begun=True, done=6, finished_s=50.0)
 
 def under_way(done: int, **more: Any) -> InstanceProgress:
     return InstanceProgress(begun=True, done=done, **more)
+
+
+def given_up(done: int, why: str = "no") -> InstanceProgress:
+    return under_way(done, given_up=why, was_given_up=True)
 
 
 def observed(
@@ -114,13 +119,13 @@ CASES = [
     pytest.param(
         {},
         observed({A: under_way(3)}, {A: replace(OUT, server=UP)}),
-        KeepOut(A),
+        KeepOut((A,)),
         id="in the pool in the middle of its steps",
     ),
     pytest.param(
         {},
         observed({A: under_way(3)}, {A: replace(OUT, server=UP)}, busy={A: Step.VERIFY}),
-        KeepOut(A),
+        KeepOut((A,)),
         id="the same while a step is in hand",
     ),
     pytest.param(
@@ -131,6 +136,20 @@ CASES = [
     ),
     pytest.param(
         {},
+        observed({A: under_way(1)}, {A: OLD}, busy={A: Step.STOP}),
+        KeepOut((A,)),
+        id="in the pool while it is being stopped",
+    ),
+    pytest.param(
+        {},
+        observed(
+            {A: under_way(3), B: under_way(2)}, dict.fromkeys((A, B), replace(OUT, server=UP))
+        ),
+        KeepOut((A, B)),
+        id="two in the pool in the middle of their steps",
+    ),
+    pytest.param(
+        {},
         observed({A: under_way(5)}, {A: replace(NEW, server=UP)}),
         Act(A, Step.RETURN),
         id="in the pool when its return was cut short",
@@ -138,38 +157,105 @@ CASES = [
     pytest.param(
         {},
         observed({A: under_way(5, failed_count=1)}, {A: replace(NEW, server=UP)}),
-        KeepOut(A),
+        KeepOut((A,)),
         id="in the pool after a return that failed",
     ),
     pytest.param(
         {"on_failure": "continue", "max_failures": 1},
-        observed({A: under_way(2, given_up="no")}, {A: replace(OUT, server=UP)}),
-        KeepOut(A),
+        observed({A: given_up(2)}, {A: replace(OUT, server=UP)}),
+        KeepOut((A,)),
         id="given up, and in the pool again",
     ),
     pytest.param(
         {},
+        observed({A: under_way(0, was_given_up=True)}, {A: OLD}),
+        KeepOut((A,)),
+        id="given up before a halt, and in the pool before its turn",
+    ),
+    pytest.param(
+        {},
+        observed({A: under_way(5, was_given_up=True)}, {A: NEW}),
+        KeepOut((A,)),
+        id="given up at its return before a halt, and in the pool before it is tried again",
+    ),
+    pytest.param(
+        {},
+        observed({A: under_way(0, was_given_up=True)}, {A: OLD}, busy={A: Step.TAKE_OUT}),
+        Act(B, Step.TAKE_OUT),
+        id="the same while it is taken out",
+    ),
+    pytest.param(
+        {"on_failure": "rollback", "window": 1},
+        observed(
+            {A: InstanceProgress(was_given_up=True), B: under_way(0)},
+            {A: OLD},
+            busy={B: Step.TAKE_OUT},
+            whole={"direction": "back", "order": (B, A)},
+        ),
+        KeepOut((A,)),
+        id="back: given up forward, and in the pool before its turn",
+    ),
+    pytest.param(
+        {},
         observed({A: under_way(3)}, {A: replace(OUT, server=UP)}, stop_asked=True),
-        KeepOut(A),
+        KeepOut((A,)),
         id="asked to stop: first out with it",
     ),
     pytest.param(
         {},
-        observed({A: under_way(3)}, {A: replace(OUT, server=UP)}, stop_asked=True, stuck_s=1.0),
+        observed(
+            {A: under_way(3)}, {A: replace(OUT, server=UP)}, stop_asked=True, stuck_s={A: 1.0}
+        ),
         Done(Ended.INTERRUPTED),
         id="asked to stop, and it cannot be taken out",
     ),
     pytest.param(
         {},
-        observed({A: under_way(3)}, {A: replace(OUT, server=UP)}, stuck_s=BLIND_S + 1),
+        observed(
+            {A: under_way(3), B: under_way(3)},
+            dict.fromkeys((A, B), replace(OUT, server=UP)),
+            stop_asked=True,
+            stuck_s={A: 1.0},
+        ),
+        KeepOut((A, B)),
+        id="asked to stop, and one of two was not tried",
+    ),
+    pytest.param(
+        {},
+        observed(
+            {A: under_way(3), B: under_way(3)},
+            dict.fromkeys((A, B), replace(OUT, server=UP)),
+            stuck_s={A: BLIND_S + 1},
+        ),
+        KeepOut((A, B)),
+        id="one cannot be taken out for too long, another was not tried",
+    ),
+    pytest.param(
+        {},
+        observed(
+            {A: under_way(3), B: under_way(3)},
+            dict.fromkeys((A, B), replace(OUT, server=UP)),
+            stuck_s={A: BLIND_S + 1, B: 1.0},
+        ),
+        Halt(f"{A}, {B} are in the pool, must not be, and cannot be taken out"),
+        id="two cannot be taken out",
+    ),
+    pytest.param(
+        {},
+        observed({A: under_way(3)}, {A: replace(OUT, server=UP)}, stuck_s={A: BLIND_S + 1}),
         Halt(f"{A} is in the pool, must not be, and cannot be taken out"),
         id="it cannot be taken out for too long",
     ),
     pytest.param(
         {},
-        observed({A: under_way(3)}, {A: replace(OUT, server=UP)}, stuck_s=BLIND_S + 1, **BUSY),
-        Wait(Waiting.BALANCER, f"{A} is in the pool, must not be, and cannot be taken out"),
-        id="the same, a step in hand",
+        observed(
+            {A: under_way(3)},
+            {A: replace(OUT, server=UP), B: OUT},
+            stuck_s={A: BLIND_S + 1},
+            **BUSY,
+        ),
+        KeepOut((A,)),
+        id="the same, a step in hand: it is tried on",
     ),
     pytest.param(
         {},
@@ -209,15 +295,43 @@ CASES = [
     ),
     pytest.param(
         {},
-        observed({A: under_way(2, given_up="deploy failed 1 times")}, {A: OUT}),
+        observed({A: given_up(2, "deploy failed 1 times")}, {A: OUT}),
         Note(Kind.BRAKE, said=f"{A}: deploy failed 1 times"),
         id="one failed",
     ),
     pytest.param(
         {"on_failure": "continue", "max_failures": 1},
-        observed({A: under_way(2, given_up="no")}, {A: OUT}),
+        observed({A: given_up(2)}, {A: OUT}),
         Act(B, Step.TAKE_OUT),
         id="one may fail",
+    ),
+    pytest.param(
+        {"on_failure": "continue"},
+        observed(
+            {A: under_way(2), B: under_way(4), C: under_way(3)}, dict.fromkeys((A, B, C), OUT)
+        ),
+        Act(B, Step.START),
+        id="resumed: of three that were given up the nearest to its end",
+    ),
+    pytest.param(
+        {"on_failure": "continue"},
+        observed(
+            {A: under_way(2), B: under_way(4), C: under_way(3)},
+            dict.fromkeys((A, B, C), OUT),
+            busy={B: Step.START},
+        ),
+        Act(C, Step.VERIFY),
+        id="resumed: then the next",
+    ),
+    pytest.param(
+        {"on_failure": "continue"},
+        observed(
+            {A: under_way(2), B: under_way(4), C: under_way(3)},
+            dict.fromkeys((A, B, C), OUT),
+            busy={B: Step.START, C: Step.VERIFY},
+        ),
+        Wait(Waiting.STEPS, "a place in the window"),
+        id="resumed: the window is full",
     ),
     pytest.param(
         {}, halfway(tripped="guard: errors"), Note(Kind.BRAKE, said="guard: errors"), id="a guard"
@@ -234,8 +348,8 @@ CASES = [
     pytest.param({}, observed({A: FINISHED}, {A: NEW}, **BRAKED), Halt("enough"), id="halted"),
     pytest.param(
         {"on_failure": "rollback"},
-        observed({A: FINISHED, B: under_way(2, given_up="no")}, {A: NEW, B: OUT}, **BRAKED),
-        Note(Kind.TURN_BACK, said=f"{B} {A}"),
+        observed({A: FINISHED, B: given_up(2)}, {A: NEW, B: OUT}, **BRAKED),
+        Note(Kind.TURN_BACK, said=f'["{B}", "{A}"]'),
         id="turned back, the failed one first",
     ),
     pytest.param(
@@ -256,7 +370,7 @@ CASES = [
     pytest.param(
         {"on_failure": "rollback"},
         observed(
-            {B: under_way(2, given_up="no")},
+            {B: given_up(2)},
             {B: OUT},
             whole={"direction": "back", "order": (B, A)},
         ),
@@ -315,6 +429,18 @@ CASES = [
         id="one stays out",
     ),
     pytest.param(
+        {},
+        observed(
+            ALL_DONE[0] | {D: under_way(2, set_back_count=1)},
+            ALL_DONE[1] | {C: OUT, D: OUT},
+            busy={D: Step.DEPLOY},
+            whole={"gates_passed": 1},
+            waited_s={Waiting.SETTLING: 41.0},
+        ),
+        Wait(Waiting.STEPS, "the steps in hand"),
+        id="one stays out, another has a step in hand",
+    ),
+    pytest.param(
         {"advance": "batch", "pause_s": 60.0},
         observed({A: FINISHED, B: FINISHED}, {A: NEW, B: NEW}),
         Wait(Waiting.GATE, "the pause after wave 1"),
@@ -345,6 +471,12 @@ CASES = [
         id="not approved",
     ),
     pytest.param(
+        {"advance": "batch", "on_failure": "rollback"},
+        observed({A: FINISHED, B: FINISHED}, {A: NEW, B: NEW}, approval="late"),
+        Halt("wave 2 was not approved while the plan was valid"),
+        id="approval that comes too late",
+    ),
+    pytest.param(
         {"advance": "batch"},
         observed({A: FINISHED, B: under_way(5)}, {A: NEW, B: OUT}, busy={B: Step.RETURN}),
         Wait(Waiting.STEPS, "the instances under way"),
@@ -366,7 +498,13 @@ def test_it_is_a_function_of_what_it_is_given() -> None:
 
 
 class Played:
-    """A fleet that does what is decided, as fate has it: a model of everything around `decide`."""
+    """A fleet that does what is decided, as fate has it: a model of everything around `decide`.
+
+    Attributes:
+        mischief: So much goes wrong, at most.
+        calm: How seldom: the odds against it at each step and each wait.
+        resumes: How often somebody goes on with what was halted.
+    """
 
     def __init__(self, plan: Plan, draw: Any, mischief: int | None = None) -> None:
         self.plan, self.draw = plan, draw
@@ -377,13 +515,20 @@ class Played:
         self.server: dict[str, Server] = dict.fromkeys(plan.instances, UP)
         self.waited: dict[Waiting, float] = {}
         self.last: Waiting | None = None
-        self.mischief = draw(st.integers(0, 6)) if mischief is None else mischief
+        self.broken: set[str] = set()
+        self.mischief = draw(st.integers(0, 8)) if mischief is None else mischief
+        self.calm = draw(st.sampled_from([1, 6])) if self.mischief else 0
+        self.resumes = draw(st.integers(0, 2)) if self.mischief else 0
 
     @property
     def target(self) -> str:
         return "1.0" if self.progress.direction == "back" else "1.1"
 
     def note(self, kind: Kind, name: str = "", step: Step | None = None, said: str = "") -> None:
+        if kind is Kind.GIVEN_UP:
+            self.broken.add(name)
+        if (kind, step) == (Kind.DONE, Step.RETURN):
+            self.broken.discard(name)
         self.progress = self.progress.after(Event(self.now_s, kind, name, step, "", said))
 
     def observed(self) -> Observed:
@@ -415,13 +560,15 @@ class Played:
             if act.instance in up:
                 assert len(up) - 1 >= self.plan.min_in_pool, "below the minimum"
         self.note(Kind.INTENT, act.instance, act.step)
-        assert len(self.out_for_the_rollout()) <= self.plan.window, "beyond the window"
+        if not one.begun:
+            assert len(self.out_for_the_rollout()) <= self.plan.window, "beyond the window"
         self.busy[act.instance] = act.step
+        assert len(self.busy) <= self.plan.window, "more in hand than the window"
 
     def finish(self, name: str) -> None:
         """A step in hand comes to its end, well or not, as `executor.steps` would have it."""
         step = self.busy.pop(name)
-        if self.mischief > 0 and self.draw(st.integers(0, 5)) == 0:
+        if self.mischief > 0 and self.draw(st.integers(0, self.calm)) == 0:
             self.mischief -= 1
             if step is Step.RETURN:  # the balancer may be away when it is to be taken out again
                 self.server[name] = self.draw(st.sampled_from([OUT.server, UP]))
@@ -445,7 +592,7 @@ class Played:
 
     def disturb(self) -> None:
         """The balancer forgets, an instance dies, somebody kills the executor."""
-        if self.mischief == 0 or self.draw(st.integers(0, 7)) != 0:
+        if self.mischief == 0 or self.draw(st.integers(0, self.calm)) != 0:
             return
         self.mischief -= 1
         what = self.draw(st.sampled_from(["forget", "die", "killed"]))
@@ -458,11 +605,15 @@ class Played:
             self.note(Kind.RESUMED)
 
     def must_be_out(self) -> None:
-        """Nobody who was given up or failed to return is in the pool once all that was decided."""
+        """Nobody who was given up or failed to return is in the pool once all that was decided.
+
+        What somebody gave up, in whatever direction and before whatever halt, has not come back until
+        it has gone through all steps again.
+        """
         for name in self.plan.instances:
             one = self.progress.of(name)
             has_failed = one.failed_count > 0 and one.next_step is Step.RETURN
-            if name not in self.busy and (one.given_up is not None or has_failed):
+            if name not in self.busy and (name in self.broken or has_failed):
                 assert self.server[name].admin is not Admin.READY, "unverified in the pool"
 
     def play(self) -> Done | Halt:
@@ -474,7 +625,7 @@ class Played:
                 case Act():
                     self.begin(decision)
                 case KeepOut():
-                    self.server[decision.instance] = OUT.server
+                    self.server |= dict.fromkeys(decision.instances, OUT.server)
                 case Note():
                     self.note(decision.kind, decision.instance, said=decision.said)
                 case Wait():
@@ -487,8 +638,14 @@ class Played:
                     if self.busy:
                         self.finish(self.draw(st.sampled_from(sorted(self.busy))))
                     self.disturb()
+                case Halt() if self.resumes:
+                    assert not self.busy
+                    self.resumes -= 1
+                    self.note(Kind.ENDED, said=Ended.HALTED)
+                    self.disturb()  # while nobody watches
+                    self.note(Kind.RESUMED)
                 case _:
-                    assert not self.busy or isinstance(decision, Halt)
+                    assert not self.busy
                     return decision
         raise AssertionError("it never ends")
 
@@ -516,8 +673,23 @@ plans = st.builds(
 @settings(max_examples=200, deadline=None)
 @given(plan=plans, data=st.data())
 def test_whatever_happens_it_ends_and_keeps_its_promises(plan: Plan, data: st.DataObject) -> None:
-    played = Played(plan, data.draw)
-    ended = played.play()
+    must_keep_its_promises(Played(plan, data.draw))
+
+
+@settings(max_examples=200, deadline=None)
+@given(plan=plans, data=st.data())
+def test_a_halted_rollout_that_is_resumed_keeps_its_promises(
+    plan: Plan, data: st.DataObject
+) -> None:
+    """Where each step fails as often as not, and for good: many are given up before the halt."""
+    careless = plan.model_copy(update={"on_failure": "continue", "retries": 0})
+    played = Played(careless, data.draw, mischief=8)
+    played.calm, played.resumes = 1, 2
+    must_keep_its_promises(played)
+
+
+def must_keep_its_promises(played: Played) -> None:
+    plan, ended = played.plan, played.play()
     failed = [n for n in plan.instances if played.progress.of(n).given_up is not None]
     if ended == Done(Ended.DONE):
         assert len(failed) <= (plan.max_failures if plan.on_failure == "continue" else 0)
@@ -546,3 +718,24 @@ def test_where_nothing_happens_all_are_new_after_six_steps_each(
     assert played.play() == Done(Ended.DONE)
     for name in plan.instances:
         assert [step for one, step in acts if one == name] == list(STEPS)
+
+
+@pytest.mark.parametrize(
+    ("said", "order"),
+    [
+        pytest.param(names_said(["web 1", "é", 'a"b']), ("web 1", "é", 'a"b'), id="any names"),
+        pytest.param(names_said([]), (), id="none"),
+        pytest.param(f"{B} {A}", (B, A), id="a journal that was begun before"),
+        pytest.param("1", ("1",), id="the same, of a name that is a number"),
+        pytest.param("", (), id="the same, none"),
+    ],
+)
+def test_turned_back_it_goes_through_the_names_that_were_said(
+    said: str, order: tuple[str, ...]
+) -> None:
+    assert folded([Event(1.0, Kind.TURN_BACK, said=said)]).order == order
+
+
+def test_names_in_a_journal_can_be_read() -> None:
+    assert names_said(["bücher 1", "b"]) == '["bücher 1", "b"]'
+    assert json.loads(names_said(["bücher 1", "b"])) == ["bücher 1", "b"]

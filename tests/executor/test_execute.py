@@ -19,6 +19,8 @@ from executor.plan import STEPS
 from executor.progress import Kind
 from tests.helpers.fleet import ROOT, Fleet, fleet, load
 from tests.helpers.haproxy import until
+from tests.helpers.instance import is_zombie
+from tests.helpers.pipes import drained, filled
 from tests.helpers.sshd import sshd
 
 pytestmark = pytest.mark.slow
@@ -153,10 +155,25 @@ def test_the_socket_gone_in_the_middle_and_back(three: Fleet) -> None:
         while "there is no such socket" not in line:
             line = running.stdout.readline() if running.stdout else ""
             assert line, "it ended without a word about the socket"
+        beats: set[str] = set()
+
+        def has_looked_in_vain() -> bool:
+            beats.add(next((three.folder / "state").glob("*.lock")).read_text())
+            return len(beats) > 20
+
+        until(has_looked_in_vain, "it has looked again and again")
         path.with_suffix(".away").rename(path)
         out, _ = running.communicate(timeout=60)
     assert running.returncode == 0, out
     must_be_all(three, "1.1")
+    told = three.timeline()
+    away_s, back_s = (
+        next(e["t_s"] for e in told["events"] if words in e["said"])
+        for words in ("there is no such socket", "or answers again")
+    )
+    assert back_s - away_s > 0.5
+    assert [one for one in told["steps"] if away_s <= one["begin_s"] < back_s] == []
+    assert [one for one in told["steps"] if one["begin_s"] >= back_s] != []
 
 
 NEVER_GOOD = [
@@ -263,6 +280,42 @@ def test_nobody_reading_on_does_not_stop_a_rollout(three: Fleet) -> None:
     must_be_all(three, "1.1")
 
 
+def test_a_reader_who_does_not_read_on_holds_nothing_up(three: Fleet) -> None:
+    """As a stopped pager, or `| sleep 1000`: both streams go into a pipe that is full."""
+    reading, writing = os.pipe()
+    try:
+        before = filled(writing)
+        done = subprocess.run(
+            three.command(),
+            cwd=ROOT,
+            env=three.environment(),
+            stdout=writing,
+            stderr=subprocess.STDOUT,
+            check=False,
+            timeout=60,
+        )
+        assert done.returncode == 0
+        assert len(drained(reading)) == before  # not a word came through
+    finally:
+        os.close(reading)
+        os.close(writing)
+    assert three.timeline()["ended"] == "done"
+    must_be_all(three, "1.1")
+
+
+def test_what_was_given_up_is_named_in_the_end(three: Fleet) -> None:
+    deadlines = dict.fromkeys(STEPS, 10.0) | {STEPS[2]: 1.0}
+    three.plans(min_in_pool=1, on_failure="continue", max_failures=1, step_deadlines_s=deadlines)
+    (three.of("checkout-2") / "fault").write_text("deploy hangs")
+    done = three.execute("-q")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.splitlines()[:2] == [
+        "done: every instance that was rolled is in the pool with the new version",
+        "Given up and out of the pool: checkout-2 (deploy failed 1 times)",
+    ]
+    assert three.admin() == ["ready", "maint", "ready"]
+
+
 def test_two_executors_at_once(three: Fleet) -> None:
     (three.of("checkout-1") / "fault").write_text("deploy hangs")
     with three.executing() as running:
@@ -315,6 +368,14 @@ def test_the_disk_full_under_the_journal(three: Fleet) -> None:
     assert full.returncode == 4, full.stdout + full.stderr
     assert "the journal cannot be written" in full.stderr
     assert "Traceback" not in full.stderr
+    assert full.stderr.count("\n") == 1
+    begun = [(step, one) for kind, one, step in events(three) if kind == "intent"]
+    for name in three.names:
+        ran = [line.split()[0] for line in three.commands(name)]
+        meant = [step for step, one in begun if one == name]
+        assert ran == [step for step in meant if step in {"stop", "deploy", "verify", "start"}]
+        version = (three.of(name) / "version").read_text()
+        assert version == ("1.1" if "deploy" in meant else "1.0")  # what was begun has finished
     done = three.execute("--resume")
     assert done.returncode == 0, done.stdout + done.stderr
     must_be_all(three, "1.1")
@@ -346,8 +407,15 @@ def test_a_signal_finishes_the_step_in_hand(three: Fleet, number: int) -> None:
 
 def test_a_second_signal_stops_at_once(three: Fleet) -> None:
     (three.of("checkout-1") / "fault").write_text("deploy hangs")
+    hanging: list[int] = []
+
+    def hangs() -> bool:
+        files = three.of("checkout-1").glob("hangs-*")
+        hanging[:] = [int(path.name.removeprefix("hangs-")) for path in files]
+        return bool(hanging) and not is_zombie(hanging[0])
+
     with three.executing() as running:
-        until(lambda: "deploy 1.1" in three.commands("checkout-1"), "the command hangs")
+        until(hangs, "the command hangs")
         running.send_signal(signal.SIGINT)
         line = ""
         while "stopping" not in line:
@@ -356,6 +424,7 @@ def test_a_second_signal_stops_at_once(three: Fleet) -> None:
         out, _ = running.communicate(timeout=5)
     assert running.returncode == 130, out
     assert "stopped at once" in out
+    assert is_zombie(hanging[0])  # or it is gone altogether
     (three.of("checkout-1") / "fault").unlink()
     done = three.execute("--resume")
     assert done.returncode == 0, done.stdout + done.stderr

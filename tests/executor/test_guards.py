@@ -5,20 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from executor.guards import Counted, crossed, not_watched
+from executor.guards import Counted, Reading, crossed, not_watched, readings
 from executor.plan import Gate
-from tests.helpers.plans import example_plan, prediction
+from tests.helpers.plans import example_plan, forecast
 
 GUARD = {"error_fraction": 0.05, "over_s": 10.0}
 BAKE = Gate(kind="bake", pause_s=60.0, error_fraction=0.02)
-
-
-def forecast(**high: float) -> dict[str, Any]:
-    made = prediction()
-    for name, value in high.items():
-        made["metrics"][name] = dict.fromkeys(("mean", "low", "high", "run_low", "run_high"), value)
-    return {"prediction": made}
 
 
 def counts(*rows: tuple[float, int, int, int]) -> list[Counted]:
@@ -26,7 +21,7 @@ def counts(*rows: tuple[float, int, int, int]) -> list[Counted]:
 
 
 CASES = [
-    pytest.param({}, [], None, False, None, id="nothing counted"),
+    pytest.param({}, counts((0, 0, 0, 0)), None, False, None, id="nothing counted"),
     pytest.param(
         {"guards": GUARD}, counts((0, 0, 0, 0), (20, 50, 2, 0)), None, False, None, id="below"
     ),
@@ -116,7 +111,17 @@ def test_which_limit_is_crossed(
     is_over: bool,
     said: str | None,
 ) -> None:
-    assert crossed(example_plan(**changes), counted, bake, is_over) == said
+    assert crossed(example_plan(**changes), counted, counted[-1], bake, is_over) == said
+
+
+def test_what_decides_is_the_present_count_and_a_queue_that_lasts_a_poll() -> None:
+    """Between two polls there may be many looks, microseconds apart."""
+    kept = counts((0, 0, 0, 0), (10, 100, 0, 0))
+    now = Counted(10.1, 150, 50, 99, 100, 50)
+    assert crossed(example_plan(**forecast(queue_max=4.0)), kept, now, None, False) is None
+    assert crossed(example_plan(), kept, now, BAKE, False) == "canary: errors 50.000%, limit 2.00%"
+    guarded = crossed(example_plan(guards=GUARD), kept, now, None, False)
+    assert guarded == "guard over 10 s: errors 33.333%, limit 5.00%"
 
 
 def test_a_limit_that_cannot_be_watched_is_told() -> None:
@@ -124,3 +129,43 @@ def test_a_limit_that_cannot_be_watched_is_told() -> None:
     (said,) = not_watched(example_plan(guards={"latency_p99_s": 0.5, "over_s": 10.0}))
     assert "p99" in said
     assert "not watched" in said
+
+
+def test_what_is_watched_is_told_with_its_limit() -> None:
+    high = forecast(rollout_error_fraction=0.01, queue_max=4.0)
+    plan = example_plan(guards=GUARD, **high)
+    told = readings(plan, counts((0, 0, 0, 0), (10, 400, 40, 9), (20, 1000, 46, 7)))
+    lately, whole, queue = told
+    assert lately == Reading("errors over 10 s", 0.01, 0.05, True)
+    assert (whole.what, whole.value, whole.is_fraction) == ("errors so far", 0.046, True)
+    assert whole.limit == pytest.approx((10 + 3 * 10**0.5 + 3) / 1000)
+    assert queue == Reading("queue", 7.0, 18.0, False)
+
+
+def test_before_enough_is_counted_there_are_limits_and_no_values() -> None:
+    plan = example_plan(guards=GUARD, **forecast(error_fraction=0.0, queue_max=0.0))
+    limits = [(one.value, one.limit) for one in readings(plan, [])]
+    assert limits == [(None, 0.05), (None, 3 / 100), (None, 10.0)]
+    few = readings(plan, counts((0, 0, 0, 0), (1, 99, 9, 0)))
+    assert [one.value for one in few] == [9 / 99, None, 0.0]
+    assert readings(example_plan(), []) == []
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 500), st.integers(0, 50), st.integers(0, 40)),
+        min_size=2,
+        max_size=12,
+    )
+)
+def test_a_value_above_its_limit_is_what_halts(steps: list[tuple[int, int, int]]) -> None:
+    """Both tell the same, but for the queue, which must be too long twice in a row."""
+    plan = example_plan(guards=GUARD, **forecast(rollout_error_fraction=0.02, queue_max=4.0))
+    rows, requests, failed = [Counted(0.0, 0, 0, 0)], 0, 0
+    for second, (more, wrong, queued) in enumerate(steps, start=1):
+        requests, failed = requests + more, failed + min(more, wrong)
+        rows.append(Counted(float(second), requests, failed, queued))
+    over = {one.what for one in readings(plan, rows) if one.value and one.value > one.limit}
+    if "queue" in over and rows[-2].queued_count <= 18:
+        over.discard("queue")
+    assert bool(over) == (crossed(plan, rows, rows[-1], None, False) is not None)

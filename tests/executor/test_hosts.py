@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import signal
 import time
@@ -10,9 +11,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import asyncssh
 import pytest
 
 from executor.errors import BadInput
+from executor.hosts import local
 from executor.hosts.base import Host, HostError, Ran
 from executor.hosts.local import Local
 from executor.hosts.ssh import Ssh
@@ -74,6 +77,46 @@ def test_a_command_that_hangs_is_ended(host: Callable[[], Host], tmp_path: Path)
     until(lambda: not Path(f"/proc/{pid}").exists() or _is_zombie(pid), "it is gone")
 
 
+def test_a_command_that_hangs_is_ended_with_all_it_started(
+    host: Callable[[], Host], tmp_path: Path
+) -> None:
+    """Also what runs behind its back, and what ignores a polite word."""
+    path = tmp_path / "pids"
+    script = (
+        "trap '' TERM HUP INT; "
+        f"sh -c 'trap \"\" TERM HUP INT; echo $$ >> {path}; sleep 60; sleep 60' & "
+        f"echo $$ >> {path}; wait; sleep 60"
+    )
+    with pytest.raises(HostError, match=r"sh: did not end within 2 s"):
+        ran(host, "sh", "-c", script, deadline_s=2.0)
+    pids = [int(line) for line in path.read_text().split()]
+    assert len(pids) == 2
+    for pid in pids:
+        until(lambda pid=pid: _is_zombie(pid), "it is gone")
+
+
+def test_a_command_that_is_cancelled_is_ended_with_all_it_started(
+    host: Callable[[], Host], tmp_path: Path
+) -> None:
+    path = tmp_path / "pid"
+
+    async def go() -> None:
+        made = host()
+        try:
+            script = f"sleep 60 & echo $! > {path}.new; mv {path}.new {path}; wait"
+            command = asyncio.create_task(made.run(("sh", "-c", script), 50.0, {}))
+            while not path.exists():
+                await asyncio.sleep(0.01)  # between two looks whether it runs
+            command.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await command
+        finally:
+            await made.close()
+
+    asyncio.run(go())
+    until(lambda: _is_zombie(int(path.read_text())), "it is gone")
+
+
 def _is_zombie(pid: int) -> bool:
     try:
         return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] == "Z"
@@ -104,6 +147,15 @@ def test_a_program_that_is_not_there() -> None:
         ran(Local, "/nowhere/at-all")
 
 
+def test_no_place_for_the_output_is_the_hosts_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full() -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(local.tempfile, "TemporaryFile", full)
+    with pytest.raises(HostError, match=r"^true: cannot be started: .*No space left on device$"):
+        ran(Local, "true")
+
+
 def test_an_unknown_host_key_is_refused(server: Sshd) -> None:
     server.known_hosts.write_text("")
     with pytest.raises(HostError, match=r"its host key must stand in .*known_hosts"):
@@ -129,12 +181,58 @@ def test_a_key_that_others_can_read_is_refused(server: Sshd) -> None:
         ran(lambda: ssh(server), "true")
 
 
+@pytest.mark.parametrize(
+    ("which", "content", "said"),
+    [
+        ("key", b"hello", "user: must hold a private key without a passphrase: "),
+        ("key", b"\xff\xfe", "user: cannot be read: "),
+        (
+            "known_hosts",
+            b"@foo host ssh-ed25519 AAAA\n",
+            "known_hosts: must hold known host keys: ",
+        ),
+        ("known_hosts", b"\xff\xfe\n", "known_hosts: must hold known host keys: "),
+    ],
+)
+def test_a_file_of_ssh_that_is_none_is_bad_input(
+    server: Sshd, which: str, content: bytes, said: str
+) -> None:
+    getattr(server, which).write_bytes(content)
+    with pytest.raises(BadInput) as caught:
+        ran(lambda: ssh(server), "true")
+    assert said in str(caught.value)
+    assert server.commands == []
+
+
+def test_a_key_with_a_passphrase_is_bad_input(server: Sshd) -> None:
+    key = asyncssh.generate_private_key("ssh-ed25519")
+    key.write_private_key(str(server.key), "pkcs8-pem", passphrase="s3cret")
+    with pytest.raises(BadInput, match="user: must hold a private key without a passphrase"):
+        ran(lambda: ssh(server), "true")
+
+
+def test_what_is_wrong_with_ones_own_ssh_files_is_one_line(
+    server: Sshd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / ".ssh").mkdir()
+    (tmp_path / ".ssh" / "config").write_text("Port many\n")
+    with pytest.raises(HostError, match=r"cannot be reached: .*config line 1"):
+        ran(lambda: ssh(server), "true")
+
+
 def test_secrets_that_do_not_arrive_are_told(server: Sshd) -> None:
     server.accepts_environment = False
     with pytest.raises(
         HostError, match="the secrets did not arrive: sshd's AcceptEnv must name TOKEN"
     ):
         ran(lambda: ssh(server), "true", TOKEN="s3cret")
+
+
+def test_a_command_that_is_late_is_ended_over_ssh_by_a_signal(server: Sshd) -> None:
+    with pytest.raises(HostError, match="did not end within"):
+        ran(lambda: ssh(server), "sleep", "60", deadline_s=0.5)
+    assert server.signals == ["KILL"]
 
 
 def test_a_connection_that_is_cut_fails_the_command_and_is_made_again(server: Sshd) -> None:

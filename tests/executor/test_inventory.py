@@ -8,7 +8,7 @@ import pytest
 
 from executor.errors import BadInput
 from executor.inventory import read_inventory, read_secrets
-from executor.plan import Step
+from executor.plan import Step, Stop
 
 GOOD = """\
 rollcast: inventory/1
@@ -21,7 +21,7 @@ hosts:
   far: {ssh: {address: web2.example, known_hosts: known_hosts}}
 defaults:
   host: near
-  stop: [systemctl, stop, "checkout@{port}"]
+  stop: [systemctl, stop, "checkout@{port}", "{stop_mode}", "{grace_s}"]
   deploy: [install-checkout, "{version}", --keep, "{old_version}"]
   start: [systemctl, start, "checkout@{port}"]
   health: http://{address}:{port}/healthz
@@ -42,9 +42,10 @@ def test_everything_is_filled_in(tmp_path: Path) -> None:
     read = read_inventory(path)
     assert read.balancer.haproxy.socket == tmp_path / "run" / "haproxy.sock"
     assert read.trust == (tmp_path / "release.pub",)
-    one, two = read.targets().values()
+    stop = Stop(mode="abrupt", grace_s=2.5)
+    one, two = read.targets(stop).values()
     assert (one.server, one.host, two.server, two.host) == ("checkout-1", "near", "s2", "far")
-    assert one.command(Step.STOP, "1.1") == ("systemctl", "stop", "checkout@8001")
+    assert one.command(Step.STOP, "1.1") == ("systemctl", "stop", "checkout@8001", "abrupt", "2.5")
     assert two.command(Step.DEPLOY, "1.1") == ("install-checkout", "1.1", "--keep", "1.0")
     assert two.command(Step.VERIFY, "1.1") is None
     assert one.health_url() == "http://127.0.0.1:8001/healthz"
@@ -74,11 +75,11 @@ BAD = [
     ),
     ("server: s2", "server: checkout-1", "its server must be that of no other instance"),
     (
-        'checkout@{port}"]\n  deploy',
-        'checkout@{prot}"]\n  deploy',
+        'stop, "checkout@{port}"',
+        'stop, "checkout@{prot}"',
         "defaults.stop: checkout@{prot}: {prot} must be one of",
     ),
-    ('checkout@{port}"]\n  deploy', 'checkout@{"]\n  deploy', "has a brace too few or too many"),
+    ('stop, "checkout@{port}"', 'stop, "checkout@{"', "has a brace too few or too many"),
     (
         "http://{address}:{port}/healthz",
         "/healthz",
@@ -89,7 +90,11 @@ BAD = [
         "",
         "checkout-1.start: is missing, here and in defaults",
     ),
-    ('stop: [systemctl, stop, "checkout@{port}"]', "stop: systemctl stop", "must be a list"),
+    (
+        'stop: [systemctl, stop, "checkout@{port}", "{stop_mode}", "{grace_s}"]',
+        "stop: systemctl stop",
+        "must be a list",
+    ),
     ("{variable: DEPLOY_TOKEN}", "{}", "secrets.TOKEN: needs either a variable or a file"),
     ("  TOKEN:", "  A-B:", "A-B must be the name of a variable"),
     (GOOD, "[]", "an inventory is a mapping that begins with rollcast: inventory/1"),
@@ -128,3 +133,13 @@ def test_secrets_come_from_the_environment_or_a_file_of_the_owner(
         read_secrets(read)
     (tmp_path / "token").chmod(0o600)
     assert read_secrets(read) == {"TOKEN": "s3cret"}
+
+
+def test_a_grace_period_is_said_as_people_write_it(tmp_path: Path) -> None:
+    (tmp_path / "inventory.yaml").write_text(GOOD)
+    read = read_inventory(tmp_path / "inventory.yaml")
+    said = [
+        read.targets(Stop(grace_s=grace_s))["checkout-1"].words("")["grace_s"]
+        for grace_s in (30.0, 0.0, 2.5, 86400.0, 1234567.0)
+    ]
+    assert said == ["30", "0", "2.5", "86400", "1234567"]

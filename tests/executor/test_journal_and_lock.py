@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import sqlite3
 import subprocess
 import sys
+import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from executor.errors import Refused
+from executor import lock as lock_module
+from executor.connect import fleet_key
+from executor.errors import BadInput, Refused
+from executor.inventory import BalancerSpec, HAProxySpec
 from executor.journal import Journal, JournalBroken
 from executor.lock import Lock, lock_path
 from executor.plan import Step
 from executor.progress import Event, Kind
-from tests.helpers.fake_fleet import World, carried_out, small_plan
+from tests.helpers.fake_fleet import World, carried_out, events_of, example_inventory, small_plan
 
 
 def event(**more: Any) -> Event:
@@ -62,12 +69,22 @@ def test_a_second_beginning_is_refused(tmp_path: Path) -> None:
         Journal.begin(tmp_path / "journal", {})
 
 
+def with_a_table(path: Path, statement: str) -> None:
+    with closing(sqlite3.connect(path)) as database:
+        database.execute(statement)
+
+
 @pytest.mark.parametrize(
     ("make", "said"),
     [
         (lambda path: None, "there is no journal of this plan"),
         (lambda path: path.write_text("hello, this is no database at all" * 9), "is no journal"),
-        (lambda path: sqlite3.connect(path).close() or path.touch(), "it is no journal"),
+        (lambda path: path.touch(), "the executor died before it began anything"),
+        (lambda path: with_a_table(path, "CREATE TABLE other (key)"), "it is no journal"),
+        (
+            lambda path: with_a_table(path, "CREATE TABLE about (key, value)"),
+            r"schema \(none\) must be rollcast\.journal/1",
+        ),
     ],
 )
 def test_what_is_no_journal_is_refused(tmp_path: Path, make: Any, said: str) -> None:
@@ -90,6 +107,8 @@ def test_a_journal_that_cannot_be_written_begins_nothing_more(tmp_path: Path) ->
     fleet = World([f"checkout-{number}" for number in range(1, 5)])
     real = Journal.begin(tmp_path / "j", {})
     real.close()
+    ended: list[str] = []
+    fleet.host.faults = ended.append  # at a command's end
 
     def full(run: Any) -> None:
         run._journal.write(Event(0.0, Kind.NOTICED, said="." * 3500), "now")  # a page nearly full
@@ -98,6 +117,14 @@ def test_a_journal_that_cannot_be_written_begins_nothing_more(tmp_path: Path) ->
 
     with pytest.raises(JournalBroken, match="database or disk is full"):
         carried_out(fleet, small_plan(), tmp_path / "j", prepare=full)
+    meant = [
+        (e.step, e.instance) for e in events_of(tmp_path / "j") if e.kind is Kind.INTENT and e.step
+    ]
+    begun = [tuple(told.split()[:2]) for told in fleet.host.ran]
+    assert begun == [one for one in meant if one[0] in {"stop", "deploy", "verify", "start"}]
+    assert ended == fleet.host.ran  # what was in hand has finished
+    done = {(e.step, e.instance) for e in events_of(tmp_path / "j") if e.kind is Kind.DONE}
+    assert len(meant) > len(done)  # and could not be written down
     ran = len(fleet.host.ran)
     outcome, _ = carried_out(fleet, small_plan(), tmp_path / "j")
     assert outcome is not None
@@ -105,24 +132,6 @@ def test_a_journal_that_cannot_be_written_begins_nothing_more(tmp_path: Path) ->
     assert len(fleet.host.ran) > ran
     assert fleet.host.running == dict.fromkeys(fleet.names, "1.1")
     assert fleet.unverified == []
-
-
-def test_a_clock_that_jumps_changes_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Deadlines and pauses go by a clock that cannot be set; the time of day is for people."""
-    quiet = World([f"checkout-{number}" for number in range(1, 5)])
-    carried_out(quiet, small_plan(), tmp_path / "quiet")
-    jumps = iter(range(10**9))
-    monkeypatch.setattr(time, "time", lambda: 1e9 + (-1) ** next(jumps) * 1e6)
-    fleet = World(list(quiet.names))
-    outcome, _ = carried_out(fleet, small_plan(), tmp_path / "jumping")
-    assert outcome is not None
-    assert outcome.ended == "done"
-    journals = [Journal.open(tmp_path / name) for name in ("quiet", "jumping")]
-    assert journals[0].events() == journals[1].events()
-    for journal in journals:
-        journal.close()
 
 
 def test_a_lock_is_held_once_and_given_back(tmp_path: Path) -> None:
@@ -186,3 +195,109 @@ def test_one_fleet_has_one_lock_wherever_the_plan_lies(monkeypatch: pytest.Monke
     monkeypatch.setenv("ROLLCAST_STATE", "/state")
     assert lock_path("a").parent == Path("/state")
     assert lock_path("a") == lock_path("a") != lock_path("b")
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ({"tcp": "localhost:9999"}, {"tcp": "127.0.0.1:9999"}, True),
+        ({"tcp": "LOCALHOST.:9999"}, {"tcp": "[::1]:9999"}, True),
+        ({"tcp": "[0:0:0:0:0:0:0:1]:9999"}, {"tcp": "127.0.0.2:09999"}, True),
+        ({"tcp": "Balancer.example:9999"}, {"tcp": "balancer.example:9999"}, True),
+        ({"tcp": "[2001:DB8:0::1]:1"}, {"tcp": "[2001:db8::1]:1"}, True),
+        ({"tcp": "localhost:9999"}, {"tcp": "localhost:9998"}, False),
+        ({"tcp": "10.0.0.1:9999"}, {"tcp": "127.0.0.1:9999"}, False),
+        ({"socket": "run/../admin.sock"}, {"socket": "link.sock"}, True),
+        ({"socket": "admin.sock"}, {"socket": "other.sock"}, False),
+        ({"socket": "admin.sock"}, {"socket": "admin.sock", "backend": "api"}, False),
+    ],
+)
+def test_one_balancer_is_one_fleet_however_it_is_written(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    one: dict[str, str],
+    other: dict[str, str],
+    same: bool,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "run").mkdir()
+    (tmp_path / "admin.sock").touch()
+    (tmp_path / "link.sock").symlink_to("admin.sock")
+    inventory = example_inventory(["checkout-1"])
+
+    def key(haproxy: dict[str, str]) -> str:
+        spec = HAProxySpec.model_validate({"backend": "shop", **haproxy})
+        return fleet_key(inventory.model_copy(update={"balancer": BalancerSpec(haproxy=spec)}))
+
+    assert (key(one) == key(other)) == same
+
+
+def test_a_full_disk_does_not_take_the_record_of_a_lock(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor does a death in the middle: the new record stands before the old one is cut off."""
+    path, journal = tmp_path / "lock", tmp_path / "a-journal-with-a-long-name"
+
+    def full(*_: object) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    lock = Lock.take(path, journal, take_over=False)
+    for name in ("pwrite", "ftruncate"):
+        with monkeypatch.context() as patched:
+            patched.setattr(lock_module.os, name, full)
+            lock.beat()
+    lock.leave()
+    with monkeypatch.context() as patched:
+        patched.setattr(lock_module.os, "ftruncate", full)
+        Lock.take(path, tmp_path / "short", take_over=True).leave()
+    with pytest.raises(Refused, match=r"the lock is stale: process .* left .*/short unfinished"):
+        Lock.take(path, tmp_path / "other", take_over=False)
+
+
+@pytest.fixture
+def shared() -> Iterator[Path]:
+    """A folder that other users come to; those of pytest are its owner's."""
+    with tempfile.TemporaryDirectory() as folder:
+        yield Path(folder)
+
+
+@contextmanager
+def as_another_user(path: Path) -> Iterator[None]:
+    """Somebody who may only read the file: for root another user, else oneself."""
+    if os.geteuid() == 0:
+        os.seteuid(65534)
+    else:
+        path.chmod(0o444)
+    try:
+        yield
+    finally:
+        if os.getuid() == 0:
+            os.seteuid(0)
+
+
+def test_another_user_is_told_who_is_at_work(shared: Path, tmp_path: Path) -> None:
+    path = shared / "lock"
+    shared.chmod(0o755)
+    lock = Lock.take(path, tmp_path / "journal", take_over=False)
+    assert path.stat().st_mode & 0o777 == 0o644
+    with as_another_user(path):
+        at_work = rf"another executor is at work on this fleet: process {os.getpid()} on .*journal"
+        with pytest.raises(Refused, match=at_work):
+            Lock.take(path, tmp_path / "other", take_over=False)
+        lock.leave()
+        with pytest.raises(Refused, match="the lock is stale"):
+            Lock.take(path, tmp_path / "other", take_over=False)
+        with pytest.raises(BadInput, match="folder that all of them may write in"):
+            Lock.take(path, tmp_path / "other", take_over=True)
+
+
+def test_users_who_share_a_folder_share_its_locks(shared: Path, tmp_path: Path) -> None:
+    path = shared / "lock"
+    shared.chmod(0o777)
+    Lock.take(path, tmp_path / "journal", take_over=False).leave()
+    assert path.stat().st_mode & 0o777 == 0o666
+    if os.geteuid() != 0:
+        pytest.skip("only root can be another user who may write")
+    with as_another_user(path):
+        Lock.take(path, tmp_path / "other", take_over=True).release()
+    Lock.take(path, tmp_path / "third", take_over=False).release()

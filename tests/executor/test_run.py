@@ -5,17 +5,22 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta, tzinfo
+from itertools import chain, cycle
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
+import executor.run
 from executor.balancers.base import Admin, Rejected
 from executor.hosts.base import Ran
+from executor.journal import Journal
 from executor.plan import STEPS, Step
 from executor.progress import Ended, Kind
-from executor.run import Run
+from executor.run import Outcome, Run
 from tests.helpers.fake_fleet import World, carried_out, events_of, small_plan
+from tests.helpers.plans import forecast
 
 NAMES = [f"checkout-{number}" for number in range(1, 5)]
 
@@ -156,6 +161,8 @@ def test_a_step_that_fails_for_good(
         found[version] = found.get(version, 0) + 1
     assert found == versions
     assert fleet.unverified == []
+    failed = {"checkout-2": "deploy failed 1 times"}
+    assert outcome.given_up == ({} if ended is Ended.ROLLED_BACK else failed)
     if ended is Ended.HALTED:
         assert outcome.why == "checkout-2: deploy failed 1 times"
         assert fleet.balancer.servers["checkout-2"].admin is Admin.MAINT
@@ -237,7 +244,7 @@ def test_a_balancer_that_stays_away_halts(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("stops", [False, True])
 def test_a_balancer_that_does_not_take_out_what_must_be_out(tmp_path: Path, stops: bool) -> None:
-    """It halts after a while, looks once a poll meanwhile, and can be stopped."""
+    """It halts after a while, tries each once a poll meanwhile, and can be stopped."""
     fleet = world()
     runs: list[Run] = []
     tried: list[str] = []
@@ -266,13 +273,19 @@ def test_a_balancer_that_does_not_take_out_what_must_be_out(tmp_path: Path, stop
     assert outcome is not None
     if stops:
         assert outcome.ended is Ended.INTERRUPTED
-        assert 3 <= len(tried) <= 4
+        assert 3 <= len(tried) <= 6
     else:
         assert outcome.ended is Ended.HALTED
-        assert "is in the pool, must not be, and cannot be taken out" in outcome.why
-        assert 30 <= len(tried) <= 65
-    kept = [event.said for event in events_of(tmp_path / "j") if event.kind is Kind.KEPT_OUT]
-    assert kept == ["not yet: no"]
+        both = "checkout-1, checkout-2 are"
+        assert outcome.why == f"{both} in the pool, must not be, and cannot be taken out"
+        for name in ("checkout-1", "checkout-2"):
+            assert 30 <= tried.count(name) <= 65
+    kept = [e for e in events_of(tmp_path / "j") if e.kind in {Kind.KEEP_OUT, Kind.KEPT_OUT}]
+    assert [(e.kind, e.instance, e.said) for e in kept] == [
+        (kind, name, said)
+        for name in ("checkout-1", "checkout-2")
+        for kind, said in ((Kind.KEEP_OUT, ""), (Kind.KEPT_OUT, "not yet: no"))
+    ]
 
 
 def test_a_return_that_fails_while_the_balancer_is_away_is_out_again(tmp_path: Path) -> None:
@@ -357,3 +370,166 @@ def test_asked_to_stop_it_finishes_the_step_in_hand_and_can_go_on(tmp_path: Path
     assert outcome is not None
     assert outcome.ended is Ended.DONE
     must_be_all_new(fleet)
+
+
+def most_in_hand(path: Path) -> int:
+    """The most steps that were in hand at once, as the journal tells."""
+    busy, most = set(), 0
+    for event in events_of(path):
+        if event.kind is Kind.INTENT:
+            busy.add(event.instance)
+        elif event.kind in {Kind.DONE, Kind.FAILED, Kind.SET_BACK}:
+            busy.discard(event.instance)
+        most = max(most, len(busy))
+    return most
+
+
+def test_those_given_up_are_taken_up_again_no_more_at_once_than_the_window(tmp_path: Path) -> None:
+    fleet, path = world(), tmp_path / "j"
+    fleet.host.faults = fails(lambda said: said.startswith("deploy") and "checkout-4" not in said)
+    plan = small_plan(window=1, min_in_pool=1, on_failure="continue", max_failures=2)
+    outcome, _ = carried_out(fleet, plan, path)
+    assert outcome is not None
+    assert (outcome.ended, len(outcome.given_up)) == (Ended.HALTED, 3)
+    fleet.host.faults = lambda _: None
+    outcome, _ = carried_out(fleet, plan, path)
+    assert outcome is not None
+    assert (outcome.ended, outcome.given_up) == (Ended.DONE, {})
+    must_be_all_new(fleet)
+    assert most_in_hand(path) == 1
+
+
+@pytest.mark.parametrize("comes_back", [True, False])
+def test_an_instance_that_the_balancer_no_longer_knows_is_no_empty_pool(
+    tmp_path: Path, comes_back: bool
+) -> None:
+    fleet, path = world(), tmp_path / "j"
+    told = 0
+
+    class Forgets:
+        def happened(self, event: Any) -> None:
+            nonlocal told
+            told += event.kind is Kind.DONE
+            if told == 1 and event.kind is Kind.DONE:
+                gone = fleet.balancer.servers.pop("checkout-4")
+                later = asyncio.get_running_loop().call_later
+                later(5 if comes_back else 1e9, fleet.balancer.servers.update, {"checkout-4": gone})
+
+        def waits(self, wait: Any) -> None:
+            return
+
+    def prepare(run: Run) -> None:
+        run._watcher = Forgets()
+
+    outcome, _ = carried_out(fleet, small_plan(), path, prepare=prepare)
+    assert outcome is not None
+    why = "the balancer has not answered as it should for 30 s"
+    assert outcome == (Outcome(Ended.DONE) if comes_back else Outcome(Ended.HALTED, why))
+    if comes_back:
+        must_be_all_new(fleet)
+    assert [event.said for event in events_of(path) if event.kind is Kind.NOTICED] == [
+        "the balancer no longer knows checkout-4",
+        "the balancer was restarted or reloaded, or answers again" if comes_back else why,
+    ]
+    assert min(len(seen["in_pool"]) for seen in samples_of(path)) == 2
+
+
+def samples_of(path: Path) -> list[dict[str, Any]]:
+    journal = Journal.open(path)
+    try:
+        return [seen for _, seen in journal.samples()]
+    finally:
+        journal.close()
+
+
+@pytest.mark.parametrize(
+    ("lasts_s", "ended"), [(0.4, Ended.DONE), (1.4, Ended.HALTED)], ids=["a moment", "two polls"]
+)
+def test_a_queue_of_a_moment_does_not_stop_a_rollout(
+    tmp_path: Path, lasts_s: float, ended: Ended
+) -> None:
+    """There are many looks in it, one after another where steps begin; no two are a poll apart."""
+    fleet = world()
+    begun: list[str] = []
+
+    class Queues:
+        def happened(self, event: Any) -> None:
+            if event.kind is Kind.INTENT and not begun:
+                begun.append(event.instance)
+                fleet.balancer.queued_count = 99
+                later = asyncio.get_running_loop().call_later
+                later(lasts_s, setattr, fleet.balancer, "queued_count", 0)
+
+        def waits(self, wait: Any) -> None:
+            return
+
+    def prepare(run: Run) -> None:
+        run._watcher = Queues()
+
+    plan = small_plan(**forecast(queue_max=4.0))
+    outcome, _ = carried_out(fleet, plan, tmp_path / "j", prepare=prepare)
+    assert outcome is not None
+    assert outcome.ended is ended
+    if ended is Ended.HALTED:
+        assert outcome.why == "the rollout leaves its forecast: queue 99 requests, forecast 4"
+
+
+class Approves:
+    """Says yes after so many looks at which the answer was awaited."""
+
+    def __init__(self, after_looks: float) -> None:
+        self.after_looks = after_looks
+        self.looks = 0
+
+    def of(self, wave: int) -> Literal["given", "awaited", "refused"]:
+        self.looks += 1
+        return "given" if self.looks > self.after_looks else "awaited"
+
+
+def test_an_approval_that_does_not_come_while_the_plan_is_valid_halts(tmp_path: Path) -> None:
+    """Whatever a failure would lead to; resumed, the plan's validity is no matter any more."""
+    fleet, path = world(), tmp_path / "j"
+    plan = small_plan(advance="batch", on_failure="rollback", valid_for_s=60.0)
+    outcome, _ = carried_out(fleet, plan, path, approval=Approves(float("inf")))
+    assert outcome is not None
+    assert (outcome.ended, outcome.why) == (
+        Ended.HALTED,
+        "wave 2 was not approved while the plan was valid",
+    )
+    events = list(events_of(path))
+    assert 50 <= events[-1].t_s <= 61
+    assert not {Kind.BRAKE, Kind.TURN_BACK} & {event.kind for event in events}
+    assert sorted(fleet.host.running.values()) == ["1.0", "1.0", "1.1", "1.1"]
+    outcome, _ = carried_out(fleet, plan, path, approval=Approves(300))
+    assert outcome is not None
+    assert outcome.ended is Ended.DONE
+    assert list(events_of(path))[-1].t_s > 200
+    must_be_all_new(fleet)
+
+
+def test_a_clock_that_jumps_changes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Deadlines, pauses and approvals go by a clock that cannot be set; the time of day is told."""
+    plan = small_plan(advance="batch", pause_s=5.0)
+    carried_out(world(), plan, tmp_path / "quiet", approval=Approves(50))
+    now = datetime.now(UTC)
+    jumps = cycle([now + timedelta(days=10_000), now - timedelta(days=10_000)])
+    told = chain([now], jumps)
+
+    class Jumping(datetime):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> datetime:  # type: ignore[override] # no more is needed
+            return next(told)
+
+    monkeypatch.setattr(executor.run, "datetime", Jumping)
+    fleet = world()
+    outcome, _ = carried_out(fleet, plan, tmp_path / "jumping", approval=Approves(50))
+    assert outcome is not None
+    assert outcome.ended is Ended.DONE
+    must_be_all_new(fleet)
+    assert list(events_of(tmp_path / "quiet")) == list(events_of(tmp_path / "jumping"))
+    journal = Journal.open(tmp_path / "jumping")
+    years = {at[:4] for at in journal.times()}
+    journal.close()
+    assert len(years) == 2, "the clock did not jump"

@@ -139,3 +139,11 @@ def evidence(**confirmation: Any) -> dict[str, Any]:
 def example_plan_text() -> str:
     """The example plan as its file says it."""
     return plan_text(example_plan())
+
+
+def forecast(**high: float) -> dict[str, Any]:
+    """Changes of a plan: these figures are predicted, and no run strays from them."""
+    made = prediction()
+    for name, value in high.items():
+        made["metrics"][name] = dict.fromkeys(("mean", "low", "high", "run_low", "run_high"), value)
+    return {"prediction": made}

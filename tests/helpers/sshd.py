@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,11 +24,13 @@ class Sshd:
         key: The private key of the only user who may log in.
         known_hosts: A file that holds its host key.
         commands: Every command line it was asked to run.
+        signals: Every signal that it was asked to send to one.
     """
 
     folder: Path
     port: int = 0
     commands: list[str] = field(default_factory=list)
+    signals: list[str] = field(default_factory=list)
     accepts_environment: bool = True
     _connections: list[Any] = field(default_factory=list)
     _loop: asyncio.AbstractEventLoop | None = None
@@ -83,7 +87,14 @@ class Sshd:
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
             env=environment,
+            start_new_session=True,
         )
+
+        def signalled(name: str) -> None:  # as OpenSSH does since 7.9: the command and all of it
+            self.signals.append(name)
+            os.killpg(child.pid, getattr(signal, f"SIG{name}"))
+
+        process.signal_received = signalled
         ending = asyncio.create_task(process.wait_closed())
         running = asyncio.create_task(child.communicate())
         try:
@@ -94,7 +105,7 @@ class Sshd:
         finally:
             ending.cancel()
             if child.returncode is None:
-                child.kill()
+                os.killpg(child.pid, signal.SIGKILL)
                 await running
         process.stdout.write(out)
         process.exit(child.returncode)

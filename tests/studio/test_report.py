@@ -96,7 +96,8 @@ def test_both_stand_on_one_axis_of_time() -> None:
     assert axes.get_xlim()[1] > 20.0
     legend = axes.get_legend()
     assert legend is not None
-    assert [text.get_text() for text in legend.get_texts()] == ["draining", "stopping", "failed"]
+    words = ["drain", "stop, deploy, verify", "failed, crashed"]
+    assert [text.get_text() for text in legend.get_texts()] == words
 
 
 def test_a_contest_as_one_page() -> None:

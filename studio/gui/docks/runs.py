@@ -303,8 +303,11 @@ class RunsTable(QTableView):
                 header.resizeSection(column, needed[name])
 
     def _on_row(self, current: QModelIndex, _previous: QModelIndex) -> None:
+        looked_at = self._document.looked_at
         if current.isValid():
-            self._document.look_at(self._model.runs[self._proxy.mapToSource(current).row()].key)
+            key = self._model.runs[self._proxy.mapToSource(current).row()].key
+            if looked_at is None or key != looked_at.key:  # else it only shows what is looked at
+                self._document.look_at(key)
 
 
 class RunsPanel(QFrame):

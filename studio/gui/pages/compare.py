@@ -1,118 +1,190 @@
-"""The page *Compare*: the answer, four figures, what happens over time, the trade-off, the table."""
+"""The page *Compare*: two to four runs side by side, on one scale, with one cursor through all.
+
+Enters: the runs that a person has put here, or those around the one looked at. Leaves: which run is
+looked at, and which the others are measured by.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from PySide6.QtWidgets import QFrame, QHBoxLayout, QVBoxLayout
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QSplitter, QVBoxLayout, QWidget
 
-from studio.charts import style
-from studio.charts.over_time import draw_capacity, draw_latency
-from studio.charts.trade_off import Point, draw_trade_off
+from simulation.compare import CandidateResult
+from studio.charts.side_by_side import side_by_side_figure
+from studio.format import metric_text
+from studio.gui.commands import measure_by
 from studio.gui.document import Document
 from studio.gui.pages.base import Page
-from studio.gui.tasks import Jobs
-from studio.gui.widgets.candidate_table import ROW_PX, CandidateTable
-from studio.gui.widgets.chart import ChartCard
-from studio.theme import GAP_PX, Theme
+from studio.gui.runs import KeptRun, baseline_of
+from studio.gui.widgets.elided import ElidedLabel
+from studio.gui.widgets.figure_table import FigureTable
+from studio.gui.widgets.run_header import RunHeader
+from studio.gui.widgets.side_by_side_chart import LEFT_PX, Columns, SideBySideChart
+from studio.side_by_side import Lines, lines_of, note_of, rows_of
+from studio.theme import Theme
 
 if TYPE_CHECKING:
-    from matplotlib.backend_bases import MouseEvent
+    from matplotlib.figure import Figure
 
-NARROW_PX = 800
-"""Below this the figures stand in two rows."""
-
-CLICK_PX = 18
-"""How near a click must be to a point."""
+    from studio.gui.actions import PageAction
+    from studio.gui.tasks import Jobs
 
 
 class ComparePage(Page):
-    """Shows a document's results; picks candidates; changes nothing else."""
+    """A column a run: its name and verdict, its lines over time, its figures."""
 
     def __init__(self, document: Document, jobs: Jobs, theme: Theme) -> None:
         super().__init__(document, jobs, theme)
-        self._document, self._theme = document, theme
-        self.over_time = ChartCard(2, "Capacity and traffic, and latency, over time")
-        self.trade_off = ChartCard(1, "Duration against p99 of all candidates", left_px=58)
-        self.table = CandidateTable()
-        self._points: list[Point] = []
+        self.headers: list[RunHeader] = []
+        self.chart = SideBySideChart(theme)
+        self.table = FigureTable(theme, LEFT_PX)
+        self.note = ElidedLabel()
+        self.empty = QLabel()
+        self._lines: dict[str, tuple[CandidateResult, Lines]] = {}
         self._lay_out()
-        self.table.picked.connect(document.select)
-        self.trade_off.canvas.mpl_connect("button_press_event", self._on_click)
-        self.show_results()
+        jobs.started.connect(self.follow)
+        jobs.ended.connect(self.follow)
 
     def _lay_out(self) -> None:
+        card = QFrame()
+        card.setObjectName("card")
+        inside = QVBoxLayout(card)
+        inside.setContentsMargins(4, 6, 4, 8)
+        inside.setSpacing(2)
+        self._heads = QHBoxLayout()
+        self._heads.setContentsMargins(LEFT_PX, 0, 0, 0)
+        self._heads.setSpacing(0)
+        inside.addLayout(self._heads)
+        self._split = QSplitter(Qt.Orientation.Vertical)
+        self._split.setChildrenCollapsible(False)
+        self._split.addWidget(self.chart)
+        self._split.addWidget(self.table)
+        for place in range(2):
+            self._split.setStretchFactor(place, 1)
+        self._split.setSizes([1000, 850])
+        inside.addWidget(self._split, 1)
+        beneath = QHBoxLayout()
+        beneath.setContentsMargins(8, 2, 8, 0)
+        self.note.setObjectName("soft")
+        beneath.addWidget(self.note, 1)
+        inside.addLayout(beneath)
+        self.empty.setObjectName("soft")
+        self.empty.setAlignment(Qt.AlignmentFlag.AlignCenter)
+        inside.addWidget(self.empty, 1)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(GAP_PX)
-        charts = QHBoxLayout()
-        charts.setSpacing(GAP_PX)
-        charts.addWidget(self.over_time, 5)
-        charts.addWidget(self.trade_off, 4)
-        layout.addLayout(charts, 1)
-        holder = QFrame()
-        holder.setObjectName("card")
-        inside = QVBoxLayout(holder)
-        inside.setContentsMargins(6, 4, 6, 6)
-        inside.addWidget(self.table)
-        layout.addWidget(holder)
-        self._fit_table()
-
-    def set_theme(self, theme: Theme) -> None:
-        """Draws everything again in another theme."""
-        self._theme = theme
-        super().set_theme(theme)
+        layout.addWidget(card)
 
     def show_document(self) -> None:
-        self.show_results()
-
-    def show_results(self) -> None:
-        """Shows the document's results from the start."""
-        document = self._document
-        self.table.show_comparison(document.comparison, document.selection, self._theme)
-        self._fit_table()
-        self._show_selected()
-
-    def _fit_table(self) -> None:
-        rows = len(self._document.comparison.candidates) if self._document.comparison else 4
-        self.table.setFixedHeight(min(6, max(2, rows)) * ROW_PX + 30)
-
-    def _show_selected(self) -> None:
-        document = self._document
-        self.table.show_selected(document.selection)
-        result = document.selected_result
-        with style.drawn_in_style():
-            if result is not None and document.comparison is not None:
-                limit_s = document.comparison.scenario.objectives.latency_p99
-                draw_capacity(self.over_time.axes[0], result, self._theme)
-                draw_latency(self.over_time.axes[1], result, self._theme, limit_s)
-                self._points = draw_trade_off(
-                    self.trade_off.axes[0], document.comparison, document.selection, self._theme
-                )
-            else:
-                self._show_nothing()
-        self.over_time.redraw(self._theme)
-        self.trade_off.redraw(self._theme)
-
-    def _show_nothing(self) -> None:
-        """Before the first results: titles stand, nothing else is claimed."""
-        titles = (
-            (self.over_time.axes[0], "Capacity and traffic", "requests/s"),
-            (self.over_time.axes[1], "Latency", ""),
-            (self.trade_off.axes[0], "Duration against p99", ""),
+        document = self.document
+        runs = document.side_by_side
+        for widget in (self._split, self.note):
+            widget.setVisible(bool(runs))
+        self.empty.setVisible(not runs)
+        self._show_headers(runs)
+        if not runs:
+            self._lines = {}
+            running = self.jobs.is_running
+            self.empty.setText(
+                "Simulating the first runs…" if running else "Nothing is simulated yet"
+            )
+            return
+        names, results = [run.name for run in runs], [run.result for run in runs]
+        base = baseline_of(runs)
+        self.chart.show_columns(
+            Columns(self._lines_of(runs), tuple(names), runs[base].scenario.objectives.latency_p99),
+            self.theme,
         )
-        for axes, title, unit in titles:
-            style.prepare(axes, self._theme, title, unit)
-            axes.set_xticks([])
-            axes.set_yticks([])
-        self._points = []
+        alone = self._are_alone(runs)
+        estimates = self._show_estimate(runs)
+        rows = rows_of(results, names, base, alone=alone)
+        self.table.show_rows(rows, names, self.theme, estimates)
+        paired = len({run.scenario.seed for run in runs}) == 1
+        self.note.setText(note_of(results, names[base], alone=alone, paired=paired))
 
-    def _on_click(self, event: MouseEvent) -> None:
-        """Picks the nearest point."""
-        axes = self.trade_off.axes[0]
-        distances = []
-        for point in self._points:
-            x, y = axes.transData.transform((point.duration_s, point.p99_s))
-            distances.append((((x - event.x) ** 2 + (y - event.y) ** 2) ** 0.5, point.index))
-        if distances and min(distances)[0] <= CLICK_PX:
-            self._document.select(min(distances)[1])
+    def _are_alone(self, runs: Sequence[KeptRun]) -> bool:
+        """Whether the runs were not simulated in one comparison."""
+        together = {run.key for run in self.document.runs_of_comparison() if run is not None}
+        return any(run.key not in together for run in runs)
+
+    def _lines_of(self, runs: Sequence[KeptRun]) -> tuple[Lines, ...]:
+        """Their lines over time, worked out once for each result."""
+        known = self._lines
+        self._lines = {}
+        for run in runs:
+            before = known.get(run.key)
+            same = before is not None and before[0] is run.result
+            self._lines[run.key] = before if before and same else (run.result, lines_of(run.result))
+        return tuple(self._lines[run.key][1] for run in runs)
+
+    def _show_headers(self, runs: Sequence[KeptRun]) -> None:
+        while len(self.headers) > len(runs):
+            gone = self.headers.pop()
+            self._heads.removeWidget(gone)
+            gone.deleteLater()
+        while len(self.headers) < len(runs):
+            made = RunHeader()
+            made.looked_at.connect(self.document.look_at)
+            made.measured_by.connect(self._measure_by)
+            self.headers.append(made)
+            self._heads.addWidget(made, 1)
+        before: QWidget | None = None
+        for place, (header, run) in enumerate(zip(self.headers, runs, strict=True)):
+            header.show_run(
+                run,
+                self.theme,
+                is_looked_at=run == self.document.looked_at,
+                is_baseline=place == baseline_of(runs),
+            )
+            if before is not None:
+                self.setTabOrder(before, header.name)
+            self.setTabOrder(header.name, header.baseline)
+            before = header.baseline
+        if before is not None:
+            self.setTabOrder(before, self.chart)
+            self.setTabOrder(self.chart, self.table)
+
+    def _show_estimate(self, runs: Sequence[KeptRun]) -> dict[tuple[str, int], str]:
+        """What stands in the fields now, in the column of the run that is looked at."""
+        document = self.document
+        looked_at = document.looked_at
+        found = document.estimate if document.is_stale else None
+        column = next((place for place, run in enumerate(runs) if run == looked_at), 0)
+        self.chart.show_estimate(column, found)
+        if found is None:
+            return {}
+        told = {}
+        for name, value in vars(found).items():
+            if hasattr(value, "value"):
+                told[name, column] = metric_text(name, value.value)
+        return told
+
+    def _measure_by(self, key: str) -> None:
+        for run in self.document.side_by_side:
+            if run.key == key:
+                measure_by(self.document, run)
+
+    def offered(self) -> list[PageAction]:
+        return [
+            (
+                "compare.measure_by",
+                "Measure the others by the run looked at",
+                "",
+                self._by_looked_at,
+            )
+        ]
+
+    def _by_looked_at(self) -> None:
+        if self.document.looked_at is not None:
+            self._measure_by(self.document.looked_at.key)
+
+    def figures(self) -> dict[str, Figure]:
+        runs = self.document.side_by_side
+        if not runs:
+            return {}
+        limit_s = runs[baseline_of(runs)].scenario.objectives.latency_p99
+        results, names = [run.result for run in runs], [run.name for run in runs]
+        return {"side by side": side_by_side_figure(results, names, limit_s)}

@@ -56,7 +56,7 @@ class FigureCard(QFrame):
         self.setObjectName("card")
         self.setToolTip(tip)
         layout = QVBoxLayout(self)
-        layout.setContentsMargins(12, 7, 12, 8)
+        layout.setContentsMargins(9, 7, 6, 8)
         layout.setSpacing(1)
         heading = ElidedLabel(name)
         heading.setObjectName("soft")

@@ -21,7 +21,7 @@ from PySide6.QtWidgets import (
 from studio.gui.fields import SMOOTH, Choice, Field
 
 LABEL_WIDTH = 84
-NUMBER_WIDTH = 58
+NUMBER_WIDTH = 54
 UNIT_WIDTH = 22
 HIGHEST = 1e6
 """What can be typed at most; what is too large for a scenario is told by its own rules."""

@@ -12,12 +12,9 @@ from typing import TYPE_CHECKING
 from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QGridLayout, QVBoxLayout, QWidget
 
-from executor.plan import Interval
-from simulation.compare import CandidateResult
 from simulation.scenario import Objectives
 from studio.format import (
     ANSWER_GLYPHS,
-    between_text,
     clock_text,
     count_text,
     duration_text,
@@ -30,13 +27,14 @@ from studio.format import (
 from studio.gui.document import Document
 from studio.gui.tasks import Jobs
 from studio.gui.widgets.cards import FigureCard, VerdictBanner
+from studio.headline import FOUR, four_figures
 from studio.theme import GAP_PX, Theme
 
 if TYPE_CHECKING:
+    from simulation.compare import CandidateResult
     from simulation.estimate import Estimate, Range
 
 TWO_ROWS_BELOW_PX = 600
-_LOST = ("rejected", "timed_out", "refused", "cut", "error")
 
 
 class Headline(QWidget):
@@ -46,11 +44,9 @@ class Headline(QWidget):
         super().__init__()
         self._document, self._jobs, self._theme = document, jobs, theme
         self.banner = VerdictBanner()
+        keys = ("duration", "pool", "p99", "lost")
         self.cards = {
-            "duration": FigureCard("Rollout takes", "From the first take-out to the last return"),
-            "pool": FigureCard("Fewest in the pool", "The fewest instances that serve at once"),
-            "p99": FigureCard("p99 during rollout", "99 of 100 requests are answered faster"),
-            "lost": FigureCard("Requests lost", "Rejected, timed out, refused, cut or in error"),
+            key: FigureCard(name, tip) for key, (name, tip) in zip(keys, FOUR, strict=True)
         }
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
@@ -121,30 +117,10 @@ class Headline(QWidget):
         self.banner.say(verdict.answer, words, note, self._theme)
 
     def _show_figures(self, result: CandidateResult, objectives: Objectives) -> None:
-        metrics = result.metrics
-        duration, p99 = metrics["rollout_duration_s"], metrics["rollout_latency_p99_s"]
-        self.cards["duration"].show_figure(
-            duration_text(duration.mean),
-            _under(duration, clock_text, _limit(clock_text, objectives.duration)),
-            _within(duration.mean, objectives.duration),
-        )
-        self._show_pool(
-            metrics["lowest_in_pool_count"].mean, metrics["lowest_capacity_fraction"].mean
-        )
-        self.cards["p99"].show_figure(
-            latency_text(p99.mean),
-            _under(p99, latency_text, _limit(limit_text, objectives.latency_p99)),
-            _within(p99.mean, objectives.latency_p99),
-        )
-        errors = metrics["rollout_error_fraction"]
-        lost = sum(result.requests[name] for name in _LOST)
-        limit = _limit(percent_text, objectives.error_fraction)
-        self.cards["lost"].show_figure(
-            count_text(lost),
-            f"of {count_text(result.requests['arrived'])}"
-            + (f" in {len(result.runs)} runs" if limit is None else f" · limit {limit}"),
-            _within(errors.mean, objectives.error_fraction),
-        )
+        instances = sum(one.instance_count for one in self._document.scenario.services.values())
+        figures = four_figures(result, objectives, instances)
+        for card, one in zip(self.cards.values(), figures, strict=True):
+            card.show_figure(one.figure, one.under, one.is_within)
 
     def _show_pool(self, lowest: float | None, share: float | None) -> None:
         scenario = self._document.scenario
@@ -199,9 +175,3 @@ def _within(value: float | None, limit: float | None) -> bool | None:
 
 def _limit(text: Callable[[float], str], limit: float | None) -> str | None:
     return None if limit is None else text(limit)
-
-
-def _under(figure: Interval, text: Callable[[float | None], str], limit_words: str | None) -> str:
-    """What single runs may do (5–95 %), and the limit."""
-    said = between_text(text(figure.run_low), text(figure.run_high))
-    return said if limit_words is None else f"{said} · limit {limit_words}"

@@ -32,6 +32,7 @@ LOADS = {
     "rising": SHOP.replace("40/s", "{steps: [[0s, 40/s], [10s, 230/s]]}"),
     "large": SHOP.replace("instances: 6", "instances: 40").replace("40/s", "100/s"),
 }
+BEST = " — fastest that meets"
 SIZES = [(3.3, 2.0), (4.2, 2.4), (7.0, 4.0)]
 
 
@@ -94,7 +95,7 @@ def test_among_many_points_the_selected_is_named() -> None:
         points = draw_trade_off(axes, comparison, selected, LIGHT)
         assert len(points) == 20  # every one is there, if not every name
         names = [text.get_text() for text in shown(axes) if text.get_text().startswith("window ")]
-        assert f"window {selected + 1}" in names
+        assert f"window {selected + 1}" in [name.removesuffix(BEST) for name in names]
         assert len(names) < 20
         assert covering(axes) == []
 

@@ -144,7 +144,7 @@ def test_it_serves_its_traffic_and_is_gone_afterwards(queue: str) -> None:
 @pytest.mark.slow
 def test_the_inventorys_commands_stop_deploy_verify_and_start() -> None:
     with fleet(small(steps={"stop": "50ms", "deploy": "100ms"})) as up:
-        target = read_inventory(up.inventory).target("app-02")
+        target = read_inventory(up.inventory).targets()["app-02"]
 
         def done(step: Step, version: str = "new") -> tuple[int, str, float]:
             command = target.command(step, version)

@@ -1,0 +1,101 @@
+"""What an export is: a plan in another tool's words, and what those words cannot say.
+
+Enters: a plan. Leaves: the text of a file, and a sentence for everything that is lost. Pure: no file
+is read or written here, and nothing is known of the fleet but the plan.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+from typing import Protocol
+
+from executor.plan import STEPS, Plan
+
+
+@dataclass(frozen=True)
+class Exported:
+    """A plan in a tool's words.
+
+    Attributes:
+        text: What the file says.
+        lost: What the plan asks for and the tool does not do, a sentence each.
+    """
+
+    text: str
+    lost: tuple[str, ...]
+
+
+class Target(Protocol):
+    """A tool that plans can be exported for.
+
+    Attributes:
+        name: As `--to` takes it.
+        words: What comes of it, for people.
+        suffix: How the file's name ends.
+    """
+
+    name: str
+    words: str
+    suffix: str
+
+    def render(self, plan: Plan) -> Exported:
+        """The plan in the tool's words.
+
+        Raises:
+            Refused: The tool has no words for how this plan rolls.
+        """
+        ...
+
+    def command(self, plan: Plan, file: str) -> str:
+        """The command line that gives the file to the tool."""
+        ...
+
+
+def file_name(plan: Plan, target: Target) -> str:
+    """What the exported file is called: the plan's name with nothing that a shell would mind."""
+    return f"{re.sub(r'[^A-Za-z0-9._-]+', '-', plan.name).strip('-.') or 'rollout'}{target.suffix}"
+
+
+def header(plan: Plan, target: Target, lost: tuple[str, ...], file: str) -> str:
+    """The comment at the top: where the file comes from, how it is used, what it does not say."""
+    lines = [
+        f"{plan.name}: {len(plan.instances)} instances of {plan.service}, window {plan.window}.",
+        f"Made by Rollcast {plan.tool_version} from the plan {plan.digest[:12] or 'not sealed'}.",
+        f"Use it with: {target.command(plan, file)}",
+        *(["Lost in translation:"] if lost else []),
+        *(f"- {one}" for one in lost),
+    ]
+    return "".join(f"# {' '.join(line.split())}\n" for line in lines)
+
+
+def whole_s(seconds: float) -> int:
+    """Seconds as a tool counts them that knows whole ones only, rounded up."""
+    return math.ceil(round(seconds, 9))
+
+
+def one_instance_s(plan: Plan) -> float:
+    """By when an instance must have gone through all six steps, and be ready."""
+    return sum(plan.step_deadlines_s[step] for step in STEPS) + plan.min_ready_s
+
+
+def in_flight_s(plan: Plan) -> float:
+    """How long requests in flight may take once their instance is taken out."""
+    drain_s = plan.drain.timeout_s
+    if plan.drain.on_timeout == "wait":
+        drain_s = plan.step_deadlines_s[STEPS[0]]
+    grace_s = plan.stop.grace_s if plan.stop.mode == "graceful" else 0.0
+    return max(drain_s, grace_s)
+
+
+def unwatched(plan: Plan) -> list[str]:
+    """What only Rollcast's executor watches, where the plan asks for it."""
+    found = []
+    if plan.guards is not None:
+        found.append(
+            f"guards: nothing watches errors and latency over {plan.guards.over_s:g} s, so nothing "
+            "stops the rollout by them"
+        )
+    found.append("forecast: a rollout that leaves its predicted range is not stopped")
+    return found

@@ -1,0 +1,57 @@
+"""The targets that a plan can be exported to, and the plan itself among them.
+
+Enters: a name as `--to` takes it. Leaves: the target.
+"""
+
+from __future__ import annotations
+
+import difflib
+
+from executor.errors import BadInput
+from executor.exports.ansible import Ansible
+from executor.exports.argo_rollouts import ArgoRollouts
+from executor.exports.azure_pipelines import AzurePipelines
+from executor.exports.base import Exported, Target
+from executor.exports.kubernetes import Kubernetes
+from executor.plan import Plan
+from executor.plan_file import plan_text
+
+
+class PlanItself:
+    """The plan as Rollcast's own executor reads it: nothing is lost."""
+
+    name = "rollcast"
+    words = "Rollcast plan: the plan itself, for its own executor"
+    suffix = ".plan.json"
+
+    def render(self, plan: Plan) -> Exported:
+        """The plan's file."""
+        return Exported(plan_text(plan), ())
+
+    def command(self, plan: Plan, file: str) -> str:
+        """How the plan is carried out."""
+        return f"rollcast execute {file} --inventory INVENTORY"
+
+
+TARGETS: tuple[Target, ...] = (
+    PlanItself(),
+    Kubernetes(),
+    ArgoRollouts(),
+    Ansible(),
+    AzurePipelines(),
+)
+"""In the order in which they are offered."""
+
+
+def target_of(name: str) -> Target:
+    """The target of a name.
+
+    Raises:
+        BadInput: There is none; the message names the nearest.
+    """
+    names = [one.name for one in TARGETS]
+    if name not in names:
+        near = difflib.get_close_matches(name, names, n=1)
+        said = f"; the nearest is {near[0]}" if near else ""
+        raise BadInput(f"--to {name}: must be one of {', '.join(names)}{said}")
+    return TARGETS[names.index(name)]

@@ -1,0 +1,87 @@
+"""The charts of a comparison as figures of their own: for reports and files.
+
+Enters: a comparison, which candidate is looked at, a theme. Leaves: figures by name, laid out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from simulation.compare import CandidateResult, Comparison
+from simulation.scenario import Scenario
+from studio.charts import style
+from studio.charts.over_time import draw_capacity, draw_latency
+from studio.charts.trade_off import draw_trade_off
+from studio.charts.waterfall import ROW_PX, draw_waterfall, forecast_spans
+from studio.theme import LIGHT, Theme
+
+WIDTH_PX = 960.0
+MOST_ROWS = 48
+"""A waterfall of a larger fleet shows so many of its instances, evenly taken."""
+
+Draw = Callable[[Sequence[Axes]], object]
+
+
+def figure_of(draw: Draw, height_px: float, theme: Theme, rows: int = 1) -> Figure:
+    """A figure with axes above each other, laid out once, the names on it clear of each other.
+
+    Args:
+        draw: Draws on the axes, from top to bottom.
+        height_px: Its height; all are `WIDTH_PX` wide.
+        theme: The colours.
+        rows: How many axes.
+    """
+    with style.drawn_in_style():
+        size = WIDTH_PX / style.DPI, height_px / style.DPI
+        figure = Figure(figsize=size, dpi=style.DPI, layout="constrained")
+        figure.set_facecolor(theme.card)
+        axes = [figure.add_subplot(rows, 1, row + 1) for row in range(rows)]
+        draw(axes)
+        figure.draw_without_rendering()  # only now do the axes have their places
+        figure.set_layout_engine("none")
+        for one in axes:
+            style.spread_labels(one)
+    return figure
+
+
+def comparison_figures(
+    comparison: Comparison, index: int, theme: Theme = LIGHT
+) -> dict[str, Figure]:
+    """What one candidate does over time and step by step, and where it lies among the others."""
+    result = comparison.candidates[index]
+    scenario = result.candidate.applied_to(comparison.scenario)
+    figures = {"over time": over_time_figure(result, scenario, theme)}
+    if scenario.rollout is not None:
+        figures["trade-off"] = figure_of(
+            lambda axes: draw_trade_off(axes[0], comparison, index, theme), 420, theme
+        )
+        figures["steps"] = steps_figure(result, scenario, theme)
+    return figures
+
+
+def over_time_figure(result: CandidateResult, scenario: Scenario, theme: Theme) -> Figure:
+    """Capacity against traffic, and latency under it."""
+
+    def draw(axes: Sequence[Axes]) -> None:
+        draw_capacity(axes[0], result, theme)
+        draw_latency(axes[1], result, theme, scenario.objectives.latency_p99)
+
+    return figure_of(draw, 560, theme, rows=2)
+
+
+def steps_figure(
+    result: CandidateResult, scenario: Scenario, theme: Theme, place: int = 0
+) -> Figure:
+    """What each instance did when in one of the runs."""
+    names = scenario.all_instance_names()
+    every = -(-len(names) // MOST_ROWS)
+    shown = names[::every]
+    spans = forecast_spans(result.runs[place].states, names)
+    return figure_of(
+        lambda axes: draw_waterfall(axes[0], shown, (), spans, theme),
+        110 + ROW_PX * len(shown),
+        theme,
+    )

@@ -1,0 +1,47 @@
+"""``rollcast export``: a plan as the file of another tool, with what is lost in translation."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def export(
+    plan: Annotated[Path, typer.Argument(metavar="PLAN", help="A plan file.")],
+    to: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME", help="kubernetes, argo-rollouts, ansible, azure-pipelines or rollcast."
+        ),
+    ],
+    output: Annotated[
+        Path, typer.Option("-o", "--output", metavar="DIR", help="The folder of the file.")
+    ] = Path(),
+) -> None:
+    """Write a plan as another tool's file, and say what is lost in translation."""
+    from datetime import UTC, datetime
+
+    from executor.errors import BadInput, Refused
+    from executor.exports.base import file_name
+    from executor.exports.targets import target_of
+    from executor.files import atomic_write_text
+    from executor.plan_file import read_plan
+    from executor.plan_rules import broken_rules
+
+    target = target_of(to)
+    if not output.is_dir():
+        raise BadInput(f"-o {output}: must be a folder that exists")
+    read = read_plan(plan)
+    for broken in broken_rules(read, datetime.now(UTC)):
+        raise Refused(f"{plan}: {broken}")
+    path = output / file_name(read, target)
+    if path.exists() and path.samefile(plan):
+        raise BadInput(f"-o {output}: {path} is the plan itself, which must not be overwritten")
+    exported = target.render(read)
+    atomic_write_text(path, exported.text, mode=0o600)
+    print(f"{path} is written. Use it with: {target.command(read, str(path))}")
+    if exported.lost:
+        print("Lost in translation:")
+        print("\n".join(f"  {one}" for one in exported.lost))

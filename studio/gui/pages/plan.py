@@ -1,0 +1,368 @@
+"""The page *Plan*: how it is rolled, whether that is sound, and as which file it leaves.
+
+Enters: the run that is looked at, else what stands in the fields. Leaves: a file for an executor, once every
+check holds; nothing of the document is changed.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from PySide6.QtCore import Qt
+from PySide6.QtGui import QGuiApplication
+from PySide6.QtWidgets import (
+    QComboBox,
+    QFrame,
+    QGridLayout,
+    QHBoxLayout,
+    QLineEdit,
+    QPushButton,
+    QStackedWidget,
+    QVBoxLayout,
+    QWidget,
+)
+
+from executor.errors import Refused, RollcastError
+from executor.exports.base import Exported, Target, file_name
+from executor.exports.targets import TARGETS
+from executor.files import atomic_write_text
+from studio.format import duration_text
+from studio.graph import Drawing, release_drawing, typical_run, waves_drawing
+from studio.gui.dialogs import ask_for_file
+from studio.gui.document import Document
+from studio.gui.drafts import Draft, Drafts
+from studio.gui.pages.base import Page
+from studio.gui.widgets.elided import ElidedLabel
+from studio.gui.widgets.graph import GraphView
+from studio.gui.widgets.lines import Line, Lines
+from studio.gui.widgets.log import PlainText, mono_font
+from studio.gui.widgets.segmented import Segmented
+from studio.plan_words import plan_command, rules_in_words, waves_in_words
+from studio.theme import GAP_PX, Theme
+
+if TYPE_CHECKING:
+    from studio.gui.actions import PageAction
+    from studio.gui.tasks import Jobs
+
+_KEYS_TOLD = "Arrows go from box to box, + and − zoom, 0 fits"
+
+
+class PlanPage(Page):
+    """Shows the draft of a document's plan; writes it where a person asks for it."""
+
+    def __init__(self, document: Document, jobs: Jobs, theme: Theme) -> None:
+        super().__init__(document, jobs, theme)
+        self._drafts = Drafts(document)
+        self._exported: Exported | None = None
+        self.graph = GraphView("How it is rolled, a graph", theme)
+        self.told = Lines("The plan in words")
+        self.export = _ExportCard()
+        self._lay_out()
+        self.graph.picked.connect(lambda _key: self._show_about())
+        self.export.target.currentIndexChanged.connect(lambda _index: self._show_export())
+        self.export.copy.clicked.connect(self._copy)
+        self.export.write.clicked.connect(self.ask_export)
+        for signal in (jobs.started, jobs.ended):
+            signal.connect(self.follow)
+
+    def _lay_out(self) -> None:
+        grid = QGridLayout(self)
+        grid.setContentsMargins(0, 0, 0, 0)
+        grid.setSpacing(GAP_PX)
+        self._heading, self._critical = ElidedLabel(name="Graph"), ElidedLabel(name="Critical path")
+        self._heading.setObjectName("heading")
+        self._about = ElidedLabel(_KEYS_TOLD, "Looked at")
+        self._about.setObjectName("soft")
+        self._critical.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
+        self._kind = Segmented(
+            "Graph",
+            [
+                ("waves", "Waves", "The instances in the order in which they are rolled"),
+                ("release", "Release", "The services in the order in which they are released"),
+            ],
+        )
+        self._kind.take("waves")
+        self._kind.picked.connect(lambda _key: self._show_graph())
+        top = QHBoxLayout()
+        top.addWidget(self._heading)
+        top.addWidget(self._critical, 1)
+        top.addWidget(self._kind)
+        upper = _card()
+        inside = upper.layout()
+        assert isinstance(inside, QVBoxLayout)
+        inside.addLayout(top)
+        inside.addWidget(self.graph, 1)
+        inside.addWidget(self._about)
+        lower = _card()
+        lower_inside = lower.layout()
+        assert isinstance(lower_inside, QVBoxLayout)
+        lower_inside.setContentsMargins(8, 8, 4, 8)
+        lower_inside.addWidget(self.told)
+        grid.addWidget(upper, 0, 0, 1, 2)
+        grid.addWidget(lower, 1, 0)
+        grid.addWidget(self.export, 1, 1)
+        for row, stretch in enumerate((5, 6)):
+            grid.setRowStretch(row, stretch)
+        for column in (0, 1):
+            grid.setColumnStretch(column, 1)
+
+    # What it shows
+
+    @property
+    def draft(self) -> Draft:
+        """The plan that is shown."""
+        return self._drafts.now()
+
+    def show_document(self) -> None:
+        """Shows the plan of what is looked at."""
+        several = len(self.draft.scenario.rolled_services()) > 1
+        self._kind.setVisible(several and self.draft.plan is not None)
+        self._show_graph()
+        self.told.show_lines(_lines(self.draft), self.theme)
+        self._show_export()
+
+    def _show_graph(self) -> None:
+        draft = self.draft
+        wants_release = self.draft.plan is None or (
+            self._kind.isVisibleTo(self) and self._kind.taken == "release"
+        )
+        drawing: Drawing | None = None
+        if draft.scenario.rollout is None:
+            heading = "Nothing is rolled"
+        elif wants_release:
+            runs = () if draft.run is None else draft.run.result.runs
+            drawing = release_drawing(draft.scenario, typical_run(runs))
+            heading = f"Release of {len(drawing.nodes)} services"
+        else:
+            assert draft.plan is not None
+            drawing = waves_drawing(draft.plan, draft.spells())
+            count = len(draft.plan.waves)
+            heading = "One wave" if count == 1 else f"{count} waves"
+            heading += f", window {draft.plan.window}"
+        self.graph.show_drawing(drawing, self.theme)
+        self._heading.setText(heading)
+        self._critical.setText(self._path_words(drawing))
+        self._critical.setStyleSheet(f"color: {self.theme.accent};")
+        self._show_about()
+
+    def _path_words(self, drawing: Drawing | None) -> str:
+        """The critical path in words; the estimate where nothing is simulated."""
+        if drawing is not None and drawing.critical:
+            return f"━ critical path: {drawing.critical}"
+        if self.draft.run is None:
+            found = self.document.estimate
+            if found is not None and found.rollout_duration_s is not None:
+                return f"≈ {duration_text(found.rollout_duration_s.value)} by estimate"
+            return ""
+        return "no run came to its end"
+
+    def _show_about(self) -> None:
+        node = self.graph.current
+        self._about.setText(_KEYS_TOLD if node is None else node.about)
+
+    def _show_export(self) -> None:
+        target, draft = self.export.chosen, self.draft
+        self._exported, why_not = None, draft.why_not
+        if draft.plan is not None:
+            try:
+                self._exported = target.render(draft.plan)
+            except Refused as refused:
+                why_not = why_not or str(refused)
+                self.export.show_refused(str(refused), self.theme)
+            else:
+                self.export.show_exported(self._exported, self.theme)
+        else:
+            self.export.show_refused(draft.why_not, self.theme)
+        self.export.show_command(self._command(target))
+        self.export.show_reason(why_not)
+
+    def _command(self, target: Target) -> str:
+        """What does the same on the command line."""
+        draft = self.draft
+        if draft.plan is None:
+            return ""
+        file = f"{draft.scenario.name}.plan.json"
+        if target is not TARGETS[0]:
+            return f"rollcast export {file_name(draft.plan, TARGETS[0])} --to {target.name}"
+        saved = self.document.saved
+        path = saved.path or Path(f"{draft.scenario.name}.yaml")
+        return plan_command(path.name, saved.scenario, draft.scenario, file) or (
+            "save the scenario first: options cannot say what was changed"
+        )
+
+    # What a person asks for
+
+    def offered(self) -> list[PageAction]:
+        """Copy and export."""
+        return [
+            ("plan.export", "Export the plan…", "Ctrl+Return", self.ask_export),
+            ("plan.copy", "Copy the command line", "Ctrl+Alt+C", self._copy),
+            ("plan.fit", "Fit the graph", "Ctrl+0", self.graph.fit),
+        ]
+
+    def ask_export(self) -> None:
+        """Asks where the file shall be written."""
+        draft, target = self.draft, self.export.chosen
+        if self.export.write.isEnabled() and draft.plan is not None:
+            kinds = f"{target.words.partition(':')[0]} (*{Path(target.suffix).suffix})"
+            name = file_name(draft.plan, target)
+            ask_for_file(self, f"Export for {target.name}", kinds, self.write, name)
+
+    def write(self, path: Path) -> bool:
+        """Writes the file; says why when it cannot."""
+        if self._exported is None or not self.export.write.isEnabled():
+            return False
+        try:
+            atomic_write_text(path, self._exported.text, mode=0o600)
+        except RollcastError as error:
+            self.said.emit(f"✗ {error}")
+            return False
+        self.said.emit(f"✓ {path} is written")
+        return True
+
+    def _copy(self) -> None:
+        QGuiApplication.clipboard().setText(self.export.command.text())
+        self.said.emit("✓ The command line is copied")
+
+
+class _ExportCard(QFrame):
+    """A target, what its file says, what is lost, the command line, and the button."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setObjectName("card")
+        self.target = QComboBox()
+        self.target.setAccessibleName("Export for")
+        self.target.setSizeAdjustPolicy(
+            QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
+        )
+        self.target.setMinimumContentsLength(10)
+        for one in TARGETS:
+            title, _, more = one.words.partition(": ")
+            self.target.addItem(title, one.name)
+            self.target.setItemData(self.target.count() - 1, more, Qt.ItemDataRole.ToolTipRole)
+        self.shown = Segmented(
+            "Export", [("file", "File", "What the file says"), ("lost", "Lost", "")]
+        )
+        self.shown.take("file")
+        self.preview = PlainText("What the file says", wraps=False)
+        self.lost = Lines("Lost in translation")
+        self._stack = QStackedWidget()
+        self._stack.addWidget(self.preview)
+        self._stack.addWidget(self.lost)
+        self.shown.picked.connect(lambda key: self._stack.setCurrentIndex(key == "lost"))
+        self.command = QLineEdit()
+        self.command.setReadOnly(True)
+        self.command.setFont(mono_font())
+        self.command.setAccessibleName("The same on the command line")
+        self.copy = QPushButton("Copy")
+        self.copy.setAccessibleName("Copy the command line")
+        self.write = QPushButton("Export…")
+        self.reason = ElidedLabel(name="Export")
+        self._lay_out()
+
+    def _lay_out(self) -> None:
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(10, 10, 10, 10)
+        layout.setSpacing(6)
+        layout.addLayout(_row(self.target, self.shown))
+        layout.addWidget(self._stack, 1)
+        layout.addLayout(_row(self.command, self.copy))
+        layout.addLayout(_row(self.reason, self.write))
+
+    @property
+    def chosen(self) -> Target:
+        """The target that is picked."""
+        return TARGETS[self.target.currentIndex()]
+
+    def show_exported(self, exported: Exported, theme: Theme) -> None:
+        """Shows what the file would say, and what it cannot."""
+        self._show_text(exported.text, theme)
+        lost = [f"– {one}" for one in exported.lost] or ["✓ nothing is lost"]
+        self.lost.show_lines([("" if exported.lost else "good", one) for one in lost], theme)
+        self._count_lost(len(exported.lost))
+
+    def show_refused(self, why: str, theme: Theme) -> None:
+        """There is nothing to show; says why."""
+        self._show_text(f"✗ {why}" if why else "", theme)
+        self.lost.show_lines([("bad", f"✗ {why}")] if why else [], theme)
+        self._count_lost(0)
+
+    def _show_text(self, text: str, theme: Theme) -> None:
+        self.preview.show_theme(theme)
+        self.preview.show_text(text)
+
+    def _count_lost(self, count: int) -> None:
+        button = self.shown.button("lost")
+        button.setText(f"Lost ({count})" if count else "Lost")
+        button.setAccessibleName(f"Export: lost in translation, {count}")
+        button.setToolTip("What the plan asks for and the tool does not do")
+
+    def show_command(self, words: str) -> None:
+        """Shows the command line from its beginning."""
+        self.command.setText(words)
+        self.command.setCursorPosition(0)
+        self.command.setToolTip(words)
+        self.copy.setEnabled(bool(words))
+
+    def show_reason(self, why_not: str) -> None:
+        """Whether it may be exported, and why not."""
+        self.write.setEnabled(not why_not)
+        self.write.setToolTip(f"Not yet: {why_not}" if why_not else "Write the file (Ctrl+Return)")
+        self.write.setAccessibleDescription(why_not)
+        self.reason.setText(f"✗ {why_not}" if why_not else "✓ every check holds")
+        for widget, name in (
+            (self.reason, "bad" if why_not else "good"),
+            (self.write, "" if why_not else "primary"),
+        ):
+            widget.setObjectName(name)
+            widget.style().unpolish(widget)
+            widget.style().polish(widget)
+
+
+def _lines(draft: Draft) -> list[Line]:
+    """Checks that fail, what is done, and the checks that hold, as lines."""
+    if draft.plan is None:
+        return [("heading", "No plan"), ("bad", f"✗ {draft.why_not}"), *_release_lines(draft)]
+    lines: list[Line] = []
+    held = [promise for promise, broken in draft.checks if not broken]
+    if len(held) < len(draft.checks):
+        lines.append(("heading", "Checks that fail"))
+    for promise, broken in draft.checks:
+        if broken:
+            lines += [("bad", f"✗ {promise}"), *(("bad", f"     {one}") for one in broken)]
+    lines += [("heading", "Waves and gates"), *(("", one) for one in waves_in_words(draft.plan))]
+    lines += [("heading", "Rules and guards"), *(("", one) for one in rules_in_words(draft.plan))]
+    return [*lines, ("heading", "Checks that hold"), *(("good", f"✓ {one}") for one in held)]
+
+
+def _release_lines(draft: Draft) -> list[Line]:
+    order = draft.scenario.release_order() if draft.scenario.rollout is not None else {}
+    if len(order) < 2:
+        return []
+    return [
+        ("heading", "Release"),
+        *(
+            ("", f"{name} after {', '.join(firsts)}" if firsts else f"{name} at once")
+            for name, firsts in order.items()
+        ),
+    ]
+
+
+def _card() -> QFrame:
+    card = QFrame()
+    card.setObjectName("card")
+    layout = QVBoxLayout(card)
+    layout.setContentsMargins(12, 8, 12, 8)
+    layout.setSpacing(4)
+    return card
+
+
+def _row(wide: QWidget, *others: QWidget) -> QHBoxLayout:
+    row = QHBoxLayout()
+    row.setSpacing(6)
+    row.addWidget(wide, 1)
+    for one in others:
+        row.addWidget(one)
+    return row

@@ -1,0 +1,377 @@
+"""The page *Timing*: when to roll and how wide, over a day of the traffic.
+
+Enters: the scenario as it stands. Leaves: another start and window, as one edit. Cells are known at once
+by closed forms, and then by simulated runs, in the background; a study of the document goes first.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import TYPE_CHECKING
+
+from PySide6.QtCore import Qt, QTimer
+from PySide6.QtWidgets import (
+    QFrame,
+    QHBoxLayout,
+    QLabel,
+    QPushButton,
+    QStackedWidget,
+    QVBoxLayout,
+    QWidget,
+)
+
+from executor.errors import BadInput
+from simulation.candidates import default_windows
+from simulation.cells import run_cells
+from simulation.scenario import Scenario
+from studio.charts.of_comparison import figure_of
+from studio.charts.timing import FIGURES, draw_timing, draw_traffic, shades_of
+from studio.gui.commands import edit_values
+from studio.gui.document import Document
+from studio.gui.pages.base import Page
+from studio.gui.tasks import Job, Jobs, JobState, Talk, Work
+from studio.gui.widgets.elided import ElidedLabel
+from studio.gui.widgets.segmented import Segmented
+from studio.gui.widgets.timing_map import TimingMap
+from studio.theme import LIGHT, Theme
+from studio.timing import (
+    Found,
+    Grid,
+    base_of,
+    coarse_first,
+    estimated,
+    frame_for,
+    grid_of,
+    sentence_of,
+    simulated,
+    why_no_grid,
+)
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from studio.gui.actions import PageAction
+
+SETTLES_MS = 120
+"""So long after the last change the cells are worked out anew."""
+_LANDS_EVERY_S = 0.15
+_EXPORT_PX = 460.0
+
+
+class Hold:
+    """Whether the background shall wait: a study of the document goes first."""
+
+    def __init__(self) -> None:
+        self.is_on = False
+
+
+def work_out(grid: Grid, hold: Hold, simulates: bool) -> Work:
+    """What the background does: all cells by closed forms, then by runs; cells land as they are known."""
+
+    def work(talk: Talk) -> None:
+        known: dict[int, Found] = {}
+        fresh: dict[int, Found] = {}
+        landed_at = time.monotonic()
+
+        def land(number: int, found: Found) -> None:
+            nonlocal landed_at
+            known[number] = fresh[number] = found
+            if time.monotonic() - landed_at >= _LANDS_EVERY_S:
+                talk.land(dict(fresh))
+                fresh.clear()
+                landed_at = time.monotonic()
+
+        frame = frame_for(grid)
+        for number in coarse_first(grid, range(len(grid.candidates))):
+            talk.rest_while_paused()
+            if talk.stopped():
+                return
+            land(number, estimated(grid, number, frame))
+        talk.land(dict(fresh))
+        fresh.clear()
+        if not simulates:
+            return
+        simulate = partial(
+            run_cells,
+            apart=True,
+            stopped=talk.stopped,
+            paused=lambda: talk.paused() or hold.is_on,
+        )
+        for number, found, (done, total) in simulated(grid, known, frame, simulate):
+            talk.progress(done, total)
+            land(number, found)
+        if not talk.stopped():
+            talk.land(dict(fresh))
+
+    return work
+
+
+class TimingPage(Page):
+    """A map of starts and windows."""
+
+    def __init__(self, document: Document, jobs: Jobs, theme: Theme) -> None:
+        super().__init__(document, jobs, theme)
+        self.simulates = True
+        self.figure = Segmented(
+            "Coloured by", [(key, words, tip) for key, (words, tip) in FIGURES.items()]
+        )
+        self.figure.take("verdict")
+        self.map = TimingMap(theme)
+        self.readout = ElidedLabel(name="Cell")
+        self.sentence = ElidedLabel()
+        self.empty = QLabel()
+        self.elsewhere = QPushButton("Show Trade-off")
+        self.pause_button = QPushButton("Pause")
+        self.progress = QLabel()
+        self._grid: Grid | None = None
+        self._base: dict[str, object] | None = None
+        self._found: dict[int, Found] = {}
+        self._job: Job | None = None
+        self._hold = Hold()
+        self._soon = QTimer(self)
+        self._soon.setSingleShot(True)
+        self._soon.setInterval(SETTLES_MS)
+        self._soon.timeout.connect(self._start)
+        self._lay_out()
+        self.figure.picked.connect(self._paint)
+        self.map.pointed.connect(self._say_cell)
+        self.map.taken.connect(self._take)
+        self.pause_button.clicked.connect(self.pause)
+        jobs.started.connect(self._on_study)
+        jobs.ended.connect(self._on_study)
+
+    def _lay_out(self) -> None:
+        card = QFrame()
+        card.setObjectName("card")
+        inside = QVBoxLayout(card)
+        inside.setContentsMargins(12, 8, 12, 10)
+        inside.setSpacing(4)
+        heading = QHBoxLayout()
+        heading.setSpacing(8)
+        title = ElidedLabel("When to start, and how wide")
+        title.setStyleSheet("font-weight: 600;")
+        self.progress.setObjectName("soft")
+        heading.addWidget(title, 1)
+        heading.addWidget(self.progress)
+        heading.addWidget(self.pause_button)
+        heading.addWidget(self.figure)
+        inside.addLayout(heading)
+        self._stack = QStackedWidget()
+        self._stack.addWidget(self.map)
+        self._stack.addWidget(self._nothing())
+        inside.addWidget(self._stack, 1)
+        self.sentence.setObjectName("soft")
+        inside.addWidget(self.readout)
+        inside.addWidget(self.sentence)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(card)
+
+    def _nothing(self) -> QWidget:
+        """What stands here where there is nothing to choose, and where to go instead."""
+        holder = QWidget()
+        inside = QVBoxLayout(holder)
+        inside.setContentsMargins(40, 0, 40, 0)
+        self.empty.setObjectName("soft")
+        self.empty.setWordWrap(True)
+        self.empty.setTextFormat(Qt.TextFormat.PlainText)
+        self.empty.setAlignment(Qt.AlignmentFlag.AlignCenter)
+        self.elsewhere.clicked.connect(lambda: self.wanted.emit("trade_off"))
+        inside.addStretch(1)
+        inside.addWidget(self.empty)
+        inside.addWidget(self.elsewhere, 0, Qt.AlignmentFlag.AlignHCenter)
+        inside.addStretch(1)
+        return holder
+
+    # What is shown
+
+    def show_document(self) -> None:
+        scenario = self.document.scenario
+        why = why_no_grid(scenario)
+        if why is None:
+            try:
+                changed = self._take_grid(scenario)
+            except BadInput as error:
+                why = str(error)
+        self._stack.setCurrentIndex(0 if why is None else 1)
+        for widget in (self.figure, self.readout, self.sentence):
+            widget.setVisible(why is None)
+        if why is not None:
+            self._end_job()
+            self._grid, self._base, self._found = None, None, {}
+            self.empty.setText(why)
+            self._show_progress()
+            return
+        if changed:
+            self._estimate_own()
+            self._soon.start()
+        self._paint()
+        self._show_progress()
+
+    def _take_grid(self, scenario: Scenario) -> bool:
+        """The grid of the scenario; says whether its cells must be worked out anew."""
+        base, before = base_of(scenario), self._grid
+        windows = {*self.document.windows(), *default_windows(scenario), scenario.window_count()}
+        same = base == self._base and before is not None
+        if same and before is not None:
+            windows |= set(before.windows)
+        grid = grid_of(scenario, tuple(windows))
+        if same and before is not None and grid.candidates == before.candidates:
+            self._grid = grid
+            return False
+        known = (
+            {before.candidates[k]: one for k, one in self._found.items()} if same and before else {}
+        )
+        self._grid, self._base = grid, base
+        self._found = {
+            number: known[one] for number, one in enumerate(grid.candidates) if one in known
+        }
+        self._end_job()
+        return True
+
+    def _estimate_own(self) -> None:
+        """The scenario's own cell is known at once."""
+        assert self._grid is not None
+        own = self._grid.own()
+        if own is not None and self._grid.number(*own) not in self._found:
+            number = self._grid.number(*own)
+            self._found[number] = estimated(self._grid, number, frame_for(self._grid))
+
+    def _paint(self) -> None:
+        grid = self._grid
+        if grid is None:
+            return
+        key = self.figure.taken or "verdict"
+        self.map.show_map(grid, shades_of(grid, self._found, key, self.theme), key, self.theme)
+        own = grid.own()
+        row = own[1] if own is not None else len(grid.windows) - 1
+        self.sentence.setText(sentence_of(grid, self._found, row))
+        if self.map.cell is not None:
+            self._say_cell(*self.map.cell)
+
+    def words_of(self, column: int, row: int) -> str:
+        """What is known of a cell, in words."""
+        grid = self._grid
+        if grid is None:
+            return ""
+        found = self._found.get(grid.number(column, row))
+        at = grid.clock(grid.begin_s + column * grid.step_s)
+        return f"{at}, window {grid.windows[row]} – {found.words() if found else 'not yet known'}"
+
+    def _say_cell(self, column: int, row: int) -> None:
+        words = self.words_of(column, row)
+        self.readout.setText(words)
+        self.map.setAccessibleDescription(words)
+
+    # What a person does
+
+    def _take(self, column: int, row: int) -> None:
+        """The start and the window of a cell become the scenario's: one edit."""
+        grid = self._grid
+        if grid is None:
+            return
+        found = self._found.get(grid.number(column, row))
+        if found is not None and found.answer == "out":
+            self.said.emit(self.words_of(column, row))
+            return
+        window, start = grid.windows[row], grid.starts[column]
+        at = grid.clock(grid.begin_s + column * grid.step_s)
+        written = f"{start:g}s" if isinstance(start, float) else start
+        values: dict[str, object] = {"clock.start": written, "rollout.window": window}
+        edit_values(self.document, f"start {at}, window {window}", values)
+
+    def pause(self) -> None:
+        """Lets the simulation of cells rest, or go on."""
+        if self._job is not None and self._job.is_open:
+            self._job.pause(self._job.state is JobState.RUNNING)
+
+    def colour_by(self, key: str) -> None:
+        """Shows another figure."""
+        self.figure.take(key)
+        self._paint()
+
+    def offered(self) -> list[PageAction]:
+        by = [
+            (f"timing.{key}", f"Colour by {words}", "", partial(self.colour_by, key))
+            for key, (words, _tip) in FIGURES.items()
+        ]
+        return [*by, ("timing.pause", "Pause the cells, or go on", "", self.pause)]
+
+    # What goes on in the background
+
+    def _start(self) -> None:
+        if self._grid is None:
+            return
+        self._end_job()
+        self._hold.is_on = self.jobs.is_running
+        job = self.jobs.run(
+            f"Timing of {self.document.scenario.name}",
+            work_out(self._grid, self._hold, self.simulates),
+        )
+        job.landed.connect(partial(self._on_landed, job))
+        job.changed.connect(self._show_progress)
+        job.ended.connect(self._show_progress)
+        self._job = job
+        self._show_progress()
+
+    def _end_job(self) -> None:
+        self._soon.stop()
+        job, self._job = self._job, None
+        if job is not None:
+            job.cancel()
+
+    def _on_landed(self, job: Job, found: object) -> None:
+        if job is self._job and isinstance(found, Mapping):
+            for number, one in found.items():
+                before = self._found.get(number)
+                if before is None or one.runs >= before.runs:
+                    self._found[number] = one
+            if self.isVisible():
+                self._paint()
+            else:
+                self._is_behind = True
+
+    def _on_study(self) -> None:
+        self._hold.is_on = self.jobs.is_running
+        self._show_progress()
+
+    def _show_progress(self) -> None:
+        job = self._job
+        is_open = job is not None and job.is_open
+        self.pause_button.setVisible(is_open)
+        self.progress.setVisible(is_open)
+        if job is None or not is_open:
+            return
+        rests = job.state is JobState.PAUSED
+        self.pause_button.setText("Go on" if rests else "Pause")
+        self.pause_button.setAccessibleName(f"{self.pause_button.text()}: cells of the map")
+        if job.total:
+            words = f"{job.done:,} of {job.total:,} runs"
+            waits = self._hold.is_on and not rests
+            self.progress.setText(f"{words}, waits for the study" if waits else words)
+        else:
+            self.progress.setText("estimates")
+
+    def figures(self) -> dict[str, Figure]:
+        grid = self._grid
+        if grid is None or not self._found:
+            return {}
+        chosen = self.figure.taken or "verdict"
+
+        def draw(key: str) -> Callable[[Sequence[Axes]], None]:
+            def both(axes: Sequence[Axes]) -> None:
+                draw_traffic(axes[0], grid, LIGHT)
+                draw_timing(axes[1], grid, self._found, key, LIGHT)
+
+            return both
+
+        return {
+            f"timing {key}": figure_of(draw(key), _EXPORT_PX, LIGHT, rows=2)
+            for key in sorted(FIGURES, key=lambda one: one != chosen)
+        }
+
+    def leave(self) -> None:
+        self._end_job()

@@ -1,0 +1,296 @@
+"""The page *Trade-off*: how long each candidate takes against what it risks.
+
+Enters: the document's latest comparison, and the closed forms of what stands in the fields. Leaves: which
+run is looked at; more runs, as an edit; the wish for a plan.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton, QSizePolicy, QVBoxLayout
+
+from simulation.compare import CandidateResult, Comparison
+from simulation.statistics import MOST_RUNS, runs_to_settle
+from studio.charts import style
+from studio.charts.of_comparison import figure_of
+from studio.charts.trade_off import RISKS, Risk, draw_trade_off
+from studio.format import (
+    between_text,
+    candidate_name,
+    duration_text,
+    verdict_text,
+)
+from studio.gui.commands import edit_values
+from studio.gui.document import Document
+from studio.gui.pages.base import Page
+from studio.gui.widgets.elided import ElidedLabel
+from studio.gui.widgets.segmented import Segmented
+from studio.gui.widgets.trade_off_chart import Estimated, Shown, TradeOffChart
+from studio.theme import LIGHT, Theme
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from studio.gui.actions import PageAction
+    from studio.gui.tasks import Jobs
+
+EXPORT_PX = 420.0
+"""How high an exported chart is."""
+
+_TIPS = {
+    "p99": "99 of 100 requests are answered faster while the rollout goes on",
+    "pool": "The fewest instances that serve at once",
+    "lost": "The share of requests that are rejected, time out, are refused, cut or in error",
+    "exposure": "Requests that met the new version before it was everywhere",
+}
+
+
+@dataclass(frozen=True)
+class Undecided:
+    """What is open, and what would settle it.
+
+    Attributes:
+        words: As a sentence, empty when nothing is open.
+        more_count: How many more runs of each candidate would do; None when none, or too many.
+    """
+
+    words: str = ""
+    more_count: int | None = None
+
+
+def undecided_of(comparison: Comparison, names: Sequence[str]) -> Undecided:
+    """Which candidates are undecided, and how many more runs would probably settle all of them."""
+    objectives = comparison.scenario.objectives
+    open_ones: list[str] = []
+    more: list[int | None] = []
+    for name, result in zip(names, comparison.candidates, strict=True):
+        verdict = result.verdict
+        if verdict.answer == "undecided":
+            asked = (objectives.in_runs, objectives.confidence)
+            more.append(runs_to_settle(verdict.runs_meeting, verdict.runs, *asked).expected)
+            open_ones.append(style.shortened(name, 40))
+    if not open_ones:
+        return Undecided()
+    who = (
+        open_ones[0] if len(open_ones) == 1 else f"{', '.join(open_ones[:-1])} and {open_ones[-1]}"
+    )
+    if len(open_ones) > 3:
+        who = f"{len(open_ones)} of {len(comparison.candidates)}"
+    are, it = ("is", "it") if len(open_ones) == 1 else ("are", "them")
+    known = [one for one in more if one is not None]
+    if not known:
+        return Undecided(
+            f"{who} {are} undecided: even {MOST_RUNS:,} more runs would not settle {it}."
+        )
+    count = max(known)
+    settled = it if len(known) == len(more) else f"{len(known)} of them"
+    runs = "run" if count == 1 else "runs"
+    words = f"{who} {are} undecided: about {count:,} more {runs} would settle {settled}."
+    return Undecided(words, count)
+
+
+def sentence_of(comparison: Comparison, undecided: Undecided, risk: Risk) -> str:
+    """What the points are, and what is open."""
+    runs = len(comparison.candidates[0].runs)
+    total = comparison.scenario.replications
+    so_far = (
+        f"{runs:,} of {total:,} paired runs so far" if runs < total else f"{runs:,} paired runs"
+    )
+    said = [f"Every point is {so_far} on the same traffic; bars are 95 % intervals."]
+    if runs == 1:
+        said = ["Every point is one run so far; there are no intervals from one."]
+    missing = [
+        candidate_name(comparison, index)
+        for index, one in enumerate(comparison.candidates)
+        if one.metrics["rollout_duration_s"].mean is None
+    ]
+    if 0 < len(missing) < len(comparison.candidates):
+        who = f"{missing[0]} has" if len(missing) == 1 else f"{len(missing)} candidates have"
+        said.append(f"{who} no point: the rollout never ended.")
+    if not risk.limit(comparison.scenario.objectives) and risk.metric != "exposure_requests":
+        said.append(f"No objective limits the {risk.words}.")
+    return " ".join([*said, undecided.words]).strip()
+
+
+def words_of(name: str, result: CandidateResult, risk: Risk) -> str:
+    """What is said of a point."""
+    duration, value = result.metrics["rollout_duration_s"], result.metrics[risk.metric]
+    between = ""
+    if value.low is not None and value.high is not None:
+        between = f" ({between_text(risk.text(max(0.0, value.low)), risk.text(value.high))})"
+    return (
+        f"{name}: takes {duration_text(duration.mean)}, {risk.words} {risk.text(value.mean)}{between}, "
+        f"{verdict_text(result)}"
+    )
+
+
+class TradeOffPage(Page):
+    """Duration against a risk; a point that is picked is what every page looks at."""
+
+    def __init__(self, document: Document, jobs: Jobs, theme: Theme) -> None:
+        super().__init__(document, jobs, theme)
+        self.risk = Segmented(
+            "Weighed against", [(key, one.words, _TIPS[key]) for key, one in RISKS.items()]
+        )
+        self.risk.take("p99")
+        self.chart = TradeOffChart()
+        self.sentence = QLabel()
+        self.run_button = QPushButton("Run them")
+        self._undecided = Undecided()
+        self._drawn: tuple[object, ...] = ()
+        self._lay_out()
+        self.risk.picked.connect(self.show_document)
+        self.chart.picked.connect(document.select)
+        self.chart.taken.connect(lambda: self.wanted.emit("plan"))
+        self.run_button.clicked.connect(self.run_more)
+        jobs.started.connect(self.follow)
+        jobs.ended.connect(self.follow)
+
+    def _lay_out(self) -> None:
+        card = QFrame()
+        card.setObjectName("card")
+        inside = QVBoxLayout(card)
+        inside.setContentsMargins(12, 8, 12, 10)
+        inside.setSpacing(4)
+        heading = QHBoxLayout()
+        title = ElidedLabel("Minutes against")
+        title.setStyleSheet("font-weight: 600;")
+        heading.addWidget(title, 1)
+        heading.addWidget(self.risk)
+        inside.addLayout(heading)
+        inside.addWidget(self.chart, 1)
+        beneath = QHBoxLayout()
+        beneath.setSpacing(10)
+        self.sentence.setObjectName("soft")
+        self.sentence.setWordWrap(True)
+        self.sentence.setTextFormat(Qt.TextFormat.PlainText)
+        self.sentence.setAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
+        self.sentence.setMinimumHeight(2 * self.sentence.fontMetrics().height() + 4)
+        self.run_button.setToolTip("Adds these runs to those of every candidate and simulates them")
+        policy = self.run_button.sizePolicy()
+        policy.setRetainSizeWhenHidden(True)  # the sentence keeps its lines
+        policy.setHorizontalPolicy(QSizePolicy.Policy.Fixed)
+        self.run_button.setSizePolicy(policy)
+        beneath.addWidget(self.sentence, 1)
+        beneath.addWidget(self.run_button)
+        inside.addLayout(beneath)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(card)
+        self.setTabOrder(self.chart, self.run_button)
+
+    @property
+    def chosen_risk(self) -> Risk:
+        """What the duration is weighed against."""
+        return RISKS[self.risk.taken or "p99"]
+
+    def show_document(self) -> None:
+        document, risk = self.document, self.chosen_risk
+        comparison = document.comparison
+        if comparison is None:
+            self._drawn = ()
+            self._undecided = Undecided()
+            first = "Simulating the first runs…"
+            self.chart.show_nothing(
+                first if self.jobs.is_running else "Nothing is simulated yet", self.theme
+            )
+            self.sentence.setText("")
+            self.run_button.setVisible(False)
+            return
+        runs = document.runs_of_comparison()
+        names = [
+            candidate_name(comparison, index) if run is None else run.name
+            for index, run in enumerate(runs)
+        ]
+        shown = tuple(
+            None if run is None else (name if run.is_named else name.lower())
+            for run, name in zip(runs, names, strict=True)
+        )
+        wanted = (id(comparison), document.selection, risk.metric, shown, self.theme.name)
+        if wanted != self._drawn:  # an edit alone paints only what lies over the picture
+            words = {
+                index: words_of(name, result, risk)
+                for index, (name, result) in enumerate(
+                    zip(names, comparison.candidates, strict=True)
+                )
+            }
+            told = Shown(comparison, document.selection, risk, shown, words)
+            self.chart.show_points(told, self.theme)
+            self._drawn = wanted
+        self.chart.show_estimate(self._estimated(risk), document.is_stale)
+        self._show_sentence(comparison, names, risk)
+
+    def _estimated(self, risk: Risk) -> Estimated | None:
+        """The point that closed forms give for what stands in the fields, where it is another one."""
+        if not self.document.is_stale:
+            return None
+        found = self.document.estimate
+        duration = None if found is None else found.rollout_duration_s
+        value = getattr(found, risk.metric, None)
+        if duration is None or value is None:
+            return None
+        return Estimated(f"window {self.document.scenario.window_count()}", duration, value)
+
+    def _show_sentence(self, comparison: Comparison, names: Sequence[str], risk: Risk) -> None:
+        self._undecided = undecided_of(comparison, names)
+        if self.document.is_stale:
+            told = "The pale points are from before your changes"
+            told += (
+                "; the hollow one is the estimate of what stands in the fields now."
+                if self.chart.estimated is not None
+                else "; no closed form tells where what stands in the fields would lie."
+            )
+            self.sentence.setText(told)
+        else:
+            self.sentence.setText(sentence_of(comparison, self._undecided, risk))
+        can_run = (
+            self._undecided.more_count is not None
+            and not self.document.is_stale
+            and not self.jobs.is_running
+        )
+        self.run_button.setVisible(can_run)
+
+    def run_more(self) -> None:
+        """Raises the replications by as many as would settle what is undecided: one edit."""
+        comparison, more = self.document.comparison, self._undecided.more_count
+        if comparison is None or more is None or self.document.is_stale:
+            return
+        runs = len(comparison.candidates[0].runs) + more
+        edit_values(self.document, f"run {more:,} more", {"replications": runs})
+
+    def offered(self) -> list[PageAction]:
+        against = [
+            (f"trade_off.{key}", f"Weigh against {one.words}", "", partial(self.weigh_against, key))
+            for key, one in RISKS.items()
+        ]
+        return [*against, ("trade_off.run_more", "Run what is undecided", "", self.run_more)]
+
+    def weigh_against(self, key: str) -> None:
+        """Shows another risk."""
+        self.risk.take(key)
+        self.follow()
+
+    def figures(self) -> dict[str, Figure]:
+        """The trade-off with every risk that the candidates differ in, the chosen one first."""
+        comparison = self.document.comparison
+        if comparison is None:
+            return {}
+        chosen, index = self.chosen_risk, self.document.selection
+        return {
+            f"trade-off {risk.words}": figure_of(
+                partial(_draw_first, comparison, index, risk), EXPORT_PX, LIGHT
+            )
+            for risk in sorted(RISKS.values(), key=lambda one: one is not chosen)
+        }
+
+
+def _draw_first(
+    comparison: Comparison, index: int | None, risk: Risk, axes: Sequence[Axes]
+) -> None:
+    draw_trade_off(axes[0], comparison, index, LIGHT, risk)

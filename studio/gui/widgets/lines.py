@@ -1,0 +1,61 @@
+"""Sentences under headings, to be read and walked through by keys."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from PySide6.QtCore import Qt
+from PySide6.QtGui import QBrush, QColor, QFont, QResizeEvent
+from PySide6.QtWidgets import QAbstractItemView, QFrame, QListView, QListWidget, QListWidgetItem
+
+from studio.theme import Theme
+
+Line = tuple[str, str]
+"""A look (`heading`, `good`, `bad`, `soft` or empty) and the words; the glyph is in the words."""
+
+
+class Lines(QListWidget):
+    """A list of sentences that wrap."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self.setAccessibleName(name)
+        self.setFrameShape(QFrame.Shape.NoFrame)
+        self.setWordWrap(True)
+        self.setUniformItemSizes(False)
+        self.setTextElideMode(Qt.TextElideMode.ElideNone)
+        self.setResizeMode(QListView.ResizeMode.Adjust)
+        self.setVerticalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
+        # Always there: lines that wrap anew when it comes would be cut meanwhile.
+        self.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOn)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
+        self.setStyleSheet("QListWidget::item { padding: 1px 2px; }")
+        self._shown: tuple[tuple[Line, ...], Theme] | None = None
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        self.doItemsLayout()  # at once: a line that is still as wide as before would be cut
+
+    def show_lines(self, lines: Sequence[Line], theme: Theme) -> None:
+        """Shows other lines; where the same stand there already nothing moves."""
+        if self._shown == (tuple(lines), theme):
+            return
+        self._shown = tuple(lines), theme
+        colours = {"good": theme.meets_text, "bad": theme.fails_text, "soft": theme.soft}
+        place = self.verticalScrollBar().value()
+        self.clear()
+        for look, words in lines:
+            item = QListWidgetItem(words)
+            if look == "heading":
+                font = QFont(self.font())
+                font.setWeight(QFont.Weight.DemiBold)
+                item.setFont(font)
+            elif look in colours:
+                item.setForeground(QBrush(QColor(colours[look])))
+            self.addItem(item)
+        self.verticalScrollBar().setValue(place)
+
+    def texts(self) -> list[str]:
+        """What is shown, line by line."""
+        return [self.item(row).text() for row in range(self.count())]

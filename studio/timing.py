@@ -1,0 +1,385 @@
+"""When to roll and how wide, as data: a grid of starts and windows, and what is known of each cell.
+
+Enters: a scenario. Leaves: the grid over a day of its traffic; for each cell first what closed forms
+expect, then what simulated runs say. Nothing here knows Qt.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections import Counter
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from executor.errors import BadInput
+from simulation.candidates import Candidate, candidates_of
+from simulation.cells import Cell, run_cells
+from simulation.estimate import estimate
+from simulation.frame import Frame, frame_of
+from simulation.freeze import freeze_met
+from simulation.results import RunResult
+from simulation.run import traffic_around
+from simulation.scenario import Scenario
+from simulation.statistics import FIRST_LOOK, answer_of
+from simulation.traffic import DAY_S, RateTable, clock_label, clock_time_s, start_second
+from simulation.units import Floats
+from simulation.verdict import broken_objectives
+from studio.format import count_text, duration_text, estimate_sentence, latency_text
+
+_STEPS_S = (10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 900.0, 1800.0)
+_MOST_STARTS = 48
+_ROUNDS = (1, 3, FIRST_LOOK)
+"""Every cell gets so many runs, one round after the other, before any gets more."""
+
+ANSWERS = ("meets", "fails", "undecided", "", "out")
+"""What may be said of a cell; empty where nothing is known, ``out`` where nothing can be simulated."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """What is known of a cell.
+
+    Attributes:
+        answer: One of `ANSWERS`.
+        why: The first reason, in words.
+        duration_s: The mean duration of the rollout.
+        p99_s: The mean p99 of the latency during it.
+        runs: How many were simulated; 0 for an estimate.
+        meeting: How many of them meet every objective.
+    """
+
+    answer: str
+    why: str = ""
+    duration_s: float | None = None
+    p99_s: float | None = None
+    runs: int = 0
+    meeting: int = 0
+
+    @property
+    def is_estimate(self) -> bool:
+        """Whether closed forms say it."""
+        return self.runs == 0 and self.answer != "out"
+
+    @property
+    def meets_so_far(self) -> bool:
+        """Whether it is undecided only because there are too few runs: all of them meet."""
+        return self.answer == "undecided" and self.meeting == self.runs > 0
+
+    def words(self) -> str:
+        """As a sentence without its subject."""
+        if self.answer == "out":
+            return f"left out: {self.why}"
+        if self.runs:
+            said = f"{self.answer}: meets every objective in {self.meeting} of {self.runs} runs"
+        else:
+            said = f"{self.why} (estimate)" if self.answer else self.why
+        if self.duration_s is not None:
+            said += f" · takes {duration_text(self.duration_s)}"
+        if self.p99_s is not None:
+            said += f" · p99 {latency_text(self.p99_s)}"
+        if self.runs and self.why:
+            said += f" · {self.why}"
+        return said
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Starts over a day, and windows.
+
+    Attributes:
+        scenario: What is rolled.
+        begin_s: Where the day begins, on the traffic's clock; the first start.
+        step_s: From one start to the next.
+        starts: As a file says them.
+        windows: Ascending.
+        candidates: One a cell, all windows of the first start first.
+    """
+
+    scenario: Scenario
+    begin_s: float
+    step_s: float
+    starts: tuple[float | str, ...]
+    windows: tuple[int, ...]
+    candidates: tuple[Candidate, ...]
+
+    def number(self, column: int, row: int) -> int:
+        """Which candidate a start and a window make."""
+        return column * len(self.windows) + row
+
+    def place(self, number: int) -> tuple[int, int]:
+        """The start and the window of a candidate."""
+        return divmod(number, len(self.windows))
+
+    @property
+    def end_s(self) -> float:
+        """Where the last start's cell ends."""
+        return self.begin_s + len(self.starts) * self.step_s
+
+    def clock(self, time_s: float) -> str:
+        """A time of the traffic's clock as a person reads it: ``03:30``."""
+        second = round(time_s + _past_midnight_s(self.scenario.rates())) % int(DAY_S)
+        text = f"{second // 3600:02d}:{second % 3600 // 60:02d}"
+        return text if self.step_s >= 60 else f"{text}:{second % 60:02d}"
+
+    def own(self) -> tuple[int, int] | None:
+        """The cell that the scenario itself is in; None where it is in none."""
+        column = math.floor((self.scenario.start_s() - self.begin_s) / self.step_s + 1e-9)
+        window = self.scenario.window_count()
+        if not 0 <= column < len(self.starts) or window not in self.windows:
+            return None
+        return column, self.windows.index(window)
+
+    def traffic(self) -> tuple[Floats, Floats]:
+        """The rate over the day: times on the traffic's clock, requests a second, shape (n,) each."""
+        time_s = np.linspace(self.begin_s, self.end_s, 289)
+        middles = (time_s[1:] + time_s[:-1]) / 2
+        return middles, self.scenario.rates().rate_at(middles)
+
+    def freezes(self) -> list[tuple[float, float]]:
+        """From when to when no rollout may run, on the traffic's clock, cut to the day."""
+        rule = self.scenario.rollout
+        offset_s, found = _past_midnight_s(self.scenario.rates()), []
+        for begins, ends in rule.freeze if rule is not None else ():
+            first, last = clock_time_s(begins), clock_time_s(ends)
+            assert first is not None
+            assert last is not None
+            lasts_s = (last - first) % DAY_S
+            day = math.floor((self.begin_s + offset_s) / DAY_S)
+            for number in range(day - 1, day + 3):
+                begin_s = number * DAY_S + first - offset_s
+                cut = max(begin_s, self.begin_s), min(begin_s + lasts_s, self.end_s)
+                if cut[0] < cut[1]:
+                    found.append(cut)
+        return found
+
+
+def base_of(scenario: Scenario) -> dict[str, object]:
+    """What a grid is of: the scenario without the start and the window, which it varies."""
+    data = scenario.as_data()
+    for name in ("name", "question", "replications"):
+        data.pop(name, None)
+    for part, key in (("clock", "start"), ("rollout", "window")):
+        inside = data.get(part)
+        if isinstance(inside, dict):
+            inside.pop(key, None)
+    return data
+
+
+def why_no_grid(scenario: Scenario) -> str | None:
+    """Why there is nothing to choose; None where there is."""
+    if scenario.rollout is None:
+        return "Nothing is rolled out in this scenario"
+    table = scenario.rates()
+    rates = table.rates_rps[np.isfinite(table.rates_rps)]
+    if not len(rates) or (np.ptp(rates) == 0 and not scenario.rollout.freeze and not table.ends):
+        rate = f"{count_text(float(rates[0]))} requests/s" if len(rates) else "nothing comes"
+        return (
+            f"Traffic is the same all day: {rate}. When the rollout starts does not matter; "
+            "how wide its window is does."
+        )
+    return None
+
+
+def grid_of(scenario: Scenario, windows: Sequence[int]) -> Grid:
+    """The day that the scenario starts in, and these windows.
+
+    Raises:
+        BadInput: A window does not fit the fleet, or the start lies outside the traffic.
+    """
+    table = scenario.rates()
+    begin_s, end_s = _day_of(scenario, table)
+    span_s = end_s - begin_s
+    step_s = next((step for step in _STEPS_S if span_s / step <= _MOST_STARTS), 3600.0)
+    count = max(1, math.floor(span_s / step_s + 1e-9))
+    starts: list[float | str] = []
+    for number in range(count):
+        start_s = begin_s + number * step_s
+        label = clock_label(start_s, table.first_row)
+        exact = start_second(label, table.first_row) == start_s
+        starts.append(label if exact else start_s)
+    rows = tuple(sorted(set(windows)))
+    candidates = candidates_of(scenario, rows, starts=starts)
+    return Grid(scenario, begin_s, step_s, tuple(starts), rows, candidates)
+
+
+def _day_of(scenario: Scenario, table: RateTable) -> tuple[float, float]:
+    """From midnight to midnight around the start, as far as the traffic reaches."""
+    offset_s = _past_midnight_s(table)
+    day = math.floor((scenario.start_s() + offset_s) / DAY_S)
+    begin_s, end_s = day * DAY_S - offset_s, (day + 1) * DAY_S - offset_s
+    if table.ends:
+        begin_s = max(begin_s, float(table.edges_s[0]))
+        end_s = min(end_s, float(table.edges_s[-1]))
+    return begin_s, end_s
+
+
+def _past_midnight_s(table: RateTable) -> float:
+    """At what second of its day the traffic's second 0 is."""
+    first = table.first_row
+    return 0.0 if first is None else first.hour * 3600.0 + first.minute * 60.0 + first.second
+
+
+def coarse_first(grid: Grid, numbers: Iterable[int]) -> list[int]:
+    """The cells in an order that shows the whole day soon: every eighth start, then those between."""
+    rank = {column: order for order, column in enumerate(_spread(len(grid.starts)))}
+    return sorted(numbers, key=lambda number: (rank[grid.place(number)[0]], number))
+
+
+def _spread(count: int) -> Iterator[int]:
+    seen: set[int] = set()
+    for step in (8, 4, 2, 1):
+        for column in range(0, count, step):
+            if column not in seen:
+                seen.add(column)
+                yield column
+
+
+def frame_for(grid: Grid) -> Frame:
+    """The simulated time that suits all cells."""
+    return frame_of([one.applied_to(grid.scenario) for one in grid.candidates])
+
+
+def estimated(grid: Grid, number: int, frame: Frame) -> Found:
+    """What closed forms expect of a cell; those that cannot be simulated are left out."""
+    applied = grid.candidates[number].applied_to(grid.scenario)
+    frozen = freeze_met(applied, 0.0)
+    if frozen is not None:
+        return Found("out", f"starts in the freeze {frozen}")
+    try:
+        ends_s = traffic_around(applied, frame).data_ends_s()
+        if ends_s < frame.horizon_s:
+            where = f"{duration_text(ends_s)} after the start" if ends_s > 0 else "at the start"
+            return Found("out", f"the trace has a gap or its end {where}")
+        found = estimate(applied)
+    except BadInput as error:
+        return Found("out", str(error))
+    answer, sentence = estimate_sentence(found, applied)
+    _name, _, why = sentence.partition(f"Window {applied.window_count()} ")
+    duration, p99 = found.rollout_duration_s, found.rollout_latency_p99_s
+    return Found(
+        answer,
+        why or sentence,
+        None if duration is None else duration.value,
+        None if p99 is None else p99.value,
+    )
+
+
+@dataclass
+class _Tally:
+    """The runs of a cell so far, added up."""
+
+    meeting: int = 0
+    runs: int = 0
+    reasons: Counter[str] = field(default_factory=Counter)
+    sums: dict[str, list[float]] = field(default_factory=dict)
+
+    def add(self, scenario: Scenario, run: RunResult) -> None:
+        broken = broken_objectives(scenario, run)
+        self.runs += 1
+        self.meeting += not broken
+        self.reasons.update(broken)
+        for name in ("rollout_duration_s", "rollout_latency_p99_s"):
+            value = run.metrics[name]
+            if value is not None:
+                self.sums.setdefault(name, []).append(value)
+
+    def found(self, share: float, confidence: float) -> Found:
+        def mean(name: str) -> float | None:
+            values = self.sums.get(name)
+            return sum(values) / len(values) if values else None
+
+        said = self.reasons.most_common(1)
+        return Found(
+            answer_of(self.meeting, self.runs, share, confidence),
+            f"{said[0][0]} in {said[0][1]} of {self.runs} runs" if said else "",
+            mean("rollout_duration_s"),
+            mean("rollout_latency_p99_s"),
+            self.runs,
+            self.meeting,
+        )
+
+
+Simulate = Callable[[Scenario, Sequence[Cell], Frame], Iterable[tuple[Cell, RunResult]]]
+"""What runs cells: `simulation.cells.run_cells`, with where and how they are run."""
+
+
+def simulated(
+    grid: Grid,
+    known: Mapping[int, Found],
+    frame: Frame,
+    simulate: Simulate = run_cells,
+) -> Generator[tuple[int, Found, tuple[int, int]], None, None]:
+    """What runs say of the cells, as they land; with how many have, and of how many.
+
+    All cells get one run, then three, then `FIRST_LOOK`; those that are still undecided then get as
+    many as the scenario asks for.
+
+    Args:
+        grid: The cells.
+        known: What is known already; what is left out there is not simulated.
+        frame: The simulated time, see `frame_for`.
+        simulate: What runs cells.
+
+    Raises:
+        BadInput: They cannot be simulated.
+    """
+    objectives = grid.scenario.objectives
+    asked = (objectives.in_runs, objectives.confidence)
+    places = {one: number for number, one in enumerate(grid.candidates)}
+    applied = [one.applied_to(grid.scenario) for one in grid.candidates]
+    tallies = {number: _Tally() for number in places.values() if known[number].answer != "out"}
+    open_ones = coarse_first(grid, tallies)
+    most = grid.scenario.replications
+    rounds = sorted({min(one, most) for one in (*_ROUNDS, most)})
+    done, total = 0, len(open_ones) * min(FIRST_LOOK, most)
+    for before, until in itertools.pairwise((0, *rounds)):
+        if until > FIRST_LOOK:
+            total = done + len(open_ones) * (until - before)
+        cells = [
+            Cell(grid.candidates[number], replication)
+            for replication in range(before, until)
+            for number in open_ones
+        ]
+        for cell, run in simulate(grid.scenario, cells, frame):
+            number = places[cell.candidate]
+            tally = tallies[number]
+            tally.add(applied[number], run)
+            done += 1
+            yield number, tally.found(*asked), (done, max(done, total))
+        if until >= FIRST_LOOK:
+            open_ones = [
+                number
+                for number in open_ones
+                if tallies[number].found(*asked).answer == "undecided"
+            ]
+
+
+def sentence_of(grid: Grid, found: Mapping[int, Found], row: int) -> str:
+    """What the day holds for one window: ``Window 4 meets at 31 of 48 starts, fails at 9; …``."""
+    mine = [(column, found.get(grid.number(column, row))) for column in range(len(grid.starts))]
+    known = [(column, one) for column, one in mine if one is not None]
+    if not known:
+        return ""
+    answers = Counter("meets" if one.meets_so_far else one.answer for _column, one in known)
+    words = {
+        "meets": "meets",
+        "fails": "fails",
+        "undecided": "is undecided",
+        "": "needs simulation",
+        "out": "is left out",
+    }
+    told = [f"{words[key]} at {answers[key]}" for key in ANSWERS if answers[key]]
+    said = f"Window {grid.windows[row]}, of {len(grid.starts)} starts: {', '.join(told)}."
+    p99s = [(one.p99_s, column) for column, one in known if one.p99_s is not None]
+    if p99s and max(p99s)[0] > 1.05 * min(p99s)[0]:
+        lowest, column = min(p99s)
+        said += (
+            f" p99 is lowest at {grid.clock(grid.begin_s + column * grid.step_s)}, "
+            f"{latency_text(lowest)}."
+        )
+    if any(one.is_estimate for _column, one in known):
+        said += " Pale cells are estimates."
+    return said

@@ -1,0 +1,279 @@
+"""Plans in the words of other tools: known answers, what is lost, and that YAML reads back."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from ruamel.yaml import YAML
+
+from executor.errors import BadInput, Refused
+from executor.exports.ansible import batches
+from executor.exports.base import file_name
+from executor.exports.targets import TARGETS, target_of
+from executor.exports.yaml_out import yaml_text
+from executor.plan import Gate, Plan, Wave, canary_counts, canary_waves
+from executor.plan_file import plan_text
+from tests.helpers.plans import example_plan
+
+STOP = {"mode": "graceful", "pre_stop_s": 5.0, "grace_s": 45.5}
+GUARDS = {"error_fraction": 0.05, "over_s": 30.0}
+NAMES = tuple(f"checkout-{number}" for number in range(1, 7))
+
+
+def canary(**changes: Any) -> Plan:
+    bake = Gate(kind="bake", pause_s=60.5, error_fraction=0.01)
+    waves = canary_waves(NAMES, [(0.2, bake)], window=2, advance="sliding", pause_s=0.0)
+    return example_plan(strategy="canary", waves=waves, **changes)
+
+
+def read(text: str) -> Any:
+    return YAML(typ="safe").load(io.StringIO(text))
+
+
+def exported(name: str, plan: Plan) -> tuple[Any, tuple[str, ...]]:
+    """What the file says, and what is lost, which stands at its top, too."""
+    found = target_of(name).render(plan)
+    for one in found.lost:
+        assert f"# - {one}\n" in found.text
+    return read(found.text), found.lost
+
+
+def test_the_plan_itself_loses_nothing() -> None:
+    plan = example_plan()
+    found = target_of("rollcast").render(plan)
+    assert (found.text, found.lost) == (plan_text(plan), ())
+
+
+@pytest.mark.parametrize(
+    ("changes", "spec"),
+    [
+        ({}, (0, 115, 2, 30)),
+        ({"window": 3, "min_ready_s": 12.5}, (13, 128, 3, 30)),
+        ({"stop": STOP}, (0, 115, 2, 46)),
+        ({"stop": {**STOP, "grace_s": 3.0, "pre_stop_s": 40.0}}, (0, 115, 2, 41)),
+        ({"stop": {"mode": "abrupt"}, "drain": {"timeout_s": 9.0, "on_timeout": "cut"}},
+         (0, 115, 2, 9)),
+        ({"drain": {"timeout_s": 9.0, "on_timeout": "wait"}}, (0, 115, 2, 40)),
+        ({"min_ready_s": 500.0}, (500, 615, 2, 30)),
+    ],
+)  # fmt: skip
+def test_a_deployment(changes: dict[str, Any], spec: tuple[int, ...]) -> None:
+    data, _ = exported("kubernetes", example_plan(**changes))
+    ready_s, deadline_s, window, grace_s = spec
+    assert data == {
+        "spec": {
+            "minReadySeconds": ready_s,
+            "progressDeadlineSeconds": deadline_s,
+            "strategy": {
+                "type": "RollingUpdate",
+                "rollingUpdate": {"maxSurge": 0, "maxUnavailable": window},
+            },
+            "template": {"spec": {"terminationGracePeriodSeconds": grace_s}},
+        }
+    }
+    assert deadline_s > ready_s
+
+
+@pytest.mark.parametrize(
+    ("changes", "lost"),
+    [
+        ({"advance": "batch"}, "advance (batch)"),
+        ({"pause_s": 5.0}, "pause (5 s)"),
+        ({"stop": STOP}, "pre-stop (5 s)"),
+        ({"on_failure": "rollback"}, "on failure (rollback)"),
+        ({"guards": GUARDS}, "guards: nothing watches errors and latency over 30 s"),
+        ({"drain": {"timeout_s": 9.0, "on_timeout": "abort"}}, "drain: what is still in flight"),
+    ],
+)
+def test_what_a_deployment_loses(changes: dict[str, Any], lost: str) -> None:
+    def told(plan: Plan) -> list[str]:
+        return [one for one in exported("kubernetes", plan)[1] if one.startswith(lost)]
+
+    assert len(told(example_plan(**changes))) == 1
+    assert told(example_plan()) == []
+
+
+@pytest.mark.parametrize("name", ["kubernetes", "azure-pipelines"])
+def test_a_canary_is_refused_where_there_are_no_bakes(name: str) -> None:
+    with pytest.raises(Refused, match=rf"{name}: strategy \(canary\) must be rolling"):
+        target_of(name).render(canary())
+
+
+def test_a_rollout_of_argo() -> None:
+    data, lost = exported("argo-rollouts", canary(on_failure="rollback"))
+    assert data["spec"]["progressDeadlineAbort"] is True
+    assert data["spec"]["strategy"]["canary"] == {
+        "maxSurge": 0,
+        "maxUnavailable": 2,
+        "steps": [{"setWeight": 17}, {"pause": {"duration": "61s"}}],
+    }
+    assert any(one.startswith("bakes: become pauses") for one in lost)
+    plain, _ = exported("argo-rollouts", example_plan())
+    assert plain["spec"]["strategy"]["canary"] == {"maxSurge": 0, "maxUnavailable": 2}
+    assert plain["spec"]["progressDeadlineAbort"] is False
+
+
+@given(count=st.integers(2, 100), window=st.integers(1, 100), pause_s=st.sampled_from([0.0, 7.0]))
+def test_the_weights_of_argo_come_to_the_waves(count: int, window: int, pause_s: float) -> None:
+    names = tuple(f"web-{k}" for k in range(count))
+    plan = example_plan(
+        instances=names, window=min(window, count), min_in_pool=0, advance="batch", pause_s=pause_s
+    )
+    data, lost = exported("argo-rollouts", plan)
+    steps = data["spec"]["strategy"]["canary"].get("steps", [])
+    weights = [one["setWeight"] / 100 for one in steps if "setWeight" in one]
+    sizes = [len(wave.instances) for wave in plan.waves]
+    assert canary_counts(weights, count) == [sum(sizes[:k]) for k in range(1, len(sizes))]
+    assert sum("pause" in one for one in steps) == (len(sizes) - 1 if pause_s else 0)
+    assert not any("no whole percentage" in one for one in lost)
+
+
+def test_waves_that_no_percentage_comes_to_are_told() -> None:
+    names = tuple(f"web-{k}" for k in range(300))
+    plan = example_plan(instances=names, window=1, min_in_pool=0, advance="batch")
+    _, lost = exported("argo-rollouts", plan)
+    assert lost[0].startswith("waves 1, 2, 4, 5, 7,")
+    assert lost[0].endswith("no whole percentage of 300 pods comes to them")
+
+
+def test_a_playbook() -> None:
+    plan = example_plan(advance="batch", pause_s=5.0, min_ready_s=2.5, stop=STOP)
+    (play,), lost = exported("ansible", plan)
+    assert {key: play[key] for key in play if key != "tasks"} == {
+        "name": "Roll 6 of checkout",
+        "hosts": list(NAMES),
+        "gather_facts": False,
+        "serial": [2],
+        "max_fail_percentage": 0,
+        "vars": {"drain_timeout_s": 30.0, "pre_stop_s": 5.0},
+    }
+    tasks = [(one["name"], one.get("vars", {}).get("deadline_s")) for one in play["tasks"]]
+    assert tasks == [
+        ("Take out within 40 s", 40.0),
+        ("Stop within 15 s", 15.0),
+        ("Deploy within 15 s", 15.0),
+        ("Verify within 15 s", 15.0),
+        ("Start within 15 s", 15.0),
+        ("Return within 15 s", 15.0),
+        ("Ready for 2.5 s", None),
+        ("Pause before the next batch", None),
+    ]
+    assert [one["ansible.builtin.include_tasks"] for one in play["tasks"][:6]] == [
+        *("take_out.yaml", "stop.yaml", "deploy.yaml", "verify.yaml", "start.yaml", "return.yaml")
+    ]
+    pause = play["tasks"][-1]
+    assert (pause["ansible.builtin.pause"], pause["run_once"]) == ({"seconds": 5}, True)
+    assert not any(one.startswith("advance") for one in lost)
+    assert any(
+        one.startswith("advance (sliding)") for one in exported("ansible", example_plan())[1]
+    )
+    assert target_of("ansible").command(plan, "x.yaml").endswith("x.yaml --forks 2")
+
+
+def test_the_playbook_of_a_canary_waits_between_its_plays() -> None:
+    plays, _ = exported("ansible", canary())
+    assert [(one["name"], one["hosts"]) for one in plays] == [
+        ("Roll 1 of checkout", ["checkout-1"]),
+        ("Bake of 60.5 s", "localhost"),
+        ("Roll 5 of checkout", list(NAMES[1:])),
+    ]
+    assert [one.get("serial") for one in plays] == [[1], None, [2]]
+    assert plays[1]["tasks"][0]["ansible.builtin.pause"] == {"seconds": 61}
+
+
+@given(st.lists(st.tuples(st.integers(1, 12), st.integers(1, 5)), min_size=1, max_size=4))
+def test_serial_spells_the_waves_out(waves: list[tuple[int, int]]) -> None:
+    """By Ansible's own rule: the last entry repeats, and the last batch is what is left."""
+    made = tuple(Wave(instances=("a",) * count, parallel=wide) for count, wide in waves)
+    wanted = [
+        size
+        for count, wide in waves
+        for size in [wide] * (count // wide) + [count % wide] * (count % wide > 0)
+    ]
+    serial, left, got = batches(made), sum(count for count, _ in waves), []
+    while left > 0:
+        got.append(min(left, serial[min(len(got), len(serial) - 1)]))
+        left -= got[-1]
+    assert got == wanted
+    assert len(serial) == 1 or serial[-1] != serial[-2]
+
+
+def test_a_pipeline() -> None:
+    plan = example_plan(min_ready_s=4.5, retries=2, service="check-out")
+    data, lost = exported("azure-pipelines", plan)
+    (job,) = data["jobs"]
+    rolling = job.pop("strategy")["rolling"]
+    assert job == {
+        "deployment": "roll_check_out",
+        "displayName": "checkout-evening",
+        "timeoutInMinutes": "6",
+        "environment": {"name": "check-out", "resourceType": "VirtualMachine"},
+    }
+    assert rolling["maxParallel"] == "2"
+    steps = [(hook, one["script"], one.get("timeoutInMinutes")) for hook in rolling
+             if hook != "maxParallel" for one in rolling[hook]["steps"]]  # fmt: skip
+    assert steps == [
+        ("preDeploy", "./take_out.sh", "1"),
+        ("deploy", "./stop.sh", "1"),
+        ("deploy", "./deploy.sh", "1"),
+        ("deploy", "./verify.sh", "1"),
+        ("deploy", "./start.sh", "1"),
+        ("routeTraffic", "./return.sh", "1"),
+        ("postRouteTraffic", "sleep 5", None),
+    ]
+    assert rolling["deploy"]["steps"][0]["retryCountOnTaskFailure"] == "2"
+    assert any("is an assumption" in one for one in lost)
+
+
+def test_every_target_renders_the_same_plan_to_the_same_text() -> None:
+    plan = example_plan(guards=GUARDS, stop=STOP, pause_s=2.0)
+    for target in TARGETS:
+        one = target.render(plan)
+        assert one == target.render(plan)
+        assert plan.digest[:12] in one.text
+        assert file_name(plan, target) == f"checkout-evening{target.suffix}"
+        assert all("\n" not in lost for lost in one.lost)
+    assert len({target.suffix for target in TARGETS}) == len(TARGETS)
+
+
+def test_a_name_that_is_no_file_name_or_breaks_a_comment() -> None:
+    plan = example_plan(name="../a b\nspec: {replicas: 0}", service="x\ny: 1")
+    for target in TARGETS[1:]:
+        name = file_name(plan, target)
+        assert "/" not in name
+        assert " " not in name
+        text = target.render(plan).text
+        assert read(text) == read("".join(
+            line for line in text.splitlines(keepends=True) if not line.startswith("#")
+        ))  # fmt: skip
+    assert file_name(example_plan(name="…"), TARGETS[0]) == "rollout.plan.json"
+
+
+def test_an_unknown_target_is_told_the_nearest() -> None:
+    with pytest.raises(
+        BadInput, match=r"--to kubernets: must be one of .*; the nearest is kubernetes"
+    ):
+        target_of("kubernets")
+
+
+SCALARS = (
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text()
+)
+DATA = st.recursive(
+    SCALARS,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
+    max_leaves=12,
+)
+
+
+@given(st.dictionaries(st.text(max_size=8), DATA, min_size=1, max_size=4))
+def test_what_is_written_as_yaml_reads_back(data: dict[str, Any]) -> None:
+    assert read(yaml_text(data)) == data

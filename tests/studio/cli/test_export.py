@@ -1,0 +1,71 @@
+"""``rollcast export``: a plan becomes another tool's file, or is refused in a line."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from executor.exports.base import Target
+from executor.exports.targets import TARGETS
+from executor.plan_file import read_plan, write_plan
+from tests.helpers.command_line import CommandLine
+from tests.helpers.plans import example_plan
+
+
+@pytest.fixture
+def plan(rollcast: CommandLine) -> Path:
+    path = rollcast.folder / "plan.json"
+    write_plan(path, example_plan())
+    return Path("plan.json")
+
+
+@pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.name)
+def test_a_plan_is_written_for_each_target(
+    rollcast: CommandLine, plan: Path, target: Target
+) -> None:
+    (rollcast.folder / "out").mkdir()
+    answer = rollcast("export", plan, "--to", target.name, "-o", "out")
+    assert (answer.code, answer.err) == (0, "")
+    path = rollcast.folder / "out" / f"checkout-evening{target.suffix}"
+    exported = target.render(read_plan(rollcast.folder / plan))
+    assert path.read_text(encoding="utf-8") == exported.text
+    assert path.stat().st_mode & 0o777 == 0o600
+    lines = answer.out.splitlines()
+    assert lines[0].startswith(f"out/checkout-evening{target.suffix} is written. Use it with: ")
+    assert lines[1:] == (
+        ["Lost in translation:", *(f"  {one}" for one in exported.lost)] if exported.lost else []
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said", "code"),
+    [
+        (["plan.json", "--to", "ansibel"], "the nearest is ansible", 2),
+        (["plan.json", "--to", "ansible", "-o", "nowhere"], "-o nowhere: must be a folder", 2),
+        (["gone.json", "--to", "ansible"], "gone.json: cannot be read", 2),
+    ],
+)
+def test_wrong_use_is_told_in_a_line(
+    rollcast: CommandLine, plan: Path, arguments: list[str], said: str, code: int
+) -> None:
+    rollcast.refuses(["export", *arguments], {}, said, code)
+
+
+def test_a_plan_that_breaks_a_rule_or_is_late_is_not_exported(rollcast: CommandLine) -> None:
+    late = example_plan(created_at=datetime.now(UTC) - timedelta(days=8))
+    wide = example_plan(window=5)
+    for plan, said in ((late, "must not have run out"), (wide, "window (5) must not exceed")):
+        write_plan(rollcast.folder / "plan.json", plan)
+        rollcast.refuses(["export", "plan.json", "--to", "ansible"], {}, said, 3)
+
+
+def test_the_plan_itself_is_not_written_over(rollcast: CommandLine) -> None:
+    write_plan(rollcast.folder / "checkout-evening.plan.json", example_plan())
+    rollcast.refuses(
+        ["export", "checkout-evening.plan.json", "--to", "rollcast"],
+        {},
+        "is the plan itself, which must not be overwritten",
+        2,
+    )

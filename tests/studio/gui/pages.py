@@ -1,0 +1,94 @@
+"""A page alone, over a scenario of its own: what tests of pages share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import cache
+from typing import Generic, TypeVar
+
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QApplication, QVBoxLayout, QWidget
+from pytestqt.qtbot import QtBot
+
+from simulation.candidates import candidates_of
+from simulation.compare import Comparison, compare
+from simulation.scenario_file import ScenarioFile
+from simulation.study import Row, run_rows
+from studio.gui.commands import edit_windows
+from studio.gui.document import Document
+from studio.gui.pages.base import Page
+from studio.gui.palette import apply_theme
+from studio.gui.tasks import Jobs
+from studio.theme import LIGHT, Theme
+
+AnyPage = TypeVar("AnyPage", bound=Page)
+
+
+@cache
+def rows_of(text: str, windows: tuple[int, ...]) -> tuple[Row, ...]:
+    """All runs of a scenario, simulated once for all tests of a file."""
+    scenario = ScenarioFile.parse(text).scenario
+    return tuple(run_rows(scenario, candidates_of(scenario, windows), jobs=1))
+
+
+class Seat(Generic[AnyPage]):
+    """A person at one page."""
+
+    def __init__(
+        self,
+        qtbot: QtBot,
+        kind: Callable[[Document, Jobs, Theme], AnyPage],
+        text: str,
+        windows: Sequence[int] = (),
+        size: tuple[int, int] = (690, 420),
+    ) -> None:
+        application = QApplication.instance()
+        assert isinstance(application, QApplication)
+        apply_theme(application, LIGHT)
+        self.qtbot, self._text, self._windows = qtbot, text, tuple(windows)
+        self.document = Document(ScenarioFile.parse(text))
+        if windows:
+            edit_windows(self.document, tuple(windows))
+            self.document.undo.clear()
+        self.jobs = Jobs(self.document)
+        self.page = kind(self.document, self.jobs, LIGHT)
+        self.host = QWidget()
+        layout = QVBoxLayout(self.host)
+        layout.addWidget(self.page)
+        self.host.resize(*size)
+        qtbot.addWidget(self.host, before_close_func=lambda _host: self._leave())
+        with qtbot.waitExposed(self.host):
+            self.host.show()
+        self.host.activateWindow()
+        qtbot.waitUntil(self.host.isActiveWindow)
+        self.page.turned_to()
+
+    def _leave(self) -> None:
+        self.page.leave()
+        self.jobs.close()
+
+    @property
+    def comparison(self) -> Comparison:
+        """The latest results."""
+        found = self.document.comparison
+        assert found is not None
+        return found
+
+    def run(self, rows: int | None = None, windows: Sequence[int] = ()) -> None:
+        """Has results land: of so many replications, all when left out."""
+        taken = tuple(windows) or self._windows or (self.document.scenario.window_count(),)
+        scenario = ScenarioFile.parse(self._text).scenario
+        candidates = candidates_of(scenario, taken)
+        landed = rows_of(self._text, taken)[:rows]
+        self.document.land(compare(scenario, candidates, landed), self.document.state)
+        QApplication.processEvents()  # what is new has its place only then
+
+    def land_other(self, text: str, windows: tuple[int, ...]) -> None:
+        """Has the results of another scenario land: of what stands in the fields after an edit."""
+        scenario = ScenarioFile.parse(text).scenario
+        candidates = candidates_of(scenario, windows)
+        landed = compare(scenario, candidates, rows_of(text, windows))
+        self.document.land(landed, self.document.state)
+
+    def click(self, widget: QWidget) -> None:
+        self.qtbot.mouseClick(widget, Qt.MouseButton.LeftButton)

@@ -1,0 +1,446 @@
+"""The page *Execute*, as a person uses it: dry, in the lab, on an inventory; halted, resumed, left."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import psutil
+import pytest
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QFileDialog, QMessageBox, QPushButton
+from pytestqt.qtbot import QtBot
+
+from executor.command import Execute
+from executor.errors import BadInput
+from simulation.scenario_file import ScenarioFile
+from studio import carry_out
+from studio.gui.commands import edit_values
+from studio.gui.pages.execute import ExecutePage
+from studio.gui.rollouts import Rollout
+from studio.lab import haproxy
+from studio.lab.fleet import fleet
+from studio.plan_words import steps_in_words
+from studio.theme import DARK
+from tests.helpers.command_line import SHOP
+from tests.studio.gui.pages import Seat
+
+LONG_MS = 60_000
+SMALL = """\
+rollcast: scenario/1
+name: small
+replications: 4
+traffic: {rate: 30/s}
+services:
+  web:
+    instances: 3
+    slots: 4
+    service_time: {mean: 40ms, cv: 0.4}
+    balancer: {policy: least_connections, health_check: {interval: 100ms, timeout: 100ms}}
+    steps: {deploy: 300ms, start: 300ms}
+rollout: {window: 1, advance: batch, drain: {timeout: 3s}}
+objectives: {in_runs: 40%, latency_p99: 3s}
+"""
+"""Three waves of one; the lab rolls them in some seconds."""
+
+
+@pytest.fixture
+def seat(qtbot: QtBot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Seat[ExecutePage]:
+    monkeypatch.setenv("ROLLCAST_STATE", str(tmp_path / "state"))
+    return Seat(qtbot, ExecutePage, SMALL, windows=(1,))
+
+
+@pytest.fixture
+def lab_inventory() -> Iterator[Path]:
+    """A fleet that is up without load, as if it were somebody's own."""
+    with fleet(ScenarioFile.parse(SMALL).scenario) as up:
+        yield up.inventory
+
+
+def take(seat: Seat[ExecutePage], where: str) -> None:
+    seat.click(seat.page.where.button(where))
+
+
+def rollout(seat: Seat[ExecutePage]) -> Rollout:
+    assert seat.page.rollout is not None
+    return seat.page.rollout
+
+
+def children() -> set[int]:
+    """Every process that descends from this one, but for workers and trackers of other tests."""
+    found = set()
+    for one in psutil.Process().children(recursive=True):
+        with suppress(psutil.Error):
+            words = " ".join(one.cmdline())
+            if "executor" in words or "studio.lab" in words or "haproxy" in words:
+                found.add(one.pid)
+    return found
+
+
+def confirm(seat: Seat[ExecutePage], words: str) -> QMessageBox:
+    """Presses a button of the question that stands there."""
+    (box,) = seat.page.findChildren(QMessageBox)
+    (button,) = [one for one in box.buttons() if one.text().replace("&", "") == words]
+    seat.qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
+    return box
+
+
+# What can be started, and what cannot
+
+
+def test_before_anything_is_simulated_nothing_can_be_started(seat: Seat[ExecutePage]) -> None:
+    page = seat.page
+    for where, shown in (("dry", False), ("lab", True), ("inventory", True)):
+        take(seat, where)
+        assert not page.start_button.isEnabled()
+        assert page.state.text() == "✗ simulate it first (F5)"
+        assert page.asks.isVisible() is shown
+        assert not page.halt_button.isVisible()
+    page.start()  # its keys do no more than its button
+    assert page.rollout is None
+    assert page.is_busy() is None
+
+
+def test_a_dry_run_without_an_inventory_lists_the_steps_by_name(seat: Seat[ExecutePage]) -> None:
+    seat.run()
+    page = seat.page
+    plan = page._drafts.now().plan
+    assert plan is not None
+    assert page.log.toPlainText().splitlines() == steps_in_words(plan)
+    assert page.state.text().startswith("Choose an inventory to see the exact commands")
+    assert not page.start_button.isEnabled()
+    assert page.waterfall.rows.instances == ("web-01", "web-02", "web-03")
+    assert page.waterfall.rows.now_s is None
+
+
+def test_the_lab_says_what_it_lacks(
+    seat: Seat[ExecutePage], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seat.run()
+    take(seat, "lab")
+    assert seat.page.start_button.isEnabled()
+    assert seat.page.state.text() == "small: 3 instances, window 1"
+
+    def missing() -> Path:
+        raise BadInput("the lab needs HAProxy and there is none")
+
+    monkeypatch.setattr(haproxy, "find_haproxy", missing)
+    seat.page.show_document()
+    assert not seat.page.start_button.isEnabled()
+    assert seat.page.state.text() == "✗ the lab needs HAProxy and there is none"
+    assert seat.page.start_button.toolTip().startswith("Not yet: the lab needs HAProxy")
+
+
+def test_the_lab_refuses_what_it_cannot_put_up(qtbot: QtBot) -> None:
+    seat = Seat(qtbot, ExecutePage, SHOP.replace("rate: 40/s", "rate: 401/s"), windows=(2,))
+    seat.run()
+    if seat.page._drafts.now().why_not:  # it does not meet either: then that is what is said
+        assert seat.page.state.text().startswith("✗")
+    take(seat, "lab")
+    assert not seat.page.start_button.isEnabled()
+
+
+INVENTORY = """\
+rollcast: inventory/1
+service: {service}
+versions: {{old: v1, new: v2}}
+balancer: {{haproxy: {{socket: /nowhere/haproxy.sock, backend: web}}}}
+defaults:
+  stop: [stop, "{{instance}}"]
+  deploy: [deploy, "{{version}}"]
+  start: [start, "{{instance}}"]
+  health: "http://127.0.0.1:9/healthz"
+  version: "http://127.0.0.1:9/version"
+instances: {{{instances}}}
+"""
+
+
+def inventory_file(
+    folder: Path, service: str = "web", names: str = "web-01: {}, web-02: {}, web-03: {}"
+) -> Path:
+    path = folder / "fleet.yaml"
+    path.write_text(INVENTORY.format(service=service, instances=names), encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize(
+    ("said", "words"),
+    [
+        ({"service": "shop"}, "✗ service (shop) must be the plan's (web)"),
+        ({"names": "web-01: {}, web-02: {}"}, "✗ instances web-03 must be in the inventory"),
+        ({}, "small: 3 instances, window 1"),
+    ],
+)
+def test_an_inventory_is_held_against_the_plan(
+    seat: Seat[ExecutePage], tmp_path: Path, said: dict[str, str], words: str
+) -> None:
+    seat.run()
+    take(seat, "inventory")
+    page = seat.page
+    assert page.state.text().startswith("Choose an inventory")
+    seat.click(page.choose)
+    (dialog,) = page.findChildren(QFileDialog)
+    dialog.fileSelected.emit(str(inventory_file(tmp_path, **said)))
+    dialog.close()
+    assert page.state.text() == words
+    assert page.start_button.isEnabled() is (not words.startswith("✗"))
+    assert page.file.text().startswith("fleet.yaml: ")
+
+
+def test_an_inventory_that_is_none_is_told(seat: Seat[ExecutePage], tmp_path: Path) -> None:
+    path = tmp_path / "none.yaml"
+    path.write_text("rollcast: inventory/1\n", encoding="utf-8")
+    with seat.qtbot.waitSignal(seat.page.said, check_params_cb=lambda said: "none.yaml" in said):
+        assert not seat.page.take_inventory(path)
+
+
+def test_a_real_fleet_is_asked_about_before_it_is_touched(
+    seat: Seat[ExecutePage], tmp_path: Path
+) -> None:
+    seat.run()
+    take(seat, "inventory")
+    page = seat.page
+    assert page.take_inventory(inventory_file(tmp_path))
+    seat.click(page.start_button)
+    (box,) = page.findChildren(QMessageBox)
+    assert box.text() == "Carry small out on 3 instances of web on 1 host?"
+    assert box.informativeText() == (
+        "local, by fleet.yaml: from version v1 to v2, 1 at once. These machines are real."
+    )
+    assert isinstance(box.defaultButton(), QPushButton)
+    assert box.defaultButton() is box.button(QMessageBox.StandardButton.Cancel)
+    confirm(seat, "Cancel")
+    assert page.rollout is None
+    assert not (tmp_path / "state").exists()
+
+
+def test_what_the_executor_refuses_is_told(seat: Seat[ExecutePage], tmp_path: Path) -> None:
+    """Nobody listens at this inventory's socket: the executor itself says so."""
+    seat.run()
+    take(seat, "inventory")
+    page = seat.page
+    assert page.take_inventory(inventory_file(tmp_path))
+    seat.click(page.start_button)
+    confirm(seat, "Carry it out")
+    assert page.is_busy() is not None
+    seat.qtbot.waitUntil(lambda: not rollout(seat).is_open, timeout=LONG_MS)
+    assert rollout(seat).code == 3
+    assert page.state.text() == "✗ Refused, nothing was touched"
+    assert "/nowhere/haproxy.sock" in page.log.toPlainText()
+    assert page.is_busy() is None
+    assert not page.report_button.isVisible()
+    assert page.start_button.isVisible()
+    take(seat, "dry")
+    assert page.rollout is None
+
+
+def test_a_dry_run_lists_the_exact_commands(seat: Seat[ExecutePage], tmp_path: Path) -> None:
+    seat.run()
+    page = seat.page
+    assert page.take_inventory(inventory_file(tmp_path))
+    assert page.start_button.text() == "List the actions"
+    seat.click(page.start_button)
+    seat.qtbot.waitUntil(lambda: not rollout(seat).is_open, timeout=LONG_MS)
+    lines = page.log.toPlainText()
+    assert "web-02  stop      local: stop web-02" in lines
+    assert "web-02  deploy    local: deploy v2" in lines
+    assert "would be refused" in lines  # and why: there is no balancer
+    assert page.state.text() == "✗ Refused, nothing was touched"
+    plan = rollout(seat).plan
+    assert not Execute(
+        plan=carry_out.folder_of(plan) / "plan.json", inventory=Path()
+    ).journal_path.exists()
+
+
+def test_a_moved_slider_changes_what_would_be_carried_out(seat: Seat[ExecutePage]) -> None:
+    seat.run()
+    take(seat, "lab")
+    assert edit_values(seat.document, "window", {"rollout.window": 2}, slides=True)
+    assert seat.page.state.text() == "✗ the change is not simulated yet"
+    assert not seat.page.start_button.isEnabled()
+    seat.document.undo.undo()
+    assert seat.page.start_button.isEnabled()
+
+
+# The lab
+
+
+@pytest.mark.slow
+def test_in_the_lab_it_is_halted_resumed_and_reported(
+    seat: Seat[ExecutePage], tmp_path: Path
+) -> None:
+    seat.run()
+    take(seat, "lab")
+    page, qtbot = seat.page, seat.qtbot
+    before = children()
+    seat.click(page.start_button)
+    assert page.halt_button.isVisible()
+    assert not page.start_button.isVisible()
+    assert not page.where.isEnabled()
+    assert "in the lab" in (page.is_busy() or "")
+    going = rollout(seat)
+    qtbot.waitUntil(lambda: bool(going.timeline and going.timeline["steps"]), timeout=LONG_MS)
+    seat.click(page.halt_button)
+    assert page.state.text().startswith("Halting: the steps in hand are finished")
+    assert not page.halt_button.isEnabled()
+    qtbot.waitUntil(lambda: going.is_halted, timeout=LONG_MS)
+    page.show_document()
+    assert page.state.text().startswith("✗ Halted as you asked · ")
+    assert page.resume_button.isVisible()
+    assert page.end_button.isVisible()
+    assert page.waterfall.rows.now_s is not None
+    assert children() - before  # the fleet waits
+    steps = len(going.timeline["steps"]) if going.timeline else 0
+    seat.click(page.resume_button)
+    qtbot.waitUntil(lambda: going.is_settling, timeout=LONG_MS)
+    page.show_document()
+    assert page.state.text() == "✓ Done: every instance has the new version; still measuring"
+    qtbot.waitUntil(lambda: not going.is_open, timeout=LONG_MS)
+    qtbot.waitUntil(lambda: page.state.text() == "✓ Done: every instance has the new version")
+    assert going.timeline is not None
+    assert going.timeline["ended"] == "done"
+    assert len(going.timeline["steps"]) == 18 > steps
+    assert [one["outcome"] for one in going.timeline["steps"]] == ["done"] * 18
+    assert going.trial is not None
+    told = [line for line in page.watched.texts() if line.startswith(("✓ p99", "✗ p99"))]
+    assert len(told) == 1
+    lines = page.log.toPlainText()
+    assert "load runs" in lines
+    assert "web-03  return  done" in lines
+    report = tmp_path / "report.html"
+    seat.click(page.report_button)
+    (dialog,) = page.findChildren(QFileDialog)
+    with qtbot.waitSignal(page.said, timeout=LONG_MS):
+        dialog.fileSelected.emit(str(report))
+    dialog.close()
+    assert "small: done" in report.read_text("utf-8")
+    assert children() <= before
+
+
+@pytest.mark.slow
+def test_leaving_in_the_middle_halts_it_and_leaves_nothing(seat: Seat[ExecutePage]) -> None:
+    seat.run()
+    take(seat, "lab")
+    before = children()
+    seat.click(seat.page.start_button)
+    going = rollout(seat)
+    seat.qtbot.waitUntil(lambda: bool(going.timeline and going.timeline["steps"]), timeout=LONG_MS)
+    assert children() - before
+    seat.page.leave()
+    seat.jobs.close()
+    assert children() <= before
+    assert not seat.jobs.threads()
+    assert seat.page.is_busy() is None
+
+
+@pytest.mark.slow
+def test_a_halted_rollout_can_be_ended(seat: Seat[ExecutePage]) -> None:
+    seat.run()
+    take(seat, "lab")
+    before = children()
+    seat.click(seat.page.start_button)
+    going = rollout(seat)
+    seat.page.halt()  # before the fleet is up: then nothing is begun
+    seat.qtbot.waitUntil(lambda: going.is_halted, timeout=LONG_MS)
+    seat.page.show_document()
+    seat.click(seat.page.end_button)
+    assert seat.page.state.text() == "✗ Given up: its fleet has ended"
+    assert seat.page.start_button.isVisible()
+    seat.qtbot.waitUntil(lambda: not seat.jobs.threads(), timeout=LONG_MS)
+    assert children() <= before
+
+
+# An inventory
+
+
+@pytest.mark.slow
+def test_on_an_inventory_waves_wait_until_they_are_approved(
+    seat: Seat[ExecutePage], lab_inventory: Path
+) -> None:
+    seat.run()
+    take(seat, "inventory")
+    page, qtbot = seat.page, seat.qtbot
+    assert page.take_inventory(lab_inventory)
+    seat.click(page.asks)
+    seat.click(page.start_button)
+    confirm(seat, "Carry it out")
+    going = rollout(seat)
+    assert going.where == "inventory"
+    for wave in (2, 3):
+        qtbot.waitUntil(lambda wave=wave: going.awaited == wave, timeout=LONG_MS)
+        page.show_document()
+        assert page.approve_button.text() == f"Approve wave {wave}"
+        assert page.state.text().startswith(f"Wave {wave} waits for your approval · ")
+        seat.click(page.approve_button)
+        assert not page.approve_button.isVisible()
+    qtbot.waitUntil(lambda: not going.is_open, timeout=LONG_MS)
+    assert going.code == 0
+    assert going.timeline is not None
+    gates = [one["said"] for one in going.timeline["events"] if one["kind"] == "gate_passed"]
+    assert gates == ["wave 1", "wave 2", "wave 3"]
+    # What is kept can be looked at and gone on with from a terminal.
+    folder = carry_out.folder_of(going.plan)
+    kept = {one.name for one in folder.iterdir()}
+    assert {"plan.json", "plan.journal", "plan.timeline.json"} <= kept
+    answer = subprocess.run(
+        [sys.executable, "-m", "executor", "execute", str(folder / "plan.json"),
+         "--inventory", str(lab_inventory), "--resume"],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert answer.returncode == 0
+
+
+# How it looks
+
+
+def test_every_widget_has_a_name_and_keys_reach_it(seat: Seat[ExecutePage]) -> None:
+    seat.run()
+    page = seat.page
+    for widget in (page.waterfall.rows, page.watched, page.log):
+        assert widget.accessibleName()
+        assert widget.focusPolicy() & Qt.FocusPolicy.TabFocus
+    keys = [keys for _, _, keys, _ in page.offered()]
+    assert len(set(keys)) == len(keys)
+    page.waterfall.rows.setFocus()
+    seat.qtbot.keyClick(page.waterfall.rows, Qt.Key.Key_Down)
+    words = page.waterfall.rows.accessibleDescription()
+    assert words.startswith("web-02: forecast draining ")
+    assert page.waterfall._about.text() == words
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"name: {'N' * 80}\n" + SHOP.replace("  web:", f"  {'w' * 80}:"),
+        SHOP.replace("timeout: 5s", "timeout: 0s, on_timeout: abort").replace(
+            "service_time: {mean: 50ms, cv: 1}", "service_time: 30s"
+        ),
+        SHOP[: SHOP.index("rollout:")] + "clock: {horizon: 10s}\n",
+    ],
+    ids=["80 characters", "failed", "nothing to roll"],
+)
+def test_it_shows_what_there_is(qtbot: QtBot, text: str) -> None:
+    seat = Seat(qtbot, ExecutePage, text, size=(660, 480))
+    seat.page.set_theme(DARK)
+    assert not seat.page.grab().isNull()
+    if "rollout:" in text:
+        seat.run(windows=(2,))
+        assert len(seat.page.waterfall.rows.instances) == 6
+    assert seat.page.width() <= 660
+
+
+@pytest.mark.slow
+def test_a_thousand_instances_have_their_rows(qtbot: QtBot) -> None:
+    text = SHOP.replace("instances: 6", "instances: 1000").replace("window: 2", "window: 100")
+    seat = Seat(qtbot, ExecutePage, text.replace("replications: 4", "replications: 1"))
+    seat.run(windows=(100,))
+    rows = seat.page.waterfall.rows
+    assert len(rows.instances) == 1000
+    assert rows.height() >= 13_000
+    rows.setFocus()
+    for _ in range(30):
+        qtbot.keyClick(rows, Qt.Key.Key_Down)
+    assert seat.page.waterfall._scroll.verticalScrollBar().value() > 0

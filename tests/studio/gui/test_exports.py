@@ -1,0 +1,130 @@
+"""Exports as a person asks for them: a dialogue, a file, a sentence."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QComboBox, QDialogButtonBox, QFileDialog, QLineEdit, QWidget
+from pytestqt.qtbot import QtBot
+
+from simulation.compare import compare
+from simulation.scenario_file import ScenarioFile
+from simulation.study import run_rows
+from studio.charts.of_comparison import comparison_figures
+from studio.gui.commands import edit_values
+from studio.gui.document import Document
+from studio.gui.export import export_charts, export_data, export_report
+from tests.helpers.command_line import SHOP
+
+
+@dataclass
+class Person:
+    """Somebody before a window, who reads what it says."""
+
+    qtbot: QtBot
+    window: QWidget
+    document: Document
+    said: list[str] = field(default_factory=list)
+    wrong: list[str] = field(default_factory=list)
+
+    def choose(self, path: Path, kind: str = "") -> str:
+        """Names a file in the dialogue, of another kind where asked; what was proposed."""
+        dialog = self.window.findChild(QFileDialog)
+        assert dialog is not None
+        edit = dialog.findChild(QLineEdit, "fileNameEdit")
+        proposed = edit.text()
+        if kind:
+            kinds = dialog.findChild(QComboBox, "fileTypeCombo")
+            while kind not in kinds.currentText():
+                self.qtbot.keyClick(kinds, Qt.Key.Key_Down)
+            proposed = edit.text()
+        edit.setText(str(path))
+        box = dialog.findChild(QDialogButtonBox)
+        button = box.button(QDialogButtonBox.StandardButton.Save)
+        self.qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
+        self.qtbot.waitUntil(lambda: self.window.findChild(QFileDialog) is None)
+        return proposed
+
+
+@pytest.fixture
+def person(qtbot: QtBot, tmp_path: Path) -> Person:
+    path = tmp_path / "shop.yaml"
+    path.write_text(SHOP, encoding="utf-8")
+    window = QWidget()
+    qtbot.addWidget(window)
+    window.show()
+    return Person(qtbot, window, Document(ScenarioFile.load(path)))
+
+
+def simulate(document: Document) -> None:
+    scenario, candidates = document.scenario, document.candidates()
+    rows = list(run_rows(scenario, candidates, jobs=1))
+    document.land(compare(scenario, candidates, rows), document.state)
+
+
+def test_a_report_is_written_where_it_is_asked_for(person: Person, tmp_path: Path) -> None:
+    simulate(person.document)
+    export_report(person.window, person.document, person.said.append, person.wrong.append)
+    assert person.choose(tmp_path / "out") == "shop.html"
+    page = (tmp_path / "out.html").read_text(encoding="utf-8")
+    assert "# A shop of six." in page
+    assert person.said == [f"✓ Written: {tmp_path / 'out.html'}"]
+    assert person.wrong == []
+
+
+def test_a_report_of_what_was_changed_since_holds_what_was_simulated(
+    person: Person, tmp_path: Path
+) -> None:
+    simulate(person.document)
+    edit_values(person.document, "Window", {"rollout.window": 3})
+    export_report(person.window, person.document, person.said.append, person.wrong.append)
+    person.choose(tmp_path / "out.html")
+    page = (tmp_path / "out.html").read_text(encoding="utf-8")
+    assert "window: 2" in page
+    assert "window: 3" not in page
+
+
+def test_data_are_of_the_kind_that_is_chosen(person: Person, tmp_path: Path) -> None:
+    simulate(person.document)
+    export_data(person.window, person.document, person.said.append, person.wrong.append)
+    assert person.choose(tmp_path / "out", "Parquet") == "shop.parquet"
+    found = {path.name for path in tmp_path.glob("*.parquet")}
+    assert found == {"out.parquet", "out-series.parquet", "out-states.parquet"}
+    assert person.said == [f"✓ Written: {tmp_path / 'out.parquet'} and 2 more beside it"]
+
+
+def test_charts_are_of_the_kind_that_is_chosen(person: Person, tmp_path: Path) -> None:
+    simulate(person.document)
+    assert person.document.comparison is not None
+    figures = comparison_figures(person.document.comparison, 1)
+    export_charts(person.window, "shop", figures, person.said.append, person.wrong.append)
+    assert person.choose(tmp_path / "out", "svg") == "shop.svg"
+    found = {path.name for path in tmp_path.glob("*.svg")}
+    assert found == {"out-over-time.svg", "out-trade-off.svg", "out-steps.svg"}
+
+
+def test_what_cannot_be_written_is_said_in_one_line(person: Person, tmp_path: Path) -> None:
+    simulate(person.document)
+    export_data(person.window, person.document, person.said.append, person.wrong.append)
+    person.choose(tmp_path / "out.txt")
+    assert person.wrong == [f"{tmp_path / 'out.txt'}: must end in .csv or .parquet"]
+    assert person.said == []
+
+
+@pytest.mark.parametrize("export", [export_data, export_report])
+def test_nothing_is_asked_before_there_are_results(
+    person: Person, export: Callable[..., None]
+) -> None:
+    export(person.window, person.document, person.said.append, person.wrong.append)
+    assert person.window.findChild(QFileDialog) is None
+    assert person.wrong == ["Nothing is simulated yet: run the comparison first"]
+
+
+def test_no_charts_no_dialogue(person: Person) -> None:
+    export_charts(person.window, "shop", {}, person.said.append, person.wrong.append)
+    assert person.window.findChild(QFileDialog) is None
+    assert person.wrong == ["There is no chart to export yet: run the comparison first"]
