@@ -184,6 +184,10 @@ class Story:
         width = judged_width(count)
         room = smooth((series["capacity_rps"] - series["offered_rps"])[:count], width)
         p99 = smooth(series["latency_p99_s"][:count], width)
+        whole = slice(width // 2, count - width // 2)  # means at the edges are of fewer bins
+        inside = np.zeros(count, dtype=np.bool_)
+        inside[whole] = True
+        room, p99 = np.where(inside, room, np.inf), np.where(inside, p99, np.nan)
         p99_there = np.where(room < 0, p99, np.nan) if (room < 0).any() else p99
         if np.isfinite(p99_there).any():
             place = int(np.nanargmax(p99_there))

@@ -150,6 +150,15 @@ def test_the_worst_moment(series: dict[str, list[float]], time_s: float, words: 
     assert (worst.time_s, worst.words) == (time_s, words)
 
 
+def test_the_first_bin_is_not_the_worst_for_being_the_first() -> None:
+    p99 = [15.0, *[1.0] * 20, 6.0, 6.0, 6.0, *[1.0] * 16]
+    series = {"capacity_rps": [9] * 40, "offered_rps": [4] * 40, "latency_p99_s": p99}
+    story = hand_made(STEPS, **series)
+    run = replace(story.run, settled_s=40.0, end_s=40.0)
+    run = replace(run, metrics={**run.metrics, "rollout_duration_s": 40.0})
+    assert story_of(run, shop()[0]).worst.time_s == pytest.approx(22.5, abs=1)
+
+
 def test_events_come_by_time() -> None:
     series = {"capacity_rps": [9, 5, 9, 9], "offered_rps": [4, 8, 4, 4], "latency_p99_s": [1] * 4}
     assert [(one.time_s, one.words, one.instance) for one in hand_made(STEPS, **series).events] == [

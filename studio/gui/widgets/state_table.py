@@ -82,7 +82,7 @@ class StateTable(QTableView):
 
     def __init__(self) -> None:
         super().__init__()
-        self.setAccessibleName("Instances as a table")
+        self.setAccessibleName("Fleet as a table")
         self._model = _Model()
         self.setModel(self._model)
         self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)

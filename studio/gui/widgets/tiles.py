@@ -50,7 +50,7 @@ class Tiles(QWidget):
 
     def __init__(self) -> None:
         super().__init__()
-        self.setAccessibleName("Instances")
+        self.setAccessibleName("Fleet")
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.setMouseTracking(True)
         self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Fixed)

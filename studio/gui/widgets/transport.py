@@ -63,6 +63,7 @@ class Transport(QWidget):
     def __init__(self) -> None:
         super().__init__()
         self._end_s = 1.0
+        self.setToolTip("Moves through the run: Space plays, ← and → go to the next change.")
         self.play = _Button("▶", "Play", "Play or pause (Space)")
         self.back = _Button(
             "◂", "Step back", "To the change before (←); Shift+← to the event before"

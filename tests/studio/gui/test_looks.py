@@ -91,7 +91,11 @@ def test_the_tab_key_comes_to_every_field(desk: Desk) -> None:
         focused = desk.window.focusWidget()
         if focused is not None:
             names.add(focused.accessibleName())
-    sliders = {slider.accessibleName() for slider in desk.window.findChildren(QSlider)}
+    sliders = {
+        slider.accessibleName()
+        for slider in desk.window.findChildren(QSlider)
+        if slider.isEnabled()  # there is no time to go through before the first results
+    }
     assert sliders <= names
     assert {"Window size", "Compare", "Start at", "Runs"} <= names
 
