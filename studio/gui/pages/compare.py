@@ -45,6 +45,7 @@ class ComparePage(Page):
         self.empty = QLabel()
         self._lines: dict[str, tuple[CandidateResult, Lines]] = {}
         self._lay_out()
+        self.setFocusProxy(self.chart)  # so that its keys hold once the page is turned to
         jobs.started.connect(self.follow)
         jobs.ended.connect(self.follow)
 

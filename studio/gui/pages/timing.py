@@ -154,6 +154,7 @@ class TimingPage(Page):
         self._soon.setInterval(SETTLES_MS)
         self._soon.timeout.connect(self._start)
         self._lay_out()
+        self.setFocusProxy(self.map)  # so that its keys hold once the page is turned to
         self.figure.picked.connect(self._paint)
         self.map.pointed.connect(self._say_cell)
         self.map.taken.connect(self._take)

@@ -145,6 +145,7 @@ class TradeOffPage(Page):
         self._undecided = Undecided()
         self._drawn: tuple[object, ...] = ()
         self._lay_out()
+        self.setFocusProxy(self.chart)  # so that its keys hold once the page is turned to
         self.risk.picked.connect(self.show_document)
         self.chart.picked.connect(document.select)
         self.chart.taken.connect(lambda: self.wanted.emit("plan"))

@@ -91,6 +91,8 @@ def second_line(cell: Cell, width: int, metrics: QFontMetrics) -> str:
     glyph = _GLYPHS[cell.standing]
     short = glyph.partition(" ")[0]
     mean = cell.under.partition(" ± ")[0]
+    if cell.standing == "open":
+        mean = "none shown"
     wanted = (f"{glyph} {cell.under}", f"{short} {cell.under}", f"{short} {mean}")
     return next(
         (words for words in wanted if metrics.horizontalAdvance(words) <= width), wanted[-1]

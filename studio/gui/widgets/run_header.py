@@ -34,7 +34,7 @@ class RunHeader(QFrame):
         super().__init__()
         self.setObjectName("runHeader")
         self._key = ""
-        self._whole = ""
+        self._whole = self._verdict = ""
         self.name = QPushButton()
         self.name.setCursor(Qt.CursorShape.PointingHandCursor)
         self.name.setObjectName("runName")
@@ -78,7 +78,8 @@ class RunHeader(QFrame):
             f" border-color: {theme.accent}; }}"
         )
         self.name.setAccessibleName(f"Look at {run.name}")
-        self.verdict.setText(verdict_text(run.result))
+        self._verdict = verdict_text(run.result)
+        self.setToolTip(self._verdict)  # the label shows as much of it as fits
         self.baseline.setChecked(is_baseline)
         self.baseline.setAccessibleName(f"Measure the others by {run.name}")
         self.baseline.setToolTip(
@@ -97,6 +98,10 @@ class RunHeader(QFrame):
         room = self.name.width() - 4
         font = self.name.fontMetrics()
         self.baseline.setText("baseline" if self.width() >= WORDS_PX else "")
+        beside = self.baseline.sizeHint().width() + 24
+        fits = self.verdict.fontMetrics().horizontalAdvance(self._verdict) <= self.width() - beside
+        self.verdict.setText(self._verdict if fits else self._verdict.partition(" in ")[0])
+        self.verdict.setAccessibleName(self._verdict)
         shown = font.elidedText(self._whole, Qt.TextElideMode.ElideRight, max(24, room))
         self.name.setText(shown)
         self.name.setToolTip(f"Look at {self._whole}")

@@ -222,6 +222,17 @@ def test_a_long_name_is_cut_where_it_is_shown_and_whole_in_the_tip(
     assert header.name.toolTip() == f"Look at {'N' * 80}"
 
 
+def test_a_narrow_column_says_the_answer_and_the_rest_in_its_tip(qtbot: QtBot) -> None:
+    seat = Seat(qtbot, ComparePage, SHOP, windows=(1, 2, 3, 4), size=(660, 480))
+    seat.run()
+    header, run = seat.page.headers[0], seat.document.side_by_side[0]
+    whole = verdict_text(run.result)
+    assert whole.startswith(header.verdict.text())
+    assert header.verdict.text()[2:] in ("meets", "fails", "undecided", whole[2:])
+    assert header.toolTip() == whole
+    assert header.verdict.accessibleName() == whole
+
+
 def test_a_cell_is_told_in_words(seat: Seat[ComparePage]) -> None:
     seat.run()
     words = seat.page.table.item(0, 1).data(Qt.ItemDataRole.AccessibleTextRole)
