@@ -13,7 +13,7 @@ from typing import Protocol
 from simulation.compare import CandidateResult
 from simulation.estimate import Estimate
 from simulation.scenario import Scenario
-from studio.format import count_text, duration_text, metric_text
+from studio.format import count_text, duration_text, metric_text, sentence_of
 
 LEAST_WORDS = 8
 """A justification of fewer words is none."""
@@ -114,8 +114,8 @@ class Capacity:
             return ""
         worst = max(seen.estimate.phases, key=lambda phase: phase.utilisation_fraction)
         return (
-            f"Least capacity {count_text(worst.capacity_rps)}/s, "
-            f"traffic {count_text(worst.offered_rps)}/s."
+            f"Least capacity {count_text(round(worst.capacity_rps))}/s, "
+            f"traffic {count_text(round(worst.offered_rps))}/s."
         )
 
 
@@ -163,8 +163,8 @@ class Meets:
         if seen.own is None:
             return "Its simulation is not there yet."
         verdict = seen.own.verdict
-        why = f": {verdict.reasons[0]}" if verdict.reasons and verdict.answer != "meets" else ""
-        return f"It {verdict.answer} in {verdict.runs_meeting} of {verdict.runs} runs{why}."
+        why = f" ({verdict.reasons[0]})" if verdict.reasons and verdict.answer != "meets" else ""
+        return f"{sentence_of(f'Window {seen.own.candidate.window}', verdict)}{why}."
 
 
 @dataclass(frozen=True)

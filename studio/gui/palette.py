@@ -89,6 +89,8 @@ def _style_sheet(t: Theme) -> str:
     QLabel {{ background: transparent; }}
     QLabel#soft, QLabel#unit {{ color: {t.soft}; font-size: {SMALL_PX:g}px; }}
     QLabel#group {{ color: {t.soft}; font-size: {SMALL_PX:g}px; font-weight: 600; }}
+    QLabel#strong, QLabel#task {{ font-weight: 600; }}
+    QLabel#passed {{ color: {t.meets_text}; font-size: {SMALL_PX:g}px; font-weight: 600; }}
     QLabel#title {{ font-weight: 600; font-size: 15px; }}
     QLabel#heading {{ font-weight: 600; }}
     QLabel#question {{ color: {t.soft}; }}
@@ -141,7 +143,16 @@ def _style_sheet(t: Theme) -> str:
     QCheckBox::indicator:checked {{ background: {t.accent}; border-color: {t.accent};
         image: url({_icon("check", t)}); }}
     QCheckBox:focus {{ color: {t.accent}; }}
+    QRadioButton::indicator {{ width: 13px; height: 13px; border-radius: 7px;
+        border: 1px solid {t.soft}; background: {t.field}; }}
+    QRadioButton::indicator:hover, QRadioButton::indicator:focus {{ border-color: {t.accent}; }}
+    QRadioButton::indicator:checked {{ width: 5px; height: 5px; border: 5px solid {t.accent};
+        border-radius: 7px; background: {t.card}; }}
     QToolButton#menu::menu-indicator {{ image: none; width: 0; }}
+    QPlainTextEdit {{
+        background: {t.field}; border: 1px solid {t.line}; border-radius: 6px; padding: 2px;
+        selection-background-color: {t.accent}; selection-color: {t.on_accent}; }}
+    QPlainTextEdit:focus {{ border-color: {t.accent}; }}
     QLineEdit, QAbstractSpinBox {{
         background: {t.field}; border: 1px solid transparent; border-radius: 6px;
         padding: 2px 6px; selection-background-color: {t.accent};
@@ -157,6 +168,10 @@ def _style_sheet(t: Theme) -> str:
         width: 10px; height: 10px; margin: -5px 0; border-radius: 7px;
         background: {t.card}; border: 2px solid {t.accent}; }}
     QSlider::handle:horizontal:focus {{ background: {t.accent}; }}
+    QSlider::sub-page:horizontal:disabled {{ background: {t.line}; }}
+    QSlider::handle:horizontal:disabled {{ border-color: {t.line}; background: {t.field}; }}
+    QLabel:disabled, QComboBox:disabled, QAbstractSpinBox:disabled, QLineEdit:disabled {{
+        color: {t.soft}; }}
     QProgressBar {{
         background: {t.line}; border: none; border-radius: 2px; max-height: 5px; }}
     QProgressBar::chunk {{ background: {t.accent}; border-radius: 2px; }}

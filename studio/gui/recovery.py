@@ -147,8 +147,9 @@ class Recovery(QObject):
 
     def _offers(self) -> Iterator[Offer]:
         own = self._document.state.file.path
-        others = [*self._recent(), None] if self._at_start else []
-        for path in dict.fromkeys([own, *others]):
+        paths: list[Path | None] = [own] if own is not None else []
+        paths += [*self._recent(), None] if self._at_start else []
+        for path in dict.fromkeys(paths):
             found, wrong = side_files.left_behind(path)
             for words in wrong:
                 self.failed.emit(words)

@@ -1,0 +1,33 @@
+"""One answer of several: a radio button whose words may take two lines."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import Qt
+from PySide6.QtGui import QMouseEvent
+from PySide6.QtWidgets import QHBoxLayout, QLabel, QRadioButton, QWidget
+
+
+class Answer(QWidget):
+    """A radio button with its words beside it; a click on either chooses it.
+
+    Attributes:
+        button: The radio button, to be put into a group.
+    """
+
+    def __init__(self, words: str) -> None:
+        super().__init__()
+        self.button = QRadioButton()
+        self.button.setAccessibleName(words)
+        layout = QHBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(6)
+        label = QLabel()
+        label.setTextFormat(Qt.TextFormat.PlainText)
+        label.setText(words)
+        label.setWordWrap(True)
+        layout.addWidget(self.button, 0, Qt.AlignmentFlag.AlignTop)
+        layout.addWidget(label, 1)
+
+    def mousePressEvent(self, event: QMouseEvent) -> None:
+        if event.button() == Qt.MouseButton.LeftButton:
+            self.button.click()

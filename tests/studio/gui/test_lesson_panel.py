@@ -1,0 +1,317 @@
+"""A lesson as a learner takes it: clicks, sliders and words; nothing is passed by saying so."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import (
+    QApplication,
+    QDoubleSpinBox,
+    QFileDialog,
+    QLabel,
+    QLineEdit,
+    QPlainTextEdit,
+    QPushButton,
+    QRadioButton,
+    QSlider,
+    QToolButton,
+    QWidget,
+)
+from pytestqt.qtbot import QtBot
+
+from simulation.scenario_file import ScenarioFile
+from studio.gui.docks.lesson_panel import PANEL_PX, LessonPanel
+from studio.gui.document import Document
+from studio.gui.panel import ScenarioPanel
+from studio.gui.tasks import Jobs
+from studio.lessons import LESSONS
+from tests.helpers.command_line import SHOP
+
+RUN_MS = 60_000
+WHY = "Room for the traffic, and enough time for all that is in flight."
+
+
+class Learner:
+    """Somebody before the panel of lessons, with the fields beside it."""
+
+    def __init__(self, qtbot: QtBot) -> None:
+        self.qtbot = qtbot
+        self.document = Document(ScenarioFile.parse(SHOP))
+        self.jobs = Jobs(self.document)
+        self.desk = QWidget()
+        qtbot.addWidget(self.desk)
+        self.fields = ScenarioPanel(self.document)
+        self.panel = LessonPanel(self.document, self.jobs)
+        for one in (self.fields, self.panel):
+            one.setParent(self.desk)
+        self.panel.unlocked.connect(self.fields.lock)
+        self.panel.resize(PANEL_PX, 600)
+        self.said: list[str] = []
+        self.panel.said.connect(self.said.append)
+        self.desk.show()
+        self.desk.activateWindow()
+        qtbot.waitUntil(self.desk.isActiveWindow)
+
+    def begins(self, key: str) -> None:
+        title = next(one.title for one in LESSONS if one.key == key)
+        card = next(
+            one for one in self.panel.findChildren(QPushButton) if one.accessibleName() == title
+        )
+        self.qtbot.mouseClick(card, Qt.MouseButton.LeftButton)
+        self.settle()
+
+    def settle(self) -> None:
+        """Lets go of what was replaced."""
+        QApplication.sendPostedEvents(None, 52)  # deferred deletions
+
+    def answers(self, words: str) -> None:
+        choices = self.panel.findChildren(QRadioButton)
+        choice = next(one for one in choices if one.accessibleName() == words)
+        choice.setFocus()
+        self.qtbot.keyClick(choice, Qt.Key.Key_Space)
+        self.settle()
+
+    def runs(self) -> None:
+        with self.qtbot.waitSignal(self.jobs.ended, timeout=RUN_MS):
+            self.jobs.start()
+        self.settle()
+
+    def slides(self, name: str, keys: list[Qt.Key]) -> None:
+        sliders = self.fields.findChildren(QSlider)
+        slider = next(one for one in sliders if one.accessibleName() == f"{name}, slider")
+        assert slider.isEnabled()
+        slider.setFocus()
+        for key in keys:
+            self.qtbot.keyClick(slider, key)
+        self.settle()
+
+    def types(self, name: str, number: str) -> None:
+        boxes = self.fields.findChildren(QDoubleSpinBox)
+        box = next(one for one in boxes if one.accessibleName() == name)
+        box.setFocus()
+        box.selectAll()
+        self.qtbot.keyClicks(box, number)
+        self.qtbot.keyClick(box, Qt.Key.Key_Return)
+        self.settle()
+
+    def writes(self, words: str) -> None:
+        (writing,) = self.panel.findChildren(QPlainTextEdit)
+        writing.setFocus()
+        for letter in words:
+            (writing,) = self.panel.findChildren(QPlainTextEdit)
+            assert writing.hasFocus()
+            self.qtbot.keyClicks(writing, letter)
+            self.settle()
+
+    @property
+    def free(self) -> set[str]:
+        """The fields whose sliders may be moved."""
+        return {
+            one.accessibleName().removesuffix(", slider")
+            for one in self.fields.findChildren(QSlider)
+            if one.isEnabled()
+        }
+
+    @property
+    def words(self) -> str:
+        """All that the panel says."""
+        return "\n".join(one.text() for one in self.panel.findChildren(QLabel))
+
+    @property
+    def done(self) -> int:
+        progress = self.panel.progress
+        assert progress is not None
+        return len(progress.passed)
+
+
+@pytest.fixture
+def learner(qtbot: QtBot) -> Iterator[Learner]:
+    one = Learner(qtbot)
+    yield one
+    one.jobs.close()
+
+
+def test_a_lesson_from_the_first_step_to_the_page(learner: Learner, tmp_path: Path) -> None:
+    everything = learner.free
+    assert len(everything) > 5
+    learner.begins("window-size")
+    assert learner.document.scenario.name == "window-size"
+    assert learner.document.state.file.path is None
+    assert not learner.jobs.is_running  # first it is predicted
+    assert "1 of 6 · Predict" in learner.words
+    assert learner.free == set()
+
+    learner.answers("About half as long")
+    assert learner.done == 1
+    assert "You said: about half as long." in learner.words
+    assert "But:" not in learner.words  # not yet
+    assert "2 of 6 · Run" in learner.words
+
+    learner.runs()
+    assert learner.done == 2
+    assert "You are looking at window" in learner.words
+
+    assert learner.document.comparison is not None
+    windows = [one.candidate.window for one in learner.document.comparison.candidates]
+    learner.document.select(windows.index(4))
+    learner.settle()
+    assert learner.done == 3
+    assert "But: less than a third as long." in learner.words
+    assert learner.free == {"Window size"}
+
+    learner.slides("Window size", [Qt.Key.Key_Right, Qt.Key.Key_Right])
+    assert learner.document.scenario.window_count() == 3
+    assert learner.done == 3
+    assert "Least capacity 120/s, traffic 110/s." in learner.words
+    learner.slides("Window size", [Qt.Key.Key_Right])
+    assert learner.done == 4
+    assert learner.free == {"Drain timeout"}
+    assert "Its simulation is not there yet." in learner.words
+
+    learner.runs()
+    assert learner.done == 4
+    assert "Cut requests: 19" in learner.words
+    learner.types("Drain timeout", "3")
+    assert learner.done == 4  # not before it is simulated
+    learner.runs()
+    assert learner.done == 5
+    assert learner.free == {"Window size", "Drain timeout"}
+
+    learner.slides("Window size", [Qt.Key.Key_Left])
+    learner.runs()
+    assert "Window 3 meets every objective in 20 of 20 runs." in learner.words
+    assert learner.done == 5
+    learner.writes(WHY)  # the step is passed on the way, and the writing goes on
+    assert learner.done == 6
+    assert learner.panel.progress is not None
+    assert learner.panel.progress.is_done
+    assert learner.panel.progress.justification == WHY
+    assert learner.free == everything_of(learner)
+
+    name = next(
+        one for one in learner.panel.findChildren(QLineEdit) if one.accessibleName() == "Your name"
+    )
+    learner.qtbot.keyClicks(name, "Ada Lovelace")
+    button = next(
+        one
+        for one in learner.panel.findChildren(QPushButton)
+        if one.text().startswith("Write page")
+    )
+    learner.qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
+    dialog = learner.panel.findChild(QFileDialog)
+    assert dialog is not None
+    assert dialog.findChild(QLineEdit, "fileNameEdit").text() == "window-size-ada-lovelace.html"
+    dialog.fileSelected.emit(str(tmp_path / "page.html"))
+    dialog.close()
+    page = (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert "Ada Lovelace" in page
+    assert WHY in page
+    assert "✗ What happens: Less than a third as long." in page
+    assert "Window 3 meets every objective in 20 of 20 runs" in page
+    assert learner.said == [f"✓ Your page is in {tmp_path / 'page.html'}"]
+
+
+def everything_of(learner: Learner) -> set[str]:
+    return {
+        one.accessibleName().removesuffix(", slider")
+        for one in learner.fields.findChildren(QSlider)
+    }
+
+
+def test_a_switch_beside_the_fields(learner: Learner) -> None:
+    learner.begins("database-first")
+    learner.answers("The old version answers wrongly until it is replaced")
+    learner.runs()
+    assert learner.document.comparison is not None
+    learner.document.select(0)
+    learner.settle()
+    learner.types("Window size", "5")
+    assert learner.done == 4
+    assert learner.free == set()
+    learner.answers("after all of them are")
+    assert not learner.document.scenario.rollout.migration.contract_before_rollout  # type: ignore[union-attr]
+    learner.runs()
+    assert learner.done == 5
+    learner.document.undo.undo()
+    assert learner.document.scenario.rollout.migration.contract_before_rollout  # type: ignore[union-attr]
+
+
+def test_what_is_to_be_done_is_in_sight_in_a_low_window(learner: Learner) -> None:
+    learner.panel.resize(PANEL_PX, 260)
+    learner.begins("database-first")
+    learner.answers("The old version answers wrongly until it is replaced")
+    learner.runs()
+    assert learner.document.comparison is not None
+    learner.document.select(0)
+    learner.settle()
+    learner.types("Window size", "5")
+    (switch,) = [
+        one
+        for one in learner.panel.findChildren(QRadioButton)
+        if one.accessibleName() == "before the servers are replaced"
+    ]
+    learner.qtbot.waitUntil(lambda: not switch.visibleRegion().isEmpty())
+
+
+def test_leaving_gives_every_field_back(learner: Learner) -> None:
+    learner.begins("draining")
+    assert learner.free == set()
+    out = next(
+        one for one in learner.panel.findChildren(QToolButton) if one.text() == "All lessons"
+    )
+    learner.qtbot.mouseClick(out, Qt.MouseButton.LeftButton)
+    learner.settle()
+    assert learner.panel.progress is None
+    assert learner.free == everything_of(learner)
+
+
+def test_another_scenario_ends_the_lesson(learner: Learner) -> None:
+    learner.begins("draining")
+    learner.document.open(ScenarioFile.parse(SHOP))
+    learner.settle()
+    assert learner.panel.progress is None
+    assert learner.free == everything_of(learner)
+
+
+def test_a_page_that_cannot_be_written_is_said(learner: Learner, tmp_path: Path) -> None:
+    learner.begins("draining")
+    failed: list[str] = []
+    learner.panel.failed.connect(failed.append)
+    learner.panel.write_page(tmp_path / "nowhere" / "page.html", "Ada")
+    assert len(failed) == 1
+    assert "cannot be written" in failed[0]
+
+
+def test_a_lesson_is_not_begun_before_changes_are_decided(qtbot: QtBot) -> None:
+    document = Document(ScenarioFile.parse(SHOP))
+    jobs = Jobs(document)
+    asked: list[object] = []
+    panel = LessonPanel(document, jobs, asked.append)
+    qtbot.addWidget(panel)
+    panel.ask_begin(LESSONS[0])
+    assert document.scenario.name != LESSONS[0].key
+    assert len(asked) == 1
+    assert callable(asked[0])
+    asked[0]()
+    assert document.scenario.name == LESSONS[0].key
+    jobs.close()
+
+
+@pytest.mark.parametrize("lesson", LESSONS, ids=lambda one: one.key)
+def test_every_step_of_every_lesson_fits_and_has_names(qtbot: QtBot, lesson: object) -> None:
+    document = Document(ScenarioFile.parse(SHOP))
+    jobs = Jobs(document)
+    panel = LessonPanel(document, jobs)
+    qtbot.addWidget(panel)
+    panel.resize(PANEL_PX, 420)
+    panel.show()
+    panel.begin(lesson)  # type: ignore[arg-type]
+    for label in panel.findChildren(QLabel):
+        if label.isVisible():
+            assert label.height() >= label.heightForWidth(label.width()), label.text()
+    for choice in panel.findChildren(QRadioButton):
+        assert choice.accessibleName()
+    jobs.close()
