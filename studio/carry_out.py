@@ -39,6 +39,9 @@ FINISHES_WITHIN_S = 10.0
 
 DIES_WITHIN_S = 5.0
 
+_REST = 10
+"""A journal that takes long to read is read again only after so many times as long."""
+
 _AWAITED = re.compile(r"wave (\d+) begins when the file says: ")
 _RESUMABLE = {EXIT_CODES[Ended.HALTED], EXIT_CODES[Ended.INTERRUPTED]}
 
@@ -52,6 +55,10 @@ class Reins(Protocol):
 
     def paused(self) -> bool:
         """Whether it shall halt."""
+        ...
+
+    def gone_on_count(self) -> int:
+        """How often it was let go on after a rest."""
         ...
 
     def land(self, result: object) -> None:
@@ -184,13 +191,14 @@ def carried_out(
     while not reins.stopped():
         child = _Child(asked, plan, reins, say)
         code = child.to_its_end()
-        ended = Stopped(code)
+        ended, before = Stopped(code), reins.gone_on_count()
         reins.land(ended)
         if not ended.may_resume or asked.dry_run:
             return code
-        while not (child.was_halted or reins.paused() or reins.stopped()):
-            time.sleep(LOOKS_S / 5)
-        while reins.paused() and not reins.stopped():
+        while not reins.stopped():
+            goes_on = child.was_halted or reins.gone_on_count() != before
+            if goes_on and not reins.paused():
+                break
             time.sleep(LOOKS_S / 5)
         asked = replace(asked, resume=asked.journal_path.exists())
     return EXIT_CODES[Ended.INTERRUPTED]
@@ -257,9 +265,11 @@ class _Child:
                         selector.unregister(key.fd)
                         del streams[key.fd]
                 self._mind_reins(child)
-                if time.monotonic() >= next_look_s:
+                begun_s = time.monotonic()
+                if begun_s >= next_look_s:
                     self._look()
-                    next_look_s = time.monotonic() + LOOKS_S
+                    took_s = time.monotonic() - begun_s
+                    next_look_s = begun_s + max(LOOKS_S, _REST * took_s)
 
     def _hand_on(self, line: str, is_wrong: bool) -> None:
         if is_wrong:

@@ -142,6 +142,11 @@ def count_text(number: float | None) -> str:
     return f"{number:.1f}" if number >= 0.095 else f"{number:.2f}"
 
 
+def instances_text(count: int) -> str:
+    """``1 instance``, ``1,000 instances``."""
+    return f"{count:,} instance{'' if count == 1 else 's'}"
+
+
 def percent_text(fraction: float | None) -> str:
     """A share: ``87 %``, ``0.12 %``, ``0 %``."""
     if fraction is None:

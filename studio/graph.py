@@ -19,7 +19,13 @@ from simulation.fleet import State
 from simulation.results import RunResult
 from simulation.scenario import Scenario
 from simulation.topology import critical_chain, release_graph
-from studio.format import drain_text, duration_text, latency_text, percent_text
+from studio.format import (
+    drain_text,
+    duration_text,
+    instances_text,
+    latency_text,
+    percent_text,
+)
 
 Kind = Literal["service", "instance", "gate", "end"]
 
@@ -138,7 +144,7 @@ def release_drawing(scenario: Scenario, run: RunResult | None = None) -> Drawing
         took = None if begin_s is None or end_s is None else end_s - begin_s
         firsts = list(graph.predecessors(name))
         told = [
-            f"{name}: {count} instances, {window} at once",
+            f"{name}: {instances_text(count)}, {window} at once",
             f"begins after {', '.join(firsts)}" if firsts else "begins at once",
         ]
         if took is not None:
@@ -147,7 +153,7 @@ def release_drawing(scenario: Scenario, run: RunResult | None = None) -> Drawing
             told.append("did not end" if begin_s is not None else "was not begun")
         if name in path:
             told.append("on the critical path")
-        under = f"{count} instances" + ("" if took is None else f" · {duration_text(took)}")
+        under = instances_text(count) + ("" if took is None else f" · {duration_text(took)}")
         nodes.append(Node(name, "service", name, under, "; ".join(told), column, row, name in path))
     steps = {(path[k], path[k + 1]) for k in range(len(path) - 1)}
     edges = tuple(Edge(one, other, (one, other) in steps) for one, other in graph.edges)

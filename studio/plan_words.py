@@ -13,7 +13,7 @@ from typing import Any
 
 from executor.plan import STEPS, Plan, Wave
 from simulation.scenario import Scenario
-from studio.format import drain_text, latency_text, percent_text
+from studio.format import drain_text, instances_text, latency_text, percent_text
 from studio.graph import gate_words
 
 MOST_WAVES = 8
@@ -41,7 +41,7 @@ def waves_in_words(plan: Plan) -> list[str]:
     more = len(plan.waves) - MOST_WAVES
     if more > 0:
         rest = sum(len(wave.instances) for wave in plan.waves[MOST_WAVES:])
-        lines.append(f"… and {more} more waves of {rest} instances")
+        lines.append(f"… and {more} more waves of {instances_text(rest)}")
     return lines
 
 
@@ -52,10 +52,10 @@ def _wave(plan: Plan, number: int, wave: Wave) -> str:
     if len(names) == 1:
         return f"{head}{named}" if head else f"One instance: {named}"
     if wave.parallel >= len(names):
-        return f"{head}{len(names)} instances at once, {named}"
+        return f"{head}{instances_text(len(names))} at once, {named}"
     each = "one at a time" if wave.parallel == 1 else f"{wave.parallel} at once"
     then = f", {drain_text(plan.pause_s)} between two" if plan.pause_s > 0 else ""
-    return f"{head}{len(names)} instances, {named}: {each}, the next as soon as one is done{then}"
+    return f"{head}{instances_text(len(names))}, {named}: {each}, the next as soon as one is done{then}"
 
 
 def rules_in_words(plan: Plan) -> list[str]:
@@ -112,7 +112,9 @@ def steps_in_words(plan: Plan) -> list[str]:
     """Every step of every instance, in order, by name and deadline: what is known without a fleet."""
     lines: list[str] = []
     for number, wave in enumerate(plan.waves, start=1):
-        lines.append(f"wave {number}: {len(wave.instances)} instances, {wave.parallel} at once")
+        lines.append(
+            f"wave {number}: {instances_text(len(wave.instances))}, {wave.parallel} at once"
+        )
         for name in wave.instances:
             lines += [
                 f"  {name}: {step.replace('_', ' ')} within "

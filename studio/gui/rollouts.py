@@ -18,6 +18,7 @@ from executor.plan import Plan
 from simulation.scenario import Scenario
 from studio import carry_out
 from studio.carry_out import Awaits, Happened, Said, Stopped
+from studio.format import instances_text
 from studio.gui.tasks import Job, Jobs, JobState, Talk
 
 if TYPE_CHECKING:
@@ -74,8 +75,8 @@ class Rollout(QObject):
             def watched(fleet: Fleet) -> None:
                 talk.land(Said(f"The fleet is up behind http://127.0.0.1:{fleet.port}; load runs"))
 
-            count = len(self.plan.instances)
-            talk.land(Said(f"Putting up {count} instances of {self.plan.service} and a balancer"))
+            count = instances_text(len(self.plan.instances))
+            talk.land(Said(f"Putting up {count} of {self.plan.service} and a balancer"))
             try:
                 trial = tried(
                     self.plan,

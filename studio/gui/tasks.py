@@ -68,6 +68,10 @@ class Talk:
         """Returns when no cancelled job is left: its last act ends processes, not to be this one's."""
         self._thread.wait_for_earlier()
 
+    def gone_on_count(self) -> int:
+        """How often it was let go on after a rest; a rest may be too short to be seen."""
+        return self._thread.gone_on_count
+
     def rest_while_paused(self) -> None:
         """Returns when the work may go on, or shall end."""
         while self.paused() and not self.stopped():
@@ -102,6 +106,7 @@ class _Thread(QThread):
         self._work: Work | None = work
         self._before, self._at_once = before, at_once
         self.stopping = self.pausing = False
+        self.gone_on_count = 0
 
     def wait_for_earlier(self) -> None:
         """Waits for the threads that were leaving when this one was made."""
@@ -164,6 +169,7 @@ class Job(QObject):
         if not self.is_open or self._thread is None or self._thread.pausing == is_paused:
             return
         self._thread.pausing = is_paused
+        self._thread.gone_on_count += not is_paused
         now = time.monotonic()
         if is_paused:
             self._worked_s += now - self._since

@@ -230,14 +230,14 @@ def test_a_release_stands_in_generations_and_its_longest_chain_is_marked() -> No
     }
     assert drawing.critical.startswith("store → orders → web, ")
     web = node(drawing, "web")
-    assert web.about.startswith("web: 1 instances, 1 at once; begins after orders, search; takes ")
+    assert web.about.startswith("web: 1 instance, 1 at once; begins after orders, search; takes ")
     assert web.about.endswith("on the critical path")
 
 
 def test_a_release_that_is_not_simulated_has_no_times() -> None:
     drawing = release_drawing(release())
     assert drawing.critical == ""
-    assert [one.under for one in drawing.nodes] == ["1 instances"] * 4
+    assert [one.under for one in drawing.nodes] == ["1 instance"] * 4
     assert not any(one.is_critical for one in drawing.nodes)
 
 

@@ -29,7 +29,14 @@ from executor.plan import Plan
 from executor.preflight import fits, problems_in
 from studio.carry_out import Said
 from studio.charts.waterfall import Span, actual_spans, forecast_spans
-from studio.format import count_text, duration_text, metric_text, percent_text, range_text
+from studio.format import (
+    count_text,
+    duration_text,
+    instances_text,
+    metric_text,
+    percent_text,
+    range_text,
+)
 from studio.graph import typical_run
 from studio.gui.dialogs import ask_for_file
 from studio.gui.document import Document
@@ -258,7 +265,7 @@ class ExecutePage(Page):
             self.file.setText("none chosen yet")
         else:
             path, inventory = self._inventory
-            self.file.setText(f"{path.name}: {len(inventory.instances)} instances")
+            self.file.setText(f"{path.name}: {instances_text(len(inventory.instances))}")
 
     def _sentence(self, why_not: str) -> tuple[str, str]:
         """A look, and how far it is."""
@@ -270,7 +277,10 @@ class ExecutePage(Page):
                 return "bad", f"✗ {why_not}"
             plan = self._drafts.now().plan
             assert plan is not None
-            return "heading", f"{plan.name}: {len(plan.instances)} instances, window {plan.window}"
+            return (
+                "heading",
+                f"{plan.name}: {instances_text(len(plan.instances))}, window {plan.window}",
+            )
         if rollout.was_given_up:
             gone = "its fleet has ended" if rollout.where == "lab" else "left as it stands"
             return "bad", f"✗ Given up: {gone}"
@@ -406,7 +416,7 @@ class ExecutePage(Page):
         box.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         box.setIcon(QMessageBox.Icon.Warning)
         box.setText(
-            f"Carry {plan.name} out on {len(plan.instances)} instances of {plan.service} on "
+            f"Carry {plan.name} out on {instances_text(len(plan.instances))} of {plan.service} on "
             f"{len(hosts)} {'host' if len(hosts) == 1 else 'hosts'}?"
         )
         named = ", ".join(hosts[:6]) + (f" and {len(hosts) - 6} more" if len(hosts) > 6 else "")
@@ -479,7 +489,7 @@ class ExecutePage(Page):
         where = (
             "in the lab"
             if rollout.where == "lab"
-            else f"on {len(rollout.plan.instances)} instances"
+            else f"on {instances_text(len(rollout.plan.instances))}"
         )
         if rollout.is_halted:
             return f"The rollout of {rollout.plan.name} {where} stands halted; it is left as it is."

@@ -278,6 +278,7 @@ class _ExportCard(QFrame):
 
     def show_exported(self, exported: Exported, theme: Theme) -> None:
         """Shows what the file would say, and what it cannot."""
+        self.preview.wrap(False)
         self._show_text(exported.text, theme)
         lost = [f"– {one}" for one in exported.lost] or ["✓ nothing is lost"]
         self.lost.show_lines([("" if exported.lost else "good", one) for one in lost], theme)
@@ -285,6 +286,7 @@ class _ExportCard(QFrame):
 
     def show_refused(self, why: str, theme: Theme) -> None:
         """There is nothing to show; says why."""
+        self.preview.wrap(True)
         self._show_text(f"✗ {why}" if why else "", theme)
         self.lost.show_lines([("bad", f"✗ {why}")] if why else [], theme)
         self._count_lost(0)

@@ -28,8 +28,7 @@ class PlainText(QPlainTextEdit):
         self.setFrameShape(QFrame.Shape.NoFrame)
         self.setTabChangesFocus(True)
         self.setUndoRedoEnabled(False)
-        mode = QPlainTextEdit.LineWrapMode
-        self.setLineWrapMode(mode.WidgetWidth if wraps else mode.NoWrap)
+        self.wrap(wraps)
         self._lines: list[str] = []
 
     def show_theme(self, theme: Theme) -> None:
@@ -37,6 +36,11 @@ class PlainText(QPlainTextEdit):
         sheet = f"background: {theme.field}; color: {theme.text}; border-radius: 6px;"
         if self.styleSheet() != sheet:
             self.setStyleSheet(sheet)
+
+    def wrap(self, wraps: bool) -> None:
+        """Whether a long line goes on below, or out of sight."""
+        mode = QPlainTextEdit.LineWrapMode
+        self.setLineWrapMode(mode.WidgetWidth if wraps else mode.NoWrap)
 
     def show_text(self, text: str) -> None:
         """Shows another text from where one was reading."""

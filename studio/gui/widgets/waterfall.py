@@ -26,6 +26,7 @@ from PySide6.QtWidgets import QFrame, QScrollArea, QSizePolicy, QToolTip, QVBoxL
 from simulation.fleet import State
 from studio.charts.waterfall import DRAWN, LEGEND, Span, colours
 from studio.format import clock_text, duration_text
+from studio.graph import short_names
 from studio.gui.widgets.elided import ElidedLabel
 from studio.theme import LIGHT, SMALL_PX, Theme
 
@@ -118,6 +119,7 @@ class _Rows(QWidget):
         self._actual: dict[str, list[Span]] = {}
         self._shown: object = None
         self._current: str | None = None
+        self._short: dict[str, str] = {}
 
     def show_spans(
         self,
@@ -132,6 +134,7 @@ class _Rows(QWidget):
         self._shown = (tuple(instances), forecast, actual, now_s, theme)
         self.instances, self.now_s, self.theme = tuple(instances), now_s, theme
         self._forecast, self._actual = _by_instance(forecast), _by_instance(actual)
+        self._short = short_names(self.instances)
         ends = [span.end_s for span in (*forecast, *actual) if span.state in DRAWN]
         self.end_s = max([*ends, now_s or 0.0], default=0.0) or 1.0
         if self._current not in self.instances:
@@ -187,7 +190,9 @@ class _Rows(QWidget):
             if name == self._current and self.hasFocus():
                 painter.fillRect(QRectF(0, top, self.width(), row_px), QColor(theme.field))
             painter.setPen(QColor(theme.text if name == self._current else theme.soft))
-            shown = metrics.elidedText(name, Qt.TextElideMode.ElideMiddle, NAMES_PX - 10)
+            fits = metrics.horizontalAdvance(name) <= NAMES_PX - 10
+            label = name if fits else self._short.get(name, name)
+            shown = metrics.elidedText(label, Qt.TextElideMode.ElideMiddle, NAMES_PX - 10)
             side = Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignLeft
             painter.drawText(QRectF(2, top, NAMES_PX - 8, row_px), int(side), shown)
             thin = (0.10, 0.20) if self._actual else (0.25, 0.50)  # alone it has the room

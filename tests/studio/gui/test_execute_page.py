@@ -339,6 +339,30 @@ def test_leaving_in_the_middle_halts_it_and_leaves_nothing(seat: Seat[ExecutePag
 
 
 @pytest.mark.slow
+def test_an_executor_that_is_killed_can_be_resumed(seat: Seat[ExecutePage]) -> None:
+    seat.run()
+    take(seat, "lab")
+    page, qtbot = seat.page, seat.qtbot
+    seat.click(page.start_button)
+    going = rollout(seat)
+    qtbot.waitUntil(lambda: bool(going.timeline and going.timeline["steps"]), timeout=LONG_MS)
+    (executor,) = [
+        one for one in psutil.Process().children() if one.cmdline()[2:4] == ["-m", "executor"]
+    ]
+    executor.kill()
+    qtbot.waitUntil(lambda: going.is_halted, timeout=LONG_MS)
+    page.show_document()
+    assert page.state.text().startswith("✗ The executor broke off · ")
+    seat.click(page.resume_button)
+    qtbot.waitUntil(lambda: going.is_settling, timeout=LONG_MS)
+    assert going.code == 0
+    assert going.timeline is not None
+    outcomes = [one["outcome"] for one in going.timeline["steps"]]
+    assert outcomes.count("done") >= 18
+    assert outcomes.count("lost") <= 1
+
+
+@pytest.mark.slow
 def test_closing_can_wait_until_no_step_is_in_hand(seat: Seat[ExecutePage]) -> None:
     seat.run()
     take(seat, "lab")
