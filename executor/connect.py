@@ -12,8 +12,9 @@ from executor.balancers.haproxy import HAProxy
 from executor.hosts.base import Host
 from executor.hosts.local import Local
 from executor.hosts.ssh import Ssh
-from executor.inventory import HostSpec, Inventory, read_secrets
+from executor.inventory import HostSpec, Inventory
 from executor.plan import Plan
+from executor.secret_files import read_secrets
 from executor.steps import Hands
 
 

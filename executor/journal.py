@@ -72,9 +72,9 @@ class Journal:
                 journal._database.executemany(
                     "INSERT INTO about VALUES (?, ?)", [("schema", SCHEMA), *about.items()]
                 )
-        except JournalBroken:
+        except JournalBroken as error:
             journal.discard()
-            raise
+            raise BadInput(str(error)) from None
         return journal
 
     @classmethod
@@ -90,6 +90,8 @@ class Journal:
         mode = path.stat().st_mode & 0o777
         if mode & 0o077:
             raise Refused(f"{path}: mode ({mode:04o}) must be 0600: others could have changed it")
+        if not os.access(path, os.R_OK, effective_ids=True):
+            raise Refused(f"{path}: may not be read: whose journal it is resumes it")
         if _is_blank(path):
             raise Refused(
                 f"{path}: the executor died before it began anything, so nothing to resume; "

@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from executor.errors import BadInput
-from executor.inventory import read_owners_file
 from executor.plan import Plan, Signature
 from executor.plan_file import plan_content, plan_digest
+from executor.secret_files import read_owners_file
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import (

@@ -64,7 +64,11 @@ class LocalWorkers:
 
 
 def workers(count: int) -> Executor:
-    """Processes, started and awake; the same ones again where they are still there."""
+    """Processes, started and awake; the same ones again where they are still there.
+
+    Where there are more than are asked for, there stay as many: another study may be at them.
+    """
+    count = max(count, len(_Shared.processes))
     with _interrupts_held_back():
         for tries_left in reversed(range(_TRIES)):
             executor: Executor = get_reusable_executor(

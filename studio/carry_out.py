@@ -26,7 +26,7 @@ from executor.command import EXIT_CODES, Execute
 from executor.errors import BadInput, RollcastError
 from executor.journal import Journal
 from executor.lock import lock_path
-from executor.plan import Plan
+from executor.plan import STEPS, Plan
 from executor.plan_file import write_plan
 from executor.progress import Ended
 from executor.timeline import timeline
@@ -56,6 +56,10 @@ class Reins(Protocol):
 
     def land(self, result: object) -> None:
         """Takes something in."""
+        ...
+
+    def progress(self, done: int, total: int) -> None:
+        """Hears how many steps are done, of how many."""
         ...
 
 
@@ -298,6 +302,9 @@ class _Child:
             if told_up_to != self._shown:
                 self._shown = told_up_to
                 self._reins.land(Happened(told))
+                done = sum(one["outcome"] == "done" for one in told["steps"])
+                total = len(STEPS) * len(self._plan.instances)
+                self._reins.progress(min(done, total), total)  # a step done anew counts once more
 
 
 def command_of(asked: Execute) -> Iterator[str]:

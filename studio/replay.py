@@ -26,8 +26,6 @@ Numbers = NDArray[np.intp]
 
 STATES = tuple(State)
 _CODE = {state: code for code, state in enumerate(STATES)}
-SMOOTHED_BY = 20
-"""Bins are put together to this part of the run to be judged: single ones are noise."""
 
 
 @dataclass(frozen=True)
@@ -47,11 +45,17 @@ class Event:
 
 @dataclass(frozen=True)
 class Group:
-    """A service's instances: ``first`` and those after it, ``count`` of them."""
+    """A service's instances: ``first`` and those after it.
+
+    Attributes:
+        count: How many there are, second ones included.
+        own_count: How many there are without those.
+    """
 
     service: str
     first: int
     count: int
+    own_count: int
 
 
 @dataclass(frozen=True)
@@ -97,6 +101,14 @@ class Story:
     def count(self) -> int:
         """How many instances there are."""
         return len(self.names)
+
+    def short_name(self, instance: int) -> str:
+        """A name that fits on a tile: ``07`` of ``checkout-07``, ``07+`` of ``checkout-07-new``."""
+        group = next(one for one in reversed(self.groups) if one.first <= instance)
+        name = self.names[instance]
+        short = name.removeprefix(f"{group.service}-") or name
+        is_second = instance - group.first >= group.own_count
+        return f"{short.removesuffix('-new')}+" if is_second else short
 
     @property
     def until_s(self) -> float:
@@ -165,11 +177,11 @@ class Story:
         """The moment to look at first: where p99 is highest.
 
         Where traffic is above capacity at all it is a moment of that, and where nothing is answered
-        the one with least room; all in means over a twentieth of the rollout.
+        the one with least room; all in means over a few bins, see `judged_width`.
         """
         bin_s, series = self.run.bin_s, self.run.series
         count = max(1, min(len(series["capacity_rps"]), int(np.ceil(self.rollout_end_s / bin_s))))
-        width = max(1, count // SMOOTHED_BY)
+        width = judged_width(count)
         room = smooth((series["capacity_rps"] - series["offered_rps"])[:count], width)
         p99 = smooth(series["latency_p99_s"][:count], width)
         p99_there = np.where(room < 0, p99, np.nan) if (room < 0).any() else p99
@@ -245,15 +257,15 @@ def story_of(run: RunResult, scenario: Scenario) -> Story:
         scenario: Of what, with the candidate in it.
     """
     groups = tuple(
-        Group(name, scenario.first_number(name), len(scenario.names_of(name)))
-        for name in scenario.services
+        Group(name, scenario.first_number(name), len(scenario.names_of(name)), one.instance_count)
+        for name, one in scenario.services.items()
     )
     twice = np.zeros(sum(group.count for group in groups), dtype=np.int8)
     for group in groups:
-        firsts = scenario.services[group.service].instance_count
-        if group.count > firsts:
-            twice[group.first : group.first + firsts] = -1
-            twice[group.first + firsts : group.first + group.count] = 1
+        if group.count > group.own_count:
+            second = group.first + group.own_count
+            twice[group.first : second] = -1
+            twice[second : group.first + group.count] = 1
     states = run.states
     instance = np.array([one.instance for one in states], dtype=np.intp)
     begin_s = np.array([one.begin_s for one in states], dtype=np.float64)
@@ -308,6 +320,14 @@ def _waves(scenario: Scenario) -> Iterator[tuple[int, ...]]:
         waves = waves_of(rule, scenario.window_count(service), names)
         if len(waves) > 1:
             yield from (tuple(int(name) for name in wave.instances) for wave in waves)
+
+
+def judged_width(count: int) -> int:
+    """Over how many bins means are taken to be judged, as single ones are noise.
+
+    A twentieth of all ``count``, but five where there are not a hundred, and never above a sixth.
+    """
+    return max(1, count // 20, min(5, count // 6))
 
 
 def smooth(values: Floats, width: int) -> Floats:

@@ -16,7 +16,7 @@ from simulation.estimate import Estimate
 from simulation.scenario import Objectives
 from simulation.units import Floats
 from studio.format import NOTHING, count_text, limit_text
-from studio.replay import SMOOTHED_BY, Story, smooth
+from studio.replay import Story, judged_width, smooth
 
 
 @dataclass(frozen=True)
@@ -84,13 +84,13 @@ class Strip:
     def is_over(self) -> NDArray[np.bool_]:
         """Where more is asked than there is capacity, shape (points,).
 
-        In a simulated run in means over a twentieth of it: single bins are noise.
+        In a simulated run in means over a few bins, see `studio.replay.judged_width`.
         """
         capacity, asked = self.lines[0], self.lines[1]
         if asked.is_dashed:
             over: NDArray[np.bool_] = asked.values > capacity.values + 1e-9
             return over
-        width = max(1, len(asked.values) // SMOOTHED_BY)
+        width = judged_width(len(asked.values))
         room: NDArray[np.bool_] = smooth(capacity.values - asked.values, width) < 0
         return room
 

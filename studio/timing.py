@@ -242,17 +242,24 @@ def frame_for(grid: Grid) -> Frame:
     return frame_of([one.applied_to(grid.scenario) for one in grid.candidates])
 
 
-def estimated(grid: Grid, number: int, frame: Frame) -> Found:
-    """What closed forms expect of a cell; those that cannot be simulated are left out."""
+def estimated(grid: Grid, number: int, frame: Frame | None = None) -> Found:
+    """What closed forms expect of a cell; those that cannot be simulated are left out.
+
+    Args:
+        grid: The cells.
+        number: Which one.
+        frame: The simulated time; left out, nobody asks whether the trace reaches so far.
+    """
     applied = grid.candidates[number].applied_to(grid.scenario)
     frozen = freeze_met(applied, 0.0)
     if frozen is not None:
         return Found("out", f"starts in the freeze {frozen}")
     try:
-        ends_s = traffic_around(applied, frame).data_ends_s()
-        if ends_s < frame.horizon_s:
-            where = f"{duration_text(ends_s)} after the start" if ends_s > 0 else "at the start"
-            return Found("out", f"the trace has a gap or its end {where}")
+        if frame is not None:
+            ends_s = traffic_around(applied, frame).data_ends_s()
+            if ends_s < frame.horizon_s:
+                where = f"{duration_text(ends_s)} after the start" if ends_s > 0 else "at the start"
+                return Found("out", f"the trace has a gap or its end {where}")
         found = estimate(applied)
     except BadInput as error:
         return Found("out", str(error))

@@ -17,7 +17,8 @@ from typing import Any
 
 from executor.errors import BadInput
 from executor.hosts.base import KEPT_BYTES, HostError, Ran
-from executor.inventory import SshSpec, read_owners_file
+from executor.inventory import SshSpec
+from executor.secret_files import read_owners_file
 
 
 class Ssh:

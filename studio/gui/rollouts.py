@@ -219,14 +219,23 @@ class Rollout(QObject):
         self.changed.emit()
 
 
-def without_lab(scenario: Scenario) -> str:
-    """Why the lab cannot put a scenario up; empty when it can."""
+def no_haproxy() -> str:
+    """Why there can be no lab on this machine; empty when there can."""
     from studio.lab.haproxy import find_haproxy  # noqa: PLC0415 - read when it is needed
-    from studio.lab.limits import refuse_unable  # noqa: PLC0415 - as above
 
+    return _said_by(find_haproxy)
+
+
+def lab_refuses(scenario: Scenario) -> str:
+    """Why the lab cannot put a scenario up; empty when it can."""
+    from studio.lab.limits import refuse_unable  # noqa: PLC0415 - read when it is needed
+
+    return _said_by(lambda: refuse_unable(scenario))
+
+
+def _said_by(check: Callable[[], object]) -> str:
     try:
-        find_haproxy()
-        refuse_unable(scenario)
+        check()
     except RollcastError as error:
         return str(error)
     return ""

@@ -336,6 +336,10 @@ class Jobs(QObject):
         for thread in list(self._threads):
             thread.wait()
         self._threads.clear()
+        if self._jobs:
+            from simulation.workers import stop_workers  # noqa: PLC0415 - only what simulated has any
+
+            stop_workers()  # they wait for a next study, which will not come
 
     def _get_engine_ready(self) -> None:
         """Has the fast engine compiled; studies go on with the reference until it is there."""

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import io
 import json
+import signal
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Callable
 from contextlib import closing, redirect_stdout
 from dataclasses import dataclass, field, replace
@@ -30,6 +33,8 @@ from executor.signing import signed
 from executor.steps import Hands
 from tests.executor.test_signing import keys
 from tests.helpers.fake_fleet import World, example_inventory, small_plan
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @dataclass
@@ -136,26 +141,44 @@ def test_a_journal_whose_pages_are_damaged_is_refused_before_anything_is_touched
     assert desk.world.host.ran == ran
 
 
-def test_an_executor_that_died_before_anything_was_in_its_journal(desk: Desk) -> None:
-    """As the system leaves it: a file without tables."""
-    for make in (lambda path: path.touch(), _without_tables):
-        path = desk.asked.journal_path
-        path.unlink(missing_ok=True)
-        make(path)
-        path.chmod(0o600)
-        before = path.read_bytes()
+DEATHS = {
+    "before it is opened": "journal._opened = lambda path: die()",
+    "before its tables": "journal._TABLES = Dies()",
+    "before they stand": "journal.SCHEMA = Dies()",
+}
+DIES = """
+import os, signal, sys
+from pathlib import Path
+from executor import journal
+
+def die():
+    os.kill(os.getpid(), signal.SIGKILL)
+
+class Dies(str):
+    def __conform__(self, protocol):
+        die()
+    def split(self, by):
+        die()
+
+{death}
+journal.Journal.begin(Path(sys.argv[1]), {{}})
+"""
+
+
+@pytest.mark.parametrize("death", DEATHS.values(), ids=DEATHS)
+def test_an_executor_that_died_before_anything_was_in_its_journal(desk: Desk, death: str) -> None:
+    path = desk.asked.journal_path
+    killed = subprocess.run(
+        [sys.executable, "-c", DIES.format(death=death), str(path)], cwd=ROOT, check=False
+    )
+    assert killed.returncode == -signal.SIGKILL
+    before = path.read_bytes()
+    for dry_run in (True, False):
         with pytest.raises(Refused, match=r"nothing to resume; begin without --resume"):
-            desk.execute(resume=True)
-        assert path.read_bytes() == before
+            desk.execute(resume=True, dry_run=dry_run)
+    assert path.read_bytes() == before
     assert desk.execute() == 0
     assert desk.world.host.running == dict.fromkeys(desk.world.names, "1.1")
-
-
-def _without_tables(path: Path) -> None:
-    with closing(sqlite3.connect(path)) as database:
-        database.execute("PRAGMA journal_mode=WAL")
-        database.execute("CREATE TABLE about (key)")
-        database.execute("DROP TABLE about")
 
 
 def test_an_executor_that_died_before_its_first_event_is_resumed(desk: Desk) -> None:

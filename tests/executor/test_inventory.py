@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from executor.errors import BadInput
-from executor.inventory import read_inventory, read_secrets
+from executor.inventory import read_inventory
 from executor.plan import Step, Stop
+from executor.secret_files import read_secrets
 
 GOOD = """\
 rollcast: inventory/1

@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 
+from executor import journal as journal_module
 from executor import lock as lock_module
 from executor.connect import fleet_key
 from executor.errors import BadInput, Refused
@@ -93,6 +94,30 @@ def test_what_is_no_journal_is_refused(tmp_path: Path, make: Any, said: str) -> 
         (tmp_path / "journal").chmod(0o600)
     with pytest.raises(Refused, match=said):
         Journal.open(tmp_path / "journal")
+
+
+def test_a_journal_that_cannot_be_made_is_bad_input_and_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(journal_module, "_TABLES", "CREATE TABLE about (key); NONSENSE")
+    with pytest.raises(BadInput, match=r"journal: the journal cannot be written .*NONSENSE"):
+        Journal.begin(tmp_path / "journal", {})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_another_users_journal_is_not_resumed(shared: Path) -> None:
+    shared.chmod(0o755)
+    path = shared / "journal"
+    Journal.begin(path, {}).close()
+    path.chmod(0o600 if os.geteuid() == 0 else 0o000)
+    if os.geteuid() == 0:
+        os.seteuid(65534)
+    try:
+        with pytest.raises(Refused, match="whose journal it is resumes it"):
+            Journal.open(path)
+    finally:
+        if os.getuid() == 0:
+            os.seteuid(0)
 
 
 def test_a_journal_that_others_may_read_is_refused(tmp_path: Path) -> None:

@@ -33,6 +33,7 @@ class Sshd:
     signals: list[str] = field(default_factory=list)
     accepts_environment: bool = True
     _connections: list[Any] = field(default_factory=list)
+    _runs: list[Any] = field(default_factory=list)
     _loop: asyncio.AbstractEventLoop | None = None
 
     @property
@@ -75,8 +76,10 @@ class Sshd:
             one.abort()
         server.close()
         await server.wait_closed()
+        await asyncio.gather(*self._runs, return_exceptions=True)  # until all commands are ended
 
     async def _run(self, process: Any) -> None:
+        self._runs.append(asyncio.current_task())
         self.commands.append(process.command)
         environment = {"PATH": "/usr/bin:/bin"}
         if self.accepts_environment:

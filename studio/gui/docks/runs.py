@@ -284,7 +284,7 @@ class RunsTable(QTableView):
             + [fm.horizontalAdvance(str(self._proxy.index(row, column).data()))
                for row in range(min(50, self._proxy.rowCount()))]
         ) + _PADDING_PX for column, name in enumerate(HEADINGS)}  # fmt: skip
-        needed[""] = fm.horizontalAdvance("✓") + 10
+        needed[""] = fm.horizontalAdvance("✓") + 14
         needed["run"] = min(needed["run"] + ROW_PX, _WIDEST_PX)
         free = self.viewport().width() - sum(needed[name] for name in _NARROW)
         shown = set(_NARROW)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import Qt, Signal
@@ -77,6 +78,10 @@ class Page(QWidget):
     def is_busy(self) -> str | None:
         """What must not be ended without asking, in words; None when there is nothing."""
         return None
+
+    def halt_then(self, then: Callable[[], object]) -> None:
+        """Ends in good order what `is_busy` tells of, and then does what is asked, maybe later."""
+        then()
 
     def figures(self) -> dict[str, Figure]:
         """The charts that can be exported, by name, drawn afresh in the light theme."""

@@ -7,6 +7,7 @@ report. Nothing of the document is changed.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -34,7 +35,7 @@ from studio.gui.dialogs import ask_for_file
 from studio.gui.document import Document
 from studio.gui.drafts import Draft, Drafts
 from studio.gui.pages.base import Page
-from studio.gui.rollouts import Rollout, Where, without_lab
+from studio.gui.rollouts import Rollout, Where, lab_refuses, no_haproxy
 from studio.gui.widgets.elided import ElidedLabel
 from studio.gui.widgets.lines import Line, Lines
 from studio.gui.widgets.log import PlainText
@@ -80,6 +81,7 @@ class ExecutePage(Page):
         self._drafts = Drafts(document)
         self._inventory: tuple[Path, Inventory] | None = None
         self._rollout: Rollout | None = None
+        self._refused: tuple[Draft | None, str] = (None, "")
         self._forecast: tuple[object, tuple[Span, ...]] = (None, ())
         self.where = Segmented(
             "Where",
@@ -162,8 +164,14 @@ class ExecutePage(Page):
 
     def _on_where(self, _key: str) -> None:
         """Another place begins afresh; the record of the last rollout lies beside its journal."""
-        self._rollout = None  # while one is open nothing else can be picked
+        self._let_go()  # while one is open nothing else can be picked
         self.show_document()
+
+    def _let_go(self) -> None:
+        """The rollout that is over is no longer shown."""
+        if self._rollout is not None:
+            self._rollout.deleteLater()
+        self._rollout = None
 
     # What it shows
 
@@ -191,10 +199,16 @@ class ExecutePage(Page):
         if draft.plan is None or draft.why_not:
             return draft.why_not
         if self._chosen == "lab":
-            return _without_lab(draft)
+            return no_haproxy() or self._lab_refuses(draft)
         if self._inventory is None:
             return _CHOOSE
         return "; ".join(problems_in(fits(draft.plan, self._inventory[1])))
+
+    def _lab_refuses(self, draft: Draft) -> str:
+        """Why the lab cannot put a draft's scenario up, looked into once."""
+        if self._refused[0] is not draft:
+            self._refused = (draft, lab_refuses(draft.scenario))
+        return self._refused[1]
 
     def _show_buttons(self) -> None:
         rollout, why_not = self._rollout, self._why_not()
@@ -378,6 +392,7 @@ class ExecutePage(Page):
         draft = self._drafts.now()
         assert draft.plan is not None
         self._forecast_of(draft)
+        self._let_go()
         self._rollout = Rollout(self.jobs, draft.plan, draft.scenario, where)
         self._rollout.changed.connect(self.follow)
         return self._rollout
@@ -473,15 +488,28 @@ class ExecutePage(Page):
             "are finished first."
         )
 
+    def halt_then(self, then: Callable[[], object]) -> None:
+        """Halts what goes on; once no step is in hand it is left so, and then the rest is done."""
+        rollout = self._rollout
+        if rollout is None or not rollout.is_open:
+            then()
+            return
+
+        def look() -> None:
+            if rollout.is_open and not (rollout.is_halted or rollout.is_settling):
+                return
+            rollout.changed.disconnect(look)
+            rollout.give_up()
+            then()
+
+        rollout.changed.connect(look)
+        rollout.halt()
+        look()
+
     def leave(self) -> None:
         """Halts what goes on; whoever waits for the jobs waits for its end."""
         if self._rollout is not None:
             self._rollout.give_up()
-
-
-def _without_lab(draft: Draft) -> str:
-    assert draft.plan is not None
-    return without_lab(draft.scenario)
 
 
 def _log_line(said: Said) -> str:

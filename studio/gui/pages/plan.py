@@ -303,7 +303,8 @@ class _ExportCard(QFrame):
         """Shows the command line from its beginning."""
         self.command.setText(words)
         self.command.setCursorPosition(0)
-        self.command.setToolTip(words)
+        confirmed = "\nThere it is confirmed on a fresh seed, too." if " plan " in words else ""
+        self.command.setToolTip(f"{words}{confirmed}")
         self.copy.setEnabled(bool(words))
 
     def show_reason(self, why_not: str) -> None:

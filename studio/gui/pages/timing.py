@@ -7,7 +7,7 @@ by closed forms, and then by simulated runs, in the background; a study of the d
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -24,12 +24,14 @@ from PySide6.QtWidgets import (
 
 from executor.errors import BadInput
 from simulation.candidates import default_windows
-from simulation.cells import run_cells
+from simulation.cells import Cell, run_cells
+from simulation.frame import Frame
+from simulation.results import RunResult
 from simulation.scenario import Scenario
 from studio.charts.of_comparison import figure_of
 from studio.charts.timing import FIGURES, draw_timing, draw_traffic, shades_of
 from studio.gui.commands import edit_values
-from studio.gui.document import Document
+from studio.gui.document import Document, State
 from studio.gui.pages.base import Page
 from studio.gui.tasks import Job, Jobs, JobState, Talk, Work
 from studio.gui.widgets.elided import ElidedLabel
@@ -58,6 +60,7 @@ if TYPE_CHECKING:
 SETTLES_MS = 120
 """So long after the last change the cells are worked out anew."""
 _LANDS_EVERY_S = 0.15
+_LOOKS_S = 0.05
 _EXPORT_PX = 460.0
 
 
@@ -94,12 +97,19 @@ def work_out(grid: Grid, hold: Hold, simulates: bool) -> Work:
         fresh.clear()
         if not simulates:
             return
-        simulate = partial(
-            run_cells,
-            apart=True,
-            stopped=talk.stopped,
-            paused=lambda: talk.paused() or hold.is_on,
-        )
+
+        def simulate(
+            scenario: Scenario, cells: Sequence[Cell], frame: Frame
+        ) -> Iterator[tuple[Cell, RunResult]]:
+            def waits() -> bool:
+                return talk.paused() or hold.is_on
+
+            while waits() and not talk.stopped():  # the processes are the study's
+                time.sleep(_LOOKS_S)
+            yield from run_cells(
+                scenario, cells, frame, apart=True, stopped=talk.stopped, paused=waits
+            )
+
         for number, found, (done, total) in simulated(grid, known, frame, simulate):
             talk.progress(done, total)
             land(number, found)
@@ -110,7 +120,14 @@ def work_out(grid: Grid, hold: Hold, simulates: bool) -> Work:
 
 
 class TimingPage(Page):
-    """A map of starts and windows."""
+    """A map of starts and windows.
+
+    Attributes:
+        grid: The cells; None where there is nothing to choose.
+        found: What is known of them, by the number of their candidate.
+        job: What works them out, None before and after.
+        simulates: Whether runs follow the estimates.
+    """
 
     def __init__(self, document: Document, jobs: Jobs, theme: Theme) -> None:
         super().__init__(document, jobs, theme)
@@ -126,10 +143,11 @@ class TimingPage(Page):
         self.elsewhere = QPushButton("Show Trade-off")
         self.pause_button = QPushButton("Pause")
         self.progress = QLabel()
-        self._grid: Grid | None = None
+        self.grid: Grid | None = None
+        self._state: State | None = None
         self._base: dict[str, object] | None = None
-        self._found: dict[int, Found] = {}
-        self._job: Job | None = None
+        self.found: dict[int, Found] = {}
+        self.job: Job | None = None
         self._hold = Hold()
         self._soon = QTimer(self)
         self._soon.setSingleShot(True)
@@ -188,8 +206,19 @@ class TimingPage(Page):
 
     # What is shown
 
+    def follow(self) -> None:
+        is_seen, is_at_it = self.isVisible(), self.job is not None
+        if not is_seen and is_at_it and base_of(self.document.scenario) != self._base:
+            self._end_job()  # nobody waits for what was
+            self._base = None
+        super().follow()
+
     def show_document(self) -> None:
         scenario = self.document.scenario
+        if self.document.state is self._state and self.grid is not None:
+            self._paint()  # other results, another run: the cells are as they were
+            return
+        self._state = self.document.state
         why = why_no_grid(scenario)
         if why is None:
             try:
@@ -201,7 +230,7 @@ class TimingPage(Page):
             widget.setVisible(why is None)
         if why is not None:
             self._end_job()
-            self._grid, self._base, self._found = None, None, {}
+            self.grid, self._base, self.found = None, None, {}
             self.empty.setText(why)
             self._show_progress()
             return
@@ -213,20 +242,20 @@ class TimingPage(Page):
 
     def _take_grid(self, scenario: Scenario) -> bool:
         """The grid of the scenario; says whether its cells must be worked out anew."""
-        base, before = base_of(scenario), self._grid
+        base, before = base_of(scenario), self.grid
         windows = {*self.document.windows(), *default_windows(scenario), scenario.window_count()}
         same = base == self._base and before is not None
         if same and before is not None:
             windows |= set(before.windows)
         grid = grid_of(scenario, tuple(windows))
         if same and before is not None and grid.candidates == before.candidates:
-            self._grid = grid
+            self.grid = grid
             return False
         known = (
-            {before.candidates[k]: one for k, one in self._found.items()} if same and before else {}
+            {before.candidates[k]: one for k, one in self.found.items()} if same and before else {}
         )
-        self._grid, self._base = grid, base
-        self._found = {
+        self.grid, self._base = grid, base
+        self.found = {
             number: known[one] for number, one in enumerate(grid.candidates) if one in known
         }
         self._end_job()
@@ -234,30 +263,30 @@ class TimingPage(Page):
 
     def _estimate_own(self) -> None:
         """The scenario's own cell is known at once."""
-        assert self._grid is not None
-        own = self._grid.own()
-        if own is not None and self._grid.number(*own) not in self._found:
-            number = self._grid.number(*own)
-            self._found[number] = estimated(self._grid, number, frame_for(self._grid))
+        assert self.grid is not None
+        own = self.grid.own()
+        if own is not None and self.grid.number(*own) not in self.found:
+            number = self.grid.number(*own)
+            self.found[number] = estimated(self.grid, number)
 
     def _paint(self) -> None:
-        grid = self._grid
+        grid = self.grid
         if grid is None:
             return
         key = self.figure.taken or "verdict"
-        self.map.show_map(grid, shades_of(grid, self._found, key, self.theme), key, self.theme)
+        self.map.show_map(grid, shades_of(grid, self.found, key, self.theme), key, self.theme)
         own = grid.own()
         row = own[1] if own is not None else len(grid.windows) - 1
-        self.sentence.setText(sentence_of(grid, self._found, row))
+        self.sentence.setText(sentence_of(grid, self.found, row))
         if self.map.cell is not None:
             self._say_cell(*self.map.cell)
 
     def words_of(self, column: int, row: int) -> str:
         """What is known of a cell, in words."""
-        grid = self._grid
+        grid = self.grid
         if grid is None:
             return ""
-        found = self._found.get(grid.number(column, row))
+        found = self.found.get(grid.number(column, row))
         at = grid.clock(grid.begin_s + column * grid.step_s)
         return f"{at}, window {grid.windows[row]} – {found.words() if found else 'not yet known'}"
 
@@ -270,10 +299,10 @@ class TimingPage(Page):
 
     def _take(self, column: int, row: int) -> None:
         """The start and the window of a cell become the scenario's: one edit."""
-        grid = self._grid
+        grid = self.grid
         if grid is None:
             return
-        found = self._found.get(grid.number(column, row))
+        found = self.found.get(grid.number(column, row))
         if found is not None and found.answer == "out":
             self.said.emit(self.words_of(column, row))
             return
@@ -285,8 +314,8 @@ class TimingPage(Page):
 
     def pause(self) -> None:
         """Lets the simulation of cells rest, or go on."""
-        if self._job is not None and self._job.is_open:
-            self._job.pause(self._job.state is JobState.RUNNING)
+        if self.job is not None and self.job.is_open:
+            self.job.pause(self.job.state is JobState.RUNNING)
 
     def colour_by(self, key: str) -> None:
         """Shows another figure."""
@@ -303,32 +332,32 @@ class TimingPage(Page):
     # What goes on in the background
 
     def _start(self) -> None:
-        if self._grid is None:
+        if self.grid is None:
             return
         self._end_job()
         self._hold.is_on = self.jobs.is_running
         job = self.jobs.run(
             f"Timing of {self.document.scenario.name}",
-            work_out(self._grid, self._hold, self.simulates),
+            work_out(self.grid, self._hold, self.simulates),
         )
         job.landed.connect(partial(self._on_landed, job))
         job.changed.connect(self._show_progress)
         job.ended.connect(self._show_progress)
-        self._job = job
+        self.job = job
         self._show_progress()
 
     def _end_job(self) -> None:
         self._soon.stop()
-        job, self._job = self._job, None
+        job, self.job = self.job, None
         if job is not None:
             job.cancel()
 
     def _on_landed(self, job: Job, found: object) -> None:
-        if job is self._job and isinstance(found, Mapping):
+        if job is self.job and isinstance(found, Mapping):
             for number, one in found.items():
-                before = self._found.get(number)
+                before = self.found.get(number)
                 if before is None or one.runs >= before.runs:
-                    self._found[number] = one
+                    self.found[number] = one
             if self.isVisible():
                 self._paint()
             else:
@@ -339,7 +368,7 @@ class TimingPage(Page):
         self._show_progress()
 
     def _show_progress(self) -> None:
-        job = self._job
+        job = self.job
         is_open = job is not None and job.is_open
         self.pause_button.setVisible(is_open)
         self.progress.setVisible(is_open)
@@ -356,15 +385,15 @@ class TimingPage(Page):
             self.progress.setText("estimates")
 
     def figures(self) -> dict[str, Figure]:
-        grid = self._grid
-        if grid is None or not self._found:
+        grid = self.grid
+        if grid is None or not self.found:
             return {}
         chosen = self.figure.taken or "verdict"
 
         def draw(key: str) -> Callable[[Sequence[Axes]], None]:
             def both(axes: Sequence[Axes]) -> None:
                 draw_traffic(axes[0], grid, LIGHT)
-                draw_timing(axes[1], grid, self._found, key, LIGHT)
+                draw_timing(axes[1], grid, self.found, key, LIGHT)
 
             return both
 

@@ -47,8 +47,11 @@ class Legend(QWidget):
         font, sign = font_of(SMALL_PX), font_of(9, bold=True)
         metrics = QFontMetrics(font)
         entries = [(token, glyph, words) for token, glyph, words in LEGEND]
-        if self._width(metrics, [words for _, _, words in entries]) > self.width():
-            entries = [(token, glyph, _SHORT.get(words, words)) for token, glyph, words in entries]
+        for shorter in (_SHORT, dict.fromkeys((words for _, _, words in LEGEND), "")):
+            if self._width(metrics, [words for _, _, words in entries]) > self.width():
+                entries = [
+                    (token, glyph, shorter.get(words, words)) for token, glyph, words in LEGEND
+                ]
         x: float = self.width() - self._width(metrics, [words for _, _, words in entries])
         middle = self.height() / 2
         for token, glyph, words in entries:

@@ -14,7 +14,6 @@ from PySide6.QtCore import QPointF, QRect, QRectF, Qt
 from PySide6.QtGui import QColor, QFontMetrics, QPainter, QPen, QPolygonF
 
 from simulation.units import Floats
-from studio.format import count_text
 from studio.gui.widgets.painted import font_of
 from studio.states import ink_of
 from studio.strips import Line, Strip
@@ -126,7 +125,7 @@ def _paint_grid(painter: QPainter, place: _Place, theme: Theme) -> None:
         painter.setPen(QColor(theme.line))
         painter.drawLine(box.left(), y, box.right(), y)
         painter.setPen(QColor(theme.soft))
-        painter.drawText(QRect(box.left() - 45, y - 7, 40, 14), _RIGHT, count_text(value))
+        painter.drawText(QRect(box.left() - 45, y - 7, 40, 14), _RIGHT, f"{value:,.10g}")
 
 
 def round_values(top: float, height_px: int) -> list[float]:

@@ -6,10 +6,8 @@ own story. Only tiles that change are painted again; with many instances they sh
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
-from PySide6.QtCore import QEvent, QPoint, QRect, QRectF, QSize, Qt, Signal
+from PySide6.QtCore import QEvent, QPoint, QRect, QRectF, Qt, Signal
 from PySide6.QtGui import (
     QColor,
     QFont,
@@ -26,15 +24,11 @@ from PySide6.QtWidgets import QSizePolicy, QToolTip, QWidget
 from simulation.fleet import State
 from studio.format import clock_text, percent_text
 from studio.gui.widgets.painted import font_of, keeps_keys
+from studio.gui.widgets.tile_grid import HEADING_PX, WITH_WORDS, Grid, fitting
 from studio.replay import STATES, Spell, Story
 from studio.states import Look, look_of, readable
 from studio.theme import LIGHT, SMALL_PX, Theme
 
-_HEADING_PX = 17
-_WITH_WORDS = QSize(44, 40)
-_WITH_NUMBERS = QSize(38, 20)
-_LARGEST = QSize(76, 44)
-_SMALLEST_PX, _LARGEST_DOT_PX, _GLYPH_DOT_PX = 3, 18, 12
 _BARS = 20
 """A load bar has so many steps: smaller changes are not painted again."""
 
@@ -46,15 +40,6 @@ _KEYS = {
     Qt.Key.Key_Home: "first",
     Qt.Key.Key_End: "last",
 }
-
-
-@dataclass(frozen=True)
-class _Grid:
-    """How the tiles lie: their size, the gap between them, how many in a row."""
-
-    size: QSize
-    gap_px: int
-    columns: int
 
 
 class Tiles(QWidget):
@@ -77,7 +62,7 @@ class Tiles(QWidget):
         self._interval = np.zeros(0, dtype=np.intp)
         self._rects: list[QRect] = []
         self._headings: list[tuple[QRect, str]] = []
-        self._grid = _Grid(_WITH_WORDS, 4, 1)
+        self._grid = Grid(WITH_WORDS, 4, 1)
         self._budget_px = 120
         self._focused = 0
         self._pinned: int | None = None
@@ -137,7 +122,7 @@ class Tiles(QWidget):
         """What each tile shows, as a number: the state, the version and the steps of its bar."""
         interval = self._interval
         code = story.code[interval].astype(np.int64) * 2 + story.is_new[interval]
-        if self._grid.size.height() < _WITH_NUMBERS.height():
+        if self._grid.is_mosaic:
             return code * (_BARS + 1)
         return code * (_BARS + 1) + self._bars(story)
 
@@ -193,22 +178,15 @@ class Tiles(QWidget):
         story = self._story
         self._rects, self._headings = [], []
         if story is None or story.count == 0:
-            self.setFixedHeight(min(self._budget_px, _WITH_WORDS.height()))
+            self.setFixedHeight(1)
             return
         counts = [group.count for group in story.groups]
-        grid = self._grid = _fitting(counts, self.width(), self._budget_px)
-        step = QSize(grid.size.width() + grid.gap_px, grid.size.height() + grid.gap_px)
-        top, has_headings = 0, len(counts) > 1
-        for group in story.groups:
-            if has_headings:
-                self._headings.append((QRect(0, top, self.width(), _HEADING_PX), group.service))
-                top += _HEADING_PX
-            for place in range(group.count):
-                row, column = divmod(place, grid.columns)
-                corner = QPoint(column * step.width(), top + row * step.height())
-                self._rects.append(QRect(corner, grid.size))
-            top += -(-group.count // grid.columns) * step.height()
-        self.setFixedHeight(max(1, top - grid.gap_px + 1))
+        self._grid = fitting(counts, self.width(), self._budget_px)
+        for group, (top, rects) in zip(story.groups, self._grid.places(counts), strict=True):
+            if len(counts) > 1:
+                self._headings.append((QRect(0, top, self.width(), HEADING_PX), group.service))
+            self._rects += rects
+        self.setFixedHeight(max(1, self._grid.height_px(counts) + 1))
         self._shown = np.zeros(0, dtype=np.int64)
         self.show_time(self._time_s)
         self.update()
@@ -235,7 +213,7 @@ class Tiles(QWidget):
         for rect, words in self._headings:
             if region.intersects(rect):
                 painter.drawText(rect, Qt.AlignmentFlag.AlignVCenter, words)
-        is_mosaic = self._grid.size.height() < _WITH_NUMBERS.height()
+        is_mosaic = self._grid.is_mosaic
         painter.setRenderHint(QPainter.RenderHint.Antialiasing, not is_mosaic)
         fonts = font_of(SMALL_PX, bold=True), font_of(SMALL_PX - 0.5)
         whole = region.boundingRect().contains(self.rect())
@@ -267,11 +245,11 @@ class Tiles(QWidget):
         state, is_new = STATES[code // 2], bool(code % 2)
         look = look_of(state, is_new)
         ground, ink = readable(getattr(self._theme, look.token))
-        if rect.height() < _WITH_NUMBERS.height():
+        if self._grid.is_mosaic:
             colour = self._theme.line if state is State.ABSENT else ground
             painter.fillRect(rect, QColor(colour))
             painter.setPen(QColor(self._theme.soft if state is State.ABSENT else ink))
-            if rect.width() >= _GLYPH_DOT_PX:
+            if self._grid.has_glyphs:
                 painter.setFont(fonts[1])
                 painter.drawText(rect, Qt.AlignmentFlag.AlignCenter, look.glyph)
             elif state in (State.FAILED, State.CRASHED) and rect.width() >= 6:
@@ -287,7 +265,7 @@ class Tiles(QWidget):
         painter.drawRoundedRect(QRectF(rect).adjusted(0.5, 0.5, -0.5, -0.5), 5, 5)
         ink_colour = QColor(self._theme.soft if is_absent else ink)
         self._paint_words(painter, (story, instance, look), rect, ink_colour, fonts)
-        if not is_absent and rect.height() >= _WITH_WORDS.height():
+        if not is_absent and self._grid.has_words:
             track = QRectF(rect.left() + 7, rect.bottom() - 6, rect.width() - 14, 3)
             painter.setPen(Qt.PenStyle.NoPen)
             for width, strength in ((track.width(), 70), (track.width() * bar / _BARS, 255)):
@@ -307,14 +285,14 @@ class Tiles(QWidget):
         story, instance, look = shown
         bold, small = fonts
         painter.setPen(ink)
-        has_words = rect.height() >= _WITH_WORDS.height()
+        has_words = self._grid.has_words
         upper = rect.adjusted(6, 4, -5, 0) if has_words else rect.adjusted(4, 0, -3, 0)
         if has_words:
             upper.setHeight(14)
         centre, right = Qt.AlignmentFlag.AlignVCenter, Qt.AlignmentFlag.AlignRight
         painter.setFont(bold)
         room = upper.width() - QFontMetrics(bold).horizontalAdvance(look.glyph) - 2
-        number = short_name(story, instance)
+        number = story.short_name(instance)
         elided = QFontMetrics(bold).elidedText(number, Qt.TextElideMode.ElideLeft, room)
         painter.drawText(upper, centre, elided)
         painter.drawText(upper, centre | right, look.glyph)
@@ -380,36 +358,3 @@ class Tiles(QWidget):
 
     def focusOutEvent(self, event: object) -> None:
         self.update()
-
-
-def short_name(story: Story, instance: int) -> str:
-    """An instance's name without its service's: ``07`` of ``checkout-07``."""
-    group = next(one for one in reversed(story.groups) if one.first <= instance)
-    return story.names[instance].removeprefix(f"{group.service}-") or story.names[instance]
-
-
-def _fitting(counts: list[int], width_px: int, budget_px: int) -> _Grid:
-    """The largest tiles that fit, those of each service in rows of their own."""
-    headings = _HEADING_PX * len(counts) if len(counts) > 1 else 0
-
-    def height_of(grid: _Grid) -> int:
-        rows = sum(-(-count // grid.columns) for count in counts)
-        return headings + rows * (grid.size.height() + grid.gap_px) - grid.gap_px
-
-    for least, gap in ((_WITH_WORDS, 4), (_WITH_NUMBERS, 3)):
-        most = max(1, (width_px + gap) // (least.width() + gap))
-        rows = -(-max(counts) // most)
-        columns = -(-max(counts) // rows)  # rows of even length
-        wide = min(_LARGEST.width(), (width_px + gap) // columns - gap)
-        grid = _Grid(QSize(max(least.width(), wide), least.height()), gap, columns)
-        if height_of(grid) <= budget_px:
-            spare = (budget_px - height_of(grid)) // max(1, sum(-(-c // columns) for c in counts))
-            tall = least.height() + max(0, min(spare, _LARGEST.height() - least.height()))
-            high = tall if least is _WITH_WORDS else least.height()
-            return _Grid(QSize(grid.size.width(), high), gap, columns)
-    for side in range(_LARGEST_DOT_PX, _SMALLEST_PX - 1, -1):
-        gap = 1 if side < 8 else 2
-        grid = _Grid(QSize(side, side), gap, max(1, (width_px + gap) // (side + gap)))
-        if height_of(grid) <= budget_px:
-            break
-    return grid

@@ -114,10 +114,10 @@ class Transport(QWidget):
             worst: The one with the highest p99.
         """
         with QSignalBlocker(self.runs):
-            if self.runs.count() != count + 2:
+            if self.runs.count() != (count + 2 if count else 1):
                 self.runs.clear()
-                for _ in range(count + 2 if count else 0):
-                    self.runs.addItem("")
+                for _ in range(count + 2 if count else 1):
+                    self.runs.addItem("no run yet")
             if count:
                 told: list[tuple[str, object]] = [(f"typical: run {typical + 1} of {count}", TYPICAL),
                         (f"worst: run {worst + 1} of {count}", WORST)]  # fmt: skip

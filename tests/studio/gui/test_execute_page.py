@@ -304,6 +304,8 @@ def test_in_the_lab_it_is_halted_resumed_and_reported(
     assert going.timeline["ended"] == "done"
     assert len(going.timeline["steps"]) == 18 > steps
     assert [one["outcome"] for one in going.timeline["steps"]] == ["done"] * 18
+    (job,) = [one for one in seat.jobs.jobs if one.title == "Lab: small"]
+    assert (job.done, job.total) == (18, 18)
     assert going.trial is not None
     told = [line for line in page.watched.texts() if line.startswith(("✓ p99", "✗ p99"))]
     assert len(told) == 1
@@ -334,6 +336,30 @@ def test_leaving_in_the_middle_halts_it_and_leaves_nothing(seat: Seat[ExecutePag
     assert children() <= before
     assert not seat.jobs.threads()
     assert seat.page.is_busy() is None
+
+
+@pytest.mark.slow
+def test_closing_can_wait_until_no_step_is_in_hand(seat: Seat[ExecutePage]) -> None:
+    seat.run()
+    take(seat, "lab")
+    page, done = seat.page, list[str]()
+    page.halt_then(lambda: done.append("at once"))
+    assert done == ["at once"]
+    before = children()
+    seat.click(page.start_button)
+    going = rollout(seat)
+    seat.qtbot.waitUntil(lambda: bool(going.timeline and going.timeline["steps"]), timeout=LONG_MS)
+    page.halt_then(lambda: done.append("later"))
+    assert done == ["at once"]
+    seat.qtbot.waitUntil(lambda: len(done) == 2, timeout=LONG_MS)
+    assert going.code == 130
+    assert going.timeline is not None
+    assert [one["outcome"] for one in going.timeline["steps"]] == ["done"] * len(
+        going.timeline["steps"]
+    )
+    assert page.is_busy() is None
+    seat.jobs.close()
+    assert children() <= before
 
 
 @pytest.mark.slow

@@ -248,7 +248,7 @@ def test_eighty_characters_fit(qtbot: QtBot) -> None:
     seat = Seat(qtbot, PlanPage, text, windows=(2,), size=(660, 480))
     seat.run()
     page = seat.page
-    assert page.export.command.toolTip() == page.export.command.text()
+    assert page.export.command.toolTip().startswith(page.export.command.text())
     assert page.width() <= 660
     page.set_theme(DARK)
     assert not page.grab().isNull()
