@@ -83,6 +83,17 @@ def ask_about_changes(
     box.open()
 
 
+def ask_to_halt(parent: QWidget, words: str, then: Callable[[], object]) -> None:
+    """Asks whether to close while something goes on that must not be ended without a word."""
+    box = QMessageBox(parent)
+    box.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+    box.setText(words)
+    box.addButton("Close", QMessageBox.ButtonRole.AcceptRole)
+    box.addButton("Stay", QMessageBox.ButtonRole.RejectRole)
+    box.accepted.connect(then)
+    box.open()
+
+
 def show_inside(parent: QWidget, title: str, inside: QWidget) -> QDialog:
     """A window of its own around a widget."""
     dialog = QDialog(parent)

@@ -168,6 +168,10 @@ def _style_sheet(t: Theme) -> str:
         width: 10px; height: 10px; margin: -5px 0; border-radius: 7px;
         background: {t.card}; border: 2px solid {t.accent}; }}
     QSlider::handle:horizontal:focus {{ background: {t.accent}; }}
+    QSlider::sub-page:horizontal:disabled {{ background: {t.line}; }}
+    QSlider::handle:horizontal:disabled {{ border-color: {t.line}; background: {t.field}; }}
+    QLabel:disabled, QComboBox:disabled, QAbstractSpinBox:disabled, QLineEdit:disabled {{
+        color: {t.soft}; }}
     QProgressBar {{
         background: {t.line}; border: none; border-radius: 2px; max-height: 5px; }}
     QProgressBar::chunk {{ background: {t.accent}; border-radius: 2px; }}

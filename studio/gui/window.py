@@ -26,8 +26,9 @@ from shiboken6 import isValid
 
 from studio.gui.actions import PAGES, Actions
 from studio.gui.bottom_bar import BottomBar
-from studio.gui.dialogs import show_about, show_inside, show_settings
+from studio.gui.dialogs import ask_to_halt, show_about, show_inside, show_settings
 from studio.gui.docks.jobs import JobsPanel
+from studio.gui.docks.lesson_panel import LessonPanel
 from studio.gui.docks.runs import RunsPanel
 from studio.gui.document import Document
 from studio.gui.export import export_charts, export_data, export_report
@@ -65,6 +66,7 @@ _PAGE_CLASSES = {
 _SIDES = {
     "left": Qt.DockWidgetArea.LeftDockWidgetArea,
     "right": Qt.DockWidgetArea.RightDockWidgetArea,
+    "lessons": Qt.DockWidgetArea.RightDockWidgetArea,
     "bottom": Qt.DockWidgetArea.BottomDockWidgetArea,
 }
 
@@ -82,6 +84,7 @@ class StudioWindow(QMainWindow):
         self.filing = Filing(self, document, self.jobs, settings, self.panel.take_typed)
         self.recovery = Recovery(document, self.filing.show, settings.recent)
         self.first_run = FirstRun(document, self.jobs)
+        self.lessons = LessonPanel(document, self.jobs, self.filing.with_changes_kept)
         self.runs = RunsPanel(document)
         self.jobs_panel = JobsPanel(self.jobs)
         self.headline = Headline(document, self.jobs, self._theme)
@@ -165,6 +168,7 @@ class StudioWindow(QMainWindow):
         self._docks = {
             "left": self._dock("left", "Scenario", self.panel, (GAP_PX, GAP_PX, 0, GAP_PX)),
             "right": self._dock("right", "Runs", self.runs, (0, GAP_PX, GAP_PX, GAP_PX)),
+            "lessons": self._dock("lessons", "Lessons", self.lessons, (0, GAP_PX, GAP_PX, GAP_PX)),
             "bottom": self._dock("bottom", "Jobs", self.jobs_panel, (GAP_PX, 0, GAP_PX, GAP_PX)),
         }
         self.setCorner(Qt.Corner.BottomLeftCorner, _SIDES["left"])
@@ -175,6 +179,7 @@ class StudioWindow(QMainWindow):
             lambda _visible: self._unfold.setVisible(self._docks["right"].isHidden())
         )
         self._unfold.hide()
+        self._docks["lessons"].hide()
         self._docks["bottom"].hide()
         self._folded_by_itself = False
 
@@ -213,6 +218,9 @@ class StudioWindow(QMainWindow):
             signal.connect(self._show_document)
         document.refused.connect(self.say_wrong)
         self.recovery.failed.connect(self.say_wrong)
+        self.lessons.unlocked.connect(self.panel.lock)
+        self.lessons.said.connect(self.say)
+        self.lessons.failed.connect(self.say_wrong)
         self.filing.said.connect(self.say)
         self.filing.said_wrong.connect(self.say_wrong)
         self.panel.typing.connect(lambda: self.actions_by_key["file.save"].setEnabled(True))
@@ -382,14 +390,27 @@ class StudioWindow(QMainWindow):
         cards.scenario.connect(filing.ask_shipped)
 
     def _show_lessons(self) -> None:
-        pass
+        """The lessons, in the place of the runs; the same again brings these back."""
+        lessons, runs = self._docks["lessons"], self._docks["right"]
+        is_there = lessons.isVisible()
+        lessons.setVisible(not is_there)
+        if not is_there:
+            runs.hide()
+        elif not self._folded_by_itself:
+            runs.show()
 
     def closeEvent(self, event: QCloseEvent) -> None:
         self.panel.take_typed()
-        if self.document.is_changed and not self.property("leaving"):
-            event.ignore()
-            self.filing.with_changes_kept(self._leave)
-            return
+        if not self.property("leaving"):
+            busy = next((page for page in self.pages.values() if page.is_busy()), None)
+            if busy is not None:
+                event.ignore()
+                ask_to_halt(self, str(busy.is_busy()), partial(busy.halt_then, self.close))
+                return
+            if self.document.is_changed:
+                event.ignore()
+                self.filing.with_changes_kept(self._leave)
+                return
         self._settings.geometry = self.saveGeometry()
         for page in self.pages.values():
             page.leave()
