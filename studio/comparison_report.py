@@ -37,7 +37,7 @@ DIFFERENCES = {
     "rollout_duration_s": "duration",
     "rollout_latency_p99_s": "p99",
     "rollout_error_fraction": "errors",
-    "lowest_in_pool_count": "fewest in the pool",
+    "lowest_in_pool_count": "fewest",
     "exposure_requests": "exposed requests",
 }
 """The metrics whose differences are told, with their words."""
@@ -112,13 +112,19 @@ def _candidates(comparison: Comparison) -> Iterable[str]:
     differences = [
         [
             candidate_name(comparison, index),
-            *(difference_text(name, one[name]) for name in DIFFERENCES),
+            *(_in_two_lines(difference_text(name, one[name])) for name in DIFFERENCES),
         ]
         for index, one in enumerate(comparison.differences)
         if index != comparison.baseline
     ]
     yield f"<div class=card>{table_of(['', *DIFFERENCES.values()], differences)}</div>"
     yield "<p class=soft>A difference whose interval holds 0 is none that these runs show.</p>"
+
+
+def _in_two_lines(difference: str) -> str:
+    """The mean, and under it its interval, which is not broken."""
+    mean, opens, between = difference.partition(" (")
+    return f"{mean}\n({between}".replace(" ", "\u00a0") if opens else mean
 
 
 def _how_again(comparison: Comparison, text: str | None) -> Iterable[str]:

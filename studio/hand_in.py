@@ -6,6 +6,7 @@ predicted and what happened, the figures that were seen at every step, the choic
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from datetime import date
 from importlib.metadata import version
@@ -16,9 +17,7 @@ from simulation.scenario import Scenario
 from studio.format import count_text, duration_text, latency_text, percent_text, sentence_of
 from studio.headline import four_figures
 from studio.html_page import figures_of, page_of, safe, table_of, verdict_of
-from studio.lesson import Lesson, Progress, Record
-
-_NOTHING_CHANGED = "as given"
+from studio.lesson import Justified, Lesson, Meets, Progress, Record, Step
 
 
 def hand_in(progress: Progress, given: Scenario, text: str, name: str, day: date) -> str:
@@ -78,11 +77,20 @@ def _seen(passed: Iterable[Record]) -> str:
 
 
 def settings_text(settings: Mapping[str, object]) -> str:
-    """What was changed, in short: ``window 5, timeout 3s``."""
-    told = [
-        f"{key.rpartition('.')[2].replace('_', ' ')} {value}" for key, value in settings.items()
-    ]
-    return ", ".join(told) or _NOTHING_CHANGED
+    """What was changed, in short: ``window 5, drain timeout 3s``."""
+    return (
+        ", ".join(f"{_name(key)} {_word(value)}" for key, value in settings.items()) or "as given"
+    )
+
+
+def _name(key: str) -> str:
+    """A key as it is told: what is of the rollout in full, of a service its last part."""
+    last = key.removeprefix("rollout.") if key.startswith("rollout.") else key.rpartition(".")[2]
+    return re.sub(r"[._]", " ", last)
+
+
+def _word(value: object) -> str:
+    return {True: "yes", False: "no"}[value] if isinstance(value, bool) else str(value)
 
 
 def _figures(own: CandidateResult | None) -> tuple[str, ...]:
@@ -106,11 +114,18 @@ def _choice(progress: Progress, given: Scenario) -> Iterable[str]:
     yield "<h2>What was chosen, and why</h2>"
     yield f"<p>{safe(settings_text(last.settings))}</p>"
     if last.own is not None:
-        name = f"Window {last.own.candidate.window}"
-        yield verdict_of(last.own.verdict.answer, sentence_of(name, last.own.verdict))
+        if _asks_for_objectives(last.step):
+            name = f"Window {last.own.candidate.window}"
+            yield verdict_of(last.own.verdict.answer, sentence_of(name, last.own.verdict))
         count = sum(service.instance_count for service in given.services.values())
         yield figures_of(four_figures(last.own, given.objectives, count))
     yield f"<div class=card><p style='white-space: pre-wrap'>{safe(progress.justification)}</p></div>"
+
+
+def _asks_for_objectives(step: Step) -> bool:
+    """Whether its choice must meet them; that of a release that must be taken back cannot."""
+    goal = step.goal
+    return isinstance(goal, Justified) and any(isinstance(one, Meets) for one in goal.goals)
 
 
 def page_name(lesson: Lesson, name: str) -> str:

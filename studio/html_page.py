@@ -40,13 +40,13 @@ h1 {{ font-size: 1.4rem; }} h2 {{ font-size: 1.05rem; margin-top: 2rem; }}
 .meets {{ background: {meets_ground}; color: {meets_text}; }}
 .fails {{ background: {fails_ground}; color: {fails_text}; }}
 .undecided {{ background: {undecided_ground}; color: {undecided_text}; }}
-.figures {{ display: grid; grid-template-columns: repeat(auto-fit, minmax(11rem, 1fr));
-  gap: .6rem; margin: .6rem 0; }}
-.figures .card {{ margin: 0; padding: .6rem 1rem; }} .figures p {{ margin: 0; }}
+.figures {{ display: flex; flex-wrap: wrap; gap: .6rem; margin: .6rem 0; }}
+.figures .card {{ flex: 1 1 11rem; margin: 0; padding: .6rem 1rem; }} .figures p {{ margin: 0; }}
 .figure {{ font-size: 1.3rem; font-weight: 600; }}
 .good {{ color: {meets_text}; }} .bad {{ color: {fails_text}; }}
 table {{ border-collapse: collapse; }} th {{ color: {soft}; font-weight: normal; }}
-th, td {{ padding: .2rem .9rem .2rem 0; text-align: left; }}
+th, td {{ padding: .2rem .9rem .2rem 0; text-align: left; vertical-align: top; }}
+td {{ white-space: pre-line; }} td:first-child {{ white-space: nowrap; }}
 pre {{ font: 13px/1.5 monospace; margin: 0; white-space: pre-wrap; }}
 .miss {{ color: {failed}; }} .soft {{ color: {soft}; }}
 </style>

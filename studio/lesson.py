@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from simulation.compare import CandidateResult
-from simulation.estimate import Estimate
-from simulation.scenario import Scenario
 from studio.format import count_text, duration_text, metric_text, sentence_of
+
+if TYPE_CHECKING:  # the list of lessons stands in the first window, which waits for no simulation
+    from simulation.compare import CandidateResult
+    from simulation.estimate import Estimate
+    from simulation.scenario import Scenario
 
 LEAST_WORDS = 8
 """A justification of fewer words is none."""

@@ -92,7 +92,7 @@ LESSONS: tuple[Lesson, ...] = (
             ),
             _run(),
             _reveal(
-                "Look at the run of window 8: in the list of runs, or in Trade-off.",
+                "Look at the run of window 8.",
                 8,
                 "There is nobody to serve. Most of what comes in those nine seconds fails, about five "
                 "hundred requests; a quick rollout is no small one.",

@@ -10,6 +10,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from PySide6.QtCore import Qt
+from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QWidget
 
 from executor.errors import RollcastError
@@ -17,6 +19,7 @@ from executor.files import atomic_write_text
 from studio.format import file_stem
 from studio.gui.dialogs import ask_for_file
 from studio.gui.document import Document
+from studio.gui.tasks import Jobs, Talk
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -61,20 +64,28 @@ def export_charts(
     )
 
 
-def export_data(parent: QWidget, document: Document, said: Say, failed: Say) -> None:
-    """Asks where to, and writes what was simulated as CSV or Parquet."""
+def export_data(parent: QWidget, document: Document, jobs: Jobs, said: Say, failed: Say) -> None:
+    """Asks where to, and writes what was simulated as CSV or Parquet, in the background.
+
+    A large fleet's data take seconds; what goes wrong then is told by `jobs`.
+    """
     comparison = document.comparison
     if comparison is None:
         failed("Nothing is simulated yet: run the comparison first")
         return
 
-    def write(path: Path) -> list[Path]:
-        from studio.exporting import write_data  # noqa: PLC0415 - with matplotlib
+    def chosen(path: Path) -> None:
+        def work(talk: Talk) -> None:
+            from studio.exporting import write_data  # noqa: PLC0415 - with matplotlib
 
-        return write_data(comparison, path)
+            talk.land(_written(write_data(comparison, path)))
 
-    name = f"{file_stem(comparison.scenario.name)}.csv"
-    _ask(parent, "Export data", DATA, name, write=write, said=said, failed=failed)
+        def landed(words: object) -> None:
+            said(str(words))
+
+        jobs.run(f"Write {path.name}", work, landed)
+
+    ask_for_file(parent, "Export data", DATA, chosen, f"{file_stem(comparison.scenario.name)}.csv")
 
 
 def export_report(parent: QWidget, document: Document, said: Say, failed: Say) -> None:
@@ -107,12 +118,17 @@ def _ask(
     failed: Say,
 ) -> None:
     def chosen(path: Path) -> None:
+        QGuiApplication.setOverrideCursor(Qt.CursorShape.WaitCursor)
         try:
-            written = write(path)
+            said(_written(write(path)))
         except RollcastError as error:
             failed(str(error))
-            return
-        more = f" and {len(written) - 1} more beside it" if len(written) > 1 else ""
-        said(f"✓ Written: {written[0]}{more}")
+        finally:
+            QGuiApplication.restoreOverrideCursor()
 
     ask_for_file(parent, words, kinds, chosen, name)
+
+
+def _written(paths: list[Path]) -> str:
+    more = f" and {len(paths) - 1} more beside it" if len(paths) > 1 else ""
+    return f"✓ Written: {paths[0]}{more}"

@@ -115,7 +115,9 @@ class StudioWindow(QMainWindow):
             "file.save": filing.save,
             "file.save_as": filing.ask_save,
             "file.export_charts": self._export_charts,
-            "file.export_data": lambda: export_data(self, document, self.say, self.say_wrong),
+            "file.export_data": lambda: export_data(
+                self, document, self.jobs, self.say, self.say_wrong
+            ),
             "file.export_report": lambda: export_report(self, document, self.say, self.say_wrong),
             "file.quit": self.close,
             "edit.undo": document.undo.undo,

@@ -15,7 +15,7 @@ from simulation.compare import CandidateResult, Comparison, compare
 from simulation.estimate import estimate
 from simulation.scenario_file import ScenarioFile
 from simulation.study import run_rows
-from studio.hand_in import hand_in
+from studio.hand_in import hand_in, settings_text
 from studio.lesson import Lesson, LookedAt, Progress, Seen, advanced
 from studio.lessons import LESSONS, scenario_path
 from tests.studio.test_report import is_alone
@@ -183,8 +183,11 @@ def test_a_lesson_is_passed_step_by_step_and_each_only_by_what_it_asks(key: str)
     assert "Ada &lt;Lovelace&gt;, 2026-05-04 · 6 of 6 steps done" in page
     assert lesson.steps[0].answers[right] in page
     assert WHY in page
-    rows = re.findall(r"<tr><td>(.*?)</td>", page)
-    assert rows == [step.name for step in lesson.steps]
+    rows = re.findall(r"<tr><td>(.*?)</td><td>(.*?)</td>", page)
+    assert [name for name, _ in rows] == [step.name for step in lesson.steps]
+    assert [changed for _, changed in rows[:3]] == ["as given"] * 3
+    assert (" meets every objective in " in page) == (key != "bad-release")
+    assert "fails: it meets" not in page
 
 
 def test_no_justification_no_choice_and_a_wrong_prediction_is_said() -> None:
@@ -196,6 +199,22 @@ def test_no_justification_no_choice_and_a_wrong_prediction_is_said() -> None:
     page = hand_in(learner.progress, file_of("draining").scenario, "", "", date(2026, 5, 4))
     assert "✗ What happens: About one in three." in page
     assert "1 of 6 steps done" in page
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({}, "as given"),
+        ({"rollout.window": 5, "rollout.drain.timeout": "3s"}, "window 5, drain timeout 3s"),
+        ({"services.web.balancer.propagation_delay": "0s"}, "propagation delay 0s"),
+        (
+            {"rollout.migration.contract_before_rollout": False},
+            "migration contract before rollout no",
+        ),
+    ],
+)
+def test_what_was_changed_is_said_in_short(settings: Mapping[str, object], words: str) -> None:
+    assert settings_text(settings) == words
 
 
 def test_every_scenario_has_its_lesson_and_none_is_slow() -> None:

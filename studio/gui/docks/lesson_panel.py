@@ -10,7 +10,6 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtGui import QTextCursor
@@ -37,9 +36,9 @@ from studio.gui.document import Document
 from studio.gui.tasks import Jobs
 from studio.gui.widgets.answer import Answer
 from studio.gui.widgets.choice_card import ChoiceCard
-
-if TYPE_CHECKING:
-    from studio.lesson import Lesson, Progress, Seen, Step, Switch
+from studio.gui.widgets.segmented import Segmented
+from studio.lesson import Lesson, LookedAt, Progress, Seen, Step, Switch, advanced
+from studio.lessons import LESSONS, scenario_path
 
 PANEL_PX = 300
 _WRITING_PX = 96
@@ -104,9 +103,6 @@ class LessonPanel(QFrame):
 
     def begin(self, lesson: Lesson) -> None:
         """Opens a lesson's scenario and shows its first step; nothing is simulated yet."""
-        from studio.lesson import Progress  # noqa: PLC0415 - the first window does not need it
-        from studio.lessons import scenario_path  # noqa: PLC0415
-
         # Without its path: neither results nor a save go where the program is installed.
         self._given = ScenarioFile.parse(scenario_path(lesson).read_text(encoding="utf-8"))
         self._progress = Progress(lesson)
@@ -125,8 +121,6 @@ class LessonPanel(QFrame):
         """Passes what is reached; a new step is built, else only how far it is, so that focus stays."""
         if self._progress is None:
             return
-        from studio.lesson import advanced  # noqa: PLC0415 - as above
-
         before, self._progress = self._progress, advanced(self._progress, self._seen)
         if len(before.passed) != len(self._progress.passed):
             self._build()
@@ -134,8 +128,6 @@ class LessonPanel(QFrame):
             self._show_how_far()
 
     def _seen(self, progress: Progress) -> Seen:
-        from studio.lesson import Seen  # noqa: PLC0415 - as above
-
         document, own = self._document, None
         assert self._given is not None
         comparison = document.comparison
@@ -192,7 +184,7 @@ class LessonPanel(QFrame):
     def _fill_list(self, layout: QVBoxLayout) -> None:
         layout.addWidget(_text("Lessons", "group"))
         layout.addWidget(_text("Six steps each; a step is passed when it is done.", "soft"))
-        for lesson in _all_lessons():
+        for lesson in LESSONS:
             card = ChoiceCard(lesson.title, lesson.about)
             card.clicked.connect(lambda _checked=False, lesson=lesson: self.ask_begin(lesson))
             layout.addWidget(card)
@@ -237,10 +229,25 @@ class LessonPanel(QFrame):
                 group.addButton(answer.button, place)
                 layout.addWidget(answer)
             group.idClicked.connect(self._on_answer)
+        if isinstance(step.goal, LookedAt):
+            self._fill_runs(layout)
         if step.switch is not None:
             self._fill_switch(layout, step.switch)
         if self._progress is not None and step is self._progress.lesson.steps[-1]:
             layout.addWidget(self._writing(self._progress.justification))
+
+    def _fill_runs(self, layout: QVBoxLayout) -> None:
+        """The runs there are: which is looked at can be said here as well as in their list."""
+        comparison = self._document.comparison
+        assert comparison is not None  # it was simulated before
+        windows = [str(one.candidate.window) for one in comparison.candidates]
+        runs = Segmented(
+            "Window", [(window, window, f"Look at window {window}") for window in windows]
+        )
+        if self._document.selection is not None:
+            runs.take(windows[self._document.selection])
+        runs.picked.connect(lambda window: self._document.select(windows.index(window)))
+        layout.addWidget(runs, 0, Qt.AlignmentFlag.AlignLeft)
 
     def _fill_switch(self, layout: QVBoxLayout, switch: Switch) -> None:
         layout.addWidget(_text(switch.words, "soft"))
@@ -311,7 +318,7 @@ class LessonPanel(QFrame):
         self._look()
 
     def _ask_page(self, name: str) -> None:
-        from studio.hand_in import page_name  # noqa: PLC0415 - as above
+        from studio.hand_in import page_name  # noqa: PLC0415 - with matplotlib
 
         assert self._progress is not None
         file = f"{page_name(self._progress.lesson, name)}.html"
@@ -322,7 +329,7 @@ class LessonPanel(QFrame):
 
     def write_page(self, path: Path, name: str) -> None:
         """Writes the page to hand in; says why when it cannot."""
-        from studio.hand_in import hand_in  # noqa: PLC0415 - as above
+        from studio.hand_in import hand_in  # noqa: PLC0415 - with matplotlib
 
         assert self._progress is not None
         assert self._given is not None
@@ -333,12 +340,6 @@ class LessonPanel(QFrame):
             self.failed.emit(str(error))
         else:
             self.said.emit(f"✓ Your page is in {path}")
-
-
-def _all_lessons() -> tuple[Lesson, ...]:
-    from studio.lessons import LESSONS  # noqa: PLC0415 - as above
-
-    return LESSONS
 
 
 def _text(words: str, look: str) -> QLabel:

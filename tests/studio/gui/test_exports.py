@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from studio.charts.of_comparison import comparison_figures
 from studio.gui.commands import edit_values
 from studio.gui.document import Document
 from studio.gui.export import export_charts, export_data, export_report
+from studio.gui.tasks import Jobs
 from tests.helpers.command_line import SHOP
 
 
@@ -28,8 +29,15 @@ class Person:
     qtbot: QtBot
     window: QWidget
     document: Document
+    jobs: Jobs
     said: list[str] = field(default_factory=list)
     wrong: list[str] = field(default_factory=list)
+
+    def exports_data(self) -> None:
+        export_data(self.window, self.document, self.jobs, self.said.append, self.wrong.append)
+
+    def until_told(self) -> None:
+        self.qtbot.waitUntil(lambda: bool(self.said or self.wrong), timeout=20_000)
 
     def choose(self, path: Path, kind: str = "") -> str:
         """Names a file in the dialogue, of another kind where asked; what was proposed."""
@@ -51,13 +59,18 @@ class Person:
 
 
 @pytest.fixture
-def person(qtbot: QtBot, tmp_path: Path) -> Person:
+def person(qtbot: QtBot, tmp_path: Path) -> Iterator[Person]:
     path = tmp_path / "shop.yaml"
     path.write_text(SHOP, encoding="utf-8")
     window = QWidget()
     qtbot.addWidget(window)
     window.show()
-    return Person(qtbot, window, Document(ScenarioFile.load(path)))
+    document = Document(ScenarioFile.load(path))
+    jobs = Jobs(document)
+    one = Person(qtbot, window, document, jobs)
+    jobs.failed.connect(one.wrong.append)
+    yield one
+    jobs.close()
 
 
 def simulate(document: Document) -> None:
@@ -90,8 +103,9 @@ def test_a_report_of_what_was_changed_since_holds_what_was_simulated(
 
 def test_data_are_of_the_kind_that_is_chosen(person: Person, tmp_path: Path) -> None:
     simulate(person.document)
-    export_data(person.window, person.document, person.said.append, person.wrong.append)
+    person.exports_data()
     assert person.choose(tmp_path / "out", "Parquet") == "shop.parquet"
+    person.until_told()
     found = {path.name for path in tmp_path.glob("*.parquet")}
     assert found == {"out.parquet", "out-series.parquet", "out-states.parquet"}
     assert person.said == [f"✓ Written: {tmp_path / 'out.parquet'} and 2 more beside it"]
@@ -109,19 +123,18 @@ def test_charts_are_of_the_kind_that_is_chosen(person: Person, tmp_path: Path) -
 
 def test_what_cannot_be_written_is_said_in_one_line(person: Person, tmp_path: Path) -> None:
     simulate(person.document)
-    export_data(person.window, person.document, person.said.append, person.wrong.append)
+    person.exports_data()
     person.choose(tmp_path / "out.txt")
+    person.until_told()
     assert person.wrong == [f"{tmp_path / 'out.txt'}: must end in .csv or .parquet"]
     assert person.said == []
 
 
-@pytest.mark.parametrize("export", [export_data, export_report])
-def test_nothing_is_asked_before_there_are_results(
-    person: Person, export: Callable[..., None]
-) -> None:
-    export(person.window, person.document, person.said.append, person.wrong.append)
+def test_nothing_is_asked_before_there_are_results(person: Person) -> None:
+    person.exports_data()
+    export_report(person.window, person.document, person.said.append, person.wrong.append)
     assert person.window.findChild(QFileDialog) is None
-    assert person.wrong == ["Nothing is simulated yet: run the comparison first"]
+    assert person.wrong == ["Nothing is simulated yet: run the comparison first"] * 2
 
 
 def test_no_charts_no_dialogue(person: Person) -> None:
