@@ -1,0 +1,304 @@
+"""The list of runs under real hands: sorted, put into Compare, named, removed, and all of it undone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from PySide6.QtCore import QModelIndex, QPoint, Qt
+from PySide6.QtGui import QFont
+from PySide6.QtWidgets import QLineEdit, QStyle, QStyleOptionViewItem
+
+from simulation.candidates import candidates_of
+from simulation.compare import compare
+from simulation.scenario_file import ScenarioFile
+from simulation.study import run_rows
+from studio.gui.docks.runs import HEADINGS, RunsTable
+from tests.helpers.command_line import SHOP
+from tests.studio.gui.conftest import NAME, WINDOW, Desk
+
+pytestmark = pytest.mark.slow
+
+CTRL, SHIFT = Qt.KeyboardModifier.ControlModifier, Qt.KeyboardModifier.ShiftModifier
+LONG = "a name of eighty characters that somebody gave to a run without thinking, so so "[:80]
+
+
+def land(desk: Desk, windows: tuple[int, ...] = (1, 2, 3, 4), text: str = SHOP) -> None:
+    """Opens a scenario with the results of some windows, simulated in this process."""
+    desk.document.open(ScenarioFile.parse(text, desk.path))
+    scenario = desk.document.scenario
+    candidates = candidates_of(scenario, windows)
+    rows = list(run_rows(scenario, candidates, jobs=1))
+    desk.document.land(compare(scenario, candidates, rows), desk.document.state)
+
+
+@pytest.fixture
+def table(desk: Desk) -> RunsTable:
+    """The list with four runs in it, that of window 2 looked at."""
+    land(desk)
+    found = desk.window.runs.table
+    found.setFocus()
+    choose(desk, 2)
+    return found
+
+
+def row_of(table: RunsTable, window: int) -> QModelIndex:
+    places = [row[WINDOW] for row in table.texts()]
+    return table.model().index(places.index(str(window)), NAME)
+
+
+def choose(desk: Desk, window: int) -> None:
+    table = desk.window.runs.table
+    click(desk, table.visualRect(row_of(table, window)).center())
+    assert desk.document.looked_at is not None
+    assert desk.document.looked_at.result.candidate.window == window
+
+
+def click(desk: Desk, place: QPoint) -> None:
+    viewport = desk.window.runs.table.viewport()
+    held = Qt.KeyboardModifier.NoModifier
+    desk.qtbot.mouseClick(viewport, Qt.MouseButton.LeftButton, held, place)
+
+
+def click_box(desk: Desk, window: int) -> None:
+    """A click on the box before a name."""
+    table = desk.window.runs.table
+    option = QStyleOptionViewItem()
+    table.initViewItemOption(option)
+    table.itemDelegate().initStyleOption(option, row_of(table, window))
+    option.rect = table.visualRect(row_of(table, window))
+    part = QStyle.SubElement.SE_ItemViewItemCheckIndicator
+    click(desk, table.style().subElementRect(part, option, table).center())
+
+
+def compared(desk: Desk) -> list[int]:
+    return [run.result.candidate.window for run in desk.document.side_by_side]
+
+
+def checked(desk: Desk) -> list[int]:
+    """The windows whose boxes are ticked, as they are listed."""
+    table = desk.window.runs.table
+    role = Qt.ItemDataRole.CheckStateRole
+    return [
+        int(row[WINDOW])
+        for number, row in enumerate(table.texts())
+        if table.model().index(number, NAME).data(role) == Qt.CheckState.Checked
+    ]
+
+
+def windows(desk: Desk) -> list[str]:
+    return [row[WINDOW] for row in desk.window.runs.table.texts()]
+
+
+def names(desk: Desk) -> list[str]:
+    return [row[NAME] for row in desk.window.runs.table.texts()]
+
+
+def rename(desk: Desk, name: str) -> None:
+    """F2, the new name, Enter."""
+    desk.keys(Qt.Key.Key_F2)
+    line = desk.window.runs.table.findChild(QLineEdit)
+    line.selectAll()
+    desk.qtbot.keyClicks(line, name)
+    desk.qtbot.keyClick(line, Qt.Key.Key_Return)
+
+
+def undo(desk: Desk) -> None:
+    desk.keys(Qt.Key.Key_Z, CTRL)
+
+
+def redo(desk: Desk) -> None:
+    desk.keys(Qt.Key.Key_Z, CTRL, SHIFT)
+
+
+SORTED = [
+    ("run", ["1", "2", "3", "4"]),
+    ("window", ["1", "2", "3", "4"]),
+    ("min", ["4", "3", "2", "1"]),
+    ("fewest", ["4", "3", "2", "1"]),
+]
+
+
+@pytest.mark.parametrize(("heading", "upward"), SORTED, ids=[heading for heading, _ in SORTED])
+def test_a_heading_sorts_by_what_the_figures_are_and_keeps_the_run(
+    desk: Desk, table: RunsTable, heading: str, upward: list[str]
+) -> None:
+    desk.window.resize(1900, 900)
+    desk.window.runs.setFixedWidth(760)
+    column = HEADINGS.index(heading)
+    desk.qtbot.waitUntil(lambda: not table.isColumnHidden(column))
+    header = table.horizontalHeader()
+
+    def press() -> None:
+        place = QPoint(header.sectionViewportPosition(column) + 6, header.height() // 2)
+        held = Qt.KeyboardModifier.NoModifier
+        desk.qtbot.mouseClick(header.viewport(), Qt.MouseButton.LeftButton, held, place)
+
+    press()
+    first = windows(desk)
+    press()
+    assert {tuple(first), tuple(windows(desk))} == {tuple(upward), tuple(reversed(upward))}
+    assert desk.document.looked_at is not None
+    assert desk.document.looked_at.result.candidate.window == 2
+    assert table.currentIndex().siblingAtColumn(WINDOW).data() == "2"
+
+
+def test_figures_are_sorted_as_numbers_not_as_letters(desk: Desk) -> None:
+    many = SHOP.replace("instances: 6", "instances: 12")
+    land(desk, (2, 10, 12), many)
+    assert windows(desk) == ["2", "10", "12"]
+
+
+@pytest.mark.parametrize("how", ["box", "space"])
+def test_a_run_is_taken_out_of_compare_and_put_back(
+    desk: Desk, table: RunsTable, how: str
+) -> None:
+    assert compared(desk) == checked(desk) == [1, 2, 3, 4]  # what is there by itself
+
+    def tick() -> None:
+        if how == "box":
+            click_box(desk, 3)
+        else:
+            choose(desk, 3)
+            table.setFocus()
+            desk.qtbot.keyClick(table, Qt.Key.Key_Space)
+
+    tick()
+    assert compared(desk) == checked(desk) == [1, 2, 4]
+    tick()
+    assert sorted(compared(desk)) == [1, 2, 3, 4]
+    undo(desk)
+    assert compared(desk) == [1, 2, 4]
+    undo(desk)
+    assert compared(desk) == checked(desk) == [1, 2, 3, 4]
+    assert not desk.document.undo.canUndo()
+    redo(desk)
+    assert compared(desk) == [1, 2, 4]
+
+
+def test_f2_renames_the_run_that_is_looked_at(desk: Desk, table: RunsTable) -> None:
+    rename(desk, "  the brave one ")
+    assert names(desk) == ["Window 1", "the brave one", "Window 3", "Window 4"]
+    assert desk.window.headline.banner.sentence.startswith("✓  the brave one meets")
+    font = row_of(table, 2).data(Qt.ItemDataRole.FontRole)
+    assert font.weight() == QFont.Weight.DemiBold  # it is kept
+    assert desk.action("edit.undo").text() == "Undo rename Window 2"
+    undo(desk)
+    assert names(desk)[1] == "Window 2"
+    assert row_of(table, 2).data(Qt.ItemDataRole.FontRole) is None
+    redo(desk)
+    assert names(desk)[1] == "the brave one"
+    assert not desk.document.is_changed  # the scenario has nothing of it
+
+
+@pytest.mark.parametrize("typed", ["", "   ", "Window 2"])
+def test_a_name_that_says_nothing_new_changes_nothing(
+    desk: Desk, table: RunsTable, typed: str
+) -> None:
+    rename(desk, typed) if typed else rename(desk, " ")
+    assert names(desk)[1] == "Window 2"
+    assert not desk.document.undo.canUndo()
+
+
+def test_escape_leaves_the_name_as_it_was(desk: Desk, table: RunsTable) -> None:
+    desk.keys(Qt.Key.Key_F2)
+    line = table.findChild(QLineEdit)
+    desk.qtbot.keyClicks(line, "other")
+    desk.qtbot.keyClick(line, Qt.Key.Key_Escape)
+    assert names(desk)[1] == "Window 2"
+
+
+REMOVALS: list[tuple[str, Callable[[Desk], object]]] = [
+    ("Del in the list", lambda desk: desk.qtbot.keyClick(desk.window.runs.table, Qt.Key.Key_Delete)),
+    ("Ctrl+Del anywhere", lambda desk: desk.keys(Qt.Key.Key_Delete, CTRL)),
+]
+
+
+@pytest.mark.parametrize("remove", [one for _, one in REMOVALS], ids=[name for name, _ in REMOVALS])
+def test_a_run_is_removed_and_comes_back_where_it_was(
+    desk: Desk, table: RunsTable, remove: Callable[[Desk], object]
+) -> None:
+    remove(desk)
+    assert windows(desk) == ["1", "3", "4"]
+    assert desk.document.looked_at is not None  # its neighbour
+    assert desk.document.looked_at.result.candidate.window == 3
+    undo(desk)
+    assert windows(desk) == ["1", "2", "3", "4"]
+    redo(desk)
+    assert windows(desk) == ["1", "3", "4"]
+    # What was removed stays away when more of the same comparison lands.
+    comparison = desk.document.comparison
+    assert comparison is not None
+    desk.document.land(comparison, desk.document.state)
+    assert windows(desk) == ["1", "3", "4"]
+
+
+def test_the_last_run_can_go_too(desk: Desk) -> None:
+    land(desk, (2,))
+    desk.window.runs.table.setFocus()
+    desk.keys(Qt.Key.Key_Delete, CTRL)
+    assert windows(desk) == []
+    assert desk.document.looked_at is None
+    assert not desk.action("edit.rename_run").isEnabled()
+    assert desk.window.headline.banner.sentence.startswith("≈  ")
+    undo(desk)
+    assert windows(desk) == ["2"]
+    assert desk.window.headline.banner.sentence.startswith("✓  Window 2 meets")
+
+
+def test_what_is_named_or_compared_outlives_the_next_comparison(
+    desk: Desk, table: RunsTable
+) -> None:
+    rename(desk, "as it is")
+    desk.type_number("Drain timeout", "7")
+    scenario = desk.document.scenario
+    candidates = candidates_of(scenario, (1, 2))
+    rows = list(run_rows(scenario, candidates, jobs=1))
+    desk.document.land(compare(scenario, candidates, rows), desk.document.state)
+    drains = {(row[NAME], row[HEADINGS.index("drain")]) for row in table.texts()}
+    assert drains == {("as it is", "5 s"), ("Window 1", "7 s"), ("Window 2", "7 s")}
+    assert desk.document.looked_at is not None
+    assert desk.document.looked_at.name == "Window 2"
+    choose_name(desk, "as it is")
+    assert desk.document.selection is None  # it is of no candidate of the latest comparison
+    assert desk.window.headline.banner.sentence.startswith("✓  as it is meets")
+    desk.document.open(ScenarioFile.parse(SHOP, desk.path))
+    assert windows(desk) == []  # another file keeps nothing
+
+
+def choose_name(desk: Desk, name: str) -> None:
+    table = desk.window.runs.table
+    row = names(desk).index(name)
+    click(desk, table.visualRect(table.model().index(row, NAME)).center())
+
+
+def test_a_long_name_is_cut_and_told_whole(desk: Desk, table: RunsTable) -> None:
+    before = [column for column in range(len(HEADINGS)) if not table.isColumnHidden(column)]
+    rename(desk, LONG)
+    assert names(desk)[1] == LONG.strip()
+    assert row_of(table, 2).data(Qt.ItemDataRole.ToolTipRole).startswith(LONG.strip())
+    assert not table.horizontalScrollBar().isVisible()
+    assert table.horizontalHeader().length() <= table.viewport().width()
+    after = [column for column in range(len(HEADINGS)) if not table.isColumnHidden(column)]
+    assert after == before
+
+
+def test_a_wider_list_says_more(desk: Desk, table: RunsTable) -> None:
+    def shown() -> list[str]:
+        columns = range(len(HEADINGS))
+        return [HEADINGS[column] for column in columns if not table.isColumnHidden(column)]
+
+    narrow = shown()
+    assert narrow == ["", "run", "min", "p99"]
+    desk.window.resize(1900, 900)
+    desk.window.runs.setFixedWidth(800)
+    desk.qtbot.waitUntil(lambda: shown() == list(HEADINGS))
+    for column in range(len(HEADINGS)):
+        assert table.horizontalHeader().sectionSize(column) >= table.sizeHintForColumn(column)
+
+
+def test_a_thousand_instances_fit(desk: Desk) -> None:
+    large = SHOP.replace("instances: 6", "instances: 1000").replace("window: 2", "window: 250")
+    land(desk, (250,), large.replace("replications: 4", "replications: 1"))
+    assert windows(desk) == ["250"]
+    assert desk.window.headline.cards["pool"].figure == "750 of 1000"
