@@ -121,9 +121,13 @@ def _until_painted(window: StudioWindow) -> None:
     settle = QEventLoop()
     looking = QTimer()
     looking.setInterval(50)
-    looking.timeout.connect(
-        lambda: settle.quit() if not any(job.is_open for job in window.jobs.jobs) else None
-    )
+
+    def look() -> None:
+        is_about_to = window.page(window.shown).is_about_to()
+        if not is_about_to and not any(job.is_open for job in window.jobs.jobs):
+            settle.quit()
+
+    looking.timeout.connect(look)
     looking.start()
     settle.exec()
     looking.stop()

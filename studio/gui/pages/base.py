@@ -75,6 +75,10 @@ class Page(QWidget):
         """The page's own actions: key, words, keys, what it does."""
         return []
 
+    def is_about_to(self) -> bool:
+        """Whether it will do something in the background by itself in a moment."""
+        return False
+
     def is_busy(self) -> str | None:
         """What must not be ended without asking, in words; None when there is nothing."""
         return None

@@ -403,5 +403,8 @@ class TimingPage(Page):
             for key in sorted(FIGURES, key=lambda one: one != chosen)
         }
 
+    def is_about_to(self) -> bool:
+        return self._soon.isActive()
+
     def leave(self) -> None:
         self._end_job()
