@@ -89,7 +89,7 @@ def test_the_example_is_opened_where_nothing_is_named(
     names: list[str] = []
     run_the_program(monkeypatch, qtbot, lambda window: names.append(window.windowTitle()))
     assert app.open_studio(None) == 0
-    assert names == ["shop[*] – Rollcast"]
+    assert names == ["scenario[*] – Rollcast"]  # a copy, which has no file to be named after
     assert Settings().recent() == []  # the program's own file is not the person's
 
 

@@ -197,8 +197,9 @@ def test_a_choice_by_hand_outlives_the_rows_that_land(desk: Desk) -> None:
     many = SHOP.replace("replications: 4", "replications: 100000")
     desk.document.open(ScenarioFile.parse(many))
     desk.keys(Qt.Key.Key_F5)
-    desk.qtbot.waitUntil(lambda: desk.document.comparison is not None, timeout=60_000)
     table = desk.window.runs.table
+    # After the first look at the own window.
+    desk.qtbot.waitUntil(lambda: len(table.texts()) == 2, timeout=60_000)
     own = desk.document.selection
     other = 0 if own == 1 else 1
     flag = QItemSelectionModel.SelectionFlag.NoUpdate
