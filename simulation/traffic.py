@@ -109,6 +109,7 @@ def steps_rate(steps: list[tuple[float, float]]) -> RateTable:
     )
 
 
+@lru_cache(maxsize=16)  # a grid of starts asks for the same one at each of them
 def daily_rate(low_rps: float, high_rps: float, peak_s: float) -> RateTable:
     """Low + (high − low)·(1 + cos(2π(t − peak)/24h))/2, held constant within each minute.
 
@@ -119,7 +120,10 @@ def daily_rate(low_rps: float, high_rps: float, peak_s: float) -> RateTable:
     angle = 2 * math.pi / DAY_S
     integral = np.sin(angle * (edges - peak_s)) / angle
     mean_cosine = np.diff(integral) / 60.0
-    return RateTable(edges, low_rps + (high_rps - low_rps) * (1 + mean_cosine) / 2)
+    rates = low_rps + (high_rps - low_rps) * (1 + mean_cosine) / 2
+    for shared in (edges, rates):
+        shared.setflags(write=False)
+    return RateTable(edges, rates)
 
 
 @dataclass(frozen=True)

@@ -339,6 +339,9 @@ class SideBySideChart(QWidget):
                 pen = QPen(QColor(getattr(theme, token)), 1.6, Qt.PenStyle.DashLine)
                 plot.line(painter, time_s, values, pen)
         painter.restore()
+        if is_before and row == 0:  # dashes are told in a word too
+            painter.setPen(QColor(theme.accent))
+            painter.drawText(QPointF(area.left(), area.top() - 5), "estimate")
         if quantity.is_time and self._columns.limit_s is not None:
             self._paint_limit(painter, plot, self._columns.limit_s, column)
 
