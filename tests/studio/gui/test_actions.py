@@ -26,6 +26,7 @@ from studio.gui.widgets.command_palette import CommandPalette, closeness, is_mea
 from studio.gui.window import FIRST_SIZE, SMALLEST
 from studio.theme import DARK, LIGHT
 from tests.studio.gui.conftest import Desk
+from tests.studio_page import PAGE
 
 pytestmark = [
     pytest.mark.slow,
@@ -97,6 +98,17 @@ def test_keys_of_pages_are_their_own_and_nobody_elses(desk: Desk) -> None:
         assert len(set(keys)) == len(keys), key
         assert not taken & set(keys), key
     assert offered > 0
+
+
+def test_every_key_of_a_page_is_in_the_docs(desk: Desk) -> None:
+    told = {line for line in PAGE.read_text(encoding="utf-8").splitlines() if line.startswith("- ")}
+    offered = {
+        f"- {words}, {what}: `{keys}`"
+        for key, words, _tip in PAGES
+        for _key, what, keys, _slot in desk.window.page(key).offered()
+        if keys
+    }
+    assert offered == told
 
 
 def test_the_menu_can_be_opened_by_the_space_bar(desk: Desk) -> None:
