@@ -46,11 +46,10 @@ def filled(text: str) -> str:
         ValueError: A mark is missing.
     """
     for name, lines in (("actions", action_lines()), ("settings", setting_lines())):
-        table = "\n".join(lines)
-        pattern = rf"(<!-- {name} -->\n).*?(<!-- end -->)"
-        text, count = re.subn(
-            pattern, lambda found: f"{found[1]}{table}\n{found[2]}", text, flags=re.DOTALL
-        )
+        mark = f"<!-- {name} -->\n"
+        pattern = rf"{mark}.*?<!-- end -->"
+        table = "\n".join([*lines, "<!-- end -->"])
+        text, count = re.subn(pattern, (mark + table).replace("\\", r"\\"), text, flags=re.DOTALL)
         if count != 1:
             raise ValueError(f"{PAGE.name} needs one <!-- {name} --> and one <!-- end --> after it")
     return text
