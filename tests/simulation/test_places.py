@@ -116,7 +116,7 @@ def test_processes_that_are_soon_done_serve_the_next_study() -> None:
 
 
 def test_processes_that_would_take_long_are_ended() -> None:
-    long = small_shop(replications=2, instances=200, rate="3000/s")
+    long = small_shop(replications=2, instances=200, rate="7000/s")
     began_at = time.monotonic()
     stopped_study(long)
     assert not processes()
