@@ -20,6 +20,7 @@ from simulation.scenario_file import ScenarioFile, scenario_schema
 from simulation.study import run_rows
 from studio.first_run import packed_comparison, results_path
 from studio.resources import EXAMPLE, assets_dir, scenarios_dir
+from tests import studio_page
 
 FIGURES = (
     "rollout_duration_s",
@@ -84,9 +85,11 @@ def as_text(data: dict[str, Any]) -> str:
 
 
 def main() -> int:
-    """Writes every schema, every summary, and what the first start shows."""
+    """Writes every schema, every summary, the tables of the docs, and what the first start shows."""
     for name, schema in SCHEMAS.items():
         atomic_write_text(assets_dir() / name, as_text(schema()))
+    page = studio_page.PAGE
+    atomic_write_text(page, studio_page.filled(page.read_text(encoding="utf-8")))
     for name in scenario_names():
         path = expected_path(name)
         path.parent.mkdir(exist_ok=True)

@@ -131,7 +131,7 @@ class Actions:
             action.setObjectName(key)
             action.setShortcut(QKeySequence(keys))
             action.setShortcutContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
-            action.setToolTip(f"{words} ({keys})")
+            action.setToolTip(f"{words} ({keys})" if keys else words)
             action.triggered.connect(lambda _checked=False, slot=slot: slot())
             page.addAction(action)
             self.by_key[key] = action

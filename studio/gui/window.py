@@ -181,7 +181,7 @@ class StudioWindow(QMainWindow):
         self._unfold.hide()
         self._docks["lessons"].hide()
         self._docks["bottom"].hide()
-        self._folded_by_itself = False
+        self._folded_by_itself, self._runs_come_back = False, True
 
     def _dock(
         self, side: str, name: str, inside: QWidget, margins: tuple[int, int, int, int]
@@ -332,8 +332,10 @@ class StudioWindow(QMainWindow):
         super().resizeEvent(event)
         is_narrow, runs = event.size().width() < FOLDS_BELOW_PX, self._docks["right"]
         if is_narrow != self._folded_by_itself:
+            if is_narrow:
+                self._runs_come_back = not runs.isHidden()
             self._folded_by_itself = is_narrow
-            runs.setVisible(not is_narrow)
+            runs.setVisible(not is_narrow and self._runs_come_back)
 
     # What a person asks for
 
@@ -396,8 +398,9 @@ class StudioWindow(QMainWindow):
         lessons.setVisible(not is_there)
         if not is_there:
             runs.hide()
-        elif not self._folded_by_itself:
-            runs.show()
+        else:
+            self._runs_come_back = True
+            runs.setVisible(not self._folded_by_itself)
 
     def closeEvent(self, event: QCloseEvent) -> None:
         self.panel.take_typed()

@@ -95,6 +95,34 @@ def test_a_study_stops_within_a_second(jobs: int) -> None:
     assert {process.pid for process in processes()} == before
 
 
+def stopped_study(one: Scenario) -> None:
+    """Begins a study in two processes, and stops it once they are at work."""
+    asked = [False]
+
+    def stopped() -> bool:
+        asked[0] = asked[0] or any(process.cpu_times().user > 0 for process in processes())
+        return asked[0]
+
+    list(run_rows(one, candidates_of(one), jobs=2, apart=True, stopped=stopped))
+    assert asked[0]
+
+
+def test_processes_that_are_soon_done_serve_the_next_study() -> None:
+    stopped_study(shop(100_000))
+    before = {process.pid for process in processes()}
+    assert len(before) == 2
+    assert len(list(run_rows(shop(6), candidates_of(shop(6)), jobs=2, apart=True))) == 6
+    assert {process.pid for process in processes()} == before
+
+
+def test_processes_that_would_take_long_are_ended() -> None:
+    long = small_shop(replications=2, instances=200, rate="7000/s")
+    began_at = time.monotonic()
+    stopped_study(long)
+    assert not processes()
+    assert time.monotonic() - began_at < 30
+
+
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_a_study_that_waits_begins_nothing_and_goes_on(jobs: int) -> None:
     one = shop(300)

@@ -22,12 +22,13 @@ _WORDS = {
     JobState.PAUSED: "paused",
     JobState.DONE: "✓ done",
     JobState.CANCELLED: "cancelled",
-    JobState.FAILED: "✗ failed",
 }
 
 
 def how_far(job: Job) -> str:
-    """``137/400 · about 2 s left``."""
+    """``137/400 · about 2 s left``; of one that failed, why."""
+    if job.state is JobState.FAILED:
+        return f"✗ {job.words}"
     parts = [f"{job.done}/{job.total}"] if job.total else []
     if job.left_s is not None:
         parts.append(left_text(job.left_s))
@@ -50,8 +51,7 @@ class _Row(QWidget):
         self._bar.setTextVisible(False)
         self._bar.setFixedWidth(140)
         self._bar.setAccessibleName(f"Progress of {job.title}")
-        self._how_far = QLabel()
-        self._how_far.setObjectName("soft")
+        self._how_far = ElidedLabel()
         self._how_far.setMinimumWidth(150)
         self.pause_button = QPushButton("Pause")
         self.pause_button.setAccessibleName(f"Pause {job.title}")
@@ -59,9 +59,11 @@ class _Row(QWidget):
         self.cancel_button = QPushButton("Cancel")
         self.cancel_button.setAccessibleName(f"Cancel {job.title}")
         self.cancel_button.clicked.connect(job.cancel)
-        layout.addWidget(self._title, 1)
-        for widget in (self._bar, self._how_far, self.pause_button, self.cancel_button):
-            layout.addWidget(widget)
+        for widget, stretch in (
+            (self._title, 2), (self._bar, 0), (self._how_far, 3),
+            (self.pause_button, 0), (self.cancel_button, 0),
+        ):  # fmt: skip
+            layout.addWidget(widget, stretch)
         job.changed.connect(self._show)
         self._show()
 
@@ -71,7 +73,11 @@ class _Row(QWidget):
         self._bar.setValue(job.done)
         self._bar.setVisible(job.is_open)
         self._how_far.setText(how_far(job))
-        self._how_far.setToolTip(job.words)
+        look = "bad" if job.state is JobState.FAILED else "soft"
+        if self._how_far.objectName() != look:
+            self._how_far.setObjectName(look)
+            self._how_far.style().unpolish(self._how_far)
+            self._how_far.style().polish(self._how_far)
         self.pause_button.setText("Go on" if job.state is JobState.PAUSED else "Pause")
         self.pause_button.setVisible(job.is_open)
         self.cancel_button.setVisible(job.is_open)

@@ -9,7 +9,14 @@ import pytest
 from PySide6.QtCore import QPoint, QPointF, Qt
 from PySide6.QtGui import QWheelEvent
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QApplication, QDoubleSpinBox, QLineEdit, QSlider, QWidget
+from PySide6.QtWidgets import (
+    QApplication,
+    QComboBox,
+    QDoubleSpinBox,
+    QLineEdit,
+    QSlider,
+    QWidget,
+)
 
 from simulation.scenario_file import ScenarioFile
 from studio.resources import scenarios_dir
@@ -328,3 +335,94 @@ def test_shipped_scenarios_come_back_unchanged(desk: Desk, path: Path) -> None:
         assert desk.dot(name).isVisible()
         desk.click(desk.dot(name))
         assert not desk.document.is_changed, name
+
+
+CHOICES = [
+    ("Advance", "rollout.advance", "sliding", "batch", "advance: batch"),
+    ("Then", "rollout.drain.on_timeout", "cut", "wait", "on_timeout: wait"),
+    ("Policy", "services.web.balancer.policy", "round robin", "random", "policy: random"),
+]
+
+
+def choose_word(desk: Desk, name: str, word: str) -> None:
+    """Arrows until the word is there, as on a closed list."""
+    box = desk.find(QComboBox, name)
+    box.setFocus()
+    keys = iter([Qt.Key.Key_Home, *[Qt.Key.Key_Down] * box.count()])
+    while box.currentText() != word:
+        desk.qtbot.keyClick(box, next(keys))
+
+
+@pytest.mark.parametrize(
+    ("name", "key", "first", "word", "written"), CHOICES, ids=[one[0] for one in CHOICES]
+)
+def test_a_word_is_chosen_reset_and_undone(
+    desk: Desk, name: str, key: str, first: str, word: str, written: str
+) -> None:
+    box = desk.find(QComboBox, name)
+    assert box.currentText() == first
+    assert box.parentWidget().toolTip().endswith(".")
+    assert not desk.dot(name).isVisible()
+    choose_word(desk, name, word)
+    assert written in desk.document.state.file.text
+    assert desk.dot(name).isVisible()
+    desk.click(desk.dot(name))
+    assert box.currentText() == first
+    assert desk.document.state.file.text == SHOP
+    desk.keys(Qt.Key.Key_Z, CTRL)
+    assert box.currentText() == word
+    while desk.document.undo.canUndo():
+        desk.keys(Qt.Key.Key_Z, CTRL)
+    assert box.currentText() == first
+    assert not desk.document.is_changed
+    desk.keys(Qt.Key.Key_Z, CTRL, SHIFT)
+    assert box.currentText() != first
+    desk.keys(Qt.Key.Key_S, CTRL)
+    assert not desk.dot(name).isVisible()
+
+
+def test_the_wheel_over_a_word_changes_nothing(desk: Desk) -> None:
+    for name in ("Advance", "Then", "Policy"):
+        turn_the_wheel(desk.find(QComboBox, name))
+    assert not desk.document.is_changed
+
+
+def test_a_queue_that_is_pulled_from_has_no_balancer_to_edit(desk: Desk) -> None:
+    pulled = SHOP.replace("    slots: 2\n", "    slots: 2\n    balancer: {policy: pull}\n")
+    desk.document.open(ScenarioFile.parse(pulled, desk.path))
+    names = {box.accessibleName() for box in desk.window.panel.findChildren(QComboBox)}
+    assert names == {"Advance", "Then"}
+    boxes = {box.accessibleName() for box in desk.window.panel.findChildren(QDoubleSpinBox)}
+    assert not boxes & {"Learns after", "Slow start"}
+
+
+def test_a_lock_leaves_only_what_it_names(desk: Desk) -> None:
+    panel = desk.window.panel
+
+    def free() -> set[str]:
+        kinds = (QDoubleSpinBox, QSlider, QComboBox, QLineEdit)
+        found = {
+            one.accessibleName()
+            for kind in kinds
+            for one in panel.findChildren(kind)
+            if one.isEnabled() and one.accessibleName()
+        }
+        return {name.removesuffix(", slider") for name in found}
+
+    every = free()
+    assert {"Window size", "Rate", "Advance", "Compare", "Start at"} <= every
+    panel.lock(frozenset({"rollout.window"}))
+    assert free() == {"Window size"}
+    desk.slide("Window size", Qt.Key.Key_Right)
+    assert desk.document.scenario.window_count() == 3
+    assert free() == {"Window size"}  # an edit unlocks nothing
+    desk.qtbot.keyClick(desk.find(QSlider, "Rate, slider"), Qt.Key.Key_Right)
+    assert desk.document.scenario.rates().highest_rps() == 40
+    panel.lock(frozenset({"rollout.advance", "clock.start"}))
+    assert free() == {"Advance", "Start at"}
+    desk.document.open(ScenarioFile.parse(SHOP, desk.path))
+    assert free() == {"Advance", "Start at"}
+    panel.lock(frozenset())
+    assert free() == set()
+    panel.lock(None)
+    assert free() == every

@@ -1,0 +1,40 @@
+"""The page of the studio has the tables that the studio itself goes by."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from studio.gui.actions import ACTIONS, PAGES
+from studio.gui.settings import SETTINGS
+from tests.studio_page import PAGE, filled
+
+TEXT = PAGE.read_text(encoding="utf-8")
+
+
+def test_the_tables_are_those_of_the_program() -> None:
+    assert filled(TEXT) == TEXT, "run ./rollcast update-expected"
+
+
+def test_a_row_for_every_action_and_every_setting() -> None:
+    rows = [line for line in TEXT.splitlines() if line.startswith("| ")]
+    headings = 2
+    assert len(rows) == len(ACTIONS) + len(SETTINGS) + 2 * headings
+
+
+def test_every_page_is_explained_in_its_order() -> None:
+    explained = re.findall(r"^\*\*([^*]+)\*\* ", TEXT, re.MULTILINE)
+    assert explained == [words for _key, words, _tip in PAGES]
+
+
+def test_a_table_that_has_gone_stale_is_written_anew() -> None:
+    stale = TEXT.replace(f"| {ACTIONS[0].tip} |", "| what it did once |")
+    assert stale != TEXT
+    assert filled(stale) == TEXT
+
+
+@pytest.mark.parametrize("mark", ["<!-- actions -->", "<!-- settings -->"])
+def test_a_page_without_a_mark_is_told(mark: str) -> None:
+    with pytest.raises(ValueError, match=mark):
+        filled(TEXT.replace(mark, ""))

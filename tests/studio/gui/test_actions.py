@@ -1,0 +1,375 @@
+"""What can be asked for: one table that menus, keys and the palette follow; settings, About, folding."""
+
+from __future__ import annotations
+
+import importlib.metadata
+from collections.abc import Callable
+
+import pytest
+from PySide6.QtCore import QSettings, Qt, QTimer
+from PySide6.QtGui import QAction, QGuiApplication, QKeySequence
+from PySide6.QtWidgets import (
+    QCheckBox,
+    QComboBox,
+    QDialog,
+    QDockWidget,
+    QLabel,
+    QListWidgetItem,
+    QMenu,
+    QPushButton,
+    QToolButton,
+)
+
+from studio.gui.actions import ACTIONS, MENUS, PAGES, said_of
+from studio.gui.settings import SETTINGS, Settings
+from studio.gui.widgets.command_palette import CommandPalette, closeness, is_meant
+from studio.gui.window import FIRST_SIZE, SMALLEST
+from studio.theme import DARK, LIGHT
+from tests.studio.gui.conftest import Desk
+from tests.studio_page import PAGE
+
+pytestmark = [
+    pytest.mark.slow,
+    # Of a popup the offscreen platform says that it can neither raise it nor grab keys for it.
+    pytest.mark.qt_log_ignore("This plugin does not support (raise|grabbing)", extend=True),
+]
+
+CTRL = Qt.KeyboardModifier.ControlModifier
+
+
+def is_seen(desk: Desk, side: str) -> bool:
+    dock = desk.window.findChild(QDockWidget, f"dock-{side}")
+    assert isinstance(dock, QDockWidget)
+    return dock.isVisible()
+
+
+def entries(menu: QMenu) -> list[QAction]:
+    """Every entry of a menu and of those inside it."""
+    found = []
+    for action in menu.actions():
+        inner = action.menu()
+        found += entries(inner) if isinstance(inner, QMenu) else [action]
+    return found
+
+
+# The table
+
+
+def test_every_action_has_words_a_tip_and_keys_of_its_own(desk: Desk) -> None:
+    for spec in ACTIONS:
+        action = desk.action(spec.key)
+        assert spec.tip in action.statusTip()
+        assert action.shortcuts() == [QKeySequence(keys) for keys in spec.shortcuts]
+        assert action.toolTip()
+    keys = [keys for spec in ACTIONS for keys in spec.shortcuts]
+    assert all(not QKeySequence(one).isEmpty() for one in keys)
+    assert len({QKeySequence(one).toString() for one in keys}) == len(keys)
+    assert len({spec.key for spec in ACTIONS}) == len(ACTIONS)
+
+
+def test_every_action_is_in_the_menu_in_the_order_of_the_table(desk: Desk) -> None:
+    menu = desk.menu()
+    assert [action.text() for action in menu.actions()] == list(MENUS)
+    listed = [action.objectName() for action in entries(menu) if action.objectName()]
+    assert listed == [spec.key for name in MENUS for spec in ACTIONS if spec.menu == name]
+
+
+@pytest.mark.parametrize(("key", "number"), [(key, n) for n, (key, _, _) in enumerate(PAGES, 1)])
+def test_a_page_is_turned_to_by_its_number_and_by_its_button(
+    desk: Desk, key: str, number: int
+) -> None:
+    desk.window.turn_to("compare" if key != "compare" else "replay")
+    desk.keys(Qt.Key(Qt.Key.Key_0 + number), CTRL)
+    assert desk.window.shown == key
+    assert desk.window.top_bar.pages.taken == key
+    desk.window.turn_to("compare" if key != "compare" else "replay")
+    desk.click(desk.window.top_bar.pages.button(key))
+    assert desk.window.shown == key
+
+
+def test_keys_of_pages_are_their_own_and_nobody_elses(desk: Desk) -> None:
+    """A page's key holds in the page only; one that the window has too would do neither."""
+    taken = {QKeySequence(keys).toString() for spec in ACTIONS for keys in spec.shortcuts}
+    offered = 0
+    for key, _words, _tip in PAGES:
+        offers = desk.window.page(key).offered()
+        keys = [QKeySequence(keys).toString() for _, _, keys, _ in offers if keys]
+        offered += len(keys)
+        assert len(set(keys)) == len(keys), key
+        assert not taken & set(keys), key
+    assert offered > 0
+
+
+def test_every_key_of_a_page_is_in_the_docs(desk: Desk) -> None:
+    told = {line for line in PAGE.read_text(encoding="utf-8").splitlines() if line.startswith("- ")}
+    offered = {
+        f"- {words}, {what}: `{keys}`"
+        for key, words, _tip in PAGES
+        for _key, what, keys, _slot in desk.window.page(key).offered()
+        if keys
+    }
+    assert offered == told
+
+
+def test_the_menu_can_be_opened_by_the_space_bar(desk: Desk) -> None:
+    button = desk.window.top_bar.menu_button
+    opened: list[bool] = []
+    menu = button.menu()
+
+    def close() -> None:
+        opened.append(menu.isVisible())
+        menu.close()
+
+    QTimer.singleShot(0, close)  # an open menu has a loop of its own
+    button.setFocus()
+    desk.keys(Qt.Key.Key_Space)
+    assert opened == [True]
+
+
+# The palette
+
+
+def palette(desk: Desk) -> CommandPalette:
+    desk.keys(Qt.Key.Key_K, CTRL)
+    found = desk.window.findChild(CommandPalette)
+    assert isinstance(found, CommandPalette)
+    assert found.isVisible()
+    return found
+
+
+def lines(found: CommandPalette) -> list[str]:
+    return [found.list.item(row).text() for row in range(found.list.count())]
+
+
+def line_of(found: CommandPalette, action: QAction) -> QListWidgetItem:
+    items = [found.list.item(row) for row in range(found.list.count())]
+    return next(one for one in items if one.data(Qt.ItemDataRole.UserRole) is action)
+
+
+@pytest.mark.parametrize(
+    ("typed", "words", "is_one"),
+    [
+        ("", "File: Open…", True),
+        ("open", "File: Open…", True),
+        ("fo", "File: Open…", True),
+        ("OPEN", "File: Open…", True),
+        ("nepo", "File: Open…", False),
+        ("ex re", "File: Export report…", True),
+        ("zz", "File: Export report…", False),
+    ],
+)
+def test_letters_are_looked_for_in_their_order(typed: str, words: str, is_one: bool) -> None:
+    assert is_meant(typed, words) == is_one
+
+
+def test_whole_words_come_before_letters_here_and_there() -> None:
+    words = ["View: Compare", "Run: Cancel", "Edit: Rename run"]
+    assert sorted(words, key=lambda one: closeness("run", one))[:2] == [
+        "Run: Cancel",
+        "Edit: Rename run",
+    ]
+
+
+def test_ctrl_k_finds_an_action_and_enter_does_it(desk: Desk) -> None:
+    found = palette(desk)
+    assert len(lines(found)) >= len(ACTIONS)
+    desk.qtbot.keyClicks(found.line, "dark")
+    assert lines(found) == ["View: Dark or light    Ctrl+T"]
+    desk.qtbot.keyClick(found.line, Qt.Key.Key_Return)
+    assert desk.settings.theme is DARK
+    desk.come_back(CommandPalette)
+    desk.keys(Qt.Key.Key_T, CTRL)
+    assert desk.settings.theme is LIGHT
+
+
+def test_arrows_choose_while_the_line_keeps_the_focus(desk: Desk) -> None:
+    found = palette(desk)
+    desk.qtbot.keyClicks(found.line, "view trade")
+    first = lines(found)
+    assert first[0] == "View: Trade-off    Ctrl+3"
+    found.line.clear()
+    desk.qtbot.keyClicks(found.line, "view")
+    place = [line.startswith("View: Compare") for line in lines(found)].index(True)
+    for _step in range(place + 1):
+        desk.qtbot.keyClick(found.line, Qt.Key.Key_Down)
+    desk.qtbot.keyClick(found.line, Qt.Key.Key_Up)
+    assert found.list.currentRow() == place
+    desk.qtbot.keyClick(found.line, Qt.Key.Key_Return)
+    assert desk.window.shown == "compare"
+    desk.come_back(CommandPalette)
+
+
+def test_a_click_does_it_and_escape_does_nothing(desk: Desk) -> None:
+    found = palette(desk)
+    desk.qtbot.keyClick(found.line, Qt.Key.Key_Escape)
+    desk.come_back(CommandPalette)
+    assert desk.window.shown == "replay"
+    found = palette(desk)
+    desk.qtbot.keyClicks(found.line, "timing")
+    place = found.list.visualItemRect(found.list.item(0)).center()
+    held = Qt.KeyboardModifier.NoModifier
+    desk.qtbot.mouseClick(found.list.viewport(), Qt.MouseButton.LeftButton, held, place)
+    assert desk.window.shown == "timing"
+    desk.come_back(CommandPalette)
+
+
+def test_what_cannot_be_done_now_is_listed_and_not_done(desk: Desk) -> None:
+    found = palette(desk)
+    desk.qtbot.keyClicks(found.line, "undo")
+    assert not found.list.item(0).flags() & Qt.ItemFlag.ItemIsEnabled
+    desk.qtbot.keyClick(found.line, Qt.Key.Key_Return)
+    assert found.isVisible()
+    found.close()
+    desk.come_back(CommandPalette)
+    desk.type_number("Window size", "3")
+    found = palette(desk)
+    desk.qtbot.keyClicks(found.line, "undo")
+    desk.qtbot.keyClick(found.line, Qt.Key.Key_Return)
+    assert desk.document.scenario.window_count() == 2
+    desk.come_back(CommandPalette)
+
+
+def test_the_actions_of_the_page_are_listed_and_those_of_others_are_not(desk: Desk) -> None:
+    own = [desk.action(one[0]) for one in desk.window.page("replay").offered()]
+    assert own
+    found = palette(desk)
+    for action in own:
+        assert said_of(action) in line_of(found, action).text()
+        assert line_of(found, action).text().startswith("Replay: ")
+    found.close()
+    desk.come_back(CommandPalette)
+    desk.keys(Qt.Key.Key_2, CTRL)
+    found = palette(desk)
+    assert not any(line.startswith("Replay: ") for line in lines(found))
+    found.close()
+    desk.come_back(CommandPalette)
+
+
+def test_the_palette_is_offered_at_the_bottom(desk: Desk) -> None:
+    desk.click(desk.find(QToolButton, "Every action"))
+    found = desk.window.findChild(CommandPalette)
+    assert found is not None
+    found.close()
+    desk.come_back(CommandPalette)
+
+
+# Settings and About
+
+
+def the_dialog(desk: Desk, title: str) -> QDialog:
+    found = [one for one in desk.window.findChildren(QDialog) if one.windowTitle() == title]
+    assert len(found) == 1
+    assert found[0].isVisible()
+    return found[0]
+
+
+def close(desk: Desk, dialog: QDialog) -> None:
+    button = next(b for b in dialog.findChildren(QPushButton) if b.text().strip("&") == "Close")
+    desk.click(button)
+    desk.come_back(QDialog)
+
+
+def test_every_setting_is_in_the_dialogue_and_is_remembered(desk: Desk) -> None:
+    desk.keys(Qt.Key.Key_Comma, CTRL)
+    dialog = the_dialog(desk, "Settings")
+    said = {label.text() for label in dialog.findChildren(QLabel)}
+    for setting in SETTINGS:
+        assert setting.tip in said
+        before = desk.settings.value(setting.key)
+        if setting.choices:
+            box = next(
+                one
+                for one in dialog.findChildren(QComboBox)
+                if one.accessibleName() == setting.words
+            )
+            assert [box.itemText(k) for k in range(box.count())] == [
+                words for _, words in setting.choices
+            ]
+            box.setFocus()
+            desk.qtbot.keyClick(box, Qt.Key.Key_Down)
+        else:
+            check = next(
+                one for one in dialog.findChildren(QCheckBox) if one.text() == setting.words
+            )
+            check.setFocus()
+            desk.qtbot.keyClick(check, Qt.Key.Key_Space)
+        after = desk.settings.value(setting.key)
+        assert after != before
+        store = QSettings(str(desk.folder / "settings.ini"), QSettings.Format.IniFormat)
+        assert Settings(store).value(setting.key) == after  # already while it is open
+    close(desk, dialog)
+
+
+def test_the_theme_is_changed_at_once(desk: Desk) -> None:
+    desk.keys(Qt.Key.Key_Comma, CTRL)
+    dialog = the_dialog(desk, "Settings")
+    box = dialog.findChild(QComboBox)
+    desk.qtbot.keyClick(box, Qt.Key.Key_Down)
+    assert desk.window.palette().window().color().name().upper() == DARK.page
+    desk.qtbot.keyClick(box, Qt.Key.Key_Up)
+    assert desk.window.palette().window().color().name().upper() == LIGHT.page
+    close(desk, dialog)
+
+
+def test_about_says_the_versions_and_they_can_be_copied(desk: Desk) -> None:
+    desk.keys(Qt.Key.Key_F1, Qt.KeyboardModifier.ShiftModifier)
+    dialog = the_dialog(desk, "About Rollcast")
+    text = next(
+        one.text() for one in dialog.findChildren(QLabel) if one.accessibleName() == "Versions"
+    )
+    for package in ("rollcast", "PySide6-Essentials", "numba", "simpy"):
+        assert f"{package}  {importlib.metadata.version(package)}" in text.splitlines()
+    for name in ("Python", "Qt", "Platform", "Engine", "Cache", "Licence"):
+        assert any(line.startswith(f"{name}  ") for line in text.splitlines()), name
+    copy = next(b for b in dialog.findChildren(QPushButton) if b.text().strip("&") == "Copy")
+    desk.click(copy)
+    assert QGuiApplication.clipboard().text() == text
+    close(desk, dialog)
+
+
+# Folding
+
+
+FOLDS: list[tuple[str, Qt.Key, bool]] = [
+    ("left", Qt.Key.Key_F6, True),
+    ("right", Qt.Key.Key_F7, True),
+    ("bottom", Qt.Key.Key_F8, False),
+]
+
+
+@pytest.mark.parametrize(("side", "key", "at_first"), FOLDS, ids=[side for side, _, _ in FOLDS])
+def test_a_key_folds_a_side_and_brings_it_back(
+    desk: Desk, side: str, key: Qt.Key, at_first: bool
+) -> None:
+    assert is_seen(desk, side) == at_first
+    desk.keys(key)
+    assert is_seen(desk, side) != at_first
+    desk.keys(key)
+    assert is_seen(desk, side) == at_first
+
+
+def test_the_runs_fold_by_themselves_where_it_is_narrow(desk: Desk) -> None:
+    def shows(width: int, seen: bool) -> Callable[[], bool]:
+        return lambda: desk.window.width() == width and is_seen(desk, "right") == seen
+
+    unfold = desk.find(QToolButton, "Show the runs")
+    assert not unfold.isVisible()
+    desk.window.resize(*SMALLEST)
+    desk.qtbot.waitUntil(shows(SMALLEST[0], False))
+    assert unfold.isVisible()
+    desk.click(unfold)  # who wants them there has them there
+    assert is_seen(desk, "right")
+    assert not unfold.isVisible()
+    assert desk.window.width() == SMALLEST[0]
+    desk.keys(Qt.Key.Key_F7)
+    desk.window.resize(*FIRST_SIZE)
+    desk.qtbot.waitUntil(shows(FIRST_SIZE[0], True))
+
+
+def test_what_a_person_has_folded_stays_folded(desk: Desk) -> None:
+    desk.keys(Qt.Key.Key_F7)
+    assert not is_seen(desk, "right")
+    desk.window.resize(*SMALLEST)
+    desk.window.resize(*FIRST_SIZE)
+    desk.qtbot.waitUntil(lambda: desk.window.width() == FIRST_SIZE[0])
+    assert not is_seen(desk, "right")

@@ -1,0 +1,130 @@
+"""A slider is answered at once by the estimate, and soon by what is simulated, by itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import suppress
+
+import psutil
+import pytest
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QSlider
+
+from simulation.scenario_file import ScenarioFile
+from simulation.workers import stop_workers
+from tests.helpers.command_line import SHOP
+from tests.studio.gui.conftest import RUN_MS, Desk
+from tests.studio.gui.test_fields import drag
+
+pytestmark = pytest.mark.slow
+
+MANY = SHOP.replace("replications: 4", "replications: 400")
+
+
+@pytest.fixture
+def eager(desk: Desk) -> Iterator[Desk]:
+    """The desk as it is set at first: it simulates by itself; with results of what is saved."""
+    stop_workers()
+    desk.settings.set_value("simulate_at_once", True)
+    desk.run()
+    yield desk
+
+
+def pids() -> set[int]:
+    """The processes that studies are simulated in."""
+    found = set()
+    for child in psutil.Process().children(recursive=True):
+        with suppress(psutil.NoSuchProcess):  # it has just ended
+            if "LokyProcess" in " ".join(child.cmdline()):
+                found.add(child.pid)
+    return found
+
+
+def until_simulated(desk: Desk) -> None:
+    desk.qtbot.waitUntil(lambda: not desk.document.is_stale, timeout=RUN_MS)
+
+
+def test_a_moved_slider_is_answered_before_anything_else_happens(eager: Desk) -> None:
+    banner, takes = eager.window.headline.banner, eager.window.headline.cards["duration"]
+    simulated = takes.figure
+    eager.slide("Window size", Qt.Key.Key_Right)  # no event is waited for
+    assert banner.sentence == "≈  Window 3 should meet every objective"
+    assert takes.figure.startswith("≈ ")
+    with eager.qtbot.waitSignal(eager.document.compared, timeout=RUN_MS):
+        pass
+    until_simulated(eager)
+    assert banner.sentence.startswith(("✓  Window 3", "?  Window 3"))
+    assert not takes.figure.startswith("≈")
+    assert takes.figure != simulated
+
+
+def test_a_drag_of_many_steps_is_one_study_at_its_end(eager: Desk) -> None:
+    begun: list[int] = []
+    jobs = eager.window.jobs
+    jobs.started.connect(lambda: begun.append(eager.document.scenario.window_count()))
+    drag(eager.find(QSlider, "Window size, slider"), 1.0, 0.4)  # 40 moves of the mouse
+    assert begun == []
+    final = eager.document.scenario.window_count()
+    until_simulated(eager)
+    eager.qtbot.waitUntil(lambda: not jobs.is_running, timeout=RUN_MS)
+    assert begun == [final]
+    assert eager.document.undo.count() == 1
+
+
+def test_an_edit_in_the_middle_of_a_study_takes_its_place(eager: Desk) -> None:
+    eager.document.open(ScenarioFile.parse(MANY, eager.path))
+    eager.qtbot.waitUntil(lambda: eager.window.jobs.is_running, timeout=RUN_MS)
+    first = eager.window.jobs.study
+    assert first is not None
+    eager.type_number("Drain timeout", "8")
+    eager.qtbot.waitUntil(
+        lambda: eager.window.jobs.study is not None and eager.window.jobs.study is not first,
+        timeout=RUN_MS,
+    )
+    assert not first.is_open
+    until_simulated(eager)
+    run = eager.document.looked_at
+    assert run is not None
+    assert run.result.candidate.drain_timeout_s == 8.0
+
+
+def test_undo_shows_what_was_simulated_and_simulates_nothing(eager: Desk) -> None:
+    eager.slide("Window size", Qt.Key.Key_Right)
+    assert eager.document.is_stale
+    eager.keys(Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
+    assert not eager.document.is_stale
+    assert eager.window.headline.banner.sentence.startswith("✓  Window 2 meets")
+
+
+def test_without_the_setting_only_a_key_simulates(eager: Desk) -> None:
+    eager.settings.set_value("simulate_at_once", False)
+    begun: list[None] = []
+    eager.window.jobs.started.connect(lambda: begun.append(None))
+    eager.slide("Window size", Qt.Key.Key_Right)
+    assert not eager.window.jobs._soon.isActive()
+    assert eager.window.headline.banner.note == "by closed forms · F5 simulates"
+    eager.run()
+    assert len(begun) == 1
+    assert not eager.document.is_stale
+
+
+def test_processes_serve_the_next_study_when_one_is_cancelled(eager: Desk) -> None:
+    eager.document.open(ScenarioFile.parse(SHOP.replace("replications: 4", "replications: 100000")))
+    eager.settings.set_value("simulate_at_once", False)
+    eager.keys(Qt.Key.Key_F5)
+    study = eager.window.jobs.study
+    assert study is not None
+    eager.qtbot.waitUntil(lambda: study.done > 0, timeout=RUN_MS)
+    before = pids()
+    assert before
+    eager.keys(Qt.Key.Key_Escape)
+    assert not eager.window.jobs.is_running
+    eager.qtbot.waitUntil(lambda: not eager.window.jobs.threads(), timeout=RUN_MS)
+    assert pids() == before  # each of its runs was short: nobody was ended
+    eager.document.open(ScenarioFile.parse(SHOP))
+    eager.run()
+    assert pids() == before
+    eager.window.setProperty("leaving", True)
+    eager.window.close()
+    assert pids() == set()
+    assert eager.window.jobs.threads() == ()

@@ -1,0 +1,55 @@
+"""The tables of `docs/studio.md`, as the studio declares them: actions and settings.
+
+``./rollcast update-expected`` writes them; a test holds that the page has them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from studio.gui.actions import ACTIONS, MENUS
+from studio.gui.settings import SETTINGS, Setting
+
+PAGE = Path(__file__).resolve().parents[1] / "docs" / "studio.md"
+
+
+def action_lines() -> Iterator[str]:
+    """A row for each action, in the order of the menu."""
+    yield from ("| menu | action | keys | what it does |", "| --- | --- | --- | --- |")
+    for menu in MENUS:
+        for spec in ACTIONS:
+            if spec.menu == menu:
+                keys = ", ".join(f"`{one}`" for one in spec.shortcuts)
+                yield f"| {menu} | {spec.words} | {keys} | {spec.tip} |"
+
+
+def setting_lines() -> Iterator[str]:
+    """A row for each setting."""
+    yield from ("| setting | at first | choices | what it does |", "| --- | --- | --- | --- |")
+    for one in SETTINGS:
+        choices = ", ".join(words.lower() for _, words in one.choices) or "on, off"
+        yield f"| {one.words} | {_at_first(one)} | {choices} | {one.tip} |"
+
+
+def _at_first(setting: Setting) -> str:
+    if isinstance(setting.default, bool):
+        return "on" if setting.default else "off"
+    return dict(setting.choices)[setting.default].lower()
+
+
+def filled(text: str) -> str:
+    """A page with the tables as they are now between its marks.
+
+    Raises:
+        ValueError: A mark is missing.
+    """
+    for name, lines in (("actions", action_lines()), ("settings", setting_lines())):
+        mark = f"<!-- {name} -->\n"
+        pattern = rf"{mark}.*?<!-- end -->"
+        table = "\n".join([*lines, "<!-- end -->"])
+        text, count = re.subn(pattern, (mark + table).replace("\\", r"\\"), text, flags=re.DOTALL)
+        if count != 1:
+            raise ValueError(f"{PAGE.name} needs one <!-- {name} --> and one <!-- end --> after it")
+    return text
