@@ -8,7 +8,7 @@ import pytest
 from PySide6.QtCore import Qt
 from pytestqt.qtbot import QtBot
 
-from studio.gui import tasks
+from studio.gui import study_work, tasks
 from studio.gui.commands import compare_run, edit_values, remove_run
 from studio.gui.pages.timing import TimingPage
 from tests.studio.gui.conftest import RUN_MS, Desk
@@ -71,7 +71,7 @@ def test_saving_does_not_begin_a_comparison_that_a_person_has_cancelled(desk: De
 def test_the_same_comparison_again_leaves_the_run_that_is_looked_at(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tasks, "is_ready", lambda: True)  # so that there is a first look
+    monkeypatch.setattr(study_work, "is_ready", lambda: True)  # so that there is a first look
     monkeypatch.setattr(tasks, "LOOK_AFTER_MS", 0)
     desk.run()
     other = next(run for run in desk.document.runs if run != desk.document.looked_at)
