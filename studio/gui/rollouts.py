@@ -18,8 +18,9 @@ from executor.plan import Plan
 from simulation.scenario import Scenario
 from studio import carry_out
 from studio.carry_out import Awaits, Happened, Said, Stopped
-from studio.format import instances_text
+from studio.format import Line, instances_text
 from studio.gui.tasks import Job, Jobs, JobState, Talk
+from studio.rollout_words import counts_words, ended_line, of_forecast
 
 if TYPE_CHECKING:
     from studio.lab.fleet import Fleet
@@ -149,6 +150,36 @@ class Rollout(QObject):
     def went_wrong(self) -> str:
         """Why it could not be carried out; empty when it could."""
         return self._job.words if self._job is not None else ""
+
+    @property
+    def has_record(self) -> bool:
+        """Whether there is something to report."""
+        return self.timeline is not None and self.code is not None
+
+    @property
+    def line(self) -> Line:
+        """How far it is, as a sentence with its look."""
+        if self.was_given_up:
+            gone = "its fleet has ended" if self.where == "lab" else "left as it stands"
+            return "bad", f"✗ Given up: {gone}"
+        if self.code is not None and not self.is_halted:
+            look, words = ended_line(self.code)
+            if self.where == "dry" and self.code == 0:
+                words = "✓ These are the actions; nothing was done"
+            return look, words + ("; still measuring" if self.is_settling else "")
+        if self.went_wrong:
+            return "bad", f"✗ {self.went_wrong}"
+        counts = counts_words(self.timeline)
+        if self.is_halted:
+            assert self.code is not None
+            reason = (self.timeline or {}).get("reason") or ""
+            _, words = ended_line(self.code)
+            return "bad", f"{words}{f': {reason}' if reason else ''} · {counts}"
+        if self.is_halting:
+            return "heading", f"Halting: the steps in hand are finished · {counts}"
+        if self.awaited is not None:
+            return "heading", f"Wave {self.awaited} waits for your approval · {counts}"
+        return "heading", f"{counts}{of_forecast(self.plan)}"
 
     # What a person asks for
 

@@ -98,9 +98,12 @@ def test_a_study_stops_within_a_second(jobs: int) -> None:
 def stopped_study(one: Scenario) -> None:
     """Begins a study in two processes, and stops it once they are at work."""
     asked = [False]
+    before_s = {process.pid: process.cpu_times().user for process in processes()}
 
     def stopped() -> bool:
-        asked[0] = asked[0] or any(process.cpu_times().user > 0 for process in processes())
+        """From when one of them has really worked, beyond its start."""
+        worked_s = [one.cpu_times().user - before_s.get(one.pid, 1.5) for one in processes()]
+        asked[0] = asked[0] or any(seconds > 0.2 for seconds in worked_s)
         return asked[0]
 
     list(run_rows(one, candidates_of(one), jobs=2, apart=True, stopped=stopped))
@@ -115,8 +118,9 @@ def test_processes_that_are_soon_done_serve_the_next_study() -> None:
     assert {process.pid for process in processes()} == before
 
 
-def test_processes_that_would_take_long_are_ended() -> None:
-    long = small_shop(replications=2, instances=200, rate="7000/s")
+def test_processes_that_would_take_long_are_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(places, "_GRACE_S", 0.02)
+    long = small_shop(replications=2, instances=200, rate="20000/s")
     began_at = time.monotonic()
     stopped_study(long)
     assert not processes()
