@@ -37,6 +37,12 @@ if TYPE_CHECKING:
     from studio.gui.tasks import Jobs, Talk
 
 
+LEAST_LOG_PX = 96
+"""So high that six lines can be seen."""
+
+MOST_PX = 16_777_215
+"""As high as there is room: Qt's own largest size."""
+
 _CHOOSE = "choose an inventory"
 _CHOOSE_WORDS = {
     "dry": "Choose an inventory to see the exact commands; the steps by name stand below",
@@ -68,11 +74,12 @@ class ExecutePage(Page):
         across = QHBoxLayout()
         across.setSpacing(GAP_PX)
         across.addWidget(_card(self.waterfall), 5)
-        across.addWidget(_card(self.watched, right_px=4), 3)
-        self._log_card = _card(self.log)
+        across.addWidget(_card(self.watched, (8, 8, 4, 8)), 3)
+        self._log_card = _card(self.log, (5, 5, 5, 5))
+        self._log_card.setMinimumHeight(LEAST_LOG_PX)
         outer.addWidget(self.bar)
-        outer.addLayout(across, 5)
-        outer.addWidget(self._log_card, 3)
+        outer.addLayout(across, 1)
+        outer.addWidget(self._log_card)
 
     def _connect(self) -> None:
         bar = self.bar
@@ -205,6 +212,9 @@ class ExecutePage(Page):
         self.log.show_theme(self.theme)
         self.log.show_lines(lines, follows=rollout is not None)
         self._log_card.setVisible(bool(lines))
+        # A rollout is watched, what a dry run says is read.
+        is_read = rollout is not None and rollout.where == "dry"
+        self._log_card.setMaximumHeight(MOST_PX if is_read else LEAST_LOG_PX)
 
     # What a person asks for
 
@@ -352,10 +362,10 @@ class ExecutePage(Page):
             self._rollout.give_up()
 
 
-def _card(inside: QWidget, right_px: int = 10) -> QFrame:
+def _card(inside: QWidget, margins: tuple[int, int, int, int] = (10, 8, 10, 8)) -> QFrame:
     card = QFrame()
     card.setObjectName("card")
     layout = QVBoxLayout(card)
-    layout.setContentsMargins(10, 8, right_px, 8)
+    layout.setContentsMargins(*margins)
     layout.addWidget(inside)
     return card
