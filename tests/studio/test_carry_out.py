@@ -16,7 +16,8 @@ from executor.approval import ByFile
 from executor.command import Execute
 from executor.errors import BadInput
 from studio import carry_out
-from studio.carry_out import Awaits, Said, Stopped, carried_out, command_of, folder_of
+from studio.carry_out import Awaits, Said, Stopped, carried_out, command_of
+from studio.kept_rollouts import folder_of
 from tests.helpers.plans import example_plan
 
 PATIENT = """
