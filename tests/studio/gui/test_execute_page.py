@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 
 import psutil
@@ -16,6 +16,9 @@ from pytestqt.qtbot import QtBot
 
 from executor.command import Execute
 from executor.errors import BadInput
+from executor.journal import Journal
+from executor.plan_file import write_plan
+from executor.progress import Event, Kind
 from simulation.scenario_file import ScenarioFile
 from studio.gui.commands import edit_values
 from studio.gui.pages.execute import ExecutePage
@@ -439,6 +442,72 @@ def test_on_an_inventory_waves_wait_until_they_are_approved(
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert answer.returncode == 0
+
+
+@pytest.mark.slow
+def test_what_an_earlier_studio_left_is_found_and_gone_on_with(
+    seat: Seat[ExecutePage], qtbot: QtBot, lab_inventory: Path
+) -> None:
+    seat.run()
+    take(seat, "inventory")
+    assert seat.page.take_inventory(lab_inventory)
+    seat.click(seat.page.bar.start_button)
+    confirm(seat, "Carry it out")
+    going = rollout(seat)
+    qtbot.waitUntil(lambda: bool(going.timeline and going.timeline["steps"]), timeout=LONG_MS)
+    seat.page.leave()  # as when the window closes
+    seat.jobs.close()
+    later = Seat(qtbot, ExecutePage, SMALL)  # nothing is simulated there
+    page, left = later.page, rollout(later)
+    assert left.is_left
+    assert page.bar.where.taken == "inventory"
+    assert page.bar.file.text() == f"{lab_inventory.name}: 3 instances"
+    assert page.bar.state.text().startswith("✗ Left unfinished")
+    assert " of 3 done · " in page.bar.state.text()
+    assert page.bar.resume_button.isVisible()
+    assert page.bar.start_button.isVisible()
+    assert not page.bar.start_button.isEnabled()  # nothing is simulated yet
+    assert not page.bar.report_button.isVisible()
+    assert page.is_busy() is None
+    assert page.view.waterfall.rows.instances == ("web-01", "web-02", "web-03")
+    take(later, "dry")
+    assert page.rollout is None
+    take(later, "inventory")  # it is found again there
+    later.click(page.bar.resume_button)
+    box = confirm(later, "Cancel")
+    assert box.text() == "Go on with small on 3 instances of web on 1 host?"
+    assert rollout(later).is_left
+    qtbot.waitUntil(lambda: not page.findChildren(QMessageBox))
+    page.resume()  # as its keys do
+    confirm(later, "Carry it out")
+    again = rollout(later)
+    assert not again.is_left
+    qtbot.waitUntil(lambda: not again.is_open, timeout=LONG_MS)
+    assert again.code == 0
+    assert again.plan == going.plan
+    assert again.timeline is not None
+    assert [one["outcome"] for one in again.timeline["steps"]].count("done") >= 18
+    assert sum(one["kind"] == "resumed" for one in again.timeline["events"]) == 1
+    take(later, "dry")
+    take(later, "inventory")
+    assert page.rollout is None  # it is over
+
+
+def test_a_left_rollout_whose_inventory_is_gone_is_told(
+    seat: Seat[ExecutePage], tmp_path: Path
+) -> None:
+    seat.run()
+    plan = seat.page._drafts.now().plan
+    assert plan is not None
+    path = folder_of(plan) / "plan.json"
+    write_plan(path, plan)
+    about = {"plan_digest": plan.digest, "inventory": str(tmp_path / "gone.yaml")}
+    with closing(Journal.begin(path.with_suffix(".journal"), about)) as journal:
+        journal.write(Event(0.0, Kind.BEGUN), "2026-01-01T00:00:00+00:00")
+    with seat.qtbot.waitSignal(seat.page.said, check_params_cb=lambda said: "gone.yaml" in said):
+        take(seat, "inventory")
+    assert seat.page.rollout is None
+    assert not seat.page.bar.resume_button.isVisible()
 
 
 # How it looks
