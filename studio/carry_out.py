@@ -211,6 +211,7 @@ class _Child:
         self.was_halted = False
         self._told_s: list[float] = []
         self._shown: tuple[int, float] | None = None
+        self._journal: Journal | None = None
 
     def to_its_end(self) -> int:
         """Runs it; its exit code."""
@@ -228,6 +229,8 @@ class _Child:
             # Told before it could listen, it ends by the signal itself.
             return EXIT_CODES[Ended.INTERRUPTED] if self.was_halted and code < 0 else code
         finally:
+            if self._journal is not None:
+                self._journal.close()
             if child.poll() is None:  # an error here must not leave it running
                 child.kill()
                 child.wait()
@@ -296,11 +299,9 @@ class _Child:
         if self._asked.dry_run:
             return
         with suppress(RollcastError, sqlite3.Error, OSError):  # it is not there yet, or no more
-            journal = Journal.open(self._asked.journal_path)
-            try:
-                told = timeline(self._plan, journal)
-            finally:
-                journal.close()
+            if self._journal is None:
+                self._journal = Journal.open(self._asked.journal_path)
+            told = timeline(self._plan, self._journal)  # which reads on from where it was
             told_up_to = (len(told["steps"]), max((s["end_s"] for s in told["states"]), default=0))
             if told_up_to != self._shown:
                 self._shown = told_up_to

@@ -245,7 +245,10 @@ def test_a_dry_run_lists_the_exact_commands(seat: Seat[ExecutePage], tmp_path: P
     page = seat.page
     assert page.take_inventory(inventory_file(tmp_path))
     assert page.bar.start_button.text() == "List the actions"
+    before_px = page.view.log.height()
     seat.click(page.bar.start_button)
+    seat.qtbot.waitUntil(lambda: page.view.log.height() > 1.5 * before_px)  # it is to be read
+    assert page.view.log.width() > 0.9 * page.width()
     seat.qtbot.waitUntil(lambda: not rollout(seat).is_open, timeout=LONG_MS)
     lines = page.view.log.toPlainText()
     assert "web-02  stop      local: stop web-02" in lines
