@@ -105,12 +105,10 @@ def _limits(error_fraction: float | None, latency_s: float | None) -> str:
 
 def steps_in_words(plan: Plan) -> list[str]:
     """Every step and its deadline, and who takes them in order: what is known without a fleet."""
-    lines = [f"Each instance, within: {_deadlines(plan)}"]
+    lines = [f"Each instance at most: {_deadlines(plan)}"]
     for number, wave in enumerate(plan.waves, start=1):
-        lines.append(
-            f"wave {number}: {instances_text(len(wave.instances))}, {wave.parallel} at once"
-        )
-        lines.append(f"  {', '.join(wave.instances)}")
+        count, names = instances_text(len(wave.instances)), ", ".join(wave.instances)
+        lines.append(f"wave {number}: {count}, {wave.parallel} at once: {names}")
         if wave.gate is not None:
             lines.append(gate_words(number, wave.gate))
     return lines

@@ -52,18 +52,22 @@ def ended_line(code: int) -> Line:
     return _ENDED.get(code, ("bad", "✗ The executor broke off"))
 
 
-def question(plan: Plan, path: Path, inventory: Inventory) -> tuple[str, str]:
+def question(
+    plan: Plan, path: Path, inventory: Inventory, *, resumes: bool = False
+) -> tuple[str, str]:
     """What is asked before real machines are touched, and what there is to know of them.
 
     Args:
         plan: What would be carried out.
         path: The inventory's file.
         inventory: Where it would be.
+        resumes: Whether it goes on with what was left.
     """
     hosts = sorted({inventory.host_of(name) for name in inventory.instances})
     named = ", ".join(hosts[:6]) + (f" and {len(hosts) - 6} more" if len(hosts) > 6 else "")
+    what = f"Go on with {plan.name}" if resumes else f"Carry {plan.name} out"
     return (
-        f"Carry {plan.name} out on {instances_text(len(plan.instances))} of {plan.service} on "
+        f"{what} on {instances_text(len(plan.instances))} of {plan.service} on "
         f"{len(hosts)} {'host' if len(hosts) == 1 else 'hosts'}?",
         f"{named}, by {path.name}: from version {inventory.versions.old} to "
         f"{inventory.versions.new}, {plan.window} at once. These machines are real.",

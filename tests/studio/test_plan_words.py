@@ -107,10 +107,8 @@ def test_rules(changes: dict[str, Any], line: str) -> None:
 def test_every_step_of_every_instance_has_its_line() -> None:
     lines = steps_in_words(example_plan(advance="batch", window=3, pause_s=5.0))
     assert lines == [
-        "Each instance, within: take out 40 s, stop 15 s, deploy 15 s, verify 15 s, start 15 s, return 15 s",
-        "wave 1: 3 instances, 3 at once",
-        "  checkout-1, checkout-2, checkout-3",
+        "Each instance at most: take out 40 s, stop 15 s, deploy 15 s, verify 15 s, start 15 s, return 15 s",
+        "wave 1: 3 instances, 3 at once: checkout-1, checkout-2, checkout-3",
         "After wave 1 it pauses for 5 s",
-        "wave 2: 3 instances, 3 at once",
-        "  checkout-4, checkout-5, checkout-6",
+        "wave 2: 3 instances, 3 at once: checkout-4, checkout-5, checkout-6",
     ]

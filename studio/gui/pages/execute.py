@@ -10,26 +10,22 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from PySide6.QtWidgets import QFrame, QHBoxLayout, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QVBoxLayout
 
 from executor.errors import RollcastError
 from executor.files import atomic_write_text
 from executor.inventory import Inventory, read_inventory
 from executor.preflight import fits, problems_in
-from studio.charts.waterfall import Span, actual_spans, forecast_spans
 from studio.format import Line, instances_text
-from studio.graph import typical_run
 from studio.gui.dialogs import ask_for_file, ask_to_carry_out
 from studio.gui.document import Document
 from studio.gui.drafts import Draft, Drafts
 from studio.gui.pages.base import Page
 from studio.gui.rollouts import Rollout, Where, lab_refuses, no_haproxy
-from studio.gui.widgets.lines import Lines
-from studio.gui.widgets.log import PlainText
 from studio.gui.widgets.rollout_bar import RolloutBar
-from studio.gui.widgets.waterfall import Waterfall
-from studio.plan_words import steps_in_words
-from studio.rollout_words import figure_lines, guard_lines, log_line, question
+from studio.gui.widgets.rollout_view import RolloutView
+from studio.kept_rollouts import left_behind
+from studio.rollout_words import question
 from studio.theme import GAP_PX, Theme
 
 if TYPE_CHECKING:
@@ -52,27 +48,19 @@ class ExecutePage(Page):
         self._drafts = Drafts(document)
         self._inventory: tuple[Path, Inventory] | None = None
         self._rollout: Rollout | None = None
+        self._looked_for: str | None = None
         self._refused: tuple[Draft | None, str] = (None, "")
-        self._forecast: tuple[object, tuple[Span, ...]] = (None, ())
         self.bar = RolloutBar()
-        self.waterfall = Waterfall("Steps of each instance", theme)
-        self.watched = Lines("Guards and figures")
-        self.log = PlainText("What is said", wraps=True)
+        self.view = RolloutView(theme)
         self._lay_out()
         self._connect()
 
     def _lay_out(self) -> None:
-        outer = QVBoxLayout(self)
-        outer.setContentsMargins(0, 0, 0, 0)
-        outer.setSpacing(GAP_PX)
-        across = QHBoxLayout()
-        across.setSpacing(GAP_PX)
-        across.addWidget(_card(self.waterfall), 5)
-        across.addWidget(_card(self.watched, right_px=4), 3)
-        self._log_card = _card(self.log)
-        outer.addWidget(self.bar)
-        outer.addLayout(across, 5)
-        outer.addWidget(self._log_card, 3)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(GAP_PX)
+        layout.addWidget(self.bar)
+        layout.addWidget(self.view, 1)
 
     def _connect(self) -> None:
         bar = self.bar
@@ -93,7 +81,30 @@ class ExecutePage(Page):
     def _on_where(self, _key: str) -> None:
         """Another place begins afresh; the record of the last rollout lies beside its journal."""
         self._let_go()  # while one is open nothing else can be picked
+        if self.bar.chosen == "inventory":
+            self._looked_for = None
         self.show_document()
+
+    def _look_for_left(self) -> None:
+        """What was begun on real machines and left unfinished is shown before anything else.
+
+        It is looked for once, and again where somebody turns to these machines.
+        """
+        name = self.document.scenario.name
+        if self._rollout is not None or self._looked_for == name:
+            return
+        self._looked_for = name
+        left = left_behind(name)
+        if left is not None and self._read_inventory(left.inventory):
+            self.bar.where.take("inventory")
+            self._show(Rollout(self.jobs, left.plan, "inventory", timeline=left.timeline))
+
+    def _show(self, rollout: Rollout) -> Rollout:
+        """Another rollout is the one that is shown."""
+        self._let_go()
+        self._rollout = rollout
+        rollout.changed.connect(self.follow)
+        return rollout
 
     def _let_go(self) -> None:
         """The rollout that is over is no longer shown."""
@@ -110,10 +121,9 @@ class ExecutePage(Page):
 
     def show_document(self) -> None:
         """Shows the rollout that goes on or went last, else what would be carried out."""
+        self._look_for_left()
         self._show_bar()
-        self._show_waterfall()
-        self._show_watched()
-        self._show_log()
+        self.view.show_rollout(self._rollout, self._drafts.now(), self.theme)
 
     def _why_not(self) -> str:
         """Why it cannot be started; empty when it can."""
@@ -153,59 +163,6 @@ class ExecutePage(Page):
         count = instances_text(len(plan.instances))
         return "heading", f"{plan.name}: {count}, window {plan.window}"
 
-    def _show_waterfall(self) -> None:
-        rollout, draft = self._rollout, self._drafts.now()
-        plan = draft.plan if rollout is None else rollout.plan
-        forecast = self._forecast_of(draft) if rollout is None else self._forecast[1]
-        timeline = None if rollout is None else rollout.timeline
-        actual = [] if timeline is None else actual_spans(timeline)
-        now_s = None
-        if rollout is not None and rollout.is_open and actual:
-            now_s = max(span.end_s for span in actual)
-        names = () if plan is None else plan.instances
-        self.waterfall.show_spans(names, forecast, actual, now_s, self.theme)
-
-    def _forecast_of(self, draft: Draft) -> tuple[Span, ...]:
-        """The steps of a typical run of what a draft is of."""
-        run = draft.run
-        of = None if run is None or draft.plan is None else (run.key, len(run.result.runs))
-        if of != self._forecast[0]:
-            one = None if run is None else typical_run(run.result.runs)
-            spans = (
-                ()
-                if one is None
-                else forecast_spans(one.states, draft.scenario.all_instance_names())
-            )
-            self._forecast = (of, tuple(spans))
-        return self._forecast[1]
-
-    def _show_watched(self) -> None:
-        rollout = self._rollout
-        plan = self._drafts.now().plan if rollout is None else rollout.plan
-        if plan is None:
-            self.watched.show_lines([], self.theme)
-            return
-        timeline = None if rollout is None else rollout.timeline
-        lines = [("heading", "Guards"), *guard_lines(plan, timeline)]
-        lines += [("heading", "Forecast" if timeline is None else "Measured and forecast")]
-        measured = {} if timeline is None else timeline["measured"]
-        if rollout is not None and rollout.trial is not None:
-            measured = {**measured, **rollout.trial.record.metrics}
-        is_over = rollout is not None and rollout.code == 0
-        lines += figure_lines(plan, measured, is_over=is_over)
-        if rollout is not None and rollout.trial is not None:
-            lines += [("bad", f"✗ {flag}") for flag in rollout.trial.record.flags]
-        self.watched.show_lines(lines, self.theme)
-
-    def _show_log(self) -> None:
-        rollout, plan = self._rollout, self._drafts.now().plan
-        lines = [] if plan is None else steps_in_words(plan)
-        if rollout is not None:
-            lines = [log_line(one) for one in rollout.lines]
-        self.log.show_theme(self.theme)
-        self.log.show_lines(lines, follows=rollout is not None)
-        self._log_card.setVisible(bool(lines))
-
     # What a person asks for
 
     def offered(self) -> list[PageAction]:
@@ -225,12 +182,17 @@ class ExecutePage(Page):
 
     def take_inventory(self, path: Path) -> bool:
         """Takes an inventory; says why when it cannot."""
+        is_read = self._read_inventory(path)
+        if is_read:
+            self.show_document()
+        return is_read
+
+    def _read_inventory(self, path: Path) -> bool:
         try:
             self._inventory = path, read_inventory(path)
         except RollcastError as error:
             self.said.emit(f"✗ {error}")
             return False
-        self.show_document()
         return True
 
     def start(self) -> None:
@@ -245,7 +207,7 @@ class ExecutePage(Page):
                 self, *question(draft.plan, *self._inventory), then=self._start_for_real
             )
         elif self.bar.chosen == "lab":
-            self._begin("lab").start_in_lab(asks=self.bar.asks.isChecked())
+            self._begin("lab").start_in_lab(draft.scenario, asks=self.bar.asks.isChecked())
         else:
             assert self._inventory is not None
             self._begin("dry").start_on(self._inventory[0])
@@ -254,11 +216,7 @@ class ExecutePage(Page):
     def _begin(self, where: Where) -> Rollout:
         draft = self._drafts.now()
         assert draft.plan is not None
-        self._forecast_of(draft)
-        self._let_go()
-        self._rollout = Rollout(self.jobs, draft.plan, draft.scenario, where)
-        self._rollout.changed.connect(self.follow)
-        return self._rollout
+        return self._show(Rollout(self.jobs, draft.plan, where, self.view.forecast_of(draft)))
 
     def _start_for_real(self) -> None:
         if not self._why_not() and self._inventory is not None:
@@ -273,9 +231,20 @@ class ExecutePage(Page):
             self.show_document()
 
     def resume(self) -> None:
-        """Goes on where it stands."""
-        if self._rollout is not None and self._rollout.is_halted:
-            self._rollout.resume()
+        """Goes on where it stands; with what was left, once that is confirmed."""
+        rollout = self._rollout
+        if rollout is not None and rollout.is_halted:
+            rollout.resume()
+        elif rollout is not None and rollout.is_left:
+            assert self._inventory is not None
+            asked = question(rollout.plan, *self._inventory, resumes=True)
+            ask_to_carry_out(self, *asked, then=self._resume_left)
+
+    def _resume_left(self) -> None:
+        rollout = self._rollout
+        if rollout is not None and rollout.is_left and self._inventory is not None:
+            rollout.start_on(self._inventory[0], asks=self.bar.asks.isChecked())
+            self.show_document()
 
     def give_up(self) -> None:
         """Leaves a halted rollout as it stands."""
@@ -301,7 +270,7 @@ class ExecutePage(Page):
         rollout = self._rollout
         if rollout is None or rollout.timeline is None:
             return
-        plan, timeline, forecast = rollout.plan, rollout.timeline, self._forecast[1]
+        plan, timeline, forecast = rollout.plan, rollout.timeline, rollout.forecast
 
         def work(talk: Talk) -> None:
             from studio.report import timeline_report  # noqa: PLC0415 - read when it is needed
@@ -350,12 +319,3 @@ class ExecutePage(Page):
         """Halts what goes on; whoever waits for the jobs waits for its end."""
         if self._rollout is not None:
             self._rollout.give_up()
-
-
-def _card(inside: QWidget, right_px: int = 10) -> QFrame:
-    card = QFrame()
-    card.setObjectName("card")
-    layout = QVBoxLayout(card)
-    layout.setContentsMargins(10, 8, right_px, 8)
-    layout.addWidget(inside)
-    return card

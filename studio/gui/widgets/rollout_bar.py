@@ -92,11 +92,12 @@ class RolloutBar(QFrame):
         chosen = self.chosen
         is_open = rollout is not None and rollout.is_open
         is_halted = rollout is not None and rollout.is_halted
+        may_resume = rollout is not None and rollout.may_resume
         awaited = None if rollout is None else rollout.awaited
         for button, is_shown in (
             (self.start_button, not is_open),
             (self.halt_button, is_open and not is_halted),
-            (self.resume_button, is_halted),
+            (self.resume_button, may_resume),
             (self.end_button, is_halted),
             (self.approve_button, awaited is not None),
             (self.report_button, rollout is not None and rollout.has_record),
@@ -113,7 +114,7 @@ class RolloutBar(QFrame):
             self.approve_button
             if awaited is not None
             else self.resume_button
-            if is_halted
+            if may_resume
             else self.start_button
         )
         for button in (self.approve_button, self.resume_button, self.start_button):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 
 import psutil
@@ -16,11 +16,14 @@ from pytestqt.qtbot import QtBot
 
 from executor.command import Execute
 from executor.errors import BadInput
+from executor.journal import Journal
+from executor.plan_file import write_plan
+from executor.progress import Event, Kind
 from simulation.scenario_file import ScenarioFile
-from studio import carry_out
 from studio.gui.commands import edit_values
 from studio.gui.pages.execute import ExecutePage
 from studio.gui.rollouts import Rollout
+from studio.kept_rollouts import folder_of
 from studio.lab import haproxy
 from studio.lab.fleet import fleet
 from studio.plan_words import steps_in_words
@@ -109,11 +112,11 @@ def test_a_dry_run_without_an_inventory_lists_the_steps_by_name(seat: Seat[Execu
     page = seat.page
     plan = page._drafts.now().plan
     assert plan is not None
-    assert page.log.toPlainText().splitlines() == steps_in_words(plan)
+    assert page.view.log.toPlainText().splitlines() == steps_in_words(plan)
     assert page.bar.state.text().startswith("Choose an inventory to see the exact commands")
     assert not page.bar.start_button.isEnabled()
-    assert page.waterfall.rows.instances == ("web-01", "web-02", "web-03")
-    assert page.waterfall.rows.now_s is None
+    assert page.view.waterfall.rows.instances == ("web-01", "web-02", "web-03")
+    assert page.view.waterfall.rows.now_s is None
 
 
 def test_the_lab_says_what_it_lacks(
@@ -229,7 +232,7 @@ def test_what_the_executor_refuses_is_told(seat: Seat[ExecutePage], tmp_path: Pa
     seat.qtbot.waitUntil(lambda: not rollout(seat).is_open, timeout=LONG_MS)
     assert rollout(seat).code == 3
     assert page.bar.state.text() == "✗ Refused, nothing was touched"
-    assert "/nowhere/haproxy.sock" in page.log.toPlainText()
+    assert "/nowhere/haproxy.sock" in page.view.log.toPlainText()
     assert page.is_busy() is None
     assert not page.bar.report_button.isVisible()
     assert page.bar.start_button.isVisible()
@@ -242,17 +245,18 @@ def test_a_dry_run_lists_the_exact_commands(seat: Seat[ExecutePage], tmp_path: P
     page = seat.page
     assert page.take_inventory(inventory_file(tmp_path))
     assert page.bar.start_button.text() == "List the actions"
+    before_px = page.view.log.height()
     seat.click(page.bar.start_button)
+    seat.qtbot.waitUntil(lambda: page.view.log.height() > 1.5 * before_px)  # it is to be read
+    assert page.view.log.width() > 0.9 * page.width()
     seat.qtbot.waitUntil(lambda: not rollout(seat).is_open, timeout=LONG_MS)
-    lines = page.log.toPlainText()
+    lines = page.view.log.toPlainText()
     assert "web-02  stop      local: stop web-02" in lines
     assert "web-02  deploy    local: deploy v2" in lines
     assert "would be refused" in lines  # and why: there is no balancer
     assert page.bar.state.text() == "✗ Refused, nothing was touched"
     plan = rollout(seat).plan
-    assert not Execute(
-        plan=carry_out.folder_of(plan) / "plan.json", inventory=Path()
-    ).journal_path.exists()
+    assert not Execute(plan=folder_of(plan) / "plan.json", inventory=Path()).journal_path.exists()
 
 
 def test_a_moved_slider_changes_what_would_be_carried_out(seat: Seat[ExecutePage]) -> None:
@@ -291,7 +295,7 @@ def test_in_the_lab_it_is_halted_resumed_and_reported(
     assert page.bar.state.text().startswith("✗ Halted as you asked · ")
     assert page.bar.resume_button.isVisible()
     assert page.bar.end_button.isVisible()
-    assert page.waterfall.rows.now_s is not None
+    assert page.view.waterfall.rows.now_s is not None
     assert children() - before  # the fleet waits
     steps = len(going.timeline["steps"]) if going.timeline else 0
     seat.click(page.bar.resume_button)
@@ -307,9 +311,9 @@ def test_in_the_lab_it_is_halted_resumed_and_reported(
     (job,) = [one for one in seat.jobs.jobs if one.title == "Lab: small"]
     assert (job.done, job.total) == (18, 18)
     assert going.trial is not None
-    told = [line for line in page.watched.texts() if line.startswith(("✓ p99", "✗ p99"))]
+    told = [line for line in page.view.watched.texts() if line.startswith(("✓ p99", "✗ p99"))]
     assert len(told) == 1
-    lines = page.log.toPlainText()
+    lines = page.view.log.toPlainText()
     assert "load runs" in lines
     assert "web-03  return  done" in lines
     report = tmp_path / "report.html"
@@ -432,7 +436,7 @@ def test_on_an_inventory_waves_wait_until_they_are_approved(
     gates = [one["said"] for one in going.timeline["events"] if one["kind"] == "gate_passed"]
     assert gates == ["wave 1", "wave 2", "wave 3"]
     # What is kept can be looked at and gone on with from a terminal.
-    folder = carry_out.folder_of(going.plan)
+    folder = folder_of(going.plan)
     kept = {one.name for one in folder.iterdir()}
     assert {"plan.json", "plan.journal", "plan.timeline.json"} <= kept
     answer = subprocess.run(
@@ -443,22 +447,88 @@ def test_on_an_inventory_waves_wait_until_they_are_approved(
     assert answer.returncode == 0
 
 
+@pytest.mark.slow
+def test_what_an_earlier_studio_left_is_found_and_gone_on_with(
+    seat: Seat[ExecutePage], qtbot: QtBot, lab_inventory: Path
+) -> None:
+    seat.run()
+    take(seat, "inventory")
+    assert seat.page.take_inventory(lab_inventory)
+    seat.click(seat.page.bar.start_button)
+    confirm(seat, "Carry it out")
+    going = rollout(seat)
+    qtbot.waitUntil(lambda: bool(going.timeline and going.timeline["steps"]), timeout=LONG_MS)
+    seat.page.leave()  # as when the window closes
+    seat.jobs.close()
+    later = Seat(qtbot, ExecutePage, SMALL)  # nothing is simulated there
+    page, left = later.page, rollout(later)
+    assert left.is_left
+    assert page.bar.where.taken == "inventory"
+    assert page.bar.file.text() == f"{lab_inventory.name}: 3 instances"
+    assert page.bar.state.text().startswith("✗ Left unfinished")
+    assert " of 3 done · " in page.bar.state.text()
+    assert page.bar.resume_button.isVisible()
+    assert page.bar.start_button.isVisible()
+    assert not page.bar.start_button.isEnabled()  # nothing is simulated yet
+    assert not page.bar.report_button.isVisible()
+    assert page.is_busy() is None
+    assert page.view.waterfall.rows.instances == ("web-01", "web-02", "web-03")
+    take(later, "dry")
+    assert page.rollout is None
+    take(later, "inventory")  # it is found again there
+    later.click(page.bar.resume_button)
+    box = confirm(later, "Cancel")
+    assert box.text() == "Go on with small on 3 instances of web on 1 host?"
+    assert rollout(later).is_left
+    qtbot.waitUntil(lambda: not page.findChildren(QMessageBox))
+    page.resume()  # as its keys do
+    confirm(later, "Carry it out")
+    again = rollout(later)
+    assert not again.is_left
+    qtbot.waitUntil(lambda: not again.is_open, timeout=LONG_MS)
+    assert again.code == 0
+    assert again.plan == going.plan
+    assert again.timeline is not None
+    assert [one["outcome"] for one in again.timeline["steps"]].count("done") >= 18
+    assert sum(one["kind"] == "resumed" for one in again.timeline["events"]) == 1
+    take(later, "dry")
+    take(later, "inventory")
+    assert page.rollout is None  # it is over
+
+
+def test_a_left_rollout_whose_inventory_is_gone_is_told(
+    seat: Seat[ExecutePage], tmp_path: Path
+) -> None:
+    seat.run()
+    plan = seat.page._drafts.now().plan
+    assert plan is not None
+    path = folder_of(plan) / "plan.json"
+    write_plan(path, plan)
+    about = {"plan_digest": plan.digest, "inventory": str(tmp_path / "gone.yaml")}
+    with closing(Journal.begin(path.with_suffix(".journal"), about)) as journal:
+        journal.write(Event(0.0, Kind.BEGUN), "2026-01-01T00:00:00+00:00")
+    with seat.qtbot.waitSignal(seat.page.said, check_params_cb=lambda said: "gone.yaml" in said):
+        take(seat, "inventory")
+    assert seat.page.rollout is None
+    assert not seat.page.bar.resume_button.isVisible()
+
+
 # How it looks
 
 
 def test_every_widget_has_a_name_and_keys_reach_it(seat: Seat[ExecutePage]) -> None:
     seat.run()
     page = seat.page
-    for widget in (page.waterfall.rows, page.watched, page.log):
+    for widget in (page.view.waterfall.rows, page.view.watched, page.view.log):
         assert widget.accessibleName()
         assert widget.focusPolicy() & Qt.FocusPolicy.TabFocus
     keys = [keys for _, _, keys, _ in page.offered()]
     assert len(set(keys)) == len(keys)
-    page.waterfall.rows.setFocus()
-    seat.qtbot.keyClick(page.waterfall.rows, Qt.Key.Key_Down)
-    words = page.waterfall.rows.accessibleDescription()
+    page.view.waterfall.rows.setFocus()
+    seat.qtbot.keyClick(page.view.waterfall.rows, Qt.Key.Key_Down)
+    words = page.view.waterfall.rows.accessibleDescription()
     assert words.startswith("web-02: forecast draining ")
-    assert page.waterfall._about.text() == words
+    assert page.view.waterfall._about.text() == words
 
 
 @pytest.mark.parametrize(
@@ -478,7 +548,7 @@ def test_it_shows_what_there_is(qtbot: QtBot, text: str) -> None:
     assert not seat.page.grab().isNull()
     if "rollout:" in text:
         seat.run(windows=(2,))
-        assert len(seat.page.waterfall.rows.instances) == 6
+        assert len(seat.page.view.waterfall.rows.instances) == 6
     assert seat.page.width() <= 660
 
 
@@ -487,10 +557,10 @@ def test_a_thousand_instances_have_their_rows(qtbot: QtBot) -> None:
     text = SHOP.replace("instances: 6", "instances: 1000").replace("window: 2", "window: 100")
     seat = Seat(qtbot, ExecutePage, text.replace("replications: 4", "replications: 1"))
     seat.run(windows=(100,))
-    rows = seat.page.waterfall.rows
+    rows = seat.page.view.waterfall.rows
     assert len(rows.instances) == 1000
     assert rows.height() >= 13_000
     rows.setFocus()
     for _ in range(30):
         qtbot.keyClick(rows, Qt.Key.Key_Down)
-    assert seat.page.waterfall._scroll.verticalScrollBar().value() > 0
+    assert seat.page.view.waterfall._scroll.verticalScrollBar().value() > 0
