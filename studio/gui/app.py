@@ -47,8 +47,7 @@ def open_studio(path: Path | None) -> int:
     running = application()
     if running.platformName() == "offscreen" and os.environ["QT_QPA_PLATFORM"] != "offscreen":
         raise BadInput("there is no display; rollcast compare answers without one")
-    last = settings.recent()[:1] if path is None and settings.value("reopen_last") else []
-    file = _example() if path is None and not last else ScenarioFile.load(path or last[0])
+    file, wrong = first_file(path, settings)
     sys.excepthook = _tell
     apply_theme(running, settings.theme)
     window = StudioWindow(Document(file), settings)
@@ -59,10 +58,31 @@ def open_studio(path: Path | None) -> int:
         settings.remember(path)
     is_first = path is None and not settings.was_started_before
     settings.note_start()
+    if wrong:
+        window.say_wrong(wrong)
     QTimer.singleShot(0, window.first_run.begin if is_first else window.jobs.start)
     QTimer.singleShot(0, window.recovery.offer_at_start)
     QTimer.singleShot(0, lambda: window.jobs.warm_up(window.make_pages_ahead))
     return running.exec()
+
+
+def first_file(path: Path | None, settings: Settings) -> tuple[ScenarioFile, str]:
+    """What is open first, and what is wrong with the scenario that was to be, in words.
+
+    Args:
+        path: What is named; None for what was open last, where that is set, else the example.
+        settings: What the studio remembers.
+
+    Raises:
+        BadInput: The scenario that is named is wrong; one that is only remembered keeps nobody out.
+    """
+    if path is not None:
+        return ScenarioFile.load(path), ""
+    last = settings.recent()[:1] if settings.value("reopen_last") else []
+    try:
+        return (ScenarioFile.load(last[0]) if last else _example()), ""
+    except BadInput as error:
+        return _example(), str(error)
 
 
 def _example() -> ScenarioFile:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from PySide6.QtGui import QUndoCommand
 
 from studio.gui.document import Document, State
-from studio.gui.runs import KeptRun
+from studio.gui.runs import MOST_SIDE_BY_SIDE, KeptRun
 
 
 class Edit(QUndoCommand):
@@ -132,10 +132,16 @@ def rename_run(document: Document, run: KeptRun, name: str) -> None:
 
 
 def compare_run(document: Document, run: KeptRun, is_compared: bool) -> None:
-    """Puts a run into *Compare*, or takes it out."""
+    """Puts a run into *Compare*, or takes it out; one too many is refused."""
     shown = {one.key for one in document.side_by_side}
+    asked = [one for one in document.runs if one.is_compared and one.key != run.key]
+    by_itself = all(one.is_compared is None for one in document.runs)
+    full = len(shown - {run.key}) if by_itself else len(asked)
+    if is_compared and full >= MOST_SIDE_BY_SIDE:
+        document.refused.emit("Compare shows four runs: take one of them out first")
+        return
     document.undo.beginMacro(f"{'show' if is_compared else 'hide'} {run.name} in Compare")
-    if all(one.is_compared is None for one in document.runs):
+    if by_itself:
         for one in document.runs:  # what is there by itself stays there
             if one.key in shown and one.key != run.key:
                 document.undo.push(_ChangeRun(document, "", one, _compared(True)))

@@ -15,7 +15,7 @@ from PySide6.QtGui import QUndoStack
 
 from executor.errors import BadInput
 from simulation.candidates import Candidate, candidates_of, default_windows
-from simulation.scenario import Objectives, Scenario
+from simulation.scenario import Scenario
 from simulation.scenario_file import ScenarioFile
 from studio.gui.runs import KeptRun, run_key, side_by_side, with_landed
 
@@ -98,6 +98,21 @@ class Document(QObject):
         """Whether the results are of another scenario than the one that stands here."""
         return self._simulated is not None and self._simulated != self._state
 
+    def has_results_of(self, state: State) -> bool:
+        """Whether the results are of a state, be it of some runs only."""
+        return self._simulated == state
+
+    @property
+    def is_simulated(self) -> bool:
+        """Whether there are results of all runs of every candidate of what stands here."""
+        found = self._comparison
+        return (
+            found is not None
+            and self.has_results_of(self._state)
+            and self._compared == self.candidates()
+            and all(len(one.runs) >= self.scenario.replications for one in found.candidates)
+        )
+
     @property
     def runs(self) -> tuple[KeptRun, ...]:
         """What was simulated and is kept, in the order in which it is listed."""
@@ -141,15 +156,6 @@ class Document(QObject):
                 found = None
             self._estimate = (self._state, found)
         return self._estimate[1]
-
-    def comparison_objectives(self) -> Objectives:
-        """The limits that the results were judged by."""
-        return (self._comparison.scenario if self._comparison else self.scenario).objectives
-
-    def compared_instances(self) -> int:
-        """How many instances there are in the results, in all services together."""
-        scenario = self._comparison.scenario if self._comparison else self.scenario
-        return sum(service.instance_count for service in scenario.services.values())
 
     def windows(self) -> tuple[int, ...]:
         """The windows that a comparison takes, the scenario's own among them."""
@@ -255,8 +261,12 @@ class Document(QObject):
         self.listed.emit()
 
     def put_run_back(self, run: KeptRun, place: int) -> None:
-        """Lists a run again where it was."""
+        """Lists a run again where it was, with what has been simulated of it meanwhile."""
         self._removed -= {run.key}
+        if self._comparison is not None and run.key in self._keys:
+            found = self._comparison.candidates[self._keys.index(run.key)]
+            applied = found.candidate.applied_to(self._comparison.scenario)
+            run = replace(run, scenario=applied, result=found)
         others = [one for one in self._runs if one.key != run.key]
         self._runs = (*others[:place], run, *others[place:])
         if self._looked_at is None:

@@ -101,13 +101,11 @@ class Filing(QObject):
 
     def ask_open(self) -> None:
         """Asks for a scenario to open."""
-        self._take_typed()
         ask = partial(ask_for_file, self._window, "Open a scenario", SCENARIOS, self.open)
         self.with_changes_kept(ask)
 
     def ask_new(self) -> None:
         """Asks where a first scenario shall be written, and opens it."""
-        self._take_typed()
         ask = partial(
             ask_for_file, self._window, "A new scenario", SCENARIOS, self._make_new, "shop.yaml"
         )
@@ -123,12 +121,10 @@ class Filing(QObject):
 
     def ask_shipped(self, path: Path) -> None:
         """Opens a shipped scenario, once it is said what becomes of changes."""
-        self._take_typed()
         self.with_changes_kept(partial(self.open_shipped, path))
 
     def ask_import(self) -> None:
         """Asks for logs, metrics or manifests, and where their scenario shall be written."""
-        self._take_typed()
         ask = partial(ask_for_files, self._window, "Import", self._ask_where)
         self.with_changes_kept(ask)
 
@@ -144,9 +140,13 @@ class Filing(QObject):
             talk.land(drafted(sources, None, path.stem).write(path))
 
         def landed(_written: object) -> None:
-            self.open(path)
+            self.open_imported(path)
 
         self._jobs.run(f"Import {sources[0].name}", work, landed)
+
+    def open_imported(self, path: Path) -> None:
+        """Opens what was made; it took a while, in which something else may have been changed."""
+        self.with_changes_kept(partial(self.open, path))
 
     def ask_save(self) -> None:
         """Asks where the scenario shall be written."""
@@ -169,6 +169,7 @@ class Filing(QObject):
 
     def with_changes_kept(self, then: Callable[[], object], _checked: bool = False) -> None:
         """Does what changes would be lost by, once it is said what shall become of them."""
+        self._take_typed()
         if self._document.is_changed:
             ask_about_changes(self._window, self._document.scenario.name, self.save, then)
         else:

@@ -47,6 +47,7 @@ class Recovery(QObject):
         document: Document,
         show: Callable[[ScenarioFile], object],
         recent: Callable[[], Iterable[Path]] = tuple,
+        with_changes_kept: Callable[[Callable[[], object]], object] = lambda then: then(),
     ) -> None:
         """Follows a document.
 
@@ -54,9 +55,11 @@ class Recovery(QObject):
             document: What is edited.
             show: Opens a scenario in the place of what is open.
             recent: Files that were open before, which `offer_at_start` looks at too.
+            with_changes_kept: Does something once it is said what becomes of changes.
         """
         super().__init__(document)
         self._document, self._show, self._recent = document, show, recent
+        self._with_changes_kept = with_changes_kept
         self.bar = Notice("Recovery")
         self._mine: Path | None = None
         self._file, self._windows = document.saved, document.state.windows
@@ -139,7 +142,8 @@ class Recovery(QObject):
             self._file, self._windows = document.saved, document.state.windows
             self.clear()
         elif document.is_changed or document.state.windows != self._windows:
-            self._timer.start()
+            if not self._timer.isActive():  # who edits without a rest is kept all the same
+                self._timer.start()
         else:
             self.clear()
 
@@ -181,22 +185,35 @@ class Recovery(QObject):
     def _was_changed_since(self, offer: Offer) -> bool:
         return offer.saved.text != offer.found.held.saved
 
+    def _is_open(self, offer: Offer) -> bool:
+        path, own = offer.saved.path, self._document.state.file.path
+        return path is not None and own is not None and path.absolute() == own.absolute()
+
     def _take(self, offer: Offer) -> None:
-        path = offer.saved.path
-        is_open = path is not None and path == self._document.state.file.path
-        if not is_open or self._document.is_changed:
+        if self._is_open(offer):
+            self._put_in(offer)
+            return
+        self.offer()  # it stands until it is said what becomes of what is open
+
+        def then() -> None:
             self._show(offer.saved)
+            self._put_in(offer)
+
+        self._with_changes_kept(then)
+
+    def _put_in(self, offer: Offer) -> None:
         edit_state(self._document, "recovered changes", offer.state)
         self.keep()
-        if self._mine is not None:  # now it is kept twice
+        if self._mine not in (None, offer.found.place):  # now it is kept twice
             self._remove(offer.found.place)
         self.offer()
 
     def _give_up(self, offer: Offer) -> None:
         self._remove(offer.found.place)
-        if offer.saved.path != self._document.state.file.path:
-            self._show(offer.saved)
         self.offer()
+        is_untitled = offer.saved.path is None and self._document.state.file.path is None
+        if not is_untitled and not self._is_open(offer):
+            self._with_changes_kept(lambda: self._show(offer.saved))
 
     def _skip(self, offer: Offer) -> None:
         self._skipped.add(offer.found.place)

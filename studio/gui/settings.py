@@ -5,6 +5,7 @@ What can be set is declared once, in `SETTINGS`: the dialogue and `docs/studio.m
 
 from __future__ import annotations
 
+import os.path
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -107,7 +108,7 @@ class Settings:
         """The files opened last that are still there, the latest first."""
         value = self._store.value("recent", [])
         names = value if isinstance(value, list) else [value]  # one entry comes bare
-        return [Path(name) for name in names if isinstance(name, str) and Path(name).exists()]
+        return [Path(name) for name in names if isinstance(name, str) and os.path.exists(name)]
 
     def remember(self, path: Path) -> None:
         """Puts a file on top of the recent ones."""

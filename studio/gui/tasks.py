@@ -226,6 +226,8 @@ class Jobs(QObject):
         super().__init__(document)
         self._document = document
         self._study: Job | None = None
+        self._studied: State | None = None
+        self._followed = document.state
         self._jobs: list[Job] = []
         self._threads: set[_Thread] = set()
         self._has_landed = False
@@ -319,12 +321,29 @@ class Jobs(QObject):
         study = self.run(f"Compare {document.scenario.name}", work, at_once=True)
         study.landed.connect(lambda found: self._on_found(study, found, state, len(candidates)))
         study.changed.connect(lambda: self._on_study(study))
-        self._study = study
+        self._study, self._studied = study, state
         self.started.emit()
 
     def start_soon(self) -> None:
         """Compares once nothing more has been changed for a moment."""
         self._soon.start()
+
+    def follow_edit(self, *, simulates: bool) -> None:
+        """Ends a comparison that nobody waits for any more, and begins the one that is missing.
+
+        Args:
+            simulates: Whether a comparison begins by itself.
+        """
+        state = self._document.state
+        if state == self._followed:
+            return  # it was saved
+        self._followed = state
+        if self._document.is_simulated:
+            self.cancel()  # what it still finds would be of another scenario than stands there
+        elif self._study is not None and self._studied == state:
+            self._soon.stop()
+        elif simulates:
+            self.start_soon()
 
     def cancel(self) -> None:
         """Ends the comparison at once; what has landed is kept."""
@@ -353,12 +372,13 @@ class Jobs(QObject):
             self._compiling.start(sys.executable, ["-m", "simulation.engines.ready"])
 
     def _on_found(self, study: Job, found: object, state: State, candidate_count: int) -> None:
-        """Takes in results; those of a first look unless better ones come at once."""
+        """Takes in results; those of a first look unless there are better ones, or come at once."""
         comparison = cast("Comparison", found)  # what a study hands over
         is_look = len(comparison.candidates) < candidate_count
 
         def land() -> None:
-            if not is_look or not self._has_landed:
+            is_known = self._document.has_results_of(state)
+            if not is_look or not (self._has_landed or is_known):
                 self._document.land(comparison, state)
                 self._has_landed = not is_look
 

@@ -82,9 +82,10 @@ class StudioWindow(QMainWindow):
         self.jobs = Jobs(document)
         self.panel = ScenarioPanel(document)
         self.filing = Filing(self, document, self.jobs, settings, self.panel.take_typed)
-        self.recovery = Recovery(document, self.filing.show, settings.recent)
+        filing = self.filing
+        self.recovery = Recovery(document, filing.show, settings.recent, filing.with_changes_kept)
         self.first_run = FirstRun(document, self.jobs)
-        self.lessons = LessonPanel(document, self.jobs, self.filing.with_changes_kept)
+        self.lessons = LessonPanel(document, self.jobs, filing.with_changes_kept)
         self.runs = RunsPanel(document)
         self.jobs_panel = JobsPanel(self.jobs)
         self.headline = Headline(document, self.jobs, self._theme)
@@ -276,9 +277,7 @@ class StudioWindow(QMainWindow):
 
     def _on_edited(self) -> None:
         self._show_document()
-        is_new = self.document.comparison is None
-        if self._settings.simulates_at_once and (is_new or self.document.is_stale):
-            self.jobs.start_soon()
+        self.jobs.follow_edit(simulates=self._settings.simulates_at_once)
 
     def _show_document(self) -> None:
         document, actions = self.document, self.actions_by_key

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QGridLayout, QVBoxLayout, QWidget
 
-from simulation.scenario import Objectives
+from simulation.scenario import Scenario
 from studio.format import (
     ANSWER_GLYPHS,
     clock_text,
@@ -101,7 +101,7 @@ class Headline(QWidget):
                 card.show_figure("–", " ", None)
         else:
             self._show_verdict(run.name, run.result)
-            self._show_figures(run.result, run.scenario.objectives)
+            self._show_figures(run.result, run.scenario)
 
     def _show_verdict(self, name: str, result: CandidateResult) -> None:
         verdict, comparison = result.verdict, self._document.comparison
@@ -118,9 +118,9 @@ class Headline(QWidget):
         words = f"{ANSWER_GLYPHS[verdict.answer]}  {sentence_of(shortened(name), verdict)}"
         self.banner.say(verdict.answer, words, note, self._theme)
 
-    def _show_figures(self, result: CandidateResult, objectives: Objectives) -> None:
-        instances = sum(one.instance_count for one in self._document.scenario.services.values())
-        figures = four_figures(result, objectives, instances)
+    def _show_figures(self, result: CandidateResult, scenario: Scenario) -> None:
+        instances = sum(one.instance_count for one in scenario.services.values())
+        figures = four_figures(result, scenario.objectives, instances)
         for card, one in zip(self.cards.values(), figures, strict=True):
             card.show_figure(one.figure, one.under, one.is_within)
 

@@ -1,0 +1,141 @@
+"""Nothing that a person has done is given up without a word, and the studio always opens."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from PySide6.QtCore import QSettings
+from PySide6.QtWidgets import QDoubleSpinBox, QMessageBox
+
+from executor.errors import BadInput
+from simulation.scenario_file import ScenarioFile
+from studio import recovery as side_files
+from studio.gui.app import first_file
+from studio.gui.commands import edit_values
+from studio.gui.settings import Settings
+from studio.recovery import SideFile
+from tests.helpers.command_line import SHOP
+from tests.studio.gui.conftest import Desk
+
+
+@pytest.fixture(autouse=True)
+def state_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+
+
+def _left_behind(path: Path, window: int) -> Path:
+    """A side file of a program that has ended."""
+    text = ScenarioFile.load(path).with_values({"rollout.window": window}).text
+    held = SideFile(pid=os.getpid(), began_s=1.0, path=str(path), saved=SHOP, text=text)
+    return side_files.write(held)
+
+
+def _answer(desk: Desk, button: QMessageBox.StandardButton) -> None:
+    box = desk.window.findChild(QMessageBox)
+    assert box is not None
+    desk.click(box.button(button))
+    desk.come_back(QMessageBox)
+
+
+@pytest.mark.parametrize("word", ["Recover", "Open saved"])
+def test_recovering_another_scenario_asks_about_the_changes_of_this_one(
+    desk: Desk, word: str
+) -> None:
+    other = desk.folder / "other.yaml"
+    other.write_text(SHOP, encoding="utf-8")
+    _left_behind(other, 5)
+    desk.settings.remember(other)
+    assert desk.window.recovery.offer_at_start() is not None
+    edit_values(desk.document, "window", {"rollout.window": 4})
+    desk.click(desk.window.recovery.bar.buttons[word])
+    assert desk.document.scenario.window_count() == 4
+    assert desk.document.state.file.path == desk.path
+    _answer(desk, QMessageBox.StandardButton.Cancel)
+    assert desk.document.scenario.window_count() == 4
+    assert desk.window.recovery.bar.isVisible() is (word == "Recover")
+
+
+def test_recovering_what_is_open_can_be_taken_back(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = _left_behind(desk.path, 5)
+    assert desk.window.recovery.offer() is not None
+    edit_values(desk.document, "window", {"rollout.window": 4})
+    desk.click(desk.window.recovery.bar.buttons["Recover"])
+    assert desk.document.scenario.window_count() == 5
+    assert not desk.window.recovery.bar.isVisible()
+    assert desk.window.recovery.side_file is not None
+    assert not place.exists() or desk.window.recovery.side_file == place
+    desk.document.undo.undo()
+    assert desk.document.scenario.window_count() == 4
+
+
+def test_what_is_edited_without_a_rest_is_kept_all_the_same(desk: Desk) -> None:
+    timer = desk.window.recovery._timer
+    edit_values(desk.document, "window", {"rollout.window": 4})
+    timer.setInterval(timer.interval() - 1)
+    desk.qtbot.waitUntil(lambda: timer.remainingTime() < timer.interval() - 20)
+    left = timer.remainingTime()
+    edit_values(desk.document, "window", {"rollout.window": 5})
+    assert timer.remainingTime() <= left
+
+
+def test_an_import_asks_about_what_was_changed_meanwhile(desk: Desk) -> None:
+    made = desk.folder / "made.yaml"
+    made.write_text(SHOP, encoding="utf-8")
+    edit_values(desk.document, "window", {"rollout.window": 4})
+    desk.window.filing.open_imported(made)
+    assert desk.document.state.file.path == desk.path
+    _answer(desk, QMessageBox.StandardButton.Discard)
+    assert desk.document.state.file.path == made
+
+
+def test_a_recent_file_asks_about_what_is_still_being_typed(desk: Desk) -> None:
+    other = desk.folder / "other.yaml"
+    other.write_text(SHOP, encoding="utf-8")
+    desk.settings.remember(other)
+    box = desk.find(QDoubleSpinBox, "Window size")
+    box.setFocus()
+    box.selectAll()
+    desk.qtbot.keyClicks(box, "4")
+    entry = next(one for one in desk.menu("File", "Recent").actions() if one.text() == other.name)
+    entry.trigger()
+    assert desk.document.state.file.path == desk.path
+    _answer(desk, QMessageBox.StandardButton.Cancel)
+    assert desk.document.scenario.window_count() == 4
+
+
+def test_a_recent_file_that_cannot_be_looked_at_is_left_out(tmp_path: Path) -> None:
+    store = QSettings(str(tmp_path / "settings.ini"), QSettings.Format.IniFormat)
+    there = tmp_path / "shop.yaml"
+    there.write_text(SHOP, encoding="utf-8")
+    store.setValue("recent", [str(tmp_path / ("x" * 300)), str(there)])
+    assert Settings(store).recent() == [there]
+
+
+def _write(text: str) -> Callable[[Path], object]:
+    return lambda path: path.write_text(text, encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("prepare", "is_opened"),
+    [(_write(SHOP), True), (_write("rollcast: scenario/1\nnonsense: 1\n"), False)],
+    ids=["sound", "broken"],
+)
+def test_the_last_scenario_is_opened_and_a_broken_one_keeps_nobody_out(
+    tmp_path: Path, prepare: Callable[[Path], object], is_opened: bool
+) -> None:
+    settings = Settings(QSettings(str(tmp_path / "settings.ini"), QSettings.Format.IniFormat))
+    settings.set_value("reopen_last", True)
+    path = tmp_path / "last.yaml"
+    prepare(path)
+    settings.remember(path)
+    file, wrong = first_file(None, settings)
+    assert (file.path == path) is is_opened
+    assert (str(path) in wrong) is not is_opened
+    if not is_opened:
+        with pytest.raises(BadInput):  # who names it hears of it
+            first_file(path, settings)
