@@ -1,6 +1,7 @@
 """How long the studio takes to answer a hand: medians and worst of 100, offscreen.
 
-    python -m benchmarks.studio
+    .venv/bin/python -m benchmarks.studio            # some minutes
+    .venv/bin/python -m benchmarks.studio --write    # and docs/studio.md
 
 A scenario of 200 instances is open, its comparison is there, and every interaction is done on the real
 window; the clock runs until everything that it changes has been painted. Each is held against the target
@@ -10,6 +11,7 @@ of the design. What is slower than its target is marked, nothing fails: it is a 
 from __future__ import annotations
 
 import os
+import platform
 import statistics
 import subprocess
 import sys
@@ -26,6 +28,7 @@ os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 from PySide6.QtCore import QEventLoop, QSettings, QTimer
 from PySide6.QtWidgets import QApplication
 
+from executor.files import atomic_write_text
 from simulation.engines.ready import prepare
 from simulation.scenario_file import ScenarioFile
 from studio.gui import app
@@ -36,6 +39,7 @@ from studio.gui.palette import apply_theme
 from studio.gui.settings import Settings
 from studio.gui.window import StudioWindow
 
+PAGE = Path(__file__).parents[1] / "docs" / "studio.md"
 TIMES = 100
 SCENARIO = """\
 rollcast: scenario/1
@@ -62,6 +66,14 @@ class Measured:
     name: str
     times_s: tuple[float, ...]
     target_s: float
+
+    def row(self) -> str:
+        """As a row of the page."""
+        median, worst = statistics.median(self.times_s) * 1e3, max(self.times_s) * 1e3
+        return (
+            f"| {self.name} | {len(self.times_s)} | {median:.1f} | {worst:.1f} "
+            f"| {self.target_s * 1e3:.0f} |"
+        )
 
     def line(self) -> str:
         """As it is printed."""
@@ -227,16 +239,32 @@ def main() -> None:
     prepare()
     running = app.application()
     print(f"  {'interaction':<44}{'n':>5}{'median':>10}{'worst':>10}{'target':>10}   (ms)")
+    rows = ["| interaction | times | median, ms | worst, ms | target, ms |",
+            "| --- | ---: | ---: | ---: | ---: |"]  # fmt: skip
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         window = a_window(folder)
         try:
             for one in interactions(window, running):
                 print(one.line(), flush=True)
+                rows.append(one.row())
         finally:
             window.setProperty("leaving", True)
             window.close()
-        print(starts(folder).line())
+        first = starts(folder)
+        print(first.line())
+        rows.append(first.row())
+    if "--write" in sys.argv:
+        _write(rows)
+
+
+def _write(rows: list[str]) -> None:
+    """Puts the table into the page."""
+    before, mark, rest = PAGE.read_text(encoding="utf-8").partition("<!-- answers -->\n")
+    _old, end, after = rest.partition("<!-- end -->")
+    table = "\n".join(rows)
+    machine = f"{os.cpu_count()} cores of a shared machine, Python {platform.python_version()}."
+    atomic_write_text(PAGE, f"{before}{mark}{table}\n\n{machine}\n{end}{after}")
 
 
 if __name__ == "__main__":

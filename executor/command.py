@@ -215,6 +215,7 @@ def _new_journal(asked: Execute, plan: Plan, inventory: Inventory) -> Journal:
         "service": plan.service,
         "old_version": inventory.versions.old,
         "new_version": inventory.versions.new,
+        "inventory": str(asked.inventory.resolve()),
         "inventory_digest": _digest(inventory),
     }
     return Journal.begin(asked.journal_path, about)

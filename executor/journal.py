@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -42,6 +42,9 @@ class Journal:
     def __init__(self, path: Path, database: sqlite3.Connection) -> None:
         self.path = path
         self._database = database
+        self._events: list[Event] = []
+        self._times: list[str] = []
+        self._samples: list[tuple[float, dict[str, Any]]] = []
 
     @classmethod
     def begin(cls, path: Path, about: Mapping[str, str]) -> Journal:
@@ -155,25 +158,38 @@ class Journal:
 
     def events(self) -> list[Event]:
         """Everything that was written, in its order."""
-        with self._reading():
-            rows = self._database.execute(
-                "SELECT t_s, kind, instance, step, version, said FROM events ORDER BY number"
-            )
-            return [
-                Event(t_s, Kind(kind), instance, Step(step) if step else None, version, said)
-                for t_s, kind, instance, step, version, said in rows
-            ]
+        self._read_on()
+        return list(self._events)
 
     def times(self) -> list[str]:
         """The time of day of each event."""
-        with self._reading():
-            return [at for (at,) in self._database.execute("SELECT at FROM events ORDER BY number")]
+        self._read_on()
+        return list(self._times)
 
     def samples(self) -> list[tuple[float, dict[str, Any]]]:
         """Every sample and when it was taken."""
         with self._reading():
-            rows = self._database.execute("SELECT t_s, seen FROM samples ORDER BY number")
-            return [(t_s, json.loads(seen)) for t_s, seen in rows]
+            rows = self._after("t_s, seen FROM samples", self._samples)
+            self._samples += [(t_s, json.loads(seen)) for t_s, seen in rows]
+        return list(self._samples)
+
+    def _read_on(self) -> None:
+        """Reads the events that are not known yet: what is written is never changed."""
+        with self._reading():
+            rows = self._after(
+                "t_s, kind, instance, step, version, said, at FROM events", self._events
+            )
+            new = [
+                Event(t_s, Kind(kind), instance, Step(step) if step else None, version, said)
+                for t_s, kind, instance, step, version, said, _ in rows
+            ]
+        self._events += new
+        self._times += [row[-1] for row in rows]
+
+    def _after(self, what: str, known: Sequence[object]) -> list[Any]:
+        """The rows of a table, which is only ever added to, after those that are known."""
+        ordered = f"SELECT {what} ORDER BY number LIMIT -1 OFFSET ?"
+        return self._database.execute(ordered, (len(known),)).fetchall()
 
     def close(self) -> None:
         """Lets go of the file."""

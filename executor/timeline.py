@@ -58,7 +58,9 @@ def timeline(plan: Plan, journal: Journal) -> dict[str, Any]:
     ends = [event.t_s for event in events] + [sample["t_s"] for sample in samples]
     end_s = max(ends, default=0.0)
     steps = steps_taken(events)
-    progress = folded(events)
+    progress = folded(
+        event for event in events if not event.instance
+    )  # how it ended is of the whole
     figures = plan.prediction.metrics
     return {
         "schema": "rollcast.timeline/1",
@@ -112,9 +114,13 @@ def steps_taken(events: list[Event]) -> list[StepTaken]:
 def states(plan: Plan, events: list[Event], end_s: float) -> list[StateInterval]:
     """Every instance's states, complete and without overlap from 0 to the end."""
     found: list[StateInterval] = []
-    for name in plan.instances:
+    of: dict[str, list[Event]] = {name: [] for name in plan.instances}
+    for event in events:
+        if event.instance in of:
+            of[event.instance].append(event)
+    for name, its_own in of.items():
         state, begin_s = "serving", 0.0
-        for event in (one for one in events if one.instance == name):
+        for event in its_own:
             now = state
             if event.kind is Kind.INTENT and event.step is not None:
                 now = STATES[event.step]

@@ -25,11 +25,11 @@ from executor.approval import ByFile
 from executor.command import EXIT_CODES, Execute
 from executor.errors import BadInput, RollcastError
 from executor.journal import Journal
-from executor.lock import lock_path
 from executor.plan import STEPS, Plan
 from executor.plan_file import write_plan
 from executor.progress import Ended
 from executor.timeline import timeline
+from studio.kept_rollouts import folder_of
 
 LOOKS_S = 0.25
 """So often the journal is looked at: four pictures a second."""
@@ -112,21 +112,6 @@ class Stopped:
         return self.code in _RESUMABLE or self.code < 0
 
 
-def folder_of(plan: Plan) -> Path:
-    """Where a plan that is carried out is kept, with its journal; made for its owner only.
-
-    Raises:
-        BadInput: It cannot be made.
-    """
-    name = re.sub(r"[^A-Za-z0-9._-]+", "-", plan.name).strip("-.") or "rollout"
-    folder = lock_path("").parent / "rollouts" / f"{name[:60]}-{plan.digest[:8]}"
-    try:
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    except OSError as error:
-        raise BadInput(f"{folder}: cannot be made: {error.strerror or error}") from None
-    return folder
-
-
 def approvals_of(journal: Path) -> Path:
     """The file beside a journal whose lines approve waves."""
     return journal.with_suffix(".approved")
@@ -146,7 +131,13 @@ def approve(plan: Plan, file: Path, wave: int) -> None:
 
 
 def on_inventory(
-    plan: Plan, inventory: Path, reins: Reins, *, asks: bool = False, dry_run: bool = False
+    plan: Plan,
+    inventory: Path,
+    reins: Reins,
+    *,
+    asks: bool = False,
+    dry_run: bool = False,
+    resumes: bool = False,
 ) -> int:
     """Carries a plan out on the fleet of an inventory; the exit code of the executor.
 
@@ -156,13 +147,15 @@ def on_inventory(
         reins: Who is asked and told.
         asks: Whether each wave after the first must be approved.
         dry_run: Whether the exact actions are only said.
+        resumes: Whether it goes on with what was left.
 
     Raises:
         BadInput: The plan cannot be written.
     """
     path = folder_of(plan) / "plan.json"
-    write_plan(path, plan)
-    asked = Execute(plan=path, inventory=inventory, dry_run=dry_run)
+    if not resumes:  # it lies there, perhaps signed
+        write_plan(path, plan)
+    asked = Execute(plan=path, inventory=inventory, dry_run=dry_run, resume=resumes)
     return carried_out(asked, plan, reins, lambda line: reins.land(Said(line)), asks=asks)
 
 
@@ -180,7 +173,7 @@ def carried_out(
     halted by itself, once somebody has let it rest and go on.
 
     Args:
-        asked: What of the executor; a rollout that was begun before is not.
+        asked: What of the executor.
         plan: What it carries out.
         reins: Who is asked and told.
         say: Told each line of the executor.
@@ -218,6 +211,7 @@ class _Child:
         self.was_halted = False
         self._told_s: list[float] = []
         self._shown: tuple[int, float] | None = None
+        self._journal: Journal | None = None
 
     def to_its_end(self) -> int:
         """Runs it; its exit code."""
@@ -235,6 +229,8 @@ class _Child:
             # Told before it could listen, it ends by the signal itself.
             return EXIT_CODES[Ended.INTERRUPTED] if self.was_halted and code < 0 else code
         finally:
+            if self._journal is not None:
+                self._journal.close()
             if child.poll() is None:  # an error here must not leave it running
                 child.kill()
                 child.wait()
@@ -303,11 +299,9 @@ class _Child:
         if self._asked.dry_run:
             return
         with suppress(RollcastError, sqlite3.Error, OSError):  # it is not there yet, or no more
-            journal = Journal.open(self._asked.journal_path)
-            try:
-                told = timeline(self._plan, journal)
-            finally:
-                journal.close()
+            if self._journal is None:
+                self._journal = Journal.open(self._asked.journal_path)
+            told = timeline(self._plan, self._journal)  # which reads on from where it was
             told_up_to = (len(told["steps"]), max((s["end_s"] for s in told["states"]), default=0))
             if told_up_to != self._shown:
                 self._shown = told_up_to

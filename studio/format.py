@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from simulation.scenario import Scenario
     from simulation.statistics import Difference
 
+Line = tuple[str, str]
+"""A look (`heading`, `good`, `bad`, `soft` or empty) and the words; the glyph is in the words."""
+
 NOTHING = "–"
 """What stands for a figure that does not exist."""
 

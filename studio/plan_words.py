@@ -72,12 +72,7 @@ def rules_in_words(plan: Plan) -> list[str]:
         lines.append(
             f"It must be ready for {drain_text(plan.min_ready_s)} before it counts as done"
         )
-    deadlines = ", ".join(
-        f"{step.replace('_', ' ')} {drain_text(round(plan.step_deadlines_s[step], 1))}"
-        for step in STEPS
-        if step in plan.step_deadlines_s
-    )
-    lines.append(f"Deadlines: {deadlines}")
+    lines.append(f"Deadlines: {_deadlines(plan)}")
     retries = "no retry" if plan.retries == 0 else f"after {plan.retries} retries"
     may = f" while at most {plan.max_failures} fail" if plan.on_failure == "continue" else ""
     lines.append(f"When a step fails, {retries}: {_ON_FAILURE[plan.on_failure]}{may}")
@@ -109,21 +104,23 @@ def _limits(error_fraction: float | None, latency_s: float | None) -> str:
 
 
 def steps_in_words(plan: Plan) -> list[str]:
-    """Every step of every instance, in order, by name and deadline: what is known without a fleet."""
-    lines: list[str] = []
+    """Every step and its deadline, and who takes them in order: what is known without a fleet."""
+    lines = [f"Each instance at most: {_deadlines(plan)}"]
     for number, wave in enumerate(plan.waves, start=1):
-        lines.append(
-            f"wave {number}: {instances_text(len(wave.instances))}, {wave.parallel} at once"
-        )
-        for name in wave.instances:
-            lines += [
-                f"  {name}: {step.replace('_', ' ')} within "
-                f"{drain_text(round(plan.step_deadlines_s[step], 1))}"
-                for step in STEPS
-            ]
+        count, names = instances_text(len(wave.instances)), ", ".join(wave.instances)
+        lines.append(f"wave {number}: {count}, {wave.parallel} at once: {names}")
         if wave.gate is not None:
             lines.append(gate_words(number, wave.gate))
     return lines
+
+
+def _deadlines(plan: Plan) -> str:
+    """The steps in their order, each with how long it may take."""
+    return ", ".join(
+        f"{step.replace('_', ' ')} {drain_text(round(plan.step_deadlines_s[step], 1))}"
+        for step in STEPS
+        if step in plan.step_deadlines_s
+    )
 
 
 def plan_command(file: str, said: Scenario, planned: Scenario, output: str) -> str | None:

@@ -94,6 +94,19 @@ def ask_to_halt(parent: QWidget, words: str, then: Callable[[], object]) -> None
     box.open()
 
 
+def ask_to_carry_out(parent: QWidget, words: str, about: str, then: Callable[[], object]) -> None:
+    """Asks once more before real machines are touched; what Enter presses leaves them alone."""
+    box = QMessageBox(parent)
+    box.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+    box.setIcon(QMessageBox.Icon.Warning)
+    box.setText(words)
+    box.setInformativeText(about)
+    go = box.addButton("Carry it out", QMessageBox.ButtonRole.AcceptRole)
+    box.setDefaultButton(box.addButton(QMessageBox.StandardButton.Cancel))
+    go.clicked.connect(then)
+    box.open()
+
+
 def show_inside(parent: QWidget, title: str, inside: QWidget) -> QDialog:
     """A window of its own around a widget."""
     dialog = QDialog(parent)

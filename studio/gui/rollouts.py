@@ -18,8 +18,11 @@ from executor.plan import Plan
 from simulation.scenario import Scenario
 from studio import carry_out
 from studio.carry_out import Awaits, Happened, Said, Stopped
-from studio.format import instances_text
+from studio.charts.waterfall import Span
+from studio.format import Line, instances_text
 from studio.gui.tasks import Job, Jobs, JobState, Talk
+from studio.kept_rollouts import folder_of
+from studio.rollout_words import counts_words, ended_line, of_forecast
 
 if TYPE_CHECKING:
     from studio.lab.fleet import Fleet
@@ -36,7 +39,9 @@ class Rollout(QObject):
     Attributes:
         plan: What is carried out.
         where: Where.
-        timeline: The record so far; None before there is any.
+        forecast: The steps of a typical run.
+        timeline: The record so far; None before there is any. With one from the beginning it is a
+            rollout that was left unfinished.
         awaited: The wave that waits for an approval; None when none does.
         code: The exit code of the executor that ran last; None while one runs.
         trial: What the lab has measured; None before its end and elsewhere.
@@ -46,11 +51,17 @@ class Rollout(QObject):
     changed = Signal()
     """Something has happened, or been said, or it has ended."""
 
-    def __init__(self, jobs: Jobs, plan: Plan, scenario: Scenario, where: Where) -> None:
+    def __init__(
+        self,
+        jobs: Jobs,
+        plan: Plan,
+        where: Where,
+        forecast: tuple[Span, ...] = (),
+        timeline: dict[str, Any] | None = None,
+    ) -> None:
         super().__init__(jobs)
-        self._jobs, self._scenario = jobs, scenario
-        self.plan, self.where = plan, where
-        self.timeline: dict[str, Any] | None = None
+        self._jobs = jobs
+        self.plan, self.where, self.forecast, self.timeline = plan, where, forecast, timeline
         self.awaited: int | None = None
         self.code: int | None = None
         self.trial: Trial | None = None
@@ -62,8 +73,8 @@ class Rollout(QObject):
         self._soon.setInterval(_TOLD_EVERY_MS)
         self._soon.timeout.connect(self.changed)
 
-    def start_in_lab(self, *, asks: bool) -> None:
-        """Puts a fleet up on this machine and carries the plan out on it."""
+    def start_in_lab(self, scenario: Scenario, *, asks: bool) -> None:
+        """Puts the fleet of a scenario up on this machine and carries the plan out on it."""
 
         def work(talk: Talk) -> None:
             from studio.lab.trial import tried  # noqa: PLC0415 - read when it is needed
@@ -80,7 +91,7 @@ class Rollout(QObject):
             try:
                 trial = tried(
                     self.plan,
-                    self._scenario,
+                    scenario,
                     say=lambda line: talk.land(Said(line)),
                     watched=watched,
                     carry_out=child,
@@ -97,15 +108,17 @@ class Rollout(QObject):
         self._run(f"Lab: {self.plan.name}", work)
 
     def start_on(self, inventory: Path, *, asks: bool = False) -> None:
-        """Carries the plan out on a fleet, or says what would be done there."""
-        dry_run = self.where == "dry"
+        """Carries the plan out on a fleet, goes on with it, or says what would be done there."""
+        dry_run, resumes = self.where == "dry", self.is_left
 
         def work(talk: Talk) -> None:
             journal = Execute(
-                plan=carry_out.folder_of(self.plan) / "plan.json", inventory=inventory
+                plan=folder_of(self.plan) / "plan.json", inventory=inventory
             ).journal_path
             talk.land(carry_out.approvals_of(journal))
-            carry_out.on_inventory(self.plan, inventory, talk, asks=asks, dry_run=dry_run)
+            carry_out.on_inventory(
+                self.plan, inventory, talk, asks=asks, dry_run=dry_run, resumes=resumes
+            )
 
         self._run(f"{'Dry run' if dry_run else 'Rollout'}: {self.plan.name}", work)
 
@@ -120,6 +133,16 @@ class Rollout(QObject):
     def is_open(self) -> bool:
         """Whether its job is still to end."""
         return self._job is not None and self._job.is_open
+
+    @property
+    def is_left(self) -> bool:
+        """Whether an earlier studio began it, and nobody has gone on with it yet."""
+        return self._job is None and self.timeline is not None
+
+    @property
+    def may_resume(self) -> bool:
+        """Whether it stands still and can go on."""
+        return self.is_halted or self.is_left
 
     @property
     def is_halting(self) -> bool:
@@ -149,6 +172,35 @@ class Rollout(QObject):
     def went_wrong(self) -> str:
         """Why it could not be carried out; empty when it could."""
         return self._job.words if self._job is not None else ""
+
+    @property
+    def has_record(self) -> bool:
+        """Whether there is something to report."""
+        return self.timeline is not None and self.code is not None
+
+    @property
+    def line(self) -> Line:
+        """How far it is, as a sentence with its look."""
+        if self.was_given_up:
+            gone = "its fleet has ended" if self.where == "lab" else "left as it stands"
+            return "bad", f"✗ Given up: {gone}"
+        if self.code is not None and not self.is_halted:
+            look, words = ended_line(self.code)
+            if self.where == "dry" and self.code == 0:
+                words = "✓ These are the actions; nothing was done"
+            return look, words + ("; still measuring" if self.is_settling else "")
+        if self.went_wrong:
+            return "bad", f"✗ {self.went_wrong}"
+        counts = counts_words(self.timeline)
+        if self.may_resume:
+            reason = (self.timeline or {}).get("reason") or ""
+            _, words = ("", "✗ Left unfinished") if self.code is None else ended_line(self.code)
+            return "bad", f"{words}{f': {reason}' if reason else ''} · {counts}"
+        if self.is_halting:
+            return "heading", f"Halting: the steps in hand are finished · {counts}"
+        if self.awaited is not None:
+            return "heading", f"Wave {self.awaited} waits for your approval · {counts}"
+        return "heading", f"{counts}{of_forecast(self.plan)}"
 
     # What a person asks for
 

@@ -50,7 +50,7 @@ from studio.theme import DARK, GAP_PX, LIGHT
 SMALLEST = (1024, 640)
 FIRST_SIZE = (1180, 760)
 FIRST_PAGE = "replay"
-RUNS_PX, JOBS_PX = 248, 150
+RUNS_PX, JOBS_PX = 256, 150
 AHEAD_MS = 150
 FOLDS_BELOW_PX = 1120
 """In a narrower window the list of runs folds away by itself."""
@@ -144,8 +144,7 @@ class StudioWindow(QMainWindow):
     def _lay_out(self) -> None:
         centre = QWidget()
         centre.setObjectName("centre")
-        across = QHBoxLayout(centre)
-        across.setContentsMargins(0, GAP_PX, 0, GAP_PX)
+        self._across = across = QHBoxLayout(centre)
         across.setSpacing(4)
         middle = QVBoxLayout()
         middle.setSpacing(GAP_PX)
@@ -170,19 +169,29 @@ class StudioWindow(QMainWindow):
             "left": self._dock("left", "Scenario", self.panel, (GAP_PX, GAP_PX, 0, GAP_PX)),
             "right": self._dock("right", "Runs", self.runs, (0, GAP_PX, GAP_PX, GAP_PX)),
             "lessons": self._dock("lessons", "Lessons", self.lessons, (0, GAP_PX, GAP_PX, GAP_PX)),
-            "bottom": self._dock("bottom", "Jobs", self.jobs_panel, (GAP_PX, 0, GAP_PX, GAP_PX)),
+            "bottom": self._dock("bottom", "Jobs", self.jobs_panel, (0, 0, 0, GAP_PX)),
         }
         self.setCorner(Qt.Corner.BottomLeftCorner, _SIDES["left"])
         self.setCorner(Qt.Corner.BottomRightCorner, _SIDES["right"])
         self.resizeDocks([self._docks["right"]], [RUNS_PX], Qt.Orientation.Horizontal)
         self.resizeDocks([self._docks["bottom"]], [JOBS_PX], Qt.Orientation.Vertical)
-        self._docks["right"].visibilityChanged.connect(
-            lambda _visible: self._unfold.setVisible(self._docks["right"].isHidden())
-        )
-        self._unfold.hide()
+        for side in ("left", "right", "lessons"):
+            self._docks[side].visibilityChanged.connect(self._keep_off_the_edges)
         self._docks["lessons"].hide()
         self._docks["bottom"].hide()
+        self._keep_off_the_edges()
         self._folded_by_itself, self._runs_come_back = False, True
+
+    def _keep_off_the_edges(self, _visible: object = None) -> None:
+        """Where no dock stands beside the middle, a gap does; and what brings the runs back."""
+        gone = {side for side, dock in self._docks.items() if dock.isHidden()}
+        left = GAP_PX if "left" in gone else 0
+        right = GAP_PX if {"right", "lessons"} <= gone else 0
+        self._across.setContentsMargins(left, GAP_PX, 0, GAP_PX)
+        beneath = self._docks["bottom"].widget().layout()
+        assert beneath is not None
+        beneath.setContentsMargins(left, 0, right, GAP_PX)
+        self._unfold.setVisible("right" in gone)
 
     def _dock(
         self, side: str, name: str, inside: QWidget, margins: tuple[int, int, int, int]

@@ -205,6 +205,8 @@ def test_an_inventory_that_was_changed_is_warned_about_and_counts(
 ) -> None:
     desk.world.host.faults = lambda told: Ran(1, "no") if told.startswith("deploy") else None
     assert desk.execute() == 4
+    with closing(Journal.open(desk.asked.journal_path)) as journal:
+        assert journal.about()["inventory"] == str(desk.folder / "fleet.yaml")
     monkeypatch.chdir(desk.folder)
     capsys.readouterr()
     here = {"plan": Path("plan.json"), "inventory": Path("fleet.yaml")}

@@ -48,6 +48,27 @@ def test_what_was_written_is_there_again(tmp_path: Path) -> None:
     journal.close()
 
 
+def test_who_looks_on_reads_on_from_where_it_was(tmp_path: Path) -> None:
+    path = tmp_path / "journal"
+    journal = Journal.begin(path, {})
+    journal.write(Event(0.0, Kind.BEGUN), "now")
+    looking = Journal.open(path, only_to_read=True)
+    assert looking.events() == [Event(0.0, Kind.BEGUN)]
+    asked: list[str] = []
+    looking._database.set_trace_callback(asked.append)
+    journal.write(event(said="later"), "then")
+    journal.sample(2.0, {"in_pool": []})
+    looking.events().clear()  # what is handed out is the reader's own
+    for _ in range(2):
+        assert looking.events() == [Event(0.0, Kind.BEGUN), event(said="later")]
+        assert looking.times() == ["now", "then"]
+        assert looking.samples() == [(2.0, {"in_pool": []})]
+    offsets = [line.rpartition(" ")[2] for line in asked if "OFFSET" in line]
+    assert offsets == ["1", "2", "2", "0", "2", "2", "1"]
+    looking.close()
+    journal.close()
+
+
 def test_it_is_on_the_disk_and_its_owners_alone(tmp_path: Path) -> None:
     path = tmp_path / "journal"
     os.umask(0)

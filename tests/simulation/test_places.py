@@ -95,30 +95,31 @@ def test_a_study_stops_within_a_second(jobs: int) -> None:
     assert {process.pid for process in processes()} == before
 
 
-def stopped_study(one: Scenario) -> None:
-    """Begins a study in two processes, and stops it once they are at work."""
-    asked = [False]
-
-    def stopped() -> bool:
-        asked[0] = asked[0] or any(process.cpu_times().user > 0 for process in processes())
-        return asked[0]
-
-    list(run_rows(one, candidates_of(one), jobs=2, apart=True, stopped=stopped))
-    assert asked[0]
-
-
-def test_processes_that_are_soon_done_serve_the_next_study() -> None:
-    stopped_study(shop(100_000))
+def test_processes_that_are_soon_done_serve_the_next_study(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(places, "_GRACE_S", 20.0)  # however busy the machine is
+    one, landed = shop(100_000), list[Row]()
+    for row in run_rows(
+        one, candidates_of(one), jobs=2, apart=True, stopped=lambda: len(landed) >= 10
+    ):
+        landed.append(row)
     before = {process.pid for process in processes()}
     assert len(before) == 2
     assert len(list(run_rows(shop(6), candidates_of(shop(6)), jobs=2, apart=True))) == 6
     assert {process.pid for process in processes()} == before
 
 
-def test_processes_that_would_take_long_are_ended() -> None:
-    long = small_shop(replications=2, instances=200, rate="7000/s")
+def test_processes_that_would_take_long_are_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(places, "_GRACE_S", 0.02)
+    long = small_shop(replications=2, instances=200, rate="20000/s")
+    looked = [0]
+
+    def stopped() -> bool:
+        """From the second look on: what was sent is under way, and lasts longer than the grace."""
+        looked[0] += 1
+        return looked[0] > 2
+
     began_at = time.monotonic()
-    stopped_study(long)
+    assert list(run_rows(long, candidates_of(long), jobs=2, apart=True, stopped=stopped)) == []
     assert not processes()
     assert time.monotonic() - began_at < 30
 

@@ -16,7 +16,7 @@ from executor.approval import ByFile
 from executor.command import Execute
 from executor.errors import BadInput
 from studio import carry_out
-from studio.carry_out import Awaits, Said, Stopped, carried_out, command_of, folder_of
+from studio.carry_out import Awaits, Said, Stopped, carried_out, command_of
 from tests.helpers.plans import example_plan
 
 PATIENT = """
@@ -252,16 +252,3 @@ def test_a_wave_is_approved_in_the_words_that_the_executor_reads(tmp_path: Path)
     assert file.stat().st_mode & 0o777 == 0o600
     with pytest.raises(BadInput, match="cannot be written"):
         carry_out.approve(plan, tmp_path / "no" / "file", 2)
-
-
-def test_a_plan_has_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("ROLLCAST_STATE", str(tmp_path / "state"))
-    plan = example_plan(name="../a b")
-    folder = folder_of(plan)
-    assert folder == tmp_path / "state" / "rollouts" / f"a-b-{plan.digest[:8]}"
-    assert folder.stat().st_mode & 0o777 == 0o700
-    assert folder_of(plan) == folder
-    (tmp_path / "state" / "file").touch()
-    monkeypatch.setenv("ROLLCAST_STATE", str(tmp_path / "state" / "file"))
-    with pytest.raises(BadInput, match="cannot be made"):
-        folder_of(plan)

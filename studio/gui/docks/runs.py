@@ -34,7 +34,7 @@ from studio.gui.runs import KeptRun
 from studio.theme import LIGHT, Theme
 
 ROW_PX = 26
-_PADDING_PX = 18
+_PADDING_PX = 16
 """Beside the text of a cell."""
 _WIDEST_PX = 220
 """A name may ask for so much before other columns go."""
@@ -324,7 +324,10 @@ class RunsPanel(QFrame):
         heading.setObjectName("heading")
         layout.addWidget(heading)
         layout.addWidget(self.table, 1)
-        legend = QLabel("☑ shows in Compare   ✓ meets   ? undecided   ✗ fails")
+        legend = QLabel(
+            "☑\N{NO-BREAK SPACE}shows in Compare   ✓\N{NO-BREAK SPACE}meets   "
+            "?\N{NO-BREAK SPACE}undecided   ✗\N{NO-BREAK SPACE}fails"
+        )
         legend.setObjectName("soft")
         legend.setWordWrap(True)
         layout.addWidget(legend)

@@ -27,7 +27,7 @@ from executor.errors import Refused, RollcastError
 from executor.exports.base import Exported, Target, file_name
 from executor.exports.targets import TARGETS
 from executor.files import atomic_write_text
-from studio.format import duration_text
+from studio.format import Line, duration_text
 from studio.graph import Drawing, release_drawing, typical_run, waves_drawing
 from studio.gui.dialogs import ask_for_file
 from studio.gui.document import Document
@@ -35,7 +35,7 @@ from studio.gui.drafts import Draft, Drafts
 from studio.gui.pages.base import Page
 from studio.gui.widgets.elided import ElidedLabel
 from studio.gui.widgets.graph import GraphView
-from studio.gui.widgets.lines import Line, Lines
+from studio.gui.widgets.lines import Lines
 from studio.gui.widgets.log import PlainText, mono_font
 from studio.gui.widgets.segmented import Segmented
 from studio.plan_words import plan_command, rules_in_words, waves_in_words

@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from simulation.estimate import Estimate, Range
 
 TWO_ROWS_BELOW_PX = 600
+LONGEST_NAME = 40
+"""So many letters of a run's name stand in the sentence; the list of runs has all of them."""
 
 
 class Headline(QWidget):
@@ -113,7 +115,7 @@ class Headline(QWidget):
             note = "too few runs to tell"
         elif verdict.reasons:
             note = verdict.reasons[0]
-        words = f"{ANSWER_GLYPHS[verdict.answer]}  {sentence_of(name, verdict)}"
+        words = f"{ANSWER_GLYPHS[verdict.answer]}  {sentence_of(shortened(name), verdict)}"
         self.banner.say(verdict.answer, words, note, self._theme)
 
     def _show_figures(self, result: CandidateResult, scenario: Scenario) -> None:
@@ -167,6 +169,11 @@ class Headline(QWidget):
         self.cards[card].show_figure(
             f"≈ {text(figure.value).removeprefix('≈ ')}", words, _within(figure.value, limit)
         )
+
+
+def shortened(name: str) -> str:
+    """A name that leaves room for what is said of it."""
+    return name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 1].rstrip()}…"
 
 
 def _within(value: float | None, limit: float | None) -> bool | None:

@@ -8,10 +8,8 @@ from PySide6.QtCore import Qt
 from PySide6.QtGui import QBrush, QColor, QFont, QResizeEvent
 from PySide6.QtWidgets import QAbstractItemView, QFrame, QListView, QListWidget, QListWidgetItem
 
+from studio.format import Line
 from studio.theme import Theme
-
-Line = tuple[str, str]
-"""A look (`heading`, `good`, `bad`, `soft` or empty) and the words; the glyph is in the words."""
 
 
 class Lines(QListWidget):

@@ -123,6 +123,13 @@ class Desk:
             (start or (lambda: self.keys(Qt.Key.Key_F5)))()
 
 
+@pytest.fixture(autouse=True)
+def own_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is kept of rollouts and of edits is the test's own, not the developer's."""
+    monkeypatch.setenv("ROLLCAST_STATE", str(tmp_path / "rollcast-state"))
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+
+
 @pytest.fixture
 def desk(qtbot: QtBot, tmp_path: Path) -> Iterator[Desk]:
     store = QSettings(str(tmp_path / "settings.ini"), QSettings.Format.IniFormat)

@@ -18,13 +18,14 @@ from PySide6.QtWidgets import (
     QMenu,
     QPushButton,
     QToolButton,
+    QWidget,
 )
 
 from studio.gui.actions import ACTIONS, MENUS, PAGES, said_of
 from studio.gui.settings import SETTINGS, Settings
 from studio.gui.widgets.command_palette import CommandPalette, closeness, is_meant
 from studio.gui.window import FIRST_SIZE, SMALLEST
-from studio.theme import DARK, LIGHT
+from studio.theme import DARK, GAP_PX, LIGHT
 from tests.studio.gui.conftest import Desk
 from tests.studio_page import PAGE
 
@@ -373,3 +374,25 @@ def test_what_a_person_has_folded_stays_folded(desk: Desk) -> None:
     desk.window.resize(*FIRST_SIZE)
     desk.qtbot.waitUntil(lambda: desk.window.width() == FIRST_SIZE[0])
     assert not is_seen(desk, "right")
+
+
+def test_nothing_touches_an_edge_whatever_is_folded(desk: Desk) -> None:
+    desk.keys(Qt.Key.Key_F8)
+    middle, beneath = desk.window.headline, desk.window.jobs_panel
+
+    def lefts() -> set[int]:
+        return {one.mapTo(desk.window, one.rect().topLeft()).x() for one in (middle, beneath)}
+
+    def right_of(widget: QWidget) -> int:
+        return widget.mapTo(desk.window, widget.rect().topRight()).x()
+
+    desk.qtbot.waitUntil(lambda: len(lefts()) == 1)  # one above the other
+    assert right_of(middle) == right_of(beneath)
+    desk.keys(Qt.Key.Key_F6)
+    desk.qtbot.waitUntil(lambda: lefts() == {GAP_PX})
+    desk.keys(Qt.Key.Key_F7)
+    edge = desk.window.width() - 1 - GAP_PX
+    desk.qtbot.waitUntil(lambda: right_of(beneath) == edge)
+    assert right_of(middle) <= edge
+    desk.keys(Qt.Key.Key_F6)
+    desk.qtbot.waitUntil(lambda: len(lefts()) == 1 and lefts() != {GAP_PX})

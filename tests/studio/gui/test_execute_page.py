@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 
 import psutil
@@ -16,11 +16,14 @@ from pytestqt.qtbot import QtBot
 
 from executor.command import Execute
 from executor.errors import BadInput
+from executor.journal import Journal
+from executor.plan_file import write_plan
+from executor.progress import Event, Kind
 from simulation.scenario_file import ScenarioFile
-from studio import carry_out
 from studio.gui.commands import edit_values
 from studio.gui.pages.execute import ExecutePage
 from studio.gui.rollouts import Rollout
+from studio.kept_rollouts import folder_of
 from studio.lab import haproxy
 from studio.lab.fleet import fleet
 from studio.plan_words import steps_in_words
@@ -61,7 +64,7 @@ def lab_inventory() -> Iterator[Path]:
 
 
 def take(seat: Seat[ExecutePage], where: str) -> None:
-    seat.click(seat.page.where.button(where))
+    seat.click(seat.page.bar.where.button(where))
 
 
 def rollout(seat: Seat[ExecutePage]) -> Rollout:
@@ -95,10 +98,10 @@ def test_before_anything_is_simulated_nothing_can_be_started(seat: Seat[ExecuteP
     page = seat.page
     for where, shown in (("dry", False), ("lab", True), ("inventory", True)):
         take(seat, where)
-        assert not page.start_button.isEnabled()
-        assert page.state.text() == "✗ simulate it first (F5)"
-        assert page.asks.isVisible() is shown
-        assert not page.halt_button.isVisible()
+        assert not page.bar.start_button.isEnabled()
+        assert page.bar.state.text() == "✗ simulate it first (F5)"
+        assert page.bar.asks.isVisible() is shown
+        assert not page.bar.halt_button.isVisible()
     page.start()  # its keys do no more than its button
     assert page.rollout is None
     assert page.is_busy() is None
@@ -109,11 +112,11 @@ def test_a_dry_run_without_an_inventory_lists_the_steps_by_name(seat: Seat[Execu
     page = seat.page
     plan = page._drafts.now().plan
     assert plan is not None
-    assert page.log.toPlainText().splitlines() == steps_in_words(plan)
-    assert page.state.text().startswith("Choose an inventory to see the exact commands")
-    assert not page.start_button.isEnabled()
-    assert page.waterfall.rows.instances == ("web-01", "web-02", "web-03")
-    assert page.waterfall.rows.now_s is None
+    assert page.view.log.toPlainText().splitlines() == steps_in_words(plan)
+    assert page.bar.state.text().startswith("Choose an inventory to see the exact commands")
+    assert not page.bar.start_button.isEnabled()
+    assert page.view.waterfall.rows.instances == ("web-01", "web-02", "web-03")
+    assert page.view.waterfall.rows.now_s is None
 
 
 def test_the_lab_says_what_it_lacks(
@@ -121,26 +124,26 @@ def test_the_lab_says_what_it_lacks(
 ) -> None:
     seat.run()
     take(seat, "lab")
-    assert seat.page.start_button.isEnabled()
-    assert seat.page.state.text() == "small: 3 instances, window 1"
+    assert seat.page.bar.start_button.isEnabled()
+    assert seat.page.bar.state.text() == "small: 3 instances, window 1"
 
     def missing() -> Path:
         raise BadInput("the lab needs HAProxy and there is none")
 
     monkeypatch.setattr(haproxy, "find_haproxy", missing)
     seat.page.show_document()
-    assert not seat.page.start_button.isEnabled()
-    assert seat.page.state.text() == "✗ the lab needs HAProxy and there is none"
-    assert seat.page.start_button.toolTip().startswith("Not yet: the lab needs HAProxy")
+    assert not seat.page.bar.start_button.isEnabled()
+    assert seat.page.bar.state.text() == "✗ the lab needs HAProxy and there is none"
+    assert seat.page.bar.start_button.toolTip().startswith("Not yet: the lab needs HAProxy")
 
 
 def test_the_lab_refuses_what_it_cannot_put_up(qtbot: QtBot) -> None:
     seat = Seat(qtbot, ExecutePage, SHOP.replace("rate: 40/s", "rate: 401/s"), windows=(2,))
     seat.run()
     if seat.page._drafts.now().why_not:  # it does not meet either: then that is what is said
-        assert seat.page.state.text().startswith("✗")
+        assert seat.page.bar.state.text().startswith("✗")
     take(seat, "lab")
-    assert not seat.page.start_button.isEnabled()
+    assert not seat.page.bar.start_button.isEnabled()
 
 
 INVENTORY = """\
@@ -180,14 +183,14 @@ def test_an_inventory_is_held_against_the_plan(
     seat.run()
     take(seat, "inventory")
     page = seat.page
-    assert page.state.text().startswith("Choose an inventory")
-    seat.click(page.choose)
+    assert page.bar.state.text().startswith("Choose an inventory")
+    seat.click(page.bar.choose)
     (dialog,) = page.findChildren(QFileDialog)
     dialog.fileSelected.emit(str(inventory_file(tmp_path, **said)))
     dialog.close()
-    assert page.state.text() == words
-    assert page.start_button.isEnabled() is (not words.startswith("✗"))
-    assert page.file.text().startswith("fleet.yaml: ")
+    assert page.bar.state.text() == words
+    assert page.bar.start_button.isEnabled() is (not words.startswith("✗"))
+    assert page.bar.file.text().startswith("fleet.yaml: ")
 
 
 def test_an_inventory_that_is_none_is_told(seat: Seat[ExecutePage], tmp_path: Path) -> None:
@@ -204,7 +207,7 @@ def test_a_real_fleet_is_asked_about_before_it_is_touched(
     take(seat, "inventory")
     page = seat.page
     assert page.take_inventory(inventory_file(tmp_path))
-    seat.click(page.start_button)
+    seat.click(page.bar.start_button)
     (box,) = page.findChildren(QMessageBox)
     assert box.text() == "Carry small out on 3 instances of web on 1 host?"
     assert box.informativeText() == (
@@ -223,16 +226,16 @@ def test_what_the_executor_refuses_is_told(seat: Seat[ExecutePage], tmp_path: Pa
     take(seat, "inventory")
     page = seat.page
     assert page.take_inventory(inventory_file(tmp_path))
-    seat.click(page.start_button)
+    seat.click(page.bar.start_button)
     confirm(seat, "Carry it out")
     assert page.is_busy() is not None
     seat.qtbot.waitUntil(lambda: not rollout(seat).is_open, timeout=LONG_MS)
     assert rollout(seat).code == 3
-    assert page.state.text() == "✗ Refused, nothing was touched"
-    assert "/nowhere/haproxy.sock" in page.log.toPlainText()
+    assert page.bar.state.text() == "✗ Refused, nothing was touched"
+    assert "/nowhere/haproxy.sock" in page.view.log.toPlainText()
     assert page.is_busy() is None
-    assert not page.report_button.isVisible()
-    assert page.start_button.isVisible()
+    assert not page.bar.report_button.isVisible()
+    assert page.bar.start_button.isVisible()
     take(seat, "dry")
     assert page.rollout is None
 
@@ -241,28 +244,29 @@ def test_a_dry_run_lists_the_exact_commands(seat: Seat[ExecutePage], tmp_path: P
     seat.run()
     page = seat.page
     assert page.take_inventory(inventory_file(tmp_path))
-    assert page.start_button.text() == "List the actions"
-    seat.click(page.start_button)
+    assert page.bar.start_button.text() == "List the actions"
+    before_px = page.view.log.height()
+    seat.click(page.bar.start_button)
+    seat.qtbot.waitUntil(lambda: page.view.log.height() > 1.5 * before_px)  # it is to be read
+    assert page.view.log.width() > 0.9 * page.width()
     seat.qtbot.waitUntil(lambda: not rollout(seat).is_open, timeout=LONG_MS)
-    lines = page.log.toPlainText()
+    lines = page.view.log.toPlainText()
     assert "web-02  stop      local: stop web-02" in lines
     assert "web-02  deploy    local: deploy v2" in lines
     assert "would be refused" in lines  # and why: there is no balancer
-    assert page.state.text() == "✗ Refused, nothing was touched"
+    assert page.bar.state.text() == "✗ Refused, nothing was touched"
     plan = rollout(seat).plan
-    assert not Execute(
-        plan=carry_out.folder_of(plan) / "plan.json", inventory=Path()
-    ).journal_path.exists()
+    assert not Execute(plan=folder_of(plan) / "plan.json", inventory=Path()).journal_path.exists()
 
 
 def test_a_moved_slider_changes_what_would_be_carried_out(seat: Seat[ExecutePage]) -> None:
     seat.run()
     take(seat, "lab")
     assert edit_values(seat.document, "window", {"rollout.window": 2}, slides=True)
-    assert seat.page.state.text() == "✗ the change is not simulated yet"
-    assert not seat.page.start_button.isEnabled()
+    assert seat.page.bar.state.text() == "✗ the change is not simulated yet"
+    assert not seat.page.bar.start_button.isEnabled()
     seat.document.undo.undo()
-    assert seat.page.start_button.isEnabled()
+    assert seat.page.bar.start_button.isEnabled()
 
 
 # The lab
@@ -276,30 +280,30 @@ def test_in_the_lab_it_is_halted_resumed_and_reported(
     take(seat, "lab")
     page, qtbot = seat.page, seat.qtbot
     before = children()
-    seat.click(page.start_button)
-    assert page.halt_button.isVisible()
-    assert not page.start_button.isVisible()
-    assert not page.where.isEnabled()
+    seat.click(page.bar.start_button)
+    assert page.bar.halt_button.isVisible()
+    assert not page.bar.start_button.isVisible()
+    assert not page.bar.where.isEnabled()
     assert "in the lab" in (page.is_busy() or "")
     going = rollout(seat)
     qtbot.waitUntil(lambda: bool(going.timeline and going.timeline["steps"]), timeout=LONG_MS)
-    seat.click(page.halt_button)
-    assert page.state.text().startswith("Halting: the steps in hand are finished")
-    assert not page.halt_button.isEnabled()
+    seat.click(page.bar.halt_button)
+    assert page.bar.state.text().startswith("Halting: the steps in hand are finished")
+    assert not page.bar.halt_button.isEnabled()
     qtbot.waitUntil(lambda: going.is_halted, timeout=LONG_MS)
     page.show_document()
-    assert page.state.text().startswith("✗ Halted as you asked · ")
-    assert page.resume_button.isVisible()
-    assert page.end_button.isVisible()
-    assert page.waterfall.rows.now_s is not None
+    assert page.bar.state.text().startswith("✗ Halted as you asked · ")
+    assert page.bar.resume_button.isVisible()
+    assert page.bar.end_button.isVisible()
+    assert page.view.waterfall.rows.now_s is not None
     assert children() - before  # the fleet waits
     steps = len(going.timeline["steps"]) if going.timeline else 0
-    seat.click(page.resume_button)
+    seat.click(page.bar.resume_button)
     qtbot.waitUntil(lambda: going.is_settling, timeout=LONG_MS)
     page.show_document()
-    assert page.state.text() == "✓ Done: every instance has the new version; still measuring"
+    assert page.bar.state.text() == "✓ Done: every instance has the new version; still measuring"
     qtbot.waitUntil(lambda: not going.is_open, timeout=LONG_MS)
-    qtbot.waitUntil(lambda: page.state.text() == "✓ Done: every instance has the new version")
+    qtbot.waitUntil(lambda: page.bar.state.text() == "✓ Done: every instance has the new version")
     assert going.timeline is not None
     assert going.timeline["ended"] == "done"
     assert len(going.timeline["steps"]) == 18 > steps
@@ -307,13 +311,13 @@ def test_in_the_lab_it_is_halted_resumed_and_reported(
     (job,) = [one for one in seat.jobs.jobs if one.title == "Lab: small"]
     assert (job.done, job.total) == (18, 18)
     assert going.trial is not None
-    told = [line for line in page.watched.texts() if line.startswith(("✓ p99", "✗ p99"))]
+    told = [line for line in page.view.watched.texts() if line.startswith(("✓ p99", "✗ p99"))]
     assert len(told) == 1
-    lines = page.log.toPlainText()
+    lines = page.view.log.toPlainText()
     assert "load runs" in lines
     assert "web-03  return  done" in lines
     report = tmp_path / "report.html"
-    seat.click(page.report_button)
+    seat.click(page.bar.report_button)
     (dialog,) = page.findChildren(QFileDialog)
     with qtbot.waitSignal(page.said, timeout=LONG_MS):
         dialog.fileSelected.emit(str(report))
@@ -327,7 +331,7 @@ def test_leaving_in_the_middle_halts_it_and_leaves_nothing(seat: Seat[ExecutePag
     seat.run()
     take(seat, "lab")
     before = children()
-    seat.click(seat.page.start_button)
+    seat.click(seat.page.bar.start_button)
     going = rollout(seat)
     seat.qtbot.waitUntil(lambda: bool(going.timeline and going.timeline["steps"]), timeout=LONG_MS)
     assert children() - before
@@ -343,7 +347,7 @@ def test_an_executor_that_is_killed_can_be_resumed(seat: Seat[ExecutePage]) -> N
     seat.run()
     take(seat, "lab")
     page, qtbot = seat.page, seat.qtbot
-    seat.click(page.start_button)
+    seat.click(page.bar.start_button)
     going = rollout(seat)
     qtbot.waitUntil(lambda: bool(going.timeline and going.timeline["steps"]), timeout=LONG_MS)
     (executor,) = [
@@ -352,8 +356,8 @@ def test_an_executor_that_is_killed_can_be_resumed(seat: Seat[ExecutePage]) -> N
     executor.kill()
     qtbot.waitUntil(lambda: going.is_halted, timeout=LONG_MS)
     page.show_document()
-    assert page.state.text().startswith("✗ The executor broke off · ")
-    seat.click(page.resume_button)
+    assert page.bar.state.text().startswith("✗ The executor broke off · ")
+    seat.click(page.bar.resume_button)
     qtbot.waitUntil(lambda: going.is_settling, timeout=LONG_MS)
     assert going.code == 0
     assert going.timeline is not None
@@ -370,7 +374,7 @@ def test_closing_can_wait_until_no_step_is_in_hand(seat: Seat[ExecutePage]) -> N
     page.halt_then(lambda: done.append("at once"))
     assert done == ["at once"]
     before = children()
-    seat.click(page.start_button)
+    seat.click(page.bar.start_button)
     going = rollout(seat)
     seat.qtbot.waitUntil(lambda: bool(going.timeline and going.timeline["steps"]), timeout=LONG_MS)
     page.halt_then(lambda: done.append("later"))
@@ -391,14 +395,14 @@ def test_a_halted_rollout_can_be_ended(seat: Seat[ExecutePage]) -> None:
     seat.run()
     take(seat, "lab")
     before = children()
-    seat.click(seat.page.start_button)
+    seat.click(seat.page.bar.start_button)
     going = rollout(seat)
     seat.page.halt()  # before the fleet is up: then nothing is begun
     seat.qtbot.waitUntil(lambda: going.is_halted, timeout=LONG_MS)
     seat.page.show_document()
-    seat.click(seat.page.end_button)
-    assert seat.page.state.text() == "✗ Given up: its fleet has ended"
-    assert seat.page.start_button.isVisible()
+    seat.click(seat.page.bar.end_button)
+    assert seat.page.bar.state.text() == "✗ Given up: its fleet has ended"
+    assert seat.page.bar.start_button.isVisible()
     seat.qtbot.waitUntil(lambda: not seat.jobs.threads(), timeout=LONG_MS)
     assert children() <= before
 
@@ -414,25 +418,25 @@ def test_on_an_inventory_waves_wait_until_they_are_approved(
     take(seat, "inventory")
     page, qtbot = seat.page, seat.qtbot
     assert page.take_inventory(lab_inventory)
-    seat.click(page.asks)
-    seat.click(page.start_button)
+    seat.click(page.bar.asks)
+    seat.click(page.bar.start_button)
     confirm(seat, "Carry it out")
     going = rollout(seat)
     assert going.where == "inventory"
     for wave in (2, 3):
         qtbot.waitUntil(lambda wave=wave: going.awaited == wave, timeout=LONG_MS)
         page.show_document()
-        assert page.approve_button.text() == f"Approve wave {wave}"
-        assert page.state.text().startswith(f"Wave {wave} waits for your approval · ")
-        seat.click(page.approve_button)
-        assert not page.approve_button.isVisible()
+        assert page.bar.approve_button.text() == f"Approve wave {wave}"
+        assert page.bar.state.text().startswith(f"Wave {wave} waits for your approval · ")
+        seat.click(page.bar.approve_button)
+        assert not page.bar.approve_button.isVisible()
     qtbot.waitUntil(lambda: not going.is_open, timeout=LONG_MS)
     assert going.code == 0
     assert going.timeline is not None
     gates = [one["said"] for one in going.timeline["events"] if one["kind"] == "gate_passed"]
     assert gates == ["wave 1", "wave 2", "wave 3"]
     # What is kept can be looked at and gone on with from a terminal.
-    folder = carry_out.folder_of(going.plan)
+    folder = folder_of(going.plan)
     kept = {one.name for one in folder.iterdir()}
     assert {"plan.json", "plan.journal", "plan.timeline.json"} <= kept
     answer = subprocess.run(
@@ -443,22 +447,88 @@ def test_on_an_inventory_waves_wait_until_they_are_approved(
     assert answer.returncode == 0
 
 
+@pytest.mark.slow
+def test_what_an_earlier_studio_left_is_found_and_gone_on_with(
+    seat: Seat[ExecutePage], qtbot: QtBot, lab_inventory: Path
+) -> None:
+    seat.run()
+    take(seat, "inventory")
+    assert seat.page.take_inventory(lab_inventory)
+    seat.click(seat.page.bar.start_button)
+    confirm(seat, "Carry it out")
+    going = rollout(seat)
+    qtbot.waitUntil(lambda: bool(going.timeline and going.timeline["steps"]), timeout=LONG_MS)
+    seat.page.leave()  # as when the window closes
+    seat.jobs.close()
+    later = Seat(qtbot, ExecutePage, SMALL)  # nothing is simulated there
+    page, left = later.page, rollout(later)
+    assert left.is_left
+    assert page.bar.where.taken == "inventory"
+    assert page.bar.file.text() == f"{lab_inventory.name}: 3 instances"
+    assert page.bar.state.text().startswith("✗ Left unfinished")
+    assert " of 3 done · " in page.bar.state.text()
+    assert page.bar.resume_button.isVisible()
+    assert page.bar.start_button.isVisible()
+    assert not page.bar.start_button.isEnabled()  # nothing is simulated yet
+    assert not page.bar.report_button.isVisible()
+    assert page.is_busy() is None
+    assert page.view.waterfall.rows.instances == ("web-01", "web-02", "web-03")
+    take(later, "dry")
+    assert page.rollout is None
+    take(later, "inventory")  # it is found again there
+    later.click(page.bar.resume_button)
+    box = confirm(later, "Cancel")
+    assert box.text() == "Go on with small on 3 instances of web on 1 host?"
+    assert rollout(later).is_left
+    qtbot.waitUntil(lambda: not page.findChildren(QMessageBox))
+    page.resume()  # as its keys do
+    confirm(later, "Carry it out")
+    again = rollout(later)
+    assert not again.is_left
+    qtbot.waitUntil(lambda: not again.is_open, timeout=LONG_MS)
+    assert again.code == 0
+    assert again.plan == going.plan
+    assert again.timeline is not None
+    assert [one["outcome"] for one in again.timeline["steps"]].count("done") >= 18
+    assert sum(one["kind"] == "resumed" for one in again.timeline["events"]) == 1
+    take(later, "dry")
+    take(later, "inventory")
+    assert page.rollout is None  # it is over
+
+
+def test_a_left_rollout_whose_inventory_is_gone_is_told(
+    seat: Seat[ExecutePage], tmp_path: Path
+) -> None:
+    seat.run()
+    plan = seat.page._drafts.now().plan
+    assert plan is not None
+    path = folder_of(plan) / "plan.json"
+    write_plan(path, plan)
+    about = {"plan_digest": plan.digest, "inventory": str(tmp_path / "gone.yaml")}
+    with closing(Journal.begin(path.with_suffix(".journal"), about)) as journal:
+        journal.write(Event(0.0, Kind.BEGUN), "2026-01-01T00:00:00+00:00")
+    with seat.qtbot.waitSignal(seat.page.said, check_params_cb=lambda said: "gone.yaml" in said):
+        take(seat, "inventory")
+    assert seat.page.rollout is None
+    assert not seat.page.bar.resume_button.isVisible()
+
+
 # How it looks
 
 
 def test_every_widget_has_a_name_and_keys_reach_it(seat: Seat[ExecutePage]) -> None:
     seat.run()
     page = seat.page
-    for widget in (page.waterfall.rows, page.watched, page.log):
+    for widget in (page.view.waterfall.rows, page.view.watched, page.view.log):
         assert widget.accessibleName()
         assert widget.focusPolicy() & Qt.FocusPolicy.TabFocus
     keys = [keys for _, _, keys, _ in page.offered()]
     assert len(set(keys)) == len(keys)
-    page.waterfall.rows.setFocus()
-    seat.qtbot.keyClick(page.waterfall.rows, Qt.Key.Key_Down)
-    words = page.waterfall.rows.accessibleDescription()
+    page.view.waterfall.rows.setFocus()
+    seat.qtbot.keyClick(page.view.waterfall.rows, Qt.Key.Key_Down)
+    words = page.view.waterfall.rows.accessibleDescription()
     assert words.startswith("web-02: forecast draining ")
-    assert page.waterfall._about.text() == words
+    assert page.view.waterfall._about.text() == words
 
 
 @pytest.mark.parametrize(
@@ -478,7 +548,7 @@ def test_it_shows_what_there_is(qtbot: QtBot, text: str) -> None:
     assert not seat.page.grab().isNull()
     if "rollout:" in text:
         seat.run(windows=(2,))
-        assert len(seat.page.waterfall.rows.instances) == 6
+        assert len(seat.page.view.waterfall.rows.instances) == 6
     assert seat.page.width() <= 660
 
 
@@ -487,10 +557,10 @@ def test_a_thousand_instances_have_their_rows(qtbot: QtBot) -> None:
     text = SHOP.replace("instances: 6", "instances: 1000").replace("window: 2", "window: 100")
     seat = Seat(qtbot, ExecutePage, text.replace("replications: 4", "replications: 1"))
     seat.run(windows=(100,))
-    rows = seat.page.waterfall.rows
+    rows = seat.page.view.waterfall.rows
     assert len(rows.instances) == 1000
     assert rows.height() >= 13_000
     rows.setFocus()
     for _ in range(30):
         qtbot.keyClick(rows, Qt.Key.Key_Down)
-    assert seat.page.waterfall._scroll.verticalScrollBar().value() > 0
+    assert seat.page.view.waterfall._scroll.verticalScrollBar().value() > 0

@@ -7,13 +7,14 @@ from collections.abc import Callable
 import pytest
 from PySide6.QtCore import QModelIndex, QPoint, Qt
 from PySide6.QtGui import QFont
-from PySide6.QtWidgets import QLineEdit, QStyle, QStyleOptionViewItem
+from PySide6.QtWidgets import QLabel, QLineEdit, QStyle, QStyleOptionViewItem
 
 from simulation.candidates import candidates_of
 from simulation.compare import compare
 from simulation.scenario_file import ScenarioFile
 from simulation.study import run_rows
 from studio.gui.docks.runs import HEADINGS, RunsTable
+from studio.gui.window import FIRST_SIZE
 from tests.helpers.command_line import SHOP
 from tests.studio.gui.conftest import NAME, WINDOW, Desk
 
@@ -310,3 +311,22 @@ def test_a_thousand_instances_fit(desk: Desk) -> None:
     land(desk, (250,), large.replace("replications: 4", "replications: 1"))
     assert windows(desk) == ["250"]
     assert desk.window.headline.cards["pool"].figure == "750 of 1000"
+
+
+def test_names_of_windows_and_their_figures_are_not_cut(desk: Desk, table: RunsTable) -> None:
+    assert (desk.window.width(), desk.window.height()) == FIRST_SIZE
+    for column in range(len(HEADINGS)):
+        if not table.isColumnHidden(column):
+            assert table.columnWidth(column) >= table.sizeHintForColumn(column) - 1, column
+
+
+def test_a_long_name_leaves_the_verdict_its_room(desk: Desk, table: RunsTable) -> None:
+    rename(desk, LONG)
+    sentence = desk.window.headline.banner.sentence
+    assert sentence == f"✓  {LONG[:39]}… meets every objective in 4 of 4 runs"
+    label = next(
+        one
+        for one in desk.window.findChildren(QLabel)
+        if one.accessibleName() == f"Verdict: {sentence}"
+    )
+    assert QLabel.text(label) == sentence  # nothing of it is cut
