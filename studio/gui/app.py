@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import os
+import signal
+import socket
 import sys
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 
-from PySide6.QtCore import QEventLoop, QTimer
+from PySide6.QtCore import QEventLoop, QSocketNotifier, QTimer
 from PySide6.QtWidgets import QApplication
 
 from executor.errors import BadInput
@@ -20,6 +24,9 @@ from studio.gui.settings import Settings
 from studio.gui.window import StudioWindow
 from studio.resources import EXAMPLE, scenarios_dir
 from studio.theme import THEMES
+
+INTERRUPTED = 130
+"""The exit code of what Ctrl+C has ended."""
 
 
 def application() -> QApplication:
@@ -63,7 +70,32 @@ def open_studio(path: Path | None) -> int:
     QTimer.singleShot(0, window.first_run.begin if is_first else window.jobs.start)
     QTimer.singleShot(0, window.recovery.offer_at_start)
     QTimer.singleShot(0, lambda: window.jobs.warm_up(window.make_pages_ahead))
-    return running.exec()
+    with _interrupts_heeded(running):
+        code = running.exec()
+    window.leave()  # it was not closed where a signal or a defect has ended the program
+    return code
+
+
+@contextmanager
+def _interrupts_heeded(running: QApplication) -> Iterator[None]:
+    """Ctrl+C in the terminal ends the program as it should; Qt alone hears of no signal.
+
+    What is not saved is offered at the next start.
+    """
+    here, there = socket.socketpair()
+    there.setblocking(False)
+    heard = QSocketNotifier(here.fileno(), QSocketNotifier.Type.Read)
+    heard.activated.connect(lambda: here.recv(1))  # here Python comes to its own handler
+    fd_before = signal.set_wakeup_fd(there.fileno())
+    before = signal.signal(signal.SIGINT, lambda _number, _frame: running.exit(INTERRUPTED))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+        signal.set_wakeup_fd(fd_before)
+        heard.setEnabled(False)
+        here.close()
+        there.close()
 
 
 def first_file(path: Path | None, settings: Settings) -> tuple[ScenarioFile, str]:
@@ -128,9 +160,7 @@ def take_screenshots(path: Path, directory: Path, size: tuple[int, int], theme: 
                 _until_painted(window)
                 _write_picture(window, directory / f"{key.replace('_', '-')}-{name}.png")
     finally:
-        for page in window.pages.values():
-            page.leave()
-        window.jobs.close()
+        window.leave()
         window.hide()
         window.deleteLater()
     return 0

@@ -13,6 +13,7 @@ from executor.errors import RollcastError
 from executor.files import atomic_write_text
 from simulation.scenario_file import ScenarioFile
 from studio.first_scenario import FIRST_SCENARIO
+from studio.format import file_stem
 from studio.gui.dialogs import ask_about_changes, ask_for_file, ask_for_files
 from studio.gui.document import Document
 from studio.gui.settings import Settings
@@ -151,12 +152,14 @@ class Filing(QObject):
     def ask_save(self) -> None:
         """Asks where the scenario shall be written."""
         self._take_typed()
-        name = str(self._document.state.file.path or f"{self._document.scenario.name}.yaml")
+        name = str(
+            self._document.state.file.path or f"{file_stem(self._document.scenario.name)}.yaml"
+        )
         ask_for_file(self._window, "Save the scenario as", SCENARIOS, self.save_as, name)
 
     def ask_plan(self) -> None:
         """Asks where the plan shall be written."""
-        name = f"{self._document.scenario.name}.plan.json"
+        name = f"{file_stem(self._document.scenario.name)}.plan.json"
         ask_for_file(self._window, "Write the plan to", "Plans (*.json)", self.write_plan, name)
 
     def fill_recent(self, menu: QMenu) -> None:

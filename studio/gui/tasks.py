@@ -9,27 +9,22 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+from collections.abc import Callable
 from enum import StrEnum
 from importlib import import_module
-from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from PySide6.QtCore import QObject, QProcess, QThread, QTimer, Signal
 
 from executor.errors import RollcastError
-from simulation.candidates import Candidate
 from simulation.engines.ready import is_ready
-from simulation.scenario import Scenario
 from studio.gui.document import Document, State
+from studio.gui.study_work import comparing
 
 if TYPE_CHECKING:
     from simulation.compare import Comparison
-    from simulation.study import Row
 
 _PROGRESS_EVERY_S = 0.05
-_RESULTS_EVERY_S = 0.5
 _PAUSE_LOOKS_S = 0.05
 _KEPT_COUNT = 30
 _DRAWN_WITH = ("matplotlib.backends.backend_qtagg", "networkx", "pandas", "simulation.estimate")
@@ -316,8 +311,7 @@ class Jobs(QObject):
         state = document.state
         # What is only tried out is not kept beside the file: it would grow with every slider.
         stored_at = None if document.is_changed else state.file.path
-        own = _own_place(state.file.scenario, candidates)
-        work = _study(state.file.scenario, candidates, own, stored_at)
+        work = comparing(state.file.scenario, candidates, stored_at)
         study = self.run(f"Compare {document.scenario.name}", work, at_once=True)
         study.landed.connect(lambda found: self._on_found(study, found, state, len(candidates)))
         study.changed.connect(lambda: self._on_study(study))
@@ -398,58 +392,3 @@ class Jobs(QObject):
         if job is self._study:
             self._study = None
             self.ended.emit()
-
-
-def _own_place(scenario: Scenario, candidates: Sequence[Candidate]) -> int:
-    """Which candidate is the scenario's own, the first where none is."""
-    if scenario.rollout is None:
-        return 0
-    windows = [candidate.window for candidate in candidates]
-    own = scenario.window_count()
-    return windows.index(own) if own in windows else 0
-
-
-def _study(
-    scenario: Scenario, candidates: tuple[Candidate, ...], own: int, stored_at: Path | None
-) -> Work:
-    """A comparison: a first look, then results as soon as there are any, and again as more land.
-
-    The look is one replication of the scenario's own candidate, simulated in this thread, which is
-    there long before others that take longer; the compiled engine lets go of the interpreter.
-
-    Args:
-        scenario: What is simulated.
-        candidates: What is compared.
-        own: Which of them is the scenario's own.
-        stored_at: The scenario's file, beside which results are kept and looked for.
-    """
-
-    def work(talk: Talk) -> None:
-        # What simulates is imported here: the first window is open before.
-        from simulation.compare import compare  # noqa: PLC0415
-        from simulation.store import Store  # noqa: PLC0415
-        from simulation.study import run_rows  # noqa: PLC0415
-
-        if len(candidates) > 1 and is_ready():
-            one = scenario.model_copy(update={"replications": 1})
-            look = list(run_rows(one, candidates[own : own + 1], jobs=1, stopped=talk.stopped))
-            if look:
-                talk.land(compare(scenario, candidates[own : own + 1], look))
-        talk.alone()
-        rows: list[Row] = []
-        shown_at = 0.0
-        with nullcontext() if stored_at is None else Store.beside(stored_at) as store:
-            for row in run_rows(
-                scenario, candidates, apart=True, store=store,
-                stopped=talk.stopped, paused=talk.paused,
-            ):  # fmt: skip
-                rows.append(row)
-                talk.progress(len(rows), scenario.replications)
-                now = time.monotonic()
-                if now - shown_at > _RESULTS_EVERY_S and len(rows) < scenario.replications:
-                    talk.land(compare(scenario, candidates, rows))
-                    shown_at = time.monotonic()
-        if not talk.stopped():
-            talk.land(compare(scenario, candidates, rows))
-
-    return work

@@ -343,7 +343,8 @@ class StudioWindow(QMainWindow):
             if is_narrow:
                 self._runs_come_back = not runs.isHidden()
             self._folded_by_itself = is_narrow
-            runs.setVisible(not is_narrow and self._runs_come_back)
+            is_free = self._docks["lessons"].isHidden()
+            runs.setVisible(not is_narrow and self._runs_come_back and is_free)
 
     # What a person asks for
 
@@ -423,11 +424,15 @@ class StudioWindow(QMainWindow):
                 self.filing.with_changes_kept(self._leave)
                 return
         self._settings.geometry = self.saveGeometry()
+        self.leave()
+        self.recovery.clear()
+        super().closeEvent(event)
+
+    def leave(self) -> None:
+        """Ends whatever the pages have started, and all that goes on in the background."""
         for page in self.pages.values():
             page.leave()
         self.jobs.close()
-        self.recovery.clear()
-        super().closeEvent(event)
 
     def _leave(self) -> None:
         self.setProperty("leaving", True)

@@ -6,8 +6,7 @@ by closed forms, and then by simulated runs, in the background; a study of the d
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -24,16 +23,14 @@ from PySide6.QtWidgets import (
 
 from executor.errors import BadInput
 from simulation.candidates import default_windows
-from simulation.cells import Cell, run_cells
-from simulation.frame import Frame
-from simulation.results import RunResult
 from simulation.scenario import Scenario
 from studio.charts.of_comparison import figure_of
 from studio.charts.timing import FIGURES, draw_timing, draw_traffic, shades_of
+from studio.gui.cell_work import Hold, work_out
 from studio.gui.commands import edit_values
 from studio.gui.document import Document, State
 from studio.gui.pages.base import Page
-from studio.gui.tasks import Job, Jobs, JobState, Talk, Work
+from studio.gui.tasks import Job, Jobs, JobState
 from studio.gui.widgets.elided import ElidedLabel
 from studio.gui.widgets.segmented import Segmented
 from studio.gui.widgets.timing_map import TimingMap
@@ -42,12 +39,9 @@ from studio.timing import (
     Found,
     Grid,
     base_of,
-    coarse_first,
     estimated,
-    frame_for,
     grid_of,
     sentence_of,
-    simulated,
     why_no_grid,
 )
 
@@ -59,64 +53,7 @@ if TYPE_CHECKING:
 
 SETTLES_MS = 120
 """So long after the last change the cells are worked out anew."""
-_LANDS_EVERY_S = 0.15
-_LOOKS_S = 0.05
 _EXPORT_PX = 460.0
-
-
-class Hold:
-    """Whether the background shall wait: a study of the document goes first."""
-
-    def __init__(self) -> None:
-        self.is_on = False
-
-
-def work_out(grid: Grid, hold: Hold, simulates: bool) -> Work:
-    """What the background does: all cells by closed forms, then by runs; cells land as they are known."""
-
-    def work(talk: Talk) -> None:
-        known: dict[int, Found] = {}
-        fresh: dict[int, Found] = {}
-        landed_at = time.monotonic()
-
-        def land(number: int, found: Found) -> None:
-            nonlocal landed_at
-            known[number] = fresh[number] = found
-            if time.monotonic() - landed_at >= _LANDS_EVERY_S:
-                talk.land(dict(fresh))
-                fresh.clear()
-                landed_at = time.monotonic()
-
-        frame = frame_for(grid)
-        for number in coarse_first(grid, range(len(grid.candidates))):
-            talk.rest_while_paused()
-            if talk.stopped():
-                return
-            land(number, estimated(grid, number, frame))
-        talk.land(dict(fresh))
-        fresh.clear()
-        if not simulates:
-            return
-
-        def simulate(
-            scenario: Scenario, cells: Sequence[Cell], frame: Frame
-        ) -> Iterator[tuple[Cell, RunResult]]:
-            def waits() -> bool:
-                return talk.paused() or hold.is_on
-
-            while waits() and not talk.stopped():  # the processes are the study's
-                time.sleep(_LOOKS_S)
-            yield from run_cells(
-                scenario, cells, frame, apart=True, stopped=talk.stopped, paused=waits
-            )
-
-        for number, found, (done, total) in simulated(grid, known, frame, simulate):
-            talk.progress(done, total)
-            land(number, found)
-        if not talk.stopped():
-            talk.land(dict(fresh))
-
-    return work
 
 
 class TimingPage(Page):
@@ -314,9 +251,16 @@ class TimingPage(Page):
         edit_values(self.document, f"start {at}, window {window}", values)
 
     def pause(self) -> None:
-        """Lets the simulation of cells rest, or go on."""
+        """Lets the simulation of cells rest, or go on; one that was ended before its end begins anew."""
         if self.job is not None and self.job.is_open:
             self.job.pause(self.job.state is JobState.RUNNING)
+        elif self._was_cut_off:
+            self._start()
+
+    @property
+    def _was_cut_off(self) -> bool:
+        """Whether a person has cancelled the cells in the list of jobs, or they have failed."""
+        return self.job is not None and self.job.state in (JobState.CANCELLED, JobState.FAILED)
 
     def colour_by(self, key: str) -> None:
         """Shows another figure."""
@@ -371,9 +315,11 @@ class TimingPage(Page):
     def _show_progress(self) -> None:
         job = self.job
         is_open = job is not None and job.is_open
-        self.pause_button.setVisible(is_open)
+        self.pause_button.setVisible(is_open or self._was_cut_off)
         self.progress.setVisible(is_open)
         if job is None or not is_open:
+            self.pause_button.setText("Work out the rest")
+            self.pause_button.setAccessibleName("Work out the rest of the map")
             return
         rests = job.state is JobState.PAUSED
         self.pause_button.setText("Go on" if rests else "Pause")

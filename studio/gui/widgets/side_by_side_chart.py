@@ -13,7 +13,6 @@ import numpy as np
 from PySide6.QtCore import QPointF, QRectF, Qt, Signal
 from PySide6.QtGui import (
     QColor,
-    QFont,
     QKeyEvent,
     QMouseEvent,
     QPainter,
@@ -29,6 +28,7 @@ from simulation.compare import Band
 from simulation.units import Floats
 from studio.charts.style import time_ticks
 from studio.format import clock_text, count_text, latency_text, limit_text
+from studio.gui.widgets.painted import font_of, picture_of
 from studio.gui.widgets.plotted import Plotted, round_values, see_through
 from studio.side_by_side import Lines
 from studio.theme import SMALL_PX, Theme
@@ -259,24 +259,12 @@ class SideBySideChart(QWidget):
         self.update()
 
     def paintEvent(self, event: QPaintEvent) -> None:
-        ratio = self.devicePixelRatioF()
-        if self._picture is None or self._picture.devicePixelRatio() != ratio:
-            self._picture = QPixmap(self.size() * ratio)
-            self._picture.setDevicePixelRatio(ratio)
-            self._picture.fill(QColor(self._theme.card))
-            painter = QPainter(self._picture)
-            self._paint_picture(painter)
-            painter.end()
+        paint, ground = self._paint_picture, self._theme.card
+        self._picture = picture_of(self, self._picture, ground, paint)
         painter = QPainter(self)
         painter.drawPixmap(0, 0, self._picture)
         self._paint_cursor(painter)
         painter.end()
-
-    def _font(self, bold: bool = False) -> QFont:
-        font = QFont(self.font())
-        font.setPixelSize(round(SMALL_PX))
-        font.setWeight(QFont.Weight.DemiBold if bold else QFont.Weight.Normal)
-        return font
 
     def _paint_picture(self, painter: QPainter) -> None:
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
@@ -291,12 +279,12 @@ class SideBySideChart(QWidget):
     def _paint_margin(self, painter: QPainter, row: int, quantity: Quantity, top: float) -> None:
         """The name of a quantity, of its lines, and the numbers of the shared scale."""
         area = self.panel(row, 0)
-        painter.setFont(self._font(bold=True))
+        painter.setFont(font_of(SMALL_PX, bold=True))
         painter.setPen(QColor(self._theme.text))
         line = painter.fontMetrics().height() + 1
         y = area.top() + painter.fontMetrics().ascent() - 4
         painter.drawText(QPointF(12, y), quantity.name)
-        painter.setFont(self._font())
+        painter.setFont(font_of(SMALL_PX))
         for number, (_key, words, token) in enumerate(quantity.lines, 1):
             painter.setPen(QColor(getattr(self._theme, token)))
             painter.drawText(QPointF(12, y + number * line), words)
@@ -358,7 +346,7 @@ class SideBySideChart(QWidget):
         """One line through all panels, and what each run's lines are there."""
         if self._cursor_s is None or not self._columns.lines:
             return
-        painter.setFont(self._font())
+        painter.setFont(font_of(SMALL_PX))
         colour = QColor(self._theme.accent if self.hasFocus() else self._theme.text)
         for column, lines in enumerate(self._columns.lines):
             top, bottom = self.panel(0, column), self.panel(len(QUANTITIES) - 1, column)

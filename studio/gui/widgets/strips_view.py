@@ -23,7 +23,7 @@ from PySide6.QtGui import (
 from PySide6.QtWidgets import QSizePolicy, QToolTip, QWidget
 
 from studio.format import clock_text
-from studio.gui.widgets.painted import font_of
+from studio.gui.widgets.painted import font_of, picture_of
 from studio.gui.widgets.steps_painter import instance_in, paint_steps
 from studio.gui.widgets.strip_painter import TICK_PX, Scale, label, paint_strip
 from studio.replay import Event, Story, sentences_of
@@ -135,9 +135,9 @@ class StripsView(QWidget):
     # How they are painted
 
     def paintEvent(self, event: QPaintEvent) -> None:
-        ratio = self.devicePixelRatioF()
-        if self._picture is None or self._picture.devicePixelRatio() != ratio:
-            self._picture = self._painted(ratio)
+        paint, ground = self._paint_picture, self._theme.card
+        self._picture = picture_of(self, self._picture, ground, paint)
+        ratio = self._picture.devicePixelRatio()
         painter = QPainter(self)
         room = QRectF(event.rect())
         source = QRectF(room.topLeft() * ratio, room.size() * ratio)
@@ -145,12 +145,8 @@ class StripsView(QWidget):
         if self._time_s is not None and (self._strips or self._story is not None):
             self._paint_cursor(painter, self._time_s)
 
-    def _painted(self, ratio: float) -> QPixmap:
+    def _paint_picture(self, painter: QPainter) -> None:
         self._lay_out()
-        picture = QPixmap(self.size() * ratio)
-        picture.setDevicePixelRatio(ratio)
-        picture.fill(QColor(self._theme.card))
-        painter = QPainter(picture)
         scale = self.scale
         if self._strips or self._story is not None:
             self._paint_times(painter, scale)
@@ -167,8 +163,6 @@ class StripsView(QWidget):
             self._paint_name(painter, self._steps_box, "Steps", told)
         if self._story is not None and not self._faded[1]:
             self._paint_worst(painter, scale, self._story.worst)
-        painter.end()
-        return picture
 
     def _paint_name(self, painter: QPainter, box: QRect, name: str, unit: str) -> None:
         """The name in the gutter, on two lines where it needs them, and the unit under it."""

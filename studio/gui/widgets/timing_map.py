@@ -12,7 +12,6 @@ from PySide6.QtGui import (
     QBrush,
     QColor,
     QFocusEvent,
-    QFont,
     QImage,
     QKeyEvent,
     QLinearGradient,
@@ -26,6 +25,7 @@ from PySide6.QtGui import (
 from PySide6.QtWidgets import QWidget
 
 from studio.charts.timing import GLYPHS, Shades, clock_ticks, value_text
+from studio.gui.widgets.painted import font_of, picture_of
 from studio.gui.widgets.plotted import Plotted, round_values, see_through
 from studio.theme import SMALL_PX, Theme
 from studio.timing import Grid
@@ -167,30 +167,22 @@ class TimingMap(QWidget):
         self._picture = None
 
     def paintEvent(self, event: QPaintEvent) -> None:
-        ratio = self.devicePixelRatioF()
-        if self._picture is None or self._picture.devicePixelRatio() != ratio:
-            self._picture = QPixmap(self.size() * ratio)
-            self._picture.setDevicePixelRatio(ratio)
-            self._picture.fill(QColor(self._theme.card))
-            painter = QPainter(self._picture)
-            painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-            painter.setFont(self._font())
-            if self._grid is not None and self._shades is not None:
-                self._paint_traffic(painter, self._grid)
-                self._paint_cells(painter, self._grid, self._shades)
-                self._paint_freezes(painter, self._grid)
-                self._paint_axes(painter, self._grid)
-                self._paint_legend(painter, self._shades)
-            painter.end()
+        paint, ground = self._paint_picture, self._theme.card
+        self._picture = picture_of(self, self._picture, ground, paint)
         painter = QPainter(self)
         painter.drawPixmap(0, 0, self._picture)
         self._paint_marks(painter)
         painter.end()
 
-    def _font(self, size_px: float = SMALL_PX) -> QFont:
-        font = QFont(self.font())
-        font.setPixelSize(round(size_px))
-        return font
+    def _paint_picture(self, painter: QPainter) -> None:
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        painter.setFont(font_of(SMALL_PX))
+        if self._grid is not None and self._shades is not None:
+            self._paint_traffic(painter, self._grid)
+            self._paint_cells(painter, self._grid, self._shades)
+            self._paint_freezes(painter, self._grid)
+            self._paint_axes(painter, self._grid)
+            self._paint_legend(painter, self._shades)
 
     def _paint_traffic(self, painter: QPainter, grid: Grid) -> None:
         time_s, rates = grid.traffic()
@@ -236,14 +228,14 @@ class TimingMap(QWidget):
                 y = area.bottom() - row * cell.height()
                 painter.drawLine(QPointF(area.left(), y), QPointF(area.right(), y))
         if cell.width() >= _GLYPH_PX and cell.height() >= _GLYPH_PX + 3:
-            painter.setFont(self._font(min(SMALL_PX, cell.width() - 1)))
+            painter.setFont(font_of(min(SMALL_PX, cell.width() - 1)))
             painter.setPen(QColor(self._theme.text))
             for row, glyphs in enumerate(shades.glyphs):
                 for column, glyph in enumerate(glyphs):
                     if glyph:
                         place = self.cell_rect(column, row)
                         painter.drawText(place, Qt.AlignmentFlag.AlignCenter, glyph)
-            painter.setFont(self._font())
+            painter.setFont(font_of(SMALL_PX))
 
     def _paint_freezes(self, painter: QPainter, grid: Grid) -> None:
         area = self.area()

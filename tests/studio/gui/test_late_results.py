@@ -6,10 +6,14 @@ from dataclasses import replace
 
 import pytest
 from PySide6.QtCore import Qt
+from pytestqt.qtbot import QtBot
 
-from studio.gui import tasks
+from studio.gui import study_work, tasks
 from studio.gui.commands import compare_run, edit_values, remove_run
+from studio.gui.pages.timing import TimingPage
 from tests.studio.gui.conftest import RUN_MS, Desk
+from tests.studio.gui.pages import Seat
+from tests.studio.gui.test_timing import DAY
 
 
 def _has_every_run(desk: Desk) -> bool:
@@ -67,7 +71,7 @@ def test_saving_does_not_begin_a_comparison_that_a_person_has_cancelled(desk: De
 def test_the_same_comparison_again_leaves_the_run_that_is_looked_at(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tasks, "is_ready", lambda: True)  # so that there is a first look
+    monkeypatch.setattr(study_work, "is_ready", lambda: True)  # so that there is a first look
     monkeypatch.setattr(tasks, "LOOK_AFTER_MS", 0)
     desk.run()
     other = next(run for run in desk.document.runs if run != desk.document.looked_at)
@@ -132,3 +136,22 @@ def test_a_fifth_run_in_compare_is_refused_in_words(desk: Desk) -> None:
     assert "four runs" in desk.window.said
     assert desk.document.undo.count() == count
     assert [run.key for run in desk.document.side_by_side] == [run.key for run in four]
+
+
+def test_cells_that_were_cancelled_in_the_list_of_jobs_can_be_worked_out_all_the_same(
+    qtbot: QtBot,
+) -> None:
+    seat = Seat(qtbot, TimingPage, DAY, windows=(1, 2, 3))
+    page = seat.page
+    page.simulates = False
+    qtbot.waitUntil(lambda: page.job is not None, timeout=RUN_MS)
+    assert page.job is not None
+    page.job.cancel()
+    assert page.grid is not None
+    assert len(page.found) < len(page.grid.candidates)
+    assert page.pause_button.isVisible()
+    assert page.pause_button.text() == "Work out the rest"
+    qtbot.mouseClick(page.pause_button, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: page.job is not None and not page.job.is_open, timeout=RUN_MS)
+    assert len(page.found) == len(page.grid.candidates)
+    assert not page.pause_button.isVisible()
