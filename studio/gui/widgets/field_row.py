@@ -38,7 +38,7 @@ class _Row(QWidget):
         super().__init__()
         self._layout = QHBoxLayout(self)
         self._layout.setContentsMargins(0, 0, 0, 0)
-        self._layout.setSpacing(6)
+        self._layout.setSpacing(5)
         name = QLabel(label)
         name.setFixedWidth(LABEL_WIDTH)
         self._layout.addWidget(name)

@@ -21,7 +21,7 @@ from studio.theme import SMALL_PX, Theme
 
 TICK_PX = 10.0
 _HEADROOM = 1.18
-_NAME_PX = 70
+NAME_PX = 70
 """So wide are the names where lines begin."""
 _DASHES = [5.0, 3.0]
 _RIGHT = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
@@ -189,7 +189,7 @@ def _paint_shortfalls(painter: QPainter, place: _Place, strip: Strip, theme: The
     metrics = QFontMetrics(font_of(SMALL_PX, bold=True))
     width = metrics.horizontalAdvance(words) + 8
     left = x(begin_s) - width  # beside the stretch, where the cursor's own words are not
-    if left < place.box.left() + _NAME_PX:
+    if left < place.box.left() + NAME_PX:
         left = min(x(end_s) + 6, place.box.right() - width)
     label(painter, QPointF(left, bottom - 8), words, theme.fails_text, theme, bold=True)
 

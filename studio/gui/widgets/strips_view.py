@@ -25,7 +25,7 @@ from PySide6.QtWidgets import QSizePolicy, QToolTip, QWidget
 from studio.format import clock_text
 from studio.gui.widgets.painted import font_of
 from studio.gui.widgets.steps_painter import instance_in, paint_steps
-from studio.gui.widgets.strip_painter import TICK_PX, Scale, label, paint_strip
+from studio.gui.widgets.strip_painter import NAME_PX, TICK_PX, Scale, label, paint_strip
 from studio.replay import Event, Story, sentences_of
 from studio.states import ink_of
 from studio.strips import Strip, readout
@@ -242,7 +242,10 @@ class StripsView(QWidget):
         if event is not None:
             room = min(_WORDS_PX, self.width() - GUTTER_PX - _RIGHT_PX - 12)
             words = metrics.elidedText(event.words, Qt.TextElideMode.ElideMiddle, room)
-            at = max(GUTTER_PX + 2, self._beside(x, metrics.horizontalAdvance(words)))
+            width = metrics.horizontalAdvance(words)
+            at = self._beside(x, width)
+            if at < GUTTER_PX + NAME_PX:  # the lines have their names there
+                at = min(x + 6, self.width() - _RIGHT_PX - width)
             y = self._boxes[0].top() + 9 if self._boxes else 12
             label(painter, QPointF(at, y), words, self._theme.text, self._theme, bold=True)
 
