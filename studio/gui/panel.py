@@ -17,7 +17,7 @@ from studio.gui.fields import (
 )
 from studio.gui.widgets.field_row import ChoiceRow, NumberRow, TextRow
 
-PANEL_WIDTH = 272
+PANEL_WIDTH = 264
 
 
 class ScenarioPanel(QFrame):
@@ -37,7 +37,7 @@ class ScenarioPanel(QFrame):
         self._windows: TextRow | None = None
         self._start: TextRow | None = None
         outer = QVBoxLayout(self)
-        outer.setContentsMargins(4, 8, 4, 8)
+        outer.setContentsMargins(4, 8, 2, 8)
         self._scroll = QScrollArea()
         self._scroll.setAccessibleName("Scenario")
         self._scroll.setWidgetResizable(True)

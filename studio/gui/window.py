@@ -50,7 +50,7 @@ from studio.theme import DARK, GAP_PX, LIGHT
 SMALLEST = (1024, 640)
 FIRST_SIZE = (1180, 760)
 FIRST_PAGE = "replay"
-RUNS_PX, JOBS_PX = 258, 150
+RUNS_PX, JOBS_PX = 248, 150
 AHEAD_MS = 150
 FOLDS_BELOW_PX = 1120
 """In a narrower window the list of runs folds away by itself."""

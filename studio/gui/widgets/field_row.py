@@ -112,7 +112,7 @@ class NumberRow(_Row):
         self._field = self._latest = field
         self._slider = _Slider(Qt.Orientation.Horizontal)
         self._slider.setAccessibleName(f"{field.label}, slider")
-        self._slider.setMinimumWidth(48)
+        self._slider.setMinimumWidth(44)
         self._number = _Number()
         self._number.setAccessibleName(field.label)
         self._number.setButtonSymbols(QDoubleSpinBox.ButtonSymbols.NoButtons)
