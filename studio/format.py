@@ -153,7 +153,8 @@ def percent_text(fraction: float | None) -> str:
         return NOTHING
     percent = fraction * 100
     if percent == 0 or percent >= 9.95:
-        return f"{percent:.0f} %"
+        nearly_all = 99.5 <= percent < 100  # which is not all
+        return f"{math.floor(percent * 10) / 10:.1f} %" if nearly_all else f"{percent:.0f} %"
     if percent < 0.0005:
         return "≈ 0 %"
     digits = max(1, 1 - math.floor(math.log10(percent)))

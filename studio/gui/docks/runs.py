@@ -204,6 +204,7 @@ class RunsTable(QTableView):
             QAbstractItemView.EditTrigger.EditKeyPressed
             | QAbstractItemView.EditTrigger.DoubleClicked
         )
+        self.setTextElideMode(Qt.TextElideMode.ElideMiddle)  # runs differ in how their names end
         self.setTabKeyNavigation(False)  # the tab key leads on; arrows stay inside
         self.setShowGrid(False)
         self.setSortingEnabled(True)

@@ -230,13 +230,20 @@ def _paint_names(painter: QPainter, place: _Place, strip: Strip, theme: Theme) -
 
 
 def label(
-    painter: QPainter, at: QPointF, words: str, colour: str, theme: Theme, *, bold: bool = False
+    painter: QPainter,
+    at: QPointF,
+    words: str,
+    colour: str,
+    theme: Theme,
+    *,
+    bold: bool = False,
+    alpha: int = 200,
 ) -> None:
     """Words on a soft ground, so that they are read over lines; ``at`` is where they begin."""
     font = font_of(SMALL_PX, bold=bold)
     metrics = QFontMetrics(font)
     ground = QColor(theme.card)
-    ground.setAlpha(200)
+    ground.setAlpha(alpha)
     room = QRectF(
         at.x() - 2,
         at.y() - metrics.ascent(),

@@ -247,7 +247,9 @@ class StripsView(QWidget):
             if at < GUTTER_PX + NAME_PX:  # the lines have their names there
                 at = min(x + 6, self.width() - _RIGHT_PX - width)
             y = self._boxes[0].top() + 9 if self._boxes else 12
-            label(painter, QPointF(at, y), words, self._theme.text, self._theme, bold=True)
+            label(
+                painter, QPointF(at, y), words, self._theme.text, self._theme, bold=True, alpha=255
+            )
 
     def _paint_readout(
         self, painter: QPainter, x: float, box: QRect, told: list[tuple[str, str]]
@@ -258,7 +260,15 @@ class StripsView(QWidget):
         at = self._beside(x, sum(widths))
         for (token, words), width in zip(told, widths, strict=True):
             ink = ink_of(token, self._theme)
-            label(painter, QPointF(at, box.bottom() - 5), words, ink, self._theme, bold=True)
+            label(
+                painter,
+                QPointF(at, box.bottom() - 5),
+                words,
+                ink,
+                self._theme,
+                bold=True,
+                alpha=255,
+            )
             at += width
 
     def _beside(self, x: float, width: float) -> float:
