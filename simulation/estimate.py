@@ -219,7 +219,7 @@ def _of_requests(scenario: Scenario, found: Estimate, flow: Flow) -> Estimate:
     waited = max(0.0, late - always)
     gone = flow.turned_away
     if late > _PATIENCE:
-        why = f"{late:.0%} of the requests would run into a timeout, and what leaves relieves the queue"
+        why = f"{100 * late:.0f} % of the requests would run into a timeout, and what leaves relieves the queue"
         return replace(found, beyond=(*found.beyond, why))
     if waited > _STORM and flow.attempts > 0:
         why = f"retries: {waited:.1%} of the requests would wait into a timeout and be sent again"
@@ -354,6 +354,6 @@ def _hopeless(scenario: Scenario, found: Estimate, flow: Flow) -> Iterator[str]:
     late = float(np.sum(weight[wait > 1.5 * asked.latency_p99]) / np.sum(weight))
     if late > 0.05 and found.rollout_latency_p99_s.low > _MARGIN * asked.latency_p99:
         yield (
-            f"more arrives than is served for so long that {late:.0%} of the requests wait for more "
+            f"more arrives than is served for so long that {100 * late:.0f} % of the requests wait for more "
             f"than the p99 of {asked.latency_p99:g} s"
         )

@@ -21,7 +21,7 @@ from executor.files import atomic_write_text
 from executor.yaml_text import SILENT, Key, Positions, child_of, load_value, load_yaml, plain
 from simulation.scenario import Scenario, broken_rules
 from simulation.units import why
-from simulation.yaml_text import dump_yaml, set_value
+from simulation.yaml_text import dump_yaml, set_value, with_lines_of
 
 _BEGINS = "scenario/1"
 
@@ -38,6 +38,7 @@ class ScenarioFile:
         data: The text as plain data, without what is derived from it.
         path: Where it was read from, None when it is new.
         set_keys: Keys whose values were set over the text, for error messages.
+        as_read: The text before values were set, whose lines a save keeps; empty when none were.
     """
 
     text: str = field(compare=False)
@@ -45,6 +46,7 @@ class ScenarioFile:
     data: dict[str, Any]
     path: Path | None = field(default=None, compare=False)
     set_keys: frozenset[Key] = field(default=frozenset(), compare=False)
+    as_read: str = field(default="", compare=False)
 
     @classmethod
     def load(cls, path: Path, sets: Iterable[str] = ()) -> ScenarioFile:
@@ -79,7 +81,8 @@ class ScenarioFile:
             BadInput: A value breaks a rule.
         """
         pairs = [(_split_key(key), value) for key, value in values.items()]
-        return _parsed(self.text, self.path, pairs, frozenset(key for key, _ in pairs), "")
+        made = _parsed(self.text, self.path, pairs, frozenset(key for key, _ in pairs), "")
+        return replace(made, as_read=self.as_read or self.text)
 
     def with_value_of(self, other: ScenarioFile, key: str) -> ScenarioFile:
         """The same file with a key as the other says it, and without it where that is silent.
@@ -98,9 +101,10 @@ class ScenarioFile:
         Raises:
             BadInput: The path cannot be written, or a trace is not to be found from there.
         """
-        saved = self if path == self.path else ScenarioFile.parse(self.text, path)
+        text = with_lines_of(self.text, self.as_read) if self.as_read else self.text
+        saved = ScenarioFile.parse(text, path)
         atomic_write_text(path, saved.text)
-        return replace(saved, set_keys=frozenset())
+        return saved
 
 
 def _parsed(

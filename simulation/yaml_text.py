@@ -7,9 +7,11 @@ with other values, and its text.
 from __future__ import annotations
 
 import io
+from collections.abc import Iterator
 from typing import Any
 
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
+from ruamel.yaml.nodes import CollectionNode, MappingNode, Node, ScalarNode
 
 from executor.errors import BadInput
 from executor.yaml_text import SILENT, Key, child_of, dotted, places_of, round_trip, shown
@@ -20,6 +22,59 @@ def dump_yaml(root: CommentedMap) -> str:
     out = io.StringIO()
     round_trip().dump(root, out)
     return out.getvalue()
+
+
+def with_lines_of(text: str, before: str) -> str:
+    """A dumped text in which lists and mappings in brackets stand in the lines that they stood in.
+
+    A dump fills such lines anew, to a width of its own. What says something else than before stays
+    as it was dumped.
+    """
+    was = dict(_in_brackets(before))
+    kept, rest = [], len(text)
+    for key, one in reversed(list(_in_brackets(text))):
+        old = was.get(key)
+        if old is not None and one.end_mark.index <= rest and _said(old) == _said(one):
+            after = text[one.end_mark.index : rest]
+            if after.lstrip(" ").startswith("#"):  # a comment stays as far behind it
+                apart = before[old.end_mark.index :]
+                after = apart[: len(apart) - len(apart.lstrip(" "))] + after.lstrip(" ")
+            kept.append(after)
+            kept.append(_written(before, old))
+            rest = one.start_mark.index
+    return text[:rest] + "".join(reversed(kept))
+
+
+def _written(text: str, node: Node) -> str:
+    written: str = text[node.start_mark.index : node.end_mark.index]
+    return written
+
+
+def _in_brackets(text: str) -> Iterator[tuple[Key, Node]]:
+    """The outermost collections in brackets, by their keys, in the order of the text."""
+    left: list[tuple[Key, Node]] = [((), round_trip().compose(text))]
+    while left:
+        key, node = left.pop()
+        if not isinstance(node, CollectionNode):
+            continue
+        if node.flow_style:
+            yield key, node
+            continue
+        inside = (
+            [(str(name.value), child) for name, child in node.value]
+            if isinstance(node, MappingNode)
+            else list(enumerate(node.value))
+        )
+        left += [((*key, part), child) for part, child in reversed(inside)]
+
+
+def _said(node: Any) -> Any:
+    """What a node says, however it is written."""
+    if isinstance(node, ScalarNode):
+        return node.tag, node.value
+    if isinstance(node, CollectionNode):
+        return node.tag, [_said(one) for one in node.value]
+    return [_said(one) for one in node]
 
 
 def set_value(root: CommentedMap, key: Key, value: Any) -> None:

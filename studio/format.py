@@ -156,7 +156,8 @@ def percent_text(fraction: float | None) -> str:
         return NOTHING
     percent = fraction * 100
     if percent == 0 or percent >= 9.95:
-        return f"{percent:.0f} %"
+        nearly_all = 99.5 <= percent < 100  # which is not all
+        return f"{math.floor(percent * 10) / 10:.1f} %" if nearly_all else f"{percent:.0f} %"
     if percent < 0.0005:
         return "≈ 0 %"
     digits = max(1, 1 - math.floor(math.log10(percent)))
@@ -213,10 +214,13 @@ def range_text(name: str, figure: Interval) -> str:
 
 
 def verdict_text(result: CandidateResult) -> str:
-    """``✓ meets in 60 of 60``."""
+    """``✓ meets in 60 of 60``; what fails is told by the runs that do: ``✗ fails in 58 of 60``."""
     verdict = result.verdict
-    glyph = ANSWER_GLYPHS[verdict.answer]
-    return f"{glyph} {verdict.answer} in {verdict.runs_meeting} of {verdict.runs}"
+    glyph, runs = ANSWER_GLYPHS[verdict.answer], verdict.runs_meeting
+    if verdict.answer == "fails":
+        runs = verdict.runs - verdict.runs_meeting
+    words = "undecided, meets" if verdict.answer == "undecided" else verdict.answer
+    return f"{glyph} {words} in {runs} of {verdict.runs}"
 
 
 def table_row(result: CandidateResult) -> tuple[str, ...]:
@@ -289,7 +293,8 @@ def sentence_of(name: str, verdict: Verdict) -> str:
         return f"{name} meets every objective in {runs}"
     if verdict.answer == "undecided":
         return f"{name} is undecided: it meets every objective in {runs}"
-    return f"{name} fails: it meets every objective in only {runs}"
+    few = f"only {runs}" if verdict.runs_meeting else f"none of {verdict.runs} runs"
+    return f"{name} fails: it meets every objective in {few}"
 
 
 def estimate_sentence(found: Estimate, scenario: Scenario) -> tuple[str, str]:

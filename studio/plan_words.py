@@ -63,7 +63,9 @@ def rules_in_words(plan: Plan) -> list[str]:
     drain, stop = plan.drain, plan.stop
     until = "" if drain.on_timeout == "wait" else f" for {drain_text(drain.timeout_s)} at most"
     lines = [
-        f"In the pool at least {plan.min_in_pool} of {len(plan.instances)}",
+        f"In the pool at least {plan.min_in_pool} of {len(plan.instances)}"
+        if plan.min_in_pool
+        else "How few stay in the pool is left to the window",
         f"Requests in flight end{until}, {_ON_TIMEOUT[drain.on_timeout]}",
     ]
     if stop.pre_stop_s > 0:

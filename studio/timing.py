@@ -73,7 +73,8 @@ class Found:
         if self.answer == "out":
             return f"left out: {self.why}"
         if self.runs:
-            said = f"{self.answer}: meets every objective in {self.meeting} of {self.runs} runs"
+            answer = "so far" if self.meets_so_far else self.answer
+            said = f"{answer}: meets every objective in {self.meeting} of {self.runs} runs"
         else:
             said = f"{self.why} (estimate)" if self.answer else self.why
         if self.duration_s is not None:

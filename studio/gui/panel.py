@@ -17,7 +17,7 @@ from studio.gui.fields import (
 )
 from studio.gui.widgets.field_row import ChoiceRow, NumberRow, TextRow
 
-PANEL_WIDTH = 258
+PANEL_WIDTH = 264
 
 
 class ScenarioPanel(QFrame):
@@ -37,7 +37,7 @@ class ScenarioPanel(QFrame):
         self._windows: TextRow | None = None
         self._start: TextRow | None = None
         outer = QVBoxLayout(self)
-        outer.setContentsMargins(4, 8, 4, 8)
+        outer.setContentsMargins(4, 8, 2, 8)
         self._scroll = QScrollArea()
         self._scroll.setAccessibleName("Scenario")
         self._scroll.setWidgetResizable(True)
@@ -66,14 +66,14 @@ class ScenarioPanel(QFrame):
         rows = QWidget()
         rows.setObjectName("fields")
         layout = QVBoxLayout(rows)
-        layout.setContentsMargins(10, 2, 8, 4)
+        layout.setContentsMargins(10, 2, 2, 2)
         layout.setSpacing(4)
         group = ""
         for field in self._fields():
             if field.group != group:
                 group = field.group
                 if layout.count():
-                    layout.addSpacing(6)
+                    layout.addSpacing(5)
                 heading = QLabel(group)
                 heading.setObjectName("group")
                 layout.addWidget(heading)

@@ -83,6 +83,9 @@ def plan_state(document: Document, jobs: Jobs) -> tuple[bool, str]:
         return False, "The scenario was changed: wait for its simulation, or run it (F5)"
     if jobs.is_running:
         return False, "Wait until the comparison is done"
+    services = run.scenario.rolled_services()
+    if len(services) > 1:
+        return False, f"A plan is for one service; this releases {len(services)}"
     verdict = run.result.verdict
     if verdict.answer != "meets":
         reasons = "; ".join(verdict.reasons)

@@ -101,6 +101,25 @@ def test_values_set_keep_comments_and_survive_a_save(tmp_path: Path) -> None:
     assert read.scenario.start_s() == 64800.0
 
 
+@pytest.mark.parametrize(
+    "values", [{"rollout.window": 3}, {"rollout.pause": "3s"}, {"name": "other"}], ids=str
+)
+def test_a_save_changes_no_other_line(tmp_path: Path, values: dict[str, object]) -> None:
+    long = "{policy: least_connections, health_check: {interval: 1s, timeout: 500ms, rise: 2, fall: 3}}"
+    text = GOOD.replace("    slots: 4", f"    balancer: {long}   # as it was\n    slots: 4")
+    steps = "\n  rate:\n    steps: [ # by hand\n      [0h, 240/s],  # night\n        [6h, 300/s] ]"
+    text = text.replace(" {rate: 240/s}", steps) + "# where it ends\n"
+    path = tmp_path / "evening.yaml"
+    path.write_text(text, encoding="utf-8")
+    file = ScenarioFile.load(path)
+    saved = file.with_values(values).with_values(values).save(path)
+    before, after = text.splitlines(), path.read_text(encoding="utf-8").splitlines()
+    assert len([line for line in after if line not in before]) == 1
+    assert len([line for line in before if line not in after]) <= 1
+    assert saved.data == file.with_values(values).data
+    assert saved.text == path.read_text(encoding="utf-8")
+
+
 CASES = {
     "unknown key": (
         GOOD.replace("slots:", "slot:"),

@@ -34,7 +34,7 @@ from studio.gui.runs import KeptRun
 from studio.theme import LIGHT, Theme
 
 ROW_PX = 26
-_PADDING_PX = 16
+_PADDING_PX = 17
 """Beside the text of a cell."""
 _WIDEST_PX = 220
 """A name may ask for so much before other columns go."""
@@ -53,6 +53,8 @@ _TIPS = {
     "seed": "What the chance of all its runs was drawn from",
     "verdict": "Whether the objectives hold, and in how many runs",
 }
+_LEGEND = "☑\u00a0shows\u00a0in\u00a0Compare   ✓\u00a0meets   ?\u00a0undecided   ✗\u00a0fails"
+"""A sign stays with its word where the line breaks."""
 _MARK, _NAME, _VERDICT = 0, 1, len(HEADINGS) - 1
 _NARROW = ("", "run", "min", "p99")
 """What is shown while the list is narrow; all of it when it is widened."""
@@ -202,6 +204,7 @@ class RunsTable(QTableView):
             QAbstractItemView.EditTrigger.EditKeyPressed
             | QAbstractItemView.EditTrigger.DoubleClicked
         )
+        self.setTextElideMode(Qt.TextElideMode.ElideMiddle)  # runs differ in how their names end
         self.setTabKeyNavigation(False)  # the tab key leads on; arrows stay inside
         self.setShowGrid(False)
         self.setSortingEnabled(True)
@@ -318,16 +321,14 @@ class RunsPanel(QFrame):
         self.setObjectName("panel")
         self.table = RunsTable(document)
         layout = QVBoxLayout(self)
-        layout.setContentsMargins(8, 10, 8, 10)
+        layout.setContentsMargins(6, 10, 6, 10)
         self.table.setObjectName("runs")
         heading = QLabel("Runs")
         heading.setObjectName("heading")
+        heading.setIndent(4)
         layout.addWidget(heading)
         layout.addWidget(self.table, 1)
-        legend = QLabel(
-            "☑\N{NO-BREAK SPACE}shows in Compare   ✓\N{NO-BREAK SPACE}meets   "
-            "?\N{NO-BREAK SPACE}undecided   ✗\N{NO-BREAK SPACE}fails"
-        )
+        legend = QLabel(_LEGEND)
         legend.setObjectName("soft")
         legend.setWordWrap(True)
         layout.addWidget(legend)

@@ -247,6 +247,8 @@ class TimingPage(Page):
         window, start = grid.windows[row], grid.starts[column]
         at = grid.clock(grid.begin_s + column * grid.step_s)
         written = f"{start:g}s" if isinstance(start, float) else start
+        if written == f"{at}:00":
+            written = at  # as a person writes it
         values: dict[str, object] = {"clock.start": written, "rollout.window": window}
         edit_values(self.document, f"start {at}, window {window}", values)
 
@@ -327,7 +329,7 @@ class TimingPage(Page):
         if job.total:
             words = f"{job.done:,} of {job.total:,} runs"
             waits = self._hold.is_on and not rests
-            self.progress.setText(f"{words}, waits for the study" if waits else words)
+            self.progress.setText(f"{words} · waits" if waits else words)
         else:
             self.progress.setText("estimates")
 

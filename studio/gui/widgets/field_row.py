@@ -38,7 +38,7 @@ class _Row(QWidget):
         super().__init__()
         self._layout = QHBoxLayout(self)
         self._layout.setContentsMargins(0, 0, 0, 0)
-        self._layout.setSpacing(6)
+        self._layout.setSpacing(5)
         name = QLabel(label)
         name.setFixedWidth(LABEL_WIDTH)
         self._layout.addWidget(name)
@@ -112,7 +112,7 @@ class NumberRow(_Row):
         self._field = self._latest = field
         self._slider = _Slider(Qt.Orientation.Horizontal)
         self._slider.setAccessibleName(f"{field.label}, slider")
-        self._slider.setMinimumWidth(48)
+        self._slider.setMinimumWidth(44)
         self._number = _Number()
         self._number.setAccessibleName(field.label)
         self._number.setButtonSymbols(QDoubleSpinBox.ButtonSymbols.NoButtons)
@@ -211,7 +211,9 @@ class TextRow(_Row):
     def show_text(self, text: str) -> None:
         """Shows a value without taking it for the person's."""
         self._shown = text
-        self._edit.setText(text)
+        if self._edit.text() != text:
+            self._edit.setText(text)
+            self._edit.home(False)  # a long one is read from its beginning
 
     def take_typed(self) -> None:
         """Takes what is still being typed."""

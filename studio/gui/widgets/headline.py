@@ -129,7 +129,7 @@ class Headline(QWidget):
         instances = sum(service.instance_count for service in scenario.services.values())
         at_least = scenario.objectives.lowest_in_pool
         self.cards["pool"].show_figure(
-            f"{count_text(lowest)} of {instances}",
+            f"{count_text(lowest)} of {instances:,}",
             f"{percent_text(share)} of capacity"
             + (f" · at least {at_least}" if at_least is not None else ""),
             None if at_least is None or lowest is None else lowest >= at_least,

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import numpy as np
 from PySide6.QtCore import QAbstractTableModel, QModelIndex, QPersistentModelIndex, Qt, Signal
+from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QTableView
 
+from simulation.fleet import State
 from studio.format import clock_text
 from studio.replay import Story
 from studio.states import look_of
 
 HEADINGS = ("instance", "state", "since", "until", "version")
 _ROW_PX = 24
+_PADDING_PX = 32
+"""Beside the text of a cell."""
 _Index = QModelIndex | QPersistentModelIndex
 
 
@@ -22,6 +26,10 @@ class _Model(QAbstractTableModel):
         super().__init__()
         self._story: Story | None = None
         self._interval = np.zeros(0, dtype=np.intp)
+
+    @property
+    def story(self) -> Story | None:
+        return self._story
 
     def show_story(self, story: Story | None) -> None:
         self.beginResetModel()
@@ -93,12 +101,32 @@ class StateTable(QTableView):
         self.verticalHeader().setDefaultSectionSize(_ROW_PX)
         header = self.horizontalHeader()
         header.setDefaultAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
-        header.setSectionResizeMode(QHeaderView.ResizeMode.Stretch)
+        header.setSectionResizeMode(QHeaderView.ResizeMode.Fixed)
         self.activated.connect(lambda index: self.picked.emit(index.row()))
 
     def show_story(self, story: Story | None) -> None:
         """Shows another story."""
         self._model.show_story(story)
+        self._fit()
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        self._fit()
+
+    def _fit(self) -> None:
+        """Each column has what its longest words need, and its share of what is left."""
+        story, metrics = self._model.story, self.fontMetrics()
+        longest = [[heading] for heading in HEADINGS]
+        if story is not None:
+            longest[0] += story.names
+            longest[1] += [f"✓  {state.value}" for state in State]
+            longest[3] += ["the end"]
+        needed = [
+            max(metrics.horizontalAdvance(one) for one in words) + _PADDING_PX for words in longest
+        ]
+        left = max(0, self.viewport().width() - sum(needed)) // len(needed)
+        for column, width in enumerate(needed):
+            self.horizontalHeader().resizeSection(column, width + left)
 
     def show_time(self, time_s: float) -> None:
         """Shows another moment; where the person is in the table stays."""

@@ -21,7 +21,7 @@ from studio.theme import SMALL_PX, Theme
 
 TICK_PX = 10.0
 _HEADROOM = 1.18
-_NAME_PX = 70
+NAME_PX = 70
 """So wide are the names where lines begin."""
 _DASHES = [5.0, 3.0]
 _RIGHT = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
@@ -189,7 +189,7 @@ def _paint_shortfalls(painter: QPainter, place: _Place, strip: Strip, theme: The
     metrics = QFontMetrics(font_of(SMALL_PX, bold=True))
     width = metrics.horizontalAdvance(words) + 8
     left = x(begin_s) - width  # beside the stretch, where the cursor's own words are not
-    if left < place.box.left() + _NAME_PX:
+    if left < place.box.left() + NAME_PX:
         left = min(x(end_s) + 6, place.box.right() - width)
     label(painter, QPointF(left, bottom - 8), words, theme.fails_text, theme, bold=True)
 
@@ -230,13 +230,20 @@ def _paint_names(painter: QPainter, place: _Place, strip: Strip, theme: Theme) -
 
 
 def label(
-    painter: QPainter, at: QPointF, words: str, colour: str, theme: Theme, *, bold: bool = False
+    painter: QPainter,
+    at: QPointF,
+    words: str,
+    colour: str,
+    theme: Theme,
+    *,
+    bold: bool = False,
+    alpha: int = 200,
 ) -> None:
     """Words on a soft ground, so that they are read over lines; ``at`` is where they begin."""
     font = font_of(SMALL_PX, bold=bold)
     metrics = QFontMetrics(font)
     ground = QColor(theme.card)
-    ground.setAlpha(200)
+    ground.setAlpha(alpha)
     room = QRectF(
         at.x() - 2,
         at.y() - metrics.ascent(),

@@ -25,7 +25,7 @@ from PySide6.QtWidgets import QSizePolicy, QToolTip, QWidget
 from studio.format import clock_text
 from studio.gui.widgets.painted import font_of, picture_of
 from studio.gui.widgets.steps_painter import instance_in, paint_steps
-from studio.gui.widgets.strip_painter import TICK_PX, Scale, label, paint_strip
+from studio.gui.widgets.strip_painter import NAME_PX, TICK_PX, Scale, label, paint_strip
 from studio.replay import Event, Story, sentences_of
 from studio.states import ink_of
 from studio.strips import Strip, readout
@@ -236,9 +236,14 @@ class StripsView(QWidget):
         if event is not None:
             room = min(_WORDS_PX, self.width() - GUTTER_PX - _RIGHT_PX - 12)
             words = metrics.elidedText(event.words, Qt.TextElideMode.ElideMiddle, room)
-            at = max(GUTTER_PX + 2, self._beside(x, metrics.horizontalAdvance(words)))
+            width = metrics.horizontalAdvance(words)
+            at = self._beside(x, width)
+            if at < GUTTER_PX + NAME_PX:  # the lines have their names there
+                at = min(x + 6, self.width() - _RIGHT_PX - width)
             y = self._boxes[0].top() + 9 if self._boxes else 12
-            label(painter, QPointF(at, y), words, self._theme.text, self._theme, bold=True)
+            label(
+                painter, QPointF(at, y), words, self._theme.text, self._theme, bold=True, alpha=255
+            )
 
     def _paint_readout(
         self, painter: QPainter, x: float, box: QRect, told: list[tuple[str, str]]
@@ -249,7 +254,15 @@ class StripsView(QWidget):
         at = self._beside(x, sum(widths))
         for (token, words), width in zip(told, widths, strict=True):
             ink = ink_of(token, self._theme)
-            label(painter, QPointF(at, box.bottom() - 5), words, ink, self._theme, bold=True)
+            label(
+                painter,
+                QPointF(at, box.bottom() - 5),
+                words,
+                ink,
+                self._theme,
+                bold=True,
+                alpha=255,
+            )
             at += width
 
     def _beside(self, x: float, width: float) -> float:

@@ -5,8 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from PySide6.QtCore import QSettings, Qt
-from PySide6.QtWidgets import QFileDialog, QLineEdit, QMessageBox, QPushButton, QSlider
+from PySide6.QtCore import QPoint, QSettings, Qt
+from PySide6.QtWidgets import (
+    QFileDialog,
+    QLineEdit,
+    QMessageBox,
+    QPushButton,
+    QScrollArea,
+    QSlider,
+    QToolButton,
+    QWidget,
+)
 
 from executor.plan_file import read_plan
 from simulation.scenario_file import ScenarioFile
@@ -43,6 +52,28 @@ FIELDS = [
 ]
 
 
+def is_whole(widget: QWidget) -> bool:
+    """Whether nothing of a widget is cut at the sides, wherever the panel is scrolled to."""
+    area = widget.parentWidget()
+    while not isinstance(area, QScrollArea):
+        area = area.parentWidget()
+    inside, left = area.widget(), widget.mapTo(area.widget(), QPoint(0, 0)).x()
+    room = area.viewport().width()
+    return widget.isVisible() and left + widget.width() <= room and inside.width() <= room
+
+
+@pytest.mark.parametrize("size", [(1024, 640), (1180, 760)], ids=str)
+def test_every_row_fits_the_panel(desk: Desk, size: tuple[int, int]) -> None:
+    desk.window.resize(*size)
+    [area] = [one for one in desk.window.panel.findChildren(QScrollArea)]
+    desk.qtbot.waitUntil(lambda: area.widget().width() <= area.viewport().width())
+    dots = [one for one in desk.window.findChildren(QToolButton) if one.objectName() == "dot"]
+    assert len(dots) > 10
+    for dot in dots:
+        dot.setVisible(True)
+    desk.qtbot.waitUntil(lambda: all(is_whole(dot) for dot in dots))
+
+
 @pytest.mark.parametrize(("name", "key", "typed", "value"), FIELDS, ids=[f[0] for f in FIELDS])
 def test_a_number_can_be_typed_reset_and_undone(
     desk: Desk, name: str, key: str, typed: str, value: object
@@ -51,7 +82,7 @@ def test_a_number_can_be_typed_reset_and_undone(
     assert not desk.dot(name).isVisible()
     desk.type_number(name, typed)
     assert value_of(desk, key) == value
-    assert desk.dot(name).isVisible()
+    assert is_whole(desk.dot(name))
     assert desk.window.windowTitle() == "shop[*] – Rollcast"
     assert desk.window.isWindowModified()
     desk.click(desk.dot(name))

@@ -334,7 +334,11 @@ def test_the_table_says_the_same_and_follows(seat: Seat[ReplayPage]) -> None:
     press(seat, Qt.Key.Key_T)
     assert page.table.isVisible()
     assert not page.strips.isVisible()
-    model = page.table.model()
+    model, fonts = page.table.model(), page.table.fontMetrics()
+    for column in range(5):
+        shown = [str(model.index(row, column).data()) for row in range(model.rowCount())]
+        longest = max(fonts.horizontalAdvance(one) for one in shown)
+        assert page.table.columnWidth(column) >= longest + 24  # no word is cut
     assert [model.headerData(k, Qt.Orientation.Horizontal) for k in range(5)] == [
         *("instance", "state", "since", "until", "version")
     ]

@@ -93,7 +93,7 @@ def test_a_cell_is_taken_as_one_edit(seat: Seat[TimingPage], qtbot: QtBot, how: 
         page.map.setFocus()
         page.map.point_at(7, 2)
         qtbot.keyClick(page.map, Qt.Key.Key_Return)
-    assert document.scenario.clock.start == "03:30:00"
+    assert document.scenario.clock.start == "03:30"
     assert document.scenario.window_count() == 3
     assert document.undo.undoText() == "start 03:30, window 3"
     assert len(page.found) == 144  # the map is of the same day: nothing is worked out again
@@ -163,7 +163,7 @@ def test_a_study_goes_first(qtbot: QtBot) -> None:
     qtbot.waitUntil(lambda: page.job is not None and page.job.done > 0, timeout=LONG_MS)
     with qtbot.waitSignal(seat.jobs.ended, timeout=LONG_MS):
         seat.jobs.start()
-        assert page.progress.text().endswith("waits for the study")
+        assert page.progress.text().endswith(" · waits")
     assert seat.document.comparison is not None
     qtbot.waitUntil(lambda: page.job is not None and not page.job.is_open, timeout=LONG_MS)
     assert page.job is not None
