@@ -169,7 +169,7 @@ class StudioWindow(QMainWindow):
             "left": self._dock("left", "Scenario", self.panel, (GAP_PX, GAP_PX, 0, GAP_PX)),
             "right": self._dock("right", "Runs", self.runs, (0, GAP_PX, GAP_PX, GAP_PX)),
             "lessons": self._dock("lessons", "Lessons", self.lessons, (0, GAP_PX, GAP_PX, GAP_PX)),
-            "bottom": self._dock("bottom", "Jobs", self.jobs_panel, (GAP_PX, 0, GAP_PX, GAP_PX)),
+            "bottom": self._dock("bottom", "Jobs", self.jobs_panel, (0, 0, 0, GAP_PX)),
         }
         self.setCorner(Qt.Corner.BottomLeftCorner, _SIDES["left"])
         self.setCorner(Qt.Corner.BottomRightCorner, _SIDES["right"])
