@@ -255,6 +255,8 @@ def shown_columns(results: Sequence[CandidateResult]) -> list[int]:
 
 def candidate_name(comparison: Comparison, index: int) -> str:
     """What a candidate is called among the others of its comparison, see `name_among`."""
+    if comparison.scenario.rollout is None:
+        return comparison.scenario.name or "As it is"
     others = [result.candidate for result in comparison.candidates]
     return name_among(others[index], others)
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from studio.format import (
+    NOTHING,
     between_text,
     clock_text,
     count_text,
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
 LOST = ("rejected", "timed_out", "refused", "cut", "error")
 """The outcomes of a request that is lost."""
 
+
+NOT_ROLLED = "nothing is rolled"
+"""Under a figure of a rollout where there is none."""
 
 FOUR = (
     ("Rollout takes", "From the first take-out to the last return"),
@@ -81,8 +85,9 @@ def four_figures(
         ),
         HeadFigure(
             *FOUR[1],
-            f"{count_text(lowest)} of {instance_count}",
-            f"{share} of capacity" + (f" · at least {least}" if least is not None else ""),
+            NOTHING if lowest is None else f"{count_text(lowest)} of {instance_count:,}",
+            (NOT_ROLLED if lowest is None else f"{share} of capacity")
+            + (f" · at least {least}" if least is not None else ""),
             None if least is None or lowest is None else lowest >= least,
         ),
         HeadFigure(
@@ -114,5 +119,7 @@ def _said(text: Callable[[float], str], limit: float | None) -> str | None:
 
 
 def _under(figure: Interval, text: Callable[[float | None], str], limit_words: str | None) -> str:
+    if figure.mean is None:
+        return NOTHING if limit_words is None else f"limit {limit_words}"
     said = between_text(text(figure.run_low), text(figure.run_high))
     return said if limit_words is None else f"{said} · limit {limit_words}"

@@ -137,10 +137,10 @@ def _style_sheet(t: Theme) -> str:
     QComboBox:focus {{ border-color: {t.accent}; }}
     QComboBox QAbstractItemView {{ background: {t.card}; border: 1px solid {t.line}; }}
     QCheckBox {{ background: transparent; spacing: 6px; }}
-    QCheckBox::indicator {{ width: 13px; height: 13px; border-radius: 4px;
+    QCheckBox::indicator, QTableView::indicator {{ width: 13px; height: 13px; border-radius: 4px;
         border: 1px solid {t.soft}; background: {t.field}; }}
     QCheckBox::indicator:hover, QCheckBox::indicator:focus {{ border-color: {t.accent}; }}
-    QCheckBox::indicator:checked {{ background: {t.accent}; border-color: {t.accent};
+    QCheckBox::indicator:checked, QTableView::indicator:checked {{ background: {t.accent}; border-color: {t.accent};
         image: url({_icon("check", t)}); }}
     QCheckBox:focus {{ color: {t.accent}; }}
     QRadioButton::indicator {{ width: 13px; height: 13px; border-radius: 7px;

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from executor.canonical import digest_of
 from simulation.candidates import Candidate
 from simulation.scenario import Scenario
-from studio.format import name_among
+from studio.format import candidate_name
 
 if TYPE_CHECKING:
     from simulation.compare import CandidateResult, Comparison
@@ -70,13 +70,12 @@ def with_landed(
         removed: Keys of what a person has removed.
     """
     known = {run.key: run for run in runs}
-    names = [result.candidate for result in comparison.candidates]
     landed = {}
-    for key, result in zip(keys, comparison.candidates, strict=True):
+    for index, (key, result) in enumerate(zip(keys, comparison.candidates, strict=True)):
         if key in removed:
             continue
         applied = result.candidate.applied_to(comparison.scenario)
-        one = KeptRun(key, name_among(result.candidate, names), applied, result)
+        one = KeptRun(key, candidate_name(comparison, index), applied, result)
         before = known.get(key)
         if before is not None:
             name = before.name if before.is_named else one.name

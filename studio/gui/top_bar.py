@@ -65,7 +65,8 @@ class TopBar(QFrame):
         run = self._document.looked_at
         words, is_ready, tip = "Plan", False, "Simulate first (F5)"
         if run is not None:
-            words = f"Plan window {run.result.candidate.window}"
+            if run.scenario.rollout is not None:
+                words = f"Plan window {run.result.candidate.window}"
             is_ready, tip = plan_state(self._document, self._jobs)
         self.plan_button.setText(words)
         self.plan_button.setToolTip(tip)
@@ -83,6 +84,8 @@ def plan_state(document: Document, jobs: Jobs) -> tuple[bool, str]:
         return False, "The scenario was changed: wait for its simulation, or run it (F5)"
     if jobs.is_running:
         return False, "Wait until the comparison is done"
+    if run.scenario.rollout is None:
+        return False, "Nothing is rolled"
     services = run.scenario.rolled_services()
     if len(services) > 1:
         return False, f"A plan is for one service; this releases {len(services)}"

@@ -68,6 +68,8 @@ CASES: list[tuple[Callable[..., str], object, str]] = [
     (f.percent_text, 0.0994, "9.9 %"),
     (f.percent_text, 0.0996, "10 %"),
     (f.percent_text, 0.8712, "87 %"),
+    (f.percent_text, 0.996, "99.6 %"),
+    (f.percent_text, 0.99999, "99.9 %"),
     (f.percent_text, 1.0, "100 %"),
     (f.drain_text, 30.0, "30 s"),
     (f.drain_text, 2.5, "2.5 s"),

@@ -66,6 +66,7 @@ def test_a_canary_is_told_with_its_bake() -> None:
     ("changes", "line"),
     [
         ({}, "In the pool at least 3 of 6"),
+        ({"min_in_pool": 0}, "How few stay in the pool is left to the window"),
         ({}, "Requests in flight end for 30 s at most, what is left then is cut"),
         (
             {"drain": {"timeout_s": 9.0, "on_timeout": "wait"}},

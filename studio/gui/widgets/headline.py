@@ -109,6 +109,8 @@ class Headline(QWidget):
         chosen = None if comparison is None else comparison.chosen
         if self._jobs.is_running:
             note = "more runs are coming"
+        elif self._document.scenario.rollout is None:
+            pass
         elif chosen is not None and chosen == self._document.selection:
             note = "fastest that does"
         elif verdict.answer == "undecided":
