@@ -10,6 +10,7 @@ import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QSlider
 
+from simulation import places
 from simulation.scenario_file import ScenarioFile
 from simulation.workers import stop_workers
 from tests.helpers.command_line import SHOP
@@ -108,7 +109,10 @@ def test_without_the_setting_only_a_key_simulates(eager: Desk) -> None:
     assert not eager.document.is_stale
 
 
-def test_processes_serve_the_next_study_when_one_is_cancelled(eager: Desk) -> None:
+def test_processes_serve_the_next_study_when_one_is_cancelled(
+    eager: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(places, "_GRACE_S", 30.0)  # what is short here is not on a busy machine
     eager.document.open(ScenarioFile.parse(SHOP.replace("replications: 4", "replications: 100000")))
     eager.settings.set_value("simulate_at_once", False)
     eager.keys(Qt.Key.Key_F5)

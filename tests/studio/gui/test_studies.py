@@ -61,7 +61,9 @@ def test_one_long_run_ends_when_it_is_told_to(desk: Desk, way: str) -> None:
         desk.window.close()
     assert time.monotonic() - began_s < 3  # the window does not wait for the run
     assert not desk.window.jobs.is_running
-    assert desk.document.comparison is None
+    # On a slow machine the first look, of one candidate, may have come before.
+    comparison = desk.document.comparison
+    assert comparison is None or len(comparison.candidates) == 1
     desk.qtbot.waitUntil(lambda: not processes(), timeout=10_000)
 
 
