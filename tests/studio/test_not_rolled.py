@@ -15,6 +15,7 @@ from tests.helpers.command_line import SHOP
 
 STILL = (
     SHOP[: SHOP.index("rollout:")]
+    .replace("question:", "name: shop\nquestion:")
     .replace("traffic:", "clock: {horizon: 20s}\ntraffic:")
     .replace("replications: 4", "replications: 2")
 )

@@ -310,7 +310,7 @@ def test_a_thousand_instances_fit(desk: Desk) -> None:
     large = SHOP.replace("instances: 6", "instances: 1000").replace("window: 2", "window: 250")
     land(desk, (250,), large.replace("replications: 4", "replications: 1"))
     assert windows(desk) == ["250"]
-    assert desk.window.headline.cards["pool"].figure == "750 of 1000"
+    assert desk.window.headline.cards["pool"].figure == "750 of 1,000"
 
 
 def test_names_of_windows_and_their_figures_are_not_cut(desk: Desk, table: RunsTable) -> None:
