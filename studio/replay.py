@@ -177,7 +177,8 @@ class Story:
         """The moment to look at first: where p99 is highest.
 
         Where traffic is above capacity at all it is a moment of that, and where nothing is answered
-        the one with least room; all in means over a few bins, see `judged_width`.
+        the one with least room; found by means over a few bins, see `judged_width`, and then the bin
+        among those in which p99 is highest.
         """
         bin_s, series = self.run.bin_s, self.run.series
         count = max(1, min(len(series["capacity_rps"]), int(np.ceil(self.rollout_end_s / bin_s))))
@@ -190,8 +191,10 @@ class Story:
         room, p99 = np.where(inside, room, np.inf), np.where(inside, p99, np.nan)
         p99_there = np.where(room < 0, p99, np.nan) if (room < 0).any() else p99
         if np.isfinite(p99_there).any():
-            place = int(np.nanargmax(p99_there))
-            told = [f"p99 {latency_text(float(p99[place]))}"]
+            around = int(np.nanargmax(p99_there)) - width // 2
+            told_there = series["latency_p99_s"][around : around + width]
+            place = around + int(np.nanargmax(told_there))  # what the line shows, not the mean
+            told = [f"p99 {latency_text(float(np.nanmax(told_there)))}"]
         else:
             place, told = int(np.argmin(room)), []
         least = float(room[place])
