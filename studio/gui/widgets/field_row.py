@@ -211,9 +211,8 @@ class TextRow(_Row):
     def show_text(self, text: str) -> None:
         """Shows a value without taking it for the person's."""
         self._shown = text
-        if self._edit.text() != text:
-            self._edit.setText(text)
-            self._edit.home(False)  # a long one is read from its beginning
+        self._edit.setText(text)
+        self._edit.home(False)  # a long one is read from its beginning
 
     def take_typed(self) -> None:
         """Takes what is still being typed."""
