@@ -298,11 +298,14 @@ class Strategy:
         return self._task.draws.uniform(step, number, attempt) < share
 
     def _failed(self, instance: int, why: StepFailed) -> None:
-        """A step failed for good: the instance stays as it is, and too many stop the release."""
+        """A step failed for good: the instance stays as it is, and too many stop the release.
+
+        On the way back the first one does, whatever was allowed forward: what was is not restored.
+        """
         self._instances.move(instance, State.FAILED)
         self.failures.append(f"instance {instance + 1}: {why}")
         allowed = self._rule.max_failures if self._rule.on_failure == "continue" else 0
-        if len(self.failures) > allowed:
+        if not self._to_new or len(self.failures) > allowed:
             self._brake.pull(self._rule)
 
     # Waiting

@@ -18,7 +18,8 @@ def test_the_tables_are_those_of_the_program() -> None:
 
 
 def test_a_row_for_every_action_and_every_setting() -> None:
-    rows = [line for line in TEXT.splitlines() if line.startswith("| ")]
+    declared = TEXT.partition("<!-- answers -->")[0]  # what is measured comes after
+    rows = [line for line in declared.splitlines() if line.startswith("| ")]
     headings = 2
     assert len(rows) == len(ACTIONS) + len(SETTINGS) + 2 * headings
 
