@@ -108,6 +108,19 @@ def test_a_release_goes_back_in_reverse_order() -> None:
     assert {p.state for p in run.states if p.end_s == run.end_s} == {State.SERVING}
 
 
+def test_a_failure_on_the_way_back_stops_it_whatever_was_allowed_forward() -> None:
+    impatient = {"timeout": "0s", "on_timeout": "abort"}
+    web = {"window": 1, "on_failure": "continue", "max_failures": 4, "drain": impatient}
+    services = {
+        **SERVICES,
+        "web": {"instances": 4, "steps": {"deploy": "1s"}, "rollout": web},
+        "api": {**SERVICES["api"], "versions": {"new": {"start_fails": 1.0}}},
+    }
+    release = shop(services, order=["web", "api", "db"], on_failure="rollback")
+    ended = {run_once(release.model_copy(update={"seed": seed})).ended for seed in range(1, 6)}
+    assert ended == {"rolled_back", "halted"}
+
+
 def test_own_keys_stand_over_the_common_ones_one_by_one() -> None:
     one = shop()
     rule = one.rule("api")
