@@ -73,28 +73,25 @@ def four_figures(
     """
     metrics, lost = result.metrics, sum(result.requests[name] for name in LOST)
     duration, p99 = metrics["rollout_duration_s"], metrics["rollout_latency_p99_s"]
-    lowest, least = metrics["lowest_in_pool_count"].mean, objectives.lowest_in_pool
-    share = percent_text(metrics["lowest_capacity_fraction"].mean)
     errors, most = metrics["rollout_error_fraction"].mean, objectives.error_fraction
     return (
         HeadFigure(
             *FOUR[0],
             duration_text(duration.mean),
-            _under(duration, clock_text, _said(clock_text, objectives.duration)),
-            _at_most(duration.mean, objectives.duration),
+            _under(duration, clock_text, limit_words(clock_text, objectives.duration)),
+            within_limit(duration.mean, objectives.duration),
         ),
-        HeadFigure(
-            *FOUR[1],
-            NOTHING if lowest is None else f"{count_text(lowest)} of {instance_count:,}",
-            (NOT_ROLLED if lowest is None else f"{share} of capacity")
-            + (f" · at least {least}" if least is not None else ""),
-            None if least is None or lowest is None else lowest >= least,
+        pool_figure(
+            metrics["lowest_in_pool_count"].mean,
+            metrics["lowest_capacity_fraction"].mean,
+            objectives.lowest_in_pool,
+            instance_count,
         ),
         HeadFigure(
             *FOUR[2],
             latency_text(p99.mean),
-            _under(p99, latency_text, _said(limit_text, objectives.latency_p99)),
-            _at_most(p99.mean, objectives.latency_p99),
+            _under(p99, latency_text, limit_words(limit_text, objectives.latency_p99)),
+            within_limit(p99.mean, objectives.latency_p99),
         ),
         HeadFigure(
             *FOUR[3],
@@ -105,21 +102,43 @@ def four_figures(
                 if most is not None
                 else f" in {len(result.runs)} runs"
             ),
-            _at_most(errors, most),
+            within_limit(errors, most),
         ),
     )
 
 
-def _at_most(value: float | None, limit: float | None) -> bool | None:
+def pool_figure(
+    lowest: float | None, share: float | None, least: int | None, instance_count: int
+) -> HeadFigure:
+    """The second of the four, simulated or estimated.
+
+    Args:
+        lowest: The fewest instances in the pool, None where nothing is rolled.
+        share: The lowest share of the fleet's capacity.
+        least: How many there must be, None without a limit.
+        instance_count: Instances in all services together.
+    """
+    return HeadFigure(
+        *FOUR[1],
+        NOTHING if lowest is None else f"{count_text(lowest)} of {instance_count:,}",
+        (NOT_ROLLED if lowest is None else f"{percent_text(share)} of capacity")
+        + (f" · at least {least}" if least is not None else ""),
+        None if least is None or lowest is None else lowest >= least,
+    )
+
+
+def within_limit(value: float | None, limit: float | None) -> bool | None:
+    """Whether a figure is within its limit; None where one of them is missing."""
     return None if value is None or limit is None else value <= limit
 
 
-def _said(text: Callable[[float], str], limit: float | None) -> str | None:
+def limit_words(text: Callable[[float], str], limit: float | None) -> str | None:
+    """A limit as text; None without one."""
     return None if limit is None else text(limit)
 
 
-def _under(figure: Interval, text: Callable[[float | None], str], limit_words: str | None) -> str:
+def _under(figure: Interval, text: Callable[[float | None], str], words: str | None) -> str:
     if figure.mean is None:
-        return NOTHING if limit_words is None else f"limit {limit_words}"
+        return NOTHING if words is None else f"limit {words}"
     said = between_text(text(figure.run_low), text(figure.run_high))
-    return said if limit_words is None else f"{said} · limit {limit_words}"
+    return said if words is None else f"{said} · limit {words}"

@@ -11,6 +11,7 @@ from studio.gui.docks.jobs import how_far
 from studio.gui.document import Document
 from studio.gui.tasks import Jobs, JobState
 from studio.gui.widgets.elided import ElidedLabel
+from studio.gui.widgets.looks import look_as
 
 SAID_FOR_MS = 15_000
 
@@ -86,9 +87,7 @@ class BottomBar(QFrame):
 
     def _show(self, words: str, look: str) -> None:
         self._was_said = words
-        self._message.setObjectName(look)
-        self._message.style().unpolish(self._message)
-        self._message.style().polish(self._message)
+        look_as(self._message, look)
         self._show_document()
 
     def _show_document(self) -> None:

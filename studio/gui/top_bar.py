@@ -9,6 +9,7 @@ from studio.gui.actions import ACTIONS, PAGES, Actions
 from studio.gui.document import Document
 from studio.gui.tasks import Jobs
 from studio.gui.widgets.elided import ElidedLabel
+from studio.gui.widgets.looks import look_as
 from studio.gui.widgets.segmented import Segmented
 
 _KEYS = {spec.key: spec.shortcuts[0] for spec in ACTIONS}
@@ -70,9 +71,7 @@ class TopBar(QFrame):
             is_ready, tip = plan_state(self._document, self._jobs)
         self.plan_button.setText(words)
         self.plan_button.setToolTip(tip)
-        self.plan_button.setObjectName("primary" if is_ready else "")
-        self.plan_button.style().unpolish(self.plan_button)
-        self.plan_button.style().polish(self.plan_button)
+        look_as(self.plan_button, "primary" if is_ready else "")
 
 
 def plan_state(document: Document, jobs: Jobs) -> tuple[bool, str]:

@@ -7,7 +7,6 @@ guard is a simulation of the same rollout. Then the bad one is rolled out on the
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 import pytest
 
@@ -46,13 +45,6 @@ rollout:
 objectives: {error_fraction: 0.1%, latency_p99: 1s, duration: 1m}
 """
 BAD = GOOD.replace("new: {error_fraction: 0%}", "new: {error_fraction: 60%}")
-
-
-@pytest.fixture
-def rollcast(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> CommandLine:
-    return CommandLine(tmp_path, monkeypatch, capsys)
 
 
 def test_a_bad_release_meets_as_many_requests_as_was_predicted(rollcast: CommandLine) -> None:

@@ -27,13 +27,6 @@ FILES = [
 ]
 
 
-@pytest.fixture
-def rollcast(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> CommandLine:
-    return CommandLine(tmp_path, monkeypatch, capsys)
-
-
 def nginx_log(rate_rps: float, mean_s: float, seconds: float, seed: int) -> str:
     """Poisson arrivals, exponential service, as nginx logs them: a line at the end of each."""
     rng = np.random.default_rng(seed)

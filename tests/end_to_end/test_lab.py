@@ -52,13 +52,6 @@ objectives: {error_fraction: 0.1%, latency_p99: 1s, lowest_in_pool: 4, duration:
 
 
 @pytest.fixture
-def rollcast(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> CommandLine:
-    return CommandLine(tmp_path, monkeypatch, capsys)
-
-
-@pytest.fixture
 def trials(monkeypatch: pytest.MonkeyPatch) -> list[Trial]:
     """What the commands measured, with a shorter settling."""
     kept: list[Trial] = []

@@ -16,6 +16,7 @@ from PySide6.QtWidgets import (
 from studio.format import left_text
 from studio.gui.tasks import Job, Jobs, JobState
 from studio.gui.widgets.elided import ElidedLabel
+from studio.gui.widgets.looks import look_as
 
 _WORDS = {
     JobState.RUNNING: "",
@@ -73,11 +74,7 @@ class _Row(QWidget):
         self._bar.setValue(job.done)
         self._bar.setVisible(job.is_open)
         self._how_far.setText(how_far(job))
-        look = "bad" if job.state is JobState.FAILED else "soft"
-        if self._how_far.objectName() != look:
-            self._how_far.setObjectName(look)
-            self._how_far.style().unpolish(self._how_far)
-            self._how_far.style().polish(self._how_far)
+        look_as(self._how_far, "bad" if job.state is JobState.FAILED else "soft")
         self.pause_button.setText("Go on" if job.state is JobState.PAUSED else "Pause")
         self.pause_button.setVisible(job.is_open)
         self.cancel_button.setVisible(job.is_open)

@@ -37,6 +37,7 @@ from studio.gui.widgets.elided import ElidedLabel
 from studio.gui.widgets.graph import GraphView
 from studio.gui.widgets.lines import Lines
 from studio.gui.widgets.log import PlainText, mono_font
+from studio.gui.widgets.looks import look_as
 from studio.gui.widgets.segmented import Segmented
 from studio.plan_words import plan_command, rules_in_words, waves_in_words
 from studio.theme import GAP_PX, Theme
@@ -315,13 +316,8 @@ class _ExportCard(QFrame):
         self.write.setToolTip(f"Not yet: {why_not}" if why_not else "Write the file (Ctrl+Return)")
         self.write.setAccessibleDescription(why_not)
         self.reason.setText(f"✗ {why_not}" if why_not else "✓ every check holds")
-        for widget, name in (
-            (self.reason, "bad" if why_not else "good"),
-            (self.write, "" if why_not else "primary"),
-        ):
-            widget.setObjectName(name)
-            widget.style().unpolish(widget)
-            widget.style().polish(widget)
+        look_as(self.reason, "bad" if why_not else "good")
+        look_as(self.write, "" if why_not else "primary")
 
 
 def _lines(draft: Draft) -> list[Line]:

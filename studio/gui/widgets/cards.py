@@ -6,6 +6,7 @@ from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QSizePolicy, QVBoxLayout
 
 from studio.gui.widgets.elided import ElidedLabel
+from studio.gui.widgets.looks import look_as
 from studio.theme import RADIUS_PX, Theme
 
 
@@ -77,8 +78,5 @@ class FigureCard(QFrame):
         """Shows a figure; None where there is no limit to be within."""
         self._figure.setText(figure)
         self._under.setText(under)
-        self._under.setObjectName(
-            "soft" if within_limit is None else "good" if within_limit else "bad"
-        )
-        self._under.style().unpolish(self._under)
-        self._under.style().polish(self._under)
+        look = "soft" if within_limit is None else "good" if within_limit else "bad"
+        look_as(self._under, look)

@@ -16,7 +16,6 @@ from simulation.scenario import Scenario
 from studio.format import (
     ANSWER_GLYPHS,
     clock_text,
-    count_text,
     duration_text,
     estimate_sentence,
     latency_text,
@@ -27,7 +26,7 @@ from studio.format import (
 from studio.gui.document import Document
 from studio.gui.tasks import Jobs
 from studio.gui.widgets.cards import FigureCard, VerdictBanner
-from studio.headline import FOUR, four_figures
+from studio.headline import FOUR, four_figures, limit_words, pool_figure, within_limit
 from studio.theme import GAP_PX, Theme
 
 if TYPE_CHECKING:
@@ -129,13 +128,8 @@ class Headline(QWidget):
     def _show_pool(self, lowest: float | None, share: float | None) -> None:
         scenario = self._document.scenario
         instances = sum(service.instance_count for service in scenario.services.values())
-        at_least = scenario.objectives.lowest_in_pool
-        self.cards["pool"].show_figure(
-            f"{count_text(lowest)} of {instances:,}",
-            f"{percent_text(share)} of capacity"
-            + (f" · at least {at_least}" if at_least is not None else ""),
-            None if at_least is None or lowest is None else lowest >= at_least,
-        )
+        one = pool_figure(lowest, share, scenario.objectives.lowest_in_pool, instances)
+        self.cards["pool"].show_figure(one.figure, one.under, one.is_within)
 
     def _show_estimate(self, found: Estimate) -> None:
         """By closed forms: what a moved slider is answered with at once."""
@@ -146,11 +140,11 @@ class Headline(QWidget):
         self.banner.say(answer, f"≈  {sentence}", note, self._theme)
         for card, figure, text, limit, words in (
             ("duration", found.rollout_duration_s, duration_text, objectives.duration,
-             _limit(clock_text, objectives.duration)),
+             limit_words(clock_text, objectives.duration)),
             ("p99", found.rollout_latency_p99_s, latency_text, objectives.latency_p99,
-             _limit(limit_text, objectives.latency_p99)),
+             limit_words(limit_text, objectives.latency_p99)),
             ("lost", found.rollout_error_fraction, percent_text, objectives.error_fraction,
-             _limit(percent_text, objectives.error_fraction)),
+             limit_words(percent_text, objectives.error_fraction)),
         ):  # fmt: skip
             self._show_range(card, figure, text, limit, words)
         lowest, share = found.lowest_in_pool_count, found.lowest_capacity_fraction
@@ -162,25 +156,17 @@ class Headline(QWidget):
         figure: Range | None,
         text: Callable[[float | None], str],
         limit: float | None,
-        limit_words: str | None,
+        limit_said: str | None,
     ) -> None:
         if figure is None:
             self.cards[card].show_figure("–", "no closed form here", None)
             return
-        words = "estimate" if limit_words is None else f"estimate · limit {limit_words}"
+        words = "estimate" if limit_said is None else f"estimate · limit {limit_said}"
         self.cards[card].show_figure(
-            f"≈ {text(figure.value).removeprefix('≈ ')}", words, _within(figure.value, limit)
+            f"≈ {text(figure.value).removeprefix('≈ ')}", words, within_limit(figure.value, limit)
         )
 
 
 def shortened(name: str) -> str:
     """A name that leaves room for what is said of it."""
     return name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 1].rstrip()}…"
-
-
-def _within(value: float | None, limit: float | None) -> bool | None:
-    return None if value is None or limit is None else value <= limit
-
-
-def _limit(text: Callable[[float], str], limit: float | None) -> str | None:
-    return None if limit is None else text(limit)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from PySide6.QtWidgets import QCheckBox, QFrame, QHBoxLayout, QPushButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QCheckBox, QFrame, QHBoxLayout, QPushButton, QVBoxLayout
 
 from studio.format import Line
 from studio.gui.rollouts import Rollout, Where
 from studio.gui.widgets.elided import ElidedLabel
+from studio.gui.widgets.looks import look_as
 from studio.gui.widgets.segmented import Segmented
 
 _START_WORDS = {"dry": "List the actions", "lab": "Start in the lab", "inventory": "Start…"}
@@ -118,7 +119,7 @@ class RolloutBar(QFrame):
             else self.start_button
         )
         for button in (self.approve_button, self.resume_button, self.start_button):
-            _look(button, "primary" if button is most_wanted else "")
+            look_as(button, "primary" if button is most_wanted else "")
         for widget in (self.where, self.choose, self.asks):
             widget.setEnabled(not is_open)
         self.choose.setVisible(chosen != "lab")
@@ -127,17 +128,10 @@ class RolloutBar(QFrame):
         self.file.setText(in_lab if chosen == "lab" else inventory or "none chosen yet")
         look, sentence = line
         self.state.setText(sentence)
-        _look(self.state, look)
+        look_as(self.state, look)
 
 
 def _button(words: str, tip: str) -> QPushButton:
     button = QPushButton(words)
     button.setToolTip(tip)
     return button
-
-
-def _look(widget: QWidget, name: str) -> None:
-    if widget.objectName() != name:
-        widget.setObjectName(name)
-        widget.style().unpolish(widget)
-        widget.style().polish(widget)

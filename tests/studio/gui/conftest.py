@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TypeVar
 
@@ -23,7 +22,6 @@ from PySide6.QtWidgets import (
 from pytestqt.qtbot import QtBot
 
 from simulation.scenario_file import ScenarioFile
-from studio.gui.actions import PAGES
 from studio.gui.docks.runs import HEADINGS
 from studio.gui.document import Document
 from studio.gui.palette import apply_theme
@@ -36,11 +34,6 @@ RUN_MS = 60_000
 NAME, WINDOW = HEADINGS.index("run"), HEADINGS.index("window")
 """Columns of the list of runs."""
 AnyWidget = TypeVar("AnyWidget", bound=QWidget)
-
-needs_every_page = pytest.mark.skipif(
-    any(find_spec(f"studio.gui.pages.{key}") is None for key, _, _ in PAGES),
-    reason="a page of the table of pages is not built yet",
-)
 
 
 class Desk:

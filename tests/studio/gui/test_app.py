@@ -17,7 +17,6 @@ from studio.gui.settings import Settings
 from studio.gui.window import StudioWindow
 from studio.theme import DARK, LIGHT
 from tests.helpers.command_line import SHOP
-from tests.studio.gui.conftest import needs_every_page
 
 pytestmark = pytest.mark.slow
 
@@ -165,7 +164,6 @@ def test_pictures_of_what_cannot_be_simulated_say_why(shop: Path, tmp_path: Path
     assert the_window() is None
 
 
-@needs_every_page
 def test_pictures_that_cannot_be_written_say_why(shop: Path, tmp_path: Path) -> None:
     with pytest.raises(BadInput, match=r"shop\.yaml: cannot be written: File exists"):
         app.take_screenshots(shop, shop, (1024, 640), "light")

@@ -16,7 +16,7 @@ from studio.gui.actions import PAGES
 from studio.gui.commands import edit_windows
 from studio.theme import THEMES, Theme
 from tests.helpers.command_line import SHOP
-from tests.studio.gui.conftest import NAME, Desk, needs_every_page
+from tests.studio.gui.conftest import NAME, Desk
 
 pytestmark = pytest.mark.slow
 
@@ -189,7 +189,6 @@ def test_thousands_of_repaints_harm_nothing(desk: Desk) -> None:
     assert headline.banner.sentence.startswith("✓  Window 2 meets")
 
 
-@needs_every_page
 @pytest.mark.parametrize("theme", [None, "dark"])
 def test_pictures_are_written(desk: Desk, tmp_path: Path, theme: str | None) -> None:
     folder = tmp_path / "pictures"
