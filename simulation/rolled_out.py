@@ -111,7 +111,7 @@ def _service(
     service = scenario.services[name]
     count = service.instance_count
     window = 1 if rule.strategy in ALL_AT_ONCE else scenario.window_count(name)
-    if scenario.second_count(name):
+    if rule.replaces_beside and scenario.surge_count(name):
         window = 1  # whoever is missing has been replaced, but for a few
     window = max(1, min(window, count - rule.min_healthy))
     first = in_flight(scenario, name, begin_rps / count)

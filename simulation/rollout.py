@@ -13,13 +13,14 @@ from typing import Any
 
 import simpy
 
+from executor import plan
 from executor.plan import Step
 from simulation.arrivals import purpose_stream
 from simulation.draining import StepFailed, drain, finish
 from simulation.draws import Draws
 from simulation.engines.plane import RequestPlane, happened
 from simulation.fleet import State
-from simulation.guards import watch
+from simulation.guards import LOOK_EVERY_S, crossed, watch
 from simulation.instances import Gate, Instances
 from simulation.scenario import NewVersion, Scenario
 from simulation.scenario_rollout import Rollout
@@ -27,6 +28,9 @@ from simulation.units import Floats
 from simulation.waits import Cause, Phase
 
 Steps = Generator[simpy.Event, Any, None]
+
+_ENOUGH = 100
+"""Answers of the new version before a bake is cut short; at its end whatever there is counts."""
 
 _BRING_UP = {
     Step.DEPLOY: State.DEPLOYING,
@@ -336,6 +340,23 @@ class Strategy:
             return
         with self._spent_on("pause", instance):
             yield self._env.timeout(pause_s) | self._brake.pulled
+
+    def _pass_gate(self, gate: plan.Gate) -> Steps:
+        """Wait out a gate between two waves; in a bake, watch the new version from its beginning."""
+        if gate.kind == "pause":
+            yield from self._pause(gate.pause_s)
+            return
+        begin_s = float(self._env.now)
+        end_s = begin_s + gate.pause_s
+        with self._spent_on("gate"):
+            while self._env.now < end_s and not self._brake.is_on:
+                left_s = end_s - float(self._env.now)
+                yield self._env.timeout(min(LOOK_EVERY_S, left_s)) | self._brake.pulled
+                now = float(self._env.now)
+                seen = self._plane.seen(begin_s, now, new_version=True)
+                what = crossed(seen, gate.error_fraction, gate.latency_p99_s)
+                if what is not None and (seen.ended >= _ENOUGH or now >= end_s):
+                    self.trip(f"canary: {what}")
 
     def _spent_on(self, cause: Cause, instance: int | None = None) -> _SpentOn:
         """What the time went on while this lasts."""

@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING
 
 from executor.errors import BadInput
 from executor.yaml_text import SILENT
+from simulation.scenario_rollout import has_surge
 from simulation.traffic_rules import Broken
 
 if TYPE_CHECKING:
     from simulation.scenario import Scenario
+    from simulation.scenario_rollout import Rollout
 
 _NEEDED = {"canary": "canary", "migration": "expand_migrate_contract"}
 """Keys without which a strategy cannot be; for other strategies they may stand there, and wait."""
@@ -68,6 +70,21 @@ def _order(scenario: Scenario) -> Iterator[Broken]:
             yield key, SILENT, f"must have no cycle: {' → '.join(cycle)}"
 
 
+def _replacement(rule: Rollout) -> Iterator[tuple[str, object, str]]:
+    """What `replacement` does not go together with: the key, its value, and the rule.
+
+    A surge alone has always been simulated as sliding without pauses, whatever these keys say.
+    """
+    if rule.strategy not in ("rolling", "canary"):
+        return
+    if rule.replacement == "in_place" and has_surge(rule.surge):
+        yield "replacement", "in_place", f"must be beside where there is a surge ({rule.surge})"
+    if rule.replacement == "beside" and rule.advance == "batch":
+        yield "advance", "batch", "must be sliding where replacement is beside"
+    if rule.replacement == "beside" and rule.pause > 0:
+        yield "pause", f"{rule.pause:g}s", "must be 0s where replacement is beside"
+
+
 def _service(scenario: Scenario, service: str) -> Iterator[Broken]:
     """What one service's rule asks of its fleet and its strategy."""
     rule = scenario.rule(service)
@@ -89,7 +106,12 @@ def _service(scenario: Scenario, service: str) -> Iterator[Broken]:
     for key, strategy in _NEEDED.items():
         if rule.strategy == strategy and not getattr(rule, key):
             yield broken("strategy", strategy, f"needs rollout.{key}")
-    most = count if scenario.second_count(service) else count - 1
+    for key, value, said in _replacement(rule):
+        yield broken(key, value, said)
+    can_stay_whole = rule.strategy == "blue_green" or (
+        rule.replaces_beside and has_surge(rule.surge)
+    )
+    most = count if can_stay_whole else count - 1
     if rule.min_healthy > most:
         said = f"must be below the fleet ({count}), else no instance may ever be taken out"
         if most == count:

@@ -277,8 +277,7 @@ class Scenario(FileModel):
         rule = self.rule(service)
         if rule is None or service not in self.release_order():
             return 0
-        surges = rule.strategy == "rolling" and self.surge_count(service) > 0
-        twice = surges or rule.strategy == "blue_green"
+        twice = rule.replaces_beside or rule.strategy == "blue_green"
         return self.services[service].instance_count if twice else 0
 
     def names_of(self, service: str) -> tuple[str, ...]:

@@ -80,6 +80,11 @@ def parse_surge(value: object) -> int | str:
     return amount
 
 
+def has_surge(surge: int | str) -> bool:
+    """Whether a surge allows any instance beyond the fleet: percentages of it are rounded up."""
+    return int(str(surge).removesuffix("%")) > 0
+
+
 def _amount_schema(least: int) -> WithJsonSchema:
     return WithJsonSchema(
         {
@@ -149,6 +154,7 @@ class ServiceRollout(FileModel):
     window: Window = 1
     advance: Literal["sliding", "batch"] = "sliding"
     surge: Surge = 0
+    replacement: Literal["in_place", "beside"] | None = None
     rounding: Literal["kubernetes"] = "kubernetes"
     min_healthy: int = Field(default=0, ge=0)
     pause: DurationS = 0.0
@@ -165,6 +171,19 @@ class ServiceRollout(FileModel):
     guards: Annotated[
         Guards | None, none_or(lambda value: value), Field(json_schema_extra=or_word_none)
     ] = None
+
+    @property
+    def replaces_beside(self) -> bool:
+        """Whether new instances are made beside the old ones, which are then removed.
+
+        Where the file does not say, a rollout with a surge does, and any other replaces in place.
+        Only `rolling` and `canary` know the difference.
+        """
+        if self.strategy not in ("rolling", "canary"):
+            return False
+        if self.replacement is None:
+            return self.strategy == "rolling" and has_surge(self.surge)
+        return self.replacement == "beside"
 
     @field_validator("canary")
     @classmethod

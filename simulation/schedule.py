@@ -71,8 +71,8 @@ def schedules(
         return _recreated(rule, down, up)
     if rule.strategy == "blue_green":
         return _switched(rule, down, steps["stop"], up)
-    if scenario.second_count(name):
-        return _surged(scenario, name, rule, down, up)
+    if rule.replaces_beside:
+        return _replaced_beside(scenario, name, rule, down, up)
     return _rolled(scenario, name, rule, down + up)
 
 
@@ -99,16 +99,26 @@ def _switched(rule: Rollout, down: Floats, stop: Floats, up: Floats) -> Schedule
     return Schedules(both, both, end, float(np.std(end)))
 
 
-def _surged(scenario: Scenario, name: str, rule: Rollout, down: Floats, up: Floats) -> Schedules:
+def _replaced_beside(
+    scenario: Scenario, name: str, rule: Rollout, down: Floats, up: Floats
+) -> Schedules:
     """Each replacement that is available lets one more be removed, and so one more be made."""
     draws, count = up.shape
-    least = max(count - scenario.window_count(name), rule.min_healthy)
-    at_once = count - least
-    begun, _ = _listed(up + rule.min_ready, at_once + scenario.surge_count(name))
-    join = begun + up
-    ready = np.sort(join + rule.min_ready, axis=1)
-    leave = np.concatenate([np.zeros((draws, at_once)), ready[:, :least]], axis=1)
-    end = np.maximum(ready[:, -1], (leave + down).max(axis=1))
+    window = scenario.window_count(name)
+    at_once = count - max(count - window, rule.min_healthy)
+    leave, join = np.empty_like(down), np.empty_like(up)
+    begin, first = np.zeros((draws, 1)), 0
+    for wave in waves_of(rule, window, [str(k) for k in range(count)]):
+        part = slice(first, first + len(wave.instances))
+        size = len(wave.instances)
+        begun, _ = _listed(up[:, part] + rule.min_ready, at_once + scenario.surge_count(name))
+        ready = np.sort(begun + up[:, part] + rule.min_ready, axis=1)
+        at_first = np.zeros((draws, min(at_once, size)))
+        leave[:, part] = begin + np.concatenate([at_first, ready[:, : size - at_first.shape[1]]], 1)
+        join[:, part] = begin + begun + up[:, part]
+        begin = begin + ready[:, -1:] + (wave.gate.pause_s if wave.gate else 0.0)
+        first += size
+    end = np.maximum(begin[:, 0], (leave + down).max(axis=1))
     return Schedules(leave, join, end, float(np.std(end)))
 
 

@@ -1,4 +1,4 @@
-"""Which class rolls a service: by its strategy, and by whether replacements surge."""
+"""Which class rolls a service: by its strategy, and by whether new instances are made beside the old ones."""
 
 from __future__ import annotations
 
@@ -21,6 +21,6 @@ _STRATEGIES: dict[str, type[Strategy]] = {
 
 def strategy_class(task: Task) -> type[Strategy]:
     """The strategy that a task asks for."""
-    if task.rule.strategy == "rolling" and task.surge > 0:
+    if task.rule.replaces_beside:
         return Surge
     return _STRATEGIES[task.rule.strategy]

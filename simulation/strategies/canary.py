@@ -5,13 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from executor.plan import Gate, Wave, canary_waves, waves_for
-from simulation.guards import LOOK_EVERY_S, crossed
 from simulation.rollout import Steps
 from simulation.scenario_rollout import Rollout
 from simulation.strategies.rolling import Rolling
-
-_ENOUGH = 100
-"""Answers of the new version before a bake is cut short; at its end whatever there is counts."""
 
 
 def waves_of(rule: Rollout, window: int, names: Sequence[str]) -> tuple[Wave, ...]:
@@ -39,20 +35,3 @@ class Canary(Rolling):
     def _forward(self) -> Steps:
         names = [str(instance) for instance in self._task.order]
         yield from self._roll(waves_of(self._rule, self._task.window, names))
-
-    def _gate(self, gate: Gate) -> Steps:
-        """In a bake the new version's answers are watched from its beginning."""
-        if gate.kind == "pause":
-            yield from super()._gate(gate)
-            return
-        begin_s = float(self._env.now)
-        end_s = begin_s + gate.pause_s
-        with self._spent_on("gate"):
-            while self._env.now < end_s and not self._brake.is_on:
-                left_s = end_s - float(self._env.now)
-                yield self._env.timeout(min(LOOK_EVERY_S, left_s)) | self._brake.pulled
-                now = float(self._env.now)
-                seen = self._plane.seen(begin_s, now, new_version=True)
-                what = crossed(seen, gate.error_fraction, gate.latency_p99_s)
-                if what is not None and (seen.ended >= _ENOUGH or now >= end_s):
-                    self.trip(f"canary: {what}")

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 import simpy
 from simpy.resources.resource import Request
 
-from executor import plan
 from executor.plan import Wave, waves_for
 from simulation.draining import StepFailed
 from simulation.engines.plane import RequestPlane
@@ -48,11 +47,7 @@ class Rolling(Strategy):
             if self._brake.is_on:
                 return
             if wave.gate is not None:
-                yield from self._gate(wave.gate)
-
-    def _gate(self, gate: plan.Gate) -> Steps:
-        """What stands between two waves."""
-        yield from self._pause(gate.pause_s)
+                yield from self._pass_gate(wave.gate)
 
     def _instance(self, instance: int) -> Steps:
         """One instance: a place in the window, the six steps, `min_ready`."""

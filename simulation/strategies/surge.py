@@ -1,9 +1,11 @@
-"""`rolling` with `surge`: replacements beside the fleet, as a Kubernetes Deployment makes them.
+"""`replacement: beside`: new instances beside the old ones, as a Kubernetes Deployment makes them.
 
 At most `surge` instances more than the fleet are there, those that terminate not counted; at least
-the fleet less `window`, and `min_healthy`, are available, which is up for `min_ready`. The
-controller makes and removes as these two allow, here as one process for each instance to make and
-one for each to remove.
+the fleet less `window`, and `min_healthy`, are available, which is up for `min_ready`. So also
+without a surge: a new instance is started as soon as an old one is marked for removal, while that
+one still drains. The controller makes and removes as these two limits allow, here as one process
+for each instance to make and one for each to remove. A canary does so wave by wave, and its bakes
+do not wait for the end of what is marked.
 """
 
 from __future__ import annotations
@@ -18,12 +20,13 @@ from simulation.engines.plane import RequestPlane
 from simulation.fleet import State
 from simulation.instances import Gate, Instances
 from simulation.rollout import InvariantBroken, Steps, Strategy, Task
+from simulation.strategies.canary import waves_of
 
 _NOT_LIVE = (State.ABSENT, State.DRAINING, State.STOPPING, State.FAILED)
 
 
 class Surge(Strategy):
-    """Second instances take the place of the first ones, and back."""
+    """Second instances take the place of the first ones, and back, for `rolling` and `canary`."""
 
     def __init__(
         self, env: simpy.Environment, plane: RequestPlane, instances: Instances, task: Task
@@ -36,6 +39,7 @@ class Surge(Strategy):
         self._spare = Gate(env, lambda: self._available_count() - self._least)
         instances.watched.append(self._spare)
         self._waiting: list[simpy.Event] = []  # of those to be removed: it stays
+        self._ending: list[simpy.Event] = []  # of those marked for removal: it is gone
 
     def _live_count(self) -> int:
         states = enumerate(self._instances.fleet.state)
@@ -45,8 +49,15 @@ class Surge(Strategy):
         return self._instances.in_pool_count - len(self._young)
 
     def _forward(self) -> Steps:
-        old = list(self._task.order)
-        yield from self._replace(old, [k + self._instances.count for k in old])
+        names = [str(instance) for instance in self._task.order]
+        for wave in waves_of(self._rule, self._task.window, names):
+            old = [int(name) for name in wave.instances]
+            yield from self._replace(old, [k + self._instances.count for k in old])
+            if self._brake.is_on:
+                break
+            if wave.gate is not None:
+                yield from self._pass_gate(wave.gate)
+        yield self._env.all_of(self._ending)
 
     def _back(self) -> Steps:
         """Old ones that are gone are made again, new ones that are there are removed."""
@@ -54,13 +65,17 @@ class Surge(Strategy):
         old = list(self._task.order)
         new = [k + self._instances.count for k in old]
         there = [k for k in new if self._instances.state(k) is not State.ABSENT]
+        self._ending.clear()
         yield from self._replace(there, [k for k in old if k in gone])
+        yield self._env.all_of(self._ending)
 
     def _replace(self, away: Sequence[int], by: Sequence[int]) -> Steps:
-        """These are removed and those made, each as soon as it may be."""
-        removed = self._all(self._remove(instance) for instance in away)
+        """Make and remove these, each as soon as it may be; those marked may still be ending."""
+        marked = [simpy.Event(self._env) for _ in away]
+        for instance, mark in zip(away, marked, strict=True):
+            self._ending.append(self._env.process(self._remove(instance, mark)))
         made = self._all(self._make(instance) for instance in by)
-        yield made & removed
+        yield made & self._env.all_of(marked)
 
     def _make(self, instance: int) -> Steps:
         if not (yield from self._passes(self._room)):
@@ -99,9 +114,11 @@ class Surge(Strategy):
             self._waiting.remove(stays)
         return may_go
 
-    def _remove(self, instance: int) -> Steps:
+    def _remove(self, instance: int, marked: simpy.Event) -> Steps:
+        """Mark an instance for removal once it may go, then drain and stop it."""
         if self._instances.in_pool(instance):
             if not (yield from self._may_go()):
+                marked.succeed()
                 return
             self._instances.leave(instance)
             self._spare.done()
@@ -110,6 +127,7 @@ class Surge(Strategy):
         elif self._instances.state(instance) is State.CRASHED:
             self._instances.leave(instance)
             self._room.look()
+        marked.succeed()
         if (yield from self._take_down(instance)):
             self._instances.move(instance, State.ABSENT)
             self._room.look()

@@ -69,17 +69,17 @@ def test_a_key_that_the_example_lacks_is_found() -> None:
 
 
 @pytest.mark.parametrize(
-    "switch",
+    "switches",
     [
-        *(f"rollout.strategy={one}" for one in get_args(strategy_type)),
-        "rollout.surge=25%",
-        "traffic.arrivals=bursty",
-        "traffic.arrivals=closed",
+        *([f"rollout.strategy={one}"] for one in get_args(strategy_type)),
+        ["rollout.surge=25%", "rollout.replacement=beside"],
+        ["traffic.arrivals=bursty"],
+        ["traffic.arrivals=closed"],
     ],
 )
-def test_a_switch_is_all_it_takes(switch: str) -> None:
+def test_a_switch_is_all_it_takes(switches: list[str]) -> None:
     """What only another strategy or kind of arrivals needs may stand there and wait."""
-    assert ScenarioFile.parse(WHOLE, sets=[switch]).scenario.rollout is not None
+    assert ScenarioFile.parse(WHOLE, sets=switches).scenario.rollout is not None
 
 
 @pytest.mark.parametrize("text", EXAMPLES, ids=["short", "whole"])

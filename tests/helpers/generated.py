@@ -150,6 +150,8 @@ def rules(draw: st.DrawFn, count: int) -> dict[str, Any]:
     strategy = pick(draw, *strategies, *(["canary"] if count > 1 else []))
     surge = pick(draw, 0, 0, 1, "50%")
     grows = strategy == "blue_green" or (strategy == "rolling" and surge != 0)
+    replacement = "beside" if surge != 0 else pick(draw, "in_place", "beside")
+    slides = {"advance": "sliding", "pause": "0s"} if replacement == "beside" else {}
     most = 0 if strategy == "recreate" else count if grows else count - 1
     limits = {"error_fraction": pick(draw, "5%", "60%"), "latency_p99": pick(draw, "1s", "1h")}
     return {
@@ -157,6 +159,7 @@ def rules(draw: st.DrawFn, count: int) -> dict[str, Any]:
         "window": draw(st.one_of(st.integers(1, count), st.sampled_from(["25%", "50%", "100%"]))),
         "advance": pick(draw, "sliding", "batch"),
         "surge": surge,
+        "replacement": replacement,
         "min_healthy": draw(st.integers(0, most)),
         "pause": pick(draw, "0s", "1s"),
         "min_ready": pick(draw, "0s", "2s"),
@@ -184,7 +187,7 @@ def rules(draw: st.DrawFn, count: int) -> dict[str, Any]:
             "mode": pick(draw, "graceful", "abrupt"),
             "grace": pick(draw, "500ms", "30s"),
         },
-    }
+    } | slides
 
 
 @st.composite

@@ -45,6 +45,16 @@ ROLLOUTS: dict[str, tuple[dict[str, Any], float, float, float]] = {
     "a second fleet": ({"strategy": "blue_green", "pause": "6s", "min_ready": "3s"}, 19, 6, 1.0),
     "surge alone": ({"window": 1, "surge": 2, "min_healthy": 6}, 28, 6, 1.0),
     "window and surge": ({"window": 1, "surge": 1}, 28, 5, 5 / 6),
+    "beside, without a surge": ({"window": 2, "replacement": "beside"}, 27, 4, 4 / 6),
+    "a canary beside": (
+        {
+            "strategy": "canary",
+            "window": 2,
+            "replacement": "beside",
+            "canary": [{"share": "20%", "bake": "30s"}],
+        },
+        *(66, 4, 4 / 6),
+    ),
     "canary": (
         {"strategy": "canary", "window": 2, "canary": [{"share": "20%", "bake": "30s"}]},
         *(70, 4, 4 / 6),

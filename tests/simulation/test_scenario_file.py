@@ -137,6 +137,22 @@ CASES = {
         GOOD.replace("drain:", "surge: -1\n  drain:"),
         "evening.yaml:12: rollout.surge: -1: a surge must not be negative",
     ),
+    "a surge without room for it": (
+        GOOD.replace("drain:", "surge: 1\n  replacement: in_place\n  drain:"),
+        "evening.yaml:13: rollout.replacement: in_place: must be beside where there is a surge (1)",
+    ),
+    "beside in batches": (
+        GOOD.replace("drain:", "advance: batch\n  replacement: beside\n  drain:"),
+        "evening.yaml:12: rollout.advance: batch: must be sliding where replacement is beside",
+    ),
+    "beside with pauses": (
+        GOOD.replace("drain:", "pause: 5s\n  replacement: beside\n  drain:"),
+        "evening.yaml:12: rollout.pause: 5s: must be 0s where replacement is beside",
+    ),
+    "beside with nothing that may move": (
+        GOOD.replace("drain:", "min_healthy: 24\n  replacement: beside\n  drain:"),
+        "evening.yaml:12: rollout.min_healthy: 24: must be below the fleet (24)",
+    ),
     "wrong type": (
         GOOD.replace("slots: 4", "slots: four"),
         "evening.yaml:7: services.checkout.slots: four: must be a whole number",
