@@ -120,6 +120,8 @@ def validate_report(
         A line for each check, a broken one followed by what breaks it; and True when none is.
     """
     lines = [f"✓ the form is that of {plan.schema_}", "✓ nothing was changed since it was made"]
+    if not plan.is_by_rollcast:
+        lines.append(f"  {plan.carried_out_by} carries it out: export it, execute refuses it")
     made = checks(plan, now)
     if inventory is not None:
         made += checks_of_fleet(plan, read_inventory(inventory))

@@ -29,7 +29,7 @@ from executor.journal import Journal, JournalBroken
 from executor.lock import Lock, lock_path
 from executor.plan import Plan
 from executor.plan_file import read_plan
-from executor.plan_rules import broken_rules
+from executor.plan_rules import broken_rules, refuse_other_tools
 from executor.preflight import Checks, fits, looked_at, problems_in
 from executor.progress import Ended, Event, Kind, folded
 from executor.run import Outcome, Run
@@ -192,6 +192,7 @@ def _refuse(plan: Plan, inventory: Inventory, asked: Execute) -> None:
     Raises:
         Refused: A rule is broken, nobody trusted vouches for the plan, or it is another fleet's.
     """
+    refuse_other_tools(plan)
     # Half a rollout is worse than a late one: what was begun in time may be finished.
     now = None if asked.resume else datetime.now(UTC)
     for broken in (*broken_rules(plan, now), *problems_in(fits(plan, inventory, asked.trust))):

@@ -12,7 +12,13 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any, Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, FiniteFloat
+from pydantic import (
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    FiniteFloat,
+)
 
 
 class Step(StrEnum):
@@ -147,6 +153,22 @@ class Settings(_Part):
     start: str
 
 
+class Workload(_Part):
+    """Where a service runs, as its cluster names it.
+
+    Attributes:
+        kind: Such as ``Deployment``.
+        namespace: None where the manifest names none.
+        name: Of the workload, which may differ from the service's.
+        container: The one that serves; None where the manifest does not tell it apart.
+    """
+
+    kind: Literal["Deployment", "StatefulSet", "Rollout"]
+    namespace: str | None = None
+    name: str
+    container: str | None = None
+
+
 Outcome = Literal[
     "chosen",
     "slower",
@@ -232,6 +254,19 @@ class Signature(_Part):
     value: str
 
 
+class AsWritten(_Part):
+    """Window and surge in the words of the scenario: a percentage survives a change of the fleet."""
+
+    window: int | str
+    surge: int | str
+
+
+PLAN_1, PLAN_2 = "rollcast.plan/1", "rollcast.plan/2"
+
+SECOND_KEYS = ("carried_out_by", "replacement", "surge", "as_written", "workload")
+"""The keys that a plan of the second version has beyond those of the first."""
+
+
 class Plan(_Part):
     """A rollout that was simulated, ready to be carried out.
 
@@ -249,9 +284,17 @@ class Plan(_Part):
         retries: How often a step that failed is tried again.
         max_failures: How many instances may fail where a failure lets the rollout continue.
         evidence: The search that found it; None where nothing was searched for.
+        carried_out_by: Rollcast's own executor, or the tool whose rules the prediction follows.
+        replacement: Whether new instances are made beside the old ones.
+        surge: Instances beyond the fleet, those that terminate not counted.
+        as_written: Window and surge as the scenario says them, ``25%``, where they come to the
+            plan's own.
+        workload: Where the service runs; None where nothing says it.
     """
 
-    schema_: Literal["rollcast.plan/1"] = Field(default="rollcast.plan/1", alias="schema")
+    schema_: Literal["rollcast.plan/1", "rollcast.plan/2"] = Field(
+        default="rollcast.plan/1", alias="schema"
+    )
     digest: str = ""
     signature: Signature | None = None
     name: str
@@ -281,6 +324,21 @@ class Plan(_Part):
     max_failures: int = Field(ge=0)
     prediction: Prediction
     evidence: Evidence | None = None
+    carried_out_by: Literal["rollcast", "kubernetes", "argo-rollouts"] = "rollcast"
+    replacement: Literal["in_place", "beside"] = "in_place"
+    surge: int = Field(default=0, ge=0)
+    as_written: AsWritten | None = None
+    workload: Workload | None = None
+
+    @property
+    def is_by_rollcast(self) -> bool:
+        """Whether Rollcast's own executor carries the plan out."""
+        return self.carried_out_by == "rollcast"
+
+    @property
+    def least_available(self) -> int:
+        """Never fewer are available because of the rollout."""
+        return max(len(self.instances) - self.window, self.min_in_pool)
 
     def valid_until(self) -> datetime:
         """When the plan's validity runs out: at the end of the calendar when it is for longer."""

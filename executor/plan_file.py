@@ -25,7 +25,7 @@ from pydantic_core import ErrorDetails
 from executor.canonical import canonical_json, digest_of
 from executor.errors import BadInput, Refused
 from executor.files import atomic_write_text
-from executor.plan import Plan
+from executor.plan import PLAN_1, PLAN_2, SECOND_KEYS, Plan
 
 __all__ = [
     "canonical_json",
@@ -44,8 +44,10 @@ _STRING_OR_SPACE = re.compile(r'("(?:[^"\\]|\\.)*")|[ \t\r\n]+')
 
 def plan_content(plan: Plan) -> dict[str, Any]:
     """The plan as the JSON data of its file."""
-    unsigned = {"signature"} if plan.signature is None else None
-    return plan.model_dump(mode="json", by_alias=True, exclude=unsigned)
+    left_out = set() if plan.signature is not None else {"signature"}
+    if plan.schema_ == PLAN_1:
+        left_out.update(SECOND_KEYS)
+    return plan.model_dump(mode="json", by_alias=True, exclude=left_out)
 
 
 def plan_digest(content: dict[str, Any]) -> str:
@@ -91,21 +93,43 @@ def read_plan(path: Path) -> Plan:
         plan = Plan.model_validate_json(text, strict=True)
     except ValidationError as error:
         raise BadInput(f"{path}: {_worst(error)}") from None
-    for key in plan_schema()["required"]:  # the two that a plan in the making has by default, too
+    for key in SECOND_KEYS if plan.schema_ == PLAN_1 else ():
+        if key in content:
+            value = _shown(content[key])
+            raise BadInput(
+                f"{path}: {key} ({value}) must be a known key of {PLAN_1}; {PLAN_2} has it"
+            )
+    for key in plan_schema(plan.schema_)[
+        "required"
+    ]:  # the two that a plan in the making has by default, too
         if key not in content:
             raise BadInput(f"{path}: {key} must be given")
     _refuse_changed(text, content, path)
     return plan
 
 
-def plan_schema() -> dict[str, Any]:
-    """The JSON Schema of a plan file, for ``assets/``."""
+def plan_schema(version: str = PLAN_1) -> dict[str, Any]:
+    """The JSON Schema of a plan file of one version, for ``assets/``."""
     schema = Plan.model_json_schema(by_alias=True)
+    properties = schema["properties"]
+    properties["schema"] = {
+        "const": version,
+        "default": version,
+        "title": "Schema",
+        "type": "string",
+    }
+    if version == PLAN_1:
+        for key in SECOND_KEYS:
+            del properties[key]
+        for name in ("AsWritten", "Workload"):
+            del schema["$defs"][name]
+        kept, _ = schema["description"].split("\n    carried_out_by:")
+        schema["description"] = kept
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         **schema,
         "title": "Rollcast plan",
-        "required": [key for key in schema["properties"] if key != "signature"],
+        "required": [key for key in properties if key != "signature"],
     }
 
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from datetime import datetime
 
 from executor.canonical import digest_of
+from executor.errors import Refused
 from executor.plan import (
     STEPS,
     Plan,
@@ -44,8 +45,28 @@ def checks(plan: Plan, now: datetime | None = None) -> list[tuple[str, list[str]
     return made
 
 
+def refuse_other_tools(plan: Plan) -> None:
+    """Refuse a plan that Rollcast's own executor does not carry out.
+
+    Raises:
+        Refused: Another tool carries it out; the message names the tool and the export.
+    """
+    if not plan.is_by_rollcast:
+        raise Refused(
+            f"{plan.name} is carried out by {plan.carried_out_by}, not by Rollcast's executor: "
+            f"rollcast export PLAN --to {plan.carried_out_by}"
+        )
+
+
 def _window_fits(plan: Plan) -> Iterator[str]:
     fleet, least = len(plan.instances), plan.min_in_pool
+    if plan.replacement == "beside":
+        if fleet - plan.least_available + plan.surge < 1:
+            yield (
+                f"minimum in the pool ({least}) must be below the fleet ({fleet}) where nothing "
+                "surges, or no instance could ever be replaced"
+            )
+        return
     if fleet <= least:
         yield (
             f"minimum in the pool ({least}) must be below the fleet ({fleet}), "
@@ -56,6 +77,21 @@ def _window_fits(plan: Plan) -> Iterator[str]:
             f"window ({plan.window}) must not exceed the fleet ({fleet}) less the minimum in the "
             f"pool ({least})"
         )
+
+
+def _is_carried_out(plan: Plan) -> Iterator[str]:
+    if plan.is_by_rollcast and plan.replacement == "beside":
+        yield (
+            "carried out by (rollcast) must be a tool where replacement is beside: Rollcast's own "
+            "executor replaces each instance in its place"
+        )
+    if plan.replacement == "in_place" and plan.surge > 0:
+        yield f"surge ({plan.surge}) must be 0 where replacement is in_place"
+    if plan.replacement == "beside" and plan.advance == "batch":
+        yield "advance (batch) must be sliding where replacement is beside"
+    kind = None if plan.workload is None else plan.workload.kind
+    if kind == "StatefulSet" and plan.window > 1:
+        yield f"window ({plan.window}) must be 1: a StatefulSet replaces one pod at a time"
 
 
 def _names_differ(plan: Plan) -> Iterator[str]:
@@ -177,6 +213,7 @@ def _figures_are_in_order(plan: Plan) -> Iterator[str]:
 
 _RULES: tuple[tuple[str, Callable[[Plan], Iterator[str]]], ...] = (
     ("the window fits the fleet and its minimum in the pool", _window_fits),
+    ("what carries it out can replace instances so", _is_carried_out),
     ("every instance has a name of its own", _names_differ),
     ("the waves hold the whole fleet, once, as window and advance say", _waves_fit),
     ("the balancer learns of a take-out before the stop, and the stop has time", _stops_in_time),

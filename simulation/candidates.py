@@ -179,11 +179,23 @@ def default_windows(scenario: Scenario) -> tuple[int, ...]:
         for name in scenario.rolled_services()
         if not scenario.has_own(name, "window") and _strategy(scenario, name) not in ALL_AT_ONCE
     ]
-    if not varied:
+    if not varied or not any(_may_vary(scenario, name) for name in varied):
         return (scenario.window_count(),)
     smallest = min(scenario.services[name].instance_count for name in varied)
     powers = {1 << k for k in range(smallest.bit_length()) if 1 << k <= max(1, smallest // 2)}
     return tuple(sorted(powers | {min(scenario.window_count(name) for name in varied)}))
+
+
+def _may_vary(scenario: Scenario, service: str) -> bool:
+    """Whether another window would change how a service is rolled.
+
+    It would not where the minimum leaves no instance to be missing, and only the surge moves; a
+    StatefulSet replaces one pod at a time whatever is asked.
+    """
+    rule, part = scenario.rule(service), scenario.services[service]
+    if part.workload is not None and part.workload.kind == "StatefulSet":
+        return False
+    return rule is None or rule.min_healthy < part.instance_count
 
 
 def _strategy(scenario: Scenario, service: str) -> str | None:

@@ -32,7 +32,9 @@ def plan_of(found: Found, valid_for_s: float = WEEK_S) -> Plan:
     """
     assert found.chosen is not None
     last = found.confirmations[-1]
-    return make_plan(last.scenario, last.result, valid_for_s, evidence_of(found))
+    return make_plan(
+        last.scenario, last.result, valid_for_s, evidence_of(found), said=found.scenario
+    )
 
 
 def evidence_of(found: Found) -> Evidence:

@@ -8,13 +8,17 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from importlib.metadata import version
+from typing import Any
 
 import numpy as np
 
 from executor.canonical import digest_of
+from executor.dialects.kubernetes import resolve
 from executor.errors import BadInput, Refused
 from executor.plan import (
+    PLAN_2,
     STEPS,
+    AsWritten,
     Drain,
     EndCounts,
     Evidence,
@@ -33,7 +37,7 @@ from simulation.frame import frame_of
 from simulation.freeze import second_of_day
 from simulation.rollout import rolling_order
 from simulation.run import traffic_around
-from simulation.scenario import Scenario
+from simulation.scenario import Scenario, Workload
 from simulation.scenario_rollout import Rollout
 from simulation.scenario_traffic import TimestampsRate, TraceRate
 from simulation.strategies.canary import waves_of
@@ -86,6 +90,8 @@ def make_plan(
     result: CandidateResult,
     valid_for_s: float = WEEK_S,
     evidence: Evidence | None = None,
+    *,
+    said: Scenario | None = None,
 ) -> Plan:
     """The candidate as a validated plan.
 
@@ -94,6 +100,8 @@ def make_plan(
         result: Of the candidate, over as many runs as the scenario says.
         valid_for_s: How long the plan may be carried out.
         evidence: The search that chose it, if one did.
+        said: The scenario as its file says it, where what was simulated is a candidate of it: so
+            are window and surge written.
 
     Raises:
         Refused: The candidate does not meet the objectives; the message says why.
@@ -108,7 +116,7 @@ def make_plan(
             f"window {result.candidate.window} is no plan yet: {len(result.runs)} of "
             f"{scenario.replications} runs are there, run the comparison to its end"
         )
-    plan = drafted(scenario, result, valid_for_s, evidence)
+    plan = drafted(scenario, result, valid_for_s, evidence, said=said)
     for broken in broken_rules(plan):
         raise Refused(f"{plan.name} is no plan: {broken}")
     return plan
@@ -119,6 +127,8 @@ def drafted(
     result: CandidateResult,
     valid_for_s: float = WEEK_S,
     evidence: Evidence | None = None,
+    *,
+    said: Scenario | None = None,
 ) -> Plan:
     """The candidate as a plan that nobody has checked: to be looked at, with what it breaks.
 
@@ -133,7 +143,9 @@ def drafted(
     predicted = Prediction(
         metrics=result.alone, ended=EndCounts(**result.ended), verdict=result.verdict
     )
-    return _plan_of(chosen, predicted, len(result.runs), valid_for_s, evidence)
+    return _plan_of(
+        chosen, predicted, len(result.runs), valid_for_s, evidence, said=said or scenario
+    )
 
 
 def outlined(scenario: Scenario) -> Plan:
@@ -152,7 +164,7 @@ def outlined(scenario: Scenario) -> Plan:
     nothing = Prediction(
         metrics={}, ended=EndCounts(done=0, halted=0, rolled_back=0, horizon=0), verdict=verdict
     )
-    return _plan_of(scenario, nothing, 1, WEEK_S, None)
+    return _plan_of(scenario, nothing, 1, WEEK_S, None, said=scenario)
 
 
 def _plan_of(
@@ -161,8 +173,18 @@ def _plan_of(
     replications: int,
     valid_for_s: float,
     evidence: Evidence | None,
+    *,
+    said: Scenario,
 ) -> Plan:
-    """The scenario's own way to roll, sealed.
+    """The chosen way to roll, sealed.
+
+    Args:
+        chosen: The scenario of the candidate, free of other files.
+        predicted: What its simulation says.
+        replications: Over how many runs.
+        valid_for_s: How long the plan may be carried out.
+        evidence: The search that chose it, if one did.
+        said: The scenario before anything was chosen: how window and surge are written.
 
     Raises:
         Refused: The release is one that a plan cannot tell.
@@ -174,6 +196,17 @@ def _plan_of(
     names = tuple(listed[instance] for instance in rolling_order(chosen, name))
     window = chosen.window_count(name)
     embedded = chosen.as_data()
+    carried_out_by = _carrier(rule, service.workload)
+    second: dict[str, Any] = {}
+    if carried_out_by != "rollcast":
+        second = {
+            "schema": PLAN_2,
+            "carried_out_by": carried_out_by,
+            "replacement": "beside" if rule.replaces_beside else "in_place",
+            "surge": chosen.surge_count(name) if rule.replaces_beside else 0,
+            "as_written": _as_written(said, chosen, name),
+            "workload": service.workload and service.workload.model_dump(),
+        }
     return sealed(
         Plan(
             name=chosen.name,
@@ -203,7 +236,33 @@ def _plan_of(
             max_failures=rule.max_failures,
             prediction=predicted,
             evidence=evidence,
+            **second,
         )
+    )
+
+
+def _carrier(rule: Rollout, workload: Workload | None) -> str:
+    """Which tool's rules the simulated rollout follows, and so what carries it out."""
+    kind = None if workload is None else workload.kind
+    if rule.replaces_beside:
+        return "argo-rollouts" if rule.strategy == "canary" or kind == "Rollout" else "kubernetes"
+    return "kubernetes" if kind == "StatefulSet" else "rollcast"
+
+
+def _as_written(said: Scenario, chosen: Scenario, service: str) -> AsWritten:
+    """Window and surge in the scenario's own words, where these come to what was chosen."""
+    rule, written = chosen.rule(service), said.rule(service)
+    assert rule is not None and written is not None
+    count = chosen.services[service].instance_count
+    surge = chosen.surge_count(service)
+    unavailable = count - max(count - chosen.window_count(service), rule.min_healthy)
+    try:
+        resolved = resolve(written.surge, written.window, count)
+    except BadInput:
+        resolved = (surge, unavailable)
+    return AsWritten(
+        window=written.window if resolved[1] == unavailable else unavailable,
+        surge=written.surge if resolved[0] == surge else surge,
     )
 
 
@@ -223,8 +282,6 @@ def planned_service(scenario: Scenario) -> str:
     assert rule is not None
     if rule.strategy not in {"rolling", "canary"}:
         raise Refused(f"{scenario.name} is no plan: strategy {rule.strategy} is not carried out")
-    if scenario.second_count(rolled[0]):
-        raise Refused(f"{scenario.name} is no plan: surge ({rule.surge}) is not carried out")
     return rolled[0]
 
 

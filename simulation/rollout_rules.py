@@ -103,6 +103,13 @@ def _service(scenario: Scenario, service: str) -> Iterator[Broken]:
         except BadInput as error:
             yield broken(key, getattr(rule, key), str(error))
             return
+    workload = scenario.services[service].workload
+    if (
+        workload is not None
+        and workload.kind == "StatefulSet"
+        and scenario.window_count(service) > 1
+    ):
+        yield broken("window", rule.window, "must be 1: a StatefulSet replaces one pod at a time")
     for key, strategy in _NEEDED.items():
         if rule.strategy == strategy and not getattr(rule, key):
             yield broken("strategy", strategy, f"needs rollout.{key}")

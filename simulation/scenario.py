@@ -96,6 +96,15 @@ class Crashes(FileModel):
     repair: Distribution
 
 
+class Workload(FileModel):
+    """Where a service runs, as its cluster names it: carried to plans, not simulated."""
+
+    kind: Literal["Deployment", "StatefulSet", "Rollout"]
+    namespace: str | None = Field(default=None, min_length=1)
+    name: str = Field(min_length=1)
+    container: str | None = Field(default=None, min_length=1)
+
+
 class Service(FileModel):
     """One deployable unit: a fleet behind a balancer."""
 
@@ -111,6 +120,7 @@ class Service(FileModel):
     versions: Versions = Versions()
     steps: StepDurations = StepDurations()
     rollout: OwnRollout | None = None
+    workload: Workload | None = None
 
     @field_validator("instances", mode="before")
     @classmethod

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import json
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from executor.files import atomic_write_text, written_beside
 from executor.inventory import inventory_schema
+from executor.plan import PLAN_2
 from executor.plan_file import plan_schema
 from simulation.candidates import candidates_of, default_windows
 from simulation.compare import Comparison, compare
@@ -36,6 +38,7 @@ FIGURES = (
 SCHEMAS = {
     "scenario.schema.json": scenario_schema,
     "plan.schema.json": plan_schema,
+    "plan-2.schema.json": partial(plan_schema, PLAN_2),
     "inventory.schema.json": inventory_schema,
 }
 

@@ -8,7 +8,15 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-from executor.exports.base import Exported, file_name, header, unwatched, whole_s
+from executor.exports.base import (
+    NO_OPTIONS,
+    Exported,
+    ReleaseOptions,
+    header,
+    refuse_beside,
+    unwatched,
+    whole_s,
+)
 from executor.exports.yaml_out import yaml_text
 from executor.plan import STEPS, Gate, Plan, Wave
 
@@ -20,8 +28,13 @@ class Ansible:
     words = "Ansible: a playbook with serial batches"
     suffix = ".playbook.yaml"
 
-    def render(self, plan: Plan) -> Exported:
-        """The playbook."""
+    def render(self, plan: Plan, _options: ReleaseOptions = NO_OPTIONS) -> Exported:
+        """The playbook.
+
+        Raises:
+            Refused: The plan makes new instances beside the old ones.
+        """
+        refuse_beside(plan, self.name)
         lost = tuple(_lost(plan))
         plays: list[dict[str, object]] = []
         for waves in _between_bakes(plan.waves):
@@ -29,10 +42,10 @@ class Ansible:
             gate = waves[-1].gate
             if gate is not None and waves[-1] is not plan.waves[-1]:
                 plays.append(_pause_play(gate))
-        text = header(plan, self, lost, file_name(plan, self)) + yaml_text(plays)
+        text = header(plan, self, lost) + yaml_text(plays)
         return Exported(text, lost)
 
-    def command(self, plan: Plan, file: str) -> str:
+    def command(self, plan: Plan, file: str, _options: ReleaseOptions = NO_OPTIONS) -> str:
         """How the playbook is run: as many forks as the window has places."""
         return f"ansible-playbook -i INVENTORY {file} --forks {plan.window}"
 

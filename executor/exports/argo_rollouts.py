@@ -6,8 +6,21 @@ says. Steps are barriers, within a step it slides.
 
 from __future__ import annotations
 
-from executor.exports.base import Exported, file_name, header, whole_s
-from executor.exports.kubernetes import lost_by_pods, pod_spec, template
+import shlex
+
+from executor.errors import Refused
+from executor.exports.base import NO_OPTIONS, Exported, ReleaseOptions, header, whole_s
+from executor.exports.kubernetes import (
+    container_of,
+    grace_s,
+    kind_of,
+    limits,
+    lost_by_pods,
+    progress_deadline_s,
+    refuse_in_place,
+    target_words,
+    without_image,
+)
 from executor.exports.yaml_out import yaml_text
 from executor.plan import Plan, canary_counts
 
@@ -19,28 +32,66 @@ class ArgoRollouts:
     words = "Argo Rollouts: a patch of the Rollout's canary"
     suffix = ".rollout-patch.yaml"
 
-    def render(self, plan: Plan) -> Exported:
-        """The patch."""
+    def render(self, plan: Plan, options: ReleaseOptions = NO_OPTIONS) -> Exported:
+        """The patch.
+
+        A merge patch replaces lists, so a container in it would lose all that the patch does not
+        say: the image is set by a command of its own, and the pre-stop stays what it is.
+
+        Raises:
+            Refused: The plan was forecast in place, or is of another kind of workload, or has a
+                pre-stop or a new image for a container whose name nobody knows.
+        """
+        refuse_in_place(plan, self.name)
+        kind = kind_of(plan, "Rollout")
+        if kind == "StatefulSet":
+            raise Refused(
+                "argo-rollouts: workload (StatefulSet) must be a Rollout: --to kubernetes"
+            )
+        if container_of(plan, options) is None and options.image is not None:
+            raise Refused(
+                f"argo-rollouts: --image {options.image}: the plan names no container: "
+                "--container NAME"
+            )
+        if container_of(plan, options) is None and plan.stop.pre_stop_s > 0:
+            raise Refused(
+                f"argo-rollouts: pre-stop ({plan.stop.pre_stop_s:g} s) stands in a container, and "
+                "the plan names none: --container NAME"
+            )
         steps, not_met = _steps(plan)
-        lost = lost_by_pods(plan, advances="waits for each step")
+        lost = [*without_image(options), *lost_by_pods(plan, advances="waits for each step")]
         if not_met:
             lost.insert(0, not_met)
+        if kind == "Deployment":
+            lost.insert(0, "workload (Deployment): this patches a Rollout of the same name")
+        if plan.stop.pre_stop_s > 0:
+            lost.append(
+                f"pre-stop ({plan.stop.pre_stop_s:g} s): must stand in the Rollout's container "
+                "already; a merge patch would replace the whole list of containers"
+            )
         if any(wave.gate is not None and wave.gate.kind == "bake" for wave in plan.waves):
             lost.append("bakes: become pauses; what the new version answers in them is not judged")
-        if plan.on_failure == "continue":
-            lost.append("on failure (continue): the controller stops advancing")
-        canary: dict[str, object] = {"maxSurge": 0, "maxUnavailable": plan.window}
+        canary: dict[str, object] = dict(limits(plan))
         if steps:
             canary["steps"] = steps
-        spec = pod_spec(plan)
-        spec |= {"progressDeadlineAbort": plan.on_failure == "rollback"}
-        spec |= {"strategy": {"canary": canary}, "template": template(plan)}
-        text = header(plan, self, tuple(lost), file_name(plan, self)) + yaml_text({"spec": spec})
+        spec: dict[str, object] = {
+            "minReadySeconds": whole_s(plan.min_ready_s),
+            "progressDeadlineSeconds": progress_deadline_s(plan),
+            "progressDeadlineAbort": plan.on_failure == "rollback",
+            "strategy": {"canary": canary},
+            "template": {"spec": {"terminationGracePeriodSeconds": grace_s(plan)}},
+        }
+        text = header(plan, self, tuple(lost), options) + yaml_text({"spec": spec})
         return Exported(text, tuple(lost))
 
-    def command(self, plan: Plan, file: str) -> str:
-        """How the patch is applied."""
-        return f"kubectl patch rollout {plan.service} --type merge --patch-file {file}"
+    def command(self, plan: Plan, file: str, options: ReleaseOptions = NO_OPTIONS) -> str:
+        """How the patch is applied, and the image set after it."""
+        target = target_words(plan, options)
+        words = f"kubectl patch rollout {target} --type merge --patch-file {shlex.quote(file)}"
+        if options.image is None:
+            return words
+        image = f"{container_of(plan, options)}={options.image}"
+        return f"{words} && kubectl argo rollouts set image {target} {shlex.quote(image)}"
 
 
 def _steps(plan: Plan) -> tuple[list[dict[str, object]], str]:

@@ -10,7 +10,16 @@ import math
 import re
 
 from executor.errors import Refused
-from executor.exports.base import Exported, file_name, header, one_instance_s, unwatched, whole_s
+from executor.exports.base import (
+    NO_OPTIONS,
+    Exported,
+    ReleaseOptions,
+    header,
+    one_instance_s,
+    refuse_beside,
+    unwatched,
+    whole_s,
+)
 from executor.exports.yaml_out import yaml_text
 from executor.plan import Plan, Step
 
@@ -29,12 +38,14 @@ class AzurePipelines:
     words = "Azure Pipelines: a rolling deployment job for virtual machines"
     suffix = ".azure-pipelines.yaml"
 
-    def render(self, plan: Plan) -> Exported:
+    def render(self, plan: Plan, _options: ReleaseOptions = NO_OPTIONS) -> Exported:
         """The job.
 
         Raises:
-            Refused: The plan is a canary, for which the rolling strategy has no words.
+            Refused: The plan is a canary, for which the rolling strategy has no words, or makes
+                new instances beside the old ones.
         """
+        refuse_beside(plan, self.name)
         if plan.strategy == "canary":
             raise Refused(
                 "azure-pipelines: strategy (canary) must be rolling: the canary strategy of Azure "
@@ -54,10 +65,10 @@ class AzurePipelines:
             "environment": {"name": plan.service, "resourceType": "VirtualMachine"},
             "strategy": {"rolling": rolling},
         }
-        text = header(plan, self, lost, file_name(plan, self)) + yaml_text({"jobs": [job]})
+        text = header(plan, self, lost) + yaml_text({"jobs": [job]})
         return Exported(text, lost)
 
-    def command(self, plan: Plan, file: str) -> str:
+    def command(self, plan: Plan, file: str, _options: ReleaseOptions = NO_OPTIONS) -> str:
         """How the pipeline is made known."""
         return f"az pipelines create --name {plan.service} --yml-path {file}"
 

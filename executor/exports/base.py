@@ -11,6 +11,7 @@ import re
 from dataclasses import dataclass
 from typing import Protocol
 
+from executor.errors import BadInput, Refused
 from executor.plan import STEPS, Plan
 
 
@@ -27,6 +28,42 @@ class Exported:
     lost: tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class ReleaseOptions:
+    """What a person names at an export, as no plan knows it or as it differs from the plan.
+
+    Attributes:
+        image: The new image, such as ``registry/shop:2.1``; None exports settings only.
+        container: The container that it goes into.
+        namespace: Where the workload is.
+    """
+
+    image: str | None = None
+    container: str | None = None
+    namespace: str | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse what the API server would refuse.
+
+        Raises:
+            BadInput: A name has a character that none may have.
+        """
+        for option, form in (("image", _IMAGE), ("container", _LABEL), ("namespace", _LABEL)):
+            value = getattr(self, option)
+            if value is not None and not form.fullmatch(value):
+                raise BadInput(f"--{option} {value}: is no name of {_ARTICLE[option]}")
+
+
+_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")  # RFC 1123, as Kubernetes takes it
+_IMAGE = re.compile(  # the grammar of distribution/reference, in short
+    r"[a-zA-Z0-9][a-zA-Z0-9.-]*(:[0-9]+)?(/[a-z0-9._-]+)*(:[A-Za-z0-9_][A-Za-z0-9._-]{0,127})?"
+    r"(@[a-z0-9+._-]+:[0-9a-fA-F]{32,})?"
+)
+_ARTICLE = {"image": "an image", "container": "a container", "namespace": "a namespace"}
+
+NO_OPTIONS = ReleaseOptions()
+
+
 class Target(Protocol):
     """A tool that plans can be exported for.
 
@@ -40,7 +77,7 @@ class Target(Protocol):
     words: str
     suffix: str
 
-    def render(self, plan: Plan) -> Exported:
+    def render(self, plan: Plan, options: ReleaseOptions = NO_OPTIONS) -> Exported:
         """The plan in the tool's words.
 
         Raises:
@@ -48,7 +85,7 @@ class Target(Protocol):
         """
         ...
 
-    def command(self, plan: Plan, file: str) -> str:
+    def command(self, plan: Plan, file: str, options: ReleaseOptions = NO_OPTIONS) -> str:
         """The command line that gives the file to the tool."""
         ...
 
@@ -58,16 +95,45 @@ def file_name(plan: Plan, target: Target) -> str:
     return f"{re.sub(r'[^A-Za-z0-9._-]+', '-', plan.name).strip('-.') or 'rollout'}{target.suffix}"
 
 
-def header(plan: Plan, target: Target, lost: tuple[str, ...], file: str) -> str:
+def header(
+    plan: Plan, target: Target, lost: tuple[str, ...], options: ReleaseOptions = NO_OPTIONS
+) -> str:
     """The comment at the top: where the file comes from, how it is used, what it does not say."""
     lines = [
         f"{plan.name}: {len(plan.instances)} instances of {plan.service}, window {plan.window}.",
         f"Made by Rollcast {plan.tool_version} from the plan {plan.digest[:12] or 'not sealed'}.",
-        f"Use it with: {target.command(plan, file)}",
+        *_forecast(plan),
+        f"Use it with: {target.command(plan, file_name(plan, target), options)}",
         *(["Lost in translation:"] if lost else []),
         *(f"- {one}" for one in lost),
     ]
     return "".join(f"# {' '.join(line.split())}\n" for line in lines)
+
+
+def _forecast(plan: Plan) -> list[str]:
+    """How long the rollout is forecast to take, by the rules of what carries it out."""
+    takes = plan.prediction.metrics.get("rollout_duration_s")
+    if takes is None or takes.mean is None:
+        return []
+    by = "Rollcast" if plan.is_by_rollcast else plan.carried_out_by
+    single = ""
+    if takes.run_low is not None and takes.run_high is not None:
+        single = f", {takes.run_low:.0f} to {takes.run_high:.0f} s in nine of ten single runs"
+    return [f"Forecast as {by} rolls: {takes.mean:.0f} s{single}."]
+
+
+def refuse_beside(plan: Plan, tool: str) -> None:
+    """Refuse a plan whose forecast starts new instances beside the old ones.
+
+    Raises:
+        Refused: It does; the tool replaces each instance in its place.
+    """
+    if plan.replacement == "beside":
+        raise Refused(
+            f"{tool}: replacement (beside) must be in_place: {tool} replaces each instance in its "
+            f"place, so the forecast would not hold; export it --to {plan.carried_out_by}, or plan "
+            "it with --set rollout.surge=0 --set rollout.replacement=in_place"
+        )
 
 
 def whole_s(seconds: float) -> int:

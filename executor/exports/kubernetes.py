@@ -1,15 +1,19 @@
-"""A plan as the strategy of a Kubernetes Deployment.
+"""A plan as a patch of a Kubernetes Deployment or StatefulSet.
 
 Source of the fields and their rules: `apps/v1` DeploymentSpec and the deployment controller, whose
-rounding is in `executor.dialects.kubernetes`.
+rounding is in `executor.dialects.kubernetes`. The controller makes a new pod as soon as an old one is
+marked for removal, so only a plan that was forecast so is exported.
 """
 
 from __future__ import annotations
 
-from executor.errors import Refused
+import shlex
+
+from executor.errors import BadInput, Refused
 from executor.exports.base import (
+    NO_OPTIONS,
     Exported,
-    file_name,
+    ReleaseOptions,
     header,
     in_flight_s,
     one_instance_s,
@@ -21,86 +25,194 @@ from executor.plan import Plan
 
 
 class Kubernetes:
-    """A patch for a Deployment: nothing surges, the window may be unavailable."""
+    """A patch for a Deployment, or for a StatefulSet where the plan is of one."""
 
     name = "kubernetes"
-    words = "Kubernetes Deployment: a patch of its strategy"
-    suffix = ".deployment-patch.yaml"
+    words = "Kubernetes: a patch of the Deployment or StatefulSet"
+    suffix = ".patch.yaml"
 
-    def render(self, plan: Plan) -> Exported:
+    def render(self, plan: Plan, options: ReleaseOptions = NO_OPTIONS) -> Exported:
         """The patch.
 
         Raises:
-            Refused: The plan is a canary, for which a Deployment has no words.
+            Refused: The plan is a canary, or was forecast in place, or says something of a container
+                whose name nobody knows.
+            BadInput: An option does not fit the plan.
         """
         if plan.strategy == "canary":
             raise Refused(
                 "kubernetes: strategy (canary) must be rolling: a Deployment has no bakes between "
                 "waves; argo-rollouts has"
             )
-        lost = tuple(lost_by_pods(plan, advances="always slides"))
-        data = {"spec": pod_spec(plan) | {"strategy": _strategy(plan), "template": template(plan)}}
-        return Exported(header(plan, self, lost, file_name(plan, self)) + yaml_text(data), lost)
+        kind = kind_of(plan, "Deployment")
+        if kind == "Rollout":
+            raise Refused("kubernetes: workload (Rollout) is one of Argo's: --to argo-rollouts")
+        spec: dict[str, object] = {"minReadySeconds": whole_s(plan.min_ready_s)}
+        if kind == "StatefulSet":
+            spec["updateStrategy"] = {"type": "RollingUpdate"}
+            lost = lost_by_stateful_set(plan)
+        else:
+            refuse_in_place(plan, self.name)
+            spec["progressDeadlineSeconds"] = progress_deadline_s(plan)
+            spec["strategy"] = {"type": "RollingUpdate", "rollingUpdate": limits(plan)}
+            lost = lost_by_pods(plan)
+        pod: dict[str, object] = {"terminationGracePeriodSeconds": grace_s(plan)}
+        if container := _container(plan, options):
+            pod["containers"] = [container]
+        spec["template"] = {"spec": pod}
+        told = (*without_image(options), *lost)
+        text = header(plan, self, told, options) + yaml_text({"spec": spec})
+        return Exported(text, told)
 
-    def command(self, plan: Plan, file: str) -> str:
+    def command(self, plan: Plan, file: str, options: ReleaseOptions = NO_OPTIONS) -> str:
         """How the patch is applied."""
-        return f"kubectl patch deployment {plan.service} --patch-file {file}"
+        kind = kind_of(plan, "Deployment").lower()
+        return (
+            f"kubectl patch {kind} {target_words(plan, options)} --patch-file {shlex.quote(file)}"
+        )
 
 
-def _strategy(plan: Plan) -> dict[str, object]:
+def kind_of(plan: Plan, otherwise: str) -> str:
+    """The kind of the plan's workload."""
+    return otherwise if plan.workload is None else plan.workload.kind
+
+
+def target_words(plan: Plan, options: ReleaseOptions) -> str:
+    """The workload on a command line: its name, and its namespace where one is known."""
+    workload = plan.workload
+    name = plan.service if workload is None else workload.name
+    namespace = options.namespace or (None if workload is None else workload.namespace)
+    where = f" -n {shlex.quote(namespace)}" if namespace else ""
+    return f"{shlex.quote(name)}{where}"
+
+
+def container_of(plan: Plan, options: ReleaseOptions) -> str | None:
+    """The container that serves, by the option or by the plan."""
+    return options.container or (None if plan.workload is None else plan.workload.container)
+
+
+def refuse_in_place(plan: Plan, tool: str) -> None:
+    """Refuse a plan whose forecast stops each instance before it starts the new one.
+
+    Raises:
+        Refused: It does; the controller starts the new pod at once.
+    """
+    if plan.replacement == "in_place":
+        raise Refused(
+            f"{tool}: replacement (in_place) must be beside: the controller starts a new pod as soon "
+            "as an old one is marked for removal, so the plan's forecast would not hold; plan it as "
+            "the controller rolls with --set rollout.replacement=beside"
+        )
+
+
+def limits(plan: Plan) -> dict[str, object]:
+    """Surge and unavailable, as the scenario wrote them where the plan knows it."""
+    if plan.as_written is not None:
+        return {"maxSurge": plan.as_written.surge, "maxUnavailable": plan.as_written.window}
     return {
-        "type": "RollingUpdate",
-        "rollingUpdate": {"maxSurge": 0, "maxUnavailable": plan.window},
+        "maxSurge": plan.surge,
+        "maxUnavailable": len(plan.instances) - plan.least_available,
     }
 
 
-def pod_spec(plan: Plan) -> dict[str, object]:
-    """The fields that a Deployment and a Rollout share; the deadline exceeds what it must."""
-    ready_s = whole_s(plan.min_ready_s)
-    return {
-        "minReadySeconds": ready_s,
-        "progressDeadlineSeconds": max(whole_s(one_instance_s(plan)), ready_s + 1),
-    }
+def progress_deadline_s(plan: Plan) -> int:
+    """The deadline of one instance's progress, which must exceed the time that it must be ready."""
+    return max(whole_s(one_instance_s(plan)), whole_s(plan.min_ready_s) + 1)
 
 
-def template(plan: Plan) -> dict[str, object]:
+def grace_s(plan: Plan) -> int:
     """The grace period, which counts from the begin of the termination and includes pre-stop."""
-    grace_s = max(whole_s(in_flight_s(plan)), whole_s(plan.stop.pre_stop_s) + 1)
-    return {"spec": {"terminationGracePeriodSeconds": grace_s}}
+    return max(whole_s(in_flight_s(plan)), whole_s(plan.stop.pre_stop_s) + 1)
 
 
-def lost_by_pods(plan: Plan, *, advances: str) -> list[str]:
-    """What is lost wherever pods take the place of instances.
+def _container(plan: Plan, options: ReleaseOptions) -> dict[str, object]:
+    """What the patch says of the container: its image, its sleep before the stop; maybe nothing.
+
+    A hook that is there already goes, since a container may have one only.
+
+    Raises:
+        BadInput: An image is named, and nobody knows the container.
+        Refused: The plan has a pre-stop, and nobody knows the container.
+    """
+    name, pre_stop_s = container_of(plan, options), whole_s(plan.stop.pre_stop_s)
+    if name is None:
+        if options.image is not None:
+            raise BadInput(
+                f"--image {options.image}: the plan names no container: --container NAME"
+            )
+        if pre_stop_s > 0:
+            raise Refused(
+                f"kubernetes: pre-stop ({pre_stop_s} s) stands in a container, and the plan names "
+                "none: --container NAME"
+            )
+        return {}
+    said: dict[str, object] = {}
+    if options.image is not None:
+        said["image"] = options.image
+    if pre_stop_s > 0:
+        hook = {"exec": None, "httpGet": None, "tcpSocket": None, "sleep": {"seconds": pre_stop_s}}
+        said["lifecycle"] = {"preStop": hook}
+    return {"name": name, **said} if said else {}
+
+
+def without_image(options: ReleaseOptions) -> tuple[str, ...]:
+    """What an export without an image is not."""
+    if options.image is not None:
+        return ()
+    return (
+        "image: none is named (--image REF), so this changes settings and is no release; where grace "
+        "period or pre-stop differ from what runs, applying it restarts every pod with the old image",
+    )
+
+
+def lost_by_pods(plan: Plan, *, advances: str = "always slides") -> list[str]:
+    """What is lost wherever a controller replaces pods within a budget.
 
     Args:
         plan: What is exported.
         advances: How the tool advances within a wave, in words.
     """
-    found = [
-        f"replicas: the plan is for {len(plan.instances)}; the patch leaves them as they are",
-        "order: which pods are replaced first is the controller's choice, not the plan's",
-        "drain: a new pod starts while the old one still ends its requests, and pods that end are "
-        "not counted, so more than the replicas may run at once",
-        "the grace period stands in the pod template: changed alone it is a rollout of its own, so "
-        "apply it together with the new image",
-    ]
-    if plan.stop.pre_stop_s > 0:
-        found.append(
-            f"pre-stop ({plan.stop.pre_stop_s:g} s): stands in the container, whose name the plan "
-            "does not know; add lifecycle.preStop.sleep to it"
-        )
+    at_most = len(plan.instances) - plan.least_available + plan.surge
+    told = [_failure(plan, at_most), *_common(plan)]
     if plan.drain.on_timeout == "abort":
-        found.append("drain: what is still in flight at the end of the grace period is cut")
+        told.append("drain: what is still in flight at the end of the grace period is cut")
     if plan.advance == "batch" and advances == "always slides":
-        found.append(
+        told.append(
             f"advance (batch): the controller {advances}, so the next begins with each that is done"
         )
-    if plan.advance == "sliding" and plan.pause_s > 0:
-        found.append(f"pause ({plan.pause_s:g} s): there is none between two pods")
-    if plan.on_failure != "halt" and advances == "always slides":
-        found.append(
-            f"on failure ({plan.on_failure}): the controller stops advancing and says so; it neither "
-            "goes on nor rolls back"
-        )
-    found.append("verify: becomes the pod's own readiness probe, which must tell the version")
-    return [*found, *unwatched(plan)]
+    return [*told, *unwatched(plan)]
+
+
+def lost_by_stateful_set(plan: Plan) -> list[str]:
+    """What is lost where a StatefulSet replaces its pods one by one."""
+    told = [
+        f"on failure ({plan.on_failure}): the controller stops at a pod that does not become ready, "
+        "says so in no condition, and never rolls back; deadlines are not watched",
+        *_common(plan),
+    ]
+    return [*told, *unwatched(plan)]
+
+
+def _failure(plan: Plan, at_most: int) -> str:
+    """What the controller does about a pod that never becomes ready.
+
+    Measured on a real one: `tests/data/oracles/kubernetes_failing_pods.csv`.
+    """
+    asked = {
+        "halt": "does not halt",
+        "continue": f"counts no failures (the plan allows {plan.max_failures})",
+        "rollback": "does not roll back",
+    }[plan.on_failure]
+    return (
+        f"on failure ({plan.on_failure}): the controller {asked}: a pod that never becomes ready keeps "
+        f"its place and the others roll on, until {at_most} such pods use up the budget; then it "
+        "only reports ProgressDeadlineExceeded"
+    )
+
+
+def _common(plan: Plan) -> list[str]:
+    return [
+        f"replicas: the plan is for {len(plan.instances)}; the patch leaves them as they are",
+        "order: which pods are replaced first is the controller's choice, not the plan's",
+        "verify: becomes the pod's own readiness probe, which must tell the version",
+    ]

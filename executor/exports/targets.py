@@ -11,7 +11,7 @@ from executor.errors import BadInput
 from executor.exports.ansible import Ansible
 from executor.exports.argo_rollouts import ArgoRollouts
 from executor.exports.azure_pipelines import AzurePipelines
-from executor.exports.base import Exported, Target
+from executor.exports.base import NO_OPTIONS, Exported, ReleaseOptions, Target
 from executor.exports.kubernetes import Kubernetes
 from executor.plan import Plan
 from executor.plan_file import plan_text
@@ -24,12 +24,14 @@ class PlanItself:
     words = "Rollcast plan: the plan itself, for its own executor"
     suffix = ".plan.json"
 
-    def render(self, plan: Plan) -> Exported:
+    def render(self, plan: Plan, _options: ReleaseOptions = NO_OPTIONS) -> Exported:
         """The plan's file."""
         return Exported(plan_text(plan), ())
 
-    def command(self, plan: Plan, file: str) -> str:
+    def command(self, plan: Plan, file: str, _options: ReleaseOptions = NO_OPTIONS) -> str:
         """How the plan is carried out."""
+        if not plan.is_by_rollcast:
+            return f"rollcast export {file} --to {plan.carried_out_by}"
         return f"rollcast execute {file} --inventory INVENTORY"
 
 

@@ -52,7 +52,7 @@ _SERVICE_ORDER = (
     *(f"steps.{key}" for key in ("stop", "deploy", "verify", "start", "return")),
 )
 _ROLLOUT_ORDER = (
-    *("strategy", "window", "surge", "min_healthy", "min_ready"),
+    *("strategy", "replacement", "window", "surge", "min_healthy", "min_ready"),
     *("drain.timeout", "drain.poll", "pre_stop", "stop.grace"),
 )
 

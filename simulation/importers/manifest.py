@@ -8,7 +8,9 @@ resolves them, its grace period, a sleep before the stop, its readiness probe.
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Sequence
+from itertools import takewhile
 from typing import Any
 
 from ruamel.yaml import YAML
@@ -41,7 +43,8 @@ def read(sources: Sequence[Source]) -> Findings:
     names = ", ".join(source.path.name for source in sources)
     findings = Findings(KIND, names)
     documents = [(source, one) for source in sources for one in _documents(source)]
-    selectors = [_selector(one) for _, one in documents if one.get("kind") == "Service"]
+    services = [one for _, one in documents if one.get("kind") == "Service"]
+    selectors = [_selector(one) for one in services]
     scalers = {_at(one, "spec", "scaleTargetRef", "name"): one for _, one in documents
                if one.get("kind") == "HorizontalPodAutoscaler"}  # fmt: skip
     where: dict[str, str] = {}
@@ -61,7 +64,9 @@ def read(sources: Sequence[Source]) -> Findings:
                 f"{source.path}: {name} is in {where[name]} already; give one of the two"
             )
         where[name] = source.path.name
-        findings.services[name] = _workload(source, one, scalers.get(name), findings.notes)
+        findings.services[name] = _workload(
+            source, one, scalers.get(name), services, findings.notes
+        )
     if left_out:
         findings.notes.append(
             f"{', '.join(left_out)} in {names} is behind no Service of the manifest, left out"
@@ -106,7 +111,11 @@ def _selects(selector: dict[str, Any], workload: dict[str, Any]) -> bool:
 
 
 def _workload(
-    source: Source, one: dict[str, Any], scaler: dict[str, Any] | None, notes: list[str]
+    source: Source,
+    one: dict[str, Any],
+    scaler: dict[str, Any] | None,
+    services: Sequence[dict[str, Any]],
+    notes: list[str],
 ) -> ServiceFindings:
     file = source.path.name
     kind, name = one["kind"], str(_at(one, "metadata", "name"))
@@ -135,11 +144,12 @@ def _workload(
     if replicas == 0:
         raise BadInput(f"{source.path}: {name}: replicas: 0: there is nothing to roll")
     tell(found.service, "instances", replicas, basis)
-    _strategy(source, one, replicas, found, label)
+    pod = _at(one, "spec", "template", "spec") or {}
+    tell(found.service, "workload", _where(one, pod, services, label, notes), f"stated: {label}")
+    _strategy(source, one, replicas=replicas, found=found, label=label, notes=notes)
     ready, basis = whole(_at(one, "spec", "minReadySeconds"), "minReadySeconds", 0)
     if ready:
         tell(found.rollout, "min_ready", f"{ready}s", basis)
-    pod = _at(one, "spec", "template", "spec") or {}
     grace, basis = whole(
         pod.get("terminationGracePeriodSeconds"), "terminationGracePeriodSeconds", 30
     )
@@ -158,7 +168,13 @@ def _workload(
 
 
 def _strategy(
-    source: Source, one: dict[str, Any], replicas: int, found: ServiceFindings, label: str
+    source: Source,
+    one: dict[str, Any],
+    *,
+    replicas: int,
+    found: ServiceFindings,
+    label: str,
+    notes: list[str],
 ) -> None:
     """Window and surge: Deployments and Rollouts surge, a StatefulSet replaces one at a time."""
     file, kind = source.path.name, one["kind"]
@@ -167,12 +183,17 @@ def _strategy(
         found.rollout[key] = Told(value, basis, _WEIGHT, file)
 
     if kind == "StatefulSet":
-        tell("window", 1, f"stated: {label} replaces one pod at a time")
+        _stateful_set(source, one, found, label, notes)
         return
     strategy = _at(one, "spec", "strategy") or {}
     if kind == "Deployment" and strategy.get("type") == "Recreate":
         tell("strategy", "recreate", f"stated: strategy Recreate of {label}")
         return
+    if kind == "Deployment" and strategy.get("type", "RollingUpdate") != "RollingUpdate":
+        raise BadInput(
+            f"{source.path}: {_at(one, 'metadata', 'name')}: strategy.type: {strategy['type']}: must "
+            "be RollingUpdate or Recreate"
+        )
     if kind == "Rollout" and "blueGreen" in strategy:
         tell("strategy", "blue_green", f"stated: strategy blueGreen of {label}")
         return
@@ -185,12 +206,19 @@ def _strategy(
     except BadInput as error:
         raise BadInput(f"{source.path}: {_at(one, 'metadata', 'name')}: {error}") from None
     tell(
+        "replacement", "beside",
+        f"stated: the controller of {label} starts a new pod as soon as an old one is marked for "
+        "removal",
+    )  # fmt: skip
+    tell(
         "surge", surge,
         f"stated: maxSurge {surge} of {label}{default}, {surge_count} of {replicas} replicas",
     )  # fmt: skip
     basis = f"stated: maxUnavailable {unavailable} of {label}, {unavailable_count} of {replicas}"
     if unavailable_count == 0:
-        tell("window", 1, f"{basis}: none may be missing, which min_healthy says")
+        # A percentage stays as it is written, so that an export writes it again.
+        window = unavailable if isinstance(unavailable, str) and int(unavailable[:-1]) > 0 else 1
+        tell("window", window, f"{basis}: none may be missing, which min_healthy says")
         tell("min_healthy", replicas, basis)
     else:
         # A literal count may exceed the replicas; a window may not.
@@ -207,6 +235,78 @@ def _strategy(
         )
 
 
+def _stateful_set(
+    source: Source, one: dict[str, Any], found: ServiceFindings, label: str, notes: list[str]
+) -> None:
+    """One pod at a time, the last first; what else a StatefulSet may say is told or refused."""
+    update = _at(one, "spec", "updateStrategy") or {}
+    name = _at(one, "metadata", "name")
+    if update.get("type", "RollingUpdate") != "RollingUpdate":
+        raise BadInput(
+            f"{source.path}: {name}: updateStrategy.type: {update['type']}: the controller does not "
+            "roll it, pods are replaced when somebody deletes them; there is nothing to simulate"
+        )
+    basis = f"stated: {label} replaces one pod at a time"
+    found.rollout["window"] = Told(1, basis, _WEIGHT, source.path.name)
+    limits = update.get("rollingUpdate") or {}
+    if limits.get("partition"):
+        notes.append(
+            f"{label}: partition {limits['partition']} is left out: all pods are simulated as "
+            "replaced, not only those from that ordinal on"
+        )
+    if limits.get("maxUnavailable") not in (None, 1):
+        notes.append(
+            f"{label}: maxUnavailable {limits['maxUnavailable']} is left out: only clusters with the "
+            "feature MaxUnavailableStatefulSet heed it, others replace one pod at a time"
+        )
+
+
+def _where(
+    one: dict[str, Any],
+    pod: dict[str, Any],
+    services: Sequence[dict[str, Any]],
+    label: str,
+    notes: list[str],
+) -> dict[str, Any]:
+    """The workload as its cluster names it, with the container that serves where it is known."""
+    metadata = one["metadata"]
+    told = {"kind": one["kind"], "namespace": metadata.get("namespace"), "name": metadata["name"]}
+    containers = [each for each in pod.get("containers") or [] if isinstance(each, dict)]
+    serving = _serving(one, containers, services)
+    if serving is None and len(containers) > 1:
+        names = ", ".join(str(each.get("name")) for each in containers)
+        notes.append(
+            f"{label} has {len(containers)} containers ({names}), and no port tells which one "
+            "serves: an export that changes it needs --container"
+        )
+    told["container"] = serving
+    return {key: str(value) for key, value in told.items() if value is not None}
+
+
+def _serving(
+    workload: dict[str, Any],
+    containers: Sequence[dict[str, Any]],
+    services: Sequence[dict[str, Any]],
+) -> str | None:
+    """The container that a Service sends to; None where several may be it."""
+    if len(containers) == 1:
+        return containers[0].get("name")
+    targets: set[object] = set()
+    for service in services:
+        if _selects(_selector(service), workload):
+            for port in _at(service, "spec", "ports") or []:
+                targets.add(port.get("targetPort", port.get("port")))
+    found = [
+        each.get("name")
+        for each in containers
+        if any(
+            port.get("name") in targets or port.get("containerPort") in targets
+            for port in each.get("ports") or []
+        )
+    ]
+    return found[0] if len(found) == 1 else None
+
+
 def _pod(
     source: Source,
     *,
@@ -220,14 +320,17 @@ def _pod(
     file = source.path.name
     containers = [one for one in pod.get("containers") or [] if isinstance(one, dict)]
     hooks = [_at(one, "lifecycle", "preStop") for one in containers]
-    sleeps = [_sleep_s(hook) for hook in hooks if hook]
+    sleeps = [sleep_s(hook) for hook in hooks if hook]
     known = [one for one in sleeps if one is not None]
     if known:
         longest = min(max(known), float(grace))
         basis = f"stated: preStop sleeps {max(known):g} s in {label}"
         found.rollout["pre_stop"] = Told(f"{longest:g}s", basis, _WEIGHT, file)
     elif sleeps:
-        basis = f"assumed: 0s: {label} has a preStop hook, which does not say how long it takes"
+        basis = (
+            f"assumed: 0s: {label} has a preStop hook, which does not say how long it takes; put in "
+            "how long"
+        )
         found.rollout["pre_stop"] = Told("0s", basis, _WEIGHT, file)
     probes = [one["readinessProbe"] for one in containers if one.get("readinessProbe")]
     if not probes:
@@ -260,12 +363,60 @@ def _pod(
         found.service["steps.start"] = Told(f"{delay}s", basis, _WEIGHT, file)
 
 
-def _sleep_s(hook: Any) -> float | None:
-    """How long a preStop hook sleeps; None where it does something else."""
-    told = _at(hook, "sleep", "seconds")
-    if isinstance(told, int):
-        return float(told)
+def sleep_s(hook: Any) -> float | None:
+    """How long a preStop hook sleeps at the least; None where that cannot be read.
+
+    A command is read as a shell reads it: every ``sleep`` in it counts, with the numbers, units and
+    sums of GNU's (``sleep 1m 30s``). A ``sleep`` of anything else, such as a variable, is not read,
+    nor is one in a loop or behind a condition.
+    """
+    seconds = _at(hook, "sleep", "seconds")
+    if isinstance(seconds, int | float) and not isinstance(seconds, bool):
+        return float(seconds)
     command = _at(hook, "exec", "command")
-    words = " ".join(map(str, command)) if isinstance(command, list) else str(command or "")
-    match = re.search(r"\bsleep\s+(\d+(?:\.\d+)?)", words)
-    return float(match[1]) if match else None
+    if not isinstance(command, list) or not command:
+        return None
+    words = [str(word) for word in command]
+    if words[0].rpartition("/")[2] in _SHELLS:
+        script = next((word for word in words[1:] if not word.startswith("-")), "")
+        lexer = shlex.shlex(script, posix=True, punctuation_chars=";&|(){}\n")
+        lexer.whitespace = " \t\r"
+        lexer.whitespace_split = True
+        try:
+            words = list(lexer)
+        except ValueError:  # a quotation without an end
+            return None
+        if _BRANCHES.intersection(words):
+            return None
+    return _slept_s(words)
+
+
+_BRANCHES = {
+    "while",
+    "until",
+    "for",
+    "if",
+    "case",
+    "||",
+}  # how often a sleep is reached, nobody knows
+_SHELLS = ("sh", "bash", "ash", "dash", "ksh", "zsh")
+_SLEEP = re.compile(r"(\d+\.?\d*|\.\d+)([smhd]?)")
+_UNIT_S = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+
+
+def _slept_s(words: Sequence[str]) -> float | None:
+    """The sum of all sleeps in the words of a command; None where there is none or one is unreadable."""
+    total_s, has_slept = 0.0, False
+    for number, word in enumerate(words):
+        if word.rpartition("/")[2] != "sleep":
+            continue
+        arguments = list(takewhile(_SLEEP.fullmatch, words[number + 1 :]))
+        after = words[number + 1 + len(arguments) :][:1]
+        if not arguments or (after and not set(after[0]) <= set(";&|(){}\n")):
+            return None
+        has_slept = True
+        for argument in arguments:
+            match = _SLEEP.fullmatch(argument)
+            assert match is not None
+            total_s += float(match[1]) * _UNIT_S[match[2]]
+    return total_s if has_slept else None

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+_OF_PODS = ("kubernetes", "argo-rollouts")
+
 
 def export(
     plan: Annotated[Path, typer.Argument(metavar="PLAN", help="A plan file.")],
@@ -17,20 +19,45 @@ def export(
         ),
     ],
     output: Annotated[
-        Path, typer.Option("-o", "--output", metavar="DIR", help="The folder of the file.")
+        Path,
+        typer.Option(
+            "-o", "--output", metavar="DIR", help="The folder of the file (default: here)."
+        ),
     ] = Path(),
+    image: Annotated[
+        str | None,
+        typer.Option(
+            metavar="REF",
+            help="Kubernetes, Argo: the new image; without it the file changes settings only.",
+        ),
+    ] = None,
+    container: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME", help="Kubernetes, Argo: the container (default: the manifest's)."
+        ),
+    ] = None,
+    namespace: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NS", help="Kubernetes, Argo: the namespace (default: the manifest's)."
+        ),
+    ] = None,
 ) -> None:
     """Write a plan as another tool's file, and say what is lost in translation."""
     from datetime import UTC, datetime
 
     from executor.errors import BadInput, Refused
-    from executor.exports.base import file_name
+    from executor.exports.base import NO_OPTIONS, ReleaseOptions, file_name
     from executor.exports.targets import target_of
     from executor.files import atomic_write_text
     from executor.plan_file import read_plan
     from executor.plan_rules import broken_rules
 
     target = target_of(to)
+    options = ReleaseOptions(image=image, container=container, namespace=namespace)
+    if options != NO_OPTIONS and to not in _OF_PODS:
+        raise BadInput(f"--image, --container and --namespace go with --to {' or '.join(_OF_PODS)}")
     if not output.is_dir():
         raise BadInput(f"-o {output}: must be a folder that exists")
     read = read_plan(plan)
@@ -39,9 +66,9 @@ def export(
     path = output / file_name(read, target)
     if path.exists() and path.samefile(plan):
         raise BadInput(f"-o {output}: {path} is the plan itself, which must not be overwritten")
-    exported = target.render(read)
+    exported = target.render(read, options)
     atomic_write_text(path, exported.text, mode=0o600)
-    print(f"{path} is written. Use it with: {target.command(read, str(path))}")
+    print(f"{path} is written. Use it with: {target.command(read, str(path), options)}")
     if exported.lost:
         print("Lost in translation:")
         print("\n".join(f"  {one}" for one in exported.lost))

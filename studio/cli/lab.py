@@ -71,6 +71,7 @@ def run(
 ) -> int:
     """Carry a plan out on a fleet of its own, under its traffic; measured beside predicted."""
     from executor.plan_file import read_plan
+    from executor.plan_rules import refuse_other_tools
     from simulation.scenario import Scenario
     from studio.lab.contest import predicted_json
     from studio.lab.stop import until_told_to_stop
@@ -78,6 +79,7 @@ def run(
 
     o.must_be_writable(plan, html)
     read = read_plan(plan)
+    refuse_other_tools(read)
     o.get_ready("auto", quiet or json)
     try:
         scenario = Scenario.model_validate(read.scenario)

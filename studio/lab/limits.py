@@ -53,8 +53,8 @@ def _unable(scenario: Scenario) -> Iterator[str]:
     if rule is not None:
         if rule.strategy not in {"rolling", "canary"}:
             yield f"rollout.strategy ({rule.strategy}) must be rolling or canary"
-        if rule.surge not in {0, "0%"}:
-            yield f"rollout.surge ({rule.surge}) must be 0"
+        if rule.replaces_beside:
+            yield "rollout.replacement (beside) must be in_place"
 
 
 def _unable_service(service: Service) -> Iterator[str]:
