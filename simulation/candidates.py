@@ -14,7 +14,7 @@ from executor.dialects.kubernetes import resolve, window_count
 from executor.errors import BadInput
 from simulation.rollout_rules import broken_rollout_rules
 from simulation.scenario import Scenario
-from simulation.scenario_rollout import ALL_AT_ONCE, Rollout
+from simulation.scenario_rollout import ALL_AT_ONCE, REPLACING, Rollout
 from simulation.traffic import clock_label
 
 
@@ -89,7 +89,9 @@ def candidates_of(
             raise BadInput(f"{scenario.name}: rollout: is missing, there is no window to compare")
         rule = Rollout()
     if surges and not _surging(scenario):
-        raise BadInput(f"{scenario.name}: rollout.surge: has no meaning without strategy rolling")
+        raise BadInput(
+            f"{scenario.name}: rollout.surge: has no meaning without strategy rolling or canary"
+        )
     if policies and not _balanced(scenario):
         raise BadInput(f"{scenario.name}: nothing is balanced that is rolled: policy pull")
     found: dict[Candidate, None] = {}
@@ -159,7 +161,7 @@ def _surging(scenario: Scenario) -> tuple[str, ...]:
     return tuple(
         name
         for name in scenario.rolled_services()
-        if not scenario.has_own(name, "surge") and _strategy(scenario, name) == "rolling"
+        if not scenario.has_own(name, "surge") and _strategy(scenario, name) in REPLACING
     )
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from executor.errors import BadInput
 from executor.yaml_text import SILENT
-from simulation.scenario_rollout import has_surge
+from simulation.scenario_rollout import REPLACING, has_surge
 from simulation.traffic_rules import Broken
 
 if TYPE_CHECKING:
@@ -71,18 +71,20 @@ def _order(scenario: Scenario) -> Iterator[Broken]:
 
 
 def _replacement(rule: Rollout) -> Iterator[tuple[str, object, str]]:
-    """What `replacement` does not go together with: the key, its value, and the rule.
-
-    A surge alone has always been simulated as sliding without pauses, whatever these keys say.
-    """
-    if rule.strategy not in ("rolling", "canary"):
+    """What `replacement` does not go together with: the key, its value, and the rule."""
+    if rule.strategy not in REPLACING:
+        if rule.replacement == "beside" and rule.strategy != "blue_green":
+            yield "replacement", "beside", f"must be in_place where strategy is {rule.strategy}"
         return
     if rule.replacement == "in_place" and has_surge(rule.surge):
         yield "replacement", "in_place", f"must be beside where there is a surge ({rule.surge})"
-    if rule.replacement == "beside" and rule.advance == "batch":
-        yield "advance", "batch", "must be sliding where replacement is beside"
-    if rule.replacement == "beside" and rule.pause > 0:
-        yield "pause", f"{rule.pause:g}s", "must be 0s where replacement is beside"
+    if not rule.replaces_beside:
+        return
+    why = "replacement is beside" if rule.replacement else f"there is a surge ({rule.surge})"
+    if rule.advance == "batch":
+        yield "advance", "batch", f"must be sliding where {why}"
+    if rule.pause > 0:
+        yield "pause", f"{rule.pause:g}s", f"must be 0s where {why}"
 
 
 def _service(scenario: Scenario, service: str) -> Iterator[Broken]:

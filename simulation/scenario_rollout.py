@@ -25,6 +25,9 @@ from simulation.units import DurationS, FileModel, Fraction, none_or
 ALL_AT_ONCE = ("recreate", "blue_green")
 """Strategies without a window: the whole fleet is under way at once."""
 
+REPLACING = ("rolling", "canary")
+"""Strategies whose new instances may be made in place of the old ones or beside them."""
+
 
 class Drain(FileModel):
     """How long in-flight requests may take to finish, and what happens then."""
@@ -179,10 +182,10 @@ class ServiceRollout(FileModel):
         Where the file does not say, a rollout with a surge does, and any other replaces in place.
         Only `rolling` and `canary` know the difference.
         """
-        if self.strategy not in ("rolling", "canary"):
+        if self.strategy not in REPLACING:
             return False
         if self.replacement is None:
-            return self.strategy == "rolling" and has_surge(self.surge)
+            return has_surge(self.surge)
         return self.replacement == "beside"
 
     @field_validator("canary")

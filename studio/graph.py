@@ -90,8 +90,8 @@ class Spell:
     """When an instance was away in a run, seconds from the rollout's start.
 
     Attributes:
-        end_s: When it was back, None when it never was.
-        ended: What it is at the end: ``serving``, or ``failed`` and the like.
+        end_s: When it was back, or gone for good; None when it never was.
+        ended: What it is at the end: ``serving``, ``absent``, or ``failed`` and the like.
     """
 
     begin_s: float
@@ -115,10 +115,10 @@ def spells(scenario: Scenario, service: str, run: RunResult) -> dict[str, Spell]
     begun: dict[str, float] = {}
     ended: dict[str, tuple[float | None, str]] = {}
     for one in run.states:
-        if not first <= one.instance < last or one.state in (State.CRASHED, State.ABSENT):
+        if not first <= one.instance < last or one.state is State.CRASHED:
             continue
         name = names[one.instance - first]
-        if one.state is State.SERVING:
+        if one.state in (State.SERVING, State.ABSENT):
             if name in begun:
                 ended[name] = (one.begin_s, one.state.value)
             continue

@@ -18,6 +18,7 @@ from simulation.fleet import State, StateInterval
 from simulation.results import RunResult
 from simulation.rollout import rolling_order
 from simulation.scenario import Scenario
+from simulation.scenario_rollout import ALL_AT_ONCE
 from simulation.strategies.canary import waves_of
 from simulation.units import Floats
 from studio.format import clock_text, count_text, latency_text
@@ -318,11 +319,10 @@ def _waves(scenario: Scenario) -> Iterator[tuple[int, ...]]:
     """The instances of each wave, where a service is rolled in several."""
     for service in scenario.rolled_services():
         rule = scenario.rule(service)
-        if rule is None or scenario.second_count(service):
+        if rule is None or rule.strategy in ALL_AT_ONCE:
             continue
-        if rule.strategy not in ("rolling", "canary", "expand_migrate_contract"):
-            continue
-        first = scenario.first_number(service)
+        # beside each other the new ones are the second instances, which follow the first
+        first = scenario.first_number(service) + scenario.second_count(service)
         names = [str(first + k) for k in rolling_order(scenario, service)]
         waves = waves_of(rule, scenario.window_count(service), names)
         if len(waves) > 1:

@@ -39,6 +39,7 @@ class Surge(Strategy):
         self._spare = Gate(env, lambda: self._available_count() - self._least)
         instances.watched.append(self._spare)
         self._waiting: list[simpy.Event] = []  # of those to be removed: it stays
+        self._staying_count = 0  # of those in later waves: they stay for replacements that failed
         self._ending: list[simpy.Event] = []  # of those marked for removal: it is gone
 
     def _live_count(self) -> int:
@@ -52,11 +53,13 @@ class Surge(Strategy):
         names = [str(instance) for instance in self._task.order]
         for wave in waves_of(self._rule, self._task.window, names):
             old = [int(name) for name in wave.instances]
-            yield from self._replace(old, [k + self._instances.count for k in old])
+            away = old[: max(0, len(old) - self._staying_count)]
+            self._staying_count -= len(old) - len(away)
+            yield from self._replace(away, [k + self._instances.count for k in old])
+            if wave.gate is not None and not self._brake.is_on:
+                yield from self._pass_gate(wave.gate)
             if self._brake.is_on:
                 break
-            if wave.gate is not None:
-                yield from self._pass_gate(wave.gate)
         yield self._env.all_of(self._ending)
 
     def _back(self) -> Steps:
@@ -101,9 +104,11 @@ class Surge(Strategy):
         self._spare.look()
 
     def _one_stays(self) -> None:
-        """A replacement failed: the last of those that wait to be removed is not."""
+        """Keep an old instance for a replacement that failed: the last that waits, or a later one."""
         if self._waiting:
             self._waiting.pop().succeed()
+        else:
+            self._staying_count += 1
 
     def _may_go(self) -> Generator[simpy.Event, Any, bool]:
         """Until one more may be missing; whether it came so far, and none has to stay instead."""

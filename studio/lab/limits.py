@@ -12,6 +12,7 @@ import numpy as np
 
 from executor.errors import Refused
 from simulation.scenario import Scenario, Service
+from simulation.scenario_rollout import has_surge
 from studio.lab.haproxy import BALANCE
 
 HIGHEST_RPS = 400.0
@@ -49,11 +50,13 @@ def _unable(scenario: Scenario) -> Iterator[str]:
         if one.retries.attempts > 0:
             yield f"{where}.retries.attempts ({one.retries.attempts}) must be 0"
     yield from _unable_service(scenario.service)
-    rule = scenario.rollout
+    rule = scenario.rule(scenario.service_name)
     if rule is not None:
         if rule.strategy not in {"rolling", "canary"}:
             yield f"rollout.strategy ({rule.strategy}) must be rolling or canary"
-        if rule.replaces_beside:
+        if has_surge(rule.surge):
+            yield f"rollout.surge ({rule.surge}) must be 0"
+        elif rule.replaces_beside:
             yield "rollout.replacement (beside) must be in_place"
 
 

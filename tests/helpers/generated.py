@@ -149,9 +149,14 @@ def rules(draw: st.DrawFn, count: int) -> dict[str, Any]:
     strategies = ["rolling", "rolling", "blue_green", "recreate", "expand_migrate_contract"]
     strategy = pick(draw, *strategies, *(["canary"] if count > 1 else []))
     surge = pick(draw, 0, 0, 1, "50%")
-    grows = strategy == "blue_green" or (strategy == "rolling" and surge != 0)
-    replacement = "beside" if surge != 0 else pick(draw, "in_place", "beside")
-    slides = {"advance": "sliding", "pause": "0s"} if replacement == "beside" else {}
+    chooses = strategy in ("rolling", "canary")
+    grows = strategy == "blue_green" or (chooses and surge != 0)
+    replacement = None
+    if strategy != "blue_green":
+        others = ["beside"] if chooses else ["in_place"]
+        replacement = pick(draw, None, *(["in_place"] if surge == 0 else []), *others)
+    is_beside = replacement == "beside" or (replacement is None and surge != 0)
+    slides = {"advance": "sliding", "pause": "0s"} if chooses and is_beside else {}
     most = 0 if strategy == "recreate" else count if grows else count - 1
     limits = {"error_fraction": pick(draw, "5%", "60%"), "latency_p99": pick(draw, "1s", "1h")}
     return {

@@ -141,6 +141,35 @@ CASES = {
         GOOD.replace("drain:", "surge: 1\n  replacement: in_place\n  drain:"),
         "evening.yaml:13: rollout.replacement: in_place: must be beside where there is a surge (1)",
     ),
+    "beside where all are stopped first": (
+        GOOD.replace("drain:", "strategy: recreate\n  replacement: beside\n  drain:"),
+        "evening.yaml:13: rollout.replacement: beside: must be in_place where strategy is recreate",
+    ),
+    "beside between the steps of a migration": (
+        GOOD.replace(
+            "drain:",
+            "strategy: expand_migrate_contract\n  migration: {expand: 1s}\n"
+            "  replacement: beside\n  drain:",
+        ),
+        "evening.yaml:14: rollout.replacement: beside: must be in_place where strategy is "
+        "expand_migrate_contract",
+    ),
+    "a surge in batches": (
+        GOOD.replace("drain:", "surge: 25%\n  advance: batch\n  drain:"),
+        "evening.yaml:13: rollout.advance: batch: must be sliding where there is a surge (25%)",
+    ),
+    "a surge with pauses": (
+        GOOD.replace("drain:", "surge: 1\n  pause: 5s\n  drain:"),
+        "evening.yaml:13: rollout.pause: 5s: must be 0s where there is a surge (1)",
+    ),
+    "a canary's surge with pauses": (
+        GOOD.replace(
+            "drain:",
+            "strategy: canary\n  canary: [{share: 10%, bake: 1s}]\n"
+            "  surge: 1\n  pause: 5s\n  drain:",
+        ),
+        "evening.yaml:15: rollout.pause: 5s: must be 0s where there is a surge (1)",
+    ),
     "beside in batches": (
         GOOD.replace("drain:", "advance: batch\n  replacement: beside\n  drain:"),
         "evening.yaml:12: rollout.advance: batch: must be sliding where replacement is beside",

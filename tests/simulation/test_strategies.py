@@ -283,6 +283,97 @@ def test_a_canary_judges_the_slow_too() -> None:
     assert any("p99 0.1 s, limit 0.08 s" in one for one in run.failures)
 
 
+# Beside, without a surge and in a canary
+
+SHARES = [{"share": "25%", "bake": "20s"}, {"share": "50%", "bake": "30s"}]
+
+
+def test_a_new_one_starts_as_soon_as_an_old_one_is_marked() -> None:
+    """An old one takes 20 s to end; in place the fourth would be up after four times 30 s."""
+    slow = {**STEPS, "stop": "20s"}
+    one = scenario(
+        rate="40/s",
+        instances=4,
+        slots=20,
+        steps=slow,
+        rollout={"replacement": "beside", "window": 1},
+        clock={"warm_up": "2s"},
+    )
+    run = run_once(one)
+    assert run.ended == "done"
+    assert fewest(run) == 3
+    begun_s = {
+        (part.instance, part.state): part.begin_s for part in run.states if part.begin_s >= 0
+    }
+    for old in range(4):  # the first is marked at once, each other when a new one is there
+        assert begun_s[old, State.DRAINING] == pytest.approx(10.0 * old)
+        assert begun_s[old + 4, State.DEPLOYING] == pytest.approx(10.0 * old)
+    assert duration_s(run) == pytest.approx(3 * 10.0 + 20.0, abs=0.3)
+    # Each old one is there for 20 s more, beside the one that takes its place.
+    assert run.metrics["surge_instance_s"] == pytest.approx(4 * 20.0, abs=0.4)
+
+
+def test_a_canary_beside_bakes_while_the_old_ones_end() -> None:
+    run = rolled(strategy="canary", canary=SHARES, replacement="beside")
+    assert run.ended == "done"
+    assert fewest(run) == 3
+    assert duration_s(run) == pytest.approx(4 * 10.0 + 50.0, abs=0.3)
+    assert run.waits is not None
+    assert run.waits.gate_s == pytest.approx(50.0)
+
+
+def test_a_canary_with_a_surge_keeps_the_fleet_whole() -> None:
+    """A surge says beside, in a canary too: one more, none less, then the two left one by one."""
+    run = rolled(strategy="canary", canary=SHARES, surge=1, min_healthy=4)
+    assert run.ended == "done"
+    assert fewest(run) == 4
+    assert duration_s(run) == pytest.approx(4 * 10.0 + 50.0 + 1.0, abs=0.3)
+
+
+def test_nothing_begins_after_a_canary_beside_is_halted() -> None:
+    """Not even the removal of what has crashed."""
+    halted = 0
+    for replication in range(12):
+        run = run_once(
+            scenario(
+                rate="40/s",
+                instances=6,
+                slots=20,
+                steps=STEPS,
+                versions={"new": {"error_fraction": 0.9}},
+                service={"crashes": {"mtbf": "60s", "repair": "1h"}},
+                rollout={
+                    "strategy": "canary",
+                    "canary": [{"share": "20%", "bake": "20s", "error_fraction": "5%"}],
+                    "replacement": "beside",
+                },
+                clock={"warm_up": "20s", "horizon": "300s"},
+            ),
+            replication,
+        )
+        if run.ended == "halted":
+            halted += 1
+            stopped = {part.instance for part in run.states if part.state is State.STOPPING}
+            assert stopped <= {0}
+    assert halted > 3
+
+
+def test_of_a_canary_beside_a_later_one_stays_for_a_failure() -> None:
+    """None of the first wave waits when its replacement fails: one of the next stays for it."""
+    run = rolled(
+        strategy="canary",
+        canary=SHARES,
+        replacement="beside",
+        on_failure="continue",
+        max_failures=9,
+        versions={"new": {"start_fails": 0.5}},
+    )
+    assert run.ended == "done"
+    assert {part.instance for part in run.states if part.state is State.FAILED} == {4}
+    serving = [p.instance for p in run.states if p.end_s == run.end_s and p.state is State.SERVING]
+    assert serving == [1, 5, 6, 7]
+
+
 # Expand, migrate, contract
 
 
@@ -522,6 +613,12 @@ def test_a_crashed_instance_is_taken_as_it_is() -> None:
 EVERY: dict[str, dict[str, Any]] = {
     "rolling": {"window": 2},
     "surge": {"surge": 2, "window": 1},
+    "beside": {"window": 2, "replacement": "beside"},
+    "canary beside": {
+        "strategy": "canary",
+        "canary": [{"share": "25%", "bake": "5s"}],
+        "replacement": "beside",
+    },
     "recreate": {"strategy": "recreate"},
     "blue_green": {"strategy": "blue_green", "pause": "5s"},
     "canary": {"strategy": "canary", "canary": [{"share": "25%", "bake": "5s"}]},

@@ -12,6 +12,7 @@ from executor.plan import Gate, canary_waves
 from simulation.fleet import State, StateInterval
 from simulation.results import RunResult
 from simulation.scenario import Scenario
+from studio.format import duration_text
 from studio.graph import (
     Drawing,
     Node,
@@ -23,7 +24,7 @@ from studio.graph import (
     waves_drawing,
 )
 from tests.helpers.plans import example_plan
-from tests.helpers.scenarios import of_services, run_once, runs_of, small_shop
+from tests.helpers.scenarios import of_services, run_once, runs_of, scenario, small_shop
 
 NAMES = tuple(f"checkout-{number}" for number in range(1, 7))
 
@@ -239,6 +240,30 @@ def test_a_release_that_is_not_simulated_has_no_times() -> None:
     assert drawing.critical == ""
     assert [one.under for one in drawing.nodes] == ["1 instance"] * 4
     assert not any(one.is_critical for one in drawing.nodes)
+
+
+@pytest.mark.parametrize(
+    "rollout",
+    [
+        {"window": 2},
+        {"surge": 1},
+        {"window": 2, "replacement": "beside"},
+        {"strategy": "blue_green"},
+    ],
+    ids=["in place", "surge", "beside", "blue/green"],
+)
+def test_what_is_removed_has_ended(rollout: dict[str, Any]) -> None:
+    one = scenario(
+        rate="5/s", slots=20, steps={"stop": "1s", "deploy": "5s"}, rollout=rollout,
+        clock={"warm_up": "1s"},
+    )  # fmt: skip
+    run = run_once(one)
+    ended = spells(one, "app", run)
+    assert all(spell.end_s is not None for spell in ended.values())
+    (drawn,) = release_drawing(one, run).nodes
+    took_s = run.metrics["rollout_duration_s"]
+    assert took_s is not None
+    assert f"takes {duration_text(took_s)} in a typical run" in drawn.about
 
 
 # Runs

@@ -29,6 +29,13 @@ RULES = {
     "all at once": {"window": 6},
     "recreate": {"window": 6, "strategy": "recreate"},
     "surge": {"window": 2, "surge": 2},
+    "beside": {"window": 2, "replacement": "beside"},
+    "canary beside": {
+        "window": 2,
+        "strategy": "canary",
+        "replacement": "beside",
+        "canary": [{"share": "20%", "bake": "2s"}],
+    },
     "blue/green": {"window": 6, "strategy": "blue_green", "pause": "2s"},
     "canary": {"window": 2, "strategy": "canary", "canary": [{"share": "20%", "bake": "2s"}]},
 }
@@ -211,12 +218,15 @@ def test_every_instance_is_in_one_of_its_own_spells(time_s: float, place: int) -
     assert (last | (time_s < story.end_s[interval])).all()
 
 
-def test_waves_end_when_all_of_them_are_back() -> None:
-    scenario = scenario_of({"window": 2, "advance": "batch"})
+@pytest.mark.parametrize(("rule", "count"), [("batch", 3), ("canary", 2), ("canary beside", 2)])
+def test_waves_end_when_all_of_them_are_back(rule: str, count: int) -> None:
+    scenario = scenario_of(RULES[rule])
     (run, *_) = simulated(scenario).runs
     story = story_of(run, scenario)
     ends = [one for one in story.events if one.words.startswith("wave ")]
-    assert [one.words for one in ends] == [f"wave {k} of 3 is back" for k in (1, 2, 3)]
+    assert [one.words for one in ends] == [
+        f"wave {k} of {count} is back" for k in range(1, count + 1)
+    ]
     for one, wave in zip(ends, story.waves, strict=True):
         spells = [story.spell(int(story.at(one.time_s)[number])) for number in wave]
         assert all(spell.state is State.SERVING and spell.is_new for spell in spells)

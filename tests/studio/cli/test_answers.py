@@ -133,7 +133,7 @@ def test_compare_prints_candidates_and_what_sets_them_apart(rollcast: CommandLin
 
 def test_every_combination_is_a_candidate(rollcast: CommandLine) -> None:
     options = ["--windows", "1,3", "--drain-timeouts", "1s,5s", "--advance", "sliding,batch"]
-    options += ["--starts", "09:00,18:00", "--surges", "0,1", "--pauses", "0s,3s"]
+    options += ["--starts", "09:00,18:00", "--pauses", "0s,3s"]
     options += ["--policies", "random,least_connections", "--replications", "1"]
     data = rollcast("compare", "shop.yaml", *options, "--json", *ONE).json
     found = [tuple(one["candidate"].values()) for one in data["candidates"]]
@@ -141,13 +141,31 @@ def test_every_combination_is_a_candidate(rollcast: CommandLine) -> None:
         itertools.product(
             (1, 3),
             ("sliding", "batch"),
-            (0, 1),
+            (0,),
             (0.0, 3.0),
             (1.0, 5.0),
             ("random", "least_connections"),
             ("09:00:00", "18:00:00"),
         )
     )
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--pauses", "0s,3s"], "rollout.pause: 3s: must be 0s where there is a surge (1)"),
+        (
+            ["--advance", "sliding,batch"],
+            "rollout.advance: batch: must be sliding where there is a surge (1)",
+        ),
+    ],
+)
+def test_a_surge_is_not_combined_with_what_it_does_not_wait_for(
+    rollcast: CommandLine, options: list[str], said: str
+) -> None:
+    answer = rollcast("compare", "shop.yaml", "--surges", "0,1", *options, *ONE)
+    assert answer.code == 2
+    assert said in answer.err
 
 
 def test_each_thing_that_is_varied_makes_a_difference(rollcast: CommandLine) -> None:

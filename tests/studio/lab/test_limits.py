@@ -34,6 +34,11 @@ from tests.helpers.scenarios import scenario
         ({"service": {"crashes": {"mtbf": "1h", "repair": "1m"}}}, "crashes must be none"),
         ({"rollout": {"strategy": "recreate"}}, "rollout.strategy (recreate)"),
         ({"rollout": {"surge": 1}}, "rollout.surge (1)"),
+        (
+            {"rollout": {"window": 2}, "service": {"rollout": {"surge": 1}}},
+            "rollout.surge (1)",
+        ),
+        ({"rollout": {"replacement": "beside"}}, "rollout.replacement (beside) must be in_place"),
     ],
 )
 def test_refused(changes: dict[str, Any], said: str) -> None:
