@@ -55,6 +55,15 @@ ROLLOUTS: dict[str, tuple[dict[str, Any], float, float, float]] = {
         },
         *(66, 4, 4 / 6),
     ),
+    "a canary with a surge": (
+        {
+            "strategy": "canary",
+            "surge": 1,
+            "min_healthy": 6,
+            "canary": [{"share": "20%", "bake": "30s"}],
+        },
+        *(85, 6, 1.0),
+    ),
     "canary": (
         {"strategy": "canary", "window": 2, "canary": [{"share": "20%", "bake": "30s"}]},
         *(70, 4, 4 / 6),
