@@ -58,6 +58,17 @@ def _wave(plan: Plan, number: int, wave: Wave) -> str:
     return f"{head}{instances_text(len(names))}, {named}: {each}, the next as soon as one is done{then}"
 
 
+def carrier_in_words(plan: Plan) -> str:
+    """Which tool carries the plan out, and how it replaces instances."""
+    name = {"kubernetes": "Kubernetes", "argo-rollouts": "Argo Rollouts"}[plan.carried_out_by]
+    if plan.replacement == "in_place":
+        return f"{name} carries it out: one pod at a time"
+    surge = (
+        f"{plan.surge} more than the fleet at most" if plan.surge else "none more than the fleet"
+    )
+    return f"{name} carries it out: new ones start beside the old ones, {surge} not counting those that end"
+
+
 def rules_in_words(plan: Plan) -> list[str]:
     """What holds throughout: the drain, the stop, the pool, guards and failures."""
     drain, stop = plan.drain, plan.stop
@@ -68,6 +79,8 @@ def rules_in_words(plan: Plan) -> list[str]:
         else "How few stay in the pool is left to the window",
         f"Requests in flight end{until}, {_ON_TIMEOUT[drain.on_timeout]}",
     ]
+    if not plan.is_by_rollcast:
+        lines.insert(0, carrier_in_words(plan))
     if stop.pre_stop_s > 0:
         lines.append(f"It stops {drain_text(stop.pre_stop_s)} after its take-out at the earliest")
     if plan.min_ready_s > 0:

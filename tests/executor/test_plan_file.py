@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from executor.canonical import canonical_json, digest_of
 from executor.errors import BadInput, Refused, RollcastError
+from executor.plan import PLAN_2, SECOND_KEYS
 from executor.plan_file import (
     plan_content,
     plan_digest,
@@ -26,7 +27,7 @@ from executor.plan_file import (
     write_plan,
 )
 from executor.plan_rules import broken_rules
-from tests.helpers.plans import example_plan, example_plan_text
+from tests.helpers.plans import beside_plan, example_plan, example_plan_text
 
 TEXT = example_plan_text()
 # No string of the example holds a space, so all its white space stands between tokens.
@@ -247,9 +248,19 @@ BREACHES = [
     pytest.param(put("zzz", value=2), "zzz (2) must be a known key", id="key like no other"),
     pytest.param(put("schema_", value="rollcast.plan/1"), None, id="the key as Python says it"),
     pytest.param(
-        put("schema", value="rollcast.plan/2"),
-        "schema (\"rollcast.plan/2\") must be 'rollcast.plan/1'",
+        put("schema", value="rollcast.plan/3"),
+        "schema (\"rollcast.plan/3\") must be 'rollcast.plan/1' or 'rollcast.plan/2'",
         id="another version",
+    ),
+    pytest.param(
+        put("surge", value=1),
+        "surge (1) must be a known key of rollcast.plan/1; rollcast.plan/2 has it",
+        id="a key of the next version",
+    ),
+    pytest.param(
+        put("schema", value="rollcast.plan/2"),
+        "carried_out_by must be given",
+        id="the next version without its keys",
     ),
     pytest.param(drop("schema"), "schema must be given", id="no version"),
     pytest.param(drop("digest"), "digest must be given", id="no digest"),
@@ -293,9 +304,36 @@ def test_the_worst_breach_is_the_one_that_is_said(path: Path) -> None:
     put("widow", value=0)(content)
     with pytest.raises(BadInput, match="widow"):
         read_text(path, resealed(content))
-    put("schema", value="rollcast.plan/2")(content)
+    put("schema", value="rollcast.plan/3")(content)
     with pytest.raises(BadInput, match="schema"):
         read_text(path, resealed(content))
+
+
+def test_a_plan_in_place_is_written_as_it_always_was() -> None:
+    """The file was written before there was a second version: byte for byte."""
+    path = Path(__file__).parents[1] / "data" / "plan-1.json"
+    plan = read_plan(path)
+    assert plan.is_by_rollcast
+    assert plan_text(plan) == path.read_text(encoding="utf-8")
+
+
+def test_a_plan_of_the_second_version_reads_back(path: Path) -> None:
+    plan = beside_plan(as_written={"window": "25%", "surge": 1})
+    write_plan(path, plan)
+    assert read_plan(path) == plan
+    said = json.loads(path.read_text(encoding="utf-8"))
+    assert {key: said[key] for key in SECOND_KEYS} == {
+        "carried_out_by": "kubernetes",
+        "replacement": "beside",
+        "surge": 1,
+        "as_written": {"window": "25%", "surge": 1},
+        "workload": {
+            "kind": "Deployment", "namespace": None, "name": "checkout", "container": "app",
+        },
+    }  # fmt: skip
+    jsonschema.validate(said, plan_schema(PLAN_2))
+    with pytest.raises(jsonschema.ValidationError, match=r"rollcast\.plan/1"):
+        jsonschema.validate(said, plan_schema())
 
 
 def test_a_failing_write_leaves_the_old_plan(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

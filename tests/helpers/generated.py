@@ -140,6 +140,13 @@ def fleets(draw: st.DrawFn, name: str) -> dict[str, Any]:
             },
         },
         "steps": {step: pick(draw, *DURATIONS) for step in STEPS},
+        "workload": pick(
+            draw,
+            None,
+            {"kind": "Deployment", "namespace": "shop", "name": "app", "container": "app"},
+            {"kind": "Rollout", "name": "web", "container": "web"},
+            {"kind": "Rollout", "namespace": "prod", "name": "web"},
+        ),
     }
 
 

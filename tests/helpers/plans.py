@@ -65,6 +65,20 @@ def example_plan(**changes: Any) -> Plan:
     return sealed(Plan.model_validate(said))
 
 
+def beside_plan(**changes: Any) -> Plan:
+    """The example as a controller carries it out: two may be missing, one more may be there."""
+    return example_plan(
+        **{
+            "schema": "rollcast.plan/2",
+            "carried_out_by": "kubernetes",
+            "replacement": "beside",
+            "surge": 1,
+            "workload": {"kind": "Deployment", "name": "checkout", "container": "app"},
+            **changes,
+        }
+    )
+
+
 def prediction(
     *, ended: dict[str, int] | None = None, figure: dict[str, Any] | None = None, **verdict: Any
 ) -> dict[str, Any]:

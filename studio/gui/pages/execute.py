@@ -132,6 +132,8 @@ class ExecutePage(Page):
             return "a rollout is under way"
         if draft.plan is None or draft.why_not:
             return draft.why_not
+        if not draft.plan.is_by_rollcast:
+            return f"{draft.plan.carried_out_by} carries it out: export it on the page Plan"
         if self.bar.chosen == "lab":
             return no_haproxy() or self._lab_refuses(draft)
         if self._inventory is None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,6 +16,7 @@ from simulation.importers.combine import combined
 from simulation.importers.draft import draft
 from simulation.importers.findings import UNNAMED, Durations, Findings
 from simulation.importers.kinds import read_files
+from simulation.importers.manifest import sleep_s
 
 MIDNIGHT = datetime(2024, 5, 1, tzinfo=UTC)
 COMBINED = '10.0.0.1 - - [{when:%d/%b/%Y:%H:%M:%S +0000}] "GET / HTTP/1.1" {status} 12 "-" "curl"'
@@ -334,7 +337,7 @@ SLEEP = "{sleep: {seconds: 8}}"
             "replicas: 2",
             "{rollingUpdate: {maxSurge: 50%}}",
             '{exec: {command: [sh, -c, "sleep 90"]}}',
-            (2, 1, "50%", 2, "45s"),
+            (2, "25%", "50%", 2, "45s"),
         ),
         (
             "replicas: 3",
@@ -356,9 +359,94 @@ def test_manifests(
     assert (one.service["instances"].value, *map(rollout.get, keys)) == expected
     assert rollout["drain.timeout"] == rollout["stop.grace"] == "45s"
     assert rollout["min_ready"] == "5s"
+    assert rollout.get("replacement") == (None if "Recreate" in strategy else "beside")
+    assert one.service["workload"].value == {
+        "kind": "Deployment", "name": "shop", "container": "web",
+    }  # fmt: skip
     check = {"interval": "4s", "timeout": "1s", "rise": 1, "fall": 2}
     assert one.service["balancer.health_check"].value == check
     assert one.service["steps.start"].value == "7s"
+
+
+@pytest.mark.parametrize(
+    ("command", "sleeps_s"),
+    [
+        (["sleep", "1m"], 60.0),
+        (["sleep", 10], 10.0),
+        (["/bin/sleep", "1.5"], 1.5),
+        (["sh", "-c", "sleep 1m 30s"], 90.0),
+        (["/bin/sh", "-c", "sleep 15 && nginx -s quit"], 15.0),
+        (["sh", "-c", "nginx -s quit\nsleep 3\n"], 3.0),
+        (["bash", "-ec", "(sleep 5); kill 1; sleep 2"], 7.0),
+        (["sh", "-c", "sleep $SECONDS_LEFT"], None),
+        (["sh", "-c", "sleep 5x"], None),
+        (["sh", "-c", "while busy; do sleep 1; done"], None),
+        (["sh", "-c", "drained || sleep 20"], None),
+        (["sh", "-c", "echo 'never"], None),
+        (["/stop.sh"], None),
+        ("sleep 5", None),
+        ([], None),
+    ],
+    ids=str,
+)
+def test_how_long_a_hook_sleeps(command: Any, sleeps_s: float | None) -> None:
+    assert sleep_s({"exec": {"command": command}}) == sleeps_s
+
+
+@pytest.mark.parametrize(("told", "sleeps_s"), [({"seconds": 7}, 7.0), ({"seconds": True}, None)])
+def test_a_hook_that_is_a_sleep(told: dict[str, Any], sleeps_s: float | None) -> None:
+    assert sleep_s({"sleep": told}) == sleeps_s
+
+
+def test_a_hook_that_cannot_be_read_is_assumed_and_said(tmp_path: Path) -> None:
+    text = MANIFEST.format(replicas="", strategy="{}", hook="{httpGet: {path: /drain}}")
+    told = findings(tmp_path, text).services["shop"].rollout["pre_stop"]
+    assert told.value == "0s"
+    assert told.basis.startswith("assumed: 0s: Deployment shop")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (
+            MANIFEST.format(replicas="", strategy="{type: OnDelete}", hook=SLEEP),
+            "shop: strategy.type: OnDelete: must be RollingUpdate or Recreate",
+        ),
+        (
+            "apiVersion: apps/v1\nkind: StatefulSet\nmetadata: {name: db}\n"
+            "spec: {replicas: 3, updateStrategy: {type: OnDelete}}\n",
+            "db: updateStrategy.type: OnDelete: the controller does not roll it",
+        ),
+    ],
+    ids=["a Deployment of another kind", "a StatefulSet that is not rolled"],
+)
+def test_a_strategy_that_does_not_roll_is_refused_by_name(
+    tmp_path: Path, text: str, said: str
+) -> None:
+    with pytest.raises(BadInput, match=re.escape(said)):
+        findings(tmp_path, text)
+
+
+def test_of_several_containers_the_one_that_the_service_sends_to(tmp_path: Path) -> None:
+    pod = (
+        "{containers: [{name: proxy, ports: [{containerPort: 15001}]}, "
+        "{name: app, ports: [{name: http, containerPort: 8080}]}]}"
+    )
+    text = (
+        "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: shop, namespace: prod}\n"
+        f"spec: {{template: {{metadata: {{labels: {{app: shop}}}}, spec: {pod}}}}}\n"
+    )
+    service = (
+        "---\napiVersion: v1\nkind: Service\nmetadata: {name: shop}\n"
+        "spec: {selector: {app: shop}, ports: [{port: 80, targetPort: http}]}\n"
+    )
+    known = findings(tmp_path, text + service)
+    assert known.services["shop"].service["workload"].value == {
+        "kind": "Deployment", "namespace": "prod", "name": "shop", "container": "app",
+    }  # fmt: skip
+    unknown = findings(tmp_path, text)
+    assert "container" not in unknown.services["shop"].service["workload"].value
+    assert any("--container" in note for note in unknown.notes)
 
 
 def test_an_autoscaler_says_how_few(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from executor.exports.base import Target
 from executor.exports.targets import TARGETS
 from executor.plan_file import read_plan, write_plan
 from tests.helpers.command_line import CommandLine
-from tests.helpers.plans import example_plan
+from tests.helpers.plans import beside_plan, example_plan
 
 
 @pytest.fixture
@@ -26,6 +26,8 @@ def test_a_plan_is_written_for_each_target(
     rollcast: CommandLine, plan: Path, target: Target
 ) -> None:
     (rollcast.folder / "out").mkdir()
+    if target.name in ("kubernetes", "argo-rollouts"):
+        write_plan(rollcast.folder / plan, beside_plan())
     answer = rollcast("export", plan, "--to", target.name, "-o", "out")
     assert (answer.code, answer.err) == (0, "")
     path = rollcast.folder / "out" / f"checkout-evening{target.suffix}"
@@ -45,6 +47,8 @@ def test_a_plan_is_written_for_each_target(
         (["plan.json", "--to", "ansibel"], "the nearest is ansible", 2),
         (["plan.json", "--to", "ansible", "-o", "nowhere"], "-o nowhere: must be a folder", 2),
         (["gone.json", "--to", "ansible"], "gone.json: cannot be read", 2),
+        (["plan.json", "--to", "kubernetes"], "replacement (in_place) must be beside", 3),
+        (["plan.json", "--to", "ansible", "--image", "shop:2"], "--image, --container and", 2),
     ],
 )
 def test_wrong_use_is_told_in_a_line(
@@ -59,6 +63,15 @@ def test_a_plan_that_breaks_a_rule_or_is_late_is_not_exported(rollcast: CommandL
     for plan, said in ((late, "must not have run out"), (wide, "window (5) must not exceed")):
         write_plan(rollcast.folder / "plan.json", plan)
         rollcast.refuses(["export", "plan.json", "--to", "ansible"], {}, said, 3)
+
+
+def test_a_plan_for_a_controller_is_validated_and_not_executed(rollcast: CommandLine) -> None:
+    write_plan(rollcast.folder / "plan.json", beside_plan())
+    answer = rollcast("validate", "plan.json")
+    assert answer.code == 0
+    assert "kubernetes carries it out: export it, execute refuses it" in answer.out
+    said = "is carried out by kubernetes, not by Rollcast's executor: rollcast export PLAN --to"
+    rollcast.refuses(["lab", "run", "plan.json"], {}, said, 3)
 
 
 def test_the_plan_itself_is_not_written_over(rollcast: CommandLine) -> None:

@@ -100,7 +100,6 @@ def test_a_canary_becomes_a_plan_with_a_bake(rollcast: CommandLine) -> None:
     [
         (["rollout.strategy=blue_green"], "strategy blue_green is not carried out"),
         (["rollout.strategy=recreate", "objectives.in_runs=1%"], "is no plan"),
-        (["rollout.surge=1"], "surge (1) is not carried out"),
         (
             ["services.web.balancer.propagation_delay=1s"],
             "pre-stop (0 s) must be longer than the balancer's propagation delay (1 s)",

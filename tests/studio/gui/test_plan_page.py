@@ -10,6 +10,7 @@ from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QFileDialog
 from pytestqt.qtbot import QtBot
 
+from executor.exports.base import Target
 from executor.exports.targets import TARGETS
 from executor.plan_file import read_plan
 from studio.format import duration_text
@@ -31,6 +32,9 @@ services:
 rollout: {window: 1, order: {store: [], web: [store]}}
 objectives: {in_runs: 10%}
 """
+
+
+BESIDE = SHOP.replace("  window: 2   # two at once", "  window: 2\n  replacement: beside")
 
 
 @pytest.fixture
@@ -142,7 +146,9 @@ def test_a_moved_slider_is_answered_at_once_and_back_again(seat: Seat[PlanPage])
 
 
 @pytest.mark.parametrize("target", TARGETS, ids=lambda one: one.name)
-def test_each_target_is_previewed_with_what_it_loses(seat: Seat[PlanPage], target: type) -> None:
+def test_each_target_is_previewed_with_what_it_loses(qtbot: QtBot, target: Target) -> None:
+    text = BESIDE if target.name in ("kubernetes", "argo-rollouts") else SHOP
+    seat = Seat(qtbot, PlanPage, text, windows=(1, 2, 3))
     seat.run()
     page = seat.page
     choose(seat, target.name)
@@ -169,10 +175,23 @@ def test_a_target_that_has_no_words_for_it_disables_the_button(qtbot: QtBot) -> 
     assert not page.export.write.isEnabled()
     assert page.export.reason.text().startswith("✗ kubernetes: strategy (canary) must be rolling")
     assert page.export.preview.toPlainText() == page.export.reason.text()
-    choose(seat, "argo-rollouts")
+    choose(seat, "ansible")
     assert page.export.write.isEnabled()
     assert page.graph.drawing is not None
     assert [n.title for n in page.graph.drawing.nodes if n.kind == "gate"] == ["bake 2 s"]
+
+
+def test_who_carries_it_out_is_told_once(qtbot: QtBot) -> None:
+    seat = Seat(qtbot, PlanPage, BESIDE, windows=(2,))
+    seat.run()
+    told = [line for line in seat.page.told.texts() if "carries it out:" in line]
+    assert len(told) == 1
+    assert told[0].strip() == (
+        "Kubernetes carries it out: new ones start beside the old ones, none more than the fleet "
+        "not counting those that end"
+    )
+    choose(seat, "kubernetes")
+    assert seat.page.export.write.isEnabled()
 
 
 def test_the_command_line_is_shown_and_copied(seat: Seat[PlanPage]) -> None:
