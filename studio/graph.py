@@ -195,14 +195,14 @@ def waves_drawing(plan: Plan, timed: Mapping[str, Spell] | None = None) -> Drawi
         plan: What is drawn.
         timed: When each instance was rolled in a typical run; None where nothing is simulated.
     """
-    timed = timed or {}
+    timed = _with_replacements(plan, timed or {})
     graph: nx.DiGraph[str] = nx.DiGraph()
     places: dict[str, tuple[int, float]] = {}
     gates: dict[str, tuple[int, Gate | None]] = {}
-    widest = max(min(wave.parallel, len(wave.instances)) for wave in plan.waves)
+    widest = max(min(wave.parallel + plan.surge, len(wave.instances)) for wave in plan.waves)
     column, before = 0, list[str]()
     for number, wave in enumerate(plan.waves, start=1):
-        lanes = min(wave.parallel, len(wave.instances))
+        lanes = min(wave.parallel + plan.surge, len(wave.instances))
         order = sorted(
             wave.instances, key=lambda name: timed[name].begin_s if name in timed else float("inf")
         )
@@ -244,6 +244,21 @@ def waves_drawing(plan: Plan, timed: Mapping[str, Spell] | None = None) -> Drawi
     shown = [*through[:1], *(titles[name] for name in through[1:])]
     words = f"{_through(shown)}, {duration_text(end_s)}" if through else ""
     return Drawing(tuple(nodes), edges, words)
+
+
+def _with_replacements(plan: Plan, timed: Mapping[str, Spell]) -> dict[str, Spell]:
+    """Each instance's time with that of the new one beside it, where there is one."""
+    merged = {}
+    for name in plan.instances:
+        both = [timed[key] for key in (name, f"{name}-new") if key in timed]
+        if both:
+            ends_s = [one.end_s for one in both]
+            merged[name] = Spell(
+                min(one.begin_s for one in both),
+                None if None in ends_s else max(end_s for end_s in ends_s if end_s is not None),
+                next((one.ended for one in both if one.end_s is None), both[-1].ended),
+            )
+    return merged
 
 
 def _lanes(
@@ -297,8 +312,9 @@ def _instance_node(
     under, spell = "", timed.get(name)
     if spell is not None and spell.end_s is not None:
         under = duration_text(spell.end_s - spell.begin_s)
+        verb = "replaced" if plan.replacement == "beside" else "out"
         told.append(
-            f"out from {duration_text(spell.begin_s)} to {duration_text(spell.end_s)} in a typical "
+            f"{verb} from {duration_text(spell.begin_s)} to {duration_text(spell.end_s)} in a typical "
             f"run, {under}"
         )
     elif spell is not None:
