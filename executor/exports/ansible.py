@@ -1,13 +1,18 @@
 """A plan as an Ansible playbook: a play for what lies between two bakes, in batches by `serial`.
 
-Source: Ansible's playbook keywords. A batch is a barrier: the next begins when the whole batch is done.
-What a step does is not the plan's to know: each is a file of tasks beside the playbook.
+Source: Ansible's playbook keywords, and runs of ansible-core 2.19. A batch is a barrier: the next begins
+when the whole batch is done. `max_fail_percentage` is judged after every task and would leave the rest
+of a batch half done, so the six steps of a host stand in a block: its mates go on to the end when it
+fails, and only then does the play stop. What a step does is not the plan's to know: each is a file of
+tasks beside the playbook.
 """
 
 from __future__ import annotations
 
+import re
 from itertools import pairwise
 
+from executor.errors import Refused
 from executor.exports.base import (
     NO_OPTIONS,
     Exported,
@@ -19,6 +24,16 @@ from executor.exports.base import (
 )
 from executor.exports.yaml_out import yaml_text
 from executor.plan import STEPS, Gate, Plan, Wave
+
+_HOST = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")  # in others Ansible sees a pattern
+
+_MISSING = "planned | difference(groups['all'])"
+_FAILED = (
+    "((planned | map('extract', hostvars) | selectattr('rollcast_failed', 'defined')"
+    " | map(attribute='inventory_hostname') | list)"
+    " + (ansible_play_hosts_all | difference(ansible_play_hosts))) | unique"
+)
+"""Hosts whose steps failed, and those that Ansible has lost."""
 
 
 class Ansible:
@@ -32,11 +47,16 @@ class Ansible:
         """The playbook.
 
         Raises:
-            Refused: The plan makes new instances beside the old ones.
+            Refused: The plan makes new instances beside the old ones, or a name is a pattern to Ansible.
         """
         refuse_beside(plan, self.name)
+        for host in plan.instances:
+            if not _HOST.fullmatch(host):
+                raise Refused(
+                    f"ansible: instance {host}: Ansible would take the name for a pattern"
+                )
         lost = tuple(_lost(plan))
-        plays: list[dict[str, object]] = []
+        plays: list[dict[str, object]] = [_inventory_play(plan)]
         for waves in _between_bakes(plan.waves):
             plays.append(_play(plan, waves))
             gate = waves[-1].gate
@@ -76,9 +96,47 @@ def _between_bakes(waves: tuple[Wave, ...]) -> list[tuple[Wave, ...]]:
     return [waves[first:last] for first, last in pairwise(cuts)]
 
 
+def _inventory_play(plan: Plan) -> dict[str, object]:
+    """A first play that ends the run before anything is touched, where a host is not there."""
+    return {
+        "name": "The inventory holds the hosts of the plan",
+        "hosts": "localhost",
+        "connection": "local",
+        "gather_facts": False,
+        "vars": {"planned": list(plan.instances)},
+        "tasks": _guards_of_hosts(),
+    }
+
+
+def _guards_of_hosts() -> list[dict[str, object]]:
+    """Refuse an inventory that lacks hosts, or a --limit, which would roll a part of the plan."""
+    return [
+        {
+            "name": "Every host of the plan is in the inventory",
+            "ansible.builtin.assert": {
+                "that": [f"({_MISSING}) | length == 0"],
+                "fail_msg": f"not in the inventory: {{{{ {_MISSING} | join(', ') }}}}",
+            },
+            "run_once": True,
+        },
+        {
+            "name": "No host of the plan is the name of a group, and no --limit leaves hosts out",
+            "ansible.builtin.assert": {
+                "that": [
+                    "(planned | intersect(groups.keys() | list)) | length == 0",
+                    "ansible_limit is not defined",
+                ],
+                "fail_msg": "a group has the name of a host of the plan, or --limit is given; the "
+                "plan is for all its hosts",
+            },
+            "run_once": True,
+        },
+    ]
+
+
 def _play(plan: Plan, waves: tuple[Wave, ...]) -> dict[str, object]:
     names = [name for wave in waves for name in wave.instances]
-    tasks: list[dict[str, object]] = [
+    steps: list[dict[str, object]] = [
         {
             "name": f"{step.replace('_', ' ').capitalize()} within {deadline_s:g} s",
             "ansible.builtin.include_tasks": f"{step.value}.yaml",
@@ -86,21 +144,48 @@ def _play(plan: Plan, waves: tuple[Wave, ...]) -> dict[str, object]:
         }
         for step, deadline_s in ((one, plan.step_deadlines_s[one]) for one in STEPS)
     ]
-    pause_s = plan.min_ready_s
-    if pause_s > 0:
-        tasks.append(_pause(f"Ready for {pause_s:g} s", pause_s))
+    if plan.min_ready_s > 0:
+        steps.append(_pause(f"Ready for {plan.min_ready_s:g} s", plan.min_ready_s))
+    allowed = plan.max_failures if plan.on_failure == "continue" else 0
+    tasks: list[dict[str, object]] = [
+        {
+            "name": "The six steps",
+            "block": steps,
+            "rescue": [
+                {
+                    "name": "It stays as it is, the others of its batch go on",
+                    "ansible.builtin.set_fact": {"rollcast_failed": True},
+                }
+            ],
+        },
+        {
+            "name": "Halt where more hosts failed than may",
+            "ansible.builtin.fail": {"msg": f"halted, failed: {{{{ {_FAILED} | join(', ') }}}}"},
+            "when": f"({_FAILED}) | length > {allowed}",
+        },
+    ]
     if plan.pause_s > 0 and len(names) > plan.window:
         last = {"when": "ansible_play_batch[-1] != ansible_play_hosts_all[-1]"}
         tasks.append(_pause("Pause before the next batch", plan.pause_s) | last)
     return {
-        "name": f"Roll {len(names)} of {plan.service}",
+        "name": f"Roll {len(names)} of {_plain(plan.service)}",
         "hosts": names,
         "gather_facts": False,
         "serial": batches(waves),
         "max_fail_percentage": 0,
-        "vars": {"drain_timeout_s": plan.drain.timeout_s, "pre_stop_s": plan.stop.pre_stop_s},
+        "vars": {
+            "planned": list(plan.instances),
+            "drain_timeout_s": plan.drain.timeout_s,
+            "pre_stop_s": plan.stop.pre_stop_s,
+        },
+        "pre_tasks": _guards_of_hosts(),
         "tasks": tasks,
     }
+
+
+def _plain(text: str) -> str:
+    """A text in which Ansible finds nothing to be filled in."""
+    return text.replace("{", "(").replace("}", ")")
 
 
 def _pause(name: str, seconds: float) -> dict[str, object]:
@@ -141,9 +226,13 @@ def _lost(plan: Plan) -> list[str]:
         )
     if any(wave.gate is not None and wave.gate.kind == "bake" for wave in plan.waves):
         found.append("bakes: become pauses; what the new version answers in them is not judged")
-    if plan.on_failure != "halt" or plan.retries > 0:
+    if plan.on_failure == "rollback":
+        found.append("on failure (rollback): it halts after the batch, and nothing goes back")
+    if plan.on_failure == "continue":
         found.append(
-            f"on failure ({plan.on_failure}, {plan.retries} retries): one failed host stops it after "
-            "its batch"
+            f"on failure (continue): a host that Ansible cannot reach counts as failed, and more than "
+            f"{plan.max_failures} end the run after their batch"
         )
+    if plan.retries > 0:
+        found.append(f"retries ({plan.retries}): a step that fails is not tried again")
     return [*found, *unwatched(plan)]

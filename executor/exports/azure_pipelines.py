@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import re
+import shlex
 
 from executor.errors import Refused
 from executor.exports.base import (
@@ -51,26 +52,57 @@ class AzurePipelines:
                 "azure-pipelines: strategy (canary) must be rolling: the canary strategy of Azure "
                 "Pipelines is not for virtual machines"
             )
+        if not _NAME.fullmatch(plan.service):
+            raise Refused(
+                f"azure-pipelines: service {plan.service}: is no name of an environment: letters, "
+                "digits, dots, dashes, underscores and spaces only"
+            )
         lost = tuple(_lost(plan))
         rolling: dict[str, object] = {"maxParallel": str(plan.window)}
         for hook, steps in _HOOKS:
-            rolling[hook] = {"steps": [_script(plan, step) for step in steps]}
+            # Each hook is an agent job of its own, which finds no scripts unless it checks them out.
+            rolling[hook] = {"steps": [_CHECKOUT, *(_script(plan, step) for step in steps)]}
         if plan.min_ready_s > 0:
             ready = f"sleep {whole_s(plan.min_ready_s)}"
-            rolling["postRouteTraffic"] = {"steps": [{"script": ready, "displayName": "Ready for"}]}
+            steps_after = [_NO_CHECKOUT, {"script": ready, "displayName": "Ready for"}]
+            rolling["postRouteTraffic"] = {"steps": steps_after}
+        rolling["on"] = {
+            "failure": {
+                "steps": [
+                    _NO_CHECKOUT,
+                    {
+                        "script": "echo '##vso[task.logissue type=error]This machine stays as it is: "
+                        "out of the pool from its take-out on'",
+                        "displayName": "Say what is left",
+                    },
+                ]
+            }
+        }
         job = {
             "deployment": "roll_" + re.sub(r"[^A-Za-z0-9_]", "_", plan.service),
-            "displayName": plan.name,
+            "displayName": plan.name.replace("$", ""),
             "timeoutInMinutes": str(_longest_min(plan)),
             "environment": {"name": plan.service, "resourceType": "VirtualMachine"},
             "strategy": {"rolling": rolling},
         }
-        text = header(plan, self, lost) + yaml_text({"jobs": [job]})
+        text = header(plan, self, lost) + yaml_text(
+            {"trigger": "none", "pr": "none", "jobs": [job]}
+        )
         return Exported(text, lost)
 
     def command(self, plan: Plan, file: str, _options: ReleaseOptions = NO_OPTIONS) -> str:
-        """How the pipeline is made known."""
-        return f"az pipelines create --name {plan.service} --yml-path {file}"
+        """How the pipeline is made known, which starts nothing, and how it is started then."""
+        name = shlex.quote(plan.service)
+        return (
+            f"az pipelines create --name {name} --repository REPOSITORY --branch BRANCH --yml-path "
+            f"{shlex.quote(file)} --skip-first-run true; this starts the rollout: az pipelines run "
+            f"--name {name}"
+        )
+
+
+_CHECKOUT: dict[str, object] = {"checkout": "self"}
+_NO_CHECKOUT: dict[str, object] = {"checkout": "none"}
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._-]*")
 
 
 def _script(plan: Plan, step: Step) -> dict[str, object]:
@@ -94,6 +126,9 @@ def _lost(plan: Plan) -> list[str]:
         "order: machines come in the order of the environment",
         "advance: that a batch is a barrier is an assumption, it is not documented",
         "deadlines: are rounded up to whole minutes",
+        "artifacts: are downloaded in the hook deploy only; the scripts come from the repository",
+        "on failure: whether the machines of later batches are left alone is not documented, and so "
+        "assumed",
     ]
     if plan.pause_s > 0:
         found.append(f"pause ({plan.pause_s:g} s): there is none between batches")
@@ -102,5 +137,8 @@ def _lost(plan: Plan) -> list[str]:
             f"minimum in the pool ({plan.min_in_pool}): nobody counts who is up before a batch"
         )
     if plan.on_failure != "halt":
-        found.append(f"on failure ({plan.on_failure}): what is done then is the hook on.failure's")
+        found.append(
+            f"on failure ({plan.on_failure}): nothing goes on or back by itself; the hook on.failure "
+            "only says what is left"
+        )
     return [*found, *unwatched(plan)]

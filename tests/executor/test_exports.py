@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import io
+import re
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -267,16 +271,21 @@ def test_waves_that_no_percentage_comes_to_are_told() -> None:
 
 def test_a_playbook() -> None:
     plan = example_plan(advance="batch", pause_s=5.0, min_ready_s=2.5, stop=STOP)
-    (play,), lost = exported("ansible", plan)
-    assert {key: play[key] for key in play if key != "tasks"} == {
+    (first, play), lost = exported("ansible", plan)
+    assert (first["hosts"], first["vars"]) == ("localhost", {"planned": list(NAMES)})
+    assert first["tasks"] == play["pre_tasks"]
+    assert {key: play[key] for key in play if not key.endswith("tasks")} == {
         "name": "Roll 6 of checkout",
         "hosts": list(NAMES),
         "gather_facts": False,
         "serial": [2],
         "max_fail_percentage": 0,
-        "vars": {"drain_timeout_s": 30.0, "pre_stop_s": 5.0},
+        "vars": {"planned": list(NAMES), "drain_timeout_s": 30.0, "pre_stop_s": 5.0},
     }
-    tasks = [(one["name"], one.get("vars", {}).get("deadline_s")) for one in play["tasks"]]
+    steps, halt, pause = play["tasks"]
+    assert steps["rescue"][0]["ansible.builtin.set_fact"] == {"rollcast_failed": True}
+    assert halt["when"].endswith("| length > 0")
+    tasks = [(one["name"], one.get("vars", {}).get("deadline_s")) for one in steps["block"]]
     assert tasks == [
         ("Take out within 40 s", 40.0),
         ("Stop within 15 s", 15.0),
@@ -285,12 +294,10 @@ def test_a_playbook() -> None:
         ("Start within 15 s", 15.0),
         ("Return within 15 s", 15.0),
         ("Ready for 2.5 s", None),
-        ("Pause before the next batch", None),
     ]
-    assert [one["ansible.builtin.include_tasks"] for one in play["tasks"][:6]] == [
+    assert [one["ansible.builtin.include_tasks"] for one in steps["block"][:6]] == [
         *("take_out.yaml", "stop.yaml", "deploy.yaml", "verify.yaml", "start.yaml", "return.yaml")
     ]
-    pause = play["tasks"][-1]
     assert (pause["ansible.builtin.pause"], pause["run_once"]) == ({"seconds": 5}, True)
     assert not any(one.startswith("advance") for one in lost)
     assert any(
@@ -300,7 +307,7 @@ def test_a_playbook() -> None:
 
 
 def test_the_playbook_of_a_canary_waits_between_its_plays() -> None:
-    plays, _ = exported("ansible", canary())
+    (_, *plays), _ = exported("ansible", canary())
     assert [(one["name"], one["hosts"]) for one in plays] == [
         ("Roll 1 of checkout", ["checkout-1"]),
         ("Bake of 60.5 s", "localhost"),
@@ -331,6 +338,7 @@ def test_a_pipeline() -> None:
     plan = example_plan(min_ready_s=4.5, retries=2, service="check-out")
     data, lost = exported("azure-pipelines", plan)
     (job,) = data["jobs"]
+    assert (data["trigger"], data["pr"]) == ("none", "none")
     rolling = job.pop("strategy")["rolling"]
     assert job == {
         "deployment": "roll_check_out",
@@ -339,8 +347,14 @@ def test_a_pipeline() -> None:
         "environment": {"name": "check-out", "resourceType": "VirtualMachine"},
     }
     assert rolling["maxParallel"] == "2"
-    steps = [(hook, one["script"], one.get("timeoutInMinutes")) for hook in rolling
-             if hook != "maxParallel" for one in rolling[hook]["steps"]]  # fmt: skip
+    failure = rolling.pop("on")["failure"]["steps"]
+    assert [next(iter(one)) for one in failure] == ["checkout", "script"]
+    hooks = [hook for hook in rolling if hook != "maxParallel"]
+    assert [rolling[hook]["steps"].pop(0)["checkout"] for hook in hooks] == [
+        *("self", "self", "self", "none")
+    ]
+    steps = [(hook, one["script"], one.get("timeoutInMinutes")) for hook in hooks
+             for one in rolling[hook]["steps"]]  # fmt: skip
     assert steps == [
         ("preDeploy", "./take_out.sh", "1"),
         ("deploy", "./stop.sh", "1"),
@@ -352,6 +366,44 @@ def test_a_pipeline() -> None:
     ]
     assert rolling["deploy"]["steps"][0]["retryCountOnTaskFailure"] == "2"
     assert any("is an assumption" in one for one in lost)
+    command = target_of("azure-pipelines").command(plan, "x y.yaml")
+    made, _, started = command.partition("; this starts the rollout: ")
+    assert made == (
+        "az pipelines create --name check-out --repository REPOSITORY --branch BRANCH "
+        "--yml-path 'x y.yaml' --skip-first-run true"
+    )
+    assert started == "az pipelines run --name check-out"
+
+
+@pytest.mark.parametrize("window", [1, 2, 3])
+def test_the_public_schema_takes_every_pipeline(tmp_path: Path, window: int) -> None:
+    path = tmp_path / "azure-pipelines.yml"
+    plan = example_plan(window=window, min_ready_s=float(window), retries=window - 1)
+    path.write_text(target_of("azure-pipelines").render(plan).text)
+    program = [Path(sys.executable).with_name("check-jsonschema"), "--builtin-schema"]
+    checked = subprocess.run(
+        [*program, "vendor.azure-pipelines", "--data-transform", "azure-pipelines", path],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert checked.returncode == 0, checked.stdout
+
+
+@pytest.mark.parametrize(
+    ("name", "changes", "said"),
+    [
+        ("ansible", {"instances": ["web*", "a", "b", "c", "d", "e"]}, "web*: Ansible would take"),
+        ("ansible", {"instances": ["!a", "a", "b", "c", "d", "e"]}, "!a: Ansible would take"),
+        ("azure-pipelines", {"service": "${{ variables.x }}"}, "is no name of an environment"),
+        ("azure-pipelines", {"service": "x\ny: 1"}, "is no name of an environment"),
+    ],
+)
+def test_a_name_that_the_tool_would_read_otherwise(
+    name: str, changes: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(Refused, match=re.escape(said)):
+        target_of(name).render(example_plan(**changes))
 
 
 def test_every_target_renders_the_same_plan_to_the_same_text() -> None:
@@ -367,9 +419,8 @@ def test_every_target_renders_the_same_plan_to_the_same_text() -> None:
 
 def test_a_name_that_is_no_file_name_or_breaks_a_comment() -> None:
     for target in TARGETS[1:]:
-        plan = plan_for(
-            target, name="../a b\nspec: {replicas: 0}", service="x\ny: 1", workload=None
-        )
+        service = "x" if target.name == "azure-pipelines" else "x\ny: 1"
+        plan = plan_for(target, name="../a b\nspec: {replicas: 0}", service=service, workload=None)
         name = file_name(plan, target)
         assert "/" not in name
         assert " " not in name
