@@ -226,8 +226,12 @@ class Journal:
 def _opened(path: Path) -> sqlite3.Connection:
     try:
         database = sqlite3.connect(path, timeout=5, isolation_level=None)
-        database.execute("PRAGMA journal_mode=WAL")
-        database.execute("PRAGMA synchronous=FULL")
+        try:
+            database.execute("PRAGMA journal_mode=WAL")
+            database.execute("PRAGMA synchronous=FULL")
+        except BaseException:
+            database.close()
+            raise
     except sqlite3.Error as error:
         raise Refused(f"{path}: is no journal: {error}") from None
     return database

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from executor.errors import BadInput
+from executor.extras import require_extra
 from executor.plan import Plan, Signature
 from executor.plan_file import plan_content, plan_digest
 from executor.secret_files import read_owners_file
@@ -76,12 +77,11 @@ def private_key(path: Path) -> Ed25519PrivateKey:
         BadInput: It holds none, or others may read it.
     """
     text = read_owners_file(path).encode()
-    try:
-        from cryptography.exceptions import UnsupportedAlgorithm  # noqa: PLC0415 # an extra
-        from cryptography.hazmat.primitives import serialization as s  # noqa: PLC0415 # an extra
-        from cryptography.hazmat.primitives.asymmetric import ed25519  # noqa: PLC0415 # an extra
-    except ImportError:
-        raise _not_installed() from None
+    require_extra("sign", "a signature")
+    from cryptography.exceptions import UnsupportedAlgorithm  # noqa: PLC0415 # an extra
+    from cryptography.hazmat.primitives import serialization as s  # noqa: PLC0415 # an extra
+    from cryptography.hazmat.primitives.asymmetric import ed25519  # noqa: PLC0415 # an extra
+
     load = s.load_ssh_private_key if b"OPENSSH" in text else s.load_pem_private_key
     try:
         key = load(text, None)
@@ -97,12 +97,11 @@ def _public_key(path: Path) -> Ed25519PublicKey:
         text = path.read_bytes()
     except OSError as error:
         raise BadInput(f"{path}: cannot be read: {error.strerror or error}") from None
-    try:
-        from cryptography.exceptions import UnsupportedAlgorithm  # noqa: PLC0415 # an extra
-        from cryptography.hazmat.primitives import serialization as s  # noqa: PLC0415 # an extra
-        from cryptography.hazmat.primitives.asymmetric import ed25519  # noqa: PLC0415 # an extra
-    except ImportError:
-        raise _not_installed() from None
+    require_extra("sign", "a signature")
+    from cryptography.exceptions import UnsupportedAlgorithm  # noqa: PLC0415 # an extra
+    from cryptography.hazmat.primitives import serialization as s  # noqa: PLC0415 # an extra
+    from cryptography.hazmat.primitives.asymmetric import ed25519  # noqa: PLC0415 # an extra
+
     load = s.load_ssh_public_key if text.startswith(b"ssh-") else s.load_pem_public_key
     try:
         key = load(text)
@@ -111,9 +110,3 @@ def _public_key(path: Path) -> Ed25519PublicKey:
     if not isinstance(key, ed25519.Ed25519PublicKey):
         raise BadInput(f"{path}: must be an Ed25519 key")
     return key
-
-
-def _not_installed() -> BadInput:
-    return BadInput(
-        "signatures need cryptography: install the extra sign (pip install 'rollcast[sign]')"
-    )

@@ -19,6 +19,7 @@ from contextlib import suppress
 from typing import Any
 
 from executor.errors import BadInput, Refused
+from executor.extras import require_extra
 from simulation.engine_version import engine_version
 from simulation.engines.ready import prepare
 from simulation.work import Done, Part, done_elsewhere
@@ -121,12 +122,9 @@ class ClusterWorkers:
 
 def _connected(address: str) -> Any:
     """A client of a scheduler that has been seen to answer; one that waits in vain would say so."""
-    try:
-        from distributed import Client
-    except ImportError as error:
-        raise BadInput(
-            f"cluster {address}: needs the extra `cluster`: {error.name} is not installed"
-        ) from None
+    require_extra("cluster", f"cluster {address}:")
+    from distributed import Client
+
     try:
         asyncio.run(_ask(address))
         return Client(address, timeout=_CONNECTS_S, set_as_default=False)

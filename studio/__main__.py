@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import io
 import sys
+from importlib.util import find_spec
 from typing import Any
 
 import typer
 import typer.main
 
-from executor.errors import RollcastError
+from executor.errors import BadInput, RollcastError
+from executor.extras import extra_of, needed
 from executor.spoken import complain, write_no_more
 from studio.cli.app import app
 
@@ -45,6 +47,12 @@ def main() -> int:
         print(f"rollcast: {_one_line(str(error))}", file=sys.stderr)
         write_no_more(sys.stdout)
         return 2
+    except ImportError as error:
+        extra = extra_of(error.name or "")
+        if extra is None:
+            raise
+        complain(f"rollcast: {_import_error(extra, error)}")
+        return BadInput.exit_code
 
 
 def _prepare_streams() -> None:
@@ -55,6 +63,18 @@ def _prepare_streams() -> None:
             setattr(sys, name, io.StringIO())
         elif isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
+
+
+def _import_error(extra: str, error: ImportError) -> BadInput:
+    """The error of a library that an extra brings, and that is missing or does not load.
+
+    Most commands are refused before they begin. Some need an extra for one of their options only, and
+    a library may be installed and still not load: Qt without libEGL.
+    """
+    library = (error.name or "").partition(".")[0]
+    if find_spec(library) is None:
+        return needed(extra, "this command", library)
+    return BadInput(f"{library} is installed and cannot be loaded: {error}")
 
 
 def _one_line(text: str) -> str:

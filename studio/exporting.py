@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import matplotlib as mpl
 
 from executor.errors import BadInput
+from executor.extras import require_extra
 from executor.files import written_beside
 from simulation.compare import Comparison
 from simulation.results import METRICS
@@ -97,8 +98,10 @@ def write_frame(path: Path, frame: pd.DataFrame) -> None:
     """Writes a table as CSV, or as Parquet where the name ends so.
 
     Raises:
-        BadInput: The file cannot be written.
+        BadInput: The file cannot be written, or Parquet's library is not installed.
     """
+    if path.suffix == ".parquet":
+        require_extra("parquet", f"{path}:")
     with written_beside(path) as beside:
         if path.suffix == ".parquet":
             frame.to_parquet(beside, index=False)

@@ -1,9 +1,12 @@
 """What every test stands on: Qt without a screen, figures without a window, no thread left over."""
 
 import os
+import sqlite3
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
+from typing import Any
 
 # Before anything imports Qt or matplotlib: both read these once.
 os.environ["QT_QPA_PLATFORM"] = "offscreen"
@@ -36,6 +39,36 @@ def no_thread_left_over() -> Iterator[None]:
     yield
     alive = left_over(before, OF_THE_WORKERS)
     assert not alive, f"threads still alive after the test: {', '.join(alive)}"
+
+
+@pytest.fixture(autouse=True)
+def no_database_left_open(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A test closes every SQLite database it opens, also one that turned out to be no database.
+
+    Python 3.13 warns of a connection that is collected while open, whenever it is collected: in a test
+    that has nothing to do with it. Here each connection is held until the end of its own test.
+    """
+    still_open: list[sqlite3.Connection] = []
+    connect = sqlite3.connect
+
+    class Connection(sqlite3.Connection):
+        def close(self) -> None:
+            super().close()
+            if self in still_open:
+                still_open.remove(self)
+
+    def connect_counted(*args: Any, **options: Any) -> sqlite3.Connection:
+        connection = connect(*args, factory=Connection, **options)
+        still_open.append(connection)
+        return connection
+
+    monkeypatch.setattr(sqlite3, "connect", connect_counted)
+    yield
+    left_open = len(still_open)
+    for connection in tuple(still_open):
+        with suppress(sqlite3.ProgrammingError):  # of another thread, which alone may close it
+            connection.close()
+    assert left_open == 0, f"SQLite databases still open after the test: {left_open}"
 
 
 @pytest.fixture(autouse=True, scope="session")

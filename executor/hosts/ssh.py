@@ -16,6 +16,7 @@ from types import ModuleType
 from typing import Any
 
 from executor.errors import BadInput
+from executor.extras import require_extra
 from executor.hosts.base import KEPT_BYTES, HostError, Ran
 from executor.inventory import SshSpec
 from executor.secret_files import read_owners_file
@@ -156,10 +157,7 @@ def _asyncssh() -> ModuleType:
     Raises:
         BadInput: It is not installed.
     """
-    try:
-        import asyncssh  # noqa: PLC0415 # an extra: the base installation does without
-    except ImportError:
-        raise BadInput(
-            "hosts by ssh need asyncssh: install the extra ssh (pip install 'rollcast[ssh]')"
-        ) from None
+    require_extra("ssh", "a host by ssh")
+    import asyncssh  # noqa: PLC0415 # an extra: the base installation does without
+
     return asyncssh

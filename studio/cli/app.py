@@ -1,7 +1,7 @@
 """The command line: which commands there are. Each has a file of its own.
 
-What a command needs beyond the standard library is imported when it runs: ``rollcast scenarios``
-must not wait for the simulation.
+What a command needs beyond the base installation is imported when it runs: ``rollcast scenarios``
+must not wait for the simulation, and a deployment host has none.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from studio.cli import (
     validate,
     window,
 )
+from studio.cli.needs import needs
 
 app = typer.Typer(
     name="rollcast",
@@ -33,18 +34,19 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-app.command()(simulate.simulate)
-app.command()(compare.compare)
-app.command()(plan.plan)
-app.command()(sensitivity.sensitivity)
+app.command()(needs("simulation")(simulate.simulate))
+app.command()(needs("simulation")(compare.compare))
+app.command()(needs("simulation")(plan.plan))
+app.command()(needs("simulation")(sensitivity.sensitivity))
 app.command()(validate.validate)
 app.command()(execute.execute)
+app.command()(execute.resume)
 app.command()(export.export)
 app.command()(new.new)
-app.command("import")(import_.import_)
+app.command("import")(needs("simulation", "import")(import_.import_))
 app.command()(scenarios.scenarios)
-app.command()(window.studio)
-app.command()(report.report)
+app.command()(needs("studio")(window.studio))
+app.command()(needs("simulation")(report.report))
 app.add_typer(lab.app, name="lab")
 
 

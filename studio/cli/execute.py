@@ -1,4 +1,4 @@
-"""``rollcast execute``: carries a plan out; the same as ``python -m executor execute``."""
+"""``rollcast execute`` and ``resume``: carry a plan out; the same as ``python -m executor``."""
 
 from __future__ import annotations
 
@@ -7,33 +7,36 @@ from typing import Annotated
 
 import typer
 
+Plan = Annotated[Path, typer.Argument(metavar="PLAN", help="A plan file.")]
 Inventory = Annotated[
     Path, typer.Option("--inventory", metavar="FILE", help="Where the fleet is, and how to act.")
 ]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Print the exact actions, do nothing.")]
+TakeOver = Annotated[
+    bool, typer.Option("--take-over", help="Take the lock of an executor that died.")
+]
+Trust = Annotated[
+    list[Path] | None,
+    typer.Option(metavar="KEY", help="Only plans signed by this public key. Repeatable."),
+]
+Approve = Annotated[
+    str | None,
+    typer.Option(metavar="terminal|FILE", help="Who lets each wave after the first begin."),
+]
+Journal = Annotated[Path | None, typer.Option(metavar="FILE", help="The journal; beside the plan.")]
+Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="Say only how it ended.")]
 
 
 def execute(
-    plan: Annotated[Path, typer.Argument(metavar="PLAN", help="A plan file.")],
+    plan: Plan,
     inventory: Inventory,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Print the exact actions, do nothing.")
-    ] = False,
+    dry_run: DryRun = False,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with what was begun.")] = False,
-    take_over: Annotated[
-        bool, typer.Option("--take-over", help="Take the lock of an executor that died.")
-    ] = False,
-    trust: Annotated[
-        list[Path] | None,
-        typer.Option(metavar="KEY", help="Only plans signed by this public key. Repeatable."),
-    ] = None,
-    approve: Annotated[
-        str | None,
-        typer.Option(metavar="terminal|FILE", help="Who lets each wave after the first begin."),
-    ] = None,
-    journal: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="The journal; beside the plan.")
-    ] = None,
-    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Say only how it ended.")] = False,
+    take_over: TakeOver = False,
+    trust: Trust = None,
+    approve: Approve = None,
+    journal: Journal = None,
+    quiet: Quiet = False,
 ) -> int:
     """Carry a plan out; exit 0 done, 3 refused, 4 halted, 5 rolled back, 130 interrupted."""
     from executor.command import Execute
@@ -52,4 +55,28 @@ def execute(
             quiet=quiet,
             program=("rollcast",),
         )
+    )
+
+
+def resume(
+    plan: Plan,
+    inventory: Inventory,
+    dry_run: DryRun = False,
+    take_over: TakeOver = False,
+    trust: Trust = None,
+    approve: Approve = None,
+    journal: Journal = None,
+    quiet: Quiet = False,
+) -> int:
+    """Go on with a plan that was begun: the same as execute --resume."""
+    return execute(
+        plan,
+        inventory,
+        dry_run=dry_run,
+        resume=True,
+        take_over=take_over,
+        trust=trust,
+        approve=approve,
+        journal=journal,
+        quiet=quiet,
     )

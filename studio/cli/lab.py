@@ -10,6 +10,7 @@ import typer
 
 from executor.errors import BadInput
 from studio.cli import options as o
+from studio.cli.needs import needs
 
 if TYPE_CHECKING:
     from simulation.scenario import Scenario
@@ -32,6 +33,7 @@ Html = Annotated[Path | None, typer.Option("--html", metavar="FILE", help="A rep
 
 
 @app.command()
+@needs("simulation", "lab up")
 def up(
     scenario: ScenarioPath = None,
     instances: Annotated[
@@ -63,6 +65,7 @@ def up(
 
 
 @app.command()
+@needs("simulation", "lab run")
 def run(
     plan: Annotated[Path, typer.Argument(metavar="PLAN", help="A plan file.")],
     json: o.Json = False,
@@ -110,6 +113,7 @@ def run(
 
 
 @app.command()
+@needs("simulation", "lab compare")
 def compare(
     scenario: ScenarioPath = None,
     windows: o.Windows = "1,2,4",

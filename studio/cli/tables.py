@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from executor.errors import BadInput
+from executor.extras import require_extra
 from simulation.compare import Comparison
 from simulation.study import Row
 from studio.format import (
@@ -107,7 +108,9 @@ def must_name_a_table(path: Path | None) -> None:
     """Refuses a request file of an unknown kind.
 
     Raises:
-        BadInput: The name ends neither in .csv nor in .parquet.
+        BadInput: The name ends neither in .csv nor in .parquet, or Parquet's library is missing.
     """
     if path is not None and path.suffix not in (".csv", ".parquet"):
         raise BadInput(f"--requests {path}: must end in .csv or .parquet")
+    if path is not None and path.suffix == ".parquet":
+        require_extra("parquet", f"--requests {path}:")

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from executor.errors import BadInput, Refused
+from executor.extras import require_extra
 from studio.cli import options as o
 
 
@@ -27,6 +28,7 @@ def validate(
         return _plan(file, again, inventory, jobs)
     if inventory is not None:
         raise BadInput(f"--inventory {inventory}: only a plan can be held against a fleet")
+    require_extra("simulation", f"{file}: a scenario's validation")
     scenario = o.load(file, None)
     print(f"✓ {file} is a scenario that can be simulated")
     highest_rps = scenario.rates().highest_rps()
@@ -54,6 +56,8 @@ def _plan(file: Path, again: bool, inventory: Path | None, jobs: int | None) -> 
     """The executor's checks, and on demand the simulation's."""
     from datetime import UTC, datetime
 
+    if again:
+        require_extra("simulation", "--again")
     from executor.__main__ import validate_report
     from executor.plan_file import read_plan
 

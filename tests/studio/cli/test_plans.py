@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
+from executor.extras import install_command
 from executor.plan_file import read_plan
 from simulation.statistics import fresh_seed
 from studio.cli import window
@@ -215,8 +217,9 @@ def test_the_version_is_said(rollcast: CommandLine) -> None:
     assert rollcast("--version").out == f"rollcast {version('rollcast')}\n"
 
 
-def test_without_a_display_the_bare_command_answers_and_plans(
-    rollcast: CommandLine, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+@pytest.mark.parametrize("why", ["no display", "no Qt"])
+def test_without_a_window_the_bare_command_answers_and_plans(
+    rollcast: CommandLine, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, why: str
 ) -> None:
     shipped = tmp_path / "shipped"
     shipped.mkdir()
@@ -224,10 +227,16 @@ def test_without_a_display_the_bare_command_answers_and_plans(
     monkeypatch.setattr(window, "scenarios_dir", lambda: shipped)
     for name in ("DISPLAY", "WAYLAND_DISPLAY"):
         monkeypatch.delenv(name, raising=False)
+    reason = "No display"
+    if why == "no Qt":
+        monkeypatch.setenv("DISPLAY", ":9")
+        monkeypatch.setenv("QT_QPA_PLATFORM", "xcb")
+        monkeypatch.setitem(sys.modules, "PySide6", None)
+        reason = f"No window without the extra `studio` ({install_command('studio')})"
     answer = rollcast()
     assert answer.code == 0
     assert answer.err == (
-        "No display: comparing the windows of checkout-evening, 4 replications each.\n"
+        f"{reason}: comparing the windows of checkout-evening, 4 replications each.\n"
     )
     assert "✓ meets in 4 of 4" in answer.out
     assert "The plan is in rollcast-out/plan.json" in answer.out
