@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import warnings
 from datetime import datetime
 
 import pandas as pd
@@ -26,16 +27,23 @@ def read_frame(source: Source, names: list[str] | None = None) -> pd.DataFrame:
         BadInput: It is no table, or has no rows.
     """
     try:
-        frame = pd.read_csv(
-            io.StringIO(source.text()),
-            header=0 if names is None else None,
-            names=names,
-            dtype=str,
-            skip_blank_lines=False,
-            skipinitialspace=True,
-            keep_default_na=False,
-            index_col=False,
-        )
+        with warnings.catch_warnings():
+            # Rows longer than the header would shift or lose cells, which pandas only warns of.
+            warnings.simplefilter("error", pd.errors.ParserWarning)
+            frame = pd.read_csv(
+                io.StringIO(source.text()),
+                header=0 if names is None else None,
+                names=names,
+                dtype=str,
+                skip_blank_lines=False,
+                skipinitialspace=True,
+                keep_default_na=False,
+                index_col=False,
+            )
+    except pd.errors.ParserWarning:
+        raise BadInput(
+            f"{source.path}: is no table: rows have more cells than the header"
+        ) from None
     except (pd.errors.ParserError, pd.errors.EmptyDataError, ValueError) as error:
         said = str(error).removeprefix("Error tokenizing data. C error: ").strip()
         raise BadInput(f"{source.path}: is no table: {said}") from None

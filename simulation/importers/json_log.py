@@ -140,9 +140,8 @@ def _status_of(line: Line) -> int | None:
         value = line.get(key)
         if isinstance(value, str) and re.fullmatch(r"[0-9]{1,3}", value):
             value = int(value)
-        is_whole = isinstance(value, int) and not isinstance(value, bool)
-        if is_whole and (value == 0 or 100 <= value <= 599):
-            return int(value)
+        if type(value) is int and (value == 0 or 100 <= value <= 599):
+            return value
     return None
 
 

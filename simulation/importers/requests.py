@@ -28,6 +28,9 @@ FEWEST_DURATIONS = 5
 FEWEST_REQUESTS = 20
 """Fewer requests say nothing of a rate: the count of 20 is known to ±22 %."""
 
+LATEST_S = 7.2e9
+"""Seconds since 1970 at about the end of 2197: a later date is damage."""
+
 
 @dataclass(frozen=True)
 class Wording:
@@ -127,6 +130,8 @@ class RequestLog:
                 f"{FEWEST_REQUESTS}; import a longer piece"
             )
         times = np.frombuffer(self._times, dtype=np.float64)
+        if dated and not (times.min() >= 0 and times.max() < LATEST_S):
+            raise BadInput(f"{source}: has times before 1970 or after 2200")
         order = np.argsort(times, kind="stable")
         times = times[order]
         durations = np.frombuffer(self._durations, dtype=np.float64)[order]

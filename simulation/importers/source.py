@@ -56,6 +56,8 @@ class Source:
         if not raw.strip():
             raise BadInput(f"{path}: is empty")
         text = raw.decode("utf-8-sig", errors="replace")
+        if not text.strip():  # of more kinds of blanks than bytes know
+            raise BadInput(f"{path}: is empty")
         if text.count("\ufffd") > len(text) / 10:
             raise BadInput(f"{path}: holds no text in UTF-8")
         return cls(path, tuple(line[:LONGEST_LINE] for line in text.splitlines()))

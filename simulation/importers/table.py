@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import NoReturn
 
 import numpy as np
@@ -26,7 +26,7 @@ from simulation.importers.findings import (
     Told,
 )
 from simulation.importers.frame import columns_text, is_number_or_date, parse_date, read_frame
-from simulation.importers.requests import FEWEST_DURATIONS, RequestLog, Wording
+from simulation.importers.requests import FEWEST_DURATIONS, LATEST_S, RequestLog, Wording
 from simulation.importers.series import on_grid
 from simulation.importers.source import Source, Tally
 from simulation.timestamps import EPOCH_FROM_S
@@ -36,6 +36,8 @@ KIND = "CSV"
 _OWN_TRACE = (["time", "rate"], ["time", "requests"], ["time", "rps"], ["time", "rate_rps"])
 """Headers of a scenario's trace (docs/scenario.md): plain times are seconds, a rate is a second's."""
 _EVEN_ROWS = 4
+_YEARS = range(1900, 2200)
+_LONGEST_S = 300 * 366 * 86400.0
 _HELP = (
     "name what each column is and drop the rest: time (dates, or time_s), and requests (a count in "
     "each step), rps or duration_ms (_us, _s)"
@@ -204,16 +206,16 @@ def _times(source: Source, frame: pd.DataFrame, name: str) -> _Column:
         if begin >= EPOCH_FROM_S:
             # Seconds, milliseconds, microseconds or nanoseconds.
             scale = next((10.0**k for k in (9, 6, 3) if begin > 10.0 ** (8 + k)), 1.0)
-            try:
-                first = datetime.fromtimestamp(begin / scale, UTC)
-            except (OverflowError, ValueError, OSError):
+            if begin / scale > LATEST_S:
                 _refuse(source, frame, f"{name}: {cells.iloc[0]} is no time since 1970")
-            return _Column(name, (numbers - begin) / scale, first)
+            first = datetime.fromtimestamp(begin / scale, UTC)
+            return _Column(name, _within_reach((numbers - begin) / scale), first)
         unit_s = 1.0 if _is_own_trace(frame) else names.unit_s(name)
         if unit_s is None:
             _refuse(source, frame, f"{name}: neither dates nor a unit: seconds are named {name}_s")
-        return _Column(name, numbers * unit_s)
-    dates = [parse_date(cell) for cell in cells]
+        return _Column(name, _within_reach(numbers * unit_s))
+    parsed = (parse_date(cell) for cell in cells)
+    dates = [date if date and date.year in _YEARS else None for date in parsed]
     first_date = next((date for date in dates if date is not None), None)
     seconds = np.full(len(cells), np.nan)
     for row, date in enumerate(dates):
@@ -222,6 +224,11 @@ def _times(source: Source, frame: pd.DataFrame, name: str) -> _Column:
         if (date.tzinfo is None) == (first_date.tzinfo is None):
             seconds[row] = (date - first_date).total_seconds()
     return _Column(name, seconds, first_date)
+
+
+def _within_reach(seconds: Floats) -> Floats:
+    """Seconds, NaN where one is centuries away: such a number is damage, and no datetime."""
+    return np.where(np.abs(seconds) <= _LONGEST_S, seconds, np.nan)
 
 
 def _is_even(times_s: Floats) -> bool:
@@ -254,7 +261,7 @@ def _series(source: Source, when: _Column, amount: _Column, good: np.ndarray) ->
     period_s = names.rate_period_s(amount.name)
     if amount.name.lower() == "rate":
         period_s = 1.0  # of a scenario's trace, see _OWN_TRACE
-    first = when.first and when.first + pd.Timedelta(seconds=float(times[0])).to_pytimedelta()
+    first = when.first and when.first + timedelta(seconds=float(times[0]))
     values = values if period_s is None else values / period_s
     series = on_grid(times - times[0], values, first, is_rate=period_s is not None)
     if series is None:
