@@ -100,7 +100,7 @@ def _read_combined(
     notes += filter(None, [tally.note()])
     if form is not None and form.assumption:
         notes.append(
-            f"{source.path.name}: {form.assumption}; docs/importing.md says how to name it"
+            f"{source.path.name}: {form.assumption}; docs/importing.md says how to name them"
         )
     return offset_s, _wording(form)
 
