@@ -48,6 +48,7 @@ def only_service(found: Findings) -> tuple[float, float]:
         ("logs/g_rt_uct_uht_urt.log", 0.0701, 16.0),
         ("logs/g_iso.log", 0.0701, 16.0),
         ("logs/g_traefikclf.log", 0.0746, 16.0),
+        ("logs/g_haproxy_ssl.log", 0.0693, 18.25),
         ("logs/caddy_mixed.log", 0.1067, 4.1),
         ("metrics/datadog.csv", np.nan, 231.8),
         ("metrics/prom_hist_counter.json", 0.0891, 218.1),
@@ -268,6 +269,10 @@ def test_a_duration_without_a_unit_is_refused(
 def test_other_lines_of_a_mixed_log_are_counted_and_told() -> None:
     found = findings(FIELD / "logs/caddy_mixed.log")
     assert "50 of 100 lines of caddy_mixed.log are no requests and are not counted" in (
+        " ".join(found.notes)
+    )
+    found = findings(FIELD / "logs/g_haproxy_ssl.log")
+    assert "7 of 80 lines of g_haproxy_ssl.log are no requests and are not counted" in (
         " ".join(found.notes)
     )
 
