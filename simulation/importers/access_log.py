@@ -1,146 +1,79 @@
-"""Access logs of web servers: combined, nginx with its times, ingress-nginx, JSON.
+"""Access logs of web servers: combined, nginx with its times, ingress-nginx, Traefik, JSON.
 
-Enters: lines. Leaves: requests by second, how long each took where the format says, and the
-services and servers that an ingress names.
-
-nginx writes a line when the answer has gone out (``$time_local`` is the end), Apache dates it by
-the arrival (``%t``).
+nginx writes a line when the answer has gone out (``$time_local`` is the end), Apache and Traefik
+date it by the arrival (``%t``).
 """
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from calendar import month_abbr
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Any
+from functools import lru_cache
 
+from executor.errors import BadInput
+from simulation.importers import json_log
 from simulation.importers.findings import Findings
-from simulation.importers.requests import RequestLog, Wording
-from simulation.importers.source import Source, Tally
+from simulation.importers.line_times import (
+    NO_TIMES,
+    LineFormat,
+    LineTimes,
+    UnknownFields,
+    format_of,
+    suspicious_fields,
+)
+from simulation.importers.requests import NO_TIME, REQUEST_TIME, UPSTREAM_TIME, RequestLog, Wording
+from simulation.importers.source import Source, Tally, shortened
 
 KIND = "access log"
 _QUOTED = r'"((?:[^"\\]|\\.)*)"'
+_DATE = r"\d\d/[A-Z][a-z]{2}/\d{4}:\d\d:\d\d:\d\d [+-]\d{4}"
+_ISO_DATE = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)"
 _COMBINED = re.compile(
-    r"^[^\[\]]{1,2048}? \[(\d\d/[A-Z][a-z]{2}/\d{4}:\d\d:\d\d:\d\d [+-]\d{4})\] "
-    rf"{_QUOTED} (\d{{3}}) (?:\d+|-)(?: {_QUOTED} {_QUOTED})?(.*)$"
+    rf"^[^\[\]]{{1,2048}}? \[({_DATE}|{_ISO_DATE})\] "
+    rf"{_QUOTED} (\d{{3}}) (\d+|-)(?: {_QUOTED} {_QUOTED})?(.*)$"
 )
-# $request_length $request_time [$proxy_upstream_name] [$proxy_alternative_upstream_name]
-# $upstream_addr $upstream_response_length $upstream_response_time $upstream_status $req_id
-_INGRESS = re.compile(
-    r"^ \d+ (\d+\.\d+) \[([^\]]*)\] \[[^\]]*\] (\S+(?:, \S+)*) [\d-]+(?:, [\d-]+)* "
-    r"([\d.-]+(?:, [\d.-]+)*) [\d-]+(?:, [\d-]+)*(?: \S+)?\s*$"
-)
-_REQUEST_NAMES = r"(?:rt|request_time|req_time)"
-_UPSTREAM_NAMES = r"(?:urt|upstream_response_time|upstream_time|resp_time)"
-_NAMED_REQUEST = re.compile(rf"\b{_REQUEST_NAMES}[=:]\s*\"?([\d.]+)")
-_NAMED_UPSTREAM = re.compile(rf"\b{_UPSTREAM_NAMES}[=:]\s*\"?([\d., :-]+)")
-_DECIMAL_GROUP = re.compile(
-    r"(?:^|[\s\"])((?:\d+\.\d{3}|-)(?:(?:, | : )(?:\d+\.\d{3}|-))*)(?=[\s\"]|$)"
-)
-_LAST_WHOLE = re.compile(r"^(?:.*\s)?(\d+)\s*$")
+_SIZE, _REST = 4, 7
 _MONTHS = {name: number for number, name in enumerate(month_abbr) if name}
 _SAMPLE = 400
 
-REQUEST_TIME = Wording(
-    "$request_time",
-    has_queueing=True,
-    caveat="assumed: how long clients take to read an answer, which $request_time contains, is "
-    "service too; log $upstream_response_time to leave it out",
-)
-UPSTREAM_TIME = Wording("$upstream_response_time", has_queueing=True)
 APACHE_TIME = Wording(
-    "the last field, taken as Apache's %D in microseconds",
+    "Apache's %D",
     has_queueing=True,
-    caveat="assumed: the whole number that ends each line is %D; it contains how long clients take "
-    "to read an answer",
+    caveat="assumed: how long clients take to read an answer, which %D contains, is service too",
 )
-NO_TIME = Wording("nothing", has_queueing=False)
-
-
-@dataclass(frozen=True)
-class _Times:
-    """What the end of a line says: seconds, NaN where it does not."""
-
-    request_s: float = math.nan
-    upstream_s: float = math.nan
-    service: str = ""
-    server: str = ""
-
-
-def _last_number(text: str) -> float:
-    """The last time of a list such as ``0.002, 0.010``: of the server that answered."""
-    found = re.findall(r"\d+(?:\.\d+)?", text)
-    return float(found[-1]) if found else math.nan
-
-
-def _ingress(rest: str) -> _Times | None:
-    match = _INGRESS.match(rest)
-    if match is None:
-        return None
-    request, service, address, upstream = match.groups()
-    server = re.split(r", | : ", address)[-1]
-    return _Times(float(request), _last_number(upstream), service, "" if server == "-" else server)
-
-
-def _named(rest: str) -> _Times | None:
-    request, upstream = _NAMED_REQUEST.search(rest), _NAMED_UPSTREAM.search(rest)
-    if request is None and upstream is None:
-        return None
-    return _Times(
-        _last_number(request[1]) if request else math.nan,
-        _last_number(upstream[1]) if upstream else math.nan,
-    )
-
-
-def _decimals(rest: str) -> _Times | None:
-    groups = _DECIMAL_GROUP.findall(rest)
-    while groups and "." not in groups[0]:
-        del groups[0]  # an empty field before the times, such as $http_x_forwarded_for
-    if not groups:
-        return None
-    upstream = _last_number(groups[1]) if len(groups) > 1 else math.nan
-    return _Times(_last_number(groups[0]), upstream)
-
-
-def _microseconds(rest: str) -> _Times | None:
-    match = _LAST_WHOLE.match(rest)
-    return None if match is None else _Times(int(match[1]) / 1e6)
-
-
-_ENDINGS: tuple[Callable[[str], _Times | None], ...] = (_ingress, _named, _decimals, _microseconds)
 
 
 def looks_like(head: Sequence[str]) -> bool:
     """Whether lines are of an access log."""
-    if _json_object(head[0]) is not None:
-        return any(_json_time(json_line) is not None for json_line in map(_json_object, head[:20]))
-    return any(_COMBINED.match(line) for line in head[:20])
+    return json_log.looks_like(head) or any(_COMBINED.match(line) for line in head[:20])
 
 
 def read(sources: Sequence[Source]) -> Findings:
     """What one or several access logs say together.
 
     Raises:
-        BadInput: Too many lines are no such lines.
+        BadInput: Too many lines are no such lines, or what their times are is not known.
     """
     log = RequestLog()
     notes: list[str] = []
     offset_s: float | None = None
     names = ", ".join(source.path.name for source in sources)
-    wordings = []
+    wordings: dict[Wording, Source] = {}
     for source in sources:
-        is_json = _json_object(source.head[0]) is not None
-        reader = _read_json if is_json else _read_combined
+        reader = json_log.read if json_log.looks_like(source.head) else _read_combined
         offset, wording = reader(source, log, notes)
         offset_s = offset if offset_s is None else offset_s
-        wordings.append(wording)
-    findings = log.findings(KIND, names, wordings[0], utc_offset_s=offset_s)
+        wordings.setdefault(wording, source)
+    timed = [wording for wording in wordings if wording is not NO_TIME]
+    if len(timed) > 1:
+        first, second = (f"{wordings[one].path} tells {one.duration}" for one in timed[:2])
+        raise BadInput(f"{first} and {second}: durations of two meanings; import one of the two")
+    findings = log.findings(KIND, names, timed[0] if timed else NO_TIME, utc_offset_s=offset_s)
     findings.notes += notes
-    if wordings[0] is NO_TIME:
+    if not timed:
         findings.notes.append(
             f"{names} does not say how long requests took; nginx does with $request_time and "
             "$upstream_response_time in its log_format, Apache with %D"
@@ -151,64 +84,87 @@ def read(sources: Sequence[Source]) -> Findings:
 def _read_combined(
     source: Source, log: RequestLog, notes: list[str]
 ) -> tuple[float | None, Wording]:
-    ending, upstream = _ending_of(source.head)
-    wording = NO_TIME
-    if ending is not None:
-        wording = UPSTREAM_TIME if upstream else REQUEST_TIME
-        wording = APACHE_TIME if ending is _microseconds else wording
-    ends_at_line = ending not in (None, _microseconds)
+    form = _format_of(source)
     tally = Tally(source, f"line of an {KIND}")
     offset_s: float | None = None
-    seen: dict[str, tuple[float, float]] = {}
     for number, line in source.lines():
         match = _COMBINED.match(line)
-        moment = None
-        if match is not None:
-            moment = seen.get(match[1]) or _moment(match[1])
+        moment = None if match is None else _moment(match[1])
         if match is None or moment is None:
             tally.bad(number, line)
             continue
-        if len(seen) > 4096:
-            seen.clear()
-        seen[match[1]] = moment
         offset_s = moment[1] if offset_s is None else offset_s
-        times = (ending(match[6]) if ending else None) or _Times()
-        took = times.upstream_s if upstream else times.request_s
-        whole = times.request_s if math.isfinite(times.request_s) else times.upstream_s
-        begun = moment[0] - whole if ends_at_line and math.isfinite(whole) else moment[0]
-        status = int(match[3])
-        log.add(
-            begun,
-            took,
-            failed=status >= 499,
-            service="" if times.service == "-" else times.service,
-            server=times.server,
-        )
+        times = (form and form.parse(match[_REST])) or NO_TIMES
+        _add(log, moment[0], int(match[3]), times, form)
         tally.good_count += 1
     notes += filter(None, [tally.note()])
-    return offset_s, wording
+    if form is not None and form.assumption:
+        notes.append(
+            f"{source.path.name}: {form.assumption}; docs/importing.md says how to name them"
+        )
+    return offset_s, _wording(form)
 
 
-def _ending_of(
-    head: Sequence[str],
-) -> tuple[Callable[[str], _Times | None] | None, bool]:
-    """How the lines end, and whether they tell the upstream's time: by most of the first lines."""
-    rests = [match[6] for match in map(_COMBINED.match, head[:_SAMPLE]) if match]
-    for ending in _ENDINGS:
-        found = [one for one in map(ending, rests) if one is not None]
-        if len(found) <= len(rests) / 2:
-            continue
-        if (
-            ending is _microseconds
-            and sorted(one.request_s for one in found)[len(found) // 2] < 1e-4
-        ):
-            return None, False  # small whole numbers are no microseconds
-        return ending, any(math.isfinite(one.upstream_s) for one in found)
-    return None, False
+def _add(
+    log: RequestLog, moment_s: float, status: int, times: LineTimes, form: LineFormat | None
+) -> None:
+    has_upstream = form is not None and form.has_upstream
+    duration_s = times.upstream_s if has_upstream else times.request_s
+    whole_s = times.request_s if math.isfinite(times.request_s) else times.upstream_s
+    if form is not None and form.is_dated_by_end and math.isfinite(whole_s):
+        moment_s -= whole_s
+    log.add(moment_s, duration_s, failed=status >= 499, service=times.service, server=times.server)
 
 
+def _wording(form: LineFormat | None) -> Wording:
+    if form is None:
+        return NO_TIME
+    if form.is_apache:
+        return APACHE_TIME
+    return UPSTREAM_TIME if form.has_upstream else REQUEST_TIME
+
+
+def _format_of(source: Source) -> LineFormat | None:
+    """How the lines end, by most of the first.
+
+    Raises:
+        BadInput: They end in fields that may be times, but nothing says which and in what unit.
+    """
+    matches = [match for match in map(_COMBINED.match, source.head[:_SAMPLE]) if match]
+    moments = [moment[0] for moment in (_moment(match[1]) for match in matches) if moment]
+    sizes = [int(match[_SIZE]) if match[_SIZE] != "-" else 0 for match in matches]
+    form = format_of([match[_REST] for match in matches], moments, sizes)
+    if not isinstance(form, UnknownFields):
+        return form
+    shown = ", ".join(f"{k} = {shortened(one)}" for k, one in enumerate(form.fields[:20], 1))
+    suspect = shortened(suspicious_fields(" " + " ".join(form.fields))[-1].strip('"'))
+    unit, short = ("seconds", "s") if "." in suspect else ("milliseconds", "ms")
+    raise BadInput(
+        f"{source.path}: each line ends in fields without a name that may be times: {shown}: name "
+        "the duration with its unit in the log's format (nginx: rt=$request_time "
+        "urt=$upstream_response_time; Apache: duration_us=%D), or in this file, here for "
+        f"{unit} in the field {suspect}: sed -E 's/{_sed(suspect, form.fields)}/"
+        f"duration_{short}=&/' {source.path.name} > named.log"
+    )
+
+
+def _sed(field: str, fields: Sequence[str]) -> str:
+    """A pattern that finds a field by its place from the end of the line."""
+    bare = [one.strip('"') for one in fields]
+    after = len(fields) - 1 - (bare.index(field) if field in bare else len(fields) - 1)
+    return f"[^ ]+( [^ ]+){{{after}}}$" if after else "[^ ]+$"
+
+
+@lru_cache(maxsize=4096)
 def _moment(text: str) -> tuple[float, float] | None:
-    """Seconds since 1970 and the zone's offset of ``17/May/2015:10:05:03 +0000``."""
+    """Seconds since 1970 and the zone's offset of ``17/May/2015:10:05:03 +0000``, or of an ISO date."""
+    if text[4] == "-":
+        try:
+            when = datetime.fromisoformat(text)
+            offset = when.utcoffset()
+        except ValueError:
+            return None
+        return when.timestamp(), 0.0 if offset is None else offset.total_seconds()
     month = _MONTHS.get(text[3:6])
     if month is None:
         return None
@@ -222,108 +178,3 @@ def _moment(text: str) -> tuple[float, float] | None:
     sign = -1 if text[21] == "-" else 1
     offset_s = sign * (int(text[22:24]) * 3600 + int(text[24:26]) * 60)
     return local.timestamp() - offset_s, float(offset_s)
-
-
-# ------------------------------------------------------------------------ JSON
-
-_TIME_KEYS = (
-    "msec", "time_iso8601", "@timestamp", "timestamp", "time", "ts", "StartUTC", "start_time",
-    "time_local",
-)  # fmt: skip
-_UPSTREAM_KEYS = {
-    "upstream_response_time": 1.0,  # nginx, seconds
-    "OriginDuration": 1e-9,  # Traefik, nanoseconds
-    "upstream_service_time": 1e-3,  # Envoy, milliseconds
-}
-_REQUEST_KEYS = {
-    "request_time": 1.0,
-    "Duration": 1e-9,
-    "duration_ms": 1e-3,
-    "response_time_ms": 1e-3,
-}
-_CADDY_OR_ENVOY = {"ts": 1.0, "start_time": 1e-3}
-"""The unit of ``duration`` by the key that tells the time: Caddy's seconds, Envoy's ms."""
-_AT_THE_START = {"StartUTC", "start_time"}
-_STATUS_KEYS = ("status", "response_code", "DownstreamStatus", "OriginStatus", "statusCode")
-
-
-def _json_object(line: str) -> dict[str, Any] | None:
-    if not line.lstrip().startswith("{"):
-        return None
-    try:
-        found = json.loads(line)
-    except (ValueError, RecursionError):
-        return None
-    return found if isinstance(found, dict) else None
-
-
-def _json_time(line: dict[str, Any] | None) -> tuple[str, float, float] | None:
-    """The key that tells the time, seconds since 1970, the zone's offset."""
-    for key in _TIME_KEYS:
-        value = (line or {}).get(key)
-        if isinstance(value, str) and re.fullmatch(r"\d{9,10}\.\d+", value):
-            value = float(value)
-        if isinstance(value, bool) or value is None:
-            continue
-        if isinstance(value, int | float):
-            if 1e8 < value < 1e11:
-                return key, float(value), 0.0
-            continue
-        moment = _moment(value) if re.fullmatch(r"\d\d/\w{3}/\d{4}:.{14}", str(value)) else None
-        if moment is not None:
-            return key, *moment
-        try:
-            when = datetime.fromisoformat(str(value))
-        except ValueError:
-            continue
-        zone = when.utcoffset()
-        offset_s = zone.total_seconds() if zone is not None else 0.0
-        return key, when.replace(tzinfo=when.tzinfo or UTC).timestamp(), offset_s
-    return None
-
-
-def _json_seconds(line: dict[str, Any], units: dict[str, float]) -> float:
-    for key, unit in units.items():
-        value = line.get(key)
-        if isinstance(value, str):
-            return _last_number(value) * unit
-        if isinstance(value, int | float) and not isinstance(value, bool):
-            return value * unit
-    return math.nan
-
-
-def _read_json(source: Source, log: RequestLog, notes: list[str]) -> tuple[float | None, Wording]:
-    tally = Tally(source, f"line of an {KIND} in JSON")
-    lines = [one for one in map(_json_object, source.head[:_SAMPLE]) if one is not None]
-    time_key = next((found[0] for found in map(_json_time, lines) if found), "")
-    request_keys = dict(_REQUEST_KEYS)
-    if time_key in _CADDY_OR_ENVOY:
-        request_keys["duration"] = _CADDY_OR_ENVOY[time_key]
-    upstream = any(math.isfinite(_json_seconds(line, _UPSTREAM_KEYS)) for line in lines)
-    timed = any(math.isfinite(_json_seconds(line, request_keys)) for line in lines)
-    offset_s: float | None = None
-    for number, text in source.lines():
-        line = _json_object(text)
-        found = _json_time(line)
-        if line is None or found is None:
-            tally.bad(number, text)
-            continue
-        key, moment_s, offset = found
-        offset_s = offset if offset_s is None else offset_s
-        try:
-            request_s = _json_seconds(line, request_keys)
-            took = _json_seconds(line, _UPSTREAM_KEYS) if upstream else request_s
-        except TypeError:
-            tally.bad(number, text)
-            continue
-        whole = request_s if math.isfinite(request_s) else took
-        ended = key not in _AT_THE_START and math.isfinite(whole)
-        status = next((line[one] for one in _STATUS_KEYS if one in line), 200)
-        log.add(
-            moment_s - whole if ended else moment_s,
-            took,
-            failed=str(status).isdecimal() and int(status) >= 499,
-        )
-        tally.good_count += 1
-    notes += filter(None, [tally.note()])
-    return offset_s, UPSTREAM_TIME if upstream else REQUEST_TIME if timed else NO_TIME

@@ -34,6 +34,8 @@ SERVICE_TIME = {"mean": "100ms", "cv": 1}
 SLOTS = 4
 MOST_INSTANCES = 24
 """A fleet whose size is not known is assumed no larger: its instances get more slots instead."""
+FEWEST_FITTED = 20
+"""Fewer durations than these are not fitted by a family."""
 WARM_UP_S = 600.0
 """What a simulation may need before its start."""
 
@@ -187,7 +189,17 @@ def _service_time(part: _Part, stem: str, files: dict[str, str]) -> None:
         part.mean_s = mean
         part.p99_s = mean * math.exp(2.3263 * math.sqrt(sigma2) - sigma2 / 2)
         return
-    choice = choose(told.value.samples_s)
+    samples_s = told.value.samples_s
+    if len(samples_s) < FEWEST_FITTED:
+        part.mean_s, cv = float(samples_s.mean()), float(samples_s.std() / samples_s.mean())
+        part.p99_s = float(samples_s.max())
+        part.time = {"mean": seconds_text(part.mean_s), "cv": float(f"{cv:.4g}")}
+        part.time_basis = (
+            f"{told.value.basis}: their mean and spread; assumed: lognormal, since fewer than "
+            f"{FEWEST_FITTED} tell no family\n{told.value.caveat}"
+        ).strip()
+        return
+    choice = choose(samples_s)
     part.choice, part.mean_s, part.p99_s = choice, choice.mean_s, choice.quantile_s(0.99)
     basis = f"{told.value.basis}; "
     if choice.chosen is not None:
@@ -235,6 +247,9 @@ class _Traffic:
                 part.share = 1 / len(parts)
             return cls(None, math.nan, math.nan, "", "assumed: no source says who gets how much")
         total = sum(one.mean_rps for one in told)
+        if not total > 0:
+            files = ", ".join(dict.fromkeys(one.source for one in told))
+            raise BadInput(f"{files}: holds no traffic: its rate is 0")
         for part, one in zip(parts, arrivals, strict=True):
             part.share = (one.mean_rps if one else 0.0) / total
         basis = "; ".join(dict.fromkeys(one.basis for one in told))

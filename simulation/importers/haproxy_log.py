@@ -25,6 +25,10 @@ _LINE = re.compile(
     r"([^\s/]+)/(\S+) (-?\d+)/(-?\d+)/(-?\d+)/(-?\d+)/(\+?)(\d+) (-?\d+) \+?\d+ \S+ \S+ "
     r"(\S{4}) \d+/\d+/\d+/\d+/\+?\d+ (\d+)/(\d+)"
 )
+# HAProxy's error format: a connection that ended before it carried a request
+_NO_REQUEST = re.compile(
+    r"(?<!\S)\S{1,300}:\d+ \[\d\d/[A-Z][a-z]{2}/\d{4}:[\d:.]+\] [^\s/]+/\S+: \S"
+)
 _MONTHS = {name: number for number, name in enumerate(month_abbr) if name}
 WORDING = Wording(
     "Ta − TR − Tw, from the connection to the last byte",
@@ -57,6 +61,9 @@ def read(sources: Sequence[Source]) -> Findings:
             if match is None or moment_s is None:
                 if _is_about_itself(line):
                     continue
+                if _NO_REQUEST.search(line):
+                    tally.other(number, line)
+                    continue
                 tally.bad(number, line)
                 continue
             backend, server = match[9], match[10]
@@ -79,7 +86,7 @@ def read(sources: Sequence[Source]) -> Findings:
                 server="" if server == "<NOSRV>" else server,
             )
             tally.good_count += 1
-        notes += filter(None, [tally.note()])
+        notes += filter(None, [tally.note(), tally.other_note()])
     names = ", ".join(source.path.name for source in sources)
     findings = log.findings(KIND, names, WORDING, in_flight=True)
     findings.notes += notes

@@ -16,10 +16,12 @@ from simulation.importers import (
     calibration,
     haproxy_log,
     haproxy_stat,
+    load_test,
     manifest,
     nginx_plus,
     prometheus,
     table,
+    unread,
 )
 from simulation.importers.findings import Findings
 from simulation.importers.source import Source, shortened
@@ -50,6 +52,7 @@ KINDS = (
     Kind(haproxy_log.KIND, haproxy_log.looks_like, haproxy_log.read, together=True),
     Kind(access_log.KIND, access_log.looks_like, access_log.read, together=True),
     Kind(manifest.KIND, manifest.looks_like, manifest.read, together=True),
+    Kind(load_test.KIND, load_test.looks_like, load_test.read, together=False),
     Kind(table.KIND, table.looks_like, table.read, together=False),
 )
 """In the order in which they are tried: a table is what is none of the others."""
@@ -83,10 +86,17 @@ def kind_of(source: Source) -> Kind:
         BadInput: It is none of them.
     """
     head = [line for line in source.head if line.strip()]
-    for kind in KINDS:
+    *others, last = KINDS
+    for kind in others:
         if kind.looks_like(head):
             return kind
+    advice = unread.advise(head, source.path.name)
+    if advice is not None:
+        raise BadInput(f"{source.path}: {advice}; docs/importing.md says what is read")
+    if last.looks_like(head):
+        return last
     tried = ", ".join(kind.name for kind in KINDS)
     raise BadInput(
-        f"{source.path}:1: cannot tell what this is, tried {tried}: {shortened(head[0])}"
+        f"{source.path}:1: cannot tell what this is, tried {tried}: {shortened(head[0])}; "
+        "docs/importing.md says what each looks like"
     )

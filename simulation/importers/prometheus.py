@@ -1,8 +1,8 @@
-"""Answers of Prometheus to a range query: rates, counters, and histograms of durations.
+"""Answers of Prometheus to a range query: counters of requests, histograms and summaries.
 
-Enters: the JSON of ``/api/v1/query_range`` with a matrix. Leaves: a series of requests where the
-values are rates or a counter; how durations are spread where the labels are buckets (``le``) or
-quantiles (``quantile``).
+What an answer means is told by the metric's name alone, which by Prometheus's convention ends in
+its unit (https://prometheus.io/docs/practices/naming/). ``rate()``, ``increase()`` and
+``histogram_quantile()`` drop the name, and their answers look alike: they are refused.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from simulation.importers.findings import (
     ServiceFindings,
     Told,
 )
+from simulation.importers.names import SECOND_UNITS
 from simulation.importers.series import Series, on_grid
 from simulation.importers.source import Source
 from simulation.units import Floats
@@ -32,7 +33,27 @@ from simulation.units import Floats
 KIND = "Prometheus range query"
 _DRAWN_COUNT = 2000
 """How many durations stand for a histogram."""
-_COUNTER = re.compile(r"_(?:total|count|requests|bucket)$")
+_ABOUT_REQUESTS = re.compile(r"request|response|http|(?:^|_)rq(?:_|$)|rpc|latency|server|handling")
+_COUNTER = re.compile(
+    r"(?:requests?|rq)(?:_total)?$"
+    r"|(?:requests?|response|rq|handling|handled)_?\w*_(?:seconds|milliseconds|ms)_count$"
+    r"|(?:handled|started)_total$"
+)
+_NO_REQUESTS = re.compile(
+    r"error|fail|bytes|size|flight|active|pending|queue|retr|timeout|drop|reject|resource|limit"
+    r"|waiting|concurren"
+)
+# A recording rule is named level:metric:operations, https://prometheus.io/docs/practices/rules/
+_RECORDED_RATE = re.compile(r"^\w*:\w*requests?\w*:(?:\w+_)?rate\d+[smh]$")
+_RATE_NAME = re.compile(r"requests?_per_second$|(?:^|[_:])(?:rps|qps)$")
+_UNIT = re.compile(r"_(seconds|milliseconds|ms|microseconds|us|nanoseconds|ns)(?:_bucket)?$")
+_MOST_FALLS = 0.1
+"""The share of steps in which a counter may fall: restarts are rarer."""
+_ASK = (
+    "query a counter by its name, such as http_requests_total or "
+    "http_request_duration_seconds_bucket, without rate(), increase(), sum() or "
+    "histogram_quantile(), which drop the name"
+)
 
 
 def looks_like(head: Sequence[str]) -> bool:
@@ -112,21 +133,56 @@ def _grown(values: Floats) -> Floats:
     return np.where(change < 0, values[:, 1:], change)
 
 
+def _name_of(source: Source, matrix: Sequence[dict[str, Any]]) -> str:
+    """The metric that all series are of.
+
+    Raises:
+        BadInput: They have no name, or several.
+    """
+    names = sorted({str(series["metric"].get("__name__", "")) for series in matrix})
+    if names == [""]:
+        labels = ", ".join(f"{k}={v}" for k, v in list(matrix[0]["metric"].items())[:10])
+        values = ", ".join(f"{value:g}" for _, value in matrix[0]["values"][:2])
+        raise BadInput(
+            f"{source.path}: the metric's name is not in the answer, so neither what is counted "
+            f"nor its unit is known; found: {{{labels}}} = {values}: {_ASK}"
+        )
+    if len(names) > 1:
+        raise BadInput(f"{source.path}: holds several metrics, {', '.join(names[:10])}: query one")
+    return names[0]
+
+
+def _unit_s(source: Source, name: str) -> float:
+    """Seconds in the unit that a metric's name ends in.
+
+    Raises:
+        BadInput: It ends in none, or is not about requests.
+    """
+    match = _UNIT.search(name)
+    if match is None or not _ABOUT_REQUESTS.search(name) or _NO_REQUESTS.search(name):
+        raise BadInput(
+            f"{source.path}: {name}: the name does not say that it is how long requests took, and "
+            f"in which unit, as in http_request_duration_seconds_bucket: {_ASK}"
+        )
+    return SECOND_UNITS[match[1]]
+
+
 def _rates(
     source: Source, matrix: Sequence[dict[str, Any]], one: ServiceFindings, notes: list[str]
 ) -> None:
+    name = _name_of(source, matrix)
     times, values = _grid(matrix)
-    names = {metric["metric"].get("__name__", "") for metric in matrix}
-    counters = all(_COUNTER.search(name) for name in names)
-    if not counters and names != {""} and not all("rate" in n or "rps" in n for n in names):
+    is_counter = bool(_COUNTER.search(name)) and not _NO_REQUESTS.search(name)
+    is_rate = bool(_RECORDED_RATE.search(name) or _RATE_NAME.search(name))
+    if not is_counter and (not is_rate or _NO_REQUESTS.search(name)):
         raise BadInput(
-            f"{source.path}: {', '.join(sorted(names))}: cannot tell what it counts: query "
-            "rate(…_total[1m]) for requests, or rate(…_bucket[5m]) for durations"
+            f"{source.path}: {name}: the name does not say that it counts requests: {_ASK}"
         )
     if len(times) < 2:
         raise BadInput(f"{source.path}: holds one moment; a rate needs at least two")
-    if counters:
-        # what came between two times belongs to the interval that begins with the first
+    if is_counter:
+        _must_grow(source, name, values)
+        # What came between two times belongs to the interval that begins with the first.
         per_s = _sum_known(_grown(values)) / np.diff(times)
         begin = times[:-1]
     else:
@@ -134,9 +190,9 @@ def _rates(
     if not np.isfinite(per_s).any() or np.nanmin(per_s) < 0 or np.nanmax(per_s) <= 0:
         raise BadInput(f"{source.path}: holds no rate above 0")
     series = _even(source, begin, per_s)
-    what = "a counter's growth" if counters else "rates, taken as requests a second"
+    told = "its growth" if is_counter else "requests a second by its name"
     basis = (
-        f"measured: {source.path.name}, {what}, sum of {len(matrix)} series, "
+        f"measured: {name} in {source.path.name}, {told}, sum of {len(matrix)} series, "
         f"{series.span_text()} in steps of {series.step_s:g} s"
     )
     one.arrivals = Arrivals(series, series.mean_rps, basis, source.path.name)
@@ -148,9 +204,23 @@ def _rates(
         )
     ]
     if wrong and len(wrong) < len(matrix):
-        part = np.nansum(_grown(values[wrong]) if counters else values[wrong])
-        whole = np.nansum(_grown(values) if counters else values)
+        part = np.nansum(_grown(values[wrong]) if is_counter else values[wrong])
+        whole = np.nansum(_grown(values) if is_counter else values)
         notes.append(f"{part / whole:.2%} of the requests in {source.path.name} were answered 5xx")
+
+
+def _must_grow(source: Source, name: str, values: Floats) -> None:
+    """Refuse a gauge under a counter's name: it falls as often as it grows.
+
+    Raises:
+        BadInput: It falls in too many steps.
+    """
+    change = np.diff(values, axis=1)
+    falls, steps = int((change < 0).sum()), int(np.isfinite(change).sum())
+    if falls > max(1, _MOST_FALLS * steps):
+        raise BadInput(
+            f"{source.path}: {name}: falls in {falls:,} of {steps:,} steps, which no counter does"
+        )
 
 
 def _even(source: Source, times: Floats, per_s: Floats) -> Series:
@@ -163,14 +233,17 @@ def _even(source: Source, times: Floats, per_s: Floats) -> Series:
 
 def _histogram(source: Source, matrix: Sequence[dict[str, Any]], one: ServiceFindings) -> None:
     """Buckets hold what was at most ``le``; within one, durations lie evenly."""
+    name = _name_of(source, matrix)
+    unit_s = _unit_s(source, name)
     times, values = _grid(matrix)
+    if len(times) < 2:
+        raise BadInput(f"{source.path}: holds one moment; a histogram's growth needs two")
+    _must_grow(source, name, values)
     try:
-        bounds = np.array([float(metric["metric"]["le"]) for metric in matrix])
+        bounds = unit_s * np.array([float(metric["metric"]["le"]) for metric in matrix])
     except ValueError:
         raise BadInput(f"{source.path}: le: must be a number or +Inf") from None
-    counters = all("__name__" in metric["metric"] for metric in matrix)
-    steps_s = float(np.median(np.diff(times))) if len(times) > 1 else 1.0
-    each = _grown(values) if counters else values * steps_s
+    each = _grown(values)
     edges = np.unique(bounds)
     at_most = np.array([np.nansum(each[bounds == edge]) for edge in edges])
     at_most = np.maximum.accumulate(at_most)
@@ -203,9 +276,9 @@ def _histogram(source: Source, matrix: Sequence[dict[str, Any]], one: ServiceFin
     one.service_time = Told(told, basis, 2, name)
     infinite = [k for k, bound in enumerate(bounds.tolist()) if math.isinf(bound)]
     if infinite and len(times) > 2:
-        per_s = _sum_known(each[infinite]) / (np.diff(times) if counters else steps_s)
+        per_s = _sum_known(each[infinite]) / np.diff(times)
         if np.nanmax(per_s) > 0:
-            series = _even(source, times[:-1] if counters else times, per_s)
+            series = _even(source, times[:-1], per_s)
             basis = (
                 f"measured: {name}, its bucket +Inf, {series.span_text()} in steps of "
                 f"{series.step_s:g} s"
@@ -217,6 +290,7 @@ def _quantiles(source: Source, matrix: Sequence[dict[str, Any]], one: ServiceFin
     """Through the quantiles goes the lognormal that is nearest in logarithms."""
     from scipy import special  # noqa: PLC0415 - only here
 
+    unit_s = _unit_s(source, _name_of(source, matrix))
     times, values = _grid(matrix)
     try:
         told = np.array([float(metric["metric"]["quantile"]) for metric in matrix])
@@ -225,7 +299,10 @@ def _quantiles(source: Source, matrix: Sequence[dict[str, Any]], one: ServiceFin
     levels = np.unique(told[(told > 0) & (told < 1)])
     if len(levels) < 2:
         raise BadInput(f"{source.path}: needs two quantiles between 0 and 1, such as 0.5 and 0.99")
-    seconds = np.array([np.nanmedian(values[told == level]) for level in levels])
+    known = [values[told == level] for level in levels]
+    if not all(np.isfinite(rows).any() for rows in known):
+        raise BadInput(f"{source.path}: holds no value for one of its quantiles")
+    seconds = unit_s * np.array([np.nanmedian(rows) for rows in known])
     if not np.isfinite(seconds).all() or seconds.min() <= 0:
         raise BadInput(f"{source.path}: its quantiles must be seconds above 0")
     sigma, mu = np.polyfit(special.ndtri(levels), np.log(seconds), 1)

@@ -25,6 +25,11 @@ QUIET_COUNT = 500
 """… and as many more as it takes to have so many durations."""
 FEWEST_DURATIONS = 5
 """With fewer nothing is said about how long a request takes."""
+FEWEST_REQUESTS = 20
+"""Fewer requests say nothing of a rate: the count of 20 is known to ±22 %."""
+
+LATEST_S = 7.2e9
+"""Seconds since 1970 at about the end of 2197: a later date is damage."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +45,16 @@ class Wording:
     duration: str
     has_queueing: bool
     caveat: str = ""
+
+
+REQUEST_TIME = Wording(
+    "$request_time",
+    has_queueing=True,
+    caveat="assumed: how long clients take to read an answer, which $request_time contains, is "
+    "service too; log $upstream_response_time to leave it out",
+)
+UPSTREAM_TIME = Wording("$upstream_response_time", has_queueing=True)
+NO_TIME = Wording("nothing", has_queueing=False)
 
 
 class RequestLog:
@@ -109,7 +124,14 @@ class RequestLog:
         Raises:
             BadInput: The times make no series.
         """
+        if len(self._times) < FEWEST_REQUESTS:
+            raise BadInput(
+                f"{source}: holds {len(self._times)} requests: a rate needs at least "
+                f"{FEWEST_REQUESTS}; import a longer piece"
+            )
         times = np.frombuffer(self._times, dtype=np.float64)
+        if dated and not (times.min() >= 0 and times.max() < LATEST_S):
+            raise BadInput(f"{source}: has times before 1970 or after 2200")
         order = np.argsort(times, kind="stable")
         times = times[order]
         durations = np.frombuffer(self._durations, dtype=np.float64)[order]

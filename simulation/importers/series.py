@@ -53,7 +53,7 @@ class Series:
         """
         width = min(len(self.counts), math.ceil(COUNT_A_STEP / (self.mean_rps * self.step_s)))
         means = [self._means(low, high, width) for low, high in self.stretches()]
-        return max(float(one.max()) for one in means) / self.step_s
+        return max(float(mean.max()) for mean in means) / self.step_s
 
     def _means(self, low: int, high: int, width: int) -> Floats:
         """Mean counts over each so many steps of a stretch, or over the whole of a shorter one."""
@@ -149,7 +149,8 @@ def counted(
         origin_s: What second 0 is on a clock whose full minutes steps should begin at.
 
     Raises:
-        ValueError: They span more steps than a trace may have.
+        ValueError: They span more steps than a trace may have, or lie all in two moments far
+            apart, so that nothing is known of the time between.
     """
     together = np.sort(np.concatenate(list(groups))) + origin_s
     step = whole_step_s(together)
@@ -161,6 +162,11 @@ def counted(
     total = np.histogram(together, edges)[0].astype(np.float64)
     gaps = _gaps(total)
     cut = slice(1, size - 1) if size - 2 >= _FEWEST_STEPS else slice(0, size)
+    if not total[cut].any():
+        raise ValueError(
+            f"all {len(together):,} requests lie in the first and the last of {size:,} steps of "
+            f"{step} s: nothing says how many come in between"
+        )
     found = []
     for group in groups:
         counts = np.histogram(group + origin_s, edges)[0].astype(np.float64)

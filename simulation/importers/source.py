@@ -56,6 +56,8 @@ class Source:
         if not raw.strip():
             raise BadInput(f"{path}: is empty")
         text = raw.decode("utf-8-sig", errors="replace")
+        if not text.strip():  # of more kinds of blanks than bytes know
+            raise BadInput(f"{path}: is empty")
         if text.count("\ufffd") > len(text) / 10:
             raise BadInput(f"{path}: holds no text in UTF-8")
         return cls(path, tuple(line[:LONGEST_LINE] for line in text.splitlines()))
@@ -130,12 +132,30 @@ class Tally:
         self._source, self._what = source, what
         self.good_count = 0
         self.bad_count = 0
+        self.other_count = 0
+        self._first_other: tuple[int, str] | None = None
         self._first_bad: tuple[int, str] | None = None
 
     def bad(self, number: int, text: str) -> None:
         """A line that cannot be read."""
         self.bad_count += 1
         self._first_bad = self._first_bad or (number, shortened(text))
+
+    def other(self, number: int, text: str) -> None:
+        """Count a line that is whole but about something else, such as an application's message."""
+        self.other_count += 1
+        self._first_other = self._first_other or (number, shortened(text))
+
+    def other_note(self) -> str | None:
+        """Tell how many lines are about something else; None where none is."""
+        if self._first_other is None:
+            return None
+        number, text = self._first_other
+        total = self.good_count + self.bad_count + self.other_count
+        return (
+            f"{self.other_count:,} of {total:,} lines of {self._source.path.name} are no requests "
+            f"and are not counted; the first is line {number}: {text}"
+        )
 
     def note(self) -> str | None:
         """A word about the damage, None where there is none.

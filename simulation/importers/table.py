@@ -1,23 +1,22 @@
-"""Plain CSV: counts or rates over time, times of requests, durations.
+"""Plain CSV: counts or rates over time, requests one a row, durations.
 
-Enters: a table with a header or none. Leaves: a series where rows are evenly spaced and have a
-number, else requests, one a row; durations where a column is called so. What a column means is told
-by its name and its values, and what was taken is said.
+A column is taken where its header names what it is and in which unit (`simulation.importers.names`);
+a table in which nothing is known is refused, with its columns and their first values.
 """
 
 from __future__ import annotations
 
-import io
 import math
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from typing import NoReturn
 
 import numpy as np
 import pandas as pd
 
 from executor.errors import BadInput
+from simulation.importers import names
 from simulation.importers.findings import (
     UNNAMED,
     Arrivals,
@@ -26,25 +25,23 @@ from simulation.importers.findings import (
     ServiceFindings,
     Told,
 )
-from simulation.importers.requests import FEWEST_DURATIONS, RequestLog, Wording
+from simulation.importers.frame import columns_text, is_number_or_date, parse_date, read_frame
+from simulation.importers.requests import FEWEST_DURATIONS, LATEST_S, RequestLog, Wording
 from simulation.importers.series import on_grid
 from simulation.importers.source import Source, Tally
 from simulation.timestamps import EPOCH_FROM_S
-from simulation.traffic import is_float
 from simulation.units import Floats, parse_duration_s
 
 KIND = "CSV"
-_TIME = re.compile(
-    r"(?:^|_|\b)(?:time|timestamp|date|datetime|seconds?|start|end|ts|at)(?:$|_|\b)", re.I
+_OWN_TRACE = (["time", "rate"], ["time", "requests"], ["time", "rps"], ["time", "rate_rps"])
+"""Headers of a scenario's trace (docs/scenario.md): plain times are seconds, a rate is a second's."""
+_EVEN_ROWS = 4
+_YEARS = range(1900, 2200)
+_LONGEST_S = 300 * 366 * 86400.0
+_HELP = (
+    "name what each column is and drop the rest: time (dates, or time_s), and requests (a count in "
+    "each step), rps or duration_ms (_us, _s)"
 )
-_RATE = re.compile(r"^(?:.*_)?(?:rates?|rps|qps|per_s(?:ec(?:ond)?)?)(?:_rps)?$", re.I)
-_COUNT = re.compile(r"^(?:.*_)?(?:requests?|counts?|hits|calls|value|total|n)(?:_count)?$", re.I)
-_DURATION = re.compile(
-    r"^(?:.*_)?(?:duration|latency|elapsed|took|(?:service|response|request)_?time)s?"
-    r"(?:_(us|ms|s|sec|seconds))?$",
-    re.I,
-)
-_UNIT_S = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "sec": 1.0, "seconds": 1.0}
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,147 +64,177 @@ def looks_like(head: Sequence[str]) -> bool:
     rows = [line.split(",") for line in head[1:6]] or [head[0].split(",")]
     width = len(rows[0])
     even = all(len(row) == width for row in rows)
-    return even and all(any(_is_number_or_time(cell) for cell in row) for row in rows)
+    is_json = head[0].lstrip().startswith(("{", "["))
+    return (
+        even and not is_json and all(any(is_number_or_time(cell) for cell in row) for row in rows)
+    )
+
+
+def is_number_or_time(cell: str) -> bool:
+    """Whether a cell is a number, a date or a duration with its unit."""
+    return is_number_or_date(cell) or _is_duration(cell.strip())
 
 
 def read(sources: Sequence[Source]) -> Findings:
     """What a table says.
 
     Raises:
-        BadInput: Nothing in it can be used, or too many rows are damaged.
+        BadInput: No column of it is known by name and unit, or too many rows are damaged.
     """
     (source,) = sources
     name = source.path.name
-    frame = _frame(source)
+    if any(is_number_or_time(cell) for cell in source.head[0].split(",")):
+        width = source.head[0].count(",") + 1
+        frame = read_frame(source, [f"column {k}" for k in range(1, width + 1)])
+        _refuse(source, frame, "has no header")
+    frame = read_frame(source)
+    if len(set(frame.columns)) < len(frame.columns):
+        _refuse(source, frame, "has two columns of one name")
     findings = Findings(KIND, name)
-    duration = next((c for c in frame.columns if _DURATION.match(c)), None)
-    time = _time_column(frame, duration)
-    tally = Tally(source, "row of a table of times, counts or durations")
-    took = None if duration is None else _durations(frame[duration], duration)
-    when = None if time is None else _times(frame[time], time)
-    amount = _amount_column(frame, {time, duration})
+    amount_name = _amount_name(source, frame)
+    duration_name = None if amount_name else _duration_name(source, frame)
+    time_name = _time_name(source, frame)
+    if amount_name is None and duration_name is None and frame.shape[1] > 1:
+        _refuse(source, frame, "no column is known by its name and unit to count requests")
+    took = None if duration_name is None else _durations(frame[duration_name], duration_name)
+    when = None if time_name is None else _times(source, frame, time_name)
+    amount = None if amount_name is None else _Column(amount_name, _numbers(frame[amount_name]))
     good = np.ones(len(frame), dtype=bool)
     for column in (took, when, amount):
         if column is not None:
             good &= np.isfinite(column.values)
     lines = frame.index.to_numpy()
+    tally = Tally(source, "row of a table of times, counts or durations")
     tally.good_count = int(good.sum())
     for row in np.flatnonzero(~good).tolist():
-        tally.bad(int(lines[row]), ",".join(map(str, frame.iloc[row].fillna("").tolist())))
+        tally.bad(int(lines[row]), ",".join(map(str, frame.iloc[row].tolist())))
     findings.notes += filter(None, [tally.note()])
-    if when is not None and took is None and amount is not None:
-        series = _series(source, when, amount, good)
-        if series is not None:
-            findings.services[UNNAMED] = series
-            return findings
-    if when is None and took is None:
-        raise BadInput(f"{source.path}: has no column of times and none of durations")
+    taken = {time_name, duration_name, amount_name}
+    others = [str(column) for column in frame.columns if column not in taken]
+    if others:
+        findings.notes.append(f"{name}: not taken: {', '.join(others)}")
+    if amount is not None:
+        if when is None:
+            _refuse(source, frame, f"{amount_name} has no column of times beside it")
+        findings.services[UNNAMED] = _series(source, when, amount, good)
+        return findings
     if when is None:
-        assert took is not None
+        if took is None:
+            _refuse(source, frame, "no column is known by its name and unit")
         _only_durations(name, took.values[good], findings)
         return findings
+    if took is not None and _is_even(when.values[good]):
+        _refuse(source, frame, "its rows are evenly spaced: means of many requests, not requests")
     return _requests(name, when, took, good, findings)
 
 
-def _frame(source: Source) -> pd.DataFrame:
-    """The table as texts, by the line that each row stands on."""
-    first = [cell.strip() for cell in source.head[0].split(",")]
-    has_header = not any(_is_number_or_time(cell) for cell in first)
-    try:
-        frame = pd.read_csv(
-            io.StringIO(source.text()),
-            header=0 if has_header else None,
-            dtype=str,
-            skip_blank_lines=False,
-            skipinitialspace=True,
-            keep_default_na=False,
-        )
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, ValueError) as error:
-        said = str(error).removeprefix("Error tokenizing data. C error: ")
-        raise BadInput(f"{source.path}: is no table: {said}") from None
-    frame.columns = pd.Index([str(one).strip() for one in frame.columns])
-    frame.index = pd.RangeIndex(2 if has_header else 1, len(frame) + (2 if has_header else 1))
-    frame = frame[(frame != "").any(axis=1)]
-    if frame.empty:
-        raise BadInput(f"{source.path}: has a header and no rows")
-    return frame
+def _refuse(source: Source, frame: pd.DataFrame, reason: str) -> NoReturn:
+    raise BadInput(f"{source.path}: {reason}; found: {columns_text(frame)}: {_HELP}")
 
 
-def _time_column(frame: pd.DataFrame, duration: str | None) -> str | None:
-    named = [name for name in frame.columns if name != duration and _TIME.search(name)]
-    if named:
-        return str(named[0])
-    for name in frame.columns:
-        cells = frame[name].head(5)
-        dated = all(_date(cell) is not None for cell in cells)
-        numbers = [float(cell) for cell in cells if is_float(cell)]
-        rising = len(numbers) == len(cells) > 1 and all(np.diff(numbers) >= 0)
-        if name != duration and (dated or (rising and name == frame.columns[0])):
-            return str(name)
-    return None
+def _is_own_trace(frame: pd.DataFrame) -> bool:
+    return [str(name).lower() for name in frame.columns] in _OWN_TRACE
 
 
-def _amount_column(frame: pd.DataFrame, taken: set[str | None]) -> _Column | None:
-    rest = [name for name in frame.columns if name not in taken]
-    named = [name for name in rest if _RATE.match(name) or _COUNT.match(name)]
-    for name in named or rest[:1]:
-        values = pd.to_numeric(frame[name], errors="coerce").to_numpy(dtype=np.float64)
-        if np.isfinite(values).mean() > 0.5:
-            return _Column(str(name), np.where(np.isfinite(values), values, np.nan))
-    return None
+def _amount_name(source: Source, frame: pd.DataFrame) -> str | None:
+    """The column that counts requests, or their rate; None without one."""
+    if _is_own_trace(frame):
+        return str(frame.columns[1])
+    known = [
+        str(name)
+        for name in frame.columns
+        if names.is_count(str(name)) or names.rate_period_s(str(name)) is not None
+    ]
+    if len(known) > 1:
+        _refuse(source, frame, f"{' and '.join(known)} may each be the requests")
+    return known[0] if known else None
+
+
+def _duration_name(source: Source, frame: pd.DataFrame) -> str | None:
+    known = [str(name) for name in frame.columns if names.is_duration(str(name))]
+    with_unit = [
+        name for name in known if names.duration_unit_s(name) is not None or _has_units(frame[name])
+    ]
+    if len(with_unit) > 1:
+        _refuse(source, frame, f"{' and '.join(with_unit)} may each be the duration")
+    if known and not with_unit:
+        _refuse(source, frame, f"{known[0]}: the name does not say in which unit")
+    return with_unit[0] if with_unit else None
+
+
+def _has_units(cells: pd.Series) -> bool:
+    """Whether every duration carries its own unit, such as ``120ms``."""
+    return all(_is_duration(cell) and not is_number_or_date(cell) for cell in cells.head(100))
+
+
+def _time_name(source: Source, frame: pd.DataFrame) -> str | None:
+    named = [str(name) for name in frame.columns if names.is_time(str(name))]
+    begun = [name for name in named if {"start", "begin", "arrival"} & set(names.words_of(name))]
+    if begun or named:
+        return (begun or named)[0]
+    dated = [
+        str(name)
+        for name in frame.columns
+        if all(parse_date(cell) is not None for cell in frame[name].head(5))
+        and not all(cell.strip().isdecimal() for cell in frame[name].head(5))
+    ]
+    if len(dated) > 1:
+        _refuse(source, frame, f"{' and '.join(dated)} may each be the time")
+    return dated[0] if dated else None
+
+
+def _numbers(cells: pd.Series) -> Floats:
+    values = pd.to_numeric(cells, errors="coerce").to_numpy(dtype=np.float64)
+    return np.where(np.isfinite(values), values, np.nan)
 
 
 def _durations(cells: pd.Series, name: str) -> _Column:
-    match = _DURATION.match(name)
-    unit = _UNIT_S[((match and match[1]) or "s").lower()]
-    numbers = pd.to_numeric(cells, errors="coerce").to_numpy(dtype=np.float64) * unit
-    for row in np.flatnonzero(np.isnan(numbers)).tolist():
-        try:
-            numbers[row] = parse_duration_s(cells.iloc[row])
-        except ValueError:
-            continue
-    return _Column(name, np.where(numbers >= 0, numbers, np.nan))
+    unit_s = names.duration_unit_s(name)
+    seconds = np.full(len(cells), np.nan) if unit_s is None else _numbers(cells) * unit_s
+    for row in np.flatnonzero(np.isnan(seconds)).tolist():
+        if not is_number_or_date(cells.iloc[row]) and _is_duration(cells.iloc[row]):
+            seconds[row] = parse_duration_s(cells.iloc[row])
+    return _Column(name, np.where(seconds >= 0, seconds, np.nan))
 
 
-def _times(cells: pd.Series, name: str) -> _Column:
-    """Seconds from the first row; dates of any ISO form, seconds, or seconds since 1970."""
-    numbers = pd.to_numeric(cells, errors="coerce").to_numpy(dtype=np.float64)
+def _times(source: Source, frame: pd.DataFrame, name: str) -> _Column:
+    """Seconds from the first row: dates of any ISO form, since 1970, or in the unit of the name."""
+    cells = frame[name]
+    numbers = _numbers(cells)
     if np.isfinite(numbers).mean() > 0.5:
         begin = numbers[np.isfinite(numbers)][0]
-        if begin < EPOCH_FROM_S:
-            return _Column(name, numbers)
-        # Seconds, milliseconds, microseconds or nanoseconds.
-        scale = next((10.0**digits for digits in (9, 6, 3) if begin > 10.0 ** (8 + digits)), 1.0)
-        first = datetime.fromtimestamp(begin / scale, UTC)
-        return _Column(name, (numbers - begin) / scale, first)
-    dated = next((found for found in map(_date, cells) if found is not None), None)
-    if dated is None:
-        return _Column(name, np.full(len(cells), np.nan))
+        if begin >= EPOCH_FROM_S:
+            # Seconds, milliseconds, microseconds or nanoseconds.
+            scale = next((10.0**k for k in (9, 6, 3) if begin > 10.0 ** (8 + k)), 1.0)
+            if begin / scale > LATEST_S:
+                _refuse(source, frame, f"{name}: {cells.iloc[0]} is no time since 1970")
+            first = datetime.fromtimestamp(begin / scale, UTC)
+            return _Column(name, _within_reach((numbers - begin) / scale), first)
+        unit_s = 1.0 if _is_own_trace(frame) else names.unit_s(name)
+        if unit_s is None:
+            _refuse(source, frame, f"{name}: neither dates nor a unit: seconds are named {name}_s")
+        return _Column(name, _within_reach(numbers * unit_s))
+    parsed = (parse_date(cell) for cell in cells)
+    dates = [date if date and date.year in _YEARS else None for date in parsed]
+    first_date = next((date for date in dates if date is not None), None)
     seconds = np.full(len(cells), np.nan)
-    for row, cell in enumerate(cells):
-        when = _date(cell)
-        if when is not None and (when.tzinfo is None) == (dated.tzinfo is None):
-            seconds[row] = (when - dated).total_seconds()
-    return _Column(name, seconds, dated)
+    for row, date in enumerate(dates):
+        if date is None or first_date is None:
+            continue
+        if (date.tzinfo is None) == (first_date.tzinfo is None):
+            seconds[row] = (date - first_date).total_seconds()
+    return _Column(name, seconds, first_date)
 
 
-def _date(text: object) -> datetime | None:
-    try:
-        return datetime.fromisoformat(str(text).strip())
-    except ValueError:
-        # More than six digits of a second are more than Python takes.
-        match = re.match(r"^(.*\.\d{6})\d+(.*)$", str(text).strip())
-        if match is None:
-            return None
-        try:
-            return datetime.fromisoformat(match[1] + match[2])
-        except ValueError:
-            return None
+def _within_reach(seconds: Floats) -> Floats:
+    """Seconds, NaN where one is centuries away: such a number is damage, and no datetime."""
+    return np.where(np.abs(seconds) <= _LONGEST_S, seconds, np.nan)
 
 
-def _is_number_or_time(cell: str) -> bool:
-    text = cell.strip()
-    return is_float(text) or _date(text) is not None or _is_duration(text)
+def _is_even(times_s: Floats) -> bool:
+    """Whether rows are so regular, a second or more apart, that each must sum up a time."""
+    steps = np.diff(np.sort(times_s))
+    return len(steps) >= _EVEN_ROWS and float(steps.min()) >= 1 and bool(np.ptp(steps) < 0.01)
 
 
 def _is_duration(text: str) -> bool:
@@ -218,31 +245,31 @@ def _is_duration(text: str) -> bool:
     return True
 
 
-def _series(
-    source: Source, when: _Column, amount: _Column, good: np.ndarray
-) -> ServiceFindings | None:
+def _series(source: Source, when: _Column, amount: _Column, good: np.ndarray) -> ServiceFindings:
     times, values = when.values[good], amount.values[good]
-    if len(times) < 2 or (np.diff(times) < 0).any():
-        order = np.argsort(times, kind="stable")
-        times, values = times[order], values[order]
-    if len(times) < 2:
-        return None
-    first = when.first and when.first + pd.Timedelta(seconds=float(times[0])).to_pytimedelta()
-    is_rate = bool(_RATE.match(amount.name))
-    series = on_grid(times - times[0], values, first, is_rate=is_rate)
-    if series is None:
-        return None
+    order = np.argsort(times, kind="stable")
+    times, values = times[order], values[order]
+    where = f"{source.path}: {amount.name}"
     if values.min() < 0:
-        raise BadInput(
-            f"{source.path}: {amount.name}: must not be negative, as {values.min():g} is"
-        )
+        raise BadInput(f"{where}: must not be negative, as {values.min():g} is")
     if values.max() <= 0:
-        raise BadInput(f"{source.path}: {amount.name}: is 0 in every row")
-    what = "requests a second" if is_rate else "requests in each step"
-    guess = "" if is_rate or _COUNT.match(amount.name) else ", taken as"
+        raise BadInput(f"{where}: is 0 in every row")
+    if (np.diff(times) == 0).any():
+        raise BadInput(
+            f"{where}: has several rows for one time: add them up, or take those of one service"
+        )
+    period_s = names.rate_period_s(amount.name)
+    if amount.name.lower() == "rate":
+        period_s = 1.0  # of a scenario's trace, see _OWN_TRACE
+    first = when.first and when.first + timedelta(seconds=float(times[0]))
+    values = values if period_s is None else values / period_s
+    series = on_grid(times - times[0], values, first, is_rate=period_s is not None)
+    if series is None:
+        raise BadInput(f"{where}: its rows are not evenly spaced in time")
+    told = "requests in each step" if period_s is None else "requests a second"
     gaps = f", {series.gap_count} gaps" if series.gap_count else ""
     basis = (
-        f"measured: column {amount.name} of {source.path.name}{guess} ({what}), "
+        f"measured: column {amount.name} of {source.path.name} ({told}), "
         f"{series.span_text()} in steps of {series.step_s:g} s{gaps}"
     )
     return ServiceFindings(arrivals=Arrivals(series, series.mean_rps, basis, source.path.name))

@@ -54,7 +54,8 @@ INGRESS = " 120 0.300 [shop-web-80] [] 10.0.0.7:8080 12 0.250 200 abc"
         ),
         pytest.param(' rt=0.300 uct="0.001" urt="0.250"', 0.25, UNNAMED, "$upstream", id="named"),
         pytest.param(" 250000", 0.25, UNNAMED, "%D", id="Apache's microseconds"),
-        pytest.param(" 7", None, UNNAMED, "does not say how long", id="a small number is no time"),
+        pytest.param(" duration_us=250000", 0.25, UNNAMED, "request_time", id="named with unit"),
+        pytest.param(' "-"', None, UNNAMED, "does not say how long", id="forwarded for nobody"),
         pytest.param(INGRESS, 0.25, "shop-web-80", "$upstream", id="ingress-nginx"),
     ],
 )
@@ -96,14 +97,28 @@ def test_failed_requests_tell_no_duration(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("fields", "took_s"),
     [
-        ({"msec": "{epoch}", "request_time": "0.300", "upstream_response_time": "0.250"}, 0.25),
-        ({"time_iso8601": "{iso}", "request_time": "0.300"}, 0.3),
-        ({"ts": "{number}", "duration": 0.3, "status": 200}, 0.3),
-        ({"StartUTC": "{iso}", "Duration": 300_000_000, "OriginDuration": 250_000_000}, 0.25),
+        (
+            {"msec": "{epoch}", "status": "200", "request_time": "0.300"}
+            | {"upstream_response_time": "0.010, 0.250"},
+            0.25,
+        ),
+        ({"time_iso8601": "{iso}", "request": "GET / HTTP/1.1", "request_time": "0.300"}, 0.3),
+        (
+            {"ts": "{number}", "logger": "http.log.access.log0", "msg": "handled request"}
+            | {"duration": 0.3, "status": 200},
+            0.3,
+        ),
+        (
+            {"StartUTC": "{iso}", "DownstreamStatus": 200}
+            | {"Duration": 300_000_000, "OriginDuration": 250_000_000},
+            0.25,
+        ),
         ({"start_time": "{iso}", "duration": 300, "response_code": 200}, 0.3),
+        ({"time": "{iso}", "method": "GET", "path": "/", "msg": "done", "statusCode": 200}, None),
+        ({"time": "{iso}", "status": 200, "responseTimeMs": 300}, 0.3),
         ({"@timestamp": "{iso}", "status": 200}, None),
     ],
-    ids=["nginx msec", "nginx iso", "Caddy", "Traefik", "Envoy", "no times"],
+    ids=["nginx msec", "nginx iso", "Caddy", "Traefik", "Envoy", "a message", "unit", "no times"],
 )
 def test_access_logs_in_json(
     tmp_path: Path, fields: dict[str, object], took_s: float | None
@@ -223,7 +238,10 @@ def matrix(*series: tuple[dict[str, str], list[float]]) -> str:
 
 
 def test_prometheus_rates_are_summed(tmp_path: Path) -> None:
-    text = matrix(({"pod": "a"}, [1.0, 2.0, 3.0]), ({"pod": "b"}, [10.0, 20.0, 30.0]))
+    text = matrix(
+        ({"__name__": "job:http_requests:rate5m", "pod": "a"}, [1.0, 2.0, 3.0]),
+        ({"__name__": "job:http_requests:rate5m", "pod": "b"}, [10.0, 20.0, 30.0]),
+    )
     one = findings(tmp_path, text).services[UNNAMED].arrivals
     assert one is not None
     assert one.series is not None
@@ -241,13 +259,20 @@ def test_a_prometheus_counter_is_its_growth(tmp_path: Path) -> None:
     )  # restarted: counts anew
 
 
-def test_prometheus_buckets(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("name", "bounds"),
+    [
+        ("http_request_duration_seconds_bucket", ("0.1", "0.2", "1")),
+        ("istio_request_duration_milliseconds_bucket", ("100", "200", "1000")),
+    ],
+)
+def test_prometheus_buckets(tmp_path: Path, name: str, bounds: tuple[str, ...]) -> None:
     """Half within 100 ms, all but a tenth within 200 ms, all within 1 s; ten a second."""
     text = matrix(
-        ({"le": "0.1"}, [5.0] * 5),
-        ({"le": "0.2"}, [9.0] * 5),
-        ({"le": "1"}, [10.0] * 5),
-        ({"le": "+Inf"}, [10.0] * 5),
+        *(
+            ({"__name__": name, "le": bound}, [60.0 * rate * k for k in range(5)])
+            for bound, rate in zip((*bounds, "+Inf"), (5, 9, 10, 10), strict=True)
+        )
     )
     one = findings(tmp_path, text).services[UNNAMED]
     assert one.arrivals is not None
@@ -259,9 +284,14 @@ def test_prometheus_buckets(tmp_path: Path) -> None:
     )
 
 
-def test_prometheus_quantiles(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("unit", "scale"), [("seconds", 1.0), ("milliseconds", 1e3)])
+def test_prometheus_quantiles(tmp_path: Path, unit: str, scale: float) -> None:
     """p50 50 ms and p99 of a lognormal with sigma 1: 50·e^2.3263 ms."""
-    text = matrix(({"quantile": "0.5"}, [0.05] * 3), ({"quantile": "0.99"}, [0.5119] * 3))
+    name = f"rpc_duration_{unit}"
+    text = matrix(
+        ({"__name__": name, "quantile": "0.5"}, [0.05 * scale] * 3),
+        ({"__name__": name, "quantile": "0.99"}, [0.5119 * scale] * 3),
+    )
     time = findings(tmp_path, text).services[UNNAMED].service_time
     assert time is not None
     assert time.value["mean"] == "82.43ms"  # 50·e^½
@@ -274,14 +304,19 @@ def test_prometheus_quantiles(tmp_path: Path) -> None:
         ("time,rate\n0,5\n60,6\n120,7\n", 60, [5, 6, 7]),
         ("time,requests\n0,300\n60,360\n120,420\n", 60, [5, 6, 7]),
         (
-            "timestamp,value\n2024-05-01 00:00:00,300\n2024-05-01 00:01:00,360\n"
+            "timestamp,requests\n2024-05-01 00:00:00,300\n2024-05-01 00:01:00,360\n"
             "2024-05-01 00:02:00,60\n2024-05-01 00:04:00,420\n",
             60,
             [5, 6, 1, None, 7],
         ),
-        ("1714521600,30\n1714521630,60\n1714521660,30\n", 30, [1, 2, 1]),
+        ("ts,hits\n1714521600,30\n1714521630,60\n1714521660,30\n", 30, [1, 2, 1]),
+        (
+            "Time,Requests/min\n1714521600000,60\n1714521630000,120\n1714521660000,60\n",
+            30,
+            [1, 2, 1],
+        ),
     ],
-    ids=["rate", "count", "dates with a gap", "since 1970, no header"],
+    ids=["rate", "count", "dates with a gap", "since 1970", "a minute"],
 )
 def test_tables_of_rates(
     tmp_path: Path, text: str, step_s: float, rates_rps: list[float | None]
@@ -297,8 +332,8 @@ def test_tables_of_rates(
 @pytest.mark.parametrize(
     ("text", "samples"),
     [
-        ("duration\n0.1\n0.2\n0.3\n0.4\n0.5\n", [0.1, 0.2, 0.3, 0.4, 0.5]),
-        ("latency_ms\n100\n200\n300\n400\n500\n", [0.1, 0.2, 0.3, 0.4, 0.5]),
+        ("duration_s\n0.1\n0.2\n0.3\n0.4\n0.5\n", [0.1, 0.2, 0.3, 0.4, 0.5]),
+        ("Latency (ms)\n100\n200\n300\n400\n500\n", [0.1, 0.2, 0.3, 0.4, 0.5]),
         ("duration\n100ms\n200ms\n0.3s\n400ms\n500ms\n", [0.1, 0.2, 0.3, 0.4, 0.5]),
     ],
 )
