@@ -13,9 +13,9 @@ from functools import cached_property
 from executor.errors import RollcastError
 from executor.plan import Plan
 from executor.plan_rules import checks
+from simulation.candidates import candidates_of
 from simulation.planner import drafted, outlined, self_contained
 from simulation.scenario import Scenario
-from simulation.candidates import candidates_of
 from studio.graph import Spell, spells, typical_run
 from studio.gui.document import Document
 from studio.gui.runs import KeptRun

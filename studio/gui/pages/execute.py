@@ -165,7 +165,10 @@ class ExecutePage(Page):
         line = self._before(why_not) if rollout is None else rollout.line
         if rollout is not None and not self._is_of_what_stands_here(rollout):
             plan = rollout.plan
-            line = line[0], f"{line[1]} · of {plan.name}, window {plan.window}, not of what stands here"
+            line = (
+                line[0],
+                f"{line[1]} · of {plan.name}, window {plan.window}, not of what stands here",
+            )
         self.bar.show_rollout(rollout, line, why_not, inventory)
 
     def _before(self, why_not: str) -> Line:
