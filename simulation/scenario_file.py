@@ -107,14 +107,18 @@ class ScenarioFile:
             value = child_of(value, part, SILENT)
         return self.with_values({key: value})
 
+    @property
+    def text_to_save(self) -> str:
+        """The text that `save` writes: lines that say the same stay as they were read."""
+        return with_lines_of(self.text, self.as_read) if self.as_read else self.text
+
     def save(self, path: Path) -> ScenarioFile:
         """Writes the text, beside and renamed, and returns the file as it stands there.
 
         Raises:
             BadInput: The path cannot be written, or a trace is not to be found from there.
         """
-        text = with_lines_of(self.text, self.as_read) if self.as_read else self.text
-        saved = ScenarioFile.parse(text, path)
+        saved = ScenarioFile.parse(self.text_to_save, path)
         atomic_write_text(path, saved.text)
         return saved
 

@@ -130,6 +130,28 @@ def answer_of(successes: int, trials: int, share: float, confidence: float) -> A
     return "fails" if upper < share else "undecided"
 
 
+def answer_so_far(
+    successes: int, trials: int, planned: int, share: float, confidence: float
+) -> Answer:
+    """The answer of a study of a fixed number of runs, as soon as the missing ones cannot change it.
+
+    Looking at `answer_of` after every run and stopping at the first that is shown declares falsely more often
+    than the confidence allows. Here there is one look, at ``planned`` runs; it is told early only where it
+    comes out the same whether all missing runs meet the objectives or none does (curtailed sampling, Wald,
+    *Sequential Analysis*, 1947), so its error probability is that of the one look.
+
+    Args:
+        successes: Runs so far that meet the objectives.
+        trials: Runs so far.
+        planned: All runs, fixed before the first, at least ``trials`` and 1.
+        share: The share of runs that must meet them.
+        confidence: With which this is to be shown.
+    """
+    if_none = answer_of(successes, planned, share, confidence)
+    if_all = answer_of(successes + planned - trials, planned, share, confidence)
+    return if_none if if_none == if_all else "undecided"
+
+
 def fewest_runs(share: float, confidence: float, failures: int = 0) -> int:
     """The fewest runs that show a share when so many of them fail.
 

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from studio.facts import Fact, facts
 from studio.format import (
     NOTHING,
     between_text,
@@ -26,10 +27,6 @@ if TYPE_CHECKING:
     from simulation.compare import CandidateResult
     from simulation.scenario import Objectives
 
-LOST = ("rejected", "timed_out", "refused", "cut", "error")
-"""The outcomes of a request that is lost."""
-
-
 NOT_ROLLED = "nothing is rolled"
 """Under a figure of a rollout where there is none."""
 
@@ -37,7 +34,11 @@ FOUR = (
     ("Rollout takes", "From the first take-out to the last return"),
     ("Fewest in the pool", "The fewest instances that serve at once"),
     ("p99 during rollout", "99 of 100 requests are answered faster"),
-    ("Requests lost", "Rejected, timed out, refused, cut or in error"),
+    (
+        "Requests lost",
+        "The share of a rollout's requests that is rejected, times out, is refused, cut "
+        "or in error; the mean over the runs",
+    ),
 )
 """The name of each figure, and what it is in plain words."""
 
@@ -51,7 +52,7 @@ class HeadFigure:
         tip: The same in plain words.
         figure: As it is shown, with its unit.
         under: What single runs may do (5–95 %), and the limit.
-        is_within: Whether it is within its limit; None without one.
+        is_within: Whether its limit is shown to hold or to break; None where neither is.
     """
 
     name: str
@@ -71,44 +72,40 @@ def four_figures(
         objectives: What it was judged by.
         instance_count: Instances in all services together.
     """
-    metrics, lost = result.metrics, sum(result.requests[name] for name in LOST)
-    duration, p99 = metrics["rollout_duration_s"], metrics["rollout_latency_p99_s"]
-    errors, most = metrics["rollout_error_fraction"].mean, objectives.error_fraction
+    told, duration_tip, p99_tip, lost_tip = facts(result, objectives), FOUR[0], FOUR[2], FOUR[3]
+    capacity = result.metrics["lowest_capacity_fraction"].mean
     return (
-        HeadFigure(
-            *FOUR[0],
-            duration_text(duration.mean),
-            _under(duration, clock_text, limit_words(clock_text, objectives.duration)),
-            within_limit(duration.mean, objectives.duration),
-        ),
+        _head_figure(duration_tip, told.duration, duration_text, clock_text, clock_text),
         pool_figure(
-            metrics["lowest_in_pool_count"].mean,
-            metrics["lowest_capacity_fraction"].mean,
+            told.pool.figure.mean,
+            capacity,
             objectives.lowest_in_pool,
             instance_count,
+            told.pool.is_within,
         ),
-        HeadFigure(
-            *FOUR[2],
-            latency_text(p99.mean),
-            _under(p99, latency_text, limit_words(limit_text, objectives.latency_p99)),
-            within_limit(p99.mean, objectives.latency_p99),
-        ),
-        HeadFigure(
-            *FOUR[3],
-            count_text(lost),
-            f"of {count_text(result.requests['arrived'])}"
-            + (
-                f" · limit {percent_text(most)}"
-                if most is not None
-                else f" in {len(result.runs)} runs"
-            ),
-            within_limit(errors, most),
-        ),
+        _head_figure(p99_tip, told.p99, latency_text, latency_text, limit_text),
+        _head_figure(lost_tip, told.lost, percent_text, percent_text, percent_text),
     )
 
 
+def _head_figure(
+    name_and_tip: tuple[str, str],
+    fact: Fact,
+    figure_text: Callable[[float | None], str],
+    range_text: Callable[[float | None], str],
+    limit_as_text: Callable[[float], str],
+) -> HeadFigure:
+    limit = limit_words(limit_as_text, fact.limit)
+    under = _under(fact.figure, range_text, limit)
+    return HeadFigure(*name_and_tip, figure_text(fact.figure.mean), under, fact.is_within)
+
+
 def pool_figure(
-    lowest: float | None, share: float | None, least: int | None, instance_count: int
+    lowest: float | None,
+    share: float | None,
+    least: int | None,
+    instance_count: int,
+    is_within: bool | None,
 ) -> HeadFigure:
     """The second of the four, simulated or estimated.
 
@@ -117,19 +114,15 @@ def pool_figure(
         share: The lowest share of the fleet's capacity.
         least: How many there must be, None without a limit.
         instance_count: Instances in all services together.
+        is_within: Whether the limit holds.
     """
     return HeadFigure(
         *FOUR[1],
         NOTHING if lowest is None else f"{count_text(lowest)} of {instance_count:,}",
         (NOT_ROLLED if lowest is None else f"{percent_text(share)} of capacity")
         + (f" · at least {least}" if least is not None else ""),
-        None if least is None or lowest is None else lowest >= least,
+        is_within,
     )
-
-
-def within_limit(value: float | None, limit: float | None) -> bool | None:
-    """Whether a figure is within its limit; None where one of them is missing."""
-    return None if value is None or limit is None else value <= limit
 
 
 def limit_words(text: Callable[[float], str], limit: float | None) -> str | None:

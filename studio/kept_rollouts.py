@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import re
 import sqlite3
+from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from executor.canonical import digest_of
 from executor.errors import BadInput, RollcastError
 from executor.journal import Journal
 from executor.lock import lock_path
@@ -23,10 +25,11 @@ from executor.timeline import timeline
 
 
 @dataclass(frozen=True)
-class Left:
-    """A rollout that was begun on somebody's fleet and is not over, and that nobody holds in hand.
+class KeptRollout:
+    """A rollout that was begun on somebody's fleet, as it is kept.
 
     Attributes:
+        plan: What was carried out, with the scenario that it is of.
         inventory: The file that says where the fleet is.
         timeline: The record so far, as `executor.timeline` tells it.
     """
@@ -35,26 +38,61 @@ class Left:
     inventory: Path
     timeline: dict[str, Any]
 
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing of it is left to be done."""
+        return self.timeline["ended"] in {Ended.DONE, Ended.ROLLED_BACK}
 
-def left_behind(name: str) -> Left | None:
-    """The rollout of plans of a name that was under way last, if it was left before its end.
 
-    One that is older is not told of: whoever began another since has seen to it. One that cannot be
-    read, too, is the command line's to explain.
+ScenarioKey = tuple[str, str]
+"""A scenario's name and the digest of all that decides its rollout."""
+
+
+def scenario_key(name: str, scenario: dict[str, Any]) -> ScenarioKey:
+    """Return what tells a scenario, with its window and drain, from all others.
+
+    Its question and the number of its replications decide nothing about the rollout and are left out.
+
+    Args:
+        name: What the scenario is called.
+        scenario: Its plain data, without other files, as a plan embeds it.
     """
-    journals = sorted(_rollouts().glob(f"{_slug(name)}-*/plan.journal"), key=_written_s)
-    try:
-        return _left(journals[-1], name) if journals else None
-    except (RollcastError, sqlite3.Error, OSError, KeyError):  # KeyError: older than its inventory
-        return None
+    told = {key: value for key, value in scenario.items() if key not in _DECIDES_NOTHING}
+    return name, digest_of(told)
 
 
-def _left(path: Path, name: str) -> Left | None:
-    plan = read_plan(path.with_suffix(".json"))
-    with closing(Journal.open(path, only_to_read=True)) as journal:
-        told, inventory = timeline(plan, journal), Path(journal.about()["inventory"])
-    is_over = told["ended"] in {Ended.DONE, Ended.ROLLED_BACK}
-    return None if is_over or plan.name != name else Left(plan, inventory, told)
+def key_of_plan(plan: Plan) -> ScenarioKey:
+    """The scenario that a plan is of."""
+    return scenario_key(plan.name, plan.scenario)
+
+
+_DECIDES_NOTHING = frozenset({"name", "question", "replications"})
+
+
+def kept_rollouts() -> Iterator[KeptRollout]:
+    """Yield the rollouts that are kept and can be read, the one last written to first.
+
+    One that cannot be read is the command line's to explain.
+    """
+    for path in sorted(_rollouts().glob("*/plan.journal"), key=_written_s, reverse=True):
+        try:
+            plan = read_plan(path.with_suffix(".json"))
+            with closing(Journal.open(path, only_to_read=True)) as journal:
+                record = timeline(plan, journal)
+                inventory = Path(journal.about()["inventory"])
+        except (RollcastError, sqlite3.Error, OSError, KeyError):  # KeyError: without an inventory
+            continue
+        yield KeptRollout(plan, inventory, record)
+
+
+def left_behind(name: str) -> KeptRollout | None:
+    """Return the latest rollout of plans of a name, if it was left before its end.
+
+    Folders are not told apart by their names alone: those of ``shop-eu`` begin as those of ``shop`` do.
+    An older one is not told of: the person who began another since has seen to it.
+    """
+    latest = next((one for one in kept_rollouts() if one.plan.name == name), None)
+    return None if latest is None or latest.is_over else latest
 
 
 def _written_s(journal: Path) -> float:

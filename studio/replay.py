@@ -175,31 +175,38 @@ class Story:
 
     @cached_property
     def worst(self) -> Event:
-        """The moment to look at first: where p99 is highest.
+        """The moment to look at first, of all until everything has settled.
 
-        Where traffic is above capacity at all it is a moment of that, and where nothing is answered
-        the one with least room; found by means over a few bins, see `judged_width`, and then the bin
-        among those in which p99 is highest.
+        It is where most requests fail; where none fails, where capacity falls shortest of the traffic; where it
+        suffices, where p99 is highest among bins with enough requests. The end of the rollout is no end of this:
+        backlogs, cold caches and retry storms are at their worst after it. Places are found by means over a few
+        bins, see `judged_width`, and then the worst bin among those.
         """
         bin_s, series = self.run.bin_s, self.run.series
-        count = max(1, min(len(series["capacity_rps"]), int(np.ceil(self.rollout_end_s / bin_s))))
+        count = max(1, min(len(series["capacity_rps"]), int(np.ceil(self.until_s / bin_s))))
         width = judged_width(count)
-        room = smooth((series["capacity_rps"] - series["offered_rps"])[:count], width)
-        p99 = smooth(series["latency_p99_s"][:count], width)
-        whole = slice(width // 2, count - width // 2)  # means at the edges are of fewer bins
-        inside = np.zeros(count, dtype=np.bool_)
-        inside[whole] = True
-        room, p99 = np.where(inside, room, np.inf), np.where(inside, p99, np.nan)
-        p99_there = np.where(room < 0, p99, np.nan) if (room < 0).any() else p99
-        if np.isfinite(p99_there).any():
-            around = int(np.nanargmax(p99_there)) - width // 2
-            told_there = series["latency_p99_s"][around : around + width]
-            place = around + int(np.nanargmax(told_there))  # what the line shows, not the mean
-            told = [f"p99 {latency_text(float(np.nanmax(told_there)))}"]
+        whole = np.zeros(count, dtype=np.bool_)
+        whole[width // 2 : count - width // 2] = True  # means at the edges are of fewer bins
+        failed, p99 = series["failed_rps"][:count], series["latency_p99_s"][:count]
+        room = np.where(
+            whole, smooth((series["capacity_rps"] - series["offered_rps"])[:count], width), np.inf
+        )
+        slow = _p99_of_enough(p99, series["served_rps"][:count] * bin_s, width)
+        slow = np.where(whole, slow, np.nan)
+        if np.nanmax(failed, initial=0.0) > 0:
+            around = int(np.argmax(smooth(failed, width)))
+            place = _worst_bin(failed, around, width)
+        elif room.min() < 0 or not np.isfinite(slow).any():
+            place = int(np.argmin(room))
         else:
-            place, told = int(np.argmin(room)), []
+            place = _worst_bin(p99, int(np.nanargmax(slow)), width)
+        told = (
+            [] if not failed[place] > 0 else [f"{count_text(float(failed[place]))} requests/s fail"]
+        )
+        if np.isfinite(p99[place]):
+            told.append(f"p99 {latency_text(float(p99[place]))}")
         least = float(room[place])
-        if least < 0 or not told:
+        if least < 0 or (not told and np.isfinite(least)):
             side = "above" if least < 0 else "below"
             told.append(f"traffic {count_text(abs(least))}/s {side} capacity")
         at_s = min((place + 0.5) * bin_s, self.until_s)
@@ -347,6 +354,32 @@ def smooth(values: Floats, width: int) -> Floats:
     return means
 
 
+_ENOUGH_REQUESTS = 100
+"""Below as many answered requests a 99th percentile is the slowest one, and says little."""
+
+
+def _p99_of_enough(p99: Floats, served: Floats, width: int) -> Floats:
+    """The mean p99 over ``width`` bins around each, NaN where too few requests were answered in them.
+
+    Where no stretch has `_ENOUGH_REQUESTS`, those count that have at least half as many as the fullest.
+
+    Args:
+        p99: Of each bin, s.
+        served: Requests answered in each bin.
+        width: Bins that are taken together.
+    """
+    answered = np.convolve(np.nan_to_num(served), np.ones(width), mode="same")
+    needed = min(_ENOUGH_REQUESTS, answered.max(initial=0.0) / 2)
+    found: Floats = np.where(answered >= needed, smooth(p99, width), np.nan)
+    return found
+
+
+def _worst_bin(values: Floats, around: int, width: int) -> int:
+    """The bin with the highest value among those whose mean is at a place: what a line shows there."""
+    first = max(0, around - width // 2)
+    return first + int(np.nanargmax(values[first : first + width]))
+
+
 def typical(result: CandidateResult) -> int:
     """The run whose p99 is nearest the median of all runs; the first when none has one."""
     p99 = _p99(result)
@@ -356,12 +389,16 @@ def typical(result: CandidateResult) -> int:
 
 
 def worst_run(result: CandidateResult) -> int:
-    """The run that did not end well if there is one, else the one with the highest p99."""
-    for place, run in enumerate(result.runs):
-        if run.ended != "done":
-            return place
-    p99 = _p99(result)
-    return int(np.nanargmax(p99)) if np.isfinite(p99).any() else 0
+    """The run that did not end well if there is one, else the one that loses most, else the slowest."""
+
+    def badness(place: int) -> tuple[bool, float, float]:
+        run = result.runs[place]
+        lost, p99_s = (
+            run.metrics[name] or 0.0 for name in ("rollout_error_fraction", "rollout_latency_p99_s")
+        )
+        return run.ended != "done", lost, p99_s
+
+    return max(range(len(result.runs)), key=lambda place: (badness(place), -place))
 
 
 def _p99(result: CandidateResult) -> Floats:

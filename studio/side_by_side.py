@@ -25,10 +25,14 @@ FIGURES = (
     ("rollout_latency_p99_s", "p99 during rollout", "99 of 100 requests are answered faster"),
     (
         "rollout_error_fraction",
-        "Errors",
-        "The share of requests that fail while the rollout goes on",
+        "Requests lost",
+        "The share of a rollout's requests that is rejected, times out, is refused, cut or in error",
     ),
-    ("failed_requests", "Requests lost", "Rejected, timed out, refused, cut or in error, in a run"),
+    (
+        "failed_requests",
+        "Failed requests",
+        "Rejected, timed out, refused, cut or in error, in a run",
+    ),
     ("cut_requests", "Requests cut", "Those that a drain did not wait for, in a run"),
     ("slow_requests", "Slow requests", "Those slower than the objective of p99, in a run"),
     ("exposure_requests", "Exposure", "Requests that met the new version before it was everywhere"),

@@ -35,6 +35,7 @@ class Theme:
         new_version: Capacity, and instances of the new version.
         old_version: Instances of the old version.
         draining: Undecided, and instances that drain.
+        so_far: How far something is that is not decided yet.
         out: Instances that are stopped, deployed or verified.
         starting: Instances that start or return.
         failed: Limits, failures.
@@ -58,6 +59,7 @@ class Theme:
     new_version: str
     old_version: str
     draining: str
+    so_far: str
     out: str
     starting: str
     failed: str
@@ -93,6 +95,7 @@ LIGHT = Theme(
     new_version="#0B8A6A",
     old_version="#8DA2B8",
     draining="#E69F00",
+    so_far="#C8CFD8",
     out="#C9CFD6",
     starting="#56B4E9",
     failed="#D55E00",
@@ -117,6 +120,7 @@ DARK = Theme(
     new_version="#2FB58F",
     old_version="#5F7388",
     draining="#F0B429",
+    so_far="#46505C",
     out="#3A424D",
     starting="#56B4E9",
     failed="#F0783C",

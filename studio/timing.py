@@ -23,7 +23,7 @@ from simulation.freeze import freeze_met
 from simulation.results import RunResult
 from simulation.run import traffic_around
 from simulation.scenario import Scenario
-from simulation.statistics import FIRST_LOOK, answer_of
+from simulation.statistics import FIRST_LOOK, answer_so_far
 from simulation.traffic import DAY_S, RateTable, clock_label, clock_time_s, start_second
 from simulation.units import Floats
 from simulation.verdict import broken_objectives
@@ -49,6 +49,7 @@ class Found:
         p99_s: The mean p99 of the latency during it.
         runs: How many were simulated; 0 for an estimate.
         meeting: How many of them meet every objective.
+        planned: How many are simulated before the cell is decided, see `answer_so_far`.
     """
 
     answer: str
@@ -57,6 +58,7 @@ class Found:
     p99_s: float | None = None
     runs: int = 0
     meeting: int = 0
+    planned: int = 0
 
     @property
     def is_estimate(self) -> bool:
@@ -64,17 +66,31 @@ class Found:
         return self.runs == 0 and self.answer != "out"
 
     @property
-    def meets_so_far(self) -> bool:
-        """Whether it is undecided only because there are too few runs: all of them meet."""
-        return self.answer == "undecided" and self.meeting == self.runs > 0
+    def is_confirmed(self) -> bool:
+        """Whether runs have shown that it meets or fails; only then it has a verdict's mark."""
+        return self.runs > 0 and self.answer in ("meets", "fails")
+
+    @property
+    def is_open(self) -> bool:
+        """Whether runs that may decide it are still missing."""
+        return 0 < self.runs < self.planned and self.answer == "undecided"
+
+    @property
+    def fill_fraction(self) -> float | None:
+        """Which share of all runs is there and meets; None for estimates and where it is confirmed."""
+        if self.runs == 0 or self.is_confirmed:
+            return None
+        return self.meeting / max(self.planned, self.runs)
 
     def words(self) -> str:
         """As a sentence without its subject."""
         if self.answer == "out":
             return f"left out: {self.why}"
         if self.runs:
-            answer = "so far" if self.meets_so_far else self.answer
+            answer = "so far" if self.is_open else self.answer
             said = f"{answer}: meets every objective in {self.meeting} of {self.runs} runs"
+            if self.is_open:
+                said += f", {self.planned} decide"
         else:
             said = f"{self.why} (estimate)" if self.answer else self.why
         if self.duration_s is not None:
@@ -158,9 +174,12 @@ class Grid:
 
 
 def base_of(scenario: Scenario) -> dict[str, object]:
-    """What a grid is of: the scenario without the start and the window, which it varies."""
+    """What a grid is of: the scenario without the start and the window, which it varies.
+
+    The number of replications belongs to it: it is how many runs decide a cell.
+    """
     data = scenario.as_data()
-    for name in ("name", "question", "replications"):
+    for name in ("name", "question"):
         data.pop(name, None)
     for part, key in (("clock", "start"), ("rollout", "window")):
         inside = data.get(part)
@@ -294,19 +313,20 @@ class _Tally:
             if value is not None:
                 self.sums.setdefault(name, []).append(value)
 
-    def found(self, share: float, confidence: float) -> Found:
+    def found(self, share: float, confidence: float, planned: int) -> Found:
         def mean(name: str) -> float | None:
             values = self.sums.get(name)
             return sum(values) / len(values) if values else None
 
         said = self.reasons.most_common(1)
         return Found(
-            answer_of(self.meeting, self.runs, share, confidence),
+            answer_so_far(self.meeting, self.runs, planned, share, confidence),
             f"{said[0][0]} in {said[0][1]} of {self.runs} runs" if said else "",
             mean("rollout_duration_s"),
             mean("rollout_latency_p99_s"),
             self.runs,
             self.meeting,
+            planned,
         )
 
 
@@ -335,12 +355,12 @@ def simulated(
         BadInput: They cannot be simulated.
     """
     objectives = grid.scenario.objectives
-    asked = (objectives.in_runs, objectives.confidence)
+    most = grid.scenario.replications
+    asked = (objectives.in_runs, objectives.confidence, most)
     places = {one: number for number, one in enumerate(grid.candidates)}
     applied = [one.applied_to(grid.scenario) for one in grid.candidates]
     tallies = {number: _Tally() for number in places.values() if known[number].answer != "out"}
     open_ones = coarse_first(grid, tallies)
-    most = grid.scenario.replications
     rounds = sorted({min(one, most) for one in (*_ROUNDS, most)})
     done, total = 0, len(open_ones) * min(FIRST_LOOK, most)
     for before, until in itertools.pairwise((0, *rounds)):
@@ -365,21 +385,38 @@ def simulated(
             ]
 
 
+_STANDINGS = {
+    "meets": "meets",
+    "fails": "fails",
+    "undecided": "is undecided",
+    "so far": "is not decided yet",
+    "should meet": "should meet",
+    "should fail": "should fail",
+    "": "needs simulation",
+    "out": "is left out",
+}
+
+
+def _standing(found: Found) -> str:
+    """How a cell is counted, one of `_STANDINGS`."""
+    if found.is_open:
+        return "so far"
+    if found.is_estimate and found.answer in ("meets", "fails"):
+        return {"meets": "should meet", "fails": "should fail"}[found.answer]
+    return found.answer
+
+
 def sentence_of(grid: Grid, found: Mapping[int, Found], row: int) -> str:
-    """What the day holds for one window: ``Window 4 meets at 31 of 48 starts, fails at 9; …``."""
+    """What the day holds for one window: ``Window 4, of 48 starts: meets at 31, fails at 9, …``.
+
+    What runs have shown, what they have not shown yet and what is only estimated are counted apart.
+    """
     mine = [(column, found.get(grid.number(column, row))) for column in range(len(grid.starts))]
     known = [(column, one) for column, one in mine if one is not None]
     if not known:
         return ""
-    answers = Counter("meets" if one.meets_so_far else one.answer for _column, one in known)
-    words = {
-        "meets": "meets",
-        "fails": "fails",
-        "undecided": "is undecided",
-        "": "needs simulation",
-        "out": "is left out",
-    }
-    told = [f"{words[key]} at {answers[key]}" for key in ANSWERS if answers[key]]
+    counts = Counter(_standing(one) for _column, one in known)
+    told = [f"{words} at {counts[key]}" for key, words in _STANDINGS.items() if counts[key]]
     said = f"Window {grid.windows[row]}, of {len(grid.starts)} starts: {', '.join(told)}."
     p99s = [(one.p99_s, column) for column, one in known if one.p99_s is not None]
     if p99s and max(p99s)[0] > 1.05 * min(p99s)[0]:

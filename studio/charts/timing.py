@@ -14,6 +14,7 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap, to_hex, to_rgb
+from matplotlib.patches import Rectangle
 from matplotlib.ticker import FixedLocator, FuncFormatter
 from numpy.typing import NDArray
 
@@ -30,7 +31,7 @@ FIGURES = {
 """What the colours may tell: words and tip by key."""
 
 GLYPHS = {"meets": "✓", "fails": "✗", "undecided": "?", "": "·", "out": "–"}
-"""A verdict is told by a glyph as well as by its colour."""
+"""A verdict is told by a glyph as well as by its colour; what no run has confirmed has neither ✓ nor ✗."""
 
 _LEVELS = 100
 _NOTHING, _VERDICTS, _VALUES = 0, 8, 40
@@ -46,6 +47,7 @@ class Shades:
         index: Which of the colours, shape (windows, starts); the narrowest window is the first row.
         colours: 256 of them, as ``#rrggbb``.
         glyphs: What stands in each cell, rows as in ``index``.
+        fills: How far each cell is filled from below, 0 to 1; NaN where it is not. Shape as ``index``.
         low: The value of the darkest colour, None for verdicts.
         high: Of the lightest.
     """
@@ -53,6 +55,7 @@ class Shades:
     index: NDArray[np.uint8]
     colours: tuple[str, ...]
     glyphs: tuple[tuple[str, ...], ...]
+    fills: NDArray[np.float64]
     low: float | None = None
     high: float | None = None
 
@@ -78,22 +81,30 @@ def shades_of(grid: Grid, found: Mapping[int, Found], key: str, theme: Theme) ->
     """
     shape = (len(grid.windows), len(grid.starts))
     index = np.full(shape, _NOTHING, dtype=np.uint8)
+    fills = np.full(shape, np.nan)
     glyphs = [["" for _ in range(shape[1])] for _ in range(shape[0])]
     values = [value for one in found.values() if (value := value_of(one, key)) is not None]
     low, high = (min(values), max(values)) if values else (0.0, 0.0)
     answers = list(GLYPHS)
     for number, one in found.items():
         column, row = grid.place(number)
-        answer = "meets" if one.meets_so_far else one.answer
         value = value_of(one, key)
         if key == "verdict" or one.answer == "out":
-            glyphs[row][column] = GLYPHS[answer]
-            shade = 2 if one.is_estimate else int(one.meets_so_far)
-            index[row, column] = _VERDICTS + answers.index(answer) * 3 + shade
+            if not (one.is_open or (one.is_estimate and one.answer in ("meets", "fails"))):
+                glyphs[row][column] = GLYPHS[one.answer]
+            if one.fill_fraction is not None:  # the ground of what is filled from below
+                fills[row, column] = one.fill_fraction
+                continue
+            index[row, column] = _VERDICTS + answers.index(one.answer) * 2 + one.is_estimate
         elif value is not None:
             index[row, column] = _VALUES + _level(value, low, high) + _LEVELS * one.is_estimate
     told = (None, None) if key == "verdict" or not values else (low, high)
-    return Shades(index, _colours(theme), tuple(map(tuple, glyphs)), *told)
+    return Shades(index, _colours(theme), tuple(map(tuple, glyphs)), fills, *told)
+
+
+def verdict_colour(shades: Shades, answer: str) -> str:
+    """The colour of a cell with a verdict, for a legend."""
+    return shades.colours[_VERDICTS + 2 * list(GLYPHS).index(answer)]
 
 
 def _level(value: float, low: float, high: float) -> int:
@@ -115,8 +126,8 @@ def _colours(theme: Theme) -> tuple[str, ...]:
     }
     colours = [theme.field] * 256
     for number, answer in enumerate(GLYPHS):
-        for shade, share in enumerate((0.85, 0.65, _PALE)):
-            colours[_VERDICTS + number * 3 + shade] = mixed(marks[answer], theme.card, share)
+        for shade, share in enumerate((0.85, _PALE)):
+            colours[_VERDICTS + number * 2 + shade] = mixed(marks[answer], theme.card, share)
     cividis = mpl.colormaps["cividis"]
     for level in range(_LEVELS):
         colour = to_hex(cividis(level / (_LEVELS - 1)))
@@ -159,7 +170,7 @@ def draw_timing(axes: Axes, grid: Grid, found: Mapping[int, Found], key: str, th
         theme: The colours.
     """
     shades = shades_of(grid, found, key, theme)
-    unit = "✓ meets, ✗ fails, ? undecided, – left out; pale: estimate"
+    unit = "✓ meets, ✗ fails, grey so far or ? undecided, – left out; pale: estimate"
     if shades.low is not None:
         low, high = value_text(key, shades.low), value_text(key, shades.high)
         unit = f"dark: {low}, bright: {high}; pale: estimate"
@@ -171,6 +182,13 @@ def draw_timing(axes: Axes, grid: Grid, found: Mapping[int, Found], key: str, th
         edges, np.arange(rows + 1) - 0.5, shades.index, cmap=ListedColormap(list(shades.colours)),
         vmin=-0.5, vmax=255.5, edgecolors=theme.card, linewidth=0.4,
     )  # fmt: skip
+    for row, column in zip(*np.nonzero(shades.fills > 0), strict=True):
+        axes.add_patch(
+            Rectangle(
+                (edges[column], row - 0.5), grid.step_s, shades.fills[row, column],
+                facecolor=theme.so_far, linewidth=0,
+            )
+        )  # fmt: skip
     for row, glyphs in enumerate(shades.glyphs):
         for column, glyph in enumerate(glyphs):
             if glyph:

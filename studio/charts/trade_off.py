@@ -1,4 +1,4 @@
-"""All candidates: duration against a risk, what is not beaten joined, what meets shaded.
+"""All candidates: duration against a risk, what holds shaded, and joined what holds and is not beaten.
 
 Enters: a comparison, and which risk the duration is weighed against. Leaves: the drawn axes, and where
 each candidate lies on them. A point is a mean over paired runs, its bars the 95 % intervals.
@@ -18,6 +18,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocat
 from simulation.compare import HIGHER_IS_BETTER, CandidateResult, Comparison, front_of
 from simulation.scenario import Objectives
 from studio.charts import style
+from studio.facts import Facts, facts, is_within
 from studio.format import candidate_name, count_text, latency_text, length_text, percent_text
 from studio.theme import Theme
 
@@ -205,9 +206,7 @@ def draw_trade_off(
     _set_scale(axes, wanted, risk)
     _shade(axes, comparison, risk, theme)
     places = {point.index: point for point in known}
-    front = [
-        places[index] for index in front_of(comparison.candidates, risk.metric) if index in places
-    ]
+    front = [places[index] for index in holding_front(comparison, risk) if index in places]
     axes.plot(
         [p.duration_s for p in front],
         [p.risk for p in front],
@@ -267,21 +266,118 @@ def _ticks_of(risk: Risk, high: float) -> Callable[[float, int | None], str]:
     return lambda value, _: f"{value:,.0f}" if value == round(value) else f"{value:g}"
 
 
-def _shade(axes: Axes, comparison: Comparison, risk: Risk, theme: Theme) -> None:
-    """The region inside the limits of duration and risk, as far as there are any."""
+def holding_front(comparison: Comparison, risk: Risk) -> tuple[int, ...]:
+    """The candidates within every limit that no other of them beats in both duration and the risk.
+
+    A candidate that breaks a limit is no choice, however fast it is: one that loses 85 % of its requests often
+    answers the rest quickly.
+    """
     objectives = comparison.scenario.objectives
-    duration_limit, risk_limit = objectives.duration, risk.limit(objectives)
-    if duration_limit is None and risk_limit is None:
+    holding = [
+        index
+        for index, result in enumerate(comparison.candidates)
+        if not _breaks(result, facts(result, objectives))
+    ]
+    front = front_of([comparison.candidates[index] for index in holding], risk.metric)
+    return tuple(holding[place] for place in front)
+
+
+@dataclass(frozen=True)
+class Region:
+    """Where all objectives hold, as far as the candidates show.
+
+    Attributes:
+        bands_s: Durations from and to, ascending; a failing candidate lies in none of them.
+        low: The lowest risk in it; None where the axis begins.
+        high: The highest; None where the axis ends.
+    """
+
+    bands_s: tuple[tuple[float, float], ...]
+    low: float | None
+    high: float | None
+
+
+def region_of(comparison: Comparison, risk: Risk, right_s: float) -> Region | None:
+    """Return where all objectives hold; None where none is set, or no duration is left.
+
+    Duration and risk have limits of their own on the axes. Other objectives have none there, so a duration counts
+    only where the nearest candidate does not break them: a band ends halfway to one that does. So it does where a
+    candidate fails in too many runs although its means are within both limits on the axes.
+
+    Args:
+        comparison: The candidates.
+        risk: What is on the other axis.
+        right_s: How far the axis of durations reaches.
+    """
+    objectives = comparison.scenario.objectives
+    limit = risk.limit(objectives)
+    told = facts(comparison.candidates[0], objectives).by_metric.values()
+    if all(one.limit is None for one in told):
+        return None
+    low, high = (limit, None) if risk.is_higher_better else (None, limit)
+    end_s = right_s if objectives.duration is None else min(right_s, objectives.duration)
+    known = sorted(points(comparison, risk), key=lambda point: point.duration_s)
+    barred = {point.index for point in known if _bars(comparison, point, risk)}
+    barred_s = {point.duration_s for point in known if point.index in barred}
+    bands: list[tuple[float, float]] = []
+    begin_s: float | None = 0.0
+    before: float | None = None
+    for duration_s in sorted({point.duration_s for point in known}):
+        if duration_s in barred_s:
+            if begin_s is not None:
+                bands.append((begin_s, 0.0 if before is None else (before + duration_s) / 2))
+            begin_s = None
+        elif begin_s is None:
+            assert before is not None
+            begin_s = (before + duration_s) / 2
+        before = duration_s
+    if begin_s is not None:
+        bands.append((begin_s, end_s))
+    cut = [(first, min(last, end_s)) for first, last in bands]
+    kept = tuple((first, last) for first, last in cut if first < last)
+    return Region(kept, low, high) if kept else None
+
+
+def _bars(comparison: Comparison, point: Point, risk: Risk) -> bool:
+    """Whether a candidate shows that at its duration not all objectives hold.
+
+    One that breaks only what the axes show lies outside the limits, and bars nothing.
+    """
+    result = comparison.candidates[point.index]
+    told = facts(result, comparison.scenario.objectives)
+    if not _breaks(result, told):
+        return False
+    seen = {_DURATION, risk.metric}
+    by_metric = told.by_metric.items()
+    breaks_elsewhere = any(
+        one.is_within is False for metric, one in by_metric if metric not in seen
+    )
+    lies_outside = any(
+        is_within(metric, one.figure.mean, one.limit) is False
+        for metric, one in by_metric
+        if metric in seen
+    )
+    return breaks_elsewhere or not lies_outside
+
+
+def _breaks(result: CandidateResult, told: Facts) -> bool:
+    return result.verdict.answer == "fails" or told.breaks_a_limit
+
+
+def _shade(axes: Axes, comparison: Comparison, risk: Risk, theme: Theme) -> None:
+    """The region in which all objectives hold."""
+    region = region_of(comparison, risk, axes.get_xlim()[1])
+    if region is None:
         return
-    left, right = axes.get_xlim()
     bottom, top = axes.get_ylim()
-    right = right if duration_limit is None else duration_limit
-    if risk_limit is not None:
-        bottom, top = (risk_limit, top) if risk.is_higher_better else (bottom, risk_limit)
-    axes.fill_between([left, right], bottom, top, color=theme.new_version, alpha=0.11, linewidth=0)
+    bottom = bottom if region.low is None else region.low
+    top = top if region.high is None else region.high
+    bars = [(first, last - first) for first, last in region.bands_s]
+    axes.broken_barh(bars, (bottom, top - bottom), color=theme.new_version, alpha=0.11, linewidth=0)
+    left, _width = max(bars, key=lambda bar: bar[1])
     is_below = axes.get_yscale() == "symlog"  # there the points lie at the bottom
     axes.annotate(
-        "within the limits",
+        "within every limit",
         (left, min(top, axes.get_ylim()[1]) if is_below else bottom),
         xytext=(6, -5 if is_below else 5),
         textcoords="offset points",

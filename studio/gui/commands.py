@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from PySide6.QtGui import QUndoCommand
 
+from simulation.scenario_file import ScenarioFile
 from studio.gui.document import Document, State
 from studio.gui.runs import MOST_SIDE_BY_SIDE, KeptRun
 
@@ -75,6 +76,17 @@ def edit_windows(document: Document, windows: tuple[int, ...]) -> None:
 def edit_state(document: Document, words: str, after: State) -> None:
     """Edits everything at once."""
     _push(document, "", words, after)
+
+
+def reload_file(document: Document, file: ScenarioFile) -> None:
+    """Show the file as another program has written it; what stood here is one undo away.
+
+    The step is there even where both say the same: its text may have other comments, and an undo beyond it
+    brings the old text back.
+    """
+    document.note_reread(file)
+    after = State(file, document.state.windows)
+    document.undo.push(Edit(document, "", "reload from disk", after))
 
 
 def _push(document: Document, field: str, words: str, after: State | None) -> bool:

@@ -27,6 +27,7 @@ from PySide6.QtWidgets import (
 from simulation.caches import cache_directory
 from simulation.engine_version import engine_version
 from studio.gui.settings import SETTINGS, Settings
+from studio.gui.widgets.log import PlainText
 
 
 def ask_for_file(
@@ -118,6 +119,13 @@ def show_inside(parent: QWidget, title: str, inside: QWidget) -> QDialog:
     dialog.resize(min(820, parent.width() - 80), min(380, parent.height() - 80))
     dialog.open()
     return dialog
+
+
+def show_text(parent: QWidget, title: str, name: str, text: str) -> QDialog:
+    """Show lines to be read and copied, in type of one width."""
+    lines = PlainText(name, wraps=False)
+    lines.setPlainText(text)
+    return show_inside(parent, title, lines)
 
 
 def show_settings(parent: QWidget, settings: Settings, changed: Callable[[str], object]) -> QDialog:

@@ -18,6 +18,7 @@ from simulation.candidates import Candidate, candidates_of, default_windows
 from simulation.scenario import Scenario
 from simulation.scenario_file import ScenarioFile
 from studio.gui.runs import KeptRun, run_key, side_by_side, with_landed
+from studio.on_disk import DiskState, FileOnDisk, UnseenChange, is_same_place, read_file_on_disk
 
 if TYPE_CHECKING:
     from simulation.compare import CandidateResult, Comparison
@@ -58,6 +59,8 @@ class Document(QObject):
         self.undo = QUndoStack(self)
         self._state = State(file)
         self._saved = file
+        self._known_text: str | None = file.text
+        self._has_unseen_change = self._is_kept_over = False
         self._simulated: State | None = None
         self._comparison: Comparison | None = None
         self._keys: tuple[str, ...] = ()
@@ -80,13 +83,18 @@ class Document(QObject):
 
     @property
     def saved(self) -> ScenarioFile:
-        """The file as it was opened or saved last."""
+        """The file as it was opened, saved, or last seen on disk."""
         return self._saved
 
     @property
-    def is_changed(self) -> bool:
-        """Whether there is something to save."""
+    def has_edits(self) -> bool:
+        """Whether the fields say something else than the file did when it was last seen."""
         return self._state.file != self._saved
+
+    @property
+    def is_changed(self) -> bool:
+        """Whether there is something to save: edits, or a file that no longer holds what stands here."""
+        return self.has_edits or self._has_unseen_change or self._is_kept_over
 
     @property
     def comparison(self) -> Comparison | None:
@@ -171,7 +179,8 @@ class Document(QObject):
 
     def open(self, file: ScenarioFile) -> None:
         """Another file takes the place of this one; nothing of the old one is kept."""
-        self._state, self._saved = State(file), file
+        self._state = State(file)
+        self._take_saved(file)
         self._simulated = self._comparison = self._looked_at = None
         self._keys, self._runs, self._removed = (), (), frozenset()
         self._chosen_by_hand = False
@@ -184,12 +193,60 @@ class Document(QObject):
         """Writes the scenario.
 
         Raises:
+            UnseenChange: It is the file that is open, and another program has changed it since it was
+                read, written or looked at.
             BadInput: The path cannot be written, or a trace is not to be found from there.
         """
-        self._saved = self._state.file.save(path)
+        own = self._saved.path
+        if own is not None and is_same_place(path, own):
+            on_disk = self.read_from_disk()
+            if on_disk.state is not DiskState.SAME:
+                verb = {
+                    DiskState.CHANGED: "was changed by another program",
+                    DiskState.GONE: "was deleted by another program",
+                    DiskState.UNREADABLE: f"cannot be read: {on_disk.reason}",
+                }[on_disk.state]
+                raise UnseenChange(f"{path}: is not saved: it {verb}")
+        self._take_saved(self._state.file.save(path))
         self._state = replace(self._state, file=self._saved)
         self.undo.setClean()  # a slider's edits do not merge with those before
         self.edited.emit()
+
+    def read_from_disk(self) -> FileOnDisk:
+        """Read the file that is open; one that was never saved is as it is known to be."""
+        path = self._saved.path
+        if path is None:
+            return FileOnDisk(DiskState.SAME, self._saved.text)
+        return read_file_on_disk(path, self._known_text)
+
+    def note_unseen_change(self, *, is_there: bool) -> None:
+        """Note whether the file on disk holds something that is asked about and not answered yet."""
+        if is_there != self._has_unseen_change:
+            self._has_unseen_change = is_there
+            self.edited.emit()
+
+    def acknowledge(self, on_disk: FileOnDisk, file: ScenarioFile | None) -> None:
+        """Keep what stands here although the file says something else: a save may write over it now.
+
+        Args:
+            on_disk: What the person was told of; a later change is asked about again.
+            file: The same as a scenario; None where it is none.
+        """
+        if file is not None:
+            self._saved = file
+        self._known_text, self._has_unseen_change = on_disk.text, False
+        is_told_by_edits = file is not None and self.has_edits
+        differs = self._state.file.text_to_save != on_disk.text
+        self._is_kept_over = differs and not is_told_by_edits  # other comments, no scenario, gone
+        self.edited.emit()
+
+    def note_reread(self, file: ScenarioFile) -> None:
+        """Take a file as it was read anew for the saved one; the edit that shows it follows."""
+        self._take_saved(file)
+
+    def _take_saved(self, file: ScenarioFile) -> None:
+        self._saved, self._known_text = file, file.text
+        self._has_unseen_change = self._is_kept_over = False
 
     def edited_with(self, values: dict[str, object]) -> State | None:
         """The state with other values at some keys; None when they break a rule, which is told."""
@@ -209,7 +266,8 @@ class Document(QObject):
     def restore(self, state: State) -> None:
         """Makes a state the present one: what commands do and undo."""
         # A state from before a save elsewhere belongs to the file that is open now.
-        scenario = state.file.scenario.model_copy(update={"name": self._saved.scenario.name})
+        name = str(state.file.data.get("name") or self._saved.scenario.name)
+        scenario = state.file.scenario.model_copy(update={"name": name})
         file = replace(state.file, scenario=scenario, path=self._saved.path)
         self._state = replace(state, file=file)
         self.edited.emit()

@@ -8,15 +8,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import cached_property
 
 from executor.errors import RollcastError
 from executor.plan import Plan
 from executor.plan_rules import checks
-from simulation.planner import drafted, outlined
+from simulation.candidates import candidates_of
+from simulation.planner import drafted, outlined, self_contained
 from simulation.scenario import Scenario
 from studio.graph import Spell, spells, typical_run
 from studio.gui.document import Document
 from studio.gui.runs import KeptRun
+from studio.kept_rollouts import ScenarioKey, key_of_plan, scenario_key
 
 _SIMULATED = (
     "the objectives hold with the stated confidence",
@@ -43,6 +46,17 @@ class Draft:
     run: KeptRun | None
     checks: tuple[tuple[str, tuple[str, ...]], ...]
     why_not: str
+
+    @cached_property
+    def key(self) -> ScenarioKey | None:
+        """The scenario that it is of, other files included; None where no plan can tell it."""
+        if self.plan is None or self.run is not None:
+            return None if self.plan is None else key_of_plan(self.plan)
+        try:  # what is not simulated still refers to its trace
+            (own,) = candidates_of(self.scenario, (self.scenario.window_count(),))
+            return scenario_key(self.plan.name, self_contained(self.scenario, own).as_data())
+        except RollcastError:
+            return None
 
     def spells(self) -> dict[str, Spell] | None:
         """When each instance is rolled in a typical run; None when nothing is simulated."""

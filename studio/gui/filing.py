@@ -18,6 +18,7 @@ from studio.gui.dialogs import ask_about_changes, ask_for_file, ask_for_files
 from studio.gui.document import Document
 from studio.gui.settings import Settings
 from studio.gui.tasks import Jobs, Talk
+from studio.on_disk import UnseenChange
 
 SCENARIOS = "Scenarios (*.yaml *.yml)"
 
@@ -29,6 +30,8 @@ class Filing(QObject):
     """Something was done."""
     said_wrong = Signal(str)
     """Something could not be done."""
+    unseen_change = Signal()
+    """The file was not saved, since another program has changed it."""
 
     def __init__(
         self,
@@ -69,6 +72,8 @@ class Filing(QObject):
         try:
             self._document.save(path)
         except RollcastError as error:
+            if isinstance(error, UnseenChange):
+                self.unseen_change.emit()
             self.said_wrong.emit(str(error))
             return False
         self._settings.remember(path)

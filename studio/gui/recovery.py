@@ -138,10 +138,12 @@ class Recovery(QObject):
 
     def _on_edited(self) -> None:
         document = self._document
-        if document.saved is not self._file:  # opened, or saved
+        if document.saved is not self._file:  # opened, saved, or another program's text was seen
             self._file, self._windows = document.saved, document.state.windows
-            self.clear()
-        elif document.is_changed or document.state.windows != self._windows:
+            if document.is_changed and self._mine is not None:
+                self.keep()  # the side file says what it differs from, and is never missing for a moment
+                return
+        if document.is_changed or document.state.windows != self._windows:
             if not self._timer.isActive():  # who edits without a rest is kept all the same
                 self._timer.start()
         else:

@@ -21,7 +21,7 @@ from studio.carry_out import Awaits, Happened, Said, Stopped
 from studio.charts.waterfall import Span
 from studio.format import Line, instances_text
 from studio.gui.tasks import Job, Jobs, JobState, Talk
-from studio.kept_rollouts import folder_of
+from studio.kept_rollouts import ScenarioKey, folder_of, key_of_plan
 from studio.rollout_words import counts_words, ended_line, of_forecast
 
 if TYPE_CHECKING:
@@ -133,6 +133,11 @@ class Rollout(QObject):
     def is_open(self) -> bool:
         """Whether its job is still to end."""
         return self._job is not None and self._job.is_open
+
+    @property
+    def key(self) -> ScenarioKey:
+        """The scenario that it is of."""
+        return key_of_plan(self.plan)
 
     @property
     def is_left(self) -> bool:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from functools import partial
 from importlib import import_module
 
-from PySide6.QtCore import Qt, QTimer
+from PySide6.QtCore import QEvent, Qt, QTimer
 from PySide6.QtGui import QCloseEvent, QResizeEvent
 from PySide6.QtWidgets import (
     QApplication,
@@ -32,6 +32,7 @@ from studio.gui.docks.lesson_panel import LessonPanel
 from studio.gui.docks.runs import RunsPanel
 from studio.gui.document import Document
 from studio.gui.export import export_charts, export_data, export_report
+from studio.gui.file_watch import FileWatch
 from studio.gui.filing import Filing
 from studio.gui.first_run import FirstRun
 from studio.gui.pages.base import Page
@@ -84,6 +85,7 @@ class StudioWindow(QMainWindow):
         self.filing = Filing(self, document, self.jobs, settings, self.panel.take_typed)
         filing = self.filing
         self.recovery = Recovery(document, filing.show, settings.recent, filing.with_changes_kept)
+        self.file_watch = FileWatch(document, filing.ask_save, self.panel.take_typed)
         self.first_run = FirstRun(document, self.jobs)
         self.lessons = LessonPanel(document, self.jobs, filing.with_changes_kept)
         self.runs = RunsPanel(document)
@@ -148,6 +150,7 @@ class StudioWindow(QMainWindow):
         across.setSpacing(4)
         middle = QVBoxLayout()
         middle.setSpacing(GAP_PX)
+        middle.addWidget(self.file_watch.bar)
         middle.addWidget(self.recovery.bar)
         middle.addWidget(self.first_run.bar)
         middle.addWidget(self.headline)
@@ -228,6 +231,9 @@ class StudioWindow(QMainWindow):
             signal.connect(self._show_document)
         document.refused.connect(self.say_wrong)
         self.recovery.failed.connect(self.say_wrong)
+        self.file_watch.said.connect(self.say)
+        self.file_watch.said_wrong.connect(self.say_wrong)
+        self.filing.unseen_change.connect(self.file_watch.ask_again)
         self.lessons.unlocked.connect(self.panel.lock)
         self.lessons.said.connect(self.say)
         self.lessons.failed.connect(self.say_wrong)
@@ -334,6 +340,12 @@ class StudioWindow(QMainWindow):
         self.runs.table.set_theme(self._theme)
         for page in self.pages.values():
             page.set_theme(self._theme)
+
+    def changeEvent(self, event: QEvent) -> None:
+        """Look at the file when the window is turned to: network drives tell nothing of changes."""
+        super().changeEvent(event)
+        if event.type() == QEvent.Type.ActivationChange and self.isActiveWindow():
+            self.file_watch.check_soon()
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         """In a narrow window the runs fold away, and come back with the room."""

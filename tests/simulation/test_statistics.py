@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -13,6 +15,7 @@ from simulation.statistics import (
     Difference,
     More,
     answer_of,
+    answer_so_far,
     clopper_pearson,
     confirmation_confidence,
     confirmation_runs,
@@ -164,3 +167,24 @@ def test_fresh_seeds_are_nobodys_neighbours() -> None:
     assert len(seeds) == 199 * 5
     assert not seeds & set(range(1000))
     assert fresh_seed(1, 1) == fresh_seed(1, 1)
+
+
+@given(st.integers(1, 40), st.data())
+def test_an_answer_before_the_last_run_is_the_one_that_comes_out(planned: int, data: Any) -> None:
+    """Every way in which the missing runs may go leads to it; where two lead apart nothing is said."""
+    trials = data.draw(st.integers(0, planned))
+    successes = data.draw(st.integers(0, trials))
+    share = data.draw(st.sampled_from([0.4, 0.8, 0.95]))
+    rest = planned - trials
+    ends = {answer_of(successes + more, planned, share, 0.95) for more in range(rest + 1)}
+    said = answer_so_far(successes, trials, planned, share, 0.95)
+    assert said == (next(iter(ends)) if len(ends) == 1 else "undecided")
+
+
+@pytest.mark.parametrize(
+    ("successes", "trials", "said"),
+    [(3, 3, "undecided"), (59, 59, "undecided"), (60, 60, "meets"), (59, 60, "undecided"),
+     (0, 1, "undecided"), (0, 7, "fails"), (20, 30, "fails")],
+)  # fmt: skip
+def test_of_sixty_runs_at_95_percent(successes: int, trials: int, said: str) -> None:
+    assert answer_so_far(successes, trials, 60, 0.95, 0.95) == said

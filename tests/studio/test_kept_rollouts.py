@@ -14,7 +14,13 @@ from executor.journal import Journal
 from executor.plan import Plan
 from executor.plan_file import write_plan
 from executor.progress import Event, Kind
-from studio.kept_rollouts import folder_of, left_behind
+from studio.kept_rollouts import (
+    folder_of,
+    kept_rollouts,
+    key_of_plan,
+    left_behind,
+    scenario_key,
+)
 from tests.helpers.plans import example_plan
 
 BEGUN = (Event(0.0, Kind.BEGUN), Event(1.0, Kind.BRAKE, said="errors 9 %"))
@@ -83,6 +89,34 @@ def test_a_longer_name_is_another(state: Path) -> None:
     assert left_behind("shop") is None
     assert left_behind("shop-eu") is not None
     assert left_behind("*") is None
+
+
+def test_a_later_rollout_of_a_longer_name_hides_none() -> None:
+    kept(example_plan(name="shop"), BEGUN, 100.0, inventory="/shop.yaml")
+    kept(example_plan(name="shop-eu"), BEGUN, 200.0, inventory="/eu.yaml")
+    left = left_behind("shop")
+    assert left is not None
+    assert left.inventory == Path("/shop.yaml")
+
+
+def test_a_list_of_all_names_each_by_its_scenario() -> None:
+    done = (*BEGUN, Event(2.0, Kind.ENDED, said="done"))
+    kept(example_plan(name="shop"), done, 100.0, inventory="/shop.yaml")
+    kept(example_plan(name="api"), BEGUN, 200.0, inventory="/api.yaml")
+    listed = list(kept_rollouts())
+    assert [(one.plan.name, one.is_over) for one in listed] == [("api", False), ("shop", True)]
+    keys = [key_of_plan(one.plan) for one in listed]
+    assert keys[0] != keys[1]
+    assert keys[1] == key_of_plan(example_plan(name="shop"))
+
+
+def test_a_scenario_is_told_by_what_decides_its_rollout() -> None:
+    data = {"services": {"web": {"instances": 3}}, "question": "a?", "replications": 4}
+    other = {"services": {"web": {"instances": 4}}, "question": "a?", "replications": 4}
+    key = scenario_key("shop", data)
+    assert scenario_key("shop", {**data, "question": "b?", "replications": 60}) == key
+    assert scenario_key("api", data) != key
+    assert scenario_key("shop", other) != key
 
 
 def test_what_cannot_be_read_is_not_told_of(state: Path) -> None:

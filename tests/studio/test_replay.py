@@ -20,7 +20,8 @@ from simulation.results import SERIES, RunResult
 from simulation.scenario import Scenario
 from simulation.scenario_file import ScenarioFile
 from simulation.study import run_rows
-from studio.replay import Story, sentences_of, story_of, typical, worst_run
+from studio.replay import Story, judged_width, sentences_of, smooth, story_of, typical, worst_run
+from studio.resources import scenarios_dir
 from tests.helpers.command_line import SHOP
 
 RULES = {
@@ -67,7 +68,8 @@ def hand_made(
 ) -> Story:
     """The shop's story as it is written here, in bins of a second; it takes four."""
     scenario, result = shop()
-    told = {name: np.array(series.get(name, [0.0] * 4)) for name in SERIES}
+    count = max(map(len, series.values()), default=4)
+    told = {name: np.array(series.get(name, [0.0] * count)) for name in SERIES}
     run = replace(
         result.runs[0],
         states=tuple(StateInterval(*one) for one in states),
@@ -136,8 +138,8 @@ def test_its_story_in_words() -> None:
         ),
         (
             {"capacity_rps": [5] * 4, "offered_rps": [8, 9, 8, 4], "latency_p99_s": [1, 2, 3, 9]},
-            2.5,
-            "worst moment: p99 3.00 s, traffic 3/s above capacity",
+            1.5,
+            "worst moment: p99 2.00 s, traffic 4/s above capacity",
         ),
         (
             {"capacity_rps": [9, 5, 9, 9], "offered_rps": [4] * 4, "latency_p99_s": [1, 2, 7, 3]},
@@ -149,8 +151,18 @@ def test_its_story_in_words() -> None:
             1.5,
             "worst moment: traffic 1/s below capacity",
         ),
+        (
+            {
+                "capacity_rps": [9, 5, 9, 9],
+                "offered_rps": [4, 8, 4, 4],
+                "latency_p99_s": [1, 8, 1, 2],
+                "failed_rps": [0, 0, 0, 3],
+            },
+            3.5,
+            "worst moment: 3 requests/s fail, p99 2.00 s",
+        ),
     ],
-    ids=["too little capacity", "the slowest of it", "slow", "nothing answered"],
+    ids=["too little capacity", "the least of it", "slow", "nothing answered", "losses first"],
 )
 def test_the_worst_moment(series: dict[str, list[float]], time_s: float, words: str) -> None:
     worst = hand_made(STEPS, **series).worst
@@ -164,6 +176,52 @@ def test_the_first_bin_is_not_the_worst_for_being_the_first() -> None:
     run = replace(story.run, settled_s=40.0, end_s=40.0)
     run = replace(run, metrics={**run.metrics, "rollout_duration_s": 40.0})
     assert story_of(run, shop()[0]).worst.time_s == pytest.approx(22.5, abs=1)
+
+
+@pytest.mark.parametrize(
+    ("series", "words"),
+    [
+        ({"failed_rps": [0, 1, 0, 9]}, "9 requests/s fail"),
+        ({"capacity_rps": [9, 9, 9, 1]}, "traffic 3/s above capacity"),
+        ({"latency_p99_s": [1, 2, 1, 8]}, "p99 8.00 s"),
+    ],
+    ids=["losses", "capacity", "latency"],
+)
+def test_the_worst_moment_may_come_after_the_rollout(
+    series: dict[str, list[float]], words: str
+) -> None:
+    """A retry storm outlives what began it; until all has settled nothing is too late."""
+    base = {"capacity_rps": [9] * 4, "offered_rps": [4] * 4, "latency_p99_s": [1] * 4}
+    story = hand_made(STEPS, **{**base, **series})
+    run = replace(story.run, metrics={**story.run.metrics, "rollout_duration_s": 2.0})
+    worst = story_of(run, shop()[0]).worst
+    assert worst.time_s == 3.5
+    assert words in worst.words
+
+
+def test_a_bin_with_a_handful_of_requests_is_not_the_slowest() -> None:
+    told = {"capacity_rps": [900] * 4, "offered_rps": [400] * 4}
+    story = hand_made(STEPS, **told, latency_p99_s=[1, 3, 1, 9], served_rps=[400, 400, 400, 2])
+    assert story.worst.time_s == 1.5
+    few = hand_made(STEPS, **told, latency_p99_s=[1, 3, 1, 9], served_rps=[20, 20, 20, 2])
+    assert few.worst.time_s == 1.5
+    assert "p99 3.00 s" in few.worst.words
+
+
+def test_a_storm_after_the_rollout_is_where_the_replay_begins() -> None:
+    file = ScenarioFile.load(scenarios_dir() / "retry-storm.yaml").with_values({"replications": 1})
+    run = simulated(file.scenario).runs[0]
+    duration_s = run.metrics["rollout_duration_s"]
+    assert duration_s is not None
+    assert duration_s < run.settled_s
+    story = story_of(run, file.scenario)
+    most = float(np.max(run.series["failed_rps"][: int(run.settled_s / run.bin_s)]))
+    assert most > 0
+    width = judged_width(int(np.ceil(run.settled_s / run.bin_s)))
+    means = smooth(run.series["failed_rps"][: int(np.ceil(run.settled_s / run.bin_s))], width)
+    around_s = (int(np.argmax(means)) + 0.5) * run.bin_s
+    assert abs(story.worst.time_s - around_s) <= width * run.bin_s
+    assert "requests/s fail" in story.worst.words
 
 
 def test_events_come_by_time() -> None:
@@ -270,6 +328,14 @@ def test_which_run_is_shown(
 ) -> None:
     result = with_p99(values, ended)
     assert (typical(result), worst_run(result)) == (the_typical, the_worst)
+
+
+def test_the_worst_run_is_the_one_that_loses_most() -> None:
+    result = with_p99([0.3, 0.1, 0.2])
+    losing = replace(
+        result.runs[1], metrics={**result.runs[1].metrics, "rollout_error_fraction": 0.85}
+    )
+    assert worst_run(replace(result, runs=(result.runs[0], losing, result.runs[2]))) == 1
 
 
 def test_services_follow_each_other() -> None:

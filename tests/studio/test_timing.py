@@ -19,6 +19,7 @@ from simulation.frame import Frame
 from simulation.results import RunResult
 from simulation.scenario import Scenario
 from simulation.scenario_file import ScenarioFile
+from simulation.statistics import answer_of
 from simulation.traffic import DAY_S
 from studio.charts.timing import FIGURES, GLYPHS, draw_timing, draw_traffic, mixed, shades_of
 from studio.theme import LIGHT
@@ -154,11 +155,10 @@ def here(
     return run_cells(scenario, cells, frame, jobs=1)
 
 
-def small(replications: int) -> Grid:
+def small(replications: int, asked: str = "in_runs: 40%") -> Grid:
     """Eight cells: four starts of a day in which the load jumps, two windows."""
-    scenario = ScenarioFile.parse(
-        DAY.replace("replications: 4", f"replications: {replications}")
-    ).scenario
+    text = DAY.replace("replications: 4", f"replications: {replications}")
+    scenario = ScenarioFile.parse(text.replace("in_runs: 40%", asked)).scenario
     whole = grid_of(scenario, (1, 3))
     columns = (2, 18, 22, 44)
     return replace(
@@ -197,6 +197,40 @@ def test_runs_say_what_a_comparison_of_the_cell_says() -> None:
         assert f"in {found.meeting} of 3 runs" in found.words()
 
 
+def test_no_cell_has_a_verdict_before_runs_have_confirmed_it() -> None:
+    """At no moment on the way to the last run; what is marked once stays so."""
+    cells = small(12, "in_runs: 80%\n  confidence: 90%")
+    last: dict[int, Found] = {}
+    known = {number: Found("") for number in range(8)}
+    for number, found, _step in simulated(cells, known, frame_for(cells), here):
+        assert found.planned == 12
+        if found.is_confirmed:
+            rest = found.planned - found.runs
+            for meeting in (found.meeting, found.meeting + rest):
+                assert answer_of(meeting, 12, 0.8, 0.9) == found.answer
+        if number in last and last[number].is_confirmed:
+            assert found.answer == last[number].answer  # what is marked stays so
+        last[number] = found
+    for found in last.values():
+        assert found.is_confirmed or found.runs == 12
+        assert "so far" not in found.words()
+
+
+@pytest.mark.parametrize(
+    ("found", "words"),
+    [
+        (Found("undecided", runs=3, meeting=3, planned=60),
+         "so far: meets every objective in 3 of 3 runs, 60 decide"),
+        (Found("undecided", runs=60, meeting=57, planned=60),
+         "undecided: meets every objective in 57 of 60 runs"),
+        (Found("meets", runs=60, meeting=60, planned=60),
+         "meets: meets every objective in 60 of 60 runs"),
+    ],
+)  # fmt: skip
+def test_a_cell_in_words(found: Found, words: str) -> None:
+    assert found.words() == words
+
+
 def test_only_what_is_undecided_gets_more_than_the_first_runs() -> None:
     cells = small(12)
     frame = frame_for(cells)
@@ -233,8 +267,10 @@ def test_the_whole_day_is_seen_soon(starts: int, windows: int, random: object) -
 
 def test_a_base_knows_neither_start_nor_window_nor_name() -> None:
     one = ScenarioFile.parse(DAY)
-    same = one.with_values({"clock.start": "03:00", "rollout.window": 3, "replications": 9})
+    same = one.with_values({"clock.start": "03:00", "rollout.window": 3, "question": "Why?"})
     assert base_of(same.scenario) == base_of(one.scenario)
+    more = one.with_values({"replications": 9})  # they decide the cells
+    assert base_of(more.scenario) != base_of(one.scenario)
     other = one.with_values({"services.web.slots": 3})
     assert base_of(other.scenario) != base_of(one.scenario)
 
@@ -243,12 +279,12 @@ def test_a_window_over_the_day_in_a_sentence() -> None:
     cells = small(1)
     found = {
         cells.number(0, 1): Found("meets", p99_s=0.2),
-        cells.number(1, 1): Found("fails", p99_s=2.4),
-        cells.number(2, 1): Found("undecided", runs=3, meeting=3, p99_s=0.3),
+        cells.number(1, 1): Found("fails", runs=60, meeting=9, planned=60, p99_s=2.4),
+        cells.number(2, 1): Found("undecided", runs=3, meeting=3, planned=60, p99_s=0.3),
         cells.number(3, 1): Found("out", "starts in the freeze"),
     }
     assert sentence_of(cells, found, 1) == (
-        "Window 3, of 4 starts: meets at 2, fails at 1, is left out at 1. "
+        "Window 3, of 4 starts: fails at 1, is not decided yet at 1, should meet at 1, is left out at 1. "
         "p99 is lowest at 00:00, 200 ms. Pale cells are estimates."
     )
     assert sentence_of(cells, {}, 1) == ""
@@ -259,9 +295,10 @@ def test_cells_have_their_colours_and_glyphs(key: str) -> None:
     cells = small(1)
     found = {
         0: Found("meets", duration_s=10, p99_s=0.1),
-        1: Found("fails", duration_s=40, p99_s=4.0, runs=9),
-        2: Found("undecided", duration_s=20, p99_s=0.2, runs=5, meeting=3),
-        3: Found("undecided", duration_s=20, p99_s=0.2, runs=5, meeting=5),
+        1: Found("fails", duration_s=40, p99_s=4.0, runs=9, planned=60),
+        2: Found("undecided", duration_s=20, p99_s=0.2, runs=60, meeting=57, planned=60),
+        3: Found("undecided", duration_s=20, p99_s=0.2, runs=3, meeting=3, planned=60),
+        6: Found("meets", duration_s=20, p99_s=0.2, runs=60, meeting=60, planned=60),
         4: Found("out", "a gap"),
         5: Found(""),
     }
@@ -280,13 +317,18 @@ def test_cells_have_their_colours_and_glyphs(key: str) -> None:
     assert colour(4) == mixed(LIGHT.out, LIGHT.card, 0.85)
     assert glyph(4) == GLYPHS["out"]
     if key == "verdict":
-        assert [glyph(number) for number in (0, 1, 2, 3, 5)] == ["✓", "✗", "?", "✓", "·"]
+        # A mark only where runs have confirmed it: no estimate has one, nor three runs that all meet.
+        assert [glyph(number) for number in (0, 1, 2, 3, 5, 6)] == ["", "✗", "?", "", "·", "✓"]
         assert colour(1) == mixed(LIGHT.failed, LIGHT.card, 0.85)
-        assert colour(2) == mixed(LIGHT.draining, LIGHT.card, 0.85)
-        assert len({colour(0), colour(3)}) == 2  # an estimate is paler than runs that all meet
+        assert colour(6) == mixed(LIGHT.new_version, LIGHT.card, 0.85)
+        assert colour(0) == mixed(LIGHT.new_version, LIGHT.card, 0.42)  # an estimate is pale
+        assert colour(2) == colour(3) == LIGHT.field
+        fills = [shades.fills[cells.place(number)[::-1]] for number in range(8)]
+        filled = {number: fill for number, fill in enumerate(fills) if fill >= 0}
+        assert filled == {2: 57 / 60, 3: 3 / 60}
         assert (shades.low, shades.high) == (None, None)
     else:
-        assert {glyph(number) for number in (0, 1, 2, 3, 5)} == {""}
+        assert {glyph(number) for number in (0, 1, 2, 3, 5, 6)} == {""}
         wanted = (0.1, 4.0) if key == "p99" else (10, 40)
         assert (shades.low, shades.high) == wanted
         assert colour(1) == "#fee838"  # the brightest of cividis

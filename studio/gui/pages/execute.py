@@ -91,7 +91,7 @@ class ExecutePage(Page):
         It is looked for once, and again where somebody turns to these machines.
         """
         name = self.document.scenario.name
-        if self._rollout is not None or self._looked_for == name:
+        if self.rollout is not None or self._looked_for == name:
             return
         self._looked_for = name
         left = left_behind(name)
@@ -116,14 +116,27 @@ class ExecutePage(Page):
 
     @property
     def rollout(self) -> Rollout | None:
-        """The rollout that is shown; None before one was started."""
-        return self._rollout
+        """The rollout that is shown; None before one of this scenario was started.
+
+        One that goes on is always shown, so that it can be halted. One that is over is shown beside the
+        scenario that it was of only: beside another it would be taken for that one's record.
+        """
+        rollout = self._rollout
+        if rollout is None or rollout.is_open:
+            return rollout
+        if rollout.is_left:
+            return rollout if rollout.plan.name == self.document.scenario.name else None
+        return rollout if self._is_of_what_stands_here(rollout) else None
+
+    def _is_of_what_stands_here(self, rollout: Rollout) -> bool:
+        """Whether a rollout is of the scenario, with the window, that the page would carry out now."""
+        return rollout.key == self._drafts.now().key
 
     def show_document(self) -> None:
         """Shows the rollout that goes on or went last, else what would be carried out."""
         self._look_for_left()
         self._show_bar()
-        self.view.show_rollout(self._rollout, self._drafts.now(), self.theme)
+        self.view.show_rollout(self.rollout, self._drafts.now(), self.theme)
 
     def _why_not(self) -> str:
         """Why it cannot be started; empty when it can."""
@@ -147,11 +160,17 @@ class ExecutePage(Page):
         return self._refused[1]
 
     def _show_bar(self) -> None:
-        rollout, why_not, inventory = self._rollout, self._why_not(), ""
+        rollout, why_not, inventory = self.rollout, self._why_not(), ""
         if self._inventory is not None:
             path, found = self._inventory
             inventory = f"{path.name}: {instances_text(len(found.instances))}"
         line = self._before(why_not) if rollout is None else rollout.line
+        if rollout is not None and not self._is_of_what_stands_here(rollout):
+            plan = rollout.plan
+            line = (
+                line[0],
+                f"{line[1]} · of {plan.name}, window {plan.window}, not of what stands here",
+            )
         self.bar.show_rollout(rollout, line, why_not, inventory)
 
     def _before(self, why_not: str) -> Line:
@@ -234,7 +253,7 @@ class ExecutePage(Page):
 
     def resume(self) -> None:
         """Goes on where it stands; with what was left, once that is confirmed."""
-        rollout = self._rollout
+        rollout = self.rollout
         if rollout is not None and rollout.is_halted:
             rollout.resume()
         elif rollout is not None and rollout.is_left:
@@ -243,7 +262,7 @@ class ExecutePage(Page):
             ask_to_carry_out(self, *asked, then=self._resume_left)
 
     def _resume_left(self) -> None:
-        rollout = self._rollout
+        rollout = self.rollout
         if rollout is not None and rollout.is_left and self._inventory is not None:
             rollout.start_on(self._inventory[0], asks=self.bar.asks.isChecked())
             self.show_document()
@@ -263,13 +282,13 @@ class ExecutePage(Page):
 
     def ask_report(self) -> None:
         """Asks where the report shall be written."""
-        if self._rollout is not None and self._rollout.has_record:
-            name = f"{self._rollout.plan.name}.html"
+        if self.rollout is not None and self.rollout.has_record:
+            name = f"{self.rollout.plan.name}.html"
             ask_for_file(self, "Write the report to", "HTML (*.html)", self.write_report, name)
 
     def write_report(self, path: Path) -> None:
         """Writes the report, in a job since it draws."""
-        rollout = self._rollout
+        rollout = self.rollout
         if rollout is None or rollout.timeline is None:
             return
         plan, timeline, forecast = rollout.plan, rollout.timeline, rollout.forecast

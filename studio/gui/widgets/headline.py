@@ -13,6 +13,7 @@ from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QGridLayout, QVBoxLayout, QWidget
 
 from simulation.scenario import Scenario
+from studio.facts import is_within
 from studio.format import (
     ANSWER_GLYPHS,
     clock_text,
@@ -26,7 +27,7 @@ from studio.format import (
 from studio.gui.document import Document
 from studio.gui.tasks import Jobs
 from studio.gui.widgets.cards import FigureCard, VerdictBanner
-from studio.headline import FOUR, four_figures, limit_words, pool_figure, within_limit
+from studio.headline import FOUR, four_figures, limit_words, pool_figure
 from studio.theme import GAP_PX, Theme
 
 if TYPE_CHECKING:
@@ -128,7 +129,9 @@ class Headline(QWidget):
     def _show_pool(self, lowest: float | None, share: float | None) -> None:
         scenario = self._document.scenario
         instances = sum(service.instance_count for service in scenario.services.values())
-        one = pool_figure(lowest, share, scenario.objectives.lowest_in_pool, instances)
+        least = scenario.objectives.lowest_in_pool
+        holds = is_within("lowest_in_pool_count", lowest, least)
+        one = pool_figure(lowest, share, least, instances, holds)
         self.cards["pool"].show_figure(one.figure, one.under, one.is_within)
 
     def _show_estimate(self, found: Estimate) -> None:
@@ -138,15 +141,17 @@ class Headline(QWidget):
         answer, sentence = estimate_sentence(found, scenario)
         note = "simulating…" if self._jobs.is_running else "by closed forms · F5 simulates"
         self.banner.say(answer, f"≈  {sentence}", note, self._theme)
-        for card, figure, text, limit, words in (
-            ("duration", found.rollout_duration_s, duration_text, objectives.duration,
+        for card, metric, text, limit, words in (
+            ("duration", "rollout_duration_s", duration_text, objectives.duration,
              limit_words(clock_text, objectives.duration)),
-            ("p99", found.rollout_latency_p99_s, latency_text, objectives.latency_p99,
+            ("p99", "rollout_latency_p99_s", latency_text, objectives.latency_p99,
              limit_words(limit_text, objectives.latency_p99)),
-            ("lost", found.rollout_error_fraction, percent_text, objectives.error_fraction,
+            ("lost", "rollout_error_fraction", percent_text, objectives.error_fraction,
              limit_words(percent_text, objectives.error_fraction)),
         ):  # fmt: skip
-            self._show_range(card, figure, text, limit, words)
+            figure: Range | None = getattr(found, metric)
+            holds = None if figure is None else is_within(metric, figure.value, limit)
+            self._show_range(card, figure, text, words, holds)
         lowest, share = found.lowest_in_pool_count, found.lowest_capacity_fraction
         self._show_pool(lowest.value if lowest else None, share.value if share else None)
 
@@ -155,16 +160,14 @@ class Headline(QWidget):
         card: str,
         figure: Range | None,
         text: Callable[[float | None], str],
-        limit: float | None,
-        limit_said: str | None,
+        limit: str | None,
+        holds: bool | None,
     ) -> None:
         if figure is None:
             self.cards[card].show_figure("–", "no closed form here", None)
             return
-        words = "estimate" if limit_said is None else f"estimate · limit {limit_said}"
-        self.cards[card].show_figure(
-            f"≈ {text(figure.value).removeprefix('≈ ')}", words, within_limit(figure.value, limit)
-        )
+        under = "estimate" if limit is None else f"estimate · limit {limit}"
+        self.cards[card].show_figure(f"≈ {text(figure.value).removeprefix('≈ ')}", under, holds)
 
 
 def shortened(name: str) -> str:

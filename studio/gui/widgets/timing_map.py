@@ -24,7 +24,7 @@ from PySide6.QtGui import (
 )
 from PySide6.QtWidgets import QWidget
 
-from studio.charts.timing import GLYPHS, Shades, clock_ticks, value_text
+from studio.charts.timing import GLYPHS, Shades, clock_ticks, value_text, verdict_colour
 from studio.gui.widgets.painted import font_of, picture_of
 from studio.gui.widgets.plotted import Plotted, round_values, see_through
 from studio.theme import SMALL_PX, Theme
@@ -35,7 +35,11 @@ _TOP_PX, _BETWEEN_PX, _TIMES_PX, _LEGEND_PX = 8, 8, 20, 20
 _GLYPH_PX = 9
 """A cell at least so wide has its glyph in it."""
 
-_LEGEND = (("meets", "meets"), ("fails", "fails"), ("undecided", "undecided"), ("out", "left out"))
+_LEGEND = (
+    ("meets", "meets"), ("fails", "fails"), (None, "so far"), ("undecided", "undecided"),
+    ("out", "left out"),
+)  # fmt: skip
+"""Answers with their words; None for a cell that is filled from below while runs are missing."""
 
 
 class TimingMap(QWidget):
@@ -218,6 +222,8 @@ class TimingMap(QWidget):
         painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform, on=False)
         area = self.area()
         painter.drawImage(area, image)
+        for row, column in zip(*np.nonzero(shades.fills > 0), strict=True):
+            self._fill(painter, self.cell_rect(column, row), shades.fills[row, column])
         cell = self.cell_rect(0, 0)
         if cell.width() >= 5:  # a thin line of ground between cells
             painter.setPen(QPen(QColor(self._theme.card), 1))
@@ -236,6 +242,12 @@ class TimingMap(QWidget):
                         place = self.cell_rect(column, row)
                         painter.drawText(place, Qt.AlignmentFlag.AlignCenter, glyph)
             painter.setFont(font_of(SMALL_PX))
+
+    def _fill(self, painter: QPainter, place: QRectF, fraction: float) -> None:
+        """Fill a place from below: so much of what decides it is there."""
+        high = place.height() * fraction
+        level = QRectF(place.left(), place.bottom() - high, place.width(), high)
+        painter.fillRect(level, QColor(self._theme.so_far))
 
     def _paint_freezes(self, painter: QPainter, grid: Grid) -> None:
         area = self.area()
@@ -291,13 +303,16 @@ class TimingMap(QWidget):
             painter.drawText(QPointF(x, y + 12), high)
             x += metrics.horizontalAdvance(high) + 18
         else:
-            answers = list(GLYPHS)
             for answer, words in _LEGEND:
                 box = QRectF(x, y + 1, 14, 14)
-                colour = shades.colours[8 + 3 * answers.index(answer)]
-                painter.fillRect(box, QColor(colour))
+                if answer in (None, "undecided"):
+                    painter.fillRect(box, QColor(self._theme.field))
+                    self._fill(painter, box, 0.5)
+                else:
+                    painter.fillRect(box, QColor(verdict_colour(shades, answer)))
                 painter.setPen(QColor(self._theme.text))
-                painter.drawText(box, Qt.AlignmentFlag.AlignCenter, GLYPHS[answer])
+                glyph = GLYPHS[answer] if answer is not None else ""
+                painter.drawText(box, Qt.AlignmentFlag.AlignCenter, glyph)
                 painter.setPen(QColor(self._theme.soft))
                 painter.drawText(QPointF(x + 19, y + 12), words)
                 x += 19 + metrics.horizontalAdvance(words) + 14

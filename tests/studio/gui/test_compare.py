@@ -168,7 +168,7 @@ def test_runs_of_another_comparison_are_told_to_be_alone(seat: Seat[ComparePage]
         for row in range(seat.page.table.rowCount())
     }
     place = [run.key for run in seat.document.side_by_side].index(kept.key)
-    shown = seat.page.table.cell(rows["Requests lost"], place).figure
+    shown = seat.page.table.cell(rows["Failed requests"], place).figure
     assert shown == metric_text("failed_requests", alone)
 
 

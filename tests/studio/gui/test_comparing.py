@@ -19,6 +19,7 @@ from studio.format import (
     drain_text,
     duration_text,
     latency_text,
+    percent_text,
     verdict_sentence,
     verdict_text,
 )
@@ -85,7 +86,7 @@ def test_a_run_shows_what_the_command_line_finds(desk: Desk) -> None:
         "duration": duration_text(chosen.metrics["rollout_duration_s"].mean),
         "pool": "4 of 6",
         "p99": latency_text(chosen.metrics["rollout_latency_p99_s"].mean),
-        "lost": count_text(sum(chosen.requests[name] for name in ("cut", "timed_out", "rejected"))),
+        "lost": percent_text(chosen.metrics["rollout_error_fraction"].mean),
     }
     assert desk.window.top_bar.plan_button.text() == "Plan window 2"
     assert desk.window.top_bar.plan_button.toolTip() == "See window 2 as a plan for the executor"

@@ -269,6 +269,89 @@ def test_a_moved_slider_changes_what_would_be_carried_out(seat: Seat[ExecutePage
     assert seat.page.bar.start_button.isEnabled()
 
 
+# Whose rollout it is
+
+
+def finished_dry_run(seat: Seat[ExecutePage], tmp_path: Path) -> Rollout:
+    """A rollout of the scenario that is over."""
+    seat.run()
+    assert seat.page.take_inventory(inventory_file(tmp_path))
+    seat.click(seat.page.bar.start_button)
+    going = rollout(seat)
+    seat.qtbot.waitUntil(lambda: not going.is_open, timeout=LONG_MS)
+    return going
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        SMALL.replace("name: small", "name: other"),
+        SMALL.replace("instances: 3", "instances: 4"),
+        SMALL.replace("deploy: 300ms", "deploy: 900ms"),
+    ],
+    ids=["another name", "another fleet", "the same name and fleet"],
+)
+def test_a_rollout_that_is_over_is_not_shown_beside_another_scenario(
+    seat: Seat[ExecutePage], tmp_path: Path, other: str
+) -> None:
+    done = finished_dry_run(seat, tmp_path)
+    own = seat.document.state.file
+    assert seat.page.view.log.toPlainText().splitlines()[0] == done.lines[0].line
+    seat.document.open(ScenarioFile.parse(other))
+    assert seat.page.rollout is None
+    assert seat.page.bar.state.text() == "✗ simulate it first (F5)"
+    assert done.lines[0].line not in seat.page.view.log.toPlainText()
+    assert not seat.page.bar.report_button.isVisible()
+    seat.document.open(own)  # it is its own's again, simulated or not
+    assert seat.page.rollout is done
+
+
+def test_a_rollout_that_is_over_is_not_shown_beside_another_window(
+    seat: Seat[ExecutePage], tmp_path: Path
+) -> None:
+    done = finished_dry_run(seat, tmp_path)
+    assert edit_values(seat.document, "window", {"rollout.window": 2})
+    assert seat.page.rollout is None
+    seat.document.undo.undo()
+    assert seat.page.rollout is done
+    assert edit_values(seat.document, "runs", {"replications": 5})  # nothing that decides it
+    assert seat.page.rollout is done
+
+
+def left_on_a_fleet(seat: Seat[ExecutePage], tmp_path: Path) -> None:
+    """A rollout of what is looked at that its executor has left unfinished."""
+    plan = seat.page._drafts.now().plan
+    assert plan is not None
+    path = folder_of(plan) / "plan.json"
+    write_plan(path, plan)
+    inventory = inventory_file(tmp_path)
+    about = {"plan_digest": plan.digest, "inventory": str(inventory)}
+    with closing(Journal.begin(path.with_suffix(".journal"), about)) as journal:
+        journal.write(Event(0.0, Kind.BEGUN), "2026-01-01T00:00:00+00:00")
+
+
+def test_a_left_rollout_says_when_it_is_of_another_scenario_of_that_name(
+    seat: Seat[ExecutePage], tmp_path: Path
+) -> None:
+    seat.run()
+    left_on_a_fleet(seat, tmp_path)
+    own = seat.document.state.file
+    take(seat, "inventory")
+    assert rollout(seat).is_left
+    assert seat.page.bar.state.text().startswith("✗ Left unfinished")
+    assert "not of what stands here" not in seat.page.bar.state.text()
+    seat.document.open(ScenarioFile.parse(SMALL.replace("name: small", "name: other")))
+    assert seat.page.rollout is None
+    assert not seat.page.bar.resume_button.isVisible()
+    seat.page.resume()  # nor by its keys
+    assert not seat.page.findChildren(QMessageBox)
+    seat.document.open(ScenarioFile.parse(SMALL.replace("deploy: 300ms", "deploy: 900ms")))
+    assert rollout(seat).is_left  # machines stand unfinished: that is not kept quiet
+    assert seat.page.bar.state.text().endswith("of small, window 1, not of what stands here")
+    seat.document.open(own)
+    assert "not of what stands here" not in seat.page.bar.state.text()
+
+
 # The lab
 
 

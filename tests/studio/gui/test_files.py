@@ -148,7 +148,7 @@ def test_a_save_that_fails_keeps_the_window_open(desk: Desk) -> None:
     desk.window.close()
     answer(desk, "Save")
     assert desk.window.isVisible()
-    assert "cannot be written" in desk.window.said
+    assert "is not saved: it cannot be read: Is a directory" in desk.window.said
     assert desk.window.isWindowModified()
     assert desk.document.scenario.window_count() == 3
 

@@ -56,7 +56,7 @@ def test_cells_come_by_themselves(qtbot: QtBot) -> None:
     assert "should meet" in page.readout.text()
     estimated(seat)
     assert all(one.is_estimate for one in page.found.values())
-    assert "Window 2, of 48 starts: meets at" in page.sentence.text()
+    assert "Window 2, of 48 starts: should meet at" in page.sentence.text()
     assert "Pale cells are estimates" in page.sentence.text()
     assert not page.pause_button.isVisible()
 

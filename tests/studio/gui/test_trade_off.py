@@ -9,7 +9,7 @@ from PySide6.QtCore import QPoint, Qt
 from pytestqt.qtbot import QtBot
 
 from simulation.compare import front_of
-from studio.charts.trade_off import P99, RISKS, Scale, scale_of
+from studio.charts.trade_off import P99, RISKS, Scale, holding_front, scale_of
 from studio.format import verdict_text
 from studio.gui.commands import edit_values, remove_run, rename_run
 from studio.gui.pages.trade_off import TradeOffPage, undecided_of
@@ -96,7 +96,7 @@ def test_the_front_and_the_region_are_of_the_risk_that_is_chosen(
     means = [one.metrics[risk.metric].mean for one in comparison.candidates]
     assert [point.risk for point in page.chart.points] == means
     front = next(line for line in axes.lines if line.get_linestyle() == "--")
-    wanted = [means[index] for index in front_of(comparison.candidates, risk.metric)]
+    wanted = [means[index] for index in holding_front(comparison, risk)]
     assert list(front.get_ydata()) == wanted
     (region,) = axes.collections
     box = region.get_paths()[0].get_extents()
