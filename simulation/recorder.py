@@ -10,6 +10,7 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
+from simulation.failures import Failure
 from simulation.fleet import State, StateInterval
 from simulation.pool import PoolChange, lowest, pool_means
 from simulation.results import (
@@ -52,6 +53,7 @@ class Observed:
         waits: Where the rollout's time went, None when it did not end.
         critical_path: The services that determined its end.
         failures: What failed or tripped.
+        stopped_by: Which of it stopped the release, None when nothing did.
         slots: Slots of each instance, those of all services one after the other.
         fleets: How many instances each service has, and how many there are of it with second ones.
         slow_over_s: The objective for p99, None without.
@@ -72,7 +74,8 @@ class Observed:
     alone_end_s: float
     waits: Waits | None
     critical_path: tuple[str, ...]
-    failures: tuple[str, ...]
+    failures: tuple[Failure, ...]
+    stopped_by: Failure | None
     slots: Sequence[int]
     fleets: Sequence[tuple[int, int]]
     slow_over_s: float | None
@@ -107,6 +110,7 @@ def run_result(seen: Observed, table: RequestTable | None) -> RunResult:
         waits=seen.waits,
         critical_path=seen.critical_path,
         failures=seen.failures,
+        stopped_by=seen.stopped_by,
         table=None if table is None else _own_requests(table),
         engine=seen.engine,
     )

@@ -146,6 +146,7 @@ class Run:
             durations_s=step_durations(scenario, service, scenario.seed, replication),
             draws=draws,
             first_number=scenario.first_number(service),
+            service=service,
         )
         plane, instances = self._engine.plane(service), self._instances[service]
         return strategy_class(task)(self._env, plane, instances, task)
@@ -205,6 +206,7 @@ class Run:
                 waits=release.waits() if release else None,
                 critical_path=release.critical_path() if release else (),
                 failures=release.failures if release else (),
+                stopped_by=release.stopped_by if release else None,
                 slots=[
                     slots
                     for name, service in scenario.services.items()

@@ -26,7 +26,7 @@ from simulation.scenario import Scenario
 from simulation.statistics import FIRST_LOOK, answer_of
 from simulation.traffic import DAY_S, RateTable, clock_label, clock_time_s, start_second
 from simulation.units import Floats
-from simulation.verdict import broken_objectives
+from simulation.verdict import Breach, breach_text, broken_objectives
 from studio.format import count_text, duration_text, estimate_sentence, latency_text
 
 _STEPS_S = (10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 900.0, 1800.0)
@@ -281,7 +281,7 @@ class _Tally:
 
     meeting: int = 0
     runs: int = 0
-    reasons: Counter[str] = field(default_factory=Counter)
+    reasons: Counter[Breach] = field(default_factory=Counter)
     sums: dict[str, list[float]] = field(default_factory=dict)
 
     def add(self, scenario: Scenario, run: RunResult) -> None:
@@ -302,7 +302,7 @@ class _Tally:
         said = self.reasons.most_common(1)
         return Found(
             answer_of(self.meeting, self.runs, share, confidence),
-            f"{said[0][0]} in {said[0][1]} of {self.runs} runs" if said else "",
+            f"{breach_text(said[0][0])} in {said[0][1]} of {self.runs} runs" if said else "",
             mean("rollout_duration_s"),
             mean("rollout_latency_p99_s"),
             self.runs,

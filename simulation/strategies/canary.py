@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from executor.plan import Gate, Wave, canary_waves, waves_for
+from simulation.failures import Cause
 from simulation.guards import LOOK_EVERY_S, crossed
 from simulation.rollout import Steps
 from simulation.scenario_rollout import Rollout
@@ -53,6 +54,6 @@ class Canary(Rolling):
                 yield self._env.timeout(min(LOOK_EVERY_S, left_s)) | self._brake.pulled
                 now = float(self._env.now)
                 seen = self._plane.seen(begin_s, now, new_version=True)
-                what = crossed(seen, gate.error_fraction, gate.latency_p99_s)
-                if what is not None and (seen.ended >= _ENOUGH or now >= end_s):
-                    self.trip(f"canary: {what}")
+                failure = crossed(Cause.CANARY, seen, gate.error_fraction, gate.latency_p99_s)
+                if failure is not None and (seen.ended >= _ENOUGH or now >= end_s):
+                    self.trip(failure)
