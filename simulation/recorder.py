@@ -50,6 +50,7 @@ class Observed:
         settled_s: End of the rollout and its settling.
         end_s: End of the common interval.
         alone_end_s: Where it would end if no other candidate were simulated beside.
+        has_connections: Whether a class is long-lived connections.
         waits: Where the rollout's time went, None when it did not end.
         critical_path: The services that determined its end.
         failures: What failed or tripped.
@@ -72,6 +73,7 @@ class Observed:
     settled_s: float
     end_s: float
     alone_end_s: float
+    has_connections: bool
     waits: Waits | None
     critical_path: tuple[str, ...]
     failures: tuple[Failure, ...]
@@ -186,6 +188,16 @@ def _counts(seen: Observed, tally: Tally) -> dict[str, float | None]:
         "failed_requests": float(tally["failed"]),
         "slow_requests": None if seen.slow_over_s is None else float(tally["slow"]),
         "cut_requests": float(tally["cut"]),
+        **(_connections(tally) if seen.rolled and seen.has_connections else {}),
+    }
+
+
+def _connections(tally: Tally) -> dict[str, float | None]:
+    """The figures of long-lived connections: each time that one is cut, whatever comes of its client."""
+    open_count = tally["open_at_start"]
+    return {
+        "cut_connections": float(tally["cut_connections"]),
+        "cut_connections_fraction": tally["cut_of_open"] / open_count if open_count else None,
     }
 
 

@@ -56,6 +56,8 @@ METRICS = (
     "failed_requests",
     "slow_requests",
     "cut_requests",
+    "cut_connections",
+    "cut_connections_fraction",
     "surge_instance_s",
 )
 """Every figure of a run, in the order they are printed."""

@@ -111,6 +111,7 @@ def measured(scenario: Scenario, seen: Seen) -> RunResult:
             settled_s=settled_s,
             end_s=settled_s,
             alone_end_s=settled_s,
+            has_connections=False,
             waits=None,
             critical_path=(),
             failures=() if stopped_by is None else (stopped_by,),
