@@ -64,6 +64,8 @@ class Objective(StrEnum):
     DURATION = "duration"
     FREEZE = "freeze"
     LOWEST_IN_POOL = "lowest_in_pool"
+    CUT_CONNECTIONS = "cut_connections"
+    CUT_CONNECTIONS_FRACTION = "cut_connections_fraction"
 
 
 @dataclass(frozen=True)
@@ -122,6 +124,11 @@ def _breaches(scenario: Scenario, run: RunResult) -> Iterator[Breach]:
     fewest = objectives.lowest_in_pool
     if fewest is not None and lowest is not None and lowest < fewest:
         yield Breach(Objective.LOWEST_IN_POOL, fewest)
+    if (cut := objectives.cut_limit()) is not None:
+        name, limit = cut
+        value = run.metrics[name]
+        if value is not None and value > limit:
+            yield Breach(Objective(name), limit)
 
 
 def breach_text(breach: Breach) -> str:
@@ -140,6 +147,10 @@ def breach_text(breach: Breach) -> str:
             return f"runs in the freeze {breach.freeze}"
         case Objective.LOWEST_IN_POOL:
             return f"fewer than {limit:g} in the pool"
+        case Objective.CUT_CONNECTIONS:
+            return f"more than {limit:g} connections cut"
+        case Objective.CUT_CONNECTIONS_FRACTION:
+            return f"more than {(limit or 0) * 100:g} % of the open connections cut"
 
 
 def _ending_text(breach: Breach) -> str:

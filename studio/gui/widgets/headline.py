@@ -27,6 +27,7 @@ from studio.gui.document import Document
 from studio.gui.tasks import Jobs
 from studio.gui.widgets.cards import FigureCard, VerdictBanner
 from studio.headline import FOUR, four_figures, limit_words, pool_figure, within_limit
+from studio.note_words import note_lines
 from studio.theme import GAP_PX, Theme
 
 if TYPE_CHECKING:
@@ -116,6 +117,9 @@ class Headline(QWidget):
             note = "too few runs to tell"
         elif verdict.reasons:
             note = verdict.reasons[0]
+        if verdict.answer == "meets" and not self._jobs.is_running:
+            lines = note_lines(self._document.scenario)
+            note = f"! {lines[0]}" if lines else note
         words = f"{ANSWER_GLYPHS[verdict.answer]}  {sentence_of(shortened(name), verdict)}"
         self.banner.say(verdict.answer, words, note, self._theme)
 
