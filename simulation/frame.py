@@ -22,9 +22,6 @@ _LONGEST_WARM_UP_S = 600.0
 _MOST_WARM_UP_REQUESTS = 200_000
 """An automatic warm-up is limited to the first, or where that is longer to as many requests."""
 
-_NEVER_FORGETS = 1e6
-"""Maximum factor by which a queue remembers longer than a service lasts: at a load of 1 it is for ever."""
-
 
 @dataclass(frozen=True)
 class Frame:
@@ -114,7 +111,9 @@ def warm_up_of(candidates: Sequence[Scenario]) -> WarmUp:
         ),
         default=0.0,
     )
-    wanted_s = float(math.ceil(longest_s + 10 * forgets_s))
+    wanted_s = longest_s + 10 * forgets_s
+    if math.isfinite(wanted_s):
+        wanted_s = float(math.ceil(wanted_s))
     most_s = max(_LONGEST_WARM_UP_S, _MOST_WARM_UP_REQUESTS / max(rate_rps, 1e-9))
     load = max(_load(scenario, name, rate_rps) for name in scenario.services)
     is_overloaded = scenario.traffic.arrivals != "closed" and load >= 1
@@ -139,9 +138,8 @@ def _forgets_s(scenario: Scenario, name: str, rate_rps: float) -> float:
     at_one_queue = service.slots
     if service.balancer.queue == "balancer":
         at_one_queue *= service.instance_count
-    return _under_way_s(scenario, name) / (
-        at_one_queue * max(1 / _NEVER_FORGETS, (math.sqrt(load) - 1) ** 2)
-    )
+    gap = (math.sqrt(load) - 1) ** 2
+    return _under_way_s(scenario, name) / (at_one_queue * gap) if gap > 0 else math.inf
 
 
 def _under_way_s(scenario: Scenario, name: str) -> float:
