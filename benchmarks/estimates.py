@@ -28,6 +28,7 @@ from simulation.estimate import Estimate, Range, estimate
 from simulation.scenario import Scenario
 from simulation.scenario_file import ScenarioFile
 from simulation.study import run_rows
+from studio.estimate_words import no_estimate_text
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "estimates.md"
@@ -144,9 +145,9 @@ def reasons() -> Iterator[str]:
         scenario = ScenarioFile.load(path).scenario
         for one in candidates_of(scenario, default_windows(scenario)):
             found: Estimate = estimate(one.applied_to(scenario))
-            for word, said in (("no closed form", found.beyond), ("hopeless", found.hopeless)):
-                for reason in said:
-                    yield f"- {scenario.name}, window {one.window}: {word}: {reason}"
+            lines = [no_estimate_text(reason) for reason in found.beyond]
+            lines += [f"hopeless: {reason}" for reason in found.hopeless]
+            yield from (f"- {scenario.name}, window {one.window}: {line}" for line in lines)
 
 
 TEXT = """\

@@ -27,7 +27,8 @@ from simulation.statistics import FIRST_LOOK, answer_of
 from simulation.traffic import DAY_S, RateTable, clock_label, clock_time_s, start_second
 from simulation.units import Floats
 from simulation.verdict import Breach, breach_text, broken_objectives
-from studio.format import count_text, duration_text, estimate_sentence, latency_text
+from studio.estimate_words import estimate_answer
+from studio.format import count_text, duration_text, latency_text
 
 _STEPS_S = (10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 900.0, 1800.0)
 _MOST_STARTS = 48
@@ -264,12 +265,11 @@ def estimated(grid: Grid, number: int, frame: Frame | None = None) -> Found:
         found = estimate(applied)
     except BadInput as error:
         return Found("out", str(error))
-    answer, sentence = estimate_sentence(found, applied)
-    _name, _, why = sentence.partition(f"Window {applied.window_count()} ")
+    answer, why = estimate_answer(found, applied)
     duration, p99 = found.rollout_duration_s, found.rollout_latency_p99_s
     return Found(
         answer,
-        why or sentence,
+        why,
         None if duration is None else duration.value,
         None if p99 is None else p99.value,
     )

@@ -13,11 +13,12 @@ from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QGridLayout, QVBoxLayout, QWidget
 
 from simulation.scenario import Scenario
+from studio.estimate_words import estimate_sentence, no_estimate_text
 from studio.format import (
     ANSWER_GLYPHS,
+    NOTHING,
     clock_text,
     duration_text,
-    estimate_sentence,
     latency_text,
     limit_text,
     percent_text,
@@ -35,6 +36,13 @@ if TYPE_CHECKING:
     from simulation.estimate import Estimate, Range
 
 TWO_ROWS_BELOW_PX = 600
+_FIGURES = {
+    "duration": "rollout_duration_s",
+    "p99": "rollout_latency_p99_s",
+    "lost": "rollout_error_fraction",
+}
+"""The figure of an estimate on each card."""
+
 LONGEST_NAME = 40
 """So many letters of a run's name stand in the sentence; the list of runs has all of them."""
 
@@ -150,21 +158,23 @@ class Headline(QWidget):
             ("lost", found.rollout_error_fraction, percent_text, objectives.error_fraction,
              limit_words(percent_text, objectives.error_fraction)),
         ):  # fmt: skip
-            self._show_range(card, figure, text, limit, words)
+            if figure is None:
+                reason = found.why_none(_FIGURES[card])
+                none = "no estimate" if reason is None else no_estimate_text(reason)
+                self.cards[card].show_figure(NOTHING, none, None)
+            else:
+                self._show_range(card, figure, text, limit, words)
         lowest, share = found.lowest_in_pool_count, found.lowest_capacity_fraction
         self._show_pool(lowest.value if lowest else None, share.value if share else None)
 
     def _show_range(
         self,
         card: str,
-        figure: Range | None,
+        figure: Range,
         text: Callable[[float | None], str],
         limit: float | None,
         limit_said: str | None,
     ) -> None:
-        if figure is None:
-            self.cards[card].show_figure("–", "no closed form here", None)
-            return
         words = "estimate" if limit_said is None else f"estimate · limit {limit_said}"
         self.cards[card].show_figure(
             f"≈ {text(figure.value).removeprefix('≈ ')}", words, within_limit(figure.value, limit)
