@@ -376,7 +376,7 @@ def sentence_of(grid: Grid, found: Mapping[int, Found], row: int) -> str:
         "meets": "meets",
         "fails": "fails",
         "undecided": "is undecided",
-        "": "needs simulation",
+        "": "has no estimate",
         "out": "is left out",
     }
     told = [f"{words[key]} at {answers[key]}" for key in ANSWERS if answers[key]]

@@ -13,6 +13,8 @@ from simulation.estimate import estimate
 from simulation.no_estimate import Why
 from simulation.scenario import Scenario
 from simulation.search import search
+from studio.estimate_words import estimate_sentence
+from studio.strips import strips_of_estimate
 from tests.helpers.scenarios import runs_of, scenario
 
 HOLDS: dict[str, tuple[float, float]] = {
@@ -178,3 +180,18 @@ def test_what_has_no_number_is_not_left_out_of_a_search(one: Scenario) -> None:
     assert found is not None
     assert "hopeless" not in {looked.outcome for looked in found.looked}
     assert all(looked.result is not None for looked in found.looked)
+
+
+def test_the_answer_to_a_slider_says_why_there_is_no_number() -> None:
+    """Not "should meet", and no empty queue drawn where none was estimated."""
+    for one, why in (
+        (retry_storm(), "requests that always take longer than their client waits are retried"),
+        (few_sessions(), "a source hash spreads sessions unevenly"),
+    ):
+        found = estimate(one)
+        answer, sentence = estimate_sentence(found, one)
+        assert answer == ""
+        assert sentence.startswith(f"Window 1: no estimate: {why}")
+        strips = {strip.name: strip for strip in strips_of_estimate(found, one.objectives)}
+        assert strips["Queue"].nothing.startswith(f"no estimate: {why}")
+        assert np.isnan(strips["Queue"].lines[0].values).all()
