@@ -182,11 +182,13 @@ number.
 
 - Under overload the p99 comes out too high, by up to a tenth or so: the queue is a diffusion, and the
   capacity is that of one typical rollout.
-- Requests at instances that have a queue of their own, behind least connections, are taken for one
-  queue, which is too low at a high load; power of two choices is taken for a random choice, which is too
-  high.
-- Drains are those of instances without a queue: the requests that wait at an overloaded instance of its
-  own queue prolong its drain, and this is not counted.
+- Where a closed form does not hold there is no number but the reason, and no candidate is discarded by it:
+  instances with queues of their own behind a source hash, behind power of two choices, behind least
+  connections with a load above 95 % or with long-lived connections, or unequally fast; cuts at instances
+  with queues of their own above half of their capacity; a pool that is empty for a while; a new version
+  that never clears its queue; retries of what takes longer than its client waits. In 240 scenarios drawn
+  at random (`tests/simulation/test_estimate_holds.py`) at most one number in fifty is off by more than a
+  factor of 1.25 for the duration, 2.5 for the p99, 3 for the mean wait and the errors, 2 for the cuts.
 - With several services, waits and responses are not estimated at all. The fewest in the pools together
   are those of one typical rollout, without the moment at which one service ends and the next begins.
 - A rollout that may well fail, or that guards may halt, has no closed form; guards are not looked at.
