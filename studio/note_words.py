@@ -15,8 +15,8 @@ def note_text(note: Note) -> str:
     match note.kind:
         case NoteKind.NO_CUT_OBJECTIVE:
             return (
-                f"no objective limits how many long-lived connections ({classes}) are cut; "
-                "objectives.cut_connections does, such as 0 or 5%"
+                f"cut connections ({classes}) have no limit; objectives.cut_connections sets one, "
+                "such as 0 or 5%"
             )
         case NoteKind.CONNECTIONS_BEGIN_EMPTY:
             return (
