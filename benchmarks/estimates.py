@@ -28,6 +28,7 @@ from simulation.estimate import Estimate, Range, estimate
 from simulation.scenario import Scenario
 from simulation.scenario_file import ScenarioFile
 from simulation.study import run_rows
+from studio.estimate_words import no_estimate_text
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "estimates.md"
@@ -144,9 +145,9 @@ def reasons() -> Iterator[str]:
         scenario = ScenarioFile.load(path).scenario
         for one in candidates_of(scenario, default_windows(scenario)):
             found: Estimate = estimate(one.applied_to(scenario))
-            for word, said in (("no closed form", found.beyond), ("hopeless", found.hopeless)):
-                for reason in said:
-                    yield f"- {scenario.name}, window {one.window}: {word}: {reason}"
+            lines = [no_estimate_text(reason) for reason in found.beyond]
+            lines += [f"hopeless: {reason}" for reason in found.hopeless]
+            yield from (f"- {scenario.name}, window {one.window}: {line}" for line in lines)
 
 
 TEXT = """\
@@ -181,11 +182,13 @@ number.
 
 - Under overload the p99 comes out too high, by up to a tenth or so: the queue is a diffusion, and the
   capacity is that of one typical rollout.
-- Requests at instances that have a queue of their own, behind least connections, are taken for one
-  queue, which is too low at a high load; power of two choices is taken for a random choice, which is too
-  high.
-- Drains are those of instances without a queue: the requests that wait at an overloaded instance of its
-  own queue prolong its drain, and this is not counted.
+- Where a closed form does not hold there is no number but the reason, and no candidate is discarded by it:
+  instances with queues of their own behind a source hash, behind power of two choices, behind least
+  connections with a load above 95 % or with long-lived connections, or unequally fast; cuts at instances
+  with queues of their own above half of their capacity; a pool that is empty for a while; a new version
+  that never clears its queue; retries of what takes longer than its client waits. In 240 scenarios drawn
+  at random (`tests/simulation/test_estimate_holds.py`) at most one number in fifty is off by more than a
+  factor of 1.25 for the duration, 2.5 for the p99, 3 for the mean wait and the errors, 2 for the cuts.
 - With several services, waits and responses are not estimated at all. The fewest in the pools together
   are those of one typical rollout, without the moment at which one service ends and the next begins.
 - A rollout that may well fail, or that guards may halt, has no closed form; guards are not looked at.

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -28,7 +28,7 @@ BLOCK = 16384
 
 _ZEROS: Integers = np.zeros(BLOCK, np.int64)
 
-_PURPOSES = ("arrivals", "demands", "steps", "sessions", "classes", "bursts")
+_PURPOSES = ("arrivals", "demands", "steps", "sessions", "classes", "bursts", "open")
 
 
 def purpose_stream(
@@ -49,6 +49,28 @@ def purpose_stream(
     return np.random.default_rng([*key, number] if number else key)
 
 
+@dataclass(frozen=True)
+class OpenConnections:
+    """Connections that are open when the simulated time begins, the oldest first.
+
+    Attributes:
+        opened_s: When each was opened, on the rollout's clock, shape (connections,).
+        life_s: How long each lives in all, from then on.
+        request_class: The number of its class.
+        session: Its session key.
+    """
+
+    opened_s: Floats
+    life_s: Floats
+    request_class: Integers
+    session: Integers
+
+    @property
+    def count(self) -> int:
+        """How many there are."""
+        return len(self.opened_s)
+
+
 class Streams:
     """What arrives in an open loop, drawn ahead in blocks, one random stream for each purpose.
 
@@ -59,7 +81,10 @@ class Streams:
 
     Attributes:
         highest_rps: The highest rate.
+        opened: The connections that are there before anything arrives; None for none.
     """
+
+    opened: OpenConnections | None = None
 
     def __init__(
         self,
@@ -73,6 +98,7 @@ class Streams:
         dispersion: float = 1.0,
         until_s: float = math.inf,
         times_s: Floats | None = None,
+        opened: OpenConnections | None = None,
     ) -> None:
         """Opens the streams.
 
@@ -86,7 +112,9 @@ class Streams:
             dispersion: Variance over mean of the counts in one second.
             until_s: Where the simulated time ends at the latest; bursts need it.
             times_s: Arrivals to replay instead of drawing them, ascending.
+            opened: The connections that are there before anything arrives.
         """
+        self.opened = opened
         self._demands = demands
         self._shares = np.cumsum(shares)
         self._session_count = session_count

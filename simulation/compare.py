@@ -17,6 +17,7 @@ import numpy as np
 from executor.canonical import digest_of
 from executor.plan import Interval, Verdict
 from simulation.candidates import Candidate
+from simulation.notes import Note, notes_json, notes_of
 from simulation.results import ENDINGS, METRICS, RunResult, Waits
 from simulation.scenario import Scenario
 from simulation.statistics import Difference, interval, paired_difference
@@ -136,7 +137,13 @@ class Comparison:
             ],
             "front": list(self.front),
             "chosen": self.chosen,
+            "notes": notes_json(self.notes()),
         }
+
+    def notes(self) -> tuple[Note, ...]:
+        """Return what there is to know of the scenario beside its figures."""
+        applied = [one.candidate.applied_to(self.scenario) for one in self.candidates]
+        return notes_of(self.scenario, applied)
 
 
 def compare(scenario: Scenario, candidates: Sequence[Candidate], rows: Sequence[Row]) -> Comparison:

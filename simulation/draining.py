@@ -12,12 +12,22 @@ from typing import Any
 
 import simpy
 
+from executor.plan import Step
 from simulation.engines.plane import RequestPlane
+from simulation.failures import Cause, Failure, Figure
 from simulation.scenario_rollout import Drain, Stop
 
 
 class StepFailed(Exception):
-    """A step of the rollout failed; the message says which and why."""
+    """A step of the rollout failed.
+
+    Attributes:
+        failure: Which and why; whoever catches it adds the service and the instance.
+    """
+
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(failure)
+        self.failure = failure
 
 
 def drain(
@@ -44,7 +54,16 @@ def drain(
     if left == 0:
         return
     if rule.on_timeout == "abort":
-        raise StepFailed(f"take out: {left} requests in flight after {rule.timeout:g} s of drain")
+        raise StepFailed(
+            Failure(
+                Cause.DRAIN_TIMEOUT,
+                step=Step.TAKE_OUT,
+                figure=Figure.REQUESTS_IN_FLIGHT,
+                observed=left,
+                limit=0,
+                over_s=rule.timeout,
+            )
+        )
     plane.cut(instance)
 
 

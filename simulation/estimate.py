@@ -10,12 +10,14 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from scipy import special
 
 from simulation.flow import Flow, flow_of
 from simulation.freeze import freeze_met
+from simulation.no_estimate import NoEstimate, Why
 from simulation.queueing import QueueOverTime, fluid_backlog, poisson_range, queue_over_time
 from simulation.response import Responses, responses
 from simulation.rolled_out import RolledOut, rolled_out
@@ -31,6 +33,18 @@ _NOTHING = 1e-12
 
 _STORM = 0.002
 """With more than this share sent again the retries themselves are a load."""
+
+_RETRIED_WORK = 0.05
+"""More work than this share, retried in vain by requests that always take too long, is a load too."""
+
+_SHORT_OF_WORK = 0.7
+"""A fleet with less load than this, retries in vain counted, bears them."""
+
+_MOST_RETRIED_WORK = 0.5
+"""More than this share of retried work changes how services vary, at whatever load."""
+
+_FEWEST_REQUESTS = 100
+"""Of fewer the p99 is little but the largest, which depends on chance alone."""
 
 _PATIENCE = 0.05
 """With more than this share at their timeouts the queue is no longer that of patient clients."""
@@ -105,7 +119,7 @@ class Estimate:
         backlog_max_count: The most requests that wait at once.
         phases: Before, and by how many are out; of the service that the common keys are about.
         lines: The same over time; None without a rollout.
-        beyond: Why closed forms do not hold here, in words; empty when they do.
+        beyond: Why figures are not estimated; empty when all of them are.
         hopeless: Objectives that this candidate certainly cannot meet, in words.
     """
 
@@ -121,8 +135,12 @@ class Estimate:
     backlog_max_count: Range | None = None
     phases: tuple[Phase, ...] = ()
     lines: Lines | None = None
-    beyond: tuple[str, ...] = ()
+    beyond: tuple[NoEstimate, ...] = ()
     hopeless: tuple[str, ...] = ()
+
+    def why_none(self, figure: str) -> NoEstimate | None:
+        """Return why a figure is not estimated; None where it is, or where it does not exist."""
+        return next((one for one in self.beyond if figure in one.figures), None)
 
 
 def estimate(scenario: Scenario) -> Estimate:
@@ -144,8 +162,11 @@ def estimate(scenario: Scenario) -> Estimate:
     )
     if roll is not None:
         found = _of_rollout(found, roll, flow)
-    if not flow.beyond:
-        found = _of_requests(scenario, found, flow)
+    if all(found.why_none(name) for name in ("rollout_latency_p99_s", "rollout_wait_mean_s")):
+        return replace(found, hopeless=tuple(_hopeless(scenario, found, flow)))
+    found = _of_requests(scenario, found, flow)
+    untold: dict[str, Any] = {figure: None for one in found.beyond for figure in one.figures}
+    found = replace(found, **untold)
     return replace(found, hopeless=tuple(_hopeless(scenario, found, flow)))
 
 
@@ -158,15 +179,15 @@ def _of_rollout(found: Estimate, roll: RolledOut, flow: Flow) -> Estimate:
     most = 1.645 * roll.spread_s
     duration = Range(roll.mean_s, max(0.0, roll.mean_s - most), roll.mean_s + most)
     cut = Range(roll.cut, *poisson_range(roll.cut))
+    found = replace(found, beyond=(*found.beyond, *roll.beyond))
     return replace(
         found,
-        rollout_duration_s=None if roll.may_fail else duration,
-        cut_requests=None if roll.may_fail else cut,
+        rollout_duration_s=None if found.why_none("rollout_duration_s") else duration,
+        cut_requests=None if found.why_none("cut_requests") else cut,
         lowest_capacity_fraction=_exactly(roll.lowest_fraction),
         lowest_in_pool_count=_exactly(float(roll.lowest_count)),
         phases=_phases(flow),
         lines=Lines(flow.time_s, flow.pool_count, flow.capacity_rps, flow.offered_rps, flow.fluid),
-        beyond=(*found.beyond, *roll.beyond),
     )
 
 
@@ -207,7 +228,10 @@ def _of_requests(scenario: Scenario, found: Estimate, flow: Flow) -> Estimate:
     weight = flow.offered_rps * flow.step_s
     count = float(np.sum(weight))
     if count <= 0:
-        return replace(found, beyond=(*found.beyond, "nothing arrives"))
+        return replace(found, beyond=(*found.beyond, NoEstimate(Why.NOTHING_ARRIVES)))
+    if count < _FEWEST_REQUESTS:
+        few = NoEstimate(Why.FEW_REQUESTS, ("rollout_latency_p99_s",))
+        found = replace(found, beyond=(*found.beyond, few))
     mass = queue.mass * (weight / count)[:, None]
     answers = responses(waits, mass, flow.served)
     wait_mean = answers.mean_wait_s()
@@ -218,12 +242,17 @@ def _of_requests(scenario: Scenario, found: Estimate, flow: Flow) -> Estimate:
     late += answers.waits_over(flow.queue_timeout_s)
     waited = max(0.0, late - always)
     gone = flow.turned_away
+    again = _retried_work(flow)
+    with_retries = float(np.max(flow.load)) * (1.0 + again)
+    if again > _MOST_RETRIED_WORK or (again > _RETRIED_WORK and with_retries > _SHORT_OF_WORK):
+        why = NoEstimate(Why.RETRIED_WORK, fraction=with_retries)
+        return replace(found, beyond=(*found.beyond, why))
     if late > _PATIENCE:
-        why = f"{100 * late:.0f} % of the requests would run into a timeout, and what leaves relieves the queue"
-        return replace(found, beyond=(*found.beyond, why))
+        return replace(
+            found, beyond=(*found.beyond, NoEstimate(Why.TIMEOUTS, fraction=min(1.0, late)))
+        )
     if waited > _STORM and flow.attempts > 0:
-        why = f"retries: {waited:.1%} of the requests would wait into a timeout and be sent again"
-        return replace(found, beyond=(*found.beyond, why))
+        return replace(found, beyond=(*found.beyond, NoEstimate(Why.RETRIES, fraction=waited)))
     share = 1.0 - 0.01 * (1.0 - late) - late
     low, high = _path(flow, queue)
     errors = gone + (1.0 - gone) * (always + waited ** (flow.attempts + 1) + flow.wrong)
@@ -242,6 +271,24 @@ def _of_requests(scenario: Scenario, found: Estimate, flow: Flow) -> Estimate:
         ),
         lines=None if lines is None else replace(lines, backlog_count=backlog),
     )
+
+
+def _retried_work(flow: Flow) -> float:
+    """Return the work that retries in vain add, over all work: a retry asks for the same again.
+
+    What takes longer than its client waits does so in each of its attempts, and each holds its slot
+    to the end: E[S; S > T]/E[S] for every retry (with `cancel_on_disconnect` less; not told apart).
+    """
+    limit_s = flow.client_timeout_s
+    if flow.attempts == 0 or not math.isfinite(limit_s):
+        return 0.0
+    late, total = 0.0, 0.0
+    for one in flow.served:
+        at = np.array([limit_s / one.scale])
+        longer = float((one.demand.excess_s(at) + at * one.demand.survival(at))[0])
+        late += one.share * one.scale * longer
+        total += one.share * one.scale * float(one.demand.mean_s())
+    return flow.attempts * late / total if total > 0 else 0.0
 
 
 def _queue(flow: Flow) -> QueueOverTime:
@@ -346,7 +393,7 @@ def _hopeless(scenario: Scenario, found: Estimate, flow: Flow) -> Iterator[str]:
         yield f"{lowest.value:.0f} are left in the pool, fewer than {asked.lowest_in_pool}"
     if duration is not None and (freeze := freeze_met(scenario, duration.low)):
         yield f"it runs in the freeze {freeze}"
-    if flow.beyond or found.rollout_latency_p99_s is None or asked.latency_p99 is None:
+    if found.rollout_latency_p99_s is None or asked.latency_p99 is None:
         return
     weight = flow.offered_rps * flow.step_s
     piled = fluid_backlog(flow.queue_rps, flow.queue_capacity_rps, flow.step_s)

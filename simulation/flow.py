@@ -1,7 +1,7 @@
 """What comes and what can be served over the time of a rollout, for estimates.
 
 Enters: a scenario and its rollout as drawn. Leaves: the rates and capacities of the service that the
-common keys are about, in bins; and the reasons, in words, why no closed form holds.
+common keys are about, in bins; and the reasons why no closed form holds.
 """
 
 from __future__ import annotations
@@ -14,10 +14,12 @@ import numpy as np
 
 from simulation.frame import SETTLING_S, frame_of
 from simulation.in_flight import mean_instance
+from simulation.no_estimate import OF_CUTS, OF_DRAINS, NoEstimate, Why
 from simulation.queueing import fluid_backlog, let_in
 from simulation.response import Served
 from simulation.rolled_out import RolledOut
 from simulation.scenario import Scenario, Service
+from simulation.stationary import long_lived
 from simulation.traffic import RateTable
 from simulation.units import Floats
 
@@ -29,6 +31,24 @@ _STEADY_S = 60.0
 
 _HORIZON_S = 600.0
 """A run that never settles is looked at for three rollouts and so much more, see `frame_of`."""
+
+_EMPTY_COUNT = 0.5
+"""Mean number of instances in the pool below which it is empty for much of a bin."""
+
+_ALIKE = 1.05
+"""Maximum ratio of the speeds of instances that are taken for alike."""
+
+_MUCH = 0.7
+"""Load above which queues at single instances are far from the one queue of all of them."""
+
+_SOME = 0.5
+"""Load above which an instance that is taken out has some requests in a queue of its own."""
+
+_FULL = 0.95
+"""Load from which hardly an instance is taken out without a queue."""
+
+_MATTERS = 0.1
+"""Share of a rollout that drains to their timeouts may take before they count."""
 
 _SOON_STEADY = 0.9
 """A fleet with less to do than this share of its capacity is steady before a rollout begins."""
@@ -100,7 +120,7 @@ class Flow:
     attempts: int
     turned_away: float
     wrong: float
-    beyond: tuple[str, ...]
+    beyond: tuple[NoEstimate, ...]
 
 
 @dataclass(frozen=True)
@@ -166,7 +186,8 @@ def flow_of(scenario: Scenario, name: str, roll: RolledOut | None) -> Flow:
         supply = _supply(service, work_s, roll, edges)
     beyond = [*_beyond(scenario, name)]
     if not known:
-        beyond.append("the rollout meets a gap or the end of the trace")
+        beyond.append(NoEstimate(Why.TRACE_ENDS))
+    beyond += _overloads(scenario, name, rate * share, supply, (clears_s, ended_s))
     return _flow(scenario, name, (edges, rate * share, supply), work_s, tuple(beyond))
 
 
@@ -194,7 +215,7 @@ def _flow(
     name: str,
     bins: tuple[Floats, Floats, _Supply],
     work_s: float,
-    beyond: tuple[str, ...],
+    beyond: tuple[NoEstimate, ...],
 ) -> Flow:
     """Everything that the queues ask for."""
     edges, offered, supply = bins
@@ -279,27 +300,69 @@ def _mean_count(times_s: Floats, edges_s: Floats) -> Floats:
     return found
 
 
-def _beyond(scenario: Scenario, name: str) -> Iterator[str]:
+def _overloads(
+    scenario: Scenario,
+    name: str,
+    offered: Floats,
+    supply: _Supply,
+    clears_and_ends_s: tuple[float, float],
+) -> Iterator[NoEstimate]:
+    """What is beyond closed forms because too much comes for too long, or to too few."""
+    service, rule = scenario.services[name], scenario.rule(name)
+    balancer, versions = service.balancer, service.versions
+    with np.errstate(divide="ignore", invalid="ignore"):
+        load = np.where(offered > 0, offered / supply.effective_rps, 0.0)
+    highest = float(np.max(load))
+    clears_s, ended_s = clears_and_ends_s
+    is_open_ended = scenario.clock.horizon is None
+    if is_open_ended and (load[-1] >= 1 or clears_s >= 2 * ended_s + _HORIZON_S):
+        yield NoEstimate(Why.NEVER_CLEARS, fraction=float(load[-1]))
+    if (supply.pool_count < _EMPTY_COUNT).any() and balancer.policy != "pull":
+        yield NoEstimate(Why.POOL_EMPTY)
+    if balancer.queue != "instance" or balancer.policy == "pull":
+        return
+    factors = (versions.old.service_factor, float(np.max(supply.slower)))
+    uneven = max(factors) / min(factors)
+    if len(set(service.power())) > 1 or (uneven > _ALIKE and highest * uneven > _MUCH):
+        yield NoEstimate(Why.UNEVEN_INSTANCES)
+    if balancer.policy == "least_connections" and highest > _FULL:
+        yield NoEstimate(Why.FEWEST_AT_INSTANCES, fraction=highest)
+    if rule is not None and name in scenario.release_order() and highest > _SOME:
+        yield NoEstimate(Why.QUEUED_AT_DRAINS, OF_CUTS, (name,), highest)
+        drains_s = rule.drain.timeout * service.instance_count / scenario.window_count(name)
+        if highest > _FULL and drains_s > _MATTERS * ended_s:
+            yield NoEstimate(Why.QUEUED_AT_DRAINS, OF_DRAINS, (name,), highest)
+
+
+def _beyond(scenario: Scenario, name: str) -> Iterator[NoEstimate]:
     """Why waits and responses do not follow from rates and capacities."""
     balancer, traffic = scenario.services[name].balancer, scenario.traffic
     called = [one for one in scenario.services if scenario.is_called(one)]
     if len(called) > 1:
-        yield f"requests go through several services ({', '.join(called)})"
+        yield NoEstimate(Why.SEVERAL_SERVICES, services=tuple(called))
     if traffic.arrivals == "closed":
-        yield "clients of closed traffic wait for their answers before they ask again"
+        yield NoEstimate(Why.CLOSED_TRAFFIC)
     if balancer.queue_limit is not None:
-        yield "a full queue rejects"
+        yield NoEstimate(Why.QUEUE_REJECTS)
     if balancer.sticky:
-        yield "sticky sessions are not spread evenly"
+        yield NoEstimate(Why.STICKY)
     if balancer.weights or balancer.slow_start > 0:
-        yield "weights and a slow start spread requests unevenly"
+        yield NoEstimate(Why.WEIGHTS)
+    if balancer.queue == "instance":
+        if balancer.policy == "source_hash":
+            yield NoEstimate(Why.SESSIONS)
+            yield NoEstimate(Why.SESSIONS, OF_DRAINS)
+        if balancer.policy == "power_of_two":
+            yield NoEstimate(Why.TWO_CHOICES)
+        if balancer.policy in ("least_connections", "power_of_two") and long_lived(scenario):
+            yield NoEstimate(Why.FEWEST_AT_INSTANCES)
     rule = scenario.rule(name) if name in scenario.release_order() else None
     if rule is not None and balancer.propagation_delay > rule.pre_stop:
-        yield "the balancer learns late, and sends to instances that have stopped"
+        yield NoEstimate(Why.LEARNS_LATE)
     if scenario.services[name].crashes is not None:
-        yield "instances crash on their own"
+        yield NoEstimate(Why.CRASHES)
     if rule is not None and rule.migration is not None and rule.migration.contract_before_rollout:
-        yield "the contract step comes too early, and the old version answers wrongly"
+        yield NoEstimate(Why.CONTRACT_TOO_EARLY)
 
 
 def _served(scenario: Scenario, name: str, mix: float, slow: float) -> Iterator[Served]:

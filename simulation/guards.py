@@ -1,6 +1,6 @@
 """Limits on what is observed, and who watches them (model.md §7).
 
-Enters: limits, and what a balancer saw end. Leaves: the sentence that says which limit was crossed.
+Enters: limits, and what a balancer saw end. Leaves: the failure that says which limit was crossed.
 Guards are looked at every second from the beginning of the rollout, over the seconds before.
 """
 
@@ -13,24 +13,40 @@ import numpy as np
 import simpy
 
 from simulation.engines.plane import RequestPlane, Seen
+from simulation.failures import Cause, Failure, Figure
 from simulation.scenario_rollout import Guards
 
 LOOK_EVERY_S = 1.0
 
 
-def crossed(seen: Seen, error_fraction: float | None, latency_p99_s: float | None) -> str | None:
-    """Which limit was crossed, in words; None when none was, or nothing ended."""
+def crossed(
+    cause: Cause,
+    seen: Seen,
+    error_fraction: float | None,
+    latency_p99_s: float | None,
+    over_s: float | None = None,
+) -> Failure | None:
+    """Return which limit was crossed; None when none was, or nothing ended."""
     if error_fraction is not None and seen.ended and seen.failed / seen.ended > error_fraction:
-        return f"errors {seen.failed / seen.ended:.3%}, limit {error_fraction:.2%}"
+        share = seen.failed / seen.ended
+        return Failure(
+            cause, figure=Figure.ERROR_FRACTION, observed=share, limit=error_fraction, over_s=over_s
+        )
     if latency_p99_s is not None and len(seen.latency_s):
         p99_s = float(np.quantile(seen.latency_s, 0.99))
         if p99_s > latency_p99_s:
-            return f"p99 {p99_s:.3g} s, limit {latency_p99_s:g} s"
+            return Failure(
+                cause,
+                figure=Figure.LATENCY_P99_S,
+                observed=p99_s,
+                limit=latency_p99_s,
+                over_s=over_s,
+            )
     return None
 
 
 def watch(
-    env: simpy.Environment, plane: RequestPlane, rule: Guards, trip: Callable[[str], None]
+    env: simpy.Environment, plane: RequestPlane, rule: Guards, trip: Callable[[Failure], None]
 ) -> Generator[simpy.Event, Any, None]:
     """Looks every second, until a limit is crossed or somebody interrupts it."""
     try:
@@ -38,9 +54,11 @@ def watch(
             yield env.timeout(LOOK_EVERY_S)
             now = float(env.now)
             seen = plane.seen(now - rule.over, now)
-            what = crossed(seen, rule.error_fraction, rule.latency_p99)
-            if what is not None:
-                trip(f"guard over {rule.over:g} s: {what}")
+            failure = crossed(
+                Cause.GUARD, seen, rule.error_fraction, rule.latency_p99, over_s=rule.over
+            )
+            if failure is not None:
+                trip(failure)
                 return
     except simpy.Interrupt:
         return

@@ -32,21 +32,31 @@ class Held:
         life: How long each is in flight.
         scale: What that is multiplied with: the version's factor over the speed.
         is_lost: Whether it counts as cut when the drain ends it; else it comes back.
+        limit_s: After so long it has ended anyway: its client has left.
     """
 
     share: float
     life: Any
     scale: float
     is_lost: bool
+    limit_s: float = math.inf
 
     def mean_s(self) -> float:
         """Mean time in flight."""
-        return float(self.life.mean_s()) * self.scale
+        return float(self.excess_s(np.zeros(1))[0])
 
     def excess_s(self, time_s: Floats) -> Floats:
-        """∫ₜ^∞ P(S > u) du."""
+        """∫ P(S > u) du from a time to the limit."""
         found: Floats = self.scale * self.life.excess_s(time_s / self.scale)
+        if math.isfinite(self.limit_s):
+            at = np.array([self.limit_s / self.scale])
+            beyond = float(self.scale * self.life.excess_s(at)[0])
+            return np.where(time_s < self.limit_s, np.maximum(found - beyond, 0.0), 0.0)
         return found
+
+    def longest_s(self) -> float:
+        """The longest of ten thousand."""
+        return min(self.limit_s, self.scale * float(self.life.quantile_s(0.9999)))
 
 
 @dataclass(frozen=True)
@@ -110,7 +120,7 @@ class InFlight:
 
     def _longest_s(self) -> float:
         lives = [*self.served, *self.connections]
-        return max((one.scale * float(one.life.quantile_s(0.9999)) for one in lives), default=0.0)
+        return max((one.longest_s() for one in lives), default=0.0)
 
 
 def in_flight(scenario: Scenario, name: str, rate_rps: float) -> InFlight:
@@ -130,7 +140,9 @@ def in_flight(scenario: Scenario, name: str, rate_rps: float) -> InFlight:
         scale = service.versions.old.service_factor / speed if one.holds_slot else 1.0
         comes_back = one.reconnects or (one.retries.attempts > 0 and one.retries.cut)
         life = in_all(demands[route.index(name) :])
-        held = Held(share, life, scale, not comes_back)
+        ends = one.client_timeout is not None and (one.cancel_on_disconnect or not one.holds_slot)
+        limit_s = one.client_timeout if ends and one.client_timeout is not None else math.inf
+        held = Held(share, life, scale, not comes_back, limit_s)
         (served if one.holds_slot else connections).append(held)
     return InFlight(slots, rate_rps, served, connections)
 

@@ -16,6 +16,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from executor.plan import Step
+from simulation.failures import Cause, Failure, Figure
 from simulation.fleet import State, StateInterval
 from simulation.results import SERIES, RunResult, Waits
 
@@ -43,7 +45,8 @@ def as_bytes(result: RunResult) -> bytes:
         "states": len(result.states),
         "waits": None if result.waits is None else asdict(result.waits),
         "critical_path": result.critical_path,
-        "failures": result.failures,
+        "failures": [asdict(one) for one in result.failures],
+        "stopped_by": None if result.stopped_by is None else asdict(result.stopped_by),
         "engine": result.engine,
     }
     text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
@@ -99,12 +102,26 @@ def _unpacked(whole: bytes) -> RunResult:
         for instance, state, begin_s, end_s in zip(*columns.values(), strict=True)
     )
     alone, waits = header.pop("alone"), header.pop("waits")
+    stopped_by = header.pop("stopped_by")
     return RunResult(
         critical_path=tuple(header.pop("critical_path")),
-        failures=tuple(header.pop("failures")),
+        failures=tuple(_failure(one) for one in header.pop("failures")),
+        stopped_by=None if stopped_by is None else _failure(stopped_by),
         **header,
         alone=header["metrics"] if alone is None else alone,
         series={name: series[row].astype(np.float64) for row, name in enumerate(SERIES)},
         states=states,
         waits=None if waits is None else Waits(**waits),
+    )
+
+
+def _failure(data: dict[str, Any]) -> Failure:
+    step, figure = data["step"], data["figure"]
+    return Failure(
+        **{
+            **data,
+            "cause": Cause(data["cause"]),
+            "step": None if step is None else Step(step),
+            "figure": None if figure is None else Figure(figure),
+        }
     )

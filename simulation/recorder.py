@@ -10,6 +10,7 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
+from simulation.failures import Failure
 from simulation.fleet import State, StateInterval
 from simulation.pool import PoolChange, lowest, pool_means
 from simulation.results import (
@@ -49,9 +50,11 @@ class Observed:
         settled_s: End of the rollout and its settling.
         end_s: End of the common interval.
         alone_end_s: Where it would end if no other candidate were simulated beside.
+        has_connections: Whether a class is long-lived connections.
         waits: Where the rollout's time went, None when it did not end.
         critical_path: The services that determined its end.
         failures: What failed or tripped.
+        stopped_by: Which of it stopped the release, None when nothing did.
         slots: Slots of each instance, those of all services one after the other.
         fleets: How many instances each service has, and how many there are of it with second ones.
         slow_over_s: The objective for p99, None without.
@@ -70,9 +73,11 @@ class Observed:
     settled_s: float
     end_s: float
     alone_end_s: float
+    has_connections: bool
     waits: Waits | None
     critical_path: tuple[str, ...]
-    failures: tuple[str, ...]
+    failures: tuple[Failure, ...]
+    stopped_by: Failure | None
     slots: Sequence[int]
     fleets: Sequence[tuple[int, int]]
     slow_over_s: float | None
@@ -107,6 +112,7 @@ def run_result(seen: Observed, table: RequestTable | None) -> RunResult:
         waits=seen.waits,
         critical_path=seen.critical_path,
         failures=seen.failures,
+        stopped_by=seen.stopped_by,
         table=None if table is None else _own_requests(table),
         engine=seen.engine,
     )
@@ -182,6 +188,16 @@ def _counts(seen: Observed, tally: Tally) -> dict[str, float | None]:
         "failed_requests": float(tally["failed"]),
         "slow_requests": None if seen.slow_over_s is None else float(tally["slow"]),
         "cut_requests": float(tally["cut"]),
+        **(_connections(tally) if seen.rolled and seen.has_connections else {}),
+    }
+
+
+def _connections(tally: Tally) -> dict[str, float | None]:
+    """The figures of long-lived connections: each time that one is cut, whatever comes of its client."""
+    open_count = tally["open_at_start"]
+    return {
+        "cut_connections": float(tally["cut_connections"]),
+        "cut_connections_fraction": tally["cut_of_open"] / open_count if open_count else None,
     }
 
 

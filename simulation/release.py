@@ -12,6 +12,7 @@ from collections.abc import Mapping
 import networkx as nx
 import simpy
 
+from simulation.failures import Failure
 from simulation.results import Waits
 from simulation.rollout import Brake, Steps, Strategy
 from simulation.topology import critical_chain, in_order
@@ -25,6 +26,7 @@ class Release:
         strategies: By service.
         rolled_back: Whether everything is as it was.
         ended_s: When every service was done, None when the release was stopped before.
+        stopped_by: What stopped it, last of all; on the way back too. None when nothing did.
     """
 
     def __init__(
@@ -39,6 +41,7 @@ class Release:
         self.strategies = strategies
         self.rolled_back = False
         self.ended_s: float | None = None
+        self.stopped_by: Failure | None = None
 
     @property
     def is_halted(self) -> bool:
@@ -46,13 +49,10 @@ class Release:
         return self._brake.is_on
 
     @property
-    def failures(self) -> tuple[str, ...]:
-        """What failed or tripped, in words, service by service."""
-        named = len(self.strategies) > 1
+    def failures(self) -> tuple[Failure, ...]:
+        """What failed or tripped, service by service."""
         return tuple(
-            f"{name}: {what}" if named else what
-            for name, strategy in self.strategies.items()
-            for what in strategy.failures
+            failure for strategy in self.strategies.values() for failure in strategy.failures
         )
 
     def run(self) -> Steps:
@@ -64,9 +64,12 @@ class Release:
         yield self._env.all_of(rolled.values())
         if not self.is_halted:
             self.ended_s = float(self._env.now)
-        elif self._brake.by is not None and self._brake.by.on_failure == "rollback":
+            return
+        self.stopped_by = self._brake.failure
+        if self._brake.by is not None and self._brake.by.on_failure == "rollback":
             self._brake = Brake(self._env)
             yield from self._back()
+            self.stopped_by = self._brake.failure or self.stopped_by
 
     def _service(self, name: str, before: list[simpy.Process]) -> Steps:
         """One service, once those before it are done."""

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from simulation.failures import Failure
 from simulation.fleet import StateInterval
 from simulation.units import Floats
 
@@ -55,6 +56,8 @@ METRICS = (
     "failed_requests",
     "slow_requests",
     "cut_requests",
+    "cut_connections",
+    "cut_connections_fraction",
     "surge_instance_s",
 )
 """Every figure of a run, in the order they are printed."""
@@ -156,7 +159,8 @@ class RunResult:
         states: Which instance was in which state when.
         waits: Where the time went; None when the rollout did not end.
         critical_path: The services whose rollouts determined the end, first to last.
-        failures: What failed or tripped, in words.
+        failures: What failed or tripped, service by service.
+        stopped_by: Which of it stopped the release, None when nothing did.
         table: The requests themselves, only when they were asked for.
         engine: What simulated it, ``compiled`` or ``reference``; the answers are the same.
     """
@@ -172,7 +176,8 @@ class RunResult:
     states: tuple[StateInterval, ...]
     waits: Waits | None = None
     critical_path: tuple[str, ...] = ()
-    failures: tuple[str, ...] = ()
+    failures: tuple[Failure, ...] = ()
+    stopped_by: Failure | None = None
     table: RequestTable | None = None
     engine: str = "reference"
 

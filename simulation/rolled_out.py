@@ -1,7 +1,7 @@
 """The rollout of a whole release as it is drawn for an estimate.
 
 Enters: a scenario. Leaves: when it is over, who is out of the pool when, how many requests are cut,
-and the reasons, in words, why it may not come to its end.
+and the reasons why it may not come to its end.
 """
 
 from __future__ import annotations
@@ -13,10 +13,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from simulation.in_flight import in_flight
+from simulation.no_estimate import OF_CUTS, OF_DRAINS, NoEstimate, Why
 from simulation.rollout import rolling_order
 from simulation.scenario import Scenario
 from simulation.scenario_rollout import ALL_AT_ONCE, Rollout
 from simulation.schedule import Schedules, draws_for, schedules
+from simulation.stationary import begins_empty, long_lived
 from simulation.strategies.canary import waves_of
 from simulation.topology import in_order, release_graph
 from simulation.units import Floats
@@ -37,7 +39,6 @@ class RolledOut:
         lowest_fraction: The lowest share of a fleet's capacity.
         leave_s: Of the service of the common keys, in the draw nearest to the mean, ascending.
         join_s: The same.
-        may_fail: Whether it may well not come to its end.
         beyond: Why something here does not hold.
     """
 
@@ -48,8 +49,7 @@ class RolledOut:
     lowest_fraction: float
     leave_s: Floats
     join_s: Floats
-    may_fail: bool
-    beyond: tuple[str, ...]
+    beyond: tuple[NoEstimate, ...]
 
 
 def rolled_out(scenario: Scenario) -> RolledOut | None:
@@ -65,7 +65,7 @@ def rolled_out(scenario: Scenario) -> RolledOut | None:
     begin_rps = float(np.nan_to_num(scenario.rates().rate_at(scenario.start_s())))
     begun: dict[str, Floats] = {}
     ended: dict[str, Floats] = {}
-    cut, variance, reasons, may_fail = 0.0, 0.0, [], False
+    cut, variance, reasons = 0.0, 0.0, list[NoEstimate]()
     drawn: dict[str, Schedules] = {}
     graph = release_graph(scenario.release_order())
     for number, name in enumerate(in_order(graph)):
@@ -77,9 +77,7 @@ def rolled_out(scenario: Scenario) -> RolledOut | None:
         ended[name] = begun[name] + one.end_s
         drawn[name], cut = one, cut + lost
         variance = max(variance, one.spread_s**2) if not before else variance + one.spread_s**2
-        for reason in _may_fail(scenario, name, rule, begin_rps):
-            reasons.append(reason)
-            may_fail = True
+        reasons += _may_fail(scenario, name, rule, begin_rps)
     end = np.max(list(ended.values()), axis=0)
     main = scenario.service_name
     typical = int(np.argmin(np.abs(end - np.mean(end))))
@@ -95,7 +93,6 @@ def rolled_out(scenario: Scenario) -> RolledOut | None:
         lowest_fraction=min(fraction for _, fraction in lows),
         leave_s=np.sort(begun[main][typical] + drawn[main].leave_s[typical]),
         join_s=np.sort(begun[main][typical] + drawn[main].join_s[typical]),
-        may_fail=may_fail,
         beyond=tuple(reasons),
     )
 
@@ -129,24 +126,40 @@ def _service(
     return schedules(scenario, name, rule, drain, rng), lost
 
 
-def _may_fail(scenario: Scenario, name: str, rule: Rollout, begin_rps: float) -> Iterator[str]:
-    """Why a rollout may well be halted."""
+def _may_fail(
+    scenario: Scenario, name: str, rule: Rollout, begin_rps: float
+) -> Iterator[NoEstimate]:
+    """Why a rollout may well be halted, or its drains are not those of the closed form."""
+
+    def reason(why: Why, figures: tuple[str, ...] = OF_DRAINS) -> NoEstimate:
+        return NoEstimate(why, figures, services=(name,))
+
     service = scenario.services[name]
     new, tries = service.versions.new, rule.retries + 1
     fails = 1.0 - (1.0 - new.verify_fails**tries) * (1.0 - new.start_fails**tries)
     if fails > 0 and 1.0 - (1.0 - fails) ** service.instance_count > _LIKELY:
-        yield f"{name}: a verify or start may fail, which halts the rollout or prolongs it"
+        yield reason(Why.MAY_FAIL)
     if rule.drain.on_timeout == "abort":
         idle = in_flight(scenario, name, begin_rps / service.instance_count)
         if (
             1.0 - float(idle.idle_by(np.array([rule.drain.timeout]))[0]) ** service.instance_count
             > 0.01
         ):
-            yield f"{name}: a drain may run out, which aborts it"
+            yield reason(Why.DRAIN_MAY_ABORT)
     if service.crashes is not None:
-        yield f"{name}: instances crash on their own"
+        yield reason(Why.CRASHES)
     if service.balancer.sticky:
-        yield f"{name}: sticky sessions go on to come while an instance drains"
+        yield reason(Why.STICKY)
+    connections = [
+        kind
+        for kind in long_lived(scenario)
+        if name in scenario.route_of(scenario.traffic.classes[kind])
+    ]
+    if connections and begins_empty(scenario):
+        yield reason(Why.CONNECTIONS_BEGIN_EMPTY)
+    elif connections and rule.drain.on_timeout == "cut":
+        # The share of errors counts what arrives from the start on; most that is cut came before.
+        yield reason(Why.CUT_CONNECTIONS, OF_CUTS[1:])
 
 
 def _lowest(scenario: Scenario, name: str) -> tuple[int, float]:

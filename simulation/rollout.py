@@ -8,7 +8,7 @@ is a class over `Strategy`, one room each in `simulation.strategies`.
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import simpy
@@ -19,13 +19,14 @@ from simulation.arrivals import purpose_stream
 from simulation.draining import StepFailed, drain, finish
 from simulation.draws import Draws
 from simulation.engines.plane import RequestPlane, happened
+from simulation.failures import Cause, Failure, Figure
 from simulation.fleet import State
 from simulation.guards import LOOK_EVERY_S, crossed, watch
 from simulation.instances import Gate, Instances
 from simulation.scenario import NewVersion, Scenario
 from simulation.scenario_rollout import Rollout
 from simulation.units import Floats
-from simulation.waits import Cause, Phase
+from simulation.waits import Phase, SpentOn
 
 Steps = Generator[simpy.Event, Any, None]
 
@@ -82,21 +83,23 @@ class Brake:
     Attributes:
         pulled: An event for when it is pulled.
         by: The rule of the service that pulled it.
+        failure: Why it was pulled.
     """
 
     def __init__(self, env: simpy.Environment) -> None:
         self.pulled = simpy.Event(env)
         self.by: Rollout | None = None
+        self.failure: Failure | None = None
 
     @property
     def is_on(self) -> bool:
         """Whether it was pulled."""
         return self.pulled.triggered
 
-    def pull(self, by: Rollout) -> None:
+    def pull(self, by: Rollout, failure: Failure) -> None:
         """Pulls it; the first to do so decides what follows."""
         if not self.is_on:
-            self.by = by
+            self.by, self.failure = by, failure
             self.pulled.succeed()
 
 
@@ -113,6 +116,7 @@ class Task:
         durations_s: By step, shape (instances,).
         draws: Decide whether a step fails.
         first_number: The service's first instance among those of all services.
+        service: The service's name.
     """
 
     rule: Rollout
@@ -123,6 +127,7 @@ class Task:
     durations_s: Mapping[str, Floats]
     draws: Draws
     first_number: int = 0
+    service: str = ""
 
 
 class _SpentOn:
@@ -131,7 +136,7 @@ class _SpentOn:
     __slots__ = ("_begin_s", "_cause", "_env", "_instance", "_phases")
 
     def __init__(
-        self, env: simpy.Environment, phases: list[Phase], cause: Cause, instance: int | None
+        self, env: simpy.Environment, phases: list[Phase], cause: SpentOn, instance: int | None
     ) -> None:
         self._env, self._phases, self._cause, self._instance = env, phases, cause, instance
 
@@ -148,7 +153,7 @@ class Strategy:
 
     Attributes:
         phases: What the time was spent on.
-        failures: What failed or tripped, in words.
+        failures: What failed or tripped, in turn.
         begun_s: When it began, None when it never did.
         ended_s: When every instance was done, None when it was stopped before.
     """
@@ -164,7 +169,7 @@ class Strategy:
         self._brake = Brake(env)
         self._to_new = True
         self.phases: list[Phase] = []
-        self.failures: list[str] = []
+        self.failures: list[Failure] = []
         self.begun_s: float | None = None
         self.ended_s: float | None = None
 
@@ -199,10 +204,11 @@ class Strategy:
     def _back(self) -> Steps:
         raise NotImplementedError
 
-    def trip(self, what: str) -> None:
+    def trip(self, failure: Failure) -> None:
         """Something observed went over its limit: the release stops."""
-        self.failures.append(what)
-        self._brake.pull(self._rule)
+        own = replace(failure, service=self._task.service)
+        self.failures.append(own)
+        self._brake.pull(self._rule, own)
 
     def _must_be_what_was(self) -> None:
         """A rollback restores exactly the fleet that was."""
@@ -286,7 +292,8 @@ class Strategy:
             yield self._for(self._duration_s(instance, step))
             if not self._fails(instance, step, attempt):
                 return
-        raise StepFailed(f"{step}: failed {self._rule.retries + 1} times")
+        tries = self._rule.retries + 1
+        raise StepFailed(Failure(Cause.STEP_FAILED, step=step, figure=Figure.TRIES, observed=tries))
 
     def _duration_s(self, instance: int, step: Step) -> float:
         return float(self._task.durations_s[step][instance % self._instances.count])
@@ -307,10 +314,11 @@ class Strategy:
         On the way back the first one does, whatever was allowed forward: what was is not restored.
         """
         self._instances.move(instance, State.FAILED)
-        self.failures.append(f"instance {instance + 1}: {why}")
+        failure = replace(why.failure, service=self._task.service, instance=instance)
+        self.failures.append(failure)
         allowed = self._rule.max_failures if self._rule.on_failure == "continue" else 0
         if not self._to_new or len(self.failures) > allowed:
-            self._brake.pull(self._rule)
+            self._brake.pull(self._rule, failure)
 
     # Waiting
 
@@ -354,10 +362,10 @@ class Strategy:
                 yield self._env.timeout(min(LOOK_EVERY_S, left_s)) | self._brake.pulled
                 now = float(self._env.now)
                 seen = self._plane.seen(begin_s, now, new_version=True)
-                what = crossed(seen, gate.error_fraction, gate.latency_p99_s)
-                if what is not None and (seen.ended >= _ENOUGH or now >= end_s):
-                    self.trip(f"canary: {what}")
+                failure = crossed(Cause.CANARY, seen, gate.error_fraction, gate.latency_p99_s)
+                if failure is not None and (seen.ended >= _ENOUGH or now >= end_s):
+                    self.trip(failure)
 
-    def _spent_on(self, cause: Cause, instance: int | None = None) -> _SpentOn:
+    def _spent_on(self, cause: SpentOn, instance: int | None = None) -> _SpentOn:
         """What the time went on while this lasts."""
         return _SpentOn(self._env, self.phases, cause, instance)

@@ -32,6 +32,7 @@ from simulation.results import RunResult
 from simulation.rollout import Strategy, Task, rolling_order, step_durations
 from simulation.scenario import Scenario
 from simulation.scenario_traffic import TimestampsRate
+from simulation.stationary import long_lived, open_connections
 from simulation.strategies.by_name import strategy_class
 from simulation.topology import release_graph
 from simulation.traffic import RateTable
@@ -146,6 +147,7 @@ class Run:
             durations_s=step_durations(scenario, service, scenario.seed, replication),
             draws=draws,
             first_number=scenario.first_number(service),
+            service=service,
         )
         plane, instances = self._engine.plane(service), self._instances[service]
         return strategy_class(task)(self._env, plane, instances, task)
@@ -202,9 +204,11 @@ class Run:
                 settled_s=min(self._settled_s, end_s),
                 end_s=end_s,
                 alone_end_s=self.alone_end_s(),
+                has_connections=bool(long_lived(scenario)),
                 waits=release.waits() if release else None,
                 critical_path=release.critical_path() if release else (),
                 failures=release.failures if release else (),
+                stopped_by=release.stopped_by if release else None,
                 slots=[
                     slots
                     for name, service in scenario.services.items()
@@ -289,4 +293,5 @@ def arrivals_of(
         dispersion=traffic.dispersion if traffic.arrivals == "bursty" else 1.0,
         until_s=frame.horizon_s,
         times_s=times_s,
+        opened=open_connections(scenario, -frame.warm_up_s, scenario.seed, replication),
     )

@@ -23,7 +23,14 @@ from simulation.scenario_rollout import ALL_AT_ONCE, OwnRollout, Rollout, or_wor
 from simulation.scenario_traffic import Clock, DailyRate, RequestClass, Traffic
 from simulation.traffic import DAY_S, RateTable, constant_rate, start_second
 from simulation.traffic_rules import Broken, broken_traffic_rules
-from simulation.units import DurationS, FileModel, Fraction, none_or
+from simulation.units import (
+    DurationS,
+    FileModel,
+    Fraction,
+    OptionalCountOrShare,
+    none_or,
+    parse_fraction,
+)
 
 NOTHING = Constant.model_validate({"constant": "0s"})
 
@@ -197,6 +204,16 @@ class Objectives(FileModel):
     latency_p99: DurationS | None = None
     lowest_in_pool: int | None = Field(default=None, ge=0)
     duration: DurationS | None = None
+    cut_connections: OptionalCountOrShare = None
+
+    def cut_limit(self) -> tuple[str, float] | None:
+        """Return the limit on connections that are cut: the metric that it is of, and its value."""
+        limit = self.cut_connections
+        if limit is None:
+            return None
+        if isinstance(limit, int):
+            return "cut_connections", float(limit)
+        return "cut_connections_fraction", parse_fraction(limit)
 
     @field_validator("in_runs", "confidence")
     @classmethod

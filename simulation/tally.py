@@ -42,10 +42,14 @@ TOTALS = (
     "busy_ticks",
     "queue_max",
     "exposed",
+    "open_at_start",
+    "cut_connections",
+    "cut_of_open",
 )
 """What is counted once. Of what arrived from 0 on: requests, their outcomes, calls, those that were
 turned away and those that had waited; of what ended from 0 on: failed, slow and cut requests. Calls
-in a slot, and the sum of the moments at which they began less those at which they were over."""
+in a slot, and the sum of the moments at which they began less those at which they were over. Connections
+that were open at 0, those that were cut, and those of the first that were."""
 
 COUNTED_IN_BINS = {
     "arrived": "offered",
@@ -179,6 +183,12 @@ def counted(
     totals["busy"] = len(begun) - len(over)
     totals["busy_ticks"] = int(np.sum(_ticks(begun)) - np.sum(_ticks(over)))
     totals["queue_max"], totals["exposed"] = queue_max, exposed
+    connected = ~calls.takes_slot & np.isfinite(calls.start_s)
+    was_there, was_cut = connected & (calls.start_s < 0), connected & (calls.outcome == CUT)
+    has_gone = (calls.finish_s <= 0) & ~was_cut  # at 0 before control, which alone cuts
+    totals["open_at_start"] = int(np.count_nonzero(was_there & ~has_gone))
+    totals["cut_connections"] = int(np.count_nonzero(was_cut))
+    totals["cut_of_open"] = int(np.count_nonzero(was_there & was_cut))
 
     if until_s is None:
         bins, by_bin = NO_BINS, NO_BIN_LATENCY

@@ -120,6 +120,26 @@ def parse_fraction(value: object) -> float:
     return number
 
 
+def parse_count_or_share(value: object) -> int | str:
+    """Return a count, or a percentage as it stands: ``0``, ``12``, ``"0.5%"``.
+
+    A plain 0.5 is refused: beside counts nobody would read it as a share.
+
+    Raises:
+        ValueError: The value is neither.
+    """
+    if isinstance(value, str) and value.strip().isdecimal():
+        value = int(value)
+    if isinstance(value, int) and not isinstance(value, bool):
+        if value < 0:
+            raise ValueError("a count must not be negative")
+        return value
+    if not isinstance(value, str) or _PERCENT.match(value.strip()) is None:
+        raise ValueError("must be a count or a percentage, such as 0 or 5%")
+    parse_fraction(value)
+    return value.strip()
+
+
 def format_duration(seconds: float) -> str:
     """The duration as a file writes it; parses back to the same float.
 
@@ -196,3 +216,18 @@ OptionalDurationS = Annotated[
     ),
 ]
 """Seconds, or None where a file says ``none``."""
+
+OptionalCountOrShare = Annotated[
+    int | str | None,
+    none_or(parse_count_or_share),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "integer", "minimum": 0},
+                {"type": "string", "pattern": _PERCENT.pattern},
+            ],
+            "examples": [0, "5%"],
+        }
+    ),
+]
+"""A count, a percentage as a file says it, or None."""

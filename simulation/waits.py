@@ -12,7 +12,7 @@ from typing import Literal
 
 from simulation.results import Waits
 
-Cause = Literal["drain", "step", "pause", "gate"]
+SpentOn = Literal["drain", "step", "pause", "gate"]
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Phase:
         end_s: Until when.
     """
 
-    cause: Cause
+    cause: SpentOn
     instance: int | None
     begin_s: float
     end_s: float

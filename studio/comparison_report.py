@@ -32,6 +32,7 @@ from studio.format import (
 )
 from studio.headline import four_figures
 from studio.html_page import figures_of, page_of, safe, svg_of_figure, table_of, verdict_of
+from studio.note_words import note_text
 
 DIFFERENCES = {
     "rollout_duration_s": "duration",
@@ -63,7 +64,7 @@ def comparison_report(
         f"<h1>{safe(scenario.name)}</h1>",
         f"<p>{safe(scenario.question)}</p>" if scenario.question else "",
         verdict_of(result.verdict.answer, verdict_sentence(comparison, index), note),
-        _list(result.verdict.reasons),
+        _list([*result.verdict.reasons, *(f"! {note_text(one)}" for one in comparison.notes())]),
         figures_of(four_figures(result, scenario.objectives, _instance_count(scenario))),
         f"<div class=card>{svg_of_figure(charts.pop('over time'))}</div>",
         *_candidates(comparison),

@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from executor.plan import Interval, Verdict
     from simulation.candidates import Candidate
     from simulation.compare import CandidateResult, Comparison
-    from simulation.estimate import Estimate
-    from simulation.scenario import Scenario
     from simulation.statistics import Difference
 
 Line = tuple[str, str]
@@ -297,30 +295,6 @@ def sentence_of(name: str, verdict: Verdict) -> str:
         return f"{name} is undecided: it meets every objective in {runs}"
     few = f"only {runs}" if verdict.runs_meeting else f"none of {verdict.runs} runs"
     return f"{name} fails: it meets every objective in {few}"
-
-
-def estimate_sentence(found: Estimate, scenario: Scenario) -> tuple[str, str]:
-    """What closed forms expect of a scenario: the answer they point to, if any, and a sentence.
-
-    The answer is ``fails``, ``meets`` or empty where they say nothing of it.
-    """
-    name = f"Window {scenario.window_count()}" if scenario.rollout else scenario.name
-    if found.hopeless:
-        return "fails", f"{name} cannot meet the objectives: {found.hopeless[0]}"
-    limits = scenario.objectives
-    told = (
-        ("takes", found.rollout_duration_s, limits.duration, duration_text, duration_text),
-        ("p99", found.rollout_latency_p99_s, limits.latency_p99, latency_text, limit_text),
-        ("errors", found.rollout_error_fraction, limits.error_fraction, percent_text, percent_text),
-    )
-    for words, figure, limit, text, most in told:
-        if figure is not None and limit is not None and figure.value > limit:
-            return "fails", f"{name} should fail: {words} {text(figure.value)}, above {most(limit)}"
-    if found.beyond:
-        return "", f"{name} needs simulation: {found.beyond[0]}"
-    if any(figure is None and limit is not None for _, figure, limit, *_ in told):
-        return "", f"{name} may do; what is asked of it needs simulation"
-    return "meets", f"{name} should meet every objective"
 
 
 def waits_sentence(result: CandidateResult) -> str:

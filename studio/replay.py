@@ -21,6 +21,7 @@ from simulation.scenario import Scenario
 from simulation.scenario_rollout import ALL_AT_ONCE
 from simulation.strategies.canary import waves_of
 from simulation.units import Floats
+from studio.failure_words import failure_text
 from studio.format import clock_text, count_text, latency_text
 
 Numbers = NDArray[np.intp]
@@ -219,7 +220,8 @@ class Story:
         if self.run.metrics["rollout_duration_s"] is not None:
             found.append(Event(self.rollout_end_s, _ENDS.get(self.run.ended, self.run.ended)))
         else:
-            last = f": {self.run.failures[-1]}" if self.run.failures else ""
+            by = self.run.stopped_by
+            last = "" if by is None else f": {failure_text(by, len(self.groups) > 1)}"
             found.append(Event(self.until_s, f"{_ENDS.get(self.run.ended, self.run.ended)}{last}"))
         return tuple(sorted(found, key=lambda one: one.time_s))
 

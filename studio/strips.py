@@ -15,6 +15,7 @@ from simulation.compare import Band, CandidateResult
 from simulation.estimate import Estimate
 from simulation.scenario import Objectives
 from simulation.units import Floats
+from studio.estimate_words import no_estimate_text
 from studio.format import NOTHING, count_text, limit_text
 from studio.replay import Story, judged_width, smooth
 
@@ -158,7 +159,10 @@ def strips_of_estimate(found: Estimate, objectives: Objectives) -> list[Strip]:
     share, errors = found.rollout_error_fraction, np.full(len(lines.time_s), np.nan)
     if share is not None:
         errors = lines.offered_rps * share.value
-    queue = Line("queue", "draining", lines.time_s, lines.backlog_count, is_dashed=True)
+    backlog = lines.backlog_count
+    if found.backlog_max_count is None:
+        backlog = np.full(len(lines.time_s), np.nan)
+    queue = Line("queue", "draining", lines.time_s, backlog, is_dashed=True)
     return [
         _room(capacity, traffic),
         Strip(
@@ -171,10 +175,21 @@ def strips_of_estimate(found: Estimate, objectives: Objectives) -> list[Strip]:
             "Errors",
             "requests/s",
             (Line("errors, mean", "failed", lines.time_s, errors, is_dashed=True),),
-            nothing="no errors" if share is not None else "needs simulation",
+            nothing=_nothing(found, "rollout_error_fraction", "no errors"),
         ),
-        Strip("Queue", "requests", (queue,), nothing="nobody waits"),
+        Strip(
+            "Queue",
+            "requests",
+            (queue,),
+            nothing=_nothing(found, "backlog_max_count", "nobody waits"),
+        ),
     ]
+
+
+def _nothing(found: Estimate, figure: str, words: str) -> str:
+    """What stands where no line is to be seen: the words for nothing, or why there is no estimate."""
+    reason = found.why_none(figure)
+    return words if reason is None else no_estimate_text(reason)
 
 
 def readout(strip: Strip, time_s: float) -> list[tuple[str, str]]:

@@ -26,8 +26,9 @@ from simulation.scenario import Scenario
 from simulation.statistics import FIRST_LOOK, answer_so_far
 from simulation.traffic import DAY_S, RateTable, clock_label, clock_time_s, start_second
 from simulation.units import Floats
-from simulation.verdict import broken_objectives
-from studio.format import count_text, duration_text, estimate_sentence, latency_text
+from simulation.verdict import Breach, breach_text, broken_objectives
+from studio.estimate_words import estimate_answer
+from studio.format import count_text, duration_text, latency_text
 
 _STEPS_S = (10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 900.0, 1800.0)
 _MOST_STARTS = 48
@@ -283,12 +284,11 @@ def estimated(grid: Grid, number: int, frame: Frame | None = None) -> Found:
         found = estimate(applied)
     except BadInput as error:
         return Found("out", str(error))
-    answer, sentence = estimate_sentence(found, applied)
-    _name, _, why = sentence.partition(f"Window {applied.window_count()} ")
+    answer, why = estimate_answer(found, applied)
     duration, p99 = found.rollout_duration_s, found.rollout_latency_p99_s
     return Found(
         answer,
-        why or sentence,
+        why,
         None if duration is None else duration.value,
         None if p99 is None else p99.value,
     )
@@ -300,7 +300,7 @@ class _Tally:
 
     meeting: int = 0
     runs: int = 0
-    reasons: Counter[str] = field(default_factory=Counter)
+    reasons: Counter[Breach] = field(default_factory=Counter)
     sums: dict[str, list[float]] = field(default_factory=dict)
 
     def add(self, scenario: Scenario, run: RunResult) -> None:
@@ -321,7 +321,7 @@ class _Tally:
         said = self.reasons.most_common(1)
         return Found(
             answer_so_far(self.meeting, self.runs, planned, share, confidence),
-            f"{said[0][0]} in {said[0][1]} of {self.runs} runs" if said else "",
+            f"{breach_text(said[0][0])} in {said[0][1]} of {self.runs} runs" if said else "",
             mean("rollout_duration_s"),
             mean("rollout_latency_p99_s"),
             self.runs,
@@ -392,7 +392,7 @@ _STANDINGS = {
     "so far": "is not decided yet",
     "should meet": "should meet",
     "should fail": "should fail",
-    "": "needs simulation",
+    "": "has no estimate",
     "out": "is left out",
 }
 

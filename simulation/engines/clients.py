@@ -13,10 +13,10 @@ from typing import Any, Protocol
 
 import simpy
 
-from simulation.arrivals import BLOCK, ClosedLoop, Streams
+from simulation.arrivals import BLOCK, ClosedLoop, OpenConnections, Streams
 from simulation.distributions import Distribution
 from simulation.draws import Draws
-from simulation.engines.calls import Attempt, Request
+from simulation.engines.calls import OPEN, Attempt, Request
 from simulation.engines.plane import ARRIVALS, ATTEMPT_BITS, TIMEOUTS, Clock
 from simulation.engines.retries import RetryBudget
 from simulation.results import CUT, IN_FLIGHT, OK
@@ -69,9 +69,29 @@ class Clients:
             for client in range(arrivals.client_count):
                 env.process(self._closed_loop(arrivals, client))
 
+    def open(self, opened: OpenConnections) -> None:
+        """Open the connections that are there at the beginning, each as old as it is.
+
+        The balancer spreads them by its policy. Each closes when its life is over; asked for again,
+        after a cut, it lives the whole of that life, as any attempt of its request does.
+        """
+        columns = (opened.opened_s, opened.life_s, opened.request_class, opened.session)
+        rows = zip(*(column.tolist() for column in columns), strict=True)
+        for number, (opened_s, life_s, kind, session) in enumerate(rows):
+            left_s = max(0.0, life_s - (self._env.now - opened_s))
+            request = Request(number, opened_s, [left_s], kind, session)
+            self.requests.append(request)
+            self._ask(request, 0, opened_s)
+            request.demands_s = [life_s]
+            call = request.last.first
+            if call.state == OPEN:
+                call.start_s = opened_s
+            self._env.afterwards(None)
+
     def _drawn(self, streams: Streams) -> Iterator[Request]:
         """The requests of an open loop, one after the other."""
-        for number in itertools.count(step=BLOCK):
+        first = 0 if streams.opened is None else streams.opened.count
+        for number in itertools.count(first, BLOCK):
             columns = [column.tolist() for column in streams.next_block()]
             for place, (time_s, *drawn) in enumerate(zip(*columns, strict=True)):
                 if time_s == math.inf:
@@ -110,16 +130,16 @@ class Clients:
         budget = self._budgets[request.kind]
         if budget is not None:
             budget.request(request.arrival_s)
-        self._ask(request, 0)
+        self._ask(request, 0, self._env.now)
 
-    def _ask(self, request: Request, number: int) -> None:
-        """A first or a further attempt, now."""
-        attempt = Attempt(request, number, self._env.now)
+    def _ask(self, request: Request, number: int, since_s: float) -> None:
+        """A first or a further attempt, whose client's patience began ``since_s``."""
+        attempt = Attempt(request, number, since_s)
         request.last = attempt
         self._services.send(attempt)
         timeout_s = self._classes[request.kind].client_timeout
         if timeout_s is not None and attempt.outcome == IN_FLIGHT:
-            leaves_s = attempt.arrival_s + timeout_s
+            leaves_s = max(self._env.now, since_s + timeout_s)
             self._env.call_at(leaves_s, TIMEOUTS + attempt.order, self._patience_ends, attempt)
 
     def _patience_ends(self, event: simpy.Event) -> None:
@@ -167,4 +187,4 @@ class Clients:
         """The client tries once more."""
         last: Attempt = event._value
         last.to_come = False
-        self._ask(last.request, last.number + 1)
+        self._ask(last.request, last.number + 1, self._env.now)

@@ -13,7 +13,7 @@ import math
 import numpy as np
 import simpy
 
-from simulation.arrivals import ClosedLoop, Streams
+from simulation.arrivals import ClosedLoop, OpenConnections, Streams
 from simulation.draws import Draws
 from simulation.engines.compiled_layout import lay_out, lay_out_wheels
 from simulation.engines.compiled_memory import Memory
@@ -110,6 +110,8 @@ class CompiledEngine:
         }
         memory.grow_if_tight()
         loop.act(memory.address, km.ENTERS, len(memory["instances"]), 0, 0.0)
+        if isinstance(arrivals, Streams) and arrivals.opened is not None:
+            self._open_connections(arrivals.opened)
         env.engine = self
 
     def _open_arrivals(self) -> None:
@@ -132,6 +134,20 @@ class CompiledEngine:
         memory.place("loop_place", np.full(count, _LOOP_WIDTH, np.int32))
         memory.place("loop_sequence", np.zeros(count, np.int64))
         self._next_of_clients()
+
+    def _open_connections(self, opened: OpenConnections) -> None:
+        """Opens the connections that are there at the beginning; requests are numbered after them."""
+        if not opened.count:
+            return
+        h, memory = self._header, self._memory
+        memory.place("times", opened.opened_s)
+        memory.place("demands", opened.life_s)
+        memory.place("kinds", opened.request_class)
+        memory.place("sessions", opened.session)
+        h["chunk_place"], h["chunk_count"] = 0, opened.count
+        while h["chunk_place"] < h["chunk_count"]:
+            memory.grow_if_tight()
+            loop.act(memory.address, km.OPENS, 0, 0, 0.0)
 
     def _next_of_clients(self) -> None:
         """What clients ask next, of those that have no more than one request ahead."""

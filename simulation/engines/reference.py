@@ -85,6 +85,8 @@ class ReferenceEngine:
             classes=self._classes,
             demands=scenario.demands(),
         )
+        if isinstance(arrivals, Streams) and arrivals.opened is not None:
+            self._clients.open(arrivals.opened)
 
     # The way along a route
 

@@ -10,6 +10,7 @@ from simpy.resources.resource import Request
 from executor.plan import Wave, waves_for
 from simulation.draining import StepFailed
 from simulation.engines.plane import RequestPlane
+from simulation.failures import Cause, Failure, Figure
 from simulation.fleet import State
 from simulation.instances import Gate, Instances
 from simulation.rollout import InvariantBroken, Steps, Strategy, Task
@@ -100,7 +101,12 @@ class Rolling(Strategy):
         is_over = self._taken.issuperset(left)
         if len(left) <= least and not is_over and not self._brake.is_on:
             self.trip(
-                f"{len(left)} instances are left, none may be taken out with a minimum of {least}"
+                Failure(
+                    Cause.NO_MORE_MAY_FOLLOW,
+                    figure=Figure.INSTANCES_LEFT,
+                    observed=len(left),
+                    limit=least,
+                )
             )
 
     def _must_be_enough(self) -> None:

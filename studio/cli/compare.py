@@ -147,11 +147,20 @@ def print_answer(console: Console, comparison: Comparison) -> None:
             console.print(f"  {candidate_name(comparison, index)}: {reason}")
     if len(comparison.candidates) > 1:
         _print_differences(console, comparison)
+    print_notes(console, comparison)
     console.print(
         f"{scenario.replications} paired runs each, seed {scenario.seed}. Figures are means over "
         "runs; a difference whose interval holds 0 is none that these runs show.",
         style="dim",
     )
+
+
+def print_notes(console: Console, comparison: Comparison) -> None:
+    """What there is to know of the scenario, after its answer."""
+    from studio.note_words import note_text
+
+    for note in comparison.notes():
+        console.print(f"! {note_text(note)}.", style="yellow")
 
 
 def _print_differences(console: Console, comparison: Comparison) -> None:

@@ -102,6 +102,7 @@ def write_found(
     """
     from executor.plan_file import write_plan
     from simulation.evidence import plan_of
+    from studio.note_words import note_lines
 
     if found.chosen is None:
         raise Refused(f"no plan is written, none meets the objectives: {_why_none(found)}")
@@ -120,6 +121,8 @@ def write_found(
         told.append(_busiest_sentence(found.looked[found.busiest]))
     if found.starts:
         told.append(found.starts)
+    applied = [one.candidate.applied_to(found.scenario) for one in found.looked]
+    told += [f"! {line}." for line in note_lines(found.scenario, applied)]
     return [*told, f"The plan is in {output}"]
 
 
@@ -155,7 +158,9 @@ def found_json(found: Found) -> dict[str, Any]:
     """Every candidate and what became of it, as ``--json`` prints it."""
     from executor.canonical import digest_of
     from simulation.evidence import considered, evidence_of
+    from simulation.notes import notes_json, notes_of
 
+    applied = [one.candidate.applied_to(found.scenario) for one in found.looked]
     everyone = [considered(found, number) for number in range(len(found.looked))]
     return {
         "schema": "rollcast.search/1",
@@ -166,6 +171,7 @@ def found_json(found: Found) -> dict[str, Any]:
         "busiest": found.busiest,
         **evidence_of(found).model_dump(mode="json"),
         "considered": [one.model_dump(mode="json") for one in everyone],
+        "notes": notes_json(notes_of(found.scenario, applied)),
     }
 
 

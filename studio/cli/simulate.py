@@ -21,7 +21,9 @@ def simulate(
 ) -> None:
     """Simulate a scenario as it stands and print every figure."""
     from simulation.candidates import candidates_of
+    from simulation.notes import notes_json
     from studio.cli import tables
+    from studio.cli.compare import print_notes
     from studio.exporting import write_frame
     from studio.format import verdict_sentence, waits_sentence
 
@@ -47,7 +49,8 @@ def simulate(
     if requests is not None:
         write_frame(requests, tables.requests_frame(comparison, rows))
     if json:
-        o.print_json(comparison.candidate_json(0))
+        notes = notes_json(comparison.notes())
+        o.print_json({**comparison.candidate_json(0), "notes": notes})
         return
     console = tables.answer_console()
     if loaded.rollout is not None:
@@ -59,3 +62,4 @@ def simulate(
     went = waits_sentence(comparison.candidates[0])
     if went:
         console.print(f"\n{went}.")
+    print_notes(console, comparison)

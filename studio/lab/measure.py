@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from simulation.failures import Cause, Failure
 from simulation.fleet import State, StateInterval
 from simulation.pool import PoolChange
 from simulation.recorder import Observed, run_result
@@ -95,6 +96,8 @@ def measured(scenario: Scenario, seen: Seen) -> RunResult:
         exposed=exposed,
     )
     service = scenario.service
+    reason = seen.timeline["reason"]
+    stopped_by = Failure(Cause.EXECUTOR, reported=str(reason)) if reason else None
     return run_result(
         Observed(
             tally=tally,
@@ -108,9 +111,11 @@ def measured(scenario: Scenario, seen: Seen) -> RunResult:
             settled_s=settled_s,
             end_s=settled_s,
             alone_end_s=settled_s,
+            has_connections=False,
             waits=None,
             critical_path=(),
-            failures=(seen.timeline["reason"],) if seen.timeline["reason"] else (),
+            failures=() if stopped_by is None else (stopped_by,),
+            stopped_by=stopped_by,
             slots=service.slots_of(),
             fleets=[(service.instance_count, service.instance_count)],
             slow_over_s=slow_s,

@@ -232,6 +232,25 @@ CASES = [
         "shop.yaml:18: objectives.error_fraction: 101%: a share must lie between 0% and 100%",
     ),
     case(
+        "a fraction of connections that is no percentage",
+        "validate shop.yaml",
+        shop("error_fraction: 1%", "cut_connections: 0.05"),
+        "shop.yaml:18: objectives.cut_connections: 0.05: must be a count or a percentage, such as 0 "
+        "or 5%",
+    ),
+    case(
+        "fewer connections than none",
+        "validate shop.yaml",
+        shop("error_fraction: 1%", "cut_connections: -1"),
+        "shop.yaml:18: objectives.cut_connections: -1: a count must not be negative",
+    ),
+    case(
+        "more connections than all",
+        "validate shop.yaml",
+        shop("error_fraction: 1%", "cut_connections: 101%"),
+        "shop.yaml:18: objectives.cut_connections: 101%: a share must lie between 0% and 100%",
+    ),
+    case(
         "window larger than the fleet",
         "validate shop.yaml",
         shop("window: 2", "window: 9"),

@@ -61,9 +61,10 @@ def classes(draw: st.DrawFn, services: list[str]) -> dict[str, Any]:
         return {"page": first}
     other = pick(draw, *services)
     slot = draw(st.booleans())
+    life = pick(draw, {"exponential": "4s"}, {"mean": "1m", "cv": 2}, "20s")
     second = {
         "route": [other],
-        "service_time": {other: {"mean": "400ms", "cv": 1} if slot else {"exponential": "4s"}},
+        "service_time": {other: {"mean": "400ms", "cv": 1} if slot else life},
         "holds_slot": slot,
         "reconnects": not slot and draw(st.booleans()),
         **draw(clients()),
@@ -268,6 +269,7 @@ def scenarios(draw: st.DrawFn, *, steady: bool = False, known: bool = False) -> 
             "latency_p99": pick(draw, "1s", "10s"),
             "lowest_in_pool": pick(draw, 0, 3),
             "duration": pick(draw, "1s", "1h"),
+            "cut_connections": pick(draw, "none", 0, 3, "5%"),
         },
     }
     if not steady:

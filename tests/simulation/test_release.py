@@ -6,11 +6,15 @@ from typing import Any
 
 import pytest
 
+from executor.plan import Step
 from simulation.candidates import candidates_of, default_windows
+from simulation.failures import Cause, Failure, Figure
 from simulation.fleet import State
+from simulation.packed import pack, unpack
 from simulation.results import RunResult
 from simulation.scenario import Scenario
 from simulation.topology import critical_chain, cycle_of, in_order, release_graph
+from simulation.verdict import verdict
 from tests.helpers.scenarios import of_services, run_once
 
 SERVICES: dict[str, dict[str, Any]] = {
@@ -96,7 +100,42 @@ def test_when_one_service_halts_the_next_does_not_begin() -> None:
     run = failing()
     assert run.ended == "halted"
     assert set(spans_s(run)) == {"db", "api"}
-    assert any(one.startswith("api: instance 1: start: failed") for one in run.failures)
+    assert run.failures[0] == Failure(
+        Cause.STEP_FAILED, "api", 0, Step.START, Figure.TRIES, observed=1
+    )
+
+
+@pytest.mark.parametrize("name", ["web-canary", "guard over 4", "canary: guard", "api: x: y"])
+def test_a_service_may_be_called_anything(name: str) -> None:
+    """What stopped a release is a fact of its own, and survives being packed."""
+    services = {
+        name: {"instances": 2, "versions": {"new": {"start_fails": 1.0}}},
+        "other": {"instances": 2, "rollout": {"window": 1}},
+    }
+    one = of_services(
+        services,
+        {"page": {"route": [name, "other"]}},
+        rate="5/s",
+        rollout={"window": 1},
+        clock={"warm_up": "5s"},
+    )
+    run = run_once(one, keep_requests=False)
+    assert run.stopped_by == Failure(
+        Cause.STEP_FAILED, name, 0, Step.START, Figure.TRIES, observed=1
+    )
+    assert unpack(pack(run)).stopped_by == run.stopped_by
+    assert unpack(pack(run)).failures == run.failures
+    [reason] = [one for one in verdict(one, [run]).reasons if "end well" in one]
+    assert reason == "the rollout did not end well (halted, start failed) in 1 of 1 runs"
+
+
+def test_the_first_cause_is_the_one_that_stopped_a_release() -> None:
+    """api's failure halts it at 10 s; a failure of db, under way then, comes 10 s later."""
+    breaks = {"versions": {"new": {"start_fails": 1.0}}}
+    services = {name: {**one, **breaks} if name != "web" else one for name, one in SERVICES.items()}
+    run = run_once(shop(services))
+    assert [one.service for one in run.failures] == ["api", "db", "db"]
+    assert run.stopped_by is run.failures[0]
 
 
 def test_a_release_goes_back_in_reverse_order() -> None:

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from executor.plan import canary_counts
+from executor.plan import Step, canary_counts
+from simulation.failures import Cause, Figure
 from simulation.fleet import State
 from simulation.pool import PoolChange, lowest
 from simulation.results import ERROR, RunResult
@@ -270,7 +271,11 @@ def test_a_canary_stops_a_bad_release(limit: str, ended: str, exposed: bool) -> 
         assert changed == {0}
         # A hundred answers at 10/s to the canary are enough to tell.
         assert run.metrics["exposure_requests"] == pytest.approx(100, abs=40)
-        assert any(one.startswith("canary: errors") for one in run.failures)
+        assert run.stopped_by is not None
+        assert (run.stopped_by.cause, run.stopped_by.figure) == (
+            Cause.CANARY,
+            Figure.ERROR_FRACTION,
+        )
 
 
 def test_a_canary_judges_the_slow_too() -> None:
@@ -280,7 +285,10 @@ def test_a_canary_judges_the_slow_too() -> None:
         versions={"new": {"service_factor": 2.0}},
     )
     assert run.ended == "halted"
-    assert any("p99 0.1 s, limit 0.08 s" in one for one in run.failures)
+    by = run.stopped_by
+    assert by is not None
+    assert (by.cause, by.figure, by.limit) == (Cause.CANARY, Figure.LATENCY_P99_S, 0.08)
+    assert by.observed == pytest.approx(0.1)
 
 
 # Beside, without a surge and in a canary
@@ -429,7 +437,9 @@ def test_a_guard_stops_a_rollout(on_failure: str, ended: str) -> None:
     changed = {p.instance for p in run.states if p.state is State.DEPLOYING}
     # One of four answers half wrong: an eighth of all, above the limit, soon after its return.
     assert changed <= {0, 1}
-    assert any(one.startswith("guard over 4 s: errors") for one in run.failures)
+    by = run.stopped_by
+    assert by is not None
+    assert (by.cause, by.figure, by.over_s) == (Cause.GUARD, Figure.ERROR_FRACTION, 4)
 
 
 def test_a_guard_before_the_first_take_out_has_nothing_to_take_back() -> None:
@@ -454,7 +464,9 @@ def test_where_too_many_failed_for_another_to_be_taken_out_the_rollout_halts() -
     )
     assert run.ended == "halted"
     assert len(run.failures) == 3
-    assert run.failures[-1].startswith("2 instances are left, none may be taken out")
+    by = run.failures[-1]
+    assert run.stopped_by == by
+    assert (by.cause, by.observed, by.limit) == (Cause.NO_MORE_MAY_FOLLOW, 2, 2)
 
 
 def test_a_rollback_begins_with_what_failed() -> None:
@@ -479,7 +491,10 @@ def test_a_rollback_begins_with_what_failed() -> None:
 def test_a_guard_of_latency() -> None:
     run = rolled(window=1, guards={"latency_p99": "60ms"}, versions={"new": {"service_factor": 3}})
     assert run.ended == "halted"
-    assert any("p99 0.15 s, limit 0.06 s" in one for one in run.failures)
+    by = run.stopped_by
+    assert by is not None
+    assert (by.cause, by.figure, by.limit) == (Cause.GUARD, Figure.LATENCY_P99_S, 0.06)
+    assert by.observed == pytest.approx(0.15)
 
 
 def test_a_guard_that_nothing_crosses_changes_nothing() -> None:
@@ -636,7 +651,10 @@ def test_a_version_that_never_comes_up_ends_in_a_stated_failure(
 ) -> None:
     run = rolled(**rule, versions={"new": {fails: 1.0}})
     assert run.ended == "halted"
-    assert any("failed 1 times" in one for one in run.failures)
+    by = run.stopped_by
+    assert by is not None
+    step = Step.START if fails == "start_fails" else Step.VERIFY
+    assert (by.cause, by.step, by.observed) == (Cause.STEP_FAILED, step, 1)
 
 
 @pytest.mark.parametrize("rule", EVERY.values(), ids=EVERY)
@@ -694,6 +712,17 @@ def test_a_run_can_be_looked_into_while_it_goes_on() -> None:
             {"drain": {"timeout": "0s", "on_timeout": "abort"}, "on_failure": "rollback"},
             "the rollout did not end well (rolled_back, take out failed) in 1 of 1 runs",
         ),
+        (
+            {
+                "guards": {"error_fraction": "99%"},
+                "min_healthy": 3,
+                "on_failure": "continue",
+                "max_failures": 9,
+                "window": 1,
+            },
+            "the rollout did not end well (halted, too few instances are left to take another out) "
+            "in 1 of 1 runs",
+        ),
     ],
 )
 def test_a_verdict_says_what_stopped_the_rollout(rule: dict[str, Any], said: str) -> None:
@@ -703,7 +732,7 @@ def test_a_verdict_says_what_stopped_the_rollout(rule: dict[str, Any], said: str
         slots=20,
         service_time="2s" if "drain" in rule else "50ms",
         steps=STEPS,
-        versions={"new": {"error_fraction": 0.5}},
+        versions={"new": {"error_fraction": 0.5, "verify_fails": float("min_healthy" in rule)}},
         rollout=rule,
         clock={"warm_up": "4s"},
     )

@@ -298,7 +298,8 @@ def test_what_stopped_a_rollout_is_told() -> None:
     assert run.ended == "halted"
     words = [one.words for one in story.events]
     assert "web-01 failed" in words
-    assert any(one.startswith("the rollout was halted") for one in words)
+    halted = [one for one in words if one.startswith("the rollout was halted: instance ")]
+    assert [one.endswith(": start failed") for one in halted] == [True]
 
 
 def with_p99(values: Sequence[float | None], ended: Sequence[str] = ()) -> CandidateResult:

@@ -40,6 +40,8 @@ from simulation.engines.kernel.requests import free_attempt, is_last, new_call, 
 from simulation.engines.kernel.tally import (
     call_gave_up,
     call_started,
+    connection_began,
+    connection_ended,
     exposed,
     log_ended,
     slot_taken,
@@ -65,6 +67,8 @@ def call_ended(p: int, c: int, outcome: int) -> None:
     one.outcome = outcome
     if math.isnan(one.start):
         call_gave_up(p, c, outcome)
+    elif not one.takes_slot:
+        connection_ended(p, c, outcome)
     if service_at(h.services, one.service).keeps_log:
         is_served = not math.isnan(one.start)
         by_new, takes_slot = one.new_version == 1, one.takes_slot == 1
@@ -308,6 +312,7 @@ def _connect(p: int, c: int) -> None:
     one = call_at(h.calls, c)
     one.state = OPEN
     _starts(p, c)
+    connection_began(p, c)
     instance_at(h.instances, one.instance).open += 1
     order = attempt_at(h.attempts, c // h.route_max).order
     set_timer(p, h.now + one.demand, COMPLETIONS + order, COMPLETE, c, one.generation)

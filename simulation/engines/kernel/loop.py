@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 
+from simulation.engines.calls import OPEN
 from simulation.engines.kernel.belief import (
     answer,
     believes,
@@ -41,6 +42,7 @@ from simulation.engines.kernel.memory import (
     LISTENS,
     NEXT_CHUNK,
     NEXT_CLIENTS,
+    OPENS,
     PICK_AGAIN,
     SHARES,
     attempt_at,
@@ -64,7 +66,7 @@ from simulation.engines.kernel.requests import (
     think,
 )
 from simulation.engines.kernel.slots import end_all, listens, settle
-from simulation.engines.kernel.tally import came, new_row
+from simulation.engines.kernel.tally import came, new_row, was_open
 from simulation.engines.kernel.timers import (
     bring_timers,
     is_tight,
@@ -82,11 +84,11 @@ _ARRIVAL, _TIMER, _TIMEOUT, _CHECK = range(4)
 
 
 @part
-def _ask(p: int, a: int) -> None:
-    """A first or a further attempt, now."""
+def _ask(p: int, a: int, since: float) -> None:
+    """A first or a further attempt, whose client's patience began at ``since``."""
     h = header_at(p, 0)
     one = attempt_at(h.attempts, a)
-    one.arrival = h.now
+    one.arrival = since
     if h.keeps_rows:
         row = row_at(h.rows, one.row)
         row.attempts = one.tries + 1
@@ -95,21 +97,22 @@ def _ask(p: int, a: int) -> None:
     order = one.order
     call(p, a, 0)
     if kind.lane >= 0 and one.outcome == IN_FLIGHT:
-        set_timeout(p, kind.lane, h.now + kind.timeout, TIMEOUTS + order, a, 0)
+        leaves = max(h.now, since + kind.timeout)
+        set_timeout(p, kind.lane, leaves, TIMEOUTS + order, a, 0)
 
 
 @part
-def _request(p: int, number: int, kind: int, session: int, client: int) -> int:
+def _request(p: int, number: int, asked: float, kind: int, session: int, client: int) -> int:
     """A request's first attempt; what it wants is still to be said."""
     h = header_at(p, 0)
     a = new_attempt(p)
     one = attempt_at(h.attempts, a)
     one.number, one.kind, one.session, one.client = number, kind, session, client
     one.order, one.tries = attempt_order(number, 0), 0
-    one.asked = h.now
-    came(p, h.now)
+    one.asked = asked
+    came(p, asked)
     if h.keeps_rows:
-        one.row = new_row(p, h.now, kind)
+        one.row = new_row(p, asked, kind)
         is_tight(p, h.row_cap - h.row_count)
     return a
 
@@ -120,12 +123,31 @@ def _arrives(p: int) -> None:
     k = h.chunk_place
     h.chunk_place += 1
     kind = i8_at(h.kinds, k).v
-    a = _request(p, h.chunk_first + k, kind, i8_at(h.sessions, k).v, -1)
+    a = _request(p, h.chunk_first + k, h.now, kind, i8_at(h.sessions, k).v, -1)
     for place in range(h.route_max):
         want = f8_at(h.demands, k * h.route_max + place).v
         call_at(h.calls, a * h.route_max + place).want = want
     budget_request(p, kind)
-    _ask(p, a)
+    _ask(p, a, h.now)
+
+
+@part
+def _opens(p: int) -> None:
+    """The next connection of the chunk is there at the beginning, as old as it is."""
+    h = header_at(p, 0)
+    k = h.chunk_place
+    h.chunk_place += 1
+    opened, life = f8_at(h.times, k).v, f8_at(h.demands, k).v
+    kind = i8_at(h.kinds, k).v
+    a = _request(p, h.chunk_first + k, opened, kind, i8_at(h.sessions, k).v, -1)
+    c = a * h.route_max
+    one = call_at(h.calls, c)
+    one.want = max(0.0, life - (h.now - opened))
+    _ask(p, a, opened)
+    one.want = life
+    if attempt_at(h.attempts, a).outcome == IN_FLIGHT and one.state == OPEN:
+        was_open(p, c, opened)
+    settle(p)
 
 
 @part
@@ -137,7 +159,7 @@ def _client_asks(p: int, client: int) -> None:
     kind = i4_at(h.loop_kind, entry).v
     number = sequence.v * h.client_count + client
     session = i8_at(h.loop_session, client).v
-    a = _request(p, number, kind, session, client)
+    a = _request(p, number, h.now, kind, session, client)
     for k in range(h.route_max):
         want = f8_at(h.loop_demand, entry * h.route_max + k).v
         call_at(h.calls, a * h.route_max + k).want = want
@@ -146,7 +168,7 @@ def _client_asks(p: int, client: int) -> None:
     if place.v >= h.loop_width - 1:
         h.loop_dry += 1
     budget_request(p, kind)
-    _ask(p, a)
+    _ask(p, a, h.now)
 
 
 @part
@@ -166,7 +188,7 @@ def _asks_again(p: int, last: int) -> None:
         call_at(h.calls, a * h.route_max + place).want = want
     before.to_come = 0
     free_attempt(p, last)
-    _ask(p, a)
+    _ask(p, a, h.now)
 
 
 @part
@@ -348,4 +370,7 @@ def act(p: int, what: int, g: int, flag: int, share: float) -> int:
         for client in range(h.client_count):
             think(p, client)
         _next_check(p)
+    elif what == OPENS:
+        while h.chunk_place < h.chunk_count and not h.tight:
+            _opens(p)
     return lost

@@ -27,6 +27,9 @@ _OUTCOMES, _SLOW, _CUT, _CALLED, _TURNED, _WAITED, _EXPOSED = (
     TOTALS.index(name)
     for name in ["outcome_0", "slow", "cut", "called", "turned_away", "waited", "exposed"]
 )
+_OPEN, _CUT_CONNECTIONS, _CUT_OF_OPEN = (
+    TOTALS.index(name) for name in ["open_at_start", "cut_connections", "cut_of_open"]
+)
 
 
 @part
@@ -245,6 +248,38 @@ def call_gave_up(p: int, c: int, outcome: int) -> None:
                 add(p, _TURNED, 1)
             else:
                 put_wait(p, h.now - one.arrival)
+
+
+@part
+def connection_began(p: int, c: int) -> None:
+    """A connection is open, from now on."""
+    if header_at(p, 0).now < 0:
+        add(p, _OPEN, 1)
+
+
+@part
+def was_open(p: int, c: int, since: float) -> None:
+    """A connection has been open since before the beginning, which is now."""
+    h = header_at(p, 0)
+    one = call_at(h.calls, c)
+    one.start = since
+    if h.keeps_rows:
+        row_at(h.rows, attempt_at(h.attempts, c // h.route_max).row).start = since
+    if h.now >= 0:
+        add(p, _OPEN, 1)
+
+
+@part
+def connection_ended(p: int, c: int, outcome: int) -> None:
+    """A connection is over, now; what ends at 0 has ended before the start unless control cut it."""
+    h = header_at(p, 0)
+    was_there = call_at(h.calls, c).start < 0
+    if outcome == CUT:
+        add(p, _CUT_CONNECTIONS, 1)
+        if was_there:
+            add(p, _CUT_OF_OPEN, 1)
+    elif was_there and h.now <= 0:
+        add(p, _OPEN, -1)
 
 
 @part

@@ -19,6 +19,7 @@ from simulation.statistics import MOST_RUNS, runs_to_settle
 from studio.charts import style
 from studio.charts.of_comparison import figure_of
 from studio.charts.trade_off import RISKS, Risk, draw_trade_off
+from studio.estimate_words import no_estimate_text
 from studio.format import (
     between_text,
     candidate_name,
@@ -227,6 +228,15 @@ class TradeOffPage(Page):
         self.chart.show_estimate(self._estimated(risk), document.is_stale)
         self._show_sentence(comparison, names, risk)
 
+    def _why_no_estimate(self, risk: Risk) -> str:
+        """Why no point is drawn for what stands in the fields."""
+        found = self.document.estimate
+        for figure in () if found is None else ("rollout_duration_s", risk.metric):
+            reason = found.why_none(figure) if found is not None else None
+            if reason is not None:
+                return no_estimate_text(reason)
+        return "no closed form tells where what stands in the fields would lie"
+
     def _estimated(self, risk: Risk) -> Estimated | None:
         """The point that closed forms give for what stands in the fields, where it is another one."""
         if not self.document.is_stale:
@@ -245,7 +255,7 @@ class TradeOffPage(Page):
             told += (
                 "; the hollow one is the estimate of what stands in the fields now."
                 if self.chart.estimated is not None
-                else "; no closed form tells where what stands in the fields would lie."
+                else f"; {self._why_no_estimate(risk)}."
             )
             self.sentence.setText(told)
         else:

@@ -13,12 +13,13 @@ from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QGridLayout, QVBoxLayout, QWidget
 
 from simulation.scenario import Scenario
+from studio.estimate_words import estimate_sentence, no_estimate_text
 from studio.facts import is_within
 from studio.format import (
     ANSWER_GLYPHS,
+    NOTHING,
     clock_text,
     duration_text,
-    estimate_sentence,
     latency_text,
     limit_text,
     percent_text,
@@ -28,6 +29,7 @@ from studio.gui.document import Document
 from studio.gui.tasks import Jobs
 from studio.gui.widgets.cards import FigureCard, VerdictBanner
 from studio.headline import FOUR, four_figures, limit_words, pool_figure
+from studio.note_words import note_lines
 from studio.theme import GAP_PX, Theme
 
 if TYPE_CHECKING:
@@ -35,6 +37,13 @@ if TYPE_CHECKING:
     from simulation.estimate import Estimate, Range
 
 TWO_ROWS_BELOW_PX = 600
+_FIGURES = {
+    "duration": "rollout_duration_s",
+    "p99": "rollout_latency_p99_s",
+    "lost": "rollout_error_fraction",
+}
+"""The figure of an estimate on each card."""
+
 LONGEST_NAME = 40
 """So many letters of a run's name stand in the sentence; the list of runs has all of them."""
 
@@ -117,6 +126,9 @@ class Headline(QWidget):
             note = "too few runs to tell"
         elif verdict.reasons:
             note = verdict.reasons[0]
+        if verdict.answer == "meets" and not self._jobs.is_running:
+            lines = note_lines(self._document.scenario)
+            note = f"! {lines[0]}" if lines else note
         words = f"{ANSWER_GLYPHS[verdict.answer]}  {sentence_of(shortened(name), verdict)}"
         self.banner.say(verdict.answer, words, note, self._theme)
 
@@ -150,22 +162,24 @@ class Headline(QWidget):
              limit_words(percent_text, objectives.error_fraction)),
         ):  # fmt: skip
             figure: Range | None = getattr(found, metric)
-            holds = None if figure is None else is_within(metric, figure.value, limit)
-            self._show_range(card, figure, text, words, holds)
+            if figure is None:
+                reason = found.why_none(metric)
+                none = "no estimate" if reason is None else no_estimate_text(reason)
+                self.cards[card].show_figure(NOTHING, none, None)
+            else:
+                holds = is_within(metric, figure.value, limit)
+                self._show_range(card, figure, text, words, holds)
         lowest, share = found.lowest_in_pool_count, found.lowest_capacity_fraction
         self._show_pool(lowest.value if lowest else None, share.value if share else None)
 
     def _show_range(
         self,
         card: str,
-        figure: Range | None,
+        figure: Range,
         text: Callable[[float | None], str],
         limit: str | None,
         holds: bool | None,
     ) -> None:
-        if figure is None:
-            self.cards[card].show_figure("–", "no closed form here", None)
-            return
         under = "estimate" if limit is None else f"estimate · limit {limit}"
         self.cards[card].show_figure(f"≈ {text(figure.value).removeprefix('≈ ')}", under, holds)
 

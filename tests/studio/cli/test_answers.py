@@ -50,6 +50,8 @@ OWN = [
     "failed_requests",
     "slow_requests",
     "cut_requests",
+    "cut_connections",
+    "cut_connections_fraction",
     "surge_instance_s",
 ]
 METRICS = {*BOTH, *(f"rollout_{name}" for name in BOTH), *OWN}
@@ -67,7 +69,8 @@ def test_simulate_prints_one_object_of_the_stated_shape(rollcast: CommandLine) -
     answer = rollcast("simulate", "shop.yaml", "--json", *ONE)
     assert (answer.code, answer.err) == (0, "")
     data = answer.json
-    assert data.keys() == KEYS
+    assert data.keys() == KEYS | {"notes"}
+    assert data["notes"] == []
     assert data["schema"] == "rollcast.result/1"
     assert (data["scenario"], data["seed"], data["replications"]) == ("shop", 1, 4)
     assert data["engine"] == "compiled"
@@ -101,6 +104,43 @@ def test_simulate_prints_one_object_of_the_stated_shape(rollcast: CommandLine) -
     assert duration["run_low"] <= duration["mean"] <= duration["run_high"]
 
 
+SOCKETS = SHOP.replace("error_fraction: 1%", "error_fraction: 5%").replace(
+    "  rate: 40/s\n",
+    "  rate: 40/s\n  classes:\n"
+    "    ws: {share: 0.5%, holds_slot: false, service_time: {web: 10m}}\n    page: {}\n",
+)
+"""The shop with some 120 sockets open."""
+
+
+def test_what_no_objective_limits_is_said_with_every_answer(rollcast: CommandLine) -> None:
+    """A plan may meet while it cuts nearly all sockets; it says so, and an objective ends it."""
+    rollcast.write("sockets.yaml", SOCKETS)
+    note = "! cut connections (ws) have no limit"
+    for command in (
+        ("validate", "sockets.yaml"),
+        ("simulate", "sockets.yaml", *ONE),
+        ("compare", "sockets.yaml", "--windows", "2", *ONE),
+        ("plan", "sockets.yaml", "-o", "plan.json", *ONE),
+    ):
+        answer = rollcast(*command)
+        assert answer.code == 0, answer.err
+        assert note in " ".join(answer.out.split()), command
+    data = rollcast("compare", "sockets.yaml", "--windows", "2", "--json", *ONE).json
+    assert data["notes"] == [{"kind": "no_cut_objective", "classes": ["ws"]}]
+    figure = data["candidates"][0]["metrics"]["cut_connections_fraction"]
+    assert figure["mean"] > 0.9
+    limited = ("--set", "objectives.cut_connections=5%")
+    data = rollcast("compare", "sockets.yaml", "--windows", "2", "--json", *limited, *ONE).json
+    assert data["notes"] == []
+    assert data["candidates"][0]["verdict"]["runs_meeting"] == 0
+    assert data["candidates"][0]["verdict"]["reasons"][0].startswith(
+        "more than 5 % of the open connections cut in"
+    )
+    answer = rollcast("plan", "sockets.yaml", "-o", "other.json", *limited, *ONE)
+    assert answer.code == 3
+    assert "connections cut" in answer.err
+
+
 def test_a_steady_state_has_no_figures_of_a_rollout(rollcast: CommandLine) -> None:
     rollcast.write("steady.yaml", SHOP.partition("rollout:")[0] + "clock: {horizon: 20s}\n")
     data = rollcast("simulate", "steady.yaml", "--json", *ONE).json
@@ -113,7 +153,7 @@ def test_compare_prints_candidates_and_what_sets_them_apart(rollcast: CommandLin
     data = answer.json
     assert data.keys() == (
         KEYS - {"candidate", "requests", "metrics", "ended", "waits", "critical_path", "verdict"}
-    ) | {*("candidates", "baseline", "differences", "front", "chosen")}
+    ) | {*("candidates", "baseline", "differences", "front", "chosen", "notes")}
     assert [one["candidate"]["window"] for one in data["candidates"]] == [1, 2, 3]
     assert all(one.keys() == KEYS for one in data["candidates"])
     arrived = {one["requests"]["arrived"] for one in data["candidates"]}
@@ -233,7 +273,10 @@ def test_the_table_shows_the_figures_of_the_comparison(rollcast: CommandLine) ->
 
 def test_simulate_prints_every_figure(rollcast: CommandLine) -> None:
     out = rollcast("simulate", "shop.yaml", *ONE).out
-    assert all(name in out for name in METRICS)
+    assert all(name in out for name in METRICS - {"cut_connections", "cut_connections_fraction"})
+    rollcast.write("sockets.yaml", SOCKETS)
+    printed = rollcast("simulate", "sockets.yaml", *ONE).out
+    assert all(name in printed for name in METRICS)
     assert out.startswith("Window 2 meets every objective in 4 of 4 runs.")
 
 
