@@ -7,7 +7,7 @@ environment or in files of their own, and only their names here.
 
 from __future__ import annotations
 
-import string
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError, field_validator
 
+from executor import placeholders
 from executor.errors import BadInput
 from executor.plan import Step, Stop
 from executor.yaml_text import SILENT, Key, Positions, load_yaml, plain
@@ -137,6 +138,16 @@ class _How(_Part):
     version: str | None = None
     values: dict[str, str] = Field(default_factory=dict)
 
+    @field_validator("values")
+    @classmethod
+    def _are_placeholders(cls, values: dict[str, str]) -> dict[str, str]:
+        for name in values:
+            if re.fullmatch(r"[\w-]+", name) is None:
+                raise ValueError(f"{name} must be a name of letters, digits, _ and -")
+            if name in OWN_WORDS:
+                raise ValueError(f"{name} must not be one of Rollcast's own words")
+        return values
+
 
 class Defaults(_How):
     """What holds for every instance that does not say otherwise."""
@@ -236,7 +247,7 @@ class Target:
         return getattr(self._inventory.defaults, key) if own is None else own
 
     def _filled(self, text: str, version: str) -> str:
-        return text.format_map(self.words(version))
+        return placeholders.fill(text, self.words(version))
 
     def words(self, version: str) -> Mapping[str, str]:
         """What the placeholders stand for."""
@@ -327,23 +338,26 @@ def _broken_in(
             if key != "verify":
                 yield (*at, key), SILENT, "is missing, here and in defaults"
             continue
-        for text in (said,) if isinstance(said, str) else said:
-            problem = _placeholders_broken(text, words)
+        if isinstance(said, str):
+            yield from _broken_in_address(place, said, words)
+            continue
+        for number, text in enumerate(said):
+            problem = placeholders.broken_rule(text, words)
             if problem is not None:
-                yield place, text, problem
-            elif isinstance(said, str) and not _is_http(text.format_map(words)):
-                yield place, text, "must be an http:// or https:// address"
+                yield (*place, number), text, problem
 
 
-def _placeholders_broken(text: str, words: Mapping[str, str]) -> str | None:
-    try:
-        fields = [field for _, field, _, _ in string.Formatter().parse(text) if field is not None]
-    except ValueError as error:
-        return f"has a brace too few or too many ({error}); a brace itself is {{{{ or }}}}"
-    for field in fields:
-        if field not in words:
-            return f"{{{field}}} must be one of {', '.join(words)}, or a key of values"
-    return None
+def _broken_in_address(
+    place: Key, text: str, words: Mapping[str, str]
+) -> Iterator[tuple[Key, object, str]]:
+    """The rules that an address breaks."""
+    # An instance is asked before and after its version changes, so no one version is meant.
+    known = {name: word for name, word in words.items() if name != "version"}
+    problem = placeholders.broken_rule(text, known)
+    if problem is not None:
+        yield place, text, problem
+    elif not _is_http(placeholders.fill(text, known)):
+        yield place, text, "must be an http:// or https:// address"
 
 
 def _is_http(url: str) -> bool:

@@ -56,6 +56,8 @@ def test_everything_is_filled_in(tmp_path: Path) -> None:
     assert ssh.known_hosts == tmp_path / "known_hosts"
 
 
+ALONE = "{port} must stand alone in its braces, without a conversion or a format"
+
 BAD = [
     (
         "service: checkout\n",
@@ -78,9 +80,49 @@ BAD = [
     (
         'stop, "checkout@{port}"',
         'stop, "checkout@{prot}"',
-        "defaults.stop: checkout@{prot}: {prot} must be one of",
+        "defaults.stop.2: checkout@{prot}: {prot} must be one of",
     ),
     ('stop, "checkout@{port}"', 'stop, "checkout@{"', "has a brace too few or too many"),
+    *(
+        (
+            f"{key}: {text}",
+            f"{key}: {text.replace('{port}', placeholder)}",
+            f":{line}: defaults.{place}: {shown.replace('X', placeholder)}: {rule}",
+        )
+        for key, place, line, text, shown in (
+            ("stop", "stop.2", 11, '[systemctl, stop, "checkout@{port}"', "checkout@X"),
+            ("start", "start.2", 13, '[systemctl, start, "checkout@{port}"', "checkout@X"),
+            ("health", "health", 14, "http://{address}:{port}/h", "http://{address}:X/healthz"),
+            ("version", "version", 15, "http://{address}:{port}/v", "http://{address}:X/version"),
+        )
+        for placeholder, rule in (
+            ("{port:d}", ALONE),
+            ("{port!r}", ALONE),
+            ("{port:{address}}", ALONE),
+            ("{port.real}", "{port.real} must be one of"),
+            ("{port[0]}", "{port[0]} must be one of"),
+            ("{0}", "{0} must be one of"),
+            ("{}", "{} must be one of"),
+            ("{prot}", "{prot} must be one of"),
+            ("{port", "has a brace too few or too many"),
+            ("port}", "has a brace too few or too many"),
+        )
+    ),
+    (
+        "http://{address}:{port}/healthz",
+        "http://{address}:{port}/{version}",
+        "defaults.health: http://{address}:{port}/{version}: {version} must be one of",
+    ),
+    (
+        "values: {address: 127.0.0.1}",
+        'values: {address: 127.0.0.1, "a.b": x}',
+        "defaults.values: {address: 127.0.0.1, a.b: x}: a.b must be a name of letters",
+    ),
+    (
+        "values: {address: 127.0.0.1}",
+        "values: {address: 127.0.0.1, version: x}",
+        "version must not be one of Rollcast's own words",
+    ),
     (
         "http://{address}:{port}/healthz",
         "/healthz",
@@ -113,6 +155,13 @@ def test_what_is_wrong_is_one_line(tmp_path: Path, was: str, now: str, said: str
         read_inventory(path)
     assert said in str(caught.value)
     assert str(caught.value).startswith(str(path))
+
+
+def test_a_brace_that_means_itself_is_one(tmp_path: Path) -> None:
+    path = tmp_path / "inventory.yaml"
+    path.write_text(GOOD.replace("--keep", '"{{keep}}{port}"', 1))
+    target = read_inventory(path).targets()["checkout-1"]
+    assert target.command(Step.DEPLOY, "1.1") == ("install-checkout", "1.1", "{keep}8001", "1.0")
 
 
 def test_secrets_come_from_the_environment_or_a_file_of_the_owner(
