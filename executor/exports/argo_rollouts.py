@@ -35,8 +35,9 @@ class ArgoRollouts:
     def render(self, plan: Plan, options: ReleaseOptions = NO_OPTIONS) -> Exported:
         """The patch.
 
-        A merge patch replaces lists, so a container in it would lose all that the patch does not
-        say: the image is set by a command of its own, and the pre-stop stays what it is.
+        The pod template stays what it is: a merge patch replaces lists, so a container in it would
+        lose all that the patch does not say, and any change of the template starts a rollout. The
+        image is set by a command of its own, which is the rollout.
 
         Raises:
             Refused: The plan was forecast in place, or is of another kind of workload, or has a
@@ -64,6 +65,10 @@ class ArgoRollouts:
             lost.insert(0, not_met)
         if kind == "Deployment":
             lost.insert(0, "workload (Deployment): this patches a Rollout of the same name")
+        lost.append(
+            f"grace period ({grace_s(plan)} s): must stand in the Rollout's pod template already; a "
+            "patch of the template is a rollout of its own, before the one with the new image"
+        )
         if plan.stop.pre_stop_s > 0:
             lost.append(
                 f"pre-stop ({plan.stop.pre_stop_s:g} s): must stand in the Rollout's container "
@@ -79,7 +84,6 @@ class ArgoRollouts:
             "progressDeadlineSeconds": progress_deadline_s(plan),
             "progressDeadlineAbort": plan.on_failure == "rollback",
             "strategy": {"canary": canary},
-            "template": {"spec": {"terminationGracePeriodSeconds": grace_s(plan)}},
         }
         text = header(plan, self, tuple(lost), options) + yaml_text({"spec": spec})
         return Exported(text, tuple(lost))

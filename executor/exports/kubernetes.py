@@ -160,8 +160,8 @@ def without_image(options: ReleaseOptions) -> tuple[str, ...]:
     if options.image is not None:
         return ()
     return (
-        "image: none is named (--image REF), so this changes settings and is no release; where grace "
-        "period or pre-stop differ from what runs, applying it restarts every pod with the old image",
+        "image: none is named (--image REF), so this changes settings and is no release; where the pod "
+        "template differs from what runs, applying it restarts every pod with the old image",
     )
 
 
