@@ -12,8 +12,11 @@ from dataclasses import dataclass
 
 from executor.dialects.kubernetes import resolve, window_count
 from executor.errors import BadInput
+from executor.yaml_text import broken_text
+from simulation.frame import expected_run_s
 from simulation.rollout_rules import broken_rollout_rules
 from simulation.scenario import Scenario
+from simulation.scenario_limits import broken_run_limits, refuse_too_many_candidates
 from simulation.scenario_rollout import ALL_AT_ONCE, REPLACING, Rollout
 from simulation.traffic import clock_label
 
@@ -80,8 +83,8 @@ def candidates_of(
 
     Raises:
         BadInput: A window or a surge does not fit the fleet, a start does not fit the traffic, a
-            policy has nothing to balance, or something of a rollout is to be varied in a scenario
-            without one.
+            policy has nothing to balance, something of a rollout is to be varied in a scenario
+            without one, or there are too many candidates, or too many requests in one's run.
     """
     rule = scenario.rollout
     if rule is None:
@@ -94,6 +97,18 @@ def candidates_of(
         )
     if policies and not _balanced(scenario):
         raise BadInput(f"{scenario.name}: nothing is balanced that is rolled: policy pull")
+    refuse_too_many_candidates(
+        scenario.name,
+        {
+            "starts": len(starts),
+            "windows": len(windows),
+            "surges": len(surges),
+            "advances": len(advances),
+            "pauses": len(pauses_s),
+            "drain timeouts": len(drain_timeouts_s),
+            "policies": len(policies),
+        },
+    )
     found: dict[Candidate, None] = {}
     for start, window, surge, advance, pause_s, timeout_s, policy in itertools.product(
         starts or (scenario.clock.start,),
@@ -117,6 +132,11 @@ def candidates_of(
         if one not in found:
             _must_hold(one.applied_to(scenario))
             found[one] = None
+    slowest = max(
+        (one.applied_to(scenario) for one in found), key=lambda one: expected_run_s(one)[1]
+    )
+    for key, value, said in broken_run_limits(slowest):
+        raise BadInput(f"{scenario.name}: {broken_text(key, value, said)}")
     return tuple(found)
 
 
@@ -168,7 +188,7 @@ def _surging(scenario: Scenario) -> tuple[str, ...]:
 def _must_hold(candidate: Scenario) -> None:
     """Refuses a combination that breaks a rule, such as a fleet that must stay whole."""
     for key, value, said in broken_rollout_rules(candidate) if candidate.rollout else ():
-        raise BadInput(f"{candidate.name}: {'.'.join(map(str, key))}: {value}: {said}")
+        raise BadInput(f"{candidate.name}: {broken_text(key, value, said)}")
 
 
 def default_windows(scenario: Scenario) -> tuple[int, ...]:

@@ -18,7 +18,8 @@ from ruamel.yaml.error import YAMLError
 
 from executor.errors import BadInput
 from executor.files import atomic_write_text
-from executor.yaml_text import SILENT, Key, Positions, child_of, load_value, load_yaml, plain
+from executor.text_limits import MOST_YAML_BYTES, TooLarge, read_limited_text
+from executor.yaml_text import SILENT, Key, Positions, child_of, load_value, load_yaml, plain, shown
 from simulation.scenario import Scenario, broken_rules
 from simulation.units import why
 from simulation.yaml_text import dump_yaml, set_value, with_lines_of
@@ -56,7 +57,7 @@ class ScenarioFile:
             BadInput: Anything wrong with the file or the values, in one line.
         """
         try:
-            text = path.read_text(encoding="utf-8")
+            text = read_limited_text(path, MOST_YAML_BYTES)
         except (OSError, UnicodeDecodeError) as error:
             raise BadInput(f"{path}: cannot be read: {why(error)}") from None
         return cls.parse(text, path, sets)
@@ -146,7 +147,9 @@ def _split_key(text: str) -> Key:
     parts = text.split(".")
     if not all(part.strip() for part in parts):
         raise BadInput(f"--set {text}: a key is names with dots between, such as rollout.window")
-    return tuple(int(part) if part.isdecimal() else part.strip() for part in parts)
+    return tuple(
+        int(part) if part.isdecimal() and len(part) < 10 else part.strip() for part in parts
+    )
 
 
 def _split_set(text: str) -> tuple[Key, Any]:
@@ -155,8 +158,10 @@ def _split_set(text: str) -> tuple[Key, Any]:
         raise BadInput(f"--set {text}: must be key.path=value")
     try:
         return _split_key(key), load_value(value)
-    except (YAMLError, RecursionError):
-        raise BadInput(f"--set {text}: the value is not YAML") from None
+    except TooLarge as error:
+        raise BadInput(f"--set {shown(text)}: {error.problem}") from None
+    except (YAMLError, ValueError, RecursionError):
+        raise BadInput(f"--set {shown(text)}: the value is not YAML") from None
 
 
 @cache
