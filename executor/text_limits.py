@@ -66,10 +66,12 @@ def read_limited_bytes(path: Path, most_bytes: int) -> bytes:
         size = os.fstat(file.fileno()).st_size  # 0 for a pipe or a device
         if size > most_bytes:
             raise BadInput(f"{path}: {size_text(size)}: must not exceed {size_text(most_bytes)}")
-        content = file.read(most_bytes + 1)
+        content = bytearray()  # by chunks: a read takes as much memory as it asks for
+        while len(content) <= most_bytes and (chunk := file.read(_CHUNK_BYTES)):
+            content += chunk
     if len(content) > most_bytes:
         raise BadInput(f"{path}: must not exceed {size_text(most_bytes)}")
-    return content
+    return bytes(content)
 
 
 def read_limited_text(path: Path, most_bytes: int) -> str:
@@ -146,7 +148,7 @@ def refuse_too_large(root: Node) -> None:
             counts[key] = 1 + sum(counts[id(child)] for child in children)
             depths[key] = 1 + max(depths[id(child)] for child in children)
             if counts[key] > MOST_YAML_VALUES:
-                _refuse(node, f"comes to more than {MOST_YAML_VALUES:,} values")
+                _refuse(node, f"comes to more than {MOST_YAML_VALUES:,} values, aliases filled in")
             if depths[key] > MOST_YAML_LEVELS:
                 _refuse(node, f"is nested too deeply: must not exceed {MOST_YAML_LEVELS} levels")
         else:
@@ -166,8 +168,6 @@ def _children(node: Node) -> list[Node]:
 
 def _refuse(node: Any, problem: str) -> None:
     anchor = f"&{node.anchor}: " if node.anchor else ""
-    if anchor and "values" in problem:
-        problem += ", its aliases filled in"
     raise TooLarge(problem=f"{anchor}{problem}", problem_mark=node.start_mark)
 
 
