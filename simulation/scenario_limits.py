@@ -168,7 +168,7 @@ def _broken_keys(key: Key, value: Any) -> Iterator[Broken]:
                 yield from _broken_keys((*key, field.alias or name), child)
     elif isinstance(value, dict | tuple):
         yield from _broken_entries(key, value)
-    elif isinstance(value, int | float) and value is not True and value is not False:
+    elif isinstance(value, int | float) and type(value) is not bool:
         rule = _broken_number(key[-1], value)
         if rule is not None:
             yield key, value, rule

@@ -15,11 +15,16 @@ from pathlib import Path
 
 import pytest
 
+from executor import text_limits
 from executor.errors import BadInput
 from executor.plan_file import plan_text
 from executor.text_limits import MOST_YAML_BYTES
+from simulation import scenario_limits as limits
+from simulation import units
 from simulation.planner import again
 from simulation.scenario_file import ScenarioFile
+from studio.cli import options
+from studio.gui.fields import parse_windows_text
 from tests.helpers.command_line import SHOP
 from tests.helpers.plans import example_plan
 
@@ -313,3 +318,35 @@ def test_a_plan_whose_scenario_is_too_large_is_not_simulated_again() -> None:
     plan = example_plan(scenario=scenario.as_data(), replications=10**12)
     with pytest.raises(BadInput, match=r"replications: 1000000000000: must be at most 100,000"):
         again(plan)
+
+
+def test_the_page_says_the_limits() -> None:
+    text = (ROOT / "docs" / "scenario.md").read_text(encoding="utf-8")
+    table = text.split("## Limits\n", 1)[1].split("\n## ", 1)[0]
+    for limit in (
+        limits.MOST_INSTANCES,
+        limits.MOST_PLACES,
+        limits.MOST_REPLICATIONS,
+        limits.MOST_REQUESTS_OF_A_RUN,
+        limits.MOST_REQUESTS_OF_A_STUDY,
+        limits.MOST_EVENTS_OF_A_RUN,
+        limits.MOST_CANDIDATES,
+        limits.MOST_NUMBER,
+        text_limits.MOST_YAML_VALUES,
+        text_limits.MOST_PACKED_RATIO,
+        int(units.MOST_RATE_RPS),
+        options.MOST_JOBS,
+    ):
+        assert f"{limit:,}" in table
+    for size in (text_limits.MOST_YAML_BYTES, text_limits.MOST_PLAN_BYTES):
+        assert text_limits.size_text(size) in table
+    assert f"{units.MOST_DURATION_S / 86400:g}d" in table
+
+
+def test_a_field_of_the_studio_takes_no_more_than_a_file() -> None:
+    """Fields are written by `with_values`, which says the limit beside the field."""
+    file = ScenarioFile.parse(SHOP)
+    with pytest.raises(BadInput, match=r"instances: 1000000: must be at most 100,000"):
+        file.with_values({f"{WEB}.instances": 1_000_000})
+    with pytest.raises(ValueError, match="windows are counts"):
+        parse_windows_text("9" * 10_000)

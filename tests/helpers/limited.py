@@ -20,7 +20,7 @@ EXTRA_BYTES = 512 << 20
 
 def run_command(arguments: list[str]) -> tuple[int, str]:
     """The exit code, and standard error (or the end of a traceback)."""
-    from studio.__main__ import main as rollcast_main  # noqa: PLC0415 - loaded after the limits
+    from studio.__main__ import main as rollcast_main
 
     errors = io.StringIO()
     sys.argv = ["rollcast", *arguments]
