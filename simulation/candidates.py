@@ -16,7 +16,7 @@ from executor.yaml_text import broken_text
 from simulation.frame import expected_run_s
 from simulation.rollout_rules import broken_rollout_rules
 from simulation.scenario import Scenario
-from simulation.scenario_limits import broken_run_limits, refuse_too_many_candidates
+from simulation.scenario_limits import broken_horizon, broken_run_limits, refuse_too_many_candidates
 from simulation.scenario_rollout import ALL_AT_ONCE, REPLACING, Rollout
 from simulation.traffic import clock_label
 
@@ -132,12 +132,16 @@ def candidates_of(
         if one not in found:
             _must_hold(one.applied_to(scenario))
             found[one] = None
-    slowest = max(
-        (one.applied_to(scenario) for one in found), key=lambda one: expected_run_s(one)[1]
-    )
-    for key, value, said in broken_run_limits(slowest):
+    slowest = max(found, key=lambda one: (_expected_s(scenario, one), one.drain_timeout_s))
+    applied = slowest.applied_to(scenario)
+    for key, value, said in (*broken_run_limits(applied), *broken_horizon(applied)):
         raise BadInput(f"{scenario.name}: {broken_text(key, value, said)}")
     return tuple(found)
+
+
+def _expected_s(scenario: Scenario, candidate: Candidate) -> float:
+    """How long a run of the candidate is expected to last from its start on."""
+    return expected_run_s(candidate.applied_to(scenario))[1]
 
 
 def _balanced(scenario: Scenario) -> tuple[str, ...]:

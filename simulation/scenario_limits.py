@@ -17,7 +17,7 @@ from pydantic import BaseModel
 
 from executor.errors import BadInput
 from executor.yaml_text import SILENT
-from simulation.frame import expected_run_s
+from simulation.frame import expected_run_s, frame_of
 from simulation.traffic_rules import Broken
 from simulation.units import MOST_DURATION_S, MOST_RATE_RPS
 
@@ -138,6 +138,20 @@ def broken_run_limits(scenario: Scenario) -> Iterator[Broken]:
             yield at, f"{value:g}s", rule
 
 
+def broken_horizon(scenario: Scenario) -> Iterator[Broken]:
+    """Whether a run that never settles would go on for too long where the horizon is `auto`."""
+    if scenario.clock.horizon is not None:
+        return
+    horizon_s = frame_of([scenario]).horizon_s
+    count = _expected_requests(scenario, 0.0, horizon_s)
+    if count > MOST_REQUESTS_OF_A_STUDY:
+        rule = (
+            f"a run that never settles would last {horizon_s:,.0f} s, with about {count:.3g} requests, "
+            f"at most {MOST_REQUESTS_OF_A_STUDY:,} may be; give a horizon, or shorter drains and steps"
+        )
+        yield ("clock", "horizon"), "auto", rule
+
+
 def refuse_too_many_candidates(name: str, counts: Mapping[str, int]) -> None:
     """Refuses a study before its candidates are put together.
 
@@ -192,7 +206,7 @@ def _broken_number(name: str, value: float) -> str | None:
     """The limit that a number exceeds, by the name of its key."""
     most = _MOST.get(name, MOST_NUMBER)
     # Durations and rates have their own limit already, which is larger than that of plain numbers.
-    if isinstance(value, float) and name not in _MOST and name not in _FACTORS:
+    if not isinstance(value, int) and name not in _MOST and name not in _FACTORS:
         most = int(max(MOST_DURATION_S, MOST_RATE_RPS))
     if value > most:
         return f"must be at most {most:,}"

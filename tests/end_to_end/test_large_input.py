@@ -183,6 +183,8 @@ CASES = [
     key("health checks", f"{WEB}.balancer.health_check={{interval: 1e-9s, timeout: 1e-9s}}",
         "balancer.health_check.interval: 1e-09s: comes to about"),
     key("crashes", f"{WEB}.crashes={{mtbf: 1e-9s, repair: 1s}}", "crashes.mtbf: 1e-09s: comes to"),
+    key("a drain of a hundred years", "rollout.drain.timeout=36500d",
+        "clock.horizon: auto: a run that never settles would last"),
     key("looks at a drain", "rollout.drain.poll=1e-12s", "drain.poll: 1e-12s: comes to about"),
     key("sessions", "traffic.sessions=1000000000000", "must be at most 10,000,000"),
     key("attempts", "traffic.classes.all.retries.attempts=1000000000", "retries.attempts: 1000000000"),
