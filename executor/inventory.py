@@ -19,6 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError,
 from executor import placeholders
 from executor.errors import BadInput
 from executor.plan import Step, Stop
+from executor.text_limits import MOST_YAML_BYTES, read_limited_text
 from executor.yaml_text import SILENT, Key, Positions, load_yaml, plain
 
 BEGINS: Literal["inventory/1"] = "inventory/1"
@@ -270,7 +271,7 @@ def read_inventory(path: Path) -> Inventory:
         BadInput: Anything wrong with it, in one line.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_limited_text(path, MOST_YAML_BYTES)
     except (OSError, UnicodeDecodeError) as error:
         said = getattr(error, "strerror", None) or error
         raise BadInput(f"{path}: cannot be read: {said}") from None

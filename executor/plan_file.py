@@ -26,6 +26,7 @@ from executor.canonical import canonical_json, digest_of
 from executor.errors import BadInput, Refused
 from executor.files import atomic_write_text
 from executor.plan import PLAN_1, PLAN_2, SECOND_KEYS, Plan
+from executor.text_limits import MOST_PLAN_BYTES, read_limited_text
 
 __all__ = [
     "canonical_json",
@@ -83,7 +84,7 @@ def read_plan(path: Path) -> Plan:
         Refused: The digest is not that of the content: the plan was changed.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_limited_text(path, MOST_PLAN_BYTES)
     except OSError as error:
         raise BadInput(f"{path}: cannot be read: {error.strerror or error}") from None
     except UnicodeDecodeError as error:

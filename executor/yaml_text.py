@@ -9,17 +9,19 @@ from __future__ import annotations
 import difflib
 import itertools
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from pydantic import ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.composer import MaxDepthExceededError
-from ruamel.yaml.constructor import ConstructorError, RoundTripConstructor
+from ruamel.yaml.constructor import ConstructorError, RoundTripConstructor, SafeConstructor
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from executor.errors import BadInput
+from executor.text_limits import MOST_YAML_LEVELS, TooLarge, refuse_too_large
 
 Key = tuple[str | int, ...]
 
@@ -33,8 +35,20 @@ SILENT = object()
 """In the place of a value that a file does not say."""
 
 
+class _SafeConstructor(SafeConstructor):
+    """Builds nothing of a text that comes to too much."""
+
+    def construct_document(self, node: Any) -> Any:
+        refuse_too_large(node)
+        return super().construct_document(node)
+
+
 class _Constructor(RoundTripConstructor):
     """Says on which line a value stands that has a form but no meaning, such as 2024-13-45."""
+
+    def construct_document(self, node: Any) -> Any:
+        refuse_too_large(node)
+        return super().construct_document(node)
 
     def construct_object(self, node: Any, deep: bool = False) -> Any:
         try:
@@ -58,20 +72,10 @@ def load_yaml(text: str, name: str, begins: str) -> CommentedMap:
     """The tree of a text; errors call it ``name``, and say what such a file ``begins`` with.
 
     Raises:
-        BadInput: It is not YAML, or no mapping.
+        BadInput: It is not YAML, comes to too much, or is no mapping.
     """
-    try:
+    with _yaml_errors(name):
         root = round_trip().load(text)
-    except MaxDepthExceededError as error:
-        line = f":{error.problem_mark.line + 1}" if error.problem_mark else ""
-        raise BadInput(f"{name}{line}: {too_deep()}") from None
-    except MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        line = f":{mark.line + 1}" if mark else ""
-        problem = (error.problem or error.context or "is not YAML").splitlines()[0]
-        raise BadInput(f"{name}{line}: is not YAML: {problem}") from None
-    except YAMLError as error:
-        raise BadInput(f"{name}: is not YAML: {str(error).splitlines()[0]}") from None
     if not isinstance(root, CommentedMap):
         kind = begins.split("/", maxsplit=1)[0]
         article = "an" if kind[0] in "aeiou" else "a"
@@ -79,6 +83,40 @@ def load_yaml(text: str, name: str, begins: str) -> CommentedMap:
             f"{name}:1: {article} {kind} is a mapping that begins with rollcast: {begins}"
         )
     return root
+
+
+def load_documents(text: str, name: str) -> list[Any]:
+    """Every document of a text as plain data; errors call it ``name``.
+
+    Raises:
+        BadInput: It is not YAML, or comes to too much.
+    """
+    yaml = YAML(typ="safe", pure=True)
+    yaml.Constructor = _SafeConstructor
+    with _yaml_errors(name):
+        return list(yaml.load_all(text))
+
+
+@contextmanager
+def _yaml_errors(name: str) -> Iterator[None]:
+    """Turns what ruamel raises into one line that says where."""
+    try:
+        yield
+    except MaxDepthExceededError as error:
+        line = f":{error.problem_mark.line + 1}" if error.problem_mark else ""
+        raise BadInput(f"{name}{line}: {too_deep()}") from None
+    except MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        line = f":{mark.line + 1}" if mark else ""
+        problem = (error.problem or error.context or "is not YAML").splitlines()[0]
+        rule = problem if isinstance(error, TooLarge) else f"is not YAML: {problem}"
+        raise BadInput(f"{name}{line}: {rule}") from None
+    except (YAMLError, ValueError) as error:
+        raise BadInput(f"{name}: is not YAML: {str(error).splitlines()[0]}") from None
+    except RecursionError:
+        raise BadInput(
+            f"{name}: is nested too deeply: must not exceed {MOST_YAML_LEVELS} levels"
+        ) from None
 
 
 def load_value(text: str) -> Any:
@@ -142,6 +180,8 @@ def dotted(keys: Iterable[str | int]) -> str:
 
 def shown(value: object) -> str:
     """A value as it is said, shortened where it is long."""
+    if isinstance(value, int) and value.bit_length() > 1000:
+        return f"a number of about {round(value.bit_length() * 0.30103):,} digits"
     if isinstance(value, dict):
         text = "{" + ", ".join(f"{k}: {shown(v)}" for k, v in value.items()) + "}"
     elif isinstance(value, list | tuple):
@@ -151,6 +191,12 @@ def shown(value: object) -> str:
     else:
         text = str(value)
     return text if len(text) <= 60 else text[:57] + "…"
+
+
+def broken_text(key: Iterable[str | int], value: object, rule: str) -> str:
+    """``key.path: value: rule``; without the value where the file does not say it."""
+    told = "" if value is SILENT else f" {shown(value)}:"
+    return f"{dotted(key)}:{told} {rule}"
 
 
 _RULES = {
@@ -206,6 +252,7 @@ class Positions:
             "literal_error": f"must be {context.get('expected', '')}",
             "greater_than": f"must be above {context.get('gt', 0):g}",
             "greater_than_equal": f"must be at least {context.get('ge', 0):g}",
+            "less_than_equal": f"must be at most {context.get('le', 0):,}",
             "too_short": f"needs at least {context.get('min_length')} entry",
             "too_long": f"takes at most {context.get('max_length')} entries",
         }.get(kind)
@@ -225,8 +272,7 @@ class Positions:
     def broken(self, key: Key, value: object, rule: str) -> str:
         """The same for a value that may be a default, at a key that may not be in the file."""
         _keys, line = self._walk(key)
-        told = "" if value is SILENT else f" {shown(value)}:"
-        return f"{self._place(key, line)}: {dotted(key)}:{told} {rule}"
+        return f"{self._place(key, line)}: {broken_text(key, value, rule)}"
 
     def _unknown(self, loc: Sequence[str | int]) -> str:
         keys, line = self._walk(loc)

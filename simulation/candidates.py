@@ -12,8 +12,11 @@ from dataclasses import dataclass
 
 from executor.dialects.kubernetes import resolve, window_count
 from executor.errors import BadInput
+from executor.yaml_text import broken_text
+from simulation.frame import expected_run_s
 from simulation.rollout_rules import broken_rollout_rules
 from simulation.scenario import Scenario
+from simulation.scenario_limits import broken_horizon, broken_run_limits, refuse_too_many_candidates
 from simulation.scenario_rollout import ALL_AT_ONCE, REPLACING, Rollout
 from simulation.traffic import clock_label
 
@@ -80,8 +83,8 @@ def candidates_of(
 
     Raises:
         BadInput: A window or a surge does not fit the fleet, a start does not fit the traffic, a
-            policy has nothing to balance, or something of a rollout is to be varied in a scenario
-            without one.
+            policy has nothing to balance, something of a rollout is to be varied in a scenario
+            without one, or there are too many candidates, or too many requests in one's run.
     """
     rule = scenario.rollout
     if rule is None:
@@ -94,6 +97,18 @@ def candidates_of(
         )
     if policies and not _balanced(scenario):
         raise BadInput(f"{scenario.name}: nothing is balanced that is rolled: policy pull")
+    refuse_too_many_candidates(
+        scenario.name,
+        {
+            "starts": len(starts),
+            "windows": len(windows),
+            "surges": len(surges),
+            "advances": len(advances),
+            "pauses": len(pauses_s),
+            "drain timeouts": len(drain_timeouts_s),
+            "policies": len(policies),
+        },
+    )
     found: dict[Candidate, None] = {}
     for start, window, surge, advance, pause_s, timeout_s, policy in itertools.product(
         starts or (scenario.clock.start,),
@@ -117,7 +132,16 @@ def candidates_of(
         if one not in found:
             _must_hold(one.applied_to(scenario))
             found[one] = None
+    slowest = max(found, key=lambda one: (_expected_s(scenario, one), one.drain_timeout_s))
+    applied = slowest.applied_to(scenario)
+    for key, value, said in (*broken_run_limits(applied), *broken_horizon(applied)):
+        raise BadInput(f"{scenario.name}: {broken_text(key, value, said)}")
     return tuple(found)
+
+
+def _expected_s(scenario: Scenario, candidate: Candidate) -> float:
+    """How long a run of the candidate is expected to last from its start on."""
+    return expected_run_s(candidate.applied_to(scenario))[1]
 
 
 def _balanced(scenario: Scenario) -> tuple[str, ...]:
@@ -168,7 +192,7 @@ def _surging(scenario: Scenario) -> tuple[str, ...]:
 def _must_hold(candidate: Scenario) -> None:
     """Refuses a combination that breaks a rule, such as a fleet that must stay whole."""
     for key, value, said in broken_rollout_rules(candidate) if candidate.rollout else ():
-        raise BadInput(f"{candidate.name}: {'.'.join(map(str, key))}: {value}: {said}")
+        raise BadInput(f"{candidate.name}: {broken_text(key, value, said)}")
 
 
 def default_windows(scenario: Scenario) -> tuple[int, ...]:

@@ -25,6 +25,8 @@ from pydantic import (
     model_validator,
 )
 
+from executor.errors import BadInput
+from executor.text_limits import read_limited_text
 from simulation.units import (
     DURATION_SCHEMA,
     DurationS,
@@ -34,6 +36,9 @@ from simulation.units import (
     parse_duration_s,
     why,
 )
+
+MOST_SAMPLES_BYTES = 16 << 20
+"""Maximum size of a file of measured durations: about a million of them."""
 
 
 @cache
@@ -303,9 +308,11 @@ class Empirical(FileModel):
             return value
         path = base_directory(info) / value
         try:
-            words = path.read_text(encoding="utf-8").split()
+            words = read_limited_text(path, MOST_SAMPLES_BYTES).split()
         except (OSError, UnicodeDecodeError) as error:
             raise ValueError(f"cannot read the samples in {path}: {why(error)}") from None
+        except BadInput as error:
+            raise ValueError(f"cannot read the samples in {error}") from None
         try:
             return [word if word[-1].isalpha() else f"{float(word)!r}s" for word in words]
         except ValueError:

@@ -8,10 +8,11 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
-from simulation.scenario import Scenario
-from simulation.scenario_rollout import Rollout
-from simulation.stationary import begins_empty
+if TYPE_CHECKING:
+    from simulation.scenario import Scenario
+    from simulation.scenario_rollout import Rollout
 
 SETTLING_S = 10.0
 """How long a run goes on after the rollout has ended and the queue is back where it was."""
@@ -63,6 +64,19 @@ def frame_of(candidates: Sequence[Scenario]) -> Frame:
     )
 
 
+def expected_run_s(scenario: Scenario) -> tuple[float, float]:
+    """Return how long a run warms up, and how long it lasts from its start where steps take their mean.
+
+    No quantile is asked for: those of some distributions load SciPy, which takes longer than to read
+    a scenario.
+    """
+    clock = scenario.clock
+    warm_up_s = _LONGEST_WARM_UP_S if clock.warm_up is None else clock.warm_up
+    if clock.horizon is not None:
+        return warm_up_s, clock.horizon
+    return warm_up_s, _rollout_bound_s(scenario, None) + SETTLING_S
+
+
 @dataclass(frozen=True)
 class WarmUp:
     """How long is simulated before the start, and whether that reaches a steady state.
@@ -107,7 +121,7 @@ def warm_up_of(candidates: Sequence[Scenario]) -> WarmUp:
         (
             _longest_s(scenario, kind)
             for kind, one in enumerate(classes)
-            if one.holds_slot or begins_empty(scenario)
+            if one.holds_slot or scenario.traffic.begins_empty
         ),
         default=0.0,
     )
@@ -174,13 +188,21 @@ def _longest_s(scenario: Scenario, kind: int) -> float:
     return sum(float(one.quantile_s(0.999)) * _varies(one.cv()) for one in scenario.demands()[kind])
 
 
-def _request_s(scenario: Scenario, kind: int, quantile: float) -> float:
+def _request_s(scenario: Scenario, kind: int, quantile: float | None) -> float:
     """How long the work on a request of a class takes, each service at this quantile."""
-    return sum(float(one.quantile_s(quantile)) for one in scenario.demands()[kind])
+    return sum(_seconds(one, quantile) for one in scenario.demands()[kind])
 
 
-def _rollout_bound_s(scenario: Scenario, quantile: float) -> float:
-    """How long a release takes when every step takes its quantile, service after service."""
+def _seconds(duration: Any, quantile: float | None) -> float:
+    """A duration's quantile, or its mean where none is asked for."""
+    return float(duration.mean_s() if quantile is None else duration.quantile_s(quantile))
+
+
+def _rollout_bound_s(scenario: Scenario, quantile: float | None) -> float:
+    """How long a release takes when every step takes its quantile, service after service.
+
+    Where no quantile is asked for, every step takes its mean.
+    """
     total_s = 0.0
     for name in scenario.rolled_services():
         rule = scenario.rule(name)
@@ -189,7 +211,7 @@ def _rollout_bound_s(scenario: Scenario, quantile: float) -> float:
     return total_s
 
 
-def _service_bound_s(scenario: Scenario, name: str, rule: Rollout, quantile: float) -> float:
+def _service_bound_s(scenario: Scenario, name: str, rule: Rollout, quantile: float | None) -> float:
     service = scenario.services[name]
     work_s = (
         max(
@@ -201,7 +223,7 @@ def _service_bound_s(scenario: Scenario, name: str, rule: Rollout, quantile: flo
         else 0.0
     )
     drain_s = work_s if rule.drain.on_timeout == "wait" else rule.drain.timeout
-    steps_s = sum(float(one.quantile_s(quantile)) for _, one in service.steps.in_order())
+    steps_s = sum(_seconds(one, quantile) for _, one in service.steps.in_order())
     check = service.balancer.health_check
     if check is not None:
         steps_s += (check.rise + 1) * check.interval
@@ -214,7 +236,7 @@ def _service_bound_s(scenario: Scenario, name: str, rule: Rollout, quantile: flo
         waves += len(rule.canary)
     elif rule.strategy == "expand_migrate_contract" and rule.migration is not None:
         around_s = rule.migration.expand + rule.migration.migrate + rule.migration.contract
-    if quantile <= 0.5:
+    if quantile is None or quantile <= 0.5:
         drain_s = min(drain_s, work_s)
     else:  # the worst: every step fails until its last try, and then all goes back
         steps_s *= rule.retries + 1

@@ -13,7 +13,7 @@ from typing import Any
 
 from simulation.frame import warm_up_of
 from simulation.scenario import Scenario
-from simulation.stationary import begins_empty, long_lived
+from simulation.stationary import long_lived
 
 
 class NoteKind(StrEnum):
@@ -68,7 +68,7 @@ def _notes(scenario: Scenario, candidates: Sequence[Scenario]) -> Iterator[Note]
     )
     if cut and scenario.objectives.cut_connections is None:
         yield Note(NoteKind.NO_CUT_OBJECTIVE, cut)
-    if connections and begins_empty(scenario):
+    if connections and scenario.traffic.begins_empty:
         yield Note(
             NoteKind.CONNECTIONS_BEGIN_EMPTY, connections, arrivals=scenario.traffic.arrivals
         )

@@ -30,14 +30,15 @@ from executor.plan import (
     Verdict,
 )
 from executor.plan_file import sealed
-from executor.plan_rules import broken_rules
+from executor.plan_rules import broken_rules as broken_plan_rules
+from executor.yaml_text import broken_text
 from simulation.candidates import Candidate, candidates_of
 from simulation.compare import CandidateResult, compare
 from simulation.frame import frame_of
 from simulation.freeze import second_of_day
 from simulation.rollout import rolling_order
 from simulation.run import traffic_around
-from simulation.scenario import Scenario, Workload
+from simulation.scenario import Scenario, Workload, broken_rules
 from simulation.scenario_rollout import Rollout
 from simulation.scenario_traffic import TimestampsRate, TraceRate
 from simulation.strategies.canary import waves_of
@@ -117,7 +118,7 @@ def make_plan(
             f"{scenario.replications} runs are there, run the comparison to its end"
         )
     plan = drafted(scenario, result, valid_for_s, evidence, said=said)
-    for broken in broken_rules(plan):
+    for broken in broken_plan_rules(plan):
         raise Refused(f"{plan.name} is no plan: {broken}")
     return plan
 
@@ -333,6 +334,8 @@ def again(plan: Plan, jobs: int | None = None) -> list[str]:
         first = str(error).splitlines()[0]
         raise BadInput(f"the embedded scenario is not one of this version: {first}") from None
     scenario = scenario.model_copy(update={"seed": plan.seed, "replications": plan.replications})
+    for key, value, rule in broken_rules(scenario):
+        raise BadInput(f"the embedded scenario: {broken_text(key, value, rule)}")
     candidates = candidates_of(scenario)
     result = compare(scenario, candidates, list(run_rows(scenario, candidates, jobs=jobs)))
     return _told_apart(plan.prediction, result.candidates[0])

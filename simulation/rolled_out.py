@@ -18,7 +18,7 @@ from simulation.rollout import rolling_order
 from simulation.scenario import Scenario
 from simulation.scenario_rollout import ALL_AT_ONCE, Rollout
 from simulation.schedule import Schedules, draws_for, schedules
-from simulation.stationary import begins_empty, long_lived
+from simulation.stationary import long_lived
 from simulation.strategies.canary import waves_of
 from simulation.topology import in_order, release_graph
 from simulation.units import Floats
@@ -155,7 +155,7 @@ def _may_fail(
         for kind in long_lived(scenario)
         if name in scenario.route_of(scenario.traffic.classes[kind])
     ]
-    if connections and begins_empty(scenario):
+    if connections and scenario.traffic.begins_empty:
         yield reason(Why.CONNECTIONS_BEGIN_EMPTY)
     elif connections and rule.drain.on_timeout == "cut":
         # The share of errors counts what arrives from the start on; most that is cut came before.

@@ -19,6 +19,7 @@ from executor.errors import BadInput
 from simulation.distributions import Constant, Distribution
 from simulation.rollout_rules import broken_rollout_rules
 from simulation.scenario_balancer import Balancer
+from simulation.scenario_limits import broken_limits, broken_run_limits
 from simulation.scenario_rollout import ALL_AT_ONCE, OwnRollout, Rollout, or_word_none
 from simulation.scenario_traffic import Clock, DailyRate, RequestClass, Traffic
 from simulation.traffic import DAY_S, RateTable, constant_rate, start_second
@@ -392,8 +393,8 @@ class Scenario(FileModel):
 
 
 def broken_rules(scenario: Scenario) -> list[Broken]:
-    """Rules across keys that the scenario breaks: where, the value, and the rule."""
-    broken = broken_traffic_rules(scenario)
+    """Limits, and rules across keys, that the scenario breaks: where, the value, and the rule."""
+    broken = broken_limits(scenario) or broken_traffic_rules(scenario)
     if broken:
         return broken
     try:
@@ -406,4 +407,5 @@ def broken_rules(scenario: Scenario) -> list[Broken]:
             if name not in names:
                 key = ("services", service, "balancer", "weights", name)
                 broken.append((key, weight, f"is no instance; they are {names[0]} … {names[-1]}"))
-    return broken + broken_rollout_rules(scenario)
+    broken += broken_rollout_rules(scenario)
+    return broken or list(broken_run_limits(scenario))

@@ -19,6 +19,7 @@ from ruamel.yaml.error import YAMLError
 
 from executor.errors import BadInput
 from executor.files import atomic_write_text
+from executor.text_limits import MOST_YAML_BYTES, TooLarge, read_limited_text
 from executor.yaml_text import (
     MAX_DEPTH,
     SILENT,
@@ -68,7 +69,7 @@ class ScenarioFile:
             BadInput: Anything wrong with the file or the values, in one line.
         """
         try:
-            text = path.read_text(encoding="utf-8")
+            text = read_limited_text(path, MOST_YAML_BYTES)
         except (OSError, UnicodeDecodeError) as error:
             raise BadInput(f"{path}: cannot be read: {why(error)}") from None
         return cls.parse(text, path, sets)
@@ -161,7 +162,9 @@ def _split_key(text: str) -> Key:
         raise BadInput(f"--set {text}: a key is names with dots between, such as rollout.window")
     if len(parts) > MAX_DEPTH:
         raise BadInput(f"--set {shown(text)}: {too_deep()}")
-    return tuple(int(part) if part.isdecimal() else part.strip() for part in parts)
+    return tuple(
+        int(part) if part.isdecimal() and len(part) < 10 else part.strip() for part in parts
+    )
 
 
 def _split_set(text: str) -> tuple[Key, Any]:
@@ -172,8 +175,10 @@ def _split_set(text: str) -> tuple[Key, Any]:
         return _split_key(key), load_value(value)
     except MaxDepthExceededError:
         raise BadInput(f"--set {key}: the value {too_deep()}") from None
-    except YAMLError:
-        raise BadInput(f"--set {text}: the value is not YAML") from None
+    except TooLarge as error:
+        raise BadInput(f"--set {shown(text)}: {error.problem}") from None
+    except (YAMLError, ValueError, RecursionError):
+        raise BadInput(f"--set {shown(text)}: the value is not YAML") from None
 
 
 @cache

@@ -28,6 +28,9 @@ ALL_AT_ONCE = ("recreate", "blue_green")
 REPLACING = ("rolling", "canary")
 """Strategies whose new instances may be made in place of the old ones or beside them."""
 
+MOST_AMOUNT_DIGITS = 9
+"""Maximum number of digits of a count or a percentage: the range of Kubernetes' integers."""
+
 
 class Drain(FileModel):
     """How long in-flight requests may take to finish, and what happens then."""
@@ -52,6 +55,8 @@ def _amount(value: object) -> int | str:
     """
     if isinstance(value, bool) or not isinstance(value, int | str):
         raise ValueError("must be a count or a percentage, such as 4 or 25%")
+    if isinstance(value, str) and len(value.removesuffix("%")) > MOST_AMOUNT_DIGITS:
+        raise ValueError(f"must have at most {MOST_AMOUNT_DIGITS} digits")
     if isinstance(value, str) and value.isdecimal():
         value = int(value)
     if isinstance(value, str) and not (value.endswith("%") and value[:-1].isdecimal()):

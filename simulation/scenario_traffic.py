@@ -384,6 +384,14 @@ class Traffic(FileModel):
             raise ValueError(f"the shares of the classes must be 100% in all, not {total:.4%}")
         return value
 
+    @property
+    def begins_empty(self) -> bool:
+        """Whether no connection is open at the start: nothing is known of the traffic before.
+
+        A closed loop's traffic depends on its answers, and a log that is replayed has no rate.
+        """
+        return self.arrivals in ("closed", "replay")
+
     def shares(self) -> list[float]:
         """What share of the requests each class has, in their order."""
         told = [one.share for one in self.classes.values()]

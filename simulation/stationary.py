@@ -36,14 +36,6 @@ _ROUNDS = 50
 _MOST_DOUBLINGS = 1000
 
 
-def begins_empty(scenario: Scenario) -> bool:
-    """Whether no connection is open at the start: nothing is known of the traffic before.
-
-    A closed loop's traffic depends on its answers, and a log that is replayed has no rate.
-    """
-    return scenario.traffic.arrivals in ("closed", "replay")
-
-
 def long_lived(scenario: Scenario) -> list[str]:
     """Return the names of the classes that are long-lived connections."""
     return [name for name, one in scenario.traffic.classes.items() if not one.holds_slot]
@@ -64,7 +56,7 @@ def open_connections(
         BadInput: More than `MOST_OPEN` would be open in the mean.
     """
     parts = []
-    if not begins_empty(scenario):
+    if not scenario.traffic.begins_empty:
         classes = zip(
             scenario.traffic.classes.items(),
             scenario.traffic.shares(),
@@ -91,7 +83,7 @@ def open_connections(
 
 def mean_open_count(scenario: Scenario, begin_s: float = 0.0) -> float:
     """Return the mean number of connections open at a moment of the rollout's clock."""
-    if begins_empty(scenario):
+    if scenario.traffic.begins_empty:
         return 0.0
     classes = zip(
         scenario.traffic.classes.values(),

@@ -8,7 +8,6 @@ starts). What arrives at such a rate is drawn in `simulation.arrivals`.
 from __future__ import annotations
 
 import csv
-import gzip
 import hashlib
 import io
 import math
@@ -22,6 +21,7 @@ from pathlib import Path
 import numpy as np
 
 from executor.errors import BadInput
+from executor.text_limits import read_unpacked
 from simulation.units import Floats, why
 
 DAY_S = 86400.0
@@ -194,10 +194,11 @@ def csv_rows(path: Path, what: str) -> list[tuple[int, list[str]]]:
         ValueError: The file cannot be read, as ``what`` it should be.
     """
     try:
-        raw = path.read_bytes()
-        text = (gzip.decompress(raw) if path.suffix == ".gz" else raw).decode("utf-8-sig")
+        text = read_unpacked(path).decode("utf-8-sig")
         reader = csv.reader(io.StringIO(text))
         return [(reader.line_num, row) for row in reader if row]
+    except BadInput as error:
+        raise ValueError(f"cannot read the {what} {error}") from None
     except (OSError, EOFError, UnicodeDecodeError, csv.Error, zlib.error) as error:
         raise ValueError(f"cannot read the {what} {path}: {why(error)}") from None
 

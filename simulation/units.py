@@ -33,6 +33,12 @@ _DURATION = re.compile(rf"^({_NUMBER})\s*(ms|s|min|m|h|d)$")
 _RATE = re.compile(rf"^({_NUMBER})\s*/\s*(ms|s|min|m|h|d)$")
 _PERCENT = re.compile(rf"^({_NUMBER})\s*%$")
 
+MOST_DURATION_S = 36_500 * 86400.0
+"""Maximum length of a duration: a hundred years. How much happens in it has limits of its own."""
+
+MOST_RATE_RPS = 1e7
+"""Maximum rate, in requests a second: a hundred times what the largest single fleets are asked."""
+
 
 class FileModel(BaseModel):
     """A part of a scenario file: frozen, and no key is accepted and ignored."""
@@ -89,7 +95,10 @@ def parse_duration_s(value: object) -> float:
     """
     number, unit = _number_and_unit(value, _DURATION, "a duration", "30s, 150ms, 2m or 1h").groups()
     seconds = float(number) / 1000.0 if unit == "ms" else float(number) * _SECONDS[unit]
-    return _non_negative(seconds, "a duration")
+    seconds = _non_negative(seconds, "a duration")
+    if seconds > MOST_DURATION_S:
+        raise ValueError(f"a duration must be at most {MOST_DURATION_S / 86400:g}d")
+    return seconds
 
 
 def parse_rate_rps(value: object) -> float:
@@ -99,7 +108,10 @@ def parse_rate_rps(value: object) -> float:
         ValueError: The value has no unit, is negative, or is no rate at all.
     """
     number, unit = _number_and_unit(value, _RATE, "a rate", "240/s, 12/min or 900/h").groups()
-    return _non_negative(float(number) / _SECONDS[unit], "a rate")
+    rate_rps = _non_negative(float(number) / _SECONDS[unit], "a rate")
+    if rate_rps > MOST_RATE_RPS:
+        raise ValueError(f"a rate must be at most {MOST_RATE_RPS:,.0f}/s")
+    return rate_rps
 
 
 def parse_fraction(value: object) -> float:

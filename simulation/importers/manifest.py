@@ -13,16 +13,18 @@ from collections.abc import Sequence
 from itertools import takewhile
 from typing import Any
 
-from ruamel.yaml import YAML
-from ruamel.yaml.error import MarkedYAMLError, YAMLError
-
 from executor.dialects.kubernetes import resolve
 from executor.errors import BadInput
+from executor.yaml_text import load_documents, shown
 from simulation.importers.findings import Findings, ServiceFindings, Told
 from simulation.importers.source import Source
+from simulation.scenario_limits import MOST_INSTANCES
+from simulation.units import MOST_DURATION_S
 
 KIND = "Kubernetes manifest"
 _WORKLOADS = ("Deployment", "StatefulSet", "Rollout", "ReplicaSet", "DaemonSet")
+MOST_MANIFEST_BYTES = 32 << 20
+"""Maximum size of a manifest; what `kubectl get -o yaml` says of a workload takes about 10 KiB."""
 _WEIGHT = 3
 _KEY = re.compile(r"^(?:- )?(?:apiVersion|kind)\s*:")
 
@@ -79,15 +81,7 @@ def read(sources: Sequence[Source]) -> Findings:
 
 def _documents(source: Source) -> list[dict[str, Any]]:
     """Every object, those within a List too."""
-    try:
-        found = list(YAML(typ="safe").load_all(source.text()))
-    except MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        line = f":{mark.line + 1}" if mark else ""
-        said = (error.problem or error.context or "is not YAML").splitlines()[0]
-        raise BadInput(f"{source.path}{line}: is not YAML: {said}") from None
-    except (YAMLError, ValueError, RecursionError) as error:
-        raise BadInput(f"{source.path}: is not YAML: {str(error).splitlines()[0]}") from None
+    found = load_documents(source.text(MOST_MANIFEST_BYTES), str(source.path))
     objects = []
     for one in found:
         within = one.get("items") if isinstance(one, dict) and one.get("kind") == "List" else [one]
@@ -127,7 +121,10 @@ def _workload(
         if value is None:
             return otherwise, f"stated: {key} is not in {label}, so Kubernetes takes {otherwise}"
         if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-            raise BadInput(f"{source.path}: {name}: {key}: {value}: must be a whole number")
+            raise BadInput(f"{source.path}: {name}: {key}: {shown(value)}: must be a whole number")
+        most = int(MOST_DURATION_S) if key.endswith("Seconds") else MOST_INSTANCES
+        if value > most:
+            raise BadInput(f"{source.path}: {name}: {key}: {value}: must be at most {most:,}")
         return value, f"stated: {key} {value} of {label}"
 
     def tell(keys: dict[str, Told], key: str, value: Any, basis: str) -> None:

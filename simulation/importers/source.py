@@ -15,14 +15,15 @@ from pathlib import Path
 from typing import IO, Any, cast
 
 from executor.errors import BadInput
+from executor.text_limits import MOST_UNPACKED_BYTES, refuse_bomb, size_text
 from simulation.units import why
 
 LONGEST_LINE = 16_384
 """In bytes; a longer one is none that a log has."""
 MOST_DAMAGED = 0.05
 """The share of lines that may be unreadable."""
-MOST_BYTES = 1 << 30
-"""Of a file that is read as a whole: JSON, YAML, CSV."""
+LONGEST_TEXT_LINE = 16 << 20
+"""Maximum length of a line in a log, in bytes; what is longer has no lines."""
 _SAMPLE_BYTES = 262_144
 _SHOWN = 60
 
@@ -70,7 +71,13 @@ class Source:
         """
         number = 0
         rest_of_line = False
+        line_bytes = 0
         for raw in _bytes(self.path):
+            line_bytes = line_bytes + len(raw) if rest_of_line else len(raw)
+            if line_bytes > LONGEST_TEXT_LINE:
+                raise BadInput(
+                    f"{self.path}:{number}: a line must not exceed {size_text(LONGEST_TEXT_LINE)}"
+                )
             if not rest_of_line:
                 number += 1
                 text = raw.decode("utf-8", errors="replace").strip("\r\n")
@@ -78,15 +85,15 @@ class Source:
                     yield number, text
             rest_of_line = not raw.endswith(b"\n")
 
-    def text(self) -> str:
-        """The whole of it.
+    def text(self, most_bytes: int = MOST_UNPACKED_BYTES) -> str:
+        """The whole of it, of which no more than the limit is ever read.
 
         Raises:
             BadInput: It is no UTF-8, is too long, or cannot be read.
         """
-        raw = b"".join(_bytes(self.path, MOST_BYTES + 1))
-        if len(raw) > MOST_BYTES:
-            raise BadInput(f"{self.path}: must not exceed {MOST_BYTES >> 30} GiB unpacked")
+        raw = b"".join(_bytes(self.path, most_bytes + 1))
+        if len(raw) > most_bytes:
+            raise BadInput(f"{self.path}: must not exceed {size_text(most_bytes)} unpacked")
         try:
             return raw.decode("utf-8-sig")
         except UnicodeDecodeError as error:
@@ -102,6 +109,9 @@ class Source:
             return json.loads(self.text())
         except json.JSONDecodeError as error:
             raise BadInput(f"{self.path}:{error.lineno}: is not JSON: {error.msg}") from None
+        except ValueError as error:  # a whole number of more digits than Python reads
+            reason = str(error).partition(":")[0]
+            raise BadInput(f"{self.path}: cannot be read: {reason}") from None
         except RecursionError:
             raise BadInput(f"{self.path}: is nested too deeply") from None
 
@@ -113,10 +123,13 @@ def _bytes(path: Path, most: int | None = None) -> Iterator[bytes]:
         with path.open("rb") as plain:
             packed = plain.read(2) == b"\x1f\x8b"
             plain.seek(0)
+            packed_bytes = path.stat().st_size
             stream = cast("IO[bytes]", gzip.GzipFile(fileobj=plain) if packed else plain)
             while line := stream.readline(LONGEST_LINE):
                 yield line
                 seen += len(line)
+                if packed:
+                    refuse_bomb(path, packed_bytes, seen)
                 if most is not None and seen >= most:
                     return
     except EOFError:

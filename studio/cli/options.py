@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import typer
 
 from executor.errors import BadInput
+from executor.yaml_text import shown
 
 if TYPE_CHECKING:
     from simulation.candidates import Candidate
@@ -23,10 +24,17 @@ if TYPE_CHECKING:
 Value = TypeVar("Value")
 
 
-def whole_number(option: str, least: int) -> Callable[[str], int]:
-    """A parser of whole numbers from ``least`` on, which says what was given."""
+MOST_JOBS = 1024
+"""Maximum number of processes that may be asked for."""
+
+
+def whole_number(option: str, least: int, most: int = 2**63 - 1) -> Callable[[str], int]:
+    """A parser of whole numbers from ``least`` to ``most``, which says what was given."""
 
     def parse(text: str) -> int:
+        # Python refuses to read numbers of more than 4,300 digits
+        if text.isdecimal() and (len(text) > 40 or int(text) > most):
+            raise BadInput(f"{option} {shown(text)}: must be at most {most:,}")
         if not text.isdecimal() or int(text) < least:
             raise BadInput(f"{option} {text}: must be a whole number, at least {least}")
         return int(text)
@@ -50,7 +58,9 @@ Replications = Annotated[
 Engine = Annotated[str, typer.Option(help="auto, compiled or reference.")]
 Jobs = Annotated[
     int | None,
-    typer.Option(parser=whole_number("--jobs", 1), metavar="N", help="Processes; one a core."),
+    typer.Option(
+        parser=whole_number("--jobs", 1, MOST_JOBS), metavar="N", help="Processes; one a core."
+    ),
 ]
 Cluster = Annotated[
     str | None,
@@ -156,7 +166,9 @@ def comma_list(option: str, text: str | None, parse: Callable[[str], Value]) -> 
         try:
             values.append(parse(word.strip()))
         except ValueError as error:
-            raise BadInput(f"{option} {text}: {word.strip() or 'nothing'}: {error}") from None
+            raise BadInput(
+                f"{option} {shown(text)}: {shown(word.strip() or 'nothing')}: {error}"
+            ) from None
     return values
 
 

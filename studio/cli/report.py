@@ -58,12 +58,14 @@ def _read(path: Path) -> dict[str, Any]:
     """
     import json
 
+    from executor.text_limits import MOST_PLAN_BYTES, read_limited_text
+
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
+        data = json.loads(read_limited_text(path, MOST_PLAN_BYTES))
     except (OSError, UnicodeDecodeError) as error:
         said = getattr(error, "strerror", None) or error
         raise BadInput(f"{path}: cannot be read: {said}") from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise BadInput(f"{path}: is not JSON: {error}") from None
     schema = data.get("schema") if isinstance(data, dict) else None
     if schema != "rollcast.timeline/1":

@@ -376,6 +376,6 @@ def parse_windows_text(text: str) -> tuple[int, ...]:
         ValueError: One is no count.
     """
     words = [word for word in text.replace(",", " ").split() if word]
-    if not all(word.isdecimal() and int(word) > 0 for word in words):
+    if not all(word.isdecimal() and len(word) < 10 and int(word) > 0 for word in words):
         raise ValueError("windows are counts with commas between, such as 1, 2, 4")
     return tuple(sorted({int(word) for word in words}))
