@@ -13,6 +13,11 @@ os.environ["QT_QPA_PLATFORM"] = "offscreen"
 os.environ["MPLBACKEND"] = "Agg"
 
 import pytest
+from hypothesis import settings
+
+# How long an example takes says how busy the machine is, not whether the code is right.
+settings.register_profile("rollcast", deadline=None)
+settings.load_profile("rollcast")
 
 LEFTOVER_THREAD_GRACE_S = 5.0
 

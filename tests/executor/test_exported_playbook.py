@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from executor.exports.targets import target_of
-from executor.plan import STEPS
+from executor.plan import STEPS, Step
 from tests.helpers.plans import example_plan
 
 HOSTS = tuple(f"checkout-{number}" for number in range(1, 7))
@@ -98,6 +98,35 @@ def test_the_mates_of_a_failed_host_are_back_in_the_pool_and_nothing_follows(
         "checkout-3": UNTIL_DEPLOY,
         "checkout-4": ALL,
     }
+
+
+def test_what_the_users_own_configuration_says_does_not_matter(tmp_path: Path) -> None:
+    playbook = Playbook(tmp_path, failing=["checkout-3"])
+    playbook.inventory(HOSTS)
+    (tmp_path / "ansible.cfg").write_text("[defaults]\nstrategy = free\nany_errors_fatal = True\n")
+    assert playbook.run().returncode != 0
+    done = playbook.done()
+    assert done == dict.fromkeys([*HOSTS[:2], "checkout-4"], ALL) | {"checkout-3": UNTIL_DEPLOY}
+
+
+def test_nothing_begins_where_the_tasks_of_a_step_are_missing(tmp_path: Path) -> None:
+    playbook = Playbook(tmp_path)
+    playbook.inventory(HOSTS)
+    (tmp_path / "return.yaml").unlink()
+    assert playbook.run().returncode != 0
+    assert playbook.done() == {}
+
+
+def test_a_task_that_hangs_is_ended_by_its_deadline(tmp_path: Path) -> None:
+    deadlines = dict.fromkeys(STEPS, 40.0) | {Step.DEPLOY: 1.0}
+    playbook = Playbook(tmp_path, step_deadlines_s=deadlines)
+    playbook.inventory(HOSTS)
+    hang = '- ansible.builtin.command: sleep 600\n  when: inventory_hostname == "checkout-2"\n'
+    (tmp_path / "deploy.yaml").write_text(hang)
+    answer = playbook.run()
+    assert answer.returncode != 0
+    assert "halted, failed: checkout-2" in answer.stdout
+    assert set(playbook.done()) == set(HOSTS[:2])
 
 
 @pytest.mark.parametrize(

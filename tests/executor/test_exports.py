@@ -168,7 +168,12 @@ def test_a_container_that_nobody_knows_is_asked_for(name: str) -> None:
     with pytest.raises(RollcastError, match="--container NAME"):
         target_of(name).render(plain, ReleaseOptions(image="shop:2"))
     found = target_of(name).render(plan, ReleaseOptions(container="app"))
-    assert read(found.text)["spec"]["template"]["spec"]["terminationGracePeriodSeconds"] == 46
+    if name == "kubernetes":
+        pod = read(found.text)["spec"]["template"]["spec"]
+        assert pod["terminationGracePeriodSeconds"] == 46
+    else:  # a change of the pod template would be a rollout before the rollout
+        assert "template" not in read(found.text)["spec"]
+        assert any(one.startswith("grace period (46 s): must stand in") for one in found.lost)
 
 
 @pytest.mark.parametrize("name", ["kubernetes", "argo-rollouts"])
@@ -278,6 +283,9 @@ def test_a_playbook() -> None:
         "name": "Roll 6 of checkout",
         "hosts": list(NAMES),
         "gather_facts": False,
+        "strategy": "linear",
+        "order": "inventory",
+        "any_errors_fatal": False,
         "serial": [2],
         "max_fail_percentage": 0,
         "vars": {"planned": list(NAMES), "drain_timeout_s": 30.0, "pre_stop_s": 5.0},
@@ -295,7 +303,7 @@ def test_a_playbook() -> None:
         ("Return within 15 s", 15.0),
         ("Ready for 2.5 s", None),
     ]
-    assert [one["ansible.builtin.include_tasks"] for one in steps["block"][:6]] == [
+    assert [one["ansible.builtin.import_tasks"] for one in steps["block"][:6]] == [
         *("take_out.yaml", "stop.yaml", "deploy.yaml", "verify.yaml", "start.yaml", "return.yaml")
     ]
     assert (pause["ansible.builtin.pause"], pause["run_once"]) == ({"seconds": 5}, True)
