@@ -14,12 +14,13 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from executor.command import Execute, checks_of_fleet, execute
-from executor.errors import Refused, RollcastError
+from executor.command import Execute, execute, look_at
+from executor.errors import Refused, RollcastError, unexpected
 from executor.inventory import read_inventory
 from executor.plan import Plan
 from executor.plan_file import read_plan
 from executor.plan_rules import checks
+from executor.signals import heed_interrupts
 from executor.spoken import complain, write_no_more
 
 INTERRUPTED = 130
@@ -27,6 +28,7 @@ INTERRUPTED = 130
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command; returns its exit code."""
+    heed_interrupts()
     chosen = _parser().parse_args(arguments)
     try:
         if chosen.command == "validate":
@@ -40,6 +42,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     except KeyboardInterrupt:
         return INTERRUPTED
+    except Exception as error:
+        complain(f"executor: {unexpected(error)}")
+        return 1
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -117,15 +122,19 @@ def validate_report(
         inventory: The fleet to hold it against, which is looked at and not changed.
 
     Returns:
-        A line for each check, a broken one followed by what breaks it; and True when none is.
+        A line for each check, a broken one followed by what breaks it, and one for each warning;
+        and True when no check is broken.
     """
     lines = [f"✓ the form is that of {plan.schema_}", "✓ nothing was changed since it was made"]
-    made = checks(plan, now)
+    made, warnings = checks(plan, now), list[str]()
     if inventory is not None:
-        made += checks_of_fleet(plan, read_inventory(inventory))
+        look = look_at(plan, read_inventory(inventory))
+        made += look.checks
+        warnings = look.warnings
     for promise, problems in made:
         lines.append(f"{'✗' if problems else '✓'} {promise}")
         lines.extend(f"    {problem}" for problem in problems)
+    lines.extend(f"! {warning}" for warning in warnings)
     return lines, not any(problems for _, problems in made)
 
 

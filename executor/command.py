@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import json
 import shlex
-import signal
 from collections.abc import Callable
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
@@ -21,7 +20,7 @@ from executor.canonical import digest_of
 from executor.connect import connected, fleet_key
 from executor.decide import Wait, Waiting
 from executor.dry_run import actions
-from executor.errors import BadInput, Refused
+from executor.errors import BadInput, Refused, RollcastError, unexpected
 from executor.files import atomic_write_text
 from executor.guards import not_watched
 from executor.inventory import Inventory, read_inventory
@@ -30,11 +29,14 @@ from executor.lock import Lock, lock_path
 from executor.plan import Plan
 from executor.plan_file import read_plan
 from executor.plan_rules import broken_rules
-from executor.preflight import Checks, fits, looked_at, problems_in
-from executor.progress import Ended, Event, Kind, folded
+from executor.preflight import FleetLook, fits, look_at_fleet, problems_in
+from executor.progress import Ended, Event, Kind, Progress, folded
 from executor.run import Outcome, Run
+from executor.signals import StopRequests
 from executor.spoken import complain, show
 from executor.spoken import say as spoken
+from executor.statement import FleetStatement
+from executor.steps import Hands
 from executor.timeline import timeline
 
 EXIT_CODES = {Ended.DONE: 0, Ended.HALTED: 4, Ended.ROLLED_BACK: 5, Ended.INTERRUPTED: 130}
@@ -109,26 +111,68 @@ def execute(asked: Execute, say: Callable[[str], None] = spoken) -> int:
     _warn_of_readers(asked.plan)
     if asked.dry_run:
         return asyncio.run(_dry_run(asked, plan, inventory))
+    with StopRequests() as requests:
+        return _execute(asked, plan, inventory, requests, say)
+
+
+@dataclass
+class _Ending:
+    """What is known when a rollout ends, whatever ends it."""
+
+    outcome: Outcome = field(default_factory=lambda: Outcome(Ended.INTERRUPTED, "stopped at once"))
+    fleet: FleetStatement = field(default_factory=FleetStatement)
+    record: str = ""
+
+
+def _execute(
+    asked: Execute,
+    plan: Plan,
+    inventory: Inventory,
+    requests: StopRequests,
+    say: Callable[[str], None],
+) -> int:
     lock = Lock.take(lock_path(fleet_key(inventory)), asked.journal_path, take_over=asked.take_over)
-    give_up = lock.put_back
-    outcome, record = Outcome(Ended.INTERRUPTED, "stopped at once"), ""
+    give_up, ending = lock.put_back, _Ending()
     try:
         journal = (_journal_of if asked.resume else _new_journal)(asked, plan, inventory)
         give_up = lock.leave  # whatever ends it: something may be left unfinished
         try:
             with suppress(asyncio.CancelledError):  # asked twice to stop: at once
-                outcome = asyncio.run(
-                    _carried_out(asked, plan, inventory, journal=journal, lock=lock, say=say)
+                asyncio.run(
+                    _carried_out(
+                        asked,
+                        plan,
+                        inventory,
+                        journal=journal,
+                        lock=lock,
+                        requests=requests,
+                        ending=ending,
+                        say=say,
+                    )
                 )
                 give_up = lock.release
         finally:
-            record = _let_go(asked, plan, journal)
-            if not record:
+            requests.on_stop = lambda: None  # it has ended; what is left to say is short
+            ending.record = _let_go(asked, plan, journal)
+            if not ending.record:
                 give_up = lock.put_back
+    except JournalBroken:
+        _say_how_to_go_on(asked, ending, say)
+        raise
+    except RollcastError:
+        raise
+    except KeyboardInterrupt:
+        if not ending.record:
+            say("interrupted: nothing was touched")
+        raise
+    except Exception as error:
+        if not ending.record:
+            raise Refused(f"{asked.plan}: nothing was touched: {unexpected(error)}") from None
+        ending.outcome = Outcome(Ended.HALTED, unexpected(error))
     finally:
         give_up()
-    _say_end(asked, outcome, record, say)
-    return EXIT_CODES[outcome.ended]
+    _say_end(asked, ending, say)
+    return EXIT_CODES[ending.outcome.ended]
 
 
 def _let_go(asked: Execute, plan: Plan, journal: Journal) -> str:
@@ -143,29 +187,33 @@ def _let_go(asked: Execute, plan: Plan, journal: Journal) -> str:
             return ""
         text = json.dumps(timeline(plan, journal), indent=1, ensure_ascii=False)
         atomic_write_text(asked.timeline_path, text + "\n", mode=0o600)
-    except (BadInput, JournalBroken) as error:
+    except Exception as error:
         journal.close()
-        return f"There is no timeline: {error}"
+        why = error if isinstance(error, RollcastError) else unexpected(error)
+        return f"There is no timeline: {why}"
     journal.close()
     return f"The timeline is in {asked.timeline_path}"
 
 
-def checks_of_fleet(plan: Plan, inventory: Inventory) -> Checks:
-    """Every check of a plan against a fleet as it is now; nothing is changed.
+def look_at(plan: Plan, inventory: Inventory) -> FleetLook:
+    """Makes every check of a plan against a fleet as it is now; nothing is changed.
 
     Raises:
         BadInput: A secret, a key or a library is missing.
     """
 
-    async def look() -> Checks:
+    async def look() -> FleetLook:
         hands = connected(inventory, plan)
         try:
-            return await looked_at(plan, inventory, hands, resumed=False)
+            return await look_at_fleet(plan, inventory, hands, resumed=None)
         finally:
-            await hands.close()
+            await _close(hands)
 
     made = fits(plan, inventory)
-    return made if problems_in(made) else [*made, *asyncio.run(look())]
+    if problems_in(made):
+        return FleetLook(made, [])
+    seen = asyncio.run(look())
+    return FleetLook([*made, *seen.checks], seen.warnings)
 
 
 async def _dry_run(asked: Execute, plan: Plan, inventory: Inventory) -> int:
@@ -176,14 +224,31 @@ async def _dry_run(asked: Execute, plan: Plan, inventory: Inventory) -> int:
     progress = folded([*events, Event(0.0, Kind.RESUMED)] if events else [])
     hands = connected(inventory, plan)
     try:
-        problems = problems_in(await looked_at(plan, inventory, hands, resumed=bool(events)))
+        seen = await look_at_fleet(plan, inventory, hands, resumed=progress if events else None)
     finally:
-        await hands.close()
+        await _close(hands)
+    for warning in seen.warnings:
+        _warn(warning)
+    show(_told_only(hands))
     for line in actions(plan, inventory, hands, progress):
         show(line)
+    problems = problems_in(seen.checks)
     if problems:
         raise Refused(f"{asked.plan}: would be refused: {'; '.join(problems)}")
     return 0
+
+
+def _told_only(hands: Hands) -> str:
+    """Which balancer the rollout knows of: requests that come by another one are not seen."""
+    return f"only {hands.balancer.place()} is told and watched"
+
+
+async def _close(hands: Hands) -> None:
+    """Lets go of the machines; the rollout has ended, and a defect here does not change how."""
+    try:
+        await hands.close()
+    except Exception as error:
+        _warn(f"a machine could not be let go of: {unexpected(error)}")
 
 
 def _refuse(plan: Plan, inventory: Inventory, asked: Execute) -> None:
@@ -259,16 +324,17 @@ async def _carried_out(
     *,
     journal: Journal,
     lock: Lock,
+    requests: StopRequests,
+    ending: _Ending,
     say: Callable[[str], None],
-) -> Outcome:
+) -> None:
     hands = connected(inventory, plan)
     try:
-        for warning in (*hands.balancer.warnings(), *not_watched(plan)):
-            _warn(warning)
-        resumed = asked.resume and bool(journal.events())
-        problems = problems_in(await looked_at(plan, inventory, hands, resumed=resumed))
-        if problems:
-            raise Refused(f"{asked.plan}: nothing was touched: {'; '.join(problems)}")
+        events = journal.events() if asked.resume else []
+        progress = folded(events) if events else None
+        await _check_fleet(asked, plan, inventory, hands, progress)
+        if not asked.quiet:
+            say(_told_only(hands))
         approval = _approval(asked, plan)
         run = Run(
             plan,
@@ -279,13 +345,31 @@ async def _carried_out(
             watcher=_Teller(say if not asked.quiet else lambda _: None, approval),
             beat=lock.beat,
         )
-        return await _with_signals(run)
+        try:
+            ending.outcome = await _until_ended(run, requests)
+        finally:
+            ending.fleet = await run.state_fleet()
     finally:
-        await hands.close()
+        await _close(hands)
 
 
-async def _with_signals(run: Run) -> Outcome:
-    """Lets the first signal finish the steps in hand, the second none."""
+async def _check_fleet(
+    asked: Execute, plan: Plan, inventory: Inventory, hands: Hands, progress: Progress | None
+) -> None:
+    """Looks at the fleet before anything is touched.
+
+    Raises:
+        Refused: A check is broken.
+    """
+    look = await look_at_fleet(plan, inventory, hands, resumed=progress)
+    for warning in (*look.warnings, *not_watched(plan)):
+        _warn(warning)
+    if problems := problems_in(look.checks):
+        raise Refused(f"{asked.plan}: nothing was touched: {'; '.join(problems)}")
+
+
+async def _until_ended(run: Run, requests: StopRequests) -> Outcome:
+    """Lets the first request to stop finish the steps in hand, the second none."""
     loop = asyncio.get_running_loop()
     task = asyncio.ensure_future(run.to_its_end())
     asked_before = False
@@ -300,13 +384,14 @@ async def _with_signals(run: Run) -> Outcome:
             _warn("stopping: the steps in hand are finished first; once more stops at once")
             run.stop()
 
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop)
+    def wake_to_stop() -> None:
+        loop.call_soon_threadsafe(stop)
+
+    requests.on_stop = wake_to_stop
     try:
         return await task
     finally:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.remove_signal_handler(number)
+        requests.on_stop = lambda: None
 
 
 def _approval(asked: Execute, plan: Plan) -> ByFile | ByTerminal | None:
@@ -329,7 +414,7 @@ class _Teller:
 
     def happened(self, event: Event) -> None:
         """Says an event that people want to know of."""
-        if event.kind in {Kind.BEGUN, Kind.ENDED, Kind.KEEP_OUT}:
+        if event.kind in {Kind.BEGUN, Kind.ENDED, Kind.KEEP_OUT, Kind.FOUND, Kind.TOLD}:
             return
         words = [f"{event.t_s:8.1f} s", event.instance]
         words.append((event.step or "").replace("_", " "))
@@ -353,7 +438,8 @@ class _Teller:
             self._say(f"            waiting for {wait.why}")
 
 
-def _say_end(asked: Execute, outcome: Outcome, record: str, say: Callable[[str], None]) -> None:
+def _say_end(asked: Execute, ending: _Ending, say: Callable[[str], None]) -> None:
+    outcome = ending.outcome
     words = {
         Ended.DONE: "done: every instance that was rolled is in the pool with the new version",
         Ended.ROLLED_BACK: "rolled back: every instance that was changed has the old version again",
@@ -364,9 +450,20 @@ def _say_end(asked: Execute, outcome: Outcome, record: str, say: Callable[[str],
     if outcome.given_up:
         told = ", ".join(f"{name} ({why})" for name, why in outcome.given_up.items())
         say(f"Given up and out of the pool: {told}")
-    say(record)
     if outcome.ended in {Ended.HALTED, Ended.INTERRUPTED}:
-        say(f"Go on with: {asked.resume_command()}")
+        _say_how_to_go_on(asked, ending, say)
+    else:
+        for line in ending.fleet.lines():
+            say(line)
+        say(ending.record)
+
+
+def _say_how_to_go_on(asked: Execute, ending: _Ending, say: Callable[[str], None]) -> None:
+    """Says how the fleet is, and the command that goes on from there."""
+    for line in ending.fleet.lines():
+        say(line)
+    say(ending.record)
+    say(f"Go on with: {asked.resume_command()}")
 
 
 def _warn(said: str) -> None:

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Literal
 
-from executor.balancers.base import Admin, Server
+from executor.balancers.base import Admin, Server, is_held_by_others
 from executor.plan import STEPS, Gate, Plan, Step, Wave, waves_for
 from executor.progress import Ended, InstanceProgress, Kind, Progress, names_said
 
@@ -73,6 +73,9 @@ class Wait:
 
     what: Waiting
     why: str
+
+
+_LAST_STEPS = Wait(Waiting.STEPS, "the instances under way, then it stops")
 
 
 @dataclass(frozen=True)
@@ -164,16 +167,38 @@ def decide(plan: Plan, seen: Observed) -> Decision:
             return Note(Kind.BRAKE, said=why)
     under_way = [name for name in plan.instances if progress.of(name).is_under_way]
     # A resumed one may find more under way than the window: the nearest to its end goes first.
-    for name in sorted(under_way, key=lambda one: -progress.of(one).done):
+    held = [name for name in under_way if _is_held(seen, name)]
+    for name in held:
+        if progress.of(name).told is not Admin.READY:
+            return Note(Kind.HELD, name, _held_words(seen, name))
+    going = [name for name in under_way if name not in held]
+    for name in sorted(going, key=lambda one: -progress.of(one).done):
         if name not in seen.busy and len(seen.busy) < plan.window:
             return _next_of(plan, seen, name)
-    if progress.brake is None:
+    if progress.brake is None and not held:
         return _onward(plan, seen, under_way)
-    if under_way:
-        return Wait(Waiting.STEPS, "the instances under way, then it stops")
+    return _LAST_STEPS if going else _stop(plan, seen, held)
+
+
+def _stop(plan: Plan, seen: Observed, held: Sequence[str]) -> Decision:
+    """Nothing new may begin, and nothing more is done with those under way."""
+    progress = seen.progress
+    if held or progress.brake is None:
+        return Halt(_held_words(seen, held[0]))
     if plan.on_failure == "rollback" and progress.direction == "forward":
         return Note(Kind.TURN_BACK, said=names_said(changed(plan, progress)))
     return Halt(progress.brake)
+
+
+def _is_held(seen: Observed, name: str) -> bool:
+    """Whether somebody else took the server out; in the middle of a step the step itself minds it."""
+    told, admin = seen.progress.of(name).told, seen.instances[name].server.admin
+    return name not in seen.busy and is_held_by_others(told, admin)
+
+
+def _held_words(seen: Observed, name: str) -> str:
+    admin = seen.instances[name].server.admin
+    return f"{name} was put into {admin} by somebody else, and is not touched"
 
 
 def waves_of(plan: Plan, progress: Progress) -> tuple[Wave, ...]:
@@ -311,6 +336,8 @@ def _begin(plan: Plan, seen: Observed, wave: Wave, name: str, under_way: Sequenc
         return Wait(Waiting.STEPS, "a place in the window")
     if len(under_way) + len(resting) >= wave.parallel:
         return Wait(Waiting.PAUSE, "the pause after the instance before")
+    if _is_held(seen, name):
+        return _LAST_STEPS if under_way else Halt(_held_words(seen, name))
     if not seen.instances[name].server.is_in_pool:
         return Act(name, Step.TAKE_OUT)  # it is out already: that costs nothing
     up = sum(
@@ -363,9 +390,11 @@ def _settle(plan: Plan, seen: Observed) -> Decision:
         one, now = seen.progress.of(name), seen.instances[name]
         if one.given_up is not None:
             continue
+        if _is_held(seen, name):
+            return Halt(_held_words(seen, name))
         if now.healthy and now.version != seen.target:
             return Note(Kind.SET_BACK, name, f"it was done, yet {now.version} answers")
-        if not now.server.is_in_pool or not now.healthy:
+        if not now.server.is_ready or not now.healthy:
             if seen.waited_s.get(Waiting.SETTLING, 0.0) > patience_s(plan):
                 return Halt(f"{name} is done, but not in the pool and healthy")
             return Wait(Waiting.SETTLING, f"{name}, which is done, to be in the pool and healthy")

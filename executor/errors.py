@@ -6,6 +6,7 @@ the value and the rule, as in ``window (9) must not exceed the fleet (6)``.
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import ClassVar
 
 
@@ -34,3 +35,15 @@ class Refused(RollcastError):
     """Well-formed, but a check says no."""
 
     exit_code = 3
+
+
+def unexpected(error: Exception) -> str:
+    """Say on one line what nobody expected, and where: enough to report a defect."""
+    words = " ".join(f"{type(error).__name__}: {error}".split()).rstrip(": ")
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    if trace is None:
+        return words[:300]
+    code = trace.tb_frame.f_code
+    return f"{words[:300]} (unexpected, {Path(code.co_filename).name}:{trace.tb_lineno})"

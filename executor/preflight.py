@@ -7,17 +7,38 @@ with what breaks it. Nothing is changed by looking.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from executor.balancers.base import BalancerError, BalancerState
+from executor.balancers.base import (
+    Admin,
+    BalancerError,
+    BalancerState,
+    Server,
+    is_held_by_others,
+)
 from executor.hosts.base import HostError
 from executor.inventory import Inventory
 from executor.plan import Plan
+from executor.progress import Progress
 from executor.signing import untrusted
 from executor.steps import Hands
 
 Checks = list[tuple[str, list[str]]]
+
+
+@dataclass(frozen=True)
+class FleetLook:
+    """What a look at a fleet found.
+
+    Attributes:
+        checks: Every check in plain words, with what breaks it.
+        warnings: What breaks no check and should be known all the same, in sentences.
+    """
+
+    checks: Checks
+    warnings: list[str]
 
 
 def fits(plan: Plan, inventory: Inventory, trust: Sequence[Path] = ()) -> Checks:
@@ -48,15 +69,19 @@ def fits(plan: Plan, inventory: Inventory, trust: Sequence[Path] = ()) -> Checks
     return made
 
 
-async def looked_at(plan: Plan, inventory: Inventory, hands: Hands, *, resumed: bool) -> Checks:
-    """The checks that ask balancer, machines and instances; none changes anything.
+async def look_at_fleet(
+    plan: Plan, inventory: Inventory, hands: Hands, *, resumed: Progress | None
+) -> FleetLook:
+    """Makes the checks that ask balancer, machines and instances; none changes anything.
 
     Args:
         plan: What is to be carried out.
         inventory: The fleet, whose names are the plan's.
         hands: What can look.
-        resumed: Half a rollout is behind: health, versions and pool are as they are.
+        resumed: How far the rollout is that is resumed: half of it is behind, so health, versions and
+            pool are as they are. None before one is begun.
     """
+    warnings = hands.balancer.warnings()
     made: Checks = [("every machine can be reached", await _hosts(hands))]
     state, problems = await _balancer(hands)
     made.append(("the balancer can be reached and lets itself be told", problems))
@@ -66,14 +91,23 @@ async def looked_at(plan: Plan, inventory: Inventory, hands: Hands, *, resumed: 
             for name in plan.instances
             if hands.targets[name].server not in state.servers
         ]
-        made.append(("the balancer knows every instance", lost))
-        if not lost and not resumed:
-            made.append(("enough are up for the window", _up(plan, hands, state)))
-    if not resumed:
+        knows = (
+            f"the balancer knows every instance (only {hands.balancer.place()} is told and watched)"
+        )
+        made.append((knows, lost))
+        if not lost:
+            servers = {name: state.servers[hands.targets[name].server] for name in plan.instances}
+            progress = resumed or Progress()
+            made.append(("nobody else has taken a server out", _held(progress, servers)))
+            warnings += _no_capacity(servers)
+            if resumed is None:
+                made.append(("enough are up for the window", _up(plan, servers)))
+        warnings += await _other_routes(hands)
+    if resumed is None:
         made.append(
             ("every instance is healthy and of the old version", await _old(inventory, hands))
         )
-    return made
+    return FleetLook(made, warnings)
 
 
 def problems_in(checks: Iterable[tuple[str, Sequence[str]]]) -> list[str]:
@@ -96,23 +130,77 @@ async def _hosts(hands: Hands) -> list[str]:
 async def _balancer(hands: Hands) -> tuple[BalancerState | None, list[str]]:
     try:
         state = await hands.observe()
-        await hands.aside(hands.balancer.may_change)
+        await hands.may_change()
     except BalancerError as error:
         return None, [str(error)]
     return state, []
 
 
-def _up(plan: Plan, hands: Hands, state: BalancerState) -> list[str]:
-    servers = {name: state.servers[hands.targets[name].server] for name in plan.instances}
-    out = [name for name, server in servers.items() if not server.is_in_pool]
-    up = len(servers) - len(out)
-    problems = []
-    if up - plan.window < plan.min_in_pool:
-        problems.append(
-            f"instances up ({up}) less the window ({plan.window}) must not fall below the minimum "
-            f"({plan.min_in_pool}); out: {', '.join(out) or 'none'}"
+def _held(progress: Progress, servers: Mapping[str, Server]) -> list[str]:
+    """The servers that others have out; what they took out is theirs to put back."""
+    return [
+        f"{name}: is in {server.admin} by somebody else and must be ready: it is not put into "
+        "traffic for them"
+        for name, server in servers.items()
+        if is_held_by_others(progress.of(name).told, server.admin)
+    ]
+
+
+def _no_capacity(servers: Mapping[str, Server]) -> list[str]:
+    """The servers that are up, and take no requests all the same."""
+    return [
+        f"{name}: {why}, so it does not count as capacity"
+        for name, server in servers.items()
+        if server.is_ready and (why := _why_idle(server)) is not None
+    ]
+
+
+def _why_idle(server: Server) -> str | None:
+    if server.is_backup:
+        return "is a backup at the balancer"
+    if server.weight == 0:
+        return "has weight 0 at the balancer (set by hand, by the file or by an agent)"
+    return None
+
+
+async def _other_routes(hands: Hands) -> list[str]:
+    """Where requests may reach an instance that was taken out here only."""
+    try:
+        routes = await hands.other_routes()
+    except BalancerError as error:
+        return [f"whether other backends send requests to these servers cannot be told: {error}"]
+    told = [
+        f"{name}: {', '.join(elsewhere)} of the same balancer has its address too and is not told: "
+        "requests from there reach it while it is out"
+        for name, target in hands.targets.items()
+        if (elsewhere := routes.servers.get(target.server))
+    ]
+    if routes.peers:
+        told.append(
+            f"the balancer has peers ({', '.join(routes.peers)}), which are not told: requests that "
+            "they send reach an instance while it is out"
         )
-    return problems
+    return told
+
+
+def _up(plan: Plan, servers: Mapping[str, Server]) -> list[str]:
+    out = {name: server for name, server in servers.items() if not server.is_in_pool}
+    up = len(servers) - len(out)
+    if up - plan.window >= plan.min_in_pool:
+        return []
+    named = ", ".join(f"{name} ({_why_out(server)})" for name, server in out.items())
+    return [
+        f"instances up ({up}) less the window ({plan.window}) must not fall below the minimum "
+        f"({plan.min_in_pool}); out: {named or 'none'}"
+    ]
+
+
+def _why_out(server: Server) -> str:
+    if server.admin is not Admin.READY:
+        return str(server.admin)
+    if server.is_up is False:
+        return "down"
+    return "backup" if server.is_backup else "weight 0"
 
 
 async def _old(inventory: Inventory, hands: Hands) -> list[str]:

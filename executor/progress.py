@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Literal
 
+from executor.balancers.base import Admin
 from executor.plan import STEPS, Step
 
 
@@ -26,6 +27,9 @@ class Kind(StrEnum):
     SET_BACK = "set_back"
     KEEP_OUT = "keep_out"
     KEPT_OUT = "kept_out"
+    FOUND = "found"
+    TOLD = "told"
+    HELD = "held"
     GIVEN_UP = "given_up"
     GATE_PASSED = "gate_passed"
     BRAKE = "brake"
@@ -56,7 +60,11 @@ class Event:
         instance: Of which instance; empty where of the whole.
         step: Of which step.
         version: Which version the step brings.
-        said: The reason or the result, in words; for `ENDED` a value of `Ended`.
+        said: The reason or the result, in words; for `ENDED` a value of `Ended`, for `FOUND` and
+            `TOLD` one of `Admin`: what the balancer was told about the server by others before the
+            first touch, and by this rollout, where that is not the beginning of a step. A server
+            is taken away after that is written, and put back before: one in maintenance that the
+            journal says is ready was put there by somebody else.
     """
 
     t_s: float
@@ -80,6 +88,9 @@ class InstanceProgress:
         was_given_up: Whether it was, in either direction, and has not been returned for good since:
             until it is, it must not be in the pool.
         finished_s: When it was back in the pool for good; None before.
+        found: How others had it at the balancer when it was first touched; None before.
+        told: How this rollout has it at the balancer.
+        is_stopped: Whether a stop was meant to begin, so that its old version may be gone.
     """
 
     begun: bool = False
@@ -89,6 +100,9 @@ class InstanceProgress:
     given_up: str | None = None
     was_given_up: bool = False
     finished_s: float | None = None
+    found: Admin | None = None
+    told: Admin = Admin.READY
+    is_stopped: bool = False
 
     @property
     def next_step(self) -> Step | None:
@@ -153,9 +167,10 @@ class Progress:
                     gates_passed=0,
                     order=names_of(event.said),
                     instances={
-                        name: InstanceProgress(was_given_up=True)
+                        name: InstanceProgress(
+                            was_given_up=one.was_given_up, found=one.found, told=one.told
+                        )
                         for name, one in self.instances.items()
-                        if one.was_given_up
                     },
                 )
             case Kind.RESUMED:
@@ -178,14 +193,29 @@ class Progress:
 def _instance_after(one: InstanceProgress, event: Event) -> InstanceProgress:
     match event.kind:
         case Kind.INTENT:
-            return replace(one, begun=True)
+            is_stopped = one.is_stopped or event.step is Step.STOP
+            told = _told_by(event.step, one.told)
+            return replace(one, begun=True, is_stopped=is_stopped, told=told)
+        case Kind.FOUND:
+            return replace(one, found=Admin(event.said))
+        case Kind.TOLD:
+            return replace(one, told=Admin(event.said))
+        case Kind.KEEP_OUT:
+            return replace(one, told=Admin.MAINT)
+        case Kind.HELD:
+            # What was not stopped is as it was: it has not been begun, and starts over when its
+            # holder gives it back. What was stopped stays under way.
+            if one.is_stopped:
+                return replace(one, told=Admin.READY, failed_count=0)
+            return InstanceProgress(was_given_up=one.was_given_up, found=one.found)
         case Kind.DONE:
             assert event.step is not None
             done = STEPS.index(event.step) + 1
-            now = replace(one, begun=True, done=done, failed_count=0, finished_s=None)
+            told = _told_by(event.step, one.told)
+            now = replace(one, begun=True, done=done, failed_count=0, finished_s=None, told=told)
             if done < len(STEPS):
                 return now
-            return replace(now, finished_s=event.t_s, was_given_up=False)
+            return replace(now, finished_s=event.t_s, was_given_up=False, told=Admin.READY)
         case Kind.FAILED:
             return replace(one, failed_count=one.failed_count + 1)
         case Kind.SET_BACK:
@@ -195,6 +225,13 @@ def _instance_after(one: InstanceProgress, event: Event) -> InstanceProgress:
         case Kind.GIVEN_UP:
             return replace(one, given_up=event.said, was_given_up=True)
     return one
+
+
+def _told_by(step: Step | None, told: Admin) -> Admin:
+    """How this rollout has a server once a step has begun; the rest is told by `Kind.TOLD`."""
+    if step is Step.TAKE_OUT:
+        return Admin.DRAIN if told is Admin.READY else told
+    return told if step is Step.RETURN else Admin.MAINT
 
 
 def names_said(names: Iterable[str]) -> str:

@@ -17,7 +17,14 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Literal, Protocol
 
-from executor.balancers.base import BalancerError, BalancerState, Forbidden, Rejected, Unreachable
+from executor.balancers.base import (
+    Admin,
+    BalancerError,
+    BalancerState,
+    Forbidden,
+    Rejected,
+    Unreachable,
+)
 from executor.counter import Counter
 from executor.decide import (
     Act,
@@ -33,12 +40,17 @@ from executor.decide import (
     decide,
     open_gate,
 )
+from executor.errors import unexpected
 from executor.guards import crossed
-from executor.journal import Journal
+from executor.journal import Journal, JournalBroken
 from executor.plan import Gate, Plan, Step
 from executor.probe import Direct
 from executor.progress import Ended, Event, Kind, folded
-from executor.steps import Hands, SetBack, StepFailed, do_step
+from executor.statement import FleetStatement, InstanceStatement
+from executor.steps import Hands, HeldByOthers, SetBack, StepFailed, do_step
+
+_STATED_WITHIN_S = 5.0
+"""Maximum time, in seconds, that a rollout that has ended looks at its fleet once more."""
 
 
 class Approval(Protocol):
@@ -126,11 +138,16 @@ class Run:
         self._counter = Counter(journal.samples()[-1:])
         self._wake = asyncio.Event()
         self._stop_asked = False
+        self._is_cancelled = False
+        self._balancer_state: BalancerState | None = None
         self._identity: str | None = None
         self._sampled_s = -math.inf
 
     async def to_its_end(self) -> Outcome:
         """Carries the plan out, or goes on with it.
+
+        A defect halts it as anything else does: the steps in hand finish, their outcomes and the
+        reason are in the journal.
 
         Raises:
             JournalBroken: It cannot be written; the steps in hand were let finish.
@@ -142,6 +159,13 @@ class Run:
                 outcome = await self._pass()
                 if outcome is not None:
                     return outcome
+        except JournalBroken:
+            raise
+        except Exception as error:
+            why = unexpected(error)
+            await self._let_finish()
+            self._collect()
+            return self._end(Ended.HALTED, why)
         finally:
             await self._let_finish()
 
@@ -152,8 +176,41 @@ class Run:
 
     def stop_at_once(self) -> None:
         """Leaves everything as it is; the journal says what was in hand."""
+        self._is_cancelled = True
         for _, task in self._tasks.values():
             task.cancel()
+
+    async def state_fleet(self) -> FleetStatement:
+        """How the fleet is now; as it was last seen where it cannot be looked at, or not any more."""
+        why = "it was not looked at again"
+        if not self._is_cancelled:
+            try:
+                async with asyncio.timeout(_STATED_WITHIN_S):
+                    self._balancer_state = await self._hands.observe()
+                    self._direct.clear()
+                    await self._ask_instances()
+                why = ""
+            except TimeoutError:
+                why = f"no answer within {_STATED_WITHIN_S:g} s"
+            except Exception as error:  # the statement must come whatever happens
+                why = str(error) if isinstance(error, BalancerError) else unexpected(error)
+        return FleetStatement(tuple(map(self._state_instance, self._plan.instances)), why)
+
+    def _state_instance(self, name: str) -> InstanceStatement:
+        state, direct, progress = (
+            self._balancer_state,
+            self._direct.get(name),
+            self.progress.of(name),
+        )
+        server = state.servers.get(self._server(name)) if state is not None else None
+        return InstanceStatement(
+            name,
+            server.admin if server is not None else None,
+            server.is_in_pool if server is not None else None,
+            direct.version if direct is not None else None,
+            direct is not None,
+            progress.next_step if progress.begun else None,
+        )
 
     async def _pass(self) -> Outcome | None:
         """One look and one thing done; how it ended, when it has."""
@@ -167,7 +224,7 @@ class Run:
             self._stuck_since_s.clear()
         match decision:
             case Act():
-                self._begin(decision)
+                self._begin(decision, seen)
             case KeepOut():
                 await self._keep_out(decision.instances)
             case Note():
@@ -206,7 +263,7 @@ class Run:
     async def _state(self) -> BalancerState | None:
         """What the balancer says; None, and told once, while it is none to work with."""
         try:
-            state = await self._hands.observe()
+            state = self._balancer_state = await self._hands.observe()
             missing = [n for n in self._plan.instances if self._server(n) not in state.servers]
             problem = f"the balancer no longer knows {', '.join(missing)}" if missing else None
         except (Unreachable, Rejected, Forbidden) as error:
@@ -284,11 +341,21 @@ class Run:
 
     # doing
 
-    def _begin(self, act: Act) -> None:
+    def _begin(self, act: Act, seen: Observed) -> None:
         version = self._versions[0 if self.progress.direction == "back" else 1]
+        if self.progress.of(act.instance).found is None:
+            admin = seen.instances[act.instance].server.admin
+            self._write(Event(self._now_s(), Kind.FOUND, act.instance, said=admin))
         self._write(Event(self._now_s(), Kind.INTENT, act.instance, act.step, version))
         self._direct.pop(act.instance, None)
-        step = do_step(self._hands, self._plan, act.instance, act.step, version)
+
+        def write_told(admin: Admin) -> None:
+            self._write(Event(self._now_s(), Kind.TOLD, act.instance, said=admin))
+
+        told = self.progress.of(act.instance).told
+        step = do_step(
+            self._hands, self._plan, act.instance, act.step, version, told=told, on_told=write_told
+        )
         task = asyncio.get_running_loop().create_task(step)
         task.add_done_callback(lambda _: self._wake.set())
         self._tasks[act.instance] = (act.step, task)
@@ -304,8 +371,16 @@ class Run:
                 said = task.result()
             except SetBack as back:
                 kind, said = Kind.SET_BACK, str(back)
+            except HeldByOthers as held:
+                kind, said = Kind.HELD, str(held)
             except StepFailed as failed:
                 kind, said = Kind.FAILED, str(failed)
+            except Exception as error:
+                kind, said = Kind.FAILED, unexpected(error)
+            except asyncio.CancelledError:
+                if self._is_cancelled:
+                    raise
+                kind, said = Kind.FAILED, "it was broken off, and not by this program"
             self._write(Event(self._now_s(), kind, name, step, version, said))
             del self._tasks[name]
             self._direct.pop(name, None)
@@ -335,7 +410,7 @@ class Run:
     async def _wait(self, wait: Wait) -> None:
         if self._waited is None or self._waited[0] is not wait.what:
             self._waited = (wait.what, self._now_s())
-            self._watcher.waits(wait)
+            self._tell_watcher(lambda: self._watcher.waits(wait))
         if wait.what is Waiting.SETTLING:
             self._direct.clear()
         await self._until_next_look()
@@ -374,7 +449,15 @@ class Run:
         self._journal.write(event, datetime.now(UTC).isoformat(timespec="milliseconds"))
         self.progress = self.progress.after(event)
         self._mind_version(event)
-        self._watcher.happened(event)
+        self._tell_watcher(lambda: self._watcher.happened(event))
+
+    def _tell_watcher(self, tell: Callable[[], None]) -> None:
+        """Tells the watcher; one that fails is told no more, and the rollout goes on."""
+        try:
+            tell()
+        except Exception as error:
+            self._watcher = Nobody()
+            self._notice(f"what happens can no longer be shown: {unexpected(error)}")
 
     def _mind_version(self, event: Event) -> None:
         """Which instances serve with the new version: from when their return begins."""

@@ -16,13 +16,17 @@ from typing import TypeVar
 from executor.balancers.base import (
     Admin,
     Balancer,
+    BalancerError,
     BalancerState,
     Forbidden,
+    OtherRoutes,
     Rejected,
     Server,
     Unreachable,
     is_drained,
+    is_held_by_others,
 )
+from executor.errors import unexpected
 from executor.hosts.base import Host, HostError
 from executor.inventory import Target
 from executor.plan import Plan, Step
@@ -37,6 +41,13 @@ class StepFailed(Exception):
 
 class SetBack(Exception):
     """What was done to the instance no longer holds; the message says what changed."""
+
+
+class HeldByOthers(Exception):
+    """Somebody else has taken the server out of the pool: it is theirs to give back."""
+
+    def __init__(self, admin: Admin) -> None:
+        super().__init__(f"somebody else put it into {admin}")
 
 
 @dataclass
@@ -63,7 +74,15 @@ class Hands:
 
     async def observe(self) -> BalancerState:
         """What the balancer says now."""
-        return await self._aside(self.balancer.observe)
+        return await self._ask_balancer(self.balancer.observe)
+
+    async def may_change(self) -> None:
+        """Makes sure that the balancer lets itself be told, without telling it anything."""
+        await self._ask_balancer(self.balancer.may_change)
+
+    async def other_routes(self) -> OtherRoutes:
+        """The other ways to the same servers, as far as the balancer knows them."""
+        return await self._ask_balancer(self.balancer.other_routes)
 
     async def direct(self, name: str) -> Direct:
         """What an instance says itself; one that keeps its asker waiting is not healthy."""
@@ -72,21 +91,45 @@ class Hands:
                 return await self._aside(lambda: self.ask(self.targets[name]))
         except TimeoutError:
             return Direct(False, said=f"did not answer within {GIVEN_UP_S:g} s")
+        except Exception as error:  # such as an answer nested too deeply to be read
+            return Direct(False, said=f"cannot be asked: {unexpected(error)}")
 
     async def tell(self, verb: Callable[[str], None], name: str) -> None:
         """Tells the balancer something about an instance's server."""
-        await self._aside(lambda: verb(self.targets[name].server))
+        await self._ask_balancer(lambda: verb(self.targets[name].server))
 
     async def close(self) -> None:
         """Lets go of the machines."""
         for host in self.hosts.values():
             await host.close()
 
+    async def _ask_balancer(self, what: Callable[[], Answer]) -> Answer:
+        """Asks or tells the balancer something.
+
+        Raises:
+            BalancerError: It did not do it; an answer that cannot be read is one, too.
+        """
+        try:
+            return await self._aside(what)
+        except BalancerError:
+            raise
+        except Exception as error:
+            raise Rejected(f"{self.balancer.place()}: {unexpected(error)}") from None
+
     async def _aside(self, what: Callable[[], Answer]) -> Answer:
         return await self.aside(what)  # type: ignore[return-value] # its own answer
 
 
-async def do_step(hands: Hands, plan: Plan, name: str, step: Step, version: str) -> str:
+async def do_step(
+    hands: Hands,
+    plan: Plan,
+    name: str,
+    step: Step,
+    version: str,
+    *,
+    told: Admin = Admin.READY,
+    on_told: Callable[[Admin], None] = lambda _: None,
+) -> str:
     """Does one step of one instance.
 
     Args:
@@ -95,6 +138,9 @@ async def do_step(hands: Hands, plan: Plan, name: str, step: Step, version: str)
         name: The instance.
         step: What to do.
         version: The name of the version to bring.
+        told: How this rollout has the server at the balancer.
+        on_told: Called before a server that drains, or was returned, is put into maintenance, and
+            after it was put back: what the beginning of the step does not say.
 
     Returns:
         What came of it, in words.
@@ -102,32 +148,57 @@ async def do_step(hands: Hands, plan: Plan, name: str, step: Step, version: str)
     Raises:
         StepFailed: It failed or did not end in time.
         SetBack: The instance must start over.
+        HeldByOthers: Somebody else has taken the server out of the pool; it is left alone.
     """
-    one = _OneStep(hands, plan, name, version)
+    one = _OneStep(hands, plan, name, version, told=told, on_told=on_told)
     deadline_s = plan.step_deadlines_s[step]
     if step is Step.RETURN:
         deadline_s += plan.min_ready_s
     try:
         async with asyncio.timeout(deadline_s):
             return await one.done(step)
+    except (SetBack, HeldByOthers):
+        raise
     except TimeoutError:
+        if one.held_in is not None:
+            raise HeldByOthers(one.held_in) from None
         failed = StepFailed(f"not within {deadline_s:g} s{one.last()}")
     except (Forbidden, Rejected, HostError) as error:
         failed = StepFailed(str(error))
     except StepFailed as error:
         failed = error
+    except Exception as error:  # a defect: it fails this step, and does not end the rollout halfway
+        failed = StepFailed(unexpected(error))
     if step is Step.RETURN:
         await one.out_again()
     raise failed
 
 
 class _OneStep:
-    def __init__(self, hands: Hands, plan: Plan, name: str, version: str) -> None:
+    """One try of one step.
+
+    Attributes:
+        held_in: How somebody else has the server, where that may pass; None when nobody has.
+    """
+
+    def __init__(
+        self,
+        hands: Hands,
+        plan: Plan,
+        name: str,
+        version: str,
+        *,
+        told: Admin,
+        on_told: Callable[[Admin], None],
+    ) -> None:
         self._hands = hands
         self._plan = plan
         self._name = name
         self._version = version
+        self._told = told
+        self._on_told = on_told
         self._seen = ""
+        self.held_in: Admin | None = None
 
     def last(self) -> str:
         """What was seen last, to be told with a deadline."""
@@ -151,8 +222,10 @@ class _OneStep:
     async def _take_out(self) -> str:
         hands, drain = self._hands, self._plan.drain
         state, server = await self._server()
+        self._refuse_held(server)
         if server.admin is Admin.MAINT:
             return "it was out already"
+        self._told = Admin.DRAIN  # as the intent of this step says
         await self._tell(hands.balancer.take_out)
         begun_s = _now_s()
         idle_count, waited_s = 0, -1.0  # nobody has looked yet
@@ -163,6 +236,7 @@ class _OneStep:
                 raise SetBack("the balancer was restarted or reloaded during the drain")
             if server.admin is Admin.READY:
                 raise SetBack("the balancer sends it requests again")
+            self._refuse_held(server)
             idle_count = idle_count + 1 if is_drained(server) else 0
             waited_s = _now_s() - begun_s
             self._seen = f"{server.sessions_count} requests in flight"
@@ -185,6 +259,7 @@ class _OneStep:
         left = f"{server.sessions_count} requests in flight after {self._plan.drain.timeout_s:g} s"
         if self._plan.drain.on_timeout == "abort":
             raise StepFailed(left)
+        self._note_told(Admin.MAINT)
         await self._tell(self._hands.balancer.remove)
         await self._tell(self._hands.balancer.cut)
         return f"cut {left}"
@@ -236,13 +311,20 @@ class _OneStep:
 
     async def _return(self) -> str:
         await self._until_right()
+        _, server = await self._server()
+        self._refuse_held(server)
         await self._tell(self._hands.balancer.put_back)
+        self._note_told(Admin.READY)
         await self._until_ready()
         return "up, with a check passed since"
 
     async def out_again(self) -> None:
         """What could not be returned for good must not stay in the pool."""
-        with suppress(Unreachable, Forbidden, Rejected):  # the step's own reason is the one to tell
+        # The step's own reason is the one to tell, and a journal that cannot be written is no
+        # reason to leave it in the pool.
+        with suppress(Exception):
+            self._note_told(Admin.MAINT)
+        with suppress(Exception):
             await self._hands.tell(self._hands.balancer.remove, self._name)
 
     async def _until_ready(self) -> None:
@@ -250,7 +332,11 @@ class _OneStep:
         ready_s: float | None = None
         while True:
             _, server = await self._server()
-            good = server.is_in_pool and server.is_checked is not False
+            if server.admin is Admin.MAINT:
+                self._refuse_held(server)
+            # An agent may say drain until the instance is warm.
+            self.held_in = server.admin if server.admin is Admin.DRAIN else None
+            good = server.is_ready and server.is_checked is not False
             if not good:
                 ready_s = None
                 self._seen = f"the balancer has it {server.admin}, " + (
@@ -264,6 +350,18 @@ class _OneStep:
                     raise StepFailed(lacks)
                 return
             await asyncio.sleep(self._hands.poll_s)
+
+    # who has the server
+
+    def _note_told(self, admin: Admin) -> None:
+        if admin is not self._told:
+            self._told = admin
+            self._on_told(admin)
+
+    def _refuse_held(self, server: Server) -> None:
+        """Raise HeldByOthers where the server is further out than this rollout has told."""
+        if is_held_by_others(self._told, server.admin):
+            raise HeldByOthers(server.admin)
 
     # the balancer, which may be away for a moment
 

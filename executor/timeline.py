@@ -22,7 +22,12 @@ STATES = {
 }
 """What an instance is doing during a step; otherwise it is `serving` or has `failed`."""
 
-_ENDS = {Kind.DONE: "done", Kind.FAILED: "failed", Kind.SET_BACK: "set_back"}
+_ENDS = {
+    Kind.DONE: "done",
+    Kind.FAILED: "failed",
+    Kind.SET_BACK: "set_back",
+    Kind.HELD: "failed",
+}
 
 
 class StepTaken(TypedDict):
@@ -81,7 +86,7 @@ def timeline(plan: Plan, journal: Journal) -> dict[str, Any]:
         "events": [
             {"t_s": e.t_s, "kind": e.kind.value, "instance": e.instance, "said": e.said}
             for e in events
-            if e.kind not in {Kind.INTENT, *_ENDS}
+            if e.kind is not Kind.INTENT and not (e.kind in _ENDS and e.step)
         ],
         "measured": _measured(steps, samples),
         "predicted": {name: figure.model_dump() for name, figure in figures.items()},

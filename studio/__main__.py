@@ -10,6 +10,7 @@ import typer
 import typer.main
 
 from executor.errors import RollcastError
+from executor.signals import heed_interrupts
 from executor.spoken import complain, write_no_more
 from studio.cli.app import app
 
@@ -22,6 +23,7 @@ def main() -> int:
     # The errors of wrong use: typer carries a click of its own, whose names are not public.
     usage_error: type[Any] = typer.BadParameter.__mro__[1]
     command = typer.main.get_command(app)
+    heed_interrupts()
     _prepare_streams()
     try:
         answer = command.main(prog_name="rollcast", standalone_mode=False)

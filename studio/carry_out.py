@@ -39,6 +39,10 @@ FINISHES_WITHIN_S = 10.0
 
 DIES_WITHIN_S = 5.0
 
+_STOP = signal.SIGTERM
+"""Halts the executor. SIGINT does too once the executor has begun, but is lost before: a child of a
+studio that a script started in the background ignores it until then."""
+
 _REST = 10
 """A journal that takes long to read is read again only after so many times as long."""
 
@@ -286,11 +290,11 @@ class _Child:
             patience_s = (0.0, FINISHES_WITHIN_S, DIES_WITHIN_S)
             told = len(self._told_s)
             if told == 0 or now_s - self._told_s[-1] >= patience_s[min(told, 2)]:
-                child.send_signal(signal.SIGINT if told < 2 else signal.SIGKILL)
+                child.send_signal(_STOP if told < 2 else signal.SIGKILL)
                 self._told_s.append(now_s)
             self.was_halted = True
         elif self._reins.paused() and not self._told_s:
-            child.send_signal(signal.SIGINT)
+            child.send_signal(_STOP)
             self._told_s.append(now_s)
             self.was_halted = True
 

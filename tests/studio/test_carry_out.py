@@ -22,7 +22,7 @@ from tests.helpers.plans import example_plan
 PATIENT = """
 import signal, sys, time
 got = []
-signal.signal(signal.SIGINT, lambda *_: got.append(1))
+signal.signal(signal.SIGTERM, lambda *_: got.append(1))
 print("ready", flush=True)
 while len(got) < {signals}:
     time.sleep(0.01)
@@ -193,7 +193,7 @@ def test_one_that_will_not_stop_is_killed(
 def test_one_that_is_told_before_it_listens_is_interrupted_all_the_same(
     plan_file: Execute, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    deaf = "import signal, time; signal.signal(signal.SIGINT, signal.SIG_DFL); print('ready', flush=True); time.sleep(60)"
+    deaf = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_DFL); print('ready', flush=True); time.sleep(60)"
     programs(monkeypatch, deaf)
     hand = Hand(stops_at="ready")
     assert run(plan_file, hand) == 130
