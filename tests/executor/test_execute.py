@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -381,7 +382,7 @@ def test_the_disk_full_under_the_journal(three: Fleet) -> None:
     must_be_all(three, "1.1")
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_finishes_the_step_in_hand(three: Fleet, number: int) -> None:
     with three.executing() as running:
         until(lambda: "maint" in three.admin(), "an instance is out")
@@ -389,6 +390,7 @@ def test_a_signal_finishes_the_step_in_hand(three: Fleet, number: int) -> None:
         out, _ = running.communicate(timeout=30)
     assert running.returncode == 130, out
     assert "stopping: the steps in hand are finished first" in out
+    assert "The fleet:" in out
     command = out.split("Go on with: python ")[1].strip()
     made = [kind for kind, _, _ in events(three)]
     assert made.count("intent") == made.count("done")
@@ -403,6 +405,42 @@ def test_a_signal_finishes_the_step_in_hand(three: Fleet, number: int) -> None:
     )
     assert done.returncode == 0, done.stdout + done.stderr
     must_be_all(three, "1.1")
+
+
+def test_started_with_interrupts_ignored_it_stops_all_the_same(three: Fleet) -> None:
+    with three.executing(ignores="INT") as running:
+        until(lambda: "maint" in three.admin(), "an instance is out")
+        running.send_signal(signal.SIGINT)
+        out, _ = running.communicate(timeout=30)
+    assert running.returncode == 130, out
+    assert "Go on with: python " in out
+
+
+def test_under_nohup_it_outlives_its_terminal(three: Fleet) -> None:
+    with three.executing(ignores="HUP") as running:
+        until(lambda: "maint" in three.admin(), "an instance is out")
+        running.send_signal(signal.SIGHUP)
+        out, _ = running.communicate(timeout=60)
+    assert running.returncode == 0, out
+    must_be_all(three, "1.1")
+
+
+def test_a_signal_before_anything_is_touched_says_so(three: Fleet) -> None:
+    silent = three.folder / "silent.sock"
+    with socket.socket(socket.AF_UNIX) as deaf:
+        deaf.bind(str(silent))
+        deaf.listen()
+        three.lists(
+            balancer={"haproxy": {"socket": str(silent), "backend": "shop", "timeout_s": 5}}
+        )
+        with three.executing() as running:
+            asked, _ = deaf.accept()
+            with asked:
+                running.send_signal(signal.SIGHUP)
+                out, _ = running.communicate(timeout=30)
+    assert (running.returncode, out) == (130, "interrupted: nothing was touched\n")
+    assert untouched(three)
+    assert not three.journal.exists()
 
 
 def test_a_second_signal_stops_at_once(three: Fleet) -> None:

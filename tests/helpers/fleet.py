@@ -8,7 +8,7 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -123,10 +123,16 @@ class Fleet:
         )
 
     @contextmanager
-    def executing(self, *options: str) -> Iterator[subprocess.Popen[str]]:
-        """Carries its plan out meanwhile; ended by its id whatever happens."""
+    def executing(self, *options: str, ignores: str = "") -> Iterator[subprocess.Popen[str]]:
+        """Carries its plan out meanwhile; ended by its id whatever happens.
+
+        Args:
+            options: Of the command line.
+            ignores: A signal that it inherits as ignored.
+        """
+        shell = ["sh", "-c", f'trap "" {ignores}; exec "$@"', "sh"] if ignores else []
         process = subprocess.Popen(
-            self.command(*options),
+            [*shell, *self.command(*options)],
             cwd=ROOT,
             env=self.environment(),
             stdin=subprocess.PIPE,
@@ -177,7 +183,12 @@ def get(port: int, path: str) -> str | None:
 
 
 @contextmanager
-def fleet(folder: Path, count: int = 6) -> Iterator[Fleet]:
+def fleet(
+    folder: Path,
+    count: int = 6,
+    options: dict[str, str] | None = None,
+    more: Callable[[dict[str, int]], str] = lambda _: "",
+) -> Iterator[Fleet]:
     """A running fleet of version 1.0, with plan and inventory; everything is ended afterwards."""
     names = [f"checkout-{number}" for number in range(1, count + 1)]
     ports = dict(zip(names, free_ports(count), strict=True))
@@ -190,7 +201,7 @@ def fleet(folder: Path, count: int = 6) -> Iterator[Fleet]:
     try:
         for port in ports.values():
             until(lambda port=port: get(port, "/healthz"), "an instance answers")
-        with haproxy(folder, ports) as running:
+        with haproxy(folder, ports, options=options, more=more(ports)) as running:
             made = Fleet(folder, ports, running)
             until(lambda: made.admin() == ["ready"] * count, "all are up")
             made.plans()
