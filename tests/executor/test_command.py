@@ -303,3 +303,50 @@ def test_whether_a_trusted_key_signed_it_is_one_of_the_checks(desk: Desk) -> Non
     public.unlink()
     with pytest.raises(BadInput, match=r"release\.pub: cannot be read"):
         validate_report(plan, now, desk.asked.inventory)
+
+
+def defect(*_: object, **__: object) -> None:
+    raise KeyError("no such thing")
+
+
+def test_a_defect_before_anything_is_touched_is_refused_in_one_line(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(command, "look_at_fleet", defect)
+    with pytest.raises(Refused, match="nothing was touched: KeyError: 'no such thing'"):
+        desk.execute()
+    assert not desk.asked.journal_path.exists()
+    monkeypatch.undo()
+
+
+@pytest.mark.parametrize("name", ["Run.state_fleet", "timeline", "Run._end"])
+def test_a_defect_at_the_end_still_says_how_to_go_on(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setattr(f"executor.command.{name}", defect)
+    code = desk.execute()
+    if name == "timeline":
+        assert code == 0
+        assert desk.said[-1].startswith("There is no timeline: KeyError")
+        return
+    assert code == 4
+    assert any(line.startswith("halted: KeyError: 'no such thing'") for line in desk.said)
+    assert desk.said[-1].startswith("Go on with: python -m executor execute ")
+
+
+def test_a_journal_that_breaks_says_the_fleet_and_how_to_go_on(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, writes = Journal.write, list[Event]()
+
+    def write(self: Journal, event: Event, at: str) -> None:
+        writes.append(event)
+        if len(writes) > 9:
+            raise JournalBroken(f"{self.path}: the journal cannot be written (full)")
+        real(self, event, at)
+
+    monkeypatch.setattr(Journal, "write", write)
+    with pytest.raises(JournalBroken):
+        desk.execute()
+    assert "The fleet:" in desk.said
+    assert desk.said[-1].startswith("Go on with: ")

@@ -533,3 +533,108 @@ def test_a_clock_that_jumps_changes_nothing(
     years = {at[:4] for at in journal.times()}
     journal.close()
     assert len(years) == 2, "the clock did not jump"
+
+
+def defect(*_: object, **__: object) -> None:
+    raise KeyError("no such thing")
+
+
+@pytest.mark.parametrize("where", ["guards", "gates", "counter", "approval"])
+def test_a_defect_halts_with_its_reason_and_the_steps_in_hand_recorded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    fleet, path = world(), tmp_path / "j"
+
+    def breaks() -> None:
+        if where == "guards":
+            monkeypatch.setattr(executor.run, "crossed", defect)
+        elif where == "gates":
+            monkeypatch.setattr(executor.run, "open_gate", defect)
+        elif where == "counter":
+            monkeypatch.setattr(executor.run.Counter, "counted", defect)
+        else:
+            monkeypatch.setattr(executor.run.Nobody, "of", defect)
+
+    def prepare(run: Run) -> None:
+        asyncio.get_running_loop().call_later(3.0, breaks)
+
+    outcome, _ = carried_out(fleet, small_plan(), path, prepare=prepare)
+    assert outcome is not None
+    assert outcome.ended is Ended.HALTED
+    assert "KeyError: 'no such thing' (unexpected, test_run.py:" in outcome.why
+    kinds = [event.kind for event in events_of(path)]
+    assert kinds.count(Kind.INTENT) == kinds.count(Kind.DONE) > 0
+    assert kinds[-2:] == [Kind.NOTICED, Kind.ENDED]
+    monkeypatch.undo()
+    outcome, _ = carried_out(fleet, small_plan(), path)
+    assert outcome is not None
+    assert outcome.ended is Ended.DONE
+    must_be_all_new(fleet)
+
+
+@pytest.mark.parametrize("where", ["command", "probe", "balancer"])
+def test_a_defect_in_what_acts_is_a_failure_like_any_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    fleet, path = world(), tmp_path / "j"
+    owner: object = fleet.balancer if where == "balancer" else fleet.host
+    name = {"command": "answer", "probe": "ask", "balancer": "remove"}[where]
+    monkeypatch.setattr(owner, name, defect)
+    outcome, _ = carried_out(fleet, small_plan(), path)
+    assert outcome is not None
+    assert outcome.ended is Ended.HALTED
+    failed = [event for event in events_of(path) if event.kind is Kind.FAILED]
+    assert failed
+    assert all("KeyError: 'no such thing'" in event.said for event in failed)
+
+
+def test_a_defect_in_who_is_told_does_not_stop_a_rollout(tmp_path: Path) -> None:
+    fleet, path = world(), tmp_path / "j"
+
+    class Broken(executor.run.Nobody):
+        happened = waits = defect
+
+    def prepare(run: Run) -> None:
+        run._watcher = Broken()
+
+    outcome, _ = carried_out(fleet, small_plan(), path, prepare=prepare)
+    assert outcome is not None
+    assert outcome.ended is Ended.DONE
+    must_be_all_new(fleet)
+    noticed = [event.said for event in events_of(path) if event.kind is Kind.NOTICED]
+    assert len(noticed) == 1
+    assert noticed[0].startswith("what happens can no longer be shown: KeyError")
+
+
+def test_a_server_that_others_hold_is_never_put_back_whenever_it_happens(tmp_path: Path) -> None:
+    """Somebody takes a server into maintenance at any moment: it stays there, and resumed it goes on."""
+    name = NAMES[2]
+    for at_s in range(0, 30, 2):
+        fleet, path = world(), tmp_path / str(at_s)
+        told: list[str] = []
+
+        def take(fleet: World = fleet, told: list[str] = told) -> None:
+            if fleet.balancer.servers[name].admin is not Admin.MAINT:
+                fleet.balancer.servers[name] = replace(
+                    fleet.balancer.servers[name], admin=Admin.MAINT
+                )
+                told += fleet.balancer.told
+
+        def prepare(run: Run, at_s: int = at_s, take: Callable[[], None] = take) -> None:
+            asyncio.get_running_loop().call_later(at_s + 0.1, take)
+
+        outcome, _ = carried_out(fleet, small_plan(), path, prepare=prepare)
+        assert outcome is not None
+        if not told and fleet.balancer.servers[name].admin is Admin.READY:
+            continue  # it was in the rollout's own maintenance just then
+        if fleet.balancer.servers[name].admin is Admin.MAINT:
+            assert outcome.ended is Ended.HALTED, at_s
+            assert f"{name} was put into maint by somebody else" in outcome.why, at_s
+            assert not any(
+                verb == f"put_back {name}" for verb in fleet.balancer.told[len(told) :]
+            ), at_s
+            fleet.balancer.put_back(name)
+            outcome, _ = carried_out(fleet, small_plan(), path)
+            assert outcome is not None
+        assert outcome.ended is Ended.DONE, at_s
+        must_be_all_new(fleet)

@@ -6,6 +6,7 @@ Small programs stand in for the executor, so that each can be as stubborn as the
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -137,6 +138,23 @@ def test_resting_halts_it_with_one_signal_and_going_on_resumes(
     assert hand.said() == ["ready", "stops", "again"]
     assert [one for one in hand.landed if isinstance(one, Stopped)] == [Stopped(130), Stopped(0)]
     assert [one.resume for one in asked] == [False, True]
+
+
+def test_one_that_ignores_interrupts_before_it_listens_is_halted(
+    plan_file: Execute, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a child of a studio that a script started in the background: SIGINT would be lost."""
+    ignoring = (
+        "import signal, time; signal.signal(signal.SIGINT, signal.SIG_IGN); "
+        "print('ready', flush=True); time.sleep(60)"
+    )
+    programs(monkeypatch, ignoring, "print('again')")
+    plan_file.journal_path.touch()
+    hand = Hand(rests_at="ready", goes_on_at="Stopped")
+    begun_s = time.monotonic()
+    assert run(plan_file, hand) == 0
+    assert time.monotonic() - begun_s < 30
+    assert hand.said() == ["ready", "again"]
 
 
 def test_who_halts_before_a_journal_is_there_begins_anew(

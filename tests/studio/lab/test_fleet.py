@@ -181,10 +181,10 @@ def test_the_inventorys_commands_stop_deploy_verify_and_start() -> None:
     assert "No such file" in gone.stderr
 
 
-def lab_up() -> tuple[subprocess.Popen[str], Path]:
+def lab_up(*shell: str) -> tuple[subprocess.Popen[str], Path]:
     """`rollcast lab up` in a process of its own, once it has said its inventory's path."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "studio", "lab", "up", "--instances", "3"],
+        [*shell, sys.executable, "-m", "studio", "lab", "up", "--instances", "3"],
         cwd=ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
@@ -214,6 +214,23 @@ def test_lab_up_ends_all_of_it_however_it_ends(
         assert len(pids) == 5
         end(process)
         assert process.wait(20) == code
+        until(lambda: are_gone(pids), "all processes have ended")
+        until(lambda: not inventory.parent.exists(), "the folder is gone")
+    finally:
+        process.kill()
+        process.wait()
+        assert process.stdout is not None
+        process.stdout.close()
+
+
+@pytest.mark.slow
+def test_lab_up_that_a_script_put_in_the_background_ends_by_an_interrupt() -> None:
+    process, inventory = lab_up("sh", "-c", 'trap "" INT; exec "$@"', "sh")
+    try:
+        (keeper,) = psutil.Process(process.pid).children()
+        pids = family(keeper.pid)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(20) == 130
         until(lambda: are_gone(pids), "all processes have ended")
         until(lambda: not inventory.parent.exists(), "the folder is gone")
     finally:
