@@ -18,8 +18,8 @@ from pathlib import Path
 from executor.approval import ByFile, ByTerminal
 from executor.canonical import digest_of
 from executor.connect import connected, fleet_key
-from executor.decide import Wait, Waiting
 from executor.dry_run import actions
+from executor.ends import Outcome
 from executor.errors import BadInput, Refused, RollcastError, unexpected
 from executor.files import atomic_write_text
 from executor.guards import not_watched
@@ -31,12 +31,12 @@ from executor.plan_file import read_plan
 from executor.plan_rules import broken_rules
 from executor.preflight import FleetLook, fits, look_at_fleet, problems_in
 from executor.progress import Ended, Event, Kind, Progress, folded
-from executor.run import Outcome, Run
+from executor.run import Run
 from executor.signals import StopRequests
-from executor.spoken import complain, show
 from executor.spoken import say as spoken
-from executor.statement import FleetStatement
+from executor.spoken import show
 from executor.steps import Hands
+from executor.tell import Ending, Teller, say_end, say_how_to_go_on, warn
 from executor.timeline import timeline
 
 EXIT_CODES = {Ended.DONE: 0, Ended.HALTED: 4, Ended.ROLLED_BACK: 5, Ended.INTERRUPTED: 130}
@@ -115,15 +115,6 @@ def execute(asked: Execute, say: Callable[[str], None] = spoken) -> int:
         return _execute(asked, plan, inventory, requests, say)
 
 
-@dataclass
-class _Ending:
-    """What is known when a rollout ends, whatever ends it."""
-
-    outcome: Outcome = field(default_factory=lambda: Outcome(Ended.INTERRUPTED, "stopped at once"))
-    fleet: FleetStatement = field(default_factory=FleetStatement)
-    record: str = ""
-
-
 def _execute(
     asked: Execute,
     plan: Plan,
@@ -132,7 +123,7 @@ def _execute(
     say: Callable[[str], None],
 ) -> int:
     lock = Lock.take(lock_path(fleet_key(inventory)), asked.journal_path, take_over=asked.take_over)
-    give_up, ending = lock.put_back, _Ending()
+    give_up, ending = lock.put_back, Ending(asked.resume_command())
     try:
         journal = (_journal_of if asked.resume else _new_journal)(asked, plan, inventory)
         give_up = lock.leave  # whatever ends it: something may be left unfinished
@@ -157,7 +148,7 @@ def _execute(
             if not ending.record:
                 give_up = lock.put_back
     except JournalBroken:
-        _say_how_to_go_on(asked, ending, say)
+        say_how_to_go_on(ending, say)
         raise
     except RollcastError:
         raise
@@ -171,7 +162,7 @@ def _execute(
         ending.outcome = Outcome(Ended.HALTED, unexpected(error))
     finally:
         give_up()
-    _say_end(asked, ending, say)
+    say_end(ending, say)
     return EXIT_CODES[ending.outcome.ended]
 
 
@@ -228,7 +219,7 @@ async def _dry_run(asked: Execute, plan: Plan, inventory: Inventory) -> int:
     finally:
         await _close(hands)
     for warning in seen.warnings:
-        _warn(warning)
+        warn(warning)
     show(_told_only(hands))
     for line in actions(plan, inventory, hands, progress):
         show(line)
@@ -248,7 +239,7 @@ async def _close(hands: Hands) -> None:
     try:
         await hands.close()
     except Exception as error:
-        _warn(f"a machine could not be let go of: {unexpected(error)}")
+        warn(f"a machine could not be let go of: {unexpected(error)}")
 
 
 def _refuse(plan: Plan, inventory: Inventory, asked: Execute) -> None:
@@ -266,7 +257,7 @@ def _refuse(plan: Plan, inventory: Inventory, asked: Execute) -> None:
 def _warn_of_readers(path: Path) -> None:
     mode = path.stat().st_mode & 0o777
     if mode & 0o077:
-        _warn(f"{path}: mode ({mode:04o}) should be 0600: others can read the plan")
+        warn(f"{path}: mode ({mode:04o}) should be 0600: others can read the plan")
 
 
 def _new_journal(asked: Execute, plan: Plan, inventory: Inventory) -> Journal:
@@ -309,7 +300,7 @@ def _journal_of(asked: Execute, plan: Plan, inventory: Inventory) -> Journal:
         journal.close()
         raise Refused(f"{path}: {problem}")
     if about.get("inventory_digest") != _digest(inventory):
-        _warn(f"{asked.inventory}: was changed since the rollout began, and counts as it is now")
+        warn(f"{asked.inventory}: was changed since the rollout began, and counts as it is now")
     return journal
 
 
@@ -325,7 +316,7 @@ async def _carried_out(
     journal: Journal,
     lock: Lock,
     requests: StopRequests,
-    ending: _Ending,
+    ending: Ending,
     say: Callable[[str], None],
 ) -> None:
     hands = connected(inventory, plan)
@@ -342,7 +333,7 @@ async def _carried_out(
             hands,
             journal,
             approval=approval,
-            watcher=_Teller(say if not asked.quiet else lambda _: None, approval),
+            watcher=Teller(say if not asked.quiet else lambda _: None, approval),
             beat=lock.beat,
         )
         try:
@@ -363,7 +354,7 @@ async def _check_fleet(
     """
     look = await look_at_fleet(plan, inventory, hands, resumed=progress)
     for warning in (*look.warnings, *not_watched(plan)):
-        _warn(warning)
+        warn(warning)
     if problems := problems_in(look.checks):
         raise Refused(f"{asked.plan}: nothing was touched: {'; '.join(problems)}")
 
@@ -381,7 +372,7 @@ async def _until_ended(run: Run, requests: StopRequests) -> Outcome:
             task.cancel()
         else:
             asked_before = True
-            _warn("stopping: the steps in hand are finished first; once more stops at once")
+            warn("stopping: the steps in hand are finished first; once more stops at once")
             run.stop()
 
     def wake_to_stop() -> None:
@@ -403,68 +394,3 @@ def _approval(asked: Execute, plan: Plan) -> ByFile | ByTerminal | None:
         return ByTerminal()
     except (OSError, ValueError):
         raise BadInput("--approve terminal: there is no terminal to answer on") from None
-
-
-class _Teller:
-    """Says what happens, a line each."""
-
-    def __init__(self, say: Callable[[str], None], approval: ByFile | ByTerminal | None) -> None:
-        self._say = say
-        self._approval = approval
-
-    def happened(self, event: Event) -> None:
-        """Says an event that people want to know of."""
-        if event.kind in {Kind.BEGUN, Kind.ENDED, Kind.KEEP_OUT, Kind.FOUND, Kind.TOLD}:
-            return
-        words = [f"{event.t_s:8.1f} s", event.instance]
-        words.append((event.step or "").replace("_", " "))
-        if event.kind is not Kind.INTENT:
-            words.append(event.kind.replace("_", " "))
-            words.append(event.said)
-        else:
-            words.append("…")
-        self._say("  ".join(word for word in words if word))
-
-    def waits(self, wait: Wait) -> None:
-        """Says what is waited for where that is not a step."""
-        if wait.what is Waiting.APPROVAL:
-            wave = int(wait.why.rsplit(" ", 1)[1])
-            if isinstance(self._approval, ByTerminal):
-                self._approval.ask(wave)
-                self._say(f"wave {wave} may begin? yes or no")
-            elif self._approval is not None:
-                self._say(f"wave {wave} begins when the file says: {self._approval.line(wave)}")
-        elif wait.what not in {Waiting.STEPS, Waiting.SETTLING}:
-            self._say(f"            waiting for {wait.why}")
-
-
-def _say_end(asked: Execute, ending: _Ending, say: Callable[[str], None]) -> None:
-    outcome = ending.outcome
-    words = {
-        Ended.DONE: "done: every instance that was rolled is in the pool with the new version",
-        Ended.ROLLED_BACK: "rolled back: every instance that was changed has the old version again",
-        Ended.HALTED: "halted",
-        Ended.INTERRUPTED: "interrupted",
-    }
-    say(words[outcome.ended] + (f": {outcome.why}" if outcome.why else ""))
-    if outcome.given_up:
-        told = ", ".join(f"{name} ({why})" for name, why in outcome.given_up.items())
-        say(f"Given up and out of the pool: {told}")
-    if outcome.ended in {Ended.HALTED, Ended.INTERRUPTED}:
-        _say_how_to_go_on(asked, ending, say)
-    else:
-        for line in ending.fleet.lines():
-            say(line)
-        say(ending.record)
-
-
-def _say_how_to_go_on(asked: Execute, ending: _Ending, say: Callable[[str], None]) -> None:
-    """Says how the fleet is, and the command that goes on from there."""
-    for line in ending.fleet.lines():
-        say(line)
-    say(ending.record)
-    say(f"Go on with: {asked.resume_command()}")
-
-
-def _warn(said: str) -> None:
-    complain(f"warning: {said}")

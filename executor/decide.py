@@ -284,7 +284,8 @@ def _next_of(plan: Plan, seen: Observed, name: str) -> Decision:
     """The next step of an instance under way, unless what is seen says otherwise."""
     one, now = seen.progress.of(name), seen.instances[name]
     if one.failed_count > plan.retries:
-        return Note(Kind.GIVEN_UP, name, f"{_words(one.next_step)} failed {one.failed_count} times")
+        words = (one.next_step or STEPS[-1]).replace("_", " ")
+        return Note(Kind.GIVEN_UP, name, f"{words} failed {one.failed_count} times")
     if one.set_back_count > plan.retries + SET_BACKS:
         return Note(Kind.GIVEN_UP, name, f"had to start over {one.set_back_count} times")
     step = one.next_step
@@ -399,7 +400,3 @@ def _settle(plan: Plan, seen: Observed) -> Decision:
                 return Halt(f"{name} is done, but not in the pool and healthy")
             return Wait(Waiting.SETTLING, f"{name}, which is done, to be in the pool and healthy")
     return Done(Ended.DONE if seen.progress.direction == "forward" else Ended.ROLLED_BACK)
-
-
-def _words(step: Step | None) -> str:
-    return (step or STEPS[-1]).replace("_", " ")

@@ -13,9 +13,9 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Literal, Protocol
+from typing import Literal
 
 from executor.balancers.base import (
     Admin,
@@ -40,64 +40,18 @@ from executor.decide import (
     decide,
     open_gate,
 )
+from executor.ends import Approval, Nobody, Outcome, Watcher, end_of_step
 from executor.errors import unexpected
 from executor.guards import crossed
 from executor.journal import Journal, JournalBroken
 from executor.plan import Gate, Plan, Step
 from executor.probe import Direct
 from executor.progress import Ended, Event, Kind, folded
-from executor.statement import FleetStatement, InstanceStatement
-from executor.steps import Hands, HeldByOthers, SetBack, StepFailed, do_step
+from executor.statement import FleetStatement, state_fleet
+from executor.steps import Hands, do_step
 
 _STATED_WITHIN_S = 5.0
 """Maximum time, in seconds, that a rollout that has ended looks at its fleet once more."""
-
-
-class Approval(Protocol):
-    """Who lets the next wave begin."""
-
-    def of(self, wave: int) -> Literal["given", "awaited", "refused"]:
-        """What is known now about a wave, counted from 1; never waits."""
-        ...
-
-
-class Watcher(Protocol):
-    """Who is told what happens, as it happens."""
-
-    def happened(self, event: Event) -> None:
-        """An event is in the journal."""
-        ...
-
-    def waits(self, wait: Wait) -> None:
-        """Something else than before is waited for."""
-        ...
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """How it ended.
-
-    Attributes:
-        why: The reason of a halt; empty otherwise.
-        given_up: The instances that were, and why.
-    """
-
-    ended: Ended
-    why: str = ""
-    given_up: Mapping[str, str] = field(default_factory=dict)
-
-
-class Nobody:
-    """A watcher that does not look, and an approval that nobody asks for."""
-
-    def of(self, wave: int) -> Literal["given", "awaited", "refused"]:
-        return "given"
-
-    def happened(self, event: Event) -> None:
-        return
-
-    def waits(self, wait: Wait) -> None:
-        return
 
 
 class Run:
@@ -182,35 +136,28 @@ class Run:
 
     async def state_fleet(self) -> FleetStatement:
         """How the fleet is now; as it was last seen where it cannot be looked at, or not any more."""
-        why = "it was not looked at again"
-        if not self._is_cancelled:
-            try:
-                async with asyncio.timeout(_STATED_WITHIN_S):
-                    self._balancer_state = await self._hands.observe()
-                    self._direct.clear()
-                    await self._ask_instances()
-                why = ""
-            except TimeoutError:
-                why = f"no answer within {_STATED_WITHIN_S:g} s"
-            except Exception as error:  # the statement must come whatever happens
-                why = str(error) if isinstance(error, BalancerError) else unexpected(error)
-        return FleetStatement(tuple(map(self._state_instance, self._plan.instances)), why)
+        why = "it was not looked at again" if self._is_cancelled else await self._look_again()
+        return state_fleet(
+            self._plan.instances,
+            self._hands,
+            state=self._balancer_state,
+            direct=self._direct,
+            progress=self.progress,
+            why_not_looked=why,
+        )
 
-    def _state_instance(self, name: str) -> InstanceStatement:
-        state, direct, progress = (
-            self._balancer_state,
-            self._direct.get(name),
-            self.progress.of(name),
-        )
-        server = state.servers.get(self._server(name)) if state is not None else None
-        return InstanceStatement(
-            name,
-            server.admin if server is not None else None,
-            server.is_in_pool if server is not None else None,
-            direct.version if direct is not None else None,
-            direct is not None,
-            progress.next_step if progress.begun else None,
-        )
+    async def _look_again(self) -> str:
+        """Looks at the fleet once more; why that was not possible, empty where it was."""
+        try:
+            async with asyncio.timeout(_STATED_WITHIN_S):
+                self._balancer_state = await self._hands.observe()
+                self._direct.clear()
+                await self._ask_instances()
+        except TimeoutError:
+            return f"no answer within {_STATED_WITHIN_S:g} s"
+        except Exception as error:  # the statement must come whatever happens
+            return str(error) if isinstance(error, BalancerError) else unexpected(error)
+        return ""
 
     async def _pass(self) -> Outcome | None:
         """One look and one thing done; how it ended, when it has."""
@@ -366,21 +313,7 @@ class Run:
             if not task.done():
                 continue
             version = self._versions[0 if self.progress.direction == "back" else 1]
-            kind, said = Kind.DONE, ""
-            try:
-                said = task.result()
-            except SetBack as back:
-                kind, said = Kind.SET_BACK, str(back)
-            except HeldByOthers as held:
-                kind, said = Kind.HELD, str(held)
-            except StepFailed as failed:
-                kind, said = Kind.FAILED, str(failed)
-            except Exception as error:
-                kind, said = Kind.FAILED, unexpected(error)
-            except asyncio.CancelledError:
-                if self._is_cancelled:
-                    raise
-                kind, said = Kind.FAILED, "it was broken off, and not by this program"
+            kind, said = end_of_step(task, is_stopped=self._is_cancelled)
             self._write(Event(self._now_s(), kind, name, step, version, said))
             del self._tasks[name]
             self._direct.pop(name, None)

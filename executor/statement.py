@@ -6,11 +6,14 @@ its lines for people.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from executor.balancers.base import Admin
+from executor.balancers.base import Admin, BalancerState
 from executor.plan import Step
+from executor.probe import Direct
+from executor.progress import Progress
+from executor.steps import Hands
 
 MOST_NAMES = 12
 """Maximum number of instances of one kind that are named; those out of the pool always are."""
@@ -62,6 +65,41 @@ class FleetStatement:
             if len(names) > MOST_NAMES and members[0].is_in_pool:
                 names = [*names[:MOST_NAMES], f"and {len(names) - MOST_NAMES} more"]
             yield f"  {len(members)} {kind}: {', '.join(names)}"
+
+
+def state_fleet(
+    names: tuple[str, ...],
+    hands: Hands,
+    *,
+    state: BalancerState | None,
+    direct: Mapping[str, Direct],
+    progress: Progress,
+    why_not_looked: str,
+) -> FleetStatement:
+    """State what is known of a fleet.
+
+    Args:
+        names: The plan's instances.
+        hands: What says how the balancer calls them.
+        state: What the balancer said last; None when it never answered.
+        direct: What the instances said themselves since their last steps.
+        progress: How far the rollout is.
+        why_not_looked: Why it is not how the fleet is now; empty where it is.
+    """
+
+    def state_instance(name: str) -> InstanceStatement:
+        server = state.servers.get(hands.targets[name].server) if state is not None else None
+        answer, own = direct.get(name), progress.of(name)
+        return InstanceStatement(
+            name,
+            server.admin if server is not None else None,
+            server.is_in_pool if server is not None else None,
+            answer.version if answer is not None else None,
+            answer is not None,
+            own.next_step if own.begun else None,
+        )
+
+    return FleetStatement(tuple(map(state_instance, names)), why_not_looked)
 
 
 def _kind(instance: InstanceStatement) -> str:

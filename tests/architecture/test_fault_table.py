@@ -14,8 +14,8 @@ def test_every_test_that_the_table_of_faults_names_exists() -> None:
     assert len(rows) >= 20
     there = {
         name
-        for folder in ("executor", "end_to_end")
-        for path in (ROOT / "tests" / folder).glob("test_*.py")
+        for folder in ("executor", "end_to_end", "studio")
+        for path in (ROOT / "tests" / folder).rglob("test_*.py")
         for name in re.findall(r"^def (test_\w+)", path.read_text(encoding="utf-8"), re.MULTILINE)
     }
     named = {name for row in rows for name in re.findall(r"`(test_\w+)`", row)}

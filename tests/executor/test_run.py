@@ -14,11 +14,12 @@ import pytest
 
 import executor.run
 from executor.balancers.base import Admin, Rejected
+from executor.ends import Outcome
 from executor.hosts.base import Ran
 from executor.journal import Journal
 from executor.plan import STEPS, Step
 from executor.progress import Ended, Kind
-from executor.run import Outcome, Run
+from executor.run import Run
 from tests.helpers.fake_fleet import World, carried_out, events_of, small_plan
 from tests.helpers.plans import forecast
 

@@ -15,12 +15,13 @@ from typing import TextIO
 import pytest
 
 from executor.balancers.base import Admin
-from executor.command import Execute, _Ending, _say_end
+from executor.command import Execute
+from executor.ends import Outcome
 from executor.plan import Step
 from executor.progress import Ended
-from executor.run import Outcome
 from executor.spoken import WAITING_COUNT, Voice, complain, say
 from executor.statement import FleetStatement, InstanceStatement
+from executor.tell import Ending, say_end
 from tests.helpers.pipes import drained, filled
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -168,6 +169,6 @@ def test_how_it_ended_is_said(outcome: Outcome, lines: list[str]) -> None:
     said: list[str] = []
     asked = Execute(plan=Path("p.json"), inventory=Path("f.yaml"))
     one = InstanceStatement("a", Admin.MAINT, False, None, True, Step.DEPLOY)
-    ending = _Ending(outcome, FleetStatement((one,)), "The timeline is in p.timeline.json")
-    _say_end(asked, ending, said.append)
+    fleet, record = FleetStatement((one,)), "The timeline is in p.timeline.json"
+    say_end(Ending(asked.resume_command(), outcome, fleet, record), said.append)
     assert said == lines

@@ -14,13 +14,14 @@ from typing import Any
 
 from executor.balancers.base import Admin, Server
 from executor.balancers.fake import FakeBalancer
+from executor.ends import Outcome
 from executor.hosts.base import Ran
 from executor.hosts.fake import FakeHost
 from executor.inventory import Inventory
 from executor.journal import Journal
 from executor.plan import Plan, Step
 from executor.progress import Event
-from executor.run import Outcome, Run
+from executor.run import Run
 from executor.steps import Hands
 from tests.helpers.plans import example_plan
 
