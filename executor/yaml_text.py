@@ -15,19 +15,12 @@ from typing import Any
 from pydantic import ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
-from ruamel.yaml.composer import MaxDepthExceededError
 from ruamel.yaml.constructor import ConstructorError, RoundTripConstructor
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from executor.errors import BadInput
 
 Key = tuple[str | int, ...]
-
-MAX_DEPTH = 50
-"""Maximum number of mappings and lists within each other, in one file or value.
-
-Where Python itself gives up depends on its version and on how deep the caller stands already.
-"""
 
 SILENT = object()
 """In the place of a value that a file does not say."""
@@ -50,7 +43,6 @@ def round_trip() -> YAML:
     yaml.Constructor = _Constructor
     yaml.preserve_quotes = True
     yaml.width = 100
-    yaml.max_depth = MAX_DEPTH
     return yaml
 
 
@@ -62,9 +54,6 @@ def load_yaml(text: str, name: str, begins: str) -> CommentedMap:
     """
     try:
         root = round_trip().load(text)
-    except MaxDepthExceededError as error:
-        line = f":{error.problem_mark.line + 1}" if error.problem_mark else ""
-        raise BadInput(f"{name}{line}: {too_deep()}") from None
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = f":{mark.line + 1}" if mark else ""
@@ -85,15 +74,9 @@ def load_value(text: str) -> Any:
     """A value alone.
 
     Raises:
-        MaxDepthExceededError: It is nested too deeply.
         YAMLError: It is not YAML.
     """
     return round_trip().load(text)
-
-
-def too_deep() -> str:
-    """The rule that a text nested beyond `MAX_DEPTH` breaks."""
-    return f"is nested too deeply: at most {MAX_DEPTH} mappings and lists within each other"
 
 
 def plain(node: Any) -> Any:

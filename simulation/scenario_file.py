@@ -14,23 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
-from ruamel.yaml.composer import MaxDepthExceededError
 from ruamel.yaml.error import YAMLError
 
 from executor.errors import BadInput
 from executor.files import atomic_write_text
-from executor.yaml_text import (
-    MAX_DEPTH,
-    SILENT,
-    Key,
-    Positions,
-    child_of,
-    load_value,
-    load_yaml,
-    plain,
-    shown,
-    too_deep,
-)
+from executor.yaml_text import SILENT, Key, Positions, child_of, load_value, load_yaml, plain
 from simulation.scenario import Scenario, broken_rules
 from simulation.units import why
 from simulation.yaml_text import dump_yaml, set_value, with_lines_of
@@ -127,8 +115,11 @@ def _parsed(
     set_by: str = " with --set",
 ) -> ScenarioFile:
     name = str(path) if path else "scenario"
-    where = Positions(name, load_yaml(text, name, _BEGINS), _schema(), set_keys, set_by)
-    return _checked(text, path, pairs, where)
+    try:
+        where = Positions(name, load_yaml(text, name, _BEGINS), _schema(), set_keys, set_by)
+        return _checked(text, path, pairs, where)
+    except RecursionError:
+        raise BadInput(f"{name}: is nested too deeply") from None
 
 
 def _checked(
@@ -155,8 +146,6 @@ def _split_key(text: str) -> Key:
     parts = text.split(".")
     if not all(part.strip() for part in parts):
         raise BadInput(f"--set {text}: a key is names with dots between, such as rollout.window")
-    if len(parts) > MAX_DEPTH:
-        raise BadInput(f"--set {shown(text)}: {too_deep()}")
     return tuple(int(part) if part.isdecimal() else part.strip() for part in parts)
 
 
@@ -166,9 +155,7 @@ def _split_set(text: str) -> tuple[Key, Any]:
         raise BadInput(f"--set {text}: must be key.path=value")
     try:
         return _split_key(key), load_value(value)
-    except MaxDepthExceededError:
-        raise BadInput(f"--set {key}: the value {too_deep()}") from None
-    except YAMLError:
+    except (YAMLError, RecursionError):
         raise BadInput(f"--set {text}: the value is not YAML") from None
 
 
