@@ -93,7 +93,7 @@ class Journal:
         mode = path.stat().st_mode & 0o777
         if mode & 0o077:
             raise Refused(f"{path}: mode ({mode:04o}) must be 0600: others could have changed it")
-        if not os.access(path, os.R_OK, effective_ids=True):
+        if not os.access(path, os.R_OK, effective_ids=os.access in os.supports_effective_ids):
             raise Refused(f"{path}: may not be read: whose journal it is resumes it")
         if _is_blank(path):
             raise Refused(

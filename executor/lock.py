@@ -7,7 +7,6 @@ when the owner dies; its record then says that somebody did not finish.
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import socket
@@ -15,6 +14,7 @@ import time
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from types import ModuleType
 
 from executor.canonical import digest_of
 from executor.errors import BadInput, Refused
@@ -99,6 +99,22 @@ class Lock:
             return
 
 
+def _fcntl(path: Path) -> ModuleType:
+    """The system's locks on open files.
+
+    Raises:
+        BadInput: This system has none, and a rollout must not run beside another.
+    """
+    try:
+        import fcntl  # noqa: PLC0415 - not everywhere, and all but the lock works without
+    except ModuleNotFoundError:
+        raise BadInput(
+            f"{path}: cannot be locked: this system has no fcntl, so nothing would keep a second "
+            "executor from this fleet"
+        ) from None
+    return fcntl
+
+
 def lock_path(what: str) -> Path:
     """Where the lock for a fleet lies: the same for every executor of this user.
 
@@ -129,6 +145,7 @@ def _must_be_writable(path: Path, descriptor: int) -> None:
     Raises:
         BadInput: It can be read only.
     """
+    fcntl = _fcntl(path)
     if fcntl.fcntl(descriptor, fcntl.F_GETFL) & os.O_ACCMODE == os.O_RDONLY:
         raise BadInput(
             f"{path}: cannot be written: it is another user's; users who share a fleet need a "
@@ -143,6 +160,7 @@ def _refuse_held(path: Path, descriptor: int, journal: Path, take_over: bool) ->
         Refused: It is somebody else's.
         BadInput: It cannot be locked there.
     """
+    fcntl = _fcntl(path)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

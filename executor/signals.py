@@ -13,22 +13,22 @@ from collections.abc import Callable
 from types import FrameType, TracebackType
 from typing import Any, Self
 
-STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+def _those_here(*names: str) -> tuple[signal.Signals, ...]:
+    """The signals of these names that this system has."""
+    return tuple(getattr(signal, name) for name in names if hasattr(signal, name))
+
+
+STOP_SIGNALS = _those_here("SIGINT", "SIGTERM", "SIGHUP")
 """The signals by which people and systems ask a program to stop."""
 
-_FOR_COMMANDS = (
-    signal.SIGQUIT,
-    signal.SIGUSR1,
-    signal.SIGUSR2,
-    signal.SIGALRM,
-    signal.SIGCHLD,
-)
+_FOR_COMMANDS = _those_here("SIGQUIT", "SIGUSR1", "SIGUSR2", "SIGALRM", "SIGCHLD")
 """Signals that services use: one that is ignored here must not be ignored in what a step starts."""
 
 
 def is_wanted_ignored(number: signal.Signals) -> bool:
     """Whether a person wants the signal ignored: ``nohup`` is the wish to outlive the terminal."""
-    return number is signal.SIGHUP and signal.getsignal(number) is signal.SIG_IGN
+    return number.name == "SIGHUP" and signal.getsignal(number) is signal.SIG_IGN
 
 
 def heed_interrupts() -> None:
@@ -64,7 +64,8 @@ class StopRequests:
             if signal.getsignal(number) is signal.SIG_IGN:
                 self._handle(number, self._pass_by)
         mine = {*STOP_SIGNALS, *_FOR_COMMANDS}
-        self._mask = signal.pthread_sigmask(signal.SIG_UNBLOCK, mine)
+        if hasattr(signal, "pthread_sigmask"):
+            self._mask = signal.pthread_sigmask(signal.SIG_UNBLOCK, mine)
         return self
 
     def __exit__(

@@ -25,12 +25,6 @@ from executor.text_limits import MOST_YAML_LEVELS, TooLarge, refuse_too_large
 
 Key = tuple[str | int, ...]
 
-MAX_DEPTH = 50
-"""Maximum number of mappings and lists within each other, in one file or value.
-
-Where Python itself gives up depends on its version and on how deep the caller stands already.
-"""
-
 SILENT = object()
 """In the place of a value that a file does not say."""
 
@@ -64,7 +58,7 @@ def round_trip() -> YAML:
     yaml.Constructor = _Constructor
     yaml.preserve_quotes = True
     yaml.width = 100
-    yaml.max_depth = MAX_DEPTH
+    yaml.max_depth = MOST_YAML_LEVELS
     return yaml
 
 
@@ -114,9 +108,7 @@ def _yaml_errors(name: str) -> Iterator[None]:
     except (YAMLError, ValueError) as error:
         raise BadInput(f"{name}: is not YAML: {str(error).splitlines()[0]}") from None
     except RecursionError:
-        raise BadInput(
-            f"{name}: is nested too deeply: must not exceed {MOST_YAML_LEVELS} levels"
-        ) from None
+        raise BadInput(f"{name}: {too_deep()}") from None
 
 
 def load_value(text: str) -> Any:
@@ -130,8 +122,8 @@ def load_value(text: str) -> Any:
 
 
 def too_deep() -> str:
-    """The rule that a text nested beyond `MAX_DEPTH` breaks."""
-    return f"is nested too deeply: at most {MAX_DEPTH} mappings and lists within each other"
+    """Return the rule that a text nested beyond `MOST_YAML_LEVELS` breaks."""
+    return f"is nested too deeply: must not exceed {MOST_YAML_LEVELS} levels"
 
 
 def plain(node: Any) -> Any:

@@ -13,7 +13,9 @@ from pathlib import Path
 def cache_directory(name: str) -> Path:
     """A directory of this name for this user; where nothing else can be written to, a passing one."""
     homes = [Path(os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser()) / "rollcast"]
-    homes.append(Path(tempfile.gettempdir()) / f"rollcast-{os.getuid()}")
+    # The folder for passing files is shared by all users where there are user numbers, else one's own.
+    user = f"-{os.getuid()}" if hasattr(os, "getuid") else ""
+    homes.append(Path(tempfile.gettempdir()) / f"rollcast{user}")
     for home in homes:
         directory = home / name
         try:

@@ -19,9 +19,8 @@ from ruamel.yaml.error import YAMLError
 
 from executor.errors import BadInput
 from executor.files import atomic_write_text
-from executor.text_limits import MOST_YAML_BYTES, TooLarge, read_limited_text
+from executor.text_limits import MOST_YAML_BYTES, MOST_YAML_LEVELS, TooLarge, read_limited_text
 from executor.yaml_text import (
-    MAX_DEPTH,
     SILENT,
     Key,
     Positions,
@@ -160,7 +159,7 @@ def _split_key(text: str) -> Key:
     parts = text.split(".")
     if not all(part.strip() for part in parts):
         raise BadInput(f"--set {text}: a key is names with dots between, such as rollout.window")
-    if len(parts) > MAX_DEPTH:
+    if len(parts) > MOST_YAML_LEVELS:
         raise BadInput(f"--set {shown(text)}: {too_deep()}")
     return tuple(
         int(part) if part.isdecimal() and len(part) < 10 else part.strip() for part in parts

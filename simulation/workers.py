@@ -109,7 +109,9 @@ def _interrupts_held_back() -> Iterator[None]:
     """
     resource_tracker.ensure_running()  # its start would undo the block
     held: list[int] = []
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    # Where a thread has no mask of signals, the handler alone holds the interrupt back.
+    has_mask = hasattr(signal, "pthread_sigmask")
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT}) if has_mask else None
     answers = threading.current_thread() is threading.main_thread()
     handler = (
         signal.signal(signal.SIGINT, lambda number, _: held.append(number)) if answers else None
@@ -119,7 +121,8 @@ def _interrupts_held_back() -> Iterator[None]:
     finally:
         if answers:
             signal.signal(signal.SIGINT, handler)
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        if before is not None:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
     if held:
         raise KeyboardInterrupt
 

@@ -7,13 +7,14 @@ installation that may not be written to needs nothing else.
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import importlib.metadata
 import platform
 import sys
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
+from typing import IO
 
 from simulation.caches import cache_directory
 
@@ -56,7 +57,7 @@ def prepare() -> None:
     if is_ready():
         return
     with (code_directory() / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        _wait_for(lock)
         if is_ready():
             return
         # Numba takes a while to import.
@@ -65,6 +66,17 @@ def prepare() -> None:
 
         compile_all()
         _mark().touch()
+
+
+def _wait_for(lock: IO[str]) -> None:
+    """Wait until no other process compiles.
+
+    Where the system has no such locks, two processes may compile at once: both write the same code.
+    """
+    with suppress(ModuleNotFoundError):
+        import fcntl  # noqa: PLC0415 - not everywhere
+
+        fcntl.flock(lock, fcntl.LOCK_EX)
 
 
 if __name__ == "__main__":

@@ -142,7 +142,7 @@ BAD = [
     ("  TOKEN:", "  A-B:", "A-B must be the name of a variable"),
     (GOOD, "[]", "an inventory is a mapping that begins with rollcast: inventory/1"),
     (GOOD, "a: [", "is not YAML"),
-    (GOOD, f"a: {'[' * 400}{']' * 400}", ":1: is nested too deeply: at most 50 mappings and lists"),
+    (GOOD, f"a: {'[' * 400}{']' * 400}", ":1: is nested too deeply: must not exceed 100 levels"),
 ]
 
 

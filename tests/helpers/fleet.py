@@ -26,6 +26,9 @@ from tests.helpers.plans import example_plan
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPT = Path(instance.__file__)
 
+ENDS_WITHIN_S = 300.0
+"""A step's deadline and a rollout's where no test is about a deadline: far from what either takes."""
+
 
 @dataclass
 class Fleet:
@@ -71,7 +74,7 @@ class Fleet:
                     "min_in_pool": max(0, len(self.names) - 2),
                     "window": min(2, len(self.names)),
                     "drain": {"timeout_s": 2.0, "on_timeout": "cut"},
-                    "step_deadlines_s": dict.fromkeys(Step, 10.0),
+                    "step_deadlines_s": dict.fromkeys(Step, ENDS_WITHIN_S),
                     **changes,
                 }
             ),
@@ -110,7 +113,9 @@ class Fleet:
         words = ["execute", str(self.plan), "--inventory", str(self.inventory), *options]
         return [sys.executable, "-m", "executor", *words]
 
-    def execute(self, *options: str, within_s: float = 120.0) -> subprocess.CompletedProcess[str]:
+    def execute(
+        self, *options: str, within_s: float = ENDS_WITHIN_S
+    ) -> subprocess.CompletedProcess[str]:
         """Carries its plan out, to the end."""
         return subprocess.run(
             self.command(*options),
@@ -172,7 +177,7 @@ class Fleet:
 
 def get(port: int, path: str) -> str | None:
     """What answers; None when nothing does."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=2)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=ENDS_WITHIN_S)
     try:
         connection.request("GET", path)
         return connection.getresponse().read().decode()

@@ -20,7 +20,7 @@ def fault(folder: Path) -> str:
 
 
 def serve(folder: Path, port: int) -> None:
-    """Serves until it is ended: healthy, its version, and everything else after 20 ms."""
+    """Serves until it is ended: healthy, its version, no end of /slow, all else after 20 ms."""
     from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer  # slow to load
 
     version = (folder / "version").read_text()
@@ -35,7 +35,7 @@ def serve(folder: Path, port: int) -> None:
             elif self.path == "/version":
                 body = "1.0" if wrong == "says old" else version
             elif self.path == "/slow":
-                time.sleep(3)  # the request's own time
+                time.sleep(3600)  # until its connection is cut or the instance ends
             else:
                 time.sleep(0.02)  # the request's own time
                 status = 500 if wrong == "errors" and version != "1.0" else 200
