@@ -329,6 +329,11 @@ def _pod(
             "how long"
         )
         found.rollout["pre_stop"] = Told("0s", basis, _WEIGHT, file)
+    if not sleeps:
+        notes.append(
+            f"{label} has no preStop hook: while the balancer learns late that a pod is leaving, requests "
+            "to it are refused; rollout.pre_stop: 2s would avoid it, and an export writes it"
+        )
     probes = [one["readinessProbe"] for one in containers if one.get("readinessProbe")]
     if not probes:
         notes.append(

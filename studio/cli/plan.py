@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from simulation.found import Found, Looked
+    from simulation.scenario import Scenario
 
 _NAMED_WHEN_REFUSED = 6
 """So many candidates are named, with their reasons, in the line that says that none meets."""
@@ -105,7 +106,10 @@ def write_found(
     from studio.note_words import note_lines
 
     if found.chosen is None:
-        raise Refused(f"no plan is written, none meets the objectives: {_why_none(found)}")
+        raise Refused(
+            f"no plan is written, none meets the objectives: {_why_none(found)}"
+            f"{_lag_hint(found.scenario)}"
+        )
     made = plan_of(found, valid_for_s)
     if sign is not None:
         from executor.signing import signed
@@ -233,6 +237,21 @@ def _name(found: Found, number: int) -> str:
 def _clock(text: str) -> str:
     """A start without its seconds where they are none."""
     return text.removesuffix(":00") if text.count(":") > 1 else text
+
+
+def _lag_hint(scenario: Scenario) -> str:
+    """What to try where an instance stops before its balancer has learnt that it was taken out.
+
+    Every request that comes in between is refused, whatever the window.
+    """
+    name = scenario.service_name
+    rule, lag_s = scenario.rule(name), scenario.services[name].balancer.propagation_delay
+    if rule is None or lag_s == 0 or rule.pre_stop > lag_s:
+        return ""
+    return (
+        f". An instance stops {rule.pre_stop:g} s after its take-out and the balancer learns of it after "
+        f"{lag_s:g} s, so requests are refused in between: try --set rollout.pre_stop={2 * lag_s:g}s"
+    )
 
 
 def _why_none(found: Found) -> str:

@@ -92,9 +92,7 @@ def test_a_deployment_is_imported_planned_exported_and_takes_the_patch(
 
     answer = rollcast("import", "access.log", "deployment.yaml", "-o", "shop.yaml")
     assert answer.code == 0, answer.err
-    # Without a pre-stop requests are refused while the balancer learns late: no plan, and rightly so.
-    sets = [] if "preStop" in text else ["--set", "rollout.pre_stop=5s"]
-    answer = rollcast("plan", "shop.yaml", "-o", "plan.json", "--jobs", "1", *sets)
+    answer = rollcast("plan", "shop.yaml", "-o", "plan.json", "--jobs", "1", *told(folder, text))
     assert answer.code == 0, answer.err + answer.out
     plan = json.loads((folder / "plan.json").read_text())
     assert plan["schema"] == "rollcast.plan/2"
@@ -121,6 +119,36 @@ def test_a_deployment_is_imported_planned_exported_and_takes_the_patch(
     rolling = after["spec"]["strategy"]["rollingUpdate"]
     said = before["spec"].get("strategy", {}).get("rollingUpdate", {})
     assert rolling["maxSurge"] == said.get("maxSurge", "25%")
+
+
+def told(folder: Path, text: str) -> list[str]:
+    """What a person adds to a manifest that is not the default one, so that a plan meets.
+
+    Without a pre-stop requests are refused while the balancer learns late; a p99 that only the log
+    promises does not fit pods that may be missing; and where the only pod may be missing nothing is
+    promised.
+    """
+    if text == DEFAULT:
+        return []
+    sets = ["objectives.latency_p99=10s", "objectives.error_fraction=100%"]
+    imported = YAML(typ="safe").load((folder / "shop.yaml").read_text())
+    if imported["rollout"].get("pre_stop", "0s") == "0s":  # none, or one that nobody can read
+        sets.append("rollout.pre_stop=3s")
+    return [word for one in sets for word in ("--set", one)]
+
+
+def test_a_wall_says_the_way_round_it(rollcast: CommandLine) -> None:
+    (rollcast.folder / "access.log").write_text(access_log())
+    text = "".join(line for line in DEFAULT.splitlines(True) if "preStop" not in line)
+    (rollcast.folder / "deployment.yaml").write_text(text)
+    answer = rollcast("import", "access.log", "deployment.yaml", "-o", "shop.yaml")
+    assert "Deployment shop in deployment.yaml has no preStop hook" in " ".join(answer.err.split())
+    answer = rollcast("plan", "shop.yaml", "-o", "plan.json", "--jobs", "1")
+    assert answer.code == 3
+    assert "try --set rollout.pre_stop=2s" in answer.err
+    assert (
+        rollcast("plan", "shop.yaml", "-o", "plan.json", "--set", "rollout.pre_stop=2s").code == 0
+    )
 
 
 def patched(manifest: Path, patch: Path) -> dict[str, Any]:
