@@ -78,13 +78,18 @@ def drawn(seed: int) -> Scenario:
         steps={"deploy": {"mean": r.choice(["2s", "8s"]), "cv": 0.3}, "start": "1s"},
         rollout={
             "window": r.choice([1, 1, 2, max(1, count // 4), max(1, count // 2)]),
-            "advance": r.choice(["sliding", "sliding", "batch"]),
-            "surge": r.choice([0, 0, 0, 1]),
+            **advance_and_surge(r),
             "drain": {"timeout": f"{r.choice([0.5, 2, 10])}s"},
             "pre_stop": r.choice(["0s", "1s"]),
         },
         seed=seed,
     )
+
+
+def advance_and_surge(r: random.Random) -> dict[str, object]:
+    """Both drawn; with a surge nothing advances in batches."""
+    advance, surge = r.choice(["sliding", "sliding", "batch"]), r.choice([0, 0, 0, 1])
+    return {"advance": "sliding" if surge else advance, "surge": surge}
 
 
 def wrong_figures(one: Scenario) -> dict[str, tuple[float, float]]:

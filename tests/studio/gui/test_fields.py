@@ -217,6 +217,7 @@ def test_reset_gives_back_the_words_of_the_file(desk: Desk) -> None:
 
 def test_a_slider_back_at_the_saved_value_leaves_no_change(desk: Desk) -> None:
     text = SHOP.replace("window: 2 ", "window: 34% ")
+    desk.path.write_text(text, encoding="utf-8")
     desk.document.open(ScenarioFile.parse(text, desk.path))
     desk.slide("Window size", Qt.Key.Key_Right)
     desk.keys(Qt.Key.Key_S, CTRL)
@@ -315,7 +316,9 @@ def test_of_a_log_of_requests_nothing_is_edited(desk: Desk) -> None:
 def test_a_trace_that_was_written_anew_harms_no_edit(desk: Desk) -> None:
     trace = desk.folder / "t.csv"
     trace.write_text("time,rate\n0,40\n600,40\n", encoding="utf-8")
-    desk.document.open(ScenarioFile.parse(SHOP.replace("40/s", "{trace: t.csv}"), desk.path))
+    text = SHOP.replace("40/s", "{trace: t.csv}")
+    desk.path.write_text(text, encoding="utf-8")
+    desk.document.open(ScenarioFile.parse(text, desk.path))
     desk.slide("Window size", Qt.Key.Key_Right)
     trace.write_text("time,rate\n0,41\n600,42\n1200,43\n", encoding="utf-8")
     desk.slide("Window size", Qt.Key.Key_Left)
