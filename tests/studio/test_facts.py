@@ -28,7 +28,7 @@ STILL = (
 @cache
 def compared(text: str, *windows: int) -> Comparison:
     scenario = ScenarioFile.parse(text).scenario
-    candidates = candidates_of(scenario, windows or None)
+    candidates = candidates_of(scenario, windows)
     return compare(scenario, candidates, list(run_rows(scenario, candidates, jobs=1)))
 
 
