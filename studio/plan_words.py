@@ -58,9 +58,16 @@ def _wave(plan: Plan, number: int, wave: Wave) -> str:
     return f"{head}{instances_text(len(names))}, {named}: {each}, the next as soon as one is done{then}"
 
 
+def tool_name(plan: Plan) -> str:
+    """Return the name of the tool that carries the plan out."""
+    return {"rollcast": "Rollcast", "kubernetes": "Kubernetes", "argo-rollouts": "Argo Rollouts"}[
+        plan.carried_out_by
+    ]
+
+
 def carrier_in_words(plan: Plan) -> str:
-    """Which tool carries the plan out, and how it replaces instances."""
-    name = {"kubernetes": "Kubernetes", "argo-rollouts": "Argo Rollouts"}[plan.carried_out_by]
+    """Return which tool carries the plan out, and how it replaces instances."""
+    name = tool_name(plan)
     if plan.replacement == "in_place":
         return f"{name} carries it out: one pod at a time"
     surge = (

@@ -11,6 +11,7 @@ import shlex
 from executor.errors import Refused
 from executor.exports.base import NO_OPTIONS, Exported, ReleaseOptions, header, whole_s
 from executor.exports.kubernetes import (
+    container_for,
     container_of,
     grace_s,
     kind_of,
@@ -40,8 +41,9 @@ class ArgoRollouts:
         image is set by a command of its own, which is the rollout.
 
         Raises:
-            Refused: The plan was forecast in place, or is of another kind of workload, or has a
-                pre-stop or a new image for a container whose name nobody knows.
+            Refused: The plan was forecast in place, or is of another kind of workload, or its
+                pre-stop needs the name of a container that is not known.
+            BadInput: The option `--image` needs the name of a container that is not known.
         """
         refuse_in_place(plan, self.name)
         kind = kind_of(plan, "Rollout")
@@ -49,16 +51,7 @@ class ArgoRollouts:
             raise Refused(
                 "argo-rollouts: workload (StatefulSet) must be a Rollout: --to kubernetes"
             )
-        if container_of(plan, options) is None and options.image is not None:
-            raise Refused(
-                f"argo-rollouts: --image {options.image}: the plan names no container: "
-                "--container NAME"
-            )
-        if container_of(plan, options) is None and plan.stop.pre_stop_s > 0:
-            raise Refused(
-                f"argo-rollouts: pre-stop ({plan.stop.pre_stop_s:g} s) stands in a container, and "
-                "the plan names none: --container NAME"
-            )
+        container_for(plan, options, self.name)
         steps, not_met = _steps(plan)
         lost = [*without_image(options), *lost_by_pods(plan, advances="waits for each step")]
         if not_met:

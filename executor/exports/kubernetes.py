@@ -91,6 +91,28 @@ def container_of(plan: Plan, options: ReleaseOptions) -> str | None:
     return options.container or (None if plan.workload is None else plan.workload.container)
 
 
+def container_for(plan: Plan, options: ReleaseOptions, tool: str) -> str | None:
+    """Return the container that serves; None where neither image nor pre-stop needs its name.
+
+    Raises:
+        BadInput: The option `--image` needs the container's name, which is not known.
+        Refused: The plan's pre-stop needs the container's name, which is not known.
+    """
+    name = container_of(plan, options)
+    if name is not None:
+        return name
+    if options.image is not None:
+        raise BadInput(
+            f"{tool}: --image {options.image}: the plan names no container: --container NAME"
+        )
+    if plan.stop.pre_stop_s > 0:
+        raise Refused(
+            f"{tool}: pre-stop ({plan.stop.pre_stop_s:g} s) stands in a container, and the plan "
+            "names none: --container NAME"
+        )
+    return None
+
+
 def refuse_in_place(plan: Plan, tool: str) -> None:
     """Refuse a plan whose forecast stops each instance before it starts the new one.
 
@@ -131,20 +153,10 @@ def _container(plan: Plan, options: ReleaseOptions) -> dict[str, object]:
     A hook that is there already goes, since a container may have one only.
 
     Raises:
-        BadInput: An image is named, and nobody knows the container.
-        Refused: The plan has a pre-stop, and nobody knows the container.
+        BadInput, Refused: As `container_for` says.
     """
-    name, pre_stop_s = container_of(plan, options), whole_s(plan.stop.pre_stop_s)
+    name, pre_stop_s = container_for(plan, options, "kubernetes"), whole_s(plan.stop.pre_stop_s)
     if name is None:
-        if options.image is not None:
-            raise BadInput(
-                f"--image {options.image}: the plan names no container: --container NAME"
-            )
-        if pre_stop_s > 0:
-            raise Refused(
-                f"kubernetes: pre-stop ({pre_stop_s} s) stands in a container, and the plan names "
-                "none: --container NAME"
-            )
         return {}
     said: dict[str, object] = {}
     if options.image is not None:

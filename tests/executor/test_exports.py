@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
-from executor.errors import BadInput, Refused, RollcastError
+from executor.errors import BadInput, Refused
 from executor.exports.ansible import batches
 from executor.exports.base import ReleaseOptions, Target, file_name
 from executor.exports.targets import TARGETS, target_of
@@ -165,7 +165,7 @@ def test_a_container_that_nobody_knows_is_asked_for(name: str) -> None:
     with pytest.raises(Refused, match=r"pre-stop \(5 s\) stands in a container.*--container NAME"):
         target_of(name).render(plan)
     plain = beside_plan(workload={"kind": kind, "name": "checkout"})
-    with pytest.raises(RollcastError, match="--container NAME"):
+    with pytest.raises(BadInput, match="--container NAME"):
         target_of(name).render(plain, ReleaseOptions(image="shop:2"))
     found = target_of(name).render(plan, ReleaseOptions(container="app"))
     if name == "kubernetes":

@@ -25,6 +25,7 @@ from studio.gui.rollouts import Rollout, Where, lab_refuses, no_haproxy
 from studio.gui.widgets.rollout_bar import RolloutBar
 from studio.gui.widgets.rollout_view import RolloutView
 from studio.kept_rollouts import left_behind
+from studio.plan_words import tool_name
 from studio.rollout_words import question
 from studio.theme import GAP_PX, Theme
 
@@ -146,7 +147,7 @@ class ExecutePage(Page):
         if draft.plan is None or draft.why_not:
             return draft.why_not
         if not draft.plan.is_by_rollcast:
-            return f"{draft.plan.carried_out_by} carries it out: export it on the page Plan"
+            return f"{tool_name(draft.plan)} carries it out: export it on the page Plan"
         if self.bar.chosen == "lab":
             return no_haproxy() or self._lab_refuses(draft)
         if self._inventory is None:
