@@ -144,7 +144,7 @@ def _format_of(source: Source) -> LineFormat | None:
         "the duration with its unit in the log's format (nginx: rt=$request_time "
         "urt=$upstream_response_time; Apache: duration_us=%D), or in this file, here for "
         f"{unit} in the field {suspect}: sed -E 's/{_sed(suspect, form.fields)}/"
-        f"duration_{short}=&/' {source.path.name} > named.log"
+        f"duration_{short}=&/' {source.shell_word} > named.log"
     )
 
 

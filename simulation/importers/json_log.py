@@ -267,7 +267,7 @@ def _refuse_unknown_unit(source: Source, lines: Sequence[Line]) -> None:
                 raise BadInput(
                     f"{source.path}: {key} = {value}: the name does not say in which unit; found: "
                     f"{fields_text(line)}: name the field with its unit, here for milliseconds: "
-                    f'sed \'s/"{key}"/"duration_ms"/\' {source.path.name} > named.log'
+                    f'sed \'s/"{key}"/"duration_ms"/\' {source.shell_word} > named.log'
                 )
 
 

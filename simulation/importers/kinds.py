@@ -90,7 +90,7 @@ def kind_of(source: Source) -> Kind:
     for kind in others:
         if kind.looks_like(head):
             return kind
-    advice = unread.advise(head, source.path.name)
+    advice = unread.advise(head, source.shell_word)
     if advice is not None:
         raise BadInput(f"{source.path}: {advice}; docs/importing.md says what is read")
     if last.looks_like(head):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import shlex
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -39,6 +40,11 @@ class Source:
 
     path: Path
     head: tuple[str, ...]
+
+    @property
+    def shell_word(self) -> str:
+        """The path, quoted for a shell: the commands that a message advises run where it was given."""
+        return shlex.quote(str(self.path))
 
     @classmethod
     def open(cls, path: Path) -> Source:

@@ -21,7 +21,7 @@ class UnreadFormat:
     Attributes:
         name: In words.
         pattern: That its first line begins with.
-        advice: What to do; ``FILE`` stands for the file's name.
+        advice: What to do; ``FILE`` stands for the file's path.
     """
 
     name: str
@@ -91,21 +91,21 @@ _FORMATS = (
 )
 
 
-def advise(head: Sequence[str], file_name: str) -> str | None:
+def advise(head: Sequence[str], shell_word: str) -> str | None:
     """What a file of an unread format is, and what to do about it; None where it is not known."""
     text = head[0]
     if len(head) > 1 and head[0].strip() == "{":
         text = " ".join(line.strip() for line in head[:20])
-    iis = _advise_on_w3c(head, file_name)
+    iis = _advise_on_w3c(head, shell_word)
     if iis is not None:
         return iis
     for form in _FORMATS:
         if form.pattern.match(text):
-            return f"is {form.name}, which is not read: {form.advice.replace('FILE', file_name)}"
+            return f"is {form.name}, which is not read: {form.advice.replace('FILE', shell_word)}"
     return _advise_on_json(head)
 
 
-def _advise_on_w3c(head: Sequence[str], file_name: str) -> str | None:
+def _advise_on_w3c(head: Sequence[str], shell_word: str) -> str | None:
     """IIS names its fields in a line, so their places are known; time-taken is in milliseconds."""
     fields_line = next((line for line in head[:20] if line.startswith("#Fields:")), None)
     if fields_line is None:
@@ -116,7 +116,7 @@ def _advise_on_w3c(head: Sequence[str], file_name: str) -> str | None:
     date, time, taken = (fields.index(name) + 1 for name in ("date", "time", "time-taken"))
     return (
         "is a log of IIS in the W3C format, which is not read: awk 'BEGIN{print "
-        f'"end_time,duration_ms"}} !/^#/{{print ${date}"T"${time}"Z,"${taken}}}\' {file_name} '
+        f'"end_time,duration_ms"}} !/^#/{{print ${date}"T"${time}"Z,"${taken}}}\' {shell_word} '
         "> requests.csv"
     )
 

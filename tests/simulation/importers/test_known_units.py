@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 from datetime import timedelta
@@ -467,3 +468,16 @@ def test_a_datadog_rate_is_a_second_and_what_is_not_taken_is_told() -> None:
     assert arrivals.series is not None
     assert arrivals.series.counts[0] == pytest.approx(200.0 * 60)
     assert "not taken: p99:trace.http.request{service:web}" in " ".join(found.notes)
+
+
+def test_an_advised_command_runs_where_the_file_was_named(tmp_path: Path) -> None:
+    """The path in the command is the one that was given, quoted for a shell."""
+    path = tmp_path / "my logs" / "alb.log"
+    path.parent.mkdir()
+    shutil.copy(FIELD / "logs/g_alb.log", path)
+    with pytest.raises(BadInput) as refusal:
+        findings(path)
+    command = re.search(r"awk .* > requests\.csv", str(refusal.value))
+    assert command is not None
+    subprocess.run(["sh", "-c", command[0]], cwd=tmp_path, check=True, timeout=60)
+    assert (tmp_path / "requests.csv").read_text().startswith("end_time,duration_s\n")
