@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from pathlib import Path
 
 from studio.gui.actions import ACTIONS, MENUS
 from studio.gui.settings import SETTINGS, Setting
+from tests.helpers.paths import ROOT
 
-PAGE = Path(__file__).resolve().parents[1] / "docs" / "studio.md"
+PAGE = ROOT / "docs" / "studio.md"
 
 
 def action_lines() -> Iterator[str]:

@@ -15,8 +15,8 @@ import pytest
 from typer.main import get_command
 
 from studio.cli.app import app
+from tests.helpers.paths import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 DOCS = [
     path
     for path in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(ROOT.glob("docs/*.md"))]

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.helpers.paths import ROOT
+
 PACKAGES = ("executor", "simulation", "studio")
 NOT_ON_THE_GROUND_FLOOR = {
     "PySide6",

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.helpers.paths import ROOT
 
 PYTEST = "python -m pytest -q -n logical --maxprocesses 8 --dist worksteal"
 

@@ -12,9 +12,8 @@ import pytest
 
 from tests.helpers.command_line import SHOP
 from tests.helpers.fake_fleet import example_inventory
+from tests.helpers.paths import ROOT
 from tests.helpers.plans import example_plan, example_plan_text
-
-ROOT = Path(__file__).resolve().parents[2]
 
 TAKEN = """
 import os, signal, sys

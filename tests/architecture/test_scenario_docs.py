@@ -12,8 +12,9 @@ from ruamel.yaml import YAML
 from simulation.scenario import Scenario
 from simulation.scenario_file import ScenarioFile
 from simulation.scenario_rollout import ServiceRollout
+from tests.helpers.paths import ROOT
 
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "scenario.md"
+PAGE = ROOT / "docs" / "scenario.md"
 TEXT = PAGE.read_text(encoding="utf-8")
 EXAMPLES = [block for block in re.findall(r"```yaml\n(.*?)```", TEXT, re.DOTALL)]
 SHORT, WHOLE = EXAMPLES

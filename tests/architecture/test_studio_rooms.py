@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from tests.helpers.paths import ROOT
+
 STUDIO = ROOT / "studio"
 GUI = sorted((STUDIO / "gui").rglob("*.py"))
 LONGEST = 600

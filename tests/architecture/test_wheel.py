@@ -19,9 +19,9 @@ from executor.extras import LIBRARIES
 from tests.helpers.command_line import SHOP
 from tests.helpers.fleet import fleet
 from tests.helpers.haproxy import until
+from tests.helpers.paths import ROOT
 from tests.helpers.plans import example_plan_text
 
-ROOT = Path(__file__).resolve().parents[2]
 UV = [sys.executable, "-m", "uv"]
 PACKAGES = ("executor", "simulation", "studio")
 LEFT_IN_A_CHECKOUT = (

@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,9 +22,8 @@ from studio.lab.contest import by_window, contested
 from studio.lab.trial import Trial, tried
 from tests.helpers.command_line import CommandLine
 from tests.helpers.haproxy import until
+from tests.helpers.paths import ROOT
 from tests.helpers.scenarios import scenario
-
-ROOT = Path(__file__).resolve().parents[2]
 
 pytestmark = pytest.mark.slow
 

@@ -11,7 +11,6 @@ import json
 import subprocess
 import sys
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import pytest
 
@@ -26,9 +25,8 @@ from simulation.scenario_file import ScenarioFile
 from studio.cli import options
 from studio.gui.fields import parse_windows_text
 from tests.helpers.command_line import SHOP
+from tests.helpers.paths import ROOT
 from tests.helpers.plans import example_plan
-
-ROOT = Path(__file__).resolve().parents[2]
 
 
 def alias_bomb(last: str) -> str:

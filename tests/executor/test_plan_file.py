@@ -27,6 +27,7 @@ from executor.plan_file import (
     write_plan,
 )
 from executor.plan_rules import broken_rules
+from tests.helpers.paths import DATA
 from tests.helpers.plans import beside_plan, example_plan, example_plan_text
 
 TEXT = example_plan_text()
@@ -311,7 +312,7 @@ def test_the_worst_breach_is_the_one_that_is_said(path: Path) -> None:
 
 def test_a_plan_in_place_is_written_as_it_always_was() -> None:
     """The file was written before there was a second version: byte for byte."""
-    path = Path(__file__).parents[1] / "data" / "plan-1.json"
+    path = DATA / "plan-1.json"
     plan = read_plan(path)
     assert plan.is_by_rollcast
     assert plan_text(plan) == path.read_text(encoding="utf-8")

@@ -22,9 +22,8 @@ from executor.progress import Ended
 from executor.spoken import WAITING_COUNT, Voice, complain, say
 from executor.statement import FleetStatement, InstanceStatement
 from executor.tell import Ending, say_end
+from tests.helpers.paths import ROOT
 from tests.helpers.pipes import drained, filled
-
-ROOT = Path(__file__).resolve().parents[2]
 
 
 @contextmanager

@@ -21,9 +21,9 @@ from executor.plan import Step
 from executor.plan_file import write_plan
 from tests.helpers import instance
 from tests.helpers.haproxy import RunningHAProxy, end_processes, free_ports, haproxy, until
+from tests.helpers.paths import ROOT
 from tests.helpers.plans import example_plan
 
-ROOT = Path(__file__).resolve().parents[2]
 SCRIPT = Path(instance.__file__)
 
 ENDS_WITHIN_S = 300.0

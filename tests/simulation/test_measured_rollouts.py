@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import csv
 import re
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,9 +20,8 @@ from simulation.estimate import estimate
 from simulation.fleet import State
 from simulation.results import RunResult
 from simulation.scenario import Scenario
+from tests.helpers.paths import ORACLES
 from tests.helpers.scenarios import run_once, scenario
-
-ORACLES = Path(__file__).parents[1] / "data" / "oracles"
 
 
 def measured(name: str) -> list[dict[str, str]]:

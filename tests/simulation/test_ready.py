@@ -10,11 +10,9 @@ from pathlib import Path
 
 import pytest
 
-import simulation
 from simulation.engines.ready import code_directory
 from tests.helpers.command_line import SHOP
-
-ROOT = Path(simulation.__file__).parents[1]
+from tests.helpers.paths import ROOT
 
 
 def run(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:

@@ -6,7 +6,6 @@ import lzma
 import subprocess
 import sys
 from dataclasses import fields
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -19,6 +18,7 @@ from simulation.study import run_rows
 from studio.first_run import packed_comparison, results_path, unpacked_comparison
 from studio.resources import EXAMPLE, scenarios_dir
 from tests.helpers.command_line import SHOP
+from tests.helpers.paths import ROOT
 
 EXACT = {"rel": 1e-6, "abs": 1e-9}  # other processors round `exp` and `log` differently
 
@@ -98,7 +98,7 @@ candidates = candidates_of(scenario, default_windows(scenario))
 assert unpacked_comparison(results_path().read_bytes(), scenario, candidates)
 print(*(name for name in ("numba", "PySide6") if name in sys.modules))
 """
-    root = Path(__file__).resolve().parents[2]
+    root = ROOT
     done = subprocess.run(
         [sys.executable, "-c", program], cwd=root, capture_output=True, text=True, check=True
     )

@@ -16,9 +16,9 @@ from executor.errors import BadInput
 from simulation.importers.findings import Durations, Findings
 from simulation.importers.kinds import read_files
 from simulation.importers.together import drafted
+from tests.helpers.paths import FIELD
 from tests.helpers.request_logs import FORMATS, draw, write
 
-FIELD = Path(__file__).parents[2] / "data" / "field"
 FILES = sorted(path for path in FIELD.glob("*/*") if path.is_file())
 TEXTS = {path.name: path.read_text() for path in FILES}
 TEXTS |= {name: write(name, *draw(10.0, 0.1, 20, 5)) for name in FORMATS}

@@ -20,9 +20,8 @@ from simulation.importers.findings import UNNAMED, Durations, Findings
 from simulation.importers.kinds import read_files
 from simulation.importers.names import duration_unit_s, is_count, is_time, rate_period_s
 from simulation.importers.together import drafted
+from tests.helpers.paths import FIELD
 from tests.helpers.request_logs import BEGIN, CLF, FORMATS, clf, draw, write
-
-FIELD = Path(__file__).parents[2] / "data" / "field"
 
 
 def findings(path: Path) -> Findings:

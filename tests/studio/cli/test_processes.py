@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from tests.helpers.command_line import SHOP
+from tests.helpers.paths import ROOT
 
-ROOT = Path(__file__).resolve().parents[3]
 COMMAND = [sys.executable, "-m", "studio"]
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "utf-8"}
 

@@ -13,10 +13,10 @@ from typing import IO
 import pytest
 
 from tests.helpers.command_line import SHOP, CommandLine
+from tests.helpers.paths import ROOT
 
 pytestmark = pytest.mark.slow
 
-ROOT = Path(__file__).resolve().parents[3]
 COMMAND = [sys.executable, "-m", "studio"]
 COMPARE = ["compare", "shop.yaml", "--windows", "1,2", "--jobs", "1"]
 ESCAPE = "\x1b"

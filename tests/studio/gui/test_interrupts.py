@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from tests.helpers.command_line import SHOP
+from tests.helpers.paths import ROOT
 
-ROOT = Path(__file__).resolve().parents[3]
 LONG = (
     SHOP.replace("replications: 4", "replications: 4000")
     .replace("instances: 6", "instances: 40")

@@ -21,8 +21,7 @@ from studio.gui.document import Document
 from studio.gui.recovery import Recovery
 from studio.recovery import SUFFIX, SideFile
 from tests.helpers.command_line import SHOP
-
-ROOT = Path(__file__).resolve().parents[3]
+from tests.helpers.paths import ROOT
 
 # A studio in which somebody edits, until it is killed; it says where its changes are kept.
 CHILD = """

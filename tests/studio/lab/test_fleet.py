@@ -24,9 +24,8 @@ from studio.lab.fleet import fleet, free_ports
 from studio.lab.haproxy import config_text
 from studio.lab.traffic import schedule_for
 from tests.helpers.haproxy import until
+from tests.helpers.paths import ROOT
 from tests.helpers.scenarios import scenario
-
-ROOT = Path(__file__).resolve().parents[3]
 
 CHECKS = {"health_check": {"interval": "100ms", "timeout": "100ms", "rise": 2, "fall": 2}}
 
