@@ -27,14 +27,14 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.reference import plain_simpy
-from executor.files import atomic_write_text
-from simulation.candidates import candidates_of
-from simulation.engines.ready import prepare
-from simulation.frame import frame_of
-from simulation.results import RunResult
+from executor.base.files import atomic_write_text
+from simulation.engines.compiled.prepare import prepare
+from simulation.results.run_result import RunResult
 from simulation.run import Run
-from simulation.scenario import Scenario
-from simulation.work import Part, Work
+from simulation.scenario.model import Scenario
+from simulation.scenario.simulated_interval import frame_of
+from simulation.study.candidates import candidates_of
+from simulation.study.running.work import Part, Work
 
 ROUNDS = 7
 REPLICATIONS = 10

@@ -19,16 +19,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from executor.files import atomic_write_text
-from executor.plan import Interval
-from simulation.candidates import candidates_of, default_windows
-from simulation.compare import compare
-from simulation.engines.ready import prepare
-from simulation.estimate import Estimate, Range, estimate
-from simulation.scenario import Scenario
-from simulation.scenario_file import ScenarioFile
-from simulation.study import run_rows
-from studio.estimate_words import no_estimate_text
+from executor.base.files import atomic_write_text
+from executor.plan.model import Interval
+from simulation.engines.compiled.prepare import prepare
+from simulation.estimates.estimate import Estimate, Range, estimate
+from simulation.scenario.file import ScenarioFile
+from simulation.scenario.model import Scenario
+from simulation.study.candidates import candidates_of, default_windows
+from simulation.study.compare import compare
+from simulation.study.rows import run_rows
+from studio.views.sentences import no_estimate_text
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "estimates.md"
@@ -156,7 +156,7 @@ TEXT = """\
 <!-- Made by `.venv/bin/python -m benchmarks.estimates --write`. -->
 
 An estimate is there in milliseconds: closed forms of queueing theory in the place of a simulation. What
-each is made of stands in `simulation/estimate.py`, `simulation/queueing.py` and their neighbours. It
+each is made of stands in `simulation/estimates/estimate.py`, `simulation/estimates/queueing.py` and their neighbours. It
 is shown as an estimate, and discards only what misses an objective by far; a plan is never based on it.
 
 ## How long one takes
@@ -187,7 +187,7 @@ number.
   connections with a load above 95 % or with long-lived connections, or unequally fast; cuts at instances
   with queues of their own above half of their capacity; a pool that is empty for a while; a new version
   that never clears its queue; retries of what takes longer than its client waits. In 240 scenarios drawn
-  at random (`tests/simulation/test_estimate_holds.py`) at most one number in fifty is off by more than a
+  at random (`tests/simulation/estimates/test_estimate_holds.py`) at most one number in fifty is off by more than a
   factor of 1.25 for the duration, 2.5 for the p99, 3 for the mean wait and the errors, 2 for the cuts.
 - With several services, waits and responses are not estimated at all. The fewest in the pools together
   are those of one typical rollout, without the moment at which one service ends and the next begins.

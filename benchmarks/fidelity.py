@@ -20,14 +20,14 @@ import sys
 import time
 from pathlib import Path
 
-from executor.files import atomic_write_text
-from simulation.engines.ready import prepare
-from simulation.scenario import Scenario
-from simulation.scenario_file import ScenarioFile
-from studio.format import between_text, metric_text
+from executor.base.files import atomic_write_text
+from simulation.engines.compiled.prepare import prepare
+from simulation.scenario.file import ScenarioFile
+from simulation.scenario.model import Scenario
 from studio.lab.contest import CAPS, Contest, by_window, capped, contested, no_drain
-from studio.report import contest_report
+from studio.reports.rollout_report import contest_report
 from studio.resources import scenarios_dir
+from studio.views.figures_text import between_text, metric_text
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "fidelity.md"

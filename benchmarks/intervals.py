@@ -29,13 +29,13 @@ from typing import Any
 
 import numpy as np
 
-from simulation.candidates import candidates_of
-from simulation.cells import Cell, run_cells
-from simulation.engines.ready import prepare
-from simulation.frame import frame_of
-from simulation.scenario import Scenario
-from simulation.search import search
-from simulation.statistics import t_interval
+from simulation.engines.compiled.prepare import prepare
+from simulation.planning.search import search
+from simulation.scenario.model import Scenario
+from simulation.scenario.simulated_interval import frame_of
+from simulation.study.candidates import candidates_of
+from simulation.study.cells import Cell, run_cells
+from simulation.study.statistics import t_interval
 
 COVERS = (0.93, 0.97)
 WRONG = 0.05

@@ -21,11 +21,11 @@ import sys
 
 import numpy as np
 
-from simulation.candidates import candidates_of
-from simulation.engines.ready import prepare
-from simulation.scenario_file import ScenarioFile
-from simulation.study import run_rows
-from simulation.units import Floats
+from simulation.engines.compiled.prepare import prepare
+from simulation.scenario.file import ScenarioFile
+from simulation.scenario.units import Floats
+from simulation.study.candidates import candidates_of
+from simulation.study.rows import run_rows
 from studio.resources import scenarios_dir
 
 LEAST_RATIO, LEAST_CORRELATION = 5.0, 0.8

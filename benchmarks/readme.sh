@@ -3,4 +3,4 @@
 set -eu
 cd "$(dirname "$0")/.."
 ./rollcast compare scenarios/checkout-evening.yaml
-./rollcast studio scenarios/checkout-evening.yaml --screenshots assets/screenshots
+./rollcast studio scenarios/checkout-evening.yaml --screenshots docs/screenshots

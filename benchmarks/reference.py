@@ -20,9 +20,9 @@ from typing import Any
 import numpy as np
 import simpy
 
-from simulation.frame import Frame
 from simulation.run import Run
-from simulation.scenario import Scenario
+from simulation.scenario.model import Scenario
+from simulation.scenario.simulated_interval import Frame
 
 RATE_RPS, DURATION_S, INSTANCES, SLOTS, ROUNDS = 1200.0, 300.0, 20, 4, 5
 LEAST = 0.8

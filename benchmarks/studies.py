@@ -20,14 +20,14 @@ from pathlib import Path
 
 import psutil
 
-from simulation.candidates import candidates_of, default_windows
-from simulation.cells import Cell, run_cells
-from simulation.engines.ready import prepare
-from simulation.frame import Frame, frame_of
-from simulation.scenario import Scenario
-from simulation.scenario_file import ScenarioFile
-from simulation.store import Store
-from simulation.work import Part, Work
+from simulation.engines.compiled.prepare import prepare
+from simulation.scenario.file import ScenarioFile
+from simulation.scenario.model import Scenario
+from simulation.scenario.simulated_interval import Frame, frame_of
+from simulation.study.candidates import candidates_of, default_windows
+from simulation.study.cells import Cell, run_cells
+from simulation.study.running.work import Part, Work
+from simulation.study.store import Store
 
 EVENING = Path(__file__).resolve().parent.parent / "scenarios" / "checkout-evening.yaml"
 CELLS = 2000

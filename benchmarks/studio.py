@@ -28,15 +28,15 @@ os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 from PySide6.QtCore import QEventLoop, QSettings, QTimer
 from PySide6.QtWidgets import QApplication
 
-from executor.files import atomic_write_text
-from simulation.engines.ready import prepare
-from simulation.scenario_file import ScenarioFile
+from executor.base.files import atomic_write_text
+from simulation.engines.compiled.prepare import prepare
+from simulation.scenario.file import ScenarioFile
 from studio.gui import app
-from studio.gui.actions import PAGES
-from studio.gui.commands import edit_values
-from studio.gui.document import Document
-from studio.gui.palette import apply_theme
-from studio.gui.settings import Settings
+from studio.gui.document.commands import edit_values
+from studio.gui.document.document import Document
+from studio.gui.toolkit.actions import PAGES
+from studio.gui.toolkit.qt_theme import apply_theme
+from studio.gui.toolkit.settings import Settings
 from studio.gui.window import StudioWindow
 
 PAGE = Path(__file__).parents[1] / "docs" / "studio.md"

@@ -14,14 +14,14 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from executor.command import Execute, execute, look_at
-from executor.errors import Refused, RollcastError, unexpected
-from executor.inventory import read_inventory
-from executor.plan import Plan
-from executor.plan_file import read_plan
-from executor.plan_rules import checks
-from executor.signals import heed_interrupts
-from executor.spoken import complain, write_no_more
+from executor.base.errors import Refused, RollcastError, unexpected
+from executor.base.signals import heed_interrupts
+from executor.execute import Execute, execute, look_at
+from executor.fleet.inventory import read_inventory
+from executor.output import complain, write_no_more
+from executor.plan.file import read_plan
+from executor.plan.model import Plan
+from executor.plan.rules import checks
 
 INTERRUPTED = 130
 

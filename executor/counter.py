@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from executor.balancers.base import BalancerState
+from executor.fleet.balancers.base import BalancerState
 from executor.guards import Counted
 
 _KEPT = 4000

@@ -17,8 +17,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Literal
 
-from executor.balancers.base import Admin, Server, is_held_by_others
-from executor.plan import STEPS, Gate, Plan, Step, Wave, waves_for
+from executor.fleet.balancers.base import Admin, Server, is_held_by_others
+from executor.plan.model import STEPS, Gate, Plan, Step, Wave, waves_for
 from executor.progress import Ended, InstanceProgress, Kind, Progress, names_said
 
 BLIND_S = 30.0

@@ -10,10 +10,10 @@ import shlex
 from collections.abc import Iterator
 
 from executor.decide import changed, waves_of
-from executor.inventory import Inventory
-from executor.plan import STEPS, Plan, Step
+from executor.fleet.fleet_client import Hands
+from executor.fleet.inventory import Inventory
+from executor.plan.model import STEPS, Plan, Step
 from executor.progress import Progress
-from executor.steps import Hands
 
 
 def actions(plan: Plan, inventory: Inventory, hands: Hands, progress: Progress) -> Iterator[str]:

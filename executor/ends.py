@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
+from executor.base.errors import unexpected
 from executor.decide import Wait
-from executor.errors import unexpected
 from executor.progress import Ended, Event, Kind
 from executor.steps import HeldByOthers, SetBack, StepFailed
 

@@ -16,7 +16,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from executor.plan import Gate, Guards, Plan
+from executor.plan.model import Gate, Guards, Plan
 
 ENOUGH_COUNT = 100
 """Requests before the share of errors is held against the forecast or a bake is cut short."""

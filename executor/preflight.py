@@ -11,19 +11,19 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from executor.balancers.base import (
+from executor.fleet.balancers.base import (
     Admin,
     BalancerError,
     BalancerState,
     Server,
     is_held_by_others,
 )
-from executor.hosts.base import HostError
-from executor.inventory import Inventory
-from executor.plan import Plan
+from executor.fleet.fleet_client import Hands
+from executor.fleet.hosts.base import HostError
+from executor.fleet.inventory import Inventory
+from executor.plan.model import Plan
+from executor.plan.signing import untrusted
 from executor.progress import Progress
-from executor.signing import untrusted
-from executor.steps import Hands
 
 Checks = list[tuple[str, list[str]]]
 

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Literal
 
-from executor.balancers.base import Admin
-from executor.plan import STEPS, Step
+from executor.fleet.balancers.base import Admin
+from executor.plan.model import STEPS, Step
 
 
 class Kind(StrEnum):

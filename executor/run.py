@@ -17,14 +17,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Literal
 
-from executor.balancers.base import (
-    Admin,
-    BalancerError,
-    BalancerState,
-    Forbidden,
-    Rejected,
-    Unreachable,
-)
+from executor.base.errors import unexpected
 from executor.counter import Counter
 from executor.decide import (
     Act,
@@ -41,14 +34,22 @@ from executor.decide import (
     open_gate,
 )
 from executor.ends import Approval, Nobody, Outcome, Watcher, end_of_step
-from executor.errors import unexpected
+from executor.fleet.balancers.base import (
+    Admin,
+    BalancerError,
+    BalancerState,
+    Forbidden,
+    Rejected,
+    Unreachable,
+)
+from executor.fleet.fleet_client import Hands
+from executor.fleet.probe import Direct
 from executor.guards import crossed
-from executor.journal import Journal, JournalBroken
-from executor.plan import Gate, Plan, Step
-from executor.probe import Direct
+from executor.plan.model import Gate, Plan, Step
 from executor.progress import Ended, Event, Kind, folded
+from executor.records.journal import Journal, JournalBroken
 from executor.statement import FleetStatement, state_fleet
-from executor.steps import Hands, do_step
+from executor.steps import do_step
 
 _STATED_WITHIN_S = 5.0
 """Maximum time, in seconds, that a rollout that has ended looks at its fleet once more."""

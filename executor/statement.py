@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from executor.balancers.base import Admin, BalancerState
-from executor.plan import Step
-from executor.probe import Direct
+from executor.fleet.balancers.base import Admin, BalancerState
+from executor.fleet.fleet_client import Hands
+from executor.fleet.probe import Direct
+from executor.plan.model import Step
 from executor.progress import Progress
-from executor.steps import Hands
 
 MOST_NAMES = 12
 """Maximum number of instances of one kind that are named; those out of the pool always are."""

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from executor.approval import ByFile, ByTerminal
 from executor.decide import Wait, Waiting
 from executor.ends import Outcome
+from executor.output import complain
 from executor.progress import Ended, Event, Kind
-from executor.spoken import complain
 from executor.statement import FleetStatement
 
 

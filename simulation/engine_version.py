@@ -25,7 +25,7 @@ def engine_version() -> str:
     here = Path(__file__).parent
     digest = hashlib.sha256()
     ground = here.parent / "executor"
-    sources = [*here.rglob("*.py"), *ground.glob("dialects/*.py"), ground / "plan.py"]
+    sources = [*here.rglob("*.py"), *ground.glob("dialects/*.py"), ground / "plan" / "model.py"]
     for path in sorted(sources):
         content = hashlib.sha256(path.read_bytes()).hexdigest()
         digest.update(f"{path.relative_to(here.parent).as_posix()} {content}\n".encode())

@@ -15,27 +15,28 @@ from typing import Any
 
 import simpy
 
-from executor.errors import BadInput
-from simulation.arrivals import ClosedLoop, Streams
-from simulation.crashes import crashes
-from simulation.draws import Draws
-from simulation.engines.plane import Clock, Engine
-from simulation.engines.ready import is_ready
-from simulation.engines.reference import ReferenceEngine
-from simulation.fleet import StateInterval
-from simulation.frame import SETTLING_S, Frame
-from simulation.instances import Instances
-from simulation.pool import PoolChange, PoolLog, merged
-from simulation.recorder import Observed, run_result
-from simulation.release import Release
-from simulation.results import RunResult
-from simulation.rollout import Strategy, Task, rolling_order, step_durations
-from simulation.scenario import Scenario
-from simulation.scenario_traffic import TimestampsRate
-from simulation.stationary import long_lived, open_connections
-from simulation.strategies.by_name import strategy_class
-from simulation.topology import release_graph
-from simulation.traffic import RateTable
+from executor.base.errors import BadInput
+from simulation.control.crashes import crashes
+from simulation.control.instances import Instances
+from simulation.control.order import rolling_order
+from simulation.control.release import Release
+from simulation.control.strategies.by_name import strategy_class
+from simulation.control.strategy import Strategy, Task, step_durations
+from simulation.engines.compiled.code_cache import is_ready
+from simulation.engines.reference.engine import ReferenceEngine
+from simulation.requests.arrivals import ClosedLoop, Streams
+from simulation.requests.draws import Draws
+from simulation.requests.plane import Clock, Engine
+from simulation.requests.stationary import long_lived, open_connections
+from simulation.results.pool_log import PoolChange, PoolLog, merged
+from simulation.results.recorder import Observed, run_result
+from simulation.results.run_result import RunResult
+from simulation.results.states import StateInterval
+from simulation.scenario.model import Scenario
+from simulation.scenario.rates import RateTable
+from simulation.scenario.release_graph import release_graph
+from simulation.scenario.simulated_interval import SETTLING_S, Frame
+from simulation.scenario.traffic import TimestampsRate
 
 
 class Run:
@@ -56,7 +57,7 @@ class Run:
             scenario: What is simulated, one candidate.
             frame: From when to when.
             replication: Its number.
-            engine: One of `simulation.engines.ready.ENGINES`; they give the same answers.
+            engine: One of `simulation.engines.compiled.code_cache.ENGINES`; they give the same answers.
             keep_requests: Whether the result carries every request.
         """
         self._scenario = scenario
@@ -116,7 +117,7 @@ class Run:
         """The engine of a name, and its clock."""
         now_s, bin_s = -self._frame.warm_up_s, self._frame.bin_s
         if name == "compiled" or (name == "auto" and is_ready()):
-            from simulation.engines.compiled import (  # noqa: PLC0415 - Numba takes a while to import
+            from simulation.engines.compiled.engine import (  # noqa: PLC0415 - Numba takes a while to import
                 CompiledClock,
                 CompiledEngine,
             )

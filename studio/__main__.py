@@ -10,10 +10,10 @@ from typing import Any
 import typer
 import typer.main
 
-from executor.errors import BadInput, RollcastError
-from executor.extras import extra_of, needed
-from executor.signals import heed_interrupts
-from executor.spoken import complain, write_no_more
+from executor.base.errors import BadInput, RollcastError
+from executor.base.extras import extra_of, needed
+from executor.base.signals import heed_interrupts
+from executor.output import complain, write_no_more
 from studio.cli.app import app
 
 

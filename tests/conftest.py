@@ -79,7 +79,7 @@ def no_database_left_open(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 @pytest.fixture(autouse=True, scope="session")
 def engine_is_ready() -> None:
     """The compiled engine, once for all tests that simulate."""
-    from simulation.engines.ready import prepare
+    from simulation.engines.compiled.prepare import prepare
 
     prepare()
 
@@ -90,7 +90,7 @@ def no_worker_left_over() -> Iterator[None]:
     before = set(threading.enumerate())
     yield
     if "joblib.externals.loky" in sys.modules:
-        from simulation.workers import stop_workers
+        from simulation.study.running.workers import stop_workers
 
         stop_workers()
     alive = left_over(before, set())

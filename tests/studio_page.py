@@ -8,8 +8,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from studio.gui.actions import ACTIONS, MENUS
-from studio.gui.settings import SETTINGS, Setting
+from studio.gui.toolkit.actions import ACTIONS, MENUS
+from studio.gui.toolkit.settings import SETTINGS, Setting
 from tests.helpers.paths import ROOT
 
 PAGE = ROOT / "docs" / "studio.md"

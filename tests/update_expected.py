@@ -12,15 +12,15 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from executor.files import atomic_write_text, written_beside
-from executor.inventory import inventory_schema
-from executor.plan import PLAN_2
-from executor.plan_file import plan_schema
-from simulation.candidates import candidates_of, default_windows
-from simulation.compare import Comparison, compare
-from simulation.scenario_file import ScenarioFile, scenario_schema
-from simulation.study import run_rows
-from studio.first_run import packed_comparison, results_path
+from executor.base.files import atomic_write_text, written_beside
+from executor.fleet.inventory import inventory_schema
+from executor.plan.file import plan_schema
+from executor.plan.model import PLAN_2
+from simulation.scenario.file import ScenarioFile, scenario_schema
+from simulation.study.candidates import candidates_of, default_windows
+from simulation.study.compare import Comparison, compare
+from simulation.study.rows import run_rows
+from studio.lessons.first_run import packed_comparison, results_path
 from studio.resources import EXAMPLE, assets_dir, scenarios_dir
 from tests import studio_page
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-from executor.errors import BadInput
+from executor.base.errors import BadInput
 
 _PERCENT = re.compile(r"([0-9]{1,9})%")  # the API's ^[0-9]+%$, within the range of its integers
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 from itertools import pairwise
 
-from executor.errors import Refused
+from executor.base.errors import Refused
 from executor.exports.base import (
     NO_OPTIONS,
     Exported,
@@ -23,7 +23,7 @@ from executor.exports.base import (
     whole_s,
 )
 from executor.exports.yaml_out import yaml_text
-from executor.plan import STEPS, Gate, Plan, Wave
+from executor.plan.model import STEPS, Gate, Plan, Wave
 
 _HOST = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")  # in others Ansible sees a pattern
 

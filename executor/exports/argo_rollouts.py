@@ -1,6 +1,6 @@
 """A plan as the canary of an Argo Rollout without traffic routing.
 
-Source: the Rollout's `spec.strategy.canary`; weights come to pods as `executor.plan.canary_counts`
+Source: the Rollout's `spec.strategy.canary`; weights come to pods as `executor.plan.model.canary_counts`
 says. Steps are barriers, within a step it slides.
 """
 
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import shlex
 
-from executor.errors import Refused
+from executor.base.errors import Refused
 from executor.exports.base import NO_OPTIONS, Exported, ReleaseOptions, header, whole_s
 from executor.exports.kubernetes import (
     container_for,
@@ -23,7 +23,7 @@ from executor.exports.kubernetes import (
     without_image,
 )
 from executor.exports.yaml_out import yaml_text
-from executor.plan import Plan, canary_counts
+from executor.plan.model import Plan, canary_counts
 
 
 class ArgoRollouts:

@@ -10,7 +10,7 @@ import math
 import re
 import shlex
 
-from executor.errors import Refused
+from executor.base.errors import Refused
 from executor.exports.base import (
     NO_OPTIONS,
     Exported,
@@ -22,7 +22,7 @@ from executor.exports.base import (
     whole_s,
 )
 from executor.exports.yaml_out import yaml_text
-from executor.plan import Plan, Step
+from executor.plan.model import Plan, Step
 
 _HOOKS = (
     ("preDeploy", (Step.TAKE_OUT,)),

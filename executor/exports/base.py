@@ -11,8 +11,8 @@ import re
 from dataclasses import dataclass
 from typing import Protocol
 
-from executor.errors import BadInput, Refused
-from executor.plan import STEPS, Plan
+from executor.base.errors import BadInput, Refused
+from executor.plan.model import STEPS, Plan
 
 
 @dataclass(frozen=True)

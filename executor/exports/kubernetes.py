@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import shlex
 
-from executor.errors import BadInput, Refused
+from executor.base.errors import BadInput, Refused
 from executor.exports.base import (
     NO_OPTIONS,
     Exported,
@@ -21,7 +21,7 @@ from executor.exports.base import (
     whole_s,
 )
 from executor.exports.yaml_out import yaml_text
-from executor.plan import Plan
+from executor.plan.model import Plan
 
 
 class Kubernetes:

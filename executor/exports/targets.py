@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import difflib
 
-from executor.errors import BadInput
+from executor.base.errors import BadInput
 from executor.exports.ansible import Ansible
 from executor.exports.argo_rollouts import ArgoRollouts
 from executor.exports.azure_pipelines import AzurePipelines
 from executor.exports.base import NO_OPTIONS, Exported, ReleaseOptions, Target
 from executor.exports.kubernetes import Kubernetes
-from executor.plan import Plan
-from executor.plan_file import plan_text
+from executor.plan.file import plan_text
+from executor.plan.model import Plan
 
 
 class PlanItself:

@@ -9,9 +9,9 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterator, Sequence
 
-from executor.errors import BadInput
-from simulation.importers import manifest
+from executor.base.errors import BadInput
 from simulation.importers.findings import UNNAMED, Durations, Findings, ServiceFindings, Told
+from simulation.importers.readers import manifest
 
 DEFAULT_NAME = "web"
 """Of a service that no source names."""

@@ -11,7 +11,7 @@ import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from executor.yaml_text import load_value
+from executor.base.yaml_positions import load_value
 from simulation.importers.findings import Told
 
 Tree = dict[str, Told]

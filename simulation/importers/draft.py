@@ -16,15 +16,15 @@ from typing import Any
 
 import numpy as np
 
-from executor.errors import BadInput
-from executor.files import atomic_write_text
-from simulation.fitting import KEPT_COUNT, Choice, choose, seconds_text
+from executor.base.errors import BadInput
+from executor.base.files import atomic_write_text
 from simulation.importers.commented import Tree, safe_key, with_comments
 from simulation.importers.findings import Durations, Findings, ServiceFindings, Told
+from simulation.importers.fitting import KEPT_COUNT, Choice, choose, seconds_text
 from simulation.importers.series import Series
-from simulation.scenario import Scenario
-from simulation.scenario_file import ScenarioFile
-from simulation.units import parse_duration_s
+from simulation.scenario.file import ScenarioFile
+from simulation.scenario.model import Scenario
+from simulation.scenario.units import parse_duration_s
 
 USED_FRACTION = 0.6
 """How busy a fleet is assumed to be at its peak, where its size is not known."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from simulation.importers.series import Series
-from simulation.units import Floats
+from simulation.scenario.units import Floats
 
 UNNAMED = ""
 """The service of a source that names none."""

@@ -8,9 +8,9 @@ from datetime import datetime
 
 import pandas as pd
 
-from executor.errors import BadInput
+from executor.base.errors import BadInput
 from simulation.importers.source import Source, shortened
-from simulation.traffic import is_float
+from simulation.scenario.rates import is_float
 
 _SHOWN_COLUMNS = 30
 _SHOWN_VALUES = 2

@@ -10,8 +10,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from executor.errors import BadInput
-from simulation.importers import (
+from executor.base.errors import BadInput
+from simulation.importers import unread
+from simulation.importers.findings import Findings
+from simulation.importers.readers import (
     access_log,
     calibration,
     haproxy_log,
@@ -21,9 +23,7 @@ from simulation.importers import (
     nginx_plus,
     prometheus,
     table,
-    unread,
 )
-from simulation.importers.findings import Findings
 from simulation.importers.source import Source, shortened
 
 

@@ -14,10 +14,10 @@ from datetime import UTC, datetime, timedelta, timezone
 import numpy as np
 from numpy.typing import NDArray
 
-from executor.errors import BadInput
+from executor.base.errors import BadInput
 from simulation.importers.findings import Arrivals, Durations, Findings, ServiceFindings, Told
 from simulation.importers.series import COUNT_A_STEP, Series, counted
-from simulation.units import Floats
+from simulation.scenario.units import Floats
 
 QUIET_FRACTION = 0.25
 """Low load is the quietest quarter of the steps …"""

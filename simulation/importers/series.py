@@ -13,8 +13,8 @@ from datetime import datetime, timedelta
 
 import numpy as np
 
-from simulation.traffic import MOST_ROWS
-from simulation.units import Floats
+from simulation.scenario.rates import MOST_ROWS
+from simulation.scenario.units import Floats
 
 STEPS_S = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600)
 COUNT_A_STEP = 100

@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, cast
 
-from executor.errors import BadInput
-from executor.text_limits import MOST_UNPACKED_BYTES, refuse_bomb, size_text
-from simulation.units import why
+from executor.base.errors import BadInput
+from executor.base.text_limits import MOST_UNPACKED_BYTES, refuse_bomb, size_text
+from simulation.scenario.units import why
 
 LONGEST_LINE = 16_384
 """In bytes; a longer one is none that a log has."""

@@ -12,8 +12,8 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter
 
 from studio.charts import style
-from studio.format import metric_text
-from studio.theme import Theme
+from studio.views.figures_text import metric_text
+from studio.views.theme import Theme
 
 
 @dataclass(frozen=True)

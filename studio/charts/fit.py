@@ -15,10 +15,10 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from executor.files import written_beside
-from simulation.fitting import Choice, Fit
+from executor.base.files import written_beside
+from simulation.importers.fitting import Choice, Fit
 from studio.charts import style
-from studio.theme import LIGHT, Theme
+from studio.views.theme import LIGHT, Theme
 
 _POINT_COUNT = 400
 _ROW_INCHES = 3.2

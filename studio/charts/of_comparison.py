@@ -10,13 +10,14 @@ from collections.abc import Callable, Sequence
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from simulation.compare import CandidateResult, Comparison
-from simulation.scenario import Scenario
+from simulation.scenario.model import Scenario
+from simulation.study.compare import CandidateResult, Comparison
 from studio.charts import style
 from studio.charts.over_time import draw_capacity, draw_latency
 from studio.charts.trade_off import draw_trade_off
-from studio.charts.waterfall import ROW_PX, draw_waterfall, forecast_spans
-from studio.theme import LIGHT, Theme
+from studio.charts.waterfall import ROW_PX, draw_waterfall
+from studio.views.spans import forecast_spans
+from studio.views.theme import LIGHT, Theme
 
 WIDTH_PX = 960.0
 MOST_ROWS = 48

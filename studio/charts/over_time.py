@@ -9,10 +9,10 @@ from __future__ import annotations
 import numpy as np
 from matplotlib.axes import Axes
 
-from simulation.compare import Band, CandidateResult
+from simulation.study.compare import Band, CandidateResult
 from studio.charts import style
-from studio.format import limit_text
-from studio.theme import Theme
+from studio.views.figures_text import limit_text
+from studio.views.theme import Theme
 
 
 def draw_capacity(axes: Axes, result: CandidateResult, theme: Theme) -> None:

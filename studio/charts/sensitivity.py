@@ -6,9 +6,9 @@ import math
 
 from matplotlib.axes import Axes
 
-from simulation.sensitivity import Sensitivity
+from simulation.planning.sensitivity import Sensitivity
 from studio.charts import style
-from studio.theme import Theme
+from studio.views.theme import Theme
 
 MOST_BARS = 15
 """What moves less than this many others is not drawn."""

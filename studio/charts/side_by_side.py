@@ -9,10 +9,10 @@ from collections.abc import Sequence
 
 from matplotlib.figure import Figure
 
-from simulation.compare import CandidateResult
+from simulation.study.compare import CandidateResult
 from studio.charts import style
 from studio.charts.over_time import draw_capacity, draw_latency
-from studio.theme import LIGHT, Theme
+from studio.views.theme import LIGHT, Theme
 
 COLUMN_PX, HEIGHT_PX = 340.0, 520.0
 

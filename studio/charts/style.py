@@ -14,8 +14,9 @@ from matplotlib.text import Annotation
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 from matplotlib.transforms import Bbox, BboxBase
 
-from studio.format import clock_text
-from studio.theme import FONT_FAMILIES, SMALL_PX, Theme
+from studio.views.figures_text import clock_text
+from studio.views.theme import FONT_FAMILIES, SMALL_PX, Theme
+from studio.views.ticks import time_ticks
 
 DPI = 100
 SMALL_PT = SMALL_PX * 72 / DPI
@@ -62,15 +63,6 @@ def prepare(axes: Axes, theme: Theme, title: str, unit: str) -> None:
             va="bottom",
             ha=side,
         )
-
-
-_TIME_STEPS_S = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 43200)
-
-
-def time_ticks(span_s: float, most: int = 6) -> list[float]:
-    """Round times from 0 to a span, about so many."""
-    step = next((one for one in _TIME_STEPS_S if span_s / one <= most), _TIME_STEPS_S[-1])
-    return [float(k * step) for k in range(int(span_s / step) + 1)]
 
 
 def time_axis(axes: Axes, span_s: float, text: Callable[[float | None], str] = clock_text) -> None:

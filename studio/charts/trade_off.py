@@ -9,157 +9,39 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from operator import attrgetter
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
-from simulation.compare import HIGHER_IS_BETTER, CandidateResult, Comparison, front_of
-from simulation.scenario import Objectives
+from simulation.study.compare import CandidateResult, Comparison, front_of
 from studio.charts import style
-from studio.facts import Facts, facts, is_within
-from studio.format import candidate_name, count_text, latency_text, length_text, percent_text
-from studio.theme import Theme
+from studio.views.facts import Facts, facts, is_within
+from studio.views.figures_text import (
+    candidate_name,
+    count_text,
+    latency_text,
+    length_text,
+    percent_text,
+)
+from studio.views.theme import Theme
+from studio.views.trade_off import (
+    _DURATION,
+    _ROOM,
+    P99,
+    Point,
+    Risk,
+    Scale,
+    points,
+    scale_of,
+    why_empty,
+)
 
 MARKERS = {"meets": "o", "fails": "X", "undecided": "D"}
 """A verdict is told by shape as well as by colour."""
 
 LONGEST_NAME = 32
 """So many characters of a candidate's name stand beside its point."""
-
-_DURATION = "rollout_duration_s"
-_ROOM = 1.14
-"""Axes reach so far beyond what they must hold."""
-_LONGEST_BAR = 1.6
-"""Of the highest point: what a bar may ask of the axes."""
-_DECADE = 10.0
-"""Values further apart than this are told on a logarithmic axis."""
-
-
-@dataclass(frozen=True)
-class Risk:
-    """What a duration is weighed against.
-
-    Attributes:
-        metric: Its name in `simulation.results.METRICS`.
-        words: What it is called.
-        title: What a chart of it is called.
-        limit: The objective that is set for it, None where there is none.
-        text: A value as people read it.
-    """
-
-    metric: str
-    words: str
-    title: str
-    limit: Callable[[Objectives], float | None]
-    text: Callable[[float | None], str]
-
-    @property
-    def is_higher_better(self) -> bool:
-        """Whether more of it is less of a risk."""
-        return self.metric in HIGHER_IS_BETTER
-
-
-P99 = Risk(
-    "rollout_latency_p99_s",
-    "p99 during rollout",
-    "Duration against p99",
-    attrgetter("latency_p99"),
-    latency_text,
-)
-
-RISKS = {
-    "p99": P99,
-    "pool": Risk(
-        "lowest_in_pool_count",
-        "fewest in pool",
-        "Duration against the fewest in the pool",
-        attrgetter("lowest_in_pool"),
-        count_text,
-    ),
-    "lost": Risk(
-        "rollout_error_fraction",
-        "lost requests",
-        "Duration against the share of requests lost",
-        attrgetter("error_fraction"),
-        percent_text,
-    ),
-    "exposure": Risk(
-        "exposure_requests",
-        "exposure",
-        "Duration against requests that met the new version before it was everywhere",
-        lambda _objectives: None,
-        count_text,
-    ),
-}
-"""What can be chosen, by key."""
-
-
-@dataclass(frozen=True)
-class Point:
-    """Where a candidate lies: seconds of rollout, its risk, and its place in the list."""
-
-    duration_s: float
-    risk: float
-    index: int
-
-
-def points(comparison: Comparison, risk: Risk = P99) -> list[Point]:
-    """The candidates that have both figures."""
-    found = []
-    for index, result in enumerate(comparison.candidates):
-        duration, value = result.metrics[_DURATION].mean, result.metrics[risk.metric].mean
-        if duration is not None and value is not None:
-            found.append(Point(duration, value, index))
-    return found
-
-
-@dataclass(frozen=True)
-class Scale:
-    """What the axes reach over.
-
-    Attributes:
-        kind: ``linear``, ``log``, or ``symlog`` where some values are 0 and others far apart.
-        right_s: The longest duration that must be held.
-        low: The lowest risk above 0, or 0 where the axis begins there.
-        high: The highest risk that must be held.
-    """
-
-    kind: str
-    right_s: float
-    low: float
-    high: float
-
-    def suits(self, other: Scale) -> bool:
-        """Whether what another must hold is well seen on this one, so that axes need not move."""
-        return (
-            self.kind == other.kind
-            and 0.6 * self.right_s <= other.right_s <= self.right_s * _ROOM
-            and 0.5 * self.high <= other.high <= self.high * _ROOM
-            and self.low / 1.5 <= other.low <= max(2 * self.low, 1e-300)
-        )
-
-
-def scale_of(comparison: Comparison, risk: Risk) -> Scale | None:
-    """Axes that hold every point with its bars, and the limits; None without a point."""
-    known = points(comparison, risk)
-    if not known:
-        return None
-    objectives = comparison.scenario.objectives
-    right_s = max([point.duration_s for point in known] + [objectives.duration or 0.0])
-    values = [point.risk for point in known]
-    limit = risk.limit(objectives)
-    if limit is not None:
-        values.append(float(limit))
-    figures = [comparison.candidates[point.index].metrics[risk.metric] for point in known]
-    bars = max((figure.high or 0.0 for figure in figures), default=0.0)
-    highest = max(values)
-    high = max(highest, min(bars, _LONGEST_BAR * highest))  # two runs have a bar without end
-    low = min((value for value in values if value > 0), default=0.0)
-    if low == 0.0 or highest / low <= _DECADE or risk.is_higher_better:
-        return Scale("linear", right_s, 0.0, high)
-    return Scale("symlog" if min(values) <= 0 else "log", right_s, low, high)
 
 
 def draw_trade_off(
@@ -225,13 +107,6 @@ def draw_trade_off(
         style.point_label(axes, theme, name, (point.duration_s, point.risk), is_selected)
     style.spread_labels(axes)
     return known
-
-
-def why_empty(comparison: Comparison) -> str:
-    """Why no candidate has a point."""
-    if any(result.ended["done"] for result in comparison.candidates):
-        return "No request came while a rollout went on"
-    return "No candidate has ended its rollout"
 
 
 def _set_scale(axes: Axes, scale: Scale, risk: Risk) -> None:

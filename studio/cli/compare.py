@@ -12,12 +12,12 @@ from studio.cli import options as o
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from simulation.candidates import Candidate
-    from simulation.compare import Comparison
-    from simulation.pace import Pace
-    from simulation.scenario import Scenario
-    from simulation.statistics import Difference
-    from simulation.study import Row
+    from simulation.scenario.model import Scenario
+    from simulation.study.candidates import Candidate
+    from simulation.study.compare import Comparison
+    from simulation.study.rows import Row
+    from simulation.study.statistics import Difference
+    from simulation.study.time_left import Pace
 
 _TOLD = ("rollout_duration_s", "rollout_latency_p99_s", "rollout_error_fraction")
 
@@ -51,13 +51,13 @@ def compare(
     quiet: o.Quiet = False,
 ) -> None:
     """Compare windows, drain timeouts, starts and more, every combination, on the same traffic."""
-    from simulation.candidates import candidates_of, default_windows
-    from simulation.scenario_balancer import parse_policy
-    from simulation.scenario_rollout import parse_surge, parse_window
-    from simulation.starts import starts_of
-    from simulation.units import parse_duration_s
+    from simulation.planning.starts import starts_of
+    from simulation.scenario.balancer import parse_policy
+    from simulation.scenario.rollout import parse_surge, parse_window
+    from simulation.scenario.units import parse_duration_s
+    from simulation.study.candidates import candidates_of, default_windows
     from studio.cli import tables
-    from studio.exporting import write_frame
+    from studio.reports.files import write_frame
 
     tables.must_name_a_table(requests)
     o.must_be_writable(scenario, csv, html, requests)
@@ -111,7 +111,7 @@ def watched(
     from rich.live import Live
 
     from studio.cli.tables import comparison_table
-    from studio.format import left_text
+    from studio.views.figures_text import left_text
 
     if quiet or not sys.stdout.isatty():
         return o.simulated(scenario, candidates, quiet=quiet, **how)
@@ -129,7 +129,7 @@ def watched(
 def print_answer(console: Console, comparison: Comparison) -> None:
     """The question, the table, the answer, and what sets the candidates apart."""
     from studio.cli.tables import comparison_table
-    from studio.format import candidate_name, verdict_sentence
+    from studio.views.figures_text import candidate_name, verdict_sentence
 
     scenario = comparison.scenario
     if scenario.question:
@@ -157,14 +157,14 @@ def print_answer(console: Console, comparison: Comparison) -> None:
 
 def print_notes(console: Console, comparison: Comparison) -> None:
     """What there is to know of the scenario, after its answer."""
-    from studio.note_words import note_text
+    from studio.views.sentences import note_text
 
     for note in comparison.notes():
         console.print(f"! {note_text(note)}.", style="yellow")
 
 
 def _print_differences(console: Console, comparison: Comparison) -> None:
-    from studio.format import candidate_name
+    from studio.views.figures_text import candidate_name
 
     base = candidate_name(comparison, comparison.baseline).lower()
     console.print()
@@ -178,7 +178,7 @@ def _print_differences(console: Console, comparison: Comparison) -> None:
 
 
 def _difference_text(name: str, difference: Difference) -> str:
-    from studio.format import difference_text
+    from studio.views.figures_text import difference_text
 
     word = {"rollout_duration_s": "duration", "rollout_latency_p99_s": "p99"}.get(name, "errors")
     return f"{word} {difference_text(name, difference)}"

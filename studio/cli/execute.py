@@ -39,8 +39,8 @@ def execute(
     quiet: Quiet = False,
 ) -> int:
     """Carry a plan out; exit 0 done, 3 refused, 4 halted, 5 rolled back, 130 interrupted."""
-    from executor.command import Execute
-    from executor.command import execute as carry_out
+    from executor.execute import Execute
+    from executor.execute import execute as carry_out
 
     return carry_out(
         Execute(

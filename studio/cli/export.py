@@ -47,12 +47,12 @@ def export(
     """Write a plan as another tool's file, and say what is lost in translation."""
     from datetime import UTC, datetime
 
-    from executor.errors import BadInput, Refused
+    from executor.base.errors import BadInput, Refused
+    from executor.base.files import atomic_write_text
     from executor.exports.base import NO_OPTIONS, ReleaseOptions, file_name
     from executor.exports.targets import target_of
-    from executor.files import atomic_write_text
-    from executor.plan_file import read_plan
-    from executor.plan_rules import broken_rules
+    from executor.plan.file import read_plan
+    from executor.plan.rules import broken_rules
 
     target = target_of(to)
     options = ReleaseOptions(image=image, container=container, namespace=namespace)

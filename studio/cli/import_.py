@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from executor.errors import BadInput
+from executor.base.errors import BadInput
 from studio.cli import options as o
 
 

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from executor.errors import BadInput
+from executor.base.errors import BadInput
 from studio.cli import options as o
 from studio.cli.needs import needs
 
 if TYPE_CHECKING:
-    from simulation.scenario import Scenario
+    from simulation.scenario.model import Scenario
     from studio.lab.contest import Contest
     from studio.lab.trial import Trial
 
@@ -73,9 +73,9 @@ def run(
     quiet: o.Quiet = False,
 ) -> int:
     """Carry a plan out on a fleet of its own, under its traffic; measured beside predicted."""
-    from executor.plan_file import read_plan
-    from executor.plan_rules import refuse_other_tools
-    from simulation.scenario import Scenario
+    from executor.plan.file import read_plan
+    from executor.plan.rules import refuse_other_tools
+    from simulation.scenario.model import Scenario
     from studio.lab.contest import predicted_json
     from studio.lab.stop import until_told_to_stop
     from studio.lab.trial import tried
@@ -92,8 +92,8 @@ def run(
     with until_told_to_stop():
         trial = tried(read, scenario, say=_quietly if quiet or json else _say)
     if html is not None:
-        from executor.files import atomic_write_text
-        from studio.report import forecast_of, timeline_report
+        from executor.base.files import atomic_write_text
+        from studio.reports.rollout_report import forecast_of, timeline_report
 
         atomic_write_text(html, timeline_report(read, trial.timeline, forecast_of(read)))
     predicted = predicted_json(read.prediction.metrics)
@@ -133,8 +133,8 @@ def compare(
     quiet: o.Quiet = False,
 ) -> None:
     """Calibrate, freeze predictions, measure in a random order, and compare."""
-    from executor.files import atomic_write_text
-    from simulation.scenario_rollout import parse_window
+    from executor.base.files import atomic_write_text
+    from simulation.scenario.rollout import parse_window
     from studio.lab.contest import by_window, contested
     from studio.lab.stop import until_told_to_stop
 
@@ -153,7 +153,7 @@ def compare(
         found = contest.calibration.to_json()
         atomic_write_text(calibration, text.dumps(found, indent=1) + "\n")
     if html is not None:
-        from studio.report import contest_report
+        from studio.reports.rollout_report import contest_report
 
         atomic_write_text(html, contest_report(contest))
     if json:
@@ -180,7 +180,7 @@ def _print_trial(trial: Trial, predicted: dict[str, dict[str, Any]]) -> None:
     from rich.table import Table
 
     from studio.cli.tables import answer_console
-    from studio.format import between_text, metric_text
+    from studio.views.figures_text import between_text, metric_text
 
     console = answer_console()
     table = Table(box=None, pad_edge=False, header_style="dim")
@@ -207,8 +207,8 @@ def print_contest(contest: Contest) -> None:
     from rich.table import Table
 
     from studio.cli.tables import answer_console
-    from studio.format import between_text, metric_text
     from studio.lab.contest import CAPS, capped
+    from studio.views.figures_text import between_text, metric_text
 
     console = answer_console()
     table = Table(box=None, pad_edge=False, header_style="dim")

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import wraps
 from typing import ParamSpec, TypeVar
 
-from executor.extras import require_extra
+from executor.base.extras import require_extra
 
 Parameters = ParamSpec("Parameters")
 Answer = TypeVar("Answer")
@@ -20,7 +20,7 @@ def needs(
     ``--help`` and the errors of wrong use work without the extra.
 
     Args:
-        extra: A key of `executor.extras.LIBRARIES`.
+        extra: A key of `executor.base.extras.LIBRARIES`.
         name: What people type after ``rollcast``, where that is not the function's name.
     """
 

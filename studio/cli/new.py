@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
-from executor.errors import BadInput
-from executor.files import atomic_write_text
-from studio.first_scenario import FIRST_SCENARIO
+from executor.base.errors import BadInput
+from executor.base.files import atomic_write_text
+from studio.lessons.first_scenario import FIRST_SCENARIO
 
 
 def new(file: Annotated[Path, typer.Argument(metavar="FILE")]) -> None:

@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
-from executor.errors import BadInput
-from executor.yaml_text import shown
+from executor.base.errors import BadInput
+from executor.base.yaml_positions import shown
 
 if TYPE_CHECKING:
-    from simulation.candidates import Candidate
-    from simulation.compare import Comparison
-    from simulation.pace import Pace
-    from simulation.scenario import Scenario
-    from simulation.scenario_file import ScenarioFile
-    from simulation.study import Row
+    from simulation.scenario.file import ScenarioFile
+    from simulation.scenario.model import Scenario
+    from simulation.study.candidates import Candidate
+    from simulation.study.compare import Comparison
+    from simulation.study.rows import Row
+    from simulation.study.time_left import Pace
 
 Value = TypeVar("Value")
 
@@ -129,7 +129,7 @@ def load_file(
     Raises:
         BadInput: The file or an option is wrong.
     """
-    from simulation.scenario_file import ScenarioFile
+    from simulation.scenario.file import ScenarioFile
 
     given = list(sets or ())
     given += [f"seed={seed}"] if seed is not None else []
@@ -143,7 +143,8 @@ def get_ready(engine: str, quiet: bool) -> None:
     Raises:
         BadInput: There is no such engine.
     """
-    from simulation.engines.ready import ENGINES, is_ready, prepare
+    from simulation.engines.compiled.code_cache import ENGINES, is_ready
+    from simulation.engines.compiled.prepare import prepare
 
     if engine not in ENGINES:
         raise BadInput(f"--engine {engine}: must be {', '.join(ENGINES[:-1])} or {ENGINES[-1]}")
@@ -222,7 +223,7 @@ def simulated(
         jobs: How many processes.
         cluster: The address of a scheduler whose workers simulate.
         quiet: Whether no progress is shown.
-        engine: One of `simulation.engines.ready.ENGINES`.
+        engine: One of `simulation.engines.compiled.code_cache.ENGINES`.
         keep_requests: Whether results carry every request.
         landed: Called with the comparison so far, at most twice a second.
 
@@ -231,10 +232,10 @@ def simulated(
     """
     import time
 
-    from simulation.compare import compare
-    from simulation.pace import Pace
-    from simulation.store import Store
-    from simulation.study import run_rows
+    from simulation.study.compare import compare
+    from simulation.study.rows import run_rows
+    from simulation.study.store import Store
+    from simulation.study.time_left import Pace
 
     must_be_one_place(jobs, cluster)
     rows: list[Row] = []
@@ -279,7 +280,7 @@ def progress_bar(quiet: bool) -> Iterator[Callable[[str, Pace], None]]:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-    from studio.format import left_text
+    from studio.views.figures_text import left_text
 
     columns = ("{task.description}", BarColumn(), MofNCompleteColumn(), "{task.fields[left]}")
     shown = [TextColumn(one) if isinstance(one, str) else one for one in columns]
@@ -299,7 +300,7 @@ def progress_bar(quiet: bool) -> Iterator[Callable[[str, Pace], None]]:
 @contextmanager
 def search_told(quiet: bool) -> Iterator[Callable[[str, int, int], None]]:
     """The same for a search, which does one thing after another: what, how many, of how many."""
-    from simulation.pace import Pace
+    from simulation.study.time_left import Pace
 
     with progress_bar(quiet) as bar:
         pace = Pace(0)
@@ -321,8 +322,8 @@ def write_report(path: Path, comparison: Comparison, text: str) -> None:
     Raises:
         BadInput: The file cannot be written.
     """
-    from executor.files import atomic_write_text
-    from studio.comparison_report import comparison_report
+    from executor.base.files import atomic_write_text
+    from studio.reports.comparison_report import comparison_report
 
     atomic_write_text(path, comparison_report(comparison, text))
 

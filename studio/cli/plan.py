@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from executor.errors import BadInput, Refused
+from executor.base.errors import BadInput, Refused
 from studio.cli import options as o
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from simulation.found import Found, Looked
-    from simulation.scenario import Scenario
+    from simulation.planning.search_result import Found, Looked
+    from simulation.scenario.model import Scenario
 
 _NAMED_WHEN_REFUSED = 6
 """So many candidates are named, with their reasons, in the line that says that none meets."""
@@ -45,20 +45,20 @@ def plan(
     quiet: o.Quiet = False,
 ) -> None:
     """Search for the fastest candidate that meets the objectives, confirm it, write its plan."""
-    from simulation.candidates import candidates_of, default_windows
-    from simulation.cells import run_cells
-    from simulation.planner import planned_service
-    from simulation.scenario_rollout import parse_window
-    from simulation.search import search
-    from simulation.starts import starts_of
-    from simulation.store import Store
-    from simulation.units import parse_duration_s
+    from simulation.planning.make_plan import planned_service
+    from simulation.planning.search import search
+    from simulation.planning.starts import starts_of
+    from simulation.scenario.rollout import parse_window
+    from simulation.scenario.units import parse_duration_s
+    from simulation.study.candidates import candidates_of, default_windows
+    from simulation.study.cells import run_cells
+    from simulation.study.store import Store
 
     if window is not None and windows is not None:
         raise BadInput("--window and --windows: must not both be given")
     o.must_be_writable(scenario, output)
     if sign is not None:
-        from executor.signing import private_key
+        from executor.plan.signing import private_key
 
         private_key(sign)  # one that cannot be used is told before anything is simulated
     loaded = o.load(scenario, sets, seed, replications)
@@ -101,9 +101,9 @@ def write_found(
     Raises:
         Refused: No candidate meets the objectives; the message says why.
     """
-    from executor.plan_file import write_plan
-    from simulation.evidence import plan_of
-    from studio.note_words import note_lines
+    from executor.plan.file import write_plan
+    from simulation.planning.evidence import plan_of
+    from studio.views.sentences import note_lines
 
     if found.chosen is None:
         raise Refused(
@@ -112,7 +112,7 @@ def write_found(
         )
     made = plan_of(found, valid_for_s)
     if sign is not None:
-        from executor.signing import signed
+        from executor.plan.signing import signed
 
         made = signed(made, sign)
     write_plan(output, made)
@@ -144,7 +144,7 @@ def _busiest_sentence(one: Looked) -> str:
 
 def answer_sentence(found: Found) -> str:
     """``Window 3 at 02:40, 14 to 16 minutes, meets the objectives in at least 95 % of runs, …``."""
-    from studio.format import percent_text, span_text
+    from studio.views.figures_text import percent_text, span_text
 
     assert found.chosen is not None
     last, objectives = found.confirmations[-1], found.scenario.objectives
@@ -160,9 +160,9 @@ def answer_sentence(found: Found) -> str:
 
 def found_json(found: Found) -> dict[str, Any]:
     """Every candidate and what became of it, as ``--json`` prints it."""
-    from executor.canonical import digest_of
-    from simulation.evidence import considered, evidence_of
-    from simulation.notes import notes_json, notes_of
+    from executor.base.canonical_json import digest_of
+    from simulation.planning.evidence import considered, evidence_of
+    from simulation.study.notes import notes_json, notes_of
 
     applied = [one.candidate.applied_to(found.scenario) for one in found.looked]
     everyone = [considered(found, number) for number in range(len(found.looked))]
@@ -181,7 +181,7 @@ def found_json(found: Found) -> dict[str, Any]:
 
 def print_looked(found: Found) -> None:
     """The question, and the table of candidates with the reasons."""
-    from simulation.evidence import counts_of, telling
+    from simulation.planning.evidence import counts_of, telling
     from studio.cli.tables import answer_console
 
     console = answer_console()
@@ -207,8 +207,8 @@ def print_looked(found: Found) -> None:
 def _table(found: Found, numbers: list[int]) -> Table:
     from rich.table import Table
 
-    from simulation.evidence import considered
-    from studio.format import duration_text, latency_text
+    from simulation.planning.evidence import considered
+    from studio.views.figures_text import duration_text, latency_text
 
     table = Table(box=None, pad_edge=False, header_style="dim")
     for heading in ("candidate", "takes", "p99", "meets", "", "why"):
@@ -228,7 +228,7 @@ def _table(found: Found, numbers: list[int]) -> Table:
 
 
 def _name(found: Found, number: int) -> str:
-    from studio.format import name_among
+    from studio.views.figures_text import name_among
 
     candidates = [one.candidate for one in found.looked]
     return _clock(name_among(candidates[number], candidates))
@@ -256,7 +256,7 @@ def _lag_hint(scenario: Scenario) -> str:
 
 def _why_none(found: Found) -> str:
     """The reasons of those that came nearest, and how many more there are."""
-    from simulation.evidence import counts_of, telling
+    from simulation.planning.evidence import counts_of, telling
 
     named = telling(found)[:_NAMED_WHEN_REFUSED]
     told = [

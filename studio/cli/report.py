@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from executor.errors import BadInput, Refused
+from executor.base.errors import BadInput, Refused
 from studio.cli import options as o
 
 
@@ -28,10 +28,10 @@ def report(
     """Write forecast and actual on one axis, from the timeline that the executor left."""
     import json
 
-    from executor.files import atomic_write_text
-    from executor.plan_file import read_plan
+    from executor.base.files import atomic_write_text
+    from executor.plan.file import read_plan
     from studio.lab.calibrate import figures_of
-    from studio.report import forecast_of, timeline_report
+    from studio.reports.rollout_report import forecast_of, timeline_report
 
     o.must_be_writable(plan, output, calibration)
     read = read_plan(plan)
@@ -58,7 +58,7 @@ def _read(path: Path) -> dict[str, Any]:
     """
     import json
 
-    from executor.text_limits import MOST_PLAN_BYTES, read_limited_text
+    from executor.base.text_limits import MOST_PLAN_BYTES, read_limited_text
 
     try:
         data = json.loads(read_limited_text(path, MOST_PLAN_BYTES))

@@ -8,8 +8,8 @@ from typing import Annotated
 
 import typer
 
-from executor.errors import BadInput
-from executor.files import atomic_write_text
+from executor.base.errors import BadInput
+from executor.base.files import atomic_write_text
 from studio.resources import shipped_scenarios
 
 

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from executor.errors import BadInput
+from executor.base.errors import BadInput
 from studio.cli import options as o
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from simulation.sensitivity import Sensitivity
+    from simulation.planning.sensitivity import Sensitivity
 
 _BAR = 30
 _CHARTS = (".png", ".svg", ".pdf")
@@ -36,8 +36,8 @@ def sensitivity(
     quiet: o.Quiet = False,
 ) -> None:
     """Rank the assumptions by how far the answer moves when each is off by a quarter."""
-    from simulation.cells import run_cells
-    from simulation.sensitivity import sensitivity as analysed
+    from simulation.planning.sensitivity import sensitivity as analysed
+    from simulation.study.cells import run_cells
 
     if chart is not None and chart.suffix not in _CHARTS:
         raise BadInput(f"--chart {chart}: must end in {', '.join(_CHARTS)}")
@@ -58,9 +58,9 @@ def sensitivity(
 
 
 def _print(found: Sensitivity) -> None:
-    from simulation.sensitivity import OFF_BY
+    from simulation.planning.sensitivity import OFF_BY
     from studio.cli.tables import answer_console
-    from studio.format import percent_text
+    from studio.views.figures_text import percent_text
 
     console = answer_console()
     limits = ", ".join(found.judged_by)
@@ -85,7 +85,7 @@ def _table(found: Sensitivity) -> Table:
 
     from rich.table import Table
 
-    from studio.format import percent_text
+    from studio.views.figures_text import percent_text
 
     table = Table(box=None, pad_edge=False, header_style="dim")
     for heading in ("assumption", "moves it by", "", "flips"):
@@ -106,10 +106,10 @@ def _table(found: Sensitivity) -> Table:
 def _write_chart(path: Path, found: Sensitivity) -> None:
     from matplotlib.figure import Figure
 
-    from executor.files import written_beside
+    from executor.base.files import written_beside
     from studio.charts import style
     from studio.charts.sensitivity import draw_sensitivity
-    from studio.theme import LIGHT
+    from studio.views.theme import LIGHT
 
     with style.drawn_in_style():
         height = 1.2 + 0.32 * len(found.effects)

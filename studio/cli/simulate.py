@@ -20,12 +20,12 @@ def simulate(
     quiet: o.Quiet = False,
 ) -> None:
     """Simulate a scenario as it stands and print every figure."""
-    from simulation.candidates import candidates_of
-    from simulation.notes import notes_json
+    from simulation.study.candidates import candidates_of
+    from simulation.study.notes import notes_json
     from studio.cli import tables
     from studio.cli.compare import print_notes
-    from studio.exporting import write_frame
-    from studio.format import verdict_sentence, waits_sentence
+    from studio.reports.files import write_frame
+    from studio.views.figures_text import verdict_sentence, waits_sentence
 
     tables.must_name_a_table(requests)
     o.must_be_writable(scenario, csv, html, requests)

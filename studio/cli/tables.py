@@ -11,11 +11,11 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from executor.errors import BadInput
-from executor.extras import require_extra
-from simulation.compare import Comparison
-from simulation.study import Row
-from studio.format import (
+from executor.base.errors import BadInput
+from executor.base.extras import require_extra
+from simulation.study.compare import Comparison
+from simulation.study.rows import Row
+from studio.views.figures_text import (
     TABLE_HEADINGS,
     between_text,
     candidate_name,

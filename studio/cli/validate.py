@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from executor.errors import BadInput, Refused
-from executor.extras import require_extra
+from executor.base.errors import BadInput, Refused
+from executor.base.extras import require_extra
 from studio.cli import options as o
 
 
@@ -29,7 +29,7 @@ def validate(
     if inventory is not None:
         raise BadInput(f"--inventory {inventory}: only a plan can be held against a fleet")
     require_extra("simulation", f"{file}: a scenario's validation")
-    from studio.note_words import note_lines
+    from studio.views.sentences import note_lines
 
     scenario = o.load(file, None)
     print(f"✓ {file} is a scenario that can be simulated")
@@ -63,12 +63,12 @@ def _plan(file: Path, again: bool, inventory: Path | None, jobs: int | None) -> 
     if again:
         require_extra("simulation", "--again")
     from executor.__main__ import validate_report
-    from executor.plan_file import read_plan
+    from executor.plan.file import read_plan
 
     plan = read_plan(file)
     lines, sound = validate_report(plan, datetime.now(UTC), inventory)
     if again and sound:
-        from simulation.planner import again as simulate_again
+        from simulation.planning.make_plan import again as simulate_again
 
         differing = simulate_again(plan, jobs)
         mark = "✗" if differing else "✓"

@@ -10,8 +10,8 @@ from typing import Annotated
 
 import typer
 
-from executor.errors import BadInput
-from executor.extras import install_command, missing_library, require_extra
+from executor.base.errors import BadInput
+from executor.base.extras import install_command, missing_library, require_extra
 from studio.cli import options as o
 from studio.resources import EXAMPLE, scenarios_dir
 
@@ -53,9 +53,9 @@ def main_job() -> int:
             require_extra("studio", "the studio")
         why = f"No window without the extra `studio` ({install_command('studio')})"
     require_extra("simulation", "the example")
-    from simulation.candidates import candidates_of, default_windows
-    from simulation.planner import WEEK_S
-    from simulation.search import search
+    from simulation.planning.make_plan import WEEK_S
+    from simulation.planning.search import search
+    from simulation.study.candidates import candidates_of, default_windows
     from studio.cli.compare import print_answer, watched
     from studio.cli.plan import write_found
     from studio.cli.tables import answer_console

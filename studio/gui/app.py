@@ -15,15 +15,15 @@ from types import TracebackType
 from PySide6.QtCore import QEventLoop, QSocketNotifier, QTimer
 from PySide6.QtWidgets import QApplication
 
-from executor.errors import BadInput
-from simulation.scenario_file import ScenarioFile
-from studio.gui.actions import PAGES
-from studio.gui.document import Document
-from studio.gui.palette import a_font_resolves, apply_theme
-from studio.gui.settings import Settings
+from executor.base.errors import BadInput
+from simulation.scenario.file import ScenarioFile
+from studio.gui.document.document import Document
+from studio.gui.toolkit.actions import PAGES
+from studio.gui.toolkit.qt_theme import a_font_resolves, apply_theme
+from studio.gui.toolkit.settings import Settings
 from studio.gui.window import StudioWindow
 from studio.resources import EXAMPLE, scenarios_dir
-from studio.theme import THEMES
+from studio.views.theme import THEMES
 
 INTERRUPTED = 130
 """The exit code of what Ctrl+C has ended."""

@@ -24,29 +24,30 @@ from PySide6.QtWidgets import (
 )
 from shiboken6 import isValid
 
-from studio.gui.actions import PAGES, Actions
-from studio.gui.bottom_bar import BottomBar
-from studio.gui.dialogs import ask_to_halt, show_about, show_inside, show_settings
-from studio.gui.docks.jobs import JobsPanel
-from studio.gui.docks.lesson_panel import LessonPanel
-from studio.gui.docks.runs import RunsPanel
-from studio.gui.document import Document
-from studio.gui.export import export_charts, export_data, export_report
-from studio.gui.file_watch import FileWatch
-from studio.gui.filing import Filing
-from studio.gui.first_run import FirstRun
+from studio.gui.background.job import JobState
+from studio.gui.background.jobs import Jobs
+from studio.gui.docks.jobs_dock import JobsPanel
+from studio.gui.docks.lessons_dock import LessonPanel
+from studio.gui.docks.runs_dock import RunsPanel
+from studio.gui.docks.scenario_dock import ScenarioPanel
+from studio.gui.document.document import Document
+from studio.gui.frame.bottom_bar import BottomBar
+from studio.gui.frame.command_palette import CommandPalette
+from studio.gui.frame.export import export_charts, export_data, export_report
+from studio.gui.frame.file_watch import FileWatch
+from studio.gui.frame.files import Filing
+from studio.gui.frame.first_run import FirstRun
+from studio.gui.frame.headline import Headline
+from studio.gui.frame.recovery import Recovery
+from studio.gui.frame.start_cards import StartCards
+from studio.gui.frame.top_bar import TopBar, plan_state
 from studio.gui.pages.base import Page
-from studio.gui.palette import apply_theme
-from studio.gui.panel import ScenarioPanel
-from studio.gui.recovery import Recovery
-from studio.gui.settings import Settings
-from studio.gui.tasks import Jobs, JobState
-from studio.gui.top_bar import TopBar, plan_state
-from studio.gui.widgets.command_palette import CommandPalette
-from studio.gui.widgets.headline import Headline
-from studio.gui.widgets.start_cards import StartCards
+from studio.gui.toolkit.actions import PAGES, Actions
+from studio.gui.toolkit.qt_theme import apply_theme
+from studio.gui.toolkit.settings import Settings
+from studio.gui.widgets.dialogs import ask_to_halt, show_about, show_inside, show_settings
 from studio.resources import EXAMPLE, scenarios_dir
-from studio.theme import DARK, GAP_PX, LIGHT
+from studio.views.theme import DARK, GAP_PX, LIGHT
 
 SMALLEST = (1024, 640)
 FIRST_SIZE = (1180, 760)

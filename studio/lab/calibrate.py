@@ -18,13 +18,13 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from executor.errors import Refused
-from executor.plan import STEPS, Step
-from simulation.candidates import candidates_of
-from simulation.compare import compare
-from simulation.planner import make_plan
-from simulation.scenario import Scenario
-from simulation.study import run_rows
+from executor.base.errors import Refused
+from executor.plan.model import STEPS, Step
+from simulation.planning.make_plan import make_plan
+from simulation.scenario.model import Scenario
+from simulation.study.candidates import candidates_of
+from simulation.study.compare import compare
+from simulation.study.rows import run_rows
 from studio.lab.fleet import fleet
 from studio.lab.limits import HIGHEST_RPS
 from studio.lab.traffic import schedule_for

@@ -18,15 +18,15 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from executor.canonical import digest_of
-from executor.errors import Refused
-from executor.files import atomic_write_text
-from executor.plan import Interval, Plan
-from simulation.candidates import Candidate, candidates_of
-from simulation.compare import compare
-from simulation.planner import make_plan
-from simulation.scenario import Scenario
-from simulation.study import run_rows
+from executor.base.canonical_json import digest_of
+from executor.base.errors import Refused
+from executor.base.files import atomic_write_text
+from executor.plan.model import Interval, Plan
+from simulation.planning.make_plan import make_plan
+from simulation.scenario.model import Scenario
+from simulation.study.candidates import Candidate, candidates_of
+from simulation.study.compare import compare
+from simulation.study.rows import run_rows
 from studio.lab.calibrate import CYCLES, Calibration, calibrated, with_calibration
 from studio.lab.limits import refuse_unable
 from studio.lab.trial import Record, tried

@@ -22,13 +22,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from executor.balancers.base import BalancerError, BalancerState
-from executor.balancers.haproxy import HAProxy
-from executor.errors import Refused
-from executor.inventory import HAProxySpec
-from executor.plan import Step
-from simulation.rollout import step_durations
-from simulation.scenario import Scenario
+from executor.base.errors import Refused
+from executor.fleet.balancers.base import BalancerError, BalancerState
+from executor.fleet.balancers.haproxy import HAProxy
+from executor.fleet.inventory import HAProxySpec
+from executor.plan.model import Step
+from simulation.control.strategy import step_durations
+from simulation.scenario.model import Scenario
 from studio.lab import control
 from studio.lab.haproxy import BACKEND, config_text, find_haproxy
 from studio.lab.instance import Behaviour, Settings

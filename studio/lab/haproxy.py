@@ -11,9 +11,9 @@ import math
 import shutil
 from pathlib import Path
 
-from executor.errors import BadInput
-from executor.extras import install_command
-from simulation.scenario import Service
+from executor.base.errors import BadInput
+from executor.base.extras import install_command
+from simulation.scenario.model import Service
 
 BACKEND = "lab"
 """What the backend is called."""

@@ -10,9 +10,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from executor.errors import Refused
-from simulation.scenario import Scenario, Service
-from simulation.scenario_rollout import has_surge
+from executor.base.errors import Refused
+from simulation.scenario.model import Scenario, Service
+from simulation.scenario.rollout import has_surge
 from studio.lab.haproxy import BALANCE
 
 HIGHEST_RPS = 400.0

@@ -59,7 +59,7 @@ class Sent:
         arrival_s: When it was to be sent.
         sent_s: When it was.
         finish_s: When its client was done with it, None while it is in flight.
-        outcome: One of `simulation.results.OUTCOMES`, or ``in_flight``.
+        outcome: One of `simulation.results.run_result.OUTCOMES`, or ``in_flight``.
         instance: Who served it, if anyone.
         version: What that one ran.
         begun_s: When its service began.

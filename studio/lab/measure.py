@@ -14,14 +14,14 @@ from typing import Any
 
 import numpy as np
 
-from simulation.failures import Cause, Failure
-from simulation.fleet import State, StateInterval
-from simulation.pool import PoolChange
-from simulation.recorder import Observed, run_result
-from simulation.results import CUT, OUTCOMES, RequestTable, RunResult
-from simulation.scenario import Scenario
-from simulation.tally import Calls, counted
-from simulation.units import Floats
+from simulation.results.failures import Cause, Failure
+from simulation.results.pool_log import PoolChange
+from simulation.results.recorder import Observed, run_result
+from simulation.results.run_result import CUT, OUTCOMES, RequestTable, RunResult
+from simulation.results.states import State, StateInterval
+from simulation.results.tally import Calls, counted
+from simulation.scenario.model import Scenario
+from simulation.scenario.units import Floats
 from studio.lab.fleet import NEW
 from studio.lab.load import Sent
 from studio.lab.watch import Sample

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from executor.signals import StopRequests
+from executor.base.signals import StopRequests
 
 
 @contextmanager

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from simulation.draws import Draws
-from simulation.frame import Frame, frame_of
+from simulation.requests.draws import Draws
 from simulation.run import arrivals_of
-from simulation.scenario import Scenario
+from simulation.scenario.model import Scenario
+from simulation.scenario.simulated_interval import Frame, frame_of
 from studio.lab.load import Schedule
 
 FIRST_REPLICATION = 1_000_000

@@ -13,17 +13,17 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from executor.command import EXIT_CODES, Execute, execute
-from executor.connect import fleet_key
-from executor.errors import Refused
-from executor.inventory import read_inventory
-from executor.lock import lock_path
-from executor.plan import Plan
-from executor.plan_file import write_plan
+from executor.base.errors import Refused
+from executor.execute import EXIT_CODES, Execute, execute
+from executor.fleet.connect import fleet_key
+from executor.fleet.inventory import read_inventory
+from executor.plan.file import write_plan
+from executor.plan.model import Plan
 from executor.progress import Ended
-from simulation.frame import SETTLING_S
-from simulation.results import RunResult
-from simulation.scenario import Scenario
+from executor.records.lock import lock_path
+from simulation.results.run_result import RunResult
+from simulation.scenario.model import Scenario
+from simulation.scenario.simulated_interval import SETTLING_S
 from studio.lab.fleet import Fleet, fleet
 from studio.lab.measure import Seen, flags_of, lag_p99_s, measured
 from studio.lab.traffic import schedule_for
@@ -45,7 +45,7 @@ class Record:
 
     Attributes:
         ended: How it ended, in the executor's words.
-        metrics: Every name of `simulation.results.METRICS`.
+        metrics: Every name of `simulation.results.run_result.METRICS`.
         requests: How many arrived, and what became of them.
         lag_p99_s: How late the load was.
         cpu_fraction: How busy the machine was.

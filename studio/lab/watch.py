@@ -16,7 +16,7 @@ from types import TracebackType
 
 import psutil
 
-from executor.balancers.base import BalancerError, BalancerState
+from executor.fleet.balancers.base import BalancerError, BalancerState
 
 EVERY_S = 0.05
 

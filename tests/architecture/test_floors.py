@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import grimp
+import networkx as nx
 import pytest
 
 from tests.helpers.paths import ROOT
@@ -55,13 +57,13 @@ def walk(package: str) -> tuple[list[str], set[str]]:
 
 def test_every_executor_module_loads_without_the_floors_above() -> None:
     modules, loaded = walk("executor")
-    assert {"executor.plan", "executor.plan_file", "executor.__main__"} <= set(modules)
+    assert {"executor.plan.model", "executor.plan.file", "executor.__main__"} <= set(modules)
     assert not loaded & NOT_ON_THE_GROUND_FLOOR
 
 
 def test_every_simulation_module_loads_without_the_studio_qt_or_matplotlib() -> None:
     modules, loaded = walk("simulation")
-    assert "simulation.scenario" in modules
+    assert "simulation.scenario.model" in modules
     assert not loaded & {"PySide6", "matplotlib", "studio", "typer"}
 
 
@@ -89,3 +91,24 @@ def test_an_init_file_holds_a_docstring_and_nothing_else(path: Path) -> None:
 def test_every_folder_with_modules_is_a_package() -> None:
     folders = {path.parent for package in PACKAGES for path in (ROOT / package).rglob("*.py")}
     assert sorted(f for f in folders if not (f / "__init__.py").is_file()) == []
+
+
+def test_no_circle_of_imports_is_left() -> None:
+    """Also none by an import that only a type checker sees: who reads it must follow that too."""
+    imports = grimp.build_graph(*PACKAGES)
+    graph = nx.DiGraph(
+        (module, imported)
+        for module in imports.modules
+        for imported in imports.find_modules_directly_imported_by(module)
+    )
+    assert [sorted(c) for c in nx.strongly_connected_components(graph) if len(c) > 1] == []
+
+
+def test_no_folder_is_a_drawer() -> None:
+    """A folder with more rooms than a reader can hold in mind becomes two."""
+    folders = {
+        folder: len([path for path in folder.glob("*.py") if path.stem != "__init__"])
+        for package in PACKAGES
+        for folder in (ROOT / package, *(ROOT / package).rglob("*/"))
+    }
+    assert {str(folder): count for folder, count in folders.items() if count > 18} == {}

@@ -9,9 +9,9 @@ from typing import Any, get_args, get_origin
 import pytest
 from ruamel.yaml import YAML
 
-from simulation.scenario import Scenario
-from simulation.scenario_file import ScenarioFile
-from simulation.scenario_rollout import ServiceRollout
+from simulation.scenario.file import ScenarioFile
+from simulation.scenario.model import Scenario
+from simulation.scenario.rollout import ServiceRollout
 from tests.helpers.paths import ROOT
 
 PAGE = ROOT / "docs" / "scenario.md"

@@ -6,8 +6,8 @@ import re
 
 import pytest
 
-from studio.gui.actions import ACTIONS, PAGES
-from studio.gui.settings import SETTINGS
+from studio.gui.toolkit.actions import ACTIONS, PAGES
+from studio.gui.toolkit.settings import SETTINGS
 from tests.studio_page import PAGE, filled
 
 TEXT = PAGE.read_text(encoding="utf-8")

@@ -1,4 +1,4 @@
-"""What holds for the studio's rooms and import-linter cannot see: threads, modal loops, Qt, sizes."""
+"""What holds for the studio's rooms and import-linter cannot see: threads, modal loops, sizes."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def test_only_one_room_has_threads() -> None:
         r"\bQThread\b|\bQRunnable\b|\bQThreadPool\b|\bimport threading\b|\bThreadPoolExecutor\b"
     )
     found = {path.name for path in GUI if lines_with(path, pattern)}
-    assert found == {"tasks.py"}
+    assert found == {"job.py", "jobs.py"}
 
 
 @pytest.mark.parametrize("path", GUI, ids=lambda path: str(path.relative_to(STUDIO)))
@@ -37,16 +37,6 @@ def test_nothing_blocks_the_window(path: Path) -> None:
     """A dialogue is opened, not executed; nobody processes events in the middle of something."""
     allowed = path.name == "app.py"  # the program's own loop, and that of its pictures
     assert allowed or lines_with(path, r"\.exec\(\)|processEvents\(") == []
-
-
-@pytest.mark.parametrize(
-    "path",
-    [*STUDIO.glob("*.py"), *(STUDIO / "charts").glob("*.py")],
-    ids=lambda path: str(path.relative_to(STUDIO)),
-)
-def test_what_serves_reports_too_knows_no_qt(path: Path) -> None:
-    if path.name != "__main__.py":
-        assert lines_with(path, r"^\s*(from|import) (PySide6|studio\.gui)") == []
 
 
 @pytest.mark.parametrize("floor", ["studio", "simulation", "executor"])

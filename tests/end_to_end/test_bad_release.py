@@ -10,12 +10,12 @@ import re
 
 import pytest
 
-from executor.plan import STEPS
-from executor.plan_file import read_plan
-from simulation.scenario_file import ScenarioFile
+from executor.plan.file import read_plan
+from executor.plan.model import STEPS
+from simulation.scenario.file import ScenarioFile
 from studio.lab.fleet import OLD
 from studio.lab.trial import tried
-from studio.report import timeline_report
+from studio.reports.rollout_report import timeline_report
 from tests.helpers.command_line import CommandLine
 
 pytestmark = pytest.mark.slow

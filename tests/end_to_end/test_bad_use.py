@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from executor.plan_file import plan_text
+from executor.plan.file import plan_text
 from tests.helpers.command_line import SHOP, CommandLine
 from tests.helpers.plans import example_plan
 

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from executor.balancers.base import Admin
-from executor.balancers.haproxy import HAProxy
-from executor.inventory import HAProxySpec
+from executor.fleet.balancers.base import Admin
+from executor.fleet.balancers.haproxy import HAProxy
+from executor.fleet.inventory import HAProxySpec
 from tests.helpers.fleet import ROOT, Fleet, fleet, load
 
 pytestmark = pytest.mark.slow

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from simulation.importers.combine import combined
 from simulation.importers.draft import draft
 from simulation.importers.kinds import read_files
-from simulation.scenario_file import ScenarioFile
+from simulation.scenario.file import ScenarioFile
 from studio.resources import scenarios_dir
 from tests.helpers.command_line import CommandLine
 

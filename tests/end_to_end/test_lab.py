@@ -12,10 +12,10 @@ import numpy as np
 import psutil
 import pytest
 
-from executor.plan import Plan
-from executor.plan_file import read_plan
-from simulation.candidates import candidates_of
-from simulation.scenario import Scenario
+from executor.plan.file import read_plan
+from executor.plan.model import Plan
+from simulation.scenario.model import Scenario
+from simulation.study.candidates import candidates_of
 from studio.lab import calibrate
 from studio.lab import trial as room
 from studio.lab.contest import by_window, contested
@@ -178,9 +178,9 @@ def test_a_drain_that_never_empties_ends_at_its_timeout() -> None:
 
 
 def plan_of(one: Scenario) -> Plan:
-    from simulation.compare import compare
-    from simulation.planner import make_plan
-    from simulation.study import run_rows
+    from simulation.planning.make_plan import make_plan
+    from simulation.study.compare import compare
+    from simulation.study.rows import run_rows
 
     candidates = candidates_of(one)
     return make_plan(one, compare(one, candidates, list(run_rows(one, candidates))).candidates[0])

@@ -14,16 +14,16 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from executor import text_limits
-from executor.errors import BadInput
-from executor.plan_file import plan_text
-from executor.text_limits import MOST_YAML_BYTES
-from simulation import scenario_limits as limits
-from simulation import units
-from simulation.planner import again
-from simulation.scenario_file import ScenarioFile
+from executor.base import text_limits
+from executor.base.errors import BadInput
+from executor.base.text_limits import MOST_YAML_BYTES
+from executor.plan.file import plan_text
+from simulation.planning.make_plan import again
+from simulation.scenario import limit_rules as limits
+from simulation.scenario import units
+from simulation.scenario.file import ScenarioFile
 from studio.cli import options
-from studio.gui.fields import parse_windows_text
+from studio.gui.document.fields import parse_windows_text
 from tests.helpers.command_line import SHOP
 from tests.helpers.paths import ROOT
 from tests.helpers.plans import example_plan

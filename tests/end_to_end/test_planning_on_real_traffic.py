@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from executor.plan_file import read_plan
+from executor.plan.file import read_plan
 from tests.end_to_end.test_real_traffic import RATES, rollcast
 
 WORLD_CUP = RATES / "wc98_june01-24_per_min.csv.gz"

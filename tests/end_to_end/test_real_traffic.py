@@ -85,7 +85,7 @@ def test_the_trace_is_read_at_its_record_minute(answer: dict[str, Any]) -> None:
     ],
 )
 def test_every_trace_can_be_read(name: str, start: str, rate_rps: float) -> None:
-    from simulation.scenario import Scenario
+    from simulation.scenario.model import Scenario
 
     one = Scenario.model_validate(
         {

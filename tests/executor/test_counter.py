@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from executor.balancers.base import Admin, BalancerState, Server
 from executor.counter import _KEPT, Counter
+from executor.fleet.balancers.base import Admin, BalancerState, Server
 from executor.guards import Counted
 
 

@@ -10,7 +10,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from executor.balancers.base import Admin, Server
 from executor.decide import (
     BLIND_S,
     Act,
@@ -25,7 +24,8 @@ from executor.decide import (
     Waiting,
     decide,
 )
-from executor.plan import STEPS, Plan, Step
+from executor.fleet.balancers.base import Admin, Server
+from executor.plan.model import STEPS, Plan, Step
 from executor.progress import Ended, Event, InstanceProgress, Kind, Progress, folded, names_said
 from tests.helpers.fake_fleet import VERSIONS, small_plan
 

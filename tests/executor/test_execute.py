@@ -13,11 +13,11 @@ from typing import Any
 
 import pytest
 
-from executor.balancers.haproxy import HAProxy
-from executor.inventory import HAProxySpec
-from executor.journal import Journal
-from executor.plan import STEPS, Step
+from executor.fleet.balancers.haproxy import HAProxy
+from executor.fleet.inventory import HAProxySpec
+from executor.plan.model import STEPS, Step
 from executor.progress import Kind
+from executor.records.journal import Journal
 from tests.helpers.fleet import ENDS_WITHIN_S, ROOT, Fleet, fleet, load
 from tests.helpers.haproxy import until
 from tests.helpers.instance import is_zombie

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from executor.guards import Counted, Reading, crossed, not_watched, readings
-from executor.plan import Gate
+from executor.plan.model import Gate
 from tests.helpers.plans import example_plan, forecast
 
 GUARD = {"error_fraction": 0.05, "over_s": 10.0}

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 import executor.__main__ as command
-from executor.plan_file import plan_text
+from executor.plan.file import plan_text
 from tests.helpers.fake_fleet import example_inventory
 from tests.helpers.paths import ROOT
 from tests.helpers.plans import example_plan, prediction

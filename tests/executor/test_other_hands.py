@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from executor.balancers.haproxy import HAProxy
-from executor.inventory import HAProxySpec
-from executor.journal import Journal
+from executor.fleet.balancers.haproxy import HAProxy
+from executor.fleet.inventory import HAProxySpec
 from executor.progress import Event, Kind, folded
+from executor.records.journal import Journal
 from tests.helpers.fleet import ROOT, Fleet, fleet
 from tests.helpers.haproxy import ask, free_ports, until
 

@@ -13,12 +13,12 @@ from typing import Any, Literal
 import pytest
 
 import executor.run
-from executor.balancers.base import Admin, Rejected
 from executor.ends import Outcome
-from executor.hosts.base import Ran
-from executor.journal import Journal
-from executor.plan import STEPS, Step
+from executor.fleet.balancers.base import Admin, Rejected
+from executor.fleet.hosts.base import Ran
+from executor.plan.model import STEPS, Step
 from executor.progress import Ended, Kind
+from executor.records.journal import Journal
 from executor.run import Run
 from tests.helpers.fake_fleet import World, carried_out, events_of, small_plan
 from tests.helpers.plans import forecast

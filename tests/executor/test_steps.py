@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from executor.balancers.base import Admin
-from executor.balancers.fake import FakeBalancer
-from executor.hosts.base import Ran
-from executor.hosts.fake import FakeHost
-from executor.plan import Step
+from executor.fleet.balancers.base import Admin
+from executor.fleet.balancers.fake import FakeBalancer
+from executor.fleet.hosts.base import Ran
+from executor.fleet.hosts.fake import FakeHost
+from executor.plan.model import Step
 from executor.progress import Ended, Event, Kind, folded
 from executor.steps import HeldByOthers, SetBack, StepFailed, do_step
 from tests.helpers.fake_fleet import World, run_virtually, small_plan

@@ -6,12 +6,12 @@ from dataclasses import fields
 
 import numpy as np
 
-from executor.errors import RollcastError
-from simulation.frame import frame_of
-from simulation.results import RunResult
+from executor.base.errors import RollcastError
+from simulation.results.run_result import RunResult
+from simulation.results.tally import TOTALS
 from simulation.run import Run
-from simulation.scenario import Scenario
-from simulation.tally import TOTALS
+from simulation.scenario.model import Scenario
+from simulation.scenario.simulated_interval import frame_of
 
 
 def ran(

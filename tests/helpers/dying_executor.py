@@ -11,8 +11,8 @@ import signal
 import sys
 
 from executor.__main__ import main
-from executor.journal import Journal
 from executor.progress import Event
+from executor.records.journal import Journal
 
 real = Journal.write
 

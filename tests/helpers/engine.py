@@ -7,14 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from simulation.arrivals import Streams
-from simulation.draws import Draws
-from simulation.engines.calls import Call
-from simulation.engines.plane import Clock
-from simulation.engines.reference import ReferenceEngine
-from simulation.engines.station import Station
-from simulation.results import OUTCOMES, RequestTable
-from simulation.scenario import Scenario
+from simulation.engines.reference.calls import Call
+from simulation.engines.reference.engine import ReferenceEngine
+from simulation.engines.reference.station import Station
+from simulation.requests.arrivals import Streams
+from simulation.requests.draws import Draws
+from simulation.requests.plane import Clock
+from simulation.results.run_result import OUTCOMES, RequestTable
+from simulation.scenario.model import Scenario
 from tests.helpers.scenarios import scenario
 
 

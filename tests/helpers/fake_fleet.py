@@ -12,17 +12,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from executor.balancers.base import Admin, Server
-from executor.balancers.fake import FakeBalancer
 from executor.ends import Outcome
-from executor.hosts.base import Ran
-from executor.hosts.fake import FakeHost
-from executor.inventory import Inventory
-from executor.journal import Journal
-from executor.plan import Plan, Step
+from executor.fleet.balancers.base import Admin, Server
+from executor.fleet.balancers.fake import FakeBalancer
+from executor.fleet.fleet_client import Hands
+from executor.fleet.hosts.base import Ran
+from executor.fleet.hosts.fake import FakeHost
+from executor.fleet.inventory import Inventory
+from executor.plan.model import Plan, Step
 from executor.progress import Event
+from executor.records.journal import Journal
 from executor.run import Run
-from executor.steps import Hands
 from tests.helpers.plans import example_plan
 
 VERSIONS = ("1.0", "1.1")

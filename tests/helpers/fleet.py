@@ -14,11 +14,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from executor.balancers.base import Admin
-from executor.balancers.haproxy import HAProxy
-from executor.inventory import HAProxySpec
-from executor.plan import Step
-from executor.plan_file import write_plan
+from executor.fleet.balancers.base import Admin
+from executor.fleet.balancers.haproxy import HAProxy
+from executor.fleet.inventory import HAProxySpec
+from executor.plan.file import write_plan
+from executor.plan.model import Step
 from tests.helpers import instance
 from tests.helpers.haproxy import RunningHAProxy, end_processes, free_ports, haproxy, until
 from tests.helpers.paths import ROOT

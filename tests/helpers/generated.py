@@ -6,7 +6,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from simulation.scenario import Scenario
+from simulation.scenario.model import Scenario
 from tests.helpers.scenarios import SIMPLE
 
 DURATIONS: list[Any] = [

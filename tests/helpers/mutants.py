@@ -101,7 +101,7 @@ class _Finder(importlib.abc.MetaPathFinder):
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> Any:
-        rooms = {f"simulation.engines.kernel.{room}" for room, *_ in self._mistake}
+        rooms = {f"simulation.engines.compiled.kernel.{room}" for room, *_ in self._mistake}
         if fullname not in rooms:
             return None
         spec = importlib.machinery.PathFinder.find_spec(fullname, path)
@@ -111,7 +111,7 @@ class _Finder(importlib.abc.MetaPathFinder):
         loader.changes = [
             (right, wrong)
             for room, right, wrong in self._mistake
-            if fullname == f"simulation.engines.kernel.{room}"
+            if fullname == f"simulation.engines.compiled.kernel.{room}"
         ]
         return importlib.util.spec_from_loader(fullname, loader)
 

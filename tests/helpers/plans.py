@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from executor.plan import Plan, Step, waves_for
-from executor.plan_file import digest_of, plan_text, sealed
+from executor.plan.file import digest_of, plan_text, sealed
+from executor.plan.model import Plan, Step, waves_for
 
 WEEK_S = 7 * 86400.0
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import numpy as np
 
-from simulation.units import Floats
+from simulation.scenario.units import Floats
 
 BEGIN = datetime(2024, 5, 14, 18, tzinfo=UTC)
 READING_S = 0.005

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from simulation.results import RunResult
+from simulation.results.run_result import RunResult
 
 
 def assert_same(one: RunResult, other: RunResult) -> None:

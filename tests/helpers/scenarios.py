@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from simulation.candidates import Candidate, candidates_of
-from simulation.frame import Frame, frame_of
-from simulation.results import RunResult
+from simulation.results.run_result import RunResult
 from simulation.run import Run
-from simulation.scenario import Scenario
-from simulation.study import Row
-from simulation.work import Part, Work
+from simulation.scenario.model import Scenario
+from simulation.scenario.simulated_interval import Frame, frame_of
+from simulation.study.candidates import Candidate, candidates_of
+from simulation.study.rows import Row
+from simulation.study.running.work import Part, Work
 
 SIMPLE: dict[str, Any] = {"rollcast": "scenario/1", "name": "test"}
 """How every scenario of the tests begins."""

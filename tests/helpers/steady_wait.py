@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from simulation.queueing import erlang_b
-from simulation.units import Floats
+from simulation.estimates.queueing import erlang_b
+from simulation.scenario.units import Floats
 
 
 def erlang_c(slots: Floats, offered: Floats) -> Floats:

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QWidget
 
-from studio.gui.document import Document
-from studio.theme import Theme
+from studio.gui.document.document import Document
+from studio.views.theme import Theme
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from studio.gui.actions import PageAction
-    from studio.gui.tasks import Jobs
+    from studio.gui.background.jobs import Jobs
+    from studio.gui.toolkit.actions import PageAction
 
 
 class Page(QWidget):

@@ -12,25 +12,25 @@ from typing import TYPE_CHECKING
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QSplitter, QVBoxLayout, QWidget
 
-from simulation.compare import CandidateResult
+from simulation.study.compare import CandidateResult
 from studio.charts.side_by_side import side_by_side_figure
-from studio.format import metric_text
-from studio.gui.commands import measure_by
-from studio.gui.document import Document
+from studio.gui.document.commands import measure_by
+from studio.gui.document.document import Document
+from studio.gui.document.runs import KeptRun, baseline_of
 from studio.gui.pages.base import Page
-from studio.gui.runs import KeptRun, baseline_of
+from studio.gui.pages.run_header import RunHeader
+from studio.gui.painted.side_by_side_chart import LEFT_PX, Columns, SideBySideChart
 from studio.gui.widgets.elided import ElidedLabel
 from studio.gui.widgets.figure_table import FigureTable
-from studio.gui.widgets.run_header import RunHeader
-from studio.gui.widgets.side_by_side_chart import LEFT_PX, Columns, SideBySideChart
-from studio.side_by_side import Lines, lines_of, note_of, rows_of
-from studio.theme import Theme
+from studio.views.figures_text import metric_text
+from studio.views.side_by_side import Lines, lines_of, note_of, rows_of
+from studio.views.theme import Theme
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from studio.gui.actions import PageAction
-    from studio.gui.tasks import Jobs
+    from studio.gui.background.jobs import Jobs
+    from studio.gui.toolkit.actions import PageAction
 
 
 class ComparePage(Page):

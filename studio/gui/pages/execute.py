@@ -12,26 +12,27 @@ from typing import TYPE_CHECKING
 
 from PySide6.QtWidgets import QVBoxLayout
 
-from executor.errors import RollcastError
-from executor.files import atomic_write_text
-from executor.inventory import Inventory, read_inventory
+from executor.base.errors import RollcastError
+from executor.base.files import atomic_write_text
+from executor.fleet.inventory import Inventory, read_inventory
 from executor.preflight import fits, problems_in
-from studio.format import Line, instances_text
-from studio.gui.dialogs import ask_for_file, ask_to_carry_out
-from studio.gui.document import Document
-from studio.gui.drafts import Draft, Drafts
+from studio.gui.background.rollout_job import Rollout, Where, lab_refuses, no_haproxy
+from studio.gui.document.document import Document
 from studio.gui.pages.base import Page
-from studio.gui.rollouts import Rollout, Where, lab_refuses, no_haproxy
-from studio.gui.widgets.rollout_bar import RolloutBar
-from studio.gui.widgets.rollout_view import RolloutView
-from studio.kept_rollouts import left_behind
-from studio.plan_words import tool_name
-from studio.rollout_words import question
-from studio.theme import GAP_PX, Theme
+from studio.gui.pages.plan_draft import Draft, Drafts
+from studio.gui.pages.rollout_bar import RolloutBar
+from studio.gui.pages.rollout_view import RolloutView
+from studio.gui.widgets.dialogs import ask_for_file, ask_to_carry_out
+from studio.rollouts.kept_rollouts import left_behind
+from studio.views.figures_text import Line, instances_text
+from studio.views.plan_text import tool_name
+from studio.views.rollout_text import question
+from studio.views.theme import GAP_PX, Theme
 
 if TYPE_CHECKING:
-    from studio.gui.actions import PageAction
-    from studio.gui.tasks import Jobs, Talk
+    from studio.gui.background.job import Talk
+    from studio.gui.background.jobs import Jobs
+    from studio.gui.toolkit.actions import PageAction
 
 
 _CHOOSE = "choose an inventory"
@@ -295,7 +296,7 @@ class ExecutePage(Page):
         plan, timeline, forecast = rollout.plan, rollout.timeline, rollout.forecast
 
         def work(talk: Talk) -> None:
-            from studio.report import timeline_report  # noqa: PLC0415 - read when it is needed
+            from studio.reports.rollout_report import timeline_report  # noqa: PLC0415 - read when it is needed
 
             atomic_write_text(path, timeline_report(plan, timeline, forecast))
             talk.land(path)

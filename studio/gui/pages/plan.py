@@ -23,28 +23,28 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from executor.errors import Refused, RollcastError
+from executor.base.errors import Refused, RollcastError
+from executor.base.files import atomic_write_text
 from executor.exports.base import Exported, Target, file_name
 from executor.exports.targets import TARGETS
-from executor.files import atomic_write_text
-from studio.format import Line, duration_text
-from studio.graph import Drawing, release_drawing, typical_run, waves_drawing
-from studio.gui.dialogs import ask_for_file
-from studio.gui.document import Document
-from studio.gui.drafts import Draft, Drafts
+from studio.gui.document.document import Document
 from studio.gui.pages.base import Page
+from studio.gui.pages.plan_draft import Draft, Drafts
+from studio.gui.painted.graph import GraphView
+from studio.gui.widgets.dialogs import ask_for_file
 from studio.gui.widgets.elided import ElidedLabel
-from studio.gui.widgets.graph import GraphView
 from studio.gui.widgets.lines import Lines
 from studio.gui.widgets.log import PlainText, mono_font
 from studio.gui.widgets.looks import look_as
 from studio.gui.widgets.segmented import Segmented
-from studio.plan_words import plan_command, rules_in_words, waves_in_words
-from studio.theme import GAP_PX, Theme
+from studio.views.figures_text import Line, duration_text
+from studio.views.graph import Drawing, release_drawing, typical_run, waves_drawing
+from studio.views.plan_text import plan_command, rules_in_words, waves_in_words
+from studio.views.theme import GAP_PX, Theme
 
 if TYPE_CHECKING:
-    from studio.gui.actions import PageAction
-    from studio.gui.tasks import Jobs
+    from studio.gui.background.jobs import Jobs
+    from studio.gui.toolkit.actions import PageAction
 
 _KEYS_TOLD = "Arrows go from box to box, + and − zoom, 0 fits"
 

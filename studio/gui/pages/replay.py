@@ -14,25 +14,25 @@ from PySide6.QtCore import QElapsedTimer, QEvent, Qt, QTimer
 from PySide6.QtGui import QHideEvent, QKeyEvent, QResizeEvent
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QStackedWidget, QVBoxLayout, QWidget
 
-from simulation.results import RunResult
-from studio.gui.document import Document
+from simulation.results.run_result import RunResult
+from studio.gui.document.document import Document
+from studio.gui.document.runs import KeptRun
 from studio.gui.pages.base import Page
-from studio.gui.runs import KeptRun
-from studio.gui.widgets.fleet_card import FleetCard
-from studio.gui.widgets.painted import keeps_keys
+from studio.gui.pages.fleet_card import FleetCard
+from studio.gui.painted.strips_view import StripsView
+from studio.gui.toolkit.painting import keeps_keys
 from studio.gui.widgets.pinned import PinnedStory
 from studio.gui.widgets.state_table import StateTable
-from studio.gui.widgets.strips_view import StripsView
 from studio.gui.widgets.transport import TYPICAL, WORST, Transport
-from studio.replay import Story, story_of, typical, worst_run
-from studio.strips import Strip, strips_of, strips_of_estimate
-from studio.theme import GAP_PX, LIGHT, Theme
+from studio.views.replay import Story, story_of, typical, worst_run
+from studio.views.strips import Strip, strips_of, strips_of_estimate
+from studio.views.theme import GAP_PX, LIGHT, Theme
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from studio.gui.actions import PageAction
-    from studio.gui.tasks import Jobs
+    from studio.gui.background.jobs import Jobs
+    from studio.gui.toolkit.actions import PageAction
 
 _FRAME_MS = 16
 _TILES_SHARE, _TILES_LEAST_PX = 0.30, 92

@@ -21,21 +21,22 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from executor.errors import BadInput
-from simulation.candidates import default_windows
-from simulation.scenario import Scenario
+from executor.base.errors import BadInput
+from simulation.scenario.model import Scenario
+from simulation.study.candidates import default_windows
 from studio.charts.of_comparison import figure_of
-from studio.charts.timing import FIGURES, draw_timing, draw_traffic, shades_of
-from studio.gui.cell_work import Hold, work_out
-from studio.gui.commands import edit_values
-from studio.gui.document import Document, State
+from studio.charts.timing import draw_timing, draw_traffic
+from studio.gui.background.job import Job, JobState
+from studio.gui.background.jobs import Jobs
+from studio.gui.background.timing_job import Hold, work_out
+from studio.gui.document.commands import edit_values
+from studio.gui.document.document import Document, State
 from studio.gui.pages.base import Page
-from studio.gui.tasks import Job, Jobs, JobState
+from studio.gui.painted.timing_map import TimingMap
 from studio.gui.widgets.elided import ElidedLabel
 from studio.gui.widgets.segmented import Segmented
-from studio.gui.widgets.timing_map import TimingMap
-from studio.theme import LIGHT, Theme
-from studio.timing import (
+from studio.views.theme import LIGHT, Theme
+from studio.views.timing import (
     Found,
     Grid,
     base_of,
@@ -44,12 +45,13 @@ from studio.timing import (
     sentence_of,
     why_no_grid,
 )
+from studio.views.timing_shades import FIGURES, shades_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from studio.gui.actions import PageAction
+    from studio.gui.toolkit.actions import PageAction
 
 SETTLES_MS = 120
 """So long after the last change the cells are worked out anew."""

@@ -14,32 +14,33 @@ from typing import TYPE_CHECKING
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton, QSizePolicy, QVBoxLayout
 
-from simulation.compare import CandidateResult, Comparison
-from simulation.statistics import MOST_RUNS, runs_to_settle
+from simulation.study.compare import CandidateResult, Comparison
+from simulation.study.statistics import MOST_RUNS, runs_to_settle
 from studio.charts import style
 from studio.charts.of_comparison import figure_of
-from studio.charts.trade_off import RISKS, Risk, draw_trade_off
-from studio.estimate_words import no_estimate_text
-from studio.format import (
+from studio.charts.trade_off import draw_trade_off
+from studio.gui.document.commands import edit_values
+from studio.gui.document.document import Document
+from studio.gui.pages.base import Page
+from studio.gui.painted.trade_off_chart import Estimated, Shown, TradeOffChart
+from studio.gui.widgets.elided import ElidedLabel
+from studio.gui.widgets.segmented import Segmented
+from studio.views.figures_text import (
     between_text,
     candidate_name,
     duration_text,
     verdict_text,
 )
-from studio.gui.commands import edit_values
-from studio.gui.document import Document
-from studio.gui.pages.base import Page
-from studio.gui.widgets.elided import ElidedLabel
-from studio.gui.widgets.segmented import Segmented
-from studio.gui.widgets.trade_off_chart import Estimated, Shown, TradeOffChart
-from studio.theme import LIGHT, Theme
+from studio.views.sentences import no_estimate_text
+from studio.views.theme import LIGHT, Theme
+from studio.views.trade_off import RISKS, Risk
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from studio.gui.actions import PageAction
-    from studio.gui.tasks import Jobs
+    from studio.gui.background.jobs import Jobs
+    from studio.gui.toolkit.actions import PageAction
 
 EXPORT_PX = 420.0
 """How high an exported chart is."""

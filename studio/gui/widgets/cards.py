@@ -7,7 +7,7 @@ from PySide6.QtWidgets import QFrame, QHBoxLayout, QSizePolicy, QVBoxLayout
 
 from studio.gui.widgets.elided import ElidedLabel
 from studio.gui.widgets.looks import look_as
-from studio.theme import RADIUS_PX, Theme
+from studio.views.theme import RADIUS_PX, Theme
 
 
 class VerdictBanner(QFrame):

@@ -1,6 +1,6 @@
 """The figures of runs beside each other, with what sets each apart from the baseline.
 
-Enters: rows of cells (`studio.side_by_side`). Leaves: what a person reads; keys go from cell to cell.
+Enters: rows of cells (`studio.views.side_by_side`). Leaves: what a person reads; keys go from cell to cell.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from PySide6.QtWidgets import (
     QTableWidgetItem,
 )
 
-from studio.side_by_side import Cell, Row
-from studio.theme import SMALL_PX, Theme
+from studio.views.side_by_side import Cell, Row
+from studio.views.theme import SMALL_PX, Theme
 
 ROW_PX = 34
 _CELL = Qt.ItemDataRole.UserRole

@@ -8,8 +8,8 @@ from PySide6.QtCore import Qt
 from PySide6.QtGui import QBrush, QColor, QFont, QResizeEvent
 from PySide6.QtWidgets import QAbstractItemView, QFrame, QListView, QListWidget, QListWidgetItem
 
-from studio.format import Line
-from studio.theme import Theme
+from studio.views.figures_text import Line
+from studio.views.theme import Theme
 
 
 class Lines(QListWidget):

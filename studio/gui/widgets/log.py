@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from PySide6.QtGui import QFont, QFontDatabase
 from PySide6.QtWidgets import QFrame, QPlainTextEdit
 
-from studio.theme import SMALL_PX, Theme
+from studio.views.theme import SMALL_PX, Theme
 
 
 def mono_font() -> QFont:

@@ -14,7 +14,7 @@ from PySide6.QtWidgets import (
 )
 
 from studio.gui.widgets.elided import ElidedLabel
-from studio.replay import Story, sentences_of
+from studio.views.replay import Story, sentences_of
 
 WIDTH_PX = 214
 

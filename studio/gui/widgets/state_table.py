@@ -7,10 +7,10 @@ from PySide6.QtCore import QAbstractTableModel, QModelIndex, QPersistentModelInd
 from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QTableView
 
-from simulation.fleet import State
-from studio.format import clock_text
-from studio.replay import Story
-from studio.states import look_of
+from simulation.results.states import State
+from studio.views.figures_text import clock_text
+from studio.views.replay import Story
+from studio.views.states import look_of
 
 HEADINGS = ("instance", "state", "since", "until", "version")
 _ROW_PX = 24

@@ -9,8 +9,8 @@ from PySide6.QtCore import QEvent, QSignalBlocker, Qt, Signal
 from PySide6.QtGui import QWheelEvent
 from PySide6.QtWidgets import QComboBox, QHBoxLayout, QLabel, QSlider, QToolButton, QWidget
 
-from studio.format import clock_text
-from studio.gui.widgets.painted import keeps_keys
+from studio.gui.toolkit.painting import keeps_keys
+from studio.views.figures_text import clock_text
 
 SPEEDS = (0.5, 1.0, 2.0, 4.0, 10.0, 20.0)
 FIRST_SPEED = 4.0

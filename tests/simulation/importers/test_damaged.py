@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from executor.errors import BadInput
+from executor.base.errors import BadInput
 from simulation.importers.findings import Durations, Findings
 from simulation.importers.kinds import read_files
 from simulation.importers.together import drafted

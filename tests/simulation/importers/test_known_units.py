@@ -14,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from executor.errors import BadInput
+from executor.base.errors import BadInput
 from simulation.importers.draft import Draft
 from simulation.importers.findings import UNNAMED, Durations, Findings
 from simulation.importers.kinds import read_files

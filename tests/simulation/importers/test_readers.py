@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from executor.errors import BadInput
+from executor.base.errors import BadInput
 from simulation.importers.combine import combined
 from simulation.importers.draft import draft
 from simulation.importers.findings import UNNAMED, Durations, Findings
 from simulation.importers.kinds import read_files
-from simulation.importers.manifest import sleep_s
+from simulation.importers.readers.manifest import sleep_s
 
 MIDNIGHT = datetime(2024, 5, 1, tzinfo=UTC)
 COMBINED = '10.0.0.1 - - [{when:%d/%b/%Y:%H:%M:%S +0000}] "GET / HTTP/1.1" {status} 12 "-" "curl"'

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from simulation.importers.series import Series, counted, whole_step_s
-from simulation.traffic import read_trace
+from simulation.scenario.rates import read_trace
 
 
 @pytest.mark.parametrize(

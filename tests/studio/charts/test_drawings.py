@@ -14,17 +14,18 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from simulation.candidates import candidates_of
-from simulation.compare import Comparison, compare
-from simulation.fitting import choose
-from simulation.scenario_file import ScenarioFile
-from simulation.sensitivity import Effect, Sensitivity
-from simulation.study import run_rows
+from simulation.importers.fitting import choose
+from simulation.planning.sensitivity import Effect, Sensitivity
+from simulation.scenario.file import ScenarioFile
+from simulation.study.candidates import candidates_of
+from simulation.study.compare import Comparison, compare
+from simulation.study.rows import run_rows
 from studio.charts.fit import draw_distribution, draw_tail, save_fits
 from studio.charts.over_time import draw_capacity, draw_latency
 from studio.charts.sensitivity import draw_sensitivity
-from studio.charts.trade_off import MARKERS, P99, draw_trade_off, holding_front
-from studio.theme import DARK, LIGHT
+from studio.charts.trade_off import MARKERS, draw_trade_off, holding_front
+from studio.views.theme import DARK, LIGHT
+from studio.views.trade_off import P99
 from tests.helpers.command_line import SHOP
 
 

@@ -12,14 +12,14 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
-from simulation.candidates import candidates_of
-from simulation.compare import Comparison, compare
-from simulation.scenario_file import ScenarioFile
-from simulation.study import run_rows
+from simulation.scenario.file import ScenarioFile
+from simulation.study.candidates import candidates_of
+from simulation.study.compare import Comparison, compare
+from simulation.study.rows import run_rows
 from studio.charts import style
 from studio.charts.over_time import draw_capacity, draw_latency
 from studio.charts.trade_off import draw_trade_off
-from studio.theme import LIGHT
+from studio.views.theme import LIGHT
 from tests.helpers.command_line import SHOP
 
 pytestmark = pytest.mark.slow

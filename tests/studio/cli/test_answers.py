@@ -7,11 +7,11 @@ import itertools
 import pandas as pd
 import pytest
 
-from simulation.candidates import candidates_of
-from simulation.compare import Comparison, compare
-from simulation.scenario_file import ScenarioFile
-from simulation.study import run_rows
-from studio.format import shown_columns, table_row
+from simulation.scenario.file import ScenarioFile
+from simulation.study.candidates import candidates_of
+from simulation.study.compare import Comparison, compare
+from simulation.study.rows import run_rows
+from studio.views.figures_text import shown_columns, table_row
 from tests.helpers.command_line import SHOP, CommandLine
 
 KEYS = {

@@ -56,7 +56,7 @@ def test_compare_on_a_cluster_prints_what_it_prints_here(
 def test_a_scheduler_that_is_not_there_is_told(
     rollcast: CommandLine, monkeypatch: pytest.MonkeyPatch, address: str, said: str
 ) -> None:
-    monkeypatch.setattr("simulation.cluster._CONNECTS_S", 0.5)
+    monkeypatch.setattr("simulation.study.running.cluster._CONNECTS_S", 0.5)
     rollcast.refuses(["compare", "shop.yaml", "--cluster", address], {}, said, 2)
 
 

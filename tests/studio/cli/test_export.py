@@ -9,7 +9,7 @@ import pytest
 
 from executor.exports.base import Target
 from executor.exports.targets import TARGETS
-from executor.plan_file import read_plan, write_plan
+from executor.plan.file import read_plan, write_plan
 from tests.helpers.command_line import CommandLine
 from tests.helpers.plans import beside_plan, example_plan
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from executor.plan_file import read_plan, write_plan
+from executor.plan.file import read_plan, write_plan
 from studio.lab import contest as room
 from studio.lab.contest import Contest
 from studio.lab.trial import Record

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from executor.extras import install_command
+from executor.base.extras import install_command
 from tests.helpers.command_line import SHOP, CommandLine
 
 GOOD = {"shop.yaml": SHOP}
@@ -77,6 +77,6 @@ def test_a_library_that_does_not_load_is_told(
 def test_a_mistake_of_our_own_is_no_missing_extra(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setitem(sys.modules, "simulation.scenario_file", None)
+    monkeypatch.setitem(sys.modules, "simulation.scenario.file", None)
     with pytest.raises(ModuleNotFoundError):
         CommandLine(tmp_path, monkeypatch, capsys)("compare", "shop.yaml")

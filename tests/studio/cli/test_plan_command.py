@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from executor.plan_file import read_plan
-from simulation.scenario_file import ScenarioFile
-from studio.plan_words import plan_command
+from executor.plan.file import read_plan
+from simulation.scenario.file import ScenarioFile
+from studio.views.plan_text import plan_command
 from tests.helpers.command_line import SHOP, CommandLine
 
 

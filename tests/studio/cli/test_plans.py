@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from executor.extras import install_command
-from executor.plan_file import read_plan
-from simulation.statistics import fresh_seed
+from executor.base.extras import install_command
+from executor.plan.file import read_plan
+from simulation.study.statistics import fresh_seed
 from studio.cli import window
 from tests.helpers.command_line import SHOP, CommandLine
 
@@ -151,7 +151,7 @@ def test_a_plan_of_a_trace_needs_no_other_file(rollcast: CommandLine) -> None:
 
 def test_a_prediction_that_is_not_the_simulations_is_refused(rollcast: CommandLine) -> None:
     """Even when whoever changed it sealed the plan anew."""
-    from executor.plan_file import sealed, write_plan
+    from executor.plan.file import sealed, write_plan
 
     rollcast("plan", "shop.yaml", "-o", "plan.json", "--window", "2", *ONE)
     plan = read_plan(rollcast.folder / "plan.json")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from executor.plan_file import read_plan
+from executor.plan.file import read_plan
 from tests.helpers.command_line import SHOP, CommandLine
 
 ONE = ("--jobs", "1", "-q")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from simulation.work import Work
+from simulation.study.running.work import Work
 from tests.helpers.command_line import CommandLine
 
 STORE = Path("shop.rollcast-cells.sqlite")

@@ -21,13 +21,13 @@ from PySide6.QtWidgets import (
 )
 from pytestqt.qtbot import QtBot
 
-from simulation.scenario_file import ScenarioFile
-from studio.gui.docks.runs import HEADINGS
-from studio.gui.document import Document
-from studio.gui.palette import apply_theme
-from studio.gui.settings import Settings
+from simulation.scenario.file import ScenarioFile
+from studio.gui.docks.runs_dock import HEADINGS
+from studio.gui.document.document import Document
+from studio.gui.toolkit.qt_theme import apply_theme
+from studio.gui.toolkit.settings import Settings
 from studio.gui.window import StudioWindow
-from studio.theme import LIGHT
+from studio.views.theme import LIGHT
 from tests.helpers.command_line import SHOP
 
 RUN_MS = 60_000

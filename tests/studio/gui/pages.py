@@ -10,16 +10,16 @@ from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QApplication, QVBoxLayout, QWidget
 from pytestqt.qtbot import QtBot
 
-from simulation.candidates import candidates_of
-from simulation.compare import Comparison, compare
-from simulation.scenario_file import ScenarioFile
-from simulation.study import Row, run_rows
-from studio.gui.commands import edit_windows
-from studio.gui.document import Document
+from simulation.scenario.file import ScenarioFile
+from simulation.study.candidates import candidates_of
+from simulation.study.compare import Comparison, compare
+from simulation.study.rows import Row, run_rows
+from studio.gui.background.jobs import Jobs
+from studio.gui.document.commands import edit_windows
+from studio.gui.document.document import Document
 from studio.gui.pages.base import Page
-from studio.gui.palette import apply_theme
-from studio.gui.tasks import Jobs
-from studio.theme import LIGHT, Theme
+from studio.gui.toolkit.qt_theme import apply_theme
+from studio.views.theme import LIGHT, Theme
 
 AnyPage = TypeVar("AnyPage", bound=Page)
 

@@ -21,11 +21,11 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from studio.gui.actions import ACTIONS, MENUS, PAGES, said_of
-from studio.gui.settings import SETTINGS, Settings
-from studio.gui.widgets.command_palette import CommandPalette, closeness, is_meant
+from studio.gui.frame.command_palette import CommandPalette, closeness, is_meant
+from studio.gui.toolkit.actions import ACTIONS, MENUS, PAGES, said_of
+from studio.gui.toolkit.settings import SETTINGS, Settings
 from studio.gui.window import FIRST_SIZE, SMALLEST
-from studio.theme import DARK, GAP_PX, LIGHT
+from studio.views.theme import DARK, GAP_PX, LIGHT
 from tests.studio.gui.conftest import Desk
 from tests.studio_page import PAGE
 

@@ -11,11 +11,11 @@ from PySide6.QtCore import QObject, QSettings, QTimer, Signal
 from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
-from executor.errors import BadInput
+from executor.base.errors import BadInput
 from studio.gui import app
-from studio.gui.settings import Settings
+from studio.gui.toolkit.settings import Settings
 from studio.gui.window import StudioWindow
-from studio.theme import DARK, LIGHT
+from studio.views.theme import DARK, LIGHT
 from tests.helpers.command_line import SHOP
 
 pytestmark = pytest.mark.slow

@@ -10,9 +10,9 @@ import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QSlider
 
-from simulation import places
-from simulation.scenario_file import ScenarioFile
-from simulation.workers import stop_workers
+from simulation.scenario.file import ScenarioFile
+from simulation.study.running import places
+from simulation.study.running.workers import stop_workers
 from tests.helpers.command_line import SHOP
 from tests.studio.gui.conftest import RUN_MS, Desk
 from tests.studio.gui.test_fields import drag

@@ -7,12 +7,12 @@ from PySide6.QtCore import QPoint, Qt
 from PySide6.QtGui import QAccessible
 from pytestqt.qtbot import QtBot
 
-from simulation.scenario_file import ScenarioFile
-from studio.format import latency_text, metric_text, verdict_text
-from studio.gui.commands import compare_run, edit_values, remove_run, rename_run
+from simulation.scenario.file import ScenarioFile
+from studio.gui.document.commands import compare_run, edit_values, remove_run, rename_run
 from studio.gui.pages.compare import ComparePage
-from studio.gui.widgets.side_by_side_chart import value_at
-from studio.theme import DARK, LIGHT
+from studio.gui.painted.side_by_side_chart import value_at
+from studio.views.figures_text import latency_text, metric_text, verdict_text
+from studio.views.theme import DARK, LIGHT
 from tests.helpers.command_line import SHOP
 from tests.studio.gui.pages import Seat
 

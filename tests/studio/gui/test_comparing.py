@@ -8,11 +8,12 @@ import pytest
 from PySide6.QtCore import QItemSelectionModel, Qt
 from PySide6.QtWidgets import QComboBox, QDoubleSpinBox, QLabel, QLineEdit, QProgressBar
 
-from simulation.candidates import candidates_of
-from simulation.compare import CandidateResult, Comparison, compare
-from simulation.scenario_file import ScenarioFile
-from simulation.study import run_rows
-from studio.format import (
+from simulation.scenario.file import ScenarioFile
+from simulation.study.candidates import candidates_of
+from simulation.study.compare import CandidateResult, Comparison, compare
+from simulation.study.rows import run_rows
+from studio.gui.docks.runs_dock import HEADINGS
+from studio.views.figures_text import (
     ANSWER_GLYPHS,
     clock_text,
     count_text,
@@ -23,7 +24,6 @@ from studio.format import (
     verdict_sentence,
     verdict_text,
 )
-from studio.gui.docks.runs import HEADINGS
 from tests.helpers.command_line import SHOP
 from tests.studio.gui.conftest import WINDOW, Desk
 

@@ -17,11 +17,11 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from executor.plan_file import read_plan
-from simulation.scenario_file import ScenarioFile
-from studio.gui.docks.runs import HEADINGS
-from studio.gui.settings import Settings
-from studio.theme import DARK, LIGHT
+from executor.plan.file import read_plan
+from simulation.scenario.file import ScenarioFile
+from studio.gui.docks.runs_dock import HEADINGS
+from studio.gui.toolkit.settings import Settings
+from studio.views.theme import DARK, LIGHT
 from tests.helpers.command_line import SHOP
 from tests.studio.gui.conftest import WINDOW, Desk
 

@@ -14,20 +14,20 @@ from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QFileDialog, QMessageBox, QPushButton
 from pytestqt.qtbot import QtBot
 
-from executor.command import Execute
-from executor.errors import BadInput
-from executor.journal import Journal
-from executor.plan_file import write_plan
+from executor.base.errors import BadInput
+from executor.execute import Execute
+from executor.plan.file import write_plan
 from executor.progress import Event, Kind
-from simulation.scenario_file import ScenarioFile
-from studio.gui.commands import edit_values
+from executor.records.journal import Journal
+from simulation.scenario.file import ScenarioFile
+from studio.gui.background.rollout_job import Rollout
+from studio.gui.document.commands import edit_values
 from studio.gui.pages.execute import ExecutePage
-from studio.gui.rollouts import Rollout
-from studio.kept_rollouts import folder_of
 from studio.lab import haproxy
 from studio.lab.fleet import fleet
-from studio.plan_words import steps_in_words
-from studio.theme import DARK
+from studio.rollouts.kept_rollouts import folder_of
+from studio.views.plan_text import steps_in_words
+from studio.views.theme import DARK
 from tests.helpers.command_line import SHOP
 from tests.studio.gui.pages import Seat
 

@@ -11,14 +11,14 @@ from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QComboBox, QDialogButtonBox, QFileDialog, QLineEdit, QWidget
 from pytestqt.qtbot import QtBot
 
-from simulation.compare import compare
-from simulation.scenario_file import ScenarioFile
-from simulation.study import run_rows
+from simulation.scenario.file import ScenarioFile
+from simulation.study.compare import compare
+from simulation.study.rows import run_rows
 from studio.charts.of_comparison import comparison_figures
-from studio.gui.commands import edit_values
-from studio.gui.document import Document
-from studio.gui.export import export_charts, export_data, export_report
-from studio.gui.tasks import Jobs
+from studio.gui.background.jobs import Jobs
+from studio.gui.document.commands import edit_values
+from studio.gui.document.document import Document
+from studio.gui.frame.export import export_charts, export_data, export_report
 from tests.helpers.command_line import SHOP
 
 

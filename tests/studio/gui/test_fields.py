@@ -18,7 +18,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from simulation.scenario_file import ScenarioFile
+from simulation.scenario.file import ScenarioFile
 from studio.resources import scenarios_dir
 from tests.helpers.command_line import SHOP
 from tests.studio.gui.conftest import WINDOW, Desk

@@ -18,7 +18,7 @@ from PySide6.QtWidgets import (
     QPushButton,
 )
 
-from studio.recovery import read
+from studio.gui.document.unsaved_edits import read
 from tests.helpers.command_line import SHOP
 from tests.studio.gui.conftest import Desk
 

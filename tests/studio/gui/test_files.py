@@ -18,9 +18,9 @@ from PySide6.QtWidgets import (
     QPushButton,
 )
 
-from executor.plan_file import read_plan
-from simulation.scenario_file import ScenarioFile
-from studio.gui.settings import RECENT_COUNT
+from executor.plan.file import read_plan
+from simulation.scenario.file import ScenarioFile
+from studio.gui.toolkit.settings import RECENT_COUNT
 from tests.helpers.command_line import SHOP
 from tests.studio.gui.conftest import Desk
 

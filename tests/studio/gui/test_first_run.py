@@ -10,14 +10,14 @@ from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QPushButton
 from pytestqt.qtbot import QtBot
 
-from simulation.compare import compare
-from simulation.scenario_file import ScenarioFile
-from simulation.study import run_rows
-from studio.gui.commands import edit_values
-from studio.gui.document import Document
-from studio.gui.first_run import FirstRun
-from studio.gui.tasks import Jobs
-from studio.gui.widgets.start_cards import StartCards
+from simulation.scenario.file import ScenarioFile
+from simulation.study.compare import compare
+from simulation.study.rows import run_rows
+from studio.gui.background.jobs import Jobs
+from studio.gui.document.commands import edit_values
+from studio.gui.document.document import Document
+from studio.gui.frame.first_run import FirstRun
+from studio.gui.frame.start_cards import StartCards
 from studio.resources import EXAMPLE, scenarios_dir, shipped_scenarios
 from tests.helpers.command_line import SHOP
 

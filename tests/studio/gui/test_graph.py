@@ -8,9 +8,9 @@ from PySide6.QtGui import QWheelEvent
 from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
-from studio.graph import Spell, waves_drawing
-from studio.gui.widgets.graph import LEAST_SCALE, GraphView
-from studio.theme import DARK, LIGHT
+from studio.gui.painted.graph import LEAST_SCALE, GraphView
+from studio.views.graph import Spell, waves_drawing
+from studio.views.theme import DARK, LIGHT
 from tests.helpers.plans import example_plan
 
 ENDS = ((0, 10), (0, 12), (10, 25), (12, 20), (20, 31), (25, 30))

@@ -9,9 +9,9 @@ import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QLabel, QProgressBar, QPushButton, QWidget
 
-from executor.errors import BadInput
-from simulation.scenario_file import ScenarioFile
-from studio.gui.tasks import Job, JobState, Talk
+from executor.base.errors import BadInput
+from simulation.scenario.file import ScenarioFile
+from studio.gui.background.job import Job, JobState, Talk
 from tests.helpers.command_line import SHOP
 from tests.studio.gui.conftest import RUN_MS, Desk
 

@@ -16,10 +16,10 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from simulation.scenario_file import ScenarioFile
-from studio.gui.commands import edit_windows
+from simulation.scenario.file import ScenarioFile
+from studio.gui.document.commands import edit_windows
 from studio.gui.window import SMALLEST
-from studio.theme import DARK, LIGHT
+from studio.views.theme import DARK, LIGHT
 from tests.helpers.command_line import SHOP
 from tests.studio.gui.conftest import WINDOW, Desk
 

@@ -8,8 +8,9 @@ import pytest
 from PySide6.QtCore import Qt
 from pytestqt.qtbot import QtBot
 
-from studio.gui import study_work, tasks
-from studio.gui.commands import compare_run, edit_values, remove_run
+from studio.gui.background import comparison_job as study_work
+from studio.gui.background import jobs as tasks
+from studio.gui.document.commands import compare_run, edit_values, remove_run
 from studio.gui.pages.timing import TimingPage
 from tests.studio.gui.conftest import RUN_MS, Desk
 from tests.studio.gui.pages import Seat

@@ -22,12 +22,12 @@ from PySide6.QtWidgets import (
 )
 from pytestqt.qtbot import QtBot
 
-from simulation.scenario_file import ScenarioFile
-from studio.gui.docks.lesson_panel import PANEL_PX, LessonPanel
-from studio.gui.document import Document
-from studio.gui.panel import ScenarioPanel
-from studio.gui.tasks import Jobs
-from studio.lessons import LESSONS
+from simulation.scenario.file import ScenarioFile
+from studio.gui.background.jobs import Jobs
+from studio.gui.docks.lessons_dock import PANEL_PX, LessonPanel
+from studio.gui.docks.scenario_dock import ScenarioPanel
+from studio.gui.document.document import Document
+from studio.lessons.catalogue import LESSONS
 from tests.helpers.command_line import SHOP
 
 RUN_MS = 60_000

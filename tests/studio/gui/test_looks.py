@@ -10,11 +10,11 @@ from PySide6.QtCore import QEvent, Qt
 from PySide6.QtGui import QAccessible, QAction, QImage
 from PySide6.QtWidgets import QAbstractButton, QLabel, QSlider, QWidget
 
-from simulation.scenario_file import ScenarioFile
+from simulation.scenario.file import ScenarioFile
 from studio.gui import app
-from studio.gui.actions import PAGES
-from studio.gui.commands import edit_windows
-from studio.theme import THEMES, Theme
+from studio.gui.document.commands import edit_windows
+from studio.gui.toolkit.actions import PAGES
+from studio.views.theme import THEMES, Theme
 from tests.helpers.command_line import SHOP
 from tests.studio.gui.conftest import NAME, Desk
 

@@ -7,7 +7,7 @@ import gc
 import psutil
 import pytest
 
-from studio.gui.commands import edit_values
+from studio.gui.document.commands import edit_values
 from tests.studio.gui.conftest import Desk
 
 pytestmark = pytest.mark.slow

@@ -10,13 +10,13 @@ import pytest
 from PySide6.QtCore import QSettings
 from PySide6.QtWidgets import QDoubleSpinBox, QMessageBox
 
-from executor.errors import BadInput
-from simulation.scenario_file import ScenarioFile
-from studio import recovery as side_files
+from executor.base.errors import BadInput
+from simulation.scenario.file import ScenarioFile
 from studio.gui.app import first_file
-from studio.gui.commands import edit_values
-from studio.gui.settings import Settings
-from studio.recovery import SideFile
+from studio.gui.document import unsaved_edits as side_files
+from studio.gui.document.commands import edit_values
+from studio.gui.document.unsaved_edits import SideFile
+from studio.gui.toolkit.settings import Settings
 from tests.helpers.command_line import SHOP
 from tests.studio.gui.conftest import Desk
 

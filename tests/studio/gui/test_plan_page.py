@@ -12,11 +12,11 @@ from pytestqt.qtbot import QtBot
 
 from executor.exports.base import Target
 from executor.exports.targets import TARGETS
-from executor.plan_file import read_plan
-from studio.format import duration_text
-from studio.gui.commands import edit_values
+from executor.plan.file import read_plan
+from studio.gui.document.commands import edit_values
 from studio.gui.pages.plan import PlanPage
-from studio.theme import DARK
+from studio.views.figures_text import duration_text
+from studio.views.theme import DARK
 from tests.helpers.command_line import SHOP
 from tests.studio.gui.pages import Seat
 

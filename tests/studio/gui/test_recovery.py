@@ -14,12 +14,12 @@ import pytest
 from PySide6.QtCore import Qt
 from pytestqt.qtbot import QtBot
 
-from simulation.scenario_file import ScenarioFile
-from studio import recovery as side_files
-from studio.gui.commands import edit_values, edit_windows
-from studio.gui.document import Document
-from studio.gui.recovery import Recovery
-from studio.recovery import SUFFIX, SideFile
+from simulation.scenario.file import ScenarioFile
+from studio.gui.document import unsaved_edits as side_files
+from studio.gui.document.commands import edit_values, edit_windows
+from studio.gui.document.document import Document
+from studio.gui.document.unsaved_edits import SUFFIX, SideFile
+from studio.gui.frame.recovery import Recovery
 from tests.helpers.command_line import SHOP
 from tests.helpers.paths import ROOT
 
@@ -28,11 +28,11 @@ CHILD = """
 import sys
 from pathlib import Path
 from PySide6.QtCore import QSettings, QTimer
-from simulation.scenario_file import ScenarioFile
+from simulation.scenario.file import ScenarioFile
 from studio.gui.app import application
-from studio.gui.commands import edit_values, edit_windows
-from studio.gui.document import Document
-from studio.gui.settings import Settings
+from studio.gui.document.commands import edit_values, edit_windows
+from studio.gui.document.document import Document
+from studio.gui.toolkit.settings import Settings
 from studio.gui.window import StudioWindow
 
 running = application()

@@ -12,13 +12,13 @@ from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication, QToolTip
 from pytestqt.qtbot import QtBot
 
-from simulation.fleet import State
-from studio.gui.actions import Actions
-from studio.gui.commands import edit_values
+from simulation.results.states import State
+from studio.gui.document.commands import edit_values
 from studio.gui.pages.replay import ReplayPage
-from studio.gui.widgets.strips_view import GUTTER_PX
+from studio.gui.painted.strips_view import GUTTER_PX
+from studio.gui.toolkit.actions import Actions
 from studio.gui.widgets.transport import TYPICAL, WORST
-from studio.replay import typical, worst_run
+from studio.views.replay import typical, worst_run
 from tests.helpers.command_line import SHOP
 from tests.studio.gui.pages import Seat
 

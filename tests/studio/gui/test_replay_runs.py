@@ -11,10 +11,10 @@ from PySide6.QtCore import QEvent, QPoint, Qt
 from PySide6.QtWidgets import QApplication, QWidget
 from pytestqt.qtbot import QtBot
 
-from simulation.fleet import State
-from studio.gui.commands import rename_run
-from studio.gui.widgets.tile_grid import fitting
-from studio.theme import DARK
+from simulation.results.states import State
+from studio.gui.document.commands import rename_run
+from studio.gui.painted.tile_grid import fitting
+from studio.views.theme import DARK
 from tests.helpers.command_line import SHOP
 from tests.studio.gui.test_replay import seat_at, states
 

@@ -9,11 +9,11 @@ from PySide6.QtCore import QModelIndex, QPoint, Qt
 from PySide6.QtGui import QFont
 from PySide6.QtWidgets import QLabel, QLineEdit, QStyle, QStyleOptionViewItem
 
-from simulation.candidates import candidates_of
-from simulation.compare import compare
-from simulation.scenario_file import ScenarioFile
-from simulation.study import run_rows
-from studio.gui.docks.runs import HEADINGS, RunsTable
+from simulation.scenario.file import ScenarioFile
+from simulation.study.candidates import candidates_of
+from simulation.study.compare import compare
+from simulation.study.rows import run_rows
+from studio.gui.docks.runs_dock import HEADINGS, RunsTable
 from studio.gui.window import FIRST_SIZE
 from tests.helpers.command_line import SHOP
 from tests.studio.gui.conftest import NAME, WINDOW, Desk

@@ -10,10 +10,10 @@ import pytest
 from PySide6.QtCore import QProcess, Qt
 from PySide6.QtWidgets import QProgressBar
 
-from simulation.scenario_file import ScenarioFile
-from simulation.workers import stop_workers
-from studio.gui import tasks
-from studio.theme import DARK
+from simulation.scenario.file import ScenarioFile
+from simulation.study.running.workers import stop_workers
+from studio.gui.background import jobs as tasks
+from studio.views.theme import DARK
 from tests.helpers.command_line import SHOP
 from tests.studio.gui.conftest import RUN_MS, WINDOW, Desk
 
@@ -163,7 +163,7 @@ def test_a_defect_in_a_study_is_told(desk: Desk, monkeypatch: pytest.MonkeyPatch
     def fails(*_arguments: object, **_named: object) -> None:
         raise ZeroDivisionError("a defect")
 
-    monkeypatch.setattr("simulation.compare.compare", fails)
+    monkeypatch.setattr("simulation.study.compare.compare", fails)
     desk.run()
     assert desk.window.said == "✗ Compare shop broke off: ZeroDivisionError: a defect"
     monkeypatch.undo()
@@ -196,7 +196,10 @@ def test_the_fast_engine_is_compiled_beside_the_study(
     monkeypatch.setattr(tasks, "is_ready", lambda: False)
     begin(desk)
     compiling = desk.window.jobs._compiling
-    assert compiling.arguments() == ["-m", "simulation.engines.ready"]  # it may be over already
+    assert compiling.arguments() == [
+        "-m",
+        "simulation.engines.compiled.code_cache",
+    ]  # it may be over already
     until_some_have_landed(desk)
     desk.qtbot.waitUntil(
         lambda: compiling.state() == QProcess.ProcessState.NotRunning, timeout=RUN_MS

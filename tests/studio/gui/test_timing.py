@@ -6,11 +6,11 @@ import pytest
 from PySide6.QtCore import Qt
 from pytestqt.qtbot import QtBot
 
-from simulation.scenario_file import ScenarioFile
-from studio.gui.commands import edit_values
+from simulation.scenario.file import ScenarioFile
+from studio.gui.background.job import JobState
+from studio.gui.document.commands import edit_values
 from studio.gui.pages.timing import TimingPage
-from studio.gui.tasks import JobState
-from studio.theme import DARK
+from studio.views.theme import DARK
 from tests.helpers.command_line import SHOP
 from tests.studio.gui.pages import Seat
 

@@ -10,11 +10,11 @@ from typing import Any, cast
 
 import pytest
 
-from executor.errors import Refused
-from executor.plan import Interval, Plan
-from simulation.candidates import candidates_of
-from simulation.results import METRICS, RunResult
-from simulation.scenario import Scenario
+from executor.base.errors import Refused
+from executor.plan.model import Interval, Plan
+from simulation.results.run_result import METRICS, RunResult
+from simulation.scenario.model import Scenario
+from simulation.study.candidates import candidates_of
 from studio.lab import calibrate, contest
 from studio.lab.calibrate import Calibration, steps_of, with_calibration
 from studio.lab.contest import (

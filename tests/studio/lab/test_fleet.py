@@ -16,9 +16,9 @@ import numpy as np
 import psutil
 import pytest
 
-from executor.inventory import read_inventory
-from executor.plan import Step
-from simulation.scenario import Scenario
+from executor.fleet.inventory import read_inventory
+from executor.plan.model import Step
+from simulation.scenario.model import Scenario
 from studio.lab import fleet as room
 from studio.lab.fleet import fleet, free_ports
 from studio.lab.haproxy import config_text
@@ -98,7 +98,7 @@ def test_ports_lie_below_those_of_outgoing_connections() -> None:
 
 
 def test_there_must_be_a_haproxy(monkeypatch: pytest.MonkeyPatch) -> None:
-    from executor.errors import BadInput
+    from executor.base.errors import BadInput
     from studio.lab import haproxy
 
     monkeypatch.setattr(haproxy.shutil, "which", lambda *_, **__: None)
@@ -250,7 +250,7 @@ def test_the_children_go_with_a_keeper_that_is_killed() -> None:
 
 
 def test_a_fleet_that_does_not_come_up_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
-    from executor.errors import Refused
+    from executor.base.errors import Refused
 
     monkeypatch.setattr(room, "find_haproxy", lambda: Path(sys.executable))
     monkeypatch.setattr(room, "_UP_WITHIN_S", 2.0)

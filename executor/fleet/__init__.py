@@ -1,0 +1,1 @@
+"""The machines that a plan is carried out on, and how each is reached."""

@@ -1,0 +1,93 @@
+"""A balancer in memory, small enough to read: what tests use where HAProxy is not the question."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+from executor.fleet.balancers.base import (
+    Admin,
+    BalancerState,
+    OtherRoutes,
+    Rejected,
+    Server,
+    Unreachable,
+    Verb,
+)
+
+
+@dataclass
+class FakeBalancer:
+    """Servers that do as they are told.
+
+    Attributes:
+        servers: By name, as they are now; tests change them as they like.
+        told: Every command, in order, as `verb server`.
+        process: Grows with each restart.
+        is_away: Whether it does not answer.
+        routes: The other ways to its servers.
+    """
+
+    servers: dict[str, Server]
+    told: list[str] = field(default_factory=list)
+    process: int = 1
+    is_away: bool = False
+    requests_count: int = 0
+    failed_count: int = 0
+    queued_count: int = 0
+    routes: OtherRoutes = field(default_factory=OtherRoutes)
+
+    def warnings(self) -> list[str]:
+        return []
+
+    def place(self) -> str:
+        return "backend shop in memory"
+
+    def other_routes(self) -> OtherRoutes:
+        self._answer()
+        return self.routes
+
+    def words(self, verb: Verb, server: str) -> str:
+        return f"{verb} {server}"
+
+    def may_change(self) -> None:
+        self._answer()
+
+    def observe(self) -> BalancerState:
+        self._answer()
+        return BalancerState(
+            str(self.process),
+            dict(self.servers),
+            self.requests_count,
+            self.failed_count,
+            self.queued_count,
+        )
+
+    def take_out(self, server: str) -> None:
+        self._set("take_out", server, Admin.DRAIN)
+
+    def remove(self, server: str) -> None:
+        self._set("remove", server, Admin.MAINT)
+
+    def cut(self, server: str) -> None:
+        self._set("cut", server, self.servers[server].admin)
+        self.servers[server] = replace(self.servers[server], sessions_count=0)
+
+    def put_back(self, server: str) -> None:
+        self._set("put_back", server, Admin.READY)
+        self.servers[server] = replace(self.servers[server], is_up=True)
+
+    def restart(self) -> None:
+        """Another process, which has forgotten what this one was told."""
+        self.process += 1
+        self.servers = {name: replace(one, admin=Admin.READY) for name, one in self.servers.items()}
+
+    def _set(self, verb: str, server: str, admin: Admin) -> None:
+        self._answer()
+        if server not in self.servers:
+            raise Rejected(f"{server}: no such server")
+        self.told.append(f"{verb} {server}")
+        self.servers[server] = replace(self.servers[server], admin=admin)
+
+    def _answer(self) -> None:
+        if self.is_away:
+            raise Unreachable("the balancer does not answer")

@@ -1,0 +1,1 @@
+"""What a plan is: its model, its rules, its file, who signed it."""

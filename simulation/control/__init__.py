@@ -1,0 +1,1 @@
+"""The rollout itself: SimPy processes for releases, strategies, drains, crashes, guards."""

@@ -1,0 +1,26 @@
+"""Which class rolls a service: by its strategy, and by whether new instances are made beside the old ones."""
+
+from __future__ import annotations
+
+from simulation.control.strategies.blue_green import BlueGreen
+from simulation.control.strategies.canary import Canary
+from simulation.control.strategies.expand_migrate_contract import ExpandMigrateContract
+from simulation.control.strategies.recreate import Recreate
+from simulation.control.strategies.rolling import Rolling
+from simulation.control.strategies.surge import Surge
+from simulation.control.strategy import Strategy, Task
+
+_STRATEGIES: dict[str, type[Strategy]] = {
+    "rolling": Rolling,
+    "canary": Canary,
+    "blue_green": BlueGreen,
+    "recreate": Recreate,
+    "expand_migrate_contract": ExpandMigrateContract,
+}
+
+
+def strategy_class(task: Task) -> type[Strategy]:
+    """The strategy that a task asks for."""
+    if task.rule.replaces_beside:
+        return Surge
+    return _STRATEGIES[task.rule.strategy]

@@ -1,0 +1,1 @@
+"""The compiled engine: the same requests by a Numba kernel."""

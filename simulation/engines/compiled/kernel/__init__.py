@@ -1,0 +1,1 @@
+"""The request plane as compiled code: what `simulation.engines.reference.engine` says, said to a compiler."""

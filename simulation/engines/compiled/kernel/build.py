@@ -1,0 +1,87 @@
+"""How the kernel is compiled: each function once, for the types that its annotations say.
+
+Left to itself, Numba compiles a function anew for every constant and every width of a number that it
+is called with, two and a half times as many. Only the entries are kept in the cache: they contain
+all that they call.
+"""
+
+from __future__ import annotations
+
+import dis
+from collections.abc import Callable
+from graphlib import TopologicalSorter
+from typing import Any, TypeVar
+
+import numba
+import numpy as np
+
+from simulation.engines.compiled.code_cache import code_directory
+
+numba.config.CACHE_DIR = str(code_directory())  # type: ignore[attr-defined]  # made at run time
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+_TYPES = {
+    "int": numba.int64,
+    "float": numba.float64,
+    "bool": numba.boolean,
+    "np.uint64": numba.uint64,
+    "np.random.Generator": numba.typeof(np.random.default_rng()),  # type: ignore[no-untyped-call]
+    "NDArray[np.float64]": numba.float64[::1],
+}
+
+# No fast mathematics: both engines round alike.
+_OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
+
+# Python does not call it.
+_WITHIN: dict[str, Any] = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+
+_functions: dict[Any, tuple[Any, ...]] = {}
+_entries: set[Any] = set()
+
+
+def _add(function: Callable[..., Any], compiled: Any) -> Any:
+    words = {name: word for name, word in function.__annotations__.items() if name != "return"}
+    _functions[compiled] = tuple(_TYPES[word] for word in words.values())
+    return compiled
+
+
+def part(function: Function) -> Function:
+    """A function that only the kernel's own functions call."""
+    added: Function = _add(function, numba.njit(**_OPTIONS, **_WITHIN)(function))
+    return added
+
+
+def hot_part(function: Function) -> Function:
+    """One that is worth being copied into each that calls it: for every request, a call is much."""
+    compiled = numba.njit(**_OPTIONS, **_WITHIN, forceinline=True)(function)
+    added: Function = _add(function, compiled)
+    return added
+
+
+def entry(function: Function) -> Function:
+    """A function that Python calls."""
+    added: Function = _add(function, numba.njit(cache=True, **_OPTIONS)(function))
+    _entries.add(added)
+    return added
+
+
+def compile_all() -> None:
+    """Compiles what there is, those that are called first."""
+    graph = {
+        one: {
+            called
+            for step in dis.get_instructions(one.py_func)
+            if step.opname == "LOAD_GLOBAL"
+            and (called := one.py_func.__globals__.get(step.argval)) in _functions
+        }
+        for one in _functions
+    }
+    settings: Any = numba.config
+    thorough = settings.OPT
+    for one in TopologicalSorter(graph).static_order():
+        # What is optimised with its callers anyway is not optimised as much on its own.
+        settings.OPT = thorough if one in _entries else type(thorough)(1)
+        one.compile(_functions[one])
+        one.disable_compile()
+    settings.OPT = thorough

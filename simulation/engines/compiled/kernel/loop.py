@@ -1,0 +1,376 @@
+"""The event loop, compiled: from one moment of control to the next.
+
+`advance` takes what is due, in the order of `simulation.requests.plane`, until the next control event;
+it comes back early when control has to hear of something, or something is used up. `act` is what
+control does to an instance.
+"""
+
+from __future__ import annotations
+
+import math
+
+from simulation.engines.compiled.kernel.belief import (
+    answer,
+    believes,
+    check_begins,
+    is_open,
+    tell,
+    update_belief,
+)
+from simulation.engines.compiled.kernel.bound import advance_bound
+from simulation.engines.compiled.kernel.build import entry, part
+from simulation.engines.compiled.kernel.calls import (
+    call,
+    complete,
+    connect_again,
+    patience_ends,
+    pick_again,
+    waited_enough,
+)
+from simulation.engines.compiled.kernel.memory import (
+    ASK,
+    ASK_AGAIN,
+    COMPLETE,
+    CRASHES,
+    CUTS,
+    DONE,
+    ENTERS,
+    FULL,
+    HEARS,
+    LISTENS,
+    NEXT_CHUNK,
+    NEXT_CLIENTS,
+    OPENS,
+    PICK_AGAIN,
+    SHARES,
+    attempt_at,
+    call_at,
+    class_at,
+    f8_at,
+    header_at,
+    i4_at,
+    i8_at,
+    instance_at,
+    lane_at,
+    row_at,
+    service_at,
+    timer_at,
+)
+from simulation.engines.compiled.kernel.outcomes import cut
+from simulation.engines.compiled.kernel.requests import (
+    attempt_order,
+    budget_request,
+    free_attempt,
+    new_attempt,
+    think,
+)
+from simulation.engines.compiled.kernel.slots import end_all, listens, settle
+from simulation.engines.compiled.kernel.tally import came, new_row, was_open
+from simulation.engines.compiled.kernel.timers import (
+    bring_timers,
+    is_tight,
+    pop_timeout,
+    pop_timer,
+    set_timeout,
+)
+from simulation.requests.call_states import OPEN
+from simulation.requests.plane import ARRIVALS, CHECKS, TIMEOUTS
+from simulation.results.run_result import CUT, ERROR, IN_FLIGHT
+
+CHECK_BEGINS = 1 << 40
+"""Of checks at one instant, those that run out come first."""
+
+_ARRIVAL, _TIMER, _TIMEOUT, _CHECK = range(4)
+
+
+@part
+def _ask(p: int, a: int, since: float) -> None:
+    """A first or a further attempt, whose client's patience began at ``since``."""
+    h = header_at(p, 0)
+    one = attempt_at(h.attempts, a)
+    one.arrival = since
+    if h.keeps_rows:
+        row = row_at(h.rows, one.row)
+        row.attempts = one.tries + 1
+        row.new_version = 0
+    kind = class_at(h.classes, one.kind)
+    order = one.order
+    call(p, a, 0)
+    if kind.lane >= 0 and one.outcome == IN_FLIGHT:
+        leaves = max(h.now, since + kind.timeout)
+        set_timeout(p, kind.lane, leaves, TIMEOUTS + order, a, 0)
+
+
+@part
+def _request(p: int, number: int, asked: float, kind: int, session: int, client: int) -> int:
+    """A request's first attempt; what it wants is still to be said."""
+    h = header_at(p, 0)
+    a = new_attempt(p)
+    one = attempt_at(h.attempts, a)
+    one.number, one.kind, one.session, one.client = number, kind, session, client
+    one.order, one.tries = attempt_order(number, 0), 0
+    one.asked = asked
+    came(p, asked)
+    if h.keeps_rows:
+        one.row = new_row(p, asked, kind)
+        is_tight(p, h.row_cap - h.row_count)
+    return a
+
+
+@part
+def _arrives(p: int) -> None:
+    h = header_at(p, 0)
+    k = h.chunk_place
+    h.chunk_place += 1
+    kind = i8_at(h.kinds, k).v
+    a = _request(p, h.chunk_first + k, h.now, kind, i8_at(h.sessions, k).v, -1)
+    for place in range(h.route_max):
+        want = f8_at(h.demands, k * h.route_max + place).v
+        call_at(h.calls, a * h.route_max + place).want = want
+    budget_request(p, kind)
+    _ask(p, a, h.now)
+
+
+@part
+def _opens(p: int) -> None:
+    """The next connection of the chunk is there at the beginning, as old as it is."""
+    h = header_at(p, 0)
+    k = h.chunk_place
+    h.chunk_place += 1
+    opened, life = f8_at(h.times, k).v, f8_at(h.demands, k).v
+    kind = i8_at(h.kinds, k).v
+    a = _request(p, h.chunk_first + k, opened, kind, i8_at(h.sessions, k).v, -1)
+    c = a * h.route_max
+    one = call_at(h.calls, c)
+    one.want = max(0.0, life - (h.now - opened))
+    _ask(p, a, opened)
+    one.want = life
+    if attempt_at(h.attempts, a).outcome == IN_FLIGHT and one.state == OPEN:
+        was_open(p, c, opened)
+    settle(p)
+
+
+@part
+def _client_asks(p: int, client: int) -> None:
+    h = header_at(p, 0)
+    place = i4_at(h.loop_place, client)
+    sequence = i8_at(h.loop_sequence, client)
+    entry = client * h.loop_width + place.v
+    kind = i4_at(h.loop_kind, entry).v
+    number = sequence.v * h.client_count + client
+    session = i8_at(h.loop_session, client).v
+    a = _request(p, number, h.now, kind, session, client)
+    for k in range(h.route_max):
+        want = f8_at(h.loop_demand, entry * h.route_max + k).v
+        call_at(h.calls, a * h.route_max + k).want = want
+    sequence.v += 1
+    place.v += 1
+    if place.v >= h.loop_width - 1:
+        h.loop_dry += 1
+    budget_request(p, kind)
+    _ask(p, a, h.now)
+
+
+@part
+def _asks_again(p: int, last: int) -> None:
+    """The client tries once more."""
+    h = header_at(p, 0)
+    a = new_attempt(p)
+    one, before = attempt_at(h.attempts, a), attempt_at(h.attempts, last)
+    one.number, one.kind, one.session = before.number, before.kind, before.session
+    one.client, one.row, one.asked = before.client, before.row, before.asked
+    one.exposed = before.exposed
+    before.superseded = 1
+    one.tries = before.tries + 1
+    one.order = attempt_order(one.number, one.tries)
+    for place in range(h.route_max):
+        want = call_at(h.calls, last * h.route_max + place).want
+        call_at(h.calls, a * h.route_max + place).want = want
+    before.to_come = 0
+    free_attempt(p, last)
+    _ask(p, a, h.now)
+
+
+@part
+def _next_check(p: int) -> None:
+    """Which health check begins or runs out next."""
+    h = header_at(p, 0)
+    h.check_time = math.inf
+    best = 0
+    for s in range(h.service_count):
+        service = service_at(h.services, s)
+        if not service.has_checks:
+            continue
+        # Those that were answered run out no more.
+        while service.ends_number < service.begins_number or (
+            service.ends_number == service.begins_number
+            and service.ends_place < service.begins_place
+        ):
+            k = i4_at(service.check_order, service.ends_place).v
+            if is_open(p, service.first + k, service.ends_number):
+                break
+            service.ends_place += 1
+            if service.ends_place == service.count:
+                service.ends_place = 0
+                service.ends_number += 1
+        k = i4_at(service.check_order, service.begins_place).v
+        first = instance_at(h.instances, service.first + k).first_check
+        time = first + service.begins_number * service.interval
+        key = CHECKS + CHECK_BEGINS + k
+        if time < h.check_time or (time == h.check_time and key < best):
+            h.check_time, best = time, key
+            h.check_service, h.check_is_end = s, 0
+        if (
+            service.ends_number != service.begins_number
+            or service.ends_place != service.begins_place
+        ):
+            k = i4_at(service.check_order, service.ends_place).v
+            first = instance_at(h.instances, service.first + k).first_check
+            time = first + service.ends_number * service.interval + service.timeout
+            key = CHECKS + k
+            if time < h.check_time or (time == h.check_time and key < best):
+                h.check_time, best = time, key
+                h.check_service, h.check_is_end = s, 1
+
+
+@part
+def _check_key(p: int) -> int:
+    h = header_at(p, 0)
+    service = service_at(h.services, h.check_service)
+    if h.check_is_end:
+        return CHECKS + i4_at(service.check_order, service.ends_place).v
+    return CHECKS + CHECK_BEGINS + i4_at(service.check_order, service.begins_place).v
+
+
+@part
+def _check(p: int) -> None:
+    """A health check begins, or runs out of time."""
+    h = header_at(p, 0)
+    service = service_at(h.services, h.check_service)
+    if h.check_is_end:
+        g = service.first + i4_at(service.check_order, service.ends_place).v
+        if is_open(p, g, service.ends_number):
+            answer(p, g, service.ends_number, False)
+    else:
+        g = service.first + i4_at(service.check_order, service.begins_place).v
+        number = service.begins_number
+        service.begins_place += 1
+        if service.begins_place == service.count:
+            service.begins_place = 0
+            service.begins_number += 1
+        check_begins(p, g, number)
+
+
+@part
+def _timer(p: int) -> None:
+    h = header_at(p, 0)
+    one = timer_at(h.timers, pop_timer(p))
+    what, slot, generation = one.what, one.slot, one.generation
+    if what == COMPLETE:
+        complete(p, slot, generation)
+    elif what == ASK_AGAIN:
+        _asks_again(p, slot)
+    elif what == ASK:
+        _client_asks(p, slot)
+    elif what == PICK_AGAIN:
+        pick_again(p, slot, generation)
+    else:
+        connect_again(p, slot, generation)
+
+
+@part
+def _timeout(p: int) -> None:
+    h = header_at(p, 0)
+    lane = lane_at(h.lanes, h.lane_best)
+    one = timer_at(lane.entries, pop_timeout(p))
+    if lane.waits:
+        waited_enough(p, one.slot, one.generation)
+    else:
+        patience_ends(p, one.slot, one.key - TIMEOUTS)
+
+
+@part
+def _advance(p: int) -> int:
+    h = header_at(p, 0)
+    while True:
+        if h.tight:
+            return FULL
+        if h.chunk_place == h.chunk_count and not h.chunk_over:
+            return NEXT_CHUNK
+        if h.loop_dry:
+            return NEXT_CLIENTS
+        time, what = math.inf, _ARRIVAL
+        if h.chunk_place < h.chunk_count:
+            time = f8_at(h.times, h.chunk_place).v
+        key = ARRIVALS + attempt_order(h.chunk_first + h.chunk_place, 0)
+        bring_timers(p, min(time, h.target))
+        if h.heap_count > 0:
+            timer = timer_at(h.timers, i4_at(h.heap, 0).v)
+            if timer.time < time or (timer.time == time and timer.key < key):
+                time, key, what = timer.time, timer.key, _TIMER
+        if h.lane_best >= 0 and h.lane_time <= time:
+            lane = lane_at(h.lanes, h.lane_best)
+            lane_key = timer_at(lane.entries, lane.first & lane.mask).key
+            if h.lane_time < time or lane_key < key:
+                time, key, what = h.lane_time, lane_key, _TIMEOUT
+        if h.check_time <= time and h.check_time < math.inf:
+            check_key = _check_key(p)
+            if h.check_time < time or check_key < key:
+                time, key, what = h.check_time, check_key, _CHECK
+        if not (time < h.target or (time == h.target and key < 0)):
+            h.now = max(h.now, h.target)
+            return DONE
+        h.now = time
+        if what == _ARRIVAL:
+            _arrives(p)
+        elif what == _TIMER:
+            _timer(p)
+        elif what == _TIMEOUT:
+            _timeout(p)
+        else:
+            _check(p)
+        if h.freed_count > 0:
+            settle(p)
+        if what == _CHECK:
+            _next_check(p)
+
+
+@entry
+def advance(p: int) -> int:
+    """Takes what is due up to the header's target; says why it came back."""
+    h = header_at(p, 0)
+    return advance_bound(p) if h.is_bound else _advance(p)
+
+
+@entry
+def act(p: int, what: int, g: int, flag: int, share: float) -> int:
+    """Does what control wants done to an instance, now; says how many clients lost by it."""
+    h = header_at(p, 0)
+    one = instance_at(h.instances, g)
+    lost = 0
+    if what == HEARS:
+        if flag:
+            one.removed = 0
+        one.told = flag
+        update_belief(p, g)
+        settle(p)
+    elif what == SHARES:
+        believes(p, g, share)
+        settle(p)
+    elif what == LISTENS:
+        listens(p, g, flag == 1)
+    elif what == CUTS:
+        lost = cut(p, g) if h.is_bound else end_all(p, g, CUT)
+    elif what == CRASHES:
+        listens(p, g, False)
+        lost = end_all(p, g, ERROR)
+    elif what == ENTERS:
+        for k in range(g):
+            tell(p, k)
+        for client in range(h.client_count):
+            think(p, client)
+        _next_check(p)
+    elif what == OPENS:
+        while h.chunk_place < h.chunk_count and not h.tight:
+            _opens(p)
+    return lost

@@ -1,0 +1,203 @@
+"""The kernel's memory: records at addresses, of which compiled code sees nothing else.
+
+Every function of the kernel takes the address of one `HEADER` and finds the rest from there.
+Records have no reference counts, and a function of one number is quick to call and to compile;
+plain Numba, which counts references to arrays at every call, was six times slower. The arrays
+themselves are numpy's and belong to `simulation.engines.compiled.engine`, which makes them larger when the
+kernel says that they are nearly full.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from typing import Any
+
+import numba
+import numpy as np
+from llvmlite import ir
+from numba import types
+from numba.extending import intrinsic
+
+from simulation.results.tally import BIN, BUCKET
+
+DISABLED = bool(numba.config.DISABLE_JIT)  # type: ignore[attr-defined]  # made at run time
+"""Whether nothing is compiled."""
+
+
+def view(dtype: np.dtype[Any]) -> Any:
+    """A function for compiled code: the record of this type at a base address and an index.
+
+    With Numba's compiler switched off (``NUMBA_DISABLE_JIT=1``) it is one for Python, and the whole
+    kernel runs as it stands, slowly: to be stepped through, or to be tried with a change.
+    """
+    size = dtype.itemsize
+    if DISABLED:
+        kinds = {name: np.ctypeslib.as_ctypes_type(dtype[name]) for name in dtype.names or ()}
+        structure: Any = type("Record", (ctypes.Structure,), {"_fields_": list(kinds.items())})
+        return lambda base, index: structure.from_address(base + index * size)
+    record = numba.from_dtype(dtype)
+
+    @intrinsic
+    def at(_typing: Any, _base: Any, _index: Any) -> Any:
+        signature = record(types.int64, types.int64)
+
+        def generate(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+            base, index = arguments
+            offset = builder.mul(index, ir.Constant(ir.IntType(64), size))
+            start = builder.inttoptr(base, ir.IntType(8).as_pointer())
+            return builder.bitcast(builder.gep(start, [offset]), context.get_value_type(record))
+
+        return signature, generate
+
+    return at
+
+
+def _bits_of() -> Any:
+    """A function for compiled code: the bits of a float, as a whole number."""
+    if DISABLED:
+        return lambda value: int(np.float64(value).view(np.int64))
+
+    @intrinsic
+    def bits(_typing: Any, _value: Any) -> Any:
+        def generate(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+            return builder.bitcast(arguments[0], ir.IntType(64))
+
+        return types.int64(types.float64), generate
+
+    return bits
+
+
+bits_of = _bits_of()
+
+
+def _lowest_bit() -> Any:
+    """A function for compiled code: the place of the lowest bit that is set, where one is."""
+    if DISABLED:
+        return lambda bits: (bits & -bits).bit_length() - 1
+
+    @intrinsic
+    def lowest(_typing: Any, _bits: Any) -> Any:
+        def generate(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+            return builder.cttz(arguments[0], ir.Constant(ir.IntType(1), 1))
+
+        return types.int64(types.int64), generate
+
+    return lowest
+
+
+lowest_bit = _lowest_bit()
+
+
+def _dtype(**fields: str) -> np.dtype[Any]:
+    """A record: names by type, widest first where size matters."""
+    pairs = [(name, kind) for kind, names in fields.items() for name in names.split()]
+    return np.dtype(pairs, align=True)
+
+
+HEADER = _dtype(
+    f8="now target t0 calm_rest per_width lane_time check_time bins_per_s slow_over limit",
+    u8="key",
+    # Addresses.
+    i8="services instances classes attempts calls timers heap bins lanes nodes freed signals rows"
+    " route times demands kinds sessions loop_think loop_demand loop_kind loop_session"
+    " loop_place loop_sequence scratch"
+    # The arrays' sizes and what is used of them.
+    " service_count class_count lane_count route_max attempt_cap attempt_used attempt_free alive needs"
+    " timer_cap timer_used timer_free timer_count heap_count bin_mask bin binned node_cap node_used"
+    " node_free node_count freed_first freed_count freed_cap signal_count signal_cap row_count"
+    " row_cap keeps_rows is_bound watch_count instance_count free_at slots_max wheels recent recent_count tight"
+    # What is counted.
+    " totals latencies waits tally_bins bin_latencies"
+    # What arrives.
+    " chunk_place chunk_count chunk_first chunk_over client_count loop_width loop_dry"
+    # State.
+    " sequence waiting highest calm_level lane_best check_service check_is_end",
+)
+
+SERVICE = _dtype(
+    f8="queue_timeout connect_delay slow_start old_factor old_error new_factor new_error cold_factor"
+    " cold_decay interval timeout first_check",
+    u8="key",
+    i8="lowest level_cap first count policy counts at_balancer pulls sticky requeue queue_limit lane connect_attempts"
+    " redispatch is_even believed_count waiting old_is_wrong next changes head tail leaf_count leaves"
+    " tree may believed bound favourite eligible in_count has_checks rise fall"
+    " check_order begins_place begins_number ends_place ends_number keeps_log log log_count log_cap",
+)
+
+INSTANCE = _dtype(  # what every request looks at comes first
+    u1="listening new_version told is_up removed is_believed watch_idle watch_healthy",
+    i4="taken slots connections service limit queued open at_work head tail contrary passed",
+    f8="speed started last weight base_weight credit first_check",
+    i8="check_even check_odd ramp",
+)
+
+CLASS = _dtype(
+    f8="timeout backoff factor jitter budget",
+    i8="holds_slot cancels attempts cut reconnects route_length lane asked asked_first asked_next"
+    " asked_mask again again_first again_next again_mask",
+)
+
+ATTEMPT = _dtype(
+    f8="arrival asked want",
+    i8="order number session row client",
+    i4="kind tries outcome first next live free_next",
+    u1="to_come superseded exposed is_free",
+)
+
+CALL = _dtype(
+    f8="want demand arrival start gives_up",
+    i4="state service instance generation tries outcome",
+    u1="takes_slot new_version requeued",
+)
+
+TIMER = _dtype(f8="time", i8="key sequence", i4="what slot generation next")
+ENTRY = _dtype(f8="time", i8="key", i4="what next")
+WHEEL = _dtype(f8="bins_per_s", i8="bins words entries mask place count used free cap")
+LANE = _dtype(i8="entries first next mask waits")
+NODE = _dtype(i4="slot generation next")
+SIGNAL = _dtype(i4="what which")
+LEAF = _dtype(f8="load", i8="changed", i4="before after is_listed")
+
+ROW = _dtype(f8="arrival start finish", i4="instance outcome attempts kind", u1="new_version")
+ENDED = _dtype(f8="finish latency", i4="outcome", u1="new_version served takes_slot")
+
+F8, I8, I4, U4, U1 = (np.dtype([("v", kind)]) for kind in ("f8", "i8", "i4", "u4", "u1"))
+
+header_at = view(HEADER)
+service_at = view(SERVICE)
+instance_at = view(INSTANCE)
+class_at = view(CLASS)
+attempt_at = view(ATTEMPT)
+call_at = view(CALL)
+timer_at = view(TIMER)
+entry_at = view(ENTRY)
+wheel_at = view(WHEEL)
+lane_at = view(LANE)
+node_at = view(NODE)
+signal_at = view(SIGNAL)
+leaf_at = view(LEAF)
+row_at = view(ROW)
+ended_at = view(ENDED)
+bucket_at = view(BUCKET)
+bin_at = view(BIN)
+f8_at, i8_at, i4_at, u4_at, u1_at = (view(kind) for kind in (F8, I8, I4, U4, U1))
+
+# Why the kernel returns.
+DONE, FULL, NEXT_CHUNK, NEXT_CLIENTS = range(4)
+
+# What it signals.
+IDLE, HEALTHY, CALM, RAMP, LIFE = range(5)
+
+# What it may be asked to do before it goes on.
+ADVANCE, HEARS, SHARES, LISTENS, CUTS, CRASHES, ENTERS, OPENS = range(8)
+
+# What a timer is for.
+COMPLETE, ASK_AGAIN, PICK_AGAIN, CONNECT_AGAIN, ASK, BEGIN, GIVE_UP = range(7)
+
+# The wheels of what is known ahead.
+DEPARTURES, WAITS, RETRIES = range(3)
+RECENT = 64
+"""So many that wait are gone through one by one."""
+
+# Policies.
+ROUND_ROBIN, WEIGHTED_ROUND_ROBIN, LEAST, WEIGHTED_LEAST, RANDOM, TWO, HASH = range(7)

@@ -1,0 +1,114 @@
+"""Those who wait, compiled: queues of calls, and what an event leaves to be done after it.
+
+A queue is a chain of nodes, each a slot and its generation: what has left in the meantime is passed
+over when its turn comes.
+"""
+
+from __future__ import annotations
+
+from simulation.engines.compiled.kernel.build import part
+from simulation.engines.compiled.kernel.memory import (
+    CALM,
+    call_at,
+    header_at,
+    i4_at,
+    instance_at,
+    node_at,
+    service_at,
+    signal_at,
+)
+from simulation.engines.compiled.kernel.timers import is_tight
+
+
+@part
+def signal(p: int, what: int, which: int) -> None:
+    """Control has to hear of this, once all that is due at this moment before it is over."""
+    h = header_at(p, 0)
+    one = signal_at(h.signals, h.signal_count)
+    one.what, one.which = what, which
+    h.signal_count += 1
+    h.target = min(h.target, h.now)
+    is_tight(p, h.signal_cap - h.signal_count)
+
+
+@part
+def new_node(p: int, slot: int, generation: int) -> int:
+    """A free node, for a slot."""
+    h = header_at(p, 0)
+    node = h.node_free
+    if node >= 0:
+        h.node_free = node_at(h.nodes, node).next
+    else:
+        node = h.node_used
+        h.node_used += 1
+    h.node_count += 1
+    is_tight(p, h.node_cap - h.node_count)
+    one = node_at(h.nodes, node)
+    one.slot, one.generation, one.next = slot, generation, -1
+    return node
+
+
+@part
+def free_node(p: int, node: int) -> None:
+    """The node has left its queue."""
+    h = header_at(p, 0)
+    node_at(h.nodes, node).next = h.node_free
+    h.node_free = node
+    h.node_count -= 1
+
+
+@part
+def append_own(p: int, g: int, slot: int, generation: int) -> None:
+    """At the end of an instance's own queue: a call, or a check where the slot is −1."""
+    h = header_at(p, 0)
+    one = instance_at(h.instances, g)
+    node = new_node(p, slot, generation)
+    if one.head < 0:
+        one.head = node
+    else:
+        node_at(h.nodes, one.tail).next = node
+    one.tail = node
+
+
+@part
+def append(p: int, s: int, c: int, at_head: bool) -> None:
+    """Into the balancer's queue of a service."""
+    h = header_at(p, 0)
+    service = service_at(h.services, s)
+    node = new_node(p, c, call_at(h.calls, c).generation)
+    if service.head < 0:
+        service.head = service.tail = node
+    elif at_head:
+        node_at(h.nodes, node).next = service.head
+        service.head = node
+    else:
+        node_at(h.nodes, service.tail).next = node
+        service.tail = node
+
+
+@part
+def count_waiting(p: int, s: int, change: int) -> None:
+    """So many more calls wait; says when they are few enough."""
+    h = header_at(p, 0)
+    service_at(h.services, s).waiting += change
+    h.waiting += change
+    h.highest = max(h.highest, h.waiting)
+    look_whether_calm(p)
+
+
+@part
+def look_whether_calm(p: int) -> None:
+    """Says when no more calls wait than control waits for."""
+    h = header_at(p, 0)
+    if h.calm_level >= 0 and h.waiting <= h.calm_level:
+        h.calm_level = -1
+        signal(p, CALM, 0)
+
+
+@part
+def freed(p: int, g: int) -> None:
+    """Something at an instance may be free for the next one, once this event is over."""
+    h = header_at(p, 0)
+    i4_at(h.freed, h.freed_first + h.freed_count).v = g
+    h.freed_count += 1
+    is_tight(p, h.freed_cap - h.freed_first - h.freed_count)

@@ -1,0 +1,197 @@
+"""Who gets a slot that is free, and what becomes of all at an instance that is cut, compiled."""
+
+from __future__ import annotations
+
+from simulation.engines.compiled.kernel.belief import answer, is_open, tell, update_belief
+from simulation.engines.compiled.kernel.build import part
+from simulation.engines.compiled.kernel.calls import (
+    _begin,
+    call_ended,
+    failed,
+    queue_up,
+    release,
+    send,
+)
+from simulation.engines.compiled.kernel.memory import (
+    attempt_at,
+    call_at,
+    header_at,
+    i4_at,
+    instance_at,
+    node_at,
+    service_at,
+)
+from simulation.engines.compiled.kernel.policies import pick
+from simulation.engines.compiled.kernel.queues import append, count_waiting, free_node, freed
+from simulation.engines.compiled.kernel.requests import new_call
+from simulation.requests.call_states import HOLDING, OPEN, PAUSED, QUEUED, SERVING, WAITING
+from simulation.results.run_result import CUT, IN_FLIGHT
+
+
+@part
+def settle(p: int) -> None:
+    """Fills what was freed."""
+    h = header_at(p, 0)
+    while h.freed_count > 0:
+        g = i4_at(h.freed, h.freed_first).v
+        h.freed_first += 1
+        h.freed_count -= 1
+        _refill(p, g)
+    h.freed_first = 0
+
+
+@part
+def _refill(p: int, g: int) -> None:
+    h = header_at(p, 0)
+    instance = instance_at(h.instances, g)
+    s = instance.service
+    while instance.taken < instance.limit:
+        own = _next_queued(p, g)
+        if own >= 0:
+            instance.queued -= 1
+            count_waiting(p, s, -1)
+            _begin(p, own)
+            continue
+        c = _next_waiting(p, g)
+        if c < 0:
+            break
+        count_waiting(p, s, -1)
+        call_at(h.calls, c).state = PAUSED
+        send(p, c, g)
+    tell(p, g)
+
+
+@part
+def _next_queued(p: int, g: int) -> int:
+    h = header_at(p, 0)
+    instance = instance_at(h.instances, g)
+    while instance.head >= 0:
+        node = instance.head
+        one = node_at(h.nodes, node)
+        slot, generation = one.slot, one.generation
+        instance.head = one.next
+        free_node(p, node)
+        if slot < 0:
+            if is_open(p, g, generation) and instance.listening:
+                answer(p, g, generation, True)
+        else:
+            waits = call_at(h.calls, slot)
+            if waits.generation == generation and waits.state == QUEUED:
+                return slot
+    return -1
+
+
+@part
+def _next_waiting(p: int, g: int) -> int:
+    h = header_at(p, 0)
+    instance = instance_at(h.instances, g)
+    service = service_at(h.services, instance.service)
+    while service.head >= 0 and instance.is_believed:
+        node = service.head
+        one = node_at(h.nodes, node)
+        slot, generation = one.slot, one.generation
+        service.head = one.next
+        free_node(p, node)
+        waits = call_at(h.calls, slot)
+        if waits.generation == generation and waits.state == WAITING:
+            return slot
+    return -1
+
+
+@part
+def listens(p: int, g: int, listening: bool) -> None:
+    """It answers from now on, or does not."""
+    h = header_at(p, 0)
+    one = instance_at(h.instances, g)
+    one.listening = 1 if listening else 0
+    if service_at(h.services, one.service).pulls:
+        one.is_up = one.listening
+        update_belief(p, g)
+    freed(p, g)
+    settle(p)
+
+
+@part
+def sort_calls(p: int, first: int, count: int) -> None:
+    """Puts calls in `scratch` into the order in which they began (Shell's sort)."""
+    h = header_at(p, 0)
+    gap = count // 2
+    while gap > 0:
+        for k in range(first + gap, first + count):
+            c = i4_at(h.scratch, k).v
+            start, order = call_at(h.calls, c).start, attempt_at(h.attempts, c // h.route_max).order
+            place = k
+            while place >= first + gap:
+                other = i4_at(h.scratch, place - gap).v
+                began = call_at(h.calls, other).start
+                if began < start or (
+                    began == start and attempt_at(h.attempts, other // h.route_max).order < order
+                ):
+                    break
+                i4_at(h.scratch, place).v = other
+                place -= gap
+            i4_at(h.scratch, place).v = c
+        gap //= 2
+
+
+@part
+def end_all(p: int, g: int, outcome: int) -> int:
+    """Ends everything in service or queued at the instance; says how many clients lost."""
+    h = header_at(p, 0)
+    instance = instance_at(h.instances, g)
+    count = 0
+    for a in range(h.attempt_used):
+        if attempt_at(h.attempts, a).is_free:
+            continue
+        for c in range(a * h.route_max, (a + 1) * h.route_max):
+            one = call_at(h.calls, c)
+            if one.instance == g and (
+                one.state == SERVING or one.state == HOLDING or one.state == OPEN
+            ):
+                i4_at(h.scratch, count).v = c
+                count += 1
+    sort_calls(p, 0, count)
+    while instance.head >= 0:
+        node = instance.head
+        waits = node_at(h.nodes, node)
+        slot, generation = waits.slot, waits.generation
+        instance.head = waits.next
+        free_node(p, node)
+        if slot >= 0:
+            one = call_at(h.calls, slot)
+            if one.generation == generation and one.state == QUEUED:
+                i4_at(h.scratch, count).v = slot
+                count += 1
+    service = service_at(h.services, instance.service)
+    lost = 0
+    for k in range(count):
+        c = i4_at(h.scratch, k).v
+        one = call_at(h.calls, c)
+        in_flight = attempt_at(h.attempts, c // h.route_max).outcome == IN_FLIGHT
+        if in_flight and service.requeue and not one.requeued and one.state == SERVING:
+            _goes_back(p, c)
+        else:
+            lost += in_flight
+            failed(p, c, outcome)
+    tell(p, g)
+    settle(p)
+    return lost
+
+
+@part
+def _goes_back(p: int, c: int) -> None:
+    h = header_at(p, 0)
+    a = c // h.route_max
+    if call_at(h.calls, c).outcome == IN_FLIGHT:
+        call_ended(p, c, CUT)
+    release(p, c)
+    new_call(p, a, c % h.route_max)
+    call_at(h.calls, c).requeued = 1
+    attempt = attempt_at(h.attempts, a)
+    s = call_at(h.calls, c).service
+    idle = pick(p, s, attempt.order, attempt.session, True)
+    if idle >= 0:
+        send(p, c, idle)
+        return
+    append(p, s, c, True)
+    queue_up(p, c, WAITING)

@@ -1,0 +1,332 @@
+"""What is counted and recorded of requests, compiled: `simulation.results.tally` while it happens."""
+
+from __future__ import annotations
+
+import math
+
+from simulation.engines.compiled.kernel.build import hot_part, part
+from simulation.engines.compiled.kernel.memory import (
+    attempt_at,
+    bin_at,
+    bits_of,
+    bucket_at,
+    call_at,
+    class_at,
+    ended_at,
+    header_at,
+    i8_at,
+    row_at,
+    service_at,
+    u4_at,
+)
+from simulation.engines.compiled.kernel.timers import is_tight
+from simulation.results.run_result import CUT, IN_FLIGHT, OK, REFUSED, REJECTED
+from simulation.results.tally import BUCKETS, FIRST_BUCKET, SHIFT, TICKS_PER_S, TOTALS
+
+_OUTCOMES, _SLOW, _CUT, _CALLED, _TURNED, _WAITED, _EXPOSED = (
+    TOTALS.index(name)
+    for name in ["outcome_0", "slow", "cut", "called", "turned_away", "waited", "exposed"]
+)
+_OPEN, _CUT_CONNECTIONS, _CUT_OF_OPEN = (
+    TOTALS.index(name) for name in ["open_at_start", "cut_connections", "cut_of_open"]
+)
+
+
+@part
+def add(p: int, which: int, change: int) -> None:
+    """Changes one of the totals."""
+    i8_at(header_at(p, 0).totals, which).v += change
+
+
+@part
+def ticks_of(time: float) -> int:
+    """A moment in nanoseconds; what was before 0 counts as at 0."""
+    return int(max(time, 0.0) * TICKS_PER_S + 0.5)
+
+
+@part
+def bin_of(p: int, time: float) -> int:
+    """The bin of a moment."""
+    return int(max(time, 0.0) * header_at(p, 0).bins_per_s)
+
+
+@part
+def _bucket_of(value: float) -> int:
+    return min(max((bits_of(value) >> SHIFT) - FIRST_BUCKET, 0), BUCKETS - 1)
+
+
+@part
+def put_wait(p: int, wait: float) -> None:
+    """So long a call has waited, which arrived from 0 on."""
+    if wait > 0:
+        add(p, _WAITED, 1)
+    bucket = bucket_at(header_at(p, 0).waits, _bucket_of(wait))
+    bucket.count += 1
+    bucket.ticks += ticks_of(wait)
+
+
+@part
+def _put_latency(p: int, place: int, latency: float) -> None:
+    """So long a request took, which arrived in a bin from 0 on."""
+    h = header_at(p, 0)
+    k = _bucket_of(latency)
+    bucket = bucket_at(h.latencies, k)
+    bucket.count += 1
+    bucket.ticks += ticks_of(latency)
+    u4_at(h.bin_latencies, place * BUCKETS + k).v += 1
+
+
+@part
+def put_latencies(p: int, place: int, wait: float, latency: float) -> None:
+    """How long a request waited and took that arrived in a bin from 0 on."""
+    h = header_at(p, 0)
+    bucket = bucket_at(h.waits, _bucket_of(wait))
+    bucket.count += 1
+    bucket.ticks += ticks_of(wait)
+    if latency > h.slow_over:
+        add(p, _SLOW, 1)
+    _put_latency(p, place, latency)
+
+
+@part
+def put_served(
+    p: int,
+    place: int,
+    served: int,
+    waited: int,
+    flying_ticks: int,
+    waiting_ticks: int,
+    busy_ticks: int,
+) -> None:
+    """Requests that were served well in the bin in which they arrived, from 0 on."""
+    one = bin_at(header_at(p, 0).tally_bins, place)
+    one.offered += served
+    one.served += served
+    one.flying_ticks += flying_ticks
+    one.waiting_ticks += waiting_ticks
+    one.busy_ticks += busy_ticks
+    add(p, _CALLED, served)
+    add(p, _WAITED, waited)
+
+
+@part
+def add_exposed(p: int, count: int) -> None:
+    """A new version has a part in so many requests that arrived from 0 on."""
+    add(p, _EXPOSED, count)
+
+
+@part
+def came(p: int, time: float) -> None:
+    """A request arrived."""
+    h = header_at(p, 0)
+    one = bin_at(h.tally_bins, bin_of(p, time))
+    one.flying += 1
+    one.flying_ticks += ticks_of(time)
+    if time >= 0:
+        one.offered += 1
+
+
+@hot_part
+def ended(p: int, asked: float, time: float, outcome: int, has_latency: bool) -> None:
+    """A request that arrived at ``asked`` is over for its client."""
+    h = header_at(p, 0)
+    one = bin_at(h.tally_bins, bin_of(p, time))
+    one.flying -= 1
+    one.flying_ticks -= ticks_of(time)
+    if asked >= 0 and not (outcome == OK and has_latency):
+        add(p, _OUTCOMES + outcome, 1)
+    if time >= 0:
+        if outcome == OK:
+            one.served += 1
+        else:
+            one.failed += 1
+            if outcome == CUT:
+                add(p, _CUT, 1)
+    if outcome == OK and has_latency:
+        latency = time - asked
+        if time >= 0 and latency > h.slow_over:
+            add(p, _SLOW, 1)
+        if asked >= 0:
+            _put_latency(p, bin_of(p, asked), latency)
+
+
+@part
+def waiting(p: int, time: float, change: int) -> None:
+    """A call waits from now on, or no longer."""
+    one = bin_at(header_at(p, 0).tally_bins, bin_of(p, time))
+    one.waiting += change
+    one.waiting_ticks += change * ticks_of(time)
+
+
+@part
+def busy(p: int, time: float, change: int) -> None:
+    """A slot is taken, or free again."""
+    one = bin_at(header_at(p, 0).tally_bins, bin_of(p, time))
+    one.busy += change
+    one.busy_ticks += change * ticks_of(time)
+
+
+@part
+def put_apart(p: int, now: float, start: float, done: float) -> None:
+    """A request that was served well, from 0 on, over bins."""
+    came(p, now)
+    called(p, now)
+    if start > now:
+        waiting(p, now, 1)
+        waiting(p, start, -1)
+    put_wait(p, start - now)
+    busy(p, start, 1)
+    busy(p, done, -1)
+    ended(p, now, done, OK, True)
+
+
+@part
+def turned_away(p: int, time: float) -> None:
+    """Such a call was not let in."""
+    if time >= 0:
+        add(p, _TURNED, 1)
+
+
+@part
+def count_exposed(p: int, asked: float) -> None:
+    """A new version has a part in a request that arrived at ``asked``, for the first time."""
+    if asked >= 0:
+        add(p, _EXPOSED, 1)
+
+
+@part
+def called(p: int, time: float) -> None:
+    """A call that takes a slot was made from 0 on."""
+    if time >= 0:
+        add(p, _CALLED, 1)
+
+
+# Now
+
+
+@part
+def request_ended(p: int, a: int, outcome: int) -> None:
+    """The attempt's request is over for its client, now."""
+    h = header_at(p, 0)
+    one = attempt_at(h.attempts, a)
+    ended(p, one.asked, h.now, outcome, class_at(h.classes, one.kind).holds_slot == 1)
+    if h.keeps_rows:
+        row = row_at(h.rows, one.row)
+        row.finish = h.now
+        row.outcome = outcome
+
+
+@part
+def call_came(p: int, c: int) -> None:
+    """A call is made, now."""
+    h = header_at(p, 0)
+    if call_at(h.calls, c).takes_slot:
+        called(p, h.now)
+        waiting(p, h.now, 1)
+
+
+@part
+def call_started(p: int, c: int) -> None:
+    """It waits no longer: it is served, now."""
+    h = header_at(p, 0)
+    one = call_at(h.calls, c)
+    if one.takes_slot:
+        waiting(p, h.now, -1)
+        if one.arrival >= 0:
+            put_wait(p, h.now - one.arrival)
+
+
+@part
+def call_gave_up(p: int, c: int, outcome: int) -> None:
+    """It waits no longer: it is over and was never served."""
+    h = header_at(p, 0)
+    one = call_at(h.calls, c)
+    if one.takes_slot:
+        waiting(p, h.now, -1)
+        if one.arrival >= 0:
+            if outcome == REJECTED or outcome == REFUSED:
+                add(p, _TURNED, 1)
+            else:
+                put_wait(p, h.now - one.arrival)
+
+
+@part
+def connection_began(p: int, c: int) -> None:
+    """A connection is open, from now on."""
+    if header_at(p, 0).now < 0:
+        add(p, _OPEN, 1)
+
+
+@part
+def was_open(p: int, c: int, since: float) -> None:
+    """A connection has been open since before the beginning, which is now."""
+    h = header_at(p, 0)
+    one = call_at(h.calls, c)
+    one.start = since
+    if h.keeps_rows:
+        row_at(h.rows, attempt_at(h.attempts, c // h.route_max).row).start = since
+    if h.now >= 0:
+        add(p, _OPEN, 1)
+
+
+@part
+def connection_ended(p: int, c: int, outcome: int) -> None:
+    """A connection is over, now; what ends at 0 has ended before the start unless control cut it."""
+    h = header_at(p, 0)
+    was_there = call_at(h.calls, c).start < 0
+    if outcome == CUT:
+        add(p, _CUT_CONNECTIONS, 1)
+        if was_there:
+            add(p, _CUT_OF_OPEN, 1)
+    elif was_there and h.now <= 0:
+        add(p, _OPEN, -1)
+
+
+@part
+def slot_taken(p: int, change: int) -> None:
+    """A slot is taken, or free again, now."""
+    busy(p, header_at(p, 0).now, change)
+
+
+@part
+def exposed(p: int, a: int) -> None:
+    """A new version has a part in the attempt's request."""
+    h = header_at(p, 0)
+    one = attempt_at(h.attempts, a)
+    if not one.exposed:
+        one.exposed = 1
+        count_exposed(p, one.asked)
+    if h.keeps_rows:
+        row_at(h.rows, one.row).new_version = 1
+
+
+@part
+def new_row(p: int, time: float, kind: int) -> int:
+    """The row of a request that arrived."""
+    h = header_at(p, 0)
+    row = row_at(h.rows, h.row_count)
+    row.arrival = time
+    row.start = row.finish = math.nan
+    row.instance, row.outcome, row.kind = -1, IN_FLIGHT, kind
+    h.row_count += 1
+    return h.row_count - 1
+
+
+@part
+def log_ended(
+    p: int,
+    s: int,
+    finish: float,
+    latency: float,
+    outcome: int,
+    by_new: bool,
+    is_served: bool,
+    takes_slot: bool,
+) -> None:
+    """What guards will ask for: a call that is over for its caller."""
+    service = service_at(header_at(p, 0).services, s)
+    ended = ended_at(service.log, service.log_count)
+    service.log_count += 1
+    ended.finish, ended.latency, ended.outcome = finish, latency, outcome
+    ended.new_version, ended.served, ended.takes_slot = by_new, is_served, takes_slot
+    is_tight(p, service.log_cap - service.log_count)

@@ -1,0 +1,225 @@
+"""What is due when: timers in a wheel and a heap, and lanes of timeouts that are due in turn.
+
+Due is what has the smallest time; of one time the smallest key, the rank that
+`simulation.requests.plane` gives; of one key what was set first. Timers lie in the bins of a wheel
+until time reaches their bin, so that the heap stays small however many there are. Timeouts of one
+kind are all as long, so they are due in the order in which they were set: a lane is a ring of them.
+"""
+
+from __future__ import annotations
+
+import math
+
+from simulation.engines.compiled.kernel.build import hot_part, part
+from simulation.engines.compiled.kernel.memory import (
+    header_at,
+    i4_at,
+    lane_at,
+    timer_at,
+)
+
+MARGIN = 64
+"""What an event may take of everything beyond two for each call that is alive."""
+
+
+@part
+def is_tight(p: int, free: int) -> None:
+    """Notes that something is nearly full: less is free than the next event may take."""
+    h = header_at(p, 0)
+    if free < h.needs:
+        h.tight = 1
+
+
+@part
+def lives(p: int, change: int) -> None:
+    """So many more attempts are alive; an event may take more of everything for it."""
+    h = header_at(p, 0)
+    h.alive += change
+    h.needs = 2 * h.alive * h.route_max + MARGIN
+
+
+@part
+def _is_before(p: int, a: int, b: int) -> bool:
+    h = header_at(p, 0)
+    one, other = timer_at(h.timers, a), timer_at(h.timers, b)
+    if one.time != other.time:
+        return one.time < other.time
+    if one.key != other.key:
+        return one.key < other.key
+    return one.sequence < other.sequence
+
+
+@part
+def _heap_push(p: int, timer: int) -> None:
+    h = header_at(p, 0)
+    place = h.heap_count
+    h.heap_count += 1
+    while place > 0:
+        above = (place - 1) >> 1
+        other = i4_at(h.heap, above).v
+        if not _is_before(p, timer, other):
+            break
+        i4_at(h.heap, place).v = other
+        place = above
+    i4_at(h.heap, place).v = timer
+
+
+@hot_part
+def pop_timer(p: int) -> int:
+    """Takes the first timer off the heap and frees it; its record stays readable until the next."""
+    h = header_at(p, 0)
+    first = i4_at(h.heap, 0).v
+    h.heap_count -= 1
+    count = h.heap_count
+    if count > 0:
+        last = i4_at(h.heap, count).v
+        place = 0
+        while True:
+            below = 2 * place + 1
+            if below >= count:
+                break
+            if below + 1 < count and _is_before(
+                p, i4_at(h.heap, below + 1).v, i4_at(h.heap, below).v
+            ):
+                below += 1
+            other = i4_at(h.heap, below).v
+            if not _is_before(p, other, last):
+                break
+            i4_at(h.heap, place).v = other
+            place = below
+        i4_at(h.heap, place).v = last
+    timer_at(h.timers, first).next = h.timer_free
+    h.timer_free = first
+    h.timer_count -= 1
+    return first
+
+
+@part
+def _bin_of(p: int, time: float) -> int:
+    h = header_at(p, 0)
+    return int((time - h.t0) * h.per_width)
+
+
+@hot_part
+def set_timer(p: int, time: float, key: int, what: int, slot: int, generation: int) -> None:
+    """Something will be due."""
+    h = header_at(p, 0)
+    timer = h.timer_free
+    if timer >= 0:
+        h.timer_free = timer_at(h.timers, timer).next
+    else:
+        timer = h.timer_used
+        h.timer_used += 1
+    h.timer_count += 1
+    one = timer_at(h.timers, timer)
+    one.time, one.key, one.sequence = time, key, h.sequence
+    one.what, one.slot, one.generation = what, slot, generation
+    h.sequence += 1
+    is_tight(p, h.timer_cap - h.timer_count)
+    place = _bin_of(p, time)
+    if place <= h.bin:
+        _heap_push(p, timer)
+    else:
+        head = i4_at(h.bins, place & h.bin_mask)
+        one.next = head.v
+        head.v = timer
+        h.binned += 1
+
+
+@part
+def bring_timers(p: int, until: float) -> None:
+    """The first timer, if it is due until then, is on the heap afterwards."""
+    h = header_at(p, 0)
+    if h.heap_count > 0:
+        return
+    last = _bin_of(p, until) if until < 1e300 else 1 << 62
+    while h.bin < last and h.heap_count == 0:
+        if h.binned == 0:
+            if until < 1e300:
+                h.bin = last
+            return
+        h.bin += 1
+        head = i4_at(h.bins, h.bin & h.bin_mask)
+        timer = int(head.v)
+        head.v = -1
+        while timer >= 0:
+            one = timer_at(h.timers, timer)
+            following = int(one.next)
+            if _bin_of(p, one.time) <= h.bin:
+                h.binned -= 1
+                _heap_push(p, timer)
+            else:
+                one.next = head.v
+                head.v = timer
+            timer = following
+
+
+@part
+def next_timer(p: int, until: float) -> float:
+    """When a timer is due that is due until then; or then."""
+    h = header_at(p, 0)
+    if h.timer_count > 0:
+        bring_timers(p, until)
+        if h.heap_count > 0:
+            return min(until, timer_at(h.timers, i4_at(h.heap, 0).v).time)
+    return until
+
+
+@part
+def _front(p: int) -> None:
+    """Which lane is due first."""
+    h = header_at(p, 0)
+    h.lane_best = -1
+    h.lane_time = math.inf
+    best_key, best_sequence = 0, 0
+    for k in range(h.lane_count):
+        lane = lane_at(h.lanes, k)
+        if lane.first == lane.next:
+            continue
+        one = timer_at(lane.entries, lane.first & lane.mask)
+        if (
+            h.lane_best < 0
+            or one.time < h.lane_time
+            or (
+                one.time == h.lane_time
+                and (one.key < best_key or (one.key == best_key and one.sequence < best_sequence))
+            )
+        ):
+            h.lane_best = k
+            h.lane_time = one.time
+            best_key, best_sequence = one.key, one.sequence
+
+
+@part
+def set_timeout(p: int, which: int, time: float, key: int, slot: int, generation: int) -> None:
+    """A timeout of a lane: due no earlier than those before it; of one time it goes by its key."""
+    h = header_at(p, 0)
+    lane = lane_at(h.lanes, which)
+    place = lane.next
+    lane.next += 1
+    while place > lane.first:
+        before = timer_at(lane.entries, (place - 1) & lane.mask)
+        if not (before.time == time and before.key > key):
+            break
+        here = timer_at(lane.entries, place & lane.mask)
+        here.time, here.key, here.sequence = before.time, before.key, before.sequence
+        here.slot, here.generation = before.slot, before.generation
+        place -= 1
+    one = timer_at(lane.entries, place & lane.mask)
+    one.time, one.key, one.sequence = time, key, h.sequence
+    one.slot, one.generation = slot, generation
+    h.sequence += 1
+    is_tight(p, lane.mask + 1 - (lane.next - lane.first))
+    if place == lane.first:
+        _front(p)
+
+
+@part
+def pop_timeout(p: int) -> int:
+    """Takes the first timeout off its lane; its record stays readable until the next."""
+    h = header_at(p, 0)
+    lane = lane_at(h.lanes, h.lane_best)
+    place = lane.first & lane.mask
+    lane.first += 1
+    _front(p)
+    return place

@@ -1,0 +1,313 @@
+"""How a scenario is laid out in the compiled engine's memory, before anything happens."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from simulation.engines.compiled.kernel import memory as km
+from simulation.engines.compiled.kernel.timers import MARGIN
+from simulation.engines.compiled.memory import Memory, rings
+from simulation.requests.draws import Draws
+from simulation.requests.hosts import hosts_of
+from simulation.requests.policies import (
+    LeastConnections,
+    Policy,
+    PowerOfTwo,
+    Random,
+    RoundRobin,
+    SourceHash,
+    WeightedLeastConnections,
+    WeightedRoundRobin,
+    policy,
+)
+from simulation.results.tally import BIN, BUCKET, BUCKETS, TOTALS
+from simulation.scenario.model import Scenario, Service
+from simulation.scenario.traffic import RequestClass
+
+_POLICIES: dict[type[Policy], int] = {
+    RoundRobin: km.ROUND_ROBIN,
+    WeightedRoundRobin: km.WEIGHTED_ROUND_ROBIN,
+    LeastConnections: km.LEAST,
+    WeightedLeastConnections: km.WEIGHTED_LEAST,
+    Random: km.RANDOM,
+    PowerOfTwo: km.TWO,
+    SourceHash: km.HASH,
+}
+_NO_LIMIT = 1 << 60
+_BINS = 4096
+_NEAR_BINS = 16384
+"""So many bins stay in a near cache."""
+_MOST_BINS = (1 << 20) - 1
+"""What is further ahead waits for its turn of the wheel."""
+_FIRST_LEVELS = 1024
+
+
+def lay_out(
+    memory: Memory,
+    scenario: Scenario,
+    draws: Draws,
+    *,
+    now_s: float,
+    bin_s: float,
+    horizon_s: float,
+    keep_requests: bool,
+) -> None:
+    """Lays a scenario out; see `simulation.engines.compiled.engine.CompiledEngine` for the arguments."""
+    h = memory.header
+    h["now"] = h["t0"] = h["target"] = now_s
+    h["lane_time"] = h["check_time"] = math.inf
+    h["lane_best"] = h["calm_level"] = -1
+    h["attempt_free"] = h["timer_free"] = h["node_free"] = -1
+    h["key"] = draws.key
+    h["keeps_rows"] = keep_requests
+    h["needs"] = MARGIN
+    h["bins_per_s"] = 1.0 / bin_s
+    bins = int(horizon_s * h["bins_per_s"]) + 2
+    memory.place("tally_bins", np.zeros(bins, BIN))
+    # Of a plain type, so that what is never reached takes no memory.
+    memory.place("bin_latencies", np.zeros(bins * BUCKETS, np.uint32).view(km.U4))
+    slow_over_s = scenario.objectives.latency_p99
+    h["slow_over"] = math.inf if slow_over_s is None else slow_over_s
+    classes = list(scenario.traffic.classes.values())
+    names = list(scenario.services)
+    routes = [[names.index(one) for one in scenario.route_of(k)] for k in classes]
+    h["route_max"] = max(map(len, routes))
+    route = np.zeros((len(routes), int(h["route_max"])), km.I4)
+    for kind, services in enumerate(routes):
+        route["v"][kind, : len(services)] = services
+    memory.place("route", route)
+    h["class_count"], h["service_count"] = len(classes), len(names)
+    layout = _Layout(memory, scenario, draws)
+    layout.arrays()
+    layout.services()
+    layout.classes(routes)
+
+
+class _Layout:
+    """Fills the arrays, room by room."""
+
+    def __init__(self, memory: Memory, scenario: Scenario, draws: Draws) -> None:
+        self._memory = memory
+        self._header = memory.header
+        self._scenario = scenario
+        self._draws = draws
+        self._classes = list(scenario.traffic.classes.values())
+
+    def arrays(self) -> None:
+        h, memory = self._header, self._memory
+        for name, dtype, size in (
+            ("attempts", km.ATTEMPT, 256),
+            ("calls", km.CALL, 256 * int(h["route_max"])),
+            ("scratch", km.I4, 256 * int(h["route_max"])),
+            ("timers", km.TIMER, 2048),
+            ("heap", km.I4, 2048),
+            ("nodes", km.NODE, 2048),
+            ("freed", km.I4, 2048),
+            ("signals", km.SIGNAL, 2048),
+            ("rows", km.ROW, 2048),
+            ("wheels", km.WHEEL, 0),
+            ("recent", km.F8, km.RECENT),
+            ("totals", km.I8, len(TOTALS)),
+            ("latencies", BUCKET, BUCKETS),
+            ("waits", BUCKET, BUCKETS),
+        ):
+            memory.place(name, np.zeros(size, dtype))
+        h["attempt_cap"], h["timer_cap"], h["node_cap"] = 256, 2048, 2048
+        h["freed_cap"], h["signal_cap"] = 2048, 2048
+        h["row_cap"] = 2048
+        bins = np.full(_BINS, -1, np.int32).view(km.I4)
+        memory.place("bins", bins)
+        h["bin_mask"] = _BINS - 1
+
+    def services(self) -> None:
+        scenario, memory = self._scenario, self._memory
+        services = np.zeros(len(scenario.services), km.SERVICE)
+        hosts = [hosts_of(scenario, name) for name in scenario.services]
+        instances = np.zeros(sum(len(one.slots) for one in hosts), km.INSTANCE)
+        memory.place("services", services)
+        memory.place("instances", instances)
+        first = 0
+        for number, (service, host) in enumerate(
+            zip(scenario.services.values(), hosts, strict=True)
+        ):
+            record = services[number]
+            count = len(host.slots)
+            record["first"], record["count"] = first, count
+            mine = instances[first : first + count]
+            exists = np.arange(count) < host.first_count
+            rule = service.balancer
+            finds_out = rule.health_check is not None or rule.policy == "pull"
+            mine["service"] = number
+            mine["slots"] = mine["limit"] = host.slots
+            mine["head"] = mine["tail"] = -1
+            mine["speed"] = host.speeds
+            mine["weight"] = mine["base_weight"] = host.weights
+            mine["started"] = -math.inf
+            mine["told"] = mine["is_believed"] = mine["listening"] = exists
+            mine["is_up"] = exists | (not finds_out)
+            mine["removed"] = ~exists
+            mine["check_even"] = mine["check_odd"] = -1
+            self._rule(record, service, number, host.weights)
+            record["believed_count"] = host.first_count
+            first += count
+        h, slots_max = self._header, int(instances["slots"].max())
+        h["instance_count"], h["slots_max"] = first, slots_max
+        memory.place("free_at", np.full(first * slots_max, -math.inf).view(km.F8))
+        instances["last"] = -math.inf
+        h["is_bound"] = is_bound(scenario)
+
+    def _rule(self, record: Any, service: Service, number: int, weights: Sequence[float]) -> None:
+        memory, rule, count = self._memory, service.balancer, int(record["count"])
+        draws = self._draws.of_service(number)
+        kind = type(policy(rule.policy, weights, draws, will_change=rule.slow_start > 0))
+        record["policy"], record["counts"] = _POLICIES[kind], kind.counts
+        record["key"] = draws.key
+        record["at_balancer"] = rule.queue == "balancer"
+        record["pulls"] = rule.policy == "pull"
+        record["sticky"], record["requeue"] = rule.sticky, rule.requeue
+        record["queue_limit"] = _NO_LIMIT if rule.queue_limit is None else rule.queue_limit
+        record["connect_attempts"] = rule.connect_retries.attempts
+        record["connect_delay"] = rule.connect_retries.delay
+        record["redispatch"] = rule.connect_retries.redispatch
+        record["slow_start"] = rule.slow_start
+        record["is_even"] = set(weights) == {1.0} and rule.slow_start == 0
+        old, new = service.versions.old, service.versions.new
+        record["old_factor"], record["old_error"] = old.service_factor, old.error_fraction
+        record["new_factor"], record["new_error"] = new.service_factor, new.error_fraction
+        record["cold_factor"], record["cold_decay"] = new.cold.factor, new.cold.decay
+        record["head"] = record["tail"] = -1
+        record["changes"] = count
+        leaf_count = 1 << max(1, (count - 1).bit_length())
+        levels = _FIRST_LEVELS if kind.counts else 0
+        record["level_cap"] = levels
+        leaves = rings(leaf_count + levels)
+        leaves["changed"][:leaf_count] = np.arange(leaf_count)
+        record["leaf_count"] = leaf_count
+        record["leaves"] = memory.own(f"leaves {number}", leaves)
+        tree = np.zeros(2 * leaf_count, km.I4)
+        tree["v"][leaf_count:] = np.arange(leaf_count)
+        for node in range(leaf_count - 1, 0, -1):
+            tree["v"][node] = tree["v"][2 * node]
+        record["tree"] = memory.own(f"tree {number}", tree)
+        record["may"] = memory.own(f"may {number}", np.zeros(count, km.U1))
+        record["believed"] = memory.own(f"believed {number}", np.zeros(count, km.U1))
+        sessions = self._scenario.traffic.sessions
+        if rule.sticky:
+            record["bound"] = memory.own(f"bound {number}", np.zeros(sessions, km.I4))
+        if rule.policy == "source_hash":
+            record["favourite"] = memory.own(f"favourite {number}", np.zeros(sessions, km.I4))
+        if rule.health_check is not None:
+            self._checks(record, service, number, draws)
+        rolled = self._scenario.rule(list(self._scenario.services)[number])
+        if rolled is not None and (rolled.guards is not None or rolled.strategy == "canary"):
+            record["keeps_log"], record["log_cap"] = 1, 1 << 12
+            record["log"] = memory.own(f"log {number}", np.zeros(1 << 12, km.ENDED))
+
+    def _checks(self, record: Any, service: Service, number: int, draws: Draws) -> None:
+        memory, check = self._memory, service.balancer.health_check
+        assert check is not None
+        first, count = int(record["first"]), int(record["count"])
+        record["has_checks"] = 1
+        record["interval"], record["timeout"] = check.interval, check.timeout
+        record["rise"], record["fall"] = check.rise, check.fall
+        times = [
+            float(self._header["now"]) + draws.uniform("phase", k) * check.interval
+            for k in range(count)
+        ]
+        memory["instances"]["first_check"][first : first + count] = times
+        order = np.argsort(times, kind="stable").astype(np.int32)
+        record["check_order"] = memory.own(f"checks {number}", order)
+
+    def classes(self, routes: Sequence[Sequence[int]]) -> None:
+        memory, h = self._memory, self._header
+        classes = np.zeros(len(self._classes), km.CLASS)
+        lanes: list[bool] = []
+        for number, one in enumerate(self._classes):
+            record, rule = classes[number], one.retries
+            record["holds_slot"], record["cancels"] = one.holds_slot, one.cancel_on_disconnect
+            record["attempts"], record["cut"] = rule.attempts, rule.cut
+            record["backoff"], record["factor"] = rule.backoff, rule.factor
+            record["jitter"] = rule.jitter
+            record["budget"] = -1.0 if rule.budget is None else rule.budget
+            record["reconnects"] = one.reconnects
+            record["route_length"] = len(routes[number])
+            record["lane"] = -1
+            if one.client_timeout is not None:
+                record["lane"], record["timeout"] = len(lanes), one.client_timeout
+                lanes.append(False)
+            for part in ("asked", "again"):
+                record[part] = memory.own(f"{part} {number}", np.zeros(1024, np.float64))
+                record[f"{part}_mask"] = 1023
+        services = memory["services"]
+        for number, service in enumerate(self._scenario.services.values()):
+            services[number]["lane"] = -1
+            if service.balancer.queue_timeout is not None:
+                services[number]["lane"] = len(lanes)
+                services[number]["queue_timeout"] = service.balancer.queue_timeout
+                lanes.append(True)
+        records = np.zeros(max(1, len(lanes)), km.LANE)
+        for number, waits in enumerate(lanes):
+            records[number]["waits"], records[number]["mask"] = waits, 1023
+            entries = memory.own(f"lane {number}", np.zeros(1024, km.TIMER))
+            records[number]["entries"] = entries
+        if not lanes:
+            memory.own("lane 0", np.zeros(1024, km.TIMER))
+            records[0]["mask"] = 1023
+        h["lane_count"] = len(lanes)
+        memory.place("classes", classes)
+        memory.place("lanes", records)
+
+
+def lay_out_wheels(memory: Memory, scenario: Scenario, highest_rps: float) -> None:
+    """The wheels of what is known ahead on the fast path: eight bins an attempt, two where it is far."""
+    classes = list(scenario.traffic.classes.values())
+    attempts_rps = max(1.0, highest_rps * (1 + max(one.retries.attempts for one in classes)))
+    ahead_s = max(4 * one.mean_s() for route in scenario.demands() for one in route)
+    ahead_s = max([ahead_s, *(_patience_s(one) for one in classes)])
+    per_s = attempts_rps * min(8.0, max(2.0, _NEAR_BINS / (ahead_s * attempts_rps)))
+    size = 1 << max(10, math.ceil(math.log2(min(ahead_s * per_s, _MOST_BINS) + 1)))
+    wheels = np.zeros(3, km.WHEEL)
+    for number, wheel in enumerate(wheels):
+        wheel["bins_per_s"], wheel["mask"] = per_s, size - 1
+        wheel["bins"] = memory.own(f"bins {number}", np.zeros(size, km.ENTRY))
+        wheel["words"] = memory.own(f"words {number}", np.zeros(size // 32, np.int64))
+        wheel["entries"] = memory.own(f"entries {number}", np.zeros(1024, km.ENTRY))
+        wheel["cap"], wheel["free"] = 1024, -1
+    memory.place("wheels", wheels)
+
+
+def _patience_s(one: RequestClass) -> float:
+    """How far ahead it is mostly known that a client leaves or asks again: up to the fourth wait."""
+    rule = one.retries
+    longest_s = rule.wait_s(min(rule.attempts, 4), 1.0)
+    return (one.client_timeout or 0.0) + (longest_s if rule.attempts else 0.0)
+
+
+def is_bound(scenario: Scenario) -> bool:
+    """Whether every request's way is known when it arrives, see `simulation.engines.compiled.kernel.bound`."""
+    classes = list(scenario.traffic.classes.values())
+    service, *others = scenario.services.values()
+    rule = service.balancer
+    asks_again = any(one.retries.budget is not None for one in classes)
+    leaves_work = len(classes) > 1 and any(one.cancel_on_disconnect for one in classes)
+    return (
+        not others
+        and scenario.traffic.arrivals != "closed"
+        and rule.policy in ("round_robin", "least_connections")
+        and not rule.weights
+        and rule.queue == "instance"
+        and rule.queue_limit is None
+        and rule.queue_timeout is None
+        and rule.health_check is None
+        and not rule.sticky
+        and rule.slow_start == 0
+        and rule.propagation_delay == 0
+        and service.crashes is None
+        and all(one.holds_slot for one in classes)
+        and not asks_again
+        and not leaves_work
+    )

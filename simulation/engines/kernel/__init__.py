@@ -1,1 +1,0 @@
-"""The request plane as compiled code: what `simulation.engines.reference` says, said to a compiler."""

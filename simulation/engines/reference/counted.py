@@ -1,0 +1,53 @@
+"""What the reference engine's calls come to, as tables of counts."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from simulation.engines.reference.calls import Call, Request
+from simulation.results.run_result import IN_FLIGHT, RequestTable
+from simulation.results.tally import Calls
+from simulation.scenario.units import Floats
+
+
+def table_of(requests: Sequence[Request]) -> RequestTable:
+    """Every request so far, as it is observed; instances are numbered over all services."""
+    lasts = [request.last for request in requests]
+    firsts = [last.first for last in lasts]
+    return RequestTable(
+        arrival_s=_times([request.arrival_s for request in requests]),
+        start_s=_times([first.start_s for first in firsts]),
+        finish_s=_times([math.nan if last.to_come else last.finish_s for last in lasts]),
+        instance=np.array(
+            [
+                -1 if first.instance < 0 else first.instance + first.station.first_instance
+                for first in firsts
+            ],
+            dtype=np.int64,
+        ),
+        new_version=np.array([last.by_new for last in lasts], dtype=np.bool_),
+        outcome=np.array(
+            [IN_FLIGHT if last.to_come else last.outcome for last in lasts], dtype=np.int64
+        ),
+        attempts=np.array([last.number + 1 for last in lasts], dtype=np.int64),
+        request_class=np.array([request.kind for request in requests], dtype=np.int64),
+    )
+
+
+def calls_of(calls: Sequence[Call]) -> Calls:
+    """Every call so far, as it is counted."""
+    return Calls(
+        arrival_s=_times([call.arrival_s for call in calls]),
+        start_s=_times([call.start_s for call in calls]),
+        finish_s=_times([call.finish_s for call in calls]),
+        released_s=_times([call.released_s for call in calls]),
+        outcome=np.array([call.outcome for call in calls], dtype=np.int64),
+        takes_slot=np.array([call.takes_slot for call in calls], dtype=np.bool_),
+    )
+
+
+def _times(values: list[float]) -> Floats:
+    return np.array(values, dtype=np.float64)

@@ -1,0 +1,1 @@
+"""Closed forms: instant answers without a simulation."""

@@ -1,0 +1,411 @@
+"""Closed forms for what a rollout would do, at once: for sliders, and to discard the hopeless.
+
+Enters: a scenario as it stands, which is one candidate (`simulation.study.candidates.Candidate.applied_to`).
+Leaves: an `Estimate`. Nothing is simulated; how far it is from the engine stands in
+`docs/estimates.md`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from scipy import special
+
+from simulation.estimates.flow import Flow, flow_of
+from simulation.estimates.no_estimate import NoEstimate, Why
+from simulation.estimates.queueing import (
+    QueueOverTime,
+    fluid_backlog,
+    poisson_range,
+    queue_over_time,
+)
+from simulation.estimates.response import Responses, responses
+from simulation.estimates.rollout_timeline import RolledOut, rolled_out
+from simulation.scenario.freeze import freeze_met
+from simulation.scenario.model import Scenario
+from simulation.scenario.traffic import ConstantRate
+from simulation.scenario.units import Floats
+
+_MARGIN = 1.1
+"""So far beyond an objective a figure must be before it is called hopeless."""
+
+_NOTHING = 1e-12
+"""Fewer waiting requests in the mean are none."""
+
+_STORM = 0.002
+"""With more than this share sent again the retries themselves are a load."""
+
+_RETRIED_WORK = 0.05
+"""More work than this share, retried in vain by requests that always take too long, is a load too."""
+
+_SHORT_OF_WORK = 0.7
+"""A fleet with less load than this, retries in vain counted, bears them."""
+
+_MOST_RETRIED_WORK = 0.5
+"""More than this share of retried work changes how services vary, at whatever load."""
+
+_FEWEST_REQUESTS = 100
+"""Of fewer the p99 is little but the largest, which depends on chance alone."""
+
+_PATIENCE = 0.05
+"""With more than this share at their timeouts the queue is no longer that of patient clients."""
+
+
+@dataclass(frozen=True)
+class Range:
+    """What is expected, and what one rollout may plausibly show: 5th and 95th percentile."""
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Phase:
+    """A stretch of the rollout in which as many instances are out of the pool.
+
+    Attributes:
+        name: ``before``, ``4 out``, ``settling``.
+        seconds_s: How long it lasts in all.
+        in_pool_count: Instances in the pool.
+        capacity_rps: What they can serve, requests a second.
+        offered_rps: What arrives meanwhile, in the mean.
+        utilisation_fraction: Offered over capacity, above 1 where it cannot keep up; infinite
+            with an empty pool. Slower versions and cold instances are counted here.
+    """
+
+    name: str
+    seconds_s: float
+    in_pool_count: float
+    capacity_rps: float
+    offered_rps: float
+    utilisation_fraction: float
+
+
+@dataclass(frozen=True)
+class Lines:
+    """What a chart shows over time, at the middles of bins, shape (bins,) each.
+
+    Attributes:
+        time_s: From the start of the rollout to its settling.
+        in_pool_count: Instances in the pool.
+        capacity_rps: What they can serve, without regard to versions, as the engine tells it.
+        offered_rps: What arrives and takes a slot.
+        backlog_count: Requests that wait, in the mean; zeros where no closed form holds.
+    """
+
+    time_s: Floats
+    in_pool_count: Floats
+    capacity_rps: Floats
+    offered_rps: Floats
+    backlog_count: Floats
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """One candidate's figures, named as in `simulation.results.run_result.METRICS`.
+
+    A figure is None where no closed form holds; ``beyond`` then says why.
+
+    Attributes:
+        rollout_duration_s: From the start until the last instance is done.
+        rollout_latency_p99_s: Of requests that come until the rollout has settled.
+        rollout_wait_mean_s: Of the same.
+        rollout_error_fraction: Of the same.
+        cut_requests: Requests that the drains cut.
+        lowest_capacity_fraction: The lowest share of the fleet's capacity.
+        lowest_in_pool_count: The fewest instances in the pool.
+        utilisation_before_fraction: Offered over capacity before the rollout.
+        utilisation_highest_fraction: The highest of all phases.
+        backlog_max_count: The most requests that wait at once.
+        phases: Before, and by how many are out; of the service that the common keys are about.
+        lines: The same over time; None without a rollout.
+        beyond: Why figures are not estimated; empty when all of them are.
+        hopeless: Objectives that this candidate certainly cannot meet, in words.
+    """
+
+    rollout_duration_s: Range | None = None
+    rollout_latency_p99_s: Range | None = None
+    rollout_wait_mean_s: Range | None = None
+    rollout_error_fraction: Range | None = None
+    cut_requests: Range | None = None
+    lowest_capacity_fraction: Range | None = None
+    lowest_in_pool_count: Range | None = None
+    utilisation_before_fraction: Range | None = None
+    utilisation_highest_fraction: Range | None = None
+    backlog_max_count: Range | None = None
+    phases: tuple[Phase, ...] = ()
+    lines: Lines | None = None
+    beyond: tuple[NoEstimate, ...] = ()
+    hopeless: tuple[str, ...] = ()
+
+    def why_none(self, figure: str) -> NoEstimate | None:
+        """Return why a figure is not estimated; None where it is, or where it does not exist."""
+        return next((one for one in self.beyond if figure in one.figures), None)
+
+
+def estimate(scenario: Scenario) -> Estimate:
+    """The figures of a scenario as it stands.
+
+    Args:
+        scenario: One candidate.
+
+    Raises:
+        BadInput: The window does not fit the fleet, or the start lies outside the traffic.
+    """
+    roll = rolled_out(scenario)
+    name = scenario.service_name
+    flow = flow_of(scenario, name, roll)
+    found = Estimate(
+        utilisation_before_fraction=_exactly(flow.load_before),
+        utilisation_highest_fraction=_exactly(float(np.max(flow.load))),
+        beyond=tuple(flow.beyond),
+    )
+    if roll is not None:
+        found = _of_rollout(found, roll, flow)
+    if all(found.why_none(name) for name in ("rollout_latency_p99_s", "rollout_wait_mean_s")):
+        return replace(found, hopeless=tuple(_hopeless(scenario, found, flow)))
+    found = _of_requests(scenario, found, flow)
+    untold: dict[str, Any] = {figure: None for one in found.beyond for figure in one.figures}
+    found = replace(found, **untold)
+    return replace(found, hopeless=tuple(_hopeless(scenario, found, flow)))
+
+
+def _exactly(value: float) -> Range:
+    return Range(value, value, value)
+
+
+def _of_rollout(found: Estimate, roll: RolledOut, flow: Flow) -> Estimate:
+    """With what follows from who is out when, whatever the queues do."""
+    most = 1.645 * roll.spread_s
+    duration = Range(roll.mean_s, max(0.0, roll.mean_s - most), roll.mean_s + most)
+    cut = Range(roll.cut, *poisson_range(roll.cut))
+    found = replace(found, beyond=(*found.beyond, *roll.beyond))
+    return replace(
+        found,
+        rollout_duration_s=None if found.why_none("rollout_duration_s") else duration,
+        cut_requests=None if found.why_none("cut_requests") else cut,
+        lowest_capacity_fraction=_exactly(roll.lowest_fraction),
+        lowest_in_pool_count=_exactly(float(roll.lowest_count)),
+        phases=_phases(flow),
+        lines=Lines(flow.time_s, flow.pool_count, flow.capacity_rps, flow.offered_rps, flow.fluid),
+    )
+
+
+def _phases(flow: Flow) -> tuple[Phase, ...]:
+    """Before, and by how many are out, the fewest first; each as a mean over its bins."""
+    out = np.maximum(0, np.round(flow.full_count - flow.pool_count)).astype(np.int64)
+    before = Phase(
+        "before",
+        0.0,
+        float(flow.full_count),
+        flow.full_rps,
+        float(flow.offered_rps[0]),
+        flow.load_before,
+    )
+    phases = [before]
+    for missing in np.unique(out):
+        mine = out == missing
+        weight = flow.step_s[mine]
+        capacity = float(np.average(flow.effective_rps[mine], weights=weight))
+        offered = float(np.average(flow.offered_rps[mine], weights=weight))
+        phases.append(
+            Phase(
+                f"{missing} out" if missing else "all in",
+                float(np.sum(weight)),
+                float(np.average(flow.pool_count[mine], weights=weight)),
+                float(np.average(flow.capacity_rps[mine], weights=weight)),
+                offered,
+                offered / capacity if capacity > 0 else math.inf,
+            )
+        )
+    return tuple(phases)
+
+
+def _of_requests(scenario: Scenario, found: Estimate, flow: Flow) -> Estimate:
+    """Waits, responses and errors, from the queue over time."""
+    queue = _queue(flow)
+    waits = _waits(flow, queue)
+    weight = flow.offered_rps * flow.step_s
+    count = float(np.sum(weight))
+    if count <= 0:
+        return replace(found, beyond=(*found.beyond, NoEstimate(Why.NOTHING_ARRIVES)))
+    if count < _FEWEST_REQUESTS:
+        few = NoEstimate(Why.FEW_REQUESTS, ("rollout_latency_p99_s",))
+        found = replace(found, beyond=(*found.beyond, few))
+    mass = queue.mass * (weight / count)[:, None]
+    answers = responses(waits, mass, flow.served)
+    wait_mean = answers.mean_wait_s()
+    limit = flow.client_timeout_s
+    long = responses(np.zeros(1), np.zeros(1), flow.served)  # too long without any wait, so always
+    always = float(long.over(np.array([limit]))[0]) if math.isfinite(limit) else 0.0
+    late = float(answers.over(np.array([limit]))[0]) if math.isfinite(limit) else 0.0
+    late += answers.waits_over(flow.queue_timeout_s)
+    waited = max(0.0, late - always)
+    gone = flow.turned_away
+    again = _retried_work(flow)
+    with_retries = float(np.max(flow.load)) * (1.0 + again)
+    if again > _MOST_RETRIED_WORK or (again > _RETRIED_WORK and with_retries > _SHORT_OF_WORK):
+        why = NoEstimate(Why.RETRIED_WORK, fraction=with_retries)
+        return replace(found, beyond=(*found.beyond, why))
+    if late > _PATIENCE:
+        return replace(
+            found, beyond=(*found.beyond, NoEstimate(Why.TIMEOUTS, fraction=min(1.0, late)))
+        )
+    if waited > _STORM and flow.attempts > 0:
+        return replace(found, beyond=(*found.beyond, NoEstimate(Why.RETRIES, fraction=waited)))
+    share = 1.0 - 0.01 * (1.0 - late) - late
+    low, high = _path(flow, queue)
+    errors = gone + (1.0 - gone) * (always + waited ** (flow.attempts + 1) + flow.wrong)
+    if found.cut_requests is not None:
+        errors += found.cut_requests.value * flow.share / count
+    backlog = queue.mean() * np.minimum(flow.load, 1.0) * flow.queues
+    many = errors * count
+    lines = found.lines
+    return replace(
+        found,
+        rollout_wait_mean_s=Range(wait_mean, wait_mean * low, wait_mean * high),
+        rollout_latency_p99_s=_p99_range(answers, share, (low, high), count, limit),
+        rollout_error_fraction=Range(errors, *(one / count for one in poisson_range(many))),
+        backlog_max_count=Range(
+            float(np.max(backlog)), float(np.max(backlog)) * low, float(np.max(backlog)) * high
+        ),
+        lines=None if lines is None else replace(lines, backlog_count=backlog),
+    )
+
+
+def _retried_work(flow: Flow) -> float:
+    """Return the work that retries in vain add, over all work: a retry asks for the same again.
+
+    What takes longer than its client waits does so in each of its attempts, and each holds its slot
+    to the end: E[S; S > T]/E[S] for every retry (with `cancel_on_disconnect` less; not told apart).
+    """
+    limit_s = flow.client_timeout_s
+    if flow.attempts == 0 or not math.isfinite(limit_s):
+        return 0.0
+    late, total = 0.0, 0.0
+    for one in flow.served:
+        at = np.array([limit_s / one.scale])
+        longer = float((one.demand.excess_s(at) + at * one.demand.survival(at))[0])
+        late += one.share * one.scale * longer
+        total += one.share * one.scale * float(one.demand.mean_s())
+    return flow.attempts * late / total if total > 0 else 0.0
+
+
+def _queue(flow: Flow) -> QueueOverTime:
+    """The queue over the rollout, as it was before and then with who is out."""
+    lead = len(flow.before_s)
+    during = (flow.queue_rps, flow.queue_capacity_rps, flow.queue_slots)
+    rate, capacity, slots = (
+        np.concatenate([np.full(lead, first), then])
+        for first, then in zip(flow.before, during, strict=True)
+    )
+    step_s = np.concatenate([flow.before_s, flow.step_s])
+    queue = queue_over_time(
+        rate,
+        capacity,
+        slots,
+        step_s,
+        variability=flow.variability,
+        fresh=np.concatenate([np.zeros(lead), flow.fresh]),
+        from_steady=flow.is_steady,
+    )
+    return QueueOverTime(queue.free[lead:], queue.mass[lead:], queue.length)
+
+
+def _waits(flow: Flow, queue: QueueOverTime) -> Floats:
+    """How long each length of the queue is waited for, shape (steps, lengths).
+
+    Until so much has been served as is in front, with the capacity that there will be.
+    """
+    edges = np.concatenate([[0.0], np.cumsum(flow.step_s)])
+    served = np.concatenate([[0.0], np.cumsum(flow.queue_capacity_rps * flow.step_s)])
+    last = max(float(flow.queue_capacity_rps[-1]), 1e-9)
+    asked = served[1:, None] + queue.length
+    within = np.interp(asked, served + 1e-12 * np.arange(len(served)), edges)
+    beyond = np.maximum(0.0, asked - served[-1]) / last
+    found: Floats = np.maximum(0.0, within + beyond - edges[1:, None])
+    return found
+
+
+def _path(flow: Flow, queue: QueueOverTime) -> tuple[float, float]:
+    """What one rollout's mean wait may be, as multiples of the expected one.
+
+    A queue forgets in 2·spread/drift² (Abate and Whitt, 1987); a mean over a time T has a variance of
+    2·τ/T of that of a single look, at most the whole of it; taken to be gamma.
+    """
+    mean = queue.mean()
+    second = queue.mass @ queue.length**2
+    whole_s = float(np.sum(flow.step_s))
+    rate = np.maximum(flow.queue_rps, 1e-9)
+    drift = rate - flow.queue_capacity_rps
+    spread = flow.variability * np.maximum(rate, flow.queue_capacity_rps)
+    forgets_s = np.minimum(2 * spread / np.maximum(drift**2, 1e-12), whole_s / 2)
+    weight = flow.step_s / whole_s
+    total = float(mean @ weight)
+    if total < _NOTHING:
+        return 1.0, 1.0
+    variance = np.maximum(second - mean**2, 0.0) * 2 * forgets_s / whole_s
+    relative = float(np.sum(variance * weight)) / total**2 / float(np.mean(flow.queues))
+    relative = min(max(relative, 1e-6), 100.0)
+    low, high = special.gammaincinv(1 / relative, [0.05, 0.95]) * relative
+    return float(low), float(high)
+
+
+def _p99_range(
+    answers: Responses, share: float, path: tuple[float, float], count: float, limit_s: float
+) -> Range:
+    """What one rollout may show: as many requests as it has, and the queue it happens to have."""
+    few = 1.645 * math.sqrt(share * (1 - share) / max(count, 1.0))
+    shares = [share, max(share - few, 0.0), min(share + few, 0.99999)]
+    p99, fewer, more = answers.quantiles_s(shares)
+    short, long = (answers.scaled(factor).quantiles_s([share])[0] for factor in path)
+    low = p99 - math.hypot(p99 - fewer, max(0.0, p99 - short))
+    high = p99 + math.hypot(more - p99, max(0.0, long - p99))
+    return Range(*(min(max(0.0, one), limit_s) for one in (p99, low, high)))
+
+
+def _without_traffic(scenario: Scenario) -> Scenario:
+    traffic = scenario.traffic.model_copy(update={"rate": ConstantRate(constant=0.0)})
+    clock = scenario.clock.model_copy(update={"start": 0.0})
+    return scenario.model_copy(update={"clock": clock, "traffic": traffic})
+
+
+def _hopeless(scenario: Scenario, found: Estimate, flow: Flow) -> Iterator[str]:
+    """Objectives that cannot be met, with a margin that no error of an estimate takes up."""
+    asked = scenario.objectives
+    duration, lowest = found.rollout_duration_s, found.lowest_in_pool_count
+    if duration is not None and asked.duration is not None:
+        shortest_s, spread_s = duration.value, (duration.high - duration.value) / 1.645
+        if not isinstance(scenario.traffic.rate, ConstantRate):
+            quiet = rolled_out(_without_traffic(scenario))  # later drains may meet less traffic
+            assert quiet is not None
+            shortest_s, spread_s = quiet.mean_s, quiet.spread_s
+        if shortest_s - 5 * spread_s > _MARGIN * asked.duration:
+            yield (
+                f"the rollout takes {duration.value:.0f} s, "
+                f"more than the duration of {asked.duration:g} s"
+            )
+    if (
+        lowest is not None
+        and asked.lowest_in_pool is not None
+        and lowest.value < asked.lowest_in_pool
+    ):
+        yield f"{lowest.value:.0f} are left in the pool, fewer than {asked.lowest_in_pool}"
+    if duration is not None and (freeze := freeze_met(scenario, duration.low)):
+        yield f"it runs in the freeze {freeze}"
+    if found.rollout_latency_p99_s is None or asked.latency_p99 is None:
+        return
+    weight = flow.offered_rps * flow.step_s
+    piled = fluid_backlog(flow.queue_rps, flow.queue_capacity_rps, flow.step_s)
+    wait = piled / np.maximum(flow.queue_capacity_rps.max(), 1e-9)
+    late = float(np.sum(weight[wait > 1.5 * asked.latency_p99]) / np.sum(weight))
+    if late > 0.05 and found.rollout_latency_p99_s.low > _MARGIN * asked.latency_p99:
+        yield (
+            f"more arrives than is served for so long that {100 * late:.0f} % of the requests wait for more "
+            f"than the p99 of {asked.latency_p99:g} s"
+        )

@@ -1,0 +1,67 @@
+"""Why a figure has no estimate: closed forms are told only where they hold."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+OF_REQUESTS = (
+    "rollout_latency_p99_s",
+    "rollout_wait_mean_s",
+    "rollout_error_fraction",
+    "backlog_max_count",
+)
+"""The figures that follow from the queues."""
+
+OF_DRAINS = ("rollout_duration_s", "cut_requests", "rollout_error_fraction")
+"""The figures that follow from how long instances drain."""
+
+OF_CUTS = ("cut_requests", "rollout_error_fraction")
+"""The figures that follow from what is left at the end of a drain."""
+
+
+class Why(StrEnum):
+    """What closed forms do not cover."""
+
+    SEVERAL_SERVICES = "several_services"
+    CLOSED_TRAFFIC = "closed_traffic"
+    QUEUE_REJECTS = "queue_rejects"
+    STICKY = "sticky"
+    WEIGHTS = "weights"
+    SESSIONS = "sessions"
+    TWO_CHOICES = "two_choices"
+    FEWEST_AT_INSTANCES = "fewest_at_instances"
+    UNEVEN_INSTANCES = "uneven_instances"
+    LEARNS_LATE = "learns_late"
+    CRASHES = "crashes"
+    CONTRACT_TOO_EARLY = "contract_too_early"
+    TRACE_ENDS = "trace_ends"
+    NOTHING_ARRIVES = "nothing_arrives"
+    FEW_REQUESTS = "few_requests"
+    POOL_EMPTY = "pool_empty"
+    NEVER_CLEARS = "never_clears"
+    TIMEOUTS = "timeouts"
+    RETRIES = "retries"
+    RETRIED_WORK = "retried_work"
+    MAY_FAIL = "may_fail"
+    DRAIN_MAY_ABORT = "drain_may_abort"
+    QUEUED_AT_DRAINS = "queued_at_drains"
+    CUT_CONNECTIONS = "cut_connections"
+    CONNECTIONS_BEGIN_EMPTY = "connections_begin_empty"
+
+
+@dataclass(frozen=True)
+class NoEstimate:
+    """One reason why figures are not estimated.
+
+    Attributes:
+        why: The reason.
+        figures: The figures of `simulation.estimates.estimate.Estimate` that it is about.
+        services: The services that it is about.
+        fraction: A share that belongs to the reason, of requests or of load.
+    """
+
+    why: Why
+    figures: tuple[str, ...] = OF_REQUESTS
+    services: tuple[str, ...] = ()
+    fraction: float | None = None

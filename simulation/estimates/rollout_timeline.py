@@ -1,0 +1,197 @@
+"""The rollout of a whole release as it is drawn for an estimate.
+
+Enters: a scenario. Leaves: when it is over, who is out of the pool when, how many requests are cut,
+and the reasons why it may not come to its end.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from simulation.control.order import rolling_order, waves_of
+from simulation.estimates.in_flight import in_flight
+from simulation.estimates.no_estimate import OF_CUTS, OF_DRAINS, NoEstimate, Why
+from simulation.estimates.schedule import Schedules, draws_for, schedules
+from simulation.requests.stationary import long_lived
+from simulation.scenario.model import Scenario
+from simulation.scenario.release_graph import in_order, release_graph
+from simulation.scenario.rollout import ALL_AT_ONCE, Rollout
+from simulation.scenario.units import Floats
+
+_LIKELY = 0.01
+"""A rollout with more than this chance to fail has no duration that could be told."""
+
+
+@dataclass(frozen=True)
+class RolledOut:
+    """A release as drawn.
+
+    Attributes:
+        mean_s: When it is over, in the mean.
+        spread_s: The standard deviation of that.
+        cut: Mean requests that are cut.
+        lowest_count: The fewest in the pool, of all services.
+        lowest_fraction: The lowest share of a fleet's capacity.
+        leave_s: Of the service of the common keys, in the draw nearest to the mean, ascending.
+        join_s: The same.
+        beyond: Why something here does not hold.
+    """
+
+    mean_s: float
+    spread_s: float
+    cut: float
+    lowest_count: int
+    lowest_fraction: float
+    leave_s: Floats
+    join_s: Floats
+    beyond: tuple[NoEstimate, ...]
+
+
+def rolled_out(scenario: Scenario) -> RolledOut | None:
+    """The release of a scenario; None without a rollout.
+
+    Raises:
+        BadInput: A window does not fit its fleet.
+    """
+    names = scenario.rolled_services()
+    if not names:
+        return None
+    draws = draws_for(max(scenario.services[name].instance_count for name in names))
+    begin_rps = float(np.nan_to_num(scenario.rates().rate_at(scenario.start_s())))
+    begun: dict[str, Floats] = {}
+    ended: dict[str, Floats] = {}
+    cut, variance, reasons = 0.0, 0.0, list[NoEstimate]()
+    drawn: dict[str, Schedules] = {}
+    graph = release_graph(scenario.release_order())
+    for number, name in enumerate(in_order(graph)):
+        rule = scenario.rule(name)
+        assert rule is not None
+        one, lost = _service(scenario, name, rule, begin_rps, (draws, number))
+        before = [ended[first] for first in graph.predecessors(name)]
+        begun[name] = np.max(before, axis=0) if before else np.zeros(draws)
+        ended[name] = begun[name] + one.end_s
+        drawn[name], cut = one, cut + lost
+        variance = max(variance, one.spread_s**2) if not before else variance + one.spread_s**2
+        reasons += _may_fail(scenario, name, rule, begin_rps)
+    end = np.max(list(ended.values()), axis=0)
+    main = scenario.service_name
+    typical = int(np.argmin(np.abs(end - np.mean(end))))
+    lows = [_lowest(scenario, name) for name in names]
+    others = sum(one.instance_count for name, one in scenario.services.items() if name not in names)
+    chained = [name for name in names if len(names) > 1]
+    together = _fewest_together(scenario, names, drawn, begun, typical) if chained else lows[0][0]
+    return RolledOut(
+        mean_s=float(np.mean(end)),
+        spread_s=math.sqrt(variance),
+        cut=cut,
+        lowest_count=together + others,
+        lowest_fraction=min(fraction for _, fraction in lows),
+        leave_s=np.sort(begun[main][typical] + drawn[main].leave_s[typical]),
+        join_s=np.sort(begun[main][typical] + drawn[main].join_s[typical]),
+        beyond=tuple(reasons),
+    )
+
+
+def _service(
+    scenario: Scenario,
+    name: str,
+    rule: Rollout,
+    begin_rps: float,
+    draws_and_number: tuple[int, int],
+) -> tuple[Schedules, float]:
+    """One service's rollout as drawn, and how many requests it cuts."""
+    service = scenario.services[name]
+    count = service.instance_count
+    window = 1 if rule.strategy in ALL_AT_ONCE else scenario.window_count(name)
+    if rule.replaces_beside and scenario.surge_count(name):
+        window = 1  # whoever is missing has been replaced, but for a few
+    window = max(1, min(window, count - rule.min_healthy))
+    first = in_flight(scenario, name, begin_rps / count)
+    later = in_flight(scenario, name, begin_rps / max(1, count - window + 1))
+    delay_s = service.balancer.propagation_delay
+    draws, number = draws_and_number
+    rng = np.random.default_rng([20, number])
+    uniform = rng.random((draws, count))
+    drain = later.drain_s(rule.drain, delay_s, uniform)
+    drain[:, :window] = first.drain_s(rule.drain, delay_s, uniform[:, :window])
+    lost = 0.0
+    if rule.drain.on_timeout == "cut":
+        left_s = max(0.0, rule.drain.timeout - delay_s)
+        lost = window * first.left_count(left_s) + (count - window) * later.left_count(left_s)
+    return schedules(scenario, name, rule, drain, rng), lost
+
+
+def _may_fail(
+    scenario: Scenario, name: str, rule: Rollout, begin_rps: float
+) -> Iterator[NoEstimate]:
+    """Why a rollout may well be halted, or its drains are not those of the closed form."""
+
+    def reason(why: Why, figures: tuple[str, ...] = OF_DRAINS) -> NoEstimate:
+        return NoEstimate(why, figures, services=(name,))
+
+    service = scenario.services[name]
+    new, tries = service.versions.new, rule.retries + 1
+    fails = 1.0 - (1.0 - new.verify_fails**tries) * (1.0 - new.start_fails**tries)
+    if fails > 0 and 1.0 - (1.0 - fails) ** service.instance_count > _LIKELY:
+        yield reason(Why.MAY_FAIL)
+    if rule.drain.on_timeout == "abort":
+        idle = in_flight(scenario, name, begin_rps / service.instance_count)
+        if (
+            1.0 - float(idle.idle_by(np.array([rule.drain.timeout]))[0]) ** service.instance_count
+            > 0.01
+        ):
+            yield reason(Why.DRAIN_MAY_ABORT)
+    if service.crashes is not None:
+        yield reason(Why.CRASHES)
+    if service.balancer.sticky:
+        yield reason(Why.STICKY)
+    connections = [
+        kind
+        for kind in long_lived(scenario)
+        if name in scenario.route_of(scenario.traffic.classes[kind])
+    ]
+    if connections and scenario.traffic.begins_empty:
+        yield reason(Why.CONNECTIONS_BEGIN_EMPTY)
+    elif connections and rule.drain.on_timeout == "cut":
+        # The share of errors counts what arrives from the start on; most that is cut came before.
+        yield reason(Why.CUT_CONNECTIONS, OF_CUTS[1:])
+
+
+def _lowest(scenario: Scenario, name: str) -> tuple[int, float]:
+    """The fewest of a service in the pool, and the lowest share of its capacity."""
+    service, rule = scenario.services[name], scenario.rule(name)
+    assert rule is not None
+    count = service.instance_count
+    if rule.strategy == "recreate":
+        return 0, 0.0
+    if rule.strategy == "blue_green":
+        return count, 1.0
+    out = max(0, min(scenario.window_count(name), count - rule.min_healthy))
+    if rule.strategy == "canary" and out > 0:
+        waves = waves_of(rule, out, [str(k) for k in range(count)])
+        out = max(min(wave.parallel, len(wave.instances)) for wave in waves)
+    if not isinstance(service.instances, dict):
+        return count - out, 1.0 - out / count
+    power = np.array(service.power())
+    along = np.concatenate([[0.0], np.cumsum(power[rolling_order(scenario, name)])])
+    missing = float(np.max(along[out:] - along[: len(along) - out])) if out else 0.0
+    return count - out, 1.0 - missing / float(np.sum(power))
+
+
+def _fewest_together(
+    scenario: Scenario,
+    names: Sequence[str],
+    drawn: Mapping[str, Schedules],
+    begun: Mapping[str, Floats],
+    row: int,
+) -> int:
+    """The fewest in the pools of several services at once, in one draw."""
+    leave = np.concatenate([begun[name][row] + drawn[name].leave_s[row] for name in names])
+    join = np.concatenate([begun[name][row] + drawn[name].join_s[row] for name in names])
+    leave, join = np.sort(leave), np.sort(join)
+    out = np.arange(1, len(leave) + 1) - np.searchsorted(join, leave, side="right")
+    return sum(scenario.services[name].instance_count for name in names) - int(np.max(out))

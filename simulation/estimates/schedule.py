@@ -1,0 +1,171 @@
+"""Who is out of the pool when, drawn many times: the order statistics of a rollout.
+
+Enters: a service's rule, its steps and how long its drains last. Leaves: for each draw when every
+instance leaves the pool and when it (or the one in its place) joins it again, and when all are done.
+
+A window that slides is list scheduling on as many machines (Graham, 1969), for which there is no
+closed form; a batch lasts as long as the longest of its window, its maximum. Both are drawn with
+numbers that are always the same, so that two candidates differ by what they are and not by chance.
+"""
+
+from __future__ import annotations
+
+import heapq
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from simulation.control.order import waves_of
+from simulation.scenario.model import Scenario, Service
+from simulation.scenario.rollout import Rollout
+from simulation.scenario.units import Floats
+
+_DRAWN = 2500
+_FEWEST, _MOST = 2, 200
+
+
+@dataclass(frozen=True)
+class Schedules:
+    """A service's rollout, drawn several times; times from its beginning.
+
+    Attributes:
+        leave_s: When each leaves the pool, shape (draws, instances).
+        join_s: When each, or its replacement, is in it again, shape (draws, instances).
+        end_s: When the last is done, shape (draws,).
+        spread_s: Standard deviation of the end.
+    """
+
+    leave_s: Floats
+    join_s: Floats
+    end_s: Floats
+    spread_s: float
+
+
+def draws_for(instance_count: int) -> int:
+    """How many draws there is time for."""
+    return int(np.clip(_DRAWN // instance_count, _FEWEST, _MOST))
+
+
+def schedules(
+    scenario: Scenario, name: str, rule: Rollout, drain_s: Floats, rng: np.random.Generator
+) -> Schedules:
+    """The rollout of one service.
+
+    Args:
+        scenario: One candidate.
+        name: The service.
+        rule: How it is rolled.
+        drain_s: How long each drain lasts, shape (draws, instances).
+        rng: Draws the steps.
+    """
+    service = scenario.services[name]
+    steps = {
+        step: one.sample_s(rng, drain_s.size).reshape(drain_s.shape)
+        for step, one in service.steps.in_order()
+    }
+    down = np.maximum(np.maximum(drain_s, steps["take_out"]), rule.pre_stop) + steps["stop"]
+    up = steps["deploy"] + steps["verify"] + steps["start"] + steps["return"]
+    up = up + _checked_s(service, rng, drain_s.shape)
+    if rule.strategy == "recreate":
+        return _recreated(rule, down, up)
+    if rule.strategy == "blue_green":
+        return _switched(rule, down, steps["stop"], up)
+    if rule.replaces_beside:
+        return _replaced_beside(scenario, name, rule, down, up)
+    return _rolled(scenario, name, rule, down + up)
+
+
+def _checked_s(service: Service, rng: np.random.Generator, shape: tuple[int, ...]) -> Floats:
+    """Until `rise` checks in a row have passed, whose phase may be any."""
+    check = service.balancer.health_check
+    if check is None:
+        return np.zeros(shape)
+    return check.interval * (check.rise - 1 + rng.random(shape))
+
+
+def _recreated(rule: Rollout, down: Floats, up: Floats) -> Schedules:
+    all_down = down.max(axis=1, keepdims=True)
+    join = all_down + up
+    end = join.max(axis=1) + rule.min_ready
+    return Schedules(np.zeros_like(down), join, end, float(np.std(end)))
+
+
+def _switched(rule: Rollout, down: Floats, stop: Floats, up: Floats) -> Schedules:
+    switch = up.max(axis=1, keepdims=True) + rule.min_ready
+    both = np.broadcast_to(switch, up.shape)
+    drained = np.maximum((down - stop).max(axis=1), rule.pause)
+    end = switch[:, 0] + drained + stop.max(axis=1)
+    return Schedules(both, both, end, float(np.std(end)))
+
+
+def _replaced_beside(
+    scenario: Scenario, name: str, rule: Rollout, down: Floats, up: Floats
+) -> Schedules:
+    """Each replacement that is available lets one more be removed, and so one more be made."""
+    draws, count = up.shape
+    window = scenario.window_count(name)
+    at_once = count - max(count - window, rule.min_healthy)
+    leave, join = np.empty_like(down), np.empty_like(up)
+    begin, first = np.zeros((draws, 1)), 0
+    for wave in waves_of(rule, window, [str(k) for k in range(count)]):
+        part = slice(first, first + len(wave.instances))
+        size = len(wave.instances)
+        begun, _ = _listed(up[:, part] + rule.min_ready, at_once + scenario.surge_count(name))
+        ready = np.sort(begun + up[:, part] + rule.min_ready, axis=1)
+        at_first = np.zeros((draws, min(at_once, size)))
+        leave[:, part] = begin + np.concatenate([at_first, ready[:, : size - at_first.shape[1]]], 1)
+        join[:, part] = begin + begun + up[:, part]
+        begin = begin + ready[:, -1:] + (wave.gate.pause_s if wave.gate else 0.0)
+        first += size
+    end = np.maximum(begin[:, 0], (leave + down).max(axis=1))
+    return Schedules(leave, join, end, float(np.std(end)))
+
+
+def _rolled(scenario: Scenario, name: str, rule: Rollout, out: Floats) -> Schedules:
+    count = out.shape[1]
+    window = max(1, min(scenario.window_count(name), count - rule.min_healthy))
+    around_s, after_s = 0.0, 0.0
+    if rule.strategy == "expand_migrate_contract" and rule.migration is not None:
+        around_s = rule.migration.expand + rule.migration.migrate
+        after_s = rule.migration.contract
+        if rule.migration.contract_before_rollout:
+            around_s, after_s = around_s + after_s, 0.0
+    takes = out + rule.min_ready
+    begin = np.full((len(out), 1), around_s)
+    leave, variance, first = np.empty_like(out), 0.0, 0
+    waves = waves_of(rule, window, [str(k) for k in range(count)])
+    for wave in waves:
+        part = slice(first, first + len(wave.instances))
+        each = takes[:, part]
+        if wave.parallel >= each.shape[1]:
+            started, ended = np.zeros_like(each), each.max(axis=1)
+            variance += float(np.var(ended))
+        else:
+            pause_s = rule.pause if rule.advance == "sliding" else 0.0
+            started, ended = _listed(each, wave.parallel, pause_s)
+            variance += _spread(each, wave.parallel, ended)
+        leave[:, part] = begin + started
+        begin = begin + ended[:, None] + (wave.gate.pause_s if wave.gate else 0.0)
+        first += len(wave.instances)
+    return Schedules(leave, leave + out, begin[:, 0] + after_s, math.sqrt(variance))
+
+
+def _spread(each: Floats, places: int, ended: Floats) -> float:
+    """The variance of a list schedule's end: of few draws of many instances, that of renewals."""
+    if len(each) >= 40:
+        return float(np.var(ended))
+    return float(np.var(each) * each.shape[1] / places**2)
+
+
+def _listed(takes: Floats, places: int, pause_s: float = 0.0) -> tuple[Floats, Floats]:
+    """When each begins, in the place that is free first, and when the last is done."""
+    if places == 1:
+        after = np.cumsum(takes + pause_s, axis=1)
+        begun = after - takes - pause_s
+        return begun, begun[:, -1] + takes[:, -1]
+    begun = np.empty_like(takes)
+    for row, durations in enumerate((takes + pause_s).tolist()):
+        free = [0.0] * places  # when each place is; of equal numbers any list is a heap
+        begun[row] = [heapq.heapreplace(free, free[0] + duration) for duration in durations]
+    return begun, (begun + takes).max(axis=1)

@@ -1,0 +1,1 @@
+"""Readers of formats, one room a format."""

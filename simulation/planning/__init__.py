@@ -1,0 +1,1 @@
+"""From a study to a plan: the search, the starts, the evidence, the sensitivity."""

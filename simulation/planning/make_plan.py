@@ -1,0 +1,364 @@
+"""Candidate → plan.
+
+Enters: a scenario and the result of the candidate that was chosen. Leaves: a sealed `Plan` whose
+embedded scenario needs no other file, so that anyone can simulate it again and get the prediction.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+
+from executor.base.canonical_json import digest_of
+from executor.base.errors import BadInput, Refused
+from executor.base.yaml_positions import broken_text
+from executor.dialects.kubernetes import resolve
+from executor.plan.file import sealed
+from executor.plan.model import (
+    PLAN_2,
+    STEPS,
+    AsWritten,
+    Drain,
+    EndCounts,
+    Evidence,
+    Guards,
+    Plan,
+    Prediction,
+    Step,
+    Stop,
+    Verdict,
+)
+from executor.plan.rules import broken_rules as broken_plan_rules
+from simulation.control.order import rolling_order, waves_of
+from simulation.run import traffic_around
+from simulation.scenario.freeze import second_of_day
+from simulation.scenario.model import Scenario, Workload
+from simulation.scenario.rates import DAY_S
+from simulation.scenario.rollout import Rollout
+from simulation.scenario.rules import broken_rules
+from simulation.scenario.simulated_interval import frame_of
+from simulation.scenario.traffic import TimestampsRate, TraceRate
+from simulation.study.candidates import Candidate, candidates_of
+from simulation.study.compare import CandidateResult, compare
+from simulation.study.rows import run_rows
+
+WEEK_S = 7 * 86400.0
+
+NOT_SIMULATED = "nothing is simulated of it yet"
+"""The reason of a verdict over no runs."""
+
+SHORTEST_DEADLINE_S = 10.0
+"""A step that the model gives no time still takes some on a real host."""
+
+
+def self_contained(scenario: Scenario, candidate: Candidate) -> Scenario:
+    """The candidate's scenario without any other file.
+
+    A trace becomes the steps of the stretch that a simulation of this candidate may need, in
+    seconds after midnight of the day (or the one before) on which it starts, so that a freeze is
+    met as it was. So do timestamps that only tell the rate; those to be replayed stay times, to the
+    last digit where there is no freeze: seconds from the start.
+    """
+    chosen = candidate.applied_to(scenario)
+    rate = scenario.traffic.rate
+    if not isinstance(rate, TraceRate | TimestampsRate):
+        return chosen
+    frame = frame_of([chosen])
+    data = chosen.as_data()
+    start_s = second_of_day(chosen)
+    if start_s < frame.warm_up_s:
+        start_s += DAY_S
+    if isinstance(rate, TimestampsRate) and scenario.traffic.arrivals == "replay":
+        if chosen.rollout is None or not chosen.rollout.freeze:
+            start_s = 0.0
+        times_s = rate.times_s(chosen.start_s(), frame.warm_up_s)
+        one_more = int(np.searchsorted(times_s, frame.horizon_s, side="right")) + 1
+        data["traffic"]["rate"] = {"timestamps": (times_s[:one_more] + start_s).tolist()}
+    else:
+        steps = traffic_around(chosen, frame).as_steps()
+        data["traffic"]["rate"] = {
+            "steps": [[f"{time + start_s!r}s", f"{rps!r}/s"] for time, rps in steps]
+        }
+    data.setdefault("clock", {}).update(start=f"{start_s!r}s", warm_up=f"{frame.warm_up_s!r}s")
+    return Scenario.model_validate(data)
+
+
+def make_plan(
+    scenario: Scenario,
+    result: CandidateResult,
+    valid_for_s: float = WEEK_S,
+    evidence: Evidence | None = None,
+    *,
+    said: Scenario | None = None,
+) -> Plan:
+    """The candidate as a validated plan.
+
+    Args:
+        scenario: What was simulated, with the seed by which it was.
+        result: Of the candidate, over as many runs as the scenario says.
+        valid_for_s: How long the plan may be carried out.
+        evidence: The search that chose it, if one did.
+        said: The scenario as its file says it, where what was simulated is a candidate of it: so
+            are window and surge written.
+
+    Raises:
+        Refused: The candidate does not meet the objectives; the message says why.
+    """
+    if result.verdict.answer != "meets":
+        raise Refused(
+            f"window {result.candidate.window} is no plan, its verdict is "
+            f"{result.verdict.answer}: {'; '.join(result.verdict.reasons)}"
+        )
+    if len(result.runs) < scenario.replications:
+        raise Refused(
+            f"window {result.candidate.window} is no plan yet: {len(result.runs)} of "
+            f"{scenario.replications} runs are there, run the comparison to its end"
+        )
+    plan = drafted(scenario, result, valid_for_s, evidence, said=said)
+    for broken in broken_plan_rules(plan):
+        raise Refused(f"{plan.name} is no plan: {broken}")
+    return plan
+
+
+def drafted(
+    scenario: Scenario,
+    result: CandidateResult,
+    valid_for_s: float = WEEK_S,
+    evidence: Evidence | None = None,
+    *,
+    said: Scenario | None = None,
+) -> Plan:
+    """The candidate as a plan that nobody has checked: to be looked at, with what it breaks.
+
+    The arguments are those of `make_plan`.
+
+    Raises:
+        Refused: The release is one that a plan cannot tell.
+    """
+    if scenario.rollout is None:
+        raise BadInput(f"{scenario.name}: rollout: is missing, there is nothing to plan")
+    chosen = self_contained(scenario, result.candidate)
+    predicted = Prediction(
+        metrics=result.alone, ended=EndCounts(**result.ended), verdict=result.verdict
+    )
+    return _plan_of(
+        chosen, predicted, len(result.runs), valid_for_s, evidence, said=said or scenario
+    )
+
+
+def outlined(scenario: Scenario) -> Plan:
+    """What a plan of the scenario as it stands would do, before anything is simulated of it.
+
+    Its prediction is empty, so it is never valid. Other files stay where they are.
+
+    Raises:
+        Refused: The release is one that a plan cannot tell.
+    """
+    if scenario.rollout is None:
+        raise BadInput(f"{scenario.name}: rollout: is missing, there is nothing to plan")
+    verdict = Verdict(
+        answer="undecided", runs_meeting=0, runs=1, lower_bound=0.0, reasons=(NOT_SIMULATED,)
+    )
+    nothing = Prediction(
+        metrics={}, ended=EndCounts(done=0, halted=0, rolled_back=0, horizon=0), verdict=verdict
+    )
+    return _plan_of(scenario, nothing, 1, WEEK_S, None, said=scenario)
+
+
+def _plan_of(
+    chosen: Scenario,
+    predicted: Prediction,
+    replications: int,
+    valid_for_s: float,
+    evidence: Evidence | None,
+    *,
+    said: Scenario,
+) -> Plan:
+    """The chosen way to roll, sealed.
+
+    Args:
+        chosen: The scenario of the candidate, free of other files.
+        predicted: What its simulation says.
+        replications: Over how many runs.
+        valid_for_s: How long the plan may be carried out.
+        evidence: The search that chose it, if one did.
+        said: The scenario before anything was chosen: how window and surge are written.
+
+    Raises:
+        Refused: The release is one that a plan cannot tell.
+    """
+    name = planned_service(chosen)
+    rule, service = chosen.rule(name), chosen.services[name]
+    assert rule is not None
+    listed = service.instance_names(name)
+    names = tuple(listed[instance] for instance in rolling_order(chosen, name))
+    window = chosen.window_count(name)
+    embedded = chosen.as_data()
+    carried_out_by = _carrier(rule, service.workload)
+    second: dict[str, Any] = {}
+    if carried_out_by != "rollcast":
+        second = {
+            "schema": PLAN_2,
+            "carried_out_by": carried_out_by,
+            "replacement": "beside" if rule.replaces_beside else "in_place",
+            "surge": chosen.surge_count(name) if rule.replaces_beside else 0,
+            "as_written": _as_written(said, chosen, name),
+            "workload": service.workload and service.workload.model_dump(),
+        }
+    return sealed(
+        Plan(
+            name=chosen.name,
+            created_at=datetime.now(UTC).isoformat(timespec="seconds"),
+            valid_for_s=valid_for_s,
+            tool_version=version("rollcast"),
+            scenario=embedded,
+            scenario_digest=digest_of(embedded),
+            seed=chosen.seed,
+            replications=replications,
+            service=name,
+            instances=names,
+            strategy="canary" if rule.strategy == "canary" else "rolling",
+            advance=rule.advance,
+            window=window,
+            min_in_pool=rule.min_healthy,
+            pause_s=rule.pause,
+            min_ready_s=rule.min_ready,
+            drain=Drain(timeout_s=rule.drain.timeout, on_timeout=rule.drain.on_timeout),
+            stop=Stop(mode=rule.stop.mode, pre_stop_s=rule.pre_stop, grace_s=rule.stop.grace),
+            propagation_delay_s=service.balancer.propagation_delay,
+            guards=_guards(rule),
+            waves=waves_of(rule, window, names),
+            step_deadlines_s=step_deadlines_s(chosen),
+            on_failure=rule.on_failure,
+            retries=rule.retries,
+            max_failures=rule.max_failures,
+            prediction=predicted,
+            evidence=evidence,
+            **second,
+        )
+    )
+
+
+def _carrier(rule: Rollout, workload: Workload | None) -> str:
+    """Which tool's rules the simulated rollout follows, and so what carries it out."""
+    kind = None if workload is None else workload.kind
+    if rule.replaces_beside:
+        return "argo-rollouts" if rule.strategy == "canary" or kind == "Rollout" else "kubernetes"
+    return "kubernetes" if kind == "StatefulSet" else "rollcast"
+
+
+def _as_written(said: Scenario, chosen: Scenario, service: str) -> AsWritten:
+    """Window and surge in the scenario's own words, where these come to what was chosen."""
+    rule, written = chosen.rule(service), said.rule(service)
+    assert rule is not None and written is not None
+    count = chosen.services[service].instance_count
+    surge = chosen.surge_count(service)
+    unavailable = count - max(count - chosen.window_count(service), rule.min_healthy)
+    try:
+        resolved = resolve(written.surge, written.window, count)
+    except BadInput:
+        resolved = (surge, unavailable)
+    return AsWritten(
+        window=written.window if resolved[1] == unavailable else unavailable,
+        surge=written.surge if resolved[0] == surge else surge,
+    )
+
+
+def planned_service(scenario: Scenario) -> str:
+    """The one service that a plan is for.
+
+    Raises:
+        Refused: The release is one that a plan cannot tell.
+    """
+    rolled = scenario.rolled_services()
+    if len(rolled) > 1:
+        raise Refused(
+            f"{scenario.name} is no plan: it releases {len(rolled)} services ({', '.join(rolled)}) "
+            f"and a plan is for one; name it with --set 'rollout.order=[{rolled[0]}]'"
+        )
+    rule = scenario.rule(rolled[0])
+    assert rule is not None
+    if rule.strategy not in {"rolling", "canary"}:
+        raise Refused(f"{scenario.name} is no plan: strategy {rule.strategy} is not carried out")
+    return rolled[0]
+
+
+def _guards(rule: Rollout) -> Guards | None:
+    if rule.guards is None:
+        return None
+    return Guards(
+        error_fraction=rule.guards.error_fraction,
+        latency_p99_s=rule.guards.latency_p99,
+        over_s=rule.guards.over,
+    )
+
+
+def step_deadlines_s(scenario: Scenario) -> dict[Step, float]:
+    """Three times the p99.9 of each step, at least ten seconds.
+
+    The first step has its drain too, or the time before the stop, the second its grace period.
+
+    A drain that may `wait` is given three times the p99.9 of a request.
+    """
+    name = planned_service(scenario)
+    service, rule = scenario.services[name], scenario.rule(name)
+    assert rule is not None
+    usual = dict(service.steps.in_order())
+    deadlines = {
+        step: max(SHORTEST_DEADLINE_S, 3 * float(usual[step].quantile_s(0.999))) for step in STEPS
+    }
+    drain_s = rule.drain.timeout
+    if rule.drain.on_timeout == "wait":
+        drain_s = 3 * float(service.service_time.quantile_s(0.999))
+    deadlines[Step.TAKE_OUT] += max(drain_s, rule.pre_stop)
+    if rule.stop.mode == "graceful":
+        deadlines[Step.STOP] += rule.stop.grace
+    return deadlines
+
+
+def again(plan: Plan, jobs: int | None = None) -> list[str]:
+    """Simulates the embedded scenario again; says where the prediction differs, nothing if not.
+
+    Figures agree when they differ by less than a billionth: other processors round `exp` and `log`
+    in their own way.
+
+    Raises:
+        BadInput: The embedded scenario is none that this version simulates.
+    """
+    try:
+        scenario = Scenario.model_validate(plan.scenario)
+    except ValueError as error:
+        first = str(error).splitlines()[0]
+        raise BadInput(f"the embedded scenario is not one of this version: {first}") from None
+    scenario = scenario.model_copy(update={"seed": plan.seed, "replications": plan.replications})
+    for key, value, rule in broken_rules(scenario):
+        raise BadInput(f"the embedded scenario: {broken_text(key, value, rule)}")
+    candidates = candidates_of(scenario)
+    result = compare(scenario, candidates, list(run_rows(scenario, candidates, jobs=jobs)))
+    return _told_apart(plan.prediction, result.candidates[0])
+
+
+def _told_apart(prediction: Prediction, result: CandidateResult) -> list[str]:
+    differing = []
+    for name, predicted in prediction.metrics.items():
+        now = result.metrics[name]
+        for figure in type(predicted).model_fields:
+            was, is_now = getattr(predicted, figure), getattr(now, figure)
+            if not _close(was, is_now):
+                differing.append(f"{name} {figure}: the plan says {was}, simulated {is_now}")
+    if prediction.ended != EndCounts(**result.ended):
+        differing.append(f"ended: the plan says {prediction.ended}, simulated {result.ended}")
+    if prediction.verdict.answer != result.verdict.answer:
+        differing.append(
+            f"verdict: the plan says {prediction.verdict.answer}, simulated {result.verdict.answer}"
+        )
+    return differing
+
+
+def _close(one: float | None, other: float | None) -> bool:
+    if one is None or other is None:
+        return one is other
+    return abs(one - other) <= 1e-9 * max(1.0, abs(one), abs(other))

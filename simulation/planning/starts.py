@@ -1,0 +1,166 @@
+"""When to start: the starts that a search tries, and whether it matters which one.
+
+Enters: ``every:30m`` or ``02:00..06:00/10m`` as a person writes it; or what became of one way to roll
+at each of its starts. Leaves: starts on the traffic's clock; or the answer as a sentence.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from executor.base.errors import BadInput
+from simulation.scenario.model import Scenario
+from simulation.scenario.rates import DAY_S, clock_label, start_second
+from simulation.scenario.traffic import parse_start
+from simulation.scenario.units import parse_duration_s
+from simulation.study.candidates import Candidate
+from simulation.study.compare import CandidateResult
+
+MOST_STARTS = 10_000
+
+ALIKE_DURATION, ALIKE_P99 = 1.10, 1.25
+"""The start hardly matters where the highest mean is at most so many times the lowest."""
+
+
+def parse_starts(text: str, scenario: Scenario) -> list[float | str]:
+    """The starts that one word of ``--starts`` says.
+
+    ``every:30m`` goes through the whole trace, or through one day where the traffic has no end;
+    ``02:00..06:00/10m`` from one start to another, both included; anything else is one start.
+
+    Args:
+        text: The word.
+        scenario: Its traffic says how long a trace is, and from when.
+
+    Raises:
+        ValueError: It is nothing of that kind.
+    """
+    table = scenario.rates()
+    if text.startswith("every:"):
+        step_s = _step_s(text.removeprefix("every:"))
+        end_s = float(table.edges_s[-1]) if table.ends else DAY_S
+        return _labels(scenario, 0.0, math.ceil(end_s / step_s - 1e-9), step_s)
+    if ".." in text:
+        first, _, rest = text.partition("..")
+        last, slash, step = rest.partition("/")
+        if not slash:
+            raise ValueError("a range of starts needs its step, such as 02:00..06:00/10m")
+        first_s, last_s = (start_second(parse_start(one), table.first_row) for one in (first, last))
+        if last_s < first_s:
+            last_s += DAY_S  # over midnight
+        if last_s < first_s:
+            raise ValueError("a range of starts must not end before it begins")
+        step_s = _step_s(step)
+        count = math.floor((last_s - first_s) / step_s + 1e-9) + 1
+        return _labels(scenario, first_s, count, step_s)
+    return [parse_start(text)]
+
+
+def _step_s(text: str) -> float:
+    step_s = parse_duration_s(text)
+    if step_s <= 0:
+        raise ValueError("the step between starts must be above 0")
+    return step_s
+
+
+def _labels(scenario: Scenario, first_s: float, count: int, step_s: float) -> list[float | str]:
+    """So many starts in even steps, as a clock shows them where that is exact."""
+    if count > MOST_STARTS:
+        raise ValueError(f"must be at most {MOST_STARTS:,} starts, not {count:,}")
+    first_row = scenario.rates().first_row
+    found: list[float | str] = []
+    for start_s in first_s + step_s * np.arange(count):
+        label = clock_label(float(start_s), first_row)
+        exact = start_second(label, first_row) == start_s
+        found.append(label if exact else float(start_s))
+    return found
+
+
+def without_start(one: Candidate) -> Candidate:
+    """The way to roll alone, whenever it starts."""
+    return replace(one, start=0.0, start_label="")
+
+
+def siblings_of(candidates: Sequence[Candidate], chosen: int) -> list[int]:
+    """Which candidates differ from one in nothing but their start, itself included."""
+    same = without_start(candidates[chosen])
+    return [number for number, one in enumerate(candidates) if without_start(one) == same]
+
+
+def busiest_of(scenario: Scenario, starts_s: Sequence[float], lasts_s: float) -> int:
+    """At which start the highest rate comes while a rollout of such a length goes on.
+
+    Args:
+        scenario: Its traffic.
+        starts_s: On the traffic's clock.
+        lasts_s: How long a rollout takes.
+    """
+    table = scenario.rates()
+
+    def highest_rps(start_s: float) -> float:
+        first = int(np.searchsorted(table.edges_s, start_s, side="right")) - 1
+        last = int(np.searchsorted(table.edges_s, start_s + lasts_s, side="left"))
+        rates = table.rates_rps[max(0, first) : max(first + 1, last)]
+        return float(np.nanmax(rates)) if np.isfinite(rates).any() else 0.0
+
+    rates = [highest_rps(start_s) for start_s in starts_s]
+    return rates.index(max(rates))
+
+
+def what_the_start_matters(
+    tried: Sequence[CandidateResult | None], failing: Sequence[bool], left_out_count: int
+) -> str:
+    """Whether it matters when one way to roll starts, as a sentence.
+
+    It hardly does where no start that was tried is clearly infeasible, and over all of them the
+    highest mean duration is at most 1.1 times the lowest and the highest mean p99 at most 1.25 times.
+
+    Args:
+        tried: For each start, the result there; None for one that closed forms call hopeless.
+        failing: For each, whether it clearly fails.
+        left_out_count: Starts that were not tried: in a freeze, or beside a gap of the trace.
+    """
+    known = [one for one in tried if one is not None]
+    less = f", {left_out_count} left out" if left_out_count else ""
+    if any(failing):
+        return (
+            f"The start matters: of {len(tried)} starts tried{less}, this way to roll clearly fails "
+            f"at {sum(failing)}."
+        )
+    durations = _means(known, "rollout_duration_s")
+    p99s = _means(known, "rollout_latency_p99_s")
+    told = f"durations differ by a factor of {_ratio(durations):.2f}, p99 by {_ratio(p99s):.2f}"
+    if _ratio(durations) <= ALIKE_DURATION and _ratio(p99s) <= ALIKE_P99:
+        return f"The start hardly matters: none of {len(tried)} tried{less} clearly fails, {told}."
+    lowest = min(known, key=lambda one: one.metrics["rollout_latency_p99_s"].mean or 0.0)
+    return (
+        f"The start matters little: none of {len(tried)} tried{less} clearly fails, but {told}; "
+        f"p99 is lowest at {lowest.candidate.start_label}."
+    )
+
+
+def _means(results: Sequence[CandidateResult], name: str) -> list[float]:
+    return [mean for one in results if (mean := one.metrics[name].mean) is not None]
+
+
+def _ratio(values: Sequence[float]) -> float:
+    return max(values) / min(values) if values and min(values) > 0 else 1.0
+
+
+def starts_of(words: str | None, option: str, scenario: Scenario) -> list[float | str]:
+    """All starts that an option says, each once.
+
+    Raises:
+        BadInput: A word of it is no start.
+    """
+    found: dict[float | str, None] = {}
+    for word in (words or "").split(",") if words is not None else ():
+        try:
+            found.update(dict.fromkeys(parse_starts(word.strip(), scenario)))
+        except ValueError as error:
+            raise BadInput(f"{option} {words}: {word.strip() or 'nothing'}: {error}") from None
+    return list(found)

@@ -1,0 +1,1 @@
+"""What both engines share: arrivals, draws, policies, what the balancer believes."""

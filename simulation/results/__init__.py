@@ -1,0 +1,1 @@
+"""What a run leaves: requests, states, counts, and how they are stored."""

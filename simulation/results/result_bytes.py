@@ -1,0 +1,127 @@
+"""Results as few bytes, to be sent and to be stored.
+
+Enters: a `RunResult` without its requests. Leaves: bytes that give it back to the last bit. They hold
+text and numbers and nothing that runs: a header in JSON, then the arrays as they lie in memory, and in
+`pack` all of it deflated. A file of them may be passed on, unlike one of pickles.
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+import zlib
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from executor.plan.model import Step
+from simulation.results.failures import Cause, Failure, Figure
+from simulation.results.run_result import SERIES, RunResult, Waits
+from simulation.results.states import State, StateInterval
+
+_STATES = tuple(State)
+_STATE = np.dtype([("instance", "<i4"), ("state", "u1"), ("begin_s", "<f8"), ("end_s", "<f8")])
+_LENGTH = struct.Struct("<I")
+
+
+def pack(result: RunResult) -> bytes:
+    """The result as few bytes; its requests, where they were kept, are left out."""
+    return zlib.compress(as_bytes(result), 1)
+
+
+def as_bytes(result: RunResult) -> bytes:
+    """The same before it is deflated, for whoever deflates many of them at once."""
+    header = {
+        "ended": result.ended,
+        "settled_s": result.settled_s,
+        "end_s": result.end_s,
+        "requests": result.requests,
+        "metrics": result.metrics,
+        "alone": None if result.alone == result.metrics else result.alone,
+        "bin_s": result.bin_s,
+        "bins": len(result.series[SERIES[0]]),
+        "states": len(result.states),
+        "waits": None if result.waits is None else asdict(result.waits),
+        "critical_path": result.critical_path,
+        "failures": [asdict(one) for one in result.failures],
+        "stopped_by": None if result.stopped_by is None else asdict(result.stopped_by),
+        "engine": result.engine,
+    }
+    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+    series = np.array([result.series[name] for name in SERIES], "<f8")
+    states = np.array(
+        [(one.instance, _STATES.index(one.state), one.begin_s, one.end_s) for one in result.states],
+        _STATE,
+    )
+    columns = [states[name].tobytes() for name in _STATE.names or ()]  # alike beside alike
+    return b"".join([_LENGTH.pack(len(text)), text, series.tobytes(), *columns])
+
+
+def unpack(packed: bytes) -> RunResult:
+    """The result that was packed.
+
+    Raises:
+        ValueError: The bytes are not those of a result.
+    """
+    try:
+        return from_bytes(zlib.decompress(packed))
+    except zlib.error as error:
+        raise ValueError(f"not a packed result: {error}") from None
+
+
+def from_bytes(whole: bytes) -> RunResult:
+    """The result that `as_bytes` was given.
+
+    Raises:
+        ValueError: The bytes are not those of a result.
+    """
+    try:
+        return _unpacked(whole)
+    except (struct.error, KeyError, IndexError, TypeError, ValueError) as error:
+        raise ValueError(f"not a packed result: {error}") from None
+
+
+def _unpacked(whole: bytes) -> RunResult:
+    (length,) = _LENGTH.unpack_from(whole)
+    place = _LENGTH.size + length
+    header: dict[str, Any] = json.loads(whole[_LENGTH.size : place])
+    bins, count = header.pop("bins"), header.pop("states")
+    series = np.frombuffer(whole, "<f8", len(SERIES) * bins, place).reshape(len(SERIES), bins)
+    place += series.nbytes
+    columns: dict[str, list[Any]] = {}
+    for name in _STATE.names or ():
+        column: NDArray[Any] = np.frombuffer(whole, _STATE[name], count, place)
+        columns[name] = column.tolist()
+        place += column.nbytes
+    if place != len(whole):
+        raise ValueError("it has another length")
+    states = tuple(
+        StateInterval(instance, _STATES[state], begin_s, end_s)
+        for instance, state, begin_s, end_s in zip(*columns.values(), strict=True)
+    )
+    alone, waits = header.pop("alone"), header.pop("waits")
+    stopped_by = header.pop("stopped_by")
+    return RunResult(
+        critical_path=tuple(header.pop("critical_path")),
+        failures=tuple(_failure(one) for one in header.pop("failures")),
+        stopped_by=None if stopped_by is None else _failure(stopped_by),
+        **header,
+        alone=header["metrics"] if alone is None else alone,
+        series={name: series[row].astype(np.float64) for row, name in enumerate(SERIES)},
+        states=states,
+        waits=None if waits is None else Waits(**waits),
+    )
+
+
+def _failure(data: dict[str, Any]) -> Failure:
+    step, figure = data["step"], data["figure"]
+    return Failure(
+        **{
+            **data,
+            "cause": Cause(data["cause"]),
+            "step": None if step is None else Step(step),
+            "figure": None if figure is None else Figure(figure),
+        }
+    )

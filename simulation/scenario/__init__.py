@@ -1,0 +1,1 @@
+"""What a user writes: the scenario, its rules, its units. No SimPy here."""

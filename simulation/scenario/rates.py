@@ -1,0 +1,313 @@
+"""Rates over time.
+
+Enters: the ``traffic.rate`` of a scenario (constant, steps, daily curve, trace file) and a start on
+its clock. Leaves: a `RateTable`, piecewise constant on the rollout's clock (0 = the rollout
+starts). What arrives at such a rate is drawn in `simulation.requests.arrivals`.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import math
+import re
+import zlib
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+
+from executor.base.errors import BadInput
+from executor.base.text_limits import read_unpacked
+from simulation.scenario.units import Floats, why
+
+DAY_S = 86400.0
+
+
+@dataclass(frozen=True)
+class RateTable:
+    """Requests a second, piecewise constant.
+
+    Attributes:
+        edges_s: Times at which the rate changes, ascending, shape (n + 1,).
+        rates_rps: The rate between edge k and k + 1, shape (n,); NaN where a trace has a gap.
+        first_row: Date and time of the traffic's second 0, where the trace has dates.
+        ends: Whether there is no traffic data after the last edge (a trace); otherwise the last
+            rate holds on.
+        name: What to call the traffic in an error.
+    """
+
+    edges_s: Floats
+    rates_rps: Floats
+    first_row: datetime | None = None
+    ends: bool = False
+    name: str = "traffic.rate"
+
+    def window(self, start_s: float, before_s: float, after_s: float) -> RateTable:
+        """The same traffic from ``start_s − before_s`` to ``start_s + after_s``, 0 at ``start_s``.
+
+        Before the first edge the first rate holds (a warm-up may begin before a trace does).
+        """
+        edges = self.edges_s - start_s
+        rates = self.rates_rps
+        inside = (edges[1:] > -before_s) & (edges[:-1] < after_s)
+        if not inside.any():
+            where = "end" if edges[-1] <= -before_s else "beginning"
+            raise BadInput(f"{self.name}: clock.start lies outside the traffic, past its {where}")
+        first, last = int(np.argmax(inside)), len(inside) - int(np.argmax(inside[::-1]))
+        edges, rates = edges[first : last + 1].copy(), rates[first:last]
+        edges[0] = -before_s
+        if not self.ends and last == len(inside):
+            edges[-1] = max(edges[-1], after_s)
+        label = self.first_row + timedelta(seconds=start_s) if self.first_row else None
+        return RateTable(edges, rates, label, self.ends, self.name)
+
+    def rate_at(self, time_s: Floats | float) -> Floats:
+        """The rate in force at each of ``time_s``, requests a second; NaN in a gap."""
+        index = np.searchsorted(self.edges_s, time_s, side="right") - 1
+        return self.rates_rps[np.clip(index, 0, len(self.rates_rps) - 1)]
+
+    def data_ends_s(self) -> float:
+        """When the data stops, at a gap or at a trace's end; infinite when it never does."""
+        gaps = np.flatnonzero(np.isnan(self.rates_rps))
+        if len(gaps):
+            return float(self.edges_s[gaps[0]])
+        return float(self.edges_s[-1]) if self.ends else math.inf
+
+    def why_it_ends(self, time_s: float) -> str:
+        """What a simulation that needs traffic at ``time_s``, where the data stops, is told."""
+        what = "a gap in" if time_s < self.edges_s[-1] else "the end of"
+        moment = f", at {clock_label(time_s, self.first_row)}" if self.first_row else ""
+        return (
+            f"{self.name}: the simulated interval meets {what} the trace "
+            f"{time_s:g} s after the start{moment}"
+        )
+
+    def highest_rps(self) -> float:
+        """The highest rate of all, requests a second."""
+        return float(np.nanmax(self.rates_rps)) if len(self.rates_rps) else 0.0
+
+    def as_steps(self) -> list[tuple[float, float]]:
+        """``(time_s, rate_rps)`` where the rate changes, up to where the data stops."""
+        known = self.rates_rps[: int(np.searchsorted(self.edges_s, self.data_ends_s()))]
+        changes = [0, *(np.flatnonzero(np.diff(known)) + 1).tolist()]
+        return [(float(self.edges_s[k]), float(known[k])) for k in changes]
+
+
+def constant_rate(rate_rps: float) -> RateTable:
+    """The same rate for ever."""
+    return RateTable(np.array([0.0, math.inf]), np.array([rate_rps]))
+
+
+def steps_rate(steps: list[tuple[float, float]]) -> RateTable:
+    """Rates that hold from their time until the next one; the first also before its own."""
+    return RateTable(
+        np.array([time for time, _ in steps] + [math.inf]), np.array([rate for _, rate in steps])
+    )
+
+
+@lru_cache(maxsize=16)  # a grid of starts asks for the same one at each of them
+def daily_rate(low_rps: float, high_rps: float, peak_s: float) -> RateTable:
+    """Low + (high − low)·(1 + cos(2π(t − peak)/24h))/2, held constant within each minute.
+
+    Each minute has the curve's own mean over it (its integral), so that the number of requests is
+    right. The table covers ten days around midnight, second 0.
+    """
+    edges = np.arange(-DAY_S, 9 * DAY_S + 60, 60.0)
+    angle = 2 * math.pi / DAY_S
+    integral = np.sin(angle * (edges - peak_s)) / angle
+    mean_cosine = np.diff(integral) / 60.0
+    rates = low_rps + (high_rps - low_rps) * (1 + mean_cosine) / 2
+    for shared in (edges, rates):
+        shared.setflags(write=False)
+    return RateTable(edges, rates)
+
+
+@dataclass(frozen=True)
+class Trace:
+    """A trace as read: evenly spaced rows, with gaps as NaN.
+
+    Attributes:
+        interval_s: Distance of the rows.
+        values: One value a row from the first to the last, NaN where rows are missing.
+        counts: Whether values are counts in the interval (else requests a second).
+        first_row: Date and time of the first row, None where the file counts seconds.
+    """
+
+    interval_s: float
+    values: Floats
+    counts: bool
+    first_row: datetime | None
+
+    def rates(self, scale: float, name: str) -> RateTable:
+        """The trace as rates, each value multiplied by ``scale``."""
+        edges = self.interval_s * np.arange(len(self.values) + 1, dtype=np.float64)
+        per_second = self.values * scale / (self.interval_s if self.counts else 1.0)
+        return RateTable(edges, per_second, self.first_row, ends=True, name=name)
+
+
+_RATE_NAMES = {"rate", "rate_rps", "rps", "requests_per_second", "req_per_s"}
+MOST_ROWS = 20_000_000
+"""Of a trace, its gaps counted: 38 years of minutes, 231 days of seconds."""
+
+
+def read_trace(path: Path) -> Trace:
+    """Reads a trace: CSV with a header, first column time, second a count or a rate.
+
+    The time column holds dates and times (any ISO form) or seconds. The second column counts
+    requests in each interval, unless it is headed ``rate``, ``rps`` or ``rate_rps``. A name that
+    ends in ``.gz`` is unpacked. Any regular interval will do: it is the commonest distance between
+    two rows, and rows that are missing are gaps.
+
+    Raises:
+        ValueError: The file cannot be read, is empty, or is no such table; the message names the
+            row.
+    """
+    return _read_trace(path, file_version(path, "trace"))
+
+
+def file_version(path: Path, what: str) -> tuple[int, int]:
+    """What tells a file from the same one written anew: when it was, and how long it is.
+
+    Raises:
+        ValueError: There is no such file, as ``what`` it should be.
+    """
+    try:
+        stat = path.stat()
+    except OSError as error:
+        raise ValueError(f"cannot read the {what} {path}: {why(error)}") from None
+    return stat.st_mtime_ns, stat.st_size
+
+
+def content_digest(values: Floats) -> str:
+    """What tells numbers from others: SHA-256 over them as they lie in memory."""
+    return hashlib.sha256(np.ascontiguousarray(values, "<f8").tobytes()).hexdigest()
+
+
+def csv_rows(path: Path, what: str) -> list[tuple[int, list[str]]]:
+    """The rows of a CSV that are not empty, each with its line; ``.gz`` is unpacked.
+
+    Raises:
+        ValueError: The file cannot be read, as ``what`` it should be.
+    """
+    try:
+        text = read_unpacked(path).decode("utf-8-sig")
+        reader = csv.reader(io.StringIO(text))
+        return [(reader.line_num, row) for row in reader if row]
+    except BadInput as error:
+        raise ValueError(f"cannot read the {what} {error}") from None
+    except (OSError, EOFError, UnicodeDecodeError, csv.Error, zlib.error) as error:
+        raise ValueError(f"cannot read the {what} {path}: {why(error)}") from None
+
+
+@lru_cache(maxsize=8)
+def _read_trace(path: Path, _version: tuple[int, int]) -> Trace:
+    rows = csv_rows(path, "trace")
+    if len(rows) < 2 or len(rows[0][1]) < 2:
+        raise ValueError(f"the trace {path} is empty: it needs a header and rows of time,count")
+    header = rows[0][1][1].strip().lower()
+    dated = not is_float(rows[1][1][0])
+    times = np.empty(len(rows) - 1)
+    values = np.empty(len(rows) - 1)
+    first_row: datetime | None = None
+    for number, (line, row) in enumerate(rows[1:]):
+        try:
+            values[number] = float(row[1])
+            if dated:
+                moment = datetime.fromisoformat(row[0].strip())
+                first_row = first_row or moment
+                times[number] = (moment - first_row).total_seconds()
+            else:
+                times[number] = float(row[0])
+        except (ValueError, IndexError, TypeError):
+            said = ",".join(row)[:60]
+            raise ValueError(f"{path}, row {line}: must be time,count, got {said}") from None
+        if not math.isfinite(times[number]) or not math.isfinite(values[number]):
+            raise ValueError(f"{path}, row {line}: must be finite, got {row[0]},{row[1]}")
+        if values[number] < 0:
+            raise ValueError(f"{path}, row {line}: a count must not be negative, got {row[1]}")
+        if number and times[number] < times[number - 1]:
+            raise ValueError(f"{path}, row {line}: times must not go back, got {row[0]}")
+    return _on_a_grid(path, times, values, header not in _RATE_NAMES, first_row)
+
+
+def _on_a_grid(
+    path: Path, times: Floats, values: Floats, counts: bool, first_row: datetime | None
+) -> Trace:
+    """Rows on an even grid; a missing row is NaN, of two rows for one place the second counts."""
+    steps = np.diff(times)
+    if len(steps) == 0:
+        raise ValueError(f"the trace {path} needs at least two rows")
+    sizes, times_seen = np.unique(steps[steps > 0], return_counts=True)
+    if len(sizes) == 0:
+        raise ValueError(f"the trace {path} needs at least two different times")
+    interval = float(sizes[np.argmax(times_seen)])
+    if float(times[-1] - times[0]) >= interval * MOST_ROWS:
+        raise ValueError(
+            f"the trace {path} is too long for rows {interval:g} s apart: "
+            f"it must not exceed {MOST_ROWS:,} rows, gaps counted"
+        )
+    place = np.rint((times - times[0]) / interval).astype(np.int64)
+    grid = np.full(int(place[-1]) + 1, np.nan)
+    grid[place] = values
+    return Trace(interval, grid, counts, first_row)
+
+
+def is_float(text: str) -> bool:
+    """Whether the text is a number."""
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+_CLOCK = re.compile(r"^(\d{1,2}):(\d{2})(?::(\d{2}))?$")
+
+
+def clock_time_s(text: str) -> float | None:
+    """Seconds after midnight of ``18:00`` or ``18:00:30``, None when it is no time of day."""
+    match = _CLOCK.match(text.strip())
+    if match is None:
+        return None
+    hours, minutes, seconds = int(match[1]), int(match[2]), int(match[3] or 0)
+    if hours > 23 or minutes > 59 or seconds > 59:
+        return None
+    return hours * 3600.0 + minutes * 60.0 + seconds
+
+
+def start_second(start: float | str, first_row: datetime | None) -> float:
+    """Where ``clock.start`` lies on the traffic's clock, in seconds.
+
+    An offset (a float) counts from the trace's first row, a time of day means its first match at
+    or after that row, a full date and time is itself. Traffic without dates begins at midnight.
+
+    Raises:
+        ValueError: A date where the traffic has none.
+    """
+    if isinstance(start, float):
+        return start
+    of_day = clock_time_s(start)
+    if of_day is not None:
+        if first_row is None:
+            return of_day
+        midnight = first_row.replace(hour=0, minute=0, second=0, microsecond=0)
+        return (of_day - (first_row - midnight).total_seconds()) % DAY_S
+    if first_row is None:
+        raise ValueError("a date needs a trace with dates; give a time of day or an offset")
+    moment = datetime.fromisoformat(start)
+    if first_row.tzinfo is not None and moment.tzinfo is None:
+        moment = moment.replace(tzinfo=first_row.tzinfo)
+    elif first_row.tzinfo is None and moment.tzinfo is not None:
+        raise ValueError("the trace has no time zone, so its dates take none")
+    return (moment - first_row).total_seconds()
+
+
+def clock_label(start_s: float, first_row: datetime | None) -> str:
+    """The start as a clock shows it: ``18:00:00``, or date and time where the trace has dates."""
+    if first_row is not None:
+        return str((first_row + timedelta(seconds=start_s)).replace(tzinfo=None))[:19]
+    return str(timedelta(seconds=round(start_s) % DAY_S)).rjust(8, "0")

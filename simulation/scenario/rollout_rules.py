@@ -1,0 +1,133 @@
+"""Rules across keys of a rollout: what fits the fleet, the strategy and the other services.
+
+Enters: a scenario that fits its schema. Leaves: where it breaks a rule, the value, and the rule.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from executor.base.errors import BadInput
+from executor.base.yaml_positions import SILENT
+from simulation.scenario.rollout import REPLACING, has_surge
+from simulation.scenario.traffic_rules import Broken
+
+if TYPE_CHECKING:
+    from simulation.scenario.model import Scenario
+    from simulation.scenario.rollout import Rollout
+
+_NEEDED = {"canary": "canary", "migration": "expand_migrate_contract"}
+"""Keys without which a strategy cannot be; for other strategies they may stand there, and wait."""
+
+
+def broken_rollout_rules(scenario: Scenario) -> list[Broken]:
+    """Every rule of the rollout that the scenario breaks."""
+    if scenario.rollout is None:
+        return list(_steady(scenario))
+    broken = list(_order(scenario))
+    if not broken:
+        for service in scenario.rolled_services():
+            broken += _service(scenario, service)
+    return broken
+
+
+def _steady(scenario: Scenario) -> Iterator[Broken]:
+    if scenario.clock.horizon is None:
+        rule = "must be a duration where there is no rollout whose end could end the run"
+        yield ("clock", "horizon"), "auto", rule
+    for name, service in scenario.services.items():
+        if service.rollout is not None:
+            rule = "stands over the keys of rollout, which is left out"
+            yield ("services", name, "rollout"), SILENT, rule
+
+
+def _order(scenario: Scenario) -> Iterator[Broken]:
+    """Services that do not exist, are named twice, or wait for each other."""
+    assert scenario.rollout is not None
+    order = scenario.rollout.order
+    if order is None:
+        return
+    key = ("rollout", "order")
+    named = [*order]
+    if isinstance(order, dict):
+        named += [name for before in order.values() for name in before]
+    elif len(set(order)) < len(order):
+        twice = next(name for name in order if order.count(name) > 1)
+        yield key, list(order), f"{twice} must be named once"
+    if not named:
+        yield key, SILENT, "names no service; leave it out to roll them all"
+    for name in named:
+        if name not in scenario.services:
+            there = ", ".join(scenario.services)
+            yield key, name, f"{name} is no service; there is {there}"
+            return
+    if isinstance(order, dict):
+        # networkx takes a moment to load, and few scenarios have a graph
+        from simulation.scenario.release_graph import cycle_of, release_graph  # noqa: PLC0415
+
+        if cycle := cycle_of(release_graph(scenario.release_order())):
+            yield key, SILENT, f"must have no cycle: {' → '.join(cycle)}"
+
+
+def _replacement(rule: Rollout) -> Iterator[tuple[str, object, str]]:
+    """What `replacement` does not go together with: the key, its value, and the rule."""
+    if rule.strategy not in REPLACING:
+        if rule.replacement == "beside" and rule.strategy != "blue_green":
+            yield "replacement", "beside", f"must be in_place where strategy is {rule.strategy}"
+        return
+    if rule.replacement == "in_place" and has_surge(rule.surge):
+        yield "replacement", "in_place", f"must be beside where there is a surge ({rule.surge})"
+    if not rule.replaces_beside:
+        return
+    why = "replacement is beside" if rule.replacement else f"there is a surge ({rule.surge})"
+    if rule.advance == "batch":
+        yield "advance", "batch", f"must be sliding where {why}"
+    if rule.pause > 0:
+        yield "pause", f"{rule.pause:g}s", f"must be 0s where {why}"
+
+
+def _service(scenario: Scenario, service: str) -> Iterator[Broken]:
+    """What one service's rule asks of its fleet and its strategy."""
+    rule = scenario.rule(service)
+    assert rule is not None
+    count = scenario.services[service].instance_count
+
+    def broken(key: str, value: object, said: str) -> Broken:
+        is_own = scenario.has_own(service, key)
+        where = ("services", service, "rollout", key) if is_own else ("rollout", key)
+        several = "" if is_own or len(scenario.services) == 1 else f" ({service})"
+        return where, value, said + several
+
+    for key, fits in (("window", scenario.window_count), ("surge", scenario.surge_count)):
+        try:
+            fits(service)
+        except BadInput as error:
+            yield broken(key, getattr(rule, key), str(error))
+            return
+    workload = scenario.services[service].workload
+    if (
+        workload is not None
+        and workload.kind == "StatefulSet"
+        and scenario.window_count(service) > 1
+    ):
+        yield broken("window", rule.window, "must be 1: a StatefulSet replaces one pod at a time")
+    for key, strategy in _NEEDED.items():
+        if rule.strategy == strategy and not getattr(rule, key):
+            yield broken("strategy", strategy, f"needs rollout.{key}")
+    for key, value, said in _replacement(rule):
+        yield broken(key, value, said)
+    can_stay_whole = rule.strategy == "blue_green" or (
+        rule.replaces_beside and has_surge(rule.surge)
+    )
+    most = count if can_stay_whole else count - 1
+    if rule.min_healthy > most:
+        said = f"must be below the fleet ({count}), else no instance may ever be taken out"
+        if most == count:
+            said = f"must not exceed the fleet ({count})"
+        yield broken("min_healthy", rule.min_healthy, said)
+    if rule.strategy == "recreate" and rule.min_healthy > 0:
+        said = "must be 0 where strategy recreate takes all instances out at once"
+        yield broken("min_healthy", rule.min_healthy, said)
+    if rule.strategy == "canary" and count == 1:
+        yield broken("strategy", "canary", "needs a fleet of at least 2 instances")

@@ -1,0 +1,1 @@
+"""Many runs, one answer: candidates, rows, cells, verdicts, the store of results."""

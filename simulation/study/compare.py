@@ -1,0 +1,238 @@
+"""From rows to an answer: intervals, paired differences, verdicts, the trade-off front.
+
+Enters: the rows of a study that have landed. Leaves: a `Comparison`, and the JSON that others
+script against. Intervals of means are Student's t over replications, never over pooled requests;
+`run_low` and `run_high` are the 5th and 95th percentile of single replications.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+
+from executor.base.canonical_json import digest_of
+from executor.plan.model import Interval, Verdict
+from simulation.results.run_result import ENDINGS, METRICS, RunResult, Waits
+from simulation.scenario.model import Scenario
+from simulation.scenario.units import Floats
+from simulation.study.candidates import Candidate
+from simulation.study.notes import Note, notes_json, notes_of
+from simulation.study.rows import Row
+from simulation.study.statistics import Difference, interval, paired_difference
+from simulation.study.verdict import verdict
+
+
+@dataclass(frozen=True)
+class Band:
+    """A series over single runs: the median and the 5–95 % range, shape (bins,) each."""
+
+    time_s: Floats
+    median: Floats
+    low: Floats
+    high: Floats
+
+
+@dataclass(frozen=True)
+class CandidateResult:
+    """One candidate over all its replications.
+
+    Attributes:
+        requests: What became of the requests of the common interval, summed over replications.
+        metrics: Every name of `simulation.results.run_result.METRICS`.
+        alone: The same without the other candidates' share in the common interval: what a
+            simulation of this candidate alone gives, and so what its plan predicts.
+        waits: What the rollout's time went on, along its critical path: ``drain_s``, ``step_s``,
+            ``gate_s`` and ``pause_s``, over the runs in which it ended.
+        critical_path: The services that determine when it is done, in most runs.
+    """
+
+    candidate: Candidate
+    requests: dict[str, int]
+    metrics: dict[str, Interval]
+    alone: dict[str, Interval]
+    ended: dict[str, int]
+    verdict: Verdict
+    waits: dict[str, Interval]
+    critical_path: tuple[str, ...]
+    runs: tuple[RunResult, ...]
+
+    def band(self, series: str) -> Band:
+        """One of `simulation.results.run_result.SERIES` over time, as far as half of the runs reach."""
+        values = [run.series[series] for run in self.runs]
+        lengths = sorted(len(one) for one in values)
+        reach = lengths[len(lengths) // 2]
+        table = np.full((len(values), reach), np.nan)
+        for row, one in zip(table, values, strict=True):
+            row[: len(one)] = one[:reach]
+        told = np.isfinite(table).any(axis=0)
+        quantiles = np.full((3, reach), np.nan)
+        if told.any():
+            quantiles[:, told] = np.nanquantile(table[:, told], [0.5, 0.05, 0.95], axis=0)
+        bin_s = self.runs[0].bin_s
+        middles = (np.arange(reach, dtype=np.float64) + 0.5) * bin_s
+        return Band(middles, *quantiles)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """All candidates, against each other.
+
+    Attributes:
+        baseline: The candidate that differences are taken to: the first.
+        differences: For each candidate, by metric.
+        front: Those that no other beats in both duration and p99, by duration.
+        chosen: The fastest that meets the objectives, None when none does.
+    """
+
+    scenario: Scenario
+    candidates: tuple[CandidateResult, ...]
+    baseline: int
+    differences: tuple[dict[str, Difference], ...]
+    front: tuple[int, ...]
+    chosen: int | None
+
+    def candidate_json(self, index: int) -> dict[str, Any]:
+        """One candidate as ``simulate --json`` prints it."""
+        result = self.candidates[index]
+        candidate = result.candidate
+        return {
+            "schema": "rollcast.result/1",
+            "scenario": self.scenario.name,
+            "scenario_digest": digest_of(self.scenario.as_data()),
+            "seed": self.scenario.seed,
+            "replications": len(result.runs),
+            "engine": min(run.engine for run in result.runs),
+            "candidate": {
+                "window": candidate.window,
+                "advance": candidate.advance,
+                "surge": candidate.surge,
+                "pause_s": candidate.pause_s,
+                "drain_timeout_s": candidate.drain_timeout_s,
+                "policy": candidate.policy or self.scenario.service.balancer.policy,
+                "start": candidate.start_label,
+            },
+            "requests": result.requests,
+            "metrics": {name: one.model_dump() for name, one in result.metrics.items()},
+            "ended": result.ended,
+            "waits": {name: one.model_dump() for name, one in result.waits.items()},
+            "critical_path": list(result.critical_path),
+            "verdict": result.verdict.model_dump(mode="json"),
+        }
+
+    def to_json(self) -> dict[str, Any]:
+        """The whole comparison as ``compare --json`` prints it."""
+        candidates = [self.candidate_json(index) for index in range(len(self.candidates))]
+        common = ("schema", "scenario", "scenario_digest", "seed", "replications", "engine")
+        return {
+            **{key: candidates[0][key] for key in common},
+            "candidates": candidates,
+            "baseline": self.baseline,
+            "differences": [
+                {name: vars(one) for name, one in differences.items()}
+                for differences in self.differences
+            ],
+            "front": list(self.front),
+            "chosen": self.chosen,
+            "notes": notes_json(self.notes()),
+        }
+
+    def notes(self) -> tuple[Note, ...]:
+        """Return what there is to know of the scenario beside its figures."""
+        applied = [one.candidate.applied_to(self.scenario) for one in self.candidates]
+        return notes_of(self.scenario, applied)
+
+
+def compare(scenario: Scenario, candidates: Sequence[Candidate], rows: Sequence[Row]) -> Comparison:
+    """Compares the candidates over the rows that have landed (at least one)."""
+    rows = sorted(rows, key=lambda row: row.replication)
+    results = tuple(
+        candidate_result(scenario, candidate, tuple(row.runs[index] for row in rows))
+        for index, candidate in enumerate(candidates)
+    )
+    baseline = 0
+    return Comparison(
+        scenario=scenario,
+        candidates=results,
+        baseline=baseline,
+        differences=tuple(_differences(one.runs, results[baseline].runs) for one in results),
+        front=front_of(results),
+        chosen=_chosen(results),
+    )
+
+
+def candidate_result(
+    scenario: Scenario, candidate: Candidate, runs: tuple[RunResult, ...]
+) -> CandidateResult:
+    """What a candidate's runs (at least one) say together."""
+    requests = {key: sum(run.requests[key] for run in runs) for key in runs[0].requests}
+    return CandidateResult(
+        candidate=candidate,
+        requests=requests,
+        metrics={name: interval([run.metrics[name] for run in runs]) for name in METRICS},
+        alone={name: interval([run.alone[name] for run in runs]) for name in METRICS},
+        ended={ending: sum(run.ended == ending for run in runs) for ending in ENDINGS},
+        verdict=verdict(candidate.applied_to(scenario), runs),
+        waits=_waits([run.waits for run in runs if run.waits is not None]),
+        critical_path=_commonest([run.critical_path for run in runs if run.critical_path]),
+        runs=runs,
+    )
+
+
+def _waits(waits: Sequence[Waits]) -> dict[str, Interval]:
+    names = [one.name for one in fields(Waits)]
+    return {name: interval([getattr(one, name) for one in waits]) for name in names}
+
+
+def _commonest(paths: Sequence[tuple[str, ...]]) -> tuple[str, ...]:
+    return Counter(paths).most_common(1)[0][0] if paths else ()
+
+
+def _differences(runs: Sequence[RunResult], baseline: Sequence[RunResult]) -> dict[str, Difference]:
+    return {
+        name: paired_difference(
+            [run.metrics[name] for run in runs], [run.metrics[name] for run in baseline]
+        )
+        for name in METRICS
+    }
+
+
+_DURATION, _RISK = "rollout_duration_s", "rollout_latency_p99_s"
+
+HIGHER_IS_BETTER = frozenset({"lowest_in_pool_count", "lowest_capacity_fraction"})
+"""The metrics of which more is better; of all others less is."""
+
+
+def front_of(results: Sequence[CandidateResult], risk: str = _RISK) -> tuple[int, ...]:
+    """Candidates that no other beats in both duration and a risk, the fastest first.
+
+    Args:
+        results: The candidates.
+        risk: Which metric the risk is.
+    """
+    sign = -1.0 if risk in HIGHER_IS_BETTER else 1.0
+    points = []
+    for index, one in enumerate(results):
+        duration, value = one.metrics[_DURATION].mean, one.metrics[risk].mean
+        if duration is not None and value is not None:
+            points.append((duration, sign * value, index))
+    front: list[int] = []
+    lowest_risk = np.inf
+    for _duration, value, index in sorted(points):
+        if value < lowest_risk:
+            front.append(index)
+            lowest_risk = value
+    return tuple(front)
+
+
+def _chosen(results: Sequence[CandidateResult]) -> int | None:
+    """The fastest candidate that meets the objectives."""
+    meeting = [
+        (one.metrics[_DURATION].mean or 0.0, index)
+        for index, one in enumerate(results)
+        if one.verdict.answer == "meets"
+    ]
+    return min(meeting)[1] if meeting else None

@@ -1,0 +1,96 @@
+"""Candidates × replications, paired.
+
+Enters: a scenario and its candidates (`simulation.study.candidates`). Leaves: rows as they land, one a
+replication, with a `RunResult` for each candidate: all candidates of a replication
+see the same requests and are observed over one common interval, from the start to the moment the
+last of them has settled.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterable, Sequence
+from dataclasses import dataclass
+
+from simulation.results.run_result import RunResult
+from simulation.scenario.model import Scenario
+from simulation.scenario.simulated_interval import frame_of
+from simulation.study.candidates import Candidate
+from simulation.study.running.places import Place, Wishes, simulated
+from simulation.study.running.work import Part, Work
+from simulation.study.store import Archive, Store
+
+
+@dataclass(frozen=True)
+class Row:
+    """One replication: a result for each candidate, in their order.
+
+    Attributes:
+        replication: Its number.
+        runs: The results.
+        was_stored: Whether nothing had to be simulated for it.
+    """
+
+    replication: int
+    runs: tuple[RunResult, ...]
+    was_stored: bool = False
+
+
+def run_rows(
+    scenario: Scenario,
+    candidates: Sequence[Candidate],
+    *,
+    jobs: int | None = None,
+    cluster: str | None = None,
+    apart: bool = False,
+    keep_requests: bool = False,
+    engine: str = "auto",
+    store: Store | None = None,
+    stopped: Callable[[], bool] = lambda: False,
+    paused: Callable[[], bool] = lambda: False,
+) -> Generator[Row, None, None]:
+    """The study: rows as they land, in any order; those that are stored first.
+
+    Whatever ends it before its time ends the processes too, in the middle of a replication.
+
+    Args:
+        scenario: What is simulated; it says how many replications.
+        candidates: What is compared, see `simulation.study.candidates.candidates_of`.
+        jobs: How many processes, see `simulation.study.running.places.Place`.
+        cluster: The address of a scheduler whose workers simulate, likewise.
+        apart: Whether even one process is not this one, likewise.
+        keep_requests: Whether results carry every request; they are not stored then.
+        engine: One of `simulation.engines.compiled.code_cache.ENGINES`.
+        store: Where results are kept and looked for.
+        stopped: Asked ten times a second, in the thread that waits for rows; ends the study.
+        paused: Asked likewise; holds it up.
+
+    Raises:
+        BadInput: The simulated interval meets a gap or the end of a trace, the cluster cannot be used,
+            or the store.
+    """
+    frame = frame_of([one.applied_to(scenario) for one in candidates])
+    work = Work(scenario, tuple(candidates), frame, engine, keep_requests)
+    archive = Archive(work, store)
+    everybody = range(len(candidates))
+    parts = [archive.part(number, everybody) for number in range(scenario.replications)]
+    place, wishes = Place(jobs, cluster, apart), Wishes(stopped, paused)
+    for part, results, was_stored in observed(work, parts, archive, place, wishes):
+        runs = tuple(results[index] for index in everybody)
+        yield Row(part.replication, runs, was_stored)
+
+
+def observed(
+    work: Work, parts: Iterable[Part], archive: Archive, place: Place, wishes: Wishes
+) -> Generator[tuple[Part, dict[int, RunResult], bool], None, None]:
+    """The parts of a study with their results by candidate, and whether all of them were stored."""
+    left = []
+    for part in parts:
+        end_s = part.common_end_s()
+        if end_s is None:
+            left.append(part)
+            continue
+        if wishes.stopped():
+            return
+        yield part, archive.stored(part, end_s), True
+    for part, done in simulated(work, left, place, wishes):
+        yield part, archive.kept(part, done), False

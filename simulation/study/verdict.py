@@ -1,0 +1,166 @@
+"""Whether a candidate does what is asked of it, as a probability and with a stated confidence.
+
+Enters: a candidate's scenario and its runs. Leaves: a `Verdict`. What a run breaks is a `Breach`;
+sentences are made of breaches here and read nowhere.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from executor.plan.model import Step, Verdict
+from simulation.results.failures import Cause
+from simulation.results.run_result import RunResult
+from simulation.scenario.freeze import freeze_met
+from simulation.scenario.model import Scenario
+from simulation.study.statistics import MOST_RUNS, More, answer_of, clopper_pearson, runs_to_settle
+
+
+def verdict(scenario: Scenario, runs: Sequence[RunResult]) -> Verdict:
+    """Whether the objectives hold in the share of runs, with the confidence, that is asked for.
+
+    One-sided Clopper–Pearson bounds of the share of runs that meet every objective: ``meets`` when
+    even the lower one reaches ``in_runs``, ``fails`` when even the upper one does not.
+    """
+    objectives = scenario.objectives
+    broken = [broken_objectives(scenario, run) for run in runs]
+    good = sum(not breaches for breaches in broken)
+    asked = (objectives.in_runs, objectives.confidence)
+    answer = answer_of(good, len(runs), *asked)
+    counts = Counter(breach for breaches in broken for breach in breaches)
+    said = [f"{breach_text(one)} in {count} of {len(runs)} runs" for one, count in counts.items()]
+    if answer == "undecided":
+        said.append(
+            f"{good} of {len(runs)} runs meet every objective, too few runs to show or refute "
+            f"{objectives.in_runs * 100:g} % with {objectives.confidence * 100:g} % confidence; "
+            f"{_more_in_words(runs_to_settle(good, len(runs), *asked))}"
+        )
+    lower, _upper = clopper_pearson(good, len(runs), objectives.confidence)
+    return Verdict(
+        answer=answer, runs_meeting=good, runs=len(runs), lower_bound=lower, reasons=said
+    )
+
+
+def _more_in_words(more: More) -> str:
+    if more.expected is None:
+        return f"even {MOST_RUNS:,} more would not settle it if they went on like that"
+    if more.expected == more.to_meet:
+        return f"{more.to_meet} more like them would show it"
+    return (
+        f"about {more.expected} more would settle it if they went on like that, and "
+        f"{more.to_meet} that all meet them would show it"
+    )
+
+
+class Objective(StrEnum):
+    """What a run may break."""
+
+    ENDS_WELL = "ends_well"
+    ERROR_FRACTION = "error_fraction"
+    LATENCY_P99 = "latency_p99"
+    DURATION = "duration"
+    FREEZE = "freeze"
+    LOWEST_IN_POOL = "lowest_in_pool"
+    CUT_CONNECTIONS = "cut_connections"
+    CUT_CONNECTIONS_FRACTION = "cut_connections_fraction"
+
+
+@dataclass(frozen=True)
+class Breach:
+    """One objective that a run breaks, without the run's own figure: alike in runs that are alike.
+
+    Attributes:
+        objective: Which.
+        limit: Its limit, in the unit of the objective; None where it has none.
+        ended: How the rollout ended, where it did not end well.
+        cause: What stopped it then, None where nothing did.
+        step: The step that failed, where that stopped it.
+        freeze: The freeze that was met, as the file has it.
+    """
+
+    objective: Objective
+    limit: float | None = None
+    ended: str = ""
+    cause: Cause | None = None
+    step: Step | None = None
+    freeze: str = ""
+
+
+def broken_objectives(scenario: Scenario, run: RunResult) -> list[Breach]:
+    """Return which objectives a run breaks; the figures are those of the rollout."""
+    return list(_breaches(scenario, run))
+
+
+def _breaches(scenario: Scenario, run: RunResult) -> Iterator[Breach]:
+    objectives = scenario.objectives
+    if run.ended != "done":
+        by = run.stopped_by
+        yield Breach(
+            Objective.ENDS_WELL,
+            ended=run.ended,
+            cause=None if by is None else by.cause,
+            step=None if by is None else by.step,
+        )
+    steady = run.metrics["lowest_in_pool_count"] is None
+    prefix = "" if steady else "rollout_"
+    limits = (
+        (Objective.ERROR_FRACTION, f"{prefix}error_fraction", objectives.error_fraction),
+        (Objective.LATENCY_P99, f"{prefix}latency_p99_s", objectives.latency_p99),
+        (Objective.DURATION, "rollout_duration_s", objectives.duration),
+    )
+    for objective, name, limit in limits:
+        # Where nothing was served or nothing arrived, there is no figure to break the limit.
+        value = run.metrics[name]
+        if limit is not None and value is not None and value > limit:
+            yield Breach(objective, limit)
+    duration_s = run.metrics["rollout_duration_s"]
+    met = None if duration_s is None else freeze_met(scenario, duration_s)
+    if met is not None:
+        yield Breach(Objective.FREEZE, freeze=met)
+    lowest = run.metrics["lowest_in_pool_count"]
+    fewest = objectives.lowest_in_pool
+    if fewest is not None and lowest is not None and lowest < fewest:
+        yield Breach(Objective.LOWEST_IN_POOL, fewest)
+    if (cut := objectives.cut_limit()) is not None:
+        name, limit = cut
+        value = run.metrics[name]
+        if value is not None and value > limit:
+            yield Breach(Objective(name), limit)
+
+
+def breach_text(breach: Breach) -> str:
+    """Return the breach in words: ``p99 above 4 s``, ``the rollout did not end well (horizon)``."""
+    limit = breach.limit
+    match breach.objective:
+        case Objective.ENDS_WELL:
+            return f"the rollout did not end well ({_ending_text(breach)})"
+        case Objective.ERROR_FRACTION:
+            return f"errors above {(limit or 0) * 100:g} %"
+        case Objective.LATENCY_P99:
+            return f"p99 above {limit:g} s"
+        case Objective.DURATION:
+            return f"duration above {limit:g} s"
+        case Objective.FREEZE:
+            return f"runs in the freeze {breach.freeze}"
+        case Objective.LOWEST_IN_POOL:
+            return f"fewer than {limit:g} in the pool"
+        case Objective.CUT_CONNECTIONS:
+            return f"more than {limit:g} connections cut"
+        case Objective.CUT_CONNECTIONS_FRACTION:
+            return f"more than {(limit or 0) * 100:g} % of the open connections cut"
+
+
+def _ending_text(breach: Breach) -> str:
+    """Return how a run ended, and by what: ``halted by a guard``, ``rolled_back, start failed``."""
+    match breach.cause:
+        case Cause.GUARD | Cause.CANARY:
+            return f"{breach.ended} by a {breach.cause}"
+        case Cause.STEP_FAILED | Cause.DRAIN_TIMEOUT if breach.step is not None:
+            return f"{breach.ended}, {breach.step.replace('_', ' ')} failed"
+        case Cause.NO_MORE_MAY_FOLLOW:
+            return f"{breach.ended}, too few instances are left to take another out"
+        case _:
+            return breach.ended

@@ -1,0 +1,1 @@
+"""The open scenario, its edits, its runs."""

@@ -1,0 +1,188 @@
+"""What stands at the top of every page: the verdict as a sentence, and four figures under it.
+
+While the fields say something that has not been simulated yet, both tell the estimate by closed forms,
+which is there at once; what was simulated takes its place as soon as it lands.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from PySide6.QtGui import QResizeEvent
+from PySide6.QtWidgets import QGridLayout, QVBoxLayout, QWidget
+
+from simulation.scenario.model import Scenario
+from studio.gui.background.jobs import Jobs
+from studio.gui.document.document import Document
+from studio.gui.widgets.cards import FigureCard, VerdictBanner
+from studio.views.facts import is_within
+from studio.views.figures_text import (
+    ANSWER_GLYPHS,
+    NOTHING,
+    clock_text,
+    duration_text,
+    latency_text,
+    limit_text,
+    percent_text,
+    sentence_of,
+)
+from studio.views.headline import FOUR, four_figures, limit_words, pool_figure
+from studio.views.sentences import estimate_sentence, no_estimate_text, note_lines
+from studio.views.theme import GAP_PX, Theme
+
+if TYPE_CHECKING:
+    from simulation.estimates.estimate import Estimate, Range
+    from simulation.study.compare import CandidateResult
+
+TWO_ROWS_BELOW_PX = 600
+_FIGURES = {
+    "duration": "rollout_duration_s",
+    "p99": "rollout_latency_p99_s",
+    "lost": "rollout_error_fraction",
+}
+"""The figure of an estimate on each card."""
+
+LONGEST_NAME = 40
+"""So many letters of a run's name stand in the sentence; the list of runs has all of them."""
+
+
+class Headline(QWidget):
+    """Follows a document; changes nothing."""
+
+    def __init__(self, document: Document, jobs: Jobs, theme: Theme) -> None:
+        super().__init__()
+        self._document, self._jobs, self._theme = document, jobs, theme
+        self.banner = VerdictBanner()
+        keys = ("duration", "pool", "p99", "lost")
+        self.cards = {
+            key: FigureCard(name, tip) for key, (name, tip) in zip(keys, FOUR, strict=True)
+        }
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(GAP_PX)
+        layout.addWidget(self.banner)
+        self._grid = QGridLayout()
+        self._grid.setSpacing(GAP_PX)
+        layout.addLayout(self._grid)
+        self._columns = 0
+        self._place_cards(4)
+        for signal in (document.opened, document.edited, document.compared, document.selected):
+            signal.connect(self.show_document)
+        document.listed.connect(self.show_document)
+        for signal in (jobs.started, jobs.ended):
+            signal.connect(self.show_document)
+        self.show_document()
+
+    def set_theme(self, theme: Theme) -> None:
+        """Shows the same in another theme."""
+        self._theme = theme
+        self.show_document()
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        self._place_cards(4 if event.size().width() >= TWO_ROWS_BELOW_PX else 2)
+        super().resizeEvent(event)
+
+    def _place_cards(self, columns: int) -> None:
+        if self._columns == columns:
+            return
+        self._columns = columns
+        for place, card in enumerate(self.cards.values()):
+            self._grid.addWidget(card, place // columns, place % columns)
+        for column in range(4):
+            self._grid.setColumnStretch(column, 1 if column < columns else 0)
+
+    def show_document(self) -> None:
+        """Shows what the document says now."""
+        document = self._document
+        run, found = document.looked_at, None
+        if run is None or document.is_stale:
+            found = document.estimate
+        if found is not None:
+            self._show_estimate(found)
+        elif run is None or document.is_stale:
+            words = (
+                "Simulating the first runs…" if self._jobs.is_running else "Nothing is simulated"
+            )
+            self.banner.say("", words, "", self._theme)
+            for card in self.cards.values():
+                card.show_figure("–", " ", None)
+        else:
+            self._show_verdict(run.name, run.result)
+            self._show_figures(run.result, run.scenario)
+
+    def _show_verdict(self, name: str, result: CandidateResult) -> None:
+        verdict, comparison = result.verdict, self._document.comparison
+        note = ""
+        chosen = None if comparison is None else comparison.chosen
+        if self._jobs.is_running:
+            note = "more runs are coming"
+        elif self._document.scenario.rollout is None:
+            pass
+        elif chosen is not None and chosen == self._document.selection:
+            note = "fastest that does"
+        elif verdict.answer == "undecided":
+            note = "too few runs to tell"
+        elif verdict.reasons:
+            note = verdict.reasons[0]
+        if verdict.answer == "meets" and not self._jobs.is_running:
+            lines = note_lines(self._document.scenario)
+            note = f"! {lines[0]}" if lines else note
+        words = f"{ANSWER_GLYPHS[verdict.answer]}  {sentence_of(shortened(name), verdict)}"
+        self.banner.say(verdict.answer, words, note, self._theme)
+
+    def _show_figures(self, result: CandidateResult, scenario: Scenario) -> None:
+        instances = sum(one.instance_count for one in scenario.services.values())
+        figures = four_figures(result, scenario.objectives, instances)
+        for card, one in zip(self.cards.values(), figures, strict=True):
+            card.show_figure(one.figure, one.under, one.is_within)
+
+    def _show_pool(self, lowest: float | None, share: float | None) -> None:
+        scenario = self._document.scenario
+        instances = sum(service.instance_count for service in scenario.services.values())
+        least = scenario.objectives.lowest_in_pool
+        holds = is_within("lowest_in_pool_count", lowest, least)
+        one = pool_figure(lowest, share, least, instances, holds)
+        self.cards["pool"].show_figure(one.figure, one.under, one.is_within)
+
+    def _show_estimate(self, found: Estimate) -> None:
+        """By closed forms: what a moved slider is answered with at once."""
+        scenario = self._document.scenario
+        objectives = scenario.objectives
+        answer, sentence = estimate_sentence(found, scenario)
+        note = "simulating…" if self._jobs.is_running else "by closed forms · F5 simulates"
+        self.banner.say(answer, f"≈  {sentence}", note, self._theme)
+        for card, metric, text, limit, words in (
+            ("duration", "rollout_duration_s", duration_text, objectives.duration,
+             limit_words(clock_text, objectives.duration)),
+            ("p99", "rollout_latency_p99_s", latency_text, objectives.latency_p99,
+             limit_words(limit_text, objectives.latency_p99)),
+            ("lost", "rollout_error_fraction", percent_text, objectives.error_fraction,
+             limit_words(percent_text, objectives.error_fraction)),
+        ):  # fmt: skip
+            figure: Range | None = getattr(found, metric)
+            if figure is None:
+                reason = found.why_none(metric)
+                none = "no estimate" if reason is None else no_estimate_text(reason)
+                self.cards[card].show_figure(NOTHING, none, None)
+            else:
+                holds = is_within(metric, figure.value, limit)
+                self._show_range(card, figure, text, words, holds)
+        lowest, share = found.lowest_in_pool_count, found.lowest_capacity_fraction
+        self._show_pool(lowest.value if lowest else None, share.value if share else None)
+
+    def _show_range(
+        self,
+        card: str,
+        figure: Range,
+        text: Callable[[float | None], str],
+        limit: str | None,
+        holds: bool | None,
+    ) -> None:
+        under = "estimate" if limit is None else f"estimate · limit {limit}"
+        self.cards[card].show_figure(f"≈ {text(figure.value).removeprefix('≈ ')}", under, holds)
+
+
+def shortened(name: str) -> str:
+    """A name that leaves room for what is said of it."""
+    return name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 1].rstrip()}…"

@@ -1,0 +1,110 @@
+"""The bar on top: what is open, the pages, undo and redo, the menu, and what leads on."""
+
+from __future__ import annotations
+
+from PySide6.QtGui import QAction
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QMenu, QPushButton, QSizePolicy, QToolButton
+
+from studio.gui.background.jobs import Jobs
+from studio.gui.document.document import Document
+from studio.gui.toolkit.actions import ACTIONS, PAGES, Actions
+from studio.gui.widgets.elided import ElidedLabel
+from studio.gui.widgets.looks import look_as
+from studio.gui.widgets.segmented import Segmented
+
+_KEYS = {spec.key: spec.shortcuts[0] for spec in ACTIONS}
+
+
+class TopBar(QFrame):
+    """Follows a document; what is pressed are the window's actions."""
+
+    def __init__(self, document: Document, jobs: Jobs, actions: Actions) -> None:
+        super().__init__()
+        self.setObjectName("topBar")
+        self._document, self._jobs = document, jobs
+        layout = QHBoxLayout(self)
+        layout.setContentsMargins(14, 7, 14, 7)
+        layout.setSpacing(6)
+        self._title, self._question = ElidedLabel(), ElidedLabel()
+        self._title.setObjectName("title")
+        self._question.setObjectName("question")
+        self.pages = Segmented(
+            "Page", [(key, words, f"{tip} ({_KEYS[f'view.{key}']})") for key, words, tip in PAGES]
+        )
+        self.menu_button = QToolButton()
+        self.menu_button.setObjectName("menu")
+        self.menu_button.setText("Menu")
+        self.menu_button.setAccessibleName("Menu")
+        self.menu_button.setToolTip("Everything there is; Ctrl+K finds it by name")
+        self.menu_button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
+        self.menu_button.setMenu(QMenu(self.menu_button))
+        self.plan_button = QPushButton("Plan")
+        self.plan_button.clicked.connect(actions["view.plan"].trigger)
+        layout.addWidget(self._title)
+        layout.addSpacing(4)
+        self._question.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+        layout.addWidget(self._question, 1)
+        layout.addWidget(self.pages)
+        layout.addSpacing(8)
+        for key, glyph in (("edit.undo", "↶"), ("edit.redo", "↷")):
+            layout.addWidget(_glyph_button(actions[key], glyph))
+        layout.addWidget(self.menu_button)
+        layout.addWidget(self.plan_button)
+        for signal in (
+            document.opened, document.edited, document.compared, document.selected,
+            document.listed, jobs.started, jobs.ended,
+        ):  # fmt: skip
+            signal.connect(self.show_document)
+        self.show_document()
+
+    def show_document(self) -> None:
+        """Shows what is open, and which plan the button leads to."""
+        scenario = self._document.scenario
+        mark = " *" if self._document.is_changed else ""
+        self._title.setText(f"{scenario.name}{mark}")
+        self._question.setText(scenario.question)
+        run = self._document.looked_at
+        words, is_ready, tip = "Plan", False, "Simulate first (F5)"
+        if run is not None:
+            if run.scenario.rollout is not None:
+                words = f"Plan window {run.result.candidate.window}"
+            is_ready, tip = plan_state(self._document, self._jobs)
+        self.plan_button.setText(words)
+        self.plan_button.setToolTip(tip)
+        look_as(self.plan_button, "primary" if is_ready else "")
+
+
+def plan_state(document: Document, jobs: Jobs) -> tuple[bool, str]:
+    """Whether what is looked at can become a plan, and why not, or how."""
+    run = document.looked_at
+    if run is None:
+        return False, "Run the comparison first"
+    if document.is_stale:
+        return False, "The scenario was changed: wait for its simulation, or run it (F5)"
+    if jobs.is_running:
+        return False, "Wait until the comparison is done"
+    if run.scenario.rollout is None:
+        return False, "Nothing is rolled"
+    services = run.scenario.rolled_services()
+    if len(services) > 1:
+        return False, f"A plan is for one service; this releases {len(services)}"
+    verdict = run.result.verdict
+    if verdict.answer != "meets":
+        reasons = "; ".join(verdict.reasons)
+        return False, f"{run.name} is no plan, it {verdict.answer}: {reasons}"
+    return True, f"See {run.name.lower()} as a plan for the executor"
+
+
+def _glyph_button(action: QAction, glyph: str) -> QToolButton:
+    """A button that shows a sign; Qt rewrites its words whenever the action changes."""
+    button = QToolButton()
+    button.setDefaultAction(action)
+
+    def show() -> None:
+        button.setText(glyph)
+        button.setToolTip(f"{action.text()} ({action.shortcut().toString()})")
+        button.setAccessibleName(action.text())
+
+    action.changed.connect(show)
+    show()
+    return button

@@ -1,0 +1,109 @@
+"""A rollout as it goes on: its steps beside the forecast, what is watched, and what was said."""
+
+from __future__ import annotations
+
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QVBoxLayout, QWidget
+
+from executor.plan.model import Plan
+from studio.gui.background.rollout_job import Rollout
+from studio.gui.pages.plan_draft import Draft
+from studio.gui.painted.waterfall import Waterfall
+from studio.gui.widgets.lines import Lines
+from studio.gui.widgets.log import PlainText
+from studio.views.figures_text import Line
+from studio.views.graph import typical_run
+from studio.views.plan_text import steps_in_words
+from studio.views.rollout_text import figure_lines, guard_lines, log_line
+from studio.views.spans import Span, actual_spans, forecast_spans
+from studio.views.theme import GAP_PX, Theme
+
+LEAST_LOG_PX = 96
+"""So high that six lines can be seen."""
+
+MOST_PX = 16_777_215
+"""As high as there is room: Qt's own largest size."""
+
+
+class RolloutView(QWidget):
+    """The picture, what is held against limits beside it, and the log beneath."""
+
+    def __init__(self, theme: Theme) -> None:
+        super().__init__()
+        self.waterfall = Waterfall("Steps of each instance", theme)
+        self.watched = Lines("Guards and figures")
+        self.log = PlainText("What is said", wraps=True)
+        self._forecast: tuple[object, tuple[Span, ...]] = (None, ())
+        self._log_card = _card(self.log, (5, 5, 5, 5))
+        self._log_card.setMinimumHeight(LEAST_LOG_PX)
+        outer, across = QVBoxLayout(self), QHBoxLayout()
+        outer.setContentsMargins(0, 0, 0, 0)
+        for layout in (outer, across):
+            layout.setSpacing(GAP_PX)
+        across.addWidget(_card(self.waterfall), 5)
+        across.addWidget(_card(self.watched, (8, 8, 4, 8)), 3)
+        outer.addLayout(across, 1)
+        outer.addWidget(self._log_card)
+
+    def show_rollout(self, rollout: Rollout | None, draft: Draft, theme: Theme) -> None:
+        """Shows a rollout; None for what a draft would do."""
+        plan = draft.plan if rollout is None else rollout.plan
+        self._show_steps(rollout, draft, plan, theme)
+        self.watched.show_lines([] if plan is None else _watched(plan, rollout), theme)
+        self._show_log(rollout, plan, theme)
+
+    def forecast_of(self, draft: Draft) -> tuple[Span, ...]:
+        """The steps of a typical run of what a draft is of."""
+        run = draft.run
+        of = None if run is None or draft.plan is None else (run.key, len(run.result.runs))
+        if of != self._forecast[0]:
+            one = None if run is None else typical_run(run.result.runs)
+            names = draft.scenario.all_instance_names()
+            self._forecast = (of, () if one is None else tuple(forecast_spans(one.states, names)))
+        return self._forecast[1]
+
+    def _show_steps(
+        self, rollout: Rollout | None, draft: Draft, plan: Plan | None, theme: Theme
+    ) -> None:
+        forecast = self.forecast_of(draft) if rollout is None else rollout.forecast
+        timeline = None if rollout is None else rollout.timeline
+        actual = [] if timeline is None else actual_spans(timeline)
+        now_s = None
+        if rollout is not None and rollout.is_open and actual:
+            now_s = max(span.end_s for span in actual)
+        names = () if plan is None else plan.instances
+        self.waterfall.show_spans(names, forecast, actual, now_s, theme)
+
+    def _show_log(self, rollout: Rollout | None, plan: Plan | None, theme: Theme) -> None:
+        lines = [] if plan is None else steps_in_words(plan)
+        if rollout is not None:
+            lines = [log_line(one) for one in rollout.lines]
+        self.log.show_theme(theme)
+        self.log.show_lines(lines, follows=rollout is not None)
+        self._log_card.setVisible(bool(lines))
+        # A rollout is watched, what a dry run says is read.
+        is_read = rollout is not None and rollout.where == "dry"
+        self._log_card.setMaximumHeight(MOST_PX if is_read else LEAST_LOG_PX)
+
+
+def _watched(plan: Plan, rollout: Rollout | None) -> list[Line]:
+    timeline = None if rollout is None else rollout.timeline
+    trial = None if rollout is None else rollout.trial
+    measured = {} if timeline is None else timeline["measured"]
+    if trial is not None:
+        measured = {**measured, **trial.record.metrics}
+    return [
+        ("heading", "Guards"),
+        *guard_lines(plan, timeline),
+        ("heading", "Forecast" if timeline is None else "Measured and forecast"),
+        *figure_lines(plan, measured, is_over=rollout is not None and rollout.code == 0),
+        *([] if trial is None else [("bad", f"✗ {flag}") for flag in trial.record.flags]),
+    ]
+
+
+def _card(inside: QWidget, margins: tuple[int, int, int, int] = (10, 8, 10, 8)) -> QFrame:
+    card = QFrame()
+    card.setObjectName("card")
+    layout = QVBoxLayout(card)
+    layout.setContentsMargins(*margins)
+    layout.addWidget(inside)
+    return card

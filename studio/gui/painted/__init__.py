@@ -1,0 +1,1 @@
+"""Charts that follow the hand, painted with QPainter."""

@@ -1,0 +1,87 @@
+"""A figure of matplotlib in a card, laid out in pixels."""
+
+from __future__ import annotations
+
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_qtagg import FigureCanvasQTAgg
+from matplotlib.figure import Figure
+from PySide6.QtCore import QPointF, QRectF
+from PySide6.QtGui import QResizeEvent
+from PySide6.QtWidgets import QFrame, QVBoxLayout
+
+from studio.charts.style import DPI, spread_labels
+from studio.views.theme import Theme
+
+LEFT_PX, RIGHT_PX, TOP_PX, BOTTOM_PX, BETWEEN_PX = 52, 14, 32, 26, 40
+
+
+class ChartCanvas(FigureCanvasQTAgg):
+    """A canvas whose axes keep their margins in pixels when it is resized."""
+
+    def __init__(self, rows: int, left_px: int = LEFT_PX, top_px: int = TOP_PX) -> None:
+        super().__init__(Figure(dpi=DPI))
+        self._rows, self._left_px, self._top_px = rows, left_px, top_px
+        self.axes: list[Axes] = [self.figure.add_subplot(rows, 1, row + 1) for row in range(rows)]
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        self.lay_out(event.size().width(), event.size().height())
+        super().resizeEvent(event)
+
+    def lay_out(self, width: int, height: int) -> None:
+        """Gives every axes the same height, and the margins their pixels."""
+        free = height - self._top_px - BOTTOM_PX - BETWEEN_PX * (self._rows - 1)
+        if width <= self._left_px + RIGHT_PX or free <= 0:
+            return
+        each = free / self._rows
+        for row, axes in enumerate(self.axes):
+            top = self._top_px + row * (each + BETWEEN_PX)
+            axes.set_position(
+                (
+                    self._left_px / width,
+                    1 - (top + each) / height,
+                    (width - self._left_px - RIGHT_PX) / width,
+                    each / height,
+                )
+            )
+            spread_labels(axes)
+
+    def place_of(self, axes: Axes, x: float, y: float) -> QPointF:
+        """Where a place of the axes' data lies on this widget."""
+        across, up = axes.transData.transform((x, y))
+        ratio = self.device_pixel_ratio
+        return QPointF(across / ratio, self.height() - up / ratio)
+
+    def area_of(self, axes: Axes) -> QRectF:
+        """Where axes lie on this widget."""
+        box, ratio = axes.bbox, self.device_pixel_ratio
+        return QRectF(
+            box.x0 / ratio, self.height() - box.y1 / ratio, box.width / ratio, box.height / ratio
+        )
+
+
+class ChartCard(QFrame):
+    """A card with one or more charts above each other."""
+
+    def __init__(self, rows: int, name: str, left_px: int = LEFT_PX) -> None:
+        super().__init__()
+        self.setObjectName("card")
+        self._canvas = ChartCanvas(rows, left_px)
+        self._canvas.setAccessibleName(name)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(6, 6, 6, 6)
+        layout.addWidget(self._canvas)
+
+    @property
+    def axes(self) -> list[Axes]:
+        """The axes, from top to bottom."""
+        return self._canvas.axes
+
+    @property
+    def canvas(self) -> FigureCanvasQTAgg:
+        """The canvas, for whoever listens to clicks."""
+        return self._canvas
+
+    def redraw(self, theme: Theme) -> None:
+        """Shows what was drawn on the axes."""
+        self._canvas.figure.set_facecolor(theme.card)
+        self._canvas.draw_idle()

@@ -1,0 +1,54 @@
+"""How the steps of a rollout are painted: one row an instance, in the order in which they begin."""
+
+from __future__ import annotations
+
+import numpy as np
+from PySide6.QtCore import QRect, QRectF
+from PySide6.QtGui import QColor, QPainter
+
+from simulation.results.states import State
+from studio.gui.painted.strip_painter import Scale
+from studio.views.replay import STATES, Story
+from studio.views.states import colour_of
+from studio.views.theme import Theme
+
+ROW_PX = 6.0
+"""A row is no higher than this."""
+
+
+def row_px(story: Story, box: QRect) -> float:
+    """How high a row is with the room around it; below a pixel where there are many."""
+    return min(ROW_PX + 1, box.height() / max(1, len(story.order)))
+
+
+def instance_in(story: Story, box: QRect, y: float) -> int | None:
+    """Whose row is at a height."""
+    row = int((y - box.top()) / row_px(story, box))
+    return int(story.order[row]) if 0 <= row < len(story.order) and y >= box.top() else None
+
+
+def paint_steps(
+    painter: QPainter, story: Story, box: QRect, scale: Scale, theme: Theme, *, faded: bool
+) -> None:
+    """Paints every step of every instance; what serves, or is not there, leaves its row empty."""
+    height = row_px(story, box)
+    row_of = np.full(story.count, -1)
+    row_of[story.order] = np.arange(len(story.order))
+    told = (story.end_s > np.maximum(story.begin_s, 0)) & (story.begin_s < scale.end_s)
+    for state in STATES:
+        if state in (State.SERVING, State.ABSENT):
+            continue
+        mine = told & (story.code == STATES.index(state))
+        if not mine.any():
+            continue
+        left = scale.left_px + scale.width_px * np.maximum(story.begin_s[mine], 0) / scale.end_s
+        right = (
+            scale.left_px
+            + scale.width_px * np.minimum(story.end_s[mine], scale.end_s) / scale.end_s
+        )
+        top = box.top() + row_of[story.instance[mine]] * height
+        colour = QColor(colour_of(state, False, theme))
+        colour.setAlpha(110 if faded else 255)
+        thick = max(1.0, height - 1 if height > 3 else height)
+        for x0, x1, y in zip(left.tolist(), right.tolist(), top.tolist(), strict=True):
+            painter.fillRect(QRectF(x0, y, max(1.0, x1 - x0), thick), colour)

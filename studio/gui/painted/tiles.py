@@ -1,0 +1,360 @@
+"""A fleet as tiles: one for each instance, by colour, glyph, number and load bar.
+
+Enters: a story and a moment. Leaves: the picture, and `picked` when a person asks for an instance's
+own story. Only tiles that change are painted again; with many instances they shrink to a mosaic.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from PySide6.QtCore import QEvent, QPoint, QRect, QRectF, Qt, Signal
+from PySide6.QtGui import (
+    QColor,
+    QFont,
+    QFontMetrics,
+    QHelpEvent,
+    QKeyEvent,
+    QMouseEvent,
+    QPainter,
+    QPaintEvent,
+    QPen,
+)
+from PySide6.QtWidgets import QSizePolicy, QToolTip, QWidget
+
+from simulation.results.states import State
+from studio.gui.painted.tile_grid import HEADING_PX, WITH_WORDS, Grid, fitting
+from studio.gui.toolkit.painting import font_of, keeps_keys
+from studio.views.figures_text import clock_text, percent_text
+from studio.views.replay import STATES, Spell, Story
+from studio.views.states import Look, look_of, readable
+from studio.views.theme import LIGHT, SMALL_PX, Theme
+
+_BARS = 20
+"""A load bar has so many steps: smaller changes are not painted again."""
+
+_KEYS = {
+    Qt.Key.Key_Left: "left",
+    Qt.Key.Key_Right: "right",
+    Qt.Key.Key_Up: "up",
+    Qt.Key.Key_Down: "down",
+    Qt.Key.Key_Home: "first",
+    Qt.Key.Key_End: "last",
+}
+
+
+class Tiles(QWidget):
+    """All instances at a moment; arrows go from tile to tile, Enter picks one."""
+
+    picked = Signal(int)
+    """The person asks for the story of an instance, by its number."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setAccessibleName("Fleet")
+        self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+        self.setMouseTracking(True)
+        self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Fixed)
+        self._theme: Theme = LIGHT
+        self._story: Story | None = None
+        self._time_s = 0.0
+        self._faded = False
+        self._shown = np.zeros(0, dtype=np.int64)
+        self._interval = np.zeros(0, dtype=np.intp)
+        self._rects: list[QRect] = []
+        self._headings: list[tuple[QRect, str]] = []
+        self._grid = Grid(WITH_WORDS, 4, 1)
+        self._budget_px = 120
+        self._focused = 0
+        self._pinned: int | None = None
+
+    # What is shown
+
+    @property
+    def focused(self) -> int:
+        """The instance that the keys are at."""
+        return self._focused
+
+    def show_story(self, story: Story | None, theme: Theme, *, faded: bool = False) -> None:
+        """Shows another story.
+
+        Args:
+            story: None for nothing at all.
+            theme: The colours.
+            faded: Whether it is of what was before the person's changes.
+        """
+        self._story, self._theme, self._faded = story, theme, faded
+        self._focused = min(self._focused, max(0, (story.count if story else 1) - 1))
+        self._shown = np.zeros(0, dtype=np.int64)
+        self._lay_out()
+        self.show_time(self._time_s)
+        self.update()
+
+    def show_time(self, time_s: float) -> None:
+        """Shows another moment; only the tiles that differ are painted again."""
+        self._time_s = time_s
+        story = self._story
+        if story is None:
+            return
+        self._interval = story.at(time_s)
+        shown = self._looks(story)
+        if len(shown) != len(self._shown):
+            self._shown = shown
+            self.update()
+            return
+        changed = np.flatnonzero(shown != self._shown)
+        self._shown = shown
+        if len(changed) > len(shown) // 3:
+            self.update()
+        else:
+            for number in changed:
+                self.update(self._rects[number])
+        if self.hasFocus():
+            self.setAccessibleDescription(self.words_of(self._focused))
+
+    def show_pinned(self, instance: int | None) -> None:
+        """Marks the instance whose story is told."""
+        for one in (self._pinned, instance):
+            if one is not None and one < len(self._rects):
+                self.update(self._rects[one].adjusted(-2, -2, 2, 2))
+        self._pinned = instance
+
+    def _looks(self, story: Story) -> np.ndarray:
+        """What each tile shows, as a number: the state, the version and the steps of its bar."""
+        interval = self._interval
+        code = story.code[interval].astype(np.int64) * 2 + story.is_new[interval]
+        if self._grid.is_mosaic:
+            return code * (_BARS + 1)
+        return code * (_BARS + 1) + self._bars(story)
+
+    def _bars(self, story: Story) -> np.ndarray:
+        """How full each bar is, 0 to `_BARS`: what is busy, or how far a step is."""
+        interval = self._interval
+        begin, end = story.begin_s[interval], story.end_s[interval]
+        span = np.maximum(end - begin, 1e-9)
+        share = np.clip((self._time_s - begin) / span, 0, 1)
+        busy = story.busy_fraction(self._time_s)
+        serving = story.code[interval] == STATES.index(State.SERVING)
+        share = np.where(serving, 0.0 if np.isnan(busy) else min(1.0, busy), share)
+        idle = [STATES.index(one) for one in (State.FAILED, State.CRASHED, State.ABSENT)]
+        share = np.where(np.isin(story.code[interval], idle), 0.0, share)
+        found: np.ndarray = np.round(share * _BARS).astype(np.int64)
+        return found
+
+    def words_of(self, instance: int) -> str:
+        """A tile in words, for its tip and for who cannot see it."""
+        story = self._story
+        if story is None or instance >= story.count:
+            return ""
+        one = story.spell(int(self._interval[instance]))
+        version = "new" if one.is_new else "old"
+        since = "from the beginning" if one.begin_s <= 0 else f"since {clock_text(one.begin_s)}"
+        words = f"{story.names[instance]}: {one.state.value} {since}, {version} version"
+        return f"{words}. {self._bar_words(one)}".rstrip()
+
+    def _bar_words(self, one: Spell) -> str:
+        story = self._story
+        assert story is not None
+        if one.state is State.SERVING:
+            busy = story.busy_fraction(self._time_s)
+            if np.isnan(busy):
+                return ""
+            return f"Bar: {percent_text(busy)} of slots busy, the mean of all that are up."
+        if one.state in (State.FAILED, State.CRASHED, State.ABSENT):
+            return ""
+        return f"Bar: how far the step is; it ends at {clock_text(one.end_s)}."
+
+    # How they lie
+
+    def set_budget(self, height_px: int) -> None:
+        """Says how high the tiles may be at most; they then take what they need of it."""
+        if height_px != self._budget_px:
+            self._budget_px = height_px
+            self._lay_out()
+
+    def resizeEvent(self, _event: object) -> None:
+        self._lay_out()
+
+    def _lay_out(self) -> None:
+        story = self._story
+        self._rects, self._headings = [], []
+        if story is None or story.count == 0:
+            self.setFixedHeight(1)
+            return
+        counts = [group.count for group in story.groups]
+        self._grid = fitting(counts, self.width(), self._budget_px)
+        for group, (top, rects) in zip(story.groups, self._grid.places(counts), strict=True):
+            if len(counts) > 1:
+                self._headings.append((QRect(0, top, self.width(), HEADING_PX), group.service))
+            self._rects += rects
+        self.setFixedHeight(max(1, self._grid.height_px(counts) + 1))
+        self._shown = np.zeros(0, dtype=np.int64)
+        self.show_time(self._time_s)
+        self.update()
+
+    def rect_of(self, instance: int) -> QRect:
+        """Where an instance's tile is."""
+        return self._rects[instance]
+
+    def instance_at(self, point: QPoint) -> int | None:
+        """Whose tile is at a point."""
+        return next((k for k, rect in enumerate(self._rects) if rect.contains(point)), None)
+
+    # How they are painted
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        painter = QPainter(self)
+        if self._faded:
+            painter.setOpacity(0.4)
+        story, region = self._story, event.region()
+        if story is None:
+            return
+        painter.setFont(font_of(SMALL_PX))
+        painter.setPen(QColor(self._theme.soft))
+        for rect, words in self._headings:
+            if region.intersects(rect):
+                painter.drawText(rect, Qt.AlignmentFlag.AlignVCenter, words)
+        is_mosaic = self._grid.is_mosaic
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing, not is_mosaic)
+        fonts = font_of(SMALL_PX, bold=True), font_of(SMALL_PX - 0.5)
+        whole = region.boundingRect().contains(self.rect())
+        for instance, rect in enumerate(self._rects):
+            if not whole and not region.intersects(rect):
+                continue
+            self._paint_tile(painter, story, instance, rect, fonts)
+        for marked, colour in (
+            (self._pinned, self._theme.text),
+            (self._ring(), self._theme.accent),
+        ):
+            if marked is not None and marked < len(self._rects):
+                painter.setBrush(Qt.BrushStyle.NoBrush)
+                painter.setPen(QPen(QColor(colour), 2))
+                painter.drawRoundedRect(self._rects[marked].adjusted(0, 0, -1, -1), 5, 5)
+
+    def _ring(self) -> int | None:
+        return self._focused if self.hasFocus() else None
+
+    def _paint_tile(
+        self,
+        painter: QPainter,
+        story: Story,
+        instance: int,
+        rect: QRect,
+        fonts: tuple[QFont, QFont],
+    ) -> None:
+        code, bar = divmod(int(self._shown[instance]), _BARS + 1)
+        state, is_new = STATES[code // 2], bool(code % 2)
+        look = look_of(state, is_new)
+        ground, ink = readable(getattr(self._theme, look.token))
+        if self._grid.is_mosaic:
+            colour = self._theme.line if state is State.ABSENT else ground
+            painter.fillRect(rect, QColor(colour))
+            painter.setPen(QColor(self._theme.soft if state is State.ABSENT else ink))
+            if self._grid.has_glyphs:
+                painter.setFont(fonts[1])
+                painter.drawText(rect, Qt.AlignmentFlag.AlignCenter, look.glyph)
+            elif state in (State.FAILED, State.CRASHED) and rect.width() >= 6:
+                painter.drawLine(rect.topLeft() + QPoint(1, 1), rect.bottomRight() - QPoint(1, 1))
+            return
+        is_absent = state is State.ABSENT
+        painter.setPen(
+            QPen(QColor(self._theme.line), 1, Qt.PenStyle.DashLine)
+            if is_absent
+            else Qt.PenStyle.NoPen
+        )
+        painter.setBrush(QColor(ground))
+        painter.drawRoundedRect(QRectF(rect).adjusted(0.5, 0.5, -0.5, -0.5), 5, 5)
+        ink_colour = QColor(self._theme.soft if is_absent else ink)
+        self._paint_words(painter, (story, instance, look), rect, ink_colour, fonts)
+        if not is_absent and self._grid.has_words:
+            track = QRectF(rect.left() + 7, rect.bottom() - 6, rect.width() - 14, 3)
+            painter.setPen(Qt.PenStyle.NoPen)
+            for width, strength in ((track.width(), 70), (track.width() * bar / _BARS, 255)):
+                ink_colour.setAlpha(strength)
+                painter.setBrush(ink_colour)
+                painter.drawRoundedRect(QRectF(track.topLeft(), track.size()).adjusted(
+                    0, 0, width - track.width(), 0), 1.5, 1.5)  # fmt: skip
+
+    def _paint_words(
+        self,
+        painter: QPainter,
+        shown: tuple[Story, int, Look],
+        rect: QRect,
+        ink: QColor,
+        fonts: tuple[QFont, QFont],
+    ) -> None:
+        story, instance, look = shown
+        bold, small = fonts
+        painter.setPen(ink)
+        has_words = self._grid.has_words
+        upper = rect.adjusted(6, 4, -5, 0) if has_words else rect.adjusted(4, 0, -3, 0)
+        if has_words:
+            upper.setHeight(14)
+        centre, right = Qt.AlignmentFlag.AlignVCenter, Qt.AlignmentFlag.AlignRight
+        painter.setFont(bold)
+        room = upper.width() - QFontMetrics(bold).horizontalAdvance(look.glyph) - 2
+        number = story.short_name(instance)
+        elided = QFontMetrics(bold).elidedText(number, Qt.TextElideMode.ElideLeft, room)
+        painter.drawText(upper, centre, elided)
+        painter.drawText(upper, centre | right, look.glyph)
+        if has_words:
+            painter.setFont(small)
+            lower = QRect(upper.left(), upper.bottom() + 1, upper.width(), 13)
+            painter.drawText(lower, centre, look.word)
+
+    # What a person does
+
+    def event(self, event: QEvent) -> bool:
+        if keeps_keys(event, _KEYS):
+            return True
+        if isinstance(event, QHelpEvent) and event.type() == QEvent.Type.ToolTip:
+            instance = self.instance_at(event.pos())
+            if instance is None:
+                QToolTip.hideText()
+            else:
+                QToolTip.showText(event.globalPos(), self.words_of(instance), self)
+            return True
+        return super().event(event)
+
+    def mousePressEvent(self, event: QMouseEvent) -> None:
+        instance = self.instance_at(event.position().toPoint())
+        if instance is not None and event.button() == Qt.MouseButton.LeftButton:
+            self._focus(instance)
+            self.picked.emit(instance)
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        key = Qt.Key(event.key())
+        if key in (Qt.Key.Key_Return, Qt.Key.Key_Enter) and self._rects:
+            self.picked.emit(self._focused)
+        elif key in _KEYS and self._rects:
+            self._focus(self._from_here(_KEYS[key]))
+        else:
+            super().keyPressEvent(event)
+
+    def _from_here(self, way: str) -> int:
+        """The tile that a key leads to: up and down to the nearest one of another row."""
+        here, last = self._focused, len(self._rects) - 1
+        if way in ("first", "last"):
+            return 0 if way == "first" else last
+        if way in ("left", "right"):
+            return min(last, max(0, here + (1 if way == "right" else -1)))
+        own = self._rects[here]
+        beyond = [
+            (abs(rect.top() - own.top()), abs(rect.left() - own.left()), k)
+            for k, rect in enumerate(self._rects)
+            if (rect.top() > own.top() if way == "down" else rect.top() < own.top())
+        ]
+        return min(beyond)[2] if beyond else here
+
+    def _focus(self, instance: int) -> None:
+        for one in (self._focused, instance):
+            if one < len(self._rects):
+                self.update(self._rects[one].adjusted(-2, -2, 2, 2))
+        self._focused = instance
+        self.setAccessibleDescription(self.words_of(instance))
+
+    def focusInEvent(self, event: object) -> None:
+        self.setAccessibleDescription(self.words_of(self._focused))
+        self.update()
+
+    def focusOutEvent(self, event: object) -> None:
+        self.update()

@@ -1,0 +1,1 @@
+"""Actions, settings, dialogs, the look of Qt."""

@@ -1,0 +1,1 @@
+"""Lessons, and the example of the first start."""

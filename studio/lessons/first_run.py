@@ -1,0 +1,131 @@
+"""What the very first start shows: the shipped example, simulated beforehand.
+
+Enters: the file of results that comes along. Leaves: the comparison that the engine would give, without
+the engine. Figures are exact; what pictures are drawn from is rounded, so that the file is small: series
+to eleven binary digits (a part in four thousand), the times of states to 1/128 s.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import lzma
+import struct
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from executor.base.canonical_json import digest_of
+from simulation.results.result_bytes import as_bytes, from_bytes
+from simulation.results.run_result import RunResult
+from simulation.scenario.model import Scenario
+from simulation.scenario.units import Floats
+from simulation.study.candidates import Candidate
+from simulation.study.compare import Comparison, compare
+from simulation.study.rows import Row
+from studio.resources import assets_dir
+
+_SCHEMA = "rollcast.results/1"
+_LENGTH = struct.Struct("<I")
+_BITS = 11
+_TICKS_PER_S = 128
+
+
+def results_path() -> Path:
+    """Where the results of the example are."""
+    return assets_dir() / "first-run.rollcast-results"
+
+
+def packed_comparison(comparison: Comparison) -> bytes:
+    """A comparison as few bytes, rounded where only pictures are drawn from it."""
+    runs = [result.runs for result in comparison.candidates]
+    header = {
+        "schema": _SCHEMA,
+        "scenario_digest": digest_of(comparison.scenario.as_data()),
+        "windows": [result.candidate.window for result in comparison.candidates],
+        "replications": len(runs[0]),
+    }
+    parts = [
+        json.dumps(header).encode(),
+        *(as_bytes(_rounded(run)) for row in zip(*runs, strict=True) for run in row),
+    ]
+    framed = b"".join(_LENGTH.pack(len(part)) + part for part in parts)
+    return lzma.compress(framed, preset=9)
+
+
+def unpacked_comparison(
+    packed: bytes, scenario: Scenario, candidates: Sequence[Candidate]
+) -> Comparison | None:
+    """The comparison that was packed; None when it is of another scenario or other candidates.
+
+    Args:
+        packed: From `packed_comparison`.
+        scenario: What is open.
+        candidates: What would be compared of it.
+
+    Raises:
+        ValueError: The bytes are not those of a comparison.
+    """
+    try:
+        parts = _parts(lzma.decompress(packed))
+        header = json.loads(next(parts))
+        expected = {
+            "schema": _SCHEMA,
+            "scenario_digest": digest_of(scenario.as_data()),
+            "windows": [one.window for one in candidates],
+            "replications": scenario.replications,
+        }
+        if header != expected:
+            return None
+        with _uncollected():
+            runs = [from_bytes(part) for part in parts]
+        if len(runs) != len(candidates) * scenario.replications:
+            raise ValueError("there are more runs, or fewer, than it says")
+    except (lzma.LZMAError, struct.error, StopIteration, ValueError) as error:
+        raise ValueError(f"not a packed comparison: {error}") from None
+    width = len(candidates)
+    rows = [Row(k, tuple(runs[k * width : (k + 1) * width])) for k in range(len(runs) // width)]
+    return compare(scenario, candidates, rows)
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Without the collector, which would go through ten thousands of new objects again and again."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
+
+
+def _parts(framed: bytes) -> Iterator[bytes]:
+    place = 0
+    while place < len(framed):
+        (length,) = _LENGTH.unpack_from(framed, place)
+        place += _LENGTH.size
+        yield framed[place : place + length]
+        place += length
+
+
+def _rounded(run: RunResult) -> RunResult:
+    states = (
+        replace(one, begin_s=_to_ticks(one.begin_s), end_s=_to_ticks(one.end_s))
+        for one in run.states
+    )
+    series = {name: _to_bits(values) for name, values in run.series.items()}
+    return replace(run, states=tuple(states), series=series)
+
+
+def _to_ticks(seconds: float) -> float:
+    return round(seconds * _TICKS_PER_S) / _TICKS_PER_S
+
+
+def _to_bits(values: Floats) -> Floats:
+    mantissas, exponents = np.frexp(values)
+    rounded: Floats = np.ldexp(np.round(mantissas * 2.0**_BITS) / 2.0**_BITS, exponents)
+    return rounded

@@ -1,0 +1,1 @@
+"""Rollouts that the studio carries out or has kept."""

@@ -1,0 +1,1 @@
+"""What screens, charts and reports show, as data: no Qt, no matplotlib."""

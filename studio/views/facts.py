@@ -1,0 +1,116 @@
+"""What a candidate's runs say of each quantity that an objective limits: one place for every screen and report.
+
+A figure and the limit beside it are of one quantity, counted per rollout, and whether the limit holds is decided
+by the share of runs in which it does, as the verdict is. Nothing here knows Qt.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from operator import attrgetter
+from typing import TYPE_CHECKING
+
+from simulation.study.compare import HIGHER_IS_BETTER
+from simulation.study.statistics import Answer, answer_of
+
+if TYPE_CHECKING:
+    from executor.plan.model import Interval
+    from simulation.scenario.model import Objectives
+    from simulation.study.compare import CandidateResult
+
+
+@dataclass(frozen=True)
+class Fact:
+    """One limited quantity of one candidate.
+
+    Attributes:
+        metric: Its name in `simulation.results.run_result.METRICS`, the one that the objective judges.
+        figure: Its mean over the runs, one value a run, with the range of single runs.
+        limit: The objective; None where none is set.
+        answer: Whether the limit holds in the share of runs that is asked for; None without a limit.
+    """
+
+    metric: str
+    figure: Interval
+    limit: float | None
+    answer: Answer | None
+
+    @property
+    def is_within(self) -> bool | None:
+        """Whether the limit is shown to hold or to break; None where neither is, or none is set.
+
+        While it is undecided, a mean beyond the limit counts as breaking it: 85 % of the requests lost is no open
+        question to look at, however few the runs are.
+        """
+        if self.answer == "undecided":
+            return None if is_within(self.metric, self.figure.mean, self.limit) else False
+        return None if self.answer is None else self.answer == "meets"
+
+
+@dataclass(frozen=True)
+class Facts:
+    """Every quantity that an objective can limit, of one candidate."""
+
+    duration: Fact
+    pool: Fact
+    p99: Fact
+    lost: Fact
+
+    @property
+    def breaks_a_limit(self) -> bool:
+        """Whether any of them is not within its limit."""
+        return any(one.is_within is False for one in self.by_metric.values())
+
+    @property
+    def by_metric(self) -> dict[str, Fact]:
+        """The same by the names of their metrics."""
+        return {one.metric: one for one in (self.duration, self.pool, self.p99, self.lost)}
+
+
+_LIMIT_OF: dict[str, Callable[[Objectives], float | None]] = {
+    "duration": attrgetter("duration"),
+    "pool": attrgetter("lowest_in_pool"),
+    "p99": attrgetter("latency_p99"),
+    "lost": attrgetter("error_fraction"),
+}
+
+
+def facts(result: CandidateResult, objectives: Objectives) -> Facts:
+    """Return what a candidate's runs say of each limited quantity.
+
+    Latency and losses are those of the rollout's interval; where nothing is rolled, of the whole run. These are
+    the quantities that `simulation.study.verdict` holds against the objectives.
+    """
+    is_steady = all(run.metrics["lowest_in_pool_count"] is None for run in result.runs)
+    prefix = "" if is_steady else "rollout_"
+    metrics = {
+        "duration": "rollout_duration_s",
+        "pool": "lowest_in_pool_count",
+        "p99": f"{prefix}latency_p99_s",
+        "lost": f"{prefix}error_fraction",
+    }
+    return Facts(
+        **{
+            key: _fact(result, metric, _LIMIT_OF[key](objectives), objectives)
+            for key, metric in metrics.items()
+        }
+    )
+
+
+def _fact(
+    result: CandidateResult, metric: str, limit: float | None, objectives: Objectives
+) -> Fact:
+    figure = result.metrics[metric]
+    if limit is None or figure.mean is None:
+        return Fact(metric, figure, limit, None)
+    holds = [is_within(metric, run.metrics[metric], limit) is not False for run in result.runs]
+    asked = (objectives.in_runs, objectives.confidence)
+    return Fact(metric, figure, limit, answer_of(sum(holds), len(holds), *asked))
+
+
+def is_within(metric: str, value: float | None, limit: float | None) -> bool | None:
+    """Whether one value is within its limit; None where one of them is missing."""
+    if value is None or limit is None:
+        return None
+    return value >= limit if metric in HIGHER_IS_BETTER else value <= limit

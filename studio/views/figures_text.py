@@ -1,0 +1,322 @@
+"""Figures as people read them: one place for the command line and the windows.
+
+Enters: seconds, counts and fractions, or a candidate's result. Leaves: short texts with their
+units. What a table prints and what a screen shows is the same to the digit, because it comes from
+here.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from executor.plan.model import Interval, Verdict
+    from simulation.study.candidates import Candidate
+    from simulation.study.compare import CandidateResult, Comparison
+    from simulation.study.statistics import Difference
+
+Line = tuple[str, str]
+"""A look (`heading`, `good`, `bad`, `soft` or empty) and the words; the glyph is in the words."""
+
+NOTHING = "–"
+"""What stands for a figure that does not exist."""
+
+ANSWER_GLYPHS = {"meets": "✓", "fails": "✗", "undecided": "?"}
+
+TABLE_HEADINGS = (
+    "window",
+    "surge",
+    "pause",
+    "drain",
+    "policy",
+    "start",
+    "takes",
+    "fewest",
+    "p99",
+    "errors",
+    "failed",
+    "verdict",
+)
+"""Of `table_row`: duration, fewest instances in the pool, p99 and error share during the rollout,
+and requests that failed in a run of the common interval."""
+
+
+VARIED = ("surge", "pause", "drain", "policy", "start")
+"""Of `TABLE_HEADINGS`: what candidates may differ in beside their windows."""
+
+
+def duration_text(seconds: float | None) -> str:
+    """A rollout's length: ``12 min 41 s``, ``41.2 s``, ``2 h 05 min``."""
+    if seconds is None:
+        return NOTHING
+    if seconds < 59.95:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    minutes = round(seconds / 60)
+    return f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def span_text(low_s: float | None, high_s: float | None) -> str:
+    """How long something takes, rounded outward: ``14 to 16 minutes``, ``38 to 44 seconds``.
+
+    Between one minute and ten it is said to the second: ``1 min 10 s to 1 min 31 s``.
+    """
+    if low_s is None or high_s is None:
+        return NOTHING
+    if high_s < 60 or low_s >= 600:
+        size, unit = (1.0, "seconds") if high_s < 60 else (60.0, "minutes")
+        low, high = math.floor(low_s / size), math.ceil(high_s / size)
+        return f"{high} {unit}" if low == high else f"{low} to {high} {unit}"
+    return f"{duration_text(low_s)} to {duration_text(high_s)}"
+
+
+def clock_text(seconds: float | None) -> str:
+    """A length in little space: ``12:41``, ``1:02:05``."""
+    if seconds is None:
+        return NOTHING
+    whole = round(seconds)
+    hours, rest = divmod(whole, 3600)
+    if hours:
+        return f"{hours}:{rest // 60:02d}:{rest % 60:02d}"
+    return f"{rest // 60}:{rest % 60:02d}"
+
+
+def length_text(seconds: float | None) -> str:
+    """A round length, for an axis: ``30 s``, ``5 min``, ``2 h``."""
+    if seconds is None:
+        return NOTHING
+    if seconds == 0:
+        return "0"
+    size, unit = next(
+        ((size, unit) for size, unit in ((3600, "h"), (60, "min")) if seconds >= size), (1, "s")
+    )
+    return f"{seconds / size:g} {unit}"
+
+
+def left_text(seconds: float | None) -> str:
+    """How long something still takes: ``about 2 min left``; nothing while nobody knows."""
+    if seconds is None:
+        return ""
+    if seconds < 60:
+        return f"about {max(1, round(seconds))} s left"
+    minutes = round(seconds / 60)
+    return f"about {minutes} min left" if minutes < 120 else f"about {minutes // 60} h left"
+
+
+def latency_text(seconds: float | None) -> str:
+    """A latency: ``312 ms``, ``1.24 s``, ``14.2 s``."""
+    if seconds is None:
+        return NOTHING
+    if seconds == 0:
+        return "0 ms"
+    if seconds < 0.9995:
+        return f"{seconds * 1000:.0f} ms" if seconds >= 0.00995 else f"{seconds * 1000:.1f} ms"
+    return f"{seconds:.2f} s" if seconds < 9.995 else f"{seconds:.1f} s"
+
+
+def limit_text(seconds: float) -> str:
+    """A limit as it was set: ``4 s``, ``250 ms``."""
+    return f"{seconds:g} s" if seconds >= 1 else f"{seconds * 1000:g} ms"
+
+
+def between_text(low: str, high: str) -> str:
+    """A range with its unit said once where it is the same: ``715 – 775 ms``."""
+    if low == high:
+        return low
+    number, _, unit = low.rpartition(" ")
+    return f"{number if high.endswith(f' {unit}') and ' ' not in number else low} – {high}"
+
+
+def count_text(number: float | None) -> str:
+    """A count or a mean of counts: ``861,204``, ``0.3``."""
+    if number is None:
+        return NOTHING
+    if number == round(number) or number >= 99.95:
+        return f"{number:,.0f}"
+    if number < 0.005:
+        return "≈ 0"
+    return f"{number:.1f}" if number >= 0.095 else f"{number:.2f}"
+
+
+def instances_text(count: int) -> str:
+    """``1 instance``, ``1,000 instances``."""
+    return f"{count:,} instance{'' if count == 1 else 's'}"
+
+
+def percent_text(fraction: float | None) -> str:
+    """A share: ``87 %``, ``0.12 %``, ``0 %``."""
+    if fraction is None:
+        return NOTHING
+    percent = fraction * 100
+    if percent == 0 or percent >= 9.95:
+        nearly_all = 99.5 <= percent < 100  # which is not all
+        return f"{math.floor(percent * 10) / 10:.1f} %" if nearly_all else f"{percent:.0f} %"
+    if percent < 0.0005:
+        return "≈ 0 %"
+    digits = max(1, 1 - math.floor(math.log10(percent)))
+    return f"{percent:.{digits}f}".rstrip("0").rstrip(".") + " %"
+
+
+def file_stem(name: str) -> str:
+    """What a file about something may be called, without its ending: ``Shop / EU`` → ``Shop-EU``."""
+    return re.sub(r"[^\w.]+", "-", name).strip("-.") or "scenario"
+
+
+def drain_text(seconds: float) -> str:
+    """A drain timeout or a pause: ``30 s``, ``2.5 s``."""
+    return f"{seconds:g} s"
+
+
+def policy_text(candidate: Candidate) -> str:
+    """A balancer's policy: ``least connections``."""
+    return candidate.policy.replace("_", " ") if candidate.policy else NOTHING
+
+
+def metric_text(name: str, value: float | None) -> str:
+    """Any metric of `simulation.results.run_result.METRICS`, in the unit that its name says."""
+    if name.endswith("_fraction"):
+        return percent_text(value)
+    if name.endswith(("duration_s", "mixed_version_s")):
+        return duration_text(value)
+    if name.endswith("instance_s"):
+        return NOTHING if value is None else f"{count_text(value)} instance-s"
+    return latency_text(value) if name.endswith("_s") else count_text(value)
+
+
+def signed_text(name: str, value: float | None) -> str:
+    """A difference of a metric: ``+1.20 s``, ``−4 min 10 s``; none has no sign."""
+    if value is None:
+        return NOTHING
+    size = metric_text(name, abs(value))
+    return size if value == 0 or size.startswith("≈") else f"{'−' if value < 0 else '+'}{size}"
+
+
+def difference_text(name: str, difference: Difference) -> str:
+    """A paired difference with its interval: ``−1 min 30 s (−1 min 41 s to −1 min 20 s)``."""
+    mean = signed_text(name, difference.mean)
+    if difference.low is None or difference.high is None:
+        return mean
+    return f"{mean} ({signed_text(name, difference.low)} to {signed_text(name, difference.high)})"
+
+
+def range_text(name: str, figure: Interval) -> str:
+    """What single runs may do: the 5–95 % range."""
+    if figure.run_low is None or figure.run_high is None:
+        return NOTHING
+    return between_text(metric_text(name, figure.run_low), metric_text(name, figure.run_high))
+
+
+def verdict_text(result: CandidateResult) -> str:
+    """``✓ meets in 60 of 60``; what fails is told by the runs that do: ``✗ fails in 58 of 60``."""
+    verdict = result.verdict
+    glyph, runs = ANSWER_GLYPHS[verdict.answer], verdict.runs_meeting
+    if verdict.answer == "fails":
+        runs = verdict.runs - verdict.runs_meeting
+    words = "undecided, meets" if verdict.answer == "undecided" else verdict.answer
+    return f"{glyph} {words} in {runs} of {verdict.runs}"
+
+
+def table_row(result: CandidateResult) -> tuple[str, ...]:
+    """One candidate under `TABLE_HEADINGS`, means over its runs."""
+    metrics, candidate = result.metrics, result.candidate
+    batch = " batch" if candidate.advance == "batch" else ""
+    return (
+        f"{candidate.window}{batch}",
+        str(candidate.surge),
+        drain_text(candidate.pause_s),
+        drain_text(candidate.drain_timeout_s),
+        policy_text(candidate),
+        candidate.start_label,
+        duration_text(metrics["rollout_duration_s"].mean),
+        count_text(metrics["lowest_in_pool_count"].mean),
+        latency_text(metrics["rollout_latency_p99_s"].mean),
+        percent_text(metrics["rollout_error_fraction"].mean),
+        count_text(metrics["failed_requests"].mean),
+        verdict_text(result),
+    )
+
+
+def shown_columns(results: Sequence[CandidateResult]) -> list[int]:
+    """The columns of `TABLE_HEADINGS` worth showing: what is varied only where it differs."""
+    rows = [table_row(result) for result in results]
+    return [
+        column
+        for column, heading in enumerate(TABLE_HEADINGS)
+        if heading not in VARIED or len({row[column] for row in rows}) > 1
+    ]
+
+
+def candidate_name(comparison: Comparison, index: int) -> str:
+    """What a candidate is called among the others of its comparison, see `name_among`."""
+    if comparison.scenario.rollout is None:
+        return comparison.scenario.name or "As it is"
+    others = [result.candidate for result in comparison.candidates]
+    return name_among(others[index], others)
+
+
+def name_among(one: Candidate, others: Sequence[Candidate]) -> str:
+    """What a candidate is called among others: only what differs is said.
+
+    ``Window 3``, ``Window 3, drain 30 s, start 18:00:00``.
+    """
+    parts = [
+        ("", f"Window {one.window}"),
+        ("advance", one.advance),
+        ("surge", f"surge {one.surge}"),
+        ("pause_s", f"pause {drain_text(one.pause_s)}"),
+        ("drain_timeout_s", f"drain {drain_text(one.drain_timeout_s)}"),
+        ("policy", policy_text(one)),
+        ("start_label", f"start {one.start_label}"),
+    ]
+    return ", ".join(
+        text
+        for name, text in parts
+        if not name or len({getattr(other, name) for other in others}) > 1
+    )
+
+
+def verdict_sentence(comparison: Comparison, index: int) -> str:
+    """The answer as a sentence: ``Window 3 meets every objective in 60 of 60 runs``."""
+    name = candidate_name(comparison, index)
+    return sentence_of(name, comparison.candidates[index].verdict)
+
+
+def sentence_of(name: str, verdict: Verdict) -> str:
+    """What a verdict says of whoever bears the name, as a sentence."""
+    runs = f"{verdict.runs_meeting} of {verdict.runs} runs"
+    if verdict.answer == "meets":
+        return f"{name} meets every objective in {runs}"
+    if verdict.answer == "undecided":
+        return f"{name} is undecided: it meets every objective in {runs}"
+    few = f"only {runs}" if verdict.runs_meeting else f"none of {verdict.runs} runs"
+    return f"{name} fails: it meets every objective in {few}"
+
+
+def waits_sentence(result: CandidateResult) -> str:
+    """Where a rollout's time went, such as ``On average 38 % of the time goes to …``; or nothing."""
+    words = {
+        "drain_s": "draining",
+        "step_s": "the other steps",
+        "gate_s": "waiting (min_ready, bakes, a place in the window)",
+        "pause_s": "pauses",
+    }
+    means = {name: result.waits[name].mean or 0.0 for name in words}
+    total_s = sum(means.values())
+    if total_s <= 0:
+        return ""
+    parts = [
+        f"{means[name] / total_s:.0%} to {word}".replace("%", " %")
+        for name, word in words.items()
+        if means[name] >= 0.005 * total_s
+    ]
+    along = (
+        f" Critical path: {' → '.join(result.critical_path)}"
+        if len(result.critical_path) > 1
+        else ""
+    )
+    return f"Of the rollout's time goes {', '.join(parts)}{'.' if along else ''}{along}"

@@ -1,0 +1,369 @@
+"""Graphs of a rollout, laid out: which service waits for which, and how a plan's waves follow.
+
+Enters: a scenario or a plan, and a simulated run where there is one. Leaves: a `Drawing`: nodes and edges
+in places of a grid, the critical path marked. What draws it needs to know nothing else, and nothing
+here knows what draws it.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import networkx as nx
+
+from executor.plan.model import Gate, Plan
+from simulation.results.run_result import RunResult
+from simulation.results.states import State
+from simulation.scenario.model import Scenario
+from simulation.scenario.release_graph import critical_chain, release_graph
+from studio.views.figures_text import (
+    drain_text,
+    duration_text,
+    instances_text,
+    latency_text,
+    percent_text,
+)
+
+Kind = Literal["service", "instance", "gate", "end"]
+
+
+def short_names(names: Sequence[str]) -> dict[str, str]:
+    """Names without what all of them begin with, where that ends at a mark: ``01`` for ``web-01``."""
+    first, last = (min(names), max(names)) if len(names) > 1 else ("", "")
+    same = itertools.takewhile(lambda pair: pair[0] == pair[1], zip(first, last, strict=False))
+    common = "".join(letter for letter, _ in same)
+    cut = max(common.rfind(mark) for mark in "-._/ ") + 1
+    return {name: name[cut:] or name for name in names}
+
+
+@dataclass(frozen=True)
+class Node:
+    """What is drawn as a box.
+
+    Attributes:
+        key: What it is known by.
+        title: Its name.
+        under: A few words below it.
+        about: All that there is to say of it, in sentences.
+        column: Its place from the left, from 0.
+        row: Its place from the top, from 0; halves lie between two rows.
+        is_critical: Whether it is on the critical path.
+    """
+
+    key: str
+    kind: Kind
+    title: str
+    under: str
+    about: str
+    column: int
+    row: float
+    is_critical: bool = False
+
+
+@dataclass(frozen=True)
+class Edge:
+    """What comes after what."""
+
+    first: str
+    then: str
+    is_critical: bool = False
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """A graph with places.
+
+    Attributes:
+        critical: The critical path in words; empty where it is not known.
+    """
+
+    nodes: tuple[Node, ...]
+    edges: tuple[Edge, ...]
+    critical: str = ""
+
+
+@dataclass(frozen=True)
+class Spell:
+    """When an instance was away in a run, seconds from the rollout's start.
+
+    Attributes:
+        end_s: When it was back, or gone for good; None when it never was.
+        ended: What it is at the end: ``serving``, ``absent``, or ``failed`` and the like.
+    """
+
+    begin_s: float
+    end_s: float | None
+    ended: str
+
+
+def typical_run(runs: Sequence[RunResult]) -> RunResult | None:
+    """The run whose rollout took the median time of those that ended; else the first."""
+    ended = [run for run in runs if run.metrics["rollout_duration_s"] is not None]
+    if not ended:
+        return runs[0] if runs else None
+    ended.sort(key=lambda run: run.metrics["rollout_duration_s"] or 0.0)
+    return ended[(len(ended) - 1) // 2]
+
+
+def spells(scenario: Scenario, service: str, run: RunResult) -> dict[str, Spell]:
+    """When each instance of a service was rolled, by its name; those that were not are left out."""
+    first, names = scenario.first_number(service), scenario.names_of(service)
+    last = first + len(names)
+    begun: dict[str, float] = {}
+    ended: dict[str, tuple[float | None, str]] = {}
+    for one in run.states:
+        if not first <= one.instance < last or one.state is State.CRASHED:
+            continue
+        name = names[one.instance - first]
+        if one.state in (State.SERVING, State.ABSENT):
+            if name in begun:
+                ended[name] = (one.begin_s, one.state.value)
+            continue
+        begun.setdefault(name, one.begin_s)
+        ended[name] = (None, one.state.value)
+    return {name: Spell(begin_s, *ended[name]) for name, begin_s in begun.items()}
+
+
+def release_drawing(scenario: Scenario, run: RunResult | None = None) -> Drawing:
+    """Which service is rolled after which; each with its instances and how long it took.
+
+    Args:
+        scenario: Its release.
+        run: Whose times and critical path are shown; None where nothing is simulated.
+    """
+    graph = release_graph(scenario.release_order())
+    times = {} if run is None else {name: _service_times(scenario, name, run) for name in graph}
+    path = () if run is None else run.critical_path
+    nodes = []
+    for name, (column, row) in _places(graph).items():
+        count, window = scenario.services[name].instance_count, scenario.window_count(name)
+        begin_s, end_s = times.get(name, (None, None))
+        took = None if begin_s is None or end_s is None else end_s - begin_s
+        firsts = list(graph.predecessors(name))
+        told = [
+            f"{name}: {instances_text(count)}, {window} at once",
+            f"begins after {', '.join(firsts)}" if firsts else "begins at once",
+        ]
+        if took is not None:
+            told.append(f"takes {duration_text(took)} in a typical run")
+        elif run is not None:
+            told.append("did not end" if begin_s is not None else "was not begun")
+        if name in path:
+            told.append("on the critical path")
+        under = instances_text(count) + ("" if took is None else f" · {duration_text(took)}")
+        nodes.append(Node(name, "service", name, under, "; ".join(told), column, row, name in path))
+    steps = {(path[k], path[k + 1]) for k in range(len(path) - 1)}
+    edges = tuple(Edge(one, other, (one, other) in steps) for one, other in graph.edges)
+    return Drawing(tuple(nodes), edges, _chain_words(path, run))
+
+
+def _service_times(
+    scenario: Scenario, service: str, run: RunResult
+) -> tuple[float | None, float | None]:
+    found = spells(scenario, service, run).values()
+    begin_s = min((one.begin_s for one in found), default=None)
+    if not found or any(one.end_s is None for one in found):
+        return begin_s, None
+    return begin_s, max(one.end_s for one in found if one.end_s is not None)
+
+
+def _places(graph: nx.DiGraph[str]) -> dict[str, tuple[int, float]]:
+    """A column for each generation, rows centred, near those that are waited for."""
+    found: dict[str, tuple[int, float]] = {}
+    columns = [list(names) for names in nx.topological_generations(graph)]
+    highest = max((len(names) for names in columns), default=0)
+    for column, names in enumerate(columns):
+        rows = {
+            name: [found[first][1] for first in graph.predecessors(name)] or [0.0] for name in names
+        }
+        names.sort(key=lambda name: sum(rows[name]) / len(rows[name]))
+        top = (highest - len(names)) / 2
+        found |= {name: (column, top + row) for row, name in enumerate(names)}
+    return found
+
+
+def waves_drawing(plan: Plan, timed: Mapping[str, Spell] | None = None) -> Drawing:
+    """How a plan goes through its instances: lanes as wide as each wave, gates between the waves.
+
+    An instance waits for the one whose place in the window it takes: the first to be done makes
+    room for the next to begin.
+
+    Args:
+        plan: What is drawn.
+        timed: When each instance was rolled in a typical run; None where nothing is simulated.
+    """
+    timed = _with_replacements(plan, timed or {})
+    graph: nx.DiGraph[str] = nx.DiGraph()
+    places: dict[str, tuple[int, float]] = {}
+    gates: dict[str, tuple[int, Gate | None]] = {}
+    widest = max(min(wave.parallel + plan.surge, len(wave.instances)) for wave in plan.waves)
+    column, before = 0, list[str]()
+    for number, wave in enumerate(plan.waves, start=1):
+        lanes = min(wave.parallel + plan.surge, len(wave.instances))
+        order = sorted(
+            wave.instances, key=lambda name: timed[name].begin_s if name in timed else float("inf")
+        )
+        placed = _lanes(order, lanes, timed)
+        for name, (depth, lane, waits_for) in placed.items():
+            places[name] = (column + depth, (widest - lanes) / 2 + lane)
+            graph.add_node(name)
+            graph.add_edges_from((one, name) for one in ([waits_for] if waits_for else before))
+        column += 1 + max(depth for depth, _, _ in placed.values())
+        lasts = [name for name in placed if graph.out_degree(name) == 0]
+        if wave is plan.waves[-1]:
+            break
+        gate = f"gate {number}"
+        gates[gate] = (number, wave.gate)
+        places[gate] = (column, (widest - 1) / 2)
+        graph.add_edges_from((name, gate) for name in lasts)
+        column, before = column + 1, [gate]
+    path = _critical(graph, timed, gates)
+    titles = short_names(plan.instances)
+    wave_of = {name: k for k, wave in enumerate(plan.waves, 1) for name in wave.instances}
+    nodes = [
+        _gate_node(name, *gates[name], places[name], name in path)
+        if name in gates
+        else _instance_node(
+            plan,
+            name,
+            timed,
+            title=titles[name],
+            number=wave_of[name],
+            place=places[name],
+            is_critical=name in path,
+        )
+        for name in graph
+    ]
+    steps = {(path[k], path[k + 1]) for k in range(len(path) - 1)}
+    edges = tuple(Edge(one, other, (one, other) in steps) for one, other in graph.edges)
+    end_s = max((one.end_s for one in timed.values() if one.end_s is not None), default=None)
+    through = [name for name in path if name not in gates]
+    shown = [*through[:1], *(titles[name] for name in through[1:])]
+    words = f"{_through(shown)}, {duration_text(end_s)}" if through else ""
+    return Drawing(tuple(nodes), edges, words)
+
+
+def _with_replacements(plan: Plan, timed: Mapping[str, Spell]) -> dict[str, Spell]:
+    """Each instance's time with that of the new one beside it, where there is one."""
+    merged = {}
+    for name in plan.instances:
+        both = [timed[key] for key in (name, f"{name}-new") if key in timed]
+        if both:
+            ends_s = [one.end_s for one in both]
+            merged[name] = Spell(
+                min(one.begin_s for one in both),
+                None if None in ends_s else max(end_s for end_s in ends_s if end_s is not None),
+                next((one.ended for one in both if one.end_s is None), both[-1].ended),
+            )
+    return merged
+
+
+def _lanes(
+    order: Sequence[str], lanes: int, timed: Mapping[str, Spell]
+) -> dict[str, tuple[int, int, str | None]]:
+    """Of each instance its depth, its lane, and the one whose place it takes."""
+    found: dict[str, tuple[int, int, str | None]] = {}
+    free: list[str] = []  # begun, their places not yet taken by another
+    for place, name in enumerate(order):
+        if place < lanes:
+            found[name] = (0, place, None)
+        else:
+            free.sort(key=lambda one: _done_s(timed, one))
+            first = free.pop(0)
+            found[name] = (found[first][0] + 1, found[first][1], first)
+        free.append(name)
+    return found
+
+
+def _done_s(timed: Mapping[str, Spell], name: str) -> float:
+    """When an instance was done; those that never were come last, untimed ones in their order."""
+    end_s = timed[name].end_s if name in timed else None
+    return (float("inf") if timed else 0.0) if end_s is None else end_s
+
+
+def _critical(
+    graph: nx.DiGraph[str],
+    timed: Mapping[str, Spell],
+    gates: Mapping[str, tuple[int, Gate | None]],
+) -> list[str]:
+    """The chain that determined the end; empty where the rollout did not come to its end."""
+    ended = {name: one.end_s for name, one in timed.items() if one.end_s is not None}
+    if any(name not in ended for name in graph if name not in gates):
+        return []
+    for gate in gates:
+        ended[gate] = max(ended[name] for name in graph.predecessors(gate))
+    return critical_chain(graph, ended)
+
+
+def _instance_node(
+    plan: Plan,
+    name: str,
+    timed: Mapping[str, Spell],
+    *,
+    title: str,
+    number: int,
+    place: tuple[int, float],
+    is_critical: bool,
+) -> Node:
+    told = [f"{name}: wave {number} of {len(plan.waves)}"]
+    under, spell = "", timed.get(name)
+    if spell is not None and spell.end_s is not None:
+        under = duration_text(spell.end_s - spell.begin_s)
+        verb = "replaced" if plan.replacement == "beside" else "out"
+        told.append(
+            f"{verb} from {duration_text(spell.begin_s)} to {duration_text(spell.end_s)} in a typical "
+            f"run, {under}"
+        )
+    elif spell is not None:
+        under = f"✗ {spell.ended}"
+        told.append(f"taken out at {duration_text(spell.begin_s)}, at the end {spell.ended}")
+    elif timed:
+        under = "not begun"
+        told.append("was not begun in this run")
+    if is_critical:
+        told.append("on the critical path")
+    return Node(name, "instance", title, under, "; ".join(told), *place, is_critical)
+
+
+def _gate_node(
+    key: str, number: int, gate: Gate | None, place: tuple[int, float], is_critical: bool
+) -> Node:
+    if gate is None:
+        about = f"Wave {number} is done before the next begins"
+        return Node(key, "gate", "then", "", about, *place, is_critical)
+    title = f"{gate.kind} {drain_text(gate.pause_s)}"
+    return Node(key, "gate", title, "", gate_words(number, gate), *place, is_critical)
+
+
+def gate_words(number: int, gate: Gate) -> str:
+    """What stands after a wave, as a sentence."""
+    if gate.kind == "pause":
+        return f"After wave {number} it pauses for {drain_text(gate.pause_s)}"
+    limits = [
+        *(
+            [f"errors {percent_text(gate.error_fraction)}"]
+            if gate.error_fraction is not None
+            else []
+        ),
+        *([f"p99 {latency_text(gate.latency_p99_s)}"] if gate.latency_p99_s is not None else []),
+    ]
+    said = f", at most {' and '.join(limits)}" if limits else ""
+    return f"After wave {number} the new version bakes for {drain_text(gate.pause_s)}{said}"
+
+
+_MOST_NAMED = 6
+
+
+def _through(names: Sequence[str]) -> str:
+    if len(names) <= _MOST_NAMED:
+        return " → ".join(names)
+    return f"{names[0]} → {names[1]} → … {len(names) - 3} more … → {names[-1]}"
+
+
+def _chain_words(path: Sequence[str], run: RunResult | None) -> str:
+    if not path or run is None:
+        return ""
+    return f"{_through(path)}, {duration_text(run.metrics['rollout_duration_s'])}"

@@ -1,0 +1,158 @@
+"""Estimates, failures and notes of a scenario, in words."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from simulation.estimates.no_estimate import NoEstimate, Why
+from simulation.results.failures import Cause, Failure, Figure
+from simulation.scenario.model import Scenario
+from simulation.study.notes import Note, NoteKind, notes_of
+from studio.views.figures_text import (
+    count_text,
+    duration_text,
+    latency_text,
+    limit_text,
+    percent_text,
+)
+
+if TYPE_CHECKING:
+    from simulation.estimates.estimate import Estimate
+    from simulation.scenario.model import Scenario
+
+
+_REASONS = {
+    Why.SEVERAL_SERVICES: "requests go through several services ({names})",
+    Why.CLOSED_TRAFFIC: "clients of closed traffic wait for their answers before they ask again",
+    Why.QUEUE_REJECTS: "a full queue rejects",
+    Why.STICKY: "sticky sessions are not spread evenly, and go on to come while one drains",
+    Why.WEIGHTS: "weights and a slow start spread requests unevenly",
+    Why.SESSIONS: "a source hash spreads sessions unevenly over the instances' own queues",
+    Why.TWO_CHOICES: "power of two choices keeps the instances' own queues shorter than chance",
+    Why.FEWEST_AT_INSTANCES: "least connections does not even out the instances' own queues here",
+    Why.UNEVEN_INSTANCES: "instances with queues of their own are not equally fast",
+    Why.LEARNS_LATE: "the balancer learns late, and sends to instances that have stopped",
+    Why.CRASHES: "instances crash on their own",
+    Why.CONTRACT_TOO_EARLY: "the contract step comes too early, and the old version answers wrongly",
+    Why.TRACE_ENDS: "the rollout meets a gap or the end of the trace",
+    Why.NOTHING_ARRIVES: "nothing arrives",
+    Why.FEW_REQUESTS: "fewer than a hundred requests come, too few for a p99",
+    Why.POOL_EMPTY: "no instance is in the pool for a while",
+    Why.NEVER_CLEARS: "the new version has {share} of what it can serve to do, so the queue never clears",
+    Why.TIMEOUTS: "{share} of the requests would run into a timeout, and what leaves relieves the queue",
+    Why.RETRIES: "{share} of the requests would wait into a timeout and be sent again",
+    Why.RETRIED_WORK: (
+        "requests that always take longer than their client waits are retried in vain, "
+        "which brings the load to {share}"
+    ),
+    Why.MAY_FAIL: "a verify or start of {names} may fail, which halts the rollout or prolongs it",
+    Why.DRAIN_MAY_ABORT: "a drain of {names} may run out, which aborts it",
+    Why.QUEUED_AT_DRAINS: "requests queue at instances of {names} that are taken out (load {share})",
+    Why.CUT_CONNECTIONS: "drains cut long-lived connections, most of which came before the rollout",
+    Why.CONNECTIONS_BEGIN_EMPTY: "how many long-lived connections are open is not known",
+}
+"""Of each reason the words; `names` are services, `share` is the share that belongs to it."""
+
+
+def no_estimate_text(reason: NoEstimate) -> str:
+    """Return why there is no number, such as ``no estimate: a full queue rejects``."""
+    names, share = ", ".join(reason.services), percent_text(reason.fraction)
+    return f"no estimate: {_REASONS[reason.why].format(names=names, share=share)}"
+
+
+def estimate_sentence(found: Estimate, scenario: Scenario) -> tuple[str, str]:
+    """Return the answer that closed forms point to, if any, and what they expect as a sentence."""
+    name = f"Window {scenario.window_count()}" if scenario.rollout else scenario.name
+    answer, words = estimate_answer(found, scenario)
+    colon = ":" if found.beyond and not answer else ""
+    return answer, f"{name}{colon} {words}"
+
+
+def estimate_answer(found: Estimate, scenario: Scenario) -> tuple[str, str]:
+    """Return the same, the sentence without its subject; the answer is ``fails``, ``meets`` or empty."""
+    if found.hopeless:
+        return "fails", f"cannot meet the objectives: {found.hopeless[0]}"
+    limits = scenario.objectives
+    told = (
+        ("takes", found.rollout_duration_s, limits.duration, duration_text, duration_text),
+        ("p99", found.rollout_latency_p99_s, limits.latency_p99, latency_text, limit_text),
+        ("errors", found.rollout_error_fraction, limits.error_fraction, percent_text, percent_text),
+    )
+    for words, figure, limit, text, most in told:
+        if figure is not None and limit is not None and figure.value > limit:
+            return "fails", f"should fail: {words} {text(figure.value)}, above {most(limit)}"
+    if found.beyond:
+        return "", no_estimate_text(found.beyond[0])
+    if any(figure is None and limit is not None for _, figure, limit, *_ in told):
+        return "", "may do; what is asked of it needs simulation"
+    return "meets", "should meet every objective"
+
+
+def failure_text(failure: Failure, names_service: bool) -> str:
+    """Return one failure in words, such as ``web: instance 3: start failed 2 times``.
+
+    Args:
+        failure: What happened.
+        names_service: Whether to name the service: there are several.
+    """
+    who = f"{failure.service}: " if names_service and failure.service else ""
+    if failure.instance is not None:
+        who += f"instance {failure.instance + 1}: "
+    return f"{who}{_what(failure)}"
+
+
+def _what(failure: Failure) -> str:
+    observed, limit = failure.observed or 0.0, failure.limit or 0.0
+    step = "" if failure.step is None else failure.step.replace("_", " ")
+    over = "" if failure.over_s is None else f" over {failure.over_s:g} s"
+    match failure.cause:
+        case Cause.STEP_FAILED:
+            return (
+                f"{step} failed {count_text(observed)} times" if observed > 1 else f"{step} failed"
+            )
+        case Cause.DRAIN_TIMEOUT:
+            return f"{step} failed, {count_text(observed)} requests in flight after {failure.over_s:g} s"
+        case Cause.GUARD | Cause.CANARY:
+            shown = latency_text if failure.figure is Figure.LATENCY_P99_S else percent_text
+            name = "p99" if failure.figure is Figure.LATENCY_P99_S else "errors"
+            return f"{failure.cause}{over}: {name} {shown(observed)}, limit {shown(limit)}"
+        case Cause.NO_MORE_MAY_FOLLOW:
+            return (
+                f"{count_text(observed)} instances are left, none may be taken out with a minimum "
+                f"of {count_text(limit)}"
+            )
+        case Cause.EXECUTOR:
+            return failure.reported
+
+
+def note_text(note: Note) -> str:
+    """Return one note as a sentence without its full stop."""
+    classes = ", ".join(note.classes)
+    match note.kind:
+        case NoteKind.NO_CUT_OBJECTIVE:
+            return (
+                f"cut connections ({classes}) have no limit; objectives.cut_connections sets one, "
+                "such as 0 or 5%"
+            )
+        case NoteKind.CONNECTIONS_BEGIN_EMPTY:
+            return (
+                f"long-lived connections ({classes}) begin empty with arrivals: {note.arrivals}, "
+                "so that fewer are cut than would be; a warm-up as long as their lives fills them"
+            )
+        case NoteKind.OVERLOADED_BEFORE:
+            return (
+                "more arrives before the rollout than the whole fleet serves, so there is no steady "
+                f"state to start from; assumed: {duration_text(note.given_s)} of warm-up "
+                "(clock.warm_up)"
+            )
+        case NoteKind.WARM_UP_TOO_SHORT:
+            return (
+                f"a steady state needs {duration_text(note.wanted_s)} of warm-up, the automatic one "
+                f"ends at {duration_text(note.given_s)}; clock.warm_up sets another"
+            )
+
+
+def note_lines(scenario: Scenario, candidates: Sequence[Scenario] = ()) -> list[str]:
+    """Return what there is to know of a scenario, a sentence each."""
+    return [note_text(note) for note in notes_of(scenario, candidates)]

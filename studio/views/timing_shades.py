@@ -1,0 +1,140 @@
+"""The colours and words of the map of starts and windows."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from studio.views.cividis import CIVIDIS
+from studio.views.figures_text import duration_text, latency_text
+from studio.views.theme import Theme
+from studio.views.ticks import time_ticks
+from studio.views.timing import Found, Grid
+
+FIGURES = {
+    "verdict": ("verdict", "Whether the objectives hold"),
+    "p99": ("p99", "99 of 100 requests are answered faster"),
+    "duration": ("duration", "From the first take-out to the last return"),
+}
+"""What the colours may tell: words and tip by key."""
+
+
+GLYPHS = {"meets": "✓", "fails": "✗", "undecided": "?", "": "·", "out": "–"}
+"""A verdict is told by a glyph as well as by its colour; what no run has confirmed has neither ✓ nor ✗."""
+
+
+_LEVELS = len(CIVIDIS)
+
+
+_NOTHING, _VERDICTS, _VALUES = 0, 8, 40
+
+
+_PALE = 0.42
+"""So much of its colour has a cell that is only estimated."""
+
+
+@dataclass(frozen=True)
+class Shades:
+    """The cells as colours.
+
+    Attributes:
+        index: Which of the colours, shape (windows, starts); the narrowest window is the first row.
+        colours: 256 of them, as ``#rrggbb``.
+        glyphs: What stands in each cell, rows as in ``index``.
+        fills: How far each cell is filled from below, 0 to 1; NaN where it is not. Shape as ``index``.
+        low: The value of the darkest colour, None for verdicts.
+        high: Of the lightest.
+    """
+
+    index: NDArray[np.uint8]
+    colours: tuple[str, ...]
+    glyphs: tuple[tuple[str, ...], ...]
+    fills: NDArray[np.float64]
+    low: float | None = None
+    high: float | None = None
+
+
+def value_of(found: Found, key: str) -> float | None:
+    """The figure that the colours tell, in seconds."""
+    return found.p99_s if key == "p99" else found.duration_s
+
+
+def value_text(key: str, value: float | None) -> str:
+    """The same as people read it."""
+    return latency_text(value) if key == "p99" else duration_text(value)
+
+
+def shades_of(grid: Grid, found: Mapping[int, Found], key: str, theme: Theme) -> Shades:
+    """The colours of all cells.
+
+    Args:
+        grid: The cells.
+        found: What is known of them.
+        key: One of `FIGURES`.
+        theme: The colours.
+    """
+    shape = (len(grid.windows), len(grid.starts))
+    index = np.full(shape, _NOTHING, dtype=np.uint8)
+    fills = np.full(shape, np.nan)
+    glyphs = [["" for _ in range(shape[1])] for _ in range(shape[0])]
+    values = [value for one in found.values() if (value := value_of(one, key)) is not None]
+    low, high = (min(values), max(values)) if values else (0.0, 0.0)
+    answers = list(GLYPHS)
+    for number, one in found.items():
+        column, row = grid.place(number)
+        value = value_of(one, key)
+        if key == "verdict" or one.answer == "out":
+            if not (one.is_open or (one.is_estimate and one.answer in ("meets", "fails"))):
+                glyphs[row][column] = GLYPHS[one.answer]
+            if one.fill_fraction is not None:  # the ground of what is filled from below
+                fills[row, column] = one.fill_fraction
+                continue
+            index[row, column] = _VERDICTS + answers.index(one.answer) * 2 + one.is_estimate
+        elif value is not None:
+            index[row, column] = _VALUES + _level(value, low, high) + _LEVELS * one.is_estimate
+    told = (None, None) if key == "verdict" or not values else (low, high)
+    return Shades(index, _colours(theme), tuple(map(tuple, glyphs)), fills, *told)
+
+
+def _level(value: float, low: float, high: float) -> int:
+    """Where a value lies between two; by its logarithm where they are a decade apart."""
+    if high <= low:
+        return _LEVELS // 2
+    if low > 0 and high / low > 10:
+        value, low, high = math.log(value), math.log(low), math.log(high)
+    return round((value - low) / (high - low) * (_LEVELS - 1))
+
+
+def _colours(theme: Theme) -> tuple[str, ...]:
+    marks = {
+        "meets": theme.new_version,
+        "fails": theme.failed,
+        "undecided": theme.draining,
+        "": theme.old_version,
+        "out": theme.out,
+    }
+    colours = [theme.field] * 256
+    for number, answer in enumerate(GLYPHS):
+        for shade, share in enumerate((0.85, _PALE)):
+            colours[_VERDICTS + number * 2 + shade] = mixed(marks[answer], theme.card, share)
+    for level, colour in enumerate(CIVIDIS):
+        colours[_VALUES + level] = colour
+        colours[_VALUES + _LEVELS + level] = mixed(colour, theme.card, 0.6)
+    return tuple(colours)
+
+
+def mixed(colour: str, ground: str, share: float) -> str:
+    """Return ``share`` of a colour over a ground, both as ``#rrggbb``."""
+    parts = zip(bytes.fromhex(colour[1:]), bytes.fromhex(ground[1:]), strict=True)
+    return "#" + "".join(f"{round(share * one + (1 - share) * other):02x}" for one, other in parts)
+
+
+def clock_ticks(grid: Grid, most: int) -> list[float]:
+    """Round times of the traffic's clock within the day, at most about so many."""
+    span_s = grid.end_s - grid.begin_s
+    ticks = time_ticks(span_s, most)
+    return [grid.begin_s + tick for tick in ticks if tick < span_s]

@@ -1,0 +1,202 @@
+"""What an answer hangs on, and what a scenario with one assumption off is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import pytest
+from pydantic import TypeAdapter
+
+from simulation.planning.assumptions import assumptions_of, scaled_duration, scaled_spread
+from simulation.planning.sensitivity import LEVELS, OFF_BY, RUNS, TRAJECTORIES, sensitivity
+from simulation.results.run_result import METRICS, RunResult
+from simulation.scenario.distributions import Distribution
+from simulation.scenario.model import Scenario
+from simulation.scenario.simulated_interval import Frame
+from simulation.study.cells import Cell
+from tests.helpers.scenarios import of_services, scenario
+
+DURATIONS: TypeAdapter[Any] = TypeAdapter(Distribution)
+
+RICH: dict[str, Any] = {
+    "service_time": {"mean": "50ms", "cv": 1},
+    "propagation_delay": "2s",
+    "client_timeout": "3s",
+    "steps": {"deploy": {"mean": "4s", "cv": 0.3}, "start": "2s", "return": {"exponential": "1s"}},
+    "versions": {
+        "new": {
+            "service_factor": 1.2,
+            "cold": {"factor": 3.0, "decay": "20s"},
+            "error_fraction": 0.01,
+            "start_fails": 0.9,
+        }
+    },
+    "rollout": {"window": 1, "pre_stop": "3s"},
+}
+
+
+def test_the_assumptions_are_those_that_a_scenario_has() -> None:
+    assert [one.key for one in assumptions_of(scenario(**RICH))] == [
+        "traffic.rate",
+        "traffic.classes.all.client_timeout",
+        "services.app.service_time",
+        "spread of services.app.service_time",
+        "services.app.steps.deploy",
+        "spread of services.app.steps.deploy",
+        "services.app.steps.start",
+        "services.app.steps.return",
+        "services.app.versions.new.service_factor",
+        "services.app.versions.new.cold.factor",
+        "services.app.versions.new.cold.decay",
+        "services.app.versions.new.error_fraction",
+        "services.app.versions.new.start_fails",
+        "services.app.balancer.propagation_delay",
+    ]
+    plain = scenario(rollout={"window": 1})
+    assert [one.key for one in assumptions_of(plain)] == [
+        "traffic.rate",
+        "services.app.service_time",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("key", "expected"),
+    [
+        ("traffic.rate", 125.0),
+        ("services.app.service_time", 0.0625),
+        ("spread of services.app.service_time", 1.25),
+        ("services.app.steps.return", 1.25),
+        ("services.app.versions.new.cold.factor", 3.5),  # 1 + 2·1.25
+        ("services.app.versions.new.start_fails", 1.0),  # no more than all of them
+        ("services.app.balancer.propagation_delay", 2.5),
+    ],
+)
+def test_an_assumption_is_off_by_a_factor_and_nothing_else_is(key: str, expected: float) -> None:
+    one = scenario(**RICH)
+    [found] = [each for each in assumptions_of(one) if each.key == key]
+    off = found.off_by(one, 1.25)
+    values = {
+        "traffic.rate": off.rates().highest_rps(),
+        "services.app.service_time": off.service.service_time.mean_s(),
+        "spread of services.app.service_time": off.service.service_time.lognormal.cv,
+        "services.app.steps.return": off.service.steps.return_.mean_s(),
+        "services.app.versions.new.cold.factor": off.service.versions.new.cold.factor,
+        "services.app.versions.new.start_fails": off.service.versions.new.start_fails,
+        "services.app.balancer.propagation_delay": off.service.balancer.propagation_delay,
+    }
+    assert values[key] == pytest.approx(expected)
+    before, after = one.as_data(), off.as_data()
+    assert before != after
+    for part in found.place[:-1]:
+        before, after = before[part], after[part]
+    last = "return" if found.place[-1] == "return_" else found.place[-1]
+    assert {name for name in after if after[name] != before.get(name)} == {last}
+
+
+@pytest.mark.parametrize(
+    "rate",
+    [
+        "100/s",
+        {"steps": [["0s", "100/s"], ["1h", "50/s"]]},
+        {"daily": {"low": "10/s", "high": "100/s", "peak": "12:00"}},
+    ],
+)
+def test_every_kind_of_rate_can_be_off(rate: Any) -> None:
+    one = scenario(rate=rate, rollout={"window": 1})
+    off = assumptions_of(one)[0].off_by(one, 1.2)
+    assert off.rates().rates_rps == pytest.approx(one.rates().rates_rps * 1.2)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "20s",
+        {"exponential": "20s"},
+        {"mean": "20s", "cv": 0.5},
+        {"mean": "20s", "p99": "60s"},
+        {"gamma": {"mean": "20s", "cv": 0.5}},
+        {"weibull": {"mean": "20s", "shape": 1.5}},
+        {"empirical": ["10s", "20s", "60s"]},
+        {"shifted": {"by": "5s", "of": {"mean": "20s", "cv": 0.5}}},
+    ],
+    ids=str,
+)
+def test_durations_are_scaled_and_spread(said: Any) -> None:
+    one = DURATIONS.validate_python(said)
+    twice = scaled_duration(one, 2.0)
+    for quantile in (0.1, 0.5, 0.99):
+        assert twice.quantile_s(quantile) == pytest.approx(2 * one.quantile_s(quantile))
+    wider = scaled_spread(one, 1.5)
+    assert wider.mean_s() == pytest.approx(one.mean_s())
+    if wider is one:
+        assert not isinstance(said, dict) or {"exponential", "empirical"} & said.keys()
+    else:
+        assert wider.quantile_s(0.99) > one.quantile_s(0.99)
+        assert wider.quantile_s(0.05) < one.quantile_s(0.05)
+
+
+def test_services_are_told_apart() -> None:
+    one = of_services(
+        {"web": {"steps": {"start": "1s"}}, "db": {}},
+        {"all": {"route": ["web", "db"], "service_time": {"db": "5ms"}}},
+        rollout={"order": ["web"], "window": 1},
+    )
+    keys = [each.key for each in assumptions_of(one)]
+    assert keys == [
+        "traffic.rate",
+        "traffic.classes.all.service_time.db",
+        "services.web.service_time",
+        "services.web.steps.start",
+        "services.db.service_time",
+    ]
+
+
+def made_up(one: Scenario, cells: Sequence[Cell], frame: Frame) -> Iterator[tuple[Cell, RunResult]]:
+    """A world in which p99 is the rate to the third times the mean service time, and nothing else."""
+    for cell in cells:
+        metrics: dict[str, float | None] = dict.fromkeys(METRICS, 0.0)
+        rate = one.rates().highest_rps() / 100
+        metrics["rollout_latency_p99_s"] = rate**3 * one.service.service_time.mean_s() / 0.05
+        metrics["rollout_duration_s"] = 1.0
+        metrics["lowest_in_pool_count"] = 3.0
+        yield cell, RunResult("done", 1.0, 1.0, {}, metrics, metrics, 1.0, {}, ())
+
+
+def test_effects_are_those_of_a_known_function() -> None:
+    """Between 0.8 and 1.25 the rate moves it by (1.25/0.8)³, the service time by 1.25/0.8."""
+    one = scenario(rollout={"window": 1}, steps={"start": "1s"}, objectives={"latency_p99": "1s"})
+    told: list[tuple[str, int, int]] = []
+    found = sensitivity(one, simulate=made_up, told=lambda *what: told.append(what))
+    effects = {each.key: each for each in found.effects}
+    assert [each.key for each in found.effects] == [
+        "traffic.rate",
+        "services.app.service_time",
+        "services.app.steps.start",
+    ]
+    span = OFF_BY**2
+    assert effects["traffic.rate"].factor == pytest.approx(span**3)
+    assert effects["services.app.service_time"].factor == pytest.approx(span)
+    assert effects["services.app.steps.start"].factor == pytest.approx(1.0)
+    assert effects["traffic.rate"].rises
+    assert effects["traffic.rate"].flips_fraction > 0.5
+    assert effects["services.app.steps.start"].flips_fraction == 0
+    assert found.judged_by == ("p99",)
+    assert found.runs_count == (3 + 1) * TRAJECTORIES * RUNS
+    assert len(told) == 4 * TRAJECTORIES
+    assert LEVELS == 4
+    assert sensitivity(one, simulate=made_up).to_json() == found.to_json()
+
+
+def test_a_rollout_that_does_not_end_counts_as_far_beyond_its_limit() -> None:
+    def halts(one: Scenario, cells: Sequence[Cell], frame: Frame) -> Iterator[Any]:
+        for cell, run in made_up(one, cells, frame):
+            hot = one.rates().highest_rps() > 100
+            metrics = {**run.metrics, "rollout_duration_s": None} if hot else run.metrics
+            ended = "halted" if hot else "done"
+            yield cell, RunResult(ended, 1.0, 1.0, {}, metrics, metrics, 1.0, {}, ())
+
+    one = scenario(rollout={"window": 1}, objectives={"duration": "10s"})
+    found = sensitivity(one, simulate=halts)
+    assert found.effects[0].key == "traffic.rate"
+    assert found.effects[0].factor > 100

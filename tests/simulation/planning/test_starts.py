@@ -1,0 +1,90 @@
+"""The starts that a search tries."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from executor.base.errors import BadInput
+from simulation.planning.starts import busiest_of, parse_starts, siblings_of, starts_of
+from simulation.study.candidates import candidates_of
+from tests.helpers.scenarios import scenario
+
+DAILY = {"daily": {"low": "10/s", "high": "60/s", "peak": "12:00"}}
+
+
+@pytest.mark.parametrize(
+    ("text", "starts"),
+    [
+        ("18:00", ["18:00"]),
+        ("90m", [5400.0]),
+        ("every:8h", ["00:00:00", "08:00:00", "16:00:00"]),
+        ("02:00..03:00/30m", ["02:00:00", "02:30:00", "03:00:00"]),
+        ("02:00..02:50/30m", ["02:00:00", "02:30:00"]),
+        ("23:30..00:30/30m", ["23:30:00", 86400.0, 88200.0]),
+        ("0s..1s/500ms", ["00:00:00", 0.5, "00:00:01"]),
+    ],
+)
+def test_a_word_says_one_start_or_many(text: str, starts: list[float | str]) -> None:
+    assert parse_starts(text, scenario(rate=DAILY)) == starts
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("every:0s", "the step between starts must be above 0"),
+        ("every:7", "a duration needs a unit, such as 7s"),
+        ("every:1s", "must be at most 10,000 starts, not 86,400"),
+        ("02:00..06:00", "a range of starts needs its step, such as 02:00..06:00/10m"),
+        ("3d..1d/1h", "a range of starts must not end before it begins"),
+        ("late", "must be an offset such as 90m"),
+        ("", "must be an offset such as 90m"),
+    ],
+)
+def test_what_is_no_start_is_refused(text: str, said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        parse_starts(text, scenario(rate=DAILY))
+
+
+def traced(folder: Path, minutes: int) -> dict[str, str]:
+    path = folder / "trace.csv"
+    rows = "".join(f"2024-05-01T{22 + m // 60:02d}:{m % 60:02d}:00,{m}\n" for m in range(minutes))
+    path.write_text(f"time,requests\n{rows}")
+    return {"trace": str(path)}
+
+
+def test_every_goes_through_the_whole_trace_and_not_beyond(tmp_path: Path) -> None:
+    one = scenario(rate=traced(tmp_path, 90))
+    assert parse_starts("every:45m", one) == ["2024-05-01 22:00:00", "2024-05-01 22:45:00"]
+    assert parse_starts("2024-05-01 22:10..2024-05-01 22:30/20m", one) == [
+        "2024-05-01 22:10:00",
+        "2024-05-01 22:30:00",
+    ]
+
+
+def test_an_option_says_each_start_once() -> None:
+    one = scenario(rate=DAILY)
+    assert starts_of("00:00:00,every:12h", "--starts", one) == ["00:00:00", "12:00:00"]
+    assert starts_of(None, "--starts", one) == []
+    with pytest.raises(BadInput, match="--starts 02:00,: nothing: must be an offset"):
+        starts_of("02:00,", "--starts", one)
+
+
+def test_siblings_differ_in_their_start_alone() -> None:
+    one = scenario(rate=DAILY, rollout={"window": 1})
+    candidates = candidates_of(one, [1, 2], starts=["01:00", "02:00", "03:00"])
+    assert [candidates[n].window for n in siblings_of(candidates, 1)] == [2, 2, 2]
+    assert siblings_of(candidates, 0) == [0, 2, 4]
+
+
+@pytest.mark.parametrize(
+    ("lasts_s", "busiest"),
+    [(60.0, 2), (3 * 3600.0, 1)],
+)
+def test_the_busiest_start_is_that_of_the_highest_rate_meanwhile(
+    lasts_s: float, busiest: int
+) -> None:
+    rates = {"steps": [["0h", "10/s"], ["6h", "20/s"], ["8h", "90/s"], ["9h", "30/s"]]}
+    starts_s = [3600.0, 5 * 3600.0 + 1800, 10 * 3600.0]
+    assert busiest_of(scenario(rate=rates), starts_s, lasts_s) == busiest

@@ -1,0 +1,124 @@
+"""How long an automatic warm-up is, and what is said where it does not reach a steady state."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+
+from simulation.scenario.model import Scenario
+from simulation.scenario.simulated_interval import warm_up_of
+from simulation.study.notes import Note, NoteKind, notes_json, notes_of
+from tests.helpers.scenarios import of_services, run_once, scenario
+
+
+def wanted_s(one: Scenario) -> float:
+    found = warm_up_of([one])
+    assert found.wanted_s is not None
+    return found.wanted_s
+
+
+@pytest.mark.parametrize(
+    ("service_time", "varies"),
+    [
+        ("100ms", 1.0),
+        ({"exponential": "100ms"}, 1.0),
+        ({"mean": "100ms", "cv": 1}, 1.0),
+        ({"mean": "100ms", "cv": 3}, 5.0),
+        ({"mean": "100ms", "cv": 10}, 50.5),
+    ],
+)
+def test_a_queue_remembers_longer_where_services_vary(service_time: Any, varies: float) -> None:
+    """(1 + cv²)/2 times the p99.9 of a service and ten relaxation times of an M/M/c queue."""
+    one = scenario(rate="50/s", instances=5, slots=2, service_time=service_time)
+    longest_s = float(one.service.service_time.quantile_s(0.999))
+    forgets_s = 0.1 / 10 / (math.sqrt(0.5) - 1) ** 2
+    assert wanted_s(one) == math.ceil(varies * (longest_s + 10 * forgets_s) - 1e-9)
+
+
+def test_what_is_under_way_at_a_random_moment_has_ended_in_a_thousandth_of_cases() -> None:
+    """∫ P(S > u) du from the warm-up on, over E[S]: what an empty start lacks at the end of it."""
+    for cv in (1.0, 2.0, 3.0, 10.0):
+        one = scenario(
+            rate="1/s",
+            instances=50,
+            slots=2,
+            queue="instance",
+            service_time={"mean": "10s", "cv": cv},
+        )
+        lacks = one.service.service_time.excess_s(np.array([wanted_s(one)]))[0] / 10
+        assert lacks < 0.003, cv
+
+
+def test_long_requests_are_waited_for() -> None:
+    """Downloads of an hour hold slots: ten minutes of warm-up had a sixth of them."""
+    one = scenario(
+        rate="36/h",
+        instances=4,
+        slots=40,
+        service_time={"exponential": "1h"},
+        rollout={"window": 1, "drain": {"timeout": "1s"}},
+        clock={"horizon": "5s"},
+    )
+    assert warm_up_of([one]).given_s == wanted_s(one) > 6 * 3600
+    runs = [run_once(one, k, keep_requests=False) for k in range(20)]
+    there = [run.series["in_flight_count"][0] for run in runs]
+    assert np.mean(there) == pytest.approx(36, abs=4 * 6 / math.sqrt(20))
+    assert notes_of(one) == ()
+
+
+def test_long_lived_connections_need_none() -> None:
+    kind = {"holds_slot": False, "service_time": {"app": "10h"}}
+    one = scenario(classes={"ws": {"share": "1%", **kind}, "page": {}})
+    assert wanted_s(one) == wanted_s(scenario())
+
+
+def test_a_class_of_its_own_service_time_counts() -> None:
+    plain = scenario(rate="20/s", instances=2, slots=4)
+    rare = {"share": "1%", "service_time": {"app": {"mean": "2s", "cv": 2}}}
+    assert wanted_s(scenario(rate="20/s", classes={"page": {}, "report": rare})) > 4 * wanted_s(
+        plain
+    )
+
+
+def test_close_to_its_capacity_the_limit_is_said() -> None:
+    """At 99.9 % a queue of one slot forgets in 400,000 services."""
+    one = scenario(rate="999/s", instances=1, slots=1, service_time={"exponential": "1ms"})
+    found = warm_up_of([one])
+    assert found.given_s == 600
+    assert wanted_s(one) == pytest.approx(10 * 1e-3 / (math.sqrt(0.999) - 1) ** 2, rel=0.01)
+    assert found.is_too_short
+    note = Note(NoteKind.WARM_UP_TOO_SHORT, given_s=600.0, wanted_s=found.wanted_s)
+    assert notes_of(one) == (note,)
+    kinds = [one["kind"] for one in notes_json(notes_of(one))]
+    assert kinds == ["warm_up_too_short"]
+
+
+def test_the_limit_is_ten_minutes_or_as_long_as_200_000_requests_take() -> None:
+    one = scenario(rate="99.9/s", instances=1, slots=1, service_time={"exponential": "10ms"})
+    assert warm_up_of([one]).given_s == math.floor(200_000 / 99.9)
+
+
+@pytest.mark.parametrize(("rate", "is_over"), [("79/s", False), ("80/s", True), ("200/s", True)])
+def test_more_than_the_fleet_serves_is_said(rate: str, is_over: bool) -> None:
+    """Two instances of two slots, 50 ms a request: 80/s."""
+    one = scenario(rate=rate, instances=2, slots=2)
+    assert warm_up_of([one]).is_overloaded is is_over
+    kinds = [note.kind for note in notes_of(one)]
+    assert (NoteKind.OVERLOADED_BEFORE in kinds) is is_over
+    given = scenario(rate=rate, instances=2, slots=2, clock={"warm_up": "5s"})
+    assert warm_up_of([given]).given_s == 5
+    assert notes_of(given) == ()
+
+
+def test_an_old_version_that_is_slower_serves_less() -> None:
+    versions = {"old": {"service_factor": 2.0}}
+    assert warm_up_of([scenario(rate="50/s", instances=2, versions=versions)]).is_overloaded
+
+
+def test_the_tightest_service_counts() -> None:
+    services = {"a": {"slots": 20}, "b": {"slots": 10}}
+    one = of_services(services, {"page": {"route": ["a", "b"]}}, rate="300/s")
+    assert warm_up_of([one]).is_overloaded  # b serves 200/s

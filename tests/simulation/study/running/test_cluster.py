@@ -1,0 +1,112 @@
+"""A study on a dask cluster on this machine: the same results, whatever happens to a worker."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from pathlib import Path
+
+import pytest
+
+from executor.base.errors import BadInput, Refused, RollcastError
+from simulation.scenario.model import Scenario
+from simulation.scenario.simulated_interval import frame_of
+from simulation.study.candidates import candidates_of
+from simulation.study.cells import Cell, run_cells
+from simulation.study.rows import run_rows
+from simulation.study.store import Store
+from tests.helpers.cluster import ROOT, cluster_of, until
+from tests.helpers.results import assert_same
+from tests.helpers.scenarios import small_shop
+
+pytest.importorskip("distributed", reason="the extra `cluster` is not installed")
+
+
+def shop(replications: int) -> Scenario:
+    return small_shop().model_copy(update={"replications": replications})
+
+
+@pytest.mark.slow
+def test_a_worker_is_killed_and_the_results_are_those_of_here(tmp_path: Path) -> None:
+    one = shop(150)
+    candidates = candidates_of(one, (1, 2, 3))
+    here = {row.replication: row for row in run_rows(one, candidates, jobs=1)}
+    there = {}
+    with cluster_of(tmp_path, 2) as cluster:
+        for row in run_rows(one, candidates, cluster=cluster.address):
+            assert row.replication not in there
+            there[row.replication] = row
+            if len(there) == 20:
+                cluster.workers[0].kill()
+    assert there.keys() == here.keys()
+    for number, row in here.items():
+        for mine, theirs in zip(row.runs, there[number].runs, strict=True):
+            assert_same(theirs, mine)
+
+
+@pytest.mark.slow
+def test_stopping_gives_back_what_was_sent(tmp_path: Path) -> None:
+    import distributed
+
+    one = shop(100_000)
+    with cluster_of(tmp_path, 1) as cluster:
+        asked = [False]
+        rows = run_rows(one, candidates_of(one), cluster=cluster.address, stopped=lambda: asked[0])
+        assert next(rows).runs
+        asked[0] = True
+        began_at = time.monotonic()
+        assert len(list(rows)) < 200  # those of the answer that was being handed out
+        assert time.monotonic() - began_at < 1.5
+        with distributed.Client(cluster.address, set_as_default=False) as client:
+            until(lambda: not any(client.processing().values()))
+
+
+@pytest.mark.slow
+def test_what_landed_before_the_scheduler_went_is_kept(tmp_path: Path) -> None:
+    one = shop(5000)
+    candidates = candidates_of(one)
+    landed = []
+    with Store(tmp_path / "cells.sqlite") as store:
+        gone = pytest.raises(RollcastError, match="has gone; what has landed is kept")
+        with cluster_of(tmp_path / "dask", 1) as cluster, gone:
+            for row in run_rows(one, candidates, cluster=cluster.address, store=store):
+                landed.append(row.replication)
+                cluster.scheduler.kill()
+        again = run_rows(one, candidates, jobs=1, store=store)
+        stored = [next(again) for _ in landed]
+        assert all(row.was_stored for row in stored)
+        assert {row.replication for row in stored} == set(landed)
+        assert not next(again).was_stored
+
+
+@pytest.mark.slow
+def test_a_worker_of_another_version_is_refused(tmp_path: Path) -> None:
+    changed = tmp_path / "changed"
+    for part in ("executor", "simulation"):
+        shutil.copytree(ROOT / part, changed / part)
+    with (changed / "simulation" / "pace.py").open("a", encoding="utf-8") as source:
+        source.write("# another version\n")
+    missing = tmp_path / "missing"
+    (missing / "simulation").mkdir(parents=True)
+    (missing / "simulation" / "__init__.py").write_text("raise ImportError('none here')\n")
+    one = shop(2)
+    cells = [Cell(candidate, 0) for candidate in candidates_of(one)]
+    frame = frame_of([cell.candidate.applied_to(one) for cell in cells])
+    for sources, said in (
+        (changed, r"not 0\.1\.0\+[0-9a-f]{16};"),
+        (missing, "not none"),
+    ):
+        with cluster_of(tmp_path / "dask", 0) as cluster:
+            cluster.add_worker(sources)
+            with pytest.raises(Refused, match=said) as refused:
+                list(run_cells(one, cells, frame, cluster=cluster.address))
+            assert "install the same version there" in str(refused.value)
+        shutil.rmtree(tmp_path / "dask")
+
+
+def test_a_cluster_without_workers_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("simulation.study.running.cluster._WITHOUT_WORKERS_S", 0.3)
+    one = shop(2)
+    told = pytest.raises(BadInput, match="no worker for 0")
+    with cluster_of(tmp_path, 0) as cluster, told:
+        list(run_rows(one, candidates_of(one), cluster=cluster.address))

@@ -1,0 +1,190 @@
+"""Intervals, bounds and counts of runs, against published values and scipy's own tests."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+
+from simulation.study.statistics import (
+    MOST_RUNS,
+    Difference,
+    More,
+    answer_of,
+    answer_so_far,
+    clopper_pearson,
+    confirmation_confidence,
+    confirmation_runs,
+    fewest_runs,
+    fresh_seed,
+    interval,
+    next_look,
+    paired_difference,
+    runs_to_settle,
+    t_interval,
+)
+
+SHARES = st.floats(0.05, 0.99)
+CONFIDENCES = st.floats(0.5, 0.999)
+
+
+def test_a_t_interval_is_students() -> None:
+    """Mean 5, s = √(10/4), t(4; 0.975) = 2.7764."""
+    values = np.array([3.0, 4.0, 5.0, 6.0, 7.0])
+    half = 2.7764451 * np.sqrt(2.5 / 5)
+    assert t_interval(values) == pytest.approx((5.0, 5.0 - half, 5.0 + half))
+    assert t_interval(np.array([4.0])) == (4.0, None, None)
+
+
+def test_an_interval_leaves_out_runs_without_the_figure() -> None:
+    found = interval([1.0, None, 3.0])
+    assert (found.mean, found.run_low, found.run_high) == (2.0, 1.1, 2.9)
+    assert interval([None]).mean is None
+
+
+def test_differences_are_taken_run_by_run() -> None:
+    ones, others = [10.0, 21.0, None, 32.0], [9.0, 20.0, 1.0, 31.0]
+    assert paired_difference(ones, others) == Difference(1.0, 1.0, 1.0)
+    assert paired_difference([None], [1.0]) == Difference(None, None, None)
+
+
+@given(st.integers(1, 400), st.data(), CONFIDENCES)
+def test_bounds_are_those_of_scipys_binomial_test(
+    trials: int, data: st.DataObject, confidence: float
+) -> None:
+    good = data.draw(st.integers(0, trials))
+    lower, upper = clopper_pearson(good, trials, confidence)
+    expected = [
+        getattr(
+            stats.binomtest(good, trials, alternative=side).proportion_ci(confidence, "exact"), end
+        )
+        for side, end in (("greater", "low"), ("less", "high"))
+    ]
+    assert (lower, upper) == pytest.approx(expected, abs=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("share", "confidence", "failures", "runs"),
+    [
+        (0.95, 0.95, 0, 59),
+        (0.95, 0.95, 1, 93),
+        (0.95, 0.95, 2, 124),
+        (0.90, 0.95, 0, 29),
+        (0.99, 0.95, 0, 299),
+        (0.95, 0.99, 0, 90),
+        (0.40, 0.95, 0, 4),
+    ],
+)
+def test_the_fewest_runs_are_those_of_the_tables(
+    share: float, confidence: float, failures: int, runs: int
+) -> None:
+    """Wilks' numbers (1941): one-sided tolerance limits without, with one and with two exceedances."""
+    assert fewest_runs(share, confidence, failures) == runs
+    assert answer_of(runs - failures, runs, share, confidence) == "meets"
+    assert answer_of(runs - 1 - failures, runs - 1, share, confidence) == "undecided"
+
+
+@pytest.mark.parametrize(
+    ("good", "runs", "answer"),
+    [(60, 60, "meets"), (59, 60, "undecided"), (10, 10, "undecided"), (8, 10, "undecided"),
+     (7, 10, "fails"), (0, 2, "fails"), (0, 1, "undecided")],
+)  # fmt: skip
+def test_an_answer_needs_its_bound(good: int, runs: int, answer: str) -> None:
+    assert answer_of(good, runs, 0.95, 0.95) == answer
+
+
+@pytest.mark.parametrize(
+    ("good", "runs", "more"),
+    [
+        (10, 10, More(expected=49, to_meet=49, to_fail=3)),
+        (59, 60, More(expected=68, to_meet=33, to_fail=6)),
+        (57, 60, More(expected=None, to_meet=93, to_fail=4)),
+        (8, 10, More(expected=4, to_meet=114, to_fail=1)),
+    ],
+)
+def test_what_is_undecided_says_how_many_more_runs_would_settle_it(
+    good: int, runs: int, more: More
+) -> None:
+    assert runs_to_settle(good, runs, 0.95, 0.95) == more
+
+
+@given(st.integers(1, 120), st.data(), SHARES, CONFIDENCES)
+def test_so_many_more_runs_do_settle_it_and_one_fewer_does_not(
+    runs: int, data: st.DataObject, share: float, confidence: float
+) -> None:
+    good = data.draw(st.integers(0, runs))
+    if answer_of(good, runs, share, confidence) != "undecided":
+        return
+    more = runs_to_settle(good, runs, share, confidence)
+    for gained, count, answer in ((1, more.to_meet, "meets"), (0, more.to_fail, "fails")):
+        told = [
+            answer_of(good + gained * added, runs + added, share, confidence)
+            for added in (count - 1, count)
+        ]
+        assert told == ["undecided", answer]
+    assert more.expected is None or 1 <= more.expected <= MOST_RUNS
+
+
+@given(st.integers(10, 500), st.data(), SHARES, CONFIDENCES)
+def test_looks_grow_and_end(
+    runs: int, data: st.DataObject, share: float, confidence: float
+) -> None:
+    failures = data.draw(st.integers(0, min(5, runs)))
+    most = data.draw(st.integers(runs, 2000))
+    following = next_look(runs - failures, runs, share, confidence, most)
+    assert runs <= following <= most
+    assert following > runs or runs == most
+    assert following <= max(runs + 1, 2 * runs)
+
+
+@given(st.integers(0, 3), st.integers(10, 300), SHARES, CONFIDENCES)
+def test_a_confirmation_probably_succeeds_or_is_as_long_as_may_be(
+    failures: int, trials: int, share: float, confidence: float
+) -> None:
+    good = trials - min(failures, trials)
+    most = 400
+    runs = confirmation_runs(good, trials, share, confidence, most=most)
+    fails = 1 - (good + 0.5) / (trials + 1)
+    allowed = max(k for k in range(runs) if fewest_runs(share, confidence, k) <= runs)
+    power = stats.binom.cdf(allowed, runs, fails)
+    assert power >= 0.9 or fewest_runs(share, confidence, allowed + 1) > most
+    assert answer_of(runs, runs, share, confidence) == "meets"
+
+
+@pytest.mark.parametrize(("number", "error"), [(1, 0.045), (2, 0.0045), (3, 0.00045)])
+def test_confirmations_share_the_error_probability(number: int, error: float) -> None:
+    assert confirmation_confidence(0.95, number) == pytest.approx(1 - error, abs=1e-12)
+    spent = sum(1 - confirmation_confidence(0.95, k) for k in range(1, 30))
+    assert spent <= 0.05 + 1e-12
+
+
+def test_fresh_seeds_are_nobodys_neighbours() -> None:
+    seeds = {fresh_seed(seed, number) for seed in range(1, 200) for number in range(1, 6)}
+    assert len(seeds) == 199 * 5
+    assert not seeds & set(range(1000))
+    assert fresh_seed(1, 1) == fresh_seed(1, 1)
+
+
+@given(st.integers(1, 40), st.data())
+def test_an_answer_before_the_last_run_is_the_one_that_comes_out(planned: int, data: Any) -> None:
+    """Every way in which the missing runs may go leads to it; where two lead apart nothing is said."""
+    trials = data.draw(st.integers(0, planned))
+    successes = data.draw(st.integers(0, trials))
+    share = data.draw(st.sampled_from([0.4, 0.8, 0.95]))
+    rest = planned - trials
+    ends = {answer_of(successes + more, planned, share, 0.95) for more in range(rest + 1)}
+    said = answer_so_far(successes, trials, planned, share, 0.95)
+    assert said == (next(iter(ends)) if len(ends) == 1 else "undecided")
+
+
+@pytest.mark.parametrize(
+    ("successes", "trials", "said"),
+    [(3, 3, "undecided"), (59, 59, "undecided"), (60, 60, "meets"), (59, 60, "undecided"),
+     (0, 1, "undecided"), (0, 7, "fails"), (20, 30, "fails")],
+)  # fmt: skip
+def test_of_sixty_runs_at_95_percent(successes: int, trials: int, said: str) -> None:
+    assert answer_so_far(successes, trials, 60, 0.95, 0.95) == said

@@ -1,0 +1,272 @@
+"""The executor as a child: what it says is handed on, and it is told to stop in good order.
+
+Small programs stand in for the executor, so that each can be as stubborn as the case needs.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from executor.approval import ByFile
+from executor.base.errors import BadInput
+from executor.execute import Execute
+from studio.rollouts import executor_process as carry_out
+from studio.rollouts.executor_process import Awaits, Said, Stopped, carried_out, command_of
+from tests.helpers.plans import example_plan
+
+PATIENT = """
+import signal, sys, time
+got = []
+signal.signal(signal.SIGTERM, lambda *_: got.append(1))
+print("ready", flush=True)
+while len(got) < {signals}:
+    time.sleep(0.01)
+print("stops", flush=True)
+sys.exit(130)
+"""
+"""Stops once it has been told so often."""
+
+
+@dataclass
+class Hand:
+    """Who holds the reins, and does something when something lands."""
+
+    stops_at: str = ""
+    rests_at: str = ""
+    goes_on_at: str = ""
+    landed: list[object] = field(default_factory=list)
+    went_on: int = 0
+    _stopped: bool = False
+    _paused: bool = False
+
+    def stopped(self) -> bool:
+        return self._stopped
+
+    def paused(self) -> bool:
+        return self._paused
+
+    def land(self, result: object) -> None:
+        self.landed.append(result)
+        words = result.line if isinstance(result, Said) else type(result).__name__
+        self._stopped |= words == self.stops_at
+        if words == self.rests_at:
+            self._paused = True
+        if words == self.goes_on_at:
+            self._paused = False
+            self.went_on += 1
+
+    def gone_on_count(self) -> int:
+        return self.went_on
+
+    def progress(self, done: int, total: int) -> None:
+        raise AssertionError("there is no journal, and so nothing to tell")
+
+    def said(self) -> list[str]:
+        return [one.line for one in self.landed if isinstance(one, Said)]
+
+
+@pytest.fixture
+def plan_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Execute:
+    monkeypatch.setenv("ROLLCAST_STATE", str(tmp_path / "state"))
+    monkeypatch.setattr(carry_out, "LOOKS_S", 0.02)
+    return Execute(plan=tmp_path / "plan.json", inventory=tmp_path / "inventory.yaml")
+
+
+def programs(monkeypatch: pytest.MonkeyPatch, *sources: str) -> list[Execute]:
+    """Has these programs run in place of the executor, one after the other; what was asked of each."""
+    asked: list[Execute] = []
+    left = iter(sources)
+
+    def command(one: Execute) -> Iterator[str]:
+        asked.append(one)
+        yield from (sys.executable, "-c", next(left))
+
+    monkeypatch.setattr(carry_out, "command_of", command)
+    return asked
+
+
+def run(asked: Execute, hand: Hand, **said: bool) -> int:
+    return carried_out(asked, example_plan(), hand, lambda line: hand.land(Said(line)), **said)
+
+
+def test_what_it_says_is_handed_on_line_by_line(
+    plan_file: Execute, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    programs(
+        monkeypatch,
+        "import sys; print('one\\n\\n  two  '); sys.stdout.write('wave 2 begins when the file says: "
+        "wave 2 abc\\nno end'); sys.stderr.write('executor: oh\\nwarning: hm\\n'); sys.exit(3)",
+    )
+    hand = Hand()
+    assert run(plan_file, hand) == 3
+    rights = [one for one in hand.landed if not (isinstance(one, Said) and one.is_wrong)]
+    wrongs = [one for one in hand.landed if isinstance(one, Said) and one.is_wrong]
+    assert rights == [Said("one"), Said("  two"), Awaits(2), Said("no end"), Stopped(3)]
+    assert wrongs == [Said("oh", is_wrong=True), Said("warning: hm", is_wrong=True)]
+
+
+@pytest.mark.parametrize(
+    ("code", "may_resume"),
+    [
+        (0, False),
+        (2, False),
+        (3, False),
+        (4, True),
+        (5, False),
+        (130, True),
+        (-9, True),
+        (1, False),
+    ],
+)
+def test_which_end_can_be_gone_on_from(code: int, may_resume: bool) -> None:
+    assert Stopped(code).may_resume is may_resume
+
+
+def test_resting_halts_it_with_one_signal_and_going_on_resumes(
+    plan_file: Execute, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = programs(monkeypatch, PATIENT.format(signals=1), "print('again')")
+    plan_file.journal_path.touch()
+    hand = Hand(rests_at="ready", goes_on_at="Stopped")
+    assert run(plan_file, hand) == 0
+    assert hand.said() == ["ready", "stops", "again"]
+    assert [one for one in hand.landed if isinstance(one, Stopped)] == [Stopped(130), Stopped(0)]
+    assert [one.resume for one in asked] == [False, True]
+
+
+def test_one_that_ignores_interrupts_before_it_listens_is_halted(
+    plan_file: Execute, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a child of a studio that a script started in the background: SIGINT would be lost."""
+    ignoring = (
+        "import signal, time; signal.signal(signal.SIGINT, signal.SIG_IGN); "
+        "print('ready', flush=True); time.sleep(60)"
+    )
+    programs(monkeypatch, ignoring, "print('again')")
+    plan_file.journal_path.touch()
+    hand = Hand(rests_at="ready", goes_on_at="Stopped")
+    begun_s = time.monotonic()
+    assert run(plan_file, hand) == 0
+    assert time.monotonic() - begun_s < 30
+    assert hand.said() == ["ready", "again"]
+
+
+def test_who_halts_before_a_journal_is_there_begins_anew(
+    plan_file: Execute, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = programs(monkeypatch, PATIENT.format(signals=1), "print('again')")
+    assert run(plan_file, Hand(rests_at="ready", goes_on_at="Stopped")) == 0
+    assert [one.resume for one in asked] == [False, False]
+
+
+def test_one_that_halted_by_itself_waits_until_it_has_rested(
+    plan_file: Execute, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = programs(monkeypatch, "raise SystemExit(4)", "print('again')")
+    plan_file.journal_path.touch()
+
+    class Slow(Hand):
+        """Is let go on after a while, without ever having been seen to rest."""
+
+        looks = 0
+
+        def gone_on_count(self) -> int:
+            self.looks += 1
+            return self.looks > 8
+
+    hand = Slow()
+    assert run(plan_file, hand) == 0
+    assert hand.looks > 8
+    assert [one.resume for one in asked] == [False, True]
+
+
+@pytest.mark.parametrize(("signals", "code"), [(1, 130), (2, 130)])
+def test_giving_up_halts_it_and_insists(
+    plan_file: Execute, monkeypatch: pytest.MonkeyPatch, signals: int, code: int
+) -> None:
+    programs(monkeypatch, PATIENT.format(signals=signals))
+    monkeypatch.setattr(carry_out, "FINISHES_WITHIN_S", 0.05)
+    hand = Hand(stops_at="ready")
+    assert run(plan_file, hand) == code
+    assert hand.said() == ["ready", "stops"]
+
+
+def test_one_that_will_not_stop_is_killed(
+    plan_file: Execute, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    programs(monkeypatch, PATIENT.format(signals=99))
+    monkeypatch.setattr(carry_out, "FINISHES_WITHIN_S", 0.05)
+    monkeypatch.setattr(carry_out, "DIES_WITHIN_S", 0.05)
+    hand = Hand(stops_at="ready")
+    assert run(plan_file, hand) == 130
+    assert hand.landed[-1] == Stopped(130)
+
+
+def test_one_that_is_told_before_it_listens_is_interrupted_all_the_same(
+    plan_file: Execute, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deaf = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_DFL); print('ready', flush=True); time.sleep(60)"
+    programs(monkeypatch, deaf)
+    hand = Hand(stops_at="ready")
+    assert run(plan_file, hand) == 130
+
+
+def test_a_hand_that_has_let_go_starts_nothing(
+    plan_file: Execute, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = programs(monkeypatch)
+    hand = Hand()
+    hand._stopped = True
+    assert run(plan_file, hand) == 130
+    assert (asked, hand.landed) == ([], [])
+
+
+def test_an_error_in_who_is_told_leaves_no_process(
+    plan_file: Execute, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    programs(monkeypatch, "import os, time; print(os.getpid(), flush=True); time.sleep(60)")
+    said: list[int] = []
+
+    def say(line: str) -> None:
+        said.append(int(line))
+        raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        carried_out(plan_file, example_plan(), Hand(), say)
+    assert not Path(f"/proc/{said[0]}").exists()
+
+
+def test_the_command_is_the_executors() -> None:
+    asked = Execute(
+        plan=Path("a/plan.json"),
+        inventory=Path("i.yaml"),
+        dry_run=True,
+        resume=True,
+        approve="f",
+        journal=Path("j"),
+    )
+    assert list(command_of(asked))[1:] == [
+        *("-P", "-m", "executor", "execute", "a/plan.json", "--inventory", "i.yaml"),
+        *("--dry-run", "--resume", "--journal", "j", "--approve", "f"),
+    ]
+    from executor.__main__ import _parser
+
+    _parser().parse_args(list(command_of(asked))[4:])
+
+
+def test_a_wave_is_approved_in_the_words_that_the_executor_reads(tmp_path: Path) -> None:
+    plan, file = example_plan(), tmp_path / "approved"
+    reader = ByFile(file, plan.digest)
+    assert reader.of(2) == "awaited"
+    carry_out.approve(plan, file, 2)
+    carry_out.approve(plan, file, 3)
+    assert [reader.of(wave) for wave in (2, 3, 4)] == ["given", "given", "awaited"]
+    assert file.stat().st_mode & 0o777 == 0o600
+    with pytest.raises(BadInput, match="cannot be written"):
+        carry_out.approve(plan, tmp_path / "no" / "file", 2)

@@ -1,0 +1,34 @@
+"""Each note as a sentence."""
+
+from __future__ import annotations
+
+import pytest
+
+from simulation.study.notes import Note, NoteKind
+from studio.views.sentences import note_text
+
+BEGINNINGS = {
+    NoteKind.NO_CUT_OBJECTIVE: (
+        Note(NoteKind.NO_CUT_OBJECTIVE, ("ws", "poll")),
+        "cut connections (ws, poll) have no limit; objectives.cut_connections sets one",
+    ),
+    NoteKind.CONNECTIONS_BEGIN_EMPTY: (
+        Note(NoteKind.CONNECTIONS_BEGIN_EMPTY, ("ws",), arrivals="replay"),
+        "long-lived connections (ws) begin empty with arrivals: replay",
+    ),
+    NoteKind.OVERLOADED_BEFORE: (
+        Note(NoteKind.OVERLOADED_BEFORE, given_s=600.0),
+        "more arrives before the rollout than the whole fleet serves",
+    ),
+    NoteKind.WARM_UP_TOO_SHORT: (
+        Note(NoteKind.WARM_UP_TOO_SHORT, given_s=600.0, wanted_s=7200.0),
+        "a steady state needs 2 h 00 min of warm-up, the automatic one ends at 10 min 00 s",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", NoteKind)
+def test_a_note_as_a_sentence(kind: NoteKind) -> None:
+    note, beginning = BEGINNINGS[kind]
+    assert note.kind is kind
+    assert note_text(note).startswith(beginning)
