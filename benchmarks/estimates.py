@@ -111,7 +111,7 @@ def distances() -> Iterator[str]:
         candidates = candidates_of(scenario, default_windows(scenario))
         rows = list(run_rows(scenario, candidates, jobs=1, engine="compiled"))
         for result in compare(scenario, candidates, rows).candidates:
-            found = estimate(result.candidate.applied_to(scenario))
+            found = estimate(result.candidate.apply_to(scenario))
             for name, title in FIGURES.items():
                 said: Range | None = getattr(found, name)
                 row = cells(name, said, result.alone[name])
@@ -144,7 +144,7 @@ def reasons() -> Iterator[str]:
     for path in sorted((ROOT / "scenarios").glob("*.yaml")):
         scenario = ScenarioFile.load(path).scenario
         for one in candidates_of(scenario, default_windows(scenario)):
-            found: Estimate = estimate(one.applied_to(scenario))
+            found: Estimate = estimate(one.apply_to(scenario))
             lines = [no_estimate_text(reason) for reason in found.beyond]
             lines += [f"hopeless: {reason}" for reason in found.hopeless]
             yield from (f"- {scenario.name}, window {one.window}: {line}" for line in lines)

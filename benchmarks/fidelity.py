@@ -24,7 +24,7 @@ from executor.base.files import atomic_write_text
 from simulation.engines.compiled.prepare import prepare
 from simulation.scenario.file import ScenarioFile
 from simulation.scenario.model import Scenario
-from studio.lab.contest import CAPS, Contest, by_window, capped, contested, no_drain
+from studio.lab.contest import CAPS, Contest, by_window, cap_range, no_drain, run_contest
 from studio.reports.rollout_report import contest_report
 from studio.resources import scenarios_dir
 from studio.views.figures_text import between_text, metric_text
@@ -72,7 +72,7 @@ def page(contest: Contest) -> str:
     for arm in contest.arms:
         for metric, cap in CAPS.items():
             figure = arm.predicted[metric]
-            low, high = capped(figure, cap)
+            low, high = cap_range(figure, cap)
             told = [
                 f"{metric_text(metric, one)}"
                 if one is not None and low <= one <= high
@@ -115,7 +115,7 @@ def main() -> int:
         print(f"{time.monotonic() - begun_s:6.0f} s  {line}", file=sys.stderr, flush=True)
 
     prepare()
-    contest = contested(
+    contest = run_contest(
         scenario,
         variants(scenario, (2,) if asked.smoke else WINDOWS),
         runs=1 if asked.smoke else RUNS,

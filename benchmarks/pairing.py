@@ -58,8 +58,8 @@ def main() -> int:
     holds = True
     for rate_rps in RATES_RPS:
         ones, others = (p99s(seed, count, rate_rps) for seed in SEEDS)
-        variances = np.var(ones, axis=1, ddof=1)
-        sigmas = np.sqrt(variances)
+        variances: Floats = np.var(ones, axis=1, ddof=1)
+        sigmas: Floats = np.sqrt(variances)
         paired = float(np.var(ones[1] - ones[0], ddof=1))
         ratio = float(variances.sum()) / paired
         checked = float(np.var(ones[1] - others[0], ddof=1)) / paired

@@ -22,7 +22,7 @@ import simpy
 
 from simulation.run import Run
 from simulation.scenario.model import Scenario
-from simulation.scenario.simulated_interval import Frame
+from simulation.scenario.simulated_interval import SimulatedInterval
 
 RATE_RPS, DURATION_S, INSTANCES, SLOTS, ROUNDS = 1200.0, 300.0, 20, 4, 5
 LEAST = 0.8
@@ -73,7 +73,7 @@ def plain_simpy(seed: int) -> int:
 
 def reference_engine(seed: int) -> int:
     """The reference engine on the same work; returns how many requests finished."""
-    frame = Frame(warm_up_s=0.0, horizon_s=DURATION_S, exact=True, bin_s=5.0)
+    frame = SimulatedInterval(warm_up_s=0.0, horizon_s=DURATION_S, exact=True, bin_s=5.0)
     run = Run(SCENARIO.model_copy(update={"seed": seed}), frame, replication=0, engine="reference")
     run.settle()
     return run.finish(DURATION_S).requests["ok"]

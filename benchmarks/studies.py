@@ -23,7 +23,7 @@ import psutil
 from simulation.engines.compiled.prepare import prepare
 from simulation.scenario.file import ScenarioFile
 from simulation.scenario.model import Scenario
-from simulation.scenario.simulated_interval import Frame, frame_of
+from simulation.scenario.simulated_interval import SimulatedInterval, frame_of
 from simulation.study.candidates import candidates_of, default_windows
 from simulation.study.cells import Cell, run_cells
 from simulation.study.running.work import Part, Work
@@ -45,14 +45,14 @@ rollout: {window: 2, drain: {timeout: 1s}}
 """
 
 
-def asked(scenario: Scenario, count: int) -> tuple[list[Cell], Frame]:
+def asked(scenario: Scenario, count: int) -> tuple[list[Cell], SimulatedInterval]:
     candidates = candidates_of(scenario, default_windows(scenario))
     each = count // len(candidates)
     cells = [Cell(candidate, number) for number in range(each) for candidate in candidates]
-    return cells, frame_of([one.applied_to(scenario) for one in candidates])
+    return cells, frame_of([one.apply_to(scenario) for one in candidates])
 
 
-def evening() -> tuple[Scenario, list[Cell], Frame]:
+def evening() -> tuple[Scenario, list[Cell], SimulatedInterval]:
     scenario = ScenarioFile.load(EVENING).scenario
     return scenario, *asked(scenario, CELLS)
 

@@ -14,8 +14,8 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from executor.base.errors import Refused, RollcastError, unexpected
-from executor.base.signals import heed_interrupts
+from executor.base.errors import Refused, RollcastError, describe_unexpected
+from executor.base.signals import enable_interrupts
 from executor.execute import Execute, execute, look_at
 from executor.fleet.inventory import read_inventory
 from executor.output import complain, write_no_more
@@ -28,7 +28,7 @@ INTERRUPTED = 130
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command; returns its exit code."""
-    heed_interrupts()
+    enable_interrupts()
     chosen = _parser().parse_args(arguments)
     try:
         if chosen.command == "validate":
@@ -43,7 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return INTERRUPTED
     except Exception as error:
-        complain(f"executor: {unexpected(error)}")
+        complain(f"executor: {describe_unexpected(error)}")
         return 1
 
 

@@ -34,7 +34,7 @@ class Counter:
         self._bake_since_s: float | None = None
         self._bake_requests = self._bake_failed = 0
 
-    def counted(
+    def count(
         self, t_s: float, state: BalancerState, new: set[str], *, since_s: float | None
     ) -> Counted:
         """Adds what has come since the last look; the count of now.

@@ -1,6 +1,6 @@
 """What to do next: a pure function of the plan and of what is observed.
 
-Enters: a `Plan` and an `Observed`: how far the journal says the rollout is, what balancer and
+Enters: a `Plan` and an `FleetSnapshot`: how far the journal says the rollout is, what balancer and
 instances say, which steps are in hand, and what time it is. Leaves: one `Decision`. No file, no
 socket, no clock: whoever calls does what it says, writes it down, and looks again.
 
@@ -19,7 +19,7 @@ from typing import Literal
 
 from executor.fleet.balancers.base import Admin, Server, is_held_by_others
 from executor.plan.model import STEPS, Gate, Plan, Step, Wave, waves_for
-from executor.progress import Ended, InstanceProgress, Kind, Progress, names_said
+from executor.progress import Ended, EventKind, InstanceProgress, Progress, format_names
 
 BLIND_S = 30.0
 """How long the balancer may be silent before the rollout halts."""
@@ -59,10 +59,10 @@ class KeepOut:
 
 
 @dataclass(frozen=True)
-class Note:
+class DecisionNote:
     """Write down what follows from what is known; nothing is done to the fleet."""
 
-    kind: Kind
+    kind: EventKind
     instance: str = ""
     said: str = ""
 
@@ -92,11 +92,11 @@ class Done:
     ended: Literal[Ended.DONE, Ended.ROLLED_BACK, Ended.INTERRUPTED]
 
 
-Decision = Act | KeepOut | Note | Wait | Halt | Done
+Decision = Act | KeepOut | DecisionNote | Wait | Halt | Done
 
 
 @dataclass(frozen=True)
-class Seen:
+class InstanceView:
     """One instance as it is.
 
     Attributes:
@@ -111,7 +111,7 @@ class Seen:
 
 
 @dataclass(frozen=True)
-class Observed:
+class FleetSnapshot:
     """What is known at one moment.
 
     Attributes:
@@ -130,7 +130,7 @@ class Observed:
 
     now_s: float
     progress: Progress
-    instances: Mapping[str, Seen]
+    instances: Mapping[str, InstanceView]
     versions: tuple[str, str]
     busy: Mapping[str, Step] = field(default_factory=dict)
     waited_s: Mapping[Waiting, float] = field(default_factory=dict)
@@ -145,7 +145,7 @@ class Observed:
         return self.versions[0 if self.progress.direction == "back" else 1]
 
 
-def decide(plan: Plan, seen: Observed) -> Decision:
+def decide(plan: Plan, seen: FleetSnapshot) -> Decision:
     """The next thing to do.
 
     Args:
@@ -164,13 +164,13 @@ def decide(plan: Plan, seen: Observed) -> Decision:
     if progress.brake is None:
         why = _trouble(plan, seen)
         if why is not None:
-            return Note(Kind.BRAKE, said=why)
+            return DecisionNote(EventKind.BRAKE, said=why)
     under_way = [name for name in plan.instances if progress.of(name).is_under_way]
     # A resumed one may find more under way than the window: the nearest to its end goes first.
     held = [name for name in under_way if _is_held(seen, name)]
     for name in held:
         if progress.of(name).told is not Admin.READY:
-            return Note(Kind.HELD, name, _held_words(seen, name))
+            return DecisionNote(EventKind.HELD, name, _held_words(seen, name))
     going = [name for name in under_way if name not in held]
     for name in sorted(going, key=lambda one: -progress.of(one).done):
         if name not in seen.busy and len(seen.busy) < plan.window:
@@ -180,23 +180,25 @@ def decide(plan: Plan, seen: Observed) -> Decision:
     return _LAST_STEPS if going else _stop(plan, seen, held)
 
 
-def _stop(plan: Plan, seen: Observed, held: Sequence[str]) -> Decision:
+def _stop(plan: Plan, seen: FleetSnapshot, held: Sequence[str]) -> Decision:
     """Nothing new may begin, and nothing more is done with those under way."""
     progress = seen.progress
     if held or progress.brake is None:
         return Halt(_held_words(seen, held[0]))
     if plan.on_failure == "rollback" and progress.direction == "forward":
-        return Note(Kind.TURN_BACK, said=names_said(changed(plan, progress)))
+        return DecisionNote(
+            EventKind.TURN_BACK, said=format_names(changed_instances(plan, progress))
+        )
     return Halt(progress.brake)
 
 
-def _is_held(seen: Observed, name: str) -> bool:
+def _is_held(seen: FleetSnapshot, name: str) -> bool:
     """Whether somebody else took the server out; in the middle of a step the step itself minds it."""
     told, admin = seen.progress.of(name).told, seen.instances[name].server.admin
     return name not in seen.busy and is_held_by_others(told, admin)
 
 
-def _held_words(seen: Observed, name: str) -> str:
+def _held_words(seen: FleetSnapshot, name: str) -> str:
     admin = seen.instances[name].server.admin
     return f"{name} was put into {admin} by somebody else, and is not touched"
 
@@ -210,7 +212,7 @@ def waves_of(plan: Plan, progress: Progress) -> tuple[Wave, ...]:
     return waves_for(progress.order, plan.window, plan.advance, plan.pause_s)
 
 
-def open_gate(plan: Plan, seen: Observed) -> tuple[Gate, float] | None:
+def open_gate(plan: Plan, seen: FleetSnapshot) -> tuple[Gate, float] | None:
     """The gate that is open and since when, in seconds; None when there is none."""
     waves, passed = waves_of(plan, seen.progress), seen.progress.gates_passed
     if passed >= len(waves):
@@ -221,14 +223,14 @@ def open_gate(plan: Plan, seen: Observed) -> tuple[Gate, float] | None:
     return wave.gate, _gate_since_s(seen.progress, wave)
 
 
-def changed(plan: Plan, progress: Progress) -> tuple[str, ...]:
+def changed_instances(plan: Plan, progress: Progress) -> tuple[str, ...]:
     """The instances that are not as they were: those that failed, then the rest, in their order."""
     begun = [name for name in plan.instances if progress.of(name).begun]
     failed = [name for name in begun if progress.of(name).given_up is not None]
     return (*failed, *(name for name in begun if name not in failed))
 
 
-def _blind(seen: Observed) -> Decision:
+def _blind(seen: FleetSnapshot) -> Decision:
     """The balancer does not answer: nothing begins, and not for ever."""
     if seen.busy:
         return Wait(Waiting.BALANCER, "the balancer, which does not answer as it should")
@@ -239,7 +241,7 @@ def _blind(seen: Observed) -> Decision:
     return Wait(Waiting.BALANCER, "the balancer, which does not answer as it should")
 
 
-def _strays(plan: Plan, seen: Observed) -> Iterator[str]:
+def _strays(plan: Plan, seen: FleetSnapshot) -> Iterator[str]:
     """Who is in the pool and must not be: the balancer has forgotten, as by a reload.
 
     That is who is in the middle of its steps, who was given up, and who could not be returned for
@@ -259,7 +261,7 @@ def _strays(plan: Plan, seen: Observed) -> Iterator[str]:
             yield name
 
 
-def _put_out(seen: Observed, strays: tuple[str, ...], *, are_tried: bool) -> Decision:
+def _put_out(seen: FleetSnapshot, strays: tuple[str, ...], *, are_tried: bool) -> Decision:
     """Out with them, but not for ever where the balancer does not do it."""
     if seen.busy or not are_tried or max(seen.stuck_s[name] for name in strays) <= BLIND_S:
         return KeepOut(strays)
@@ -267,7 +269,7 @@ def _put_out(seen: Observed, strays: tuple[str, ...], *, are_tried: bool) -> Dec
     return Halt(f"{', '.join(strays)} {are} in the pool, must not be, and cannot be taken out")
 
 
-def _trouble(plan: Plan, seen: Observed) -> str | None:
+def _trouble(plan: Plan, seen: FleetSnapshot) -> str | None:
     """Why nothing new may begin."""
     if seen.tripped is not None and seen.progress.direction == "forward":
         return seen.tripped
@@ -280,23 +282,25 @@ def _trouble(plan: Plan, seen: Observed) -> str | None:
     return None
 
 
-def _next_of(plan: Plan, seen: Observed, name: str) -> Decision:
+def _next_of(plan: Plan, seen: FleetSnapshot, name: str) -> Decision:
     """The next step of an instance under way, unless what is seen says otherwise."""
     one, now = seen.progress.of(name), seen.instances[name]
     if one.failed_count > plan.retries:
         words = (one.next_step or STEPS[-1]).replace("_", " ")
-        return Note(Kind.GIVEN_UP, name, f"{words} failed {one.failed_count} times")
+        return DecisionNote(EventKind.GIVEN_UP, name, f"{words} failed {one.failed_count} times")
     if one.set_back_count > plan.retries + SET_BACKS:
-        return Note(Kind.GIVEN_UP, name, f"had to start over {one.set_back_count} times")
+        return DecisionNote(
+            EventKind.GIVEN_UP, name, f"had to start over {one.set_back_count} times"
+        )
     step = one.next_step
     assert step is not None  # all six done is finished
     if step is Step.STOP and now.server.admin is Admin.READY:
-        return Note(Kind.SET_BACK, name, "it is in the pool again before its return")
+        return DecisionNote(EventKind.SET_BACK, name, "it is in the pool again before its return")
     why = _contradiction(one, now, seen.target) if one.failed_count == 0 else None
-    return Note(Kind.SET_BACK, name, why) if why is not None else Act(name, step)
+    return DecisionNote(EventKind.SET_BACK, name, why) if why is not None else Act(name, step)
 
 
-def _contradiction(one: InstanceProgress, now: Seen, target: str) -> str | None:
+def _contradiction(one: InstanceProgress, now: InstanceView, target: str) -> str | None:
     """What the instance itself says against the steps that are recorded as done."""
     if now.healthy is None:
         return None
@@ -308,7 +312,7 @@ def _contradiction(one: InstanceProgress, now: Seen, target: str) -> str | None:
     return None
 
 
-def _onward(plan: Plan, seen: Observed, under_way: Sequence[str]) -> Decision:
+def _onward(plan: Plan, seen: FleetSnapshot, under_way: Sequence[str]) -> Decision:
     """The next instance, the next gate, or the end."""
     progress = seen.progress
     waves = waves_of(plan, progress)
@@ -323,7 +327,9 @@ def _onward(plan: Plan, seen: Observed, under_way: Sequence[str]) -> Decision:
     return _settle(plan, seen)
 
 
-def _begin(plan: Plan, seen: Observed, wave: Wave, name: str, under_way: Sequence[str]) -> Decision:
+def _begin(
+    plan: Plan, seen: FleetSnapshot, wave: Wave, name: str, under_way: Sequence[str]
+) -> Decision:
     """Takes an instance in hand when there is a place in the window and enough are up."""
     progress = seen.progress
     resting = [
@@ -350,7 +356,7 @@ def _begin(plan: Plan, seen: Observed, wave: Wave, name: str, under_way: Sequenc
     if up - going < plan.min_in_pool:
         why = f"up ({up}) less {going} must not fall below the minimum ({plan.min_in_pool})"
         if seen.waited_s.get(Waiting.CAPACITY, 0.0) > patience_s(plan) and not under_way:
-            return Note(Kind.BRAKE, said=f"{name} cannot be taken out: {why}")
+            return DecisionNote(EventKind.BRAKE, said=f"{name} cannot be taken out: {why}")
         return Wait(Waiting.CAPACITY, why)
     return Act(name, Step.TAKE_OUT)
 
@@ -366,7 +372,7 @@ def _gate_since_s(progress: Progress, wave: Wave) -> float:
     return max([progress.resumed_s, *(end for end in ends if end is not None)])
 
 
-def _pass_gate(seen: Observed, wave: Wave, number: int, *, is_last: bool) -> Decision:
+def _pass_gate(seen: FleetSnapshot, wave: Wave, number: int, *, is_last: bool) -> Decision:
     gate = wave.gate
     if gate is not None:
         left_s = _gate_since_s(seen.progress, wave) + gate.pause_s - seen.now_s
@@ -374,15 +380,15 @@ def _pass_gate(seen: Observed, wave: Wave, number: int, *, is_last: bool) -> Dec
             return Wait(Waiting.GATE, f"the {gate.kind} after wave {number}")
     if not is_last and seen.progress.direction == "forward":
         if seen.approval == "refused":
-            return Note(Kind.BRAKE, said=f"wave {number + 1} was not approved")
+            return DecisionNote(EventKind.BRAKE, said=f"wave {number + 1} was not approved")
         if seen.approval == "awaited":
             return Wait(Waiting.APPROVAL, f"approval of wave {number + 1}")
         if seen.approval == "late":
             return Halt(f"wave {number + 1} was not approved while the plan was valid")
-    return Note(Kind.GATE_PASSED, said=f"wave {number}")
+    return DecisionNote(EventKind.GATE_PASSED, said=f"wave {number}")
 
 
-def _settle(plan: Plan, seen: Observed) -> Decision:
+def _settle(plan: Plan, seen: FleetSnapshot) -> Decision:
     """All is done when everything that was rolled is in the pool and answers as it should."""
     if seen.busy:
         return Wait(Waiting.STEPS, "the steps in hand")
@@ -394,7 +400,7 @@ def _settle(plan: Plan, seen: Observed) -> Decision:
         if _is_held(seen, name):
             return Halt(_held_words(seen, name))
         if now.healthy and now.version != seen.target:
-            return Note(Kind.SET_BACK, name, f"it was done, yet {now.version} answers")
+            return DecisionNote(EventKind.SET_BACK, name, f"it was done, yet {now.version} answers")
         if not now.server.is_ready or not now.healthy:
             if seen.waited_s.get(Waiting.SETTLING, 0.0) > patience_s(plan):
                 return Halt(f"{name} is done, but not in the pool and healthy")

@@ -9,14 +9,16 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator
 
-from executor.decide import changed, waves_of
-from executor.fleet.fleet_client import Hands
+from executor.decide import changed_instances, waves_of
+from executor.fleet.fleet_client import FleetClient
 from executor.fleet.inventory import Inventory
 from executor.plan.model import STEPS, Plan, Step
 from executor.progress import Progress
 
 
-def actions(plan: Plan, inventory: Inventory, hands: Hands, progress: Progress) -> Iterator[str]:
+def actions(
+    plan: Plan, inventory: Inventory, hands: FleetClient, progress: Progress
+) -> Iterator[str]:
     """The actions that are left.
 
     Args:
@@ -44,7 +46,7 @@ def actions(plan: Plan, inventory: Inventory, hands: Hands, progress: Progress) 
         if wave.gate is not None and number > progress.gates_passed and progress.brake is None:
             yield f"  gate: {wave.gate.kind} {wave.gate.pause_s:g} s"
     if progress.brake is not None and plan.on_failure == "rollback" and not is_back:
-        back = Progress(direction="back", order=changed(plan, progress))
+        back = Progress(direction="back", order=changed_instances(plan, progress))
         yield from actions(plan, inventory, hands, back)
 
 
@@ -54,7 +56,7 @@ def _is_left(progress: Progress, name: str) -> bool:
     return one.is_under_way or (progress.brake is None and not one.is_over)
 
 
-def _actions_of(plan: Plan, hands: Hands, name: str, step: Step, version: str) -> list[str]:
+def _actions_of(plan: Plan, hands: FleetClient, name: str, step: Step, version: str) -> list[str]:
     target = hands.targets[name]
     said = hands.balancer.words
     right = f"GET {target.health_url()} until 2xx, {target.version_url()} until {version}"

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
-from executor.base.errors import unexpected
+from executor.base.errors import describe_unexpected
 from executor.decide import Wait
-from executor.progress import Ended, Event, Kind
+from executor.progress import Ended, Event, EventKind
 from executor.steps import HeldByOthers, SetBack, StepFailed
 
 
@@ -61,7 +61,7 @@ class Nobody:
         """Nobody hears of it."""
 
 
-def end_of_step(task: asyncio.Task[str], *, is_stopped: bool) -> tuple[Kind, str]:
+def end_of_step(task: asyncio.Task[str], *, is_stopped: bool) -> tuple[EventKind, str]:
     """How a step that is over ended, and what is to be said of it.
 
     Args:
@@ -72,16 +72,16 @@ def end_of_step(task: asyncio.Task[str], *, is_stopped: bool) -> tuple[Kind, str
         CancelledError: The rollout was stopped at once.
     """
     try:
-        return Kind.DONE, task.result()
+        return EventKind.DONE, task.result()
     except SetBack as back:
-        return Kind.SET_BACK, str(back)
+        return EventKind.SET_BACK, str(back)
     except HeldByOthers as held:
-        return Kind.HELD, str(held)
+        return EventKind.HELD, str(held)
     except StepFailed as failed:
-        return Kind.FAILED, str(failed)
+        return EventKind.FAILED, str(failed)
     except Exception as error:
-        return Kind.FAILED, unexpected(error)
+        return EventKind.FAILED, describe_unexpected(error)
     except asyncio.CancelledError:
         if is_stopped:
             raise
-        return Kind.FAILED, "it was broken off, and not by this program"
+        return EventKind.FAILED, "it was broken off, and not by this program"

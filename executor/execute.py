@@ -17,26 +17,26 @@ from pathlib import Path
 
 from executor.approval import ByFile, ByTerminal
 from executor.base.canonical_json import digest_of
-from executor.base.errors import BadInput, Refused, RollcastError, unexpected
+from executor.base.errors import BadInput, Refused, RollcastError, describe_unexpected
 from executor.base.files import atomic_write_text
 from executor.base.signals import StopRequests
 from executor.dry_run import actions
 from executor.ends import Outcome
-from executor.fleet.connect import connected, fleet_key
-from executor.fleet.fleet_client import Hands
+from executor.fleet.connect import connect, fleet_key
+from executor.fleet.fleet_client import FleetClient
 from executor.fleet.inventory import Inventory, read_inventory
-from executor.guards import not_watched
+from executor.guards import unwatched_guards
 from executor.output import say as spoken
 from executor.output import show
 from executor.plan.file import read_plan
 from executor.plan.model import Plan
 from executor.plan.rules import broken_rules, refuse_other_tools
 from executor.preflight import FleetLook, fits, look_at_fleet, problems_in
-from executor.progress import Ended, Event, Kind, Progress, folded
+from executor.progress import Ended, Event, EventKind, Progress, replay_events
 from executor.records.journal import Journal, JournalBroken
 from executor.records.lock import Lock, lock_path
 from executor.records.timeline import timeline
-from executor.run import Run
+from executor.run import RolloutRun
 from executor.tell import Ending, Teller, say_end, say_how_to_go_on, warn
 
 EXIT_CODES = {Ended.DONE: 0, Ended.HALTED: 4, Ended.ROLLED_BACK: 5, Ended.INTERRUPTED: 130}
@@ -158,8 +158,10 @@ def _execute(
         raise
     except Exception as error:
         if not ending.record:
-            raise Refused(f"{asked.plan}: nothing was touched: {unexpected(error)}") from None
-        ending.outcome = Outcome(Ended.HALTED, unexpected(error))
+            raise Refused(
+                f"{asked.plan}: nothing was touched: {describe_unexpected(error)}"
+            ) from None
+        ending.outcome = Outcome(Ended.HALTED, describe_unexpected(error))
     finally:
         give_up()
     say_end(ending, say)
@@ -180,7 +182,7 @@ def _let_go(asked: Execute, plan: Plan, journal: Journal) -> str:
         atomic_write_text(asked.timeline_path, text + "\n", mode=0o600)
     except Exception as error:
         journal.close()
-        why = error if isinstance(error, RollcastError) else unexpected(error)
+        why = error if isinstance(error, RollcastError) else describe_unexpected(error)
         return f"There is no timeline: {why}"
     journal.close()
     return f"The timeline is in {asked.timeline_path}"
@@ -194,7 +196,7 @@ def look_at(plan: Plan, inventory: Inventory) -> FleetLook:
     """
 
     async def look() -> FleetLook:
-        hands = connected(inventory, plan)
+        hands = connect(inventory, plan)
         try:
             return await look_at_fleet(plan, inventory, hands, resumed=None)
         finally:
@@ -212,8 +214,8 @@ async def _dry_run(asked: Execute, plan: Plan, inventory: Inventory) -> int:
     if asked.resume:
         with closing(_journal_of(asked, plan, inventory)) as journal:
             events = journal.events()
-    progress = folded([*events, Event(0.0, Kind.RESUMED)] if events else [])
-    hands = connected(inventory, plan)
+    progress = replay_events([*events, Event(0.0, EventKind.RESUMED)] if events else [])
+    hands = connect(inventory, plan)
     try:
         seen = await look_at_fleet(plan, inventory, hands, resumed=progress if events else None)
     finally:
@@ -229,17 +231,17 @@ async def _dry_run(asked: Execute, plan: Plan, inventory: Inventory) -> int:
     return 0
 
 
-def _told_only(hands: Hands) -> str:
+def _told_only(hands: FleetClient) -> str:
     """Which balancer the rollout knows of: requests that come by another one are not seen."""
     return f"only {hands.balancer.place()} is told and watched"
 
 
-async def _close(hands: Hands) -> None:
+async def _close(hands: FleetClient) -> None:
     """Lets go of the machines; the rollout has ended, and a defect here does not change how."""
     try:
         await hands.close()
     except Exception as error:
-        warn(f"a machine could not be let go of: {unexpected(error)}")
+        warn(f"a machine could not be let go of: {describe_unexpected(error)}")
 
 
 def _refuse(plan: Plan, inventory: Inventory, asked: Execute) -> None:
@@ -295,7 +297,7 @@ def _journal_of(asked: Execute, plan: Plan, inventory: Inventory) -> Journal:
         inventory.versions.new,
     ):
         problem = "is of other versions than the inventory's"
-    elif folded(journal.events()).ended is Ended.ROLLED_BACK:
+    elif replay_events(journal.events()).ended is Ended.ROLLED_BACK:
         problem = "says that the rollout was rolled back: a new one needs a new journal"
     if problem is not None:
         journal.close()
@@ -320,15 +322,15 @@ async def _carried_out(
     ending: Ending,
     say: Callable[[str], None],
 ) -> None:
-    hands = connected(inventory, plan)
+    hands = connect(inventory, plan)
     try:
         events = journal.events() if asked.resume else []
-        progress = folded(events) if events else None
+        progress = replay_events(events) if events else None
         await _check_fleet(asked, plan, inventory, hands, progress)
         if not asked.quiet:
             say(_told_only(hands))
         approval = _approval(asked, plan)
-        run = Run(
+        run = RolloutRun(
             plan,
             (inventory.versions.old, inventory.versions.new),
             hands,
@@ -346,7 +348,7 @@ async def _carried_out(
 
 
 async def _check_fleet(
-    asked: Execute, plan: Plan, inventory: Inventory, hands: Hands, progress: Progress | None
+    asked: Execute, plan: Plan, inventory: Inventory, hands: FleetClient, progress: Progress | None
 ) -> None:
     """Looks at the fleet before anything is touched.
 
@@ -354,13 +356,13 @@ async def _check_fleet(
         Refused: A check is broken.
     """
     look = await look_at_fleet(plan, inventory, hands, resumed=progress)
-    for warning in (*look.warnings, *not_watched(plan)):
+    for warning in (*look.warnings, *unwatched_guards(plan)):
         warn(warning)
     if problems := problems_in(look.checks):
         raise Refused(f"{asked.plan}: nothing was touched: {'; '.join(problems)}")
 
 
-async def _until_ended(run: Run, requests: StopRequests) -> Outcome:
+async def _until_ended(run: RolloutRun, requests: StopRequests) -> Outcome:
     """Lets the first request to stop finish the steps in hand, the second none."""
     loop = asyncio.get_running_loop()
     task = asyncio.ensure_future(run.to_its_end())

@@ -16,7 +16,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from executor.plan.model import Gate, Guards, Plan
+from executor.plan.model import Gate, Plan, PlanGuards
 
 ENOUGH_COUNT = 100
 """Requests before the share of errors is held against the forecast or a bake is cut short."""
@@ -43,7 +43,7 @@ class Counted:
     new_failed_count: int = 0
 
 
-def crossed(
+def find_crossed_limit(
     plan: Plan, kept: Sequence[Counted], now: Counted, bake: Gate | None, bake_over: bool
 ) -> str | None:
     """Which limit was crossed, in words; None when none was.
@@ -63,7 +63,7 @@ def crossed(
     )
 
 
-def not_watched(plan: Plan) -> list[str]:
+def unwatched_guards(plan: Plan) -> list[str]:
     """The limits that a balancer's counters cannot tell, in sentences."""
     gates = [wave.gate for wave in plan.waves if wave.gate is not None]
     limits = [plan.guards.latency_p99_s if plan.guards else None, *(g.latency_p99_s for g in gates)]
@@ -116,12 +116,12 @@ def readings(plan: Plan, counted: Sequence[Counted]) -> list[Reading]:
     return found
 
 
-def _guard(guards: Guards, kept: Sequence[Counted], now: Counted) -> str | None:
+def _guard(guards: PlanGuards, kept: Sequence[Counted], now: Counted) -> str | None:
     requests, failed = _lately(guards, [*kept, now])
     return _over(guards.error_fraction, requests, failed, f"guard over {guards.over_s:g} s")
 
 
-def _lately(guards: Guards, counted: Sequence[Counted]) -> tuple[int, int]:
+def _lately(guards: PlanGuards, counted: Sequence[Counted]) -> tuple[int, int]:
     """Requests of the guards' last seconds, and how many of them failed."""
     last = counted[-1]
     before = next((c for c in reversed(counted) if c.t_s <= last.t_s - guards.over_s), counted[0])

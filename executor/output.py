@@ -57,7 +57,7 @@ def write_no_more(stream: TextIO) -> None:
             os.close(nowhere)
 
 
-class Voice:
+class OutputQueue:
     """Lines on their way to streams, and the thread that takes them there while there are any."""
 
     def __init__(self) -> None:
@@ -110,7 +110,7 @@ class Voice:
         return []
 
 
-_VOICE = Voice()
+_VOICE = OutputQueue()
 
 
 @atexit.register

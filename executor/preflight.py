@@ -18,11 +18,11 @@ from executor.fleet.balancers.base import (
     Server,
     is_held_by_others,
 )
-from executor.fleet.fleet_client import Hands
+from executor.fleet.fleet_client import FleetClient
 from executor.fleet.hosts.base import HostError
 from executor.fleet.inventory import Inventory
 from executor.plan.model import Plan
-from executor.plan.signing import untrusted
+from executor.plan.signing import trust_problems
 from executor.progress import Progress
 
 Checks = list[tuple[str, list[str]]]
@@ -65,12 +65,12 @@ def fits(plan: Plan, inventory: Inventory, trust: Sequence[Path] = ()) -> Checks
     made = [("the inventory is that of the plan's fleet", problems)]
     keys = (*inventory.trust, *trust)
     if keys:
-        made.append(("it is signed by a trusted key", untrusted(plan, keys)))
+        made.append(("it is signed by a trusted key", trust_problems(plan, keys)))
     return made
 
 
 async def look_at_fleet(
-    plan: Plan, inventory: Inventory, hands: Hands, *, resumed: Progress | None
+    plan: Plan, inventory: Inventory, hands: FleetClient, *, resumed: Progress | None
 ) -> FleetLook:
     """Makes the checks that ask balancer, machines and instances; none changes anything.
 
@@ -115,7 +115,7 @@ def problems_in(checks: Iterable[tuple[str, Sequence[str]]]) -> list[str]:
     return [problem for _, problems in checks for problem in problems]
 
 
-async def _hosts(hands: Hands) -> list[str]:
+async def _hosts(hands: FleetClient) -> list[str]:
     async def problem(name: str) -> str | None:
         try:
             await hands.hosts[name].check()
@@ -127,7 +127,7 @@ async def _hosts(hands: Hands) -> list[str]:
     return [one for one in found if one is not None]
 
 
-async def _balancer(hands: Hands) -> tuple[BalancerState | None, list[str]]:
+async def _balancer(hands: FleetClient) -> tuple[BalancerState | None, list[str]]:
     try:
         state = await hands.observe()
         await hands.may_change()
@@ -163,7 +163,7 @@ def _why_idle(server: Server) -> str | None:
     return None
 
 
-async def _other_routes(hands: Hands) -> list[str]:
+async def _other_routes(hands: FleetClient) -> list[str]:
     """Where requests may reach an instance that was taken out here only."""
     try:
         routes = await hands.other_routes()
@@ -203,7 +203,7 @@ def _why_out(server: Server) -> str:
     return "backup" if server.is_backup else "weight 0"
 
 
-async def _old(inventory: Inventory, hands: Hands) -> list[str]:
+async def _old(inventory: Inventory, hands: FleetClient) -> list[str]:
     names = list(inventory.instances)
     answers = await asyncio.gather(*(hands.direct(name) for name in names))
     lacking = zip(names, (answer.lacks(inventory.versions.old) for answer in answers), strict=True)

@@ -16,7 +16,7 @@ from executor.fleet.balancers.base import Admin
 from executor.plan.model import STEPS, Step
 
 
-class Kind(StrEnum):
+class EventKind(StrEnum):
     """What an event says."""
 
     BEGUN = "begun"
@@ -68,7 +68,7 @@ class Event:
     """
 
     t_s: float
-    kind: Kind
+    kind: EventKind
     instance: str = ""
     step: Step | None = None
     version: str = ""
@@ -155,11 +155,11 @@ class Progress:
             changed = _instance_after(self.of(event.instance), event)
             return replace(self, instances={**self.instances, event.instance: changed})
         match event.kind:
-            case Kind.GATE_PASSED:
+            case EventKind.GATE_PASSED:
                 return replace(self, gates_passed=self.gates_passed + 1)
-            case Kind.BRAKE:
+            case EventKind.BRAKE:
                 return replace(self, brake=self.brake or event.said)
-            case Kind.TURN_BACK:
+            case EventKind.TURN_BACK:
                 return replace(
                     self,
                     direction="back",
@@ -173,9 +173,9 @@ class Progress:
                         for name, one in self.instances.items()
                     },
                 )
-            case Kind.RESUMED:
+            case EventKind.RESUMED:
                 return self._resumed(event.t_s)
-            case Kind.ENDED:
+            case EventKind.ENDED:
                 return replace(self, ended=Ended(event.said))
         return self
 
@@ -192,23 +192,23 @@ class Progress:
 
 def _instance_after(one: InstanceProgress, event: Event) -> InstanceProgress:
     match event.kind:
-        case Kind.INTENT:
+        case EventKind.INTENT:
             is_stopped = one.is_stopped or event.step is Step.STOP
             told = _told_by(event.step, one.told)
             return replace(one, begun=True, is_stopped=is_stopped, told=told)
-        case Kind.FOUND:
+        case EventKind.FOUND:
             return replace(one, found=Admin(event.said))
-        case Kind.TOLD:
+        case EventKind.TOLD:
             return replace(one, told=Admin(event.said))
-        case Kind.KEEP_OUT:
+        case EventKind.KEEP_OUT:
             return replace(one, told=Admin.MAINT)
-        case Kind.HELD:
+        case EventKind.HELD:
             # What was not stopped is as it was: it has not been begun, and starts over when its
             # holder gives it back. What was stopped stays under way.
             if one.is_stopped:
                 return replace(one, told=Admin.READY, failed_count=0)
             return InstanceProgress(was_given_up=one.was_given_up, found=one.found)
-        case Kind.DONE:
+        case EventKind.DONE:
             assert event.step is not None
             done = STEPS.index(event.step) + 1
             told = _told_by(event.step, one.told)
@@ -216,13 +216,13 @@ def _instance_after(one: InstanceProgress, event: Event) -> InstanceProgress:
             if done < len(STEPS):
                 return now
             return replace(now, finished_s=event.t_s, was_given_up=False, told=Admin.READY)
-        case Kind.FAILED:
+        case EventKind.FAILED:
             return replace(one, failed_count=one.failed_count + 1)
-        case Kind.SET_BACK:
+        case EventKind.SET_BACK:
             return replace(
                 one, done=0, failed_count=0, finished_s=None, set_back_count=one.set_back_count + 1
             )
-        case Kind.GIVEN_UP:
+        case EventKind.GIVEN_UP:
             return replace(one, given_up=event.said, was_given_up=True)
     return one
 
@@ -234,7 +234,7 @@ def _told_by(step: Step | None, told: Admin) -> Admin:
     return told if step is Step.RETURN else Admin.MAINT
 
 
-def names_said(names: Iterable[str]) -> str:
+def format_names(names: Iterable[str]) -> str:
     """Names of instances, as an event says them."""
     return json.dumps(list(names), ensure_ascii=False)
 
@@ -248,7 +248,7 @@ def names_of(said: str) -> tuple[str, ...]:
     return tuple(names if isinstance(names, list) else said.split())
 
 
-def folded(events: Iterable[Event]) -> Progress:
+def replay_events(events: Iterable[Event]) -> Progress:
     """How far a rollout is after these events."""
     progress = Progress()
     for event in events:

@@ -17,17 +17,17 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Literal
 
-from executor.base.errors import unexpected
+from executor.base.errors import describe_unexpected
 from executor.counter import Counter
 from executor.decide import (
     Act,
     Decision,
+    DecisionNote,
     Done,
+    FleetSnapshot,
     Halt,
+    InstanceView,
     KeepOut,
-    Note,
-    Observed,
-    Seen,
     Wait,
     Waiting,
     decide,
@@ -42,11 +42,11 @@ from executor.fleet.balancers.base import (
     Rejected,
     Unreachable,
 )
-from executor.fleet.fleet_client import Hands
+from executor.fleet.fleet_client import FleetClient
 from executor.fleet.probe import Direct
-from executor.guards import crossed
+from executor.guards import find_crossed_limit
 from executor.plan.model import Gate, Plan, Step
-from executor.progress import Ended, Event, Kind, folded
+from executor.progress import Ended, Event, EventKind, replay_events
 from executor.records.journal import Journal, JournalBroken
 from executor.statement import FleetStatement, state_fleet
 from executor.steps import do_step
@@ -55,14 +55,14 @@ _STATED_WITHIN_S = 5.0
 """Maximum time, in seconds, that a rollout that has ended looks at its fleet once more."""
 
 
-class Run:
+class RolloutRun:
     """One executor's work on one plan, from begin or resume to its end."""
 
     def __init__(
         self,
         plan: Plan,
         versions: tuple[str, str],
-        hands: Hands,
+        hands: FleetClient,
         journal: Journal,
         *,
         approval: Approval | None = None,
@@ -77,7 +77,7 @@ class Run:
         self._watcher = watcher or Nobody()
         self._beat = beat
         events = journal.events()
-        self.progress = folded(events)
+        self.progress = replay_events(events)
         self._is_new = not events
         # What was begun in time may be finished; from here on no clock counts that can be set.
         valid_for_s = (plan.valid_until() - datetime.now(UTC)).total_seconds()
@@ -109,7 +109,9 @@ class Run:
         """
         self._begun_s = asyncio.get_running_loop().time()
         try:
-            self._write(Event(self._now_s(), Kind.BEGUN if self._is_new else Kind.RESUMED))
+            self._write(
+                Event(self._now_s(), EventKind.BEGUN if self._is_new else EventKind.RESUMED)
+            )
             while True:
                 outcome = await self._pass()
                 if outcome is not None:
@@ -117,7 +119,7 @@ class Run:
         except JournalBroken:
             raise
         except Exception as error:
-            why = unexpected(error)
+            why = describe_unexpected(error)
             await self._let_finish()
             self._collect()
             return self._end(Ended.HALTED, why)
@@ -157,7 +159,7 @@ class Run:
         except TimeoutError:
             return f"no answer within {_STATED_WITHIN_S:g} s"
         except Exception as error:  # the statement must come whatever happens
-            return str(error) if isinstance(error, BalancerError) else unexpected(error)
+            return str(error) if isinstance(error, BalancerError) else describe_unexpected(error)
         return ""
 
     async def _pass(self) -> Outcome | None:
@@ -175,7 +177,7 @@ class Run:
                 self._begin(decision, seen)
             case KeepOut():
                 await self._keep_out(decision.instances)
-            case Note():
+            case DecisionNote():
                 self._write(
                     Event(self._now_s(), decision.kind, decision.instance, said=decision.said)
                 )
@@ -189,11 +191,11 @@ class Run:
 
     # looking
 
-    async def _look(self) -> Observed:
+    async def _look(self) -> FleetSnapshot:
         state = await self._state()
         if state is not None:
             await self._ask_instances()
-        seen = Observed(
+        seen = FleetSnapshot(
             now_s=self._now_s(),
             progress=self.progress,
             instances={} if state is None else self._instances(state),
@@ -241,11 +243,11 @@ class Run:
         answers = await asyncio.gather(*(self._hands.direct(name) for name in unasked))
         self._direct.update(zip(unasked, answers, strict=True))
 
-    def _instances(self, state: BalancerState) -> dict[str, Seen]:
-        found: dict[str, Seen] = {}
+    def _instances(self, state: BalancerState) -> dict[str, InstanceView]:
+        found: dict[str, InstanceView] = {}
         for name in self._plan.instances:
             direct = self._direct.get(name)
-            found[name] = Seen(
+            found[name] = InstanceView(
                 state.servers[self._server(name)],
                 direct.healthy if direct else None,
                 direct.version if direct else None,
@@ -256,12 +258,12 @@ class Run:
         """What the balancer calls an instance."""
         return self._hands.targets[name].server
 
-    def _count(self, state: BalancerState, seen: Observed) -> str | None:
+    def _count(self, state: BalancerState, seen: FleetSnapshot) -> str | None:
         """Which limit was crossed; a sample of what was seen goes into the journal."""
         opened = open_gate(self._plan, seen)
         bake: tuple[Gate, float] | None = opened if opened and opened[0].kind == "bake" else None
         new = {self._server(name) for name in self._new}
-        counted = self._counter.counted(seen.now_s, state, new, since_s=bake[1] if bake else None)
+        counted = self._counter.count(seen.now_s, state, new, since_s=bake[1] if bake else None)
         if seen.now_s - self._sampled_s >= self._hands.poll_s:
             self._sampled_s = seen.now_s
             self._counter.keep(counted)
@@ -279,7 +281,9 @@ class Run:
         if self.progress.brake is not None or self.progress.direction == "back":
             return None
         is_over = bake is not None and seen.now_s >= bake[1] + bake[0].pause_s
-        return crossed(self._plan, self._counter.kept, counted, bake[0] if bake else None, is_over)
+        return find_crossed_limit(
+            self._plan, self._counter.kept, counted, bake[0] if bake else None, is_over
+        )
 
     def _waited_s(self) -> Mapping[Waiting, float]:
         return {self._waited[0]: self._now_s() - self._waited[1]} if self._waited else {}
@@ -289,16 +293,16 @@ class Run:
 
     # doing
 
-    def _begin(self, act: Act, seen: Observed) -> None:
+    def _begin(self, act: Act, seen: FleetSnapshot) -> None:
         version = self._versions[0 if self.progress.direction == "back" else 1]
         if self.progress.of(act.instance).found is None:
             admin = seen.instances[act.instance].server.admin
-            self._write(Event(self._now_s(), Kind.FOUND, act.instance, said=admin))
-        self._write(Event(self._now_s(), Kind.INTENT, act.instance, act.step, version))
+            self._write(Event(self._now_s(), EventKind.FOUND, act.instance, said=admin))
+        self._write(Event(self._now_s(), EventKind.INTENT, act.instance, act.step, version))
         self._direct.pop(act.instance, None)
 
         def write_told(admin: Admin) -> None:
-            self._write(Event(self._now_s(), Kind.TOLD, act.instance, said=admin))
+            self._write(Event(self._now_s(), EventKind.TOLD, act.instance, said=admin))
 
         told = self.progress.of(act.instance).told
         step = do_step(
@@ -326,7 +330,7 @@ class Run:
         for name in names:
             is_again = name in self._stuck_since_s
             if not is_again:
-                self._write(Event(self._now_s(), Kind.KEEP_OUT, name))
+                self._write(Event(self._now_s(), EventKind.KEEP_OUT, name))
             try:
                 await self._hands.tell(self._hands.balancer.remove, name)
             except BalancerError as error:
@@ -337,7 +341,7 @@ class Run:
             else:
                 self._stuck_since_s.pop(name, None)
                 said = "it was in the pool and must not be, and was taken out"
-            self._write(Event(self._now_s(), Kind.KEPT_OUT, name, said=said))
+            self._write(Event(self._now_s(), EventKind.KEPT_OUT, name, said=said))
         if self._stuck_since_s:
             await self._until_next_look()
 
@@ -363,7 +367,7 @@ class Run:
     def _end(self, ended: Ended, why: str) -> Outcome:
         if why:
             self._notice(why)
-        self._write(Event(self._now_s(), Kind.ENDED, said=ended))
+        self._write(Event(self._now_s(), EventKind.ENDED, said=ended))
         reasons = {name: self.progress.of(name).given_up for name in self._plan.instances}
         return Outcome(
             ended, why, {n: reason for n, reason in reasons.items() if reason is not None}
@@ -377,7 +381,7 @@ class Run:
     # writing
 
     def _notice(self, said: str) -> None:
-        self._write(Event(self._now_s(), Kind.NOTICED, said=said))
+        self._write(Event(self._now_s(), EventKind.NOTICED, said=said))
 
     def _write(self, event: Event) -> None:
         self._journal.write(event, datetime.now(UTC).isoformat(timespec="milliseconds"))
@@ -391,11 +395,11 @@ class Run:
             tell()
         except Exception as error:
             self._watcher = Nobody()
-            self._notice(f"what happens can no longer be shown: {unexpected(error)}")
+            self._notice(f"what happens can no longer be shown: {describe_unexpected(error)}")
 
     def _mind_version(self, event: Event) -> None:
         """Which instances serve with the new version: from when their return begins."""
-        if event.kind in (Kind.INTENT, Kind.DONE) and event.step is Step.RETURN:
+        if event.kind in (EventKind.INTENT, EventKind.DONE) and event.step is Step.RETURN:
             is_new = event.version == self._versions[1]
             (self._new.add if is_new else self._new.discard)(event.instance)
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from executor.fleet.balancers.base import Admin, BalancerState
-from executor.fleet.fleet_client import Hands
+from executor.fleet.fleet_client import FleetClient
 from executor.fleet.probe import Direct
 from executor.plan.model import Step
 from executor.progress import Progress
@@ -69,7 +69,7 @@ class FleetStatement:
 
 def state_fleet(
     names: tuple[str, ...],
-    hands: Hands,
+    hands: FleetClient,
     *,
     state: BalancerState | None,
     direct: Mapping[str, Direct],

@@ -11,7 +11,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
-from executor.base.errors import unexpected
+from executor.base.errors import describe_unexpected
 from executor.fleet.balancers.base import (
     Admin,
     BalancerState,
@@ -22,7 +22,7 @@ from executor.fleet.balancers.base import (
     is_drained,
     is_held_by_others,
 )
-from executor.fleet.fleet_client import Answer, Hands
+from executor.fleet.fleet_client import Answer, FleetClient
 from executor.fleet.hosts.base import HostError
 from executor.plan.model import Plan, Step
 
@@ -43,7 +43,7 @@ class HeldByOthers(Exception):
 
 
 async def do_step(
-    hands: Hands,
+    hands: FleetClient,
     plan: Plan,
     name: str,
     step: Step,
@@ -90,7 +90,7 @@ async def do_step(
     except StepFailed as error:
         failed = error
     except Exception as error:  # a defect: it fails this step, and does not end the rollout halfway
-        failed = StepFailed(unexpected(error))
+        failed = StepFailed(describe_unexpected(error))
     if step is Step.RETURN:
         await one.out_again()
     raise failed
@@ -105,7 +105,7 @@ class _OneStep:
 
     def __init__(
         self,
-        hands: Hands,
+        hands: FleetClient,
         plan: Plan,
         name: str,
         version: str,

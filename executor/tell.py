@@ -9,7 +9,7 @@ from executor.approval import ByFile, ByTerminal
 from executor.decide import Wait, Waiting
 from executor.ends import Outcome
 from executor.output import complain
-from executor.progress import Ended, Event, Kind
+from executor.progress import Ended, Event, EventKind
 from executor.statement import FleetStatement
 
 
@@ -39,11 +39,17 @@ class Teller:
 
     def happened(self, event: Event) -> None:
         """Says an event that people want to know of."""
-        if event.kind in {Kind.BEGUN, Kind.ENDED, Kind.KEEP_OUT, Kind.FOUND, Kind.TOLD}:
+        if event.kind in {
+            EventKind.BEGUN,
+            EventKind.ENDED,
+            EventKind.KEEP_OUT,
+            EventKind.FOUND,
+            EventKind.TOLD,
+        }:
             return
         words = [f"{event.t_s:8.1f} s", event.instance]
         words.append((event.step or "").replace("_", " "))
-        if event.kind is not Kind.INTENT:
+        if event.kind is not EventKind.INTENT:
             words.append(event.kind.replace("_", " "))
             words.append(event.said)
         else:

@@ -26,16 +26,16 @@ from simulation.engines.compiled.code_cache import is_ready
 from simulation.engines.reference.engine import ReferenceEngine
 from simulation.requests.arrivals import ClosedLoop, Streams
 from simulation.requests.draws import Draws
-from simulation.requests.plane import Clock, Engine
+from simulation.requests.plane import Engine, SimulatedClock
 from simulation.requests.stationary import long_lived, open_connections
-from simulation.results.pool_log import PoolChange, PoolLog, merged
-from simulation.results.recorder import Observed, run_result
+from simulation.results.pool_log import PoolChange, PoolLog, merge
+from simulation.results.recorder import RunRecord, run_result
 from simulation.results.run_result import RunResult
 from simulation.results.states import StateInterval
 from simulation.scenario.model import Scenario
 from simulation.scenario.rates import RateTable
 from simulation.scenario.release_graph import release_graph
-from simulation.scenario.simulated_interval import SETTLING_S, Frame
+from simulation.scenario.simulated_interval import SETTLING_S, SimulatedInterval
 from simulation.scenario.traffic import TimestampsRate
 
 
@@ -45,7 +45,7 @@ class Run:
     def __init__(
         self,
         scenario: Scenario,
-        frame: Frame,
+        frame: SimulatedInterval,
         replication: int,
         engine: str = "auto",
         *,
@@ -113,7 +113,7 @@ class Run:
 
     def _opened(
         self, name: str, arrivals: Streams | ClosedLoop, draws: Draws
-    ) -> tuple[Clock, Engine]:
+    ) -> tuple[SimulatedClock, Engine]:
         """The engine of a name, and its clock."""
         now_s, bin_s = -self._frame.warm_up_s, self._frame.bin_s
         if name == "compiled" or (name == "auto" and is_ready()):
@@ -132,7 +132,7 @@ class Run:
                 horizon_s=self._frame.horizon_s,
                 keep_requests=self._keep_requests,
             )
-        clock = Clock(initial_time=now_s)
+        clock = SimulatedClock(initial_time=now_s)
         return clock, ReferenceEngine(clock, self._scenario, arrivals, draws, bin_s=bin_s)
 
     def _strategy(self, service: str, draws: Draws, replication: int) -> Strategy:
@@ -193,12 +193,12 @@ class Run:
         if exposed_count is None:
             exposed_count = self._settled_tally["exposed"]
         return run_result(
-            Observed(
+            RunRecord(
                 tally=self._engine.tally(),
                 settled_tally=self._settled_tally,
                 exposed_count=exposed_count,
                 states=self._states(end_s),
-                pool_log=merged(self._pool_log),
+                pool_log=merge(self._pool_log),
                 rolled=release is not None,
                 ended=self._ending(),
                 rollout_ended_s=release.ended_s if release else None,
@@ -266,13 +266,13 @@ def nothing_to_collect() -> Iterator[None]:
             gc.enable()
 
 
-def traffic_around(scenario: Scenario, frame: Frame) -> RateTable:
+def traffic_around(scenario: Scenario, frame: SimulatedInterval) -> RateTable:
     """The scenario's traffic over the simulated time, on the rollout's clock."""
     return scenario.rates().window(scenario.start_s(), frame.warm_up_s, frame.horizon_s)
 
 
 def arrivals_of(
-    scenario: Scenario, frame: Frame, replication: int, draws: Draws
+    scenario: Scenario, frame: SimulatedInterval, replication: int, draws: Draws
 ) -> Streams | ClosedLoop:
     """What arrives in one replication."""
     traffic = scenario.traffic

@@ -11,8 +11,8 @@ import typer
 import typer.main
 
 from executor.base.errors import BadInput, RollcastError
-from executor.base.extras import extra_of, needed
-from executor.base.signals import heed_interrupts
+from executor.base.extras import extra_of, missing_extra_error
+from executor.base.signals import enable_interrupts
 from executor.output import complain, write_no_more
 from studio.cli.app import app
 
@@ -25,7 +25,7 @@ def main() -> int:
     # The errors of wrong use: typer carries a click of its own, whose names are not public.
     usage_error: type[Any] = typer.BadParameter.__mro__[1]
     command = typer.main.get_command(app)
-    heed_interrupts()
+    enable_interrupts()
     _prepare_streams()
     try:
         answer = command.main(prog_name="rollcast", standalone_mode=False)
@@ -75,7 +75,7 @@ def _import_error(extra: str, error: ImportError) -> BadInput:
     """
     library = (error.name or "").partition(".")[0]
     if find_spec(library) is None:
-        return needed(extra, "this command", library)
+        return missing_extra_error(extra, "this command", library)
     return BadInput(f"{library} is installed and cannot be loaded: {error}")
 
 

@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from executor.base.files import atomic_write_text, written_beside
+from executor.base.files import atomic_write_text, write_beside
 from executor.fleet.inventory import inventory_schema
 from executor.plan.file import plan_schema
 from executor.plan.model import PLAN_2
@@ -20,7 +20,7 @@ from simulation.scenario.file import ScenarioFile, scenario_schema
 from simulation.study.candidates import candidates_of, default_windows
 from simulation.study.compare import Comparison, compare
 from simulation.study.rows import run_rows
-from studio.lessons.first_run import packed_comparison, results_path
+from studio.lessons.first_run import pack_comparison, results_path
 from studio.resources import EXAMPLE, assets_dir, scenarios_dir
 from tests import studio_page
 
@@ -98,8 +98,8 @@ def main() -> int:
         path.parent.mkdir(exist_ok=True)
         atomic_write_text(path, as_text(summary(compared(name))))
         print(f"{name}: {path.name} is written", file=sys.stderr)
-    with written_beside(results_path()) as beside:
-        beside.write_bytes(packed_comparison(compared(EXAMPLE.removesuffix(".yaml"))))
+    with write_beside(results_path()) as beside:
+        beside.write_bytes(pack_comparison(compared(EXAMPLE.removesuffix(".yaml"))))
     return 0
 
 

@@ -37,7 +37,7 @@ class Refused(RollcastError):
     exit_code = 3
 
 
-def unexpected(error: Exception) -> str:
+def describe_unexpected(error: Exception) -> str:
     """Say on one line what nobody expected, and where: enough to report a defect."""
     words = " ".join(f"{type(error).__name__}: {error}".split()).rstrip(": ")
     trace = error.__traceback__

@@ -67,10 +67,10 @@ def require_extra(extra: str, purpose: str) -> None:
     """
     missing = missing_library(extra)
     if missing is not None:
-        raise needed(extra, purpose, missing)
+        raise missing_extra_error(extra, purpose, missing)
 
 
-def needed(extra: str, purpose: str, library: str) -> BadInput:
+def missing_extra_error(extra: str, purpose: str, library: str) -> BadInput:
     """The error of a missing extra, with the command that installs it in this environment.
 
     Args:

@@ -16,7 +16,7 @@ from executor.base.errors import BadInput
 
 
 @contextmanager
-def written_beside(path: Path, mode: int = 0o666) -> Iterator[Path]:
+def write_beside(path: Path, mode: int = 0o666) -> Iterator[Path]:
     """An empty file in the folder of ``path`` that takes its place when the block ends well.
 
     Its `mode` is what the user's mask leaves of it. A symbolic link stays one: the file that it points to is replaced.
@@ -50,7 +50,7 @@ def atomic_write_text(path: Path, text: str, mode: int = 0o666) -> None:
     Raises:
         BadInput: The file cannot be written.
     """
-    with written_beside(path, mode) as beside:
+    with write_beside(path, mode) as beside:
         beside.write_text(text, encoding="utf-8", newline="")
 
 

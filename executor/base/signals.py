@@ -31,7 +31,7 @@ def is_wanted_ignored(number: signal.Signals) -> bool:
     return number.name == "SIGHUP" and signal.getsignal(number) is signal.SIG_IGN
 
 
-def heed_interrupts() -> None:
+def enable_interrupts() -> None:
     """Let Ctrl-C raise `KeyboardInterrupt` also where SIGINT was inherited as ignored."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -48,7 +48,7 @@ class _Constructor(RoundTripConstructor):
         try:
             return super().construct_object(node, deep)
         except ValueError as error:
-            told = f"{shown(node.value)}: {error}"
+            told = f"{shorten_value(node.value)}: {error}"
             raise ConstructorError(problem=told, problem_mark=node.start_mark) from None
 
 
@@ -165,19 +165,19 @@ def line_of(node: Any, part: Any, otherwise: int) -> int:
         return otherwise
 
 
-def dotted(keys: Iterable[str | int]) -> str:
+def dotted_key(keys: Iterable[str | int]) -> str:
     """A key as it is said: its parts with dots between."""
     return ".".join(str(key) for key in keys)
 
 
-def shown(value: object) -> str:
+def shorten_value(value: object) -> str:
     """A value as it is said, shortened where it is long."""
     if isinstance(value, int) and value.bit_length() > 1000:
         return f"a number of about {round(value.bit_length() * 0.30103):,} digits"
     if isinstance(value, dict):
-        text = "{" + ", ".join(f"{k}: {shown(v)}" for k, v in value.items()) + "}"
+        text = "{" + ", ".join(f"{k}: {shorten_value(v)}" for k, v in value.items()) + "}"
     elif isinstance(value, list | tuple):
-        text = "[" + ", ".join(shown(v) for v in value) + "]"
+        text = "[" + ", ".join(shorten_value(v) for v in value) + "]"
     elif value is None or isinstance(value, bool):
         text = "null" if value is None else str(value).lower()
     else:
@@ -187,8 +187,8 @@ def shown(value: object) -> str:
 
 def broken_text(key: Iterable[str | int], value: object, rule: str) -> str:
     """``key.path: value: rule``; without the value where the file does not say it."""
-    told = "" if value is SILENT else f" {shown(value)}:"
-    return f"{dotted(key)}:{told} {rule}"
+    told = "" if value is SILENT else f" {shorten_value(value)}:"
+    return f"{dotted_key(key)}:{told} {rule}"
 
 
 _RULES = {
@@ -238,7 +238,7 @@ class Positions:
             return self._unknown(loc)
         if kind == "missing":
             keys, line = self._walk(loc[:-1])
-            return f"{self._place(keys, line)}: {dotted((*keys, loc[-1]))}: is missing"
+            return f"{self._place(keys, line)}: {dotted_key((*keys, loc[-1]))}: is missing"
         context = problem.get("ctx", {})
         rule = _RULES.get(kind) or {
             "literal_error": f"must be {context.get('expected', '')}",
@@ -259,7 +259,7 @@ class Positions:
     def line(self, loc: Sequence[str | int], rule: str) -> str:
         """``file:line: key.path: value: rule`` for a value that stands in the file."""
         keys, line = self._walk(loc)
-        return f"{self._place(keys, line)}: {dotted(keys)}: {shown(self._value(keys))}: {rule}"
+        return f"{self._place(keys, line)}: {dotted_key(keys)}: {shorten_value(self._value(keys))}: {rule}"
 
     def broken(self, key: Key, value: object, rule: str) -> str:
         """The same for a value that may be a default, at a key that may not be in the file."""
@@ -270,8 +270,8 @@ class Positions:
         keys, line = self._walk(loc)
         known = _known_keys(self._schema, loc)
         near = _nearest(str(keys[-1]), known) or f" (known here: {', '.join(sorted(known))})"
-        value = shown(self._value(keys))
-        return f"{self._place(keys, line)}: {dotted(keys)}: {value}: unknown key{near}"
+        value = shorten_value(self._value(keys))
+        return f"{self._place(keys, line)}: {dotted_key(keys)}: {value}: unknown key{near}"
 
     def _place(self, keys: Key, line: int) -> str:
         if any(keys[: len(key)] == key for key in self.set_keys):

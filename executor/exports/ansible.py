@@ -19,7 +19,7 @@ from executor.exports.base import (
     ReleaseOptions,
     header,
     refuse_beside,
-    unwatched,
+    unwatched_limits,
     whole_s,
 )
 from executor.exports.yaml_out import yaml_text
@@ -241,4 +241,4 @@ def _lost(plan: Plan) -> list[str]:
         )
     if plan.retries > 0:
         found.append(f"retries ({plan.retries}): a step that fails is not tried again")
-    return [*found, *unwatched(plan)]
+    return [*found, *unwatched_limits(plan)]

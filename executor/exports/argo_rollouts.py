@@ -16,7 +16,7 @@ from executor.exports.kubernetes import (
     grace_s,
     kind_of,
     limits,
-    lost_by_pods,
+    losses_of_pods,
     progress_deadline_s,
     refuse_in_place,
     target_words,
@@ -53,7 +53,7 @@ class ArgoRollouts:
             )
         container_for(plan, options, self.name)
         steps, not_met = _steps(plan)
-        lost = [*without_image(options), *lost_by_pods(plan, advances="waits for each step")]
+        lost = [*without_image(options), *losses_of_pods(plan, advances="waits for each step")]
         if not_met:
             lost.insert(0, not_met)
         if kind == "Deployment":

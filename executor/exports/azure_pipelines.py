@@ -18,7 +18,7 @@ from executor.exports.base import (
     header,
     one_instance_s,
     refuse_beside,
-    unwatched,
+    unwatched_limits,
     whole_s,
 )
 from executor.exports.yaml_out import yaml_text
@@ -141,4 +141,4 @@ def _lost(plan: Plan) -> list[str]:
             f"on failure ({plan.on_failure}): nothing goes on or back by itself; the hook on.failure "
             "only says what is left"
         )
-    return [*found, *unwatched(plan)]
+    return [*found, *unwatched_limits(plan)]

@@ -64,7 +64,7 @@ _ARTICLE = {"image": "an image", "container": "a container", "namespace": "a nam
 NO_OPTIONS = ReleaseOptions()
 
 
-class Target(Protocol):
+class ExportTarget(Protocol):
     """A tool that plans can be exported for.
 
     Attributes:
@@ -90,13 +90,13 @@ class Target(Protocol):
         ...
 
 
-def file_name(plan: Plan, target: Target) -> str:
+def file_name(plan: Plan, target: ExportTarget) -> str:
     """What the exported file is called: the plan's name with nothing that a shell would mind."""
     return f"{re.sub(r'[^A-Za-z0-9._-]+', '-', plan.name).strip('-.') or 'rollout'}{target.suffix}"
 
 
 def header(
-    plan: Plan, target: Target, lost: tuple[str, ...], options: ReleaseOptions = NO_OPTIONS
+    plan: Plan, target: ExportTarget, lost: tuple[str, ...], options: ReleaseOptions = NO_OPTIONS
 ) -> str:
     """The comment at the top: where the file comes from, how it is used, what it does not say."""
     lines = [
@@ -155,7 +155,7 @@ def in_flight_s(plan: Plan) -> float:
     return max(drain_s, grace_s)
 
 
-def unwatched(plan: Plan) -> list[str]:
+def unwatched_limits(plan: Plan) -> list[str]:
     """What only Rollcast's executor watches, where the plan asks for it."""
     found = []
     if plan.guards is not None:

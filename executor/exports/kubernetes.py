@@ -17,7 +17,7 @@ from executor.exports.base import (
     header,
     in_flight_s,
     one_instance_s,
-    unwatched,
+    unwatched_limits,
     whole_s,
 )
 from executor.exports.yaml_out import yaml_text
@@ -50,12 +50,12 @@ class Kubernetes:
         spec: dict[str, object] = {"minReadySeconds": whole_s(plan.min_ready_s)}
         if kind == "StatefulSet":
             spec["updateStrategy"] = {"type": "RollingUpdate"}
-            lost = lost_by_stateful_set(plan)
+            lost = losses_of_stateful_set(plan)
         else:
             refuse_in_place(plan, self.name)
             spec["progressDeadlineSeconds"] = progress_deadline_s(plan)
             spec["strategy"] = {"type": "RollingUpdate", "rollingUpdate": limits(plan)}
-            lost = lost_by_pods(plan)
+            lost = losses_of_pods(plan)
         pod: dict[str, object] = {"terminationGracePeriodSeconds": grace_s(plan)}
         if container := _container(plan, options):
             pod["containers"] = [container]
@@ -177,7 +177,7 @@ def without_image(options: ReleaseOptions) -> tuple[str, ...]:
     )
 
 
-def lost_by_pods(plan: Plan, *, advances: str = "always slides") -> list[str]:
+def losses_of_pods(plan: Plan, *, advances: str = "always slides") -> list[str]:
     """What is lost wherever a controller replaces pods within a budget.
 
     Args:
@@ -192,17 +192,17 @@ def lost_by_pods(plan: Plan, *, advances: str = "always slides") -> list[str]:
         told.append(
             f"advance (batch): the controller {advances}, so the next begins with each that is done"
         )
-    return [*told, *unwatched(plan)]
+    return [*told, *unwatched_limits(plan)]
 
 
-def lost_by_stateful_set(plan: Plan) -> list[str]:
+def losses_of_stateful_set(plan: Plan) -> list[str]:
     """What is lost where a StatefulSet replaces its pods one by one."""
     told = [
         f"on failure ({plan.on_failure}): the controller stops at a pod that does not become ready, "
         "says so in no condition, and never rolls back; deadlines are not watched",
         *_common(plan),
     ]
-    return [*told, *unwatched(plan)]
+    return [*told, *unwatched_limits(plan)]
 
 
 def _failure(plan: Plan, at_most: int) -> str:

@@ -11,7 +11,7 @@ from executor.base.errors import BadInput
 from executor.exports.ansible import Ansible
 from executor.exports.argo_rollouts import ArgoRollouts
 from executor.exports.azure_pipelines import AzurePipelines
-from executor.exports.base import NO_OPTIONS, Exported, ReleaseOptions, Target
+from executor.exports.base import NO_OPTIONS, Exported, ExportTarget, ReleaseOptions
 from executor.exports.kubernetes import Kubernetes
 from executor.plan.file import plan_text
 from executor.plan.model import Plan
@@ -35,7 +35,7 @@ class PlanItself:
         return f"rollcast execute {file} --inventory INVENTORY"
 
 
-TARGETS: tuple[Target, ...] = (
+TARGETS: tuple[ExportTarget, ...] = (
     PlanItself(),
     Kubernetes(),
     ArgoRollouts(),
@@ -45,7 +45,7 @@ TARGETS: tuple[Target, ...] = (
 """In the order in which they are offered."""
 
 
-def target_of(name: str) -> Target:
+def target_of(name: str) -> ExportTarget:
     """The target of a name.
 
     Raises:

@@ -1,6 +1,6 @@
 """From an inventory to what acts: the one place where adapters are chosen by their names.
 
-Enters: an inventory. Leaves: `Hands` with the balancer, the machines and the secrets in them.
+Enters: an inventory. Leaves: `FleetClient` with the balancer, the machines and the secrets in them.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from contextlib import suppress
 from ipaddress import ip_address
 
 from executor.fleet.balancers.haproxy import HAProxy
-from executor.fleet.fleet_client import Hands
+from executor.fleet.fleet_client import FleetClient
 from executor.fleet.hosts.base import Host
 from executor.fleet.hosts.local import Local
 from executor.fleet.hosts.ssh import Ssh
@@ -18,7 +18,7 @@ from executor.fleet.secret_files import read_secrets
 from executor.plan.model import Plan
 
 
-def connected(inventory: Inventory, plan: Plan) -> Hands:
+def connect(inventory: Inventory, plan: Plan) -> FleetClient:
     """What acts on the fleet of an inventory as a plan says; nothing is connected to yet.
 
     Raises:
@@ -27,7 +27,7 @@ def connected(inventory: Inventory, plan: Plan) -> Hands:
     specs = inventory.hosts or {"local": HostSpec()}
     used = {inventory.host_of(name) for name in inventory.instances}
     hosts: dict[str, Host] = {name: _host(specs[name]) for name in sorted(used)}
-    return Hands(
+    return FleetClient(
         balancer=HAProxy(inventory.balancer.haproxy),
         hosts=hosts,
         targets=inventory.targets(plan.stop),

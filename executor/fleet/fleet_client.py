@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from executor.base.errors import unexpected
+from executor.base.errors import describe_unexpected
 from executor.fleet.balancers.base import (
     Balancer,
     BalancerError,
@@ -23,7 +23,7 @@ Answer = TypeVar("Answer")
 
 
 @dataclass
-class Hands:
+class FleetClient:
     """What acts on a fleet.
 
     Attributes:
@@ -64,7 +64,7 @@ class Hands:
         except TimeoutError:
             return Direct(False, said=f"did not answer within {GIVEN_UP_S:g} s")
         except Exception as error:  # such as an answer nested too deeply to be read
-            return Direct(False, said=f"cannot be asked: {unexpected(error)}")
+            return Direct(False, said=f"cannot be asked: {describe_unexpected(error)}")
 
     async def tell(self, verb: Callable[[str], None], name: str) -> None:
         """Tells the balancer something about an instance's server."""
@@ -86,7 +86,7 @@ class Hands:
         except BalancerError:
             raise
         except Exception as error:
-            raise Rejected(f"{self.balancer.place()}: {unexpected(error)}") from None
+            raise Rejected(f"{self.balancer.place()}: {describe_unexpected(error)}") from None
 
     async def _aside(self, what: Callable[[], Answer]) -> Answer:
         return await self.aside(what)  # type: ignore[return-value] # its own answer

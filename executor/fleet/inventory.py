@@ -20,7 +20,7 @@ from executor.base import placeholders
 from executor.base.errors import BadInput
 from executor.base.text_limits import MOST_YAML_BYTES, read_limited_text
 from executor.base.yaml_positions import SILENT, Key, Positions, load_yaml, plain
-from executor.plan.model import Step, Stop
+from executor.plan.model import PlanStop, Step
 
 BEGINS: Literal["inventory/1"] = "inventory/1"
 
@@ -199,7 +199,7 @@ class Inventory(_Part):
                 raise ValueError(f"{name} must be the name of a variable")
         return secrets
 
-    def targets(self, stop: Stop = Stop()) -> dict[str, Target]:  # noqa: B008 # it is frozen
+    def targets(self, stop: PlanStop = PlanStop()) -> dict[str, Target]:  # noqa: B008 # it is frozen
         """Every instance with everything filled in, by name.
 
         Args:
@@ -222,7 +222,7 @@ class Target:
         host: The name of its machine.
     """
 
-    def __init__(self, inventory: Inventory, name: str, stop: Stop) -> None:
+    def __init__(self, inventory: Inventory, name: str, stop: PlanStop) -> None:
         self._inventory = inventory
         self._stop = stop
         self._spec = inventory.instances[name]

@@ -36,7 +36,7 @@ __all__ = [
     "plan_schema",
     "plan_text",
     "read_plan",
-    "sealed",
+    "seal",
     "write_plan",
 ]
 
@@ -57,7 +57,7 @@ def plan_digest(content: dict[str, Any]) -> str:
     return digest_of({key: value for key, value in content.items() if key not in sealing})
 
 
-def sealed(plan: Plan) -> Plan:
+def seal(plan: Plan) -> Plan:
     """The plan with its digest filled in."""
     return plan.model_copy(update={"digest": plan_digest(plan_content(plan))})
 

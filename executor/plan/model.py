@@ -39,14 +39,14 @@ class _Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class Drain(_Part):
+class PlanDrain(_Part):
     """How long requests in flight may take to finish, and what happens to the rest."""
 
     timeout_s: FiniteFloat = Field(ge=0)
     on_timeout: Literal["cut", "wait", "abort"]
 
 
-class Stop(_Part):
+class PlanStop(_Part):
     """How an instance stops once it has left the pool.
 
     Attributes:
@@ -75,7 +75,7 @@ class Gate(_Part):
     latency_p99_s: FiniteFloat | None = Field(default=None, ge=0)
 
 
-class Guards(_Part):
+class PlanGuards(_Part):
     """Limits on what is observed over the last so many seconds of the whole rollout."""
 
     error_fraction: FiniteFloat | None = Field(default=None, ge=0, le=1)
@@ -140,7 +140,7 @@ class Prediction(_Part):
     verdict: Verdict
 
 
-class Settings(_Part):
+class CandidateSettings(_Part):
     """What sets one way to roll apart from the others that were looked at.
 
     Attributes:
@@ -182,7 +182,7 @@ Outcome = Literal[
 """What may become of a candidate: ``hopeless`` by closed forms, ``frozen`` by its start."""
 
 
-class Considered(Settings):
+class Considered(CandidateSettings):
     """One way to roll, and what became of it in the search.
 
     Attributes:
@@ -204,7 +204,7 @@ class Considered(Settings):
     on_front: bool
 
 
-class Confirmation(Settings):
+class Confirmation(CandidateSettings):
     """A simulation on a fresh seed, of one that the search thought the best.
 
     Attributes:
@@ -313,10 +313,10 @@ class Plan(_Part):
     min_in_pool: int = Field(ge=0)
     pause_s: FiniteFloat = Field(ge=0)
     min_ready_s: FiniteFloat = Field(ge=0)
-    drain: Drain
-    stop: Stop = Stop()
+    drain: PlanDrain
+    stop: PlanStop = PlanStop()
     propagation_delay_s: FiniteFloat = Field(default=0.0, ge=0)
-    guards: Guards | None = None
+    guards: PlanGuards | None = None
     waves: tuple[Wave, ...] = Field(min_length=1)
     step_deadlines_s: dict[Step, FiniteFloat]
     on_failure: Literal["halt", "continue", "rollback"]

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     )
 
 
-def signed(plan: Plan, key_file: Path) -> Plan:
+def sign(plan: Plan, key_file: Path) -> Plan:
     """The plan with a signature by this private key.
 
     Raises:
@@ -40,7 +40,7 @@ def signed(plan: Plan, key_file: Path) -> Plan:
     )
 
 
-def untrusted(plan: Plan, trusted: Iterable[Path]) -> list[str]:
+def trust_problems(plan: Plan, trusted: Iterable[Path]) -> list[str]:
     """Why none of the trusted keys vouches for a plan; empty when one does.
 
     Raises:

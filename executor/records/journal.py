@@ -17,7 +17,7 @@ from typing import Any
 
 from executor.base.errors import BadInput, Refused, RollcastError
 from executor.plan.model import Step
-from executor.progress import Event, Kind
+from executor.progress import Event, EventKind
 
 SCHEMA = "rollcast.journal/1"
 
@@ -180,7 +180,7 @@ class Journal:
                 "t_s, kind, instance, step, version, said, at FROM events", self._events
             )
             new = [
-                Event(t_s, Kind(kind), instance, Step(step) if step else None, version, said)
+                Event(t_s, EventKind(kind), instance, Step(step) if step else None, version, said)
                 for t_s, kind, instance, step, version, said, _ in rows
             ]
         self._events += new

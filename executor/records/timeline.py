@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any, TypedDict
 
 from executor.plan.model import Plan, Step
-from executor.progress import Event, Kind, folded
+from executor.progress import Event, EventKind, replay_events
 from executor.records.journal import Journal
 
 STATES = {
@@ -23,10 +23,10 @@ STATES = {
 """What an instance is doing during a step; otherwise it is `serving` or has `failed`."""
 
 _ENDS = {
-    Kind.DONE: "done",
-    Kind.FAILED: "failed",
-    Kind.SET_BACK: "set_back",
-    Kind.HELD: "failed",
+    EventKind.DONE: "done",
+    EventKind.FAILED: "failed",
+    EventKind.SET_BACK: "set_back",
+    EventKind.HELD: "failed",
 }
 
 
@@ -42,7 +42,7 @@ class StepTaken(TypedDict):
     said: str
 
 
-class StateInterval(TypedDict):
+class InstanceStateInterval(TypedDict):
     """An instance in one state."""
 
     instance: str
@@ -62,8 +62,8 @@ def timeline(plan: Plan, journal: Journal) -> dict[str, Any]:
     samples = [{"t_s": t_s, **_counts(seen)} for t_s, seen in journal.samples()]
     ends = [event.t_s for event in events] + [sample["t_s"] for sample in samples]
     end_s = max(ends, default=0.0)
-    steps = steps_taken(events)
-    progress = folded(
+    steps = list_step_attempts(events)
+    progress = replay_events(
         event for event in events if not event.instance
     )  # how it ended is of the whole
     figures = plan.prediction.metrics
@@ -86,19 +86,19 @@ def timeline(plan: Plan, journal: Journal) -> dict[str, Any]:
         "events": [
             {"t_s": e.t_s, "kind": e.kind.value, "instance": e.instance, "said": e.said}
             for e in events
-            if e.kind is not Kind.INTENT and not (e.kind in _ENDS and e.step)
+            if e.kind is not EventKind.INTENT and not (e.kind in _ENDS and e.step)
         ],
         "measured": _measured(steps, samples),
         "predicted": {name: figure.model_dump() for name, figure in figures.items()},
     }
 
 
-def steps_taken(events: list[Event]) -> list[StepTaken]:
+def list_step_attempts(events: list[Event]) -> list[StepTaken]:
     """Every try of every step, in the order in which they began."""
     taken: list[StepTaken] = []
     open_ones: dict[str, StepTaken] = {}
     for event in events:
-        if event.kind is Kind.INTENT and event.step is not None:
+        if event.kind is EventKind.INTENT and event.step is not None:
             one = StepTaken(
                 instance=event.instance,
                 step=event.step.value,
@@ -116,9 +116,9 @@ def steps_taken(events: list[Event]) -> list[StepTaken]:
     return taken
 
 
-def states(plan: Plan, events: list[Event], end_s: float) -> list[StateInterval]:
+def states(plan: Plan, events: list[Event], end_s: float) -> list[InstanceStateInterval]:
     """Every instance's states, complete and without overlap from 0 to the end."""
-    found: list[StateInterval] = []
+    found: list[InstanceStateInterval] = []
     of: dict[str, list[Event]] = {name: [] for name in plan.instances}
     for event in events:
         if event.instance in of:
@@ -127,11 +127,11 @@ def states(plan: Plan, events: list[Event], end_s: float) -> list[StateInterval]
         state, begin_s = "serving", 0.0
         for event in its_own:
             now = state
-            if event.kind is Kind.INTENT and event.step is not None:
+            if event.kind is EventKind.INTENT and event.step is not None:
                 now = STATES[event.step]
-            elif event.kind is Kind.DONE and event.step is Step.RETURN:
+            elif event.kind is EventKind.DONE and event.step is Step.RETURN:
                 now = "serving"
-            elif event.kind is Kind.GIVEN_UP:
+            elif event.kind is EventKind.GIVEN_UP:
                 now = "failed"
             if now != state:
                 if event.t_s > begin_s:
@@ -141,8 +141,8 @@ def states(plan: Plan, events: list[Event], end_s: float) -> list[StateInterval]
     return found
 
 
-def _interval(name: str, state: str, begin_s: float, end_s: float) -> StateInterval:
-    return StateInterval(instance=name, state=state, begin_s=begin_s, end_s=end_s)
+def _interval(name: str, state: str, begin_s: float, end_s: float) -> InstanceStateInterval:
+    return InstanceStateInterval(instance=name, state=state, begin_s=begin_s, end_s=end_s)
 
 
 def _counts(seen: dict[str, Any]) -> dict[str, Any]:
@@ -151,12 +151,12 @@ def _counts(seen: dict[str, Any]) -> dict[str, Any]:
 
 def _reason(events: list[Event]) -> str:
     """Why it did not go on, in the words of the brake or the last notice."""
-    brakes = [event.said for event in events if event.kind is Kind.BRAKE]
+    brakes = [event.said for event in events if event.kind is EventKind.BRAKE]
     if brakes:
         return brakes[-1]
-    if not events or events[-1].kind is not Kind.ENDED or events[-1].said != "halted":
+    if not events or events[-1].kind is not EventKind.ENDED or events[-1].said != "halted":
         return ""
-    notices = [event.said for event in events if event.kind is Kind.NOTICED]
+    notices = [event.said for event in events if event.kind is EventKind.NOTICED]
     return notices[-1] if notices else ""
 
 

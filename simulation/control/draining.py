@@ -14,11 +14,11 @@ import simpy
 
 from executor.plan.model import Step
 from simulation.requests.plane import RequestPlane
-from simulation.results.failures import Cause, Failure, Figure
+from simulation.results.failures import Cause, Failure, GuardFigure
 from simulation.scenario.rollout import Drain, Stop
 
 
-class StepFailed(Exception):
+class SimulatedStepFailed(Exception):
     """A step of the rollout failed.
 
     Attributes:
@@ -54,11 +54,11 @@ def drain(
     if left == 0:
         return
     if rule.on_timeout == "abort":
-        raise StepFailed(
+        raise SimulatedStepFailed(
             Failure(
                 Cause.DRAIN_TIMEOUT,
                 step=Step.TAKE_OUT,
-                figure=Figure.REQUESTS_IN_FLIGHT,
+                figure=GuardFigure.REQUESTS_IN_FLIGHT,
                 observed=left,
                 limit=0,
                 over_s=rule.timeout,

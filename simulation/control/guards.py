@@ -12,16 +12,16 @@ from typing import Any
 import numpy as np
 import simpy
 
-from simulation.requests.plane import RequestPlane, Seen
-from simulation.results.failures import Cause, Failure, Figure
+from simulation.requests.plane import EndedCalls, RequestPlane
+from simulation.results.failures import Cause, Failure, GuardFigure
 from simulation.scenario.rollout import Guards
 
 LOOK_EVERY_S = 1.0
 
 
-def crossed(
+def find_crossed_limit(
     cause: Cause,
-    seen: Seen,
+    seen: EndedCalls,
     error_fraction: float | None,
     latency_p99_s: float | None,
     over_s: float | None = None,
@@ -30,14 +30,18 @@ def crossed(
     if error_fraction is not None and seen.ended and seen.failed / seen.ended > error_fraction:
         share = seen.failed / seen.ended
         return Failure(
-            cause, figure=Figure.ERROR_FRACTION, observed=share, limit=error_fraction, over_s=over_s
+            cause,
+            figure=GuardFigure.ERROR_FRACTION,
+            observed=share,
+            limit=error_fraction,
+            over_s=over_s,
         )
     if latency_p99_s is not None and len(seen.latency_s):
         p99_s = float(np.quantile(seen.latency_s, 0.99))
         if p99_s > latency_p99_s:
             return Failure(
                 cause,
-                figure=Figure.LATENCY_P99_S,
+                figure=GuardFigure.LATENCY_P99_S,
                 observed=p99_s,
                 limit=latency_p99_s,
                 over_s=over_s,
@@ -54,7 +58,7 @@ def watch(
             yield env.timeout(LOOK_EVERY_S)
             now = float(env.now)
             seen = plane.seen(now - rule.over, now)
-            failure = crossed(
+            failure = find_crossed_limit(
                 Cause.GUARD, seen, rule.error_fraction, rule.latency_p99, over_s=rule.over
             )
             if failure is not None:

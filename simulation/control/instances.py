@@ -17,7 +17,7 @@ from simulation.results.pool_log import PoolChange
 from simulation.results.states import State
 
 
-class Gate:
+class Turnstile:
     """First come, first served: each passes when the count allows one more.
 
     Attributes:
@@ -106,7 +106,7 @@ class Instances:
         self._powers = Counter(power)
         self._whole_power = self._power_in_pool()
         self._moved: dict[int, simpy.Event] = {}
-        self.watched: list[Gate] = []
+        self.watched: list[Turnstile] = []
         self._tell = log
         self._log()
 

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 import networkx as nx
 import simpy
 
-from simulation.control.strategy import Brake, Steps, Strategy
+from simulation.control.strategy import Steps, StopSignal, Strategy
 from simulation.control.time_spent import together, waits_of
 from simulation.results.failures import Failure
 from simulation.results.run_result import Waits
@@ -37,7 +37,7 @@ class Release:
     ) -> None:
         self._env = env
         self._graph = graph
-        self._brake = Brake(env)
+        self._brake = StopSignal(env)
         self.strategies = strategies
         self.rolled_back = False
         self.ended_s: float | None = None
@@ -67,7 +67,7 @@ class Release:
             return
         self.stopped_by = self._brake.failure
         if self._brake.by is not None and self._brake.by.on_failure == "rollback":
-            self._brake = Brake(self._env)
+            self._brake = StopSignal(self._env)
             yield from self._back()
             self.stopped_by = self._brake.failure or self.stopped_by
 

@@ -15,14 +15,14 @@ import simpy
 
 from executor.plan import model as plan
 from executor.plan.model import Step
-from simulation.control.draining import StepFailed, drain, finish
-from simulation.control.guards import LOOK_EVERY_S, crossed, watch
-from simulation.control.instances import Gate, Instances
+from simulation.control.draining import SimulatedStepFailed, drain, finish
+from simulation.control.guards import LOOK_EVERY_S, find_crossed_limit, watch
+from simulation.control.instances import Instances, Turnstile
 from simulation.control.time_spent import Phase, SpentOn
 from simulation.requests.arrivals import purpose_stream
 from simulation.requests.draws import Draws
-from simulation.requests.plane import RequestPlane, happened
-from simulation.results.failures import Cause, Failure, Figure
+from simulation.requests.plane import RequestPlane, past_event
+from simulation.results.failures import Cause, Failure, GuardFigure
 from simulation.results.states import State
 from simulation.scenario.model import NewVersion, Scenario
 from simulation.scenario.rollout import Rollout
@@ -64,7 +64,7 @@ def step_durations(
     }
 
 
-class Brake:
+class StopSignal:
     """Stops a whole release: once it is pulled, nothing new begins anywhere.
 
     Attributes:
@@ -153,7 +153,7 @@ class Strategy:
         self._instances = instances
         self._task = task
         self._rule = task.rule
-        self._brake = Brake(env)
+        self._brake = StopSignal(env)
         self._to_new = True
         self.phases: list[Phase] = []
         self.failures: list[Failure] = []
@@ -165,7 +165,7 @@ class Strategy:
         """How the service is rolled."""
         return self._rule
 
-    def forward(self, brake: Brake) -> Steps:
+    def forward(self, brake: StopSignal) -> Steps:
         """The whole rollout; ends when every instance is done, or the last one under way is."""
         self._brake = brake
         self.begun_s = float(self._env.now)
@@ -178,7 +178,7 @@ class Strategy:
         if not brake.is_on:
             self.ended_s = float(self._env.now)
 
-    def back(self, brake: Brake) -> Steps:
+    def back(self, brake: StopSignal) -> Steps:
         """Everything as it was before; ends likewise."""
         self._brake, self._to_new = brake, False
         yield from self._back()
@@ -240,7 +240,7 @@ class Strategy:
             if self._instances.state(instance) is State.DRAINING:
                 yield from self._drain(instance)
             yield from self._stop(instance)
-        except StepFailed as failed:
+        except SimulatedStepFailed as failed:
             self._failed(instance, failed)
             return False
         return True
@@ -280,7 +280,9 @@ class Strategy:
             if not self._fails(instance, step, attempt):
                 return
         tries = self._rule.retries + 1
-        raise StepFailed(Failure(Cause.STEP_FAILED, step=step, figure=Figure.TRIES, observed=tries))
+        raise SimulatedStepFailed(
+            Failure(Cause.STEP_FAILED, step=step, figure=GuardFigure.TRIES, observed=tries)
+        )
 
     def _duration_s(self, instance: int, step: Step) -> float:
         return float(self._task.durations_s[step][instance % self._instances.count])
@@ -295,7 +297,7 @@ class Strategy:
         number = self._task.first_number + instance
         return self._task.draws.uniform(step, number, attempt) < share
 
-    def _failed(self, instance: int, why: StepFailed) -> None:
+    def _failed(self, instance: int, why: SimulatedStepFailed) -> None:
         """A step failed for good: the instance stays as it is, and too many stop the release.
 
         On the way back the first one does, whatever was allowed forward: what was is not restored.
@@ -311,9 +313,9 @@ class Strategy:
 
     def _for(self, duration_s: float) -> simpy.Event:
         """An event for when so much time has passed; of no time, none is made of it."""
-        return self._env.timeout(duration_s) if duration_s > 0 else happened(self._env)
+        return self._env.timeout(duration_s) if duration_s > 0 else past_event(self._env)
 
-    def _passes(self, gate: Gate, *given_up: simpy.Event) -> Generator[simpy.Event, Any, bool]:
+    def _passes(self, gate: Turnstile, *given_up: simpy.Event) -> Generator[simpy.Event, Any, bool]:
         """Waits for a turn; whether it came before a halt, or before it was given up."""
         ends = [self._brake.pulled, *given_up]
         if not any(end.triggered for end in ends) and gate.passes():
@@ -349,7 +351,9 @@ class Strategy:
                 yield self._env.timeout(min(LOOK_EVERY_S, left_s)) | self._brake.pulled
                 now = float(self._env.now)
                 seen = self._plane.seen(begin_s, now, new_version=True)
-                failure = crossed(Cause.CANARY, seen, gate.error_fraction, gate.latency_p99_s)
+                failure = find_crossed_limit(
+                    Cause.CANARY, seen, gate.error_fraction, gate.latency_p99_s
+                )
                 if failure is not None and (seen.ended >= _ENOUGH or now >= end_s):
                     self.trip(failure)
 

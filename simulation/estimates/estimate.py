@@ -1,6 +1,6 @@
 """Closed forms for what a rollout would do, at once: for sliders, and to discard the hopeless.
 
-Enters: a scenario as it stands, which is one candidate (`simulation.study.candidates.Candidate.applied_to`).
+Enters: a scenario as it stands, which is one candidate (`simulation.study.candidates.Candidate.apply_to`).
 Leaves: an `Estimate`. Nothing is simulated; how far it is from the engine stands in
 `docs/estimates.md`.
 """
@@ -24,8 +24,8 @@ from simulation.estimates.queueing import (
     queue_over_time,
 )
 from simulation.estimates.response import Responses, responses
-from simulation.estimates.rollout_timeline import RolledOut, rolled_out
-from simulation.scenario.freeze import freeze_met
+from simulation.estimates.rollout_timeline import RolloutTimeline, estimate_timeline
+from simulation.scenario.freeze import find_freeze
 from simulation.scenario.model import Scenario
 from simulation.scenario.traffic import ConstantRate
 from simulation.scenario.units import Floats
@@ -65,7 +65,7 @@ class Range:
 
 
 @dataclass(frozen=True)
-class Phase:
+class EstimatePhase:
     """A stretch of the rollout in which as many instances are out of the pool.
 
     Attributes:
@@ -87,7 +87,7 @@ class Phase:
 
 
 @dataclass(frozen=True)
-class Lines:
+class EstimateLines:
     """What a chart shows over time, at the middles of bins, shape (bins,) each.
 
     Attributes:
@@ -138,8 +138,8 @@ class Estimate:
     utilisation_before_fraction: Range | None = None
     utilisation_highest_fraction: Range | None = None
     backlog_max_count: Range | None = None
-    phases: tuple[Phase, ...] = ()
-    lines: Lines | None = None
+    phases: tuple[EstimatePhase, ...] = ()
+    lines: EstimateLines | None = None
     beyond: tuple[NoEstimate, ...] = ()
     hopeless: tuple[str, ...] = ()
 
@@ -157,7 +157,7 @@ def estimate(scenario: Scenario) -> Estimate:
     Raises:
         BadInput: The window does not fit the fleet, or the start lies outside the traffic.
     """
-    roll = rolled_out(scenario)
+    roll = estimate_timeline(scenario)
     name = scenario.service_name
     flow = flow_of(scenario, name, roll)
     found = Estimate(
@@ -179,7 +179,7 @@ def _exactly(value: float) -> Range:
     return Range(value, value, value)
 
 
-def _of_rollout(found: Estimate, roll: RolledOut, flow: Flow) -> Estimate:
+def _of_rollout(found: Estimate, roll: RolloutTimeline, flow: Flow) -> Estimate:
     """With what follows from who is out when, whatever the queues do."""
     most = 1.645 * roll.spread_s
     duration = Range(roll.mean_s, max(0.0, roll.mean_s - most), roll.mean_s + most)
@@ -192,14 +192,16 @@ def _of_rollout(found: Estimate, roll: RolledOut, flow: Flow) -> Estimate:
         lowest_capacity_fraction=_exactly(roll.lowest_fraction),
         lowest_in_pool_count=_exactly(float(roll.lowest_count)),
         phases=_phases(flow),
-        lines=Lines(flow.time_s, flow.pool_count, flow.capacity_rps, flow.offered_rps, flow.fluid),
+        lines=EstimateLines(
+            flow.time_s, flow.pool_count, flow.capacity_rps, flow.offered_rps, flow.fluid
+        ),
     )
 
 
-def _phases(flow: Flow) -> tuple[Phase, ...]:
+def _phases(flow: Flow) -> tuple[EstimatePhase, ...]:
     """Before, and by how many are out, the fewest first; each as a mean over its bins."""
     out = np.maximum(0, np.round(flow.full_count - flow.pool_count)).astype(np.int64)
-    before = Phase(
+    before = EstimatePhase(
         "before",
         0.0,
         float(flow.full_count),
@@ -214,7 +216,7 @@ def _phases(flow: Flow) -> tuple[Phase, ...]:
         capacity = float(np.average(flow.effective_rps[mine], weights=weight))
         offered = float(np.average(flow.offered_rps[mine], weights=weight))
         phases.append(
-            Phase(
+            EstimatePhase(
                 f"{missing} out" if missing else "all in",
                 float(np.sum(weight)),
                 float(np.average(flow.pool_count[mine], weights=weight)),
@@ -363,7 +365,7 @@ def _p99_range(
     few = 1.645 * math.sqrt(share * (1 - share) / max(count, 1.0))
     shares = [share, max(share - few, 0.0), min(share + few, 0.99999)]
     p99, fewer, more = answers.quantiles_s(shares)
-    short, long = (answers.scaled(factor).quantiles_s([share])[0] for factor in path)
+    short, long = (answers.scale(factor).quantiles_s([share])[0] for factor in path)
     low = p99 - math.hypot(p99 - fewer, max(0.0, p99 - short))
     high = p99 + math.hypot(more - p99, max(0.0, long - p99))
     return Range(*(min(max(0.0, one), limit_s) for one in (p99, low, high)))
@@ -382,7 +384,9 @@ def _hopeless(scenario: Scenario, found: Estimate, flow: Flow) -> Iterator[str]:
     if duration is not None and asked.duration is not None:
         shortest_s, spread_s = duration.value, (duration.high - duration.value) / 1.645
         if not isinstance(scenario.traffic.rate, ConstantRate):
-            quiet = rolled_out(_without_traffic(scenario))  # later drains may meet less traffic
+            quiet = estimate_timeline(
+                _without_traffic(scenario)
+            )  # later drains may meet less traffic
             assert quiet is not None
             shortest_s, spread_s = quiet.mean_s, quiet.spread_s
         if shortest_s - 5 * spread_s > _MARGIN * asked.duration:
@@ -396,7 +400,7 @@ def _hopeless(scenario: Scenario, found: Estimate, flow: Flow) -> Iterator[str]:
         and lowest.value < asked.lowest_in_pool
     ):
         yield f"{lowest.value:.0f} are left in the pool, fewer than {asked.lowest_in_pool}"
-    if duration is not None and (freeze := freeze_met(scenario, duration.low)):
+    if duration is not None and (freeze := find_freeze(scenario, duration.low)):
         yield f"it runs in the freeze {freeze}"
     if found.rollout_latency_p99_s is None or asked.latency_p99 is None:
         return

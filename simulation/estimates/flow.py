@@ -16,7 +16,7 @@ from simulation.estimates.in_flight import mean_instance
 from simulation.estimates.no_estimate import OF_CUTS, OF_DRAINS, NoEstimate, Why
 from simulation.estimates.queueing import fluid_backlog, let_in
 from simulation.estimates.response import Served
-from simulation.estimates.rollout_timeline import RolledOut
+from simulation.estimates.rollout_timeline import RolloutTimeline
 from simulation.requests.stationary import long_lived
 from simulation.scenario.model import Scenario, Service
 from simulation.scenario.rates import RateTable
@@ -135,7 +135,9 @@ class _Supply:
     effective_rps: Floats
 
 
-def _supply(service: Service, work_s: float, roll: RolledOut | None, edges_s: Floats) -> _Supply:
+def _supply(
+    service: Service, work_s: float, roll: RolloutTimeline | None, edges_s: Floats
+) -> _Supply:
     """Who is in the pool, and what it serves: an instance that is back has the new version."""
     leave, join = (roll.leave_s, roll.join_s) if roll else (np.zeros(0), np.zeros(0))
     left, back = _mean_count(leave, edges_s), _mean_count(join, edges_s)
@@ -164,7 +166,7 @@ def _rates(rates: RateTable, start_s: float, edges_s: Floats) -> tuple[Floats, b
     return np.nan_to_num(rate), known
 
 
-def flow_of(scenario: Scenario, name: str, roll: RolledOut | None) -> Flow:
+def flow_of(scenario: Scenario, name: str, roll: RolloutTimeline | None) -> Flow:
     """Rates and capacities until the rollout has settled.
 
     Raises:

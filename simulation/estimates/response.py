@@ -67,7 +67,7 @@ class Responses:
             found.append(float(np.interp(share - 1.0, -self.over(fine), fine)))
         return found
 
-    def scaled(self, factor: float) -> Responses:
+    def scale(self, factor: float) -> Responses:
         """The same with every wait so many times as long."""
         return Responses(self.wait_s * factor, self.weight, self.served)
 

@@ -27,7 +27,7 @@ _LIKELY = 0.01
 
 
 @dataclass(frozen=True)
-class RolledOut:
+class RolloutTimeline:
     """A release as drawn.
 
     Attributes:
@@ -51,7 +51,7 @@ class RolledOut:
     beyond: tuple[NoEstimate, ...]
 
 
-def rolled_out(scenario: Scenario) -> RolledOut | None:
+def estimate_timeline(scenario: Scenario) -> RolloutTimeline | None:
     """The release of a scenario; None without a rollout.
 
     Raises:
@@ -84,7 +84,7 @@ def rolled_out(scenario: Scenario) -> RolledOut | None:
     others = sum(one.instance_count for name, one in scenario.services.items() if name not in names)
     chained = [name for name in names if len(names) > 1]
     together = _fewest_together(scenario, names, drawn, begun, typical) if chained else lows[0][0]
-    return RolledOut(
+    return RolloutTimeline(
         mean_s=float(np.mean(end)),
         spread_s=math.sqrt(variance),
         cut=cut,

@@ -10,14 +10,14 @@ import difflib
 from collections.abc import Iterator, Sequence
 
 from executor.base.errors import BadInput
-from simulation.importers.findings import UNNAMED, Durations, Findings, ServiceFindings, Told
+from simulation.importers.findings import UNNAMED, Durations, Finding, Findings, ServiceFindings
 from simulation.importers.readers import manifest
 
 DEFAULT_NAME = "web"
 """Of a service that no source names."""
 
 
-def combined(sources: Sequence[Findings], service: str | None = None) -> Findings:
+def combine(sources: Sequence[Findings], service: str | None = None) -> Findings:
     """What all sources say together.
 
     Args:
@@ -126,8 +126,8 @@ def _merge(name: str, into: ServiceFindings, found: ServiceFindings, notes: list
 
 
 def _weightier(
-    name: str, key: str, one: Told | None, other: Told | None, notes: list[str]
-) -> Told | None:
+    name: str, key: str, one: Finding | None, other: Finding | None, notes: list[str]
+) -> Finding | None:
     if one is None or other is None:
         return one or other
     if _same(one.value, other.value):

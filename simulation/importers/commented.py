@@ -12,9 +12,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from executor.base.yaml_positions import load_value
-from simulation.importers.findings import Told
+from simulation.importers.findings import Finding
 
-Tree = dict[str, Told]
+Tree = dict[str, Finding]
 """Values by dotted key; keys of one mapping stand side by side."""
 _WIDTH = 100
 

@@ -1,6 +1,6 @@
 """What sources said → a scenario that simulates, with the basis of every value beside it.
 
-Enters: combined `Findings`. Leaves: a `Draft`: the scenario's text, the files that it names, and
+Enters: combined `Findings`. Leaves: a `ScenarioDraft`: the scenario's text, the files that it names, and
 how durations were fitted. What no source says is assumed here, in one place, by stated rules.
 """
 
@@ -19,8 +19,8 @@ import numpy as np
 from executor.base.errors import BadInput
 from executor.base.files import atomic_write_text
 from simulation.importers.commented import Tree, safe_key, with_comments
-from simulation.importers.findings import Durations, Findings, ServiceFindings, Told
-from simulation.importers.fitting import KEPT_COUNT, Choice, choose, seconds_text
+from simulation.importers.findings import Durations, Finding, Findings, ServiceFindings
+from simulation.importers.fitting import KEPT_COUNT, FitChoice, choose, seconds_text
 from simulation.importers.series import Series
 from simulation.scenario.file import ScenarioFile
 from simulation.scenario.model import Scenario
@@ -60,7 +60,7 @@ _ROLLOUT_ORDER = (
 
 
 @dataclass(frozen=True)
-class Draft:
+class ScenarioDraft:
     """A scenario and what belongs to it.
 
     Attributes:
@@ -72,7 +72,7 @@ class Draft:
 
     text: str
     files: Mapping[str, str]
-    choices: Mapping[str, Choice] = field(compare=False)
+    choices: Mapping[str, FitChoice] = field(compare=False)
     notes: tuple[str, ...]
 
     def scenario(self) -> Scenario:
@@ -118,11 +118,11 @@ class _Part:
     time_basis: str = ""
     mean_s: float = 0.0
     p99_s: float = 0.0
-    choice: Choice | None = None
+    choice: FitChoice | None = None
     share: float = 1.0
 
 
-def draft(findings: Findings, sources: Sequence[str], stem: str) -> Draft:
+def draft(findings: Findings, sources: Sequence[str], stem: str) -> ScenarioDraft:
     """The scenario for what was found.
 
     Args:
@@ -142,7 +142,9 @@ def draft(findings: Findings, sources: Sequence[str], stem: str) -> Draft:
     for part in parts:
         _size(part, traffic, notes)
     plain = _text(parts, traffic, None, sources, notes)
-    result = Draft(plain, files, {p.name: p.choice for p in parts if p.choice}, tuple(notes))
+    result = ScenarioDraft(
+        plain, files, {p.name: p.choice for p in parts if p.choice}, tuple(notes)
+    )
     series = traffic.series
     if series is None:
         return result
@@ -181,7 +183,7 @@ def _service_time(part: _Part, stem: str, files: dict[str, str]) -> None:
     told = part.found.service_time
     if told is None:
         basis = "assumed: no source says how long a request takes; put in yours"
-        told = Told(SERVICE_TIME, basis, 0, "")
+        told = Finding(SERVICE_TIME, basis, 0, "")
     if not isinstance(told.value, Durations):
         part.time, part.time_basis = told.value, told.basis
         mean = parse_duration_s(told.value["mean"])
@@ -274,7 +276,7 @@ def _size(part: _Part, traffic: _Traffic, notes: list[str]) -> None:
     if math.isnan(peak_rps):
         if slots is None:
             basis = "assumed: how many requests one instance serves at once; put in yours"
-            keys["slots"] = Told(SLOTS, basis, 0, "")
+            keys["slots"] = Finding(SLOTS, basis, 0, "")
         return
     work = peak_rps * part.mean_s / USED_FRACTION
     sized = (
@@ -283,12 +285,12 @@ def _size(part: _Part, traffic: _Traffic, notes: list[str]) -> None:
     ).replace("%", " %")
     if slots is None:
         least = SLOTS if count is None else 1
-        slots = Told(max(least, math.ceil(work / (count or MOST_INSTANCES))), sized, 0, "")
+        slots = Finding(max(least, math.ceil(work / (count or MOST_INSTANCES))), sized, 0, "")
         keys["slots"] = slots
     elif slots.weight == 0 and count is not None and slots.value * count < work * USED_FRACTION:
         keys["slots"] = slots = replace(slots, value=math.ceil(work / count), basis=sized)
     if count is None:
-        keys["instances"] = Told(max(2, math.ceil(work / slots.value)), sized, 0, "")
+        keys["instances"] = Finding(max(2, math.ceil(work / slots.value)), sized, 0, "")
     else:
         busy = peak_rps * part.mean_s / (count * slots.value)
         if busy >= 1:
@@ -338,9 +340,9 @@ def _text(
     several = len(parts) > 1
     for part in parts:
         keys = dict(part.found.service)
-        keys["service_time"] = Told(part.time, part.time_basis, 0, "")
+        keys["service_time"] = Finding(part.time, part.time_basis, 0, "")
         for key, (value, basis) in _ASSUMED.items():
-            keys.setdefault(key, Told(value, basis, 0, ""))
+            keys.setdefault(key, Finding(value, basis, 0, ""))
         for key in _ordered(keys, _SERVICE_ORDER):
             root[f"services.{part.name}.{key}"] = keys[key]
         if several:
@@ -350,14 +352,14 @@ def _text(
     at_once = rollout.get("strategy") is not None
     for key, (value, basis) in _ASSUMED_ROLLOUT.items():
         if not (at_once and key == "window"):
-            rollout.setdefault(key, Told(value, basis, 0, ""))
+            rollout.setdefault(key, Finding(value, basis, 0, ""))
     for key in _ordered(rollout, _ROLLOUT_ORDER):
         root[f"rollout.{key}"] = rollout[key]
     limit_s = _round_up(2 * max(part.p99_s for part in parts))
-    root["objectives.error_fraction"] = Told(
+    root["objectives.error_fraction"] = Finding(
         "0.1%", "assumed: what you promise; no source says it", 0, ""
     )
-    root["objectives.latency_p99"] = Told(
+    root["objectives.latency_p99"] = Finding(
         seconds_text(limit_s), "assumed: twice the p99 of the service time; what you promise", 0, ""
     )
     head = [
@@ -382,37 +384,37 @@ def _classes(parts: Sequence[_Part], shares_basis: str) -> Tree:
         if part is parts[-1]:
             del value["share"]  # what the others leave
         basis = f"{shares_basis}\n{called}" if part is parts[0] else ""
-        found[f"traffic.classes.{part.name}"] = Told(value, basis, 0, "")
+        found[f"traffic.classes.{part.name}"] = Finding(value, basis, 0, "")
     return found
 
 
-def _ordered(keys: Mapping[str, Told], order: Sequence[str]) -> list[str]:
+def _ordered(keys: Mapping[str, Finding], order: Sequence[str]) -> list[str]:
     return sorted(keys, key=lambda key: order.index(key) if key in order else len(order))
 
 
-def _start(series: Series, start_s: float, needed_s: float) -> Told:
+def _start(series: Series, start_s: float, needed_s: float) -> Finding:
     basis = (
         f"assumed: the worst case, the busiest {needed_s:.0f} s of the data, as long as the rollout "
         "may take; compare tries others with --starts"
     )
     if series.first is None:
-        return Told(f"{start_s:.15g}s", basis, 0, "")
+        return Finding(f"{start_s:.15g}s", basis, 0, "")
     when = (series.first + timedelta(seconds=start_s)).replace(tzinfo=None)
-    return Told(str(when), basis, 0, "")
+    return Finding(str(when), basis, 0, "")
 
 
 def _rate(
     parts: Sequence[_Part], traffic: _Traffic, trace: tuple[str, float, float] | None
-) -> Told:
+) -> Finding:
     if trace is not None:
         assert traffic.series is not None
         basis = traffic.basis
         gaps = traffic.series.gap_count
         if gaps:
             basis += f". {gaps} gaps are left open: a run that meets one is refused"
-        return Told({"trace": trace[0]}, basis, 0, "")
+        return Finding({"trace": trace[0]}, basis, 0, "")
     if math.isfinite(traffic.mean_rps):
-        return Told(f"{traffic.mean_rps:.4g}/s", traffic.basis, 0, "")
+        return Finding(f"{traffic.mean_rps:.4g}/s", traffic.basis, 0, "")
     rate = sum(
         IDLE_FRACTION * _count(p.found.service["instances"].value)
         * p.found.service["slots"].value / p.mean_s
@@ -423,12 +425,12 @@ def _rate(
         rate = sum(work / p.mean_s for p in parts)
         for p in parts:
             basis = "assumed: no source says how many instances there are; put in yours"
-            p.found.service.setdefault("instances", Told(MOST_INSTANCES // 4, basis, 0, ""))
+            p.found.service.setdefault("instances", Finding(MOST_INSTANCES // 4, basis, 0, ""))
     basis = (
         f"assumed: no source tells the traffic; this keeps the fleet {IDLE_FRACTION:.0%} busy. Put in "
         "yours, or import a log beside these files"
     ).replace("%", " %")
-    return Told(f"{rate:.4g}/s", basis, 0, "")
+    return Finding(f"{rate:.4g}/s", basis, 0, "")
 
 
 def _round_up(seconds: float) -> float:

@@ -18,7 +18,7 @@ UNNAMED = ""
 
 
 @dataclass(frozen=True)
-class Told:
+class Finding:
     """A value as a scenario writes it, and what stands behind it.
 
     Attributes:
@@ -84,9 +84,9 @@ class ServiceFindings:
     """
 
     arrivals: Arrivals | None = None
-    service_time: Told | None = None
-    service: dict[str, Told] = field(default_factory=dict)
-    rollout: dict[str, Told] = field(default_factory=dict)
+    service_time: Finding | None = None
+    service: dict[str, Finding] = field(default_factory=dict)
+    rollout: dict[str, Finding] = field(default_factory=dict)
 
 
 @dataclass(eq=False)

@@ -1,6 +1,6 @@
 """Measured durations → a distribution: which family fits, how well, and whether any does.
 
-Enters: durations in seconds. Leaves: a `Choice`: every family with its likelihood, its distance and
+Enters: durations in seconds. Leaves: a `FitChoice`: every family with its likelihood, its distance and
 its tail, and which is taken; the durations themselves (`empirical`) where none is good enough.
 """
 
@@ -106,7 +106,7 @@ class Fit:
 
 
 @dataclass(frozen=True, eq=False)
-class Choice:
+class FitChoice:
     """What durations are simulated as.
 
     Attributes:
@@ -122,8 +122,8 @@ class Choice:
     reason: str
 
     def kept_s(self) -> Floats:
-        """The samples of an `empirical` distribution, see `thinned`."""
-        return thinned(self.samples_s)
+        """The samples of an `empirical` distribution, see `thin_samples`."""
+        return thin_samples(self.samples_s)
 
     @property
     def mean_s(self) -> float:
@@ -137,7 +137,7 @@ class Choice:
         return float(np.quantile(self.samples_s, q))
 
 
-def thinned(samples_s: Floats) -> Floats:
+def thin_samples(samples_s: Floats) -> Floats:
     """At most `KEPT_COUNT` values for all: each the mean of as many neighbours in ascending order.
 
     The mean of all is kept exactly, quantiles to within a neighbourhood; what a mean of the highest
@@ -159,7 +159,7 @@ def seconds_text(seconds: float) -> str:
     return f"{float(f'{seconds:.4g}'):.15g}s"
 
 
-def choose(samples_s: Floats, seed: int = 1) -> Choice:
+def choose(samples_s: Floats, seed: int = 1) -> FitChoice:
     """The likeliest family that neither the test nor the tail speaks against, else the samples.
 
     Args:
@@ -171,7 +171,7 @@ def choose(samples_s: Floats, seed: int = 1) -> Choice:
     ordered = np.where(ordered > 0, ordered, ordered[ordered > 0].min() / 2)
     if ordered[0] == ordered[-1]:
         same = Fit("constant", seconds_text(ordered[0]), -math.inf, 0.0, None, ())
-        return Choice(ordered, (same,), same, "all are the same")
+        return FitChoice(ordered, (same,), same, "all are the same")
     rng = np.random.default_rng(seed)
     tested = ordered
     if len(ordered) > TESTED_COUNT:
@@ -184,11 +184,11 @@ def choose(samples_s: Floats, seed: int = 1) -> Choice:
     best = told[0]
     good = next((fit for fit in told if fit.is_good), None)
     if good is not None:
-        return Choice(ordered, tuple(told), good, _why_good(good, told))
+        return FitChoice(ordered, tuple(told), good, _why_good(good, told))
     if len(ordered) < FEWEST_FOR_EMPIRICAL:
         reason = f"the likeliest; {len(ordered)} durations are too few to stand for themselves"
-        return Choice(ordered, tuple(told), best, reason)
-    return Choice(ordered, tuple(told), None, f"no family fits: {_why_not(best)}")
+        return FitChoice(ordered, tuple(told), best, reason)
+    return FitChoice(ordered, tuple(told), None, f"no family fits: {_why_not(best)}")
 
 
 def _why_good(good: Fit, told: list[Fit]) -> str:

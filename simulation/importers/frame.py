@@ -9,7 +9,7 @@ from datetime import datetime
 import pandas as pd
 
 from executor.base.errors import BadInput
-from simulation.importers.source import Source, shortened
+from simulation.importers.source import Source, shorten_line
 from simulation.scenario.rates import is_float
 
 _SHOWN_COLUMNS = 30
@@ -61,8 +61,8 @@ def columns_text(frame: pd.DataFrame) -> str:
     """Every column with its first values, for a message: ``time = 0, 60; users = 5, 5``."""
     shown = []
     for place in range(min(frame.shape[1], _SHOWN_COLUMNS)):
-        values = ", ".join(shortened(str(cell)) for cell in frame.iloc[:_SHOWN_VALUES, place])
-        shown.append(f"{shortened(str(frame.columns[place]))} = {values}")
+        values = ", ".join(shorten_line(str(cell)) for cell in frame.iloc[:_SHOWN_VALUES, place])
+        shown.append(f"{shorten_line(str(frame.columns[place]))} = {values}")
     if frame.shape[1] > _SHOWN_COLUMNS:
         shown.append(f"and {frame.shape[1] - _SHOWN_COLUMNS} more")
     return "; ".join(shown)

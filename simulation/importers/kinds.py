@@ -24,11 +24,11 @@ from simulation.importers.readers import (
     prometheus,
     table,
 )
-from simulation.importers.source import Source, shortened
+from simulation.importers.source import Source, shorten_line
 
 
 @dataclass(frozen=True)
-class Kind:
+class SourceKind:
     """A kind of source.
 
     Attributes:
@@ -45,15 +45,15 @@ class Kind:
 
 
 KINDS = (
-    Kind(calibration.KIND, calibration.looks_like, calibration.read, together=False),
-    Kind(haproxy_stat.KIND, haproxy_stat.looks_like, haproxy_stat.read, together=False),
-    Kind(prometheus.KIND, prometheus.looks_like, prometheus.read, together=False),
-    Kind(nginx_plus.KIND, nginx_plus.looks_like, nginx_plus.read, together=True),
-    Kind(haproxy_log.KIND, haproxy_log.looks_like, haproxy_log.read, together=True),
-    Kind(access_log.KIND, access_log.looks_like, access_log.read, together=True),
-    Kind(manifest.KIND, manifest.looks_like, manifest.read, together=True),
-    Kind(load_test.KIND, load_test.looks_like, load_test.read, together=False),
-    Kind(table.KIND, table.looks_like, table.read, together=False),
+    SourceKind(calibration.KIND, calibration.looks_like, calibration.read, together=False),
+    SourceKind(haproxy_stat.KIND, haproxy_stat.looks_like, haproxy_stat.read, together=False),
+    SourceKind(prometheus.KIND, prometheus.looks_like, prometheus.read, together=False),
+    SourceKind(nginx_plus.KIND, nginx_plus.looks_like, nginx_plus.read, together=True),
+    SourceKind(haproxy_log.KIND, haproxy_log.looks_like, haproxy_log.read, together=True),
+    SourceKind(access_log.KIND, access_log.looks_like, access_log.read, together=True),
+    SourceKind(manifest.KIND, manifest.looks_like, manifest.read, together=True),
+    SourceKind(load_test.KIND, load_test.looks_like, load_test.read, together=False),
+    SourceKind(table.KIND, table.looks_like, table.read, together=False),
 )
 """In the order in which they are tried: a table is what is none of the others."""
 
@@ -65,7 +65,7 @@ def read_files(paths: Sequence[Path]) -> list[Findings]:
         BadInput: A file cannot be read, is of no kind that is known, is given twice, or is damaged.
     """
     grouped: dict[str, list[Source]] = {}
-    kinds: dict[str, Kind] = {}
+    kinds: dict[str, SourceKind] = {}
     seen: list[Path] = []
     for path in paths:
         source = Source.open(path)
@@ -79,7 +79,7 @@ def read_files(paths: Sequence[Path]) -> list[Findings]:
     return [kinds[key].read(sources) for key, sources in grouped.items()]
 
 
-def kind_of(source: Source) -> Kind:
+def kind_of(source: Source) -> SourceKind:
     """The first kind whose lines these could be.
 
     Raises:
@@ -97,6 +97,6 @@ def kind_of(source: Source) -> Kind:
         return last
     tried = ", ".join(kind.name for kind in KINDS)
     raise BadInput(
-        f"{source.path}:1: cannot tell what this is, tried {tried}: {shortened(head[0])}; "
+        f"{source.path}:1: cannot tell what this is, tried {tried}: {shorten_line(head[0])}; "
         "docs/importing.md says what each looks like"
     )

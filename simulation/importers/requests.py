@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from executor.base.errors import BadInput
-from simulation.importers.findings import Arrivals, Durations, Findings, ServiceFindings, Told
-from simulation.importers.series import COUNT_A_STEP, Series, counted
+from simulation.importers.findings import Arrivals, Durations, Finding, Findings, ServiceFindings
+from simulation.importers.series import COUNT_A_STEP, Series, count_series
 from simulation.scenario.units import Floats
 
 QUIET_FRACTION = 0.25
@@ -146,7 +146,7 @@ class RequestLog:
         times = times - begin_s
         groups = [times[services == k] for k in self._service_numbers.values()]
         try:
-            all_series = counted(groups, first, origin_s)
+            all_series = count_series(groups, first, origin_s)
         except ValueError as error:
             raise BadInput(f"{source}: {error}") from None
         findings = Findings(kind, source)
@@ -157,18 +157,18 @@ class RequestLog:
             good = mine & np.isfinite(durations) & (durations >= 0) & ~failed
             if good.sum() >= FEWEST_DURATIONS and durations[good].max() > 0:
                 told = _durations(times[good], durations[good], times[mine], series, wording)
-                one.service_time = Told(told, told.basis, 3, source)
+                one.service_time = Finding(told, told.basis, 3, source)
             seen = [server for (of, server) in self._server_numbers if of == name]
             if seen:
                 basis = f"measured: servers that answered in {source}"
-                one.service["instances"] = Told(seen, basis, 1, source)
+                one.service["instances"] = Finding(seen, basis, 1, source)
                 if in_flight:
                     most = _most_at_once(times[good], durations[good], servers[good])
                     basis = (
                         f"assumed: the most that {source} shows in flight at once on one server; "
                         "its own limit (maxconn, workers) may be higher"
                     )
-                    one.service["slots"] = Told(max(1, most), basis, 0, source)
+                    one.service["slots"] = Finding(max(1, most), basis, 0, source)
         share = float(failed.mean())
         if share > 0:
             findings.notes.append(

@@ -135,7 +135,7 @@ def whole_step_s(times_s: Floats) -> int:
     return usable[-1]
 
 
-def counted(
+def count_series(
     groups: Sequence[Floats], first: datetime | None, origin_s: float = 0.0
 ) -> list[Series]:
     """The times of requests as series on one grid, one for each group.

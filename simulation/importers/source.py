@@ -1,7 +1,7 @@
 """A file that was given: unpacked, line by line, with its damage counted.
 
 Enters: a path; what is in it may be anything. Leaves: its beginning, by which its kind is told, its
-lines, and a `Tally` of those that could not be read. A gzip is known by its first bytes.
+lines, and a `LineTally` of those that could not be read. A gzip is known by its first bytes.
 """
 
 from __future__ import annotations
@@ -144,7 +144,7 @@ def _bytes(path: Path, most: int | None = None) -> Iterator[bytes]:
         raise BadInput(f"{path}: cannot be read: {why(error)}") from None
 
 
-class Tally:
+class LineTally:
     """How many lines were read, and what became of the others."""
 
     def __init__(self, source: Source, what: str) -> None:
@@ -158,12 +158,12 @@ class Tally:
     def bad(self, number: int, text: str) -> None:
         """A line that cannot be read."""
         self.bad_count += 1
-        self._first_bad = self._first_bad or (number, shortened(text))
+        self._first_bad = self._first_bad or (number, shorten_line(text))
 
     def other(self, number: int, text: str) -> None:
         """Count a line that is whole but about something else, such as an application's message."""
         self.other_count += 1
-        self._first_other = self._first_other or (number, shortened(text))
+        self._first_other = self._first_other or (number, shorten_line(text))
 
     def other_note(self) -> str | None:
         """Tell how many lines are about something else; None where none is."""
@@ -199,7 +199,7 @@ class Tally:
         )
 
 
-def shortened(text: str) -> str:
+def shorten_line(text: str) -> str:
     """A line as it is quoted: printable, and no longer than is needed to find it."""
     shown = "".join(one if one.isprintable() else "�" for one in text.strip())
     return shown if len(shown) <= _SHOWN else shown[: _SHOWN - 1] + "…"

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from simulation.importers.combine import combined, sources_text
-from simulation.importers.draft import Draft, draft
+from simulation.importers.combine import combine, sources_text
+from simulation.importers.draft import ScenarioDraft, draft
 from simulation.importers.kinds import read_files
 
 
-def drafted(files: Sequence[Path], service: str | None, name: str) -> Draft:
+def draft_scenario(files: Sequence[Path], service: str | None, name: str) -> ScenarioDraft:
     """What files say, as a scenario that holds every rule.
 
     Args:
@@ -22,6 +22,6 @@ def drafted(files: Sequence[Path], service: str | None, name: str) -> Draft:
         BadInput: A file is of no known kind, or they do not go together.
     """
     sources = read_files(list(files))
-    found = draft(combined(sources, service), list(sources_text(sources)), name)
+    found = draft(combine(sources, service), list(sources_text(sources)), name)
     found.scenario()
     return found

@@ -58,7 +58,7 @@ def _traffic(scenario: Scenario) -> Iterator[Assumption]:
     traffic = scenario.traffic
     if traffic.arrivals == "closed":
         yield Assumption(
-            "traffic.clients.think_time", ("traffic", "clients", "think_time"), scaled_duration
+            "traffic.clients.think_time", ("traffic", "clients", "think_time"), scale_duration
         )
     elif isinstance(traffic.rate, ConstantRate | StepsRate | DailyRate | TraceRate):
         yield Assumption("traffic.rate", ("traffic", "rate"), _scaled_rate)
@@ -112,12 +112,12 @@ def _duration(place: tuple[str, ...], duration: Any) -> Iterator[Assumption]:
     if duration.mean_s() <= 0:
         return
     key = ".".join(place).replace("return_", "return")
-    yield Assumption(key, place, scaled_duration)
-    if scaled_spread(duration, 1.1) is not duration:
-        yield Assumption(f"spread of {key}", place, scaled_spread)
+    yield Assumption(key, place, scale_duration)
+    if scale_spread(duration, 1.1) is not duration:
+        yield Assumption(f"spread of {key}", place, scale_spread)
 
 
-def scaled_duration(duration: Any, by: float) -> Any:
+def scale_duration(duration: Any, by: float) -> Any:
     """A distribution of which every value takes ``by`` times as long."""
     match duration:
         case Constant() | Exponential():
@@ -133,12 +133,12 @@ def scaled_duration(duration: Any, by: float) -> Any:
         case Empirical(empirical=samples):
             return duration.model_copy(update={"empirical": tuple(by * one for one in samples)})
         case Shifted(shifted=shape):
-            update = {"by": shape.by * by, "of": scaled_duration(shape.of, by)}
+            update = {"by": shape.by * by, "of": scale_duration(shape.of, by)}
             return duration.model_copy(update={"shifted": shape.model_copy(update=update)})
     raise AssertionError(duration)
 
 
-def scaled_spread(duration: Any, by: float) -> Any:
+def scale_spread(duration: Any, by: float) -> Any:
     """The same mean with a coefficient of variation ``by`` times as large; itself where it has none.
 
     Of a Weibull, whose cv falls as its shape grows, the shape is divided by it.
@@ -153,7 +153,7 @@ def scaled_spread(duration: Any, by: float) -> Any:
         case Weibull(weibull=shape):
             return duration.model_copy(update={"weibull": _times(shape, "shape", 1 / by)})
         case Shifted(shifted=shape):
-            inner = scaled_spread(shape.of, by)
+            inner = scale_spread(shape.of, by)
             if inner is shape.of:
                 return duration
             return duration.model_copy(update={"shifted": shape.model_copy(update={"of": inner})})

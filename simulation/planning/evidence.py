@@ -1,6 +1,6 @@
 """What a search has found, as a plan and the evidence in it.
 
-Enters: a `Found`. Leaves: a sealed plan of the candidate that was confirmed, with what it was chosen
+Enters: a `SearchResult`. Leaves: a sealed plan of the candidate that was confirmed, with what it was chosen
 from; or, where none was, the reasons.
 """
 
@@ -12,7 +12,7 @@ from typing import Any
 
 from executor.plan.model import Confirmation, Considered, Evidence, Plan
 from simulation.planning.make_plan import WEEK_S, make_plan
-from simulation.planning.search_result import Confirmed, Found, Looked
+from simulation.planning.search_result import CandidateOutcome, Confirmed, SearchResult
 from simulation.planning.starts import without_start
 from simulation.study.candidates import Candidate
 
@@ -20,7 +20,7 @@ MOST_TOLD = 20
 """So many candidates are told one by one; of more, those that tell something."""
 
 
-def plan_of(found: Found, valid_for_s: float = WEEK_S) -> Plan:
+def plan_of(found: SearchResult, valid_for_s: float = WEEK_S) -> Plan:
     """The plan of the confirmed candidate; its seed and its prediction are the confirmation's.
 
     Args:
@@ -37,24 +37,24 @@ def plan_of(found: Found, valid_for_s: float = WEEK_S) -> Plan:
     )
 
 
-def evidence_of(found: Found) -> Evidence:
+def evidence_of(found: SearchResult) -> Evidence:
     """Why this candidate and no other, as a plan keeps it."""
     return Evidence(
         seed=found.scenario.seed,
         counts=counts_of(found),
         runs_count=found.runs_count,
         confirmations=tuple(_confirmation(found, one) for one in found.confirmations),
-        considered=tuple(considered(found, number) for number in telling(found)),
+        considered=tuple(candidate_evidence(found, number) for number in telling(found)),
         starts=found.starts,
     )
 
 
-def counts_of(found: Found) -> dict[str, int]:
+def counts_of(found: SearchResult) -> dict[str, int]:
     """How many candidates came to each outcome, the commonest first."""
     return dict(Counter(one.outcome for one in found.looked).most_common())
 
 
-def telling(found: Found) -> list[int]:
+def telling(found: SearchResult) -> list[int]:
     """The candidates that are told one by one, the chosen one first, then by duration.
 
     All of them where there are few. Else those that came near: the chosen, those that were looked at
@@ -82,12 +82,12 @@ def telling(found: Found) -> list[int]:
     return [number for number in everyone if number in kept]
 
 
-def _duration_s(one: Looked) -> float:
+def _duration_s(one: CandidateOutcome) -> float:
     mean = None if one.shared is None else one.shared.metrics["rollout_duration_s"].mean
     return math.inf if mean is None else mean
 
 
-def considered(found: Found, number: int) -> Considered:
+def candidate_evidence(found: SearchResult, number: int) -> Considered:
     """One candidate, and what became of it."""
     one = found.looked[number]
     verdict = None if one.result is None else one.result.verdict
@@ -108,7 +108,7 @@ def considered(found: Found, number: int) -> Considered:
     )
 
 
-def _confirmation(found: Found, one: Confirmed) -> Confirmation:
+def _confirmation(found: SearchResult, one: Confirmed) -> Confirmation:
     return Confirmation(
         **_settings(found.looked[one.number].candidate),
         seed=one.scenario.seed,

@@ -16,26 +16,26 @@ from executor.base.canonical_json import digest_of
 from executor.base.errors import BadInput, Refused
 from executor.base.yaml_positions import broken_text
 from executor.dialects.kubernetes import resolve
-from executor.plan.file import sealed
+from executor.plan.file import seal
 from executor.plan.model import (
     PLAN_2,
     STEPS,
     AsWritten,
-    Drain,
     EndCounts,
     Evidence,
-    Guards,
     Plan,
+    PlanDrain,
+    PlanGuards,
+    PlanStop,
     Prediction,
     Step,
-    Stop,
     Verdict,
 )
 from executor.plan.rules import broken_rules as broken_plan_rules
 from simulation.control.order import rolling_order, waves_of
 from simulation.run import traffic_around
 from simulation.scenario.freeze import second_of_day
-from simulation.scenario.model import Scenario, Workload
+from simulation.scenario.model import Scenario, ScenarioWorkload
 from simulation.scenario.rates import DAY_S
 from simulation.scenario.rollout import Rollout
 from simulation.scenario.rules import broken_rules
@@ -62,7 +62,7 @@ def self_contained(scenario: Scenario, candidate: Candidate) -> Scenario:
     met as it was. So do timestamps that only tell the rate; those to be replayed stay times, to the
     last digit where there is no freeze: seconds from the start.
     """
-    chosen = candidate.applied_to(scenario)
+    chosen = candidate.apply_to(scenario)
     rate = scenario.traffic.rate
     if not isinstance(rate, TraceRate | TimestampsRate):
         return chosen
@@ -117,13 +117,13 @@ def make_plan(
             f"window {result.candidate.window} is no plan yet: {len(result.runs)} of "
             f"{scenario.replications} runs are there, run the comparison to its end"
         )
-    plan = drafted(scenario, result, valid_for_s, evidence, said=said)
+    plan = draft_plan(scenario, result, valid_for_s, evidence, said=said)
     for broken in broken_plan_rules(plan):
         raise Refused(f"{plan.name} is no plan: {broken}")
     return plan
 
 
-def drafted(
+def draft_plan(
     scenario: Scenario,
     result: CandidateResult,
     valid_for_s: float = WEEK_S,
@@ -149,7 +149,7 @@ def drafted(
     )
 
 
-def outlined(scenario: Scenario) -> Plan:
+def outline_plan(scenario: Scenario) -> Plan:
     """What a plan of the scenario as it stands would do, before anything is simulated of it.
 
     Its prediction is empty, so it is never valid. Other files stay where they are.
@@ -208,7 +208,7 @@ def _plan_of(
             "as_written": _as_written(said, chosen, name),
             "workload": service.workload and service.workload.model_dump(),
         }
-    return sealed(
+    return seal(
         Plan(
             name=chosen.name,
             created_at=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -226,8 +226,8 @@ def _plan_of(
             min_in_pool=rule.min_healthy,
             pause_s=rule.pause,
             min_ready_s=rule.min_ready,
-            drain=Drain(timeout_s=rule.drain.timeout, on_timeout=rule.drain.on_timeout),
-            stop=Stop(mode=rule.stop.mode, pre_stop_s=rule.pre_stop, grace_s=rule.stop.grace),
+            drain=PlanDrain(timeout_s=rule.drain.timeout, on_timeout=rule.drain.on_timeout),
+            stop=PlanStop(mode=rule.stop.mode, pre_stop_s=rule.pre_stop, grace_s=rule.stop.grace),
             propagation_delay_s=service.balancer.propagation_delay,
             guards=_guards(rule),
             waves=waves_of(rule, window, names),
@@ -242,7 +242,7 @@ def _plan_of(
     )
 
 
-def _carrier(rule: Rollout, workload: Workload | None) -> str:
+def _carrier(rule: Rollout, workload: ScenarioWorkload | None) -> str:
     """Which tool's rules the simulated rollout follows, and so what carries it out."""
     kind = None if workload is None else workload.kind
     if rule.replaces_beside:
@@ -286,10 +286,10 @@ def planned_service(scenario: Scenario) -> str:
     return rolled[0]
 
 
-def _guards(rule: Rollout) -> Guards | None:
+def _guards(rule: Rollout) -> PlanGuards | None:
     if rule.guards is None:
         return None
-    return Guards(
+    return PlanGuards(
         error_fraction=rule.guards.error_fraction,
         latency_p99_s=rule.guards.latency_p99,
         over_s=rule.guards.over,
@@ -319,7 +319,7 @@ def step_deadlines_s(scenario: Scenario) -> dict[Step, float]:
     return deadlines
 
 
-def again(plan: Plan, jobs: int | None = None) -> list[str]:
+def resimulate(plan: Plan, jobs: int | None = None) -> list[str]:
     """Simulates the embedded scenario again; says where the prediction differs, nothing if not.
 
     Figures agree when they differ by less than a billionth: other processors round `exp` and `log`

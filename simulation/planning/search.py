@@ -1,6 +1,6 @@
 """The planner's search: the fastest candidate that meets the objectives, confirmed.
 
-Enters: a scenario and its candidates, a finite grid. Leaves: a `Found`, with what became of each
+Enters: a scenario and its candidates, a finite grid. Leaves: a `SearchResult`, with what became of each
 candidate in words, and the confirmation that a plan stands on.
 
 It spends runs where they decide something. What cannot be is left out without a run: a start in a
@@ -21,13 +21,13 @@ from executor.base.errors import BadInput
 from executor.plan.model import Outcome
 from simulation.estimates.estimate import estimate
 from simulation.planning.make_plan import self_contained
-from simulation.planning.search_result import Confirmed, Found, Looked
+from simulation.planning.search_result import CandidateOutcome, Confirmed, SearchResult
 from simulation.planning.starts import busiest_of, siblings_of, what_the_start_matters
 from simulation.results.run_result import RunResult
 from simulation.run import traffic_around
-from simulation.scenario.freeze import freeze_met
+from simulation.scenario.freeze import find_freeze
 from simulation.scenario.model import Scenario
-from simulation.scenario.simulated_interval import Frame, frame_of
+from simulation.scenario.simulated_interval import SimulatedInterval, frame_of
 from simulation.study.candidates import Candidate, candidates_of
 from simulation.study.cells import Cell, run_cells
 from simulation.study.compare import CandidateResult, candidate_result, front_of
@@ -48,10 +48,10 @@ AS_FAST = 0.05
 MOST_CONFIRMATIONS = 5
 """After so many that did not hold, the search gives up."""
 
-Simulate = Callable[[Scenario, Sequence[Cell], Frame], Iterator[tuple[Cell, RunResult]]]
+Simulate = Callable[[Scenario, Sequence[Cell], SimulatedInterval], Iterator[tuple[Cell, RunResult]]]
 """What runs cells: `simulation.study.cells.run_cells`, with where and how they are run."""
 
-Told = Callable[[str, int, int], None]
+ProgressCallback = Callable[[str, int, int], None]
 """Told what is being done, how many runs of it have landed, and of how many."""
 
 
@@ -65,9 +65,9 @@ def search(
     *,
     simulate: Simulate = run_cells,
     known: Mapping[Candidate, Sequence[RunResult]] | None = None,
-    told: Told = lambda what, done, total: None,
+    told: ProgressCallback = lambda what, done, total: None,
     stopped: Callable[[], bool] = lambda: False,
-) -> Found | None:
+) -> SearchResult | None:
     """The fastest candidate that meets the objectives, and why not the others; None when stopped.
 
     Args:
@@ -98,13 +98,13 @@ class _Search:
         scenario: Scenario,
         candidates: Sequence[Candidate],
         simulate: Simulate,
-        told: Told,
+        told: ProgressCallback,
         stopped: Callable[[], bool],
     ) -> None:
         self._scenario = scenario
         self._candidates = tuple(candidates)
         self._simulate, self._told, self._stopped = simulate, told, stopped
-        self._applied = [one.applied_to(scenario) for one in candidates]
+        self._applied = [one.apply_to(scenario) for one in candidates]
         self._runs: list[list[RunResult]] = [[] for _ in candidates]
         self._results: dict[int, CandidateResult] = {}
         self._out: dict[int, tuple[Outcome, str]] = {}
@@ -119,7 +119,7 @@ class _Search:
             replace(self._frame, horizon_s=frame_of([one]).horizon_s) for one in self._applied
         ]
 
-    def run(self, known: Mapping[Candidate, Sequence[RunResult]]) -> Found:
+    def run(self, known: Mapping[Candidate, Sequence[RunResult]]) -> SearchResult:
         """Looks, decides, confirms."""
         for number, one in enumerate(self._candidates):
             self._runs[number] = [_light(run) for run in known.get(one, ())]
@@ -151,7 +151,7 @@ class _Search:
         for number, applied in enumerate(self._applied):
             if self._stopped():
                 raise _Stopped
-            frozen = freeze_met(applied, 0.0)
+            frozen = find_freeze(applied, 0.0)
             if frozen is not None:
                 self._out[number] = ("frozen", f"starts in the freeze {frozen}")
             elif (
@@ -171,7 +171,7 @@ class _Search:
 
     def _look(self, numbers: Sequence[int], until: int) -> None:
         """Simulates candidates until each has so many runs, the same replications for all."""
-        cells: dict[Frame, list[Cell]] = {}
+        cells: dict[SimulatedInterval, list[Cell]] = {}
         for replication in range(until):
             for number in numbers:
                 if replication >= len(self._runs[number]):
@@ -186,7 +186,7 @@ class _Search:
             runs += [landed[Cell(one, k)] for k in range(len(runs), until)]
 
     def _landed(
-        self, scenario: Scenario, cells: Sequence[Cell], frame: Frame, what: str
+        self, scenario: Scenario, cells: Sequence[Cell], frame: SimulatedInterval, what: str
     ) -> dict[Cell, RunResult]:
         found: dict[Cell, RunResult] = {}
         if cells:
@@ -287,7 +287,7 @@ class _Search:
         [one] = candidates_of(embedded)
         cells = [Cell(one, replication) for replication in range(embedded.replications)]
         landed = self._landed(
-            embedded, cells, frame_of([one.applied_to(embedded)]), "confirming on a fresh seed"
+            embedded, cells, frame_of([one.apply_to(embedded)]), "confirming on a fresh seed"
         )
         result = candidate_result(embedded, one, tuple(landed[cell] for cell in cells))
         verdict = result.verdict
@@ -340,15 +340,15 @@ class _Search:
         failing = [self._outcome(number) in ("fails", "hopeless") for number in tried]
         return busiest, what_the_start_matters(results, failing, len(siblings) - len(tried))
 
-    def _found(self, chosen: int | None, busiest: int | None, starts: str) -> Found:
+    def _found(self, chosen: int | None, busiest: int | None, starts: str) -> SearchResult:
         if chosen is not None:
             self._out[chosen] = ("chosen", "the fastest that is confirmed")
         shared = {number: self._shared(number) for number, runs in enumerate(self._runs) if runs}
         front = front_of(list(shared.values()))
-        return Found(
+        return SearchResult(
             scenario=self._scenario,
             looked=tuple(
-                Looked(
+                CandidateOutcome(
                     one,
                     *self._out[number],
                     self._result(number) if number in shared else None,

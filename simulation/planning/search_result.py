@@ -14,7 +14,7 @@ from simulation.study.compare import CandidateResult
 
 
 @dataclass(frozen=True)
-class Looked:
+class CandidateOutcome:
     """One candidate, and what became of it.
 
     Attributes:
@@ -51,7 +51,7 @@ class Confirmed:
 
 
 @dataclass(frozen=True)
-class Found:
+class SearchResult:
     """What a search has found.
 
     Attributes:
@@ -65,7 +65,7 @@ class Found:
     """
 
     scenario: Scenario
-    looked: tuple[Looked, ...]
+    looked: tuple[CandidateOutcome, ...]
     confirmations: tuple[Confirmed, ...]
     chosen: int | None
     front: tuple[int, ...]

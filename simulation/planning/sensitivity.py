@@ -21,7 +21,7 @@ from executor.base.canonical_json import digest_of
 from simulation.planning.assumptions import Assumption, assumptions_of
 from simulation.results.run_result import RunResult
 from simulation.scenario.model import Scenario
-from simulation.scenario.simulated_interval import Frame, frame_of
+from simulation.scenario.simulated_interval import SimulatedInterval, frame_of
 from simulation.scenario.units import Floats
 from simulation.study.candidates import candidates_of
 from simulation.study.cells import Cell, run_cells
@@ -91,7 +91,7 @@ class Sensitivity:
         }
 
 
-Simulate = Callable[[Scenario, Sequence[Cell], Frame], Iterator[tuple[Cell, RunResult]]]
+Simulate = Callable[[Scenario, Sequence[Cell], SimulatedInterval], Iterator[tuple[Cell, RunResult]]]
 
 
 def sensitivity(
@@ -164,10 +164,10 @@ def _varied(scenario: Scenario, known: Sequence[Assumption], point: Floats) -> S
     return scenario
 
 
-def _frame_of_all(scenarios: Sequence[Scenario]) -> Frame:
+def _frame_of_all(scenarios: Sequence[Scenario]) -> SimulatedInterval:
     """One simulated time for all, so that their runs stay paired."""
     frames = [frame_of([one]) for one in scenarios]
-    return Frame(
+    return SimulatedInterval(
         warm_up_s=max(one.warm_up_s for one in frames),
         horizon_s=max(one.horizon_s for one in frames),
         exact=frames[0].exact,

@@ -11,7 +11,7 @@ from typing import Any
 
 import simpy
 
-from simulation.requests.plane import Clock
+from simulation.requests.plane import SimulatedClock
 
 LEAST_SHARE = 0.01
 """Of its traffic, what an instance gets at once when it starts slowly."""
@@ -24,7 +24,7 @@ class Announcements:
 
     def __init__(
         self,
-        env: Clock,
+        env: SimulatedClock,
         lag_s: float,
         count: int,
         *,
@@ -62,7 +62,7 @@ class Announcements:
 
 
 def slow_start(
-    env: Clock, ramp_s: float, gives: Callable[[float], bool]
+    env: SimulatedClock, ramp_s: float, gives: Callable[[float], bool]
 ) -> Generator[simpy.Event, Any, None]:
     """An instance's share grows every second, until it has its whole or is out again.
 

@@ -35,7 +35,7 @@ class _Moment(simpy.Event):
         self._value = what
 
 
-class Clock(simpy.Environment):
+class SimulatedClock(simpy.Environment):
     """SimPy's environment, with events at exact times: ``now + (t − now)`` need not be ``t``.
 
     Attributes:
@@ -71,7 +71,7 @@ class Clock(simpy.Environment):
         heappush(queue, (time_s, priority, next(self._eid), moment))
 
 
-def happened(env: simpy.Environment) -> simpy.Event:
+def past_event(env: simpy.Environment) -> simpy.Event:
     """An event that lies in the past: who waits for it goes on at once, and it costs no step."""
     event = simpy.Event(env)
     event._ok, event._value = True, None
@@ -80,7 +80,7 @@ def happened(env: simpy.Environment) -> simpy.Event:
 
 
 @dataclass(frozen=True)
-class Seen:
+class EndedCalls:
     """What a service's balancer saw end in an interval: what guards look at.
 
     Attributes:
@@ -135,7 +135,7 @@ class RequestPlane(Protocol):
         At once where there are no health checks.
         """
 
-    def seen(self, since_s: float, until_s: float, new_version: bool | None = None) -> Seen:
+    def seen(self, since_s: float, until_s: float, new_version: bool | None = None) -> EndedCalls:
         """What ended after ``since_s``, up to ``until_s``; of one version's answers only, or all."""
 
 

@@ -19,7 +19,7 @@ class Cause(StrEnum):
     EXECUTOR = "executor"
 
 
-class Figure(StrEnum):
+class GuardFigure(StrEnum):
     """What a cause has observed."""
 
     ERROR_FRACTION = "error_fraction"
@@ -49,7 +49,7 @@ class Failure:
     service: str = ""
     instance: int | None = None
     step: Step | None = None
-    figure: Figure | None = None
+    figure: GuardFigure | None = None
     observed: float | None = None
     limit: float | None = None
     over_s: float | None = None

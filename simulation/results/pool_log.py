@@ -43,7 +43,7 @@ PoolLog = list[tuple[str, PoolChange]]
 """Changes in the order in which they happened, each with the service whose pool it is."""
 
 
-def merged(log: PoolLog) -> list[PoolChange]:
+def merge(log: PoolLog) -> list[PoolChange]:
     """All services as one, change by change: counts in all, capacity where it is lowest."""
     now: dict[str, PoolChange] = {}
     found = []

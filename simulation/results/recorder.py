@@ -35,7 +35,7 @@ _LISTENING = {State.SERVING, State.DRAINING, State.RETURNING, State.FAILED}
 
 
 @dataclass(frozen=True)
-class Observed:
+class RunRecord:
     """What is known when a run is over.
 
     Attributes:
@@ -85,7 +85,7 @@ class Observed:
     engine: str
 
 
-def run_result(seen: Observed, table: RequestTable | None) -> RunResult:
+def run_result(seen: RunRecord, table: RequestTable | None) -> RunResult:
     """The observed run as frozen plain data, with its requests where they were kept."""
     rollout: dict[str, float | None] = {}
     if seen.rolled:
@@ -118,7 +118,7 @@ def run_result(seen: Observed, table: RequestTable | None) -> RunResult:
     )
 
 
-def _rollout_figures(seen: Observed) -> dict[str, float | None]:
+def _rollout_figures(seen: RunRecord) -> dict[str, float | None]:
     fewest, capacity_fraction = lowest(seen.pool_log, seen.settled_s)
     whole = np.array([0.0, seen.settled_s])
     mixed = pool_means(seen.pool_log, whole).mixed_fraction[0] * seen.settled_s
@@ -132,7 +132,7 @@ def _rollout_figures(seen: Observed) -> dict[str, float | None]:
     }
 
 
-def _surge_instance_s(seen: Observed) -> float:
+def _surge_instance_s(seen: RunRecord) -> float:
     """Instance-seconds beyond the fleets until all had settled, of whatever is not absent."""
     total_s, first = 0.0, 0
     for count, with_second in seen.fleets:
@@ -154,7 +154,7 @@ def _surge_instance_s(seen: Observed) -> float:
     return total_s
 
 
-def _figures(seen: Observed, tally: Tally, until_s: float) -> dict[str, float | None]:
+def _figures(seen: RunRecord, tally: Tally, until_s: float) -> dict[str, float | None]:
     """The metrics that exist both for the common interval and for the rollout."""
     ended = sum(tally[f"outcome_{code}"] for code in range(IN_FLIGHT))
     admitted = tally["called"] - tally["turned_away"]
@@ -178,7 +178,7 @@ def _figures(seen: Observed, tally: Tally, until_s: float) -> dict[str, float | 
     }
 
 
-def _counts(seen: Observed, tally: Tally) -> dict[str, float | None]:
+def _counts(seen: RunRecord, tally: Tally) -> dict[str, float | None]:
     """The metrics that count requests by when they ended.
 
     Unlike the outcomes, which follow what arrived in the interval, they take in what was in
@@ -217,7 +217,7 @@ def _own_requests(table: RequestTable) -> RequestTable:
     return RequestTable(*(getattr(table, field.name)[own] for field in fields(table)))
 
 
-def _series(seen: Observed) -> dict[str, Floats]:
+def _series(seen: RunRecord) -> dict[str, Floats]:
     """Everything told bin by bin, in the whole bins of the common interval."""
     count = max(1, int(seen.end_s / seen.bin_s))
     edges = np.arange(count + 1, dtype=np.float64) * seen.bin_s
@@ -257,7 +257,7 @@ def _overlap(begin_s: Floats, end_s: Floats, edges_s: Floats) -> Floats:
     return np.diff(since(begin_s) - since(end_s))
 
 
-def _up_slot_s(seen: Observed, edges_s: Floats) -> Floats:
+def _up_slot_s(seen: RunRecord, edges_s: Floats) -> Floats:
     """Slot-seconds between the edges of instances in states that can serve."""
     total: Floats = np.zeros(len(edges_s) - 1)
     for slots in sorted(set(seen.slots)):

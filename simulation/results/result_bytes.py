@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from executor.plan.model import Step
-from simulation.results.failures import Cause, Failure, Figure
+from simulation.results.failures import Cause, Failure, GuardFigure
 from simulation.results.run_result import SERIES, RunResult, Waits
 from simulation.results.states import State, StateInterval
 
@@ -122,6 +122,6 @@ def _failure(data: dict[str, Any]) -> Failure:
             **data,
             "cause": Cause(data["cause"]),
             "step": None if step is None else Step(step),
-            "figure": None if figure is None else Figure(figure),
+            "figure": None if figure is None else GuardFigure(figure),
         }
     )

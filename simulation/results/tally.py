@@ -132,7 +132,7 @@ class Calls:
     takes_slot: NDArray[np.bool_]
 
 
-def counted(
+def count_requests(
     table: RequestTable,
     calls: Calls,
     *,

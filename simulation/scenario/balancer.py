@@ -1,6 +1,6 @@
 """The part of a scenario file about balancing: ``services.NAME.balancer``.
 
-Enters: plain data as a file holds it. Leaves: a frozen `Balancer`.
+Enters: plain data as a file holds it. Leaves: a frozen `BalancerModel`.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ def parse_policy(text: str) -> str:
     return text
 
 
-class Balancer(FileModel):
+class BalancerModel(FileModel):
     """How requests find an instance, and where they wait."""
 
     policy: Literal[
@@ -89,7 +89,7 @@ class Balancer(FileModel):
     requeue: bool = False
 
     @model_validator(mode="after")
-    def _fits_its_policy(self) -> Balancer:
+    def _fits_its_policy(self) -> BalancerModel:
         if self.policy != "pull":
             if self.requeue:
                 raise ValueError("requeue needs policy pull, where cut tasks can go back")
@@ -105,4 +105,4 @@ class Balancer(FileModel):
 
 
 def _default(name: str) -> object:
-    return Balancer.model_fields[name].default
+    return BalancerModel.model_fields[name].default

@@ -28,7 +28,7 @@ from executor.base.yaml_positions import (
     load_value,
     load_yaml,
     plain,
-    shown,
+    shorten_value,
     too_deep,
 )
 from simulation.scenario.model import Scenario
@@ -161,7 +161,7 @@ def _split_key(text: str) -> Key:
     if not all(part.strip() for part in parts):
         raise BadInput(f"--set {text}: a key is names with dots between, such as rollout.window")
     if len(parts) > MOST_YAML_LEVELS:
-        raise BadInput(f"--set {shown(text)}: {too_deep()}")
+        raise BadInput(f"--set {shorten_value(text)}: {too_deep()}")
     return tuple(
         int(part) if part.isdecimal() and len(part) < 10 else part.strip() for part in parts
     )
@@ -176,9 +176,9 @@ def _split_set(text: str) -> tuple[Key, Any]:
     except MaxDepthExceededError:
         raise BadInput(f"--set {key}: the value {too_deep()}") from None
     except TooLarge as error:
-        raise BadInput(f"--set {shown(text)}: {error.problem}") from None
+        raise BadInput(f"--set {shorten_value(text)}: {error.problem}") from None
     except (YAMLError, ValueError, RecursionError):
-        raise BadInput(f"--set {shown(text)}: the value is not YAML") from None
+        raise BadInput(f"--set {shorten_value(text)}: the value is not YAML") from None
 
 
 @cache

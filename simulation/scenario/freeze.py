@@ -9,7 +9,7 @@ from simulation.scenario.model import Scenario
 from simulation.scenario.rates import DAY_S, clock_time_s
 
 
-def freeze_met(scenario: Scenario, duration_s: float) -> str | None:
+def find_freeze(scenario: Scenario, duration_s: float) -> str | None:
     """The first freeze in which a rollout of this length runs, such as ``08:00–10:00``.
 
     A freeze may reach over midnight, and a rollout over several days.

@@ -16,7 +16,7 @@ from pydantic import Field, field_validator
 
 from executor.base.errors import BadInput
 from executor.dialects.kubernetes import resolve, window_count
-from simulation.scenario.balancer import Balancer
+from simulation.scenario.balancer import BalancerModel
 from simulation.scenario.distributions import Constant, Distribution
 from simulation.scenario.rates import DAY_S, RateTable, constant_rate, start_second
 from simulation.scenario.rollout import ALL_AT_ONCE, OwnRollout, Rollout, or_word_none
@@ -101,7 +101,7 @@ class Crashes(FileModel):
     repair: Distribution
 
 
-class Workload(FileModel):
+class ScenarioWorkload(FileModel):
     """Where a service runs, as its cluster names it: carried to plans, not simulated."""
 
     kind: Literal["Deployment", "StatefulSet", "Rollout"]
@@ -121,11 +121,11 @@ class Service(FileModel):
     crashes: Annotated[
         Crashes | None, none_or(lambda value: value), Field(json_schema_extra=or_word_none)
     ] = None
-    balancer: Balancer = Balancer()
+    balancer: BalancerModel = BalancerModel()
     versions: Versions = Versions()
     steps: StepDurations = StepDurations()
     rollout: OwnRollout | None = None
-    workload: Workload | None = None
+    workload: ScenarioWorkload | None = None
 
     @field_validator("instances", mode="before")
     @classmethod

@@ -1,6 +1,6 @@
 """The time around a rollout that is simulated, and for how long at most.
 
-Enters: the candidates' scenarios. Leaves: one `Frame` that suits all of them.
+Enters: the candidates' scenarios. Leaves: one `SimulatedInterval` that suits all of them.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _MOST_WARM_UP_REQUESTS = 200_000
 
 
 @dataclass(frozen=True)
-class Frame:
+class SimulatedInterval:
     """The time around the rollout that is simulated, the same for all candidates of a study.
 
     Attributes:
@@ -45,7 +45,7 @@ class Frame:
         return self.horizon_s if self.exact else settled_s
 
 
-def frame_of(candidates: Sequence[Scenario]) -> Frame:
+def frame_of(candidates: Sequence[Scenario]) -> SimulatedInterval:
     """The simulated time that suits all candidates, each a scenario that differs in its rollout.
 
     `warm_up: auto` is that of `warm_up_of`. `horizon: auto` is a bound on a run that never
@@ -56,7 +56,7 @@ def frame_of(candidates: Sequence[Scenario]) -> Frame:
     longest = max(_rollout_bound_s(one, 0.999) for one in candidates)
     likely = max(_rollout_bound_s(one, 0.5) for one in candidates)
     shown = clock.horizon if clock.horizon is not None else likely + SETTLING_S
-    return Frame(
+    return SimulatedInterval(
         warm_up_s=warm_up_of(candidates).given_s,
         horizon_s=3 * longest + 600.0 if clock.horizon is None else clock.horizon,
         exact=clock.horizon is not None,

@@ -14,7 +14,15 @@ from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.nodes import CollectionNode, MappingNode, Node, ScalarNode
 
 from executor.base.errors import BadInput
-from executor.base.yaml_positions import SILENT, Key, child_of, dotted, places_of, round_trip, shown
+from executor.base.yaml_positions import (
+    SILENT,
+    Key,
+    child_of,
+    dotted_key,
+    places_of,
+    round_trip,
+    shorten_value,
+)
 
 
 def dump_yaml(root: CommentedMap) -> str:
@@ -93,14 +101,16 @@ def set_value(root: CommentedMap, key: Key, value: Any) -> None:
         child = child_of(node, part)
         if not isinstance(child, CommentedMap | CommentedSeq):
             if child is not None:
-                said = dotted(key[: depth + 1])
-                raise BadInput(f"--set {dotted(key)}: {said} is {shown(child)}, it has no keys")
+                said = dotted_key(key[: depth + 1])
+                raise BadInput(
+                    f"--set {dotted_key(key)}: {said} is {shorten_value(child)}, it has no keys"
+                )
             child = CommentedMap()
             node[part] = child
         node = child
     last, places = key[-1], places_of(node)
     if isinstance(node, CommentedSeq) and str(last) not in places:
-        raise BadInput(f"--set {dotted(key)}: no such place in a list")
+        raise BadInput(f"--set {dotted_key(key)}: no such place in a list")
     place = places.get(str(last), last)
     was = node[place] if str(last) in places else None
     if isinstance(was, CommentedSeq) and was.fa.flow_style() and type(value) is list:

@@ -53,7 +53,7 @@ class Candidate:
     pause_s: float = 0.0
     policy: str | None = None
 
-    def applied_to(self, scenario: Scenario) -> Scenario:
+    def apply_to(self, scenario: Scenario) -> Scenario:
         """The scenario with this candidate in the place of what it says itself."""
         clock = scenario.clock.model_copy(update={"start": self.start})
         changed: dict[str, object] = {"clock": clock}
@@ -134,10 +134,10 @@ def candidates_of(
             policy,
         )
         if one not in found:
-            _must_hold(one.applied_to(scenario))
+            _must_hold(one.apply_to(scenario))
             found[one] = None
     slowest = max(found, key=lambda one: (_expected_s(scenario, one), one.drain_timeout_s))
-    applied = slowest.applied_to(scenario)
+    applied = slowest.apply_to(scenario)
     for key, value, said in (*broken_run_limits(applied), *broken_horizon(applied)):
         raise BadInput(f"{scenario.name}: {broken_text(key, value, said)}")
     return tuple(found)
@@ -145,7 +145,7 @@ def candidates_of(
 
 def _expected_s(scenario: Scenario, candidate: Candidate) -> float:
     """How long a run of the candidate is expected to last from its start on."""
-    return expected_run_s(candidate.applied_to(scenario))[1]
+    return expected_run_s(candidate.apply_to(scenario))[1]
 
 
 def _balanced(scenario: Scenario) -> tuple[str, ...]:

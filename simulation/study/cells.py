@@ -11,10 +11,10 @@ from dataclasses import dataclass
 
 from simulation.results.run_result import RunResult
 from simulation.scenario.model import Scenario
-from simulation.scenario.simulated_interval import Frame
+from simulation.scenario.simulated_interval import SimulatedInterval
 from simulation.study.candidates import Candidate
-from simulation.study.rows import observed
-from simulation.study.running.places import Place, Wishes
+from simulation.study.rows import run_parts
+from simulation.study.running.places import Place, StudyControl
 from simulation.study.running.work import Part, Work
 from simulation.study.store import Archive, Store
 
@@ -30,7 +30,7 @@ class Cell:
 def run_cells(
     scenario: Scenario,
     cells: Iterable[Cell],
-    frame: Frame,
+    frame: SimulatedInterval,
     *,
     jobs: int | None = None,
     cluster: str | None = None,
@@ -67,8 +67,8 @@ def run_cells(
     left: dict[Part, list[Cell]] = {}
     for number, cell in asked:
         left.setdefault(archive.part(cell.replication, (number,)), []).append(cell)
-    place, wishes = Place(jobs, cluster, apart), Wishes(stopped, paused)
-    for part, results, _was_stored in observed(work, left, archive, place, wishes):
+    place, wishes = Place(jobs, cluster, apart), StudyControl(stopped, paused)
+    for part, results, _was_stored in run_parts(work, left, archive, place, wishes):
         for cell in left[part]:
             for result in results.values():
                 yield cell, result

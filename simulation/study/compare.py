@@ -142,7 +142,7 @@ class Comparison:
 
     def notes(self) -> tuple[Note, ...]:
         """Return what there is to know of the scenario beside its figures."""
-        applied = [one.candidate.applied_to(self.scenario) for one in self.candidates]
+        applied = [one.candidate.apply_to(self.scenario) for one in self.candidates]
         return notes_of(self.scenario, applied)
 
 
@@ -175,7 +175,7 @@ def candidate_result(
         metrics={name: interval([run.metrics[name] for run in runs]) for name in METRICS},
         alone={name: interval([run.alone[name] for run in runs]) for name in METRICS},
         ended={ending: sum(run.ended == ending for run in runs) for ending in ENDINGS},
-        verdict=verdict(candidate.applied_to(scenario), runs),
+        verdict=verdict(candidate.apply_to(scenario), runs),
         waits=_waits([run.waits for run in runs if run.waits is not None]),
         critical_path=_commonest([run.critical_path for run in runs if run.critical_path]),
         runs=runs,

@@ -15,7 +15,7 @@ from simulation.results.run_result import RunResult
 from simulation.scenario.model import Scenario
 from simulation.scenario.simulated_interval import frame_of
 from simulation.study.candidates import Candidate
-from simulation.study.running.places import Place, Wishes, simulated
+from simulation.study.running.places import Place, StudyControl, simulate_parts
 from simulation.study.running.work import Part, Work
 from simulation.study.store import Archive, Store
 
@@ -68,19 +68,19 @@ def run_rows(
         BadInput: The simulated interval meets a gap or the end of a trace, the cluster cannot be used,
             or the store.
     """
-    frame = frame_of([one.applied_to(scenario) for one in candidates])
+    frame = frame_of([one.apply_to(scenario) for one in candidates])
     work = Work(scenario, tuple(candidates), frame, engine, keep_requests)
     archive = Archive(work, store)
     everybody = range(len(candidates))
     parts = [archive.part(number, everybody) for number in range(scenario.replications)]
-    place, wishes = Place(jobs, cluster, apart), Wishes(stopped, paused)
-    for part, results, was_stored in observed(work, parts, archive, place, wishes):
+    place, wishes = Place(jobs, cluster, apart), StudyControl(stopped, paused)
+    for part, results, was_stored in run_parts(work, parts, archive, place, wishes):
         runs = tuple(results[index] for index in everybody)
         yield Row(part.replication, runs, was_stored)
 
 
-def observed(
-    work: Work, parts: Iterable[Part], archive: Archive, place: Place, wishes: Wishes
+def run_parts(
+    work: Work, parts: Iterable[Part], archive: Archive, place: Place, wishes: StudyControl
 ) -> Generator[tuple[Part, dict[int, RunResult], bool], None, None]:
     """The parts of a study with their results by candidate, and whether all of them were stored."""
     left = []
@@ -92,5 +92,5 @@ def observed(
         if wishes.stopped():
             return
         yield part, archive.stored(part, end_s), True
-    for part, done in simulated(work, left, place, wishes):
+    for part, done in simulate_parts(work, left, place, wishes):
         yield part, archive.kept(part, done), False

@@ -34,9 +34,9 @@ from simulation.engine_version import engine_version
 from simulation.results.result_bytes import pack, unpack
 from simulation.results.run_result import RunResult
 from simulation.scenario.model import Scenario
-from simulation.scenario.simulated_interval import Frame
+from simulation.scenario.simulated_interval import SimulatedInterval
 from simulation.scenario.traffic import TimestampsRate, TraceRate
-from simulation.study.running.work import Done, Observed, Part, Work
+from simulation.study.running.work import Done, Part, StoredRun, Work
 
 SUFFIX = ".rollcast-cells.sqlite"
 
@@ -59,7 +59,7 @@ CREATE TABLE IF NOT EXISTS cells (
 """
 
 
-def cell_key(candidate: Scenario, frame: Frame) -> str:
+def cell_key(candidate: Scenario, frame: SimulatedInterval) -> str:
     """A digest of all that decides what a candidate's runs give, but their number.
 
     What is only judged by is left out: name, question, the number of replications, the objectives (but
@@ -124,7 +124,9 @@ class Store:
                 self._connection.close()
         self._connection = None
 
-    def known(self, key: str, frame: Frame, engine: str = "auto") -> dict[int, Observed]:
+    def known(
+        self, key: str, frame: SimulatedInterval, engine: str = "auto"
+    ) -> dict[int, StoredRun]:
         """What is known of a candidate, by replication.
 
         A run that has settled does not depend on the horizon, another one does. Bursts are drawn by
@@ -150,7 +152,7 @@ class Store:
             )
             for replication, end_s, alone_end_s in rows:
                 found.setdefault(replication, (alone_end_s, set()))[1].add(end_s)
-        return {one: Observed(alone_s, frozenset(ends)) for one, (alone_s, ends) in found.items()}
+        return {one: StoredRun(alone_s, frozenset(ends)) for one, (alone_s, ends) in found.items()}
 
     def result(self, key: str, replication: int, end_s: float) -> RunResult:
         """An observation that is known.
@@ -172,7 +174,10 @@ class Store:
             raise self._no_store(error) from None
 
     def put(
-        self, replication: int, frame: Frame, results: Iterable[tuple[str, RunResult, bytes]]
+        self,
+        replication: int,
+        frame: SimulatedInterval,
+        results: Iterable[tuple[str, RunResult, bytes]],
     ) -> None:
         """Keeps observations of one replication, all or none of them.
 
@@ -273,9 +278,9 @@ class Archive:
         self._store = None if work.keep_requests else store
         self._frame = work.frame
         self._keys: list[str] = []
-        self._known: list[dict[int, Observed]] = [{} for _ in work.candidates]
+        self._known: list[dict[int, StoredRun]] = [{} for _ in work.candidates]
         if self._store is not None:
-            applied = [one.applied_to(work.scenario) for one in work.candidates]
+            applied = [one.apply_to(work.scenario) for one in work.candidates]
             self._keys = [cell_key(one, work.frame) for one in applied]
             self._known = [self._store.known(key, work.frame, work.engine) for key in self._keys]
 

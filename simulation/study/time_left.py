@@ -15,7 +15,7 @@ _OF_LATE = 64
 _FEWEST = 3
 
 
-class Pace:
+class Eta:
     """A clock for what lands one by one; what was stored lands at once and says nothing.
 
     Attributes:
@@ -29,7 +29,7 @@ class Pace:
         self._now = now
         self._landed_at: deque[float] = deque(maxlen=_OF_LATE)
 
-    def landed(self, *, was_stored: bool) -> None:
+    def record_result(self, *, was_stored: bool) -> None:
         """One more is there."""
         self.done += 1
         if not was_stored:

@@ -14,7 +14,7 @@ from enum import StrEnum
 from executor.plan.model import Step, Verdict
 from simulation.results.failures import Cause
 from simulation.results.run_result import RunResult
-from simulation.scenario.freeze import freeze_met
+from simulation.scenario.freeze import find_freeze
 from simulation.scenario.model import Scenario
 from simulation.study.statistics import MOST_RUNS, More, answer_of, clopper_pearson, runs_to_settle
 
@@ -117,7 +117,7 @@ def _breaches(scenario: Scenario, run: RunResult) -> Iterator[Breach]:
         if limit is not None and value is not None and value > limit:
             yield Breach(objective, limit)
     duration_s = run.metrics["rollout_duration_s"]
-    met = None if duration_s is None else freeze_met(scenario, duration_s)
+    met = None if duration_s is None else find_freeze(scenario, duration_s)
     if met is not None:
         yield Breach(Objective.FREEZE, freeze=met)
     lowest = run.metrics["lowest_in_pool_count"]

@@ -1,6 +1,6 @@
 """How well a distribution fits what was measured: both curves, and the tail by itself.
 
-Enters: axes of matplotlib, a fitted `Choice`, a theme. Leaves: the drawn axes, or a picture with a
+Enters: axes of matplotlib, a fitted `FitChoice`, a theme. Leaves: the drawn axes, or a picture with a
 row for each service. What is taken is bold; where that is the durations themselves, the likeliest
 family is shown beside them, so that one sees why not.
 """
@@ -15,8 +15,8 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from executor.base.files import written_beside
-from simulation.importers.fitting import Choice, Fit
+from executor.base.files import write_beside
+from simulation.importers.fitting import Fit, FitChoice
 from studio.charts import style
 from studio.views.theme import LIGHT, Theme
 
@@ -24,7 +24,7 @@ _POINT_COUNT = 400
 _ROW_INCHES = 3.2
 
 
-def draw_distribution(axes: Axes, choice: Choice, theme: Theme) -> None:
+def draw_distribution(axes: Axes, choice: FitChoice, theme: Theme) -> None:
     """Which share takes at most so long: measured, and as the family has it."""
     style.prepare(axes, theme, "Share that takes at most", "seconds")
     shares = (np.arange(_POINT_COUNT) + 0.5) / _POINT_COUNT
@@ -33,7 +33,7 @@ def draw_distribution(axes: Axes, choice: Choice, theme: Theme) -> None:
     axes.set_ylim(0, 1)
 
 
-def draw_tail(axes: Axes, choice: Choice, theme: Theme) -> None:
+def draw_tail(axes: Axes, choice: FitChoice, theme: Theme) -> None:
     """Which share takes longer, on logarithmic axes: where p99 and p99.9 lie."""
     style.prepare(axes, theme, "Share that takes longer", "seconds")
     least = max(0.5 / len(choice.samples_s), 1e-6)
@@ -47,11 +47,11 @@ def draw_tail(axes: Axes, choice: Choice, theme: Theme) -> None:
 
 
 def _lines(
-    axes: Axes, choice: Choice, quantiles: np.ndarray, shown: np.ndarray, theme: Theme
+    axes: Axes, choice: FitChoice, quantiles: np.ndarray, shown: np.ndarray, theme: Theme
 ) -> None:
     measured = np.quantile(choice.samples_s, quantiles)
     axes.plot(measured, shown, color=theme.accent, linewidth=2.0, label="measured")
-    fit = shown_fit(choice)
+    fit = fit_to_show(choice)
     if fit.family == "constant":
         return
     fitted = [fit.distribution.quantile_s(float(q)) for q in quantiles]
@@ -60,18 +60,18 @@ def _lines(
     axes.legend(frameon=False, fontsize=style.SMALL_PT, labelcolor=theme.text)
 
 
-def shown_fit(choice: Choice) -> Fit:
+def fit_to_show(choice: FitChoice) -> Fit:
     """The family beside the measured curve: the one that is taken, else the likeliest."""
     return choice.chosen or choice.fits[0]
 
 
-def save_fits(path: Path, choices: Mapping[str, Choice], theme: Theme = LIGHT) -> None:
+def save_fits(path: Path, choices: Mapping[str, FitChoice], theme: Theme = LIGHT) -> None:
     """Writes a picture: a row for each service, the whole on the left, the tail on the right.
 
     Raises:
         BadInput: The file cannot be written.
     """
-    with style.drawn_in_style():
+    with style.use_style():
         figure = Figure(figsize=(9.5, _ROW_INCHES * len(choices) + 0.3), dpi=style.DPI)
         FigureCanvasAgg(figure)
         figure.set_facecolor(theme.card)
@@ -84,5 +84,5 @@ def save_fits(path: Path, choices: Mapping[str, Choice], theme: Theme = LIGHT) -
                 f"{name}: {taken}", color=theme.soft, fontsize=style.SMALL_PT, loc="left"
             )
         figure.tight_layout(h_pad=2.0)
-        with written_beside(path) as beside:
+        with write_beside(path) as beside:
             figure.savefig(beside, format="png")

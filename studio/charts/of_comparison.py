@@ -35,7 +35,7 @@ def figure_of(draw: Draw, height_px: float, theme: Theme, rows: int = 1) -> Figu
         theme: The colours.
         rows: How many axes.
     """
-    with style.drawn_in_style():
+    with style.use_style():
         size = WIDTH_PX / style.DPI, height_px / style.DPI
         figure = Figure(figsize=size, dpi=style.DPI, layout="constrained")
         figure.set_facecolor(theme.card)
@@ -53,7 +53,7 @@ def comparison_figures(
 ) -> dict[str, Figure]:
     """What one candidate does over time and step by step, and where it lies among the others."""
     result = comparison.candidates[index]
-    scenario = result.candidate.applied_to(comparison.scenario)
+    scenario = result.candidate.apply_to(comparison.scenario)
     figures = {"over time": over_time_figure(result, scenario, theme)}
     if scenario.rollout is not None:
         figures["trade-off"] = figure_of(

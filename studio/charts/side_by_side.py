@@ -32,7 +32,7 @@ def side_by_side_figure(
         theme: The colours.
     """
     width_px = COLUMN_PX * len(results)
-    with style.drawn_in_style():
+    with style.use_style():
         figure = Figure((width_px / style.DPI, HEIGHT_PX / style.DPI), dpi=style.DPI)
         figure.set_facecolor(theme.card)
         grid = figure.add_gridspec(
@@ -52,7 +52,7 @@ def side_by_side_figure(
             draw_capacity(capacity, result, theme)
             draw_latency(latency, result, theme, limit_s)
             capacity.annotate(
-                style.shortened(name, 40),
+                style.shorten_name(name, 40),
                 (0, 1),
                 xycoords="axes fraction",
                 xytext=(0, 30),

@@ -31,7 +31,7 @@ def font_families() -> list[str]:
 
 
 @contextmanager
-def drawn_in_style() -> Iterator[None]:
+def use_style() -> Iterator[None]:
     """Settings under which text is laid out, without touching anybody else's."""
     with mpl.rc_context({"font.family": font_families(), "font.size": SMALL_PT}):
         yield
@@ -159,7 +159,7 @@ def point_label(axes: Axes, theme: Theme, text: str, at: tuple[float, float], bo
     )
 
 
-def shortened(text: str, longest: int) -> str:
+def shorten_name(text: str, longest: int) -> str:
     """A name of at most so many characters; what is cut is an ellipsis."""
     return text if len(text) <= longest else f"{text[: longest - 1].rstrip()}…"
 

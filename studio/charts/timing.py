@@ -16,7 +16,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter
 
 from studio.charts import style
 from studio.views.theme import Theme
-from studio.views.timing import Found, Grid
+from studio.views.timing import CellFigures, CellGrid
 from studio.views.timing_shades import (
     _VERDICTS,
     FIGURES,
@@ -33,7 +33,7 @@ def verdict_colour(shades: Shades, answer: str) -> str:
     return shades.colours[_VERDICTS + 2 * list(GLYPHS).index(answer)]
 
 
-def draw_traffic(axes: Axes, grid: Grid, theme: Theme) -> None:
+def draw_traffic(axes: Axes, grid: CellGrid, theme: Theme) -> None:
     """The day's traffic, times at which nothing may run hatched."""
     style.prepare(axes, theme, "Traffic of the day", "requests/s")
     time_s, rates = grid.traffic()
@@ -47,7 +47,9 @@ def draw_traffic(axes: Axes, grid: Grid, theme: Theme) -> None:
     style.without_times(axes)
 
 
-def draw_timing(axes: Axes, grid: Grid, found: Mapping[int, Found], key: str, theme: Theme) -> None:
+def draw_timing(
+    axes: Axes, grid: CellGrid, found: Mapping[int, CellFigures], key: str, theme: Theme
+) -> None:
     """A cell for each start and window.
 
     Args:
@@ -94,14 +96,14 @@ def draw_timing(axes: Axes, grid: Grid, found: Mapping[int, Found], key: str, th
     _frame(axes, grid)
 
 
-def _hatch(axes: Axes, grid: Grid, theme: Theme) -> None:
+def _hatch(axes: Axes, grid: CellGrid, theme: Theme) -> None:
     for begin_s, end_s in grid.freezes():
         axes.axvspan(
             begin_s, end_s, facecolor="none", edgecolor=theme.soft, hatch="////", linewidth=0
         )
 
 
-def _frame(axes: Axes, grid: Grid) -> None:
+def _frame(axes: Axes, grid: CellGrid) -> None:
     axes.set_xlim(grid.begin_s, grid.end_s)
     axes.set_xticks(clock_ticks(grid, 12))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda time_s, _: grid.clock(time_s)))

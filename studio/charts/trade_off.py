@@ -29,9 +29,9 @@ from studio.views.trade_off import (
     _DURATION,
     _ROOM,
     P99,
+    AxisScale,
     Point,
     Risk,
-    Scale,
     points,
     scale_of,
     why_empty,
@@ -52,7 +52,7 @@ def draw_trade_off(
     risk: Risk = P99,
     *,
     names: Sequence[str | None] | None = None,
-    scale: Scale | None = None,
+    scale: AxisScale | None = None,
     titled: bool = True,
 ) -> list[Point]:
     """Draws the trade-off; returns the points, for whoever wants to click them.
@@ -98,7 +98,7 @@ def draw_trade_off(
         zorder=2,
     )
     for point in known:
-        name = style.shortened(called[point.index] or "", LONGEST_NAME)
+        name = style.shorten_name(called[point.index] or "", LONGEST_NAME)
         if point.index == comparison.chosen and len(comparison.candidates) > 1:
             name += " — fastest that meets"
         is_selected = point.index == selected
@@ -109,7 +109,7 @@ def draw_trade_off(
     return known
 
 
-def _set_scale(axes: Axes, scale: Scale, risk: Risk) -> None:
+def _set_scale(axes: Axes, scale: AxisScale, risk: Risk) -> None:
     span_s = scale.right_s * _ROOM or 1.0
     axes.set_xlim(0, span_s)
     style.time_axis(axes, span_s, length_text)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from simulation.study.compare import Comparison
     from simulation.study.rows import Row
     from simulation.study.statistics import Difference
-    from simulation.study.time_left import Pace
+    from simulation.study.time_left import Eta
 
 _TOLD = ("rollout_duration_s", "rollout_latency_p99_s", "rollout_error_fraction")
 
@@ -77,7 +77,7 @@ def compare(
         varied["windows"] = [*default_windows(loaded)]
     candidates = candidates_of(loaded, **varied)
     console = tables.answer_console()
-    comparison, rows = watched(
+    comparison, rows = run_with_table(
         loaded,
         candidates,
         console,
@@ -100,30 +100,30 @@ def compare(
         print_answer(console, comparison)
 
 
-def watched(
+def run_with_table(
     scenario: Scenario,
     candidates: tuple[Candidate, ...],
     console: Console,
     quiet: bool = False,
     **how: Any,
 ) -> tuple[Comparison, list[Row]]:
-    """Runs the study as `options.simulated`; on a terminal the table is there from the first row."""
+    """Runs the study as `options.run_study`; on a terminal the table is there from the first row."""
     from rich.live import Live
 
     from studio.cli.tables import comparison_table
-    from studio.views.figures_text import left_text
+    from studio.views.figures_text import time_left_text
 
     if quiet or not sys.stdout.isatty():
-        return o.simulated(scenario, candidates, quiet=quiet, **how)
+        return o.run_study(scenario, candidates, quiet=quiet, **how)
     with Live(console=console, transient=True, auto_refresh=False) as live:
 
-        def landed(comparison: Comparison, pace: Pace) -> None:
+        def landed(comparison: Comparison, pace: Eta) -> None:
             table = comparison_table(comparison)
-            told = f"{pace.done} of {pace.total} replications {left_text(pace.left_s())}"
+            told = f"{pace.done} of {pace.total} replications {time_left_text(pace.left_s())}"
             table.caption = told.rstrip()
             live.update(table, refresh=True)
 
-        return o.simulated(scenario, candidates, quiet=True, landed=landed, **how)
+        return o.run_study(scenario, candidates, quiet=True, landed=landed, **how)
 
 
 def print_answer(console: Console, comparison: Comparison) -> None:

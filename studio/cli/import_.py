@@ -30,21 +30,21 @@ def import_(
     quiet: o.Quiet = False,
 ) -> None:
     """Write a commented scenario of what files say: what was measured, what is assumed."""
-    from simulation.importers.together import drafted as drafted_from
+    from simulation.importers.together import draft_scenario
 
     _must_be_new(output, plot)
     o.must_be_writable(output, output, plot)
-    drafted = drafted_from(files, service, output.stem)
-    if plot is not None and not drafted.choices:
+    draft = draft_scenario(files, service, output.stem)
+    if plot is not None and not draft.choices:
         raise BadInput(f"--plot {plot}: no file says how long requests took, nothing was fitted")
-    written = drafted.write(output)
+    written = draft.write(output)
     if plot is not None:
         from studio.charts.fit import save_fits
 
-        save_fits(plot, drafted.choices)
+        save_fits(plot, draft.choices)
         written.append(plot)
     if not quiet:
-        for note in drafted.notes:
+        for note in draft.notes:
             print(f"rollcast: {note}", file=sys.stderr)
     _first, *others = written
     print(f"{output} is written" + (f", with {', '.join(map(str, others))}" if others else ""))

@@ -78,7 +78,7 @@ def run(
     from simulation.scenario.model import Scenario
     from studio.lab.contest import predicted_json
     from studio.lab.stop import until_told_to_stop
-    from studio.lab.trial import tried
+    from studio.lab.trial import run_trial
 
     o.must_be_writable(plan, html)
     read = read_plan(plan)
@@ -90,7 +90,7 @@ def run(
         first = str(error).splitlines()[0]
         raise BadInput(f"{plan}: scenario: is not one of this version: {first}") from None
     with until_told_to_stop():
-        trial = tried(read, scenario, say=_quietly if quiet or json else _say)
+        trial = run_trial(read, scenario, say=_quietly if quiet or json else _say)
     if html is not None:
         from executor.base.files import atomic_write_text
         from studio.reports.rollout_report import forecast_of, timeline_report
@@ -135,7 +135,7 @@ def compare(
     """Calibrate, freeze predictions, measure in a random order, and compare."""
     from executor.base.files import atomic_write_text
     from simulation.scenario.rollout import parse_window
-    from studio.lab.contest import by_window, contested
+    from studio.lab.contest import by_window, run_contest
     from studio.lab.stop import until_told_to_stop
 
     loaded = _load(scenario, sets)
@@ -146,7 +146,7 @@ def compare(
     variants = by_window(loaded, told)
     o.get_ready("auto", quiet or json)
     with until_told_to_stop():
-        contest = contested(loaded, variants, runs=runs or 5, say=_quietly if quiet else _say)
+        contest = run_contest(loaded, variants, runs=runs or 5, say=_quietly if quiet else _say)
     if calibration is not None:
         import json as text
 
@@ -207,7 +207,7 @@ def print_contest(contest: Contest) -> None:
     from rich.table import Table
 
     from studio.cli.tables import answer_console
-    from studio.lab.contest import CAPS, capped
+    from studio.lab.contest import CAPS, cap_range
     from studio.views.figures_text import between_text, metric_text
 
     console = answer_console()
@@ -217,7 +217,7 @@ def print_contest(contest: Contest) -> None:
     for arm in contest.arms:
         for metric, cap in CAPS.items():
             figure = arm.predicted[metric]
-            low, high = capped(figure, cap)
+            low, high = cap_range(figure, cap)
             values = [trial.metrics[metric] for trial in contest.trials[arm.name]]
             told = [
                 metric_text(metric, value)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import typer
 
 from executor.base.errors import BadInput
-from executor.base.yaml_positions import shown
+from executor.base.yaml_positions import shorten_value
 
 if TYPE_CHECKING:
     from simulation.scenario.file import ScenarioFile
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from simulation.study.candidates import Candidate
     from simulation.study.compare import Comparison
     from simulation.study.rows import Row
-    from simulation.study.time_left import Pace
+    from simulation.study.time_left import Eta
 
 Value = TypeVar("Value")
 
@@ -34,7 +34,7 @@ def whole_number(option: str, least: int, most: int = 2**63 - 1) -> Callable[[st
     def parse(text: str) -> int:
         # Python refuses to read numbers of more than 4,300 digits
         if text.isdecimal() and (len(text) > 40 or int(text) > most):
-            raise BadInput(f"{option} {shown(text)}: must be at most {most:,}")
+            raise BadInput(f"{option} {shorten_value(text)}: must be at most {most:,}")
         if not text.isdecimal() or int(text) < least:
             raise BadInput(f"{option} {text}: must be a whole number, at least {least}")
         return int(text)
@@ -168,7 +168,7 @@ def comma_list(option: str, text: str | None, parse: Callable[[str], Value]) -> 
             values.append(parse(word.strip()))
         except ValueError as error:
             raise BadInput(
-                f"{option} {shown(text)}: {shown(word.strip() or 'nothing')}: {error}"
+                f"{option} {shorten_value(text)}: {shorten_value(word.strip() or 'nothing')}: {error}"
             ) from None
     return values
 
@@ -202,7 +202,7 @@ def must_be_writable(scenario: Path, *paths: Path | None) -> None:
             raise BadInput(f"{path}: cannot be written: no such directory: {path.parent}")
 
 
-def simulated(
+def run_study(
     scenario: Scenario,
     candidates: Sequence[Candidate],
     *,
@@ -212,7 +212,7 @@ def simulated(
     quiet: bool = False,
     engine: str = "auto",
     keep_requests: bool = False,
-    landed: Callable[[Comparison, Pace], None] | None = None,
+    landed: Callable[[Comparison, Eta], None] | None = None,
 ) -> tuple[Comparison, list[Row]]:
     """Runs the study, with progress on standard error when that is a terminal.
 
@@ -235,11 +235,11 @@ def simulated(
     from simulation.study.compare import compare
     from simulation.study.rows import run_rows
     from simulation.study.store import Store
-    from simulation.study.time_left import Pace
+    from simulation.study.time_left import Eta
 
     must_be_one_place(jobs, cluster)
     rows: list[Row] = []
-    pace = Pace(scenario.replications)
+    pace = Eta(scenario.replications)
     told_at = time.monotonic()
     with (
         nullcontext() if path is None else Store.beside(path) as store,
@@ -256,7 +256,7 @@ def simulated(
             store=store,
         ):
             rows.append(row)
-            pace.landed(was_stored=row.was_stored)
+            pace.record_result(was_stored=row.was_stored)
             told("replications", pace)
             if landed is not None and time.monotonic() - told_at > 0.5:
                 landed(compare(scenario, candidates, rows), pace)
@@ -275,21 +275,23 @@ def must_be_one_place(jobs: int | None, cluster: str | None) -> None:
 
 
 @contextmanager
-def progress_bar(quiet: bool) -> Iterator[Callable[[str, Pace], None]]:
+def progress_bar(quiet: bool) -> Iterator[Callable[[str, Eta], None]]:
     """What is told what is being done, and how far it is; shows it where there is a terminal."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-    from studio.views.figures_text import left_text
+    from studio.views.figures_text import time_left_text
 
     columns = ("{task.description}", BarColumn(), MofNCompleteColumn(), "{task.fields[left]}")
-    shown = [TextColumn(one) if isinstance(one, str) else one for one in columns]
+    shorten_value = [TextColumn(one) if isinstance(one, str) else one for one in columns]
     hidden = quiet or not sys.stderr.isatty()
-    with Progress(*shown, console=Console(stderr=True), transient=True, disable=hidden) as progress:
+    with Progress(
+        *shorten_value, console=Console(stderr=True), transient=True, disable=hidden
+    ) as progress:
         task = progress.add_task("", left="")
 
-        def told(what: str, pace: Pace) -> None:
-            left = left_text(pace.left_s())
+        def told(what: str, pace: Eta) -> None:
+            left = time_left_text(pace.left_s())
             progress.update(
                 task, description=what, completed=pace.done, total=pace.total, left=left
             )
@@ -298,19 +300,19 @@ def progress_bar(quiet: bool) -> Iterator[Callable[[str, Pace], None]]:
 
 
 @contextmanager
-def search_told(quiet: bool) -> Iterator[Callable[[str, int, int], None]]:
+def report_search(quiet: bool) -> Iterator[Callable[[str, int, int], None]]:
     """The same for a search, which does one thing after another: what, how many, of how many."""
-    from simulation.study.time_left import Pace
+    from simulation.study.time_left import Eta
 
     with progress_bar(quiet) as bar:
-        pace = Pace(0)
+        pace = Eta(0)
 
         def told(what: str, done: int, total: int) -> None:
             nonlocal pace
             if done == 0:
-                pace = Pace(total)
+                pace = Eta(total)
             else:
-                pace.landed(was_stored=False)
+                pace.record_result(was_stored=False)
             bar(what, pace)
 
         yield told

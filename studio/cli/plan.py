@@ -14,7 +14,7 @@ from studio.cli import options as o
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from simulation.planning.search_result import Found, Looked
+    from simulation.planning.search_result import CandidateOutcome, SearchResult
     from simulation.scenario.model import Scenario
 
 _NAMED_WHEN_REFUSED = 6
@@ -81,20 +81,20 @@ def plan(
     planned_service(loaded)
     o.get_ready(engine, quiet)
     o.must_be_one_place(jobs, cluster)
-    with Store.beside(scenario) as store, o.search_told(quiet or json) as told:
+    with Store.beside(scenario) as store, o.report_search(quiet or json) as told:
         simulate = partial(run_cells, jobs=jobs, cluster=cluster, engine=engine, store=store)
         found = search(loaded, candidates, simulate=simulate, told=told)
     assert found is not None
     if json:
-        write_found(found, output, valid_for_s, sign)
-        o.print_json(found_json(found))
+        write_search_result(found, output, valid_for_s, sign)
+        o.print_json(search_json(found))
         return
     print_looked(found)
-    print("\n".join(write_found(found, output, valid_for_s, sign)))
+    print("\n".join(write_search_result(found, output, valid_for_s, sign)))
 
 
-def write_found(
-    found: Found, output: Path, valid_for_s: float, sign: Path | None = None
+def write_search_result(
+    found: SearchResult, output: Path, valid_for_s: float, key_file: Path | None = None
 ) -> list[str]:
     """Writes the plan of what was chosen, signed where there is a key; says so, in sentences.
 
@@ -111,10 +111,10 @@ def write_found(
             f"{_lag_hint(found.scenario)}"
         )
     made = plan_of(found, valid_for_s)
-    if sign is not None:
-        from executor.plan.signing import signed
+    if key_file is not None:
+        from executor.plan.signing import sign
 
-        made = signed(made, sign)
+        made = sign(made, key_file)
     write_plan(output, made)
     told = [answer_sentence(found)]
     failed = found.confirmations[:-1]
@@ -125,12 +125,12 @@ def write_found(
         told.append(_busiest_sentence(found.looked[found.busiest]))
     if found.starts:
         told.append(found.starts)
-    applied = [one.candidate.applied_to(found.scenario) for one in found.looked]
+    applied = [one.candidate.apply_to(found.scenario) for one in found.looked]
     told += [f"! {line}." for line in note_lines(found.scenario, applied)]
     return [*told, f"The plan is in {output}"]
 
 
-def _busiest_sentence(one: Looked) -> str:
+def _busiest_sentence(one: CandidateOutcome) -> str:
     start = _clock(one.candidate.start_label)
     if one.outcome in ("fails", "hopeless", "not confirmed", "undecided"):
         return f"At the busiest start, {start}, the same {one.outcome}: {one.reason}."
@@ -142,7 +142,7 @@ def _busiest_sentence(one: Looked) -> str:
     )
 
 
-def answer_sentence(found: Found) -> str:
+def answer_sentence(found: SearchResult) -> str:
     """``Window 3 at 02:40, 14 to 16 minutes, meets the objectives in at least 95 % of runs, …``."""
     from studio.views.figures_text import percent_text, span_text
 
@@ -158,14 +158,14 @@ def answer_sentence(found: Found) -> str:
     )
 
 
-def found_json(found: Found) -> dict[str, Any]:
+def search_json(found: SearchResult) -> dict[str, Any]:
     """Every candidate and what became of it, as ``--json`` prints it."""
     from executor.base.canonical_json import digest_of
-    from simulation.planning.evidence import considered, evidence_of
+    from simulation.planning.evidence import candidate_evidence, evidence_of
     from simulation.study.notes import notes_json, notes_of
 
-    applied = [one.candidate.applied_to(found.scenario) for one in found.looked]
-    everyone = [considered(found, number) for number in range(len(found.looked))]
+    applied = [one.candidate.apply_to(found.scenario) for one in found.looked]
+    everyone = [candidate_evidence(found, number) for number in range(len(found.looked))]
     return {
         "schema": "rollcast.search/1",
         "scenario": found.scenario.name,
@@ -179,7 +179,7 @@ def found_json(found: Found) -> dict[str, Any]:
     }
 
 
-def print_looked(found: Found) -> None:
+def print_looked(found: SearchResult) -> None:
     """The question, and the table of candidates with the reasons."""
     from simulation.planning.evidence import counts_of, telling
     from studio.cli.tables import answer_console
@@ -204,17 +204,17 @@ def print_looked(found: Found) -> None:
     console.print()
 
 
-def _table(found: Found, numbers: list[int]) -> Table:
+def _table(found: SearchResult, numbers: list[int]) -> Table:
     from rich.table import Table
 
-    from simulation.planning.evidence import considered
+    from simulation.planning.evidence import candidate_evidence
     from studio.views.figures_text import duration_text, latency_text
 
     table = Table(box=None, pad_edge=False, header_style="dim")
     for heading in ("candidate", "takes", "p99", "meets", "", "why"):
         table.add_column(heading, justify="right" if heading in ("takes", "p99") else "left")
     for number in numbers:
-        one = considered(found, number)
+        one = candidate_evidence(found, number)
         table.add_row(
             _name(found, number),
             duration_text(one.duration_s),
@@ -227,7 +227,7 @@ def _table(found: Found, numbers: list[int]) -> Table:
     return table
 
 
-def _name(found: Found, number: int) -> str:
+def _name(found: SearchResult, number: int) -> str:
     from studio.views.figures_text import name_among
 
     candidates = [one.candidate for one in found.looked]
@@ -254,7 +254,7 @@ def _lag_hint(scenario: Scenario) -> str:
     )
 
 
-def _why_none(found: Found) -> str:
+def _why_none(found: SearchResult) -> str:
     """The reasons of those that came nearest, and how many more there are."""
     from simulation.planning.evidence import counts_of, telling
 

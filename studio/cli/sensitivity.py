@@ -47,7 +47,7 @@ def sensitivity(
     if loaded.rollout is None:
         raise BadInput(f"{scenario}: rollout: is missing, there is no answer that could hang")
     o.get_ready(engine, quiet)
-    with o.search_told(quiet or json) as told:
+    with o.report_search(quiet or json) as told:
         found = analysed(loaded, simulate=partial(run_cells, jobs=jobs, engine=engine), told=told)
     if chart is not None:
         _write_chart(chart, found)
@@ -106,14 +106,14 @@ def _table(found: Sensitivity) -> Table:
 def _write_chart(path: Path, found: Sensitivity) -> None:
     from matplotlib.figure import Figure
 
-    from executor.base.files import written_beside
+    from executor.base.files import write_beside
     from studio.charts import style
     from studio.charts.sensitivity import draw_sensitivity
     from studio.views.theme import LIGHT
 
-    with style.drawn_in_style():
+    with style.use_style():
         height = 1.2 + 0.32 * len(found.effects)
         figure = Figure(figsize=(9, height), dpi=style.DPI, facecolor=LIGHT.card, layout="tight")
         draw_sensitivity(figure.add_subplot(), found, LIGHT)
-        with written_beside(path) as beside:
+        with write_beside(path) as beside:
             figure.savefig(beside, format=path.suffix.removeprefix("."))

@@ -32,7 +32,7 @@ def simulate(
     file = o.load_file(scenario, sets, seed, replications)
     loaded = file.scenario
     o.get_ready(engine, quiet)
-    comparison, rows = o.simulated(
+    comparison, rows = o.run_study(
         loaded,
         candidates_of(loaded),
         path=scenario,

@@ -68,9 +68,9 @@ def _plan(file: Path, again: bool, inventory: Path | None, jobs: int | None) -> 
     plan = read_plan(file)
     lines, sound = validate_report(plan, datetime.now(UTC), inventory)
     if again and sound:
-        from simulation.planning.make_plan import again as simulate_again
+        from simulation.planning.make_plan import resimulate
 
-        differing = simulate_again(plan, jobs)
+        differing = resimulate(plan, jobs)
         mark = "✗" if differing else "✓"
         lines.append(f"{mark} simulated again, the embedded scenario gives the same prediction")
         lines.extend(f"    {one}" for one in differing)

@@ -56,8 +56,8 @@ def main_job() -> int:
     from simulation.planning.make_plan import WEEK_S
     from simulation.planning.search import search
     from simulation.study.candidates import candidates_of, default_windows
-    from studio.cli.compare import print_answer, watched
-    from studio.cli.plan import write_found
+    from studio.cli.compare import print_answer, run_with_table
+    from studio.cli.plan import write_search_result
     from studio.cli.tables import answer_console
 
     try:
@@ -73,16 +73,16 @@ def main_job() -> int:
     )
     o.get_ready("auto", quiet=False)
     console = answer_console()
-    comparison, _rows = watched(scenario, candidates, console)
+    comparison, _rows = run_with_table(scenario, candidates, console)
     print_answer(console, comparison)
     known = {
         one.candidate: [replace(run, metrics=run.alone) for run in one.runs]
         for one in comparison.candidates
     }
-    with o.search_told(quiet=False) as told:
+    with o.report_search(quiet=False) as told:
         found = search(scenario, candidates, known=known, told=told)
     assert found is not None
-    print("\n".join(write_found(found, OUTPUT / "plan.json", WEEK_S)))
+    print("\n".join(write_search_result(found, OUTPUT / "plan.json", WEEK_S)))
     return 0
 
 

@@ -292,7 +292,7 @@ class StudioWindow(QMainWindow):
         self.setWindowModified(document.is_changed)
         actions["file.save"].setEnabled(document.is_changed)
         actions["edit.reset"].setEnabled(document.is_changed)
-        run = document.looked_at
+        run = document.current_run
         for key in ("edit.rename_run", "edit.remove_run"):
             actions[key].setEnabled(run is not None)
         for key in ("file.export_charts", "file.export_data", "file.export_report"):

@@ -28,7 +28,7 @@ from simulation.study.rows import run_rows
 from studio.lab.fleet import fleet
 from studio.lab.limits import HIGHEST_RPS
 from studio.lab.traffic import schedule_for
-from studio.lab.trial import tried
+from studio.lab.trial import run_trial
 
 SCHEMA = "rollcast.calibration/1"
 
@@ -91,7 +91,7 @@ class Calibration:
         return max(0.0, self.slot_time_s - self.demand_s)
 
 
-def calibrated(
+def calibrate(
     scenario: Scenario, cycles: int = CYCLES, say: Callable[[str], None] = lambda _: None
 ) -> Calibration:
     """Measures on fleets of their own.
@@ -295,12 +295,12 @@ def _cycles(scenario: Scenario, cycles: int) -> tuple[list[dict[str, Any]], tupl
     data["rollout"].update(window=1, advance="sliding", drain={"timeout": "30s"}, stop={})
     calm = Scenario.model_validate(data)
     (candidate,) = candidates_of(calm, [_roomy_window(calm)])
-    calm = candidate.applied_to(calm)
+    calm = candidate.apply_to(calm)
     result = compare(calm, (candidate,), list(run_rows(calm, (candidate,)))).candidates[0]
     plan = make_plan(calm, result)
     timelines, flags = [], []
     for number in range(math.ceil(cycles / scenario.service.instance_count)):
-        trial = tried(plan, calm, _FIRST_RUN + 2 + number, settling_s=0.0)
+        trial = run_trial(plan, calm, _FIRST_RUN + 2 + number, settling_s=0.0)
         record = trial.record
         if record.ended != "done":
             raise Refused(

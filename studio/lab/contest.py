@@ -27,9 +27,9 @@ from simulation.scenario.model import Scenario
 from simulation.study.candidates import Candidate, candidates_of
 from simulation.study.compare import compare
 from simulation.study.rows import run_rows
-from studio.lab.calibrate import CYCLES, Calibration, calibrated, with_calibration
+from studio.lab.calibrate import CYCLES, Calibration, calibrate, with_calibration
 from studio.lab.limits import refuse_unable
-from studio.lab.trial import Record, tried
+from studio.lab.trial import TrialRecord, run_trial
 
 CAPS = {"rollout_duration_s": 0.10, "failed_requests": None, "rollout_latency_p99_s": 0.30}
 """What is scored, and how wide half a range may be as a share of its middle."""
@@ -109,7 +109,7 @@ class Contest:
     calibration: Calibration
     arms: tuple[Arm, ...]
     digest: str
-    trials: dict[str, tuple[Record, ...]]
+    trials: dict[str, tuple[TrialRecord, ...]]
     order: tuple[tuple[str, int], ...]
 
     def judged(self) -> list[Judged]:
@@ -119,7 +119,7 @@ class Contest:
     def _of(self, arm: Arm) -> Iterator[Judged]:
         for run, trial in enumerate(self.trials[arm.name]):
             for metric, cap in CAPS.items():
-                low, high = capped(arm.predicted[metric], cap)
+                low, high = cap_range(arm.predicted[metric], cap)
                 yield Judged(arm.name, run, metric, trial.metrics[metric], low, high)
 
     def score(self) -> float | None:
@@ -132,7 +132,7 @@ class Contest:
 
         Two arms are told apart when their ranges of single runs do not meet.
         """
-        pairs = told_apart({arm.name: arm.predicted[P99] for arm in self.arms})
+        pairs = distinguishable_pairs({arm.name: arm.predicted[P99] for arm in self.arms})
         runs = min((len(one) for one in self.trials.values()), default=0)
         return [
             all(_less(self.trials[lower][run], self.trials[higher][run]) for lower, higher in pairs)
@@ -187,7 +187,7 @@ class Contest:
         }
 
 
-def capped(figure: Interval, cap: float | None) -> tuple[float, float]:
+def cap_range(figure: Interval, cap: float | None) -> tuple[float, float]:
     """The range of single runs, its half-width no more than so much of its middle."""
     low, high = figure.run_low or 0.0, figure.run_high or 0.0
     middle, half = (low + high) / 2, (high - low) / 2
@@ -196,7 +196,7 @@ def capped(figure: Interval, cap: float | None) -> tuple[float, float]:
     return middle - half, middle + half
 
 
-def told_apart(figures: dict[str, Interval]) -> list[tuple[str, str]]:
+def distinguishable_pairs(figures: dict[str, Interval]) -> list[tuple[str, str]]:
     """The pairs of which the first is predicted to be lower in every likely run."""
     return [
         (one, other)
@@ -206,7 +206,7 @@ def told_apart(figures: dict[str, Interval]) -> list[tuple[str, str]]:
     ]
 
 
-def _less(one: Record, other: Record) -> bool:
+def _less(one: TrialRecord, other: TrialRecord) -> bool:
     low, high = one.metrics[P99], other.metrics[P99]
     return low is not None and high is not None and low < high
 
@@ -232,8 +232,7 @@ def arms_of(found: Calibration, variants: Sequence[tuple[str, Scenario]]) -> tup
 def by_window(scenario: Scenario, windows: Sequence[int | str]) -> list[tuple[str, Scenario]]:
     """The scenario with each window."""
     return [
-        (f"window {one.window}", one.applied_to(scenario))
-        for one in candidates_of(scenario, windows)
+        (f"window {one.window}", one.apply_to(scenario)) for one in candidates_of(scenario, windows)
     ]
 
 
@@ -278,7 +277,7 @@ def random_order(arms: Sequence[Arm], runs: int, seed: int) -> list[tuple[str, i
     return order
 
 
-def contested(
+def run_contest(
     scenario: Scenario,
     variants: Sequence[tuple[str, Scenario]],
     *,
@@ -303,7 +302,7 @@ def contested(
     for _, one in variants:
         refuse_unable(one)
     kept = _Kept(folder)
-    measured = kept.get("calibration", lambda: calibrated(scenario, cycles, say).to_json())
+    measured = kept.get("calibration", lambda: calibrate(scenario, cycles, say).to_json())
     found = Calibration.from_json(measured)
     arms = arms_of(found, variants)
     digest = frozen(arms)
@@ -312,15 +311,15 @@ def contested(
     say(f"predictions frozen: {digest}")
     order = random_order(arms, runs, scenario.seed)
     by_name = {arm.name: arm for arm in arms}
-    records: dict[tuple[str, int], Record] = {}
+    records: dict[tuple[str, int], TrialRecord] = {}
     for count, (name, run) in enumerate(order, start=1):
 
         def measure(arm: Arm = by_name[name], run: int = run, count: int = count) -> dict[str, Any]:
             say(f"measuring {count} of {len(order)}: {arm.name}, run {run + 1}")
-            return asdict(tried(arm.plan, arm.scenario, run).record)
+            return asdict(run_trial(arm.plan, arm.scenario, run).record)
 
         data = kept.get(f"{name}, run {run + 1}", measure)
-        records[name, run] = TypeAdapter(Record).validate_python(data)
+        records[name, run] = TypeAdapter(TrialRecord).validate_python(data)
     return Contest(
         scenario=scenario,
         calibration=found,

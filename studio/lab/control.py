@@ -14,7 +14,7 @@ import time
 from typing import Any
 
 
-def told(keeper: str, **command: Any) -> dict[str, Any]:
+def send_command(keeper: str, **command: Any) -> dict[str, Any]:
     """What the keeper answers to a command.
 
     Raises:
@@ -33,10 +33,10 @@ def told(keeper: str, **command: Any) -> dict[str, Any]:
 
 def main(keeper: str, step: str, instance: str, version: str = "") -> int:
     """Does the step: its act first when it takes something away, last when it brings something."""
-    waits_s = float(told(keeper, do="duration", instance=instance, step=step)["duration_s"])
+    waits_s = float(send_command(keeper, do="duration", instance=instance, step=step)["duration_s"])
     if step != "stop":
         time.sleep(waits_s)
-    answer = told(keeper, do=step, instance=instance, version=version)
+    answer = send_command(keeper, do=step, instance=instance, version=version)
     if step == "stop":
         time.sleep(waits_s)
     if "error" in answer:

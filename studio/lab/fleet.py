@@ -1,6 +1,6 @@
 """The loopback fleet, from the parent's side: it comes up whole, and it ends whole.
 
-Enters: a scenario. Leaves: a `Fleet` with the path of its inventory, so that the real executor can
+Enters: a scenario. Leaves: a `LabFleet` with the path of its inventory, so that the real executor can
 carry a plan out on it. All of it listens on 127.0.0.1 only, and all of it are children of one
 keeper (`studio.lab.keeper`), which ends when this process does, however that ends.
 """
@@ -31,7 +31,7 @@ from simulation.control.strategy import step_durations
 from simulation.scenario.model import Scenario
 from studio.lab import control
 from studio.lab.haproxy import BACKEND, config_text, find_haproxy
-from studio.lab.instance import Behaviour, Settings
+from studio.lab.instance import Behaviour, InstanceSettings
 from studio.lab.keeper import FLEET_FILE, READY, SOCKET
 from studio.lab.limits import refuse_unable
 from studio.lab.load import Schedule, Sent, read_sent, write_schedule
@@ -50,7 +50,7 @@ _TRIES = 6
 
 
 @dataclass(frozen=True)
-class Fleet:
+class LabFleet:
     """A fleet that is up.
 
     Attributes:
@@ -77,7 +77,7 @@ class Fleet:
 
     def ask(self, **command: Any) -> dict[str, Any]:
         """What the keeper answers to a command, see `studio.lab.keeper`."""
-        return control.told(str(self.folder / SOCKET), **command)
+        return control.send_command(str(self.folder / SOCKET), **command)
 
     def start_load(self, schedule: Schedule) -> None:
         """Begins to send."""
@@ -92,7 +92,7 @@ class Fleet:
 
 
 @contextmanager
-def fleet(scenario: Scenario, run: int = 0) -> Iterator[Fleet]:
+def fleet(scenario: Scenario, run: int = 0) -> Iterator[LabFleet]:
     """A fleet for a scenario, up before the block and gone after it.
 
     Args:
@@ -119,7 +119,7 @@ def fleet(scenario: Scenario, run: int = 0) -> Iterator[Fleet]:
 
 def _opened(
     scenario: Scenario, run: int, folder: Path, haproxy: Path
-) -> tuple[Fleet, subprocess.Popen[str]]:
+) -> tuple[LabFleet, subprocess.Popen[str]]:
     service = scenario.service
     names = service.instance_names(scenario.service_name)
     port, *own = free_ports(len(names) + 1)
@@ -144,7 +144,7 @@ def _opened(
             text=True,
             start_new_session=True,  # Ctrl-C is for this process, which ends the keeper
         )
-    return Fleet(folder, inventory, port, stats, keeper.pid), keeper
+    return LabFleet(folder, inventory, port, stats, keeper.pid), keeper
 
 
 def _write_json(path: Path, data: dict[str, Any]) -> None:
@@ -185,7 +185,7 @@ def _for_keeper(
         "instances": [
             {
                 "settings": asdict(
-                    Settings(
+                    InstanceSettings(
                         name,
                         slots,
                         speed,
@@ -237,7 +237,7 @@ def inventory_data(
     }
 
 
-def _wait_until_up(fleet: Fleet, keeper: subprocess.Popen[str]) -> None:
+def _wait_until_up(fleet: LabFleet, keeper: subprocess.Popen[str]) -> None:
     """Until the keeper has started all, and HAProxy sends to every instance.
 
     Raises:

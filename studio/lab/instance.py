@@ -44,7 +44,7 @@ class Behaviour:
 
 
 @dataclass(frozen=True)
-class Settings:
+class InstanceSettings:
     """What is true of an instance whatever version it runs.
 
     Attributes:
@@ -76,10 +76,10 @@ class _Job:
     timer: asyncio.TimerHandle | None = field(default=None, repr=False)
 
 
-class Instance:
+class LabInstance:
     """The slots and the queue, without the network."""
 
-    def __init__(self, settings: Settings, version: Behaviour, dice: random.Random) -> None:
+    def __init__(self, settings: InstanceSettings, version: Behaviour, dice: random.Random) -> None:
         self._settings, self._version, self._dice = settings, version, dice
         self._since_s = time.monotonic()
         self._is_healthy = dice.random() >= version.start_fails
@@ -199,7 +199,7 @@ class Instance:
 class _Connection(asyncio.Protocol):
     """A connection of the balancer: one request at a time."""
 
-    def __init__(self, instance: Instance, opened: set[_Connection]) -> None:
+    def __init__(self, instance: LabInstance, opened: set[_Connection]) -> None:
         self._instance, self._opened = instance, opened
         self._heads = Heads()
         self._job: _Job | None = None
@@ -240,9 +240,9 @@ class _Connection(asyncio.Protocol):
             self._next()
 
 
-async def _serve(listener: socket.socket, settings: Settings, version: Behaviour) -> None:
+async def _serve(listener: socket.socket, settings: InstanceSettings, version: Behaviour) -> None:
     loop = asyncio.get_running_loop()
-    instance = Instance(settings, version, random.Random())
+    instance = LabInstance(settings, version, random.Random())
     opened: set[_Connection] = set()
     stopped = asyncio.Event()
     server = await loop.create_server(lambda: _Connection(instance, opened), sock=listener)
@@ -264,6 +264,6 @@ async def _serve(listener: socket.socket, settings: Settings, version: Behaviour
     await asyncio.sleep(0)  # the last answer is on its way
 
 
-def serve(listener: socket.socket, settings: Settings, version: Behaviour) -> None:
+def serve(listener: socket.socket, settings: InstanceSettings, version: Behaviour) -> None:
     """Serves until SIGTERM; then what is in flight ends, up to the grace period."""
     asyncio.run(_serve(listener, settings, version))

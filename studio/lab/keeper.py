@@ -49,7 +49,7 @@ class _Instance:
         durations_s: How long each step takes, one after the other; the last stays.
     """
 
-    settings: instance.Settings
+    settings: instance.InstanceSettings
     port: int
     durations_s: dict[str, list[float]]
     deployed: str = "old"
@@ -75,7 +75,7 @@ class Keeper:
         self._stop_signal = signal.SIGKILL if fleet["stop"] == "abrupt" else signal.SIGTERM
         self._instances = {
             one["settings"]["name"]: _Instance(
-                instance.Settings(**one["settings"]), one["port"], one["durations_s"]
+                instance.InstanceSettings(**one["settings"]), one["port"], one["durations_s"]
             )
             for one in fleet["instances"]
         }

@@ -16,10 +16,10 @@ import numpy as np
 
 from simulation.results.failures import Cause, Failure
 from simulation.results.pool_log import PoolChange
-from simulation.results.recorder import Observed, run_result
+from simulation.results.recorder import RunRecord, run_result
 from simulation.results.run_result import CUT, OUTCOMES, RequestTable, RunResult
 from simulation.results.states import State, StateInterval
-from simulation.results.tally import Calls, counted
+from simulation.results.tally import Calls, count_requests
 from simulation.scenario.model import Scenario
 from simulation.scenario.units import Floats
 from studio.lab.fleet import NEW
@@ -39,7 +39,7 @@ _ENDED = {"done": "done", "halted": "halted", "rolled_back": "rolled_back"}
 
 
 @dataclass(frozen=True)
-class Seen:
+class LoadSample:
     """What was seen of one run, times on its own clocks.
 
     Attributes:
@@ -68,7 +68,7 @@ class Seen:
         return self.began_s + min((one["begin_s"] for one in steps), default=0.0)
 
 
-def measured(scenario: Scenario, seen: Seen) -> RunResult:
+def to_run_result(scenario: Scenario, seen: LoadSample) -> RunResult:
     """The run as if it had been simulated."""
     begin_s, sent = seen.begin_s(), seen.sent
     shift_s = seen.zero_s - begin_s
@@ -85,7 +85,7 @@ def measured(scenario: Scenario, seen: Seen) -> RunResult:
     )
     slow_s = scenario.objectives.latency_p99
     bin_s = 1.0
-    tally = counted(
+    tally = count_requests(
         table,
         calls,
         has_latency=np.ones(len(scenario.traffic.classes), np.bool_),
@@ -99,7 +99,7 @@ def measured(scenario: Scenario, seen: Seen) -> RunResult:
     reason = seen.timeline["reason"]
     stopped_by = Failure(Cause.EXECUTOR, reported=str(reason)) if reason else None
     return run_result(
-        Observed(
+        RunRecord(
             tally=tally,
             settled_tally=tally,
             exposed_count=exposed,
@@ -126,7 +126,7 @@ def measured(scenario: Scenario, seen: Seen) -> RunResult:
     )
 
 
-def flags_of(seen: Seen) -> tuple[str, ...]:
+def flags_of(seen: LoadSample) -> tuple[str, ...]:
     """Why a run may not be trusted, in sentences."""
     found = []
     lag_s = lag_p99_s(seen.sent)
@@ -212,7 +212,7 @@ def _most_waiting(calls: Calls) -> int:
     return int(there.max(initial=0))
 
 
-def _ended_s(seen: Seen, begin_s: float) -> float | None:
+def _ended_s(seen: LoadSample, begin_s: float) -> float | None:
     """When the last step was over, from the rollout's 0; None when it did not come to its end."""
     if seen.timeline["ended"] != "done":
         return None
@@ -220,7 +220,7 @@ def _ended_s(seen: Seen, begin_s: float) -> float | None:
 
 
 def _states(
-    scenario: Scenario, seen: Seen, begin_s: float, end_s: float
+    scenario: Scenario, seen: LoadSample, begin_s: float, end_s: float
 ) -> tuple[StateInterval, ...]:
     """The executor's states on the rollout's clock, from the first request to the end."""
     names = scenario.service.instance_names(scenario.service_name)
@@ -241,7 +241,7 @@ def _states(
     return tuple(found)
 
 
-def _pool_log(scenario: Scenario, seen: Seen, begin_s: float) -> list[PoolChange]:
+def _pool_log(scenario: Scenario, seen: LoadSample, begin_s: float) -> list[PoolChange]:
     """Who was in the pool, as HAProxy said it, with the version that the executor had brought."""
     service = scenario.service
     names = service.instance_names(scenario.service_name)

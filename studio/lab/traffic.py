@@ -11,17 +11,17 @@ import numpy as np
 from simulation.requests.draws import Draws
 from simulation.run import arrivals_of
 from simulation.scenario.model import Scenario
-from simulation.scenario.simulated_interval import Frame, frame_of
+from simulation.scenario.simulated_interval import SimulatedInterval, frame_of
 from studio.lab.load import Schedule
 
 FIRST_REPLICATION = 1_000_000
 """The number of the lab's first run; a study has its own from 0 on."""
 
 
-def frame_in_lab(scenario: Scenario, warm_up_s: float) -> Frame:
+def frame_in_lab(scenario: Scenario, warm_up_s: float) -> SimulatedInterval:
     """The scenario's frame with the lab's own warm-up."""
     frame = frame_of([scenario])
-    return Frame(warm_up_s, frame.horizon_s, frame.exact, frame.bin_s)
+    return SimulatedInterval(warm_up_s, frame.horizon_s, frame.exact, frame.bin_s)
 
 
 def schedule_for(

@@ -24,8 +24,8 @@ from executor.records.lock import lock_path
 from simulation.results.run_result import RunResult
 from simulation.scenario.model import Scenario
 from simulation.scenario.simulated_interval import SETTLING_S
-from studio.lab.fleet import Fleet, fleet
-from studio.lab.measure import Seen, flags_of, lag_p99_s, measured
+from studio.lab.fleet import LabFleet, fleet
+from studio.lab.measure import LoadSample, flags_of, lag_p99_s, to_run_result
 from studio.lab.traffic import schedule_for
 from studio.lab.watch import Watch
 
@@ -40,7 +40,7 @@ _LOOKS_S = 0.05
 
 
 @dataclass(frozen=True)
-class Record:
+class TrialRecord:
     """What one rollout on the loopback came to, in figures.
 
     Attributes:
@@ -70,19 +70,19 @@ class Trial:
         timeline: What the executor wrote down.
     """
 
-    record: Record
+    record: TrialRecord
     run: RunResult
     timeline: dict[str, Any]
 
 
-def tried(
+def run_trial(
     plan: Plan,
     scenario: Scenario,
     number: int = 0,
     *,
     settling_s: float = SETTLING_S,
     say: Callable[[str], None] = lambda _: None,
-    watched: Callable[[Fleet], None] = lambda _: None,
+    watched: Callable[[LabFleet], None] = lambda _: None,
     carry_out: Callable[[Execute, Callable[[str], None]], int] = execute,
     stopped: Callable[[], bool] = lambda: False,
 ) -> Trial:
@@ -125,7 +125,7 @@ def tried(
             settled_s = _settled_s(watch, usual, settling_s, stopped)
         sent = up.end_load()
     began = datetime.fromisoformat(timeline["began_at"])
-    seen = Seen(
+    seen = LoadSample(
         sent=sent,
         zero_s=schedule.zero_s,
         classes=schedule.classes,
@@ -135,8 +135,8 @@ def tried(
         settled_s=settled_s,
         cpu_fraction=watch.cpu_fraction,
     )
-    run = measured(scenario, seen)
-    record = Record(
+    run = to_run_result(scenario, seen)
+    record = TrialRecord(
         ended=str(timeline["ended"]),
         metrics=run.metrics,
         requests=run.requests,
@@ -155,7 +155,7 @@ def _longest_s(plan: Plan) -> float:
 
 def _executed(
     plan: Plan,
-    up: Fleet,
+    up: LabFleet,
     say: Callable[[str], None],
     carry_out: Callable[[Execute, Callable[[str], None]], int],
 ) -> tuple[int, dict[str, Any]]:

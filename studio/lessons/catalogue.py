@@ -9,16 +9,16 @@ from pathlib import Path
 
 from studio.lessons.model import (
     Capacity,
-    Figure,
+    FigureGoal,
     Goal,
     Justified,
     Lesson,
+    LessonStep,
     LookedAt,
     Meets,
     Predicted,
     Quick,
     Simulated,
-    Step,
     Switch,
 )
 from studio.resources import assets_dir
@@ -36,31 +36,33 @@ def scenario_path(lesson: Lesson) -> Path:
     return assets_dir() / "lessons" / f"{lesson.key}.yaml"
 
 
-def _predict(task: str, answers: tuple[str, ...], right: int) -> Step:
-    return Step("Predict", task, Predicted(), "", answers=answers, right=right)
+def _predict(task: str, answers: tuple[str, ...], right: int) -> LessonStep:
+    return LessonStep("Predict", task, Predicted(), "", answers=answers, right=right)
 
 
-def _run() -> Step:
-    return Step("Run", "Now run it: F5.", Simulated(), "It is simulated, twenty times.")
+def _run() -> LessonStep:
+    return LessonStep("Run", "Now run it: F5.", Simulated(), "It is simulated, twenty times.")
 
 
-def _reveal(task: str, window: int, after: str) -> Step:
-    return Step("Reveal", task, LookedAt(window), after)
+def _reveal(task: str, window: int, after: str) -> LessonStep:
+    return LessonStep("Reveal", task, LookedAt(window), after)
 
 
-def _push(task: str, goal: Goal, after: str, *unlocked: str) -> Step:
-    return Step("Push it", task, goal, after, frozenset(unlocked))
+def _push(task: str, goal: Goal, after: str, *unlocked: str) -> LessonStep:
+    return LessonStep("Push it", task, goal, after, frozenset(unlocked))
 
 
-def _trade(task: str, goal: Goal, after: str, *unlocked: str, switch: Switch | None = None) -> Step:
-    return Step("Trade", task, goal, after, frozenset(unlocked), switch)
+def _trade(
+    task: str, goal: Goal, after: str, *unlocked: str, switch: Switch | None = None
+) -> LessonStep:
+    return LessonStep("Trade", task, goal, after, frozenset(unlocked), switch)
 
 
 def _choose(
     task: str, *unlocked: str, goals: tuple[Goal, ...] = (Meets(),), switch: Switch | None = None
-) -> Step:
+) -> LessonStep:
     goal = Justified(goals)
-    return Step(
+    return LessonStep(
         "Choose", task, goal, "That is a choice with a reason.", frozenset(unlocked), switch
     )
 
@@ -106,7 +108,7 @@ LESSONS: tuple[Lesson, ...] = (
             _trade(
                 "Lower it on until fewer than one request fails in two rollouts, and watch what that "
                 "costs in time.",
-                Figure(_FAILED, "Failed requests", at_most=0.5),
+                FigureGoal(_FAILED, "Failed requests", at_most=0.5),
                 "Time is the price of room. How much room the traffic needs, not the calendar, says "
                 "how narrow the window must be.",
                 _WINDOW,
@@ -145,7 +147,7 @@ LESSONS: tuple[Lesson, ...] = (
             _trade(
                 "Requests are still cut: the drain waits only 0.2 seconds. Lengthen Drain timeout "
                 "until fewer than one is cut in two rollouts, and watch the time.",
-                Figure("cut_requests", "Cut requests", at_most=0.5),
+                FigureGoal("cut_requests", "Cut requests", at_most=0.5),
                 "A drain ends when the last request has ended: a longer timeout costs little time "
                 "and saves requests.",
                 _DRAIN,
@@ -177,13 +179,13 @@ LESSONS: tuple[Lesson, ...] = (
             ),
             _push(
                 "Shorten Drain timeout until more than twenty requests are cut in a rollout.",
-                Figure("cut_requests", "Cut requests", at_least=20),
+                FigureGoal("cut_requests", "Cut requests", at_least=20),
                 "Without a drain whatever is in flight is lost, on every instance.",
                 _DRAIN,
             ),
             _trade(
                 "Now lengthen it until no more than one is cut, and hold the time against it.",
-                Figure("cut_requests", "Cut requests", at_most=1.0),
+                FigureGoal("cut_requests", "Cut requests", at_most=1.0),
                 "The last few requests are the slowest ones: each costs more time than those before.",
                 _DRAIN,
             ),
@@ -216,13 +218,13 @@ LESSONS: tuple[Lesson, ...] = (
             ),
             _push(
                 "Choose another Policy, one that loses less than a third of it.",
-                Figure(_FAILED, "Failed requests", at_most=400),
+                FigureGoal(_FAILED, "Failed requests", at_most=400),
                 "Who takes turns sends the dead one only its share.",
                 _POLICY,
             ),
             _trade(
                 "A policy only hides it. Lower Learns after until no more than one request fails.",
-                Figure(_FAILED, "Failed requests", at_most=1.0),
+                FigureGoal(_FAILED, "Failed requests", at_most=1.0),
                 "When the balancer knows before the instance stops, nothing is refused: take out "
                 "first, wait until everybody has heard, then stop.",
                 _LEARNS,
@@ -260,14 +262,14 @@ LESSONS: tuple[Lesson, ...] = (
             ),
             _push(
                 "Raise Window size until p99 is above five seconds.",
-                Figure(_P99, "p99", at_least=5.0),
+                FigureGoal(_P99, "p99", at_least=5.0),
                 "The window bounds how many are out. Nothing bounds how many are cold.",
                 _WINDOW,
             ),
             _trade(
                 "Lengthen Ready for, so that an instance warms up before the next one leaves, until "
                 "p99 is below two and a half seconds. Watch the time.",
-                Figure(_P99, "p99", at_most=2.5),
+                FigureGoal(_P99, "p99", at_most=2.5),
                 "Waiting is what warms a cache. It costs minutes, and nothing else here does as much.",
                 _READY,
             ),
@@ -304,14 +306,14 @@ LESSONS: tuple[Lesson, ...] = (
             ),
             _push(
                 "Raise Window size until more than 500 requests fail before it is taken back.",
-                Figure(_FAILED, "Failed requests", at_least=500),
+                FigureGoal(_FAILED, "Failed requests", at_least=500),
                 "Half the fleet was wrong before anybody knew.",
                 _WINDOW,
             ),
             _trade(
                 "Bring the window down again and lengthen Pause, so that the guard can see before "
                 "the next one goes, until fewer than 40 fail.",
-                Figure(_FAILED, "Failed requests", at_most=40),
+                FigureGoal(_FAILED, "Failed requests", at_most=40),
                 "A pause is only worth something when somebody looks meanwhile.",
                 _WINDOW,
                 _PAUSE,
@@ -321,7 +323,7 @@ LESSONS: tuple[Lesson, ...] = (
                 "40 requests fail of a bad one, and write why.",
                 _WINDOW,
                 _PAUSE,
-                goals=(Figure(_FAILED, "Failed requests", at_most=40), Quick(100.0)),
+                goals=(FigureGoal(_FAILED, "Failed requests", at_most=40), Quick(100.0)),
             ),
         ),
     ),
@@ -355,7 +357,7 @@ LESSONS: tuple[Lesson, ...] = (
             ),
             _trade(
                 "Change the order, until no more than one request fails.",
-                Figure(_FAILED, "Failed requests", at_most=1.0),
+                FigureGoal(_FAILED, "Failed requests", at_most=1.0),
                 "The same steps, as long as before, and nothing fails: the database goes first with "
                 "what it adds, and last with what it takes away.",
                 switch=_CONTRACT,

@@ -39,7 +39,7 @@ def results_path() -> Path:
     return assets_dir() / "first-run.rollcast-results"
 
 
-def packed_comparison(comparison: Comparison) -> bytes:
+def pack_comparison(comparison: Comparison) -> bytes:
     """A comparison as few bytes, rounded where only pictures are drawn from it."""
     runs = [result.runs for result in comparison.candidates]
     header = {
@@ -56,13 +56,13 @@ def packed_comparison(comparison: Comparison) -> bytes:
     return lzma.compress(framed, preset=9)
 
 
-def unpacked_comparison(
+def unpack_comparison(
     packed: bytes, scenario: Scenario, candidates: Sequence[Candidate]
 ) -> Comparison | None:
     """The comparison that was packed; None when it is of another scenario or other candidates.
 
     Args:
-        packed: From `packed_comparison`.
+        packed: From `pack_comparison`.
         scenario: What is open.
         candidates: What would be compared of it.
 

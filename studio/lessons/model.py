@@ -1,6 +1,6 @@
 """What a lesson is: six steps, each of which ends when what can be seen shows that it is done.
 
-Enters: what is seen while a lesson goes on, a `Seen`. Leaves: how far the learner is, a `Progress`.
+Enters: what is seen while a lesson goes on, a `LessonView`. Leaves: how far the learner is, a `LessonProgress`.
 Nothing is passed by saying so: every goal is a check of state.
 """
 
@@ -22,7 +22,7 @@ LEAST_WORDS = 8
 
 
 @dataclass(frozen=True)
-class Seen:
+class LessonView:
     """What there is to be seen at one moment.
 
     Attributes:
@@ -47,10 +47,10 @@ class Seen:
 class Goal(Protocol):
     """What a step asks for."""
 
-    def met(self, seen: Seen) -> bool:
+    def met(self, seen: LessonView) -> bool:
         """Whether it is reached."""
 
-    def said(self, seen: Seen) -> str:
+    def said(self, seen: LessonView) -> str:
         """How far it is, in words; empty where there is nothing to say."""
 
 
@@ -58,11 +58,11 @@ class Goal(Protocol):
 class Predicted:
     """An answer was chosen."""
 
-    def met(self, seen: Seen) -> bool:
+    def met(self, seen: LessonView) -> bool:
         """Whether it was."""
         return seen.answer is not None
 
-    def said(self, seen: Seen) -> str:
+    def said(self, seen: LessonView) -> str:
         """Nothing: the answers are there."""
         return ""
 
@@ -71,11 +71,11 @@ class Predicted:
 class Simulated:
     """The scenario was simulated as it was given."""
 
-    def met(self, seen: Seen) -> bool:
+    def met(self, seen: LessonView) -> bool:
         """Whether all of it has landed."""
         return seen.own is not None and seen.scenario == seen.given
 
-    def said(self, seen: Seen) -> str:
+    def said(self, seen: LessonView) -> str:
         """Nothing: the window shows how far it is."""
         return ""
 
@@ -86,11 +86,11 @@ class LookedAt:
 
     window: int
 
-    def met(self, seen: Seen) -> bool:
+    def met(self, seen: LessonView) -> bool:
         """Whether it is."""
         return seen.looked_at is not None and seen.looked_at.candidate.window == self.window
 
-    def said(self, seen: Seen) -> str:
+    def said(self, seen: LessonView) -> str:
         """Which one is looked at."""
         if seen.looked_at is None:
             return ""
@@ -103,14 +103,14 @@ class Capacity:
 
     is_under: bool
 
-    def met(self, seen: Seen) -> bool:
+    def met(self, seen: LessonView) -> bool:
         """Whether it does."""
         found = seen.estimate
         if found is None or found.utilisation_highest_fraction is None:
             return False
         return (found.utilisation_highest_fraction.value > 1) == self.is_under
 
-    def said(self, seen: Seen) -> str:
+    def said(self, seen: LessonView) -> str:
         """The least capacity, and the traffic of that moment."""
         if seen.estimate is None or not seen.estimate.phases:
             return ""
@@ -122,7 +122,7 @@ class Capacity:
 
 
 @dataclass(frozen=True)
-class Figure:
+class FigureGoal:
     """A mean over the runs of what stands in the fields, at most or at least so much."""
 
     metric: str
@@ -130,7 +130,7 @@ class Figure:
     at_most: float | None = None
     at_least: float | None = None
 
-    def met(self, seen: Seen) -> bool:
+    def met(self, seen: LessonView) -> bool:
         """Whether it is, as soon as all runs have landed."""
         value = self._value(seen)
         if value is None:
@@ -139,7 +139,7 @@ class Figure:
         high = self.at_most if self.at_most is not None else value
         return low <= value <= high
 
-    def said(self, seen: Seen) -> str:
+    def said(self, seen: LessonView) -> str:
         """The figure, and the duration that it is had for."""
         value = self._value(seen)
         if value is None or seen.own is None:
@@ -148,7 +148,7 @@ class Figure:
         ended = "it was taken back" if took is None else f"the rollout takes {duration_text(took)}"
         return f"{self.words}: {metric_text(self.metric, value)} a rollout; {ended}."
 
-    def _value(self, seen: Seen) -> float | None:
+    def _value(self, seen: LessonView) -> float | None:
         return None if seen.own is None else seen.own.metrics[self.metric].mean
 
 
@@ -156,11 +156,11 @@ class Figure:
 class Meets:
     """What stands in the fields meets the scenario's objectives."""
 
-    def met(self, seen: Seen) -> bool:
+    def met(self, seen: LessonView) -> bool:
         """Whether it does."""
         return seen.own is not None and seen.own.verdict.answer == "meets"
 
-    def said(self, seen: Seen) -> str:
+    def said(self, seen: LessonView) -> str:
         """The verdict, and its reasons."""
         if seen.own is None:
             return "Its simulation is not there yet."
@@ -175,12 +175,12 @@ class Quick:
 
     at_most_s: float
 
-    def met(self, seen: Seen) -> bool:
+    def met(self, seen: LessonView) -> bool:
         """Whether it would."""
         found = None if seen.estimate is None else seen.estimate.rollout_duration_s
         return found is not None and found.value <= self.at_most_s
 
-    def said(self, seen: Seen) -> str:
+    def said(self, seen: LessonView) -> str:
         """How long it would take."""
         found = None if seen.estimate is None else seen.estimate.rollout_duration_s
         return "" if found is None else f"A good release would take {duration_text(found.value)}."
@@ -192,18 +192,18 @@ class Justified:
 
     goals: tuple[Goal, ...]
 
-    def met(self, seen: Seen) -> bool:
+    def met(self, seen: LessonView) -> bool:
         """Whether all hold and enough was written."""
         return all(goal.met(seen) for goal in self.goals) and not self._missing(seen)
 
-    def said(self, seen: Seen) -> str:
+    def said(self, seen: LessonView) -> str:
         """What each goal says, and how many words are missing."""
         parts = [goal.said(seen) for goal in self.goals]
         missing = self._missing(seen)
         parts.append(f"{missing} more words, please." if missing else "")
         return " ".join(filter(None, parts))
 
-    def _missing(self, seen: Seen) -> int:
+    def _missing(self, seen: LessonView) -> int:
         return max(0, LEAST_WORDS - len(seen.justification.split()))
 
 
@@ -223,7 +223,7 @@ class Switch:
 
 
 @dataclass(frozen=True)
-class Step:
+class LessonStep:
     """One of six.
 
     Attributes:
@@ -261,11 +261,11 @@ class Lesson:
     key: str
     title: str
     about: str
-    steps: tuple[Step, ...]
+    steps: tuple[LessonStep, ...]
 
 
 @dataclass(frozen=True)
-class Record:
+class LessonRecord:
     """What stood there when a step was passed.
 
     Attributes:
@@ -274,13 +274,13 @@ class Record:
         own: The simulation of it, None where none had landed.
     """
 
-    step: Step
+    step: LessonStep
     settings: Mapping[str, object]
     own: CandidateResult | None
 
 
 @dataclass(frozen=True)
-class Progress:
+class LessonProgress:
     """How far a learner is in a lesson.
 
     Attributes:
@@ -291,12 +291,12 @@ class Progress:
     """
 
     lesson: Lesson
-    passed: tuple[Record, ...] = field(default=())
+    passed: tuple[LessonRecord, ...] = field(default=())
     answer: int | None = None
     justification: str = ""
 
     @property
-    def step(self) -> Step | None:
+    def step(self) -> LessonStep | None:
         """The step that is to be done; None when all are."""
         left = self.lesson.steps[len(self.passed) :]
         return left[0] if left else None
@@ -312,7 +312,9 @@ class Progress:
         return self.answer is not None and self.answer == self.lesson.steps[0].right
 
 
-def advanced(progress: Progress, look: Callable[[Progress], Seen]) -> Progress:
+def advance(
+    progress: LessonProgress, look: Callable[[LessonProgress], LessonView]
+) -> LessonProgress:
     """The progress once every step that is reached is passed; `Progress` itself where none is.
 
     Args:
@@ -321,12 +323,12 @@ def advanced(progress: Progress, look: Callable[[Progress], Seen]) -> Progress:
     """
     seen = look(progress)
     while progress.step is not None and progress.step.goal.met(seen):
-        record = Record(progress.step, changed_settings(seen), seen.own)
+        record = LessonRecord(progress.step, changed_settings(seen), seen.own)
         progress = replace(progress, passed=(*progress.passed, record))
     return progress
 
 
-def changed_settings(seen: Seen) -> dict[str, object]:
+def changed_settings(seen: LessonView) -> dict[str, object]:
     """What stands otherwise in the fields than it was given, by dotted key, as a file says it."""
     found: dict[str, object] = {}
     _compare(seen.scenario.as_data(), seen.given.as_data(), "", found)

@@ -14,7 +14,7 @@ import matplotlib as mpl
 
 from executor.base.errors import BadInput
 from executor.base.extras import require_extra
-from executor.base.files import written_beside
+from executor.base.files import write_beside
 from simulation.results.run_result import METRICS
 from simulation.study.compare import Comparison
 from studio.charts import style
@@ -57,8 +57,8 @@ def write_charts(figures: Mapping[str, Figure], path: Path) -> list[Path]:
     for name, figure in figures.items():
         target = path if len(figures) == 1 else _named(path, name)
         with (
-            written_beside(target) as beside,
-            style.drawn_in_style(),
+            write_beside(target) as beside,
+            style.use_style(),
             mpl.rc_context({"svg.hashsalt": "rollcast"}),
         ):
             dpi = style.DPI * PNG_SCALE if kind == ".png" else style.DPI
@@ -102,7 +102,7 @@ def write_frame(path: Path, frame: pd.DataFrame) -> None:
     """
     if path.suffix == ".parquet":
         require_extra("parquet", f"{path}:")
-    with written_beside(path) as beside:
+    with write_beside(path) as beside:
         if path.suffix == ".parquet":
             frame.to_parquet(beside, index=False)
         else:
@@ -168,7 +168,7 @@ def states_frame(comparison: Comparison) -> pd.DataFrame:
     names = comparison.scenario.all_instance_names()
     rows = []
     for index, result in enumerate(comparison.candidates):
-        named = result.candidate.applied_to(comparison.scenario).all_instance_names() or names
+        named = result.candidate.apply_to(comparison.scenario).all_instance_names() or names
         for number, run in enumerate(result.runs):
             rows += [
                 (

@@ -108,6 +108,6 @@ def svg_of(draw: Callable[[Axes], object], height_px: float, theme: Theme = LIGH
 def svg_of_figure(figure: Figure) -> str:
     """A figure as SVG, likewise."""
     text = io.StringIO()
-    with style.drawn_in_style(), mpl.rc_context({"svg.hashsalt": "rollcast"}):
+    with style.use_style(), mpl.rc_context({"svg.hashsalt": "rollcast"}):
         figure.savefig(text, format="svg", metadata={"Date": None, "Creator": None})
     return re.sub(r"^.*?(?=<svg)", "", text.getvalue(), flags=re.DOTALL)

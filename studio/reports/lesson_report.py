@@ -14,7 +14,7 @@ from importlib.metadata import version
 from simulation.engine_version import engine_version
 from simulation.scenario.model import Scenario
 from simulation.study.compare import CandidateResult
-from studio.lessons.model import Justified, Lesson, Meets, Progress, Record, Step
+from studio.lessons.model import Justified, Lesson, LessonProgress, LessonRecord, LessonStep, Meets
 from studio.reports.html_page import figures_of, page_of, safe, table_of, verdict_of
 from studio.views.figures_text import (
     count_text,
@@ -26,7 +26,7 @@ from studio.views.figures_text import (
 from studio.views.headline import four_figures
 
 
-def hand_in(progress: Progress, given: Scenario, text: str, name: str, day: date) -> str:
+def hand_in(progress: LessonProgress, given: Scenario, text: str, name: str, day: date) -> str:
     """The page.
 
     Args:
@@ -54,7 +54,7 @@ def hand_in(progress: Progress, given: Scenario, text: str, name: str, day: date
     return page_of(f"{lesson.title}: {name}" if name.strip() else lesson.title, parts)
 
 
-def _prediction(progress: Progress) -> Iterable[str]:
+def _prediction(progress: LessonProgress) -> Iterable[str]:
     step = progress.lesson.steps[0]
     yield "<h2>What was predicted</h2>"
     yield f"<p>{safe(step.task)}</p>"
@@ -68,7 +68,7 @@ def _prediction(progress: Progress) -> Iterable[str]:
         yield f"<p class=bad>✗ What happens: {safe(step.answers[step.right])}.</p>"
 
 
-def _seen(passed: Iterable[Record]) -> str:
+def _seen(passed: Iterable[LessonRecord]) -> str:
     rows = [
         (
             record.step.name,
@@ -113,7 +113,7 @@ def _figures(own: CandidateResult | None) -> tuple[str, ...]:
     )
 
 
-def _choice(progress: Progress, given: Scenario) -> Iterable[str]:
+def _choice(progress: LessonProgress, given: Scenario) -> Iterable[str]:
     if not progress.is_done:
         return
     last = progress.passed[-1]
@@ -128,7 +128,7 @@ def _choice(progress: Progress, given: Scenario) -> Iterable[str]:
     yield f"<div class=card><p style='white-space: pre-wrap'>{safe(progress.justification)}</p></div>"
 
 
-def _asks_for_objectives(step: Step) -> bool:
+def _asks_for_objectives(step: LessonStep) -> bool:
     """Whether its choice must meet them; that of a release that must be taken back cannot."""
     goal = step.goal
     return isinstance(goal, Justified) and any(isinstance(one, Meets) for one in goal.goals)

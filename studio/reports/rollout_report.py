@@ -16,7 +16,7 @@ from simulation.study.candidates import candidates_of
 from simulation.study.rows import run_rows
 from studio.charts.contest import Column, draw_contest
 from studio.charts.waterfall import ROW_PX, draw_waterfall
-from studio.lab.contest import CAPS, Arm, Contest, capped
+from studio.lab.contest import CAPS, Arm, Contest, cap_range
 from studio.reports.html_page import page_of, safe, svg_of, table_of
 from studio.views.figures_text import NOTHING, metric_text, range_text
 from studio.views.spans import Span, actual_spans, forecast_spans
@@ -122,7 +122,7 @@ def contest_report(contest: Contest) -> str:
 
 def _column(contest: Contest, arm: Arm, metric: str) -> Column:
     figure = arm.predicted[metric]
-    low, high = capped(figure, CAPS[metric])
+    low, high = cap_range(figure, CAPS[metric])
     values = [trial.metrics[metric] for trial in contest.trials[arm.name]]
     known = tuple(value for value in values if value is not None)
     return Column(arm.name, figure.mean, low, high, known, counts=not arm.is_at_the_edge)

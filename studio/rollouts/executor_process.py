@@ -50,7 +50,7 @@ _AWAITED = re.compile(r"wave (\d+) begins when the file says: ")
 _RESUMABLE = {EXIT_CODES[Ended.HALTED], EXIT_CODES[Ended.INTERRUPTED]}
 
 
-class Reins(Protocol):
+class ExecutorControl(Protocol):
     """Who says whether it shall rest or end, and takes what comes of it."""
 
     def stopped(self) -> bool:
@@ -137,7 +137,7 @@ def approve(plan: Plan, file: Path, wave: int) -> None:
 def on_inventory(
     plan: Plan,
     inventory: Path,
-    reins: Reins,
+    reins: ExecutorControl,
     *,
     asks: bool = False,
     dry_run: bool = False,
@@ -160,13 +160,13 @@ def on_inventory(
     if not resumes:  # it lies there, perhaps signed
         write_plan(path, plan)
     asked = Execute(plan=path, inventory=inventory, dry_run=dry_run, resume=resumes)
-    return carried_out(asked, plan, reins, lambda line: reins.land(Said(line)), asks=asks)
+    return run_executor(asked, plan, reins, lambda line: reins.land(Said(line)), asks=asks)
 
 
-def carried_out(
+def run_executor(
     asked: Execute,
     plan: Plan,
-    reins: Reins,
+    reins: ExecutorControl,
     say: Callable[[str], None],
     *,
     asks: bool = False,
@@ -209,7 +209,7 @@ class _Child:
     """
 
     def __init__(
-        self, asked: Execute, plan: Plan, reins: Reins, say: Callable[[str], None]
+        self, asked: Execute, plan: Plan, reins: ExecutorControl, say: Callable[[str], None]
     ) -> None:
         self._asked, self._plan, self._reins, self._say = asked, plan, reins, say
         self.was_halted = False

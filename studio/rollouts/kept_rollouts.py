@@ -85,7 +85,7 @@ def kept_rollouts() -> Iterator[KeptRollout]:
         yield KeptRollout(plan, inventory, record)
 
 
-def left_behind(name: str) -> KeptRollout | None:
+def find_left_rollout(name: str) -> KeptRollout | None:
     """Return the latest rollout of plans of a name, if it was left before its end.
 
     Folders are not told apart by their names alone: those of ``shop-eu`` begin as those of ``shop`` do.

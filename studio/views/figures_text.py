@@ -98,7 +98,7 @@ def length_text(seconds: float | None) -> str:
     return f"{seconds / size:g} {unit}"
 
 
-def left_text(seconds: float | None) -> str:
+def time_left_text(seconds: float | None) -> str:
     """How long something still takes: ``about 2 min left``; nothing while nobody knows."""
     if seconds is None:
         return ""

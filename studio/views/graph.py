@@ -86,7 +86,7 @@ class Drawing:
 
 
 @dataclass(frozen=True)
-class Spell:
+class OutageInterval:
     """When an instance was away in a run, seconds from the rollout's start.
 
     Attributes:
@@ -108,7 +108,7 @@ def typical_run(runs: Sequence[RunResult]) -> RunResult | None:
     return ended[(len(ended) - 1) // 2]
 
 
-def spells(scenario: Scenario, service: str, run: RunResult) -> dict[str, Spell]:
+def spells(scenario: Scenario, service: str, run: RunResult) -> dict[str, OutageInterval]:
     """When each instance of a service was rolled, by its name; those that were not are left out."""
     first, names = scenario.first_number(service), scenario.names_of(service)
     last = first + len(names)
@@ -124,7 +124,7 @@ def spells(scenario: Scenario, service: str, run: RunResult) -> dict[str, Spell]
             continue
         begun.setdefault(name, one.begin_s)
         ended[name] = (None, one.state.value)
-    return {name: Spell(begin_s, *ended[name]) for name, begin_s in begun.items()}
+    return {name: OutageInterval(begin_s, *ended[name]) for name, begin_s in begun.items()}
 
 
 def release_drawing(scenario: Scenario, run: RunResult | None = None) -> Drawing:
@@ -185,7 +185,7 @@ def _places(graph: nx.DiGraph[str]) -> dict[str, tuple[int, float]]:
     return found
 
 
-def waves_drawing(plan: Plan, timed: Mapping[str, Spell] | None = None) -> Drawing:
+def waves_drawing(plan: Plan, timed: Mapping[str, OutageInterval] | None = None) -> Drawing:
     """How a plan goes through its instances: lanes as wide as each wave, gates between the waves.
 
     An instance waits for the one whose place in the window it takes: the first to be done makes
@@ -246,14 +246,16 @@ def waves_drawing(plan: Plan, timed: Mapping[str, Spell] | None = None) -> Drawi
     return Drawing(tuple(nodes), edges, words)
 
 
-def _with_replacements(plan: Plan, timed: Mapping[str, Spell]) -> dict[str, Spell]:
+def _with_replacements(
+    plan: Plan, timed: Mapping[str, OutageInterval]
+) -> dict[str, OutageInterval]:
     """Each instance's time with that of the new one beside it, where there is one."""
     merged = {}
     for name in plan.instances:
         both = [timed[key] for key in (name, f"{name}-new") if key in timed]
         if both:
             ends_s = [one.end_s for one in both]
-            merged[name] = Spell(
+            merged[name] = OutageInterval(
                 min(one.begin_s for one in both),
                 None if None in ends_s else max(end_s for end_s in ends_s if end_s is not None),
                 next((one.ended for one in both if one.end_s is None), both[-1].ended),
@@ -262,7 +264,7 @@ def _with_replacements(plan: Plan, timed: Mapping[str, Spell]) -> dict[str, Spel
 
 
 def _lanes(
-    order: Sequence[str], lanes: int, timed: Mapping[str, Spell]
+    order: Sequence[str], lanes: int, timed: Mapping[str, OutageInterval]
 ) -> dict[str, tuple[int, int, str | None]]:
     """Of each instance its depth, its lane, and the one whose place it takes."""
     found: dict[str, tuple[int, int, str | None]] = {}
@@ -278,7 +280,7 @@ def _lanes(
     return found
 
 
-def _done_s(timed: Mapping[str, Spell], name: str) -> float:
+def _done_s(timed: Mapping[str, OutageInterval], name: str) -> float:
     """When an instance was done; those that never were come last, untimed ones in their order."""
     end_s = timed[name].end_s if name in timed else None
     return (float("inf") if timed else 0.0) if end_s is None else end_s
@@ -286,7 +288,7 @@ def _done_s(timed: Mapping[str, Spell], name: str) -> float:
 
 def _critical(
     graph: nx.DiGraph[str],
-    timed: Mapping[str, Spell],
+    timed: Mapping[str, OutageInterval],
     gates: Mapping[str, tuple[int, Gate | None]],
 ) -> list[str]:
     """The chain that determined the end; empty where the rollout did not come to its end."""
@@ -301,7 +303,7 @@ def _critical(
 def _instance_node(
     plan: Plan,
     name: str,
-    timed: Mapping[str, Spell],
+    timed: Mapping[str, OutageInterval],
     *,
     title: str,
     number: int,

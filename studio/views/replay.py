@@ -30,7 +30,7 @@ _CODE = {state: code for code, state in enumerate(STATES)}
 
 
 @dataclass(frozen=True)
-class Event:
+class ReplayEvent:
     """Something worth stopping at.
 
     Attributes:
@@ -60,7 +60,7 @@ class Group:
 
 
 @dataclass(frozen=True)
-class Spell:
+class OutageInterval:
     """An instance in a state with a version, for a while."""
 
     state: State
@@ -131,16 +131,16 @@ class Story:
         wanted = np.arange(self.count) * self._span_s + since_s
         return np.searchsorted(self._keys, wanted, side="right") - 1
 
-    def spell(self, interval: int) -> Spell:
+    def spell(self, interval: int) -> OutageInterval:
         """One interval of states."""
-        return Spell(
+        return OutageInterval(
             STATES[self.code[interval]],
             float(self.begin_s[interval]),
             float(self.end_s[interval]),
             bool(self.is_new[interval]),
         )
 
-    def spells_of(self, instance: int) -> list[Spell]:
+    def spells_of(self, instance: int) -> list[OutageInterval]:
         """What an instance did, first to last; what took no time is left out."""
         low, high = np.searchsorted(self.instance, [instance, instance + 1])
         found = [self.spell(k) for k in range(low, high)]
@@ -174,7 +174,7 @@ class Story:
         return found
 
     @cached_property
-    def worst(self) -> Event:
+    def worst(self) -> ReplayEvent:
         """The moment to look at first, of all until everything has settled.
 
         It is where most requests fail; where none fails, where capacity falls shortest of the traffic; where it
@@ -210,21 +210,23 @@ class Story:
             side = "above" if least < 0 else "below"
             told.append(f"traffic {count_text(abs(least))}/s {side} capacity")
         at_s = min((place + 0.5) * bin_s, self.until_s)
-        return Event(at_s, f"worst moment: {', '.join(told)}")
+        return ReplayEvent(at_s, f"worst moment: {', '.join(told)}")
 
     @cached_property
-    def events(self) -> tuple[Event, ...]:
+    def events(self) -> tuple[ReplayEvent, ...]:
         """What happened, by time."""
         found = [*self._moves(), *self._wave_ends(), self._lowest(), self.worst]
         if self.run.metrics["rollout_duration_s"] is not None:
-            found.append(Event(self.rollout_end_s, _ENDS.get(self.run.ended, self.run.ended)))
+            found.append(ReplayEvent(self.rollout_end_s, _ENDS.get(self.run.ended, self.run.ended)))
         else:
             by = self.run.stopped_by
             last = "" if by is None else f": {failure_text(by, len(self.groups) > 1)}"
-            found.append(Event(self.until_s, f"{_ENDS.get(self.run.ended, self.run.ended)}{last}"))
+            found.append(
+                ReplayEvent(self.until_s, f"{_ENDS.get(self.run.ended, self.run.ended)}{last}")
+            )
         return tuple(sorted(found, key=lambda one: one.time_s))
 
-    def _moves(self) -> Iterator[Event]:
+    def _moves(self) -> Iterator[ReplayEvent]:
         """What instances did that others notice: left the pool, came back, failed."""
         for k in np.flatnonzero((self.begin_s >= 0) & (self.begin_s <= self.until_s)):
             number, state = int(self.instance[k]), STATES[self.code[k]]
@@ -234,22 +236,22 @@ class Story:
                 repaired = before and self.code[k - 1] == _CODE[State.CRASHED]
                 words = "repaired" if repaired else "back in the pool" if before else None
             if words is not None:
-                yield Event(float(self.begin_s[k]), f"{self.names[number]} {words}", number)
+                yield ReplayEvent(float(self.begin_s[k]), f"{self.names[number]} {words}", number)
 
-    def _wave_ends(self) -> Iterator[Event]:
+    def _wave_ends(self) -> Iterator[ReplayEvent]:
         """When all of a wave were back, where there are several."""
         serving = self.code == _CODE[State.SERVING]
         for place, wave in enumerate(self.waves, 1):
             mine = np.isin(self.instance, wave) & serving & self.is_new
             if len(np.unique(self.instance[mine])) == len(wave):
                 first = [self.begin_s[mine & (self.instance == one)].min() for one in wave]
-                yield Event(float(max(first)), f"wave {place} of {len(self.waves)} is back")
+                yield ReplayEvent(float(max(first)), f"wave {place} of {len(self.waves)} is back")
 
-    def _lowest(self) -> Event:
+    def _lowest(self) -> ReplayEvent:
         values = self.run.series["capacity_rps"]
         place = int(np.argmin(values[: max(1, int(np.ceil(self.until_s / self.run.bin_s)))]))
         words = f"lowest capacity: {count_text(float(values[place]))} requests/s"
-        return Event(min((place + 0.5) * self.run.bin_s, self.until_s), words)
+        return ReplayEvent(min((place + 0.5) * self.run.bin_s, self.until_s), words)
 
 
 _TOLD = {

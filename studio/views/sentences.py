@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from simulation.estimates.no_estimate import NoEstimate, Why
-from simulation.results.failures import Cause, Failure, Figure
+from simulation.results.failures import Cause, Failure, GuardFigure
 from simulation.scenario.model import Scenario
 from simulation.study.notes import Note, NoteKind, notes_of
 from studio.views.figures_text import (
@@ -114,8 +114,8 @@ def _what(failure: Failure) -> str:
         case Cause.DRAIN_TIMEOUT:
             return f"{step} failed, {count_text(observed)} requests in flight after {failure.over_s:g} s"
         case Cause.GUARD | Cause.CANARY:
-            shown = latency_text if failure.figure is Figure.LATENCY_P99_S else percent_text
-            name = "p99" if failure.figure is Figure.LATENCY_P99_S else "errors"
+            shown = latency_text if failure.figure is GuardFigure.LATENCY_P99_S else percent_text
+            name = "p99" if failure.figure is GuardFigure.LATENCY_P99_S else "errors"
             return f"{failure.cause}{over}: {name} {shown(observed)}, limit {shown(limit)}"
         case Cause.NO_MORE_MAY_FOLLOW:
             return (

@@ -44,7 +44,7 @@ Standing = Literal["better", "worse", "open", "same", ""]
 
 
 @dataclass(frozen=True)
-class Cell:
+class TableCell:
     """One figure of one run.
 
     Attributes:
@@ -64,7 +64,7 @@ class Cell:
 
 
 @dataclass(frozen=True)
-class Row:
+class TableRow:
     """One figure of all runs, in their order.
 
     Attributes:
@@ -77,11 +77,11 @@ class Row:
     metric: str
     name: str
     tip: str
-    cells: tuple[Cell, ...]
+    cells: tuple[TableCell, ...]
 
 
 @dataclass(frozen=True)
-class Lines:
+class StripLines:
     """What one run does over time.
 
     Attributes:
@@ -99,16 +99,18 @@ class Lines:
     end_s: float
 
 
-def lines_of(result: CandidateResult) -> Lines:
+def lines_of(result: CandidateResult) -> StripLines:
     """The lines of a candidate: medians and 5–95 % of its runs."""
     names = ("capacity_rps", "offered_rps", "latency_p99_s", "latency_p50_s")
     capacity, traffic, p99, p50 = (result.band(name) for name in names)
-    return Lines(capacity, traffic, p99, p50, float(len(capacity.time_s)) * result.runs[0].bin_s)
+    return StripLines(
+        capacity, traffic, p99, p50, float(len(capacity.time_s)) * result.runs[0].bin_s
+    )
 
 
 def rows_of(
     results: Sequence[CandidateResult], names: Sequence[str], baseline: int, *, alone: bool
-) -> list[Row]:
+) -> list[TableRow]:
     """The figures that any of the runs has, and what sets each apart from the baseline.
 
     Args:
@@ -133,7 +135,7 @@ def rows_of(
             )
             for place, one in enumerate(results)
         )
-        rows.append(Row(metric, name, tip, cells))
+        rows.append(TableRow(metric, name, tip, cells))
     return rows
 
 
@@ -148,14 +150,14 @@ def _cell(
     against: str,
     *,
     alone: bool,
-) -> Cell:
+) -> TableCell:
     mine, others = pair
     interval = (result.alone if alone else result.metrics)[metric]
     figure = metric_text(metric, interval.mean)
     if others is None:
         spread = range_text(metric, interval)
         words = f"the others are measured by it; single runs: {spread} (5–95 %)"
-        return Cell(figure, "", "" if spread == figure else spread, words)
+        return TableCell(figure, "", "" if spread == figure else spread, words)
     both = min(len(mine), len(others))
     difference = paired_difference(mine[:both], others[:both])
     standing = standing_of(metric, difference)
@@ -167,7 +169,7 @@ def _cell(
         "same": f"the same as {against} in every run",
         "": "",
     }[standing]
-    return Cell(figure, standing, _short(metric, difference, standing), words)
+    return TableCell(figure, standing, _short(metric, difference, standing), words)
 
 
 def standing_of(metric: str, difference: Difference) -> Standing:

@@ -18,10 +18,10 @@ from executor.base.errors import BadInput
 from simulation.estimates.estimate import estimate
 from simulation.results.run_result import RunResult
 from simulation.run import traffic_around
-from simulation.scenario.freeze import freeze_met
+from simulation.scenario.freeze import find_freeze
 from simulation.scenario.model import Scenario
 from simulation.scenario.rates import DAY_S, RateTable, clock_label, clock_time_s, start_second
-from simulation.scenario.simulated_interval import Frame, frame_of
+from simulation.scenario.simulated_interval import SimulatedInterval, frame_of
 from simulation.scenario.units import Floats
 from simulation.study.candidates import Candidate, candidates_of
 from simulation.study.cells import Cell, run_cells
@@ -40,7 +40,7 @@ ANSWERS = ("meets", "fails", "undecided", "", "out")
 
 
 @dataclass(frozen=True)
-class Found:
+class CellFigures:
     """What is known of a cell.
 
     Attributes:
@@ -104,7 +104,7 @@ class Found:
 
 
 @dataclass(frozen=True)
-class Grid:
+class CellGrid:
     """Starts over a day, and windows.
 
     Attributes:
@@ -204,7 +204,7 @@ def why_no_grid(scenario: Scenario) -> str | None:
     return None
 
 
-def grid_of(scenario: Scenario, windows: Sequence[int]) -> Grid:
+def grid_of(scenario: Scenario, windows: Sequence[int]) -> CellGrid:
     """The day that the scenario starts in, and these windows.
 
     Raises:
@@ -223,7 +223,7 @@ def grid_of(scenario: Scenario, windows: Sequence[int]) -> Grid:
         starts.append(label if exact else start_s)
     rows = tuple(sorted(set(windows)))
     candidates = candidates_of(scenario, rows, starts=starts)
-    return Grid(scenario, begin_s, step_s, tuple(starts), rows, candidates)
+    return CellGrid(scenario, begin_s, step_s, tuple(starts), rows, candidates)
 
 
 def _day_of(scenario: Scenario, table: RateTable) -> tuple[float, float]:
@@ -243,7 +243,7 @@ def _past_midnight_s(table: RateTable) -> float:
     return 0.0 if first is None else first.hour * 3600.0 + first.minute * 60.0 + first.second
 
 
-def coarse_first(grid: Grid, numbers: Iterable[int]) -> list[int]:
+def coarse_first(grid: CellGrid, numbers: Iterable[int]) -> list[int]:
     """The cells in an order that shows the whole day soon: every eighth start, then those between."""
     rank = {column: order for order, column in enumerate(_spread(len(grid.starts)))}
     return sorted(numbers, key=lambda number: (rank[grid.place(number)[0]], number))
@@ -258,12 +258,14 @@ def _spread(count: int) -> Iterator[int]:
                 yield column
 
 
-def frame_for(grid: Grid) -> Frame:
+def frame_for(grid: CellGrid) -> SimulatedInterval:
     """The simulated time that suits all cells."""
-    return frame_of([one.applied_to(grid.scenario) for one in grid.candidates])
+    return frame_of([one.apply_to(grid.scenario) for one in grid.candidates])
 
 
-def estimated(grid: Grid, number: int, frame: Frame | None = None) -> Found:
+def estimate_cell(
+    grid: CellGrid, number: int, frame: SimulatedInterval | None = None
+) -> CellFigures:
     """What closed forms expect of a cell; those that cannot be simulated are left out.
 
     Args:
@@ -271,22 +273,22 @@ def estimated(grid: Grid, number: int, frame: Frame | None = None) -> Found:
         number: Which one.
         frame: The simulated time; left out, nobody asks whether the trace reaches so far.
     """
-    applied = grid.candidates[number].applied_to(grid.scenario)
-    frozen = freeze_met(applied, 0.0)
+    applied = grid.candidates[number].apply_to(grid.scenario)
+    frozen = find_freeze(applied, 0.0)
     if frozen is not None:
-        return Found("out", f"starts in the freeze {frozen}")
+        return CellFigures("out", f"starts in the freeze {frozen}")
     try:
         if frame is not None:
             ends_s = traffic_around(applied, frame).data_ends_s()
             if ends_s < frame.horizon_s:
                 where = f"{duration_text(ends_s)} after the start" if ends_s > 0 else "at the start"
-                return Found("out", f"the trace has a gap or its end {where}")
+                return CellFigures("out", f"the trace has a gap or its end {where}")
         found = estimate(applied)
     except BadInput as error:
-        return Found("out", str(error))
+        return CellFigures("out", str(error))
     answer, why = estimate_answer(found, applied)
     duration, p99 = found.rollout_duration_s, found.rollout_latency_p99_s
-    return Found(
+    return CellFigures(
         answer,
         why,
         None if duration is None else duration.value,
@@ -313,13 +315,13 @@ class _Tally:
             if value is not None:
                 self.sums.setdefault(name, []).append(value)
 
-    def found(self, share: float, confidence: float, planned: int) -> Found:
+    def found(self, share: float, confidence: float, planned: int) -> CellFigures:
         def mean(name: str) -> float | None:
             values = self.sums.get(name)
             return sum(values) / len(values) if values else None
 
         said = self.reasons.most_common(1)
-        return Found(
+        return CellFigures(
             answer_so_far(self.meeting, self.runs, planned, share, confidence),
             f"{breach_text(said[0][0])} in {said[0][1]} of {self.runs} runs" if said else "",
             mean("rollout_duration_s"),
@@ -330,16 +332,16 @@ class _Tally:
         )
 
 
-Simulate = Callable[[Scenario, Sequence[Cell], Frame], Iterable[tuple[Cell, RunResult]]]
+Simulate = Callable[[Scenario, Sequence[Cell], SimulatedInterval], Iterable[tuple[Cell, RunResult]]]
 """What runs cells: `simulation.study.cells.run_cells`, with where and how they are run."""
 
 
-def simulated(
-    grid: Grid,
-    known: Mapping[int, Found],
-    frame: Frame,
+def simulate_cells(
+    grid: CellGrid,
+    known: Mapping[int, CellFigures],
+    frame: SimulatedInterval,
     simulate: Simulate = run_cells,
-) -> Generator[tuple[int, Found, tuple[int, int]], None, None]:
+) -> Generator[tuple[int, CellFigures, tuple[int, int]], None, None]:
     """What runs say of the cells, as they land; with how many have, and of how many.
 
     All cells get one run, then three, then `FIRST_LOOK`; those that are still undecided then get as
@@ -358,7 +360,7 @@ def simulated(
     most = grid.scenario.replications
     asked = (objectives.in_runs, objectives.confidence, most)
     places = {one: number for number, one in enumerate(grid.candidates)}
-    applied = [one.applied_to(grid.scenario) for one in grid.candidates]
+    applied = [one.apply_to(grid.scenario) for one in grid.candidates]
     tallies = {number: _Tally() for number in places.values() if known[number].answer != "out"}
     open_ones = coarse_first(grid, tallies)
     rounds = sorted({min(one, most) for one in (*_ROUNDS, most)})
@@ -397,7 +399,7 @@ _STANDINGS = {
 }
 
 
-def _standing(found: Found) -> str:
+def _standing(found: CellFigures) -> str:
     """How a cell is counted, one of `_STANDINGS`."""
     if found.is_open:
         return "so far"
@@ -406,7 +408,7 @@ def _standing(found: Found) -> str:
     return found.answer
 
 
-def sentence_of(grid: Grid, found: Mapping[int, Found], row: int) -> str:
+def sentence_of(grid: CellGrid, found: Mapping[int, CellFigures], row: int) -> str:
     """What the day holds for one window: ``Window 4, of 48 starts: meets at 31, fails at 9, …``.
 
     What runs have shown, what they have not shown yet and what is only estimated are counted apart.

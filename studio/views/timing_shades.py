@@ -13,7 +13,7 @@ from studio.views.cividis import CIVIDIS
 from studio.views.figures_text import duration_text, latency_text
 from studio.views.theme import Theme
 from studio.views.ticks import time_ticks
-from studio.views.timing import Found, Grid
+from studio.views.timing import CellFigures, CellGrid
 
 FIGURES = {
     "verdict": ("verdict", "Whether the objectives hold"),
@@ -58,7 +58,7 @@ class Shades:
     high: float | None = None
 
 
-def value_of(found: Found, key: str) -> float | None:
+def value_of(found: CellFigures, key: str) -> float | None:
     """The figure that the colours tell, in seconds."""
     return found.p99_s if key == "p99" else found.duration_s
 
@@ -68,7 +68,7 @@ def value_text(key: str, value: float | None) -> str:
     return latency_text(value) if key == "p99" else duration_text(value)
 
 
-def shades_of(grid: Grid, found: Mapping[int, Found], key: str, theme: Theme) -> Shades:
+def shades_of(grid: CellGrid, found: Mapping[int, CellFigures], key: str, theme: Theme) -> Shades:
     """The colours of all cells.
 
     Args:
@@ -120,20 +120,20 @@ def _colours(theme: Theme) -> tuple[str, ...]:
     colours = [theme.field] * 256
     for number, answer in enumerate(GLYPHS):
         for shade, share in enumerate((0.85, _PALE)):
-            colours[_VERDICTS + number * 2 + shade] = mixed(marks[answer], theme.card, share)
+            colours[_VERDICTS + number * 2 + shade] = mix(marks[answer], theme.card, share)
     for level, colour in enumerate(CIVIDIS):
         colours[_VALUES + level] = colour
-        colours[_VALUES + _LEVELS + level] = mixed(colour, theme.card, 0.6)
+        colours[_VALUES + _LEVELS + level] = mix(colour, theme.card, 0.6)
     return tuple(colours)
 
 
-def mixed(colour: str, ground: str, share: float) -> str:
+def mix(colour: str, ground: str, share: float) -> str:
     """Return ``share`` of a colour over a ground, both as ``#rrggbb``."""
     parts = zip(bytes.fromhex(colour[1:]), bytes.fromhex(ground[1:]), strict=True)
     return "#" + "".join(f"{round(share * one + (1 - share) * other):02x}" for one, other in parts)
 
 
-def clock_ticks(grid: Grid, most: int) -> list[float]:
+def clock_ticks(grid: CellGrid, most: int) -> list[float]:
     """Round times of the traffic's clock within the day, at most about so many."""
     span_s = grid.end_s - grid.begin_s
     ticks = time_ticks(span_s, most)

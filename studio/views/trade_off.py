@@ -109,7 +109,7 @@ def points(comparison: Comparison, risk: Risk = P99) -> list[Point]:
 
 
 @dataclass(frozen=True)
-class Scale:
+class AxisScale:
     """What the axes reach over.
 
     Attributes:
@@ -124,7 +124,7 @@ class Scale:
     low: float
     high: float
 
-    def suits(self, other: Scale) -> bool:
+    def suits(self, other: AxisScale) -> bool:
         """Whether what another must hold is well seen on this one, so that axes need not move."""
         return (
             self.kind == other.kind
@@ -134,7 +134,7 @@ class Scale:
         )
 
 
-def scale_of(comparison: Comparison, risk: Risk) -> Scale | None:
+def scale_of(comparison: Comparison, risk: Risk) -> AxisScale | None:
     """Axes that hold every point with its bars, and the limits; None without a point."""
     known = points(comparison, risk)
     if not known:
@@ -151,8 +151,8 @@ def scale_of(comparison: Comparison, risk: Risk) -> Scale | None:
     high = max(highest, min(bars, _LONGEST_BAR * highest))  # two runs have a bar without end
     low = min((value for value in values if value > 0), default=0.0)
     if low == 0.0 or highest / low <= _DECADE or risk.is_higher_better:
-        return Scale("linear", right_s, 0.0, high)
-    return Scale("symlog" if min(values) <= 0 else "log", right_s, low, high)
+        return AxisScale("linear", right_s, 0.0, high)
+    return AxisScale("symlog" if min(values) <= 0 else "log", right_s, low, high)
 
 
 def why_empty(comparison: Comparison) -> str:

@@ -14,7 +14,7 @@ from executor.plan.file import read_plan
 from executor.plan.model import STEPS
 from simulation.scenario.file import ScenarioFile
 from studio.lab.fleet import OLD
-from studio.lab.trial import tried
+from studio.lab.trial import run_trial
 from studio.reports.rollout_report import timeline_report
 from tests.helpers.command_line import CommandLine
 
@@ -59,7 +59,7 @@ def test_a_bad_release_meets_as_many_requests_as_was_predicted(rollcast: Command
     predicted = foreseen["metrics"]["exposure_requests"]
     assert predicted["run_high"] < planned.run_low  # the guard saves so many requests from it
 
-    trial = tried(plan, ScenarioFile.parse(BAD).scenario, settling_s=1.0)
+    trial = run_trial(plan, ScenarioFile.parse(BAD).scenario, settling_s=1.0)
 
     told = trial.timeline
     assert told["ended"] == "rolled_back"

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from simulation.importers.combine import combined
+from simulation.importers.combine import combine
 from simulation.importers.draft import draft
 from simulation.importers.kinds import read_files
 from simulation.scenario.file import ScenarioFile
@@ -79,7 +79,7 @@ def test_a_known_log_is_recovered(
     """Five standard errors, of the rate over half an hour and of the mean over a quarter of it."""
     path = tmp_path / "access.log"
     path.write_text(nginx_log(rate_rps, mean_s, 1800, seed))
-    drafted = draft(combined(read_files([path])), ["it"], "x")
+    drafted = draft(combine(read_files([path])), ["it"], "x")
     (one,) = drafted.choices.values()
     count = len(one.samples_s)
     assert one.samples_s.mean() == pytest.approx(mean_s, rel=5 / np.sqrt(count) + 0.002 / mean_s)

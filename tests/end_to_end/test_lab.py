@@ -18,8 +18,8 @@ from simulation.scenario.model import Scenario
 from simulation.study.candidates import candidates_of
 from studio.lab import calibrate
 from studio.lab import trial as room
-from studio.lab.contest import by_window, contested
-from studio.lab.trial import Trial, tried
+from studio.lab.contest import by_window, run_contest
+from studio.lab.trial import Trial, run_trial
 from tests.helpers.command_line import CommandLine
 from tests.helpers.haproxy import until
 from tests.helpers.paths import ROOT
@@ -55,7 +55,7 @@ def trials(monkeypatch: pytest.MonkeyPatch) -> list[Trial]:
     kept: list[Trial] = []
 
     def kept_too(*args: Any, **options: Any) -> Trial:
-        kept.append(tried(*args, **options, settling_s=2.0))
+        kept.append(run_trial(*args, **options, settling_s=2.0))
         return kept[-1]
 
     monkeypatch.setattr(room, "tried", kept_too)
@@ -162,7 +162,7 @@ def test_a_drain_that_never_empties_ends_at_its_timeout() -> None:
         replications=4,
         objectives={"in_runs": 0.4},
     )
-    trial = tried(plan_of(one), one, settling_s=1.0)
+    trial = run_trial(plan_of(one), one, settling_s=1.0)
     drains = [step for step in trial.timeline["steps"] if step["step"] == "take_out"]
     assert (trial.record.ended, trial.timeline["reason"]) == ("done", "")
     assert len(drains) == 3
@@ -202,7 +202,7 @@ def test_the_order_of_windows_by_p99_is_as_it_was_predicted(
         rollout={"window": 1, "drain": {"timeout": "5s"}},
     )
     monkeypatch.setattr(calibrate, "_LOAD_S", 6.0)
-    made = contested(one, by_window(one, [2, 4]), runs=1, cycles=6)
+    made = run_contest(one, by_window(one, [2, 4]), runs=1, cycles=6)
     assert [arm.is_at_the_edge for arm in made.arms] == [False, False]
     low, high = (arm.predicted["rollout_latency_p99_s"] for arm in made.arms)
     assert low.run_high is not None

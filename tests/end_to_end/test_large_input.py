@@ -18,9 +18,8 @@ from executor.base import text_limits
 from executor.base.errors import BadInput
 from executor.base.text_limits import MOST_YAML_BYTES
 from executor.plan.file import plan_text
-from simulation.planning.make_plan import again
-from simulation.scenario import limit_rules as limits
-from simulation.scenario import units
+from simulation.planning.make_plan import resimulate
+from simulation.scenario import limits, units
 from simulation.scenario.file import ScenarioFile
 from studio.cli import options
 from studio.gui.document.fields import parse_windows_text
@@ -317,7 +316,7 @@ def test_a_plan_whose_scenario_is_too_large_is_not_simulated_again() -> None:
     scenario = ScenarioFile.parse(SHOP).scenario
     plan = example_plan(scenario=scenario.as_data(), replications=10**12)
     with pytest.raises(BadInput, match=r"replications: 1000000000000: must be at most 100,000"):
-        again(plan)
+        resimulate(plan)
 
 
 def test_the_page_says_the_limits() -> None:

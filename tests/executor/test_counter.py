@@ -70,7 +70,7 @@ def test_what_is_counted(
 ) -> None:
     counter = Counter([])
     for t_s, (seen, since_s) in enumerate(looks):
-        now = counter.counted(float(t_s), seen, {"b"}, since_s=since_s)
+        now = counter.count(float(t_s), seen, {"b"}, since_s=since_s)
     assert now == counted
     assert counter.exposure_count == exposure
     assert counter.kept == []
@@ -79,8 +79,8 @@ def test_what_is_counted(
 def test_it_goes_on_where_the_executor_before_it_ended() -> None:
     before = {"requests_count": 100, "failed_count": 2, "exposure_count": 30, "queued_count": 9}
     counter = Counter([(50.0, before)])
-    counter.counted(51.0, state("1", 500, 5, requests_count=7), {"b"}, since_s=None)
-    now = counter.counted(52.0, state("1", 510, 6, requests_count=9), {"b"}, since_s=None)
+    counter.count(51.0, state("1", 500, 5, requests_count=7), {"b"}, since_s=None)
+    now = counter.count(52.0, state("1", 510, 6, requests_count=9), {"b"}, since_s=None)
     assert (now, counter.exposure_count) == (Counted(52.0, 110, 3, 0, 2), 32)
 
 

@@ -14,31 +14,39 @@ from executor.decide import (
     BLIND_S,
     Act,
     Decision,
+    DecisionNote,
     Done,
+    FleetSnapshot,
     Halt,
+    InstanceView,
     KeepOut,
-    Note,
-    Observed,
-    Seen,
     Wait,
     Waiting,
     decide,
 )
 from executor.fleet.balancers.base import Admin, Server
 from executor.plan.model import STEPS, Plan, Step
-from executor.progress import Ended, Event, InstanceProgress, Kind, Progress, folded, names_said
+from executor.progress import (
+    Ended,
+    Event,
+    EventKind,
+    InstanceProgress,
+    Progress,
+    format_names,
+    replay_events,
+)
 from tests.helpers.fake_fleet import VERSIONS, small_plan
 
 A, B, C, D = NAMES = tuple(f"checkout-{number}" for number in range(1, 5))
 
 UP = Server(Admin.READY, is_up=True, is_checked=True)
-OLD = Seen(UP, healthy=True, version="1.0")
-NEW = Seen(UP, healthy=True, version="1.1")
-OUT = Seen(Server(Admin.MAINT, is_up=False), healthy=False)
-DOWN = Seen(Server(Admin.READY, is_up=False), healthy=False)
-HELD = Seen(Server(Admin.MAINT, is_up=True), healthy=True, version="1.0")
-BACKUP = Seen(replace(UP, is_backup=True), healthy=True, version="1.0")
-IDLE = Seen(replace(UP, weight=0), healthy=True, version="1.0")
+OLD = InstanceView(UP, healthy=True, version="1.0")
+NEW = InstanceView(UP, healthy=True, version="1.1")
+OUT = InstanceView(Server(Admin.MAINT, is_up=False), healthy=False)
+DOWN = InstanceView(Server(Admin.READY, is_up=False), healthy=False)
+HELD = InstanceView(Server(Admin.MAINT, is_up=True), healthy=True, version="1.0")
+BACKUP = InstanceView(replace(UP, is_backup=True), healthy=True, version="1.0")
+IDLE = InstanceView(replace(UP, weight=0), healthy=True, version="1.0")
 FINISHED = InstanceProgress(begun=True, done=6, finished_s=50.0)
 
 
@@ -53,12 +61,12 @@ def given_up(done: int, why: str = "no") -> InstanceProgress:
 
 def observed(
     progress: dict[str, InstanceProgress] | None = None,
-    instances: dict[str, Seen] | None = None,
+    instances: dict[str, InstanceView] | None = None,
     *,
     whole: dict[str, Any] | None = None,
     **more: Any,
-) -> Observed:
-    return Observed(
+) -> FleetSnapshot:
+    return FleetSnapshot(
         now_s=100.0,
         progress=Progress(instances=progress or {}, **(whole or {})),
         instances=dict.fromkeys(NAMES, OLD) | (instances or {}),
@@ -67,7 +75,7 @@ def observed(
     )
 
 
-def halfway(**more: Any) -> Observed:
+def halfway(**more: Any) -> FleetSnapshot:
     """A is finished, B is stopped, C and D are untouched."""
     return observed({A: FINISHED, B: under_way(2)}, {A: NEW, B: OUT}, **more)
 
@@ -109,8 +117,8 @@ CASES = [
     pytest.param(
         {"min_in_pool": 2},
         observed({}, {C: OUT, D: OUT}, waited_s={Waiting.CAPACITY: 41.0}),
-        Note(
-            Kind.BRAKE,
+        DecisionNote(
+            EventKind.BRAKE,
             said=f"{A} cannot be taken out: up (2) less 2 must not fall below the minimum (2)",
         ),
         id="too few for too long",
@@ -141,7 +149,7 @@ CASES = [
     ),
     pytest.param(
         {},
-        observed({}, {A: Seen(Server(Admin.DRAIN, is_up=True), True, "1.0")}),
+        observed({}, {A: InstanceView(Server(Admin.DRAIN, is_up=True), True, "1.0")}),
         Halt(f"{A} was put into drain by somebody else, and is not touched"),
         id="drained by others before its turn",
     ),
@@ -154,7 +162,9 @@ CASES = [
     pytest.param(
         {},
         observed({A: under_way(1, told=Admin.DRAIN)}, {A: HELD}),
-        Note(Kind.HELD, A, f"{A} was put into maint by somebody else, and is not touched"),
+        DecisionNote(
+            EventKind.HELD, A, f"{A} was put into maint by somebody else, and is not touched"
+        ),
         id="in maintenance by others between its drain and its stop",
     ),
     pytest.param(
@@ -194,7 +204,7 @@ CASES = [
     pytest.param(
         {},
         observed({A: under_way(1)}, {A: OLD}),
-        Note(Kind.SET_BACK, A, "it is in the pool again before its return"),
+        DecisionNote(EventKind.SET_BACK, A, "it is in the pool again before its return"),
         id="drained, and in the pool again",
     ),
     pytest.param(
@@ -323,19 +333,19 @@ CASES = [
     pytest.param(
         {},
         observed({A: under_way(5)}, {A: OUT}),
-        Note(Kind.SET_BACK, A, "it was started, yet nothing answers"),
+        DecisionNote(EventKind.SET_BACK, A, "it was started, yet nothing answers"),
         id="started, yet dead",
     ),
     pytest.param(
         {},
         observed({A: under_way(5)}, {A: replace(OUT, healthy=True, version="1.0")}),
-        Note(Kind.SET_BACK, A, "it was started, yet 1.0 answers"),
+        DecisionNote(EventKind.SET_BACK, A, "it was started, yet 1.0 answers"),
         id="started, yet the old version",
     ),
     pytest.param(
         {},
         observed({A: under_way(3)}, {A: replace(OUT, healthy=True, version="1.0")}),
-        Note(Kind.SET_BACK, A, "it was stopped, yet 1.0 answers"),
+        DecisionNote(EventKind.SET_BACK, A, "it was stopped, yet 1.0 answers"),
         id="stopped, yet it runs",
     ),
     pytest.param(
@@ -347,19 +357,19 @@ CASES = [
     pytest.param(
         {"retries": 1},
         observed({A: under_way(2, failed_count=2)}, {A: OUT}),
-        Note(Kind.GIVEN_UP, A, "deploy failed 2 times"),
+        DecisionNote(EventKind.GIVEN_UP, A, "deploy failed 2 times"),
         id="a step failed for good",
     ),
     pytest.param(
         {},
         observed({A: under_way(0, set_back_count=4)}),
-        Note(Kind.GIVEN_UP, A, "had to start over 4 times"),
+        DecisionNote(EventKind.GIVEN_UP, A, "had to start over 4 times"),
         id="it starts over again and again",
     ),
     pytest.param(
         {},
         observed({A: given_up(2, "deploy failed 1 times")}, {A: OUT}),
-        Note(Kind.BRAKE, said=f"{A}: deploy failed 1 times"),
+        DecisionNote(EventKind.BRAKE, said=f"{A}: deploy failed 1 times"),
         id="one failed",
     ),
     pytest.param(
@@ -397,7 +407,10 @@ CASES = [
         id="resumed: the window is full",
     ),
     pytest.param(
-        {}, halfway(tripped="guard: errors"), Note(Kind.BRAKE, said="guard: errors"), id="a guard"
+        {},
+        halfway(tripped="guard: errors"),
+        DecisionNote(EventKind.BRAKE, said="guard: errors"),
+        id="a guard",
     ),
     pytest.param(
         {}, halfway(**BRAKED), Act(B, Step.DEPLOY), id="braked: the one under way goes on"
@@ -412,7 +425,7 @@ CASES = [
     pytest.param(
         {"on_failure": "rollback"},
         observed({A: FINISHED, B: given_up(2)}, {A: NEW, B: OUT}, **BRAKED),
-        Note(Kind.TURN_BACK, said=f'["{B}", "{A}"]'),
+        DecisionNote(EventKind.TURN_BACK, said=f'["{B}", "{A}"]'),
         id="turned back, the failed one first",
     ),
     pytest.param(
@@ -437,7 +450,7 @@ CASES = [
             {B: OUT},
             whole={"direction": "back", "order": (B, A)},
         ),
-        Note(Kind.BRAKE, said=f"{B}: no"),
+        DecisionNote(EventKind.BRAKE, said=f"{B}: no"),
         id="back: one failed",
     ),
     pytest.param({}, halfway(stop_asked=True), Done(Ended.INTERRUPTED), id="asked to stop"),
@@ -460,7 +473,10 @@ CASES = [
         id="blind for too long",
     ),
     pytest.param(
-        {}, observed(*ALL_DONE), Note(Kind.GATE_PASSED, said="wave 1"), id="the last wave"
+        {},
+        observed(*ALL_DONE),
+        DecisionNote(EventKind.GATE_PASSED, said="wave 1"),
+        id="the last wave",
     ),
     pytest.param(
         {},
@@ -471,7 +487,7 @@ CASES = [
     pytest.param(
         {},
         observed(ALL_DONE[0], ALL_DONE[1] | {C: OLD}, whole={"gates_passed": 1}),
-        Note(Kind.SET_BACK, C, "it was done, yet 1.0 answers"),
+        DecisionNote(EventKind.SET_BACK, C, "it was done, yet 1.0 answers"),
         id="done, yet the old version",
     ),
     pytest.param(
@@ -518,7 +534,7 @@ CASES = [
     pytest.param(
         {"advance": "batch", "pause_s": 49.0},
         observed({A: FINISHED, B: FINISHED}, {A: NEW, B: NEW}),
-        Note(Kind.GATE_PASSED, said="wave 1"),
+        DecisionNote(EventKind.GATE_PASSED, said="wave 1"),
         id="the gate opens",
     ),
     pytest.param(
@@ -530,7 +546,7 @@ CASES = [
     pytest.param(
         {"advance": "batch"},
         observed({A: FINISHED, B: FINISHED}, {A: NEW, B: NEW}, approval="refused"),
-        Note(Kind.BRAKE, said="wave 2 was not approved"),
+        DecisionNote(EventKind.BRAKE, said="wave 2 was not approved"),
         id="not approved",
     ),
     pytest.param(
@@ -549,7 +565,7 @@ CASES = [
 
 
 @pytest.mark.parametrize(("changes", "seen", "decision"), CASES)
-def test_what_is_decided(changes: dict[str, Any], seen: Observed, decision: Decision) -> None:
+def test_what_is_decided(changes: dict[str, Any], seen: FleetSnapshot, decision: Decision) -> None:
     assert decide(small_plan(**changes), seen) == decision
 
 
@@ -587,20 +603,22 @@ class Played:
     def target(self) -> str:
         return "1.0" if self.progress.direction == "back" else "1.1"
 
-    def note(self, kind: Kind, name: str = "", step: Step | None = None, said: str = "") -> None:
-        if kind is Kind.GIVEN_UP:
+    def note(
+        self, kind: EventKind, name: str = "", step: Step | None = None, said: str = ""
+    ) -> None:
+        if kind is EventKind.GIVEN_UP:
             self.broken.add(name)
-        if (kind, step) == (Kind.DONE, Step.RETURN):
+        if (kind, step) == (EventKind.DONE, Step.RETURN):
             self.broken.discard(name)
         self.progress = self.progress.after(Event(self.now_s, kind, name, step, "", said))
 
-    def observed(self) -> Observed:
+    def observed(self) -> FleetSnapshot:
         seen = {
-            name: Seen(self.server[name], name in self.running, self.running.get(name))
+            name: InstanceView(self.server[name], name in self.running, self.running.get(name))
             for name in self.plan.instances
         }
         blind = self.mischief > 0 and self.draw(st.integers(0, 9)) == 0
-        return Observed(
+        return FleetSnapshot(
             self.now_s,
             self.progress,
             {} if blind else seen,
@@ -622,7 +640,7 @@ class Played:
             up = [n for n in up if not self.progress.of(n).is_under_way]
             if act.instance in up:
                 assert len(up) - 1 >= self.plan.min_in_pool, "below the minimum"
-        self.note(Kind.INTENT, act.instance, act.step)
+        self.note(EventKind.INTENT, act.instance, act.step)
         if not one.begun:
             assert len(self.out_for_the_rollout()) <= self.plan.window, "beyond the window"
         self.busy[act.instance] = act.step
@@ -635,7 +653,7 @@ class Played:
             self.mischief -= 1
             if step is Step.RETURN:  # the balancer may be away when it is to be taken out again
                 self.server[name] = self.draw(st.sampled_from([OUT.server, UP]))
-            kind = self.draw(st.sampled_from([Kind.FAILED, Kind.SET_BACK]))
+            kind = self.draw(st.sampled_from([EventKind.FAILED, EventKind.SET_BACK]))
             self.note(kind, name, step, "fate")
             return
         match step:
@@ -648,10 +666,10 @@ class Played:
                 self.running[name] = self.target
             case Step.RETURN:
                 if self.running.get(name) != self.target:
-                    self.note(Kind.FAILED, name, step, "not right")
+                    self.note(EventKind.FAILED, name, step, "not right")
                     return
                 self.server[name] = UP
-        self.note(Kind.DONE, name, step)
+        self.note(EventKind.DONE, name, step)
 
     def disturb(self) -> None:
         """The balancer forgets, an instance dies, somebody kills the executor."""
@@ -665,7 +683,7 @@ class Played:
             self.running.pop(self.draw(st.sampled_from(self.plan.instances)), None)
         else:
             self.busy.clear()  # neither done nor failed: the journal knows the intent
-            self.note(Kind.RESUMED)
+            self.note(EventKind.RESUMED)
 
     def must_be_out(self) -> None:
         """Nobody who was given up or failed to return is in the pool once all that was decided.
@@ -689,7 +707,7 @@ class Played:
                     self.begin(decision)
                 case KeepOut():
                     self.server |= dict.fromkeys(decision.instances, OUT.server)
-                case Note():
+                case DecisionNote():
                     self.note(decision.kind, decision.instance, said=decision.said)
                 case Wait():
                     if decision.what is not Waiting.BALANCER:
@@ -704,9 +722,9 @@ class Played:
                 case Halt() if self.resumes:
                     assert not self.busy
                     self.resumes -= 1
-                    self.note(Kind.ENDED, said=Ended.HALTED)
+                    self.note(EventKind.ENDED, said=Ended.HALTED)
                     self.disturb()  # while nobody watches
-                    self.note(Kind.RESUMED)
+                    self.note(EventKind.RESUMED)
                 case _:
                     assert not self.busy
                     return decision
@@ -786,8 +804,8 @@ def test_where_nothing_happens_all_are_new_after_six_steps_each(
 @pytest.mark.parametrize(
     ("said", "order"),
     [
-        pytest.param(names_said(["web 1", "é", 'a"b']), ("web 1", "é", 'a"b'), id="any names"),
-        pytest.param(names_said([]), (), id="none"),
+        pytest.param(format_names(["web 1", "é", 'a"b']), ("web 1", "é", 'a"b'), id="any names"),
+        pytest.param(format_names([]), (), id="none"),
         pytest.param(f"{B} {A}", (B, A), id="a journal that was begun before"),
         pytest.param("1", ("1",), id="the same, of a name that is a number"),
         pytest.param("", (), id="the same, none"),
@@ -796,9 +814,9 @@ def test_where_nothing_happens_all_are_new_after_six_steps_each(
 def test_turned_back_it_goes_through_the_names_that_were_said(
     said: str, order: tuple[str, ...]
 ) -> None:
-    assert folded([Event(1.0, Kind.TURN_BACK, said=said)]).order == order
+    assert replay_events([Event(1.0, EventKind.TURN_BACK, said=said)]).order == order
 
 
 def test_names_in_a_journal_can_be_read() -> None:
-    assert names_said(["bücher 1", "b"]) == '["bücher 1", "b"]'
-    assert json.loads(names_said(["bücher 1", "b"])) == ["bücher 1", "b"]
+    assert format_names(["bücher 1", "b"]) == '["bücher 1", "b"]'
+    assert json.loads(format_names(["bücher 1", "b"])) == ["bücher 1", "b"]

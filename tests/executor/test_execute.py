@@ -16,7 +16,7 @@ import pytest
 from executor.fleet.balancers.haproxy import HAProxy
 from executor.fleet.inventory import HAProxySpec
 from executor.plan.model import STEPS, Step
-from executor.progress import Kind
+from executor.progress import EventKind
 from executor.records.journal import Journal
 from tests.helpers.fleet import ENDS_WITHIN_S, ROOT, Fleet, fleet, load
 from tests.helpers.haproxy import until
@@ -666,4 +666,4 @@ def test_a_canary_that_errs_goes_back_after_one_instance(three: Fleet) -> None:
 
 def test_the_kinds_of_events_are_the_journals(three: Fleet) -> None:
     assert three.execute("-q").stdout.startswith("done: ")
-    assert {kind for kind, _, _ in events(three)} <= {kind.value for kind in Kind}
+    assert {kind for kind, _, _ in events(three)} <= {kind.value for kind in EventKind}

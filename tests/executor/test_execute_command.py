@@ -22,13 +22,13 @@ from executor.__main__ import validate_report
 from executor.base.errors import BadInput, Refused
 from executor.execute import Execute, execute
 from executor.fleet.connect import fleet_key
-from executor.fleet.fleet_client import Hands
+from executor.fleet.fleet_client import FleetClient
 from executor.fleet.hosts.base import Ran
 from executor.fleet.inventory import Inventory, read_inventory
 from executor.plan.file import write_plan
 from executor.plan.model import STEPS, Plan
-from executor.plan.signing import signed
-from executor.progress import Event, Kind
+from executor.plan.signing import sign
+from executor.progress import Event, EventKind
 from executor.records.journal import Journal, JournalBroken
 from executor.records.lock import Lock, lock_path
 from tests.executor.plan.test_signing import keys
@@ -76,7 +76,7 @@ def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Desk:
     world = World([f"checkout-{number}" for number in range(1, 5)])
     world.host.takes_s = 0.0
 
-    def connected(inventory: Inventory, plan: Plan) -> Hands:
+    def connected(inventory: Inventory, plan: Plan) -> FleetClient:
         hands = world.hands()
         hands.poll_s = 0.001
         hands.targets = inventory.targets(plan.stop)
@@ -262,12 +262,12 @@ def test_a_dry_run_of_a_rollback_goes_back(desk: Desk) -> None:
     write_plan(desk.asked.plan, plan)
     about = {"plan_digest": plan.digest, "old_version": "1.0", "new_version": "1.1"}
     journal = Journal.begin(desk.asked.journal_path, about)
-    journal.write(Event(0.0, Kind.BEGUN), "now")
+    journal.write(Event(0.0, EventKind.BEGUN), "now")
     for step in STEPS:
-        journal.write(Event(1.0, Kind.DONE, "checkout-1", step, "1.1"), "now")
-    journal.write(Event(1.0, Kind.INTENT, "checkout-2", STEPS[0], "1.1"), "now")
-    journal.write(Event(1.0, Kind.DONE, "checkout-2", STEPS[0], "1.1"), "now")
-    journal.write(Event(2.0, Kind.BRAKE, said="guard: errors"), "now")
+        journal.write(Event(1.0, EventKind.DONE, "checkout-1", step, "1.1"), "now")
+    journal.write(Event(1.0, EventKind.INTENT, "checkout-2", STEPS[0], "1.1"), "now")
+    journal.write(Event(1.0, EventKind.DONE, "checkout-2", STEPS[0], "1.1"), "now")
+    journal.write(Event(2.0, EventKind.BRAKE, said="guard: errors"), "now")
     told, *lines = desk.dry_run(resume=True)
     assert told == "only backend shop in memory is told and watched"
     assert lines[0] == "nothing new begins: guard: errors"
@@ -276,7 +276,7 @@ def test_a_dry_run_of_a_rollback_goes_back(desk: Desk) -> None:
     whole = [(name, word) for name in desk.world.names[:2] for word in WORDS]
     assert acts(lines[back:]) == whole
     assert "  checkout-2  deploy    local: deploy checkout-2 1.0" in lines[back:]
-    journal.write(Event(3.0, Kind.TURN_BACK, said="checkout-1 checkout-2"), "now")
+    journal.write(Event(3.0, EventKind.TURN_BACK, said="checkout-1 checkout-2"), "now")
     journal.close()
     _, *lines = desk.dry_run(resume=True)
     assert (lines[0], acts(lines)) == ("back to version 1.0", whole)
@@ -296,7 +296,7 @@ def test_whether_a_trusted_key_signed_it_is_one_of_the_checks(desk: Desk) -> Non
     assert "    must be signed by a trusted key, and is not signed" in lines
     with pytest.raises(Refused, match=r"plan\.json: must be signed by a trusted key, and is not"):
         desk.execute()
-    lines, sound = validate_report(signed(plan, private), now, desk.asked.inventory)
+    lines, sound = validate_report(sign(plan, private), now, desk.asked.inventory)
     assert sound
     assert f"✓ {promise}" in lines
     public.unlink()

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from executor.guards import Counted, Reading, crossed, not_watched, readings
+from executor.guards import Counted, Reading, find_crossed_limit, readings, unwatched_guards
 from executor.plan.model import Gate
 from tests.helpers.plans import example_plan, forecast
 
@@ -111,22 +111,27 @@ def test_which_limit_is_crossed(
     is_over: bool,
     said: str | None,
 ) -> None:
-    assert crossed(example_plan(**changes), counted, counted[-1], bake, is_over) == said
+    assert find_crossed_limit(example_plan(**changes), counted, counted[-1], bake, is_over) == said
 
 
 def test_what_decides_is_the_present_count_and_a_queue_that_lasts_a_poll() -> None:
     """Between two polls there may be many looks, microseconds apart."""
     kept = counts((0, 0, 0, 0), (10, 100, 0, 0))
     now = Counted(10.1, 150, 50, 99, 100, 50)
-    assert crossed(example_plan(**forecast(queue_max=4.0)), kept, now, None, False) is None
-    assert crossed(example_plan(), kept, now, BAKE, False) == "canary: errors 50.000%, limit 2.00%"
-    guarded = crossed(example_plan(guards=GUARD), kept, now, None, False)
+    assert (
+        find_crossed_limit(example_plan(**forecast(queue_max=4.0)), kept, now, None, False) is None
+    )
+    assert (
+        find_crossed_limit(example_plan(), kept, now, BAKE, False)
+        == "canary: errors 50.000%, limit 2.00%"
+    )
+    guarded = find_crossed_limit(example_plan(guards=GUARD), kept, now, None, False)
     assert guarded == "guard over 10 s: errors 33.333%, limit 5.00%"
 
 
 def test_a_limit_that_cannot_be_watched_is_told() -> None:
-    assert not_watched(example_plan(guards=GUARD)) == []
-    (said,) = not_watched(example_plan(guards={"latency_p99_s": 0.5, "over_s": 10.0}))
+    assert unwatched_guards(example_plan(guards=GUARD)) == []
+    (said,) = unwatched_guards(example_plan(guards={"latency_p99_s": 0.5, "over_s": 10.0}))
     assert "p99" in said
     assert "not watched" in said
 
@@ -168,4 +173,4 @@ def test_a_value_above_its_limit_is_what_halts(steps: list[tuple[int, int, int]]
     over = {one.what for one in readings(plan, rows) if one.value and one.value > one.limit}
     if "queue" in over and rows[-2].queued_count <= 18:
         over.discard("queue")
-    assert bool(over) == (crossed(plan, rows, rows[-1], None, False) is not None)
+    assert bool(over) == (find_crossed_limit(plan, rows, rows[-1], None, False) is not None)

@@ -14,7 +14,7 @@ import pytest
 
 from executor.fleet.balancers.haproxy import HAProxy
 from executor.fleet.inventory import HAProxySpec
-from executor.progress import Event, Kind, folded
+from executor.progress import Event, EventKind, replay_events
 from executor.records.journal import Journal
 from tests.helpers.fleet import ROOT, Fleet, fleet
 from tests.helpers.haproxy import ask, free_ports, until
@@ -83,7 +83,7 @@ def test_a_server_that_somebody_takes_out_before_its_turn_is_not_touched(three: 
     done = three.execute("--resume")
     assert done.returncode == 0, done.stdout + done.stderr
     assert three.versions() == ["1.1"] * 3
-    with_found = {e.instance: e.said for e in journal_events(three) if e.kind is Kind.FOUND}
+    with_found = {e.instance: e.said for e in journal_events(three) if e.kind is EventKind.FOUND}
     assert with_found == dict.fromkeys(three.names, "ready")
 
 
@@ -111,7 +111,7 @@ def test_after_a_crash_its_own_are_known_from_those_of_others(
         timeout=60,
     )
     assert three.admin()[0] == ours
-    assert folded(journal_events(three)).of("checkout-1").found == "ready"
+    assert replay_events(journal_events(three)).of("checkout-1").found == "ready"
     if (kind, step) == ("done", "take_out"):  # the rollout drains, and somebody takes it away
         tell(three, "checkout-1", "state maint")
         refused = three.execute("--resume")

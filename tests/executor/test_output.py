@@ -17,7 +17,7 @@ import pytest
 from executor.ends import Outcome
 from executor.execute import Execute
 from executor.fleet.balancers.base import Admin
-from executor.output import WAITING_COUNT, Voice, complain, say
+from executor.output import WAITING_COUNT, OutputQueue, complain, say
 from executor.plan.model import Step
 from executor.progress import Ended
 from executor.statement import FleetStatement, InstanceStatement
@@ -39,7 +39,7 @@ def pipe() -> Iterator[tuple[int, TextIO]]:
 
 def test_what_is_read_is_whole_and_in_order() -> None:
     lines = [f"line {number} é" for number in range(WAITING_COUNT)]
-    voice = Voice()
+    voice = OutputQueue()
     with pipe() as (reading, stream):
         for line in lines:
             voice.say(line, stream)
@@ -48,7 +48,7 @@ def test_what_is_read_is_whole_and_in_order() -> None:
 
 
 def test_where_nobody_reads_it_returns_at_once_and_leaves_the_oldest_out() -> None:
-    voice = Voice()
+    voice = OutputQueue()
     with pipe() as (reading, stream):
         before = filled(stream.fileno())
         began_s = time.monotonic()
@@ -64,7 +64,7 @@ def test_where_nobody_reads_it_returns_at_once_and_leaves_the_oldest_out() -> No
 
 
 def test_who_does_not_read_keeps_nothing_from_who_does() -> None:
-    voice = Voice()
+    voice = OutputQueue()
     with pipe() as (_, stopped), pipe() as (reading, read):
         filled(stopped.fileno())
         voice.say("nobody reads this", stopped)
@@ -73,7 +73,7 @@ def test_who_does_not_read_keeps_nothing_from_who_does() -> None:
 
 
 def test_where_everybody_has_gone_it_goes_on_without_a_word() -> None:
-    voice = Voice()
+    voice = OutputQueue()
     reading, writing = os.pipe()
     os.close(reading)
     with os.fdopen(writing, "w", encoding="utf-8") as stream:

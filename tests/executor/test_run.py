@@ -17,9 +17,9 @@ from executor.ends import Outcome
 from executor.fleet.balancers.base import Admin, Rejected
 from executor.fleet.hosts.base import Ran
 from executor.plan.model import STEPS, Step
-from executor.progress import Ended, Kind
+from executor.progress import Ended, EventKind
 from executor.records.journal import Journal
-from executor.run import Run
+from executor.run import RolloutRun
 from tests.helpers.fake_fleet import World, carried_out, events_of, small_plan
 from tests.helpers.plans import forecast
 
@@ -40,9 +40,9 @@ def done_steps(path: Path, name: str) -> list[Step]:
     """The steps that were recorded as done since the instance last had to start over."""
     steps: list[Step] = []
     for event in events_of(path):
-        if event.instance == name and event.kind is Kind.SET_BACK:
+        if event.instance == name and event.kind is EventKind.SET_BACK:
             steps = []
-        if event.instance == name and event.kind is Kind.DONE:
+        if event.instance == name and event.kind is EventKind.DONE:
             assert event.step is not None
             steps.append(event.step)
     return steps
@@ -77,7 +77,7 @@ def test_the_intent_is_written_before_the_act_and_the_outcome_after(tmp_path: Pa
     def check(said: str) -> None:
         step, name = said.split()[:2]
         last = [e for e in events_of(path) if e.instance == name][-1]
-        assert (last.kind, last.step) == (Kind.INTENT, step)
+        assert (last.kind, last.step) == (EventKind.INTENT, step)
         acted.append(said)
 
     fleet.host.faults = check
@@ -199,14 +199,14 @@ def test_a_balancer_that_forgets_in_any_step_is_told_again(tmp_path: Path, step:
 
     class Restarts:
         def happened(self, event: Any) -> None:
-            if event.kind is Kind.INTENT and event.step == step and not seen:
+            if event.kind is EventKind.INTENT and event.step == step and not seen:
                 seen.append(event.instance)
                 fleet.balancer.restart()
 
         def waits(self, wait: Any) -> None:
             return
 
-    def prepare(run: Run) -> None:
+    def prepare(run: RolloutRun) -> None:
         run._watcher = Restarts()
 
     outcome, _ = carried_out(fleet, small_plan(), tmp_path / "j", prepare=prepare)
@@ -220,7 +220,7 @@ def test_a_balancer_that_forgets_in_any_step_is_told_again(tmp_path: Path, step:
 def test_a_balancer_that_stays_away_halts(tmp_path: Path) -> None:
     fleet = world()
 
-    def prepare(run: Run) -> None:
+    def prepare(run: RolloutRun) -> None:
         real = run._write
 
         def write(event: Any) -> None:
@@ -247,7 +247,7 @@ def test_a_balancer_that_stays_away_halts(tmp_path: Path) -> None:
 def test_a_balancer_that_does_not_take_out_what_must_be_out(tmp_path: Path, stops: bool) -> None:
     """It halts after a while, tries each once a poll meanwhile, and can be stopped."""
     fleet = world()
-    runs: list[Run] = []
+    runs: list[RolloutRun] = []
     tried: list[str] = []
     forgot: list[str] = []
 
@@ -257,13 +257,13 @@ def test_a_balancer_that_does_not_take_out_what_must_be_out(tmp_path: Path, stop
             runs[0].stop()
         raise Rejected("no")
 
-    def prepare(run: Run) -> None:
+    def prepare(run: RolloutRun) -> None:
         runs.append(run)
         real = run._write
 
         def write(event: Any) -> None:
             real(event)
-            if event.step is Step.DEPLOY and event.kind is Kind.DONE and not forgot:
+            if event.step is Step.DEPLOY and event.kind is EventKind.DONE and not forgot:
                 forgot.append(event.instance)
                 fleet.balancer.restart()
                 fleet.balancer.remove = refuse  # type: ignore[method-assign] # from here on
@@ -281,18 +281,20 @@ def test_a_balancer_that_does_not_take_out_what_must_be_out(tmp_path: Path, stop
         assert outcome.why == f"{both} in the pool, must not be, and cannot be taken out"
         for name in ("checkout-1", "checkout-2"):
             assert 30 <= tried.count(name) <= 65
-    kept = [e for e in events_of(tmp_path / "j") if e.kind in {Kind.KEEP_OUT, Kind.KEPT_OUT}]
+    kept = [
+        e for e in events_of(tmp_path / "j") if e.kind in {EventKind.KEEP_OUT, EventKind.KEPT_OUT}
+    ]
     assert [(e.kind, e.instance, e.said) for e in kept] == [
         (kind, name, said)
         for name in ("checkout-1", "checkout-2")
-        for kind, said in ((Kind.KEEP_OUT, ""), (Kind.KEPT_OUT, "not yet: no"))
+        for kind, said in ((EventKind.KEEP_OUT, ""), (EventKind.KEPT_OUT, "not yet: no"))
     ]
 
 
 def test_a_return_that_fails_while_the_balancer_is_away_is_out_again(tmp_path: Path) -> None:
     fleet = world()
 
-    def prepare(run: Run) -> None:
+    def prepare(run: RolloutRun) -> None:
         real = fleet.balancer.put_back
 
         def put_back(server: str) -> None:
@@ -351,12 +353,12 @@ def test_a_drain_that_never_empties(
 def test_asked_to_stop_it_finishes_the_step_in_hand_and_can_go_on(tmp_path: Path) -> None:
     fleet = world()
 
-    def prepare(run: Run) -> None:
+    def prepare(run: RolloutRun) -> None:
         real = run._write
 
         def write(event: Any) -> None:
             real(event)
-            if event.step is Step.DEPLOY and event.kind is Kind.INTENT:
+            if event.step is Step.DEPLOY and event.kind is EventKind.INTENT:
                 run.stop()
 
         run._write = write  # type: ignore[method-assign] # the moment it is asked
@@ -364,8 +366,8 @@ def test_asked_to_stop_it_finishes_the_step_in_hand_and_can_go_on(tmp_path: Path
     outcome, _ = carried_out(fleet, small_plan(), tmp_path / "j", prepare=prepare)
     assert outcome is not None
     assert outcome.ended is Ended.INTERRUPTED
-    intents = [e for e in events_of(tmp_path / "j") if e.kind is Kind.INTENT]
-    ended = [e for e in events_of(tmp_path / "j") if e.kind is Kind.DONE]
+    intents = [e for e in events_of(tmp_path / "j") if e.kind is EventKind.INTENT]
+    ended = [e for e in events_of(tmp_path / "j") if e.kind is EventKind.DONE]
     assert len(intents) == len(ended)
     outcome, _ = carried_out(fleet, small_plan(), tmp_path / "j")
     assert outcome is not None
@@ -377,9 +379,9 @@ def most_in_hand(path: Path) -> int:
     """The most steps that were in hand at once, as the journal tells."""
     busy, most = set(), 0
     for event in events_of(path):
-        if event.kind is Kind.INTENT:
+        if event.kind is EventKind.INTENT:
             busy.add(event.instance)
-        elif event.kind in {Kind.DONE, Kind.FAILED, Kind.SET_BACK}:
+        elif event.kind in {EventKind.DONE, EventKind.FAILED, EventKind.SET_BACK}:
             busy.discard(event.instance)
         most = max(most, len(busy))
     return most
@@ -410,8 +412,8 @@ def test_an_instance_that_the_balancer_no_longer_knows_is_no_empty_pool(
     class Forgets:
         def happened(self, event: Any) -> None:
             nonlocal told
-            told += event.kind is Kind.DONE
-            if told == 1 and event.kind is Kind.DONE:
+            told += event.kind is EventKind.DONE
+            if told == 1 and event.kind is EventKind.DONE:
                 gone = fleet.balancer.servers.pop("checkout-4")
                 later = asyncio.get_running_loop().call_later
                 later(5 if comes_back else 1e9, fleet.balancer.servers.update, {"checkout-4": gone})
@@ -419,7 +421,7 @@ def test_an_instance_that_the_balancer_no_longer_knows_is_no_empty_pool(
         def waits(self, wait: Any) -> None:
             return
 
-    def prepare(run: Run) -> None:
+    def prepare(run: RolloutRun) -> None:
         run._watcher = Forgets()
 
     outcome, _ = carried_out(fleet, small_plan(), path, prepare=prepare)
@@ -428,7 +430,7 @@ def test_an_instance_that_the_balancer_no_longer_knows_is_no_empty_pool(
     assert outcome == (Outcome(Ended.DONE) if comes_back else Outcome(Ended.HALTED, why))
     if comes_back:
         must_be_all_new(fleet)
-    assert [event.said for event in events_of(path) if event.kind is Kind.NOTICED] == [
+    assert [event.said for event in events_of(path) if event.kind is EventKind.NOTICED] == [
         "the balancer no longer knows checkout-4",
         "the balancer was restarted or reloaded, or answers again" if comes_back else why,
     ]
@@ -455,7 +457,7 @@ def test_a_queue_of_a_moment_does_not_stop_a_rollout(
 
     class Queues:
         def happened(self, event: Any) -> None:
-            if event.kind is Kind.INTENT and not begun:
+            if event.kind is EventKind.INTENT and not begun:
                 begun.append(event.instance)
                 fleet.balancer.queued_count = 99
                 later = asyncio.get_running_loop().call_later
@@ -464,7 +466,7 @@ def test_a_queue_of_a_moment_does_not_stop_a_rollout(
         def waits(self, wait: Any) -> None:
             return
 
-    def prepare(run: Run) -> None:
+    def prepare(run: RolloutRun) -> None:
         run._watcher = Queues()
 
     plan = small_plan(**forecast(queue_max=4.0))
@@ -499,7 +501,7 @@ def test_an_approval_that_does_not_come_while_the_plan_is_valid_halts(tmp_path: 
     )
     events = list(events_of(path))
     assert 50 <= events[-1].t_s <= 61
-    assert not {Kind.BRAKE, Kind.TURN_BACK} & {event.kind for event in events}
+    assert not {EventKind.BRAKE, EventKind.TURN_BACK} & {event.kind for event in events}
     assert sorted(fleet.host.running.values()) == ["1.0", "1.0", "1.1", "1.1"]
     outcome, _ = carried_out(fleet, plan, path, approval=Approves(300))
     assert outcome is not None
@@ -556,7 +558,7 @@ def test_a_defect_halts_with_its_reason_and_the_steps_in_hand_recorded(
         else:
             monkeypatch.setattr(executor.run.Nobody, "of", defect)
 
-    def prepare(run: Run) -> None:
+    def prepare(run: RolloutRun) -> None:
         asyncio.get_running_loop().call_later(3.0, breaks)
 
     outcome, _ = carried_out(fleet, small_plan(), path, prepare=prepare)
@@ -564,8 +566,8 @@ def test_a_defect_halts_with_its_reason_and_the_steps_in_hand_recorded(
     assert outcome.ended is Ended.HALTED
     assert "KeyError: 'no such thing' (unexpected, test_run.py:" in outcome.why
     kinds = [event.kind for event in events_of(path)]
-    assert kinds.count(Kind.INTENT) == kinds.count(Kind.DONE) > 0
-    assert kinds[-2:] == [Kind.NOTICED, Kind.ENDED]
+    assert kinds.count(EventKind.INTENT) == kinds.count(EventKind.DONE) > 0
+    assert kinds[-2:] == [EventKind.NOTICED, EventKind.ENDED]
     monkeypatch.undo()
     outcome, _ = carried_out(fleet, small_plan(), path)
     assert outcome is not None
@@ -584,7 +586,7 @@ def test_a_defect_in_what_acts_is_a_failure_like_any_other(
     outcome, _ = carried_out(fleet, small_plan(), path)
     assert outcome is not None
     assert outcome.ended is Ended.HALTED
-    failed = [event for event in events_of(path) if event.kind is Kind.FAILED]
+    failed = [event for event in events_of(path) if event.kind is EventKind.FAILED]
     assert failed
     assert all("KeyError: 'no such thing'" in event.said for event in failed)
 
@@ -595,14 +597,14 @@ def test_a_defect_in_who_is_told_does_not_stop_a_rollout(tmp_path: Path) -> None
     class Broken(executor.run.Nobody):
         happened = waits = defect
 
-    def prepare(run: Run) -> None:
+    def prepare(run: RolloutRun) -> None:
         run._watcher = Broken()
 
     outcome, _ = carried_out(fleet, small_plan(), path, prepare=prepare)
     assert outcome is not None
     assert outcome.ended is Ended.DONE
     must_be_all_new(fleet)
-    noticed = [event.said for event in events_of(path) if event.kind is Kind.NOTICED]
+    noticed = [event.said for event in events_of(path) if event.kind is EventKind.NOTICED]
     assert len(noticed) == 1
     assert noticed[0].startswith("what happens can no longer be shown: KeyError")
 
@@ -621,7 +623,7 @@ def test_a_server_that_others_hold_is_never_put_back_whenever_it_happens(tmp_pat
                 )
                 told += fleet.balancer.told
 
-        def prepare(run: Run, at_s: int = at_s, take: Callable[[], None] = take) -> None:
+        def prepare(run: RolloutRun, at_s: int = at_s, take: Callable[[], None] = take) -> None:
             asyncio.get_running_loop().call_later(at_s + 0.1, take)
 
         outcome, _ = carried_out(fleet, small_plan(), path, prepare=prepare)

@@ -14,7 +14,7 @@ from executor.fleet.balancers.fake import FakeBalancer
 from executor.fleet.hosts.base import Ran
 from executor.fleet.hosts.fake import FakeHost
 from executor.plan.model import Step
-from executor.progress import Ended, Event, Kind, folded
+from executor.progress import Ended, Event, EventKind, replay_events
 from executor.steps import HeldByOthers, SetBack, StepFailed, do_step
 from tests.helpers.fake_fleet import World, run_virtually, small_plan
 
@@ -278,14 +278,16 @@ def test_what_a_command_said_is_told_without_its_secrets() -> None:
         run_virtually(do_step(hands, small_plan(), NAME, Step.DEPLOY, "1.1"))
 
 
-def event(kind: Kind, said: str = "", name: str = "") -> Event:
+def event(kind: EventKind, said: str = "", name: str = "") -> Event:
     return Event(1.0, kind, name, said=said)
 
 
 def test_a_crash_does_not_lift_the_brake_and_a_resume_after_a_halt_does() -> None:
-    failed = [event(Kind.GIVEN_UP, "no", NAME), event(Kind.BRAKE, f"{NAME}: no")]
-    crashed = folded([*failed, event(Kind.RESUMED)])
+    failed = [event(EventKind.GIVEN_UP, "no", NAME), event(EventKind.BRAKE, f"{NAME}: no")]
+    crashed = replay_events([*failed, event(EventKind.RESUMED)])
     assert crashed.brake == f"{NAME}: no"
     assert crashed.of(NAME).given_up == "no"
-    halted = folded([*failed, event(Kind.ENDED, Ended.HALTED), event(Kind.RESUMED)])
+    halted = replay_events(
+        [*failed, event(EventKind.ENDED, Ended.HALTED), event(EventKind.RESUMED)]
+    )
     assert (halted.brake, halted.of(NAME).given_up, halted.ended) == (None, None, None)

@@ -12,7 +12,7 @@ from simulation.engines.reference.engine import ReferenceEngine
 from simulation.engines.reference.station import Station
 from simulation.requests.arrivals import Streams
 from simulation.requests.draws import Draws
-from simulation.requests.plane import Clock
+from simulation.requests.plane import SimulatedClock
 from simulation.results.run_result import OUTCOMES, RequestTable
 from simulation.scenario.model import Scenario
 from tests.helpers.scenarios import scenario
@@ -46,7 +46,7 @@ class Bench:
         self, requests: Sequence[tuple[Any, ...]], one: Scenario | None = None, **parts: Any
     ) -> None:
         self.scenario = one or scenario(**{"instances": 1, "slots": 1, **parts})
-        self.env = Clock(initial_time=0.0)
+        self.env = SimulatedClock(initial_time=0.0)
         script = Script(self.scenario, requests)
         self.engine = ReferenceEngine(self.env, self.scenario, script, Draws(1, 0))
 

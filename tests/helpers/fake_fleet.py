@@ -15,14 +15,14 @@ from typing import Any
 from executor.ends import Outcome
 from executor.fleet.balancers.base import Admin, Server
 from executor.fleet.balancers.fake import FakeBalancer
-from executor.fleet.fleet_client import Hands
+from executor.fleet.fleet_client import FleetClient
 from executor.fleet.hosts.base import Ran
 from executor.fleet.hosts.fake import FakeHost
 from executor.fleet.inventory import Inventory
 from executor.plan.model import Plan, Step
 from executor.progress import Event
 from executor.records.journal import Journal
-from executor.run import Run
+from executor.run import RolloutRun
 from tests.helpers.plans import example_plan
 
 VERSIONS = ("1.0", "1.1")
@@ -137,7 +137,7 @@ class World:
             for name, one in self.balancer.servers.items()
         )
 
-    def hands(self) -> Hands:
+    def hands(self) -> FleetClient:
         """What acts on it, dying with its executor."""
 
         async def aside(what: Callable[..., Any], *arguments: Any) -> Any:
@@ -151,7 +151,7 @@ class World:
             self.lowest = min(self.lowest, self.in_pool())
             return answer
 
-        return Hands(
+        return FleetClient(
             balancer=self.balancer,
             hosts={"local": self.host},
             targets=example_inventory(self.names).targets(),
@@ -206,7 +206,7 @@ def carried_out(
     *,
     dies_at: int = 0,
     dies_before: bool = False,
-    prepare: Callable[[Run], None] = lambda _: None,
+    prepare: Callable[[RolloutRun], None] = lambda _: None,
     approval: Any = None,
 ) -> tuple[Outcome | None, int]:
     """Begins or resumes; how it ended, None when it was killed, and how often it wrote."""
@@ -220,7 +220,7 @@ def carried_out(
     journal.world, journal.dies_at, journal.dies_before = world, dies_at, dies_before
 
     async def go() -> Outcome:
-        run = Run(plan, VERSIONS, world.hands(), journal, approval=approval)
+        run = RolloutRun(plan, VERSIONS, world.hands(), journal, approval=approval)
         prepare(run)
         return await run.to_its_end()
 

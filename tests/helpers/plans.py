@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from executor.plan.file import digest_of, plan_text, sealed
+from executor.plan.file import digest_of, plan_text, seal
 from executor.plan.model import Plan, Step, waves_for
 
 WEEK_S = 7 * 86400.0
@@ -62,7 +62,7 @@ def example_plan(**changes: Any) -> Plan:
     said.setdefault(
         "waves", waves_for(said["instances"], said["window"], said["advance"], said["pause_s"])
     )
-    return sealed(Plan.model_validate(said))
+    return seal(Plan.model_validate(said))
 
 
 def beside_plan(**changes: Any) -> Plan:

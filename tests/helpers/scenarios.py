@@ -8,7 +8,7 @@ from typing import Any
 from simulation.results.run_result import RunResult
 from simulation.run import Run
 from simulation.scenario.model import Scenario
-from simulation.scenario.simulated_interval import Frame, frame_of
+from simulation.scenario.simulated_interval import SimulatedInterval, frame_of
 from simulation.study.candidates import Candidate, candidates_of
 from simulation.study.rows import Row
 from simulation.study.running.work import Part, Work
@@ -113,7 +113,7 @@ def steady(horizon: str, warm_up: str = "auto", **parts: Any) -> Scenario:
 def run_replication(
     scenario: Scenario,
     candidates: Sequence[Candidate],
-    frame: Frame,
+    frame: SimulatedInterval,
     replication: int,
     *,
     keep_requests: bool = False,
@@ -128,7 +128,7 @@ def run_replication(
 def run_once(one: Scenario, replication: int = 0, keep_requests: bool = True) -> RunResult:
     """The scenario's own candidate in one replication."""
     candidates = candidates_of(one)
-    frame = frame_of([candidate.applied_to(one) for candidate in candidates])
+    frame = frame_of([candidate.apply_to(one) for candidate in candidates])
     return run_replication(one, candidates, frame, replication, keep_requests=keep_requests).runs[0]
 
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import simpy
 
-from simulation.control.draining import StepFailed
+from simulation.control.draining import SimulatedStepFailed
 from simulation.control.instances import Instances
 from simulation.control.strategy import InvariantBroken, Steps, Strategy, Task
 from simulation.requests.plane import RequestPlane
@@ -66,7 +66,7 @@ class BlueGreen(Strategy):
                 yield from self._stop(instance)
             yield from self._bring_up(instance)
             yield from self._return(instance)
-        except StepFailed as failed:
+        except SimulatedStepFailed as failed:
             self._failed(instance, failed)
 
     def _switch(self, away: Sequence[int], to: Sequence[int]) -> None:
@@ -95,7 +95,7 @@ class BlueGreen(Strategy):
             yield from self._drain(instance)
         except simpy.Interrupt:
             return
-        except StepFailed as failed:
+        except SimulatedStepFailed as failed:
             self._failed(instance, failed)
 
     def _retire(self, instance: int) -> Steps:

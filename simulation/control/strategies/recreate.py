@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from simulation.control.draining import StepFailed
+from simulation.control.draining import SimulatedStepFailed
 from simulation.control.strategy import Steps, Strategy
 from simulation.results.states import State
 
@@ -33,7 +33,7 @@ class Recreate(Strategy):
         try:
             yield from self._bring_up(instance)
             yield from self._return(instance)
-        except StepFailed as failed:
+        except SimulatedStepFailed as failed:
             self._failed(instance, failed)
             return
         self._instances.join(instance)

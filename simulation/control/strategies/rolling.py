@@ -8,11 +8,11 @@ import simpy
 from simpy.resources.resource import Request
 
 from executor.plan.model import Wave, waves_for
-from simulation.control.draining import StepFailed
-from simulation.control.instances import Gate, Instances
+from simulation.control.draining import SimulatedStepFailed
+from simulation.control.instances import Instances, Turnstile
 from simulation.control.strategy import InvariantBroken, Steps, Strategy, Task
 from simulation.requests.plane import RequestPlane
-from simulation.results.failures import Cause, Failure, Figure
+from simulation.results.failures import Cause, Failure, GuardFigure
 from simulation.results.states import State
 
 
@@ -24,7 +24,7 @@ class Rolling(Strategy):
     ) -> None:
         super().__init__(env, plane, instances, task)
         self._places = simpy.Resource(env, capacity=task.window)
-        self._spare = Gate(env, lambda: instances.in_pool_count - task.rule.min_healthy)
+        self._spare = Turnstile(env, lambda: instances.in_pool_count - task.rule.min_healthy)
         instances.watched.append(self._spare)
         self._under_way = 0
         self._taken: set[int] = set()
@@ -70,7 +70,7 @@ class Rolling(Strategy):
             raise InvariantBroken(f"{self._under_way} under way, window {self._task.window}")
         try:
             yield from self._six_steps(instance)
-        except StepFailed as failed:
+        except SimulatedStepFailed as failed:
             self._failed(instance, failed)
             self._stop_where_none_may_follow()
         self._under_way -= 1
@@ -103,7 +103,7 @@ class Rolling(Strategy):
             self.trip(
                 Failure(
                     Cause.NO_MORE_MAY_FOLLOW,
-                    figure=Figure.INSTANCES_LEFT,
+                    figure=GuardFigure.INSTANCES_LEFT,
                     observed=len(left),
                     limit=least,
                 )

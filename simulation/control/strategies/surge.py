@@ -15,8 +15,8 @@ from typing import Any
 
 import simpy
 
-from simulation.control.draining import StepFailed
-from simulation.control.instances import Gate, Instances
+from simulation.control.draining import SimulatedStepFailed
+from simulation.control.instances import Instances, Turnstile
 from simulation.control.order import waves_of
 from simulation.control.strategy import InvariantBroken, Steps, Strategy, Task
 from simulation.requests.plane import RequestPlane
@@ -35,8 +35,8 @@ class Surge(Strategy):
         self._least = max(instances.count - task.window, task.rule.min_healthy)
         self._making: set[int] = set()
         self._young: set[int] = set()  # in the pool, and not yet up for `min_ready`
-        self._room = Gate(env, lambda: instances.count + task.surge - self._live_count())
-        self._spare = Gate(env, lambda: self._available_count() - self._least)
+        self._room = Turnstile(env, lambda: instances.count + task.surge - self._live_count())
+        self._spare = Turnstile(env, lambda: self._available_count() - self._least)
         instances.watched.append(self._spare)
         self._waiting: list[simpy.Event] = []  # of those to be removed: it stays
         self._staying_count = 0  # of those in later waves: they stay for replacements that failed
@@ -90,7 +90,7 @@ class Surge(Strategy):
                 yield from self._stop(instance)
             yield from self._bring_up(instance)
             yield from self._return(instance)
-        except StepFailed as failed:
+        except SimulatedStepFailed as failed:
             self._making.discard(instance)
             self._failed(instance, failed)
             self._one_stays()

@@ -21,7 +21,7 @@ from simulation.engines.compiled.plane import CompiledPlane
 from simulation.engines.compiled.streams import QuickGenerator, running_sum
 from simulation.requests.arrivals import ClosedLoop, OpenConnections, Streams
 from simulation.requests.draws import Draws
-from simulation.requests.plane import Clock, RequestPlane, happened
+from simulation.requests.plane import RequestPlane, SimulatedClock, past_event
 from simulation.results.run_result import RequestTable
 from simulation.results.tally import BUCKETS, COUNTED_IN_BINS, NO_BIN_LATENCY, TOTALS, Tally
 from simulation.scenario.model import Scenario
@@ -29,7 +29,7 @@ from simulation.scenario.model import Scenario
 _LOOP_WIDTH = 16
 
 
-class CompiledClock(Clock):
+class CompiledClock(SimulatedClock):
     """SimPy's environment; the kernel goes up to an event of control before that looks or acts."""
 
     engine: CompiledEngine | None = None
@@ -262,7 +262,7 @@ class CompiledEngine:
         """An event for the first moment at which no more than ``level`` requests wait."""
         self.catch_up()
         if self._header["waiting"] <= level:
-            return happened(self._env)
+            return past_event(self._env)
         self._header["calm_level"], self._header["calm_rest"] = level, rest_s
         self.watches()
         event = simpy.Event(self._env)

@@ -10,7 +10,7 @@ import simpy
 from simulation.engines.compiled.kernel import memory as km
 from simulation.engines.compiled.memory import Memory
 from simulation.requests.belief import Announcements, slow_start
-from simulation.requests.plane import Clock, Seen, happened
+from simulation.requests.plane import EndedCalls, SimulatedClock, past_event
 from simulation.results.run_result import OK
 from simulation.scenario.model import Service
 
@@ -32,7 +32,7 @@ class CompiledPlane:
     """The requests of one service, see `RequestPlane`; instances are numbered within it."""
 
     def __init__(
-        self, env: Clock, engine: Acts, memory: Memory, service: Service, number: int
+        self, env: SimulatedClock, engine: Acts, memory: Memory, service: Service, number: int
     ) -> None:
         self._env = env
         self._engine = engine
@@ -123,7 +123,7 @@ class CompiledPlane:
     def when_idle(self, instance: int) -> simpy.Event:
         """An event for the first moment at which `count` is 0."""
         if self.count(instance) == 0:
-            return happened(self._env)
+            return past_event(self._env)
         if not self._instances[instance]["watch_idle"]:
             self._instances[instance]["watch_idle"] = 1
             self._memory.header["watch_count"] += 1
@@ -133,7 +133,7 @@ class CompiledPlane:
     def when_healthy(self, instance: int) -> simpy.Event:
         """An event for when it has passed its checks often enough, counted from now."""
         if self._service.balancer.health_check is None:
-            return happened(self._env)
+            return past_event(self._env)
         self._engine.catch_up()
         self._instances[instance]["passed"] = 0
         if not self._instances[instance]["watch_healthy"]:
@@ -142,7 +142,7 @@ class CompiledPlane:
             self._engine.watches()
         return self._healthy.setdefault(instance, simpy.Event(self._env))
 
-    def seen(self, since_s: float, until_s: float, new_version: bool | None = None) -> Seen:
+    def seen(self, since_s: float, until_s: float, new_version: bool | None = None) -> EndedCalls:
         """What ended after ``since_s``, up to ``until_s``; of one version's answers only, or all."""
         self._engine.catch_up()
         log = self._memory[f"log {self._number}"][: int(self._record["log_count"])]
@@ -155,4 +155,4 @@ class CompiledPlane:
             ended = ended[(ended["new_version"] == new_version) & (ended["served"] == 1)]
         good = ended[ended["outcome"] == OK]
         latency_s = good["latency"][good["takes_slot"] == 1]
-        return Seen(len(ended), len(ended) - len(good), latency_s)
+        return EndedCalls(len(ended), len(ended) - len(good), latency_s)

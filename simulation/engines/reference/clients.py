@@ -17,7 +17,7 @@ from simulation.engines.reference.calls import Attempt, Request
 from simulation.requests.arrivals import BLOCK, ClosedLoop, OpenConnections, Streams
 from simulation.requests.call_states import OPEN
 from simulation.requests.draws import Draws
-from simulation.requests.plane import ARRIVALS, TIMEOUTS, Clock
+from simulation.requests.plane import ARRIVALS, TIMEOUTS, SimulatedClock
 from simulation.requests.retry_budget import RetryBudget
 from simulation.results.run_result import CUT, IN_FLIGHT, OK
 from simulation.scenario.distributions import Distribution
@@ -46,7 +46,7 @@ class Clients:
 
     def __init__(
         self,
-        env: Clock,
+        env: SimulatedClock,
         services: Services,
         draws: Draws,
         *,

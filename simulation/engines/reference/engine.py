@@ -21,9 +21,9 @@ from simulation.requests.arrivals import ClosedLoop, Streams
 from simulation.requests.call_states import CONNECTING, OPEN, PAUSED, QUEUED, WAITING
 from simulation.requests.draws import Draws
 from simulation.requests.hosts import hosts_of
-from simulation.requests.plane import Clock, RequestPlane, happened
+from simulation.requests.plane import RequestPlane, SimulatedClock, past_event
 from simulation.results.run_result import CUT, IN_FLIGHT, OK, TIMED_OUT, RequestTable
-from simulation.results.tally import Tally, counted
+from simulation.results.tally import Tally, count_requests
 from simulation.scenario.model import Scenario
 
 _ENDS_WITH_CLIENT = frozenset({WAITING, QUEUED, CONNECTING, OPEN, PAUSED, OPEN})
@@ -36,7 +36,7 @@ class ReferenceEngine:
 
     def __init__(
         self,
-        env: Clock,
+        env: SimulatedClock,
         scenario: Scenario,
         arrivals: Streams | ClosedLoop,
         draws: Draws,
@@ -193,7 +193,7 @@ class ReferenceEngine:
     def when_waiting_at_most(self, level: int, rest_s: float) -> simpy.Event:
         """An event for the first moment at which no more than ``level`` requests wait."""
         if self._waiting <= level:
-            return happened(self._env)
+            return past_event(self._env)
         event = simpy.Event(self._env)
         self._calm = (level, event)
         return event
@@ -205,7 +205,7 @@ class ReferenceEngine:
     def tally(self, with_bins: bool = True) -> Tally:
         """What has happened so far, in bins of time too if they are wanted."""
         slow_over_s = self._scenario.objectives.latency_p99
-        return counted(
+        return count_requests(
             self.table(),
             calls_of(self._calls),
             has_latency=np.array([one.holds_slot for one in self._classes]),

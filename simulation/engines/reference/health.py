@@ -12,7 +12,7 @@ from typing import Any
 
 import simpy
 
-from simulation.requests.plane import CHECKS, Clock
+from simulation.requests.plane import CHECKS, SimulatedClock
 from simulation.scenario.balancer import HealthCheck
 
 _BEGINS = 1 << 40
@@ -43,7 +43,7 @@ class Health:
 
     def __init__(
         self,
-        env: Clock,
+        env: SimulatedClock,
         rule: HealthCheck,
         *,
         phases: list[float],

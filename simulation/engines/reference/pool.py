@@ -14,8 +14,8 @@ import simpy
 from simulation.engines.reference.health import Check, Health
 from simulation.requests.belief import LEAST_SHARE, Announcements, slow_start
 from simulation.requests.draws import Draws
-from simulation.requests.plane import Clock, happened
-from simulation.scenario.balancer import Balancer
+from simulation.requests.plane import SimulatedClock, past_event
+from simulation.scenario.balancer import BalancerModel
 
 if TYPE_CHECKING:
     from simulation.requests.hosts import Hosts
@@ -31,8 +31,8 @@ class Pool:
 
     def __init__(
         self,
-        env: Clock,
-        rule: Balancer,
+        env: SimulatedClock,
+        rule: BalancerModel,
         hosts: Hosts,
         draws: Draws,
         *,
@@ -141,5 +141,5 @@ class Pool:
     def when_healthy(self, instance: int) -> simpy.Event:
         """An event for when the instance has passed its checks; at once where there are none."""
         if self._health is None:
-            return happened(self._env)
+            return past_event(self._env)
         return self._health.when_healthy(instance)

@@ -32,7 +32,14 @@ from simulation.requests.call_states import (
 )
 from simulation.requests.draws import Draws
 from simulation.requests.hosts import Hosts
-from simulation.requests.plane import ARRIVALS, COMPLETIONS, TIMEOUTS, Clock, Seen, happened
+from simulation.requests.plane import (
+    ARRIVALS,
+    COMPLETIONS,
+    TIMEOUTS,
+    EndedCalls,
+    SimulatedClock,
+    past_event,
+)
 from simulation.requests.policies import policy
 from simulation.results.run_result import CUT, ERROR, IN_FLIGHT, OK, REFUSED, REJECTED, TIMED_OUT
 from simulation.scenario.model import Service
@@ -71,7 +78,7 @@ class Station:
 
     def __init__(
         self,
-        env: Clock,
+        env: SimulatedClock,
         service: Service,
         hosts: Hosts,
         senders: Senders,
@@ -453,14 +460,14 @@ class Station:
     def when_idle(self, instance: int) -> simpy.Event:
         """An event for the first moment at which `count` is 0."""
         if self.count(instance) == 0:
-            return happened(self._env)
+            return past_event(self._env)
         return self._idle.setdefault(instance, simpy.Event(self._env))
 
     def when_healthy(self, instance: int) -> simpy.Event:
         """An event for when it has passed its checks often enough, counted from now."""
         return self._pool.when_healthy(instance)
 
-    def seen(self, since_s: float, until_s: float, new_version: bool | None = None) -> Seen:
+    def seen(self, since_s: float, until_s: float, new_version: bool | None = None) -> EndedCalls:
         """What ended after ``since_s``, up to ``until_s``; of one version's answers only, or all."""
         first, last = (bisect_right(self.ended, t, key=_finish_s) for t in (since_s, until_s))
         ended = [
@@ -471,7 +478,7 @@ class Station:
         ]
         good = [call for call in ended if call.outcome == OK]
         latency_s = [call.finish_s - call.arrival_s for call in good if call.takes_slot]
-        return Seen(len(ended), len(ended) - len(good), np.array(latency_s))
+        return EndedCalls(len(ended), len(ended) - len(good), np.array(latency_s))
 
 
 def _finish_s(call: Call) -> float:

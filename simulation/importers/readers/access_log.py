@@ -25,7 +25,7 @@ from simulation.importers.readers.line_times import (
     suspicious_fields,
 )
 from simulation.importers.requests import NO_TIME, REQUEST_TIME, UPSTREAM_TIME, RequestLog, Wording
-from simulation.importers.source import Source, Tally, shortened
+from simulation.importers.source import LineTally, Source, shorten_line
 
 KIND = "access log"
 _QUOTED = r'"((?:[^"\\]|\\.)*)"'
@@ -85,7 +85,7 @@ def _read_combined(
     source: Source, log: RequestLog, notes: list[str]
 ) -> tuple[float | None, Wording]:
     form = _format_of(source)
-    tally = Tally(source, f"line of an {KIND}")
+    tally = LineTally(source, f"line of an {KIND}")
     offset_s: float | None = None
     for number, line in source.lines():
         match = _COMBINED.match(line)
@@ -136,8 +136,8 @@ def _format_of(source: Source) -> LineFormat | None:
     form = format_of([match[_REST] for match in matches], moments, sizes)
     if not isinstance(form, UnknownFields):
         return form
-    shown = ", ".join(f"{k} = {shortened(one)}" for k, one in enumerate(form.fields[:20], 1))
-    suspect = shortened(suspicious_fields(" " + " ".join(form.fields))[-1].strip('"'))
+    shown = ", ".join(f"{k} = {shorten_line(one)}" for k, one in enumerate(form.fields[:20], 1))
+    suspect = shorten_line(suspicious_fields(" " + " ".join(form.fields))[-1].strip('"'))
     unit, short = ("seconds", "s") if "." in suspect else ("milliseconds", "ms")
     raise BadInput(
         f"{source.path}: each line ends in fields without a name that may be times: {shown}: name "

@@ -13,7 +13,7 @@ import numpy as np
 
 from executor.base.errors import BadInput
 from executor.plan.model import STEPS, Step
-from simulation.importers.findings import Findings, ServiceFindings, Told
+from simulation.importers.findings import Finding, Findings, ServiceFindings
 from simulation.importers.fitting import seconds_text
 from simulation.importers.source import Source
 
@@ -47,17 +47,17 @@ def read(sources: Sequence[Source]) -> Findings:
         durations_s = _numbers(source, f"steps_s.{step}", told.get(str(step)))
         if durations_s:
             basis = f"measured: {len(durations_s):,} times in {name}, from its begin to the next's"
-            found.service[f"steps.{step}"] = Told(_duration(durations_s), basis, _WEIGHT, name)
+            found.service[f"steps.{step}"] = Finding(_duration(durations_s), basis, _WEIGHT, name)
     if not found.service:
         raise BadInput(f"{source.path}: steps_s: holds no durations of a step")
     mean_s, poll_s = data.get("service_time_s"), data.get("poll_s")
     if _is_time(mean_s):
         basis = f"measured: the mean at low load in {name}; assumed: lognormal with cv 1"
         value = {"mean": seconds_text(mean_s), "cv": 1}
-        found.service_time = Told(value, basis, 1, name)
+        found.service_time = Finding(value, basis, 1, name)
     if _is_time(poll_s):
         basis = f"measured: the time between two looks at a drain in {name}"
-        found.rollout["drain.poll"] = Told(seconds_text(poll_s), basis, _WEIGHT, name)
+        found.rollout["drain.poll"] = Finding(seconds_text(poll_s), basis, _WEIGHT, name)
     findings = Findings(KIND, name, {str(data.get("service") or ""): found})
     drains_s = _numbers(source, "drains_s", data.get("drains_s"))
     if drains_s:

@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 
 from simulation.importers.findings import Findings
 from simulation.importers.requests import RequestLog, Wording
-from simulation.importers.source import Source, Tally
+from simulation.importers.source import LineTally, Source
 
 KIND = "HAProxy log"
 # client:port [accept date] frontend backend/server TR/Tw/Tc/Tr/Ta status bytes cookies state
@@ -54,7 +54,7 @@ def read(sources: Sequence[Source]) -> Findings:
     waited_count = state_count = nobody_count = 0
     longest_wait_s = 0.0
     for source in sources:
-        tally = Tally(source, f"line of an {KIND} in HTTP mode")
+        tally = LineTally(source, f"line of an {KIND} in HTTP mode")
         for number, line in source.lines():
             match = _LINE.search(line)
             moment_s = None if match is None else _moment(match)

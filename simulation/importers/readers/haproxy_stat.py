@@ -11,9 +11,9 @@ import io
 from collections.abc import Sequence
 
 from executor.base.errors import BadInput
-from simulation.importers.findings import Arrivals, Findings, ServiceFindings, Told
+from simulation.importers.findings import Arrivals, Finding, Findings, ServiceFindings
 from simulation.importers.fitting import seconds_text
-from simulation.importers.source import Source, shortened
+from simulation.importers.source import Source, shorten_line
 
 KIND = "HAProxy show stat"
 _TOTALS = ("FRONTEND", "BACKEND")
@@ -73,11 +73,11 @@ def _service(
         one.arrivals = Arrivals(None, count / up_s, basis, file)
     names = [row["svname"] for row in servers]
     basis = f"stated: active servers of backend {backend} in {file}"
-    one.service["instances"] = Told(names, basis, 2, file)
+    one.service["instances"] = Finding(names, basis, 2, file)
     limits = {_number(row, "slim") for row in servers}
     if None not in limits and len(limits) == 1:
         basis = f"stated: slim (maxconn) of each server in {file}"
-        one.service["slots"] = Told(int(limits.pop() or 1), basis, 2, file)
+        one.service["slots"] = Finding(int(limits.pop() or 1), basis, 2, file)
     elif limits - {None}:
         notes.append(
             f"{backend}: its servers have different maxconn in {file}; give each its slots"
@@ -85,7 +85,7 @@ def _service(
     policy = _ALGORITHMS.get(total.get("algo", ""))
     if policy is not None:
         basis = f"stated: algo {total['algo']} in {file}"
-        one.service["balancer.policy"] = Told(policy, basis, 2, file)
+        one.service["balancer.policy"] = Finding(policy, basis, 2, file)
     mean_ms = _number(total, "rtime")
     if mean_ms:
         basis = (
@@ -93,7 +93,7 @@ def _service(
             "mean; assumed: lognormal with cv 1"
         )
         value = {"mean": seconds_text(mean_ms / 1000), "cv": 1}
-        one.service_time = Told(value, basis, 1, file)
+        one.service_time = Finding(value, basis, 1, file)
     wait_ms = _number(total, "qtime")
     if wait_ms:
         notes.append(
@@ -114,7 +114,7 @@ def _rows(source: Source) -> list[dict[str, str]]:
         if not line:
             continue
         if len(line) < min(len(header), 40):
-            said = shortened(",".join(line))
+            said = shorten_line(",".join(line))
             raise BadInput(f"{source.path}:{number}: is cut short: {said}")
         rows.append(dict(zip(header, line, strict=False)))
     return rows

@@ -21,7 +21,7 @@ from simulation.importers.frame import parse_date
 from simulation.importers.names import duration_unit_s, is_duration
 from simulation.importers.readers.line_times import last_time
 from simulation.importers.requests import NO_TIME, REQUEST_TIME, UPSTREAM_TIME, RequestLog, Wording
-from simulation.importers.source import Source, Tally, shortened
+from simulation.importers.source import LineTally, Source, shorten_line
 
 _SAMPLE = 400
 _TIME_KEYS = (
@@ -230,7 +230,7 @@ def read(source: Source, log: RequestLog, notes: list[str]) -> tuple[float | Non
     request, upstream = _first_known(fields.request, lines), _first_known(fields.upstream, lines)
     if request is None and upstream is None:
         _refuse_unknown_unit(source, lines)
-    tally = Tally(source, "line of an access log in JSON")
+    tally = LineTally(source, "line of an access log in JSON")
     offset_s: float | None = None
     for number, text in source.lines():
         line = parse_object(text)
@@ -273,6 +273,6 @@ def _refuse_unknown_unit(source: Source, lines: Sequence[Line]) -> None:
 
 def fields_text(line: Line) -> str:
     """Every field with its value, for a message."""
-    shown = [f"{key} = {shortened(json.dumps(value))}" for key, value in line.items()]
+    shown = [f"{key} = {shorten_line(json.dumps(value))}" for key, value in line.items()]
     rest = len(shown) - _SHOWN_FIELDS
     return "; ".join(shown[:_SHOWN_FIELDS]) + (f"; and {rest} more" if rest > 0 else "")

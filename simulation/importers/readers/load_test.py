@@ -17,7 +17,7 @@ from executor.base.errors import BadInput
 from simulation.importers.findings import Findings
 from simulation.importers.frame import columns_text, read_frame
 from simulation.importers.requests import RequestLog, Wording
-from simulation.importers.source import Source, Tally
+from simulation.importers.source import LineTally, Source
 
 KIND = "load test"
 
@@ -116,7 +116,7 @@ def read(sources: Sequence[Source]) -> Findings:
         )
     good = np.isfinite(times) & np.isfinite(durations) & (durations >= 0)
     good &= (times > 1e8) & (times < 1e11) if form.is_dated else times >= 0
-    tally = Tally(source, f"row of a result of {form.tool}")
+    tally = LineTally(source, f"row of a result of {form.tool}")
     tally.good_count = int(good.sum())
     for row in np.flatnonzero(~good).tolist():
         tally.bad(int(frame.index[row]), ",".join(map(str, frame.iloc[row].tolist())))

@@ -14,9 +14,9 @@ from itertools import takewhile
 from typing import Any
 
 from executor.base.errors import BadInput
-from executor.base.yaml_positions import load_documents, shown
+from executor.base.yaml_positions import load_documents, shorten_value
 from executor.dialects.kubernetes import resolve
-from simulation.importers.findings import Findings, ServiceFindings, Told
+from simulation.importers.findings import Finding, Findings, ServiceFindings
 from simulation.importers.source import Source
 from simulation.scenario.limits import MOST_INSTANCES
 from simulation.scenario.units import MOST_DURATION_S
@@ -121,14 +121,16 @@ def _workload(
         if value is None:
             return otherwise, f"stated: {key} is not in {label}, so Kubernetes takes {otherwise}"
         if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-            raise BadInput(f"{source.path}: {name}: {key}: {shown(value)}: must be a whole number")
+            raise BadInput(
+                f"{source.path}: {name}: {key}: {shorten_value(value)}: must be a whole number"
+            )
         most = int(MOST_DURATION_S) if key.endswith("Seconds") else MOST_INSTANCES
         if value > most:
             raise BadInput(f"{source.path}: {name}: {key}: {value}: must be at most {most:,}")
         return value, f"stated: {key} {value} of {label}"
 
-    def tell(keys: dict[str, Told], key: str, value: Any, basis: str) -> None:
-        keys[key] = Told(value, basis, _WEIGHT, file)
+    def tell(keys: dict[str, Finding], key: str, value: Any, basis: str) -> None:
+        keys[key] = Finding(value, basis, _WEIGHT, file)
 
     replicas, basis = whole(_at(one, "spec", "replicas"), "replicas", 1)
     if scaler is not None:
@@ -177,7 +179,7 @@ def _strategy(
     file, kind = source.path.name, one["kind"]
 
     def tell(key: str, value: Any, basis: str) -> None:
-        found.rollout[key] = Told(value, basis, _WEIGHT, file)
+        found.rollout[key] = Finding(value, basis, _WEIGHT, file)
 
     if kind == "StatefulSet":
         _stateful_set(source, one, found, label, notes)
@@ -223,7 +225,7 @@ def _strategy(
         tell("window", window if surge_count or window != 0 else unavailable_count, basis)
     steps = limits.get("steps") if kind == "Rollout" else None
     if steps:
-        found.rollout["surge"] = Told(
+        found.rollout["surge"] = Finding(
             surge,
             f"{found.rollout['surge'].basis}; assumed: its canary steps are left out, say them "
             "under rollout.canary",
@@ -244,7 +246,7 @@ def _stateful_set(
             "roll it, pods are replaced when somebody deletes them; there is nothing to simulate"
         )
     basis = f"stated: {label} replaces one pod at a time"
-    found.rollout["window"] = Told(1, basis, _WEIGHT, source.path.name)
+    found.rollout["window"] = Finding(1, basis, _WEIGHT, source.path.name)
     limits = update.get("rollingUpdate") or {}
     if limits.get("partition"):
         notes.append(
@@ -322,13 +324,13 @@ def _pod(
     if known:
         longest = min(max(known), float(grace))
         basis = f"stated: preStop sleeps {max(known):g} s in {label}"
-        found.rollout["pre_stop"] = Told(f"{longest:g}s", basis, _WEIGHT, file)
+        found.rollout["pre_stop"] = Finding(f"{longest:g}s", basis, _WEIGHT, file)
     elif sleeps:
         basis = (
             f"assumed: 0s: {label} has a preStop hook, which does not say how long it takes; put in "
             "how long"
         )
-        found.rollout["pre_stop"] = Told("0s", basis, _WEIGHT, file)
+        found.rollout["pre_stop"] = Finding("0s", basis, _WEIGHT, file)
     if not sleeps:
         notes.append(
             f"{label} has no preStop hook: while the balancer learns late that a pod is leaving, requests "
@@ -358,11 +360,11 @@ def _pod(
     basis = f"stated: readinessProbe of {label}, Kubernetes' defaults where it is silent"
     if timeout > period:
         basis += f"; its timeout of {timeout} s is cut to its period"
-    found.service["balancer.health_check"] = Told(check, basis, _WEIGHT, file)
+    found.service["balancer.health_check"] = Finding(check, basis, _WEIGHT, file)
     delay = seconds("initialDelaySeconds", 0, 0)
     if delay:
         basis = f"stated: initialDelaySeconds {delay} of the readinessProbe of {label}: no sooner"
-        found.service["steps.start"] = Told(f"{delay}s", basis, _WEIGHT, file)
+        found.service["steps.start"] = Finding(f"{delay}s", basis, _WEIGHT, file)
 
 
 def sleep_s(hook: Any) -> float | None:

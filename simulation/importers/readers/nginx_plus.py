@@ -15,10 +15,10 @@ from typing import Any
 import numpy as np
 
 from executor.base.errors import BadInput
-from simulation.importers.findings import Arrivals, Findings, ServiceFindings, Told
+from simulation.importers.findings import Arrivals, Finding, Findings, ServiceFindings
 from simulation.importers.fitting import seconds_text
 from simulation.importers.series import COUNT_A_STEP, STEPS_S, Series
-from simulation.importers.source import Source, Tally
+from simulation.importers.source import LineTally, Source
 from simulation.scenario.units import Floats
 
 KIND = "NGINX Plus status"
@@ -43,7 +43,7 @@ def read(sources: Sequence[Source]) -> Findings:
     findings = Findings(KIND, names)
     found: list[tuple[float, dict[str, Any]]] = []
     for source in sources:
-        tally = Tally(source, "snapshot of an NGINX Plus status")
+        tally = LineTally(source, "snapshot of an NGINX Plus status")
         for number, line in source.lines():
             one = _snapshot(line)
             if one is None:
@@ -162,11 +162,11 @@ def _service(
     spare = len(last) - len(active)
     basis = f"stated: peers of upstream {upstream} in {source}"
     basis += f", {spare} backup left out" if spare else ""
-    one.service["instances"] = Told(active or list(last), basis, 2, source)
+    one.service["instances"] = Finding(active or list(last), basis, 2, source)
     limits = {last[name].get("max_conns") for name in active}
     if len(limits) == 1 and isinstance(limit := limits.pop(), int) and limit > 0:
         basis = f"stated: max_conns of each peer in {source}"
-        one.service["slots"] = Told(limit, basis, 2, source)
+        one.service["slots"] = Finding(limit, basis, 2, source)
     else:
         most = max(int(row[2].get("active") or 0) for name in active for row in mine[name])
         if most > 0:
@@ -174,7 +174,7 @@ def _service(
                 f"assumed: the most connections that a snapshot in {source} shows on one peer; it "
                 "has no limit (max_conns) of its own"
             )
-            one.service["slots"] = Told(most, basis, 0, source)
+            one.service["slots"] = Finding(most, basis, 0, source)
     times_ms = [peer["response_time"] for peer in last.values() if peer.get("response_time")]
     if times_ms:
         basis = (
@@ -182,7 +182,7 @@ def _service(
             "lognormal with cv 1, and nothing waited"
         )
         value = {"mean": seconds_text(float(np.mean(times_ms)) / 1000), "cv": 1}
-        one.service_time = Told(value, basis, 1, source)
+        one.service_time = Finding(value, basis, 1, source)
     return one
 
 

@@ -20,9 +20,9 @@ from simulation.importers.findings import (
     UNNAMED,
     Arrivals,
     Durations,
+    Finding,
     Findings,
     ServiceFindings,
-    Told,
 )
 from simulation.importers.fitting import seconds_text
 from simulation.importers.names import SECOND_UNITS
@@ -273,7 +273,7 @@ def _histogram(source: Source, matrix: Sequence[dict[str, Any]], one: ServiceFin
             "%", " %"
         )
     told = Durations(samples, basis, caveat)
-    one.service_time = Told(told, basis, 2, name)
+    one.service_time = Finding(told, basis, 2, name)
     infinite = [k for k, bound in enumerate(bounds.tolist()) if math.isinf(bound)]
     if infinite and len(times) > 2:
         per_s = _sum_known(each[infinite]) / np.diff(times)
@@ -315,4 +315,4 @@ def _quantiles(source: Source, matrix: Sequence[dict[str, Any]], one: ServiceFin
         "lognormal through them, and nothing waited"
     )
     value = {"mean": seconds_text(mean_s), "cv": float(f"{cv:.4g}")}
-    one.service_time = Told(value, basis, 2, source.path.name)
+    one.service_time = Finding(value, basis, 2, source.path.name)

@@ -21,14 +21,14 @@ from simulation.importers.findings import (
     UNNAMED,
     Arrivals,
     Durations,
+    Finding,
     Findings,
     ServiceFindings,
-    Told,
 )
 from simulation.importers.frame import columns_text, is_number_or_date, parse_date, read_frame
 from simulation.importers.requests import FEWEST_DURATIONS, LATEST_S, RequestLog, Wording
 from simulation.importers.series import on_grid
-from simulation.importers.source import Source, Tally
+from simulation.importers.source import LineTally, Source
 from simulation.scenario.timestamps import EPOCH_FROM_S
 from simulation.scenario.units import Floats, parse_duration_s
 
@@ -104,7 +104,7 @@ def read(sources: Sequence[Source]) -> Findings:
         if column is not None:
             good &= np.isfinite(column.values)
     lines = frame.index.to_numpy()
-    tally = Tally(source, "row of a table of times, counts or durations")
+    tally = LineTally(source, "row of a table of times, counts or durations")
     tally.good_count = int(good.sum())
     for row in np.flatnonzero(~good).tolist():
         tally.bad(int(lines[row]), ",".join(map(str, frame.iloc[row].tolist())))
@@ -280,7 +280,7 @@ def _only_durations(name: str, seconds: Floats, findings: Findings) -> None:
         raise BadInput(f"{name}: needs at least {FEWEST_DURATIONS} durations, one of them above 0")
     basis = f"measured: {len(seconds):,} durations in {name}"
     caveat = "assumed: nothing waited: they are service times"
-    told = Told(Durations(seconds, basis, caveat), basis, 3, name)
+    told = Finding(Durations(seconds, basis, caveat), basis, 3, name)
     findings.services[UNNAMED] = ServiceFindings(service_time=told)
 
 

@@ -22,7 +22,7 @@ from executor.base.errors import BadInput, Refused
 from executor.base.extras import require_extra
 from simulation.engine_version import engine_version
 from simulation.engines.compiled.prepare import prepare
-from simulation.study.running.work import Done, Part, done_elsewhere
+from simulation.study.running.work import Done, Part, simulate_for_another
 
 _CONNECTS_S = 5.0
 """In this time a scheduler must answer."""
@@ -149,7 +149,7 @@ def _done_by_worker(
     _must_be_the_same(get_worker().address, engine_version(), version)
     if engine != "reference":
         prepare()
-    return done_elsewhere(work, parts)
+    return simulate_for_another(work, parts)
 
 
 def _must_be_the_same(worker: str, found: Any, asked: str) -> None:

@@ -82,7 +82,7 @@ class Place:
 
 
 @dataclass(frozen=True)
-class Wishes:
+class StudyControl:
     """What whoever waits for a study may want of it; asked ten times a second.
 
     Attributes:
@@ -94,8 +94,8 @@ class Wishes:
     paused: Callable[[], bool] = lambda: False
 
 
-def simulated(
-    work: Work, parts: Sequence[Part], place: Place, wishes: Wishes
+def simulate_parts(
+    work: Work, parts: Sequence[Part], place: Place, wishes: StudyControl
 ) -> Generator[tuple[Part, Done], None, None]:
     """What each part gives, as it lands.
 
@@ -123,7 +123,7 @@ def simulated(
 
 
 def _here(
-    work: Work, left: deque[Part], wishes: Wishes, worth_s: float | None
+    work: Work, left: deque[Part], wishes: StudyControl, worth_s: float | None
 ) -> Generator[tuple[Part, Done], None, None]:
     """Simulates in this process, until what is left is worth others."""
     first = True
@@ -142,7 +142,7 @@ def _here(
 
 
 def _elsewhere(
-    work: Work, left: deque[Part], workers: Workers, wishes: Wishes
+    work: Work, left: deque[Part], workers: Workers, wishes: StudyControl
 ) -> Generator[tuple[Part, Done], None, None]:
     """Simulates by workers; each always has something to go on with."""
     packed = pickle.dumps(work, protocol=5)

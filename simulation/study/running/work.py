@@ -17,12 +17,12 @@ from simulation.results.result_bytes import pack
 from simulation.results.run_result import RunResult
 from simulation.run import Run, nothing_to_collect
 from simulation.scenario.model import Scenario
-from simulation.scenario.simulated_interval import Frame
+from simulation.scenario.simulated_interval import SimulatedInterval
 from simulation.study.candidates import Candidate
 
 
 @dataclass(frozen=True)
-class Observed:
+class StoredRun:
     """What is known of a candidate's run that has been simulated before.
 
     Attributes:
@@ -49,7 +49,7 @@ class Part:
 
     replication: int
     unknown: tuple[int, ...]
-    known: tuple[tuple[int, Observed], ...] = ()
+    known: tuple[tuple[int, StoredRun], ...] = ()
 
     def common_end_s(self) -> float | None:
         """Where the part ends, when nothing of it needs to be simulated; else None."""
@@ -73,7 +73,7 @@ class Work:
 
     scenario: Scenario
     candidates: tuple[Candidate, ...]
-    frame: Frame
+    frame: SimulatedInterval
     engine: str = "auto"
     keep_requests: bool = False
 
@@ -96,7 +96,7 @@ class Work:
         return results
 
     def _opened(self, index: int, replication: int) -> Run:
-        applied = self.candidates[index].applied_to(self.scenario)
+        applied = self.candidates[index].apply_to(self.scenario)
         return Run(applied, self.frame, replication, self.engine, keep_requests=self.keep_requests)
 
 
@@ -104,7 +104,7 @@ Done = dict[int, RunResult | bytes]
 """Results by candidate: packed, or whole where they carry their requests."""
 
 
-def done_elsewhere(work: bytes, parts: Sequence[Part]) -> tuple[list[Done], float]:
+def simulate_for_another(work: bytes, parts: Sequence[Part]) -> tuple[list[Done], float]:
     """What a process simulates for another, part by part, and how many seconds that took.
 
     Args:

@@ -18,7 +18,7 @@ from multiprocessing import resource_tracker
 import psutil
 from joblib.externals.loky import get_reusable_executor
 
-from simulation.study.running.work import Done, Part, done_elsewhere
+from simulation.study.running.work import Done, Part, simulate_for_another
 
 _IDLE_S = 300
 """How long they wait for another study."""
@@ -47,7 +47,7 @@ class LocalWorkers:
 
     def submit(self, work: bytes, parts: Sequence[Part]) -> Future[tuple[list[Done], float]]:
         """Has some parts done; when one process is lost, all that was submitted is."""
-        return self._executor.submit(done_elsewhere, work, parts)
+        return self._executor.submit(simulate_for_another, work, parts)
 
     def answer(self, future: Future[tuple[list[Done], float]]) -> tuple[list[Done], float]:
         """What has come of parts that were submitted."""

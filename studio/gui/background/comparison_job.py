@@ -17,7 +17,7 @@ from simulation.study.candidates import Candidate
 
 if TYPE_CHECKING:
     from simulation.study.rows import Row
-    from studio.gui.background.job import Talk, Work
+    from studio.gui.background.job import JobContext, Work
 
 _RESULTS_EVERY_S = 0.5
 
@@ -37,7 +37,7 @@ def comparing(
     """
     own = _own_place(scenario, candidates)
 
-    def work(talk: Talk) -> None:
+    def work(talk: JobContext) -> None:
         # What simulates is imported here: the first window is open before.
         from simulation.study.compare import compare  # noqa: PLC0415
         from simulation.study.rows import run_rows  # noqa: PLC0415

@@ -31,7 +31,7 @@ class JobState(StrEnum):
     FAILED = "failed"
 
 
-class Talk:
+class JobContext:
     """What a job's work says and hears; every method may be called in the job's thread."""
 
     def __init__(self, thread: _Thread) -> None:
@@ -71,7 +71,7 @@ class Talk:
         self._thread.landed.emit(result)
 
 
-Work = Callable[[Talk], None]
+Work = Callable[[JobContext], None]
 """What a job does, in its own thread; it raises `RollcastError` with words for people."""
 
 
@@ -102,7 +102,7 @@ class _Thread(QThread):
         work, self._work = self._work, None
         assert work is not None
         try:
-            work(Talk(self))
+            work(JobContext(self))
         except RollcastError as error:
             self.failed.emit(str(error))
         except Exception as error:  # a defect is told, not swallowed

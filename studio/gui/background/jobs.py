@@ -17,8 +17,8 @@ from PySide6.QtCore import QObject, QProcess, QThread, QTimer, Signal
 from executor.base.errors import RollcastError
 from simulation.engines.compiled.code_cache import is_ready
 from studio.gui.background.comparison_job import comparing
-from studio.gui.background.job import Job, JobState, Talk, Work, _Thread
-from studio.gui.document.document import Document, State
+from studio.gui.background.job import Job, JobContext, JobState, Work, _Thread
+from studio.gui.document.document import Document, DocumentState
 
 if TYPE_CHECKING:
     from simulation.study.compare import Comparison
@@ -54,7 +54,7 @@ class Jobs(QObject):
         super().__init__(document)
         self._document = document
         self._study: Job | None = None
-        self._studied: State | None = None
+        self._studied: DocumentState | None = None
         self._followed = document.state
         self._jobs: list[Job] = []
         self._threads: set[_Thread] = set()
@@ -96,7 +96,7 @@ class Jobs(QObject):
 
         Args:
             title: What it is called in the list.
-            work: What is done, in a thread; it asks `Talk` whether it shall rest or end.
+            work: What is done, in a thread; it asks `JobContext` whether it shall rest or end.
             landed: Called in the window's thread with what the work hands over.
             at_once: Whether it begins while cancelled jobs are still leaving, see `Talk.alone`.
         """
@@ -121,7 +121,7 @@ class Jobs(QObject):
     def warm_up(self, then: Callable[[], object]) -> None:
         """Imports in the background what pages draw with, so that no page waits for it."""
 
-        def work(_talk: Talk) -> None:
+        def work(_talk: JobContext) -> None:
             for module in _DRAWN_WITH:
                 import_module(module)
 
@@ -198,7 +198,9 @@ class Jobs(QObject):
         if self._compiling.state() == QProcess.ProcessState.NotRunning and not is_ready():
             self._compiling.start(sys.executable, ["-m", "simulation.engines.compiled.prepare"])
 
-    def _on_found(self, study: Job, found: object, state: State, candidate_count: int) -> None:
+    def _on_found(
+        self, study: Job, found: object, state: DocumentState, candidate_count: int
+    ) -> None:
         """Takes in results; those of a first look unless there are better ones, or come at once."""
         comparison = cast("Comparison", found)  # what a study hands over
         is_look = len(comparison.candidates) < candidate_count

@@ -16,7 +16,7 @@ from executor.base.errors import RollcastError
 from executor.execute import Execute
 from executor.plan.model import Plan
 from simulation.scenario.model import Scenario
-from studio.gui.background.job import Job, JobState, Talk
+from studio.gui.background.job import Job, JobContext, JobState
 from studio.gui.background.jobs import Jobs
 from studio.rollouts import executor_process as carry_out
 from studio.rollouts.executor_process import Awaits, Happened, Said, Stopped
@@ -26,7 +26,7 @@ from studio.views.rollout_text import counts_words, ended_line, of_forecast
 from studio.views.spans import Span
 
 if TYPE_CHECKING:
-    from studio.lab.fleet import Fleet
+    from studio.lab.fleet import LabFleet
     from studio.lab.trial import Trial
 
 _TOLD_EVERY_MS = 60
@@ -34,7 +34,7 @@ _TOLD_EVERY_MS = 60
 Where = Literal["dry", "lab", "inventory"]
 
 
-class Rollout(QObject):
+class RolloutJob(QObject):
     """One rollout, from its start to its end.
 
     Attributes:
@@ -77,20 +77,20 @@ class Rollout(QObject):
     def start_in_lab(self, scenario: Scenario, *, asks: bool) -> None:
         """Puts the fleet of a scenario up on this machine and carries the plan out on it."""
 
-        def work(talk: Talk) -> None:
-            from studio.lab.trial import tried  # noqa: PLC0415 - read when it is needed
+        def work(talk: JobContext) -> None:
+            from studio.lab.trial import run_trial  # noqa: PLC0415 - read when it is needed
 
             def child(asked: Execute, say: Callable[[str], None]) -> int:
                 talk.land(carry_out.approvals_of(asked.journal_path))
-                return carry_out.carried_out(asked, self.plan, talk, say, asks=asks)
+                return carry_out.run_executor(asked, self.plan, talk, say, asks=asks)
 
-            def watched(fleet: Fleet) -> None:
+            def watched(fleet: LabFleet) -> None:
                 talk.land(Said(f"The fleet is up behind http://127.0.0.1:{fleet.port}; load runs"))
 
             count = instances_text(len(self.plan.instances))
             talk.land(Said(f"Putting up {count} of {self.plan.service} and a balancer"))
             try:
-                trial = tried(
+                trial = run_trial(
                     self.plan,
                     scenario,
                     say=lambda line: talk.land(Said(line)),
@@ -112,7 +112,7 @@ class Rollout(QObject):
         """Carries the plan out on a fleet, goes on with it, or says what would be done there."""
         dry_run, resumes = self.where == "dry", self.is_left
 
-        def work(talk: Talk) -> None:
+        def work(talk: JobContext) -> None:
             journal = Execute(
                 plan=folder_of(self.plan) / "plan.json", inventory=inventory
             ).journal_path
@@ -123,7 +123,7 @@ class Rollout(QObject):
 
         self._run(f"{'Dry run' if dry_run else 'Rollout'}: {self.plan.name}", work)
 
-    def _run(self, title: str, work: Callable[[Talk], None]) -> None:
+    def _run(self, title: str, work: Callable[[JobContext], None]) -> None:
         self._job = self._jobs.run(title, work, self._on_landed)
         self._job.changed.connect(self.changed)
         self._job.ended.connect(self._on_ended)

@@ -10,10 +10,17 @@ from collections.abc import Iterator, Sequence
 
 from simulation.results.run_result import RunResult
 from simulation.scenario.model import Scenario
-from simulation.scenario.simulated_interval import Frame
+from simulation.scenario.simulated_interval import SimulatedInterval
 from simulation.study.cells import Cell, run_cells
-from studio.gui.background.job import Talk, Work
-from studio.views.timing import Found, Grid, coarse_first, estimated, frame_for, simulated
+from studio.gui.background.job import JobContext, Work
+from studio.views.timing import (
+    CellFigures,
+    CellGrid,
+    coarse_first,
+    estimate_cell,
+    frame_for,
+    simulate_cells,
+)
 
 _LANDS_EVERY_S = 0.15
 _LOOKS_S = 0.05
@@ -26,15 +33,15 @@ class Hold:
         self.is_on = False
 
 
-def work_out(grid: Grid, hold: Hold, simulates: bool) -> Work:
+def work_out(grid: CellGrid, hold: Hold, simulates: bool) -> Work:
     """What the background does: all cells by closed forms, then by runs; cells land as they are known."""
 
-    def work(talk: Talk) -> None:
-        known: dict[int, Found] = {}
-        fresh: dict[int, Found] = {}
+    def work(talk: JobContext) -> None:
+        known: dict[int, CellFigures] = {}
+        fresh: dict[int, CellFigures] = {}
         landed_at = time.monotonic()
 
-        def land(number: int, found: Found) -> None:
+        def land(number: int, found: CellFigures) -> None:
             nonlocal landed_at
             known[number] = fresh[number] = found
             if time.monotonic() - landed_at >= _LANDS_EVERY_S:
@@ -47,14 +54,14 @@ def work_out(grid: Grid, hold: Hold, simulates: bool) -> Work:
             talk.rest_while_paused()
             if talk.stopped():
                 return
-            land(number, estimated(grid, number, frame))
+            land(number, estimate_cell(grid, number, frame))
         talk.land(dict(fresh))
         fresh.clear()
         if not simulates:
             return
 
         def simulate(
-            scenario: Scenario, cells: Sequence[Cell], frame: Frame
+            scenario: Scenario, cells: Sequence[Cell], frame: SimulatedInterval
         ) -> Iterator[tuple[Cell, RunResult]]:
             def waits() -> bool:
                 return talk.paused() or hold.is_on
@@ -65,7 +72,7 @@ def work_out(grid: Grid, hold: Hold, simulates: bool) -> Work:
                 scenario, cells, frame, apart=True, stopped=talk.stopped, paused=waits
             )
 
-        for number, found, (done, total) in simulated(grid, known, frame, simulate):
+        for number, found, (done, total) in simulate_cells(grid, known, frame, simulate):
             talk.progress(done, total)
             land(number, found)
         if not talk.stopped():

@@ -18,7 +18,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from studio.gui.document.fields import SMOOTH, Choice, Field
+from studio.gui.document.fields import SMOOTH, Field, FieldChoice
 
 LABEL_WIDTH = 84
 NUMBER_WIDTH = 54
@@ -169,7 +169,7 @@ class ChoiceRow(_Row):
     chosen = Signal(str)
     """The person chose another word, as the file says it."""
 
-    def __init__(self, field: Choice) -> None:
+    def __init__(self, field: FieldChoice) -> None:
         super().__init__(field.label, field.tip)
         self._box = _Words()
         self._box.setAccessibleName(field.label)
@@ -183,7 +183,7 @@ class ChoiceRow(_Row):
     def take_typed(self) -> None:
         """Nothing is typed here."""
 
-    def show_field(self, field: Choice) -> None:
+    def show_field(self, field: FieldChoice) -> None:
         """Shows a value without taking it for the person's."""
         self._box.setCurrentIndex(self._box.findData(field.value))
 

@@ -17,7 +17,7 @@ from studio.gui.background.job import Job, JobState
 from studio.gui.background.jobs import Jobs
 from studio.gui.widgets.elided import ElidedLabel
 from studio.gui.widgets.looks import look_as
-from studio.views.figures_text import left_text
+from studio.views.figures_text import time_left_text
 
 _WORDS = {
     JobState.RUNNING: "",
@@ -33,7 +33,7 @@ def how_far(job: Job) -> str:
         return f"✗ {job.words}"
     parts = [f"{job.done}/{job.total}"] if job.total else []
     if job.left_s is not None:
-        parts.append(left_text(job.left_s))
+        parts.append(time_left_text(job.left_s))
     if _WORDS[job.state]:
         parts.append(_WORDS[job.state])
     return " · ".join(parts)

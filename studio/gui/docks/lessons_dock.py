@@ -38,7 +38,15 @@ from studio.gui.widgets.choice_card import ChoiceCard
 from studio.gui.widgets.dialogs import ask_for_file
 from studio.gui.widgets.segmented import Segmented
 from studio.lessons.catalogue import LESSONS, scenario_path
-from studio.lessons.model import Lesson, LookedAt, Progress, Seen, Step, Switch, advanced
+from studio.lessons.model import (
+    Lesson,
+    LessonProgress,
+    LessonStep,
+    LessonView,
+    LookedAt,
+    Switch,
+    advance,
+)
 
 PANEL_PX = 300
 _WRITING_PX = 96
@@ -73,7 +81,7 @@ class LessonPanel(QFrame):
         self.setMinimumWidth(PANEL_PX)
         self._document, self._jobs = document, jobs
         self._with_changes_kept = with_changes_kept
-        self._progress: Progress | None = None
+        self._progress: LessonProgress | None = None
         self._given: ScenarioFile | None = None
         self._how_far: QLabel | None = None
         self._current: QWidget | None = None
@@ -93,7 +101,7 @@ class LessonPanel(QFrame):
         self._build()
 
     @property
-    def progress(self) -> Progress | None:
+    def progress(self) -> LessonProgress | None:
         """How far the lesson is that is taken; None while none is."""
         return self._progress
 
@@ -105,7 +113,7 @@ class LessonPanel(QFrame):
         """Opens a lesson's scenario and shows its first step; nothing is simulated yet."""
         # Without its path: neither results nor a save go where the program is installed.
         self._given = ScenarioFile.parse(scenario_path(lesson).read_text(encoding="utf-8"))
-        self._progress = Progress(lesson)
+        self._progress = LessonProgress(lesson)
         self._document.open(self._given)
         self._jobs.cancel()  # first it is predicted
         self._build()
@@ -121,13 +129,13 @@ class LessonPanel(QFrame):
         """Passes what is reached; a new step is built, else only how far it is, so that focus stays."""
         if self._progress is None:
             return
-        before, self._progress = self._progress, advanced(self._progress, self._seen)
+        before, self._progress = self._progress, advance(self._progress, self._seen)
         if len(before.passed) != len(self._progress.passed):
             self._build()
         else:
             self._show_how_far()
 
-    def _seen(self, progress: Progress) -> Seen:
+    def _seen(self, progress: LessonProgress) -> LessonView:
         document, own = self._document, None
         assert self._given is not None
         comparison = document.comparison
@@ -142,7 +150,7 @@ class LessonPanel(QFrame):
                 ),
                 None,
             )
-        return Seen(
+        return LessonView(
             given=self._given.scenario,
             scenario=document.scenario,
             estimate=document.estimate,
@@ -189,7 +197,7 @@ class LessonPanel(QFrame):
             card.clicked.connect(lambda _checked=False, lesson=lesson: self.ask_begin(lesson))
             layout.addWidget(card)
 
-    def _fill_lesson(self, layout: QVBoxLayout, progress: Progress) -> None:
+    def _fill_lesson(self, layout: QVBoxLayout, progress: LessonProgress) -> None:
         head = QHBoxLayout()
         head.addWidget(_text(progress.lesson.title, "strong"), 1)
         out = QToolButton()
@@ -221,7 +229,7 @@ class LessonPanel(QFrame):
         layout.addWidget(card)
         self._current = card
 
-    def _fill_step(self, layout: QVBoxLayout, step: Step) -> None:
+    def _fill_step(self, layout: QVBoxLayout, step: LessonStep) -> None:
         if step.answers:
             group = QButtonGroup(layout)
             for place, words in enumerate(step.answers):
@@ -362,7 +370,7 @@ def _passed(name: str, words: str) -> QWidget:
     return holder
 
 
-def _about_prediction(progress: Progress, step: Step) -> str:
+def _about_prediction(progress: LessonProgress, step: LessonStep) -> str:
     """What was predicted; whether it was right is said only once it was revealed."""
     assert progress.answer is not None
     assert step.right is not None

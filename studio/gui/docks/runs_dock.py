@@ -227,7 +227,7 @@ class RunsTable(QTableView):
         """Shows the document's runs without taking anything for the person's choice."""
         if self._model.show():
             self._fit()
-        looked_at = self._document.looked_at
+        looked_at = self._document.current_run
         for row, run in enumerate(self._model.runs):
             if looked_at is not None and run.key == looked_at.key:
                 index = self._proxy.mapFromSource(self._model.index(row, self._column()))
@@ -306,7 +306,7 @@ class RunsTable(QTableView):
                 header.resizeSection(column, needed[name])
 
     def _on_row(self, current: QModelIndex, _previous: QModelIndex) -> None:
-        looked_at = self._document.looked_at
+        looked_at = self._document.current_run
         if current.isValid():
             key = self._model.runs[self._proxy.mapToSource(current).row()].key
             if looked_at is None or key != looked_at.key:  # else it only shows what is looked at

@@ -9,8 +9,8 @@ from studio.gui.docks.field_row import ChoiceRow, NumberRow, TextRow
 from studio.gui.document.commands import edit_values, edit_windows, reset_everything, reset_value
 from studio.gui.document.document import Document
 from studio.gui.document.fields import (
-    Choice,
     Field,
+    FieldChoice,
     fields_of,
     parse_start_text,
     parse_windows_text,
@@ -86,8 +86,8 @@ class ScenarioPanel(QFrame):
         self._scroll.setWidget(rows)
         self._show()
 
-    def _row_of(self, field: Field | Choice) -> QWidget:
-        if isinstance(field, Choice):
+    def _row_of(self, field: Field | FieldChoice) -> QWidget:
+        if isinstance(field, FieldChoice):
             choice = ChoiceRow(field)
             choice.chosen.connect(lambda word, key=field.key: self._on_word(key, word))
             choice.reset.connect(lambda field=field: self._on_reset(field))
@@ -140,7 +140,7 @@ class ScenarioPanel(QFrame):
         saved_values = self._saved_values()
         for field in self._fields():
             row: NumberRow | ChoiceRow | None
-            if isinstance(field, Choice):
+            if isinstance(field, FieldChoice):
                 row = choice = self._choices.get(field.key)
                 if choice is not None:
                     choice.show_field(field)
@@ -163,7 +163,7 @@ class ScenarioPanel(QFrame):
     def _is_unlocked(self, key: str) -> bool:
         return self._unlocked is None or key in self._unlocked
 
-    def _fields(self) -> list[Field | Choice]:
+    def _fields(self) -> list[Field | FieldChoice]:
         return fields_of(self._document.scenario, self._document.saved.scenario)
 
     def _saved_values(self) -> dict[str, float | str]:
@@ -172,7 +172,7 @@ class ScenarioPanel(QFrame):
 
     def _on_value(self, key: str, value: float, *, slides: bool = False) -> None:
         field = next(one for one in self._fields() if one.key == key)
-        if isinstance(field, Choice) or value == field.value:
+        if isinstance(field, FieldChoice) or value == field.value:
             return
         words = field.label.lower()
         if value == self._saved_values().get(key):  # back in the words of the file
@@ -193,7 +193,7 @@ class ScenarioPanel(QFrame):
         if not accepted:
             self._show()
 
-    def _on_reset(self, field: Field | Choice) -> None:
+    def _on_reset(self, field: Field | FieldChoice) -> None:
         reset_value(self._document, f"reset {field.label.lower()}", field.key)
 
     def _on_windows(self, windows: object) -> None:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from PySide6.QtGui import QUndoCommand
 
 from simulation.scenario.file import ScenarioFile
-from studio.gui.document.document import Document, State
+from studio.gui.document.document import Document, DocumentState
 from studio.gui.document.runs import MOST_SIDE_BY_SIDE, KeptRun
 
 
@@ -17,7 +17,7 @@ class Edit(QUndoCommand):
 
     _ids: dict[str, int] = {}  # noqa: RUF012 - field names in the order they were first edited
 
-    def __init__(self, document: Document, field: str, words: str, after: State) -> None:
+    def __init__(self, document: Document, field: str, words: str, after: DocumentState) -> None:
         super().__init__(words)
         self._document = document
         self._field = field  # empty where an edit stands alone
@@ -55,7 +55,7 @@ def edit_values(
         slides: Whether this is one of the many edits of a slider on its way.
     """
     field = next(iter(values)) if slides else ""
-    return _push(document, field, words, document.edited_with(values))
+    return _push(document, field, words, document.state_with(values))
 
 
 def reset_value(document: Document, words: str, key: str, *, slides: bool = False) -> bool:
@@ -65,15 +65,15 @@ def reset_value(document: Document, words: str, key: str, *, slides: bool = Fals
 
 def reset_everything(document: Document) -> None:
     """Gives every value back what the saved file says."""
-    _push(document, "", "reset all values", State(document.saved))
+    _push(document, "", "reset all values", DocumentState(document.saved))
 
 
 def edit_windows(document: Document, windows: tuple[int, ...]) -> None:
     """Edits which windows are compared."""
-    _push(document, "", "windows to compare", State(document.state.file, windows))
+    _push(document, "", "windows to compare", DocumentState(document.state.file, windows))
 
 
-def edit_state(document: Document, words: str, after: State) -> None:
+def edit_state(document: Document, words: str, after: DocumentState) -> None:
     """Edits everything at once."""
     _push(document, "", words, after)
 
@@ -85,11 +85,11 @@ def reload_file(document: Document, file: ScenarioFile) -> None:
     brings the old text back.
     """
     document.note_reread(file)
-    after = State(file, document.state.windows)
+    after = DocumentState(file, document.state.windows)
     document.undo.push(Edit(document, "", "reload from disk", after))
 
 
-def _push(document: Document, field: str, words: str, after: State | None) -> bool:
+def _push(document: Document, field: str, words: str, after: DocumentState | None) -> bool:
     if after is not None and after != document.state:
         document.undo.push(Edit(document, field, words, after))
     return after is not None

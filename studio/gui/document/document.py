@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class State:
+class DocumentState:
     """What can be edited, and so undone.
 
     Attributes:
@@ -63,11 +63,11 @@ class Document(QObject):
     def __init__(self, file: ScenarioFile) -> None:
         super().__init__()
         self.undo = QUndoStack(self)
-        self._state = State(file)
+        self._state = DocumentState(file)
         self._saved = file
         self._known_text: str | None = file.text
         self._has_unseen_change = self._is_kept_over = False
-        self._simulated: State | None = None
+        self._simulated: DocumentState | None = None
         self._comparison: Comparison | None = None
         self._keys: tuple[str, ...] = ()
         self._compared: tuple[Candidate, ...] = ()
@@ -75,10 +75,10 @@ class Document(QObject):
         self._removed: frozenset[str] = frozenset()
         self._looked_at: str | None = None
         self._chosen_by_hand = False
-        self._estimate: tuple[State, Estimate | None] | None = None
+        self._estimate: tuple[DocumentState, Estimate | None] | None = None
 
     @property
-    def state(self) -> State:
+    def state(self) -> DocumentState:
         """What is edited now."""
         return self._state
 
@@ -112,7 +112,7 @@ class Document(QObject):
         """Whether the results are of another scenario than the one that stands here."""
         return self._simulated is not None and self._simulated != self._state
 
-    def has_results_of(self, state: State) -> bool:
+    def has_results_of(self, state: DocumentState) -> bool:
         """Whether the results are of a state, be it of some runs only."""
         return self._simulated == state
 
@@ -133,7 +133,7 @@ class Document(QObject):
         return self._runs
 
     @property
-    def looked_at(self) -> KeptRun | None:
+    def current_run(self) -> KeptRun | None:
         """The run that every page shows; None before the first results."""
         return next((run for run in self._runs if run.key == self._looked_at), None)
 
@@ -155,7 +155,7 @@ class Document(QObject):
     @property
     def selected_result(self) -> CandidateResult | None:
         """The result of what is looked at."""
-        run = self.looked_at
+        run = self.current_run
         return None if run is None else run.result
 
     @property
@@ -185,7 +185,7 @@ class Document(QObject):
 
     def open(self, file: ScenarioFile) -> None:
         """Another file takes the place of this one; nothing of the old one is kept."""
-        self._state = State(file)
+        self._state = DocumentState(file)
         self._take_saved(file)
         self._simulated = self._comparison = self._looked_at = None
         self._keys, self._runs, self._removed = (), (), frozenset()
@@ -254,22 +254,22 @@ class Document(QObject):
         self._saved, self._known_text = file, file.text
         self._has_unseen_change = self._is_kept_over = False
 
-    def edited_with(self, values: dict[str, object]) -> State | None:
+    def state_with(self, values: dict[str, object]) -> DocumentState | None:
         """The state with other values at some keys; None when they break a rule, which is told."""
         return self._edited(lambda: self._state.file.with_values(values))
 
-    def reset_at(self, key: str) -> State | None:
+    def reset_at(self, key: str) -> DocumentState | None:
         """The state with a key as it was saved; None when that breaks a rule, which is told."""
         return self._edited(lambda: self._state.file.with_value_of(self._saved, key))
 
-    def _edited(self, edit: Callable[[], ScenarioFile]) -> State | None:
+    def _edited(self, edit: Callable[[], ScenarioFile]) -> DocumentState | None:
         try:
             return replace(self._state, file=edit())
         except BadInput as error:
             self.refused.emit(str(error))
             return None
 
-    def restore(self, state: State) -> None:
+    def restore(self, state: DocumentState) -> None:
         """Makes a state the present one: what commands do and undo."""
         # A state from before a save elsewhere belongs to the file that is open now.
         name = str(state.file.data.get("name") or self._saved.scenario.name)
@@ -278,7 +278,7 @@ class Document(QObject):
         self._state = replace(state, file=file)
         self.edited.emit()
 
-    def land(self, comparison: Comparison, simulated: State) -> None:
+    def land(self, comparison: Comparison, simulated: DocumentState) -> None:
         """Takes in results, the first of a run or refined ones."""
         candidates = tuple(one.candidate for one in comparison.candidates)
         if simulated != self._simulated:
@@ -288,7 +288,7 @@ class Document(QObject):
             self._compared = candidates
         self._comparison, self._simulated = comparison, simulated
         self._runs = with_landed(self._runs, comparison, self._keys, self._removed)
-        if not self._chosen_by_hand or self.looked_at is None:
+        if not self._chosen_by_hand or self.current_run is None:
             self._looked_at = self._own_choice(comparison)
         self.compared.emit()
 
@@ -329,7 +329,7 @@ class Document(QObject):
         self._removed -= {run.key}
         if self._comparison is not None and run.key in self._keys:
             found = self._comparison.candidates[self._keys.index(run.key)]
-            applied = found.candidate.applied_to(self._comparison.scenario)
+            applied = found.candidate.apply_to(self._comparison.scenario)
             run = replace(run, scenario=applied, result=found)
         others = [one for one in self._runs if one.key != run.key]
         self._runs = (*others[:place], run, *others[place:])

@@ -54,7 +54,7 @@ class Field:
 
 
 @dataclass(frozen=True)
-class Choice:
+class FieldChoice:
     """One of a few words that can be chosen.
 
     Attributes:
@@ -98,7 +98,7 @@ def _minutes(value: float) -> object:
     return _seconds(value * 60)
 
 
-def fields_of(scenario: Scenario, saved: Scenario) -> list[Field | Choice]:
+def fields_of(scenario: Scenario, saved: Scenario) -> list[Field | FieldChoice]:
     """The fields of a scenario, in the order in which they are shown.
 
     Args:
@@ -114,7 +114,7 @@ def fields_of(scenario: Scenario, saved: Scenario) -> list[Field | Choice]:
     ]
 
 
-def _rollout(scenario: Scenario) -> list[Field | Choice]:
+def _rollout(scenario: Scenario) -> list[Field | FieldChoice]:
     rule, count = scenario.rollout, scenario.service.instance_count
     if rule is None:
         return []
@@ -155,7 +155,7 @@ def _rollout(scenario: Scenario) -> list[Field | Choice]:
             1,
             _seconds,
         ),
-        Choice(
+        FieldChoice(
             "Rollout",
             "Advance",
             "rollout.advance",
@@ -176,7 +176,7 @@ def _rollout(scenario: Scenario) -> list[Field | Choice]:
             1,
             _seconds,
         ),
-        Choice(
+        FieldChoice(
             "Draining",
             "Then",
             "rollout.drain.on_timeout",
@@ -260,14 +260,14 @@ def _fleet(scenario: Scenario) -> list[Field]:
     return [count, slots]
 
 
-def _balancer(scenario: Scenario) -> list[Field | Choice]:
+def _balancer(scenario: Scenario) -> list[Field | FieldChoice]:
     """How requests find an instance; a queue that is pulled from has nobody who sends."""
     name, balancer = scenario.service_name, scenario.service.balancer
     if balancer.policy == "pull":
         return []
     key = f"services.{name}.balancer"
     return [
-        Choice(
+        FieldChoice(
             "Balancer",
             "Policy",
             f"{key}.policy",

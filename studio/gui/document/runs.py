@@ -52,7 +52,7 @@ class KeptRun:
 
 def run_key(scenario: Scenario, candidate: Candidate) -> str:
     """What tells a run from all others, however many replications have landed."""
-    data = candidate.applied_to(scenario).as_data()
+    data = candidate.apply_to(scenario).as_data()
     for name in ("name", "question", "replications"):
         data.pop(name, None)
     return digest_of(data)
@@ -74,7 +74,7 @@ def with_landed(
     for index, (key, result) in enumerate(zip(keys, comparison.candidates, strict=True)):
         if key in removed:
             continue
-        applied = result.candidate.applied_to(comparison.scenario)
+        applied = result.candidate.apply_to(comparison.scenario)
         one = KeptRun(key, candidate_name(comparison, index), applied, result)
         before = known.get(key)
         if before is not None:

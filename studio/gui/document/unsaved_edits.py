@@ -65,7 +65,7 @@ class SideFile(BaseModel):
 
 
 @dataclass(frozen=True)
-class Found:
+class UnsavedFile:
     """A side file that another process has left, and where it stands."""
 
     place: Path
@@ -124,7 +124,7 @@ def write(held: SideFile, before: Path | None = None) -> Path:
     raise AssertionError("the last place is always tried")
 
 
-def left_behind(path: Path | None) -> tuple[list[Found], list[str]]:
+def find_unsaved(path: Path | None) -> tuple[list[UnsavedFile], list[str]]:
     """Side files of a scenario whose programs have ended; and what is wrong with others, in words.
 
     Args:
@@ -138,7 +138,7 @@ def left_behind(path: Path | None) -> tuple[list[Found], list[str]]:
             wrong.append(str(error))
             continue
         if not held.is_mine and not held.is_in_use:
-            found.append(Found(place, held))
+            found.append(UnsavedFile(place, held))
     return found, wrong
 
 

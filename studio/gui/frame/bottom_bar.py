@@ -92,7 +92,7 @@ class BottomBar(QFrame):
         self._show_document()
 
     def _show_document(self) -> None:
-        scenario, run = self._document.scenario, self._document.looked_at
+        scenario, run = self._document.scenario, self._document.current_run
         self._runs.setText(f"seed {scenario.seed} · {scenario.replications} runs each")
         verdict = "" if run is None else sentence_of(run.name, run.result.verdict)
         stale = self._document.is_stale

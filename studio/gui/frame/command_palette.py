@@ -8,7 +8,7 @@ from PySide6.QtCore import QEvent, QObject, Qt
 from PySide6.QtGui import QAction, QKeyEvent
 from PySide6.QtWidgets import QDialog, QLineEdit, QListWidget, QListWidgetItem, QVBoxLayout, QWidget
 
-from studio.gui.toolkit.actions import said_of
+from studio.gui.toolkit.actions import action_text
 
 _WIDTH_PX, _HEIGHT_PX = 480, 360
 _MOVES = (Qt.Key.Key_Up, Qt.Key.Key_Down, Qt.Key.Key_PageUp, Qt.Key.Key_PageDown)
@@ -66,10 +66,12 @@ class CommandPalette(QDialog):
 
     def _show(self, typed: str) -> None:
         self.list.clear()
-        meant = [one for one in self._actions if is_meant(typed, said_of(one))]
-        for action in sorted(meant, key=lambda one: closeness(typed, said_of(one))):
+        meant = [one for one in self._actions if is_meant(typed, action_text(one))]
+        for action in sorted(meant, key=lambda one: closeness(typed, action_text(one))):
             keys = action.shortcut().toString()
-            item = QListWidgetItem(f"{said_of(action)}    {keys}" if keys else said_of(action))
+            item = QListWidgetItem(
+                f"{action_text(action)}    {keys}" if keys else action_text(action)
+            )
             item.setData(Qt.ItemDataRole.UserRole, action)
             item.setToolTip(action.toolTip())
             if not action.isEnabled():

@@ -16,7 +16,7 @@ from PySide6.QtWidgets import QWidget
 
 from executor.base.errors import RollcastError
 from executor.base.files import atomic_write_text
-from studio.gui.background.job import Talk
+from studio.gui.background.job import JobContext
 from studio.gui.background.jobs import Jobs
 from studio.gui.document.document import Document
 from studio.gui.widgets.dialogs import ask_for_file
@@ -76,7 +76,7 @@ def export_data(parent: QWidget, document: Document, jobs: Jobs, said: Say, fail
         return
 
     def chosen(path: Path) -> None:
-        def work(talk: Talk) -> None:
+        def work(talk: JobContext) -> None:
             from studio.reports.files import write_data  # noqa: PLC0415 - with matplotlib
 
             talk.land(_written(write_data(comparison, path)))

@@ -12,7 +12,7 @@ from PySide6.QtWidgets import QMenu, QWidget
 from executor.base.errors import RollcastError
 from executor.base.files import atomic_write_text
 from simulation.scenario.file import ScenarioFile
-from studio.gui.background.job import Talk
+from studio.gui.background.job import JobContext
 from studio.gui.background.jobs import Jobs
 from studio.gui.document.document import Document
 from studio.gui.document.on_disk import UnseenChange
@@ -95,7 +95,7 @@ class Filing(QObject):
         from executor.plan.file import write_plan  # noqa: PLC0415 - the first window does not need them
         from simulation.planning.make_plan import make_plan  # noqa: PLC0415
 
-        run = self._document.looked_at
+        run = self._document.current_run
         if run is None:
             return False
         try:
@@ -141,10 +141,10 @@ class Filing(QObject):
         ask_for_file(self._window, "Write the scenario to", SCENARIOS, take, name)
 
     def _import(self, sources: list[Path], path: Path) -> None:
-        def work(talk: Talk) -> None:
-            from simulation.importers.together import drafted  # noqa: PLC0415 - read when needed
+        def work(talk: JobContext) -> None:
+            from simulation.importers.together import draft_scenario  # noqa: PLC0415 - read when needed
 
-            talk.land(drafted(sources, None, path.stem).write(path))
+            talk.land(draft_scenario(sources, None, path.stem).write(path))
 
         def landed(_written: object) -> None:
             self.open_imported(path)

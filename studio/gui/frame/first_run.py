@@ -10,9 +10,9 @@ from PySide6.QtCore import QObject
 
 from simulation.scenario.model import Scenario
 from simulation.study.candidates import Candidate
-from studio.gui.background.job import Talk, Work
+from studio.gui.background.job import JobContext, Work
 from studio.gui.background.jobs import Jobs
-from studio.gui.document.document import Document, State
+from studio.gui.document.document import Document, DocumentState
 from studio.gui.widgets.notice import Notice
 
 WORDS = "Drag <b>Window size</b> and watch the red line."
@@ -29,7 +29,7 @@ class FirstRun(QObject):
         super().__init__(document)
         self._document, self._jobs = document, jobs
         self.bar = Notice("First steps")
-        self._first: State | None = None
+        self._first: DocumentState | None = None
 
     def begin(self) -> None:
         """Shows the bar, and the results as soon as they are read; else they are simulated."""
@@ -77,12 +77,12 @@ class FirstRun(QObject):
 def _reading(scenario: Scenario, candidates: tuple[Candidate, ...]) -> Work:
     """Reads the results that come along; lands None where they are of another scenario."""
 
-    def work(talk: Talk) -> None:
-        from studio.lessons.first_run import results_path, unpacked_comparison  # noqa: PLC0415 - in its thread
+    def work(talk: JobContext) -> None:
+        from studio.lessons.first_run import results_path, unpack_comparison  # noqa: PLC0415 - in its thread
 
         try:
             packed = results_path().read_bytes()
-            talk.land(unpacked_comparison(packed, scenario, candidates))
+            talk.land(unpack_comparison(packed, scenario, candidates))
         except (OSError, ValueError):
             talk.land(None)  # the example is simulated like any other
 

@@ -95,7 +95,7 @@ class Headline(QWidget):
     def show_document(self) -> None:
         """Shows what the document says now."""
         document = self._document
-        run, found = document.looked_at, None
+        run, found = document.current_run, None
         if run is None or document.is_stale:
             found = document.estimate
         if found is not None:
@@ -128,7 +128,7 @@ class Headline(QWidget):
         if verdict.answer == "meets" and not self._jobs.is_running:
             lines = note_lines(self._document.scenario)
             note = f"! {lines[0]}" if lines else note
-        words = f"{ANSWER_GLYPHS[verdict.answer]}  {sentence_of(shortened(name), verdict)}"
+        words = f"{ANSWER_GLYPHS[verdict.answer]}  {sentence_of(shorten_name(name), verdict)}"
         self.banner.say(verdict.answer, words, note, self._theme)
 
     def _show_figures(self, result: CandidateResult, scenario: Scenario) -> None:
@@ -183,6 +183,6 @@ class Headline(QWidget):
         self.cards[card].show_figure(f"≈ {text(figure.value).removeprefix('≈ ')}", under, holds)
 
 
-def shortened(name: str) -> str:
+def shorten_name(name: str) -> str:
     """A name that leaves room for what is said of it."""
     return name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 1].rstrip()}…"

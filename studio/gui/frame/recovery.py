@@ -16,8 +16,8 @@ from executor.base.errors import BadInput, RollcastError
 from simulation.scenario.file import ScenarioFile
 from studio.gui.document import unsaved_edits as side_files
 from studio.gui.document.commands import edit_state
-from studio.gui.document.document import Document, State
-from studio.gui.document.unsaved_edits import Found, SideFile
+from studio.gui.document.document import Document, DocumentState
+from studio.gui.document.unsaved_edits import SideFile, UnsavedFile
 from studio.gui.widgets.notice import Notice
 
 AFTER_MS = 1000
@@ -27,9 +27,9 @@ AFTER_MS = 1000
 class Offer:
     """What a crash has left of a scenario, and the scenario as it was saved."""
 
-    found: Found
+    found: UnsavedFile
     saved: ScenarioFile
-    state: State
+    state: DocumentState
 
 
 class Recovery(QObject):
@@ -156,7 +156,7 @@ class Recovery(QObject):
         paths: list[Path | None] = [own] if own is not None else []
         paths += [*self._recent(), None] if self._at_start else []
         for path in dict.fromkeys(paths):
-            found, wrong = side_files.left_behind(path)
+            found, wrong = side_files.find_unsaved(path)
             for words in wrong:
                 self.failed.emit(words)
             for one in found:
@@ -165,7 +165,7 @@ class Recovery(QObject):
                     if offer is not None:
                         yield offer
 
-    def _offer_of(self, found: Found) -> Offer | None:
+    def _offer_of(self, found: UnsavedFile) -> Offer | None:
         """What a side file has to offer; one that says what the file says is of no use any more."""
         held = found.held
         path = None if held.path is None else Path(held.path)
@@ -182,7 +182,7 @@ class Recovery(QObject):
         if file == saved and not held.windows:
             self._remove(found.place)
             return None
-        return Offer(found, saved, State(file, held.windows))
+        return Offer(found, saved, DocumentState(file, held.windows))
 
     def _was_changed_since(self, offer: Offer) -> bool:
         return offer.saved.text != offer.found.held.saved

@@ -63,7 +63,7 @@ class TopBar(QFrame):
         mark = " *" if self._document.is_changed else ""
         self._title.setText(f"{scenario.name}{mark}")
         self._question.setText(scenario.question)
-        run = self._document.looked_at
+        run = self._document.current_run
         words, is_ready, tip = "Plan", False, "Simulate first (F5)"
         if run is not None:
             if run.scenario.rollout is not None:
@@ -76,7 +76,7 @@ class TopBar(QFrame):
 
 def plan_state(document: Document, jobs: Jobs) -> tuple[bool, str]:
     """Whether what is looked at can become a plan, and why not, or how."""
-    run = document.looked_at
+    run = document.current_run
     if run is None:
         return False, "Run the comparison first"
     if document.is_stale:

@@ -23,7 +23,7 @@ from studio.gui.painted.side_by_side_chart import LEFT_PX, Columns, SideBySideCh
 from studio.gui.widgets.elided import ElidedLabel
 from studio.gui.widgets.figure_table import FigureTable
 from studio.views.figures_text import metric_text
-from studio.views.side_by_side import Lines, lines_of, note_of, rows_of
+from studio.views.side_by_side import StripLines, lines_of, note_of, rows_of
 from studio.views.theme import Theme
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ class ComparePage(Page):
         self.table = FigureTable(theme, LEFT_PX)
         self.note = ElidedLabel()
         self.empty = QLabel()
-        self._lines: dict[str, tuple[CandidateResult, Lines]] = {}
+        self._lines: dict[str, tuple[CandidateResult, StripLines]] = {}
         self._lay_out()
         self.setFocusProxy(self.chart)  # so that its keys hold once the page is turned to
         jobs.started.connect(self.follow)
@@ -111,7 +111,7 @@ class ComparePage(Page):
         together = {run.key for run in self.document.runs_of_comparison() if run is not None}
         return any(run.key not in together for run in runs)
 
-    def _lines_of(self, runs: Sequence[KeptRun]) -> tuple[Lines, ...]:
+    def _lines_of(self, runs: Sequence[KeptRun]) -> tuple[StripLines, ...]:
         """Their lines over time, worked out once for each result."""
         known = self._lines
         self._lines = {}
@@ -137,7 +137,7 @@ class ComparePage(Page):
             header.show_run(
                 run,
                 self.theme,
-                is_looked_at=run == self.document.looked_at,
+                is_looked_at=run == self.document.current_run,
                 is_baseline=place == baseline_of(runs),
             )
             if before is not None:
@@ -151,7 +151,7 @@ class ComparePage(Page):
     def _show_estimate(self, runs: Sequence[KeptRun]) -> dict[tuple[str, int], str]:
         """What stands in the fields now, in the column of the run that is looked at."""
         document = self.document
-        looked_at = document.looked_at
+        looked_at = document.current_run
         found = document.estimate if document.is_stale else None
         column = next((place for place, run in enumerate(runs) if run == looked_at), 0)
         self.chart.show_estimate(column, found)
@@ -179,8 +179,8 @@ class ComparePage(Page):
         ]
 
     def _by_looked_at(self) -> None:
-        if self.document.looked_at is not None:
-            self._measure_by(self.document.looked_at.key)
+        if self.document.current_run is not None:
+            self._measure_by(self.document.current_run.key)
 
     def figures(self) -> dict[str, Figure]:
         runs = self.document.side_by_side

@@ -16,21 +16,21 @@ from executor.base.errors import RollcastError
 from executor.base.files import atomic_write_text
 from executor.fleet.inventory import Inventory, read_inventory
 from executor.preflight import fits, problems_in
-from studio.gui.background.rollout_job import Rollout, Where, lab_refuses, no_haproxy
+from studio.gui.background.rollout_job import RolloutJob, Where, lab_refuses, no_haproxy
 from studio.gui.document.document import Document
 from studio.gui.pages.base import Page
-from studio.gui.pages.plan_draft import Draft, Drafts
+from studio.gui.pages.plan_draft import Drafts, PlanDraft
 from studio.gui.pages.rollout_bar import RolloutBar
 from studio.gui.pages.rollout_view import RolloutView
 from studio.gui.widgets.dialogs import ask_for_file, ask_to_carry_out
-from studio.rollouts.kept_rollouts import left_behind
+from studio.rollouts.kept_rollouts import find_left_rollout
 from studio.views.figures_text import Line, instances_text
 from studio.views.plan_text import tool_name
 from studio.views.rollout_text import question
 from studio.views.theme import GAP_PX, Theme
 
 if TYPE_CHECKING:
-    from studio.gui.background.job import Talk
+    from studio.gui.background.job import JobContext
     from studio.gui.background.jobs import Jobs
     from studio.gui.toolkit.actions import PageAction
 
@@ -49,9 +49,9 @@ class ExecutePage(Page):
         super().__init__(document, jobs, theme)
         self._drafts = Drafts(document)
         self._inventory: tuple[Path, Inventory] | None = None
-        self._rollout: Rollout | None = None
+        self._rollout: RolloutJob | None = None
         self._looked_for: str | None = None
-        self._refused: tuple[Draft | None, str] = (None, "")
+        self._refused: tuple[PlanDraft | None, str] = (None, "")
         self.bar = RolloutBar()
         self.view = RolloutView(theme)
         self._lay_out()
@@ -96,12 +96,12 @@ class ExecutePage(Page):
         if self.rollout is not None or self._looked_for == name:
             return
         self._looked_for = name
-        left = left_behind(name)
+        left = find_left_rollout(name)
         if left is not None and self._read_inventory(left.inventory):
             self.bar.where.take("inventory")
-            self._show(Rollout(self.jobs, left.plan, "inventory", timeline=left.timeline))
+            self._show(RolloutJob(self.jobs, left.plan, "inventory", timeline=left.timeline))
 
-    def _show(self, rollout: Rollout) -> Rollout:
+    def _show(self, rollout: RolloutJob) -> RolloutJob:
         """Another rollout is the one that is shown."""
         self._let_go()
         self._rollout = rollout
@@ -117,7 +117,7 @@ class ExecutePage(Page):
     # What it shows
 
     @property
-    def rollout(self) -> Rollout | None:
+    def rollout(self) -> RolloutJob | None:
         """The rollout that is shown; None before one of this scenario was started.
 
         One that goes on is always shown, so that it can be halted. One that is over is shown beside the
@@ -130,7 +130,7 @@ class ExecutePage(Page):
             return rollout if rollout.plan.name == self.document.scenario.name else None
         return rollout if self._is_of_what_stands_here(rollout) else None
 
-    def _is_of_what_stands_here(self, rollout: Rollout) -> bool:
+    def _is_of_what_stands_here(self, rollout: RolloutJob) -> bool:
         """Whether a rollout is of the scenario, with the window, that the page would carry out now."""
         return rollout.key == self._drafts.now().key
 
@@ -155,7 +155,7 @@ class ExecutePage(Page):
             return _CHOOSE
         return "; ".join(problems_in(fits(draft.plan, self._inventory[1])))
 
-    def _lab_refuses(self, draft: Draft) -> str:
+    def _lab_refuses(self, draft: PlanDraft) -> str:
         """Why the lab cannot put a draft's scenario up, looked into once."""
         if self._refused[0] is not draft:
             self._refused = (draft, lab_refuses(draft.scenario))
@@ -236,10 +236,10 @@ class ExecutePage(Page):
             self._begin("dry").start_on(self._inventory[0])
         self.show_document()
 
-    def _begin(self, where: Where) -> Rollout:
+    def _begin(self, where: Where) -> RolloutJob:
         draft = self._drafts.now()
         assert draft.plan is not None
-        return self._show(Rollout(self.jobs, draft.plan, where, self.view.forecast_of(draft)))
+        return self._show(RolloutJob(self.jobs, draft.plan, where, self.view.forecast_of(draft)))
 
     def _start_for_real(self) -> None:
         if not self._why_not() and self._inventory is not None:
@@ -295,7 +295,7 @@ class ExecutePage(Page):
             return
         plan, timeline, forecast = rollout.plan, rollout.timeline, rollout.forecast
 
-        def work(talk: Talk) -> None:
+        def work(talk: JobContext) -> None:
             from studio.reports.rollout_report import timeline_report  # noqa: PLC0415 - read when it is needed
 
             atomic_write_text(path, timeline_report(plan, timeline, forecast))

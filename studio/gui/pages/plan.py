@@ -25,15 +25,15 @@ from PySide6.QtWidgets import (
 
 from executor.base.errors import Refused, RollcastError
 from executor.base.files import atomic_write_text
-from executor.exports.base import Exported, Target, file_name
+from executor.exports.base import Exported, ExportTarget, file_name
 from executor.exports.targets import TARGETS
 from studio.gui.document.document import Document
 from studio.gui.pages.base import Page
-from studio.gui.pages.plan_draft import Draft, Drafts
+from studio.gui.pages.plan_draft import Drafts, PlanDraft
 from studio.gui.painted.graph import GraphView
 from studio.gui.widgets.dialogs import ask_for_file
 from studio.gui.widgets.elided import ElidedLabel
-from studio.gui.widgets.lines import Lines
+from studio.gui.widgets.lines import LineList
 from studio.gui.widgets.log import PlainText, mono_font
 from studio.gui.widgets.looks import look_as
 from studio.gui.widgets.segmented import Segmented
@@ -57,7 +57,7 @@ class PlanPage(Page):
         self._drafts = Drafts(document)
         self._exported: Exported | None = None
         self.graph = GraphView("How it is rolled, a graph", theme)
-        self.told = Lines("The plan in words")
+        self.told = LineList("The plan in words")
         self.export = _ExportCard()
         self._lay_out()
         self.graph.picked.connect(lambda _key: self._show_about())
@@ -111,7 +111,7 @@ class PlanPage(Page):
     # What it shows
 
     @property
-    def draft(self) -> Draft:
+    def draft(self) -> PlanDraft:
         """The plan that is shown."""
         return self._drafts.now()
 
@@ -178,7 +178,7 @@ class PlanPage(Page):
         self.export.show_command(self._command(target))
         self.export.show_reason(why_not)
 
-    def _command(self, target: Target) -> str:
+    def _command(self, target: ExportTarget) -> str:
         """What does the same on the command line."""
         draft = self.draft
         if draft.plan is None:
@@ -248,7 +248,7 @@ class _ExportCard(QFrame):
         )
         self.shown.take("file")
         self.preview = PlainText("What the file says", wraps=False)
-        self.lost = Lines("Lost in translation")
+        self.lost = LineList("Lost in translation")
         self._stack = QStackedWidget()
         self._stack.addWidget(self.preview)
         self._stack.addWidget(self.lost)
@@ -273,7 +273,7 @@ class _ExportCard(QFrame):
         layout.addLayout(_row(self.reason, self.write))
 
     @property
-    def chosen(self) -> Target:
+    def chosen(self) -> ExportTarget:
         """The target that is picked."""
         return TARGETS[self.target.currentIndex()]
 
@@ -320,7 +320,7 @@ class _ExportCard(QFrame):
         look_as(self.write, "" if why_not else "primary")
 
 
-def _lines(draft: Draft) -> list[Line]:
+def _lines(draft: PlanDraft) -> list[Line]:
     """Checks that fail, what is done, and the checks that hold, as lines."""
     if draft.plan is None:
         return [("heading", "No plan"), ("bad", f"✗ {draft.why_not}"), *_release_lines(draft)]
@@ -336,7 +336,7 @@ def _lines(draft: Draft) -> list[Line]:
     return [*lines, ("heading", "Checks that hold"), *(("good", f"✓ {one}") for one in held)]
 
 
-def _release_lines(draft: Draft) -> list[Line]:
+def _release_lines(draft: PlanDraft) -> list[Line]:
     order = draft.scenario.release_order() if draft.scenario.rollout is not None else {}
     if len(order) < 2:
         return []

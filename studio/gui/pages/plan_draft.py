@@ -1,6 +1,6 @@
 """What is looked at, as a plan: with every check, and why it may not be written yet.
 
-Enters: a document. Leaves: a `Draft`, the same one until the document says something else, so that pages
+Enters: a document. Leaves: a `PlanDraft`, the same one until the document says something else, so that pages
 that show it show the same plan.
 """
 
@@ -13,13 +13,13 @@ from functools import cached_property
 from executor.base.errors import RollcastError
 from executor.plan.model import Plan
 from executor.plan.rules import checks
-from simulation.planning.make_plan import drafted, outlined, self_contained
+from simulation.planning.make_plan import draft_plan, outline_plan, self_contained
 from simulation.scenario.model import Scenario
 from simulation.study.candidates import candidates_of
 from studio.gui.document.document import Document
 from studio.gui.document.runs import KeptRun
 from studio.rollouts.kept_rollouts import ScenarioKey, key_of_plan, scenario_key
-from studio.views.graph import Spell, spells, typical_run
+from studio.views.graph import OutageInterval, spells, typical_run
 
 _SIMULATED = (
     "the objectives hold with the stated confidence",
@@ -30,7 +30,7 @@ _SIMULATED = (
 
 
 @dataclass(frozen=True)
-class Draft:
+class PlanDraft:
     """A plan in the making.
 
     Attributes:
@@ -58,7 +58,7 @@ class Draft:
         except RollcastError:
             return None
 
-    def spells(self) -> dict[str, Spell] | None:
+    def spells(self) -> dict[str, OutageInterval] | None:
         """When each instance is rolled in a typical run; None when nothing is simulated."""
         if self.plan is None or self.run is None:
             return None
@@ -72,24 +72,24 @@ class Drafts:
     def __init__(self, document: Document) -> None:
         self._document = document
         self._of: object = None
-        self._draft: Draft | None = None
+        self._draft: PlanDraft | None = None
 
-    def now(self) -> Draft:
+    def now(self) -> PlanDraft:
         """The plan of what is looked at; of what stands in the fields where that is newer."""
         document = self._document
-        run = None if document.is_stale else document.looked_at
+        run = None if document.is_stale else document.current_run
         of: object = document.state if run is None else (run.key, len(run.result.runs))
         if self._draft is None or of != self._of:
             self._of, self._draft = of, _draft_of(document, run)
         return self._draft
 
 
-def _draft_of(document: Document, run: KeptRun | None) -> Draft:
+def _draft_of(document: Document, run: KeptRun | None) -> PlanDraft:
     scenario = document.scenario if run is None else run.scenario
     try:
-        plan = outlined(scenario) if run is None else drafted(scenario, run.result)
+        plan = outline_plan(scenario) if run is None else draft_plan(scenario, run.result)
     except RollcastError as error:
-        return Draft(None, scenario, run, (), str(error))
+        return PlanDraft(None, scenario, run, (), str(error))
     made = [(promise, tuple(broken)) for promise, broken in checks(plan, datetime.now(UTC))]
     if run is None:
         made = [one for one in made if one[0] not in _SIMULATED]
@@ -108,4 +108,4 @@ def _draft_of(document: Document, run: KeptRun | None) -> Draft:
             for promise, broken in made
         ]
     first = next((broken[0] for _, broken in made if broken), "")
-    return replace(Draft(plan, scenario, run, tuple(made), ""), why_not=first)
+    return replace(PlanDraft(plan, scenario, run, tuple(made), ""), why_not=first)

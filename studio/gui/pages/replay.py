@@ -137,7 +137,7 @@ class ReplayPage(Page):
     def show_document(self) -> None:
         """Another run, other results of it, or an estimate in their place."""
         document = self.document
-        run = document.looked_at
+        run = document.current_run
         self._take_run(run)
         is_estimate = document.is_stale or run is None
         found = document.estimate if is_estimate else None
@@ -332,7 +332,7 @@ class ReplayPage(Page):
 
     def figures(self) -> dict[str, Figure]:
         """Capacity and latency over time, and the steps of the run that is replayed."""
-        run = self.document.looked_at
+        run = self.document.current_run
         if run is None or self.story is None:
             return {}
         from studio.charts.of_comparison import over_time_figure, steps_figure  # noqa: PLC0415 - slow

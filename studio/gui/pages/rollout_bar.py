@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from PySide6.QtWidgets import QCheckBox, QFrame, QHBoxLayout, QPushButton, QVBoxLayout
 
-from studio.gui.background.rollout_job import Rollout, Where
+from studio.gui.background.rollout_job import RolloutJob, Where
 from studio.gui.widgets.elided import ElidedLabel
 from studio.gui.widgets.looks import look_as
 from studio.gui.widgets.segmented import Segmented
@@ -80,7 +80,7 @@ class RolloutBar(QFrame):
         return self.where.taken or "dry"  # type: ignore[return-value] # its keys are the places
 
     def show_rollout(
-        self, rollout: Rollout | None, line: Line, why_not: str, inventory: str
+        self, rollout: RolloutJob | None, line: Line, why_not: str, inventory: str
     ) -> None:
         """Shows how far it is, and what can be done now.
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QVBoxLayout, QWidget
 
 from executor.plan.model import Plan
-from studio.gui.background.rollout_job import Rollout
-from studio.gui.pages.plan_draft import Draft
+from studio.gui.background.rollout_job import RolloutJob
+from studio.gui.pages.plan_draft import PlanDraft
 from studio.gui.painted.waterfall import Waterfall
-from studio.gui.widgets.lines import Lines
+from studio.gui.widgets.lines import LineList
 from studio.gui.widgets.log import PlainText
 from studio.views.figures_text import Line
 from studio.views.graph import typical_run
@@ -30,7 +30,7 @@ class RolloutView(QWidget):
     def __init__(self, theme: Theme) -> None:
         super().__init__()
         self.waterfall = Waterfall("Steps of each instance", theme)
-        self.watched = Lines("Guards and figures")
+        self.watched = LineList("Guards and figures")
         self.log = PlainText("What is said", wraps=True)
         self._forecast: tuple[object, tuple[Span, ...]] = (None, ())
         self._log_card = _card(self.log, (5, 5, 5, 5))
@@ -44,14 +44,14 @@ class RolloutView(QWidget):
         outer.addLayout(across, 1)
         outer.addWidget(self._log_card)
 
-    def show_rollout(self, rollout: Rollout | None, draft: Draft, theme: Theme) -> None:
+    def show_rollout(self, rollout: RolloutJob | None, draft: PlanDraft, theme: Theme) -> None:
         """Shows a rollout; None for what a draft would do."""
         plan = draft.plan if rollout is None else rollout.plan
         self._show_steps(rollout, draft, plan, theme)
         self.watched.show_lines([] if plan is None else _watched(plan, rollout), theme)
         self._show_log(rollout, plan, theme)
 
-    def forecast_of(self, draft: Draft) -> tuple[Span, ...]:
+    def forecast_of(self, draft: PlanDraft) -> tuple[Span, ...]:
         """The steps of a typical run of what a draft is of."""
         run = draft.run
         of = None if run is None or draft.plan is None else (run.key, len(run.result.runs))
@@ -62,7 +62,7 @@ class RolloutView(QWidget):
         return self._forecast[1]
 
     def _show_steps(
-        self, rollout: Rollout | None, draft: Draft, plan: Plan | None, theme: Theme
+        self, rollout: RolloutJob | None, draft: PlanDraft, plan: Plan | None, theme: Theme
     ) -> None:
         forecast = self.forecast_of(draft) if rollout is None else rollout.forecast
         timeline = None if rollout is None else rollout.timeline
@@ -73,7 +73,7 @@ class RolloutView(QWidget):
         names = () if plan is None else plan.instances
         self.waterfall.show_spans(names, forecast, actual, now_s, theme)
 
-    def _show_log(self, rollout: Rollout | None, plan: Plan | None, theme: Theme) -> None:
+    def _show_log(self, rollout: RolloutJob | None, plan: Plan | None, theme: Theme) -> None:
         lines = [] if plan is None else steps_in_words(plan)
         if rollout is not None:
             lines = [log_line(one) for one in rollout.lines]
@@ -85,7 +85,7 @@ class RolloutView(QWidget):
         self._log_card.setMaximumHeight(MOST_PX if is_read else LEAST_LOG_PX)
 
 
-def _watched(plan: Plan, rollout: Rollout | None) -> list[Line]:
+def _watched(plan: Plan, rollout: RolloutJob | None) -> list[Line]:
     timeline = None if rollout is None else rollout.timeline
     trial = None if rollout is None else rollout.trial
     measured = {} if timeline is None else timeline["measured"]

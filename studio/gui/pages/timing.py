@@ -30,17 +30,17 @@ from studio.gui.background.job import Job, JobState
 from studio.gui.background.jobs import Jobs
 from studio.gui.background.timing_job import Hold, work_out
 from studio.gui.document.commands import edit_values
-from studio.gui.document.document import Document, State
+from studio.gui.document.document import Document, DocumentState
 from studio.gui.pages.base import Page
 from studio.gui.painted.timing_map import TimingMap
 from studio.gui.widgets.elided import ElidedLabel
 from studio.gui.widgets.segmented import Segmented
 from studio.views.theme import LIGHT, Theme
 from studio.views.timing import (
-    Found,
-    Grid,
+    CellFigures,
+    CellGrid,
     base_of,
-    estimated,
+    estimate_cell,
     grid_of,
     sentence_of,
     why_no_grid,
@@ -82,10 +82,10 @@ class TimingPage(Page):
         self.elsewhere = QPushButton("Show Trade-off")
         self.pause_button = QPushButton("Pause")
         self.progress = QLabel()
-        self.grid: Grid | None = None
-        self._state: State | None = None
+        self.grid: CellGrid | None = None
+        self._state: DocumentState | None = None
         self._base: dict[str, object] | None = None
-        self.found: dict[int, Found] = {}
+        self.found: dict[int, CellFigures] = {}
         self.job: Job | None = None
         self._hold = Hold()
         self._soon = QTimer(self)
@@ -207,7 +207,7 @@ class TimingPage(Page):
         own = self.grid.own()
         if own is not None and self.grid.number(*own) not in self.found:
             number = self.grid.number(*own)
-            self.found[number] = estimated(self.grid, number)
+            self.found[number] = estimate_cell(self.grid, number)
 
     def _paint(self) -> None:
         grid = self.grid

@@ -76,7 +76,7 @@ def undecided_of(comparison: Comparison, names: Sequence[str]) -> Undecided:
         if verdict.answer == "undecided":
             asked = (objectives.in_runs, objectives.confidence)
             more.append(runs_to_settle(verdict.runs_meeting, verdict.runs, *asked).expected)
-            open_ones.append(style.shortened(name, 40))
+            open_ones.append(style.shorten_name(name, 40))
     if not open_ones:
         return Undecided()
     who = (

@@ -19,13 +19,13 @@ class ChartCanvas(FigureCanvasQTAgg):
     """A canvas whose axes keep their margins in pixels when it is resized."""
 
     def __init__(self, rows: int, left_px: int = LEFT_PX, top_px: int = TOP_PX) -> None:
-        super().__init__(Figure(dpi=DPI))
+        super().__init__(Figure(dpi=DPI))  # type: ignore[no-untyped-call]  # matplotlib types no canvas
         self._rows, self._left_px, self._top_px = rows, left_px, top_px
         self.axes: list[Axes] = [self.figure.add_subplot(rows, 1, row + 1) for row in range(rows)]
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         self.lay_out(event.size().width(), event.size().height())
-        super().resizeEvent(event)
+        super().resizeEvent(event)  # type: ignore[no-untyped-call]  # matplotlib types no canvas
 
     def lay_out(self, width: int, height: int) -> None:
         """Gives every axes the same height, and the margins their pixels."""
@@ -84,4 +84,4 @@ class ChartCard(QFrame):
     def redraw(self, theme: Theme) -> None:
         """Shows what was drawn on the axes."""
         self._canvas.figure.set_facecolor(theme.card)
-        self._canvas.draw_idle()
+        self._canvas.draw_idle()  # type: ignore[no-untyped-call]  # matplotlib types no canvas

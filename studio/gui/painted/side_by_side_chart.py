@@ -29,7 +29,7 @@ from simulation.study.compare import Band
 from studio.gui.painted.plotted import Plotted, round_values, see_through
 from studio.gui.toolkit.painting import font_of, picture_of
 from studio.views.figures_text import clock_text, count_text, latency_text, limit_text
-from studio.views.side_by_side import Lines
+from studio.views.side_by_side import StripLines
 from studio.views.theme import SMALL_PX, Theme
 from studio.views.ticks import time_ticks
 
@@ -47,7 +47,7 @@ class Quantity:
 
     Attributes:
         name: What it is.
-        lines: Of each line the attribute of `Lines`, its name, and its colour's.
+        lines: Of each line the attribute of `StripLines`, its name, and its colour's.
         is_time: Whether the values are seconds.
     """
 
@@ -76,7 +76,7 @@ class Columns:
         limit_s: The objective of p99, None without one.
     """
 
-    lines: tuple[Lines, ...] = ()
+    lines: tuple[StripLines, ...] = ()
     names: tuple[str, ...] = ()
     limit_s: float | None = None
 
@@ -375,7 +375,7 @@ class SideBySideChart(QWidget):
         painter.drawText(chip, Qt.AlignmentFlag.AlignCenter, words)
 
     def _paint_values(
-        self, painter: QPainter, area: QRectF, lines: Lines, quantity: Quantity
+        self, painter: QPainter, area: QRectF, lines: StripLines, quantity: Quantity
     ) -> None:
         """The values at the cursor, in the colours of their lines, above the panel on the right."""
         parts = [

@@ -7,7 +7,7 @@ from PySide6.QtCore import QRect, QRectF
 from PySide6.QtGui import QColor, QPainter
 
 from simulation.results.states import State
-from studio.gui.painted.strip_painter import Scale
+from studio.gui.painted.strip_painter import PixelScale
 from studio.views.replay import STATES, Story
 from studio.views.states import colour_of
 from studio.views.theme import Theme
@@ -28,7 +28,7 @@ def instance_in(story: Story, box: QRect, y: float) -> int | None:
 
 
 def paint_steps(
-    painter: QPainter, story: Story, box: QRect, scale: Scale, theme: Theme, *, faded: bool
+    painter: QPainter, story: Story, box: QRect, scale: PixelScale, theme: Theme, *, faded: bool
 ) -> None:
     """Paints every step of every instance; what serves, or is not there, leaves its row empty."""
     height = row_px(story, box)

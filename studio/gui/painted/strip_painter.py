@@ -29,7 +29,7 @@ _LEFT = Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter
 
 
 @dataclass(frozen=True)
-class Scale:
+class PixelScale:
     """Seconds to pixels: 0 is at ``left_px``, ``end_s`` at ``width_px`` beyond it."""
 
     left_px: float
@@ -46,7 +46,7 @@ class Scale:
 
 
 def paint_strip(
-    painter: QPainter, strip: Strip, box: QRect, scale: Scale, theme: Theme, *, faded: bool
+    painter: QPainter, strip: Strip, box: QRect, scale: PixelScale, theme: Theme, *, faded: bool
 ) -> None:
     """Paints a strip into its box; names and numbers of the axis stand left of it."""
     if strip.is_quiet:
@@ -87,7 +87,7 @@ class _Place:
 
     box: QRect
     top: float
-    scale: Scale
+    scale: PixelScale
 
     def y(self, value: float) -> float:
         return self.box.bottom() - self.box.height() * value / self.top

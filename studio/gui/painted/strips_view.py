@@ -23,10 +23,10 @@ from PySide6.QtGui import (
 from PySide6.QtWidgets import QSizePolicy, QToolTip, QWidget
 
 from studio.gui.painted.steps_painter import instance_in, paint_steps
-from studio.gui.painted.strip_painter import NAME_PX, TICK_PX, Scale, label, paint_strip
+from studio.gui.painted.strip_painter import NAME_PX, TICK_PX, PixelScale, label, paint_strip
 from studio.gui.toolkit.painting import font_of, picture_of
 from studio.views.figures_text import clock_text
-from studio.views.replay import Event, Story, sentences_of
+from studio.views.replay import ReplayEvent, Story, sentences_of
 from studio.views.states import ink_of
 from studio.views.strips import Strip, readout
 from studio.views.theme import BASE_PX, LIGHT, SMALL_PX, Theme
@@ -100,9 +100,9 @@ class StripsView(QWidget):
         self.update(self._cursor_room())
 
     @property
-    def scale(self) -> Scale:
+    def scale(self) -> PixelScale:
         """Where moments are."""
-        return Scale(GUTTER_PX, max(1, self.width() - GUTTER_PX - _RIGHT_PX), self._end_s)
+        return PixelScale(GUTTER_PX, max(1, self.width() - GUTTER_PX - _RIGHT_PX), self._end_s)
 
     @property
     def shown(self) -> Sequence[Strip]:
@@ -184,7 +184,7 @@ class StripsView(QWidget):
             painter.setPen(QColor(self._theme.soft))
             painter.drawText(12, y - 1, unit)
 
-    def _paint_times(self, painter: QPainter, scale: Scale) -> None:
+    def _paint_times(self, painter: QPainter, scale: PixelScale) -> None:
         most = max(1, int(scale.width_px // _TICK_ROOM_PX))
         step_s = next((one for one in _TICKS_S if self._end_s / one <= most), _TICKS_S[-1])
         painter.setFont(font_of(TICK_PX))
@@ -199,7 +199,7 @@ class StripsView(QWidget):
                 clock_text(k * step_s),
             )  # fmt: skip
 
-    def _paint_worst(self, painter: QPainter, scale: Scale, worst: Event) -> None:
+    def _paint_worst(self, painter: QPainter, scale: PixelScale, worst: ReplayEvent) -> None:
         """A mark on the upper edge, where the moment to look at first is."""
         x = scale.x(worst.time_s)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
@@ -207,7 +207,7 @@ class StripsView(QWidget):
         painter.setBrush(QColor(self._theme.failed))
         painter.drawPolygon(QPolygonF([QPointF(x - 4, 1), QPointF(x + 4, 1), QPointF(x, 7)]))
 
-    def _event_near(self, time_s: float) -> Event | None:
+    def _event_near(self, time_s: float) -> ReplayEvent | None:
         """What happened where the cursor stands; the latest of what is near."""
         if self._story is None or self._faded[1]:
             return None

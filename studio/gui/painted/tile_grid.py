@@ -1,6 +1,6 @@
 """How the tiles of a fleet lie: as large as fits, those of each service in rows of their own.
 
-Enters: how many instances each service has, and the room. Leaves: a `Grid`, and where each tile is.
+Enters: how many instances each service has, and the room. Leaves: a `TileLayout`, and where each tile is.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _SMALLEST_PX, _LARGEST_DOT_PX, _GLYPH_DOT_PX = 3, 18, 12
 
 
 @dataclass(frozen=True)
-class Grid:
+class TileLayout:
     """The size of all tiles, the gap between them, how many stand in a row."""
 
     size: QSize
@@ -69,7 +69,7 @@ class Grid:
             top += self.rows([count]) * down
 
 
-def fitting(counts: Sequence[int], width_px: int, budget_px: int) -> Grid:
+def fitting(counts: Sequence[int], width_px: int, budget_px: int) -> TileLayout:
     """The largest tiles that fit: with words, with numbers, or as a mosaic.
 
     Args:
@@ -82,15 +82,15 @@ def fitting(counts: Sequence[int], width_px: int, budget_px: int) -> Grid:
         rows = -(-max(counts) // most)
         columns = -(-max(counts) // rows)  # rows of even length
         wide = min(_LARGEST.width(), (width_px + gap) // columns - gap)
-        grid = Grid(QSize(max(least.width(), wide), least.height()), gap, columns)
+        grid = TileLayout(QSize(max(least.width(), wide), least.height()), gap, columns)
         spare = budget_px - grid.height_px(counts)
         if spare >= 0:
             taller = min(spare // grid.rows(counts), _LARGEST.height() - least.height())
             high = least.height() + (taller if grid.has_words else 0)
-            return Grid(QSize(grid.size.width(), high), gap, columns)
+            return TileLayout(QSize(grid.size.width(), high), gap, columns)
     for side in range(_LARGEST_DOT_PX, _SMALLEST_PX - 1, -1):
         gap = 1 if side < 8 else 2
-        grid = Grid(QSize(side, side), gap, max(1, (width_px + gap) // (side + gap)))
+        grid = TileLayout(QSize(side, side), gap, max(1, (width_px + gap) // (side + gap)))
         if grid.height_px(counts) <= budget_px:
             break
     return grid

@@ -7,6 +7,7 @@ own story. Only tiles that change are painted again; with many instances they sh
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 from PySide6.QtCore import QEvent, QPoint, QRect, QRectF, Qt, Signal
 from PySide6.QtGui import (
     QColor,
@@ -22,10 +23,10 @@ from PySide6.QtGui import (
 from PySide6.QtWidgets import QSizePolicy, QToolTip, QWidget
 
 from simulation.results.states import State
-from studio.gui.painted.tile_grid import HEADING_PX, WITH_WORDS, Grid, fitting
+from studio.gui.painted.tile_grid import HEADING_PX, WITH_WORDS, TileLayout, fitting
 from studio.gui.toolkit.painting import font_of, keeps_keys
 from studio.views.figures_text import clock_text, percent_text
-from studio.views.replay import STATES, Spell, Story
+from studio.views.replay import STATES, OutageInterval, Story
 from studio.views.states import Look, look_of, readable
 from studio.views.theme import LIGHT, SMALL_PX, Theme
 
@@ -62,7 +63,7 @@ class Tiles(QWidget):
         self._interval = np.zeros(0, dtype=np.intp)
         self._rects: list[QRect] = []
         self._headings: list[tuple[QRect, str]] = []
-        self._grid = Grid(WITH_WORDS, 4, 1)
+        self._grid = TileLayout(WITH_WORDS, 4, 1)
         self._budget_px = 120
         self._focused = 0
         self._pinned: int | None = None
@@ -118,10 +119,11 @@ class Tiles(QWidget):
                 self.update(self._rects[one].adjusted(-2, -2, 2, 2))
         self._pinned = instance
 
-    def _looks(self, story: Story) -> np.ndarray:
+    def _looks(self, story: Story) -> NDArray[np.int64]:
         """What each tile shows, as a number: the state, the version and the steps of its bar."""
         interval = self._interval
-        code = story.code[interval].astype(np.int64) * 2 + story.is_new[interval]
+        code: NDArray[np.int64] = story.code[interval].astype(np.int64) * 2
+        code += story.is_new[interval]
         if self._grid.is_mosaic:
             return code * (_BARS + 1)
         return code * (_BARS + 1) + self._bars(story)
@@ -151,7 +153,7 @@ class Tiles(QWidget):
         words = f"{story.names[instance]}: {one.state.value} {since}, {version} version"
         return f"{words}. {self._bar_words(one)}".rstrip()
 
-    def _bar_words(self, one: Spell) -> str:
+    def _bar_words(self, one: OutageInterval) -> str:
         story = self._story
         assert story is not None
         if one.state is State.SERVING:

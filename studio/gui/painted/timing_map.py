@@ -28,7 +28,7 @@ from studio.charts.timing import verdict_colour
 from studio.gui.painted.plotted import Plotted, round_values, see_through
 from studio.gui.toolkit.painting import font_of, picture_of
 from studio.views.theme import SMALL_PX, Theme
-from studio.views.timing import Grid
+from studio.views.timing import CellGrid
 from studio.views.timing_shades import GLYPHS, Shades, clock_ticks, value_text
 
 _LEFT_PX, _RIGHT_PX, _TRAFFIC_PX = 66, 14, 58
@@ -54,7 +54,7 @@ class TimingMap(QWidget):
     def __init__(self, theme: Theme) -> None:
         super().__init__()
         self._theme = theme
-        self._grid: Grid | None = None
+        self._grid: CellGrid | None = None
         self._shades: Shades | None = None
         self._key = "verdict"
         self._cell: tuple[int, int] | None = None
@@ -64,7 +64,7 @@ class TimingMap(QWidget):
         self.setMouseTracking(True)
         self.setMinimumSize(260, 190)
 
-    def show_map(self, grid: Grid, shades: Shades, key: str, theme: Theme) -> None:
+    def show_map(self, grid: CellGrid, shades: Shades, key: str, theme: Theme) -> None:
         """Shows cells.
 
         Args:
@@ -189,7 +189,7 @@ class TimingMap(QWidget):
             self._paint_axes(painter, self._grid)
             self._paint_legend(painter, self._shades)
 
-    def _paint_traffic(self, painter: QPainter, grid: Grid) -> None:
+    def _paint_traffic(self, painter: QPainter, grid: CellGrid) -> None:
         time_s, rates = grid.traffic()
         top = float(np.nanmax(rates)) * 1.15 if np.isfinite(rates).any() else 1.0
         area = self.area()
@@ -215,7 +215,7 @@ class TimingMap(QWidget):
         painter.setPen(QColor(self._theme.accent))
         painter.drawText(label, Qt.AlignmentFlag.AlignCenter, words)
 
-    def _paint_cells(self, painter: QPainter, grid: Grid, shades: Shades) -> None:
+    def _paint_cells(self, painter: QPainter, grid: CellGrid, shades: Shades) -> None:
         index = np.ascontiguousarray(shades.index[::-1])  # kept until the image is drawn
         rows, columns = index.shape
         image = QImage(index.data, columns, rows, columns, QImage.Format.Format_Indexed8)
@@ -250,7 +250,7 @@ class TimingMap(QWidget):
         level = QRectF(place.left(), place.bottom() - high, place.width(), high)
         painter.fillRect(level, QColor(self._theme.so_far))
 
-    def _paint_freezes(self, painter: QPainter, grid: Grid) -> None:
+    def _paint_freezes(self, painter: QPainter, grid: CellGrid) -> None:
         area = self.area()
         pattern = QBrush(QColor(self._theme.soft), Qt.BrushStyle.BDiagPattern)
         span_s = grid.end_s - grid.begin_s
@@ -268,7 +268,7 @@ class TimingMap(QWidget):
                 painter.setPen(QColor(self._theme.soft))
                 painter.drawText(label, Qt.AlignmentFlag.AlignCenter, words)
 
-    def _paint_axes(self, painter: QPainter, grid: Grid) -> None:
+    def _paint_axes(self, painter: QPainter, grid: CellGrid) -> None:
         area, metrics = self.area(), painter.fontMetrics()
         painter.setPen(QColor(self._theme.soft))
         side = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter

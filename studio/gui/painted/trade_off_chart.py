@@ -27,7 +27,7 @@ from studio.charts import style
 from studio.charts.trade_off import draw_trade_off
 from studio.gui.painted.chart import ChartCanvas
 from studio.views.theme import Theme
-from studio.views.trade_off import Point, Risk, Scale, scale_of
+from studio.views.trade_off import AxisScale, Point, Risk, scale_of
 
 LEFT_PX, TOP_PX = 62, 12
 CLICK_PX = 18
@@ -90,7 +90,7 @@ class TradeOffChart(ChartCanvas):
         self._hovered: int | None = None
         self._is_stale = False
         self._theme: Theme | None = None
-        self._scale: tuple[object, Scale | None] = (None, None)
+        self._scale: tuple[object, AxisScale | None] = (None, None)
         self._over = _Over(self)
 
     def show_points(self, shown: Shown, theme: Theme) -> None:
@@ -107,7 +107,7 @@ class TradeOffChart(ChartCanvas):
             scale = wanted
         self._scale = (what, scale)
         self._selected, self._theme, self._words = shown.selected, theme, shown.words
-        with style.drawn_in_style():
+        with style.use_style():
             self.points = draw_trade_off(
                 self.axes[0], comparison, shown.selected, theme, risk,
                 names=shown.names, scale=scale, titled=False,
@@ -119,7 +119,7 @@ class TradeOffChart(ChartCanvas):
         self.points, self._selected, self._theme, self._words = [], None, theme, {}
         self.estimated = None
         axes = self.axes[0]
-        with style.drawn_in_style():
+        with style.use_style():
             style.prepare(axes, theme, "", "")
             axes.set_xticks([])
             axes.set_yticks([])
@@ -143,7 +143,7 @@ class TradeOffChart(ChartCanvas):
         self.figure.set_facecolor(theme.card)
         self._hovered = None
         self._describe()
-        self.draw_idle()
+        self.draw_idle()  # type: ignore[no-untyped-call]  # matplotlib types no canvas
         self._over.update()
 
     def _describe(self) -> None:

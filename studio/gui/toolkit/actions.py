@@ -153,7 +153,7 @@ class Actions:
                     extra[spec.key](part)
 
 
-def said_of(action: QAction) -> str:
+def action_text(action: QAction) -> str:
     """An action in the palette: its part of the menu and its words."""
     part = action.objectName().partition(".")[0].replace("_", "-")
     return f"{part.capitalize()}: {action.text()}"

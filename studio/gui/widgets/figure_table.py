@@ -20,7 +20,7 @@ from PySide6.QtWidgets import (
     QTableWidgetItem,
 )
 
-from studio.views.side_by_side import Cell, Row
+from studio.views.side_by_side import TableCell, TableRow
 from studio.views.theme import SMALL_PX, Theme
 
 ROW_PX = 34
@@ -33,7 +33,7 @@ _Index = QModelIndex | QPersistentModelIndex
 class _Shown:
     """A cell and what the fields would give in its place, if they give anything."""
 
-    cell: Cell
+    cell: TableCell
     estimate: str = ""
 
 
@@ -84,7 +84,7 @@ class _TwoLines(QStyledItemDelegate):
         return QSize(80, ROW_PX)
 
 
-def second_line(cell: Cell, width: int, metrics: QFontMetrics) -> str:
+def second_line(cell: TableCell, width: int, metrics: QFontMetrics) -> str:
     """What stands under a figure: as much as there is room for, the glyph always."""
     if not cell.standing:
         return cell.under
@@ -124,7 +124,7 @@ class FigureTable(QTableWidget):
 
     def show_rows(
         self,
-        rows: Sequence[Row],
+        rows: Sequence[TableRow],
         names: Sequence[str],
         theme: Theme,
         estimates: dict[tuple[str, int], str],
@@ -158,7 +158,7 @@ class FigureTable(QTableWidget):
                 self.setItem(number, column, item)
         self.viewport().update()
 
-    def cell(self, metric_row: int, column: int) -> Cell:
+    def cell(self, metric_row: int, column: int) -> TableCell:
         """What is shown at a place."""
         item = self.item(metric_row, column)
         assert item is not None

@@ -12,7 +12,7 @@ from studio.views.figures_text import Line
 from studio.views.theme import Theme
 
 
-class Lines(QListWidget):
+class LineList(QListWidget):
     """A list of sentences that wrap."""
 
     def __init__(self, name: str) -> None:

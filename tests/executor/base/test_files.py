@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from executor.base.errors import BadInput
-from executor.base.files import atomic_write_text, written_beside
+from executor.base.files import atomic_write_text, write_beside
 
 
 def test_text_is_written_as_it_is(tmp_path: Path) -> None:
@@ -43,7 +43,7 @@ def test_a_failing_rename_leaves_the_old_file_and_nothing_else(
 def test_an_interrupted_writer_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
     path = tmp_path / "table.csv"
     path.write_text("old")
-    with pytest.raises(KeyboardInterrupt), written_beside(path) as beside:
+    with pytest.raises(KeyboardInterrupt), write_beside(path) as beside:
         beside.write_text("half")
         raise KeyboardInterrupt
     assert path.read_text() == "old"

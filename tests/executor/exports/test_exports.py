@@ -16,7 +16,7 @@ from ruamel.yaml import YAML
 
 from executor.base.errors import BadInput, Refused
 from executor.exports.ansible import batches
-from executor.exports.base import ReleaseOptions, Target, file_name
+from executor.exports.base import ExportTarget, ReleaseOptions, file_name
 from executor.exports.targets import TARGETS, target_of
 from executor.exports.yaml_out import yaml_text
 from executor.plan.file import plan_text
@@ -49,7 +49,7 @@ def read(text: str) -> Any:
     return YAML(typ="safe").load(io.StringIO(text))
 
 
-def plan_for(target: Target, **changes: Any) -> Plan:
+def plan_for(target: ExportTarget, **changes: Any) -> Plan:
     """A plan that the target takes."""
     if target.name in ("kubernetes", "argo-rollouts"):
         return beside_plan(**changes)

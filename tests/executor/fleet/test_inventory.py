@@ -9,7 +9,7 @@ import pytest
 from executor.base.errors import BadInput
 from executor.fleet.inventory import read_inventory
 from executor.fleet.secret_files import read_secrets
-from executor.plan.model import Step, Stop
+from executor.plan.model import PlanStop, Step
 
 GOOD = """\
 rollcast: inventory/1
@@ -43,7 +43,7 @@ def test_everything_is_filled_in(tmp_path: Path) -> None:
     read = read_inventory(path)
     assert read.balancer.haproxy.socket == tmp_path / "run" / "haproxy.sock"
     assert read.trust == (tmp_path / "release.pub",)
-    stop = Stop(mode="abrupt", grace_s=2.5)
+    stop = PlanStop(mode="abrupt", grace_s=2.5)
     one, two = read.targets(stop).values()
     assert (one.server, one.host, two.server, two.host) == ("checkout-1", "near", "s2", "far")
     assert one.command(Step.STOP, "1.1") == ("systemctl", "stop", "checkout@8001", "abrupt", "2.5")
@@ -190,7 +190,7 @@ def test_a_grace_period_is_said_as_people_write_it(tmp_path: Path) -> None:
     (tmp_path / "inventory.yaml").write_text(GOOD)
     read = read_inventory(tmp_path / "inventory.yaml")
     said = [
-        read.targets(Stop(grace_s=grace_s))["checkout-1"].words("")["grace_s"]
+        read.targets(PlanStop(grace_s=grace_s))["checkout-1"].words("")["grace_s"]
         for grace_s in (30.0, 0.0, 2.5, 86400.0, 1234567.0)
     ]
     assert said == ["30", "0", "2.5", "86400", "1234567"]

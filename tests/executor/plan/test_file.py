@@ -22,7 +22,7 @@ from executor.plan.file import (
     plan_schema,
     plan_text,
     read_plan,
-    sealed,
+    seal,
     write_plan,
 )
 from executor.plan.model import PLAN_2, SECOND_KEYS
@@ -67,8 +67,8 @@ def test_a_plan_with_gates_and_names_beyond_ascii_is_read_again(path: Path) -> N
 
 def test_sealing_twice_changes_nothing() -> None:
     plan = example_plan()
-    assert sealed(plan) == plan
-    assert sealed(plan.model_copy(update={"seed": 2})).digest != plan.digest
+    assert seal(plan) == plan
+    assert seal(plan.model_copy(update={"seed": 2})).digest != plan.digest
 
 
 @pytest.mark.parametrize(

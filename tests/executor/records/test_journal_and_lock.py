@@ -21,7 +21,7 @@ from executor.base.errors import BadInput, Refused
 from executor.fleet.connect import fleet_key
 from executor.fleet.inventory import BalancerSpec, HAProxySpec
 from executor.plan.model import Step
-from executor.progress import Event, Kind
+from executor.progress import Event, EventKind
 from executor.records import journal as journal_module
 from executor.records import lock as lock_module
 from executor.records.journal import Journal, JournalBroken
@@ -30,17 +30,17 @@ from tests.helpers.fake_fleet import World, carried_out, events_of, example_inve
 
 
 def event(**more: Any) -> Event:
-    return Event(1.5, Kind.INTENT, "checkout-1", Step.STOP, "1.1", **more)
+    return Event(1.5, EventKind.INTENT, "checkout-1", Step.STOP, "1.1", **more)
 
 
 def test_what_was_written_is_there_again(tmp_path: Path) -> None:
     path = tmp_path / "journal"
     journal = Journal.begin(path, {"plan_digest": "abc"})
-    journal.write(Event(0.0, Kind.BEGUN), "now")
+    journal.write(Event(0.0, EventKind.BEGUN), "now")
     journal.write(event(said="é\n"), "then")
     journal.sample(2.0, {"in_pool": ["checkout-1"]})
     again = Journal.open(path)  # while the first is still open: it did not wait for a close
-    assert again.events() == [Event(0.0, Kind.BEGUN), event(said="é\n")]
+    assert again.events() == [Event(0.0, EventKind.BEGUN), event(said="é\n")]
     assert again.times() == ["now", "then"]
     assert again.samples() == [(2.0, {"in_pool": ["checkout-1"]})]
     assert again.about() == {"schema": "rollcast.journal/1", "plan_digest": "abc"}
@@ -51,16 +51,16 @@ def test_what_was_written_is_there_again(tmp_path: Path) -> None:
 def test_who_looks_on_reads_on_from_where_it_was(tmp_path: Path) -> None:
     path = tmp_path / "journal"
     journal = Journal.begin(path, {})
-    journal.write(Event(0.0, Kind.BEGUN), "now")
+    journal.write(Event(0.0, EventKind.BEGUN), "now")
     looking = Journal.open(path, only_to_read=True)
-    assert looking.events() == [Event(0.0, Kind.BEGUN)]
+    assert looking.events() == [Event(0.0, EventKind.BEGUN)]
     asked: list[str] = []
     looking._database.set_trace_callback(asked.append)
     journal.write(event(said="later"), "then")
     journal.sample(2.0, {"in_pool": []})
     looking.events().clear()  # what is handed out is the reader's own
     for _ in range(2):
-        assert looking.events() == [Event(0.0, Kind.BEGUN), event(said="later")]
+        assert looking.events() == [Event(0.0, EventKind.BEGUN), event(said="later")]
         assert looking.times() == ["now", "then"]
         assert looking.samples() == [(2.0, {"in_pool": []})]
     offsets = [line.rpartition(" ")[2] for line in asked if "OFFSET" in line]
@@ -157,19 +157,23 @@ def test_a_journal_that_cannot_be_written_begins_nothing_more(tmp_path: Path) ->
     fleet.host.faults = ended.append  # at a command's end
 
     def full(run: Any) -> None:
-        run._journal.write(Event(0.0, Kind.NOTICED, said="." * 3500), "now")  # a page nearly full
+        run._journal.write(
+            Event(0.0, EventKind.NOTICED, said="." * 3500), "now"
+        )  # a page nearly full
         pages = run._journal._database.execute("PRAGMA page_count").fetchone()[0]
         run._journal._database.execute(f"PRAGMA max_page_count = {pages}")
 
     with pytest.raises(JournalBroken, match="database or disk is full"):
         carried_out(fleet, small_plan(), tmp_path / "j", prepare=full)
     meant = [
-        (e.step, e.instance) for e in events_of(tmp_path / "j") if e.kind is Kind.INTENT and e.step
+        (e.step, e.instance)
+        for e in events_of(tmp_path / "j")
+        if e.kind is EventKind.INTENT and e.step
     ]
     begun = [tuple(told.split()[:2]) for told in fleet.host.ran]
     assert begun == [one for one in meant if one[0] in {"stop", "deploy", "verify", "start"}]
     assert ended == fleet.host.ran  # what was in hand has finished
-    done = {(e.step, e.instance) for e in events_of(tmp_path / "j") if e.kind is Kind.DONE}
+    done = {(e.step, e.instance) for e in events_of(tmp_path / "j") if e.kind is EventKind.DONE}
     assert len(meant) > len(done)  # and could not be written down
     ran = len(fleet.host.ran)
     outcome, _ = carried_out(fleet, small_plan(), tmp_path / "j")

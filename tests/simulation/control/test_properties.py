@@ -181,7 +181,7 @@ def test_candidates_see_the_same_arrivals_over_the_same_interval(
     count = min(service.instance_count for service in one.services.values())
     windows = data.draw(st.lists(st.integers(1, count), min_size=2, max_size=3))
     candidates = candidates_of(one, windows=windows, drain_timeouts_s=[0.0, 5.0])
-    frame = frame_of([candidate.applied_to(one) for candidate in candidates])
+    frame = frame_of([candidate.apply_to(one) for candidate in candidates])
     row = run_replication(one, candidates, frame, 3, keep_requests=True)
     first = row.runs[0]
     assert first.table is not None

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from executor.plan.model import Step
-from simulation.results.failures import Cause, Failure, Figure
+from simulation.results.failures import Cause, Failure, GuardFigure
 from simulation.results.result_bytes import pack, unpack
 from simulation.results.run_result import RunResult
 from simulation.results.states import State
@@ -101,7 +101,7 @@ def test_when_one_service_halts_the_next_does_not_begin() -> None:
     assert run.ended == "halted"
     assert set(spans_s(run)) == {"db", "api"}
     assert run.failures[0] == Failure(
-        Cause.STEP_FAILED, "api", 0, Step.START, Figure.TRIES, observed=1
+        Cause.STEP_FAILED, "api", 0, Step.START, GuardFigure.TRIES, observed=1
     )
 
 
@@ -121,7 +121,7 @@ def test_a_service_may_be_called_anything(name: str) -> None:
     )
     run = run_once(one, keep_requests=False)
     assert run.stopped_by == Failure(
-        Cause.STEP_FAILED, name, 0, Step.START, Figure.TRIES, observed=1
+        Cause.STEP_FAILED, name, 0, Step.START, GuardFigure.TRIES, observed=1
     )
     assert unpack(pack(run)).stopped_by == run.stopped_by
     assert unpack(pack(run)).failures == run.failures
@@ -173,7 +173,7 @@ def test_windows_are_compared_where_a_service_has_none_of_its_own() -> None:
     one = shop()
     assert default_windows(one) == (1, 2)
     candidates = candidates_of(one, windows=["50%"])
-    applied = candidates[0].applied_to(one)
+    applied = candidates[0].apply_to(one)
     assert [applied.window_count(name) for name in ("web", "api", "db")] == [2, 1, 1]
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from executor.plan.model import Step, canary_counts
-from simulation.results.failures import Cause, Figure
+from simulation.results.failures import Cause, GuardFigure
 from simulation.results.pool_log import PoolChange, lowest
 from simulation.results.run_result import ERROR, RunResult
 from simulation.results.states import State
@@ -274,7 +274,7 @@ def test_a_canary_stops_a_bad_release(limit: str, ended: str, exposed: bool) -> 
         assert run.stopped_by is not None
         assert (run.stopped_by.cause, run.stopped_by.figure) == (
             Cause.CANARY,
-            Figure.ERROR_FRACTION,
+            GuardFigure.ERROR_FRACTION,
         )
 
 
@@ -287,7 +287,7 @@ def test_a_canary_judges_the_slow_too() -> None:
     assert run.ended == "halted"
     by = run.stopped_by
     assert by is not None
-    assert (by.cause, by.figure, by.limit) == (Cause.CANARY, Figure.LATENCY_P99_S, 0.08)
+    assert (by.cause, by.figure, by.limit) == (Cause.CANARY, GuardFigure.LATENCY_P99_S, 0.08)
     assert by.observed == pytest.approx(0.1)
 
 
@@ -439,7 +439,7 @@ def test_a_guard_stops_a_rollout(on_failure: str, ended: str) -> None:
     assert changed <= {0, 1}
     by = run.stopped_by
     assert by is not None
-    assert (by.cause, by.figure, by.over_s) == (Cause.GUARD, Figure.ERROR_FRACTION, 4)
+    assert (by.cause, by.figure, by.over_s) == (Cause.GUARD, GuardFigure.ERROR_FRACTION, 4)
 
 
 def test_a_guard_before_the_first_take_out_has_nothing_to_take_back() -> None:
@@ -493,7 +493,7 @@ def test_a_guard_of_latency() -> None:
     assert run.ended == "halted"
     by = run.stopped_by
     assert by is not None
-    assert (by.cause, by.figure, by.limit) == (Cause.GUARD, Figure.LATENCY_P99_S, 0.06)
+    assert (by.cause, by.figure, by.limit) == (Cause.GUARD, GuardFigure.LATENCY_P99_S, 0.06)
     assert by.observed == pytest.approx(0.15)
 
 

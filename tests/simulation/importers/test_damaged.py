@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from executor.base.errors import BadInput
 from simulation.importers.findings import Durations, Findings
 from simulation.importers.kinds import read_files
-from simulation.importers.together import drafted
+from simulation.importers.together import draft_scenario
 from tests.helpers.paths import FIELD
 from tests.helpers.request_logs import FORMATS, draw, write
 
@@ -166,6 +166,6 @@ def test_what_is_read_can_be_drafted(tmp_path: Path, name: str) -> None:
         read_files([path])
     except BadInput:
         return
-    scenario = drafted([path], None, "x").scenario()
+    scenario = draft_scenario([path], None, "x").scenario()
     (service,) = scenario.services.values()
     assert SHORTEST_S < service.service_time.mean_s() < LONGEST_S

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
-from simulation.importers.fitting import KEPT_COUNT, choose, seconds_text, thinned
+from simulation.importers.fitting import KEPT_COUNT, choose, seconds_text, thin_samples
 from simulation.scenario.distributions import Distribution
 
 DISTRIBUTION = TypeAdapter(Distribution)
@@ -78,6 +78,6 @@ def test_durations_have_four_digits(seconds: float, text: str) -> None:
 @given(st.lists(st.floats(1e-6, 1e6), min_size=1, max_size=5000))
 @settings(max_examples=25, deadline=None)
 def test_thinning_keeps_the_mean(samples: list[float]) -> None:
-    kept = thinned(np.array(samples))
+    kept = thin_samples(np.array(samples))
     assert len(kept) == min(len(samples), KEPT_COUNT)
     assert kept.mean() == pytest.approx(np.mean(samples), rel=1e-6)

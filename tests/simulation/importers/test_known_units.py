@@ -15,11 +15,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from executor.base.errors import BadInput
-from simulation.importers.draft import Draft
+from simulation.importers.draft import ScenarioDraft
 from simulation.importers.findings import UNNAMED, Durations, Findings
 from simulation.importers.kinds import read_files
 from simulation.importers.names import duration_unit_s, is_count, is_time, rate_period_s
-from simulation.importers.together import drafted
+from simulation.importers.together import draft_scenario
 from tests.helpers.paths import FIELD
 from tests.helpers.request_logs import BEGIN, CLF, FORMATS, clf, draw, write
 
@@ -429,8 +429,8 @@ def test_counts_and_times_by_name() -> None:
     assert not any(is_time(name) for name in ("request_time", "response-time", "IdleTime", "ms"))
 
 
-def draft_of(path: Path) -> Draft:
-    return drafted([path], None, "x")
+def draft_of(path: Path) -> ScenarioDraft:
+    return draft_scenario([path], None, "x")
 
 
 def test_few_durations_are_their_own_mean_and_spread(tmp_path: Path) -> None:

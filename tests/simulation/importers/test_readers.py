@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from executor.base.errors import BadInput
-from simulation.importers.combine import combined
+from simulation.importers.combine import combine
 from simulation.importers.draft import draft
 from simulation.importers.findings import UNNAMED, Durations, Findings
 from simulation.importers.kinds import read_files
@@ -505,7 +505,7 @@ def read_together(folder: Path, **texts: str) -> list[Findings]:
 
 def test_a_log_and_a_manifest_make_one_service(tmp_path: Path) -> None:
     manifest = MANIFEST.format(replicas="replicas: 4", strategy="{}", hook=SLEEP)
-    found = combined(read_together(tmp_path, log=log(" 0.300"), fleet=manifest))
+    found = combine(read_together(tmp_path, log=log(" 0.300"), fleet=manifest))
     assert list(found.services) == ["shop"]
     one = found.services["shop"]
     assert one.arrivals is not None
@@ -515,7 +515,7 @@ def test_a_log_and_a_manifest_make_one_service(tmp_path: Path) -> None:
 
 def test_the_weightier_source_is_taken_and_the_other_named(tmp_path: Path) -> None:
     lines = "\n".join(haproxy_line(k * 0.5) for k in range(720))
-    found = combined(read_together(tmp_path, log=lines, stat=STAT.format(downs=0)))
+    found = combine(read_together(tmp_path, log=lines, stat=STAT.format(downs=0)))
     one = found.services["web"]
     assert one.service["instances"].value == ["s1", "s2"]
     assert one.arrivals is not None
@@ -527,7 +527,7 @@ def test_the_weightier_source_is_taken_and_the_other_named(tmp_path: Path) -> No
 def test_two_sources_of_one_weight_contradict(tmp_path: Path) -> None:
     rates = "time,rate\n0,5\n60,6\n120,7\n"
     with pytest.raises(BadInput, match="rates and log: both tell the traffic, 6/s and 2/s"):
-        combined(read_together(tmp_path, rates=rates, log=log("")))
+        combine(read_together(tmp_path, rates=rates, log=log("")))
 
 
 def test_rotated_logs_are_one_source(tmp_path: Path) -> None:
@@ -545,10 +545,10 @@ def test_one_service_of_several_is_asked_for_by_name(tmp_path: Path) -> None:
     manifest = MANIFEST.format(replicas="replicas: 4", strategy="{}", hook=SLEEP)
     sources = read_together(tmp_path, log=both, fleet=manifest)
     with pytest.raises(BadInput, match="fleet: is about one service, and log knows web, api"):
-        combined(sources)
+        combine(sources)
     with pytest.raises(BadInput, match=r"--service wep: log has no such service.*nearest: web"):
-        combined(sources, "wep")
-    found = combined(sources, "web")
+        combine(sources, "wep")
+    found = combine(sources, "web")
     assert list(found.services) == ["web"]
     assert found.services["web"].service["instances"].value == 4
     assert found.services["web"].arrivals is not None
@@ -613,7 +613,7 @@ def test_a_damaged_calibration_is_refused(
 def test_measured_steps_are_taken_before_what_is_assumed(tmp_path: Path) -> None:
     (tmp_path / "cal.json").write_text(calibration())
     (tmp_path / "access.log").write_text(log(" 0.300"))
-    both = combined(read_files([tmp_path / "cal.json", tmp_path / "access.log"]), "shop")
+    both = combine(read_files([tmp_path / "cal.json", tmp_path / "access.log"]), "shop")
     text = draft(both, ["cal.json", "access.log"], "shop").text
     assert "deploy: {mean: 3s, cv: 0.333}" in text
     assert "start:" in text  # nothing measured it

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from simulation.importers.series import Series, counted, whole_step_s
+from simulation.importers.series import Series, count_series, whole_step_s
 from simulation.scenario.rates import read_trace
 
 
@@ -23,7 +23,7 @@ def test_the_step_holds_a_hundred_requests(rate_rps: float, step_s: int) -> None
 
 def test_silence_is_a_gap_where_it_cannot_be_chance() -> None:
     times = np.concatenate([np.arange(0, 600, 0.5), np.arange(1200, 1800, 0.5)])
-    (series,) = counted([times], None)
+    (series,) = count_series([times], None)
     assert series.step_s == 60
     assert np.isnan(series.counts).sum() == 10
     assert series.gap_count == 1
@@ -32,7 +32,7 @@ def test_silence_is_a_gap_where_it_cannot_be_chance() -> None:
 
 def test_idle_nights_are_zeros() -> None:
     """One request an hour: none in an hour is no gap."""
-    (series,) = counted([np.array([0.0, 4000.0, 8000.0, 20_000.0, 30_000.0])], None)
+    (series,) = count_series([np.array([0.0, 4000.0, 8000.0, 20_000.0, 30_000.0])], None)
     assert series.gap_count == 0
     assert 0 in series.counts
 

@@ -19,13 +19,19 @@ from hypothesis import strategies as st
 
 from executor.base.errors import BadInput
 from executor.plan.rules import broken_rules
-from simulation.planning.evidence import MOST_TOLD, considered, evidence_of, plan_of, telling
-from simulation.planning.make_plan import again, self_contained
+from simulation.planning.evidence import (
+    MOST_TOLD,
+    candidate_evidence,
+    evidence_of,
+    plan_of,
+    telling,
+)
+from simulation.planning.make_plan import resimulate, self_contained
 from simulation.planning.search import MOST_CONFIRMATIONS, search
-from simulation.planning.search_result import Found
+from simulation.planning.search_result import SearchResult
 from simulation.results.run_result import METRICS, RunResult
 from simulation.scenario.model import Scenario
-from simulation.scenario.simulated_interval import Frame
+from simulation.scenario.simulated_interval import SimulatedInterval
 from simulation.study.candidates import Candidate, candidates_of
 from simulation.study.cells import Cell, run_cells
 from simulation.study.statistics import FIRST_LOOK, fresh_seed
@@ -61,7 +67,7 @@ class World:
         return self.ways.get((one.window, one.start_label), self.ways.get((one.window, ""), Way(1)))
 
     def __call__(
-        self, one: Scenario, cells: Sequence[Cell], frame: Frame
+        self, one: Scenario, cells: Sequence[Cell], frame: SimulatedInterval
     ) -> Iterator[tuple[Cell, RunResult]]:
         for cell in reversed(cells):  # in any order
             way = self.way(cell.candidate)
@@ -94,7 +100,7 @@ class World:
 
 def searched(
     ways: dict[int, Way], seed: int = 1, **parts: Any
-) -> tuple[Found, World, tuple[Candidate, ...]]:
+) -> tuple[SearchResult, World, tuple[Candidate, ...]]:
     one = world(seed=seed, **parts)
     candidates = candidates_of(one, sorted(ways))
     there = World(seed, {(window, ""): way for window, way in ways.items()})
@@ -103,7 +109,7 @@ def searched(
     return found, there, candidates
 
 
-def outcomes(found: Found) -> dict[int, str]:
+def outcomes(found: SearchResult) -> dict[int, str]:
     return {one.candidate.window: one.outcome for one in found.looked}
 
 
@@ -167,7 +173,7 @@ def test_what_is_known_is_not_simulated_again() -> None:
     there = World(1, {(1, ""): Way(100), (2, ""): Way(60)})
     cells = [Cell(candidate, k) for candidate in candidates for k in range(60)]
     known: dict[Candidate, list[RunResult]] = {candidate: [] for candidate in candidates}
-    for cell, run in there(one, cells[::-1], Frame(0, 1, False, 1)):
+    for cell, run in there(one, cells[::-1], SimulatedInterval(0, 1, False, 1)):
         known[cell.candidate].append(run)
     there.runs.clear()
     found = search(one, candidates, simulate=there, known=known)
@@ -324,12 +330,12 @@ def test_a_real_search_ends_in_a_plan_that_gives_its_prediction_again() -> None:
     assert found.chosen is not None
     assert found.looked[found.chosen].candidate == candidates[1]
     assert found.busiest == 3
-    assert considered(found, 3).outcome == "fails"
+    assert candidate_evidence(found, 3).outcome == "fails"
     plan = plan_of(found)
     assert broken_rules(plan) == []
     assert plan.seed == fresh_seed(1, 1)
     assert plan.evidence == evidence_of(found)
-    assert again(plan, jobs=1) == []
+    assert resimulate(plan, jobs=1) == []
     assert plan.prediction.verdict.runs == plan.replications
 
 

@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 from pydantic import TypeAdapter
 
-from simulation.planning.assumptions import assumptions_of, scaled_duration, scaled_spread
+from simulation.planning.assumptions import assumptions_of, scale_duration, scale_spread
 from simulation.planning.sensitivity import LEVELS, OFF_BY, RUNS, TRAJECTORIES, sensitivity
 from simulation.results.run_result import METRICS, RunResult
 from simulation.scenario.distributions import Distribution
 from simulation.scenario.model import Scenario
-from simulation.scenario.simulated_interval import Frame
+from simulation.scenario.simulated_interval import SimulatedInterval
 from simulation.study.cells import Cell
 from tests.helpers.scenarios import of_services, scenario
 
@@ -124,10 +124,10 @@ def test_every_kind_of_rate_can_be_off(rate: Any) -> None:
 )
 def test_durations_are_scaled_and_spread(said: Any) -> None:
     one = DURATIONS.validate_python(said)
-    twice = scaled_duration(one, 2.0)
+    twice = scale_duration(one, 2.0)
     for quantile in (0.1, 0.5, 0.99):
         assert twice.quantile_s(quantile) == pytest.approx(2 * one.quantile_s(quantile))
-    wider = scaled_spread(one, 1.5)
+    wider = scale_spread(one, 1.5)
     assert wider.mean_s() == pytest.approx(one.mean_s())
     if wider is one:
         assert not isinstance(said, dict) or {"exponential", "empirical"} & said.keys()
@@ -152,7 +152,9 @@ def test_services_are_told_apart() -> None:
     ]
 
 
-def made_up(one: Scenario, cells: Sequence[Cell], frame: Frame) -> Iterator[tuple[Cell, RunResult]]:
+def made_up(
+    one: Scenario, cells: Sequence[Cell], frame: SimulatedInterval
+) -> Iterator[tuple[Cell, RunResult]]:
     """A world in which p99 is the rate to the third times the mean service time, and nothing else."""
     for cell in cells:
         metrics: dict[str, float | None] = dict.fromkeys(METRICS, 0.0)
@@ -189,7 +191,7 @@ def test_effects_are_those_of_a_known_function() -> None:
 
 
 def test_a_rollout_that_does_not_end_counts_as_far_beyond_its_limit() -> None:
-    def halts(one: Scenario, cells: Sequence[Cell], frame: Frame) -> Iterator[Any]:
+    def halts(one: Scenario, cells: Sequence[Cell], frame: SimulatedInterval) -> Iterator[Any]:
         for cell, run in made_up(one, cells, frame):
             hot = one.rates().highest_rps() > 100
             metrics = {**run.metrics, "rollout_duration_s": None} if hot else run.metrics

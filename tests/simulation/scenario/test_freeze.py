@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from simulation.scenario.freeze import freeze_met
+from simulation.scenario.freeze import find_freeze
 from simulation.study.verdict import verdict
 from tests.helpers.scenarios import run_once, scenario
 
@@ -31,7 +31,7 @@ def test_a_rollout_meets_a_freeze(
     freeze: list[list[str]], start: str, lasts_s: float, met: str | None
 ) -> None:
     one = scenario(rollout={"freeze": freeze}, clock={"start": start})
-    assert freeze_met(one, lasts_s) == met
+    assert find_freeze(one, lasts_s) == met
 
 
 def test_a_run_in_a_freeze_does_not_meet_the_objectives() -> None:

@@ -95,7 +95,7 @@ def test_what_is_no_result_is_told(packed: bytes) -> None:
 
 def test_cells_that_are_stored_are_not_run(tmp_path: Path, run_count: list[int]) -> None:
     cells = cells_of(SHOP)
-    frame = frame_of([cell.candidate.applied_to(SHOP) for cell in cells])
+    frame = frame_of([cell.candidate.apply_to(SHOP) for cell in cells])
     with Store(tmp_path / "cells.sqlite") as store:
         first = dict(run_cells(SHOP, cells, frame, jobs=1, store=store))
         assert len(run_count) == len(cells)
@@ -309,11 +309,11 @@ def test_a_process_of_an_older_version_puts_nothing_under_a_newer_ones_cells(
     one = SHOP
     frame = frame_of([one])
     results = {
-        window: Run(candidate.applied_to(one), frame, 0)
+        window: Run(candidate.apply_to(one), frame, 0)
         for window, candidate in zip((1, 2), candidates_of(one, [1, 2]), strict=True)
     }
     done = {window: run.finish(run.settle()) for window, run in results.items()}
-    applied = [candidate.applied_to(one) for candidate in candidates_of(one, [1, 2])]
+    applied = [candidate.apply_to(one) for candidate in candidates_of(one, [1, 2])]
     with Store(tmp_path / "cells.sqlite") as newer:
         keys = [cell_key(candidate, frame) for candidate in applied]
         with monkeypatch.context() as patch:

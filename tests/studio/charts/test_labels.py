@@ -65,7 +65,7 @@ def covering(axes: Axes) -> list[tuple[str, str]]:
 def draw_all(comparison: Comparison, size: tuple[float, float], dpi: float) -> list[Axes]:
     limit_s = comparison.scenario.objectives.latency_p99
     drawn = []
-    with style.drawn_in_style():
+    with style.use_style():
         for result in comparison.candidates:
             drawn += [axes_of(size, dpi), axes_of(size, dpi)]
             draw_capacity(drawn[-2], result, LIGHT)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from executor.exports.base import Target
+from executor.exports.base import ExportTarget
 from executor.exports.targets import TARGETS
 from executor.plan.file import read_plan, write_plan
 from tests.helpers.command_line import CommandLine
@@ -23,7 +23,7 @@ def plan(rollcast: CommandLine) -> Path:
 
 @pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.name)
 def test_a_plan_is_written_for_each_target(
-    rollcast: CommandLine, plan: Path, target: Target
+    rollcast: CommandLine, plan: Path, target: ExportTarget
 ) -> None:
     (rollcast.folder / "out").mkdir()
     if target.name in ("kubernetes", "argo-rollouts"):

@@ -10,7 +10,7 @@ import pytest
 from executor.plan.file import read_plan, write_plan
 from studio.lab import contest as room
 from studio.lab.contest import Contest
-from studio.lab.trial import Record
+from studio.lab.trial import TrialRecord
 from tests.helpers.command_line import SHOP, CommandLine
 from tests.helpers.plans import example_plan
 from tests.studio.lab.test_contest import FOUND, SIX, arms, record
@@ -136,7 +136,7 @@ def test_a_comparison_is_printed_and_written(
         assert said["runs"] == 2
         return Contest(SIX, FOUND, (two, four), "d" * 64, {"window 2": good, "window 4": bad}, ())
 
-    def figures(p99_s: float) -> Record:
+    def figures(p99_s: float) -> TrialRecord:
         return record(rollout_duration_s=1.0, failed_requests=0.0, rollout_latency_p99_s=p99_s)
 
     good, bad = (figures(0.1), figures(0.1)), (figures(9.0), figures(9.1))

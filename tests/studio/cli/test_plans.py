@@ -151,7 +151,7 @@ def test_a_plan_of_a_trace_needs_no_other_file(rollcast: CommandLine) -> None:
 
 def test_a_prediction_that_is_not_the_simulations_is_refused(rollcast: CommandLine) -> None:
     """Even when whoever changed it sealed the plan anew."""
-    from executor.plan.file import sealed, write_plan
+    from executor.plan.file import seal, write_plan
 
     rollcast("plan", "shop.yaml", "-o", "plan.json", "--window", "2", *ONE)
     plan = read_plan(rollcast.folder / "plan.json")
@@ -160,7 +160,7 @@ def test_a_prediction_that_is_not_the_simulations_is_refused(rollcast: CommandLi
     metrics = {**plan.prediction.metrics, "rollout_duration_s": better}
     prediction = plan.prediction.model_copy(update={"metrics": metrics})
     write_plan(
-        rollcast.folder / "plan.json", sealed(plan.model_copy(update={"prediction": prediction}))
+        rollcast.folder / "plan.json", seal(plan.model_copy(update={"prediction": prediction}))
     )
     answer = rollcast("validate", "plan.json", "--again", "--jobs", "1")
     assert answer.code == 3

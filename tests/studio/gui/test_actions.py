@@ -22,7 +22,7 @@ from PySide6.QtWidgets import (
 )
 
 from studio.gui.frame.command_palette import CommandPalette, closeness, is_meant
-from studio.gui.toolkit.actions import ACTIONS, MENUS, PAGES, said_of
+from studio.gui.toolkit.actions import ACTIONS, MENUS, PAGES, action_text
 from studio.gui.toolkit.settings import SETTINGS, Settings
 from studio.gui.window import FIRST_SIZE, SMALLEST
 from studio.views.theme import DARK, GAP_PX, LIGHT
@@ -235,7 +235,7 @@ def test_the_actions_of_the_page_are_listed_and_those_of_others_are_not(desk: De
     assert own
     found = palette(desk)
     for action in own:
-        assert said_of(action) in line_of(found, action).text()
+        assert action_text(action) in line_of(found, action).text()
         assert line_of(found, action).text().startswith("Replay: ")
     found.close()
     desk.come_back(CommandPalette)

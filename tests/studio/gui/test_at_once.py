@@ -84,7 +84,7 @@ def test_an_edit_in_the_middle_of_a_study_takes_its_place(eager: Desk) -> None:
     )
     assert not first.is_open
     until_simulated(eager)
-    run = eager.document.looked_at
+    run = eager.document.current_run
     assert run is not None
     assert run.result.candidate.drain_timeout_s == 8.0
 

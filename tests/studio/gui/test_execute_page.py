@@ -17,10 +17,10 @@ from pytestqt.qtbot import QtBot
 from executor.base.errors import BadInput
 from executor.execute import Execute
 from executor.plan.file import write_plan
-from executor.progress import Event, Kind
+from executor.progress import Event, EventKind
 from executor.records.journal import Journal
 from simulation.scenario.file import ScenarioFile
-from studio.gui.background.rollout_job import Rollout
+from studio.gui.background.rollout_job import RolloutJob
 from studio.gui.document.commands import edit_values
 from studio.gui.pages.execute import ExecutePage
 from studio.lab import haproxy
@@ -67,7 +67,7 @@ def take(seat: Seat[ExecutePage], where: str) -> None:
     seat.click(seat.page.bar.where.button(where))
 
 
-def rollout(seat: Seat[ExecutePage]) -> Rollout:
+def rollout(seat: Seat[ExecutePage]) -> RolloutJob:
     assert seat.page.rollout is not None
     return seat.page.rollout
 
@@ -272,7 +272,7 @@ def test_a_moved_slider_changes_what_would_be_carried_out(seat: Seat[ExecutePage
 # Whose rollout it is
 
 
-def finished_dry_run(seat: Seat[ExecutePage], tmp_path: Path) -> Rollout:
+def finished_dry_run(seat: Seat[ExecutePage], tmp_path: Path) -> RolloutJob:
     """A rollout of the scenario that is over."""
     seat.run()
     assert seat.page.take_inventory(inventory_file(tmp_path))
@@ -327,7 +327,7 @@ def left_on_a_fleet(seat: Seat[ExecutePage], tmp_path: Path) -> None:
     inventory = inventory_file(tmp_path)
     about = {"plan_digest": plan.digest, "inventory": str(inventory)}
     with closing(Journal.begin(path.with_suffix(".journal"), about)) as journal:
-        journal.write(Event(0.0, Kind.BEGUN), "2026-01-01T00:00:00+00:00")
+        journal.write(Event(0.0, EventKind.BEGUN), "2026-01-01T00:00:00+00:00")
 
 
 def test_a_left_rollout_says_when_it_is_of_another_scenario_of_that_name(
@@ -589,7 +589,7 @@ def test_a_left_rollout_whose_inventory_is_gone_is_told(
     write_plan(path, plan)
     about = {"plan_digest": plan.digest, "inventory": str(tmp_path / "gone.yaml")}
     with closing(Journal.begin(path.with_suffix(".journal"), about)) as journal:
-        journal.write(Event(0.0, Kind.BEGUN), "2026-01-01T00:00:00+00:00")
+        journal.write(Event(0.0, EventKind.BEGUN), "2026-01-01T00:00:00+00:00")
     with seat.qtbot.waitSignal(seat.page.said, check_params_cb=lambda said: "gone.yaml" in said):
         take(seat, "inventory")
     assert seat.page.rollout is None

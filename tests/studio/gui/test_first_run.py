@@ -55,7 +55,7 @@ def test_the_example_is_there_simulated(qtbot: QtBot, start: Start) -> None:
     begin(qtbot, start)
     assert start.first.bar.isVisible()
     assert start.first.bar.words == "Drag <b>Window size</b> and watch the red line."
-    run = start.document.looked_at
+    run = start.document.current_run
     assert run is not None
     assert run.result.candidate.window == 4
     assert run.result.verdict.answer == "meets"

@@ -9,12 +9,12 @@ from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
 from studio.gui.painted.graph import LEAST_SCALE, GraphView
-from studio.views.graph import Spell, waves_drawing
+from studio.views.graph import OutageInterval, waves_drawing
 from studio.views.theme import DARK, LIGHT
 from tests.helpers.plans import example_plan
 
 ENDS = ((0, 10), (0, 12), (10, 25), (12, 20), (20, 31), (25, 30))
-TIMED = {f"checkout-{k}": Spell(b, e, "serving") for k, (b, e) in enumerate(ENDS, start=1)}
+TIMED = {f"checkout-{k}": OutageInterval(b, e, "serving") for k, (b, e) in enumerate(ENDS, start=1)}
 
 
 @pytest.fixture

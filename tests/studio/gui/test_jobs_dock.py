@@ -11,7 +11,7 @@ from PySide6.QtWidgets import QLabel, QProgressBar, QPushButton, QWidget
 
 from executor.base.errors import BadInput
 from simulation.scenario.file import ScenarioFile
-from studio.gui.background.job import Job, JobState, Talk
+from studio.gui.background.job import Job, JobContext, JobState
 from tests.helpers.command_line import SHOP
 from tests.studio.gui.conftest import RUN_MS, Desk
 
@@ -26,7 +26,7 @@ class Counting:
     def __init__(self, total: int) -> None:
         self.total, self.may = total, threading.Semaphore(0)
 
-    def __call__(self, talk: Talk) -> None:
+    def __call__(self, talk: JobContext) -> None:
         for number in range(1, self.total + 1):
             while not self.may.acquire(timeout=0.01):
                 if talk.stopped():
@@ -137,7 +137,7 @@ FAILURES = [
 
 @pytest.mark.parametrize(("error", "said"), FAILURES, ids=[str(one[1])[:20] for one in FAILURES])
 def test_a_failed_job_says_why(shown: Desk, error: Exception, said: str) -> None:
-    def fails(_talk: Talk) -> None:
+    def fails(_talk: JobContext) -> None:
         raise error
 
     job = shown.window.jobs.run("Fail", fails)

@@ -75,13 +75,13 @@ def test_the_same_comparison_again_leaves_the_run_that_is_looked_at(
     monkeypatch.setattr(study_work, "is_ready", lambda: True)  # so that there is a first look
     monkeypatch.setattr(tasks, "LOOK_AFTER_MS", 0)
     desk.run()
-    other = next(run for run in desk.document.runs if run != desk.document.looked_at)
+    other = next(run for run in desk.document.runs if run != desk.document.current_run)
     desk.document.look_at(other.key)
     seen: set[str] = set()
     counts: set[int] = set()
 
     def look() -> None:
-        run = desk.document.looked_at
+        run = desk.document.current_run
         seen.add("" if run is None else run.key)
         counts.add(len(desk.document.runs))
 

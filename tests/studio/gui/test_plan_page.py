@@ -10,7 +10,7 @@ from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QFileDialog
 from pytestqt.qtbot import QtBot
 
-from executor.exports.base import Target
+from executor.exports.base import ExportTarget
 from executor.exports.targets import TARGETS
 from executor.plan.file import read_plan
 from studio.gui.document.commands import edit_values
@@ -82,7 +82,7 @@ def test_what_meets_is_a_plan_whose_every_check_is_told(
 ) -> None:
     seat.run()
     page = seat.page
-    run = seat.document.looked_at
+    run = seat.document.current_run
     assert run is not None
     draft = page.draft
     assert draft.plan is not None
@@ -146,7 +146,7 @@ def test_a_moved_slider_is_answered_at_once_and_back_again(seat: Seat[PlanPage])
 
 
 @pytest.mark.parametrize("target", TARGETS, ids=lambda one: one.name)
-def test_each_target_is_previewed_with_what_it_loses(qtbot: QtBot, target: Target) -> None:
+def test_each_target_is_previewed_with_what_it_loses(qtbot: QtBot, target: ExportTarget) -> None:
     text = BESIDE if target.name in ("kubernetes", "argo-rollouts") else SHOP
     seat = Seat(qtbot, PlanPage, text, windows=(1, 2, 3))
     seat.run()

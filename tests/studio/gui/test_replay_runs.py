@@ -76,7 +76,7 @@ def test_it_shows_every_kind_of_run(
     page = seat.page
     if theme is DARK:
         page.set_theme(DARK)
-    run = seat.document.looked_at
+    run = seat.document.current_run
     assert run is not None
     rename_run(seat.document, run, LONG)
     for moment in (0.0, page.end_s / 2, page.end_s):

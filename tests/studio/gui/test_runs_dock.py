@@ -51,8 +51,8 @@ def row_of(table: RunsTable, window: int) -> QModelIndex:
 def choose(desk: Desk, window: int) -> None:
     table = desk.window.runs.table
     click(desk, table.visualRect(row_of(table, window)).center())
-    assert desk.document.looked_at is not None
-    assert desk.document.looked_at.result.candidate.window == window
+    assert desk.document.current_run is not None
+    assert desk.document.current_run.result.candidate.window == window
 
 
 def click(desk: Desk, place: QPoint) -> None:
@@ -145,8 +145,8 @@ def test_a_heading_sorts_by_what_the_figures_are_and_keeps_the_run(
     first = windows(desk)
     press()
     assert {tuple(first), tuple(windows(desk))} == {tuple(upward), tuple(reversed(upward))}
-    assert desk.document.looked_at is not None
-    assert desk.document.looked_at.result.candidate.window == 2
+    assert desk.document.current_run is not None
+    assert desk.document.current_run.result.candidate.window == 2
     assert table.currentIndex().siblingAtColumn(WINDOW).data() == "2"
 
 
@@ -229,8 +229,8 @@ def test_a_run_is_removed_and_comes_back_where_it_was(
 ) -> None:
     remove(desk)
     assert windows(desk) == ["1", "3", "4"]
-    assert desk.document.looked_at is not None  # its neighbour
-    assert desk.document.looked_at.result.candidate.window == 3
+    assert desk.document.current_run is not None  # its neighbour
+    assert desk.document.current_run.result.candidate.window == 3
     undo(desk)
     assert windows(desk) == ["1", "2", "3", "4"]
     redo(desk)
@@ -247,7 +247,7 @@ def test_the_last_run_can_go_too(desk: Desk) -> None:
     desk.window.runs.table.setFocus()
     desk.keys(Qt.Key.Key_Delete, CTRL)
     assert windows(desk) == []
-    assert desk.document.looked_at is None
+    assert desk.document.current_run is None
     assert not desk.action("edit.rename_run").isEnabled()
     assert desk.window.headline.banner.sentence.startswith("≈  ")
     undo(desk)
@@ -266,8 +266,8 @@ def test_what_is_named_or_compared_outlives_the_next_comparison(
     desk.document.land(compare(scenario, candidates, rows), desk.document.state)
     drains = {(row[NAME], row[HEADINGS.index("drain")]) for row in table.texts()}
     assert drains == {("as it is", "5 s"), ("Window 1", "7 s"), ("Window 2", "7 s")}
-    assert desk.document.looked_at is not None
-    assert desk.document.looked_at.name == "Window 2"
+    assert desk.document.current_run is not None
+    assert desk.document.current_run.name == "Window 2"
     choose_name(desk, "as it is")
     assert desk.document.selection is None  # it is of no candidate of the latest comparison
     assert desk.window.headline.banner.sentence.startswith("✓  as it is meets")

@@ -14,7 +14,7 @@ from studio.gui.document.commands import edit_values, remove_run, rename_run
 from studio.gui.pages.trade_off import TradeOffPage, undecided_of
 from studio.views.figures_text import verdict_text
 from studio.views.theme import DARK
-from studio.views.trade_off import P99, RISKS, Scale, scale_of
+from studio.views.trade_off import P99, RISKS, AxisScale, scale_of
 from tests.helpers.command_line import SHOP
 from tests.studio.gui.pages import Seat
 
@@ -151,17 +151,17 @@ def test_the_axes_stay_while_results_come_in(seat: Seat[TradeOffPage]) -> None:
 @pytest.mark.parametrize(
     ("other", "suits"),
     [
-        (Scale("linear", 100, 0, 10), True),
-        (Scale("linear", 110, 0, 11), True),
-        (Scale("linear", 120, 0, 10), False),
-        (Scale("linear", 100, 0, 12), False),
-        (Scale("linear", 100, 0, 4), False),
-        (Scale("linear", 50, 0, 10), False),
-        (Scale("log", 100, 0, 10), False),
+        (AxisScale("linear", 100, 0, 10), True),
+        (AxisScale("linear", 110, 0, 11), True),
+        (AxisScale("linear", 120, 0, 10), False),
+        (AxisScale("linear", 100, 0, 12), False),
+        (AxisScale("linear", 100, 0, 4), False),
+        (AxisScale("linear", 50, 0, 10), False),
+        (AxisScale("log", 100, 0, 10), False),
     ],
 )
-def test_axes_move_only_for_what_is_not_well_seen_on_them(other: Scale, suits: bool) -> None:
-    assert Scale("linear", 100, 0, 10).suits(other) is suits
+def test_axes_move_only_for_what_is_not_well_seen_on_them(other: AxisScale, suits: bool) -> None:
+    assert AxisScale("linear", 100, 0, 10).suits(other) is suits
 
 
 def test_what_is_undecided_can_be_run(qtbot: QtBot) -> None:

@@ -22,14 +22,14 @@ from studio.lab.contest import (
     Contest,
     arms_of,
     by_window,
-    capped,
+    cap_range,
+    distinguishable_pairs,
     frozen,
     load_left,
     no_drain,
     random_order,
-    told_apart,
 )
-from studio.lab.trial import Record, Trial
+from studio.lab.trial import Trial, TrialRecord
 from tests.helpers.scenarios import scenario
 
 SIX = scenario(
@@ -86,7 +86,7 @@ def figure(low: float | None, high: float | None) -> Interval:
 def test_a_vague_range_is_capped(
     low: float, high: float, cap: float | None, expected: tuple[float, float]
 ) -> None:
-    assert capped(figure(low, high), cap) == pytest.approx(expected)
+    assert cap_range(figure(low, high), cap) == pytest.approx(expected)
 
 
 def test_arms_are_told_apart_where_their_ranges_do_not_meet() -> None:
@@ -96,7 +96,7 @@ def test_arms_are_told_apart_where_their_ranges_do_not_meet() -> None:
         "4": figure(0.4, 0.8),
         "none": figure(None, None),
     }
-    assert told_apart(figures) == [("1", "4"), ("2", "4")]
+    assert distinguishable_pairs(figures) == [("1", "4"), ("2", "4")]
 
 
 def test_the_calibrated_scenario_holds_what_was_measured() -> None:
@@ -182,9 +182,9 @@ def test_the_order_is_random_and_holds_every_run_once() -> None:
     assert order != sorted(order)
 
 
-def record(**metrics: float | None) -> Record:
+def record(**metrics: float | None) -> TrialRecord:
     """A run with these figures."""
-    return Record("done", {**dict.fromkeys(METRICS), **metrics}, {}, 0.001, 0.2, ())
+    return TrialRecord("done", {**dict.fromkeys(METRICS), **metrics}, {}, 0.001, 0.2, ())
 
 
 def test_the_score_counts_what_lies_in_its_range_and_leaves_the_edge_out() -> None:
@@ -251,17 +251,17 @@ def test_what_was_measured_is_not_measured_again(
     monkeypatch.setattr(contest, "calibrated", lambda *_: FOUND)
     variants = by_window(SIX, [1, 2])
     with pytest.raises(KeyboardInterrupt):
-        contest.contested(SIX, variants, runs=2, folder=tmp_path)
+        contest.run_contest(SIX, variants, runs=2, folder=tmp_path)
     monkeypatch.setattr(contest, "calibrated", None)  # it is there already
     measured.pop()
-    made = contest.contested(SIX, variants, runs=2, folder=tmp_path)
+    made = contest.run_contest(SIX, variants, runs=2, folder=tmp_path)
     assert len(measured) == 3  # one of the first three was taken off, one was missing
     for arm in made.arms:
         durations = [one.metrics["rollout_duration_s"] for one in made.trials[arm.name]]
         assert durations == [0.0, 1.0]
     assert made.calibration == FOUND
     with pytest.raises(Refused, match="holds other predictions than these"):
-        contest.contested(SIX, by_window(SIX, [1, 3]), runs=2, folder=tmp_path)
+        contest.run_contest(SIX, by_window(SIX, [1, 3]), runs=2, folder=tmp_path)
 
 
 @pytest.mark.parametrize(

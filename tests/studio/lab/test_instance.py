@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from studio.lab.instance import Behaviour, Instance, Settings
+from studio.lab.instance import Behaviour, InstanceSettings, LabInstance
 from studio.lab.wire import Heads, header
 
 
@@ -18,8 +18,8 @@ class Client:
     """Asks, and notes when and what it was answered."""
 
     def __init__(self, settings: dict[str, Any], version: dict[str, Any]) -> None:
-        self.instance = Instance(
-            Settings(**{"name": "web-1", "slots": 2, **settings}),
+        self.instance = LabInstance(
+            InstanceSettings(**{"name": "web-1", "slots": 2, **settings}),
             Behaviour(**{"name": "new", **version}),
             random.Random(1),
         )

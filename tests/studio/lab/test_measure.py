@@ -8,7 +8,7 @@ import pytest
 
 from simulation.results.run_result import METRICS
 from studio.lab.load import Sent
-from studio.lab.measure import Seen, flags_of, measured
+from studio.lab.measure import LoadSample, flags_of, to_run_result
 from studio.lab.watch import Sample
 from tests.helpers.scenarios import scenario
 
@@ -66,7 +66,7 @@ TIMELINE = {
 """On the executor's clock, whose 0 is a second before the first step."""
 
 
-def seen(rows: list[Sent], **changes: Any) -> Seen:
+def seen(rows: list[Sent], **changes: Any) -> LoadSample:
     """The rollout's 0 is at 101 on the machine's clock, the schedule's at 100."""
     usual: dict[str, Any] = {
         "sent": rows,
@@ -84,7 +84,7 @@ def seen(rows: list[Sent], **changes: Any) -> Seen:
         "settled_s": 121.0,
         "cpu_fraction": 0.3,
     }
-    return Seen(**{**usual, **changes})
+    return LoadSample(**{**usual, **changes})
 
 
 def test_every_figure_of_a_run_made_by_hand() -> None:
@@ -98,7 +98,7 @@ def test_every_figure_of_a_run_made_by_hand() -> None:
         sent(6, 8.0, outcome="in_flight", finish_s=None, begun_s=None, ended_s=None),
         sent(7, 9.0, version="new"),
     ]
-    run = measured(TWO, seen(rows))
+    run = to_run_result(TWO, seen(rows))
     assert run.ended == "done"
     assert run.requests == {
         "arrived": 7,
@@ -137,13 +137,13 @@ def test_every_figure_of_a_run_made_by_hand() -> None:
 
 
 def test_what_happens_after_the_end_is_still_in_flight_then() -> None:
-    run = measured(TWO, seen([sent(0, 20.95), sent(1, 21.5)]))
+    run = to_run_result(TWO, seen([sent(0, 20.95), sent(1, 21.5)]))
     assert run.requests["arrived"] == 1
     assert run.requests["in_flight"] == 1
 
 
 def test_a_rollout_that_halted_has_no_duration() -> None:
-    run = measured(TWO, seen([sent(0, 2.0)], timeline={**TIMELINE, "ended": "halted"}))
+    run = to_run_result(TWO, seen([sent(0, 2.0)], timeline={**TIMELINE, "ended": "halted"}))
     assert run.ended == "halted"
     assert run.metrics["rollout_duration_s"] is None
     assert run.metrics["latency_p99_s"] == pytest.approx(0.1, rel=0.01)

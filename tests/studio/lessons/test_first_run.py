@@ -15,7 +15,7 @@ from simulation.scenario.file import ScenarioFile
 from simulation.study.candidates import candidates_of, default_windows
 from simulation.study.compare import Comparison, compare
 from simulation.study.rows import run_rows
-from studio.lessons.first_run import packed_comparison, results_path, unpacked_comparison
+from studio.lessons.first_run import pack_comparison, results_path, unpack_comparison
 from studio.resources import EXAMPLE, scenarios_dir
 from tests.helpers.command_line import SHOP
 from tests.helpers.paths import ROOT
@@ -30,7 +30,7 @@ def example() -> ScenarioFile:
 def shipped() -> Comparison:
     scenario = example().scenario
     candidates = candidates_of(scenario, default_windows(scenario))
-    found = unpacked_comparison(results_path().read_bytes(), scenario, candidates)
+    found = unpack_comparison(results_path().read_bytes(), scenario, candidates)
     assert found is not None, "./rollcast update-expected writes it anew"
     return found
 
@@ -114,7 +114,7 @@ def shop(text: str = SHOP) -> Comparison:
 def test_a_comparison_comes_back() -> None:
     made = shop()
     candidates = [one.candidate for one in made.candidates]
-    found = unpacked_comparison(packed_comparison(made), made.scenario, candidates)
+    found = unpack_comparison(pack_comparison(made), made.scenario, candidates)
     assert found is not None
     assert found.to_json() == made.to_json()
 
@@ -128,25 +128,25 @@ def test_a_comparison_comes_back() -> None:
     ],
 )
 def test_results_of_something_else_are_none(text: str, windows: tuple[int, ...]) -> None:
-    packed = packed_comparison(shop())
+    packed = pack_comparison(shop())
     scenario = ScenarioFile.parse(text).scenario
-    assert unpacked_comparison(packed, scenario, candidates_of(scenario, windows)) is None
+    assert unpack_comparison(packed, scenario, candidates_of(scenario, windows)) is None
 
 
 @pytest.mark.parametrize("packed", [b"", b"nothing", lzma.compress(b""), lzma.compress(b"\x09")])
 def test_what_is_no_comparison_is_refused(packed: bytes) -> None:
     made = shop()
     with pytest.raises(ValueError, match="not a packed comparison"):
-        unpacked_comparison(packed, made.scenario, [one.candidate for one in made.candidates])
+        unpack_comparison(packed, made.scenario, [one.candidate for one in made.candidates])
 
 
 @pytest.mark.parametrize("cut", [10, 20_000])
 def test_a_file_that_is_cut_off_is_refused(cut: int) -> None:
     made = shop()
-    framed = lzma.decompress(packed_comparison(made))
+    framed = lzma.decompress(pack_comparison(made))
     assert len(framed) > 2 * cut
     with pytest.raises(ValueError, match="not a packed comparison"):
-        unpacked_comparison(
+        unpack_comparison(
             lzma.compress(framed[:-cut]),
             made.scenario,
             [one.candidate for one in made.candidates],

@@ -16,7 +16,7 @@ from simulation.study.candidates import candidates_of, default_windows
 from simulation.study.compare import CandidateResult, Comparison, compare
 from simulation.study.rows import run_rows
 from studio.lessons.catalogue import LESSONS, scenario_path
-from studio.lessons.model import Lesson, LookedAt, Progress, Seen, advanced
+from studio.lessons.model import Lesson, LessonProgress, LessonView, LookedAt, advance
 from studio.reports.lesson_report import hand_in, settings_text
 from tests.studio.reports.test_rollout_report import is_alone
 
@@ -104,13 +104,13 @@ class Learner:
     """Somebody who takes a lesson: what they do is what the document would say."""
 
     def __init__(self, key: str) -> None:
-        self.progress = Progress(BY_KEY[key])
+        self.progress = LessonProgress(BY_KEY[key])
         self.key = key
         self.settings: Settings = ()
         self.has_run = False
         self.window: int | None = None
 
-    def look(self, progress: Progress) -> Seen:
+    def look(self, progress: LessonProgress) -> LessonView:
         file = file_of(self.key, self.settings)
         own = looked_at = None
         if self.has_run:
@@ -122,7 +122,7 @@ class Learner:
             found = estimate(file.scenario)
         except RollcastError:
             found = None
-        return Seen(
+        return LessonView(
             given=file_of(self.key).scenario,
             scenario=file.scenario,
             estimate=found,
@@ -134,7 +134,7 @@ class Learner:
 
     def does(self) -> int:
         """How many steps are passed now."""
-        self.progress = advanced(self.progress, self.look)
+        self.progress = advance(self.progress, self.look)
         return len(self.progress.passed)
 
 
@@ -148,7 +148,7 @@ def test_a_lesson_is_passed_step_by_step_and_each_only_by_what_it_asks(key: str)
     assert learner.does() == 0
     right = lesson.steps[0].right
     assert right is not None
-    learner.progress = Progress(lesson, answer=right)
+    learner.progress = LessonProgress(lesson, answer=right)
     assert learner.does() == 1
     assert learner.progress.was_right
     learner.has_run = True
@@ -169,7 +169,7 @@ def test_a_lesson_is_passed_step_by_step_and_each_only_by_what_it_asks(key: str)
         learner.settings = tuple(settings.items())
         if place == 6:
             assert learner.does() == 5  # a choice without a reason is none
-            learner.progress = Progress(lesson, learner.progress.passed, right, WHY)
+            learner.progress = LessonProgress(lesson, learner.progress.passed, right, WHY)
         assert learner.does() == place
     assert learner.progress.is_done
     page = hand_in(
@@ -193,7 +193,7 @@ def test_a_lesson_is_passed_step_by_step_and_each_only_by_what_it_asks(key: str)
 def test_no_justification_no_choice_and_a_wrong_prediction_is_said() -> None:
     lesson = BY_KEY["draining"]
     learner = Learner("draining")
-    learner.progress = Progress(lesson, answer=0)
+    learner.progress = LessonProgress(lesson, answer=0)
     assert learner.does() == 1
     assert not learner.progress.was_right
     page = hand_in(learner.progress, file_of("draining").scenario, "", "", date(2026, 5, 4))

@@ -17,7 +17,7 @@ from executor.approval import ByFile
 from executor.base.errors import BadInput
 from executor.execute import Execute
 from studio.rollouts import executor_process as carry_out
-from studio.rollouts.executor_process import Awaits, Said, Stopped, carried_out, command_of
+from studio.rollouts.executor_process import Awaits, Said, Stopped, command_of, run_executor
 from tests.helpers.plans import example_plan
 
 PATIENT = """
@@ -92,7 +92,7 @@ def programs(monkeypatch: pytest.MonkeyPatch, *sources: str) -> list[Execute]:
 
 
 def run(asked: Execute, hand: Hand, **said: bool) -> int:
-    return carried_out(asked, example_plan(), hand, lambda line: hand.land(Said(line)), **said)
+    return run_executor(asked, example_plan(), hand, lambda line: hand.land(Said(line)), **said)
 
 
 def test_what_it_says_is_handed_on_line_by_line(
@@ -238,7 +238,7 @@ def test_an_error_in_who_is_told_leaves_no_process(
         raise RuntimeError
 
     with pytest.raises(RuntimeError):
-        carried_out(plan_file, example_plan(), Hand(), say)
+        run_executor(plan_file, example_plan(), Hand(), say)
     assert not Path(f"/proc/{said[0]}").exists()
 
 

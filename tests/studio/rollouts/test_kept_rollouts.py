@@ -12,18 +12,18 @@ import pytest
 from executor.base.errors import BadInput
 from executor.plan.file import write_plan
 from executor.plan.model import Plan
-from executor.progress import Event, Kind
+from executor.progress import Event, EventKind
 from executor.records.journal import Journal
 from studio.rollouts.kept_rollouts import (
+    find_left_rollout,
     folder_of,
     kept_rollouts,
     key_of_plan,
-    left_behind,
     scenario_key,
 )
 from tests.helpers.plans import example_plan
 
-BEGUN = (Event(0.0, Kind.BEGUN), Event(1.0, Kind.BRAKE, said="errors 9 %"))
+BEGUN = (Event(0.0, EventKind.BEGUN), Event(1.0, EventKind.BRAKE, said="errors 9 %"))
 
 
 @pytest.fixture(autouse=True)
@@ -50,17 +50,17 @@ def kept(plan: Plan, events: Sequence[Event], written_s: float, **about: str) ->
     ("last", "reason"),
     [
         ((), "errors 9 %"),  # its executor died
-        ((Event(2.0, Kind.ENDED, said="halted"),), "errors 9 %"),
-        ((Event(2.0, Kind.ENDED, said="interrupted"),), "errors 9 %"),
-        ((Event(2.0, Kind.ENDED, said="done"),), None),
-        ((Event(2.0, Kind.ENDED, said="rolled_back"),), None),
+        ((Event(2.0, EventKind.ENDED, said="halted"),), "errors 9 %"),
+        ((Event(2.0, EventKind.ENDED, said="interrupted"),), "errors 9 %"),
+        ((Event(2.0, EventKind.ENDED, said="done"),), None),
+        ((Event(2.0, EventKind.ENDED, said="rolled_back"),), None),
     ],
     ids=["died", "halted", "interrupted", "done", "rolled back"],
 )
 def test_what_is_not_over_was_left(last: tuple[Event, ...], reason: str | None) -> None:
     plan = example_plan()
     kept(plan, (*BEGUN, *last), 100.0, inventory="/some/fleet.yaml")
-    left = left_behind(plan.name)
+    left = find_left_rollout(plan.name)
     if reason is None:
         assert left is None
         return
@@ -73,12 +73,14 @@ def test_what_is_not_over_was_left(last: tuple[Event, ...], reason: str | None) 
 def test_only_the_latest_of_a_name_counts() -> None:
     old, new = example_plan(), example_plan(window=1)
     kept(old, BEGUN, 100.0, inventory="/old.yaml")
-    done = kept(new, (*BEGUN, Event(2.0, Kind.ENDED, said="done")), 200.0, inventory="/new.yaml")
+    done = kept(
+        new, (*BEGUN, Event(2.0, EventKind.ENDED, said="done")), 200.0, inventory="/new.yaml"
+    )
     assert old.name == new.name
-    assert left_behind(old.name) is None
+    assert find_left_rollout(old.name) is None
     for one in done.parent.glob("plan.journal*"):
         os.utime(one, (50.0, 50.0))
-    left = left_behind(old.name)
+    left = find_left_rollout(old.name)
     assert left is not None
     assert left.inventory == Path("/old.yaml")
 
@@ -86,21 +88,21 @@ def test_only_the_latest_of_a_name_counts() -> None:
 def test_a_longer_name_is_another(state: Path) -> None:
     plan = example_plan(name="shop-eu")
     kept(plan, BEGUN, 100.0, inventory="/fleet.yaml")
-    assert left_behind("shop") is None
-    assert left_behind("shop-eu") is not None
-    assert left_behind("*") is None
+    assert find_left_rollout("shop") is None
+    assert find_left_rollout("shop-eu") is not None
+    assert find_left_rollout("*") is None
 
 
 def test_a_later_rollout_of_a_longer_name_hides_none() -> None:
     kept(example_plan(name="shop"), BEGUN, 100.0, inventory="/shop.yaml")
     kept(example_plan(name="shop-eu"), BEGUN, 200.0, inventory="/eu.yaml")
-    left = left_behind("shop")
+    left = find_left_rollout("shop")
     assert left is not None
     assert left.inventory == Path("/shop.yaml")
 
 
 def test_a_list_of_all_names_each_by_its_scenario() -> None:
-    done = (*BEGUN, Event(2.0, Kind.ENDED, said="done"))
+    done = (*BEGUN, Event(2.0, EventKind.ENDED, said="done"))
     kept(example_plan(name="shop"), done, 100.0, inventory="/shop.yaml")
     kept(example_plan(name="api"), BEGUN, 200.0, inventory="/api.yaml")
     listed = list(kept_rollouts())
@@ -121,18 +123,18 @@ def test_a_scenario_is_told_by_what_decides_its_rollout() -> None:
 
 def test_what_cannot_be_read_is_not_told_of(state: Path) -> None:
     plan = example_plan()
-    assert left_behind(plan.name) is None
+    assert find_left_rollout(plan.name) is None
     assert not state.exists()  # looking makes nothing
     journal = kept(plan, BEGUN, 100.0)  # older than the studio's asking for its inventory
-    assert left_behind(plan.name) is None
+    assert find_left_rollout(plan.name) is None
     journal.write_text("no journal")
-    assert left_behind(plan.name) is None
+    assert find_left_rollout(plan.name) is None
 
 
 def test_looking_leaves_the_journal_as_it_is() -> None:
     journal = kept(example_plan(), BEGUN, 100.0, inventory="/fleet.yaml")
     before = {one.name: one.read_bytes() for one in journal.parent.iterdir()}
-    assert left_behind(example_plan().name) is not None
+    assert find_left_rollout(example_plan().name) is not None
     assert {one.name: one.read_bytes() for one in journal.parent.iterdir()} == before
 
 

@@ -5,32 +5,46 @@ from __future__ import annotations
 import pytest
 
 from executor.plan.model import Step
-from simulation.results.failures import Cause, Failure, Figure
+from simulation.results.failures import Cause, Failure, GuardFigure
 from studio.views.sentences import failure_text
 
 SENTENCES = {
     "step": (
-        Failure(Cause.STEP_FAILED, "web", 2, Step.START, Figure.TRIES, observed=3),
+        Failure(Cause.STEP_FAILED, "web", 2, Step.START, GuardFigure.TRIES, observed=3),
         "web: instance 3: start failed 3 times",
     ),
     "drain": (
         Failure(
-            Cause.DRAIN_TIMEOUT, "web", 0, Step.TAKE_OUT, Figure.REQUESTS_IN_FLIGHT, 7, 0, over_s=30
+            Cause.DRAIN_TIMEOUT,
+            "web",
+            0,
+            Step.TAKE_OUT,
+            GuardFigure.REQUESTS_IN_FLIGHT,
+            7,
+            0,
+            over_s=30,
         ),
         "web: instance 1: take out failed, 7 requests in flight after 30 s",
     ),
     "guard": (
         Failure(
-            Cause.GUARD, "web", figure=Figure.ERROR_FRACTION, observed=0.05, limit=0.02, over_s=4
+            Cause.GUARD,
+            "web",
+            figure=GuardFigure.ERROR_FRACTION,
+            observed=0.05,
+            limit=0.02,
+            over_s=4,
         ),
         "web: guard over 4 s: errors 5 %, limit 2 %",
     ),
     "canary": (
-        Failure(Cause.CANARY, "web", figure=Figure.LATENCY_P99_S, observed=0.1, limit=0.08),
+        Failure(Cause.CANARY, "web", figure=GuardFigure.LATENCY_P99_S, observed=0.1, limit=0.08),
         "web: canary: p99 100 ms, limit 80 ms",
     ),
     "none left": (
-        Failure(Cause.NO_MORE_MAY_FOLLOW, "web", figure=Figure.INSTANCES_LEFT, observed=2, limit=2),
+        Failure(
+            Cause.NO_MORE_MAY_FOLLOW, "web", figure=GuardFigure.INSTANCES_LEFT, observed=2, limit=2
+        ),
         "web: 2 instances are left, none may be taken out with a minimum of 2",
     ),
     "executor": (Failure(Cause.EXECUTOR, reported="web-01 did not stop"), "web-01 did not stop"),

@@ -16,7 +16,7 @@ from studio.views.figures_text import duration_text
 from studio.views.graph import (
     Drawing,
     Node,
-    Spell,
+    OutageInterval,
     release_drawing,
     short_names,
     spells,
@@ -29,10 +29,10 @@ from tests.helpers.scenarios import of_services, run_once, runs_of, scenario, sm
 NAMES = tuple(f"checkout-{number}" for number in range(1, 7))
 
 
-def done(**times: tuple[float, float]) -> dict[str, Spell]:
+def done(**times: tuple[float, float]) -> dict[str, OutageInterval]:
     """Instances by the ends of their names, each with its begin and end."""
     return {
-        f"checkout-{key[1:]}": Spell(begin_s, end_s, "serving")
+        f"checkout-{key[1:]}": OutageInterval(begin_s, end_s, "serving")
         for key, (begin_s, end_s) in times.items()
     }
 
@@ -125,7 +125,7 @@ def test_the_bake_of_a_canary_is_told_with_its_limits() -> None:
 
 
 def test_who_failed_and_who_was_not_begun_is_told_and_no_path_is_claimed() -> None:
-    timed = {**done(_1=(0, 10)), "checkout-2": Spell(0.0, None, "failed")}
+    timed = {**done(_1=(0, 10)), "checkout-2": OutageInterval(0.0, None, "failed")}
     drawing = waves_drawing(example_plan(), timed)
     two, five = node(drawing, "checkout-2"), node(drawing, "checkout-5")
     assert (two.under, five.under) == ("✗ failed", "not begun")
@@ -147,7 +147,7 @@ def test_no_two_boxes_share_a_place_and_nobody_is_left_out(
     names = tuple(f"web-{k}" for k in range(count))
     plan = example_plan(instances=names, window=min(window, count), min_in_pool=0, advance=advance)
     lengths = data.draw(st.lists(st.integers(1, 9), min_size=count, max_size=count))
-    timed: dict[str, Spell] = {}
+    timed: dict[str, OutageInterval] = {}
     ready_s = 0.0
     for wave in plan.waves:
         free = [ready_s] * wave.parallel
@@ -155,7 +155,7 @@ def test_no_two_boxes_share_a_place_and_nobody_is_left_out(
             free.sort()
             begin_s = free.pop(0)
             end_s = begin_s + lengths[names.index(name)]
-            timed[name] = Spell(begin_s, end_s, "serving")
+            timed[name] = OutageInterval(begin_s, end_s, "serving")
             free.append(end_s)
         ready_s = max(free)
     drawing = waves_drawing(plan, timed)
@@ -281,7 +281,7 @@ def test_when_an_instance_was_away_is_read_off_its_states() -> None:
     for number, name in enumerate(scenario.names_of("app")):
         own = [one for one in run.states if one.instance == number]
         out = [one for one in own if one.state is not State.SERVING]
-        assert found[name] == Spell(out[0].begin_s, out[-1].end_s, "serving")
+        assert found[name] == OutageInterval(out[0].begin_s, out[-1].end_s, "serving")
 
 
 def test_only_the_named_service_is_read() -> None:

@@ -17,25 +17,25 @@ from simulation.results.run_result import RunResult
 from simulation.scenario.file import ScenarioFile
 from simulation.scenario.model import Scenario
 from simulation.scenario.rates import DAY_S
-from simulation.scenario.simulated_interval import Frame
+from simulation.scenario.simulated_interval import SimulatedInterval
 from simulation.study.cells import Cell, run_cells
 from simulation.study.compare import candidate_result
 from simulation.study.statistics import answer_of
 from studio.charts.timing import draw_timing, draw_traffic
 from studio.views.theme import LIGHT
 from studio.views.timing import (
-    Found,
-    Grid,
+    CellFigures,
+    CellGrid,
     base_of,
     coarse_first,
-    estimated,
+    estimate_cell,
     frame_for,
     grid_of,
     sentence_of,
-    simulated,
+    simulate_cells,
     why_no_grid,
 )
-from studio.views.timing_shades import FIGURES, GLYPHS, mixed, shades_of
+from studio.views.timing_shades import FIGURES, GLYPHS, mix, shades_of
 from tests.helpers.command_line import SHOP
 
 DAY = SHOP.replace("rate: 40/s", "rate: {steps: [[0h, 10/s], [8h, 190/s], [20h, 10/s]]}")
@@ -44,7 +44,7 @@ FROZEN = DAY.replace(
 )
 
 
-def grid(text: str, *windows: int, path: Path | None = None) -> Grid:
+def grid(text: str, *windows: int, path: Path | None = None) -> CellGrid:
     scenario = ScenarioFile.parse(text, path).scenario
     return grid_of(scenario, windows or (1, 2, 3))
 
@@ -95,11 +95,11 @@ def test_a_trace_has_the_day_that_the_rollout_starts_in(tmp_path: Path) -> None:
         assert len(found.starts) == starts
         assert found.own() is not None
     frame = frame_for(found)
-    late = estimated(found, found.number(35, 0), frame)
+    late = estimate_cell(found, found.number(35, 0), frame)
     assert late.answer == "out"
     assert "the trace has a gap or its end" in late.why
     assert late.words().startswith("left out: ")
-    assert estimated(found, found.number(0, 0), frame).answer == "meets"
+    assert estimate_cell(found, found.number(0, 0), frame).answer == "meets"
 
 
 @pytest.mark.parametrize(
@@ -131,7 +131,7 @@ def test_freezes_are_cut_to_the_day_and_their_starts_left_out() -> None:
     ]
     frame = frame_for(found)
     for column, start in enumerate(found.starts):
-        is_out = estimated(found, found.number(column, 1), frame).answer == "out"
+        is_out = estimate_cell(found, found.number(column, 1), frame).answer == "out"
         assert is_out == any(a <= column * 1800.0 < b for a, b in found.freezes()), start
 
 
@@ -139,24 +139,24 @@ def test_an_estimate_is_that_of_the_cell() -> None:
     found = grid(DAY)
     frame = frame_for(found)
     for number in (found.number(0, 0), found.number(20, 2)):
-        said = estimated(found, number, frame)
-        wanted = estimate(found.candidates[number].applied_to(found.scenario))
+        said = estimate_cell(found, number, frame)
+        wanted = estimate(found.candidates[number].apply_to(found.scenario))
         assert wanted.rollout_duration_s is not None
         assert said.duration_s == wanted.rollout_duration_s.value
         assert said.is_estimate
-    night, noon = (estimated(found, found.number(column, 2), frame) for column in (2, 22))
+    night, noon = (estimate_cell(found, found.number(column, 2), frame) for column in (2, 22))
     assert night.answer == "meets"
     assert "should meet every objective (estimate)" in night.words()
     assert noon.answer == "fails"
 
 
 def here(
-    scenario: Scenario, cells: Sequence[Cell], frame: Frame
+    scenario: Scenario, cells: Sequence[Cell], frame: SimulatedInterval
 ) -> Iterable[tuple[Cell, RunResult]]:
     return run_cells(scenario, cells, frame, jobs=1)
 
 
-def small(replications: int, asked: str = "in_runs: 40%") -> Grid:
+def small(replications: int, asked: str = "in_runs: 40%") -> CellGrid:
     """Eight cells: four starts of a day in which the load jumps, two windows."""
     text = DAY.replace("replications: 4", f"replications: {replications}")
     scenario = ScenarioFile.parse(text.replace("in_runs: 40%", asked)).scenario
@@ -174,12 +174,12 @@ def small(replications: int, asked: str = "in_runs: 40%") -> Grid:
 def test_runs_say_what_a_comparison_of_the_cell_says() -> None:
     cells = small(3)
     frame = frame_for(cells)
-    known = {number: estimated(cells, number, frame) for number in range(8)}
-    known[5] = Found("out", "by hand")
-    last: dict[int, Found] = {}
+    known = {number: estimate_cell(cells, number, frame) for number in range(8)}
+    known[5] = CellFigures("out", "by hand")
+    last: dict[int, CellFigures] = {}
     progress = []
-    for number, found, step in simulated(cells, known, frame, here):
-        assert found.runs == last.get(number, Found("")).runs + 1
+    for number, found, step in simulate_cells(cells, known, frame, here):
+        assert found.runs == last.get(number, CellFigures("")).runs + 1
         last[number] = found
         progress.append(step)
     assert set(last) == set(range(8)) - {5}
@@ -201,9 +201,9 @@ def test_runs_say_what_a_comparison_of_the_cell_says() -> None:
 def test_no_cell_has_a_verdict_before_runs_have_confirmed_it() -> None:
     """At no moment on the way to the last run; what is marked once stays so."""
     cells = small(12, "in_runs: 80%\n  confidence: 90%")
-    last: dict[int, Found] = {}
-    known = {number: Found("") for number in range(8)}
-    for number, found, _step in simulated(cells, known, frame_for(cells), here):
+    last: dict[int, CellFigures] = {}
+    known = {number: CellFigures("") for number in range(8)}
+    for number, found, _step in simulate_cells(cells, known, frame_for(cells), here):
         assert found.planned == 12
         if found.is_confirmed:
             rest = found.planned - found.runs
@@ -220,15 +220,15 @@ def test_no_cell_has_a_verdict_before_runs_have_confirmed_it() -> None:
 @pytest.mark.parametrize(
     ("found", "words"),
     [
-        (Found("undecided", runs=3, meeting=3, planned=60),
+        (CellFigures("undecided", runs=3, meeting=3, planned=60),
          "so far: meets every objective in 3 of 3 runs, 60 decide"),
-        (Found("undecided", runs=60, meeting=57, planned=60),
+        (CellFigures("undecided", runs=60, meeting=57, planned=60),
          "undecided: meets every objective in 57 of 60 runs"),
-        (Found("meets", runs=60, meeting=60, planned=60),
+        (CellFigures("meets", runs=60, meeting=60, planned=60),
          "meets: meets every objective in 60 of 60 runs"),
     ],
 )  # fmt: skip
-def test_a_cell_in_words(found: Found, words: str) -> None:
+def test_a_cell_in_words(found: CellFigures, words: str) -> None:
     assert found.words() == words
 
 
@@ -238,13 +238,13 @@ def test_only_what_is_undecided_gets_more_than_the_first_runs() -> None:
     asked: list[int] = []
 
     def counted(
-        scenario: Scenario, wanted: Sequence[Cell], frame: Frame
+        scenario: Scenario, wanted: Sequence[Cell], frame: SimulatedInterval
     ) -> Iterable[tuple[Cell, RunResult]]:
         asked.append(len(wanted))
         return here(scenario, wanted, frame)
 
-    known = {number: Found("") for number in range(8)}
-    last = {number: found for number, found, _step in simulated(cells, known, frame, counted)}
+    known = {number: CellFigures("") for number in range(8)}
+    last = {number: found for number, found, _step in simulate_cells(cells, known, frame, counted)}
     assert asked[:3] == [8, 16, 56]  # one, then three, then ten runs each
     decided = [number for number, one in last.items() if one.runs == 10]
     assert all(last[number].answer != "undecided" for number in decided)
@@ -279,10 +279,10 @@ def test_a_base_knows_neither_start_nor_window_nor_name() -> None:
 def test_a_window_over_the_day_in_a_sentence() -> None:
     cells = small(1)
     found = {
-        cells.number(0, 1): Found("meets", p99_s=0.2),
-        cells.number(1, 1): Found("fails", runs=60, meeting=9, planned=60, p99_s=2.4),
-        cells.number(2, 1): Found("undecided", runs=3, meeting=3, planned=60, p99_s=0.3),
-        cells.number(3, 1): Found("out", "starts in the freeze"),
+        cells.number(0, 1): CellFigures("meets", p99_s=0.2),
+        cells.number(1, 1): CellFigures("fails", runs=60, meeting=9, planned=60, p99_s=2.4),
+        cells.number(2, 1): CellFigures("undecided", runs=3, meeting=3, planned=60, p99_s=0.3),
+        cells.number(3, 1): CellFigures("out", "starts in the freeze"),
     }
     assert sentence_of(cells, found, 1) == (
         "Window 3, of 4 starts: fails at 1, is not decided yet at 1, should meet at 1, is left out at 1. "
@@ -295,13 +295,13 @@ def test_a_window_over_the_day_in_a_sentence() -> None:
 def test_cells_have_their_colours_and_glyphs(key: str) -> None:
     cells = small(1)
     found = {
-        0: Found("meets", duration_s=10, p99_s=0.1),
-        1: Found("fails", duration_s=40, p99_s=4.0, runs=9, planned=60),
-        2: Found("undecided", duration_s=20, p99_s=0.2, runs=60, meeting=57, planned=60),
-        3: Found("undecided", duration_s=20, p99_s=0.2, runs=3, meeting=3, planned=60),
-        6: Found("meets", duration_s=20, p99_s=0.2, runs=60, meeting=60, planned=60),
-        4: Found("out", "a gap"),
-        5: Found(""),
+        0: CellFigures("meets", duration_s=10, p99_s=0.1),
+        1: CellFigures("fails", duration_s=40, p99_s=4.0, runs=9, planned=60),
+        2: CellFigures("undecided", duration_s=20, p99_s=0.2, runs=60, meeting=57, planned=60),
+        3: CellFigures("undecided", duration_s=20, p99_s=0.2, runs=3, meeting=3, planned=60),
+        6: CellFigures("meets", duration_s=20, p99_s=0.2, runs=60, meeting=60, planned=60),
+        4: CellFigures("out", "a gap"),
+        5: CellFigures(""),
     }
     shades = shades_of(cells, found, key, LIGHT)
     assert shades.index.shape == (2, 4)
@@ -315,14 +315,14 @@ def test_cells_have_their_colours_and_glyphs(key: str) -> None:
         return shades.glyphs[row][column]
 
     assert colour(7) == LIGHT.field  # nothing is known of it
-    assert colour(4) == mixed(LIGHT.out, LIGHT.card, 0.85)
+    assert colour(4) == mix(LIGHT.out, LIGHT.card, 0.85)
     assert glyph(4) == GLYPHS["out"]
     if key == "verdict":
         # A mark only where runs have confirmed it: no estimate has one, nor three runs that all meet.
         assert [glyph(number) for number in (0, 1, 2, 3, 5, 6)] == ["", "✗", "?", "", "·", "✓"]
-        assert colour(1) == mixed(LIGHT.failed, LIGHT.card, 0.85)
-        assert colour(6) == mixed(LIGHT.new_version, LIGHT.card, 0.85)
-        assert colour(0) == mixed(LIGHT.new_version, LIGHT.card, 0.42)  # an estimate is pale
+        assert colour(1) == mix(LIGHT.failed, LIGHT.card, 0.85)
+        assert colour(6) == mix(LIGHT.new_version, LIGHT.card, 0.85)
+        assert colour(0) == mix(LIGHT.new_version, LIGHT.card, 0.42)  # an estimate is pale
         assert colour(2) == colour(3) == LIGHT.field
         fills = [shades.fills[cells.place(number)[::-1]] for number in range(8)]
         filled = {number: fill for number, fill in enumerate(fills) if fill >= 0}
@@ -340,7 +340,7 @@ def test_cells_have_their_colours_and_glyphs(key: str) -> None:
 def test_the_picture_for_files_has_every_cell() -> None:
     cells = grid(FROZEN)
     frame = frame_for(cells)
-    found = {number: estimated(cells, number, frame) for number in range(len(cells.candidates))}
+    found = {number: estimate_cell(cells, number, frame) for number in range(len(cells.candidates))}
     figure = Figure(figsize=(9, 5))
     FigureCanvasAgg(figure)
     above, beneath = figure.subplots(2, 1)

@@ -91,7 +91,7 @@ def test_a_worker_of_another_version_is_refused(tmp_path: Path) -> None:
     (missing / "simulation" / "__init__.py").write_text("raise ImportError('none here')\n")
     one = shop(2)
     cells = [Cell(candidate, 0) for candidate in candidates_of(one)]
-    frame = frame_of([cell.candidate.applied_to(one) for cell in cells])
+    frame = frame_of([cell.candidate.apply_to(one) for cell in cells])
     for sources, said in (
         (changed, r"not 0\.1\.0\+[0-9a-f]{16};"),
         (missing, "not none"),
