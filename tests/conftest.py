@@ -6,6 +6,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
+from functools import cache
 from typing import Any
 
 # Before anything imports Qt or matplotlib: both read these once.
@@ -14,6 +15,8 @@ os.environ["MPLBACKEND"] = "Agg"
 
 import pytest
 from hypothesis import settings
+
+from tests.helpers.paths import ROOT
 
 # How long an example takes says how busy the machine is, not whether the code is right.
 settings.register_profile("rollcast", deadline=None)
@@ -76,12 +79,34 @@ def no_database_left_open(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     assert left_open == 0, f"SQLite databases still open after the test: {left_open}"
 
 
-@pytest.fixture(autouse=True, scope="session")
-def engine_is_ready() -> None:
-    """The compiled engine, once for all tests that simulate."""
+SIMULATING = tuple(
+    ROOT / "tests" / name
+    for name in (
+        "end_to_end",
+        "simulation/control",
+        "simulation/engines",
+        "simulation/estimates",
+        "simulation/planning",
+        "simulation/study",
+        "studio",
+        "test_expected.py",
+    )
+)
+"""Folders and files whose tests simulate; the others do not wait for the fast engine."""
+
+
+@cache
+def compile_engine() -> None:
     from simulation.engines.compiled.prepare import prepare
 
     prepare()
+
+
+@pytest.fixture(autouse=True)
+def engine_is_ready(request: pytest.FixtureRequest) -> None:
+    """Compile the fast engine before the first test that simulates."""
+    if any(request.path.is_relative_to(path) for path in SIMULATING):
+        compile_engine()
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -89,7 +114,7 @@ def no_worker_left_over() -> Iterator[None]:
     """In the end the processes of studies are ended too."""
     before = set(threading.enumerate())
     yield
-    if "joblib.externals.loky" in sys.modules:
+    if "loky" in sys.modules:
         from simulation.study.running.workers import stop_workers
 
         stop_workers()

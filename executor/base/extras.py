@@ -22,7 +22,7 @@ DISTRIBUTION = "rollcast"
 
 LIBRARIES: Mapping[str, tuple[str, ...]] = {
     "simulation": (
-        *("SALib", "joblib", "matplotlib", "networkx", "numba", "numpy", "pandas", "psutil"),
+        *("SALib", "loky", "matplotlib", "networkx", "numba", "numpy", "pandas", "psutil"),
         *("rich", "scipy", "simpy"),
     ),
     "studio": ("PySide6",),

@@ -143,14 +143,17 @@ def get_ready(engine: str, quiet: bool) -> None:
     Raises:
         BadInput: There is no such engine.
     """
-    from simulation.engines.compiled.code_cache import ENGINES, is_ready
+    from simulation.engines.compiled.code_cache import COMPILE_CPU_S, ENGINES, is_ready
     from simulation.engines.compiled.prepare import prepare
 
     if engine not in ENGINES:
         raise BadInput(f"--engine {engine}: must be {', '.join(ENGINES[:-1])} or {ENGINES[-1]}")
     if engine != "reference" and not is_ready():
         if not quiet:
-            print("rollcast: compiling the fast engine, once; about 15 s", file=sys.stderr)
+            print(
+                f"rollcast: compiling the fast engine, once; {COMPILE_CPU_S:.0f} s of a processor",
+                file=sys.stderr,
+            )
         prepare()
 
 

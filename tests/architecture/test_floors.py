@@ -17,7 +17,7 @@ NOT_ON_THE_GROUND_FLOOR = {
     "PySide6",
     "asyncssh",  # loaded when a host is reached by ssh
     "cryptography",  # when a plan is signed or must be
-    "joblib",
+    "loky",
     "matplotlib",
     "networkx",
     "numpy",

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from simulation.engines.compiled.code_cache import _mark, _wait_for, code_directory, is_ready
+from simulation.engines.compiled.code_cache import (
+    code_directory,
+    is_ready,
+    mark_ready,
+    wait_for_compiler,
+)
 
 
 def prepare() -> None:
-    """Compiles the engine, unless that is done or another process is about to do it."""
+    """Compile the engine, unless its code is there or another process is about to compile it."""
     if is_ready():
         return
     with (code_directory() / "lock").open("w") as lock:
-        _wait_for(lock)
+        wait_for_compiler(lock)
         if is_ready():
             return
         # Numba takes a while to import.
@@ -21,7 +26,7 @@ def prepare() -> None:
         from simulation.engines.compiled.kernel.build import compile_all  # noqa: PLC0415
 
         compile_all()
-        _mark().touch()
+        mark_ready()
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Future, wait
 from dataclasses import dataclass
 from typing import Protocol
 
-from joblib import cpu_count
+from loky import cpu_count
 
 from executor.base.errors import RollcastError
 from simulation.study.running.cluster import ClusterWorkers

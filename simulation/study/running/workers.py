@@ -16,7 +16,7 @@ from contextlib import contextmanager, suppress
 from multiprocessing import resource_tracker
 
 import psutil
-from joblib.externals.loky import get_reusable_executor
+from loky import get_reusable_executor
 
 from simulation.study.running.work import Done, Part, simulate_for_another
 

@@ -124,9 +124,10 @@ class Tiles(QWidget):
         interval = self._interval
         code: NDArray[np.int64] = story.code[interval].astype(np.int64) * 2
         code += story.is_new[interval]
-        if self._grid.is_mosaic:
-            return code * (_BARS + 1)
-        return code * (_BARS + 1) + self._bars(story)
+        code *= _BARS + 1
+        if not self._grid.is_mosaic:
+            code += self._bars(story)
+        return code
 
     def _bars(self, story: Story) -> np.ndarray:
         """How full each bar is, 0 to `_BARS`: what is busy, or how far a step is."""

@@ -14,10 +14,12 @@ from typing import Any, TypeVar
 
 import numba
 import numpy as np
+from numba.core.caching import _CacheLocator
 
 from simulation.engines.compiled.code_cache import code_directory
 
-numba.config.CACHE_DIR = str(code_directory())  # type: ignore[attr-defined]  # made at run time
+_config: Any = numba.config  # its attributes are made at run time
+_config.CACHE_DIR = str(code_directory())
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -38,6 +40,34 @@ _WITHIN: dict[str, Any] = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
 
 _functions: dict[Any, tuple[Any, ...]] = {}
 _entries: set[Any] = set()
+
+
+class ByContent(_CacheLocator):
+    """A place in Numba's cache that depends on the kernel's contents only.
+
+    Numba's own places depend on the path of the source, so every clone would compile anew. The name of
+    the folder is a digest of all sources that decide the code.
+    """
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self._first_line = function.__code__.co_firstlineno
+
+    @classmethod
+    def from_function(cls, function: Callable[..., Any], path: str) -> ByContent:
+        """Return the place of a function; ``path``, that of its source, does not matter."""
+        return cls(function)
+
+    def get_cache_path(self) -> str:
+        """Return the folder."""
+        return str(code_directory())
+
+    def get_source_stamp(self) -> str:
+        """Return what must be equal for a cached code to be used."""
+        return code_directory().name
+
+    def get_disambiguator(self) -> str:
+        """Return what tells functions of one name in one file apart."""
+        return str(self._first_line)
 
 
 def _add(function: Callable[..., Any], compiled: Any) -> Any:
@@ -61,7 +91,13 @@ def hot_part(function: Function) -> Function:
 
 def entry(function: Function) -> Function:
     """A function that Python calls."""
-    added: Function = _add(function, numba.njit(cache=True, **_OPTIONS)(function))
+    # Numba asks for the locators when the function is made: other code keeps its own.
+    before = _config.CACHE_LOCATOR_CLASSES
+    _config.CACHE_LOCATOR_CLASSES = f"{ByContent.__module__}.{ByContent.__name__}"
+    try:
+        added: Function = _add(function, numba.njit(cache=True, **_OPTIONS)(function))
+    finally:
+        _config.CACHE_LOCATOR_CLASSES = before
     _entries.add(added)
     return added
 
@@ -77,11 +113,10 @@ def compile_all() -> None:
         }
         for one in _functions
     }
-    settings: Any = numba.config
-    thorough = settings.OPT
+    thorough = _config.OPT
     for one in TopologicalSorter(graph).static_order():
         # What is optimised with its callers anyway is not optimised as much on its own.
-        settings.OPT = thorough if one in _entries else type(thorough)(1)
+        _config.OPT = thorough if one in _entries else type(thorough)(1)
         one.compile(_functions[one])
         one.disable_compile()
-    settings.OPT = thorough
+    _config.OPT = thorough
