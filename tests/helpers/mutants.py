@@ -67,7 +67,7 @@ MISTAKES: dict[str, tuple[tuple[str, str, str], ...]] = {
             "    while instance.head >= 0:\n        node = instance.head\n        waits",
             "    while False:\n        node = instance.head\n        waits",
         ),
-        ("fates", "    count = _gather(p, g, begun, True)", "    count = begun"),
+        ("outcomes", "    count = _gather(p, g, begun, True)", "    count = begun"),
     ),
     "warm-up from the return to the pool": (
         (

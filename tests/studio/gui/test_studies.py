@@ -198,7 +198,7 @@ def test_the_fast_engine_is_compiled_beside_the_study(
     compiling = desk.window.jobs._compiling
     assert compiling.arguments() == [
         "-m",
-        "simulation.engines.compiled.code_cache",
+        "simulation.engines.compiled.prepare",
     ]  # it may be over already
     until_some_have_landed(desk)
     desk.qtbot.waitUntil(
