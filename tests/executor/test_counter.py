@@ -42,6 +42,38 @@ LOOKS = [
         id="a restart: what has come since the first look at it",
     ),
     pytest.param(
+        [(state("1", 500, 5), None), (state("1", 4, 5), None), (state("1", 10, 7), None)],
+        Counted(2.0, 6, 2, 0),
+        0,
+        id="the requests are set to nothing in the same process",
+    ),
+    pytest.param(
+        [(state("1", 500, 5), None), (state("1", 520, 0), None), (state("1", 530, 3), None)],
+        Counted(2.0, 30, 3, 0),
+        0,
+        id="the failures are set to nothing in the same process",
+    ),
+    pytest.param(
+        [
+            (state("1", 0, 0, requests_count=70, failed_count=9), 0.0),
+            (state("1", 0, 0, requests_count=4, failed_count=9), 0.0),
+            (state("1", 0, 0, requests_count=10, failed_count=11), 0.0),
+        ],
+        Counted(2.0, 0, 0, 0, 6, 2),
+        6,
+        id="a server's requests are set to nothing in the same process",
+    ),
+    pytest.param(
+        [
+            (state("1", 0, 0, requests_count=70, failed_count=9), 0.0),
+            (state("1", 0, 0, requests_count=90, failed_count=1), 0.0),
+            (state("1", 0, 0, requests_count=95, failed_count=4), 0.0),
+        ],
+        Counted(2.0, 0, 0, 0, 25, 3),
+        25,
+        id="a server's failures are set to nothing in the same process",
+    ),
+    pytest.param(
         [
             (state("1", 500, 0, requests_count=7, failed_count=1), None),
             (state("1", 510, 2, requests_count=17, failed_count=3), 0.5),

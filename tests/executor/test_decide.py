@@ -82,6 +82,11 @@ def halfway(**more: Any) -> FleetSnapshot:
 
 BUSY = {"busy": {B: Step.DEPLOY}}
 BRAKED = {"whole": {"brake": "enough"}}
+PATIENCE = {  # 30 s for a start, 20 s for a return, 5 s for it to stay up: 55 s
+    "min_in_pool": 2,
+    "min_ready_s": 5.0,
+    "step_deadlines_s": dict.fromkeys(Step, 20.0) | {Step.START: 30.0},
+}
 ALL_DONE = (dict.fromkeys(NAMES, FINISHED), dict.fromkeys(NAMES, NEW))
 
 CASES = [
@@ -122,6 +127,21 @@ CASES = [
             said=f"{A} cannot be taken out: up (2) less 2 must not fall below the minimum (2)",
         ),
         id="too few for too long",
+    ),
+    pytest.param(
+        PATIENCE,
+        observed({}, {C: OUT, D: OUT}, waited_s={Waiting.CAPACITY: 55.0}),
+        Wait(Waiting.CAPACITY, "up (2) less 2 must not fall below the minimum (2)"),
+        id="too few for as long as a start, a return and min_ready may take",
+    ),
+    pytest.param(
+        PATIENCE,
+        observed({}, {C: OUT, D: OUT}, waited_s={Waiting.CAPACITY: 55.5}),
+        DecisionNote(
+            EventKind.BRAKE,
+            said=f"{A} cannot be taken out: up (2) less 2 must not fall below the minimum (2)",
+        ),
+        id="too few for longer than a start, a return and min_ready may take",
     ),
     pytest.param(
         {"min_in_pool": 2},
@@ -315,6 +335,12 @@ CASES = [
     ),
     pytest.param(
         {},
+        observed({A: under_way(3)}, {A: replace(OUT, server=UP)}, stuck_s={A: BLIND_S}),
+        KeepOut((A,)),
+        id="it cannot be taken out for exactly as long as is waited",
+    ),
+    pytest.param(
+        {},
         observed({A: under_way(3)}, {A: replace(OUT, server=UP)}, stuck_s={A: BLIND_S + 1}),
         Halt(f"{A} is in the pool, must not be, and cannot be taken out"),
         id="it cannot be taken out for too long",
@@ -359,6 +385,12 @@ CASES = [
         observed({A: under_way(2, failed_count=2)}, {A: OUT}),
         DecisionNote(EventKind.GIVEN_UP, A, "deploy failed 2 times"),
         id="a step failed for good",
+    ),
+    pytest.param(
+        {},
+        observed({A: under_way(0, set_back_count=3)}),
+        Act(A, Step.TAKE_OUT),
+        id="it starts over for the third time",
     ),
     pytest.param(
         {},
@@ -468,6 +500,12 @@ CASES = [
     ),
     pytest.param(
         {},
+        replace(halfway(), instances={}, waited_s={Waiting.BALANCER: BLIND_S}),
+        Wait(Waiting.BALANCER, "the balancer, which does not answer as it should"),
+        id="blind for exactly as long as is waited",
+    ),
+    pytest.param(
+        {},
         replace(halfway(), instances={}, waited_s={Waiting.BALANCER: BLIND_S + 1}),
         Halt("the balancer has not answered as it should for 30 s"),
         id="blind for too long",
@@ -508,6 +546,17 @@ CASES = [
         id="one stays out",
     ),
     pytest.param(
+        PATIENCE,
+        observed(
+            ALL_DONE[0],
+            ALL_DONE[1] | {C: DOWN},
+            whole={"gates_passed": 1},
+            waited_s={Waiting.SETTLING: 55.0},
+        ),
+        Wait(Waiting.SETTLING, f"{C}, which is done, to be in the pool and healthy"),
+        id="one is out for as long as a start, a return and min_ready may take",
+    ),
+    pytest.param(
         {},
         observed(
             ALL_DONE[0] | {D: under_way(2, set_back_count=1)},
@@ -532,7 +581,13 @@ CASES = [
         id="a gate that nobody watched begins again",
     ),
     pytest.param(
-        {"advance": "batch", "pause_s": 49.0},
+        {"advance": "batch", "pause_s": 50.5},
+        observed({A: FINISHED, B: FINISHED}, {A: NEW, B: NEW}),
+        Wait(Waiting.GATE, "the pause after wave 1"),
+        id="the gate half a second before it opens",
+    ),
+    pytest.param(
+        {"advance": "batch", "pause_s": 50.0},
         observed({A: FINISHED, B: FINISHED}, {A: NEW, B: NEW}),
         DecisionNote(EventKind.GATE_PASSED, said="wave 1"),
         id="the gate opens",

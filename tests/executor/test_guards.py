@@ -58,12 +58,44 @@ CASES = [
         id="more than the forecast, by no chance",
     ),
     pytest.param(
+        {"guards": GUARD},
+        counts((0, 0, 0, 0), (9, 100, 5, 0)),
+        None,
+        False,
+        None,
+        id="exactly the limit of a guard",
+    ),
+    pytest.param(
+        {"guards": GUARD},
+        counts((0, 0, 0, 0), (9, 1, 1, 0)),
+        None,
+        False,
+        "guard over 10 s: errors 100.000%, limit 5.00%",
+        id="a guard counts from the first request",
+    ),
+    pytest.param(
         forecast(error_fraction=0.0),
         counts((0, 0, 0, 0), (9, 99, 90, 0)),
         None,
         False,
         None,
         id="too few requests to say",
+    ),
+    pytest.param(
+        forecast(error_fraction=0.0),
+        counts((0, 0, 0, 0), (9, 100, 4, 0)),
+        None,
+        False,
+        "the rollout leaves its forecast: errors 4.000%, forecast 0.000%",
+        id="just enough requests to say",
+    ),
+    pytest.param(
+        forecast(error_fraction=0.0),
+        counts((0, 0, 0, 0), (9, 100, 3, 0)),
+        None,
+        False,
+        None,
+        id="exactly as many errors as may be by chance",
     ),
     pytest.param(
         forecast(queue_max=4.0),
@@ -99,6 +131,12 @@ CASES = [
         False,
         "canary: errors 3.000%, limit 2.00%",
         id="a bake cut short",
+    ),
+    pytest.param(
+        {}, [Counted(5, 200, 2, 0, 100, 2)], BAKE, False, None, id="exactly the limit of a bake"
+    ),
+    pytest.param(
+        {}, [Counted(5, 200, 2, 0, 100, 2)], BAKE, True, None, id="exactly the limit at its end"
     ),
 ]
 
@@ -153,6 +191,8 @@ def test_before_enough_is_counted_there_are_limits_and_no_values() -> None:
     assert limits == [(None, 0.05), (None, 3 / 100), (None, 10.0)]
     few = readings(plan, counts((0, 0, 0, 0), (1, 99, 9, 0)))
     assert [one.value for one in few] == [9 / 99, None, 0.0]
+    enough = readings(plan, counts((0, 0, 0, 0), (1, 100, 9, 0)))
+    assert [one.value for one in enough] == [9 / 100, 9 / 100, 0.0]
     assert readings(example_plan(), []) == []
 
 

@@ -16,7 +16,7 @@ import executor.run
 from executor.ends import Outcome
 from executor.fleet.balancers.base import Admin, Rejected
 from executor.fleet.hosts.base import Ran
-from executor.plan.model import STEPS, Step
+from executor.plan.model import STEPS, Gate, Step, canary_waves
 from executor.progress import Ended, EventKind
 from executor.records.journal import Journal
 from executor.run import RolloutRun
@@ -477,6 +477,44 @@ def test_a_queue_of_a_moment_does_not_stop_a_rollout(
         assert outcome.why == "the rollout leaves its forecast: queue 99 requests, forecast 4"
 
 
+@pytest.mark.parametrize(("failed_count", "ended"), [(1, Ended.DONE), (2, Ended.HALTED)])
+def test_a_bake_of_few_requests_is_judged_at_the_look_at_which_it_ends(
+    tmp_path: Path, failed_count: int, ended: Ended
+) -> None:
+    """The gate opens at the same look: one look later nothing would judge the bake any more."""
+    fleet, path = world(), tmp_path / "j"
+
+    class Serves:
+        def happened(self, event: Any) -> None:
+            if (event.kind, event.step) == (EventKind.DONE, Step.RETURN):
+                asyncio.get_running_loop().call_later(1.2, self.serve, event.instance)
+
+        def serve(self, name: str) -> None:
+            counts = {"requests_count": 50, "failed_count": failed_count}
+            fleet.balancer.servers[name] = replace(fleet.balancer.servers[name], **counts)
+
+        def waits(self, wait: Any) -> None:
+            return
+
+    def prepare(run: RolloutRun) -> None:
+        run._watcher = Serves()
+
+    bake = Gate(kind="bake", pause_s=5.0, error_fraction=0.02)
+    waves = canary_waves(NAMES, [(0.25, bake)], window=1, advance="sliding", pause_s=0.0)
+    plan = small_plan(strategy="canary", waves=waves, window=1)
+    outcome, _ = carried_out(fleet, plan, path, prepare=prepare)
+    why = "canary: errors 4.000%, limit 2.00%" if ended is Ended.HALTED else ""
+    assert outcome == Outcome(ended, why)
+
+
+def test_there_is_a_sample_at_every_poll_and_no_other(tmp_path: Path) -> None:
+    carried_out(world(), small_plan(), tmp_path / "j")
+    journal = Journal.open(tmp_path / "j")
+    times_s = [t_s for t_s, _ in journal.samples()]
+    journal.close()
+    assert times_s == [0.5 * number for number in range(len(times_s))]
+
+
 class Approves:
     """Says yes after so many looks at which the answer was awaited."""
 
@@ -550,11 +588,11 @@ def test_a_defect_halts_with_its_reason_and_the_steps_in_hand_recorded(
 
     def breaks() -> None:
         if where == "guards":
-            monkeypatch.setattr(executor.run, "crossed", defect)
+            monkeypatch.setattr(executor.run, "find_crossed_limit", defect)
         elif where == "gates":
             monkeypatch.setattr(executor.run, "open_gate", defect)
         elif where == "counter":
-            monkeypatch.setattr(executor.run.Counter, "counted", defect)
+            monkeypatch.setattr(executor.run.Counter, "count", defect)
         else:
             monkeypatch.setattr(executor.run.Nobody, "of", defect)
 

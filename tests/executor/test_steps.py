@@ -253,6 +253,37 @@ def test_ready_means_up_for_min_ready_without_a_break() -> None:
     assert took_s == pytest.approx(4.5 + 5.0, abs=0.6)
 
 
+@pytest.mark.parametrize("is_up_again_s", [18.2, 20.2])
+def test_a_return_may_take_its_deadline_and_then_min_ready(is_up_again_s: float) -> None:
+    """The deadline of 20 s is for coming up; the 10 s that it must stay up come on top."""
+    fleet = out(world(), "1.1")
+    at = {0.2: serves(fleet, 0, is_up=False), is_up_again_s: serves(fleet, 0, is_up=True)}
+    if is_up_again_s < 20.0:
+        assert done(fleet, Step.RETURN, at, min_ready_s=10.0)[1] == pytest.approx(28.5)
+    else:
+        with pytest.raises(StepFailed, match="not within 30 s"):
+            done(fleet, Step.RETURN, at, min_ready_s=10.0)
+
+
+@pytest.mark.parametrize("min_ready_s", [0.0, 5.0])
+def test_a_return_is_done_at_the_look_at_which_min_ready_has_passed(min_ready_s: float) -> None:
+    assert done(out(world(), "1.1"), Step.RETURN, min_ready_s=min_ready_s)[1] == min_ready_s
+
+
+def test_a_drain_is_over_at_the_look_at_which_pre_stop_has_passed() -> None:
+    assert done(world(), Step.TAKE_OUT, stop={"pre_stop_s": 3.0}) == ("drained in 3.0 s", 3.0)
+
+
+@pytest.mark.parametrize("timeout_s", [1.5, 1.7])
+def test_a_drain_is_cut_at_its_timeout_and_no_poll_later(timeout_s: float) -> None:
+    fleet = world()
+    serves(fleet, 2)()
+    drain = {"timeout_s": timeout_s, "on_timeout": "cut"}
+    said, took_s = done(fleet, Step.TAKE_OUT, drain=drain)
+    assert said == f"cut 2 requests in flight after {timeout_s} s"
+    assert took_s == pytest.approx(timeout_s)
+
+
 def test_a_version_that_changes_while_it_returns_is_out_again() -> None:
     fleet = out(world(), "1.1")
     at = {2.2: lambda: fleet.host.running.update({NAME: "1.0"})}
