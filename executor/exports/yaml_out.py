@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-_PLAIN = re.compile(r"[A-Za-z_./][A-Za-z0-9_./ -]*[A-Za-z0-9_./]|[A-Za-z_]")
+_PLAIN = re.compile(r"(?:\./)?[A-Za-z_/][A-Za-z0-9_./ -]*[A-Za-z0-9_./]|[A-Za-z_]")
 _TAKEN = {"true", "false", "yes", "no", "on", "off", "null", "y", "n", "~"}
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
@@ -461,5 +461,6 @@ DATA = st.recursive(
 
 
 @given(st.dictionaries(st.text(max_size=8), DATA, min_size=1, max_size=4))
+@example({".0": "._", ".inf": ".nan", "./take_out.sh": "../take_out.sh"})
 def test_what_is_written_as_yaml_reads_back(data: dict[str, Any]) -> None:
     assert read(yaml_text(data)) == data
