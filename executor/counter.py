@@ -10,23 +10,23 @@ from __future__ import annotations
 from typing import Any
 
 from executor.fleet.balancers.base import BalancerState
-from executor.guards import Counted
+from executor.guards import RequestCounts
 
-_KEPT = 4000
+MAX_HISTORY_LENGTH = 4000
 """So many counts are kept for the guards: half an hour at two looks a second."""
 
 
-class Counter:
+class RequestCounter:
     """Counts that go on.
 
     Attributes:
-        kept: One count a poll in order of time, the first from the beginning.
+        history: One count a poll in order of time, the first from the beginning.
         exposure_count: Requests to instances of the new version.
     """
 
     def __init__(self, last: list[tuple[float, dict[str, Any]]]) -> None:
         before = last[0][1] if last else {}  # by the executor before this one
-        self.kept: list[Counted] = []
+        self.history: list[RequestCounts] = []
         self.exposure_count: int = before.get("exposure_count", 0)
         self._last: BalancerState | None = None
         self._requests: int = before.get("requests_count", 0)
@@ -36,7 +36,7 @@ class Counter:
 
     def count(
         self, t_s: float, state: BalancerState, new: set[str], *, since_s: float | None
-    ) -> Counted:
+    ) -> RequestCounts:
         """Adds what has come since the last look; the count of now.
 
         Args:
@@ -58,7 +58,7 @@ class Counter:
                 self._bake_requests += requests
                 self._bake_failed += max(0, one.failed_count - was.failed_count)
         self._last = state
-        return Counted(
+        return RequestCounts(
             t_s,
             self._requests,
             self._failed,
@@ -67,8 +67,10 @@ class Counter:
             self._bake_failed,
         )
 
-    def keep(self, counted: Counted) -> None:
+    def append(self, counted: RequestCounts) -> None:
         """Keeps a count for the guards, once a poll: looks may follow each other at once."""
-        self.kept.append(counted)
-        if len(self.kept) > _KEPT:
-            del self.kept[1 : len(self.kept) - _KEPT + 1]  # the first is the beginning
+        self.history.append(counted)
+        if len(self.history) > MAX_HISTORY_LENGTH:
+            del self.history[
+                1 : len(self.history) - MAX_HISTORY_LENGTH + 1
+            ]  # the first is the beginning

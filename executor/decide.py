@@ -21,10 +21,10 @@ from executor.fleet.balancers.base import Admin, Server, is_held_by_others
 from executor.plan.model import STEPS, Gate, Plan, Step, Wave, waves_for
 from executor.progress import Ended, EventKind, InstanceProgress, Progress, format_names
 
-BLIND_S = 30.0
+BALANCER_SILENCE_LIMIT_S = 30.0
 """How long the balancer may be silent before the rollout halts."""
 
-SET_BACKS = 3
+MAX_SET_BACKS = 3
 """How often an instance may have to start over, beside the plan's own retries."""
 
 _MAY_BE_IN_POOL = {Step.TAKE_OUT, Step.STOP, Step.RETURN}
@@ -119,25 +119,25 @@ class FleetSnapshot:
         progress: How far the journal says it is.
         instances: Every instance as it is; empty when the balancer does not answer.
         versions: The names of the old and the new version.
-        busy: Steps that are in hand.
+        running_steps: Steps that are in hand.
         waited_s: How long the last `Wait` of each kind has lasted without a break.
         approval: Whether the next wave is approved; ``given`` where nobody has to, ``late`` where
             it is still awaited and the plan's validity has run out.
-        stuck_s: How long taking out what must not be in the pool has failed, for those it has.
-        tripped: Which limit was crossed, in words.
-        stop_asked: Whether somebody wants it to stop.
+        removal_failing_s: How long taking out what must not be in the pool has failed, for those it has.
+        crossed_limit: Which limit was crossed, in words.
+        is_stop_requested: Whether somebody wants it to stop.
     """
 
     now_s: float
     progress: Progress
     instances: Mapping[str, InstanceView]
     versions: tuple[str, str]
-    busy: Mapping[str, Step] = field(default_factory=dict)
+    running_steps: Mapping[str, Step] = field(default_factory=dict)
     waited_s: Mapping[Waiting, float] = field(default_factory=dict)
     approval: Literal["given", "awaited", "refused", "late"] = "given"
-    stuck_s: Mapping[str, float] = field(default_factory=dict)
-    tripped: str | None = None
-    stop_asked: bool = False
+    removal_failing_s: Mapping[str, float] = field(default_factory=dict)
+    crossed_limit: str | None = None
+    is_stop_requested: bool = False
 
     @property
     def target(self) -> str:
@@ -155,11 +155,15 @@ def decide(plan: Plan, seen: FleetSnapshot) -> Decision:
     if not seen.instances:
         return _blind(seen)
     strays = tuple(_strays(plan, seen))
-    are_tried = seen.stuck_s.keys() >= set(strays)
-    if strays and not (are_tried and seen.stop_asked):
+    are_tried = seen.removal_failing_s.keys() >= set(strays)
+    if strays and not (are_tried and seen.is_stop_requested):
         return _put_out(seen, strays, are_tried=are_tried)
-    if seen.stop_asked:
-        return Wait(Waiting.STEPS, "the steps in hand") if seen.busy else Done(Ended.INTERRUPTED)
+    if seen.is_stop_requested:
+        return (
+            Wait(Waiting.STEPS, "the steps in hand")
+            if seen.running_steps
+            else Done(Ended.INTERRUPTED)
+        )
     progress = seen.progress
     if progress.brake is None:
         why = _trouble(plan, seen)
@@ -173,7 +177,7 @@ def decide(plan: Plan, seen: FleetSnapshot) -> Decision:
             return DecisionNote(EventKind.HELD, name, _held_words(seen, name))
     going = [name for name in under_way if name not in held]
     for name in sorted(going, key=lambda one: -progress.of(one).done):
-        if name not in seen.busy and len(seen.busy) < plan.window:
+        if name not in seen.running_steps and len(seen.running_steps) < plan.window:
             return _next_of(plan, seen, name)
     if progress.brake is None and not held:
         return _onward(plan, seen, under_way)
@@ -195,7 +199,7 @@ def _stop(plan: Plan, seen: FleetSnapshot, held: Sequence[str]) -> Decision:
 def _is_held(seen: FleetSnapshot, name: str) -> bool:
     """Whether somebody else took the server out; in the middle of a step the step itself minds it."""
     told, admin = seen.progress.of(name).told, seen.instances[name].server.admin
-    return name not in seen.busy and is_held_by_others(told, admin)
+    return name not in seen.running_steps and is_held_by_others(told, admin)
 
 
 def _held_words(seen: FleetSnapshot, name: str) -> str:
@@ -232,12 +236,14 @@ def changed_instances(plan: Plan, progress: Progress) -> tuple[str, ...]:
 
 def _blind(seen: FleetSnapshot) -> Decision:
     """The balancer does not answer: nothing begins, and not for ever."""
-    if seen.busy:
+    if seen.running_steps:
         return Wait(Waiting.BALANCER, "the balancer, which does not answer as it should")
-    if seen.stop_asked:
+    if seen.is_stop_requested:
         return Done(Ended.INTERRUPTED)
-    if seen.waited_s.get(Waiting.BALANCER, 0.0) > BLIND_S:
-        return Halt(f"the balancer has not answered as it should for {BLIND_S:g} s")
+    if seen.waited_s.get(Waiting.BALANCER, 0.0) > BALANCER_SILENCE_LIMIT_S:
+        return Halt(
+            f"the balancer has not answered as it should for {BALANCER_SILENCE_LIMIT_S:g} s"
+        )
     return Wait(Waiting.BALANCER, "the balancer, which does not answer as it should")
 
 
@@ -249,7 +255,7 @@ def _strays(plan: Plan, seen: FleetSnapshot) -> Iterator[str]:
     no more is none: it starts over, see `_next_of`.
     """
     for name in plan.instances:
-        one, step = seen.progress.of(name), seen.busy.get(name)
+        one, step = seen.progress.of(name), seen.running_steps.get(name)
         if seen.instances[name].server.admin is not Admin.READY:
             continue
         if step is None:
@@ -263,7 +269,11 @@ def _strays(plan: Plan, seen: FleetSnapshot) -> Iterator[str]:
 
 def _put_out(seen: FleetSnapshot, strays: tuple[str, ...], *, are_tried: bool) -> Decision:
     """Out with them, but not for ever where the balancer does not do it."""
-    if seen.busy or not are_tried or max(seen.stuck_s[name] for name in strays) <= BLIND_S:
+    if (
+        seen.running_steps
+        or not are_tried
+        or max(seen.removal_failing_s[name] for name in strays) <= BALANCER_SILENCE_LIMIT_S
+    ):
         return KeepOut(strays)
     are = "is" if len(strays) == 1 else "are"
     return Halt(f"{', '.join(strays)} {are} in the pool, must not be, and cannot be taken out")
@@ -271,8 +281,8 @@ def _put_out(seen: FleetSnapshot, strays: tuple[str, ...], *, are_tried: bool) -
 
 def _trouble(plan: Plan, seen: FleetSnapshot) -> str | None:
     """Why nothing new may begin."""
-    if seen.tripped is not None and seen.progress.direction == "forward":
-        return seen.tripped
+    if seen.crossed_limit is not None and seen.progress.direction == "forward":
+        return seen.crossed_limit
     given_up = [name for name in plan.instances if seen.progress.of(name).given_up is not None]
     forward = seen.progress.direction == "forward"
     allowed = plan.max_failures if plan.on_failure == "continue" and forward else 0
@@ -288,7 +298,7 @@ def _next_of(plan: Plan, seen: FleetSnapshot, name: str) -> Decision:
     if one.failed_count > plan.retries:
         words = (one.next_step or STEPS[-1]).replace("_", " ")
         return DecisionNote(EventKind.GIVEN_UP, name, f"{words} failed {one.failed_count} times")
-    if one.set_back_count > plan.retries + SET_BACKS:
+    if one.set_back_count > plan.retries + MAX_SET_BACKS:
         return DecisionNote(
             EventKind.GIVEN_UP, name, f"had to start over {one.set_back_count} times"
         )
@@ -390,7 +400,7 @@ def _pass_gate(seen: FleetSnapshot, wave: Wave, number: int, *, is_last: bool) -
 
 def _settle(plan: Plan, seen: FleetSnapshot) -> Decision:
     """All is done when everything that was rolled is in the pool and answers as it should."""
-    if seen.busy:
+    if seen.running_steps:
         return Wait(Waiting.STEPS, "the steps in hand")
     rolled = plan.instances if seen.progress.direction == "forward" else seen.progress.order
     for name in rolled:

@@ -1,6 +1,6 @@
 """What a rollout would do to a fleet, in words, without doing any of it.
 
-Enters: a plan, its fleet, and how far the rollout is. Leaves: the exact actions that are left, a line
+Enters: a plan, its fleet, and how far the rollout is. Leaves: the exact remaining_actions that are left, a line
 each, in their order.
 """
 
@@ -16,10 +16,10 @@ from executor.plan.model import STEPS, Plan, Step
 from executor.progress import Progress
 
 
-def actions(
+def remaining_actions(
     plan: Plan, inventory: Inventory, hands: FleetClient, progress: Progress
 ) -> Iterator[str]:
-    """The actions that are left.
+    """The remaining_actions that are left.
 
     Args:
         plan: What is carried out.
@@ -47,7 +47,7 @@ def actions(
             yield f"  gate: {wave.gate.kind} {wave.gate.pause_s:g} s"
     if progress.brake is not None and plan.on_failure == "rollback" and not is_back:
         back = Progress(direction="back", order=changed_instances(plan, progress))
-        yield from actions(plan, inventory, hands, back)
+        yield from remaining_actions(plan, inventory, hands, back)
 
 
 def _is_left(progress: Progress, name: str) -> bool:

@@ -18,12 +18,12 @@ from dataclasses import dataclass
 
 from executor.plan.model import Gate, Plan, PlanGuards
 
-ENOUGH_COUNT = 100
+MIN_REQUESTS_COUNT = 100
 """Requests before the share of errors is held against the forecast or a bake is cut short."""
 
 
 @dataclass(frozen=True)
-class Counted:
+class RequestCounts:
     """What a balancer had counted at one moment, since the rollout began.
 
     Attributes:
@@ -44,7 +44,11 @@ class Counted:
 
 
 def find_crossed_limit(
-    plan: Plan, kept: Sequence[Counted], now: Counted, bake: Gate | None, bake_over: bool
+    plan: Plan,
+    kept: Sequence[RequestCounts],
+    now: RequestCounts,
+    bake: Gate | None,
+    bake_over: bool,
 ) -> str | None:
     """Which limit was crossed, in words; None when none was.
 
@@ -73,7 +77,7 @@ def unwatched_guards(plan: Plan) -> list[str]:
 
 
 @dataclass(frozen=True)
-class Reading:
+class LimitReading:
     """What is watched, and its limit.
 
     Attributes:
@@ -89,7 +93,7 @@ class Reading:
     is_fraction: bool
 
 
-def readings(plan: Plan, counted: Sequence[Counted]) -> list[Reading]:
+def limit_readings(plan: Plan, counted: Sequence[RequestCounts]) -> list[LimitReading]:
     """Everything that is held against a limit throughout, as it is now.
 
     Args:
@@ -101,41 +105,43 @@ def readings(plan: Plan, counted: Sequence[Counted]) -> list[Reading]:
         requests, failed = _lately(plan.guards, counted) if counted else (0, 0)
         what = f"errors over {plan.guards.over_s:g} s"
         share = failed / requests if requests > 0 else None
-        found.append(Reading(what, share, plan.guards.error_fraction, True))
+        found.append(LimitReading(what, share, plan.guards.error_fraction, True))
     high = _forecast(plan, "error_fraction")
     if high is not None:
         requests, failed = _since_begin(counted) if counted else (0, 0)
-        is_enough = requests >= ENOUGH_COUNT
-        most = _most_failed(high, max(requests, ENOUGH_COUNT)) / max(requests, ENOUGH_COUNT)
+        is_enough = requests >= MIN_REQUESTS_COUNT
+        most = _most_failed(high, max(requests, MIN_REQUESTS_COUNT)) / max(
+            requests, MIN_REQUESTS_COUNT
+        )
         share = failed / requests if is_enough else None
-        found.append(Reading("errors so far", share, most, True))
+        found.append(LimitReading("errors so far", share, most, True))
     high = _forecast(plan, "queue_max")
     if high is not None:
         queued = float(counted[-1].queued_count) if counted else None
-        found.append(Reading("queue", queued, _longest_queue(high), False))
+        found.append(LimitReading("queue", queued, _longest_queue(high), False))
     return found
 
 
-def _guard(guards: PlanGuards, kept: Sequence[Counted], now: Counted) -> str | None:
+def _guard(guards: PlanGuards, kept: Sequence[RequestCounts], now: RequestCounts) -> str | None:
     requests, failed = _lately(guards, [*kept, now])
     return _over(guards.error_fraction, requests, failed, f"guard over {guards.over_s:g} s")
 
 
-def _lately(guards: PlanGuards, counted: Sequence[Counted]) -> tuple[int, int]:
+def _lately(guards: PlanGuards, counted: Sequence[RequestCounts]) -> tuple[int, int]:
     """Requests of the guards' last seconds, and how many of them failed."""
     last = counted[-1]
     before = next((c for c in reversed(counted) if c.t_s <= last.t_s - guards.over_s), counted[0])
     return last.requests_count - before.requests_count, last.failed_count - before.failed_count
 
 
-def _since_begin(counted: Sequence[Counted]) -> tuple[int, int]:
+def _since_begin(counted: Sequence[RequestCounts]) -> tuple[int, int]:
     """Requests since the rollout began, and how many of them failed."""
     first, last = counted[0], counted[-1]
     return last.requests_count - first.requests_count, last.failed_count - first.failed_count
 
 
-def _bake(gate: Gate, now: Counted, is_over: bool) -> str | None:
-    if gate.kind != "bake" or (now.new_requests_count < ENOUGH_COUNT and not is_over):
+def _bake(gate: Gate, now: RequestCounts, is_over: bool) -> str | None:
+    if gate.kind != "bake" or (now.new_requests_count < MIN_REQUESTS_COUNT and not is_over):
         return None
     return _over(gate.error_fraction, now.new_requests_count, now.new_failed_count, "canary")
 
@@ -153,10 +159,10 @@ def _forecast(plan: Plan, name: str) -> float | None:
     return figure.run_high if figure is not None else None
 
 
-def _envelope_errors(plan: Plan, first: Counted, now: Counted) -> str | None:
+def _envelope_errors(plan: Plan, first: RequestCounts, now: RequestCounts) -> str | None:
     high = _forecast(plan, "error_fraction")
     requests, failed = _since_begin([first, now])
-    if high is None or requests < ENOUGH_COUNT or failed <= _most_failed(high, requests):
+    if high is None or requests < MIN_REQUESTS_COUNT or failed <= _most_failed(high, requests):
         return None
     return f"the rollout leaves its forecast: errors {failed / requests:.3%}, forecast {high:.3%}"
 
@@ -172,7 +178,7 @@ def _longest_queue(high: float) -> float:
     return 2 * high + 10
 
 
-def _envelope_queue(plan: Plan, kept: Sequence[Counted]) -> str | None:
+def _envelope_queue(plan: Plan, kept: Sequence[RequestCounts]) -> str | None:
     high = _forecast(plan, "queue_max")
     if high is None or len(kept) < 2:
         return None

@@ -29,7 +29,7 @@ Checks = list[tuple[str, list[str]]]
 
 
 @dataclass(frozen=True)
-class FleetLook:
+class FleetCheck:
     """What a look at a fleet found.
 
     Attributes:
@@ -41,7 +41,7 @@ class FleetLook:
     warnings: list[str]
 
 
-def fits(plan: Plan, inventory: Inventory, trust: Sequence[Path] = ()) -> Checks:
+def check_inventory(plan: Plan, inventory: Inventory, trust: Sequence[Path] = ()) -> Checks:
     """The checks that need nobody to be asked.
 
     Args:
@@ -69,9 +69,9 @@ def fits(plan: Plan, inventory: Inventory, trust: Sequence[Path] = ()) -> Checks
     return made
 
 
-async def look_at_fleet(
+async def check_fleet(
     plan: Plan, inventory: Inventory, hands: FleetClient, *, resumed: Progress | None
-) -> FleetLook:
+) -> FleetCheck:
     """Makes the checks that ask balancer, machines and instances; none changes anything.
 
     Args:
@@ -107,7 +107,7 @@ async def look_at_fleet(
         made.append(
             ("every instance is healthy and of the old version", await _old(inventory, hands))
         )
-    return FleetLook(made, warnings)
+    return FleetCheck(made, warnings)
 
 
 def problems_in(checks: Iterable[tuple[str, Sequence[str]]]) -> list[str]:
@@ -130,7 +130,7 @@ async def _hosts(hands: FleetClient) -> list[str]:
 async def _balancer(hands: FleetClient) -> tuple[BalancerState | None, list[str]]:
     try:
         state = await hands.observe()
-        await hands.may_change()
+        await hands.check_permission()
     except BalancerError as error:
         return None, [str(error)]
     return state, []
@@ -205,6 +205,8 @@ def _why_out(server: Server) -> str:
 
 async def _old(inventory: Inventory, hands: FleetClient) -> list[str]:
     names = list(inventory.instances)
-    answers = await asyncio.gather(*(hands.direct(name) for name in names))
-    lacking = zip(names, (answer.lacks(inventory.versions.old) for answer in answers), strict=True)
+    answers = await asyncio.gather(*(hands.probe_instance(name) for name in names))
+    lacking = zip(
+        names, (answer.deviation_from(inventory.versions.old) for answer in answers), strict=True
+    )
     return [f"{name}: {lacks}" for name, lacks in lacking if lacks is not None]

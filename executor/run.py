@@ -18,7 +18,7 @@ from datetime import UTC, datetime
 from typing import Literal
 
 from executor.base.errors import describe_unexpected
-from executor.counter import Counter
+from executor.counter import RequestCounter
 from executor.decide import (
     Act,
     Decision,
@@ -43,7 +43,7 @@ from executor.fleet.balancers.base import (
     Unreachable,
 )
 from executor.fleet.fleet_client import FleetClient
-from executor.fleet.probe import Direct
+from executor.fleet.probe import ProbeResult
 from executor.guards import find_crossed_limit
 from executor.plan.model import Gate, Plan, Step
 from executor.progress import Ended, Event, EventKind, replay_events
@@ -84,15 +84,15 @@ class RolloutRun:
         self._approval_by_s = valid_for_s if self._is_new else math.inf
         self._offset_s = max((event.t_s for event in events), default=0.0)
         self._tasks: dict[str, tuple[Step, asyncio.Task[str]]] = {}
-        self._direct: dict[str, Direct] = {}
+        self._direct: dict[str, ProbeResult] = {}
         self._waited: tuple[Waiting, float] | None = None
-        self._stuck_since_s: dict[str, float] = {}
+        self._removal_failing_since_s: dict[str, float] = {}
         self._new: set[str] = set()
         for event in events:
             self._mind_version(event)
-        self._counter = Counter(journal.samples()[-1:])
+        self._counter = RequestCounter(journal.samples()[-1:])
         self._wake = asyncio.Event()
-        self._stop_asked = False
+        self._is_stop_requested = False
         self._is_cancelled = False
         self._balancer_state: BalancerState | None = None
         self._identity: str | None = None
@@ -128,7 +128,7 @@ class RolloutRun:
 
     def stop(self) -> None:
         """The steps in hand are to be finished, and nothing else begun."""
-        self._stop_asked = True
+        self._is_stop_requested = True
         self._wake.set()
 
     def stop_at_once(self) -> None:
@@ -171,7 +171,7 @@ class RolloutRun:
         if not isinstance(decision, Wait):
             self._waited = None
         if not isinstance(decision, KeepOut) and not _is_for_balancer(decision):
-            self._stuck_since_s.clear()
+            self._removal_failing_since_s.clear()
         match decision:
             case Act():
                 self._begin(decision, seen)
@@ -200,15 +200,15 @@ class RolloutRun:
             progress=self.progress,
             instances={} if state is None else self._instances(state),
             versions=self._versions,
-            busy={name: step for name, (step, _) in self._tasks.items()},
+            running_steps={name: step for name, (step, _) in self._tasks.items()},
             waited_s=self._waited_s(),
-            stuck_s=self._stuck_s(),
-            stop_asked=self._stop_asked,
+            removal_failing_s=self._removal_failing_s(),
+            is_stop_requested=self._is_stop_requested,
             approval=self._approved(),
         )
         if state is None:
             return seen
-        return replace(seen, tripped=self._count(state, seen))
+        return replace(seen, crossed_limit=self._count(state, seen))
 
     async def _state(self) -> BalancerState | None:
         """What the balancer says; None, and told once, while it is none to work with."""
@@ -240,7 +240,7 @@ class RolloutRun:
             for name in self._plan.instances
             if name not in self._direct and name not in self._tasks
         ]
-        answers = await asyncio.gather(*(self._hands.direct(name) for name in unasked))
+        answers = await asyncio.gather(*(self._hands.probe_instance(name) for name in unasked))
         self._direct.update(zip(unasked, answers, strict=True))
 
     def _instances(self, state: BalancerState) -> dict[str, InstanceView]:
@@ -266,7 +266,7 @@ class RolloutRun:
         counted = self._counter.count(seen.now_s, state, new, since_s=bake[1] if bake else None)
         if seen.now_s - self._sampled_s >= self._hands.poll_s:
             self._sampled_s = seen.now_s
-            self._counter.keep(counted)
+            self._counter.append(counted)
             in_pool = [name for name, one in seen.instances.items() if one.server.is_in_pool]
             self._journal.sample(
                 seen.now_s,
@@ -282,14 +282,16 @@ class RolloutRun:
             return None
         is_over = bake is not None and seen.now_s >= bake[1] + bake[0].pause_s
         return find_crossed_limit(
-            self._plan, self._counter.kept, counted, bake[0] if bake else None, is_over
+            self._plan, self._counter.history, counted, bake[0] if bake else None, is_over
         )
 
     def _waited_s(self) -> Mapping[Waiting, float]:
         return {self._waited[0]: self._now_s() - self._waited[1]} if self._waited else {}
 
-    def _stuck_s(self) -> Mapping[str, float]:
-        return {name: self._now_s() - since_s for name, since_s in self._stuck_since_s.items()}
+    def _removal_failing_s(self) -> Mapping[str, float]:
+        return {
+            name: self._now_s() - since_s for name, since_s in self._removal_failing_since_s.items()
+        }
 
     # doing
 
@@ -325,10 +327,10 @@ class RolloutRun:
 
     async def _keep_out(self, names: tuple[str, ...]) -> None:
         """Takes them out; where that fails it is told once, and tried again at the next look."""
-        for name in self._stuck_since_s.keys() - set(names):
-            del self._stuck_since_s[name]  # somebody else has taken it out
+        for name in self._removal_failing_since_s.keys() - set(names):
+            del self._removal_failing_since_s[name]  # somebody else has taken it out
         for name in names:
-            is_again = name in self._stuck_since_s
+            is_again = name in self._removal_failing_since_s
             if not is_again:
                 self._write(Event(self._now_s(), EventKind.KEEP_OUT, name))
             try:
@@ -336,13 +338,13 @@ class RolloutRun:
             except BalancerError as error:
                 if is_again:
                     continue
-                self._stuck_since_s[name] = self._now_s()
+                self._removal_failing_since_s[name] = self._now_s()
                 said = f"not yet: {error}"
             else:
-                self._stuck_since_s.pop(name, None)
+                self._removal_failing_since_s.pop(name, None)
                 said = "it was in the pool and must not be, and was taken out"
             self._write(Event(self._now_s(), EventKind.KEPT_OUT, name, said=said))
-        if self._stuck_since_s:
+        if self._removal_failing_since_s:
             await self._until_next_look()
 
     async def _wait(self, wait: Wait) -> None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from executor.fleet.balancers.base import Admin, BalancerState
 from executor.fleet.fleet_client import FleetClient
-from executor.fleet.probe import Direct
+from executor.fleet.probe import ProbeResult
 from executor.plan.model import Step
 from executor.progress import Progress
 
@@ -72,7 +72,7 @@ def state_fleet(
     hands: FleetClient,
     *,
     state: BalancerState | None,
-    direct: Mapping[str, Direct],
+    direct: Mapping[str, ProbeResult],
     progress: Progress,
     why_not_looked: str,
 ) -> FleetStatement:

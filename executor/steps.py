@@ -191,7 +191,7 @@ class _OneStep:
     async def _stop(self) -> str:
         await self._tell(self._hands.balancer.remove)
         said = await self._command(Step.STOP)
-        while (direct := await self._hands.direct(self._name)).healthy:
+        while (direct := await self._hands.probe_instance(self._name)).healthy:
             self._seen = f"it still answers as {direct.version or 'healthy'}"
             await asyncio.sleep(self._hands.poll_s)
         return said
@@ -227,7 +227,9 @@ class _OneStep:
 
     async def _until_right(self) -> None:
         """Until the instance itself says that it is healthy and of the right version."""
-        while (lacks := (await self._hands.direct(self._name)).lacks(self._version)) is not None:
+        while (
+            lacks := (await self._hands.probe_instance(self._name)).deviation_from(self._version)
+        ) is not None:
             self._seen = lacks
             await asyncio.sleep(self._hands.poll_s)
 
@@ -267,7 +269,7 @@ class _OneStep:
             elif ready_s is None:
                 ready_s = _now_s()
             if ready_s is not None and _now_s() - ready_s >= self._plan.min_ready_s:
-                lacks = (await self._hands.direct(self._name)).lacks(self._version)
+                lacks = (await self._hands.probe_instance(self._name)).deviation_from(self._version)
                 if lacks is not None:
                     raise StepFailed(lacks)
                 return

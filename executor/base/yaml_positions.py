@@ -25,7 +25,7 @@ from executor.base.text_limits import MOST_YAML_LEVELS, TooLarge, refuse_too_lar
 
 Key = tuple[str | int, ...]
 
-SILENT = object()
+NOT_GIVEN = object()
 """In the place of a value that a file does not say."""
 
 
@@ -187,7 +187,7 @@ def shorten_value(value: object) -> str:
 
 def broken_text(key: Iterable[str | int], value: object, rule: str) -> str:
     """``key.path: value: rule``; without the value where the file does not say it."""
-    told = "" if value is SILENT else f" {shorten_value(value)}:"
+    told = "" if value is NOT_GIVEN else f" {shorten_value(value)}:"
     return f"{dotted_key(key)}:{told} {rule}"
 
 

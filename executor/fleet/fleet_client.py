@@ -17,7 +17,7 @@ from executor.fleet.balancers.base import (
 )
 from executor.fleet.hosts.base import Host
 from executor.fleet.inventory import Target
-from executor.fleet.probe import GIVEN_UP_S, Direct, probe
+from executor.fleet.probe import PROBE_LIMIT_S, ProbeResult, probe
 
 Answer = TypeVar("Answer")
 
@@ -33,7 +33,7 @@ class FleetClient:
         environment: Secrets, for the commands.
         poll_s: How long between two looks.
         ask: Asks an instance itself.
-        aside: Runs what blocks without holding up the rest; tests run it in place.
+        run_blocking: Runs what blocks without holding up the rest; tests run it in place.
     """
 
     balancer: Balancer
@@ -41,30 +41,30 @@ class FleetClient:
     targets: Mapping[str, Target]
     environment: Mapping[str, str] = field(default_factory=dict)
     poll_s: float = 0.5
-    ask: Callable[[Target], Direct] = probe
-    aside: Callable[..., Awaitable[object]] = asyncio.to_thread
+    ask: Callable[[Target], ProbeResult] = probe
+    run_blocking: Callable[..., Awaitable[object]] = asyncio.to_thread
 
     async def observe(self) -> BalancerState:
         """What the balancer says now."""
         return await self._ask_balancer(self.balancer.observe)
 
-    async def may_change(self) -> None:
+    async def check_permission(self) -> None:
         """Makes sure that the balancer lets itself be told, without telling it anything."""
-        await self._ask_balancer(self.balancer.may_change)
+        await self._ask_balancer(self.balancer.check_permission)
 
     async def other_routes(self) -> OtherRoutes:
         """The other ways to the same servers, as far as the balancer knows them."""
         return await self._ask_balancer(self.balancer.other_routes)
 
-    async def direct(self, name: str) -> Direct:
+    async def probe_instance(self, name: str) -> ProbeResult:
         """What an instance says itself; one that keeps its asker waiting is not healthy."""
         try:
-            async with asyncio.timeout(GIVEN_UP_S):
+            async with asyncio.timeout(PROBE_LIMIT_S):
                 return await self._aside(lambda: self.ask(self.targets[name]))
         except TimeoutError:
-            return Direct(False, said=f"did not answer within {GIVEN_UP_S:g} s")
+            return ProbeResult(False, problem=f"did not answer within {PROBE_LIMIT_S:g} s")
         except Exception as error:  # such as an answer nested too deeply to be read
-            return Direct(False, said=f"cannot be asked: {describe_unexpected(error)}")
+            return ProbeResult(False, problem=f"cannot be asked: {describe_unexpected(error)}")
 
     async def tell(self, verb: Callable[[str], None], name: str) -> None:
         """Tells the balancer something about an instance's server."""
@@ -89,4 +89,4 @@ class FleetClient:
             raise Rejected(f"{self.balancer.place()}: {describe_unexpected(error)}") from None
 
     async def _aside(self, what: Callable[[], Answer]) -> Answer:
-        return await self.aside(what)  # type: ignore[return-value] # its own answer
+        return await self.run_blocking(what)  # type: ignore[return-value] # its own answer

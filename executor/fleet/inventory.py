@@ -19,7 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError,
 from executor.base import placeholders
 from executor.base.errors import BadInput
 from executor.base.text_limits import MOST_YAML_BYTES, read_limited_text
-from executor.base.yaml_positions import SILENT, Key, Positions, load_yaml, plain
+from executor.base.yaml_positions import NOT_GIVEN, Key, Positions, load_yaml, plain
 from executor.plan.model import PlanStop, Step
 
 BEGINS: Literal["inventory/1"] = "inventory/1"
@@ -301,7 +301,7 @@ def broken_rules(inventory: Inventory) -> Iterator[tuple[Key, object, str]]:
     """The rules across keys that an inventory breaks: key, value and rule of each."""
     haproxy = inventory.balancer.haproxy
     if (haproxy.socket is None) == (haproxy.tcp is None):
-        yield ("balancer", "haproxy"), SILENT, "needs either a socket or tcp"
+        yield ("balancer", "haproxy"), NOT_GIVEN, "needs either a socket or tcp"
     if haproxy.tcp is not None and not _is_host_and_port(haproxy.tcp):
         yield ("balancer", "haproxy", "tcp"), haproxy.tcp, "must be HOST:PORT"
     names = inventory.versions
@@ -309,10 +309,10 @@ def broken_rules(inventory: Inventory) -> Iterator[tuple[Key, object, str]]:
         yield ("versions", "new"), names.new, f"must differ from the old version ({names.old})"
     for name, host in inventory.hosts.items():
         if (host.local is None) == (host.ssh is None):
-            yield ("hosts", name), SILENT, "must be either local or ssh"
+            yield ("hosts", name), NOT_GIVEN, "must be either local or ssh"
     for name, secret in inventory.secrets.items():
         if (secret.variable is None) == (secret.file is None):
-            yield ("secrets", name), SILENT, "needs either a variable or a file"
+            yield ("secrets", name), NOT_GIVEN, "needs either a variable or a file"
     targets = inventory.targets()
     servers = Counter(target.server for target in targets.values())
     for name, target in targets.items():
@@ -337,7 +337,7 @@ def _broken_in(
         place: Key = ("defaults", key) if own is None else (*at, key)
         if said is None:
             if key != "verify":
-                yield (*at, key), SILENT, "is missing, here and in defaults"
+                yield (*at, key), NOT_GIVEN, "is missing, here and in defaults"
             continue
         if isinstance(said, str):
             yield from _broken_in_address(place, said, words)

@@ -1,6 +1,6 @@
 """Asking an instance itself: is it healthy, and which version is it?
 
-Enters: the two addresses of an instance. Leaves: a `Direct` answer; an instance that does not
+Enters: the two addresses of an instance. Leaves: a `ProbeResult` answer; an instance that does not
 answer is not healthy, which is no error. No proxy and no redirection is followed: what answers is
 what stands in the inventory.
 """
@@ -22,53 +22,57 @@ from executor.fleet.inventory import Target
 TIMEOUT_S = 2.0
 """By when it must have answered, from the first byte sent to the last one read."""
 
-GIVEN_UP_S = 2 * TIMEOUT_S + 1.0
+PROBE_LIMIT_S = 2 * TIMEOUT_S + 1.0
 """By when whoever asks goes on without an answer: the look-up of a name has no deadline of its own."""
 
 _LONGEST_BYTES = 65536
 
 
 @dataclass(frozen=True)
-class Direct:
+class ProbeResult:
     """What an instance said.
 
     Attributes:
         healthy: Whether its health address answered 2xx.
         version: What its version address answered; None when it did not.
-        said: What was wrong, in words; empty when nothing was.
+        problem: What was wrong, in words; empty when nothing was.
     """
 
     healthy: bool
     version: str | None = None
-    said: str = ""
+    problem: str = ""
 
-    def lacks(self, version: str) -> str | None:
+    def deviation_from(self, version: str) -> str | None:
         """Why this is not the healthy version that it should be; None when it is."""
         if not self.healthy:
-            return f"is not healthy: {self.said}"
+            return f"is not healthy: {self.problem}"
         if self.version != version:
-            return f"version ({self.version or self.said or 'none'}) must be {version}"
+            return f"version ({self.version or self.problem or 'none'}) must be {version}"
         return None
 
 
-def probe(target: Target) -> Direct:
+def probe(target: Target) -> ProbeResult:
     """Asks an instance for its health, and when it has that for its version."""
     status, body = _get(target.health_url())
     if not 200 <= status < 300:
-        return Direct(False, said=body if status == 0 else f"health answered {status}")
+        return ProbeResult(False, problem=body if status == 0 else f"health answered {status}")
     status, body = _get(target.version_url())
     if not 200 <= status < 300:
-        return Direct(True, said=body if status == 0 else f"version answered {status}")
-    return Direct(True, _version_in(body))
+        return ProbeResult(True, problem=body if status == 0 else f"version answered {status}")
+    return ProbeResult(True, _version_in(body))
 
 
 def _version_in(body: str) -> str:
     """A version as text, or under ``version`` in a JSON object."""
     try:
-        said = json.loads(body)
+        document = json.loads(body)
     except ValueError:
         return body.strip()
-    return str(said["version"]) if isinstance(said, dict) and "version" in said else body.strip()
+    return (
+        str(document["version"])
+        if isinstance(document, dict) and "version" in document
+        else body.strip()
+    )
 
 
 def _get(url: str) -> tuple[int, str]:

@@ -26,7 +26,7 @@ from executor.base.canonical_json import canonical_json, digest_of
 from executor.base.errors import BadInput, Refused
 from executor.base.files import atomic_write_text
 from executor.base.text_limits import MOST_PLAN_BYTES, read_limited_text
-from executor.plan.model import PLAN_1, PLAN_2, SECOND_KEYS, Plan
+from executor.plan.model import PLAN_1, PLAN_2, PLAN_2_KEYS, Plan
 
 __all__ = [
     "canonical_json",
@@ -47,7 +47,7 @@ def plan_content(plan: Plan) -> dict[str, Any]:
     """The plan as the JSON data of its file."""
     left_out = set() if plan.signature is not None else {"signature"}
     if plan.schema_ == PLAN_1:
-        left_out.update(SECOND_KEYS)
+        left_out.update(PLAN_2_KEYS)
     return plan.model_dump(mode="json", by_alias=True, exclude=left_out)
 
 
@@ -94,7 +94,7 @@ def read_plan(path: Path) -> Plan:
         plan = Plan.model_validate_json(text, strict=True)
     except ValidationError as error:
         raise BadInput(f"{path}: {_worst(error)}") from None
-    for key in SECOND_KEYS if plan.schema_ == PLAN_1 else ():
+    for key in PLAN_2_KEYS if plan.schema_ == PLAN_1 else ():
         if key in content:
             value = _shown(content[key])
             raise BadInput(
@@ -120,7 +120,7 @@ def plan_schema(version: str = PLAN_1) -> dict[str, Any]:
         "type": "string",
     }
     if version == PLAN_1:
-        for key in SECOND_KEYS:
+        for key in PLAN_2_KEYS:
             del properties[key]
         for name in ("AsWritten", "Workload"):
             del schema["$defs"][name]

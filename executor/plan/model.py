@@ -263,7 +263,7 @@ class AsWritten(_Part):
 
 PLAN_1, PLAN_2 = "rollcast.plan/1", "rollcast.plan/2"
 
-SECOND_KEYS = ("carried_out_by", "replacement", "surge", "as_written", "workload")
+PLAN_2_KEYS = ("carried_out_by", "replacement", "surge", "as_written", "workload")
 """The keys that a plan of the second version has beyond those of the first."""
 
 

@@ -30,7 +30,7 @@ _ENDS = {
 }
 
 
-class StepTaken(TypedDict):
+class StepAttempt(TypedDict):
     """One try of one step: `outcome` is done, failed, set_back, or lost with its executor."""
 
     instance: str
@@ -93,13 +93,13 @@ def timeline(plan: Plan, journal: Journal) -> dict[str, Any]:
     }
 
 
-def list_step_attempts(events: list[Event]) -> list[StepTaken]:
+def list_step_attempts(events: list[Event]) -> list[StepAttempt]:
     """Every try of every step, in the order in which they began."""
-    taken: list[StepTaken] = []
-    open_ones: dict[str, StepTaken] = {}
+    taken: list[StepAttempt] = []
+    open_ones: dict[str, StepAttempt] = {}
     for event in events:
         if event.kind is EventKind.INTENT and event.step is not None:
-            one = StepTaken(
+            one = StepAttempt(
                 instance=event.instance,
                 step=event.step.value,
                 version=event.version,
@@ -160,7 +160,7 @@ def _reason(events: list[Event]) -> str:
     return notices[-1] if notices else ""
 
 
-def _measured(steps: list[StepTaken], samples: list[dict[str, Any]]) -> dict[str, float | None]:
+def _measured(steps: list[StepAttempt], samples: list[dict[str, Any]]) -> dict[str, float | None]:
     """The figures that have a forecast, under the forecast's names, where they can be told."""
     begins = [one["begin_s"] for one in steps]
     ends = [one["end_s"] for one in steps]

@@ -15,7 +15,7 @@ import pytest
 import executor.run
 from executor.ends import Outcome
 from executor.fleet.balancers.base import Admin, Rejected
-from executor.fleet.hosts.base import Ran
+from executor.fleet.hosts.base import CommandResult
 from executor.plan.model import STEPS, Gate, Step, canary_waves
 from executor.progress import Ended, EventKind
 from executor.records.journal import Journal
@@ -57,12 +57,12 @@ def test_the_whole_way(tmp_path: Path) -> None:
     assert fleet.lowest == 2
     for name in NAMES:
         assert done_steps(tmp_path / "j", name) == list(STEPS)
-        assert [one for one in fleet.balancer.told if one.endswith(name)] == [
+        assert [one for one in fleet.balancer.commands if one.endswith(name)] == [
             f"take_out {name}",
             f"remove {name}",
             f"put_back {name}",
         ]
-        assert [one for one in fleet.host.ran if name in one] == [
+        assert [one for one in fleet.host.commands if name in one] == [
             f"stop {name}",
             f"deploy {name} 1.1",
             f"verify {name} 1.1",
@@ -116,13 +116,13 @@ def test_death_again_and_again_ends_all_new_too(tmp_path: Path) -> None:
     must_be_all_new(fleet)
 
 
-def fails(when: Callable[[str], bool], times: int = 10**9) -> Callable[[str], Ran | None]:
+def fails(when: Callable[[str], bool], times: int = 10**9) -> Callable[[str], CommandResult | None]:
     left = [times]
 
-    def fault(said: str) -> Ran | None:
+    def fault(said: str) -> CommandResult | None:
         if when(said) and left[0] > 0:
             left[0] -= 1
-            return Ran(1, "no\n")
+            return CommandResult(1, "no\n")
         return None
 
     return fault
@@ -135,7 +135,7 @@ def test_a_step_that_fails_twice_is_tried_again(tmp_path: Path) -> None:
     assert outcome is not None
     assert outcome.ended is Ended.DONE
     must_be_all_new(fleet)
-    assert fleet.host.ran.count("deploy checkout-2 1.1") == 3
+    assert fleet.host.commands.count("deploy checkout-2 1.1") == 3
 
 
 @pytest.mark.parametrize(
@@ -592,7 +592,7 @@ def test_a_defect_halts_with_its_reason_and_the_steps_in_hand_recorded(
         elif where == "gates":
             monkeypatch.setattr(executor.run, "open_gate", defect)
         elif where == "counter":
-            monkeypatch.setattr(executor.run.Counter, "count", defect)
+            monkeypatch.setattr(executor.run.RequestCounter, "count", defect)
         else:
             monkeypatch.setattr(executor.run.Nobody, "of", defect)
 
@@ -659,7 +659,7 @@ def test_a_server_that_others_hold_is_never_put_back_whenever_it_happens(tmp_pat
                 fleet.balancer.servers[name] = replace(
                     fleet.balancer.servers[name], admin=Admin.MAINT
                 )
-                told += fleet.balancer.told
+                told += fleet.balancer.commands
 
         def prepare(run: RolloutRun, at_s: int = at_s, take: Callable[[], None] = take) -> None:
             asyncio.get_running_loop().call_later(at_s + 0.1, take)
@@ -672,7 +672,7 @@ def test_a_server_that_others_hold_is_never_put_back_whenever_it_happens(tmp_pat
             assert outcome.ended is Ended.HALTED, at_s
             assert f"{name} was put into maint by somebody else" in outcome.why, at_s
             assert not any(
-                verb == f"put_back {name}" for verb in fleet.balancer.told[len(told) :]
+                verb == f"put_back {name}" for verb in fleet.balancer.commands[len(told) :]
             ), at_s
             fleet.balancer.put_back(name)
             outcome, _ = carried_out(fleet, small_plan(), path)

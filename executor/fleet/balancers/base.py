@@ -135,7 +135,7 @@ class Balancer(Protocol):
         """The very words by which a verb is told, for a dry run."""
         ...
 
-    def may_change(self) -> None:
+    def check_permission(self) -> None:
         """Makes sure that changes are allowed, without making one.
 
         Raises:

@@ -21,14 +21,14 @@ class FakeBalancer:
 
     Attributes:
         servers: By name, as they are now; tests change them as they like.
-        told: Every command, in order, as `verb server`.
+        commands: Every command, in order, as `verb server`.
         process: Grows with each restart.
         is_away: Whether it does not answer.
         routes: The other ways to its servers.
     """
 
     servers: dict[str, Server]
-    told: list[str] = field(default_factory=list)
+    commands: list[str] = field(default_factory=list)
     process: int = 1
     is_away: bool = False
     requests_count: int = 0
@@ -49,7 +49,7 @@ class FakeBalancer:
     def words(self, verb: Verb, server: str) -> str:
         return f"{verb} {server}"
 
-    def may_change(self) -> None:
+    def check_permission(self) -> None:
         self._answer()
 
     def observe(self) -> BalancerState:
@@ -85,7 +85,7 @@ class FakeBalancer:
         self._answer()
         if server not in self.servers:
             raise Rejected(f"{server}: no such server")
-        self.told.append(f"{verb} {server}")
+        self.commands.append(f"{verb} {server}")
         self.servers[server] = replace(self.servers[server], admin=admin)
 
     def _answer(self) -> None:

@@ -74,7 +74,7 @@ class HAProxy:
             return f"shutdown sessions server {place}"
         return f"set server {place} state {_STATES[verb]}"
 
-    def may_change(self) -> None:
+    def check_permission(self) -> None:
         # The one change that changes nothing: a command of level admin, for a server that cannot be.
         answer = self.ask(f"set server {self._spec.backend}/- state ready")
         if "permission denied" in answer.lower():

@@ -11,7 +11,7 @@ from typing import Protocol
 
 from executor.base.errors import RollcastError
 
-KEPT_BYTES = 4000
+MAX_OUTPUT_BYTES = 4000
 """So much of a command's output is kept: its end, where the reason stands."""
 
 
@@ -22,7 +22,7 @@ class HostError(RollcastError):
 
 
 @dataclass(frozen=True)
-class Ran:
+class CommandResult:
     """A command that has ended.
 
     Attributes:
@@ -47,7 +47,7 @@ class Host(Protocol):
 
     async def run(
         self, command: Sequence[str], deadline_s: float, environment: Mapping[str, str]
-    ) -> Ran:
+    ) -> CommandResult:
         """Runs a command to its end; when it is cancelled or late, the command is ended.
 
         Raises:

@@ -6,9 +6,9 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from executor.fleet.hosts.base import Ran
+from executor.fleet.hosts.base import CommandResult
 from executor.fleet.inventory import Target
-from executor.fleet.probe import Direct
+from executor.fleet.probe import ProbeResult
 
 
 @dataclass
@@ -18,28 +18,28 @@ class FakeHost:
     Attributes:
         running: The version that each running instance is; one that is stopped is missing.
         deployed: The version that a start would bring up.
-        ran: Every command, in order.
+        commands: Every command, in order.
         takes_s: How long each command takes.
         faults: Called before a command; an answer stands for the command's.
     """
 
     running: dict[str, str]
     deployed: dict[str, str] = field(default_factory=dict)
-    ran: list[str] = field(default_factory=list)
+    commands: list[str] = field(default_factory=list)
     takes_s: float = 1.0
-    faults: Callable[[str], Ran | None] = lambda _: None
+    faults: Callable[[str], CommandResult | None] = lambda _: None
 
     async def check(self) -> None:
         return
 
     async def run(
         self, command: Sequence[str], deadline_s: float, environment: Mapping[str, str]
-    ) -> Ran:
-        self.ran.append(" ".join(command))
+    ) -> CommandResult:
+        self.commands.append(" ".join(command))
         await asyncio.sleep(self.takes_s)
         return self.answer(command)
 
-    def answer(self, command: Sequence[str]) -> Ran:
+    def answer(self, command: Sequence[str]) -> CommandResult:
         """Does what a command says, at its end."""
         answer = self.faults(" ".join(command))
         if answer is not None:
@@ -50,15 +50,15 @@ class FakeHost:
             case ("deploy", name, version):
                 self.deployed[name] = version
             case ("verify", name, version):
-                return Ran(0 if self.deployed.get(name) == version else 1, "")
+                return CommandResult(0 if self.deployed.get(name) == version else 1, "")
             case ("start", name):
                 self.running[name] = self.deployed[name]
-        return Ran(0, "")
+        return CommandResult(0, "")
 
     async def close(self) -> None:
         return
 
-    def ask(self, target: Target) -> Direct:
+    def ask(self, target: Target) -> ProbeResult:
         """What an instance says itself."""
         version = self.running.get(target.name)
-        return Direct(version is not None, version, "" if version else "connection refused")
+        return ProbeResult(version is not None, version, "" if version else "connection refused")

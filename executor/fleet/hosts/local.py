@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import IO
 
-from executor.fleet.hosts.base import KEPT_BYTES, HostError, Ran
+from executor.fleet.hosts.base import MAX_OUTPUT_BYTES, CommandResult, HostError
 
 
 class Local:
@@ -21,7 +21,7 @@ class Local:
 
     async def run(
         self, command: Sequence[str], deadline_s: float, environment: Mapping[str, str]
-    ) -> Ran:
+    ) -> CommandResult:
         with _output_of(command) as output:
             try:
                 process = await asyncio.create_subprocess_exec(
@@ -47,8 +47,8 @@ class Local:
                     with suppress(ProcessLookupError):
                         os.killpg(process.pid, signal.SIGKILL)
                     await process.wait()
-            output.seek(max(0, output.seek(0, os.SEEK_END) - KEPT_BYTES))
-            return Ran(exit_code, output.read().decode("utf-8", errors="replace"))
+            output.seek(max(0, output.seek(0, os.SEEK_END) - MAX_OUTPUT_BYTES))
+            return CommandResult(exit_code, output.read().decode("utf-8", errors="replace"))
 
     async def close(self) -> None:
         return

@@ -18,7 +18,7 @@ from typing import Any
 from executor.base.errors import BadInput
 from executor.base.extras import require_extra
 from executor.base.files import read_owners_file
-from executor.fleet.hosts.base import KEPT_BYTES, HostError, Ran
+from executor.fleet.hosts.base import MAX_OUTPUT_BYTES, CommandResult, HostError
 from executor.fleet.inventory import SshSpec
 
 
@@ -49,7 +49,7 @@ class Ssh:
 
     async def run(
         self, command: Sequence[str], deadline_s: float, environment: Mapping[str, str]
-    ) -> Ran:
+    ) -> CommandResult:
         asyncssh = self._asyncssh
         names = "".join(f'test -n "${{{name}+x}}" || exit 119; ' for name in environment)
         line = f"{names}exec {shlex.join(command)}"
@@ -67,7 +67,7 @@ class Ssh:
                     kept = bytearray()
                     while more := await process.stdout.read(65536):
                         kept += more
-                        del kept[:-KEPT_BYTES]
+                        del kept[:-MAX_OUTPUT_BYTES]
                     await process.wait_closed()
                 finally:
                     if process.exit_status is None:
@@ -88,7 +88,7 @@ class Ssh:
                 f"{self._where}: the secrets did not arrive: sshd's AcceptEnv must name "
                 f"{', '.join(environment)}"
             )
-        return Ran(process.returncode, bytes(kept).decode("utf-8", errors="replace"))
+        return CommandResult(process.returncode, bytes(kept).decode("utf-8", errors="replace"))
 
     async def close(self) -> None:
         connection, self._connection = self._connection, None

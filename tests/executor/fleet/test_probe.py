@@ -13,7 +13,7 @@ from time import monotonic
 import pytest
 
 from executor.fleet.inventory import Target
-from executor.fleet.probe import GIVEN_UP_S, TIMEOUT_S, Direct, probe
+from executor.fleet.probe import PROBE_LIMIT_S, TIMEOUT_S, ProbeResult, probe
 from tests.helpers.fake_fleet import World, example_inventory, run_virtually
 
 
@@ -77,7 +77,7 @@ def answering(health_status: int, version_status: int = 200) -> Iterator[int]:
             thread.join()
 
 
-def ask(port: int) -> Direct:
+def ask(port: int) -> ProbeResult:
     url = f"http://127.0.0.1:{port}"
     return probe(at(f"{url}/health", f"{url}/version"))
 
@@ -85,20 +85,20 @@ def ask(port: int) -> Direct:
 @pytest.mark.parametrize("status", [200, 204, 299])
 def test_every_2xx_is_healthy(status: int) -> None:
     with answering(status) as port:
-        assert ask(port) == Direct(True, "1.1")
+        assert ask(port) == ProbeResult(True, "1.1")
 
 
 @pytest.mark.parametrize("status", [300, 302, 304, 404, 503])
 def test_nothing_but_2xx_is_healthy(status: int) -> None:
     """A redirection is not followed: what answers must be what the inventory names."""
     with answering(status) as port:
-        assert ask(port) == Direct(False, said=f"health answered {status}")
+        assert ask(port) == ProbeResult(False, problem=f"health answered {status}")
 
 
 @pytest.mark.parametrize("status", [300, 302, 404])
 def test_nothing_but_2xx_is_a_version(status: int) -> None:
     with answering(200, status) as port:
-        assert ask(port) == Direct(True, said=f"version answered {status}")
+        assert ask(port) == ProbeResult(True, problem=f"version answered {status}")
 
 
 @pytest.mark.slow
@@ -108,17 +108,17 @@ def test_nothing_but_2xx_is_a_version(status: int) -> None:
 def test_an_instance_that_answers_byte_by_byte_is_not_waited_for(head: bytes) -> None:
     begun_s = monotonic()
     with trickling(head=head) as port:
-        said = probe(at(f"http://127.0.0.1:{port}/"))
+        result = probe(at(f"http://127.0.0.1:{port}/"))
         took_s = monotonic() - begun_s
-    assert said == Direct(False, said="did not answer within 2 s")
+    assert result == ProbeResult(False, problem="did not answer within 2 s")
     assert took_s < 2 * TIMEOUT_S
 
 
 @pytest.mark.parametrize("host", ["a..b", "a" * 64 + ".example"])
 def test_a_name_that_is_none_is_an_instance_that_does_not_answer(host: str) -> None:
-    said = probe(at(f"http://{host}:80/"))
-    assert not said.healthy
-    assert said.said
+    result = probe(at(f"http://{host}:80/"))
+    assert not result.healthy
+    assert result.problem
 
 
 def test_whoever_asks_goes_on_without_an_answer() -> None:
@@ -126,8 +126,8 @@ def test_whoever_asks_goes_on_without_an_answer() -> None:
     hands = World(["checkout-1"]).hands()
 
     async def for_ever(*_: object) -> object:
-        await asyncio.Event().wait()
+        return await asyncio.Event().wait()
 
-    hands.aside = for_ever
-    said = run_virtually(hands.direct("checkout-1"))
-    assert said == Direct(False, said=f"did not answer within {GIVEN_UP_S:g} s")
+    hands.run_blocking = for_ever
+    result = run_virtually(hands.probe_instance("checkout-1"))
+    assert result == ProbeResult(False, problem=f"did not answer within {PROBE_LIMIT_S:g} s")
