@@ -308,7 +308,13 @@ class RolloutRun:
 
         told = self.progress.of(act.instance).told
         step = do_step(
-            self._hands, self._plan, act.instance, act.step, version, told=told, on_told=write_told
+            self._hands,
+            self._plan,
+            act.instance,
+            act.step,
+            version,
+            intended_admin=told,
+            on_intent=write_told,
         )
         task = asyncio.get_running_loop().create_task(step)
         task.add_done_callback(lambda _: self._wake.set())
