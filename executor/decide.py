@@ -19,7 +19,8 @@ from enum import StrEnum
 from typing import Literal
 
 from executor.fleet.balancers.base import Admin, Server, is_held_by_others
-from executor.plan.model import STEPS, Gate, Plan, Step, Wave, waves_for
+from executor.plan.model import STEPS, Gate, Plan, Step, Wave
+from executor.plan.waves import waves_for
 from executor.progress import Ended, EventKind, InstanceProgress, Progress, format_names
 
 BALANCER_SILENCE_LIMIT_S = 30.0

@@ -1,6 +1,6 @@
 """A plan as the canary of an Argo Rollout without traffic routing.
 
-Source: the Rollout's `spec.strategy.canary`; weights come to pods as `executor.plan.model.canary_counts`
+Source: the Rollout's `spec.strategy.canary`; weights come to pods as `executor.plan.waves.canary_counts`
 says. Steps are barriers, within a step it slides.
 """
 
@@ -23,7 +23,8 @@ from executor.exports.kubernetes import (
     without_image,
 )
 from executor.exports.yaml_out import yaml_text
-from executor.plan.model import Plan, canary_counts
+from executor.plan.model import Plan
+from executor.plan.waves import canary_counts
 
 
 class ArgoRollouts:

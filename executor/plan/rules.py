@@ -11,13 +11,8 @@ from datetime import datetime
 
 from executor.base.canonical_json import digest_of
 from executor.base.errors import Refused
-from executor.plan.model import (
-    STEPS,
-    Plan,
-    Step,
-    Wave,
-    waves_for,
-)
+from executor.plan.model import STEPS, Plan, Step, Wave
+from executor.plan.waves import waves_for
 
 
 def broken_rules(plan: Plan, now: datetime | None = None) -> list[str]:

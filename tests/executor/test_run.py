@@ -16,7 +16,8 @@ import executor.run
 from executor.ends import Outcome
 from executor.fleet.balancers.base import Admin, Rejected
 from executor.fleet.hosts.base import CommandResult
-from executor.plan.model import STEPS, Gate, Step, canary_waves
+from executor.plan.model import STEPS, Gate, Step
+from executor.plan.waves import canary_waves
 from executor.progress import Ended, EventKind
 from executor.records.journal import Journal
 from executor.run import RolloutRun

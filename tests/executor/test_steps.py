@@ -52,7 +52,13 @@ def done(
             loop.call_later(after_s, what)
         had = told or (Admin.READY if step is Step.TAKE_OUT else Admin.MAINT)
         said = await do_step(
-            fleet.hands(), small_plan(**plan), NAME, step, "1.1", intended_admin=had, on_intent=on_told
+            fleet.hands(),
+            small_plan(**plan),
+            NAME,
+            step,
+            "1.1",
+            intended_admin=had,
+            on_intent=on_told,
         )
         return said, loop.time() - begun_s
 

@@ -20,7 +20,8 @@ from executor.exports.base import ExportTarget, ReleaseOptions, file_name
 from executor.exports.targets import TARGETS, target_of
 from executor.exports.yaml_out import yaml_text
 from executor.plan.file import plan_text
-from executor.plan.model import Gate, Plan, Wave, canary_counts, canary_waves, waves_for
+from executor.plan.model import Gate, Plan, Wave
+from executor.plan.waves import canary_counts, canary_waves, waves_for
 from tests.helpers.plans import beside_plan, example_plan
 
 STOP = {"mode": "graceful", "pre_stop_s": 5.0, "grace_s": 45.5}
