@@ -11,17 +11,17 @@ from executor.plan.model import Gate, Wave
 def waves_for(
     instances: Sequence[str], window: int, advance: str, pause_s: float
 ) -> tuple[Wave, ...]:
-    """The waves in which a rolling deployment goes through its instances.
+    """Return the waves of a rolling deployment.
 
-    Sliding is one wave with `parallel` the window; its pause, between a return and the next start
-    in its place, is the plan's own. Batch is waves of the window's size, the last with what is
-    left, with the pause as the gate between them.
+    Sliding is one wave whose `parallel` is the window; the plan's `pause_s` holds between a return
+    and the next start in its place. Batch is waves of the window's size, the last one smaller where
+    instances are left over, with the pause as the gate between them.
 
     Args:
-        instances: Names, in the order in which they are rolled.
-        window: How many may be under way at once, at least 1.
+        instances: The names, in the order in which they are rolled.
+        window: Maximum number of instances under way at once, at least 1.
         advance: ``sliding`` or ``batch``.
-        pause_s: Seconds between waves; 0 puts no gate there.
+        pause_s: Seconds between waves; with 0 there is no gate.
     """
     if advance == "sliding":
         return (Wave(instances=tuple(instances), parallel=window),)
@@ -44,14 +44,14 @@ def canary_waves(
     advance: str,
     pause_s: float,
 ) -> tuple[Wave, ...]:
-    """The waves of a canary: so much of the fleet, a bake, more, a bake, then the rest rolling.
+    """Return the waves of a canary: one for each step with a bake after it, then the rest rolling.
 
     Args:
-        instances: Names, in the order in which they are rolled.
-        steps: The share of the fleet that each step comes to, and the bake after it.
-        window: How many may be under way at once.
-        advance: Of the rest, ``sliding`` or ``batch``.
-        pause_s: Of the rest, between its waves.
+        instances: The names, in the order in which they are rolled.
+        steps: For each step the share of the fleet that has the new version at its end, and its bake.
+        window: Maximum number of instances under way at once.
+        advance: How the rest advances: ``sliding`` or ``batch``.
+        pause_s: Seconds between the waves of the rest.
     """
     counts = canary_counts([share for share, _ in steps], len(instances))
     waves: list[Wave] = []
@@ -60,14 +60,14 @@ def canary_waves(
         if count > done:
             names = tuple(instances[done:count])
             waves.append(Wave(instances=names, parallel=min(window, len(names)), gate=bake))
-        else:  # no more instances than before: the last one's bake is followed by another
-            waves[-1] = waves[-1].model_copy(update={"gate": _one_bake(waves[-1].gate, bake)})
+        else:  # the share adds no instance: 1 % and 2 % of ten are one, so its wave bakes for both
+            waves[-1] = waves[-1].model_copy(update={"gate": _merge_bakes(waves[-1].gate, bake)})
         done = max(done, count)
     return (*waves, *waves_for(instances[done:], window, advance, pause_s))
 
 
-def _one_bake(first: Gate | None, second: Gate) -> Gate:
-    """Two bakes of the same instances as one: as long as both, with the stricter limits."""
+def _merge_bakes(first: Gate | None, second: Gate) -> Gate:
+    """Return two bakes of the same instances as one: as long as both, with the stricter limits."""
     if first is None:
         return second
 
@@ -84,9 +84,10 @@ def _one_bake(first: Gate | None, second: Gate) -> Gate:
 
 
 def canary_counts(shares: Sequence[float], count: int) -> list[int]:
-    """How many instances have the new version after each step of a canary, as Argo Rollouts rounds.
+    """Return how many instances have the new version after each step of a canary.
 
-    The nearest whole number, ties up; at least one, and at least one keeps the old version.
+    As Argo Rollouts rounds: to the nearest whole number, ties up. At least one instance gets the new
+    version, and at least one keeps the old one.
     """
     return [
         min(max(math.floor(round(share * count, 9) + 0.5), 1), max(count - 1, 1))

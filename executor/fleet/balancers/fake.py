@@ -1,4 +1,4 @@
-"""A balancer in memory, small enough to read: what tests use where HAProxy is not the question."""
+"""A balancer in memory, for tests that are not about HAProxy."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from executor.fleet.balancers.base import (
 
 @dataclass
 class FakeBalancer:
-    """Servers that do as they are told.
+    """A balancer whose servers follow every command at once.
 
     Attributes:
-        servers: By name, as they are now; tests change them as they like.
-        commands: Every command, in order, as `verb server`.
-        process: Grows with each restart.
-        is_away: Whether it does not answer.
+        servers: The servers by name; tests change them.
+        commands: Every command in order, as `verb server`.
+        process: The number of its process, which grows with each restart.
+        is_away: Whether the balancer does not answer.
         routes: The other ways to its servers.
     """
 
@@ -77,7 +77,7 @@ class FakeBalancer:
         self.servers[server] = replace(self.servers[server], is_up=True)
 
     def restart(self) -> None:
-        """Another process, which has forgotten what this one was told."""
+        """Replace the process by one that has lost every change."""
         self.process += 1
         self.servers = {name: replace(one, admin=Admin.READY) for name, one in self.servers.items()}
 

@@ -13,14 +13,14 @@ from executor.fleet.probe import ProbeResult
 
 @dataclass
 class FakeHost:
-    """Understands ``stop NAME``, ``deploy NAME VERSION``, ``verify NAME VERSION``, ``start NAME``.
+    """A machine that understands ``stop NAME``, ``deploy NAME VERSION``, ``verify NAME VERSION``, ``start NAME``.
 
     Attributes:
-        running: The version that each running instance is; one that is stopped is missing.
-        deployed: The version that a start would bring up.
-        commands: Every command, in order.
-        takes_s: How long each command takes.
-        faults: Called before a command; an answer stands for the command's.
+        running: The version of each running instance by name; stopped instances are missing.
+        deployed: The version that a start begins, by name of the instance.
+        commands: Every command in order.
+        takes_s: The duration of each command.
+        faults: Called with a command before it takes effect; a result of this call replaces it.
     """
 
     running: dict[str, str]
@@ -40,7 +40,7 @@ class FakeHost:
         return self.answer(command)
 
     def answer(self, command: Sequence[str]) -> CommandResult:
-        """Does what a command says, at its end."""
+        """Apply a command and return its result."""
         answer = self.faults(" ".join(command))
         if answer is not None:
             return answer
@@ -59,6 +59,6 @@ class FakeHost:
         return
 
     def ask(self, target: Target) -> ProbeResult:
-        """What an instance says itself."""
+        """Return the result of a probe of an instance."""
         version = self.running.get(target.name)
         return ProbeResult(version is not None, version, "" if version else "connection refused")
