@@ -147,7 +147,7 @@ def test_a_journal_whose_pages_are_damaged_is_refused_before_anything_is_touched
 
 
 DEATHS = {
-    "before it is opened": "journal._opened = lambda path: die()",
+    "before it is opened": "journal._connect = lambda path: die()",
     "before its tables": "journal._TABLES = Dies()",
     "before they stand": "journal.SCHEMA = Dies()",
 }
