@@ -31,10 +31,10 @@ def remaining_actions(
         yield f"nothing new begins: {progress.brake}"
     version = inventory.versions.old if is_back else inventory.versions.new
     for number, wave in enumerate(waves_of(plan, progress), start=1):
-        left = [name for name in wave.instances if _is_left(progress, name)]
-        if left:
-            yield f"wave {number}: {len(left)} instances, {wave.parallel} at once"
-        for name in left:
+        unfinished = [name for name in wave.instances if _is_left(progress, name)]
+        if unfinished:
+            yield f"wave {number}: {len(unfinished)} instances, {wave.parallel} at once"
+        for name in unfinished:
             for step in STEPS[progress.of(name).done :]:
                 label = step.replace("_", " ")
                 for action in _actions_of(plan, fleet, name, step, version):

@@ -190,10 +190,10 @@ def _check_capacity(plan: Plan, servers: Mapping[str, Server]) -> list[str]:
     up = len(servers) - len(out)
     if up - plan.window >= plan.min_in_pool:
         return []
-    named = ", ".join(f"{name} ({_why_out(server)})" for name, server in out.items())
+    out_text = ", ".join(f"{name} ({_why_out(server)})" for name, server in out.items())
     return [
         f"instances up ({up}) less the window ({plan.window}) must not fall below the minimum "
-        f"({plan.min_in_pool}); out: {named or 'none'}"
+        f"({plan.min_in_pool}); out: {out_text or 'none'}"
     ]
 
 

@@ -311,14 +311,14 @@ class RolloutRun:
         def write_intended_admin(admin: Admin) -> None:
             self._write(Event(self._now_s(), EventKind.TOLD, act.instance, said=admin))
 
-        told = self.progress.of(act.instance).told
+        intended_admin = self.progress.of(act.instance).told
         step = do_step(
             self._fleet,
             self._plan,
             act.instance,
             act.step,
             version,
-            intended_admin=told,
+            intended_admin=intended_admin,
             on_intent=write_intended_admin,
         )
         task = asyncio.get_running_loop().create_task(step)
@@ -331,8 +331,8 @@ class RolloutRun:
             if not task.done():
                 continue
             version = self._versions[0 if self.progress.direction == "back" else 1]
-            kind, said = end_of_step(task, is_stopped=self._is_cancelled)
-            self._write(Event(self._now_s(), kind, name, step, version, said))
+            kind, result = end_of_step(task, is_stopped=self._is_cancelled)
+            self._write(Event(self._now_s(), kind, name, step, version, result))
             del self._tasks[name]
             self._probes.pop(name, None)
 
@@ -353,11 +353,11 @@ class RolloutRun:
                 if is_again:
                     continue
                 self._removal_failing_since_s[name] = self._now_s()
-                said = f"not yet: {error}"
+                result = f"not yet: {error}"
             else:
                 self._removal_failing_since_s.pop(name, None)
-                said = "it was in the pool and must not be, and was taken out"
-            self._write(Event(self._now_s(), EventKind.KEPT_OUT, name, said=said))
+                result = "it was in the pool and must not be, and was taken out"
+            self._write(Event(self._now_s(), EventKind.KEPT_OUT, name, said=result))
         if self._removal_failing_since_s:
             await self._wait_for_poll()
 
@@ -396,8 +396,9 @@ class RolloutRun:
 
     # writing
 
-    def _notice(self, said: str) -> None:
-        self._write(Event(self._now_s(), EventKind.NOTICED, said=said))
+    def _notice(self, text: str) -> None:
+        """Write a notice for people into the journal."""
+        self._write(Event(self._now_s(), EventKind.NOTICED, said=text))
 
     def _write(self, event: Event) -> None:
         self._journal.write(event, datetime.now(UTC).isoformat(timespec="milliseconds"))

@@ -29,15 +29,15 @@ def write_beside(path: Path, mode: int = 0o666) -> Iterator[Path]:
         target = Path(os.path.realpath(path))
         if target.exists() and not target.is_file():
             raise BadInput(f"{path}: cannot be written: is not a regular file")
-        beside = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
-        os.close(os.open(beside, os.O_CREAT | os.O_EXCL | os.O_WRONLY, mode))
+        temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
+        os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, mode))
         try:
-            yield beside
-            with beside.open("rb") as written:
+            yield temporary
+            with temporary.open("rb") as written:
                 os.fsync(written.fileno())
-            os.replace(beside, target)
+            os.replace(temporary, target)
         finally:
-            beside.unlink(missing_ok=True)
+            temporary.unlink(missing_ok=True)
     except OSError as error:
         raise BadInput(f"{path}: cannot be written: {error.strerror or error}") from None
 
@@ -50,8 +50,8 @@ def atomic_write_text(path: Path, text: str, mode: int = 0o666) -> None:
     Raises:
         BadInput: The file cannot be written.
     """
-    with write_beside(path, mode) as beside:
-        beside.write_text(text, encoding="utf-8", newline="")
+    with write_beside(path, mode) as temporary:
+        temporary.write_text(text, encoding="utf-8", newline="")
 
 
 def read_owners_file(path: Path) -> str:

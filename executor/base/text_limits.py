@@ -135,7 +135,7 @@ def refuse_too_large(root: Node) -> None:
     open_nodes: set[int] = set()
     stack: list[tuple[Node, bool]] = [(root, False)]
     while stack:
-        node, is_counted = stack.pop()
+        node, are_children_counted = stack.pop()
         key = id(node)
         if key in counts:
             continue
@@ -143,7 +143,7 @@ def refuse_too_large(root: Node) -> None:
         if not children:
             _refuse_long_number(node)
             counts[key], depths[key] = 1, 1
-        elif is_counted:
+        elif are_children_counted:
             open_nodes.discard(key)
             counts[key] = 1 + sum(counts[id(child)] for child in children)
             depths[key] = 1 + max(depths[id(child)] for child in children)

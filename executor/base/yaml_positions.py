@@ -331,17 +331,19 @@ def _known_keys(schema: dict[str, Any], loc: Sequence[str | int]) -> list[str]:
                 elif isinstance(option.get("additionalProperties"), dict):
                     children.append(option["additionalProperties"])
         if children:
-            nodes = [_resolved(node, definitions) for node in children]
+            nodes = [_resolve_reference(node, definitions) for node in children]
             known = {key for node in nodes for key in _properties(node, definitions)}
     return sorted(known)
 
 
-def _resolved(node: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any]:
+def _resolve_reference(node: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any]:
     return definitions[node["$ref"].rsplit("/", 1)[1]] if "$ref" in node else node
 
 
 def _properties(node: dict[str, Any], definitions: dict[str, Any]) -> set[str]:
     options = [node, *node.get("anyOf", []), *node.get("oneOf", [])]
     return {
-        key for option in options for key in _resolved(option, definitions).get("properties", {})
+        key
+        for option in options
+        for key in _resolve_reference(option, definitions).get("properties", {})
     }

@@ -119,7 +119,7 @@ class Secret(_Part):
 
 
 class _How(_Part):
-    """How an instance is stopped, deployed, verified and started, and where it answers.
+    """The commands and addresses of an instance.
 
     Attributes:
         host: The machine that runs the commands (default: the only one, or this one).

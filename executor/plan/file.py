@@ -209,15 +209,17 @@ def _first_problem(error: ValidationError) -> str:
         key=lambda problem: (problem["loc"] != ("schema",), problem["type"] != "extra_forbidden"),
     )
     loc = [part for part in problem["loc"] if part != "[key]"]
-    where = "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in loc).lstrip(".")
+    key_path = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in loc).lstrip(
+        "."
+    )
     if problem["type"] == "missing":
-        return f"{where} must be given"
+        return f"{key_path} must be given"
     if problem["type"] == "extra_forbidden" or "[key]" in problem["loc"]:
         near = difflib.get_close_matches(str(loc[-1]), _keys_beside(loc), n=1)
-        return f"{where} ({_shown(problem['input'])}) must be a known key" + (
+        return f"{key_path} ({_shown(problem['input'])}) must be a known key" + (
             f"; the nearest is {near[0]}" if near else ""
         )
-    return f"{where or 'plan'} ({_shown(problem['input'])}) {_rule(problem)}"
+    return f"{key_path or 'plan'} ({_shown(problem['input'])}) {_rule(problem)}"
 
 
 def _rule(problem: ErrorDetails) -> str:

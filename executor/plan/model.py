@@ -37,14 +37,14 @@ class _Part(BaseModel):
 
 
 class PlanDrain(_Part):
-    """How long requests in flight may take to finish, and what happens to the rest."""
+    """The drain: the time for requests in flight to finish, and what happens to the rest."""
 
     timeout_s: FiniteFloat = Field(ge=0)
     on_timeout: Literal["cut", "wait", "abort"]
 
 
 class PlanStop(_Part):
-    """How an instance stops once it has left the pool.
+    """The stop of an instance that has left the pool.
 
     Attributes:
         pre_stop_s: Minimum time from the take-out to the stop.
@@ -117,7 +117,7 @@ class Verdict(_Part):
 
 
 class EndCounts(_Part):
-    """How many runs ended in each way."""
+    """Number of runs by how they ended."""
 
     done: int = Field(ge=0)
     halted: int = Field(ge=0)

@@ -71,8 +71,8 @@ def _merge_bakes(first: Gate | None, second: Gate) -> Gate:
     if first is None:
         return second
 
-    def stricter(one: float | None, other: float | None) -> float | None:
-        return min((limit for limit in (one, other) if limit is not None), default=None)
+    def stricter(limit: float | None, other: float | None) -> float | None:
+        return min((value for value in (limit, other) if value is not None), default=None)
 
     return second.model_copy(
         update={

@@ -79,7 +79,9 @@ class FakeBalancer:
     def restart(self) -> None:
         """Replace the process by one that has lost every change."""
         self.process += 1
-        self.servers = {name: replace(one, admin=Admin.READY) for name, one in self.servers.items()}
+        self.servers = {
+            name: replace(server, admin=Admin.READY) for name, server in self.servers.items()
+        }
 
     def _set(self, verb: str, server: str, admin: Admin) -> None:
         self._answer()
