@@ -1,1 +1,1 @@
-"""The plan format and what carries it out, on a host that has nothing else installed."""
+"""The plan format and the executor, which runs on a host without the rest of Rollcast."""

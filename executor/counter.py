@@ -1,8 +1,7 @@
-"""What a balancer has counted since a rollout began.
+"""Count the requests of a rollout from the counters of its balancer.
 
-Enters: what the balancer says at each look, and the last sample of an executor before this one.
-Leaves: running counts for `executor.guards`. A balancer counts from when its process began; here the
-counts go on over its restarts.
+A balancer counts from the start of its process. These counts go on over its restarts, and after a
+resume from the last sample of the executor before.
 """
 
 from __future__ import annotations
@@ -10,23 +9,28 @@ from __future__ import annotations
 from typing import Any
 
 from executor.fleet.balancers.base import BalancerState
-from executor.guards import Counted
+from executor.guards import RequestCounts
 
-_KEPT = 4000
-"""So many counts are kept for the guards: half an hour at two looks a second."""
+MAX_HISTORY_LENGTH = 4000
+"""Maximum number of counts that are kept for the guards: half an hour at two polls a second."""
 
 
-class Counter:
-    """Counts that go on.
+class RequestCounter:
+    """Running counts of a rollout's requests.
 
     Attributes:
-        kept: One count a poll in order of time, the first from the beginning.
+        history: The counts at each poll in order of time, beginning with the first of the rollout.
         exposure_count: Requests to instances of the new version.
     """
 
     def __init__(self, last: list[tuple[float, dict[str, Any]]]) -> None:
-        before = last[0][1] if last else {}  # by the executor before this one
-        self.kept: list[Counted] = []
+        """Begin at the last sample of the executor before this one.
+
+        Args:
+            last: That sample with its time; empty where there is none.
+        """
+        before = last[0][1] if last else {}
+        self.history: list[RequestCounts] = []
         self.exposure_count: int = before.get("exposure_count", 0)
         self._last: BalancerState | None = None
         self._requests: int = before.get("requests_count", 0)
@@ -36,29 +40,31 @@ class Counter:
 
     def count(
         self, t_s: float, state: BalancerState, new: set[str], *, since_s: float | None
-    ) -> Counted:
-        """Adds what has come since the last look; the count of now.
+    ) -> RequestCounts:
+        """Add the requests since the last call and return the present counts.
 
         Args:
-            t_s: Now.
-            state: What the balancer says.
-            new: The servers of the new version.
+            t_s: Seconds since the rollout began.
+            state: The balancer's state.
+            new: The names of the servers that have the new version.
             since_s: When the open bake began; None when none is open.
         """
         last = self._last
+        # Counters of another process begin at 0, and what was missed between the two is unknown.
         if last is not None and last.identity == state.identity:
+            # `max`: an operator may clear the counters of a running process (`clear counters`).
             self._requests += max(0, state.requests_count - last.requests_count)
             self._failed += max(0, state.failed_count - last.failed_count)
             if since_s != self._bake_since_s:
                 self._bake_since_s, self._bake_requests, self._bake_failed = since_s, 0, 0
             for name in new & state.servers.keys() & last.servers.keys():
-                one, was = state.servers[name], last.servers[name]
-                requests = max(0, one.requests_count - was.requests_count)
+                server, earlier = state.servers[name], last.servers[name]
+                requests = max(0, server.requests_count - earlier.requests_count)
                 self.exposure_count += requests
                 self._bake_requests += requests
-                self._bake_failed += max(0, one.failed_count - was.failed_count)
+                self._bake_failed += max(0, server.failed_count - earlier.failed_count)
         self._last = state
-        return Counted(
+        return RequestCounts(
             t_s,
             self._requests,
             self._failed,
@@ -67,8 +73,10 @@ class Counter:
             self._bake_failed,
         )
 
-    def keep(self, counted: Counted) -> None:
-        """Keeps a count for the guards, once a poll: looks may follow each other at once."""
-        self.kept.append(counted)
-        if len(self.kept) > _KEPT:
-            del self.kept[1 : len(self.kept) - _KEPT + 1]  # the first is the beginning
+    def append(self, counts: RequestCounts) -> None:
+        """Append counts to the history. To be called once a poll, although `count` is called more often."""
+        self.history.append(counts)
+        if len(self.history) > MAX_HISTORY_LENGTH:
+            del self.history[
+                1 : len(self.history) - MAX_HISTORY_LENGTH + 1
+            ]  # the first counts of the rollout stay

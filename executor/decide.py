@@ -1,13 +1,14 @@
-"""What to do next: a pure function of the plan and of what is observed.
+"""Decide what a rollout does next: a pure function of the plan and of the observed fleet.
 
-Enters: a `Plan` and an `FleetSnapshot`: how far the journal says the rollout is, what balancer and
-instances say, which steps are in hand, and what time it is. Leaves: one `Decision`. No file, no
-socket, no clock: whoever calls does what it says, writes it down, and looks again.
+The function reads no file, no socket and no clock. `executor.run` executes each decision, writes it
+into the journal, observes the fleet again and asks for the next decision.
 
-What holds, whatever is observed: no instance is taken out beyond the window or where that would
-leave fewer than the minimum in the pool; the six steps of an instance follow each other, none left
-out; what is found in the pool and must not be there, as in the middle of its steps or given up, is
-taken out at once.
+Three rules hold whatever is observed:
+
+- No instance is taken out beyond the window, or where fewer than the minimum would stay in the pool.
+- The six steps of an instance follow each other, and none is left out.
+- An instance that is in the pool and must not be there (it is in the middle of its steps, or was
+  given up) is taken out at once.
 """
 
 from __future__ import annotations
@@ -18,21 +19,25 @@ from enum import StrEnum
 from typing import Literal
 
 from executor.fleet.balancers.base import Admin, Server, is_held_by_others
-from executor.plan.model import STEPS, Gate, Plan, Step, Wave, waves_for
+from executor.plan.model import STEPS, Gate, Plan, Step, Wave
+from executor.plan.waves import waves_for
 from executor.progress import Ended, EventKind, InstanceProgress, Progress, format_names
 
-BLIND_S = 30.0
-"""How long the balancer may be silent before the rollout halts."""
+BALANCER_SILENCE_LIMIT_S = 30.0
+"""Maximum time, in seconds, without a usable answer of the balancer; then the rollout halts."""
 
-SET_BACKS = 3
-"""How often an instance may have to start over, beside the plan's own retries."""
+MAX_SET_BACKS = 3
+"""Maximum number of times an instance may start over, on top of the plan's `retries`."""
 
 _MAY_BE_IN_POOL = {Step.TAKE_OUT, Step.STOP, Step.RETURN}
-"""Before these an instance may be in the pool: the last when its return was cut short."""
+"""Steps before which an instance may be in the pool.
+
+Before its return it is there when an earlier return was cut short, as by a crash of the executor.
+"""
 
 
 class Waiting(StrEnum):
-    """What is waited for."""
+    """What the rollout waits for."""
 
     STEPS = "steps"
     BALANCER = "balancer"
@@ -53,14 +58,14 @@ class Act:
 
 @dataclass(frozen=True)
 class KeepOut:
-    """Take instances out of the pool at once: they are there and must not be. They go on after."""
+    """Take instances out of the pool at once, since they must not be there; their steps go on after."""
 
     instances: tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class DecisionNote:
-    """Write down what follows from what is known; nothing is done to the fleet."""
+    """Write an event into the journal without a change of the fleet."""
 
     kind: EventKind
     instance: str = ""
@@ -69,7 +74,7 @@ class DecisionNote:
 
 @dataclass(frozen=True)
 class Wait:
-    """Look again later."""
+    """Observe the fleet again at the next poll."""
 
     what: Waiting
     why: str
@@ -80,14 +85,14 @@ _LAST_STEPS = Wait(Waiting.STEPS, "the instances under way, then it stops")
 
 @dataclass(frozen=True)
 class Halt:
-    """Stop here, the fleet as it is."""
+    """End the rollout now and leave the fleet as it is."""
 
     why: str
 
 
 @dataclass(frozen=True)
 class Done:
-    """Nothing is left to do."""
+    """End the rollout: nothing is left to do."""
 
     ended: Literal[Ended.DONE, Ended.ROLLED_BACK, Ended.INTERRUPTED]
 
@@ -97,11 +102,11 @@ Decision = Act | KeepOut | DecisionNote | Wait | Halt | Done
 
 @dataclass(frozen=True)
 class InstanceView:
-    """One instance as it is.
+    """One instance as it was observed.
 
     Attributes:
-        server: What the balancer says of it.
-        healthy: What it says itself, asked directly; None when nobody has asked lately.
+        server: Its server as the balancer reports it.
+        healthy: The result of its last probe; None when it was not probed since its last step.
         version: The version that answers; None when none does.
     """
 
@@ -112,79 +117,85 @@ class InstanceView:
 
 @dataclass(frozen=True)
 class FleetSnapshot:
-    """What is known at one moment.
+    """Everything that a decision depends on, observed at one moment.
 
     Attributes:
         now_s: Seconds since the rollout began.
-        progress: How far the journal says it is.
-        instances: Every instance as it is; empty when the balancer does not answer.
+        progress: The progress that the journal records.
+        instances: Every instance by name; empty when the balancer gives no usable answer.
         versions: The names of the old and the new version.
-        busy: Steps that are in hand.
-        waited_s: How long the last `Wait` of each kind has lasted without a break.
-        approval: Whether the next wave is approved; ``given`` where nobody has to, ``late`` where
-            it is still awaited and the plan's validity has run out.
-        stuck_s: How long taking out what must not be in the pool has failed, for those it has.
-        tripped: Which limit was crossed, in words.
-        stop_asked: Whether somebody wants it to stop.
+        running_steps: The step that runs now, by name of its instance.
+        waited_s: For how many seconds the present kind of `Wait` has lasted without a break.
+        approval: Whether the next wave may begin: ``given`` also where the rollout asks nobody,
+            ``late`` where the answer is still awaited and the plan's validity has ended.
+        removal_failing_s: For how many seconds the balancer has failed to take an instance out that
+            must not be in the pool, by name of the instance.
+        crossed_limit: The limit that was crossed, as a sentence; None when none was.
+        is_stop_requested: Whether an operator or a signal asked the rollout to stop.
     """
 
     now_s: float
     progress: Progress
     instances: Mapping[str, InstanceView]
     versions: tuple[str, str]
-    busy: Mapping[str, Step] = field(default_factory=dict)
+    running_steps: Mapping[str, Step] = field(default_factory=dict)
     waited_s: Mapping[Waiting, float] = field(default_factory=dict)
     approval: Literal["given", "awaited", "refused", "late"] = "given"
-    stuck_s: Mapping[str, float] = field(default_factory=dict)
-    tripped: str | None = None
-    stop_asked: bool = False
+    removal_failing_s: Mapping[str, float] = field(default_factory=dict)
+    crossed_limit: str | None = None
+    is_stop_requested: bool = False
 
     @property
     def target(self) -> str:
-        """The version that instances are brought to."""
+        """The version that instances get: the old one during a rollback."""
         return self.versions[0 if self.progress.direction == "back" else 1]
 
 
-def decide(plan: Plan, seen: FleetSnapshot) -> Decision:
-    """The next thing to do.
+def decide(plan: Plan, snapshot: FleetSnapshot) -> Decision:
+    """Return the next thing to do.
 
     Args:
-        plan: What is to be carried out.
-        seen: What is known now.
+        plan: The plan that is carried out.
+        snapshot: The fleet and the progress as they are now.
     """
-    if not seen.instances:
-        return _blind(seen)
-    strays = tuple(_strays(plan, seen))
-    are_tried = seen.stuck_s.keys() >= set(strays)
-    if strays and not (are_tried and seen.stop_asked):
-        return _put_out(seen, strays, are_tried=are_tried)
-    if seen.stop_asked:
-        return Wait(Waiting.STEPS, "the steps in hand") if seen.busy else Done(Ended.INTERRUPTED)
-    progress = seen.progress
+    if not snapshot.instances:
+        return _wait_for_balancer(snapshot)
+    strays = tuple(_misplaced_in_pool(plan, snapshot))
+    was_removal_tried = snapshot.removal_failing_s.keys() >= set(strays)
+    if strays and not (was_removal_tried and snapshot.is_stop_requested):
+        return _remove_strays(snapshot, strays, was_tried=was_removal_tried)
+    if snapshot.is_stop_requested:
+        return (
+            Wait(Waiting.STEPS, "the steps in hand")
+            if snapshot.running_steps
+            else Done(Ended.INTERRUPTED)
+        )
+    progress = snapshot.progress
     if progress.brake is None:
-        why = _trouble(plan, seen)
+        why = _reason_to_stop(plan, snapshot)
         if why is not None:
             return DecisionNote(EventKind.BRAKE, said=why)
     under_way = [name for name in plan.instances if progress.of(name).is_under_way]
-    # A resumed one may find more under way than the window: the nearest to its end goes first.
-    held = [name for name in under_way if _is_held(seen, name)]
+    held = [name for name in under_way if _is_held(snapshot, name)]
     for name in held:
         if progress.of(name).told is not Admin.READY:
-            return DecisionNote(EventKind.HELD, name, _held_words(seen, name))
-    going = [name for name in under_way if name not in held]
-    for name in sorted(going, key=lambda one: -progress.of(one).done):
-        if name not in seen.busy and len(seen.busy) < plan.window:
-            return _next_of(plan, seen, name)
+            return DecisionNote(EventKind.HELD, name, _held_reason(snapshot, name))
+    advancing = [name for name in under_way if name not in held]
+    # After a halt that gave up three instances, `resume` finds three under way in a window of one.
+    # The instance with the fewest steps left goes first, and no more step at once than the window.
+    for name in sorted(advancing, key=lambda name: -progress.of(name).done):
+        if name not in snapshot.running_steps and len(snapshot.running_steps) < plan.window:
+            return _decide_next_step(plan, snapshot, name)
     if progress.brake is None and not held:
-        return _onward(plan, seen, under_way)
-    return _LAST_STEPS if going else _stop(plan, seen, held)
+        return _advance_waves(plan, snapshot, under_way)
+    return _LAST_STEPS if advancing else _stop(plan, snapshot, held)
 
 
-def _stop(plan: Plan, seen: FleetSnapshot, held: Sequence[str]) -> Decision:
-    """Nothing new may begin, and nothing more is done with those under way."""
-    progress = seen.progress
+def _stop(plan: Plan, snapshot: FleetSnapshot, held: Sequence[str]) -> Decision:
+    """Halt or turn back, once no instance under way can advance."""
+    progress = snapshot.progress
     if held or progress.brake is None:
-        return Halt(_held_words(seen, held[0]))
+        return Halt(_held_reason(snapshot, held[0]))
     if plan.on_failure == "rollback" and progress.direction == "forward":
         return DecisionNote(
             EventKind.TURN_BACK, said=format_names(changed_instances(plan, progress))
@@ -192,19 +203,22 @@ def _stop(plan: Plan, seen: FleetSnapshot, held: Sequence[str]) -> Decision:
     return Halt(progress.brake)
 
 
-def _is_held(seen: FleetSnapshot, name: str) -> bool:
-    """Whether somebody else took the server out; in the middle of a step the step itself minds it."""
-    told, admin = seen.progress.of(name).told, seen.instances[name].server.admin
-    return name not in seen.busy and is_held_by_others(told, admin)
+def _is_held(snapshot: FleetSnapshot, name: str) -> bool:
+    """Return whether somebody else took the server out of the pool.
+
+    While a step runs, the step itself checks this.
+    """
+    told, admin = snapshot.progress.of(name).told, snapshot.instances[name].server.admin
+    return name not in snapshot.running_steps and is_held_by_others(told, admin)
 
 
-def _held_words(seen: FleetSnapshot, name: str) -> str:
-    admin = seen.instances[name].server.admin
+def _held_reason(snapshot: FleetSnapshot, name: str) -> str:
+    admin = snapshot.instances[name].server.admin
     return f"{name} was put into {admin} by somebody else, and is not touched"
 
 
 def waves_of(plan: Plan, progress: Progress) -> tuple[Wave, ...]:
-    """The waves in the present direction; back, those of what was changed."""
+    """Return the waves in the present direction: during a rollback, those of the changed instances."""
     if progress.direction == "forward":
         return plan.waves
     if not progress.order:
@@ -212,197 +226,224 @@ def waves_of(plan: Plan, progress: Progress) -> tuple[Wave, ...]:
     return waves_for(progress.order, plan.window, plan.advance, plan.pause_s)
 
 
-def open_gate(plan: Plan, seen: FleetSnapshot) -> tuple[Gate, float] | None:
-    """The gate that is open and since when, in seconds; None when there is none."""
-    waves, passed = waves_of(plan, seen.progress), seen.progress.gates_passed
+def open_gate(plan: Plan, snapshot: FleetSnapshot) -> tuple[Gate, float] | None:
+    """Return the gate after the wave that is complete, and since when it lasts, in seconds.
+
+    Return None when the rollout is not at a gate.
+    """
+    waves, passed = waves_of(plan, snapshot.progress), snapshot.progress.gates_passed
     if passed >= len(waves):
         return None
     wave = waves[passed]
-    if wave.gate is None or not all(seen.progress.of(one).is_over for one in wave.instances):
+    if wave.gate is None or not all(snapshot.progress.of(name).is_over for name in wave.instances):
         return None
-    return wave.gate, _gate_since_s(seen.progress, wave)
+    return wave.gate, _gate_since_s(snapshot.progress, wave)
 
 
 def changed_instances(plan: Plan, progress: Progress) -> tuple[str, ...]:
-    """The instances that are not as they were: those that failed, then the rest, in their order."""
+    """Return the instances that a rollback has to change: first those that failed, then the others."""
     begun = [name for name in plan.instances if progress.of(name).begun]
     failed = [name for name in begun if progress.of(name).given_up is not None]
     return (*failed, *(name for name in begun if name not in failed))
 
 
-def _blind(seen: FleetSnapshot) -> Decision:
-    """The balancer does not answer: nothing begins, and not for ever."""
-    if seen.busy:
+def _wait_for_balancer(snapshot: FleetSnapshot) -> Decision:
+    """Begin nothing while the balancer gives no usable answer, and halt when that lasts too long."""
+    if snapshot.running_steps:
         return Wait(Waiting.BALANCER, "the balancer, which does not answer as it should")
-    if seen.stop_asked:
+    if snapshot.is_stop_requested:
         return Done(Ended.INTERRUPTED)
-    if seen.waited_s.get(Waiting.BALANCER, 0.0) > BLIND_S:
-        return Halt(f"the balancer has not answered as it should for {BLIND_S:g} s")
+    if snapshot.waited_s.get(Waiting.BALANCER, 0.0) > BALANCER_SILENCE_LIMIT_S:
+        return Halt(
+            f"the balancer has not answered as it should for {BALANCER_SILENCE_LIMIT_S:g} s"
+        )
     return Wait(Waiting.BALANCER, "the balancer, which does not answer as it should")
 
 
-def _strays(plan: Plan, seen: FleetSnapshot) -> Iterator[str]:
-    """Who is in the pool and must not be: the balancer has forgotten, as by a reload.
+def _misplaced_in_pool(plan: Plan, snapshot: FleetSnapshot) -> Iterator[str]:
+    """Yield the instances that are in the pool and must not be, as after a reload of the balancer.
 
-    That is who is in the middle of its steps, who was given up, and who could not be returned for
-    good: the balancer may have been away when it was to be taken out again. One that is drained and
-    no more is none: it starts over, see `_next_of`.
+    These are instances in the middle of their steps, instances that were given up, and instances
+    whose return failed: the balancer may have been away when they were to be taken out again. An
+    instance that was only drained is not among them: it starts over, see `_decide_next_step`.
     """
     for name in plan.instances:
-        one, step = seen.progress.of(name), seen.busy.get(name)
-        if seen.instances[name].server.admin is not Admin.READY:
+        instance, step = snapshot.progress.of(name), snapshot.running_steps.get(name)
+        if snapshot.instances[name].server.admin is not Admin.READY:
             continue
         if step is None:
-            has_failed_to_return = one.next_step is Step.RETURN and one.failed_count > 0
-            is_halfway = one.is_under_way and one.next_step not in _MAY_BE_IN_POOL
-            if one.was_given_up or has_failed_to_return or is_halfway:
+            has_failed_to_return = instance.next_step is Step.RETURN and instance.failed_count > 0
+            is_halfway = instance.is_under_way and instance.next_step not in _MAY_BE_IN_POOL
+            if instance.was_given_up or has_failed_to_return or is_halfway:
                 yield name
         elif step not in {Step.TAKE_OUT, Step.RETURN}:
             yield name
 
 
-def _put_out(seen: FleetSnapshot, strays: tuple[str, ...], *, are_tried: bool) -> Decision:
-    """Out with them, but not for ever where the balancer does not do it."""
-    if seen.busy or not are_tried or max(seen.stuck_s[name] for name in strays) <= BLIND_S:
+def _remove_strays(
+    snapshot: FleetSnapshot, strays: tuple[str, ...], *, was_tried: bool
+) -> Decision:
+    """Take the strays out, and halt when the balancer fails to do so for too long."""
+    if (
+        snapshot.running_steps
+        or not was_tried
+        or max(snapshot.removal_failing_s[name] for name in strays) <= BALANCER_SILENCE_LIMIT_S
+    ):
         return KeepOut(strays)
     are = "is" if len(strays) == 1 else "are"
     return Halt(f"{', '.join(strays)} {are} in the pool, must not be, and cannot be taken out")
 
 
-def _trouble(plan: Plan, seen: FleetSnapshot) -> str | None:
-    """Why nothing new may begin."""
-    if seen.tripped is not None and seen.progress.direction == "forward":
-        return seen.tripped
-    given_up = [name for name in plan.instances if seen.progress.of(name).given_up is not None]
-    forward = seen.progress.direction == "forward"
+def _reason_to_stop(plan: Plan, snapshot: FleetSnapshot) -> str | None:
+    """Return why no new instance may begin; None when one may."""
+    if snapshot.crossed_limit is not None and snapshot.progress.direction == "forward":
+        return snapshot.crossed_limit
+    given_up = [name for name in plan.instances if snapshot.progress.of(name).given_up is not None]
+    forward = snapshot.progress.direction == "forward"
     allowed = plan.max_failures if plan.on_failure == "continue" and forward else 0
     if len(given_up) > allowed:
         last = given_up[-1]
-        return f"{last}: {seen.progress.of(last).given_up}"
+        return f"{last}: {snapshot.progress.of(last).given_up}"
     return None
 
 
-def _next_of(plan: Plan, seen: FleetSnapshot, name: str) -> Decision:
-    """The next step of an instance under way, unless what is seen says otherwise."""
-    one, now = seen.progress.of(name), seen.instances[name]
-    if one.failed_count > plan.retries:
-        words = (one.next_step or STEPS[-1]).replace("_", " ")
-        return DecisionNote(EventKind.GIVEN_UP, name, f"{words} failed {one.failed_count} times")
-    if one.set_back_count > plan.retries + SET_BACKS:
+def _decide_next_step(plan: Plan, snapshot: FleetSnapshot, name: str) -> Decision:
+    """Begin the next step of an instance under way, unless it must be given up or start over."""
+    instance, view = snapshot.progress.of(name), snapshot.instances[name]
+    if instance.failed_count > plan.retries:
+        step_text = (instance.next_step or STEPS[-1]).replace("_", " ")
         return DecisionNote(
-            EventKind.GIVEN_UP, name, f"had to start over {one.set_back_count} times"
+            EventKind.GIVEN_UP, name, f"{step_text} failed {instance.failed_count} times"
         )
-    step = one.next_step
-    assert step is not None  # all six done is finished
-    if step is Step.STOP and now.server.admin is Admin.READY:
+    if instance.set_back_count > plan.retries + MAX_SET_BACKS:
+        return DecisionNote(
+            EventKind.GIVEN_UP, name, f"had to start over {instance.set_back_count} times"
+        )
+    step = instance.next_step
+    assert step is not None  # an instance with all six steps done is not under way
+    if step is Step.STOP and view.server.admin is Admin.READY:
         return DecisionNote(EventKind.SET_BACK, name, "it is in the pool again before its return")
-    why = _contradiction(one, now, seen.target) if one.failed_count == 0 else None
+    is_first_try = instance.failed_count == 0
+    why = _find_contradiction(instance, view, snapshot.target) if is_first_try else None
     return DecisionNote(EventKind.SET_BACK, name, why) if why is not None else Act(name, step)
 
 
-def _contradiction(one: InstanceProgress, now: InstanceView, target: str) -> str | None:
-    """What the instance itself says against the steps that are recorded as done."""
-    if now.healthy is None:
+def _find_contradiction(instance: InstanceProgress, view: InstanceView, target: str) -> str | None:
+    """Return how the probe contradicts the steps that the journal records as done; None if not.
+
+    The instance of a journal that says ``stopped`` may run all the same, as after a reboot.
+    """
+    if view.healthy is None:
         return None
-    step = one.next_step
-    if step in {Step.DEPLOY, Step.VERIFY, Step.START} and now.healthy and now.version != target:
-        return f"it was stopped, yet {now.version or 'something'} answers"
-    if step is Step.RETURN and not (now.healthy and now.version == target):
-        return f"it was started, yet {now.version or 'nothing'} answers"
+    step = instance.next_step
+    if step in {Step.DEPLOY, Step.VERIFY, Step.START} and view.healthy and view.version != target:
+        return f"it was stopped, yet {view.version or 'something'} answers"
+    if step is Step.RETURN and not (view.healthy and view.version == target):
+        return f"it was started, yet {view.version or 'nothing'} answers"
     return None
 
 
-def _onward(plan: Plan, seen: FleetSnapshot, under_way: Sequence[str]) -> Decision:
-    """The next instance, the next gate, or the end."""
-    progress = seen.progress
+def _advance_waves(plan: Plan, snapshot: FleetSnapshot, under_way: Sequence[str]) -> Decision:
+    """Begin the next instance, pass the next gate, or end the rollout."""
+    progress = snapshot.progress
     waves = waves_of(plan, progress)
     for number, wave in enumerate(waves, start=1):
         if number > progress.gates_passed:
             untouched = [name for name in wave.instances if not progress.of(name).begun]
             if untouched:
-                return _begin(plan, seen, wave, untouched[0], under_way)
+                return _begin(plan, snapshot, wave, untouched[0], under_way)
             if not all(progress.of(name).is_over for name in wave.instances):
                 return Wait(Waiting.STEPS, "the instances under way")
-            return _pass_gate(seen, wave, number, is_last=number == len(waves))
-    return _settle(plan, seen)
+            return _pass_gate(snapshot, wave, number, is_last=number == len(waves))
+    return _settle(plan, snapshot)
 
 
 def _begin(
-    plan: Plan, seen: FleetSnapshot, wave: Wave, name: str, under_way: Sequence[str]
+    plan: Plan, snapshot: FleetSnapshot, wave: Wave, name: str, under_way: Sequence[str]
 ) -> Decision:
-    """Takes an instance in hand when there is a place in the window and enough are up."""
-    progress = seen.progress
-    resting = [
-        one
-        for one in wave.instances
+    """Begin an instance when the window has a free place and enough others are up."""
+    progress = snapshot.progress
+    pausing = [
+        finished
+        for finished in wave.instances
         if plan.advance == "sliding"
-        and (finished_s := progress.of(one).finished_s) is not None
-        and seen.now_s - finished_s < plan.pause_s
+        and (finished_s := progress.of(finished).finished_s) is not None
+        and snapshot.now_s - finished_s < plan.pause_s
     ]
     if len(under_way) >= wave.parallel:
         return Wait(Waiting.STEPS, "a place in the window")
-    if len(under_way) + len(resting) >= wave.parallel:
+    if len(under_way) + len(pausing) >= wave.parallel:
         return Wait(Waiting.PAUSE, "the pause after the instance before")
-    if _is_held(seen, name):
-        return _LAST_STEPS if under_way else Halt(_held_words(seen, name))
-    if not seen.instances[name].server.is_in_pool:
-        return Act(name, Step.TAKE_OUT)  # it is out already: that costs nothing
+    if _is_held(snapshot, name):
+        return _LAST_STEPS if under_way else Halt(_held_reason(snapshot, name))
+    if not snapshot.instances[name].server.is_in_pool:
+        return Act(name, Step.TAKE_OUT)  # it is out already, so the pool loses nothing
     up = sum(
-        seen.instances[one].server.is_in_pool and not progress.of(one).is_under_way
-        for one in plan.instances
+        snapshot.instances[other].server.is_in_pool and not progress.of(other).is_under_way
+        for other in plan.instances
     )
-    is_first = not any(progress.of(one).begun for one in wave.instances)
-    going = min(wave.parallel, len(wave.instances)) if is_first else 1
-    if up - going < plan.min_in_pool:
-        why = f"up ({up}) less {going} must not fall below the minimum ({plan.min_in_pool})"
-        if seen.waited_s.get(Waiting.CAPACITY, 0.0) > patience_s(plan) and not under_way:
+    # A wave begins only when there is room for all that it takes out at once.
+    is_first = not any(progress.of(member).begun for member in wave.instances)
+    leaving = min(wave.parallel, len(wave.instances)) if is_first else 1
+    if up - leaving < plan.min_in_pool:
+        why = f"up ({up}) less {leaving} must not fall below the minimum ({plan.min_in_pool})"
+        if snapshot.waited_s.get(Waiting.CAPACITY, 0.0) > patience_s(plan) and not under_way:
             return DecisionNote(EventKind.BRAKE, said=f"{name} cannot be taken out: {why}")
         return Wait(Waiting.CAPACITY, why)
     return Act(name, Step.TAKE_OUT)
 
 
 def patience_s(plan: Plan) -> float:
-    """How long the fleet may take to come back to what the plan needs: a start and a return."""
+    """Return for how many seconds the rollout waits for capacity: a start, a return and min_ready.
+
+    In this time an instance that was restarted by somebody else can be back in the pool.
+    """
     return sum(plan.step_deadlines_s[step] for step in (Step.START, Step.RETURN)) + plan.min_ready_s
 
 
 def _gate_since_s(progress: Progress, wave: Wave) -> float:
-    """A gate opens with the last instance; while nobody watched it does not pass."""
+    """Return since when a gate lasts: since the last instance of its wave, or since the resume.
+
+    While no executor ran, nobody watched the bake, so it begins again.
+    """
     ends = [progress.of(name).finished_s for name in wave.instances]
     return max([progress.resumed_s, *(end for end in ends if end is not None)])
 
 
-def _pass_gate(seen: FleetSnapshot, wave: Wave, number: int, *, is_last: bool) -> Decision:
+def _pass_gate(snapshot: FleetSnapshot, wave: Wave, number: int, *, is_last: bool) -> Decision:
+    """Wait for a gate's time and for the approval of the next wave, then pass the gate."""
     gate = wave.gate
     if gate is not None:
-        left_s = _gate_since_s(seen.progress, wave) + gate.pause_s - seen.now_s
+        left_s = _gate_since_s(snapshot.progress, wave) + gate.pause_s - snapshot.now_s
         if left_s > 0:
             return Wait(Waiting.GATE, f"the {gate.kind} after wave {number}")
-    if not is_last and seen.progress.direction == "forward":
-        if seen.approval == "refused":
+    if not is_last and snapshot.progress.direction == "forward":
+        if snapshot.approval == "refused":
             return DecisionNote(EventKind.BRAKE, said=f"wave {number + 1} was not approved")
-        if seen.approval == "awaited":
+        if snapshot.approval == "awaited":
             return Wait(Waiting.APPROVAL, f"approval of wave {number + 1}")
-        if seen.approval == "late":
+        if snapshot.approval == "late":
             return Halt(f"wave {number + 1} was not approved while the plan was valid")
     return DecisionNote(EventKind.GATE_PASSED, said=f"wave {number}")
 
 
-def _settle(plan: Plan, seen: FleetSnapshot) -> Decision:
-    """All is done when everything that was rolled is in the pool and answers as it should."""
-    if seen.busy:
+def _settle(plan: Plan, snapshot: FleetSnapshot) -> Decision:
+    """End the rollout once every changed instance is in the pool and answers with its version."""
+    if snapshot.running_steps:
         return Wait(Waiting.STEPS, "the steps in hand")
-    rolled = plan.instances if seen.progress.direction == "forward" else seen.progress.order
+    rolled = plan.instances if snapshot.progress.direction == "forward" else snapshot.progress.order
     for name in rolled:
-        one, now = seen.progress.of(name), seen.instances[name]
-        if one.given_up is not None:
+        view = snapshot.instances[name]
+        if snapshot.progress.of(name).given_up is not None:
             continue
-        if _is_held(seen, name):
-            return Halt(_held_words(seen, name))
-        if now.healthy and now.version != seen.target:
-            return DecisionNote(EventKind.SET_BACK, name, f"it was done, yet {now.version} answers")
-        if not now.server.is_ready or not now.healthy:
-            if seen.waited_s.get(Waiting.SETTLING, 0.0) > patience_s(plan):
+        if _is_held(snapshot, name):
+            return Halt(_held_reason(snapshot, name))
+        if view.healthy and view.version != snapshot.target:
+            return DecisionNote(
+                EventKind.SET_BACK, name, f"it was done, yet {view.version} answers"
+            )
+        if not view.server.is_ready or not view.healthy:
+            if snapshot.waited_s.get(Waiting.SETTLING, 0.0) > patience_s(plan):
                 return Halt(f"{name} is done, but not in the pool and healthy")
             return Wait(Waiting.SETTLING, f"{name}, which is done, to be in the pool and healthy")
-    return Done(Ended.DONE if seen.progress.direction == "forward" else Ended.ROLLED_BACK)
+    return Done(Ended.DONE if snapshot.progress.direction == "forward" else Ended.ROLLED_BACK)

@@ -20,7 +20,7 @@ from executor.base.canonical_json import digest_of
 from executor.base.errors import BadInput, Refused, RollcastError, describe_unexpected
 from executor.base.files import atomic_write_text
 from executor.base.signals import StopRequests
-from executor.dry_run import actions
+from executor.dry_run import remaining_actions
 from executor.ends import Outcome
 from executor.fleet.connect import connect, fleet_key
 from executor.fleet.fleet_client import FleetClient
@@ -31,7 +31,7 @@ from executor.output import show
 from executor.plan.file import read_plan
 from executor.plan.model import Plan
 from executor.plan.rules import broken_rules, refuse_other_tools
-from executor.preflight import FleetLook, fits, look_at_fleet, problems_in
+from executor.preflight import FleetCheck, check_fleet, check_inventory, problems_in
 from executor.progress import Ended, Event, EventKind, Progress, replay_events
 from executor.records.journal import Journal, JournalBroken
 from executor.records.lock import Lock, lock_path
@@ -188,25 +188,25 @@ def _let_go(asked: Execute, plan: Plan, journal: Journal) -> str:
     return f"The timeline is in {asked.timeline_path}"
 
 
-def look_at(plan: Plan, inventory: Inventory) -> FleetLook:
+def look_at(plan: Plan, inventory: Inventory) -> FleetCheck:
     """Makes every check of a plan against a fleet as it is now; nothing is changed.
 
     Raises:
         BadInput: A secret, a key or a library is missing.
     """
 
-    async def look() -> FleetLook:
+    async def look() -> FleetCheck:
         hands = connect(inventory, plan)
         try:
-            return await look_at_fleet(plan, inventory, hands, resumed=None)
+            return await check_fleet(plan, inventory, hands, resumed=None)
         finally:
             await _close(hands)
 
-    made = fits(plan, inventory)
+    made = check_inventory(plan, inventory)
     if problems_in(made):
-        return FleetLook(made, [])
+        return FleetCheck(made, [])
     seen = asyncio.run(look())
-    return FleetLook([*made, *seen.checks], seen.warnings)
+    return FleetCheck([*made, *seen.checks], seen.warnings)
 
 
 async def _dry_run(asked: Execute, plan: Plan, inventory: Inventory) -> int:
@@ -217,13 +217,13 @@ async def _dry_run(asked: Execute, plan: Plan, inventory: Inventory) -> int:
     progress = replay_events([*events, Event(0.0, EventKind.RESUMED)] if events else [])
     hands = connect(inventory, plan)
     try:
-        seen = await look_at_fleet(plan, inventory, hands, resumed=progress if events else None)
+        seen = await check_fleet(plan, inventory, hands, resumed=progress if events else None)
     finally:
         await _close(hands)
     for warning in seen.warnings:
         warn(warning)
     show(_told_only(hands))
-    for line in actions(plan, inventory, hands, progress):
+    for line in remaining_actions(plan, inventory, hands, progress):
         show(line)
     problems = problems_in(seen.checks)
     if problems:
@@ -253,7 +253,10 @@ def _refuse(plan: Plan, inventory: Inventory, asked: Execute) -> None:
     refuse_other_tools(plan)
     # Half a rollout is worse than a late one: what was begun in time may be finished.
     now = None if asked.resume else datetime.now(UTC)
-    for broken in (*broken_rules(plan, now), *problems_in(fits(plan, inventory, asked.trust))):
+    for broken in (
+        *broken_rules(plan, now),
+        *problems_in(check_inventory(plan, inventory, asked.trust)),
+    ):
         raise Refused(f"{asked.plan}: {broken}")
 
 
@@ -355,7 +358,7 @@ async def _check_fleet(
     Raises:
         Refused: A check is broken.
     """
-    look = await look_at_fleet(plan, inventory, hands, resumed=progress)
+    look = await check_fleet(plan, inventory, hands, resumed=progress)
     for warning in (*look.warnings, *unwatched_guards(plan)):
         warn(warning)
     if problems := problems_in(look.checks):

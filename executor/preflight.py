@@ -1,7 +1,6 @@
-"""What is checked before anything is touched: does this plan fit the fleet as it is?
+"""Check that a plan fits the fleet as it is, before anything is changed.
 
-Enters: a plan, an inventory, and what can look at the fleet. Leaves: every check in plain words
-with what breaks it. Nothing is changed by looking.
+Each check is a pair: what it promises, in plain words, and the problems that break it.
 """
 
 from __future__ import annotations
@@ -29,25 +28,25 @@ Checks = list[tuple[str, list[str]]]
 
 
 @dataclass(frozen=True)
-class FleetLook:
-    """What a look at a fleet found.
+class FleetCheck:
+    """The result of the checks of a fleet.
 
     Attributes:
-        checks: Every check in plain words, with what breaks it.
-        warnings: What breaks no check and should be known all the same, in sentences.
+        checks: Every check, with the problems that break it.
+        warnings: Sentences about facts that break no check, but that an operator should know.
     """
 
     checks: Checks
     warnings: list[str]
 
 
-def fits(plan: Plan, inventory: Inventory, trust: Sequence[Path] = ()) -> Checks:
-    """The checks that need nobody to be asked.
+def check_inventory(plan: Plan, inventory: Inventory, trust: Sequence[Path] = ()) -> Checks:
+    """Return the checks of a plan against an inventory, which connect to nothing.
 
     Args:
-        plan: What is to be carried out.
-        inventory: The fleet.
-        trust: Public keys beside the inventory's.
+        plan: The plan that is to be carried out.
+        inventory: The inventory of the fleet.
+        trust: Trusted public keys in addition to the inventory's.
 
     Raises:
         BadInput: A trusted key cannot be read.
@@ -62,82 +61,85 @@ def fits(plan: Plan, inventory: Inventory, trust: Sequence[Path] = ()) -> Checks
         problems.append(
             f"instances {', '.join(extra)} must be in the plan: it is for another fleet"
         )
-    made = [("the inventory is that of the plan's fleet", problems)]
+    checks = [("the inventory is that of the plan's fleet", problems)]
     keys = (*inventory.trust, *trust)
     if keys:
-        made.append(("it is signed by a trusted key", trust_problems(plan, keys)))
-    return made
+        checks.append(("it is signed by a trusted key", trust_problems(plan, keys)))
+    return checks
 
 
-async def look_at_fleet(
-    plan: Plan, inventory: Inventory, hands: FleetClient, *, resumed: Progress | None
-) -> FleetLook:
-    """Makes the checks that ask balancer, machines and instances; none changes anything.
+async def check_fleet(
+    plan: Plan, inventory: Inventory, fleet: FleetClient, *, resumed: Progress | None
+) -> FleetCheck:
+    """Run the checks that ask balancer, machines and instances; none changes anything.
 
     Args:
-        plan: What is to be carried out.
-        inventory: The fleet, whose names are the plan's.
-        hands: What can look.
-        resumed: How far the rollout is that is resumed: half of it is behind, so health, versions and
-            pool are as they are. None before one is begun.
+        plan: The plan that is to be carried out.
+        inventory: The inventory of the fleet, with the plan's names.
+        fleet: The client of the fleet.
+        resumed: The progress of a rollout that is resumed: part of the fleet is rolled, so health,
+            versions and pool are not checked. None before a rollout begins.
     """
-    warnings = hands.balancer.warnings()
-    made: Checks = [("every machine can be reached", await _hosts(hands))]
-    state, problems = await _balancer(hands)
-    made.append(("the balancer can be reached and lets itself be told", problems))
+    warnings = fleet.balancer.warnings()
+    checks: Checks = [("every machine can be reached", await _check_hosts(fleet))]
+    state, problems = await _check_balancer(fleet)
+    checks.append(("the balancer can be reached and accepts changes", problems))
     if state is not None:
-        lost = [
-            f"{name}: server {hands.targets[name].server} must be in the balancer's backend"
+        unknown = [
+            f"{name}: server {fleet.targets[name].server} must be in the balancer's backend"
             for name in plan.instances
-            if hands.targets[name].server not in state.servers
+            if fleet.targets[name].server not in state.servers
         ]
         knows = (
-            f"the balancer knows every instance (only {hands.balancer.place()} is told and watched)"
+            f"the balancer knows every instance (only {fleet.balancer.place()} is told and watched)"
         )
-        made.append((knows, lost))
-        if not lost:
-            servers = {name: state.servers[hands.targets[name].server] for name in plan.instances}
+        checks.append((knows, unknown))
+        if not unknown:
+            servers = {name: state.servers[fleet.targets[name].server] for name in plan.instances}
             progress = resumed or Progress()
-            made.append(("nobody else has taken a server out", _held(progress, servers)))
-            warnings += _no_capacity(servers)
+            checks.append(("nobody else has taken a server out", _held_servers(progress, servers)))
+            warnings += _idle_servers(servers)
             if resumed is None:
-                made.append(("enough are up for the window", _up(plan, servers)))
-        warnings += await _other_routes(hands)
+                checks.append(("enough are up for the window", _check_capacity(plan, servers)))
+        warnings += await _other_routes(fleet)
     if resumed is None:
-        made.append(
-            ("every instance is healthy and of the old version", await _old(inventory, hands))
+        checks.append(
+            (
+                "every instance is healthy and of the old version",
+                await _check_old_version(inventory, fleet),
+            )
         )
-    return FleetLook(made, warnings)
+    return FleetCheck(checks, warnings)
 
 
 def problems_in(checks: Iterable[tuple[str, Sequence[str]]]) -> list[str]:
-    """Everything that breaks a check."""
+    """Return the problems of all checks."""
     return [problem for _, problems in checks for problem in problems]
 
 
-async def _hosts(hands: FleetClient) -> list[str]:
+async def _check_hosts(fleet: FleetClient) -> list[str]:
     async def problem(name: str) -> str | None:
         try:
-            await hands.hosts[name].check()
+            await fleet.hosts[name].check()
         except HostError as error:
             return f"host {name}: {error}"
         return None
 
-    found = await asyncio.gather(*(problem(name) for name in hands.hosts))
-    return [one for one in found if one is not None]
+    problems = await asyncio.gather(*(problem(name) for name in fleet.hosts))
+    return [text for text in problems if text is not None]
 
 
-async def _balancer(hands: FleetClient) -> tuple[BalancerState | None, list[str]]:
+async def _check_balancer(fleet: FleetClient) -> tuple[BalancerState | None, list[str]]:
     try:
-        state = await hands.observe()
-        await hands.may_change()
+        state = await fleet.observe()
+        await fleet.check_permission()
     except BalancerError as error:
         return None, [str(error)]
     return state, []
 
 
-def _held(progress: Progress, servers: Mapping[str, Server]) -> list[str]:
-    """The servers that others have out; what they took out is theirs to put back."""
+def _held_servers(progress: Progress, servers: Mapping[str, Server]) -> list[str]:
+    """Return a sentence for each server that others took out: only they may put it back."""
     return [
         f"{name}: is in {server.admin} by somebody else and must be ready: it is not put into "
         "traffic for them"
@@ -146,8 +148,8 @@ def _held(progress: Progress, servers: Mapping[str, Server]) -> list[str]:
     ]
 
 
-def _no_capacity(servers: Mapping[str, Server]) -> list[str]:
-    """The servers that are up, and take no requests all the same."""
+def _idle_servers(servers: Mapping[str, Server]) -> list[str]:
+    """Return a sentence for each server that is up, but gets no requests."""
     return [
         f"{name}: {why}, so it does not count as capacity"
         for name, server in servers.items()
@@ -163,35 +165,35 @@ def _why_idle(server: Server) -> str | None:
     return None
 
 
-async def _other_routes(hands: FleetClient) -> list[str]:
-    """Where requests may reach an instance that was taken out here only."""
+async def _other_routes(fleet: FleetClient) -> list[str]:
+    """Return a sentence for each way by which requests reach an instance that was taken out."""
     try:
-        routes = await hands.other_routes()
+        routes = await fleet.other_routes()
     except BalancerError as error:
         return [f"whether other backends send requests to these servers cannot be told: {error}"]
-    told = [
+    sentences = [
         f"{name}: {', '.join(elsewhere)} of the same balancer has its address too and is not told: "
         "requests from there reach it while it is out"
-        for name, target in hands.targets.items()
+        for name, target in fleet.targets.items()
         if (elsewhere := routes.servers.get(target.server))
     ]
     if routes.peers:
-        told.append(
+        sentences.append(
             f"the balancer has peers ({', '.join(routes.peers)}), which are not told: requests that "
             "they send reach an instance while it is out"
         )
-    return told
+    return sentences
 
 
-def _up(plan: Plan, servers: Mapping[str, Server]) -> list[str]:
+def _check_capacity(plan: Plan, servers: Mapping[str, Server]) -> list[str]:
     out = {name: server for name, server in servers.items() if not server.is_in_pool}
     up = len(servers) - len(out)
     if up - plan.window >= plan.min_in_pool:
         return []
-    named = ", ".join(f"{name} ({_why_out(server)})" for name, server in out.items())
+    out_text = ", ".join(f"{name} ({_why_out(server)})" for name, server in out.items())
     return [
         f"instances up ({up}) less the window ({plan.window}) must not fall below the minimum "
-        f"({plan.min_in_pool}); out: {named or 'none'}"
+        f"({plan.min_in_pool}); out: {out_text or 'none'}"
     ]
 
 
@@ -203,8 +205,12 @@ def _why_out(server: Server) -> str:
     return "backup" if server.is_backup else "weight 0"
 
 
-async def _old(inventory: Inventory, hands: FleetClient) -> list[str]:
+async def _check_old_version(inventory: Inventory, fleet: FleetClient) -> list[str]:
     names = list(inventory.instances)
-    answers = await asyncio.gather(*(hands.direct(name) for name in names))
-    lacking = zip(names, (answer.lacks(inventory.versions.old) for answer in answers), strict=True)
-    return [f"{name}: {lacks}" for name, lacks in lacking if lacks is not None]
+    results = await asyncio.gather(*(fleet.probe_instance(name) for name in names))
+    deviations = (result.deviation_from(inventory.versions.old) for result in results)
+    return [
+        f"{name}: {deviation}"
+        for name, deviation in zip(names, deviations, strict=True)
+        if deviation is not None
+    ]

@@ -1,11 +1,8 @@
-"""Carrying a plan out: observe, decide, write down, act, observe again.
+"""Carry a plan out in a loop: observe the fleet, decide, write into the journal, act.
 
-Enters: a plan, what acts on the fleet, and a journal. Leaves: how it ended, and a journal that
-tells all of it. What to do is decided in `executor.decide`; how a step is done stands in
-`executor.steps`.
-
-Before each action its intent is on the disk, after it its outcome. Steps of different instances run
-side by side; everything that is decided or written happens in one place, one thing at a time.
+`executor.decide` decides what to do, `executor.steps` executes a step. The intent of each action is
+on the disk before the action, its outcome after it. Steps of different instances run side by side;
+decisions and writes happen one at a time in this loop.
 """
 
 from __future__ import annotations
@@ -18,7 +15,7 @@ from datetime import UTC, datetime
 from typing import Literal
 
 from executor.base.errors import describe_unexpected
-from executor.counter import Counter
+from executor.counter import RequestCounter
 from executor.decide import (
     Act,
     Decision,
@@ -43,7 +40,7 @@ from executor.fleet.balancers.base import (
     Unreachable,
 )
 from executor.fleet.fleet_client import FleetClient
-from executor.fleet.probe import Direct
+from executor.fleet.probe import ProbeResult
 from executor.guards import find_crossed_limit
 from executor.plan.model import Gate, Plan, Step
 from executor.progress import Ended, Event, EventKind, replay_events
@@ -52,17 +49,17 @@ from executor.statement import FleetStatement, state_fleet
 from executor.steps import do_step
 
 _STATED_WITHIN_S = 5.0
-"""Maximum time, in seconds, that a rollout that has ended looks at its fleet once more."""
+"""Maximum time, in seconds, to observe the fleet once more after the rollout has ended."""
 
 
 class RolloutRun:
-    """One executor's work on one plan, from begin or resume to its end."""
+    """One executor's work on one plan, from its begin or its resume to its end."""
 
     def __init__(
         self,
         plan: Plan,
         versions: tuple[str, str],
-        hands: FleetClient,
+        fleet: FleetClient,
         journal: Journal,
         *,
         approval: Approval | None = None,
@@ -71,7 +68,7 @@ class RolloutRun:
     ) -> None:
         self._plan = plan
         self._versions = versions
-        self._hands = hands
+        self._fleet = fleet
         self._journal = journal
         self._approval = approval or Nobody()
         self._watcher = watcher or Nobody()
@@ -79,33 +76,34 @@ class RolloutRun:
         events = journal.events()
         self.progress = replay_events(events)
         self._is_new = not events
-        # What was begun in time may be finished; from here on no clock counts that can be set.
+        # The plan's validity limits when a rollout may begin, not when it ends. From here on only the
+        # monotonic clock counts, which nobody can set.
         valid_for_s = (plan.valid_until() - datetime.now(UTC)).total_seconds()
         self._approval_by_s = valid_for_s if self._is_new else math.inf
         self._offset_s = max((event.t_s for event in events), default=0.0)
         self._tasks: dict[str, tuple[Step, asyncio.Task[str]]] = {}
-        self._direct: dict[str, Direct] = {}
+        self._probes: dict[str, ProbeResult] = {}
         self._waited: tuple[Waiting, float] | None = None
-        self._stuck_since_s: dict[str, float] = {}
-        self._new: set[str] = set()
+        self._removal_failing_since_s: dict[str, float] = {}
+        self._new_names: set[str] = set()
         for event in events:
-            self._mind_version(event)
-        self._counter = Counter(journal.samples()[-1:])
+            self._track_version(event)
+        self._counter = RequestCounter(journal.samples()[-1:])
         self._wake = asyncio.Event()
-        self._stop_asked = False
+        self._is_stop_requested = False
         self._is_cancelled = False
         self._balancer_state: BalancerState | None = None
         self._identity: str | None = None
         self._sampled_s = -math.inf
 
     async def to_its_end(self) -> Outcome:
-        """Carries the plan out, or goes on with it.
+        """Carry the plan out, or resume it, until the rollout has ended.
 
-        A defect halts it as anything else does: the steps in hand finish, their outcomes and the
-        reason are in the journal.
+        A defect of the executor halts the rollout as any failure does: the running steps finish, and
+        their outcomes and the reason are in the journal.
 
         Raises:
-            JournalBroken: It cannot be written; the steps in hand were let finish.
+            JournalBroken: The journal cannot be written; the running steps have finished.
         """
         self._begun_s = asyncio.get_running_loop().time()
         try:
@@ -120,42 +118,42 @@ class RolloutRun:
             raise
         except Exception as error:
             why = describe_unexpected(error)
-            await self._let_finish()
+            await self._finish_steps()
             self._collect()
             return self._end(Ended.HALTED, why)
         finally:
-            await self._let_finish()
+            await self._finish_steps()
 
     def stop(self) -> None:
-        """The steps in hand are to be finished, and nothing else begun."""
-        self._stop_asked = True
+        """Ask the rollout to finish the running steps and to begin nothing else."""
+        self._is_stop_requested = True
         self._wake.set()
 
     def stop_at_once(self) -> None:
-        """Leaves everything as it is; the journal says what was in hand."""
+        """Cancel the running steps and leave the fleet as it is; the journal holds their intents."""
         self._is_cancelled = True
         for _, task in self._tasks.values():
             task.cancel()
 
     async def state_fleet(self) -> FleetStatement:
-        """How the fleet is now; as it was last seen where it cannot be looked at, or not any more."""
-        why = "it was not looked at again" if self._is_cancelled else await self._look_again()
+        """Return the present state of the fleet, or its last known state where it cannot be observed."""
+        why = "it was not looked at again" if self._is_cancelled else await self._observe_again()
         return state_fleet(
             self._plan.instances,
-            self._hands,
+            self._fleet,
             state=self._balancer_state,
-            direct=self._direct,
+            direct=self._probes,
             progress=self.progress,
             why_not_looked=why,
         )
 
-    async def _look_again(self) -> str:
-        """Looks at the fleet once more; why that was not possible, empty where it was."""
+    async def _observe_again(self) -> str:
+        """Observe the fleet once more; return why that was not possible, empty where it was."""
         try:
             async with asyncio.timeout(_STATED_WITHIN_S):
-                self._balancer_state = await self._hands.observe()
-                self._direct.clear()
-                await self._ask_instances()
+                self._balancer_state = await self._fleet.observe()
+                self._probes.clear()
+                await self._probe_instances()
         except TimeoutError:
             return f"no answer within {_STATED_WITHIN_S:g} s"
         except Exception as error:  # the statement must come whatever happens
@@ -163,18 +161,18 @@ class RolloutRun:
         return ""
 
     async def _pass(self) -> Outcome | None:
-        """One look and one thing done; how it ended, when it has."""
+        """Observe the fleet once and execute one decision; return the outcome when the rollout ends."""
         self._collect()
         self._beat()
-        seen = await self._look()
-        decision = decide(self._plan, seen)
+        snapshot = await self._observe()
+        decision = decide(self._plan, snapshot)
         if not isinstance(decision, Wait):
             self._waited = None
-        if not isinstance(decision, KeepOut) and not _is_for_balancer(decision):
-            self._stuck_since_s.clear()
+        if not isinstance(decision, KeepOut) and not _is_balancer_wait(decision):
+            self._removal_failing_since_s.clear()
         match decision:
             case Act():
-                self._begin(decision, seen)
+                self._begin(decision, snapshot)
             case KeepOut():
                 await self._keep_out(decision.instances)
             case DecisionNote():
@@ -189,32 +187,35 @@ class RolloutRun:
                 return self._end(decision.ended, "")
         return None
 
-    # looking
+    # observing
 
-    async def _look(self) -> FleetSnapshot:
-        state = await self._state()
+    async def _observe(self) -> FleetSnapshot:
+        state = await self._observe_balancer()
         if state is not None:
-            await self._ask_instances()
-        seen = FleetSnapshot(
+            await self._probe_instances()
+        snapshot = FleetSnapshot(
             now_s=self._now_s(),
             progress=self.progress,
             instances={} if state is None else self._instances(state),
             versions=self._versions,
-            busy={name: step for name, (step, _) in self._tasks.items()},
+            running_steps={name: step for name, (step, _) in self._tasks.items()},
             waited_s=self._waited_s(),
-            stuck_s=self._stuck_s(),
-            stop_asked=self._stop_asked,
-            approval=self._approved(),
+            removal_failing_s=self._removal_failing_s(),
+            is_stop_requested=self._is_stop_requested,
+            approval=self._approval_state(),
         )
         if state is None:
-            return seen
-        return replace(seen, tripped=self._count(state, seen))
+            return snapshot
+        return replace(snapshot, crossed_limit=self._count_requests(state, snapshot))
 
-    async def _state(self) -> BalancerState | None:
-        """What the balancer says; None, and told once, while it is none to work with."""
+    async def _observe_balancer(self) -> BalancerState | None:
+        """Return the balancer's state; None while it gives no usable answer.
+
+        The journal gets the problem once, not at every poll.
+        """
         try:
-            state = self._balancer_state = await self._hands.observe()
-            missing = [n for n in self._plan.instances if self._server(n) not in state.servers]
+            state = self._balancer_state = await self._fleet.observe()
+            missing = [n for n in self._plan.instances if self._server_name(n) not in state.servers]
             problem = f"the balancer no longer knows {', '.join(missing)}" if missing else None
         except (Unreachable, Rejected, Forbidden) as error:
             problem = str(error)
@@ -223,143 +224,158 @@ class RolloutRun:
                 self._identity = ""
                 self._notice(problem)
             return None
-        if self._identity not in {None, state.identity}:  # another process may have forgotten all
+        if self._identity not in {None, state.identity}:  # a new process may have lost every change
             self._notice("the balancer was restarted or reloaded, or answers again")
-            self._direct.clear()
+            self._probes.clear()
         self._identity = state.identity
         return state
 
-    def _approved(self) -> Literal["given", "awaited", "refused", "late"]:
+    def _approval_state(self) -> Literal["given", "awaited", "refused", "late"]:
+        # Waves are counted from 1, and the next wave comes after the gate that is not passed yet.
         answer = self._approval.of(self.progress.gates_passed + 2)
         return "late" if answer == "awaited" and self._now_s() > self._approval_by_s else answer
 
-    async def _ask_instances(self) -> None:
-        """Asks those instances themselves of which nothing is known since their last step."""
-        unasked = [
+    async def _probe_instances(self) -> None:
+        """Probe the instances that were not probed since their last step and have none running."""
+        unknown = [
             name
             for name in self._plan.instances
-            if name not in self._direct and name not in self._tasks
+            if name not in self._probes and name not in self._tasks
         ]
-        answers = await asyncio.gather(*(self._hands.direct(name) for name in unasked))
-        self._direct.update(zip(unasked, answers, strict=True))
+        answers = await asyncio.gather(*(self._fleet.probe_instance(name) for name in unknown))
+        self._probes.update(zip(unknown, answers, strict=True))
 
     def _instances(self, state: BalancerState) -> dict[str, InstanceView]:
-        found: dict[str, InstanceView] = {}
+        views: dict[str, InstanceView] = {}
         for name in self._plan.instances:
-            direct = self._direct.get(name)
-            found[name] = InstanceView(
-                state.servers[self._server(name)],
-                direct.healthy if direct else None,
-                direct.version if direct else None,
+            probed = self._probes.get(name)
+            views[name] = InstanceView(
+                state.servers[self._server_name(name)],
+                probed.healthy if probed else None,
+                probed.version if probed else None,
             )
-        return found
+        return views
 
-    def _server(self, name: str) -> str:
-        """What the balancer calls an instance."""
-        return self._hands.targets[name].server
+    def _server_name(self, name: str) -> str:
+        """Return the name of an instance's server in the balancer's backend."""
+        return self._fleet.targets[name].server
 
-    def _count(self, state: BalancerState, seen: FleetSnapshot) -> str | None:
-        """Which limit was crossed; a sample of what was seen goes into the journal."""
-        opened = open_gate(self._plan, seen)
-        bake: tuple[Gate, float] | None = opened if opened and opened[0].kind == "bake" else None
-        new = {self._server(name) for name in self._new}
-        counted = self._counter.count(seen.now_s, state, new, since_s=bake[1] if bake else None)
-        if seen.now_s - self._sampled_s >= self._hands.poll_s:
-            self._sampled_s = seen.now_s
-            self._counter.keep(counted)
-            in_pool = [name for name, one in seen.instances.items() if one.server.is_in_pool]
+    def _count_requests(self, state: BalancerState, snapshot: FleetSnapshot) -> str | None:
+        """Count requests, write a sample into the journal once a poll, and return a crossed limit."""
+        gate = open_gate(self._plan, snapshot)
+        bake: tuple[Gate, float] | None = gate if gate and gate[0].kind == "bake" else None
+        new_servers = {self._server_name(name) for name in self._new_names}
+        counts = self._counter.count(
+            snapshot.now_s, state, new_servers, since_s=bake[1] if bake else None
+        )
+        if snapshot.now_s - self._sampled_s >= self._fleet.poll_s:
+            self._sampled_s = snapshot.now_s
+            self._counter.append(counts)
+            in_pool = [name for name, view in snapshot.instances.items() if view.server.is_in_pool]
             self._journal.sample(
-                seen.now_s,
+                snapshot.now_s,
                 {
                     "in_pool": in_pool,
-                    "requests_count": counted.requests_count,
-                    "failed_count": counted.failed_count,
-                    "queued_count": counted.queued_count,
+                    "requests_count": counts.requests_count,
+                    "failed_count": counts.failed_count,
+                    "queued_count": counts.queued_count,
                     "exposure_count": self._counter.exposure_count,
                 },
             )
         if self.progress.brake is not None or self.progress.direction == "back":
             return None
-        is_over = bake is not None and seen.now_s >= bake[1] + bake[0].pause_s
+        is_over = bake is not None and snapshot.now_s >= bake[1] + bake[0].pause_s
         return find_crossed_limit(
-            self._plan, self._counter.kept, counted, bake[0] if bake else None, is_over
+            self._plan, self._counter.history, counts, bake[0] if bake else None, is_over
         )
 
     def _waited_s(self) -> Mapping[Waiting, float]:
         return {self._waited[0]: self._now_s() - self._waited[1]} if self._waited else {}
 
-    def _stuck_s(self) -> Mapping[str, float]:
-        return {name: self._now_s() - since_s for name, since_s in self._stuck_since_s.items()}
+    def _removal_failing_s(self) -> Mapping[str, float]:
+        return {
+            name: self._now_s() - since_s for name, since_s in self._removal_failing_since_s.items()
+        }
 
-    # doing
+    # acting
 
-    def _begin(self, act: Act, seen: FleetSnapshot) -> None:
+    def _begin(self, act: Act, snapshot: FleetSnapshot) -> None:
+        """Write the intent of a step into the journal, then start the step."""
         version = self._versions[0 if self.progress.direction == "back" else 1]
         if self.progress.of(act.instance).found is None:
-            admin = seen.instances[act.instance].server.admin
+            admin = snapshot.instances[act.instance].server.admin
             self._write(Event(self._now_s(), EventKind.FOUND, act.instance, said=admin))
         self._write(Event(self._now_s(), EventKind.INTENT, act.instance, act.step, version))
-        self._direct.pop(act.instance, None)
+        self._probes.pop(act.instance, None)
 
-        def write_told(admin: Admin) -> None:
+        def write_intended_admin(admin: Admin) -> None:
             self._write(Event(self._now_s(), EventKind.TOLD, act.instance, said=admin))
 
-        told = self.progress.of(act.instance).told
+        intended_admin = self.progress.of(act.instance).told
         step = do_step(
-            self._hands, self._plan, act.instance, act.step, version, told=told, on_told=write_told
+            self._fleet,
+            self._plan,
+            act.instance,
+            act.step,
+            version,
+            intended_admin=intended_admin,
+            on_intent=write_intended_admin,
         )
         task = asyncio.get_running_loop().create_task(step)
         task.add_done_callback(lambda _: self._wake.set())
         self._tasks[act.instance] = (act.step, task)
 
     def _collect(self) -> None:
-        """Writes down what came of the steps that have ended."""
+        """Write the outcomes of the steps that have ended into the journal."""
         for name, (step, task) in list(self._tasks.items()):
             if not task.done():
                 continue
             version = self._versions[0 if self.progress.direction == "back" else 1]
-            kind, said = end_of_step(task, is_stopped=self._is_cancelled)
-            self._write(Event(self._now_s(), kind, name, step, version, said))
+            kind, result = end_of_step(task, is_stopped=self._is_cancelled)
+            self._write(Event(self._now_s(), kind, name, step, version, result))
             del self._tasks[name]
-            self._direct.pop(name, None)
+            self._probes.pop(name, None)
 
     async def _keep_out(self, names: tuple[str, ...]) -> None:
-        """Takes them out; where that fails it is told once, and tried again at the next look."""
-        for name in self._stuck_since_s.keys() - set(names):
-            del self._stuck_since_s[name]  # somebody else has taken it out
+        """Take instances out of the pool.
+
+        Where that fails, the journal gets the failure once, and the next decision tries again.
+        """
+        for name in self._removal_failing_since_s.keys() - set(names):
+            del self._removal_failing_since_s[name]  # somebody else took it out
         for name in names:
-            is_again = name in self._stuck_since_s
+            is_again = name in self._removal_failing_since_s
             if not is_again:
                 self._write(Event(self._now_s(), EventKind.KEEP_OUT, name))
             try:
-                await self._hands.tell(self._hands.balancer.remove, name)
+                await self._fleet.tell(self._fleet.balancer.remove, name)
             except BalancerError as error:
                 if is_again:
                     continue
-                self._stuck_since_s[name] = self._now_s()
-                said = f"not yet: {error}"
+                self._removal_failing_since_s[name] = self._now_s()
+                result = f"not yet: {error}"
             else:
-                self._stuck_since_s.pop(name, None)
-                said = "it was in the pool and must not be, and was taken out"
-            self._write(Event(self._now_s(), EventKind.KEPT_OUT, name, said=said))
-        if self._stuck_since_s:
-            await self._until_next_look()
+                self._removal_failing_since_s.pop(name, None)
+                result = "it was in the pool and must not be, and was taken out"
+            self._write(Event(self._now_s(), EventKind.KEPT_OUT, name, said=result))
+        if self._removal_failing_since_s:
+            await self._wait_for_poll()
 
     async def _wait(self, wait: Wait) -> None:
         if self._waited is None or self._waited[0] is not wait.what:
             self._waited = (wait.what, self._now_s())
-            self._tell_watcher(lambda: self._watcher.waits(wait))
+            self._notify_watcher(lambda: self._watcher.waits(wait))
         if wait.what is Waiting.SETTLING:
-            self._direct.clear()
-        await self._until_next_look()
+            self._probes.clear()
+        await self._wait_for_poll()
 
-    async def _until_next_look(self) -> None:
-        """One poll, or less when a step ends or somebody wants it to stop."""
+    async def _wait_for_poll(self) -> None:
+        """Wait until the next poll, a step's end or a request to stop, whichever comes first."""
         if any(task.done() for _, task in self._tasks.values()):
             return
         self._wake.clear()
         try:
-            async with asyncio.timeout(self._hands.poll_s):
+            async with asyncio.timeout(self._fleet.poll_s):
                 await self._wake.wait()
         except TimeoutError:
             return
@@ -373,40 +389,41 @@ class RolloutRun:
             ended, why, {n: reason for n, reason in reasons.items() if reason is not None}
         )
 
-    async def _let_finish(self) -> None:
-        """The steps in hand, when everything else is over: they have deadlines of their own."""
+    async def _finish_steps(self) -> None:
+        """Wait until the running steps have ended; each has a deadline."""
         tasks = [task for _, task in self._tasks.values()]
         await asyncio.gather(*tasks, return_exceptions=True)
 
     # writing
 
-    def _notice(self, said: str) -> None:
-        self._write(Event(self._now_s(), EventKind.NOTICED, said=said))
+    def _notice(self, text: str) -> None:
+        """Write a notice for people into the journal."""
+        self._write(Event(self._now_s(), EventKind.NOTICED, said=text))
 
     def _write(self, event: Event) -> None:
         self._journal.write(event, datetime.now(UTC).isoformat(timespec="milliseconds"))
         self.progress = self.progress.after(event)
-        self._mind_version(event)
-        self._tell_watcher(lambda: self._watcher.happened(event))
+        self._track_version(event)
+        self._notify_watcher(lambda: self._watcher.happened(event))
 
-    def _tell_watcher(self, tell: Callable[[], None]) -> None:
-        """Tells the watcher; one that fails is told no more, and the rollout goes on."""
+    def _notify_watcher(self, call: Callable[[], None]) -> None:
+        """Call the watcher; a watcher that fails is not called again, and the rollout goes on."""
         try:
-            tell()
+            call()
         except Exception as error:
             self._watcher = Nobody()
             self._notice(f"what happens can no longer be shown: {describe_unexpected(error)}")
 
-    def _mind_version(self, event: Event) -> None:
-        """Which instances serve with the new version: from when their return begins."""
+    def _track_version(self, event: Event) -> None:
+        """Track which servers have the new version, from when their return begins."""
         if event.kind in (EventKind.INTENT, EventKind.DONE) and event.step is Step.RETURN:
             is_new = event.version == self._versions[1]
-            (self._new.add if is_new else self._new.discard)(event.instance)
+            (self._new_names.add if is_new else self._new_names.discard)(event.instance)
 
     def _now_s(self) -> float:
-        """Since the rollout began; a resumed one goes on where the journal ends."""
+        """Return the seconds since the rollout began; after a resume, from where the journal ends."""
         return self._offset_s + asyncio.get_running_loop().time() - self._begun_s
 
 
-def _is_for_balancer(decision: Decision) -> bool:
+def _is_balancer_wait(decision: Decision) -> bool:
     return isinstance(decision, Wait) and decision.what is Waiting.BALANCER

@@ -1,8 +1,4 @@
-"""How a fleet is when a rollout ends: what a person must know before going on.
-
-Enters: a plan, how far it is, and what balancer and instances said. Leaves: a `FleetStatement`, and
-its lines for people.
-"""
+"""Describe the fleet at the end of a rollout: what an operator must know before going on."""
 
 from __future__ import annotations
 
@@ -11,7 +7,7 @@ from dataclasses import dataclass
 
 from executor.fleet.balancers.base import Admin, BalancerState
 from executor.fleet.fleet_client import FleetClient
-from executor.fleet.probe import Direct
+from executor.fleet.probe import ProbeResult
 from executor.plan.model import Step
 from executor.progress import Progress
 
@@ -21,15 +17,15 @@ MOST_NAMES = 12
 
 @dataclass(frozen=True)
 class InstanceStatement:
-    """One instance.
+    """The state of one instance at the end of a rollout.
 
     Attributes:
-        name: Its name in the plan.
-        admin: How the balancer has its server; None when that is not known.
-        is_in_pool: Whether it is sent requests; None when that is not known.
+        name: The instance's name in the plan.
+        admin: The state of its server at the balancer; None when that is not known.
+        is_in_pool: Whether the balancer sends it requests; None when that is not known.
         version: The version that answers; None when none does.
-        is_asked: Whether it was asked for its version since its last step.
-        next_step: The step it is at, in the middle of its steps; None otherwise.
+        is_asked: Whether the instance was probed since its last step.
+        next_step: The next step of an instance in the middle of its steps; None otherwise.
     """
 
     name: str
@@ -42,18 +38,19 @@ class InstanceStatement:
 
 @dataclass(frozen=True)
 class FleetStatement:
-    """A whole fleet.
+    """The state of a fleet at the end of a rollout.
 
     Attributes:
-        instances: In the plan's order.
-        why_not_looked: Why this is not how the fleet is now, but as it was last seen; empty otherwise.
+        instances: The instances in the plan's order.
+        why_not_looked: Why the fleet could not be observed again, so that this is its last known
+            state; empty where it was.
     """
 
     instances: tuple[InstanceStatement, ...] = ()
     why_not_looked: str = ""
 
     def lines(self) -> Iterator[str]:
-        """The statement for people: a line for each kind of instance."""
+        """Yield the statement as lines for people: one for each kind of instance."""
         kinds: dict[str, list[InstanceStatement]] = {}
         for instance in self.instances:
             kinds.setdefault(_kind(instance), []).append(instance)
@@ -69,34 +66,34 @@ class FleetStatement:
 
 def state_fleet(
     names: tuple[str, ...],
-    hands: FleetClient,
+    fleet: FleetClient,
     *,
     state: BalancerState | None,
-    direct: Mapping[str, Direct],
+    direct: Mapping[str, ProbeResult],
     progress: Progress,
     why_not_looked: str,
 ) -> FleetStatement:
-    """State what is known of a fleet.
+    """Return what is known about a fleet.
 
     Args:
         names: The plan's instances.
-        hands: What says how the balancer calls them.
-        state: What the balancer said last; None when it never answered.
-        direct: What the instances said themselves since their last steps.
-        progress: How far the rollout is.
-        why_not_looked: Why it is not how the fleet is now; empty where it is.
+        fleet: The client of the fleet, for the names of the servers.
+        state: The balancer's last answer; None when it never answered.
+        direct: The results of the probes since the instances' last steps.
+        progress: The progress of the rollout.
+        why_not_looked: Why the fleet could not be observed again; empty where it was.
     """
 
     def state_instance(name: str) -> InstanceStatement:
-        server = state.servers.get(hands.targets[name].server) if state is not None else None
-        answer, own = direct.get(name), progress.of(name)
+        server = state.servers.get(fleet.targets[name].server) if state is not None else None
+        probed, instance = direct.get(name), progress.of(name)
         return InstanceStatement(
             name,
             server.admin if server is not None else None,
             server.is_in_pool if server is not None else None,
-            answer.version if answer is not None else None,
-            answer is not None,
-            own.next_step if own.begun else None,
+            probed.version if probed is not None else None,
+            probed is not None,
+            instance.next_step if instance.begun else None,
         )
 
     return FleetStatement(tuple(map(state_instance, names)), why_not_looked)

@@ -1,8 +1,7 @@
-"""How each of the six steps is done to one instance, and how it is seen to be done.
+"""Execute one of the six steps of one instance, and verify that it took effect.
 
-Enters: an instance's name, a step, the version to bring. Leaves: what came of it in words, or
-`StepFailed`, or `SetBack` when the ground has moved and the instance must start over. Every step
-has the plan's deadline, and every one may be done twice without harm.
+Every step has the plan's deadline, and every step may be repeated without harm: after a crash the
+journal knows the intent of a step, not whether it was done.
 """
 
 from __future__ import annotations
@@ -28,105 +27,110 @@ from executor.plan.model import Plan, Step
 
 
 class StepFailed(Exception):
-    """A step failed; the message says why."""
+    """A step that failed; the message says why."""
 
 
 class SetBack(Exception):
-    """What was done to the instance no longer holds; the message says what changed."""
+    """An instance that must start over: earlier steps no longer hold, and the message says why."""
 
 
 class HeldByOthers(Exception):
-    """Somebody else has taken the server out of the pool: it is theirs to give back."""
+    """A server that somebody else took out of the pool, so that only they may put it back."""
 
     def __init__(self, admin: Admin) -> None:
         super().__init__(f"somebody else put it into {admin}")
 
 
 async def do_step(
-    hands: FleetClient,
+    fleet: FleetClient,
     plan: Plan,
     name: str,
     step: Step,
     version: str,
     *,
-    told: Admin = Admin.READY,
-    on_told: Callable[[Admin], None] = lambda _: None,
+    intended_admin: Admin = Admin.READY,
+    on_intent: Callable[[Admin], None] = lambda _: None,
 ) -> str:
-    """Does one step of one instance.
+    """Execute one step of one instance.
 
     Args:
-        hands: What acts.
-        plan: Deadlines and rules.
-        name: The instance.
-        step: What to do.
-        version: The name of the version to bring.
-        told: How this rollout has the server at the balancer.
-        on_told: Called before a server that drains, or was returned, is put into maintenance, and
-            after it was put back: what the beginning of the step does not say.
+        fleet: The client of the fleet.
+        plan: The plan, for deadlines, drain and stop.
+        name: The name of the instance.
+        step: The step.
+        version: The name of the version that the instance gets.
+        intended_admin: The state that this rollout has set for the server at the balancer.
+        on_intent: Called with a state of the server that does not follow from the step alone: before
+            a draining or returned server is put into maintenance, and after it was put back. The
+            journal must know it, to tell this rollout's changes from those of others.
 
     Returns:
-        What came of it, in words.
+        The result, as a sentence for people.
 
     Raises:
-        StepFailed: It failed or did not end in time.
+        StepFailed: The step failed or did not end in time.
         SetBack: The instance must start over.
-        HeldByOthers: Somebody else has taken the server out of the pool; it is left alone.
+        HeldByOthers: Somebody else took the server out of the pool; nothing was changed there.
     """
-    one = _OneStep(hands, plan, name, version, told=told, on_told=on_told)
+    attempt = _StepAttempt(
+        fleet, plan, name, version, intended_admin=intended_admin, on_intent=on_intent
+    )
     deadline_s = plan.step_deadlines_s[step]
     if step is Step.RETURN:
         deadline_s += plan.min_ready_s
     try:
         async with asyncio.timeout(deadline_s):
-            return await one.done(step)
+            return await attempt.execute(step)
     except (SetBack, HeldByOthers):
         raise
     except TimeoutError:
-        if one.held_in is not None:
-            raise HeldByOthers(one.held_in) from None
-        failed = StepFailed(f"not within {deadline_s:g} s{one.last()}")
+        if attempt.held_admin is not None:
+            raise HeldByOthers(attempt.held_admin) from None
+        failure = StepFailed(f"not within {deadline_s:g} s{attempt.last_observation()}")
     except (Forbidden, Rejected, HostError) as error:
-        failed = StepFailed(str(error))
+        failure = StepFailed(str(error))
     except StepFailed as error:
-        failed = error
+        failure = error
     except Exception as error:  # a defect: it fails this step, and does not end the rollout halfway
-        failed = StepFailed(describe_unexpected(error))
+        failure = StepFailed(describe_unexpected(error))
     if step is Step.RETURN:
-        await one.out_again()
-    raise failed
+        await attempt.undo_return()
+    raise failure
 
 
-class _OneStep:
-    """One try of one step.
+class _StepAttempt:
+    """One attempt at one step.
 
     Attributes:
-        held_in: How somebody else has the server, where that may pass; None when nobody has.
+        held_admin: The state in which somebody else holds the server although it may soon be ready
+            again, as while an agent lets the instance warm up; None when nobody holds it.
     """
 
     def __init__(
         self,
-        hands: FleetClient,
+        fleet: FleetClient,
         plan: Plan,
         name: str,
         version: str,
         *,
-        told: Admin,
-        on_told: Callable[[Admin], None],
+        intended_admin: Admin,
+        on_intent: Callable[[Admin], None],
     ) -> None:
-        self._hands = hands
+        self._fleet = fleet
         self._plan = plan
         self._name = name
         self._version = version
-        self._told = told
-        self._on_told = on_told
-        self._seen = ""
-        self.held_in: Admin | None = None
+        self._intended_admin = intended_admin
+        self._on_intent = on_intent
+        self._observation = ""
+        self.held_admin: Admin | None = None
 
-    def last(self) -> str:
-        """What was seen last, to be told with a deadline."""
-        return f"; last: {self._seen}" if self._seen else ""
+    def last_observation(self) -> str:
+        """Return the last observation as the end of the message of a missed deadline."""
+        return f"; last: {self._observation}" if self._observation else ""
 
-    async def done(self, step: Step) -> str:
+    async def execute(self, step: Step) -> str:
+        """Execute the step and return its result as a sentence."""
         match step:
             case Step.TAKE_OUT:
                 return await self._take_out()
@@ -137,83 +141,94 @@ class _OneStep:
             case Step.RETURN:
                 return await self._return()
             case Step.DEPLOY | Step.VERIFY:
-                return await self._command(step)
+                return await self._run_command(step)
 
     # take out
 
     async def _take_out(self) -> str:
-        hands, drain = self._hands, self._plan.drain
-        state, server = await self._server()
+        """Drain the server: two consecutive polls must find no request in flight.
+
+        One empty poll may be a gap between two requests.
+        """
+        drain = self._plan.drain
+        state, server = await self._observe_server()
         self._refuse_held(server)
         if server.admin is Admin.MAINT:
             return "it was out already"
-        self._told = Admin.DRAIN  # as the intent of this step says
-        await self._tell(hands.balancer.take_out)
+        self._intended_admin = Admin.DRAIN  # the journal's intent of this step implies it
+        await self._tell_balancer(self._fleet.balancer.take_out)
         begun_s = _now_s()
-        idle_count, waited_s = 0, -1.0  # nobody has looked yet
+        empty_poll_count, waited_s = 0, -1.0  # below 0: no poll yet
         while True:
-            await asyncio.sleep(self._until_next_look_s(waited_s, _now_s() - begun_s))
-            now, server = await self._server()
-            if now.identity != state.identity:
+            await asyncio.sleep(self._next_poll_s(waited_s, _now_s() - begun_s))
+            new_state, server = await self._observe_server()
+            if new_state.identity != state.identity:
                 raise SetBack("the balancer was restarted or reloaded during the drain")
             if server.admin is Admin.READY:
                 raise SetBack("the balancer sends it requests again")
             self._refuse_held(server)
-            idle_count = idle_count + 1 if is_drained(server) else 0
+            empty_poll_count = empty_poll_count + 1 if is_drained(server) else 0
             waited_s = _now_s() - begun_s
-            self._seen = f"{server.sessions_count} requests in flight"
+            self._observation = f"{server.sessions_count} requests in flight"
             if waited_s >= self._plan.stop.pre_stop_s:
                 if server.is_up is False:
                     return "it is down: nothing to wait for"
-                if idle_count >= 2:
+                if empty_poll_count >= 2:
                     return f"drained in {waited_s:.1f} s"
-            if drain.on_timeout != "wait" and waited_s >= drain.timeout_s and idle_count == 0:
-                return await self._at_timeout(server)
+            is_late = drain.on_timeout != "wait" and waited_s >= drain.timeout_s
+            if is_late and empty_poll_count == 0:
+                return await self._end_drain_at_timeout(server)
 
-    def _until_next_look_s(self, looked_s: float, now_s: float) -> float:
-        """One poll, or less where the drain's timeout comes first: it is to end then, not later."""
-        drain, poll_s = self._plan.drain, self._hands.poll_s
-        if drain.on_timeout == "wait" or looked_s >= drain.timeout_s:
+    def _next_poll_s(self, polled_s: float, now_s: float) -> float:
+        """Return the seconds until the next poll of a drain.
+
+        That is one polling interval, or less where the drain's timeout comes first, so that the
+        drain ends at its timeout and not up to one interval later.
+        """
+        drain, poll_s = self._plan.drain, self._fleet.poll_s
+        if drain.on_timeout == "wait" or polled_s >= drain.timeout_s:
             return poll_s
         return min(poll_s, max(0.0, drain.timeout_s - now_s))
 
-    async def _at_timeout(self, server: Server) -> str:
+    async def _end_drain_at_timeout(self, server: Server) -> str:
+        """Cut the requests that are left, or fail the step where the plan says `abort`."""
         left = f"{server.sessions_count} requests in flight after {self._plan.drain.timeout_s:g} s"
         if self._plan.drain.on_timeout == "abort":
             raise StepFailed(left)
-        self._note_told(Admin.MAINT)
-        await self._tell(self._hands.balancer.remove)
-        await self._tell(self._hands.balancer.cut)
+        self._announce(Admin.MAINT)
+        await self._tell_balancer(self._fleet.balancer.remove)
+        await self._tell_balancer(self._fleet.balancer.cut)
         return f"cut {left}"
 
     # stop
 
     async def _stop(self) -> str:
-        await self._tell(self._hands.balancer.remove)
-        said = await self._command(Step.STOP)
-        while (direct := await self._hands.direct(self._name)).healthy:
-            self._seen = f"it still answers as {direct.version or 'healthy'}"
-            await asyncio.sleep(self._hands.poll_s)
-        return said
+        """Put the server into maintenance, stop the instance and wait until it is not healthy."""
+        await self._tell_balancer(self._fleet.balancer.remove)
+        result = await self._run_command(Step.STOP)
+        while (probed := await self._fleet.probe_instance(self._name)).healthy:
+            self._observation = f"it still answers as {probed.version or 'healthy'}"
+            await asyncio.sleep(self._fleet.poll_s)
+        return result
 
-    async def _command(self, step: Step) -> str:
-        """Runs the step's command, where it has one."""
-        target = self._hands.targets[self._name]
+    async def _run_command(self, step: Step) -> str:
+        """Run the step's command, where the inventory has one."""
+        target = self._fleet.targets[self._name]
         command = target.command(step, self._version)
         if command is None:
             return "no command"
-        self._seen = f"{command[0]} runs"
-        host = self._hands.hosts[target.host]
+        self._observation = f"{command[0]} runs"
+        host = self._fleet.hosts[target.host]
         deadline_s = self._plan.step_deadlines_s[step]
-        ran = await host.run(command, deadline_s, self._hands.environment)
-        if ran.exit_code != 0:
-            output = self._without_secrets(ran.output)
-            raise StepFailed(f"{command[0]}: exit code {ran.exit_code}: {output}")
+        result = await host.run(command, deadline_s, self._fleet.environment)
+        if result.exit_code != 0:
+            output = self._last_line(result.output)
+            raise StepFailed(f"{command[0]}: exit code {result.exit_code}: {output}")
         return f"{command[0]}: done"
 
-    def _without_secrets(self, output: str) -> str:
-        """The last line of an output, which goes into journal and timeline."""
-        for secret in self._hands.environment.values():
+    def _last_line(self, output: str) -> str:
+        """Return the last line of an output without secrets, for journal and timeline."""
+        for secret in self._fleet.environment.values():
             if secret:
                 output = output.replace(secret, "…")
         return output.strip().splitlines()[-1][-200:] if output.strip() else "it said nothing"
@@ -221,90 +236,101 @@ class _OneStep:
     # start and return
 
     async def _start(self) -> str:
-        await self._command(Step.START)
-        await self._until_right()
+        await self._run_command(Step.START)
+        await self._wait_for_version()
         return f"healthy, version {self._version}"
 
-    async def _until_right(self) -> None:
-        """Until the instance itself says that it is healthy and of the right version."""
-        while (lacks := (await self._hands.direct(self._name)).lacks(self._version)) is not None:
-            self._seen = lacks
-            await asyncio.sleep(self._hands.poll_s)
+    async def _wait_for_version(self) -> None:
+        """Probe the instance until it is healthy and answers with the version of this step."""
+        while (
+            deviation := (await self._fleet.probe_instance(self._name)).deviation_from(
+                self._version
+            )
+        ) is not None:
+            self._observation = deviation
+            await asyncio.sleep(self._fleet.poll_s)
 
     async def _return(self) -> str:
-        await self._until_right()
-        _, server = await self._server()
+        await self._wait_for_version()
+        _, server = await self._observe_server()
         self._refuse_held(server)
-        await self._tell(self._hands.balancer.put_back)
-        self._note_told(Admin.READY)
-        await self._until_ready()
+        await self._tell_balancer(self._fleet.balancer.put_back)
+        self._announce(Admin.READY)
+        await self._wait_until_ready()
         return "up, with a check passed since"
 
-    async def out_again(self) -> None:
-        """What could not be returned for good must not stay in the pool."""
-        # The step's own reason is the one to tell, and a journal that cannot be written is no
-        # reason to leave it in the pool.
+    async def undo_return(self) -> None:
+        """Take the server out of the pool again after a return that failed."""
+        # Errors are suppressed, because the caller raises the step's own failure. Where the journal
+        # cannot be written, the server must leave the pool all the same.
         with suppress(Exception):
-            self._note_told(Admin.MAINT)
+            self._announce(Admin.MAINT)
         with suppress(Exception):
-            await self._hands.tell(self._hands.balancer.remove, self._name)
+            await self._fleet.tell(self._fleet.balancer.remove, self._name)
 
-    async def _until_ready(self) -> None:
-        """Up for `min_ready`, with a fresh check, and still the right version at the end."""
+    async def _wait_until_ready(self) -> None:
+        """Wait until the server is up, with a fresh check, for `min_ready_s` without a break.
+
+        Raises:
+            StepFailed: At the end the instance is not healthy or answers with another version.
+        """
         ready_s: float | None = None
         while True:
-            _, server = await self._server()
+            _, server = await self._observe_server()
             if server.admin is Admin.MAINT:
                 self._refuse_held(server)
-            # An agent may say drain until the instance is warm.
-            self.held_in = server.admin if server.admin is Admin.DRAIN else None
-            good = server.is_ready and server.is_checked is not False
-            if not good:
+            # An agent may report drain until the instance is warm, so a drain may pass.
+            self.held_admin = server.admin if server.admin is Admin.DRAIN else None
+            is_good = server.is_ready and server.is_checked is not False
+            if not is_good:
                 ready_s = None
-                self._seen = f"the balancer has it {server.admin}, " + (
+                self._observation = f"the balancer has it {server.admin}, " + (
                     "down" if server.is_up is False else "without a fresh check"
                 )
             elif ready_s is None:
                 ready_s = _now_s()
             if ready_s is not None and _now_s() - ready_s >= self._plan.min_ready_s:
-                lacks = (await self._hands.direct(self._name)).lacks(self._version)
-                if lacks is not None:
-                    raise StepFailed(lacks)
+                deviation = (await self._fleet.probe_instance(self._name)).deviation_from(
+                    self._version
+                )
+                if deviation is not None:
+                    raise StepFailed(deviation)
                 return
-            await asyncio.sleep(self._hands.poll_s)
+            await asyncio.sleep(self._fleet.poll_s)
 
-    # who has the server
+    # the state that this rollout intends for the server
 
-    def _note_told(self, admin: Admin) -> None:
-        if admin is not self._told:
-            self._told = admin
-            self._on_told(admin)
+    def _announce(self, admin: Admin) -> None:
+        """Report a new intended state of the server to the journal."""
+        if admin is not self._intended_admin:
+            self._intended_admin = admin
+            self._on_intent(admin)
 
     def _refuse_held(self, server: Server) -> None:
-        """Raise HeldByOthers where the server is further out than this rollout has told."""
-        if is_held_by_others(self._told, server.admin):
+        """Raise HeldByOthers where the server is further out of the pool than this rollout intends."""
+        if is_held_by_others(self._intended_admin, server.admin):
             raise HeldByOthers(server.admin)
 
-    # the balancer, which may be away for a moment
+    # the balancer, which may be unreachable for a moment, as during a reload
 
-    async def _server(self) -> tuple[BalancerState, Server]:
-        state = await self._patiently(self._hands.observe)
-        server = state.servers.get(self._hands.targets[self._name].server)
+    async def _observe_server(self) -> tuple[BalancerState, Server]:
+        state = await self._retry_while_unreachable(self._fleet.observe)
+        server = state.servers.get(self._fleet.targets[self._name].server)
         if server is None:
             raise StepFailed("the balancer no longer knows it")
         return state, server
 
-    async def _tell(self, verb: Callable[[str], None]) -> None:
-        await self._patiently(lambda: self._hands.tell(verb, self._name))
+    async def _tell_balancer(self, verb: Callable[[str], None]) -> None:
+        await self._retry_while_unreachable(lambda: self._fleet.tell(verb, self._name))
 
-    async def _patiently(self, what: Callable[[], Awaitable[Answer]]) -> Answer:
-        """Again and again while the balancer does not answer, until the step's deadline."""
+    async def _retry_while_unreachable(self, call: Callable[[], Awaitable[Answer]]) -> Answer:
+        """Repeat a call once a poll while the balancer does not answer, up to the step's deadline."""
         while True:
             try:
-                return await what()
+                return await call()
             except Unreachable as error:
-                self._seen = str(error)
-                await asyncio.sleep(self._hands.poll_s)
+                self._observation = str(error)
+                await asyncio.sleep(self._fleet.poll_s)
 
 
 def _now_s() -> float:

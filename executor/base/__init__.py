@@ -1,1 +1,1 @@
-"""What every floor needs: errors, files, canonical JSON, positions in YAML, directories."""
+"""Basics for all packages: errors, files, canonical JSON, positions in YAML, directories."""

@@ -1,8 +1,4 @@
-"""The one text of a JSON value, and its digest.
-
-Enters: plain JSON data. Leaves: canonical JSON, or the SHA-256 of it by which plans and scenarios
-are recognised.
-"""
+"""Canonical JSON, and the SHA-256 digest by which plans and scenarios are recognised."""
 
 from __future__ import annotations
 
@@ -12,10 +8,10 @@ from typing import Any
 
 
 def canonical_json(value: Any) -> str:
-    """The one text of a JSON value: keys sorted, no white space, nothing escaped needlessly.
+    """Return the canonical text of a JSON value: sorted keys, no white space, no needless escapes.
 
     Raises:
-        ValueError: The value holds NaN or an infinity, which JSON cannot say.
+        ValueError: The value holds NaN or an infinity, which JSON does not have.
     """
     return json.dumps(
         value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
@@ -23,7 +19,7 @@ def canonical_json(value: Any) -> str:
 
 
 def digest_of(value: Any) -> str:
-    """SHA-256 over the canonical JSON of a value in UTF-8, in hexadecimal.
+    """Return the SHA-256 of the canonical JSON of a value in UTF-8, in hexadecimal.
 
     Raises:
         ValueError: As `canonical_json`, or the value holds half of a surrogate pair.

@@ -1,7 +1,6 @@
-"""One error family: everything Rollcast refuses, said in one line for people.
+"""The errors of Rollcast, each with a message of one line and an exit code.
 
-Enters: a message. Leaves: an error that keeps to one line and knows its exit code. The message is
-the value and the rule, as in ``window (9) must not exceed the fleet (6)``.
+The message names the value and the rule, as in ``window (9) must not exceed the fleet (6)``.
 """
 
 from __future__ import annotations
@@ -11,12 +10,12 @@ from typing import ClassVar
 
 
 class RollcastError(Exception):
-    """Something that a person can put right.
+    """An error that the user can fix.
 
-    The message is one line whatever values it quotes: what would break it becomes a space.
+    Line breaks in quoted values become spaces, so that the message is one line.
 
     Attributes:
-        exit_code: What the command line ends with.
+        exit_code: The exit code of the command line.
     """
 
     exit_code: ClassVar[int] = 1
@@ -26,19 +25,19 @@ class RollcastError(Exception):
 
 
 class BadInput(RollcastError):
-    """Wrong use, or input that breaks a rule of its form."""
+    """A wrong option, or input that breaks a rule of its format."""
 
     exit_code = 2
 
 
 class Refused(RollcastError):
-    """Well-formed, but a check says no."""
+    """Well-formed input that fails a check, such as a plan that was changed."""
 
     exit_code = 3
 
 
 def describe_unexpected(error: Exception) -> str:
-    """Say on one line what nobody expected, and where: enough to report a defect."""
+    """Return an unexpected error and its place in the code as one line, to report a defect."""
     words = " ".join(f"{type(error).__name__}: {error}".split()).rstrip(": ")
     trace = error.__traceback__
     while trace is not None and trace.tb_next is not None:

@@ -1,7 +1,6 @@
-"""Writing files so that nothing is ever lost: beside, then renamed.
+"""Write files atomically: into a temporary file in the same folder, which is then renamed.
 
-Enters: where a file shall be and what it shall hold. Leaves: the whole new file or the untouched
-old one, whatever happens in between.
+After a crash the path holds the whole new file or the untouched old one.
 """
 
 from __future__ import annotations
@@ -17,48 +16,49 @@ from executor.base.errors import BadInput
 
 @contextmanager
 def write_beside(path: Path, mode: int = 0o666) -> Iterator[Path]:
-    """An empty file in the folder of ``path`` that takes its place when the block ends well.
+    """Yield an empty temporary file that replaces ``path`` when the block ends without an error.
 
-    Its `mode` is what the user's mask leaves of it. A symbolic link stays one: the file that it points to is replaced.
+    The file's permissions are `mode` less the user's umask. Where ``path`` is a symbolic link, the
+    link stays and the file that it points to is replaced.
 
     Raises:
         BadInput: The folder is missing, the file cannot be written, or ``path`` is no regular
-            file, which a rename would destroy (a folder, a device).
+            file (a folder, a device), which a rename would destroy.
     """
     try:
         target = Path(os.path.realpath(path))
         if target.exists() and not target.is_file():
             raise BadInput(f"{path}: cannot be written: is not a regular file")
-        beside = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
-        os.close(os.open(beside, os.O_CREAT | os.O_EXCL | os.O_WRONLY, mode))
+        temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
+        os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, mode))
         try:
-            yield beside
-            with beside.open("rb") as written:
+            yield temporary
+            with temporary.open("rb") as written:
                 os.fsync(written.fileno())
-            os.replace(beside, target)
+            os.replace(temporary, target)
         finally:
-            beside.unlink(missing_ok=True)
+            temporary.unlink(missing_ok=True)
     except OSError as error:
         raise BadInput(f"{path}: cannot be written: {error.strerror or error}") from None
 
 
 def atomic_write_text(path: Path, text: str, mode: int = 0o666) -> None:
-    """Writes the text as UTF-8; a reader finds the old file or the new one, never a half.
+    """Write a text as UTF-8 so that a reader finds the old file or the new one, never a part.
 
-    With `mode` 0o600 nobody but the owner can read it.
+    With `mode` 0o600 only the owner can read the file.
 
     Raises:
         BadInput: The file cannot be written.
     """
-    with write_beside(path, mode) as beside:
-        beside.write_text(text, encoding="utf-8", newline="")
+    with write_beside(path, mode) as temporary:
+        temporary.write_text(text, encoding="utf-8", newline="")
 
 
 def read_owners_file(path: Path) -> str:
-    """The text of a file that nobody but its owner may read.
+    """Return the text of a file that only its owner can read.
 
     Raises:
-        BadInput: It cannot be read, or others could read it too.
+        BadInput: The file cannot be read, or others can read it too.
     """
     try:
         with path.open(encoding="utf-8") as file:
@@ -67,5 +67,5 @@ def read_owners_file(path: Path) -> str:
                 raise BadInput(f"{path}: mode ({mode:04o}) must be 0600: it holds a secret")
             return file.read()
     except (OSError, UnicodeDecodeError) as error:
-        said = getattr(error, "strerror", None) or error
-        raise BadInput(f"{path}: cannot be read: {said}") from None
+        reason = getattr(error, "strerror", None) or error
+        raise BadInput(f"{path}: cannot be read: {reason}") from None

@@ -1,8 +1,8 @@
-"""Placeholders: a name in braces, as in ``checkout@{port}``, that stands for a word.
+"""Placeholders in texts: a name in braces, as in ``checkout@{port}``, that is replaced by a value.
 
-Only the plain name is a placeholder. Python's format language also knows ``{port:d}``, ``{port!r}``,
-``{port.real}`` and ``{port[0]}``; these fail, or say something unexpected, only when a text is
-filled in, which may be in the middle of a rollout. So they are refused when a text is read.
+Only the plain name is a placeholder. Python's format language also has ``{port:d}``, ``{port!r}``,
+``{port.real}`` and ``{port[0]}``. These would fail or give unexpected text only when a text is filled
+in, perhaps in the middle of a rollout, so they are refused when a text is read.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ def broken_rule(text: str, words: Mapping[str, str]) -> str | None:
     """Return the rule that the placeholders of a text break; None when they break none.
 
     Args:
-        text: The text, in which ``{{`` and ``}}`` are braces that mean themselves.
-        words: What each placeholder stands for.
+        text: The text, in which ``{{`` and ``}}`` are plain braces.
+        words: The value of each placeholder.
     """
     try:
         parts = list(string.Formatter().parse(text))
@@ -37,7 +37,7 @@ def fill(text: str, words: Mapping[str, str]) -> str:
 
     Args:
         text: A text that breaks no rule.
-        words: What each placeholder stands for.
+        words: The value of each placeholder.
     """
     parts = string.Formatter().parse(text)
     return "".join(part + ("" if name is None else words[name]) for part, name, _, _ in parts)

@@ -1,8 +1,8 @@
-"""Being asked to stop by a signal, whatever this process inherited.
+"""Handle the signals that ask the program to stop, whatever this process inherited.
 
-A shell starts what a script puts in the background with SIGINT and SIGQUIT ignored, and a process
-passes on what it ignores to the commands it starts. So every signal that matters here gets a handler
-of its own: a handler, unlike an ignored signal, is not inherited by what is executed.
+A shell starts background commands of a script with SIGINT and SIGQUIT ignored, and a process passes
+its ignored signals on to the commands that it starts. So every signal that matters here gets a
+handler: unlike an ignored signal, a handler is not inherited by a started command.
 """
 
 from __future__ import annotations
@@ -14,20 +14,20 @@ from types import FrameType, TracebackType
 from typing import Any, Self
 
 
-def _those_here(*names: str) -> tuple[signal.Signals, ...]:
-    """The signals of these names that this system has."""
+def _available_signals(*names: str) -> tuple[signal.Signals, ...]:
+    """Return the signals of these names that this system has."""
     return tuple(getattr(signal, name) for name in names if hasattr(signal, name))
 
 
-STOP_SIGNALS = _those_here("SIGINT", "SIGTERM", "SIGHUP")
+STOP_SIGNALS = _available_signals("SIGINT", "SIGTERM", "SIGHUP")
 """The signals by which people and systems ask a program to stop."""
 
-_FOR_COMMANDS = _those_here("SIGQUIT", "SIGUSR1", "SIGUSR2", "SIGALRM", "SIGCHLD")
-"""Signals that services use: one that is ignored here must not be ignored in what a step starts."""
+_FOR_COMMANDS = _available_signals("SIGQUIT", "SIGUSR1", "SIGUSR2", "SIGALRM", "SIGCHLD")
+"""Signals that services use, and that must not be ignored in the commands of a step."""
 
 
 def is_wanted_ignored(number: signal.Signals) -> bool:
-    """Whether a person wants the signal ignored: ``nohup`` is the wish to outlive the terminal."""
+    """Return whether a user wants the signal ignored: ``nohup`` ignores SIGHUP to outlive the terminal."""
     return number.name == "SIGHUP" and signal.getsignal(number) is signal.SIG_IGN
 
 
@@ -43,29 +43,29 @@ def interrupt() -> None:
 
 
 class StopRequests:
-    """A block in which SIGINT, SIGTERM and SIGHUP call `on_stop`, in the main thread.
+    """A context in which SIGINT, SIGTERM and SIGHUP call `on_stop`, in the main thread.
 
     Attributes:
-        on_stop: Called at each request; at first it raises `KeyboardInterrupt`.
+        on_stop: Called at each request; raises `KeyboardInterrupt` unless it is replaced.
     """
 
     def __init__(self) -> None:
         self.on_stop: Callable[[], None] = interrupt
-        self._before: dict[signal.Signals, Any] = {}
-        self._mask: set[Any] | None = None
+        self._old_handlers: dict[signal.Signals, Any] = {}
+        self._old_mask: set[Any] | None = None
 
     def __enter__(self) -> Self:
         if threading.current_thread() is not threading.main_thread():
-            return self  # only the main thread can hear of signals
+            return self  # Python delivers signals to the main thread only
         for number in STOP_SIGNALS:
             is_ignored = is_wanted_ignored(number)
-            self._handle(number, self._pass_by if is_ignored else self._ask)
+            self._set_handler(number, self._do_nothing if is_ignored else self._request_stop)
         for number in _FOR_COMMANDS:
             if signal.getsignal(number) is signal.SIG_IGN:
-                self._handle(number, self._pass_by)
-        mine = {*STOP_SIGNALS, *_FOR_COMMANDS}
+                self._set_handler(number, self._do_nothing)
+        handled = {*STOP_SIGNALS, *_FOR_COMMANDS}
         if hasattr(signal, "pthread_sigmask"):
-            self._mask = signal.pthread_sigmask(signal.SIG_UNBLOCK, mine)
+            self._old_mask = signal.pthread_sigmask(signal.SIG_UNBLOCK, handled)
         return self
 
     def __exit__(
@@ -74,18 +74,18 @@ class StopRequests:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self._mask is not None:
-            signal.pthread_sigmask(signal.SIG_SETMASK, self._mask)
-        for number, handler in self._before.items():
+        if self._old_mask is not None:
+            signal.pthread_sigmask(signal.SIG_SETMASK, self._old_mask)
+        for number, handler in self._old_handlers.items():
             signal.signal(number, signal.SIG_DFL if handler is None else handler)
 
-    def _handle(
+    def _set_handler(
         self, number: signal.Signals, handler: Callable[[int, FrameType | None], None]
     ) -> None:
-        self._before[number] = signal.signal(number, handler)
+        self._old_handlers[number] = signal.signal(number, handler)
 
-    def _ask(self, number: int, frame: FrameType | None) -> None:
+    def _request_stop(self, number: int, frame: FrameType | None) -> None:
         self.on_stop()
 
-    def _pass_by(self, number: int, frame: FrameType | None) -> None:
+    def _do_nothing(self, number: int, frame: FrameType | None) -> None:
         return

@@ -1,7 +1,7 @@
-"""How large a file may be, and how much its text may come to: checked before anything is built of it.
+"""Limits on the size of files and of YAML texts, checked before anything is built of them.
 
-A few lines of YAML can stand for a thousand million values: an alias repeats what its anchor holds,
-and anchors may hold aliases. A gzip of one megabyte may unpack to a thousand.
+A few lines of YAML can expand to a thousand million values: an alias repeats the value of its anchor,
+and anchors may contain aliases. A gzip of one megabyte may unpack to a gigabyte.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ MOST_PLAN_BYTES = 256 << 20
 """Maximum size of a plan. A plan that replays a log holds the time of every request."""
 
 MOST_YAML_VALUES = 1_000_000
-"""Maximum number of values that a YAML text may come to once every alias is filled in."""
+"""Maximum number of values in a YAML text after every alias is expanded."""
 
 MOST_YAML_LEVELS = 100
 """Maximum depth of values within values in YAML."""
@@ -35,20 +35,20 @@ MOST_UNPACKED_BYTES = 1 << 30
 """Maximum size of a trace, or of a file to import that is read as a whole, unpacked."""
 
 MOST_PACKED_RATIO = 200
-"""Maximum size of a gzip's content over its own. Logs and traces come to 5 to 50, a bomb to 1,000."""
+"""Maximum ratio of a gzip's content to its size. Logs and traces have 5 to 50, a bomb has 1,000."""
 
 _FREE_BYTES = 16 << 20
-"""A gzip whose content is smaller than this may be as dense as it likes."""
+"""Size of content up to which `MOST_PACKED_RATIO` does not apply, in bytes."""
 
 _CHUNK_BYTES = 1 << 20
 
 
 class TooLarge(MarkedYAMLError):
-    """A YAML text comes to more than is allowed; `problem` says to what, `problem_mark` where."""
+    """A YAML text that exceeds a limit; `problem` names the limit, `problem_mark` the place."""
 
 
 def size_text(size_bytes: int) -> str:
-    """A size as a message says it."""
+    """Return a size in the form of messages, such as ``4 MiB``."""
     for unit, factor in (("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)):
         if size_bytes >= factor:
             return f"{size_bytes / factor:.4g} {unit}"
@@ -56,7 +56,7 @@ def size_text(size_bytes: int) -> str:
 
 
 def read_limited_bytes(path: Path, most_bytes: int) -> bytes:
-    """The content of a file, of which no more than the limit is ever read.
+    """Return the content of a file; never read more than the limit.
 
     Raises:
         OSError: The file cannot be read.
@@ -66,7 +66,7 @@ def read_limited_bytes(path: Path, most_bytes: int) -> bytes:
         size = os.fstat(file.fileno()).st_size  # 0 for a pipe or a device
         if size > most_bytes:
             raise BadInput(f"{path}: {size_text(size)}: must not exceed {size_text(most_bytes)}")
-        content = bytearray()  # by chunks: a read takes as much memory as it asks for
+        content = bytearray()  # by chunks: `read(n)` reserves n bytes even for a small file
         while len(content) <= most_bytes and (chunk := file.read(_CHUNK_BYTES)):
             content += chunk
     if len(content) > most_bytes:
@@ -75,7 +75,7 @@ def read_limited_bytes(path: Path, most_bytes: int) -> bytes:
 
 
 def read_limited_text(path: Path, most_bytes: int) -> str:
-    """The same as UTF-8, with line ends as `Path.read_text` gives them.
+    """Return the text of a UTF-8 file, with line ends as `Path.read_text` has them.
 
     Raises:
         OSError: The file cannot be read.
@@ -87,7 +87,7 @@ def read_limited_text(path: Path, most_bytes: int) -> str:
 
 
 def read_unpacked(path: Path, most_bytes: int = MOST_UNPACKED_BYTES) -> bytes:
-    """The content of a file; of one that ends in ``.gz`` what is packed in it.
+    """Return the content of a file, unpacked where its name ends in ``.gz``.
 
     Raises:
         OSError: The file cannot be read.
@@ -109,10 +109,10 @@ def read_unpacked(path: Path, most_bytes: int = MOST_UNPACKED_BYTES) -> bytes:
 
 
 def refuse_bomb(path: Path, packed_bytes: int, unpacked_bytes: int) -> None:
-    """Refuses a gzip whose content is much larger than any log's.
+    """Refuse a gzip whose content is larger than `MOST_PACKED_RATIO` times its size.
 
     Raises:
-        BadInput: It is one.
+        BadInput: The content is larger.
     """
     if unpacked_bytes > max(_FREE_BYTES, MOST_PACKED_RATIO * packed_bytes):
         raise BadInput(
@@ -122,10 +122,10 @@ def refuse_bomb(path: Path, packed_bytes: int, unpacked_bytes: int) -> None:
 
 
 def refuse_too_large(root: Node) -> None:
-    """Refuses a document that comes to too many values, too deep ones, or too long a number.
+    """Refuse a document with too many values, too deep nesting, or too long a number.
 
-    The nodes of a document share what aliases repeat, so that counting costs no more than the text is
-    long: each anchor is counted once, and that count is added wherever an alias stands.
+    Counting takes time in proportion to the text, not to the expanded document: an alias is the same
+    node as its anchor, so each anchor is counted once and its count is added for each alias.
 
     Raises:
         TooLarge: The document exceeds a limit.
@@ -133,9 +133,9 @@ def refuse_too_large(root: Node) -> None:
     counts: dict[int, int] = {}
     depths: dict[int, int] = {}
     open_nodes: set[int] = set()
-    left: list[tuple[Node, bool]] = [(root, False)]
-    while left:
-        node, is_counted = left.pop()
+    stack: list[tuple[Node, bool]] = [(root, False)]
+    while stack:
+        node, are_children_counted = stack.pop()
         key = id(node)
         if key in counts:
             continue
@@ -143,7 +143,7 @@ def refuse_too_large(root: Node) -> None:
         if not children:
             _refuse_long_number(node)
             counts[key], depths[key] = 1, 1
-        elif is_counted:
+        elif are_children_counted:
             open_nodes.discard(key)
             counts[key] = 1 + sum(counts[id(child)] for child in children)
             depths[key] = 1 + max(depths[id(child)] for child in children)
@@ -153,11 +153,11 @@ def refuse_too_large(root: Node) -> None:
                 _refuse(node, f"is nested too deeply: must not exceed {MOST_YAML_LEVELS} levels")
         else:
             open_nodes.add(key)
-            left.append((node, True))
+            stack.append((node, True))
             for child in children:
                 if id(child) in open_nodes:
                     _refuse(child, "must not hold itself")
-                left.append((child, False))
+                stack.append((child, False))
 
 
 def _children(node: Node) -> list[Node]:

@@ -1,7 +1,6 @@
-"""YAML as a person writes it: values read, and the lines that they stand on.
+"""Read YAML with the lines of its values, and report problems as one line with that position.
 
-Enters: text. Leaves: a tree, its values as plain data, and for what is wrong with them one line for
-people: file, line, key, value, the rule, and the nearest right key.
+A message names file, line, key, value and rule, and for an unknown key the nearest known one.
 """
 
 from __future__ import annotations
@@ -25,12 +24,12 @@ from executor.base.text_limits import MOST_YAML_LEVELS, TooLarge, refuse_too_lar
 
 Key = tuple[str | int, ...]
 
-SILENT = object()
-"""In the place of a value that a file does not say."""
+NOT_GIVEN = object()
+"""Stands for the value of a key that a file does not have."""
 
 
 class _SafeConstructor(SafeConstructor):
-    """Builds nothing of a text that comes to too much."""
+    """A constructor that refuses a text beyond the limits before it builds anything."""
 
     def construct_document(self, node: Any) -> Any:
         refuse_too_large(node)
@@ -38,7 +37,7 @@ class _SafeConstructor(SafeConstructor):
 
 
 class _Constructor(RoundTripConstructor):
-    """Says on which line a value stands that has a form but no meaning, such as 2024-13-45."""
+    """A constructor that also names the line of an impossible value, such as the date 2024-13-45."""
 
     def construct_document(self, node: Any) -> Any:
         refuse_too_large(node)
@@ -48,12 +47,12 @@ class _Constructor(RoundTripConstructor):
         try:
             return super().construct_object(node, deep)
         except ValueError as error:
-            told = f"{shorten_value(node.value)}: {error}"
-            raise ConstructorError(problem=told, problem_mark=node.start_mark) from None
+            problem = f"{shorten_value(node.value)}: {error}"
+            raise ConstructorError(problem=problem, problem_mark=node.start_mark) from None
 
 
 def round_trip() -> YAML:
-    """What reads and writes YAML with its comments."""
+    """Return a reader and writer of YAML that keeps comments."""
     yaml = YAML()
     yaml.Constructor = _Constructor
     yaml.preserve_quotes = True
@@ -63,10 +62,15 @@ def round_trip() -> YAML:
 
 
 def load_yaml(text: str, name: str, begins: str) -> CommentedMap:
-    """The tree of a text; errors call it ``name``, and say what such a file ``begins`` with.
+    """Return the tree of a YAML text.
+
+    Args:
+        text: The text.
+        name: The name of the file in messages.
+        begins: The value of ``rollcast`` with which such a file begins, for messages.
 
     Raises:
-        BadInput: It is not YAML, comes to too much, or is no mapping.
+        BadInput: The text is not YAML, exceeds a limit, or is no mapping.
     """
     with _yaml_errors(name):
         root = round_trip().load(text)
@@ -80,10 +84,14 @@ def load_yaml(text: str, name: str, begins: str) -> CommentedMap:
 
 
 def load_documents(text: str, name: str) -> list[Any]:
-    """Every document of a text as plain data; errors call it ``name``.
+    """Return every document of a YAML text as plain data.
+
+    Args:
+        text: The text.
+        name: The name of the file in messages.
 
     Raises:
-        BadInput: It is not YAML, or comes to too much.
+        BadInput: The text is not YAML or exceeds a limit.
     """
     yaml = YAML(typ="safe", pure=True)
     yaml.Constructor = _SafeConstructor
@@ -93,7 +101,7 @@ def load_documents(text: str, name: str) -> list[Any]:
 
 @contextmanager
 def _yaml_errors(name: str) -> Iterator[None]:
-    """Turns what ruamel raises into one line that says where."""
+    """Turn ruamel's errors into `BadInput` with the line."""
     try:
         yield
     except MaxDepthExceededError as error:
@@ -112,11 +120,11 @@ def _yaml_errors(name: str) -> Iterator[None]:
 
 
 def load_value(text: str) -> Any:
-    """A value alone.
+    """Return the value of a YAML text without a file, as of a ``--set`` option.
 
     Raises:
-        MaxDepthExceededError: It is nested too deeply.
-        YAMLError: It is not YAML.
+        MaxDepthExceededError: The value is nested too deeply.
+        YAMLError: The text is not YAML.
     """
     return round_trip().load(text)
 
@@ -127,7 +135,7 @@ def too_deep() -> str:
 
 
 def plain(node: Any) -> Any:
-    """The node without ruamel's own types, so that scenarios stay plain data."""
+    """Return a node as plain data, without ruamel's types."""
     if isinstance(node, CommentedMap):
         return {str(key): plain(value) for key, value in node.items()}
     if isinstance(node, CommentedSeq):
@@ -141,9 +149,9 @@ def plain(node: Any) -> Any:
 
 
 def places_of(node: Any) -> dict[str, Any]:
-    """The keys of a mapping or the places of a list by their texts.
+    """Return the keys of a mapping, or the indexes of a list, by their texts.
 
-    A key of YAML may be a number, a date or nothing; a part of a key path is its text.
+    A key in YAML may be a number, a date or null; a part of a key path is a text.
     """
     keys = range(len(node)) if isinstance(node, CommentedSeq) else node
     is_nested = isinstance(node, CommentedMap | CommentedSeq)
@@ -151,13 +159,13 @@ def places_of(node: Any) -> dict[str, Any]:
 
 
 def child_of(node: Any, part: str | int, otherwise: Any = None) -> Any:
-    """What stands at one part of a key."""
+    """Return the child of a node at one part of a key path, or ``otherwise``."""
     places = places_of(node)
     return node[places[str(part)]] if str(part) in places else otherwise
 
 
 def line_of(node: Any, part: Any, otherwise: int) -> int:
-    """The line of a key, counted from 1; ``otherwise`` where it was set rather than read."""
+    """Return the line of a key, counted from 1; ``otherwise`` for a key that was not read from a file."""
     try:
         position = node.lc.key(part) if isinstance(node, CommentedMap) else node.lc.item(part)
         return int(position[0]) + 1
@@ -166,12 +174,12 @@ def line_of(node: Any, part: Any, otherwise: int) -> int:
 
 
 def dotted_key(keys: Iterable[str | int]) -> str:
-    """A key as it is said: its parts with dots between."""
+    """Return a key path with dots between its parts."""
     return ".".join(str(key) for key in keys)
 
 
 def shorten_value(value: object) -> str:
-    """A value as it is said, shortened where it is long."""
+    """Return a value as text for a message, of at most 60 characters for most values."""
     if isinstance(value, int) and value.bit_length() > 1000:
         return f"a number of about {round(value.bit_length() * 0.30103):,} digits"
     if isinstance(value, dict):
@@ -186,9 +194,9 @@ def shorten_value(value: object) -> str:
 
 
 def broken_text(key: Iterable[str | int], value: object, rule: str) -> str:
-    """``key.path: value: rule``; without the value where the file does not say it."""
-    told = "" if value is SILENT else f" {shorten_value(value)}:"
-    return f"{dotted_key(key)}:{told} {rule}"
+    """Return ``key.path: value: rule``, without the value where the file does not have it."""
+    value_text = "" if value is NOT_GIVEN else f" {shorten_value(value)}:"
+    return f"{dotted_key(key)}:{value_text} {rule}"
 
 
 _RULES = {
@@ -208,11 +216,11 @@ _RULES = {
 
 
 class Positions:
-    """Says where in a file something is wrong.
+    """A file's tree, which gives problems their position in the file.
 
     Attributes:
         root: The file's tree.
-        set_keys: Keys whose values were set over the text.
+        set_keys: Keys whose values were set by an option and not by the file.
     """
 
     def __init__(
@@ -230,7 +238,7 @@ class Positions:
         self._set_by = set_by
 
     def message(self, error: ValidationError) -> str:
-        """One line for the first thing wrong; unknown keys first, since they explain others."""
+        """Return one line about the first problem; an unknown key comes first, since it explains others."""
         problems = error.errors(include_url=False)
         problem = next((p for p in problems if p["type"] == "extra_forbidden"), problems[0])
         kind, loc = problem["type"], problem["loc"]
@@ -257,12 +265,12 @@ class Positions:
         return self.line(loc, rule) + nearest
 
     def line(self, loc: Sequence[str | int], rule: str) -> str:
-        """``file:line: key.path: value: rule`` for a value that stands in the file."""
+        """Return ``file:line: key.path: value: rule`` for a value in the file."""
         keys, line = self._walk(loc)
         return f"{self._place(keys, line)}: {dotted_key(keys)}: {shorten_value(self._value(keys))}: {rule}"
 
     def broken(self, key: Key, value: object, rule: str) -> str:
-        """The same for a value that may be a default, at a key that may not be in the file."""
+        """Return ``file:line: key.path: value: rule`` for a key that may not be in the file."""
         _keys, line = self._walk(key)
         return f"{self._place(key, line)}: {broken_text(key, value, rule)}"
 
@@ -285,13 +293,13 @@ class Positions:
         return node
 
     def _walk(self, loc: Sequence[str | int]) -> tuple[Key, int]:
-        """The key path in the file, without pydantic's union tags, and the line it stands on."""
+        """Return the key path in the file, without pydantic's union tags, and its line."""
         node: Any = self.root
         keys: list[str | int] = []
         line = 1
         for part, following in itertools.zip_longest(loc, loc[1:]):
             places, child = places_of(node), child_of(node, part)
-            # A tag may be called as the key beside the one that is meant: {trace: …, scale: …}.
+            # A union tag may have the name of a key beside the one that is meant: {trace: …, scale: …}.
             is_tag = isinstance(following, str) and following in places.keys() - places_of(child)
             if str(part) in places and not is_tag:
                 line = line_of(node, places[str(part)], line)
@@ -306,12 +314,12 @@ def _nearest(word: str, known: Iterable[str]) -> str:
 
 
 def _known_keys(schema: dict[str, Any], loc: Sequence[str | int]) -> list[str]:
-    """The keys that may stand beside the last part of ``loc``, from the JSON Schema."""
+    """Return the known keys at the place of the last part of ``loc``, from the JSON Schema."""
     definitions = schema["$defs"]
     known = set(schema["properties"])
     nodes = [schema]
     for part in loc[:-1]:
-        found = []
+        children = []
         for node in nodes:
             options = [node, *node.get("anyOf", []), *node.get("oneOf", [])]
             for option in (
@@ -319,21 +327,23 @@ def _known_keys(schema: dict[str, Any], loc: Sequence[str | int]) -> list[str]:
             ):
                 properties = option.get("properties", {})
                 if part in properties:
-                    found.append(properties[part])
+                    children.append(properties[part])
                 elif isinstance(option.get("additionalProperties"), dict):
-                    found.append(option["additionalProperties"])
-        if found:
-            nodes = [_resolved(node, definitions) for node in found]
+                    children.append(option["additionalProperties"])
+        if children:
+            nodes = [_resolve_reference(node, definitions) for node in children]
             known = {key for node in nodes for key in _properties(node, definitions)}
     return sorted(known)
 
 
-def _resolved(node: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any]:
+def _resolve_reference(node: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any]:
     return definitions[node["$ref"].rsplit("/", 1)[1]] if "$ref" in node else node
 
 
 def _properties(node: dict[str, Any], definitions: dict[str, Any]) -> set[str]:
     options = [node, *node.get("anyOf", []), *node.get("oneOf", [])]
     return {
-        key for option in options for key in _resolved(option, definitions).get("properties", {})
+        key
+        for option in options
+        for key in _resolve_reference(option, definitions).get("properties", {})
     }

@@ -1,1 +1,1 @@
-"""How each real tool counts and rounds its rollout settings: pure functions."""
+"""Pure functions that count and round rollout settings as other tools do."""

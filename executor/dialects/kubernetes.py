@@ -1,8 +1,8 @@
-"""How a Kubernetes Deployment turns surge and unavailable into counts.
+"""Resolve ``maxSurge`` and ``maxUnavailable`` into counts, as a Kubernetes Deployment does.
 
-Enters: ``maxSurge`` and ``maxUnavailable`` as a manifest says them, and the replicas. Leaves: whole
-instances. Source: `ResolveFenceposts` of the deployment controller, and the validation of
-`RollingUpdateDeployment` in the API server, which judges the two as they are written.
+Source: `ResolveFenceposts` of the deployment controller, and the validation of
+`RollingUpdateDeployment` in the API server, which checks the two values as they are written, before
+they are rounded.
 """
 
 from __future__ import annotations
@@ -16,26 +16,27 @@ _PERCENT = re.compile(r"([0-9]{1,9})%")  # the API's ^[0-9]+%$, within the range
 
 
 class _Amount(NamedTuple):
-    """A count, or a percentage of the replicas, as it is written."""
+    """A count or a percentage of the replicas, as it is written."""
 
     number: int
     is_percent: bool
 
     def hundredths(self, replicas: int) -> int:
-        """In hundredths of an instance: whole numbers, so that nothing is rounded unawares."""
+        """Return the amount in hundredths of an instance: whole numbers have no rounding errors."""
         return self.number * (replicas if self.is_percent else 100)
 
 
 def resolve(surge: int | str, unavailable: int | str, replicas: int) -> tuple[int, int]:
-    """Surge and unavailable as counts.
+    """Return surge and unavailable as counts.
 
-    Percentages are of the replicas, surge rounded up and unavailable down; when both come to 0,
-    one may be unavailable, since otherwise nothing could ever move.
+    Percentages are of the replicas; surge is rounded up, unavailable down. When both are 0 then, one
+    instance may be unavailable, since otherwise no instance could ever be replaced: 1 % of ten
+    replicas as unavailable and a surge of 0 become (0, 1).
 
     Args:
         surge: ``maxSurge``, a count or a whole percentage such as ``25%``.
-        unavailable: ``maxUnavailable``, likewise.
-        replicas: How many instances there are.
+        unavailable: ``maxUnavailable``, a count or a whole percentage.
+        replicas: Number of instances.
 
     Raises:
         BadInput: A value is neither count nor percentage, both are written as 0, or unavailable
@@ -56,7 +57,7 @@ def resolve(surge: int | str, unavailable: int | str, replicas: int) -> tuple[in
 
 
 def window_count(window: int | str, replicas: int) -> int:
-    """A rolling window as a count: what may be unavailable when nothing surges.
+    """Return a rolling window as a count: how many may be unavailable without surge.
 
     Raises:
         BadInput: The window is neither count nor percentage, below 1, or larger than the fleet.

@@ -1,1 +1,1 @@
-"""Plans for other tools: each target renders what it can say, and says what it cannot."""
+"""Exports of plans to other tools, each with the list of what is lost."""

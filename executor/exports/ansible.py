@@ -1,10 +1,10 @@
-"""A plan as an Ansible playbook: a play for what lies between two bakes, in batches by `serial`.
+"""A plan as an Ansible playbook: one play for the waves between two bakes, in batches by `serial`.
 
-Source: Ansible's playbook keywords, and runs of ansible-core 2.19. A batch is a barrier: the next begins
-when the whole batch is done. `max_fail_percentage` is judged after every task and would leave the rest
-of a batch half done, so the six steps of a host stand in a block: its mates go on to the end when it
-fails, and only then does the play stop. What a step does is not the plan's to know: each is a file of
-tasks beside the playbook.
+Source: Ansible's playbook keywords, and runs of ansible-core 2.19. The next batch begins when the whole
+batch is done. Ansible judges `max_fail_percentage` after every task, which would leave the other
+hosts of a batch half done. So the six steps of a host are a block: when it fails, the other hosts go
+on to the end, and only then does the play stop. The plan does not know what a step does: each step is
+a file of tasks beside the playbook.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from executor.exports.base import (
 from executor.exports.yaml_out import yaml_text
 from executor.plan.model import STEPS, Gate, Plan, Wave
 
-_HOST = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")  # in others Ansible sees a pattern
+_HOST = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")  # other names are patterns to Ansible
 
 _MISSING = "planned | difference(groups['all'])"
 _FAILED = (
@@ -33,18 +33,18 @@ _FAILED = (
     " | map(attribute='inventory_hostname') | list)"
     " + (ansible_play_hosts_all | difference(ansible_play_hosts))) | unique"
 )
-"""Hosts whose steps failed, and those that Ansible has lost."""
+"""Hosts whose steps failed, and hosts that Ansible cannot reach any more."""
 
 
 class Ansible:
-    """A playbook that rolls the hosts of the plan."""
+    """An export as a playbook that rolls the hosts of the plan."""
 
     name = "ansible"
     words = "Ansible: a playbook with serial batches"
     suffix = ".playbook.yaml"
 
     def render(self, plan: Plan, _options: ReleaseOptions = NO_OPTIONS) -> Exported:
-        """The playbook.
+        """Return the playbook.
 
         Raises:
             Refused: The plan makes new instances beside the old ones, or a name is a pattern to Ansible.
@@ -57,7 +57,7 @@ class Ansible:
                 )
         lost = tuple(_lost(plan))
         plays: list[dict[str, object]] = [_inventory_play(plan)]
-        for waves in _between_bakes(plan.waves):
+        for waves in _split_at_bakes(plan.waves):
             plays.append(_play(plan, waves))
             gate = waves[-1].gate
             if gate is not None and waves[-1] is not plan.waves[-1]:
@@ -66,22 +66,23 @@ class Ansible:
         return Exported(text, lost)
 
     def command(self, plan: Plan, file: str, _options: ReleaseOptions = NO_OPTIONS) -> str:
-        """How the playbook is run: as many forks as the window has places."""
+        """Return the command that runs the playbook, with as many forks as the window is wide."""
         return f"ansible-playbook -i INVENTORY {file} --forks {plan.window}"
 
 
 def batches(waves: tuple[Wave, ...]) -> list[int]:
-    """The sizes for `serial`: waves in batches of their width; the last entry repeats."""
+    """Return the sizes for `serial`: each wave in batches of its width; Ansible repeats the last size."""
     sizes: list[int] = []
     for wave in waves:
         whole, rest = divmod(len(wave.instances), wave.parallel)
         sizes += [wave.parallel] * whole + [rest] * (rest > 0)
-    short = next(k for k in range(1, len(sizes) + 1) if _spelt_out(sizes[:k], sum(sizes)) == sizes)
-    return sizes[:short]
+    # The shortest list that gives these batches: [2, 2, 2] is [2].
+    length = next(k for k in range(1, len(sizes) + 1) if _expand(sizes[:k], sum(sizes)) == sizes)
+    return sizes[:length]
 
 
-def _spelt_out(serial: list[int], count: int) -> list[int]:
-    """The batches that Ansible makes of a list for so many hosts."""
+def _expand(serial: list[int], count: int) -> list[int]:
+    """Return the batches that Ansible makes of a `serial` list for `count` hosts."""
     sizes: list[int] = []
     while count > 0:
         size = min(count, serial[min(len(sizes), len(serial) - 1)])
@@ -90,14 +91,14 @@ def _spelt_out(serial: list[int], count: int) -> list[int]:
     return sizes
 
 
-def _between_bakes(waves: tuple[Wave, ...]) -> list[tuple[Wave, ...]]:
+def _split_at_bakes(waves: tuple[Wave, ...]) -> list[tuple[Wave, ...]]:
     ends = [k for k, wave in enumerate(waves, 1) if wave.gate and wave.gate.kind == "bake"]
     cuts = sorted({0, *ends, len(waves)})
     return [waves[first:last] for first, last in pairwise(cuts)]
 
 
 def _inventory_play(plan: Plan) -> dict[str, object]:
-    """A first play that ends the run before anything is touched, where a host is not there."""
+    """Return a first play that ends the run before any change where a host is missing."""
     return {
         "name": "The inventory holds the hosts of the plan",
         "hosts": "localhost",
@@ -109,7 +110,7 @@ def _inventory_play(plan: Plan) -> dict[str, object]:
 
 
 def _guards_of_hosts() -> list[dict[str, object]]:
-    """Refuse an inventory that lacks hosts, or a --limit, which would roll a part of the plan."""
+    """Return tasks that refuse an inventory without all hosts, and a --limit to a part of them."""
     return [
         {
             "name": "Every host of the plan is in the inventory",
@@ -139,12 +140,12 @@ def _play(plan: Plan, waves: tuple[Wave, ...]) -> dict[str, object]:
     steps: list[dict[str, object]] = [
         {
             "name": f"{step.replace('_', ' ').capitalize()} within {deadline_s:g} s",
-            # An import, not an include: a file that is missing is noticed before anything begins.
+            # `import_tasks`, not `include_tasks`: Ansible notices a missing file before any change.
             "ansible.builtin.import_tasks": f"{step.value}.yaml",
             "timeout": whole_s(deadline_s),
             "vars": {"deadline_s": deadline_s},
         }
-        for step, deadline_s in ((one, plan.step_deadlines_s[one]) for one in STEPS)
+        for step, deadline_s in ((step, plan.step_deadlines_s[step]) for step in STEPS)
     ]
     if plan.min_ready_s > 0:
         steps.append(_pause(f"Ready for {plan.min_ready_s:g} s", plan.min_ready_s))
@@ -170,10 +171,10 @@ def _play(plan: Plan, waves: tuple[Wave, ...]) -> dict[str, object]:
         last = {"when": "ansible_play_batch[-1] != ansible_play_hosts_all[-1]"}
         tasks.append(_pause("Pause before the next batch", plan.pause_s) | last)
     return {
-        "name": f"Roll {len(names)} of {_plain(plan.service)}",
+        "name": f"Roll {len(names)} of {_without_braces(plan.service)}",
         "hosts": names,
         "gather_facts": False,
-        # Pinned, since ansible.cfg may say otherwise: `free` knows no batches that end together.
+        # Set here, since ansible.cfg may have `free`, in which hosts of a batch do not wait for each other.
         "strategy": "linear",
         "order": "inventory",
         "any_errors_fatal": False,
@@ -189,8 +190,8 @@ def _play(plan: Plan, waves: tuple[Wave, ...]) -> dict[str, object]:
     }
 
 
-def _plain(text: str) -> str:
-    """A text in which Ansible finds nothing to be filled in."""
+def _without_braces(text: str) -> str:
+    """Return a text without the braces of Ansible's templates."""
     return text.replace("{", "(").replace("}", ")")
 
 
@@ -212,33 +213,33 @@ def _pause_play(gate: Gate) -> dict[str, object]:
 
 
 def _lost(plan: Plan) -> list[str]:
-    found = [
+    losses = [
         "the tasks: take_out.yaml, stop.yaml, deploy.yaml, verify.yaml, start.yaml and return.yaml "
         "beside the playbook say what a step does",
         "order: hosts come in the order of the Ansible inventory",
         "deadlines: hold for each task of a step; deadline_s is there for those of a whole step",
     ]
     if plan.advance == "sliding" and plan.window > 1:
-        found.insert(
+        losses.insert(
             0,
             "advance (sliding): a batch is a barrier, the next begins when all of it is done, so it "
             "takes longer than predicted; simulate it with rollout.advance batch",
         )
     if plan.advance == "sliding" and plan.pause_s > 0:
-        found.append("pause: stands between batches, not between a return and the next start")
+        losses.append("pause: stands between batches, not between a return and the next start")
     if plan.min_in_pool > 0:
-        found.append(
+        losses.append(
             f"minimum in the pool ({plan.min_in_pool}): nobody counts who is up before a batch"
         )
     if any(wave.gate is not None and wave.gate.kind == "bake" for wave in plan.waves):
-        found.append("bakes: become pauses; what the new version answers in them is not judged")
+        losses.append("bakes: become pauses; what the new version answers in them is not judged")
     if plan.on_failure == "rollback":
-        found.append("on failure (rollback): it halts after the batch, and nothing goes back")
+        losses.append("on failure (rollback): it halts after the batch, and nothing goes back")
     if plan.on_failure == "continue":
-        found.append(
+        losses.append(
             f"on failure (continue): a host that Ansible cannot reach counts as failed, and more than "
             f"{plan.max_failures} end the run after their batch"
         )
     if plan.retries > 0:
-        found.append(f"retries ({plan.retries}): a step that fails is not tried again")
-    return [*found, *unwatched_limits(plan)]
+        losses.append(f"retries ({plan.retries}): a step that fails is not tried again")
+    return [*losses, *unwatched_limits(plan)]

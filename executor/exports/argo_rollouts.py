@@ -1,7 +1,7 @@
 """A plan as the canary of an Argo Rollout without traffic routing.
 
-Source: the Rollout's `spec.strategy.canary`; weights come to pods as `executor.plan.model.canary_counts`
-says. Steps are barriers, within a step it slides.
+Source: the Rollout's `spec.strategy.canary`; `executor.plan.waves.canary_counts` says how its weights
+become pods. Each step waits for the step before; within a step pods are replaced one after another.
 """
 
 from __future__ import annotations
@@ -23,25 +23,26 @@ from executor.exports.kubernetes import (
     without_image,
 )
 from executor.exports.yaml_out import yaml_text
-from executor.plan.model import Plan, canary_counts
+from executor.plan.model import Plan
+from executor.plan.waves import canary_counts
 
 
 class ArgoRollouts:
-    """A patch for a Rollout: each wave but the last is a weight, each gate a pause."""
+    """An export as a patch of a Rollout: each wave but the last is a weight, each gate a pause."""
 
     name = "argo-rollouts"
     words = "Argo Rollouts: a patch of the Rollout's canary"
     suffix = ".rollout-patch.yaml"
 
     def render(self, plan: Plan, options: ReleaseOptions = NO_OPTIONS) -> Exported:
-        """The patch.
+        """Return the patch.
 
-        The pod template stays what it is: a merge patch replaces lists, so a container in it would
-        lose all that the patch does not say, and any change of the template starts a rollout. The
-        image is set by a command of its own, which is the rollout.
+        The patch does not change the pod template: a merge patch replaces lists, so a container would
+        lose every field that the patch does not have, and any change of the template starts a
+        rollout. A command of its own sets the image, and so starts the rollout.
 
         Raises:
-            Refused: The plan was forecast in place, or is of another kind of workload, or its
+            Refused: The plan replaces instances in place or is for another kind of workload, or its
                 pre-stop needs the name of a container that is not known.
             BadInput: The option `--image` needs the name of a container that is not known.
         """
@@ -82,33 +83,35 @@ class ArgoRollouts:
         return Exported(text, tuple(lost))
 
     def command(self, plan: Plan, file: str, options: ReleaseOptions = NO_OPTIONS) -> str:
-        """How the patch is applied, and the image set after it."""
+        """Return the command that applies the patch and then sets the image."""
         target = target_words(plan, options)
-        words = f"kubectl patch rollout {target} --type merge --patch-file {shlex.quote(file)}"
+        patch = f"kubectl patch rollout {target} --type merge --patch-file {shlex.quote(file)}"
         if options.image is None:
-            return words
+            return patch
         image = f"{container_of(plan, options)}={options.image}"
-        return f"{words} && kubectl argo rollouts set image {target} {shlex.quote(image)}"
+        return f"{patch} && kubectl argo rollouts set image {target} {shlex.quote(image)}"
 
 
 def _steps(plan: Plan) -> tuple[list[dict[str, object]], str]:
-    """Weights and pauses, and what of the waves no whole percentage comes to."""
-    count, done, steps, wide = len(plan.instances), 0, list[dict[str, object]](), list[str]()
+    """Return weights and pauses, and a sentence about waves that no whole percentage gives."""
+    count, done = len(plan.instances), 0
+    steps: list[dict[str, object]] = []
+    inexact: list[str] = []
     for number, wave in enumerate(plan.waves[:-1], start=1):
         done += len(wave.instances)
         weight = _weight(done, count)
         if canary_counts([weight / 100], count) != [done]:
-            wide.append(str(number))
+            inexact.append(str(number))
         steps.append({"setWeight": weight})
         if wave.gate is not None:
             steps.append({"pause": {"duration": f"{whole_s(wave.gate.pause_s)}s"}})
-    if not wide:
+    if not inexact:
         return steps, ""
-    return steps, f"waves {', '.join(wide)}: no whole percentage of {count} pods comes to them"
+    return steps, f"waves {', '.join(inexact)}: no whole percentage of {count} pods comes to them"
 
 
 def _weight(done: int, count: int) -> int:
-    """The whole percentage that comes nearest to so many new pods."""
+    """Return the whole percentage that comes nearest to `done` new pods of `count`."""
     return min(
         range(1, 101),
         key=lambda weight: (

@@ -1,7 +1,8 @@
 """A plan as an Azure Pipelines deployment job with the strategy `rolling`, for virtual machines.
 
-Source: the pipeline schema's `jobs.deployment.strategy.rolling`, in which numbers are strings. How `maxParallel` advances is not
-documented beyond its name; that it is a barrier is an assumption, and said so.
+Source: the pipeline schema's `jobs.deployment.strategy.rolling`, in which numbers are strings. The
+documentation does not say how `maxParallel` advances. This export assumes that the next batch begins
+when the whole batch is done, and says so.
 """
 
 from __future__ import annotations
@@ -29,22 +30,22 @@ _HOOKS = (
     ("deploy", (Step.STOP, Step.DEPLOY, Step.VERIFY, Step.START)),
     ("routeTraffic", (Step.RETURN,)),
 )
-"""Which steps stand in which hook of the strategy."""
+"""The steps in each hook of the strategy."""
 
 
 class AzurePipelines:
-    """A deployment job; each step is a script beside the pipeline."""
+    """An export as a deployment job in which each step is a script beside the pipeline."""
 
     name = "azure-pipelines"
     words = "Azure Pipelines: a rolling deployment job for virtual machines"
     suffix = ".azure-pipelines.yaml"
 
     def render(self, plan: Plan, _options: ReleaseOptions = NO_OPTIONS) -> Exported:
-        """The job.
+        """Return the job.
 
         Raises:
-            Refused: The plan is a canary, for which the rolling strategy has no words, or makes
-                new instances beside the old ones.
+            Refused: The plan is a canary, which the strategy `rolling` cannot do, or makes new
+                instances beside the old ones.
         """
         refuse_beside(plan, self.name)
         if plan.strategy == "canary":
@@ -60,7 +61,7 @@ class AzurePipelines:
         lost = tuple(_lost(plan))
         rolling: dict[str, object] = {"maxParallel": str(plan.window)}
         for hook, steps in _HOOKS:
-            # Each hook is an agent job of its own, which finds no scripts unless it checks them out.
+            # Each hook is an agent job of its own, which has the scripts only when it checks them out.
             rolling[hook] = {"steps": [_CHECKOUT, *(_script(plan, step) for step in steps)]}
         if plan.min_ready_s > 0:
             ready = f"sleep {whole_s(plan.min_ready_s)}"
@@ -91,7 +92,7 @@ class AzurePipelines:
         return Exported(text, lost)
 
     def command(self, plan: Plan, file: str, _options: ReleaseOptions = NO_OPTIONS) -> str:
-        """How the pipeline is made known, which starts nothing, and how it is started then."""
+        """Return the command that creates the pipeline without a run, and the one that starts it."""
         name = shlex.quote(plan.service)
         return (
             f"az pipelines create --name {name} --repository REPOSITORY --branch BRANCH --yml-path "
@@ -106,21 +107,21 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._-]*")
 
 
 def _script(plan: Plan, step: Step) -> dict[str, object]:
-    said: dict[str, object] = {
+    task: dict[str, object] = {
         "script": f"./{step.value}.sh",
         "displayName": step.replace("_", " ").capitalize(),
         "timeoutInMinutes": str(math.ceil(plan.step_deadlines_s[step] / 60)),
     }
-    return said | ({"retryCountOnTaskFailure": str(plan.retries)} if plan.retries else {})
+    return task | ({"retryCountOnTaskFailure": str(plan.retries)} if plan.retries else {})
 
 
 def _longest_min(plan: Plan) -> int:
-    """By when it must be over: every batch at all its deadlines."""
+    """Return the minutes that the job takes when every step of every batch takes its deadline."""
     return math.ceil(math.ceil(len(plan.instances) / plan.window) * one_instance_s(plan) / 60)
 
 
 def _lost(plan: Plan) -> list[str]:
-    found = [
+    losses = [
         "the scripts: take_out.sh, stop.sh, deploy.sh, verify.sh, start.sh and return.sh say what a "
         "step does",
         "order: machines come in the order of the environment",
@@ -131,14 +132,14 @@ def _lost(plan: Plan) -> list[str]:
         "assumed",
     ]
     if plan.pause_s > 0:
-        found.append(f"pause ({plan.pause_s:g} s): there is none between batches")
+        losses.append(f"pause ({plan.pause_s:g} s): there is none between batches")
     if plan.min_in_pool > 0:
-        found.append(
+        losses.append(
             f"minimum in the pool ({plan.min_in_pool}): nobody counts who is up before a batch"
         )
     if plan.on_failure != "halt":
-        found.append(
+        losses.append(
             f"on failure ({plan.on_failure}): nothing goes on or back by itself; the hook on.failure "
             "only says what is left"
         )
-    return [*found, *unwatched_limits(plan)]
+    return [*losses, *unwatched_limits(plan)]

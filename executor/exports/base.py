@@ -1,7 +1,6 @@
-"""What an export is: a plan in another tool's words, and what those words cannot say.
+"""The interface of an export: a plan as another tool's file, and what is lost by it.
 
-Enters: a plan. Leaves: the text of a file, and a sentence for everything that is lost. Pure: no file
-is read or written here, and nothing is known of the fleet but the plan.
+Exports are pure: they read and write no file and know nothing of the fleet but the plan.
 """
 
 from __future__ import annotations
@@ -17,11 +16,11 @@ from executor.plan.model import STEPS, Plan
 
 @dataclass(frozen=True)
 class Exported:
-    """A plan in a tool's words.
+    """A plan as a tool's file.
 
     Attributes:
-        text: What the file says.
-        lost: What the plan asks for and the tool does not do, a sentence each.
+        text: The content of the file.
+        lost: A sentence for each thing that the plan asks for and the tool does not do.
     """
 
     text: str
@@ -30,12 +29,12 @@ class Exported:
 
 @dataclass(frozen=True)
 class ReleaseOptions:
-    """What a person names at an export, as no plan knows it or as it differs from the plan.
+    """Options of an export: facts that a plan does not have, or that replace the plan's.
 
     Attributes:
         image: The new image, such as ``registry/shop:2.1``; None exports settings only.
-        container: The container that it goes into.
-        namespace: Where the workload is.
+        container: The container that gets the image.
+        namespace: The namespace of the workload.
     """
 
     image: str | None = None
@@ -43,10 +42,10 @@ class ReleaseOptions:
     namespace: str | None = None
 
     def __post_init__(self) -> None:
-        """Refuse what the API server would refuse.
+        """Refuse names that the API server would refuse.
 
         Raises:
-            BadInput: A name has a character that none may have.
+            BadInput: A name has a character that is not allowed.
         """
         for option, form in (("image", _IMAGE), ("container", _LABEL), ("namespace", _LABEL)):
             value = getattr(self, option)
@@ -68,9 +67,9 @@ class ExportTarget(Protocol):
     """A tool that plans can be exported for.
 
     Attributes:
-        name: As `--to` takes it.
-        words: What comes of it, for people.
-        suffix: How the file's name ends.
+        name: Its name, as the option `--to` takes it.
+        words: The tool and the kind of file, as a phrase for people.
+        suffix: The end of the file's name.
     """
 
     name: str
@@ -78,55 +77,55 @@ class ExportTarget(Protocol):
     suffix: str
 
     def render(self, plan: Plan, options: ReleaseOptions = NO_OPTIONS) -> Exported:
-        """The plan in the tool's words.
+        """Return the plan as the tool's file.
 
         Raises:
-            Refused: The tool has no words for how this plan rolls.
+            Refused: The tool cannot roll as this plan does.
         """
         ...
 
     def command(self, plan: Plan, file: str, options: ReleaseOptions = NO_OPTIONS) -> str:
-        """The command line that gives the file to the tool."""
+        """Return the command line that gives the file to the tool."""
         ...
 
 
 def file_name(plan: Plan, target: ExportTarget) -> str:
-    """What the exported file is called: the plan's name with nothing that a shell would mind."""
+    """Return the name of the exported file: the plan's name without special characters of a shell."""
     return f"{re.sub(r'[^A-Za-z0-9._-]+', '-', plan.name).strip('-.') or 'rollout'}{target.suffix}"
 
 
 def header(
     plan: Plan, target: ExportTarget, lost: tuple[str, ...], options: ReleaseOptions = NO_OPTIONS
 ) -> str:
-    """The comment at the top: where the file comes from, how it is used, what it does not say."""
+    """Return the comment at the top of a file: its origin, its use, and what is lost."""
     lines = [
         f"{plan.name}: {len(plan.instances)} instances of {plan.service}, window {plan.window}.",
         f"Made by Rollcast {plan.tool_version} from the plan {plan.digest[:12] or 'not sealed'}.",
         *_forecast(plan),
         f"Use it with: {target.command(plan, file_name(plan, target), options)}",
         *(["Lost in translation:"] if lost else []),
-        *(f"- {one}" for one in lost),
+        *(f"- {sentence}" for sentence in lost),
     ]
     return "".join(f"# {' '.join(line.split())}\n" for line in lines)
 
 
 def _forecast(plan: Plan) -> list[str]:
-    """How long the rollout is forecast to take, by the rules of what carries it out."""
-    takes = plan.prediction.metrics.get("rollout_duration_s")
-    if takes is None or takes.mean is None:
+    """Return the predicted duration as a sentence, by the rules of the tool that carries it out."""
+    duration = plan.prediction.metrics.get("rollout_duration_s")
+    if duration is None or duration.mean is None:
         return []
     by = "Rollcast" if plan.is_by_rollcast else plan.carried_out_by
     single = ""
-    if takes.run_low is not None and takes.run_high is not None:
-        single = f", {takes.run_low:.0f} to {takes.run_high:.0f} s in nine of ten single runs"
-    return [f"Forecast as {by} rolls: {takes.mean:.0f} s{single}."]
+    if duration.run_low is not None and duration.run_high is not None:
+        single = f", {duration.run_low:.0f} to {duration.run_high:.0f} s in nine of ten single runs"
+    return [f"Forecast as {by} rolls: {duration.mean:.0f} s{single}."]
 
 
 def refuse_beside(plan: Plan, tool: str) -> None:
-    """Refuse a plan whose forecast starts new instances beside the old ones.
+    """Refuse a plan that starts new instances beside the old ones.
 
     Raises:
-        Refused: It does; the tool replaces each instance in its place.
+        Refused: The plan does so, but the tool replaces each instance in its place.
     """
     if plan.replacement == "beside":
         raise Refused(
@@ -137,17 +136,17 @@ def refuse_beside(plan: Plan, tool: str) -> None:
 
 
 def whole_s(seconds: float) -> int:
-    """Seconds as a tool counts them that knows whole ones only, rounded up."""
+    """Return seconds rounded up, for a tool that takes whole seconds only."""
     return math.ceil(round(seconds, 9))
 
 
 def one_instance_s(plan: Plan) -> float:
-    """By when an instance must have gone through all six steps, and be ready."""
+    """Return the maximum duration of all six steps of an instance and its `min_ready_s`, in seconds."""
     return sum(plan.step_deadlines_s[step] for step in STEPS) + plan.min_ready_s
 
 
 def in_flight_s(plan: Plan) -> float:
-    """How long requests in flight may take once their instance is taken out."""
+    """Return how long requests in flight may take after their instance is taken out, in seconds."""
     drain_s = plan.drain.timeout_s
     if plan.drain.on_timeout == "wait":
         drain_s = plan.step_deadlines_s[STEPS[0]]
@@ -156,12 +155,12 @@ def in_flight_s(plan: Plan) -> float:
 
 
 def unwatched_limits(plan: Plan) -> list[str]:
-    """What only Rollcast's executor watches, where the plan asks for it."""
-    found = []
+    """Return a sentence for each limit of the plan that only Rollcast's executor watches."""
+    losses = []
     if plan.guards is not None:
-        found.append(
+        losses.append(
             f"guards: nothing watches errors and latency over {plan.guards.over_s:g} s, so nothing "
             "stops the rollout by them"
         )
-    found.append("forecast: a rollout that leaves its predicted range is not stopped")
-    return found
+    losses.append("forecast: a rollout that leaves its predicted range is not stopped")
+    return losses

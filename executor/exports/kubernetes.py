@@ -2,7 +2,7 @@
 
 Source of the fields and their rules: `apps/v1` DeploymentSpec and the deployment controller, whose
 rounding is in `executor.dialects.kubernetes`. The controller makes a new pod as soon as an old one is
-marked for removal, so only a plan that was forecast so is exported.
+marked for removal, so only a plan with replacement `beside` is exported for a Deployment.
 """
 
 from __future__ import annotations
@@ -25,18 +25,18 @@ from executor.plan.model import Plan
 
 
 class Kubernetes:
-    """A patch for a Deployment, or for a StatefulSet where the plan is of one."""
+    """An export as a patch of a Deployment, or of a StatefulSet where the plan is for one."""
 
     name = "kubernetes"
     words = "Kubernetes: a patch of the Deployment or StatefulSet"
     suffix = ".patch.yaml"
 
     def render(self, plan: Plan, options: ReleaseOptions = NO_OPTIONS) -> Exported:
-        """The patch.
+        """Return the patch.
 
         Raises:
-            Refused: The plan is a canary, or was forecast in place, or says something of a container
-                whose name nobody knows.
+            Refused: The plan is a canary or replaces instances in place, or its pre-stop needs the
+                name of a container that is not known.
             BadInput: An option does not fit the plan.
         """
         if plan.strategy == "canary":
@@ -60,12 +60,12 @@ class Kubernetes:
         if container := _container(plan, options):
             pod["containers"] = [container]
         spec["template"] = {"spec": pod}
-        told = (*without_image(options), *lost)
-        text = header(plan, self, told, options) + yaml_text({"spec": spec})
-        return Exported(text, told)
+        losses = (*without_image(options), *lost)
+        text = header(plan, self, losses, options) + yaml_text({"spec": spec})
+        return Exported(text, losses)
 
     def command(self, plan: Plan, file: str, options: ReleaseOptions = NO_OPTIONS) -> str:
-        """How the patch is applied."""
+        """Return the command that applies the patch."""
         kind = kind_of(plan, "Deployment").lower()
         return (
             f"kubectl patch {kind} {target_words(plan, options)} --patch-file {shlex.quote(file)}"
@@ -73,21 +73,21 @@ class Kubernetes:
 
 
 def kind_of(plan: Plan, otherwise: str) -> str:
-    """The kind of the plan's workload."""
+    """Return the kind of the plan's workload, or ``otherwise`` where the plan has none."""
     return otherwise if plan.workload is None else plan.workload.kind
 
 
 def target_words(plan: Plan, options: ReleaseOptions) -> str:
-    """The workload on a command line: its name, and its namespace where one is known."""
+    """Return the workload for a command line: its name, and its namespace where one is known."""
     workload = plan.workload
     name = plan.service if workload is None else workload.name
     namespace = options.namespace or (None if workload is None else workload.namespace)
-    where = f" -n {shlex.quote(namespace)}" if namespace else ""
-    return f"{shlex.quote(name)}{where}"
+    namespace_option = f" -n {shlex.quote(namespace)}" if namespace else ""
+    return f"{shlex.quote(name)}{namespace_option}"
 
 
 def container_of(plan: Plan, options: ReleaseOptions) -> str | None:
-    """The container that serves, by the option or by the plan."""
+    """Return the container that serves, by the option or by the plan; None where neither names one."""
     return options.container or (None if plan.workload is None else plan.workload.container)
 
 
@@ -114,10 +114,10 @@ def container_for(plan: Plan, options: ReleaseOptions, tool: str) -> str | None:
 
 
 def refuse_in_place(plan: Plan, tool: str) -> None:
-    """Refuse a plan whose forecast stops each instance before it starts the new one.
+    """Refuse a plan that stops each instance before it starts the new one.
 
     Raises:
-        Refused: It does; the controller starts the new pod at once.
+        Refused: The plan replaces in place, but the controller starts the new pod at once.
     """
     if plan.replacement == "in_place":
         raise Refused(
@@ -128,7 +128,7 @@ def refuse_in_place(plan: Plan, tool: str) -> None:
 
 
 def limits(plan: Plan) -> dict[str, object]:
-    """Surge and unavailable, as the scenario wrote them where the plan knows it."""
+    """Return surge and unavailable, as percentages where the scenario has percentages."""
     if plan.as_written is not None:
         return {"maxSurge": plan.as_written.surge, "maxUnavailable": plan.as_written.window}
     return {
@@ -138,19 +138,19 @@ def limits(plan: Plan) -> dict[str, object]:
 
 
 def progress_deadline_s(plan: Plan) -> int:
-    """The deadline of one instance's progress, which must exceed the time that it must be ready."""
+    """Return the deadline of one pod's progress, in seconds; it must exceed `minReadySeconds`."""
     return max(whole_s(one_instance_s(plan)), whole_s(plan.min_ready_s) + 1)
 
 
 def grace_s(plan: Plan) -> int:
-    """The grace period, which counts from the begin of the termination and includes pre-stop."""
+    """Return the grace period, in seconds from the begin of the termination; it includes pre-stop."""
     return max(whole_s(in_flight_s(plan)), whole_s(plan.stop.pre_stop_s) + 1)
 
 
 def _container(plan: Plan, options: ReleaseOptions) -> dict[str, object]:
-    """What the patch says of the container: its image, its sleep before the stop; maybe nothing.
+    """Return the container of the patch with its image and its sleep before the stop; or nothing.
 
-    A hook that is there already goes, since a container may have one only.
+    The patch removes an existing pre-stop hook, since a container may have only one.
 
     Raises:
         BadInput, Refused: As `container_for` says.
@@ -158,17 +158,17 @@ def _container(plan: Plan, options: ReleaseOptions) -> dict[str, object]:
     name, pre_stop_s = container_for(plan, options, "kubernetes"), whole_s(plan.stop.pre_stop_s)
     if name is None:
         return {}
-    said: dict[str, object] = {}
+    fields: dict[str, object] = {}
     if options.image is not None:
-        said["image"] = options.image
+        fields["image"] = options.image
     if pre_stop_s > 0:
         hook = {"exec": None, "httpGet": None, "tcpSocket": None, "sleep": {"seconds": pre_stop_s}}
-        said["lifecycle"] = {"preStop": hook}
-    return {"name": name, **said} if said else {}
+        fields["lifecycle"] = {"preStop": hook}
+    return {"name": name, **fields} if fields else {}
 
 
 def without_image(options: ReleaseOptions) -> tuple[str, ...]:
-    """What an export without an image is not."""
+    """Return a sentence about what an export without an image does not do; empty with an image."""
     if options.image is not None:
         return ()
     return (
@@ -178,45 +178,45 @@ def without_image(options: ReleaseOptions) -> tuple[str, ...]:
 
 
 def losses_of_pods(plan: Plan, *, advances: str = "always slides") -> list[str]:
-    """What is lost wherever a controller replaces pods within a budget.
+    """Return the losses where a controller replaces pods within surge and unavailable.
 
     Args:
-        plan: What is exported.
-        advances: How the tool advances within a wave, in words.
+        plan: The plan that is exported.
+        advances: How the tool advances within a wave, as a verb phrase.
     """
     at_most = len(plan.instances) - plan.least_available + plan.surge
-    told = [_failure(plan, at_most), *_common(plan)]
+    losses = [_failure(plan, at_most), *_common(plan)]
     if plan.drain.on_timeout == "abort":
-        told.append("drain: what is still in flight at the end of the grace period is cut")
+        losses.append("drain: what is still in flight at the end of the grace period is cut")
     if plan.advance == "batch" and advances == "always slides":
-        told.append(
+        losses.append(
             f"advance (batch): the controller {advances}, so the next begins with each that is done"
         )
-    return [*told, *unwatched_limits(plan)]
+    return [*losses, *unwatched_limits(plan)]
 
 
 def losses_of_stateful_set(plan: Plan) -> list[str]:
-    """What is lost where a StatefulSet replaces its pods one by one."""
-    told = [
+    """Return the losses where a StatefulSet replaces its pods one by one."""
+    losses = [
         f"on failure ({plan.on_failure}): the controller stops at a pod that does not become ready, "
         "says so in no condition, and never rolls back; deadlines are not watched",
         *_common(plan),
     ]
-    return [*told, *unwatched_limits(plan)]
+    return [*losses, *unwatched_limits(plan)]
 
 
 def _failure(plan: Plan, at_most: int) -> str:
-    """What the controller does about a pod that never becomes ready.
+    """Return what the controller does about a pod that never becomes ready.
 
     Measured on a real one: `tests/data/oracles/kubernetes_failing_pods.csv`.
     """
-    asked = {
+    difference = {
         "halt": "does not halt",
         "continue": f"counts no failures (the plan allows {plan.max_failures})",
         "rollback": "does not roll back",
     }[plan.on_failure]
     return (
-        f"on failure ({plan.on_failure}): the controller {asked}: a pod that never becomes ready keeps "
+        f"on failure ({plan.on_failure}): the controller {difference}: a pod that never becomes ready keeps "
         f"its place and the others roll on, until {at_most} such pods use up the budget; then it "
         "only reports ProgressDeadlineExceeded"
     )

@@ -1,7 +1,4 @@
-"""The targets that a plan can be exported to, and the plan itself among them.
-
-Enters: a name as `--to` takes it. Leaves: the target.
-"""
+"""The targets of `rollcast export`: the other tools, and the plan itself."""
 
 from __future__ import annotations
 
@@ -18,18 +15,18 @@ from executor.plan.model import Plan
 
 
 class PlanItself:
-    """The plan as Rollcast's own executor reads it: nothing is lost."""
+    """An export as a plan for Rollcast's own executor, in which nothing is lost."""
 
     name = "rollcast"
     words = "Rollcast plan: the plan itself, for its own executor"
     suffix = ".plan.json"
 
     def render(self, plan: Plan, _options: ReleaseOptions = NO_OPTIONS) -> Exported:
-        """The plan's file."""
+        """Return the plan's file."""
         return Exported(plan_text(plan), ())
 
     def command(self, plan: Plan, file: str, _options: ReleaseOptions = NO_OPTIONS) -> str:
-        """How the plan is carried out."""
+        """Return the command that carries the plan out."""
         if not plan.is_by_rollcast:
             return f"rollcast export {file} --to {plan.carried_out_by}"
         return f"rollcast execute {file} --inventory INVENTORY"
@@ -42,18 +39,18 @@ TARGETS: tuple[ExportTarget, ...] = (
     Ansible(),
     AzurePipelines(),
 )
-"""In the order in which they are offered."""
+"""The targets in the order in which the command line and the window offer them."""
 
 
 def target_of(name: str) -> ExportTarget:
-    """The target of a name.
+    """Return the target with a name.
 
     Raises:
         BadInput: There is none; the message names the nearest.
     """
-    names = [one.name for one in TARGETS]
+    names = [target.name for target in TARGETS]
     if name not in names:
         near = difflib.get_close_matches(name, names, n=1)
-        said = f"; the nearest is {near[0]}" if near else ""
-        raise BadInput(f"--to {name}: must be one of {', '.join(names)}{said}")
+        hint = f"; the nearest is {near[0]}" if near else ""
+        raise BadInput(f"--to {name}: must be one of {', '.join(names)}{hint}")
     return TARGETS[names.index(name)]

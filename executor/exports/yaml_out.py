@@ -1,7 +1,6 @@
-"""Plain data as YAML that people read: blocks, one value a line.
+"""Write plain data as YAML that is easy to read: blocks, one value a line.
 
-Enters: dicts, lists and scalars. Leaves: text. Whoever reads YAML (or a person) reads it; a string that
-could be taken for anything else is quoted.
+A string that YAML could read as another type is quoted.
 """
 
 from __future__ import annotations
@@ -11,12 +10,13 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-_PLAIN = re.compile(r"[A-Za-z_./][A-Za-z0-9_./ -]*[A-Za-z0-9_./]|[A-Za-z_]")
-_TAKEN = {"true", "false", "yes", "no", "on", "off", "null", "y", "n", "~"}
+# No dot at the begin but in "./": YAML reads .0 and .inf as numbers.
+_PLAIN = re.compile(r"(?:\./)?[A-Za-z_/][A-Za-z0-9_./ -]*[A-Za-z0-9_./]|[A-Za-z_]")
+_RESERVED = {"true", "false", "yes", "no", "on", "off", "null", "y", "n", "~"}
 
 
 def yaml_text(data: Any) -> str:
-    """The data as a YAML document."""
+    """Return the data as a YAML document."""
     return "\n".join(_lines(data)) + "\n"
 
 
@@ -25,7 +25,7 @@ def _lines(data: Any) -> Iterator[str]:
         yield json.dumps(data)
     elif isinstance(data, dict):
         for key, value in data.items():
-            yield from _under(f"{_scalar(key)}:", value)
+            yield from _key_lines(f"{_scalar(key)}:", value)
     elif isinstance(data, list):
         for value in data:
             first, *rest = _lines(value)
@@ -35,8 +35,8 @@ def _lines(data: Any) -> Iterator[str]:
         yield _scalar(data)
 
 
-def _under(key: str, value: Any) -> Iterator[str]:
-    is_short = isinstance(value, list) and all(isinstance(one, int) for one in value)
+def _key_lines(key: str, value: Any) -> Iterator[str]:
+    is_short = isinstance(value, list) and all(isinstance(item, int) for item in value)
     if is_short or not isinstance(value, dict | list) or not value:
         yield f"{key} {json.dumps(value) if isinstance(value, dict | list) else _scalar(value)}"
         return
@@ -45,12 +45,12 @@ def _under(key: str, value: Any) -> Iterator[str]:
 
 
 def _scalar(value: Any) -> str:
-    if isinstance(value, str) and _PLAIN.fullmatch(value) and value.lower() not in _TAKEN:
+    if isinstance(value, str) and _PLAIN.fullmatch(value) and value.lower() not in _RESERVED:
         return value
     text = json.dumps(value, ensure_ascii=False)
-    return "".join(one if one.isprintable() else _escaped(one) for one in text)
+    return "".join(letter if letter.isprintable() else _escape(letter) for letter in text)
 
 
-def _escaped(letter: str) -> str:
-    """A letter that cannot be seen, as YAML spells it in double quotes."""
+def _escape(letter: str) -> str:
+    """Return an unprintable character as YAML's escape in double quotes."""
     return f"\\U{ord(letter):08x}"

@@ -1,1 +1,1 @@
-"""The machines that a plan is carried out on, and how each is reached."""
+"""The fleet of a plan: its inventory, balancer, machines and instances."""

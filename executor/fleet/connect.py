@@ -1,7 +1,4 @@
-"""From an inventory to what acts: the one place where adapters are chosen by their names.
-
-Enters: an inventory. Leaves: `FleetClient` with the balancer, the machines and the secrets in them.
-"""
+"""Make the client of a fleet from its inventory: the one place that chooses adapters by name."""
 
 from __future__ import annotations
 
@@ -19,7 +16,7 @@ from executor.plan.model import Plan
 
 
 def connect(inventory: Inventory, plan: Plan) -> FleetClient:
-    """What acts on the fleet of an inventory as a plan says; nothing is connected to yet.
+    """Return the client of an inventory's fleet; connections are made at their first use.
 
     Raises:
         BadInput: A secret, a key or a library is missing.
@@ -41,21 +38,24 @@ def _host(spec: HostSpec) -> Host:
 
 
 def fleet_key(inventory: Inventory) -> str:
-    """What two inventories of one fleet have in common: its balancer's address and the backend there.
+    """Return the key that is the same for all inventories of one fleet: balancer and backend.
 
-    However it is written: a unix socket by where it really lies, every name of this machine's own
-    loopback as one, other names without regard to case.
+    The key does not depend on how the balancer is written: the path of a unix socket is resolved,
+    every address of this machine's loopback is ``localhost``, and names are in lower case.
     """
     haproxy = inventory.balancer.haproxy
-    where = str(haproxy.socket.resolve()) if haproxy.socket is not None else _one_way(haproxy.tcp)
-    return f"{where} {haproxy.backend}"
+    if haproxy.socket is not None:
+        address = str(haproxy.socket.resolve())
+    else:
+        address = _normalize_address(haproxy.tcp)
+    return f"{address} {haproxy.backend}"
 
 
-def _one_way(tcp: str | None) -> str:
-    """An address ``HOST:PORT`` in the one way in which a lock knows it."""
+def _normalize_address(tcp: str | None) -> str:
+    """Return an address ``HOST:PORT`` in its normal form."""
     host, _, port = (tcp or "").rpartition(":")
     name = host.strip("[]").rstrip(".").lower()
-    with suppress(ValueError):  # it is a name
+    with suppress(ValueError):  # a name, not an address
         address = ip_address(name)
         name = "localhost" if address.is_loopback else address.compressed
     return f"{name}:{int(port)}"

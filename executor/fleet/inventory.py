@@ -1,8 +1,8 @@
-"""The inventory: where a plan's instances really are, and how each step is done there.
+"""The inventory: where a plan's instances are, and how each step is done there.
 
-Enters: a YAML file (or JSON, which is YAML). Leaves: a frozen `Inventory`, or one line that says
-what is wrong. Commands are lists of arguments and never pass through a shell. Secrets stand in the
-environment or in files of their own, and only their names here.
+An inventory is a YAML file (or JSON, which is YAML). Commands are lists of arguments and never pass
+through a shell. Secrets are in the environment or in files of their own; the inventory has only
+their names.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError,
 from executor.base import placeholders
 from executor.base.errors import BadInput
 from executor.base.text_limits import MOST_YAML_BYTES, read_limited_text
-from executor.base.yaml_positions import SILENT, Key, Positions, load_yaml, plain
+from executor.base.yaml_positions import NOT_GIVEN, Key, Positions, load_yaml, plain
 from executor.plan.model import PlanStop, Step
 
 BEGINS: Literal["inventory/1"] = "inventory/1"
 
 CommandStep = Literal["stop", "deploy", "verify", "start"]
-"""The steps that are commands; taking out and returning is the balancer's."""
+"""The steps that run a command; the balancer does the other two, take_out and return."""
 
 COMMAND_STEPS = tuple(Step(name) for name in get_args(CommandStep))
 
@@ -38,7 +38,7 @@ OWN_WORDS = (
     "stop_mode",
     "grace_s",
 )
-"""What may stand in braces in commands and addresses, beside an instance's own `values`."""
+"""Placeholders in commands and addresses, in addition to an instance's own `values`."""
 
 Command = tuple[str, ...]
 
@@ -48,21 +48,22 @@ class _Part(BaseModel):
 
 
 class VersionNames(_Part):
-    """What an instance says at its version address, before and after."""
+    """The answers of an instance's version address: before the rollout and after it."""
 
     old: str = Field(min_length=1)
     new: str = Field(min_length=1)
 
 
 class HAProxySpec(_Part):
-    """An HAProxy 2.6 or newer, by its Runtime API.
+    """An HAProxy 2.6 or newer with its Runtime API.
 
     Attributes:
-        socket: The path of its stats socket, of level admin.
-        tcp: ``HOST:PORT`` instead: nothing protects such a socket.
-        backend: The backend that the servers are in.
-        timeout_s: By when it must have answered a command.
-        check_interval_s: Its ``inter``: needed only where ``fall`` is 1, see `docs/executor.md`.
+        socket: The path of its stats socket, which needs level admin.
+        tcp: ``HOST:PORT`` of the stats socket instead of a path; nothing protects such a socket.
+        backend: The backend that has the servers.
+        timeout_s: Maximum time for the answer to a command.
+        check_interval_s: The ``inter`` of its health checks. It is used only where ``fall`` is 1, see
+            `docs/executor.md`.
     """
 
     socket: Path | None = None
@@ -73,25 +74,26 @@ class HAProxySpec(_Part):
 
 
 class BalancerSpec(_Part):
-    """Which balancer, by its name."""
+    """The balancer."""
 
     haproxy: HAProxySpec
 
 
 class LocalSpec(_Part):
-    """This machine."""
+    """The machine that the executor runs on."""
 
 
 class SshSpec(_Part):
-    """Another machine, by ssh.
+    """A machine that is reached by ssh.
 
     Attributes:
         address: Its name or address.
-        port: Of its sshd.
-        user: Who logs in; by default who runs this.
-        known_hosts: The file its host key must stand in; by default ``~/.ssh/known_hosts``.
-        key: A private key, readable by its owner only; by default what the agent and ``~/.ssh`` have.
-        connect_timeout_s: By when the connection must stand.
+        port: The port of its sshd.
+        user: The user that logs in (default: the user that runs the executor).
+        known_hosts: The file that must have its host key (default: ``~/.ssh/known_hosts``).
+        key: A private key that only its owner can read (default: the keys of the agent and of
+            ``~/.ssh``).
+        connect_timeout_s: Maximum time to connect.
     """
 
     address: str = Field(min_length=1)
@@ -110,24 +112,24 @@ class HostSpec(_Part):
 
 
 class Secret(_Part):
-    """A secret by its place: a variable of the environment, or a file with mode 0600."""
+    """The place of a secret: a variable of the environment, or a file with mode 0600."""
 
     variable: str | None = None
     file: Path | None = None
 
 
 class _How(_Part):
-    """How an instance is stopped, deployed, verified and started, and where it answers.
+    """The commands and addresses of an instance.
 
     Attributes:
-        host: The machine that the commands run on; by default the only one, or this one.
-        stop: Ends it; with the placeholders of `OWN_WORDS` and `values` in braces.
-        deploy: Puts the version in place.
-        verify: Checks what was put in place before it is started; may be left out.
-        start: Starts it.
-        health: The address that answers 2xx when it is healthy.
-        version: The address that says which version answers: as text, or JSON with ``version``.
-        values: More words for the placeholders, such as a port.
+        host: The machine that runs the commands (default: the only one, or this one).
+        stop: The command that stops it, with the placeholders of `OWN_WORDS` and `values` in braces.
+        deploy: The command that installs the version.
+        verify: The command that checks the installed version before it is started; may be left out.
+        start: The command that starts it.
+        health: The address that answers 2xx when the instance is healthy.
+        version: The address that answers with the version: as text, or as JSON with ``version``.
+        values: More placeholders with their values, such as a port.
     """
 
     host: str | None = None
@@ -151,33 +153,33 @@ class _How(_Part):
 
 
 class Defaults(_How):
-    """What holds for every instance that does not say otherwise."""
+    """The values for every instance that has none of its own."""
 
 
 class InstanceSpec(_How):
     """One instance of the plan.
 
     Attributes:
-        server: Its name in the balancer's backend; by default the instance's own.
+        server: Its name in the balancer's backend (default: the instance's name).
     """
 
     server: str | None = Field(default=None, pattern=r"^[\w.:-]+$")
 
 
 class Inventory(_Part):
-    """Where a fleet is and how it is handled.
+    """Where a fleet is, and how each step is done there.
 
     Attributes:
-        rollcast: Which kind of file this is.
+        rollcast: The kind of this file.
         service: The plan's service.
         versions: The names of both versions.
-        balancer: What routes its requests.
-        hosts: The machines by name; without any, this one.
-        defaults: What holds for every instance.
-        instances: By the plan's names.
-        secrets: For the commands' environment, by the name of the variable there.
-        trust: Public keys; with any, only plans signed by one of them are carried out.
-        poll_s: How often the balancer is looked at.
+        balancer: The balancer that routes the service's requests.
+        hosts: The machines by name; without any, this machine.
+        defaults: The values for every instance that has none of its own.
+        instances: The instances by their names in the plan.
+        secrets: Secrets for the commands' environment, by the name of the variable there.
+        trust: Trusted public keys; with any, only plans that one of them signed are carried out.
+        poll_s: Seconds between two polls of the balancer.
     """
 
     rollcast: Literal["inventory/1"]
@@ -200,17 +202,17 @@ class Inventory(_Part):
         return secrets
 
     def targets(self, stop: PlanStop = PlanStop()) -> dict[str, Target]:  # noqa: B008 # it is frozen
-        """Every instance with everything filled in, by name.
+        """Return every instance with its defaults and placeholders filled in, by name.
 
         Args:
-            stop: The plan's, for the placeholders.
+            stop: The plan's stop, for the placeholders ``stop_mode`` and ``grace_s``.
         """
         return {name: Target(self, name, stop) for name in self.instances}
 
     def host_of(self, name: str) -> str:
-        """The name of an instance's machine."""
-        said = self.instances[name].host or self.defaults.host
-        return said or (next(iter(self.hosts)) if len(self.hosts) == 1 else "local")
+        """Return the name of an instance's machine."""
+        host = self.instances[name].host or self.defaults.host
+        return host or (next(iter(self.hosts)) if len(self.hosts) == 1 else "local")
 
 
 class Target:
@@ -231,30 +233,32 @@ class Target:
         self.host = inventory.host_of(name)
 
     def command(self, step: Step, version: str) -> Command | None:
-        """The arguments of a step's command; None where there is none to run."""
-        said: Command | None = self._said(step.value)
-        return None if said is None else tuple(self._filled(one, version) for one in said)
+        """Return the arguments of a step's command; None where the step has no command."""
+        command: Command | None = self._value(step.value)
+        if command is None:
+            return None
+        return tuple(self._fill(argument, version) for argument in command)
 
     def health_url(self) -> str:
-        """The address that answers 2xx when the instance is healthy."""
-        return self._filled(self._said("health"), "")
+        """Return the address that answers 2xx when the instance is healthy."""
+        return self._fill(self._value("health"), "")
 
     def version_url(self) -> str:
-        """The address that says its version."""
-        return self._filled(self._said("version"), "")
+        """Return the address that answers with the version."""
+        return self._fill(self._value("version"), "")
 
-    def _said(self, key: str) -> Any:
+    def _value(self, key: str) -> Any:
         own = getattr(self._spec, key)
         return getattr(self._inventory.defaults, key) if own is None else own
 
-    def _filled(self, text: str, version: str) -> str:
+    def _fill(self, text: str, version: str) -> str:
         return placeholders.fill(text, self.words(version))
 
     def words(self, version: str) -> Mapping[str, str]:
-        """What the placeholders stand for."""
+        """Return the placeholders with their values."""
         names = self._inventory.versions
-        how = (self._stop.mode, f"{self._stop.grace_s:.15g}")
-        own = (self.name, self.server, version, names.old, names.new, *how)
+        stop = (self._stop.mode, f"{self._stop.grace_s:.15g}")
+        own = (self.name, self.server, version, names.old, names.new, *stop)
         return {
             **self._inventory.defaults.values,
             **self._spec.values,
@@ -263,32 +267,32 @@ class Target:
 
 
 def read_inventory(path: Path) -> Inventory:
-    """Reads an inventory and checks its form and the rules across its keys.
+    """Read an inventory and check its schema and the rules across its keys.
 
-    Relative paths in it are seen from its folder.
+    Relative paths in an inventory are relative to its folder.
 
     Raises:
-        BadInput: Anything wrong with it, in one line.
+        BadInput: The file cannot be read or breaks a rule.
     """
     try:
         text = read_limited_text(path, MOST_YAML_BYTES)
     except (OSError, UnicodeDecodeError) as error:
-        said = getattr(error, "strerror", None) or error
-        raise BadInput(f"{path}: cannot be read: {said}") from None
-    where = Positions(
+        reason = getattr(error, "strerror", None) or error
+        raise BadInput(f"{path}: cannot be read: {reason}") from None
+    positions = Positions(
         str(path), load_yaml(text, str(path), BEGINS), Inventory.model_json_schema(by_alias=True)
     )
     try:
-        inventory = Inventory.model_validate(plain(where.root))
+        inventory = Inventory.model_validate(plain(positions.root))
     except ValidationError as error:
-        raise BadInput(where.message(error)) from None
+        raise BadInput(positions.message(error)) from None
     for key, value, rule in broken_rules(inventory):
-        raise BadInput(where.broken(key, value, rule))
-    return _seen_from(path.parent.absolute(), inventory)
+        raise BadInput(positions.broken(key, value, rule))
+    return _resolve_paths(path.parent.absolute(), inventory)
 
 
 def inventory_schema() -> dict[str, Any]:
-    """The JSON Schema of an inventory file, for ``assets/``."""
+    """Return the JSON Schema of an inventory file, for ``assets/``."""
     schema = Inventory.model_json_schema(by_alias=True)
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
@@ -298,10 +302,10 @@ def inventory_schema() -> dict[str, Any]:
 
 
 def broken_rules(inventory: Inventory) -> Iterator[tuple[Key, object, str]]:
-    """The rules across keys that an inventory breaks: key, value and rule of each."""
+    """Yield key, value and rule for each rule across keys that an inventory breaks."""
     haproxy = inventory.balancer.haproxy
     if (haproxy.socket is None) == (haproxy.tcp is None):
-        yield ("balancer", "haproxy"), SILENT, "needs either a socket or tcp"
+        yield ("balancer", "haproxy"), NOT_GIVEN, "needs either a socket or tcp"
     if haproxy.tcp is not None and not _is_host_and_port(haproxy.tcp):
         yield ("balancer", "haproxy", "tcp"), haproxy.tcp, "must be HOST:PORT"
     names = inventory.versions
@@ -309,22 +313,22 @@ def broken_rules(inventory: Inventory) -> Iterator[tuple[Key, object, str]]:
         yield ("versions", "new"), names.new, f"must differ from the old version ({names.old})"
     for name, host in inventory.hosts.items():
         if (host.local is None) == (host.ssh is None):
-            yield ("hosts", name), SILENT, "must be either local or ssh"
+            yield ("hosts", name), NOT_GIVEN, "must be either local or ssh"
     for name, secret in inventory.secrets.items():
         if (secret.variable is None) == (secret.file is None):
-            yield ("secrets", name), SILENT, "needs either a variable or a file"
+            yield ("secrets", name), NOT_GIVEN, "needs either a variable or a file"
     targets = inventory.targets()
     servers = Counter(target.server for target in targets.values())
     for name, target in targets.items():
         if servers[target.server] > 1:
             yield ("instances", name), target.server, "its server must be that of no other instance"
-        yield from _broken_in(inventory, name, target)
+        yield from _broken_rules_of_instance(inventory, name, target)
 
 
-def _broken_in(
+def _broken_rules_of_instance(
     inventory: Inventory, name: str, target: Target
 ) -> Iterator[tuple[Key, object, str]]:
-    """The rules that one instance breaks."""
+    """Yield key, value and rule for each rule that an instance breaks."""
     at: Key = ("instances", name)
     if target.host not in inventory.hosts and (inventory.hosts or target.host != "local"):
         known = ", ".join(inventory.hosts) or "local"
@@ -333,26 +337,26 @@ def _broken_in(
     words = target.words("")
     for key in (*get_args(CommandStep), "health", "version"):
         own = getattr(spec, key)
-        said = getattr(defaults, key) if own is None else own
+        value = getattr(defaults, key) if own is None else own
         place: Key = ("defaults", key) if own is None else (*at, key)
-        if said is None:
+        if value is None:
             if key != "verify":
-                yield (*at, key), SILENT, "is missing, here and in defaults"
+                yield (*at, key), NOT_GIVEN, "is missing, here and in defaults"
             continue
-        if isinstance(said, str):
-            yield from _broken_in_address(place, said, words)
+        if isinstance(value, str):
+            yield from _broken_rules_of_address(place, value, words)
             continue
-        for number, text in enumerate(said):
+        for number, text in enumerate(value):
             problem = placeholders.broken_rule(text, words)
             if problem is not None:
                 yield (*place, number), text, problem
 
 
-def _broken_in_address(
+def _broken_rules_of_address(
     place: Key, text: str, words: Mapping[str, str]
 ) -> Iterator[tuple[Key, object, str]]:
-    """The rules that an address breaks."""
-    # An instance is asked before and after its version changes, so no one version is meant.
+    """Yield key, value and rule for the rule that an address breaks."""
+    # An instance is probed with its old and its new version, so an address has no {version}.
     known = {name: word for name, word in words.items() if name != "version"}
     problem = placeholders.broken_rule(text, known)
     if problem is not None:
@@ -374,25 +378,26 @@ def _is_host_and_port(text: str) -> bool:
     return bool(host and colon and port.isdecimal() and 0 < int(port) < 65536)
 
 
-def _seen_from(folder: Path, inventory: Inventory) -> Inventory:
-    """The inventory with its relative paths as seen from its folder."""
+def _resolve_paths(folder: Path, inventory: Inventory) -> Inventory:
+    """Return the inventory with its paths made absolute: relative ones are in its folder."""
 
-    def placed(part: Any, *keys: str) -> Any:
-        """The part with these of its paths put into place."""
-        found = {k: folder / getattr(part, k).expanduser() for k in keys if getattr(part, k)}
-        return part.model_copy(update=found)
+    def resolve(part: Any, *keys: str) -> Any:
+        paths = {k: folder / getattr(part, k).expanduser() for k in keys if getattr(part, k)}
+        return part.model_copy(update=paths)
 
     hosts = {
-        name: host.model_copy(update={"ssh": placed(host.ssh, "known_hosts", "key")})
+        name: host.model_copy(update={"ssh": resolve(host.ssh, "known_hosts", "key")})
         if host.ssh
         else host
         for name, host in inventory.hosts.items()
     }
     return inventory.model_copy(
         update={
-            "balancer": BalancerSpec(haproxy=placed(inventory.balancer.haproxy, "socket")),
+            "balancer": BalancerSpec(haproxy=resolve(inventory.balancer.haproxy, "socket")),
             "hosts": hosts,
-            "secrets": {name: placed(one, "file") for name, one in inventory.secrets.items()},
+            "secrets": {
+                name: resolve(secret, "file") for name, secret in inventory.secrets.items()
+            },
             "trust": tuple(folder / path.expanduser() for path in inventory.trust),
         }
     )

@@ -1,8 +1,7 @@
-"""Asking an instance itself: is it healthy, and which version is it?
+"""Probe an instance directly: is it healthy, and which version answers?
 
-Enters: the two addresses of an instance. Leaves: a `Direct` answer; an instance that does not
-answer is not healthy, which is no error. No proxy and no redirection is followed: what answers is
-what stands in the inventory.
+An instance that does not answer is not healthy, which is no error. Proxies are not used and
+redirections not followed: the answer must come from the address in the inventory.
 """
 
 from __future__ import annotations
@@ -20,89 +19,99 @@ from urllib.parse import urlsplit
 from executor.fleet.inventory import Target
 
 TIMEOUT_S = 2.0
-"""By when it must have answered, from the first byte sent to the last one read."""
+"""Maximum time, in seconds, from the first byte sent to the last byte read of one address."""
 
-GIVEN_UP_S = 2 * TIMEOUT_S + 1.0
-"""By when whoever asks goes on without an answer: the look-up of a name has no deadline of its own."""
+PROBE_LIMIT_S = 2 * TIMEOUT_S + 1.0
+"""Maximum time, in seconds, of a whole probe: the look-up of a name has no timeout of its own."""
 
-_LONGEST_BYTES = 65536
+_MAX_BODY_BYTES = 65536
 
 
 @dataclass(frozen=True)
-class Direct:
-    """What an instance said.
+class ProbeResult:
+    """The answer of an instance to a probe.
 
     Attributes:
-        healthy: Whether its health address answered 2xx.
-        version: What its version address answered; None when it did not.
-        said: What was wrong, in words; empty when nothing was.
+        healthy: Whether the health address answered with a status of 200 to 299.
+        version: The answer of the version address; None when it did not answer.
+        problem: The reason as a phrase where an address did not answer well; empty otherwise.
     """
 
     healthy: bool
     version: str | None = None
-    said: str = ""
+    problem: str = ""
 
-    def lacks(self, version: str) -> str | None:
-        """Why this is not the healthy version that it should be; None when it is."""
+    def deviation_from(self, version: str) -> str | None:
+        """Return how the instance deviates from a healthy one of this version; None if it does not."""
         if not self.healthy:
-            return f"is not healthy: {self.said}"
+            return f"is not healthy: {self.problem}"
         if self.version != version:
-            return f"version ({self.version or self.said or 'none'}) must be {version}"
+            return f"version ({self.version or self.problem or 'none'}) must be {version}"
         return None
 
 
-def probe(target: Target) -> Direct:
-    """Asks an instance for its health, and when it has that for its version."""
+def probe(target: Target) -> ProbeResult:
+    """Probe the health of an instance, and its version when it is healthy."""
     status, body = _get(target.health_url())
     if not 200 <= status < 300:
-        return Direct(False, said=body if status == 0 else f"health answered {status}")
+        return ProbeResult(False, problem=body if status == 0 else f"health answered {status}")
     status, body = _get(target.version_url())
     if not 200 <= status < 300:
-        return Direct(True, said=body if status == 0 else f"version answered {status}")
-    return Direct(True, _version_in(body))
+        return ProbeResult(True, problem=body if status == 0 else f"version answered {status}")
+    return ProbeResult(True, _version_in(body))
 
 
 def _version_in(body: str) -> str:
-    """A version as text, or under ``version`` in a JSON object."""
+    """Return the version: the value of ``version`` in a JSON object, else the whole text."""
     try:
-        said = json.loads(body)
+        document = json.loads(body)
     except ValueError:
         return body.strip()
-    return str(said["version"]) if isinstance(said, dict) and "version" in said else body.strip()
+    return (
+        str(document["version"])
+        if isinstance(document, dict) and "version" in document
+        else body.strip()
+    )
 
 
 def _get(url: str) -> tuple[int, str]:
-    """Status and text of an answer; status 0 and the reason when there is none in time."""
+    """Return status and text of an answer; status 0 and the reason when none comes in time."""
     parts = urlsplit(url)
     until_s = monotonic() + TIMEOUT_S
-    kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
-    late = (0, f"did not answer within {TIMEOUT_S:g} s")
+    connection_class = (
+        http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+    )
+    timed_out = (0, f"did not answer within {TIMEOUT_S:g} s")
     try:
-        connection = kind(parts.hostname or "", parts.port, timeout=TIMEOUT_S)
+        connection = connection_class(parts.hostname or "", parts.port, timeout=TIMEOUT_S)
         with closing(connection), _shut_down_at(connection, until_s):
             connection.request(
                 "GET", f"{parts.path or '/'}{'?' + parts.query if parts.query else ''}"
             )
             with connection.getresponse() as response:
                 body = bytearray()
-                while len(body) < _LONGEST_BYTES and (more := response.read1(4096)):
-                    body += more
+                while len(body) < _MAX_BODY_BYTES and (chunk := response.read1(4096)):
+                    body += chunk
         # A socket that was shut down reads as one whose other end has closed it.
         if monotonic() >= until_s:
-            return late
+            return timed_out
         return response.status, body.decode("utf-8", errors="replace")
     except TimeoutError:
-        return late
-    # A ValueError is a name that is none, such as a..b, or an address with a blank in it.
+        return timed_out
+    # A ValueError is an invalid host name, such as a..b, or an address with a blank in it.
     except (OSError, http.client.HTTPException, ValueError) as error:
         if monotonic() >= until_s:
-            return late
+            return timed_out
         return 0, getattr(error, "strerror", None) or str(error) or type(error).__name__
 
 
 @contextmanager
 def _shut_down_at(connection: http.client.HTTPConnection, until_s: float) -> Iterator[None]:
-    """Ends what is read or written by then: a socket's own timeout is for each byte anew."""
+    """Shut the socket down at a time of the monotonic clock.
+
+    A socket's own timeout starts anew with each byte, so a server that sends a byte a second would
+    keep the probe waiting for ever.
+    """
 
     def shut_down() -> None:
         if connection.sock is not None:

@@ -1,7 +1,6 @@
-"""Secrets: from the environment, or from files that nobody but their owner may read.
+"""Read secrets from the environment, or from files that only their owner can read.
 
-Enters: an inventory, which says where each one is, or the path of a file. Leaves: their values, which
-go into no plan, journal or timeline.
+The values go into no plan, journal or timeline.
 """
 
 from __future__ import annotations
@@ -14,17 +13,17 @@ from executor.fleet.inventory import Inventory
 
 
 def read_secrets(inventory: Inventory) -> dict[str, str]:
-    """The secrets' values, for the commands' environment.
+    """Return the values of an inventory's secrets, by the name of their variable.
 
     Raises:
-        BadInput: One is not there, or its file can be read by others.
+        BadInput: A secret is missing, or others can read its file.
     """
-    found: dict[str, str] = {}
+    values: dict[str, str] = {}
     for name, secret in inventory.secrets.items():
         if secret.variable is not None:
             if secret.variable not in os.environ:
                 raise BadInput(f"secret {name}: variable {secret.variable} must be set")
-            found[name] = os.environ[secret.variable]
+            values[name] = os.environ[secret.variable]
         elif secret.file is not None:
-            found[name] = read_owners_file(secret.file).strip("\n")
-    return found
+            values[name] = read_owners_file(secret.file).strip("\n")
+    return values

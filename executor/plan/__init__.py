@@ -1,1 +1,1 @@
-"""What a plan is: its model, its rules, its file, who signed it."""
+"""The plan: its model, waves, rules, file and signature."""

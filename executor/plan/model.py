@@ -1,13 +1,10 @@
-"""What a plan is: the words of steps, waves and gates, defined once.
+"""The model of a plan file: steps, waves, gates, prediction and evidence.
 
-Enters: a fleet's instances and how they are to be rolled. Leaves: a frozen `Plan`; the rules across its
-fields are in `executor.plan.rules`. Neither simulation nor screens are needed here.
+The rules across its fields are in `executor.plan.rules`.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any, Literal
@@ -40,19 +37,19 @@ class _Part(BaseModel):
 
 
 class PlanDrain(_Part):
-    """How long requests in flight may take to finish, and what happens to the rest."""
+    """The drain: the time for requests in flight to finish, and what happens to the rest."""
 
     timeout_s: FiniteFloat = Field(ge=0)
     on_timeout: Literal["cut", "wait", "abort"]
 
 
 class PlanStop(_Part):
-    """How an instance stops once it has left the pool.
+    """The stop of an instance that has left the pool.
 
     Attributes:
-        pre_stop_s: The earliest, counted from the take-out.
-        grace_s: The latest, counted from there too; what is still in flight then is cut.
-        mode: ``abrupt`` cuts it at once.
+        pre_stop_s: Minimum time from the take-out to the stop.
+        grace_s: Maximum time from the take-out to the end; requests still in flight then are cut.
+        mode: ``graceful``, or ``abrupt``, which cuts the requests in flight at once.
     """
 
     mode: Literal["graceful", "abrupt"] = "graceful"
@@ -61,12 +58,12 @@ class PlanStop(_Part):
 
 
 class Gate(_Part):
-    """What stands between two waves: a pause, or a bake in which the new version is watched.
+    """A wait between two waves: a pause, or a bake in which the new version is watched.
 
     Attributes:
-        pause_s: How long it lasts.
-        error_fraction: The share of the new version's answers that may be wrong in a bake.
-        latency_p99_s: The p99 that they may have in it.
+        pause_s: The length of the wait.
+        error_fraction: Maximum share of failed requests among those to the new version in a bake.
+        latency_p99_s: Maximum p99 of the requests to the new version in a bake.
     """
 
     kind: Literal["pause", "bake"] = "pause"
@@ -76,7 +73,7 @@ class Gate(_Part):
 
 
 class PlanGuards(_Part):
-    """Limits on what is observed over the last so many seconds of the whole rollout."""
+    """Limits on the last `over_s` seconds, throughout the rollout."""
 
     error_fraction: FiniteFloat | None = Field(default=None, ge=0, le=1)
     latency_p99_s: FiniteFloat | None = Field(default=None, ge=0)
@@ -84,7 +81,7 @@ class PlanGuards(_Part):
 
 
 class Wave(_Part):
-    """Instances rolled under one limit, and the gate after them."""
+    """Instances that are rolled with at most `parallel` under way, and the gate after them."""
 
     instances: tuple[str, ...] = Field(min_length=1)
     parallel: int = Field(ge=1)
@@ -95,11 +92,11 @@ class Interval(_Part):
     """A figure over replications; None where it does not exist.
 
     Attributes:
-        mean: Over the runs in which the figure exists.
+        mean: The mean over the runs in which the figure exists.
         low: Lower end of the 95 % t interval of the mean.
-        high: Upper end of it.
-        run_low: 5th percentile over single runs: what one rollout may do.
-        run_high: 95th percentile over single runs.
+        high: Upper end of the 95 % t interval of the mean.
+        run_low: 5th percentile over single runs; one rollout in twenty is below it.
+        run_high: 95th percentile over single runs; one rollout in twenty is above it.
     """
 
     mean: FiniteFloat | None
@@ -110,7 +107,7 @@ class Interval(_Part):
 
 
 class Verdict(_Part):
-    """Whether the objectives hold in the share of runs that was asked for."""
+    """The verdict on the objectives: whether they hold in the share of runs that was asked for."""
 
     answer: Literal["meets", "fails", "undecided"]
     runs_meeting: int = Field(ge=0)
@@ -120,7 +117,7 @@ class Verdict(_Part):
 
 
 class EndCounts(_Part):
-    """How many runs ended in each way."""
+    """Number of runs by how they ended."""
 
     done: int = Field(ge=0)
     halted: int = Field(ge=0)
@@ -128,12 +125,12 @@ class EndCounts(_Part):
     horizon: int = Field(ge=0)
 
     def total(self) -> int:
-        """All runs."""
+        """Return the number of all runs."""
         return self.done + self.halted + self.rolled_back + self.horizon
 
 
 class Prediction(_Part):
-    """What the simulation says will happen."""
+    """The prediction of the simulation."""
 
     metrics: dict[str, Interval]
     ended: EndCounts
@@ -141,10 +138,10 @@ class Prediction(_Part):
 
 
 class CandidateSettings(_Part):
-    """What sets one way to roll apart from the others that were looked at.
+    """The settings in which the candidates of a search differ.
 
     Attributes:
-        start: When it begins, as the traffic's clock shows it.
+        start: The start of the rollout on the traffic's clock.
     """
 
     window: int = Field(ge=1)
@@ -154,13 +151,13 @@ class CandidateSettings(_Part):
 
 
 class Workload(_Part):
-    """Where a service runs, as its cluster names it.
+    """The workload that runs a service in its cluster.
 
     Attributes:
-        kind: Such as ``Deployment``.
-        namespace: None where the manifest names none.
-        name: Of the workload, which may differ from the service's.
-        container: The one that serves; None where the manifest does not tell it apart.
+        kind: The kind, such as ``Deployment``.
+        namespace: The namespace; None where the manifest names none.
+        name: The name of the workload, which may differ from the service's.
+        container: The container that serves; None where the manifest does not tell it apart.
     """
 
     kind: Literal["Deployment", "StatefulSet", "Rollout"]
@@ -179,20 +176,24 @@ Outcome = Literal[
     "frozen",
     "no traffic",
 ]
-"""What may become of a candidate: ``hopeless`` by closed forms, ``frozen`` by its start."""
+"""The possible outcomes of a candidate in a search.
+
+``hopeless``: closed forms show that it cannot meet the objectives. ``frozen``: it would begin in a
+freeze.
+"""
 
 
 class Considered(CandidateSettings):
-    """One way to roll, and what became of it in the search.
+    """A candidate of the search and its outcome.
 
     Attributes:
-        outcome: In a word.
-        reason: In words.
-        runs: In which it was simulated before anything was confirmed; 0 for one that was not.
-        runs_meeting: Those of them that met every objective.
-        duration_s: Of its rollout, in the mean over the runs that all of them have.
-        latency_p99_s: During its rollout, likewise.
-        on_front: Whether no other was both faster and lower in p99.
+        outcome: The outcome.
+        reason: The reason as a sentence.
+        runs: Number of its runs before any confirmation; 0 where it was not simulated.
+        runs_meeting: Number of these runs that met every objective.
+        duration_s: Mean duration of its rollout, over the runs that all candidates have.
+        latency_p99_s: Mean p99 during its rollout, over the same runs.
+        on_front: Whether no other candidate was both faster and lower in p99.
     """
 
     outcome: Outcome
@@ -205,13 +206,14 @@ class Considered(CandidateSettings):
 
 
 class Confirmation(CandidateSettings):
-    """A simulation on a fresh seed, of one that the search thought the best.
+    """A simulation of the best candidate on a fresh seed.
 
     Attributes:
-        seed: Which nothing was chosen by.
-        confidence: That this confirmation needed; those of a search share the error probability.
-        lower_bound: Of the share of runs that meet every objective, with that confidence.
-        held: Whether it reaches the share asked for.
+        seed: The seed, by which nothing was chosen before.
+        confidence: The confidence that this confirmation needed; all confirmations of a search share
+            one error probability.
+        lower_bound: Lower bound of the share of runs that meet every objective, with that confidence.
+        held: Whether the lower bound reaches the share asked for.
     """
 
     seed: int = Field(ge=0)
@@ -223,15 +225,15 @@ class Confirmation(CandidateSettings):
 
 
 class Evidence(_Part):
-    """Why this plan and no other.
+    """The search that chose this plan.
 
     Attributes:
-        seed: Of the search, by which all candidates saw the same requests.
-        counts: How many candidates came to each outcome.
-        runs_count: Runs of the search, confirmations aside.
-        confirmations: Those that were made, in turn; the last one is that of the plan.
-        considered: The candidates, or the telling ones where they are many.
-        starts: What the start matters, where several were tried.
+        seed: The seed of the search, with which all candidates get the same requests.
+        counts: Number of candidates by outcome.
+        runs_count: Number of runs of the search without the confirmations.
+        confirmations: The confirmations in their order; the last one is the plan's.
+        considered: The candidates, or a selection where there are many.
+        starts: How much the start matters, as a sentence, where several starts were tried.
     """
 
     seed: int = Field(ge=0)
@@ -243,7 +245,7 @@ class Evidence(_Part):
 
 
 class Signature(_Part):
-    """Who vouches for a plan, see `executor.plan.signing`.
+    """A signature of a plan, see `executor.plan.signing`.
 
     Attributes:
         key: The Ed25519 public key, in base64.
@@ -255,7 +257,7 @@ class Signature(_Part):
 
 
 class AsWritten(_Part):
-    """Window and surge in the words of the scenario: a percentage survives a change of the fleet."""
+    """Window and surge as the scenario has them: a percentage stays right when the fleet changes."""
 
     window: int | str
     surge: int | str
@@ -263,8 +265,8 @@ class AsWritten(_Part):
 
 PLAN_1, PLAN_2 = "rollcast.plan/1", "rollcast.plan/2"
 
-SECOND_KEYS = ("carried_out_by", "replacement", "surge", "as_written", "workload")
-"""The keys that a plan of the second version has beyond those of the first."""
+PLAN_2_KEYS = ("carried_out_by", "replacement", "surge", "as_written", "workload")
+"""The keys that the second version of the schema adds to the first."""
 
 
 class Plan(_Part):
@@ -272,24 +274,24 @@ class Plan(_Part):
 
     Attributes:
         digest: SHA-256 over everything else, see `executor.plan.file`.
-        signature: By whom it is vouched for; left out of the file where nobody does.
-        created_at: When the plan was made; it may be carried out for `valid_for_s` from then.
-        scenario: The whole scenario that was simulated, free of other files.
-        window: Instances that may be under way at once.
-        min_in_pool: Never fewer in the pool because of the rollout.
-        pause_s: Between waves; in sliding, between a return and the next start in its place.
+        signature: The signature of the digest; left out of the file where the plan is not signed.
+        created_at: When the plan was made. The rollout may begin within `valid_for_s` from then.
+        scenario: The whole scenario that was simulated, with the content of the files it names.
+        window: Maximum number of instances under way at once.
+        min_in_pool: Minimum number of instances that the rollout leaves in the pool.
+        pause_s: Seconds between waves; in sliding, between a return and the next start in its place.
         min_ready_s: How long a returned instance must stay up before it counts as done.
         propagation_delay_s: How late the balancer learns that an instance was taken out.
-        step_deadlines_s: By when each step must have ended, from its begin.
-        retries: How often a step that failed is tried again.
-        max_failures: How many instances may fail where a failure lets the rollout continue.
-        evidence: The search that found it; None where nothing was searched for.
+        step_deadlines_s: Maximum duration of each step.
+        retries: How often a failed step is tried again.
+        max_failures: Maximum number of failed instances where the rollout continues after a failure.
+        evidence: The search that chose the plan; None where there was none.
         carried_out_by: Rollcast's own executor, or the tool whose rules the prediction follows.
-        replacement: Whether new instances are made beside the old ones.
-        surge: Instances beyond the fleet, those that terminate not counted.
-        as_written: Window and surge as the scenario says them, ``25%``, where they come to the
-            plan's own.
-        workload: Where the service runs; None where nothing says it.
+        replacement: Whether new instances are made beside the old ones or in their place.
+        surge: Maximum number of instances beyond the fleet; terminating ones are not counted.
+        as_written: Window and surge as the scenario has them, such as ``25%``, where they come to
+            the plan's own.
+        workload: The workload in the cluster; None where it is not known.
     """
 
     schema_: Literal["rollcast.plan/1", "rollcast.plan/2"] = Field(
@@ -337,98 +339,12 @@ class Plan(_Part):
 
     @property
     def least_available(self) -> int:
-        """Never fewer are available because of the rollout."""
+        """Minimum number of available instances that the rollout leaves."""
         return max(len(self.instances) - self.window, self.min_in_pool)
 
     def valid_until(self) -> datetime:
-        """When the plan's validity runs out: at the end of the calendar when it is for longer."""
+        """Return the end of the plan's validity, at most the last moment of the calendar."""
         try:
             return self.created_at + timedelta(seconds=self.valid_for_s)
         except OverflowError:
             return datetime.max.replace(tzinfo=UTC)
-
-
-def waves_for(
-    instances: Sequence[str], window: int, advance: str, pause_s: float
-) -> tuple[Wave, ...]:
-    """The waves in which a rolling deployment goes through its instances.
-
-    Sliding is one wave with `parallel` the window; its pause, between a return and the next start
-    in its place, is the plan's own. Batch is waves of the window's size, the last with what is
-    left, with the pause as the gate between them.
-
-    Args:
-        instances: Names, in the order in which they are rolled.
-        window: How many may be under way at once, at least 1.
-        advance: ``sliding`` or ``batch``.
-        pause_s: Seconds between waves; 0 puts no gate there.
-    """
-    if advance == "sliding":
-        return (Wave(instances=tuple(instances), parallel=window),)
-    between = Gate(pause_s=pause_s) if pause_s > 0 else None
-    return tuple(
-        Wave(
-            instances=tuple(instances[first : first + window]),
-            parallel=min(window, len(instances) - first),
-            gate=between if first + window < len(instances) else None,
-        )
-        for first in range(0, len(instances), window)
-    )
-
-
-def canary_waves(
-    instances: Sequence[str],
-    steps: Sequence[tuple[float, Gate]],
-    *,
-    window: int,
-    advance: str,
-    pause_s: float,
-) -> tuple[Wave, ...]:
-    """The waves of a canary: so much of the fleet, a bake, more, a bake, then the rest rolling.
-
-    Args:
-        instances: Names, in the order in which they are rolled.
-        steps: The share of the fleet that each step comes to, and the bake after it.
-        window: How many may be under way at once.
-        advance: Of the rest, ``sliding`` or ``batch``.
-        pause_s: Of the rest, between its waves.
-    """
-    counts = canary_counts([share for share, _ in steps], len(instances))
-    waves: list[Wave] = []
-    done = 0
-    for count, (_, bake) in zip(counts, steps, strict=True):
-        if count > done:
-            names = tuple(instances[done:count])
-            waves.append(Wave(instances=names, parallel=min(window, len(names)), gate=bake))
-        else:  # no more instances than before: the last one's bake is followed by another
-            waves[-1] = waves[-1].model_copy(update={"gate": _one_bake(waves[-1].gate, bake)})
-        done = max(done, count)
-    return (*waves, *waves_for(instances[done:], window, advance, pause_s))
-
-
-def _one_bake(first: Gate | None, second: Gate) -> Gate:
-    """Two bakes of the same instances as one: as long as both, with the stricter limits."""
-    if first is None:
-        return second
-
-    def stricter(one: float | None, other: float | None) -> float | None:
-        return min((limit for limit in (one, other) if limit is not None), default=None)
-
-    return second.model_copy(
-        update={
-            "pause_s": first.pause_s + second.pause_s,
-            "error_fraction": stricter(first.error_fraction, second.error_fraction),
-            "latency_p99_s": stricter(first.latency_p99_s, second.latency_p99_s),
-        }
-    )
-
-
-def canary_counts(shares: Sequence[float], count: int) -> list[int]:
-    """How many instances have the new version after each step of a canary, as Argo Rollouts rounds.
-
-    The nearest whole number, ties up; at least one, and at least one keeps the old version.
-    """
-    return [
-        min(max(math.floor(round(share * count, 9) + 0.5), 1), max(count - 1, 1))
-        for share in shares
-    ]

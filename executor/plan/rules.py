@@ -1,6 +1,6 @@
-"""The rules across a plan's fields, in plain words: what makes a rollout stall, break or mislead.
+"""Check the rules across a plan's fields: a plan that breaks one would stall, break or mislead.
 
-Enters: a plan that fits its schema. Leaves: each check, what it promises, and what breaks it.
+Each check is a pair: what it promises, in plain words, and the problems that break it.
 """
 
 from __future__ import annotations
@@ -11,38 +11,33 @@ from datetime import datetime
 
 from executor.base.canonical_json import digest_of
 from executor.base.errors import Refused
-from executor.plan.model import (
-    STEPS,
-    Plan,
-    Step,
-    Wave,
-    waves_for,
-)
+from executor.plan.model import STEPS, Plan, Step, Wave
+from executor.plan.waves import waves_for
 
 
 def broken_rules(plan: Plan, now: datetime | None = None) -> list[str]:
-    """Every rule across fields that the plan breaks, as the value and the rule.
+    """Return the problems of all checks, each as the value and the rule.
 
     Args:
         plan: A plan that fits its schema.
-        now: The present time, with a time zone; None leaves the plan's validity aside.
+        now: The present time, with a time zone; without it the plan's validity is not checked.
     """
     return [problem for _, problems in checks(plan, now) for problem in problems]
 
 
 def checks(plan: Plan, now: datetime | None = None) -> list[tuple[str, list[str]]]:
-    """Every check of a plan: what it promises in plain words, and what breaks it.
+    """Return every check of a plan, with the problems that break it.
 
     Args:
         plan: A plan that fits its schema.
-        now: The present time, with a time zone; None leaves the plan's validity aside.
+        now: The present time, with a time zone; without it the plan's validity is not checked.
     """
-    made = [(promise, list(broken(plan))) for promise, broken in _RULES]
+    results = [(promise, list(problems_of(plan))) for promise, problems_of in _RULES]
     if now is not None:
         until = f"{plan.valid_until():%Y-%m-%d %H:%M %Z}"
         late = [f"validity ({until}) must not have run out"] if now > plan.valid_until() else []
-        made.append((f"it may be carried out until {until}", late))
-    return made
+        results.append((f"it may be carried out until {until}", late))
+    return results
 
 
 def refuse_other_tools(plan: Plan) -> None:

@@ -1,7 +1,6 @@
-"""Who says that a plan may be carried out: Ed25519 signatures (`cryptography`, the extra `sign`).
+"""Sign plans and check their signatures: Ed25519 (`cryptography`, the extra `sign`).
 
-Enters: a plan's digest and a key file. Leaves: the signature, or whether one of the trusted keys
-made it. The digest covers everything else in the plan, so the signature does too.
+A signature covers the digest of a plan, and the digest covers everything else in the plan.
 
 Keys are made with ``ssh-keygen -t ed25519`` or ``openssl genpkey -algorithm ed25519``; both forms
 are read. A private key must be readable by its owner only, and have no passphrase.
@@ -28,10 +27,10 @@ if TYPE_CHECKING:
 
 
 def sign(plan: Plan, key_file: Path) -> Plan:
-    """The plan with a signature by this private key.
+    """Return the plan with a signature by a private key.
 
     Raises:
-        BadInput: The file is no such key, or others may read it.
+        BadInput: The file holds no Ed25519 key, or others may read it.
     """
     key = private_key(key_file)
     value = base64.b64encode(key.sign(_message(plan))).decode()
@@ -41,7 +40,7 @@ def sign(plan: Plan, key_file: Path) -> Plan:
 
 
 def trust_problems(plan: Plan, trusted: Iterable[Path]) -> list[str]:
-    """Why none of the trusted keys vouches for a plan; empty when one does.
+    """Return why a plan is not signed by a trusted key; an empty list when it is.
 
     Raises:
         BadInput: A trusted key cannot be read.
@@ -56,13 +55,13 @@ def trust_problems(plan: Plan, trusted: Iterable[Path]) -> list[str]:
 
     try:
         key.verify(base64.b64decode(plan.signature.value, validate=True), _message(plan))
-    except (InvalidSignature, ValueError):  # the latter: it is not base64
+    except (InvalidSignature, ValueError):  # a ValueError: the signature is not base64
         return ["the signature is not of this plan"]
     return []
 
 
 def _message(plan: Plan) -> bytes:
-    """What is signed: the digest as it is computed now, and what it is the digest of."""
+    """Return the signed bytes: the schema version and the digest, computed anew from the content."""
     return f"{plan.schema_} {plan_digest(plan_content(plan))}".encode()
 
 
@@ -71,10 +70,10 @@ def _text(key: Ed25519PublicKey) -> str:
 
 
 def private_key(path: Path) -> Ed25519PrivateKey:
-    """The private key in a file.
+    """Return the private key in a file.
 
     Raises:
-        BadInput: It holds none, or others may read it.
+        BadInput: The file holds no Ed25519 key without a passphrase, or others may read it.
     """
     text = read_owners_file(path).encode()
     require_extra("sign", "a signature")

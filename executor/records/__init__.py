@@ -1,1 +1,1 @@
-"""What a rollout leaves on disk: the journal, the lock, the timeline."""
+"""Records of a rollout on disk: journal, lock and timeline."""

@@ -1,8 +1,7 @@
-"""The journal: what was meant and what came of it, on disk before and after each action.
+"""The journal of a rollout: intents and outcomes, on disk before and after each action.
 
-Enters: events, and now and then a sample of the fleet. Leaves: the same, after any crash. SQLite
-with a write-ahead log and `synchronous=FULL`: what `write` has returned from is on the disk. Only
-the owner may read it.
+The journal is an SQLite database with a write-ahead log and `synchronous=FULL`: when `write` returns,
+the event is on the disk and survives a crash. Only the owner can read the file.
 """
 
 from __future__ import annotations
@@ -31,7 +30,7 @@ CREATE TABLE samples (number INTEGER PRIMARY KEY, t_s REAL NOT NULL, seen TEXT N
 
 
 class JournalBroken(RollcastError):
-    """It cannot be written, or not be read again: nothing more may begin."""
+    """A journal that cannot be written or read, so that nothing more may begin."""
 
     exit_code = 4
 
@@ -48,13 +47,17 @@ class Journal:
 
     @classmethod
     def begin(cls, path: Path, about: Mapping[str, str]) -> Journal:
-        """A new journal, readable by its owner only.
+        """Create a journal that only its owner can read.
 
-        A file in which nothing ever was, since its executor died too early, becomes one.
+        A blank file, left by an executor that died before it wrote anything, is used.
+
+        Args:
+            path: The journal's file.
+            about: Facts about the rollout, which `about` returns.
 
         Raises:
-            Refused: There is one already.
-            BadInput: It cannot be made.
+            Refused: There is a journal already.
+            BadInput: The file cannot be made.
         """
         try:
             if _is_blank(path):
@@ -67,7 +70,7 @@ class Journal:
             ) from None
         except OSError as error:
             raise BadInput(f"{path}: cannot be written: {error.strerror or error}") from None
-        journal = cls(path, _opened(path))
+        journal = cls(path, _connect(path))
         try:
             with journal._writing():
                 for statement in filter(str.strip, _TABLES.split(";")):
@@ -82,11 +85,15 @@ class Journal:
 
     @classmethod
     def open(cls, path: Path, *, only_to_read: bool = False) -> Journal:
-        """The journal of a rollout that was begun.
+        """Open the journal of a rollout that was begun.
+
+        Args:
+            path: The journal's file.
+            only_to_read: Whether to open it without any change of the file or beside it.
 
         Raises:
-            Refused: There is none, it is another kind of file, it cannot be read to its end, or
-                others may read it.
+            Refused: There is no journal, the file is of another kind or cannot be read to its end,
+                or others may read it.
         """
         if not path.exists():
             raise Refused(f"{path}: there is no journal of this plan, so nothing to resume")
@@ -100,24 +107,27 @@ class Journal:
                 f"{path}: the executor died before it began anything, so nothing to resume; "
                 "begin without --resume"
             )
-        journal = cls(path, _opened_to_read(path) if only_to_read else _opened(path))
+        journal = cls(path, _connect_read_only(path) if only_to_read else _connect(path))
         try:
-            said = journal._schema()
-            if said != SCHEMA:
+            schema = journal._schema()
+            if schema != SCHEMA:
                 raise Refused(
-                    f"{path}: schema ({said or 'none'}) must be {SCHEMA}: it is no journal"
+                    f"{path}: schema ({schema or 'none'}) must be {SCHEMA}: it is no journal"
                 )
-            journal.events(), journal.samples()  # before anything is begun, not in the middle
+            (
+                journal.events(),
+                journal.samples(),
+            )  # a damaged journal must fail now, not in the rollout
         except RollcastError as error:
             journal.close()
             raise Refused(str(error)) from None
         return journal
 
     def about(self) -> dict[str, str]:
-        """What it is the journal of.
+        """Return the facts about the rollout that `begin` has stored.
 
         Raises:
-            JournalBroken: It cannot be read, here as in `events`, `times` and `samples`.
+            JournalBroken: The journal cannot be read, here as in `events`, `times` and `samples`.
         """
         with self._reading():
             return dict(self._database.execute("SELECT key, value FROM about").fetchall())
@@ -128,14 +138,14 @@ class Journal:
         return None
 
     def write(self, event: Event, at: str) -> None:
-        """Puts an event on the disk.
+        """Write an event to the disk.
 
         Args:
-            event: What is meant or has happened.
+            event: The event.
             at: The time of day, for people; nothing is computed from it.
 
         Raises:
-            JournalBroken: It is not there, whatever the reason.
+            JournalBroken: The event is not on the disk.
         """
         row = (at, event.t_s, event.kind, event.instance, event.step, event.version, event.said)
         with self._writing():
@@ -146,10 +156,14 @@ class Journal:
             )
 
     def sample(self, t_s: float, seen: Mapping[str, Any]) -> None:
-        """Keeps what the fleet looked like.
+        """Write a sample of the fleet.
+
+        Args:
+            t_s: Seconds since the rollout began.
+            seen: The observed values by name.
 
         Raises:
-            JournalBroken: As `write`.
+            JournalBroken: The sample is not on the disk.
         """
         with self._writing():
             self._database.execute(
@@ -157,26 +171,26 @@ class Journal:
             )
 
     def events(self) -> list[Event]:
-        """Everything that was written, in its order."""
-        self._read_on()
+        """Return every event in its order."""
+        self._read_new_events()
         return list(self._events)
 
     def times(self) -> list[str]:
-        """The time of day of each event."""
-        self._read_on()
+        """Return the time of day of each event."""
+        self._read_new_events()
         return list(self._times)
 
     def samples(self) -> list[tuple[float, dict[str, Any]]]:
-        """Every sample and when it was taken."""
+        """Return every sample with its time, in seconds since the rollout began."""
         with self._reading():
-            rows = self._after("t_s, seen FROM samples", self._samples)
+            rows = self._new_rows("t_s, seen FROM samples", self._samples)
             self._samples += [(t_s, json.loads(seen)) for t_s, seen in rows]
         return list(self._samples)
 
-    def _read_on(self) -> None:
-        """Reads the events that are not known yet: what is written is never changed."""
+    def _read_new_events(self) -> None:
+        """Read the events after those that are in memory: written events never change."""
         with self._reading():
-            rows = self._after(
+            rows = self._new_rows(
                 "t_s, kind, instance, step, version, said, at FROM events", self._events
             )
             new = [
@@ -186,17 +200,17 @@ class Journal:
         self._events += new
         self._times += [row[-1] for row in rows]
 
-    def _after(self, what: str, known: Sequence[object]) -> list[Any]:
-        """The rows of a table, which is only ever added to, after those that are known."""
-        ordered = f"SELECT {what} ORDER BY number LIMIT -1 OFFSET ?"
+    def _new_rows(self, columns: str, known: Sequence[object]) -> list[Any]:
+        """Return the rows of a table after the known ones: rows are only ever added."""
+        ordered = f"SELECT {columns} ORDER BY number LIMIT -1 OFFSET ?"
         return self._database.execute(ordered, (len(known),)).fetchall()
 
     def close(self) -> None:
-        """Lets go of the file."""
+        """Close the file."""
         self._database.close()
 
     def discard(self) -> None:
-        """Takes it off the disk: nothing has happened that it could tell."""
+        """Delete the journal, in which nothing has happened."""
         self.close()
         for beside in ("", "-wal", "-shm"):
             self.path.with_name(self.path.name + beside).unlink(missing_ok=True)
@@ -216,14 +230,14 @@ class Journal:
             self._database.execute("COMMIT")
         except sqlite3.Error as error:
             if self._database.in_transaction:
-                with suppress(sqlite3.Error):  # what cannot be written cannot always be taken back
+                with suppress(sqlite3.Error):  # on a full disk even the rollback may fail
                     self._database.execute("ROLLBACK")
             raise JournalBroken(
                 f"{self.path}: the journal cannot be written ({error}); nothing more is begun"
             ) from None
 
 
-def _opened(path: Path) -> sqlite3.Connection:
+def _connect(path: Path) -> sqlite3.Connection:
     try:
         database = sqlite3.connect(path, timeout=5, isolation_level=None)
         try:
@@ -237,17 +251,17 @@ def _opened(path: Path) -> sqlite3.Connection:
     return database
 
 
-def _opened_to_read(path: Path) -> sqlite3.Connection:
-    """The database of a file that is left as it is, and nothing beside it that was not there."""
+def _connect_read_only(path: Path) -> sqlite3.Connection:
+    """Open a database without a change of the file, and without new files beside it."""
     is_in_use = path.with_name(f"{path.name}-wal").exists()
-    how = "mode=ro" if is_in_use else "mode=ro&immutable=1"
-    return sqlite3.connect(f"{path.absolute().as_uri()}?{how}", uri=True, isolation_level=None)
+    options = "mode=ro" if is_in_use else "mode=ro&immutable=1"
+    return sqlite3.connect(f"{path.absolute().as_uri()}?{options}", uri=True, isolation_level=None)
 
 
 def _is_blank(path: Path) -> bool:
-    """Whether there is a file, and nothing was ever in it: its executor died before that."""
+    """Return whether there is a file without any table: its executor died before it wrote one."""
     try:
-        with closing(_opened_to_read(path)) as database:
+        with closing(_connect_read_only(path)) as database:
             (count,) = database.execute("SELECT count(*) FROM sqlite_master").fetchone()
     except sqlite3.Error:
         return False

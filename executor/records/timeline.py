@@ -1,7 +1,6 @@
-"""The record of a rollout: what happened when, in the simulation's words.
+"""The timeline of a rollout: its steps, states and samples as JSON data (`rollcast.timeline/1`).
 
-Enters: a plan and its journal. Leaves: JSON-ready data, schema `rollcast.timeline/1`. Times are
-seconds since the rollout began. Pages and pictures are made of it upstairs.
+Times are in seconds since the rollout began. The studio draws pages and charts from this data.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ STATES = {
     Step.START: "starting",
     Step.RETURN: "returning",
 }
-"""What an instance is doing during a step; otherwise it is `serving` or has `failed`."""
+"""The state of an instance during each step; otherwise it is `serving` or has `failed`."""
 
 _ENDS = {
     EventKind.DONE: "done",
@@ -30,8 +29,8 @@ _ENDS = {
 }
 
 
-class StepTaken(TypedDict):
-    """One try of one step: `outcome` is done, failed, set_back, or lost with its executor."""
+class StepAttempt(TypedDict):
+    """One attempt at a step: `outcome` is done, failed or set_back, or lost when the executor died."""
 
     instance: str
     step: str
@@ -43,7 +42,7 @@ class StepTaken(TypedDict):
 
 
 class InstanceStateInterval(TypedDict):
-    """An instance in one state."""
+    """An interval in which an instance is in one state."""
 
     instance: str
     state: str
@@ -52,20 +51,19 @@ class InstanceStateInterval(TypedDict):
 
 
 def timeline(plan: Plan, journal: Journal) -> dict[str, Any]:
-    """The record so far.
+    """Return the timeline of a rollout up to now.
 
     Args:
-        plan: What was to be carried out.
-        journal: What was.
+        plan: The plan that is carried out.
+        journal: The journal of the rollout.
     """
     events, at = journal.events(), journal.times()
     samples = [{"t_s": t_s, **_counts(seen)} for t_s, seen in journal.samples()]
     ends = [event.t_s for event in events] + [sample["t_s"] for sample in samples]
     end_s = max(ends, default=0.0)
     steps = list_step_attempts(events)
-    progress = replay_events(
-        event for event in events if not event.instance
-    )  # how it ended is of the whole
+    # The end needs no events of instances, and the studio calls this four times a second.
+    progress = replay_events(event for event in events if not event.instance)
     figures = plan.prediction.metrics
     return {
         "schema": "rollcast.timeline/1",
@@ -93,13 +91,13 @@ def timeline(plan: Plan, journal: Journal) -> dict[str, Any]:
     }
 
 
-def list_step_attempts(events: list[Event]) -> list[StepTaken]:
-    """Every try of every step, in the order in which they began."""
-    taken: list[StepTaken] = []
-    open_ones: dict[str, StepTaken] = {}
+def list_step_attempts(events: list[Event]) -> list[StepAttempt]:
+    """Return every attempt at every step, in the order in which they began."""
+    attempts: list[StepAttempt] = []
+    open_attempts: dict[str, StepAttempt] = {}
     for event in events:
         if event.kind is EventKind.INTENT and event.step is not None:
-            one = StepTaken(
+            attempt = StepAttempt(
                 instance=event.instance,
                 step=event.step.value,
                 version=event.version,
@@ -108,37 +106,41 @@ def list_step_attempts(events: list[Event]) -> list[StepTaken]:
                 outcome="lost",
                 said="",
             )
-            taken.append(one)
-            open_ones[event.instance] = one
-        elif event.kind in _ENDS and event.step is not None and event.instance in open_ones:
-            one = open_ones.pop(event.instance)
-            one["end_s"], one["outcome"], one["said"] = event.t_s, _ENDS[event.kind], event.said
-    return taken
+            attempts.append(attempt)
+            open_attempts[event.instance] = attempt
+        elif event.kind in _ENDS and event.step is not None and event.instance in open_attempts:
+            attempt = open_attempts.pop(event.instance)
+            attempt["end_s"], attempt["outcome"], attempt["said"] = (
+                event.t_s,
+                _ENDS[event.kind],
+                event.said,
+            )
+    return attempts
 
 
 def states(plan: Plan, events: list[Event], end_s: float) -> list[InstanceStateInterval]:
-    """Every instance's states, complete and without overlap from 0 to the end."""
-    found: list[InstanceStateInterval] = []
-    of: dict[str, list[Event]] = {name: [] for name in plan.instances}
+    """Return the state intervals of every instance, without gap or overlap from 0 to the end."""
+    intervals: list[InstanceStateInterval] = []
+    events_by_name: dict[str, list[Event]] = {name: [] for name in plan.instances}
     for event in events:
-        if event.instance in of:
-            of[event.instance].append(event)
-    for name, its_own in of.items():
+        if event.instance in events_by_name:
+            events_by_name[event.instance].append(event)
+    for name, own_events in events_by_name.items():
         state, begin_s = "serving", 0.0
-        for event in its_own:
-            now = state
+        for event in own_events:
+            new_state = state
             if event.kind is EventKind.INTENT and event.step is not None:
-                now = STATES[event.step]
+                new_state = STATES[event.step]
             elif event.kind is EventKind.DONE and event.step is Step.RETURN:
-                now = "serving"
+                new_state = "serving"
             elif event.kind is EventKind.GIVEN_UP:
-                now = "failed"
-            if now != state:
+                new_state = "failed"
+            if new_state != state:
                 if event.t_s > begin_s:
-                    found.append(_interval(name, state, begin_s, event.t_s))
-                state, begin_s = now, event.t_s
-        found.append(_interval(name, state, begin_s, end_s))
-    return found
+                    intervals.append(_interval(name, state, begin_s, event.t_s))
+                state, begin_s = new_state, event.t_s
+        intervals.append(_interval(name, state, begin_s, end_s))
+    return intervals
 
 
 def _interval(name: str, state: str, begin_s: float, end_s: float) -> InstanceStateInterval:
@@ -150,7 +152,7 @@ def _counts(seen: dict[str, Any]) -> dict[str, Any]:
 
 
 def _reason(events: list[Event]) -> str:
-    """Why it did not go on, in the words of the brake or the last notice."""
+    """Return why the rollout did not go on: the reason of the last brake, else the last notice."""
     brakes = [event.said for event in events if event.kind is EventKind.BRAKE]
     if brakes:
         return brakes[-1]
@@ -160,14 +162,14 @@ def _reason(events: list[Event]) -> str:
     return notices[-1] if notices else ""
 
 
-def _measured(steps: list[StepTaken], samples: list[dict[str, Any]]) -> dict[str, float | None]:
-    """The figures that have a forecast, under the forecast's names, where they can be told."""
-    begins = [one["begin_s"] for one in steps]
-    ends = [one["end_s"] for one in steps]
+def _measured(steps: list[StepAttempt], samples: list[dict[str, Any]]) -> dict[str, float | None]:
+    """Return the measured figures by the names of their predictions; None where not measured."""
+    begins = [attempt["begin_s"] for attempt in steps]
+    ends = [attempt["end_s"] for attempt in steps]
     return {
         "rollout_duration_s": max(ends) - min(begins) if steps else None,
-        "lowest_in_pool_count": min((one["in_pool_count"] for one in samples), default=None),
-        "queue_max": max((one["queued_count"] for one in samples), default=None),
+        "lowest_in_pool_count": min((sample["in_pool_count"] for sample in samples), default=None),
+        "queue_max": max((sample["queued_count"] for sample in samples), default=None),
         "exposure_requests": samples[-1]["exposure_count"] if samples else None,
         "failed_requests": samples[-1]["failed_count"] if samples else None,
     }

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from executor.plan.model import Gate, Wave, canary_waves, waves_for
+from executor.plan.model import Gate, Wave
+from executor.plan.waves import canary_waves, waves_for
 from simulation.requests.draws import Draws
 from simulation.scenario.model import Scenario
 from simulation.scenario.rollout import Rollout

@@ -21,7 +21,7 @@ from executor.base.errors import BadInput
 from executor.base.files import atomic_write_text
 from executor.base.text_limits import MOST_YAML_BYTES, MOST_YAML_LEVELS, TooLarge, read_limited_text
 from executor.base.yaml_positions import (
-    SILENT,
+    NOT_GIVEN,
     Key,
     Positions,
     child_of,
@@ -105,7 +105,7 @@ class ScenarioFile:
         """
         value: Any = load_yaml(other.text, str(other.path), _BEGINS)
         for part in _split_key(key):
-            value = child_of(value, part, SILENT)
+            value = child_of(value, part, NOT_GIVEN)
         return self.with_values({key: value})
 
     @property

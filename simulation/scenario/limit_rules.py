@@ -16,7 +16,7 @@ import numpy as np
 from pydantic import BaseModel
 
 from executor.base.errors import BadInput
-from executor.base.yaml_positions import SILENT
+from executor.base.yaml_positions import NOT_GIVEN
 from simulation.scenario.limits import (
     LEAST_CV,
     MOST_CANDIDATES,
@@ -81,7 +81,7 @@ def broken_limits(scenario: Scenario) -> list[Broken]:
     count = sum(service.instance_count for service in services.values())
     if count > MOST_INSTANCES:
         rule = f"the fleets have {count:,} instances together, at most {MOST_INSTANCES:,} may be"
-        broken.append((("services",), SILENT, rule))
+        broken.append((("services",), NOT_GIVEN, rule))
     most_slots = max(max(service.slots_of()) for service in services.values())
     if count * most_slots > MOST_PLACES:
         name, service = max(services.items(), key=lambda pair: max(pair[1].slots_of()))
@@ -105,7 +105,7 @@ def broken_run_limits(scenario: Scenario) -> Iterator[Broken]:
     told = f"about {count:.3g} requests in a run of {run_s:,.0f} s"
     if count > MOST_REQUESTS_OF_A_RUN:
         rule = f"comes to {told}, at most {MOST_REQUESTS_OF_A_RUN:,} may be"
-        yield key, SILENT, rule
+        yield key, NOT_GIVEN, rule
         return
     total = count * scenario.replications
     if total > MOST_REQUESTS_OF_A_STUDY:
@@ -174,7 +174,7 @@ def _broken_entries(key: Key, value: dict[str, Any] | tuple[Any, ...]) -> Iterat
     """A list or a mapping that has too many entries, or what is too large in it."""
     most = _MOST.get(key[-1], MOST_NUMBER)
     if len(value) > most:
-        yield key, SILENT, f"has {len(value):,} entries, at most {most:,} may be"
+        yield key, NOT_GIVEN, f"has {len(value):,} entries, at most {most:,} may be"
         return
     pairs = value.items() if isinstance(value, dict) else enumerate(value)
     for part, child in pairs:

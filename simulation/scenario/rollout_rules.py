@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from executor.base.errors import BadInput
-from executor.base.yaml_positions import SILENT
+from executor.base.yaml_positions import NOT_GIVEN
 from simulation.scenario.rollout import REPLACING, has_surge
 from simulation.scenario.traffic_rules import Broken
 
@@ -39,7 +39,7 @@ def _steady(scenario: Scenario) -> Iterator[Broken]:
     for name, service in scenario.services.items():
         if service.rollout is not None:
             rule = "stands over the keys of rollout, which is left out"
-            yield ("services", name, "rollout"), SILENT, rule
+            yield ("services", name, "rollout"), NOT_GIVEN, rule
 
 
 def _order(scenario: Scenario) -> Iterator[Broken]:
@@ -56,7 +56,7 @@ def _order(scenario: Scenario) -> Iterator[Broken]:
         twice = next(name for name in order if order.count(name) > 1)
         yield key, list(order), f"{twice} must be named once"
     if not named:
-        yield key, SILENT, "names no service; leave it out to roll them all"
+        yield key, NOT_GIVEN, "names no service; leave it out to roll them all"
     for name in named:
         if name not in scenario.services:
             there = ", ".join(scenario.services)
@@ -67,7 +67,7 @@ def _order(scenario: Scenario) -> Iterator[Broken]:
         from simulation.scenario.release_graph import cycle_of, release_graph  # noqa: PLC0415
 
         if cycle := cycle_of(release_graph(scenario.release_order())):
-            yield key, SILENT, f"must have no cycle: {' → '.join(cycle)}"
+            yield key, NOT_GIVEN, f"must have no cycle: {' → '.join(cycle)}"
 
 
 def _replacement(rule: Rollout) -> Iterator[tuple[str, object, str]]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from executor.base.yaml_positions import SILENT
+from executor.base.yaml_positions import NOT_GIVEN
 from simulation.scenario.traffic import RequestClass, TimestampsRate
 
 if TYPE_CHECKING:
@@ -31,10 +31,10 @@ def _arrivals(scenario: Scenario) -> Iterator[Broken]:
     traffic = scenario.traffic
     closed = traffic.arrivals == "closed"
     if not closed and traffic.rate is None:
-        yield ("traffic", "rate"), SILENT, "is missing; only closed arrivals do without"
+        yield ("traffic", "rate"), NOT_GIVEN, "is missing; only closed arrivals do without"
     if closed and traffic.clients is None:
         rule = "is missing; closed arrivals need {count, think_time}"
-        yield ("traffic", "clients"), SILENT, rule
+        yield ("traffic", "clients"), NOT_GIVEN, rule
     if traffic.arrivals == "replay" and not isinstance(traffic.rate, TimestampsRate):
         yield ("traffic", "arrivals"), traffic.arrivals, "needs timestamps as its rate"
 
@@ -45,7 +45,7 @@ def _class(scenario: Scenario, kind: str, one: RequestClass) -> Iterator[Broken]
     there = ", ".join(scenario.services)
     if not one.route and len(scenario.services) > 1:
         rule = f"is missing; it names the services that are called, of {there}"
-        yield (*where, "route"), SILENT, rule
+        yield (*where, "route"), NOT_GIVEN, rule
         return
     route = scenario.route_of(one)
     for service in route:
@@ -56,10 +56,10 @@ def _class(scenario: Scenario, kind: str, one: RequestClass) -> Iterator[Broken]
         yield (*where, "route"), route, "must not name a service twice"
     for service in one.service_time:
         if service not in scenario.services:
-            yield (*where, "service_time", service), SILENT, f"is no service; there is {there}"
+            yield (*where, "service_time", service), NOT_GIVEN, f"is no service; there is {there}"
         elif service not in route:
             rule = f"is not on the route of {kind}: {', '.join(route)}"
-            yield (*where, "service_time", service), SILENT, rule
+            yield (*where, "service_time", service), NOT_GIVEN, rule
     if one.reconnects and one.holds_slot:
         rule = "needs holds_slot: false, only a long-lived connection reconnects"
         yield (*where, "reconnects"), True, rule

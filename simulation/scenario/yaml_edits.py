@@ -15,7 +15,7 @@ from ruamel.yaml.nodes import CollectionNode, MappingNode, Node, ScalarNode
 
 from executor.base.errors import BadInput
 from executor.base.yaml_positions import (
-    SILENT,
+    NOT_GIVEN,
     Key,
     child_of,
     dotted_key,
@@ -88,12 +88,12 @@ def _said(node: Any) -> Any:
 def set_value(root: CommentedMap, key: Key, value: Any) -> None:
     """Puts the value at the key; mappings on the way are made where they are missing.
 
-    `SILENT` takes the key out.
+    `NOT_GIVEN` takes the key out.
 
     Raises:
         BadInput: There is no such place.
     """
-    if value is SILENT:
+    if value is NOT_GIVEN:
         _take_out(root, key)
         return
     node: Any = root

@@ -12,7 +12,7 @@ from typing import Any
 
 from executor.execute import EXIT_CODES
 from executor.fleet.inventory import Inventory
-from executor.guards import Counted, readings
+from executor.guards import RequestCounts, limit_readings
 from executor.plan.model import Plan
 from executor.progress import Ended
 from studio.rollouts.executor_process import Said
@@ -101,11 +101,11 @@ def of_forecast(plan: Plan) -> str:
 def guard_lines(plan: Plan, timeline: dict[str, Any] | None) -> list[Line]:
     """What is watched, as it is, and its limit."""
     counted = [
-        Counted(one["t_s"], one["requests_count"], one["failed_count"], one["queued_count"])
+        RequestCounts(one["t_s"], one["requests_count"], one["failed_count"], one["queued_count"])
         for one in (timeline["samples"] if timeline is not None else ())
     ]
     lines: list[Line] = []
-    for one in readings(plan, counted):
+    for one in limit_readings(plan, counted):
         text = percent_text if one.is_fraction else count_text
         is_over = one.value is not None and one.value > one.limit
         mark = "·" if one.value is None else "✗" if is_over else "✓"

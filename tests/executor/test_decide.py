@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from executor.decide import (
-    BLIND_S,
+    BALANCER_SILENCE_LIMIT_S,
     Act,
     Decision,
     DecisionNote,
@@ -80,8 +80,13 @@ def halfway(**more: Any) -> FleetSnapshot:
     return observed({A: FINISHED, B: under_way(2)}, {A: NEW, B: OUT}, **more)
 
 
-BUSY = {"busy": {B: Step.DEPLOY}}
+BUSY = {"running_steps": {B: Step.DEPLOY}}
 BRAKED = {"whole": {"brake": "enough"}}
+PATIENCE = {  # 30 s for a start, 20 s for a return, 5 s for it to stay up: 55 s
+    "min_in_pool": 2,
+    "min_ready_s": 5.0,
+    "step_deadlines_s": dict.fromkeys(Step, 20.0) | {Step.START: 30.0},
+}
 ALL_DONE = (dict.fromkeys(NAMES, FINISHED), dict.fromkeys(NAMES, NEW))
 
 CASES = [
@@ -89,7 +94,7 @@ CASES = [
     pytest.param({}, observed(), Act(A, Step.TAKE_OUT), id="the first of all"),
     pytest.param(
         {},
-        observed({A: under_way(0)}, busy={A: Step.TAKE_OUT}),
+        observed({A: under_way(0)}, running_steps={A: Step.TAKE_OUT}),
         Act(B, Step.TAKE_OUT),
         id="the second place in the window",
     ),
@@ -97,7 +102,9 @@ CASES = [
     pytest.param({}, halfway(**BUSY), Act(C, Step.TAKE_OUT), id="a place became free"),
     pytest.param(
         {},
-        observed({A: under_way(0), B: under_way(0)}, busy={A: Step.TAKE_OUT, B: Step.TAKE_OUT}),
+        observed(
+            {A: under_way(0), B: under_way(0)}, running_steps={A: Step.TAKE_OUT, B: Step.TAKE_OUT}
+        ),
         Wait(Waiting.STEPS, "a place in the window"),
         id="the window is full",
     ),
@@ -122,6 +129,21 @@ CASES = [
             said=f"{A} cannot be taken out: up (2) less 2 must not fall below the minimum (2)",
         ),
         id="too few for too long",
+    ),
+    pytest.param(
+        PATIENCE,
+        observed({}, {C: OUT, D: OUT}, waited_s={Waiting.CAPACITY: 55.0}),
+        Wait(Waiting.CAPACITY, "up (2) less 2 must not fall below the minimum (2)"),
+        id="too few for as long as a start, a return and min_ready may take",
+    ),
+    pytest.param(
+        PATIENCE,
+        observed({}, {C: OUT, D: OUT}, waited_s={Waiting.CAPACITY: 55.5}),
+        DecisionNote(
+            EventKind.BRAKE,
+            said=f"{A} cannot be taken out: up (2) less 2 must not fall below the minimum (2)",
+        ),
+        id="too few for longer than a start, a return and min_ready may take",
     ),
     pytest.param(
         {"min_in_pool": 2},
@@ -155,7 +177,7 @@ CASES = [
     ),
     pytest.param(
         {},
-        observed({A: under_way(3)}, {A: OUT, B: HELD}, busy={A: Step.VERIFY}),
+        observed({A: under_way(3)}, {A: OUT, B: HELD}, running_steps={A: Step.VERIFY}),
         Wait(Waiting.STEPS, "the instances under way, then it stops"),
         id="in maintenance by others: the one under way goes on",
     ),
@@ -197,7 +219,7 @@ CASES = [
     ),
     pytest.param(
         {},
-        observed({A: under_way(3)}, {A: replace(OUT, server=UP)}, busy={A: Step.VERIFY}),
+        observed({A: under_way(3)}, {A: replace(OUT, server=UP)}, running_steps={A: Step.VERIFY}),
         KeepOut((A,)),
         id="the same while a step is in hand",
     ),
@@ -209,7 +231,7 @@ CASES = [
     ),
     pytest.param(
         {},
-        observed({A: under_way(1)}, {A: OLD}, busy={A: Step.STOP}),
+        observed({A: under_way(1)}, {A: OLD}, running_steps={A: Step.STOP}),
         KeepOut((A,)),
         id="in the pool while it is being stopped",
     ),
@@ -253,7 +275,7 @@ CASES = [
     ),
     pytest.param(
         {},
-        observed({A: under_way(0, was_given_up=True)}, {A: OLD}, busy={A: Step.TAKE_OUT}),
+        observed({A: under_way(0, was_given_up=True)}, {A: OLD}, running_steps={A: Step.TAKE_OUT}),
         Act(B, Step.TAKE_OUT),
         id="the same while it is taken out",
     ),
@@ -262,7 +284,7 @@ CASES = [
         observed(
             {A: InstanceProgress(was_given_up=True), B: under_way(0)},
             {A: OLD},
-            busy={B: Step.TAKE_OUT},
+            running_steps={B: Step.TAKE_OUT},
             whole={"direction": "back", "order": (B, A)},
         ),
         KeepOut((A,)),
@@ -270,14 +292,17 @@ CASES = [
     ),
     pytest.param(
         {},
-        observed({A: under_way(3)}, {A: replace(OUT, server=UP)}, stop_asked=True),
+        observed({A: under_way(3)}, {A: replace(OUT, server=UP)}, is_stop_requested=True),
         KeepOut((A,)),
         id="asked to stop: first out with it",
     ),
     pytest.param(
         {},
         observed(
-            {A: under_way(3)}, {A: replace(OUT, server=UP)}, stop_asked=True, stuck_s={A: 1.0}
+            {A: under_way(3)},
+            {A: replace(OUT, server=UP)},
+            is_stop_requested=True,
+            removal_failing_s={A: 1.0},
         ),
         Done(Ended.INTERRUPTED),
         id="asked to stop, and it cannot be taken out",
@@ -287,8 +312,8 @@ CASES = [
         observed(
             {A: under_way(3), B: under_way(3)},
             dict.fromkeys((A, B), replace(OUT, server=UP)),
-            stop_asked=True,
-            stuck_s={A: 1.0},
+            is_stop_requested=True,
+            removal_failing_s={A: 1.0},
         ),
         KeepOut((A, B)),
         id="asked to stop, and one of two was not tried",
@@ -298,7 +323,7 @@ CASES = [
         observed(
             {A: under_way(3), B: under_way(3)},
             dict.fromkeys((A, B), replace(OUT, server=UP)),
-            stuck_s={A: BLIND_S + 1},
+            removal_failing_s={A: BALANCER_SILENCE_LIMIT_S + 1},
         ),
         KeepOut((A, B)),
         id="one cannot be taken out for too long, another was not tried",
@@ -308,14 +333,28 @@ CASES = [
         observed(
             {A: under_way(3), B: under_way(3)},
             dict.fromkeys((A, B), replace(OUT, server=UP)),
-            stuck_s={A: BLIND_S + 1, B: 1.0},
+            removal_failing_s={A: BALANCER_SILENCE_LIMIT_S + 1, B: 1.0},
         ),
         Halt(f"{A}, {B} are in the pool, must not be, and cannot be taken out"),
         id="two cannot be taken out",
     ),
     pytest.param(
         {},
-        observed({A: under_way(3)}, {A: replace(OUT, server=UP)}, stuck_s={A: BLIND_S + 1}),
+        observed(
+            {A: under_way(3)},
+            {A: replace(OUT, server=UP)},
+            removal_failing_s={A: BALANCER_SILENCE_LIMIT_S},
+        ),
+        KeepOut((A,)),
+        id="it cannot be taken out for exactly as long as is waited",
+    ),
+    pytest.param(
+        {},
+        observed(
+            {A: under_way(3)},
+            {A: replace(OUT, server=UP)},
+            removal_failing_s={A: BALANCER_SILENCE_LIMIT_S + 1},
+        ),
         Halt(f"{A} is in the pool, must not be, and cannot be taken out"),
         id="it cannot be taken out for too long",
     ),
@@ -324,7 +363,7 @@ CASES = [
         observed(
             {A: under_way(3)},
             {A: replace(OUT, server=UP), B: OUT},
-            stuck_s={A: BLIND_S + 1},
+            removal_failing_s={A: BALANCER_SILENCE_LIMIT_S + 1},
             **BUSY,
         ),
         KeepOut((A,)),
@@ -362,6 +401,12 @@ CASES = [
     ),
     pytest.param(
         {},
+        observed({A: under_way(0, set_back_count=3)}),
+        Act(A, Step.TAKE_OUT),
+        id="it starts over for the third time",
+    ),
+    pytest.param(
+        {},
         observed({A: under_way(0, set_back_count=4)}),
         DecisionNote(EventKind.GIVEN_UP, A, "had to start over 4 times"),
         id="it starts over again and again",
@@ -391,7 +436,7 @@ CASES = [
         observed(
             {A: under_way(2), B: under_way(4), C: under_way(3)},
             dict.fromkeys((A, B, C), OUT),
-            busy={B: Step.START},
+            running_steps={B: Step.START},
         ),
         Act(C, Step.VERIFY),
         id="resumed: then the next",
@@ -401,14 +446,14 @@ CASES = [
         observed(
             {A: under_way(2), B: under_way(4), C: under_way(3)},
             dict.fromkeys((A, B, C), OUT),
-            busy={B: Step.START, C: Step.VERIFY},
+            running_steps={B: Step.START, C: Step.VERIFY},
         ),
         Wait(Waiting.STEPS, "a place in the window"),
         id="resumed: the window is full",
     ),
     pytest.param(
         {},
-        halfway(tripped="guard: errors"),
+        halfway(crossed_limit="guard: errors"),
         DecisionNote(EventKind.BRAKE, said="guard: errors"),
         id="a guard",
     ),
@@ -453,10 +498,10 @@ CASES = [
         DecisionNote(EventKind.BRAKE, said=f"{B}: no"),
         id="back: one failed",
     ),
-    pytest.param({}, halfway(stop_asked=True), Done(Ended.INTERRUPTED), id="asked to stop"),
+    pytest.param({}, halfway(is_stop_requested=True), Done(Ended.INTERRUPTED), id="asked to stop"),
     pytest.param(
         {},
-        halfway(stop_asked=True, **BUSY),
+        halfway(is_stop_requested=True, **BUSY),
         Wait(Waiting.STEPS, "the steps in hand"),
         id="asked to stop, a step in hand",
     ),
@@ -468,7 +513,13 @@ CASES = [
     ),
     pytest.param(
         {},
-        replace(halfway(), instances={}, waited_s={Waiting.BALANCER: BLIND_S + 1}),
+        replace(halfway(), instances={}, waited_s={Waiting.BALANCER: BALANCER_SILENCE_LIMIT_S}),
+        Wait(Waiting.BALANCER, "the balancer, which does not answer as it should"),
+        id="blind for exactly as long as is waited",
+    ),
+    pytest.param(
+        {},
+        replace(halfway(), instances={}, waited_s={Waiting.BALANCER: BALANCER_SILENCE_LIMIT_S + 1}),
         Halt("the balancer has not answered as it should for 30 s"),
         id="blind for too long",
     ),
@@ -508,11 +559,22 @@ CASES = [
         id="one stays out",
     ),
     pytest.param(
+        PATIENCE,
+        observed(
+            ALL_DONE[0],
+            ALL_DONE[1] | {C: DOWN},
+            whole={"gates_passed": 1},
+            waited_s={Waiting.SETTLING: 55.0},
+        ),
+        Wait(Waiting.SETTLING, f"{C}, which is done, to be in the pool and healthy"),
+        id="one is out for as long as a start, a return and min_ready may take",
+    ),
+    pytest.param(
         {},
         observed(
             ALL_DONE[0] | {D: under_way(2, set_back_count=1)},
             ALL_DONE[1] | {C: OUT, D: OUT},
-            busy={D: Step.DEPLOY},
+            running_steps={D: Step.DEPLOY},
             whole={"gates_passed": 1},
             waited_s={Waiting.SETTLING: 41.0},
         ),
@@ -532,7 +594,13 @@ CASES = [
         id="a gate that nobody watched begins again",
     ),
     pytest.param(
-        {"advance": "batch", "pause_s": 49.0},
+        {"advance": "batch", "pause_s": 50.5},
+        observed({A: FINISHED, B: FINISHED}, {A: NEW, B: NEW}),
+        Wait(Waiting.GATE, "the pause after wave 1"),
+        id="the gate half a second before it opens",
+    ),
+    pytest.param(
+        {"advance": "batch", "pause_s": 50.0},
         observed({A: FINISHED, B: FINISHED}, {A: NEW, B: NEW}),
         DecisionNote(EventKind.GATE_PASSED, said="wave 1"),
         id="the gate opens",
@@ -557,7 +625,7 @@ CASES = [
     ),
     pytest.param(
         {"advance": "batch"},
-        observed({A: FINISHED, B: under_way(5)}, {A: NEW, B: OUT}, busy={B: Step.RETURN}),
+        observed({A: FINISHED, B: under_way(5)}, {A: NEW, B: OUT}, running_steps={B: Step.RETURN}),
         Wait(Waiting.STEPS, "the instances under way"),
         id="a batch waits for its last",
     ),

@@ -23,7 +23,7 @@ from executor.base.errors import BadInput, Refused
 from executor.execute import Execute, execute
 from executor.fleet.connect import fleet_key
 from executor.fleet.fleet_client import FleetClient
-from executor.fleet.hosts.base import Ran
+from executor.fleet.hosts.base import CommandResult
 from executor.fleet.inventory import Inventory, read_inventory
 from executor.plan.file import write_plan
 from executor.plan.model import STEPS, Plan
@@ -82,17 +82,17 @@ def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Desk:
         hands.targets = inventory.targets(plan.stop)
         return hands
 
-    monkeypatch.setattr(command, "connected", connected)
+    monkeypatch.setattr(command, "connect", connected)
     made = Desk(tmp_path, world)
     made.lists()
     write_plan(made.asked.plan, small_plan())
     return made
 
 
-def at(told: str, do: Callable[[], None]) -> Callable[[str], Ran | None]:
+def at(told: str, do: Callable[[], None]) -> Callable[[str], CommandResult | None]:
     """A fault of the machine: what happens meanwhile when this command runs."""
 
-    def fault(command: str) -> Ran | None:
+    def fault(command: str) -> CommandResult | None:
         if command == told:
             do()
         return None
@@ -111,7 +111,7 @@ def test_a_journal_that_breaks_in_the_middle_leaves_the_lock_with_its_record(
     desk.world.host.faults = at("deploy checkout-1 1.1", broken)
     with pytest.raises(JournalBroken, match=f"cannot be written .no such table: {table}"):
         desk.execute()
-    assert "start checkout-1" not in desk.world.host.ran
+    assert "start checkout-1" not in desk.world.host.commands
     with pytest.raises(Refused, match="the lock is stale"):
         Lock.take(desk.lock(), desk.folder / "other", take_over=False)
     with pytest.raises(Refused, match=f"the journal cannot be read .no such table: {table}"):
@@ -133,19 +133,21 @@ def test_a_record_that_cannot_be_written_is_told_and_the_end_stays_the_end(desk:
 def test_a_journal_whose_pages_are_damaged_is_refused_before_anything_is_touched(
     desk: Desk,
 ) -> None:
-    desk.world.host.faults = lambda told: Ran(1, "no") if told.startswith("deploy") else None
+    desk.world.host.faults = lambda told: (
+        CommandResult(1, "no") if told.startswith("deploy") else None
+    )
     assert desk.execute() == 4
     path = desk.asked.journal_path
     content = path.read_bytes()
     path.write_bytes(content[:4096] + b"\xff" * (len(content) - 4096))
-    ran = list(desk.world.host.ran)
+    ran = list(desk.world.host.commands)
     with pytest.raises(Refused, match=r"plan\.journal: "):
         desk.execute(resume=True)
-    assert desk.world.host.ran == ran
+    assert desk.world.host.commands == ran
 
 
 DEATHS = {
-    "before it is opened": "journal._opened = lambda path: die()",
+    "before it is opened": "journal._connect = lambda path: die()",
     "before its tables": "journal._TABLES = Dies()",
     "before they stand": "journal.SCHEMA = Dies()",
 }
@@ -206,7 +208,9 @@ def test_a_plan_says_how_an_instance_is_stopped(desk: Desk) -> None:
 def test_an_inventory_that_was_changed_is_warned_about_and_counts(
     desk: Desk, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    desk.world.host.faults = lambda told: Ran(1, "no") if told.startswith("deploy") else None
+    desk.world.host.faults = lambda told: (
+        CommandResult(1, "no") if told.startswith("deploy") else None
+    )
     assert desk.execute() == 4
     with closing(Journal.open(desk.asked.journal_path)) as journal:
         assert journal.about()["inventory"] == str(desk.folder / "fleet.yaml")
@@ -238,17 +242,17 @@ def test_a_dry_run_of_what_was_begun_prints_what_is_left(desk: Desk) -> None:
     with pytest.raises(Refused, match="there is no journal of this plan, so nothing to resume"):
         desk.dry_run(resume=True)
     fails = "verify checkout-3 1.1"
-    desk.world.host.faults = lambda told: Ran(1, "no") if told == fails else None
+    desk.world.host.faults = lambda told: CommandResult(1, "no") if told == fails else None
     assert desk.execute() == 4
     before = {path.name: path.read_bytes() for path in desk.folder.iterdir() if path.is_file()}
-    ran = list(desk.world.host.ran)
+    ran = list(desk.world.host.commands)
     lines = desk.dry_run(resume=True)
     untouched = [] if f"stop {desk.world.names[3]}" in ran else WORDS
     assert acts(lines) == [
         *(("checkout-3", word) for word in ("verify", "start", "return")),
         *(("checkout-4", word) for word in untouched),
     ]
-    assert desk.world.host.ran == ran
+    assert desk.world.host.commands == ran
     after = {path.name: path.read_bytes() for path in desk.folder.iterdir() if path.is_file()}
     assert after == before
     desk.world.host.faults = lambda _: None
@@ -311,14 +315,14 @@ def defect(*_: object, **__: object) -> None:
 def test_a_defect_before_anything_is_touched_is_refused_in_one_line(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(command, "look_at_fleet", defect)
+    monkeypatch.setattr(command, "check_fleet", defect)
     with pytest.raises(Refused, match="nothing was touched: KeyError: 'no such thing'"):
         desk.execute()
     assert not desk.asked.journal_path.exists()
     monkeypatch.undo()
 
 
-@pytest.mark.parametrize("name", ["Run.state_fleet", "timeline", "Run._end"])
+@pytest.mark.parametrize("name", ["RolloutRun.state_fleet", "timeline", "RolloutRun._end"])
 def test_a_defect_at_the_end_still_says_how_to_go_on(
     desk: Desk, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:

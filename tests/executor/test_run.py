@@ -15,8 +15,9 @@ import pytest
 import executor.run
 from executor.ends import Outcome
 from executor.fleet.balancers.base import Admin, Rejected
-from executor.fleet.hosts.base import Ran
-from executor.plan.model import STEPS, Step
+from executor.fleet.hosts.base import CommandResult
+from executor.plan.model import STEPS, Gate, Step
+from executor.plan.waves import canary_waves
 from executor.progress import Ended, EventKind
 from executor.records.journal import Journal
 from executor.run import RolloutRun
@@ -57,12 +58,12 @@ def test_the_whole_way(tmp_path: Path) -> None:
     assert fleet.lowest == 2
     for name in NAMES:
         assert done_steps(tmp_path / "j", name) == list(STEPS)
-        assert [one for one in fleet.balancer.told if one.endswith(name)] == [
+        assert [one for one in fleet.balancer.commands if one.endswith(name)] == [
             f"take_out {name}",
             f"remove {name}",
             f"put_back {name}",
         ]
-        assert [one for one in fleet.host.ran if name in one] == [
+        assert [one for one in fleet.host.commands if name in one] == [
             f"stop {name}",
             f"deploy {name} 1.1",
             f"verify {name} 1.1",
@@ -116,13 +117,13 @@ def test_death_again_and_again_ends_all_new_too(tmp_path: Path) -> None:
     must_be_all_new(fleet)
 
 
-def fails(when: Callable[[str], bool], times: int = 10**9) -> Callable[[str], Ran | None]:
+def fails(when: Callable[[str], bool], times: int = 10**9) -> Callable[[str], CommandResult | None]:
     left = [times]
 
-    def fault(said: str) -> Ran | None:
+    def fault(said: str) -> CommandResult | None:
         if when(said) and left[0] > 0:
             left[0] -= 1
-            return Ran(1, "no\n")
+            return CommandResult(1, "no\n")
         return None
 
     return fault
@@ -135,7 +136,7 @@ def test_a_step_that_fails_twice_is_tried_again(tmp_path: Path) -> None:
     assert outcome is not None
     assert outcome.ended is Ended.DONE
     must_be_all_new(fleet)
-    assert fleet.host.ran.count("deploy checkout-2 1.1") == 3
+    assert fleet.host.commands.count("deploy checkout-2 1.1") == 3
 
 
 @pytest.mark.parametrize(
@@ -477,6 +478,44 @@ def test_a_queue_of_a_moment_does_not_stop_a_rollout(
         assert outcome.why == "the rollout leaves its forecast: queue 99 requests, forecast 4"
 
 
+@pytest.mark.parametrize(("failed_count", "ended"), [(1, Ended.DONE), (2, Ended.HALTED)])
+def test_a_bake_of_few_requests_is_judged_at_the_look_at_which_it_ends(
+    tmp_path: Path, failed_count: int, ended: Ended
+) -> None:
+    """The gate opens at the same look: one look later nothing would judge the bake any more."""
+    fleet, path = world(), tmp_path / "j"
+
+    class Serves:
+        def happened(self, event: Any) -> None:
+            if (event.kind, event.step) == (EventKind.DONE, Step.RETURN):
+                asyncio.get_running_loop().call_later(1.2, self.serve, event.instance)
+
+        def serve(self, name: str) -> None:
+            counts = {"requests_count": 50, "failed_count": failed_count}
+            fleet.balancer.servers[name] = replace(fleet.balancer.servers[name], **counts)
+
+        def waits(self, wait: Any) -> None:
+            return
+
+    def prepare(run: RolloutRun) -> None:
+        run._watcher = Serves()
+
+    bake = Gate(kind="bake", pause_s=5.0, error_fraction=0.02)
+    waves = canary_waves(NAMES, [(0.25, bake)], window=1, advance="sliding", pause_s=0.0)
+    plan = small_plan(strategy="canary", waves=waves, window=1)
+    outcome, _ = carried_out(fleet, plan, path, prepare=prepare)
+    why = "canary: errors 4.000%, limit 2.00%" if ended is Ended.HALTED else ""
+    assert outcome == Outcome(ended, why)
+
+
+def test_there_is_a_sample_at_every_poll_and_no_other(tmp_path: Path) -> None:
+    carried_out(world(), small_plan(), tmp_path / "j")
+    journal = Journal.open(tmp_path / "j")
+    times_s = [t_s for t_s, _ in journal.samples()]
+    journal.close()
+    assert times_s == [0.5 * number for number in range(len(times_s))]
+
+
 class Approves:
     """Says yes after so many looks at which the answer was awaited."""
 
@@ -550,11 +589,11 @@ def test_a_defect_halts_with_its_reason_and_the_steps_in_hand_recorded(
 
     def breaks() -> None:
         if where == "guards":
-            monkeypatch.setattr(executor.run, "crossed", defect)
+            monkeypatch.setattr(executor.run, "find_crossed_limit", defect)
         elif where == "gates":
             monkeypatch.setattr(executor.run, "open_gate", defect)
         elif where == "counter":
-            monkeypatch.setattr(executor.run.Counter, "counted", defect)
+            monkeypatch.setattr(executor.run.RequestCounter, "count", defect)
         else:
             monkeypatch.setattr(executor.run.Nobody, "of", defect)
 
@@ -621,7 +660,7 @@ def test_a_server_that_others_hold_is_never_put_back_whenever_it_happens(tmp_pat
                 fleet.balancer.servers[name] = replace(
                     fleet.balancer.servers[name], admin=Admin.MAINT
                 )
-                told += fleet.balancer.told
+                told += fleet.balancer.commands
 
         def prepare(run: RolloutRun, at_s: int = at_s, take: Callable[[], None] = take) -> None:
             asyncio.get_running_loop().call_later(at_s + 0.1, take)
@@ -634,7 +673,7 @@ def test_a_server_that_others_hold_is_never_put_back_whenever_it_happens(tmp_pat
             assert outcome.ended is Ended.HALTED, at_s
             assert f"{name} was put into maint by somebody else" in outcome.why, at_s
             assert not any(
-                verb == f"put_back {name}" for verb in fleet.balancer.told[len(told) :]
+                verb == f"put_back {name}" for verb in fleet.balancer.commands[len(told) :]
             ), at_s
             fleet.balancer.put_back(name)
             outcome, _ = carried_out(fleet, small_plan(), path)

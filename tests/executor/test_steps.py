@@ -11,7 +11,7 @@ import pytest
 
 from executor.fleet.balancers.base import Admin
 from executor.fleet.balancers.fake import FakeBalancer
-from executor.fleet.hosts.base import Ran
+from executor.fleet.hosts.base import CommandResult
 from executor.fleet.hosts.fake import FakeHost
 from executor.plan.model import Step
 from executor.progress import Ended, Event, EventKind, replay_events
@@ -52,7 +52,13 @@ def done(
             loop.call_later(after_s, what)
         had = told or (Admin.READY if step is Step.TAKE_OUT else Admin.MAINT)
         said = await do_step(
-            fleet.hands(), small_plan(**plan), NAME, step, "1.1", told=had, on_told=on_told
+            fleet.hands(),
+            small_plan(**plan),
+            NAME,
+            step,
+            "1.1",
+            intended_admin=had,
+            on_intent=on_told,
         )
         return said, loop.time() - begun_s
 
@@ -76,7 +82,7 @@ def test_drained_is_seen_at_two_looks_in_a_row() -> None:
     # Looks are at 0.5, 1.0 …: idle at 1.0, busy at 1.5, idle at 2.0 and 2.5.
     at = {0.7: serves(fleet, 0), 1.2: serves(fleet, 1), 1.7: serves(fleet, 0)}
     assert done(fleet, Step.TAKE_OUT, at) == ("drained in 2.5 s", pytest.approx(2.5))
-    assert fleet.balancer.told == [f"take_out {NAME}"]
+    assert fleet.balancer.commands == [f"take_out {NAME}"]
 
 
 def test_what_waits_for_the_server_holds_the_drain_too() -> None:
@@ -94,7 +100,7 @@ def test_a_drain_lasts_as_long_as_the_balancer_may_not_have_learnt() -> None:
 def test_a_drain_of_one_that_is_out_is_nothing() -> None:
     fleet = out(world())
     assert done(fleet, Step.TAKE_OUT, told=Admin.MAINT) == ("it was out already", 0.0)
-    assert fleet.balancer.told == []
+    assert fleet.balancer.commands == []
 
 
 def admin(fleet: World, what: Admin) -> Callable[[], None]:
@@ -108,7 +114,7 @@ def test_a_server_that_others_took_out_is_not_touched(what: Admin) -> None:
     admin(fleet, what)()
     with pytest.raises(HeldByOthers, match=f"somebody else put it into {what}"):
         done(fleet, Step.TAKE_OUT)
-    assert (fleet.balancer.told, fleet.host.ran) == ([], [])
+    assert (fleet.balancer.commands, fleet.host.commands) == ([], [])
 
 
 def test_maintenance_by_others_during_the_drain_is_left_alone() -> None:
@@ -116,14 +122,14 @@ def test_maintenance_by_others_during_the_drain_is_left_alone() -> None:
     serves(fleet, 1)()
     with pytest.raises(HeldByOthers, match="into maint"):
         done(fleet, Step.TAKE_OUT, {1.2: admin(fleet, Admin.MAINT)})
-    assert fleet.balancer.told == [f"take_out {NAME}"]
+    assert fleet.balancer.commands == [f"take_out {NAME}"]
 
 
 def test_maintenance_by_others_during_the_return_is_left_alone() -> None:
     fleet = out(world(), "1.1")
     with pytest.raises(HeldByOthers, match="into maint"):
         done(fleet, Step.RETURN, {1.2: admin(fleet, Admin.MAINT)}, min_ready_s=5.0)
-    assert fleet.balancer.told == [f"put_back {NAME}"]
+    assert fleet.balancer.commands == [f"put_back {NAME}"]
 
 
 @pytest.mark.parametrize("lasts", [True, False])
@@ -136,7 +142,7 @@ def test_a_drain_by_others_during_the_return_may_pass(lasts: bool) -> None:
     else:
         at[3.2] = admin(fleet, Admin.READY)
         assert done(fleet, Step.RETURN, at, min_ready_s=5.0)[1] >= 8.0
-    assert fleet.balancer.told == [f"put_back {NAME}"]
+    assert fleet.balancer.commands == [f"put_back {NAME}"]
 
 
 def test_what_the_journal_must_know_of_the_server() -> None:
@@ -180,17 +186,17 @@ def test_a_drain_that_no_longer_holds_starts_over(what: str) -> None:
 
 def test_a_stop_removes_first_and_waits_until_nothing_answers() -> None:
     fleet = world()
-    fleet.host.faults = lambda said: Ran(0, "") if said.startswith("stop") else None
+    fleet.host.faults = lambda said: CommandResult(0, "") if said.startswith("stop") else None
     at = {4.2: lambda: fleet.host.running.pop(NAME) and None}
     said, took_s = done(fleet, Step.STOP, at)
     assert said == "stop: done"
     assert took_s == pytest.approx(4.5, abs=0.6)
-    assert fleet.balancer.told == [f"remove {NAME}"]
+    assert fleet.balancer.commands == [f"remove {NAME}"]
 
 
 def test_a_stop_after_which_something_answers_fails() -> None:
     fleet = world()
-    fleet.host.faults = lambda said: Ran(0, "") if said.startswith("stop") else None
+    fleet.host.faults = lambda said: CommandResult(0, "") if said.startswith("stop") else None
     with pytest.raises(StepFailed, match=r"not within 20 s; last: it still answers as 1\.0"):
         done(fleet, Step.STOP)
 
@@ -198,7 +204,7 @@ def test_a_stop_after_which_something_answers_fails() -> None:
 def test_a_start_waits_for_health_and_version() -> None:
     fleet = out(world())
     fleet.host.deployed[NAME] = "1.1"
-    fleet.host.faults = lambda said: Ran(0, "") if said.startswith("start") else None
+    fleet.host.faults = lambda said: CommandResult(0, "") if said.startswith("start") else None
     at = {3.2: lambda: fleet.host.running.update({NAME: "1.1"})}
     said, took_s = done(fleet, Step.START, at)
     assert said == "healthy, version 1.1"
@@ -217,10 +223,10 @@ def test_what_is_not_the_healthy_version_is_neither_started_nor_returned(
     step: Step, version: str | None, said: str
 ) -> None:
     fleet = out(world(), version)
-    fleet.host.faults = lambda told: Ran(0, "") if told.startswith("start") else None
+    fleet.host.faults = lambda told: CommandResult(0, "") if told.startswith("start") else None
     with pytest.raises(StepFailed, match=said):
         done(fleet, step)
-    assert f"put_back {NAME}" not in fleet.balancer.told
+    assert f"put_back {NAME}" not in fleet.balancer.commands
     assert fleet.balancer.servers[NAME].admin is Admin.MAINT
 
 
@@ -243,7 +249,7 @@ def test_a_return_that_is_not_up_in_time_is_out_again() -> None:
     serves(fleet, 0, is_checked=False)()
     with pytest.raises(StepFailed, match="not within 20 s; last: the balancer has it ready"):
         done(fleet, Step.RETURN)
-    assert fleet.balancer.told == [f"put_back {NAME}", f"remove {NAME}"]
+    assert fleet.balancer.commands == [f"put_back {NAME}", f"remove {NAME}"]
 
 
 def test_ready_means_up_for_min_ready_without_a_break() -> None:
@@ -251,6 +257,37 @@ def test_ready_means_up_for_min_ready_without_a_break() -> None:
     at = {2.2: serves(fleet, 0, is_up=False), 4.2: serves(fleet, 0, is_up=True)}
     _, took_s = done(fleet, Step.RETURN, at, min_ready_s=5.0)
     assert took_s == pytest.approx(4.5 + 5.0, abs=0.6)
+
+
+@pytest.mark.parametrize("is_up_again_s", [18.2, 20.2])
+def test_a_return_may_take_its_deadline_and_then_min_ready(is_up_again_s: float) -> None:
+    """The deadline of 20 s is for coming up; the 10 s that it must stay up come on top."""
+    fleet = out(world(), "1.1")
+    at = {0.2: serves(fleet, 0, is_up=False), is_up_again_s: serves(fleet, 0, is_up=True)}
+    if is_up_again_s < 20.0:
+        assert done(fleet, Step.RETURN, at, min_ready_s=10.0)[1] == pytest.approx(28.5)
+    else:
+        with pytest.raises(StepFailed, match="not within 30 s"):
+            done(fleet, Step.RETURN, at, min_ready_s=10.0)
+
+
+@pytest.mark.parametrize("min_ready_s", [0.0, 5.0])
+def test_a_return_is_done_at_the_look_at_which_min_ready_has_passed(min_ready_s: float) -> None:
+    assert done(out(world(), "1.1"), Step.RETURN, min_ready_s=min_ready_s)[1] == min_ready_s
+
+
+def test_a_drain_is_over_at_the_look_at_which_pre_stop_has_passed() -> None:
+    assert done(world(), Step.TAKE_OUT, stop={"pre_stop_s": 3.0}) == ("drained in 3.0 s", 3.0)
+
+
+@pytest.mark.parametrize("timeout_s", [1.5, 1.7])
+def test_a_drain_is_cut_at_its_timeout_and_no_poll_later(timeout_s: float) -> None:
+    fleet = world()
+    serves(fleet, 2)()
+    drain = {"timeout_s": timeout_s, "on_timeout": "cut"}
+    said, took_s = done(fleet, Step.TAKE_OUT, drain=drain)
+    assert said == f"cut 2 requests in flight after {timeout_s} s"
+    assert took_s == pytest.approx(timeout_s)
 
 
 def test_a_version_that_changes_while_it_returns_is_out_again() -> None:
@@ -271,7 +308,7 @@ def test_a_balancer_that_is_away_for_a_moment_is_waited_for() -> None:
 
 def test_what_a_command_said_is_told_without_its_secrets() -> None:
     fleet = world()
-    fleet.host.faults = lambda _: Ran(1, "trying s3cret\nwrong password: s3cret\n")
+    fleet.host.faults = lambda _: CommandResult(1, "trying s3cret\nwrong password: s3cret\n")
     hands = fleet.hands()
     hands.environment = {"TOKEN": "s3cret", "EMPTY": ""}
     with pytest.raises(StepFailed, match=r"^deploy: exit code 1: wrong password: …$"):

@@ -16,7 +16,7 @@ from executor.ends import Outcome
 from executor.fleet.balancers.base import Admin, Server
 from executor.fleet.balancers.fake import FakeBalancer
 from executor.fleet.fleet_client import FleetClient
-from executor.fleet.hosts.base import Ran
+from executor.fleet.hosts.base import CommandResult
 from executor.fleet.hosts.fake import FakeHost
 from executor.fleet.inventory import Inventory
 from executor.plan.model import Plan, Step
@@ -100,7 +100,7 @@ class _Mortal(FakeHost):
 
     world: World
 
-    def answer(self, command: Sequence[str]) -> Ran:
+    def answer(self, command: Sequence[str]) -> CommandResult:
         if self.world.dead:
             raise Killed
         return super().answer(command)
@@ -140,13 +140,13 @@ class World:
     def hands(self) -> FleetClient:
         """What acts on it, dying with its executor."""
 
-        async def aside(what: Callable[..., Any], *arguments: Any) -> Any:
+        async def run_blocking(what: Callable[..., Any], *arguments: Any) -> Any:
             await asyncio.sleep(0)
             if self.dead:
                 raise Killed
-            before = len(self.balancer.told)
+            before = len(self.balancer.commands)
             answer = what(*arguments)
-            for told in self.balancer.told[before:]:
+            for told in self.balancer.commands[before:]:
                 self._mind(told)
             self.lowest = min(self.lowest, self.in_pool())
             return answer
@@ -157,7 +157,7 @@ class World:
             targets=example_inventory(self.names).targets(),
             poll_s=0.5,
             ask=self.host.ask,
-            aside=aside,
+            run_blocking=run_blocking,
         )
 
     def _mind(self, told: str) -> None:

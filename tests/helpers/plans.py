@@ -6,7 +6,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from executor.plan.file import digest_of, plan_text, seal
-from executor.plan.model import Plan, Step, waves_for
+from executor.plan.model import Plan, Step
+from executor.plan.waves import waves_for
 
 WEEK_S = 7 * 86400.0
 

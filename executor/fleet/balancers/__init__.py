@@ -1,1 +1,1 @@
-"""What routes the requests: one file a balancer, over one small interface."""
+"""Balancers: one file for each, over one small interface."""

@@ -1,7 +1,7 @@
-"""What the executor asks of a balancer: a few verbs, and the truth when it cannot tell.
+"""The interface to a balancer: verbs that change a server, and the observed state.
 
-A balancer is one file in this room: a class that follows `Balancer`, and an entry in
-`executor.fleet.connect`. Enters: the names of servers. Leaves: what the balancer said, as frozen data.
+A balancer is one file in this folder: a class that follows `Balancer`, and an entry in
+`executor.fleet.connect`. What a balancer cannot tell is None, never a guess.
 """
 
 from __future__ import annotations
@@ -15,29 +15,29 @@ from executor.base.errors import RollcastError
 
 
 class BalancerError(RollcastError):
-    """The balancer did not do what was asked."""
+    """An error of the balancer: it did not do what was asked."""
 
     exit_code = 4
 
 
 class Unreachable(BalancerError):
-    """It does not answer: whether it did what was asked is not known."""
+    """A balancer that does not answer, so that nobody knows whether it did what was asked."""
 
 
 class Forbidden(BalancerError):
-    """It answers, but does not let this user change anything."""
+    """A balancer that answers, but does not allow this user to change anything."""
 
 
 class Rejected(BalancerError):
-    """It answered with an error; nothing was changed."""
+    """A balancer that answered with an error and changed nothing."""
 
 
 Verb = Literal["take_out", "remove", "cut", "put_back"]
-"""What a balancer can be told about a server."""
+"""The changes that a balancer can make to a server."""
 
 
 class Admin(StrEnum):
-    """What the balancer was told about a server."""
+    """The administrative state of a server at the balancer."""
 
     READY = "ready"
     DRAIN = "drain"
@@ -46,20 +46,21 @@ class Admin(StrEnum):
 
 @dataclass(frozen=True)
 class Server:
-    """One server as the balancer sees it.
+    """One server as the balancer reports it.
 
     Attributes:
-        admin: What it was told about the server.
-        is_up: What its health checks say; None when it cannot tell, as without checks.
+        admin: Its administrative state.
+        is_up: The result of its health checks; None when the balancer cannot tell, as without checks.
         is_checked: Whether a check has passed since the server was last made ready; None when the
             balancer cannot tell.
-        sessions_count: Requests under way there.
+        sessions_count: Requests in flight at the server.
         queued_count: Requests that wait for this server.
         requests_count: Requests since the balancer started.
-        failed_count: Of these the ones that failed.
-        weight: Its share of the requests beside the other servers' weights; with 0 it is sent no
-            new request. An agent that says ``up 0%`` sets it too. None when the balancer cannot tell.
-        is_backup: Whether it is sent requests only when no other server is up.
+        failed_count: Failed requests since the balancer started.
+        weight: Its share of the requests relative to the other servers' weights; with 0 it gets no
+            new request. An agent that reports ``up 0%`` sets it too. None when the balancer cannot
+            tell.
+        is_backup: Whether it gets requests only when no other server is up.
     """
 
     admin: Admin
@@ -74,25 +75,25 @@ class Server:
 
     @property
     def is_ready(self) -> bool:
-        """Whether nothing but its weight and its role keeps new requests away."""
+        """Whether the server is ready and not down; its weight or its role may still keep requests away."""
         return self.admin is Admin.READY and self.is_up is not False
 
     @property
     def is_in_pool(self) -> bool:
-        """Whether it is sent new requests, and so counts as capacity."""
+        """Whether the server gets new requests, and so counts as capacity."""
         return self.is_ready and self.weight != 0 and not self.is_backup
 
 
 @dataclass(frozen=True)
 class BalancerState:
-    """A balancer at one moment.
+    """The state of a balancer at one moment.
 
     Attributes:
-        identity: Which process it is: another one may have forgotten what this one was told.
-        servers: By name.
+        identity: The identity of its process: another process may have lost earlier changes.
+        servers: The servers by name.
         requests_count: Requests of the whole service since that process started.
-        failed_count: Of these the ones that failed.
-        queued_count: Requests that wait, wherever.
+        failed_count: Failed requests of the whole service since that process started.
+        queued_count: Requests that wait, for a server or for the whole backend.
     """
 
     identity: str
@@ -104,12 +105,12 @@ class BalancerState:
 
 @dataclass(frozen=True)
 class OtherRoutes:
-    """Ways by which requests may reach the same servers past the backend that is told.
+    """Ways by which requests may reach the same servers without the backend of the inventory.
 
     Attributes:
-        servers: By server of the backend, the servers elsewhere in the same balancer that have its
-            address, each as ``BACKEND/SERVER``.
-        peers: Other balancers that this one exchanges its tables with.
+        servers: For each server of the backend, the servers of other backends in the same balancer
+            that have its address, each as ``BACKEND/SERVER``.
+        peers: Other balancers with which this one exchanges its tables.
     """
 
     servers: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
@@ -117,65 +118,69 @@ class OtherRoutes:
 
 
 class Balancer(Protocol):
-    """The verbs. Each may raise `BalancerError`; none waits longer than its own timeout."""
+    """A balancer. Each method may raise `BalancerError`, and none waits longer than its own timeout."""
 
     def warnings(self) -> list[str]:
-        """What a careful operator should know about how it is reached, in sentences."""
+        """Return sentences about risks of how the balancer is reached."""
         ...
 
     def place(self) -> str:
-        """Which backend of which balancer is told and observed, for people."""
+        """Return the backend and its balancer as a phrase for people."""
         ...
 
     def other_routes(self) -> OtherRoutes:
-        """The other ways to the same servers, as far as this balancer knows them."""
+        """Return the other ways to the same servers, as far as this balancer knows them."""
         ...
 
     def words(self, verb: Verb, server: str) -> str:
-        """The very words by which a verb is told, for a dry run."""
+        """Return the command that a verb sends to the balancer, for a dry run."""
         ...
 
-    def may_change(self) -> None:
-        """Makes sure that changes are allowed, without making one.
+    def check_permission(self) -> None:
+        """Check that this user may change servers, without a change.
 
         Raises:
-            Forbidden: They are not.
+            Forbidden: This user may not.
         """
         ...
 
     def observe(self) -> BalancerState:
-        """Everything at once."""
+        """Return the present state."""
         ...
 
     def take_out(self, server: str) -> None:
-        """No new requests; those under way go on."""
+        """Send no new requests to a server; those in flight go on (state drain)."""
         ...
 
     def remove(self, server: str) -> None:
-        """Out for good: not even clients that are bound to it get there."""
+        """Put a server into maintenance, where not even clients bound to it reach it."""
         ...
 
     def cut(self, server: str) -> None:
-        """Ends the sessions that are still there."""
+        """End the sessions that are left at a server."""
         ...
 
     def put_back(self, server: str) -> None:
-        """New requests again."""
+        """Send new requests to a server again (state ready)."""
         ...
 
 
 def is_drained(server: Server) -> bool:
-    """Whether nothing is under way there; believed when it is seen twice in a row."""
+    """Return whether no request is in flight at a server or waits for it.
+
+    Callers require two consecutive polls: one may fall into a gap between two requests.
+    """
     return server.sessions_count == 0 and server.queued_count == 0
 
 
-def is_held_by_others(told: Admin, admin: Admin) -> bool:
-    """Whether a server is further out of the pool than it was told by this rollout.
+def is_held_by_others(intended: Admin, admin: Admin) -> bool:
+    """Return whether a server is further out of the pool than this rollout intends.
 
     Args:
-        told: What this rollout has told the balancer about the server.
-        admin: How the balancer has it now.
+        intended: The state that this rollout has set for the server.
+        admin: The present state of the server.
     """
-    # Less far out is no sign of others: a reload may have read an old state file.
+    # A server that is less far out is no sign of other operators: after a reload HAProxy may have
+    # read an old state file.
     rank = (Admin.READY, Admin.DRAIN, Admin.MAINT)
-    return rank.index(admin) > rank.index(told)
+    return rank.index(admin) > rank.index(intended)

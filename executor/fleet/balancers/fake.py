@@ -1,4 +1,4 @@
-"""A balancer in memory, small enough to read: what tests use where HAProxy is not the question."""
+"""A balancer in memory, for tests that are not about HAProxy."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from executor.fleet.balancers.base import (
 
 @dataclass
 class FakeBalancer:
-    """Servers that do as they are told.
+    """A balancer whose servers follow every command at once.
 
     Attributes:
-        servers: By name, as they are now; tests change them as they like.
-        told: Every command, in order, as `verb server`.
-        process: Grows with each restart.
-        is_away: Whether it does not answer.
+        servers: The servers by name; tests change them.
+        commands: Every command in order, as `verb server`.
+        process: The number of its process, which grows with each restart.
+        is_away: Whether the balancer does not answer.
         routes: The other ways to its servers.
     """
 
     servers: dict[str, Server]
-    told: list[str] = field(default_factory=list)
+    commands: list[str] = field(default_factory=list)
     process: int = 1
     is_away: bool = False
     requests_count: int = 0
@@ -49,7 +49,7 @@ class FakeBalancer:
     def words(self, verb: Verb, server: str) -> str:
         return f"{verb} {server}"
 
-    def may_change(self) -> None:
+    def check_permission(self) -> None:
         self._answer()
 
     def observe(self) -> BalancerState:
@@ -77,15 +77,17 @@ class FakeBalancer:
         self.servers[server] = replace(self.servers[server], is_up=True)
 
     def restart(self) -> None:
-        """Another process, which has forgotten what this one was told."""
+        """Replace the process by one that has lost every change."""
         self.process += 1
-        self.servers = {name: replace(one, admin=Admin.READY) for name, one in self.servers.items()}
+        self.servers = {
+            name: replace(server, admin=Admin.READY) for name, server in self.servers.items()
+        }
 
     def _set(self, verb: str, server: str, admin: Admin) -> None:
         self._answer()
         if server not in self.servers:
             raise Rejected(f"{server}: no such server")
-        self.told.append(f"{verb} {server}")
+        self.commands.append(f"{verb} {server}")
         self.servers[server] = replace(self.servers[server], admin=admin)
 
     def _answer(self) -> None:

@@ -1,10 +1,10 @@
 """HAProxy 2.6 and newer, by its Runtime API over a unix or a TCP socket.
 
-Enters: names of servers of one backend. Leaves: commands, one per connection, and what HAProxy said.
-A change that worked answers with one empty line; any text is an error.
+Each command has a connection of its own. HAProxy answers a change that worked with one empty line;
+any text is an error.
 
-Known and accepted: a reused connection that is killed in the middle of a request shows up nowhere
-in HAProxy's counters; only the client sees it.
+Known and accepted: when a reused connection breaks in the middle of a request, only the client sees
+it; HAProxy counts it nowhere.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ from executor.fleet.balancers.base import (
 from executor.fleet.inventory import HAProxySpec
 
 _MAINT_BITS, _DRAIN_BITS = 0x01 | 0x02 | 0x04 | 0x20 | 0x40, 0x08 | 0x10
-"""Of `srv_admin_state`: forced, inherited, configured and resolved ones; HAProxy's `server-t.h`."""
+"""Bits of `srv_admin_state`: forced, inherited, configured and by DNS; see HAProxy's `server-t.h`."""
 
 _RUNNING_OR_STARTING = {"1", "2"}
-"""Of `srv_op_state`: 0 stopped, 1 starting (slow start), 2 running, 3 stopping (soft stop)."""
+"""Values of `srv_op_state`: 0 stopped, 1 starting (slow start), 2 running, 3 stopping (soft stop)."""
 
 _STATES: dict[Verb, str] = {"take_out": "drain", "remove": "maint", "put_back": "ready"}
 
@@ -74,11 +74,11 @@ class HAProxy:
             return f"shutdown sessions server {place}"
         return f"set server {place} state {_STATES[verb]}"
 
-    def may_change(self) -> None:
-        # The one change that changes nothing: a command of level admin, for a server that cannot be.
+    def check_permission(self) -> None:
+        # This command needs level admin, and changes nothing: no server can have the name "-".
         answer = self.ask(f"set server {self._spec.backend}/- state ready")
         if "permission denied" in answer.lower():
-            raise Forbidden(f"{self._where}: level must be admin: {_said(answer)}")
+            raise Forbidden(f"{self._where}: level must be admin: {_one_line(answer)}")
 
     def observe(self) -> BalancerState:
         info = dict(
@@ -87,18 +87,18 @@ class HAProxy:
         try:
             identity = f"{info['Pid']}@{info['Start_time_sec']}"
         except KeyError:
-            # `Start_time_sec` came with 2.5; without it nothing below would hold either.
+            # `Start_time_sec` came with 2.5. An older version lacks other fields that are read below.
             raise Rejected(f"{self._where}: must be HAProxy 2.6 or newer: show info") from None
         stat = self._stat()
         if "BACKEND" not in stat:
             raise Rejected(f"{self._where}: backend {self._spec.backend} must exist")
         admin = {row["srv_name"]: row for row in self._servers_state(self._spec.backend)}
-        whole = stat["BACKEND"]
+        backend = stat["BACKEND"]
         return BalancerState(
             identity=identity,
             servers={name: self._server(stat[name], admin[name]) for name in admin if name in stat},
-            requests_count=_requests(whole),
-            failed_count=_failed(whole),
+            requests_count=_requests(backend),
+            failed_count=_failed(backend),
             queued_count=sum(_number(row, "qcur") for row in stat.values()),
         )
 
@@ -115,7 +115,7 @@ class HAProxy:
         self._change(self.words("put_back", server))
 
     def ask(self, command: str) -> str:
-        """Sends one command over a connection of its own; returns the whole answer.
+        """Send one command over a connection of its own and return the whole answer.
 
         Raises:
             Unreachable: There is no answer; the message says why.
@@ -124,25 +124,25 @@ class HAProxy:
         until_s = monotonic() + self._spec.timeout_s
         answer = bytearray()
         try:
-            with self._connected() as connection:
+            with self._connect() as connection:
                 connection.sendall(command.encode() + b"\n")
                 while True:
                     connection.settimeout(max(0.001, until_s - monotonic()))
-                    more = connection.recv(65536)
-                    if not more:
+                    chunk = connection.recv(65536)
+                    if not chunk:
                         break
-                    answer += more
+                    answer += chunk
         except TimeoutError:
             raise Unreachable(
                 f"{self._where}: did not answer within {self._spec.timeout_s:g} s: {command}"
             ) from None
         except OSError as error:
-            raise self._told(error) from None
+            raise self._socket_error(error) from None
         if not answer:
             raise Unreachable(f"{self._where}: closed the connection without an answer: {command}")
         return answer.decode("utf-8", errors="replace")
 
-    def _connected(self) -> socket.socket:
+    def _connect(self) -> socket.socket:
         if self._spec.tcp is not None:
             host, _, port = self._spec.tcp.rpartition(":")
             return socket.create_connection((host.strip("[]"), int(port)), self._spec.timeout_s)
@@ -156,8 +156,8 @@ class HAProxy:
             raise
         return connection
 
-    def _told(self, error: OSError) -> Unreachable | Forbidden:
-        """What is wrong with the socket, each in its own words."""
+    def _socket_error(self, error: OSError) -> Unreachable | Forbidden:
+        """Return the error that says what is wrong with the socket."""
         if error.errno in {errno.EACCES, errno.EPERM}:
             return Forbidden(f"{self._where}: this user may not open the socket")
         if error.errno == errno.ENOENT:
@@ -172,22 +172,22 @@ class HAProxy:
         answer = self.ask(command)
         if answer.strip():
             kind = Forbidden if "permission denied" in answer.lower() else Rejected
-            raise kind(f"{self._where}: {command}: {_said(answer)}")
+            raise kind(f"{self._where}: {command}: {_one_line(answer)}")
 
     def _stat(self) -> dict[str, dict[str, str]]:
-        """The rows of the backend in `show stat`, by name of the server."""
+        """Return the rows of the backend in `show stat`, by name of the server."""
         answer = self.ask("show stat")
         if not answer.startswith("# pxname"):
-            raise Rejected(f"{self._where}: show stat: {_said(answer)}")
+            raise Rejected(f"{self._where}: show stat: {_one_line(answer)}")
         rows = csv.DictReader(io.StringIO(answer.removeprefix("# ")))
         return {row["svname"]: row for row in rows if row["pxname"] == self._spec.backend}
 
     def _servers_state(self, backend: str = "") -> list[dict[str, str]]:
-        """The rows of `show servers state`: of one backend, or of all."""
+        """Return the rows of `show servers state`: of one backend, or of all."""
         lines = self.ask(f"show servers state {backend}".rstrip()).splitlines()
         head = next((line for line in lines if line.startswith("# ")), None)
         if head is None:
-            raise Rejected(f"{self._where}: show servers state: {_said(' '.join(lines))}")
+            raise Rejected(f"{self._where}: show servers state: {_one_line(' '.join(lines))}")
         names = head[2:].split()
         rows = [line.split() for line in lines[lines.index(head) + 1 :] if line.strip()]
         return [dict(zip(names, row, strict=False)) for row in rows]
@@ -197,28 +197,29 @@ class HAProxy:
         admin = Admin.MAINT if bits & _MAINT_BITS else Admin.READY
         if admin is Admin.READY and bits & _DRAIN_BITS:
             admin = Admin.DRAIN
-        is_checked_at_all = bool(stat["check_status"]) or admin is Admin.MAINT
+        has_checks = bool(stat["check_status"]) or admin is Admin.MAINT
         up = state["srv_op_state"] in _RUNNING_OR_STARTING and stat["status"] != "DOWN"
         return Server(
             admin=admin,
-            is_up=up if is_checked_at_all and stat["status"] != "no check" else None,
+            is_up=up if has_checks and stat["status"] != "no check" else None,
             is_checked=self._is_checked(stat, up),
             sessions_count=_number(stat, "scur"),
             queued_count=_number(stat, "qcur"),
             requests_count=_requests(stat),
             failed_count=_failed(stat),
-            # What counts is the weight that was set, by the file, a person or an agent: the
-            # effective one is small during a slow start, and the server is in the pool.
+            # The weight that the file, an operator or an agent has set: during a slow start the
+            # effective weight is small, although the server is in the pool.
             weight=int(state["srv_uweight"]),
             is_backup=stat["bck"] == "1",
         )
 
     def _is_checked(self, stat: dict[str, str], up: bool) -> bool | None:
-        """Whether a check has passed since the server was made ready.
+        """Return whether a check has passed since the server was made ready; None without checks.
 
-        `ready` sets the health to `rise`; each check that passes adds one, up to rise + fall − 1.
-        So more than `rise` means that one has passed. Where `fall` is 1 it never gets there, but a
-        single failed check would have marked the server down: then up for two intervals is enough.
+        `ready` sets the health to `rise`, and each passed check adds one, up to rise + fall − 1. So a
+        health above `rise` means that a check has passed. Where `fall` is 1 the health never exceeds
+        `rise`, but a single failed check marks the server down: there it is enough that the server
+        has been up for two intervals.
         """
         if not stat["check_rise"]:
             return None
@@ -229,7 +230,7 @@ class HAProxy:
 
 
 def _has_address(row: dict[str, str]) -> bool:
-    """Whether a row of `show servers state` tells where its server is; a name may be unresolved."""
+    """Return whether a row of `show servers state` has an address; a name may be unresolved."""
     return row["srv_addr"] != "-"
 
 
@@ -242,17 +243,20 @@ def _number(row: dict[str, str], name: str) -> int:
 
 
 def _requests(row: dict[str, str]) -> int:
-    """Requests of a row: HTTP's where they are counted, else sessions."""
+    """Return the requests of a row: HTTP requests where HAProxy counts them, else sessions."""
     return _number(row, "req_tot") or _number(row, "stot")
 
 
 def _failed(row: dict[str, str]) -> int:
-    """Answers 5xx, HAProxy's own among them, and transfers that the server broke off."""
+    """Return the failed requests of a row.
+
+    For HTTP: answers 5xx, those of HAProxy itself included, and transfers that the server broke off.
+    """
     if row["mode"] == "http":
         return _number(row, "hrsp_5xx") + _number(row, "srv_abrt")
     return _number(row, "econ") + _number(row, "eresp")
 
 
-def _said(answer: str) -> str:
-    """An answer on one line."""
+def _one_line(answer: str) -> str:
+    """Return an answer as one line."""
     return " ".join(answer.split()) or "an empty answer"

@@ -1,1 +1,1 @@
-"""Where instances run: one file a way to run commands there, over one small interface."""
+"""Machines: one file for each way to run commands, over one small interface."""

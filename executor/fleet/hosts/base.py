@@ -1,7 +1,4 @@
-"""What the executor asks of a machine: to run a command there, with a deadline.
-
-Enters: a command as a list of arguments. Leaves: how it ended and the last of what it said.
-"""
+"""The interface to a machine: run a command there, with a deadline."""
 
 from __future__ import annotations
 
@@ -11,23 +8,23 @@ from typing import Protocol
 
 from executor.base.errors import RollcastError
 
-KEPT_BYTES = 4000
-"""So much of a command's output is kept: its end, where the reason stands."""
+MAX_OUTPUT_BYTES = 4000
+"""Maximum size of the output that is kept of a command, in bytes: its end, which has the reason."""
 
 
 class HostError(RollcastError):
-    """A command could not be run or did not end in time."""
+    """A command that could not be run or did not end in time."""
 
     exit_code = 4
 
 
 @dataclass(frozen=True)
-class Ran:
-    """A command that has ended.
+class CommandResult:
+    """The result of a command that has ended.
 
     Attributes:
-        exit_code: Its own, or the negative number of the signal that ended it.
-        output: The end of what it said on both streams.
+        exit_code: Its exit code, or the negative number of the signal that ended it.
+        output: The end of its output on both streams.
     """
 
     exit_code: int
@@ -38,23 +35,23 @@ class Host(Protocol):
     """A machine."""
 
     async def check(self) -> None:
-        """Makes sure that commands could be run, without running one.
+        """Check that commands can be run, without running one.
 
         Raises:
-            HostError: They could not.
+            HostError: They cannot.
         """
         ...
 
     async def run(
         self, command: Sequence[str], deadline_s: float, environment: Mapping[str, str]
-    ) -> Ran:
-        """Runs a command to its end; when it is cancelled or late, the command is ended.
+    ) -> CommandResult:
+        """Run a command to its end; kill the command at its deadline and on cancellation.
 
         Raises:
-            HostError: It could not be started, was cut off, or did not end in time.
+            HostError: The command could not be started, lost its connection, or was late.
         """
         ...
 
     async def close(self) -> None:
-        """Lets go of the machine."""
+        """Close the connection to the machine."""
         ...

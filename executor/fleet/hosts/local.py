@@ -1,4 +1,4 @@
-"""This machine: commands as processes in a group of their own, so that all of one can be ended."""
+"""Run commands on this machine, each in a process group of its own that can be killed as a whole."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import IO
 
-from executor.fleet.hosts.base import KEPT_BYTES, HostError, Ran
+from executor.fleet.hosts.base import MAX_OUTPUT_BYTES, CommandResult, HostError
 
 
 class Local:
@@ -21,8 +21,8 @@ class Local:
 
     async def run(
         self, command: Sequence[str], deadline_s: float, environment: Mapping[str, str]
-    ) -> Ran:
-        with _output_of(command) as output:
+    ) -> CommandResult:
+        with _open_output(command) as output:
             try:
                 process = await asyncio.create_subprocess_exec(
                     *command,
@@ -30,12 +30,12 @@ class Local:
                     stdout=output,
                     stderr=asyncio.subprocess.STDOUT,
                     env={**os.environ, **environment},
-                    # Ctrl-C is meant for the executor, which lets the step in hand finish.
+                    # Ctrl-C in the terminal must reach only the executor, which lets the command finish.
                     start_new_session=True,
                 )
             except (OSError, ValueError) as error:
-                said = getattr(error, "strerror", None) or error
-                raise HostError(f"{command[0]}: cannot be started: {said}") from None
+                reason = getattr(error, "strerror", None) or error
+                raise HostError(f"{command[0]}: cannot be started: {reason}") from None
             try:
                 exit_code = await asyncio.wait_for(process.wait(), deadline_s)
             except TimeoutError:
@@ -47,23 +47,26 @@ class Local:
                     with suppress(ProcessLookupError):
                         os.killpg(process.pid, signal.SIGKILL)
                     await process.wait()
-            output.seek(max(0, output.seek(0, os.SEEK_END) - KEPT_BYTES))
-            return Ran(exit_code, output.read().decode("utf-8", errors="replace"))
+            output.seek(max(0, output.seek(0, os.SEEK_END) - MAX_OUTPUT_BYTES))
+            return CommandResult(exit_code, output.read().decode("utf-8", errors="replace"))
 
     async def close(self) -> None:
         return
 
 
-def _output_of(command: Sequence[str]) -> IO[bytes]:
-    """A file, not a pipe: what a command starts may keep its output open for ever.
+def _open_output(command: Sequence[str]) -> IO[bytes]:
+    """Open a temporary file for a command's output.
+
+    A pipe would not do: a service that the command starts may keep its end open for ever, so that
+    reading never ends.
 
     Raises:
-        HostError: There is no place for one.
+        HostError: No file can be made.
     """
     try:
         return tempfile.TemporaryFile()
     except OSError as error:
-        said = error.strerror or error
+        reason = error.strerror or error
         raise HostError(
-            f"{command[0]}: cannot be started: no file for its output: {said}"
+            f"{command[0]}: cannot be started: no file for its output: {reason}"
         ) from None

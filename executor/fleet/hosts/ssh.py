@@ -1,9 +1,8 @@
-"""Another machine by ssh (asyncssh, the extra `ssh`): its host key must be known beforehand.
+"""Run commands on another machine by ssh (asyncssh, the extra `ssh`); its host key must be known.
 
-A command is a list of arguments here too; since sshd hands a text to the user's login shell, every
-argument is quoted, so that no shell reads anything into it. The secrets go as variables of the
-environment: an sshd that does not accept them (`AcceptEnv`) leaves them out, so their arrival is
-checked.
+sshd passes the command as one text to the user's login shell, so every argument is quoted and no
+shell interprets it. Secrets are sent as environment variables. An sshd whose `AcceptEnv` does not
+name them drops them silently, so the command first checks that they arrived.
 """
 
 from __future__ import annotations
@@ -18,12 +17,12 @@ from typing import Any
 from executor.base.errors import BadInput
 from executor.base.extras import require_extra
 from executor.base.files import read_owners_file
-from executor.fleet.hosts.base import KEPT_BYTES, HostError, Ran
+from executor.fleet.hosts.base import MAX_OUTPUT_BYTES, CommandResult, HostError
 from executor.fleet.inventory import SshSpec
 
 
 class Ssh:
-    """One connection, made when it is first needed and again when it was cut."""
+    """One connection, made at its first use and again after it was cut."""
 
     def __init__(self, spec: SshSpec) -> None:
         self._spec = spec
@@ -45,17 +44,17 @@ class Ssh:
             self._key = _read(spec.key, kind, self._asyncssh.read_private_key)
 
     async def check(self) -> None:
-        await self._connected()
+        await self._connect()
 
     async def run(
         self, command: Sequence[str], deadline_s: float, environment: Mapping[str, str]
-    ) -> Ran:
+    ) -> CommandResult:
         asyncssh = self._asyncssh
         names = "".join(f'test -n "${{{name}+x}}" || exit 119; ' for name in environment)
         line = f"{names}exec {shlex.join(command)}"
         try:
             async with asyncio.timeout(deadline_s):
-                connection = await self._connected()
+                connection = await self._connect()
                 process = await connection.create_process(
                     f"exec sh -c {shlex.quote(line)}",
                     env=dict(environment),
@@ -64,10 +63,10 @@ class Ssh:
                     encoding=None,
                 )
                 try:
-                    kept = bytearray()
-                    while more := await process.stdout.read(65536):
-                        kept += more
-                        del kept[:-KEPT_BYTES]
+                    output = bytearray()
+                    while chunk := await process.stdout.read(65536):
+                        output += chunk
+                        del output[:-MAX_OUTPUT_BYTES]
                     await process.wait_closed()
                 finally:
                     if process.exit_status is None:
@@ -78,17 +77,17 @@ class Ssh:
                 f"{self._where}: {command[0]}: did not end within {deadline_s:g} s"
             ) from None
         except (OSError, asyncssh.Error) as error:
-            self._forget()
-            raise HostError(f"{self._where}: {command[0]}: {_told(error)}") from None
+            self._drop_connection()
+            raise HostError(f"{self._where}: {command[0]}: {_reason(error)}") from None
         if process.returncode is None:
-            self._forget()
+            self._drop_connection()
             raise HostError(f"{self._where}: {command[0]}: the connection was cut")
         if process.returncode == 119 and environment:
             raise HostError(
                 f"{self._where}: the secrets did not arrive: sshd's AcceptEnv must name "
                 f"{', '.join(environment)}"
             )
-        return Ran(process.returncode, bytes(kept).decode("utf-8", errors="replace"))
+        return CommandResult(process.returncode, bytes(output).decode("utf-8", errors="replace"))
 
     async def close(self) -> None:
         connection, self._connection = self._connection, None
@@ -96,16 +95,16 @@ class Ssh:
             connection.close()
             await connection.wait_closed()
 
-    def _forget(self) -> None:
+    def _drop_connection(self) -> None:
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.abort()
 
-    async def _connected(self) -> Any:
-        """The connection, which stands.
+    async def _connect(self) -> Any:
+        """Return the open connection; make one where there is none.
 
         Raises:
-            HostError: It cannot be made; the message says why.
+            HostError: The connection cannot be made.
         """
         async with self._connecting:
             if self._connection is not None and not self._connection.is_closed():
@@ -126,18 +125,22 @@ class Ssh:
                 )
             except asyncssh.HostKeyNotVerifiable as error:
                 raise HostError(
-                    f"{self._where}: its host key must stand in {self._known}: {_told(error)}"
+                    f"{self._where}: its host key must stand in {self._known}: {_reason(error)}"
                 ) from None
-            except (OSError, asyncssh.Error, ValueError) as error:  # of ~/.ssh, the last
-                raise HostError(f"{self._where}: cannot be reached: {_told(error)}") from None
+            except (
+                OSError,
+                asyncssh.Error,
+                ValueError,
+            ) as error:  # a ValueError: a bad file in ~/.ssh
+                raise HostError(f"{self._where}: cannot be reached: {_reason(error)}") from None
             return self._connection
 
 
 def _read(path: Path, kind: str, read: Callable[[str], Any]) -> Any:
-    """What a file of ssh's holds.
+    """Return the content of a key file.
 
     Raises:
-        BadInput: It cannot be read, or is none of its kind.
+        BadInput: The file cannot be read or is not of this kind.
     """
     try:
         return read(str(path))
@@ -147,15 +150,15 @@ def _read(path: Path, kind: str, read: Callable[[str], Any]) -> Any:
         raise BadInput(f"{path}: must hold {kind}: {error}") from None
 
 
-def _told(error: Exception) -> str:
+def _reason(error: Exception) -> str:
     return getattr(error, "strerror", None) or str(error) or type(error).__name__
 
 
 def _asyncssh() -> ModuleType:
-    """The library, which is loaded only where a host is reached by ssh.
+    """Return the library asyncssh, which is imported only where a host is reached by ssh.
 
     Raises:
-        BadInput: It is not installed.
+        BadInput: The library is not installed.
     """
     require_extra("ssh", "a host by ssh")
     import asyncssh  # noqa: PLC0415 # an extra: the base installation does without

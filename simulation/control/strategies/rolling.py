@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import simpy
 from simpy.resources.resource import Request
 
-from executor.plan.model import Wave, waves_for
+from executor.plan.model import Wave
+from executor.plan.waves import waves_for
 from simulation.control.draining import SimulatedStepFailed
 from simulation.control.instances import Instances, Turnstile
 from simulation.control.strategy import InvariantBroken, Steps, Strategy, Task

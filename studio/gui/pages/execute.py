@@ -15,7 +15,7 @@ from PySide6.QtWidgets import QVBoxLayout
 from executor.base.errors import RollcastError
 from executor.base.files import atomic_write_text
 from executor.fleet.inventory import Inventory, read_inventory
-from executor.preflight import fits, problems_in
+from executor.preflight import check_inventory, problems_in
 from studio.gui.background.rollout_job import RolloutJob, Where, lab_refuses, no_haproxy
 from studio.gui.document.document import Document
 from studio.gui.pages.base import Page
@@ -153,7 +153,7 @@ class ExecutePage(Page):
             return no_haproxy() or self._lab_refuses(draft)
         if self._inventory is None:
             return _CHOOSE
-        return "; ".join(problems_in(fits(draft.plan, self._inventory[1])))
+        return "; ".join(problems_in(check_inventory(draft.plan, self._inventory[1])))
 
     def _lab_refuses(self, draft: PlanDraft) -> str:
         """Why the lab cannot put a draft's scenario up, looked into once."""

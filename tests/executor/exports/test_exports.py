@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
@@ -20,7 +20,8 @@ from executor.exports.base import ExportTarget, ReleaseOptions, file_name
 from executor.exports.targets import TARGETS, target_of
 from executor.exports.yaml_out import yaml_text
 from executor.plan.file import plan_text
-from executor.plan.model import Gate, Plan, Wave, canary_counts, canary_waves, waves_for
+from executor.plan.model import Gate, Plan, Wave
+from executor.plan.waves import canary_counts, canary_waves, waves_for
 from tests.helpers.plans import beside_plan, example_plan
 
 STOP = {"mode": "graceful", "pre_stop_s": 5.0, "grace_s": 45.5}
@@ -461,5 +462,6 @@ DATA = st.recursive(
 
 
 @given(st.dictionaries(st.text(max_size=8), DATA, min_size=1, max_size=4))
+@example({".0": "._", ".inf": ".nan", "./take_out.sh": "../take_out.sh"})
 def test_what_is_written_as_yaml_reads_back(data: dict[str, Any]) -> None:
     assert read(yaml_text(data)) == data

@@ -25,7 +25,7 @@ from executor.plan.file import (
     seal,
     write_plan,
 )
-from executor.plan.model import PLAN_2, SECOND_KEYS
+from executor.plan.model import PLAN_2, PLAN_2_KEYS
 from executor.plan.rules import broken_rules
 from tests.helpers.paths import DATA
 from tests.helpers.plans import beside_plan, example_plan, example_plan_text
@@ -323,7 +323,7 @@ def test_a_plan_of_the_second_version_reads_back(path: Path) -> None:
     write_plan(path, plan)
     assert read_plan(path) == plan
     said = json.loads(path.read_text(encoding="utf-8"))
-    assert {key: said[key] for key in SECOND_KEYS} == {
+    assert {key: said[key] for key in PLAN_2_KEYS} == {
         "carried_out_by": "kubernetes",
         "replacement": "beside",
         "surge": 1,

@@ -13,8 +13,9 @@ from pydantic import ValidationError
 
 from executor.base.canonical_json import digest_of
 from executor.base.errors import BadInput, Refused, RollcastError
-from executor.plan.model import STEPS, Gate, Plan, Step, Wave, canary_waves, waves_for
+from executor.plan.model import STEPS, Gate, Plan, Step, Wave
 from executor.plan.rules import broken_rules, checks
+from executor.plan.waves import canary_waves, waves_for
 from tests.helpers.plans import SCENARIO, evidence, example_plan, prediction
 
 NAMES = [f"checkout-{number}" for number in range(1, 7)]

@@ -170,16 +170,16 @@ def test_a_journal_that_cannot_be_written_begins_nothing_more(tmp_path: Path) ->
         for e in events_of(tmp_path / "j")
         if e.kind is EventKind.INTENT and e.step
     ]
-    begun = [tuple(told.split()[:2]) for told in fleet.host.ran]
+    begun = [tuple(told.split()[:2]) for told in fleet.host.commands]
     assert begun == [one for one in meant if one[0] in {"stop", "deploy", "verify", "start"}]
-    assert ended == fleet.host.ran  # what was in hand has finished
+    assert ended == fleet.host.commands  # what was in hand has finished
     done = {(e.step, e.instance) for e in events_of(tmp_path / "j") if e.kind is EventKind.DONE}
     assert len(meant) > len(done)  # and could not be written down
-    ran = len(fleet.host.ran)
+    ran = len(fleet.host.commands)
     outcome, _ = carried_out(fleet, small_plan(), tmp_path / "j")
     assert outcome is not None
     assert outcome.ended == "done"
-    assert len(fleet.host.ran) > ran
+    assert len(fleet.host.commands) > ran
     assert fleet.host.running == dict.fromkeys(fleet.names, "1.1")
     assert fleet.unverified == []
 

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from executor.plan.model import Step, canary_counts
+from executor.plan.model import Step
+from executor.plan.waves import canary_counts
 from simulation.results.failures import Cause, GuardFigure
 from simulation.results.pool_log import PoolChange, lowest
 from simulation.results.run_result import ERROR, RunResult

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from executor.plan.model import Gate, canary_waves
+from executor.plan.model import Gate
+from executor.plan.waves import canary_waves
 from simulation.results.run_result import RunResult
 from simulation.results.states import State, StateInterval
 from simulation.scenario.model import Scenario

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from executor.plan.model import Gate, canary_waves
+from executor.plan.model import Gate
+from executor.plan.waves import canary_waves
 from studio.views.plan_text import (
     MOST_WAVES,
     rules_in_words,

@@ -90,7 +90,7 @@ def test_requests_in_flight_are_sessions(made: Fleet, adapter: HAProxy) -> None:
 
 def test_over_tcp_it_is_the_same_with_a_warning(made: Fleet, adapter: HAProxy) -> None:
     tcp = HAProxy(HAProxySpec(tcp=f"127.0.0.1:{made.haproxy.tcp_port}", backend="shop"))
-    tcp.may_change()
+    tcp.check_permission()
     assert tcp.observe().identity == adapter.observe().identity
     assert "asks for no password" in tcp.warnings()[0]
     assert adapter.warnings() == []
@@ -108,7 +108,7 @@ def test_a_reload_is_another_identity(made: Fleet, adapter: HAProxy) -> None:
 def test_errors_are_told_apart(made: Fleet, adapter: HAProxy, tmp_path: Path) -> None:
     def error_of(one: HAProxy, what: str = "observe") -> BalancerError:
         with pytest.raises(BalancerError) as caught:
-            one.may_change() if what == "change" else one.observe()
+            one.check_permission() if what == "change" else one.observe()
         return caught.value
 
     missing = error_of(HAProxy(HAProxySpec(socket=tmp_path / "none", backend="shop")))
@@ -142,7 +142,7 @@ def test_errors_are_told_apart(made: Fleet, adapter: HAProxy, tmp_path: Path) ->
     assert isinstance(slow, Unreachable)
     assert "did not answer within 0.2 s" in str(slow)
 
-    adapter.may_change()  # where it is allowed, it changes nothing and says nothing
+    adapter.check_permission()  # where it is allowed, it changes nothing and says nothing
 
 
 def test_a_socket_that_may_not_be_opened(made: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:

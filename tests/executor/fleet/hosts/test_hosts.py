@@ -16,7 +16,7 @@ import pytest
 
 from executor.base.errors import BadInput
 from executor.fleet.hosts import local
-from executor.fleet.hosts.base import Host, HostError, Ran
+from executor.fleet.hosts.base import CommandResult, Host, HostError
 from executor.fleet.hosts.local import Local
 from executor.fleet.hosts.ssh import Ssh
 from executor.fleet.inventory import SshSpec
@@ -44,8 +44,10 @@ def host(request: pytest.FixtureRequest) -> Callable[[], Host]:
     return lambda: ssh(server)
 
 
-def ran(make: Callable[[], Host], *command: str, deadline_s: float = 10.0, **secrets: str) -> Ran:
-    async def go() -> Ran:
+def ran(
+    make: Callable[[], Host], *command: str, deadline_s: float = 10.0, **secrets: str
+) -> CommandResult:
+    async def go() -> CommandResult:
         made = make()
         try:
             await made.check()
@@ -64,7 +66,7 @@ def test_a_command_and_what_it_said(host: Callable[[], Host]) -> None:
 
 @pytest.mark.parametrize("word", ["a b", "$HOME", "`id`", "a;false", "'", '"', "*", "", "é\n"])
 def test_no_shell_reads_anything_into_an_argument(host: Callable[[], Host], word: str) -> None:
-    assert ran(host, "printf", "%s.", word) == Ran(0, f"{word}.")
+    assert ran(host, "printf", "%s.", word) == CommandResult(0, f"{word}.")
 
 
 def test_a_command_that_hangs_is_ended(host: Callable[[], Host], tmp_path: Path) -> None:
@@ -125,7 +127,7 @@ def _is_zombie(pid: int) -> bool:
 
 
 def test_secrets_are_in_the_environment(host: Callable[[], Host]) -> None:
-    assert ran(host, "sh", "-c", 'printf %s "$TOKEN"', TOKEN="s3cret") == Ran(0, "s3cret")
+    assert ran(host, "sh", "-c", 'printf %s "$TOKEN"', TOKEN="s3cret") == CommandResult(0, "s3cret")
 
 
 def test_only_the_end_of_a_long_output_is_kept(host: Callable[[], Host]) -> None:
@@ -137,7 +139,7 @@ def test_only_the_end_of_a_long_output_is_kept(host: Callable[[], Host]) -> None
 def test_a_service_left_running_does_not_hold_up_its_start(tmp_path: Path) -> None:
     begun_s = time.monotonic()
     done = ran(Local, "sh", "-c", f"sleep 30 & echo $! > {tmp_path / 'pid'}; echo started")
-    assert done == Ran(0, "started\n")
+    assert done == CommandResult(0, "started\n")
     assert time.monotonic() - begun_s < 10
     os.kill(int((tmp_path / "pid").read_text()), signal.SIGKILL)
 
@@ -236,7 +238,7 @@ def test_a_command_that_is_late_is_ended_over_ssh_by_a_signal(server: Sshd) -> N
 
 
 def test_a_connection_that_is_cut_fails_the_command_and_is_made_again(server: Sshd) -> None:
-    async def go() -> Ran:
+    async def go() -> CommandResult:
         made = ssh(server)
         try:
             command = asyncio.create_task(made.run(("sleep", "30"), 20.0, {}))
@@ -249,7 +251,7 @@ def test_a_connection_that_is_cut_fails_the_command_and_is_made_again(server: Ss
         finally:
             await made.close()
 
-    assert asyncio.run(go()) == Ran(0, "again\n")
+    assert asyncio.run(go()) == CommandResult(0, "again\n")
 
 
 def test_a_machine_that_is_not_there(server: Sshd) -> None:
