@@ -292,7 +292,7 @@ def test_a_full_disk_does_not_take_the_record_of_a_lock(
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     lock = Lock.take(path, journal, take_over=False)
-    for name in ("pwrite", "ftruncate"):
+    for name in ("write", "ftruncate"):
         with monkeypatch.context() as patched:
             patched.setattr(lock_module.os, name, full)
             lock.beat()
