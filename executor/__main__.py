@@ -18,7 +18,7 @@ from executor.base.errors import Refused, RollcastError, describe_unexpected
 from executor.base.signals import enable_interrupts
 from executor.execute import Execute, execute, look_at
 from executor.fleet.inventory import read_inventory
-from executor.output import complain, write_no_more
+from executor.output import OutputFormat, complain, write_no_more
 from executor.plan.file import read_plan
 from executor.plan.model import Plan
 from executor.plan.rules import checks
@@ -81,6 +81,12 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument(
             "--journal", type=Path, metavar="FILE", help="the journal; beside the plan"
         )
+        command.add_argument(
+            "--events",
+            choices=[form.value for form in OutputFormat],
+            default=OutputFormat.TEXT.value,
+            help="standard output: text for people, or one JSON object a line (default: text)",
+        )
         command.add_argument("-q", "--quiet", action="store_true", help="say only how it ended")
     return parser
 
@@ -96,6 +102,7 @@ def _asked(chosen: argparse.Namespace) -> Execute:
         approve=chosen.approve,
         journal=chosen.journal,
         quiet=chosen.quiet,
+        events=OutputFormat(chosen.events),
     )
 
 

@@ -19,7 +19,7 @@ from typing import Literal
 
 from executor.fleet.balancers.base import Admin, Server, is_held_by_others
 from executor.plan.model import STEPS, Gate, Plan, Step, Wave, waves_for
-from executor.progress import Ended, EventKind, InstanceProgress, Progress, format_names
+from executor.progress import Ended, EventKind, InstanceProgress, Progress
 
 BLIND_S = 30.0
 """How long the balancer may be silent before the rollout halts."""
@@ -35,6 +35,8 @@ class Waiting(StrEnum):
     """What is waited for."""
 
     STEPS = "steps"
+    LAST_STEPS = "last_steps"
+    WINDOW = "window"
     BALANCER = "balancer"
     CAPACITY = "capacity"
     PAUSE = "pause"
@@ -65,17 +67,52 @@ class DecisionNote:
     kind: EventKind
     instance: str = ""
     said: str = ""
+    names: tuple[str, ...] = ()
+    wave: int | None = None
+
+
+@dataclass(frozen=True)
+class Shortage:
+    """Too few instances in the pool for the next take-out.
+
+    Attributes:
+        up_count: How many instances are in the pool.
+        leaving_count: How many are to be taken out together.
+        min_in_pool: How many the plan wants to be left.
+    """
+
+    up_count: int
+    leaving_count: int
+    min_in_pool: int
+
+    def text(self) -> str:
+        """Return the rule that is broken, with its values."""
+        return (
+            f"up ({self.up_count}) less {self.leaving_count} must not fall below "
+            f"the minimum ({self.min_in_pool})"
+        )
 
 
 @dataclass(frozen=True)
 class Wait:
-    """Look again later."""
+    """Look again later.
+
+    Attributes:
+        what: What is waited for.
+        wave: For `GATE` the wave before the gate, for `APPROVAL` the wave to be approved, from 1.
+        gate: For `GATE` what the gate is.
+        instance: For `SETTLING` the instance that is not yet in the pool and healthy.
+        shortage: For `CAPACITY` what is missing.
+    """
 
     what: Waiting
-    why: str
+    wave: int | None = None
+    gate: Literal["pause", "bake"] | None = None
+    instance: str = ""
+    shortage: Shortage | None = None
 
 
-_LAST_STEPS = Wait(Waiting.STEPS, "the instances under way, then it stops")
+_LAST_STEPS = Wait(Waiting.LAST_STEPS)
 
 
 @dataclass(frozen=True)
@@ -159,7 +196,7 @@ def decide(plan: Plan, seen: FleetSnapshot) -> Decision:
     if strays and not (are_tried and seen.stop_asked):
         return _put_out(seen, strays, are_tried=are_tried)
     if seen.stop_asked:
-        return Wait(Waiting.STEPS, "the steps in hand") if seen.busy else Done(Ended.INTERRUPTED)
+        return Wait(Waiting.STEPS) if seen.busy else Done(Ended.INTERRUPTED)
     progress = seen.progress
     if progress.brake is None:
         why = _trouble(plan, seen)
@@ -186,9 +223,7 @@ def _stop(plan: Plan, seen: FleetSnapshot, held: Sequence[str]) -> Decision:
     if held or progress.brake is None:
         return Halt(_held_words(seen, held[0]))
     if plan.on_failure == "rollback" and progress.direction == "forward":
-        return DecisionNote(
-            EventKind.TURN_BACK, said=format_names(changed_instances(plan, progress))
-        )
+        return DecisionNote(EventKind.TURN_BACK, names=changed_instances(plan, progress))
     return Halt(progress.brake)
 
 
@@ -233,12 +268,12 @@ def changed_instances(plan: Plan, progress: Progress) -> tuple[str, ...]:
 def _blind(seen: FleetSnapshot) -> Decision:
     """The balancer does not answer: nothing begins, and not for ever."""
     if seen.busy:
-        return Wait(Waiting.BALANCER, "the balancer, which does not answer as it should")
+        return Wait(Waiting.BALANCER)
     if seen.stop_asked:
         return Done(Ended.INTERRUPTED)
     if seen.waited_s.get(Waiting.BALANCER, 0.0) > BLIND_S:
         return Halt(f"the balancer has not answered as it should for {BLIND_S:g} s")
-    return Wait(Waiting.BALANCER, "the balancer, which does not answer as it should")
+    return Wait(Waiting.BALANCER)
 
 
 def _strays(plan: Plan, seen: FleetSnapshot) -> Iterator[str]:
@@ -322,7 +357,7 @@ def _onward(plan: Plan, seen: FleetSnapshot, under_way: Sequence[str]) -> Decisi
             if untouched:
                 return _begin(plan, seen, wave, untouched[0], under_way)
             if not all(progress.of(name).is_over for name in wave.instances):
-                return Wait(Waiting.STEPS, "the instances under way")
+                return Wait(Waiting.STEPS)
             return _pass_gate(seen, wave, number, is_last=number == len(waves))
     return _settle(plan, seen)
 
@@ -340,9 +375,9 @@ def _begin(
         and seen.now_s - finished_s < plan.pause_s
     ]
     if len(under_way) >= wave.parallel:
-        return Wait(Waiting.STEPS, "a place in the window")
+        return Wait(Waiting.WINDOW)
     if len(under_way) + len(resting) >= wave.parallel:
-        return Wait(Waiting.PAUSE, "the pause after the instance before")
+        return Wait(Waiting.PAUSE)
     if _is_held(seen, name):
         return _LAST_STEPS if under_way else Halt(_held_words(seen, name))
     if not seen.instances[name].server.is_in_pool:
@@ -354,10 +389,12 @@ def _begin(
     is_first = not any(progress.of(one).begun for one in wave.instances)
     going = min(wave.parallel, len(wave.instances)) if is_first else 1
     if up - going < plan.min_in_pool:
-        why = f"up ({up}) less {going} must not fall below the minimum ({plan.min_in_pool})"
+        shortage = Shortage(up, going, plan.min_in_pool)
         if seen.waited_s.get(Waiting.CAPACITY, 0.0) > patience_s(plan) and not under_way:
-            return DecisionNote(EventKind.BRAKE, said=f"{name} cannot be taken out: {why}")
-        return Wait(Waiting.CAPACITY, why)
+            return DecisionNote(
+                EventKind.BRAKE, said=f"{name} cannot be taken out: {shortage.text()}"
+            )
+        return Wait(Waiting.CAPACITY, shortage=shortage)
     return Act(name, Step.TAKE_OUT)
 
 
@@ -377,21 +414,21 @@ def _pass_gate(seen: FleetSnapshot, wave: Wave, number: int, *, is_last: bool) -
     if gate is not None:
         left_s = _gate_since_s(seen.progress, wave) + gate.pause_s - seen.now_s
         if left_s > 0:
-            return Wait(Waiting.GATE, f"the {gate.kind} after wave {number}")
+            return Wait(Waiting.GATE, wave=number, gate=gate.kind)
     if not is_last and seen.progress.direction == "forward":
         if seen.approval == "refused":
             return DecisionNote(EventKind.BRAKE, said=f"wave {number + 1} was not approved")
         if seen.approval == "awaited":
-            return Wait(Waiting.APPROVAL, f"approval of wave {number + 1}")
+            return Wait(Waiting.APPROVAL, wave=number + 1)
         if seen.approval == "late":
             return Halt(f"wave {number + 1} was not approved while the plan was valid")
-    return DecisionNote(EventKind.GATE_PASSED, said=f"wave {number}")
+    return DecisionNote(EventKind.GATE_PASSED, wave=number)
 
 
 def _settle(plan: Plan, seen: FleetSnapshot) -> Decision:
     """All is done when everything that was rolled is in the pool and answers as it should."""
     if seen.busy:
-        return Wait(Waiting.STEPS, "the steps in hand")
+        return Wait(Waiting.STEPS)
     rolled = plan.instances if seen.progress.direction == "forward" else seen.progress.order
     for name in rolled:
         one, now = seen.progress.of(name), seen.instances[name]
@@ -404,5 +441,5 @@ def _settle(plan: Plan, seen: FleetSnapshot) -> Decision:
         if not now.server.is_ready or not now.healthy:
             if seen.waited_s.get(Waiting.SETTLING, 0.0) > patience_s(plan):
                 return Halt(f"{name} is done, but not in the pool and healthy")
-            return Wait(Waiting.SETTLING, f"{name}, which is done, to be in the pool and healthy")
+            return Wait(Waiting.SETTLING, instance=name)
     return Done(Ended.DONE if seen.progress.direction == "forward" else Ended.ROLLED_BACK)

@@ -16,7 +16,16 @@ import sys
 import threading
 from collections import Counter, deque
 from contextlib import suppress
+from enum import StrEnum
 from typing import TextIO
+
+
+class OutputFormat(StrEnum):
+    """What standard output is: text for people, or one JSON object a line."""
+
+    TEXT = "text"
+    JSON = "json"
+
 
 WAITING_COUNT = 1000
 """So many lines wait for their readers at most."""

@@ -179,7 +179,14 @@ class RolloutRun:
                 await self._keep_out(decision.instances)
             case DecisionNote():
                 self._write(
-                    Event(self._now_s(), decision.kind, decision.instance, said=decision.said)
+                    Event(
+                        self._now_s(),
+                        decision.kind,
+                        decision.instance,
+                        said=decision.said,
+                        names=decision.names,
+                        wave=decision.wave,
+                    )
                 )
             case Wait():
                 await self._wait(decision)
@@ -297,12 +304,12 @@ class RolloutRun:
         version = self._versions[0 if self.progress.direction == "back" else 1]
         if self.progress.of(act.instance).found is None:
             admin = seen.instances[act.instance].server.admin
-            self._write(Event(self._now_s(), EventKind.FOUND, act.instance, said=admin))
+            self._write(Event(self._now_s(), EventKind.FOUND, act.instance, admin=admin))
         self._write(Event(self._now_s(), EventKind.INTENT, act.instance, act.step, version))
         self._direct.pop(act.instance, None)
 
         def write_told(admin: Admin) -> None:
-            self._write(Event(self._now_s(), EventKind.TOLD, act.instance, said=admin))
+            self._write(Event(self._now_s(), EventKind.TOLD, act.instance, admin=admin))
 
         told = self.progress.of(act.instance).told
         step = do_step(
@@ -367,7 +374,7 @@ class RolloutRun:
     def _end(self, ended: Ended, why: str) -> Outcome:
         if why:
             self._notice(why)
-        self._write(Event(self._now_s(), EventKind.ENDED, said=ended))
+        self._write(Event(self._now_s(), EventKind.ENDED, ended=ended))
         reasons = {name: self.progress.of(name).given_up for name in self._plan.instances}
         return Outcome(
             ended, why, {n: reason for n, reason in reasons.items() if reason is not None}

@@ -17,7 +17,7 @@ from typing import Any
 
 from executor.base.errors import BadInput, Refused, RollcastError
 from executor.plan.model import Step
-from executor.progress import Event, EventKind
+from executor.progress import Event, EventKind, with_text
 
 SCHEMA = "rollcast.journal/1"
 
@@ -137,7 +137,7 @@ class Journal:
         Raises:
             JournalBroken: It is not there, whatever the reason.
         """
-        row = (at, event.t_s, event.kind, event.instance, event.step, event.version, event.said)
+        row = (at, event.t_s, event.kind, event.instance, event.step, event.version, event.text)
         with self._writing():
             self._database.execute(
                 "INSERT INTO events (at, t_s, kind, instance, step, version, said) "
@@ -180,8 +180,11 @@ class Journal:
                 "t_s, kind, instance, step, version, said, at FROM events", self._events
             )
             new = [
-                Event(t_s, EventKind(kind), instance, Step(step) if step else None, version, said)
-                for t_s, kind, instance, step, version, said, _ in rows
+                with_text(
+                    Event(t_s, EventKind(kind), instance, Step(step) if step else None, version),
+                    text,
+                )
+                for t_s, kind, instance, step, version, text, _ in rows
             ]
         self._events += new
         self._times += [row[-1] for row in rows]

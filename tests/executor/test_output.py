@@ -9,19 +9,11 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from io import StringIO
-from pathlib import Path
 from typing import TextIO
 
 import pytest
 
-from executor.ends import Outcome
-from executor.execute import Execute
-from executor.fleet.balancers.base import Admin
 from executor.output import WAITING_COUNT, OutputQueue, complain, say
-from executor.plan.model import Step
-from executor.progress import Ended
-from executor.statement import FleetStatement, InstanceStatement
-from executor.tell import Ending, say_end
 from tests.helpers.paths import ROOT
 from tests.helpers.pipes import drained, filled
 
@@ -124,50 +116,3 @@ def test_streams_that_are_closed_or_missing_say_nothing(monkeypatch: pytest.Monk
     monkeypatch.setattr(sys, "stderr", None)
     say("one")
     complain("two")
-
-
-@pytest.mark.parametrize(
-    ("outcome", "lines"),
-    [
-        pytest.param(
-            Outcome(Ended.DONE),
-            [
-                "done: every instance that was rolled is in the pool with the new version",
-                "The fleet:",
-                "  1 out of the pool (maint), not answering: a (before deploy)",
-                "The timeline is in p.timeline.json",
-            ],
-            id="done",
-        ),
-        pytest.param(
-            Outcome(Ended.DONE, given_up={"a": "deploy failed 1 times", "b": "no"}),
-            [
-                "done: every instance that was rolled is in the pool with the new version",
-                "Given up and out of the pool: a (deploy failed 1 times), b (no)",
-                "The fleet:",
-                "  1 out of the pool (maint), not answering: a (before deploy)",
-                "The timeline is in p.timeline.json",
-            ],
-            id="done, two given up",
-        ),
-        pytest.param(
-            Outcome(Ended.HALTED, "a: no", {"a": "no"}),
-            [
-                "halted: a: no",
-                "Given up and out of the pool: a (no)",
-                "The fleet:",
-                "  1 out of the pool (maint), not answering: a (before deploy)",
-                "The timeline is in p.timeline.json",
-                "Go on with: python -m executor execute p.json --inventory f.yaml --resume",
-            ],
-            id="halted",
-        ),
-    ],
-)
-def test_how_it_ended_is_said(outcome: Outcome, lines: list[str]) -> None:
-    said: list[str] = []
-    asked = Execute(plan=Path("p.json"), inventory=Path("f.yaml"))
-    one = InstanceStatement("a", Admin.MAINT, False, None, True, Step.DEPLOY)
-    fleet, record = FleetStatement((one,)), "The timeline is in p.timeline.json"
-    say_end(Ending(asked.resume_command(), outcome, fleet, record), said.append)
-    assert said == lines
