@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import shlex
 from collections.abc import Callable
 from contextlib import closing, suppress
@@ -50,6 +51,8 @@ from executor.records.timeline import timeline
 from executor.run import RolloutRun
 from executor.statement import FleetStatement
 from executor.tell import Report, ReportingWatcher, report_json, report_text
+
+_logger = logging.getLogger(__name__)
 
 EXIT_CODES = {Ended.DONE: 0, Ended.HALTED: 4, Ended.ROLLED_BACK: 5, Ended.INTERRUPTED: 130}
 
@@ -128,6 +131,7 @@ def execute(asked: Execute, say: Callable[[str], None] = say_line) -> int:
     try:
         plan = read_plan(asked.plan)
         execution = _Execution(asked, plan, read_inventory(asked.inventory), report)
+        _logger.info("read %s (%s) and %s", asked.plan, plan.digest[:12], asked.inventory)
         execution.refuse()
         execution.warn_of_readers()
         if asked.dry_run:
@@ -252,6 +256,7 @@ class _Execution:
         give_up = lock.put_back
         try:
             journal = self._open_journal() if asked.resume else self._begin_journal()
+            _logger.info("opened %s", asked.journal_path)
             give_up = lock.leave  # whatever ends the rollout: it may be left unfinished
             try:
                 with suppress(asyncio.CancelledError):  # a second request stops at once
@@ -342,6 +347,8 @@ class _Execution:
         look = await look_at_fleet(self.plan, self.inventory, client, resumed=progress)
         for warning in (*look.warnings, *unwatched_guards(self.plan)):
             self.warn(warning)
+        for promise, problems in look.checks:
+            _logger.info("%s: %s", promise, "; ".join(problems) or "holds")
         if problems := problems_in(look.checks):
             raise Refused(f"{self.asked.plan}: nothing was touched: {'; '.join(problems)}")
 
@@ -448,6 +455,7 @@ class _Execution:
                 journal.discard()
                 return
             ending.is_begun = True
+            _logger.info("writing %s", self.asked.timeline_path)
             text = json.dumps(timeline(self.plan, journal), indent=1, ensure_ascii=False)
             atomic_write_text(self.asked.timeline_path, text + "\n", mode=0o600)
             ending.timeline = self.asked.timeline_path

@@ -11,6 +11,7 @@ side by side; everything that is decided or written happens in one place, one th
 from __future__ import annotations
 
 import asyncio
+import logging
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -50,6 +51,8 @@ from executor.progress import Ended, Event, EventKind, replay_events
 from executor.records.journal import Journal, JournalBroken
 from executor.statement import FleetStatement, state_fleet
 from executor.steps import do_step
+
+_logger = logging.getLogger(__name__)
 
 _STATED_WITHIN_S = 5.0
 """Maximum time, in seconds, that a rollout that has ended looks at its fleet once more."""
@@ -168,6 +171,7 @@ class RolloutRun:
         self._beat()
         seen = await self._look()
         decision = decide(self._plan, seen)
+        _logger.debug("decided %s", decision)
         if not isinstance(decision, Wait):
             self._waited = None
         if not isinstance(decision, KeepOut) and not _is_for_balancer(decision):

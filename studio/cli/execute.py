@@ -11,44 +11,66 @@ from executor.output import OutputFormat
 
 Plan = Annotated[Path, typer.Argument(metavar="PLAN", help="A plan file.")]
 Inventory = Annotated[
-    Path, typer.Option("--inventory", metavar="FILE", help="Where the fleet is, and how to act.")
+    Path, typer.Option("--inventory", metavar="FILE", help="The fleet: an inventory file.")
 ]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Print the exact actions, do nothing.")]
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="Print the exact actions and do none of them.")
+]
 TakeOver = Annotated[
     bool, typer.Option("--take-over", help="Take the lock of an executor that died.")
 ]
 Trust = Annotated[
     list[Path] | None,
-    typer.Option(metavar="KEY", help="Only plans signed by this public key. Repeatable."),
+    typer.Option(
+        metavar="KEY",
+        help="Carry out only plans signed by this public key, beside the inventory's keys. Repeatable.",
+    ),
 ]
 Approve = Annotated[
     str | None,
-    typer.Option(metavar="terminal|FILE", help="Who lets each wave after the first begin."),
+    typer.Option(
+        metavar="terminal|FILE",
+        help="Where each wave after the first must be approved (default: no approval).",
+    ),
 ]
-Journal = Annotated[Path | None, typer.Option(metavar="FILE", help="The journal; beside the plan.")]
+Journal = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="The journal (default: PLAN with the suffix .journal)."),
+]
 Events = Annotated[
     OutputFormat,
     typer.Option(help="Standard output: text for people, or one JSON object a line."),
 ]
-Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="Say only how it ended.")]
+Verbose = Annotated[
+    int,
+    typer.Option(
+        "-v", "--verbose", count=True, help="Diagnostics on standard error; -vv says more."
+    ),
+]
+Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="Print only warnings and how it ended.")]
 
 
 def execute(
     plan: Plan,
     inventory: Inventory,
     dry_run: DryRun = False,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with what was begun.")] = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with a rollout that was begun.")
+    ] = False,
     take_over: TakeOver = False,
     trust: Trust = None,
     approve: Approve = None,
     journal: Journal = None,
     events: Events = OutputFormat.TEXT,
+    verbose: Verbose = 0,
     quiet: Quiet = False,
 ) -> int:
     """Carry a plan out; exit 0 done, 3 refused, 4 halted, 5 rolled back, 130 interrupted."""
+    from executor.diagnostics import configure_logging
     from executor.execute import Execute
     from executor.execute import execute as carry_out
 
+    configure_logging(verbose)
     return carry_out(
         Execute(
             plan=plan,
@@ -75,6 +97,7 @@ def resume(
     approve: Approve = None,
     journal: Journal = None,
     events: Events = OutputFormat.TEXT,
+    verbose: Verbose = 0,
     quiet: Quiet = False,
 ) -> int:
     """Go on with a plan that was begun: the same as execute --resume."""
@@ -88,5 +111,6 @@ def resume(
         approve=approve,
         journal=journal,
         events=events,
+        verbose=verbose,
         quiet=quiet,
     )

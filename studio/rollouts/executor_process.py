@@ -6,6 +6,7 @@ not fall with a window. Its events come as lines of JSON. Nothing here knows Qt.
 
 from __future__ import annotations
 
+import logging
 import os
 import selectors
 import signal
@@ -22,6 +23,7 @@ from typing import Any, Protocol
 from executor.approval import ByFile
 from executor.base.errors import BadInput, RollcastError
 from executor.decide import Waiting
+from executor.diagnostics import VARIABLE
 from executor.events import WaitBegun, parse_event
 from executor.execute import EXIT_CODES, Execute
 from executor.output import OutputFormat
@@ -32,6 +34,8 @@ from executor.records.journal import Journal
 from executor.records.timeline import timeline
 from executor.tell import is_warning, lines_of
 from studio.rollouts.kept_rollouts import folder_of
+
+_logger = logging.getLogger(__name__)
 
 LOOKS_S = 0.25
 """Time between two looks at the journal, in seconds: four pictures a second."""
@@ -231,11 +235,15 @@ class _Child:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
+            # Its standard error is shown as what went wrong, which diagnostics are not.
+            env={**os.environ, VARIABLE: "warning"},
         )
+        _logger.info("started the executor, process %d", child.pid)
         try:
             self._follow(child)
             self._read_record()
             code = child.wait()
+            _logger.info("the executor, process %d, ended with %d", child.pid, code)
             # An executor that gets the signal before it handles signals ends by the signal itself.
             return EXIT_CODES[Ended.INTERRUPTED] if self.was_halted and code < 0 else code
         finally:

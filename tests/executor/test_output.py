@@ -31,47 +31,47 @@ def pipe() -> Iterator[tuple[int, TextIO]]:
 
 def test_what_is_read_is_whole_and_in_order() -> None:
     lines = [f"line {number} é" for number in range(WAITING_COUNT)]
-    voice = OutputQueue()
+    queue = OutputQueue()
     with pipe() as (reading, stream):
         for line in lines:
-            voice.say(line, stream)
-        voice.finish(10)
+            queue.put(line, stream)
+        queue.finish(10)
         assert drained(reading).decode().splitlines() == lines
 
 
 def test_where_nobody_reads_it_returns_at_once_and_leaves_the_oldest_out() -> None:
-    voice = OutputQueue()
+    queue = OutputQueue()
     with pipe() as (reading, stream):
         before = filled(stream.fileno())
         began_s = time.monotonic()
         for number in range(3 * WAITING_COUNT):
-            voice.say(f"line {number}", stream)
-        voice.finish(0.1)
+            queue.put(f"line {number}", stream)
+        queue.finish(0.1)
         assert time.monotonic() - began_s < 5
         said = drained(reading, until=f"line {3 * WAITING_COUNT - 1}\n".encode())
-        voice.finish(10)
+        queue.finish(10)
     told, *lines = said[before:].decode().splitlines()
     assert told == f"({2 * WAITING_COUNT} lines were left out here: nobody read them in time)"
     assert lines == [f"line {number}" for number in range(2 * WAITING_COUNT, 3 * WAITING_COUNT)]
 
 
 def test_who_does_not_read_keeps_nothing_from_who_does() -> None:
-    voice = OutputQueue()
+    queue = OutputQueue()
     with pipe() as (_, stopped), pipe() as (reading, read):
         filled(stopped.fileno())
-        voice.say("nobody reads this", stopped)
-        voice.say("somebody reads this", read)
+        queue.put("nobody reads this", stopped)
+        queue.put("somebody reads this", read)
         assert drained(reading, until=b"\n") == b"somebody reads this\n"
 
 
 def test_where_everybody_has_gone_it_goes_on_without_a_word() -> None:
-    voice = OutputQueue()
+    queue = OutputQueue()
     reading, writing = os.pipe()
     os.close(reading)
     with os.fdopen(writing, "w", encoding="utf-8") as stream:
         for _ in range(3):
-            voice.say("to nobody", stream)
-        voice.finish(10)
+            queue.put("to nobody", stream)
+        queue.finish(10)
         stream.write("nor does what is written later raise")
 
 

@@ -143,6 +143,16 @@ def test_its_events_are_passed_on_in_words_and_other_lines_as_they_are(
     ]
 
 
+def test_its_diagnostics_are_not_shown_as_what_went_wrong(
+    plan_file: Execute, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ROLLCAST_LOG", "debug")
+    programs(monkeypatch, "import os; print(os.environ['ROLLCAST_LOG'])")
+    hand = Hand()
+    assert run(plan_file, hand) == 0
+    assert hand.said() == ["warning"]
+
+
 @pytest.mark.parametrize(
     ("code", "may_resume"),
     [
