@@ -153,7 +153,8 @@ def _put(line: str, stream: TextIO | None) -> None:
 
 
 def _encode(line: str, stream: TextIO) -> bytes:
-    return f"{line}\n".encode(stream.encoding, "backslashreplace")
+    errors = stream.errors if stream.errors != "strict" else "backslashreplace"
+    return f"{line}\n".encode(stream.encoding, errors or "backslashreplace")
 
 
 def _ready_streams(streams: set[TextIO]) -> set[TextIO]:

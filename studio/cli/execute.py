@@ -11,32 +11,21 @@ from executor.output import OutputFormat
 
 Plan = Annotated[Path, typer.Argument(metavar="PLAN", help="A plan file.")]
 Inventory = Annotated[
-    Path, typer.Option("--inventory", metavar="FILE", help="The fleet: an inventory file.")
+    Path, typer.Option("--inventory", metavar="FILE", help="Where the fleet is, and how to act.")
 ]
-DryRun = Annotated[
-    bool, typer.Option("--dry-run", help="Print the exact actions and do none of them.")
-]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Print the exact actions, do nothing.")]
 TakeOver = Annotated[
     bool, typer.Option("--take-over", help="Take the lock of an executor that died.")
 ]
 Trust = Annotated[
     list[Path] | None,
-    typer.Option(
-        metavar="KEY",
-        help="Carry out only plans signed by this public key, beside the inventory's keys. Repeatable.",
-    ),
+    typer.Option(metavar="KEY", help="Only plans signed by this public key. Repeatable."),
 ]
 Approve = Annotated[
     str | None,
-    typer.Option(
-        metavar="terminal|FILE",
-        help="Where each wave after the first must be approved (default: no approval).",
-    ),
+    typer.Option(metavar="terminal|FILE", help="Who lets each wave after the first begin."),
 ]
-Journal = Annotated[
-    Path | None,
-    typer.Option(metavar="FILE", help="The journal (default: PLAN with the suffix .journal)."),
-]
+Journal = Annotated[Path | None, typer.Option(metavar="FILE", help="The journal; beside the plan.")]
 Events = Annotated[
     OutputFormat,
     typer.Option(help="Standard output: text for people, or one JSON object a line."),
@@ -47,16 +36,14 @@ Verbose = Annotated[
         "-v", "--verbose", count=True, help="Diagnostics on standard error; -vv says more."
     ),
 ]
-Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="Print only warnings and how it ended.")]
+Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="Say only how it ended.")]
 
 
 def execute(
     plan: Plan,
     inventory: Inventory,
     dry_run: DryRun = False,
-    resume: Annotated[
-        bool, typer.Option("--resume", help="Go on with a rollout that was begun.")
-    ] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with what was begun.")] = False,
     take_over: TakeOver = False,
     trust: Trust = None,
     approve: Approve = None,
