@@ -285,14 +285,14 @@ class RolloutJob(QObject):
         self.changed.emit()
 
 
-def haproxy_problem() -> str:
+def no_haproxy() -> str:
     """Return why there can be no lab on this machine; empty when there can be one."""
     from studio.lab.haproxy import find_haproxy  # noqa: PLC0415 - read when it is needed
 
     return _error_text(find_haproxy)
 
 
-def lab_problem(scenario: Scenario) -> str:
+def lab_refuses(scenario: Scenario) -> str:
     """Return why the lab cannot put up the fleet of a scenario; empty when it can."""
     from studio.lab.limits import refuse_unable  # noqa: PLC0415 - read when it is needed
 

@@ -16,7 +16,7 @@ from executor.base.errors import RollcastError
 from executor.base.files import atomic_write_text
 from executor.fleet.inventory import Inventory, read_inventory
 from executor.preflight import fits, problems_in
-from studio.gui.background.rollout_job import RolloutJob, Where, haproxy_problem, lab_problem
+from studio.gui.background.rollout_job import RolloutJob, Where, lab_refuses, no_haproxy
 from studio.gui.document.document import Document
 from studio.gui.pages.base import Page
 from studio.gui.pages.plan_draft import Drafts, PlanDraft
@@ -150,7 +150,7 @@ class ExecutePage(Page):
         if not draft.plan.is_by_rollcast:
             return f"{tool_name(draft.plan)} carries it out: export it on the page Plan"
         if self.bar.chosen == "lab":
-            return haproxy_problem() or self._lab_refuses(draft)
+            return no_haproxy() or self._lab_refuses(draft)
         if self._inventory is None:
             return _CHOOSE
         return "; ".join(problems_in(fits(draft.plan, self._inventory[1])))
@@ -158,7 +158,7 @@ class ExecutePage(Page):
     def _lab_refuses(self, draft: PlanDraft) -> str:
         """Why the lab cannot put a draft's scenario up, looked into once."""
         if self._refused[0] is not draft:
-            self._refused = (draft, lab_problem(draft.scenario))
+            self._refused = (draft, lab_refuses(draft.scenario))
         return self._refused[1]
 
     def _show_bar(self) -> None:
