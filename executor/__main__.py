@@ -1,8 +1,8 @@
-"""The executor on a host without the rest: ``python -m executor execute PLAN --inventory FILE``.
+"""The executor's own command line: ``python -m executor execute PLAN --inventory FILE``.
 
-Enters: a command line. Leaves: an exit code (0 done, 2 wrong use or bad input, 3 refused by a
-check, 4 halted, 5 rolled back, 130 interrupted) and plain words: results on standard output, one line for what is wrong on
-standard error.
+It works where only the base of the distribution is installed. Results go to standard output, an error
+is one line on standard error. Exit codes: 0 done, 2 wrong use or bad input, 3 refused by a check,
+4 halted, 5 rolled back, 130 interrupted.
 """
 
 from __future__ import annotations
@@ -16,9 +16,10 @@ from pathlib import Path
 
 from executor.base.errors import Refused, RollcastError, describe_unexpected
 from executor.base.signals import enable_interrupts
+from executor.diagnostics import configure_logging
 from executor.execute import Execute, execute, look_at
 from executor.fleet.inventory import read_inventory
-from executor.output import complain, write_no_more
+from executor.output import OutputFormat, complain, write_no_more
 from executor.plan.file import read_plan
 from executor.plan.model import Plan
 from executor.plan.rules import checks
@@ -27,10 +28,11 @@ INTERRUPTED = 130
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs one command; returns its exit code."""
+    """Run one command; return its exit code."""
     enable_interrupts()
     chosen = _parser().parse_args(arguments)
     try:
+        configure_logging(getattr(chosen, "verbose", 0))
         if chosen.command == "validate":
             return validate_plan(chosen.plan, chosen.inventory)
         return execute(_asked(chosen))
@@ -38,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         complain(f"executor: {error}")
         return error.exit_code
     except BrokenPipeError:
-        write_no_more(sys.stdout)  # nobody reads a report on, as in `… | head`
+        write_no_more(sys.stdout)  # the reader of a report has gone, as in `… | head`
         return 0
     except KeyboardInterrupt:
         return INTERRUPTED
@@ -50,38 +52,70 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="executor", description="Carries Rollcast's plans out.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND", dest="command")
-    validate = commands.add_parser("validate", help="every rule of a plan, in plain words")
+    validate = commands.add_parser(
+        "validate", help="check every rule of a plan, and say each in plain words"
+    )
     validate.add_argument("plan", type=Path, metavar="PLAN", help="a plan file")
     validate.add_argument(
-        "--inventory", type=Path, metavar="FILE", help="hold it against this fleet, too"
+        "--inventory",
+        type=Path,
+        metavar="FILE",
+        help="check it against this fleet, too (default: the plan alone)",
     )
-    for name, told in (("execute", "carry a plan out"), ("resume", "execute --resume")):
-        command = commands.add_parser(name, help=told)
+    for name, summary in (
+        ("execute", "carry a plan out"),
+        ("resume", "go on with a plan that was begun: execute --resume"),
+    ):
+        command = commands.add_parser(name, help=summary)
         command.add_argument("plan", type=Path, metavar="PLAN", help="a plan file")
         command.add_argument(
-            "--inventory", type=Path, metavar="FILE", required=True, help="where the fleet is"
+            "--inventory",
+            type=Path,
+            metavar="FILE",
+            required=True,
+            help="the fleet: an inventory file",
         )
-        for flag, why in (
-            ("--dry-run", "print the exact actions, do nothing"),
-            ("--resume", "go on with what was begun"),
+        for flag, effect in (
+            ("--dry-run", "print the exact actions and do none of them"),
+            ("--resume", "go on with a rollout that was begun"),
             ("--take-over", "take the lock of an executor that died"),
         ):
-            command.add_argument(flag, action="store_true", help=why)
+            command.add_argument(flag, action="store_true", help=effect)
         command.add_argument(
             "--trust",
             action="append",
             type=Path,
             default=[],
             metavar="KEY",
-            help="only plans signed by this public key; repeatable",
+            help="carry out only plans signed by this public key, beside the inventory's keys; repeatable",
         )
         command.add_argument(
-            "--approve", metavar="terminal|FILE", help="who lets each wave after the first begin"
+            "--approve",
+            metavar="terminal|FILE",
+            help="where each wave after the first must be approved (default: no approval)",
         )
         command.add_argument(
-            "--journal", type=Path, metavar="FILE", help="the journal; beside the plan"
+            "--journal",
+            type=Path,
+            metavar="FILE",
+            help="the journal (default: PLAN with the suffix .journal)",
         )
-        command.add_argument("-q", "--quiet", action="store_true", help="say only how it ended")
+        command.add_argument(
+            "--events",
+            choices=[form.value for form in OutputFormat],
+            default=OutputFormat.TEXT.value,
+            help="standard output: text for people, or one JSON object a line (default: text)",
+        )
+        command.add_argument(
+            "-v",
+            "--verbose",
+            action="count",
+            default=0,
+            help="diagnostics on standard error; -vv says more (default: none)",
+        )
+        command.add_argument(
+            "-q", "--quiet", action="store_true", help="print only warnings and how it ended"
+        )
     return parser
 
 
@@ -96,48 +130,49 @@ def _asked(chosen: argparse.Namespace) -> Execute:
         approve=chosen.approve,
         journal=chosen.journal,
         quiet=chosen.quiet,
+        events=OutputFormat(chosen.events),
     )
 
 
 def validate_plan(path: Path, inventory: Path | None = None) -> int:
-    """Prints every check of a plan, and of its fleet where that is named; returns 0, or 3.
+    """Print every check of a plan, and of its fleet where one is given; return the exit code.
 
     Raises:
-        BadInput: A file is none.
+        BadInput: A file cannot be read as what it should be.
         Refused: The plan was changed since it was made.
     """
-    lines, sound = validate_report(read_plan(path), datetime.now(UTC), inventory)
+    lines, is_sound = validate_report(read_plan(path), datetime.now(UTC), inventory)
     print("\n".join(lines), flush=True)
-    return 0 if sound else Refused.exit_code
+    return 0 if is_sound else Refused.exit_code
 
 
 def validate_report(
     plan: Plan, now: datetime, inventory: Path | None = None
 ) -> tuple[list[str], bool]:
-    """Every check of a plan in plain words, and whether all of them hold.
+    """Return the lines that say every check of a plan, and whether all checks hold.
 
     Args:
         plan: A plan as `read_plan` returns it: its form and its digest hold.
         now: The present time, with a time zone.
-        inventory: The fleet to hold it against, which is looked at and not changed.
+        inventory: The fleet to check the plan against; the fleet is not changed.
 
     Returns:
-        A line for each check, a broken one followed by what breaks it, and one for each warning;
-        and True when no check is broken.
+        A line for each check, each failed one followed by its problems, and a line for each
+        warning; and whether no check failed.
     """
     lines = [f"✓ the form is that of {plan.schema_}", "✓ nothing was changed since it was made"]
     if not plan.is_by_rollcast:
         lines.append(f"  {plan.carried_out_by} carries it out: export it, execute refuses it")
-    made, warnings = checks(plan, now), list[str]()
+    all_checks, warnings = checks(plan, now), list[str]()
     if inventory is not None:
         look = look_at(plan, read_inventory(inventory))
-        made += look.checks
+        all_checks += look.checks
         warnings = look.warnings
-    for promise, problems in made:
+    for promise, problems in all_checks:
         lines.append(f"{'✗' if problems else '✓'} {promise}")
         lines.extend(f"    {problem}" for problem in problems)
     lines.extend(f"! {warning}" for warning in warnings)
-    return lines, not any(problems for _, problems in made)
+    return lines, not any(problems for _, problems in all_checks)
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ from typing import Literal
 from executor.fleet.balancers.base import Admin, Server, is_held_by_others
 from executor.plan.model import STEPS, Gate, Plan, Step, Wave
 from executor.plan.waves import waves_for
-from executor.progress import Ended, EventKind, InstanceProgress, Progress, format_names
+from executor.progress import Ended, EventKind, InstanceProgress, Progress
 
 BALANCER_SILENCE_LIMIT_S = 30.0
 """Maximum time, in seconds, without a usable answer of the balancer; then the rollout halts."""
@@ -40,6 +40,8 @@ class Waiting(StrEnum):
     """What the rollout waits for."""
 
     STEPS = "steps"
+    LAST_STEPS = "last_steps"
+    WINDOW = "window"
     BALANCER = "balancer"
     CAPACITY = "capacity"
     PAUSE = "pause"
@@ -70,17 +72,52 @@ class DecisionNote:
     kind: EventKind
     instance: str = ""
     said: str = ""
+    names: tuple[str, ...] = ()
+    wave: int | None = None
+
+
+@dataclass(frozen=True)
+class Shortage:
+    """Too few instances in the pool for the next take-out.
+
+    Attributes:
+        up_count: How many instances are in the pool.
+        leaving_count: How many are to be taken out together.
+        min_in_pool: How many the plan wants to be left.
+    """
+
+    up_count: int
+    leaving_count: int
+    min_in_pool: int
+
+    def text(self) -> str:
+        """Return the rule that is broken, with its values."""
+        return (
+            f"up ({self.up_count}) less {self.leaving_count} must not fall below "
+            f"the minimum ({self.min_in_pool})"
+        )
 
 
 @dataclass(frozen=True)
 class Wait:
-    """Observe the fleet again at the next poll."""
+    """Look again later.
+
+    Attributes:
+        what: What is waited for.
+        wave: For `GATE` the wave before the gate, for `APPROVAL` the wave to be approved, from 1.
+        gate: For `GATE` what the gate is.
+        instance: For `SETTLING` the instance that is not yet in the pool and healthy.
+        shortage: For `CAPACITY` what is missing.
+    """
 
     what: Waiting
-    why: str
+    wave: int | None = None
+    gate: Literal["pause", "bake"] | None = None
+    instance: str = ""
+    shortage: Shortage | None = None
 
 
-_LAST_STEPS = Wait(Waiting.STEPS, "the instances under way, then it stops")
+_LAST_STEPS = Wait(Waiting.LAST_STEPS)
 
 
 @dataclass(frozen=True)
@@ -165,11 +202,7 @@ def decide(plan: Plan, snapshot: FleetSnapshot) -> Decision:
     if strays and not (was_removal_tried and snapshot.is_stop_requested):
         return _remove_strays(snapshot, strays, was_tried=was_removal_tried)
     if snapshot.is_stop_requested:
-        return (
-            Wait(Waiting.STEPS, "the steps in hand")
-            if snapshot.running_steps
-            else Done(Ended.INTERRUPTED)
-        )
+        return Wait(Waiting.STEPS) if snapshot.running_steps else Done(Ended.INTERRUPTED)
     progress = snapshot.progress
     if progress.brake is None:
         why = _reason_to_stop(plan, snapshot)
@@ -197,9 +230,7 @@ def _stop(plan: Plan, snapshot: FleetSnapshot, held: Sequence[str]) -> Decision:
     if held or progress.brake is None:
         return Halt(_held_reason(snapshot, held[0]))
     if plan.on_failure == "rollback" and progress.direction == "forward":
-        return DecisionNote(
-            EventKind.TURN_BACK, said=format_names(changed_instances(plan, progress))
-        )
+        return DecisionNote(EventKind.TURN_BACK, names=changed_instances(plan, progress))
     return Halt(progress.brake)
 
 
@@ -250,14 +281,14 @@ def changed_instances(plan: Plan, progress: Progress) -> tuple[str, ...]:
 def _wait_for_balancer(snapshot: FleetSnapshot) -> Decision:
     """Begin nothing while the balancer gives no usable answer, and halt when that lasts too long."""
     if snapshot.running_steps:
-        return Wait(Waiting.BALANCER, "the balancer, which does not answer as it should")
+        return Wait(Waiting.BALANCER)
     if snapshot.is_stop_requested:
         return Done(Ended.INTERRUPTED)
     if snapshot.waited_s.get(Waiting.BALANCER, 0.0) > BALANCER_SILENCE_LIMIT_S:
         return Halt(
             f"the balancer has not answered as it should for {BALANCER_SILENCE_LIMIT_S:g} s"
         )
-    return Wait(Waiting.BALANCER, "the balancer, which does not answer as it should")
+    return Wait(Waiting.BALANCER)
 
 
 def _misplaced_in_pool(plan: Plan, snapshot: FleetSnapshot) -> Iterator[str]:
@@ -353,7 +384,7 @@ def _advance_waves(plan: Plan, snapshot: FleetSnapshot, under_way: Sequence[str]
             if untouched:
                 return _begin(plan, snapshot, wave, untouched[0], under_way)
             if not all(progress.of(name).is_over for name in wave.instances):
-                return Wait(Waiting.STEPS, "the instances under way")
+                return Wait(Waiting.STEPS)
             return _pass_gate(snapshot, wave, number, is_last=number == len(waves))
     return _settle(plan, snapshot)
 
@@ -371,9 +402,9 @@ def _begin(
         and snapshot.now_s - finished_s < plan.pause_s
     ]
     if len(under_way) >= wave.parallel:
-        return Wait(Waiting.STEPS, "a place in the window")
+        return Wait(Waiting.WINDOW)
     if len(under_way) + len(pausing) >= wave.parallel:
-        return Wait(Waiting.PAUSE, "the pause after the instance before")
+        return Wait(Waiting.PAUSE)
     if _is_held(snapshot, name):
         return _LAST_STEPS if under_way else Halt(_held_reason(snapshot, name))
     if not snapshot.instances[name].server.is_in_pool:
@@ -386,10 +417,12 @@ def _begin(
     is_first = not any(progress.of(member).begun for member in wave.instances)
     leaving = min(wave.parallel, len(wave.instances)) if is_first else 1
     if up - leaving < plan.min_in_pool:
-        why = f"up ({up}) less {leaving} must not fall below the minimum ({plan.min_in_pool})"
+        shortage = Shortage(up, leaving, plan.min_in_pool)
         if snapshot.waited_s.get(Waiting.CAPACITY, 0.0) > patience_s(plan) and not under_way:
-            return DecisionNote(EventKind.BRAKE, said=f"{name} cannot be taken out: {why}")
-        return Wait(Waiting.CAPACITY, why)
+            return DecisionNote(
+                EventKind.BRAKE, said=f"{name} cannot be taken out: {shortage.text()}"
+            )
+        return Wait(Waiting.CAPACITY, shortage=shortage)
     return Act(name, Step.TAKE_OUT)
 
 
@@ -416,21 +449,21 @@ def _pass_gate(snapshot: FleetSnapshot, wave: Wave, number: int, *, is_last: boo
     if gate is not None:
         left_s = _gate_since_s(snapshot.progress, wave) + gate.pause_s - snapshot.now_s
         if left_s > 0:
-            return Wait(Waiting.GATE, f"the {gate.kind} after wave {number}")
+            return Wait(Waiting.GATE, wave=number, gate=gate.kind)
     if not is_last and snapshot.progress.direction == "forward":
         if snapshot.approval == "refused":
             return DecisionNote(EventKind.BRAKE, said=f"wave {number + 1} was not approved")
         if snapshot.approval == "awaited":
-            return Wait(Waiting.APPROVAL, f"approval of wave {number + 1}")
+            return Wait(Waiting.APPROVAL, wave=number + 1)
         if snapshot.approval == "late":
             return Halt(f"wave {number + 1} was not approved while the plan was valid")
-    return DecisionNote(EventKind.GATE_PASSED, said=f"wave {number}")
+    return DecisionNote(EventKind.GATE_PASSED, wave=number)
 
 
 def _settle(plan: Plan, snapshot: FleetSnapshot) -> Decision:
     """End the rollout once every changed instance is in the pool and answers with its version."""
     if snapshot.running_steps:
-        return Wait(Waiting.STEPS, "the steps in hand")
+        return Wait(Waiting.STEPS)
     rolled = plan.instances if snapshot.progress.direction == "forward" else snapshot.progress.order
     for name in rolled:
         view = snapshot.instances[name]
@@ -445,5 +478,5 @@ def _settle(plan: Plan, snapshot: FleetSnapshot) -> Decision:
         if not view.server.is_ready or not view.healthy:
             if snapshot.waited_s.get(Waiting.SETTLING, 0.0) > patience_s(plan):
                 return Halt(f"{name} is done, but not in the pool and healthy")
-            return Wait(Waiting.SETTLING, f"{name}, which is done, to be in the pool and healthy")
+            return Wait(Waiting.SETTLING, instance=name)
     return Done(Ended.DONE if snapshot.progress.direction == "forward" else Ended.ROLLED_BACK)

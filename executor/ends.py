@@ -1,4 +1,4 @@
-"""What a rollout is asked and tells: approvals, events as they happen, and how it ended."""
+"""What a rollout asks and reports, and how a step and a rollout end."""
 
 from __future__ import annotations
 
@@ -14,32 +14,32 @@ from executor.steps import HeldByOthers, SetBack, StepFailed
 
 
 class Approval(Protocol):
-    """Who lets the next wave begin."""
+    """The approval of waves."""
 
     def of(self, wave: int) -> Literal["given", "awaited", "refused"]:
-        """What is known now about a wave, counted from 1; never waits."""
+        """Return what is known now about a wave, counted from 1; never wait."""
         ...
 
 
 class Watcher(Protocol):
-    """Who is told what happens, as it happens."""
+    """An observer of a rollout, which sees each event as it happens."""
 
     def happened(self, event: Event) -> None:
-        """An event is in the journal."""
+        """Take an event that is in the journal."""
         ...
 
     def waits(self, wait: Wait) -> None:
-        """Something else than before is waited for."""
+        """Take what is waited for; called when it is something else than before."""
         ...
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """How it ended.
+    """How a rollout ended.
 
     Attributes:
         why: The reason of a halt; empty otherwise.
-        given_up: The instances that were, and why.
+        given_up: The instances that were given up, and why.
     """
 
     ended: Ended
@@ -48,24 +48,24 @@ class Outcome:
 
 
 class Nobody:
-    """A watcher that does not look, and an approval that nobody asks for."""
+    """A watcher that ignores everything, and an approval that approves every wave."""
 
     def of(self, wave: int) -> Literal["given", "awaited", "refused"]:
-        """Every wave may begin."""
+        """Approve every wave."""
         return "given"
 
     def happened(self, event: Event) -> None:
-        """Nobody hears of it."""
+        """Ignore the event."""
 
     def waits(self, wait: Wait) -> None:
-        """Nobody hears of it."""
+        """Ignore the wait."""
 
 
 def end_of_step(task: asyncio.Task[str], *, is_stopped: bool) -> tuple[EventKind, str]:
-    """How a step that is over ended, and what is to be said of it.
+    """Return how a finished step ended, and the words for its event.
 
     Args:
-        task: What did the step.
+        task: The task that did the step.
         is_stopped: Whether the rollout was stopped at once, which cancels its steps.
 
     Raises:

@@ -1,13 +1,14 @@
-"""``execute``: a plan, an inventory and what was asked for, from the first check to the exit code.
+"""``execute``: carry a plan out on the fleet of an inventory, from the first check to the exit code.
 
-Enters: the options of the command line. Leaves: what happens, line by line, a journal, a timeline,
-and how it ended. What is wrong before anything was touched is `BadInput` or `Refused`.
+A rollout leaves a journal, a timeline and the events of `executor.events`. Problems that are found
+before anything is touched are `BadInput` or `Refused`.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import shlex
 from collections.abc import Callable
 from contextlib import closing, suppress
@@ -22,12 +23,23 @@ from executor.base.files import atomic_write_text
 from executor.base.signals import StopRequests
 from executor.dry_run import remaining_actions
 from executor.ends import Outcome
+from executor.events import (
+    ActionPlanned,
+    BalancerNamed,
+    ErrorReported,
+    JournalFailed,
+    NothingTouched,
+    RolloutEnded,
+    RolloutStarted,
+    StopRequested,
+    Warned,
+)
 from executor.fleet.connect import connect, fleet_key
 from executor.fleet.fleet_client import FleetClient
 from executor.fleet.inventory import Inventory, read_inventory
 from executor.guards import unwatched_guards
-from executor.output import say as spoken
-from executor.output import show
+from executor.output import OutputFormat, show
+from executor.output import say as say_line
 from executor.plan.file import read_plan
 from executor.plan.model import Plan
 from executor.plan.rules import broken_rules, refuse_other_tools
@@ -37,26 +49,30 @@ from executor.records.journal import Journal, JournalBroken
 from executor.records.lock import Lock, lock_path
 from executor.records.timeline import timeline
 from executor.run import RolloutRun
-from executor.tell import Ending, Teller, say_end, say_how_to_go_on, warn
+from executor.statement import FleetStatement
+from executor.tell import Report, ReportingWatcher, report_json, report_text
+
+_logger = logging.getLogger(__name__)
 
 EXIT_CODES = {Ended.DONE: 0, Ended.HALTED: 4, Ended.ROLLED_BACK: 5, Ended.INTERRUPTED: 130}
 
 
 @dataclass(frozen=True)
 class Execute:
-    """What was asked for.
+    """The arguments of one execution.
 
     Attributes:
         plan: The plan file.
         inventory: The inventory file.
-        dry_run: Say what would be done, and do nothing.
-        resume: Go on with what was begun.
-        take_over: Take the lock of an executor that died.
-        trust: Public keys; the inventory's are added.
+        dry_run: Whether to say what would be done, and do nothing.
+        resume: Whether to go on with a rollout that was begun.
+        take_over: Whether to take the lock of an executor that died.
+        trust: Public keys; those of the inventory are added.
         approve: ``terminal`` or a file; None where waves need no approval.
-        journal: The journal; by default beside the plan.
-        quiet: Say only what went wrong and how it ended.
-        program: How the program was called, for the command to resume with.
+        journal: The journal; None for the one beside the plan.
+        quiet: Whether to say only warnings and how the rollout ended.
+        events: Whether standard output is text or a JSON object a line.
+        program: The command by which the program was called, for the command that resumes.
     """
 
     plan: Path
@@ -68,20 +84,21 @@ class Execute:
     approve: str | None = None
     journal: Path | None = None
     quiet: bool = False
+    events: OutputFormat = OutputFormat.TEXT
     program: tuple[str, ...] = field(default=("python", "-m", "executor"))
 
     @property
     def journal_path(self) -> Path:
-        """Where the journal is: ``plan.journal`` beside ``plan.json``."""
+        """The journal's path: ``plan.journal`` beside ``plan.json`` unless another is given."""
         return self.journal or self.plan.with_suffix(".journal")
 
     @property
     def timeline_path(self) -> Path:
-        """Where the timeline goes: beside the journal."""
+        """The timeline's path: beside the journal."""
         return self.journal_path.with_suffix(".timeline.json")
 
     def resume_command(self) -> str:
-        """What goes on where this stops."""
+        """Return the shell command that goes on where this execution stops."""
         words = [*self.program, "execute", str(self.plan), "--inventory", str(self.inventory)]
         for key in self.trust:
             words += ["--trust", str(key)]
@@ -91,312 +108,378 @@ class Execute:
             words += ["--journal", str(self.journal)]
         return shlex.join([*words, "--resume"])
 
+    def report_to(self, say: Callable[[str], None]) -> Report:
+        """Return the report that says events in the format that was asked for."""
+        make = report_json if self.events is OutputFormat.JSON else report_text
+        return make(say, is_quiet=self.quiet)
 
-def execute(asked: Execute, say: Callable[[str], None] = spoken) -> int:
-    """Carries a plan out; returns the exit code.
+
+def execute(asked: Execute, say: Callable[[str], None] = say_line) -> int:
+    """Carry a plan out; return the exit code.
 
     Args:
-        asked: What was asked for.
-        say: Told each line of what happens; it must neither raise nor wait, since that would end a
-            rollout halfway or hold it up.
+        asked: The arguments.
+        say: Is called with each line of standard output. It must neither raise nor wait, since
+            that would end a rollout halfway or hold it up.
 
     Raises:
-        BadInput: Plan, inventory or options are wrong.
-        Refused: A check says no; nothing was touched.
-        JournalBroken: The journal could not be written; what was in hand was let finish.
+        BadInput: The plan, the inventory or the options are wrong.
+        Refused: A check failed; nothing was touched.
+        JournalBroken: The journal could not be written; the steps that ran were finished.
     """
-    plan = read_plan(asked.plan)
-    inventory = read_inventory(asked.inventory)
-    _refuse(plan, inventory, asked)
-    _warn_of_readers(asked.plan)
-    if asked.dry_run:
-        return asyncio.run(_dry_run(asked, plan, inventory))
-    with StopRequests() as requests:
-        return _execute(asked, plan, inventory, requests, say)
-
-
-def _execute(
-    asked: Execute,
-    plan: Plan,
-    inventory: Inventory,
-    requests: StopRequests,
-    say: Callable[[str], None],
-) -> int:
-    lock = Lock.take(lock_path(fleet_key(inventory)), asked.journal_path, take_over=asked.take_over)
-    give_up, ending = lock.put_back, Ending(asked.resume_command())
+    report = asked.report_to(show if asked.dry_run else say)
     try:
-        journal = (_journal_of if asked.resume else _new_journal)(asked, plan, inventory)
-        give_up = lock.leave  # whatever ends it: something may be left unfinished
-        try:
-            with suppress(asyncio.CancelledError):  # asked twice to stop: at once
-                asyncio.run(
-                    _carried_out(
-                        asked,
-                        plan,
-                        inventory,
-                        journal=journal,
-                        lock=lock,
-                        requests=requests,
-                        ending=ending,
-                        say=say,
-                    )
-                )
-                give_up = lock.release
-        finally:
-            requests.on_stop = lambda: None  # it has ended; what is left to say is short
-            ending.record = _let_go(asked, plan, journal)
-            if not ending.record:
-                give_up = lock.put_back
-    except JournalBroken:
-        say_how_to_go_on(ending, say)
+        plan = read_plan(asked.plan)
+        execution = _Execution(asked, plan, read_inventory(asked.inventory), report)
+        _logger.info("read %s (%s) and %s", asked.plan, plan.digest[:12], asked.inventory)
+        execution.refuse()
+        execution.warn_of_readers()
+        if asked.dry_run:
+            return asyncio.run(execution.dry_run())
+        with StopRequests() as requests:
+            return execution.carry_out(requests)
+    except RollcastError as error:
+        report(ErrorReported(message=str(error), exit_code=error.exit_code))
         raise
-    except RollcastError:
-        raise
-    except KeyboardInterrupt:
-        if not ending.record:
-            say("interrupted: nothing was touched")
-        raise
-    except Exception as error:
-        if not ending.record:
-            raise Refused(
-                f"{asked.plan}: nothing was touched: {describe_unexpected(error)}"
-            ) from None
-        ending.outcome = Outcome(Ended.HALTED, describe_unexpected(error))
-    finally:
-        give_up()
-    say_end(ending, say)
-    return EXIT_CODES[ending.outcome.ended]
-
-
-def _let_go(asked: Execute, plan: Plan, journal: Journal) -> str:
-    """Writes the record of a journal and closes it; what is to be said of the record.
-
-    That is nothing where nothing was begun: such a journal is discarded. What cannot be read or
-    written now, as on a disk that is full, must not hide what happened before.
-    """
-    try:
-        if not journal.events():  # refused by a look at the fleet
-            journal.discard()
-            return ""
-        text = json.dumps(timeline(plan, journal), indent=1, ensure_ascii=False)
-        atomic_write_text(asked.timeline_path, text + "\n", mode=0o600)
-    except Exception as error:
-        journal.close()
-        why = error if isinstance(error, RollcastError) else describe_unexpected(error)
-        return f"There is no timeline: {why}"
-    journal.close()
-    return f"The timeline is in {asked.timeline_path}"
 
 
 def look_at(plan: Plan, inventory: Inventory) -> FleetCheck:
-    """Makes every check of a plan against a fleet as it is now; nothing is changed.
+    """Make every check of a plan against a fleet as it is now; change nothing.
 
     Raises:
         BadInput: A secret, a key or a library is missing.
     """
 
     async def look() -> FleetCheck:
-        hands = connect(inventory, plan)
+        client = connect(inventory, plan)
         try:
-            return await check_fleet(plan, inventory, hands, resumed=None)
+            fleet_look = await check_fleet(plan, inventory, client, resumed=None)
         finally:
-            await _close(hands)
+            problem = await _close(client)
+        return FleetCheck(fleet_look.checks, [*fleet_look.warnings, *problem])
 
-    made = check_inventory(plan, inventory)
-    if problems_in(made):
-        return FleetCheck(made, [])
-    seen = asyncio.run(look())
-    return FleetCheck([*made, *seen.checks], seen.warnings)
-
-
-async def _dry_run(asked: Execute, plan: Plan, inventory: Inventory) -> int:
-    events: list[Event] = []
-    if asked.resume:
-        with closing(_journal_of(asked, plan, inventory)) as journal:
-            events = journal.events()
-    progress = replay_events([*events, Event(0.0, EventKind.RESUMED)] if events else [])
-    hands = connect(inventory, plan)
-    try:
-        seen = await check_fleet(plan, inventory, hands, resumed=progress if events else None)
-    finally:
-        await _close(hands)
-    for warning in seen.warnings:
-        warn(warning)
-    show(_told_only(hands))
-    for line in remaining_actions(plan, inventory, hands, progress):
-        show(line)
-    problems = problems_in(seen.checks)
-    if problems:
-        raise Refused(f"{asked.plan}: would be refused: {'; '.join(problems)}")
-    return 0
+    checks = check_inventory(plan, inventory)
+    if problems_in(checks):
+        return FleetCheck(checks, [])
+    fleet_look = asyncio.run(look())
+    return FleetCheck([*checks, *fleet_look.checks], fleet_look.warnings)
 
 
-def _told_only(hands: FleetClient) -> str:
-    """Which balancer the rollout knows of: requests that come by another one are not seen."""
-    return f"only {hands.balancer.place()} is told and watched"
+@dataclass
+class _Ending:
+    """What is known of a rollout when it ends, whatever ends it.
 
-
-async def _close(hands: FleetClient) -> None:
-    """Lets go of the machines; the rollout has ended, and a defect here does not change how."""
-    try:
-        await hands.close()
-    except Exception as error:
-        warn(f"a machine could not be let go of: {describe_unexpected(error)}")
-
-
-def _refuse(plan: Plan, inventory: Inventory, asked: Execute) -> None:
-    """What can be refused without looking at the fleet.
-
-    Raises:
-        Refused: A rule is broken, nobody trusted vouches for the plan, or it is another fleet's.
+    Attributes:
+        outcome: How it ended.
+        fleet: How the fleet is then.
+        is_begun: Whether its journal holds an event.
+        timeline: The timeline's path; None when there is none.
+        timeline_problem: Why there is no timeline.
     """
-    refuse_other_tools(plan)
-    # Half a rollout is worse than a late one: what was begun in time may be finished.
-    now = None if asked.resume else datetime.now(UTC)
-    for broken in (
-        *broken_rules(plan, now),
-        *problems_in(check_inventory(plan, inventory, asked.trust)),
-    ):
-        raise Refused(f"{asked.plan}: {broken}")
+
+    outcome: Outcome = field(default_factory=lambda: Outcome(Ended.INTERRUPTED, "stopped at once"))
+    fleet: FleetStatement = field(default_factory=FleetStatement)
+    is_begun: bool = False
+    timeline: Path | None = None
+    timeline_problem: str = ""
 
 
-def _warn_of_readers(path: Path) -> None:
-    mode = path.stat().st_mode & 0o777
-    if mode & 0o077:
-        warn(f"{path}: mode ({mode:04o}) should be 0600: others can read the plan")
+@dataclass(frozen=True)
+class _Execution:
+    """One plan, the fleet of one inventory, and where events are reported."""
 
+    asked: Execute
+    plan: Plan
+    inventory: Inventory
+    report: Report
 
-def _new_journal(asked: Execute, plan: Plan, inventory: Inventory) -> Journal:
-    """A new journal.
+    def warn(self, message: str) -> None:
+        """Report something that a person should know."""
+        self.report(Warned(message=message))
 
-    Raises:
-        Refused: There is one.
-    """
-    about = {
-        "plan_digest": plan.digest,
-        "service": plan.service,
-        "old_version": inventory.versions.old,
-        "new_version": inventory.versions.new,
-        "inventory": str(asked.inventory.resolve()),
-        "inventory_digest": _digest(inventory),
-    }
-    return Journal.begin(asked.journal_path, about)
+    def refuse(self) -> None:
+        """Make the checks that need no look at the fleet.
 
+        Raises:
+            Refused: A rule is broken, no trusted key signed the plan, or it is another fleet's.
+        """
+        refuse_other_tools(self.plan)
+        # Half a rollout is worse than a late one: what was begun in time may be finished.
+        now = None if self.asked.resume else datetime.now(UTC)
+        rules = broken_rules(self.plan, now)
+        for broken in (
+            *rules,
+            *problems_in(check_inventory(self.plan, self.inventory, self.asked.trust)),
+        ):
+            raise Refused(f"{self.asked.plan}: {broken}")
 
-def _journal_of(asked: Execute, plan: Plan, inventory: Inventory) -> Journal:
-    """The journal to go on with; for a dry run only to be read.
+    def warn_of_readers(self) -> None:
+        """Warn when users other than the owner can read the plan."""
+        path = self.asked.plan
+        mode = path.stat().st_mode & 0o777
+        if mode & 0o077:
+            self.warn(f"{path}: mode ({mode:04o}) should be 0600: others can read the plan")
 
-    Raises:
-        Refused: There is none, or it is of something else.
-    """
-    path = asked.journal_path
-    journal = Journal.open(path, only_to_read=asked.dry_run)
-    about = journal.about()
-    problem = None
-    if about["plan_digest"] != plan.digest:
-        problem = "is of another plan"
-    elif (about["old_version"], about["new_version"]) != (
-        inventory.versions.old,
-        inventory.versions.new,
-    ):
-        problem = "is of other versions than the inventory's"
-    elif replay_events(journal.events()).ended is Ended.ROLLED_BACK:
-        problem = "says that the rollout was rolled back: a new one needs a new journal"
-    if problem is not None:
-        journal.close()
-        raise Refused(f"{path}: {problem}")
-    if about.get("inventory_digest") != _digest(inventory):
-        warn(f"{asked.inventory}: was changed since the rollout began, and counts as it is now")
-    return journal
+    async def dry_run(self) -> int:
+        """Report what would be done; return the exit code.
 
+        Raises:
+            Refused: A check of the fleet failed.
+        """
+        events: list[Event] = []
+        if self.asked.resume:
+            with closing(self._open_journal()) as journal:
+                events = journal.events()
+        progress = replay_events([*events, Event(0.0, EventKind.RESUMED)] if events else [])
+        client = connect(self.inventory, self.plan)
+        try:
+            resumed = progress if events else None
+            look = await check_fleet(self.plan, self.inventory, client, resumed=resumed)
+        finally:
+            for problem in await _close(client):
+                self.warn(problem)
+        for warning in look.warnings:
+            self.warn(warning)
+        self.report(BalancerNamed(balancer=client.balancer.place()))
+        for line in remaining_actions(self.plan, self.inventory, client, progress):
+            self.report(ActionPlanned(message=line))
+        if problems := problems_in(look.checks):
+            raise Refused(f"{self.asked.plan}: would be refused: {'; '.join(problems)}")
+        return 0
 
-def _digest(inventory: Inventory) -> str:
-    return digest_of(inventory.model_dump(mode="json"))
+    def carry_out(self, requests: StopRequests) -> int:
+        """Carry the plan out under its fleet's lock; return the exit code.
 
+        Raises:
+            RollcastError: As `execute`.
+        """
+        asked, ending = self.asked, _Ending()
+        path = lock_path(fleet_key(self.inventory))
+        lock = Lock.take(path, asked.journal_path, take_over=asked.take_over)
+        give_up = lock.put_back
+        try:
+            journal = self._open_journal() if asked.resume else self._begin_journal()
+            _logger.info("opened %s", asked.journal_path)
+            give_up = lock.leave  # whatever ends the rollout: it may be left unfinished
+            try:
+                with suppress(asyncio.CancelledError):  # a second request stops at once
+                    asyncio.run(self._roll(journal, lock, requests, ending))
+                    give_up = lock.release
+            finally:
+                requests.on_stop = lambda: None  # the rollout has ended; the rest is short
+                self._close_journal(journal, ending)
+                if not ending.is_begun:
+                    give_up = lock.put_back
+        except JournalBroken:
+            self.report(
+                JournalFailed(
+                    fleet=ending.fleet,
+                    timeline=_text(ending.timeline),
+                    timeline_problem=ending.timeline_problem,
+                    resume_command=asked.resume_command(),
+                )
+            )
+            raise
+        except RollcastError:
+            raise
+        except KeyboardInterrupt:
+            if not ending.is_begun:
+                self.report(NothingTouched())
+            raise
+        except Exception as error:
+            why = describe_unexpected(error)
+            if not ending.is_begun:
+                raise Refused(f"{asked.plan}: nothing was touched: {why}") from None
+            ending.outcome = Outcome(Ended.HALTED, why)
+        finally:
+            give_up()
+        return self._report_end(ending)
 
-async def _carried_out(
-    asked: Execute,
-    plan: Plan,
-    inventory: Inventory,
-    *,
-    journal: Journal,
-    lock: Lock,
-    requests: StopRequests,
-    ending: Ending,
-    say: Callable[[str], None],
-) -> None:
-    hands = connect(inventory, plan)
-    try:
-        events = journal.events() if asked.resume else []
-        progress = replay_events(events) if events else None
-        await _check_fleet(asked, plan, inventory, hands, progress)
-        if not asked.quiet:
-            say(_told_only(hands))
-        approval = _approval(asked, plan)
-        run = RolloutRun(
-            plan,
-            (inventory.versions.old, inventory.versions.new),
-            hands,
-            journal,
-            approval=approval,
-            watcher=Teller(say if not asked.quiet else lambda _: None, approval),
-            beat=lock.beat,
+    def _report_end(self, ending: _Ending) -> int:
+        """Report how the rollout ended; return the exit code."""
+        outcome = ending.outcome
+        exit_code = EXIT_CODES[outcome.ended]
+        is_over = outcome.ended in {Ended.DONE, Ended.ROLLED_BACK}
+        self.report(
+            RolloutEnded(
+                ended=outcome.ended,
+                exit_code=exit_code,
+                message=outcome.why,
+                given_up=dict(outcome.given_up),
+                fleet=ending.fleet,
+                timeline=_text(ending.timeline),
+                timeline_problem=ending.timeline_problem,
+                resume_command=None if is_over else self.asked.resume_command(),
+            )
         )
+        return exit_code
+
+    async def _roll(
+        self, journal: Journal, lock: Lock, requests: StopRequests, ending: _Ending
+    ) -> None:
+        """Check the fleet, then run the rollout to its end; `ending` takes how it ended."""
+        client = connect(self.inventory, self.plan)
         try:
-            ending.outcome = await _until_ended(run, requests)
+            events = journal.events() if self.asked.resume else []
+            await self._check_fleet(client, replay_events(events) if events else None)
+            self._report_start(client)
+            approval = self._approval()
+            run = RolloutRun(
+                self.plan,
+                (self.inventory.versions.old, self.inventory.versions.new),
+                client,
+                journal,
+                approval=approval,
+                watcher=ReportingWatcher(self.report, approval),
+                beat=lock.beat,
+            )
+            try:
+                ending.outcome = await self._run_until_ended(run, requests)
+            finally:
+                ending.fleet = await run.state_fleet()
         finally:
-            ending.fleet = await run.state_fleet()
-    finally:
-        await _close(hands)
+            for problem in await _close(client):
+                self.warn(problem)
+
+    async def _check_fleet(self, client: FleetClient, progress: Progress | None) -> None:
+        """Check the fleet before anything is touched.
+
+        Raises:
+            Refused: A check failed.
+        """
+        look = await check_fleet(self.plan, self.inventory, client, resumed=progress)
+        for warning in (*look.warnings, *unwatched_guards(self.plan)):
+            self.warn(warning)
+        for promise, problems in look.checks:
+            _logger.info("%s: %s", promise, "; ".join(problems) or "holds")
+        if problems := problems_in(look.checks):
+            raise Refused(f"{self.asked.plan}: nothing was touched: {'; '.join(problems)}")
+
+    def _report_start(self, client: FleetClient) -> None:
+        self.report(
+            RolloutStarted(
+                plan=self.plan.name,
+                plan_digest=self.plan.digest,
+                service=self.plan.service,
+                instances=self.plan.instances,
+                waves_count=len(self.plan.waves),
+                is_resumed=self.asked.resume,
+                journal=str(self.asked.journal_path),
+                began_at=datetime.now(UTC).isoformat(timespec="milliseconds"),
+            )
+        )
+        self.report(BalancerNamed(balancer=client.balancer.place()))
+
+    async def _run_until_ended(self, run: RolloutRun, requests: StopRequests) -> Outcome:
+        """Run to the end; at the first request to stop finish the steps that run, at the second none."""
+        loop = asyncio.get_running_loop()
+        task = asyncio.ensure_future(run.to_its_end())
+        was_requested = False
+
+        def stop() -> None:
+            nonlocal was_requested
+            if was_requested:
+                run.stop_at_once()
+                task.cancel()
+            else:
+                was_requested = True
+                self.report(StopRequested())
+                run.stop()
+
+        def wake_to_stop() -> None:
+            loop.call_soon_threadsafe(stop)
+
+        requests.on_stop = wake_to_stop
+        try:
+            return await task
+        finally:
+            requests.on_stop = lambda: None
+
+    def _approval(self) -> ByFile | ByTerminal | None:
+        if self.asked.approve is None:
+            return None
+        if self.asked.approve != "terminal":
+            return ByFile(Path(self.asked.approve), self.plan.digest)
+        try:
+            return ByTerminal()
+        except (OSError, ValueError):
+            raise BadInput("--approve terminal: there is no terminal to answer on") from None
+
+    # the journal
+
+    def _begin_journal(self) -> Journal:
+        """Begin a new journal.
+
+        Raises:
+            Refused: There is one already.
+        """
+        about = {
+            "plan_digest": self.plan.digest,
+            "service": self.plan.service,
+            "old_version": self.inventory.versions.old,
+            "new_version": self.inventory.versions.new,
+            "inventory": str(self.asked.inventory.resolve()),
+            "inventory_digest": self._inventory_digest(),
+        }
+        return Journal.begin(self.asked.journal_path, about)
+
+    def _open_journal(self) -> Journal:
+        """Open the journal to go on with; for a dry run only to read it.
+
+        Raises:
+            Refused: There is none, or it belongs to another plan or other versions.
+        """
+        path, versions = self.asked.journal_path, self.inventory.versions
+        journal = Journal.open(path, only_to_read=self.asked.dry_run)
+        about = journal.about()
+        problem = None
+        if about["plan_digest"] != self.plan.digest:
+            problem = "is of another plan"
+        elif (about["old_version"], about["new_version"]) != (versions.old, versions.new):
+            problem = "is of other versions than the inventory's"
+        elif replay_events(journal.events()).ended is Ended.ROLLED_BACK:
+            problem = "says that the rollout was rolled back: a new one needs a new journal"
+        if problem is not None:
+            journal.close()
+            raise Refused(f"{path}: {problem}")
+        if about.get("inventory_digest") != self._inventory_digest():
+            self.warn(
+                f"{self.asked.inventory}: was changed since the rollout began, and counts as it is now"
+            )
+        return journal
+
+    def _close_journal(self, journal: Journal, ending: _Ending) -> None:
+        """Write the timeline and close the journal; discard a journal in which nothing was begun.
+
+        A timeline that cannot be written, as on a full disk, must not hide what happened before.
+        """
+        try:
+            if not journal.events():  # the rollout was refused by a look at the fleet
+                journal.discard()
+                return
+            ending.is_begun = True
+            _logger.info("writing %s", self.asked.timeline_path)
+            text = json.dumps(timeline(self.plan, journal), indent=1, ensure_ascii=False)
+            atomic_write_text(self.asked.timeline_path, text + "\n", mode=0o600)
+            ending.timeline = self.asked.timeline_path
+        except Exception as error:
+            ending.is_begun = True
+            is_known = isinstance(error, RollcastError)
+            ending.timeline_problem = str(error) if is_known else describe_unexpected(error)
+        journal.close()
+
+    def _inventory_digest(self) -> str:
+        return digest_of(self.inventory.model_dump(mode="json"))
 
 
-async def _check_fleet(
-    asked: Execute, plan: Plan, inventory: Inventory, hands: FleetClient, progress: Progress | None
-) -> None:
-    """Looks at the fleet before anything is touched.
-
-    Raises:
-        Refused: A check is broken.
-    """
-    look = await check_fleet(plan, inventory, hands, resumed=progress)
-    for warning in (*look.warnings, *unwatched_guards(plan)):
-        warn(warning)
-    if problems := problems_in(look.checks):
-        raise Refused(f"{asked.plan}: nothing was touched: {'; '.join(problems)}")
-
-
-async def _until_ended(run: RolloutRun, requests: StopRequests) -> Outcome:
-    """Lets the first request to stop finish the steps in hand, the second none."""
-    loop = asyncio.get_running_loop()
-    task = asyncio.ensure_future(run.to_its_end())
-    asked_before = False
-
-    def stop() -> None:
-        nonlocal asked_before
-        if asked_before:
-            run.stop_at_once()
-            task.cancel()
-        else:
-            asked_before = True
-            warn("stopping: the steps in hand are finished first; once more stops at once")
-            run.stop()
-
-    def wake_to_stop() -> None:
-        loop.call_soon_threadsafe(stop)
-
-    requests.on_stop = wake_to_stop
+async def _close(client: FleetClient) -> list[str]:
+    """Close the connections to the machines; return what went wrong, which changes no outcome."""
     try:
-        return await task
-    finally:
-        requests.on_stop = lambda: None
+        await client.close()
+    except Exception as error:
+        return [f"a connection could not be closed: {describe_unexpected(error)}"]
+    return []
 
 
-def _approval(asked: Execute, plan: Plan) -> ByFile | ByTerminal | None:
-    if asked.approve is None:
-        return None
-    if asked.approve != "terminal":
-        return ByFile(Path(asked.approve), plan.digest)
-    try:
-        return ByTerminal()
-    except (OSError, ValueError):
-        raise BadInput("--approve terminal: there is no terminal to answer on") from None
+def _text(path: Path | None) -> str | None:
+    return None if path is None else str(path)

@@ -1,9 +1,15 @@
-"""What is said to people, who may have stopped listening, or not listen just then.
+"""Lines for people, who may have stopped reading, or may not read just now.
 
-Enters: a line and where it goes. Leaves: nothing, and never an error: a terminal that was closed or
-a disk that is full must not stop a rollout halfway. Nor may a reader that does not read on, such as
-a stopped pager, hold it up: a thread of its own writes what is said, in its order. What waits
-for a reader is bounded; where it becomes too much the oldest is left out, and that is told.
+Nothing here raises: a closed terminal or a full disk must not stop a rollout halfway. `say` and
+`complain` do not wait either: a reader that does not read on, such as a stopped pager, must not hold
+a rollout up. A thread writes the lines in their order. The number of waiting lines is bounded; when
+there are too many, the oldest are left out, and a line says so.
+
+The queue is not `logging.handlers.QueueListener`, which cannot keep three of these promises: it takes a
+line from its queue before the reader is ready, so that a line that should be left out is not; one
+listener blocks on standard output while standard error is read, and two would lose the order between
+both; and its `stop` joins the thread without a time limit. Diagnostics do go through `logging`, see
+`executor.diagnostics`.
 """
 
 from __future__ import annotations
@@ -16,29 +22,38 @@ import sys
 import threading
 from collections import Counter, deque
 from contextlib import suppress
+from enum import StrEnum
 from typing import TextIO
 
+
+class OutputFormat(StrEnum):
+    """What standard output is: text for people, or one JSON object a line."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
 WAITING_COUNT = 1000
-"""So many lines wait for their readers at most."""
+"""Maximum number of lines that wait for their readers."""
 
 LAST_WORDS_S = 2.0
-"""So long what is left is tried to be said when Python ends."""
+"""Maximum time, in seconds, that the end of the program waits for the remaining lines."""
 
 _LOOK_S = 0.1
 
 
 def say(line: str) -> None:
-    """Says a line on standard output; returns at once."""
-    _said(line, sys.stdout)
+    """Write a line to standard output; return at once."""
+    _put(line, sys.stdout)
 
 
 def complain(line: str) -> None:
-    """Says a line on standard error; returns at once."""
-    _said(line, sys.stderr)
+    """Write a line to standard error; return at once."""
+    _put(line, sys.stderr)
 
 
 def show(line: str) -> None:
-    """Says a line of a report on standard output, and waits for whoever reads it."""
+    """Write a line of a report to standard output, and wait for its reader."""
     if sys.stdout is None:  # it was closed before Python began
         return
     try:
@@ -48,8 +63,8 @@ def show(line: str) -> None:
 
 
 def write_no_more(stream: TextIO) -> None:
-    """What is left in the buffer must not raise again, now or when Python ends."""
-    with suppress(OSError, ValueError):  # where it was closed there is nothing in it
+    """Send what is left in a stream's buffer nowhere, so that it raises no more, now or at the end."""
+    with suppress(OSError, ValueError):  # a closed stream has nothing in its buffer
         nowhere = os.open(os.devnull, os.O_WRONLY)
         try:
             os.dup2(nowhere, stream.fileno())
@@ -58,7 +73,7 @@ def write_no_more(stream: TextIO) -> None:
 
 
 class OutputQueue:
-    """Lines on their way to streams, and the thread that takes them there while there are any."""
+    """Lines on their way to streams, and the thread that writes them while there are any."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -66,60 +81,64 @@ class OutputQueue:
         self._left_out: Counter[TextIO] = Counter()
         self._writer: threading.Thread | None = None
 
-    def say(self, line: str, stream: TextIO) -> None:
-        """Puts a line at the end of those that wait."""
-        said = _encoded(line, stream)
+    def put(self, line: str, stream: TextIO) -> None:
+        """Put a line at the end of the queue."""
+        data = _encode(line, stream)
         with self._lock:
             if len(self._lines) == WAITING_COUNT:
                 self._left_out[self._lines.popleft()[0]] += 1
-            self._lines.append((stream, said))
+            self._lines.append((stream, data))
             if self._writer is None:
-                self._writer = threading.Thread(target=self._write, name="voice", daemon=True)
+                self._writer = threading.Thread(target=self._write_all, name="output", daemon=True)
                 self._writer.start()
 
     def finish(self, within_s: float) -> None:
-        """Waits until everything is said, but not for ever."""
+        """Wait until every line is written, at most this many seconds."""
         writer = self._writer
         if writer is not None:
             writer.join(within_s)
 
-    def _write(self) -> None:
-        while (lines := self._next()) is not None:
-            for stream, said in lines:
+    def _write_all(self) -> None:
+        while (lines := self._take()) is not None:
+            for stream, data in lines:
                 try:
-                    _written(said, stream)
-                except (OSError, ValueError):  # nobody is there any more
+                    _write(data, stream)
+                except (OSError, ValueError):  # the reader has gone
                     write_no_more(stream)
 
-    def _next(self) -> list[tuple[TextIO, bytes]] | None:
-        """The first line that is read, with what is to be told before it; None when all is said."""
+    def _take(self) -> list[tuple[TextIO, bytes]] | None:
+        """Take the first line whose reader is ready, after a line that says how many were left out.
+
+        Returns:
+            No line when no reader is ready yet; None when the queue is empty.
+        """
         with self._lock:
             if not self._lines:
                 self._writer = None
                 return None
             streams = {stream for stream, _ in self._lines}
-        ready = _read_on(streams)
+        ready = _ready_streams(streams)
         with self._lock:
-            for one in self._lines:
-                stream = one[0]
+            for line in self._lines:
+                stream = line[0]
                 if stream in ready:
-                    self._lines.remove(one)
+                    self._lines.remove(line)
                     count = self._left_out.pop(stream, 0)
-                    told = f"({count} lines were left out here: nobody read them in time)"
-                    return [(stream, _encoded(told, stream)), one] if count else [one]
+                    notice = f"({count} lines were left out here: nobody read them in time)"
+                    return [(stream, _encode(notice, stream)), line] if count else [line]
         return []
 
 
-_VOICE = OutputQueue()
+_QUEUE = OutputQueue()
 
 
 @atexit.register
-def _last_words() -> None:
+def _finish() -> None:
     with suppress(KeyboardInterrupt):
-        _VOICE.finish(LAST_WORDS_S)
+        _QUEUE.finish(LAST_WORDS_S)
 
 
-def _said(line: str, stream: TextIO | None) -> None:
+def _put(line: str, stream: TextIO | None) -> None:
     if stream is None or stream.closed:  # None where it was closed before Python began
         return
     try:
@@ -130,26 +149,30 @@ def _said(line: str, stream: TextIO | None) -> None:
     except OSError:
         write_no_more(stream)
     else:
-        _VOICE.say(line, stream)
+        _QUEUE.put(line, stream)
 
 
-def _encoded(line: str, stream: TextIO) -> bytes:
-    return f"{line}\n".encode(stream.encoding, "backslashreplace")
+def _encode(line: str, stream: TextIO) -> bytes:
+    errors = stream.errors if stream.errors != "strict" else "backslashreplace"
+    return f"{line}\n".encode(stream.encoding, errors or "backslashreplace")
 
 
-def _read_on(streams: set[TextIO]) -> set[TextIO]:
-    """Those whose readers take more, now or in a moment; one that was closed takes it with an error."""
+def _ready_streams(streams: set[TextIO]) -> set[TextIO]:
+    """Return the streams whose readers take more within a moment.
+
+    A stream that cannot be waited for, because it was closed, counts as ready: writing to it fails.
+    """
     try:
         return set(select.select([], list(streams), [], _LOOK_S)[1])
     except (OSError, ValueError):
         return streams
 
 
-def _written(said: bytes, stream: TextIO) -> None:
-    """Past the stream's own buffer, whose lock would be held when Python ends."""
+def _write(data: bytes, stream: TextIO) -> None:
+    """Write past the stream's own buffer, whose lock would still be held when Python ends."""
     descriptor = stream.fileno()
-    while said:
+    while data:
         try:
-            said = said[os.write(descriptor, said) :]
-        except BlockingIOError:  # somebody else has made it one that does not wait
+            data = data[os.write(descriptor, data) :]
+        except BlockingIOError:  # another process has made the descriptor non-blocking
             select.select([], [descriptor], [])

@@ -1,12 +1,13 @@
-"""What a journal says has happened, folded into how far the rollout is.
+"""How far a rollout is, according to its journal.
 
-Enters: events in their order. Leaves: a frozen `Progress`, nothing else: no file, no clock. It is a
-claim, not the truth: `executor.decide` holds it against what is observed.
+Pure: `replay_events` turns events in their order into a frozen `Progress` and reads no file and no
+clock. A journal is a claim, not the truth: `executor.decide` compares it with what is observed.
 """
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
@@ -17,7 +18,7 @@ from executor.plan.model import STEPS, Step
 
 
 class EventKind(StrEnum):
-    """What an event says."""
+    """The kinds of events in a journal."""
 
     BEGUN = "begun"
     RESUMED = "resumed"
@@ -39,7 +40,7 @@ class EventKind(StrEnum):
 
 
 class Ended(StrEnum):
-    """How a rollout ended, in the simulation's words, and the two ways to be stopped."""
+    """How a rollout ended: in the simulation's words, and interrupted by a person."""
 
     DONE = "done"
     HALTED = "halted"
@@ -54,17 +55,21 @@ Direction = Literal["forward", "back"]
 class Event:
     """One line of the journal.
 
+    A server is taken out of the pool after the event that says so is written, and put back before:
+    if a server is in maintenance while the journal says `Admin.READY`, somebody else put it there.
+
     Attributes:
         t_s: Seconds since the rollout began, by a clock that never goes back.
-        kind: What it says.
-        instance: Of which instance; empty where of the whole.
-        step: Of which step.
-        version: Which version the step brings.
-        said: The reason or the result, in words; for `ENDED` a value of `Ended`, for `FOUND` and
-            `TOLD` one of `Admin`: what the balancer was told about the server by others before the
-            first touch, and by this rollout, where that is not the beginning of a step. A server
-            is taken away after that is written, and put back before: one in maintenance that the
-            journal says is ready was put there by somebody else.
+        kind: The kind of event.
+        instance: The instance that it is about; empty when it is about the whole rollout.
+        step: The step that it is about.
+        version: The version that the step brings.
+        said: The reason or the result, in words.
+        ended: For `ENDED`, how the rollout ended.
+        admin: For `FOUND`, the state in which others had put the server before this rollout first
+            touched it. For `TOLD`, the state that this rollout put it into within a step.
+        names: For `TURN_BACK`, the instances to go back through, in this order.
+        wave: For `GATE_PASSED`, the wave that is over, counted from 1.
     """
 
     t_s: float
@@ -73,23 +78,69 @@ class Event:
     step: Step | None = None
     version: str = ""
     said: str = ""
+    ended: Ended | None = None
+    admin: Admin | None = None
+    names: tuple[str, ...] = ()
+    wave: int | None = None
+
+    @property
+    def text(self) -> str:
+        """The facts or words of the event as one text, as journal and timeline store them."""
+        match self.kind:
+            case EventKind.ENDED if self.ended is not None:
+                return self.ended
+            case EventKind.FOUND | EventKind.TOLD if self.admin is not None:
+                return self.admin
+            case EventKind.TURN_BACK:
+                return json.dumps(list(self.names), ensure_ascii=False)
+            case EventKind.GATE_PASSED if self.wave is not None:
+                return f"wave {self.wave}"
+        return self.said
+
+
+def with_text(event: Event, text: str) -> Event:
+    """Return an event with the facts or words that a journal stores as `Event.text`.
+
+    Raises:
+        ValueError: An event of this kind has no such text.
+    """
+    match event.kind:
+        case EventKind.ENDED:
+            return replace(event, ended=Ended(text))
+        case EventKind.FOUND | EventKind.TOLD:
+            return replace(event, admin=Admin(text))
+        case EventKind.TURN_BACK:
+            return replace(event, names=_parse_names(text))
+        case EventKind.GATE_PASSED:
+            number = re.fullmatch(r"wave (\d+)", text)
+            return replace(event, wave=int(number[1])) if number else replace(event, said=text)
+    return replace(event, said=text)
+
+
+def _parse_names(text: str) -> tuple[str, ...]:
+    """Return the names in a stored text; older journals separate them by spaces only."""
+    try:
+        names = json.loads(text)
+    except ValueError:
+        names = None
+    return tuple(names if isinstance(names, list) else text.split())
 
 
 @dataclass(frozen=True)
 class InstanceProgress:
-    """How far one instance is, in the present direction.
+    """How far one instance is in the present direction.
 
     Attributes:
         begun: Whether a step was meant to begin.
-        done: Steps that are recorded as done, in their order.
-        failed_count: How often the next step has failed in a row.
+        done: The number of steps that are recorded as done; steps are done in their order.
+        failed_count: How many tries of the next step have failed in a row.
         set_back_count: How often the instance had to start over.
         given_up: Why nothing more is tried; None while something is.
-        was_given_up: Whether it was, in either direction, and has not been returned for good since:
-            until it is, it must not be in the pool.
+        was_given_up: Whether it was given up, in either direction, and has not returned to the pool
+            for good since. Such an instance must not be in the pool.
         finished_s: When it was back in the pool for good; None before.
-        found: How others had it at the balancer when it was first touched; None before.
-        told: How this rollout has it at the balancer.
+        found: The state in which others had put it when it was first touched; None before.
+        told: The state into which this rollout has put it.
         is_stopped: Whether a stop was meant to begin, so that its old version may be gone.
     """
 
@@ -106,12 +157,12 @@ class InstanceProgress:
 
     @property
     def next_step(self) -> Step | None:
-        """What comes next; None when all six are done."""
+        """The step that comes next; None when all six are done."""
         return STEPS[self.done] if self.done < len(STEPS) else None
 
     @property
     def is_under_way(self) -> bool:
-        """Whether it was taken in hand and is neither finished nor given up."""
+        """Whether it was begun and is neither finished nor given up."""
         return self.begun and self.finished_s is None and self.given_up is None
 
     @property
@@ -130,9 +181,9 @@ class Progress:
     Attributes:
         direction: To the new version, or back to the old one.
         instances: By name; those not named are untouched.
-        order: In which a rollback goes through what was changed; empty forward.
-        gates_passed: So many waves are behind.
-        resumed_s: When the executor that now runs took over; 0 when it began it.
+        order: The instances that a rollback goes through, in this order; empty forward.
+        gates_passed: The number of waves that are over.
+        resumed_s: When the executor that now runs took over; 0 when it began the rollout.
         brake: Why nothing new begins; None while it may.
         ended: How it ended; None while it goes on.
     """
@@ -146,11 +197,11 @@ class Progress:
     ended: Ended | None = None
 
     def of(self, name: str) -> InstanceProgress:
-        """How far one instance is."""
+        """Return how far one instance is."""
         return self.instances.get(name, UNTOUCHED)
 
     def after(self, event: Event) -> Progress:
-        """How far it is once this has happened too."""
+        """Return the progress once this event has happened, too."""
         if event.instance:
             changed = _instance_after(self.of(event.instance), event)
             return replace(self, instances={**self.instances, event.instance: changed})
@@ -160,96 +211,93 @@ class Progress:
             case EventKind.BRAKE:
                 return replace(self, brake=self.brake or event.said)
             case EventKind.TURN_BACK:
-                return replace(
-                    self,
-                    direction="back",
-                    brake=None,
-                    gates_passed=0,
-                    order=names_of(event.said),
-                    instances={
-                        name: InstanceProgress(
-                            was_given_up=one.was_given_up, found=one.found, told=one.told
-                        )
-                        for name, one in self.instances.items()
-                    },
-                )
+                return self._turned_back(event.names)
             case EventKind.RESUMED:
                 return self._resumed(event.t_s)
             case EventKind.ENDED:
-                return replace(self, ended=Ended(event.said))
+                return replace(self, ended=event.ended)
         return self
 
+    def _turned_back(self, order: tuple[str, ...]) -> Progress:
+        """Return the progress at the beginning of a rollback: every instance starts over."""
+        instances = {
+            name: InstanceProgress(
+                was_given_up=instance.was_given_up, found=instance.found, told=instance.told
+            )
+            for name, instance in self.instances.items()
+        }
+        return replace(
+            self, direction="back", brake=None, gates_passed=0, order=order, instances=instances
+        )
+
     def _resumed(self, t_s: float) -> Progress:
-        """Whoever resumes what was halted has seen to the cause; a crash was no such thing."""
+        """Return the progress once an executor has resumed.
+
+        After a halt, a resume means that an operator has fixed the cause: the failure counts are
+        reset. After a crash nobody has, so they are kept.
+        """
         if self.ended is not Ended.HALTED:
             return replace(self, resumed_s=t_s, ended=None)
-        again = {
-            name: replace(one, given_up=None, failed_count=0, set_back_count=0)
-            for name, one in self.instances.items()
+        instances = {
+            name: replace(instance, given_up=None, failed_count=0, set_back_count=0)
+            for name, instance in self.instances.items()
         }
-        return replace(self, resumed_s=t_s, ended=None, brake=None, instances=again)
+        return replace(self, resumed_s=t_s, ended=None, brake=None, instances=instances)
 
 
-def _instance_after(one: InstanceProgress, event: Event) -> InstanceProgress:
+def _instance_after(before: InstanceProgress, event: Event) -> InstanceProgress:
     match event.kind:
         case EventKind.INTENT:
-            is_stopped = one.is_stopped or event.step is Step.STOP
-            told = _told_by(event.step, one.told)
-            return replace(one, begun=True, is_stopped=is_stopped, told=told)
+            is_stopped = before.is_stopped or event.step is Step.STOP
+            told = _told_after(event.step, before.told)
+            return replace(before, begun=True, is_stopped=is_stopped, told=told)
         case EventKind.FOUND:
-            return replace(one, found=Admin(event.said))
+            return replace(before, found=event.admin)
         case EventKind.TOLD:
-            return replace(one, told=Admin(event.said))
+            assert event.admin is not None
+            return replace(before, told=event.admin)
         case EventKind.KEEP_OUT:
-            return replace(one, told=Admin.MAINT)
+            return replace(before, told=Admin.MAINT)
         case EventKind.HELD:
-            # What was not stopped is as it was: it has not been begun, and starts over when its
-            # holder gives it back. What was stopped stays under way.
-            if one.is_stopped:
-                return replace(one, told=Admin.READY, failed_count=0)
-            return InstanceProgress(was_given_up=one.was_given_up, found=one.found)
+            # An instance that was not stopped is as it was: it counts as not begun, and starts over
+            # when its server is released. An instance that was stopped stays under way.
+            if before.is_stopped:
+                return replace(before, told=Admin.READY, failed_count=0)
+            return InstanceProgress(was_given_up=before.was_given_up, found=before.found)
         case EventKind.DONE:
             assert event.step is not None
             done = STEPS.index(event.step) + 1
-            told = _told_by(event.step, one.told)
-            now = replace(one, begun=True, done=done, failed_count=0, finished_s=None, told=told)
+            told = _told_after(event.step, before.told)
+            after = replace(
+                before, begun=True, done=done, failed_count=0, finished_s=None, told=told
+            )
             if done < len(STEPS):
-                return now
-            return replace(now, finished_s=event.t_s, was_given_up=False, told=Admin.READY)
+                return after
+            return replace(after, finished_s=event.t_s, was_given_up=False, told=Admin.READY)
         case EventKind.FAILED:
-            return replace(one, failed_count=one.failed_count + 1)
+            return replace(before, failed_count=before.failed_count + 1)
         case EventKind.SET_BACK:
+            set_back_count = before.set_back_count + 1
             return replace(
-                one, done=0, failed_count=0, finished_s=None, set_back_count=one.set_back_count + 1
+                before, done=0, failed_count=0, finished_s=None, set_back_count=set_back_count
             )
         case EventKind.GIVEN_UP:
-            return replace(one, given_up=event.said, was_given_up=True)
-    return one
+            return replace(before, given_up=event.said, was_given_up=True)
+    return before
 
 
-def _told_by(step: Step | None, told: Admin) -> Admin:
-    """How this rollout has a server once a step has begun; the rest is told by `Kind.TOLD`."""
+def _told_after(step: Step | None, told: Admin) -> Admin:
+    """Return the state into which a step that begins puts a server.
+
+    What changes within a step has an event of its own, `EventKind.TOLD`.
+    """
     if step is Step.TAKE_OUT:
         return Admin.DRAIN if told is Admin.READY else told
     return told if step is Step.RETURN else Admin.MAINT
 
 
-def format_names(names: Iterable[str]) -> str:
-    """Names of instances, as an event says them."""
-    return json.dumps(list(names), ensure_ascii=False)
-
-
-def names_of(said: str) -> tuple[str, ...]:
-    """The names that an event says; in older journals nothing but spaces stands between them."""
-    try:
-        names = json.loads(said)
-    except ValueError:
-        names = None
-    return tuple(names if isinstance(names, list) else said.split())
-
-
 def replay_events(events: Iterable[Event]) -> Progress:
-    """How far a rollout is after these events."""
+    """Return how far a rollout is after these events."""
     progress = Progress()
     for event in events:
         progress = progress.after(event)

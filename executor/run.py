@@ -8,6 +8,7 @@ decisions and writes happen one at a time in this loop.
 from __future__ import annotations
 
 import asyncio
+import logging
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -47,6 +48,8 @@ from executor.progress import Ended, Event, EventKind, replay_events
 from executor.records.journal import Journal, JournalBroken
 from executor.statement import FleetStatement, state_fleet
 from executor.steps import do_step
+
+_logger = logging.getLogger(__name__)
 
 _STATED_WITHIN_S = 5.0
 """Maximum time, in seconds, to observe the fleet once more after the rollout has ended."""
@@ -166,6 +169,7 @@ class RolloutRun:
         self._beat()
         snapshot = await self._observe()
         decision = decide(self._plan, snapshot)
+        _logger.debug("decided %s", decision)
         if not isinstance(decision, Wait):
             self._waited = None
         if not isinstance(decision, KeepOut) and not _is_balancer_wait(decision):
@@ -177,7 +181,14 @@ class RolloutRun:
                 await self._keep_out(decision.instances)
             case DecisionNote():
                 self._write(
-                    Event(self._now_s(), decision.kind, decision.instance, said=decision.said)
+                    Event(
+                        self._now_s(),
+                        decision.kind,
+                        decision.instance,
+                        said=decision.said,
+                        names=decision.names,
+                        wave=decision.wave,
+                    )
                 )
             case Wait():
                 await self._wait(decision)
@@ -304,12 +315,12 @@ class RolloutRun:
         version = self._versions[0 if self.progress.direction == "back" else 1]
         if self.progress.of(act.instance).found is None:
             admin = snapshot.instances[act.instance].server.admin
-            self._write(Event(self._now_s(), EventKind.FOUND, act.instance, said=admin))
+            self._write(Event(self._now_s(), EventKind.FOUND, act.instance, admin=admin))
         self._write(Event(self._now_s(), EventKind.INTENT, act.instance, act.step, version))
         self._probes.pop(act.instance, None)
 
         def write_intended_admin(admin: Admin) -> None:
-            self._write(Event(self._now_s(), EventKind.TOLD, act.instance, said=admin))
+            self._write(Event(self._now_s(), EventKind.TOLD, act.instance, admin=admin))
 
         intended_admin = self.progress.of(act.instance).told
         step = do_step(
@@ -383,7 +394,7 @@ class RolloutRun:
     def _end(self, ended: Ended, why: str) -> Outcome:
         if why:
             self._notice(why)
-        self._write(Event(self._now_s(), EventKind.ENDED, said=ended))
+        self._write(Event(self._now_s(), EventKind.ENDED, ended=ended))
         reasons = {name: self.progress.of(name).given_up for name in self._plan.instances}
         return Outcome(
             ended, why, {n: reason for n, reason in reasons.items() if reason is not None}

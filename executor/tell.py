@@ -1,103 +1,208 @@
-"""What a rollout says to people: a line for each event, and how it ended."""
+"""The sentences of a rollout, made of its events, and where they go.
+
+Facts come in as events; here and nowhere below they become lines for people, or lines of JSON.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from typing import Literal, Protocol
 
 from executor.approval import ByFile, ByTerminal
-from executor.decide import Wait, Waiting
-from executor.ends import Outcome
+from executor.decide import Shortage, Wait, Waiting
+from executor.events import (
+    ActionPlanned,
+    BalancerNamed,
+    ErrorReported,
+    InstanceChanged,
+    JournalFailed,
+    NothingTouched,
+    RolloutChanged,
+    RolloutEnded,
+    RolloutEvent,
+    RolloutStarted,
+    StepBegun,
+    StepEnded,
+    StopRequested,
+    WaitBegun,
+    Warned,
+    event_line,
+    from_journal,
+    from_wait,
+)
 from executor.output import complain
-from executor.progress import Ended, Event, EventKind
-from executor.statement import FleetStatement
+from executor.progress import Ended, Event
+
+ENDINGS = {
+    Ended.DONE: "done: every instance that was rolled is in the pool with the new version",
+    Ended.ROLLED_BACK: "rolled back: every instance that was changed has the old version again",
+    Ended.HALTED: "halted",
+    Ended.INTERRUPTED: "interrupted",
+}
 
 
-@dataclass
-class Ending:
-    """What is known when a rollout ends, whatever ends it.
+class Report(Protocol):
+    """A function that takes the events of a rollout as they happen; it neither raises nor waits."""
 
-    Attributes:
-        resume_command: The command that goes on from there.
-        outcome: How it ended.
-        fleet: How the fleet is then.
-        record: Where the timeline is, or why there is none; empty where nothing was begun.
+    def __call__(self, event: RolloutEvent) -> None:
+        """Take an event."""
+        ...
+
+
+def report_text(say: Callable[[str], None], *, is_quiet: bool) -> Report:
+    """Return a report that says each event in words, and warnings on standard error.
+
+    Args:
+        say: Is called with each line.
+        is_quiet: Whether only warnings and how the rollout ended are said.
     """
 
-    resume_command: str
-    outcome: Outcome = field(default_factory=lambda: Outcome(Ended.INTERRUPTED, "stopped at once"))
-    fleet: FleetStatement = field(default_factory=FleetStatement)
-    record: str = ""
+    def report(event: RolloutEvent) -> None:
+        if is_quiet and not _is_always_said(event):
+            return
+        say_line = complain if is_warning(event) else say
+        for line in lines_of(event):
+            say_line(line)
+
+    return report
 
 
-class Teller:
-    """Says what happens, a line each."""
+def report_json(say: Callable[[str], None], *, is_quiet: bool) -> Report:
+    """Return a report that says each event as one line of JSON.
 
-    def __init__(self, say: Callable[[str], None], approval: ByFile | ByTerminal | None) -> None:
-        self._say = say
+    Args:
+        say: Is called with each line.
+        is_quiet: Whether only warnings and how the rollout ended are said.
+    """
+
+    def report(event: RolloutEvent) -> None:
+        if not is_quiet or _is_always_said(event):
+            say(event_line(event))
+
+    return report
+
+
+def is_warning(event: RolloutEvent) -> bool:
+    """Return whether an event belongs on standard error when it is said in words."""
+    return isinstance(event, Warned | StopRequested)
+
+
+def _is_always_said(event: RolloutEvent) -> bool:
+    ends = (RolloutEnded, JournalFailed, NothingTouched, ErrorReported, ActionPlanned)
+    return is_warning(event) or isinstance(event, ends)
+
+
+class ReportingWatcher:
+    """A watcher of a rollout that turns what it sees into events."""
+
+    def __init__(self, report: Report, approval: ByFile | ByTerminal | None) -> None:
+        self._report = report
         self._approval = approval
 
     def happened(self, event: Event) -> None:
-        """Says an event that people want to know of."""
-        if event.kind in {
-            EventKind.BEGUN,
-            EventKind.ENDED,
-            EventKind.KEEP_OUT,
-            EventKind.FOUND,
-            EventKind.TOLD,
-        }:
-            return
-        words = [f"{event.t_s:8.1f} s", event.instance]
-        words.append((event.step or "").replace("_", " "))
-        if event.kind is not EventKind.INTENT:
-            words.append(event.kind.replace("_", " "))
-            words.append(event.said)
-        else:
-            words.append("…")
-        self._say("  ".join(word for word in words if word))
+        """Report an event that is in the journal."""
+        reported = from_journal(event)
+        if reported is not None:
+            self._report(reported)
 
     def waits(self, wait: Wait) -> None:
-        """Says what is waited for where that is not a step."""
-        if wait.what is Waiting.APPROVAL:
-            wave = int(wait.why.rsplit(" ", 1)[1])
-            if isinstance(self._approval, ByTerminal):
-                self._approval.ask(wave)
-                self._say(f"wave {wave} may begin? yes or no")
-            elif self._approval is not None:
-                self._say(f"wave {wave} begins when the file says: {self._approval.line(wave)}")
-        elif wait.what not in {Waiting.STEPS, Waiting.SETTLING}:
-            self._say(f"            waiting for {wait.why}")
+        """Report what is waited for; from now on an answer at the terminal is about that wave."""
+        approval, wave = self._approval, wait.wave
+        line: str | None = None
+        by: Literal["terminal", "file"] | None = None
+        if wait.what is Waiting.APPROVAL and wave is not None:
+            if isinstance(approval, ByTerminal):
+                approval.ask(wave)
+                by = "terminal"
+            elif approval is not None:
+                by, line = "file", approval.line(wave)
+        self._report(from_wait(wait, by, line))
 
 
-def say_end(ending: Ending, say: Callable[[str], None]) -> None:
-    """Says how a rollout ended, how the fleet is, and how to go on where it is not over."""
-    outcome = ending.outcome
-    words = {
-        Ended.DONE: "done: every instance that was rolled is in the pool with the new version",
-        Ended.ROLLED_BACK: "rolled back: every instance that was changed has the old version again",
-        Ended.HALTED: "halted",
-        Ended.INTERRUPTED: "interrupted",
-    }
-    say(words[outcome.ended] + (f": {outcome.why}" if outcome.why else ""))
-    if outcome.given_up:
-        told = ", ".join(f"{name} ({why})" for name, why in outcome.given_up.items())
-        say(f"Given up and out of the pool: {told}")
-    if outcome.ended in {Ended.HALTED, Ended.INTERRUPTED}:
-        say_how_to_go_on(ending, say)
-    else:
-        for line in ending.fleet.lines():
-            say(line)
-        say(ending.record)
+def lines_of(event: RolloutEvent) -> Iterator[str]:
+    """Yield the lines that say an event to people; some events are not said."""
+    match event:
+        case StepBegun() | StepEnded() | InstanceChanged() | RolloutChanged():
+            yield from _journal_lines(event)
+        case BalancerNamed():
+            yield f"only {event.balancer} is told and watched"
+        case WaitBegun():
+            yield from _wait_lines(event)
+        case Warned():
+            yield f"warning: {event.message}"
+        case StopRequested():
+            yield (
+                "warning: stopping: the steps in hand are finished first; once more stops at once"
+            )
+        case ActionPlanned():
+            yield event.message
+        case RolloutEnded() | JournalFailed():
+            yield from _end_lines(event)
+        case NothingTouched():
+            yield "interrupted: nothing was touched"
+        case RolloutStarted() | ErrorReported():  # an error is said where it ends the program
+            return
 
 
-def say_how_to_go_on(ending: Ending, say: Callable[[str], None]) -> None:
-    """Says how the fleet is, and the command that goes on from there."""
-    for line in ending.fleet.lines():
-        say(line)
-    say(ending.record)
-    say(f"Go on with: {ending.resume_command}")
+def _journal_lines(
+    event: StepBegun | StepEnded | InstanceChanged | RolloutChanged,
+) -> Iterator[str]:
+    match event:
+        case StepBegun():
+            yield _timed(event.t_s, event.instance, _words(event.step), "…")
+        case StepEnded():
+            step, outcome = _words(event.step), _words(event.outcome)
+            yield _timed(event.t_s, event.instance, step, outcome, event.message)
+        case InstanceChanged():
+            if event.change not in {"found", "told", "keep_out"}:
+                yield _timed(event.t_s, event.instance, _words(event.change), event.message)
+        case RolloutChanged():
+            if event.change != "begun":
+                facts = ", ".join(event.instances) if event.wave is None else f"wave {event.wave}"
+                yield _timed(event.t_s, _words(event.change), facts, event.message)
 
 
-def warn(said: str) -> None:
-    """Says a warning, on standard error."""
-    complain(f"warning: {said}")
+def _wait_lines(event: WaitBegun) -> Iterator[str]:
+    awaited = ""
+    match event.what:
+        case Waiting.APPROVAL if event.approve_by == "terminal":
+            yield f"wave {event.wave} may begin? yes or no"
+        case Waiting.APPROVAL if event.approve_by == "file":
+            yield f"wave {event.wave} begins when the file says: {event.approval_line}"
+        case Waiting.BALANCER:
+            awaited = "the balancer, which does not answer as it should"
+        case Waiting.PAUSE:
+            awaited = "the pause after the instance before"
+        case Waiting.GATE:
+            awaited = f"the {event.gate} after wave {event.wave}"
+        case Waiting.CAPACITY:
+            assert event.up_count is not None
+            assert event.leaving_count is not None
+            assert event.min_in_pool is not None
+            awaited = Shortage(event.up_count, event.leaving_count, event.min_in_pool).text()
+    if awaited:
+        yield f"            waiting for {awaited}"
+
+
+def _end_lines(event: RolloutEnded | JournalFailed) -> Iterator[str]:
+    """Yield how it ended, how the fleet is, where the timeline is, and the command that goes on."""
+    if isinstance(event, RolloutEnded):
+        yield ENDINGS[event.ended] + (f": {event.message}" if event.message else "")
+        if event.given_up:
+            reasons = ", ".join(f"{name} ({why})" for name, why in event.given_up.items())
+            yield f"Given up and out of the pool: {reasons}"
+    yield from event.fleet.lines()
+    if event.timeline is not None:
+        yield f"The timeline is in {event.timeline}"
+    elif event.timeline_problem:
+        yield f"There is no timeline: {event.timeline_problem}"
+    if event.resume_command is not None:
+        yield f"Go on with: {event.resume_command}"
+
+
+def _timed(t_s: float, *parts: str) -> str:
+    return "  ".join([f"{t_s:8.1f} s", *(part for part in parts if part)])
+
+
+def _words(name: str) -> str:
+    return name.replace("_", " ")

@@ -13,6 +13,7 @@ import typer.main
 from executor.base.errors import BadInput, RollcastError
 from executor.base.extras import extra_of, missing_extra_error
 from executor.base.signals import enable_interrupts
+from executor.diagnostics import configure_logging
 from executor.output import complain, write_no_more
 from studio.cli.app import app
 
@@ -28,6 +29,7 @@ def main() -> int:
     enable_interrupts()
     _prepare_streams()
     try:
+        configure_logging()
         answer = command.main(prog_name="rollcast", standalone_mode=False)
         sys.stdout.flush()
         return answer if isinstance(answer, int) else 0

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from executor.base.files import atomic_write_text, write_beside
+from executor.events import events_schema
 from executor.fleet.inventory import inventory_schema
 from executor.plan.file import plan_schema
 from executor.plan.model import PLAN_2
@@ -40,6 +41,7 @@ SCHEMAS = {
     "plan.schema.json": plan_schema,
     "plan-2.schema.json": partial(plan_schema, PLAN_2),
     "inventory.schema.json": inventory_schema,
+    "events.schema.json": events_schema,
 }
 
 

@@ -1,7 +1,7 @@
-"""The extras of the distribution: which libraries each brings, and the command that installs one.
+"""The extras of the distribution: the libraries of each, and the command that installs one.
 
-Below the screens nothing knows how Rollcast was installed, so a message about a missing library is
-made here: it names the extra and a command that works for this installation as it is.
+A message about a missing library names the extra and a command that works for this installation: pip,
+pipx, uv or the launcher's own environment.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ LIBRARIES: Mapping[str, tuple[str, ...]] = {
     "sign": ("cryptography",),
     "ssh": ("asyncssh",),
 }
-"""The top-level modules that each extra brings by itself, in the order they are installed in."""
+"""The top-level modules of each extra, without those of the extras that it includes."""
 
 INCLUDED: Mapping[str, tuple[str, ...]] = {
     "studio": ("simulation",),
@@ -40,30 +40,30 @@ INCLUDED: Mapping[str, tuple[str, ...]] = {
     "lab": ("simulation",),
     "parquet": ("simulation",),
 }
-"""The extras that an extra brings with its own libraries."""
+"""The extras that an extra includes."""
 
 
 def missing_library(extra: str) -> str | None:
-    """The first module of an extra, its included extras first, that is not installed."""
+    """Return the first module of an extra that is not installed; its included extras come first."""
     names = [name for part in (*INCLUDED.get(extra, ()), extra) for name in LIBRARIES[part]]
     return next((name for name in names if find_spec(name) is None), None)
 
 
 def extra_of(module: str) -> str | None:
-    """The extra that brings a module, such as ``simulation`` for ``numpy.linalg``; None if none does."""
+    """Return the extra of a module, such as ``simulation`` for ``numpy.linalg``; None if it has none."""
     top = module.partition(".")[0]
     return next((extra for extra, names in LIBRARIES.items() if top in names), None)
 
 
 def require_extra(extra: str, purpose: str) -> None:
-    """Refuses to go on where an extra is not installed.
+    """Raise an error where an extra is not installed.
 
     Args:
         extra: A key of `LIBRARIES`.
         purpose: The subject of the message: a command, a file or an option.
 
     Raises:
-        BadInput: One of its libraries is not there.
+        BadInput: One of its libraries is not installed.
     """
     missing = missing_library(extra)
     if missing is not None:
@@ -71,7 +71,7 @@ def require_extra(extra: str, purpose: str) -> None:
 
 
 def missing_extra_error(extra: str, purpose: str, library: str) -> BadInput:
-    """The error of a missing extra, with the command that installs it in this environment.
+    """Return the error of a missing extra, with the command that installs it in this environment.
 
     Args:
         extra: A key of `LIBRARIES`.
@@ -86,13 +86,13 @@ def missing_extra_error(extra: str, purpose: str, library: str) -> BadInput:
 
 @dataclass(frozen=True)
 class Installation:
-    """How this copy of Rollcast was installed.
+    """A copy of Rollcast as it was installed.
 
     Attributes:
         prefix: The environment's folder.
-        python: The interpreter.
+        python: The path of the interpreter.
         has_pip: Whether ``python -m pip`` works there.
-        source: What it was installed from (PEP 610's ``direct_url.json``), None for an index.
+        source: What it was installed from (PEP 610's ``direct_url.json``); None for a package index.
         extras: The extras of which every library is installed.
     """
 
@@ -104,7 +104,7 @@ class Installation:
 
     @classmethod
     def current(cls) -> Installation:
-        """The one that runs."""
+        """Return the installation that runs."""
         return cls(
             prefix=Path(sys.prefix),
             python=sys.executable,
@@ -115,11 +115,15 @@ class Installation:
 
 
 def install_command(extra: str, installation: Installation | None = None) -> str:
-    """The shell command that adds an extra to an installation.
+    """Return the shell command that adds an extra to an installation.
 
-    The launcher's environment, which `rollcast.stamp` marks, has no pip; its uv stands beside its
-    interpreter. pipx and ``uv tool`` make an environment anew from one requirement, so their command
-    repeats the extras that are there already.
+    The launcher's environment, which has a file `rollcast.stamp`, has no pip; its uv lies beside its
+    interpreter. pipx and ``uv tool`` build the environment anew from one requirement, so their command
+    repeats the extras that are installed already.
+
+    Args:
+        extra: A key of `LIBRARIES`.
+        installation: None for the one that runs.
     """
     here = installation or Installation.current()
     words: tuple[str, ...]
@@ -144,7 +148,7 @@ def install_command(extra: str, installation: Installation | None = None) -> str
 
 
 def _requirement(extras: Sequence[str], source: Mapping[str, object] | None) -> str:
-    """The distribution with extras, from where it was installed: ``rollcast[ssh] @ file:///…``."""
+    """Return the requirement of the distribution with extras, such as ``rollcast[ssh] @ file:///…``."""
     implied = {part for extra in extras for part in INCLUDED.get(extra, ())}
     named = f"{DISTRIBUTION}[{','.join(sorted(set(extras) - implied))}]"
     if source is None:
@@ -166,7 +170,7 @@ def _folder(source: Mapping[str, object] | None) -> str:
 
 
 def _direct_url() -> Mapping[str, object] | None:
-    """What pip, pipx or uv wrote down when they installed from a file, a folder or a repository."""
+    """Return what pip, pipx or uv recorded about an installation from a file, folder or repository."""
     try:
         text = distribution(DISTRIBUTION).read_text("direct_url.json")
         source = json.loads(text) if text else None

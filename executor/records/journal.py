@@ -16,7 +16,7 @@ from typing import Any
 
 from executor.base.errors import BadInput, Refused, RollcastError
 from executor.plan.model import Step
-from executor.progress import Event, EventKind
+from executor.progress import Event, EventKind, with_text
 
 SCHEMA = "rollcast.journal/1"
 
@@ -147,7 +147,7 @@ class Journal:
         Raises:
             JournalBroken: The event is not on the disk.
         """
-        row = (at, event.t_s, event.kind, event.instance, event.step, event.version, event.said)
+        row = (at, event.t_s, event.kind, event.instance, event.step, event.version, event.text)
         with self._writing():
             self._database.execute(
                 "INSERT INTO events (at, t_s, kind, instance, step, version, said) "
@@ -194,8 +194,11 @@ class Journal:
                 "t_s, kind, instance, step, version, said, at FROM events", self._events
             )
             new = [
-                Event(t_s, EventKind(kind), instance, Step(step) if step else None, version, said)
-                for t_s, kind, instance, step, version, said, _ in rows
+                with_text(
+                    Event(t_s, EventKind(kind), instance, Step(step) if step else None, version),
+                    text,
+                )
+                for t_s, kind, instance, step, version, text, _ in rows
             ]
         self._events += new
         self._times += [row[-1] for row in rows]

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any, TypedDict
 
 from executor.plan.model import Plan, Step
-from executor.progress import Event, EventKind, replay_events
+from executor.progress import Ended, Event, EventKind, replay_events
 from executor.records.journal import Journal
 
 STATES = {
@@ -82,7 +82,7 @@ def timeline(plan: Plan, journal: Journal) -> dict[str, Any]:
         "states": states(plan, events, end_s),
         "samples": samples,
         "events": [
-            {"t_s": e.t_s, "kind": e.kind.value, "instance": e.instance, "said": e.said}
+            {"t_s": e.t_s, "kind": e.kind.value, "instance": e.instance, "said": e.text}
             for e in events
             if e.kind is not EventKind.INTENT and not (e.kind in _ENDS and e.step)
         ],
@@ -156,7 +156,7 @@ def _reason(events: list[Event]) -> str:
     brakes = [event.said for event in events if event.kind is EventKind.BRAKE]
     if brakes:
         return brakes[-1]
-    if not events or events[-1].kind is not EventKind.ENDED or events[-1].said != "halted":
+    if not events or events[-1].ended is not Ended.HALTED:
         return ""
     notices = [event.said for event in events if event.kind is EventKind.NOTICED]
     return notices[-1] if notices else ""

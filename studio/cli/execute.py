@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from executor.output import OutputFormat
+
 Plan = Annotated[Path, typer.Argument(metavar="PLAN", help="A plan file.")]
 Inventory = Annotated[
     Path, typer.Option("--inventory", metavar="FILE", help="Where the fleet is, and how to act.")
@@ -24,6 +26,16 @@ Approve = Annotated[
     typer.Option(metavar="terminal|FILE", help="Who lets each wave after the first begin."),
 ]
 Journal = Annotated[Path | None, typer.Option(metavar="FILE", help="The journal; beside the plan.")]
+Events = Annotated[
+    OutputFormat,
+    typer.Option(help="Standard output: text for people, or one JSON object a line."),
+]
+Verbose = Annotated[
+    int,
+    typer.Option(
+        "-v", "--verbose", count=True, help="Diagnostics on standard error; -vv says more."
+    ),
+]
 Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="Say only how it ended.")]
 
 
@@ -36,12 +48,16 @@ def execute(
     trust: Trust = None,
     approve: Approve = None,
     journal: Journal = None,
+    events: Events = OutputFormat.TEXT,
+    verbose: Verbose = 0,
     quiet: Quiet = False,
 ) -> int:
     """Carry a plan out; exit 0 done, 3 refused, 4 halted, 5 rolled back, 130 interrupted."""
+    from executor.diagnostics import configure_logging
     from executor.execute import Execute
     from executor.execute import execute as carry_out
 
+    configure_logging(verbose)
     return carry_out(
         Execute(
             plan=plan,
@@ -53,6 +69,7 @@ def execute(
             approve=approve,
             journal=journal,
             quiet=quiet,
+            events=events,
             program=("rollcast",),
         )
     )
@@ -66,6 +83,8 @@ def resume(
     trust: Trust = None,
     approve: Approve = None,
     journal: Journal = None,
+    events: Events = OutputFormat.TEXT,
+    verbose: Verbose = 0,
     quiet: Quiet = False,
 ) -> int:
     """Go on with a plan that was begun: the same as execute --resume."""
@@ -78,5 +97,7 @@ def resume(
         trust=trust,
         approve=approve,
         journal=journal,
+        events=events,
+        verbose=verbose,
         quiet=quiet,
     )

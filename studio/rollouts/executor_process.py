@@ -1,14 +1,13 @@
-"""Carrying a plan out from the studio: the executor in a process of its own, told and watched.
+"""Rollouts that the studio carries out: the executor in a process of its own, watched and controlled.
 
-Enters: a plan, where it is to be carried out, and who says when to stop or rest. Leaves, one by one: what is
-said, what has happened so far, and how it ended. A process of its own, since the executor outlives its
-reader, takes signals, and must not fall with a window. Nothing here knows Qt.
+The executor runs in its own process because it must outlive its reader, handles signals, and must
+not fall with a window. Its events come as lines of JSON. Nothing here knows Qt.
 """
 
 from __future__ import annotations
 
+import logging
 import os
-import re
 import selectors
 import signal
 import sqlite3
@@ -23,63 +22,71 @@ from typing import Any, Protocol
 
 from executor.approval import ByFile
 from executor.base.errors import BadInput, RollcastError
+from executor.decide import Waiting
+from executor.diagnostics import VARIABLE
+from executor.events import WaitBegun, parse_event
 from executor.execute import EXIT_CODES, Execute
+from executor.output import OutputFormat
 from executor.plan.file import write_plan
 from executor.plan.model import STEPS, Plan
 from executor.progress import Ended
 from executor.records.journal import Journal
 from executor.records.timeline import timeline
+from executor.tell import is_warning, lines_of
 from studio.rollouts.kept_rollouts import folder_of
 
+_logger = logging.getLogger(__name__)
+
 LOOKS_S = 0.25
-"""So often the journal is looked at: four pictures a second."""
+"""Time between two looks at the journal, in seconds: four pictures a second."""
 
 FINISHES_WITHIN_S = 10.0
-"""Who gives a rollout up waits so long for the steps in hand; then it stops at once, resumable."""
+"""Maximum time, in seconds, for the running steps to finish after a rollout was given up. After it the
+executor stops at once, and can be resumed."""
 
 DIES_WITHIN_S = 5.0
+"""Maximum time, in seconds, for an executor that was told twice to stop; after it it is killed."""
 
 _STOP = signal.SIGTERM
-"""Halts the executor. SIGINT does too once the executor has begun, but is lost before: a child of a
-studio that a script started in the background ignores it until then."""
+"""The signal that halts the executor. SIGINT does too once the executor has begun, but is lost before: a
+child of a studio that a script started in the background ignores SIGINT until then."""
 
 _REST = 10
-"""A journal that takes long to read is read again only after so many times as long."""
+"""Minimum pause between two readings of the journal, in multiples of the time that one reading takes."""
 
-_AWAITED = re.compile(r"wave (\d+) begins when the file says: ")
 _RESUMABLE = {EXIT_CODES[Ended.HALTED], EXIT_CODES[Ended.INTERRUPTED]}
 
 
 class ExecutorControl(Protocol):
-    """Who says whether it shall rest or end, and takes what comes of it."""
+    """A person's wishes about an executor, and the receiver of what it reports."""
 
     def stopped(self) -> bool:
-        """Whether it shall be given up."""
+        """Return whether the rollout is given up."""
         ...
 
     def paused(self) -> bool:
-        """Whether it shall halt."""
+        """Return whether the rollout must halt."""
         ...
 
     def gone_on_count(self) -> int:
-        """How often it was let go on after a rest."""
+        """Return how often the rollout was allowed to go on after a halt."""
         ...
 
     def land(self, result: object) -> None:
-        """Takes something in."""
+        """Receive a result: a line, a record, an approval that is needed, or an exit."""
         ...
 
     def progress(self, done: int, total: int) -> None:
-        """Hears how many steps are done, of how many."""
+        """Receive how many steps are done, of how many."""
         ...
 
 
 @dataclass(frozen=True)
-class Said:
-    """A line of the executor, or about it.
+class OutputLine:
+    """A line that the executor printed, or that is about it.
 
     Attributes:
-        is_wrong: Whether it is a warning or says what went wrong.
+        is_wrong: Whether it is a warning or an error.
     """
 
     line: str
@@ -87,22 +94,22 @@ class Said:
 
 
 @dataclass(frozen=True)
-class Happened:
-    """The record so far, as `executor.records.timeline` tells it."""
+class RecordRead:
+    """The record of the rollout so far, as `executor.records.timeline` makes it."""
 
     timeline: dict[str, Any]
 
 
 @dataclass(frozen=True)
-class Awaits:
-    """A wave begins when somebody approves it, by `approve`."""
+class ApprovalNeeded:
+    """A wave that begins when a person approves it, by `approve`."""
 
     wave: int
 
 
 @dataclass(frozen=True)
-class Stopped:
-    """The executor has ended.
+class ExecutorExit:
+    """The end of an executor.
 
     Attributes:
         code: Its exit code.
@@ -112,17 +119,17 @@ class Stopped:
 
     @property
     def may_resume(self) -> bool:
-        """Whether it can go on where it stopped; one that was killed can, too."""
+        """Whether the rollout can go on where it stopped; after the executor was killed it can, too."""
         return self.code in _RESUMABLE or self.code < 0
 
 
-def approvals_of(journal: Path) -> Path:
-    """The file beside a journal whose lines approve waves."""
+def approval_file(journal: Path) -> Path:
+    """Return the file beside a journal whose lines approve waves."""
     return journal.with_suffix(".approved")
 
 
 def approve(plan: Plan, file: Path, wave: int) -> None:
-    """Lets a wave begin.
+    """Approve a wave.
 
     Raises:
         BadInput: The file cannot be written.
@@ -134,67 +141,70 @@ def approve(plan: Plan, file: Path, wave: int) -> None:
         raise BadInput(f"{file}: cannot be written: {error.strerror or error}") from None
 
 
-def on_inventory(
+def run_on_inventory(
     plan: Plan,
     inventory: Path,
-    reins: ExecutorControl,
+    control: ExecutorControl,
     *,
     asks: bool = False,
     dry_run: bool = False,
     resumes: bool = False,
 ) -> int:
-    """Carries a plan out on the fleet of an inventory; the exit code of the executor.
+    """Carry a plan out on the fleet of an inventory; return the executor's exit code.
 
     Args:
-        plan: What is carried out; it is written into its folder.
-        inventory: Where the fleet is.
-        reins: Who is asked and told.
+        plan: The plan; it is written into its folder.
+        inventory: The fleet.
+        control: A person's wishes, and the receiver of what the executor reports.
         asks: Whether each wave after the first must be approved.
-        dry_run: Whether the exact actions are only said.
-        resumes: Whether it goes on with what was left.
+        dry_run: Whether to report the exact actions and do none.
+        resumes: Whether to go on with a rollout that was left unfinished.
 
     Raises:
         BadInput: The plan cannot be written.
     """
     path = folder_of(plan) / "plan.json"
-    if not resumes:  # it lies there, perhaps signed
+    if not resumes:  # a plan that is resumed lies there already, perhaps signed
         write_plan(path, plan)
     asked = Execute(plan=path, inventory=inventory, dry_run=dry_run, resume=resumes)
-    return run_executor(asked, plan, reins, lambda line: reins.land(Said(line)), asks=asks)
+    return run_executor(
+        asked, plan, control, lambda line: control.land(OutputLine(line)), asks=asks
+    )
 
 
 def run_executor(
     asked: Execute,
     plan: Plan,
-    reins: ExecutorControl,
+    control: ExecutorControl,
     say: Callable[[str], None],
     *,
     asks: bool = False,
 ) -> int:
-    """Runs the executor until it has ended and nobody wants it to go on.
+    """Run the executor until it has ended and nobody wants it to go on; return its exit code.
 
-    Resting halts it: the steps in hand are finished. When the rest ends it resumes; so does one that has
-    halted by itself, once somebody has let it rest and go on.
+    A pause halts the executor: it finishes the steps that run. When the pause is over, the executor
+    resumes. An executor that halted by itself resumes after a person has paused it and let it go on.
 
     Args:
-        asked: What of the executor.
-        plan: What it carries out.
-        reins: Who is asked and told.
-        say: Told each line of the executor.
+        asked: The executor's arguments.
+        plan: The plan that it carries out.
+        control: A person's wishes, and the receiver of what the executor reports.
+        say: Is called with each line that says what happens.
         asks: Whether each wave after the first must be approved.
     """
+    asked = replace(asked, events=OutputFormat.JSON)
     if asks:
-        asked = replace(asked, approve=str(approvals_of(asked.journal_path)))
-    while not reins.stopped():
-        child = _Child(asked, plan, reins, say)
-        code = child.to_its_end()
-        ended, before = Stopped(code), reins.gone_on_count()
-        reins.land(ended)
-        if not ended.may_resume or asked.dry_run:
+        asked = replace(asked, approve=str(approval_file(asked.journal_path)))
+    while not control.stopped():
+        child = _Child(asked, plan, control, say)
+        code = child.run_to_end()
+        executor_exit, count = ExecutorExit(code), control.gone_on_count()
+        control.land(executor_exit)
+        if not executor_exit.may_resume or asked.dry_run:
             return code
-        while not reins.stopped():
-            goes_on = child.was_halted or reins.gone_on_count() != before
-            if goes_on and not reins.paused():
+        while not control.stopped():
+            goes_on = child.was_halted or control.gone_on_count() != count
+            if goes_on and not control.paused():
                 break
             time.sleep(LOOKS_S / 5)
         asked = replace(asked, resume=asked.journal_path.exists())
@@ -202,35 +212,39 @@ def run_executor(
 
 
 class _Child:
-    """One executor, from its start to its end.
+    """One executor process, from its start to its end.
 
     Attributes:
-        was_halted: Whether it was told to halt.
+        was_halted: Whether it was sent a signal to halt.
     """
 
     def __init__(
-        self, asked: Execute, plan: Plan, reins: ExecutorControl, say: Callable[[str], None]
+        self, asked: Execute, plan: Plan, control: ExecutorControl, say: Callable[[str], None]
     ) -> None:
-        self._asked, self._plan, self._reins, self._say = asked, plan, reins, say
+        self._asked, self._plan, self._control, self._say = asked, plan, control, say
         self.was_halted = False
-        self._told_s: list[float] = []
+        self._signals_s: list[float] = []
         self._shown: tuple[int, float] | None = None
         self._journal: Journal | None = None
 
-    def to_its_end(self) -> int:
-        """Runs it; its exit code."""
+    def run_to_end(self) -> int:
+        """Run the process; return its exit code."""
         # In this process's group: Ctrl-C at the terminal halts both, each in its own way.
         child = subprocess.Popen(
-            list(command_of(self._asked)),
+            list(executor_command(self._asked)),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
+            # Its standard error is shown as what went wrong, which diagnostics are not.
+            env={**os.environ, VARIABLE: "warning"},
         )
+        _logger.info("started the executor, process %d", child.pid)
         try:
             self._follow(child)
-            self._look()
+            self._read_record()
             code = child.wait()
-            # Told before it could listen, it ends by the signal itself.
+            _logger.info("the executor, process %d, ended with %d", child.pid, code)
+            # An executor that gets the signal before it handles signals ends by the signal itself.
             return EXIT_CODES[Ended.INTERRUPTED] if self.was_halted and code < 0 else code
         finally:
             if self._journal is not None:
@@ -243,12 +257,12 @@ class _Child:
                 stream.close()
 
     def _follow(self, child: subprocess.Popen[bytes]) -> None:
-        """Hands on what it says and has done until it says no more."""
+        """Handle its output, the journal and the wishes about it until its output ends."""
         assert child.stdout is not None
         assert child.stderr is not None
         streams = {
-            child.stdout.fileno(): (False, bytearray()),
-            child.stderr.fileno(): (True, bytearray()),
+            child.stdout.fileno(): (self._handle_output, bytearray()),
+            child.stderr.fileno(): (self._handle_error, bytearray()),
         }
         next_look_s = 0.0
         with selectors.DefaultSelector() as selector:
@@ -256,67 +270,76 @@ class _Child:
                 selector.register(number, selectors.EVENT_READ)
             while streams:
                 for key, _ in selector.select(LOOKS_S):
-                    is_wrong, text = streams[key.fd]
-                    more = os.read(key.fd, 65536)
-                    text += more if more else b"\n"
-                    for line in _whole_lines(text):
-                        self._hand_on(line, is_wrong)
-                    if not more:
+                    handle, text = streams[key.fd]
+                    data = os.read(key.fd, 65536)
+                    text += data if data else b"\n"
+                    for line in _take_lines(text):
+                        handle(line)
+                    if not data:
                         selector.unregister(key.fd)
                         del streams[key.fd]
-                self._mind_reins(child)
+                self._obey_control(child)
                 begun_s = time.monotonic()
                 if begun_s >= next_look_s:
-                    self._look()
+                    self._read_record()
                     took_s = time.monotonic() - begun_s
                     next_look_s = begun_s + max(LOOKS_S, _REST * took_s)
 
-    def _hand_on(self, line: str, is_wrong: bool) -> None:
-        if is_wrong:
-            self._reins.land(Said(line.removeprefix("executor: "), is_wrong=True))
-            return
-        awaited = _AWAITED.search(line)
-        if awaited is not None:
-            self._reins.land(Awaits(int(awaited[1])))
-        else:
+    def _handle_output(self, line: str) -> None:
+        """Pass on an event; a line that holds none is passed on as it is."""
+        event = parse_event(line)
+        if event is None:
             self._say(line)
+        elif isinstance(event, WaitBegun) and event.what is Waiting.APPROVAL:
+            assert event.wave is not None
+            self._control.land(ApprovalNeeded(event.wave))
+        else:
+            for words in lines_of(event):
+                if is_warning(event):
+                    self._control.land(OutputLine(words, is_wrong=True))
+                else:
+                    self._say(words)
 
-    def _mind_reins(self, child: subprocess.Popen[bytes]) -> None:
-        """A signal when it shall halt, another when it takes too long for whoever gives it up."""
+    def _handle_error(self, line: str) -> None:
+        self._control.land(OutputLine(line.removeprefix("executor: "), is_wrong=True))
+
+    def _obey_control(self, child: subprocess.Popen[bytes]) -> None:
+        """Send a signal when it must halt, and further ones when a given-up one takes too long."""
         if child.poll() is not None:
             return
         now_s = time.monotonic()
-        if self._reins.stopped():
+        if self._control.stopped():
             patience_s = (0.0, FINISHES_WITHIN_S, DIES_WITHIN_S)
-            told = len(self._told_s)
-            if told == 0 or now_s - self._told_s[-1] >= patience_s[min(told, 2)]:
-                child.send_signal(_STOP if told < 2 else signal.SIGKILL)
-                self._told_s.append(now_s)
+            count = len(self._signals_s)
+            if count == 0 or now_s - self._signals_s[-1] >= patience_s[min(count, 2)]:
+                child.send_signal(_STOP if count < 2 else signal.SIGKILL)
+                self._signals_s.append(now_s)
             self.was_halted = True
-        elif self._reins.paused() and not self._told_s:
+        elif self._control.paused() and not self._signals_s:
             child.send_signal(_STOP)
-            self._told_s.append(now_s)
+            self._signals_s.append(now_s)
             self.was_halted = True
 
-    def _look(self) -> None:
-        """Hands on the record, where there is one and it tells more than before."""
+    def _read_record(self) -> None:
+        """Pass on the record of the rollout, where there is one and it holds more than before."""
         if self._asked.dry_run:
             return
-        with suppress(RollcastError, sqlite3.Error, OSError):  # it is not there yet, or no more
+        with suppress(RollcastError, sqlite3.Error, OSError):  # no journal yet, or no more
             if self._journal is None:
                 self._journal = Journal.open(self._asked.journal_path)
-            told = timeline(self._plan, self._journal)  # which reads on from where it was
-            told_up_to = (len(told["steps"]), max((s["end_s"] for s in told["states"]), default=0))
-            if told_up_to != self._shown:
-                self._shown = told_up_to
-                self._reins.land(Happened(told))
-                done = sum(one["outcome"] == "done" for one in told["steps"])
+            record = timeline(self._plan, self._journal)  # reads only what is new in the journal
+            end_s = max((state["end_s"] for state in record["states"]), default=0)
+            shown = (len(record["steps"]), end_s)
+            if shown != self._shown:
+                self._shown = shown
+                self._control.land(RecordRead(record))
+                done = sum(step["outcome"] == "done" for step in record["steps"])
                 total = len(STEPS) * len(self._plan.instances)
-                self._reins.progress(min(done, total), total)  # a step done anew counts once more
+                self._control.progress(min(done, total), total)  # a step done again counts twice
 
 
-def command_of(asked: Execute) -> Iterator[str]:
-    """The command that runs the executor as it is asked to."""
+def executor_command(asked: Execute) -> Iterator[str]:
+    """Yield the words of the command that runs the executor with these arguments."""
     # Safe path: a folder `executor` where the studio was started is not this one.
     yield from (sys.executable, "-P", "-m", "executor", "execute", str(asked.plan))
     yield from ("--inventory", str(asked.inventory))
@@ -328,10 +351,11 @@ def command_of(asked: Execute) -> Iterator[str]:
         yield from ("--journal", str(asked.journal))
     if asked.approve is not None:
         yield from ("--approve", asked.approve)
+    yield from ("--events", asked.events)
 
 
-def _whole_lines(text: bytearray) -> Iterator[str]:
-    """Takes the whole lines off the front of what was read."""
+def _take_lines(text: bytearray) -> Iterator[str]:
+    """Remove the complete lines from the front of what was read; yield those that are not blank."""
     while (end := text.find(b"\n")) >= 0:
         line = text[:end].decode(errors="replace").rstrip()
         del text[: end + 1]

@@ -1,7 +1,6 @@
-"""Where rollouts that the studio carries out are kept, and which of them was left unfinished.
+"""The rollouts that the studio has kept for this user, and the one that was left unfinished.
 
-Enters: a plan, or the name of plans. Leaves: its folder among what is kept of this user, and the rollout that
-can be gone on with. Nothing here knows Qt.
+Nothing here knows Qt.
 """
 
 from __future__ import annotations
@@ -26,12 +25,12 @@ from executor.records.timeline import timeline
 
 @dataclass(frozen=True)
 class KeptRollout:
-    """A rollout that was begun on somebody's fleet, as it is kept.
+    """A rollout that was begun on a real fleet.
 
     Attributes:
-        plan: What was carried out, with the scenario that it is of.
-        inventory: The file that says where the fleet is.
-        timeline: The record so far, as `executor.records.timeline` tells it.
+        plan: The plan, with its scenario.
+        inventory: The file that describes the fleet.
+        timeline: The record so far, as `executor.records.timeline` makes it.
     """
 
     plan: Plan
@@ -40,39 +39,40 @@ class KeptRollout:
 
     @property
     def is_over(self) -> bool:
-        """Whether nothing of it is left to be done."""
+        """Whether nothing is left to do."""
         return self.timeline["ended"] in {Ended.DONE, Ended.ROLLED_BACK}
 
 
 ScenarioKey = tuple[str, str]
-"""A scenario's name and the digest of all that decides its rollout."""
+"""A scenario's name, and the digest of everything in it that decides its rollout."""
 
 
 def scenario_key(name: str, scenario: dict[str, Any]) -> ScenarioKey:
-    """Return what tells a scenario, with its window and drain, from all others.
+    """Return the key that tells a scenario, with its window and drain, from all others.
 
-    Its question and the number of its replications decide nothing about the rollout and are left out.
+    The question and the number of replications decide nothing about the rollout and are left out.
 
     Args:
-        name: What the scenario is called.
-        scenario: Its plain data, without other files, as a plan embeds it.
+        name: The scenario's name.
+        scenario: Its plain data, without references to other files, as a plan embeds it.
     """
-    told = {key: value for key, value in scenario.items() if key not in _DECIDES_NOTHING}
-    return name, digest_of(told)
+    deciding = {key: value for key, value in scenario.items() if key not in _DECIDES_NOTHING}
+    return name, digest_of(deciding)
 
 
 def key_of_plan(plan: Plan) -> ScenarioKey:
-    """The scenario that a plan is of."""
+    """Return the key of the scenario that a plan was made for."""
     return scenario_key(plan.name, plan.scenario)
 
 
 _DECIDES_NOTHING = frozenset({"name", "question", "replications"})
+"""The keys of a scenario that decide nothing about its rollout."""
 
 
 def kept_rollouts() -> Iterator[KeptRollout]:
-    """Yield the rollouts that are kept and can be read, the one last written to first.
+    """Yield the kept rollouts, the one that was written to last first.
 
-    One that cannot be read is the command line's to explain.
+    Rollouts that cannot be read are left out; the command line says why when they are resumed.
     """
     for path in sorted(_rollouts().glob("*/plan.journal"), key=_written_s, reverse=True):
         try:
@@ -86,18 +86,19 @@ def kept_rollouts() -> Iterator[KeptRollout]:
 
 
 def find_left_rollout(name: str) -> KeptRollout | None:
-    """Return the latest rollout of plans of a name, if it was left before its end.
+    """Return the latest rollout of the plans with this name when it is unfinished, None otherwise.
 
-    Folders are not told apart by their names alone: those of ``shop-eu`` begin as those of ``shop`` do.
-    An older one is not told of: the person who began another since has seen to it.
+    The plan is read, because a folder's name is not enough: the folders of ``shop-eu`` begin like
+    those of ``shop``. Older unfinished rollouts are ignored: the person who began a later one has
+    dealt with them.
     """
-    latest = next((one for one in kept_rollouts() if one.plan.name == name), None)
+    latest = next((rollout for rollout in kept_rollouts() if rollout.plan.name == name), None)
     return None if latest is None or latest.is_over else latest
 
 
 def _written_s(journal: Path) -> float:
-    """When something was written into a journal last; what was is not yet in it, but beside it."""
-    return max(one.stat().st_mtime for one in journal.parent.glob(f"{journal.name}*"))
+    """Return when a journal was written to last: SQLite writes into a file beside it first."""
+    return max(path.stat().st_mtime for path in journal.parent.glob(f"{journal.name}*"))
 
 
 def _rollouts() -> Path:
@@ -109,10 +110,10 @@ def _slug(name: str) -> str:
 
 
 def folder_of(plan: Plan) -> Path:
-    """Where a plan that is carried out is kept, with its journal; made for its owner only.
+    """Make the folder for a plan and its journal, for its owner only; return its path.
 
     Raises:
-        BadInput: It cannot be made.
+        BadInput: The folder cannot be made.
     """
     folder = _rollouts() / f"{_slug(plan.name)}-{plan.digest[:8]}"
     try:

@@ -15,7 +15,7 @@ from executor.fleet.inventory import Inventory
 from executor.guards import RequestCounts, limit_readings
 from executor.plan.model import Plan
 from executor.progress import Ended
-from studio.rollouts.executor_process import Said
+from studio.rollouts.executor_process import OutputLine
 from studio.views.figures_text import (
     Line,
     count_text,
@@ -136,7 +136,7 @@ def figure_lines(plan: Plan, measured: dict[str, float | None], *, is_over: bool
     return lines
 
 
-def log_line(said: Said) -> str:
+def log_line(said: OutputLine) -> str:
     """A line as it is shown: what is wrong has a sign."""
     line = said.line.strip()
     if not said.is_wrong:

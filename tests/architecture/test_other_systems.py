@@ -16,6 +16,7 @@ from tests.helpers.paths import ROOT
 from tests.helpers.plans import example_plan, example_plan_text
 
 TAKEN = """
+import platformdirs.unix  # which goes by sys.platform, and that stays Linux's
 import os, signal, sys
 sys.modules["fcntl"] = None
 for name in ("getuid", "geteuid"):
@@ -83,13 +84,42 @@ def test_the_command_works(folder: Path, words: str) -> None:
     assert done.stdout
 
 
-def test_a_plan_is_not_carried_out_without_a_lock(folder: Path) -> None:
+HOLD = """
+from pathlib import Path
+from executor.records.lock import Lock
+lock = Lock.take(Path(sys.argv[1]), Path(sys.argv[2]), take_over=False)
+print("held", flush=True)
+input()
+"""
+
+
+def test_a_lock_keeps_a_second_executor_out_until_its_owner_is_dead(tmp_path: Path) -> None:
+    lock, journal, other = (str(tmp_path / name) for name in ("a.lock", "journal", "other"))
+    owner = subprocess.Popen(
+        [sys.executable, "-c", TAKEN + HOLD, lock, journal],
+        cwd=ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert owner.stdout is not None
+    try:
+        assert owner.stdout.readline() == "held\n"
+        second = run(HOLD, lock, journal, folder=tmp_path)
+        assert f"another executor is at work on this fleet: process {owner.pid}" in second.stderr
+    finally:
+        owner.kill()
+        owner.communicate()
+    third = run(HOLD, lock, other, folder=tmp_path)
+    assert "the lock is stale" in third.stderr
+    fourth = run(HOLD + "sys.exit(7)", lock, journal, folder=tmp_path)
+    assert fourth.stdout == "held\n"
+
+
+def test_a_plan_is_refused_for_its_fleet_only(folder: Path) -> None:
     words = ("execute", "plan.json", "--inventory", "fleet.yaml")
     done = run(RUN, *words, folder=folder)
-    assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr.startswith("rollcast: ")
-    assert (
-        "cannot be locked: this system has no fcntl, so nothing would keep a second" in done.stderr
-    )
+    assert (done.returncode, done.stdout) == (3, "")
+    assert done.stderr.startswith("rollcast: plan.json: nothing was touched: ")
     assert done.stderr.count("\n") == 1
     assert not (folder / "plan.journal").exists()

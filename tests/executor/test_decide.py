@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from typing import Any
 
@@ -20,6 +19,7 @@ from executor.decide import (
     Halt,
     InstanceView,
     KeepOut,
+    Shortage,
     Wait,
     Waiting,
     decide,
@@ -32,8 +32,6 @@ from executor.progress import (
     EventKind,
     InstanceProgress,
     Progress,
-    format_names,
-    replay_events,
 )
 from tests.helpers.fake_fleet import VERSIONS, small_plan
 
@@ -105,20 +103,20 @@ CASES = [
         observed(
             {A: under_way(0), B: under_way(0)}, running_steps={A: Step.TAKE_OUT, B: Step.TAKE_OUT}
         ),
-        Wait(Waiting.STEPS, "a place in the window"),
+        Wait(Waiting.WINDOW),
         id="the window is full",
     ),
     pytest.param(
         {"pause_s": 60.0},
         halfway(**BUSY),
-        Wait(Waiting.PAUSE, "the pause after the instance before"),
+        Wait(Waiting.PAUSE),
         id="the pause in sliding",
     ),
     pytest.param({"pause_s": 50.0}, halfway(**BUSY), Act(C, Step.TAKE_OUT), id="the pause is over"),
     pytest.param(
         {"min_in_pool": 2},
         observed({}, {C: OUT, D: OUT}),
-        Wait(Waiting.CAPACITY, "up (2) less 2 must not fall below the minimum (2)"),
+        Wait(Waiting.CAPACITY, shortage=Shortage(2, 2, 2)),
         id="too few are up",
     ),
     pytest.param(
@@ -133,7 +131,7 @@ CASES = [
     pytest.param(
         PATIENCE,
         observed({}, {C: OUT, D: OUT}, waited_s={Waiting.CAPACITY: 55.0}),
-        Wait(Waiting.CAPACITY, "up (2) less 2 must not fall below the minimum (2)"),
+        Wait(Waiting.CAPACITY, shortage=Shortage(2, 2, 2)),
         id="too few for as long as a start, a return and min_ready may take",
     ),
     pytest.param(
@@ -154,13 +152,13 @@ CASES = [
     pytest.param(
         {"min_in_pool": 2},
         observed({A: FINISHED}, {A: NEW, C: IDLE, D: IDLE}),
-        Wait(Waiting.CAPACITY, "up (2) less 1 must not fall below the minimum (2)"),
+        Wait(Waiting.CAPACITY, shortage=Shortage(2, 1, 2)),
         id="weight 0 is no capacity",
     ),
     pytest.param(
         {"min_in_pool": 2},
         observed({A: FINISHED}, {A: NEW, C: BACKUP, D: BACKUP}),
-        Wait(Waiting.CAPACITY, "up (2) less 1 must not fall below the minimum (2)"),
+        Wait(Waiting.CAPACITY, shortage=Shortage(2, 1, 2)),
         id="a backup is no capacity",
     ),
     pytest.param(
@@ -178,7 +176,7 @@ CASES = [
     pytest.param(
         {},
         observed({A: under_way(3)}, {A: OUT, B: HELD}, running_steps={A: Step.VERIFY}),
-        Wait(Waiting.STEPS, "the instances under way, then it stops"),
+        Wait(Waiting.LAST_STEPS),
         id="in maintenance by others: the one under way goes on",
     ),
     pytest.param(
@@ -448,7 +446,7 @@ CASES = [
             dict.fromkeys((A, B, C), OUT),
             running_steps={B: Step.START, C: Step.VERIFY},
         ),
-        Wait(Waiting.STEPS, "a place in the window"),
+        Wait(Waiting.WINDOW),
         id="resumed: the window is full",
     ),
     pytest.param(
@@ -463,14 +461,14 @@ CASES = [
     pytest.param(
         {},
         halfway(**BRAKED, **BUSY),
-        Wait(Waiting.STEPS, "the instances under way, then it stops"),
+        Wait(Waiting.LAST_STEPS),
         id="braked: nothing new",
     ),
     pytest.param({}, observed({A: FINISHED}, {A: NEW}, **BRAKED), Halt("enough"), id="halted"),
     pytest.param(
         {"on_failure": "rollback"},
         observed({A: FINISHED, B: given_up(2)}, {A: NEW, B: OUT}, **BRAKED),
-        DecisionNote(EventKind.TURN_BACK, said=f'["{B}", "{A}"]'),
+        DecisionNote(EventKind.TURN_BACK, names=(B, A)),
         id="turned back, the failed one first",
     ),
     pytest.param(
@@ -502,19 +500,19 @@ CASES = [
     pytest.param(
         {},
         halfway(is_stop_requested=True, **BUSY),
-        Wait(Waiting.STEPS, "the steps in hand"),
+        Wait(Waiting.STEPS),
         id="asked to stop, a step in hand",
     ),
     pytest.param(
         {},
         replace(halfway(), instances={}),
-        Wait(Waiting.BALANCER, "the balancer, which does not answer as it should"),
+        Wait(Waiting.BALANCER),
         id="blind",
     ),
     pytest.param(
         {},
         replace(halfway(), instances={}, waited_s={Waiting.BALANCER: BALANCER_SILENCE_LIMIT_S}),
-        Wait(Waiting.BALANCER, "the balancer, which does not answer as it should"),
+        Wait(Waiting.BALANCER),
         id="blind for exactly as long as is waited",
     ),
     pytest.param(
@@ -526,7 +524,7 @@ CASES = [
     pytest.param(
         {},
         observed(*ALL_DONE),
-        DecisionNote(EventKind.GATE_PASSED, said="wave 1"),
+        DecisionNote(EventKind.GATE_PASSED, wave=1),
         id="the last wave",
     ),
     pytest.param(
@@ -544,7 +542,7 @@ CASES = [
     pytest.param(
         {},
         observed(ALL_DONE[0], ALL_DONE[1] | {C: DOWN}, whole={"gates_passed": 1}),
-        Wait(Waiting.SETTLING, f"{C}, which is done, to be in the pool and healthy"),
+        Wait(Waiting.SETTLING, instance=C),
         id="done, yet one is out",
     ),
     pytest.param(
@@ -566,7 +564,7 @@ CASES = [
             whole={"gates_passed": 1},
             waited_s={Waiting.SETTLING: 55.0},
         ),
-        Wait(Waiting.SETTLING, f"{C}, which is done, to be in the pool and healthy"),
+        Wait(Waiting.SETTLING, instance=C),
         id="one is out for as long as a start, a return and min_ready may take",
     ),
     pytest.param(
@@ -578,37 +576,37 @@ CASES = [
             whole={"gates_passed": 1},
             waited_s={Waiting.SETTLING: 41.0},
         ),
-        Wait(Waiting.STEPS, "the steps in hand"),
+        Wait(Waiting.STEPS),
         id="one stays out, another has a step in hand",
     ),
     pytest.param(
         {"advance": "batch", "pause_s": 60.0},
         observed({A: FINISHED, B: FINISHED}, {A: NEW, B: NEW}),
-        Wait(Waiting.GATE, "the pause after wave 1"),
+        Wait(Waiting.GATE, wave=1, gate="pause"),
         id="the gate between batches",
     ),
     pytest.param(
         {"advance": "batch", "pause_s": 60.0},
         observed({A: FINISHED, B: FINISHED}, {A: NEW, B: NEW}, whole={"resumed_s": 99.0}),
-        Wait(Waiting.GATE, "the pause after wave 1"),
+        Wait(Waiting.GATE, wave=1, gate="pause"),
         id="a gate that nobody watched begins again",
     ),
     pytest.param(
         {"advance": "batch", "pause_s": 50.5},
         observed({A: FINISHED, B: FINISHED}, {A: NEW, B: NEW}),
-        Wait(Waiting.GATE, "the pause after wave 1"),
+        Wait(Waiting.GATE, wave=1, gate="pause"),
         id="the gate half a second before it opens",
     ),
     pytest.param(
         {"advance": "batch", "pause_s": 50.0},
         observed({A: FINISHED, B: FINISHED}, {A: NEW, B: NEW}),
-        DecisionNote(EventKind.GATE_PASSED, said="wave 1"),
+        DecisionNote(EventKind.GATE_PASSED, wave=1),
         id="the gate opens",
     ),
     pytest.param(
         {"advance": "batch"},
         observed({A: FINISHED, B: FINISHED}, {A: NEW, B: NEW}, approval="awaited"),
-        Wait(Waiting.APPROVAL, "approval of wave 2"),
+        Wait(Waiting.APPROVAL, wave=2),
         id="approval",
     ),
     pytest.param(
@@ -626,7 +624,7 @@ CASES = [
     pytest.param(
         {"advance": "batch"},
         observed({A: FINISHED, B: under_way(5)}, {A: NEW, B: OUT}, running_steps={B: Step.RETURN}),
-        Wait(Waiting.STEPS, "the instances under way"),
+        Wait(Waiting.STEPS),
         id="a batch waits for its last",
     ),
 ]
@@ -672,13 +670,18 @@ class Played:
         return "1.0" if self.progress.direction == "back" else "1.1"
 
     def note(
-        self, kind: EventKind, name: str = "", step: Step | None = None, said: str = ""
+        self,
+        kind: EventKind,
+        name: str = "",
+        step: Step | None = None,
+        said: str = "",
+        **facts: Any,
     ) -> None:
         if kind is EventKind.GIVEN_UP:
             self.broken.add(name)
         if (kind, step) == (EventKind.DONE, Step.RETURN):
             self.broken.discard(name)
-        self.progress = self.progress.after(Event(self.now_s, kind, name, step, "", said))
+        self.progress = self.progress.after(Event(self.now_s, kind, name, step, "", said, **facts))
 
     def observed(self) -> FleetSnapshot:
         seen = {
@@ -776,7 +779,13 @@ class Played:
                 case KeepOut():
                     self.server |= dict.fromkeys(decision.instances, OUT.server)
                 case DecisionNote():
-                    self.note(decision.kind, decision.instance, said=decision.said)
+                    self.note(
+                        decision.kind,
+                        decision.instance,
+                        said=decision.said,
+                        names=decision.names,
+                        wave=decision.wave,
+                    )
                 case Wait():
                     if decision.what is not Waiting.BALANCER:
                         self.must_be_out()
@@ -790,7 +799,7 @@ class Played:
                 case Halt() if self.resumes:
                     assert not self.busy
                     self.resumes -= 1
-                    self.note(EventKind.ENDED, said=Ended.HALTED)
+                    self.note(EventKind.ENDED, ended=Ended.HALTED)
                     self.disturb()  # while nobody watches
                     self.note(EventKind.RESUMED)
                 case _:
@@ -867,24 +876,3 @@ def test_where_nothing_happens_all_are_new_after_six_steps_each(
     assert played.play() == Done(Ended.DONE)
     for name in plan.instances:
         assert [step for one, step in acts if one == name] == list(STEPS)
-
-
-@pytest.mark.parametrize(
-    ("said", "order"),
-    [
-        pytest.param(format_names(["web 1", "é", 'a"b']), ("web 1", "é", 'a"b'), id="any names"),
-        pytest.param(format_names([]), (), id="none"),
-        pytest.param(f"{B} {A}", (B, A), id="a journal that was begun before"),
-        pytest.param("1", ("1",), id="the same, of a name that is a number"),
-        pytest.param("", (), id="the same, none"),
-    ],
-)
-def test_turned_back_it_goes_through_the_names_that_were_said(
-    said: str, order: tuple[str, ...]
-) -> None:
-    assert replay_events([Event(1.0, EventKind.TURN_BACK, said=said)]).order == order
-
-
-def test_names_in_a_journal_can_be_read() -> None:
-    assert format_names(["bücher 1", "b"]) == '["bücher 1", "b"]'
-    assert json.loads(format_names(["bücher 1", "b"])) == ["bücher 1", "b"]

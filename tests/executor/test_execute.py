@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from executor.events import RolloutEnded, RolloutStarted, StepEnded, parse_event
 from executor.fleet.balancers.haproxy import HAProxy
 from executor.fleet.inventory import HAProxySpec
 from executor.plan.model import STEPS, Step
@@ -667,3 +668,17 @@ def test_a_canary_that_errs_goes_back_after_one_instance(three: Fleet) -> None:
 def test_the_kinds_of_events_are_the_journals(three: Fleet) -> None:
     assert three.execute("-q").stdout.startswith("done: ")
     assert {kind for kind, _, _ in events(three)} <= {kind.value for kind in EventKind}
+
+
+def test_with_events_as_json_every_line_is_an_event(three: Fleet) -> None:
+    done = three.execute("--events", "json")
+    assert (done.returncode, done.stderr) == (0, "")
+    events = [parse_event(line) for line in done.stdout.splitlines()]
+    assert None not in events
+    assert isinstance(events[0], RolloutStarted)
+    returned = [e for e in events if isinstance(e, StepEnded) and e.step == "return"]
+    assert {e.instance for e in returned if e.outcome == "done"} == set(three.names)
+    end = events[-1]
+    assert isinstance(end, RolloutEnded)
+    assert (end.ended, end.exit_code, end.resume_command) == ("done", 0, None)
+    assert {one.version for one in end.fleet.instances} == {"1.1"}

@@ -20,17 +20,32 @@ import pytest
 from executor import execute as command
 from executor.__main__ import validate_report
 from executor.base.errors import BadInput, Refused
+from executor.decide import Waiting
+from executor.events import (
+    BalancerNamed,
+    ErrorReported,
+    RolloutChanged,
+    RolloutEnded,
+    RolloutEvent,
+    RolloutStarted,
+    StepEnded,
+    WaitBegun,
+    Warned,
+    parse_event,
+)
 from executor.execute import Execute, execute
 from executor.fleet.connect import fleet_key
 from executor.fleet.fleet_client import FleetClient
 from executor.fleet.hosts.base import CommandResult
 from executor.fleet.inventory import Inventory, read_inventory
+from executor.output import OutputFormat
 from executor.plan.file import write_plan
 from executor.plan.model import STEPS, Plan
 from executor.plan.signing import sign
 from executor.progress import Event, EventKind
 from executor.records.journal import Journal, JournalBroken
 from executor.records.lock import Lock, lock_path
+from executor.tell import lines_of
 from tests.executor.plan.test_signing import keys
 from tests.helpers.fake_fleet import World, example_inventory, small_plan
 from tests.helpers.paths import ROOT
@@ -76,13 +91,13 @@ def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Desk:
     world = World([f"checkout-{number}" for number in range(1, 5)])
     world.host.takes_s = 0.0
 
-    def connected(inventory: Inventory, plan: Plan) -> FleetClient:
+    def connect_in_memory(inventory: Inventory, plan: Plan) -> FleetClient:
         hands = world.hands()
         hands.poll_s = 0.001
         hands.targets = inventory.targets(plan.stop)
         return hands
 
-    monkeypatch.setattr(command, "connect", connected)
+    monkeypatch.setattr(command, "connect", connect_in_memory)
     made = Desk(tmp_path, world)
     made.lists()
     write_plan(made.asked.plan, small_plan())
@@ -280,7 +295,7 @@ def test_a_dry_run_of_a_rollback_goes_back(desk: Desk) -> None:
     whole = [(name, word) for name in desk.world.names[:2] for word in WORDS]
     assert acts(lines[back:]) == whole
     assert "  checkout-2  deploy    local: deploy checkout-2 1.0" in lines[back:]
-    journal.write(Event(3.0, EventKind.TURN_BACK, said="checkout-1 checkout-2"), "now")
+    journal.write(Event(3.0, EventKind.TURN_BACK, names=("checkout-1", "checkout-2")), "now")
     journal.close()
     _, *lines = desk.dry_run(resume=True)
     assert (lines[0], acts(lines)) == ("back to version 1.0", whole)
@@ -353,3 +368,78 @@ def test_a_journal_that_breaks_says_the_fleet_and_how_to_go_on(
         desk.execute()
     assert "The fleet:" in desk.said
     assert desk.said[-1].startswith("Go on with: ")
+
+
+def events_in(lines: list[str]) -> list[RolloutEvent]:
+    """The events in lines of JSON; every line must hold one."""
+    events = [parse_event(line) for line in lines]
+    assert None not in events
+    return [event for event in events if event is not None]
+
+
+def test_as_json_standard_output_is_an_event_a_line(
+    desk: Desk, capsys: pytest.CaptureFixture[str]
+) -> None:
+    desk.world.host.faults = lambda told: (
+        CommandResult(1, "no") if told == "verify checkout-2 1.1" else None
+    )
+    desk.asked.plan.chmod(0o644)
+    assert desk.execute(events=OutputFormat.JSON) == 4
+    events = events_in(desk.said)
+    assert isinstance(events[0], Warned)
+    started, balancer, begun = events[1:4]
+    assert isinstance(started, RolloutStarted)
+    assert (started.instances, started.is_resumed) == (tuple(desk.world.names), False)
+    assert balancer == BalancerNamed(balancer="backend shop in memory")
+    assert begun == RolloutChanged(t_s=begun.t_s, change="begun")  # type: ignore[union-attr]
+    ended = [
+        (event.instance, event.step, event.outcome)
+        for event in events
+        if isinstance(event, StepEnded)
+    ]
+    assert ("checkout-1", "return", "done") in ended
+    assert ("checkout-2", "verify", "failed") in ended
+    end = events[-1]
+    assert isinstance(end, RolloutEnded)
+    assert (end.ended, end.exit_code) == ("halted", 4)
+    assert end.given_up == {"checkout-2": "verify failed 1 times"}
+    assert end.timeline == str(desk.asked.timeline_path)
+    assert end.resume_command == desk.asked.resume_command()
+    assert {one.name: one.is_in_pool for one in end.fleet.instances}["checkout-2"] is False
+    assert capsys.readouterr() == ("", "")
+
+
+def test_as_json_a_refusal_is_an_event_and_an_error(desk: Desk) -> None:
+    desk.lists(service="search")
+    with pytest.raises(Refused) as refused:
+        desk.execute(events=OutputFormat.JSON)
+    assert events_in(desk.said) == [ErrorReported(message=str(refused.value), exit_code=3)]
+
+
+def test_as_json_a_dry_run_is_events_too(desk: Desk) -> None:
+    lines = desk.dry_run()
+    assert [
+        line
+        for event in events_in(desk.dry_run(events=OutputFormat.JSON))
+        for line in lines_of(event)
+    ] == lines
+
+
+def test_as_json_an_approval_by_a_file_says_its_line(desk: Desk) -> None:
+    write_plan(desk.asked.plan, small_plan(advance="batch"))
+    file = desk.folder / "approved"
+    seen: list[RolloutEvent] = []
+
+    def approve(line: str) -> None:
+        (event,) = events_in([line])
+        seen.append(event)
+        if isinstance(event, WaitBegun) and event.approval_line is not None:
+            file.write_text(event.approval_line)
+
+    assert execute(replace(desk.asked, events=OutputFormat.JSON, approve=str(file)), approve) == 0
+    awaited = [
+        (event.wave, event.approve_by)
+        for event in seen
+        if isinstance(event, WaitBegun) and event.what is Waiting.APPROVAL
+    ]
+    assert awaited == [(2, "file")]

@@ -83,7 +83,7 @@ def test_a_server_that_somebody_takes_out_before_its_turn_is_not_touched(three: 
     done = three.execute("--resume")
     assert done.returncode == 0, done.stdout + done.stderr
     assert three.versions() == ["1.1"] * 3
-    with_found = {e.instance: e.said for e in journal_events(three) if e.kind is EventKind.FOUND}
+    with_found = {e.instance: e.admin for e in journal_events(three) if e.kind is EventKind.FOUND}
     assert with_found == dict.fromkeys(three.names, "ready")
 
 

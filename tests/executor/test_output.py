@@ -9,19 +9,11 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from io import StringIO
-from pathlib import Path
 from typing import TextIO
 
 import pytest
 
-from executor.ends import Outcome
-from executor.execute import Execute
-from executor.fleet.balancers.base import Admin
 from executor.output import WAITING_COUNT, OutputQueue, complain, say
-from executor.plan.model import Step
-from executor.progress import Ended
-from executor.statement import FleetStatement, InstanceStatement
-from executor.tell import Ending, say_end
 from tests.helpers.paths import ROOT
 from tests.helpers.pipes import drained, filled
 
@@ -39,47 +31,47 @@ def pipe() -> Iterator[tuple[int, TextIO]]:
 
 def test_what_is_read_is_whole_and_in_order() -> None:
     lines = [f"line {number} é" for number in range(WAITING_COUNT)]
-    voice = OutputQueue()
+    queue = OutputQueue()
     with pipe() as (reading, stream):
         for line in lines:
-            voice.say(line, stream)
-        voice.finish(10)
+            queue.put(line, stream)
+        queue.finish(10)
         assert drained(reading).decode().splitlines() == lines
 
 
 def test_where_nobody_reads_it_returns_at_once_and_leaves_the_oldest_out() -> None:
-    voice = OutputQueue()
+    queue = OutputQueue()
     with pipe() as (reading, stream):
         before = filled(stream.fileno())
         began_s = time.monotonic()
         for number in range(3 * WAITING_COUNT):
-            voice.say(f"line {number}", stream)
-        voice.finish(0.1)
+            queue.put(f"line {number}", stream)
+        queue.finish(0.1)
         assert time.monotonic() - began_s < 5
         said = drained(reading, until=f"line {3 * WAITING_COUNT - 1}\n".encode())
-        voice.finish(10)
+        queue.finish(10)
     told, *lines = said[before:].decode().splitlines()
     assert told == f"({2 * WAITING_COUNT} lines were left out here: nobody read them in time)"
     assert lines == [f"line {number}" for number in range(2 * WAITING_COUNT, 3 * WAITING_COUNT)]
 
 
 def test_who_does_not_read_keeps_nothing_from_who_does() -> None:
-    voice = OutputQueue()
+    queue = OutputQueue()
     with pipe() as (_, stopped), pipe() as (reading, read):
         filled(stopped.fileno())
-        voice.say("nobody reads this", stopped)
-        voice.say("somebody reads this", read)
+        queue.put("nobody reads this", stopped)
+        queue.put("somebody reads this", read)
         assert drained(reading, until=b"\n") == b"somebody reads this\n"
 
 
 def test_where_everybody_has_gone_it_goes_on_without_a_word() -> None:
-    voice = OutputQueue()
+    queue = OutputQueue()
     reading, writing = os.pipe()
     os.close(reading)
     with os.fdopen(writing, "w", encoding="utf-8") as stream:
         for _ in range(3):
-            voice.say("to nobody", stream)
-        voice.finish(10)
+            queue.put("to nobody", stream)
+        queue.finish(10)
         stream.write("nor does what is written later raise")
 
 
@@ -124,50 +116,3 @@ def test_streams_that_are_closed_or_missing_say_nothing(monkeypatch: pytest.Monk
     monkeypatch.setattr(sys, "stderr", None)
     say("one")
     complain("two")
-
-
-@pytest.mark.parametrize(
-    ("outcome", "lines"),
-    [
-        pytest.param(
-            Outcome(Ended.DONE),
-            [
-                "done: every instance that was rolled is in the pool with the new version",
-                "The fleet:",
-                "  1 out of the pool (maint), not answering: a (before deploy)",
-                "The timeline is in p.timeline.json",
-            ],
-            id="done",
-        ),
-        pytest.param(
-            Outcome(Ended.DONE, given_up={"a": "deploy failed 1 times", "b": "no"}),
-            [
-                "done: every instance that was rolled is in the pool with the new version",
-                "Given up and out of the pool: a (deploy failed 1 times), b (no)",
-                "The fleet:",
-                "  1 out of the pool (maint), not answering: a (before deploy)",
-                "The timeline is in p.timeline.json",
-            ],
-            id="done, two given up",
-        ),
-        pytest.param(
-            Outcome(Ended.HALTED, "a: no", {"a": "no"}),
-            [
-                "halted: a: no",
-                "Given up and out of the pool: a (no)",
-                "The fleet:",
-                "  1 out of the pool (maint), not answering: a (before deploy)",
-                "The timeline is in p.timeline.json",
-                "Go on with: python -m executor execute p.json --inventory f.yaml --resume",
-            ],
-            id="halted",
-        ),
-    ],
-)
-def test_how_it_ended_is_said(outcome: Outcome, lines: list[str]) -> None:
-    said: list[str] = []
-    asked = Execute(plan=Path("p.json"), inventory=Path("f.yaml"))
-    one = InstanceStatement("a", Admin.MAINT, False, None, True, Step.DEPLOY)
-    fleet, record = FleetStatement((one,)), "The timeline is in p.timeline.json"
-    say_end(Ending(asked.resume_command(), outcome, fleet, record), said.append)
-    assert said == lines

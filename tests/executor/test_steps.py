@@ -325,6 +325,6 @@ def test_a_crash_does_not_lift_the_brake_and_a_resume_after_a_halt_does() -> Non
     assert crashed.brake == f"{NAME}: no"
     assert crashed.of(NAME).given_up == "no"
     halted = replay_events(
-        [*failed, event(EventKind.ENDED, Ended.HALTED), event(EventKind.RESUMED)]
+        [*failed, Event(1.0, EventKind.ENDED, ended=Ended.HALTED), event(EventKind.RESUMED)]
     )
     assert (halted.brake, halted.of(NAME).given_up, halted.ended) == (None, None, None)

@@ -12,6 +12,7 @@ from __future__ import annotations
 import csv
 import errno
 import io
+import logging
 import re
 import socket
 from contextlib import suppress
@@ -28,6 +29,8 @@ from executor.fleet.balancers.base import (
     Verb,
 )
 from executor.fleet.inventory import HAProxySpec
+
+_logger = logging.getLogger(__name__)
 
 _MAINT_BITS, _DRAIN_BITS = 0x01 | 0x02 | 0x04 | 0x20 | 0x40, 0x08 | 0x10
 """Bits of `srv_admin_state`: forced, inherited, configured and by DNS; see HAProxy's `server-t.h`."""
@@ -121,6 +124,7 @@ class HAProxy:
             Unreachable: There is no answer; the message says why.
             Forbidden: This user may not open the socket.
         """
+        _logger.debug("%s: %s", self._where, command)
         until_s = monotonic() + self._spec.timeout_s
         answer = bytearray()
         try:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
+import shlex
 import signal
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -11,6 +13,8 @@ from contextlib import suppress
 from typing import IO
 
 from executor.fleet.hosts.base import MAX_OUTPUT_BYTES, CommandResult, HostError
+
+_logger = logging.getLogger(__name__)
 
 
 class Local:
@@ -22,6 +26,7 @@ class Local:
     async def run(
         self, command: Sequence[str], deadline_s: float, environment: Mapping[str, str]
     ) -> CommandResult:
+        _logger.debug("this machine: %s", shlex.join(command))
         with _open_output(command) as output:
             try:
                 process = await asyncio.create_subprocess_exec(

@@ -8,6 +8,7 @@ name them drops them silently, so the command first checks that they arrived.
 from __future__ import annotations
 
 import asyncio
+import logging
 import shlex
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -19,6 +20,8 @@ from executor.base.extras import require_extra
 from executor.base.files import read_owners_file
 from executor.fleet.hosts.base import MAX_OUTPUT_BYTES, CommandResult, HostError
 from executor.fleet.inventory import SshSpec
+
+_logger = logging.getLogger(__name__)
 
 
 class Ssh:
@@ -49,6 +52,7 @@ class Ssh:
     async def run(
         self, command: Sequence[str], deadline_s: float, environment: Mapping[str, str]
     ) -> CommandResult:
+        _logger.debug("%s: %s", self._where, shlex.join(command))
         asyncssh = self._asyncssh
         names = "".join(f'test -n "${{{name}+x}}" || exit 119; ' for name in environment)
         line = f"{names}exec {shlex.join(command)}"

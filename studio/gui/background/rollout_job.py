@@ -1,7 +1,7 @@
-"""A rollout that is carried out from the studio, as its page sees it.
+"""A rollout that is carried out from the studio, as its page shows it.
 
-Enters: a plan, and where it is carried out. Leaves: signals for what happens, in the window's thread. The work
-itself is a job: *Halt* lets it rest, *Resume* lets it go on, so that the dock *Jobs* says the same.
+Its signals come in the window's thread. The work is a job: *Halt* pauses it and *Resume* lets it go on, so the
+dock *Jobs* shows the same state.
 """
 
 from __future__ import annotations
@@ -18,8 +18,13 @@ from executor.plan.model import Plan
 from simulation.scenario.model import Scenario
 from studio.gui.background.job import Job, JobContext, JobState
 from studio.gui.background.jobs import Jobs
-from studio.rollouts import executor_process as carry_out
-from studio.rollouts.executor_process import Awaits, Happened, Said, Stopped
+from studio.rollouts import executor_process
+from studio.rollouts.executor_process import (
+    ApprovalNeeded,
+    ExecutorExit,
+    OutputLine,
+    RecordRead,
+)
 from studio.rollouts.kept_rollouts import ScenarioKey, folder_of, key_of_plan
 from studio.views.figures_text import Line, instances_text
 from studio.views.rollout_text import counts_words, ended_line, of_forecast
@@ -29,7 +34,8 @@ if TYPE_CHECKING:
     from studio.lab.fleet import LabFleet
     from studio.lab.trial import Trial
 
-_TOLD_EVERY_MS = 60
+_CHANGED_EVERY_MS = 60
+"""Minimum time between two `changed` signals for what the executor reports, in milliseconds."""
 
 Where = Literal["dry", "lab", "inventory"]
 
@@ -38,19 +44,19 @@ class RolloutJob(QObject):
     """One rollout, from its start to its end.
 
     Attributes:
-        plan: What is carried out.
-        where: Where.
+        plan: The plan.
+        where: The fleet: one in the lab, that of an inventory, or none for a dry run.
         forecast: The steps of a typical run.
-        timeline: The record so far; None before there is any. With one from the beginning it is a
-            rollout that was left unfinished.
+        timeline: The record so far; None before there is any. A rollout that is made with a record
+            was left unfinished.
         awaited: The wave that waits for an approval; None when none does.
         code: The exit code of the executor that ran last; None while one runs.
-        trial: What the lab has measured; None before its end and elsewhere.
-        lines: What has been said.
+        trial: What the lab has measured; None before its end and outside the lab.
+        lines: The lines that were printed.
     """
 
     changed = Signal()
-    """Something has happened, or been said, or it has ended."""
+    """Something has happened or was printed, or the rollout has ended."""
 
     def __init__(
         self,
@@ -66,35 +72,36 @@ class RolloutJob(QObject):
         self.awaited: int | None = None
         self.code: int | None = None
         self.trial: Trial | None = None
-        self.lines: list[Said] = []
+        self.lines: list[OutputLine] = []
         self._approvals: Path | None = None
         self._job: Job | None = None
-        self._soon = QTimer(self)  # lines come by the hundred; who looks on need not hear of each
+        self._soon = QTimer(self)  # lines come by the hundred: one signal for many
         self._soon.setSingleShot(True)
-        self._soon.setInterval(_TOLD_EVERY_MS)
+        self._soon.setInterval(_CHANGED_EVERY_MS)
         self._soon.timeout.connect(self.changed)
 
     def start_in_lab(self, scenario: Scenario, *, asks: bool) -> None:
-        """Puts the fleet of a scenario up on this machine and carries the plan out on it."""
+        """Start the fleet of a scenario on this machine and carry the plan out on it."""
 
         def work(talk: JobContext) -> None:
             from studio.lab.trial import run_trial  # noqa: PLC0415 - read when it is needed
 
             def child(asked: Execute, say: Callable[[str], None]) -> int:
-                talk.land(carry_out.approvals_of(asked.journal_path))
-                return carry_out.run_executor(asked, self.plan, talk, say, asks=asks)
+                talk.land(executor_process.approval_file(asked.journal_path))
+                return executor_process.run_executor(asked, self.plan, talk, say, asks=asks)
 
-            def watched(fleet: LabFleet) -> None:
-                talk.land(Said(f"The fleet is up behind http://127.0.0.1:{fleet.port}; load runs"))
+            def report_fleet(fleet: LabFleet) -> None:
+                address = f"http://127.0.0.1:{fleet.port}"
+                talk.land(OutputLine(f"The fleet is up behind {address}; load runs"))
 
             count = instances_text(len(self.plan.instances))
-            talk.land(Said(f"Putting up {count} of {self.plan.service} and a balancer"))
+            talk.land(OutputLine(f"Putting up {count} of {self.plan.service} and a balancer"))
             try:
                 trial = run_trial(
                     self.plan,
                     scenario,
-                    say=lambda line: talk.land(Said(line)),
-                    watched=watched,
+                    say=lambda line: talk.land(OutputLine(line)),
+                    watched=report_fleet,
                     carry_out=child,
                     stopped=talk.stopped,
                 )
@@ -109,15 +116,15 @@ class RolloutJob(QObject):
         self._run(f"Lab: {self.plan.name}", work)
 
     def start_on(self, inventory: Path, *, asks: bool = False) -> None:
-        """Carries the plan out on a fleet, goes on with it, or says what would be done there."""
+        """Carry the plan out on the fleet of an inventory, go on with it, or do a dry run."""
         dry_run, resumes = self.where == "dry", self.is_left
 
         def work(talk: JobContext) -> None:
             journal = Execute(
                 plan=folder_of(self.plan) / "plan.json", inventory=inventory
             ).journal_path
-            talk.land(carry_out.approvals_of(journal))
-            carry_out.on_inventory(
+            talk.land(executor_process.approval_file(journal))
+            executor_process.run_on_inventory(
                 self.plan, inventory, talk, asks=asks, dry_run=dry_run, resumes=resumes
             )
 
@@ -128,37 +135,37 @@ class RolloutJob(QObject):
         self._job.changed.connect(self.changed)
         self._job.ended.connect(self._on_ended)
 
-    # How far it is
+    # Its state
 
     @property
     def is_open(self) -> bool:
-        """Whether its job is still to end."""
+        """Whether its job has not ended yet."""
         return self._job is not None and self._job.is_open
 
     @property
     def key(self) -> ScenarioKey:
-        """The scenario that it is of."""
+        """The key of the scenario that its plan was made for."""
         return key_of_plan(self.plan)
 
     @property
     def is_left(self) -> bool:
-        """Whether an earlier studio began it, and nobody has gone on with it yet."""
+        """Whether an earlier studio began it, and it was not resumed yet."""
         return self._job is None and self.timeline is not None
 
     @property
     def may_resume(self) -> bool:
-        """Whether it stands still and can go on."""
+        """Whether it can go on: it is halted, or was left unfinished."""
         return self.is_halted or self.is_left
 
     @property
     def is_halting(self) -> bool:
-        """Whether it was told to halt and has not yet."""
-        return self.is_open and self._rests and self.code is None
+        """Whether it was asked to halt and still finishes the steps that run."""
+        return self.is_open and self._is_paused and self.code is None
 
     @property
     def is_halted(self) -> bool:
-        """Whether it stands still and can go on."""
-        return self.is_open and self.code is not None and Stopped(self.code).may_resume
+        """Whether its executor has ended and can resume."""
+        return self.is_open and self.code is not None and ExecutorExit(self.code).may_resume
 
     @property
     def is_settling(self) -> bool:
@@ -166,7 +173,7 @@ class RolloutJob(QObject):
         return self.is_open and self.code is not None and not self.is_halted
 
     @property
-    def _rests(self) -> bool:
+    def _is_paused(self) -> bool:
         return self._job is not None and self._job.state is JobState.PAUSED
 
     @property
@@ -175,7 +182,7 @@ class RolloutJob(QObject):
         return self._job is not None and self._job.state is JobState.CANCELLED
 
     @property
-    def went_wrong(self) -> str:
+    def failure_text(self) -> str:
         """Why it could not be carried out; empty when it could."""
         return self._job.words if self._job is not None else ""
 
@@ -186,17 +193,17 @@ class RolloutJob(QObject):
 
     @property
     def line(self) -> Line:
-        """How far it is, as a sentence with its look."""
+        """Its state as a sentence, with the sentence's look."""
         if self.was_given_up:
-            gone = "its fleet has ended" if self.where == "lab" else "left as it stands"
-            return "bad", f"✗ Given up: {gone}"
+            fleet = "its fleet has ended" if self.where == "lab" else "left as it stands"
+            return "bad", f"✗ Given up: {fleet}"
         if self.code is not None and not self.is_halted:
             look, words = ended_line(self.code)
             if self.where == "dry" and self.code == 0:
                 words = "✓ These are the actions; nothing was done"
             return look, words + ("; still measuring" if self.is_settling else "")
-        if self.went_wrong:
-            return "bad", f"✗ {self.went_wrong}"
+        if self.failure_text:
+            return "bad", f"✗ {self.failure_text}"
         counts = counts_words(self.timeline)
         if self.may_resume:
             reason = (self.timeline or {}).get("reason") or ""
@@ -208,91 +215,92 @@ class RolloutJob(QObject):
             return "heading", f"Wave {self.awaited} waits for your approval · {counts}"
         return "heading", f"{counts}{of_forecast(self.plan)}"
 
-    # What a person asks for
+    # What a person does
 
     def halt(self) -> None:
-        """The steps in hand are finished, nothing else is begun."""
+        """Finish the steps that run and begin no other."""
         if self._job is not None:
             self._job.pause(True)
 
     def resume(self) -> None:
-        """Goes on where it stands."""
+        """Go on where it halted."""
         if self._job is not None and self.is_open:
             self.code = None if self.is_halted else self.code
             self._job.pause(False)
             self.changed.emit()
 
     def approve(self) -> None:
-        """Lets the awaited wave begin.
+        """Approve the awaited wave.
 
         Raises:
             BadInput: The approval cannot be written.
         """
         if self.awaited is not None and self._approvals is not None:
-            carry_out.approve(self.plan, self._approvals, self.awaited)
+            executor_process.approve(self.plan, self._approvals, self.awaited)
             self.awaited = None
             self.changed.emit()
 
     def give_up(self) -> None:
-        """Halts it for good: the steps in hand are finished if they can be soon."""
+        """Halt it for good; the steps that run have a short time to finish."""
         self._soon.stop()
         if self._job is not None:
             self._job.cancel()
 
-    # What comes of it
+    # What its job reports
 
     def _on_landed(self, result: object) -> None:
-        if isinstance(result, Said):
+        if isinstance(result, OutputLine):
             self.lines.append(result)
-        elif isinstance(result, Happened):
-            self._take(result.timeline)
-        elif isinstance(result, Awaits):
+        elif isinstance(result, RecordRead):
+            self._set_timeline(result.timeline)
+        elif isinstance(result, ApprovalNeeded):
             self.awaited = result.wave
-            self.lines.append(Said(f"Wave {result.wave} waits for an approval"))
-        elif isinstance(result, Stopped):
-            self._on_stopped(result)
+            self.lines.append(OutputLine(f"Wave {result.wave} waits for an approval"))
+        elif isinstance(result, ExecutorExit):
+            self._on_exit(result)
         elif isinstance(result, Path):
             self._approvals = result
         else:
             self.trial = result  # type: ignore[assignment] # the only other thing that lands
             assert self.trial is not None
-            self._take(self.trial.timeline)
+            self._set_timeline(self.trial.timeline)
         if not self._soon.isActive():
             self._soon.start()
 
-    def _take(self, timeline: dict[str, Any]) -> None:
+    def _set_timeline(self, timeline: dict[str, Any]) -> None:
         self.timeline = timeline
-        passed = sum(one["kind"] == "gate_passed" for one in timeline["events"])
+        passed = sum(event["kind"] == "gate_passed" for event in timeline["events"])
         if self.awaited is not None and passed + 1 >= self.awaited:
             self.awaited = None
 
-    def _on_stopped(self, stopped: Stopped) -> None:
-        self.code, self.awaited = stopped.code, None
-        if stopped.may_resume and self.where != "dry":
-            self.halt()  # the job rests until somebody lets it go on
+    def _on_exit(self, executor_exit: ExecutorExit) -> None:
+        self.code, self.awaited = executor_exit.code, None
+        if executor_exit.may_resume and self.where != "dry":
+            self.halt()  # the job is paused until a person resumes it
 
     def _on_ended(self) -> None:
         if self._job is not None and self._job.state is JobState.FAILED:
-            self.lines.append(Said(self._job.words, is_wrong=True))
+            self.lines.append(OutputLine(self._job.words, is_wrong=True))
         self._soon.stop()
         self.changed.emit()
 
 
 def no_haproxy() -> str:
-    """Why there can be no lab on this machine; empty when there can."""
+    """Return why there can be no lab on this machine; empty when there can be one."""
     from studio.lab.haproxy import find_haproxy  # noqa: PLC0415 - read when it is needed
 
-    return _said_by(find_haproxy)
+    return _error_text(find_haproxy)
 
 
 def lab_refuses(scenario: Scenario) -> str:
-    """Why the lab cannot put a scenario up; empty when it can."""
+    """Return why the lab cannot put up the fleet of a scenario; empty when it can."""
     from studio.lab.limits import refuse_unable  # noqa: PLC0415 - read when it is needed
 
-    return _said_by(lambda: refuse_unable(scenario))
+    return _error_text(lambda: refuse_unable(scenario))
 
 
-def _said_by(check: Callable[[], object]) -> str:
+def _error_text(check: Callable[[], object]) -> str:
+    """Return the message of the error that a check raises; empty when it raises none."""
     try:
         check()
     except RollcastError as error:

@@ -19,6 +19,7 @@ from typing import Literal
 import psutil
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from executor.base import directories
 from executor.base.errors import BadInput
 from executor.base.files import atomic_write_text
 
@@ -144,8 +145,7 @@ def find_unsaved(path: Path | None) -> tuple[list[UnsavedFile], list[str]]:
 
 def state_directory() -> Path:
     """Where side files stand that cannot stand beside their scenarios; it may not exist yet."""
-    home = os.environ.get("XDG_STATE_HOME") or Path("~/.local/state").expanduser()
-    return Path(home) / "rollcast" / "recovery"
+    return directories.state_directory() / "recovery"
 
 
 def _places(path: Path | None) -> list[Path]:

@@ -18,10 +18,11 @@ from typing import Any
 import pytest
 
 from executor.base.errors import BadInput, Refused
+from executor.fleet.balancers.base import Admin
 from executor.fleet.connect import fleet_key
 from executor.fleet.inventory import BalancerSpec, HAProxySpec
 from executor.plan.model import Step
-from executor.progress import Event, EventKind
+from executor.progress import Ended, Event, EventKind
 from executor.records import journal as journal_module
 from executor.records import lock as lock_module
 from executor.records.journal import Journal, JournalBroken
@@ -46,6 +47,61 @@ def test_what_was_written_is_there_again(tmp_path: Path) -> None:
     assert again.about() == {"schema": "rollcast.journal/1", "plan_digest": "abc"}
     again.close()
     journal.close()
+
+
+FACTS = [
+    # what is stored of an event, and what it says
+    pytest.param("ended", "halted", {"ended": Ended.HALTED}, id="end"),
+    pytest.param("found", "drain", {"instance": "a", "admin": Admin.DRAIN}, id="found"),
+    pytest.param("told", "maint", {"instance": "a", "admin": Admin.MAINT}, id="told"),
+    pytest.param("gate_passed", "wave 12", {"wave": 12}, id="wave"),
+    pytest.param(
+        "turn_back", '["web 1", "é", "a\\"b"]', {"names": ("web 1", "é", 'a"b')}, id="names"
+    ),
+    pytest.param("turn_back", "[]", {"names": ()}, id="no names"),
+    pytest.param("brake", "errors 9 %", {"said": "errors 9 %"}, id="words"),
+]
+OLD_TEXTS = [
+    pytest.param("turn_back", "b a", {"names": ("b", "a")}, id="names between spaces"),
+    pytest.param("turn_back", "1", {"names": ("1",)}, id="a name that is a number"),
+    pytest.param("turn_back", "", {"names": ()}, id="no names, nothing at all"),
+]
+
+
+def store(path: Path, kind: str, instance: str, text: str) -> None:
+    """Writes an event as every version of the executor has stored it."""
+    Journal.begin(path, {}).close()
+    row = ("now", 1.0, kind, instance, None, "", text)
+    with closing(sqlite3.connect(path)) as database:
+        database.execute(
+            "INSERT INTO events (at, t_s, kind, instance, step, version, said) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?)",
+            row,
+        )
+        database.commit()
+
+
+@pytest.mark.parametrize(("kind", "text", "fields"), [*FACTS, *OLD_TEXTS])
+def test_a_stored_event_is_read_as_typed_facts(
+    tmp_path: Path, kind: str, text: str, fields: dict[str, Any]
+) -> None:
+    store(tmp_path / "j", kind, fields.get("instance", ""), text)
+    with closing(Journal.open(tmp_path / "j")) as journal:
+        assert journal.events() == [Event(1.0, EventKind(kind), **fields)]
+
+
+@pytest.mark.parametrize(("kind", "text", "fields"), FACTS)
+def test_facts_are_stored_as_they_always_were(kind: str, text: str, fields: dict[str, Any]) -> None:
+    assert Event(1.0, EventKind(kind), **fields).text == text
+
+
+@pytest.mark.parametrize(("kind", "text"), [("ended", "over"), ("found", "gone")])
+def test_a_fact_that_is_none_makes_a_journal_unreadable(
+    tmp_path: Path, kind: str, text: str
+) -> None:
+    store(tmp_path / "j", kind, "a" if kind == "found" else "", text)
+    with pytest.raises(Refused, match=rf"the journal cannot be read \('{text}' is not a valid"):
+        Journal.open(tmp_path / "j")
 
 
 def test_who_looks_on_reads_on_from_where_it_was(tmp_path: Path) -> None:
@@ -292,7 +348,7 @@ def test_a_full_disk_does_not_take_the_record_of_a_lock(
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     lock = Lock.take(path, journal, take_over=False)
-    for name in ("pwrite", "ftruncate"):
+    for name in ("write", "ftruncate"):
         with monkeypatch.context() as patched:
             patched.setattr(lock_module.os, name, full)
             lock.beat()

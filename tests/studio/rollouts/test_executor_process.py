@@ -15,9 +15,25 @@ import pytest
 
 from executor.approval import ByFile
 from executor.base.errors import BadInput
+from executor.decide import Waiting
+from executor.events import (
+    BalancerNamed,
+    RolloutChanged,
+    RolloutEvent,
+    WaitBegun,
+    Warned,
+    event_line,
+)
 from executor.execute import Execute
-from studio.rollouts import executor_process as carry_out
-from studio.rollouts.executor_process import Awaits, Said, Stopped, command_of, run_executor
+from executor.output import OutputFormat
+from studio.rollouts import executor_process
+from studio.rollouts.executor_process import (
+    ApprovalNeeded,
+    ExecutorExit,
+    OutputLine,
+    executor_command,
+    run_executor,
+)
 from tests.helpers.plans import example_plan
 
 PATIENT = """
@@ -53,7 +69,7 @@ class Hand:
 
     def land(self, result: object) -> None:
         self.landed.append(result)
-        words = result.line if isinstance(result, Said) else type(result).__name__
+        words = result.line if isinstance(result, OutputLine) else type(result).__name__
         self._stopped |= words == self.stops_at
         if words == self.rests_at:
             self._paused = True
@@ -68,13 +84,13 @@ class Hand:
         raise AssertionError("there is no journal, and so nothing to tell")
 
     def said(self) -> list[str]:
-        return [one.line for one in self.landed if isinstance(one, Said)]
+        return [one.line for one in self.landed if isinstance(one, OutputLine)]
 
 
 @pytest.fixture
 def plan_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Execute:
     monkeypatch.setenv("ROLLCAST_STATE", str(tmp_path / "state"))
-    monkeypatch.setattr(carry_out, "LOOKS_S", 0.02)
+    monkeypatch.setattr(executor_process, "LOOKS_S", 0.02)
     return Execute(plan=tmp_path / "plan.json", inventory=tmp_path / "inventory.yaml")
 
 
@@ -87,28 +103,54 @@ def programs(monkeypatch: pytest.MonkeyPatch, *sources: str) -> list[Execute]:
         asked.append(one)
         yield from (sys.executable, "-c", next(left))
 
-    monkeypatch.setattr(carry_out, "command_of", command)
+    monkeypatch.setattr(executor_process, "executor_command", command)
     return asked
 
 
 def run(asked: Execute, hand: Hand, **said: bool) -> int:
-    return run_executor(asked, example_plan(), hand, lambda line: hand.land(Said(line)), **said)
+    return run_executor(
+        asked, example_plan(), hand, lambda line: hand.land(OutputLine(line)), **said
+    )
 
 
-def test_what_it_says_is_handed_on_line_by_line(
+def test_its_events_are_passed_on_in_words_and_other_lines_as_they_are(
     plan_file: Execute, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    events: list[RolloutEvent] = [
+        BalancerNamed(balancer="x"),
+        Warned(message="hm"),
+        WaitBegun(what=Waiting.APPROVAL, wave=2, approve_by="file", approval_line="wave 2 abc"),
+        WaitBegun(what=Waiting.PAUSE),
+        RolloutChanged(t_s=0.0, change="begun"),
+    ]
+    lines = "\n\n".join(["one", *map(event_line, events), "  no end"])
     programs(
         monkeypatch,
-        "import sys; print('one\\n\\n  two  '); sys.stdout.write('wave 2 begins when the file says: "
-        "wave 2 abc\\nno end'); sys.stderr.write('executor: oh\\nwarning: hm\\n'); sys.exit(3)",
+        f"import sys; sys.stdout.write({lines!r}); sys.stderr.write('executor: oh\\n'); sys.exit(3)",
     )
     hand = Hand()
     assert run(plan_file, hand) == 3
-    rights = [one for one in hand.landed if not (isinstance(one, Said) and one.is_wrong)]
-    wrongs = [one for one in hand.landed if isinstance(one, Said) and one.is_wrong]
-    assert rights == [Said("one"), Said("  two"), Awaits(2), Said("no end"), Stopped(3)]
-    assert wrongs == [Said("oh", is_wrong=True), Said("warning: hm", is_wrong=True)]
+    error = OutputLine("oh", is_wrong=True)
+    assert error in hand.landed
+    assert [result for result in hand.landed if result != error] == [
+        OutputLine("one"),
+        OutputLine("only x is told and watched"),
+        OutputLine("warning: hm", is_wrong=True),
+        ApprovalNeeded(2),
+        OutputLine("            waiting for the pause after the instance before"),
+        OutputLine("  no end"),
+        ExecutorExit(3),
+    ]
+
+
+def test_its_diagnostics_are_not_shown_as_what_went_wrong(
+    plan_file: Execute, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ROLLCAST_LOG", "debug")
+    programs(monkeypatch, "import os; print(os.environ['ROLLCAST_LOG'])")
+    hand = Hand()
+    assert run(plan_file, hand) == 0
+    assert hand.said() == ["warning"]
 
 
 @pytest.mark.parametrize(
@@ -125,7 +167,7 @@ def test_what_it_says_is_handed_on_line_by_line(
     ],
 )
 def test_which_end_can_be_gone_on_from(code: int, may_resume: bool) -> None:
-    assert Stopped(code).may_resume is may_resume
+    assert ExecutorExit(code).may_resume is may_resume
 
 
 def test_resting_halts_it_with_one_signal_and_going_on_resumes(
@@ -133,11 +175,15 @@ def test_resting_halts_it_with_one_signal_and_going_on_resumes(
 ) -> None:
     asked = programs(monkeypatch, PATIENT.format(signals=1), "print('again')")
     plan_file.journal_path.touch()
-    hand = Hand(rests_at="ready", goes_on_at="Stopped")
+    hand = Hand(rests_at="ready", goes_on_at="ExecutorExit")
     assert run(plan_file, hand) == 0
     assert hand.said() == ["ready", "stops", "again"]
-    assert [one for one in hand.landed if isinstance(one, Stopped)] == [Stopped(130), Stopped(0)]
+    assert [one for one in hand.landed if isinstance(one, ExecutorExit)] == [
+        ExecutorExit(130),
+        ExecutorExit(0),
+    ]
     assert [one.resume for one in asked] == [False, True]
+    assert {one.events for one in asked} == {OutputFormat.JSON}
 
 
 def test_one_that_ignores_interrupts_before_it_listens_is_halted(
@@ -150,7 +196,7 @@ def test_one_that_ignores_interrupts_before_it_listens_is_halted(
     )
     programs(monkeypatch, ignoring, "print('again')")
     plan_file.journal_path.touch()
-    hand = Hand(rests_at="ready", goes_on_at="Stopped")
+    hand = Hand(rests_at="ready", goes_on_at="ExecutorExit")
     begun_s = time.monotonic()
     assert run(plan_file, hand) == 0
     assert time.monotonic() - begun_s < 30
@@ -161,7 +207,7 @@ def test_who_halts_before_a_journal_is_there_begins_anew(
     plan_file: Execute, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked = programs(monkeypatch, PATIENT.format(signals=1), "print('again')")
-    assert run(plan_file, Hand(rests_at="ready", goes_on_at="Stopped")) == 0
+    assert run(plan_file, Hand(rests_at="ready", goes_on_at="ExecutorExit")) == 0
     assert [one.resume for one in asked] == [False, False]
 
 
@@ -191,7 +237,7 @@ def test_giving_up_halts_it_and_insists(
     plan_file: Execute, monkeypatch: pytest.MonkeyPatch, signals: int, code: int
 ) -> None:
     programs(monkeypatch, PATIENT.format(signals=signals))
-    monkeypatch.setattr(carry_out, "FINISHES_WITHIN_S", 0.05)
+    monkeypatch.setattr(executor_process, "FINISHES_WITHIN_S", 0.05)
     hand = Hand(stops_at="ready")
     assert run(plan_file, hand) == code
     assert hand.said() == ["ready", "stops"]
@@ -201,11 +247,11 @@ def test_one_that_will_not_stop_is_killed(
     plan_file: Execute, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     programs(monkeypatch, PATIENT.format(signals=99))
-    monkeypatch.setattr(carry_out, "FINISHES_WITHIN_S", 0.05)
-    monkeypatch.setattr(carry_out, "DIES_WITHIN_S", 0.05)
+    monkeypatch.setattr(executor_process, "FINISHES_WITHIN_S", 0.05)
+    monkeypatch.setattr(executor_process, "DIES_WITHIN_S", 0.05)
     hand = Hand(stops_at="ready")
     assert run(plan_file, hand) == 130
-    assert hand.landed[-1] == Stopped(130)
+    assert hand.landed[-1] == ExecutorExit(130)
 
 
 def test_one_that_is_told_before_it_listens_is_interrupted_all_the_same(
@@ -251,22 +297,22 @@ def test_the_command_is_the_executors() -> None:
         approve="f",
         journal=Path("j"),
     )
-    assert list(command_of(asked))[1:] == [
+    assert list(executor_command(asked))[1:] == [
         *("-P", "-m", "executor", "execute", "a/plan.json", "--inventory", "i.yaml"),
-        *("--dry-run", "--resume", "--journal", "j", "--approve", "f"),
+        *("--dry-run", "--resume", "--journal", "j", "--approve", "f", "--events", "text"),
     ]
     from executor.__main__ import _parser
 
-    _parser().parse_args(list(command_of(asked))[4:])
+    _parser().parse_args(list(executor_command(asked))[4:])
 
 
 def test_a_wave_is_approved_in_the_words_that_the_executor_reads(tmp_path: Path) -> None:
     plan, file = example_plan(), tmp_path / "approved"
     reader = ByFile(file, plan.digest)
     assert reader.of(2) == "awaited"
-    carry_out.approve(plan, file, 2)
-    carry_out.approve(plan, file, 3)
+    executor_process.approve(plan, file, 2)
+    executor_process.approve(plan, file, 3)
     assert [reader.of(wave) for wave in (2, 3, 4)] == ["given", "given", "awaited"]
     assert file.stat().st_mode & 0o777 == 0o600
     with pytest.raises(BadInput, match="cannot be written"):
-        carry_out.approve(plan, tmp_path / "no" / "file", 2)
+        executor_process.approve(plan, tmp_path / "no" / "file", 2)

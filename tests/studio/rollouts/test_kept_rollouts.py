@@ -12,7 +12,7 @@ import pytest
 from executor.base.errors import BadInput
 from executor.plan.file import write_plan
 from executor.plan.model import Plan
-from executor.progress import Event, EventKind
+from executor.progress import Ended, Event, EventKind
 from executor.records.journal import Journal
 from studio.rollouts.kept_rollouts import (
     find_left_rollout,
@@ -50,10 +50,10 @@ def kept(plan: Plan, events: Sequence[Event], written_s: float, **about: str) ->
     ("last", "reason"),
     [
         ((), "errors 9 %"),  # its executor died
-        ((Event(2.0, EventKind.ENDED, said="halted"),), "errors 9 %"),
-        ((Event(2.0, EventKind.ENDED, said="interrupted"),), "errors 9 %"),
-        ((Event(2.0, EventKind.ENDED, said="done"),), None),
-        ((Event(2.0, EventKind.ENDED, said="rolled_back"),), None),
+        ((Event(2.0, EventKind.ENDED, ended=Ended.HALTED),), "errors 9 %"),
+        ((Event(2.0, EventKind.ENDED, ended=Ended.INTERRUPTED),), "errors 9 %"),
+        ((Event(2.0, EventKind.ENDED, ended=Ended.DONE),), None),
+        ((Event(2.0, EventKind.ENDED, ended=Ended.ROLLED_BACK),), None),
     ],
     ids=["died", "halted", "interrupted", "done", "rolled back"],
 )
@@ -74,7 +74,7 @@ def test_only_the_latest_of_a_name_counts() -> None:
     old, new = example_plan(), example_plan(window=1)
     kept(old, BEGUN, 100.0, inventory="/old.yaml")
     done = kept(
-        new, (*BEGUN, Event(2.0, EventKind.ENDED, said="done")), 200.0, inventory="/new.yaml"
+        new, (*BEGUN, Event(2.0, EventKind.ENDED, ended=Ended.DONE)), 200.0, inventory="/new.yaml"
     )
     assert old.name == new.name
     assert find_left_rollout(old.name) is None
@@ -102,7 +102,7 @@ def test_a_later_rollout_of_a_longer_name_hides_none() -> None:
 
 
 def test_a_list_of_all_names_each_by_its_scenario() -> None:
-    done = (*BEGUN, Event(2.0, EventKind.ENDED, said="done"))
+    done = (*BEGUN, Event(2.0, EventKind.ENDED, ended=Ended.DONE))
     kept(example_plan(name="shop"), done, 100.0, inventory="/shop.yaml")
     kept(example_plan(name="api"), BEGUN, 200.0, inventory="/api.yaml")
     listed = list(kept_rollouts())
