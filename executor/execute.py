@@ -332,7 +332,7 @@ async def _carried_out(
         approval = _approval(asked, plan)
         run = RolloutRun(
             plan,
-            (inventory.versions.old, inventory.versions.new),
+            inventory.versions,
             hands,
             journal,
             approval=approval,

@@ -43,6 +43,7 @@ from executor.fleet.balancers.base import (
     Unreachable,
 )
 from executor.fleet.fleet_client import FleetClient
+from executor.fleet.inventory import VersionNames
 from executor.fleet.probe import Direct
 from executor.guards import find_crossed_limit
 from executor.plan.model import Gate, Plan, Step
@@ -61,7 +62,7 @@ class RolloutRun:
     def __init__(
         self,
         plan: Plan,
-        versions: tuple[str, str],
+        versions: VersionNames,
         hands: FleetClient,
         journal: Journal,
         *,
@@ -294,7 +295,7 @@ class RolloutRun:
     # doing
 
     def _begin(self, act: Act, seen: FleetSnapshot) -> None:
-        version = self._versions[0 if self.progress.direction == "back" else 1]
+        version = self._target()
         if self.progress.of(act.instance).found is None:
             admin = seen.instances[act.instance].server.admin
             self._write(Event(self._now_s(), EventKind.FOUND, act.instance, said=admin))
@@ -317,7 +318,7 @@ class RolloutRun:
         for name, (step, task) in list(self._tasks.items()):
             if not task.done():
                 continue
-            version = self._versions[0 if self.progress.direction == "back" else 1]
+            version = self._target()
             kind, said = end_of_step(task, is_stopped=self._is_cancelled)
             self._write(Event(self._now_s(), kind, name, step, version, said))
             del self._tasks[name]
@@ -400,8 +401,12 @@ class RolloutRun:
     def _mind_version(self, event: Event) -> None:
         """Which instances serve with the new version: from when their return begins."""
         if event.kind in (EventKind.INTENT, EventKind.DONE) and event.step is Step.RETURN:
-            is_new = event.version == self._versions[1]
+            is_new = event.version == self._versions.new
             (self._new.add if is_new else self._new.discard)(event.instance)
+
+    def _target(self) -> str:
+        """Return the version that instances are brought to."""
+        return self._versions.old if self.progress.direction == "back" else self._versions.new
 
     def _now_s(self) -> float:
         """Since the rollout began; a resumed one goes on where the journal ends."""
