@@ -23,6 +23,7 @@ from executor.base.files import atomic_write_text
 from executor.plan.model import Interval
 from simulation.engines.compiled.prepare import prepare
 from simulation.estimates.estimate import Estimate, Range, estimate
+from simulation.results.run_result import EngineName
 from simulation.scenario.file import ScenarioFile
 from simulation.scenario.model import Scenario
 from simulation.study.candidates import candidates_of, default_windows
@@ -109,7 +110,7 @@ def distances() -> Iterator[str]:
     for path in sorted((ROOT / "scenarios").glob("*.yaml")):
         scenario = ScenarioFile.load(path).scenario
         candidates = candidates_of(scenario, default_windows(scenario))
-        rows = list(run_rows(scenario, candidates, jobs=1, engine="compiled"))
+        rows = list(run_rows(scenario, candidates, jobs=1, engine=EngineName.COMPILED))
         for result in compare(scenario, candidates, rows).candidates:
             found = estimate(result.candidate.apply_to(scenario))
             for name, title in FIGURES.items():

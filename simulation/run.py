@@ -30,7 +30,7 @@ from simulation.requests.plane import Engine, SimulatedClock
 from simulation.requests.stationary import long_lived, open_connections
 from simulation.results.pool_log import PoolChange, PoolLog, merge
 from simulation.results.recorder import RunRecord, run_result
-from simulation.results.run_result import RunResult
+from simulation.results.run_result import Ending, EngineName, RunResult
 from simulation.results.states import StateInterval
 from simulation.scenario.model import Scenario
 from simulation.scenario.rates import RateTable
@@ -47,7 +47,7 @@ class Run:
         scenario: Scenario,
         frame: SimulatedInterval,
         replication: int,
-        engine: str = "auto",
+        engine: EngineName = EngineName.AUTO,
         *,
         keep_requests: bool = False,
     ) -> None:
@@ -57,7 +57,7 @@ class Run:
             scenario: What is simulated, one candidate.
             frame: From when to when.
             replication: Its number.
-            engine: One of `simulation.engines.compiled.code_cache.ENGINES`; they give the same answers.
+            engine: Which engine simulates.
             keep_requests: Whether the result carries every request.
         """
         self._scenario = scenario
@@ -112,11 +112,11 @@ class Run:
         self._pool_log.append((service, change))
 
     def _opened(
-        self, name: str, arrivals: Streams | ClosedLoop, draws: Draws
+        self, name: EngineName, arrivals: Streams | ClosedLoop, draws: Draws
     ) -> tuple[SimulatedClock, Engine]:
         """The engine of a name, and its clock."""
         now_s, bin_s = -self._frame.warm_up_s, self._frame.bin_s
-        if name == "compiled" or (name == "auto" and is_ready()):
+        if name == EngineName.COMPILED or (name == EngineName.AUTO and is_ready()):
             from simulation.engines.compiled.engine import (  # noqa: PLC0415 - Numba takes a while to import
                 CompiledClock,
                 CompiledEngine,
@@ -238,16 +238,16 @@ class Run:
             for part in instances.fleet.intervals(end_s, self._scenario.first_number(name))
         )
 
-    def _ending(self) -> str:
+    def _ending(self) -> Ending:
         if self._release is None:
-            return "done"
+            return Ending.DONE
         if self._release.is_halted:
-            return "halted"
+            return Ending.HALTED
         if self._release.rolled_back:
-            return "rolled_back"
+            return Ending.ROLLED_BACK
         in_time = self._release.ended_s is not None
         settled = self._frame.exact or self._settled_s < self._frame.horizon_s
-        return "done" if in_time and settled else "horizon"
+        return Ending.DONE if in_time and settled else Ending.HORIZON
 
 
 @contextmanager

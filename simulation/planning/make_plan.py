@@ -349,8 +349,9 @@ def _told_apart(prediction: Prediction, result: CandidateResult) -> list[str]:
             was, is_now = getattr(predicted, figure), getattr(now, figure)
             if not _close(was, is_now):
                 differing.append(f"{name} {figure}: the plan says {was}, simulated {is_now}")
-    if prediction.ended != EndCounts(**result.ended):
-        differing.append(f"ended: the plan says {prediction.ended}, simulated {result.ended}")
+    ended = EndCounts(**result.ended)
+    if prediction.ended != ended:
+        differing.append(f"ended: the plan says {prediction.ended}, simulated {ended}")
     if prediction.verdict.answer != result.verdict.answer:
         differing.append(
             f"verdict: the plan says {prediction.verdict.answer}, simulated {result.verdict.answer}"

@@ -19,7 +19,7 @@ import numpy as np
 
 from executor.base.canonical_json import digest_of
 from simulation.planning.assumptions import Assumption, assumptions_of
-from simulation.results.run_result import RunResult
+from simulation.results.run_result import Ending, RunResult
 from simulation.scenario.model import Scenario
 from simulation.scenario.simulated_interval import SimulatedInterval, frame_of
 from simulation.scenario.units import Floats
@@ -192,7 +192,8 @@ def _worst(scenario: Scenario, runs: Sequence[RunResult]) -> float:
     ratios = [_NOTHING]
     for _word, name, limit in _limits(scenario):
         values = [
-            _NEVER if run.ended != "done" else (run.metrics[name] or 0.0) / limit for run in runs
+            _NEVER if run.ended != Ending.DONE else (run.metrics[name] or 0.0) / limit
+            for run in runs
         ]
         ratios.append(sum(values) / len(values))
     return max(ratios)

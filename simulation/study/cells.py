@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass
 
-from simulation.results.run_result import RunResult
+from simulation.results.run_result import EngineName, RunResult
 from simulation.scenario.model import Scenario
 from simulation.scenario.simulated_interval import SimulatedInterval
 from simulation.study.candidates import Candidate
@@ -34,7 +34,7 @@ def run_cells(
     *,
     jobs: int | None = None,
     cluster: str | None = None,
-    engine: str = "auto",
+    engine: EngineName = EngineName.AUTO,
     store: Store | None = None,
     apart: bool = False,
     stopped: Callable[[], bool] = lambda: False,
@@ -50,7 +50,7 @@ def run_cells(
         frame: The simulated time around the rollout, the same for all of them.
         jobs: How many processes, see `simulation.study.running.places.Place`.
         cluster: The address of a scheduler whose workers simulate, likewise.
-        engine: One of `simulation.engines.compiled.code_cache.ENGINES`.
+        engine: Which engine simulates.
         store: Where results are kept and looked for.
         apart: Whether even one process is not this one.
         stopped: Asked ten times a second; ends the study.

@@ -16,7 +16,7 @@ import numpy as np
 
 from executor.base.canonical_json import digest_of
 from executor.plan.model import Interval, Verdict
-from simulation.results.run_result import ENDINGS, METRICS, RunResult, Waits
+from simulation.results.run_result import METRICS, Ending, RunResult, Waits
 from simulation.scenario.model import Scenario
 from simulation.scenario.units import Floats
 from simulation.study.candidates import Candidate
@@ -54,7 +54,7 @@ class CandidateResult:
     requests: dict[str, int]
     metrics: dict[str, Interval]
     alone: dict[str, Interval]
-    ended: dict[str, int]
+    ended: dict[Ending, int]
     verdict: Verdict
     waits: dict[str, Interval]
     critical_path: tuple[str, ...]
@@ -117,7 +117,7 @@ class Comparison:
             },
             "requests": result.requests,
             "metrics": {name: one.model_dump() for name, one in result.metrics.items()},
-            "ended": result.ended,
+            "ended": {ending.value: count for ending, count in result.ended.items()},
             "waits": {name: one.model_dump() for name, one in result.waits.items()},
             "critical_path": list(result.critical_path),
             "verdict": result.verdict.model_dump(mode="json"),
@@ -174,7 +174,7 @@ def candidate_result(
         requests=requests,
         metrics={name: interval([run.metrics[name] for run in runs]) for name in METRICS},
         alone={name: interval([run.alone[name] for run in runs]) for name in METRICS},
-        ended={ending: sum(run.ended == ending for run in runs) for ending in ENDINGS},
+        ended={ending: sum(run.ended == ending for run in runs) for ending in Ending},
         verdict=verdict(candidate.apply_to(scenario), runs),
         waits=_waits([run.waits for run in runs if run.waits is not None]),
         critical_path=_commonest([run.critical_path for run in runs if run.critical_path]),

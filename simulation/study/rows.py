@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import dataclass
 
-from simulation.results.run_result import RunResult
+from simulation.results.run_result import EngineName, RunResult
 from simulation.scenario.model import Scenario
 from simulation.scenario.simulated_interval import frame_of
 from simulation.study.candidates import Candidate
@@ -43,7 +43,7 @@ def run_rows(
     cluster: str | None = None,
     apart: bool = False,
     keep_requests: bool = False,
-    engine: str = "auto",
+    engine: EngineName = EngineName.AUTO,
     store: Store | None = None,
     stopped: Callable[[], bool] = lambda: False,
     paused: Callable[[], bool] = lambda: False,
@@ -59,7 +59,7 @@ def run_rows(
         cluster: The address of a scheduler whose workers simulate, likewise.
         apart: Whether even one process is not this one, likewise.
         keep_requests: Whether results carry every request; they are not stored then.
-        engine: One of `simulation.engines.compiled.code_cache.ENGINES`.
+        engine: Which engine simulates.
         store: Where results are kept and looked for.
         stopped: Asked ten times a second, in the thread that waits for rows; ends the study.
         paused: Asked likewise; holds it up.

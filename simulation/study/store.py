@@ -32,7 +32,7 @@ from executor.base.directories import cache_directory
 from executor.base.errors import BadInput
 from simulation.engine_version import engine_version
 from simulation.results.result_bytes import pack, unpack
-from simulation.results.run_result import RunResult
+from simulation.results.run_result import EngineName, RunResult
 from simulation.scenario.model import Scenario
 from simulation.scenario.simulated_interval import SimulatedInterval
 from simulation.scenario.traffic import TimestampsRate, TraceRate
@@ -125,7 +125,7 @@ class Store:
         self._connection = None
 
     def known(
-        self, key: str, frame: SimulatedInterval, engine: str = "auto"
+        self, key: str, frame: SimulatedInterval, engine: EngineName = EngineName.AUTO
     ) -> dict[int, StoredRun]:
         """What is known of a candidate, by replication.
 

@@ -13,7 +13,7 @@ from enum import StrEnum
 
 from executor.plan.model import Step, Verdict
 from simulation.results.failures import Cause
-from simulation.results.run_result import RunResult
+from simulation.results.run_result import Ending, RunResult
 from simulation.scenario.freeze import find_freeze
 from simulation.scenario.model import Scenario
 from simulation.study.statistics import MOST_RUNS, More, answer_of, clopper_pearson, runs_to_settle
@@ -75,7 +75,7 @@ class Breach:
     Attributes:
         objective: Which.
         limit: Its limit, in the unit of the objective; None where it has none.
-        ended: How the rollout ended, where it did not end well.
+        ended: How the rollout ended, where it did not end well; else None.
         cause: What stopped it then, None where nothing did.
         step: The step that failed, where that stopped it.
         freeze: The freeze that was met, as the file has it.
@@ -83,7 +83,7 @@ class Breach:
 
     objective: Objective
     limit: float | None = None
-    ended: str = ""
+    ended: Ending | None = None
     cause: Cause | None = None
     step: Step | None = None
     freeze: str = ""
@@ -96,7 +96,7 @@ def broken_objectives(scenario: Scenario, run: RunResult) -> list[Breach]:
 
 def _breaches(scenario: Scenario, run: RunResult) -> Iterator[Breach]:
     objectives = scenario.objectives
-    if run.ended != "done":
+    if run.ended != Ending.DONE:
         by = run.stopped_by
         yield Breach(
             Objective.ENDS_WELL,
@@ -163,4 +163,4 @@ def _ending_text(breach: Breach) -> str:
         case Cause.NO_MORE_MAY_FOLLOW:
             return f"{breach.ended}, too few instances are left to take another out"
         case _:
-            return breach.ended
+            return str(breach.ended)

@@ -63,7 +63,7 @@ def compare(
     o.must_be_writable(scenario, csv, html, requests)
     file = o.load_file(scenario, sets, seed, replications)
     loaded = file.scenario
-    o.get_ready(engine, quiet)
+    ready = o.get_ready(engine, quiet)
     varied: dict[str, list[Any]] = {
         "windows": o.comma_list("--windows", windows, parse_window),
         "drain_timeouts_s": o.comma_list("--drain-timeouts", drain_timeouts, parse_duration_s),
@@ -85,7 +85,7 @@ def compare(
         jobs=jobs,
         cluster=cluster,
         quiet=quiet or json,
-        engine=engine,
+        engine=ready,
         keep_requests=requests is not None,
     )
     if csv is not None:

@@ -14,6 +14,7 @@ from executor.base.errors import BadInput
 from executor.base.yaml_positions import shorten_value
 
 if TYPE_CHECKING:
+    from simulation.results.run_result import EngineName
     from simulation.scenario.file import ScenarioFile
     from simulation.scenario.model import Scenario
     from simulation.study.candidates import Candidate
@@ -137,21 +138,23 @@ def load_file(
     return ScenarioFile.load(path, given)
 
 
-def get_ready(engine: str, quiet: bool) -> None:
-    """Compiles the fast engine where that is wanted and has not been done, with a word about it.
+def get_ready(engine: str, quiet: bool) -> EngineName:
+    """Return the engine of an option; compile the fast engine first where it will be used.
 
     Raises:
         BadInput: There is no such engine.
     """
-    from simulation.engines.compiled.code_cache import ENGINES, is_ready
+    from simulation.engines.compiled.code_cache import is_ready
     from simulation.engines.compiled.prepare import prepare
+    from simulation.results.run_result import ENGINES, EngineName
 
     if engine not in ENGINES:
         raise BadInput(f"--engine {engine}: must be {', '.join(ENGINES[:-1])} or {ENGINES[-1]}")
-    if engine != "reference" and not is_ready():
+    if engine != EngineName.REFERENCE and not is_ready():
         if not quiet:
             print("rollcast: compiling the fast engine, once; about 15 s", file=sys.stderr)
         prepare()
+    return EngineName(engine)
 
 
 def comma_list(option: str, text: str | None, parse: Callable[[str], Value]) -> list[Value]:
@@ -210,7 +213,7 @@ def run_study(
     jobs: int | None = None,
     cluster: str | None = None,
     quiet: bool = False,
-    engine: str = "auto",
+    engine: EngineName | None = None,
     keep_requests: bool = False,
     landed: Callable[[Comparison, Eta], None] | None = None,
 ) -> tuple[Comparison, list[Row]]:
@@ -223,7 +226,7 @@ def run_study(
         jobs: How many processes.
         cluster: The address of a scheduler whose workers simulate.
         quiet: Whether no progress is shown.
-        engine: One of `simulation.engines.compiled.code_cache.ENGINES`.
+        engine: Which engine simulates; None for ``auto``.
         keep_requests: Whether results carry every request.
         landed: Called with the comparison so far, at most twice a second.
 
@@ -232,6 +235,7 @@ def run_study(
     """
     import time
 
+    from simulation.results.run_result import EngineName
     from simulation.study.compare import compare
     from simulation.study.rows import run_rows
     from simulation.study.store import Store
@@ -251,7 +255,7 @@ def run_study(
             candidates,
             jobs=jobs,
             cluster=cluster,
-            engine=engine,
+            engine=engine or EngineName.AUTO,
             keep_requests=keep_requests,
             store=store,
         ):

@@ -79,10 +79,10 @@ def plan(
         o.comma_list("--advance", advance, o.parse_advance),
     )
     planned_service(loaded)
-    o.get_ready(engine, quiet)
+    ready = o.get_ready(engine, quiet)
     o.must_be_one_place(jobs, cluster)
     with Store.beside(scenario) as store, o.report_search(quiet or json) as told:
-        simulate = partial(run_cells, jobs=jobs, cluster=cluster, engine=engine, store=store)
+        simulate = partial(run_cells, jobs=jobs, cluster=cluster, engine=ready, store=store)
         found = search(loaded, candidates, simulate=simulate, told=told)
     assert found is not None
     if json:

@@ -46,9 +46,9 @@ def sensitivity(
     loaded = o.load(scenario, given, seed)
     if loaded.rollout is None:
         raise BadInput(f"{scenario}: rollout: is missing, there is no answer that could hang")
-    o.get_ready(engine, quiet)
+    ready = o.get_ready(engine, quiet)
     with o.report_search(quiet or json) as told:
-        found = analysed(loaded, simulate=partial(run_cells, jobs=jobs, engine=engine), told=told)
+        found = analysed(loaded, simulate=partial(run_cells, jobs=jobs, engine=ready), told=told)
     if chart is not None:
         _write_chart(chart, found)
     if json:

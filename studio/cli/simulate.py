@@ -31,7 +31,7 @@ def simulate(
     o.must_be_writable(scenario, csv, html, requests)
     file = o.load_file(scenario, sets, seed, replications)
     loaded = file.scenario
-    o.get_ready(engine, quiet)
+    ready = o.get_ready(engine, quiet)
     comparison, rows = o.run_study(
         loaded,
         candidates_of(loaded),
@@ -39,7 +39,7 @@ def simulate(
         jobs=jobs,
         cluster=cluster,
         quiet=quiet,
-        engine=engine,
+        engine=ready,
         keep_requests=requests is not None,
     )
     if csv is not None:

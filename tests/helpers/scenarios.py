@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from simulation.results.run_result import RunResult
+from simulation.results.run_result import EngineName, RunResult
 from simulation.run import Run
 from simulation.scenario.model import Scenario
 from simulation.scenario.simulated_interval import SimulatedInterval, frame_of
@@ -137,6 +137,6 @@ def runs_of(one: Scenario, count: int) -> Sequence[RunResult]:
     return [run_once(one, replication, keep_requests=False) for replication in range(count)]
 
 
-def prepared(one: Scenario, replication: int = 0, engine: str = "reference") -> Run:
+def prepared(one: Scenario, replication: int = 0, engine: EngineName = EngineName.REFERENCE) -> Run:
     """A run that has not begun, to be looked into."""
     return Run(one, frame_of([one]), replication, engine, keep_requests=True)

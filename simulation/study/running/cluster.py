@@ -22,6 +22,7 @@ from executor.base.errors import BadInput, Refused
 from executor.base.extras import require_extra
 from simulation.engine_version import engine_version
 from simulation.engines.compiled.prepare import prepare
+from simulation.results.run_result import EngineName
 from simulation.study.running.work import Done, Part, simulate_for_another
 
 _CONNECTS_S = 5.0
@@ -36,12 +37,12 @@ _LOOK_EVERY_S = 1.0
 class ClusterWorkers:
     """The workers of a scheduler, as `simulation.study.running.places.Workers`."""
 
-    def __init__(self, address: str, engine: str) -> None:
+    def __init__(self, address: str, engine: EngineName) -> None:
         """Connects.
 
         Args:
             address: Of the scheduler, such as ``tcp://10.0.0.1:8786``.
-            engine: One of `simulation.engines.compiled.code_cache.ENGINES`.
+            engine: Which engine simulates.
 
         Raises:
             BadInput: The scheduler cannot be reached.
@@ -141,13 +142,13 @@ async def _ask(address: str) -> None:
 
 
 def _done_by_worker(
-    version: str, engine: str, work: bytes, parts: Sequence[Part]
+    version: str, engine: EngineName, work: bytes, parts: Sequence[Part]
 ) -> tuple[list[Done], float]:
     """What a worker does: nothing, when it would do it in another way."""
     from distributed import get_worker
 
     _must_be_the_same(get_worker().address, engine_version(), version)
-    if engine != "reference":
+    if engine != EngineName.REFERENCE:
         prepare()
     return simulate_for_another(work, parts)
 

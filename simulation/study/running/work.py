@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from simulation.results.result_bytes import pack
-from simulation.results.run_result import RunResult
+from simulation.results.run_result import EngineName, RunResult
 from simulation.run import Run, nothing_to_collect
 from simulation.scenario.model import Scenario
 from simulation.scenario.simulated_interval import SimulatedInterval
@@ -67,14 +67,14 @@ class Work:
         scenario: What is simulated.
         candidates: All of them.
         frame: The simulated time around the rollout.
-        engine: One of `simulation.engines.compiled.code_cache.ENGINES`.
+        engine: Which engine simulates.
         keep_requests: Whether results carry every request.
     """
 
     scenario: Scenario
     candidates: tuple[Candidate, ...]
     frame: SimulatedInterval
-    engine: str = "auto"
+    engine: EngineName = EngineName.AUTO
     keep_requests: bool = False
 
     def run(self, part: Part) -> dict[int, RunResult]:

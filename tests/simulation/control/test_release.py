@@ -9,7 +9,7 @@ import pytest
 from executor.plan.model import Step
 from simulation.results.failures import Cause, Failure, GuardFigure
 from simulation.results.result_bytes import pack, unpack
-from simulation.results.run_result import RunResult
+from simulation.results.run_result import Ending, RunResult
 from simulation.results.states import State
 from simulation.scenario.model import Scenario
 from simulation.scenario.release_graph import critical_chain, cycle_of, in_order, release_graph
@@ -98,7 +98,7 @@ def failing(**rollout: Any) -> RunResult:
 
 def test_when_one_service_halts_the_next_does_not_begin() -> None:
     run = failing()
-    assert run.ended == "halted"
+    assert run.ended == Ending.HALTED
     assert set(spans_s(run)) == {"db", "api"}
     assert run.failures[0] == Failure(
         Cause.STEP_FAILED, "api", 0, Step.START, GuardFigure.TRIES, observed=1
@@ -140,7 +140,7 @@ def test_the_first_cause_is_the_one_that_stopped_a_release() -> None:
 
 def test_a_release_goes_back_in_reverse_order() -> None:
     run = failing(on_failure="rollback")
-    assert run.ended == "rolled_back"
+    assert run.ended == Ending.ROLLED_BACK
     deployed = [(p.begin_s, p.instance) for p in run.states if p.state is State.DEPLOYING]
     order = [instance for _begin, instance in sorted(deployed)]
     assert order == [7, 8, 4, 4, 7, 8]  # db, the failing api, api back, db back

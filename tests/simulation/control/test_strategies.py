@@ -10,7 +10,7 @@ import pytest
 from executor.plan.model import Step, canary_counts
 from simulation.results.failures import Cause, GuardFigure
 from simulation.results.pool_log import PoolChange, lowest
-from simulation.results.run_result import ERROR, RunResult
+from simulation.results.run_result import ERROR, Ending, RunResult
 from simulation.results.states import State
 from simulation.scenario.model import Scenario
 from simulation.study.verdict import verdict
@@ -62,7 +62,7 @@ def duration_s(run: RunResult) -> float:
 
 def test_recreate_stops_all_before_it_starts_any() -> None:
     run = rolled(strategy="recreate")
-    assert run.ended == "done"
+    assert run.ended == Ending.DONE
     assert fewest(run) == 0
     assert duration_s(run) == pytest.approx(11.0, abs=0.2)
     stopped = max(p.end_s for p in run.states if p.state is State.STOPPING)
@@ -81,7 +81,7 @@ def test_recreate_rejects_what_comes_meanwhile() -> None:
 
 def test_blue_green_is_never_below_full_capacity() -> None:
     run = rolled(strategy="blue_green", pause="30s", min_ready="4s")
-    assert run.ended == "done"
+    assert run.ended == Ending.DONE
     assert fewest(run) == 4
     assert run.requests["ok"] == run.requests["arrived"] - run.requests["in_flight"]
     switch_s = 10.0 + 4.0  # deploy, verify, start; min_ready; a return takes no time
@@ -103,7 +103,7 @@ def test_blue_green_falls_back_by_switching_again() -> None:
         guards={"error_fraction": "10%", "over": "5s"},
         versions={"new": {"error_fraction": 0.5}},
     )
-    assert run.ended == "rolled_back"
+    assert run.ended == Ending.ROLLED_BACK
     assert fewest(run) == 4
     for instance in range(4):
         assert len(in_pool(run, instance)) == 2
@@ -135,7 +135,7 @@ def test_blue_green_falls_back_at_once_while_the_old_ones_drain() -> None:
             clock={"warm_up": "2s"},
         )
     )
-    assert run.ended == "rolled_back"
+    assert run.ended == Ending.ROLLED_BACK
     for instance in range(4):
         (_, switched_s), (back_s, _) = in_pool(run, instance)
         assert switched_s == pytest.approx(10.0)
@@ -152,7 +152,7 @@ def test_an_instance_whose_second_one_failed_stays(fails: float, left: int) -> N
         max_failures=9,
         versions={"new": {"verify_fails": fails}},
     )
-    assert run.ended == "done"
+    assert run.ended == Ending.DONE
     assert fewest(run) == 4
     last = {p.instance: p.state for p in run.states}
     stayed = [k for k in range(4) if last[k] is State.SERVING]
@@ -164,7 +164,7 @@ def test_blue_green_that_fails_before_the_switch_changes_nothing() -> None:
     run = rolled(
         strategy="blue_green", on_failure="rollback", versions={"new": {"start_fails": 1.0}}
     )
-    assert run.ended == "rolled_back"
+    assert run.ended == Ending.ROLLED_BACK
     assert run.metrics["exposure_requests"] == 0
     assert all(len(in_pool(run, instance)) == 1 for instance in range(4))
 
@@ -188,7 +188,7 @@ def test_surge_makes_and_removes_as_kubernetes_does(
     surge: int | str, window: int, min_healthy: int, lowest: int, lasts_s: float
 ) -> None:
     run = rolled(surge=surge, window=window, min_healthy=min_healthy)
-    assert run.ended == "done"
+    assert run.ended == Ending.DONE
     assert fewest(run) == lowest
     assert duration_s(run) == pytest.approx(lasts_s, abs=0.3)
     there = [p.instance for p in run.states if p.end_s == run.end_s and p.state is State.SERVING]
@@ -247,7 +247,7 @@ def test_a_canary_bakes_between_its_waves() -> None:
         strategy="canary",
         canary=[{"share": "25%", "bake": "20s"}, {"share": "50%", "bake": "30s"}],
     )
-    assert run.ended == "done"
+    assert run.ended == Ending.DONE
     assert duration_s(run) == pytest.approx(4 * 11.0 + 50.0, abs=0.3)
     assert run.waits is not None
     assert run.waits.gate_s == pytest.approx(50.0)
@@ -284,7 +284,7 @@ def test_a_canary_judges_the_slow_too() -> None:
         canary=[{"share": "25%", "bake": "60s", "latency_p99": "80ms"}],
         versions={"new": {"service_factor": 2.0}},
     )
-    assert run.ended == "halted"
+    assert run.ended == Ending.HALTED
     by = run.stopped_by
     assert by is not None
     assert (by.cause, by.figure, by.limit) == (Cause.CANARY, GuardFigure.LATENCY_P99_S, 0.08)
@@ -308,7 +308,7 @@ def test_a_new_one_starts_as_soon_as_an_old_one_is_marked() -> None:
         clock={"warm_up": "2s"},
     )
     run = run_once(one)
-    assert run.ended == "done"
+    assert run.ended == Ending.DONE
     assert fewest(run) == 3
     begun_s = {
         (part.instance, part.state): part.begin_s for part in run.states if part.begin_s >= 0
@@ -323,7 +323,7 @@ def test_a_new_one_starts_as_soon_as_an_old_one_is_marked() -> None:
 
 def test_a_canary_beside_bakes_while_the_old_ones_end() -> None:
     run = rolled(strategy="canary", canary=SHARES, replacement="beside")
-    assert run.ended == "done"
+    assert run.ended == Ending.DONE
     assert fewest(run) == 3
     assert duration_s(run) == pytest.approx(4 * 10.0 + 50.0, abs=0.3)
     assert run.waits is not None
@@ -333,7 +333,7 @@ def test_a_canary_beside_bakes_while_the_old_ones_end() -> None:
 def test_a_canary_with_a_surge_keeps_the_fleet_whole() -> None:
     """A surge says beside, in a canary too: one more, none less, then the two left one by one."""
     run = rolled(strategy="canary", canary=SHARES, surge=1, min_healthy=4)
-    assert run.ended == "done"
+    assert run.ended == Ending.DONE
     assert fewest(run) == 4
     assert duration_s(run) == pytest.approx(4 * 10.0 + 50.0 + 1.0, abs=0.3)
 
@@ -359,7 +359,7 @@ def test_nothing_begins_after_a_canary_beside_is_halted() -> None:
             ),
             replication,
         )
-        if run.ended == "halted":
+        if run.ended == Ending.HALTED:
             halted += 1
             stopped = {part.instance for part in run.states if part.state is State.STOPPING}
             assert stopped <= {0}
@@ -376,7 +376,7 @@ def test_of_a_canary_beside_a_later_one_stays_for_a_failure() -> None:
         max_failures=9,
         versions={"new": {"start_fails": 0.5}},
     )
-    assert run.ended == "done"
+    assert run.ended == Ending.DONE
     assert {part.instance for part in run.states if part.state is State.FAILED} == {4}
     serving = [p.instance for p in run.states if p.end_s == run.end_s and p.state is State.SERVING]
     assert serving == [1, 5, 6, 7]
@@ -395,7 +395,7 @@ def migrated(**migration: Any) -> RunResult:
 
 def test_a_migration_stands_around_the_rollout() -> None:
     run = migrated()
-    assert run.ended == "done"
+    assert run.ended == Ending.DONE
     assert duration_s(run) == pytest.approx(5 + 20 + 2 * 11 + 10, abs=0.2)
     assert run.metrics["failed_requests"] == 0
     assert run.waits is not None
@@ -450,7 +450,7 @@ def test_a_guard_before_the_first_take_out_has_nothing_to_take_back() -> None:
         guards={"error_fraction": "10%", "over": "5s"},
         versions={"old": {"error_fraction": 0.5}},
     )
-    assert run.ended == "rolled_back"
+    assert run.ended == Ending.ROLLED_BACK
     assert {p.state for p in run.states} == {State.SERVING}
 
 
@@ -462,7 +462,7 @@ def test_where_too_many_failed_for_another_to_be_taken_out_the_rollout_halts() -
         max_failures=9,
         versions={"new": {"verify_fails": 1.0}},
     )
-    assert run.ended == "halted"
+    assert run.ended == Ending.HALTED
     assert len(run.failures) == 3
     by = run.failures[-1]
     assert run.stopped_by == by
@@ -484,13 +484,13 @@ def test_a_rollback_begins_with_what_failed() -> None:
     )
     failed = [p.instance for p in run.states if p.state is State.FAILED]
     assert failed == [2]
-    assert run.ended == "rolled_back"
+    assert run.ended == Ending.ROLLED_BACK
     assert fewest(run) == 2
 
 
 def test_a_guard_of_latency() -> None:
     run = rolled(window=1, guards={"latency_p99": "60ms"}, versions={"new": {"service_factor": 3}})
-    assert run.ended == "halted"
+    assert run.ended == Ending.HALTED
     by = run.stopped_by
     assert by is not None
     assert (by.cause, by.figure, by.limit) == (Cause.GUARD, GuardFigure.LATENCY_P99_S, 0.06)
@@ -499,7 +499,7 @@ def test_a_guard_of_latency() -> None:
 
 def test_a_guard_that_nothing_crosses_changes_nothing() -> None:
     calm = rolled(window=1, guards={"error_fraction": "10%", "latency_p99": "1s"})
-    assert calm.ended == "done"
+    assert calm.ended == Ending.DONE
     assert calm.metrics == rolled(window=1).metrics
 
 
@@ -549,7 +549,7 @@ def test_instances_crash_and_are_repaired_as_often_as_stated() -> None:
 @pytest.mark.parametrize("replication", range(8))
 def test_a_rollout_among_crashes_ends_well(replication: int) -> None:
     run = run_once(crashing(window=2, min_healthy=2), replication)
-    assert run.ended == "done"
+    assert run.ended == Ending.DONE
     serving = [p.instance for p in run.states if p.end_s == run.end_s]
     assert sorted(serving) == [0, 1, 2, 3]
     assert {p.instance for p in run.states if p.state is State.DEPLOYING} == {0, 1, 2, 3}
@@ -650,7 +650,7 @@ def test_a_version_that_never_comes_up_ends_in_a_stated_failure(
     rule: dict[str, Any], fails: str
 ) -> None:
     run = rolled(**rule, versions={"new": {fails: 1.0}})
-    assert run.ended == "halted"
+    assert run.ended == Ending.HALTED
     by = run.stopped_by
     assert by is not None
     step = Step.START if fails == "start_fails" else Step.VERIFY
@@ -673,10 +673,10 @@ def test_a_rollback_restores_exactly_the_fleet_that_was(
         clock={"warm_up": "2s"},
     )
     run = run_once(one, replication)
-    if run.ended == "done":
+    if run.ended == Ending.DONE:
         assert share < 1
         return
-    assert run.ended == "rolled_back"
+    assert run.ended == Ending.ROLLED_BACK
     at_end = {p.instance: p.state for p in run.states if p.end_s == run.end_s}
     assert [at_end[k] for k in range(4)] == [State.SERVING] * 4
     assert all(state is State.ABSENT for k, state in at_end.items() if k >= 4)
@@ -694,7 +694,7 @@ def test_time_is_spent_on_something(rule: dict[str, Any]) -> None:
 def test_a_run_can_be_looked_into_while_it_goes_on() -> None:
     run = prepared(scenario(steps=STEPS, rollout={"window": 2}))
     run.settle()
-    assert run.finish(run.alone_end_s()).ended == "done"
+    assert run.finish(run.alone_end_s()).ended == Ending.DONE
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 
 from simulation.planning.make_plan import make_plan
-from simulation.results.run_result import ERROR, RunResult
+from simulation.results.run_result import ERROR, Ending, RunResult
 from simulation.results.states import State
 from simulation.scenario.model import Scenario
 from simulation.study.candidates import candidates_of
@@ -84,7 +84,7 @@ def test_a_version_that_never_comes_up_halts_the_rollout(
     new: dict[str, float], step: State, took_s: float
 ) -> None:
     run = rolled(versions={"new": new}, rollout={"window": 1, "retries": 2})
-    assert run.ended == "halted"
+    assert run.ended == Ending.HALTED
     assert last_states(run) == [State.FAILED, *[State.SERVING] * 3]
     spent = next(p.end_s - p.begin_s for p in run.states if p.state is step)
     assert spent == pytest.approx(took_s)  # three times
@@ -96,7 +96,7 @@ def test_a_step_that_fails_now_and_then_is_tried_again() -> None:
     run = rolled(
         instances=40, versions={"new": {"verify_fails": 0.4}}, rollout={"window": 8, "retries": 50}
     )
-    assert run.ended == "done"
+    assert run.ended == Ending.DONE
     spent = [p.end_s - p.begin_s for p in run.states if p.state is State.VERIFYING]
     # A try lasts a second; a geometric number of them, 1/(1 − 0.4) on average.
     assert np.mean(spent) == pytest.approx(1 / 0.6, abs=4 * (0.4 / 0.36 / 40) ** 0.5)
@@ -118,7 +118,7 @@ def test_a_rollback_restores_the_fleet() -> None:
         versions={"new": {"verify_fails": 0.2}},
         rollout={"window": 3, "min_healthy": 8, "on_failure": "rollback"},
     )
-    assert run.ended == "rolled_back"
+    assert run.ended == Ending.ROLLED_BACK
     assert last_states(run) == [State.SERVING] * 12
     assert run.series["mixed_version_fraction"].max() > 0
     assert run.series["mixed_version_fraction"][-1] == 0
@@ -134,7 +134,7 @@ def test_a_rollback_restores_the_fleet() -> None:
 @settings(max_examples=40, deadline=None)
 def test_a_rollback_restores_exactly_what_was(one: Scenario) -> None:
     run = run_once(one)
-    if run.ended == "rolled_back":
+    if run.ended == Ending.ROLLED_BACK:
         for name, state in zip(one.all_instance_names(), last_states(run), strict=True):
             was = {State.ABSENT} if name.endswith("-new") else {State.SERVING, State.CRASHED}
             assert state in was

@@ -29,7 +29,7 @@ from simulation.planning.evidence import (
 from simulation.planning.make_plan import resimulate, self_contained
 from simulation.planning.search import MOST_CONFIRMATIONS, search
 from simulation.planning.search_result import SearchResult
-from simulation.results.run_result import METRICS, RunResult
+from simulation.results.run_result import METRICS, Ending, RunResult
 from simulation.scenario.model import Scenario
 from simulation.scenario.simulated_interval import SimulatedInterval
 from simulation.study.candidates import Candidate, candidates_of
@@ -85,7 +85,7 @@ class World:
             yield (
                 cell,
                 RunResult(
-                    ended="done",
+                    ended=Ending.DONE,
                     settled_s=way.duration_s,
                     end_s=way.duration_s,
                     requests={"arrived": 1, "ok": 1},

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from executor.base.errors import BadInput
 from simulation.engine_version import engine_version
 from simulation.results.result_bytes import pack, unpack
+from simulation.results.run_result import EngineName
 from simulation.run import Run
 from simulation.scenario.file import ScenarioFile
 from simulation.scenario.model import Scenario
@@ -252,11 +253,11 @@ def test_cells_of_another_version_are_dropped(
 
 def test_an_engine_that_is_asked_for_is_used(tmp_path: Path, run_count: list[int]) -> None:
     with Store(tmp_path / "cells.sqlite") as store:
-        compared(store, (2,), engine="compiled")
-        rows = compared(store, (2,), engine="reference")
+        compared(store, (2,), engine=EngineName.COMPILED)
+        rows = compared(store, (2,), engine=EngineName.REFERENCE)
         assert len(run_count) == 6
-        assert {run.engine for row in rows.values() for run in row.runs} == {"reference"}
-        compared(store, (2,), engine="auto")
+        assert {run.engine for row in rows.values() for run in row.runs} == {EngineName.REFERENCE}
+        compared(store, (2,), engine=EngineName.AUTO)
         assert len(run_count) == 6
 
 
@@ -324,5 +325,5 @@ def test_a_process_of_an_older_version_puts_nothing_under_a_newer_ones_cells(
                 patch.setattr(store_module, "engine_version", engine_version)
                 newer.put(0, frame, [(keys[1], done[2], pack(done[2]))])
                 older.put(1, frame, [(old_keys[0], done[1], pack(done[1]))])
-        assert set(newer.known(keys[1], frame, "auto")) == {0}
-        assert not newer.known(keys[0], frame, "auto")
+        assert set(newer.known(keys[1], frame, EngineName.AUTO)) == {0}
+        assert not newer.known(keys[0], frame, EngineName.AUTO)
