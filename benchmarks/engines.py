@@ -33,7 +33,7 @@ from simulation.results.run_result import EngineName, RunResult
 from simulation.run import Run
 from simulation.scenario.model import Scenario
 from simulation.scenario.simulated_interval import frame_of
-from simulation.study.candidates import candidates_of
+from simulation.study.case import cases_of
 from simulation.study.running.work import Part, Work
 
 ROUNDS = 7
@@ -73,7 +73,7 @@ def fleet(
 
 def simulated(scenario: Scenario, replication: int = 0) -> tuple[RunResult, float]:
     """One cell of a study, by the compiled engine, and how long it took."""
-    work = Work(scenario, candidates_of(scenario), frame_of([scenario]), EngineName.COMPILED)
+    work = Work(cases_of(scenario), frame_of([scenario]), EngineName.COMPILED)
     before = time.perf_counter()
     result = work.run(Part(replication, unknown=(0,)))[0]
     return result, time.perf_counter() - before

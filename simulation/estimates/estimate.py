@@ -1,6 +1,6 @@
 """Closed forms for what a rollout would do, at once: for sliders, and to discard the hopeless.
 
-Enters: a scenario as it stands, which is one candidate (`simulation.study.candidates.Candidate.apply_to`).
+Enters: a scenario as it stands, which is that of one `simulation.study.case.Case`.
 Leaves: an `Estimate`. Nothing is simulated; how far it is from the engine stands in
 `docs/estimates.md`.
 """

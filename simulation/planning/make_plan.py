@@ -41,7 +41,7 @@ from simulation.scenario.rollout import Rollout
 from simulation.scenario.rules import broken_rules
 from simulation.scenario.simulated_interval import frame_of
 from simulation.scenario.traffic import TimestampsRate, TraceRate
-from simulation.study.candidates import Candidate, candidates_of
+from simulation.study.case import cases_of
 from simulation.study.compare import CandidateResult, compare
 from simulation.study.rows import run_rows
 
@@ -54,31 +54,30 @@ SHORTEST_DEADLINE_S = 10.0
 """A step that the model gives no time still takes some on a real host."""
 
 
-def self_contained(scenario: Scenario, candidate: Candidate) -> Scenario:
-    """The candidate's scenario without any other file.
+def self_contained(scenario: Scenario) -> Scenario:
+    """Return the scenario of one case without any other file.
 
     A trace becomes the steps of the stretch that a simulation of this candidate may need, in
     seconds after midnight of the day (or the one before) on which it starts, so that a freeze is
     met as it was. So do timestamps that only tell the rate; those to be replayed stay times, to the
     last digit where there is no freeze: seconds from the start.
     """
-    chosen = candidate.apply_to(scenario)
     rate = scenario.traffic.rate
     if not isinstance(rate, TraceRate | TimestampsRate):
-        return chosen
-    frame = frame_of([chosen])
-    data = chosen.as_data()
-    start_s = second_of_day(chosen)
+        return scenario
+    frame = frame_of([scenario])
+    data = scenario.as_data()
+    start_s = second_of_day(scenario)
     if start_s < frame.warm_up_s:
         start_s += DAY_S
     if isinstance(rate, TimestampsRate) and scenario.traffic.arrivals == "replay":
-        if chosen.rollout is None or not chosen.rollout.freeze:
+        if scenario.rollout is None or not scenario.rollout.freeze:
             start_s = 0.0
-        times_s = rate.times_s(chosen.start_s(), frame.warm_up_s)
+        times_s = rate.times_s(scenario.start_s(), frame.warm_up_s)
         one_more = int(np.searchsorted(times_s, frame.horizon_s, side="right")) + 1
         data["traffic"]["rate"] = {"timestamps": (times_s[:one_more] + start_s).tolist()}
     else:
-        steps = traffic_around(chosen, frame).as_steps()
+        steps = traffic_around(scenario, frame).as_steps()
         data["traffic"]["rate"] = {
             "steps": [[f"{time + start_s!r}s", f"{rps!r}/s"] for time, rps in steps]
         }
@@ -140,7 +139,7 @@ def draft_plan(
     """
     if scenario.rollout is None:
         raise BadInput(f"{scenario.name}: rollout: is missing, there is nothing to plan")
-    chosen = self_contained(scenario, result.candidate)
+    chosen = self_contained(result.scenario)
     predicted = Prediction(
         metrics=result.alone, ended=EndCounts(**result.ended), verdict=result.verdict
     )
@@ -336,8 +335,8 @@ def resimulate(plan: Plan, jobs: int | None = None) -> list[str]:
     scenario = scenario.model_copy(update={"seed": plan.seed, "replications": plan.replications})
     for key, value, rule in broken_rules(scenario):
         raise BadInput(f"the embedded scenario: {broken_text(key, value, rule)}")
-    candidates = candidates_of(scenario)
-    result = compare(scenario, candidates, list(run_rows(scenario, candidates, jobs=jobs)))
+    cases = cases_of(scenario)
+    result = compare(scenario, cases, list(run_rows(scenario, cases, jobs=jobs)))
     return _told_apart(plan.prediction, result.candidates[0])
 
 

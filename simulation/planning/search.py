@@ -27,8 +27,9 @@ from simulation.results.run_result import RunResult
 from simulation.run import traffic_around
 from simulation.scenario.freeze import find_freeze
 from simulation.scenario.model import Scenario
-from simulation.scenario.simulated_interval import SimulatedInterval, frame_of
-from simulation.study.candidates import Candidate, candidates_of
+from simulation.scenario.simulated_interval import SimulatedInterval
+from simulation.study.candidates import Candidate
+from simulation.study.case import Case, cases_of, frame_of_cases
 from simulation.study.cells import Cell, run_cells
 from simulation.study.compare import CandidateResult, candidate_result, front_of
 from simulation.study.statistics import (
@@ -48,7 +49,7 @@ AS_FAST = 0.05
 MOST_CONFIRMATIONS = 5
 """After so many that did not hold, the search gives up."""
 
-Simulate = Callable[[Scenario, Sequence[Cell], SimulatedInterval], Iterator[tuple[Cell, RunResult]]]
+Simulate = Callable[[Sequence[Cell], SimulatedInterval], Iterator[tuple[Cell, RunResult]]]
 """What runs cells: `simulation.study.cells.run_cells`, with where and how they are run."""
 
 ProgressCallback = Callable[[str, int, int], None]
@@ -61,7 +62,7 @@ class _Stopped(Exception):
 
 def search(
     scenario: Scenario,
-    candidates: Sequence[Candidate],
+    cases: Sequence[Case],
     *,
     simulate: Simulate = run_cells,
     known: Mapping[Candidate, Sequence[RunResult]] | None = None,
@@ -74,7 +75,7 @@ def search(
         scenario: What is rolled; `replications` is how many runs a confirmation has at least, and
             five times it (or of what the objectives need) how many the search spends on one
             candidate at most; on all that must be looked at closely together, ten times that.
-        candidates: A finite grid, see `candidates_of`.
+        cases: A finite grid, see `cases_of`.
         simulate: What runs cells.
         known: Runs of candidates that there are already, on the scenario's own seed, by replication
             from 0 on.
@@ -85,7 +86,7 @@ def search(
         BadInput: The only start meets a gap or the end of a trace.
     """
     try:
-        return _Search(scenario, candidates, simulate, told, stopped).run(known or {})
+        return _Search(scenario, cases, simulate, told, stopped).run(known or {})
     except _Stopped:
         return None
 
@@ -96,16 +97,15 @@ class _Search:
     def __init__(
         self,
         scenario: Scenario,
-        candidates: Sequence[Candidate],
+        cases: Sequence[Case],
         simulate: Simulate,
         told: ProgressCallback,
         stopped: Callable[[], bool],
     ) -> None:
         self._scenario = scenario
-        self._candidates = tuple(candidates)
+        self._cases = tuple(cases)
         self._simulate, self._told, self._stopped = simulate, told, stopped
-        self._applied = [one.apply_to(scenario) for one in candidates]
-        self._runs: list[list[RunResult]] = [[] for _ in candidates]
+        self._runs: list[list[RunResult]] = [[] for _ in cases]
         self._results: dict[int, CandidateResult] = {}
         self._out: dict[int, tuple[Outcome, str]] = {}
         self._confirmations: list[Confirmed] = []
@@ -113,16 +113,16 @@ class _Search:
         self._asked = (objectives.in_runs, objectives.confidence)
         self._most = 5 * max(scenario.replications, fewest_runs(*self._asked))
         self._budget = 10 * self._most
-        self._frame = frame_of(self._applied)
+        self._frame = frame_of_cases(cases)
         # How long a run may take at most is each one's own: a slow one asks for more of a trace.
         self._frames = [
-            replace(self._frame, horizon_s=frame_of([one]).horizon_s) for one in self._applied
+            replace(self._frame, horizon_s=frame_of_cases([case]).horizon_s) for case in cases
         ]
 
     def run(self, known: Mapping[Candidate, Sequence[RunResult]]) -> SearchResult:
         """Looks, decides, confirms."""
-        for number, one in enumerate(self._candidates):
-            self._runs[number] = [_light(run) for run in known.get(one, ())]
+        for number, case in enumerate(self._cases):
+            self._runs[number] = [_light(run) for run in known.get(case.candidate, ())]
         self._leave_out()
         self._look(self._in_play(), FIRST_LOOK)
         for number in self._in_play():
@@ -140,32 +140,33 @@ class _Search:
         return self._found(chosen, busiest, starts)
 
     def _in_play(self) -> list[int]:
-        return [number for number in range(len(self._candidates)) if number not in self._out]
+        return [number for number in range(len(self._cases)) if number not in self._out]
 
     def _outcome(self, number: int) -> Outcome | None:
         return self._out[number][0] if number in self._out else None
 
     def _leave_out(self) -> None:
         """Those that no run is spent on."""
-        several = len({one.start for one in self._candidates}) > 1
-        for number, applied in enumerate(self._applied):
+        several = len({case.candidate.start for case in self._cases}) > 1
+        for number, case in enumerate(self._cases):
             if self._stopped():
                 raise _Stopped
-            frozen = find_freeze(applied, 0.0)
+            frozen = find_freeze(case.scenario, 0.0)
             if frozen is not None:
                 self._out[number] = ("frozen", f"starts in the freeze {frozen}")
             elif (
-                several and (ends_s := self._data_ends_s(applied)) < self._frames[number].horizon_s
+                several
+                and (ends_s := self._data_ends_s(case.scenario)) < self._frames[number].horizon_s
             ):
                 where = f"{ends_s:.0f} s after the start" if ends_s > 0 else "at the start"
                 self._out[number] = ("no traffic", f"the trace has a gap or its end {where}")
-            elif not self._runs[number] and (hopeless := estimate(applied).hopeless):
+            elif not self._runs[number] and (hopeless := estimate(case.scenario).hopeless):
                 self._out[number] = ("hopeless", "; ".join(hopeless))
 
-    def _data_ends_s(self, applied: Scenario) -> float:
+    def _data_ends_s(self, scenario: Scenario) -> float:
         """When the traffic ends that a run may need at most, on the rollout's clock."""
         try:
-            return traffic_around(applied, self._frame).data_ends_s()
+            return traffic_around(scenario, self._frame).data_ends_s()
         except BadInput:  # the start lies outside the trace
             return -math.inf
 
@@ -175,23 +176,23 @@ class _Search:
         for replication in range(until):
             for number in numbers:
                 if replication >= len(self._runs[number]):
-                    cell = Cell(self._candidates[number], replication)
+                    cell = Cell(self._cases[number], replication)
                     cells.setdefault(self._frames[number], []).append(cell)
         landed: dict[Cell, RunResult] = {}
         for frame, group in cells.items():
-            landed |= self._landed(self._scenario, group, frame, "looking")
+            landed |= self._landed(group, frame, "looking")
         for number in numbers:
             runs = self._runs[number]
-            one = self._candidates[number]
-            runs += [landed[Cell(one, k)] for k in range(len(runs), until)]
+            case = self._cases[number]
+            runs += [landed[Cell(case, k)] for k in range(len(runs), until)]
 
     def _landed(
-        self, scenario: Scenario, cells: Sequence[Cell], frame: SimulatedInterval, what: str
+        self, cells: Sequence[Cell], frame: SimulatedInterval, what: str
     ) -> dict[Cell, RunResult]:
         found: dict[Cell, RunResult] = {}
         if cells:
             self._told(what, 0, len(cells))
-            for cell, run in self._simulate(scenario, cells, frame):
+            for cell, run in self._simulate(cells, frame):
                 found[cell] = _light(run)
                 self._told(what, len(found), len(cells))
                 if self._stopped():
@@ -205,7 +206,7 @@ class _Search:
         known = self._results.get(number)
         if known is None or len(known.runs) < len(self._runs[number]):
             runs = tuple(self._runs[number])
-            known = candidate_result(self._scenario, self._candidates[number], runs)
+            known = candidate_result(self._cases[number], runs)
             self._results[number] = known
         return known
 
@@ -214,7 +215,7 @@ class _Search:
         runs = tuple(self._runs[number][:FIRST_LOOK])
         if len(runs) == len(self._runs[number]):
             return self._result(number)
-        return candidate_result(self._scenario, self._candidates[number], runs)
+        return candidate_result(self._cases[number], runs)
 
     def _drop_if_it_fails(self, number: int) -> bool:
         verdict = self._result(number).verdict
@@ -282,14 +283,12 @@ class _Search:
             "seed": fresh_seed(self._scenario.seed, made),
             "replications": max(self._scenario.replications, planned),
         }
-        embedded = self_contained(self._scenario, self._candidates[number])
+        embedded = self_contained(self._cases[number].scenario)
         embedded = embedded.model_copy(update=changed)
-        [one] = candidates_of(embedded)
-        cells = [Cell(one, replication) for replication in range(embedded.replications)]
-        landed = self._landed(
-            embedded, cells, frame_of([one.apply_to(embedded)]), "confirming on a fresh seed"
-        )
-        result = candidate_result(embedded, one, tuple(landed[cell] for cell in cells))
+        [case] = cases_of(embedded)
+        cells = [Cell(case, replication) for replication in range(embedded.replications)]
+        landed = self._landed(cells, frame_of_cases([case]), "confirming on a fresh seed")
+        result = candidate_result(case, tuple(landed[cell] for cell in cells))
         verdict = result.verdict
         lower, _upper = clopper_pearson(verdict.runs_meeting, verdict.runs, confidence)
         held = lower >= share
@@ -324,12 +323,12 @@ class _Search:
     def _over_its_starts(self, chosen: int) -> tuple[int | None, str]:
         """The chosen way at its other starts: at the busiest one simulated in any case."""
         skipped = ("frozen", "no traffic")
-        siblings = siblings_of(self._candidates, chosen)
+        siblings = siblings_of([case.candidate for case in self._cases], chosen)
         tried = [number for number in siblings if self._outcome(number) not in skipped]
         if len(siblings) == 1:
             return None, ""
         lasts_s = self._mean(chosen, "rollout_duration_s")
-        starts_s = [self._applied[number].start_s() for number in tried]
+        starts_s = [self._cases[number].scenario.start_s() for number in tried]
         busiest = tried[busiest_of(self._scenario, starts_s, lasts_s)]
         if busiest != chosen:
             if self._outcome(busiest) == "hopeless":
@@ -349,12 +348,12 @@ class _Search:
             scenario=self._scenario,
             looked=tuple(
                 CandidateOutcome(
-                    one,
+                    case,
                     *self._out[number],
                     self._result(number) if number in shared else None,
                     shared.get(number),
                 )
-                for number, one in enumerate(self._candidates)
+                for number, case in enumerate(self._cases)
             ),
             confirmations=tuple(self._confirmations),
             chosen=chosen,

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from executor.plan.model import Outcome
 from simulation.scenario.model import Scenario
 from simulation.study.candidates import Candidate
+from simulation.study.case import Case
 from simulation.study.compare import CandidateResult
 
 
@@ -22,11 +23,16 @@ class CandidateOutcome:
         shared: Over those of them that all candidates have, so that figures can be compared.
     """
 
-    candidate: Candidate
+    case: Case
     outcome: Outcome
     reason: str
     result: CandidateResult | None
     shared: CandidateResult | None
+
+    @property
+    def candidate(self) -> Candidate:
+        """The values that the search varies."""
+        return self.case.candidate
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ from simulation.results.run_result import Ending, RunResult
 from simulation.scenario.model import Scenario
 from simulation.scenario.simulated_interval import SimulatedInterval, frame_of
 from simulation.scenario.units import Floats
-from simulation.study.candidates import candidates_of
+from simulation.study.case import cases_of
 from simulation.study.cells import Cell, run_cells
 from simulation.study.verdict import verdict
 
@@ -91,7 +91,7 @@ class Sensitivity:
         }
 
 
-Simulate = Callable[[Scenario, Sequence[Cell], SimulatedInterval], Iterator[tuple[Cell, RunResult]]]
+Simulate = Callable[[Sequence[Cell], SimulatedInterval], Iterator[tuple[Cell, RunResult]]]
 
 
 def sensitivity(
@@ -127,9 +127,9 @@ def sensitivity(
     meets = np.empty(len(points), dtype=bool)
     for number, one in enumerate(varied):
         told("points of the analysis", number, len(points))
-        [candidate] = candidates_of(one)
-        cells = [Cell(candidate, replication) for replication in range(RUNS)]
-        runs = [run for _cell, run in simulate(one, cells, frame)]
+        [case] = cases_of(one)
+        cells = [Cell(case, replication) for replication in range(RUNS)]
+        runs = [run for _cell, run in simulate(cells, frame)]
         sizes[number] = math.log(_worst(scenario, runs))
         judged = verdict(one, runs)
         meets[number] = judged.runs_meeting >= scenario.objectives.in_runs * judged.runs

@@ -1,6 +1,6 @@
 """Cells: single candidates in single replications, each observed until it alone has settled.
 
-Enters: a scenario and which cells of it. Leaves: a result for each, as they land. What needs all
+Enters: cells. Leaves: a result for each, as they land. What needs all
 candidates of a replication side by side is a row (`simulation.study.rows`).
 """
 
@@ -10,9 +10,8 @@ from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass
 
 from simulation.results.run_result import EngineName, RunResult
-from simulation.scenario.model import Scenario
 from simulation.scenario.simulated_interval import SimulatedInterval
-from simulation.study.candidates import Candidate
+from simulation.study.case import Case
 from simulation.study.rows import run_parts
 from simulation.study.running.places import Place, StudyControl
 from simulation.study.running.work import Part, Work
@@ -21,14 +20,13 @@ from simulation.study.store import Archive, Store
 
 @dataclass(frozen=True)
 class Cell:
-    """One candidate in one replication."""
+    """One case in one replication."""
 
-    candidate: Candidate
+    case: Case
     replication: int
 
 
 def run_cells(
-    scenario: Scenario,
     cells: Iterable[Cell],
     frame: SimulatedInterval,
     *,
@@ -45,8 +43,7 @@ def run_cells(
     A result is that of the candidate alone: its ``metrics`` are its ``alone``.
 
     Args:
-        scenario: What is simulated; its seed is that of the cells.
-        cells: Which ones.
+        cells: All of one study.
         frame: The simulated time around the rollout, the same for all of them.
         jobs: How many processes, see `simulation.study.running.places.Place`.
         cluster: The address of a scheduler whose workers simulate, likewise.
@@ -60,12 +57,12 @@ def run_cells(
         BadInput: The simulated interval meets a gap or the end of a trace, the cluster cannot be used,
             or the store.
     """
-    numbers: dict[Candidate, int] = {}
-    asked = [(numbers.setdefault(cell.candidate, len(numbers)), cell) for cell in cells]
-    work = Work(scenario, tuple(numbers), frame, engine)
+    numbers: dict[Case, int] = {}
+    numbered = [(numbers.setdefault(cell.case, len(numbers)), cell) for cell in cells]
+    work = Work(tuple(numbers), frame, engine)
     archive = Archive(work, store)
     left: dict[Part, list[Cell]] = {}
-    for number, cell in asked:
+    for number, cell in numbered:
         left.setdefault(archive.part(cell.replication, (number,)), []).append(cell)
     place, wishes = Place(jobs, cluster, apart), StudyControl(stopped, paused)
     for part, results, _was_stored in run_parts(work, left, archive, place, wishes):

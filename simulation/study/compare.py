@@ -20,6 +20,7 @@ from simulation.results.run_result import METRICS, Ending, RunResult, Waits
 from simulation.scenario.model import Scenario
 from simulation.scenario.units import Floats
 from simulation.study.candidates import Candidate
+from simulation.study.case import Case
 from simulation.study.notes import Note, notes_json, notes_of
 from simulation.study.rows import Row
 from simulation.study.statistics import Difference, interval, paired_difference
@@ -50,7 +51,7 @@ class CandidateResult:
         critical_path: The services that determine when it is done, in most runs.
     """
 
-    candidate: Candidate
+    case: Case
     requests: dict[str, int]
     metrics: dict[str, Interval]
     alone: dict[str, Interval]
@@ -59,6 +60,16 @@ class CandidateResult:
     waits: dict[str, Interval]
     critical_path: tuple[str, ...]
     runs: tuple[RunResult, ...]
+
+    @property
+    def candidate(self) -> Candidate:
+        """The values that the comparison varies."""
+        return self.case.candidate
+
+    @property
+    def scenario(self) -> Scenario:
+        """The scenario with the candidate's values in it."""
+        return self.case.scenario
 
     def band(self, series: str) -> Band:
         """One of `simulation.results.run_result.SERIES` over time, as far as half of the runs reach."""
@@ -142,16 +153,15 @@ class Comparison:
 
     def notes(self) -> tuple[Note, ...]:
         """Return what there is to know of the scenario beside its figures."""
-        applied = [one.candidate.apply_to(self.scenario) for one in self.candidates]
-        return notes_of(self.scenario, applied)
+        return notes_of(self.scenario, [result.scenario for result in self.candidates])
 
 
-def compare(scenario: Scenario, candidates: Sequence[Candidate], rows: Sequence[Row]) -> Comparison:
+def compare(scenario: Scenario, cases: Sequence[Case], rows: Sequence[Row]) -> Comparison:
     """Compares the candidates over the rows that have landed (at least one)."""
     rows = sorted(rows, key=lambda row: row.replication)
     results = tuple(
-        candidate_result(scenario, candidate, tuple(row.runs[index] for row in rows))
-        for index, candidate in enumerate(candidates)
+        candidate_result(case, tuple(row.runs[index] for row in rows))
+        for index, case in enumerate(cases)
     )
     baseline = 0
     return Comparison(
@@ -164,18 +174,16 @@ def compare(scenario: Scenario, candidates: Sequence[Candidate], rows: Sequence[
     )
 
 
-def candidate_result(
-    scenario: Scenario, candidate: Candidate, runs: tuple[RunResult, ...]
-) -> CandidateResult:
-    """What a candidate's runs (at least one) say together."""
+def candidate_result(case: Case, runs: tuple[RunResult, ...]) -> CandidateResult:
+    """Summarize the runs (at least one) of one case."""
     requests = {key: sum(run.requests[key] for run in runs) for key in runs[0].requests}
     return CandidateResult(
-        candidate=candidate,
+        case=case,
         requests=requests,
         metrics={name: interval([run.metrics[name] for run in runs]) for name in METRICS},
         alone={name: interval([run.alone[name] for run in runs]) for name in METRICS},
         ended={ending: sum(run.ended == ending for run in runs) for ending in Ending},
-        verdict=verdict(candidate.apply_to(scenario), runs),
+        verdict=verdict(case.scenario, runs),
         waits=_waits([run.waits for run in runs if run.waits is not None]),
         critical_path=_commonest([run.critical_path for run in runs if run.critical_path]),
         runs=runs,

@@ -1,6 +1,6 @@
 """Candidates × replications, paired.
 
-Enters: a scenario and its candidates (`simulation.study.candidates`). Leaves: rows as they land, one a
+Enters: a scenario and its cases (`simulation.study.case`). Leaves: rows as they land, one a
 replication, with a `RunResult` for each candidate: all candidates of a replication
 see the same requests and are observed over one common interval, from the start to the moment the
 last of them has settled.
@@ -13,8 +13,7 @@ from dataclasses import dataclass
 
 from simulation.results.run_result import EngineName, RunResult
 from simulation.scenario.model import Scenario
-from simulation.scenario.simulated_interval import frame_of
-from simulation.study.candidates import Candidate
+from simulation.study.case import Case, frame_of_cases
 from simulation.study.running.places import Place, StudyControl, simulate_parts
 from simulation.study.running.work import Part, Work
 from simulation.study.store import Archive, Store
@@ -37,7 +36,7 @@ class Row:
 
 def run_rows(
     scenario: Scenario,
-    candidates: Sequence[Candidate],
+    cases: Sequence[Case],
     *,
     jobs: int | None = None,
     cluster: str | None = None,
@@ -54,7 +53,7 @@ def run_rows(
 
     Args:
         scenario: What is simulated; it says how many replications.
-        candidates: What is compared, see `simulation.study.candidates.candidates_of`.
+        cases: What is compared, see `simulation.study.case.cases_of`.
         jobs: How many processes, see `simulation.study.running.places.Place`.
         cluster: The address of a scheduler whose workers simulate, likewise.
         apart: Whether even one process is not this one, likewise.
@@ -68,14 +67,13 @@ def run_rows(
         BadInput: The simulated interval meets a gap or the end of a trace, the cluster cannot be used,
             or the store.
     """
-    frame = frame_of([one.apply_to(scenario) for one in candidates])
-    work = Work(scenario, tuple(candidates), frame, engine, keep_requests)
+    work = Work(tuple(cases), frame_of_cases(cases), engine, keep_requests)
     archive = Archive(work, store)
-    everybody = range(len(candidates))
-    parts = [archive.part(number, everybody) for number in range(scenario.replications)]
+    indices = range(len(cases))
+    parts = [archive.part(number, indices) for number in range(scenario.replications)]
     place, wishes = Place(jobs, cluster, apart), StudyControl(stopped, paused)
     for part, results, was_stored in run_parts(work, parts, archive, place, wishes):
-        runs = tuple(results[index] for index in everybody)
+        runs = tuple(results[index] for index in indices)
         yield Row(part.replication, runs, was_stored)
 
 

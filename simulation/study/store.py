@@ -278,10 +278,9 @@ class Archive:
         self._store = None if work.keep_requests else store
         self._frame = work.frame
         self._keys: list[str] = []
-        self._known: list[dict[int, StoredRun]] = [{} for _ in work.candidates]
+        self._known: list[dict[int, StoredRun]] = [{} for _ in work.cases]
         if self._store is not None:
-            applied = [one.apply_to(work.scenario) for one in work.candidates]
-            self._keys = [cell_key(one, work.frame) for one in applied]
+            self._keys = [cell_key(case.scenario, work.frame) for case in work.cases]
             self._known = [self._store.known(key, work.frame, work.engine) for key in self._keys]
 
     def part(self, replication: int, candidates: Iterable[int]) -> Part:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from simulation.scenario.model import Scenario
-    from simulation.study.candidates import Candidate
+    from simulation.study.case import Case
     from simulation.study.compare import Comparison
     from simulation.study.rows import Row
     from simulation.study.statistics import Difference
@@ -55,7 +55,8 @@ def compare(
     from simulation.scenario.balancer import parse_policy
     from simulation.scenario.rollout import parse_surge, parse_window
     from simulation.scenario.units import parse_duration_s
-    from simulation.study.candidates import candidates_of, default_windows
+    from simulation.study.candidates import default_windows
+    from simulation.study.case import cases_of
     from studio.cli import tables
     from studio.reports.files import write_frame
 
@@ -75,11 +76,11 @@ def compare(
     }
     if not any(varied.values()):
         varied["windows"] = [*default_windows(loaded)]
-    candidates = candidates_of(loaded, **varied)
+    cases = cases_of(loaded, **varied)
     console = tables.answer_console()
     comparison, rows = run_with_table(
         loaded,
-        candidates,
+        cases,
         console,
         path=scenario,
         jobs=jobs,
@@ -102,7 +103,7 @@ def compare(
 
 def run_with_table(
     scenario: Scenario,
-    candidates: tuple[Candidate, ...],
+    cases: tuple[Case, ...],
     console: Console,
     quiet: bool = False,
     **how: Any,
@@ -114,7 +115,7 @@ def run_with_table(
     from studio.views.figures_text import time_left_text
 
     if quiet or not sys.stdout.isatty():
-        return o.run_study(scenario, candidates, quiet=quiet, **how)
+        return o.run_study(scenario, cases, quiet=quiet, **how)
     with Live(console=console, transient=True, auto_refresh=False) as live:
 
         def landed(comparison: Comparison, pace: Eta) -> None:
@@ -123,7 +124,7 @@ def run_with_table(
             table.caption = told.rstrip()
             live.update(table, refresh=True)
 
-        return o.run_study(scenario, candidates, quiet=True, landed=landed, **how)
+        return o.run_study(scenario, cases, quiet=True, landed=landed, **how)
 
 
 def print_answer(console: Console, comparison: Comparison) -> None:

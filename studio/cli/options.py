@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from simulation.results.run_result import EngineName
     from simulation.scenario.file import ScenarioFile
     from simulation.scenario.model import Scenario
-    from simulation.study.candidates import Candidate
+    from simulation.study.case import Case
     from simulation.study.compare import Comparison
     from simulation.study.rows import Row
     from simulation.study.time_left import Eta
@@ -207,7 +207,7 @@ def must_be_writable(scenario: Path, *paths: Path | None) -> None:
 
 def run_study(
     scenario: Scenario,
-    candidates: Sequence[Candidate],
+    cases: Sequence[Case],
     *,
     path: Path | None = None,
     jobs: int | None = None,
@@ -221,7 +221,7 @@ def run_study(
 
     Args:
         scenario: What is simulated.
-        candidates: What is compared.
+        cases: What is compared.
         path: The scenario's file, beside which results are stored; None to store none.
         jobs: How many processes.
         cluster: The address of a scheduler whose workers simulate.
@@ -252,7 +252,7 @@ def run_study(
         told("replications", pace)
         for row in run_rows(
             scenario,
-            candidates,
+            cases,
             jobs=jobs,
             cluster=cluster,
             engine=engine or EngineName.AUTO,
@@ -263,9 +263,9 @@ def run_study(
             pace.record_result(was_stored=row.was_stored)
             told("replications", pace)
             if landed is not None and time.monotonic() - told_at > 0.5:
-                landed(compare(scenario, candidates, rows), pace)
+                landed(compare(scenario, cases, rows), pace)
                 told_at = time.monotonic()
-    return compare(scenario, candidates, rows), rows
+    return compare(scenario, cases, rows), rows
 
 
 def must_be_one_place(jobs: int | None, cluster: str | None) -> None:

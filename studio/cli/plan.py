@@ -50,7 +50,8 @@ def plan(
     from simulation.planning.starts import starts_of
     from simulation.scenario.rollout import parse_window
     from simulation.scenario.units import parse_duration_s
-    from simulation.study.candidates import candidates_of, default_windows
+    from simulation.study.candidates import default_windows
+    from simulation.study.case import cases_of
     from simulation.study.cells import run_cells
     from simulation.study.store import Store
 
@@ -71,7 +72,7 @@ def plan(
         chosen = [o.one_value("--window", window, parse_window)]
     else:
         chosen = o.comma_list("--windows", windows, parse_window) or [*default_windows(loaded)]
-    candidates = candidates_of(
+    cases = cases_of(
         loaded,
         chosen,
         o.comma_list("--drain-timeouts", drain_timeouts, parse_duration_s),
@@ -83,7 +84,7 @@ def plan(
     o.must_be_one_place(jobs, cluster)
     with Store.beside(scenario) as store, o.report_search(quiet or json) as told:
         simulate = partial(run_cells, jobs=jobs, cluster=cluster, engine=ready, store=store)
-        found = search(loaded, candidates, simulate=simulate, told=told)
+        found = search(loaded, cases, simulate=simulate, told=told)
     assert found is not None
     if json:
         write_search_result(found, output, valid_for_s, sign)
@@ -125,7 +126,7 @@ def write_search_result(
         told.append(_busiest_sentence(found.looked[found.busiest]))
     if found.starts:
         told.append(found.starts)
-    applied = [one.candidate.apply_to(found.scenario) for one in found.looked]
+    applied = [one.case.scenario for one in found.looked]
     told += [f"! {line}." for line in note_lines(found.scenario, applied)]
     return [*told, f"The plan is in {output}"]
 
@@ -164,7 +165,7 @@ def search_json(found: SearchResult) -> dict[str, Any]:
     from simulation.planning.evidence import candidate_evidence, evidence_of
     from simulation.study.notes import notes_json, notes_of
 
-    applied = [one.candidate.apply_to(found.scenario) for one in found.looked]
+    applied = [one.case.scenario for one in found.looked]
     everyone = [candidate_evidence(found, number) for number in range(len(found.looked))]
     return {
         "schema": "rollcast.search/1",

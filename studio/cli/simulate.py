@@ -20,7 +20,7 @@ def simulate(
     quiet: o.Quiet = False,
 ) -> None:
     """Simulate a scenario as it stands and print every figure."""
-    from simulation.study.candidates import candidates_of
+    from simulation.study.case import cases_of
     from simulation.study.notes import notes_json
     from studio.cli import tables
     from studio.cli.compare import print_notes
@@ -34,7 +34,7 @@ def simulate(
     ready = o.get_ready(engine, quiet)
     comparison, rows = o.run_study(
         loaded,
-        candidates_of(loaded),
+        cases_of(loaded),
         path=scenario,
         jobs=jobs,
         cluster=cluster,

@@ -16,9 +16,8 @@ from functools import lru_cache
 from simulation.results.result_bytes import pack
 from simulation.results.run_result import EngineName, RunResult
 from simulation.run import Run, nothing_to_collect
-from simulation.scenario.model import Scenario
 from simulation.scenario.simulated_interval import SimulatedInterval
-from simulation.study.candidates import Candidate
+from simulation.study.case import Case
 
 
 @dataclass(frozen=True)
@@ -64,15 +63,13 @@ class Work:
     """What all parts of a study share.
 
     Attributes:
-        scenario: What is simulated.
-        candidates: All of them.
+        cases: All cases of the study.
         frame: The simulated time around the rollout.
         engine: Which engine simulates.
         keep_requests: Whether results carry every request.
     """
 
-    scenario: Scenario
-    candidates: tuple[Candidate, ...]
+    cases: tuple[Case, ...]
     frame: SimulatedInterval
     engine: EngineName = EngineName.AUTO
     keep_requests: bool = False
@@ -96,8 +93,13 @@ class Work:
         return results
 
     def _opened(self, index: int, replication: int) -> Run:
-        applied = self.candidates[index].apply_to(self.scenario)
-        return Run(applied, self.frame, replication, self.engine, keep_requests=self.keep_requests)
+        return Run(
+            self.cases[index].scenario,
+            self.frame,
+            replication,
+            self.engine,
+            keep_requests=self.keep_requests,
+        )
 
 
 Done = dict[int, RunResult | bytes]

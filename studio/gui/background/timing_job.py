@@ -9,7 +9,6 @@ import time
 from collections.abc import Iterator, Sequence
 
 from simulation.results.run_result import RunResult
-from simulation.scenario.model import Scenario
 from simulation.scenario.simulated_interval import SimulatedInterval
 from simulation.study.cells import Cell, run_cells
 from studio.gui.background.job import JobContext, Work
@@ -50,7 +49,7 @@ def work_out(grid: CellGrid, hold: Hold, simulates: bool) -> Work:
                 landed_at = time.monotonic()
 
         frame = frame_for(grid)
-        for number in coarse_first(grid, range(len(grid.candidates))):
+        for number in coarse_first(grid, range(len(grid.cases))):
             talk.rest_while_paused()
             if talk.stopped():
                 return
@@ -61,16 +60,14 @@ def work_out(grid: CellGrid, hold: Hold, simulates: bool) -> Work:
             return
 
         def simulate(
-            scenario: Scenario, cells: Sequence[Cell], frame: SimulatedInterval
+            cells: Sequence[Cell], frame: SimulatedInterval
         ) -> Iterator[tuple[Cell, RunResult]]:
             def waits() -> bool:
                 return talk.paused() or hold.is_on
 
             while waits() and not talk.stopped():  # the processes are the study's
                 time.sleep(_LOOKS_S)
-            yield from run_cells(
-                scenario, cells, frame, apart=True, stopped=talk.stopped, paused=waits
-            )
+            yield from run_cells(cells, frame, apart=True, stopped=talk.stopped, paused=waits)
 
         for number, found, (done, total) in simulate_cells(grid, known, frame, simulate):
             talk.progress(done, total)

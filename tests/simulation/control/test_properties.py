@@ -30,8 +30,7 @@ from simulation.results.run_result import OUTCOMES, Ending, RunResult
 from simulation.results.states import State
 from simulation.run import Run
 from simulation.scenario.model import Scenario
-from simulation.scenario.simulated_interval import frame_of
-from simulation.study.candidates import candidates_of
+from simulation.study.case import cases_of, frame_of_cases
 from tests.helpers.generated import STEPS, bounded, scenarios
 from tests.helpers.scenarios import prepared, run_once, run_replication, scenario
 
@@ -180,9 +179,9 @@ def test_candidates_see_the_same_arrivals_over_the_same_interval(
     one = bounded(one)
     count = min(service.instance_count for service in one.services.values())
     windows = data.draw(st.lists(st.integers(1, count), min_size=2, max_size=3))
-    candidates = candidates_of(one, windows=windows, drain_timeouts_s=[0.0, 5.0])
-    frame = frame_of([candidate.apply_to(one) for candidate in candidates])
-    row = run_replication(one, candidates, frame, 3, keep_requests=True)
+    cases = cases_of(one, windows=windows, drain_timeouts_s=[0.0, 5.0])
+    frame = frame_of_cases(cases)
+    row = run_replication(cases, frame, 3, keep_requests=True)
     first = row.runs[0]
     assert first.table is not None
     for run in row.runs[1:]:

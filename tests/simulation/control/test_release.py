@@ -13,7 +13,8 @@ from simulation.results.run_result import Ending, RunResult
 from simulation.results.states import State
 from simulation.scenario.model import Scenario
 from simulation.scenario.release_graph import critical_chain, cycle_of, in_order, release_graph
-from simulation.study.candidates import candidates_of, default_windows
+from simulation.study.candidates import default_windows
+from simulation.study.case import cases_of
 from simulation.study.verdict import verdict
 from tests.helpers.scenarios import of_services, run_once
 
@@ -172,8 +173,8 @@ def test_own_keys_stand_over_the_common_ones_one_by_one() -> None:
 def test_windows_are_compared_where_a_service_has_none_of_its_own() -> None:
     one = shop()
     assert default_windows(one) == (1, 2)
-    candidates = candidates_of(one, windows=["50%"])
-    applied = candidates[0].apply_to(one)
+    cases = cases_of(one, windows=["50%"])
+    applied = cases[0].scenario
     assert [applied.window_count(name) for name in ("web", "api", "db")] == [2, 1, 1]
 
 

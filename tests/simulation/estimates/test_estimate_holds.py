@@ -12,7 +12,7 @@ from simulation.estimates.estimate import estimate
 from simulation.estimates.no_estimate import Why
 from simulation.planning.search import search
 from simulation.scenario.model import Scenario
-from simulation.study.candidates import candidates_of
+from simulation.study.case import cases_of
 from studio.views.sentences import estimate_sentence
 from studio.views.strips import strips_of_estimate
 from tests.helpers.scenarios import runs_of, scenario
@@ -181,7 +181,7 @@ def test_few_sessions_have_no_number() -> None:
 @pytest.mark.parametrize("one", [retry_storm(), few_sessions()], ids=["storm", "sessions"])
 def test_what_has_no_number_is_not_left_out_of_a_search(one: Scenario) -> None:
     small = one.model_copy(update={"replications": 3})
-    found = search(small, candidates_of(small, [1, 2]))
+    found = search(small, cases_of(small, [1, 2]))
     assert found is not None
     assert "hopeless" not in {looked.outcome for looked in found.looked}
     assert all(looked.result is not None for looked in found.looked)

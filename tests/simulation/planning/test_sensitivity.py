@@ -12,7 +12,6 @@ from simulation.planning.assumptions import assumptions_of, scale_duration, scal
 from simulation.planning.sensitivity import LEVELS, OFF_BY, RUNS, TRAJECTORIES, sensitivity
 from simulation.results.run_result import METRICS, Ending, RunResult
 from simulation.scenario.distributions import Distribution
-from simulation.scenario.model import Scenario
 from simulation.scenario.simulated_interval import SimulatedInterval
 from simulation.study.cells import Cell
 from tests.helpers.scenarios import of_services, scenario
@@ -152,12 +151,11 @@ def test_services_are_told_apart() -> None:
     ]
 
 
-def made_up(
-    one: Scenario, cells: Sequence[Cell], frame: SimulatedInterval
-) -> Iterator[tuple[Cell, RunResult]]:
+def made_up(cells: Sequence[Cell], frame: SimulatedInterval) -> Iterator[tuple[Cell, RunResult]]:
     """A world in which p99 is the rate to the third times the mean service time, and nothing else."""
     for cell in cells:
         metrics: dict[str, float | None] = dict.fromkeys(METRICS, 0.0)
+        one = cell.case.scenario
         rate = one.rates().highest_rps() / 100
         metrics["rollout_latency_p99_s"] = rate**3 * one.service.service_time.mean_s() / 0.05
         metrics["rollout_duration_s"] = 1.0
@@ -191,9 +189,9 @@ def test_effects_are_those_of_a_known_function() -> None:
 
 
 def test_a_rollout_that_does_not_end_counts_as_far_beyond_its_limit() -> None:
-    def halts(one: Scenario, cells: Sequence[Cell], frame: SimulatedInterval) -> Iterator[Any]:
-        for cell, run in made_up(one, cells, frame):
-            hot = one.rates().highest_rps() > 100
+    def halts(cells: Sequence[Cell], frame: SimulatedInterval) -> Iterator[Any]:
+        for cell, run in made_up(cells, frame):
+            hot = cell.case.scenario.rates().highest_rps() > 100
             metrics = {**run.metrics, "rollout_duration_s": None} if hot else run.metrics
             ended = Ending.HALTED if hot else Ending.DONE
             yield cell, RunResult(ended, 1.0, 1.0, {}, metrics, metrics, 1.0, {}, ())

@@ -23,7 +23,7 @@ from simulation.scenario.file import ScenarioFile
 from simulation.scenario.model import Scenario
 from simulation.scenario.simulated_interval import frame_of
 from simulation.study import store as store_module
-from simulation.study.candidates import candidates_of
+from simulation.study.case import cases_of, frame_of_cases
 from simulation.study.cells import Cell, run_cells
 from simulation.study.rows import Row, run_rows
 from simulation.study.running.work import Work
@@ -38,9 +38,9 @@ SHOP = small_shop(replications=3)
 
 def cells_of(one: Scenario, windows: Sequence[int] = (1, 2)) -> list[Cell]:
     return [
-        Cell(candidate, replication)
+        Cell(case, replication)
         for replication in range(one.replications)
-        for candidate in candidates_of(one, windows)
+        for case in cases_of(one, windows)
     ]
 
 
@@ -61,7 +61,7 @@ def run_count(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 def compared(
     store: Store | None, windows: Sequence[int], one: Scenario = SHOP, **how: Any
 ) -> dict[int, Row]:
-    rows = run_rows(one, candidates_of(one, windows), jobs=1, store=store, **how)
+    rows = run_rows(one, cases_of(one, windows), jobs=1, store=store, **how)
     return {row.replication: row for row in rows}
 
 
@@ -96,11 +96,11 @@ def test_what_is_no_result_is_told(packed: bytes) -> None:
 
 def test_cells_that_are_stored_are_not_run(tmp_path: Path, run_count: list[int]) -> None:
     cells = cells_of(SHOP)
-    frame = frame_of([cell.candidate.apply_to(SHOP) for cell in cells])
+    frame = frame_of_cases([cell.case for cell in cells])
     with Store(tmp_path / "cells.sqlite") as store:
-        first = dict(run_cells(SHOP, cells, frame, jobs=1, store=store))
+        first = dict(run_cells(cells, frame, jobs=1, store=store))
         assert len(run_count) == len(cells)
-        again = dict(run_cells(SHOP, cells[::-1], frame, jobs=1, store=store))
+        again = dict(run_cells(cells[::-1], frame, jobs=1, store=store))
     assert len(run_count) == len(cells)
     assert first.keys() == again.keys() == set(cells)
     for cell, result in first.items():
@@ -140,7 +140,7 @@ def test_a_broken_off_study_goes_on_where_it_was(tmp_path: Path, run_count: list
     one = SHOP.model_copy(update={"replications": 6})
     path = tmp_path / "cells.sqlite"
     with Store(path) as store:
-        study = run_rows(one, candidates_of(one, (1, 2)), jobs=1, store=store)
+        study = run_rows(one, cases_of(one, (1, 2)), jobs=1, store=store)
         for _ in range(2):
             next(study)
         study.close()
@@ -226,12 +226,12 @@ def test_a_run_that_met_the_horizon_is_run_for_another(
     tmp_path: Path, run_count: list[int]
 ) -> None:
     never = changed(rate="10/s", rollout={"window": 2, "pause": "1h"})
-    cells = [Cell(candidates_of(never)[0], 0)]
+    cells = [Cell(cases_of(never)[0], 0)]
     frame = replace(frame_of([never]), horizon_s=20.0)
     with Store(tmp_path / "cells.sqlite") as store:
         for horizon_s, runs in ((20.0, 1), (20.0, 1), (30.0, 2)):
             asked = replace(frame, horizon_s=horizon_s)
-            ((_cell, result),) = run_cells(never, cells, asked, jobs=1, store=store)
+            ((_cell, result),) = run_cells(cells, asked, jobs=1, store=store)
             assert (result.ended, result.end_s) == ("horizon", horizon_s)
             assert len(run_count) == runs
 
@@ -310,11 +310,11 @@ def test_a_process_of_an_older_version_puts_nothing_under_a_newer_ones_cells(
     one = SHOP
     frame = frame_of([one])
     results = {
-        window: Run(candidate.apply_to(one), frame, 0)
-        for window, candidate in zip((1, 2), candidates_of(one, [1, 2]), strict=True)
+        window: Run(case.scenario, frame, 0)
+        for window, case in zip((1, 2), cases_of(one, [1, 2]), strict=True)
     }
     done = {window: run.finish(run.settle()) for window, run in results.items()}
-    applied = [candidate.apply_to(one) for candidate in candidates_of(one, [1, 2])]
+    applied = [case.scenario for case in cases_of(one, [1, 2])]
     with Store(tmp_path / "cells.sqlite") as newer:
         keys = [cell_key(candidate, frame) for candidate in applied]
         with monkeypatch.context() as patch:

@@ -17,7 +17,7 @@ from simulation.results.run_result import SERIES, RunResult
 from simulation.results.states import State, StateInterval
 from simulation.scenario.file import ScenarioFile
 from simulation.scenario.model import Scenario
-from simulation.study.candidates import candidates_of
+from simulation.study.case import cases_of
 from simulation.study.compare import CandidateResult, compare
 from simulation.study.rows import run_rows
 from studio.resources import scenarios_dir
@@ -61,8 +61,8 @@ def scenario_of(rule: dict[str, object], version: dict[str, object] | None = Non
 
 
 def simulated(scenario: Scenario) -> CandidateResult:
-    candidates = candidates_of(scenario)
-    return compare(scenario, candidates, list(run_rows(scenario, candidates, jobs=1))).candidates[0]
+    cases = cases_of(scenario)
+    return compare(scenario, cases, list(run_rows(scenario, cases, jobs=1))).candidates[0]
 
 
 @cache
