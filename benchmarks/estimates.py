@@ -29,6 +29,7 @@ from simulation.scenario.model import Scenario
 from simulation.study.candidates import default_windows
 from simulation.study.case import cases_of
 from simulation.study.compare import compare
+from simulation.study.execution import Execution
 from simulation.study.rows import run_rows
 from studio.views.sentences import no_estimate_text
 
@@ -111,7 +112,7 @@ def distances() -> Iterator[str]:
     for path in sorted((ROOT / "scenarios").glob("*.yaml")):
         scenario = ScenarioFile.load(path).scenario
         cases = cases_of(scenario, default_windows(scenario))
-        rows = list(run_rows(scenario, cases, jobs=1, engine=EngineName.COMPILED))
+        rows = list(run_rows(scenario, cases, Execution(jobs=1, engine=EngineName.COMPILED)))
         for result in compare(scenario, cases, rows).candidates:
             found = estimate(result.scenario)
             for name, title in FIGURES.items():

@@ -27,6 +27,7 @@ from simulation.scenario.simulated_interval import SimulatedInterval
 from simulation.study.candidates import default_windows
 from simulation.study.case import cases_of, frame_of_cases
 from simulation.study.cells import Cell, run_cells
+from simulation.study.execution import Execution
 from simulation.study.running.work import Part, Work
 from simulation.study.store import Store
 
@@ -63,7 +64,7 @@ def took_s(path: Path, jobs: int, share: int = 1) -> float:
     began_at = time.monotonic()
     with Store(path) as store:
         some = cells[: len(cells) // share]
-        for _cell in run_cells(some, frame, jobs=jobs, store=store):
+        for _cell in run_cells(some, frame, Execution(jobs=jobs, store=store)):
             pass
     return time.monotonic() - began_at
 
@@ -129,7 +130,7 @@ def memory(folder: Path) -> None:
     ours = psutil.Process()
     began_at = time.monotonic()
     with Store(folder / "memory.sqlite") as store:
-        study = run_cells(cells, frame, jobs=JOBS, store=store)
+        study = run_cells(cells, frame, Execution(jobs=JOBS, store=store))
         for count, _cell in enumerate(study, 1):
             if count % 2000 == 0:
                 all_of_us = [ours, *ours.children(recursive=True)]

@@ -43,6 +43,7 @@ from simulation.scenario.simulated_interval import frame_of
 from simulation.scenario.traffic import TimestampsRate, TraceRate
 from simulation.study.case import cases_of
 from simulation.study.compare import CandidateResult, compare
+from simulation.study.execution import DEFAULT_EXECUTION, Execution
 from simulation.study.rows import run_rows
 
 WEEK_S = 7 * 86400.0
@@ -318,7 +319,7 @@ def step_deadlines_s(scenario: Scenario) -> dict[Step, float]:
     return deadlines
 
 
-def resimulate(plan: Plan, jobs: int | None = None) -> list[str]:
+def resimulate(plan: Plan, execution: Execution = DEFAULT_EXECUTION) -> list[str]:
     """Simulates the embedded scenario again; says where the prediction differs, nothing if not.
 
     Figures agree when they differ by less than a billionth: other processors round `exp` and `log`
@@ -336,7 +337,7 @@ def resimulate(plan: Plan, jobs: int | None = None) -> list[str]:
     for key, value, rule in broken_rules(scenario):
         raise BadInput(f"the embedded scenario: {broken_text(key, value, rule)}")
     cases = cases_of(scenario)
-    result = compare(scenario, cases, list(run_rows(scenario, cases, jobs=jobs)))
+    result = compare(scenario, cases, list(run_rows(scenario, cases, execution)))
     return _told_apart(plan.prediction, result.candidates[0])
 
 

@@ -32,6 +32,7 @@ from simulation.study.candidates import Candidate
 from simulation.study.case import Case, cases_of, frame_of_cases
 from simulation.study.cells import Cell, run_cells
 from simulation.study.compare import CandidateResult, candidate_result, front_of
+from simulation.study.execution import DEFAULT_EXECUTION, Execution
 from simulation.study.statistics import (
     FIRST_LOOK,
     clopper_pearson,
@@ -49,11 +50,13 @@ AS_FAST = 0.05
 MOST_CONFIRMATIONS = 5
 """After so many that did not hold, the search gives up."""
 
-Simulate = Callable[[Sequence[Cell], SimulatedInterval], Iterator[tuple[Cell, RunResult]]]
-"""What runs cells: `simulation.study.cells.run_cells`, with where and how they are run."""
+Simulate = Callable[
+    [Sequence[Cell], SimulatedInterval, Execution], Iterator[tuple[Cell, RunResult]]
+]
+"""Simulates cells, as `simulation.study.cells.run_cells` does."""
 
 ProgressCallback = Callable[[str, int, int], None]
-"""Told what is being done, how many runs of it have landed, and of how many."""
+"""Is called with what is being done, how many runs of it are done, and of how many."""
 
 
 class _Stopped(Exception):
@@ -63,11 +66,11 @@ class _Stopped(Exception):
 def search(
     scenario: Scenario,
     cases: Sequence[Case],
+    execution: Execution = DEFAULT_EXECUTION,
     *,
     simulate: Simulate = run_cells,
     known: Mapping[Candidate, Sequence[RunResult]] | None = None,
-    told: ProgressCallback = lambda what, done, total: None,
-    stopped: Callable[[], bool] = lambda: False,
+    on_progress: ProgressCallback = lambda what, done, total: None,
 ) -> SearchResult | None:
     """The fastest candidate that meets the objectives, and why not the others; None when stopped.
 
@@ -76,17 +79,17 @@ def search(
             five times it (or of what the objectives need) how many the search spends on one
             candidate at most; on all that must be looked at closely together, ten times that.
         cases: A finite grid, see `cases_of`.
-        simulate: What runs cells.
+        execution: Where and how to simulate; it is asked after each run whether to stop.
+        simulate: What simulates cells.
         known: Runs of candidates that there are already, on the scenario's own seed, by replication
             from 0 on.
-        told: Told about progress.
-        stopped: Asked after each run.
+        on_progress: Called with what is being done, how many runs of it are done, and of how many.
 
     Raises:
         BadInput: The only start meets a gap or the end of a trace.
     """
     try:
-        return _Search(scenario, cases, simulate, told, stopped).run(known or {})
+        return _Search(scenario, cases, execution, simulate, on_progress).run(known or {})
     except _Stopped:
         return None
 
@@ -98,13 +101,13 @@ class _Search:
         self,
         scenario: Scenario,
         cases: Sequence[Case],
+        execution: Execution,
         simulate: Simulate,
-        told: ProgressCallback,
-        stopped: Callable[[], bool],
+        on_progress: ProgressCallback,
     ) -> None:
         self._scenario = scenario
         self._cases = tuple(cases)
-        self._simulate, self._told, self._stopped = simulate, told, stopped
+        self._execution, self._simulate, self._report = execution, simulate, on_progress
         self._runs: list[list[RunResult]] = [[] for _ in cases]
         self._results: dict[int, CandidateResult] = {}
         self._out: dict[int, tuple[Outcome, str]] = {}
@@ -149,7 +152,7 @@ class _Search:
         """Those that no run is spent on."""
         several = len({case.candidate.start for case in self._cases}) > 1
         for number, case in enumerate(self._cases):
-            if self._stopped():
+            if self._execution.is_stopped():
                 raise _Stopped
             frozen = find_freeze(case.scenario, 0.0)
             if frozen is not None:
@@ -191,11 +194,11 @@ class _Search:
     ) -> dict[Cell, RunResult]:
         found: dict[Cell, RunResult] = {}
         if cells:
-            self._told(what, 0, len(cells))
-            for cell, run in self._simulate(cells, frame):
+            self._report(what, 0, len(cells))
+            for cell, run in self._simulate(cells, frame, self._execution):
                 found[cell] = _light(run)
-                self._told(what, len(found), len(cells))
-                if self._stopped():
+                self._report(what, len(found), len(cells))
+                if self._execution.is_stopped():
                     raise _Stopped
         if len(found) < len(cells):
             raise _Stopped

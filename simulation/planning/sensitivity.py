@@ -25,6 +25,7 @@ from simulation.scenario.simulated_interval import SimulatedInterval, frame_of
 from simulation.scenario.units import Floats
 from simulation.study.case import cases_of
 from simulation.study.cells import Cell, run_cells
+from simulation.study.execution import DEFAULT_EXECUTION, Execution
 from simulation.study.verdict import verdict
 
 OFF_BY = 1.25
@@ -91,21 +92,26 @@ class Sensitivity:
         }
 
 
-Simulate = Callable[[Sequence[Cell], SimulatedInterval], Iterator[tuple[Cell, RunResult]]]
+Simulate = Callable[
+    [Sequence[Cell], SimulatedInterval, Execution], Iterator[tuple[Cell, RunResult]]
+]
+"""Simulates cells, as `simulation.study.cells.run_cells` does."""
 
 
 def sensitivity(
     scenario: Scenario,
+    execution: Execution = DEFAULT_EXECUTION,
     *,
     simulate: Simulate = run_cells,
-    told: Callable[[str, int, int], None] = lambda what, done, total: None,
+    on_progress: Callable[[str, int, int], None] = lambda what, done, total: None,
 ) -> Sensitivity:
     """Ranks the assumptions of a scenario as it stands.
 
     Args:
         scenario: One way to roll.
-        simulate: What runs cells.
-        told: Told how many points have been simulated, and of how many.
+        execution: Where and how to simulate.
+        simulate: What simulates cells.
+        on_progress: Called with what is being done, how many points are done, and of how many.
 
     Raises:
         BadInput: The simulated interval meets a gap or the end of a trace.
@@ -126,10 +132,10 @@ def sensitivity(
     sizes = np.empty(len(points))
     meets = np.empty(len(points), dtype=bool)
     for number, one in enumerate(varied):
-        told("points of the analysis", number, len(points))
+        on_progress("points of the analysis", number, len(points))
         [case] = cases_of(one)
         cells = [Cell(case, replication) for replication in range(RUNS)]
-        runs = [run for _cell, run in simulate(cells, frame)]
+        runs = [run for _cell, run in simulate(cells, frame, execution)]
         sizes[number] = math.log(_worst(scenario, runs))
         judged = verdict(one, runs)
         meets[number] = judged.runs_meeting >= scenario.objectives.in_runs * judged.runs

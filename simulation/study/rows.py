@@ -8,15 +8,16 @@ last of them has settled.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from dataclasses import dataclass
 
-from simulation.results.run_result import EngineName, RunResult
+from simulation.results.run_result import RunResult
 from simulation.scenario.model import Scenario
 from simulation.study.case import Case, frame_of_cases
-from simulation.study.running.places import Place, StudyControl, simulate_parts
+from simulation.study.execution import DEFAULT_EXECUTION, Execution
+from simulation.study.running.places import simulate_parts
 from simulation.study.running.work import Part, Work
-from simulation.study.store import Archive, Store
+from simulation.study.store import Archive
 
 
 @dataclass(frozen=True)
@@ -37,48 +38,35 @@ class Row:
 def run_rows(
     scenario: Scenario,
     cases: Sequence[Case],
+    execution: Execution = DEFAULT_EXECUTION,
     *,
-    jobs: int | None = None,
-    cluster: str | None = None,
-    apart: bool = False,
     keep_requests: bool = False,
-    engine: EngineName = EngineName.AUTO,
-    store: Store | None = None,
-    stopped: Callable[[], bool] = lambda: False,
-    paused: Callable[[], bool] = lambda: False,
 ) -> Generator[Row, None, None]:
-    """The study: rows as they land, in any order; those that are stored first.
+    """Simulate a study and yield its rows as they are ready, in any order; stored rows come first.
 
-    Whatever ends it before its time ends the processes too, in the middle of a replication.
+    Closing the generator ends the processes too, in the middle of a replication.
 
     Args:
-        scenario: What is simulated; it says how many replications.
+        scenario: The study's scenario; it says how many replications.
         cases: What is compared, see `simulation.study.case.cases_of`.
-        jobs: How many processes, see `simulation.study.running.places.Place`.
-        cluster: The address of a scheduler whose workers simulate, likewise.
-        apart: Whether even one process is not this one, likewise.
-        keep_requests: Whether results carry every request; they are not stored then.
-        engine: Which engine simulates.
-        store: Where results are kept and looked for.
-        stopped: Asked ten times a second, in the thread that waits for rows; ends the study.
-        paused: Asked likewise; holds it up.
+        execution: Where and how to simulate.
+        keep_requests: Whether results carry every request; such results are not stored.
 
     Raises:
-        BadInput: The simulated interval meets a gap or the end of a trace, the cluster cannot be used,
-            or the store.
+        BadInput: The simulated interval meets a gap or the end of a trace, or the cluster or the
+            store cannot be used.
     """
-    work = Work(tuple(cases), frame_of_cases(cases), engine, keep_requests)
-    archive = Archive(work, store)
+    work = Work(tuple(cases), frame_of_cases(cases), execution.engine, keep_requests)
+    archive = Archive(work, execution.store)
     indices = range(len(cases))
     parts = [archive.part(number, indices) for number in range(scenario.replications)]
-    place, wishes = Place(jobs, cluster, apart), StudyControl(stopped, paused)
-    for part, results, was_stored in run_parts(work, parts, archive, place, wishes):
+    for part, results, was_stored in run_parts(work, parts, archive, execution):
         runs = tuple(results[index] for index in indices)
         yield Row(part.replication, runs, was_stored)
 
 
 def run_parts(
-    work: Work, parts: Iterable[Part], archive: Archive, place: Place, wishes: StudyControl
+    work: Work, parts: Iterable[Part], archive: Archive, execution: Execution
 ) -> Generator[tuple[Part, dict[int, RunResult], bool], None, None]:
     """The parts of a study with their results by candidate, and whether all of them were stored."""
     left = []
@@ -87,8 +75,8 @@ def run_parts(
         if end_s is None:
             left.append(part)
             continue
-        if wishes.stopped():
+        if execution.is_stopped():
             return
         yield part, archive.stored(part, end_s), True
-    for part, done in simulate_parts(work, left, place, wishes):
+    for part, done in simulate_parts(work, left, execution):
         yield part, archive.kept(part, done), False

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from simulation.scenario.model import Scenario
     from simulation.study.case import Case
     from simulation.study.compare import Comparison
+    from simulation.study.execution import Execution
     from simulation.study.rows import Row
     from simulation.study.statistics import Difference
     from simulation.study.time_left import Eta
@@ -64,7 +65,7 @@ def compare(
     o.must_be_writable(scenario, csv, html, requests)
     file = o.load_file(scenario, sets, seed, replications)
     loaded = file.scenario
-    ready = o.get_ready(engine, quiet)
+    execution = o.make_execution(engine, jobs, cluster, quiet=quiet)
     varied: dict[str, list[Any]] = {
         "windows": o.comma_list("--windows", windows, parse_window),
         "drain_timeouts_s": o.comma_list("--drain-timeouts", drain_timeouts, parse_duration_s),
@@ -81,12 +82,10 @@ def compare(
     comparison, rows = run_with_table(
         loaded,
         cases,
+        execution,
         console,
         path=scenario,
-        jobs=jobs,
-        cluster=cluster,
         quiet=quiet or json,
-        engine=ready,
         keep_requests=requests is not None,
     )
     if csv is not None:
@@ -104,6 +103,7 @@ def compare(
 def run_with_table(
     scenario: Scenario,
     cases: tuple[Case, ...],
+    execution: Execution,
     console: Console,
     quiet: bool = False,
     **how: Any,
@@ -115,7 +115,7 @@ def run_with_table(
     from studio.views.figures_text import time_left_text
 
     if quiet or not sys.stdout.isatty():
-        return o.run_study(scenario, cases, quiet=quiet, **how)
+        return o.run_study(scenario, cases, execution, quiet=quiet, **how)
     with Live(console=console, transient=True, auto_refresh=False) as live:
 
         def landed(comparison: Comparison, pace: Eta) -> None:
@@ -124,7 +124,7 @@ def run_with_table(
             table.caption = told.rstrip()
             live.update(table, refresh=True)
 
-        return o.run_study(scenario, cases, quiet=True, landed=landed, **how)
+        return o.run_study(scenario, cases, execution, quiet=True, landed=landed, **how)
 
 
 def print_answer(console: Console, comparison: Comparison) -> None:

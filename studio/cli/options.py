@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from simulation.scenario.model import Scenario
     from simulation.study.case import Case
     from simulation.study.compare import Comparison
+    from simulation.study.execution import Execution
     from simulation.study.rows import Row
     from simulation.study.time_left import Eta
 
@@ -157,6 +159,21 @@ def get_ready(engine: str, quiet: bool) -> EngineName:
     return EngineName(engine)
 
 
+def make_execution(
+    engine: str, jobs: int | None, cluster: str | None = None, *, quiet: bool
+) -> Execution:
+    """Return how the options say to simulate; compile the fast engine first where it will be used.
+
+    Raises:
+        BadInput: There is no such engine, or both processes and a cluster are asked for.
+    """
+    from simulation.study.execution import Execution
+
+    if jobs is not None and cluster is not None:
+        raise BadInput("--jobs and --cluster: must not both be given")
+    return Execution(jobs=jobs, cluster=cluster, engine=get_ready(engine, quiet))
+
+
 def comma_list(option: str, text: str | None, parse: Callable[[str], Value]) -> list[Value]:
     """The values of an option such as ``--windows 1,2,25%``.
 
@@ -208,12 +225,10 @@ def must_be_writable(scenario: Path, *paths: Path | None) -> None:
 def run_study(
     scenario: Scenario,
     cases: Sequence[Case],
+    execution: Execution,
     *,
     path: Path | None = None,
-    jobs: int | None = None,
-    cluster: str | None = None,
     quiet: bool = False,
-    engine: EngineName | None = None,
     keep_requests: bool = False,
     landed: Callable[[Comparison, Eta], None] | None = None,
 ) -> tuple[Comparison, list[Row]]:
@@ -222,11 +237,9 @@ def run_study(
     Args:
         scenario: What is simulated.
         cases: What is compared.
+        execution: Where and how to simulate.
         path: The scenario's file, beside which results are stored; None to store none.
-        jobs: How many processes.
-        cluster: The address of a scheduler whose workers simulate.
         quiet: Whether no progress is shown.
-        engine: Which engine simulates; None for ``auto``.
         keep_requests: Whether results carry every request.
         landed: Called with the comparison so far, at most twice a second.
 
@@ -235,13 +248,11 @@ def run_study(
     """
     import time
 
-    from simulation.results.run_result import EngineName
     from simulation.study.compare import compare
     from simulation.study.rows import run_rows
     from simulation.study.store import Store
     from simulation.study.time_left import Eta
 
-    must_be_one_place(jobs, cluster)
     rows: list[Row] = []
     pace = Eta(scenario.replications)
     told_at = time.monotonic()
@@ -250,15 +261,8 @@ def run_study(
         progress_bar(quiet) as told,
     ):
         told("replications", pace)
-        for row in run_rows(
-            scenario,
-            cases,
-            jobs=jobs,
-            cluster=cluster,
-            engine=engine or EngineName.AUTO,
-            keep_requests=keep_requests,
-            store=store,
-        ):
+        stored = replace(execution, store=store)
+        for row in run_rows(scenario, cases, stored, keep_requests=keep_requests):
             rows.append(row)
             pace.record_result(was_stored=row.was_stored)
             told("replications", pace)
@@ -266,16 +270,6 @@ def run_study(
                 landed(compare(scenario, cases, rows), pace)
                 told_at = time.monotonic()
     return compare(scenario, cases, rows), rows
-
-
-def must_be_one_place(jobs: int | None, cluster: str | None) -> None:
-    """Refuses to simulate both here and elsewhere.
-
-    Raises:
-        BadInput: Both are asked for.
-    """
-    if jobs is not None and cluster is not None:
-        raise BadInput("--jobs and --cluster: must not both be given")
 
 
 @contextmanager

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import partial
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -52,7 +52,6 @@ def plan(
     from simulation.scenario.units import parse_duration_s
     from simulation.study.candidates import default_windows
     from simulation.study.case import cases_of
-    from simulation.study.cells import run_cells
     from simulation.study.store import Store
 
     if window is not None and windows is not None:
@@ -80,11 +79,9 @@ def plan(
         o.comma_list("--advance", advance, o.parse_advance),
     )
     planned_service(loaded)
-    ready = o.get_ready(engine, quiet)
-    o.must_be_one_place(jobs, cluster)
+    execution = o.make_execution(engine, jobs, cluster, quiet=quiet)
     with Store.beside(scenario) as store, o.report_search(quiet or json) as told:
-        simulate = partial(run_cells, jobs=jobs, cluster=cluster, engine=ready, store=store)
-        found = search(loaded, cases, simulate=simulate, told=told)
+        found = search(loaded, cases, replace(execution, store=store), on_progress=told)
     assert found is not None
     if json:
         write_search_result(found, output, valid_for_s, sign)

@@ -31,15 +31,13 @@ def simulate(
     o.must_be_writable(scenario, csv, html, requests)
     file = o.load_file(scenario, sets, seed, replications)
     loaded = file.scenario
-    ready = o.get_ready(engine, quiet)
+    execution = o.make_execution(engine, jobs, cluster, quiet=quiet)
     comparison, rows = o.run_study(
         loaded,
         cases_of(loaded),
+        execution,
         path=scenario,
-        jobs=jobs,
-        cluster=cluster,
         quiet=quiet,
-        engine=ready,
         keep_requests=requests is not None,
     )
     if csv is not None:

@@ -72,16 +72,16 @@ def main_job() -> int:
         "replications each.",
         file=sys.stderr,
     )
-    o.get_ready("auto", quiet=False)
+    execution = o.make_execution("auto", None, quiet=False)
     console = answer_console()
-    comparison, _rows = run_with_table(scenario, cases, console)
+    comparison, _rows = run_with_table(scenario, cases, execution, console)
     print_answer(console, comparison)
     known = {
         one.candidate: [replace(run, metrics=run.alone) for run in one.runs]
         for one in comparison.candidates
     }
     with o.report_search(quiet=False) as told:
-        found = search(scenario, cases, known=known, told=told)
+        found = search(scenario, cases, execution, known=known, on_progress=told)
     assert found is not None
     print("\n".join(write_search_result(found, OUTPUT / "plan.json", WEEK_S)))
     return 0

@@ -9,14 +9,14 @@ from __future__ import annotations
 import pickle
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Generator, Sequence
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Future, wait
-from dataclasses import dataclass
 from typing import Protocol
 
 from joblib import cpu_count
 
 from executor.base.errors import RollcastError
+from simulation.study.execution import Execution
 from simulation.study.running.cluster import ClusterWorkers
 from simulation.study.running.work import Done, Part, Work
 from simulation.study.running.workers import LocalWorkers
@@ -65,37 +65,8 @@ class Workers(Protocol):
         """Lets go of the processes; what is under way is ended."""
 
 
-@dataclass(frozen=True)
-class Place:
-    """Where to simulate.
-
-    Attributes:
-        jobs: How many processes; None for one a core, or just this one for what it can do before
-            others have started.
-        cluster: The address of a scheduler whose workers simulate, None for here.
-        apart: Whether even one is a process of its own, for a program that must stay answerable.
-    """
-
-    jobs: int | None = None
-    cluster: str | None = None
-    apart: bool = False
-
-
-@dataclass(frozen=True)
-class StudyControl:
-    """What whoever waits for a study may want of it; asked ten times a second.
-
-    Attributes:
-        stopped: Whether it shall end.
-        paused: Whether it shall wait: what is under way is finished, and nothing is begun.
-    """
-
-    stopped: Callable[[], bool] = lambda: False
-    paused: Callable[[], bool] = lambda: False
-
-
 def simulate_parts(
-    work: Work, parts: Sequence[Part], place: Place, wishes: StudyControl
+    work: Work, parts: Sequence[Part], execution: Execution
 ) -> Generator[tuple[Part, Done], None, None]:
     """What each part gives, as it lands.
 
@@ -110,27 +81,29 @@ def simulate_parts(
     if not left:
         return
     workers: Workers
-    if place.cluster is not None:
-        workers = ClusterWorkers(place.cluster, work.engine)
+    if execution.cluster is not None:
+        workers = ClusterWorkers(execution.cluster, work.engine)
     else:
-        count = min(place.jobs or cpu_count(), len(left))
-        if not place.apart and (count == 1 or place.jobs is None):
-            yield from _here(work, left, wishes, worth_s=_WORTH_PROCESSES_S if count > 1 else None)
-            if not left or wishes.stopped():
+        count = min(execution.jobs or cpu_count(), len(left))
+        if execution.in_process and (count == 1 or execution.jobs is None):
+            yield from _here(
+                work, left, execution, worth_s=_WORTH_PROCESSES_S if count > 1 else None
+            )
+            if not left or execution.is_stopped():
                 return
         workers = LocalWorkers(count)
-    yield from _elsewhere(work, left, workers, wishes)
+    yield from _elsewhere(work, left, workers, execution)
 
 
 def _here(
-    work: Work, left: deque[Part], wishes: StudyControl, worth_s: float | None
+    work: Work, left: deque[Part], execution: Execution, worth_s: float | None
 ) -> Generator[tuple[Part, Done], None, None]:
     """Simulates in this process, until what is left is worth others."""
     first = True
     while left:
-        while wishes.paused() and not wishes.stopped():
+        while execution.is_paused() and not execution.is_stopped():
             time.sleep(_LOOK_EVERY_S)
-        if wishes.stopped():
+        if execution.is_stopped():
             return
         part, before_s = left.popleft(), time.monotonic()
         yield part, dict(work.run(part))
@@ -142,7 +115,7 @@ def _here(
 
 
 def _elsewhere(
-    work: Work, left: deque[Part], workers: Workers, wishes: StudyControl
+    work: Work, left: deque[Part], workers: Workers, execution: Execution
 ) -> Generator[tuple[Part, Done], None, None]:
     """Simulates by workers; each always has something to go on with."""
     packed = pickle.dumps(work, protocol=5)
@@ -152,12 +125,12 @@ def _elsewhere(
     try:
         while left or pending:
             most = 2 * workers.count()
-            while left and len(pending) < most and not wishes.paused():
+            while left and len(pending) < most and not execution.is_paused():
                 fair = max(1, len(left) // most)
                 parts = [left.popleft() for _ in range(min(at_once, fair))]
                 pending[_submitted(workers, packed, parts)] = parts
             done, _ = wait(pending, _LOOK_EVERY_S, FIRST_COMPLETED)
-            if wishes.stopped():
+            if execution.is_stopped():
                 _let_finish(pending)
                 return
             if not pending:

@@ -38,22 +38,24 @@ def comparing(scenario: Scenario, cases: tuple[Case, ...], stored_at: Path | Non
     def work(talk: JobContext) -> None:
         # What simulates is imported here: the first window is open before.
         from simulation.study.compare import compare  # noqa: PLC0415
+        from simulation.study.execution import Execution  # noqa: PLC0415
         from simulation.study.rows import run_rows  # noqa: PLC0415
         from simulation.study.store import Store  # noqa: PLC0415
 
         if len(cases) > 1 and is_ready():
             one = scenario.model_copy(update={"replications": 1})
-            look = list(run_rows(one, cases[own : own + 1], jobs=1, stopped=talk.stopped))
+            here = Execution(jobs=1, is_stopped=talk.stopped)
+            look = list(run_rows(one, cases[own : own + 1], here))
             if look:
                 talk.land(compare(scenario, cases[own : own + 1], look))
         talk.alone()
         rows: list[Row] = []
         shown_at = 0.0
         with nullcontext() if stored_at is None else Store.beside(stored_at) as store:
-            for row in run_rows(
-                scenario, cases, apart=True, store=store,
-                stopped=talk.stopped, paused=talk.paused,
-            ):  # fmt: skip
+            execution = Execution(
+                in_process=False, store=store, is_stopped=talk.stopped, is_paused=talk.paused
+            )
+            for row in run_rows(scenario, cases, execution):
                 rows.append(row)
                 talk.progress(len(rows), scenario.replications)
                 now = time.monotonic()

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from simulation.results.run_result import RunResult
 from simulation.scenario.simulated_interval import SimulatedInterval
 from simulation.study.cells import Cell, run_cells
+from simulation.study.execution import Execution
 from studio.gui.background.job import JobContext, Work
 from studio.views.timing import (
     CellFigures,
@@ -65,9 +66,10 @@ def work_out(grid: CellGrid, hold: Hold, simulates: bool) -> Work:
             def waits() -> bool:
                 return talk.paused() or hold.is_on
 
+            execution = Execution(in_process=False, is_stopped=talk.stopped, is_paused=waits)
             while waits() and not talk.stopped():  # the processes are the study's
                 time.sleep(_LOOKS_S)
-            yield from run_cells(cells, frame, apart=True, stopped=talk.stopped, paused=waits)
+            yield from run_cells(cells, frame, execution)
 
         for number, found, (done, total) in simulate_cells(grid, known, frame, simulate):
             talk.progress(done, total)

@@ -15,6 +15,7 @@ from simulation.results.states import State
 from simulation.scenario.model import Scenario
 from simulation.study.case import cases_of
 from simulation.study.compare import compare
+from simulation.study.execution import Execution
 from simulation.study.rows import run_rows
 from tests.helpers.scenarios import run_once, scenario
 from tests.simulation.control.test_properties import scenarios
@@ -151,7 +152,7 @@ def test_a_random_order_is_one_order() -> None:
         orders.append([instance for _begin, instance in drains])
     assert orders[0] == orders[1] == orders[2] != list(range(8))
     assert sorted(orders[0]) == list(range(8))
-    comparison = compare(one, cases_of(one), list(run_rows(one, cases_of(one), jobs=1)))
+    comparison = compare(one, cases_of(one), list(run_rows(one, cases_of(one), Execution(jobs=1))))
     result = comparison.candidates[0]
     verdict = result.verdict.model_copy(update={"answer": "meets", "lower_bound": 0.96})
     plan = make_plan(one, replace(result, verdict=verdict))

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -34,7 +33,8 @@ from simulation.scenario.model import Scenario
 from simulation.scenario.simulated_interval import SimulatedInterval
 from simulation.study.candidates import Candidate
 from simulation.study.case import Case, cases_of
-from simulation.study.cells import Cell, run_cells
+from simulation.study.cells import Cell
+from simulation.study.execution import Execution
 from simulation.study.statistics import FIRST_LOOK, fresh_seed
 from tests.helpers.scenarios import scenario
 
@@ -68,7 +68,7 @@ class World:
         return self.ways.get((one.window, one.start_label), self.ways.get((one.window, ""), Way(1)))
 
     def __call__(
-        self, cells: Sequence[Cell], frame: SimulatedInterval
+        self, cells: Sequence[Cell], frame: SimulatedInterval, execution: Execution
     ) -> Iterator[tuple[Cell, RunResult]]:
         for cell in reversed(cells):  # in any order
             candidate, seed = cell.case.candidate, cell.case.scenario.seed
@@ -175,7 +175,7 @@ def test_what_is_known_is_not_simulated_again() -> None:
     there = World(1, {(1, ""): Way(100), (2, ""): Way(60)})
     cells = [Cell(case, k) for case in cases for k in range(60)]
     known: dict[Candidate, list[RunResult]] = {case.candidate: [] for case in cases}
-    for cell, run in there(cells[::-1], SimulatedInterval(0, 1, False, 1)):
+    for cell, run in there(cells[::-1], SimulatedInterval(0, 1, False, 1), Execution()):
         known[cell.case.candidate].append(run)
     there.runs.clear()
     found = search(one, cases, simulate=there, known=known)
@@ -194,7 +194,8 @@ def test_a_search_can_be_stopped() -> None:
         return asked > 3
 
     there = World(1, {})
-    assert search(one, cases_of(one, [1, 2]), simulate=there, stopped=stopped) is None
+    execution = Execution(is_stopped=stopped)
+    assert search(one, cases_of(one, [1, 2]), execution, simulate=there) is None
     assert there.runs.total() == 2  # it is asked before each candidate and after each run
 
 
@@ -327,7 +328,7 @@ REAL: dict[str, Any] = {
 def test_a_real_search_ends_in_a_plan_that_gives_its_prediction_again() -> None:
     one = scenario(**REAL)
     cases = cases_of(one, [1, 2], starts=["02:00", "12:00"])
-    found = search(one, cases, simulate=partial(run_cells, jobs=1))
+    found = search(one, cases, execution=Execution(jobs=1))
     assert found is not None
     assert found.chosen is not None
     assert found.looked[found.chosen].case == cases[1]
@@ -337,7 +338,7 @@ def test_a_real_search_ends_in_a_plan_that_gives_its_prediction_again() -> None:
     assert broken_rules(plan) == []
     assert plan.seed == fresh_seed(1, 1)
     assert plan.evidence == evidence_of(found)
-    assert resimulate(plan, jobs=1) == []
+    assert resimulate(plan, Execution(jobs=1)) == []
     assert plan.prediction.verdict.runs == plan.replications
 
 
@@ -361,4 +362,4 @@ def test_the_only_start_may_meet_the_end_of_a_trace_and_says_so(tmp_path: Any) -
     path.write_text("time,requests\n0,10\n1,10\n2,10\n")
     one = world(rate={"trace": str(path)})
     with pytest.raises(BadInput, match="meets the end of the trace"):
-        search(one, cases_of(one, [1]), simulate=partial(run_cells, jobs=1))
+        search(one, cases_of(one, [1]), execution=Execution(jobs=1))

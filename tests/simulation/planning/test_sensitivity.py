@@ -14,6 +14,7 @@ from simulation.results.run_result import METRICS, Ending, RunResult
 from simulation.scenario.distributions import Distribution
 from simulation.scenario.simulated_interval import SimulatedInterval
 from simulation.study.cells import Cell
+from simulation.study.execution import Execution
 from tests.helpers.scenarios import of_services, scenario
 
 DURATIONS: TypeAdapter[Any] = TypeAdapter(Distribution)
@@ -151,7 +152,9 @@ def test_services_are_told_apart() -> None:
     ]
 
 
-def made_up(cells: Sequence[Cell], frame: SimulatedInterval) -> Iterator[tuple[Cell, RunResult]]:
+def made_up(
+    cells: Sequence[Cell], frame: SimulatedInterval, execution: Execution
+) -> Iterator[tuple[Cell, RunResult]]:
     """A world in which p99 is the rate to the third times the mean service time, and nothing else."""
     for cell in cells:
         metrics: dict[str, float | None] = dict.fromkeys(METRICS, 0.0)
@@ -167,7 +170,7 @@ def test_effects_are_those_of_a_known_function() -> None:
     """Between 0.8 and 1.25 the rate moves it by (1.25/0.8)³, the service time by 1.25/0.8."""
     one = scenario(rollout={"window": 1}, steps={"start": "1s"}, objectives={"latency_p99": "1s"})
     told: list[tuple[str, int, int]] = []
-    found = sensitivity(one, simulate=made_up, told=lambda *what: told.append(what))
+    found = sensitivity(one, simulate=made_up, on_progress=lambda *what: told.append(what))
     effects = {each.key: each for each in found.effects}
     assert [each.key for each in found.effects] == [
         "traffic.rate",
@@ -189,8 +192,10 @@ def test_effects_are_those_of_a_known_function() -> None:
 
 
 def test_a_rollout_that_does_not_end_counts_as_far_beyond_its_limit() -> None:
-    def halts(cells: Sequence[Cell], frame: SimulatedInterval) -> Iterator[Any]:
-        for cell, run in made_up(cells, frame):
+    def halts(
+        cells: Sequence[Cell], frame: SimulatedInterval, execution: Execution
+    ) -> Iterator[Any]:
+        for cell, run in made_up(cells, frame, execution):
             hot = cell.case.scenario.rates().highest_rps() > 100
             metrics = {**run.metrics, "rollout_duration_s": None} if hot else run.metrics
             ended = Ending.HALTED if hot else Ending.DONE

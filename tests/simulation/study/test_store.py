@@ -25,6 +25,7 @@ from simulation.scenario.simulated_interval import frame_of
 from simulation.study import store as store_module
 from simulation.study.case import cases_of, frame_of_cases
 from simulation.study.cells import Cell, run_cells
+from simulation.study.execution import Execution
 from simulation.study.rows import Row, run_rows
 from simulation.study.running.work import Work
 from simulation.study.store import Store, cell_key
@@ -59,9 +60,15 @@ def run_count(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 
 def compared(
-    store: Store | None, windows: Sequence[int], one: Scenario = SHOP, **how: Any
+    store: Store | None,
+    windows: Sequence[int],
+    one: Scenario = SHOP,
+    engine: EngineName = EngineName.AUTO,
+    *,
+    keep_requests: bool = False,
 ) -> dict[int, Row]:
-    rows = run_rows(one, cases_of(one, windows), jobs=1, store=store, **how)
+    execution = Execution(jobs=1, store=store, engine=engine)
+    rows = run_rows(one, cases_of(one, windows), execution, keep_requests=keep_requests)
     return {row.replication: row for row in rows}
 
 
@@ -98,9 +105,9 @@ def test_cells_that_are_stored_are_not_run(tmp_path: Path, run_count: list[int])
     cells = cells_of(SHOP)
     frame = frame_of_cases([cell.case for cell in cells])
     with Store(tmp_path / "cells.sqlite") as store:
-        first = dict(run_cells(cells, frame, jobs=1, store=store))
+        first = dict(run_cells(cells, frame, Execution(jobs=1, store=store)))
         assert len(run_count) == len(cells)
-        again = dict(run_cells(cells[::-1], frame, jobs=1, store=store))
+        again = dict(run_cells(cells[::-1], frame, Execution(jobs=1, store=store)))
     assert len(run_count) == len(cells)
     assert first.keys() == again.keys() == set(cells)
     for cell, result in first.items():
@@ -140,7 +147,7 @@ def test_a_broken_off_study_goes_on_where_it_was(tmp_path: Path, run_count: list
     one = SHOP.model_copy(update={"replications": 6})
     path = tmp_path / "cells.sqlite"
     with Store(path) as store:
-        study = run_rows(one, cases_of(one, (1, 2)), jobs=1, store=store)
+        study = run_rows(one, cases_of(one, (1, 2)), Execution(jobs=1, store=store))
         for _ in range(2):
             next(study)
         study.close()
@@ -231,7 +238,7 @@ def test_a_run_that_met_the_horizon_is_run_for_another(
     with Store(tmp_path / "cells.sqlite") as store:
         for horizon_s, runs in ((20.0, 1), (20.0, 1), (30.0, 2)):
             asked = replace(frame, horizon_s=horizon_s)
-            ((_cell, result),) = run_cells(cells, asked, jobs=1, store=store)
+            ((_cell, result),) = run_cells(cells, asked, Execution(jobs=1, store=store))
             assert (result.ended, result.end_s) == ("horizon", horizon_s)
             assert len(run_count) == runs
 

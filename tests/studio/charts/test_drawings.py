@@ -19,6 +19,7 @@ from simulation.planning.sensitivity import Effect, Sensitivity
 from simulation.scenario.file import ScenarioFile
 from simulation.study.case import cases_of
 from simulation.study.compare import Comparison, compare
+from simulation.study.execution import Execution
 from simulation.study.rows import run_rows
 from studio.charts.fit import draw_distribution, draw_tail, save_fits
 from studio.charts.over_time import draw_capacity, draw_latency
@@ -34,7 +35,7 @@ def shop(*windows: int, changed: str = "") -> Comparison:
     text = SHOP.replace("duration: 30s", changed) if changed else SHOP
     scenario = ScenarioFile.parse(text).scenario
     cases = cases_of(scenario, windows)
-    return compare(scenario, cases, list(run_rows(scenario, cases, jobs=1)))
+    return compare(scenario, cases, list(run_rows(scenario, cases, Execution(jobs=1))))
 
 
 def plain_axes() -> Axes:
@@ -124,7 +125,7 @@ def test_a_rollout_that_never_ends_is_no_point() -> None:
         aborted.replace("service_time: {mean: 50ms, cv: 1}", "service_time: 30s")
     ).scenario
     cases = cases_of(scenario)
-    comparison = compare(scenario, cases, list(run_rows(scenario, cases, jobs=1)))
+    comparison = compare(scenario, cases, list(run_rows(scenario, cases, Execution(jobs=1))))
     assert comparison.candidates[0].ended["halted"] == 4
     axes = plain_axes()
     assert draw_trade_off(axes, comparison, None, LIGHT) == []

@@ -13,6 +13,7 @@ from pytestqt.qtbot import QtBot
 from simulation.scenario.file import ScenarioFile
 from simulation.study.case import cases_of
 from simulation.study.compare import Comparison, compare
+from simulation.study.execution import Execution
 from simulation.study.rows import Row, run_rows
 from studio.gui.background.jobs import Jobs
 from studio.gui.document.commands import edit_windows
@@ -28,7 +29,7 @@ AnyPage = TypeVar("AnyPage", bound=Page)
 def rows_of(text: str, windows: tuple[int, ...]) -> tuple[Row, ...]:
     """All runs of a scenario, simulated once for all tests of a file."""
     scenario = ScenarioFile.parse(text).scenario
-    return tuple(run_rows(scenario, cases_of(scenario, windows), jobs=1))
+    return tuple(run_rows(scenario, cases_of(scenario, windows), Execution(jobs=1)))
 
 
 class Seat(Generic[AnyPage]):

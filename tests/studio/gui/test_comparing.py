@@ -11,6 +11,7 @@ from PySide6.QtWidgets import QComboBox, QDoubleSpinBox, QLabel, QLineEdit, QPro
 from simulation.scenario.file import ScenarioFile
 from simulation.study.case import cases_of
 from simulation.study.compare import CandidateResult, Comparison, compare
+from simulation.study.execution import Execution
 from simulation.study.rows import run_rows
 from studio.gui.docks.runs_dock import HEADINGS
 from studio.views.figures_text import (
@@ -32,7 +33,7 @@ def in_python(text: str, *windows: int) -> Comparison:
     """What the command line compares."""
     scenario = ScenarioFile.parse(text).scenario
     cases = cases_of(scenario, windows)
-    return compare(scenario, cases, list(run_rows(scenario, cases, jobs=1)))
+    return compare(scenario, cases, list(run_rows(scenario, cases, Execution(jobs=1))))
 
 
 def words_of(desk: Desk) -> list[QComboBox]:

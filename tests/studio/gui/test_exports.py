@@ -13,6 +13,7 @@ from pytestqt.qtbot import QtBot
 
 from simulation.scenario.file import ScenarioFile
 from simulation.study.compare import compare
+from simulation.study.execution import Execution
 from simulation.study.rows import run_rows
 from studio.charts.of_comparison import comparison_figures
 from studio.gui.background.jobs import Jobs
@@ -75,7 +76,7 @@ def person(qtbot: QtBot, tmp_path: Path) -> Iterator[Person]:
 
 def simulate(document: Document) -> None:
     scenario, cases = document.scenario, document.cases()
-    rows = list(run_rows(scenario, cases, jobs=1))
+    rows = list(run_rows(scenario, cases, Execution(jobs=1)))
     document.land(compare(scenario, cases, rows), document.state)
 
 

@@ -12,6 +12,7 @@ from PySide6.QtWidgets import QLabel, QLineEdit, QStyle, QStyleOptionViewItem
 from simulation.scenario.file import ScenarioFile
 from simulation.study.case import cases_of
 from simulation.study.compare import compare
+from simulation.study.execution import Execution
 from simulation.study.rows import run_rows
 from studio.gui.docks.runs_dock import HEADINGS, RunsTable
 from studio.gui.window import FIRST_SIZE
@@ -29,7 +30,7 @@ def land(desk: Desk, windows: tuple[int, ...] = (1, 2, 3, 4), text: str = SHOP) 
     desk.document.open(ScenarioFile.parse(text, desk.path))
     scenario = desk.document.scenario
     cases = cases_of(scenario, windows)
-    rows = list(run_rows(scenario, cases, jobs=1))
+    rows = list(run_rows(scenario, cases, Execution(jobs=1)))
     desk.document.land(compare(scenario, cases, rows), desk.document.state)
 
 
@@ -262,7 +263,7 @@ def test_what_is_named_or_compared_outlives_the_next_comparison(
     desk.type_number("Drain timeout", "7")
     scenario = desk.document.scenario
     cases = cases_of(scenario, (1, 2))
-    rows = list(run_rows(scenario, cases, jobs=1))
+    rows = list(run_rows(scenario, cases, Execution(jobs=1)))
     desk.document.land(compare(scenario, cases, rows), desk.document.state)
     drains = {(row[NAME], row[HEADINGS.index("drain")]) for row in table.texts()}
     assert drains == {("as it is", "5 s"), ("Window 1", "7 s"), ("Window 2", "7 s")}

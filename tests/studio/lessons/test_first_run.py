@@ -15,6 +15,7 @@ from simulation.scenario.file import ScenarioFile
 from simulation.study.candidates import default_windows
 from simulation.study.case import cases_of
 from simulation.study.compare import Comparison, compare
+from simulation.study.execution import Execution
 from simulation.study.rows import run_rows
 from studio.lessons.first_run import pack_comparison, results_path, unpack_comparison
 from studio.resources import EXAMPLE, scenarios_dir
@@ -110,7 +111,7 @@ print(*(name for name in ("numba", "PySide6") if name in sys.modules))
 def shop(text: str = SHOP) -> Comparison:
     scenario = ScenarioFile.parse(text).scenario
     cases = cases_of(scenario, (1, 2))
-    return compare(scenario, cases, list(run_rows(scenario, cases, jobs=1)))
+    return compare(scenario, cases, list(run_rows(scenario, cases, Execution(jobs=1))))
 
 
 def test_a_comparison_comes_back() -> None:

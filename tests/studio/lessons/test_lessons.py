@@ -15,6 +15,7 @@ from simulation.scenario.file import ScenarioFile
 from simulation.study.candidates import default_windows
 from simulation.study.case import cases_of
 from simulation.study.compare import CandidateResult, Comparison, compare
+from simulation.study.execution import Execution
 from simulation.study.rows import run_rows
 from studio.lessons.catalogue import LESSONS, scenario_path
 from studio.lessons.model import Lesson, LessonProgress, LessonView, LookedAt, advance
@@ -38,7 +39,7 @@ def simulated(key: str, settings: Settings = ()) -> Comparison:
     """What the studio simulates of a lesson: the windows that suit the fleet, and its own."""
     scenario = file_of(key, settings).scenario
     cases = cases_of(scenario, default_windows(scenario))
-    return compare(scenario, cases, list(run_rows(scenario, cases, jobs=1)))
+    return compare(scenario, cases, list(run_rows(scenario, cases, Execution(jobs=1))))
 
 
 def run_of(key: str, window: int, **settings: object) -> CandidateResult:

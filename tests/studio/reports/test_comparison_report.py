@@ -12,6 +12,7 @@ import pytest
 from simulation.scenario.file import ScenarioFile
 from simulation.study.case import cases_of
 from simulation.study.compare import Comparison, compare
+from simulation.study.execution import Execution
 from simulation.study.rows import run_rows
 from studio.reports.comparison_report import command_of, comparison_report
 from studio.views.figures_text import table_row, verdict_sentence
@@ -24,7 +25,7 @@ from tests.studio.reports.test_rollout_report import is_alone
 def made(text: str = SHOP, **varied: object) -> Comparison:
     scenario = ScenarioFile.parse(text).scenario
     cases = cases_of(scenario, **(varied or {"windows": (1, 2)}))  # type: ignore[arg-type]
-    return compare(scenario, cases, list(run_rows(scenario, cases, jobs=1)))
+    return compare(scenario, cases, list(run_rows(scenario, cases, Execution(jobs=1))))
 
 
 def test_the_page_says_what_the_command_line_says_and_needs_no_other_file() -> None:

@@ -11,6 +11,7 @@ from simulation.results.run_result import RunResult
 from simulation.scenario.file import ScenarioFile
 from simulation.study.case import cases_of
 from simulation.study.compare import CandidateResult, Comparison, candidate_result, compare
+from simulation.study.execution import Execution
 from simulation.study.rows import run_rows
 from simulation.study.verdict import broken_objectives
 from studio.charts.trade_off import holding_front, region_of
@@ -30,7 +31,7 @@ STILL = (
 def compared(text: str, *windows: int) -> Comparison:
     scenario = ScenarioFile.parse(text).scenario
     cases = cases_of(scenario, windows)
-    return compare(scenario, cases, list(run_rows(scenario, cases, jobs=1)))
+    return compare(scenario, cases, list(run_rows(scenario, cases, Execution(jobs=1))))
 
 
 def with_metrics(comparison: Comparison, index: int, **values: float) -> CandidateResult:

@@ -11,6 +11,7 @@ from simulation.results.run_result import METRICS
 from simulation.scenario.file import ScenarioFile
 from simulation.study.case import cases_of
 from simulation.study.compare import CandidateResult, Comparison, compare
+from simulation.study.execution import Execution
 from simulation.study.rows import run_rows
 from simulation.study.statistics import Difference
 from studio.charts.side_by_side import side_by_side_figure
@@ -23,7 +24,7 @@ from tests.helpers.command_line import SHOP
 def comparison() -> Comparison:
     scenario = ScenarioFile.parse(SHOP).scenario
     cases = cases_of(scenario, (1, 2, 3))
-    return compare(scenario, cases, list(run_rows(scenario, cases, jobs=1)))
+    return compare(scenario, cases, list(run_rows(scenario, cases, Execution(jobs=1))))
 
 
 def with_values(

@@ -19,6 +19,7 @@ from simulation.scenario.rates import DAY_S
 from simulation.scenario.simulated_interval import SimulatedInterval
 from simulation.study.cells import Cell, run_cells
 from simulation.study.compare import candidate_result
+from simulation.study.execution import Execution
 from simulation.study.statistics import answer_of
 from studio.charts.timing import draw_timing, draw_traffic
 from studio.views.theme import LIGHT
@@ -150,7 +151,7 @@ def test_an_estimate_is_that_of_the_cell() -> None:
 
 
 def here(cells: Sequence[Cell], frame: SimulatedInterval) -> Iterable[tuple[Cell, RunResult]]:
-    return run_cells(cells, frame, jobs=1)
+    return run_cells(cells, frame, Execution(jobs=1))
 
 
 def small(replications: int, asked: str = "in_runs: 40%") -> CellGrid:

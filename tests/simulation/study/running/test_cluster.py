@@ -12,6 +12,7 @@ from executor.base.errors import BadInput, Refused, RollcastError
 from simulation.scenario.model import Scenario
 from simulation.study.case import cases_of, frame_of_cases
 from simulation.study.cells import Cell, run_cells
+from simulation.study.execution import Execution
 from simulation.study.rows import run_rows
 from simulation.study.store import Store
 from tests.helpers.cluster import ROOT, cluster_of, until
@@ -29,10 +30,10 @@ def shop(replications: int) -> Scenario:
 def test_a_worker_is_killed_and_the_results_are_those_of_here(tmp_path: Path) -> None:
     one = shop(150)
     cases = cases_of(one, (1, 2, 3))
-    here = {row.replication: row for row in run_rows(one, cases, jobs=1)}
+    here = {row.replication: row for row in run_rows(one, cases, Execution(jobs=1))}
     there = {}
     with cluster_of(tmp_path, 2) as cluster:
-        for row in run_rows(one, cases, cluster=cluster.address):
+        for row in run_rows(one, cases, Execution(cluster=cluster.address)):
             assert row.replication not in there
             there[row.replication] = row
             if len(there) == 20:
@@ -50,7 +51,9 @@ def test_stopping_gives_back_what_was_sent(tmp_path: Path) -> None:
     one = shop(100_000)
     with cluster_of(tmp_path, 1) as cluster:
         asked = [False]
-        rows = run_rows(one, cases_of(one), cluster=cluster.address, stopped=lambda: asked[0])
+        rows = run_rows(
+            one, cases_of(one), Execution(cluster=cluster.address, is_stopped=lambda: asked[0])
+        )
         assert next(rows).runs
         asked[0] = True
         began_at = time.monotonic()
@@ -68,10 +71,10 @@ def test_what_landed_before_the_scheduler_went_is_kept(tmp_path: Path) -> None:
     with Store(tmp_path / "cells.sqlite") as store:
         gone = pytest.raises(RollcastError, match="has gone; what has landed is kept")
         with cluster_of(tmp_path / "dask", 1) as cluster, gone:
-            for row in run_rows(one, cases, cluster=cluster.address, store=store):
+            for row in run_rows(one, cases, Execution(cluster=cluster.address, store=store)):
                 landed.append(row.replication)
                 cluster.scheduler.kill()
-        again = run_rows(one, cases, jobs=1, store=store)
+        again = run_rows(one, cases, Execution(jobs=1, store=store))
         stored = [next(again) for _ in landed]
         assert all(row.was_stored for row in stored)
         assert {row.replication for row in stored} == set(landed)
@@ -98,7 +101,7 @@ def test_a_worker_of_another_version_is_refused(tmp_path: Path) -> None:
         with cluster_of(tmp_path / "dask", 0) as cluster:
             cluster.add_worker(sources)
             with pytest.raises(Refused, match=said) as refused:
-                list(run_cells(cells, frame, cluster=cluster.address))
+                list(run_cells(cells, frame, Execution(cluster=cluster.address)))
             assert "install the same version there" in str(refused.value)
         shutil.rmtree(tmp_path / "dask")
 
@@ -108,4 +111,4 @@ def test_a_cluster_without_workers_is_told(tmp_path: Path, monkeypatch: pytest.M
     one = shop(2)
     told = pytest.raises(BadInput, match="no worker for 0")
     with cluster_of(tmp_path, 0) as cluster, told:
-        list(run_rows(one, cases_of(one), cluster=cluster.address))
+        list(run_rows(one, cases_of(one), Execution(cluster=cluster.address)))

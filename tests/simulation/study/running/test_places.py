@@ -12,6 +12,7 @@ import pytest
 from executor.base.errors import RollcastError
 from simulation.scenario.model import Scenario
 from simulation.study.case import cases_of
+from simulation.study.execution import Execution
 from simulation.study.rows import Row, run_rows
 from simulation.study.running import places
 from simulation.study.running.workers import stop_workers
@@ -44,10 +45,10 @@ def shop(replications: int) -> Scenario:
 def test_a_killed_process_costs_only_what_it_was_at(tmp_path: Path) -> None:
     one = shop(150)
     cases = cases_of(one, (1, 2))
-    here = {row.replication: row for row in run_rows(one, cases, jobs=1)}
+    here = {row.replication: row for row in run_rows(one, cases, Execution(jobs=1))}
     there: dict[int, Row] = {}
     with Store(tmp_path / "cells.sqlite") as store:
-        for row in run_rows(one, cases, jobs=2, store=store):
+        for row in run_rows(one, cases, Execution(jobs=2, store=store)):
             assert row.replication not in there
             there[row.replication] = row
             if len(there) in (10, 60):
@@ -72,16 +73,16 @@ def test_processes_that_are_lost_again_and_again_are_told(
 
     monkeypatch.setattr(places.LocalWorkers, "submit", submit)
     with pytest.raises(RollcastError, match="were lost 4 times"):
-        list(run_rows(one, cases_of(one), jobs=2))
+        list(run_rows(one, cases_of(one), Execution(jobs=2)))
     monkeypatch.undo()
-    assert len(list(run_rows(one, cases_of(one), jobs=2))) == 20
+    assert len(list(run_rows(one, cases_of(one), Execution(jobs=2)))) == 20
 
 
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_a_study_stops_within_a_second(jobs: int) -> None:
     one = shop(100_000)
     asked = [False]
-    rows = run_rows(one, cases_of(one), jobs=jobs, stopped=lambda: asked[0])
+    rows = run_rows(one, cases_of(one), Execution(jobs=jobs, is_stopped=lambda: asked[0]))
     next(rows)
     asked[0] = True
     began_at = time.monotonic()
@@ -91,18 +92,22 @@ def test_a_study_stops_within_a_second(jobs: int) -> None:
     # What is soon done is waited for, so that the processes can serve the next study.
     assert {process.pid for process in processes()} == before
     two = shop(20)
-    list(run_rows(two, cases_of(two), jobs=jobs))
+    list(run_rows(two, cases_of(two), Execution(jobs=jobs)))
     assert {process.pid for process in processes()} == before
 
 
 def test_processes_that_are_soon_done_serve_the_next_study(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(places, "_GRACE_S", 20.0)  # however busy the machine is
     one, landed = shop(100_000), list[Row]()
-    for row in run_rows(one, cases_of(one), jobs=2, apart=True, stopped=lambda: len(landed) >= 10):
+    for row in run_rows(
+        one,
+        cases_of(one),
+        Execution(jobs=2, in_process=False, is_stopped=lambda: len(landed) >= 10),
+    ):
         landed.append(row)
     before = {process.pid for process in processes()}
     assert len(before) == 2
-    assert len(list(run_rows(shop(6), cases_of(shop(6)), jobs=2, apart=True))) == 6
+    assert len(list(run_rows(shop(6), cases_of(shop(6)), Execution(jobs=2, in_process=False)))) == 6
     assert {process.pid for process in processes()} == before
 
 
@@ -117,7 +122,12 @@ def test_processes_that_would_take_long_are_ended(monkeypatch: pytest.MonkeyPatc
         return looked[0] > 2
 
     began_at = time.monotonic()
-    assert list(run_rows(long, cases_of(long), jobs=2, apart=True, stopped=stopped)) == []
+    assert (
+        list(
+            run_rows(long, cases_of(long), Execution(jobs=2, in_process=False, is_stopped=stopped))
+        )
+        == []
+    )
     assert not processes()
     assert time.monotonic() - began_at < 30
 
@@ -134,7 +144,7 @@ def test_a_study_that_waits_begins_nothing_and_goes_on(jobs: int) -> None:
 
     landed: list[Row] = []
     before = 0
-    for row in run_rows(one, cases_of(one), jobs=jobs, paused=paused):
+    for row in run_rows(one, cases_of(one), Execution(jobs=jobs, is_paused=paused)):
         if 0 < looked[0] < 12:
             before = len(landed)
         landed.append(row)
