@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from simulation.results.run_result import SERIES, RunResult
+from simulation.results.run_result import SERIES, Ending, RunResult
 from simulation.results.states import State, StateInterval
 from simulation.scenario.file import ScenarioFile
 from simulation.scenario.model import Scenario
