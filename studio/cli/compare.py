@@ -118,13 +118,13 @@ def run_with_table(
         return o.run_study(scenario, cases, execution, quiet=quiet, **how)
     with Live(console=console, transient=True, auto_refresh=False) as live:
 
-        def landed(comparison: Comparison, pace: Eta) -> None:
+        def show(comparison: Comparison, pace: Eta) -> None:
             table = comparison_table(comparison)
             told = f"{pace.done} of {pace.total} replications {time_left_text(pace.left_s())}"
             table.caption = told.rstrip()
             live.update(table, refresh=True)
 
-        return o.run_study(scenario, cases, execution, quiet=True, landed=landed, **how)
+        return o.run_study(scenario, cases, execution, quiet=True, on_comparison=show, **how)
 
 
 def print_answer(console: Console, comparison: Comparison) -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
-from dataclasses import replace
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
@@ -230,46 +230,36 @@ def run_study(
     path: Path | None = None,
     quiet: bool = False,
     keep_requests: bool = False,
-    landed: Callable[[Comparison, Eta], None] | None = None,
+    on_comparison: Callable[[Comparison, Eta], None] | None = None,
 ) -> tuple[Comparison, list[Row]]:
-    """Runs the study, with progress on standard error when that is a terminal.
+    """Run the study, with progress on standard error when that is a terminal.
 
     Args:
-        scenario: What is simulated.
+        scenario: The study's scenario.
         cases: What is compared.
         execution: Where and how to simulate.
         path: The scenario's file, beside which results are stored; None to store none.
         quiet: Whether no progress is shown.
         keep_requests: Whether results carry every request.
-        landed: Called with the comparison so far, at most twice a second.
+        on_comparison: Called with the comparison so far, at most twice a second.
 
     Raises:
-        BadInput: What is asked for does not go together, or `run_rows` raises it.
+        BadInput: As `simulation.study.driver.run_study`.
     """
-    import time
+    from simulation.study.driver import run_study as run
 
-    from simulation.study.compare import compare
-    from simulation.study.rows import run_rows
-    from simulation.study.store import Store
-    from simulation.study.time_left import Eta
-
-    rows: list[Row] = []
-    pace = Eta(scenario.replications)
-    told_at = time.monotonic()
-    with (
-        nullcontext() if path is None else Store.beside(path) as store,
-        progress_bar(quiet) as told,
-    ):
-        told("replications", pace)
-        stored = replace(execution, store=store)
-        for row in run_rows(scenario, cases, stored, keep_requests=keep_requests):
-            rows.append(row)
-            pace.record_result(was_stored=row.was_stored)
-            told("replications", pace)
-            if landed is not None and time.monotonic() - told_at > 0.5:
-                landed(compare(scenario, cases, rows), pace)
-                told_at = time.monotonic()
-    return compare(scenario, cases, rows), rows
+    with progress_bar(quiet) as report:
+        comparison, rows = run(
+            scenario,
+            cases,
+            execution,
+            stored_beside=path,
+            keep_requests=keep_requests,
+            on_progress=partial(report, "replications"),
+            on_comparison=on_comparison,
+        )
+    assert comparison is not None  # a command is stopped by an exception only
+    return comparison, rows
 
 
 @contextmanager

@@ -5,9 +5,7 @@ Enters: a scenario and its cases. Leaves: a `Comparison`, again and again as mor
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
-from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,10 +14,7 @@ from simulation.scenario.model import Scenario
 from simulation.study.case import Case
 
 if TYPE_CHECKING:
-    from simulation.study.rows import Row
     from studio.gui.background.job import JobContext, Work
-
-_RESULTS_EVERY_S = 0.5
 
 
 def comparing(scenario: Scenario, cases: tuple[Case, ...], stored_at: Path | None) -> Work:
@@ -38,9 +33,9 @@ def comparing(scenario: Scenario, cases: tuple[Case, ...], stored_at: Path | Non
     def work(talk: JobContext) -> None:
         # What simulates is imported here: the first window is open before.
         from simulation.study.compare import compare  # noqa: PLC0415
+        from simulation.study.driver import run_study  # noqa: PLC0415
         from simulation.study.execution import Execution  # noqa: PLC0415
         from simulation.study.rows import run_rows  # noqa: PLC0415
-        from simulation.study.store import Store  # noqa: PLC0415
 
         if len(cases) > 1 and is_ready():
             one = scenario.model_copy(update={"replications": 1})
@@ -49,21 +44,16 @@ def comparing(scenario: Scenario, cases: tuple[Case, ...], stored_at: Path | Non
             if look:
                 talk.land(compare(scenario, cases[own : own + 1], look))
         talk.alone()
-        rows: list[Row] = []
-        shown_at = 0.0
-        with nullcontext() if stored_at is None else Store.beside(stored_at) as store:
-            execution = Execution(
-                in_process=False, store=store, is_stopped=talk.stopped, is_paused=talk.paused
-            )
-            for row in run_rows(scenario, cases, execution):
-                rows.append(row)
-                talk.progress(len(rows), scenario.replications)
-                now = time.monotonic()
-                if now - shown_at > _RESULTS_EVERY_S and len(rows) < scenario.replications:
-                    talk.land(compare(scenario, cases, rows))
-                    shown_at = time.monotonic()
-        if not talk.stopped():
-            talk.land(compare(scenario, cases, rows))
+        comparison, _rows = run_study(
+            scenario,
+            cases,
+            Execution(in_process=False, is_stopped=talk.stopped, is_paused=talk.paused),
+            stored_beside=stored_at,
+            on_progress=lambda eta: talk.progress(eta.done, eta.total),
+            on_comparison=lambda comparison, _eta: talk.land(comparison),
+        )
+        if comparison is not None:
+            talk.land(comparison)
 
     return work
 

@@ -12,6 +12,7 @@ from simulation.results.run_result import RunResult
 from simulation.scenario.simulated_interval import SimulatedInterval
 from simulation.study.cells import Cell, run_cells
 from simulation.study.execution import Execution
+from simulation.study.time_left import Throttle
 from studio.gui.background.job import JobContext, Work
 from studio.views.timing import (
     CellFigures,
@@ -39,15 +40,15 @@ def work_out(grid: CellGrid, hold: Hold, simulates: bool) -> Work:
     def work(talk: JobContext) -> None:
         known: dict[int, CellFigures] = {}
         fresh: dict[int, CellFigures] = {}
-        landed_at = time.monotonic()
+        throttle = Throttle(_LANDS_EVERY_S)
+        throttle.restart()  # the first result has several cells
 
         def land(number: int, found: CellFigures) -> None:
-            nonlocal landed_at
             known[number] = fresh[number] = found
-            if time.monotonic() - landed_at >= _LANDS_EVERY_S:
+            if throttle.is_due():
                 talk.land(dict(fresh))
                 fresh.clear()
-                landed_at = time.monotonic()
+                throttle.restart()
 
         frame = frame_for(grid)
         for number in coarse_first(grid, range(len(grid.cases))):

@@ -17,7 +17,6 @@ from simulation.study.rows import Row, run_rows
 from simulation.study.running import places
 from simulation.study.running.workers import stop_workers
 from simulation.study.store import Store
-from simulation.study.time_left import Eta
 from tests.helpers.results import assert_same
 from tests.helpers.scenarios import small_shop
 
@@ -151,19 +150,3 @@ def test_a_study_that_waits_begins_nothing_and_goes_on(jobs: int) -> None:
     assert looked[0] >= 12
     assert before < 300
     assert sorted(row.replication for row in landed) == list(range(300))
-
-
-def test_time_left_goes_by_what_was_simulated() -> None:
-    now = [0.0]
-    pace = Eta(100, lambda: now[0])
-    for _ in range(40):
-        pace.record_result(was_stored=True)
-    assert pace.left_s() is None
-    for _ in range(10):
-        now[0] += 2.0
-        pace.record_result(was_stored=False)
-    assert (pace.done, pace.left_s()) == (50, 100.0)
-    for _ in range(50):
-        now[0] += 1.0
-        pace.record_result(was_stored=False)
-    assert pace.left_s() == 0.0
