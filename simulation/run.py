@@ -16,7 +16,7 @@ from typing import Any
 import simpy
 
 from executor.base.errors import BadInput
-from simulation.control.crashes import crashes
+from simulation.control.crashes import crash_and_repair
 from simulation.control.instances import Instances
 from simulation.control.order import rolling_order
 from simulation.control.release import Release
@@ -84,7 +84,7 @@ class Run:
                 first = scenario.first_number(name)
                 for k in range(len(scenario.names_of(name))):
                     self._env.process(
-                        crashes(
+                        crash_and_repair(
                             self._env,
                             self._instances[name],
                             k,
@@ -174,7 +174,7 @@ class Run:
     def settle(self) -> float:
         """Simulates until the run has settled; says until when the common interval must reach."""
         horizon = self._env.moment(self._frame.horizon_s, 0)
-        with nothing_to_collect():
+        with garbage_collection_off():
             self._env.run(until=self._settled | horizon)
         self._settled_tally = self._engine.tally(with_bins=False)
         return self.alone_end_s()
@@ -186,7 +186,7 @@ class Run:
     def finish(self, end_s: float) -> RunResult:
         """Simulates on to the end of the common interval and tells what was observed."""
         if end_s > self._env.now:
-            with nothing_to_collect():
+            with garbage_collection_off():
                 self._env.run(until=end_s)
         release, scenario = self._release, self._scenario
         exposed_count = self._exposed_count
@@ -251,7 +251,7 @@ class Run:
 
 
 @contextmanager
-def nothing_to_collect() -> Iterator[None]:
+def garbage_collection_off() -> Iterator[None]:
     """Spares the search for garbage in cycles: all that a run makes, it keeps until it is over.
 
     The collector would walk through every request again and again, for two fifths of the time of the

@@ -15,7 +15,7 @@ from functools import lru_cache
 
 from simulation.results.result_bytes import pack
 from simulation.results.run_result import EngineName, RunResult
-from simulation.run import Run, nothing_to_collect
+from simulation.run import Run, garbage_collection_off
 from simulation.scenario.simulated_interval import SimulatedInterval
 from simulation.study.case import Case
 
@@ -76,7 +76,7 @@ class Work:
 
     def run(self, part: Part) -> dict[int, RunResult]:
         """Simulates what is not known; results by candidate, all until the same moment."""
-        with nothing_to_collect():
+        with garbage_collection_off():
             return self._run(part)
 
     def _run(self, part: Part) -> dict[int, RunResult]:

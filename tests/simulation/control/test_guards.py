@@ -117,10 +117,10 @@ def bake(
     )
     task = Task(rule, NewVersion(), 1, 0, (0,), {}, Draws(1, 0))
     strategy = Rolling(env, plane.plane(), instances, task)
-    strategy._brake = StopSignal(env)
+    strategy._stop_signal = StopSignal(env)
     gate = Gate(kind="bake", pause_s=pause_s, error_fraction=0.05)
     env.run(until=env.process(strategy._pass_gate(gate)))
-    return float(env.now), plane, strategy._brake.failure
+    return float(env.now), plane, strategy._stop_signal.failure
 
 
 @pytest.mark.parametrize(

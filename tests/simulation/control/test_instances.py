@@ -1,4 +1,4 @@
-"""The instances of a service: what the log of the pool says, and who passes a gate."""
+"""The instances of a service: what the log of the pool says, and who is admitted."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, cast
 import pytest
 import simpy
 
-from simulation.control.instances import Instances, Turnstile
+from simulation.control.instances import AdmissionQueue, Instances
 from simulation.requests.plane import RequestPlane
 from simulation.results.pool_log import PoolChange
 from simulation.results.states import State
@@ -72,7 +72,7 @@ def test_a_new_instance_that_crashes_leaves_the_pool_until_it_is_repaired() -> N
     bring_in(instances, NEW)
     instances.crash(NEW)
     assert counts(log[-1]) == (2, 0, False)
-    assert not instances.in_pool(NEW)
+    assert not instances.is_in_pool(NEW)
     instances.repair(NEW)
     assert counts(log[-1]) == (2, 1, True)
 
@@ -96,37 +96,37 @@ def test_capacity_is_the_power_in_the_pool_over_the_work_of_a_request() -> None:
     assert (log[-1].capacity_rps, log[-1].capacity_fraction) == (8.0, 1.0)
 
 
-def gate(spare: int) -> tuple[simpy.Environment, Turnstile, list[int]]:
+def gate(spare: int) -> tuple[simpy.Environment, AdmissionQueue, list[int]]:
     env, left = simpy.Environment(), [spare]
-    return env, Turnstile(env, lambda: left[0]), left
+    return env, AdmissionQueue(env, lambda: left[0]), left
 
 
 @pytest.mark.parametrize(("spare", "passed"), [(0, 0), (1, 1), (2, 2)])
 def test_as_many_pass_as_are_spare(spare: int, passed: int) -> None:
-    _env, turnstile, _left = gate(spare)
-    wishes = [turnstile.wish() for _ in range(3)]
-    assert [wish.triggered for wish in wishes] == [k < passed for k in range(3)]
-    assert not turnstile.passes()  # others wait
+    _env, queue, _left = gate(spare)
+    requests = [queue.request() for _ in range(3)]
+    assert [request.triggered for request in requests] == [k < passed for k in range(3)]
+    assert not queue.try_enter()  # others wait
 
 
 @pytest.mark.parametrize(("spare", "passes"), [(0, [False, False]), (1, [True, False])])
 def test_passing_right_away_counts_those_that_have_passed(spare: int, passes: list[bool]) -> None:
-    _env, turnstile, _left = gate(spare)
-    assert [turnstile.passes(), turnstile.passes()] == passes
+    _env, queue, _left = gate(spare)
+    assert [queue.try_enter(), queue.try_enter()] == passes
 
 
 def test_one_that_has_passed_and_gives_up_lets_the_next_pass() -> None:
-    _env, turnstile, _left = gate(1)
-    first, second = turnstile.wish(), turnstile.wish()
+    _env, queue, _left = gate(1)
+    first, second = queue.request(), queue.request()
     assert (first.triggered, second.triggered) == (True, False)
-    turnstile.withdraw(first)
+    queue.cancel(first)
     assert second.triggered
 
 
 def test_one_that_gives_up_before_its_turn_takes_no_turn() -> None:
-    _env, turnstile, left = gate(0)
-    wishes: list[Any] = [turnstile.wish(), turnstile.wish()]
-    turnstile.withdraw(wishes[0])
+    _env, queue, left = gate(0)
+    requests: list[Any] = [queue.request(), queue.request()]
+    queue.cancel(requests[0])
     left[0] = 1
-    turnstile.look()
-    assert [wish.triggered for wish in wishes] == [False, True]
+    queue.admit()
+    assert [request.triggered for request in requests] == [False, True]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from simulation.control.time_spent import Phase, SpentOn, together, waits_of
+from simulation.control.time_spent import Phase, SpentOn, sum_waits, waits_of
 from simulation.results.run_result import Waits
 
 
@@ -89,4 +89,4 @@ def test_the_time_of_a_rollout_from_0_to_10(phases: list[Phase], spent: Waits) -
 
 
 def test_services_in_a_row_add_up() -> None:
-    assert together([Waits(1, 2, 3, 4), Waits(10, 20, 30, 40)]) == Waits(11, 22, 33, 44)
+    assert sum_waits([Waits(1, 2, 3, 4), Waits(10, 20, 30, 40)]) == Waits(11, 22, 33, 44)
