@@ -1,7 +1,6 @@
-"""Cells: single candidates in single replications, each observed until it alone has settled.
+"""Cells: single cases in single replications, each observed until it alone has settled.
 
-Enters: cells. Leaves: a result for each, as they land. What needs all
-candidates of a replication side by side is a row (`simulation.study.rows`).
+Where all cases of a replication are needed side by side, use rows (`simulation.study.rows`).
 """
 
 from __future__ import annotations

@@ -1,9 +1,7 @@
-"""Candidates × replications, paired.
+"""Rows: all cases of a study in one replication, paired.
 
-Enters: a scenario and its cases (`simulation.study.case`). Leaves: rows as they land, one a
-replication, with a `RunResult` for each candidate: all candidates of a replication
-see the same requests and are observed over one common interval, from the start to the moment the
-last of them has settled.
+All cases of a replication see the same requests and are observed over one common interval, from the
+start to the moment at which the last of them has settled.
 """
 
 from __future__ import annotations
@@ -22,12 +20,12 @@ from simulation.study.store import Archive
 
 @dataclass(frozen=True)
 class Row:
-    """One replication: a result for each candidate, in their order.
+    """One replication: a result for each case, in the order of the cases.
 
     Attributes:
-        replication: Its number.
+        replication: Number of the replication.
         runs: The results.
-        was_stored: Whether nothing had to be simulated for it.
+        was_stored: Whether all results were stored, so that nothing was simulated.
     """
 
     replication: int
@@ -68,7 +66,7 @@ def run_rows(
 def run_parts(
     work: Work, parts: Iterable[Part], archive: Archive, execution: Execution
 ) -> Generator[tuple[Part, dict[int, RunResult], bool], None, None]:
-    """The parts of a study with their results by candidate, and whether all of them were stored."""
+    """Simulate parts; yield each with its results by case, and whether all of them were stored."""
     left = []
     for part in parts:
         end_s = part.common_end_s()
@@ -79,4 +77,4 @@ def run_parts(
             return
         yield part, archive.stored(part, end_s), True
     for part, done in simulate_parts(work, left, execution):
-        yield part, archive.kept(part, done), False
+        yield part, archive.keep(part, done), False

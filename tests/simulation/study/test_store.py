@@ -49,13 +49,13 @@ def cells_of(one: Scenario, windows: Sequence[int] = (1, 2)) -> list[Cell]:
 def run_count(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Grows by the replication's number with each run."""
     counted: list[int] = []
-    opened = Work._opened
+    opened = Work._make_run
 
     def count(self: Work, index: int, replication: int) -> Run:
         counted.append(replication)
         return opened(self, index, replication)
 
-    monkeypatch.setattr(Work, "_opened", count)
+    monkeypatch.setattr(Work, "_make_run", count)
     return counted
 
 

@@ -69,7 +69,7 @@ def test_what_landed_before_the_scheduler_went_is_kept(tmp_path: Path) -> None:
     cases = cases_of(one)
     landed = []
     with Store(tmp_path / "cells.sqlite") as store:
-        gone = pytest.raises(RollcastError, match="has gone; what has landed is kept")
+        gone = pytest.raises(RollcastError, match="has gone; finished results are kept")
         with cluster_of(tmp_path / "dask", 1) as cluster, gone:
             for row in run_rows(one, cases, Execution(cluster=cluster.address, store=store)):
                 landed.append(row.replication)
