@@ -179,14 +179,14 @@ def search_json(found: SearchResult) -> dict[str, Any]:
 
 def print_looked(found: SearchResult) -> None:
     """The question, and the table of candidates with the reasons."""
-    from simulation.planning.evidence import counts_of, telling
+    from simulation.planning.evidence import counts_of, listed_candidates
     from studio.cli.tables import answer_console
 
     console = answer_console()
     if found.scenario.question:
         console.print(found.scenario.question, style="bold")
         console.print()
-    numbers = telling(found)
+    numbers = listed_candidates(found)
     console.print(_table(found, numbers))
     if len(numbers) < len(found.looked):
         counts = ", ".join(f"{count} {outcome}" for outcome, count in counts_of(found).items())
@@ -254,9 +254,9 @@ def _lag_hint(scenario: Scenario) -> str:
 
 def _why_none(found: SearchResult) -> str:
     """The reasons of those that came nearest, and how many more there are."""
-    from simulation.planning.evidence import counts_of, telling
+    from simulation.planning.evidence import counts_of, listed_candidates
 
-    named = telling(found)[:_NAMED_WHEN_REFUSED]
+    named = listed_candidates(found)[:_NAMED_WHEN_REFUSED]
     told = [
         f"{_name(found, n).lower()} {found.looked[n].outcome}: {found.looked[n].reason}"
         for n in named

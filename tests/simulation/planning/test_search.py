@@ -19,11 +19,11 @@ from hypothesis import strategies as st
 from executor.base.errors import BadInput
 from executor.plan.rules import broken_rules
 from simulation.planning.evidence import (
-    MOST_TOLD,
+    MOST_LISTED,
     candidate_evidence,
     evidence_of,
+    listed_candidates,
     plan_of,
-    telling,
 )
 from simulation.planning.make_plan import resimulate, self_contained
 from simulation.planning.search import MOST_CONFIRMATIONS, search
@@ -303,14 +303,14 @@ def test_of_many_candidates_those_are_told_that_tell_something() -> None:
     cases = cases_of(one, [1, 2, 3], starts=starts)
     found = search(one, cases, simulate=there)
     assert found is not None
-    told = telling(found)
-    assert len(told) == MOST_TOLD
+    told = listed_candidates(found)
+    assert len(told) == MOST_LISTED
     assert told[0] == found.chosen
     assert found.busiest in told
     assert {cases[number].candidate.window for number in told} == {1, 2, 3}
     evidence = evidence_of(found)
     assert evidence.counts == {"slower": 95, "fails": 48, "chosen": 1}
-    assert len(evidence.considered) == MOST_TOLD
+    assert len(evidence.considered) == MOST_LISTED
 
 
 REAL: dict[str, Any] = {

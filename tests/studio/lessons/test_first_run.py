@@ -95,10 +95,10 @@ from pathlib import Path
 from simulation.study.candidates import default_windows
 from simulation.study.case import cases_of
 from simulation.scenario.file import ScenarioFile
-from studio.lessons.first_run import results_path, unpacked_comparison
+from studio.lessons.first_run import results_path, unpack_comparison
 scenario = ScenarioFile.load(Path({str(scenarios_dir() / EXAMPLE)!r})).scenario
 cases = cases_of(scenario, default_windows(scenario))
-assert unpacked_comparison(results_path().read_bytes(), scenario, cases)
+assert unpack_comparison(results_path().read_bytes(), scenario, cases)
 print(*(name for name in ("numba", "PySide6") if name in sys.modules))
 """
     root = ROOT
