@@ -29,7 +29,7 @@ def plan_of(found: SearchResult, valid_for_s: float = WEEK_S) -> Plan:
     assert found.chosen is not None
     last = found.confirmations[-1]
     return make_plan(
-        last.scenario, last.result, valid_for_s, evidence_of(found), said=found.scenario
+        last.scenario, last.result, valid_for_s, evidence_of(found), written=found.scenario
     )
 
 
