@@ -160,35 +160,37 @@ def estimate(scenario: Scenario) -> Estimate:
     roll = estimate_timeline(scenario)
     name = scenario.service_name
     flow = flow_of(scenario, name, roll)
-    found = Estimate(
+    result = Estimate(
         utilisation_before_fraction=_exactly(flow.load_before),
         utilisation_highest_fraction=_exactly(float(np.max(flow.load))),
         beyond=tuple(flow.beyond),
     )
     if roll is not None:
-        found = _add_rollout(found, roll, flow)
-    if all(found.why_none(name) for name in ("rollout_latency_p99_s", "rollout_wait_mean_s")):
-        return replace(found, hopeless=tuple(_hopeless(scenario, found, flow)))
-    found = _add_requests(scenario, found, flow)
-    unknown: dict[str, Any] = {figure: None for reason in found.beyond for figure in reason.figures}
-    found = replace(found, **unknown)
-    return replace(found, hopeless=tuple(_hopeless(scenario, found, flow)))
+        result = _add_rollout(result, roll, flow)
+    if all(result.why_none(name) for name in ("rollout_latency_p99_s", "rollout_wait_mean_s")):
+        return replace(result, hopeless=tuple(_hopeless(scenario, result, flow)))
+    result = _add_requests(scenario, result, flow)
+    unknown: dict[str, Any] = {
+        figure: None for reason in result.beyond for figure in reason.figures
+    }
+    result = replace(result, **unknown)
+    return replace(result, hopeless=tuple(_hopeless(scenario, result, flow)))
 
 
 def _exactly(value: float) -> Range:
     return Range(value, value, value)
 
 
-def _add_rollout(found: Estimate, roll: RolloutTimeline, flow: Flow) -> Estimate:
+def _add_rollout(result: Estimate, roll: RolloutTimeline, flow: Flow) -> Estimate:
     """Add the figures that follow from when instances are out, whatever the queues do."""
     most = 1.645 * roll.spread_s
     duration = Range(roll.mean_s, max(0.0, roll.mean_s - most), roll.mean_s + most)
     cut = Range(roll.cut, *poisson_range(roll.cut))
-    found = replace(found, beyond=(*found.beyond, *roll.beyond))
+    result = replace(result, beyond=(*result.beyond, *roll.beyond))
     return replace(
-        found,
-        rollout_duration_s=None if found.why_none("rollout_duration_s") else duration,
-        cut_requests=None if found.why_none("cut_requests") else cut,
+        result,
+        rollout_duration_s=None if result.why_none("rollout_duration_s") else duration,
+        cut_requests=None if result.why_none("cut_requests") else cut,
         lowest_capacity_fraction=_exactly(roll.lowest_fraction),
         lowest_in_pool_count=_exactly(float(roll.lowest_count)),
         phases=_phases(flow),
@@ -228,17 +230,17 @@ def _phases(flow: Flow) -> tuple[EstimatePhase, ...]:
     return tuple(phases)
 
 
-def _add_requests(scenario: Scenario, found: Estimate, flow: Flow) -> Estimate:
+def _add_requests(scenario: Scenario, result: Estimate, flow: Flow) -> Estimate:
     """Add waits, responses and errors, from the queue over time."""
     queue = _queue(flow)
     waits = _waits(flow, queue)
     weight = flow.offered_rps * flow.step_s
     count = float(np.sum(weight))
     if count <= 0:
-        return replace(found, beyond=(*found.beyond, NoEstimate(Why.NOTHING_ARRIVES)))
+        return replace(result, beyond=(*result.beyond, NoEstimate(Why.NOTHING_ARRIVES)))
     if count < _FEWEST_REQUESTS:
         few = NoEstimate(Why.FEW_REQUESTS, ("rollout_latency_p99_s",))
-        found = replace(found, beyond=(*found.beyond, few))
+        result = replace(result, beyond=(*result.beyond, few))
     mass = queue.mass * (weight / count)[:, None]
     answers = responses(waits, mass, flow.served)
     wait_mean = answers.mean_wait_s()
@@ -255,23 +257,23 @@ def _add_requests(scenario: Scenario, found: Estimate, flow: Flow) -> Estimate:
     with_retries = float(np.max(flow.load)) * (1.0 + again)
     if again > _MOST_RETRIED_WORK or (again > _RETRIED_WORK and with_retries > _SHORT_OF_WORK):
         why = NoEstimate(Why.RETRIED_WORK, fraction=with_retries)
-        return replace(found, beyond=(*found.beyond, why))
+        return replace(result, beyond=(*result.beyond, why))
     if late > _PATIENCE:
         return replace(
-            found, beyond=(*found.beyond, NoEstimate(Why.TIMEOUTS, fraction=min(1.0, late)))
+            result, beyond=(*result.beyond, NoEstimate(Why.TIMEOUTS, fraction=min(1.0, late)))
         )
     if waited > _STORM and flow.attempts > 0:
-        return replace(found, beyond=(*found.beyond, NoEstimate(Why.RETRIES, fraction=waited)))
+        return replace(result, beyond=(*result.beyond, NoEstimate(Why.RETRIES, fraction=waited)))
     share = 1.0 - 0.01 * (1.0 - late) - late
     low, high = _path(flow, queue)
     errors = gone + (1.0 - gone) * (always + waited ** (flow.attempts + 1) + flow.wrong)
-    if found.cut_requests is not None:
-        errors += found.cut_requests.value * flow.share / count
+    if result.cut_requests is not None:
+        errors += result.cut_requests.value * flow.share / count
     backlog = queue.mean() * np.minimum(flow.load, 1.0) * flow.queues
     many = errors * count
-    lines = found.lines
+    lines = result.lines
     return replace(
-        found,
+        result,
         rollout_wait_mean_s=Range(wait_mean, wait_mean * low, wait_mean * high),
         rollout_latency_p99_s=_p99_range(answers, share, (low, high), count, limit),
         rollout_error_fraction=Range(errors, *(one / count for one in poisson_range(many))),
@@ -333,8 +335,8 @@ def _waits(flow: Flow, queue: QueueOverTime) -> Floats:
     asked = served[1:, None] + queue.length
     within = np.interp(asked, served + 1e-12 * np.arange(len(served)), edges)
     beyond = np.maximum(0.0, asked - served[-1]) / last
-    found: Floats = np.maximum(0.0, within + beyond - edges[1:, None])
-    return found
+    result: Floats = np.maximum(0.0, within + beyond - edges[1:, None])
+    return result
 
 
 def _path(flow: Flow, queue: QueueOverTime) -> tuple[float, float]:
@@ -380,10 +382,10 @@ def _without_traffic(scenario: Scenario) -> Scenario:
     return scenario.model_copy(update={"clock": clock, "traffic": traffic})
 
 
-def _hopeless(scenario: Scenario, found: Estimate, flow: Flow) -> Iterator[str]:
+def _hopeless(scenario: Scenario, result: Estimate, flow: Flow) -> Iterator[str]:
     """Yield objectives that cannot be met, with a margin wider than the error of an estimate."""
     asked = scenario.objectives
-    duration, lowest = found.rollout_duration_s, found.lowest_in_pool_count
+    duration, lowest = result.rollout_duration_s, result.lowest_in_pool_count
     if duration is not None and asked.duration is not None:
         shortest_s, spread_s = duration.value, (duration.high - duration.value) / 1.645
         if not isinstance(scenario.traffic.rate, ConstantRate):
@@ -404,13 +406,13 @@ def _hopeless(scenario: Scenario, found: Estimate, flow: Flow) -> Iterator[str]:
         yield f"{lowest.value:.0f} are left in the pool, fewer than {asked.lowest_in_pool}"
     if duration is not None and (freeze := find_freeze(scenario, duration.low)):
         yield f"it runs in the freeze {freeze}"
-    if found.rollout_latency_p99_s is None or asked.latency_p99 is None:
+    if result.rollout_latency_p99_s is None or asked.latency_p99 is None:
         return
     weight = flow.offered_rps * flow.step_s
     piled = fluid_backlog(flow.queue_rps, flow.queue_capacity_rps, flow.step_s)
     wait = piled / np.maximum(flow.queue_capacity_rps.max(), 1e-9)
     late = float(np.sum(weight[wait > 1.5 * asked.latency_p99]) / np.sum(weight))
-    if late > 0.05 and found.rollout_latency_p99_s.low > _MARGIN * asked.latency_p99:
+    if late > 0.05 and result.rollout_latency_p99_s.low > _MARGIN * asked.latency_p99:
         yield (
             f"more arrives than is served for so long that {100 * late:.0f} % of the requests wait for more "
             f"than the p99 of {asked.latency_p99:g} s"

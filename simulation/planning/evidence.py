@@ -16,65 +16,74 @@ MOST_LISTED = 20
 """Maximum number of candidates that a plan lists, beside those that came near."""
 
 
-def plan_of(found: SearchResult, valid_for_s: float = WEEK_S) -> Plan:
+def plan_of(search_result: SearchResult, valid_for_s: float = WEEK_S) -> Plan:
     """Return the plan of the confirmed candidate, with seed and prediction of its confirmation.
 
     Args:
-        found: The result of a search that has chosen.
+        search_result: The result of a search that has chosen.
         valid_for_s: How long the plan is valid, in seconds.
 
     Raises:
         Refused: A plan cannot express the candidate; the message says why.
     """
-    assert found.chosen is not None
-    last = found.confirmations[-1]
+    assert search_result.chosen is not None
+    last = search_result.confirmations[-1]
     return make_plan(
-        last.scenario, last.result, valid_for_s, evidence_of(found), written=found.scenario
+        last.scenario,
+        last.result,
+        valid_for_s,
+        evidence_of(search_result),
+        written=search_result.scenario,
     )
 
 
-def evidence_of(found: SearchResult) -> Evidence:
+def evidence_of(search_result: SearchResult) -> Evidence:
     """Return why the search chose this candidate, as a plan keeps it."""
     return Evidence(
-        seed=found.scenario.seed,
-        counts=counts_of(found),
-        runs_count=found.runs_count,
-        confirmations=tuple(_confirmation(found, confirmed) for confirmed in found.confirmations),
-        considered=tuple(candidate_evidence(found, number) for number in listed_candidates(found)),
-        starts=found.starts,
+        seed=search_result.scenario.seed,
+        counts=counts_of(search_result),
+        runs_count=search_result.runs_count,
+        confirmations=tuple(
+            _confirmation(search_result, confirmed) for confirmed in search_result.confirmations
+        ),
+        considered=tuple(
+            candidate_evidence(search_result, number) for number in listed_candidates(search_result)
+        ),
+        starts=search_result.starts,
     )
 
 
-def counts_of(found: SearchResult) -> dict[str, int]:
+def counts_of(search_result: SearchResult) -> dict[str, int]:
     """Return the number of candidates by outcome, the commonest first."""
-    return dict(Counter(candidate.outcome for candidate in found.looked).most_common())
+    return dict(Counter(candidate.outcome for candidate in search_result.looked).most_common())
 
 
-def listed_candidates(found: SearchResult) -> list[int]:
+def listed_candidates(search_result: SearchResult) -> list[int]:
     """Return the indices of the candidates that a plan lists, the chosen one first, then by duration.
 
     Where there are few, these are all candidates. Else they are the candidates that came near (the
     chosen one, those that were confirmed or stayed undecided, those on the front, the chosen way to
     roll at its busiest start), then the fastest of each way to roll, then the next of each.
     """
-    durations = [_duration_s(candidate) for candidate in found.looked]
+    durations = [_duration_s(candidate) for candidate in search_result.looked]
     everyone = sorted(
-        range(len(durations)), key=lambda number: (number != found.chosen, durations[number])
+        range(len(durations)),
+        key=lambda number: (number != search_result.chosen, durations[number]),
     )
     near = {
-        *(() if found.busiest is None else (found.busiest,)),
-        *(confirmed.number for confirmed in found.confirmations),
-        *found.front,
+        *(() if search_result.busiest is None else (search_result.busiest,)),
+        *(confirmed.number for confirmed in search_result.confirmations),
+        *search_result.front,
     }
     near |= {
         number
-        for number, candidate in enumerate(found.looked)
+        for number, candidate in enumerate(search_result.looked)
         if candidate.outcome in ("chosen", "undecided")
     }
     placed: Counter[Candidate] = Counter()
     rank = {}
     for number in everyone:
-        way = without_start(found.looked[number].candidate)
+        way = without_start(search_result.looked[number].candidate)
         rank[number] = placed[way]
         placed[way] += 1
     rest = sorted((n for n in everyone if n not in near), key=lambda n: (rank[n], durations[n]))
@@ -90,9 +99,9 @@ def _duration_s(candidate: CandidateOutcome) -> float:
     return math.inf if mean is None else mean
 
 
-def candidate_evidence(found: SearchResult, number: int) -> Considered:
+def candidate_evidence(search_result: SearchResult, number: int) -> Considered:
     """Return one candidate and its outcome, as a plan keeps it."""
-    candidate = found.looked[number]
+    candidate = search_result.looked[number]
     verdict = None if candidate.result is None else candidate.result.verdict
     figures = {} if candidate.shared is None else candidate.shared.metrics
     duration, p99 = (
@@ -107,13 +116,13 @@ def candidate_evidence(found: SearchResult, number: int) -> Considered:
         runs_meeting=0 if verdict is None else verdict.runs_meeting,
         duration_s=duration,
         latency_p99_s=p99,
-        on_front=number in found.front,
+        on_front=number in search_result.front,
     )
 
 
-def _confirmation(found: SearchResult, confirmed: Confirmed) -> Confirmation:
+def _confirmation(search_result: SearchResult, confirmed: Confirmed) -> Confirmation:
     return Confirmation(
-        **_settings(found.looked[confirmed.number].candidate),
+        **_settings(search_result.looked[confirmed.number].candidate),
         seed=confirmed.scenario.seed,
         runs=confirmed.result.verdict.runs,
         runs_meeting=confirmed.result.verdict.runs_meeting,
