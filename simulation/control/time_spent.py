@@ -59,8 +59,8 @@ def waits_of(phases: Sequence[Phase], begun_s: float, ended_s: float) -> Waits:
 def sum_waits(parts: Sequence[Waits]) -> Waits:
     """Return the sums over services that were rolled one after the other."""
     return Waits(
-        drain_s=sum(one.drain_s for one in parts),
-        step_s=sum(one.step_s for one in parts),
-        gate_s=sum(one.gate_s for one in parts),
-        pause_s=sum(one.pause_s for one in parts),
+        drain_s=sum(part.drain_s for part in parts),
+        step_s=sum(part.step_s for part in parts),
+        gate_s=sum(part.gate_s for part in parts),
+        pause_s=sum(part.pause_s for part in parts),
     )

@@ -276,7 +276,7 @@ def _add_requests(scenario: Scenario, result: Estimate, flow: Flow) -> Estimate:
         result,
         rollout_wait_mean_s=Range(wait_mean, wait_mean * low, wait_mean * high),
         rollout_latency_p99_s=_p99_range(answers, share, (low, high), count, limit),
-        rollout_error_fraction=Range(errors, *(one / count for one in poisson_range(many))),
+        rollout_error_fraction=Range(errors, *(bound / count for bound in poisson_range(many))),
         backlog_max_count=Range(
             float(np.max(backlog)), float(np.max(backlog)) * low, float(np.max(backlog)) * high
         ),
@@ -295,11 +295,11 @@ def _retried_work(flow: Flow) -> float:
     if flow.attempts == 0 or not math.isfinite(limit_s):
         return 0.0
     late, total = 0.0, 0.0
-    for one in flow.served:
-        at = np.array([limit_s / one.scale])
-        longer = float((one.demand.excess_s(at) + at * one.demand.survival(at))[0])
-        late += one.share * one.scale * longer
-        total += one.share * one.scale * float(one.demand.mean_s())
+    for kind in flow.served:
+        at = np.array([limit_s / kind.scale])
+        longer = float((kind.demand.excess_s(at) + at * kind.demand.survival(at))[0])
+        late += kind.share * kind.scale * longer
+        total += kind.share * kind.scale * float(kind.demand.mean_s())
     return flow.attempts * late / total if total > 0 else 0.0
 
 
@@ -373,7 +373,7 @@ def _p99_range(
     short, long = (answers.scale(factor).quantiles_s([share])[0] for factor in path)
     low = p99 - math.hypot(p99 - fewer, max(0.0, p99 - short))
     high = p99 + math.hypot(more - p99, max(0.0, long - p99))
-    return Range(*(min(max(0.0, one), limit_s) for one in (p99, low, high)))
+    return Range(*(min(max(0.0, figure), limit_s) for figure in (p99, low, high)))
 
 
 def _without_traffic(scenario: Scenario) -> Scenario:

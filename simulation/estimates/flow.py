@@ -197,7 +197,7 @@ def _slot_share(scenario: Scenario, name: str) -> float:
     """Return the share of all requests that takes a slot at a service."""
     classes = zip(scenario.traffic.classes.values(), scenario.traffic.shares(), strict=True)
     return math.fsum(
-        share for one, share in classes if one.holds_slot and name in scenario.route_of(one)
+        share for kind, share in classes if kind.holds_slot and name in scenario.route_of(kind)
     )
 
 
@@ -277,9 +277,11 @@ def _flow(
         variability=(spread + _cs2(served)) / 2.0,
         served=served,
         fluid=fluid_backlog(np.where(empty, 0.0, offered), effective, step),
-        client_timeout_s=min((one.client_timeout or math.inf for one in classes), default=math.inf),
+        client_timeout_s=min(
+            (kind.client_timeout or math.inf for kind in classes), default=math.inf
+        ),
         queue_timeout_s=math.inf if balancer.queue_timeout is None else balancer.queue_timeout,
-        attempts=max(one.retries.attempts for one in classes),
+        attempts=max(kind.retries.attempts for kind in classes),
         turned_away=float(np.sum(weight[empty])) / whole,
         wrong=(1 - mix) * versions.old.error_fraction + mix * versions.new.error_fraction,
         beyond=beyond,
@@ -339,7 +341,7 @@ def _overloads(
 def _beyond(scenario: Scenario, name: str) -> Iterator[NoEstimate]:
     """Yield reasons why waits and responses do not follow from rates and capacities."""
     balancer, traffic = scenario.services[name].balancer, scenario.traffic
-    called = [one for one in scenario.services if scenario.is_called(one)]
+    called = [service for service in scenario.services if scenario.is_called(service)]
     if len(called) > 1:
         yield NoEstimate(Why.SEVERAL_SERVICES, services=tuple(called))
     if traffic.arrivals == "closed":
@@ -374,8 +376,8 @@ def _served(scenario: Scenario, name: str, mix: float, slow: float) -> Iterator[
     classes = zip(scenario.traffic.classes.values(), scenario.traffic.shares(), strict=True)
     kinds = [
         (share, route[0])
-        for (one, share), route in zip(classes, scenario.demands(), strict=True)
-        if one.holds_slot and share > 0
+        for (kind, share), route in zip(classes, scenario.demands(), strict=True)
+        if kind.holds_slot and share > 0
     ]
     total = math.fsum(share for share, _ in kinds) or 1.0
     for share, demand in kinds:
@@ -400,11 +402,11 @@ def _dispersion(scenario: Scenario, name: str, split: int) -> float:
 
 def _cs2(served: Sequence[Served]) -> float:
     """Return the squared coefficient of variation of the service time over all kinds."""
-    mean = math.fsum(one.share * one.scale * one.demand.mean_s() for one in served)
+    mean = math.fsum(kind.share * kind.scale * kind.demand.mean_s() for kind in served)
     if mean <= 0:
         return 1.0
     second = math.fsum(
-        one.share * (one.scale * one.demand.mean_s()) ** 2 * (1 + one.demand.cv() ** 2)
-        for one in served
+        kind.share * (kind.scale * kind.demand.mean_s()) ** 2 * (1 + kind.demand.cv() ** 2)
+        for kind in served
     )
     return max(0.0, second / mean**2 - 1.0)

@@ -133,17 +133,19 @@ def in_flight(scenario: Scenario, name: str, rate_rps: float) -> InFlight:
     served: list[Held] = []
     connections: list[Held] = []
     classes = zip(scenario.traffic.classes.values(), scenario.traffic.shares(), strict=True)
-    for (one, share), demands in zip(classes, scenario.demands(), strict=True):
-        route = scenario.route_of(one)
+    for (kind, share), demands in zip(classes, scenario.demands(), strict=True):
+        route = scenario.route_of(kind)
         if name not in route or share == 0:
             continue
-        scale = service.versions.old.service_factor / speed if one.holds_slot else 1.0
-        comes_back = one.reconnects or (one.retries.attempts > 0 and one.retries.cut)
+        scale = service.versions.old.service_factor / speed if kind.holds_slot else 1.0
+        comes_back = kind.reconnects or (kind.retries.attempts > 0 and kind.retries.cut)
         life = in_all(demands[route.index(name) :])
-        ends = one.client_timeout is not None and (one.cancel_on_disconnect or not one.holds_slot)
-        limit_s = one.client_timeout if ends and one.client_timeout is not None else math.inf
+        ends = kind.client_timeout is not None and (
+            kind.cancel_on_disconnect or not kind.holds_slot
+        )
+        limit_s = kind.client_timeout if ends and kind.client_timeout is not None else math.inf
         held = Held(share, life, scale, not comes_back, limit_s)
-        (served if one.holds_slot else connections).append(held)
+        (served if kind.holds_slot else connections).append(held)
     return InFlight(slots, rate_rps, served, connections)
 
 
@@ -159,7 +161,7 @@ def in_all(parts: Sequence[Any]) -> Any:
     """Return the sum of durations; of several, a lognormal of the same mean and variance (Fenton, 1960)."""
     if len(parts) == 1:
         return parts[0]
-    mean_s = math.fsum(one.mean_s() for one in parts)
-    variance = math.fsum((one.cv() * one.mean_s()) ** 2 for one in parts)
+    mean_s = math.fsum(part.mean_s() for part in parts)
+    variance = math.fsum((part.cv() * part.mean_s()) ** 2 for part in parts)
     shape = LognormalShape.model_construct(mean=mean_s, cv=math.sqrt(variance) / mean_s, p99=None)
     return Lognormal.model_construct(lognormal=shape)

@@ -70,18 +70,22 @@ def estimate_timeline(scenario: Scenario) -> RolloutTimeline | None:
     for number, name in enumerate(in_order(graph)):
         rule = scenario.rule(name)
         assert rule is not None
-        one, lost = _service(scenario, name, rule, begin_rps, (draws, number))
+        schedule, lost = _service(scenario, name, rule, begin_rps, (draws, number))
         before = [ended[first] for first in graph.predecessors(name)]
         begun[name] = np.max(before, axis=0) if before else np.zeros(draws)
-        ended[name] = begun[name] + one.end_s
-        drawn[name], cut = one, cut + lost
-        variance = max(variance, one.spread_s**2) if not before else variance + one.spread_s**2
+        ended[name] = begun[name] + schedule.end_s
+        drawn[name], cut = schedule, cut + lost
+        variance = (
+            max(variance, schedule.spread_s**2) if not before else variance + schedule.spread_s**2
+        )
         reasons += _may_fail(scenario, name, rule, begin_rps)
     end = np.max(list(ended.values()), axis=0)
     main = scenario.service_name
     typical = int(np.argmin(np.abs(end - np.mean(end))))
     lows = [_lowest(scenario, name) for name in names]
-    others = sum(one.instance_count for name, one in scenario.services.items() if name not in names)
+    others = sum(
+        service.instance_count for name, service in scenario.services.items() if name not in names
+    )
     chained = [name for name in names if len(names) > 1]
     together = _fewest_together(scenario, names, drawn, begun, typical) if chained else lows[0][0]
     return RolloutTimeline(

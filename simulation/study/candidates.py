@@ -50,7 +50,7 @@ def surging_services(scenario: Scenario) -> tuple[str, ...]:
 
 
 def default_windows(scenario: Scenario) -> tuple[int, ...]:
-    """Return the windows worth comparing: powers of two up to half the smallest fleet, and the own one.
+    """Return the windows worth comparing: powers of two up to half the smallest fleet, and its own.
 
     Where the strategy has no window, or every service has its own, only the scenario's own window
     is returned.
