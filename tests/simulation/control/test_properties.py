@@ -1,4 +1,4 @@
-"""What holds for every scenario, whatever it says (Hypothesis)."""
+"""Properties that hold for every scenario (Hypothesis)."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def engine_of(run: Run) -> ReferenceEngine:
 
 
 def highest(spans: Iterable[tuple[float, float]]) -> int:
-    """The most spans that hold at one moment; one that ends as another begins is over then."""
+    """Return the maximum number of spans at one moment; a span that ends when another begins does not count."""
     changes = [(begin, 1) for begin, end in spans if end > begin]
     changes += [(end, -1) for begin, end in spans if end > begin]
     level = most = 0
@@ -115,7 +115,7 @@ def must_use_slots_once(run: Run, one: Scenario, end_s: float) -> None:
 
 
 def must_have_whole_states(one: Scenario, result: RunResult) -> None:
-    """States are complete, do not overlap, and move by the table."""
+    """The intervals of states are complete, do not overlap, and follow the table of moves."""
     by_instance: dict[int, list[Any]] = {}
     for part in result.states:
         by_instance.setdefault(part.instance, []).append(part)
@@ -227,7 +227,7 @@ def test_what_is_there_is_what_is_recorded_and_obeys_littles_law(one: Scenario) 
 
 
 def system_time(call: Call, end_s: float) -> tuple[float, float]:
-    """From when until when a call was queued or in service."""
+    """Return the interval in which a call was queued or in service."""
     gone_s = call.finish_s if math.isnan(call.start_s) else call.released_s
     return call.arrival_s, end_s + 1 if math.isnan(gone_s) else gone_s
 
@@ -249,7 +249,7 @@ def test_a_queue_is_first_come_first_served(one: Scenario) -> None:
 @patient(80)
 @given(scenarios())
 def test_belief_never_leads_truth_by_more_than_the_stated_lag(one: Scenario) -> None:
-    """Nothing is sent to an instance that has been out for longer than the balancer may not know."""
+    """No request is sent to an instance that has been out for longer than the balancer's lag."""
     sent: list[tuple[float, Station, int]] = []
     send = Station._send
 
@@ -277,7 +277,7 @@ def test_belief_never_leads_truth_by_more_than_the_stated_lag(one: Scenario) -> 
 
 
 def lag_s(balancer: Any, *, crashes: bool) -> float | None:
-    """How long a balancer may not know that an instance is out; None where it never finds out."""
+    """Return the maximum lag of a balancer; None where it never learns that an instance is out."""
     if balancer.policy == "pull":
         return 0.0
     bound_s: float = balancer.propagation_delay
@@ -333,11 +333,11 @@ VARIED_ELSEWHERE = {"rollcast", "rollout.rounding"}
 
 
 USERS_KEYS = {"services", "classes", "instances", "weights", "service_time", "order"}
-"""Under these the names are the user's."""
+"""Keys whose children are named by the user."""
 
 
 def leaves(node: Any, prefix: str = "") -> Iterator[tuple[str, str]]:
-    """Every key and its value; names that are the user's are left out."""
+    """Return every key and its value, without names that the user gives."""
     if isinstance(node, dict):
         for key, value in node.items():
             yield f"{prefix}{key}", repr(value)

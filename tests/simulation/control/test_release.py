@@ -37,7 +37,7 @@ def shop(services: dict[str, dict[str, Any]] | None = None, **rollout: Any) -> S
 
 
 def spans_s(run: RunResult) -> dict[str, tuple[float, float]]:
-    """From the first take-out to the last return of each service."""
+    """Return the time from first take-out to last return of each service."""
     numbers = {"web": range(4), "api": range(4, 7), "db": range(7, 9)}
     busy = {
         name: [p for p in run.states if p.instance in these and p.state is not State.SERVING]
@@ -108,7 +108,7 @@ def test_when_one_service_halts_the_next_does_not_begin() -> None:
 
 @pytest.mark.parametrize("name", ["web-canary", "guard over 4", "canary: guard", "api: x: y"])
 def test_a_service_may_be_called_anything(name: str) -> None:
-    """What stopped a release is a fact of its own, and survives being packed."""
+    """The failure that stopped a release is typed, whatever the service is called, and survives packing."""
     services = {
         name: {"instances": 2, "versions": {"new": {"start_fails": 1.0}}},
         "other": {"instances": 2, "rollout": {"window": 1}},
@@ -131,7 +131,7 @@ def test_a_service_may_be_called_anything(name: str) -> None:
 
 
 def test_the_first_cause_is_the_one_that_stopped_a_release() -> None:
-    """api's failure halts it at 10 s; a failure of db, under way then, comes 10 s later."""
+    """A failure of api halts the release at 10 s; db, under way then, fails 10 s later."""
     breaks = {"versions": {"new": {"start_fails": 1.0}}}
     services = {name: {**one, **breaks} if name != "web" else one for name, one in SERVICES.items()}
     run = run_once(shop(services))

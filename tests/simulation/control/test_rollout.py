@@ -93,7 +93,7 @@ def test_waits_are_told_apart() -> None:
 def test_the_three_ends_of_a_drain(
     drain: dict[str, str], ended: str, drain_s: float | None, cut: bool
 ) -> None:
-    """Requests of 20 s on every slot, since they arrive twice as fast as they are served."""
+    """Every slot has a request of 20 s, because they arrive twice as fast as they are served."""
     run = run_once(
         scenario(
             rate={"steps": [["0s", "10/s"], ["30s", "0/s"]]},
@@ -117,7 +117,7 @@ def test_the_three_ends_of_a_drain(
 
 
 def test_a_halt_begins_nothing_new_and_ends_what_is_under_way() -> None:
-    """Every drain aborts at once; with two under way two fail and two were never touched."""
+    """Every drain aborts at once: the two instances under way fail, the other two are never taken out."""
     run = run_once(
         scenario(
             rate="40/s",

@@ -1,4 +1,4 @@
-"""The ways in which a new version reaches a fleet, by known durations and counts."""
+"""Strategies: their durations and counts, known by hand."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ STEPS = {"stop": "1s", "deploy": "5s", "verify": "2s", "start": "3s"}
 
 
 def rolled(keep: bool = True, versions: dict[str, Any] | None = None, **rollout: Any) -> RunResult:
-    """Four idle-enough instances, rolled as it is said."""
+    """Return a scenario of four instances under little load, with this rollout."""
     return run_once(
         scenario(
             rate="40/s",
@@ -37,7 +37,7 @@ def rolled(keep: bool = True, versions: dict[str, Any] | None = None, **rollout:
 
 
 def in_pool(run: RunResult, instance: int) -> list[tuple[float, float]]:
-    """When an instance served, within the run."""
+    """Return the intervals in which an instance served."""
     return [
         (max(0.0, part.begin_s), part.end_s)
         for part in run.states
@@ -116,7 +116,7 @@ def test_blue_green_falls_back_by_switching_again() -> None:
 
 
 def test_blue_green_falls_back_at_once_while_the_old_ones_drain() -> None:
-    """A few requests of 200 s would hold the drain up until its timeout; nobody waits for it."""
+    """Requests of 200 s keep the drain going until its timeout; the fallback does not wait for it."""
     run = run_once(
         scenario(
             rate="40/s",
@@ -144,7 +144,7 @@ def test_blue_green_falls_back_at_once_while_the_old_ones_drain() -> None:
 
 @pytest.mark.parametrize(("fails", "left"), [(1.0, 4), (0.5, 1)])
 def test_an_instance_whose_second_one_failed_stays(fails: float, left: int) -> None:
-    """The pool is as large after the switch as before, however many failures are put up with."""
+    """The pool is as large after the switch as before, however many failures are allowed."""
     run = rolled(
         strategy="blue_green",
         min_healthy=4,
@@ -197,7 +197,7 @@ def test_surge_makes_and_removes_as_kubernetes_does(
 
 
 def test_surge_counts_what_is_there_beyond_the_fleet() -> None:
-    """One replacement after the other, ten seconds each; what terminates is there too, for 1 s."""
+    """Replacements come one after the other, ten seconds each; an old one terminates for 1 s more."""
     run = rolled(surge=1, min_healthy=4)
     assert run.metrics["surge_instance_s"] == pytest.approx(4 * 10.0 + 4 * 1.0, abs=0.4)
 
@@ -297,7 +297,7 @@ SHARES = [{"share": "25%", "bake": "20s"}, {"share": "50%", "bake": "30s"}]
 
 
 def test_a_new_one_starts_as_soon_as_an_old_one_is_marked() -> None:
-    """An old one takes 20 s to end; in place the fourth would be up after four times 30 s."""
+    """An old instance takes 20 s to end; rolled in place, the fourth would be up after four times 30 s."""
     slow = {**STEPS, "stop": "20s"}
     one = scenario(
         rate="40/s",
@@ -331,7 +331,7 @@ def test_a_canary_beside_bakes_while_the_old_ones_end() -> None:
 
 
 def test_a_canary_with_a_surge_keeps_the_fleet_whole() -> None:
-    """A surge says beside, in a canary too: one more, none less, then the two left one by one."""
+    """A surge means replacement beside in a canary too: one more instance, none less, in each wave."""
     run = rolled(strategy="canary", canary=SHARES, surge=1, min_healthy=4)
     assert run.ended == Ending.DONE
     assert fewest(run) == 4
@@ -339,7 +339,7 @@ def test_a_canary_with_a_surge_keeps_the_fleet_whole() -> None:
 
 
 def test_nothing_begins_after_a_canary_beside_is_halted() -> None:
-    """Not even the removal of what has crashed."""
+    """Not even the removal of a crashed instance begins."""
     halted = 0
     for replication in range(12):
         run = run_once(
@@ -367,7 +367,7 @@ def test_nothing_begins_after_a_canary_beside_is_halted() -> None:
 
 
 def test_of_a_canary_beside_a_later_one_stays_for_a_failure() -> None:
-    """None of the first wave waits when its replacement fails: one of the next stays for it."""
+    """No removal of the first wave waits when its replacement fails, so one of the next wave stays."""
     run = rolled(
         strategy="canary",
         canary=SHARES,
@@ -455,7 +455,7 @@ def test_a_guard_before_the_first_take_out_has_nothing_to_take_back() -> None:
 
 
 def test_where_too_many_failed_for_another_to_be_taken_out_the_rollout_halts() -> None:
-    """Two may be missing; when two have failed for good nobody else may leave, ever."""
+    """Two instances may be missing; once two have failed for good, no other may be taken out."""
     run = rolled(
         min_healthy=2,
         on_failure="continue",
@@ -470,7 +470,7 @@ def test_where_too_many_failed_for_another_to_be_taken_out_the_rollout_halts() -
 
 
 def test_a_rollback_begins_with_what_failed() -> None:
-    """Two must stay of three, and the last one failed: only when it is back another may leave."""
+    """Two of three must stay in the pool, and the last failed: another may leave only once it is back."""
     run = run_once(
         scenario(
             seed=1,
@@ -522,7 +522,7 @@ def test_zones_are_rolled_one_after_the_other(order: str, numbers: list[int]) ->
 
 
 def crashing(**rollout: Any) -> Scenario:
-    """Down for 10 s every minute or so, with checks that notice."""
+    """Return a scenario whose instances crash about every minute for 10 s, with health checks."""
     return scenario(
         rate="40/s",
         instances=4,
@@ -556,7 +556,7 @@ def test_a_rollout_among_crashes_ends_well(replication: int) -> None:
 
 
 def test_surge_among_crashes_and_failures_ends() -> None:
-    """Who crashed is removed without waiting; only of those that wait may one stay for a failure."""
+    """A crashed instance is removed without waiting; only one whose removal waits may stay for a failure."""
     one = scenario(
         rate="5/s",
         instances=4,
@@ -573,7 +573,7 @@ def test_surge_among_crashes_and_failures_ends() -> None:
 
 
 def test_crashes_come_when_they_come_whatever_the_rollout_does() -> None:
-    """All candidates see the same crashes, but for those of instances that do not serve just then."""
+    """All candidates see the same crashes, except of instances that are not serving at that moment."""
 
     def crashed(run: RunResult) -> set[tuple[int, float]]:
         return {(p.instance, p.begin_s) for p in run.states if p.state is State.CRASHED}
@@ -596,7 +596,7 @@ def test_crashes_come_when_they_come_whatever_the_rollout_does() -> None:
 
 
 def test_what_crashed_before_the_rollout_is_not_its_lowest() -> None:
-    """A log that fell to one in the warm-up, and was three when the rollout began."""
+    """The pool had one instance in the warm-up, and three when the rollout began."""
 
     def change(time_s: float, count: int) -> PoolChange:
         return PoolChange(time_s, count, 0, 10.0 * count, count / 4, False)
@@ -608,7 +608,7 @@ def test_what_crashed_before_the_rollout_is_not_its_lowest() -> None:
 
 
 def test_a_crashed_instance_is_taken_as_it_is() -> None:
-    """Down for an hour: the rollout takes it without a drain, and it is up again afterwards."""
+    """An instance is down for an hour: the rollout takes it out without a drain and starts it again."""
     one = scenario(
         rate="40/s",
         instances=2,

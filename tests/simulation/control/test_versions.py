@@ -1,4 +1,4 @@
-"""What the new version does to requests, and what becomes of a rollout that it fails."""
+"""New versions: slower, wrong or cold ones, and rollouts of versions that fail."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ STEPS = {"deploy": "2s", "verify": "1s", "start": "3s"}
 
 
 def rolled(**parts: Any) -> RunResult:
-    """Four instances with more slots than are ever needed, rolled two at a time."""
+    """Return a scenario of four instances with more slots than needed, rolled two at a time."""
     given = {"rate": "200/s", "slots": 1000, "steps": STEPS, "rollout": {"window": 2}, **parts}
     return run_once(scenario(**given))
 
 
 def last_states(run: RunResult) -> list[State]:
-    """What each instance does in the end."""
+    """Return the last state of each instance."""
     return list({part.instance: part.state for part in run.states}.values())
 
 

@@ -1,4 +1,4 @@
-"""A number that closed forms give holds against the engine, in scenarios drawn at random."""
+"""Estimates hold against the engine, in scenarios drawn at random."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ HOLDS: dict[str, tuple[float, float]] = {
     "rollout_error_fraction": (3.0, 0.01),
     "cut_requests": (2.0, 3.0),
 }
-"""For each figure the factor within which it holds, and a difference that is none at all.
+"""For each figure the factor within which an estimate holds, and a difference that does not count.
 
-Of latencies and waits half a service time is none."""
+For latencies and waits half a service time does not count."""
 
 RUNS = 8
 
@@ -93,7 +93,7 @@ def advance_and_surge(r: random.Random) -> dict[str, object]:
 
 
 def wrong_figures(one: Scenario) -> dict[str, tuple[float, float]]:
-    """Figures whose estimate does not hold: the estimate, and the mean of some runs."""
+    """Return the figures whose estimate does not hold, each with the mean of some runs."""
     found, wrong = estimate(one), {}
     figures = [name for name in HOLDS if getattr(found, name) is not None]
     runs = runs_of(one, RUNS) if figures else []

@@ -1,7 +1,7 @@
 """The planner's search: what it drops, where it spends runs, and what it confirms.
 
-Most of it on a world that is made up here: each candidate has a duration, a p99 and a share of runs in
-which it meets the objectives, so that what the search should find is known.
+Most tests use a made-up world: each candidate has a duration, a p99 and a share of runs in which it
+meets the objectives, so that the right result of the search is known.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def world(instances: int = 8, **parts: Any) -> Scenario:
 
 @dataclass
 class Way:
-    """How a way to roll really is."""
+    """The true figures of a way to roll."""
 
     duration_s: float
     p99_s: float = 0.5
@@ -58,7 +58,7 @@ class Way:
 
 @dataclass
 class World:
-    """Simulates by drawing from what is known; tells what it was asked for."""
+    """A simulation that draws from known distributions and counts the runs that were asked for."""
 
     seed: int
     ways: dict[tuple[int, str], Way]
@@ -200,7 +200,7 @@ def test_a_search_can_be_stopped() -> None:
 
 
 def test_the_budget_of_runs_is_kept() -> None:
-    """Five times the fewest that could show it, for one that can never be decided."""
+    """A candidate that can never be decided gets five times the minimum number of runs."""
     found, there, _ = searched({1: Way(10, meets_fraction=0.955)}, seed=3)
     assert found.looked[0].outcome == "undecided"
     assert there.runs[3, 1] == 5 * 60
@@ -343,7 +343,7 @@ def test_a_real_search_ends_in_a_plan_that_gives_its_prediction_again() -> None:
 
 
 def test_a_plan_in_a_freeze_of_its_trace_is_judged_by_the_time_of_day(tmp_path: Any) -> None:
-    """What is embedded has no dates any more, but still knows what time it is."""
+    """The embedded scenario has no dates, but its times of day are kept."""
     path = tmp_path / "trace.csv"
     rows = [f"2024-05-01T{18 + k // 60:02d}:{k % 60:02d}:00,600" for k in range(300)]
     path.write_text("time,requests\n" + "\n".join(rows) + "\n")

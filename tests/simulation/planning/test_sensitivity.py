@@ -1,4 +1,4 @@
-"""What an answer hangs on, and what a scenario with one assumption off is."""
+"""Sensitivity: scaled assumptions, and their ranking."""
 
 from __future__ import annotations
 
@@ -155,7 +155,7 @@ def test_services_are_told_apart() -> None:
 def made_up(
     cells: Sequence[Cell], frame: SimulatedInterval, execution: Execution
 ) -> Iterator[tuple[Cell, RunResult]]:
-    """A world in which p99 is the rate to the third times the mean service time, and nothing else."""
+    """A made-up world whose p99 is the third power of the rate times the mean service time."""
     for cell in cells:
         metrics: dict[str, float | None] = dict.fromkeys(METRICS, 0.0)
         one = cell.case.scenario

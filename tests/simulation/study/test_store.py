@@ -1,4 +1,4 @@
-"""What is stored comes back to the last bit, and only for what would have given the same."""
+"""The store: results come back to the last bit, and only where a simulation would give the same."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def cells_of(one: Scenario, windows: Sequence[int] = (1, 2)) -> list[Cell]:
 
 @pytest.fixture
 def run_count(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """Grows by the replication's number with each run."""
+    """Record the replication of each run that is made."""
     counted: list[int] = []
     opened = Work._make_run
 
@@ -81,7 +81,7 @@ def assert_same_rows(some: dict[int, Row], others: dict[int, Row]) -> None:
 
 @settings(max_examples=25, deadline=None)
 @given(one=scenarios())
-def test_a_result_is_packed_and_unpacked(one: Scenario) -> None:
+def test_a_result_survives_packing(one: Scenario) -> None:
     run = Run(one, frame_of([one]), 0)
     try:
         result = run.finish(run.settle())
@@ -96,12 +96,12 @@ def test_a_result_is_packed_and_unpacked(one: Scenario) -> None:
 
 
 @pytest.mark.parametrize("packed", [b"", b"no", b"x\x9c\x03\x00\x00\x00\x00\x01"])
-def test_what_is_no_result_is_told(packed: bytes) -> None:
+def test_bytes_that_are_no_result_are_refused(packed: bytes) -> None:
     with pytest.raises(ValueError, match="not a packed result"):
         unpack(packed)
 
 
-def test_cells_that_are_stored_are_not_run(tmp_path: Path, run_count: list[int]) -> None:
+def test_stored_cells_are_not_simulated(tmp_path: Path, run_count: list[int]) -> None:
     cells = cells_of(SHOP)
     frame = frame_of_cases([cell.case for cell in cells])
     with Store(tmp_path / "cells.sqlite") as store:
@@ -115,7 +115,9 @@ def test_cells_that_are_stored_are_not_run(tmp_path: Path, run_count: list[int])
         assert_same(again[cell], result)
 
 
-def test_a_faster_candidate_more_is_all_that_runs(tmp_path: Path, run_count: list[int]) -> None:
+def test_a_further_faster_candidate_is_simulated_alone(
+    tmp_path: Path, run_count: list[int]
+) -> None:
     expected = compared(None, (1, 2, 3))
     run_count.clear()
     with Store(tmp_path / "cells.sqlite") as store:
@@ -131,7 +133,9 @@ def test_a_faster_candidate_more_is_all_that_runs(tmp_path: Path, run_count: lis
     assert_same_rows(again, expected)
 
 
-def test_a_slower_candidate_moves_the_end_of_all(tmp_path: Path, run_count: list[int]) -> None:
+def test_a_further_slower_candidate_moves_the_common_end(
+    tmp_path: Path, run_count: list[int]
+) -> None:
     expected = compared(None, (1, 2, 3))
     run_count.clear()
     with Store(tmp_path / "cells.sqlite") as store:
@@ -143,7 +147,9 @@ def test_a_slower_candidate_moves_the_end_of_all(tmp_path: Path, run_count: list
         assert len(run_count) == 6 + 9
 
 
-def test_a_broken_off_study_goes_on_where_it_was(tmp_path: Path, run_count: list[int]) -> None:
+def test_an_interrupted_study_simulates_only_what_is_missing(
+    tmp_path: Path, run_count: list[int]
+) -> None:
     one = SHOP.model_copy(update={"replications": 6})
     path = tmp_path / "cells.sqlite"
     with Store(path) as store:
@@ -187,14 +193,14 @@ def changed(**parts: Any) -> Scenario:
         pytest.param(changed(clock={"warm_up": "9s"}), False, id="warm-up"),
     ],
 )
-def test_a_cell_is_known_by_what_decides_it(other: Scenario, same: bool) -> None:
+def test_the_key_of_a_cell_holds_all_that_decides_its_result(other: Scenario, same: bool) -> None:
     def key(one: Scenario) -> str:
         return cell_key(one, frame_of([one]))
 
     assert (key(other) == key(SHOP)) is same
 
 
-def test_traffic_is_known_by_what_is_in_its_file(tmp_path: Path) -> None:
+def test_the_key_of_traffic_is_the_content_of_its_file(tmp_path: Path) -> None:
     text = SHOP_FILE.replace("40/s", "{trace: t.csv}")
 
     def key(rows: str) -> str:
@@ -229,7 +235,7 @@ def test_a_run_that_has_settled_never_met_the_horizon(one: Scenario, longer: flo
         assert_same(*results)
 
 
-def test_a_run_that_met_the_horizon_is_run_for_another(
+def test_a_run_that_met_the_horizon_is_simulated_again_for_another_horizon(
     tmp_path: Path, run_count: list[int]
 ) -> None:
     never = changed(rate="10/s", rollout={"window": 2, "pause": "1h"})
@@ -258,7 +264,7 @@ def test_cells_of_another_version_are_dropped(
     connection.close()
 
 
-def test_an_engine_that_is_asked_for_is_used(tmp_path: Path, run_count: list[int]) -> None:
+def test_results_of_the_wanted_engine_are_used(tmp_path: Path, run_count: list[int]) -> None:
     with Store(tmp_path / "cells.sqlite") as store:
         compared(store, (2,), engine=EngineName.COMPILED)
         rows = compared(store, (2,), engine=EngineName.REFERENCE)
@@ -311,7 +317,7 @@ def test_the_store_lies_beside_the_scenario(
     assert elsewhere != Store.beside(tmp_path / "other" / "shop.yaml").path
 
 
-def test_a_process_of_an_older_version_puts_nothing_under_a_newer_ones_cells(
+def test_a_process_of_an_older_version_stores_under_other_keys(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     one = SHOP

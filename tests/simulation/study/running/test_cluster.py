@@ -27,7 +27,7 @@ def shop(replications: int) -> Scenario:
 
 
 @pytest.mark.slow
-def test_a_worker_is_killed_and_the_results_are_those_of_here(tmp_path: Path) -> None:
+def test_results_are_those_of_this_machine_though_a_worker_is_killed(tmp_path: Path) -> None:
     one = shop(150)
     cases = cases_of(one, (1, 2, 3))
     here = {row.replication: row for row in run_rows(one, cases, Execution(jobs=1))}
@@ -45,7 +45,7 @@ def test_a_worker_is_killed_and_the_results_are_those_of_here(tmp_path: Path) ->
 
 
 @pytest.mark.slow
-def test_stopping_gives_back_what_was_sent(tmp_path: Path) -> None:
+def test_a_stop_cancels_parts_that_were_sent(tmp_path: Path) -> None:
     import distributed
 
     one = shop(100_000)
@@ -64,7 +64,7 @@ def test_stopping_gives_back_what_was_sent(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_what_landed_before_the_scheduler_went_is_kept(tmp_path: Path) -> None:
+def test_results_before_the_loss_of_the_scheduler_are_kept(tmp_path: Path) -> None:
     one = shop(5000)
     cases = cases_of(one)
     landed = []
@@ -106,7 +106,9 @@ def test_a_worker_of_another_version_is_refused(tmp_path: Path) -> None:
         shutil.rmtree(tmp_path / "dask")
 
 
-def test_a_cluster_without_workers_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_cluster_without_workers_is_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("simulation.study.running.cluster._WITHOUT_WORKERS_S", 0.3)
     one = shop(2)
     told = pytest.raises(BadInput, match="no worker for 0")

@@ -1,4 +1,4 @@
-"""Where a study runs: what a lost process costs, and that a study stops and waits when it is told to."""
+"""Studies in processes: the cost of a lost process, stops, and pauses."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def shop(replications: int) -> Scenario:
     return small_shop(replications=replications)
 
 
-def test_a_killed_process_costs_only_what_it_was_at(tmp_path: Path) -> None:
+def test_only_the_parts_of_a_killed_process_are_simulated_again(tmp_path: Path) -> None:
     one = shop(150)
     cases = cases_of(one, (1, 2))
     here = {row.replication: row for row in run_rows(one, cases, Execution(jobs=1))}
@@ -58,7 +58,7 @@ def test_a_killed_process_costs_only_what_it_was_at(tmp_path: Path) -> None:
             assert_same(theirs, mine)
 
 
-def test_processes_that_are_lost_again_and_again_are_told(
+def test_processes_that_are_lost_repeatedly_end_the_study(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     one = shop(20)
@@ -95,7 +95,9 @@ def test_a_study_stops_within_a_second(jobs: int) -> None:
     assert {process.pid for process in processes()} == before
 
 
-def test_processes_that_are_soon_done_serve_the_next_study(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_processes_that_finish_in_time_serve_the_next_study(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(places, "_GRACE_S", 20.0)  # however busy the machine is
     one, landed = shop(100_000), list[Row]()
     for row in run_rows(
@@ -110,13 +112,13 @@ def test_processes_that_are_soon_done_serve_the_next_study(monkeypatch: pytest.M
     assert {process.pid for process in processes()} == before
 
 
-def test_processes_that_would_take_long_are_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_processes_that_would_take_long_are_killed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(places, "_GRACE_S", 0.02)
     long = small_shop(replications=2, instances=200, rate="20000/s")
     looked = [0]
 
     def stopped() -> bool:
-        """From the second look on: what was sent is under way, and lasts longer than the grace."""
+        """Stop from the second question on: parts are then under way and take longer than the grace."""
         looked[0] += 1
         return looked[0] > 2
 
@@ -132,12 +134,12 @@ def test_processes_that_would_take_long_are_ended(monkeypatch: pytest.MonkeyPatc
 
 
 @pytest.mark.parametrize("jobs", [1, 2])
-def test_a_study_that_waits_begins_nothing_and_goes_on(jobs: int) -> None:
+def test_a_paused_study_begins_nothing_and_then_goes_on(jobs: int) -> None:
     one = shop(300)
     looked = [0]
 
     def paused() -> bool:
-        """From the 20th row on, for a dozen looks."""
+        """Pause from the 20th row on, for a dozen questions."""
         looked[0] += len(landed) >= 20
         return 0 < looked[0] < 12
 
