@@ -29,11 +29,11 @@ from typing import Any
 from benchmarks.reference import plain_simpy
 from executor.base.files import atomic_write_text
 from simulation.engines.compiled.prepare import prepare
-from simulation.results.run_result import RunResult
+from simulation.results.run_result import EngineName, RunResult
 from simulation.run import Run
 from simulation.scenario.model import Scenario
 from simulation.scenario.simulated_interval import frame_of
-from simulation.study.candidates import candidates_of
+from simulation.study.case import cases_of
 from simulation.study.running.work import Part, Work
 
 ROUNDS = 7
@@ -73,7 +73,7 @@ def fleet(
 
 def simulated(scenario: Scenario, replication: int = 0) -> tuple[RunResult, float]:
     """One cell of a study, by the compiled engine, and how long it took."""
-    work = Work(scenario, candidates_of(scenario), frame_of([scenario]), "compiled")
+    work = Work(cases_of(scenario), frame_of([scenario]), EngineName.COMPILED)
     before = time.perf_counter()
     result = work.run(Part(replication, unknown=(0,)))[0]
     return result, time.perf_counter() - before
@@ -132,7 +132,7 @@ def rates(program: Path) -> dict[str, float]:
 def attempts_each(rate_rps: float) -> float:
     """Attempts a request with the benchmark's clients."""
     scenario = fleet("least_connections", rate_rps=rate_rps, clients=PATIENCE, duration_s=60)
-    run = Run(scenario, frame_of([scenario]), 0, "compiled", keep_requests=True)
+    run = Run(scenario, frame_of([scenario]), 0, EngineName.COMPILED, keep_requests=True)
     run.settle()
     table = run.finish(run.alone_end_s()).table
     assert table is not None

@@ -23,10 +23,13 @@ from executor.base.files import atomic_write_text
 from executor.plan.model import Interval
 from simulation.engines.compiled.prepare import prepare
 from simulation.estimates.estimate import Estimate, Range, estimate
+from simulation.results.run_result import EngineName
 from simulation.scenario.file import ScenarioFile
 from simulation.scenario.model import Scenario
-from simulation.study.candidates import candidates_of, default_windows
+from simulation.study.candidates import default_windows
+from simulation.study.case import cases_of
 from simulation.study.compare import compare
+from simulation.study.execution import Execution
 from simulation.study.rows import run_rows
 from studio.views.sentences import no_estimate_text
 
@@ -108,10 +111,10 @@ def distances() -> Iterator[str]:
     yield "| --- | ---: | --- | ---: | ---: | ---: | ---: | ---: |"
     for path in sorted((ROOT / "scenarios").glob("*.yaml")):
         scenario = ScenarioFile.load(path).scenario
-        candidates = candidates_of(scenario, default_windows(scenario))
-        rows = list(run_rows(scenario, candidates, jobs=1, engine="compiled"))
-        for result in compare(scenario, candidates, rows).candidates:
-            found = estimate(result.candidate.apply_to(scenario))
+        cases = cases_of(scenario, default_windows(scenario))
+        rows = list(run_rows(scenario, cases, Execution(jobs=1, engine=EngineName.COMPILED)))
+        for result in compare(scenario, cases, rows).candidates:
+            found = estimate(result.scenario)
             for name, title in FIGURES.items():
                 said: Range | None = getattr(found, name)
                 row = cells(name, said, result.alone[name])
@@ -143,11 +146,13 @@ def reasons() -> Iterator[str]:
     """Where there is no estimate, and why; what is called hopeless."""
     for path in sorted((ROOT / "scenarios").glob("*.yaml")):
         scenario = ScenarioFile.load(path).scenario
-        for one in candidates_of(scenario, default_windows(scenario)):
-            found: Estimate = estimate(one.apply_to(scenario))
+        for case in cases_of(scenario, default_windows(scenario)):
+            found: Estimate = estimate(case.scenario)
             lines = [no_estimate_text(reason) for reason in found.beyond]
             lines += [f"hopeless: {reason}" for reason in found.hopeless]
-            yield from (f"- {scenario.name}, window {one.window}: {line}" for line in lines)
+            yield from (
+                f"- {scenario.name}, window {case.candidate.window}: {line}" for line in lines
+            )
 
 
 TEXT = """\

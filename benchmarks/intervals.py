@@ -33,8 +33,9 @@ from simulation.engines.compiled.prepare import prepare
 from simulation.planning.search import search
 from simulation.scenario.model import Scenario
 from simulation.scenario.simulated_interval import frame_of
-from simulation.study.candidates import candidates_of
+from simulation.study.case import cases_of
 from simulation.study.cells import Cell, run_cells
+from simulation.study.execution import Execution
 from simulation.study.statistics import t_interval
 
 COVERS = (0.93, 0.97)
@@ -97,12 +98,12 @@ def timeout_s(meeting_fraction: float) -> float:
 
 def covering(one: Scenario, metric: str, answer: float, seeds: Sequence[int]) -> float:
     """The share of studies whose 95 % interval holds the answer."""
-    [candidate] = candidates_of(one)
     frame = frame_of([one])
     covered = 0
     for seed in seeds:
-        cells = [Cell(candidate, replication) for replication in range(REPLICATIONS)]
-        runs = run_cells(one.model_copy(update={"seed": seed}), cells, frame, jobs=1)
+        [case] = cases_of(one.model_copy(update={"seed": seed}))
+        cells = [Cell(case, replication) for replication in range(REPLICATIONS)]
+        runs = run_cells(cells, frame, Execution(jobs=1))
         _mean, low, high = t_interval(np.array([run.metrics[metric] for _, run in runs]))
         assert low is not None
         assert high is not None
@@ -115,12 +116,9 @@ def declared(fractions: Sequence[float], seeds: Sequence[int]) -> tuple[list[flo
     timeouts = [timeout_s(one) for one in fractions]
     found, runs = [], 0
 
-    def simulate(*told: Any) -> Any:
-        return run_cells(*told, jobs=1)
-
     for seed in seeds:
         one = SEARCHED.model_copy(update={"seed": seed})
-        result = search(one, candidates_of(one, (), timeouts), simulate=simulate)
+        result = search(one, cases_of(one, (), timeouts), Execution(jobs=1))
         assert result is not None
         runs += result.runs_count + sum(len(each.result.runs) for each in result.confirmations)
         if result.chosen is not None:

@@ -24,7 +24,8 @@ import numpy as np
 from simulation.engines.compiled.prepare import prepare
 from simulation.scenario.file import ScenarioFile
 from simulation.scenario.units import Floats
-from simulation.study.candidates import candidates_of
+from simulation.study.case import cases_of
+from simulation.study.execution import Execution
 from simulation.study.rows import run_rows
 from studio.resources import scenarios_dir
 
@@ -42,7 +43,7 @@ def p99s(seed: int, replications: int, rate_rps: int) -> Floats:
     sets = [f"seed={seed}", f"replications={replications}", f"traffic.rate={rate_rps}/s"]
     one = ScenarioFile.load(scenarios_dir() / "edge-of-capacity.yaml", sets).scenario
     rows = sorted(
-        run_rows(one, candidates_of(one, WINDOWS), jobs=1), key=lambda row: row.replication
+        run_rows(one, cases_of(one, WINDOWS), Execution(jobs=1)), key=lambda row: row.replication
     )
     return np.array([[run.metrics[METRIC] for run in row.runs] for row in rows], dtype=float).T
 

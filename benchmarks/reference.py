@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 import simpy
 
+from simulation.results.run_result import EngineName
 from simulation.run import Run
 from simulation.scenario.model import Scenario
 from simulation.scenario.simulated_interval import SimulatedInterval
@@ -74,7 +75,12 @@ def plain_simpy(seed: int) -> int:
 def reference_engine(seed: int) -> int:
     """The reference engine on the same work; returns how many requests finished."""
     frame = SimulatedInterval(warm_up_s=0.0, horizon_s=DURATION_S, exact=True, bin_s=5.0)
-    run = Run(SCENARIO.model_copy(update={"seed": seed}), frame, replication=0, engine="reference")
+    run = Run(
+        SCENARIO.model_copy(update={"seed": seed}),
+        frame,
+        replication=0,
+        engine=EngineName.REFERENCE,
+    )
     run.settle()
     return run.finish(DURATION_S).requests["ok"]
 

@@ -23,9 +23,11 @@ import psutil
 from simulation.engines.compiled.prepare import prepare
 from simulation.scenario.file import ScenarioFile
 from simulation.scenario.model import Scenario
-from simulation.scenario.simulated_interval import SimulatedInterval, frame_of
-from simulation.study.candidates import candidates_of, default_windows
+from simulation.scenario.simulated_interval import SimulatedInterval
+from simulation.study.candidates import default_windows
+from simulation.study.case import cases_of, frame_of_cases
 from simulation.study.cells import Cell, run_cells
+from simulation.study.execution import Execution
 from simulation.study.running.work import Part, Work
 from simulation.study.store import Store
 
@@ -46,23 +48,23 @@ rollout: {window: 2, drain: {timeout: 1s}}
 
 
 def asked(scenario: Scenario, count: int) -> tuple[list[Cell], SimulatedInterval]:
-    candidates = candidates_of(scenario, default_windows(scenario))
-    each = count // len(candidates)
-    cells = [Cell(candidate, number) for number in range(each) for candidate in candidates]
-    return cells, frame_of([one.apply_to(scenario) for one in candidates])
+    cases = cases_of(scenario, default_windows(scenario))
+    each = count // len(cases)
+    cells = [Cell(case, number) for number in range(each) for case in cases]
+    return cells, frame_of_cases(cases)
 
 
-def evening() -> tuple[Scenario, list[Cell], SimulatedInterval]:
+def evening() -> tuple[list[Cell], SimulatedInterval]:
     scenario = ScenarioFile.load(EVENING).scenario
-    return scenario, *asked(scenario, CELLS)
+    return asked(scenario, CELLS)
 
 
 def took_s(path: Path, jobs: int, share: int = 1) -> float:
-    scenario, cells, frame = evening()
+    cells, frame = evening()
     began_at = time.monotonic()
     with Store(path) as store:
         some = cells[: len(cells) // share]
-        for _cell in run_cells(scenario, some, frame, jobs=jobs, store=store):
+        for _cell in run_cells(some, frame, Execution(jobs=jobs, store=store)):
             pass
     return time.monotonic() - began_at
 
@@ -80,12 +82,10 @@ def speed(folder: Path) -> None:
 
 
 def threads(_folder: Path) -> None:
-    scenario, cells, frame = evening()
-    candidates = tuple(dict.fromkeys(cell.candidate for cell in cells))
-    work = Work(scenario, candidates, frame)
-    parts = [
-        Part(cell.replication, (candidates.index(cell.candidate),)) for cell in cells[: CELLS // 4]
-    ]
+    cells, frame = evening()
+    cases = tuple(dict.fromkeys(cell.case for cell in cells))
+    work = Work(cases, frame)
+    parts = [Part(cell.replication, (cases.index(cell.case),)) for cell in cells[: CELLS // 4]]
     work.run(parts[0])
     print(f"load {os.getloadavg()[0]:.2f}")
     for count in (1, JOBS):
@@ -130,7 +130,7 @@ def memory(folder: Path) -> None:
     ours = psutil.Process()
     began_at = time.monotonic()
     with Store(folder / "memory.sqlite") as store:
-        study = run_cells(scenario, cells, frame, jobs=JOBS, store=store)
+        study = run_cells(cells, frame, Execution(jobs=JOBS, store=store))
         for count, _cell in enumerate(study, 1):
             if count % 2000 == 0:
                 all_of_us = [ours, *ours.children(recursive=True)]

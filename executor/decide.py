@@ -19,6 +19,7 @@ from enum import StrEnum
 from typing import Literal
 
 from executor.fleet.balancers.base import Admin, Server, is_held_by_others
+from executor.fleet.inventory import VersionNames
 from executor.plan.model import STEPS, Gate, Plan, Step, Wave
 from executor.plan.waves import waves_for
 from executor.progress import Ended, EventKind, InstanceProgress, Progress
@@ -174,7 +175,7 @@ class FleetSnapshot:
     now_s: float
     progress: Progress
     instances: Mapping[str, InstanceView]
-    versions: tuple[str, str]
+    versions: VersionNames
     running_steps: Mapping[str, Step] = field(default_factory=dict)
     waited_s: Mapping[Waiting, float] = field(default_factory=dict)
     approval: Literal["given", "awaited", "refused", "late"] = "given"
@@ -185,7 +186,7 @@ class FleetSnapshot:
     @property
     def target(self) -> str:
         """The version that instances get: the old one during a rollback."""
-        return self.versions[0 if self.progress.direction == "back" else 1]
+        return self.versions.old if self.progress.direction == "back" else self.versions.new
 
 
 def decide(plan: Plan, snapshot: FleetSnapshot) -> Decision:

@@ -326,7 +326,7 @@ class _Execution:
             approval = self._approval()
             run = RolloutRun(
                 self.plan,
-                (self.inventory.versions.old, self.inventory.versions.new),
+                self.inventory.versions,
                 client,
                 journal,
                 approval=approval,

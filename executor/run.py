@@ -41,6 +41,7 @@ from executor.fleet.balancers.base import (
     Unreachable,
 )
 from executor.fleet.fleet_client import FleetClient
+from executor.fleet.inventory import VersionNames
 from executor.fleet.probe import ProbeResult
 from executor.guards import find_crossed_limit
 from executor.plan.model import Gate, Plan, Step
@@ -61,7 +62,7 @@ class RolloutRun:
     def __init__(
         self,
         plan: Plan,
-        versions: tuple[str, str],
+        versions: VersionNames,
         fleet: FleetClient,
         journal: Journal,
         *,
@@ -312,7 +313,7 @@ class RolloutRun:
 
     def _begin(self, act: Act, snapshot: FleetSnapshot) -> None:
         """Write the intent of a step into the journal, then start the step."""
-        version = self._versions[0 if self.progress.direction == "back" else 1]
+        version = self._target()
         if self.progress.of(act.instance).found is None:
             admin = snapshot.instances[act.instance].server.admin
             self._write(Event(self._now_s(), EventKind.FOUND, act.instance, admin=admin))
@@ -341,7 +342,7 @@ class RolloutRun:
         for name, (step, task) in list(self._tasks.items()):
             if not task.done():
                 continue
-            version = self._versions[0 if self.progress.direction == "back" else 1]
+            version = self._target()
             kind, result = end_of_step(task, is_stopped=self._is_cancelled)
             self._write(Event(self._now_s(), kind, name, step, version, result))
             del self._tasks[name]
@@ -428,8 +429,12 @@ class RolloutRun:
     def _track_version(self, event: Event) -> None:
         """Track which servers have the new version, from when their return begins."""
         if event.kind in (EventKind.INTENT, EventKind.DONE) and event.step is Step.RETURN:
-            is_new = event.version == self._versions[1]
+            is_new = event.version == self._versions.new
             (self._new_names.add if is_new else self._new_names.discard)(event.instance)
+
+    def _target(self) -> str:
+        """Return the version that instances are brought to."""
+        return self._versions.old if self.progress.direction == "back" else self._versions.new
 
     def _now_s(self) -> float:
         """Return the seconds since the rollout began; after a resume, from where the journal ends."""

@@ -1,7 +1,6 @@
-"""One candidate in one replication, from warm-up to the end of the common interval.
+"""One case in one replication, from warm-up to the end of the common interval.
 
-Enters: a scenario, a candidate and a replication's number. Leaves: a `RunResult`. The control
-plane is put together here; requests are reached through the `RequestPlane` only.
+The control plane is assembled here; it reaches requests through the `RequestPlane` only.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from typing import Any
 import simpy
 
 from executor.base.errors import BadInput
-from simulation.control.crashes import crashes
+from simulation.control.crashes import crash_and_repair
 from simulation.control.instances import Instances
 from simulation.control.order import rolling_order
 from simulation.control.release import Release
@@ -30,7 +29,7 @@ from simulation.requests.plane import Engine, SimulatedClock
 from simulation.requests.stationary import long_lived, open_connections
 from simulation.results.pool_log import PoolChange, PoolLog, merge
 from simulation.results.recorder import RunRecord, run_result
-from simulation.results.run_result import RunResult
+from simulation.results.run_result import Ending, EngineName, RunResult
 from simulation.results.states import StateInterval
 from simulation.scenario.model import Scenario
 from simulation.scenario.rates import RateTable
@@ -40,24 +39,24 @@ from simulation.scenario.traffic import TimestampsRate
 
 
 class Run:
-    """A candidate's simulation: first `settle`, then, once all candidates have, `finish`."""
+    """The simulation of one case: call `settle` on all cases of a replication, then `finish`."""
 
     def __init__(
         self,
         scenario: Scenario,
         frame: SimulatedInterval,
         replication: int,
-        engine: str = "auto",
+        engine: EngineName = EngineName.AUTO,
         *,
         keep_requests: bool = False,
     ) -> None:
-        """Puts a run together.
+        """Assemble a run.
 
         Args:
-            scenario: What is simulated, one candidate.
-            frame: From when to when.
-            replication: Its number.
-            engine: One of `simulation.engines.compiled.code_cache.ENGINES`; they give the same answers.
+            scenario: The scenario of one case.
+            frame: The simulated time around the rollout.
+            replication: Number of the replication.
+            engine: Which engine simulates.
             keep_requests: Whether the result carries every request.
         """
         self._scenario = scenario
@@ -66,7 +65,7 @@ class Run:
         draws = Draws(scenario.seed, replication)
         arrivals = arrivals_of(scenario, frame, replication, draws)
         self._keep_requests = keep_requests
-        self._env, self._engine = self._opened(engine, arrivals, draws)
+        self._env, self._engine = self._make_engine(engine, arrivals, draws)
         self._pool_log: PoolLog = []
         self._instances = {
             name: Instances(
@@ -84,7 +83,7 @@ class Run:
                 first = scenario.first_number(name)
                 for k in range(len(scenario.names_of(name))):
                     self._env.process(
-                        crashes(
+                        crash_and_repair(
                             self._env,
                             self._instances[name],
                             k,
@@ -111,12 +110,12 @@ class Run:
     def _pool_changes(self, service: str, change: PoolChange) -> None:
         self._pool_log.append((service, change))
 
-    def _opened(
-        self, name: str, arrivals: Streams | ClosedLoop, draws: Draws
+    def _make_engine(
+        self, name: EngineName, arrivals: Streams | ClosedLoop, draws: Draws
     ) -> tuple[SimulatedClock, Engine]:
-        """The engine of a name, and its clock."""
+        """Return a clock and the engine of a name."""
         now_s, bin_s = -self._frame.warm_up_s, self._frame.bin_s
-        if name == "compiled" or (name == "auto" and is_ready()):
+        if name == EngineName.COMPILED or (name == EngineName.AUTO and is_ready()):
             from simulation.engines.compiled.engine import (  # noqa: PLC0415 - Numba takes a while to import
                 CompiledClock,
                 CompiledEngine,
@@ -136,7 +135,7 @@ class Run:
         return clock, ReferenceEngine(clock, self._scenario, arrivals, draws, bin_s=bin_s)
 
     def _strategy(self, service: str, draws: Draws, replication: int) -> Strategy:
-        """What rolls one service."""
+        """Return the strategy that rolls one service."""
         scenario, rule = self._scenario, self._scenario.rule(service)
         assert rule is not None
         task = Task(
@@ -154,7 +153,7 @@ class Run:
         return strategy_class(task)(self._env, plane, instances, task)
 
     def _life(self) -> Generator[simpy.Event, Any, None]:
-        """Warm-up, rollout, and settling: until the queue is no longer than it was before."""
+        """Warm up, roll, and settle: wait until the queue is no longer than before the rollout."""
         yield self._env.timeout(self._frame.warm_up_s)
         usual = self._engine.highest_waiting()
         if self._release is None:
@@ -167,26 +166,26 @@ class Run:
         self._settled_s = float(self._env.now)
 
     def _refuse_at(self, time_s: float) -> Generator[simpy.Event, Any, None]:
-        """Ends the simulation where the traffic's data does."""
+        """End the simulation with an error at the end of the traffic's data."""
         yield self._env.moment(time_s, 0)
         raise BadInput(self._rates.why_it_ends(time_s))
 
     def settle(self) -> float:
-        """Simulates until the run has settled; says until when the common interval must reach."""
+        """Simulate until the run has settled; return `alone_end_s`."""
         horizon = self._env.moment(self._frame.horizon_s, 0)
-        with nothing_to_collect():
+        with garbage_collection_off():
             self._env.run(until=self._settled | horizon)
         self._settled_tally = self._engine.tally(with_bins=False)
         return self.alone_end_s()
 
     def alone_end_s(self) -> float:
-        """Until when the common interval must reach for this candidate, once it has settled."""
+        """Return the end of the interval that this case needs, once the run has settled."""
         return self._frame.alone_end_s(self._settled_s)
 
     def finish(self, end_s: float) -> RunResult:
-        """Simulates on to the end of the common interval and tells what was observed."""
+        """Simulate on to the end of the common interval; return the result."""
         if end_s > self._env.now:
-            with nothing_to_collect():
+            with garbage_collection_off():
                 self._env.run(until=end_s)
         release, scenario = self._release, self._scenario
         exposed_count = self._exposed_count
@@ -227,35 +226,35 @@ class Run:
         )
 
     def close(self) -> None:
-        """Lets go of all that was simulated; nobody else would soon, as it holds on to itself."""
+        """Free the run's memory now: it contains reference cycles, and the garbage collector is off."""
         self._engine.close()
 
     def _states(self, end_s: float) -> tuple[StateInterval, ...]:
-        """The intervals of all instances, numbered over all services."""
+        """Return the intervals of all instances, numbered over all services."""
         return tuple(
-            part
+            interval
             for name, instances in self._instances.items()
-            for part in instances.fleet.intervals(end_s, self._scenario.first_number(name))
+            for interval in instances.fleet.intervals(end_s, self._scenario.first_number(name))
         )
 
-    def _ending(self) -> str:
+    def _ending(self) -> Ending:
         if self._release is None:
-            return "done"
+            return Ending.DONE
         if self._release.is_halted:
-            return "halted"
+            return Ending.HALTED
         if self._release.rolled_back:
-            return "rolled_back"
+            return Ending.ROLLED_BACK
         in_time = self._release.ended_s is not None
         settled = self._frame.exact or self._settled_s < self._frame.horizon_s
-        return "done" if in_time and settled else "horizon"
+        return Ending.DONE if in_time and settled else Ending.HORIZON
 
 
 @contextmanager
-def nothing_to_collect() -> Iterator[None]:
-    """Spares the search for garbage in cycles: all that a run makes, it keeps until it is over.
+def garbage_collection_off() -> Iterator[None]:
+    """Switch the garbage collector off: a run keeps all that it makes until it is over.
 
-    The collector would walk through every request again and again, for two fifths of the time of the
-    reference engine, and a twentieth of the compiled one's.
+    The collector would walk through every request again and again, which takes two fifths of the
+    time of the reference engine and a twentieth of the time of the compiled one.
     """
     was_enabled = gc.isenabled()
     gc.disable()
@@ -267,14 +266,14 @@ def nothing_to_collect() -> Iterator[None]:
 
 
 def traffic_around(scenario: Scenario, frame: SimulatedInterval) -> RateTable:
-    """The scenario's traffic over the simulated time, on the rollout's clock."""
+    """Return the traffic over the simulated time, in seconds from the start of the rollout."""
     return scenario.rates().window(scenario.start_s(), frame.warm_up_s, frame.horizon_s)
 
 
 def arrivals_of(
     scenario: Scenario, frame: SimulatedInterval, replication: int, draws: Draws
 ) -> Streams | ClosedLoop:
-    """What arrives in one replication."""
+    """Return the arrivals of one replication."""
     traffic = scenario.traffic
     if traffic.arrivals == "closed":
         return ClosedLoop(traffic, scenario.demands(), draws)

@@ -18,7 +18,8 @@ from executor.fleet.inventory import inventory_schema
 from executor.plan.file import plan_schema
 from executor.plan.model import PLAN_2
 from simulation.scenario.file import ScenarioFile, scenario_schema
-from simulation.study.candidates import candidates_of, default_windows
+from simulation.study.candidates import default_windows
+from simulation.study.case import cases_of
 from simulation.study.compare import Comparison, compare
 from simulation.study.rows import run_rows
 from studio.lessons.first_run import pack_comparison, results_path
@@ -53,8 +54,8 @@ def scenario_names() -> list[str]:
 def compared(name: str) -> Comparison:
     """A shipped scenario's comparison of its default windows, as the bare command does it."""
     scenario = ScenarioFile.load(scenarios_dir() / f"{name}.yaml").scenario
-    candidates = candidates_of(scenario, default_windows(scenario))
-    return compare(scenario, candidates, list(run_rows(scenario, candidates)))
+    cases = cases_of(scenario, default_windows(scenario))
+    return compare(scenario, cases, list(run_rows(scenario, cases)))
 
 
 def summary(comparison: Comparison) -> dict[str, Any]:

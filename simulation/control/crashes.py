@@ -1,9 +1,9 @@
-"""Instances that fail on their own, and are repaired (model.md §5).
+"""Crashes: instances that fail on their own and are repaired (model.md §5).
 
-Enters: how often, and how long it takes. Leaves: crashes and repairs of serving instances. The k-th
-crash of an instance comes at a moment that depends on nothing else, so that all candidates see the
-same; one that comes while the instance is not serving passes by. As nothing is remembered between
-crashes, the time that an instance is up until its next one has the same distribution either way.
+The k-th crash of an instance comes at a moment that depends on nothing but the seed, so that all
+candidates see the same crashes. A crash that comes while the instance is not serving has no effect.
+Because times between crashes are exponential, which has no memory, the time that an instance is up
+until its next crash has the same distribution as if it were drawn anew.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from simulation.results.states import State
 from simulation.scenario.model import Crashes
 
 
-def crashes(
+def crash_and_repair(
     env: simpy.Environment,
     instances: Instances,
     instance: int,
@@ -30,14 +30,14 @@ def crashes(
     draws: Draws,
     number: int,
 ) -> Generator[simpy.Event, Any, None]:
-    """One instance's crashes, for ever.
+    """Crash and repair one instance, again and again.
 
     Args:
         env: The simulation.
-        instances: Those of its service.
-        instance: Its number there.
-        rule: How often, and how long the repair takes.
-        draws: Those of the replication.
+        instances: The instances of the service.
+        instance: The instance's number within the service.
+        rule: The mean time between crashes, and the duration of a repair.
+        draws: The random numbers of the replication.
         number: The instance's number over all services.
     """
     for crash in itertools.count():
@@ -51,8 +51,8 @@ def crashes(
 def _repair(
     env: simpy.Environment, instances: Instances, instance: int, repair_s: float
 ) -> Generator[simpy.Event, Any, None]:
-    """It is up again after a while, unless the rollout has taken it."""
-    taken = instances.when_moved(instance)
-    yield env.timeout(repair_s) | taken
-    if not taken.triggered:
+    """Start the instance again after ``repair_s``, unless the rollout takes it out before."""
+    taken_out = instances.when_moved(instance)
+    yield env.timeout(repair_s) | taken_out
+    if not taken_out.triggered:
         instances.repair(instance)

@@ -1,7 +1,6 @@
-"""What ends a drain, and what a stop does to what is left (model.md §6).
+"""Drains and stops: how long an instance may finish its requests, and what then ends the rest.
 
-Enters: an instance that was taken out, and the rules. Leaves: when nothing is in flight there, or
-the time has run out and been acted on, whichever is first.
+See model.md §6.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ class SimulatedStepFailed(Exception):
     """A step of the rollout failed.
 
     Attributes:
-        failure: Which and why; whoever catches it adds the service and the instance.
+        failure: Which step, and why. The code that catches the exception adds service and instance.
     """
 
     def __init__(self, failure: Failure) -> None:
@@ -33,21 +32,23 @@ class SimulatedStepFailed(Exception):
 def drain(
     env: simpy.Environment, plane: RequestPlane, instance: int, rule: Drain
 ) -> Generator[simpy.Event, Any, None]:
-    """Waits until the instance is idle, at most as long as the rule lets it.
+    """Wait until the instance is idle, or until the timeout; then cut what is left, or abort.
 
-    An interrupt ends it at once, with everything left as it is.
+    An interrupt ends the drain at once and leaves the requests as they are.
 
     Raises:
-        StepFailed: Requests were in flight at the timeout, and the rule is to abort.
+        SimulatedStepFailed: Requests were in flight at the timeout, and the rule is to abort.
     """
-    polls = env.process(_polled(env, plane, instance, rule.poll)) if rule.poll > 0 else None
+    polls = (
+        env.process(_poll_until_idle(env, plane, instance, rule.poll)) if rule.poll > 0 else None
+    )
     idle = plane.when_idle(instance) if polls is None else polls
     try:
         if rule.on_timeout == "wait" or idle.processed:
             yield idle
             return
         yield idle | env.timeout(rule.timeout)
-    finally:  # in time or not, or because the instance is put back
+    finally:  # also when the drain is interrupted, because the instance is put back
         if polls is not None and polls.is_alive:
             polls.interrupt()
     left = plane.count(instance)
@@ -67,23 +68,26 @@ def drain(
     plane.cut(instance)
 
 
-def _polled(
+def _poll_until_idle(
     env: simpy.Environment, plane: RequestPlane, instance: int, poll_s: float
 ) -> Generator[simpy.Event, Any, None]:
-    """Until nothing is in flight there: who polls sees it the second time in a row."""
+    """Poll until two polls in a row find no request in flight.
+
+    One empty poll may be a gap between two requests.
+    """
     with suppress(simpy.Interrupt):
-        found_nothing = 0
-        while found_nothing < 2:
+        empty_polls = 0
+        while empty_polls < 2:
             yield env.timeout(poll_s)
-            found_nothing = found_nothing + 1 if plane.count(instance) == 0 else 0
+            empty_polls = empty_polls + 1 if plane.count(instance) == 0 else 0
 
 
 def finish(
     env: simpy.Environment, plane: RequestPlane, instance: int, rule: Stop, pre_stop_s: float
 ) -> Generator[simpy.Event, Any, None]:
-    """An instance that was told to stop ends what it still has, as long as it is let; then it is cut.
+    """Let a stopping instance finish its requests within its grace period, then cut the rest.
 
-    The grace period includes the time before the stop, as it does in Kubernetes.
+    The grace period includes `pre_stop`, as in Kubernetes.
     """
     if plane.count(instance) == 0:
         return

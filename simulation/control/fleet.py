@@ -1,7 +1,7 @@
 """Instances: their states and the moves between them.
 
-The table of legal moves is data, and every move is checked against it (model.md §5). What leaves
-is the list of intervals each instance spent in each state, complete and without overlap.
+Every move is checked against the table of legal moves (model.md §5). `Fleet.intervals` lists what
+each instance spent in each state, complete and without overlap.
 """
 
 from __future__ import annotations
@@ -12,14 +12,20 @@ from simulation.results.states import State, StateInterval
 
 LEGAL_MOVES: dict[State, frozenset[State]] = {
     State.SERVING: frozenset({State.DRAINING, State.CRASHED}),
-    State.CRASHED: frozenset({State.SERVING, State.DRAINING}),  # repaired, or taken by the rollout
-    State.DRAINING: frozenset({State.STOPPING, State.FAILED, State.SERVING}),  # fallen back to
+    State.CRASHED: frozenset(
+        {State.SERVING, State.DRAINING}
+    ),  # repaired, or taken out by the rollout
+    State.DRAINING: frozenset(
+        {State.STOPPING, State.FAILED, State.SERVING}
+    ),  # put back when blue/green falls back
     State.STOPPING: frozenset({State.DEPLOYING, State.FAILED, State.ABSENT}),
     State.DEPLOYING: frozenset({State.VERIFYING, State.FAILED}),
     State.VERIFYING: frozenset({State.STARTING, State.FAILED}),
-    State.STARTING: frozenset({State.RETURNING, State.FAILED, State.STOPPING}),  # never used
+    State.STARTING: frozenset(
+        {State.RETURNING, State.FAILED, State.STOPPING}
+    ),  # removed before it ever served
     State.RETURNING: frozenset({State.SERVING, State.FAILED, State.STOPPING}),
-    State.FAILED: frozenset({State.STOPPING}),  # back to the old version, or removed
+    State.FAILED: frozenset({State.STOPPING}),  # for its return to the old version, or its removal
     State.ABSENT: frozenset({State.DEPLOYING}),
 }
 
@@ -29,10 +35,10 @@ class Fleet:
     """The states of all instances of a service, over time.
 
     Attributes:
-        count: How many there are from the beginning.
-        begin_s: When that is.
-        second_count: How many more may be made later, numbered after them.
-        state: What each is doing now.
+        count: Number of instances from the beginning.
+        begin_s: When the simulation begins.
+        second_count: Number of instances that may be made later, numbered after the first ones.
+        state: The present state of each instance.
     """
 
     count: int
@@ -47,7 +53,7 @@ class Fleet:
         self._since_s = [self.begin_s] * len(self.state)
 
     def move(self, instance: int, to: State, now_s: float) -> None:
-        """Moves an instance to its next state.
+        """Move an instance to its next state.
 
         Raises:
             ValueError: The move is not in the table.
@@ -60,11 +66,11 @@ class Fleet:
         self._since_s[instance] = now_s
 
     def intervals(self, end_s: float, first: int = 0) -> tuple[StateInterval, ...]:
-        """All intervals up to ``end_s``, instance by instance, which are numbered from ``first``."""
+        """Return all intervals up to ``end_s``, by instance; numbers of instances begin at ``first``."""
         present = [
             StateInterval(k, state, self._since_s[k], end_s) for k, state in enumerate(self.state)
         ]
-        found = sorted(self._past + present, key=lambda one: (one.instance, one.begin_s))
+        intervals = sorted(self._past + present, key=lambda part: (part.instance, part.begin_s))
         if first == 0:
-            return tuple(found)
-        return tuple(replace(one, instance=first + one.instance) for one in found)
+            return tuple(intervals)
+        return tuple(replace(part, instance=first + part.instance) for part in intervals)

@@ -1,8 +1,4 @@
-"""Limits on what is observed, and who watches them (model.md §7).
-
-Enters: limits, and what a balancer saw end. Leaves: the failure that says which limit was crossed.
-Guards are looked at every second from the beginning of the rollout, over the seconds before.
-"""
+"""Guards: limits on what a balancer observes, checked every second during a rollout (model.md §7)."""
 
 from __future__ import annotations
 
@@ -17,6 +13,7 @@ from simulation.results.failures import Cause, Failure, GuardFigure
 from simulation.scenario.rollout import Guards
 
 LOOK_EVERY_S = 1.0
+"""Time between two checks of a guard or a bake, in seconds."""
 
 
 def find_crossed_limit(
@@ -26,7 +23,7 @@ def find_crossed_limit(
     latency_p99_s: float | None,
     over_s: float | None = None,
 ) -> Failure | None:
-    """Return which limit was crossed; None when none was, or nothing ended."""
+    """Return the failure that tells the crossed limit; None when no limit was, or no call ended."""
     if error_fraction is not None and seen.ended and seen.failed / seen.ended > error_fraction:
         share = seen.failed / seen.ended
         return Failure(
@@ -52,7 +49,10 @@ def find_crossed_limit(
 def watch(
     env: simpy.Environment, plane: RequestPlane, rule: Guards, trip: Callable[[Failure], None]
 ) -> Generator[simpy.Event, Any, None]:
-    """Looks every second, until a limit is crossed or somebody interrupts it."""
+    """Check the calls of the last ``rule.over`` seconds every second; call `trip` at a crossed limit.
+
+    The process ends then, or when it is interrupted.
+    """
     try:
         while True:
             yield env.timeout(LOOK_EVERY_S)

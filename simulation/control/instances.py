@@ -1,7 +1,7 @@
-"""A service's instances as the control plane knows them: states, versions, and who is in the pool.
+"""A service's instances as the control plane knows them: states, versions, membership of the pool.
 
-Enters: what rollouts and crashes do to an instance. Leaves: the same done to the plane, to the fleet
-and to the log of the pool, so that the three never tell different stories.
+Every change of an instance goes through `Instances`, which applies the change to the request plane,
+the fleet and the log of the pool, so that the three always agree.
 """
 
 from __future__ import annotations
@@ -17,51 +17,58 @@ from simulation.results.pool_log import PoolChange
 from simulation.results.states import State
 
 
-class Turnstile:
-    """First come, first served: each passes when the count allows one more.
+class AdmissionQueue:
+    """A FIFO queue in front of a limit, such as the minimum number of instances in the pool.
 
-    Attributes:
-        spare: How many more may pass by what is true now; those that have passed and not yet made
-            it true are kept count of here.
+    A process that is admitted changes the number that the limit is about only afterwards (it takes
+    an instance out, say). Until it calls `confirm`, this class counts the process as admitted, so
+    that two processes cannot both use the same spare place.
     """
 
     def __init__(self, env: simpy.Environment, spare: Callable[[], int]) -> None:
+        """Make an empty queue.
+
+        Args:
+            env: The simulation.
+            spare: Returns how many more the limit allows now, those admitted but not yet confirmed
+                included.
+        """
         self._env = env
         self._spare = spare
-        self._passing = 0
-        self._wishes: deque[simpy.Event] = deque()
+        self._unconfirmed = 0
+        self._requests: deque[simpy.Event] = deque()
 
-    def wish(self) -> simpy.Event:
-        """An event for when it is this one's turn; who has passed says `done`."""
-        wish = simpy.Event(self._env)
-        self._wishes.append(wish)
-        self.look()
-        return wish
+    def request(self) -> simpy.Event:
+        """Return an event that fires on admission; the admitted process then calls `confirm`."""
+        request = simpy.Event(self._env)
+        self._requests.append(request)
+        self.admit()
+        return request
 
-    def passes(self) -> bool:
-        """Whether it is one's turn right away; who has passed says `done`."""
-        if self._wishes or self._spare() <= self._passing:
+    def try_enter(self) -> bool:
+        """Return whether the caller is admitted without waiting; it then calls `confirm`."""
+        if self._requests or self._spare() <= self._unconfirmed:
             return False
-        self._passing += 1
+        self._unconfirmed += 1
         return True
 
-    def look(self) -> None:
-        """Lets pass whom the count allows now."""
-        while self._wishes and self._spare() > self._passing:
-            self._passing += 1
-            self._wishes.popleft().succeed()
+    def admit(self) -> None:
+        """Admit as many waiting requests as the limit allows now."""
+        while self._requests and self._spare() > self._unconfirmed:
+            self._unconfirmed += 1
+            self._requests.popleft().succeed()
 
-    def done(self) -> None:
-        """The count tells now of one that has passed."""
-        self._passing -= 1
-        self.look()
+    def confirm(self) -> None:
+        """Note that `spare` now counts one of those admitted."""
+        self._unconfirmed -= 1
+        self.admit()
 
-    def withdraw(self, wish: simpy.Event) -> None:
-        """Takes a wish back, whether or not its turn had come."""
-        if wish.triggered:
-            self.done()
+    def cancel(self, request: simpy.Event) -> None:
+        """Take a request back, whether or not it was admitted."""
+        if request.triggered:
+            self.confirm()
         else:
-            self._wishes.remove(wish)
+            self._requests.remove(request)
 
 
 class Instances:
@@ -69,8 +76,8 @@ class Instances:
 
     Attributes:
         fleet: Their states over time.
-        is_new: Which version each has.
-        watched: Gates that look again whenever the pool changes.
+        is_new: Whether each instance has the new version.
+        queues: Queues that admit again whenever the pool changes.
     """
 
     def __init__(
@@ -83,15 +90,15 @@ class Instances:
         second_count: int,
         log: Callable[[PoolChange], None],
     ) -> None:
-        """Begins with everything as it is before the rollout.
+        """Begin with the fleet as it is before the rollout.
 
         Args:
             env: The simulation.
             plane: The requests of the service.
-            power: How much work each instance does at once: its slots, times its speed.
-            work_s: What a request asks of the service in the mean.
-            second_count: How many second instances there may be.
-            log: Is told how many of each version are up and in the pool, change by change.
+            power: Work that each instance does at once: its slots times its speed.
+            work_s: Mean work that a request asks of the service, in seconds.
+            second_count: Maximum number of second instances.
+            log: Called at every change of the pool, with what is in it from then on.
         """
         count = len(power)
         self._env = env
@@ -100,75 +107,75 @@ class Instances:
         self.fleet = Fleet(count, float(env.now), second_count)
         self.is_new = [False] * (count + second_count)
         self._power = [*power, *power]
-        self._mean_s = work_s
+        self._work_s = work_s
         self._in_pool = set(range(count))
         self._new_count = 0
         self._powers = Counter(power)
         self._whole_power = self._power_in_pool()
         self._moved: dict[int, simpy.Event] = {}
-        self.watched: list[Turnstile] = []
-        self._tell = log
+        self.queues: list[AdmissionQueue] = []
+        self._report_change = log
         self._log()
 
     def state(self, instance: int) -> State:
-        """What an instance is doing."""
+        """Return the state of an instance."""
         return self.fleet.state[instance]
 
     def numbers(self, *states: State) -> list[int]:
-        """Those that are in one of these states."""
+        """Return the instances that are in one of these states."""
         return [k for k, state in enumerate(self.fleet.state) if state in states]
 
     @property
     def in_pool_count(self) -> int:
-        """How many are up and in the pool."""
+        """Number of instances that are up and in the pool."""
         return len(self._in_pool)
 
-    def in_pool(self, instance: int) -> bool:
-        """Whether it is up and in the pool."""
+    def is_in_pool(self, instance: int) -> bool:
+        """Return whether an instance is up and in the pool."""
         return instance in self._in_pool
 
     def move(self, instance: int, to: State) -> None:
-        """It does something else from now on."""
+        """Put an instance into another state."""
         self.fleet.move(instance, to, float(self._env.now))
         if instance in self._moved:
             self._moved.pop(instance).succeed()
 
     def when_moved(self, instance: int) -> simpy.Event:
-        """An event for the next change of its state."""
+        """Return an event that fires when the state of an instance changes next."""
         return self._moved.setdefault(instance, simpy.Event(self._env))
 
     def join(self, instance: int) -> None:
-        """It serves, in the pool."""
+        """Put an instance into the pool, where it serves."""
         self.move(instance, State.SERVING)
         self._plane.set_pool(instance, True)
-        self._enters(instance)
+        self._add_to_pool(instance)
 
     def leave(self, instance: int) -> None:
-        """It is in the pool no more, and drains."""
+        """Take an instance out of the pool, so that it drains."""
         self.move(instance, State.DRAINING)
         self._plane.set_pool(instance, False)
-        self._leaves(instance)
+        self._remove_from_pool(instance)
 
     def crash(self, instance: int) -> None:
-        """It died on its own; whether the balancer knows is the plane's matter."""
+        """Let an instance die; the request plane decides when the balancer notices."""
         self.move(instance, State.CRASHED)
         self._plane.crash(instance)
-        self._leaves(instance)
+        self._remove_from_pool(instance)
 
     def repair(self, instance: int) -> None:
-        """It is up again, with the version it had."""
+        """Start a crashed instance again, with the version that it had."""
         self._plane.start(instance, self.is_new[instance])
         self.move(instance, State.SERVING)
-        self._enters(instance)
+        self._add_to_pool(instance)
 
-    def _enters(self, instance: int) -> None:
+    def _add_to_pool(self, instance: int) -> None:
         if instance not in self._in_pool:
             self._in_pool.add(instance)
             self._new_count += self.is_new[instance]
             self._powers[self._power[instance]] += 1
         self._log()
 
-    def _leaves(self, instance: int) -> None:
+    def _remove_from_pool(self, instance: int) -> None:
         if instance in self._in_pool:
             self._in_pool.discard(instance)
             self._new_count -= self.is_new[instance]
@@ -176,19 +183,19 @@ class Instances:
         self._log()
 
     def _power_in_pool(self) -> float:
-        return sum(one * count for one, count in self._powers.items())
+        return sum(power * count for power, count in self._powers.items())
 
     def _log(self) -> None:
         power = self._power_in_pool()
-        self._tell(
+        self._report_change(
             PoolChange(
                 time_s=float(self._env.now),
                 old_count=len(self._in_pool) - self._new_count,
                 new_count=self._new_count,
-                capacity_rps=power / self._mean_s,
+                capacity_rps=power / self._work_s,
                 capacity_fraction=power / self._whole_power,
                 is_mixed=0 < self._new_count < len(self._in_pool),
             )
         )
-        for gate in self.watched:
-            gate.look()
+        for queue in self.queues:
+            queue.admit()

@@ -12,7 +12,7 @@ from simulation.scenario.rollout import Rollout
 
 
 def rolling_order(scenario: Scenario, service: str) -> list[int]:
-    """The instances in the order in which they are rolled, the same in every replication."""
+    """Return the instances in the order in which they are rolled, the same in every replication."""
     part, rule = scenario.services[service], scenario.rule(service)
     numbers = list(range(part.instance_count))
     if rule is not None and rule.instance_order == "random":
@@ -25,7 +25,7 @@ def rolling_order(scenario: Scenario, service: str) -> list[int]:
 
 
 def waves_of(rule: Rollout, window: int, names: Sequence[str]) -> tuple[Wave, ...]:
-    """The waves of a rolling or canary rollout, as they are simulated and as a plan tells them."""
+    """Return the waves of a rolling or canary rollout; simulation and plan use the same ones."""
     if rule.strategy != "canary":
         return waves_for(names, window, rule.advance, rule.pause)
     steps = [

@@ -1,8 +1,7 @@
-"""What all strategies share: the six steps of one instance, failing, halting, what the time went on.
+"""What all strategies share: the six steps of one instance, failures, halts, and phases of time.
 
-Enters: a service's instances, its rule, and how long each step takes for each instance. Leaves:
-moves of the instances, calls to the plane, and the phases in which the time was spent. A strategy
-is a class over `Strategy`, one room each in `simulation.control.strategies`.
+A strategy is a subclass of `Strategy`, one module each in `simulation.control.strategies`. It moves
+the instances of one service and calls the service's request plane.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from executor.plan import model as plan
 from executor.plan.model import Step
 from simulation.control.draining import SimulatedStepFailed, drain, finish
 from simulation.control.guards import LOOK_EVERY_S, find_crossed_limit, watch
-from simulation.control.instances import Instances, Turnstile
+from simulation.control.instances import AdmissionQueue, Instances
 from simulation.control.time_spent import Phase, SpentOn
 from simulation.requests.arrivals import purpose_stream
 from simulation.requests.draws import Draws
@@ -31,7 +30,7 @@ from simulation.scenario.units import Floats
 Steps = Generator[simpy.Event, Any, None]
 
 _ENOUGH = 100
-"""Answers of the new version before a bake is cut short; at its end whatever there is counts."""
+"""Minimum number of answers of the new version before a bake may end early; at its end any number counts."""
 
 _BRING_UP = {
     Step.DEPLOY: State.DEPLOYING,
@@ -41,16 +40,16 @@ _BRING_UP = {
 
 
 class InvariantBroken(Exception):
-    """The rollout broke a promise of model.md §7: a defect of Rollcast, never of a scenario."""
+    """A broken promise of model.md §7: a defect of Rollcast, never of a scenario."""
 
 
 def step_durations(
     scenario: Scenario, service: str, seed: int, replication: int
 ) -> dict[str, Floats]:
-    """What each step takes for each instance, in seconds, shape (instances,) a step.
+    """Return the duration of each step for each instance, in seconds, shape (instances,) a step.
 
-    A stream for each step, drawn in instance order: an instance keeps its durations whatever the
-    window or the drain. A second instance takes as long as the first.
+    Each step has a stream of its own, drawn in the order of the instances, so an instance keeps its
+    durations whatever the window or the drain. A second instance takes as long as the first.
     """
     number = list(scenario.services).index(service)
     root = purpose_stream(seed, replication, "steps", number)
@@ -65,44 +64,44 @@ def step_durations(
 
 
 class StopSignal:
-    """Stops a whole release: once it is pulled, nothing new begins anywhere.
+    """A signal that stops a whole release: after it, nothing new begins in any service.
 
     Attributes:
-        pulled: An event for when it is pulled.
-        by: The rule of the service that pulled it.
-        failure: Why it was pulled.
+        fired: An event that fires when the release stops.
+        rule: The rule of the service that stopped the release.
+        failure: The reason.
     """
 
     def __init__(self, env: simpy.Environment) -> None:
-        self.pulled = simpy.Event(env)
-        self.by: Rollout | None = None
+        self.fired = simpy.Event(env)
+        self.rule: Rollout | None = None
         self.failure: Failure | None = None
 
     @property
     def is_on(self) -> bool:
-        """Whether it was pulled."""
-        return self.pulled.triggered
+        """Whether the release was stopped."""
+        return self.fired.triggered
 
-    def pull(self, by: Rollout, failure: Failure) -> None:
-        """Pulls it; the first to do so decides what follows."""
+    def fire(self, rule: Rollout, failure: Failure) -> None:
+        """Stop the release; only the first call counts, its rule decides what follows."""
         if not self.is_on:
-            self.by, self.failure = by, failure
-            self.pulled.succeed()
+            self.rule, self.failure = rule, failure
+            self.fired.succeed()
 
 
 @dataclass(frozen=True)
 class Task:
-    """What a service's strategy is given.
+    """What a strategy needs to know about its service.
 
     Attributes:
         rule: How the service is rolled.
-        version: What is rolled out.
-        window: Instances under way at once.
-        surge: Instances beyond the fleet.
-        order: The instances as they are rolled.
-        durations_s: By step, shape (instances,).
-        draws: Decide whether a step fails.
-        first_number: The service's first instance among those of all services.
+        version: The new version.
+        window: Maximum number of instances under way at once.
+        surge: Maximum number of instances beyond the fleet.
+        order: The instances in the order in which they are rolled.
+        durations_s: Durations by step, shape (instances,).
+        draws: The random numbers that decide whether a step fails.
+        first_number: Number of the service's first instance among the instances of all services.
         service: The service's name.
     """
 
@@ -117,8 +116,8 @@ class Task:
     service: str = ""
 
 
-class _SpentOn:
-    """Notes a phase when it is left; made for every step, so that it is no generator."""
+class _PhaseRecorder:
+    """A context that records a phase at its end; a class, because a generator for each step is slower."""
 
     __slots__ = ("_begin_s", "_cause", "_env", "_instance", "_phases")
 
@@ -136,13 +135,13 @@ class _SpentOn:
 
 
 class Strategy:
-    """One service's rollout, forward and, on demand, back.
+    """The rollout of one service, forward and, on demand, back.
 
     Attributes:
         phases: What the time was spent on.
-        failures: What failed or tripped, in turn.
-        begun_s: When it began, None when it never did.
-        ended_s: When every instance was done, None when it was stopped before.
+        failures: Failures in the order in which they happened.
+        begun_s: When the rollout began; None when it never did.
+        ended_s: When every instance was done; None when the rollout was stopped before.
     """
 
     def __init__(
@@ -153,7 +152,7 @@ class Strategy:
         self._instances = instances
         self._task = task
         self._rule = task.rule
-        self._brake = StopSignal(env)
+        self._stop_signal = StopSignal(env)
         self._to_new = True
         self.phases: list[Phase] = []
         self.failures: list[Failure] = []
@@ -165,25 +164,25 @@ class Strategy:
         """How the service is rolled."""
         return self._rule
 
-    def forward(self, brake: StopSignal) -> Steps:
-        """The whole rollout; ends when every instance is done, or the last one under way is."""
-        self._brake = brake
+    def forward(self, stop_signal: StopSignal) -> Steps:
+        """Roll until every instance is done or, after a stop, the last instance under way is."""
+        self._stop_signal = stop_signal
         self.begun_s = float(self._env.now)
         guards = self._rule.guards
         if guards is not None:
-            watching = self._env.process(watch(self._env, self._plane, guards, self.trip))
+            watcher = self._env.process(watch(self._env, self._plane, guards, self.trip))
         yield from self._forward()
-        if guards is not None and watching.is_alive:
-            watching.interrupt()
-        if not brake.is_on:
+        if guards is not None and watcher.is_alive:
+            watcher.interrupt()
+        if not stop_signal.is_on:
             self.ended_s = float(self._env.now)
 
-    def back(self, brake: StopSignal) -> Steps:
-        """Everything as it was before; ends likewise."""
-        self._brake, self._to_new = brake, False
+    def back(self, stop_signal: StopSignal) -> Steps:
+        """Roll back until everything is as it was before or, after a stop, the last one under way is done."""
+        self._stop_signal, self._to_new = stop_signal, False
         yield from self._back()
-        if not brake.is_on:
-            self._must_be_what_was()
+        if not stop_signal.is_on:
+            self._check_restored()
 
     def _forward(self) -> Steps:
         raise NotImplementedError
@@ -192,23 +191,24 @@ class Strategy:
         raise NotImplementedError
 
     def trip(self, failure: Failure) -> None:
-        """Something observed went over its limit: the release stops."""
-        own = replace(failure, service=self._task.service)
-        self.failures.append(own)
-        self._brake.pull(self._rule, own)
+        """Stop the release, because something observed went over its limit."""
+        failure = replace(failure, service=self._task.service)
+        self.failures.append(failure)
+        self._stop_signal.fire(self._rule, failure)
 
-    def _must_be_what_was(self) -> None:
-        """A rollback restores exactly the fleet that was."""
+    def _check_restored(self) -> None:
+        """Check that a rollback has restored exactly the fleet that was there before."""
         up = (State.SERVING, State.CRASHED)
         for k, state in enumerate(self._instances.fleet.state):
             as_it_was = state in up if k < self._instances.count else state is State.ABSENT
             if not as_it_was or (k < self._instances.count and self._instances.is_new[k]):
                 raise InvariantBroken(f"instance {k + 1} is {state} after the rollback")
 
-    def _changed(self) -> list[int]:
-        """The instances that are not as they were: those that failed, then the new version's.
+    def _changed_instances(self) -> list[int]:
+        """Return the instances to roll back: those that failed, then those with the new version.
 
-        Who is out of the pool already comes first: the others may have to wait for it.
+        Failed instances come first, because they are out of the pool already: the others may have to
+        wait until these are back.
         """
         failed = self._instances.numbers(State.FAILED)
         new = [k for k in self._task.order if self._instances.is_new[k] and k not in failed]
@@ -217,67 +217,67 @@ class Strategy:
     # What becomes of one instance
 
     def _drain(self, instance: int) -> Steps:
-        """It has left the pool: until what is in flight has ended, and the step took its time."""
-        with self._spent_on("drain", instance):
+        """Wait until an instance that left the pool has drained, and at least as long as the step lasts."""
+        with self._record_phase("drain", instance):
             least_s = max(self._duration_s(instance, Step.TAKE_OUT), self._rule.pre_stop)
-            may_stop = self._for(least_s)
+            may_stop = self._elapsed_after(least_s)
             yield from drain(self._env, self._plane, instance, self._rule.drain)
             yield may_stop
 
     def _stop(self, instance: int) -> Steps:
-        """It is removed from the balancer, and ends."""
-        with self._spent_on("step", instance):
+        """Remove an instance from the balancer and stop it."""
+        with self._record_phase("step", instance):
             self._instances.move(instance, State.STOPPING)
             self._plane.remove(instance)
             self._plane.stop(instance)
             rule = self._rule
             yield from finish(self._env, self._plane, instance, rule.stop, rule.pre_stop)
-            yield self._for(self._duration_s(instance, Step.STOP))
+            yield self._elapsed_after(self._duration_s(instance, Step.STOP))
 
     def _take_down(self, instance: int) -> Generator[simpy.Event, Any, bool]:
-        """Its drain, where it has one, and its stop; whether it came so far."""
+        """Drain an instance, where it is draining, and stop it; return False when that failed."""
         try:
             if self._instances.state(instance) is State.DRAINING:
                 yield from self._drain(instance)
             yield from self._stop(instance)
         except SimulatedStepFailed as failed:
-            self._failed(instance, failed)
+            self._record_failure(instance, failed)
             return False
         return True
 
     def _bring_up(self, instance: int) -> Steps:
-        """Deploy, verify, start; from then on it listens, with the version that is meant."""
+        """Deploy, verify and start an instance; from then on it listens, with the target version."""
         for step, state in _BRING_UP.items():
             self._instances.move(instance, state)
-            with self._spent_on("step", instance):
-                yield from self._attempts(instance, step)
+            with self._record_phase("step", instance):
+                yield from self._run_step(instance, step)
         self._instances.is_new[instance] = self._to_new
         self._plane.start(instance, new_version=self._to_new)
 
     def _return(self, instance: int) -> Steps:
-        """The step before the pool: it lasts until the balancer's checks pass."""
-        with self._spent_on("step", instance):
+        """Do the step before the pool; it lasts until the balancer's checks pass."""
+        with self._record_phase("step", instance):
             self._instances.move(instance, State.RETURNING)
-            yield self._for(self._duration_s(instance, Step.RETURN))
+            yield self._elapsed_after(self._duration_s(instance, Step.RETURN))
             yield self._plane.when_healthy(instance)
 
-    def _stay_up(self, instance: int) -> Steps:
-        """Back in the pool, for as long as `min_ready`; a crash makes it begin again."""
+    def _wait_min_ready(self, instance: int) -> Steps:
+        """Wait until an instance in the pool has been up for `min_ready`; a crash begins the time anew."""
         if self._rule.min_ready == 0:
             return
-        with self._spent_on("gate", instance):
+        with self._record_phase("gate", instance):
             while True:
                 crashed = self._instances.when_moved(instance)
                 yield self._env.timeout(self._rule.min_ready) | crashed
                 if not crashed.triggered:
                     return
-                yield self._instances.when_moved(instance)  # it is repaired
+                yield self._instances.when_moved(instance)  # until it is repaired
 
-    def _attempts(self, instance: int, step: Step) -> Steps:
-        """A step, again as often as it fails and may be tried again."""
+    def _run_step(self, instance: int, step: Step) -> Steps:
+        """Do a step, and again while it fails and may be tried again."""
         for attempt in range(self._rule.retries + 1):
-            yield self._for(self._duration_s(instance, step))
-            if not self._fails(instance, step, attempt):
+            yield self._elapsed_after(self._duration_s(instance, step))
+            if not self._step_fails(instance, step, attempt):
                 return
         tries = self._rule.retries + 1
         raise SimulatedStepFailed(
@@ -287,8 +287,8 @@ class Strategy:
     def _duration_s(self, instance: int, step: Step) -> float:
         return float(self._task.durations_s[step][instance % self._instances.count])
 
-    def _fails(self, instance: int, step: Step, attempt: int) -> bool:
-        """Whether the new version does not come through this step."""
+    def _step_fails(self, instance: int, step: Step, attempt: int) -> bool:
+        """Return whether the new version fails at this attempt of a step."""
         version = self._task.version
         shares = {Step.VERIFY: version.verify_fails, Step.START: version.start_fails}
         share = shares.get(step, 0.0)
@@ -297,46 +297,52 @@ class Strategy:
         number = self._task.first_number + instance
         return self._task.draws.uniform(step, number, attempt) < share
 
-    def _failed(self, instance: int, why: SimulatedStepFailed) -> None:
-        """A step failed for good: the instance stays as it is, and too many stop the release.
+    def _record_failure(self, instance: int, why: SimulatedStepFailed) -> None:
+        """Leave an instance as it is after a step failed for good; too many failures stop the release.
 
-        On the way back the first one does, whatever was allowed forward: what was is not restored.
+        On the way back the first failure stops the release, whatever was allowed forward, because
+        the fleet that was there before is then not restored.
         """
         self._instances.move(instance, State.FAILED)
         failure = replace(why.failure, service=self._task.service, instance=instance)
         self.failures.append(failure)
         allowed = self._rule.max_failures if self._rule.on_failure == "continue" else 0
         if not self._to_new or len(self.failures) > allowed:
-            self._brake.pull(self._rule, failure)
+            self._stop_signal.fire(self._rule, failure)
 
     # Waiting
 
-    def _for(self, duration_s: float) -> simpy.Event:
-        """An event for when so much time has passed; of no time, none is made of it."""
+    def _elapsed_after(self, duration_s: float) -> simpy.Event:
+        """Return an event that fires after ``duration_s``.
+
+        For a duration of 0 it has already fired, so no simulation step is spent.
+        """
         return self._env.timeout(duration_s) if duration_s > 0 else past_event(self._env)
 
-    def _passes(self, gate: Turnstile, *given_up: simpy.Event) -> Generator[simpy.Event, Any, bool]:
-        """Waits for a turn; whether it came before a halt, or before it was given up."""
-        ends = [self._brake.pulled, *given_up]
-        if not any(end.triggered for end in ends) and gate.passes():
+    def _wait_for_admission(
+        self, queue: AdmissionQueue, *cancelled: simpy.Event
+    ) -> Generator[simpy.Event, Any, bool]:
+        """Wait for admission; return False when the release stops first, or `cancelled` fires."""
+        ends = [self._stop_signal.fired, *cancelled]
+        if not any(end.triggered for end in ends) and queue.try_enter():
             return True
-        wish = gate.wish()
-        yield self._env.any_of([wish, *ends])
+        request = queue.request()
+        yield self._env.any_of([request, *ends])
         if any(end.triggered for end in ends):
-            gate.withdraw(wish)
+            queue.cancel(request)
             return False
         return True
 
-    def _all(self, processes: Iterator[Steps]) -> simpy.Event:
-        """An event for when all of these have ended, which run side by side."""
-        return self._env.all_of([self._env.process(one) for one in processes])
+    def _run_all(self, processes: Iterator[Steps]) -> simpy.Event:
+        """Start processes side by side; return an event that fires when all of them have ended."""
+        return self._env.all_of([self._env.process(process) for process in processes])
 
     def _pause(self, pause_s: float, instance: int | None = None) -> Steps:
-        """A pause as the rule says it; a halt ends it."""
+        """Wait for a pause of the rule; a stop of the release ends the pause."""
         if pause_s == 0:
             return
-        with self._spent_on("pause", instance):
-            yield self._env.timeout(pause_s) | self._brake.pulled
+        with self._record_phase("pause", instance):
+            yield self._env.timeout(pause_s) | self._stop_signal.fired
 
     def _pass_gate(self, gate: plan.Gate) -> Steps:
         """Wait out a gate between two waves; in a bake, watch the new version from its beginning."""
@@ -345,10 +351,10 @@ class Strategy:
             return
         begin_s = float(self._env.now)
         end_s = begin_s + gate.pause_s
-        with self._spent_on("gate"):
-            while self._env.now < end_s and not self._brake.is_on:
+        with self._record_phase("gate"):
+            while self._env.now < end_s and not self._stop_signal.is_on:
                 left_s = end_s - float(self._env.now)
-                yield self._env.timeout(min(LOOK_EVERY_S, left_s)) | self._brake.pulled
+                yield self._env.timeout(min(LOOK_EVERY_S, left_s)) | self._stop_signal.fired
                 now = float(self._env.now)
                 seen = self._plane.seen(begin_s, now, new_version=True)
                 failure = find_crossed_limit(
@@ -357,6 +363,6 @@ class Strategy:
                 if failure is not None and (seen.ended >= _ENOUGH or now >= end_s):
                     self.trip(failure)
 
-    def _spent_on(self, cause: SpentOn, instance: int | None = None) -> _SpentOn:
-        """What the time went on while this lasts."""
-        return _SpentOn(self._env, self.phases, cause, instance)
+    def _record_phase(self, cause: SpentOn, instance: int | None = None) -> _PhaseRecorder:
+        """Return a context whose duration is recorded as a phase."""
+        return _PhaseRecorder(self._env, self.phases, cause, instance)

@@ -1,8 +1,4 @@
-"""Where a rollout's time went, along the chain that determined its end.
-
-Enters: the phases in which instances drained, went through steps, or waited. Leaves: a `Waits`,
-whose parts add up to the duration.
-"""
+"""What a rollout's time was spent on, along the chain of phases that determined its end."""
 
 from __future__ import annotations
 
@@ -17,13 +13,13 @@ SpentOn = Literal["drain", "step", "pause", "gate"]
 
 @dataclass(frozen=True)
 class Phase:
-    """A stretch of time, and what it was spent on.
+    """A time in which an instance or a service drained, went through a step, or waited.
 
     Attributes:
-        cause: A pause is one that the rule asks for; a gate is `min_ready`, a bake, a wait.
-        instance: Whose it is, None where it is the whole service's.
-        begin_s: From when.
-        end_s: Until when.
+        cause: ``pause`` is a pause that the rule asks for; ``gate`` is `min_ready`, a bake or a wait.
+        instance: The instance; None where the phase is the whole service's.
+        begin_s: Begin, in seconds from the start.
+        end_s: End, in seconds from the start.
     """
 
     cause: SpentOn
@@ -33,23 +29,26 @@ class Phase:
 
 
 def waits_of(phases: Sequence[Phase], begun_s: float, ended_s: float) -> Waits:
-    """Where the time between two moments went.
+    """Return what the time between two moments was spent on; the parts add up to that time.
 
-    From what ended last back to what ended when that began, and so on: the same instance's phase
-    before, else the pause whose end it waited for, else whatever was done last. What lies between
-    was spent waiting, at a gate.
+    The chain goes backwards: from the phase that ended last to the latest phase that had ended when
+    it began, and so on. Of several phases that ended at the same moment, the same instance's is
+    taken, else a pause, else the last in the list. The time between two phases of the chain counts
+    as waiting at a gate.
     """
     spent = dict.fromkeys(("drain", "step", "pause"), 0.0)
-    left = sorted((one for one in phases if one.end_s > one.begin_s), key=lambda one: one.end_s)
+    left = sorted(
+        (part for part in phases if part.end_s > part.begin_s), key=lambda part: part.end_s
+    )
     limit, instance = ended_s, None
     while limit > begun_s:
         while left and left[-1].end_s > limit:
             left.pop()
         if not left:
             break
-        latest = [one for one in left if one.end_s == left[-1].end_s]
-        own = [one for one in latest if one.instance == instance and instance is not None]
-        chosen = (own or [one for one in latest if one.cause == "pause"] or latest)[-1]
+        latest = [part for part in left if part.end_s == left[-1].end_s]
+        own = [part for part in latest if part.instance == instance and instance is not None]
+        chosen = (own or [part for part in latest if part.cause == "pause"] or latest)[-1]
         if chosen.cause != "gate":
             spent[chosen.cause] += chosen.end_s - chosen.begin_s
         limit, instance = chosen.begin_s, chosen.instance
@@ -57,11 +56,11 @@ def waits_of(phases: Sequence[Phase], begun_s: float, ended_s: float) -> Waits:
     return Waits(spent["drain"], spent["step"], float(gate_s), spent["pause"])
 
 
-def together(parts: Sequence[Waits]) -> Waits:
-    """The sum over services that were rolled one after the other."""
+def sum_waits(parts: Sequence[Waits]) -> Waits:
+    """Return the sums over services that were rolled one after the other."""
     return Waits(
-        drain_s=sum(one.drain_s for one in parts),
-        step_s=sum(one.step_s for one in parts),
-        gate_s=sum(one.gate_s for one in parts),
-        pause_s=sum(one.pause_s for one in parts),
+        drain_s=sum(part.drain_s for part in parts),
+        step_s=sum(part.step_s for part in parts),
+        gate_s=sum(part.gate_s for part in parts),
+        pause_s=sum(part.pause_s for part in parts),
     )

@@ -1,8 +1,6 @@
-"""Closed forms for what a rollout would do, at once: for sliders, and to discard the hopeless.
+"""Estimates of a rollout by closed forms, at once: for sliders, and to discard hopeless candidates.
 
-Enters: a scenario as it stands, which is one candidate (`simulation.study.candidates.Candidate.apply_to`).
-Leaves: an `Estimate`. Nothing is simulated; how far it is from the engine stands in
-`docs/estimates.md`.
+Nothing is simulated. `docs/estimates.md` says how far estimates are from the engine.
 """
 
 from __future__ import annotations
@@ -31,33 +29,33 @@ from simulation.scenario.traffic import ConstantRate
 from simulation.scenario.units import Floats
 
 _MARGIN = 1.1
-"""So far beyond an objective a figure must be before it is called hopeless."""
+"""Minimum ratio of a figure to its objective from which a candidate is called hopeless."""
 
 _NOTHING = 1e-12
-"""Fewer waiting requests in the mean are none."""
+"""Mean number of waiting requests below which no request waits."""
 
 _STORM = 0.002
-"""With more than this share sent again the retries themselves are a load."""
+"""Share of requests that are sent again above which the retries themselves are a load."""
 
 _RETRIED_WORK = 0.05
-"""More work than this share, retried in vain by requests that always take too long, is a load too."""
+"""Share of work that requests retry in vain, because they always take too long, above which it is a load."""
 
 _SHORT_OF_WORK = 0.7
-"""A fleet with less load than this, retries in vain counted, bears them."""
+"""Load, retries in vain included, up to which a fleet bears them."""
 
 _MOST_RETRIED_WORK = 0.5
-"""More than this share of retried work changes how services vary, at whatever load."""
+"""Share of retried work above which service times vary in another way, whatever the load."""
 
 _FEWEST_REQUESTS = 100
-"""Of fewer the p99 is little but the largest, which depends on chance alone."""
+"""Minimum number of requests for a p99: of fewer it is almost the largest, which chance alone decides."""
 
 _PATIENCE = 0.05
-"""With more than this share at their timeouts the queue is no longer that of patient clients."""
+"""Share of requests at their timeouts above which the queue is no longer that of patient clients."""
 
 
 @dataclass(frozen=True)
 class Range:
-    """What is expected, and what one rollout may plausibly show: 5th and 95th percentile."""
+    """An expected value, and the 5th and 95th percentile of what one rollout may show."""
 
     value: float
     low: float
@@ -66,14 +64,14 @@ class Range:
 
 @dataclass(frozen=True)
 class EstimatePhase:
-    """A stretch of the rollout in which as many instances are out of the pool.
+    """The parts of a rollout in which the same number of instances is out of the pool.
 
     Attributes:
         name: ``before``, ``4 out``, ``settling``.
-        seconds_s: How long it lasts in all.
+        seconds_s: Duration of these parts together.
         in_pool_count: Instances in the pool.
-        capacity_rps: What they can serve, requests a second.
-        offered_rps: What arrives meanwhile, in the mean.
+        capacity_rps: Requests per second that they can serve.
+        offered_rps: Requests per second that arrive, in the mean.
         utilisation_fraction: Offered over capacity, above 1 where it cannot keep up; infinite
             with an empty pool. Slower versions and cold instances are counted here.
     """
@@ -88,13 +86,14 @@ class EstimatePhase:
 
 @dataclass(frozen=True)
 class EstimateLines:
-    """What a chart shows over time, at the middles of bins, shape (bins,) each.
+    """Series over time for a chart, at the middles of bins, shape (bins,) each.
 
     Attributes:
         time_s: From the start of the rollout to its settling.
         in_pool_count: Instances in the pool.
-        capacity_rps: What they can serve, without regard to versions, as the engine tells it.
-        offered_rps: What arrives and takes a slot.
+        capacity_rps: Requests per second that they can serve, without regard to versions, as the
+            engine counts it.
+        offered_rps: Requests per second that arrive and take a slot.
         backlog_count: Requests that wait, in the mean; zeros where no closed form holds.
     """
 
@@ -107,25 +106,26 @@ class EstimateLines:
 
 @dataclass(frozen=True)
 class Estimate:
-    """One candidate's figures, named as in `simulation.results.run_result.METRICS`.
+    """The estimated figures of one case, named as in `simulation.results.run_result.METRICS`.
 
     A figure is None where no closed form holds; ``beyond`` then says why.
 
     Attributes:
         rollout_duration_s: From the start until the last instance is done.
-        rollout_latency_p99_s: Of requests that come until the rollout has settled.
-        rollout_wait_mean_s: Of the same.
-        rollout_error_fraction: Of the same.
+        rollout_latency_p99_s: p99 latency of requests that arrive until the rollout has settled.
+        rollout_wait_mean_s: Mean wait of these requests.
+        rollout_error_fraction: Share of these requests that fail.
         cut_requests: Requests that the drains cut.
         lowest_capacity_fraction: The lowest share of the fleet's capacity.
         lowest_in_pool_count: The fewest instances in the pool.
         utilisation_before_fraction: Offered over capacity before the rollout.
         utilisation_highest_fraction: The highest of all phases.
         backlog_max_count: The most requests that wait at once.
-        phases: Before, and by how many are out; of the service that the common keys are about.
-        lines: The same over time; None without a rollout.
+        phases: Before the rollout, and by the number of instances that are out, for the service that
+            the common keys are about.
+        lines: The same service over time; None without a rollout.
         beyond: Why figures are not estimated; empty when all of them are.
-        hopeless: Objectives that this candidate certainly cannot meet, in words.
+        hopeless: Objectives that the case certainly cannot meet, in words.
     """
 
     rollout_duration_s: Range | None = None
@@ -145,14 +145,14 @@ class Estimate:
 
     def why_none(self, figure: str) -> NoEstimate | None:
         """Return why a figure is not estimated; None where it is, or where it does not exist."""
-        return next((one for one in self.beyond if figure in one.figures), None)
+        return next((reason for reason in self.beyond if figure in reason.figures), None)
 
 
 def estimate(scenario: Scenario) -> Estimate:
-    """The figures of a scenario as it stands.
+    """Estimate the figures of a scenario.
 
     Args:
-        scenario: One candidate.
+        scenario: The scenario of one case.
 
     Raises:
         BadInput: The window does not fit the fleet, or the start lies outside the traffic.
@@ -160,35 +160,37 @@ def estimate(scenario: Scenario) -> Estimate:
     roll = estimate_timeline(scenario)
     name = scenario.service_name
     flow = flow_of(scenario, name, roll)
-    found = Estimate(
+    result = Estimate(
         utilisation_before_fraction=_exactly(flow.load_before),
         utilisation_highest_fraction=_exactly(float(np.max(flow.load))),
         beyond=tuple(flow.beyond),
     )
     if roll is not None:
-        found = _of_rollout(found, roll, flow)
-    if all(found.why_none(name) for name in ("rollout_latency_p99_s", "rollout_wait_mean_s")):
-        return replace(found, hopeless=tuple(_hopeless(scenario, found, flow)))
-    found = _of_requests(scenario, found, flow)
-    untold: dict[str, Any] = {figure: None for one in found.beyond for figure in one.figures}
-    found = replace(found, **untold)
-    return replace(found, hopeless=tuple(_hopeless(scenario, found, flow)))
+        result = _add_rollout(result, roll, flow)
+    if all(result.why_none(name) for name in ("rollout_latency_p99_s", "rollout_wait_mean_s")):
+        return replace(result, hopeless=tuple(_hopeless(scenario, result, flow)))
+    result = _add_requests(scenario, result, flow)
+    unknown: dict[str, Any] = {
+        figure: None for reason in result.beyond for figure in reason.figures
+    }
+    result = replace(result, **unknown)
+    return replace(result, hopeless=tuple(_hopeless(scenario, result, flow)))
 
 
 def _exactly(value: float) -> Range:
     return Range(value, value, value)
 
 
-def _of_rollout(found: Estimate, roll: RolloutTimeline, flow: Flow) -> Estimate:
-    """With what follows from who is out when, whatever the queues do."""
+def _add_rollout(result: Estimate, roll: RolloutTimeline, flow: Flow) -> Estimate:
+    """Add the figures that follow from when instances are out, whatever the queues do."""
     most = 1.645 * roll.spread_s
     duration = Range(roll.mean_s, max(0.0, roll.mean_s - most), roll.mean_s + most)
     cut = Range(roll.cut, *poisson_range(roll.cut))
-    found = replace(found, beyond=(*found.beyond, *roll.beyond))
+    result = replace(result, beyond=(*result.beyond, *roll.beyond))
     return replace(
-        found,
-        rollout_duration_s=None if found.why_none("rollout_duration_s") else duration,
-        cut_requests=None if found.why_none("cut_requests") else cut,
+        result,
+        rollout_duration_s=None if result.why_none("rollout_duration_s") else duration,
+        cut_requests=None if result.why_none("cut_requests") else cut,
         lowest_capacity_fraction=_exactly(roll.lowest_fraction),
         lowest_in_pool_count=_exactly(float(roll.lowest_count)),
         phases=_phases(flow),
@@ -199,7 +201,7 @@ def _of_rollout(found: Estimate, roll: RolloutTimeline, flow: Flow) -> Estimate:
 
 
 def _phases(flow: Flow) -> tuple[EstimatePhase, ...]:
-    """Before, and by how many are out, the fewest first; each as a mean over its bins."""
+    """Return the phase before, then one for each number of instances out, as means over their bins."""
     out = np.maximum(0, np.round(flow.full_count - flow.pool_count)).astype(np.int64)
     before = EstimatePhase(
         "before",
@@ -228,22 +230,24 @@ def _phases(flow: Flow) -> tuple[EstimatePhase, ...]:
     return tuple(phases)
 
 
-def _of_requests(scenario: Scenario, found: Estimate, flow: Flow) -> Estimate:
-    """Waits, responses and errors, from the queue over time."""
+def _add_requests(scenario: Scenario, result: Estimate, flow: Flow) -> Estimate:
+    """Add waits, responses and errors, from the queue over time."""
     queue = _queue(flow)
     waits = _waits(flow, queue)
     weight = flow.offered_rps * flow.step_s
     count = float(np.sum(weight))
     if count <= 0:
-        return replace(found, beyond=(*found.beyond, NoEstimate(Why.NOTHING_ARRIVES)))
+        return replace(result, beyond=(*result.beyond, NoEstimate(Why.NOTHING_ARRIVES)))
     if count < _FEWEST_REQUESTS:
         few = NoEstimate(Why.FEW_REQUESTS, ("rollout_latency_p99_s",))
-        found = replace(found, beyond=(*found.beyond, few))
+        result = replace(result, beyond=(*result.beyond, few))
     mass = queue.mass * (weight / count)[:, None]
     answers = responses(waits, mass, flow.served)
     wait_mean = answers.mean_wait_s()
     limit = flow.client_timeout_s
-    long = responses(np.zeros(1), np.zeros(1), flow.served)  # too long without any wait, so always
+    long = responses(
+        np.zeros(1), np.zeros(1), flow.served
+    )  # too long even without a wait, so always
     always = float(long.over(np.array([limit]))[0]) if math.isfinite(limit) else 0.0
     late = float(answers.over(np.array([limit]))[0]) if math.isfinite(limit) else 0.0
     late += answers.waits_over(flow.queue_timeout_s)
@@ -253,26 +257,26 @@ def _of_requests(scenario: Scenario, found: Estimate, flow: Flow) -> Estimate:
     with_retries = float(np.max(flow.load)) * (1.0 + again)
     if again > _MOST_RETRIED_WORK or (again > _RETRIED_WORK and with_retries > _SHORT_OF_WORK):
         why = NoEstimate(Why.RETRIED_WORK, fraction=with_retries)
-        return replace(found, beyond=(*found.beyond, why))
+        return replace(result, beyond=(*result.beyond, why))
     if late > _PATIENCE:
         return replace(
-            found, beyond=(*found.beyond, NoEstimate(Why.TIMEOUTS, fraction=min(1.0, late)))
+            result, beyond=(*result.beyond, NoEstimate(Why.TIMEOUTS, fraction=min(1.0, late)))
         )
     if waited > _STORM and flow.attempts > 0:
-        return replace(found, beyond=(*found.beyond, NoEstimate(Why.RETRIES, fraction=waited)))
+        return replace(result, beyond=(*result.beyond, NoEstimate(Why.RETRIES, fraction=waited)))
     share = 1.0 - 0.01 * (1.0 - late) - late
     low, high = _path(flow, queue)
     errors = gone + (1.0 - gone) * (always + waited ** (flow.attempts + 1) + flow.wrong)
-    if found.cut_requests is not None:
-        errors += found.cut_requests.value * flow.share / count
+    if result.cut_requests is not None:
+        errors += result.cut_requests.value * flow.share / count
     backlog = queue.mean() * np.minimum(flow.load, 1.0) * flow.queues
     many = errors * count
-    lines = found.lines
+    lines = result.lines
     return replace(
-        found,
+        result,
         rollout_wait_mean_s=Range(wait_mean, wait_mean * low, wait_mean * high),
         rollout_latency_p99_s=_p99_range(answers, share, (low, high), count, limit),
-        rollout_error_fraction=Range(errors, *(one / count for one in poisson_range(many))),
+        rollout_error_fraction=Range(errors, *(bound / count for bound in poisson_range(many))),
         backlog_max_count=Range(
             float(np.max(backlog)), float(np.max(backlog)) * low, float(np.max(backlog)) * high
         ),
@@ -281,25 +285,26 @@ def _of_requests(scenario: Scenario, found: Estimate, flow: Flow) -> Estimate:
 
 
 def _retried_work(flow: Flow) -> float:
-    """Return the work that retries in vain add, over all work: a retry asks for the same again.
+    """Return the work that retries in vain add, over all work: a retry asks for the same work again.
 
-    What takes longer than its client waits does so in each of its attempts, and each holds its slot
-    to the end: E[S; S > T]/E[S] for every retry (with `cancel_on_disconnect` less; not told apart).
+    A request that takes longer than its client waits does so in each of its attempts, and each
+    attempt holds its slot to the end: E[S; S > T]/E[S] for every retry (less with
+    `cancel_on_disconnect`, which is not distinguished here).
     """
     limit_s = flow.client_timeout_s
     if flow.attempts == 0 or not math.isfinite(limit_s):
         return 0.0
     late, total = 0.0, 0.0
-    for one in flow.served:
-        at = np.array([limit_s / one.scale])
-        longer = float((one.demand.excess_s(at) + at * one.demand.survival(at))[0])
-        late += one.share * one.scale * longer
-        total += one.share * one.scale * float(one.demand.mean_s())
+    for kind in flow.served:
+        at = np.array([limit_s / kind.scale])
+        longer = float((kind.demand.excess_s(at) + at * kind.demand.survival(at))[0])
+        late += kind.share * kind.scale * longer
+        total += kind.share * kind.scale * float(kind.demand.mean_s())
     return flow.attempts * late / total if total > 0 else 0.0
 
 
 def _queue(flow: Flow) -> QueueOverTime:
-    """The queue over the rollout, as it was before and then with who is out."""
+    """Return the queue over the rollout, after some steps in the state before it."""
     lead = len(flow.before_s)
     during = (flow.queue_rps, flow.queue_capacity_rps, flow.queue_slots)
     rate, capacity, slots = (
@@ -320,9 +325,9 @@ def _queue(flow: Flow) -> QueueOverTime:
 
 
 def _waits(flow: Flow, queue: QueueOverTime) -> Floats:
-    """How long each length of the queue is waited for, shape (steps, lengths).
+    """Return the wait behind each length of the queue, in seconds, shape (steps, lengths).
 
-    Until so much has been served as is in front, with the capacity that there will be.
+    A request waits until as much has been served as is in front of it, with the future capacity.
     """
     edges = np.concatenate([[0.0], np.cumsum(flow.step_s)])
     served = np.concatenate([[0.0], np.cumsum(flow.queue_capacity_rps * flow.step_s)])
@@ -330,15 +335,15 @@ def _waits(flow: Flow, queue: QueueOverTime) -> Floats:
     asked = served[1:, None] + queue.length
     within = np.interp(asked, served + 1e-12 * np.arange(len(served)), edges)
     beyond = np.maximum(0.0, asked - served[-1]) / last
-    found: Floats = np.maximum(0.0, within + beyond - edges[1:, None])
-    return found
+    result: Floats = np.maximum(0.0, within + beyond - edges[1:, None])
+    return result
 
 
 def _path(flow: Flow, queue: QueueOverTime) -> tuple[float, float]:
-    """What one rollout's mean wait may be, as multiples of the expected one.
+    """Return the 5th and 95th percentile of one rollout's mean wait, as multiples of the expected one.
 
-    A queue forgets in 2·spread/drift² (Abate and Whitt, 1987); a mean over a time T has a variance of
-    2·τ/T of that of a single look, at most the whole of it; taken to be gamma.
+    A queue forgets its state in τ = 2·spread/drift² (Abate and Whitt, 1987). A mean over a time T has
+    2·τ/T of the variance of a single observation, at most the whole of it; it is taken to be gamma.
     """
     mean = queue.mean()
     second = queue.mass @ queue.length**2
@@ -361,14 +366,14 @@ def _path(flow: Flow, queue: QueueOverTime) -> tuple[float, float]:
 def _p99_range(
     answers: Responses, share: float, path: tuple[float, float], count: float, limit_s: float
 ) -> Range:
-    """What one rollout may show: as many requests as it has, and the queue it happens to have."""
+    """Return the p99 and its range: from a finite number of requests, and from the queue of one rollout."""
     few = 1.645 * math.sqrt(share * (1 - share) / max(count, 1.0))
     shares = [share, max(share - few, 0.0), min(share + few, 0.99999)]
     p99, fewer, more = answers.quantiles_s(shares)
     short, long = (answers.scale(factor).quantiles_s([share])[0] for factor in path)
     low = p99 - math.hypot(p99 - fewer, max(0.0, p99 - short))
     high = p99 + math.hypot(more - p99, max(0.0, long - p99))
-    return Range(*(min(max(0.0, one), limit_s) for one in (p99, low, high)))
+    return Range(*(min(max(0.0, figure), limit_s) for figure in (p99, low, high)))
 
 
 def _without_traffic(scenario: Scenario) -> Scenario:
@@ -377,16 +382,15 @@ def _without_traffic(scenario: Scenario) -> Scenario:
     return scenario.model_copy(update={"clock": clock, "traffic": traffic})
 
 
-def _hopeless(scenario: Scenario, found: Estimate, flow: Flow) -> Iterator[str]:
-    """Objectives that cannot be met, with a margin that no error of an estimate takes up."""
+def _hopeless(scenario: Scenario, result: Estimate, flow: Flow) -> Iterator[str]:
+    """Yield objectives that cannot be met, with a margin wider than the error of an estimate."""
     asked = scenario.objectives
-    duration, lowest = found.rollout_duration_s, found.lowest_in_pool_count
+    duration, lowest = result.rollout_duration_s, result.lowest_in_pool_count
     if duration is not None and asked.duration is not None:
         shortest_s, spread_s = duration.value, (duration.high - duration.value) / 1.645
         if not isinstance(scenario.traffic.rate, ConstantRate):
-            quiet = estimate_timeline(
-                _without_traffic(scenario)
-            )  # later drains may meet less traffic
+            # Later drains may meet less traffic.
+            quiet = estimate_timeline(_without_traffic(scenario))
             assert quiet is not None
             shortest_s, spread_s = quiet.mean_s, quiet.spread_s
         if shortest_s - 5 * spread_s > _MARGIN * asked.duration:
@@ -402,13 +406,13 @@ def _hopeless(scenario: Scenario, found: Estimate, flow: Flow) -> Iterator[str]:
         yield f"{lowest.value:.0f} are left in the pool, fewer than {asked.lowest_in_pool}"
     if duration is not None and (freeze := find_freeze(scenario, duration.low)):
         yield f"it runs in the freeze {freeze}"
-    if found.rollout_latency_p99_s is None or asked.latency_p99 is None:
+    if result.rollout_latency_p99_s is None or asked.latency_p99 is None:
         return
     weight = flow.offered_rps * flow.step_s
     piled = fluid_backlog(flow.queue_rps, flow.queue_capacity_rps, flow.step_s)
     wait = piled / np.maximum(flow.queue_capacity_rps.max(), 1e-9)
     late = float(np.sum(weight[wait > 1.5 * asked.latency_p99]) / np.sum(weight))
-    if late > 0.05 and found.rollout_latency_p99_s.low > _MARGIN * asked.latency_p99:
+    if late > 0.05 and result.rollout_latency_p99_s.low > _MARGIN * asked.latency_p99:
         yield (
             f"more arrives than is served for so long that {100 * late:.0f} % of the requests wait for more "
             f"than the p99 of {asked.latency_p99:g} s"

@@ -1,7 +1,7 @@
-"""What comes and what can be served over the time of a rollout, for estimates.
+"""Rates and capacities over the time of a rollout, in bins, for estimates.
 
-Enters: a scenario and its rollout as drawn. Leaves: the rates and capacities of the service that the
-common keys are about, in bins; and the reasons why no closed form holds.
+They are those of the service that the common keys are about. Reasons why no closed form holds are
+added.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ from simulation.scenario.simulated_interval import SETTLING_S, frame_of
 from simulation.scenario.units import Floats
 
 STEPS = 64
-"""Bins of a rollout's time."""
+"""Number of bins of a rollout's time."""
 
 _STEADY_S = 60.0
-"""What is looked at where nothing is rolled."""
+"""Estimated time, in seconds, where nothing is rolled."""
 
 _HORIZON_S = 600.0
-"""A run that never settles is looked at for three rollouts and so much more, see `frame_of`."""
+"""A run that never settles is estimated for three rollouts and this many seconds, see `frame_of`."""
 
 _EMPTY_COUNT = 0.5
 """Mean number of instances in the pool below which it is empty for much of a bin."""
@@ -51,10 +51,10 @@ _MATTERS = 0.1
 """Share of a rollout that drains to their timeouts may take before they count."""
 
 _SOON_STEADY = 0.9
-"""A fleet with less to do than this share of its capacity is steady before a rollout begins."""
+"""Share of its capacity below which a fleet is in a steady state before a rollout begins."""
 
 _WARMING_UP = 2.0 ** np.arange(16) / (2.0**16 - 1)
-"""Steps of a warm-up, as shares of it."""
+"""Lengths of the steps of a warm-up, as shares of the whole."""
 
 
 @dataclass(frozen=True)
@@ -63,34 +63,34 @@ class Flow:
 
     Attributes:
         time_s: The middles of the bins.
-        step_s: Their widths.
-        offered_rps: What comes to the service and takes a slot there.
-        share: Of all requests that is so much.
+        step_s: The widths of the bins.
+        offered_rps: Requests per second that come to the service and take a slot there.
+        share: Share of all requests that these are.
         pool_count: Instances in the pool.
-        capacity_rps: What they serve, without regard to versions.
-        effective_rps: What they serve, slower versions and cold ones counted.
+        capacity_rps: Requests per second that they serve, without regard to versions.
+        effective_rps: Requests per second that they serve, slower and cold versions counted.
         load: Offered over effective.
-        load_before: The same before the rollout.
-        full_count: Instances before it.
-        full_rps: Their capacity.
-        queue_rps: What comes to one queue.
-        queue_capacity_rps: What is served of it.
-        queue_slots: By how many slots.
-        before_s: Steps before the rollout, in which all is as it was; shape (steps before,).
-        before: Rate, capacity and slots of one queue in them.
-        is_steady: Whether the queue has long been what it is before the rollout.
-        queues: How many such queues there are; the fewest connections keep those of all instances
-            as one: whoever comes waits only when all slots are taken (Foschini and Salz, 1978).
-        fresh: The share of them that is new in each bin.
+        load_before: The load before the rollout.
+        full_count: Instances before the rollout.
+        full_rps: Capacity of these instances.
+        queue_rps: Requests per second that come to one queue.
+        queue_capacity_rps: Requests per second that are served from one queue.
+        queue_slots: Slots that serve one queue.
+        before_s: Durations of steps before the rollout; shape (steps before,).
+        before: Rate, capacity and slots of one queue in these steps.
+        is_steady: Whether the queue is in its steady state before the rollout.
+        queues: Number of such queues. With the fewest connections the queues of all instances act
+            as one: a request waits only when all slots are taken (Foschini and Salz, 1978).
+        fresh: Share of the queues that is new in each bin.
         variability: (ca² + cs²)/2.
-        served: What requests ask for.
-        fluid: What piles up, when all is even, in requests.
-        client_timeout_s: The shortest of the clients'.
-        queue_timeout_s: Of the balancer.
-        attempts: How often clients ask again.
-        turned_away: The share that finds nobody there.
-        wrong: The share of wrong answers.
-        beyond: Why waits and responses do not follow from these.
+        served: Kinds of service that requests ask for.
+        fluid: Backlog, in requests, if arrivals and service were even.
+        client_timeout_s: The shortest timeout of the clients.
+        queue_timeout_s: The balancer's timeout of queued requests.
+        attempts: Maximum number of retries of a client.
+        turned_away: Share of requests that find no instance.
+        wrong: Share of wrong answers.
+        beyond: Reasons why waits and responses do not follow from these.
     """
 
     time_s: Floats
@@ -125,7 +125,7 @@ class Flow:
 
 @dataclass(frozen=True)
 class _Supply:
-    """What can be served in each bin, shape (bins,)."""
+    """The capacity in each bin, shape (bins,)."""
 
     left_count: Floats
     back_count: Floats
@@ -138,7 +138,7 @@ class _Supply:
 def _supply(
     service: Service, work_s: float, roll: RolloutTimeline | None, edges_s: Floats
 ) -> _Supply:
-    """Who is in the pool, and what it serves: an instance that is back has the new version."""
+    """Return the pool and its capacity in each bin; an instance that is back has the new version."""
     leave, join = (roll.leave_s, roll.join_s) if roll else (np.zeros(0), np.zeros(0))
     left, back = _mean_count(leave, edges_s), _mean_count(join, edges_s)
     pool = service.instance_count - left + back
@@ -148,7 +148,7 @@ def _supply(
         age_s = (edges_s[1:, None] + edges_s[:-1, None]) / 2 - _few(join)
         there = age_s >= 0
         cold = 1 + (new.cold.factor - 1) * np.exp(-np.maximum(age_s, 0) / new.cold.decay)
-        fast = np.sum(there / cold, axis=1)  # as if they were so many warm ones
+        fast = np.sum(there / cold, axis=1)  # cold instances, as a number of warm ones
         warm = np.maximum(np.sum(there, axis=1), 1)
         slower = np.where(fast > 0, slower * warm / np.maximum(fast, 1e-12), slower)
     slots, speed = mean_instance(service)
@@ -158,7 +158,7 @@ def _supply(
 
 
 def _rates(rates: RateTable, start_s: float, edges_s: Floats) -> tuple[Floats, bool]:
-    """The rate in each bin, at its middle, and whether there is one everywhere."""
+    """Return the rate at the middle of each bin, and whether the data has a rate everywhere."""
     middles = (edges_s[1:] + edges_s[:-1]) / 2
     end_s = float(edges_s[-1])
     rate = rates.window(start_s, 0.0, end_s).rate_at(middles)
@@ -167,7 +167,7 @@ def _rates(rates: RateTable, start_s: float, edges_s: Floats) -> tuple[Floats, b
 
 
 def flow_of(scenario: Scenario, name: str, roll: RolloutTimeline | None) -> Flow:
-    """Rates and capacities until the rollout has settled.
+    """Return rates and capacities until the rollout has settled.
 
     Raises:
         BadInput: The start lies outside the traffic.
@@ -194,15 +194,15 @@ def flow_of(scenario: Scenario, name: str, roll: RolloutTimeline | None) -> Flow
 
 
 def _slot_share(scenario: Scenario, name: str) -> float:
-    """The share of all requests that takes a slot at a service."""
+    """Return the share of all requests that takes a slot at a service."""
     classes = zip(scenario.traffic.classes.values(), scenario.traffic.shares(), strict=True)
     return math.fsum(
-        share for one, share in classes if one.holds_slot and name in scenario.route_of(one)
+        share for kind, share in classes if kind.holds_slot and name in scenario.route_of(kind)
     )
 
 
 def _clears_s(offered: Floats, served: Floats, edges_s: Floats, ended_s: float) -> float:
-    """How long a backlog takes to go when the rollout is over; at most to the engine's horizon."""
+    """Return how long a backlog lasts after the rollout, at most until the engine's horizon."""
     piled = fluid_backlog(offered, served, np.diff(edges_s))
     at = min(int(np.searchsorted(edges_s, ended_s)), len(piled) - 1)
     if piled[at] <= 0:
@@ -219,7 +219,7 @@ def _flow(
     work_s: float,
     beyond: tuple[NoEstimate, ...],
 ) -> Flow:
-    """Everything that the queues ask for."""
+    """Return all that the queues are estimated from."""
     edges, offered, supply = bins
     service, step, classes = (
         scenario.services[name],
@@ -249,7 +249,7 @@ def _flow(
     before_rps = full_rps / versions.old.service_factor
     is_steady = asked_rps < _SOON_STEADY * before_rps
     before_s: Floats = np.ones(1)
-    if not is_steady:  # as the engine begins: from nothing, and not for ever
+    if not is_steady:  # like the engine: from an empty system, for the warm-up
         warm_up_s = max(1.0, frame_of([scenario]).warm_up_s)
         before_s = np.asarray(_WARMING_UP * warm_up_s, dtype=np.float64)
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -277,9 +277,11 @@ def _flow(
         variability=(spread + _cs2(served)) / 2.0,
         served=served,
         fluid=fluid_backlog(np.where(empty, 0.0, offered), effective, step),
-        client_timeout_s=min((one.client_timeout or math.inf for one in classes), default=math.inf),
+        client_timeout_s=min(
+            (kind.client_timeout or math.inf for kind in classes), default=math.inf
+        ),
         queue_timeout_s=math.inf if balancer.queue_timeout is None else balancer.queue_timeout,
-        attempts=max(one.retries.attempts for one in classes),
+        attempts=max(kind.retries.attempts for kind in classes),
         turned_away=float(np.sum(weight[empty])) / whole,
         wrong=(1 - mix) * versions.old.error_fraction + mix * versions.new.error_fraction,
         beyond=beyond,
@@ -287,19 +289,19 @@ def _flow(
 
 
 def _few(times_s: Floats) -> Floats:
-    """Ascending times as no more than there are bins, each the mean of as many."""
+    """Return ascending times as at most `STEPS` times, each the mean of a group."""
     if len(times_s) <= STEPS:
         return times_s
     return np.array([np.mean(part) for part in np.array_split(times_s, STEPS)])
 
 
 def _mean_count(times_s: Floats, edges_s: Floats) -> Floats:
-    """How many of the ascending times lie before, in the mean over each bin."""
+    """Return how many of the ascending times have passed, in the mean over each bin."""
     sums = np.concatenate([[0.0], np.cumsum(times_s)])
     before = np.searchsorted(times_s, edges_s)
     area = before * edges_s - sums[before]
-    found: Floats = np.diff(area) / np.diff(edges_s)
-    return found
+    counts: Floats = np.diff(area) / np.diff(edges_s)
+    return counts
 
 
 def _overloads(
@@ -309,7 +311,7 @@ def _overloads(
     supply: _Supply,
     clears_and_ends_s: tuple[float, float],
 ) -> Iterator[NoEstimate]:
-    """What is beyond closed forms because too much comes for too long, or to too few."""
+    """Yield reasons why closed forms do not hold under overload or with too few instances."""
     service, rule = scenario.services[name], scenario.rule(name)
     balancer, versions = service.balancer, service.versions
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -337,9 +339,9 @@ def _overloads(
 
 
 def _beyond(scenario: Scenario, name: str) -> Iterator[NoEstimate]:
-    """Why waits and responses do not follow from rates and capacities."""
+    """Yield reasons why waits and responses do not follow from rates and capacities."""
     balancer, traffic = scenario.services[name].balancer, scenario.traffic
-    called = [one for one in scenario.services if scenario.is_called(one)]
+    called = [service for service in scenario.services if scenario.is_called(service)]
     if len(called) > 1:
         yield NoEstimate(Why.SEVERAL_SERVICES, services=tuple(called))
     if traffic.arrivals == "closed":
@@ -368,14 +370,14 @@ def _beyond(scenario: Scenario, name: str) -> Iterator[NoEstimate]:
 
 
 def _served(scenario: Scenario, name: str, mix: float, slow: float) -> Iterator[Served]:
-    """What requests ask for, by class and version."""
+    """Yield the kinds of service that requests ask for, by class and version."""
     service = scenario.services[name]
     _, speed = mean_instance(service)
     classes = zip(scenario.traffic.classes.values(), scenario.traffic.shares(), strict=True)
     kinds = [
         (share, route[0])
-        for (one, share), route in zip(classes, scenario.demands(), strict=True)
-        if one.holds_slot and share > 0
+        for (kind, share), route in zip(classes, scenario.demands(), strict=True)
+        if kind.holds_slot and share > 0
     ]
     total = math.fsum(share for share, _ in kinds) or 1.0
     for share, demand in kinds:
@@ -385,10 +387,10 @@ def _served(scenario: Scenario, name: str, mix: float, slow: float) -> Iterator[
 
 
 def _dispersion(scenario: Scenario, name: str, split: int) -> float:
-    """The index of dispersion of what comes to one queue.
+    """Return the index of dispersion of the arrivals at one queue.
 
-    A share of a Poisson process is Poisson; every k-th request of it has 1/k. Of a process with
-    index D the random k-th part has 1 + (D − 1)/k (Whitt, 1983).
+    A random share of a Poisson process is Poisson; every k-th request of it has the index 1/k. A
+    random k-th part of a process with index D has the index 1 + (D − 1)/k (Whitt, 1983).
     """
     traffic = scenario.traffic
     index = traffic.dispersion if traffic.arrivals == "bursty" else 1.0
@@ -399,12 +401,12 @@ def _dispersion(scenario: Scenario, name: str, split: int) -> float:
 
 
 def _cs2(served: Sequence[Served]) -> float:
-    """The squared coefficient of variation of what requests ask for, over all kinds."""
-    mean = math.fsum(one.share * one.scale * one.demand.mean_s() for one in served)
+    """Return the squared coefficient of variation of the service time over all kinds."""
+    mean = math.fsum(kind.share * kind.scale * kind.demand.mean_s() for kind in served)
     if mean <= 0:
         return 1.0
     second = math.fsum(
-        one.share * (one.scale * one.demand.mean_s()) ** 2 * (1 + one.demand.cv() ** 2)
-        for one in served
+        kind.share * (kind.scale * kind.demand.mean_s()) ** 2 * (1 + kind.demand.cv() ** 2)
+        for kind in served
     )
     return max(0.0, second / mean**2 - 1.0)

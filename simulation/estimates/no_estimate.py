@@ -1,4 +1,4 @@
-"""Why a figure has no estimate: closed forms are told only where they hold."""
+"""Why a figure has no estimate: closed forms are used only where they hold."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ OF_REQUESTS = (
     "rollout_error_fraction",
     "backlog_max_count",
 )
-"""The figures that follow from the queues."""
+"""Figures that follow from the queues."""
 
 OF_DRAINS = ("rollout_duration_s", "cut_requests", "rollout_error_fraction")
-"""The figures that follow from how long instances drain."""
+"""Figures that follow from how long instances drain."""
 
 OF_CUTS = ("cut_requests", "rollout_error_fraction")
-"""The figures that follow from what is left at the end of a drain."""
+"""Figures that follow from the requests that are left at the end of a drain."""
 
 
 class Why(StrEnum):
-    """What closed forms do not cover."""
+    """A property of a scenario that closed forms do not cover."""
 
     SEVERAL_SERVICES = "several_services"
     CLOSED_TRAFFIC = "closed_traffic"
@@ -56,9 +56,9 @@ class NoEstimate:
 
     Attributes:
         why: The reason.
-        figures: The figures of `simulation.estimates.estimate.Estimate` that it is about.
-        services: The services that it is about.
-        fraction: A share that belongs to the reason, of requests or of load.
+        figures: The figures of `simulation.estimates.estimate.Estimate` that have no estimate.
+        services: The services that the reason is about.
+        fraction: A share of requests, or a load, that belongs to the reason.
     """
 
     why: Why

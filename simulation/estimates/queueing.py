@@ -1,7 +1,4 @@
-"""Queueing theory: how long requests wait, in the steady state and while it changes.
-
-Enters: rates, capacities and the variability of what arrives and of what it asks for. Leaves:
-probabilities, means and quantiles of waits, and the distribution of a queue over time.
+"""Queueing theory: how long requests wait, in the steady state and while rates and capacities change.
 
 Variability is (ca² + cs²)/2, ca² the index of dispersion of arrivals (1 for Poisson) and cs the
 coefficient of variation of the service time (Allen, Probability, Statistics and Queueing Theory,
@@ -20,7 +17,7 @@ from scipy.linalg import lapack
 from simulation.scenario.units import Floats
 
 CELLS = 128
-"""Of the queue's length, in the grid on which it is followed over time."""
+"""Number of cells of the grid of queue lengths on which a queue is computed over time."""
 
 _RULE = 1.0 - np.sqrt(0.5)
 _MOST_EXPONENT = 300.0
@@ -28,36 +25,36 @@ _LEAST_RPS = 1e-9
 
 
 def erlang_b(slots: Floats, offered: Floats) -> Floats:
-    """The share of requests that find every slot taken and go: Erlang's loss formula.
+    """Return the share of requests that find every slot taken and leave: Erlang's loss formula.
 
     B = (aᶜ/c!) / Σ aᵏ/k!, whose sum is an incomplete gamma function; with it c may be any number.
 
     Args:
-        slots: How many there are, above 0.
-        offered: Mean requests in service if none ever had to wait, λ·E[S].
+        slots: Number of slots, above 0.
+        offered: Mean number of requests in service if none ever had to wait, λ·E[S].
     """
     slots, offered = np.asarray(slots, float), np.maximum(np.asarray(offered, float), 1e-300)
     fewer = special.gammaincc(slots + 1.0, offered)
     exact = special.xlogy(slots, offered) - offered - special.gammaln(slots + 1.0)
     with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
-        found = np.exp(exact) / fewer
-        least = 1.0 - slots / offered  # what B comes to with far too much, and the term after it
+        blocked = np.exp(exact) / fewer
+        least = 1.0 - slots / offered  # the limit of B under heavy overload, and the next term
         flooded = np.where(offered > slots, least + slots / offered**2 / least, 0.0)
-    return np.clip(np.where(fewer > 1e-250, found, flooded), 0.0, 1.0)
+    return np.clip(np.where(fewer > 1e-250, blocked, flooded), 0.0, 1.0)
 
 
 def poisson_range(mean: float) -> tuple[float, float]:
-    """The 5th and 95th percentile of a count that is Poisson."""
+    """Return the 5th and 95th percentile of a Poisson count."""
     if mean <= 0:
         return 0.0, 0.0
-    found = np.ceil(special.pdtrik([0.05, 0.95], mean) - 1e-9)
-    return float(max(0.0, found[0])), float(max(0.0, found[1]))
+    low, high = np.ceil(special.pdtrik([0.05, 0.95], mean) - 1e-9)
+    return float(max(0.0, low)), float(max(0.0, high))
 
 
 def fluid_backlog(
     rate_rps: Floats, capacity_rps: Floats, step_s: Floats, begin: float = 0.0
 ) -> Floats:
-    """What has piled up at the end of each step when all is even: ∫(λ − cμ) dt, never below 0."""
+    """Return the backlog at the end of each step if all were even: ∫(λ − cμ) dt, never below 0."""
     sums = begin + np.cumsum((rate_rps - capacity_rps) * step_s)
     return sums - np.minimum(np.minimum.accumulate(sums), 0.0)
 
@@ -65,21 +62,22 @@ def fluid_backlog(
 def let_in(
     rate_rps: Floats, capacity_rps: Floats, slots: Floats, left: Floats, step_s: Floats
 ) -> Floats:
-    """What comes beyond what free slots take in, requests a second, shape (steps,).
+    """Return the rate of requests that free slots do not take in, per second, shape (steps,).
 
-    Slots that come back are empty, and those that go finish what they have elsewhere; busy slots
-    follow d(busy)/dt = λ − μ·busy up to all of them. In the steady state this is the rate itself.
+    Slots that come back are empty; slots that leave finish their requests outside the pool. Busy
+    slots follow d(busy)/dt = λ − μ·busy, up to all of them. In the steady state the result is the
+    rate itself.
 
     Args:
-        rate_rps: What arrives, shape (steps,).
-        capacity_rps: What can be served, shape (steps,).
-        slots: How many there are, shape (steps,).
-        left: How many of them have gone since the step before, shape (steps,).
-        step_s: How long each step lasts, shape (steps,).
+        rate_rps: Arriving requests per second, shape (steps,).
+        capacity_rps: Requests per second that can be served, shape (steps,).
+        slots: Number of slots, shape (steps,).
+        left: Number of slots that have left since the step before, shape (steps,).
+        step_s: Duration of each step, shape (steps,).
     """
-    found = np.array(rate_rps, float)
+    queued_rps = np.array(rate_rps, float)
     rows = zip(
-        *(one.tolist() for one in (rate_rps, capacity_rps, slots, left, step_s)), strict=True
+        *(values.tolist() for values in (rate_rps, capacity_rps, slots, left, step_s)), strict=True
     )
     busy, before, waiting = -1.0, 0.0, 0.0
     for k, (rate, capacity, here, gone, step) in enumerate(rows):
@@ -88,20 +86,20 @@ def let_in(
             continue
         served = capacity / here
         asked = rate / served
-        if busy < 0:  # the first: as it has long been
+        if busy < 0:  # in the first step: as in the steady state
             busy, before = min(asked, here + gone), here + gone
         busy = min(here, busy * (1.0 - min(1.0, gone / before)) if before > 0 else 0.0)
         follows = min(here, asked + (busy - asked) * math.exp(-served * step))
         ends = min(here, max(follows, busy + waiting))
-        found[k] = max(0.0, rate - (ends - busy) / step)
+        queued_rps[k] = max(0.0, rate - (ends - busy) / step)
         waiting = max(0.0, waiting + (rate - capacity) * step - (ends - busy))
         busy, before = ends, here
-    return found
+    return queued_rps
 
 
 @dataclass(frozen=True)
 class QueueOverTime:
-    """How long the queue is at the end of each step.
+    """The distribution of the length of a queue at the end of each step.
 
     Attributes:
         free: The probability that a slot is free, shape (steps,).
@@ -114,9 +112,9 @@ class QueueOverTime:
     length: Floats
 
     def mean(self) -> Floats:
-        """Requests that wait, shape (steps,)."""
-        found: Floats = self.mass @ self.length
-        return found
+        """Return the mean number of waiting requests, shape (steps,)."""
+        waiting: Floats = self.mass @ self.length
+        return waiting
 
 
 def queue_over_time(
@@ -129,24 +127,25 @@ def queue_over_time(
     fresh: Floats | None = None,
     from_steady: bool = True,
 ) -> QueueOverTime:
-    """The queue of M(t)/G/c(t), from the steady state of its first step on, or from nothing.
+    """Return the queue of M(t)/G/c(t), from the steady state of its first step on, or from empty.
 
-    A diffusion: while all slots are taken the length drifts by λ − cμ and spreads by
+    It is a diffusion: while all slots are taken, the length drifts by λ − cμ and spreads by
     2·variability·max(λ, cμ), as in heavy traffic (Kingman); a slot becomes free, and all are taken
     again, as often as Erlang's loss formula says. Its steady state is that of Allen and Cunneen, its
-    mean under overload the fluid backlog. On a grid with exponentially fitted flows (Scharfetter and
-    Gummel, 1969), which keep the steady state exact, and an L-stable rule of second order over time
-    (Alexander, 1977).
+    mean under overload the fluid backlog. It is computed on a grid with exponentially fitted flows
+    (Scharfetter and Gummel, 1969), which keep the steady state exact, and by an L-stable rule of
+    second order over time (Alexander, 1977).
 
     Args:
-        rate_rps: What arrives, shape (steps,).
-        capacity_rps: What can be served, cμ, shape (steps,).
-        slots: How many requests are served at once, shape (steps,).
-        step_s: How long each step lasts, shape (steps,).
+        rate_rps: Arriving requests per second, shape (steps,).
+        capacity_rps: Requests per second that can be served, cμ, shape (steps,).
+        slots: Number of requests that are served at once, shape (steps,).
+        step_s: Duration of each step, shape (steps,).
         variability: (ca² + cs²)/2.
-        fresh: Of many such queues the share that is new and empty at the beginning of each step,
-            shape (steps,); none when left out.
-        from_steady: Whether the queue is steady at the beginning, if it can be; else it is empty.
+        fresh: Share of many such queues that is new and empty at the beginning of each step, shape
+            (steps,); None for no such queue.
+        from_steady: Whether the queue begins in its steady state, where it has one; otherwise it
+            begins empty.
     """
     rate = np.maximum(rate_rps, _LEAST_RPS)
     capacity = np.maximum(capacity_rps, _LEAST_RPS)
@@ -175,7 +174,7 @@ def queue_over_time(
 
     can_be_steady = from_steady and fitted[0] < 0
     state = _steady(up[0], down[0]) if can_be_steady else np.eye(1, CELLS + 1)[0]
-    found = np.empty((len(rate), CELLS + 1))
+    states = np.empty((len(rate), CELLS + 1))
     by = _RULE * step_s[:, None]
     lower, upper = -by * up, -by * down
     middle = np.ones((len(rate), CELLS + 1))
@@ -190,17 +189,17 @@ def queue_over_time(
         parts = lapack.dgttrf(lower[k], middle[k], upper[k])[:5]
         stage, _ = lapack.dgttrs(*parts, state)
         state, _ = lapack.dgttrs(*parts, state + back * (stage - state))
-        found[k] = state
-    found = np.maximum(found, 0.0)
-    found /= found.sum(axis=1, keepdims=True)
-    return QueueOverTime(found[:, 0], found[:, 1:], length)
+        states[k] = state
+    states = np.maximum(states, 0.0)
+    states /= states.sum(axis=1, keepdims=True)
+    return QueueOverTime(states[:, 0], states[:, 1:], length)
 
 
 def _steady(up: Floats, down: Floats) -> Floats:
-    """The state in which as much goes up as down over every edge."""
+    """Return the steady state: over every edge as much goes up as down."""
     logs = np.concatenate(
         [[0.0], np.cumsum(np.log(np.maximum(up, 1e-300) / np.maximum(down, 1e-300)))]
     )
-    found = np.exp(logs - np.max(logs))
-    shares: Floats = found / np.sum(found)
+    weights = np.exp(logs - np.max(logs))
+    shares: Floats = weights / np.sum(weights)
     return shares

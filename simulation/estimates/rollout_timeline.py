@@ -1,7 +1,6 @@
-"""The rollout of a whole release as it is drawn for an estimate.
+"""The timeline of a release for an estimate: its end, which instances are out when, and cut requests.
 
-Enters: a scenario. Leaves: when it is over, who is out of the pool when, how many requests are cut,
-and the reasons why it may not come to its end.
+The steps are drawn at random a few times. Reasons why the release may not end well are added.
 """
 
 from __future__ import annotations
@@ -23,22 +22,23 @@ from simulation.scenario.rollout import ALL_AT_ONCE, Rollout
 from simulation.scenario.units import Floats
 
 _LIKELY = 0.01
-"""A rollout with more than this chance to fail has no duration that could be told."""
+"""Probability of failure above which the duration of a rollout is not estimated."""
 
 
 @dataclass(frozen=True)
 class RolloutTimeline:
-    """A release as drawn.
+    """The timeline of a release; times in seconds from its start.
 
     Attributes:
-        mean_s: When it is over, in the mean.
-        spread_s: The standard deviation of that.
-        cut: Mean requests that are cut.
-        lowest_count: The fewest in the pool, of all services.
-        lowest_fraction: The lowest share of a fleet's capacity.
-        leave_s: Of the service of the common keys, in the draw nearest to the mean, ascending.
-        join_s: The same.
-        beyond: Why something here does not hold.
+        mean_s: Mean end of the release.
+        spread_s: Standard deviation of the end.
+        cut: Mean number of requests that are cut.
+        lowest_count: Minimum number of instances in the pools of all services together.
+        lowest_fraction: Minimum share of a fleet's capacity.
+        leave_s: When instances of the service of the common keys leave the pool, ascending, in the
+            draw whose end is nearest to the mean.
+        join_s: When they, or their replacements, join it again, ascending, in the same draw.
+        beyond: Reasons why some of these figures do not hold.
     """
 
     mean_s: float
@@ -52,7 +52,7 @@ class RolloutTimeline:
 
 
 def estimate_timeline(scenario: Scenario) -> RolloutTimeline | None:
-    """The release of a scenario; None without a rollout.
+    """Draw the timeline of a scenario's release; return None without a rollout.
 
     Raises:
         BadInput: A window does not fit its fleet.
@@ -70,18 +70,22 @@ def estimate_timeline(scenario: Scenario) -> RolloutTimeline | None:
     for number, name in enumerate(in_order(graph)):
         rule = scenario.rule(name)
         assert rule is not None
-        one, lost = _service(scenario, name, rule, begin_rps, (draws, number))
+        schedule, lost = _service(scenario, name, rule, begin_rps, (draws, number))
         before = [ended[first] for first in graph.predecessors(name)]
         begun[name] = np.max(before, axis=0) if before else np.zeros(draws)
-        ended[name] = begun[name] + one.end_s
-        drawn[name], cut = one, cut + lost
-        variance = max(variance, one.spread_s**2) if not before else variance + one.spread_s**2
+        ended[name] = begun[name] + schedule.end_s
+        drawn[name], cut = schedule, cut + lost
+        variance = (
+            max(variance, schedule.spread_s**2) if not before else variance + schedule.spread_s**2
+        )
         reasons += _may_fail(scenario, name, rule, begin_rps)
     end = np.max(list(ended.values()), axis=0)
     main = scenario.service_name
     typical = int(np.argmin(np.abs(end - np.mean(end))))
     lows = [_lowest(scenario, name) for name in names]
-    others = sum(one.instance_count for name, one in scenario.services.items() if name not in names)
+    others = sum(
+        service.instance_count for name, service in scenario.services.items() if name not in names
+    )
     chained = [name for name in names if len(names) > 1]
     together = _fewest_together(scenario, names, drawn, begun, typical) if chained else lows[0][0]
     return RolloutTimeline(
@@ -103,12 +107,12 @@ def _service(
     begin_rps: float,
     draws_and_number: tuple[int, int],
 ) -> tuple[Schedules, float]:
-    """One service's rollout as drawn, and how many requests it cuts."""
+    """Draw the rollout of one service; return it and the mean number of requests it cuts."""
     service = scenario.services[name]
     count = service.instance_count
     window = 1 if rule.strategy in ALL_AT_ONCE else scenario.window_count(name)
     if rule.replaces_beside and scenario.surge_count(name):
-        window = 1  # whoever is missing has been replaced, but for a few
+        window = 1  # nearly every instance that is out has a replacement already
     window = max(1, min(window, count - rule.min_healthy))
     first = in_flight(scenario, name, begin_rps / count)
     later = in_flight(scenario, name, begin_rps / max(1, count - window + 1))
@@ -128,7 +132,7 @@ def _service(
 def _may_fail(
     scenario: Scenario, name: str, rule: Rollout, begin_rps: float
 ) -> Iterator[NoEstimate]:
-    """Why a rollout may well be halted, or its drains are not those of the closed form."""
+    """Yield reasons why a rollout may be halted, or why its drains do not follow the closed form."""
 
     def reason(why: Why, figures: tuple[str, ...] = OF_DRAINS) -> NoEstimate:
         return NoEstimate(why, figures, services=(name,))
@@ -157,12 +161,12 @@ def _may_fail(
     if connections and scenario.traffic.begins_empty:
         yield reason(Why.CONNECTIONS_BEGIN_EMPTY)
     elif connections and rule.drain.on_timeout == "cut":
-        # The share of errors counts what arrives from the start on; most that is cut came before.
+        # The share of errors counts arrivals from the start on; most cut connections are older.
         yield reason(Why.CUT_CONNECTIONS, OF_CUTS[1:])
 
 
 def _lowest(scenario: Scenario, name: str) -> tuple[int, float]:
-    """The fewest of a service in the pool, and the lowest share of its capacity."""
+    """Return the minimum number of a service's instances in the pool, and of its share of capacity."""
     service, rule = scenario.services[name], scenario.rule(name)
     assert rule is not None
     count = service.instance_count
@@ -189,7 +193,7 @@ def _fewest_together(
     begun: Mapping[str, Floats],
     row: int,
 ) -> int:
-    """The fewest in the pools of several services at once, in one draw."""
+    """Return the minimum number of instances in the pools of several services together, in one draw."""
     leave = np.concatenate([begun[name][row] + drawn[name].leave_s[row] for name in names])
     join = np.concatenate([begun[name][row] + drawn[name].join_s[row] for name in names])
     leave, join = np.sort(leave), np.sort(join)

@@ -1,8 +1,7 @@
-"""What a scenario assumes about the world, and the same scenario with one of it off by a factor.
+"""Assumptions of a scenario about the world, and the scenario with one assumption scaled.
 
-Enters: a scenario. Leaves: its assumptions by their keys, each of which can be scaled: rates, service
-times and their spread, step durations, lags, how cold and how wrong a new version is. What a person
-decides (windows, timeouts, pauses, policies) is no assumption.
+Assumptions are rates, service times and their spread, step durations, lags, and how cold and how
+wrong a new version is. What a person decides (windows, timeouts, pauses, policies) is no assumption.
 """
 
 from __future__ import annotations
@@ -29,28 +28,28 @@ from simulation.scenario.traffic import ConstantRate, DailyRate, StepsRate, Trac
 
 @dataclass(frozen=True)
 class Assumption:
-    """One thing that is taken to be so.
+    """One assumption about the world.
 
     Attributes:
-        key: Where it stands in the scenario's file, with ``spread of`` before it where it is how much
-            a duration varies.
-        place: The fields that lead to it, from the scenario on.
-        scaled: The value there, off by a factor.
+        key: Its key in the scenario's file, with ``spread of`` in front where the assumption is how
+            much a duration varies.
+        place: The fields that lead to its value, from the scenario on.
+        scale: Returns the value multiplied by a factor.
     """
 
     key: str
     place: tuple[str, ...]
-    scaled: Callable[[Any, float], Any]
+    scale: Callable[[Any, float], Any]
 
     def off_by(self, scenario: Scenario, factor: float) -> Scenario:
-        """The scenario in which this is ``factor`` times what it says."""
-        changed = _changed(scenario, self.place, lambda value: self.scaled(value, factor))
+        """Return the scenario with this assumption multiplied by ``factor``."""
+        changed = _changed(scenario, self.place, lambda value: self.scale(value, factor))
         assert isinstance(changed, Scenario)
         return changed
 
 
 def assumptions_of(scenario: Scenario) -> tuple[Assumption, ...]:
-    """All that can be off in a scenario; what is not there (no lag, nothing cold) is left out."""
+    """Return all assumptions of a scenario; what it does not have (no lag, say) is left out."""
     return tuple([*_traffic(scenario), *_services(scenario)])
 
 
@@ -61,14 +60,14 @@ def _traffic(scenario: Scenario) -> Iterator[Assumption]:
             "traffic.clients.think_time", ("traffic", "clients", "think_time"), scale_duration
         )
     elif isinstance(traffic.rate, ConstantRate | StepsRate | DailyRate | TraceRate):
-        yield Assumption("traffic.rate", ("traffic", "rate"), _scaled_rate)
+        yield Assumption("traffic.rate", ("traffic", "rate"), _scale_rate)
     if traffic.arrivals == "bursty" and traffic.dispersion > 1:
-        yield Assumption("traffic.dispersion", ("traffic", "dispersion"), _scaled_over_one)
-    for name, one in traffic.classes.items():
+        yield Assumption("traffic.dispersion", ("traffic", "dispersion"), _scale_over_one)
+    for name, request_class in traffic.classes.items():
         place = ("traffic", "classes", name)
-        if one.client_timeout is not None:
+        if request_class.client_timeout is not None:
             yield _number((*place, "client_timeout"))
-        for service, duration in one.service_time.items():
+        for service, duration in request_class.service_time.items():
             yield from _duration((*place, "service_time", service), duration)
 
 
@@ -95,7 +94,7 @@ def _new_version(place: tuple[str, ...], new: Any) -> Iterator[Assumption]:
         yield _number((*place, "service_factor"))
     if new.cold.factor != 1:
         factor = (*place, "cold", "factor")
-        yield Assumption(".".join(factor), factor, _scaled_over_one)
+        yield Assumption(".".join(factor), factor, _scale_over_one)
         yield _number((*place, "cold", "decay"))
     for key in ("error_fraction", "verify_fails", "start_fails"):
         if getattr(new, key) > 0:
@@ -108,7 +107,7 @@ def _number(place: tuple[str, ...]) -> Assumption:
 
 
 def _duration(place: tuple[str, ...], duration: Any) -> Iterator[Assumption]:
-    """How long something takes, and how much that varies where the kind says so."""
+    """Yield the assumption of a duration, and of its spread where the distribution has one."""
     if duration.mean_s() <= 0:
         return
     key = ".".join(place).replace("return_", "return")
@@ -118,7 +117,7 @@ def _duration(place: tuple[str, ...], duration: Any) -> Iterator[Assumption]:
 
 
 def scale_duration(duration: Any, by: float) -> Any:
-    """A distribution of which every value takes ``by`` times as long."""
+    """Return a distribution in which every value is multiplied by ``by``."""
     match duration:
         case Constant() | Exponential():
             [field] = type(duration).model_fields
@@ -131,7 +130,9 @@ def scale_duration(duration: Any, by: float) -> Any:
         case Weibull(weibull=shape):
             return duration.model_copy(update={"weibull": _times(shape, "mean", by)})
         case Empirical(empirical=samples):
-            return duration.model_copy(update={"empirical": tuple(by * one for one in samples)})
+            return duration.model_copy(
+                update={"empirical": tuple(by * sample for sample in samples)}
+            )
         case Shifted(shifted=shape):
             update = {"by": shape.by * by, "of": scale_duration(shape.of, by)}
             return duration.model_copy(update={"shifted": shape.model_copy(update=update)})
@@ -139,9 +140,10 @@ def scale_duration(duration: Any, by: float) -> Any:
 
 
 def scale_spread(duration: Any, by: float) -> Any:
-    """The same mean with a coefficient of variation ``by`` times as large; itself where it has none.
+    """Return a distribution of the same mean whose coefficient of variation is multiplied by ``by``.
 
-    Of a Weibull, whose cv falls as its shape grows, the shape is divided by it.
+    A distribution without a spread is returned unchanged. The shape of a Weibull is divided by
+    ``by``, because its coefficient of variation falls as its shape grows.
     """
     match duration:
         case Lognormal(lognormal=shape) if shape.sigma() > 0:
@@ -160,7 +162,7 @@ def scale_spread(duration: Any, by: float) -> Any:
     return duration
 
 
-def _scaled_rate(rate: Any, by: float) -> Any:
+def _scale_rate(rate: Any, by: float) -> Any:
     match rate:
         case ConstantRate():
             return _times(rate, "constant", by)
@@ -172,8 +174,8 @@ def _scaled_rate(rate: Any, by: float) -> Any:
     return _times(rate, "scale", by)
 
 
-def _scaled_over_one(value: float, by: float) -> float:
-    """What matters of a factor is what it is above (or below) 1."""
+def _scale_over_one(value: float, by: float) -> float:
+    """Multiply the distance of a factor from 1, which is what matters of a factor."""
     return 1 + (value - 1) * by
 
 
@@ -182,7 +184,7 @@ def _times(model: BaseModel, field: str, by: float) -> BaseModel:
 
 
 def _changed(node: Any, place: tuple[str, ...], change: Callable[[Any], Any]) -> Any:
-    """A copy of a part of a scenario in which the value at a place is another."""
+    """Return a copy of a part of a scenario with the value at a place changed."""
     if not place:
         return change(node)
     if isinstance(node, dict):

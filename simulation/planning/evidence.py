@@ -1,8 +1,4 @@
-"""What a search has found, as a plan and the evidence in it.
-
-Enters: a `SearchResult`. Leaves: a sealed plan of the candidate that was confirmed, with what it was chosen
-from; or, where none was, the reasons.
-"""
+"""A search as a plan: the sealed plan of the confirmed candidate, with the evidence for its choice."""
 
 from __future__ import annotations
 
@@ -16,107 +12,123 @@ from simulation.planning.search_result import CandidateOutcome, Confirmed, Searc
 from simulation.planning.starts import without_start
 from simulation.study.candidates import Candidate
 
-MOST_TOLD = 20
-"""So many candidates are told one by one; of more, those that tell something."""
+MOST_LISTED = 20
+"""Maximum number of candidates that a plan lists, beside those that came near."""
 
 
-def plan_of(found: SearchResult, valid_for_s: float = WEEK_S) -> Plan:
-    """The plan of the confirmed candidate; its seed and its prediction are the confirmation's.
+def plan_of(search_result: SearchResult, valid_for_s: float = WEEK_S) -> Plan:
+    """Return the plan of the confirmed candidate, with seed and prediction of its confirmation.
 
     Args:
-        found: A search that has chosen.
-        valid_for_s: How long the plan may be carried out.
+        search_result: The result of a search that has chosen.
+        valid_for_s: How long the plan is valid, in seconds.
 
     Raises:
-        Refused: It is nothing that a plan can tell; the message says why.
+        Refused: A plan cannot express the candidate; the message says why.
     """
-    assert found.chosen is not None
-    last = found.confirmations[-1]
+    assert search_result.chosen is not None
+    last = search_result.confirmations[-1]
     return make_plan(
-        last.scenario, last.result, valid_for_s, evidence_of(found), said=found.scenario
+        last.scenario,
+        last.result,
+        valid_for_s,
+        evidence_of(search_result),
+        written=search_result.scenario,
     )
 
 
-def evidence_of(found: SearchResult) -> Evidence:
-    """Why this candidate and no other, as a plan keeps it."""
+def evidence_of(search_result: SearchResult) -> Evidence:
+    """Return why the search chose this candidate, as a plan keeps it."""
     return Evidence(
-        seed=found.scenario.seed,
-        counts=counts_of(found),
-        runs_count=found.runs_count,
-        confirmations=tuple(_confirmation(found, one) for one in found.confirmations),
-        considered=tuple(candidate_evidence(found, number) for number in telling(found)),
-        starts=found.starts,
+        seed=search_result.scenario.seed,
+        counts=counts_of(search_result),
+        runs_count=search_result.runs_count,
+        confirmations=tuple(
+            _confirmation(search_result, confirmed) for confirmed in search_result.confirmations
+        ),
+        considered=tuple(
+            candidate_evidence(search_result, number) for number in listed_candidates(search_result)
+        ),
+        starts=search_result.starts,
     )
 
 
-def counts_of(found: SearchResult) -> dict[str, int]:
-    """How many candidates came to each outcome, the commonest first."""
-    return dict(Counter(one.outcome for one in found.looked).most_common())
+def counts_of(search_result: SearchResult) -> dict[str, int]:
+    """Return the number of candidates by outcome, the commonest first."""
+    return dict(Counter(candidate.outcome for candidate in search_result.looked).most_common())
 
 
-def telling(found: SearchResult) -> list[int]:
-    """The candidates that are told one by one, the chosen one first, then by duration.
+def listed_candidates(search_result: SearchResult) -> list[int]:
+    """Return the indices of the candidates that a plan lists, the chosen one first, then by duration.
 
-    All of them where there are few. Else those that came near: the chosen, those that were looked at
-    closely, those on the front, the chosen way at the busiest start; and of the rest the fastest of
-    each way to roll, then the next of each.
+    Where there are few, these are all candidates. Else they are the candidates that came near (the
+    chosen one, those that were confirmed or stayed undecided, those on the front, the chosen way to
+    roll at its busiest start), then the fastest of each way to roll, then the next of each.
     """
-    durations = [_duration_s(one) for one in found.looked]
+    durations = [_duration_s(candidate) for candidate in search_result.looked]
     everyone = sorted(
-        range(len(durations)), key=lambda number: (number != found.chosen, durations[number])
+        range(len(durations)),
+        key=lambda number: (number != search_result.chosen, durations[number]),
     )
     near = {
-        *(() if found.busiest is None else (found.busiest,)),
-        *(one.number for one in found.confirmations),
-        *found.front,
+        *(() if search_result.busiest is None else (search_result.busiest,)),
+        *(confirmed.number for confirmed in search_result.confirmations),
+        *search_result.front,
     }
-    near |= {n for n, one in enumerate(found.looked) if one.outcome in ("chosen", "undecided")}
+    near |= {
+        number
+        for number, candidate in enumerate(search_result.looked)
+        if candidate.outcome in ("chosen", "undecided")
+    }
     placed: Counter[Candidate] = Counter()
     rank = {}
     for number in everyone:
-        way = without_start(found.looked[number].candidate)
+        way = without_start(search_result.looked[number].candidate)
         rank[number] = placed[way]
         placed[way] += 1
     rest = sorted((n for n in everyone if n not in near), key=lambda n: (rank[n], durations[n]))
-    kept = {*sorted(near, key=everyone.index)[:MOST_TOLD], *rest[: max(0, MOST_TOLD - len(near))]}
-    return [number for number in everyone if number in kept]
+    listed = {
+        *sorted(near, key=everyone.index)[:MOST_LISTED],
+        *rest[: max(0, MOST_LISTED - len(near))],
+    }
+    return [number for number in everyone if number in listed]
 
 
-def _duration_s(one: CandidateOutcome) -> float:
-    mean = None if one.shared is None else one.shared.metrics["rollout_duration_s"].mean
+def _duration_s(candidate: CandidateOutcome) -> float:
+    mean = None if candidate.shared is None else candidate.shared.metrics["rollout_duration_s"].mean
     return math.inf if mean is None else mean
 
 
-def candidate_evidence(found: SearchResult, number: int) -> Considered:
-    """One candidate, and what became of it."""
-    one = found.looked[number]
-    verdict = None if one.result is None else one.result.verdict
-    figures = {} if one.shared is None else one.shared.metrics
+def candidate_evidence(search_result: SearchResult, number: int) -> Considered:
+    """Return one candidate and its outcome, as a plan keeps it."""
+    candidate = search_result.looked[number]
+    verdict = None if candidate.result is None else candidate.result.verdict
+    figures = {} if candidate.shared is None else candidate.shared.metrics
     duration, p99 = (
         figures[name].mean if name in figures else None
         for name in ("rollout_duration_s", "rollout_latency_p99_s")
     )
     return Considered(
-        **_settings(one.candidate),
-        outcome=one.outcome,
-        reason=one.reason,
+        **_settings(candidate.candidate),
+        outcome=candidate.outcome,
+        reason=candidate.reason,
         runs=0 if verdict is None else verdict.runs,
         runs_meeting=0 if verdict is None else verdict.runs_meeting,
         duration_s=duration,
         latency_p99_s=p99,
-        on_front=number in found.front,
+        on_front=number in search_result.front,
     )
 
 
-def _confirmation(found: SearchResult, one: Confirmed) -> Confirmation:
+def _confirmation(search_result: SearchResult, confirmed: Confirmed) -> Confirmation:
     return Confirmation(
-        **_settings(found.looked[one.number].candidate),
-        seed=one.scenario.seed,
-        runs=one.result.verdict.runs,
-        runs_meeting=one.result.verdict.runs_meeting,
-        confidence=one.confidence,
-        lower_bound=one.lower_bound,
-        held=one.held,
+        **_settings(search_result.looked[confirmed.number].candidate),
+        seed=confirmed.scenario.seed,
+        runs=confirmed.result.verdict.runs,
+        runs_meeting=confirmed.result.verdict.runs_meeting,
+        confidence=confirmed.confidence,
+        lower_bound=confirmed.lower_bound,
+        held=confirmed.held,
     )
 
 

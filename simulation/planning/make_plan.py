@@ -1,7 +1,7 @@
-"""Candidate → plan.
+"""Plans: the sealed plan of a candidate, and its simulation again.
 
-Enters: a scenario and the result of the candidate that was chosen. Leaves: a sealed `Plan` whose
-embedded scenario needs no other file, so that anyone can simulate it again and get the prediction.
+A plan embeds a scenario that needs no other file, so anyone can simulate it again and get the plan's
+prediction.
 """
 
 from __future__ import annotations
@@ -41,44 +41,46 @@ from simulation.scenario.rollout import Rollout
 from simulation.scenario.rules import broken_rules
 from simulation.scenario.simulated_interval import frame_of
 from simulation.scenario.traffic import TimestampsRate, TraceRate
-from simulation.study.candidates import Candidate, candidates_of
+from simulation.study.case import cases_of
 from simulation.study.compare import CandidateResult, compare
+from simulation.study.execution import DEFAULT_EXECUTION, Execution
 from simulation.study.rows import run_rows
 
 WEEK_S = 7 * 86400.0
+"""Default validity of a plan, in seconds."""
 
 NOT_SIMULATED = "nothing is simulated of it yet"
-"""The reason of a verdict over no runs."""
+"""The reason in the verdict of a plan that was not simulated."""
 
 SHORTEST_DEADLINE_S = 10.0
-"""A step that the model gives no time still takes some on a real host."""
+"""Minimum deadline of a step, in seconds: on a real host even a step of 0 s takes time."""
 
 
-def self_contained(scenario: Scenario, candidate: Candidate) -> Scenario:
-    """The candidate's scenario without any other file.
+def self_contained(scenario: Scenario) -> Scenario:
+    """Return the scenario of one case without any other file.
 
-    A trace becomes the steps of the stretch that a simulation of this candidate may need, in
-    seconds after midnight of the day (or the one before) on which it starts, so that a freeze is
-    met as it was. So do timestamps that only tell the rate; those to be replayed stay times, to the
-    last digit where there is no freeze: seconds from the start.
+    A trace becomes rate steps, over the time that a simulation of this case may need. Their times are
+    seconds after midnight of the day of the start (or of the day before), so that a freeze is met at
+    the same time of day. Timestamps that only give the rate become steps too. Timestamps to be
+    replayed stay timestamps; without a freeze they are seconds from the start, which keeps every
+    digit.
     """
-    chosen = candidate.apply_to(scenario)
     rate = scenario.traffic.rate
     if not isinstance(rate, TraceRate | TimestampsRate):
-        return chosen
-    frame = frame_of([chosen])
-    data = chosen.as_data()
-    start_s = second_of_day(chosen)
+        return scenario
+    frame = frame_of([scenario])
+    data = scenario.as_data()
+    start_s = second_of_day(scenario)
     if start_s < frame.warm_up_s:
         start_s += DAY_S
     if isinstance(rate, TimestampsRate) and scenario.traffic.arrivals == "replay":
-        if chosen.rollout is None or not chosen.rollout.freeze:
+        if scenario.rollout is None or not scenario.rollout.freeze:
             start_s = 0.0
-        times_s = rate.times_s(chosen.start_s(), frame.warm_up_s)
-        one_more = int(np.searchsorted(times_s, frame.horizon_s, side="right")) + 1
-        data["traffic"]["rate"] = {"timestamps": (times_s[:one_more] + start_s).tolist()}
+        times_s = rate.times_s(scenario.start_s(), frame.warm_up_s)
+        count = int(np.searchsorted(times_s, frame.horizon_s, side="right")) + 1
+        data["traffic"]["rate"] = {"timestamps": (times_s[:count] + start_s).tolist()}
     else:
-        steps = traffic_around(chosen, frame).as_steps()
+        steps = traffic_around(scenario, frame).as_steps()
         data["traffic"]["rate"] = {
             "steps": [[f"{time + start_s!r}s", f"{rps!r}/s"] for time, rps in steps]
         }
@@ -92,17 +94,17 @@ def make_plan(
     valid_for_s: float = WEEK_S,
     evidence: Evidence | None = None,
     *,
-    said: Scenario | None = None,
+    written: Scenario | None = None,
 ) -> Plan:
-    """The candidate as a validated plan.
+    """Return a candidate as a checked and sealed plan.
 
     Args:
-        scenario: What was simulated, with the seed by which it was.
-        result: Of the candidate, over as many runs as the scenario says.
-        valid_for_s: How long the plan may be carried out.
-        evidence: The search that chose it, if one did.
-        said: The scenario as its file says it, where what was simulated is a candidate of it: so
-            are window and surge written.
+        scenario: The simulated scenario, with the seed of its runs.
+        result: The candidate's result, over as many runs as the scenario says.
+        valid_for_s: How long the plan is valid, in seconds.
+        evidence: The search that chose the candidate, if one did.
+        written: The scenario as its file says it, where the simulated one is a candidate of it; the
+            plan writes window and surge as this scenario does. None for the simulated scenario.
 
     Raises:
         Refused: The candidate does not meet the objectives; the message says why.
@@ -117,7 +119,7 @@ def make_plan(
             f"window {result.candidate.window} is no plan yet: {len(result.runs)} of "
             f"{scenario.replications} runs are there, run the comparison to its end"
         )
-    plan = draft_plan(scenario, result, valid_for_s, evidence, said=said)
+    plan = draft_plan(scenario, result, valid_for_s, evidence, written=written)
     for broken in broken_plan_rules(plan):
         raise Refused(f"{plan.name} is no plan: {broken}")
     return plan
@@ -129,43 +131,43 @@ def draft_plan(
     valid_for_s: float = WEEK_S,
     evidence: Evidence | None = None,
     *,
-    said: Scenario | None = None,
+    written: Scenario | None = None,
 ) -> Plan:
-    """The candidate as a plan that nobody has checked: to be looked at, with what it breaks.
+    """Return a candidate as a plan that may break rules of plans, for a preview.
 
     The arguments are those of `make_plan`.
 
     Raises:
-        Refused: The release is one that a plan cannot tell.
+        Refused: A plan cannot express the release.
     """
     if scenario.rollout is None:
         raise BadInput(f"{scenario.name}: rollout: is missing, there is nothing to plan")
-    chosen = self_contained(scenario, result.candidate)
+    chosen = self_contained(result.scenario)
     predicted = Prediction(
         metrics=result.alone, ended=EndCounts(**result.ended), verdict=result.verdict
     )
     return _plan_of(
-        chosen, predicted, len(result.runs), valid_for_s, evidence, said=said or scenario
+        chosen, predicted, len(result.runs), valid_for_s, evidence, written=written or scenario
     )
 
 
 def outline_plan(scenario: Scenario) -> Plan:
-    """What a plan of the scenario as it stands would do, before anything is simulated of it.
+    """Return the plan of a scenario that was not simulated, for a preview.
 
-    Its prediction is empty, so it is never valid. Other files stay where they are.
+    Its prediction is empty, so it is never valid. It still refers to other files of the scenario.
 
     Raises:
-        Refused: The release is one that a plan cannot tell.
+        Refused: A plan cannot express the release.
     """
     if scenario.rollout is None:
         raise BadInput(f"{scenario.name}: rollout: is missing, there is nothing to plan")
     verdict = Verdict(
         answer="undecided", runs_meeting=0, runs=1, lower_bound=0.0, reasons=(NOT_SIMULATED,)
     )
-    nothing = Prediction(
+    empty = Prediction(
         metrics={}, ended=EndCounts(done=0, halted=0, rolled_back=0, horizon=0), verdict=verdict
     )
-    return _plan_of(scenario, nothing, 1, WEEK_S, None, said=scenario)
+    return _plan_of(scenario, empty, 1, WEEK_S, None, written=scenario)
 
 
 def _plan_of(
@@ -175,37 +177,37 @@ def _plan_of(
     valid_for_s: float,
     evidence: Evidence | None,
     *,
-    said: Scenario,
+    written: Scenario,
 ) -> Plan:
-    """The chosen way to roll, sealed.
+    """Return a sealed plan.
 
     Args:
         chosen: The scenario of the candidate, free of other files.
-        predicted: What its simulation says.
-        replications: Over how many runs.
-        valid_for_s: How long the plan may be carried out.
-        evidence: The search that chose it, if one did.
-        said: The scenario before anything was chosen: how window and surge are written.
+        predicted: The prediction from its simulation.
+        replications: Number of runs of this simulation.
+        valid_for_s: How long the plan is valid, in seconds.
+        evidence: The search that chose the candidate, if one did.
+        written: The scenario as its file says it; the plan writes window and surge as it does.
 
     Raises:
-        Refused: The release is one that a plan cannot tell.
+        Refused: A plan cannot express the release.
     """
     name = planned_service(chosen)
     rule, service = chosen.rule(name), chosen.services[name]
     assert rule is not None
-    listed = service.instance_names(name)
-    names = tuple(listed[instance] for instance in rolling_order(chosen, name))
+    instance_names = service.instance_names(name)
+    names = tuple(instance_names[instance] for instance in rolling_order(chosen, name))
     window = chosen.window_count(name)
     embedded = chosen.as_data()
     carried_out_by = _carrier(rule, service.workload)
-    second: dict[str, Any] = {}
+    plan_2_fields: dict[str, Any] = {}
     if carried_out_by != "rollcast":
-        second = {
+        plan_2_fields = {
             "schema": PLAN_2,
             "carried_out_by": carried_out_by,
             "replacement": "beside" if rule.replaces_beside else "in_place",
             "surge": chosen.surge_count(name) if rule.replaces_beside else 0,
-            "as_written": _as_written(said, chosen, name),
+            "as_written": _as_written(written, chosen, name),
             "workload": service.workload and service.workload.model_dump(),
         }
     return seal(
@@ -237,41 +239,41 @@ def _plan_of(
             max_failures=rule.max_failures,
             prediction=predicted,
             evidence=evidence,
-            **second,
+            **plan_2_fields,
         )
     )
 
 
 def _carrier(rule: Rollout, workload: ScenarioWorkload | None) -> str:
-    """Which tool's rules the simulated rollout follows, and so what carries it out."""
+    """Return the tool whose rules the simulated rollout follows: this tool carries the plan out."""
     kind = None if workload is None else workload.kind
     if rule.replaces_beside:
         return "argo-rollouts" if rule.strategy == "canary" or kind == "Rollout" else "kubernetes"
     return "kubernetes" if kind == "StatefulSet" else "rollcast"
 
 
-def _as_written(said: Scenario, chosen: Scenario, service: str) -> AsWritten:
-    """Window and surge in the scenario's own words, where these come to what was chosen."""
-    rule, written = chosen.rule(service), said.rule(service)
-    assert rule is not None and written is not None
+def _as_written(written: Scenario, chosen: Scenario, service: str) -> AsWritten:
+    """Return window and surge as the file writes them, where they resolve to the chosen counts."""
+    rule, written_rule = chosen.rule(service), written.rule(service)
+    assert rule is not None and written_rule is not None
     count = chosen.services[service].instance_count
     surge = chosen.surge_count(service)
     unavailable = count - max(count - chosen.window_count(service), rule.min_healthy)
     try:
-        resolved = resolve(written.surge, written.window, count)
+        resolved = resolve(written_rule.surge, written_rule.window, count)
     except BadInput:
         resolved = (surge, unavailable)
     return AsWritten(
-        window=written.window if resolved[1] == unavailable else unavailable,
-        surge=written.surge if resolved[0] == surge else surge,
+        window=written_rule.window if resolved[1] == unavailable else unavailable,
+        surge=written_rule.surge if resolved[0] == surge else surge,
     )
 
 
 def planned_service(scenario: Scenario) -> str:
-    """The one service that a plan is for.
+    """Return the one service that a plan is for.
 
     Raises:
-        Refused: The release is one that a plan cannot tell.
+        Refused: A plan cannot express the release.
     """
     rolled = scenario.rolled_services()
     if len(rolled) > 1:
@@ -297,11 +299,11 @@ def _guards(rule: Rollout) -> PlanGuards | None:
 
 
 def step_deadlines_s(scenario: Scenario) -> dict[Step, float]:
-    """Three times the p99.9 of each step, at least ten seconds.
+    """Return the deadline of each step: three times its p99.9, at least `SHORTEST_DEADLINE_S`.
 
-    The first step has its drain too, or the time before the stop, the second its grace period.
-
-    A drain that may `wait` is given three times the p99.9 of a request.
+    The deadline of `take_out` includes the drain or `pre_stop`, whichever is longer; that of `stop`
+    includes the grace period. A drain with `on_timeout: wait` counts as three times the p99.9 of a
+    request.
     """
     name = planned_service(scenario)
     service, rule = scenario.services[name], scenario.rule(name)
@@ -319,14 +321,14 @@ def step_deadlines_s(scenario: Scenario) -> dict[Step, float]:
     return deadlines
 
 
-def resimulate(plan: Plan, jobs: int | None = None) -> list[str]:
-    """Simulates the embedded scenario again; says where the prediction differs, nothing if not.
+def resimulate(plan: Plan, execution: Execution = DEFAULT_EXECUTION) -> list[str]:
+    """Simulate the embedded scenario again; return where the prediction differs, one line each.
 
-    Figures agree when they differ by less than a billionth: other processors round `exp` and `log`
-    in their own way.
+    Figures agree when they differ by less than a billionth, because processors round `exp` and `log`
+    in different ways.
 
     Raises:
-        BadInput: The embedded scenario is none that this version simulates.
+        BadInput: This version cannot simulate the embedded scenario.
     """
     try:
         scenario = Scenario.model_validate(plan.scenario)
@@ -336,29 +338,30 @@ def resimulate(plan: Plan, jobs: int | None = None) -> list[str]:
     scenario = scenario.model_copy(update={"seed": plan.seed, "replications": plan.replications})
     for key, value, rule in broken_rules(scenario):
         raise BadInput(f"the embedded scenario: {broken_text(key, value, rule)}")
-    candidates = candidates_of(scenario)
-    result = compare(scenario, candidates, list(run_rows(scenario, candidates, jobs=jobs)))
-    return _told_apart(plan.prediction, result.candidates[0])
+    cases = cases_of(scenario)
+    result = compare(scenario, cases, list(run_rows(scenario, cases, execution)))
+    return _differences(plan.prediction, result.candidates[0])
 
 
-def _told_apart(prediction: Prediction, result: CandidateResult) -> list[str]:
-    differing = []
+def _differences(prediction: Prediction, result: CandidateResult) -> list[str]:
+    lines = []
     for name, predicted in prediction.metrics.items():
         now = result.metrics[name]
         for figure in type(predicted).model_fields:
             was, is_now = getattr(predicted, figure), getattr(now, figure)
-            if not _close(was, is_now):
-                differing.append(f"{name} {figure}: the plan says {was}, simulated {is_now}")
-    if prediction.ended != EndCounts(**result.ended):
-        differing.append(f"ended: the plan says {prediction.ended}, simulated {result.ended}")
+            if not _is_close(was, is_now):
+                lines.append(f"{name} {figure}: the plan says {was}, simulated {is_now}")
+    ended = EndCounts(**result.ended)
+    if prediction.ended != ended:
+        lines.append(f"ended: the plan says {prediction.ended}, simulated {ended}")
     if prediction.verdict.answer != result.verdict.answer:
-        differing.append(
+        lines.append(
             f"verdict: the plan says {prediction.verdict.answer}, simulated {result.verdict.answer}"
         )
-    return differing
+    return lines
 
 
-def _close(one: float | None, other: float | None) -> bool:
-    if one is None or other is None:
-        return one is other
-    return abs(one - other) <= 1e-9 * max(1.0, abs(one), abs(other))
+def _is_close(value: float | None, other: float | None) -> bool:
+    if value is None or other is None:
+        return value is other
+    return abs(value - other) <= 1e-9 * max(1.0, abs(value), abs(other))

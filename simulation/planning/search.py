@@ -1,14 +1,15 @@
-"""The planner's search: the fastest candidate that meets the objectives, confirmed.
+"""The planner's search: find the fastest candidate that meets the objectives, and confirm it.
 
-Enters: a scenario and its candidates, a finite grid. Leaves: a `SearchResult`, with what became of each
-candidate in words, and the confirmation that a plan stands on.
+The search spends runs where they decide something:
 
-It spends runs where they decide something. What cannot be is left out without a run: a start in a
-freeze or beside a gap of the trace, and what the closed forms call hopeless. The rest get ten paired
-runs each, after which those that clearly fail are dropped. Then the fastest gets more until it is
-decided, then the next. Looking costs nothing: it only chooses what is confirmed. Whoever looks good
-is simulated once more on a fresh seed, with a number of runs that is fixed before; only that counts,
-and those confirmations share the error probability (`statistics.confirmation_confidence`).
+1. Candidates that cannot succeed get no run: a start in a freeze or beside a gap of the trace, and
+   what the closed forms call hopeless.
+2. All others get ten paired runs each; candidates that clearly fail are dropped.
+3. The fastest one gets more runs until it is decided, then the next. These runs cost no error
+   probability: they only choose which candidate is confirmed.
+4. A candidate that looks good is simulated once more on a fresh seed, with a number of runs that is
+   fixed before. Only this confirmation counts, and all confirmations together share the error
+   probability (`statistics.confirmation_confidence`).
 """
 
 from __future__ import annotations
@@ -22,15 +23,17 @@ from executor.plan.model import Outcome
 from simulation.estimates.estimate import estimate
 from simulation.planning.make_plan import self_contained
 from simulation.planning.search_result import CandidateOutcome, Confirmed, SearchResult
-from simulation.planning.starts import busiest_of, siblings_of, what_the_start_matters
+from simulation.planning.starts import busiest_of, describe_effect_of_start, siblings_of
 from simulation.results.run_result import RunResult
 from simulation.run import traffic_around
 from simulation.scenario.freeze import find_freeze
 from simulation.scenario.model import Scenario
-from simulation.scenario.simulated_interval import SimulatedInterval, frame_of
-from simulation.study.candidates import Candidate, candidates_of
+from simulation.scenario.simulated_interval import SimulatedInterval
+from simulation.study.candidates import Candidate
+from simulation.study.case import Case, cases_of, frame_of_cases
 from simulation.study.cells import Cell, run_cells
 from simulation.study.compare import CandidateResult, candidate_result, front_of
+from simulation.study.execution import DEFAULT_EXECUTION, Execution
 from simulation.study.statistics import (
     FIRST_LOOK,
     clopper_pearson,
@@ -43,69 +46,74 @@ from simulation.study.statistics import (
 )
 
 AS_FAST = 0.05
-"""Candidates whose mean durations differ by no more are as fast: then failures and p99 decide."""
+"""Maximum relative difference of mean durations of candidates that count as equally fast; among these, failures and p99 decide."""
 
 MOST_CONFIRMATIONS = 5
-"""After so many that did not hold, the search gives up."""
+"""Maximum number of confirmations; when none of them holds, the search chooses no candidate."""
 
-Simulate = Callable[[Scenario, Sequence[Cell], SimulatedInterval], Iterator[tuple[Cell, RunResult]]]
-"""What runs cells: `simulation.study.cells.run_cells`, with where and how they are run."""
+Simulate = Callable[
+    [Sequence[Cell], SimulatedInterval, Execution], Iterator[tuple[Cell, RunResult]]
+]
+"""Simulates cells, as `simulation.study.cells.run_cells` does."""
 
 ProgressCallback = Callable[[str, int, int], None]
-"""Told what is being done, how many runs of it have landed, and of how many."""
+"""Is called with what is being done, how many runs of it are done, and of how many."""
 
 
 class _Stopped(Exception):
-    """Whoever asked does not wait any more."""
+    """The search was stopped by its caller."""
 
 
 def search(
     scenario: Scenario,
-    candidates: Sequence[Candidate],
+    cases: Sequence[Case],
+    execution: Execution = DEFAULT_EXECUTION,
     *,
     simulate: Simulate = run_cells,
     known: Mapping[Candidate, Sequence[RunResult]] | None = None,
-    told: ProgressCallback = lambda what, done, total: None,
-    stopped: Callable[[], bool] = lambda: False,
+    on_progress: ProgressCallback = lambda what, done, total: None,
 ) -> SearchResult | None:
-    """The fastest candidate that meets the objectives, and why not the others; None when stopped.
+    """Find the fastest candidate that meets the objectives; return None when stopped.
 
     Args:
-        scenario: What is rolled; `replications` is how many runs a confirmation has at least, and
-            five times it (or of what the objectives need) how many the search spends on one
-            candidate at most; on all that must be looked at closely together, ten times that.
-        candidates: A finite grid, see `candidates_of`.
-        simulate: What runs cells.
-        known: Runs of candidates that there are already, on the scenario's own seed, by replication
-            from 0 on.
-        told: Told about progress.
-        stopped: Asked after each run.
+        scenario: The study's scenario. Its `replications` are the minimum number of runs of a
+            confirmation. Five times this number, or five times the number that the objectives need
+            where that is higher, is the maximum number of runs of one candidate in the search; ten
+            times this maximum is the budget of runs beyond the first ten of each candidate.
+        cases: A finite grid, see `cases_of`.
+        execution: Where and how to simulate; it is asked after each run whether to stop.
+        simulate: What simulates cells.
+        known: Runs of candidates that exist already, on the scenario's own seed, by replication from
+            0 on.
+        on_progress: Called with what is being done, how many runs of it are done, and of how many.
 
     Raises:
         BadInput: The only start meets a gap or the end of a trace.
     """
     try:
-        return _Search(scenario, candidates, simulate, told, stopped).run(known or {})
+        return _Search(scenario, cases, execution, simulate, on_progress).run(known or {})
     except _Stopped:
         return None
 
 
 class _Search:
-    """A search under way: the runs of each candidate so far, and what became of those that are out."""
+    """A search under way: the runs of each candidate, and the outcome of those that are decided.
+
+    Candidates are named by their index.
+    """
 
     def __init__(
         self,
         scenario: Scenario,
-        candidates: Sequence[Candidate],
+        cases: Sequence[Case],
+        execution: Execution,
         simulate: Simulate,
-        told: ProgressCallback,
-        stopped: Callable[[], bool],
+        on_progress: ProgressCallback,
     ) -> None:
         self._scenario = scenario
-        self._candidates = tuple(candidates)
-        self._simulate, self._told, self._stopped = simulate, told, stopped
-        self._applied = [one.apply_to(scenario) for one in candidates]
-        self._runs: list[list[RunResult]] = [[] for _ in candidates]
+        self._cases = tuple(cases)
+        self._execution, self._simulate, self._report = execution, simulate, on_progress
+        self._runs: list[list[RunResult]] = [[] for _ in cases]
         self._results: dict[int, CandidateResult] = {}
         self._out: dict[int, tuple[Outcome, str]] = {}
         self._confirmations: list[Confirmed] = []
@@ -113,149 +121,153 @@ class _Search:
         self._asked = (objectives.in_runs, objectives.confidence)
         self._most = 5 * max(scenario.replications, fewest_runs(*self._asked))
         self._budget = 10 * self._most
-        self._frame = frame_of(self._applied)
-        # How long a run may take at most is each one's own: a slow one asks for more of a trace.
+        self._frame = frame_of_cases(cases)
+        # Each case has its own horizon: a slow rollout needs more of a trace than a fast one.
         self._frames = [
-            replace(self._frame, horizon_s=frame_of([one]).horizon_s) for one in self._applied
+            replace(self._frame, horizon_s=frame_of_cases([case]).horizon_s) for case in cases
         ]
 
     def run(self, known: Mapping[Candidate, Sequence[RunResult]]) -> SearchResult:
-        """Looks, decides, confirms."""
-        for number, one in enumerate(self._candidates):
-            self._runs[number] = [_light(run) for run in known.get(one, ())]
-        self._leave_out()
-        self._look(self._in_play(), FIRST_LOOK)
+        """Run the search."""
+        for number, case in enumerate(self._cases):
+            self._runs[number] = [_without_drawings(run) for run in known.get(case.candidate, ())]
+        self._drop_without_runs()
+        self._simulate_until(self._in_play(), FIRST_LOOK)
         for number in self._in_play():
-            self._drop_if_it_fails(number)
+            self._drop_failing(number)
         chosen = None
-        while chosen is None and (best := self._best()) is not None:
-            if self._looks_good(best) and self._confirm(best):
+        while chosen is None and (best := self._next_candidate()) is not None:
+            if self._decide(best) and self._confirm(best):
                 chosen = best
         if chosen is None:
-            return self._found(None, None, "")
-        busiest, starts = self._over_its_starts(chosen)
+            return self._make_result(None, None, "")
+        busiest, starts = self._compare_starts(chosen)
         for number in self._in_play():
             if number != chosen:
                 self._out[number] = ("slower", self._behind(number, chosen))
-        return self._found(chosen, busiest, starts)
+        return self._make_result(chosen, busiest, starts)
 
     def _in_play(self) -> list[int]:
-        return [number for number in range(len(self._candidates)) if number not in self._out]
+        return [number for number in range(len(self._cases)) if number not in self._out]
 
     def _outcome(self, number: int) -> Outcome | None:
         return self._out[number][0] if number in self._out else None
 
-    def _leave_out(self) -> None:
-        """Those that no run is spent on."""
-        several = len({one.start for one in self._candidates}) > 1
-        for number, applied in enumerate(self._applied):
-            if self._stopped():
+    def _drop_without_runs(self) -> None:
+        """Drop candidates that cannot succeed, without a run."""
+        several = len({case.candidate.start for case in self._cases}) > 1
+        for number, case in enumerate(self._cases):
+            if self._execution.is_stopped():
                 raise _Stopped
-            frozen = find_freeze(applied, 0.0)
+            frozen = find_freeze(case.scenario, 0.0)
             if frozen is not None:
                 self._out[number] = ("frozen", f"starts in the freeze {frozen}")
             elif (
-                several and (ends_s := self._data_ends_s(applied)) < self._frames[number].horizon_s
+                several
+                and (ends_s := self._data_ends_s(case.scenario)) < self._frames[number].horizon_s
             ):
                 where = f"{ends_s:.0f} s after the start" if ends_s > 0 else "at the start"
                 self._out[number] = ("no traffic", f"the trace has a gap or its end {where}")
-            elif not self._runs[number] and (hopeless := estimate(applied).hopeless):
+            elif not self._runs[number] and (hopeless := estimate(case.scenario).hopeless):
                 self._out[number] = ("hopeless", "; ".join(hopeless))
 
-    def _data_ends_s(self, applied: Scenario) -> float:
-        """When the traffic ends that a run may need at most, on the rollout's clock."""
+    def _data_ends_s(self, scenario: Scenario) -> float:
+        """Return when the data of the traffic that a run may need ends, in seconds from the start."""
         try:
-            return traffic_around(applied, self._frame).data_ends_s()
+            return traffic_around(scenario, self._frame).data_ends_s()
         except BadInput:  # the start lies outside the trace
             return -math.inf
 
-    def _look(self, numbers: Sequence[int], until: int) -> None:
-        """Simulates candidates until each has so many runs, the same replications for all."""
+    def _simulate_until(self, numbers: Sequence[int], until: int) -> None:
+        """Simulate candidates until each has ``until`` runs, the same replications for all."""
         cells: dict[SimulatedInterval, list[Cell]] = {}
         for replication in range(until):
             for number in numbers:
                 if replication >= len(self._runs[number]):
-                    cell = Cell(self._candidates[number], replication)
+                    cell = Cell(self._cases[number], replication)
                     cells.setdefault(self._frames[number], []).append(cell)
-        landed: dict[Cell, RunResult] = {}
+        results: dict[Cell, RunResult] = {}
         for frame, group in cells.items():
-            landed |= self._landed(self._scenario, group, frame, "looking")
+            results |= self._simulate_cells(group, frame, "looking")
         for number in numbers:
             runs = self._runs[number]
-            one = self._candidates[number]
-            runs += [landed[Cell(one, k)] for k in range(len(runs), until)]
+            case = self._cases[number]
+            runs += [results[Cell(case, k)] for k in range(len(runs), until)]
 
-    def _landed(
-        self, scenario: Scenario, cells: Sequence[Cell], frame: SimulatedInterval, what: str
+    def _simulate_cells(
+        self, cells: Sequence[Cell], frame: SimulatedInterval, what: str
     ) -> dict[Cell, RunResult]:
-        found: dict[Cell, RunResult] = {}
+        results: dict[Cell, RunResult] = {}
         if cells:
-            self._told(what, 0, len(cells))
-            for cell, run in self._simulate(scenario, cells, frame):
-                found[cell] = _light(run)
-                self._told(what, len(found), len(cells))
-                if self._stopped():
+            self._report(what, 0, len(cells))
+            for cell, run in self._simulate(cells, frame, self._execution):
+                results[cell] = _without_drawings(run)
+                self._report(what, len(results), len(cells))
+                if self._execution.is_stopped():
                     raise _Stopped
-        if len(found) < len(cells):
+        if len(results) < len(cells):
             raise _Stopped
-        return found
+        return results
 
     def _result(self, number: int) -> CandidateResult:
-        """What the runs of a candidate so far say."""
+        """Return the result of a candidate over its runs so far."""
         known = self._results.get(number)
         if known is None or len(known.runs) < len(self._runs[number]):
             runs = tuple(self._runs[number])
-            known = candidate_result(self._scenario, self._candidates[number], runs)
+            known = candidate_result(self._cases[number], runs)
             self._results[number] = known
         return known
 
     def _shared(self, number: int) -> CandidateResult:
-        """The same over the runs that all candidates have."""
+        """Return the result of a candidate over the runs that all candidates have."""
         runs = tuple(self._runs[number][:FIRST_LOOK])
         if len(runs) == len(self._runs[number]):
             return self._result(number)
-        return candidate_result(self._scenario, self._candidates[number], runs)
+        return candidate_result(self._cases[number], runs)
 
-    def _drop_if_it_fails(self, number: int) -> bool:
+    def _drop_failing(self, number: int) -> bool:
+        """Drop a candidate whose verdict is that it fails; return whether it was dropped."""
         verdict = self._result(number).verdict
         if verdict.answer == "fails":
             self._out[number] = ("fails", "; ".join(verdict.reasons))
         return verdict.answer == "fails"
 
-    def _best(self) -> int | None:
-        """The next to look at closely: the fastest; of those as fast, the safest."""
+    def _next_candidate(self) -> int | None:
+        """Return the candidate to decide next: the fastest; of those equally fast, the safest."""
         durations = {number: self._mean(number, "rollout_duration_s") for number in self._in_play()}
         if not durations:
             return None
         fastest_s = min(durations.values())
-        as_fast = [
+        equally_fast = [
             number
             for number, duration_s in durations.items()
             if duration_s <= (1 + AS_FAST) * fastest_s
         ]
-        return min(as_fast, key=lambda number: (self._failed_fraction(number), self._p99_s(number)))
+        return min(
+            equally_fast, key=lambda number: (self._failed_fraction(number), self._p99_s(number))
+        )
 
     def _mean(self, number: int, name: str) -> float:
-        """The mean over the runs that all candidates have; infinite where the figure is in none."""
+        """Return the mean over the runs that all candidates have; infinite where no run has the figure."""
         values = [run.metrics[name] for run in self._runs[number][:FIRST_LOOK]]
         known = [value for value in values if value is not None]
         return sum(known) / len(known) if known else math.inf
 
     def _p99_s(self, number: int) -> float:
-        found = self._mean(number, "rollout_latency_p99_s")
-        return found if math.isfinite(found) else 0.0  # nobody came, so nobody waited
+        p99_s = self._mean(number, "rollout_latency_p99_s")
+        return p99_s if math.isfinite(p99_s) else 0.0  # no request came, so none waited
 
     def _failed_fraction(self, number: int) -> float:
         verdict = self._result(number).verdict
         return 1 - verdict.runs_meeting / verdict.runs
 
-    def _looks_good(self, number: int) -> bool:
-        """Adds runs until the candidate is decided, or its budget ends; says whether it meets."""
+    def _decide(self, number: int) -> bool:
+        """Add runs until a candidate is decided or the budget ends; return whether it meets."""
         while True:
             verdict = self._result(number).verdict
             if verdict.answer == "meets":
                 return True
-            if self._drop_if_it_fails(number):
+            if self._drop_failing(number):
                 return False
             until = next_look(verdict.runs_meeting, verdict.runs, *self._asked, self._most)
             more = min(until - verdict.runs, self._budget)
@@ -263,33 +275,31 @@ class _Search:
                 self._out[number] = ("undecided", "; ".join(verdict.reasons))
                 return False
             self._budget -= more
-            self._look([number], verdict.runs + more)
+            self._simulate_until([number], verdict.runs + more)
 
     def _confirm(self, number: int) -> bool:
-        """Simulates a candidate on a fresh seed, as its plan embeds it; says whether it holds."""
-        seen = self._result(number).verdict
+        """Simulate a candidate on a fresh seed, as its plan embeds it; return whether that confirms it."""
+        screened = self._result(number).verdict
         made = len(self._confirmations) + 1
         if made > MOST_CONFIRMATIONS:
-            said = f"{seen.runs_meeting} of {seen.runs} runs meet, but no confirmation was left"
-            self._out[number] = ("undecided", said)
+            reason = f"{screened.runs_meeting} of {screened.runs} runs meet, but no confirmation was left"
+            self._out[number] = ("undecided", reason)
             return False
         share = self._asked[0]
         confidence = confirmation_confidence(self._asked[1], made)
         planned = confirmation_runs(
-            seen.runs_meeting, seen.runs, share, confidence, most=self._most
+            screened.runs_meeting, screened.runs, share, confidence, most=self._most
         )
         changed = {
             "seed": fresh_seed(self._scenario.seed, made),
             "replications": max(self._scenario.replications, planned),
         }
-        embedded = self_contained(self._scenario, self._candidates[number])
+        embedded = self_contained(self._cases[number].scenario)
         embedded = embedded.model_copy(update=changed)
-        [one] = candidates_of(embedded)
-        cells = [Cell(one, replication) for replication in range(embedded.replications)]
-        landed = self._landed(
-            embedded, cells, frame_of([one.apply_to(embedded)]), "confirming on a fresh seed"
-        )
-        result = candidate_result(embedded, one, tuple(landed[cell] for cell in cells))
+        [case] = cases_of(embedded)
+        cells = [Cell(case, replication) for replication in range(embedded.replications)]
+        results = self._simulate_cells(cells, frame_of_cases([case]), "confirming on a fresh seed")
+        result = candidate_result(case, tuple(results[cell] for cell in cells))
         verdict = result.verdict
         lower, _upper = clopper_pearson(verdict.runs_meeting, verdict.runs, confidence)
         held = lower >= share
@@ -303,13 +313,13 @@ class _Search:
         return held
 
     def _behind(self, number: int, chosen: int) -> str:
-        """In what a candidate is behind the chosen one, over the runs that both have."""
+        """Return why a candidate is not the chosen one, from the runs that both have."""
         count = min(len(self._runs[number]), len(self._runs[chosen]))
-        durations, chosens = (
-            [run.metrics["rollout_duration_s"] for run in self._runs[one][:count]]
-            for one in (number, chosen)
+        durations, chosen_durations = (
+            [run.metrics["rollout_duration_s"] for run in self._runs[index][:count]]
+            for index in (number, chosen)
         )
-        difference = paired_difference(durations, chosens)
+        difference = paired_difference(durations, chosen_durations)
         mean, low, high = difference.mean, difference.low, difference.high
         if mean is not None and low is not None and high is not None:
             slower = mean > AS_FAST * self._mean(chosen, "rollout_duration_s")
@@ -318,29 +328,32 @@ class _Search:
         failed = self._result(number).verdict
         if failed.runs_meeting < failed.runs:
             return f"as fast, but {'; '.join(failed.reasons[:1])}"
-        p99s = [self._p99_s(one) for one in (number, chosen)]
+        p99s = [self._p99_s(index) for index in (number, chosen)]
         return f"as fast, its p99 is {p99s[0]:.4g} s and the chosen's {p99s[1]:.4g} s"
 
-    def _over_its_starts(self, chosen: int) -> tuple[int | None, str]:
-        """The chosen way at its other starts: at the busiest one simulated in any case."""
+    def _compare_starts(self, chosen: int) -> tuple[int | None, str]:
+        """Return the chosen candidate at its busiest start, and whether the start matters, in words.
+
+        The busiest start is simulated even where closed forms call it hopeless.
+        """
         skipped = ("frozen", "no traffic")
-        siblings = siblings_of(self._candidates, chosen)
+        siblings = siblings_of([case.candidate for case in self._cases], chosen)
         tried = [number for number in siblings if self._outcome(number) not in skipped]
         if len(siblings) == 1:
             return None, ""
         lasts_s = self._mean(chosen, "rollout_duration_s")
-        starts_s = [self._applied[number].start_s() for number in tried]
+        starts_s = [self._cases[number].scenario.start_s() for number in tried]
         busiest = tried[busiest_of(self._scenario, starts_s, lasts_s)]
         if busiest != chosen:
             if self._outcome(busiest) == "hopeless":
                 del self._out[busiest]
-            self._look([busiest], FIRST_LOOK)
-            self._drop_if_it_fails(busiest)
+            self._simulate_until([busiest], FIRST_LOOK)
+            self._drop_failing(busiest)
         results = [self._shared(number) if self._runs[number] else None for number in tried]
         failing = [self._outcome(number) in ("fails", "hopeless") for number in tried]
-        return busiest, what_the_start_matters(results, failing, len(siblings) - len(tried))
+        return busiest, describe_effect_of_start(results, failing, len(siblings) - len(tried))
 
-    def _found(self, chosen: int | None, busiest: int | None, starts: str) -> SearchResult:
+    def _make_result(self, chosen: int | None, busiest: int | None, starts: str) -> SearchResult:
         if chosen is not None:
             self._out[chosen] = ("chosen", "the fastest that is confirmed")
         shared = {number: self._shared(number) for number, runs in enumerate(self._runs) if runs}
@@ -349,12 +362,12 @@ class _Search:
             scenario=self._scenario,
             looked=tuple(
                 CandidateOutcome(
-                    one,
+                    case,
                     *self._out[number],
                     self._result(number) if number in shared else None,
                     shared.get(number),
                 )
-                for number, one in enumerate(self._candidates)
+                for number, case in enumerate(self._cases)
             ),
             confirmations=tuple(self._confirmations),
             chosen=chosen,
@@ -365,6 +378,6 @@ class _Search:
         )
 
 
-def _light(run: RunResult) -> RunResult:
-    """A run without what is only drawn: a search makes thousands."""
+def _without_drawings(run: RunResult) -> RunResult:
+    """Return a run without its series and states: only charts need them, and a search makes thousands of runs."""
     return replace(run, series={}, states=(), table=None)

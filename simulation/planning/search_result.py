@@ -1,7 +1,4 @@
-"""What a search has found: plain data, for plans, tables and screens.
-
-Enters: nothing. Leaves: the shapes that `simulation.planning.search` fills.
-"""
+"""The result of a search, as plain data for plans, tables and screens."""
 
 from __future__ import annotations
 
@@ -10,36 +7,45 @@ from dataclasses import dataclass
 from executor.plan.model import Outcome
 from simulation.scenario.model import Scenario
 from simulation.study.candidates import Candidate
+from simulation.study.case import Case
 from simulation.study.compare import CandidateResult
 
 
 @dataclass(frozen=True)
 class CandidateOutcome:
-    """One candidate, and what became of it.
+    """One candidate of a search, and its outcome.
 
     Attributes:
-        result: Over the runs of the search; None where there was none.
-        shared: Over those of them that all candidates have, so that figures can be compared.
+        case: The candidate and its scenario.
+        outcome: The outcome.
+        reason: The reason of the outcome, in words, as a plan keeps it.
+        result: The result over the candidate's runs in the search; None where it had none.
+        shared: The result over the runs that all candidates have, so that figures can be compared.
     """
 
-    candidate: Candidate
+    case: Case
     outcome: Outcome
     reason: str
     result: CandidateResult | None
     shared: CandidateResult | None
 
+    @property
+    def candidate(self) -> Candidate:
+        """The values that the search varies."""
+        return self.case.candidate
+
 
 @dataclass(frozen=True)
 class Confirmed:
-    """A candidate on a fresh seed.
+    """A confirmation: the runs of a candidate on a fresh seed.
 
     Attributes:
-        number: Of the candidate, in their order.
-        scenario: What was simulated: free of other files, with the seed and the number of runs.
-        result: Over those runs.
-        confidence: That was needed, see `statistics.confirmation_confidence`.
-        lower_bound: Of the share of runs that meet every objective, with that confidence.
-        held: Whether it reaches the share asked for.
+        number: Index of the candidate.
+        scenario: The simulated scenario, free of other files, with the seed and the number of runs.
+        result: The result over these runs.
+        confidence: The required confidence, see `statistics.confirmation_confidence`.
+        lower_bound: Lower bound of the share of runs that meet every objective, with this confidence.
+        held: Whether the lower bound reaches the required share.
     """
 
     number: int
@@ -52,16 +58,18 @@ class Confirmed:
 
 @dataclass(frozen=True)
 class SearchResult:
-    """What a search has found.
+    """The result of a search.
 
     Attributes:
-        looked: Every candidate, in their order.
-        confirmations: Those that were made, in turn.
-        chosen: The number of the fastest that was confirmed, None when none was.
-        front: Numbers of those that no other beats in both duration and p99, the fastest first.
-        runs_count: Runs that the search took, confirmations aside.
-        busiest: Where several starts were tried, the number of the chosen way at the busiest one.
-        starts: What the start matters, in words; empty where only one was tried.
+        scenario: The study's scenario.
+        looked: Every candidate with its outcome, in the order of the cases.
+        confirmations: All confirmations, in the order in which they were made.
+        chosen: Index of the fastest candidate that was confirmed; None when none was.
+        front: Indices of the candidates that no other candidate beats in both duration and p99, the
+            fastest first.
+        runs_count: Number of runs of the search, without confirmations.
+        busiest: Index of the chosen candidate at its busiest start; None where it has one start.
+        starts: Whether the start matters, in words; empty where only one was tried.
     """
 
     scenario: Scenario

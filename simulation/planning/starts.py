@@ -1,8 +1,4 @@
-"""When to start: the starts that a search tries, and whether it matters which one.
-
-Enters: ``every:30m`` or ``02:00..06:00/10m`` as a person writes it; or what became of one way to roll
-at each of its starts. Leaves: starts on the traffic's clock; or the answer as a sentence.
-"""
+"""Starts: those that an option such as ``every:30m`` means, and whether it matters which one is taken."""
 
 from __future__ import annotations
 
@@ -21,23 +17,24 @@ from simulation.study.candidates import Candidate
 from simulation.study.compare import CandidateResult
 
 MOST_STARTS = 10_000
+"""Maximum number of starts that one word may mean."""
 
 ALIKE_DURATION, ALIKE_P99 = 1.10, 1.25
-"""The start hardly matters where the highest mean is at most so many times the lowest."""
+"""Maximum ratio of the highest mean to the lowest, over all starts, for which the start hardly matters."""
 
 
 def parse_starts(text: str, scenario: Scenario) -> list[float | str]:
-    """The starts that one word of ``--starts`` says.
+    """Return the starts that one word of ``--starts`` means.
 
     ``every:30m`` goes through the whole trace, or through one day where the traffic has no end;
-    ``02:00..06:00/10m`` from one start to another, both included; anything else is one start.
+    ``02:00..06:00/10m`` goes from one start to another, both included; any other word is one start.
 
     Args:
         text: The word.
-        scenario: Its traffic says how long a trace is, and from when.
+        scenario: The scenario whose traffic has the clock of the starts.
 
     Raises:
-        ValueError: It is nothing of that kind.
+        ValueError: The word is none of these.
     """
     table = scenario.rates()
     if text.startswith("every:"):
@@ -49,7 +46,9 @@ def parse_starts(text: str, scenario: Scenario) -> list[float | str]:
         last, slash, step = rest.partition("/")
         if not slash:
             raise ValueError("a range of starts needs its step, such as 02:00..06:00/10m")
-        first_s, last_s = (start_second(parse_start(one), table.first_row) for one in (first, last))
+        first_s, last_s = (
+            start_second(parse_start(word), table.first_row) for word in (first, last)
+        )
         if last_s < first_s:
             last_s += DAY_S  # over midnight
         if last_s < first_s:
@@ -68,36 +67,38 @@ def _step_s(text: str) -> float:
 
 
 def _labels(scenario: Scenario, first_s: float, count: int, step_s: float) -> list[float | str]:
-    """So many starts in even steps, as a clock shows them where that is exact."""
+    """Return ``count`` starts in even steps, as a clock shows them where that is exact."""
     if count > MOST_STARTS:
         raise ValueError(f"must be at most {MOST_STARTS:,} starts, not {count:,}")
     first_row = scenario.rates().first_row
-    found: list[float | str] = []
+    starts: list[float | str] = []
     for start_s in first_s + step_s * np.arange(count):
         label = clock_label(float(start_s), first_row)
         exact = start_second(label, first_row) == start_s
-        found.append(label if exact else float(start_s))
-    return found
+        starts.append(label if exact else float(start_s))
+    return starts
 
 
-def without_start(one: Candidate) -> Candidate:
-    """The way to roll alone, whenever it starts."""
-    return replace(one, start=0.0, start_label="")
+def without_start(candidate: Candidate) -> Candidate:
+    """Return the candidate without its start, to compare ways to roll."""
+    return replace(candidate, start=0.0, start_label="")
 
 
 def siblings_of(candidates: Sequence[Candidate], chosen: int) -> list[int]:
-    """Which candidates differ from one in nothing but their start, itself included."""
+    """Return the indices of candidates that differ from one in their start only, its own included."""
     same = without_start(candidates[chosen])
-    return [number for number, one in enumerate(candidates) if without_start(one) == same]
+    return [
+        number for number, candidate in enumerate(candidates) if without_start(candidate) == same
+    ]
 
 
 def busiest_of(scenario: Scenario, starts_s: Sequence[float], lasts_s: float) -> int:
-    """At which start the highest rate comes while a rollout of such a length goes on.
+    """Return the index of the start at which a rollout meets the highest rate.
 
     Args:
-        scenario: Its traffic.
-        starts_s: On the traffic's clock.
-        lasts_s: How long a rollout takes.
+        scenario: The scenario with the traffic.
+        starts_s: The starts, on the traffic's clock.
+        lasts_s: Duration of the rollout.
     """
     table = scenario.rates()
 
@@ -111,20 +112,22 @@ def busiest_of(scenario: Scenario, starts_s: Sequence[float], lasts_s: float) ->
     return rates.index(max(rates))
 
 
-def what_the_start_matters(
+def describe_effect_of_start(
     tried: Sequence[CandidateResult | None], failing: Sequence[bool], left_out_count: int
 ) -> str:
-    """Whether it matters when one way to roll starts, as a sentence.
+    """Return a sentence that says whether it matters when a way to roll starts.
 
-    It hardly does where no start that was tried is clearly infeasible, and over all of them the
-    highest mean duration is at most 1.1 times the lowest and the highest mean p99 at most 1.25 times.
+    The start hardly matters where the way to roll clearly fails at no start that was tried, the
+    highest mean duration of all starts is at most 1.1 times the lowest, and the highest mean p99 is
+    at most 1.25 times the lowest.
 
     Args:
-        tried: For each start, the result there; None for one that closed forms call hopeless.
-        failing: For each, whether it clearly fails.
-        left_out_count: Starts that were not tried: in a freeze, or beside a gap of the trace.
+        tried: The result at each start; None where closed forms call it hopeless.
+        failing: Whether the way to roll clearly fails at each start.
+        left_out_count: Number of starts that were not tried: in a freeze, or beside a gap of the
+            trace.
     """
-    known = [one for one in tried if one is not None]
+    known = [result for result in tried if result is not None]
     less = f", {left_out_count} left out" if left_out_count else ""
     if any(failing):
         return (
@@ -133,18 +136,20 @@ def what_the_start_matters(
         )
     durations = _means(known, "rollout_duration_s")
     p99s = _means(known, "rollout_latency_p99_s")
-    told = f"durations differ by a factor of {_ratio(durations):.2f}, p99 by {_ratio(p99s):.2f}"
+    ratios = f"durations differ by a factor of {_ratio(durations):.2f}, p99 by {_ratio(p99s):.2f}"
     if _ratio(durations) <= ALIKE_DURATION and _ratio(p99s) <= ALIKE_P99:
-        return f"The start hardly matters: none of {len(tried)} tried{less} clearly fails, {told}."
-    lowest = min(known, key=lambda one: one.metrics["rollout_latency_p99_s"].mean or 0.0)
+        return (
+            f"The start hardly matters: none of {len(tried)} tried{less} clearly fails, {ratios}."
+        )
+    lowest = min(known, key=lambda result: result.metrics["rollout_latency_p99_s"].mean or 0.0)
     return (
-        f"The start matters little: none of {len(tried)} tried{less} clearly fails, but {told}; "
+        f"The start matters little: none of {len(tried)} tried{less} clearly fails, but {ratios}; "
         f"p99 is lowest at {lowest.candidate.start_label}."
     )
 
 
 def _means(results: Sequence[CandidateResult], name: str) -> list[float]:
-    return [mean for one in results if (mean := one.metrics[name].mean) is not None]
+    return [mean for result in results if (mean := result.metrics[name].mean) is not None]
 
 
 def _ratio(values: Sequence[float]) -> float:
@@ -152,15 +157,15 @@ def _ratio(values: Sequence[float]) -> float:
 
 
 def starts_of(words: str | None, option: str, scenario: Scenario) -> list[float | str]:
-    """All starts that an option says, each once.
+    """Return all starts that an option means, each once.
 
     Raises:
-        BadInput: A word of it is no start.
+        BadInput: A word of the option is no start.
     """
-    found: dict[float | str, None] = {}
+    starts: dict[float | str, None] = {}
     for word in (words or "").split(",") if words is not None else ():
         try:
-            found.update(dict.fromkeys(parse_starts(word.strip(), scenario)))
+            starts.update(dict.fromkeys(parse_starts(word.strip(), scenario)))
         except ValueError as error:
             raise BadInput(f"{option} {words}: {word.strip() or 'nothing'}: {error}") from None
-    return list(found)
+    return list(starts)

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 import simpy
 
-from simulation.results.run_result import RequestTable
+from simulation.results.run_result import EngineName, RequestTable
 from simulation.results.tally import Tally
 from simulation.scenario.units import Floats
 
@@ -143,10 +143,10 @@ class Engine(Protocol):
     """All services, and the clients that ask them.
 
     Attributes:
-        name: Its own, one of those in `simulation.engines.compiled.code_cache.ENGINES`.
+        name: Which engine this is.
     """
 
-    name: str
+    name: EngineName
 
     def plane(self, service: str) -> RequestPlane:
         """The requests of one service."""

@@ -16,6 +16,8 @@ from simulation.results.run_result import (
     IN_FLIGHT,
     METRICS,
     OUTCOMES,
+    Ending,
+    EngineName,
     RequestTable,
     RunResult,
     Waits,
@@ -45,7 +47,7 @@ class RunRecord:
         states: The fleet's states, up to ``end_s``.
         pool_log: The pool's changes, from the beginning of the warm-up; of all services together.
         rolled: Whether there was a rollout.
-        ended: How it ended, one of `simulation.results.run_result.ENDINGS`.
+        ended: How the rollout ended.
         rollout_ended_s: When it ended, None when it did not.
         settled_s: End of the rollout and its settling.
         end_s: End of the common interval.
@@ -68,7 +70,7 @@ class RunRecord:
     states: tuple[StateInterval, ...]
     pool_log: Sequence[PoolChange]
     rolled: bool
-    ended: str
+    ended: Ending
     rollout_ended_s: float | None
     settled_s: float
     end_s: float
@@ -82,7 +84,7 @@ class RunRecord:
     fleets: Sequence[tuple[int, int]]
     slow_over_s: float | None
     bin_s: float
-    engine: str
+    engine: EngineName
 
 
 def run_result(seen: RunRecord, table: RequestTable | None) -> RunResult:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from executor.plan.model import Step
 from simulation.results.failures import Cause, Failure, GuardFigure
-from simulation.results.run_result import SERIES, RunResult, Waits
+from simulation.results.run_result import SERIES, Ending, EngineName, RunResult, Waits
 from simulation.results.states import State, StateInterval
 
 _STATES = tuple(State)
@@ -107,6 +107,8 @@ def _unpacked(whole: bytes) -> RunResult:
         critical_path=tuple(header.pop("critical_path")),
         failures=tuple(_failure(one) for one in header.pop("failures")),
         stopped_by=None if stopped_by is None else _failure(stopped_by),
+        ended=Ending(header.pop("ended")),
+        engine=EngineName(header.pop("engine")),
         **header,
         alone=header["metrics"] if alone is None else alone,
         series={name: series[row].astype(np.float64) for row, name in enumerate(SERIES)},

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -29,8 +30,31 @@ IN_FLIGHT = len(OUTCOMES)
 
 OK, REJECTED, TIMED_OUT, REFUSED, CUT, ERROR = range(len(OUTCOMES))
 
-ENDINGS = ("done", "halted", "rolled_back", "horizon")
-"""How a run may end."""
+
+class Ending(StrEnum):
+    """How the rollout of a run ended, in the order of the JSON."""
+
+    DONE = "done"
+    HALTED = "halted"
+    ROLLED_BACK = "rolled_back"
+    HORIZON = "horizon"
+    """The rollout or the queue after it had not settled when the simulated time was over."""
+
+
+class EngineName(StrEnum):
+    """Which engine made a result; both engines give the same results."""
+
+    AUTO = "auto"
+    """The compiled engine where its code is ready, the reference engine meanwhile."""
+    COMPILED = "compiled"
+    REFERENCE = "reference"
+    LAB = "lab"
+    """No engine: the lab measured the result on real processes."""
+
+
+ENGINES = (EngineName.AUTO, EngineName.COMPILED, EngineName.REFERENCE)
+"""Engines that may be asked for."""
+
 
 _BOTH_INTERVALS = (
     "latency_mean_s",
@@ -147,7 +171,6 @@ class RunResult:
     """One candidate in one replication.
 
     Attributes:
-        ended: One of `ENDINGS`.
         settled_s: When the rollout had ended and the queue was back; the horizon when it never was.
         end_s: End of the common interval, the same for all candidates of a replication.
         requests: ``arrived``, every outcome and ``in_flight``; arrived is the sum of the others.
@@ -162,10 +185,10 @@ class RunResult:
         failures: What failed or tripped, service by service.
         stopped_by: Which of it stopped the release, None when nothing did.
         table: The requests themselves, only when they were asked for.
-        engine: What simulated it, ``compiled`` or ``reference``; the answers are the same.
+        engine: Which engine simulated the run, never ``auto``.
     """
 
-    ended: str
+    ended: Ending
     settled_s: float
     end_s: float
     requests: dict[str, int]
@@ -179,7 +202,7 @@ class RunResult:
     failures: tuple[Failure, ...] = ()
     stopped_by: Failure | None = None
     table: RequestTable | None = None
-    engine: str = "reference"
+    engine: EngineName = EngineName.REFERENCE
 
     def series_frame(self) -> pd.DataFrame:
         """The bins as a table, indexed by the time at which each begins."""

@@ -1,74 +1,54 @@
-"""Cells: single candidates in single replications, each observed until it alone has settled.
+"""Cells: single cases in single replications, each observed until it alone has settled.
 
-Enters: a scenario and which cells of it. Leaves: a result for each, as they land. What needs all
-candidates of a replication side by side is a row (`simulation.study.rows`).
+Where all cases of a replication are needed side by side, use rows (`simulation.study.rows`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Generator, Iterable
 from dataclasses import dataclass
 
 from simulation.results.run_result import RunResult
-from simulation.scenario.model import Scenario
 from simulation.scenario.simulated_interval import SimulatedInterval
-from simulation.study.candidates import Candidate
+from simulation.study.case import Case
+from simulation.study.execution import DEFAULT_EXECUTION, Execution
 from simulation.study.rows import run_parts
-from simulation.study.running.places import Place, StudyControl
 from simulation.study.running.work import Part, Work
-from simulation.study.store import Archive, Store
+from simulation.study.store import Archive
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One candidate in one replication."""
+    """One case in one replication."""
 
-    candidate: Candidate
+    case: Case
     replication: int
 
 
 def run_cells(
-    scenario: Scenario,
-    cells: Iterable[Cell],
-    frame: SimulatedInterval,
-    *,
-    jobs: int | None = None,
-    cluster: str | None = None,
-    engine: str = "auto",
-    store: Store | None = None,
-    apart: bool = False,
-    stopped: Callable[[], bool] = lambda: False,
-    paused: Callable[[], bool] = lambda: False,
+    cells: Iterable[Cell], frame: SimulatedInterval, execution: Execution = DEFAULT_EXECUTION
 ) -> Generator[tuple[Cell, RunResult], None, None]:
-    """The cells as they land, in any order; those that are stored are not simulated.
+    """Simulate cells and yield them as they are ready, in any order; stored cells are not simulated.
 
-    A result is that of the candidate alone: its ``metrics`` are its ``alone``.
+    A result is that of the case alone: its ``metrics`` equal its ``alone``.
 
     Args:
-        scenario: What is simulated; its seed is that of the cells.
-        cells: Which ones.
-        frame: The simulated time around the rollout, the same for all of them.
-        jobs: How many processes, see `simulation.study.running.places.Place`.
-        cluster: The address of a scheduler whose workers simulate, likewise.
-        engine: One of `simulation.engines.compiled.code_cache.ENGINES`.
-        store: Where results are kept and looked for.
-        apart: Whether even one process is not this one.
-        stopped: Asked ten times a second; ends the study.
-        paused: Asked likewise; holds it up.
+        cells: All of one study.
+        frame: The simulated time around the rollout, the same for all cells.
+        execution: Where and how to simulate.
 
     Raises:
-        BadInput: The simulated interval meets a gap or the end of a trace, the cluster cannot be used,
-            or the store.
+        BadInput: The simulated interval meets a gap or the end of a trace, or the cluster or the
+            store cannot be used.
     """
-    numbers: dict[Candidate, int] = {}
-    asked = [(numbers.setdefault(cell.candidate, len(numbers)), cell) for cell in cells]
-    work = Work(scenario, tuple(numbers), frame, engine)
-    archive = Archive(work, store)
+    numbers: dict[Case, int] = {}
+    numbered = [(numbers.setdefault(cell.case, len(numbers)), cell) for cell in cells]
+    work = Work(tuple(numbers), frame, execution.engine)
+    archive = Archive(work, execution.store)
     left: dict[Part, list[Cell]] = {}
-    for number, cell in asked:
+    for number, cell in numbered:
         left.setdefault(archive.part(cell.replication, (number,)), []).append(cell)
-    place, wishes = Place(jobs, cluster, apart), StudyControl(stopped, paused)
-    for part, results, _was_stored in run_parts(work, left, archive, place, wishes):
+    for part, results, _was_stored in run_parts(work, left, archive, execution):
         for cell in left[part]:
             for result in results.values():
                 yield cell, result

@@ -1,8 +1,7 @@
-"""From rows to an answer: intervals, paired differences, verdicts, the trade-off front.
+"""From rows to an answer: intervals, paired differences, verdicts, the trade-off front, JSON.
 
-Enters: the rows of a study that have landed. Leaves: a `Comparison`, and the JSON that others
-script against. Intervals of means are Student's t over replications, never over pooled requests;
-`run_low` and `run_high` are the 5th and 95th percentile of single replications.
+Intervals of means are Student's t over replications, never over pooled requests; `run_low` and
+`run_high` are the 5th and 95th percentile of single replications.
 """
 
 from __future__ import annotations
@@ -16,10 +15,11 @@ import numpy as np
 
 from executor.base.canonical_json import digest_of
 from executor.plan.model import Interval, Verdict
-from simulation.results.run_result import ENDINGS, METRICS, RunResult, Waits
+from simulation.results.run_result import METRICS, Ending, RunResult, Waits
 from simulation.scenario.model import Scenario
 from simulation.scenario.units import Floats
 from simulation.study.candidates import Candidate
+from simulation.study.case import Case
 from simulation.study.notes import Note, notes_json, notes_of
 from simulation.study.rows import Row
 from simulation.study.statistics import Difference, interval, paired_difference
@@ -28,7 +28,7 @@ from simulation.study.verdict import verdict
 
 @dataclass(frozen=True)
 class Band:
-    """A series over single runs: the median and the 5–95 % range, shape (bins,) each."""
+    """A series over time: median and 5–95 % range of single runs, shape (bins,) each."""
 
     time_s: Floats
     median: Floats
@@ -38,40 +38,53 @@ class Band:
 
 @dataclass(frozen=True)
 class CandidateResult:
-    """One candidate over all its replications.
+    """One case over all its replications.
 
     Attributes:
-        requests: What became of the requests of the common interval, summed over replications.
-        metrics: Every name of `simulation.results.run_result.METRICS`.
-        alone: The same without the other candidates' share in the common interval: what a
-            simulation of this candidate alone gives, and so what its plan predicts.
-        waits: What the rollout's time went on, along its critical path: ``drain_s``, ``step_s``,
-            ``gate_s`` and ``pause_s``, over the runs in which it ended.
-        critical_path: The services that determine when it is done, in most runs.
+        case: The candidate and its scenario.
+        requests: Requests of the common interval by outcome, summed over replications.
+        metrics: Every name of `simulation.results.run_result.METRICS`, over the common interval.
+        alone: The same metrics as if this case had been simulated alone. Its plan predicts them.
+        ended: Number of runs by ending.
+        verdict: Whether the objectives are met.
+        waits: What the rollout's time was spent on, along its critical path: ``drain_s``,
+            ``step_s``, ``gate_s`` and ``pause_s``, over the runs in which the rollout ended.
+        critical_path: The services that determine the end of the rollout, in most runs.
+        runs: The results, by replication.
     """
 
-    candidate: Candidate
+    case: Case
     requests: dict[str, int]
     metrics: dict[str, Interval]
     alone: dict[str, Interval]
-    ended: dict[str, int]
+    ended: dict[Ending, int]
     verdict: Verdict
     waits: dict[str, Interval]
     critical_path: tuple[str, ...]
     runs: tuple[RunResult, ...]
 
+    @property
+    def candidate(self) -> Candidate:
+        """The values that the comparison varies."""
+        return self.case.candidate
+
+    @property
+    def scenario(self) -> Scenario:
+        """The scenario with the candidate's values in it."""
+        return self.case.scenario
+
     def band(self, series: str) -> Band:
-        """One of `simulation.results.run_result.SERIES` over time, as far as half of the runs reach."""
+        """Return one of `simulation.results.run_result.SERIES` over time, as far as half of the runs reach."""
         values = [run.series[series] for run in self.runs]
-        lengths = sorted(len(one) for one in values)
+        lengths = sorted(len(value) for value in values)
         reach = lengths[len(lengths) // 2]
         table = np.full((len(values), reach), np.nan)
-        for row, one in zip(table, values, strict=True):
-            row[: len(one)] = one[:reach]
-        told = np.isfinite(table).any(axis=0)
+        for row, value in zip(table, values, strict=True):
+            row[: len(value)] = value[:reach]
+        is_known = np.isfinite(table).any(axis=0)
         quantiles = np.full((3, reach), np.nan)
-        if told.any():
-            quantiles[:, told] = np.nanquantile(table[:, told], [0.5, 0.05, 0.95], axis=0)
+        if is_known.any():
+            quantiles[:, is_known] = np.nanquantile(table[:, is_known], [0.5, 0.05, 0.95], axis=0)
         bin_s = self.runs[0].bin_s
         middles = (np.arange(reach, dtype=np.float64) + 0.5) * bin_s
         return Band(middles, *quantiles)
@@ -79,13 +92,16 @@ class CandidateResult:
 
 @dataclass(frozen=True)
 class Comparison:
-    """All candidates, against each other.
+    """All candidates of a study, compared with each other.
 
     Attributes:
-        baseline: The candidate that differences are taken to: the first.
-        differences: For each candidate, by metric.
-        front: Those that no other beats in both duration and p99, by duration.
-        chosen: The fastest that meets the objectives, None when none does.
+        scenario: The study's scenario.
+        candidates: The results, in the order of the cases.
+        baseline: Index of the candidate that differences are taken to: the first.
+        differences: Differences to the baseline for each candidate, by metric.
+        front: Indices of the candidates that no other candidate beats in both duration and p99, by
+            duration.
+        chosen: Index of the fastest candidate that meets the objectives; None when none does.
     """
 
     scenario: Scenario
@@ -96,7 +112,7 @@ class Comparison:
     chosen: int | None
 
     def candidate_json(self, index: int) -> dict[str, Any]:
-        """One candidate as ``simulate --json`` prints it."""
+        """Return one candidate as ``simulate --json`` prints it."""
         result = self.candidates[index]
         candidate = result.candidate
         return {
@@ -116,15 +132,15 @@ class Comparison:
                 "start": candidate.start_label,
             },
             "requests": result.requests,
-            "metrics": {name: one.model_dump() for name, one in result.metrics.items()},
-            "ended": result.ended,
-            "waits": {name: one.model_dump() for name, one in result.waits.items()},
+            "metrics": {name: value.model_dump() for name, value in result.metrics.items()},
+            "ended": {ending.value: count for ending, count in result.ended.items()},
+            "waits": {name: value.model_dump() for name, value in result.waits.items()},
             "critical_path": list(result.critical_path),
             "verdict": result.verdict.model_dump(mode="json"),
         }
 
     def to_json(self) -> dict[str, Any]:
-        """The whole comparison as ``compare --json`` prints it."""
+        """Return the whole comparison as ``compare --json`` prints it."""
         candidates = [self.candidate_json(index) for index in range(len(self.candidates))]
         common = ("schema", "scenario", "scenario_digest", "seed", "replications", "engine")
         return {
@@ -132,7 +148,7 @@ class Comparison:
             "candidates": candidates,
             "baseline": self.baseline,
             "differences": [
-                {name: vars(one) for name, one in differences.items()}
+                {name: vars(difference) for name, difference in differences.items()}
                 for differences in self.differences
             ],
             "front": list(self.front),
@@ -142,40 +158,37 @@ class Comparison:
 
     def notes(self) -> tuple[Note, ...]:
         """Return what there is to know of the scenario beside its figures."""
-        applied = [one.candidate.apply_to(self.scenario) for one in self.candidates]
-        return notes_of(self.scenario, applied)
+        return notes_of(self.scenario, [result.scenario for result in self.candidates])
 
 
-def compare(scenario: Scenario, candidates: Sequence[Candidate], rows: Sequence[Row]) -> Comparison:
-    """Compares the candidates over the rows that have landed (at least one)."""
+def compare(scenario: Scenario, cases: Sequence[Case], rows: Sequence[Row]) -> Comparison:
+    """Compare the candidates over the rows so far (at least one)."""
     rows = sorted(rows, key=lambda row: row.replication)
     results = tuple(
-        candidate_result(scenario, candidate, tuple(row.runs[index] for row in rows))
-        for index, candidate in enumerate(candidates)
+        candidate_result(case, tuple(row.runs[index] for row in rows))
+        for index, case in enumerate(cases)
     )
     baseline = 0
     return Comparison(
         scenario=scenario,
         candidates=results,
         baseline=baseline,
-        differences=tuple(_differences(one.runs, results[baseline].runs) for one in results),
+        differences=tuple(_differences(result.runs, results[baseline].runs) for result in results),
         front=front_of(results),
         chosen=_chosen(results),
     )
 
 
-def candidate_result(
-    scenario: Scenario, candidate: Candidate, runs: tuple[RunResult, ...]
-) -> CandidateResult:
-    """What a candidate's runs (at least one) say together."""
+def candidate_result(case: Case, runs: tuple[RunResult, ...]) -> CandidateResult:
+    """Summarize the runs (at least one) of one case."""
     requests = {key: sum(run.requests[key] for run in runs) for key in runs[0].requests}
     return CandidateResult(
-        candidate=candidate,
+        case=case,
         requests=requests,
         metrics={name: interval([run.metrics[name] for run in runs]) for name in METRICS},
         alone={name: interval([run.alone[name] for run in runs]) for name in METRICS},
-        ended={ending: sum(run.ended == ending for run in runs) for ending in ENDINGS},
-        verdict=verdict(candidate.apply_to(scenario), runs),
+        ended={ending: sum(run.ended == ending for run in runs) for ending in Ending},
+        verdict=verdict(case.scenario, runs),
         waits=_waits([run.waits for run in runs if run.waits is not None]),
         critical_path=_commonest([run.critical_path for run in runs if run.critical_path]),
         runs=runs,
@@ -183,8 +196,8 @@ def candidate_result(
 
 
 def _waits(waits: Sequence[Waits]) -> dict[str, Interval]:
-    names = [one.name for one in fields(Waits)]
-    return {name: interval([getattr(one, name) for one in waits]) for name in names}
+    names = [field.name for field in fields(Waits)]
+    return {name: interval([getattr(wait, name) for wait in waits]) for name in names}
 
 
 def _commonest(paths: Sequence[tuple[str, ...]]) -> tuple[str, ...]:
@@ -203,20 +216,20 @@ def _differences(runs: Sequence[RunResult], baseline: Sequence[RunResult]) -> di
 _DURATION, _RISK = "rollout_duration_s", "rollout_latency_p99_s"
 
 HIGHER_IS_BETTER = frozenset({"lowest_in_pool_count", "lowest_capacity_fraction"})
-"""The metrics of which more is better; of all others less is."""
+"""Metrics of which a higher value is better; of all others a lower one is."""
 
 
 def front_of(results: Sequence[CandidateResult], risk: str = _RISK) -> tuple[int, ...]:
-    """Candidates that no other beats in both duration and a risk, the fastest first.
+    """Return the indices of candidates that no other beats in both duration and risk, by duration.
 
     Args:
         results: The candidates.
-        risk: Which metric the risk is.
+        risk: The metric that is the risk.
     """
     sign = -1.0 if risk in HIGHER_IS_BETTER else 1.0
     points = []
-    for index, one in enumerate(results):
-        duration, value = one.metrics[_DURATION].mean, one.metrics[risk].mean
+    for index, result in enumerate(results):
+        duration, value = result.metrics[_DURATION].mean, result.metrics[risk].mean
         if duration is not None and value is not None:
             points.append((duration, sign * value, index))
     front: list[int] = []
@@ -229,10 +242,10 @@ def front_of(results: Sequence[CandidateResult], risk: str = _RISK) -> tuple[int
 
 
 def _chosen(results: Sequence[CandidateResult]) -> int | None:
-    """The fastest candidate that meets the objectives."""
+    """Return the index of the fastest candidate that meets the objectives; None when none does."""
     meeting = [
-        (one.metrics[_DURATION].mean or 0.0, index)
-        for index, one in enumerate(results)
-        if one.verdict.answer == "meets"
+        (result.metrics[_DURATION].mean or 0.0, index)
+        for index, result in enumerate(results)
+        if result.verdict.answer == "meets"
     ]
     return min(meeting)[1] if meeting else None

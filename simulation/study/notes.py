@@ -1,7 +1,7 @@
-"""What a person must know of a scenario beside its figures: assumptions it rests on, limits it lacks.
+"""Notes: what a person must know of a scenario beside its figures, as data.
 
-Enters: a scenario and the candidates that are compared. Leaves: typed notes; sentences are made of
-them upstairs.
+A note is about an assumption that the figures rest on, or a limit that the objectives lack. Screens
+and the command line make sentences of notes.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from simulation.scenario.simulated_interval import warm_up_of
 
 
 class NoteKind(StrEnum):
-    """What there is to know."""
+    """The kind of a note."""
 
     NO_CUT_OBJECTIVE = "no_cut_objective"
     CONNECTIONS_BEGIN_EMPTY = "connections_begin_empty"
@@ -27,14 +27,14 @@ class NoteKind(StrEnum):
 
 @dataclass(frozen=True)
 class Note:
-    """One thing to know.
+    """One thing that a person must know of a scenario.
 
     Attributes:
-        kind: What it is.
-        classes: The classes of requests that it is about.
-        arrivals: The scenario's kind of arrivals, where that is why.
-        given_s: How long the warm-up is.
-        wanted_s: How long it would have to be.
+        kind: The kind of the note.
+        classes: The classes of requests that the note is about.
+        arrivals: The scenario's kind of arrivals, where that is the reason.
+        given_s: Duration of the warm-up.
+        wanted_s: Duration of the warm-up that a steady state needs.
     """
 
     kind: NoteKind
@@ -45,16 +45,16 @@ class Note:
 
 
 def notes_json(notes: Sequence[Note]) -> list[dict[str, Any]]:
-    """Return notes as plain data; what a note does not know is left out."""
-    return [{key: value for key, value in asdict(one).items() if value} for one in notes]
+    """Return notes as JSON; empty fields are left out."""
+    return [{key: value for key, value in asdict(note).items() if value} for note in notes]
 
 
 def notes_of(scenario: Scenario, candidates: Sequence[Scenario] = ()) -> tuple[Note, ...]:
-    """Return what there is to know of a scenario.
+    """Return the notes on a scenario.
 
     Args:
-        scenario: What is simulated.
-        candidates: The scenarios of the candidates, which share one warm-up; else its own.
+        scenario: The study's scenario.
+        candidates: The scenarios of the cases, which share one warm-up; none for the scenario alone.
     """
     return tuple(_notes(scenario, candidates or (scenario,)))
 

@@ -1,33 +1,31 @@
-"""Candidates × replications, paired.
+"""Rows: all cases of a study in one replication, paired.
 
-Enters: a scenario and its candidates (`simulation.study.candidates`). Leaves: rows as they land, one a
-replication, with a `RunResult` for each candidate: all candidates of a replication
-see the same requests and are observed over one common interval, from the start to the moment the
-last of them has settled.
+All cases of a replication see the same requests and are observed over one common interval, from the
+start to the moment at which the last of them has settled.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from dataclasses import dataclass
 
 from simulation.results.run_result import RunResult
 from simulation.scenario.model import Scenario
-from simulation.scenario.simulated_interval import frame_of
-from simulation.study.candidates import Candidate
-from simulation.study.running.places import Place, StudyControl, simulate_parts
+from simulation.study.case import Case, frame_of_cases
+from simulation.study.execution import DEFAULT_EXECUTION, Execution
+from simulation.study.running.places import simulate_parts
 from simulation.study.running.work import Part, Work
-from simulation.study.store import Archive, Store
+from simulation.study.store import Archive
 
 
 @dataclass(frozen=True)
 class Row:
-    """One replication: a result for each candidate, in their order.
+    """One replication: a result for each case, in the order of the cases.
 
     Attributes:
-        replication: Its number.
+        replication: Number of the replication.
         runs: The results.
-        was_stored: Whether nothing had to be simulated for it.
+        was_stored: Whether all results were stored, so that nothing was simulated.
     """
 
     replication: int
@@ -37,60 +35,46 @@ class Row:
 
 def run_rows(
     scenario: Scenario,
-    candidates: Sequence[Candidate],
+    cases: Sequence[Case],
+    execution: Execution = DEFAULT_EXECUTION,
     *,
-    jobs: int | None = None,
-    cluster: str | None = None,
-    apart: bool = False,
     keep_requests: bool = False,
-    engine: str = "auto",
-    store: Store | None = None,
-    stopped: Callable[[], bool] = lambda: False,
-    paused: Callable[[], bool] = lambda: False,
 ) -> Generator[Row, None, None]:
-    """The study: rows as they land, in any order; those that are stored first.
+    """Simulate a study and yield its rows as they are ready, in any order; stored rows come first.
 
-    Whatever ends it before its time ends the processes too, in the middle of a replication.
+    Closing the generator ends the processes too, in the middle of a replication.
 
     Args:
-        scenario: What is simulated; it says how many replications.
-        candidates: What is compared, see `simulation.study.candidates.candidates_of`.
-        jobs: How many processes, see `simulation.study.running.places.Place`.
-        cluster: The address of a scheduler whose workers simulate, likewise.
-        apart: Whether even one process is not this one, likewise.
-        keep_requests: Whether results carry every request; they are not stored then.
-        engine: One of `simulation.engines.compiled.code_cache.ENGINES`.
-        store: Where results are kept and looked for.
-        stopped: Asked ten times a second, in the thread that waits for rows; ends the study.
-        paused: Asked likewise; holds it up.
+        scenario: The study's scenario; it says how many replications.
+        cases: What is compared, see `simulation.study.case.cases_of`.
+        execution: Where and how to simulate.
+        keep_requests: Whether results carry every request; such results are not stored.
 
     Raises:
-        BadInput: The simulated interval meets a gap or the end of a trace, the cluster cannot be used,
-            or the store.
+        BadInput: The simulated interval meets a gap or the end of a trace, or the cluster or the
+            store cannot be used.
     """
-    frame = frame_of([one.apply_to(scenario) for one in candidates])
-    work = Work(scenario, tuple(candidates), frame, engine, keep_requests)
-    archive = Archive(work, store)
-    everybody = range(len(candidates))
-    parts = [archive.part(number, everybody) for number in range(scenario.replications)]
-    place, wishes = Place(jobs, cluster, apart), StudyControl(stopped, paused)
-    for part, results, was_stored in run_parts(work, parts, archive, place, wishes):
-        runs = tuple(results[index] for index in everybody)
+    work = Work(tuple(cases), frame_of_cases(cases), execution.engine, keep_requests)
+    archive = Archive(work, execution.store)
+    indices = range(len(cases))
+    parts = [archive.part(number, indices) for number in range(scenario.replications)]
+    for part, results, was_stored in run_parts(work, parts, archive, execution):
+        runs = tuple(results[index] for index in indices)
         yield Row(part.replication, runs, was_stored)
 
 
 def run_parts(
-    work: Work, parts: Iterable[Part], archive: Archive, place: Place, wishes: StudyControl
+    work: Work, parts: Iterable[Part], archive: Archive, execution: Execution
 ) -> Generator[tuple[Part, dict[int, RunResult], bool], None, None]:
-    """The parts of a study with their results by candidate, and whether all of them were stored."""
+    """Simulate parts; yield each with its results by case, and whether all of them were stored."""
     left = []
     for part in parts:
         end_s = part.common_end_s()
         if end_s is None:
             left.append(part)
             continue
-        if wishes.stopped():
+        if execution.is_stopped():
             return
         yield part, archive.stored(part, end_s), True
-    for part, done in simulate_parts(work, left, place, wishes):
-        yield part, archive.kept(part, done), False
+    for part, done in simulate_parts(work, left, execution):
+        yield part, archive.keep(part, done), False

@@ -1,8 +1,7 @@
-"""What so many runs say, with which certainty, and how many more would say it.
+"""Statistics over runs: intervals, confidence bounds, answers, and numbers of runs.
 
-Enters: figures of single replications, or how many of them meet the objectives. Leaves: intervals,
-bounds, answers, and counts of runs. A run is one replication: requests of one run are correlated,
-so no interval is ever taken from pooled requests.
+A run is one replication. Requests of one run are correlated, so no interval is ever taken from pooled
+requests.
 """
 
 from __future__ import annotations
@@ -21,18 +20,18 @@ from simulation.scenario.units import Floats
 Answer = Literal["meets", "fails", "undecided"]
 
 MOST_RUNS = 100_000
-"""Where even so many more runs would not settle a question, it is said that none would."""
+"""Maximum number of runs that is considered; a question that needs more counts as never settled."""
 
 FIRST_LOOK = 10
-"""So many runs a candidate gets before anybody asks what they say."""
+"""Number of runs of each candidate before any candidate is judged."""
 
 FIRST_CONFIRMATION_SPENDS = 0.9
-"""Of the error probability that is left, what each confirmation may use up."""
+"""Fraction of the remaining error probability that each confirmation uses up."""
 
 
 @dataclass(frozen=True)
 class Difference:
-    """A candidate minus another, paired by replication: mean and its 95 % interval."""
+    """The difference between two candidates, paired by replication: mean and 95 % interval."""
 
     mean: float | None
     low: float | None
@@ -41,13 +40,14 @@ class Difference:
 
 @dataclass(frozen=True)
 class More:
-    """How many more runs would settle what is undecided.
+    """Numbers of further runs that would settle an undecided question.
 
     Attributes:
-        expected: If they go on as those so far; None where they are so close to the share asked
-            for that `MOST_RUNS` would not do.
-        to_meet: If all of them meet the objectives: fewer cannot show that the share is reached.
-        to_fail: If none of them does: fewer cannot show that it is not.
+        expected: Number when the share of good runs stays as it is so far; None where that share is
+            so close to the required one that `MOST_RUNS` are not enough.
+        to_meet: Number when all further runs meet the objectives. Fewer cannot show that the
+            required share is reached.
+        to_fail: Number when no further run does. Fewer cannot show that it is not reached.
     """
 
     expected: int | None
@@ -58,14 +58,14 @@ class More:
 def t_interval(
     values: Floats, confidence: float = 0.95
 ) -> tuple[float, float | None, float | None]:
-    """Mean and its two-sided interval; no interval from a single value.
+    """Return the mean and its two-sided interval, which does not exist for a single value.
 
     Student's t over independent replications: mean ± t(n − 1)·s/√n (Law, *Simulation Modeling and
     Analysis*, 5th ed., 9.4.1, terminating simulations).
 
     Args:
-        values: One figure a run, shape (n,), n ≥ 1.
-        confidence: How often such an interval covers the true mean.
+        values: One figure per run, shape (n,), n ≥ 1.
+        confidence: Probability that such an interval covers the true mean.
     """
     mean = float(np.mean(values))
     if len(values) < 2:
@@ -76,7 +76,7 @@ def t_interval(
 
 
 def interval(values: Sequence[float | None]) -> Interval:
-    """Mean, its 95 % t interval, and the 5–95 % range, over the runs in which the figure exists."""
+    """Return mean, 95 % t interval and 5–95 % range over the runs in which the figure exists."""
     known = np.array([value for value in values if value is not None], dtype=float)
     if not len(known):
         return Interval(mean=None, low=None, high=None, run_low=None, run_high=None)
@@ -86,10 +86,10 @@ def interval(values: Sequence[float | None]) -> Interval:
 
 
 def paired_difference(ones: Sequence[float | None], others: Sequence[float | None]) -> Difference:
-    """The t interval of the differences, run by run, over the runs in which both figures exist.
+    """Return the t interval of the differences by run, over the runs in which both figures exist.
 
-    Both saw the same requests in each run (common random numbers), so most of what varies between
-    runs is in both and cancels: Var(X − Y) = Var X + Var Y − 2·Cov(X, Y) (Law, 11.2).
+    Both candidates see the same requests in each run (common random numbers), so most of the
+    variation between runs is in both figures and cancels: Var(X − Y) = Var X + Var Y − 2·Cov(X, Y) (Law, 11.2).
 
     Args:
         ones: A figure of one candidate, by replication.
@@ -101,16 +101,16 @@ def paired_difference(ones: Sequence[float | None], others: Sequence[float | Non
 
 
 def clopper_pearson(successes: int, trials: int, confidence: float) -> tuple[float, float]:
-    """One-sided lower and upper confidence bounds of a proportion.
+    """Return one-sided lower and upper confidence bounds of a proportion.
 
     Clopper and Pearson (*Biometrika* 26, 1934), by quantiles of the beta distribution: each bound
-    is wrong with a probability of at most 1 − confidence, whatever the proportion is. The same as
-    `scipy.stats.binomtest(…).proportion_ci(method="exact")`, which takes half a second to load.
+    is wrong with a probability of at most 1 − confidence, whatever the proportion is. The result is that
+    of `scipy.stats.binomtest(…).proportion_ci(method="exact")`, which takes half a second to load.
 
     Args:
         successes: Runs that meet the objectives.
-        trials: All runs, at least 1; their number must not depend on how they went.
-        confidence: Of each bound, between 0 and 1.
+        trials: All runs, at least 1; their number must not depend on their results.
+        confidence: Confidence of each bound, between 0 and 1.
     """
     failures = trials - successes
     lower = special.betaincinv(successes, failures + 1, 1 - confidence) if successes else 0.0
@@ -119,10 +119,10 @@ def clopper_pearson(successes: int, trials: int, confidence: float) -> tuple[flo
 
 
 def answer_of(successes: int, trials: int, share: float, confidence: float) -> Answer:
-    """Whether the share is shown to be reached, shown not to be, or neither.
+    """Return whether runs show that the share is reached, show that it is not, or neither.
 
-    ``meets`` when even the lower bound reaches the share, ``fails`` when even the upper one does
-    not; see `clopper_pearson`.
+    The answer is ``meets`` when even the lower bound reaches the share, ``fails`` when even the upper
+    bound does not; see `clopper_pearson`.
     """
     lower, upper = clopper_pearson(successes, trials, confidence)
     if lower >= share:
@@ -133,19 +133,19 @@ def answer_of(successes: int, trials: int, share: float, confidence: float) -> A
 def answer_so_far(
     successes: int, trials: int, planned: int, share: float, confidence: float
 ) -> Answer:
-    """The answer of a study of a fixed number of runs, as soon as the missing ones cannot change it.
+    """Return the answer of a study of a fixed number of runs once missing runs cannot change it.
 
-    Looking at `answer_of` after every run and stopping at the first that is shown declares falsely more often
-    than the confidence allows. Here there is one look, at ``planned`` runs; it is told early only where it
-    comes out the same whether all missing runs meet the objectives or none does (curtailed sampling, Wald,
-    *Sequential Analysis*, 1947), so its error probability is that of the one look.
+    A study that asks `answer_of` after every run, and stops at the first answer, is wrong more often
+    than the confidence allows. Here the answer is that after ``planned`` runs. It is given earlier
+    only where it is the same whether all missing runs meet the objectives or none does (curtailed
+    sampling, Wald, *Sequential Analysis*, 1947), so its error probability is that of a single look.
 
     Args:
         successes: Runs so far that meet the objectives.
         trials: Runs so far.
         planned: All runs, fixed before the first, at least ``trials`` and 1.
         share: The share of runs that must meet them.
-        confidence: With which this is to be shown.
+        confidence: Required confidence of the answer.
     """
     if_none = answer_of(successes, planned, share, confidence)
     if_all = answer_of(successes + planned - trials, planned, share, confidence)
@@ -153,36 +153,36 @@ def answer_so_far(
 
 
 def fewest_runs(share: float, confidence: float, failures: int = 0) -> int:
-    """The fewest runs that show a share when so many of them fail.
+    """Return the minimum number of runs that show a share when ``failures`` of them fail.
 
     Without a failure it is log(1 − confidence)/log(share): 59 for 95 % with 95 % confidence.
 
     Raises:
-        BadInput: No number of runs that one would wait for does.
+        BadInput: `MOST_RUNS` are not enough.
     """
     fewest = _first(
         lambda runs: clopper_pearson(runs - failures, runs, confidence)[0] >= share, failures + 1
     )
     if fewest is None:
         raise BadInput(
-            f"objectives.in_runs: {share:.6%} with {confidence:.4%} confidence is not to be shown by "
+            f"objectives.in_runs: {share:.6%} with {confidence:.4%} confidence cannot be shown by "
             f"{MOST_RUNS:,} runs"
         )
     return fewest
 
 
 def runs_to_settle(successes: int, trials: int, share: float, confidence: float) -> More:
-    """How many more runs would settle whether the share is reached.
+    """Return how many further runs would settle whether the share is reached.
 
     Args:
         successes: Runs so far that meet the objectives.
         trials: Runs so far, at least 1, undecided.
         share: The share of runs that must meet them.
-        confidence: With which this is to be shown.
+        confidence: Required confidence of the answer.
     """
     rate = successes / trials
 
-    def shown(more: int) -> bool:  # with a part of a run where the rate asks for it
+    def is_settled_by(more: int) -> bool:  # numbers of good runs need not be whole here
         good, bad = successes + rate * more, (1 - rate) * more + trials - successes
         lower = special.betaincinv(good, bad + 1, 1 - confidence) if good else 0.0
         upper = special.betaincinv(good + 1, bad, confidence) if bad else 1.0
@@ -193,17 +193,18 @@ def runs_to_settle(successes: int, trials: int, share: float, confidence: float)
     )
     assert to_fail is not None
     return More(
-        expected=_first(shown, 1),
+        expected=_first(is_settled_by, 1),
         to_meet=fewest_runs(share, confidence, trials - successes) - trials,
         to_fail=to_fail,
     )
 
 
 def next_look(successes: int, trials: int, share: float, confidence: float, most: int) -> int:
-    """How many runs a candidate should have before it is looked at again; ``most`` in the end.
+    """Return how many runs a candidate should have when it is judged next, at most ``most``.
 
-    Twice as many each time, so that what is clear is seen early and looks are few; never more than
-    would show the share if all that are added met the objectives.
+    The number doubles each time, so that clear cases are seen early and a candidate is judged a few
+    times only. It is never higher than the number that would show the share if every added run met
+    the objectives.
     """
     least = fewest_runs(share, confidence, trials - successes)
     return min(most, max(trials + 1, min(2 * trials, least)))
@@ -218,19 +219,19 @@ def confirmation_runs(
     power: float = 0.9,
     most: int,
 ) -> int:
-    """How many fresh runs a confirmation takes so that it will probably succeed.
+    """Return how many fresh runs a confirmation takes so that it will probably succeed.
 
-    Fixed before the first of them is made: a bound holds only where the number of runs does not
-    depend on how they went. The rate is taken to be (successes + ½)/(trials + 1), the mean of
-    Jeffreys' posterior, which leaves room for failures that were not met yet.
+    The number is fixed before the first of these runs, because a bound holds only where the number of
+    runs does not depend on their results. The rate is taken to be (successes + ½)/(trials + 1), the mean of
+    Jeffreys' posterior, which leaves room for failures that have not occurred yet.
 
     Args:
         successes: Runs of the screening that meet the objectives.
         trials: Runs of the screening.
-        share: What is to be confirmed.
-        confidence: With which.
-        power: The probability with which it should succeed.
-        most: No more than this, but always as many as could succeed.
+        share: The share that is to be confirmed.
+        confidence: Required confidence.
+        power: Required probability of success.
+        most: Maximum number of runs; a confirmation that could not succeed with it takes more.
     """
     fails = 1 - (successes + 0.5) / (trials + 1)
     allowed = 0
@@ -244,28 +245,29 @@ def confirmation_runs(
 
 
 def confirmation_confidence(confidence: float, number: int) -> float:
-    """The confidence that the n-th confirmation of a search must have, n from 1.
+    """Return the confidence that the n-th confirmation of a search must have, n from 1.
 
-    All of them together may be wrong with a probability of 1 − confidence. The first spends nine
-    tenths of it, each further one nine tenths of what is left: the sum never exceeds the whole,
-    however many are made (a fixed spending rule; Bonferroni's inequality). What was looked at
-    before, on other seeds, spends nothing: it only chooses what is confirmed.
+    All confirmations together may be wrong with a probability of 1 − confidence. The first one spends
+    nine tenths of this probability, each further one nine tenths of the rest: the sum never exceeds
+    the whole, however many confirmations there are (a fixed spending rule; Bonferroni's inequality).
+    Earlier runs on other seeds spend nothing: they only choose which candidate is confirmed.
     """
     left = (1 - confidence) * (1 - FIRST_CONFIRMATION_SPENDS) ** (number - 1)
     return 1 - FIRST_CONFIRMATION_SPENDS * left
 
 
 def fresh_seed(seed: int, number: int) -> int:
-    """The seed of the n-th confirmation of a search: another stream of random numbers.
+    """Return the seed of the n-th confirmation of a search.
 
-    From numpy's `SeedSequence` (O'Neill's hash), so that it is not the neighbour's next seed.
+    The seed comes from numpy's `SeedSequence` (O'Neill's hash) and not from ``seed + number``, which
+    might be the seed of another study.
     """
     state = np.random.SeedSequence(seed, spawn_key=(number,)).generate_state(1, np.uint32)
     return int(state[0])
 
 
 def _first(holds: Callable[[int], bool], start: int) -> int | None:
-    """The first whole number from ``start`` on for which something holds, and then always does."""
+    """Return the first whole number from ``start`` on for which `holds`, which then holds for all higher ones."""
     high = start
     while not holds(high):
         if high >= MOST_RUNS:

@@ -1,18 +1,18 @@
-"""What has been simulated, kept beside the scenario: nothing that is there is simulated again.
+"""The store of results beside a scenario: what is stored is not simulated again.
 
-Enters: results, as they land. Leaves: the same results, to the last bit, for whoever would simulate
-just that. It is one SQLite file, and a cache: it may be deleted at any time.
+A stored result equals a simulated one to the last bit. The store is one SQLite file. It is a cache,
+so it may be deleted at any time.
 
-A cell is one candidate in one replication, and it is stored under what decides what it gives: a
-digest of the candidate's scenario and of the simulated time around it (`cell_key`), the replication's
-number, and the engine's version. Cells of another version can never be asked for again and are dropped.
+A cell is one case in one replication. It is stored under all that decides its result: a digest of the
+case's scenario and of the simulated time around it (`cell_key`), the number of the replication, and
+the engine's version. Cells of another version cannot be used any more and are deleted.
 
 A cell may have been observed for different times. Alone it is observed until it has settled; in a
-comparison all candidates of a replication are observed until the last of them has (model.md §8). Each
-observation is kept under the moment at which it ends, and each says when the cell alone would have
-ended: so a comparison knows its common end from what is stored, and simulates again only what was
-never observed until then. A faster candidate more is simulated alone; a slower one moves the end, and
-with it everybody.
+comparison all cases of a replication are observed until the last of them has settled (model.md §8).
+Each observation is stored under its end, with the moment at which the cell alone would have ended.
+So a comparison knows its common end from stored cells, and simulates again only what was never
+observed until that end. A further candidate that is faster is simulated alone; a slower one moves the
+common end, so all others are simulated again.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from executor.base.directories import cache_directory
 from executor.base.errors import BadInput
 from simulation.engine_version import engine_version
 from simulation.results.result_bytes import pack, unpack
-from simulation.results.run_result import RunResult
+from simulation.results.run_result import EngineName, RunResult
 from simulation.scenario.model import Scenario
 from simulation.scenario.simulated_interval import SimulatedInterval
 from simulation.scenario.traffic import TimestampsRate, TraceRate
@@ -41,7 +41,7 @@ from simulation.study.running.work import Done, Part, StoredRun, Work
 SUFFIX = ".rollcast-cells.sqlite"
 
 _WAIT_S = 30.0
-"""For another process that writes."""
+"""Maximum time, in seconds, to wait for another process that writes."""
 
 _TABLES = """
 CREATE TABLE IF NOT EXISTS versions (engine TEXT PRIMARY KEY);
@@ -87,10 +87,10 @@ def cell_key(candidate: Scenario, frame: SimulatedInterval) -> str:
 
 
 class Store:
-    """The cells of one scenario file, whatever is changed in it.
+    """The stored cells of one scenario file, whatever is changed in that file.
 
-    The file is made when the first cell is put. To be used by the thread that made it; several
-    processes may use one file at once.
+    The store's file is made with the first cell. A store may be used only in the thread that made
+    it; several processes may use one file at once.
     """
 
     def __init__(self, path: Path) -> None:
@@ -99,9 +99,9 @@ class Store:
 
     @classmethod
     def beside(cls, scenario: Path) -> Store:
-        """The store of a scenario file: next to it, or where that is read-only in the user's cache."""
+        """Return the store of a scenario file: beside it, or in the user's cache where the folder is read-only."""
         path = scenario.with_name(scenario.name.removesuffix(".yaml") + SUFFIX)
-        if all(os.access(one, os.W_OK) for one in (path.parent, path) if one.exists()):
+        if all(os.access(place, os.W_OK) for place in (path.parent, path) if place.exists()):
             return cls(path)
         whole = hashlib.sha256(os.fsencode(scenario.absolute())).hexdigest()[:16]
         return cls(cache_directory("cells") / f"{scenario.stem}-{whole}{SUFFIX}")
@@ -118,32 +118,32 @@ class Store:
         self.close()
 
     def close(self) -> None:
-        """Lets go of the file."""
+        """Close the file."""
         if self._connection is not None:
-            with self._told():
+            with self._connected():
                 self._connection.close()
         self._connection = None
 
     def known(
-        self, key: str, frame: SimulatedInterval, engine: str = "auto"
+        self, key: str, frame: SimulatedInterval, engine: EngineName = EngineName.AUTO
     ) -> dict[int, StoredRun]:
-        """What is known of a candidate, by replication.
+        """Return the stored runs of a case, by replication.
 
-        A run that has settled does not depend on the horizon, another one does. Bursts are drawn by
-        the second, hence whole ones.
+        A run that has settled does not depend on the horizon; a run that has not does. Bursts are
+        drawn by the second, so whole seconds are compared.
 
         Args:
-            key: Of the candidate, see `cell_key`.
+            key: Key of the case, see `cell_key`.
             frame: The simulated time around the rollout.
-            engine: Whose results will do: ``auto`` for any.
+            engine: The engine whose results are wanted; ``auto`` for those of any.
 
         Raises:
             BadInput: The file is no store, or cannot be read.
         """
-        if not self._is_open(to_write=False):
+        if not self._open(to_write=False):
             return {}
-        found: dict[int, tuple[float, set[float]]] = {}
-        with self._told() as connection:
+        runs: dict[int, tuple[float, set[float]]] = {}
+        with self._connected() as connection:
             rows = connection.execute(
                 "SELECT replication, end_s, alone_end_s FROM cells JOIN keys ON id = key_id"
                 " WHERE key = ? AND ? IN (engine, 'auto')"
@@ -151,23 +151,26 @@ class Store:
                 (key, engine, frame.horizon_s, math.floor(frame.horizon_s)),
             )
             for replication, end_s, alone_end_s in rows:
-                found.setdefault(replication, (alone_end_s, set()))[1].add(end_s)
-        return {one: StoredRun(alone_s, frozenset(ends)) for one, (alone_s, ends) in found.items()}
+                runs.setdefault(replication, (alone_end_s, set()))[1].add(end_s)
+        return {
+            replication: StoredRun(alone_s, frozenset(ends))
+            for replication, (alone_s, ends) in runs.items()
+        }
 
     def result(self, key: str, replication: int, end_s: float) -> RunResult:
-        """An observation that is known.
+        """Return a stored observation.
 
         Raises:
-            BadInput: It is not there, or no result.
+            BadInput: The observation is missing, or is no result.
         """
-        with self._told() as connection:
+        with self._connected() as connection:
             row = connection.execute(
                 "SELECT result FROM cells JOIN keys ON id = key_id"
                 " WHERE key = ? AND replication = ? AND end_s = ?",
                 (key, replication, end_s),
             ).fetchone()
         if row is None:
-            raise BadInput(f"{self.path}: a result has gone while it was read")
+            raise BadInput(f"{self.path}: a result was deleted while it was read")
         try:
             return unpack(row[0])
         except ValueError as error:
@@ -179,18 +182,18 @@ class Store:
         frame: SimulatedInterval,
         results: Iterable[tuple[str, RunResult, bytes]],
     ) -> None:
-        """Keeps observations of one replication, all or none of them.
+        """Store observations of one replication, all of them or none.
 
         Args:
-            replication: Its number.
+            replication: Number of the replication.
             frame: The simulated time around the rollout.
-            results: Of each the key, the result, and the same packed.
+            results: Key, result and packed result of each observation.
 
         Raises:
             BadInput: The file is no store, or cannot be written.
         """
-        self._is_open(to_write=True)
-        with self._told() as connection, connection:
+        self._open(to_write=True)
+        with self._connected() as connection, connection:
             rows = [
                 (
                     _key_id(connection, key),
@@ -207,13 +210,13 @@ class Store:
                 "INSERT OR REPLACE INTO cells VALUES (?, ?, ?, ?, ?, ?, ?)", rows
             )
 
-    def _is_open(self, *, to_write: bool) -> bool:
-        """Opens the file where that is due; whether it is there."""
+    def _open(self, *, to_write: bool) -> bool:
+        """Open the file unless it is open; return False when it is missing and not to be written."""
         if self._connection is not None:
             return True
         if not to_write and not self.path.exists():
             return False
-        with self._told_of_the_file():
+        with self._errors_named():
             connection = sqlite3.connect(self.path, timeout=_WAIT_S)
             try:
                 _set_up(connection)
@@ -224,13 +227,13 @@ class Store:
         return True
 
     @contextmanager
-    def _told(self) -> Iterator[sqlite3.Connection]:
+    def _connected(self) -> Iterator[sqlite3.Connection]:
         assert self._connection is not None
-        with self._told_of_the_file():
+        with self._errors_named():
             yield self._connection
 
     @contextmanager
-    def _told_of_the_file(self) -> Iterator[None]:
+    def _errors_named(self) -> Iterator[None]:
         try:
             yield
         except sqlite3.OperationalError as error:
@@ -245,14 +248,14 @@ class Store:
 
 
 def _key_id(connection: sqlite3.Connection, key: str) -> int:
-    """The number of a key, asked within the transaction that uses it."""
+    """Return the number of a key; call this within the transaction that uses the number."""
     connection.execute("INSERT OR IGNORE INTO keys (key) VALUES (?)", (key,))
-    found: tuple[int] = connection.execute("SELECT id FROM keys WHERE key = ?", (key,)).fetchone()
-    return found[0]
+    row: tuple[int] = connection.execute("SELECT id FROM keys WHERE key = ?", (key,)).fetchone()
+    return row[0]
 
 
 def _set_up(connection: sqlite3.Connection) -> None:
-    """A log beside the file, so that a killed process loses nothing that it has put; the tables."""
+    """Set up write-ahead logging, so that a killed process loses nothing it has stored, and the tables."""
     with suppress(
         sqlite3.OperationalError
     ):  # a file system without shared memory keeps the default
@@ -268,51 +271,55 @@ def _set_up(connection: sqlite3.Connection) -> None:
 
 
 class Archive:
-    """A study's share of a store: what of it need not be simulated, and where the rest is kept.
+    """A study's view of a store: which of its runs are stored, and where new ones are kept.
 
-    Without a store nothing is known and nothing kept. Neither are requests: what is asked for them is
-    simulated.
+    Without a store no run is stored and none is kept. Requests are never stored, so a study that
+    wants them simulates every run.
     """
 
     def __init__(self, work: Work, store: Store | None) -> None:
         self._store = None if work.keep_requests else store
         self._frame = work.frame
         self._keys: list[str] = []
-        self._known: list[dict[int, StoredRun]] = [{} for _ in work.candidates]
+        self._known: list[dict[int, StoredRun]] = [{} for _ in work.cases]
         if self._store is not None:
-            applied = [one.apply_to(work.scenario) for one in work.candidates]
-            self._keys = [cell_key(one, work.frame) for one in applied]
+            self._keys = [cell_key(case.scenario, work.frame) for case in work.cases]
             self._known = [self._store.known(key, work.frame, work.engine) for key in self._keys]
 
     def part(self, replication: int, candidates: Iterable[int]) -> Part:
-        """One replication of some candidates, with what is known of each."""
+        """Return one replication of some cases as a part, with the stored run of each."""
         unknown, known = [], []
         for index in candidates:
-            found = self._known[index].get(replication)
-            if found is None:
+            run = self._known[index].get(replication)
+            if run is None:
                 unknown.append(index)
             else:
-                known.append((index, found))
+                known.append((index, run))
         return Part(replication, tuple(unknown), tuple(known))
 
     def stored(self, part: Part, end_s: float) -> dict[int, RunResult]:
-        """What is stored of a part that ends so; what has not been observed until then is left out."""
+        """Return the stored results of a part that were observed until ``end_s``, by case."""
         return {
             index: self._store.result(self._keys[index], part.replication, end_s)
-            for index, one in part.known
-            if self._store is not None and end_s in one.ends_s
+            for index, run in part.known
+            if self._store is not None and end_s in run.ends_s
         }
 
-    def kept(self, part: Part, done: Done) -> dict[int, RunResult]:
-        """All results of a part of which some have just been simulated; these are kept."""
-        opened = {
-            index: unpack(one) if isinstance(one, bytes) else one for index, one in done.items()
+    def keep(self, part: Part, done: Done) -> dict[int, RunResult]:
+        """Store the results that were just simulated; return all results of the part, stored ones too."""
+        results = {
+            index: unpack(result) if isinstance(result, bytes) else result
+            for index, result in done.items()
         }
         if self._store is not None:
             rows = [
-                (self._keys[index], opened[index], one if isinstance(one, bytes) else pack(one))
-                for index, one in done.items()
+                (
+                    self._keys[index],
+                    results[index],
+                    result if isinstance(result, bytes) else pack(result),
+                )
+                for index, result in done.items()
             ]
             self._store.put(part.replication, self._frame, rows)
-        end_s = next(iter(opened.values())).end_s
-        return opened | self.stored(part, end_s)
+        end_s = next(iter(results.values())).end_s
+        return results | self.stored(part, end_s)

@@ -1,7 +1,6 @@
-"""Whether a candidate does what is asked of it, as a probability and with a stated confidence.
+"""Verdicts: whether a candidate meets its objectives in enough runs, with a stated confidence.
 
-Enters: a candidate's scenario and its runs. Leaves: a `Verdict`. What a run breaks is a `Breach`;
-sentences are made of breaches here and read nowhere.
+An objective that a run breaks is a `Breach`. Sentences are made of breaches here and parsed nowhere.
 """
 
 from __future__ import annotations
@@ -13,17 +12,18 @@ from enum import StrEnum
 
 from executor.plan.model import Step, Verdict
 from simulation.results.failures import Cause
-from simulation.results.run_result import RunResult
+from simulation.results.run_result import Ending, RunResult
 from simulation.scenario.freeze import find_freeze
 from simulation.scenario.model import Scenario
 from simulation.study.statistics import MOST_RUNS, More, answer_of, clopper_pearson, runs_to_settle
 
 
 def verdict(scenario: Scenario, runs: Sequence[RunResult]) -> Verdict:
-    """Whether the objectives hold in the share of runs, with the confidence, that is asked for.
+    """Return whether the objectives are met in the share ``in_runs`` of runs, with ``confidence``.
 
-    One-sided Clopper–Pearson bounds of the share of runs that meet every objective: ``meets`` when
-    even the lower one reaches ``in_runs``, ``fails`` when even the upper one does not.
+    The answer comes from one-sided Clopper–Pearson bounds of the share of runs that meet every
+    objective: ``meets`` when even the lower bound reaches ``in_runs``, ``fails`` when even the upper
+    bound does not.
     """
     objectives = scenario.objectives
     broken = [broken_objectives(scenario, run) for run in runs]
@@ -31,20 +31,22 @@ def verdict(scenario: Scenario, runs: Sequence[RunResult]) -> Verdict:
     asked = (objectives.in_runs, objectives.confidence)
     answer = answer_of(good, len(runs), *asked)
     counts = Counter(breach for breaches in broken for breach in breaches)
-    said = [f"{breach_text(one)} in {count} of {len(runs)} runs" for one, count in counts.items()]
+    reasons = [
+        f"{breach_text(breach)} in {count} of {len(runs)} runs" for breach, count in counts.items()
+    ]
     if answer == "undecided":
-        said.append(
+        reasons.append(
             f"{good} of {len(runs)} runs meet every objective, too few runs to show or refute "
             f"{objectives.in_runs * 100:g} % with {objectives.confidence * 100:g} % confidence; "
-            f"{_more_in_words(runs_to_settle(good, len(runs), *asked))}"
+            f"{_more_runs_text(runs_to_settle(good, len(runs), *asked))}"
         )
     lower, _upper = clopper_pearson(good, len(runs), objectives.confidence)
     return Verdict(
-        answer=answer, runs_meeting=good, runs=len(runs), lower_bound=lower, reasons=said
+        answer=answer, runs_meeting=good, runs=len(runs), lower_bound=lower, reasons=reasons
     )
 
 
-def _more_in_words(more: More) -> str:
+def _more_runs_text(more: More) -> str:
     if more.expected is None:
         return f"even {MOST_RUNS:,} more would not settle it if they went on like that"
     if more.expected == more.to_meet:
@@ -56,7 +58,7 @@ def _more_in_words(more: More) -> str:
 
 
 class Objective(StrEnum):
-    """What a run may break."""
+    """An objective that a run may break."""
 
     ENDS_WELL = "ends_well"
     ERROR_FRACTION = "error_fraction"
@@ -70,33 +72,33 @@ class Objective(StrEnum):
 
 @dataclass(frozen=True)
 class Breach:
-    """One objective that a run breaks, without the run's own figure: alike in runs that are alike.
+    """An objective that a run breaks, without the run's own figure, so that equal breaches add up.
 
     Attributes:
-        objective: Which.
+        objective: The objective.
         limit: Its limit, in the unit of the objective; None where it has none.
-        ended: How the rollout ended, where it did not end well.
-        cause: What stopped it then, None where nothing did.
-        step: The step that failed, where that stopped it.
-        freeze: The freeze that was met, as the file has it.
+        ended: How the rollout ended, where it did not end well; else None.
+        cause: The cause of a stop; None where the rollout was not stopped.
+        step: The step that failed, where that was the cause.
+        freeze: The freeze in which the rollout ran, as the file has it.
     """
 
     objective: Objective
     limit: float | None = None
-    ended: str = ""
+    ended: Ending | None = None
     cause: Cause | None = None
     step: Step | None = None
     freeze: str = ""
 
 
 def broken_objectives(scenario: Scenario, run: RunResult) -> list[Breach]:
-    """Return which objectives a run breaks; the figures are those of the rollout."""
+    """Return the objectives that a run breaks, by its figures over the rollout."""
     return list(_breaches(scenario, run))
 
 
 def _breaches(scenario: Scenario, run: RunResult) -> Iterator[Breach]:
     objectives = scenario.objectives
-    if run.ended != "done":
+    if run.ended != Ending.DONE:
         by = run.stopped_by
         yield Breach(
             Objective.ENDS_WELL,
@@ -163,4 +165,4 @@ def _ending_text(breach: Breach) -> str:
         case Cause.NO_MORE_MAY_FOLLOW:
             return f"{breach.ended}, too few instances are left to take another out"
         case _:
-            return breach.ended
+            return str(breach.ended)

@@ -53,7 +53,7 @@ def comparison_figures(
 ) -> dict[str, Figure]:
     """What one candidate does over time and step by step, and where it lies among the others."""
     result = comparison.candidates[index]
-    scenario = result.candidate.apply_to(comparison.scenario)
+    scenario = result.scenario
     figures = {"over time": over_time_figure(result, scenario, theme)}
     if scenario.rollout is not None:
         figures["trade-off"] = figure_of(

@@ -13,8 +13,9 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from simulation.scenario.model import Scenario
-    from simulation.study.candidates import Candidate
+    from simulation.study.case import Case
     from simulation.study.compare import Comparison
+    from simulation.study.execution import Execution
     from simulation.study.rows import Row
     from simulation.study.statistics import Difference
     from simulation.study.time_left import Eta
@@ -55,7 +56,8 @@ def compare(
     from simulation.scenario.balancer import parse_policy
     from simulation.scenario.rollout import parse_surge, parse_window
     from simulation.scenario.units import parse_duration_s
-    from simulation.study.candidates import candidates_of, default_windows
+    from simulation.study.candidates import default_windows
+    from simulation.study.case import cases_of
     from studio.cli import tables
     from studio.reports.files import write_frame
 
@@ -63,7 +65,7 @@ def compare(
     o.must_be_writable(scenario, csv, html, requests)
     file = o.load_file(scenario, sets, seed, replications)
     loaded = file.scenario
-    o.get_ready(engine, quiet)
+    execution = o.make_execution(engine, jobs, cluster, quiet=quiet)
     varied: dict[str, list[Any]] = {
         "windows": o.comma_list("--windows", windows, parse_window),
         "drain_timeouts_s": o.comma_list("--drain-timeouts", drain_timeouts, parse_duration_s),
@@ -75,17 +77,15 @@ def compare(
     }
     if not any(varied.values()):
         varied["windows"] = [*default_windows(loaded)]
-    candidates = candidates_of(loaded, **varied)
+    cases = cases_of(loaded, **varied)
     console = tables.answer_console()
     comparison, rows = run_with_table(
         loaded,
-        candidates,
+        cases,
+        execution,
         console,
         path=scenario,
-        jobs=jobs,
-        cluster=cluster,
         quiet=quiet or json,
-        engine=engine,
         keep_requests=requests is not None,
     )
     if csv is not None:
@@ -102,7 +102,8 @@ def compare(
 
 def run_with_table(
     scenario: Scenario,
-    candidates: tuple[Candidate, ...],
+    cases: tuple[Case, ...],
+    execution: Execution,
     console: Console,
     quiet: bool = False,
     **how: Any,
@@ -114,16 +115,16 @@ def run_with_table(
     from studio.views.figures_text import time_left_text
 
     if quiet or not sys.stdout.isatty():
-        return o.run_study(scenario, candidates, quiet=quiet, **how)
+        return o.run_study(scenario, cases, execution, quiet=quiet, **how)
     with Live(console=console, transient=True, auto_refresh=False) as live:
 
-        def landed(comparison: Comparison, pace: Eta) -> None:
+        def show(comparison: Comparison, pace: Eta) -> None:
             table = comparison_table(comparison)
             told = f"{pace.done} of {pace.total} replications {time_left_text(pace.left_s())}"
             table.caption = told.rstrip()
             live.update(table, refresh=True)
 
-        return o.run_study(scenario, candidates, quiet=True, landed=landed, **how)
+        return o.run_study(scenario, cases, execution, quiet=True, on_comparison=show, **how)
 
 
 def print_answer(console: Console, comparison: Comparison) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
@@ -14,10 +15,12 @@ from executor.base.errors import BadInput
 from executor.base.yaml_positions import shorten_value
 
 if TYPE_CHECKING:
+    from simulation.results.run_result import EngineName
     from simulation.scenario.file import ScenarioFile
     from simulation.scenario.model import Scenario
-    from simulation.study.candidates import Candidate
+    from simulation.study.case import Case
     from simulation.study.compare import Comparison
+    from simulation.study.execution import Execution
     from simulation.study.rows import Row
     from simulation.study.time_left import Eta
 
@@ -137,24 +140,41 @@ def load_file(
     return ScenarioFile.load(path, given)
 
 
-def get_ready(engine: str, quiet: bool) -> None:
-    """Compiles the fast engine where that is wanted and has not been done, with a word about it.
+def get_ready(engine: str, quiet: bool) -> EngineName:
+    """Return the engine of an option; compile the fast engine first where it will be used.
 
     Raises:
         BadInput: There is no such engine.
     """
-    from simulation.engines.compiled.code_cache import COMPILE_CPU_S, ENGINES, is_ready
+    from simulation.engines.compiled.code_cache import COMPILE_CPU_S, is_ready
     from simulation.engines.compiled.prepare import prepare
+    from simulation.results.run_result import ENGINES, EngineName
 
     if engine not in ENGINES:
         raise BadInput(f"--engine {engine}: must be {', '.join(ENGINES[:-1])} or {ENGINES[-1]}")
-    if engine != "reference" and not is_ready():
+    if engine != EngineName.REFERENCE and not is_ready():
         if not quiet:
             print(
                 f"rollcast: compiling the fast engine, once; {COMPILE_CPU_S:.0f} s of a processor",
                 file=sys.stderr,
             )
         prepare()
+    return EngineName(engine)
+
+
+def make_execution(
+    engine: str, jobs: int | None, cluster: str | None = None, *, quiet: bool
+) -> Execution:
+    """Return how the options say to simulate; compile the fast engine first where it will be used.
+
+    Raises:
+        BadInput: There is no such engine, or both processes and a cluster are asked for.
+    """
+    from simulation.study.execution import Execution
+
+    if jobs is not None and cluster is not None:
+        raise BadInput("--jobs and --cluster: must not both be given")
+    return Execution(jobs=jobs, cluster=cluster, engine=get_ready(engine, quiet))
 
 
 def comma_list(option: str, text: str | None, parse: Callable[[str], Value]) -> list[Value]:
@@ -207,74 +227,42 @@ def must_be_writable(scenario: Path, *paths: Path | None) -> None:
 
 def run_study(
     scenario: Scenario,
-    candidates: Sequence[Candidate],
+    cases: Sequence[Case],
+    execution: Execution,
     *,
     path: Path | None = None,
-    jobs: int | None = None,
-    cluster: str | None = None,
     quiet: bool = False,
-    engine: str = "auto",
     keep_requests: bool = False,
-    landed: Callable[[Comparison, Eta], None] | None = None,
+    on_comparison: Callable[[Comparison, Eta], None] | None = None,
 ) -> tuple[Comparison, list[Row]]:
-    """Runs the study, with progress on standard error when that is a terminal.
+    """Run the study, with progress on standard error when that is a terminal.
 
     Args:
-        scenario: What is simulated.
-        candidates: What is compared.
+        scenario: The study's scenario.
+        cases: What is compared.
+        execution: Where and how to simulate.
         path: The scenario's file, beside which results are stored; None to store none.
-        jobs: How many processes.
-        cluster: The address of a scheduler whose workers simulate.
         quiet: Whether no progress is shown.
-        engine: One of `simulation.engines.compiled.code_cache.ENGINES`.
         keep_requests: Whether results carry every request.
-        landed: Called with the comparison so far, at most twice a second.
+        on_comparison: Called with the comparison so far, at most twice a second.
 
     Raises:
-        BadInput: What is asked for does not go together, or `run_rows` raises it.
+        BadInput: As `simulation.study.driver.run_study`.
     """
-    import time
+    from simulation.study.driver import run_study as run
 
-    from simulation.study.compare import compare
-    from simulation.study.rows import run_rows
-    from simulation.study.store import Store
-    from simulation.study.time_left import Eta
-
-    must_be_one_place(jobs, cluster)
-    rows: list[Row] = []
-    pace = Eta(scenario.replications)
-    told_at = time.monotonic()
-    with (
-        nullcontext() if path is None else Store.beside(path) as store,
-        progress_bar(quiet) as told,
-    ):
-        told("replications", pace)
-        for row in run_rows(
+    with progress_bar(quiet) as report:
+        comparison, rows = run(
             scenario,
-            candidates,
-            jobs=jobs,
-            cluster=cluster,
-            engine=engine,
+            cases,
+            execution,
+            stored_beside=path,
             keep_requests=keep_requests,
-            store=store,
-        ):
-            rows.append(row)
-            pace.record_result(was_stored=row.was_stored)
-            told("replications", pace)
-            if landed is not None and time.monotonic() - told_at > 0.5:
-                landed(compare(scenario, candidates, rows), pace)
-                told_at = time.monotonic()
-    return compare(scenario, candidates, rows), rows
-
-
-def must_be_one_place(jobs: int | None, cluster: str | None) -> None:
-    """Refuses to simulate both here and elsewhere.
-
-    Raises:
-        BadInput: Both are asked for.
-    """
-    if jobs is not None and cluster is not None:
-        raise BadInput("--jobs and --cluster: must not both be given")
+            on_progress=partial(report, "replications"),
+            on_comparison=on_comparison,
+        )
+    assert comparison is not None  # a command is stopped by an exception only
+    return comparison, rows
 
 
 @contextmanager

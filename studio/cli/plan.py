@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import partial
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -50,8 +50,8 @@ def plan(
     from simulation.planning.starts import starts_of
     from simulation.scenario.rollout import parse_window
     from simulation.scenario.units import parse_duration_s
-    from simulation.study.candidates import candidates_of, default_windows
-    from simulation.study.cells import run_cells
+    from simulation.study.candidates import default_windows
+    from simulation.study.case import cases_of
     from simulation.study.store import Store
 
     if window is not None and windows is not None:
@@ -71,7 +71,7 @@ def plan(
         chosen = [o.one_value("--window", window, parse_window)]
     else:
         chosen = o.comma_list("--windows", windows, parse_window) or [*default_windows(loaded)]
-    candidates = candidates_of(
+    cases = cases_of(
         loaded,
         chosen,
         o.comma_list("--drain-timeouts", drain_timeouts, parse_duration_s),
@@ -79,11 +79,9 @@ def plan(
         o.comma_list("--advance", advance, o.parse_advance),
     )
     planned_service(loaded)
-    o.get_ready(engine, quiet)
-    o.must_be_one_place(jobs, cluster)
+    execution = o.make_execution(engine, jobs, cluster, quiet=quiet)
     with Store.beside(scenario) as store, o.report_search(quiet or json) as told:
-        simulate = partial(run_cells, jobs=jobs, cluster=cluster, engine=engine, store=store)
-        found = search(loaded, candidates, simulate=simulate, told=told)
+        found = search(loaded, cases, replace(execution, store=store), on_progress=told)
     assert found is not None
     if json:
         write_search_result(found, output, valid_for_s, sign)
@@ -125,7 +123,7 @@ def write_search_result(
         told.append(_busiest_sentence(found.looked[found.busiest]))
     if found.starts:
         told.append(found.starts)
-    applied = [one.candidate.apply_to(found.scenario) for one in found.looked]
+    applied = [one.case.scenario for one in found.looked]
     told += [f"! {line}." for line in note_lines(found.scenario, applied)]
     return [*told, f"The plan is in {output}"]
 
@@ -164,7 +162,7 @@ def search_json(found: SearchResult) -> dict[str, Any]:
     from simulation.planning.evidence import candidate_evidence, evidence_of
     from simulation.study.notes import notes_json, notes_of
 
-    applied = [one.candidate.apply_to(found.scenario) for one in found.looked]
+    applied = [one.case.scenario for one in found.looked]
     everyone = [candidate_evidence(found, number) for number in range(len(found.looked))]
     return {
         "schema": "rollcast.search/1",
@@ -181,14 +179,14 @@ def search_json(found: SearchResult) -> dict[str, Any]:
 
 def print_looked(found: SearchResult) -> None:
     """The question, and the table of candidates with the reasons."""
-    from simulation.planning.evidence import counts_of, telling
+    from simulation.planning.evidence import counts_of, listed_candidates
     from studio.cli.tables import answer_console
 
     console = answer_console()
     if found.scenario.question:
         console.print(found.scenario.question, style="bold")
         console.print()
-    numbers = telling(found)
+    numbers = listed_candidates(found)
     console.print(_table(found, numbers))
     if len(numbers) < len(found.looked):
         counts = ", ".join(f"{count} {outcome}" for outcome, count in counts_of(found).items())
@@ -256,9 +254,9 @@ def _lag_hint(scenario: Scenario) -> str:
 
 def _why_none(found: SearchResult) -> str:
     """The reasons of those that came nearest, and how many more there are."""
-    from simulation.planning.evidence import counts_of, telling
+    from simulation.planning.evidence import counts_of, listed_candidates
 
-    named = telling(found)[:_NAMED_WHEN_REFUSED]
+    named = listed_candidates(found)[:_NAMED_WHEN_REFUSED]
     told = [
         f"{_name(found, n).lower()} {found.looked[n].outcome}: {found.looked[n].reason}"
         for n in named

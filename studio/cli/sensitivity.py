@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -37,7 +36,6 @@ def sensitivity(
 ) -> None:
     """Rank the assumptions by how far the answer moves when each is off by a quarter."""
     from simulation.planning.sensitivity import sensitivity as analysed
-    from simulation.study.cells import run_cells
 
     if chart is not None and chart.suffix not in _CHARTS:
         raise BadInput(f"--chart {chart}: must end in {', '.join(_CHARTS)}")
@@ -46,9 +44,9 @@ def sensitivity(
     loaded = o.load(scenario, given, seed)
     if loaded.rollout is None:
         raise BadInput(f"{scenario}: rollout: is missing, there is no answer that could hang")
-    o.get_ready(engine, quiet)
+    execution = o.make_execution(engine, jobs, quiet=quiet)
     with o.report_search(quiet or json) as told:
-        found = analysed(loaded, simulate=partial(run_cells, jobs=jobs, engine=engine), told=told)
+        found = analysed(loaded, execution, on_progress=told)
     if chart is not None:
         _write_chart(chart, found)
     if json:

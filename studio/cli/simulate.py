@@ -20,7 +20,7 @@ def simulate(
     quiet: o.Quiet = False,
 ) -> None:
     """Simulate a scenario as it stands and print every figure."""
-    from simulation.study.candidates import candidates_of
+    from simulation.study.case import cases_of
     from simulation.study.notes import notes_json
     from studio.cli import tables
     from studio.cli.compare import print_notes
@@ -31,15 +31,13 @@ def simulate(
     o.must_be_writable(scenario, csv, html, requests)
     file = o.load_file(scenario, sets, seed, replications)
     loaded = file.scenario
-    o.get_ready(engine, quiet)
+    execution = o.make_execution(engine, jobs, cluster, quiet=quiet)
     comparison, rows = o.run_study(
         loaded,
-        candidates_of(loaded),
+        cases_of(loaded),
+        execution,
         path=scenario,
-        jobs=jobs,
-        cluster=cluster,
         quiet=quiet,
-        engine=engine,
         keep_requests=requests is not None,
     )
     if csv is not None:

@@ -69,8 +69,9 @@ def _plan(file: Path, again: bool, inventory: Path | None, jobs: int | None) -> 
     lines, sound = validate_report(plan, datetime.now(UTC), inventory)
     if again and sound:
         from simulation.planning.make_plan import resimulate
+        from simulation.study.execution import Execution
 
-        differing = resimulate(plan, jobs)
+        differing = resimulate(plan, Execution(jobs=jobs))
         mark = "✗" if differing else "✓"
         lines.append(f"{mark} simulated again, the embedded scenario gives the same prediction")
         lines.extend(f"    {one}" for one in differing)

@@ -55,7 +55,8 @@ def main_job() -> int:
     require_extra("simulation", "the example")
     from simulation.planning.make_plan import WEEK_S
     from simulation.planning.search import search
-    from simulation.study.candidates import candidates_of, default_windows
+    from simulation.study.candidates import default_windows
+    from simulation.study.case import cases_of
     from studio.cli.compare import print_answer, run_with_table
     from studio.cli.plan import write_search_result
     from studio.cli.tables import answer_console
@@ -65,22 +66,22 @@ def main_job() -> int:
     except OSError as error:
         raise BadInput(f"{OUTPUT}: cannot be written: {error.strerror}") from None
     scenario = o.load(example, None)
-    candidates = candidates_of(scenario, default_windows(scenario))
+    cases = cases_of(scenario, default_windows(scenario))
     print(
         f"{why}: comparing the windows of {scenario.name}, {scenario.replications} "
         "replications each.",
         file=sys.stderr,
     )
-    o.get_ready("auto", quiet=False)
+    execution = o.make_execution("auto", None, quiet=False)
     console = answer_console()
-    comparison, _rows = run_with_table(scenario, candidates, console)
+    comparison, _rows = run_with_table(scenario, cases, execution, console)
     print_answer(console, comparison)
     known = {
         one.candidate: [replace(run, metrics=run.alone) for run in one.runs]
         for one in comparison.candidates
     }
     with o.report_search(quiet=False) as told:
-        found = search(scenario, candidates, known=known, told=told)
+        found = search(scenario, cases, execution, known=known, on_progress=told)
     assert found is not None
     print("\n".join(write_search_result(found, OUTPUT / "plan.json", WEEK_S)))
     return 0

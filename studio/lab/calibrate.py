@@ -22,7 +22,7 @@ from executor.base.errors import Refused
 from executor.plan.model import STEPS, Step
 from simulation.planning.make_plan import make_plan
 from simulation.scenario.model import Scenario
-from simulation.study.candidates import candidates_of
+from simulation.study.case import cases_of
 from simulation.study.compare import compare
 from simulation.study.rows import run_rows
 from studio.lab.fleet import fleet
@@ -294,9 +294,9 @@ def _cycles(scenario: Scenario, cycles: int) -> tuple[list[dict[str, Any]], tupl
     data["rollout"].update(pause="0s", min_ready="0s", guards="none", strategy="rolling")
     data["rollout"].update(window=1, advance="sliding", drain={"timeout": "30s"}, stop={})
     calm = Scenario.model_validate(data)
-    (candidate,) = candidates_of(calm, [_roomy_window(calm)])
-    calm = candidate.apply_to(calm)
-    result = compare(calm, (candidate,), list(run_rows(calm, (candidate,)))).candidates[0]
+    cases = cases_of(calm, [_roomy_window(calm)])
+    calm = cases[0].scenario
+    result = compare(calm, cases, list(run_rows(calm, cases))).candidates[0]
     plan = make_plan(calm, result)
     timelines, flags = [], []
     for number in range(math.ceil(cycles / scenario.service.instance_count)):

@@ -24,7 +24,8 @@ from executor.base.files import atomic_write_text
 from executor.plan.model import Interval, Plan
 from simulation.planning.make_plan import make_plan
 from simulation.scenario.model import Scenario
-from simulation.study.candidates import Candidate, candidates_of
+from simulation.study.candidates import Candidate
+from simulation.study.case import cases_of
 from simulation.study.compare import compare
 from simulation.study.rows import run_rows
 from studio.lab.calibrate import CYCLES, Calibration, calibrate, with_calibration
@@ -232,7 +233,7 @@ def arms_of(found: Calibration, variants: Sequence[tuple[str, Scenario]]) -> tup
 def by_window(scenario: Scenario, windows: Sequence[int | str]) -> list[tuple[str, Scenario]]:
     """The scenario with each window."""
     return [
-        (f"window {one.window}", one.apply_to(scenario)) for one in candidates_of(scenario, windows)
+        (f"window {case.candidate.window}", case.scenario) for case in cases_of(scenario, windows)
     ]
 
 
@@ -240,8 +241,8 @@ def _arm(name: str, scenario: Scenario, found: Calibration) -> Arm:
     forecast = with_calibration(scenario, found).model_copy(
         update={"replications": REPLICATIONS, "name": f"{scenario.name}, {name}"}
     )
-    candidates = candidates_of(forecast)
-    result = compare(forecast, candidates, list(run_rows(forecast, candidates))).candidates[0]
+    cases = cases_of(forecast)
+    result = compare(forecast, cases, list(run_rows(forecast, cases))).candidates[0]
     return Arm(
         name, scenario, forecast, make_plan(forecast, result), load_left(forecast, result.candidate)
     )

@@ -17,7 +17,7 @@ import numpy as np
 from simulation.results.failures import Cause, Failure
 from simulation.results.pool_log import PoolChange
 from simulation.results.recorder import RunRecord, run_result
-from simulation.results.run_result import CUT, OUTCOMES, RequestTable, RunResult
+from simulation.results.run_result import CUT, OUTCOMES, Ending, EngineName, RequestTable, RunResult
 from simulation.results.states import State, StateInterval
 from simulation.results.tally import Calls, count_requests
 from simulation.scenario.model import Scenario
@@ -35,7 +35,7 @@ MOST_LAG_S = 0.010
 MOST_CPU_FRACTION = 0.70
 """A machine busier than this adds waits of its own."""
 
-_ENDED = {"done": "done", "halted": "halted", "rolled_back": "rolled_back"}
+_ENDED = {one.value: one for one in (Ending.DONE, Ending.HALTED, Ending.ROLLED_BACK)}
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,7 @@ def to_run_result(scenario: Scenario, seen: LoadSample) -> RunResult:
             states=states,
             pool_log=log,
             rolled=True,
-            ended=_ENDED.get(str(seen.timeline["ended"]), "horizon"),
+            ended=_ENDED.get(seen.timeline["ended"], Ending.HORIZON),
             rollout_ended_s=ended_s,
             settled_s=settled_s,
             end_s=settled_s,
@@ -120,7 +120,7 @@ def to_run_result(scenario: Scenario, seen: LoadSample) -> RunResult:
             fleets=[(service.instance_count, service.instance_count)],
             slow_over_s=slow_s,
             bin_s=bin_s,
-            engine="lab",
+            engine=EngineName.LAB,
         ),
         table,
     )

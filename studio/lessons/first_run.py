@@ -23,7 +23,7 @@ from simulation.results.result_bytes import as_bytes, from_bytes
 from simulation.results.run_result import RunResult
 from simulation.scenario.model import Scenario
 from simulation.scenario.units import Floats
-from simulation.study.candidates import Candidate
+from simulation.study.case import Case
 from simulation.study.compare import Comparison, compare
 from simulation.study.rows import Row
 from studio.resources import assets_dir
@@ -57,14 +57,14 @@ def pack_comparison(comparison: Comparison) -> bytes:
 
 
 def unpack_comparison(
-    packed: bytes, scenario: Scenario, candidates: Sequence[Candidate]
+    packed: bytes, scenario: Scenario, cases: Sequence[Case]
 ) -> Comparison | None:
     """The comparison that was packed; None when it is of another scenario or other candidates.
 
     Args:
         packed: From `pack_comparison`.
         scenario: What is open.
-        candidates: What would be compared of it.
+        cases: What would be compared of it.
 
     Raises:
         ValueError: The bytes are not those of a comparison.
@@ -75,20 +75,20 @@ def unpack_comparison(
         expected = {
             "schema": _SCHEMA,
             "scenario_digest": digest_of(scenario.as_data()),
-            "windows": [one.window for one in candidates],
+            "windows": [case.candidate.window for case in cases],
             "replications": scenario.replications,
         }
         if header != expected:
             return None
         with _uncollected():
             runs = [from_bytes(part) for part in parts]
-        if len(runs) != len(candidates) * scenario.replications:
+        if len(runs) != len(cases) * scenario.replications:
             raise ValueError("there are more runs, or fewer, than it says")
     except (lzma.LZMAError, struct.error, StopIteration, ValueError) as error:
         raise ValueError(f"not a packed comparison: {error}") from None
-    width = len(candidates)
+    width = len(cases)
     rows = [Row(k, tuple(runs[k * width : (k + 1) * width])) for k in range(len(runs) // width)]
-    return compare(scenario, candidates, rows)
+    return compare(scenario, cases, rows)
 
 
 @contextmanager

@@ -168,7 +168,7 @@ def states_frame(comparison: Comparison) -> pd.DataFrame:
     names = comparison.scenario.all_instance_names()
     rows = []
     for index, result in enumerate(comparison.candidates):
-        named = result.candidate.apply_to(comparison.scenario).all_instance_names() or names
+        named = result.scenario.all_instance_names() or names
         for number, run in enumerate(result.runs):
             rows += [
                 (

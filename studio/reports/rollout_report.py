@@ -12,7 +12,7 @@ from typing import Any
 
 from executor.plan.model import Interval, Plan
 from simulation.scenario.model import Scenario
-from simulation.study.candidates import candidates_of
+from simulation.study.case import cases_of
 from simulation.study.rows import run_rows
 from studio.charts.contest import Column, draw_contest
 from studio.charts.waterfall import ROW_PX, draw_waterfall
@@ -71,7 +71,7 @@ def forecast_of(plan: Plan) -> list[Span]:
     scenario = Scenario.model_validate(plan.scenario).model_copy(
         update={"seed": plan.seed, "replications": 1}
     )
-    row = next(iter(run_rows(scenario, candidates_of(scenario))))
+    row = next(iter(run_rows(scenario, cases_of(scenario))))
     return forecast_spans(row.runs[0].states, scenario.service.instance_names(plan.service))
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulation.control.order import rolling_order, waves_of
-from simulation.results.run_result import RunResult
+from simulation.results.run_result import Ending, RunResult
 from simulation.results.states import State, StateInterval
 from simulation.scenario.model import Scenario
 from simulation.scenario.rollout import ALL_AT_ONCE
@@ -217,13 +217,11 @@ class Story:
         """What happened, by time."""
         found = [*self._moves(), *self._wave_ends(), self._lowest(), self.worst]
         if self.run.metrics["rollout_duration_s"] is not None:
-            found.append(ReplayEvent(self.rollout_end_s, _ENDS.get(self.run.ended, self.run.ended)))
+            found.append(ReplayEvent(self.rollout_end_s, _ENDS[self.run.ended]))
         else:
             by = self.run.stopped_by
             last = "" if by is None else f": {failure_text(by, len(self.groups) > 1)}"
-            found.append(
-                ReplayEvent(self.until_s, f"{_ENDS.get(self.run.ended, self.run.ended)}{last}")
-            )
+            found.append(ReplayEvent(self.until_s, f"{_ENDS[self.run.ended]}{last}"))
         return tuple(sorted(found, key=lambda one: one.time_s))
 
     def _moves(self) -> Iterator[ReplayEvent]:
@@ -260,10 +258,10 @@ _TOLD = {
     State.CRASHED: "crashed",
 }
 _ENDS = {
-    "done": "the rollout is done",
-    "halted": "the rollout was halted",
-    "rolled_back": "the rollout was rolled back",
-    "horizon": "the rollout did not settle",
+    Ending.DONE: "the rollout is done",
+    Ending.HALTED: "the rollout was halted",
+    Ending.ROLLED_BACK: "the rollout was rolled back",
+    Ending.HORIZON: "the rollout did not settle",
 }
 
 
@@ -399,7 +397,7 @@ def worst_run(result: CandidateResult) -> int:
         lost, p99_s = (
             run.metrics[name] or 0.0 for name in ("rollout_error_fraction", "rollout_latency_p99_s")
         )
-        return run.ended != "done", lost, p99_s
+        return run.ended != Ending.DONE, lost, p99_s
 
     return max(range(len(result.runs)), key=lambda place: (badness(place), -place))
 

@@ -21,9 +21,9 @@ from simulation.run import traffic_around
 from simulation.scenario.freeze import find_freeze
 from simulation.scenario.model import Scenario
 from simulation.scenario.rates import DAY_S, RateTable, clock_label, clock_time_s, start_second
-from simulation.scenario.simulated_interval import SimulatedInterval, frame_of
+from simulation.scenario.simulated_interval import SimulatedInterval
 from simulation.scenario.units import Floats
-from simulation.study.candidates import Candidate, candidates_of
+from simulation.study.case import Case, cases_of, frame_of_cases
 from simulation.study.cells import Cell, run_cells
 from simulation.study.statistics import FIRST_LOOK, answer_so_far
 from simulation.study.verdict import Breach, breach_text, broken_objectives
@@ -113,7 +113,7 @@ class CellGrid:
         step_s: From one start to the next.
         starts: As a file says them.
         windows: Ascending.
-        candidates: One a cell, all windows of the first start first.
+        cases: One a cell, all windows of the first start first.
     """
 
     scenario: Scenario
@@ -121,7 +121,7 @@ class CellGrid:
     step_s: float
     starts: tuple[float | str, ...]
     windows: tuple[int, ...]
-    candidates: tuple[Candidate, ...]
+    cases: tuple[Case, ...]
 
     def number(self, column: int, row: int) -> int:
         """Which candidate a start and a window make."""
@@ -222,8 +222,8 @@ def grid_of(scenario: Scenario, windows: Sequence[int]) -> CellGrid:
         exact = start_second(label, table.first_row) == start_s
         starts.append(label if exact else start_s)
     rows = tuple(sorted(set(windows)))
-    candidates = candidates_of(scenario, rows, starts=starts)
-    return CellGrid(scenario, begin_s, step_s, tuple(starts), rows, candidates)
+    cases = cases_of(scenario, rows, starts=starts)
+    return CellGrid(scenario, begin_s, step_s, tuple(starts), rows, cases)
 
 
 def _day_of(scenario: Scenario, table: RateTable) -> tuple[float, float]:
@@ -260,7 +260,7 @@ def _spread(count: int) -> Iterator[int]:
 
 def frame_for(grid: CellGrid) -> SimulatedInterval:
     """The simulated time that suits all cells."""
-    return frame_of([one.apply_to(grid.scenario) for one in grid.candidates])
+    return frame_of_cases(grid.cases)
 
 
 def estimate_cell(
@@ -273,7 +273,7 @@ def estimate_cell(
         number: Which one.
         frame: The simulated time; left out, nobody asks whether the trace reaches so far.
     """
-    applied = grid.candidates[number].apply_to(grid.scenario)
+    applied = grid.cases[number].scenario
     frozen = find_freeze(applied, 0.0)
     if frozen is not None:
         return CellFigures("out", f"starts in the freeze {frozen}")
@@ -332,7 +332,7 @@ class _Tally:
         )
 
 
-Simulate = Callable[[Scenario, Sequence[Cell], SimulatedInterval], Iterable[tuple[Cell, RunResult]]]
+Simulate = Callable[[Sequence[Cell], SimulatedInterval], Iterable[tuple[Cell, RunResult]]]
 """What runs cells: `simulation.study.cells.run_cells`, with where and how they are run."""
 
 
@@ -359,8 +359,7 @@ def simulate_cells(
     objectives = grid.scenario.objectives
     most = grid.scenario.replications
     asked = (objectives.in_runs, objectives.confidence, most)
-    places = {one: number for number, one in enumerate(grid.candidates)}
-    applied = [one.apply_to(grid.scenario) for one in grid.candidates]
+    places = {case: number for number, case in enumerate(grid.cases)}
     tallies = {number: _Tally() for number in places.values() if known[number].answer != "out"}
     open_ones = coarse_first(grid, tallies)
     rounds = sorted({min(one, most) for one in (*_ROUNDS, most)})
@@ -369,14 +368,14 @@ def simulate_cells(
         if until > FIRST_LOOK:
             total = done + len(open_ones) * (until - before)
         cells = [
-            Cell(grid.candidates[number], replication)
+            Cell(grid.cases[number], replication)
             for replication in range(before, until)
             for number in open_ones
         ]
-        for cell, run in simulate(grid.scenario, cells, frame):
-            number = places[cell.candidate]
+        for cell, run in simulate(cells, frame):
+            number = places[cell.case]
             tally = tallies[number]
-            tally.add(applied[number], run)
+            tally.add(cell.case.scenario, run)
             done += 1
             yield number, tally.found(*asked), (done, max(done, total))
         if until >= FIRST_LOOK:

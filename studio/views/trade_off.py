@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from operator import attrgetter
 
+from simulation.results.run_result import Ending
 from simulation.scenario.model import Objectives
 from simulation.study.compare import HIGHER_IS_BETTER, Comparison
 from studio.views.figures_text import (
@@ -157,6 +158,6 @@ def scale_of(comparison: Comparison, risk: Risk) -> AxisScale | None:
 
 def why_empty(comparison: Comparison) -> str:
     """Why no candidate has a point."""
-    if any(result.ended["done"] for result in comparison.candidates):
+    if any(result.ended[Ending.DONE] for result in comparison.candidates):
         return "No request came while a rollout went on"
     return "No candidate has ended its rollout"

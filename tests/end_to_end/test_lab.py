@@ -15,7 +15,7 @@ import pytest
 from executor.plan.file import read_plan
 from executor.plan.model import Plan
 from simulation.scenario.model import Scenario
-from simulation.study.candidates import candidates_of
+from simulation.study.case import cases_of
 from studio.lab import calibrate
 from studio.lab import trial as room
 from studio.lab.contest import by_window, run_contest
@@ -182,8 +182,8 @@ def plan_of(one: Scenario) -> Plan:
     from simulation.study.compare import compare
     from simulation.study.rows import run_rows
 
-    candidates = candidates_of(one)
-    return make_plan(one, compare(one, candidates, list(run_rows(one, candidates))).candidates[0])
+    cases = cases_of(one)
+    return make_plan(one, compare(one, cases, list(run_rows(one, cases))).candidates[0])
 
 
 def test_the_order_of_windows_by_p99_is_as_it_was_predicted(

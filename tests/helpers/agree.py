@@ -7,7 +7,7 @@ from dataclasses import fields
 import numpy as np
 
 from executor.base.errors import RollcastError
-from simulation.results.run_result import RunResult
+from simulation.results.run_result import EngineName, RunResult
 from simulation.results.tally import TOTALS
 from simulation.run import Run
 from simulation.scenario.model import Scenario
@@ -15,7 +15,7 @@ from simulation.scenario.simulated_interval import frame_of
 
 
 def ran(
-    one: Scenario, engine: str, replication: int = 0, *, keep_requests: bool = True
+    one: Scenario, engine: EngineName, replication: int = 0, *, keep_requests: bool = True
 ) -> tuple[Run, RunResult]:
     """A run that is over."""
     run = Run(one, frame_of([one]), replication, engine, keep_requests=keep_requests)
@@ -26,16 +26,16 @@ def ran(
 def difference(one: Scenario, replication: int = 0) -> str | None:
     """What the engines do not agree on; None when it is nothing."""
     try:
-        run, result = ran(one, "reference", replication)
+        run, result = ran(one, EngineName.REFERENCE, replication)
     except RollcastError as error:
         try:
-            ran(one, "compiled", replication)
+            ran(one, EngineName.COMPILED, replication)
         except RollcastError as other:
             return None if str(error) == str(other) else f"{error} | {other}"
         return f"only the reference says: {error}"
-    other_run, other_result = ran(one, "compiled", replication)
+    other_run, other_result = ran(one, EngineName.COMPILED, replication)
     # Who keeps no requests may serve many of them in one stretch.
-    bare_run, bare_result = ran(one, "compiled", replication, keep_requests=False)
+    bare_run, bare_result = ran(one, EngineName.COMPILED, replication, keep_requests=False)
     return (
         _of_requests(run, other_run)
         or _of_results(result, other_result)

@@ -18,14 +18,14 @@ from executor.fleet.balancers.fake import FakeBalancer
 from executor.fleet.fleet_client import FleetClient
 from executor.fleet.hosts.base import CommandResult
 from executor.fleet.hosts.fake import FakeHost
-from executor.fleet.inventory import Inventory
+from executor.fleet.inventory import Inventory, VersionNames
 from executor.plan.model import Plan, Step
 from executor.progress import Event
 from executor.records.journal import Journal
 from executor.run import RolloutRun
 from tests.helpers.plans import example_plan
 
-VERSIONS = ("1.0", "1.1")
+VERSIONS = VersionNames(old="1.0", new="1.1")
 
 
 class Killed(BaseException):
@@ -80,7 +80,7 @@ def example_inventory(names: list[str]) -> Inventory:
         {
             "rollcast": "inventory/1",
             "service": "checkout",
-            "versions": dict(zip(("old", "new"), VERSIONS, strict=True)),
+            "versions": VERSIONS.model_dump(),
             "balancer": {"haproxy": {"socket": "/nowhere", "backend": "shop"}},
             "defaults": {
                 "stop": ["stop", "{instance}"],

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from simulation.results.run_result import RunResult
+from simulation.results.run_result import EngineName, RunResult
 from simulation.run import Run
 from simulation.scenario.model import Scenario
 from simulation.scenario.simulated_interval import SimulatedInterval, frame_of
-from simulation.study.candidates import Candidate, candidates_of
+from simulation.study.case import Case, cases_of, frame_of_cases
 from simulation.study.rows import Row
 from simulation.study.running.work import Part, Work
 
@@ -111,25 +111,24 @@ def steady(horizon: str, warm_up: str = "auto", **parts: Any) -> Scenario:
 
 
 def run_replication(
-    scenario: Scenario,
-    candidates: Sequence[Candidate],
+    cases: Sequence[Case],
     frame: SimulatedInterval,
     replication: int,
     *,
     keep_requests: bool = False,
 ) -> Row:
-    """All candidates of one replication, over one common interval."""
-    everybody = tuple(range(len(candidates)))
-    work = Work(scenario, tuple(candidates), frame, keep_requests=keep_requests)
+    """Simulate all cases of one replication over one common interval."""
+    everybody = tuple(range(len(cases)))
+    work = Work(tuple(cases), frame, keep_requests=keep_requests)
     results = work.run(Part(replication, everybody))
     return Row(replication, tuple(results[index] for index in everybody))
 
 
 def run_once(one: Scenario, replication: int = 0, keep_requests: bool = True) -> RunResult:
     """The scenario's own candidate in one replication."""
-    candidates = candidates_of(one)
-    frame = frame_of([candidate.apply_to(one) for candidate in candidates])
-    return run_replication(one, candidates, frame, replication, keep_requests=keep_requests).runs[0]
+    cases = cases_of(one)
+    frame = frame_of_cases(cases)
+    return run_replication(cases, frame, replication, keep_requests=keep_requests).runs[0]
 
 
 def runs_of(one: Scenario, count: int) -> Sequence[RunResult]:
@@ -137,6 +136,6 @@ def runs_of(one: Scenario, count: int) -> Sequence[RunResult]:
     return [run_once(one, replication, keep_requests=False) for replication in range(count)]
 
 
-def prepared(one: Scenario, replication: int = 0, engine: str = "reference") -> Run:
+def prepared(one: Scenario, replication: int = 0, engine: EngineName = EngineName.REFERENCE) -> Run:
     """A run that has not begun, to be looked into."""
     return Run(one, frame_of([one]), replication, engine, keep_requests=True)

@@ -1,4 +1,4 @@
-"""Which class rolls a service: by its strategy, and by whether new instances are made beside the old ones."""
+"""The class that rolls a service, by its strategy and by whether new instances replace old ones beside."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _STRATEGIES: dict[str, type[Strategy]] = {
 
 
 def strategy_class(task: Task) -> type[Strategy]:
-    """The strategy that a task asks for."""
+    """Return the class of the strategy that a task asks for."""
     if task.rule.replaces_beside:
         return Surge
     return _STRATEGIES[task.rule.strategy]

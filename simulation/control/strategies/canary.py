@@ -1,4 +1,4 @@
-"""`canary`: a part of the fleet first, watched for a while, then more, then the rest rolling."""
+"""`canary`: a part of the fleet is rolled first and watched in a bake, then more, then the rest."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from simulation.control.strategy import Steps
 
 
 class Canary(Rolling):
-    """Waves of unequal size, each with a bake after it; back is rolling."""
+    """Roll in waves of unequal size, each followed by a bake; a rollback is rolling."""
 
     def _forward(self) -> Steps:
         names = [str(instance) for instance in self._task.order]

@@ -1,7 +1,7 @@
-"""`expand_migrate_contract`: the database first, then the application, then what only it needed.
+"""`expand_migrate_contract`: a database migration around the rollout of the application.
 
-The migration's steps are compatible with the old version; the contract step is not. Where it comes
-too early the old instances answer wrongly, until the rollout has replaced them.
+The old version works with an expanded and migrated database, but not with a contracted one. Where
+the contract step comes before the rollout, old instances answer wrongly until they are replaced.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from simulation.scenario.rollout import Migration
 
 
 class ExpandMigrateContract(Rolling):
-    """Rolling between the steps of a migration; back is rolling, and leaves the database as it is."""
+    """Roll between the steps of a migration; a rollback is rolling and leaves the database as it is."""
 
     def _forward(self) -> Steps:
         migration = self._rule.migration
@@ -26,13 +26,13 @@ class ExpandMigrateContract(Rolling):
             yield from self._contract(migration)
 
     def _step(self, duration_s: float) -> Steps:
-        """One step of the migration; what has begun is finished, a halt lets nothing new begin."""
-        if not self._brake.is_on:
-            with self._spent_on("step"):
+        """Do a step of the migration, unless the release was stopped; a step that has begun is finished."""
+        if not self._stop_signal.is_on:
+            with self._record_phase("step"):
                 yield self._env.timeout(duration_s)
 
     def _contract(self, migration: Migration) -> Steps:
-        """From its end on the old version finds its columns gone."""
-        if not self._brake.is_on:
+        """Contract the database; from then on the old version answers wrongly, as its columns are gone."""
+        if not self._stop_signal.is_on:
             yield from self._step(migration.contract)
             self._plane.old_answers_wrongly()

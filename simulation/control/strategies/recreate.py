@@ -10,31 +10,31 @@ from simulation.results.states import State
 
 
 class Recreate(Strategy):
-    """All at once, forward and back; in between nobody serves."""
+    """Replace all instances at once, forward and back; in between no instance serves."""
 
     def _forward(self) -> Steps:
         yield from self._recreate(self._task.order)
 
     def _back(self) -> Steps:
-        yield from self._recreate(self._changed())
+        yield from self._recreate(self._changed_instances())
 
     def _recreate(self, instances: Sequence[int]) -> Steps:
-        """What was stopped is brought up again, also when one of them fails meanwhile."""
-        yield self._all(self._down(instance) for instance in instances)
+        """Stop all instances, then start those that stopped, also when an instance failed meanwhile."""
+        yield self._run_all(self._take_out_and_stop(instance) for instance in instances)
         stopped = [k for k in instances if self._instances.state(k) is State.STOPPING]
-        yield self._all(self._up(instance) for instance in stopped)
+        yield self._run_all(self._start_and_return(instance) for instance in stopped)
 
-    def _down(self, instance: int) -> Steps:
+    def _take_out_and_stop(self, instance: int) -> Steps:
         if self._instances.state(instance) is not State.FAILED:
             self._instances.leave(instance)
         yield from self._take_down(instance)
 
-    def _up(self, instance: int) -> Steps:
+    def _start_and_return(self, instance: int) -> Steps:
         try:
             yield from self._bring_up(instance)
             yield from self._return(instance)
         except SimulatedStepFailed as failed:
-            self._failed(instance, failed)
+            self._record_failure(instance, failed)
             return
         self._instances.join(instance)
-        yield from self._stay_up(instance)
+        yield from self._wait_min_ready(instance)

@@ -1,4 +1,4 @@
-"""`rolling`: every instance through the six steps in its place, a window at a time."""
+"""`rolling`: every instance goes through the six steps in place, a window at a time."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from simpy.resources.resource import Request
 from executor.plan.model import Wave
 from executor.plan.waves import waves_for
 from simulation.control.draining import SimulatedStepFailed
-from simulation.control.instances import Instances, Turnstile
+from simulation.control.instances import AdmissionQueue, Instances
 from simulation.control.strategy import InvariantBroken, Steps, Strategy, Task
 from simulation.requests.plane import RequestPlane
 from simulation.results.failures import Cause, Failure, GuardFigure
@@ -18,15 +18,15 @@ from simulation.results.states import State
 
 
 class Rolling(Strategy):
-    """A window is a `simpy.Resource` of places; `min_healthy` is a gate in front of the pool."""
+    """Replace instances in place: `_places` limits those under way, `_spare` keeps the minimum in the pool."""
 
     def __init__(
         self, env: simpy.Environment, plane: RequestPlane, instances: Instances, task: Task
     ) -> None:
         super().__init__(env, plane, instances, task)
         self._places = simpy.Resource(env, capacity=task.window)
-        self._spare = Turnstile(env, lambda: instances.in_pool_count - task.rule.min_healthy)
-        instances.watched.append(self._spare)
+        self._spare = AdmissionQueue(env, lambda: instances.in_pool_count - task.rule.min_healthy)
+        instances.queues.append(self._spare)
         self._under_way = 0
         self._taken: set[int] = set()
 
@@ -35,7 +35,8 @@ class Rolling(Strategy):
 
     def _back(self) -> Steps:
         self._places = simpy.Resource(self._env, capacity=self._task.window)
-        if changed := self._changed():  # nothing, where it was stopped before the first take-out
+        changed = self._changed_instances()
+        if changed:  # none where the stop came before the first take-out
             yield from self._roll(self._waves(changed))
 
     def _waves(self, order: Sequence[int]) -> Sequence[Wave]:
@@ -43,26 +44,26 @@ class Rolling(Strategy):
         return waves_for(names, self._task.window, self._rule.advance, self._rule.pause)
 
     def _roll(self, waves: Sequence[Wave]) -> Steps:
-        """These instances, wave by wave, to the version that is meant."""
+        """Bring instances to the target version, wave by wave."""
         for wave in waves:
-            yield self._all(self._instance(int(name)) for name in wave.instances)
-            if self._brake.is_on:
+            yield self._run_all(self._instance(int(name)) for name in wave.instances)
+            if self._stop_signal.is_on:
                 return
             if wave.gate is not None:
                 yield from self._pass_gate(wave.gate)
 
     def _instance(self, instance: int) -> Steps:
-        """One instance: a place in the window, the six steps, `min_ready`."""
+        """Roll one instance: wait for a place in the window, then do the six steps and `min_ready`."""
         place = self._places.request()
-        yield place | self._brake.pulled
-        if self._brake.is_on:
+        yield place | self._stop_signal.fired
+        if self._stop_signal.is_on:
             return
-        if self._instances.in_pool(instance):
-            if not (yield from self._passes(self._spare)):
+        if self._instances.is_in_pool(instance):
+            if not (yield from self._wait_for_admission(self._spare)):
                 return
             self._instances.leave(instance)
-            self._spare.done()
-            self._must_be_enough()
+            self._spare.confirm()
+            self._check_minimum()
         elif self._instances.state(instance) is State.CRASHED:
             self._instances.leave(instance)
         self._under_way += 1
@@ -72,35 +73,38 @@ class Rolling(Strategy):
         try:
             yield from self._six_steps(instance)
         except SimulatedStepFailed as failed:
-            self._failed(instance, failed)
-            self._stop_where_none_may_follow()
+            self._record_failure(instance, failed)
+            self._stop_when_none_may_follow()
         self._under_way -= 1
         if self._rule.pause > 0 and self._rule.advance == "sliding":
-            self._env.process(self._give_back(place, instance))
+            self._env.process(self._release_after_pause(place, instance))
         else:
             place.resource.release(place)
 
     def _six_steps(self, instance: int) -> Steps:
-        """It was taken out, or had failed: drain, stop, deploy, verify, start, return."""
+        """Do the six steps of an instance that was taken out or has failed, from its drain on."""
         if self._instances.state(instance) is State.DRAINING:
             yield from self._drain(instance)
         yield from self._stop(instance)
         yield from self._bring_up(instance)
         yield from self._return(instance)
         self._instances.join(instance)
-        yield from self._stay_up(instance)
+        yield from self._wait_min_ready(instance)
 
-    def _give_back(self, place: Request, instance: int) -> Steps:
-        """The place in the window is free again after the pause."""
+    def _release_after_pause(self, place: Request, instance: int) -> Steps:
+        """Free the place in the window after the pause."""
         yield from self._pause(self._rule.pause, instance)
         place.resource.release(place)
 
-    def _stop_where_none_may_follow(self) -> None:
-        """Failed ones stay out: when the others are no more than the minimum, none may be taken."""
+    def _stop_when_none_may_follow(self) -> None:
+        """Stop the release when failed instances leave no more than the minimum to the pool.
+
+        With a minimum of 3 of 4 instances, one that failed stays out, so no other may be taken out.
+        """
         instances, least = self._instances, self._rule.min_healthy
         left = [k for k in range(instances.count) if instances.state(k) is not State.FAILED]
         is_over = self._taken.issuperset(left)
-        if len(left) <= least and not is_over and not self._brake.is_on:
+        if len(left) <= least and not is_over and not self._stop_signal.is_on:
             self.trip(
                 Failure(
                     Cause.NO_MORE_MAY_FOLLOW,
@@ -110,7 +114,7 @@ class Rolling(Strategy):
                 )
             )
 
-    def _must_be_enough(self) -> None:
+    def _check_minimum(self) -> None:
         in_pool, least = self._instances.in_pool_count, self._rule.min_healthy
         if in_pool < least:
             raise InvariantBroken(f"{in_pool} in the pool, minimum {least}")

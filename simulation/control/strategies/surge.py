@@ -1,11 +1,11 @@
 """`replacement: beside`: new instances beside the old ones, as a Kubernetes Deployment makes them.
 
-At most `surge` instances more than the fleet are there, those that terminate not counted; at least
-the fleet less `window`, and `min_healthy`, are available, which is up for `min_ready`. So also
-without a surge: a new instance is started as soon as an old one is marked for removal, while that
-one still drains. The controller makes and removes as these two limits allow, here as one process
-for each instance to make and one for each to remove. A canary does so wave by wave, and its bakes
-do not wait for the end of what is marked.
+Two limits hold. At most `surge` instances more than the fleet exist; instances that terminate do not
+count. At least the fleet less `window`, and at least `min_healthy`, are available, that is, up for
+`min_ready`. So even without a surge a new instance starts as soon as an old one is marked for
+removal, while the old one still drains. Like the controller, this strategy makes and removes
+instances as the two limits allow: one process for each instance to make, one for each to remove. A
+canary does so wave by wave, and its bakes do not wait until marked instances have ended.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any
 import simpy
 
 from simulation.control.draining import SimulatedStepFailed
-from simulation.control.instances import Instances, Turnstile
+from simulation.control.instances import AdmissionQueue, Instances
 from simulation.control.order import waves_of
 from simulation.control.strategy import InvariantBroken, Steps, Strategy, Task
 from simulation.requests.plane import RequestPlane
@@ -26,7 +26,7 @@ _NOT_LIVE = (State.ABSENT, State.DRAINING, State.STOPPING, State.FAILED)
 
 
 class Surge(Strategy):
-    """Second instances take the place of the first ones, and back, for `rolling` and `canary`."""
+    """Replace first instances by second ones, and back, for `rolling` and `canary`."""
 
     def __init__(
         self, env: simpy.Environment, plane: RequestPlane, instances: Instances, task: Task
@@ -34,20 +34,20 @@ class Surge(Strategy):
         super().__init__(env, plane, instances, task)
         self._least = max(instances.count - task.window, task.rule.min_healthy)
         self._making: set[int] = set()
-        self._young: set[int] = set()  # in the pool, and not yet up for `min_ready`
-        self._room = Turnstile(env, lambda: instances.count + task.surge - self._live_count())
-        self._spare = Turnstile(env, lambda: self._available_count() - self._least)
-        instances.watched.append(self._spare)
-        self._waiting: list[simpy.Event] = []  # of those to be removed: it stays
-        self._staying_count = 0  # of those in later waves: they stay for replacements that failed
-        self._ending: list[simpy.Event] = []  # of those marked for removal: it is gone
+        self._not_yet_ready: set[int] = set()  # in the pool, but not up for `min_ready` yet
+        self._room = AdmissionQueue(env, lambda: instances.count + task.surge - self._live_count())
+        self._spare = AdmissionQueue(env, lambda: self._available_count() - self._least)
+        instances.queues.append(self._spare)
+        self._waiting: list[simpy.Event] = []  # one per waiting removal; fires when it must stay
+        self._staying_count = 0  # of later waves, old ones that stay for failed replacements
+        self._ending: list[simpy.Event] = []  # one per removal; fires when the instance is gone
 
     def _live_count(self) -> int:
         states = enumerate(self._instances.fleet.state)
         return sum(state not in _NOT_LIVE or k in self._making for k, state in states)
 
     def _available_count(self) -> int:
-        return self._instances.in_pool_count - len(self._young)
+        return self._instances.in_pool_count - len(self._not_yet_ready)
 
     def _forward(self) -> Steps:
         names = [str(instance) for instance in self._task.order]
@@ -56,14 +56,14 @@ class Surge(Strategy):
             away = old[: max(0, len(old) - self._staying_count)]
             self._staying_count -= len(old) - len(away)
             yield from self._replace(away, [k + self._instances.count for k in old])
-            if wave.gate is not None and not self._brake.is_on:
+            if wave.gate is not None and not self._stop_signal.is_on:
                 yield from self._pass_gate(wave.gate)
-            if self._brake.is_on:
+            if self._stop_signal.is_on:
                 break
         yield self._env.all_of(self._ending)
 
     def _back(self) -> Steps:
-        """Old ones that are gone are made again, new ones that are there are removed."""
+        """Make old instances again that are gone, and remove the new ones."""
         gone = self._instances.numbers(State.ABSENT, State.FAILED)
         old = list(self._task.order)
         new = [k + self._instances.count for k in old]
@@ -73,18 +73,18 @@ class Surge(Strategy):
         yield self._env.all_of(self._ending)
 
     def _replace(self, away: Sequence[int], by: Sequence[int]) -> Steps:
-        """Make and remove these, each as soon as it may be; those marked may still be ending."""
+        """Make and remove instances as the limits allow; marked instances may still be ending afterwards."""
         marked = [simpy.Event(self._env) for _ in away]
         for instance, mark in zip(away, marked, strict=True):
             self._ending.append(self._env.process(self._remove(instance, mark)))
-        made = self._all(self._make(instance) for instance in by)
+        made = self._run_all(self._make(instance) for instance in by)
         yield made & self._env.all_of(marked)
 
     def _make(self, instance: int) -> Steps:
-        if not (yield from self._passes(self._room)):
+        if not (yield from self._wait_for_admission(self._room)):
             return
         self._making.add(instance)
-        self._room.done()
+        self._room.confirm()
         try:
             if self._instances.state(instance) is State.FAILED:
                 yield from self._stop(instance)
@@ -92,51 +92,58 @@ class Surge(Strategy):
             yield from self._return(instance)
         except SimulatedStepFailed as failed:
             self._making.discard(instance)
-            self._failed(instance, failed)
-            self._one_stays()
-            self._room.look()
+            self._record_failure(instance, failed)
+            self._keep_one_old()
+            self._room.admit()
             return
         self._making.discard(instance)
-        self._young.add(instance)
+        self._not_yet_ready.add(instance)
         self._instances.join(instance)
-        yield from self._stay_up(instance)
-        self._young.discard(instance)
-        self._spare.look()
+        yield from self._wait_min_ready(instance)
+        self._not_yet_ready.discard(instance)
+        self._spare.admit()
 
-    def _one_stays(self) -> None:
-        """Keep an old instance for a replacement that failed: the last that waits, or a later one."""
+    def _keep_one_old(self) -> None:
+        """Keep an old instance because its replacement failed.
+
+        The last instance whose removal waits stays, else one of a later wave.
+        """
         if self._waiting:
             self._waiting.pop().succeed()
         else:
             self._staying_count += 1
 
-    def _may_go(self) -> Generator[simpy.Event, Any, bool]:
-        """Until one more may be missing; whether it came so far, and none has to stay instead."""
+    def _wait_until_removable(self) -> Generator[simpy.Event, Any, bool]:
+        """Wait until one more old instance may be removed.
+
+        Return False when the release stops first, or when this instance must stay because a
+        replacement failed.
+        """
         stays = simpy.Event(self._env)
         self._waiting.append(stays)
-        may_go = yield from self._passes(self._spare, stays)
+        is_removable = yield from self._wait_for_admission(self._spare, stays)
         if stays in self._waiting:
             self._waiting.remove(stays)
-        return may_go
+        return is_removable
 
     def _remove(self, instance: int, marked: simpy.Event) -> Steps:
-        """Mark an instance for removal once it may go, then drain and stop it."""
-        if self._instances.in_pool(instance):
-            if not (yield from self._may_go()):
+        """Mark an instance for removal as soon as it may be removed, then drain and stop it."""
+        if self._instances.is_in_pool(instance):
+            if not (yield from self._wait_until_removable()):
                 marked.succeed()
                 return
             self._instances.leave(instance)
-            self._spare.done()
-            self._must_be_enough()
-            self._room.look()
+            self._spare.confirm()
+            self._check_minimum()
+            self._room.admit()
         elif self._instances.state(instance) is State.CRASHED:
             self._instances.leave(instance)
-            self._room.look()
+            self._room.admit()
         marked.succeed()
         if (yield from self._take_down(instance)):
             self._instances.move(instance, State.ABSENT)
-            self._room.look()
+            self._room.admit()
 
-    def _must_be_enough(self) -> None:
+    def _check_minimum(self) -> None:
         if self._available_count() < self._least:
             raise InvariantBroken(f"{self._available_count()} available, minimum {self._least}")

@@ -22,9 +22,6 @@ from typing import IO
 
 from executor.base.directories import cache_directory
 
-ENGINES = ("auto", "compiled", "reference")
-"""``auto`` is compiled when its code is ready, reference meanwhile."""
-
 _CONSTANTS = (
     "results/run_result.py",
     "results/tally.py",

@@ -22,7 +22,7 @@ from simulation.engines.compiled.streams import QuickGenerator, running_sum
 from simulation.requests.arrivals import ClosedLoop, OpenConnections, Streams
 from simulation.requests.draws import Draws
 from simulation.requests.plane import RequestPlane, SimulatedClock, past_event
-from simulation.results.run_result import RequestTable
+from simulation.results.run_result import EngineName, RequestTable
 from simulation.results.tally import BUCKETS, COUNTED_IN_BINS, NO_BIN_LATENCY, TOTALS, Tally
 from simulation.scenario.model import Scenario
 
@@ -56,7 +56,7 @@ class CompiledEngine:
         may_signal: Whether control may have to hear of something before its next event.
     """
 
-    name = "compiled"
+    name = EngineName.COMPILED
 
     def __init__(
         self,

@@ -22,7 +22,7 @@ from simulation.requests.call_states import CONNECTING, OPEN, PAUSED, QUEUED, WA
 from simulation.requests.draws import Draws
 from simulation.requests.hosts import hosts_of
 from simulation.requests.plane import RequestPlane, SimulatedClock, past_event
-from simulation.results.run_result import CUT, IN_FLIGHT, OK, TIMED_OUT, RequestTable
+from simulation.results.run_result import CUT, IN_FLIGHT, OK, TIMED_OUT, EngineName, RequestTable
 from simulation.results.tally import Tally, count_requests
 from simulation.scenario.model import Scenario
 
@@ -32,7 +32,7 @@ _ENDS_WITH_CLIENT = frozenset({WAITING, QUEUED, CONNECTING, OPEN, PAUSED, OPEN})
 class ReferenceEngine:
     """All services of a scenario, and the clients that ask them."""
 
-    name = "reference"
+    name = EngineName.REFERENCE
 
     def __init__(
         self,

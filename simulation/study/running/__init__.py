@@ -1,1 +1,1 @@
-"""Where a study runs: in this process, in worker processes, on a cluster."""
+"""Where a study is simulated: in this process, in worker processes, on a cluster."""

@@ -1,11 +1,9 @@
-"""The workers of a dask cluster, as places where a study is simulated.
+"""The workers of a dask cluster, with the same interface as the processes of this machine.
 
-Enters: the address of a scheduler. Leaves: `ClusterWorkers`, reached through the same calls as the
-processes of this machine. It needs the extra ``cluster``, which is imported when one is asked for.
-
-It speaks to dask.distributed itself and not through joblib, whose generator of results can neither be
-asked to stop or to wait while it waits for the next one, nor let go of what it has sent ahead. How much
-is sent in one go is decided in `simulation.study.running.places`, for here and there alike.
+This module needs the extra ``cluster``, which is imported when a cluster is asked for. It uses
+dask.distributed directly and not through joblib: joblib's generator of results can neither stop nor
+pause while it waits for the next result, nor cancel what it has sent ahead. How much is sent at once
+is decided in `simulation.study.running.places`, for processes and clusters alike.
 """
 
 from __future__ import annotations
@@ -22,79 +20,84 @@ from executor.base.errors import BadInput, Refused
 from executor.base.extras import require_extra
 from simulation.engine_version import engine_version
 from simulation.engines.compiled.prepare import prepare
+from simulation.results.run_result import EngineName
 from simulation.study.running.work import Done, Part, simulate_for_another
 
 _CONNECTS_S = 5.0
-"""In this time a scheduler must answer."""
+"""Time, in seconds, in which a scheduler must answer."""
 
 _WITHOUT_WORKERS_S = 30.0
-"""So long may a cluster be without workers."""
+"""Maximum time, in seconds, that a cluster may be without workers."""
 
 _LOOK_EVERY_S = 1.0
+"""Time between two questions which workers there are, in seconds."""
 
 
 class ClusterWorkers:
     """The workers of a scheduler, as `simulation.study.running.places.Workers`."""
 
-    def __init__(self, address: str, engine: str) -> None:
-        """Connects.
+    def __init__(self, address: str, engine: EngineName) -> None:
+        """Connect to a scheduler.
 
         Args:
-            address: Of the scheduler, such as ``tcp://10.0.0.1:8786``.
-            engine: One of `simulation.engines.compiled.code_cache.ENGINES`.
+            address: Address of the scheduler, such as ``tcp://10.0.0.1:8786``.
+            engine: Which engine simulates.
 
         Raises:
             BadInput: The scheduler cannot be reached.
         """
         self._address, self._engine = address, engine
-        self._client: Any = _connected(address)
+        self._client: Any = _connect(address)
         self._executor: Executor = self._client.get_executor(pure=False)
         self._checked: set[str] = set()
-        self._count, self._looked_at, self._there_at = 0, -math.inf, time.monotonic()
+        self._count, self._counted_at, self._some_at = 0, -math.inf, time.monotonic()
 
     def count(self) -> int:
-        """The threads of the workers that are there now; they may come and go.
+        """Return the number of threads of the workers that are there now; workers may come and go.
 
-        Each says its version before anything is sent: one that cannot even open what it is sent ends.
+        Every new worker is asked for its version before anything is sent to it: a worker that cannot
+        unpickle what it receives would end.
 
         Raises:
-            BadInput: There has been none for long, or the scheduler has gone.
-            Refused: One has another version.
+            BadInput: There has been no worker for `_WITHOUT_WORKERS_S`, or the scheduler has gone.
+            Refused: A worker has another version.
         """
         now = time.monotonic()
-        if now - self._looked_at > _LOOK_EVERY_S:
-            self._count = self._looked()
-            self._looked_at = now
+        if now - self._counted_at > _LOOK_EVERY_S:
+            self._count = self._count_threads()
+            self._counted_at = now
         if self._count:
-            self._there_at = now
-        elif now - self._there_at > _WITHOUT_WORKERS_S:
+            self._some_at = now
+        elif now - self._some_at > _WITHOUT_WORKERS_S:
             raise BadInput(f"cluster {self._address}: no worker for {_WITHOUT_WORKERS_S:g} s")
         return self._count
 
-    def _looked(self) -> int:
+    def _count_threads(self) -> int:
         try:
             threads: dict[str, int] = self._client.nthreads()
             new = [worker for worker in threads if worker not in self._checked]
-            told = self._client.run(engine_version, workers=new, on_error="return") if new else {}
+            versions = (
+                self._client.run(engine_version, workers=new, on_error="return") if new else {}
+            )
         except (OSError, TimeoutError, ValueError, RuntimeError):
             raise self._gone() from None
-        for worker, found in told.items():
-            _must_be_the_same(worker, found, engine_version())
+        for worker, version in versions.items():
+            _check_version(worker, version, engine_version())
         self._checked.update(new)
         return sum(threads.values())
 
     def submit(self, work: bytes, parts: Sequence[Part]) -> Future[tuple[list[Done], float]]:
-        """Has some parts done; dask gives them to another worker when one is lost."""
+        """Send parts to a worker; dask sends them to another one when it is lost."""
         return self._executor.submit(
-            _done_by_worker, engine_version(), self._engine, work, tuple(parts)
+            _simulate_in_worker, engine_version(), self._engine, work, tuple(parts)
         )
 
     def answer(self, future: Future[tuple[list[Done], float]]) -> tuple[list[Done], float]:
-        """What has come of parts that were submitted.
+        """Return the results of parts that were submitted.
 
         Raises:
-            BadInput: The scheduler has gone, or what a run raises.
-            BrokenExecutor: Several workers were lost while they were at this.
+            BadInput: The scheduler has gone, or a run raised it.
+            BrokenExecutor: Several workers were lost while they simulated these parts.
             Refused: The worker has another version.
         """
         from distributed import KilledWorker
@@ -107,21 +110,23 @@ class ClusterWorkers:
             raise self._gone() from None
 
     def renew(self) -> None:
-        """Nothing: whoever runs the cluster starts its workers."""
+        """Do nothing: the operator of the cluster starts its workers."""
 
     def close(self, *, under_way: bool) -> None:
-        """Takes back what no worker has begun; what one is at ends by itself."""
+        """Cancel parts that no worker has begun; parts under way end by themselves."""
         with suppress(Exception):  # the scheduler may have gone
             if under_way:
                 self._executor.shutdown(wait=False)
             self._client.close(timeout=1)
 
     def _gone(self) -> BadInput:
-        return BadInput(f"cluster {self._address}: the scheduler has gone; what has landed is kept")
+        return BadInput(
+            f"cluster {self._address}: the scheduler has gone; finished results are kept"
+        )
 
 
-def _connected(address: str) -> Any:
-    """A client of a scheduler that has been seen to answer; one that waits in vain would say so."""
+def _connect(address: str) -> Any:
+    """Return a client of a scheduler; ask first, because a client that waits in vain prints warnings."""
     require_extra("cluster", f"cluster {address}:")
     from distributed import Client
 
@@ -140,29 +145,29 @@ async def _ask(address: str) -> None:
     await comm.close()
 
 
-def _done_by_worker(
-    version: str, engine: str, work: bytes, parts: Sequence[Part]
+def _simulate_in_worker(
+    version: str, engine: EngineName, work: bytes, parts: Sequence[Part]
 ) -> tuple[list[Done], float]:
-    """What a worker does: nothing, when it would do it in another way."""
+    """Simulate parts in a worker, after a check that it has the same version."""
     from distributed import get_worker
 
-    _must_be_the_same(get_worker().address, engine_version(), version)
-    if engine != "reference":
+    _check_version(get_worker().address, engine_version(), version)
+    if engine != EngineName.REFERENCE:
         prepare()
     return simulate_for_another(work, parts)
 
 
-def _must_be_the_same(worker: str, found: Any, asked: str) -> None:
-    """Refuses a worker whose results might differ.
+def _check_version(worker: str, version: Any, expected: str) -> None:
+    """Refuse a worker whose results might differ.
 
     Raises:
-        Refused: It has another version, or none at all.
+        Refused: The worker has another version, or none at all.
     """
-    if isinstance(found, OSError):
-        return  # it went while it was asked
-    if found != asked:
-        has = f"none ({found})" if isinstance(found, BaseException) else found
+    if isinstance(version, OSError):
+        return  # the worker left while it was asked
+    if version != expected:
+        has = f"none ({version})" if isinstance(version, BaseException) else version
         raise Refused(
-            f"{worker} must have Rollcast {asked}, not {has}; "
+            f"{worker} must have Rollcast {expected}, not {has}; "
             "install the same version there, from the same lock"
         )

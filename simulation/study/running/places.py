@@ -1,7 +1,7 @@
-"""Where a study is simulated: in this process, in others, or on a cluster.
+"""Simulate the parts of a study in this process, in worker processes, or on a cluster.
 
-Enters: a `Work` and its parts. Leaves: what each part gives, as it lands, in any order. Whatever ends
-a study before its time ends what is under way; what a lost process was at is done again.
+Results come in any order. When a study ends early, the parts under way are ended too. Parts of a
+process that was lost are simulated again.
 """
 
 from __future__ import annotations
@@ -9,97 +9,70 @@ from __future__ import annotations
 import pickle
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Generator, Sequence
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Future, wait
-from dataclasses import dataclass
 from typing import Protocol
 
 from loky import cpu_count
 
 from executor.base.errors import RollcastError
+from simulation.study.execution import Execution
 from simulation.study.running.cluster import ClusterWorkers
 from simulation.study.running.work import Done, Part, Work
 from simulation.study.running.workers import LocalWorkers
 
 _WORTH_PROCESSES_S = 2.0
-"""So much work is worth the start of other processes."""
+"""Start worker processes only when at least this many seconds of work are left."""
 
 _LOOK_EVERY_S = 0.1
+"""Maximum time between two questions whether to stop or pause, in seconds."""
 
 _SENT_AT_ONCE_S = 0.2
-"""So much work is sent in one go: far more than sending takes, and soon over."""
+"""Work that is sent to a worker at once, in seconds: far more than sending takes, yet soon over."""
 
 _MOST_AT_ONCE = 64
+"""Maximum number of parts that are sent to a worker at once."""
 
 _GRACE_S = 0.6
-"""So long what is under way may still take when a study is ended, before its processes are."""
+"""Time, in seconds, that parts under way may take after a stop before their processes are killed."""
 
 _TRIES = 4
-"""A part whose process has been lost so often is not tried again."""
+"""Maximum number of attempts of a part: after as many lost processes the study ends with an error."""
 
 
 Answer = tuple[list[Done], float]
-"""What parts that were sent in one go give, and how many seconds they took."""
+"""The results of parts that were sent at once, and how many seconds they took."""
 
 
 class Workers(Protocol):
-    """Processes that simulate, here or elsewhere."""
+    """Processes that simulate, on this machine or others."""
 
     def count(self) -> int:
-        """How many there are now."""
+        """Return the number of workers now."""
 
     def submit(self, work: bytes, parts: Sequence[Part]) -> Future[Answer]:
-        """Has some parts done."""
+        """Send parts to a worker."""
 
     def answer(self, future: Future[Answer]) -> Answer:
-        """What has come of parts that were submitted.
+        """Return the results of parts that were submitted.
 
         Raises:
-            BrokenExecutor: The process that was at them is lost.
+            BrokenExecutor: The process that simulated them is lost.
         """
 
     def renew(self) -> None:
-        """Replaces processes that were lost."""
+        """Replace processes that were lost."""
 
     def close(self, *, under_way: bool) -> None:
-        """Lets go of the processes; what is under way is ended."""
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where to simulate.
-
-    Attributes:
-        jobs: How many processes; None for one a core, or just this one for what it can do before
-            others have started.
-        cluster: The address of a scheduler whose workers simulate, None for here.
-        apart: Whether even one is a process of its own, for a program that must stay answerable.
-    """
-
-    jobs: int | None = None
-    cluster: str | None = None
-    apart: bool = False
-
-
-@dataclass(frozen=True)
-class StudyControl:
-    """What whoever waits for a study may want of it; asked ten times a second.
-
-    Attributes:
-        stopped: Whether it shall end.
-        paused: Whether it shall wait: what is under way is finished, and nothing is begun.
-    """
-
-    stopped: Callable[[], bool] = lambda: False
-    paused: Callable[[], bool] = lambda: False
+        """Release the processes; kill those whose parts are still under way."""
 
 
 def simulate_parts(
-    work: Work, parts: Sequence[Part], place: Place, wishes: StudyControl
+    work: Work, parts: Sequence[Part], execution: Execution
 ) -> Generator[tuple[Part, Done], None, None]:
-    """What each part gives, as it lands.
+    """Simulate parts and yield each with its results, in any order.
 
-    What one process can do is done in this one, which cannot be ended in the middle of a run.
+    This process simulates itself where one process is enough; such a run cannot be ended halfway.
 
     Raises:
         BadInput: The simulated interval meets a gap or the end of a trace, or the cluster cannot be
@@ -110,31 +83,33 @@ def simulate_parts(
     if not left:
         return
     workers: Workers
-    if place.cluster is not None:
-        workers = ClusterWorkers(place.cluster, work.engine)
+    if execution.cluster is not None:
+        workers = ClusterWorkers(execution.cluster, work.engine)
     else:
-        count = min(place.jobs or cpu_count(), len(left))
-        if not place.apart and (count == 1 or place.jobs is None):
-            yield from _here(work, left, wishes, worth_s=_WORTH_PROCESSES_S if count > 1 else None)
-            if not left or wishes.stopped():
+        count = min(execution.jobs or cpu_count(), len(left))
+        if execution.in_process and (count == 1 or execution.jobs is None):
+            yield from _here(
+                work, left, execution, worth_s=_WORTH_PROCESSES_S if count > 1 else None
+            )
+            if not left or execution.is_stopped():
                 return
         workers = LocalWorkers(count)
-    yield from _elsewhere(work, left, workers, wishes)
+    yield from _elsewhere(work, left, workers, execution)
 
 
 def _here(
-    work: Work, left: deque[Part], wishes: StudyControl, worth_s: float | None
+    work: Work, left: deque[Part], execution: Execution, worth_s: float | None
 ) -> Generator[tuple[Part, Done], None, None]:
-    """Simulates in this process, until what is left is worth others."""
+    """Simulate in this process, until the remaining work is worth starting worker processes."""
     first = True
     while left:
-        while wishes.paused() and not wishes.stopped():
+        while execution.is_paused() and not execution.is_stopped():
             time.sleep(_LOOK_EVERY_S)
-        if wishes.stopped():
+        if execution.is_stopped():
             return
         part, before_s = left.popleft(), time.monotonic()
         yield part, dict(work.run(part))
-        # The first one says nothing: it loads what all of them need.
+        # The first part takes longer: it loads code that all parts need.
         took_s = 0.0 if first else time.monotonic() - before_s
         if worth_s is not None and took_s * len(left) > worth_s:
             return
@@ -142,23 +117,23 @@ def _here(
 
 
 def _elsewhere(
-    work: Work, left: deque[Part], workers: Workers, wishes: StudyControl
+    work: Work, left: deque[Part], workers: Workers, execution: Execution
 ) -> Generator[tuple[Part, Done], None, None]:
-    """Simulates by workers; each always has something to go on with."""
-    packed = pickle.dumps(work, protocol=5)
+    """Simulate by workers; each has a second batch waiting, so that no worker is ever idle."""
+    pickled = pickle.dumps(work, protocol=5)
     lost: Counter[Part] = Counter()
     pending: dict[Future[Answer], list[Part]] = {}
     at_once = 1
     try:
         while left or pending:
             most = 2 * workers.count()
-            while left and len(pending) < most and not wishes.paused():
+            while left and len(pending) < most and not execution.is_paused():
                 fair = max(1, len(left) // most)
                 parts = [left.popleft() for _ in range(min(at_once, fair))]
-                pending[_submitted(workers, packed, parts)] = parts
+                pending[_submit(workers, pickled, parts)] = parts
             done, _ = wait(pending, _LOOK_EVERY_S, FIRST_COMPLETED)
-            if wishes.stopped():
-                _let_finish(pending)
+            if execution.is_stopped():
+                _wait_for_running(pending)
                 return
             if not pending:
                 time.sleep(_LOOK_EVERY_S)
@@ -185,8 +160,8 @@ def _elsewhere(
         workers.close(under_way=bool(pending))
 
 
-def _let_finish(pending: dict[Future[Answer], list[Part]]) -> None:
-    """Waits a moment, so that processes that are soon done can serve the next study."""
+def _wait_for_running(pending: dict[Future[Answer], list[Part]]) -> None:
+    """Wait for `_GRACE_S`: processes that finish in time can serve the next study."""
     for future in pending:
         future.cancel()
     finished, _ = wait(pending, _GRACE_S)
@@ -194,9 +169,9 @@ def _let_finish(pending: dict[Future[Answer], list[Part]]) -> None:
         del pending[future]
 
 
-def _submitted(workers: Workers, work: bytes, parts: Sequence[Part]) -> Future[Answer]:
+def _submit(workers: Workers, work: bytes, parts: Sequence[Part]) -> Future[Answer]:
     try:
         return workers.submit(work, parts)
-    except BrokenExecutor:  # a process was lost while it had nothing to do
+    except BrokenExecutor:  # a process was lost while it was idle
         workers.renew()
         return workers.submit(work, parts)

@@ -1,8 +1,7 @@
-"""What is done in one go: some candidates of one replication, observed until the last has settled.
+"""The unit of work: some cases of one replication, observed until the last of them has settled.
 
-Enters: a `Work`, which is the same for a whole study, and a `Part` of it. Leaves: a result for each
-candidate that was simulated. It may be done in this process, in another, or on another machine; what
-travels is small, see `simulation.results.result_bytes`.
+A `Part` may be simulated in this process, in another, or on another machine. Results are packed
+before they are sent, see `simulation.results.result_bytes`.
 """
 
 from __future__ import annotations
@@ -14,20 +13,19 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from simulation.results.result_bytes import pack
-from simulation.results.run_result import RunResult
-from simulation.run import Run, nothing_to_collect
-from simulation.scenario.model import Scenario
+from simulation.results.run_result import EngineName, RunResult
+from simulation.run import Run, garbage_collection_off
 from simulation.scenario.simulated_interval import SimulatedInterval
-from simulation.study.candidates import Candidate
+from simulation.study.case import Case
 
 
 @dataclass(frozen=True)
 class StoredRun:
-    """What is known of a candidate's run that has been simulated before.
+    """A run of a case that is stored.
 
     Attributes:
-        alone_end_s: When it ends alone.
-        ends_s: Until when it has been observed.
+        alone_end_s: When the run ends alone.
+        ends_s: The ends of the stored observations of this run.
     """
 
     alone_end_s: float
@@ -36,15 +34,15 @@ class StoredRun:
 
 @dataclass(frozen=True)
 class Part:
-    """One replication of some candidates, each told by its place in the study.
+    """One replication of some cases, each named by its index in the study.
 
-    A candidate that is known takes part in the common end. It is simulated again only where it has not
-    been observed until then.
+    The stored run of a case counts for the common end too. Such a case is simulated again only where
+    its run has not been observed until the common end.
 
     Attributes:
-        replication: Its number.
-        unknown: Those that have never been simulated.
-        known: Those that have, with what is known of each.
+        replication: Number of the replication.
+        unknown: Cases without a stored run.
+        known: Cases with a stored run.
     """
 
     replication: int
@@ -52,78 +50,81 @@ class Part:
     known: tuple[tuple[int, StoredRun], ...] = ()
 
     def common_end_s(self) -> float | None:
-        """Where the part ends, when nothing of it needs to be simulated; else None."""
-        end_s = max((one.alone_end_s for _, one in self.known), default=None)
-        if self.unknown or any(end_s not in one.ends_s for _, one in self.known):
+        """Return the common end when nothing of the part needs to be simulated; else None."""
+        end_s = max((run.alone_end_s for _, run in self.known), default=None)
+        if self.unknown or any(end_s not in run.ends_s for _, run in self.known):
             return None
         return end_s
 
 
 @dataclass(frozen=True)
 class Work:
-    """What all parts of a study share.
+    """What all parts of a study have in common.
 
     Attributes:
-        scenario: What is simulated.
-        candidates: All of them.
+        cases: All cases of the study.
         frame: The simulated time around the rollout.
-        engine: One of `simulation.engines.compiled.code_cache.ENGINES`.
+        engine: Which engine simulates.
         keep_requests: Whether results carry every request.
     """
 
-    scenario: Scenario
-    candidates: tuple[Candidate, ...]
+    cases: tuple[Case, ...]
     frame: SimulatedInterval
-    engine: str = "auto"
+    engine: EngineName = EngineName.AUTO
     keep_requests: bool = False
 
     def run(self, part: Part) -> dict[int, RunResult]:
-        """Simulates what is not known; results by candidate, all until the same moment."""
-        with nothing_to_collect():
+        """Simulate what is not stored; return results by case, all observed until the same moment."""
+        with garbage_collection_off():
             return self._run(part)
 
     def _run(self, part: Part) -> dict[int, RunResult]:
-        runs = {index: self._opened(index, part.replication) for index in part.unknown}
+        runs = {index: self._make_run(index, part.replication) for index in part.unknown}
         ends_s = [run.settle() for run in runs.values()]
-        end_s = max([*ends_s, *(one.alone_end_s for _, one in part.known)])
-        for index, one in part.known:
-            if end_s not in one.ends_s:
-                runs[index] = self._opened(index, part.replication)
+        end_s = max([*ends_s, *(stored.alone_end_s for _, stored in part.known)])
+        for index, stored in part.known:
+            if end_s not in stored.ends_s:
+                runs[index] = self._make_run(index, part.replication)
                 runs[index].settle()
         results = {index: run.finish(end_s) for index, run in runs.items()}
         for run in runs.values():
             run.close()
         return results
 
-    def _opened(self, index: int, replication: int) -> Run:
-        applied = self.candidates[index].apply_to(self.scenario)
-        return Run(applied, self.frame, replication, self.engine, keep_requests=self.keep_requests)
+    def _make_run(self, index: int, replication: int) -> Run:
+        return Run(
+            self.cases[index].scenario,
+            self.frame,
+            replication,
+            self.engine,
+            keep_requests=self.keep_requests,
+        )
 
 
 Done = dict[int, RunResult | bytes]
-"""Results by candidate: packed, or whole where they carry their requests."""
+"""Results by case: packed, or as they are where they carry their requests."""
 
 
 def simulate_for_another(work: bytes, parts: Sequence[Part]) -> tuple[list[Done], float]:
-    """What a process simulates for another, part by part, and how many seconds that took.
+    """Simulate parts for another process; return their results and how many seconds they took.
 
     Args:
-        work: The study's `Work`, pickled; it is opened once.
-        parts: What is to be done of it.
+        work: The study's `Work`, pickled; a process unpickles the same bytes once.
+        parts: The parts to simulate.
     """
-    opened = _opened(work)
+    unpickled = _unpickle(work)
     began_at = time.monotonic()
-    done = [_sent(opened.run(part)) for part in parts]
+    done = [_pack_results(unpickled.run(part)) for part in parts]
     return done, time.monotonic() - began_at
 
 
 @lru_cache(maxsize=1)
-def _opened(work: bytes) -> Work:
-    opened: Work = pickle.loads(work)
-    return opened
+def _unpickle(work: bytes) -> Work:
+    unpickled: Work = pickle.loads(work)
+    return unpickled
 
 
-def _sent(results: dict[int, RunResult]) -> Done:
+def _pack_results(results: dict[int, RunResult]) -> Done:
     return {
         index: pack(result) if result.table is None else result for index, result in results.items()
     }

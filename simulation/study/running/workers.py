@@ -1,7 +1,7 @@
-"""The processes that studies are simulated in.
+"""The worker processes of this machine.
 
-They are started once and serve one study after the other. They end when they have waited for long,
-when the process that asked for them ends, however it ends, or when they are told to.
+They are started once and serve one study after the other. They end after `_IDLE_S` without work,
+when the process that started them ends in whatever way, or on `stop_workers`.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from loky import get_reusable_executor
 from simulation.study.running.work import Done, Part, simulate_for_another
 
 _IDLE_S = 300
-"""How long they wait for another study."""
+"""Time, in seconds, after which an idle worker process ends."""
 
 _TRIES = 4
-"""So often they are started, when one of them ends before all are awake."""
+"""Maximum number of attempts to start the processes, when one ends before all have answered."""
 
 
 class _Shared:
-    """The processes there are, and what hands them their work."""
+    """The worker processes of this program, and their executor."""
 
     executor: Executor | None = None
     processes: tuple[psutil.Process, ...] = ()
@@ -42,31 +42,31 @@ class LocalWorkers:
         self._executor = workers(count)
 
     def count(self) -> int:
-        """As many as were asked for."""
+        """Return the number of processes that were asked for."""
         return self._count
 
     def submit(self, work: bytes, parts: Sequence[Part]) -> Future[tuple[list[Done], float]]:
-        """Has some parts done; when one process is lost, all that was submitted is."""
+        """Send parts to a process; when one process is lost, all submitted parts are."""
         return self._executor.submit(simulate_for_another, work, parts)
 
     def answer(self, future: Future[tuple[list[Done], float]]) -> tuple[list[Done], float]:
-        """What has come of parts that were submitted."""
+        """Return the results of parts that were submitted."""
         return future.result()
 
     def renew(self) -> None:
-        """Others in the place of those that were lost, unless that is done."""
+        """Start processes in place of those that were lost, unless others already are."""
         self._executor = workers(self._count)
 
     def close(self, *, under_way: bool) -> None:
-        """Leaves the processes to the next study, or ends them in the middle of what they do."""
+        """Keep the processes for the next study, or kill them where parts are under way."""
         if under_way:
             stop_workers()
 
 
 def workers(count: int) -> Executor:
-    """Processes, started and awake; the same ones again where they are still there.
+    """Return an executor of running processes; processes that exist are used again.
 
-    Where there are more than are asked for, there stay as many: another study may be at them.
+    Where more exist than are asked for, all of them stay: another study may use them.
     """
     count = max(count, len(_Shared.processes))
     with _interrupts_held_back():
@@ -77,8 +77,8 @@ def workers(count: int) -> Executor:
             _Shared.executor = executor
             try:
                 awake = _wake(executor, count)
-                _Shared.processes = tuple(psutil.Process(one) for one in awake)
-            except (BrokenExecutor, psutil.NoSuchProcess):  # one was lost meanwhile
+                _Shared.processes = tuple(psutil.Process(process_id) for process_id in awake)
+            except (BrokenExecutor, psutil.NoSuchProcess):  # a process was lost meanwhile
                 if not tries_left:
                     raise
             else:
@@ -87,10 +87,10 @@ def workers(count: int) -> Executor:
 
 
 def stop_workers() -> None:
-    """Ends the processes, whatever they do; to be called by whoever waits for them, if anyone does.
+    """Kill the processes, whatever they do; call this in the thread that waits for them, if any does.
 
-    They are killed here and not by their executor: told to end in the middle of taking in work, its
-    thread breaks off with an error of its own; that its processes have died it can cope with.
+    The executor must not kill them itself: when it is shut down while it receives work, its thread
+    fails with an error of its own. It does handle processes that died.
     """
     for process in _Shared.processes:
         with suppress(psutil.NoSuchProcess):
@@ -102,10 +102,10 @@ def stop_workers() -> None:
 
 @contextmanager
 def _interrupts_held_back() -> Iterator[None]:
-    """An interrupt waits until this is over; processes that are started here never hear of it.
+    """Hold back interrupts during the context, in this process and in processes started meanwhile.
 
-    Ctrl-C reaches every process of a terminal. Only the one that asked may answer: it ends the
-    others, which would each leave a traceback of their own, the more so while they start.
+    Ctrl-C reaches every process of a terminal. Only this process may handle it, by ending the worker
+    processes: otherwise each of them would print a traceback of its own.
     """
     resource_tracker.ensure_running()  # its start would undo the block
     held: list[int] = []
@@ -128,7 +128,7 @@ def _interrupts_held_back() -> Iterator[None]:
 
 
 def _wake(executor: Executor, count: int) -> set[int]:
-    """Waits until every process has answered once, so that none is still being started."""
+    """Wait until every process has answered once, so that none is still starting; return their ids."""
     awake: set[int] = set()
     for _attempt in range(100):
         awake.update(executor.map(_answer, range(count)))
@@ -143,7 +143,7 @@ def _answer(_number: int) -> int:
 
 
 def _end_with(asker: int) -> None:
-    """From now on this process ends when the one that asks is gone, even if that was killed."""
+    """End this process as soon as the process ``asker`` is gone, even if that was killed."""
 
     def watch() -> None:
         while os.getppid() == asker:

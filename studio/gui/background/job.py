@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from PySide6.QtCore import QObject, QThread, Signal
 
 from executor.base.errors import RollcastError
+from simulation.study.time_left import Throttle
 
 if TYPE_CHECKING:
     pass
@@ -36,7 +37,7 @@ class JobContext:
 
     def __init__(self, thread: _Thread) -> None:
         self._thread = thread
-        self._told_at = 0.0
+        self._throttle = Throttle(_PROGRESS_EVERY_S)
 
     def stopped(self) -> bool:
         """Whether the work shall end now."""
@@ -61,9 +62,8 @@ class JobContext:
 
     def progress(self, done: int, total: int) -> None:
         """Says how far the work is, twenty times a second at most; the last is always said."""
-        now = time.monotonic()
-        if done >= total or now - self._told_at >= _PROGRESS_EVERY_S:
-            self._told_at = now
+        if done >= total or self._throttle.is_due():
+            self._throttle.restart()
             self._thread.progressed.emit(done, total)
 
     def land(self, result: object) -> None:

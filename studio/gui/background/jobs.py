@@ -136,7 +136,7 @@ class Jobs(QObject):
         self.cancel()
         document = self._document
         try:
-            candidates = document.candidates()
+            cases = document.cases()
         except RollcastError as error:
             self.failed.emit(str(error))
             return
@@ -144,9 +144,9 @@ class Jobs(QObject):
         state = document.state
         # What is only tried out is not kept beside the file: it would grow with every slider.
         stored_at = None if document.is_changed else state.file.path
-        work = comparing(state.file.scenario, candidates, stored_at)
+        work = comparing(state.file.scenario, cases, stored_at)
         study = self.run(f"Compare {document.scenario.name}", work, at_once=True)
-        study.landed.connect(lambda found: self._on_found(study, found, state, len(candidates)))
+        study.landed.connect(lambda found: self._on_found(study, found, state, len(cases)))
         study.changed.connect(lambda: self._on_study(study))
         self._study, self._studied = study, state
         self.started.emit()

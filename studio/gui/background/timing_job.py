@@ -9,9 +9,10 @@ import time
 from collections.abc import Iterator, Sequence
 
 from simulation.results.run_result import RunResult
-from simulation.scenario.model import Scenario
 from simulation.scenario.simulated_interval import SimulatedInterval
 from simulation.study.cells import Cell, run_cells
+from simulation.study.execution import Execution
+from simulation.study.time_left import Throttle
 from studio.gui.background.job import JobContext, Work
 from studio.views.timing import (
     CellFigures,
@@ -39,18 +40,18 @@ def work_out(grid: CellGrid, hold: Hold, simulates: bool) -> Work:
     def work(talk: JobContext) -> None:
         known: dict[int, CellFigures] = {}
         fresh: dict[int, CellFigures] = {}
-        landed_at = time.monotonic()
+        throttle = Throttle(_LANDS_EVERY_S)
+        throttle.restart()  # the first result has several cells
 
         def land(number: int, found: CellFigures) -> None:
-            nonlocal landed_at
             known[number] = fresh[number] = found
-            if time.monotonic() - landed_at >= _LANDS_EVERY_S:
+            if throttle.is_due():
                 talk.land(dict(fresh))
                 fresh.clear()
-                landed_at = time.monotonic()
+                throttle.restart()
 
         frame = frame_for(grid)
-        for number in coarse_first(grid, range(len(grid.candidates))):
+        for number in coarse_first(grid, range(len(grid.cases))):
             talk.rest_while_paused()
             if talk.stopped():
                 return
@@ -61,16 +62,15 @@ def work_out(grid: CellGrid, hold: Hold, simulates: bool) -> Work:
             return
 
         def simulate(
-            scenario: Scenario, cells: Sequence[Cell], frame: SimulatedInterval
+            cells: Sequence[Cell], frame: SimulatedInterval
         ) -> Iterator[tuple[Cell, RunResult]]:
             def waits() -> bool:
                 return talk.paused() or hold.is_on
 
+            execution = Execution(in_process=False, is_stopped=talk.stopped, is_paused=waits)
             while waits() and not talk.stopped():  # the processes are the study's
                 time.sleep(_LOOKS_S)
-            yield from run_cells(
-                scenario, cells, frame, apart=True, stopped=talk.stopped, paused=waits
-            )
+            yield from run_cells(cells, frame, execution)
 
         for number, found, (done, total) in simulate_cells(grid, known, frame, simulate):
             talk.progress(done, total)

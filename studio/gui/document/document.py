@@ -16,7 +16,8 @@ from PySide6.QtGui import QUndoStack
 from executor.base.errors import BadInput
 from simulation.scenario.file import ScenarioFile
 from simulation.scenario.model import Scenario
-from simulation.study.candidates import Candidate, candidates_of, default_windows
+from simulation.study.candidates import default_windows
+from simulation.study.case import Case, cases_of
 from studio.gui.document.on_disk import (
     DiskState,
     FileOnDisk,
@@ -70,7 +71,7 @@ class Document(QObject):
         self._simulated: DocumentState | None = None
         self._comparison: Comparison | None = None
         self._keys: tuple[str, ...] = ()
-        self._compared: tuple[Candidate, ...] = ()
+        self._compared: tuple[Case, ...] = ()
         self._runs: tuple[KeptRun, ...] = ()
         self._removed: frozenset[str] = frozenset()
         self._looked_at: str | None = None
@@ -123,7 +124,7 @@ class Document(QObject):
         return (
             found is not None
             and self.has_results_of(self._state)
-            and self._compared == self.candidates()
+            and self._compared == self.cases()
             and all(len(one.runs) >= self.scenario.replications for one in found.candidates)
         )
 
@@ -179,9 +180,9 @@ class Document(QObject):
         listed = [window for window in self._state.windows if window <= count]
         return tuple(sorted({*listed, own})) if listed else default_windows(self.scenario)
 
-    def candidates(self) -> tuple[Candidate, ...]:
+    def cases(self) -> tuple[Case, ...]:
         """What a comparison of the document simulates."""
-        return candidates_of(self.scenario, self.windows())
+        return cases_of(self.scenario, self.windows())
 
     def open(self, file: ScenarioFile) -> None:
         """Another file takes the place of this one; nothing of the old one is kept."""
@@ -280,12 +281,12 @@ class Document(QObject):
 
     def land(self, comparison: Comparison, simulated: DocumentState) -> None:
         """Takes in results, the first of a run or refined ones."""
-        candidates = tuple(one.candidate for one in comparison.candidates)
+        cases = tuple(result.case for result in comparison.candidates)
         if simulated != self._simulated:
             self._chosen_by_hand = False
-        if simulated != self._simulated or candidates != self._compared:
-            self._keys = tuple(run_key(comparison.scenario, one) for one in candidates)
-            self._compared = candidates
+        if simulated != self._simulated or cases != self._compared:
+            self._keys = tuple(run_key(case.scenario) for case in cases)
+            self._compared = cases
         self._comparison, self._simulated = comparison, simulated
         self._runs = with_landed(self._runs, comparison, self._keys, self._removed)
         if not self._chosen_by_hand or self.current_run is None:
@@ -329,8 +330,7 @@ class Document(QObject):
         self._removed -= {run.key}
         if self._comparison is not None and run.key in self._keys:
             found = self._comparison.candidates[self._keys.index(run.key)]
-            applied = found.candidate.apply_to(self._comparison.scenario)
-            run = replace(run, scenario=applied, result=found)
+            run = replace(run, scenario=found.scenario, result=found)
         others = [one for one in self._runs if one.key != run.key]
         self._runs = (*others[:place], run, *others[place:])
         if self._looked_at is None:

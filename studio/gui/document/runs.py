@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 
 from executor.base.canonical_json import digest_of
 from simulation.scenario.model import Scenario
-from simulation.study.candidates import Candidate
 from studio.views.figures_text import candidate_name
 
 if TYPE_CHECKING:
@@ -50,9 +49,9 @@ class KeptRun:
         return self.is_named or bool(self.is_compared)
 
 
-def run_key(scenario: Scenario, candidate: Candidate) -> str:
+def run_key(scenario: Scenario) -> str:
     """What tells a run from all others, however many replications have landed."""
-    data = candidate.apply_to(scenario).as_data()
+    data = scenario.as_data()
     for name in ("name", "question", "replications"):
         data.pop(name, None)
     return digest_of(data)
@@ -74,12 +73,11 @@ def with_landed(
     for index, (key, result) in enumerate(zip(keys, comparison.candidates, strict=True)):
         if key in removed:
             continue
-        applied = result.candidate.apply_to(comparison.scenario)
-        one = KeptRun(key, candidate_name(comparison, index), applied, result)
+        one = KeptRun(key, candidate_name(comparison, index), result.scenario, result)
         before = known.get(key)
         if before is not None:
             name = before.name if before.is_named else one.name
-            one = replace(before, name=name, scenario=applied, result=result)
+            one = replace(before, name=name, scenario=result.scenario, result=result)
         landed[key] = one
     kept = [landed.pop(run.key, run) for run in runs if run.is_kept]
     return (*kept, *landed.values())

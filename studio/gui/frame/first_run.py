@@ -9,7 +9,7 @@ from __future__ import annotations
 from PySide6.QtCore import QObject
 
 from simulation.scenario.model import Scenario
-from simulation.study.candidates import Candidate
+from simulation.study.case import Case
 from studio.gui.background.job import JobContext, Work
 from studio.gui.background.jobs import Jobs
 from studio.gui.document.document import Document, DocumentState
@@ -38,7 +38,7 @@ class FirstRun(QObject):
         self.bar.ask(WORDS, [("Got it", "Close this", self._end)], rich=True)
         document.compared.connect(self._on_compared)
         document.opened.connect(self._end)
-        work = _reading(document.scenario, document.candidates())
+        work = _reading(document.scenario, document.cases())
         self._jobs.run("Read the example's results", work, self._landed)
 
     @property
@@ -74,7 +74,7 @@ class FirstRun(QObject):
         self._document.opened.disconnect(self._end)
 
 
-def _reading(scenario: Scenario, candidates: tuple[Candidate, ...]) -> Work:
+def _reading(scenario: Scenario, cases: tuple[Case, ...]) -> Work:
     """Reads the results that come along; lands None where they are of another scenario."""
 
     def work(talk: JobContext) -> None:
@@ -82,7 +82,7 @@ def _reading(scenario: Scenario, candidates: tuple[Candidate, ...]) -> Work:
 
         try:
             packed = results_path().read_bytes()
-            talk.land(unpack_comparison(packed, scenario, candidates))
+            talk.land(unpack_comparison(packed, scenario, cases))
         except (OSError, ValueError):
             talk.land(None)  # the example is simulated like any other
 

@@ -15,7 +15,7 @@ from executor.plan.model import Plan
 from executor.plan.rules import checks
 from simulation.planning.make_plan import draft_plan, outline_plan, self_contained
 from simulation.scenario.model import Scenario
-from simulation.study.candidates import candidates_of
+from simulation.study.case import cases_of
 from studio.gui.document.document import Document
 from studio.gui.document.runs import KeptRun
 from studio.rollouts.kept_rollouts import ScenarioKey, key_of_plan, scenario_key
@@ -53,8 +53,8 @@ class PlanDraft:
         if self.plan is None or self.run is not None:
             return None if self.plan is None else key_of_plan(self.plan)
         try:  # what is not simulated still refers to its trace
-            (own,) = candidates_of(self.scenario, (self.scenario.window_count(),))
-            return scenario_key(self.plan.name, self_contained(self.scenario, own).as_data())
+            (own,) = cases_of(self.scenario, (self.scenario.window_count(),))
+            return scenario_key(self.plan.name, self_contained(own.scenario).as_data())
         except RollcastError:
             return None
 

@@ -188,16 +188,12 @@ class TimingPage(Page):
         if same and before is not None:
             windows |= set(before.windows)
         grid = grid_of(scenario, tuple(windows))
-        if same and before is not None and grid.candidates == before.candidates:
+        if same and before is not None and grid.cases == before.cases:
             self.grid = grid
             return False
-        known = (
-            {before.candidates[k]: one for k, one in self.found.items()} if same and before else {}
-        )
+        known = {before.cases[k]: one for k, one in self.found.items()} if same and before else {}
         self.grid, self._base = grid, base
-        self.found = {
-            number: known[one] for number, one in enumerate(grid.candidates) if one in known
-        }
+        self.found = {number: known[one] for number, one in enumerate(grid.cases) if one in known}
         self._end_job()
         return True
 

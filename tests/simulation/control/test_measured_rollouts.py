@@ -34,7 +34,7 @@ def amount(written: str) -> int | str:
 
 
 def deployment(row: dict[str, str]) -> Scenario:
-    """The Deployment of a row, with the window and the minimum that its settings resolve to."""
+    """Return the scenario of a Deployment, with the window and the minimum of its settings."""
     count = int(row["replicas"])
     surge, unavailable = resolve(amount(row["maxSurge"]), amount(row["maxUnavailable"]), count)
     return scenario(
@@ -57,7 +57,7 @@ def deployment(row: dict[str, str]) -> Scenario:
 
 
 def most_at_once(run: RunResult) -> int:
-    """How many instances existed at once, those that terminate included."""
+    """Return the maximum number of instances at once, terminating ones included."""
     changes = sorted(
         change
         for part in run.states

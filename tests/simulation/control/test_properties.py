@@ -1,4 +1,4 @@
-"""What holds for every scenario, whatever it says (Hypothesis)."""
+"""Properties that hold for every scenario (Hypothesis)."""
 
 from __future__ import annotations
 
@@ -26,12 +26,11 @@ from simulation.engines.reference.station import Station
 from simulation.requests.arrivals import ClosedLoop
 from simulation.requests.call_states import CONNECTING, PAUSED
 from simulation.requests.draws import Draws
-from simulation.results.run_result import ENDINGS, OUTCOMES, RunResult
+from simulation.results.run_result import OUTCOMES, Ending, RunResult
 from simulation.results.states import State
 from simulation.run import Run
 from simulation.scenario.model import Scenario
-from simulation.scenario.simulated_interval import frame_of
-from simulation.study.candidates import candidates_of
+from simulation.study.case import cases_of, frame_of_cases
 from tests.helpers.generated import STEPS, bounded, scenarios
 from tests.helpers.scenarios import prepared, run_once, run_replication, scenario
 
@@ -62,7 +61,7 @@ def engine_of(run: Run) -> ReferenceEngine:
 
 
 def highest(spans: Iterable[tuple[float, float]]) -> int:
-    """The most spans that hold at one moment; one that ends as another begins is over then."""
+    """Return the maximum number of spans at one moment; a span that ends when another begins does not count."""
     changes = [(begin, 1) for begin, end in spans if end > begin]
     changes += [(end, -1) for begin, end in spans if end > begin]
     level = most = 0
@@ -79,7 +78,7 @@ def test_every_request_is_accounted_for(one: Scenario, own_end: bool) -> None:
     result = finished(run)
     requests, table = result.requests, result.table
     assert requests["arrived"] == sum(requests[name] for name in OUTCOMES) + requests["in_flight"]
-    assert result.ended in ENDINGS
+    assert isinstance(result.ended, Ending)
     assert table is not None
     over = np.isfinite(table.finish_s)
     assert (table.finish_s[over] >= table.arrival_s[over]).all()
@@ -116,7 +115,7 @@ def must_use_slots_once(run: Run, one: Scenario, end_s: float) -> None:
 
 
 def must_have_whole_states(one: Scenario, result: RunResult) -> None:
-    """States are complete, do not overlap, and move by the table."""
+    """The intervals of states are complete, do not overlap, and follow the table of moves."""
     by_instance: dict[int, list[Any]] = {}
     for part in result.states:
         by_instance.setdefault(part.instance, []).append(part)
@@ -180,9 +179,9 @@ def test_candidates_see_the_same_arrivals_over_the_same_interval(
     one = bounded(one)
     count = min(service.instance_count for service in one.services.values())
     windows = data.draw(st.lists(st.integers(1, count), min_size=2, max_size=3))
-    candidates = candidates_of(one, windows=windows, drain_timeouts_s=[0.0, 5.0])
-    frame = frame_of([candidate.apply_to(one) for candidate in candidates])
-    row = run_replication(one, candidates, frame, 3, keep_requests=True)
+    cases = cases_of(one, windows=windows, drain_timeouts_s=[0.0, 5.0])
+    frame = frame_of_cases(cases)
+    row = run_replication(cases, frame, 3, keep_requests=True)
     first = row.runs[0]
     assert first.table is not None
     for run in row.runs[1:]:
@@ -228,7 +227,7 @@ def test_what_is_there_is_what_is_recorded_and_obeys_littles_law(one: Scenario) 
 
 
 def system_time(call: Call, end_s: float) -> tuple[float, float]:
-    """From when until when a call was queued or in service."""
+    """Return the interval in which a call was queued or in service."""
     gone_s = call.finish_s if math.isnan(call.start_s) else call.released_s
     return call.arrival_s, end_s + 1 if math.isnan(gone_s) else gone_s
 
@@ -250,7 +249,7 @@ def test_a_queue_is_first_come_first_served(one: Scenario) -> None:
 @patient(80)
 @given(scenarios())
 def test_belief_never_leads_truth_by_more_than_the_stated_lag(one: Scenario) -> None:
-    """Nothing is sent to an instance that has been out for longer than the balancer may not know."""
+    """No request is sent to an instance that has been out for longer than the balancer's lag."""
     sent: list[tuple[float, Station, int]] = []
     send = Station._send
 
@@ -278,7 +277,7 @@ def test_belief_never_leads_truth_by_more_than_the_stated_lag(one: Scenario) -> 
 
 
 def lag_s(balancer: Any, *, crashes: bool) -> float | None:
-    """How long a balancer may not know that an instance is out; None where it never finds out."""
+    """Return the maximum lag of a balancer; None where it never learns that an instance is out."""
     if balancer.policy == "pull":
         return 0.0
     bound_s: float = balancer.propagation_delay
@@ -305,7 +304,7 @@ def test_a_run_ends_within_a_bounded_number_of_events(one: Scenario) -> None:
             original(env)
 
         step.side_effect = counted
-        assert finished(run).ended in ENDINGS
+        assert isinstance(finished(run).ended, Ending)
 
 
 @patient(100)
@@ -334,11 +333,11 @@ VARIED_ELSEWHERE = {"rollcast", "rollout.rounding"}
 
 
 USERS_KEYS = {"services", "classes", "instances", "weights", "service_time", "order"}
-"""Under these the names are the user's."""
+"""Keys whose children are named by the user."""
 
 
 def leaves(node: Any, prefix: str = "") -> Iterator[tuple[str, str]]:
-    """Every key and its value; names that are the user's are left out."""
+    """Return every key and its value, without names that the user gives."""
     if isinstance(node, dict):
         for key, value in node.items():
             yield f"{prefix}{key}", repr(value)

@@ -9,11 +9,12 @@ import pytest
 from executor.plan.model import Step
 from simulation.results.failures import Cause, Failure, GuardFigure
 from simulation.results.result_bytes import pack, unpack
-from simulation.results.run_result import RunResult
+from simulation.results.run_result import Ending, RunResult
 from simulation.results.states import State
 from simulation.scenario.model import Scenario
 from simulation.scenario.release_graph import critical_chain, cycle_of, in_order, release_graph
-from simulation.study.candidates import candidates_of, default_windows
+from simulation.study.candidates import default_windows
+from simulation.study.case import cases_of
 from simulation.study.verdict import verdict
 from tests.helpers.scenarios import of_services, run_once
 
@@ -36,7 +37,7 @@ def shop(services: dict[str, dict[str, Any]] | None = None, **rollout: Any) -> S
 
 
 def spans_s(run: RunResult) -> dict[str, tuple[float, float]]:
-    """From the first take-out to the last return of each service."""
+    """Return the time from first take-out to last return of each service."""
     numbers = {"web": range(4), "api": range(4, 7), "db": range(7, 9)}
     busy = {
         name: [p for p in run.states if p.instance in these and p.state is not State.SERVING]
@@ -98,7 +99,7 @@ def failing(**rollout: Any) -> RunResult:
 
 def test_when_one_service_halts_the_next_does_not_begin() -> None:
     run = failing()
-    assert run.ended == "halted"
+    assert run.ended == Ending.HALTED
     assert set(spans_s(run)) == {"db", "api"}
     assert run.failures[0] == Failure(
         Cause.STEP_FAILED, "api", 0, Step.START, GuardFigure.TRIES, observed=1
@@ -107,7 +108,7 @@ def test_when_one_service_halts_the_next_does_not_begin() -> None:
 
 @pytest.mark.parametrize("name", ["web-canary", "guard over 4", "canary: guard", "api: x: y"])
 def test_a_service_may_be_called_anything(name: str) -> None:
-    """What stopped a release is a fact of its own, and survives being packed."""
+    """The failure that stopped a release is typed, whatever the service is called, and survives packing."""
     services = {
         name: {"instances": 2, "versions": {"new": {"start_fails": 1.0}}},
         "other": {"instances": 2, "rollout": {"window": 1}},
@@ -130,7 +131,7 @@ def test_a_service_may_be_called_anything(name: str) -> None:
 
 
 def test_the_first_cause_is_the_one_that_stopped_a_release() -> None:
-    """api's failure halts it at 10 s; a failure of db, under way then, comes 10 s later."""
+    """A failure of api halts the release at 10 s; db, under way then, fails 10 s later."""
     breaks = {"versions": {"new": {"start_fails": 1.0}}}
     services = {name: {**one, **breaks} if name != "web" else one for name, one in SERVICES.items()}
     run = run_once(shop(services))
@@ -140,7 +141,7 @@ def test_the_first_cause_is_the_one_that_stopped_a_release() -> None:
 
 def test_a_release_goes_back_in_reverse_order() -> None:
     run = failing(on_failure="rollback")
-    assert run.ended == "rolled_back"
+    assert run.ended == Ending.ROLLED_BACK
     deployed = [(p.begin_s, p.instance) for p in run.states if p.state is State.DEPLOYING]
     order = [instance for _begin, instance in sorted(deployed)]
     assert order == [7, 8, 4, 4, 7, 8]  # db, the failing api, api back, db back
@@ -172,8 +173,8 @@ def test_own_keys_stand_over_the_common_ones_one_by_one() -> None:
 def test_windows_are_compared_where_a_service_has_none_of_its_own() -> None:
     one = shop()
     assert default_windows(one) == (1, 2)
-    candidates = candidates_of(one, windows=["50%"])
-    applied = candidates[0].apply_to(one)
+    cases = cases_of(one, windows=["50%"])
+    applied = cases[0].scenario
     assert [applied.window_count(name) for name in ("web", "api", "db")] == [2, 1, 1]
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from simulation.control.fleet import Fleet
-from simulation.results.run_result import RunResult
+from simulation.results.run_result import Ending, RunResult
 from simulation.results.states import State
 from tests.helpers.scenarios import run_once, scenario
 
@@ -45,7 +45,7 @@ def rolled(rate: str = "0/s", instances: int = 4, **parts: Any) -> RunResult:
 )
 def test_durations(rollout: dict[str, Any], duration_s: float, lowest: int, mixed_s: float) -> None:
     run = rolled(steps=STEPS, rollout=rollout)
-    assert run.ended == "done"
+    assert run.ended == Ending.DONE
     assert run.metrics["rollout_duration_s"] == pytest.approx(duration_s)
     assert run.metrics["lowest_in_pool_count"] == lowest
     assert run.metrics["lowest_capacity_fraction"] == lowest / 4
@@ -93,7 +93,7 @@ def test_waits_are_told_apart() -> None:
 def test_the_three_ends_of_a_drain(
     drain: dict[str, str], ended: str, drain_s: float | None, cut: bool
 ) -> None:
-    """Requests of 20 s on every slot, since they arrive twice as fast as they are served."""
+    """Every slot has a request of 20 s, because they arrive twice as fast as they are served."""
     run = run_once(
         scenario(
             rate={"steps": [["0s", "10/s"], ["30s", "0/s"]]},
@@ -117,7 +117,7 @@ def test_the_three_ends_of_a_drain(
 
 
 def test_a_halt_begins_nothing_new_and_ends_what_is_under_way() -> None:
-    """Every drain aborts at once; with two under way two fail and two were never touched."""
+    """Every drain aborts at once: the two instances under way fail, the other two are never taken out."""
     run = run_once(
         scenario(
             rate="40/s",
@@ -130,7 +130,7 @@ def test_a_halt_begins_nothing_new_and_ends_what_is_under_way() -> None:
     )
     last = {part.instance: part.state for part in run.states}
     assert list(last.values()) == [State.FAILED, State.FAILED, State.SERVING, State.SERVING]
-    assert run.ended == "halted"
+    assert run.ended == Ending.HALTED
     assert run.metrics["lowest_in_pool_count"] == 2
 
 
@@ -145,7 +145,7 @@ def test_what_never_ends_ends_at_the_horizon() -> None:
             clock={"warm_up": "10s", "horizon": "10s"},
         )
     )
-    assert run.ended == "horizon"
+    assert run.ended == Ending.HORIZON
     assert run.end_s == 10.0
     assert run.metrics["rollout_duration_s"] is None
 

@@ -1,4 +1,4 @@
-"""The ways in which a new version reaches a fleet, by known durations and counts."""
+"""Strategies: their durations and counts, known by hand."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from executor.plan.model import Step
 from executor.plan.waves import canary_counts
 from simulation.results.failures import Cause, GuardFigure
 from simulation.results.pool_log import PoolChange, lowest
-from simulation.results.run_result import ERROR, RunResult
+from simulation.results.run_result import ERROR, Ending, RunResult
 from simulation.results.states import State
 from simulation.scenario.model import Scenario
 from simulation.study.verdict import verdict
@@ -22,7 +22,7 @@ STEPS = {"stop": "1s", "deploy": "5s", "verify": "2s", "start": "3s"}
 
 
 def rolled(keep: bool = True, versions: dict[str, Any] | None = None, **rollout: Any) -> RunResult:
-    """Four idle-enough instances, rolled as it is said."""
+    """Return a scenario of four instances under little load, with this rollout."""
     return run_once(
         scenario(
             rate="40/s",
@@ -38,7 +38,7 @@ def rolled(keep: bool = True, versions: dict[str, Any] | None = None, **rollout:
 
 
 def in_pool(run: RunResult, instance: int) -> list[tuple[float, float]]:
-    """When an instance served, within the run."""
+    """Return the intervals in which an instance served."""
     return [
         (max(0.0, part.begin_s), part.end_s)
         for part in run.states
@@ -63,7 +63,7 @@ def duration_s(run: RunResult) -> float:
 
 def test_recreate_stops_all_before_it_starts_any() -> None:
     run = rolled(strategy="recreate")
-    assert run.ended == "done"
+    assert run.ended == Ending.DONE
     assert fewest(run) == 0
     assert duration_s(run) == pytest.approx(11.0, abs=0.2)
     stopped = max(p.end_s for p in run.states if p.state is State.STOPPING)
@@ -82,7 +82,7 @@ def test_recreate_rejects_what_comes_meanwhile() -> None:
 
 def test_blue_green_is_never_below_full_capacity() -> None:
     run = rolled(strategy="blue_green", pause="30s", min_ready="4s")
-    assert run.ended == "done"
+    assert run.ended == Ending.DONE
     assert fewest(run) == 4
     assert run.requests["ok"] == run.requests["arrived"] - run.requests["in_flight"]
     switch_s = 10.0 + 4.0  # deploy, verify, start; min_ready; a return takes no time
@@ -104,7 +104,7 @@ def test_blue_green_falls_back_by_switching_again() -> None:
         guards={"error_fraction": "10%", "over": "5s"},
         versions={"new": {"error_fraction": 0.5}},
     )
-    assert run.ended == "rolled_back"
+    assert run.ended == Ending.ROLLED_BACK
     assert fewest(run) == 4
     for instance in range(4):
         assert len(in_pool(run, instance)) == 2
@@ -117,7 +117,7 @@ def test_blue_green_falls_back_by_switching_again() -> None:
 
 
 def test_blue_green_falls_back_at_once_while_the_old_ones_drain() -> None:
-    """A few requests of 200 s would hold the drain up until its timeout; nobody waits for it."""
+    """Requests of 200 s keep the drain going until its timeout; the fallback does not wait for it."""
     run = run_once(
         scenario(
             rate="40/s",
@@ -136,7 +136,7 @@ def test_blue_green_falls_back_at_once_while_the_old_ones_drain() -> None:
             clock={"warm_up": "2s"},
         )
     )
-    assert run.ended == "rolled_back"
+    assert run.ended == Ending.ROLLED_BACK
     for instance in range(4):
         (_, switched_s), (back_s, _) = in_pool(run, instance)
         assert switched_s == pytest.approx(10.0)
@@ -145,7 +145,7 @@ def test_blue_green_falls_back_at_once_while_the_old_ones_drain() -> None:
 
 @pytest.mark.parametrize(("fails", "left"), [(1.0, 4), (0.5, 1)])
 def test_an_instance_whose_second_one_failed_stays(fails: float, left: int) -> None:
-    """The pool is as large after the switch as before, however many failures are put up with."""
+    """The pool is as large after the switch as before, however many failures are allowed."""
     run = rolled(
         strategy="blue_green",
         min_healthy=4,
@@ -153,7 +153,7 @@ def test_an_instance_whose_second_one_failed_stays(fails: float, left: int) -> N
         max_failures=9,
         versions={"new": {"verify_fails": fails}},
     )
-    assert run.ended == "done"
+    assert run.ended == Ending.DONE
     assert fewest(run) == 4
     last = {p.instance: p.state for p in run.states}
     stayed = [k for k in range(4) if last[k] is State.SERVING]
@@ -165,7 +165,7 @@ def test_blue_green_that_fails_before_the_switch_changes_nothing() -> None:
     run = rolled(
         strategy="blue_green", on_failure="rollback", versions={"new": {"start_fails": 1.0}}
     )
-    assert run.ended == "rolled_back"
+    assert run.ended == Ending.ROLLED_BACK
     assert run.metrics["exposure_requests"] == 0
     assert all(len(in_pool(run, instance)) == 1 for instance in range(4))
 
@@ -189,7 +189,7 @@ def test_surge_makes_and_removes_as_kubernetes_does(
     surge: int | str, window: int, min_healthy: int, lowest: int, lasts_s: float
 ) -> None:
     run = rolled(surge=surge, window=window, min_healthy=min_healthy)
-    assert run.ended == "done"
+    assert run.ended == Ending.DONE
     assert fewest(run) == lowest
     assert duration_s(run) == pytest.approx(lasts_s, abs=0.3)
     there = [p.instance for p in run.states if p.end_s == run.end_s and p.state is State.SERVING]
@@ -198,7 +198,7 @@ def test_surge_makes_and_removes_as_kubernetes_does(
 
 
 def test_surge_counts_what_is_there_beyond_the_fleet() -> None:
-    """One replacement after the other, ten seconds each; what terminates is there too, for 1 s."""
+    """Replacements come one after the other, ten seconds each; an old one terminates for 1 s more."""
     run = rolled(surge=1, min_healthy=4)
     assert run.metrics["surge_instance_s"] == pytest.approx(4 * 10.0 + 4 * 1.0, abs=0.4)
 
@@ -248,7 +248,7 @@ def test_a_canary_bakes_between_its_waves() -> None:
         strategy="canary",
         canary=[{"share": "25%", "bake": "20s"}, {"share": "50%", "bake": "30s"}],
     )
-    assert run.ended == "done"
+    assert run.ended == Ending.DONE
     assert duration_s(run) == pytest.approx(4 * 11.0 + 50.0, abs=0.3)
     assert run.waits is not None
     assert run.waits.gate_s == pytest.approx(50.0)
@@ -285,7 +285,7 @@ def test_a_canary_judges_the_slow_too() -> None:
         canary=[{"share": "25%", "bake": "60s", "latency_p99": "80ms"}],
         versions={"new": {"service_factor": 2.0}},
     )
-    assert run.ended == "halted"
+    assert run.ended == Ending.HALTED
     by = run.stopped_by
     assert by is not None
     assert (by.cause, by.figure, by.limit) == (Cause.CANARY, GuardFigure.LATENCY_P99_S, 0.08)
@@ -298,7 +298,7 @@ SHARES = [{"share": "25%", "bake": "20s"}, {"share": "50%", "bake": "30s"}]
 
 
 def test_a_new_one_starts_as_soon_as_an_old_one_is_marked() -> None:
-    """An old one takes 20 s to end; in place the fourth would be up after four times 30 s."""
+    """An old instance takes 20 s to end; rolled in place, the fourth would be up after four times 30 s."""
     slow = {**STEPS, "stop": "20s"}
     one = scenario(
         rate="40/s",
@@ -309,7 +309,7 @@ def test_a_new_one_starts_as_soon_as_an_old_one_is_marked() -> None:
         clock={"warm_up": "2s"},
     )
     run = run_once(one)
-    assert run.ended == "done"
+    assert run.ended == Ending.DONE
     assert fewest(run) == 3
     begun_s = {
         (part.instance, part.state): part.begin_s for part in run.states if part.begin_s >= 0
@@ -324,7 +324,7 @@ def test_a_new_one_starts_as_soon_as_an_old_one_is_marked() -> None:
 
 def test_a_canary_beside_bakes_while_the_old_ones_end() -> None:
     run = rolled(strategy="canary", canary=SHARES, replacement="beside")
-    assert run.ended == "done"
+    assert run.ended == Ending.DONE
     assert fewest(run) == 3
     assert duration_s(run) == pytest.approx(4 * 10.0 + 50.0, abs=0.3)
     assert run.waits is not None
@@ -332,15 +332,15 @@ def test_a_canary_beside_bakes_while_the_old_ones_end() -> None:
 
 
 def test_a_canary_with_a_surge_keeps_the_fleet_whole() -> None:
-    """A surge says beside, in a canary too: one more, none less, then the two left one by one."""
+    """A surge means replacement beside in a canary too: one more instance, none less, in each wave."""
     run = rolled(strategy="canary", canary=SHARES, surge=1, min_healthy=4)
-    assert run.ended == "done"
+    assert run.ended == Ending.DONE
     assert fewest(run) == 4
     assert duration_s(run) == pytest.approx(4 * 10.0 + 50.0 + 1.0, abs=0.3)
 
 
 def test_nothing_begins_after_a_canary_beside_is_halted() -> None:
-    """Not even the removal of what has crashed."""
+    """Not even the removal of a crashed instance begins."""
     halted = 0
     for replication in range(12):
         run = run_once(
@@ -360,7 +360,7 @@ def test_nothing_begins_after_a_canary_beside_is_halted() -> None:
             ),
             replication,
         )
-        if run.ended == "halted":
+        if run.ended == Ending.HALTED:
             halted += 1
             stopped = {part.instance for part in run.states if part.state is State.STOPPING}
             assert stopped <= {0}
@@ -368,7 +368,7 @@ def test_nothing_begins_after_a_canary_beside_is_halted() -> None:
 
 
 def test_of_a_canary_beside_a_later_one_stays_for_a_failure() -> None:
-    """None of the first wave waits when its replacement fails: one of the next stays for it."""
+    """No removal of the first wave waits when its replacement fails, so one of the next wave stays."""
     run = rolled(
         strategy="canary",
         canary=SHARES,
@@ -377,7 +377,7 @@ def test_of_a_canary_beside_a_later_one_stays_for_a_failure() -> None:
         max_failures=9,
         versions={"new": {"start_fails": 0.5}},
     )
-    assert run.ended == "done"
+    assert run.ended == Ending.DONE
     assert {part.instance for part in run.states if part.state is State.FAILED} == {4}
     serving = [p.instance for p in run.states if p.end_s == run.end_s and p.state is State.SERVING]
     assert serving == [1, 5, 6, 7]
@@ -396,7 +396,7 @@ def migrated(**migration: Any) -> RunResult:
 
 def test_a_migration_stands_around_the_rollout() -> None:
     run = migrated()
-    assert run.ended == "done"
+    assert run.ended == Ending.DONE
     assert duration_s(run) == pytest.approx(5 + 20 + 2 * 11 + 10, abs=0.2)
     assert run.metrics["failed_requests"] == 0
     assert run.waits is not None
@@ -451,19 +451,19 @@ def test_a_guard_before_the_first_take_out_has_nothing_to_take_back() -> None:
         guards={"error_fraction": "10%", "over": "5s"},
         versions={"old": {"error_fraction": 0.5}},
     )
-    assert run.ended == "rolled_back"
+    assert run.ended == Ending.ROLLED_BACK
     assert {p.state for p in run.states} == {State.SERVING}
 
 
 def test_where_too_many_failed_for_another_to_be_taken_out_the_rollout_halts() -> None:
-    """Two may be missing; when two have failed for good nobody else may leave, ever."""
+    """Two instances may be missing; once two have failed for good, no other may be taken out."""
     run = rolled(
         min_healthy=2,
         on_failure="continue",
         max_failures=9,
         versions={"new": {"verify_fails": 1.0}},
     )
-    assert run.ended == "halted"
+    assert run.ended == Ending.HALTED
     assert len(run.failures) == 3
     by = run.failures[-1]
     assert run.stopped_by == by
@@ -471,7 +471,7 @@ def test_where_too_many_failed_for_another_to_be_taken_out_the_rollout_halts() -
 
 
 def test_a_rollback_begins_with_what_failed() -> None:
-    """Two must stay of three, and the last one failed: only when it is back another may leave."""
+    """Two of three must stay in the pool, and the last failed: another may leave only once it is back."""
     run = run_once(
         scenario(
             seed=1,
@@ -485,13 +485,13 @@ def test_a_rollback_begins_with_what_failed() -> None:
     )
     failed = [p.instance for p in run.states if p.state is State.FAILED]
     assert failed == [2]
-    assert run.ended == "rolled_back"
+    assert run.ended == Ending.ROLLED_BACK
     assert fewest(run) == 2
 
 
 def test_a_guard_of_latency() -> None:
     run = rolled(window=1, guards={"latency_p99": "60ms"}, versions={"new": {"service_factor": 3}})
-    assert run.ended == "halted"
+    assert run.ended == Ending.HALTED
     by = run.stopped_by
     assert by is not None
     assert (by.cause, by.figure, by.limit) == (Cause.GUARD, GuardFigure.LATENCY_P99_S, 0.06)
@@ -500,7 +500,7 @@ def test_a_guard_of_latency() -> None:
 
 def test_a_guard_that_nothing_crosses_changes_nothing() -> None:
     calm = rolled(window=1, guards={"error_fraction": "10%", "latency_p99": "1s"})
-    assert calm.ended == "done"
+    assert calm.ended == Ending.DONE
     assert calm.metrics == rolled(window=1).metrics
 
 
@@ -523,7 +523,7 @@ def test_zones_are_rolled_one_after_the_other(order: str, numbers: list[int]) ->
 
 
 def crashing(**rollout: Any) -> Scenario:
-    """Down for 10 s every minute or so, with checks that notice."""
+    """Return a scenario whose instances crash about every minute for 10 s, with health checks."""
     return scenario(
         rate="40/s",
         instances=4,
@@ -550,14 +550,14 @@ def test_instances_crash_and_are_repaired_as_often_as_stated() -> None:
 @pytest.mark.parametrize("replication", range(8))
 def test_a_rollout_among_crashes_ends_well(replication: int) -> None:
     run = run_once(crashing(window=2, min_healthy=2), replication)
-    assert run.ended == "done"
+    assert run.ended == Ending.DONE
     serving = [p.instance for p in run.states if p.end_s == run.end_s]
     assert sorted(serving) == [0, 1, 2, 3]
     assert {p.instance for p in run.states if p.state is State.DEPLOYING} == {0, 1, 2, 3}
 
 
 def test_surge_among_crashes_and_failures_ends() -> None:
-    """Who crashed is removed without waiting; only of those that wait may one stay for a failure."""
+    """A crashed instance is removed without waiting; only one whose removal waits may stay for a failure."""
     one = scenario(
         rate="5/s",
         instances=4,
@@ -574,7 +574,7 @@ def test_surge_among_crashes_and_failures_ends() -> None:
 
 
 def test_crashes_come_when_they_come_whatever_the_rollout_does() -> None:
-    """All candidates see the same crashes, but for those of instances that do not serve just then."""
+    """All candidates see the same crashes, except of instances that are not serving at that moment."""
 
     def crashed(run: RunResult) -> set[tuple[int, float]]:
         return {(p.instance, p.begin_s) for p in run.states if p.state is State.CRASHED}
@@ -597,7 +597,7 @@ def test_crashes_come_when_they_come_whatever_the_rollout_does() -> None:
 
 
 def test_what_crashed_before_the_rollout_is_not_its_lowest() -> None:
-    """A log that fell to one in the warm-up, and was three when the rollout began."""
+    """The pool had one instance in the warm-up, and three when the rollout began."""
 
     def change(time_s: float, count: int) -> PoolChange:
         return PoolChange(time_s, count, 0, 10.0 * count, count / 4, False)
@@ -609,7 +609,7 @@ def test_what_crashed_before_the_rollout_is_not_its_lowest() -> None:
 
 
 def test_a_crashed_instance_is_taken_as_it_is() -> None:
-    """Down for an hour: the rollout takes it without a drain, and it is up again afterwards."""
+    """An instance is down for an hour: the rollout takes it out without a drain and starts it again."""
     one = scenario(
         rate="40/s",
         instances=2,
@@ -651,7 +651,7 @@ def test_a_version_that_never_comes_up_ends_in_a_stated_failure(
     rule: dict[str, Any], fails: str
 ) -> None:
     run = rolled(**rule, versions={"new": {fails: 1.0}})
-    assert run.ended == "halted"
+    assert run.ended == Ending.HALTED
     by = run.stopped_by
     assert by is not None
     step = Step.START if fails == "start_fails" else Step.VERIFY
@@ -674,10 +674,10 @@ def test_a_rollback_restores_exactly_the_fleet_that_was(
         clock={"warm_up": "2s"},
     )
     run = run_once(one, replication)
-    if run.ended == "done":
+    if run.ended == Ending.DONE:
         assert share < 1
         return
-    assert run.ended == "rolled_back"
+    assert run.ended == Ending.ROLLED_BACK
     at_end = {p.instance: p.state for p in run.states if p.end_s == run.end_s}
     assert [at_end[k] for k in range(4)] == [State.SERVING] * 4
     assert all(state is State.ABSENT for k, state in at_end.items() if k >= 4)
@@ -695,7 +695,7 @@ def test_time_is_spent_on_something(rule: dict[str, Any]) -> None:
 def test_a_run_can_be_looked_into_while_it_goes_on() -> None:
     run = prepared(scenario(steps=STEPS, rollout={"window": 2}))
     run.settle()
-    assert run.finish(run.alone_end_s()).ended == "done"
+    assert run.finish(run.alone_end_s()).ended == Ending.DONE
 
 
 @pytest.mark.parametrize(

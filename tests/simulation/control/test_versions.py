@@ -1,4 +1,4 @@
-"""What the new version does to requests, and what becomes of a rollout that it fails."""
+"""New versions: slower, wrong or cold ones, and rollouts of versions that fail."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ import pytest
 from hypothesis import given, settings
 
 from simulation.planning.make_plan import make_plan
-from simulation.results.run_result import ERROR, RunResult
+from simulation.results.run_result import ERROR, Ending, RunResult
 from simulation.results.states import State
 from simulation.scenario.model import Scenario
-from simulation.study.candidates import candidates_of
+from simulation.study.case import cases_of
 from simulation.study.compare import compare
+from simulation.study.execution import Execution
 from simulation.study.rows import run_rows
 from tests.helpers.scenarios import run_once, scenario
 from tests.simulation.control.test_properties import scenarios
@@ -25,13 +26,13 @@ STEPS = {"deploy": "2s", "verify": "1s", "start": "3s"}
 
 
 def rolled(**parts: Any) -> RunResult:
-    """Four instances with more slots than are ever needed, rolled two at a time."""
+    """Return a scenario of four instances with more slots than needed, rolled two at a time."""
     given = {"rate": "200/s", "slots": 1000, "steps": STEPS, "rollout": {"window": 2}, **parts}
     return run_once(scenario(**given))
 
 
 def last_states(run: RunResult) -> list[State]:
-    """What each instance does in the end."""
+    """Return the last state of each instance."""
     return list({part.instance: part.state for part in run.states}.values())
 
 
@@ -84,7 +85,7 @@ def test_a_version_that_never_comes_up_halts_the_rollout(
     new: dict[str, float], step: State, took_s: float
 ) -> None:
     run = rolled(versions={"new": new}, rollout={"window": 1, "retries": 2})
-    assert run.ended == "halted"
+    assert run.ended == Ending.HALTED
     assert last_states(run) == [State.FAILED, *[State.SERVING] * 3]
     spent = next(p.end_s - p.begin_s for p in run.states if p.state is step)
     assert spent == pytest.approx(took_s)  # three times
@@ -96,7 +97,7 @@ def test_a_step_that_fails_now_and_then_is_tried_again() -> None:
     run = rolled(
         instances=40, versions={"new": {"verify_fails": 0.4}}, rollout={"window": 8, "retries": 50}
     )
-    assert run.ended == "done"
+    assert run.ended == Ending.DONE
     spent = [p.end_s - p.begin_s for p in run.states if p.state is State.VERIFYING]
     # A try lasts a second; a geometric number of them, 1/(1 − 0.4) on average.
     assert np.mean(spent) == pytest.approx(1 / 0.6, abs=4 * (0.4 / 0.36 / 40) ** 0.5)
@@ -118,7 +119,7 @@ def test_a_rollback_restores_the_fleet() -> None:
         versions={"new": {"verify_fails": 0.2}},
         rollout={"window": 3, "min_healthy": 8, "on_failure": "rollback"},
     )
-    assert run.ended == "rolled_back"
+    assert run.ended == Ending.ROLLED_BACK
     assert last_states(run) == [State.SERVING] * 12
     assert run.series["mixed_version_fraction"].max() > 0
     assert run.series["mixed_version_fraction"][-1] == 0
@@ -134,7 +135,7 @@ def test_a_rollback_restores_the_fleet() -> None:
 @settings(max_examples=40, deadline=None)
 def test_a_rollback_restores_exactly_what_was(one: Scenario) -> None:
     run = run_once(one)
-    if run.ended == "rolled_back":
+    if run.ended == Ending.ROLLED_BACK:
         for name, state in zip(one.all_instance_names(), last_states(run), strict=True):
             was = {State.ABSENT} if name.endswith("-new") else {State.SERVING, State.CRASHED}
             assert state in was
@@ -151,7 +152,7 @@ def test_a_random_order_is_one_order() -> None:
         orders.append([instance for _begin, instance in drains])
     assert orders[0] == orders[1] == orders[2] != list(range(8))
     assert sorted(orders[0]) == list(range(8))
-    comparison = compare(one, candidates_of(one), list(run_rows(one, candidates_of(one), jobs=1)))
+    comparison = compare(one, cases_of(one), list(run_rows(one, cases_of(one), Execution(jobs=1))))
     result = comparison.candidates[0]
     verdict = result.verdict.model_copy(update={"answer": "meets", "lower_bound": 0.96})
     plan = make_plan(one, replace(result, verdict=verdict))

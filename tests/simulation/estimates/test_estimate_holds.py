@@ -1,4 +1,4 @@
-"""A number that closed forms give holds against the engine, in scenarios drawn at random."""
+"""Estimates hold against the engine, in scenarios drawn at random."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from simulation.estimates.estimate import estimate
 from simulation.estimates.no_estimate import Why
 from simulation.planning.search import search
 from simulation.scenario.model import Scenario
-from simulation.study.candidates import candidates_of
+from simulation.study.case import cases_of
 from studio.views.sentences import estimate_sentence
 from studio.views.strips import strips_of_estimate
 from tests.helpers.scenarios import runs_of, scenario
@@ -24,9 +24,9 @@ HOLDS: dict[str, tuple[float, float]] = {
     "rollout_error_fraction": (3.0, 0.01),
     "cut_requests": (2.0, 3.0),
 }
-"""For each figure the factor within which it holds, and a difference that is none at all.
+"""For each figure the factor within which an estimate holds, and a difference that does not count.
 
-Of latencies and waits half a service time is none."""
+For latencies and waits half a service time does not count."""
 
 RUNS = 8
 
@@ -93,7 +93,7 @@ def advance_and_surge(r: random.Random) -> dict[str, object]:
 
 
 def wrong_figures(one: Scenario) -> dict[str, tuple[float, float]]:
-    """Figures whose estimate does not hold: the estimate, and the mean of some runs."""
+    """Return the figures whose estimate does not hold, each with the mean of some runs."""
     found, wrong = estimate(one), {}
     figures = [name for name in HOLDS if getattr(found, name) is not None]
     runs = runs_of(one, RUNS) if figures else []
@@ -181,7 +181,7 @@ def test_few_sessions_have_no_number() -> None:
 @pytest.mark.parametrize("one", [retry_storm(), few_sessions()], ids=["storm", "sessions"])
 def test_what_has_no_number_is_not_left_out_of_a_search(one: Scenario) -> None:
     small = one.model_copy(update={"replications": 3})
-    found = search(small, candidates_of(small, [1, 2]))
+    found = search(small, cases_of(small, [1, 2]))
     assert found is not None
     assert "hopeless" not in {looked.outcome for looked in found.looked}
     assert all(looked.result is not None for looked in found.looked)

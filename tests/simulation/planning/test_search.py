@@ -1,7 +1,7 @@
 """The planner's search: what it drops, where it spends runs, and what it confirms.
 
-Most of it on a world that is made up here: each candidate has a duration, a p99 and a share of runs in
-which it meets the objectives, so that what the search should find is known.
+Most tests use a made-up world: each candidate has a duration, a p99 and a share of runs in which it
+meets the objectives, so that the right result of the search is known.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -20,20 +19,22 @@ from hypothesis import strategies as st
 from executor.base.errors import BadInput
 from executor.plan.rules import broken_rules
 from simulation.planning.evidence import (
-    MOST_TOLD,
+    MOST_LISTED,
     candidate_evidence,
     evidence_of,
+    listed_candidates,
     plan_of,
-    telling,
 )
 from simulation.planning.make_plan import resimulate, self_contained
 from simulation.planning.search import MOST_CONFIRMATIONS, search
 from simulation.planning.search_result import SearchResult
-from simulation.results.run_result import METRICS, RunResult
+from simulation.results.run_result import METRICS, Ending, RunResult
 from simulation.scenario.model import Scenario
 from simulation.scenario.simulated_interval import SimulatedInterval
-from simulation.study.candidates import Candidate, candidates_of
-from simulation.study.cells import Cell, run_cells
+from simulation.study.candidates import Candidate
+from simulation.study.case import Case, cases_of
+from simulation.study.cells import Cell
+from simulation.study.execution import Execution
 from simulation.study.statistics import FIRST_LOOK, fresh_seed
 from tests.helpers.scenarios import scenario
 
@@ -47,7 +48,7 @@ def world(instances: int = 8, **parts: Any) -> Scenario:
 
 @dataclass
 class Way:
-    """How a way to roll really is."""
+    """The true figures of a way to roll."""
 
     duration_s: float
     p99_s: float = 0.5
@@ -57,7 +58,7 @@ class Way:
 
 @dataclass
 class World:
-    """Simulates by drawing from what is known; tells what it was asked for."""
+    """A simulation that draws from known distributions and counts the runs that were asked for."""
 
     seed: int
     ways: dict[tuple[int, str], Way]
@@ -67,17 +68,18 @@ class World:
         return self.ways.get((one.window, one.start_label), self.ways.get((one.window, ""), Way(1)))
 
     def __call__(
-        self, one: Scenario, cells: Sequence[Cell], frame: SimulatedInterval
+        self, cells: Sequence[Cell], frame: SimulatedInterval, execution: Execution
     ) -> Iterator[tuple[Cell, RunResult]]:
         for cell in reversed(cells):  # in any order
-            way = self.way(cell.candidate)
-            self.runs[one.seed, cell.candidate.window] += 1
+            candidate, seed = cell.case.candidate, cell.case.scenario.seed
+            way = self.way(candidate)
+            self.runs[seed, candidate.window] += 1
             fraction = way.meets_fraction
-            if one.seed != self.seed and way.confirms_fraction is not None:
+            if seed != self.seed and way.confirms_fraction is not None:
                 fraction = way.confirms_fraction
-            rng = np.random.default_rng([one.seed, cell.candidate.window, cell.replication])
+            rng = np.random.default_rng([seed, candidate.window, cell.replication])
             p99_s = way.p99_s if rng.random() < fraction else 2 * LIMIT_S
-            noise = 0.01 * np.random.default_rng([one.seed, cell.replication]).standard_normal()
+            noise = 0.01 * np.random.default_rng([seed, cell.replication]).standard_normal()
             metrics: dict[str, float | None] = dict.fromkeys(METRICS, 0.0)
             metrics["rollout_duration_s"] = way.duration_s * (1 + noise)
             metrics["rollout_latency_p99_s"] = p99_s
@@ -85,7 +87,7 @@ class World:
             yield (
                 cell,
                 RunResult(
-                    ended="done",
+                    ended=Ending.DONE,
                     settled_s=way.duration_s,
                     end_s=way.duration_s,
                     requests={"arrived": 1, "ok": 1},
@@ -100,13 +102,13 @@ class World:
 
 def searched(
     ways: dict[int, Way], seed: int = 1, **parts: Any
-) -> tuple[SearchResult, World, tuple[Candidate, ...]]:
+) -> tuple[SearchResult, World, tuple[Case, ...]]:
     one = world(seed=seed, **parts)
-    candidates = candidates_of(one, sorted(ways))
+    cases = cases_of(one, sorted(ways))
     there = World(seed, {(window, ""): way for window, way in ways.items()})
-    found = search(one, candidates, simulate=there)
+    found = search(one, cases, simulate=there)
     assert found is not None
-    return found, there, candidates
+    return found, there, cases
 
 
 def outcomes(found: SearchResult) -> dict[int, str]:
@@ -169,14 +171,14 @@ def test_of_those_as_fast_the_safest_is_taken() -> None:
 
 def test_what_is_known_is_not_simulated_again() -> None:
     one = world()
-    candidates = candidates_of(one, [1, 2])
+    cases = cases_of(one, [1, 2])
     there = World(1, {(1, ""): Way(100), (2, ""): Way(60)})
-    cells = [Cell(candidate, k) for candidate in candidates for k in range(60)]
-    known: dict[Candidate, list[RunResult]] = {candidate: [] for candidate in candidates}
-    for cell, run in there(one, cells[::-1], SimulatedInterval(0, 1, False, 1)):
-        known[cell.candidate].append(run)
+    cells = [Cell(case, k) for case in cases for k in range(60)]
+    known: dict[Candidate, list[RunResult]] = {case.candidate: [] for case in cases}
+    for cell, run in there(cells[::-1], SimulatedInterval(0, 1, False, 1), Execution()):
+        known[cell.case.candidate].append(run)
     there.runs.clear()
-    found = search(one, candidates, simulate=there, known=known)
+    found = search(one, cases, simulate=there, known=known)
     assert found is not None
     assert found.chosen == 1
     assert {seed for seed, _ in there.runs} == {fresh_seed(1, 1)}
@@ -192,12 +194,13 @@ def test_a_search_can_be_stopped() -> None:
         return asked > 3
 
     there = World(1, {})
-    assert search(one, candidates_of(one, [1, 2]), simulate=there, stopped=stopped) is None
+    execution = Execution(is_stopped=stopped)
+    assert search(one, cases_of(one, [1, 2]), execution, simulate=there) is None
     assert there.runs.total() == 2  # it is asked before each candidate and after each run
 
 
 def test_the_budget_of_runs_is_kept() -> None:
-    """Five times the fewest that could show it, for one that can never be decided."""
+    """A candidate that can never be decided gets five times the minimum number of runs."""
     found, there, _ = searched({1: Way(10, meets_fraction=0.955)}, seed=3)
     assert found.looked[0].outcome == "undecided"
     assert there.runs[3, 1] == 5 * 60
@@ -242,7 +245,7 @@ def test_frozen_starts_get_no_run() -> None:
     one = world(rate=NIGHT_AND_DAY, rollout={"window": 1, "freeze": [["06:00", "18:00"]]})
     starts = [f"{hour:02d}:00" for hour in (3, 6, 12, 20)]
     there = World(1, {(1, ""): Way(40)})
-    found = search(one, candidates_of(one, [1], starts=starts), simulate=there)
+    found = search(one, cases_of(one, [1], starts=starts), simulate=there)
     assert found is not None
     assert [one.outcome for one in found.looked][1:3] == ["frozen", "frozen"]
     assert found.looked[1].reason == "starts in the freeze 06:00–18:00"
@@ -265,7 +268,7 @@ def test_the_same_way_at_the_busiest_start_is_always_shown() -> None:
             (2, "20:00:00"): Way(40, p99_s=0.4),
         },
     )
-    found = search(one, candidates_of(one, [2], starts=starts), simulate=there)
+    found = search(one, cases_of(one, [2], starts=starts), simulate=there)
     assert found is not None
     assert [one.outcome for one in found.looked] == ["chosen", "fails", "slower"]
     assert found.busiest == 1
@@ -283,12 +286,12 @@ def test_a_start_beside_a_gap_of_the_trace_is_left_out(tmp_path: Any) -> None:
     one = world(rate={"trace": str(path)})
     starts = ["2024-05-01 00:30", "2024-05-01 01:55", "2024-05-01 02:10", "2024-05-01 05:58"]
     there = World(1, {(1, ""): Way(40)})
-    found = search(one, candidates_of(one, [1], starts=starts), simulate=there)
+    found = search(one, cases_of(one, [1], starts=starts), simulate=there)
     assert found is not None
     assert [one.outcome for one in found.looked] == ["chosen", *["no traffic"] * 3]
     assert found.looked[1].reason == "the trace has a gap or its end 300 s after the start"
     assert found.looked[2].reason == "the trace has a gap or its end at the start"
-    alone = search(one, candidates_of(one, [1], starts=starts[1:2]), simulate=there)
+    alone = search(one, cases_of(one, [1], starts=starts[1:2]), simulate=there)
     assert alone is not None  # the only start is tried: nobody asked for another
     assert alone.chosen == 0
 
@@ -297,17 +300,17 @@ def test_of_many_candidates_those_are_told_that_tell_something() -> None:
     one = world(rate=NIGHT_AND_DAY)
     starts = [f"{minute // 60:02d}:{minute % 60:02d}" for minute in range(0, 1440, 30)]
     there = World(1, {(1, ""): Way(90), (2, ""): Way(60), (3, ""): Way(30, meets_fraction=0)})
-    candidates = candidates_of(one, [1, 2, 3], starts=starts)
-    found = search(one, candidates, simulate=there)
+    cases = cases_of(one, [1, 2, 3], starts=starts)
+    found = search(one, cases, simulate=there)
     assert found is not None
-    told = telling(found)
-    assert len(told) == MOST_TOLD
+    told = listed_candidates(found)
+    assert len(told) == MOST_LISTED
     assert told[0] == found.chosen
     assert found.busiest in told
-    assert {candidates[number].window for number in told} == {1, 2, 3}
+    assert {cases[number].candidate.window for number in told} == {1, 2, 3}
     evidence = evidence_of(found)
     assert evidence.counts == {"slower": 95, "fails": 48, "chosen": 1}
-    assert len(evidence.considered) == MOST_TOLD
+    assert len(evidence.considered) == MOST_LISTED
 
 
 REAL: dict[str, Any] = {
@@ -324,32 +327,32 @@ REAL: dict[str, Any] = {
 
 def test_a_real_search_ends_in_a_plan_that_gives_its_prediction_again() -> None:
     one = scenario(**REAL)
-    candidates = candidates_of(one, [1, 2], starts=["02:00", "12:00"])
-    found = search(one, candidates, simulate=partial(run_cells, jobs=1))
+    cases = cases_of(one, [1, 2], starts=["02:00", "12:00"])
+    found = search(one, cases, execution=Execution(jobs=1))
     assert found is not None
     assert found.chosen is not None
-    assert found.looked[found.chosen].candidate == candidates[1]
+    assert found.looked[found.chosen].case == cases[1]
     assert found.busiest == 3
     assert candidate_evidence(found, 3).outcome == "fails"
     plan = plan_of(found)
     assert broken_rules(plan) == []
     assert plan.seed == fresh_seed(1, 1)
     assert plan.evidence == evidence_of(found)
-    assert resimulate(plan, jobs=1) == []
+    assert resimulate(plan, Execution(jobs=1)) == []
     assert plan.prediction.verdict.runs == plan.replications
 
 
 def test_a_plan_in_a_freeze_of_its_trace_is_judged_by_the_time_of_day(tmp_path: Any) -> None:
-    """What is embedded has no dates any more, but still knows what time it is."""
+    """The embedded scenario has no dates, but its times of day are kept."""
     path = tmp_path / "trace.csv"
     rows = [f"2024-05-01T{18 + k // 60:02d}:{k % 60:02d}:00,600" for k in range(300)]
     path.write_text("time,requests\n" + "\n".join(rows) + "\n")
     freeze = [["00:00", "06:00"]]
     one = world(rate={"trace": str(path)}, rollout={"window": 1, "freeze": freeze})
-    [candidate] = candidates_of(one, starts=["2024-05-01 18:30"])
-    embedded = self_contained(one, candidate)
+    [case] = cases_of(one, starts=["2024-05-01 18:30"])
+    embedded = self_contained(case.scenario)
     assert embedded.start_s() == 18.5 * 3600
-    found = search(one, [candidate], simulate=World(1, {(1, ""): Way(40)}))
+    found = search(one, [case], simulate=World(1, {(1, ""): Way(40)}))
     assert found is not None
     assert found.chosen == 0
 
@@ -359,4 +362,4 @@ def test_the_only_start_may_meet_the_end_of_a_trace_and_says_so(tmp_path: Any) -
     path.write_text("time,requests\n0,10\n1,10\n2,10\n")
     one = world(rate={"trace": str(path)})
     with pytest.raises(BadInput, match="meets the end of the trace"):
-        search(one, candidates_of(one, [1]), simulate=partial(run_cells, jobs=1))
+        search(one, cases_of(one, [1]), execution=Execution(jobs=1))

@@ -1,4 +1,4 @@
-"""What an answer hangs on, and what a scenario with one assumption off is."""
+"""Sensitivity: scaled assumptions, and their ranking."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from pydantic import TypeAdapter
 
 from simulation.planning.assumptions import assumptions_of, scale_duration, scale_spread
 from simulation.planning.sensitivity import LEVELS, OFF_BY, RUNS, TRAJECTORIES, sensitivity
-from simulation.results.run_result import METRICS, RunResult
+from simulation.results.run_result import METRICS, Ending, RunResult
 from simulation.scenario.distributions import Distribution
-from simulation.scenario.model import Scenario
 from simulation.scenario.simulated_interval import SimulatedInterval
 from simulation.study.cells import Cell
+from simulation.study.execution import Execution
 from tests.helpers.scenarios import of_services, scenario
 
 DURATIONS: TypeAdapter[Any] = TypeAdapter(Distribution)
@@ -153,23 +153,24 @@ def test_services_are_told_apart() -> None:
 
 
 def made_up(
-    one: Scenario, cells: Sequence[Cell], frame: SimulatedInterval
+    cells: Sequence[Cell], frame: SimulatedInterval, execution: Execution
 ) -> Iterator[tuple[Cell, RunResult]]:
-    """A world in which p99 is the rate to the third times the mean service time, and nothing else."""
+    """A made-up world whose p99 is the third power of the rate times the mean service time."""
     for cell in cells:
         metrics: dict[str, float | None] = dict.fromkeys(METRICS, 0.0)
+        one = cell.case.scenario
         rate = one.rates().highest_rps() / 100
         metrics["rollout_latency_p99_s"] = rate**3 * one.service.service_time.mean_s() / 0.05
         metrics["rollout_duration_s"] = 1.0
         metrics["lowest_in_pool_count"] = 3.0
-        yield cell, RunResult("done", 1.0, 1.0, {}, metrics, metrics, 1.0, {}, ())
+        yield cell, RunResult(Ending.DONE, 1.0, 1.0, {}, metrics, metrics, 1.0, {}, ())
 
 
 def test_effects_are_those_of_a_known_function() -> None:
     """Between 0.8 and 1.25 the rate moves it by (1.25/0.8)³, the service time by 1.25/0.8."""
     one = scenario(rollout={"window": 1}, steps={"start": "1s"}, objectives={"latency_p99": "1s"})
     told: list[tuple[str, int, int]] = []
-    found = sensitivity(one, simulate=made_up, told=lambda *what: told.append(what))
+    found = sensitivity(one, simulate=made_up, on_progress=lambda *what: told.append(what))
     effects = {each.key: each for each in found.effects}
     assert [each.key for each in found.effects] == [
         "traffic.rate",
@@ -191,11 +192,13 @@ def test_effects_are_those_of_a_known_function() -> None:
 
 
 def test_a_rollout_that_does_not_end_counts_as_far_beyond_its_limit() -> None:
-    def halts(one: Scenario, cells: Sequence[Cell], frame: SimulatedInterval) -> Iterator[Any]:
-        for cell, run in made_up(one, cells, frame):
-            hot = one.rates().highest_rps() > 100
+    def halts(
+        cells: Sequence[Cell], frame: SimulatedInterval, execution: Execution
+    ) -> Iterator[Any]:
+        for cell, run in made_up(cells, frame, execution):
+            hot = cell.case.scenario.rates().highest_rps() > 100
             metrics = {**run.metrics, "rollout_duration_s": None} if hot else run.metrics
-            ended = "halted" if hot else "done"
+            ended = Ending.HALTED if hot else Ending.DONE
             yield cell, RunResult(ended, 1.0, 1.0, {}, metrics, metrics, 1.0, {}, ())
 
     one = scenario(rollout={"window": 1}, objectives={"duration": "10s"})

@@ -8,7 +8,7 @@ import pytest
 
 from executor.base.errors import BadInput
 from simulation.planning.starts import busiest_of, parse_starts, siblings_of, starts_of
-from simulation.study.candidates import candidates_of
+from simulation.study.case import cases_of
 from tests.helpers.scenarios import scenario
 
 DAILY = {"daily": {"low": "10/s", "high": "60/s", "peak": "12:00"}}
@@ -73,7 +73,8 @@ def test_an_option_says_each_start_once() -> None:
 
 def test_siblings_differ_in_their_start_alone() -> None:
     one = scenario(rate=DAILY, rollout={"window": 1})
-    candidates = candidates_of(one, [1, 2], starts=["01:00", "02:00", "03:00"])
+    cases = cases_of(one, [1, 2], starts=["01:00", "02:00", "03:00"])
+    candidates = [case.candidate for case in cases]
     assert [candidates[n].window for n in siblings_of(candidates, 1)] == [2, 2, 2]
     assert siblings_of(candidates, 0) == [0, 2, 4]
 

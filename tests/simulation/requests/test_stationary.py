@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from simulation.requests.stationary import mean_open_count, open_connections
-from simulation.results.run_result import CUT
+from simulation.results.run_result import CUT, EngineName
 from simulation.scenario.model import Scenario
 from simulation.study.notes import Note, NoteKind, notes_of
 from simulation.study.verdict import verdict
@@ -272,7 +272,7 @@ def test_engines_agree_on_connections_that_are_there(policy: str, warm_up: str) 
 
 def test_a_connection_that_was_there_is_as_old_as_it_is() -> None:
     one = sockets("1/s", clock={"horizon": "20s", "warm_up": "5s"}, rollout={"window": 4})
-    for engine in ("reference", "compiled"):
+    for engine in (EngineName.REFERENCE, EngineName.COMPILED):
         run, _ = ran(one, engine)
         table = run._engine.table()
         there = table.arrival_s < -5.0

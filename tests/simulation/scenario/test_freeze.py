@@ -16,7 +16,9 @@ MORNING = [["08:00", "10:00"]]
     ("freeze", "start", "lasts_s", "met"),
     [
         (MORNING, "07:59", 30, None),
-        (MORNING, "07:59", 90, "08:00–10:00"),
+        (MORNING, "07:59", 60, None),  # it ends when the freeze begins
+        (MORNING, "07:59", 61, "08:00–10:00"),
+        (MORNING, "08:00", 0, "08:00–10:00"),
         (MORNING, "09:59", 1, "08:00–10:00"),
         (MORNING, "10:00", 3600, None),
         (MORNING, "10:00", 86400, "08:00–10:00"),

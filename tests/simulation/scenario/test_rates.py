@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from executor.base.errors import BadInput
+from simulation.results.run_result import Ending
 from simulation.scenario.rates import clock_label, read_trace, start_second
 from tests.helpers.scenarios import run_once, scenario
 
@@ -116,7 +117,7 @@ def gap_scenario(tmp_path: Path, start: str) -> Any:
 
 def test_a_gap_is_refused_only_when_the_simulated_interval_meets_it(tmp_path: Path) -> None:
     run = run_once(gap_scenario(tmp_path, "10:03"))
-    assert run.ended == "done"
+    assert run.ended == Ending.DONE
     with pytest.raises(BadInput, match=r"meets a gap in the trace 30 s after.*10:10:00"):
         run_once(gap_scenario(tmp_path, "10:09:30"))
     with pytest.raises(BadInput, match="meets the end of the trace 30 s after"):

@@ -13,7 +13,7 @@ from executor.base.errors import BadInput
 from simulation.planning.make_plan import self_contained
 from simulation.scenario.model import Scenario
 from simulation.scenario.timestamps import read_timestamps, timestamps_of
-from simulation.study.candidates import candidates_of
+from simulation.study.case import cases_of
 from tests.helpers.scenarios import run_once, scenario
 
 DAY = "2024-05-01"
@@ -125,7 +125,7 @@ def test_a_plan_embeds_the_stretch_that_it_needs(tmp_path: Path, arrivals: str) 
     path = tmp_path / "log.csv"
     path.write_text("".join(f"{time!r}\n" for time in TIMES))
     one = replayed({"timestamps": str(path)}, arrivals, horizon="40s")
-    embedded = self_contained(one, candidates_of(one)[0])
+    embedded = self_contained(cases_of(one)[0].scenario)
     path.unlink()
     again = Scenario.model_validate(embedded.as_data())
     said = embedded.as_data()["traffic"]["rate"]

@@ -1,4 +1,4 @@
-"""What is stored comes back to the last bit, and only for what would have given the same."""
+"""The store: results come back to the last bit, and only where a simulation would give the same."""
 
 from __future__ import annotations
 
@@ -17,13 +17,15 @@ from hypothesis import strategies as st
 from executor.base.errors import BadInput
 from simulation.engine_version import engine_version
 from simulation.results.result_bytes import pack, unpack
+from simulation.results.run_result import EngineName
 from simulation.run import Run
 from simulation.scenario.file import ScenarioFile
 from simulation.scenario.model import Scenario
 from simulation.scenario.simulated_interval import frame_of
 from simulation.study import store as store_module
-from simulation.study.candidates import candidates_of
+from simulation.study.case import cases_of, frame_of_cases
 from simulation.study.cells import Cell, run_cells
+from simulation.study.execution import Execution
 from simulation.study.rows import Row, run_rows
 from simulation.study.running.work import Work
 from simulation.study.store import Store, cell_key
@@ -37,30 +39,36 @@ SHOP = small_shop(replications=3)
 
 def cells_of(one: Scenario, windows: Sequence[int] = (1, 2)) -> list[Cell]:
     return [
-        Cell(candidate, replication)
+        Cell(case, replication)
         for replication in range(one.replications)
-        for candidate in candidates_of(one, windows)
+        for case in cases_of(one, windows)
     ]
 
 
 @pytest.fixture
 def run_count(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """Grows by the replication's number with each run."""
+    """Record the replication of each run that is made."""
     counted: list[int] = []
-    opened = Work._opened
+    opened = Work._make_run
 
     def count(self: Work, index: int, replication: int) -> Run:
         counted.append(replication)
         return opened(self, index, replication)
 
-    monkeypatch.setattr(Work, "_opened", count)
+    monkeypatch.setattr(Work, "_make_run", count)
     return counted
 
 
 def compared(
-    store: Store | None, windows: Sequence[int], one: Scenario = SHOP, **how: Any
+    store: Store | None,
+    windows: Sequence[int],
+    one: Scenario = SHOP,
+    engine: EngineName = EngineName.AUTO,
+    *,
+    keep_requests: bool = False,
 ) -> dict[int, Row]:
-    rows = run_rows(one, candidates_of(one, windows), jobs=1, store=store, **how)
+    execution = Execution(jobs=1, store=store, engine=engine)
+    rows = run_rows(one, cases_of(one, windows), execution, keep_requests=keep_requests)
     return {row.replication: row for row in rows}
 
 
@@ -73,7 +81,7 @@ def assert_same_rows(some: dict[int, Row], others: dict[int, Row]) -> None:
 
 @settings(max_examples=25, deadline=None)
 @given(one=scenarios())
-def test_a_result_is_packed_and_unpacked(one: Scenario) -> None:
+def test_a_result_survives_packing(one: Scenario) -> None:
     run = Run(one, frame_of([one]), 0)
     try:
         result = run.finish(run.settle())
@@ -88,18 +96,18 @@ def test_a_result_is_packed_and_unpacked(one: Scenario) -> None:
 
 
 @pytest.mark.parametrize("packed", [b"", b"no", b"x\x9c\x03\x00\x00\x00\x00\x01"])
-def test_what_is_no_result_is_told(packed: bytes) -> None:
+def test_bytes_that_are_no_result_are_refused(packed: bytes) -> None:
     with pytest.raises(ValueError, match="not a packed result"):
         unpack(packed)
 
 
-def test_cells_that_are_stored_are_not_run(tmp_path: Path, run_count: list[int]) -> None:
+def test_stored_cells_are_not_simulated(tmp_path: Path, run_count: list[int]) -> None:
     cells = cells_of(SHOP)
-    frame = frame_of([cell.candidate.apply_to(SHOP) for cell in cells])
+    frame = frame_of_cases([cell.case for cell in cells])
     with Store(tmp_path / "cells.sqlite") as store:
-        first = dict(run_cells(SHOP, cells, frame, jobs=1, store=store))
+        first = dict(run_cells(cells, frame, Execution(jobs=1, store=store)))
         assert len(run_count) == len(cells)
-        again = dict(run_cells(SHOP, cells[::-1], frame, jobs=1, store=store))
+        again = dict(run_cells(cells[::-1], frame, Execution(jobs=1, store=store)))
     assert len(run_count) == len(cells)
     assert first.keys() == again.keys() == set(cells)
     for cell, result in first.items():
@@ -107,7 +115,9 @@ def test_cells_that_are_stored_are_not_run(tmp_path: Path, run_count: list[int])
         assert_same(again[cell], result)
 
 
-def test_a_faster_candidate_more_is_all_that_runs(tmp_path: Path, run_count: list[int]) -> None:
+def test_a_further_faster_candidate_is_simulated_alone(
+    tmp_path: Path, run_count: list[int]
+) -> None:
     expected = compared(None, (1, 2, 3))
     run_count.clear()
     with Store(tmp_path / "cells.sqlite") as store:
@@ -123,7 +133,9 @@ def test_a_faster_candidate_more_is_all_that_runs(tmp_path: Path, run_count: lis
     assert_same_rows(again, expected)
 
 
-def test_a_slower_candidate_moves_the_end_of_all(tmp_path: Path, run_count: list[int]) -> None:
+def test_a_further_slower_candidate_moves_the_common_end(
+    tmp_path: Path, run_count: list[int]
+) -> None:
     expected = compared(None, (1, 2, 3))
     run_count.clear()
     with Store(tmp_path / "cells.sqlite") as store:
@@ -135,11 +147,13 @@ def test_a_slower_candidate_moves_the_end_of_all(tmp_path: Path, run_count: list
         assert len(run_count) == 6 + 9
 
 
-def test_a_broken_off_study_goes_on_where_it_was(tmp_path: Path, run_count: list[int]) -> None:
+def test_an_interrupted_study_simulates_only_what_is_missing(
+    tmp_path: Path, run_count: list[int]
+) -> None:
     one = SHOP.model_copy(update={"replications": 6})
     path = tmp_path / "cells.sqlite"
     with Store(path) as store:
-        study = run_rows(one, candidates_of(one, (1, 2)), jobs=1, store=store)
+        study = run_rows(one, cases_of(one, (1, 2)), Execution(jobs=1, store=store))
         for _ in range(2):
             next(study)
         study.close()
@@ -179,14 +193,14 @@ def changed(**parts: Any) -> Scenario:
         pytest.param(changed(clock={"warm_up": "9s"}), False, id="warm-up"),
     ],
 )
-def test_a_cell_is_known_by_what_decides_it(other: Scenario, same: bool) -> None:
+def test_the_key_of_a_cell_holds_all_that_decides_its_result(other: Scenario, same: bool) -> None:
     def key(one: Scenario) -> str:
         return cell_key(one, frame_of([one]))
 
     assert (key(other) == key(SHOP)) is same
 
 
-def test_traffic_is_known_by_what_is_in_its_file(tmp_path: Path) -> None:
+def test_the_key_of_traffic_is_the_content_of_its_file(tmp_path: Path) -> None:
     text = SHOP_FILE.replace("40/s", "{trace: t.csv}")
 
     def key(rows: str) -> str:
@@ -221,16 +235,16 @@ def test_a_run_that_has_settled_never_met_the_horizon(one: Scenario, longer: flo
         assert_same(*results)
 
 
-def test_a_run_that_met_the_horizon_is_run_for_another(
+def test_a_run_that_met_the_horizon_is_simulated_again_for_another_horizon(
     tmp_path: Path, run_count: list[int]
 ) -> None:
     never = changed(rate="10/s", rollout={"window": 2, "pause": "1h"})
-    cells = [Cell(candidates_of(never)[0], 0)]
+    cells = [Cell(cases_of(never)[0], 0)]
     frame = replace(frame_of([never]), horizon_s=20.0)
     with Store(tmp_path / "cells.sqlite") as store:
         for horizon_s, runs in ((20.0, 1), (20.0, 1), (30.0, 2)):
             asked = replace(frame, horizon_s=horizon_s)
-            ((_cell, result),) = run_cells(never, cells, asked, jobs=1, store=store)
+            ((_cell, result),) = run_cells(cells, asked, Execution(jobs=1, store=store))
             assert (result.ended, result.end_s) == ("horizon", horizon_s)
             assert len(run_count) == runs
 
@@ -250,13 +264,13 @@ def test_cells_of_another_version_are_dropped(
     connection.close()
 
 
-def test_an_engine_that_is_asked_for_is_used(tmp_path: Path, run_count: list[int]) -> None:
+def test_results_of_the_wanted_engine_are_used(tmp_path: Path, run_count: list[int]) -> None:
     with Store(tmp_path / "cells.sqlite") as store:
-        compared(store, (2,), engine="compiled")
-        rows = compared(store, (2,), engine="reference")
+        compared(store, (2,), engine=EngineName.COMPILED)
+        rows = compared(store, (2,), engine=EngineName.REFERENCE)
         assert len(run_count) == 6
-        assert {run.engine for row in rows.values() for run in row.runs} == {"reference"}
-        compared(store, (2,), engine="auto")
+        assert {run.engine for row in rows.values() for run in row.runs} == {EngineName.REFERENCE}
+        compared(store, (2,), engine=EngineName.AUTO)
         assert len(run_count) == 6
 
 
@@ -303,17 +317,17 @@ def test_the_store_lies_beside_the_scenario(
     assert elsewhere != Store.beside(tmp_path / "other" / "shop.yaml").path
 
 
-def test_a_process_of_an_older_version_puts_nothing_under_a_newer_ones_cells(
+def test_a_process_of_an_older_version_stores_under_other_keys(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     one = SHOP
     frame = frame_of([one])
     results = {
-        window: Run(candidate.apply_to(one), frame, 0)
-        for window, candidate in zip((1, 2), candidates_of(one, [1, 2]), strict=True)
+        window: Run(case.scenario, frame, 0)
+        for window, case in zip((1, 2), cases_of(one, [1, 2]), strict=True)
     }
     done = {window: run.finish(run.settle()) for window, run in results.items()}
-    applied = [candidate.apply_to(one) for candidate in candidates_of(one, [1, 2])]
+    applied = [case.scenario for case in cases_of(one, [1, 2])]
     with Store(tmp_path / "cells.sqlite") as newer:
         keys = [cell_key(candidate, frame) for candidate in applied]
         with monkeypatch.context() as patch:
@@ -324,5 +338,5 @@ def test_a_process_of_an_older_version_puts_nothing_under_a_newer_ones_cells(
                 patch.setattr(store_module, "engine_version", engine_version)
                 newer.put(0, frame, [(keys[1], done[2], pack(done[2]))])
                 older.put(1, frame, [(old_keys[0], done[1], pack(done[1]))])
-        assert set(newer.known(keys[1], frame, "auto")) == {0}
-        assert not newer.known(keys[0], frame, "auto")
+        assert set(newer.known(keys[1], frame, EngineName.AUTO)) == {0}
+        assert not newer.known(keys[0], frame, EngineName.AUTO)

@@ -17,8 +17,9 @@ from matplotlib.patches import Rectangle
 from simulation.importers.fitting import choose
 from simulation.planning.sensitivity import Effect, Sensitivity
 from simulation.scenario.file import ScenarioFile
-from simulation.study.candidates import candidates_of
+from simulation.study.case import cases_of
 from simulation.study.compare import Comparison, compare
+from simulation.study.execution import Execution
 from simulation.study.rows import run_rows
 from studio.charts.fit import draw_distribution, draw_tail, save_fits
 from studio.charts.over_time import draw_capacity, draw_latency
@@ -33,8 +34,8 @@ from tests.helpers.command_line import SHOP
 def shop(*windows: int, changed: str = "") -> Comparison:
     text = SHOP.replace("duration: 30s", changed) if changed else SHOP
     scenario = ScenarioFile.parse(text).scenario
-    candidates = candidates_of(scenario, windows)
-    return compare(scenario, candidates, list(run_rows(scenario, candidates, jobs=1)))
+    cases = cases_of(scenario, windows)
+    return compare(scenario, cases, list(run_rows(scenario, cases, Execution(jobs=1))))
 
 
 def plain_axes() -> Axes:
@@ -123,8 +124,8 @@ def test_a_rollout_that_never_ends_is_no_point() -> None:
     scenario = ScenarioFile.parse(
         aborted.replace("service_time: {mean: 50ms, cv: 1}", "service_time: 30s")
     ).scenario
-    candidates = candidates_of(scenario)
-    comparison = compare(scenario, candidates, list(run_rows(scenario, candidates, jobs=1)))
+    cases = cases_of(scenario)
+    comparison = compare(scenario, cases, list(run_rows(scenario, cases, Execution(jobs=1))))
     assert comparison.candidates[0].ended["halted"] == 4
     axes = plain_axes()
     assert draw_trade_off(axes, comparison, None, LIGHT) == []

@@ -13,8 +13,9 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from simulation.scenario.file import ScenarioFile
-from simulation.study.candidates import candidates_of
+from simulation.study.case import cases_of
 from simulation.study.compare import Comparison, compare
+from simulation.study.execution import Execution
 from simulation.study.rows import run_rows
 from studio.charts import style
 from studio.charts.over_time import draw_capacity, draw_latency
@@ -39,8 +40,8 @@ SIZES = [(3.3, 2.0), (4.2, 2.4), (7.0, 4.0)]
 @cache
 def compared(text: str, *windows: int) -> Comparison:
     scenario = ScenarioFile.parse(text).scenario
-    candidates = candidates_of(scenario, windows)
-    return compare(scenario, candidates, list(run_rows(scenario, candidates, jobs=1)))
+    cases = cases_of(scenario, windows)
+    return compare(scenario, cases, list(run_rows(scenario, cases, Execution(jobs=1))))
 
 
 def axes_of(size: tuple[float, float], dpi: float = style.DPI) -> Axes:

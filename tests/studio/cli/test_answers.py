@@ -8,8 +8,9 @@ import pandas as pd
 import pytest
 
 from simulation.scenario.file import ScenarioFile
-from simulation.study.candidates import candidates_of
+from simulation.study.case import cases_of
 from simulation.study.compare import Comparison, compare
+from simulation.study.execution import Execution
 from simulation.study.rows import run_rows
 from studio.views.figures_text import shown_columns, table_row
 from tests.helpers.command_line import SHOP, CommandLine
@@ -61,8 +62,8 @@ ONE = ("--jobs", "1")
 
 def in_python(*windows: int) -> Comparison:
     scenario = ScenarioFile.parse(SHOP).scenario
-    candidates = candidates_of(scenario, windows)
-    return compare(scenario, candidates, list(run_rows(scenario, candidates, jobs=1)))
+    cases = cases_of(scenario, windows)
+    return compare(scenario, cases, list(run_rows(scenario, cases, Execution(jobs=1))))
 
 
 def test_simulate_prints_one_object_of_the_stated_shape(rollcast: CommandLine) -> None:

@@ -11,8 +11,9 @@ from PySide6.QtWidgets import QApplication, QVBoxLayout, QWidget
 from pytestqt.qtbot import QtBot
 
 from simulation.scenario.file import ScenarioFile
-from simulation.study.candidates import candidates_of
+from simulation.study.case import cases_of
 from simulation.study.compare import Comparison, compare
+from simulation.study.execution import Execution
 from simulation.study.rows import Row, run_rows
 from studio.gui.background.jobs import Jobs
 from studio.gui.document.commands import edit_windows
@@ -28,7 +29,7 @@ AnyPage = TypeVar("AnyPage", bound=Page)
 def rows_of(text: str, windows: tuple[int, ...]) -> tuple[Row, ...]:
     """All runs of a scenario, simulated once for all tests of a file."""
     scenario = ScenarioFile.parse(text).scenario
-    return tuple(run_rows(scenario, candidates_of(scenario, windows), jobs=1))
+    return tuple(run_rows(scenario, cases_of(scenario, windows), Execution(jobs=1)))
 
 
 class Seat(Generic[AnyPage]):
@@ -78,16 +79,16 @@ class Seat(Generic[AnyPage]):
         """Has results land: of so many replications, all when left out."""
         taken = tuple(windows) or self._windows or (self.document.scenario.window_count(),)
         scenario = ScenarioFile.parse(self._text).scenario
-        candidates = candidates_of(scenario, taken)
+        cases = cases_of(scenario, taken)
         landed = rows_of(self._text, taken)[:rows]
-        self.document.land(compare(scenario, candidates, landed), self.document.state)
+        self.document.land(compare(scenario, cases, landed), self.document.state)
         QApplication.processEvents()  # what is new has its place only then
 
     def land_other(self, text: str, windows: tuple[int, ...]) -> None:
         """Has the results of another scenario land: of what stands in the fields after an edit."""
         scenario = ScenarioFile.parse(text).scenario
-        candidates = candidates_of(scenario, windows)
-        landed = compare(scenario, candidates, rows_of(text, windows))
+        cases = cases_of(scenario, windows)
+        landed = compare(scenario, cases, rows_of(text, windows))
         self.document.land(landed, self.document.state)
 
     def click(self, widget: QWidget) -> None:

@@ -9,8 +9,9 @@ from PySide6.QtCore import QItemSelectionModel, Qt
 from PySide6.QtWidgets import QComboBox, QDoubleSpinBox, QLabel, QLineEdit, QProgressBar
 
 from simulation.scenario.file import ScenarioFile
-from simulation.study.candidates import candidates_of
+from simulation.study.case import cases_of
 from simulation.study.compare import CandidateResult, Comparison, compare
+from simulation.study.execution import Execution
 from simulation.study.rows import run_rows
 from studio.gui.docks.runs_dock import HEADINGS
 from studio.views.figures_text import (
@@ -31,8 +32,8 @@ from tests.studio.gui.conftest import WINDOW, Desk
 def in_python(text: str, *windows: int) -> Comparison:
     """What the command line compares."""
     scenario = ScenarioFile.parse(text).scenario
-    candidates = candidates_of(scenario, windows)
-    return compare(scenario, candidates, list(run_rows(scenario, candidates, jobs=1)))
+    cases = cases_of(scenario, windows)
+    return compare(scenario, cases, list(run_rows(scenario, cases, Execution(jobs=1))))
 
 
 def words_of(desk: Desk) -> list[QComboBox]:

@@ -13,6 +13,7 @@ from pytestqt.qtbot import QtBot
 
 from simulation.scenario.file import ScenarioFile
 from simulation.study.compare import compare
+from simulation.study.execution import Execution
 from simulation.study.rows import run_rows
 from studio.charts.of_comparison import comparison_figures
 from studio.gui.background.jobs import Jobs
@@ -74,9 +75,9 @@ def person(qtbot: QtBot, tmp_path: Path) -> Iterator[Person]:
 
 
 def simulate(document: Document) -> None:
-    scenario, candidates = document.scenario, document.candidates()
-    rows = list(run_rows(scenario, candidates, jobs=1))
-    document.land(compare(scenario, candidates, rows), document.state)
+    scenario, cases = document.scenario, document.cases()
+    rows = list(run_rows(scenario, cases, Execution(jobs=1)))
+    document.land(compare(scenario, cases, rows), document.state)
 
 
 def test_a_report_is_written_where_it_is_asked_for(person: Person, tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from pytestqt.qtbot import QtBot
 
 from simulation.scenario.file import ScenarioFile
 from simulation.study.compare import compare
+from simulation.study.execution import Execution
 from simulation.study.rows import run_rows
 from studio.gui.background.jobs import Jobs
 from studio.gui.document.commands import edit_values
@@ -47,8 +48,8 @@ def begin(qtbot: QtBot, start: Start) -> None:
 def land(document: Document) -> None:
     """What stands in the fields, simulated once."""
     scenario = document.scenario.model_copy(update={"replications": 1})
-    rows = list(run_rows(scenario, document.candidates(), jobs=1))
-    document.land(compare(scenario, document.candidates(), rows), document.state)
+    rows = list(run_rows(scenario, document.cases(), Execution(jobs=1)))
+    document.land(compare(scenario, document.cases(), rows), document.state)
 
 
 def test_the_example_is_there_simulated(qtbot: QtBot, start: Start) -> None:

@@ -10,8 +10,9 @@ from PySide6.QtGui import QFont
 from PySide6.QtWidgets import QLabel, QLineEdit, QStyle, QStyleOptionViewItem
 
 from simulation.scenario.file import ScenarioFile
-from simulation.study.candidates import candidates_of
+from simulation.study.case import cases_of
 from simulation.study.compare import compare
+from simulation.study.execution import Execution
 from simulation.study.rows import run_rows
 from studio.gui.docks.runs_dock import HEADINGS, RunsTable
 from studio.gui.window import FIRST_SIZE
@@ -28,9 +29,9 @@ def land(desk: Desk, windows: tuple[int, ...] = (1, 2, 3, 4), text: str = SHOP) 
     """Opens a scenario with the results of some windows, simulated in this process."""
     desk.document.open(ScenarioFile.parse(text, desk.path))
     scenario = desk.document.scenario
-    candidates = candidates_of(scenario, windows)
-    rows = list(run_rows(scenario, candidates, jobs=1))
-    desk.document.land(compare(scenario, candidates, rows), desk.document.state)
+    cases = cases_of(scenario, windows)
+    rows = list(run_rows(scenario, cases, Execution(jobs=1)))
+    desk.document.land(compare(scenario, cases, rows), desk.document.state)
 
 
 @pytest.fixture
@@ -261,9 +262,9 @@ def test_what_is_named_or_compared_outlives_the_next_comparison(
     rename(desk, "as it is")
     desk.type_number("Drain timeout", "7")
     scenario = desk.document.scenario
-    candidates = candidates_of(scenario, (1, 2))
-    rows = list(run_rows(scenario, candidates, jobs=1))
-    desk.document.land(compare(scenario, candidates, rows), desk.document.state)
+    cases = cases_of(scenario, (1, 2))
+    rows = list(run_rows(scenario, cases, Execution(jobs=1)))
+    desk.document.land(compare(scenario, cases, rows), desk.document.state)
     drains = {(row[NAME], row[HEADINGS.index("drain")]) for row in table.texts()}
     assert drains == {("as it is", "5 s"), ("Window 1", "7 s"), ("Window 2", "7 s")}
     assert desk.document.current_run is not None

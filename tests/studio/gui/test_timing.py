@@ -34,7 +34,7 @@ def estimated(seat: Seat[TimingPage]) -> Seat[TimingPage]:
     """The seat, once all cells are known by closed forms."""
     page = seat.page
     seat.qtbot.waitUntil(
-        lambda: page.grid is not None and len(page.found) == len(page.grid.candidates),
+        lambda: page.grid is not None and len(page.found) == len(page.grid.cases),
         timeout=LONG_MS,
     )
     seat.qtbot.waitUntil(
@@ -230,7 +230,7 @@ def test_a_thousand_instances_have_their_map(qtbot: QtBot) -> None:
         lambda: seat.page.job is not None and not seat.page.job.is_open, timeout=LONG_MS
     )
     assert seat.page.grid is not None
-    assert len(seat.page.found) == len(seat.page.grid.candidates)
+    assert len(seat.page.found) == len(seat.page.grid.cases)
 
 
 def test_cells_are_painted_where_they_are(seat: Seat[TimingPage]) -> None:

@@ -14,7 +14,7 @@ from executor.base.errors import Refused
 from executor.plan.model import Interval, Plan
 from simulation.results.run_result import METRICS, RunResult
 from simulation.scenario.model import Scenario
-from simulation.study.candidates import candidates_of
+from simulation.study.case import cases_of
 from studio.lab import calibrate, contest
 from studio.lab.calibrate import Calibration, steps_of, with_calibration
 from studio.lab.contest import (
@@ -153,7 +153,7 @@ def test_steps_are_measured_from_begin_to_begin() -> None:
 
 def test_the_load_of_what_is_left() -> None:
     loads = [
-        load_left(one, candidates_of(one)[0])
+        load_left(one, cases_of(one)[0].candidate)
         for one in (SIX, *(one for _, one in by_window(SIX, [1, 3, 4])))
     ]
     whole = 60 * 0.0415 / 6

@@ -12,8 +12,10 @@ import pytest
 
 from simulation.results.run_result import RunResult
 from simulation.scenario.file import ScenarioFile
-from simulation.study.candidates import candidates_of, default_windows
+from simulation.study.candidates import default_windows
+from simulation.study.case import cases_of
 from simulation.study.compare import Comparison, compare
+from simulation.study.execution import Execution
 from simulation.study.rows import run_rows
 from studio.lessons.first_run import pack_comparison, results_path, unpack_comparison
 from studio.resources import EXAMPLE, scenarios_dir
@@ -29,8 +31,8 @@ def example() -> ScenarioFile:
 
 def shipped() -> Comparison:
     scenario = example().scenario
-    candidates = candidates_of(scenario, default_windows(scenario))
-    found = unpack_comparison(results_path().read_bytes(), scenario, candidates)
+    cases = cases_of(scenario, default_windows(scenario))
+    found = unpack_comparison(results_path().read_bytes(), scenario, cases)
     assert found is not None, "./rollcast update-expected writes it anew"
     return found
 
@@ -48,8 +50,8 @@ def test_it_is_small_and_says_what_makes_the_example_worth_looking_at() -> None:
 @pytest.mark.slow
 def test_it_is_what_the_engine_gives() -> None:
     scenario, found = example().scenario, shipped()
-    candidates = candidates_of(scenario, default_windows(scenario))
-    made = compare(scenario, candidates, list(run_rows(scenario, candidates)))
+    cases = cases_of(scenario, default_windows(scenario))
+    made = compare(scenario, cases, list(run_rows(scenario, cases)))
     assert [one.candidate for one in found.candidates] == [one.candidate for one in made.candidates]
     for mine, theirs in zip(found.candidates, made.candidates, strict=True):
         for run, other in zip(mine.runs, theirs.runs, strict=True):
@@ -90,12 +92,13 @@ def test_it_is_read_without_the_compiler() -> None:
     program = f"""
 import sys
 from pathlib import Path
-from simulation.study.candidates import candidates_of, default_windows
+from simulation.study.candidates import default_windows
+from simulation.study.case import cases_of
 from simulation.scenario.file import ScenarioFile
-from studio.lessons.first_run import results_path, unpacked_comparison
+from studio.lessons.first_run import results_path, unpack_comparison
 scenario = ScenarioFile.load(Path({str(scenarios_dir() / EXAMPLE)!r})).scenario
-candidates = candidates_of(scenario, default_windows(scenario))
-assert unpacked_comparison(results_path().read_bytes(), scenario, candidates)
+cases = cases_of(scenario, default_windows(scenario))
+assert unpack_comparison(results_path().read_bytes(), scenario, cases)
 print(*(name for name in ("numba", "PySide6") if name in sys.modules))
 """
     root = ROOT
@@ -107,14 +110,14 @@ print(*(name for name in ("numba", "PySide6") if name in sys.modules))
 
 def shop(text: str = SHOP) -> Comparison:
     scenario = ScenarioFile.parse(text).scenario
-    candidates = candidates_of(scenario, (1, 2))
-    return compare(scenario, candidates, list(run_rows(scenario, candidates, jobs=1)))
+    cases = cases_of(scenario, (1, 2))
+    return compare(scenario, cases, list(run_rows(scenario, cases, Execution(jobs=1))))
 
 
 def test_a_comparison_comes_back() -> None:
     made = shop()
-    candidates = [one.candidate for one in made.candidates]
-    found = unpack_comparison(pack_comparison(made), made.scenario, candidates)
+    cases = [result.case for result in made.candidates]
+    found = unpack_comparison(pack_comparison(made), made.scenario, cases)
     assert found is not None
     assert found.to_json() == made.to_json()
 
@@ -130,14 +133,14 @@ def test_a_comparison_comes_back() -> None:
 def test_results_of_something_else_are_none(text: str, windows: tuple[int, ...]) -> None:
     packed = pack_comparison(shop())
     scenario = ScenarioFile.parse(text).scenario
-    assert unpack_comparison(packed, scenario, candidates_of(scenario, windows)) is None
+    assert unpack_comparison(packed, scenario, cases_of(scenario, windows)) is None
 
 
 @pytest.mark.parametrize("packed", [b"", b"nothing", lzma.compress(b""), lzma.compress(b"\x09")])
 def test_what_is_no_comparison_is_refused(packed: bytes) -> None:
     made = shop()
     with pytest.raises(ValueError, match="not a packed comparison"):
-        unpack_comparison(packed, made.scenario, [one.candidate for one in made.candidates])
+        unpack_comparison(packed, made.scenario, [result.case for result in made.candidates])
 
 
 @pytest.mark.parametrize("cut", [10, 20_000])
@@ -149,5 +152,5 @@ def test_a_file_that_is_cut_off_is_refused(cut: int) -> None:
         unpack_comparison(
             lzma.compress(framed[:-cut]),
             made.scenario,
-            [one.candidate for one in made.candidates],
+            [result.case for result in made.candidates],
         )

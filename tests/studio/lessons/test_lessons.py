@@ -12,8 +12,10 @@ import pytest
 from executor.base.errors import RollcastError
 from simulation.estimates.estimate import estimate
 from simulation.scenario.file import ScenarioFile
-from simulation.study.candidates import candidates_of, default_windows
+from simulation.study.candidates import default_windows
+from simulation.study.case import cases_of
 from simulation.study.compare import CandidateResult, Comparison, compare
+from simulation.study.execution import Execution
 from simulation.study.rows import run_rows
 from studio.lessons.catalogue import LESSONS, scenario_path
 from studio.lessons.model import Lesson, LessonProgress, LessonView, LookedAt, advance
@@ -36,8 +38,8 @@ def file_of(key: str, settings: Settings = ()) -> ScenarioFile:
 def simulated(key: str, settings: Settings = ()) -> Comparison:
     """What the studio simulates of a lesson: the windows that suit the fleet, and its own."""
     scenario = file_of(key, settings).scenario
-    candidates = candidates_of(scenario, default_windows(scenario))
-    return compare(scenario, candidates, list(run_rows(scenario, candidates, jobs=1)))
+    cases = cases_of(scenario, default_windows(scenario))
+    return compare(scenario, cases, list(run_rows(scenario, cases, Execution(jobs=1))))
 
 
 def run_of(key: str, window: int, **settings: object) -> CandidateResult:

@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from simulation.scenario.file import ScenarioFile
-from simulation.study.candidates import candidates_of
+from simulation.study.case import cases_of
 from simulation.study.compare import Comparison, compare
+from simulation.study.execution import Execution
 from simulation.study.rows import run_rows
 from studio.reports.comparison_report import command_of, comparison_report
 from studio.views.figures_text import table_row, verdict_sentence
@@ -23,8 +24,8 @@ from tests.studio.reports.test_rollout_report import is_alone
 
 def made(text: str = SHOP, **varied: object) -> Comparison:
     scenario = ScenarioFile.parse(text).scenario
-    candidates = candidates_of(scenario, **(varied or {"windows": (1, 2)}))  # type: ignore[arg-type]
-    return compare(scenario, candidates, list(run_rows(scenario, candidates, jobs=1)))
+    cases = cases_of(scenario, **(varied or {"windows": (1, 2)}))  # type: ignore[arg-type]
+    return compare(scenario, cases, list(run_rows(scenario, cases, Execution(jobs=1))))
 
 
 def test_the_page_says_what_the_command_line_says_and_needs_no_other_file() -> None:

@@ -13,8 +13,9 @@ from matplotlib import image
 from executor.base.errors import BadInput
 from simulation.results.run_result import METRICS, OUTCOMES, SERIES
 from simulation.scenario.file import ScenarioFile
-from simulation.study.candidates import candidates_of
+from simulation.study.case import cases_of
 from simulation.study.compare import Comparison, compare
+from simulation.study.execution import Execution
 from simulation.study.rows import run_rows
 from studio.charts.of_comparison import comparison_figures
 from studio.reports.files import runs_frame, series_frame, states_frame, write_charts, write_data
@@ -24,8 +25,8 @@ from tests.helpers.command_line import SHOP
 @cache
 def shop(text: str = SHOP) -> Comparison:
     scenario = ScenarioFile.parse(text).scenario
-    candidates = candidates_of(scenario, (1, 2))
-    return compare(scenario, candidates, list(run_rows(scenario, candidates, jobs=1)))
+    cases = cases_of(scenario, (1, 2))
+    return compare(scenario, cases, list(run_rows(scenario, cases, Execution(jobs=1))))
 
 
 BEGINS = {".png": b"\x89PNG\r\n\x1a\n", ".svg": b"<?xml", ".pdf": b"%PDF-"}
@@ -144,5 +145,5 @@ def test_a_fleet_of_a_thousand_shows_some_of_its_instances() -> None:
 
 def _one(text: str) -> Comparison:
     scenario = ScenarioFile.parse(text).scenario
-    candidates = candidates_of(scenario)
-    return compare(scenario, candidates, list(run_rows(scenario, candidates, jobs=1)))
+    cases = cases_of(scenario)
+    return compare(scenario, cases, list(run_rows(scenario, cases, Execution(jobs=1))))

@@ -9,8 +9,9 @@ import pytest
 
 from simulation.results.run_result import RunResult
 from simulation.scenario.file import ScenarioFile
-from simulation.study.candidates import candidates_of
+from simulation.study.case import cases_of
 from simulation.study.compare import CandidateResult, Comparison, candidate_result, compare
+from simulation.study.execution import Execution
 from simulation.study.rows import run_rows
 from simulation.study.verdict import broken_objectives
 from studio.charts.trade_off import holding_front, region_of
@@ -29,15 +30,15 @@ STILL = (
 @cache
 def compared(text: str, *windows: int) -> Comparison:
     scenario = ScenarioFile.parse(text).scenario
-    candidates = candidates_of(scenario, windows)
-    return compare(scenario, candidates, list(run_rows(scenario, candidates, jobs=1)))
+    cases = cases_of(scenario, windows)
+    return compare(scenario, cases, list(run_rows(scenario, cases, Execution(jobs=1))))
 
 
 def with_metrics(comparison: Comparison, index: int, **values: float) -> CandidateResult:
     """A candidate whose every run has other figures, judged anew."""
     result = comparison.candidates[index]
     runs = tuple(replace(run, metrics={**run.metrics, **values}) for run in result.runs)
-    return candidate_result(comparison.scenario, result.candidate, runs)
+    return candidate_result(result.case, runs)
 
 
 def with_candidates(comparison: Comparison, *results: CandidateResult) -> Comparison:
@@ -81,7 +82,7 @@ def test_every_figure_is_what_the_verdict_judges(text: str) -> None:
         again = next(
             one for one in facts(result, objectives).by_metric.values() if one.metric == fact.metric
         )
-        verdict = candidate_result(asked, result.candidate, result.runs).verdict
+        verdict = candidate_result(replace(result.case, scenario=asked), result.runs).verdict
         assert (again.answer, sum(broken)) == (verdict.answer, verdict.runs - verdict.runs_meeting)
         judged += 1
     assert judged >= 1
@@ -96,7 +97,7 @@ def test_a_card_is_not_green_while_its_limit_breaks_in_too_many_runs() -> None:
         return replace(run, metrics={**run.metrics, "rollout_latency_p99_s": p99_s})
 
     mixed = tuple(with_p99(run, 2.1 if k % 2 else 0.3) for k, run in enumerate(runs * 5))
-    result = candidate_result(comparison.scenario, comparison.candidates[0].candidate, mixed)
+    result = candidate_result(comparison.candidates[0].case, mixed)
     p99 = four_figures(result, comparison.scenario.objectives, 6)[2]
     assert p99.figure == "1.20 s"
     assert result.verdict.answer == "fails"

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from simulation.scenario.file import ScenarioFile
-from simulation.study.candidates import candidates_of
+from simulation.study.case import cases_of
 from simulation.study.compare import compare
+from simulation.study.execution import Execution
 from simulation.study.rows import run_rows
 from studio.gui.background.jobs import Jobs
 from studio.gui.document.document import Document
@@ -23,8 +24,8 @@ STILL = (
 
 def test_it_is_called_by_its_name_and_is_no_plan() -> None:
     scenario = ScenarioFile.parse(STILL).scenario
-    candidates = candidates_of(scenario)
-    found = compare(scenario, candidates, tuple(run_rows(scenario, candidates, jobs=1)))
+    cases = cases_of(scenario)
+    found = compare(scenario, cases, tuple(run_rows(scenario, cases, Execution(jobs=1))))
     assert verdict_sentence(found, 0).startswith("shop ")
     duration, pool, _p99, _lost = four_figures(found.candidates[0], scenario.objectives, 6)
     assert (duration.figure, pool.figure, pool.under) == ("–", "–", "nothing is rolled")

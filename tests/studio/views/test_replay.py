@@ -13,12 +13,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from simulation.results.run_result import SERIES, RunResult
+from simulation.results.run_result import SERIES, Ending, RunResult
 from simulation.results.states import State, StateInterval
 from simulation.scenario.file import ScenarioFile
 from simulation.scenario.model import Scenario
-from simulation.study.candidates import candidates_of
+from simulation.study.case import cases_of
 from simulation.study.compare import CandidateResult, compare
+from simulation.study.execution import Execution
 from simulation.study.rows import run_rows
 from studio.resources import scenarios_dir
 from studio.views.replay import (
@@ -61,8 +62,10 @@ def scenario_of(rule: dict[str, object], version: dict[str, object] | None = Non
 
 
 def simulated(scenario: Scenario) -> CandidateResult:
-    candidates = candidates_of(scenario)
-    return compare(scenario, candidates, list(run_rows(scenario, candidates, jobs=1))).candidates[0]
+    cases = cases_of(scenario)
+    return compare(scenario, cases, list(run_rows(scenario, cases, Execution(jobs=1)))).candidates[
+        0
+    ]
 
 
 @cache
@@ -315,7 +318,7 @@ def with_p99(values: Sequence[float | None], ended: Sequence[str] = ()) -> Candi
     runs = tuple(
         replace(
             result.runs[0],
-            ended=ended[place] if ended else "done",
+            ended=Ending(ended[place]) if ended else Ending.DONE,
             metrics={**result.runs[0].metrics, "rollout_latency_p99_s": value},
         )
         for place, value in enumerate(values)

@@ -9,8 +9,9 @@ import pytest
 
 from simulation.results.run_result import METRICS
 from simulation.scenario.file import ScenarioFile
-from simulation.study.candidates import candidates_of
+from simulation.study.case import cases_of
 from simulation.study.compare import CandidateResult, Comparison, compare
+from simulation.study.execution import Execution
 from simulation.study.rows import run_rows
 from simulation.study.statistics import Difference
 from studio.charts.side_by_side import side_by_side_figure
@@ -22,8 +23,8 @@ from tests.helpers.command_line import SHOP
 @pytest.fixture(scope="module")
 def comparison() -> Comparison:
     scenario = ScenarioFile.parse(SHOP).scenario
-    candidates = candidates_of(scenario, (1, 2, 3))
-    return compare(scenario, candidates, list(run_rows(scenario, candidates, jobs=1)))
+    cases = cases_of(scenario, (1, 2, 3))
+    return compare(scenario, cases, list(run_rows(scenario, cases, Execution(jobs=1))))
 
 
 def with_values(

@@ -15,11 +15,11 @@ from matplotlib.figure import Figure
 from simulation.estimates.estimate import estimate
 from simulation.results.run_result import RunResult
 from simulation.scenario.file import ScenarioFile
-from simulation.scenario.model import Scenario
 from simulation.scenario.rates import DAY_S
 from simulation.scenario.simulated_interval import SimulatedInterval
 from simulation.study.cells import Cell, run_cells
 from simulation.study.compare import candidate_result
+from simulation.study.execution import Execution
 from simulation.study.statistics import answer_of
 from studio.charts.timing import draw_timing, draw_traffic
 from studio.views.theme import LIGHT
@@ -61,7 +61,7 @@ def test_a_day_has_its_starts_and_windows() -> None:
         "23:30",
     ]
     for column, row in ((0, 0), (7, 1), (47, 2)):
-        one = found.candidates[found.number(column, row)]
+        one = found.cases[found.number(column, row)].candidate
         assert (one.start, one.window) == (found.starts[column], found.windows[row])
         assert found.place(found.number(column, row)) == (column, row)
 
@@ -140,7 +140,7 @@ def test_an_estimate_is_that_of_the_cell() -> None:
     frame = frame_for(found)
     for number in (found.number(0, 0), found.number(20, 2)):
         said = estimate_cell(found, number, frame)
-        wanted = estimate(found.candidates[number].apply_to(found.scenario))
+        wanted = estimate(found.cases[number].scenario)
         assert wanted.rollout_duration_s is not None
         assert said.duration_s == wanted.rollout_duration_s.value
         assert said.is_estimate
@@ -150,10 +150,8 @@ def test_an_estimate_is_that_of_the_cell() -> None:
     assert noon.answer == "fails"
 
 
-def here(
-    scenario: Scenario, cells: Sequence[Cell], frame: SimulatedInterval
-) -> Iterable[tuple[Cell, RunResult]]:
-    return run_cells(scenario, cells, frame, jobs=1)
+def here(cells: Sequence[Cell], frame: SimulatedInterval) -> Iterable[tuple[Cell, RunResult]]:
+    return run_cells(cells, frame, Execution(jobs=1))
 
 
 def small(replications: int, asked: str = "in_runs: 40%") -> CellGrid:
@@ -165,9 +163,7 @@ def small(replications: int, asked: str = "in_runs: 40%") -> CellGrid:
     return replace(
         whole,
         starts=tuple(whole.starts[column] for column in columns),
-        candidates=tuple(
-            whole.candidates[2 * column + row] for column in columns for row in (0, 1)
-        ),
+        cases=tuple(whole.cases[2 * column + row] for column in columns for row in (0, 1)),
     )
 
 
@@ -185,9 +181,9 @@ def test_runs_say_what_a_comparison_of_the_cell_says() -> None:
     assert set(last) == set(range(8)) - {5}
     assert progress == [(done, 21) for done in range(1, 22)]
     for number, found in last.items():
-        one = cells.candidates[number]
-        runs = [run for _cell, run in here(cells.scenario, [Cell(one, k) for k in range(3)], frame)]
-        wanted = candidate_result(cells.scenario, one, tuple(runs))
+        one = cells.cases[number]
+        runs = [run for _cell, run in here([Cell(one, k) for k in range(3)], frame)]
+        wanted = candidate_result(one, tuple(runs))
         assert (found.answer, found.meeting, found.runs) == (
             wanted.verdict.answer,
             wanted.verdict.runs_meeting,
@@ -238,10 +234,10 @@ def test_only_what_is_undecided_gets_more_than_the_first_runs() -> None:
     asked: list[int] = []
 
     def counted(
-        scenario: Scenario, wanted: Sequence[Cell], frame: SimulatedInterval
+        wanted: Sequence[Cell], frame: SimulatedInterval
     ) -> Iterable[tuple[Cell, RunResult]]:
         asked.append(len(wanted))
-        return here(scenario, wanted, frame)
+        return here(wanted, frame)
 
     known = {number: CellFigures("") for number in range(8)}
     last = {number: found for number, found, _step in simulate_cells(cells, known, frame, counted)}
@@ -340,7 +336,7 @@ def test_cells_have_their_colours_and_glyphs(key: str) -> None:
 def test_the_picture_for_files_has_every_cell() -> None:
     cells = grid(FROZEN)
     frame = frame_for(cells)
-    found = {number: estimate_cell(cells, number, frame) for number in range(len(cells.candidates))}
+    found = {number: estimate_cell(cells, number, frame) for number in range(len(cells.cases))}
     figure = Figure(figsize=(9, 5))
     FigureCanvasAgg(figure)
     above, beneath = figure.subplots(2, 1)

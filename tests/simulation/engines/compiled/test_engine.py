@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from simulation.engines.compiled.engine import CompiledClock, CompiledEngine
+from simulation.results.run_result import EngineName
 from simulation.run import Run
 from simulation.scenario.simulated_interval import frame_of
 from tests.helpers.scenarios import scenario
@@ -16,7 +17,7 @@ CHECK = {"interval": "2s", "timeout": "1s", "rise": 2, "fall": 3}
 
 def ended(keep_requests: bool = False, **parts: Any) -> Run:
     one = scenario(**{"rate": "400/s", "instances": 40, **parts})
-    run = Run(one, frame_of([one]), 0, "compiled", keep_requests=keep_requests)
+    run = Run(one, frame_of([one]), 0, EngineName.COMPILED, keep_requests=keep_requests)
     run.settle()
     run.finish(run.alone_end_s())
     return run

@@ -1,0 +1,67 @@
+"""A study from its first row to its comparison, for the command line and the window alike."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from dataclasses import replace
+from pathlib import Path
+
+from simulation.scenario.model import Scenario
+from simulation.study.case import Case
+from simulation.study.compare import Comparison, compare
+from simulation.study.execution import Execution
+from simulation.study.rows import Row, run_rows
+from simulation.study.store import Store
+from simulation.study.time_left import Eta, Throttle
+
+COMPARED_EVERY_S = 0.5
+"""Minimum time, in seconds, between two comparisons of the rows so far."""
+
+
+def run_study(
+    scenario: Scenario,
+    cases: Sequence[Case],
+    execution: Execution,
+    *,
+    stored_beside: Path | None = None,
+    keep_requests: bool = False,
+    on_progress: Callable[[Eta], None] = lambda eta: None,
+    on_comparison: Callable[[Comparison, Eta], None] | None = None,
+) -> tuple[Comparison | None, list[Row]]:
+    """Simulate every replication of a study; return the comparison and its rows.
+
+    The comparison is None when the study was stopped before it was complete.
+
+    Args:
+        scenario: The study's scenario; it says how many replications.
+        cases: What is compared.
+        execution: Where and how to simulate.
+        stored_beside: The scenario's file, beside which results are looked for and kept; None to
+            use the store of the execution.
+        keep_requests: Whether results carry every request; such results are not stored.
+        on_progress: Called once before the first row and after each row.
+        on_comparison: Called with the comparison of the rows so far: after the first row, then at
+            most every `COMPARED_EVERY_S`, never with all rows.
+
+    Raises:
+        BadInput: The simulated interval meets a gap or the end of a trace, or the cluster or the
+            store cannot be used.
+    """
+    rows: list[Row] = []
+    eta, throttle = Eta(scenario.replications), Throttle(COMPARED_EVERY_S)
+    on_progress(eta)
+    with nullcontext() if stored_beside is None else Store.beside(stored_beside) as store:
+        if store is not None:
+            execution = replace(execution, store=store)
+        for row in run_rows(scenario, cases, execution, keep_requests=keep_requests):
+            rows.append(row)
+            eta.record_result(was_stored=row.was_stored)
+            on_progress(eta)
+            is_last = len(rows) == scenario.replications
+            if on_comparison is not None and not is_last and throttle.is_due():
+                on_comparison(compare(scenario, cases, rows), eta)
+                throttle.restart()
+    if execution.is_stopped():
+        return None, rows
+    return compare(scenario, cases, rows), rows
