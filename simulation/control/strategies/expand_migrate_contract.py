@@ -35,4 +35,4 @@ class ExpandMigrateContract(Rolling):
         """From its end on the old version finds its columns gone."""
         if not self._brake.is_on:
             yield from self._step(migration.contract)
-            self._plane.old_answers_wrongly()
+            self._plane.break_old_version()

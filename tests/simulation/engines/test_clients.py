@@ -141,14 +141,14 @@ def test_shares_that_make_no_whole_are_refused(kinds: dict[str, Any], words: str
 
 def test_a_budget_is_a_share_of_what_was_asked_lately() -> None:
     budget = RetryBudget(0.2)
-    assert not budget.allows(0.0)
+    assert not budget.try_spend(0.0)
     for k in range(10):
         budget.request(0.1 * k)
-    assert [budget.allows(1.0) for _ in range(3)] == [True, True, False]
-    assert not budget.allows(10.5)  # five of the requests are forgotten, the two retries are not
+    assert [budget.try_spend(1.0) for _ in range(3)] == [True, True, False]
+    assert not budget.try_spend(10.5)  # five of the requests are forgotten, the two retries are not
     for k in range(20):
         budget.request(11.0 + 0.01 * k)
-    assert [budget.allows(11.5) for _ in range(5)] == [True] * 4 + [False]
+    assert [budget.try_spend(11.5) for _ in range(5)] == [True] * 4 + [False]
 
 
 def test_a_budget_bounds_the_attempts() -> None:

@@ -448,7 +448,7 @@ def test_a_cut_is_retried_unless_the_class_says_otherwise(cut: bool, attempts: i
 def test_a_contracted_database_makes_the_old_version_wrong() -> None:
     bench = Bench([(0.0, 1.0), (2.0, 1.0)], instances=1)
     bench.run(1.5)
-    bench.station().old_answers_wrongly()
+    bench.station().break_old_version()
     bench.run(9)
     assert bench.outcomes() == ["ok", "error"]
 

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from pydantic import BaseModel
 
-from simulation.engines.compiled.layout import is_bound
+from simulation.engines.compiled.layout import has_fast_path
 from simulation.scenario.file import ScenarioFile
 from simulation.scenario.model import Scenario
 from simulation.scenario.units import FileModel
@@ -47,7 +47,7 @@ def test_engines_agree_on_whatever_a_file_may_say(one: Scenario) -> None:
 @many
 @given(scenarios(known=True))
 def test_engines_agree_on_the_fast_path(one: Scenario) -> None:
-    assert is_bound(one)
+    assert has_fast_path(one)
     assert difference(one) is None
 
 
@@ -66,7 +66,7 @@ def test_engines_agree_on_retries_a_turn_of_the_wheel_ahead(seed: int) -> None:
         clock={"horizon": "150s", "warm_up": "5s"},
         seed=seed,
     )
-    assert is_bound(one)
+    assert has_fast_path(one)
     assert difference(one) is None
 
 
@@ -80,7 +80,7 @@ def test_engines_agree_on_retries_that_never_come() -> None:
         classes={"all": {"client_timeout": "50ms", "retries": retries}},
         clock={"horizon": "20s", "warm_up": "1s"},
     )
-    assert is_bound(one)
+    assert has_fast_path(one)
     assert difference(one) is None
 
 

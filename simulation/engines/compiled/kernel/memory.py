@@ -95,7 +95,7 @@ def _dtype(**fields: str) -> np.dtype[Any]:
 
 
 HEADER = _dtype(
-    f8="now target t0 calm_rest per_width lane_time check_time bins_per_s slow_over limit",
+    f8="now target t0 backlog_rest per_width lane_time check_time bins_per_s slow_over limit",
     u8="key",
     # Addresses.
     i8="services instances classes attempts calls timers heap bins lanes nodes freed signals rows"
@@ -105,13 +105,13 @@ HEADER = _dtype(
     " service_count class_count lane_count route_max attempt_cap attempt_used attempt_free alive needs"
     " timer_cap timer_used timer_free timer_count heap_count bin_mask bin binned node_cap node_used"
     " node_free node_count freed_first freed_count freed_cap signal_count signal_cap row_count"
-    " row_cap keeps_rows is_bound watch_count instance_count free_at slots_max wheels recent recent_count tight"
+    " row_cap keeps_rows is_fast watch_count instance_count free_at slots_max wheels recent recent_count tight"
     # What is counted.
     " totals latencies waits tally_bins bin_latencies"
     # What arrives.
     " chunk_place chunk_count chunk_first chunk_over client_count loop_width loop_dry"
     # State.
-    " sequence waiting highest calm_level lane_best check_service check_is_end",
+    " sequence waiting highest backlog_level lane_best check_service check_is_end",
 )
 
 SERVICE = _dtype(
@@ -120,12 +120,12 @@ SERVICE = _dtype(
     u8="key",
     i8="lowest level_cap first count policy counts at_balancer pulls sticky requeue queue_limit lane connect_attempts"
     " redispatch is_even believed_count waiting old_is_wrong next changes head tail leaf_count leaves"
-    " tree may believed bound favourite eligible in_count has_checks rise fall"
+    " tree may believed sticky_instances favourite eligible in_count has_checks rise fall"
     " check_order begins_place begins_number ends_place ends_number keeps_log log log_count log_cap",
 )
 
 INSTANCE = _dtype(  # what every request looks at comes first
-    u1="listening new_version told is_up removed is_believed watch_idle watch_healthy",
+    u1="listening new_version announced is_up removed is_believed watch_idle watch_healthy",
     i4="taken slots connections service limit queued open at_work head tail contrary passed",
     f8="speed started last weight base_weight credit first_check",
     i8="check_even check_odd ramp",
@@ -133,12 +133,12 @@ INSTANCE = _dtype(  # what every request looks at comes first
 
 CLASS = _dtype(
     f8="timeout backoff factor jitter budget",
-    i8="holds_slot cancels attempts cut reconnects route_length lane asked asked_first asked_next"
-    " asked_mask again again_first again_next again_mask",
+    i8="holds_slot cancels attempts cut reconnects route_length lane sent sent_first sent_next"
+    " sent_mask retried retried_first retried_next retried_mask",
 )
 
 ATTEMPT = _dtype(
-    f8="arrival asked want",
+    f8="arrival request_time want",
     i8="order number session row client",
     i4="kind tries outcome first next live free_next",
     u1="to_come superseded exposed is_free",
@@ -186,13 +186,13 @@ f8_at, i8_at, i4_at, u4_at, u1_at = (view(kind) for kind in (F8, I8, I4, U4, U1)
 DONE, FULL, NEXT_CHUNK, NEXT_CLIENTS = range(4)
 
 # What it signals.
-IDLE, HEALTHY, CALM, RAMP, LIFE = range(5)
+IDLE, HEALTHY, BACKLOG_DOWN, RAMP, NEW_LIFE = range(5)
 
 # What it may be asked to do before it goes on.
-ADVANCE, HEARS, SHARES, LISTENS, CUTS, CRASHES, ENTERS, OPENS = range(8)
+ADVANCE, SET_POOL, SET_SHARE, SET_LISTENING, CUT_ALL, CRASH, BEGIN_RUN, OPEN_CONNECTIONS = range(8)
 
 # What a timer is for.
-COMPLETE, ASK_AGAIN, PICK_AGAIN, CONNECT_AGAIN, ASK, BEGIN, GIVE_UP = range(7)
+COMPLETE, RETRY, PICK_AGAIN, CONNECT_AGAIN, SEND_NEXT, BEGIN_SERVICE, CLIENT_TIMEOUT = range(7)
 
 # The wheels of what is known ahead.
 DEPARTURES, WAITS, RETRIES = range(3)

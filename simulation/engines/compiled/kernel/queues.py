@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from simulation.engines.compiled.kernel.build import part
 from simulation.engines.compiled.kernel.memory import (
-    CALM,
+    BACKLOG_DOWN,
     call_at,
     header_at,
     i4_at,
@@ -17,18 +17,18 @@ from simulation.engines.compiled.kernel.memory import (
     service_at,
     signal_at,
 )
-from simulation.engines.compiled.kernel.timers import is_tight
+from simulation.engines.compiled.kernel.timers import note_if_tight
 
 
 @part
 def signal(p: int, what: int, which: int) -> None:
     """Control has to hear of this, once all that is due at this moment before it is over."""
     h = header_at(p, 0)
-    one = signal_at(h.signals, h.signal_count)
-    one.what, one.which = what, which
+    record = signal_at(h.signals, h.signal_count)
+    record.what, record.which = what, which
     h.signal_count += 1
     h.target = min(h.target, h.now)
-    is_tight(p, h.signal_cap - h.signal_count)
+    note_if_tight(p, h.signal_cap - h.signal_count)
 
 
 @part
@@ -42,9 +42,9 @@ def new_node(p: int, slot: int, generation: int) -> int:
         node = h.node_used
         h.node_used += 1
     h.node_count += 1
-    is_tight(p, h.node_cap - h.node_count)
-    one = node_at(h.nodes, node)
-    one.slot, one.generation, one.next = slot, generation, -1
+    note_if_tight(p, h.node_cap - h.node_count)
+    record = node_at(h.nodes, node)
+    record.slot, record.generation, record.next = slot, generation, -1
     return node
 
 
@@ -61,13 +61,13 @@ def free_node(p: int, node: int) -> None:
 def append_own(p: int, g: int, slot: int, generation: int) -> None:
     """At the end of an instance's own queue: a call, or a check where the slot is −1."""
     h = header_at(p, 0)
-    one = instance_at(h.instances, g)
+    instance = instance_at(h.instances, g)
     node = new_node(p, slot, generation)
-    if one.head < 0:
-        one.head = node
+    if instance.head < 0:
+        instance.head = node
     else:
-        node_at(h.nodes, one.tail).next = node
-    one.tail = node
+        node_at(h.nodes, instance.tail).next = node
+    instance.tail = node
 
 
 @part
@@ -93,22 +93,22 @@ def count_waiting(p: int, s: int, change: int) -> None:
     service_at(h.services, s).waiting += change
     h.waiting += change
     h.highest = max(h.highest, h.waiting)
-    look_whether_calm(p)
+    check_backlog(p)
 
 
 @part
-def look_whether_calm(p: int) -> None:
+def check_backlog(p: int) -> None:
     """Says when no more calls wait than control waits for."""
     h = header_at(p, 0)
-    if h.calm_level >= 0 and h.waiting <= h.calm_level:
-        h.calm_level = -1
-        signal(p, CALM, 0)
+    if h.backlog_level >= 0 and h.waiting <= h.backlog_level:
+        h.backlog_level = -1
+        signal(p, BACKLOG_DOWN, 0)
 
 
 @part
-def freed(p: int, g: int) -> None:
+def on_freed(p: int, g: int) -> None:
     """Something at an instance may be free for the next one, once this event is over."""
     h = header_at(p, 0)
     i4_at(h.freed, h.freed_first + h.freed_count).v = g
     h.freed_count += 1
-    is_tight(p, h.freed_cap - h.freed_first - h.freed_count)
+    note_if_tight(p, h.freed_cap - h.freed_first - h.freed_count)

@@ -23,7 +23,7 @@ MARGIN = 64
 
 
 @part
-def is_tight(p: int, free: int) -> None:
+def note_if_tight(p: int, free: int) -> None:
     """Notes that something is nearly full: less is free than the next event may take."""
     h = header_at(p, 0)
     if free < h.needs:
@@ -31,7 +31,7 @@ def is_tight(p: int, free: int) -> None:
 
 
 @part
-def lives(p: int, change: int) -> None:
+def count_alive(p: int, change: int) -> None:
     """So many more attempts are alive; an event may take more of everything for it."""
     h = header_at(p, 0)
     h.alive += change
@@ -41,12 +41,12 @@ def lives(p: int, change: int) -> None:
 @part
 def _is_before(p: int, a: int, b: int) -> bool:
     h = header_at(p, 0)
-    one, other = timer_at(h.timers, a), timer_at(h.timers, b)
-    if one.time != other.time:
-        return one.time < other.time
-    if one.key != other.key:
-        return one.key < other.key
-    return one.sequence < other.sequence
+    timer, other = timer_at(h.timers, a), timer_at(h.timers, b)
+    if timer.time != other.time:
+        return timer.time < other.time
+    if timer.key != other.key:
+        return timer.key < other.key
+    return timer.sequence < other.sequence
 
 
 @part
@@ -111,17 +111,17 @@ def set_timer(p: int, time: float, key: int, what: int, slot: int, generation: i
         timer = h.timer_used
         h.timer_used += 1
     h.timer_count += 1
-    one = timer_at(h.timers, timer)
-    one.time, one.key, one.sequence = time, key, h.sequence
-    one.what, one.slot, one.generation = what, slot, generation
+    record = timer_at(h.timers, timer)
+    record.time, record.key, record.sequence = time, key, h.sequence
+    record.what, record.slot, record.generation = what, slot, generation
     h.sequence += 1
-    is_tight(p, h.timer_cap - h.timer_count)
+    note_if_tight(p, h.timer_cap - h.timer_count)
     place = _bin_of(p, time)
     if place <= h.bin:
         _heap_push(p, timer)
     else:
         head = i4_at(h.bins, place & h.bin_mask)
-        one.next = head.v
+        record.next = head.v
         head.v = timer
         h.binned += 1
 
@@ -143,13 +143,13 @@ def bring_timers(p: int, until: float) -> None:
         timer = int(head.v)
         head.v = -1
         while timer >= 0:
-            one = timer_at(h.timers, timer)
-            following = int(one.next)
-            if _bin_of(p, one.time) <= h.bin:
+            record = timer_at(h.timers, timer)
+            following = int(record.next)
+            if _bin_of(p, record.time) <= h.bin:
                 h.binned -= 1
                 _heap_push(p, timer)
             else:
-                one.next = head.v
+                record.next = head.v
                 head.v = timer
             timer = following
 
@@ -166,7 +166,7 @@ def next_timer(p: int, until: float) -> float:
 
 
 @part
-def _front(p: int) -> None:
+def _find_first_lane(p: int) -> None:
     """Which lane is due first."""
     h = header_at(p, 0)
     h.lane_best = -1
@@ -176,18 +176,21 @@ def _front(p: int) -> None:
         lane = lane_at(h.lanes, k)
         if lane.first == lane.next:
             continue
-        one = timer_at(lane.entries, lane.first & lane.mask)
+        timer = timer_at(lane.entries, lane.first & lane.mask)
         if (
             h.lane_best < 0
-            or one.time < h.lane_time
+            or timer.time < h.lane_time
             or (
-                one.time == h.lane_time
-                and (one.key < best_key or (one.key == best_key and one.sequence < best_sequence))
+                timer.time == h.lane_time
+                and (
+                    timer.key < best_key
+                    or (timer.key == best_key and timer.sequence < best_sequence)
+                )
             )
         ):
             h.lane_best = k
-            h.lane_time = one.time
-            best_key, best_sequence = one.key, one.sequence
+            h.lane_time = timer.time
+            best_key, best_sequence = timer.key, timer.sequence
 
 
 @part
@@ -205,13 +208,13 @@ def set_timeout(p: int, which: int, time: float, key: int, slot: int, generation
         here.time, here.key, here.sequence = before.time, before.key, before.sequence
         here.slot, here.generation = before.slot, before.generation
         place -= 1
-    one = timer_at(lane.entries, place & lane.mask)
-    one.time, one.key, one.sequence = time, key, h.sequence
-    one.slot, one.generation = slot, generation
+    timer = timer_at(lane.entries, place & lane.mask)
+    timer.time, timer.key, timer.sequence = time, key, h.sequence
+    timer.slot, timer.generation = slot, generation
     h.sequence += 1
-    is_tight(p, lane.mask + 1 - (lane.next - lane.first))
+    note_if_tight(p, lane.mask + 1 - (lane.next - lane.first))
     if place == lane.first:
-        _front(p)
+        _find_first_lane(p)
 
 
 @part
@@ -221,5 +224,5 @@ def pop_timeout(p: int) -> int:
     lane = lane_at(h.lanes, h.lane_best)
     place = lane.first & lane.mask
     lane.first += 1
-    _front(p)
+    _find_first_lane(p)
     return place

@@ -17,7 +17,7 @@ from simulation.engines.compiled.kernel.memory import (
     lowest_bit,
     wheel_at,
 )
-from simulation.engines.compiled.kernel.timers import is_tight
+from simulation.engines.compiled.kernel.timers import note_if_tight
 
 _SIZE = ENTRY.itemsize
 _WORD_BITS = 5
@@ -47,7 +47,7 @@ def put(p: int, w: int, time: float, key: int, what: int) -> None:
         else:
             one = wheel.used
             wheel.used += 1
-        is_tight(p, wheel.cap - wheel.count)
+        note_if_tight(p, wheel.cap - wheel.count)
         further = entry_at(wheel.entries, one)
         further.time, further.key, further.what = time, key, what
         further.next = first.next
@@ -71,7 +71,7 @@ def _next_place(p: int, w: int, place: int, last: int) -> int:
 
 
 @hot_part
-def due(p: int, w: int, time: float, key: int) -> int:
+def pop_due(p: int, w: int, time: float, key: int) -> int:
     """Takes out the first entry before a time, or at that time before a key.
 
     Says where its record is, which stays readable until the next `put`; 0 when nothing is due.
@@ -84,7 +84,7 @@ def due(p: int, w: int, time: float, key: int) -> int:
         spot = place & wheel.mask
         found = wheel.bins + spot * _SIZE
         if entry_at(found, 0).next >= 0:
-            found = _due_in_chain(p, w, place, time, key)
+            found = _pop_due_in_chain(p, w, place, time, key)
         elif _is_due(p, w, found, place, time, key):  # as it mostly is
             i8_at(wheel.words, spot >> _WORD_BITS).v &= ~(1 << (spot & (_WORD - 1)))
             wheel.count -= 1
@@ -100,13 +100,13 @@ def due(p: int, w: int, time: float, key: int) -> int:
 
 @part
 def _is_due(p: int, w: int, record: int, place: int, time: float, key: int) -> bool:
-    one = entry_at(record, 0)
-    is_before = one.time < time or (one.time == time and one.key < key)
-    return is_before and _bin_of(p, w, one.time) <= place
+    entry = entry_at(record, 0)
+    is_before = entry.time < time or (entry.time == time and entry.key < key)
+    return is_before and _bin_of(p, w, entry.time) <= place
 
 
 @part
-def _due_in_chain(p: int, w: int, place: int, time: float, key: int) -> int:
+def _pop_due_in_chain(p: int, w: int, place: int, time: float, key: int) -> int:
     """The same, of a bin that has several entries."""
     wheel = wheel_at(header_at(p, 0).wheels, w)
     head = wheel.bins + (place & wheel.mask) * _SIZE
@@ -149,11 +149,11 @@ def first_time(p: int, w: int, until: float) -> float:
     while place <= last and first == until:
         record = wheel.bins + (place & wheel.mask) * _SIZE
         while True:
-            one = entry_at(record, 0)
-            if _bin_of(p, w, one.time) <= place:  # and not a turn of the wheel later
-                first = min(first, one.time)
-            if one.next < 0:
+            entry = entry_at(record, 0)
+            if _bin_of(p, w, entry.time) <= place:  # and not a turn of the wheel later
+                first = min(first, entry.time)
+            if entry.next < 0:
                 break
-            record = wheel.entries + one.next * _SIZE
+            record = wheel.entries + entry.next * _SIZE
         place = _next_place(p, w, place + 1, last)
     return first

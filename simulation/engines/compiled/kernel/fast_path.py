@@ -12,17 +12,17 @@ from __future__ import annotations
 import math
 
 from simulation.engines.compiled.kernel.ahead import (
-    all_on_wheel,
-    becomes_calm,
+    add_wait_until,
     depart_until,
-    departs_at,
-    no_longer_wait,
-    waits_until,
+    end_waits_until,
+    move_waits_to_wheel,
+    schedule_departure,
+    signal_backlog_before,
 )
 from simulation.engines.compiled.kernel.build import hot_part, part
-from simulation.engines.compiled.kernel.calls import takes_s
+from simulation.engines.compiled.kernel.calls import service_time_s
 from simulation.engines.compiled.kernel.memory import (
-    BEGIN,
+    BEGIN_SERVICE,
     COMPLETE,
     DONE,
     FULL,
@@ -42,36 +42,46 @@ from simulation.engines.compiled.kernel.memory import (
     timer_at,
 )
 from simulation.engines.compiled.kernel.outcomes import (
-    begins,
-    completes,
-    gives_up,
-    goes_slow,
-    is_exposed,
-    leaves_queue,
-    outcome_of,
-    patience_of,
-    told_of,
+    begin_service,
+    complete,
+    leave_queue,
+    leave_time,
+    mark_new_version,
+    on_attempt_ended,
+    on_client_timeout,
+    outcome_of_work,
+    schedule_attempt,
 )
-from simulation.engines.compiled.kernel.policies import goes_to, has_changed, next_of, pick
+from simulation.engines.compiled.kernel.policies import (
+    move_pointer,
+    next_instance,
+    pick,
+    set_connections,
+)
 from simulation.engines.compiled.kernel.requests import attempt_order
 from simulation.engines.compiled.kernel.tally import (
+    add_busy,
     add_exposed,
+    add_waiting,
     bin_of,
-    busy,
-    called,
-    came,
-    log_ended,
+    count_arrival,
+    count_call,
+    count_served_request,
+    count_turned_away,
+    log_end,
     new_row,
-    put_apart,
     put_latencies,
     put_served,
     put_wait,
     ticks_of,
-    turned_away,
-    waiting,
 )
-from simulation.engines.compiled.kernel.timers import bring_timers, is_tight, next_timer, pop_timer
-from simulation.engines.compiled.kernel.wheel import due, first_time, put
+from simulation.engines.compiled.kernel.timers import (
+    bring_timers,
+    next_timer,
+    note_if_tight,
+    pop_timer,
+)
+from simulation.engines.compiled.kernel.wheel import first_time, pop_due, put
 from simulation.requests.plane import ARRIVALS, COMPLETIONS, TIMEOUTS
 from simulation.results.run_result import REJECTED, TIMED_OUT
 
@@ -82,17 +92,17 @@ _NOT_PLAIN = 16
 
 
 @part
-def _limit(p: int, time: float) -> float:
+def _control_limit(p: int, time: float) -> float:
     """Until when control will surely not interfere, as far as is known at a time."""
     h = header_at(p, 0)
     until = h.target
-    if h.calm_level >= 0:
-        until = min(until, time + h.calm_rest)
+    if h.backlog_level >= 0:
+        until = min(until, time + h.backlog_rest)
     if h.watch_count > 0:
         for g in range(h.instance_count):
-            one = instance_at(h.instances, g)
-            if one.watch_idle:
-                until = min(until, one.last)
+            instance = instance_at(h.instances, g)
+            if instance.watch_idle:
+                until = min(until, instance.last)
     return until
 
 
@@ -113,7 +123,7 @@ def _is_plain(p: int) -> bool:
 
 
 @part
-def _stretch(p: int, until: float) -> None:
+def _run_stretch(p: int, until: float) -> None:
     """Requests in a row, before a time, of which control cannot touch any; it ends with one it may.
 
     What those add up to that are over in the bin in which they arrive is kept in registers.
@@ -138,11 +148,11 @@ def _stretch(p: int, until: float) -> None:
             ends = (place + 1) / h.bins_per_s - 1e-9
         if counts:
             depart_until(p, now, ARRIVALS)
-        g = next_of(p, 0)
+        g = next_instance(p, 0)
         instance = instance_at(instances, g)
         best = _first_free(p, g)
         start = max(now, f8_at(free_at, best).v)
-        done = start + takes_s(p, 0, g, f8_at(demands, k).v, start)
+        done = start + service_time_s(p, 0, g, f8_at(demands, k).v, start)
         if done > limit or done > now + span or instance.watch_idle:
             break
         h.now = now
@@ -150,12 +160,12 @@ def _stretch(p: int, until: float) -> None:
         is_new += instance.new_version
         if counts:
             instance.taken += 1
-            has_changed(p, 0, g, instance.taken)
-            departs_at(p, done, COMPLETIONS + attempt_order(h.chunk_first + k, 0), g)
+            set_connections(p, 0, g, instance.taken)
+            schedule_departure(p, done, COMPLETIONS + attempt_order(h.chunk_first + k, 0), g)
         else:
-            goes_to(p, 0, g)
+            move_pointer(p, 0, g)
         if start > now:
-            waits_until(p, start)
+            add_wait_until(p, start)
         if done < ends:
             came_ticks, begun, gone = ticks_of(now), ticks_of(start), ticks_of(done)
             flying_ticks += came_ticks - gone
@@ -165,7 +175,7 @@ def _stretch(p: int, until: float) -> None:
             put_latencies(p, place, start - now, done - now)
             served += 1
         else:
-            put_apart(p, now, start, done)
+            count_served_request(p, now, start, done)
         k += 1
     h.chunk_place = k
     put_served(p, place, served, waited, flying_ticks, waiting_ticks, busy_ticks)
@@ -173,7 +183,7 @@ def _stretch(p: int, until: float) -> None:
 
 
 @part
-def arrives(p: int) -> None:
+def on_arrival(p: int) -> None:
     """The next request of the chunk."""
     h = header_at(p, 0)
     k = h.chunk_place
@@ -181,26 +191,35 @@ def arrives(p: int) -> None:
     now = h.now
     kind = i8_at(h.kinds, k).v
     order = attempt_order(h.chunk_first + k, 0)
-    came(p, now)
+    count_arrival(p, now)
     row = 0
     if h.keeps_rows:
         row = new_row(p, now, kind)
-        is_tight(p, h.row_cap - h.row_count)
-    _asks(p, -1, order, 0, kind, f8_at(h.demands, k).v, now, row)
+        note_if_tight(p, h.row_cap - h.row_count)
+    _send_attempt(p, -1, order, 0, kind, f8_at(h.demands, k).v, now, row)
 
 
 @part
-def asks_again(p: int, a: int) -> None:
+def retry(p: int, a: int) -> None:
     """The client tries once more, with the slot that was kept for it."""
-    one = attempt_at(header_at(p, 0).attempts, a)
-    one.tries += 1
-    one.order += 1
-    _asks(p, a, one.order, one.tries, one.kind, one.want, one.asked, one.row)
+    attempt = attempt_at(header_at(p, 0).attempts, a)
+    attempt.tries += 1
+    attempt.order += 1
+    _send_attempt(
+        p,
+        a,
+        attempt.order,
+        attempt.tries,
+        attempt.kind,
+        attempt.want,
+        attempt.request_time,
+        attempt.row,
+    )
 
 
 @part
-def _asks(
-    p: int, a: int, order: int, tries: int, kind: int, want: float, asked: float, row: int
+def _send_attempt(
+    p: int, a: int, order: int, tries: int, kind: int, want: float, request_time: float, row: int
 ) -> None:
     """A first or a further attempt, now; the slot of a first one is −1."""
     h = header_at(p, 0)
@@ -212,56 +231,58 @@ def _asks(
         record.new_version = 0
         record.start = math.nan
         record.instance = -1
-    called(p, now)
+    count_call(p, now)
     if service.believed_count == 0:
-        turned_away(p, now)
+        count_turned_away(p, now)
         if service.keeps_log:
-            log_ended(p, 0, now, 0.0, REJECTED, False, False, True)
-        told_of(p, a, order, tries, kind, want, asked, row, now, REJECTED, 0)
+            log_end(p, 0, now, 0.0, REJECTED, False, False, True)
+        on_attempt_ended(p, a, order, tries, kind, want, request_time, row, now, REJECTED, 0)
         return
-    g, start, done = _bind(p, order, kind, want, patience_of(p, kind))
+    g, start, done = _book_slot(p, order, kind, want, leave_time(p, kind))
     if h.keeps_rows:
         row_at(h.rows, row).instance = g
-    _goes_on(p, a, order, tries, kind, want, asked, row, g, start, done)
+    _follow_attempt(p, a, order, tries, kind, want, request_time, row, g, start, done)
 
 
 @hot_part
-def _bind(p: int, order: int, kind: int, want: float, patience: float) -> tuple[int, float, float]:
+def _book_slot(
+    p: int, order: int, kind: int, want: float, patience: float
+) -> tuple[int, float, float]:
     """Who serves an attempt, from when, and when the work would be done; books the slot for it."""
     h = header_at(p, 0)
     g = pick(p, 0, order, 0, True)
     instance = instance_at(h.instances, g)
     slot = f8_at(h.free_at, _first_free(p, g))
     start = max(h.now, slot.v)
-    done = start + takes_s(p, 0, g, want, start)
+    done = start + service_time_s(p, 0, g, want, start)
     if start <= patience:
         cancels = done > patience and class_at(h.classes, kind).cancels
         slot.v = patience if cancels else done
     if service_at(h.services, 0).counts:
         instance.taken += 1
-        has_changed(p, 0, g, instance.taken)
+        set_connections(p, 0, g, instance.taken)
     return g, start, done
 
 
 @hot_part
-def _passes(p: int, g: int, start: float, until: float, over: float, key: int) -> None:
+def _count_ahead(p: int, g: int, start: float, until: float, over: float, key: int) -> None:
     """What is over before control can interfere waits, and is counted, as long as it is there."""
     h = header_at(p, 0)
     if start > h.now:
-        waits_until(p, until)
+        add_wait_until(p, until)
     if service_at(h.services, 0).counts:
-        departs_at(p, over, key, g)
+        schedule_departure(p, over, key, g)
 
 
 @hot_part
-def _goes_on(
+def _follow_attempt(
     p: int,
     a: int,
     order: int,
     tries: int,
     kind: int,
     want: float,
-    asked: float,
+    request_time: float,
     row: int,
     g: int,
     start: float,
@@ -271,36 +292,36 @@ def _goes_on(
     h = header_at(p, 0)
     now = h.now
     service, instance = service_at(h.services, 0), instance_at(h.instances, g)
-    patience = patience_of(p, kind)
+    patience = leave_time(p, kind)
     is_served = start <= patience
     in_time = done <= patience
     over = done
     if not is_served or (not in_time and class_at(h.classes, kind).cancels):
         over = patience
     if over > h.limit or instance.watch_idle:
-        goes_slow(p, a, order, tries, kind, want, asked, row, g, start, done)
+        schedule_attempt(p, a, order, tries, kind, want, request_time, row, g, start, done)
         return
     by_new = instance.new_version == 1
     until = min(start, patience)
-    _passes(p, g, start, until, over, (COMPLETIONS if over == done else TIMEOUTS) + order)
+    _count_ahead(p, g, start, until, over, (COMPLETIONS if over == done else TIMEOUTS) + order)
     if until > now:
-        waiting(p, now, 1)
-        waiting(p, until, -1)
+        add_waiting(p, now, 1)
+        add_waiting(p, until, -1)
     if now >= 0:
         put_wait(p, until - now)
     outcome, end, flag = TIMED_OUT, patience, 0
     if is_served:
-        busy(p, start, 1)
-        busy(p, over, -1)
+        add_busy(p, start, 1)
+        add_busy(p, over, -1)
         if h.keeps_rows:
             row_at(h.rows, row).start = start
         if by_new:
-            flag = is_exposed(p, a, asked, row)
+            flag = mark_new_version(p, a, request_time, row)
         if in_time:
-            outcome, end = outcome_of(p, order, by_new), done
+            outcome, end = outcome_of_work(p, order, by_new), done
     if service.keeps_log:
-        log_ended(p, 0, end, end - now, outcome, by_new and is_served, is_served, True)
-    told_of(p, a, order, tries, kind, want, asked, row, end, outcome, flag)
+        log_end(p, 0, end, end - now, outcome, by_new and is_served, is_served, True)
+    on_attempt_ended(p, a, order, tries, kind, want, request_time, row, end, outcome, flag)
 
 
 @part
@@ -318,28 +339,28 @@ def _first_free(p: int, g: int) -> int:
 
 
 @part
-def timer(p: int) -> None:
+def _on_timer(p: int) -> None:
     """The first timer that is due."""
     h = header_at(p, 0)
     due = timer_at(h.timers, pop_timer(p))
     what, a, generation = due.what, due.slot, due.generation
     if call_at(h.calls, a).generation == generation:
-        if what == BEGIN:
-            leaves_queue(p, a)
-            begins(p, a)
+        if what == BEGIN_SERVICE:
+            leave_queue(p, a)
+            begin_service(p, a)
         elif what == COMPLETE:
-            completes(p, a)
+            complete(p, a)
         else:
-            gives_up(p, a)
+            on_client_timeout(p, a)
 
 
 @part
-def advance_bound(p: int) -> int:
+def advance_fast_path(p: int) -> int:
     """Takes what is due up to the header's target; says why it came back."""
     h = header_at(p, 0)
-    h.limit = _limit(p, h.now)
-    if h.calm_level >= 0:
-        all_on_wheel(p)
+    h.limit = _control_limit(p, h.now)
+    if h.backlog_level >= 0:
+        move_waits_to_wheel(p)
     counts, is_plain = service_at(h.services, 0).counts != 0, _is_plain(p)
     plain_after = 0
     while True:
@@ -359,23 +380,23 @@ def advance_bound(p: int) -> int:
                 if first.time < time or (first.time == time and first.key < key):
                     time, key, what = first.time, first.key, _TIMER
         slot = -1
-        again = due(p, RETRIES, time, key)
+        again = pop_due(p, RETRIES, time, key)
         if again != 0:
-            one = entry_at(again, 0)
-            time, key, what, slot = one.time, one.key, _RETRY, int(one.what)
-        if h.calm_level >= 0 and becomes_calm(p, time, key):
+            entry = entry_at(again, 0)
+            time, key, what, slot = entry.time, entry.key, _RETRY, int(entry.what)
+        if h.backlog_level >= 0 and signal_backlog_before(p, time, key):
             if what == _RETRY:
                 put(p, RETRIES, time, key, slot)
             continue
         if what == _CONTROL:
             h.now = max(h.now, h.target)
-            no_longer_wait(p, h.now)
+            end_waits_until(p, h.now)
             if counts:
                 depart_until(p, h.now, ARRIVALS)
             return DONE
-        if time > h.limit or h.calm_level >= 0:
-            h.limit = _limit(p, time)
-        may_stretch = is_plain and h.calm_level < 0
+        if time > h.limit or h.backlog_level >= 0:
+            h.limit = _control_limit(p, time)
+        may_stretch = is_plain and h.backlog_level < 0
         if (
             what == _ARRIVAL
             and may_stretch
@@ -383,7 +404,7 @@ def advance_bound(p: int) -> int:
             and 0 <= time < h.limit
         ):
             place = h.chunk_place
-            _stretch(p, first_time(p, RETRIES, next_timer(p, h.limit)))
+            _run_stretch(p, first_time(p, RETRIES, next_timer(p, h.limit)))
             if h.chunk_place > place:
                 continue
             plain_after = place + _NOT_PLAIN
@@ -391,8 +412,8 @@ def advance_bound(p: int) -> int:
         if counts:
             depart_until(p, time, key)
         if what == _TIMER:
-            timer(p)
+            _on_timer(p)
         elif what == _RETRY:
-            asks_again(p, slot)
+            retry(p, slot)
         else:
-            arrives(p)
+            on_arrival(p)
