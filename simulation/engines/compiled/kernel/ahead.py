@@ -1,8 +1,8 @@
-"""What is known ahead on the fast path, compiled: when calls wait no longer, and when they depart.
+"""Events of the fast path that are known ahead, compiled: ends of waits, and departures.
 
-Of what is over before control can interfere there are no events. Two things are still asked of it in
-the order of time: how many connections an instance has, by least connections, and how many calls wait
-at most.
+A request that ends before control can interfere needs no events of its own. Two figures must still
+follow it in the order of time: the number of connections of an instance, for least connections, and
+the highest number of calls that wait.
 """
 
 from __future__ import annotations
@@ -27,19 +27,19 @@ _FIRST_KEY, _LAST_KEY = -1, 1 << 62
 
 @part
 def schedule_departure(p: int, time: float, key: int, g: int) -> None:
-    """An instance will have one connection less."""
+    """Schedule that an instance will have one connection less."""
     put(p, DEPARTURES, time, key, g)
 
 
 @hot_part
 def depart_until(p: int, time: float, key: int) -> None:
-    """All that depart before this time, and at this time before this key."""
+    """Process the departures before a time, and at that time those before a key."""
     h = header_at(p, 0)
     while True:
-        found = pop_due(p, DEPARTURES, time, key)
-        if found == 0:
+        departure = pop_due(p, DEPARTURES, time, key)
+        if departure == 0:
             return
-        g = int(entry_at(found, 0).what)
+        g = int(entry_at(departure, 0).value)
         instance = instance_at(h.instances, g)
         instance.taken -= 1
         set_connections(p, 0, g, instance.taken)
@@ -47,7 +47,7 @@ def depart_until(p: int, time: float, key: int) -> None:
 
 @part
 def end_waits_until(p: int, time: float) -> None:
-    """Those of the waiting that are served by then count no more."""
+    """Subtract the calls whose wait ends by a time from the number of waiting calls."""
     h = header_at(p, 0)
     before = wheel_at(h.wheels, WAITS).count
     while pop_due(p, WAITS, time, _LAST_KEY) != 0:
@@ -64,7 +64,11 @@ def end_waits_until(p: int, time: float) -> None:
 
 @part
 def move_waits_to_wheel(p: int) -> None:
-    """From now on whoever waits is on the wheel, so that each end of a wait is seen in its turn."""
+    """Move all waits to the wheel, so that their ends are processed one by one in time order.
+
+    This is needed while control waits for the backlog to shrink: `BACKLOG_DOWN` must be signalled at
+    the exact time.
+    """
     h = header_at(p, 0)
     end_waits_until(p, h.now)
     for k in range(h.recent_count):
@@ -75,7 +79,11 @@ def move_waits_to_wheel(p: int) -> None:
 
 @hot_part
 def signal_backlog_before(p: int, time: float, key: int) -> bool:
-    """Whether so few wait before a time, and at that time before a key, that control is told."""
+    """Process ends of waits before a time and key; return True when control is to be signalled.
+
+    This is so when the number of waiting calls has fallen to the level that control waits for. The
+    time is then that of the last end of a wait.
+    """
     h = header_at(p, 0)
     while h.backlog_level >= 0:
         ends = pop_due(p, WAITS, time, key)
@@ -89,10 +97,11 @@ def signal_backlog_before(p: int, time: float, key: int) -> bool:
 
 @hot_part
 def add_wait_until(p: int, time: float) -> None:
-    """One more waits from now on, be it for no time, and until then.
+    """Add a call that waits from now until a time.
 
-    Who has been served meanwhile matters only when there may be more than ever before. Most are
-    served before they would go on the wheel.
+    Ended waits are subtracted only when the number of waiting calls may reach a new maximum: this
+    saves work for every other call. Up to `RECENT` waits are kept in a plain list, and most end before
+    they would have to go onto the wheel.
     """
     h = header_at(p, 0)
     if h.backlog_level >= 0:

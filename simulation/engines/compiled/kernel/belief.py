@@ -1,6 +1,6 @@
-"""What a balancer believes of its instances, compiled: `pool` and `health`.
+"""A balancer's belief about its instances, compiled: `pool` and `health` of the reference engine.
 
-Each function does what the reference's of the same name does, in the same order.
+Each function does the same as the reference's function of that name, in the same order.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from simulation.requests.belief import LEAST_SHARE
 
 @part
 def connections(p: int, g: int) -> int:
-    """What a balancer counts of an instance: taken slots, its own queue, open connections."""
+    """Return the connections of an instance: its taken slots, its queue and its open connections."""
     instance = instance_at(header_at(p, 0).instances, g)
     return instance.taken + instance.queued + instance.open
 
 
 @part
 def update_policy(p: int, g: int) -> None:
-    """Tells the policy, and whoever waits for the instance to be idle."""
+    """Pass the state of an instance to the policy; signal `IDLE` if control waits for this."""
     h = header_at(p, 0)
     instance = instance_at(h.instances, g)
     s = instance.service
@@ -45,7 +45,7 @@ def update_policy(p: int, g: int) -> None:
 
 @part
 def apply_belief(p: int, g: int, share: float) -> None:
-    """The balancer's belief has changed, or how much of its traffic it gives the instance."""
+    """Apply a change of the believed pool, or of an instance's share during its slow start."""
     h = header_at(p, 0)
     instance = instance_at(h.instances, g)
     service = service_at(h.services, instance.service)
@@ -59,7 +59,7 @@ def apply_belief(p: int, g: int, share: float) -> None:
 
 @part
 def update_belief(p: int, g: int) -> None:
-    """It sends to an instance that it was announced to send to, and that is up as far as it knows."""
+    """Update whether the balancer sends to an instance: it must be announced and be up."""
     h = header_at(p, 0)
     instance = instance_at(h.instances, g)
     service = service_at(h.services, instance.service)
@@ -78,14 +78,18 @@ def update_belief(p: int, g: int) -> None:
 
 @part
 def is_check_open(p: int, g: int, number: int) -> bool:
-    """Whether a check of an instance has neither been answered nor run out of time."""
+    """Return whether a health check has neither an answer nor timed out.
+
+    At most two checks of an instance are open, with consecutive numbers: one field holds the even
+    number, the other the odd one.
+    """
     instance = instance_at(header_at(p, 0).instances, g)
     return (instance.check_odd if number & 1 else instance.check_even) == number
 
 
 @part
 def record_check(p: int, g: int, number: int, passed: bool) -> None:
-    """A check has been answered, or will not be."""
+    """Record the result of a check: it passed, or it failed or timed out."""
     h = header_at(p, 0)
     instance = instance_at(h.instances, g)
     service = service_at(h.services, instance.service)
@@ -110,7 +114,7 @@ def record_check(p: int, g: int, number: int, passed: bool) -> None:
 
 @part
 def receive_check(p: int, g: int, number: int) -> None:
-    """A health check comes: it takes its turn, without a slot."""
+    """Answer a health check now, or put it into the queue of a busy instance."""
     h = header_at(p, 0)
     instance = instance_at(h.instances, g)
     if number & 1:

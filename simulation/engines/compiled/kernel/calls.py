@@ -1,7 +1,7 @@
-"""What becomes of calls, compiled: `station` and the way along a route of `reference`.
+"""Calls and their way along a route, compiled: `station` and `engine` of the reference engine.
 
-Each function does what the reference's of the same name does, in the same order; what is said there
-is not said again here. A call's slot is that of its attempt and its place on the route.
+Each function does the same as the reference's function of that name, in the same order; the
+docstrings there say more. The index of a call is attempt × ``route_max`` + place on the route.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ from simulation.results.run_result import ERROR, IN_FLIGHT, OK, REFUSED, REJECTE
 
 @part
 def call_service(p: int, a: int, place: int) -> None:
-    """The attempt reaches a service of its route."""
+    """Call the service at a place of the attempt's route."""
     c = new_call(p, a, place)
     attempt_at(header_at(p, 0).attempts, a).next = place + 1
     arrive(p, c)
@@ -66,7 +66,7 @@ def call_service(p: int, a: int, place: int) -> None:
 
 @part
 def end_call(p: int, c: int, outcome: int) -> None:
-    """Its caller is done with the call."""
+    """End a call for its caller, and count the end."""
     h = header_at(p, 0)
     call = call_at(h.calls, c)
     call.outcome = outcome
@@ -84,7 +84,7 @@ def end_call(p: int, c: int, outcome: int) -> None:
 
 @part
 def end_calls(p: int, a: int, first: int, until: float, outcome: int) -> None:
-    """Whoever made these calls of the attempt is done with them, and what they held is free."""
+    """End the attempt's calls from place ``first`` to before ``until``, and free what they hold."""
     h = header_at(p, 0)
     for c in range(a * h.route_max + first, a * h.route_max + until):
         if call_at(h.calls, c).outcome == IN_FLIGHT:
@@ -94,7 +94,7 @@ def end_calls(p: int, a: int, first: int, until: float, outcome: int) -> None:
 
 @part
 def release(p: int, c: int) -> None:
-    """The call holds nothing any more."""
+    """Free what the call holds: its place in a queue, its slot or its connection."""
     h = header_at(p, 0)
     call = call_at(h.calls, c)
     state, g = call.state, call.instance
@@ -140,7 +140,7 @@ def _on_served(p: int, c: int) -> None:
 
 @part
 def on_failed(p: int, c: int, outcome: int) -> None:
-    """The attempt fails with the call."""
+    """End the attempt with the outcome of a failed call."""
     h = header_at(p, 0)
     a = c // h.route_max
     attempt = attempt_at(h.attempts, a)
@@ -154,7 +154,7 @@ def on_failed(p: int, c: int, outcome: int) -> None:
 
 @part
 def on_client_timeout(p: int, a: int, order: int) -> None:
-    """The client of the attempt leaves."""
+    """End an attempt in flight as `timed_out`; ``order`` tells whether it is still the same one."""
     h = header_at(p, 0)
     attempt = attempt_at(h.attempts, a)
     c = a * h.route_max
@@ -180,7 +180,7 @@ def on_client_timeout(p: int, a: int, order: int) -> None:
 
 @part
 def arrive(p: int, c: int) -> None:
-    """The balancer picks an instance among those it believes are in the pool, or it waits."""
+    """Send a call to an instance of the believed pool, put it into the queue, or reject it."""
     h = header_at(p, 0)
     call = call_at(h.calls, c)
     s = call.service
@@ -209,7 +209,7 @@ def arrive(p: int, c: int) -> None:
 
 @part
 def start_waiting(p: int, c: int, state: int) -> None:
-    """It waits from now on, for as long as the balancer lets it."""
+    """Count the call as waiting from now on, at most for the balancer's `queue_timeout`."""
     h = header_at(p, 0)
     call = call_at(h.calls, c)
     service = service_at(h.services, call.service)
@@ -223,7 +223,7 @@ def start_waiting(p: int, c: int, state: int) -> None:
 
 @part
 def on_queue_timeout(p: int, c: int, generation: int) -> None:
-    """It has waited for as long as the balancer lets it, and not only before another try."""
+    """End the call as `timed_out` if its time in the queue has run out."""
     h = header_at(p, 0)
     call = call_at(h.calls, c)
     if (
@@ -236,7 +236,7 @@ def on_queue_timeout(p: int, c: int, generation: int) -> None:
 
 @part
 def send(p: int, c: int, g: int) -> None:
-    """The call goes to the instance: refused, served at once, or queued there."""
+    """Send the call to the instance, which serves it, puts it into its queue, or rejects it."""
     h = header_at(p, 0)
     call = call_at(h.calls, c)
     a = c // h.route_max
@@ -265,7 +265,7 @@ def send(p: int, c: int, g: int) -> None:
 
 @part
 def _record_start(p: int, c: int) -> None:
-    """It is with the instance's version now; in the row of its request too."""
+    """Record the start of service and the version that serves, in the request's row too."""
     h = header_at(p, 0)
     call = call_at(h.calls, c)
     a = c // h.route_max
@@ -283,7 +283,7 @@ def _record_start(p: int, c: int) -> None:
 
 @part
 def service_time_s(p: int, s: int, g: int, demand: float, start: float) -> float:
-    """How long an instance works on a demand, from then on."""
+    """Return how long an instance works on a demand from ``start`` on, in seconds."""
     h = header_at(p, 0)
     service, instance = service_at(h.services, s), instance_at(h.instances, g)
     slower = service.old_factor
@@ -298,6 +298,7 @@ def service_time_s(p: int, s: int, g: int, demand: float, start: float) -> float
 
 @part
 def begin_service(p: int, c: int) -> None:
+    """Serve the call; service ends after the call's demand, even when its client has left."""
     h = header_at(p, 0)
     call = call_at(h.calls, c)
     instance = instance_at(h.instances, call.instance)
@@ -325,7 +326,7 @@ def _open_connection(p: int, c: int) -> None:
 
 @part
 def complete(p: int, c: int, generation: int) -> None:
-    """The call's own work is done."""
+    """End the call's own work: it fails with an error, or its route continues."""
     h = header_at(p, 0)
     call = call_at(h.calls, c)
     if call.generation != generation:
@@ -375,7 +376,7 @@ def _on_no_answer(p: int, c: int) -> None:
 
 @part
 def pick_again(p: int, c: int, generation: int) -> None:
-    """After a pause the balancer picks anew."""
+    """Let the balancer pick an instance anew, after the delay of a failed attempt to connect."""
     call = call_at(header_at(p, 0).calls, c)
     if call.generation == generation and call.state == PAUSED:
         arrive(p, c)
@@ -383,7 +384,7 @@ def pick_again(p: int, c: int, generation: int) -> None:
 
 @part
 def connect_again(p: int, c: int, generation: int) -> None:
-    """After a pause the same instance is tried again."""
+    """Send the call to the same instance again, after the delay of a failed attempt to connect."""
     h = header_at(p, 0)
     call = call_at(h.calls, c)
     if call.generation == generation and call.state == CONNECTING:

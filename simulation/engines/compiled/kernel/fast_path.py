@@ -1,10 +1,11 @@
-"""The fast path: requests whose way is known when they arrive, compiled.
+"""The fast path, compiled: requests whose whole course is known when they arrive.
 
-Where every instance has a queue of its own, without a limit, and nothing asks its way through the
-fleet again, a request's whole fate follows from its arrival: it begins when the first slot of its
-instance is free of those before it, and ends after its demand, or when its client has had enough.
-What is over before control can interfere (`limit`) is counted at once and never becomes an event; for
-the rest there are timers. Which scenarios these are, `simulation.engines.compiled.engine` says.
+Where every instance has a queue of its own without a limit, a request's course follows from its
+arrival: its service begins when the first slot of its instance is free, and ends after its demand or
+at its client's timeout. A request that ends before control can interfere (`limit` in the header) is
+counted when it arrives and never becomes an event. The other requests get timers.
+
+`simulation.engines.compiled.layout.has_fast_path` decides which scenarios are simulated this way.
 """
 
 from __future__ import annotations
@@ -88,12 +89,15 @@ from simulation.results.run_result import REJECTED, TIMED_OUT
 _CONTROL, _ARRIVAL, _TIMER, _RETRY = range(4)
 
 _NOT_PLAIN = 16
-"""After a request that was no part of a stretch, so many are not tried: in a storm hardly any is."""
+"""Number of requests after an empty stretch before the next stretch is tried.
+
+When retries come at a high rate, hardly any request can be part of a stretch, and trying is wasted.
+"""
 
 
 @part
 def _control_limit(p: int, time: float) -> float:
-    """Until when control will surely not interfere, as far as is known at a time."""
+    """Return the time up to which control certainly does not interfere, judged at ``time``."""
     h = header_at(p, 0)
     until = h.target
     if h.backlog_level >= 0:
@@ -108,7 +112,7 @@ def _control_limit(p: int, time: float) -> float:
 
 @part
 def _is_plain(p: int) -> bool:
-    """Whether nothing may become of a request but that it is served, or that its client leaves."""
+    """Return whether a request can only be served or time out at its client, with nothing to log."""
     h = header_at(p, 0)
     service = service_at(h.services, 0)
     return (
@@ -124,9 +128,10 @@ def _is_plain(p: int) -> bool:
 
 @part
 def _run_stretch(p: int, until: float) -> None:
-    """Requests in a row, before a time, of which control cannot touch any; it ends with one it may.
+    """Simulate consecutive requests up to a time, as long as control cannot interfere with them.
 
-    What those add up to that are over in the bin in which they arrive is kept in registers.
+    The counts of requests that arrive and end in the same bin of time are added up in local
+    variables, which the compiler keeps in registers.
     """
     h = header_at(p, 0)
     service = service_at(h.services, 0)
@@ -184,7 +189,7 @@ def _run_stretch(p: int, until: float) -> None:
 
 @part
 def on_arrival(p: int) -> None:
-    """The next request of the chunk."""
+    """Send the next request of the chunk."""
     h = header_at(p, 0)
     k = h.chunk_place
     h.chunk_place += 1
@@ -201,7 +206,7 @@ def on_arrival(p: int) -> None:
 
 @part
 def retry(p: int, a: int) -> None:
-    """The client tries once more, with the slot that was kept for it."""
+    """Send a retry, with the record that was kept for it."""
     attempt = attempt_at(header_at(p, 0).attempts, a)
     attempt.tries += 1
     attempt.order += 1
@@ -221,7 +226,7 @@ def retry(p: int, a: int) -> None:
 def _send_attempt(
     p: int, a: int, order: int, tries: int, kind: int, want: float, request_time: float, row: int
 ) -> None:
-    """A first or a further attempt, now; the slot of a first one is −1."""
+    """Send an attempt now; ``a`` is −1 for a first attempt, which has no record yet."""
     h = header_at(p, 0)
     now = h.now
     service = service_at(h.services, 0)
@@ -246,18 +251,18 @@ def _send_attempt(
 
 @hot_part
 def _book_slot(
-    p: int, order: int, kind: int, want: float, patience: float
+    p: int, order: int, kind: int, want: float, leaves_at: float
 ) -> tuple[int, float, float]:
-    """Who serves an attempt, from when, and when the work would be done; books the slot for it."""
+    """Pick an instance for an attempt and book its slot; return it with the start and end of work."""
     h = header_at(p, 0)
     g = pick(p, 0, order, 0, True)
     instance = instance_at(h.instances, g)
     slot = f8_at(h.free_at, _first_free(p, g))
     start = max(h.now, slot.v)
     done = start + service_time_s(p, 0, g, want, start)
-    if start <= patience:
-        cancels = done > patience and class_at(h.classes, kind).cancels
-        slot.v = patience if cancels else done
+    if start <= leaves_at:
+        cancels = done > leaves_at and class_at(h.classes, kind).cancels
+        slot.v = leaves_at if cancels else done
     if service_at(h.services, 0).counts:
         instance.taken += 1
         set_connections(p, 0, g, instance.taken)
@@ -266,7 +271,7 @@ def _book_slot(
 
 @hot_part
 def _count_ahead(p: int, g: int, start: float, until: float, over: float, key: int) -> None:
-    """What is over before control can interfere waits, and is counted, as long as it is there."""
+    """Schedule the end of the wait and the departure of an attempt that control cannot touch."""
     h = header_at(p, 0)
     if start > h.now:
         add_wait_until(p, until)
@@ -288,28 +293,31 @@ def _follow_attempt(
     start: float,
     done: float,
 ) -> None:
-    """What becomes of an attempt that is bound to an instance."""
+    """Count the whole course of an attempt whose slot is booked, or set timers for it.
+
+    Timers are needed where control may interfere before the attempt is over.
+    """
     h = header_at(p, 0)
     now = h.now
     service, instance = service_at(h.services, 0), instance_at(h.instances, g)
-    patience = leave_time(p, kind)
-    is_served = start <= patience
-    in_time = done <= patience
+    leaves_at = leave_time(p, kind)
+    is_served = start <= leaves_at
+    in_time = done <= leaves_at
     over = done
     if not is_served or (not in_time and class_at(h.classes, kind).cancels):
-        over = patience
+        over = leaves_at
     if over > h.limit or instance.watch_idle:
         schedule_attempt(p, a, order, tries, kind, want, request_time, row, g, start, done)
         return
     by_new = instance.new_version == 1
-    until = min(start, patience)
+    until = min(start, leaves_at)
     _count_ahead(p, g, start, until, over, (COMPLETIONS if over == done else TIMEOUTS) + order)
     if until > now:
         add_waiting(p, now, 1)
         add_waiting(p, until, -1)
     if now >= 0:
         put_wait(p, until - now)
-    outcome, end, flag = TIMED_OUT, patience, 0
+    outcome, end, flag = TIMED_OUT, leaves_at, 0
     if is_served:
         add_busy(p, start, 1)
         add_busy(p, over, -1)
@@ -326,7 +334,7 @@ def _follow_attempt(
 
 @part
 def _first_free(p: int, g: int) -> int:
-    """Where the slot of an instance is that is free first."""
+    """Return the index in ``free_at`` of the instance's slot that is free first."""
     h = header_at(p, 0)
     base, slots = h.free_at, instance_at(h.instances, g).slots
     best = g * h.slots_max
@@ -340,15 +348,15 @@ def _first_free(p: int, g: int) -> int:
 
 @part
 def _on_timer(p: int) -> None:
-    """The first timer that is due."""
+    """Process the first timer."""
     h = header_at(p, 0)
     due = timer_at(h.timers, pop_timer(p))
-    what, a, generation = due.what, due.slot, due.generation
+    purpose, a, generation = due.purpose, due.slot, due.generation
     if call_at(h.calls, a).generation == generation:
-        if what == BEGIN_SERVICE:
+        if purpose == BEGIN_SERVICE:
             leave_queue(p, a)
             begin_service(p, a)
-        elif what == COMPLETE:
+        elif purpose == COMPLETE:
             complete(p, a)
         else:
             on_client_timeout(p, a)
@@ -356,7 +364,7 @@ def _on_timer(p: int) -> None:
 
 @part
 def advance_fast_path(p: int) -> int:
-    """Takes what is due up to the header's target; says why it came back."""
+    """Process all events up to the header's target; return the reason for the return."""
     h = header_at(p, 0)
     h.limit = _control_limit(p, h.now)
     if h.backlog_level >= 0:
@@ -368,27 +376,27 @@ def advance_fast_path(p: int) -> int:
             return FULL
         if h.chunk_place == h.chunk_count and not h.chunk_over:
             return NEXT_CHUNK
-        # At the target's own moment only what comes before control.
-        time, key, what = h.target, 0, _CONTROL
+        # At the target's own time, only events that come before those of control.
+        time, key, event = h.target, 0, _CONTROL
         if h.chunk_place < h.chunk_count and f8_at(h.times, h.chunk_place).v < time:
-            time, what = f8_at(h.times, h.chunk_place).v, _ARRIVAL
+            time, event = f8_at(h.times, h.chunk_place).v, _ARRIVAL
             key = ARRIVALS + attempt_order(h.chunk_first + h.chunk_place, 0)
         if h.timer_count > 0:
             bring_timers(p, time)
             if h.heap_count > 0:
                 first = timer_at(h.timers, i4_at(h.heap, 0).v)
                 if first.time < time or (first.time == time and first.key < key):
-                    time, key, what = first.time, first.key, _TIMER
+                    time, key, event = first.time, first.key, _TIMER
         slot = -1
         again = pop_due(p, RETRIES, time, key)
         if again != 0:
             entry = entry_at(again, 0)
-            time, key, what, slot = entry.time, entry.key, _RETRY, int(entry.what)
+            time, key, event, slot = entry.time, entry.key, _RETRY, int(entry.value)
         if h.backlog_level >= 0 and signal_backlog_before(p, time, key):
-            if what == _RETRY:
+            if event == _RETRY:
                 put(p, RETRIES, time, key, slot)
             continue
-        if what == _CONTROL:
+        if event == _CONTROL:
             h.now = max(h.now, h.target)
             end_waits_until(p, h.now)
             if counts:
@@ -398,7 +406,7 @@ def advance_fast_path(p: int) -> int:
             h.limit = _control_limit(p, time)
         may_stretch = is_plain and h.backlog_level < 0
         if (
-            what == _ARRIVAL
+            event == _ARRIVAL
             and may_stretch
             and h.chunk_place >= plain_after
             and 0 <= time < h.limit
@@ -411,9 +419,9 @@ def advance_fast_path(p: int) -> int:
         h.now = time
         if counts:
             depart_until(p, time, key)
-        if what == _TIMER:
+        if event == _TIMER:
             _on_timer(p)
-        elif what == _RETRY:
+        elif event == _RETRY:
             retry(p, slot)
         else:
             on_arrival(p)

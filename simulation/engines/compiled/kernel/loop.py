@@ -1,8 +1,8 @@
-"""The event loop, compiled: from one moment of control to the next.
+"""The event loop, compiled: from one event of control to the next.
 
-`advance` takes what is due, in the order of `simulation.requests.plane`, until the next control event;
-it comes back early when control has to hear of something, or something is used up. `act` is what
-control does to an instance.
+`advance` processes events in the order of `simulation.requests.plane` up to the next event of control.
+It returns early when there is a signal for control, when an array is nearly full, or when the drawn
+requests are used up. `act` applies an action of control to an instance.
 """
 
 from __future__ import annotations
@@ -78,14 +78,14 @@ from simulation.requests.plane import ARRIVALS, CHECKS, TIMEOUTS
 from simulation.results.run_result import CUT, ERROR, IN_FLIGHT
 
 CHECK_BEGINS = 1 << 40
-"""Of checks at one instant, those that run out come first."""
+"""Added to the priority of a new check: at one time, timeouts of checks come before new checks."""
 
 _ARRIVAL, _TIMER, _TIMEOUT, _CHECK = range(4)
 
 
 @part
 def _send_attempt(p: int, a: int, since: float) -> None:
-    """A first or a further attempt, whose client's patience began at ``since``."""
+    """Send the first attempt or a retry; the client's timeout counts from ``since`` on."""
     h = header_at(p, 0)
     attempt = attempt_at(h.attempts, a)
     attempt.arrival = since
@@ -105,7 +105,7 @@ def _send_attempt(p: int, a: int, since: float) -> None:
 def _new_request(
     p: int, number: int, request_time: float, kind: int, session: int, client: int
 ) -> int:
-    """A request's first attempt; what it wants is still to be said."""
+    """Return the first attempt of a new request; the caller sets the demands."""
     h = header_at(p, 0)
     a = new_attempt(p)
     attempt = attempt_at(h.attempts, a)
@@ -135,7 +135,7 @@ def _on_arrival(p: int) -> None:
 
 @part
 def _open_next(p: int) -> None:
-    """The next connection of the chunk is there at the beginning, as old as it is."""
+    """Open the next connection of the chunk, which exists at the beginning, with its age."""
     h = header_at(p, 0)
     k = h.chunk_place
     h.chunk_place += 1
@@ -175,7 +175,7 @@ def _send_request_of(p: int, client: int) -> None:
 
 @part
 def _retry(p: int, last: int) -> None:
-    """The client tries once more."""
+    """Send the attempt after ``last``."""
     h = header_at(p, 0)
     a = new_attempt(p)
     attempt, before = attempt_at(h.attempts, a), attempt_at(h.attempts, last)
@@ -199,7 +199,7 @@ def _retry(p: int, last: int) -> None:
 
 @part
 def _find_next_check(p: int) -> None:
-    """Which health check begins or runs out next."""
+    """Find the health check that begins or times out next."""
     h = header_at(p, 0)
     h.check_time = math.inf
     best = 0
@@ -207,7 +207,7 @@ def _find_next_check(p: int) -> None:
         service = service_at(h.services, s)
         if not service.has_checks:
             continue
-        # Those that were answered run out no more.
+        # Drop the timeouts of checks that were answered.
         while service.ends_number < service.begins_number or (
             service.ends_number == service.begins_number
             and service.ends_place < service.begins_place
@@ -250,7 +250,7 @@ def _check_key(p: int) -> int:
 
 @part
 def _on_check(p: int) -> None:
-    """A health check begins, or runs out of time."""
+    """Begin the next health check, or end one that timed out."""
     h = header_at(p, 0)
     service = service_at(h.services, h.check_service)
     if h.check_is_end:
@@ -271,14 +271,14 @@ def _on_check(p: int) -> None:
 def _on_timer(p: int) -> None:
     h = header_at(p, 0)
     timer = timer_at(h.timers, pop_timer(p))
-    what, slot, generation = timer.what, timer.slot, timer.generation
-    if what == COMPLETE:
+    purpose, slot, generation = timer.purpose, timer.slot, timer.generation
+    if purpose == COMPLETE:
         complete(p, slot, generation)
-    elif what == RETRY:
+    elif purpose == RETRY:
         _retry(p, slot)
-    elif what == SEND_NEXT:
+    elif purpose == SEND_NEXT:
         _send_request_of(p, slot)
-    elif what == PICK_AGAIN:
+    elif purpose == PICK_AGAIN:
         pick_again(p, slot, generation)
     else:
         connect_again(p, slot, generation)
@@ -305,7 +305,7 @@ def _advance(p: int) -> int:
             return NEXT_CHUNK
         if h.loop_dry:
             return NEXT_CLIENTS
-        time, what = math.inf, _ARRIVAL
+        time, event = math.inf, _ARRIVAL
         if h.chunk_place < h.chunk_count:
             time = f8_at(h.times, h.chunk_place).v
         key = ARRIVALS + attempt_order(h.chunk_first + h.chunk_place, 0)
@@ -313,70 +313,78 @@ def _advance(p: int) -> int:
         if h.heap_count > 0:
             timer = timer_at(h.timers, i4_at(h.heap, 0).v)
             if timer.time < time or (timer.time == time and timer.key < key):
-                time, key, what = timer.time, timer.key, _TIMER
+                time, key, event = timer.time, timer.key, _TIMER
         if h.lane_best >= 0 and h.lane_time <= time:
             lane = lane_at(h.lanes, h.lane_best)
             lane_key = timer_at(lane.entries, lane.first & lane.mask).key
             if h.lane_time < time or lane_key < key:
-                time, key, what = h.lane_time, lane_key, _TIMEOUT
+                time, key, event = h.lane_time, lane_key, _TIMEOUT
         if h.check_time <= time and h.check_time < math.inf:
             check_key = _check_key(p)
             if h.check_time < time or check_key < key:
-                time, key, what = h.check_time, check_key, _CHECK
+                time, key, event = h.check_time, check_key, _CHECK
         if not (time < h.target or (time == h.target and key < 0)):
             h.now = max(h.now, h.target)
             return DONE
         h.now = time
-        if what == _ARRIVAL:
+        if event == _ARRIVAL:
             _on_arrival(p)
-        elif what == _TIMER:
+        elif event == _TIMER:
             _on_timer(p)
-        elif what == _TIMEOUT:
+        elif event == _TIMEOUT:
             _on_timeout(p)
         else:
             _on_check(p)
         if h.freed_count > 0:
             refill_freed(p)
-        if what == _CHECK:
+        if event == _CHECK:
             _find_next_check(p)
 
 
 @entry
 def advance(p: int) -> int:
-    """Takes what is due up to the header's target; says why it came back."""
+    """Process all events up to the header's target; return the reason for the return."""
     h = header_at(p, 0)
     return advance_fast_path(p) if h.is_fast else _advance(p)
 
 
 @entry
-def act(p: int, what: int, g: int, flag: int, share: float) -> int:
-    """Does what control wants done to an instance, now; says how many clients lost by it."""
+def act(p: int, action: int, g: int, flag: int, share: float) -> int:
+    """Apply an action of control to an instance, now; return how many clients lost their request.
+
+    Args:
+        p: The address of the header.
+        action: The action.
+        g: The instance, numbered over all services; for `BEGIN_RUN` the number of instances.
+        flag: The new value, for actions that set one.
+        share: The new share of the traffic, for `SET_SHARE`.
+    """
     h = header_at(p, 0)
     instance = instance_at(h.instances, g)
     lost = 0
-    if what == SET_POOL:
+    if action == SET_POOL:
         if flag:
             instance.removed = 0
         instance.announced = flag
         update_belief(p, g)
         refill_freed(p)
-    elif what == SET_SHARE:
+    elif action == SET_SHARE:
         apply_belief(p, g, share)
         refill_freed(p)
-    elif what == SET_LISTENING:
+    elif action == SET_LISTENING:
         set_listening(p, g, flag == 1)
-    elif what == CUT_ALL:
+    elif action == CUT_ALL:
         lost = cut_all(p, g) if h.is_fast else end_all(p, g, CUT)
-    elif what == CRASH:
+    elif action == CRASH:
         set_listening(p, g, False)
         lost = end_all(p, g, ERROR)
-    elif what == BEGIN_RUN:
+    elif action == BEGIN_RUN:
         for k in range(g):
             update_policy(p, k)
         for client in range(h.client_count):
             schedule_next_request(p, client)
         _find_next_check(p)
-    elif what == OPEN_CONNECTIONS:
+    elif action == OPEN_CONNECTIONS:
         while h.chunk_place < h.chunk_count and not h.tight:
             _open_next(p)
     return lost

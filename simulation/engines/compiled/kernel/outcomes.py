@@ -1,7 +1,7 @@
-"""What becomes of an attempt on the fast path, compiled.
+"""Outcomes of attempts on the fast path, compiled.
 
-What is over before control can interfere is told at once; the rest has a slot and timers, and may be
-cut until it is over.
+An attempt that ends before control can interfere gets its outcome when it arrives. Every other attempt
+has a record and timers, and may be cut until it is over.
 """
 
 from __future__ import annotations
@@ -47,14 +47,14 @@ from simulation.results.run_result import CUT, ERROR, IN_FLIGHT, OK, TIMED_OUT
 
 @part
 def leave_time(p: int, kind: int) -> float:
-    """When the client of an attempt leaves that begins now."""
+    """Return the time at which the client of an attempt that begins now leaves."""
     rule = class_at(header_at(p, 0).classes, kind)
     return header_at(p, 0).now + rule.timeout if rule.lane >= 0 else math.inf
 
 
 @part
 def outcome_of_work(p: int, order: int, by_new: bool) -> int:
-    """How work ends that was done in time."""
+    """Return the outcome of work that was done before the client's timeout: `ok` or `error`."""
     service = service_at(header_at(p, 0).services, 0)
     if not by_new and service.old_is_wrong:
         return ERROR
@@ -68,7 +68,7 @@ def outcome_of_work(p: int, order: int, by_new: bool) -> int:
 def _new_slot(
     p: int, order: int, tries: int, kind: int, want: float, request_time: float, row: int, flag: int
 ) -> int:
-    """A slot for what has to be known later of an attempt."""
+    """Return a new record for an attempt, with what is needed of it later."""
     h = header_at(p, 0)
     a = new_attempt(p)
     attempt = attempt_at(h.attempts, a)
@@ -80,7 +80,7 @@ def _new_slot(
 
 @part
 def mark_new_version(p: int, a: int, request_time: float, row: int) -> int:
-    """A new version serves the request: counted once, however often it asks."""
+    """Record that the new version serves the request, counted once for all its attempts; return 1."""
     h = header_at(p, 0)
     if h.keeps_rows:
         row_at(h.rows, row).new_version = 1
@@ -105,15 +105,18 @@ def on_attempt_ended(
     outcome: int,
     flag: int,
 ) -> None:
-    """The attempt is over for its client, who may make another; its slot is free or kept for that."""
+    """Record the attempt's outcome for its client at a time, and schedule a retry if there is one.
+
+    A retry keeps the record of the attempt; otherwise the record is freed.
+    """
     h = header_at(p, 0)
     rule = class_at(h.classes, kind)
     if outcome != OK and tries < rule.attempts and (rule.cut or outcome != CUT):
         if a < 0:
             a = _new_slot(p, order, tries, kind, want, request_time, row, flag)
         u = uniform(h.key, JITTER, order) if rule.jitter > 0 else 0.5
-        again = time + backoff_s(p, kind, tries, u)
-        put(p, RETRIES, again, ARRIVALS + order + 1, a)
+        next_attempt = time + backoff_s(p, kind, tries, u)
+        put(p, RETRIES, next_attempt, ARRIVALS + order + 1, a)
         return
     count_end(p, request_time, time, outcome, True)
     if h.keeps_rows:
@@ -145,7 +148,7 @@ def schedule_attempt(
     start: float,
     done: float,
 ) -> None:
-    """Timers for an attempt that may not be over when control is next."""
+    """Set timers for an attempt that may not be over when control next acts."""
     h = header_at(p, 0)
     if a < 0:
         a = _new_slot(p, order, tries, kind, want, request_time, row, 0)
@@ -158,28 +161,28 @@ def schedule_attempt(
     call.state = QUEUED
     instance = instance_at(h.instances, g)
     instance.at_work += 1
-    patience = leave_time(p, kind)
-    # What is certain unless it is cut, has no timer.
-    leaves = done > patience
-    completes = start <= patience and not (leaves and class_at(h.classes, kind).cancels)
-    instance.last = max(instance.last, done if completes else patience)
+    leaves_at = leave_time(p, kind)
+    # At most three timers: the begin of service if it waits, the end of work, the client's timeout.
+    leaves = done > leaves_at
+    completes = start <= leaves_at and not (leaves and class_at(h.classes, kind).cancels)
+    instance.last = max(instance.last, done if completes else leaves_at)
     if start > now:
         add_waiting(p, now, 1)
         end_waits_until(p, now)
         count_waiting(p, 0, 1)
-        if start <= patience:
+        if start <= leaves_at:
             set_timer(p, start, COMPLETIONS, BEGIN_SERVICE, a, call.generation)
     else:
         begin_service(p, a)
     if completes:
         set_timer(p, done, COMPLETIONS + order, COMPLETE, a, call.generation)
     if leaves:
-        set_timer(p, patience, TIMEOUTS + order, CLIENT_TIMEOUT, a, call.generation)
+        set_timer(p, leaves_at, TIMEOUTS + order, CLIENT_TIMEOUT, a, call.generation)
 
 
 @part
 def begin_service(p: int, a: int) -> None:
-    """It is served from now on."""
+    """Begin the service of an attempt, now."""
     h = header_at(p, 0)
     call, attempt = call_at(h.calls, a), attempt_at(h.attempts, a)
     call.state = SERVING
@@ -195,7 +198,7 @@ def begin_service(p: int, a: int) -> None:
 
 @part
 def leave_queue(p: int, a: int) -> None:
-    """It waits no longer."""
+    """Count the attempt as no longer waiting."""
     h = header_at(p, 0)
     count_waiting(p, 0, -1)
     add_waiting(p, h.now, -1)
@@ -211,7 +214,7 @@ def _remove_connection(p: int, g: int) -> None:
 
 @part
 def _depart(p: int, a: int) -> None:
-    """The instance has one less."""
+    """Remove a finished attempt from its instance."""
     h = header_at(p, 0)
     call = call_at(h.calls, a)
     call.state = GONE
@@ -222,7 +225,11 @@ def _depart(p: int, a: int) -> None:
 
 @part
 def _end_for_client(p: int, a: int, outcome: int, is_kept: bool) -> None:
-    """Its client is told, now; a slot whose work goes on is kept apart from the next attempt's."""
+    """End the attempt for its client, now.
+
+    With ``is_kept`` the work continues without a client: the record stays with the work, and a retry
+    gets a record of its own.
+    """
     h = header_at(p, 0)
     call, attempt = call_at(h.calls, a), attempt_at(h.attempts, a)
     if service_at(h.services, 0).keeps_log:
@@ -242,17 +249,27 @@ def _end_for_client(p: int, a: int, outcome: int, is_kept: bool) -> None:
             attempt.row,
             attempt.exposed,
         )
-    again = attempt_at(h.attempts, own)
-    want = again.want
-    order, tries, kind = again.order, again.tries, again.kind
+    next_attempt = attempt_at(h.attempts, own)
+    want = next_attempt.want
+    order, tries, kind = next_attempt.order, next_attempt.tries, next_attempt.kind
     on_attempt_ended(
-        p, own, order, tries, kind, want, again.request_time, again.row, h.now, outcome, 0
+        p,
+        own,
+        order,
+        tries,
+        kind,
+        want,
+        next_attempt.request_time,
+        next_attempt.row,
+        h.now,
+        outcome,
+        0,
     )
 
 
 @part
 def complete(p: int, a: int) -> None:
-    """Its work is done."""
+    """End the work of an attempt."""
     h = header_at(p, 0)
     call = call_at(h.calls, a)
     is_left = call.state == HOLDING
@@ -267,14 +284,14 @@ def complete(p: int, a: int) -> None:
 
 @part
 def _end_and_depart(p: int, a: int, outcome: int) -> None:
-    """Over for its client and at its instance."""
+    """End an attempt for its client, and remove it from its instance."""
     _end_for_client(p, a, outcome, False)
     _depart(p, a)
 
 
 @part
 def on_client_timeout(p: int, a: int) -> None:
-    """The client of the attempt leaves."""
+    """End an attempt in flight as `timed_out`."""
     h = header_at(p, 0)
     call = call_at(h.calls, a)
     if call.state == QUEUED:
@@ -294,7 +311,7 @@ def on_client_timeout(p: int, a: int) -> None:
 
 @part
 def cut_all(p: int, g: int) -> int:
-    """Ends everything in service or queued at the instance; says how many clients lost."""
+    """End all attempts at the instance as `cut`; return how many of them a client still waited for."""
     h = header_at(p, 0)
     begun = _gather(p, g, 0, False)
     sort_calls(p, 0, begun)
@@ -329,7 +346,11 @@ def cut_all(p: int, g: int) -> int:
 
 @part
 def _gather(p: int, g: int, count: int, queued: bool) -> int:
-    """Puts what is at an instance behind what `scratch` has: what waits there, or what has begun."""
+    """Append the attempts at an instance to ``scratch``, either the queued ones or those in service.
+
+    Returns:
+        The new number of entries of ``scratch``.
+    """
     h = header_at(p, 0)
     for a in range(h.attempt_used):
         call = call_at(h.calls, a)

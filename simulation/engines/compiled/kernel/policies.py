@@ -1,8 +1,9 @@
 """The policies of `simulation.requests.policies`, compiled.
 
-Least connections keeps a ring of instances for each number of connections, those that changed last at
-its end; where a ring begins and ends is a leaf too. With weights it keeps a tournament: the instance with the smallest load is at its root, and a
-change plays again only the matches above it.
+Least connections keeps a ring of instances for each number of connections. The instance that changed
+last is at the end of its ring, and one more leaf marks where the ring begins and ends. With weights,
+least connections keeps a tournament tree: the instance with the smallest load is at its root, and
+after a change only the matches above the changed leaf are replayed.
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ def _is_ahead(leaves: int, a: int, b: int) -> bool:
 
 @part
 def _replay_matches(p: int, s: int, k: int) -> None:
-    """The matches above an instance whose load has changed."""
+    """Replay the matches above an instance whose load has changed."""
     service = service_at(header_at(p, 0).services, s)
     place = (service.leaf_count + k) >> 1
     while place >= 1:
@@ -62,7 +63,7 @@ def _replay_matches(p: int, s: int, k: int) -> None:
 
 @part
 def _load(p: int, s: int, k: int) -> float:
-    """The share that the next connection would take of an instance's weight."""
+    """Return the load of an instance: its connections, or (connections + 1) / weight."""
     service = service_at(header_at(p, 0).services, s)
     instance = instance_at(header_at(p, 0).instances, service.first + k)
     if service.policy == WEIGHTED_LEAST:
@@ -88,7 +89,7 @@ def _list_before(leaves: int, k: int, after: int) -> None:
 
 @part
 def _list(leaves: int, k: int, end: int) -> None:
-    """Behind those that have as many connections for longer."""
+    """Insert an instance into the ring behind those that changed earlier."""
     leaf, after = leaf_at(leaves, k), end
     while True:
         before = leaf_at(leaves, after).before
@@ -105,7 +106,7 @@ def _list(leaves: int, k: int, end: int) -> None:
 
 @hot_part
 def set_connections(p: int, s: int, g: int, connections: int) -> None:
-    """An instance has another number of connections; that it may be chosen has not changed."""
+    """Set an instance's number of connections, where its place in the pool and room are unchanged."""
     h = header_at(p, 0)
     service = service_at(h.services, s)
     k = g - service.first
@@ -123,7 +124,7 @@ def set_connections(p: int, s: int, g: int, connections: int) -> None:
 
 @part
 def update(p: int, s: int, k: int, connections: int, in_pool: bool, has_room: bool) -> None:
-    """Hears that an instance's connections, place in the pool or room changed."""
+    """Record that an instance's connections, place in the pool or room changed."""
     h = header_at(p, 0)
     service = service_at(h.services, s)
     may, believed = u1_at(service.may, k), u1_at(service.believed, k)
@@ -157,7 +158,7 @@ def _may_pick(p: int, s: int, k: int, needs_room: bool) -> bool:
 
 @hot_part
 def _next_in_turn(p: int, s: int, needs_room: bool) -> int:
-    """Whose turn it is, of a pool that has some."""
+    """Return the instance whose turn it is; the pool must not be empty."""
     service = service_at(header_at(p, 0).services, s)
     k = service.next
     while True:
@@ -225,7 +226,7 @@ def _least_connections(p: int, s: int, needs_room: bool) -> int:
 
 @part
 def _pick_by_weight(p: int, s: int, u: float, needs_room: bool, without: int) -> int:
-    """The instance at the share ``u`` of all weights; −1 when there is none to choose."""
+    """Return the instance in whose part of the summed weights the fraction ``u`` lies, −1 for none."""
     h = header_at(p, 0)
     service = service_at(h.services, s)
     if service.is_even and without < 0:
@@ -275,7 +276,7 @@ def _power_of_two(p: int, s: int, picked_by: int, needs_room: bool) -> int:
 
 @part
 def _favourite(p: int, s: int, session: int, among_all: bool, needs_room: bool) -> int:
-    """The instance with the highest score for the session; of equals the first."""
+    """Return the instance with the highest score for the session; of equals the first."""
     h = header_at(p, 0)
     service = service_at(h.services, s)
     chosen, best = -1, 0.0
@@ -303,7 +304,10 @@ def _source_hash(p: int, s: int, session: int, needs_room: bool) -> int:
 
 @part
 def next_instance(p: int, s: int) -> int:
-    """Whom round robin or least connections would pick, of a pool that has some."""
+    """Return the instance that round robin or least connections would pick, without picking it.
+
+    The pool must not be empty.
+    """
     service = service_at(header_at(p, 0).services, s)
     if service.policy == ROUND_ROBIN:
         return service.first + _next_in_turn(p, s, True)
@@ -312,14 +316,14 @@ def next_instance(p: int, s: int) -> int:
 
 @part
 def move_pointer(p: int, s: int, g: int) -> None:
-    """The request does go there."""
+    """Move the round-robin pointer behind the instance that `next_instance` returned."""
     service = service_at(header_at(p, 0).services, s)
     service.next = g - service.first + 1
 
 
 @hot_part
 def pick(p: int, s: int, picked_by: int, session: int, needs_room: bool) -> int:
-    """The instance that gets the request, by its number over all services; −1 for none."""
+    """Return the instance that gets the request, numbered over all services; −1 for none."""
     service = service_at(header_at(p, 0).services, s)
     policy = service.policy
     if policy == ROUND_ROBIN:

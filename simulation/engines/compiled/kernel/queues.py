@@ -1,7 +1,7 @@
-"""Those who wait, compiled: queues of calls, and what an event leaves to be done after it.
+"""Queues of calls, compiled, and the work that an event leaves for after its end.
 
-A queue is a chain of nodes, each a slot and its generation: what has left in the meantime is passed
-over when its turn comes.
+A queue is a chain of nodes; each node holds the index of a call and the call's generation. A call that
+ends stays in its queue and is skipped when its turn comes, because its generation has changed.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from simulation.engines.compiled.kernel.timers import note_if_tight
 
 
 @part
-def signal(p: int, what: int, which: int) -> None:
-    """Control has to hear of this, once all that is due at this moment before it is over."""
+def signal(p: int, kind: int, which: int) -> None:
+    """Signal something to control: the kernel returns once the events of this time are processed."""
     h = header_at(p, 0)
     record = signal_at(h.signals, h.signal_count)
-    record.what, record.which = what, which
+    record.kind, record.which = kind, which
     h.signal_count += 1
     h.target = min(h.target, h.now)
     note_if_tight(p, h.signal_cap - h.signal_count)
@@ -33,7 +33,7 @@ def signal(p: int, what: int, which: int) -> None:
 
 @part
 def new_node(p: int, slot: int, generation: int) -> int:
-    """A free node, for a slot."""
+    """Return a free node, filled with a call's index and generation."""
     h = header_at(p, 0)
     node = h.node_free
     if node >= 0:
@@ -50,7 +50,7 @@ def new_node(p: int, slot: int, generation: int) -> int:
 
 @part
 def free_node(p: int, node: int) -> None:
-    """The node has left its queue."""
+    """Free a node that has left its queue."""
     h = header_at(p, 0)
     node_at(h.nodes, node).next = h.node_free
     h.node_free = node
@@ -59,7 +59,7 @@ def free_node(p: int, node: int) -> None:
 
 @part
 def append_own(p: int, g: int, slot: int, generation: int) -> None:
-    """At the end of an instance's own queue: a call, or a check where the slot is −1."""
+    """Append a call to an instance's queue; with the slot −1, a health check and its number."""
     h = header_at(p, 0)
     instance = instance_at(h.instances, g)
     node = new_node(p, slot, generation)
@@ -72,7 +72,7 @@ def append_own(p: int, g: int, slot: int, generation: int) -> None:
 
 @part
 def append(p: int, s: int, c: int, at_head: bool) -> None:
-    """Into the balancer's queue of a service."""
+    """Put a call into the balancer's queue of a service, at its end or at its head."""
     h = header_at(p, 0)
     service = service_at(h.services, s)
     node = new_node(p, c, call_at(h.calls, c).generation)
@@ -88,7 +88,7 @@ def append(p: int, s: int, c: int, at_head: bool) -> None:
 
 @part
 def count_waiting(p: int, s: int, change: int) -> None:
-    """So many more calls wait; says when they are few enough."""
+    """Change the number of calls that wait; signal `BACKLOG_DOWN` if control waits for this."""
     h = header_at(p, 0)
     service_at(h.services, s).waiting += change
     h.waiting += change
@@ -98,7 +98,7 @@ def count_waiting(p: int, s: int, change: int) -> None:
 
 @part
 def check_backlog(p: int) -> None:
-    """Says when no more calls wait than control waits for."""
+    """Signal `BACKLOG_DOWN` when no more calls wait than control's level."""
     h = header_at(p, 0)
     if h.backlog_level >= 0 and h.waiting <= h.backlog_level:
         h.backlog_level = -1
@@ -107,7 +107,7 @@ def check_backlog(p: int) -> None:
 
 @part
 def on_freed(p: int, g: int) -> None:
-    """Something at an instance may be free for the next one, once this event is over."""
+    """Note that a slot of the instance may be free; it is filled when the current event is over."""
     h = header_at(p, 0)
     i4_at(h.freed, h.freed_first + h.freed_count).v = g
     h.freed_count += 1

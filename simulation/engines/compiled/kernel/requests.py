@@ -1,4 +1,4 @@
-"""Requests and the attempts they are made in, compiled: `clients` and `retries`."""
+"""Requests, their attempts and retries, compiled: `clients` and `retry_budget`."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ _MOST_ATTEMPTS = (1 << ATTEMPT_BITS) - 1
 
 @part
 def attempt_order(number: int, n: int) -> int:
-    """What orders events of one kind at one instant."""
+    """Return the order of an attempt's events among those of one kind at one time."""
     return (number << ATTEMPT_BITS) + n
 
 
 @part
 def new_attempt(p: int) -> int:
-    """A free slot for an attempt."""
+    """Return the index of a free record for an attempt."""
     h = header_at(p, 0)
     a = h.attempt_free
     if a >= 0:
@@ -60,7 +60,7 @@ def new_attempt(p: int) -> int:
 
 @part
 def free_attempt(p: int, a: int) -> None:
-    """Its slot is free, once nothing of it goes on and nobody has to come back to it."""
+    """Free the record of an attempt if it has ended, no work of it continues, and no retry needs it."""
     h = header_at(p, 0)
     attempt = attempt_at(h.attempts, a)
     if (
@@ -77,7 +77,7 @@ def free_attempt(p: int, a: int) -> None:
 
 @part
 def is_last(p: int, a: int) -> bool:
-    """Whether its request has made no other attempt since."""
+    """Return whether this is the latest attempt of its request."""
     return attempt_at(header_at(p, 0).attempts, a).superseded == 0
 
 
@@ -90,7 +90,7 @@ def _forget_old(base: int, first: int, following: int, mask: int, now: float) ->
 
 @part
 def count_in_budget(p: int, kind: int) -> None:
-    """A request of the class arrived, its first attempt."""
+    """Record the first attempt of a request in the retry budget of its class."""
     h = header_at(p, 0)
     request_class = class_at(h.classes, kind)
     if request_class.budget < 0:
@@ -111,7 +111,7 @@ def count_in_budget(p: int, kind: int) -> None:
 
 @part
 def try_spend_budget(p: int, kind: int) -> bool:
-    """Whether the class may ask again, which then counts."""
+    """Return whether the class may send one more retry now, and if so record it as sent."""
     h = header_at(p, 0)
     request_class = class_at(h.classes, kind)
     request_class.sent_first = _forget_old(
@@ -128,11 +128,11 @@ def try_spend_budget(p: int, kind: int) -> bool:
         request_class.retried_mask,
         h.now,
     )
-    asked, again = (
+    sent, retried = (
         request_class.sent_next - request_class.sent_first,
         request_class.retried_next - request_class.retried_first,
     )
-    if again + 1 > request_class.budget * asked:
+    if retried + 1 > request_class.budget * sent:
         return False
     f8_at(request_class.retried, request_class.retried_next & request_class.retried_mask).v = h.now
     request_class.retried_next += 1
@@ -145,7 +145,7 @@ def try_spend_budget(p: int, kind: int) -> bool:
 
 @part
 def backoff_s(p: int, kind: int, number: int, u: float) -> float:
-    """How long a client waits before it asks again."""
+    """Return how long a client waits before the retry after attempt ``number``, in seconds."""
     request_class = class_at(header_at(p, 0).classes, kind)
     wait = request_class.backoff
     for _attempt in range(number):
@@ -175,7 +175,7 @@ def _schedule_retry(p: int, a: int) -> bool:
 
 @part
 def schedule_next_request(p: int, client: int) -> None:
-    """A client of a closed loop thinks, and will ask."""
+    """Schedule the next request of a client of a closed loop, after its think time."""
     h = header_at(p, 0)
     place = i4_at(h.loop_place, client).v
     asks_s = h.now + f8_at(h.loop_think, client * h.loop_width + place).v
@@ -185,7 +185,7 @@ def schedule_next_request(p: int, client: int) -> None:
 
 @part
 def on_attempt_ended(p: int, a: int, outcome: int) -> None:
-    """The attempt is over for its client, who may make another."""
+    """Record the attempt's outcome for its client, and schedule a retry if there is one."""
     h = header_at(p, 0)
     attempt = attempt_at(h.attempts, a)
     attempt.outcome = outcome
@@ -198,7 +198,7 @@ def on_attempt_ended(p: int, a: int, outcome: int) -> None:
 
 @part
 def new_call(p: int, a: int, place: int) -> int:
-    """A call at a place of the attempt's route."""
+    """Return the index of a new call at a place of the attempt's route."""
     h = header_at(p, 0)
     attempt = attempt_at(h.attempts, a)
     c = a * h.route_max + place

@@ -1,4 +1,4 @@
-"""Who gets a slot that is free, and what becomes of all at an instance that is cut, compiled."""
+"""Free slots and the calls that fill them, and the end of all calls at an instance, compiled."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from simulation.results.run_result import CUT, IN_FLIGHT
 
 @part
 def refill_freed(p: int) -> None:
-    """Fills what was freed."""
+    """Fill the slots that were freed, in the order in which they were freed."""
     h = header_at(p, 0)
     while h.freed_count > 0:
         g = i4_at(h.freed, h.freed_first).v
@@ -105,7 +105,7 @@ def _pop_waiting(p: int, g: int) -> int:
 
 @part
 def set_listening(p: int, g: int, listening: bool) -> None:
-    """It answers from now on, or does not."""
+    """Make an instance listen, or stop listening."""
     h = header_at(p, 0)
     instance = instance_at(h.instances, g)
     instance.listening = 1 if listening else 0
@@ -118,7 +118,7 @@ def set_listening(p: int, g: int, listening: bool) -> None:
 
 @part
 def sort_calls(p: int, first: int, count: int) -> None:
-    """Puts calls in `scratch` into the order in which they began (Shell's sort)."""
+    """Sort calls in ``scratch`` by the start of their service (Shell's sort)."""
     h = header_at(p, 0)
     gap = count // 2
     while gap > 0:
@@ -141,7 +141,7 @@ def sort_calls(p: int, first: int, count: int) -> None:
 
 @part
 def end_all(p: int, g: int, outcome: int) -> int:
-    """Ends everything in service or queued at the instance; says how many clients lost."""
+    """End all calls at the instance; return how many of them a client still waited for."""
     h = header_at(p, 0)
     instance = instance_at(h.instances, g)
     count = 0

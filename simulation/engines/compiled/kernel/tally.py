@@ -1,4 +1,4 @@
-"""What is counted and recorded of requests, compiled: `simulation.results.tally` while it happens."""
+"""Counts and rows of requests, compiled: the tally of `simulation.results.tally`, kept as it happens."""
 
 from __future__ import annotations
 
@@ -34,19 +34,19 @@ _OPEN, _CUT_CONNECTIONS, _CUT_OF_OPEN = (
 
 @part
 def add(p: int, which: int, change: int) -> None:
-    """Changes one of the totals."""
+    """Add a change to one of the totals."""
     i8_at(header_at(p, 0).totals, which).v += change
 
 
 @part
 def ticks_of(time: float) -> int:
-    """A moment in nanoseconds; what was before 0 counts as at 0."""
+    """Return a time in nanoseconds; a time before 0 counts as 0."""
     return int(max(time, 0.0) * TICKS_PER_S + 0.5)
 
 
 @part
 def bin_of(p: int, time: float) -> int:
-    """The bin of a moment."""
+    """Return the bin of a time; a time before 0 counts as 0."""
     return int(max(time, 0.0) * header_at(p, 0).bins_per_s)
 
 
@@ -57,7 +57,7 @@ def _bucket_of(value: float) -> int:
 
 @part
 def put_wait(p: int, wait: float) -> None:
-    """So long a call has waited, which arrived from 0 on."""
+    """Count the wait of a call that arrived from time 0 on."""
     if wait > 0:
         add(p, _WAITED, 1)
     bucket = bucket_at(header_at(p, 0).waits, _bucket_of(wait))
@@ -67,7 +67,7 @@ def put_wait(p: int, wait: float) -> None:
 
 @part
 def _put_latency(p: int, place: int, latency: float) -> None:
-    """So long a request took, which arrived in a bin from 0 on."""
+    """Count the latency of a request that arrived in a bin from time 0 on."""
     h = header_at(p, 0)
     k = _bucket_of(latency)
     bucket = bucket_at(h.latencies, k)
@@ -78,7 +78,7 @@ def _put_latency(p: int, place: int, latency: float) -> None:
 
 @part
 def put_latencies(p: int, place: int, wait: float, latency: float) -> None:
-    """How long a request waited and took that arrived in a bin from 0 on."""
+    """Count the wait and the latency of a request that arrived in a bin from time 0 on."""
     h = header_at(p, 0)
     bucket = bucket_at(h.waits, _bucket_of(wait))
     bucket.count += 1
@@ -98,7 +98,7 @@ def put_served(
     waiting_ticks: int,
     busy_ticks: int,
 ) -> None:
-    """Requests that were served well in the bin in which they arrived, from 0 on."""
+    """Count requests that arrived in a bin from time 0 on and ended with `ok` in the same bin."""
     time_bin = bin_at(header_at(p, 0).tally_bins, place)
     time_bin.offered += served
     time_bin.served += served
@@ -111,13 +111,13 @@ def put_served(
 
 @part
 def add_exposed(p: int, count: int) -> None:
-    """A new version has a part in so many requests that arrived from 0 on."""
+    """Count requests that arrived from time 0 on and reached the new version."""
     add(p, _EXPOSED, count)
 
 
 @part
 def count_arrival(p: int, time: float) -> None:
-    """A request arrived."""
+    """Count the arrival of a request."""
     h = header_at(p, 0)
     time_bin = bin_at(h.tally_bins, bin_of(p, time))
     time_bin.flying += 1
@@ -128,7 +128,7 @@ def count_arrival(p: int, time: float) -> None:
 
 @hot_part
 def count_end(p: int, request_time: float, time: float, outcome: int, has_latency: bool) -> None:
-    """A request that arrived at ``request_time`` is over for its client."""
+    """Count the end of a request that arrived at ``request_time``."""
     h = header_at(p, 0)
     time_bin = bin_at(h.tally_bins, bin_of(p, time))
     time_bin.flying -= 1
@@ -152,7 +152,7 @@ def count_end(p: int, request_time: float, time: float, outcome: int, has_latenc
 
 @part
 def add_waiting(p: int, time: float, change: int) -> None:
-    """A call waits from now on, or no longer."""
+    """Count a call that waits from a time on (change 1), or no longer waits (change −1)."""
     time_bin = bin_at(header_at(p, 0).tally_bins, bin_of(p, time))
     time_bin.waiting += change
     time_bin.waiting_ticks += change * ticks_of(time)
@@ -160,7 +160,7 @@ def add_waiting(p: int, time: float, change: int) -> None:
 
 @part
 def add_busy(p: int, time: float, change: int) -> None:
-    """A slot is taken, or free again."""
+    """Count a slot that is taken from a time on (change 1), or free again (change −1)."""
     time_bin = bin_at(header_at(p, 0).tally_bins, bin_of(p, time))
     time_bin.busy += change
     time_bin.busy_ticks += change * ticks_of(time)
@@ -168,7 +168,7 @@ def add_busy(p: int, time: float, change: int) -> None:
 
 @part
 def count_served_request(p: int, now: float, start: float, done: float) -> None:
-    """A request that was served well, from 0 on, over bins."""
+    """Count a request that arrived from time 0 on and ended with `ok` in a later bin."""
     count_arrival(p, now)
     count_call(p, now)
     if start > now:
@@ -182,31 +182,31 @@ def count_served_request(p: int, now: float, start: float, done: float) -> None:
 
 @part
 def count_turned_away(p: int, time: float) -> None:
-    """Such a call was not let in."""
+    """Count a call that takes a slot and was rejected or refused."""
     if time >= 0:
         add(p, _TURNED, 1)
 
 
 @part
 def count_exposed(p: int, request_time: float) -> None:
-    """A new version has a part in a request that arrived at ``request_time``, for the first time."""
+    """Count a request that arrived at ``request_time`` and reached the new version, once per request."""
     if request_time >= 0:
         add(p, _EXPOSED, 1)
 
 
 @part
 def count_call(p: int, time: float) -> None:
-    """A call that takes a slot was made from 0 on."""
+    """Count a call that takes a slot, if made from time 0 on."""
     if time >= 0:
         add(p, _CALLED, 1)
 
 
-# Now
+# Counts at the current time
 
 
 @part
 def end_request(p: int, a: int, outcome: int) -> None:
-    """The attempt's request is over for its client, now."""
+    """Count the end of the attempt's request, now, and complete its row."""
     h = header_at(p, 0)
     attempt = attempt_at(h.attempts, a)
     count_end(
@@ -220,7 +220,7 @@ def end_request(p: int, a: int, outcome: int) -> None:
 
 @part
 def count_call_arrival(p: int, c: int) -> None:
-    """A call is made, now."""
+    """Count a call that is made now."""
     h = header_at(p, 0)
     if call_at(h.calls, c).takes_slot:
         count_call(p, h.now)
@@ -229,7 +229,7 @@ def count_call_arrival(p: int, c: int) -> None:
 
 @part
 def count_call_start(p: int, c: int) -> None:
-    """It waits no longer: it is served, now."""
+    """Count a call whose wait ends now because its service begins."""
     h = header_at(p, 0)
     call = call_at(h.calls, c)
     if call.takes_slot:
@@ -240,7 +240,7 @@ def count_call_start(p: int, c: int) -> None:
 
 @part
 def count_unserved_call(p: int, c: int, outcome: int) -> None:
-    """It waits no longer: it is over and was never served."""
+    """Count a call whose wait ends now because the call ends without service."""
     h = header_at(p, 0)
     call = call_at(h.calls, c)
     if call.takes_slot:
@@ -254,14 +254,14 @@ def count_unserved_call(p: int, c: int, outcome: int) -> None:
 
 @part
 def count_connection_start(p: int, c: int) -> None:
-    """A connection is open, from now on."""
+    """Count a connection that opens now; only those opened before time 0 count."""
     if header_at(p, 0).now < 0:
         add(p, _OPEN, 1)
 
 
 @part
 def count_open_at_start(p: int, c: int, since: float) -> None:
-    """A connection has been open since before the beginning, which is now."""
+    """Record that a connection has been open since before the beginning, which is now."""
     h = header_at(p, 0)
     call = call_at(h.calls, c)
     call.start = since
@@ -273,7 +273,11 @@ def count_open_at_start(p: int, c: int, since: float) -> None:
 
 @part
 def count_connection_end(p: int, c: int, outcome: int) -> None:
-    """A connection is over, now; what ends at 0 has ended before the start unless control cut it."""
+    """Count the end of a connection, now.
+
+    A connection that ends at time 0 by itself ended before the rollout's start; only one that control
+    cut at time 0 counts as open at the start.
+    """
     h = header_at(p, 0)
     was_there = call_at(h.calls, c).start < 0
     if outcome == CUT:
@@ -286,13 +290,13 @@ def count_connection_end(p: int, c: int, outcome: int) -> None:
 
 @part
 def add_busy_now(p: int, change: int) -> None:
-    """A slot is taken, or free again, now."""
+    """Count a slot that is taken from now on (change 1), or free again (change −1)."""
     add_busy(p, header_at(p, 0).now, change)
 
 
 @part
 def mark_exposed(p: int, a: int) -> None:
-    """A new version has a part in the attempt's request."""
+    """Record that the new version serves the attempt's request."""
     h = header_at(p, 0)
     attempt = attempt_at(h.attempts, a)
     if not attempt.exposed:
@@ -304,7 +308,7 @@ def mark_exposed(p: int, a: int) -> None:
 
 @part
 def new_row(p: int, time: float, kind: int) -> int:
-    """The row of a request that arrived."""
+    """Return the index of a new row, for a request that arrived at a time."""
     h = header_at(p, 0)
     row = row_at(h.rows, h.row_count)
     row.arrival = time
@@ -325,7 +329,7 @@ def log_end(
     is_served: bool,
     takes_slot: bool,
 ) -> None:
-    """What guards will ask for: a call that is over for its caller."""
+    """Log a call that has ended for its caller; guards and canaries judge this log."""
     service = service_at(header_at(p, 0).services, s)
     ended = ended_at(service.log, service.log_count)
     service.log_count += 1

@@ -1,9 +1,10 @@
-"""What is due when: timers in a wheel and a heap, and lanes of timeouts that are due in turn.
+"""Timers in a wheel and a heap, and lanes of timeouts, compiled.
 
-Due is what has the smallest time; of one time the smallest key, the rank that
-`simulation.requests.plane` gives; of one key what was set first. Timers lie in the bins of a wheel
-until time reaches their bin, so that the heap stays small however many there are. Timeouts of one
-kind are all as long, so they are due in the order in which they were set: a lane is a ring of them.
+The next event is the one with the smallest time. Events at one time are ordered by their key, the
+priority of `simulation.requests.plane`, and events with one key by when they were set. Timers lie in
+the bins of a wheel until time reaches their bin: so the heap stays small with any number of timers.
+Timeouts of one kind all last equally long and are due in the order in which they were set: a lane is a
+ring of such timeouts.
 """
 
 from __future__ import annotations
@@ -19,12 +20,12 @@ from simulation.engines.compiled.kernel.memory import (
 )
 
 MARGIN = 64
-"""What an event may take of everything beyond two for each call that is alive."""
+"""Number of entries that one event may need in any array, besides two for each call in progress."""
 
 
 @part
 def note_if_tight(p: int, free: int) -> None:
-    """Notes that something is nearly full: less is free than the next event may take."""
+    """Set ``tight`` when an array has fewer free entries than the next event may need."""
     h = header_at(p, 0)
     if free < h.needs:
         h.tight = 1
@@ -32,7 +33,7 @@ def note_if_tight(p: int, free: int) -> None:
 
 @part
 def count_alive(p: int, change: int) -> None:
-    """So many more attempts are alive; an event may take more of everything for it."""
+    """Change the number of attempts in progress, and with it how many entries an event may need."""
     h = header_at(p, 0)
     h.alive += change
     h.needs = 2 * h.alive * h.route_max + MARGIN
@@ -66,7 +67,7 @@ def _heap_push(p: int, timer: int) -> None:
 
 @hot_part
 def pop_timer(p: int) -> int:
-    """Takes the first timer off the heap and frees it; its record stays readable until the next."""
+    """Take the first timer off the heap and free it; its record stays readable until a timer is set."""
     h = header_at(p, 0)
     first = i4_at(h.heap, 0).v
     h.heap_count -= 1
@@ -101,8 +102,8 @@ def _bin_of(p: int, time: float) -> int:
 
 
 @hot_part
-def set_timer(p: int, time: float, key: int, what: int, slot: int, generation: int) -> None:
-    """Something will be due."""
+def set_timer(p: int, time: float, key: int, purpose: int, slot: int, generation: int) -> None:
+    """Set a timer."""
     h = header_at(p, 0)
     timer = h.timer_free
     if timer >= 0:
@@ -113,7 +114,7 @@ def set_timer(p: int, time: float, key: int, what: int, slot: int, generation: i
     h.timer_count += 1
     record = timer_at(h.timers, timer)
     record.time, record.key, record.sequence = time, key, h.sequence
-    record.what, record.slot, record.generation = what, slot, generation
+    record.purpose, record.slot, record.generation = purpose, slot, generation
     h.sequence += 1
     note_if_tight(p, h.timer_cap - h.timer_count)
     place = _bin_of(p, time)
@@ -128,7 +129,7 @@ def set_timer(p: int, time: float, key: int, what: int, slot: int, generation: i
 
 @part
 def bring_timers(p: int, until: float) -> None:
-    """The first timer, if it is due until then, is on the heap afterwards."""
+    """Move timers from the wheel to the heap until the first timer due by a time is on the heap."""
     h = header_at(p, 0)
     if h.heap_count > 0:
         return
@@ -156,7 +157,7 @@ def bring_timers(p: int, until: float) -> None:
 
 @part
 def next_timer(p: int, until: float) -> float:
-    """When a timer is due that is due until then; or then."""
+    """Return the time of the first timer, or ``until`` when no timer is due before it."""
     h = header_at(p, 0)
     if h.timer_count > 0:
         bring_timers(p, until)
@@ -167,7 +168,7 @@ def next_timer(p: int, until: float) -> float:
 
 @part
 def _find_first_lane(p: int) -> None:
-    """Which lane is due first."""
+    """Find the lane whose first timeout is due first."""
     h = header_at(p, 0)
     h.lane_best = -1
     h.lane_time = math.inf
@@ -195,7 +196,11 @@ def _find_first_lane(p: int) -> None:
 
 @part
 def set_timeout(p: int, which: int, time: float, key: int, slot: int, generation: int) -> None:
-    """A timeout of a lane: due no earlier than those before it; of one time it goes by its key."""
+    """Add a timeout to a lane.
+
+    Its time must not be before those of the lane's other timeouts. Among timeouts at one time it is
+    inserted by its key.
+    """
     h = header_at(p, 0)
     lane = lane_at(h.lanes, which)
     place = lane.next
@@ -219,7 +224,7 @@ def set_timeout(p: int, which: int, time: float, key: int, slot: int, generation
 
 @part
 def pop_timeout(p: int) -> int:
-    """Takes the first timeout off its lane; its record stays readable until the next."""
+    """Take the first timeout off its lane; its record stays readable until a timeout is set."""
     h = header_at(p, 0)
     lane = lane_at(h.lanes, h.lane_best)
     place = lane.first & lane.mask
