@@ -1,8 +1,7 @@
-"""Kubernetes manifests: the fleet, how it is rolled, how a pod ends and when it is ready.
+"""Kubernetes manifests: Deployments, StatefulSets and Argo Rollouts, with Services and autoscalers.
 
-Enters: YAML with Deployments, StatefulSets or Argo Rollouts, and what belongs to them (Services,
-HorizontalPodAutoscalers). Leaves: for each workload its replicas, surge and window as Kubernetes
-resolves them, its grace period, a sleep before the stop, its readiness probe.
+For each workload they give the replicas, surge and window as Kubernetes resolves them, the grace
+period, a sleep before the stop, and the readiness probe.
 """
 
 from __future__ import annotations
@@ -24,23 +23,23 @@ from simulation.scenario.units import MOST_DURATION_S
 KIND = "Kubernetes manifest"
 _WORKLOADS = ("Deployment", "StatefulSet", "Rollout", "ReplicaSet", "DaemonSet")
 MOST_MANIFEST_BYTES = 32 << 20
-"""Maximum size of a manifest; what `kubectl get -o yaml` says of a workload takes about 10 KiB."""
+"""Maximum size of a manifest, in bytes; `kubectl get -o yaml` writes about 10 KiB for a workload."""
 _WEIGHT = 3
 _KEY = re.compile(r"^(?:- )?(?:apiVersion|kind)\s*:")
 
 
 def looks_like(head: Sequence[str]) -> bool:
-    """Whether the beginning has the keys of a Kubernetes object."""
+    """Return whether the beginning has the keys of a Kubernetes object."""
     return {"apiVersion", "kind"} <= {
         line.split(":")[0].strip("- ") for line in head if _KEY.match(line)
     }
 
 
 def read(sources: Sequence[Source]) -> Findings:
-    """What one or several manifests say together.
+    """Return the findings from one or several manifests.
 
     Raises:
-        BadInput: There is no workload, one is there twice, or a value is none that Kubernetes takes.
+        BadInput: There is no workload, a workload is defined twice, or a value is not valid.
     """
     names = ", ".join(source.path.name for source in sources)
     findings = Findings(KIND, names)
@@ -80,7 +79,7 @@ def read(sources: Sequence[Source]) -> Findings:
 
 
 def _documents(source: Source) -> list[dict[str, Any]]:
-    """Every object, those within a List too."""
+    """Return every object, those within a List too."""
     found = load_documents(source.text(MOST_MANIFEST_BYTES), str(source.path))
     objects = []
     for one in found:
@@ -117,7 +116,7 @@ def _workload(
     found = ServiceFindings()
 
     def whole(value: Any, key: str, otherwise: int) -> tuple[int, str]:
-        """A whole number and its basis; what Kubernetes takes where the manifest is silent."""
+        """Return a whole number and its basis, or Kubernetes' default where the key is absent."""
         if value is None:
             return otherwise, f"stated: {key} is not in {label}, so Kubernetes takes {otherwise}"
         if isinstance(value, bool) or not isinstance(value, int) or value < 0:
@@ -175,7 +174,7 @@ def _strategy(
     label: str,
     notes: list[str],
 ) -> None:
-    """Window and surge: Deployments and Rollouts surge, a StatefulSet replaces one at a time."""
+    """Find window and surge: Deployments and Rollouts surge, a StatefulSet replaces one at a time."""
     file, kind = source.path.name, one["kind"]
 
     def tell(key: str, value: Any, basis: str) -> None:
@@ -215,12 +214,12 @@ def _strategy(
     )  # fmt: skip
     basis = f"stated: maxUnavailable {unavailable} of {label}, {unavailable_count} of {replicas}"
     if unavailable_count == 0:
-        # A percentage stays as it is written, so that an export writes it again.
+        # Keep a percentage as it is written, so that an export writes the same one.
         window = unavailable if isinstance(unavailable, str) and int(unavailable[:-1]) > 0 else 1
         tell("window", window, f"{basis}: none may be missing, which min_healthy says")
         tell("min_healthy", replicas, basis)
     else:
-        # A literal count may exceed the replicas; a window may not.
+        # In Kubernetes a count may exceed the replicas; a window may not.
         window = min(unavailable, replicas) if isinstance(unavailable, int) else unavailable
         tell("window", window if surge_count or window != 0 else unavailable_count, basis)
     steps = limits.get("steps") if kind == "Rollout" else None
@@ -237,7 +236,10 @@ def _strategy(
 def _stateful_set(
     source: Source, one: dict[str, Any], found: ServiceFindings, label: str, notes: list[str]
 ) -> None:
-    """One pod at a time, the last first; what else a StatefulSet may say is told or refused."""
+    """Find the window of a StatefulSet: one pod at a time, the last first.
+
+    Options that are not simulated become notes, or are refused.
+    """
     update = _at(one, "spec", "updateStrategy") or {}
     name = _at(one, "metadata", "name")
     if update.get("type", "RollingUpdate") != "RollingUpdate":
@@ -267,19 +269,19 @@ def _where(
     label: str,
     notes: list[str],
 ) -> dict[str, Any]:
-    """The workload as its cluster names it, with the container that serves where it is known."""
+    """Return the workload's name in its cluster, with the container that serves where it is known."""
     metadata = one["metadata"]
-    told = {"kind": one["kind"], "namespace": metadata.get("namespace"), "name": metadata["name"]}
+    names = {"kind": one["kind"], "namespace": metadata.get("namespace"), "name": metadata["name"]}
     containers = [each for each in pod.get("containers") or [] if isinstance(each, dict)]
     serving = _serving(one, containers, services)
     if serving is None and len(containers) > 1:
-        names = ", ".join(str(each.get("name")) for each in containers)
+        container_names = ", ".join(str(each.get("name")) for each in containers)
         notes.append(
-            f"{label} has {len(containers)} containers ({names}), and no port tells which one "
+            f"{label} has {len(containers)} containers ({container_names}), and no port tells which one "
             "serves: an export that changes it needs --container"
         )
-    told["container"] = serving
-    return {key: str(value) for key, value in told.items() if value is not None}
+    names["container"] = serving
+    return {key: str(value) for key, value in names.items() if value is not None}
 
 
 def _serving(
@@ -287,7 +289,7 @@ def _serving(
     containers: Sequence[dict[str, Any]],
     services: Sequence[dict[str, Any]],
 ) -> str | None:
-    """The container that a Service sends to; None where several may be it."""
+    """Return the container that a Service sends to; None where it could be one of several."""
     if len(containers) == 1:
         return containers[0].get("name")
     targets: set[object] = set()
@@ -315,7 +317,7 @@ def _pod(
     label: str,
     notes: list[str],
 ) -> None:
-    """What the containers say: a sleep before the stop, and when they are ready."""
+    """Find the sleep before the stop and the readiness probe of a pod's containers."""
     file = source.path.name
     containers = [one for one in pod.get("containers") or [] if isinstance(one, dict)]
     hooks = [_at(one, "lifecycle", "preStop") for one in containers]
@@ -368,11 +370,11 @@ def _pod(
 
 
 def sleep_s(hook: Any) -> float | None:
-    """How long a preStop hook sleeps at the least; None where that cannot be read.
+    """Return how long a preStop hook sleeps at least, in seconds; None where that is not known.
 
-    A command is read as a shell reads it: every ``sleep`` in it counts, with the numbers, units and
-    sums of GNU's (``sleep 1m 30s``). A ``sleep`` of anything else, such as a variable, is not read,
-    nor is one in a loop or behind a condition.
+    A command is split as a shell does. Every ``sleep`` in it counts, with the units and sums of GNU
+    sleep (``sleep 1m 30s``). The duration is not known where a ``sleep`` has another argument, such as
+    a variable, or where the command has a loop or a condition.
     """
     seconds = _at(hook, "sleep", "seconds")
     if isinstance(seconds, int | float) and not isinstance(seconds, bool):
@@ -392,7 +394,7 @@ def sleep_s(hook: Any) -> float | None:
             return None
         if _BRANCHES.intersection(words):
             return None
-    return _slept_s(words)
+    return _total_sleep_s(words)
 
 
 _BRANCHES = {
@@ -402,14 +404,14 @@ _BRANCHES = {
     "if",
     "case",
     "||",
-}  # how often a sleep is reached, nobody knows
+}  # words after which a sleep may run any number of times
 _SHELLS = ("sh", "bash", "ash", "dash", "ksh", "zsh")
 _SLEEP = re.compile(r"(\d+\.?\d*|\.\d+)([smhd]?)")
 _UNIT_S = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 
-def _slept_s(words: Sequence[str]) -> float | None:
-    """The sum of all sleeps in the words of a command; None where there is none or one is unreadable."""
+def _total_sleep_s(words: Sequence[str]) -> float | None:
+    """Return the sum of all sleeps in a command; None without a sleep, or where one is not known."""
     total_s, has_slept = 0.0, False
     for number, word in enumerate(words):
         if word.rpartition("/")[2] != "sleep":

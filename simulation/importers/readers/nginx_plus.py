@@ -1,7 +1,7 @@
-"""Snapshots of NGINX Plus's status, one JSON object a line: counters that grow.
+"""Snapshots of the status of NGINX Plus, one JSON object per line, with growing counters.
 
-Enters: lines. Leaves: for each upstream what came between two snapshots, its peers, their limits and
-their mean response time where they tell one. A counter that falls back, as after a restart, is a gap.
+For each upstream they give the requests between two snapshots, the peers, their limits, and their mean
+response time where it is present. A counter that falls, as after a restart, makes a gap.
 """
 
 from __future__ import annotations
@@ -23,39 +23,39 @@ from simulation.scenario.units import Floats
 
 KIND = "NGINX Plus status"
 _LONGEST_PAUSE = 5.0
-"""Snapshots further apart than so many times the usual distance have a gap between them."""
+"""Maximum distance of two snapshots, over the median distance; a longer one is a gap."""
 _Counts = dict[tuple[str, str], list[tuple[float, float, dict[str, Any]]]]
 
 
 def looks_like(head: Sequence[str]) -> bool:
-    """Whether lines are snapshots of a status."""
+    """Return whether the first line is a snapshot of a status."""
     first = _snapshot(head[0])
     return first is not None
 
 
 def read(sources: Sequence[Source]) -> Findings:
-    """What the snapshots say together.
+    """Return the findings from all snapshots.
 
     Raises:
-        BadInput: There are fewer than two, or too many lines are none.
+        BadInput: There are fewer than two snapshots, or too many lines are damaged.
     """
     names = ", ".join(source.path.name for source in sources)
     findings = Findings(KIND, names)
-    found: list[tuple[float, dict[str, Any]]] = []
+    snapshots: list[tuple[float, dict[str, Any]]] = []
     for source in sources:
         tally = LineTally(source, "snapshot of an NGINX Plus status")
         for number, line in source.lines():
-            one = _snapshot(line)
-            if one is None:
+            snapshot = _snapshot(line)
+            if snapshot is None:
                 tally.bad(number, line)
             else:
-                found.append((float(one["timestamp"]) / 1000.0, one))
+                snapshots.append((float(snapshot["timestamp"]) / 1000.0, snapshot))
                 tally.good_count += 1
         findings.notes += filter(None, [tally.note()])
-    found.sort(key=lambda pair: pair[0])
-    if len(found) < 2 or found[-1][0] <= found[0][0]:
+    snapshots.sort(key=lambda pair: pair[0])
+    if len(snapshots) < 2 or snapshots[-1][0] <= snapshots[0][0]:
         raise BadInput(f"{names}: holds one snapshot; a rate needs at least two")
-    peers = _by_peer(found)
+    peers = _by_peer(snapshots)
     upstreams = dict.fromkeys(upstream for upstream, _ in peers)
     growths = {name: _growth(peers, name) for name in upstreams}
     called = [name for name in upstreams if np.nansum(growths[name][1]) > 0]
@@ -67,7 +67,9 @@ def read(sources: Sequence[Source]) -> Findings:
     step = _step_s({name: growths[name] for name in called})
     for name in called:
         times, counts = growths[name]
-        findings.services[name] = _service(names, name, peers, _series(times, counts, step), found)
+        findings.services[name] = _service(
+            names, name, peers, _series(times, counts, step), snapshots
+        )
     return findings
 
 
@@ -84,10 +86,10 @@ def _snapshot(line: str) -> dict[str, Any] | None:
     return one if isinstance(stamp, int | float) and 1e11 < stamp < 1e14 else None
 
 
-def _by_peer(found: Sequence[tuple[float, dict[str, Any]]]) -> _Counts:
-    """Each peer's snapshots: when, its requests so far, and all that is said of it."""
+def _by_peer(snapshots: Sequence[tuple[float, dict[str, Any]]]) -> _Counts:
+    """Return the snapshots of each peer: the time, the requests so far, and the peer's data."""
     peers: _Counts = {}
-    for when, one in found:
+    for when, one in snapshots:
         for upstream, about in one["upstreams"].items():
             listed = about.get("peers", []) if isinstance(about, dict) else about
             for peer in listed:
@@ -99,9 +101,9 @@ def _by_peer(found: Sequence[tuple[float, dict[str, Any]]]) -> _Counts:
 
 
 def _growth(peers: _Counts, upstream: str) -> tuple[Floats, Floats]:
-    """When the snapshots were, shape (n,), and what came between each two, shape (n − 1,).
+    """Return the times of the snapshots, shape (n,), and the requests between them, shape (n − 1,).
 
-    NaN where a counter fell back or two snapshots are too far apart.
+    NaN where a counter fell or two snapshots are too far apart.
     """
     mine = [rows for (name, _), rows in peers.items() if name == upstream]
     times = np.unique(np.concatenate([[row[0] for row in rows] for rows in mine]))
@@ -118,7 +120,7 @@ def _growth(peers: _Counts, upstream: str) -> tuple[Floats, Floats]:
 
 
 def _step_s(growths: dict[str, tuple[Floats, Floats]]) -> float:
-    """The shortest step that holds a hundred requests in the mean and a snapshot at least."""
+    """Return the shortest step with a mean of `COUNT_A_STEP` requests and at least one snapshot."""
     times = next(iter(growths.values()))[0]
     span, apart = float(times[-1] - times[0]), float(np.median(np.diff(times)))
     total = sum(float(np.nansum(counts)) for _, counts in growths.values())
@@ -127,7 +129,7 @@ def _step_s(growths: dict[str, tuple[Floats, Floats]]) -> float:
 
 
 def _series(times: Floats, counts: Floats, step_s: float) -> Series:
-    """What came between snapshots, spread evenly between them, in even steps."""
+    """Return the requests in even steps, spread evenly between two snapshots."""
     known = np.isfinite(counts)
     begin = math.ceil(times[0] / step_s) * step_s
     size = max(1, math.floor((times[-1] - begin) / step_s))
@@ -147,7 +149,7 @@ def _service(
     upstream: str,
     peers: _Counts,
     series: Series,
-    found: Sequence[tuple[float, dict[str, Any]]],
+    snapshots: Sequence[tuple[float, dict[str, Any]]],
 ) -> ServiceFindings:
     mine = {server: rows for (name, server), rows in peers.items() if name == upstream}
     last = {server: rows[-1][2] for server, rows in mine.items()}
@@ -155,7 +157,7 @@ def _service(
     total = float(np.nansum(series.counts))
     failed = sum(_grown(mine[name], "responses", "5xx") for name in mine)
     basis = (
-        f"measured: {total:,.0f} requests of upstream {upstream} between the {len(found):,} "
+        f"measured: {total:,.0f} requests of upstream {upstream} between the {len(snapshots):,} "
         f"snapshots of {source}, {series.span_text()}; {failed:,.0f} were answered 5xx"
     )
     one = ServiceFindings(arrivals=Arrivals(series, series.mean_rps, basis, source))
@@ -187,7 +189,7 @@ def _service(
 
 
 def _grown(rows: Sequence[tuple[float, float, dict[str, Any]]], *keys: str) -> float:
-    """How much a counter within what is said of a peer has grown, restarts left out."""
+    """Return the growth of a counter in a peer's data, without restarts."""
     values = []
     for _, _, peer in rows:
         value: Any = peer
