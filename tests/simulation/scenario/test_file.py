@@ -1,4 +1,4 @@
-"""Scenario files: what they say, short forms, values set over them, and errors for people."""
+"""Scenario files: defaults, short forms, values set over them, and error messages."""
 
 from __future__ import annotations
 
