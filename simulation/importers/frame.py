@@ -46,8 +46,8 @@ def read_frame(source: Source, names: list[str] | None = None) -> pd.DataFrame:
             f"{source.path}: is no table: rows have more cells than the header"
         ) from None
     except (pd.errors.ParserError, pd.errors.EmptyDataError, ValueError) as error:
-        said = str(error).removeprefix("Error tokenizing data. C error: ").strip()
-        raise BadInput(f"{source.path}: is no table: {said}") from None
+        reason = str(error).removeprefix("Error tokenizing data. C error: ").strip()
+        raise BadInput(f"{source.path}: is no table: {reason}") from None
     frame = frame.fillna("")
     frame.columns = pd.Index([str(name).strip() for name in frame.columns])
     first_line = 2 if names is None else 1

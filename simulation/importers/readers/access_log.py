@@ -69,7 +69,9 @@ def read(sources: Sequence[Source]) -> Findings:
         wordings.setdefault(wording, source)
     timed = [wording for wording in wordings if wording is not NO_TIME]
     if len(timed) > 1:
-        first, second = (f"{wordings[one].path} tells {one.duration}" for one in timed[:2])
+        first, second = (
+            f"{wordings[timed_by].path} tells {timed_by.duration}" for timed_by in timed[:2]
+        )
         raise BadInput(f"{first} and {second}: durations of two meanings; import one of the two")
     findings = log.findings(KIND, names, timed[0] if timed else NO_TIME, utc_offset_s=offset_s)
     findings.notes += notes
@@ -136,7 +138,7 @@ def _format_of(source: Source) -> LineFormat | None:
     form = format_of([match[_REST] for match in matches], moments, sizes)
     if not isinstance(form, UnknownFields):
         return form
-    shown = ", ".join(f"{k} = {shorten_line(one)}" for k, one in enumerate(form.fields[:20], 1))
+    shown = ", ".join(f"{k} = {shorten_line(part)}" for k, part in enumerate(form.fields[:20], 1))
     suspect = shorten_line(suspicious_fields(" " + " ".join(form.fields))[-1].strip('"'))
     unit, short = ("seconds", "s") if "." in suspect else ("milliseconds", "ms")
     raise BadInput(

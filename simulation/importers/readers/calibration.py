@@ -74,9 +74,9 @@ def read(sources: Sequence[Source]) -> Findings:
 def _numbers(source: Source, key: str, values: Any) -> list[float]:
     if values is None:
         return []
-    if not isinstance(values, list) or not all(_is_time(one) for one in values):
+    if not isinstance(values, list) or not all(_is_time(value) for value in values):
         raise BadInput(f"{source.path}: {key}: must be a list of seconds, none below 0")
-    return [float(one) for one in values]
+    return [float(value) for value in values]
 
 
 def _is_time(value: Any) -> TypeGuard[float]:

@@ -77,20 +77,20 @@ def _snapshot(line: str) -> dict[str, Any] | None:
     if not line.lstrip().startswith("{"):
         return None
     try:
-        one = json.loads(line)
+        snapshot = json.loads(line)
     except (ValueError, RecursionError):
         return None
-    if not isinstance(one, dict) or not isinstance(one.get("upstreams"), dict):
+    if not isinstance(snapshot, dict) or not isinstance(snapshot.get("upstreams"), dict):
         return None
-    stamp = one.get("timestamp")
-    return one if isinstance(stamp, int | float) and 1e11 < stamp < 1e14 else None
+    stamp = snapshot.get("timestamp")
+    return snapshot if isinstance(stamp, int | float) and 1e11 < stamp < 1e14 else None
 
 
 def _by_peer(snapshots: Sequence[tuple[float, dict[str, Any]]]) -> _Counts:
     """Return the snapshots of each peer: the time, the requests so far, and the peer's data."""
     peers: _Counts = {}
-    for when, one in snapshots:
-        for upstream, about in one["upstreams"].items():
+    for when, snapshot in snapshots:
+        for upstream, about in snapshot["upstreams"].items():
             listed = about.get("peers", []) if isinstance(about, dict) else about
             for peer in listed:
                 requests = peer.get("requests") if isinstance(peer, dict) else None
@@ -105,10 +105,10 @@ def _growth(peers: _Counts, upstream: str) -> tuple[Floats, Floats]:
 
     NaN where a counter fell or two snapshots are too far apart.
     """
-    mine = [rows for (name, _), rows in peers.items() if name == upstream]
-    times = np.unique(np.concatenate([[row[0] for row in rows] for rows in mine]))
+    peer_rows = [rows for (name, _), rows in peers.items() if name == upstream]
+    times = np.unique(np.concatenate([[row[0] for row in rows] for rows in peer_rows]))
     grown = np.zeros(len(times) - 1)
-    for rows in mine:
+    for rows in peer_rows:
         at = {row[0]: row[1] for row in rows}
         counts = np.array([at.get(when, math.nan) for when in times.tolist()])
         change = np.diff(counts)
@@ -124,8 +124,8 @@ def _step_s(growths: dict[str, tuple[Floats, Floats]]) -> float:
     times = next(iter(growths.values()))[0]
     span, apart = float(times[-1] - times[0]), float(np.median(np.diff(times)))
     total = sum(float(np.nansum(counts)) for _, counts in growths.values())
-    usable = [float(one) for one in STEPS_S if one >= apart and 4 * one <= span] or [span]
-    return float(next((one for one in usable if total * one / span >= COUNT_A_STEP), usable[-1]))
+    usable = [float(step) for step in STEPS_S if step >= apart and 4 * step <= span] or [span]
+    return float(next((step for step in usable if total * step / span >= COUNT_A_STEP), usable[-1]))
 
 
 def _series(times: Floats, counts: Floats, step_s: float) -> Series:
@@ -151,32 +151,32 @@ def _service(
     series: Series,
     snapshots: Sequence[tuple[float, dict[str, Any]]],
 ) -> ServiceFindings:
-    mine = {server: rows for (name, server), rows in peers.items() if name == upstream}
-    last = {server: rows[-1][2] for server, rows in mine.items()}
+    peer_rows = {server: rows for (name, server), rows in peers.items() if name == upstream}
+    last = {server: rows[-1][2] for server, rows in peer_rows.items()}
     active = [name for name, peer in last.items() if not peer.get("backup")]
     total = float(np.nansum(series.counts))
-    failed = sum(_grown(mine[name], "responses", "5xx") for name in mine)
+    failed = sum(_grown(peer_rows[name], "responses", "5xx") for name in peer_rows)
     basis = (
         f"measured: {total:,.0f} requests of upstream {upstream} between the {len(snapshots):,} "
         f"snapshots of {source}, {series.span_text()}; {failed:,.0f} were answered 5xx"
     )
-    one = ServiceFindings(arrivals=Arrivals(series, series.mean_rps, basis, source))
+    service = ServiceFindings(arrivals=Arrivals(series, series.mean_rps, basis, source))
     spare = len(last) - len(active)
     basis = f"stated: peers of upstream {upstream} in {source}"
     basis += f", {spare} backup left out" if spare else ""
-    one.service["instances"] = Finding(active or list(last), basis, 2, source)
+    service.service["instances"] = Finding(active or list(last), basis, 2, source)
     limits = {last[name].get("max_conns") for name in active}
     if len(limits) == 1 and isinstance(limit := limits.pop(), int) and limit > 0:
         basis = f"stated: max_conns of each peer in {source}"
-        one.service["slots"] = Finding(limit, basis, 2, source)
+        service.service["slots"] = Finding(limit, basis, 2, source)
     else:
-        most = max(int(row[2].get("active") or 0) for name in active for row in mine[name])
+        most = max(int(row[2].get("active") or 0) for name in active for row in peer_rows[name])
         if most > 0:
             basis = (
                 f"assumed: the most connections that a snapshot in {source} shows on one peer; it "
                 "has no limit (max_conns) of its own"
             )
-            one.service["slots"] = Finding(most, basis, 0, source)
+            service.service["slots"] = Finding(most, basis, 0, source)
     times_ms = [peer["response_time"] for peer in last.values() if peer.get("response_time")]
     if times_ms:
         basis = (
@@ -184,8 +184,8 @@ def _service(
             "lognormal with cv 1, and nothing waited"
         )
         value = {"mean": seconds_text(float(np.mean(times_ms)) / 1000), "cv": 1}
-        one.service_time = Finding(value, basis, 1, source)
-    return one
+        service.service_time = Finding(value, basis, 1, source)
+    return service
 
 
 def _grown(rows: Sequence[tuple[float, float, dict[str, Any]]], *keys: str) -> float:

@@ -71,16 +71,16 @@ def read(sources: Sequence[Source]) -> Findings:
     (source,) = sources
     matrix = _matrix(source)
     name = source.path.name
-    labels = [one["metric"] for one in matrix]
+    labels = [series["metric"] for series in matrix]
     findings = Findings(KIND, name)
-    one = ServiceFindings()
+    service = ServiceFindings()
     if all("le" in metric for metric in labels):
-        _histogram(source, matrix, one)
+        _histogram(source, matrix, service)
     elif all("quantile" in metric for metric in labels):
-        _quantiles(source, matrix, one)
+        _quantiles(source, matrix, service)
     else:
-        _rates(source, matrix, one, findings.notes)
-    findings.services[UNNAMED] = one
+        _rates(source, matrix, service, findings.notes)
+    findings.services[UNNAMED] = service
     return findings
 
 
@@ -88,8 +88,8 @@ def _matrix(source: Source) -> list[dict[str, Any]]:
     answer = source.json()
     status = answer.get("status") if isinstance(answer, dict) else None
     if status != "success":
-        said = answer.get("error", status) if isinstance(answer, dict) else "no object"
-        raise BadInput(f"{source.path}: is no successful answer of Prometheus: {said}")
+        reason = answer.get("error", status) if isinstance(answer, dict) else "no object"
+        raise BadInput(f"{source.path}: is no successful answer of Prometheus: {reason}")
     data = answer.get("data")
     kind = data.get("resultType") if isinstance(data, dict) else None
     if kind != "matrix":
@@ -99,11 +99,13 @@ def _matrix(source: Source) -> list[dict[str, Any]]:
     matrix = data.get("result")
     if not isinstance(matrix, list) or not matrix:
         raise BadInput(f"{source.path}: data.result: is empty: the query found nothing")
-    for k, one in enumerate(matrix):
-        if not isinstance(one, dict) or not isinstance(one.get("metric"), dict):
+    for k, series in enumerate(matrix):
+        if not isinstance(series, dict) or not isinstance(series.get("metric"), dict):
             raise BadInput(f"{source.path}: data.result[{k}]: must have metric and values")
         try:
-            one["values"] = [(float(when), float(value)) for when, value in one.get("values", [])]
+            series["values"] = [
+                (float(when), float(value)) for when, value in series.get("values", [])
+            ]
         except (TypeError, ValueError):
             raise BadInput(
                 f"{source.path}: data.result[{k}].values: must be pairs of a time and a number"
@@ -168,7 +170,7 @@ def _unit_s(source: Source, name: str) -> float:
 
 
 def _rates(
-    source: Source, matrix: Sequence[dict[str, Any]], one: ServiceFindings, notes: list[str]
+    source: Source, matrix: Sequence[dict[str, Any]], findings: ServiceFindings, notes: list[str]
 ) -> None:
     name = _name_of(source, matrix)
     times, values = _grid(matrix)
@@ -195,7 +197,7 @@ def _rates(
         f"measured: {name} in {source.path.name}, {meaning}, sum of {len(matrix)} series, "
         f"{series.span_text()} in steps of {series.step_s:g} s"
     )
-    one.arrivals = Arrivals(series, series.mean_rps, basis, source.path.name)
+    findings.arrivals = Arrivals(series, series.mean_rps, basis, source.path.name)
     wrong = [
         k
         for k, metric in enumerate(matrix)
@@ -231,7 +233,7 @@ def _even(source: Source, times: Floats, per_s: Floats) -> Series:
     return series
 
 
-def _histogram(source: Source, matrix: Sequence[dict[str, Any]], one: ServiceFindings) -> None:
+def _histogram(source: Source, matrix: Sequence[dict[str, Any]], findings: ServiceFindings) -> None:
     """Find durations from a histogram; within a bucket they are assumed to be evenly spread."""
     name = _name_of(source, matrix)
     unit_s = _unit_s(source, name)
@@ -272,7 +274,7 @@ def _histogram(source: Source, matrix: Sequence[dict[str, Any]], one: ServiceFin
         caveat += f"; {beyond:.2%} lie beyond {edges[-1]:g} s and are taken as that".replace(
             "%", " %"
         )
-    one.service_time = Finding(Durations(samples, basis, caveat), basis, 2, name)
+    findings.service_time = Finding(Durations(samples, basis, caveat), basis, 2, name)
     infinite = [k for k, bound in enumerate(bounds.tolist()) if math.isinf(bound)]
     if infinite and len(times) > 2:
         per_s = _sum_known(each[infinite]) / np.diff(times)
@@ -282,10 +284,10 @@ def _histogram(source: Source, matrix: Sequence[dict[str, Any]], one: ServiceFin
                 f"measured: {name}, its bucket +Inf, {series.span_text()} in steps of "
                 f"{series.step_s:g} s"
             )
-            one.arrivals = Arrivals(series, series.mean_rps, basis, name)
+            findings.arrivals = Arrivals(series, series.mean_rps, basis, name)
 
 
-def _quantiles(source: Source, matrix: Sequence[dict[str, Any]], one: ServiceFindings) -> None:
+def _quantiles(source: Source, matrix: Sequence[dict[str, Any]], findings: ServiceFindings) -> None:
     """Find the lognormal that is nearest to the quantiles, by least squares of the logarithms."""
     from scipy import special  # noqa: PLC0415 - only here
 
@@ -314,4 +316,4 @@ def _quantiles(source: Source, matrix: Sequence[dict[str, Any]], one: ServiceFin
         "lognormal through them, and nothing waited"
     )
     value = {"mean": seconds_text(mean_s), "cv": float(f"{cv:.4g}")}
-    one.service_time = Finding(value, basis, 2, source.path.name)
+    findings.service_time = Finding(value, basis, 2, source.path.name)

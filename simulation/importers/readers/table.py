@@ -266,10 +266,10 @@ def _series(source: Source, when: _Column, amount: _Column, good: np.ndarray) ->
     series = on_grid(times - times[0], values, first, is_rate=period_s is not None)
     if series is None:
         raise BadInput(f"{where}: its rows are not evenly spaced in time")
-    told = "requests in each step" if period_s is None else "requests a second"
+    meaning = "requests in each step" if period_s is None else "requests a second"
     gaps = f", {series.gap_count} gaps" if series.gap_count else ""
     basis = (
-        f"measured: column {amount.name} of {source.path.name} ({told}), "
+        f"measured: column {amount.name} of {source.path.name} ({meaning}), "
         f"{series.span_text()} in steps of {series.step_s:g} s{gaps}"
     )
     return ServiceFindings(arrivals=Arrivals(series, series.mean_rps, basis, source.path.name))
@@ -280,8 +280,8 @@ def _only_durations(name: str, seconds: Floats, findings: Findings) -> None:
         raise BadInput(f"{name}: needs at least {FEWEST_DURATIONS} durations, one of them above 0")
     basis = f"measured: {len(seconds):,} durations in {name}"
     caveat = "assumed: nothing waited: they are service times"
-    told = Finding(Durations(seconds, basis, caveat), basis, 3, name)
-    findings.services[UNNAMED] = ServiceFindings(service_time=told)
+    finding = Finding(Durations(seconds, basis, caveat), basis, 3, name)
+    findings.services[UNNAMED] = ServiceFindings(service_time=finding)
 
 
 def _requests(
