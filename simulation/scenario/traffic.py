@@ -110,8 +110,8 @@ class Clock(FileModel):
         start: When the rollout starts, on the clock of the traffic: an offset such as 90m, a time of
             day such as "18:00" (in quotes; the first match), or a date and time.
         warm_up: How long is simulated before the start, without counting, so that the fleet is as
-            busy as the traffic makes it. auto: until a steady state, at most 10 minutes or 200,000
-            requests.
+            busy as the traffic makes it. auto: until a steady state, at most 10 minutes, or until
+            200,000 requests have arrived if that takes longer.
         horizon: How long is simulated from the start on. auto: until the rollout is over and no more
             requests wait than before it.
     """

@@ -162,7 +162,8 @@ def schedule_attempt(
     instance = instance_at(h.instances, g)
     instance.at_work += 1
     leaves_at = leave_time(p, kind)
-    # At most three timers: the begin of service if it waits, the end of work, the client's timeout.
+    # Set only the timers that will fire unless the attempt is cut: work that will not be finished has
+    # no end, and a client that will be answered in time has no timeout.
     leaves = done > leaves_at
     completes = start <= leaves_at and not (leaves and class_at(h.classes, kind).cancels)
     instance.last = max(instance.last, done if completes else leaves_at)
