@@ -155,7 +155,7 @@ class Run:
     def _life(self) -> Generator[simpy.Event, Any, None]:
         """Warm up, roll, and settle: wait until the queue is no longer than before the rollout."""
         yield self._env.timeout(self._frame.warm_up_s)
-        usual = self._engine.highest_waiting()
+        usual = self._engine.pop_highest_waiting()
         if self._release is None:
             yield simpy.Event(self._env)
             return

@@ -57,7 +57,7 @@ def watch(
         while True:
             yield env.timeout(LOOK_EVERY_S)
             now = float(env.now)
-            seen = plane.seen(now - rule.over, now)
+            seen = plane.ended_between(now - rule.over, now)
             failure = find_crossed_limit(
                 Cause.GUARD, seen, rule.error_fraction, rule.latency_p99, over_s=rule.over
             )

@@ -356,7 +356,7 @@ class Strategy:
                 left_s = end_s - float(self._env.now)
                 yield self._env.timeout(min(LOOK_EVERY_S, left_s)) | self._stop_signal.fired
                 now = float(self._env.now)
-                seen = self._plane.seen(begin_s, now, new_version=True)
+                seen = self._plane.ended_between(begin_s, now, new_version=True)
                 failure = find_crossed_limit(
                     Cause.CANARY, seen, gate.error_fraction, gate.latency_p99_s
                 )

@@ -1,1 +1,1 @@
-"""The engines that turn a scenario into what happened."""
+"""The engines that simulate the requests of a scenario."""

@@ -1,1 +1,1 @@
-"""Logs, metrics and manifests → a commented scenario: one room a kind of source."""
+"""Import of logs, metrics and manifests as a commented scenario; each format has its own reader."""

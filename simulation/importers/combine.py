@@ -1,7 +1,7 @@
-"""Several sources about one fleet: who tells what, and what contradicts.
+"""Merging the findings of several sources about one fleet.
 
-Enters: the `Findings` of each source. Leaves: one `Findings`, in which each key has one basis. The
-weightier source is taken and the other named; two of the same weight that differ are refused.
+Each key gets the value of the source with the higher weight, and a note names the other source. Two
+different values of the same weight are an error.
 """
 
 from __future__ import annotations
@@ -14,150 +14,165 @@ from simulation.importers.findings import UNNAMED, Durations, Finding, Findings,
 from simulation.importers.readers import manifest
 
 DEFAULT_NAME = "web"
-"""Of a service that no source names."""
+"""The name of a service that no source names."""
 
 
 def combine(sources: Sequence[Findings], service: str | None = None) -> Findings:
-    """What all sources say together.
+    """Return the merged findings of all sources.
 
     Args:
-        sources: What each says.
-        service: The one service that is meant, where sources know of several.
+        sources: The findings of each source.
+        service: The service to import, where sources contain several; None for all.
 
     Raises:
-        BadInput: Two contradict, or one does not say which service it is about.
+        BadInput: Two sources contradict each other, or one does not name its service.
     """
-    whole = Findings("", "")
-    for one in sources:
-        whole.notes += one.notes
-    named = _by_name(sources, service, whole.notes)
-    _take_arrivals(named, whole.notes)
-    for one in named:
-        for name, found in one.services.items():
-            _merge(name, whole.services.setdefault(name, ServiceFindings()), found, whole.notes)
-    if any(one.arrivals for one in whole.services.values()):
-        silent = [name for name, one in whole.services.items() if one.arrivals is None]
+    merged = Findings("", "")
+    for source in sources:
+        merged.notes += source.notes
+    named = _by_name(sources, service, merged.notes)
+    _take_arrivals(named, merged.notes)
+    for source in named:
+        for name, findings in source.services.items():
+            _merge(
+                name, merged.services.setdefault(name, ServiceFindings()), findings, merged.notes
+            )
+    if any(findings.arrivals for findings in merged.services.values()):
+        silent = [name for name, findings in merged.services.items() if findings.arrivals is None]
         for name in silent:
-            del whole.services[name]
+            del merged.services[name]
         if silent:
-            whole.notes.append(f"{', '.join(silent)}: no source tells its traffic, left out")
-    return whole
+            merged.notes.append(f"{', '.join(silent)}: no source tells its traffic, left out")
+    return merged
 
 
 def _by_name(sources: Sequence[Findings], service: str | None, notes: list[str]) -> list[Findings]:
-    """The sources with the same names for the same services."""
+    """Return the sources so that they have the same name for the same service."""
     if service is not None:
-        return [_only(one, service, notes) for one in sources]
-    several = [one for one in sources if len(one.services) > 1]
+        return [_select_service(source, service, notes) for source in sources]
+    several = [source for source in sources if len(source.services) > 1]
     if several:
-        known = list(dict.fromkeys(name for one in several for name in one.services))
-        for one in sources:
-            (name, *rest) = one.services
+        known = list(dict.fromkeys(name for source in several for name in source.services))
+        for source in sources:
+            (name, *rest) = source.services
             if not rest and name not in known:
                 raise BadInput(
-                    f"{one.source}: is about one service, and {several[0].source} knows "
-                    f"{_listed(known)}: say which with --service NAME"
+                    f"{source.source}: is about one service, and {several[0].source} knows "
+                    f"{_names_text(known)}: say which with --service NAME"
                 )
         return list(sources)
-    names = {name: one for one in sources for name in one.services if name != UNNAMED}
+    names = {name: source for source in sources for name in source.services if name != UNNAMED}
     best = max(names, key=lambda name: names[name].kind == manifest.KIND, default=DEFAULT_NAME)
-    return [_only(one, best, notes) for one in sources]
+    return [_select_service(source, best, notes) for source in sources]
 
 
-def _only(one: Findings, service: str, notes: list[str]) -> Findings:
-    """A source with what it says of the service alone, under that name."""
-    if service in one.services:
-        found = one.services[service]
-    elif len(one.services) == 1:
-        ((name, found),) = one.services.items()
+def _select_service(source: Findings, service: str, notes: list[str]) -> Findings:
+    """Return a source with its findings about one service only, under the service's name."""
+    if service in source.services:
+        findings = source.services[service]
+    elif len(source.services) == 1:
+        ((name, findings),) = source.services.items()
         if name != UNNAMED:
-            notes.append(f"assumed: {name} in {one.source} is {service}")
+            notes.append(f"assumed: {name} in {source.source} is {service}")
     else:
-        near = difflib.get_close_matches(service, one.services, n=1, cutoff=0.5)
-        said = f" (nearest: {near[0]})" if near else ""
+        near = difflib.get_close_matches(service, source.services, n=1, cutoff=0.5)
+        nearest = f" (nearest: {near[0]})" if near else ""
         raise BadInput(
-            f"--service {service}: {one.source} has no such service, it has "
-            f"{_listed(list(one.services))}{said}"
+            f"--service {service}: {source.source} has no such service, it has "
+            f"{_names_text(list(source.services))}{nearest}"
         )
-    return Findings(one.kind, one.source, {service: found}, one.notes)
+    return Findings(source.kind, source.source, {service: findings}, source.notes)
 
 
-def _listed(names: Sequence[str]) -> str:
+def _names_text(names: Sequence[str]) -> str:
     shown = ", ".join(name or "one without a name" for name in names[:12])
     return shown if len(names) <= 12 else f"{shown} and {len(names) - 12} more"
 
 
 def _take_arrivals(sources: Sequence[Findings], notes: list[str]) -> None:
-    """Traffic comes from one source, so that its shares and its clock are of one piece."""
-    tell = [
-        (max(a.weight for a in found), one)
-        for one in sources
-        if (found := [each.arrivals for each in one.services.values() if each.arrivals])
+    """Keep the traffic of one source only, so that the shares and the clock are consistent."""
+    with_traffic = [
+        (max(arrivals.weight for arrivals in all_arrivals), source)
+        for source in sources
+        if (
+            all_arrivals := [
+                service.arrivals for service in source.services.values() if service.arrivals
+            ]
+        )
     ]
-    if len(tell) < 2:
+    if len(with_traffic) < 2:
         return
-    tell.sort(key=lambda pair: -pair[0])
-    (first, best), (second, other) = tell[:2]
+    with_traffic.sort(key=lambda pair: -pair[0])
+    (first, best), (second, other) = with_traffic[:2]
     if first == second:
         raise BadInput(
             f"{best.source} and {other.source}: both tell the traffic, {_rate(best):.4g}/s and "
             f"{_rate(other):.4g}/s in the mean: give one of the two"
         )
-    for _, one in tell[1:]:
-        notes.append(f"traffic is {best.source}'s; {one.source} has {_rate(one):.4g}/s in the mean")
-        for each in one.services.values():
-            each.arrivals = None
+    for _, source in with_traffic[1:]:
+        notes.append(
+            f"traffic is {best.source}'s; {source.source} has {_rate(source):.4g}/s in the mean"
+        )
+        for service in source.services.values():
+            service.arrivals = None
 
 
-def _rate(one: Findings) -> float:
-    return sum(found.arrivals.mean_rps for found in one.services.values() if found.arrivals)
-
-
-def _merge(name: str, into: ServiceFindings, found: ServiceFindings, notes: list[str]) -> None:
-    into.arrivals = into.arrivals or found.arrivals
-    into.service_time = _weightier(
-        name, "service_time", into.service_time, found.service_time, notes
+def _rate(source: Findings) -> float:
+    return sum(
+        service.arrivals.mean_rps for service in source.services.values() if service.arrivals
     )
-    for keys, more in ((into.service, found.service), (into.rollout, found.rollout)):
-        for key, told in more.items():
-            taken = _weightier(name, key, keys.get(key), told, notes)
-            assert taken is not None
-            keys[key] = taken
 
 
-def _weightier(
+def _merge(name: str, into: ServiceFindings, other: ServiceFindings, notes: list[str]) -> None:
+    into.arrivals = into.arrivals or other.arrivals
+    into.service_time = _choose_finding(
+        name, "service_time", into.service_time, other.service_time, notes
+    )
+    for findings, more in ((into.service, other.service), (into.rollout, other.rollout)):
+        for key, finding in more.items():
+            chosen = _choose_finding(name, key, findings.get(key), finding, notes)
+            assert chosen is not None
+            findings[key] = chosen
+
+
+def _choose_finding(
     name: str, key: str, one: Finding | None, other: Finding | None, notes: list[str]
 ) -> Finding | None:
+    """Return the finding with the higher weight.
+
+    Raises:
+        BadInput: Two different values have the same weight.
+    """
     if one is None or other is None:
         return one or other
-    if _same(one.value, other.value):
-        return max(one, other, key=lambda told: told.weight)
+    if _is_same(one.value, other.value):
+        return max(one, other, key=lambda finding: finding.weight)
     if one.weight == other.weight:
         raise BadInput(
-            f"{one.source} and {other.source}: both tell {key} of {name}, {_shown(one.value)} and "
-            f"{_shown(other.value)}: give one of the two"
+            f"{one.source} and {other.source}: both tell {key} of {name}, {_value_text(one.value)} and "
+            f"{_value_text(other.value)}: give one of the two"
         )
-    less, more = sorted((one, other), key=lambda told: told.weight)
+    less, more = sorted((one, other), key=lambda finding: finding.weight)
     notes.append(
-        f"{key} of {name} is {_shown(more.value)} by {more.source}; {less.source} has "
-        f"{_shown(less.value)}"
+        f"{key} of {name} is {_value_text(more.value)} by {more.source}; {less.source} has "
+        f"{_value_text(less.value)}"
     )
     return more
 
 
-def _same(one: object, other: object) -> bool:
+def _is_same(one: object, other: object) -> bool:
     if isinstance(one, Durations) or isinstance(other, Durations):
         return False
     return one == other or one == (len(other) if isinstance(other, list) else other)
 
 
-def _shown(value: object) -> str:
+def _value_text(value: object) -> str:
     if isinstance(value, Durations):
         return f"{len(value.samples_s):,} durations"
     return f"{len(value)} servers" if isinstance(value, list) else str(value)
 
 
 def sources_text(sources: Sequence[Findings]) -> Iterator[str]:
-    """Each source with its kind, for people."""
-    for one in sources:
-        yield f"{one.source} ({one.kind})"
+    """Yield the name of each source with its kind, as text."""
+    for source in sources:
+        yield f"{source.source} ({source.kind})"

@@ -1,7 +1,7 @@
-"""What sources said → a scenario that simulates, with the basis of every value beside it.
+"""Drafting a scenario from merged findings, with the basis of every value as a comment.
 
-Enters: combined `Findings`. Leaves: a `ScenarioDraft`: the scenario's text, the files that it names, and
-how durations were fitted. What no source says is assumed here, in one place, by stated rules.
+A `ScenarioDraft` has the scenario's text, the files that it names, and the fits of its durations. All
+assumptions about values that no source has are made in this module.
 """
 
 from __future__ import annotations
@@ -27,17 +27,19 @@ from simulation.scenario.model import Scenario
 from simulation.scenario.units import parse_duration_s
 
 USED_FRACTION = 0.6
-"""How busy a fleet is assumed to be at its peak, where its size is not known."""
+"""Assumed utilisation of a fleet at its peak, where its size is not known."""
 IDLE_FRACTION = 0.5
-"""How busy it is assumed to be, where the traffic is not known."""
+"""Assumed utilisation of a fleet, where the traffic is not known."""
 SERVICE_TIME = {"mean": "100ms", "cv": 1}
+"""Assumed service time, where no source has one."""
 SLOTS = 4
+"""Assumed number of slots of an instance, where no source has it."""
 MOST_INSTANCES = 24
-"""A fleet whose size is not known is assumed no larger: its instances get more slots instead."""
+"""Maximum assumed size of a fleet whose size is not known; its instances get more slots instead."""
 FEWEST_FITTED = 20
-"""Fewer durations than these are not fitted by a family."""
+"""Minimum number of durations to which families are fitted."""
 WARM_UP_S = 600.0
-"""What a simulation may need before its start."""
+"""Time of data that a simulation may need before its start, in seconds."""
 
 _ASSUMED: dict[str, tuple[Any, str]] = {
     "steps.stop": ("1s", "assumed: how long a process takes to end; time one"),
@@ -61,13 +63,13 @@ _ROLLOUT_ORDER = (
 
 @dataclass(frozen=True)
 class ScenarioDraft:
-    """A scenario and what belongs to it.
+    """A drafted scenario with its files.
 
     Attributes:
-        text: The scenario, commented.
-        files: Texts by the names that the scenario gives them.
-        choices: How the durations of each service were fitted.
-        notes: What a reader should know besides.
+        text: The text of the scenario, with comments.
+        files: The texts of the files that the scenario names, by name.
+        choices: The fit of the durations of each service.
+        notes: Notes for the user.
     """
 
     text: str
@@ -76,10 +78,10 @@ class ScenarioDraft:
     notes: tuple[str, ...]
 
     def scenario(self) -> Scenario:
-        """What it says, read as any scenario file is.
+        """Return the scenario, parsed from the text as any scenario file is.
 
         Raises:
-            BadInput: It breaks a rule.
+            BadInput: The text breaks a rule.
         """
         with TemporaryDirectory() as folder:
             for name, text in self.files.items():
@@ -87,33 +89,33 @@ class ScenarioDraft:
             return ScenarioFile.parse(self.text, Path(folder) / "scenario.yaml").scenario
 
     def write(self, path: Path) -> list[Path]:
-        """Writes the scenario and its files beside it, none over another; returns them.
+        """Write the scenario and, beside it, its files; return their paths.
 
         Raises:
-            BadInput: One is there already, or cannot be written.
+            BadInput: One of the files exists already, or cannot be written.
         """
         paths = [*(path.parent / name for name in self.files), path]
-        for one in paths:
-            if one.exists():
-                raise BadInput(f"{one}: exists already, it is not written over")
+        for target in paths:
+            if target.exists():
+                raise BadInput(f"{target}: exists already, it is not written over")
         written: list[Path] = []
         try:
-            for one, text in zip(paths, [*self.files.values(), self.text], strict=True):
-                atomic_write_text(one, text)
-                written.append(one)
+            for target, text in zip(paths, [*self.files.values(), self.text], strict=True):
+                atomic_write_text(target, text)
+                written.append(target)
         except BadInput:
-            for one in written:
-                one.unlink(missing_ok=True)
+            for target in written:
+                target.unlink(missing_ok=True)
             raise
         return [path, *paths[:-1]]
 
 
 @dataclass(eq=False)
 class _Part:
-    """A service while it is drafted."""
+    """A service that is being drafted."""
 
     name: str
-    found: ServiceFindings
+    findings: ServiceFindings
     time: Any = None
     time_basis: str = ""
     mean_s: float = 0.0
@@ -123,24 +125,24 @@ class _Part:
 
 
 def draft(findings: Findings, sources: Sequence[str], stem: str) -> ScenarioDraft:
-    """The scenario for what was found.
+    """Return the scenario for the merged findings.
 
     Args:
-        findings: Of all sources together.
-        sources: Each with its kind, for the comment at the top.
-        stem: What the files beside the scenario begin with.
+        findings: The merged findings of all sources.
+        sources: The sources with their kinds, for the comment at the top.
+        stem: The beginning of the names of the files beside the scenario.
 
     Raises:
-        BadInput: What the sources say makes no scenario.
+        BadInput: The findings make no scenario.
     """
     notes, files = list(findings.notes), dict[str, str]()
     names = _keys(findings.services)
-    parts = [_Part(names[name], found) for name, found in findings.services.items()]
+    parts = [_Part(names[name], service) for name, service in findings.services.items()]
     for part in parts:
-        _service_time(part, stem, files)
+        _set_service_time(part, stem, files)
     traffic = _Traffic.of(parts)
     for part in parts:
-        _size(part, traffic, notes)
+        _set_size(part, traffic, notes)
     plain = _text(parts, traffic, None, sources, notes)
     result = ScenarioDraft(
         plain, files, {p.name: p.choice for p in parts if p.choice}, tuple(notes)
@@ -166,7 +168,7 @@ def draft(findings: Findings, sources: Sequence[str], stem: str) -> ScenarioDraf
 
 
 def _keys(names: Mapping[str, object]) -> dict[str, str]:
-    """Names as keys: two that come to the same are numbered."""
+    """Return a key for each name; names with the same key are numbered."""
     keys: dict[str, str] = {}
     for name in names:
         key, number = safe_key(name), 2
@@ -179,43 +181,43 @@ def _keys(names: Mapping[str, object]) -> dict[str, str]:
 # ------------------------------------------------------------------- durations
 
 
-def _service_time(part: _Part, stem: str, files: dict[str, str]) -> None:
-    told = part.found.service_time
-    if told is None:
+def _set_service_time(part: _Part, stem: str, files: dict[str, str]) -> None:
+    """Set the service time of a part; add the file of an `empirical` distribution to ``files``."""
+    finding = part.findings.service_time
+    if finding is None:
         basis = "assumed: no source says how long a request takes; put in yours"
-        told = Finding(SERVICE_TIME, basis, 0, "")
-    if not isinstance(told.value, Durations):
-        part.time, part.time_basis = told.value, told.basis
-        mean = parse_duration_s(told.value["mean"])
-        sigma2 = math.log1p(float(told.value["cv"]) ** 2)
+        finding = Finding(SERVICE_TIME, basis, 0, "")
+    if not isinstance(finding.value, Durations):
+        part.time, part.time_basis = finding.value, finding.basis
+        mean = parse_duration_s(finding.value["mean"])
+        sigma2 = math.log1p(float(finding.value["cv"]) ** 2)
         part.mean_s = mean
         part.p99_s = mean * math.exp(2.3263 * math.sqrt(sigma2) - sigma2 / 2)
         return
-    samples_s = told.value.samples_s
+    samples_s = finding.value.samples_s
     if len(samples_s) < FEWEST_FITTED:
         part.mean_s, cv = float(samples_s.mean()), float(samples_s.std() / samples_s.mean())
         part.p99_s = float(samples_s.max())
         part.time = {"mean": seconds_text(part.mean_s), "cv": float(f"{cv:.4g}")}
         part.time_basis = (
-            f"{told.value.basis}: their mean and spread; assumed: lognormal, since fewer than "
-            f"{FEWEST_FITTED} tell no family\n{told.value.caveat}"
+            f"{finding.value.basis}: their mean and spread; assumed: lognormal, since fewer than "
+            f"{FEWEST_FITTED} tell no family\n{finding.value.caveat}"
         ).strip()
         return
     choice = choose(samples_s)
     part.choice, part.mean_s, part.p99_s = choice, choice.mean_s, choice.quantile_s(0.99)
-    basis = f"{told.value.basis}; "
+    basis = f"{finding.value.basis}; "
     if choice.chosen is not None:
         part.time = choice.chosen.value
         basis += f"{choice.chosen.family}: {choice.reason}"
     else:
         name = f"{stem}-{part.name}-times.txt"
-        kept = choice.kept_s()
-        files[name] = "".join(f"{seconds_text(one)}\n" for one in kept.tolist())
+        files[name] = "".join(f"{seconds_text(value)}\n" for value in choice.kept_s().tolist())
         part.time = {"empirical": name}
         basis += f"{choice.reason}, so they stand for themselves"
         if len(choice.samples_s) > KEPT_COUNT:
             basis += f", as {KEPT_COUNT:,} means of neighbours"
-    part.time_basis = f"{basis}\n{told.value.caveat}".strip()
+    part.time_basis = f"{basis}\n{finding.value.caveat}".strip()
 
 
 # --------------------------------------------------------------------- traffic
@@ -223,14 +225,14 @@ def _service_time(part: _Part, stem: str, files: dict[str, str]) -> None:
 
 @dataclass(frozen=True, eq=False)
 class _Traffic:
-    """What comes in all.
+    """The traffic of all services together.
 
     Attributes:
-        series: Over time; None where only a mean is known, or nothing.
-        mean_rps: In the mean; NaN where nothing is known.
-        peak_rps: At its peak; NaN where nothing is known.
-        basis: For the comment.
-        shares_basis: For the comment of the classes.
+        series: The traffic over time; None where at most the mean is known.
+        mean_rps: The mean rate, in requests per second; NaN where nothing is known.
+        peak_rps: The peak rate, in requests per second; NaN where nothing is known.
+        basis: The basis of the rate, for its comment.
+        shares_basis: The basis of the shares of the classes, for their comment.
     """
 
     series: Series | None
@@ -241,35 +243,35 @@ class _Traffic:
 
     @classmethod
     def of(cls, parts: Sequence[_Part]) -> _Traffic:
-        """The sum over the services, each of which learns its share."""
-        arrivals = [part.found.arrivals for part in parts]
-        told = [one for one in arrivals if one is not None]
-        if not told:
+        """Return the sum over all services, and set the share of each."""
+        arrivals = [part.findings.arrivals for part in parts]
+        known = [own for own in arrivals if own is not None]
+        if not known:
             for part in parts:
                 part.share = 1 / len(parts)
             return cls(None, math.nan, math.nan, "", "assumed: no source says who gets how much")
-        total = sum(one.mean_rps for one in told)
+        total = sum(own.mean_rps for own in known)
         if not total > 0:
-            files = ", ".join(dict.fromkeys(one.source for one in told))
+            files = ", ".join(dict.fromkeys(own.source for own in known))
             raise BadInput(f"{files}: holds no traffic: its rate is 0")
-        for part, one in zip(parts, arrivals, strict=True):
-            part.share = (one.mean_rps if one else 0.0) / total
-        basis = "; ".join(dict.fromkeys(one.basis for one in told))
-        if len(told) > 3:
-            basis = f"{told[0].basis}; and likewise of {len(told) - 1} others"
-        all_series = [one.series for one in told if one.series is not None]
-        shares = f"measured: shares of what came, in {told[0].source}"
-        steps = {(one.step_s, one.first, len(one.counts)) for one in all_series}
-        if len(all_series) < len(told) or len(steps) > 1:  # nothing to be added up step by step
+        for part, own in zip(parts, arrivals, strict=True):
+            part.share = (own.mean_rps if own else 0.0) / total
+        basis = "; ".join(dict.fromkeys(own.basis for own in known))
+        if len(known) > 3:
+            basis = f"{known[0].basis}; and likewise of {len(known) - 1} others"
+        all_series = [own.series for own in known if own.series is not None]
+        shares = f"measured: shares of what came, in {known[0].source}"
+        grids = {(series.step_s, series.first, len(series.counts)) for series in all_series}
+        if len(all_series) < len(known) or len(grids) > 1:  # without one grid nothing adds up
             return cls(None, total, total, basis, shares)
-        counts = np.sum([one.counts for one in all_series], axis=0)
+        counts = np.sum([series.counts for series in all_series], axis=0)
         series = replace(all_series[0], counts=counts)
         return cls(series, series.mean_rps, series.peak_rps, basis, shares)
 
 
-def _size(part: _Part, traffic: _Traffic, notes: list[str]) -> None:
-    """How many instances with how many slots, where no source says it."""
-    keys = part.found.service
+def _set_size(part: _Part, traffic: _Traffic, notes: list[str]) -> None:
+    """Set the number of instances and of their slots, where no source has them."""
+    keys = part.findings.service
     instances, slots = keys.get("instances"), keys.get("slots")
     count = None if instances is None else _count(instances.value)
     peak_rps = traffic.peak_rps * part.share
@@ -306,17 +308,17 @@ def _count(value: Any) -> int:
 
 
 def _needed_s(scenario: Scenario, parts: Sequence[_Part]) -> float:
-    """What a rollout takes at most, generously: every drain to its end, every step at its p99."""
+    """Return a generous bound on a rollout's duration: drains up to their timeout, steps at p99."""
     total = 60.0 + 2 * max(part.p99_s for part in parts)
     for name, service in scenario.services.items():
         rule = scenario.rule(name)
         assert rule is not None
         check = service.balancer.health_check
-        one_s = rule.drain.timeout + rule.pre_stop + rule.min_ready
-        one_s += sum(duration.quantile_s(0.99) for _, duration in service.steps.in_order())
-        one_s += 0.0 if check is None else (check.rise + 1) * check.interval
+        instance_s = rule.drain.timeout + rule.pre_stop + rule.min_ready
+        instance_s += sum(duration.quantile_s(0.99) for _, duration in service.steps.in_order())
+        instance_s += 0.0 if check is None else (check.rise + 1) * check.interval
         waves = math.ceil(service.instance_count / scenario.window_count(name))
-        total += waves * one_s
+        total += waves * instance_s
     return total
 
 
@@ -339,16 +341,16 @@ def _text(
         root |= _classes(parts, traffic.shares_basis)
     several = len(parts) > 1
     for part in parts:
-        keys = dict(part.found.service)
+        keys = dict(part.findings.service)
         keys["service_time"] = Finding(part.time, part.time_basis, 0, "")
         for key, (value, basis) in _ASSUMED.items():
             keys.setdefault(key, Finding(value, basis, 0, ""))
         for key in _ordered(keys, _SERVICE_ORDER):
             root[f"services.{part.name}.{key}"] = keys[key]
         if several:
-            for key in _ordered(part.found.rollout, _ROLLOUT_ORDER):
-                root[f"services.{part.name}.rollout.{key}"] = part.found.rollout[key]
-    rollout = {} if several else dict(parts[0].found.rollout)
+            for key in _ordered(part.findings.rollout, _ROLLOUT_ORDER):
+                root[f"services.{part.name}.rollout.{key}"] = part.findings.rollout[key]
+    rollout = {} if several else dict(parts[0].findings.rollout)
     at_once = rollout.get("strategy") is not None
     for key, (value, basis) in _ASSUMED_ROLLOUT.items():
         if not (at_once and key == "window"):
@@ -373,19 +375,19 @@ def _text(
 
 
 def _classes(parts: Sequence[_Part], shares_basis: str) -> Tree:
-    """A class for each service: who calls whom no source says."""
-    called = (
+    """Return a class for each service; no source says which service calls which."""
+    route_basis = (
         "assumed: each service is called from outside; where one calls another, say "
         "route: [the first, the second]"
     )
-    found: Tree = {}
+    classes: Tree = {}
     for part in parts:
         value: dict[str, Any] = {"share": f"{100 * part.share:.6g}%", "route": [part.name]}
         if part is parts[-1]:
-            del value["share"]  # what the others leave
-        basis = f"{shares_basis}\n{called}" if part is parts[0] else ""
-        found[f"traffic.classes.{part.name}"] = Finding(value, basis, 0, "")
-    return found
+            del value["share"]  # the last class gets the rest
+        basis = f"{shares_basis}\n{route_basis}" if part is parts[0] else ""
+        classes[f"traffic.classes.{part.name}"] = Finding(value, basis, 0, "")
+    return classes
 
 
 def _ordered(keys: Mapping[str, Finding], order: Sequence[str]) -> list[str]:
@@ -416,16 +418,16 @@ def _rate(
     if math.isfinite(traffic.mean_rps):
         return Finding(f"{traffic.mean_rps:.4g}/s", traffic.basis, 0, "")
     rate = sum(
-        IDLE_FRACTION * _count(p.found.service["instances"].value)
-        * p.found.service["slots"].value / p.mean_s
+        IDLE_FRACTION * _count(p.findings.service["instances"].value)
+        * p.findings.service["slots"].value / p.mean_s
         for p in parts
-    ) if all("instances" in p.found.service for p in parts) else None  # fmt: skip
+    ) if all("instances" in p.findings.service for p in parts) else None  # fmt: skip
     if rate is None:
         work = MOST_INSTANCES // 4 * SLOTS * IDLE_FRACTION
         rate = sum(work / p.mean_s for p in parts)
         for p in parts:
             basis = "assumed: no source says how many instances there are; put in yours"
-            p.found.service.setdefault("instances", Finding(MOST_INSTANCES // 4, basis, 0, ""))
+            p.findings.service.setdefault("instances", Finding(MOST_INSTANCES // 4, basis, 0, ""))
     basis = (
         f"assumed: no source tells the traffic; this keeps the fleet {IDLE_FRACTION:.0%} busy. Put in "
         "yours, or import a log beside these files"
@@ -434,6 +436,6 @@ def _rate(
 
 
 def _round_up(seconds: float) -> float:
-    """To two digits, upwards: a limit that reads like one."""
+    """Return the seconds rounded up to two digits, for a limit that is easy to read."""
     size = 10.0 ** (math.floor(math.log10(seconds)) - 1)
     return math.ceil(seconds / size - 1e-9) * size

@@ -1,8 +1,8 @@
-"""What a source told: the traffic, and what is known of each service, each with its basis.
+"""The findings from a source: traffic and values of each service, each with its basis.
 
-Enters: what a reader found in its files. Leaves: `Findings`, which `simulation.importers.combine`
-puts together and `simulation.importers.draft` writes as a scenario. A basis is a phrase that begins
-with ``measured:`` (counted or timed), ``stated:`` (a configuration says so) or ``assumed:``.
+A reader returns `Findings`. `simulation.importers.combine` merges those of several sources, and
+`simulation.importers.draft` writes them as a scenario. A basis is a phrase that begins with
+``measured:`` (counted or timed), ``stated:`` (read from a configuration) or ``assumed:``.
 """
 
 from __future__ import annotations
@@ -14,18 +14,18 @@ from simulation.importers.series import Series
 from simulation.scenario.units import Floats
 
 UNNAMED = ""
-"""The service of a source that names none."""
+"""The name of the service of a source that names no service."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """A value as a scenario writes it, and what stands behind it.
+    """A value for a key of the scenario, and its basis.
 
     Attributes:
-        value: Plain data.
+        value: The value as plain data.
         basis: ``measured: …``, ``stated: …`` or ``assumed: …``.
-        weight: Of two sources that tell the same key the weightier is taken.
-        source: The file or files, for a message about a conflict.
+        weight: Of two findings for the same key, the one with the higher weight is taken.
+        source: The file or files, for messages about conflicts.
     """
 
     value: Any
@@ -36,12 +36,12 @@ class Finding:
 
 @dataclass(frozen=True, eq=False)
 class Durations:
-    """How long requests took, one by one.
+    """Measured durations of single requests.
 
     Attributes:
-        samples_s: Seconds, in no particular order.
+        samples_s: The durations in seconds, in no particular order.
         basis: ``measured: …``.
-        caveat: What else may be in them beside the service, ``assumed: …``; empty where nothing is.
+        caveat: What else the durations may include besides service, ``assumed: …``; or empty.
     """
 
     samples_s: Floats
@@ -51,13 +51,12 @@ class Durations:
 
 @dataclass(frozen=True, eq=False)
 class Arrivals:
-    """How many requests came to a service.
+    """The traffic of one service.
 
     Attributes:
-        series: Over time; None where only a mean is known.
-        mean_rps: Requests a second in the mean.
+        series: The traffic over time; None where only the mean is known.
+        mean_rps: The mean rate, in requests per second.
         basis: ``measured: …``.
-        weight: 2 for a series, 1 for a mean.
         source: The file or files.
     """
 
@@ -68,19 +67,19 @@ class Arrivals:
 
     @property
     def weight(self) -> int:
-        """A series says more than a mean."""
+        """The weight among several sources: 2 for a series, 1 for a mean."""
         return 1 if self.series is None else 2
 
 
 @dataclass(eq=False)
 class ServiceFindings:
-    """What is known of one service.
+    """The findings about one service.
 
     Attributes:
-        arrivals: Its traffic; None where it is not known.
-        service_time: Durations one by one, or a distribution as a scenario writes it.
-        service: Keys of ``services.NAME``, dotted.
-        rollout: Keys of ``rollout``, dotted.
+        arrivals: The traffic; None where it is not known.
+        service_time: Measured `Durations`, or a distribution as plain data.
+        service: Findings by dotted key below ``services.NAME``.
+        rollout: Findings by dotted key below ``rollout``.
     """
 
     arrivals: Arrivals | None = None
@@ -91,13 +90,13 @@ class ServiceFindings:
 
 @dataclass(eq=False)
 class Findings:
-    """What one source told.
+    """The findings from one source.
 
     Attributes:
-        kind: What it is, in words: ``access log``.
-        source: The file or files, as they are named in messages.
-        services: By name; `UNNAMED` where the source has no names.
-        notes: What a reader should know besides: damaged lines, shares of errors, things left out.
+        kind: The kind of the source, such as ``access log``.
+        source: The file or files, as messages name them.
+        services: Findings by service; `UNNAMED` where the source has no names.
+        notes: Notes for the user: damaged lines, fractions of errors, things left out.
     """
 
     kind: str

@@ -1,7 +1,7 @@
-"""Measured durations → a distribution: which family fits, how well, and whether any does.
+"""Fitting a distribution to measured durations.
 
-Enters: durations in seconds. Leaves: a `FitChoice`: every family with its likelihood, its distance and
-its tail, and which is taken; the durations themselves (`empirical`) where none is good enough.
+A `FitChoice` has every family with its likelihood, its distance from the data and its tail, and the
+family that is chosen. Where no family is good enough, the durations themselves are used (`empirical`).
 """
 
 from __future__ import annotations
@@ -19,36 +19,38 @@ from simulation.scenario.distributions import Distribution
 from simulation.scenario.units import Floats
 
 SIGNIFICANCE = 0.05
-"""A family is rejected when a sample of its own is rarely as far from its fit as the data is."""
+"""A family is rejected when its p-value is below this."""
 TAIL_TOLERANCE = 0.10
-"""How far p99 and p99.9 may be off, relative, where the data itself knows them as well."""
+"""Maximum relative error of p99 and p99.9, where the data determine these less precisely."""
 MEAN_TOLERANCE = 0.05
-"""The same for the mean, on which a fleet's capacity hangs."""
+"""Maximum relative error of the mean, which decides a fleet's capacity."""
 TESTED_COUNT = 1000
-"""The test looks at no more durations: with millions every family fails, however small the fault."""
+"""Maximum number of durations in the test: with millions, the smallest difference rejects a family."""
 FEWEST_FOR_EMPIRICAL = 20
+"""Minimum number of durations of an `empirical` distribution."""
 KEPT_COUNT = 2000
-"""How many samples an `empirical` distribution is written with at most."""
+"""Maximum number of samples with which an `empirical` distribution is written."""
 FEWEST_FOR_P999 = 5000
+"""Minimum number of durations with which p99.9 is compared."""
 _MONTE_CARLO_COUNT = 199
 _TRIED_COUNT = 3
-"""How many families, in the order of their likelihood, are tested."""
+"""Number of families that are tested, in the order of their likelihood."""
 _SMALLEST_SHIFT = 0.05
-"""A shift below this share of the median is none."""
+"""Minimum shift, as a fraction of the median, with which shifted families are tried."""
 
 _DISTRIBUTION: TypeAdapter[Any] = TypeAdapter(Distribution)
 
 
 @dataclass(frozen=True)
 class Tail:
-    """A high quantile, as measured and as a family has it.
+    """A high quantile of the data and of a fitted family.
 
     Attributes:
-        q: Which one, such as 0.99.
-        measured_s: In the sample.
-        low_s: The lower end of its 95 % interval, from the ranks of the sample (binomial).
-        high_s: The upper end.
-        fitted_s: Of the family.
+        q: The level, such as 0.99.
+        measured_s: The quantile of the data.
+        low_s: The lower end of its 95 % interval, from the ranks of the data (binomial).
+        high_s: The upper end of this interval.
+        fitted_s: The quantile of the family.
     """
 
     q: float
@@ -59,12 +61,12 @@ class Tail:
 
     @property
     def error(self) -> float:
-        """How far the family is off, relative to what was measured."""
+        """The relative error of the family."""
         return self.fitted_s / self.measured_s - 1.0
 
     @property
     def is_good(self) -> bool:
-        """Whether the family is as near as the data can tell, or near enough."""
+        """Whether the family lies within the interval of the data, or within `TAIL_TOLERANCE`."""
         return self.low_s <= self.fitted_s <= self.high_s or abs(self.error) <= TAIL_TOLERANCE
 
 
@@ -73,14 +75,15 @@ class Fit:
     """One family, fitted by maximum likelihood.
 
     Attributes:
-        family: Its name, such as ``lognormal`` or ``shifted gamma``.
-        value: As a scenario writes it.
+        family: The name of the family, such as ``lognormal`` or ``shifted gamma``.
+        value: The distribution as plain data of a scenario.
         aic: Akaike's criterion, 2·parameters − 2·ln likelihood; the lowest is the likeliest.
         ks: The largest distance between the two distribution functions (Kolmogorov–Smirnov).
-        p_value: Of Anderson–Darling's statistic by parametric bootstrap; None where not tested.
+        p_value: The p-value of Anderson–Darling's statistic by parametric bootstrap; None where not
+            tested.
         tails: p99, and p99.9 where there are enough durations.
-        mean_error: How far its mean is off, relative to the measured one.
-        mean_noise: Two standard errors of the measured mean, relative to it.
+        mean_error: The relative error of the family's mean.
+        mean_noise: Two standard errors of the measured mean, relative to this mean.
     """
 
     family: str
@@ -94,12 +97,12 @@ class Fit:
 
     @property
     def distribution(self) -> Any:
-        """As it is sampled in a simulation."""
+        """The distribution as a simulation samples it."""
         return _DISTRIBUTION.validate_python(self.value)
 
     @property
     def is_good(self) -> bool:
-        """Whether nothing speaks against it: not the test, not the tail, not the mean."""
+        """Whether the family passes the test, and its tail and mean are close to the data."""
         tested = self.p_value is not None and self.p_value >= SIGNIFICANCE
         has_mean = abs(self.mean_error) <= max(MEAN_TOLERANCE, self.mean_noise)
         return tested and has_mean and all(tail.is_good for tail in self.tails)
@@ -107,13 +110,13 @@ class Fit:
 
 @dataclass(frozen=True, eq=False)
 class FitChoice:
-    """What durations are simulated as.
+    """The distribution that is chosen for measured durations.
 
     Attributes:
         samples_s: The durations, ascending, shape (n,).
         fits: Every family that was tried, the likeliest first.
-        chosen: Which one is taken; None for the durations themselves.
-        reason: Why, in a few words.
+        chosen: The chosen family; None for the durations themselves.
+        reason: The reason of the choice, in a few words.
     """
 
     samples_s: Floats
@@ -122,26 +125,26 @@ class FitChoice:
     reason: str
 
     def kept_s(self) -> Floats:
-        """The samples of an `empirical` distribution, see `thin_samples`."""
+        """Return the samples of an `empirical` distribution, see `thin_samples`."""
         return thin_samples(self.samples_s)
 
     @property
     def mean_s(self) -> float:
-        """Of what is taken."""
+        """The mean of the chosen distribution, in seconds."""
         return float(self.chosen.distribution.mean_s() if self.chosen else self.samples_s.mean())
 
     def quantile_s(self, q: float) -> float:
-        """Of what is taken."""
+        """Return a quantile of the chosen distribution, in seconds."""
         if self.chosen:
             return float(self.chosen.distribution.quantile_s(q))
         return float(np.quantile(self.samples_s, q))
 
 
 def thin_samples(samples_s: Floats) -> Floats:
-    """At most `KEPT_COUNT` values for all: each the mean of as many neighbours in ascending order.
+    """Return at most `KEPT_COUNT` values, each the mean of equally many neighbours in ascending order.
 
-    The mean of all is kept exactly, quantiles to within a neighbourhood; what a mean of the highest
-    few hides is the very largest.
+    The overall mean stays exact, and quantiles move by less than one group of neighbours. Only the
+    very largest values are hidden in the mean of their group.
     """
     ordered = np.sort(samples_s)
     if len(ordered) <= KEPT_COUNT:
@@ -153,19 +156,19 @@ def thin_samples(samples_s: Floats) -> Floats:
 
 
 def seconds_text(seconds: float) -> str:
-    """A duration for a scenario, to four digits: ``48.13ms``, ``2.104s``."""
+    """Return a duration with four digits for a scenario: ``48.13ms``, ``2.104s``."""
     if seconds < 1:
         return f"{float(f'{seconds * 1000:.4g}'):.15g}ms"
     return f"{float(f'{seconds:.4g}'):.15g}s"
 
 
 def choose(samples_s: Floats, seed: int = 1) -> FitChoice:
-    """The likeliest family that neither the test nor the tail speaks against, else the samples.
+    """Choose the likeliest good family, or the samples themselves where no family is good.
 
     Args:
-        samples_s: Durations in seconds, not negative, at least one of them above 0. One that is 0
-            is taken as half the smallest that is not: a clock has told it too short.
-        seed: Of the test's random numbers.
+        samples_s: Durations in seconds, not negative, at least one of them above 0. A duration of 0
+            was too short for the clock and is taken as half the smallest duration above 0.
+        seed: The seed of the test's random numbers.
     """
     ordered = np.sort(np.asarray(samples_s, dtype=np.float64))
     ordered = np.where(ordered > 0, ordered, ordered[ordered > 0].min() / 2)
@@ -176,23 +179,25 @@ def choose(samples_s: Floats, seed: int = 1) -> FitChoice:
     tested = ordered
     if len(ordered) > TESTED_COUNT:
         tested = np.sort(rng.choice(ordered, TESTED_COUNT, replace=False))
-    fits = sorted((_measured(one, ordered) for one in _families(ordered)), key=lambda f: f[0].aic)
-    told = []
-    for number, (fit, family) in enumerate(fits):
+    by_likelihood = sorted(
+        (_fit(family, ordered) for family in _families(ordered)), key=lambda pair: pair[0].aic
+    )
+    fits = []
+    for number, (fit, family) in enumerate(by_likelihood):
         p_value = family.p_value(tested, rng) if number < _TRIED_COUNT else None
-        told.append(replace(fit, p_value=p_value))
-    best = told[0]
-    good = next((fit for fit in told if fit.is_good), None)
+        fits.append(replace(fit, p_value=p_value))
+    best = fits[0]
+    good = next((fit for fit in fits if fit.is_good), None)
     if good is not None:
-        return FitChoice(ordered, tuple(told), good, _why_good(good, told))
+        return FitChoice(ordered, tuple(fits), good, _why_good(good, fits))
     if len(ordered) < FEWEST_FOR_EMPIRICAL:
         reason = f"the likeliest; {len(ordered)} durations are too few to stand for themselves"
-        return FitChoice(ordered, tuple(told), best, reason)
-    return FitChoice(ordered, tuple(told), None, f"no family fits: {_why_not(best)}")
+        return FitChoice(ordered, tuple(fits), best, reason)
+    return FitChoice(ordered, tuple(fits), None, f"no family fits: {_why_not(best)}")
 
 
-def _why_good(good: Fit, told: list[Fit]) -> str:
-    first = "the likeliest" if good is told[0] else f"likelier {told[0].family} does not fit"
+def _why_good(good: Fit, fits: list[Fit]) -> str:
+    first = "the likeliest" if good is fits[0] else f"likelier {fits[0].family} does not fit"
     return f"{first}; Anderson–Darling p {good.p_value:.2f}, {_tails_text(good)}"
 
 
@@ -202,14 +207,17 @@ def _why_not(best: Fit) -> str:
 
 
 def _tails_text(fit: Fit) -> str:
-    told = [f"p{100 * one.q:g} {one.error:+.0%}".replace("%", " %") for one in fit.tails]
+    tails = [f"p{100 * tail.q:g} {tail.error:+.0%}".replace("%", " %") for tail in fit.tails]
     mean = f"mean {fit.mean_error:+.0%}".replace("%", " %")
-    return ", ".join([f"KS {fit.ks:.3f}", mean, *told])
+    return ", ".join([f"KS {fit.ks:.3f}", mean, *tails])
 
 
 @dataclass(frozen=True)
 class _Family:
-    """A family with its parameters; its logarithm tests it where that is the simpler form."""
+    """A family with its fitted parameters.
+
+    ``in_logs`` tests the logarithms of the data, where their distribution is the simpler one.
+    """
 
     name: str
     value: Any
@@ -221,9 +229,9 @@ class _Family:
     in_logs: bool = False
 
     def p_value(self, ordered: Floats, rng: np.random.Generator) -> float:
-        """Parametric bootstrap: the parameters are fitted anew to every sample (scipy).
+        """Return the p-value by parametric bootstrap: each sample is fitted anew (scipy).
 
-        The shift is taken as known. Logarithms do not change the statistic, which looks at
+        The shift is taken as known. Logarithms do not change the statistic, which depends on
         probabilities only.
         """
         data = ordered - self.by_s
@@ -239,20 +247,20 @@ class _Family:
 
 
 def _families(ordered: Floats) -> Iterator[_Family]:
-    """Each family as likely as it can be made, and each again beyond a shift where there is one."""
+    """Yield each family, fitted by maximum likelihood, and each again with a shift if there is one."""
     yield from _unshifted(ordered)
     by = ordered[0] - (ordered.mean() - ordered[0]) / len(ordered)
     if by > _SMALLEST_SHIFT * float(np.median(ordered)):
-        for one in _unshifted(ordered - by):
+        for family in _unshifted(ordered - by):
             yield _Family(
-                f"shifted {one.name}",
-                {"shifted": {"by": seconds_text(by), "of": one.value}},
-                one.frozen,
-                one.parameter_count + 1,
-                one.tested_as,
-                one.known,
+                f"shifted {family.name}",
+                {"shifted": {"by": seconds_text(by), "of": family.value}},
+                family.frozen,
+                family.parameter_count + 1,
+                family.tested_as,
+                family.known,
                 float(by),
-                one.in_logs,
+                family.in_logs,
             )
 
 
@@ -301,7 +309,7 @@ def _unshifted(x: Floats) -> Iterator[_Family]:
 
 
 def _weibull_shape(logs: Floats) -> float:
-    """The likeliest shape k: Σxᵏ·ln x / Σxᵏ − 1/k = mean of ln x."""
+    """Return the likeliest shape k: Σxᵏ·ln x / Σxᵏ − 1/k = mean of ln x."""
     logs = logs - logs.max()
     mean = float(logs.mean())
 
@@ -316,7 +324,7 @@ def _digits(number: float) -> float:
     return float(f"{number:.4g}")
 
 
-def _measured(family: _Family, ordered: Floats) -> tuple[Fit, _Family]:
+def _fit(family: _Family, ordered: Floats) -> tuple[Fit, _Family]:
     data = ordered - family.by_s
     aic = 2 * family.parameter_count - 2 * float(family.frozen.logpdf(data).sum())
     ks = float(stats.ks_1samp(data, family.frozen.cdf, method="asymp").statistic)
@@ -337,7 +345,7 @@ def _measured(family: _Family, ordered: Floats) -> tuple[Fit, _Family]:
 
 
 def _tail(q: float, ordered: Floats, family: _Family) -> Tail:
-    """A quantile's 95 % interval lies between two ranks, whatever the distribution (binomial)."""
+    """Return a quantile with its 95 % interval, which lies between two ranks of the data (binomial)."""
     count = len(ordered)
     low, high = np.asarray(stats.binom.ppf([0.025, 0.975], count, q)).astype(int)
     fitted = float(family.frozen.ppf(q)) + family.by_s

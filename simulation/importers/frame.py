@@ -1,4 +1,4 @@
-"""A CSV as a table of texts, and its columns for people."""
+"""A CSV file as a table of texts, and its columns as text for messages."""
 
 from __future__ import annotations
 
@@ -17,18 +17,19 @@ _SHOWN_VALUES = 2
 
 
 def read_frame(source: Source, names: list[str] | None = None) -> pd.DataFrame:
-    """The table as texts, indexed by the line that each row stands on.
+    """Read a table as texts, indexed by the line number of each row.
 
     Args:
         source: The file.
-        names: Of the columns, where the format has no header; None where its first line is one.
+        names: The names of the columns, where the format has no header; None where the first line
+            is the header.
 
     Raises:
-        BadInput: It is no table, or has no rows.
+        BadInput: The file is not a table, or has no rows.
     """
     try:
         with warnings.catch_warnings():
-            # Rows longer than the header would shift or lose cells, which pandas only warns of.
+            # With rows longer than the header, pandas shifts or loses cells and only warns.
             warnings.simplefilter("error", pd.errors.ParserWarning)
             frame = pd.read_csv(
                 io.StringIO(source.text()),
@@ -45,8 +46,8 @@ def read_frame(source: Source, names: list[str] | None = None) -> pd.DataFrame:
             f"{source.path}: is no table: rows have more cells than the header"
         ) from None
     except (pd.errors.ParserError, pd.errors.EmptyDataError, ValueError) as error:
-        said = str(error).removeprefix("Error tokenizing data. C error: ").strip()
-        raise BadInput(f"{source.path}: is no table: {said}") from None
+        reason = str(error).removeprefix("Error tokenizing data. C error: ").strip()
+        raise BadInput(f"{source.path}: is no table: {reason}") from None
     frame = frame.fillna("")
     frame.columns = pd.Index([str(name).strip() for name in frame.columns])
     first_line = 2 if names is None else 1
@@ -58,7 +59,7 @@ def read_frame(source: Source, names: list[str] | None = None) -> pd.DataFrame:
 
 
 def columns_text(frame: pd.DataFrame) -> str:
-    """Every column with its first values, for a message: ``time = 0, 60; users = 5, 5``."""
+    """Return every column with its first values, for a message: ``time = 0, 60; users = 5, 5``."""
     shown = []
     for place in range(min(frame.shape[1], _SHOWN_COLUMNS)):
         values = ", ".join(shorten_line(str(cell)) for cell in frame.iloc[:_SHOWN_VALUES, place])
@@ -69,7 +70,7 @@ def columns_text(frame: pd.DataFrame) -> str:
 
 
 def parse_date(text: object) -> datetime | None:
-    """A date and time of any ISO form, with however many digits of a second; else None."""
+    """Return a date and time of any ISO form, with any number of digits of a second; else None."""
     cell = str(text).strip()
     try:
         return datetime.fromisoformat(cell)
@@ -86,6 +87,6 @@ def parse_date(text: object) -> datetime | None:
 
 
 def is_number_or_date(cell: str) -> bool:
-    """Whether a cell is a value rather than the name of a column."""
+    """Return whether a cell is a number or a date, not the name of a column."""
     text = cell.strip().strip('"')
     return is_float(text) or parse_date(text) is not None

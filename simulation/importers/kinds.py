@@ -1,7 +1,6 @@
-"""Which kind of source a file is, told by its content, and what all of them say.
+"""The kinds of source files: each file is recognised by its content and read by its kind's reader.
 
-Enters: paths. Leaves: the `Findings` of each kind. Another kind is one more room here with `KIND`,
-`looks_like` and `read`, named in `KINDS`.
+To add a kind, write a module in `readers` with `KIND`, `looks_like` and `read`, and name it in `KINDS`.
 """
 
 from __future__ import annotations
@@ -29,13 +28,13 @@ from simulation.importers.source import Source, shorten_line
 
 @dataclass(frozen=True)
 class SourceKind:
-    """A kind of source.
+    """A kind of source file.
 
     Attributes:
-        name: In words.
-        looks_like: Whether the first lines of a file are of it.
-        read: What files of it say; refuses with `BadInput`.
-        together: Whether several files are one source, such as a log and its rotated parts.
+        name: The name of the kind, in words.
+        looks_like: Returns whether the first lines of a file are of this kind.
+        read: Returns the findings from files of this kind; raises `BadInput`.
+        together: Whether several files are read as one source, such as a log and its rotated parts.
     """
 
     name: str
@@ -55,23 +54,23 @@ KINDS = (
     SourceKind(load_test.KIND, load_test.looks_like, load_test.read, together=False),
     SourceKind(table.KIND, table.looks_like, table.read, together=False),
 )
-"""In the order in which they are tried: a table is what is none of the others."""
+"""The kinds in the order in which they are tried; a plain table is tried last."""
 
 
 def read_files(paths: Sequence[Path]) -> list[Findings]:
-    """What the files say, each kind by its own room.
+    """Return the findings from files, read by kind.
 
     Raises:
-        BadInput: A file cannot be read, is of no kind that is known, is given twice, or is damaged.
+        BadInput: A file cannot be read, is of no known kind, is given twice, or is damaged.
     """
     grouped: dict[str, list[Source]] = {}
     kinds: dict[str, SourceKind] = {}
-    seen: list[Path] = []
+    known_paths: list[Path] = []
     for path in paths:
         source = Source.open(path)
-        if path.resolve() in seen:
+        if path.resolve() in known_paths:
             raise BadInput(f"{path}: is given twice")
-        seen.append(path.resolve())
+        known_paths.append(path.resolve())
         kind = kind_of(source)
         key = kind.name if kind.together else f"{kind.name} {path}"
         grouped.setdefault(key, []).append(source)
@@ -80,10 +79,10 @@ def read_files(paths: Sequence[Path]) -> list[Findings]:
 
 
 def kind_of(source: Source) -> SourceKind:
-    """The first kind whose lines these could be.
+    """Return the first kind that the beginning of a file looks like.
 
     Raises:
-        BadInput: It is none of them.
+        BadInput: The file is of no known kind.
     """
     head = [line for line in source.head if line.strip()]
     *others, last = KINDS

@@ -1,7 +1,7 @@
-"""Meaning and unit of a column's or field's name: a request's duration, a count, a rate, a time.
+"""The meaning and unit of the name of a column or field: duration, count, rate or time.
 
-A name that leaves its meaning or its unit open has none here. Figures under such a name would be a
-guess, so readers refuse or leave them out.
+A name whose meaning or unit is open has none here. A reader refuses such a column or leaves it out,
+because its figures would be a guess.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ SECOND_UNITS = {
     **dict.fromkeys(("ms", "millis", "millisecond", "milliseconds"), 1e-3),
     **dict.fromkeys(("s", "sec", "secs", "second", "seconds"), 1.0),
 }
-"""Seconds in one of each unit that a name may end in."""
+"""The units that a name may end in, in seconds."""
 _PER_S = {"s": 1.0, "sec": 1.0, "second": 1.0, "min": 60.0, "minute": 60.0}
 _DURATIONS = {"duration", "durations", "latency", "latencies", "elapsed", "took", "responsetime"}
 _DURATIONS_JOINED = {"request", "response", "service", "req", "resp"}
@@ -29,16 +29,16 @@ _DATADOG = re.compile(r"\b(?:hits|requests?)\b[^()]*\.as_(rate|count)\(\)$")
 
 
 def words_of(name: str) -> list[str]:
-    """Words of a name in lower case: of ``responseTimeMs`` and ``Response time (ms)`` alike."""
-    apart = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", name)
-    return [word.lower() for word in re.findall(r"[^\W_]+", apart)]
+    """Return the words of a name in lower case, the same for ``responseTimeMs`` and ``Response time (ms)``."""
+    separated = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", name)
+    return [word.lower() for word in re.findall(r"[^\W_]+", separated)]
 
 
 def is_duration(name: str) -> bool:
-    """Whether a name tells how long one request took, in whatever unit.
+    """Return whether a name means the duration of one request, in any unit.
 
-    ``p99_latency_ms`` and ``connect_time`` do not: the one is no single request, the other only a
-    part of it.
+    ``p99_latency_ms`` does not, because it is not of a single request; nor does ``connect_time``,
+    because it is only a part of the duration.
     """
     words = words_of(name)
     if words and words[-1] in SECOND_UNITS:
@@ -50,20 +50,20 @@ def is_duration(name: str) -> bool:
 
 
 def duration_unit_s(name: str) -> float | None:
-    """Seconds in the unit that the name of a request's duration ends in; None without one."""
+    """Return the unit, in seconds, of a name that means a request's duration; None without a unit."""
     return unit_s(name) if is_duration(name) else None
 
 
 def unit_s(name: str) -> float | None:
-    """Seconds in the unit that a name ends in; None where it ends in none."""
+    """Return the unit that a name ends in, in seconds; None without a unit."""
     words = words_of(name)
     return SECOND_UNITS.get(words[-1]) if words else None
 
 
 def is_count(name: str) -> bool:
-    """Whether a name tells how many requests came in the step of its row.
+    """Return whether a name means the number of requests in the step of its row.
 
-    ``total_requests`` does not: a total may have counted since the start of the process.
+    ``total_requests`` does not, because a total may count since the start of the process.
     """
     datadog = _DATADOG.search(name)
     words = [word for word in words_of(name) if word not in ("http", "num", "number", "of")]
@@ -74,9 +74,9 @@ def is_count(name: str) -> bool:
 
 
 def rate_period_s(name: str) -> float | None:
-    """Seconds over which a name's rate of requests counts (1 of ``rps``); None where it is none.
+    """Return the period of a name that means a rate of requests, in seconds (``rps``: 1), else None.
 
-    ``error_rate`` is none, and a bare ``rate`` says neither of what nor over which time.
+    ``error_rate`` is not such a name. Neither is ``rate`` alone, which has neither object nor period.
     """
     datadog = _DATADOG.search(name)
     if datadog is not None and datadog[1] == "rate":
@@ -96,7 +96,7 @@ def rate_period_s(name: str) -> float | None:
 
 
 def is_time(name: str) -> bool:
-    """Whether a name tells when something was, and not how long it took."""
+    """Return whether a name means a point in time, not a duration."""
     words = words_of(name)
     if words and words[-1] in SECOND_UNITS and len(words) > 1:
         words = words[:-1]

@@ -1,7 +1,7 @@
-"""Requests one by one, as every kind of log has them: counted, timed, by service and server.
+"""A collection of single requests, as logs of any kind contain them.
 
-Enters: a request at a time. Leaves: `Findings`: a series for each service on one grid, its
-durations, the servers that were seen.
+A reader adds one request at a time. `RequestLog.findings` returns, for each service, a series of
+request counts on a common grid, the durations, and the servers that answered.
 """
 
 from __future__ import annotations
@@ -20,26 +20,26 @@ from simulation.importers.series import COUNT_A_STEP, Series, count_series
 from simulation.scenario.units import Floats
 
 QUIET_FRACTION = 0.25
-"""Low load is the quietest quarter of the steps …"""
+"""Fraction of the steps, the quietest ones, that count as low load."""
 QUIET_COUNT = 500
-"""… and as many more as it takes to have so many durations."""
+"""Minimum number of durations at low load; more steps are included until there are this many."""
 FEWEST_DURATIONS = 5
-"""With fewer nothing is said about how long a request takes."""
+"""Minimum number of durations from which a service time is derived."""
 FEWEST_REQUESTS = 20
-"""Fewer requests say nothing of a rate: the count of 20 is known to ±22 %."""
+"""Minimum number of requests from which a rate is derived: a count of 20 is known to ±22 %."""
 
 LATEST_S = 7.2e9
-"""Seconds since 1970 at about the end of 2197: a later date is damage."""
+"""Maximum of a time, in seconds since 1970 (about the end of 2197); a later date is damage."""
 
 
 @dataclass(frozen=True)
 class Wording:
-    """What a log's durations are, in words.
+    """The meaning of a log's durations, for the comments of the scenario.
 
     Attributes:
-        duration: Such as ``$upstream_response_time``.
-        has_queueing: Whether waiting in a queue is part of them.
-        caveat: What else is to be known of them; begins with ``assumed:`` or is empty.
+        duration: The name of the duration, such as ``$upstream_response_time``.
+        has_queueing: Whether the duration includes waiting in a queue.
+        caveat: What is assumed about the durations; begins with ``assumed:`` or is empty.
     """
 
     duration: str
@@ -58,7 +58,7 @@ NO_TIME = Wording("nothing", has_queueing=False)
 
 
 class RequestLog:
-    """Requests as they are read."""
+    """The requests of one or several logs, collected while the logs are read."""
 
     def __init__(self) -> None:
         self._times = array("d")
@@ -81,14 +81,14 @@ class RequestLog:
         service: str = "",
         server: str = "",
     ) -> None:
-        """One request.
+        """Add one request.
 
         Args:
-            arrival_s: When it came, seconds since 1970 or since any other beginning.
-            duration_s: How long it took; NaN where that is not known.
-            failed: Whether it was not answered well, so that its duration says nothing.
-            service: Who it was for, where the log says.
-            server: Which instance served it, where the log says.
+            arrival_s: When the request arrived, in seconds since 1970 or any other beginning.
+            duration_s: How long the request took; NaN where the log does not say.
+            failed: Whether the request failed; the duration of a failed request is not used.
+            service: The service that was called; empty where the log does not say.
+            server: The instance that answered; empty where the log does not say.
         """
         self._times.append(arrival_s)
         self._durations.append(duration_s)
@@ -111,18 +111,20 @@ class RequestLog:
         dated: bool = True,
         in_flight: bool = False,
     ) -> Findings:
-        """What all of them say.
+        """Return the findings from all requests.
 
         Args:
-            kind: Of the source, in words.
+            kind: The kind of the source, in words.
             source: The file or files.
-            wording: What the durations are.
-            utc_offset_s: Of the clock that the log was written by; None where it does not say.
-            dated: Whether times are seconds since 1970, and not of any other beginning.
-            in_flight: Whether times are fine enough to count how many a server had at once.
+            wording: The meaning of the durations.
+            utc_offset_s: The UTC offset of the log's clock, in seconds; None where the log does not
+                say.
+            dated: Whether times are seconds since 1970; otherwise since any other beginning.
+            in_flight: Whether times are precise enough to count the requests that a server had at
+                the same time.
 
         Raises:
-            BadInput: The times make no series.
+            BadInput: There are too few requests, or their times make no series.
         """
         if len(self._times) < FEWEST_REQUESTS:
             raise BadInput(
@@ -151,24 +153,24 @@ class RequestLog:
             raise BadInput(f"{source}: {error}") from None
         findings = Findings(kind, source)
         for (name, k), series in zip(self._service_numbers.items(), all_series, strict=True):
-            mine = services == k
-            one = ServiceFindings(arrivals=_arrivals(int(mine.sum()), series, source))
-            findings.services[name] = one
-            good = mine & np.isfinite(durations) & (durations >= 0) & ~failed
+            is_own = services == k
+            service = ServiceFindings(arrivals=_arrivals(int(is_own.sum()), series, source))
+            findings.services[name] = service
+            good = is_own & np.isfinite(durations) & (durations >= 0) & ~failed
             if good.sum() >= FEWEST_DURATIONS and durations[good].max() > 0:
-                told = _durations(times[good], durations[good], times[mine], series, wording)
-                one.service_time = Finding(told, told.basis, 3, source)
-            seen = [server for (of, server) in self._server_numbers if of == name]
-            if seen:
+                measured = _durations(times[good], durations[good], times[is_own], series, wording)
+                service.service_time = Finding(measured, measured.basis, 3, source)
+            own_servers = [server for (of, server) in self._server_numbers if of == name]
+            if own_servers:
                 basis = f"measured: servers that answered in {source}"
-                one.service["instances"] = Finding(seen, basis, 1, source)
+                service.service["instances"] = Finding(own_servers, basis, 1, source)
                 if in_flight:
                     most = _most_at_once(times[good], durations[good], servers[good])
                     basis = (
                         f"assumed: the most that {source} shows in flight at once on one server; "
                         "its own limit (maxconn, workers) may be higher"
                     )
-                    one.service["slots"] = Finding(max(1, most), basis, 0, source)
+                    service.service["slots"] = Finding(max(1, most), basis, 0, source)
         share = float(failed.mean())
         if share > 0:
             findings.notes.append(
@@ -218,31 +220,31 @@ def _durations(
 
 
 def quiet_steps(times_s: Floats, arrivals_s: Floats, step_s: float) -> NDArray[np.bool_] | None:
-    """Which durations were measured at low load; None where there are too few to choose.
+    """Return which durations were measured at low load; None where there are too few to choose.
 
-    Low load is told by the requests that came in a step, never by what they took: else the short
-    ones would be chosen.
+    The load of a step is the number of requests that arrived in it. It must not depend on their
+    durations: otherwise the short durations would be chosen.
     """
     step = np.floor(arrivals_s / step_s).astype(np.int64)
     base = int(step.min())
     loads = np.bincount(step - base)
-    mine = np.clip(np.floor(times_s / step_s).astype(np.int64) - base, 0, len(loads) - 1)
-    timed = np.bincount(mine, minlength=len(loads))
+    own_steps = np.clip(np.floor(times_s / step_s).astype(np.int64) - base, 0, len(loads) - 1)
+    timed = np.bincount(own_steps, minlength=len(loads))
     filled = np.flatnonzero(loads)
     if len(filled) < 2 / QUIET_FRACTION or len(times_s) < 2 * QUIET_COUNT:
         return None
     filled = filled[np.argsort(loads[filled], kind="stable")]
     enough = int(np.searchsorted(np.cumsum(timed[filled]), QUIET_COUNT)) + 1
     size = max(math.ceil(QUIET_FRACTION * len(filled)), enough)
-    return np.isin(mine, filled[:size])
+    return np.isin(own_steps, filled[:size])
 
 
 def _most_at_once(times: Floats, durations: Floats, servers: NDArray[np.int64]) -> int:
-    """The most requests that one server had at one moment."""
+    """Return the most requests that one server had at the same time."""
     most = 0
     for server in np.unique(servers[servers >= 0]):
-        mine = servers == server
-        moments = np.concatenate([times[mine], times[mine] + durations[mine]])
-        change = np.concatenate([np.ones(mine.sum()), -np.ones(mine.sum())])
+        is_own = servers == server
+        moments = np.concatenate([times[is_own], times[is_own] + durations[is_own]])
+        change = np.concatenate([np.ones(is_own.sum()), -np.ones(is_own.sum())])
         most = max(most, int(np.cumsum(change[np.lexsort((change, moments))]).max()))
     return most

@@ -1,7 +1,7 @@
-"""Requests over time on an even grid, with gaps: what a scenario's trace file holds.
+"""Request counts over time on an even grid, with gaps: the content of a scenario's trace file.
 
-Enters: the times of requests, or rows that were counted already. Leaves: a `Series` whose step the
-data has chosen, its text as a trace, and the busiest moment at which a rollout has room.
+A `Series` is made from the times of single requests, with a step that suits the data, or from rows
+that are counts already.
 """
 
 from __future__ import annotations
@@ -17,22 +17,26 @@ from simulation.scenario.rates import MOST_ROWS
 from simulation.scenario.units import Floats
 
 STEPS_S = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600)
+"""The possible steps, in seconds."""
 COUNT_A_STEP = 100
-"""The step is the shortest with so many requests in the mean: each count is then known to 10 %."""
+"""Minimum mean number of requests in a step: a count of 100 is known to 10 %."""
 GAP_EXPECTED = 30.0
-"""Silence is a gap where so many requests would have come at its neighbours' rate: e⁻³⁰ by chance."""
+"""Minimum number of requests missing, at the neighbours' rate, for a silence to be a gap.
+
+By chance a silence of this length has the probability e⁻³⁰.
+"""
 _FEWEST_STEPS = 4
 
 
 @dataclass(frozen=True, eq=False)
 class Series:
-    """Requests in each step.
+    """The number of requests in each step.
 
     Attributes:
         step_s: Length of a step, in seconds.
-        counts: Requests in each, shape (n,); NaN where nothing is known.
-        first: Date and time at which the first step begins; None where the source counts seconds.
-        is_rate: Whether the source told requests a second rather than counts.
+        counts: Number of requests in each step, shape (n,); NaN where it is not known.
+        first: Date and time of the beginning of the first step; None where the source has no dates.
+        is_rate: Whether the source has requests per second, not counts.
     """
 
     step_s: float
@@ -42,48 +46,49 @@ class Series:
 
     @property
     def mean_rps(self) -> float:
-        """Requests a second in the mean, gaps left out."""
+        """The mean rate without gaps, in requests per second."""
         return float(np.nanmean(self.counts)) / self.step_s
 
     @property
     def peak_rps(self) -> float:
-        """Requests a second at the busiest, over as many steps as hold `COUNT_A_STEP` in the mean.
+        """The highest rate in requests per second, averaged over about `COUNT_A_STEP` requests.
 
-        Over fewer a count is mostly chance.
+        The highest value of fewer requests would be mostly chance.
         """
         width = min(len(self.counts), math.ceil(COUNT_A_STEP / (self.mean_rps * self.step_s)))
         means = [self._means(low, high, width) for low, high in self.stretches()]
         return max(float(mean.max()) for mean in means) / self.step_s
 
     def _means(self, low: int, high: int, width: int) -> Floats:
-        """Mean counts over each so many steps of a stretch, or over the whole of a shorter one."""
+        """Return the moving mean of ``width`` counts of a stretch, or the mean of a shorter stretch."""
         total = np.concatenate([[0.0], np.cumsum(self.counts[low:high])])
         width = min(width, high - low)
         return np.asarray((total[width:] - total[:-width]) / width)
 
     @property
     def gap_count(self) -> int:
-        """How many stretches are unknown."""
+        """The number of gaps."""
         return sum(1 for _ in self.stretches()) - 1
 
     def span_text(self) -> str:
-        """From when to when, for people."""
+        """Return the time that the series covers, as text."""
         if self.first is None:
             return f"over {len(self.counts) * self.step_s:g} s"
         end = self.first + timedelta(seconds=len(self.counts) * self.step_s)
         return f"from {_moment(self.first)} to {_moment(end)}"
 
     def stretches(self) -> Iterator[tuple[int, int]]:
-        """Where the series is known without a gap: first step, and the one after the last."""
+        """Yield the stretches without a gap: their first step, and the step after their last."""
         known = np.isfinite(self.counts)
         edges = np.flatnonzero(np.diff(np.concatenate([[False], known, [False]])))
         yield from zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True)
 
     def busiest_start_s(self, before_s: float, after_s: float) -> float | None:
-        """Where the busiest ``after_s`` begin that have ``before_s`` of data before them, in seconds.
+        """Return the beginning of the busiest interval of length ``after_s``, in seconds.
 
-        Before the very first row nothing is needed: a simulation lets its rate hold there. None
-        where no stretch is long enough.
+        The interval must have ``before_s`` of data before it and no gap, except at the beginning of
+        the series, where a simulation continues the first rate backwards. None where no stretch is
+        long enough.
         """
         best: tuple[float, float] | None = None
         before, after = math.ceil(before_s / self.step_s), math.ceil(after_s / self.step_s)
@@ -97,7 +102,7 @@ class Series:
         return None if best is None else best[1]
 
     def trace_text(self) -> str:
-        """The series as a trace file: a row a step, none where nothing is known."""
+        """Return the text of a trace file: one row for each step, none in a gap."""
         whole = not self.is_rate and bool(
             np.all(self.counts[np.isfinite(self.counts)] % 1 == 0)  # NaN % 1 is NaN
         )
@@ -115,7 +120,7 @@ class Series:
         return (self.first + timedelta(seconds=offset)).isoformat()
 
     def is_a_trace(self) -> bool:
-        """Whether a trace file can say it: most rows must be one step apart."""
+        """Return whether a trace file can hold the series: most rows must be one step apart."""
         runs = [high - low for low, high in self.stretches()]
         return sum(run - 1 for run in runs) > len(runs) - 1 and len(self.counts) > 1
 
@@ -125,9 +130,9 @@ def _moment(when: datetime) -> str:
 
 
 def whole_step_s(times_s: Floats) -> int:
-    """The shortest step that holds `COUNT_A_STEP` requests in the mean, empty ones left out."""
+    """Return the shortest step with a mean of `COUNT_A_STEP` requests; empty steps do not count."""
     span = float(times_s[-1] - times_s[0])
-    usable = [one for one in STEPS_S if span >= one * _FEWEST_STEPS] or [STEPS_S[0]]
+    usable = [step for step in STEPS_S if span >= step * _FEWEST_STEPS] or [STEPS_S[0]]
     for step in usable:
         filled = len(np.unique(np.floor(times_s / step)))
         if len(times_s) / filled >= COUNT_A_STEP:
@@ -138,19 +143,19 @@ def whole_step_s(times_s: Floats) -> int:
 def count_series(
     groups: Sequence[Floats], first: datetime | None, origin_s: float = 0.0
 ) -> list[Series]:
-    """The times of requests as series on one grid, one for each group.
+    """Count the times of requests into series on one grid, one series for each group.
 
-    Silence is a gap where the neighbours' rate makes it all but impossible; the first and the last
-    step, which are seen only in part, are left out where enough others are left.
+    A silence is a gap where the neighbours' rate makes it practically impossible. The first and the
+    last step are incomplete and are left out where enough other steps remain.
 
     Args:
-        groups: The times of each group, ascending, seconds from any beginning; some are there.
-        first: Date and time of second 0; None where there is none.
-        origin_s: What second 0 is on a clock whose full minutes steps should begin at.
+        groups: The times of each group, ascending, in seconds from any beginning; not all empty.
+        first: Date and time of second 0; None where the source has no dates.
+        origin_s: The time of second 0 on the clock at whose full minutes the steps should begin.
 
     Raises:
-        ValueError: They span more steps than a trace may have, or lie all in two moments far
-            apart, so that nothing is known of the time between.
+        ValueError: The times span more steps than a trace may have, or all lie in the first and the
+            last step, so that nothing is known of the time between.
     """
     together = np.sort(np.concatenate(list(groups))) + origin_s
     step = whole_step_s(together)
@@ -167,18 +172,17 @@ def count_series(
             f"all {len(together):,} requests lie in the first and the last of {size:,} steps of "
             f"{step} s: nothing says how many come in between"
         )
-    found = []
+    all_series = []
     for group in groups:
         counts = np.histogram(group + origin_s, edges)[0].astype(np.float64)
         counts[gaps] = np.nan
-        kept = counts[cut]
         begin = None
         if first is not None:
             begin = first + timedelta(seconds=float(edges[cut.start]) - origin_s)
-        found.append(Series(float(step), kept, begin))
-    # A gap at an end says nothing.
-    known = np.flatnonzero(np.isfinite(found[0].counts))
-    return [_cut(one, int(known[0]), int(known[-1]) + 1) for one in found]
+        all_series.append(Series(float(step), counts[cut], begin))
+    # A gap at the beginning or the end is of no use.
+    known = np.flatnonzero(np.isfinite(all_series[0].counts))
+    return [_cut(series, int(known[0]), int(known[-1]) + 1) for series in all_series]
 
 
 def _cut(series: Series, low: int, high: int) -> Series:
@@ -187,7 +191,7 @@ def _cut(series: Series, low: int, high: int) -> Series:
 
 
 def _gaps(counts: Floats) -> Floats:
-    """Which steps are silent for longer than can be by chance."""
+    """Return which steps are silent for longer than chance allows."""
     gaps = np.zeros(len(counts), dtype=bool)
     filled = np.flatnonzero(counts > 0)
     for low, high in zip(filled[:-1].tolist(), filled[1:].tolist(), strict=True):
@@ -200,23 +204,23 @@ def _gaps(counts: Floats) -> Floats:
 def on_grid(
     times_s: Floats, values: Floats, first: datetime | None, *, is_rate: bool
 ) -> Series | None:
-    """Rows that are told as evenly spaced, missing ones as gaps; None where they are not even.
+    """Return evenly spaced rows as a series, missing rows as gaps; None where they are not even.
 
     Args:
-        times_s: When each row begins, ascending, the first at 0.
-        values: A count or a rate each, shape as ``times_s``; NaN where it is not known.
-        first: Date and time of the first row; None where there is none.
-        is_rate: Whether the values are requests a second.
+        times_s: The beginning of each row, ascending, the first at 0.
+        values: A count or a rate for each row, shape as ``times_s``; NaN where it is not known.
+        first: Date and time of the first row; None where the source has no dates.
+        is_rate: Whether the values are requests per second.
     """
     steps = np.diff(times_s)
     steps = steps[steps > 0]
     if len(steps) == 0:
         return None
-    sizes, seen = np.unique(steps, return_counts=True)
-    step = float(sizes[np.argmax(seen)])
+    sizes, size_counts = np.unique(steps, return_counts=True)
+    step = float(sizes[np.argmax(size_counts)])
     in_steps = steps / step
     even = np.abs(in_steps - np.rint(in_steps)) < 0.05
-    if even.mean() < 0.8 or seen.max() < 0.5 * len(steps):
+    if even.mean() < 0.8 or size_counts.max() < 0.5 * len(steps):
         return None
     if float(times_s[-1]) / step >= MOST_ROWS:
         return None

@@ -1,7 +1,6 @@
-"""A file that was given: unpacked, line by line, with its damage counted.
+"""A file to import: its beginning, its lines, and a count of its unreadable lines.
 
-Enters: a path; what is in it may be anything. Leaves: its beginning, by which its kind is told, its
-lines, and a `LineTally` of those that could not be read. A gzip is known by its first bytes.
+The beginning decides the kind of the file. A gzip is recognised by its first bytes and unpacked.
 """
 
 from __future__ import annotations
@@ -20,22 +19,22 @@ from executor.base.text_limits import MOST_UNPACKED_BYTES, refuse_bomb, size_tex
 from simulation.scenario.units import why
 
 LONGEST_LINE = 16_384
-"""In bytes; a longer one is none that a log has."""
+"""Maximum length of a line that is read whole, in bytes; no log has longer lines."""
 MOST_DAMAGED = 0.05
-"""The share of lines that may be unreadable."""
+"""Maximum fraction of lines that may be unreadable."""
 LONGEST_TEXT_LINE = 16 << 20
-"""Maximum length of a line in a log, in bytes; what is longer has no lines."""
+"""Maximum length of a line, in bytes; a file with a longer one is refused."""
 _SAMPLE_BYTES = 262_144
 _SHOWN = 60
 
 
 @dataclass(frozen=True)
 class Source:
-    """A file, by its path, and how it begins.
+    """A file to import.
 
     Attributes:
-        path: As it was given.
-        head: Its first lines, unpacked.
+        path: The path as it was given.
+        head: The first lines of the file, unpacked.
     """
 
     path: Path
@@ -43,15 +42,15 @@ class Source:
 
     @property
     def shell_word(self) -> str:
-        """The path, quoted for a shell: the commands that a message advises run where it was given."""
+        """The path quoted for a shell, for commands that a message advises."""
         return shlex.quote(str(self.path))
 
     @classmethod
     def open(cls, path: Path) -> Source:
-        """Looks at a file.
+        """Read the beginning of a file.
 
         Raises:
-            BadInput: It cannot be read, is empty, or holds no text.
+            BadInput: The file cannot be read, is empty, or is not text.
         """
         if not path.exists():
             raise BadInput(f"{path}: cannot be read: No such file or directory")
@@ -63,17 +62,17 @@ class Source:
         if not raw.strip():
             raise BadInput(f"{path}: is empty")
         text = raw.decode("utf-8-sig", errors="replace")
-        if not text.strip():  # of more kinds of blanks than bytes know
+        if not text.strip():  # text has more kinds of blanks than bytes
             raise BadInput(f"{path}: is empty")
         if text.count("\ufffd") > len(text) / 10:
             raise BadInput(f"{path}: holds no text in UTF-8")
         return cls(path, tuple(line[:LONGEST_LINE] for line in text.splitlines()))
 
     def lines(self) -> Iterator[tuple[int, str]]:
-        """Each line that is not empty, with its number; one that is too long is cut.
+        """Yield each line that is not empty, with its number; long lines are cut at `LONGEST_LINE`.
 
         Raises:
-            BadInput: The file ends within a gzip, or cannot be read.
+            BadInput: The file cannot be read, its gzip is incomplete, or a line is too long.
         """
         number = 0
         rest_of_line = False
@@ -92,10 +91,10 @@ class Source:
             rest_of_line = not raw.endswith(b"\n")
 
     def text(self, most_bytes: int = MOST_UNPACKED_BYTES) -> str:
-        """The whole of it, of which no more than the limit is ever read.
+        """Return the whole text; never more than the limit is read.
 
         Raises:
-            BadInput: It is no UTF-8, is too long, or cannot be read.
+            BadInput: The file is not UTF-8, is too long, or cannot be read.
         """
         raw = b"".join(_bytes(self.path, most_bytes + 1))
         if len(raw) > most_bytes:
@@ -106,10 +105,10 @@ class Source:
             raise BadInput(f"{self.path}: cannot be read: {error}") from None
 
     def json(self) -> Any:
-        """The whole of it as JSON.
+        """Return the whole file as JSON data.
 
         Raises:
-            BadInput: It is not JSON.
+            BadInput: The file is not JSON.
         """
         try:
             return json.loads(self.text())
@@ -123,8 +122,8 @@ class Source:
 
 
 def _bytes(path: Path, most: int | None = None) -> Iterator[bytes]:
-    """The file in lines, each at most `LONGEST_LINE` bytes at a time."""
-    seen = 0
+    """Yield the file in lines, or in parts of `LONGEST_LINE` bytes of a longer line."""
+    read_bytes = 0
     try:
         with path.open("rb") as plain:
             packed = plain.read(2) == b"\x1f\x8b"
@@ -133,10 +132,10 @@ def _bytes(path: Path, most: int | None = None) -> Iterator[bytes]:
             stream = cast("IO[bytes]", gzip.GzipFile(fileobj=plain) if packed else plain)
             while line := stream.readline(LONGEST_LINE):
                 yield line
-                seen += len(line)
+                read_bytes += len(line)
                 if packed:
-                    refuse_bomb(path, packed_bytes, seen)
-                if most is not None and seen >= most:
+                    refuse_bomb(path, packed_bytes, read_bytes)
+                if most is not None and read_bytes >= most:
                     return
     except EOFError:
         raise BadInput(f"{path}: ends in the middle: its gzip is cut short") from None
@@ -145,7 +144,7 @@ def _bytes(path: Path, most: int | None = None) -> Iterator[bytes]:
 
 
 class LineTally:
-    """How many lines were read, and what became of the others."""
+    """Counts of the lines that were read, were damaged, or are about something else."""
 
     def __init__(self, source: Source, what: str) -> None:
         self._source, self._what = source, what
@@ -156,17 +155,17 @@ class LineTally:
         self._first_bad: tuple[int, str] | None = None
 
     def bad(self, number: int, text: str) -> None:
-        """A line that cannot be read."""
+        """Count a line that cannot be read."""
         self.bad_count += 1
         self._first_bad = self._first_bad or (number, shorten_line(text))
 
     def other(self, number: int, text: str) -> None:
-        """Count a line that is whole but about something else, such as an application's message."""
+        """Count a readable line that is not a request, such as an application's message."""
         self.other_count += 1
         self._first_other = self._first_other or (number, shorten_line(text))
 
     def other_note(self) -> str | None:
-        """Tell how many lines are about something else; None where none is."""
+        """Return a note on the lines that are not requests; None where there is none."""
         if self._first_other is None:
             return None
         number, text = self._first_other
@@ -177,10 +176,10 @@ class LineTally:
         )
 
     def note(self) -> str | None:
-        """A word about the damage, None where there is none.
+        """Return a note on the damaged lines; None where there is none.
 
         Raises:
-            BadInput: More lines are damaged than may be, or none is good.
+            BadInput: Too many lines are damaged, or no line is good.
         """
         if self._first_bad is None:
             if self.good_count == 0:
@@ -200,6 +199,6 @@ class LineTally:
 
 
 def shorten_line(text: str) -> str:
-    """A line as it is quoted: printable, and no longer than is needed to find it."""
-    shown = "".join(one if one.isprintable() else "�" for one in text.strip())
+    """Return a line for a message: printable, and shortened."""
+    shown = "".join(letter if letter.isprintable() else "�" for letter in text.strip())
     return shown if len(shown) <= _SHOWN else shown[: _SHOWN - 1] + "…"

@@ -1,4 +1,4 @@
-"""Files → a drafted scenario: the whole way, for the command line and the window."""
+"""The whole import, from files to a drafted scenario, for the command line and the studio."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from simulation.importers.kinds import read_files
 
 
 def draft_scenario(files: Sequence[Path], service: str | None, name: str) -> ScenarioDraft:
-    """What files say, as a scenario that holds every rule.
+    """Draft a scenario from files, and check that it breaks no rule.
 
     Args:
         files: Logs, metrics, manifests, calibrations.
-        service: The one that is meant, where files know several.
-        name: What the scenario is called.
+        service: The service to import, where files contain several; None for all.
+        name: The name of the scenario.
 
     Raises:
-        BadInput: A file is of no known kind, or they do not go together.
+        BadInput: A file is of no known kind, or files contradict each other.
     """
     sources = read_files(list(files))
-    found = draft(combine(sources, service), list(sources_text(sources)), name)
-    found.scenario()
-    return found
+    scenario_draft = draft(combine(sources, service), list(sources_text(sources)), name)
+    scenario_draft.scenario()
+    return scenario_draft

@@ -1,6 +1,6 @@
-"""Formats that are known but not read, and how a person gets their figures in today.
+"""Formats that are recognised but not read, each with a command that converts it.
 
-Each command writes a CSV, or the plain lines, that `rollcast import` reads.
+Each command writes a CSV or plain log lines that `rollcast import` reads.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ _ISO = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)"
 
 @dataclass(frozen=True)
 class UnreadFormat:
-    """A format that is told by its beginning.
+    """A format that is recognised by its beginning.
 
     Attributes:
-        name: In words.
-        pattern: That its first line begins with.
-        advice: What to do; ``FILE`` stands for the file's path.
+        name: The name of the format, in words.
+        pattern: The pattern of its first line.
+        advice: A command or an advice for the user; ``FILE`` stands for the file's path.
     """
 
     name: str
@@ -92,7 +92,7 @@ _FORMATS = (
 
 
 def advise(head: Sequence[str], shell_word: str) -> str | None:
-    """What a file of an unread format is, and what to do about it; None where it is not known."""
+    """Return what an unread file is and how to convert it; None where its format is not known."""
     text = head[0]
     if len(head) > 1 and head[0].strip() == "{":
         text = " ".join(line.strip() for line in head[:20])
@@ -106,7 +106,10 @@ def advise(head: Sequence[str], shell_word: str) -> str | None:
 
 
 def _advise_on_w3c(head: Sequence[str], shell_word: str) -> str | None:
-    """IIS names its fields in a line, so their places are known; time-taken is in milliseconds."""
+    """Return the advice for a log of IIS, which names its fields in a line; None for other files.
+
+    The field time-taken is in milliseconds.
+    """
     fields_line = next((line for line in head[:20] if line.startswith("#Fields:")), None)
     if fields_line is None:
         return None

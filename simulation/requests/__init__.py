@@ -1,1 +1,1 @@
-"""What both engines share: arrivals, draws, policies, what the balancer believes."""
+"""The parts that both engines share: arrivals, random draws, policies, the balancer's belief."""

@@ -1,9 +1,8 @@
-"""What arrives, drawn purpose by purpose (model.md §9).
+"""Arrivals of requests and the demands of each request (model.md §9).
 
-Enters: a `RateTable` or the times of a log, and what each class asks of each service on its route.
-Leaves: `Streams`, drawn ahead in index order, so that request i has the same arrival and demands
-whatever else happens; or a `ClosedLoop`, whose draws go by client and sequence number, since its
-traffic depends on the answers.
+`Streams` draws the requests of an open loop ahead, in index order, with one random stream for each
+purpose: request i has the same arrival and the same demands in every candidate. `ClosedLoop` draws by
+client and sequence number, because the times of its requests depend on the answers.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ from simulation.scenario.traffic import Traffic
 from simulation.scenario.units import Floats, Integers
 
 BLOCK = 16384
-"""Requests drawn at a time. The draws do not depend on it, only memory and speed do."""
+"""Number of requests drawn at a time. Only memory and speed depend on this number, not the draws."""
 
 _ZEROS: Integers = np.zeros(BLOCK, np.int64)
 
@@ -34,14 +33,14 @@ _PURPOSES = ("arrivals", "demands", "steps", "sessions", "classes", "bursts", "o
 def purpose_stream(
     seed: int, replication: int, purpose: str, number: int = 0, place: int = 0
 ) -> np.random.Generator:
-    """The random stream of one purpose, and one thing of that kind, in one replication.
+    """Return the random stream of one purpose in one replication.
 
     Args:
-        seed: The scenario's.
-        replication: Its number.
-        purpose: What the numbers are for.
-        number: Which thing of that kind, such as a class.
-        place: Which part of that thing, such as a place on the route of a class.
+        seed: The scenario's seed.
+        replication: The number of the replication.
+        purpose: What the numbers are drawn for, such as ``demands``.
+        number: The number of the class for which they are drawn.
+        place: The index of the service on the route of that class.
     """
     key = [seed, replication, _PURPOSES.index(purpose)]
     if place:
@@ -54,10 +53,10 @@ class OpenConnections:
     """Connections that are open when the simulated time begins, the oldest first.
 
     Attributes:
-        opened_s: When each was opened, on the rollout's clock, shape (connections,).
-        life_s: How long each lives in all, from then on.
-        request_class: The number of its class.
-        session: Its session key.
+        opened_s: When each connection was opened, on the rollout's clock, shape (connections,).
+        life_s: The whole life of each connection, counted from ``opened_s``.
+        request_class: The number of each connection's class.
+        session: The session key of each connection.
     """
 
     opened_s: Floats
@@ -67,21 +66,20 @@ class OpenConnections:
 
     @property
     def count(self) -> int:
-        """How many there are."""
+        """The number of connections."""
         return len(self.opened_s)
 
 
 class Streams:
-    """What arrives in an open loop, drawn ahead in blocks, one random stream for each purpose.
+    """The requests of an open loop, drawn ahead in blocks, with one random stream for each purpose.
 
-    Arrivals are Poisson by time change: a unit-rate process through the inverse of the cumulative
-    rate. With a dispersion above 1 that rate is made bursty first; with times given there is
-    nothing to draw of them. The same seed and replication give the same requests, whatever is
-    simulated with them.
+    Arrivals are Poisson by time change: a unit-rate process is mapped through the inverse of the
+    cumulative rate. With a dispersion above 1 the rate is made bursty first. With given times no
+    arrival is drawn. The same seed and replication give the same requests in every candidate.
 
     Attributes:
         highest_rps: The highest rate.
-        opened: The connections that are there before anything arrives; None for none.
+        opened: The connections that are open before the first arrival; None for none.
     """
 
     opened: OpenConnections | None = None
@@ -100,19 +98,19 @@ class Streams:
         times_s: Floats | None = None,
         opened: OpenConnections | None = None,
     ) -> None:
-        """Opens the streams.
+        """Open the random streams.
 
         Args:
             rates: The traffic on the rollout's clock.
-            demands: For each class what it asks of each service on its route.
-            shares: What part of the requests each class has.
-            session_count: How many session keys there are; with 1 they are not drawn.
-            seed: The scenario's.
-            replication: Its number.
+            demands: For each class, the distribution of the demand for each service on its route.
+            shares: The fraction of the requests that belongs to each class.
+            session_count: The number of session keys; with 1, sessions are not drawn.
+            seed: The scenario's seed.
+            replication: The number of the replication.
             dispersion: Variance over mean of the counts in one second.
-            until_s: Where the simulated time ends at the latest; bursts need it.
+            until_s: The latest end of the simulated time; the bursts are drawn up to there.
             times_s: Arrivals to replay instead of drawing them, ascending.
-            opened: The connections that are there before anything arrives.
+            opened: The connections that are open before the first arrival.
         """
         self.opened = opened
         self._demands = demands
@@ -143,28 +141,28 @@ class Streams:
     def quicken(
         self, running_sum: Callable[[Floats], Floats], generator: Callable[[Any], Any]
     ) -> None:
-        """Takes other ways to the same numbers, for one who is done with a block before the next.
+        """Draw the same numbers faster, for a caller that copies each block before it asks for the next.
 
-        Each block then lies where the last one lay: fresh memory would cost as much as what is drawn.
+        Every block then reuses the memory of the block before: allocating fresh memory would take as
+        long as drawing the numbers.
 
         Args:
-            running_sum: As `numpy.cumsum`; it may work in place.
-            generator: Makes of a random generator one that draws the same.
+            running_sum: A function like `numpy.cumsum` that may work in place.
+            generator: A function that turns a random generator into a faster one with the same draws.
         """
         self._running_sum = running_sum
         self._times = np.empty(BLOCK)
         self._service = [[generator(rng) for rng in route] for route in self._service]
 
     def next_block(self) -> tuple[Floats, Floats, Integers, Integers]:
-        """The next requests: arrivals (BLOCK,) and demands (BLOCK, longest route) in seconds.
+        """Return the next `BLOCK` requests: their arrivals, demands, classes and sessions.
 
-        Then their classes and sessions, (BLOCK,) each. Times are infinite where no traffic is left,
-        demands are NaN past the end of a route.
+        Arrivals have the shape (BLOCK,), demands (BLOCK, longest route), both in seconds; classes and
+        sessions have the shape (BLOCK,). An arrival is infinite where no traffic is left, a demand
+        is NaN beyond the end of a route.
         """
         times = self._next_drawn() if self._replayed is None else self._next_replayed()
-        sessions = classes = (
-            _ZEROS  # of one class, and where there are no sessions, nothing is drawn
-        )
+        sessions = classes = _ZEROS  # with one class or one session there is nothing to draw
         if self._session_count > 1:
             sessions = self._session.integers(self._session_count, size=BLOCK)
         if len(self._shares) > 1:
@@ -172,24 +170,28 @@ class Streams:
         return times, self._next_demands(classes), classes, sessions
 
     def _next_demands(self, classes: Integers) -> Floats:
-        """What each request asks of each service on its route; every class draws for all of them."""
+        """Return the demand of each request for each service on its route, shape (BLOCK, longest route).
+
+        Every class draws for all requests of the block, so that the class of one request never
+        shifts the draws of another.
+        """
         if len(self._service) == 1:
-            drawn = zip(self._demands[0], self._service[0], strict=True)
-            columns = [one.sample_s(rng, BLOCK) for one, rng in drawn]
+            services = zip(self._demands[0], self._service[0], strict=True)
+            columns = [distribution.sample_s(rng, BLOCK) for distribution, rng in services]
             return np.column_stack(columns) if len(columns) > 1 else columns[0][:, np.newaxis]
         demands = np.full((BLOCK, max(map(len, self._demands))), math.nan)
         for number, (route, streams) in enumerate(zip(self._demands, self._service, strict=True)):
-            mine = classes == number
-            for place, (one, rng) in enumerate(zip(route, streams, strict=True)):
-                demands[mine, place] = one.sample_s(rng, BLOCK)[mine]
+            in_class = classes == number
+            for place, (distribution, rng) in enumerate(zip(route, streams, strict=True)):
+                demands[in_class, place] = distribution.sample_s(rng, BLOCK)[in_class]
         return demands
 
     def _next_replayed(self) -> Floats:
-        """The next times of the log, infinite once it is through."""
+        """Return the next `BLOCK` times of the log, infinite after its last time."""
         assert self._replayed is not None
         times = np.full(BLOCK, math.inf)
-        found = self._replayed[self._replayed_count : self._replayed_count + BLOCK]
-        times[: len(found)] = found
+        log_times = self._replayed[self._replayed_count : self._replayed_count + BLOCK]
+        times[: len(log_times)] = log_times
         self._replayed_count += BLOCK
         return times
 
@@ -201,9 +203,9 @@ class Streams:
         return self._inverse(unit)
 
     def _inverse(self, unit: Floats) -> Floats:
-        """Times at which the cumulative rate reaches ``unit``."""
+        """Return the times in seconds at which the cumulative rate reaches each value of ``unit``."""
         ends = np.searchsorted(self._cumulative, unit[[0, -1]], side="left")
-        if ends[0] == ends[1] <= len(self._rates.rates_rps):  # at one rate all of them
+        if ends[0] == ends[1] <= len(self._rates.rates_rps):  # one rate holds for the whole block
             place = max(int(ends[0]) - 1, 0)
             unit -= self._cumulative[place]
             unit /= self._rates.rates_rps[place]
@@ -220,20 +222,21 @@ class Streams:
 def bursty(
     rates: RateTable, dispersion: float, until_s: float, rng: np.random.Generator
 ) -> RateTable:
-    """The rate of each second multiplied by a gamma variable of mean 1.
+    """Return the rates with each second multiplied by a gamma variable of mean 1.
 
-    A second is a bin of the rollout's clock, counted from its 0; the table's first may be a part of
-    one. With m requests expected in a bin and the shape k = m/(D − 1) the count has the variance
-    m + m²/k = D·m. One uniform number a bin, in their order, goes through the quantile function.
+    A second is a bin of the rollout's clock, counted from time 0; the table may begin within a bin.
+    With m requests expected in a bin and the shape k = m/(D − 1), the count has the variance
+    m + m²/k = D·m. One uniform number per bin, in the order of the bins, goes through the quantile
+    function.
 
     Args:
         rates: The traffic, on the rollout's clock.
         dispersion: D, the variance over the mean of the counts, above 1.
-        until_s: Where the table ends at the latest.
-        rng: The stream of the bursts.
+        until_s: The latest end of the returned table.
+        rng: The random stream of the bursts.
 
     Raises:
-        BadInput: There are too many seconds.
+        BadInput: The table covers more than `MOST_ROWS` seconds.
     """
     begin_s, end_s = float(rates.edges_s[0]), min(float(rates.edges_s[-1]), until_s)
     first = math.floor(begin_s)
@@ -248,28 +251,29 @@ def bursty(
     expected = np.bincount(bins, np.nan_to_num(per_second, nan=0.0) * np.diff(edges))
     uniform = rng.random(len(expected))
     factors = np.ones(len(expected))
-    some = expected > 0
-    shape = expected[some] / (dispersion - 1.0)
-    factors[some] = special.gammaincinv(shape, uniform[some]) / shape
+    has_traffic = expected > 0
+    shape = expected[has_traffic] / (dispersion - 1.0)
+    factors[has_traffic] = special.gammaincinv(shape, uniform[has_traffic]) / shape
     return replace(rates, edges_s=edges, rates_rps=per_second * factors[bins])
 
 
 class ClosedLoop:
-    """What the clients of a closed loop do: how long they think, and what they ask for then.
+    """The draws of a closed loop: the think times of its clients and the requests they send.
 
-    A client thinks, asks, waits for the outcome, and thinks again. Each draw belongs to a client
-    and to the sequence number of its request, so that candidates are paired by these two.
+    A client thinks, sends a request, waits for the outcome, and thinks again. Each draw belongs to
+    a client and to the sequence number of that client's request: these two pair the requests of
+    different candidates.
     """
 
     def __init__(
         self, traffic: Traffic, demands: Sequence[Sequence[Distribution]], draws: Draws
     ) -> None:
-        """Readies the draws.
+        """Prepare the draws.
 
         Args:
             traffic: Closed traffic, with its clients.
-            demands: For each class what it asks of each service on its route.
-            draws: Those of the replication.
+            demands: For each class, the distribution of the demand for each service on its route.
+            draws: The draws of the replication.
         """
         assert traffic.clients is not None
         self.client_count = traffic.clients.count
@@ -280,12 +284,15 @@ class ClosedLoop:
         self._draws = draws
 
     def think_s(self, client: int, sequence: int) -> float:
-        """How long the client thinks before its request ``sequence``, the first (0) too."""
+        """Return how long the client thinks before its request number ``sequence``, in seconds.
+
+        A client thinks before its first request (0) too.
+        """
         u = self._draws.uniform("think", client, sequence, 0)
         return float(self._think_time.quantile_s(u))
 
     def request(self, client: int, sequence: int) -> tuple[tuple[float, ...], int, int]:
-        """The request: its demand for each service on its route, its class, and its session.
+        """Return a request: its demand for each service on its route, its class, and its session.
 
         A client keeps its session.
         """
@@ -293,7 +300,7 @@ class ClosedLoop:
         kind = int(np.searchsorted(self._shares, u, side="right"))
         session = int(self._draws.uniform("closed session", client, 0, 0) * self._session_count)
         demands = tuple(
-            float(one.quantile_s(self._draws.uniform("closed demand", client, sequence, place)))
-            for place, one in enumerate(self._demands[kind])
+            float(service.quantile_s(self._draws.uniform("closed demand", client, sequence, place)))
+            for place, service in enumerate(self._demands[kind])
         )
         return demands, kind, session

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    pass
-
-
 WAITING, QUEUED, CONNECTING, PAUSED, SERVING, HOLDING, OPEN, GONE = range(8)
-"""Where a call is: at the balancer, in an instance's own queue, holding a slot while it tries to
-connect, nowhere yet or between two tries, in service, served and waiting for the next service on its route, an
-open connection, over."""
+"""The states of a call.
+
+- ``WAITING``: in the balancer's queue.
+- ``QUEUED``: in the queue of an instance.
+- ``CONNECTING``: between two attempts to connect to one instance, with a slot of that instance.
+- ``PAUSED``: not yet sent, or between two attempts to connect, without a slot.
+- ``SERVING``: in service.
+- ``HOLDING``: served, with its slot, until the later services of its route have answered.
+- ``OPEN``: an open long-lived connection.
+- ``GONE``: over.
+"""

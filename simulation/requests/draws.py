@@ -1,8 +1,8 @@
-"""Random numbers that belong to one thing by its number (model.md §9).
+"""Random numbers that are addressed by purpose and number instead of drawn in order (model.md §9).
 
-Streams drawn ahead serve what every request has: its arrival, demand, session. What only some need
-(the pick of a random policy) comes from a hash of seed, replication, purpose and number: no
-position in a stream is used up, so nothing that happens elsewhere can change it.
+Every request has an arrival, demands and a session: these are drawn ahead from streams. A number that
+only some requests need, such as the pick of a random policy, is a hash of seed, replication, purpose
+and number. No position in a stream is used up, so one request's draws never shift another's.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ PURPOSES = (
     "crash",
     "repair",
 )
-"""What such a number may be for."""
+"""The purposes of addressed numbers. Both engines hash the position in this list."""
 
 
 def mix(value: int) -> int:
-    """The finaliser of splitmix64 (Steele, Lea and Flood, 2014): 64 bits in, 64 bits out."""
+    """Return the finaliser of splitmix64 (Steele, Lea and Flood, 2014): 64 bits in, 64 bits out."""
     value = (value + _GOLDEN) & _MASK
     value = ((value ^ (value >> 30)) * 0xBF58476D1CE4E5B9) & _MASK
     value = ((value ^ (value >> 27)) * 0x94D049BB133111EB) & _MASK
@@ -40,25 +40,25 @@ def mix(value: int) -> int:
 
 
 class Draws:
-    """Uniform numbers by name and number, for one replication.
+    """Uniform numbers of one replication, addressed by purpose and number.
 
     Attributes:
-        key: What all of them are made from, 64 bits.
+        key: The 64 bits from which all numbers are hashed.
     """
 
     def __init__(self, seed: int, replication: int) -> None:
         self.key = mix(mix(seed) ^ replication)
 
     def of_service(self, number: int) -> Draws:
-        """The numbers of one service; the first one's are those of the whole scenario."""
+        """Return the draws of one service; service 0 shares the draws of the whole scenario."""
         if number == 0:
             return self
-        own = Draws(0, 0)
-        own.key = mix(self.key ^ (number << 32))
-        return own
+        draws = Draws(0, 0)
+        draws.key = mix(self.key ^ (number << 32))
+        return draws
 
     def uniform(self, purpose: str, *numbers: int) -> float:
-        """A number in (0, 1) that belongs to the purpose and the numbers, and to nothing else."""
+        """Return a number in (0, 1) that depends on the purpose and the numbers only."""
         value = mix(self.key ^ PURPOSES.index(purpose))
         for number in numbers:
             value = mix(value ^ (number & _MASK))

@@ -1,8 +1,8 @@
-"""The seam between requests and everything that decides about instances (model.md §10).
+"""The interface between the requests and the processes that control the instances (model.md §10).
 
-Control processes (rollout, drains) are SimPy processes written once; they see requests only
-through a `RequestPlane`. Ties in time: completions, then timeouts, then health checks, then
-control, then arrivals; within a kind by request.
+Control processes (rollout, drains) are SimPy processes that both engines share: they reach the
+requests only through a `RequestPlane`. Events at the same time are processed in this order:
+completions, timeouts, health checks, control, arrivals; events of one kind in the order of requests.
 """
 
 from __future__ import annotations
@@ -22,24 +22,27 @@ COMPLETIONS = -(1 << 52)
 TIMEOUTS = -(1 << 51)
 CHECKS = -(1 << 50)
 ARRIVALS = 1 << 51
-"""SimPy priorities, plus the attempt's order; control events lie between, at 0 and 1."""
+"""SimPy priorities. The attempt's order is added to each; control events have 0 and 1."""
 
 
 class _Moment(simpy.Event):
-    """An event that calls one function with one thing, and that nobody waits for."""
+    """An event that runs callbacks, for which no process waits."""
 
     _ok = True
 
-    def __init__(self, callbacks: list[Callable[[Any], None]], what: object) -> None:
+    def __init__(self, callbacks: list[Callable[[Any], None]], value: object) -> None:
         self.callbacks = callbacks
-        self._value = what
+        self._value = value
 
 
 class SimulatedClock(simpy.Environment):
-    """SimPy's environment, with events at exact times: ``now + (t − now)`` need not be ``t``.
+    """SimPy's environment with events at exact times.
+
+    SimPy itself schedules after a delay only, and in floating point ``now + (t − now)`` may differ
+    from ``t``.
 
     Attributes:
-        afterwards: Called after every moment of `call_at`.
+        afterwards: A function that is called after every callback of `call_at`.
     """
 
     def __init__(self, initial_time: float = 0.0) -> None:
@@ -47,46 +50,46 @@ class SimulatedClock(simpy.Environment):
         self.afterwards: Callable[[Any], None] = lambda _event: None
 
     def at(self, time_s: float, priority: int, event: simpy.Event) -> simpy.Event:
-        """Schedules an event at an absolute time."""
+        """Schedule an event at an absolute time, in seconds, and return the event."""
         queue: list[Any] = self._queue
         heappush(queue, (time_s, priority, next(self._eid), event))
         return event
 
-    def is_now(self, time_s: float) -> None:
-        """Something has happened that no event of control has led to, at this moment."""
+    def set_now(self, time_s: float) -> None:
+        """Move the clock to a time at which the compiled engine, not an event here, did something."""
         self._now = time_s
 
     def moment(self, time_s: float, priority: int) -> simpy.Event:
-        """An event for an absolute time, to wait for."""
+        """Return an event at an absolute time, in seconds, for a process to wait for."""
         event = simpy.Event(self)
         event._ok, event._value = True, None
         return self.at(time_s, priority, event)
 
     def call_at(
-        self, time_s: float, priority: int, call: Callable[[Any], None], what: object
+        self, time_s: float, priority: int, call: Callable[[Any], None], value: object
     ) -> None:
-        """Calls a function with an event whose value is ``what``, at an absolute time."""
+        """Call a function at an absolute time, with an event whose ``_value`` is ``value``."""
         queue: list[Any] = self._queue
-        moment = _Moment([call, self.afterwards], what)
+        moment = _Moment([call, self.afterwards], value)
         heappush(queue, (time_s, priority, next(self._eid), moment))
 
 
 def past_event(env: simpy.Environment) -> simpy.Event:
-    """An event that lies in the past: who waits for it goes on at once, and it costs no step."""
+    """Return an event that has already fired: a process that waits for it continues without a step."""
     event = simpy.Event(env)
     event._ok, event._value = True, None
-    event.callbacks = None  # type: ignore[assignment]  # how SimPy marks what has been processed
+    event.callbacks = None  # type: ignore[assignment]  # SimPy's mark of a processed event
     return event
 
 
 @dataclass(frozen=True)
 class EndedCalls:
-    """What a service's balancer saw end in an interval: what guards look at.
+    """The calls of one service that ended in an interval; guards judge these figures.
 
     Attributes:
-        ended: Calls that ended, in whatever way.
-        failed: Those of them that did not end well.
-        latency_s: Of those that ended well and took a slot, from when they came.
+        ended: Number of calls that ended, whatever their outcome.
+        failed: Number of these calls whose outcome was not `ok`.
+        latency_s: Time from arrival to end of each call that took a slot and ended with `ok`.
     """
 
     ended: int
@@ -95,52 +98,65 @@ class EndedCalls:
 
 
 class RequestPlane(Protocol):
-    """What the control plane may do to the requests of one service, and ask about them.
+    """The requests of one service, as control processes change them and ask about them.
 
-    Instances are numbered from 0; where a strategy brings a second one for each (surge, blue/green),
-    the second of instance k has the number k + the fleet's count. It neither listens nor is in the
-    pool until it is started and put in.
+    Instances are numbered from 0. Where a strategy brings a second instance for each (surge,
+    blue/green), the second instance of instance k has the number k + the fleet's count. A second
+    instance neither listens nor is in the pool until it is started and put into the pool.
     """
 
     def set_pool(self, instance: int, in_pool: bool) -> None:
-        """Tells the balancer whether to send to the instance; that it should not, it hears late."""
+        """Announce to the balancer whether it may send to the instance.
 
-    def remove(self, instance: int) -> None:
-        """Tells the balancer that the drained instance is gone: sessions that stick to it leave."""
-
-    def stop(self, instance: int) -> None:
-        """From now on the instance answers nothing new."""
-
-    def start(self, instance: int, new_version: bool) -> None:
-        """It listens, with a version, and is cold."""
-
-    def cut(self, instance: int) -> int:
-        """Ends everything in service or queued at the instance; says how many clients lost."""
-
-    def crash(self, instance: int) -> None:
-        """It died on its own: it listens no more, and everything there ends as `error`."""
-
-    def old_answers_wrongly(self) -> None:
-        """From now on every answer of the old version is wrong: its database was contracted."""
-
-    def count(self, instance: int) -> int:
-        """Requests in service or queued at the instance, and connections open there."""
-
-    def when_idle(self, instance: int) -> simpy.Event:
-        """An event for the first moment at which `count` is 0."""
-
-    def when_healthy(self, instance: int) -> simpy.Event:
-        """An event for when it has passed its checks often enough, counted from now.
-
-        At once where there are no health checks.
+        The balancer learns immediately that it may, but only after `propagation_delay` that it may
+        not.
         """
 
-    def seen(self, since_s: float, until_s: float, new_version: bool | None = None) -> EndedCalls:
-        """What ended after ``since_s``, up to ``until_s``; of one version's answers only, or all."""
+    def remove(self, instance: int) -> None:
+        """Announce to the balancer that the drained instance is gone, which ends its sessions there."""
+
+    def stop(self, instance: int) -> None:
+        """Make the instance refuse new requests; requests that it has are still served."""
+
+    def start(self, instance: int, new_version: bool) -> None:
+        """Make the instance listen with the old or the new version; it is cold from now on."""
+
+    def cut(self, instance: int) -> int:
+        """End all calls at the instance as `cut`; return how many of them a client still waited for."""
+
+    def crash(self, instance: int) -> None:
+        """Make the instance stop listening, and end all calls there as `error`."""
+
+    def break_old_version(self) -> None:
+        """Make every further answer of the old version wrong, as after its schema was contracted."""
+
+    def count(self, instance: int) -> int:
+        """Return the calls in service or queued at the instance, plus the connections open there."""
+
+    def when_idle(self, instance: int) -> simpy.Event:
+        """Return an event that fires when `count` is first 0."""
+
+    def when_healthy(self, instance: int) -> simpy.Event:
+        """Return an event that fires when the instance has passed `rise` checks in a row from now on.
+
+        Without health checks it has already fired.
+        """
+
+    def ended_between(
+        self, since_s: float, until_s: float, new_version: bool | None = None
+    ) -> EndedCalls:
+        """Return the calls that ended after ``since_s`` and no later than ``until_s``.
+
+        Args:
+            since_s: The beginning of the interval, excluded.
+            until_s: The end of the interval, included.
+            new_version: Count only calls that were served by the new (True) or the old (False)
+                version; None counts all calls.
+        """
 
 
 class Engine(Protocol):
-    """All services, and the clients that ask them.
+    """All services of a scenario and the clients that send requests to them.
 
     Attributes:
         name: Which engine this is.
@@ -149,29 +165,29 @@ class Engine(Protocol):
     name: EngineName
 
     def plane(self, service: str) -> RequestPlane:
-        """The requests of one service."""
+        """Return the requests of one service."""
 
-    def highest_waiting(self) -> int:
-        """The most requests that have waited at once since this was asked last."""
+    def pop_highest_waiting(self) -> int:
+        """Return the most requests that waited at once since the last such question."""
 
     def when_waiting_at_most(self, level: int, rest_s: float) -> simpy.Event:
-        """An event for the first moment at which no more than ``level`` requests wait.
+        """Return an event that fires when no more than ``level`` requests wait.
 
-        Whoever waits for it looks at nothing and does nothing for ``rest_s`` afterwards, on account
-        of it; so far an engine may go ahead.
+        The caller promises to do nothing for ``rest_s`` seconds after the event because of it, so
+        the engine may simulate that far ahead before it fires the event.
         """
 
     def exposed_count(self) -> int:
-        """How many of the requests that arrived from 0 on a new version had a part in so far."""
+        """Return how many requests that arrived from time 0 on reached a new version so far."""
 
     def tally(self, with_bins: bool = True) -> Tally:
-        """What has happened so far, in bins of time too if they are wanted.
+        """Return the counts of all requests so far; with ``with_bins`` also in bins of time.
 
-        The most that waited at once counts since it was asked.
+        ``queue_max`` covers the time since `pop_highest_waiting` was last called.
         """
 
     def table(self) -> RequestTable:
-        """Every request that has arrived so far, warm-up included; if they are to be kept."""
+        """Return every request that has arrived so far, warm-up included, where they are kept."""
 
     def close(self) -> None:
-        """Lets go of the memory; nothing may be asked after it."""
+        """Free the memory of the run; no other method may be called afterwards."""

@@ -1,8 +1,8 @@
 """Routing policies: which instance gets the next request.
 
-Enters: every change of an instance's connections, of its place in the pool that the balancer
-believes in, of its room (a free slot, where the balancer holds the queue), of its weight. Leaves:
-the instance to send to. A further policy is one more class here and its name in `POLICIES`.
+A policy is informed of every change of an instance: its connections, whether the balancer believes
+that it is in the pool, whether it has room (a free slot, where the balancer holds the queue), and its
+weight. To add a policy, write one more class here and put its name into `POLICIES`.
 """
 
 from __future__ import annotations
@@ -16,18 +16,22 @@ from simulation.requests.draws import Draws
 
 
 def _total(weights: Iterable[float]) -> float:
-    """Their sum, one after the other on every Python: newer ones' `sum` corrects its rounding."""
+    """Return the sum, added from left to right.
+
+    `sum` compensates rounding errors from Python 3.12 on, and results must not depend on the Python.
+    """
     return reduce(add, weights, 0.0)
 
 
 class Policy:
-    """How a balancer chooses. What all policies know is kept here.
+    """A rule by which a balancer chooses an instance, with the state that all rules need.
 
     Attributes:
-        in_pool: Whether the balancer believes that the instance may get requests.
-        has_room: Whether it may get one now; always so where instances hold the queues.
+        in_pool: Whether the balancer believes that each instance may get requests.
+        has_room: Whether each instance may get a request now; always True where instances hold
+            the queues.
         weights: Shares of the traffic, relative to each other.
-        counts: Whether connections matter to it; who does not count hears of them as 0.
+        counts: Whether the rule uses the number of connections; `update` passes 0 where it does not.
     """
 
     counts = False
@@ -40,22 +44,22 @@ class Policy:
         self._draws = draws
 
     def update(self, instance: int, connections: int, in_pool: bool, has_room: bool) -> None:
-        """Hears that an instance's connections, place in the pool or room changed."""
+        """Record that an instance's connections, place in the pool or room changed."""
         self.in_pool[instance] = in_pool
         self.has_room[instance] = has_room
 
     def set_weight(self, instance: int, weight: float) -> None:
-        """The instance's share of the traffic changes."""
+        """Change the instance's share of the traffic, relative to the others."""
         self.weights[instance] = weight
 
     def pick(self, request: int, session: int, needs_room: bool = True) -> int:
-        """The instance that gets the request, −1 when none may be chosen.
+        """Return the instance that gets the request, −1 when no instance may be chosen.
 
         Args:
-            request: A number of its own, by which random policies draw.
-            session: Its session key.
+            request: The number by which random policies draw; different for every pick.
+            session: The session key of the request.
             needs_room: Whether full instances are skipped; a connection that takes no slot may
-                land on one.
+                go to a full instance.
         """
         raise NotImplementedError
 
@@ -65,7 +69,7 @@ class Policy:
 
 
 class RoundRobin(Policy):
-    """Each in turn: a pointer over instance numbers, whatever the pool is at the moment."""
+    """Each instance in turn: a pointer over the instance numbers, kept when the pool changes."""
 
     def __init__(self, weights: Sequence[float], draws: Draws) -> None:
         super().__init__(weights, draws)
@@ -89,10 +93,10 @@ class RoundRobin(Policy):
 
 
 class WeightedRoundRobin(Policy):
-    """Each in turn, as often as its weight says and spread evenly ("smooth", as nginx does).
+    """Each instance as often as its weight says, spread evenly ("smooth", as in nginx).
 
-    Every choice adds each candidate's weight to its credit; the largest credit is chosen and pays
-    the sum of the weights.
+    Every pick adds the weight of each instance in question to that instance's credit. The instance
+    with the largest credit is chosen and pays the sum of the weights.
     """
 
     def __init__(self, weights: Sequence[float], draws: Draws) -> None:
@@ -111,7 +115,10 @@ class WeightedRoundRobin(Policy):
 
 
 class LeastConnections(Policy):
-    """The fewest connections, queued ones counted; of equals the one unchanged the longest."""
+    """The instance with the fewest connections, queued calls included.
+
+    Of instances with equally many, the one whose number of connections changed the longest ago.
+    """
 
     counts = True
     _NEVER = 1 << 100
@@ -121,7 +128,7 @@ class LeastConnections(Policy):
         self._connections = [0] * self.count
         self._changed = list(range(self.count))
         self._changes = self.count
-        # One number to compare: the count first, then when it last changed.
+        # The count in the high bits and the last change in the low ones: one comparison does both.
         self._rank = list(range(self.count))
         self._rank_of_any = list(range(self.count))
 
@@ -142,7 +149,7 @@ class LeastConnections(Policy):
 
 
 class WeightedLeastConnections(LeastConnections):
-    """The fewest connections for its weight, the new one counted."""
+    """The instance with the fewest connections for its weight, the new connection included."""
 
     def pick(self, request: int, session: int, needs_room: bool = True) -> int:
         choices = self._choices(needs_room)
@@ -154,17 +161,17 @@ class WeightedLeastConnections(LeastConnections):
 
 
 class Random(Policy):
-    """Any of those that may be chosen, as likely as its weight says."""
+    """A random instance; its probability is proportional to its weight."""
 
     def pick(self, request: int, session: int, needs_room: bool = True) -> int:
         choices = self._choices(needs_room)
         if not choices:
             return -1
         u = self._draws.uniform("pick", request)
-        return self._drawn(choices, u)
+        return self._pick_by_weight(choices, u)
 
-    def _drawn(self, choices: Sequence[int], u: float) -> int:
-        """The choice at the share ``u`` of all their weights."""
+    def _pick_by_weight(self, choices: Sequence[int], u: float) -> int:
+        """Return the choice in whose part of the summed weights the fraction ``u`` lies."""
         left = u * _total(self.weights[k] for k in choices)
         for instance in choices:
             left -= self.weights[instance]
@@ -174,10 +181,10 @@ class Random(Policy):
 
 
 class PowerOfTwo(Random):
-    """Of two drawn from the pool, the one with fewer connections (Mitzenmacher, 1996).
+    """Of two instances drawn from the pool, the one with fewer connections (Mitzenmacher, 1996).
 
-    Where the balancer holds the queue: when one of them is full the other, when both are the next
-    free one.
+    Where the balancer holds the queue: when one of the two is full, the other is chosen; when both
+    are full, the next instance with a free slot, by number.
     """
 
     counts = True
@@ -194,13 +201,13 @@ class PowerOfTwo(Random):
         pool = [k for k in range(self.count) if self.in_pool[k]]
         if not pool:
             return -1
-        first = self._drawn(pool, self._draws.uniform("pick", request))
+        first = self._pick_by_weight(pool, self._draws.uniform("pick", request))
         others = [k for k in pool if k != first]
         room = self.has_room if needs_room else self.in_pool
         if not others:
             return first if room[first] else -1
         u = self._draws.uniform("second pick", request)
-        second = self._drawn(others, u)
+        second = self._pick_by_weight(others, u)
         free = [k for k in (first, second) if room[k]]
         if free:
             return min(free, key=lambda k: self._connections[k])
@@ -209,10 +216,10 @@ class PowerOfTwo(Random):
 
 
 class SourceHash(Policy):
-    """The same instance for the same session, as long as it is there.
+    """The same instance for the same session, as long as the instance is in the pool.
 
     Rendezvous hashing (Thaler and Ravishankar, 1998): every instance has a score for the session,
-    −weight/ln(u), and the highest wins. When one leaves, only its own sessions move.
+    −weight/ln(u), and the highest wins. When an instance leaves, only its own sessions move.
     """
 
     def __init__(self, weights: Sequence[float], draws: Draws) -> None:
@@ -231,7 +238,7 @@ class SourceHash(Policy):
         self._orders.clear()
 
     def _order(self, session: int) -> list[int]:
-        """All instances, the session's favourite first."""
+        """Return all instances by their score for the session, the highest first."""
         scores = [
             -self.weights[k] / math.log(self._draws.uniform("affinity", session, k))
             for k in range(self.count)
@@ -247,7 +254,11 @@ POLICIES: dict[str, type[Policy]] = {
     "source_hash": SourceHash,
     "pull": LeastConnections,
 }
-"""By name. Who pulls takes a task when it has a slot free, the one that is idle longest first."""
+"""The policies by name.
+
+With `pull`, an instance takes a task when it has a free slot. Of several such instances the one that
+has been idle the longest is first: this is `LeastConnections`.
+"""
 
 _WEIGHTED: dict[str, type[Policy]] = {
     "round_robin": WeightedRoundRobin,
@@ -256,7 +267,10 @@ _WEIGHTED: dict[str, type[Policy]] = {
 
 
 def policy(name: str, weights: Sequence[float], draws: Draws, *, will_change: bool) -> Policy:
-    """The policy of a name; the plain form where all weights are the same, and stay so."""
+    """Return a new policy by its name.
+
+    The unweighted form is used where all weights are equal and remain so (``will_change`` is False).
+    """
     plain = len(set(weights)) == 1 and not will_change
     kind = POLICIES[name] if plain else _WEIGHTED.get(name, POLICIES[name])
     return kind(weights, draws)

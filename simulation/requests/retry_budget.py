@@ -1,8 +1,6 @@
-"""How many retries clients may send.
+"""The limit on retries: a fraction of the requests sent recently, as in Finagle and Linkerd.
 
-Enters: when requests and retries were sent. Leaves: whether one more may be. The rule is that of a
-budget over a window, as Finagle and Linkerd keep it: retries are a share of what was asked lately,
-so that they cannot multiply a fleet's load when it is already too much.
+Without such a budget, retries multiply the load of a fleet that is already overloaded.
 """
 
 from __future__ import annotations
@@ -10,10 +8,11 @@ from __future__ import annotations
 from collections import deque
 
 WINDOW_S = 10.0
+"""Length of the window over which requests and retries are counted, in seconds."""
 
 
 class RetryBudget:
-    """Of one class: as many retries in ten seconds as its share of the requests in them."""
+    """The retries of one class: within `WINDOW_S` at most a fraction of the requests sent in it."""
 
     def __init__(self, share: float) -> None:
         self._share = share
@@ -21,11 +20,11 @@ class RetryBudget:
         self._retries: deque[float] = deque()
 
     def request(self, now_s: float) -> None:
-        """A request arrived, its first attempt."""
+        """Record the first attempt of a request."""
         self._requests.append(now_s)
 
-    def allows(self, now_s: float) -> bool:
-        """Whether one more retry may be sent; it is counted as sent then."""
+    def try_spend(self, now_s: float) -> bool:
+        """Return whether one more retry may be sent now, and if so record it as sent."""
         for times in (self._requests, self._retries):
             while times and times[0] <= now_s - WINDOW_S:
                 times.popleft()

@@ -1,12 +1,11 @@
 """Long-lived connections that are open when the simulated time begins (model.md §14).
 
-Enters: the traffic before that moment, and how long connections live. Leaves: those that are still
-open, as the traffic before left them, drawn once for both engines.
+The traffic before that time opened them. They are drawn once, for both engines.
 
 With openings at a rate λ(t) and lives L, the number open at t₀ is Poisson with the mean
-∫ λ(t₀ − u)·P(L > u) du over ages u (M/G/∞; Eick, Massey and Whitt, 1993), λ·E[L] at a constant rate.
-Their ages are independent, with the density λ(t₀ − u)·P(L > u) over that mean, and one of age u goes
-on to live as a life that is known to exceed u.
+∫ λ(t₀ − u)·P(L > u) du over ages u (M/G/∞; Eick, Massey and Whitt, 1993), which is λ·E[L] at a constant
+rate. The ages are independent, with the density λ(t₀ − u)·P(L > u) over that mean. The whole life of a
+connection of age u has the distribution of L given L > u.
 """
 
 from __future__ import annotations
@@ -28,17 +27,17 @@ MOST_OPEN = 5_000_000
 """Maximum mean number of connections open at the start of one run."""
 
 _DAYS_TOLD_APART = 60
-"""Number of days before the start whose daily curve is told apart; before them its mean holds."""
+"""Number of days before the start for which the daily curve is used; before these, its mean."""
 
 _ROUNDS = 50
-"""Halvings of a bracket, to 15 digits of its width."""
+"""Number of halvings of a bracket: they give 15 digits of its width."""
 
 _MOST_DOUBLINGS = 1000
 
 
 def long_lived(scenario: Scenario) -> list[str]:
     """Return the names of the classes that are long-lived connections."""
-    return [name for name, one in scenario.traffic.classes.items() if not one.holds_slot]
+    return [name for name, kind in scenario.traffic.classes.items() if not kind.holds_slot]
 
 
 def open_connections(
@@ -49,11 +48,11 @@ def open_connections(
     Args:
         scenario: One candidate.
         begin_s: The beginning of the warm-up on the rollout's clock, 0 or below.
-        seed: The scenario's.
-        replication: Its number.
+        seed: The scenario's seed.
+        replication: The number of the replication.
 
     Raises:
-        BadInput: More than `MOST_OPEN` would be open in the mean.
+        BadInput: On average more than `MOST_OPEN` connections would be open.
     """
     parts = []
     if not scenario.traffic.begins_empty:
@@ -63,16 +62,16 @@ def open_connections(
             scenario.demands(),
             strict=True,
         )
-        for number, ((name, one), share, demands) in enumerate(classes):
-            if not one.holds_slot and share > 0:
-                density = _density(scenario, one, share, demands[0], begin_s)
+        for number, ((name, request_class), share, demands) in enumerate(classes):
+            if not request_class.holds_slot and share > 0:
+                density = _density(scenario, request_class, share, demands[0], begin_s)
                 if density.mean_count > MOST_OPEN:
                     raise BadInput(
                         f"traffic.classes.{name}: {density.mean_count:.3g} connections open at the "
                         f"start must not exceed {MOST_OPEN:,}"
                     )
                 streams = [purpose_stream(seed, replication, "open", number, k) for k in range(3)]
-                parts.append(_drawn(density, streams, number, scenario.traffic.sessions, begin_s))
+                parts.append(_draw(density, streams, number, scenario.traffic.sessions, begin_s))
     if not parts:
         nothing = np.zeros(0, np.int64)
         return OpenConnections(np.zeros(0), np.zeros(0), nothing, nothing)
@@ -82,7 +81,7 @@ def open_connections(
 
 
 def mean_open_count(scenario: Scenario, begin_s: float = 0.0) -> float:
-    """Return the mean number of connections open at a moment of the rollout's clock."""
+    """Return the mean number of connections open at a time of the rollout's clock, in seconds."""
     if scenario.traffic.begins_empty:
         return 0.0
     classes = zip(
@@ -92,21 +91,21 @@ def mean_open_count(scenario: Scenario, begin_s: float = 0.0) -> float:
         strict=True,
     )
     return sum(
-        _density(scenario, one, share, demands[0], begin_s).mean_count
-        for one, share, demands in classes
-        if not one.holds_slot and share > 0
+        _density(scenario, kind, share, demands[0], begin_s).mean_count
+        for kind, share, demands in classes
+        if not kind.holds_slot and share > 0
     )
 
 
 @dataclass(frozen=True)
 class _Density:
-    """The ages of one class's open connections, in pieces of one rate each, the youngest first.
+    """The ages of one class's open connections, in pieces of constant rate, the youngest first.
 
     Attributes:
-        life: The distribution of their lives.
+        life: The distribution of the lives.
         edges_s: Ages at which the rate changes, shape (pieces + 1,).
-        excess_s: ∫ P(L > u) du from each of them on; nothing beyond the last.
-        mean_counts: Mean number open in each piece, shape (pieces,).
+        excess_s: ∫ P(L > u) du from each edge on; 0 at the last edge where no timeout ends lives.
+        mean_counts: Mean number of connections open in each piece, shape (pieces,).
     """
 
     life: Any
@@ -116,27 +115,27 @@ class _Density:
 
     @property
     def mean_count(self) -> float:
-        """Of all ages."""
+        """The mean number of connections open, of all ages."""
         return float(np.sum(self.mean_counts))
 
 
 def _density(
-    scenario: Scenario, one: RequestClass, share: float, life: Any, begin_s: float
+    scenario: Scenario, kind: RequestClass, share: float, life: Any, begin_s: float
 ) -> _Density:
     edges_s, rates_rps = _rates_by_age(scenario, begin_s, _longest_age_s(life))
-    if one.client_timeout is not None:  # whoever would be older has left
-        inside = edges_s[:-1] < one.client_timeout
+    if kind.client_timeout is not None:  # no connection is older: its client has left
+        inside = edges_s[:-1] < kind.client_timeout
         rates_rps = rates_rps[inside]
-        edges_s = np.minimum(edges_s[: len(rates_rps) + 1], one.client_timeout)
+        edges_s = np.minimum(edges_s[: len(rates_rps) + 1], kind.client_timeout)
     excess_s: Floats = np.maximum(life.excess_s(edges_s), 0.0)
-    if one.client_timeout is None:
+    if kind.client_timeout is None:
         excess_s[-1] = 0.0
     counts = share * rates_rps * np.maximum(-np.diff(excess_s), 0.0)
     return _Density(life, edges_s, excess_s, counts)
 
 
 def _longest_age_s(life: Any) -> float:
-    """Return an age beyond which hardly a connection is: a billionth of all."""
+    """Return an age in seconds that only a billionth of the open connections exceeds."""
     mean_s = float(life.mean_s())
     age_s = mean_s
     for _ in range(_MOST_DOUBLINGS):
@@ -147,9 +146,9 @@ def _longest_age_s(life: Any) -> float:
 
 
 def _rates_by_age(scenario: Scenario, begin_s: float, longest_s: float) -> tuple[Floats, Floats]:
-    """Return the rate at which connections of each age were opened: edges of ages, and rates.
+    """Return the edges of the ages, in seconds, and the rate at which each age was opened.
 
-    Before the first row of a trace its first rate holds, in a gap the one before it.
+    Before the first row of a trace, the trace's first rate holds; in a gap, the last rate before it.
     """
     table, now_s = scenario.rates(), scenario.start_s() + begin_s
     if isinstance(scenario.traffic.rate, DailyRate):
@@ -176,7 +175,7 @@ def _without_gaps(rates_rps: Floats) -> Floats:
 
 
 def _daily_before(table: RateTable, now_s: float, longest_s: float) -> RateTable:
-    """Return the daily curve, repeated for as many days before a moment as connections live."""
+    """Return the daily curve, repeated for as many days before ``now_s`` as connections live."""
     days = int(min(_DAYS_TOLD_APART, np.ceil(longest_s / DAY_S) + 1))
     midnight_s = np.floor(now_s / DAY_S) * DAY_S
     first = int(np.searchsorted(table.edges_s, 0.0))
@@ -191,14 +190,14 @@ def _daily_before(table: RateTable, now_s: float, longest_s: float) -> RateTable
     return RateTable(edges, rates)
 
 
-def _drawn(
+def _draw(
     density: _Density,
     streams: Sequence[np.random.Generator],
     kind: int,
     session_count: int,
     begin_s: float,
 ) -> tuple[Floats, Floats, Integers, Integers]:
-    """Draw one class's connections: opened, life, class and session."""
+    """Draw the open connections of one class: opening, life, class and session of each."""
     count = int(streams[0].poisson(density.mean_count))
     places = streams[0].random(count) * density.mean_count
     cumulative = np.cumsum(density.mean_counts)
@@ -208,7 +207,7 @@ def _drawn(
     young, old = density.excess_s[piece], density.excess_s[piece + 1]
     wanted = young - share * (young - old)
     low, high = density.edges_s[piece], density.edges_s[piece + 1]
-    ages = _where_it_falls_to(density.life.excess_s, wanted, low, high)
+    ages = _invert_falling(density.life.excess_s, wanted, low, high)
     ages = np.maximum(ages, np.nextafter(0.0, 1.0))
     left = streams[1].random(count) * density.life.survival(ages)
     high = ages + float(density.life.mean_s())
@@ -217,16 +216,16 @@ def _drawn(
         if not short.any():
             break
         high = np.where(short, 2 * high, high)
-    lives = _where_it_falls_to(density.life.survival, left, ages, high)
+    lives = _invert_falling(density.life.survival, left, ages, high)
     sessions = streams[2].integers(session_count, size=count)
     opened = np.minimum(begin_s - ages, np.nextafter(begin_s, -np.inf))
     return opened, lives, np.full(count, kind, np.int64), sessions.astype(np.int64)
 
 
-def _where_it_falls_to(
+def _invert_falling(
     falling: Callable[[Floats], Floats], wanted: Floats, low: Floats, high: Floats
 ) -> Floats:
-    """Return where a falling function is no more than each wanted value, within brackets."""
+    """Return the arguments at which a falling function reaches each wanted value, by bisection."""
     for _ in range(_ROUNDS):
         middle = (low + high) / 2
         above = falling(middle) > wanted

@@ -1,1 +1,1 @@
-"""What a run leaves: requests, states, counts, and how they are stored."""
+"""The results of a run: requests, states, counts, metrics, and their stored form."""

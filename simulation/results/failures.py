@@ -1,4 +1,4 @@
-"""What goes wrong in a rollout, as data: sentences are made of it upstairs, and never read again."""
+"""Failures of a rollout as typed data; the command line and the studio make sentences of them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from executor.plan.model import Step
 
 
 class Cause(StrEnum):
-    """Why an instance failed, or a release stopped."""
+    """The reason why an instance failed or a release stopped."""
 
     STEP_FAILED = "step_failed"
     DRAIN_TIMEOUT = "drain_timeout"
@@ -20,7 +20,7 @@ class Cause(StrEnum):
 
 
 class GuardFigure(StrEnum):
-    """What a cause has observed."""
+    """The figure that a failure observed and compared with a limit."""
 
     ERROR_FRACTION = "error_fraction"
     LATENCY_P99_S = "latency_p99_s"
@@ -31,18 +31,19 @@ class GuardFigure(StrEnum):
 
 @dataclass(frozen=True)
 class Failure:
-    """One thing that failed or tripped.
+    """A step, drain, guard or canary that failed.
 
     Attributes:
-        cause: Why.
-        service: The service in whose rollout it happened.
-        instance: Its number within the service, from 0; None where it is the service's.
+        cause: The reason.
+        service: The service in whose rollout the failure happened.
+        instance: The instance's number within the service, from 0; None where the failure concerns
+            the whole service.
         step: The step that failed.
-        figure: What `observed` and `limit` are.
-        observed: What was observed.
-        limit: What it may be at most; instances left must be more than it.
-        over_s: Over how many seconds it was observed: a guard's interval, a drain's timeout.
-        reported: What an executor reported in its own words, where a real rollout was measured.
+        figure: The figure that ``observed`` and ``limit`` are values of.
+        observed: The observed value.
+        limit: The highest value allowed; for instances left, the value that must be exceeded.
+        over_s: The length of the observation in seconds: a guard's interval, or a drain's timeout.
+        reported: The executor's own message, where a real rollout was measured.
     """
 
     cause: Cause

@@ -1,6 +1,6 @@
-"""Who was in the pool, over time: one service's log, or those of several as one.
+"""The log of a pool's changes over time, of one service or of several services merged.
 
-Enters: the pool's changes. Leaves: the fewest that were in it, and means between moments.
+From it follow the lowest number of instances in the pool and means between given times.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ from simulation.scenario.units import Floats
 
 @dataclass(frozen=True)
 class PoolChange:
-    """What is up and in the pool from a moment on.
+    """The state of a pool from a time on: instances that are up and in the pool.
 
     Attributes:
-        time_s: Since when.
-        old_count: Instances with the old version.
-        new_count: Instances with the new one.
-        capacity_rps: What they can serve, requests a second.
-        capacity_fraction: The same as a share of what the fleet can serve.
-        is_mixed: Whether both versions are there.
+        time_s: The time from which this state holds.
+        old_count: Number of instances with the old version.
+        new_count: Number of instances with the new version.
+        capacity_rps: The capacity of these instances, in requests per second.
+        capacity_fraction: The same capacity as a fraction of the whole fleet's.
+        is_mixed: Whether both versions are in the pool.
     """
 
     time_s: float
@@ -35,47 +35,52 @@ class PoolChange:
 
     @property
     def count(self) -> int:
-        """All instances in the pool."""
+        """Number of all instances in the pool."""
         return self.old_count + self.new_count
 
 
 PoolLog = list[tuple[str, PoolChange]]
-"""Changes in the order in which they happened, each with the service whose pool it is."""
+"""Changes in the order in which they happened, each with the name of its service."""
 
 
 def merge(log: PoolLog) -> list[PoolChange]:
-    """All services as one, change by change: counts in all, capacity where it is lowest."""
-    now: dict[str, PoolChange] = {}
-    found = []
+    """Return the pools of all services as one: counts are summed, capacity is that of the lowest."""
+    latest: dict[str, PoolChange] = {}
+    merged = []
     services = {name for name, _ in log}
     for name, change in log:
-        now[name] = change
-        if len(now) == len(services):
-            found.append(_together(list(now.values()), change.time_s))
-    return found
+        latest[name] = change
+        if len(latest) == len(services):
+            merged.append(_merge_pools(list(latest.values()), change.time_s))
+    return merged
 
 
-def _together(now: Sequence[PoolChange], time_s: float) -> PoolChange:
+def _merge_pools(pools: Sequence[PoolChange], time_s: float) -> PoolChange:
     return PoolChange(
         time_s=time_s,
-        old_count=sum(one.old_count for one in now),
-        new_count=sum(one.new_count for one in now),
-        capacity_rps=min(one.capacity_rps for one in now),
-        capacity_fraction=min(one.capacity_fraction for one in now),
-        is_mixed=any(one.is_mixed for one in now),
+        old_count=sum(pool.old_count for pool in pools),
+        new_count=sum(pool.new_count for pool in pools),
+        capacity_rps=min(pool.capacity_rps for pool in pools),
+        capacity_fraction=min(pool.capacity_fraction for pool in pools),
+        is_mixed=any(pool.is_mixed for pool in pools),
     )
 
 
 def lowest(log: Sequence[PoolChange], until_s: float) -> tuple[int, float]:
-    """The fewest in the pool from 0 to a moment, and the lowest share of the fleet's capacity."""
-    begin = max(0, sum(one.time_s < 0 for one in log) - 1)  # what was so when the rollout started
-    seen = [one for one in log[begin:] if one.time_s <= until_s]
-    return min(one.count for one in seen), min(one.capacity_fraction for one in seen)
+    """Return the fewest instances in the pool and the lowest capacity fraction, from 0 to a time."""
+    begin = max(0, sum(change.time_s < 0 for change in log) - 1)  # the state that holds at time 0
+    changes = [change for change in log[begin:] if change.time_s <= until_s]
+    return min(change.count for change in changes), min(
+        change.capacity_fraction for change in changes
+    )
 
 
 @dataclass(frozen=True)
 class PoolMeans:
-    """Means between moments, shape (bins,) each; shares are of the instances in the pool."""
+    """Means of a pool between given times, shape (bins,) each.
+
+    Fractions are of the instances in the pool.
+    """
 
     count: Floats
     new_fraction: Floats
@@ -84,25 +89,25 @@ class PoolMeans:
 
 
 def pool_means(log: Sequence[PoolChange], edges_s: Floats) -> PoolMeans:
-    """Means between the edges.
+    """Return the means of the pool between successive edges.
 
     Args:
         log: The pool's changes.
-        edges_s: Ascending times, shape (bins + 1,).
+        edges_s: Ascending times in seconds, shape (bins + 1,).
     """
-    times = np.array([one.time_s for one in log])
-    count = np.array([one.count for one in log], dtype=float)
-    new = np.array([one.new_count for one in log], dtype=float)
+    times = np.array([change.time_s for change in log])
+    count = np.array([change.count for change in log], dtype=float)
+    new = np.array([change.new_count for change in log], dtype=float)
     share = np.divide(new, count, out=np.zeros_like(new), where=count > 0)
-    mixed = np.array([one.is_mixed for one in log], dtype=float)
-    capacity = np.array([one.capacity_rps for one in log], dtype=float)
+    mixed = np.array([change.is_mixed for change in log], dtype=float)
+    capacity = np.array([change.capacity_rps for change in log], dtype=float)
     return PoolMeans(
         *(_means(times, values, edges_s) for values in (count, share, mixed, capacity))
     )
 
 
 def _means(times: Floats, values: Floats, edges_s: Floats) -> Floats:
-    """Means between edges of a step function that begins at or before the first edge."""
+    """Return the means between edges of a step function that begins at or before the first edge."""
     areas = np.concatenate([[0.0], np.cumsum(values[:-1] * np.diff(times))])
     index = np.searchsorted(times, edges_s, side="right") - 1
     integral = areas[index] + values[index] * (edges_s - times[index])

@@ -1,7 +1,4 @@
-"""From what happened to what is observed (model.md §8).
-
-Enters: the tallies of a run's requests, the pool's log and the fleet's states. Leaves: a `RunResult`.
-"""
+"""The metrics and series of a run, computed from its tallies, pool log and states (model.md §8)."""
 
 from __future__ import annotations
 
@@ -33,35 +30,35 @@ from simulation.results.tally import (
 )
 from simulation.scenario.units import Floats
 
-_LISTENING = {State.SERVING, State.DRAINING, State.RETURNING, State.FAILED}
+_CAN_SERVE = {State.SERVING, State.DRAINING, State.RETURNING, State.FAILED}
 
 
 @dataclass(frozen=True)
 class RunRecord:
-    """What is known when a run is over.
+    """Everything that is known when a run is over.
 
     Attributes:
-        tally: What has happened to the requests until ``end_s``.
-        settled_tally: The same until ``settled_s``.
-        exposed_count: Requests that a new version had a part in before the rollout ended.
-        states: The fleet's states, up to ``end_s``.
-        pool_log: The pool's changes, from the beginning of the warm-up; of all services together.
+        tally: The counts of the requests until ``end_s``.
+        settled_tally: The same counts until ``settled_s``.
+        exposed_count: Number of requests that reached a new version before the rollout ended.
+        states: The states of all instances, up to ``end_s``.
+        pool_log: The changes of the pools of all services merged, from the start of the warm-up.
         rolled: Whether there was a rollout.
         ended: How the rollout ended.
-        rollout_ended_s: When it ended, None when it did not.
+        rollout_ended_s: When the rollout ended, None when it did not.
         settled_s: End of the rollout and its settling.
         end_s: End of the common interval.
-        alone_end_s: Where it would end if no other candidate were simulated beside.
+        alone_end_s: End of the interval if no other candidate were simulated.
         has_connections: Whether a class is long-lived connections.
-        waits: Where the rollout's time went, None when it did not end.
-        critical_path: The services that determined its end.
-        failures: What failed or tripped.
-        stopped_by: Which of it stopped the release, None when nothing did.
-        slots: Slots of each instance, those of all services one after the other.
-        fleets: How many instances each service has, and how many there are of it with second ones.
-        slow_over_s: The objective for p99, None without.
-        bin_s: Width of the bins.
-        engine: What simulated it.
+        waits: The rollout's duration by what it was spent on, None when the rollout did not end.
+        critical_path: The services whose rollouts determined the end.
+        failures: All failures, service by service.
+        stopped_by: The failure that stopped the release, None when none did.
+        slots: The slots of each instance, service by service.
+        fleets: For each service, the number of instances without and with second instances.
+        slow_over_s: The objective for the p99 latency, None without one.
+        bin_s: Width of the bins of time.
+        engine: The name of the engine that simulated the run.
     """
 
     tally: Tally
@@ -87,83 +84,89 @@ class RunRecord:
     engine: EngineName
 
 
-def run_result(seen: RunRecord, table: RequestTable | None) -> RunResult:
-    """The observed run as frozen plain data, with its requests where they were kept."""
+def run_result(record: RunRecord, table: RequestTable | None) -> RunResult:
+    """Return the result of a run.
+
+    Args:
+        record: Everything that is known of the run.
+        table: The run's requests, None where they were not kept.
+    """
     rollout: dict[str, float | None] = {}
-    if seen.rolled:
-        part = _figures(seen, seen.settled_tally, seen.settled_s)
-        rollout = {f"rollout_{name}": value for name, value in part.items()}
-        rollout |= _rollout_figures(seen)
+    if record.rolled:
+        figures = _figures(record, record.settled_tally, record.settled_s)
+        rollout = {f"rollout_{name}": value for name, value in figures.items()}
+        rollout |= _rollout_figures(record)
 
     def metrics(tally: Tally, until_s: float) -> dict[str, float | None]:
-        own = _figures(seen, tally, until_s) | _counts(seen, tally)
-        return {**dict.fromkeys(METRICS), **own, **rollout}
+        figures = _figures(record, tally, until_s) | _counts(record, tally)
+        return {**dict.fromkeys(METRICS), **figures, **rollout}
 
-    whole = metrics(seen.tally, seen.end_s)
-    is_alone = seen.alone_end_s == seen.end_s
+    whole = metrics(record.tally, record.end_s)
+    is_alone = record.alone_end_s == record.end_s
     return RunResult(
-        ended=seen.ended,
-        settled_s=seen.settled_s,
-        end_s=seen.end_s,
-        requests=_outcomes(seen.tally),
+        ended=record.ended,
+        settled_s=record.settled_s,
+        end_s=record.end_s,
+        requests=_outcomes(record.tally),
         metrics=whole,
-        alone=whole if is_alone else metrics(seen.settled_tally, seen.alone_end_s),
-        bin_s=seen.bin_s,
-        series=_series(seen),
-        states=seen.states,
-        waits=seen.waits,
-        critical_path=seen.critical_path,
-        failures=seen.failures,
-        stopped_by=seen.stopped_by,
+        alone=whole if is_alone else metrics(record.settled_tally, record.alone_end_s),
+        bin_s=record.bin_s,
+        series=_series(record),
+        states=record.states,
+        waits=record.waits,
+        critical_path=record.critical_path,
+        failures=record.failures,
+        stopped_by=record.stopped_by,
         table=None if table is None else _own_requests(table),
-        engine=seen.engine,
+        engine=record.engine,
     )
 
 
-def _rollout_figures(seen: RunRecord) -> dict[str, float | None]:
-    fewest, capacity_fraction = lowest(seen.pool_log, seen.settled_s)
-    whole = np.array([0.0, seen.settled_s])
-    mixed = pool_means(seen.pool_log, whole).mixed_fraction[0] * seen.settled_s
+def _rollout_figures(record: RunRecord) -> dict[str, float | None]:
+    fewest, capacity_fraction = lowest(record.pool_log, record.settled_s)
+    whole = np.array([0.0, record.settled_s])
+    mixed = pool_means(record.pool_log, whole).mixed_fraction[0] * record.settled_s
     return {
-        "rollout_duration_s": seen.rollout_ended_s,
+        "rollout_duration_s": record.rollout_ended_s,
         "lowest_in_pool_count": float(fewest),
         "lowest_capacity_fraction": capacity_fraction,
         "mixed_version_s": float(mixed),
-        "exposure_requests": float(seen.exposed_count),
-        "surge_instance_s": _surge_instance_s(seen),
+        "exposure_requests": float(record.exposed_count),
+        "surge_instance_s": _surge_instance_s(record),
     }
 
 
-def _surge_instance_s(seen: RunRecord) -> float:
-    """Instance-seconds beyond the fleets until all had settled, of whatever is not absent."""
+def _surge_instance_s(record: RunRecord) -> float:
+    """Return the instance-seconds beyond the fleets until ``settled_s``; absent instances count 0."""
     total_s, first = 0.0, 0
-    for count, with_second in seen.fleets:
+    for count, with_second in record.fleets:
         if with_second == count:
             first += count
             continue
         changes = []
-        for one in seen.states:
-            if first <= one.instance < first + with_second and one.state is not State.ABSENT:
+        for interval in record.states:
+            is_own = first <= interval.instance < first + with_second
+            if is_own and interval.state is not State.ABSENT:
                 begin_s, end_s = (
-                    min(max(t, 0.0), seen.settled_s) for t in (one.begin_s, one.end_s)
+                    min(max(t, 0.0), record.settled_s) for t in (interval.begin_s, interval.end_s)
                 )
                 changes += [(begin_s, 1), (end_s, -1)]
-        there, since_s = 0, 0.0
+        present, since_s = 0, 0.0
         for time_s, change in sorted(changes):
-            total_s += max(0, there - count) * (time_s - since_s)
-            there, since_s = there + change, time_s
+            total_s += max(0, present - count) * (time_s - since_s)
+            present, since_s = present + change, time_s
         first += with_second
     return total_s
 
 
-def _figures(seen: RunRecord, tally: Tally, until_s: float) -> dict[str, float | None]:
-    """The metrics that exist both for the common interval and for the rollout."""
+def _figures(record: RunRecord, tally: Tally, until_s: float) -> dict[str, float | None]:
+    """Return the metrics that exist both for the common interval and for the rollout."""
     ended = sum(tally[f"outcome_{code}"] for code in range(IN_FLIGHT))
     admitted = tally["called"] - tally["turned_away"]
     has_left = int(np.sum(tally.wait["count"]))
     p50, p95, p99 = quantiles_s(tally.latency, (0.5, 0.95, 0.99))
     edges = np.array([0.0, until_s])
-    up_slot_s = _up_slot_s(seen, edges)[0]
+    up_slot_s = _up_slot_s(record, edges)[0]
     busy_slot_s = (tally["busy"] * round(until_s * TICKS_PER_S) - tally["busy_ticks"]) / TICKS_PER_S
     return {
         "latency_mean_s": mean_s(tally.latency),
@@ -172,7 +175,7 @@ def _figures(seen: RunRecord, tally: Tally, until_s: float) -> dict[str, float |
         "latency_p99_s": p99,
         "wait_mean_s": mean_s(tally.wait),
         "wait_p99_s": quantiles_s(tally.wait, (0.99,))[0],
-        # What waits still has waited too.
+        # Calls that still wait at the end count as having waited.
         "wait_fraction": (tally["waited"] + admitted - has_left) / admitted if admitted else None,
         "error_fraction": (ended - tally["outcome_0"]) / ended if ended else None,
         "utilisation_fraction": float(busy_slot_s / up_slot_s) if up_slot_s > 0 else None,
@@ -180,22 +183,22 @@ def _figures(seen: RunRecord, tally: Tally, until_s: float) -> dict[str, float |
     }
 
 
-def _counts(seen: RunRecord, tally: Tally) -> dict[str, float | None]:
-    """The metrics that count requests by when they ended.
+def _counts(record: RunRecord, tally: Tally) -> dict[str, float | None]:
+    """Return the metrics that count requests by the time of their end.
 
-    Unlike the outcomes, which follow what arrived in the interval, they take in what was in
-    flight when the rollout began: the first drain cuts those too.
+    The outcomes count requests by their arrival within the interval. These metrics also include the
+    requests that were in flight when the rollout began, because the first drain may cut these.
     """
     return {
         "failed_requests": float(tally["failed"]),
-        "slow_requests": None if seen.slow_over_s is None else float(tally["slow"]),
+        "slow_requests": None if record.slow_over_s is None else float(tally["slow"]),
         "cut_requests": float(tally["cut"]),
-        **(_connections(tally) if seen.rolled and seen.has_connections else {}),
+        **(_connections(tally) if record.rolled and record.has_connections else {}),
     }
 
 
 def _connections(tally: Tally) -> dict[str, float | None]:
-    """The figures of long-lived connections: each time that one is cut, whatever comes of its client."""
+    """Return the metrics of long-lived connections; a connection counts each time it is cut."""
     open_count = tally["open_at_start"]
     return {
         "cut_connections": float(tally["cut_connections"]),
@@ -204,7 +207,7 @@ def _connections(tally: Tally) -> dict[str, float | None]:
 
 
 def _outcomes(tally: Tally) -> dict[str, int]:
-    """How many arrived, and what became of them."""
+    """Return the number of requests that arrived, of each outcome, and in flight."""
     counts = [tally[f"outcome_{code}"] for code in range(IN_FLIGHT)]
     return {
         "arrived": tally["arrived"],
@@ -214,29 +217,29 @@ def _outcomes(tally: Tally) -> dict[str, int]:
 
 
 def _own_requests(table: RequestTable) -> RequestTable:
-    """Those that arrived from 0 on."""
+    """Return the requests that arrived from time 0 on."""
     own = table.arrival_s >= 0
     return RequestTable(*(getattr(table, field.name)[own] for field in fields(table)))
 
 
-def _series(seen: RunRecord) -> dict[str, Floats]:
-    """Everything told bin by bin, in the whole bins of the common interval."""
-    count = max(1, int(seen.end_s / seen.bin_s))
-    edges = np.arange(count + 1, dtype=np.float64) * seen.bin_s
-    pool = pool_means(seen.pool_log, edges)
-    up = _up_slot_s(seen, edges) / seen.bin_s
-    bins = seen.tally.bins[:count]
-    busy = counts_over_time(bins, "busy", seen.bin_s)
-    p50, p99 = bin_quantiles_s(seen.tally, count, (0.5, 0.99))
+def _series(record: RunRecord) -> dict[str, Floats]:
+    """Return all series, one value for each whole bin of the common interval."""
+    count = max(1, int(record.end_s / record.bin_s))
+    edges = np.arange(count + 1, dtype=np.float64) * record.bin_s
+    pool = pool_means(record.pool_log, edges)
+    up = _up_slot_s(record, edges) / record.bin_s
+    bins = record.tally.bins[:count]
+    busy = counts_over_time(bins, "busy", record.bin_s)
+    p50, p99 = bin_quantiles_s(record.tally, count, (0.5, 0.99))
     return {
-        "offered_rps": bins["offered"] / seen.bin_s,
-        "served_rps": bins["served"] / seen.bin_s,
+        "offered_rps": bins["offered"] / record.bin_s,
+        "served_rps": bins["served"] / record.bin_s,
         "capacity_rps": pool.capacity_rps,
         "in_pool_count": pool.count,
-        "in_flight_count": counts_over_time(bins, "flying", seen.bin_s),
-        "queue_count": counts_over_time(bins, "waiting", seen.bin_s),
+        "in_flight_count": counts_over_time(bins, "flying", record.bin_s),
+        "queue_count": counts_over_time(bins, "waiting", record.bin_s),
         "utilisation_fraction": np.divide(busy, up, out=np.zeros_like(up), where=up > 0),
-        "failed_rps": bins["failed"] / seen.bin_s,
+        "failed_rps": bins["failed"] / record.bin_s,
         "mixed_version_fraction": pool.new_fraction,
         "latency_p50_s": p50,
         "latency_p99_s": p99,
@@ -244,9 +247,10 @@ def _series(seen: RunRecord) -> dict[str, Floats]:
 
 
 def _overlap(begin_s: Floats, end_s: Floats, edges_s: Floats) -> Floats:
-    """How much of the spans from begin to end lies between the edges, in seconds, shape (bins,).
+    """Return how much of the spans from begin to end lies between the edges, in seconds, shape (bins,).
 
-    ∫ count dt up to e is Σ(e − begin) over those begun before e, less Σ(e − end) over those ended.
+    ∫ count dt up to an edge e is Σ(e − begin) over the spans begun before e, minus Σ(e − end) over
+    the spans ended before e.
     """
 
     def since(times: Floats) -> Floats:
@@ -259,14 +263,14 @@ def _overlap(begin_s: Floats, end_s: Floats, edges_s: Floats) -> Floats:
     return np.diff(since(begin_s) - since(end_s))
 
 
-def _up_slot_s(seen: RunRecord, edges_s: Floats) -> Floats:
-    """Slot-seconds between the edges of instances in states that can serve."""
+def _up_slot_s(record: RunRecord, edges_s: Floats) -> Floats:
+    """Return the slot-seconds between the edges of instances in states that can serve."""
     total: Floats = np.zeros(len(edges_s) - 1)
-    for slots in sorted(set(seen.slots)):
+    for slots in sorted(set(record.slots)):
         up = [
-            (one.begin_s, one.end_s)
-            for one in seen.states
-            if one.state in _LISTENING and seen.slots[one.instance] == slots
+            (interval.begin_s, interval.end_s)
+            for interval in record.states
+            if interval.state in _CAN_SERVE and record.slots[interval.instance] == slots
         ]
         begin, end = np.array(up, dtype=float).reshape(-1, 2).T
         total += slots * _overlap(begin, end, edges_s)

@@ -1,8 +1,8 @@
-"""Results as few bytes, to be sent and to be stored.
+"""Results as bytes, to be sent between processes and to be stored.
 
-Enters: a `RunResult` without its requests. Leaves: bytes that give it back to the last bit. They hold
-text and numbers and nothing that runs: a header in JSON, then the arrays as they lie in memory, and in
-`pack` all of it deflated. A file of them may be passed on, unlike one of pickles.
+The bytes restore a `RunResult`, without its requests, to the last bit: a header in JSON, then the
+arrays as they are in memory. `pack` compresses the whole. Unlike a pickle, the bytes hold no code, so
+a file of results from somebody else is safe to read.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ _LENGTH = struct.Struct("<I")
 
 
 def pack(result: RunResult) -> bytes:
-    """The result as few bytes; its requests, where they were kept, are left out."""
+    """Return a result as compressed bytes, without its requests."""
     return zlib.compress(as_bytes(result), 1)
 
 
 def as_bytes(result: RunResult) -> bytes:
-    """The same before it is deflated, for whoever deflates many of them at once."""
+    """Return a result as uncompressed bytes, for callers that compress many results together."""
     header = {
         "ended": result.ended,
         "settled_s": result.settled_s,
@@ -45,22 +45,27 @@ def as_bytes(result: RunResult) -> bytes:
         "states": len(result.states),
         "waits": None if result.waits is None else asdict(result.waits),
         "critical_path": result.critical_path,
-        "failures": [asdict(one) for one in result.failures],
+        "failures": [asdict(failure) for failure in result.failures],
         "stopped_by": None if result.stopped_by is None else asdict(result.stopped_by),
         "engine": result.engine,
     }
     text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
     series = np.array([result.series[name] for name in SERIES], "<f8")
     states = np.array(
-        [(one.instance, _STATES.index(one.state), one.begin_s, one.end_s) for one in result.states],
+        [
+            (interval.instance, _STATES.index(interval.state), interval.begin_s, interval.end_s)
+            for interval in result.states
+        ],
         _STATE,
     )
-    columns = [states[name].tobytes() for name in _STATE.names or ()]  # alike beside alike
+    columns = [
+        states[name].tobytes() for name in _STATE.names or ()
+    ]  # column by column: compresses better
     return b"".join([_LENGTH.pack(len(text)), text, series.tobytes(), *columns])
 
 
 def unpack(packed: bytes) -> RunResult:
-    """The result that was packed.
+    """Return the result that `pack` was given.
 
     Raises:
         ValueError: The bytes are not those of a result.
@@ -72,18 +77,18 @@ def unpack(packed: bytes) -> RunResult:
 
 
 def from_bytes(whole: bytes) -> RunResult:
-    """The result that `as_bytes` was given.
+    """Return the result that `as_bytes` was given.
 
     Raises:
         ValueError: The bytes are not those of a result.
     """
     try:
-        return _unpacked(whole)
+        return _read_result(whole)
     except (struct.error, KeyError, IndexError, TypeError, ValueError) as error:
         raise ValueError(f"not a packed result: {error}") from None
 
 
-def _unpacked(whole: bytes) -> RunResult:
+def _read_result(whole: bytes) -> RunResult:
     (length,) = _LENGTH.unpack_from(whole)
     place = _LENGTH.size + length
     header: dict[str, Any] = json.loads(whole[_LENGTH.size : place])
@@ -96,7 +101,7 @@ def _unpacked(whole: bytes) -> RunResult:
         columns[name] = column.tolist()
         place += column.nbytes
     if place != len(whole):
-        raise ValueError("it has another length")
+        raise ValueError("the length is wrong")
     states = tuple(
         StateInterval(instance, _STATES[state], begin_s, end_s)
         for instance, state, begin_s, end_s in zip(*columns.values(), strict=True)
@@ -105,7 +110,7 @@ def _unpacked(whole: bytes) -> RunResult:
     stopped_by = header.pop("stopped_by")
     return RunResult(
         critical_path=tuple(header.pop("critical_path")),
-        failures=tuple(_failure(one) for one in header.pop("failures")),
+        failures=tuple(_failure(data) for data in header.pop("failures")),
         stopped_by=None if stopped_by is None else _failure(stopped_by),
         ended=Ending(header.pop("ended")),
         engine=EngineName(header.pop("engine")),

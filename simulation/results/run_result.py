@@ -1,7 +1,7 @@
-"""What one run leaves behind: frozen plain data, with pandas views.
+"""The result of one run: frozen plain data, with pandas views.
 
-Charts, command line and plan read only these. All times are seconds on the rollout's clock
-(0 = the rollout starts; the warm-up lies before it and is not counted).
+Charts, the command line and plans read only this data. All times are seconds on the rollout's clock:
+the rollout starts at 0, and the warm-up before 0 is not counted.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ if TYPE_CHECKING:
 
 
 OUTCOMES = ("ok", "rejected", "timed_out", "refused", "cut", "error")
-"""How a request may end, in the order of the JSON; what is unfinished is ``in_flight``."""
+"""The outcomes of a request, in the order of the JSON; an unfinished request is ``in_flight``."""
 
 IN_FLIGHT = len(OUTCOMES)
-"""The code of a request that has not ended; the code of an outcome is its place in `OUTCOMES`."""
+"""The code of a request that has not ended; the code of an outcome is its index in `OUTCOMES`."""
 
 OK, REJECTED, TIMED_OUT, REFUSED, CUT, ERROR = range(len(OUTCOMES))
 
@@ -84,7 +84,7 @@ METRICS = (
     "cut_connections_fraction",
     "surge_instance_s",
 )
-"""Every figure of a run, in the order they are printed."""
+"""The names of all metrics of a run, in the order in which they are printed."""
 
 SERIES = (
     "offered_rps",
@@ -99,7 +99,7 @@ SERIES = (
     "latency_p50_s",
     "latency_p99_s",
 )
-"""What is told for each bin of time; NaN where a bin has nothing to tell."""
+"""The names of all series: one value for each bin of time, NaN where a bin has no value."""
 
 
 @dataclass(frozen=True)
@@ -107,10 +107,10 @@ class Waits:
     """The rollout's duration along its critical path, by what it was spent on, in seconds.
 
     Attributes:
-        drain_s: Until requests in flight had ended.
-        step_s: The other steps, and those of a migration.
-        gate_s: `min_ready`, bakes, waiting for a place.
-        pause_s: Pauses that the rule asks for.
+        drain_s: Waiting for requests in flight to end.
+        step_s: The other steps, and the steps of a migration.
+        gate_s: `min_ready`, bakes of a canary, and waiting for a place in the window.
+        pause_s: Pauses between instances, see `rollout.pause`.
     """
 
     drain_s: float
@@ -121,16 +121,16 @@ class Waits:
 
 @dataclass(frozen=True)
 class RequestTable:
-    """One row a request that arrived in the common interval (arrays of one length).
+    """One row for each request that arrived in the common interval (arrays of equal length).
 
     Attributes:
-        arrival_s: When it came.
+        arrival_s: When the request arrived.
         start_s: When the service of its last attempt began, NaN when it never did.
-        finish_s: When its client was done with it, NaN while in flight.
-        instance: The instance's number, −1 for none.
-        new_version: Whether the new version served it.
-        outcome: A code, see `OUTCOMES`: that of the last attempt.
-        attempts: How often the client asked.
+        finish_s: When the request ended for its client, NaN while in flight.
+        instance: The number of the instance that its last attempt was sent to, −1 for none.
+        new_version: Whether a new version served its last attempt.
+        outcome: The outcome of its last attempt, a code of `OUTCOMES`.
+        attempts: Number of attempts.
         request_class: The number of its class.
     """
 
@@ -144,7 +144,7 @@ class RequestTable:
     request_class: NDArray[np.int64]
 
     def frame(self, replication: int, classes: Sequence[str], names: Sequence[str]) -> pd.DataFrame:
-        """The rows as ``--requests`` writes them."""
+        """Return the rows as ``--requests`` writes them."""
         import pandas as pd  # noqa: PLC0415 - workers, which only simulate, start without it
 
         labels = np.array([*names, ""], dtype=object)
@@ -168,24 +168,25 @@ class RequestTable:
 
 @dataclass(frozen=True)
 class RunResult:
-    """One candidate in one replication.
+    """The result of one candidate in one replication.
 
     Attributes:
-        settled_s: When the rollout had ended and the queue was back; the horizon when it never was.
+        settled_s: When the rollout had ended and no more requests waited than before it; the
+            horizon when that never happened.
         end_s: End of the common interval, the same for all candidates of a replication.
         requests: ``arrived``, every outcome and ``in_flight``; arrived is the sum of the others.
-        metrics: Every name of `METRICS`; None where a figure does not exist.
-        alone: The same as if this candidate had been simulated alone: its common interval is then
+        metrics: A value for every name of `METRICS`; None where a metric does not exist.
+        alone: The metrics as if this candidate had been simulated alone: the common interval is then
             its own rollout and settling.
         bin_s: Width of the bins of `series`.
-        series: Every name of `SERIES`, one value a bin from 0 to ``end_s``.
-        states: Which instance was in which state when.
-        waits: Where the time went; None when the rollout did not end.
+        series: For every name of `SERIES`, one value for each bin from 0 to ``end_s``.
+        states: The intervals that each instance spent in each state.
+        waits: The rollout's duration by what it was spent on; None when the rollout did not end.
         critical_path: The services whose rollouts determined the end, first to last.
-        failures: What failed or tripped, service by service.
-        stopped_by: Which of it stopped the release, None when nothing did.
-        table: The requests themselves, only when they were asked for.
-        engine: Which engine simulated the run, never ``auto``.
+        failures: All failures, service by service.
+        stopped_by: The failure that stopped the release, None when none did.
+        table: The requests, None unless they were kept.
+        engine: The engine that simulated the run, never ``auto``; both give the same result.
     """
 
     ended: Ending
@@ -205,7 +206,7 @@ class RunResult:
     engine: EngineName = EngineName.REFERENCE
 
     def series_frame(self) -> pd.DataFrame:
-        """The bins as a table, indexed by the time at which each begins."""
+        """Return the series as a table, indexed by the time at which each bin begins."""
         import pandas as pd  # noqa: PLC0415 - workers, which only simulate, start without it
 
         count = len(self.series[SERIES[0]])
@@ -213,7 +214,7 @@ class RunResult:
         return pd.DataFrame(self.series, index=index)
 
     def states_frame(self, names: Sequence[str]) -> pd.DataFrame:
-        """The intervals of states as a table: instance, state, begin_s, end_s."""
+        """Return the intervals of states as a table: instance, state, begin_s, end_s."""
         import pandas as pd  # noqa: PLC0415 - workers, which only simulate, start without it
 
         rows = [(names[s.instance], s.state.value, s.begin_s, s.end_s) for s in self.states]

@@ -1,4 +1,4 @@
-"""The states of an instance, and the intervals that it spent in each."""
+"""The states of an instance, and the intervals that an instance spends in them."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from enum import StrEnum
 
 
 class State(StrEnum):
-    """What an instance is doing: one way round, and the three where it leaves it.
+    """The state of an instance: the cycle of a rollout, then failed, crashed and absent.
 
-    A second instance, of surge or blue/green, is absent before it is made, and the first one after
-    it has been removed.
+    A second instance (surge, blue/green) is absent before it is made. The first instance is absent
+    after it has been removed.
     """
 
     SERVING = "serving"

@@ -1,11 +1,11 @@
-"""What has happened to the requests up to a moment, counted (model.md §8).
+"""Counts of the requests up to a time (model.md §8).
 
-Everything is counted in whole numbers, times in nanoseconds, so that it does not matter in what order
-things are counted: engines that do the same give the same figures, to the last digit. Sums of moments
-may run over 64 bits; what is made of them is a difference that does not.
+All counts are integers, times in nanoseconds. The order of counting therefore does not change the
+result, and two engines that simulate the same give the same figures to the last digit. Sums of times
+may overflow 64 bits; only differences of such sums are used, and these do not overflow.
 
 Latencies and waits lie in buckets, 128 for every doubling from a microsecond to 36 hours. A bucket
-knows the mean of what it holds, so that a quantile is off by less than the bucket is wide: 0.8 %.
+knows the mean of its values, so the error of a quantile is less than the width of a bucket: 0.8 %.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from simulation.scenario.units import Floats, Integers
 TICKS_PER_S = 1e9
 
 SHIFT = 45
-"""Binary digits that a bucket does not tell apart: of 52 after the point it knows the first 7."""
+"""Number of low bits of a float that a bucket ignores: of 52 after the point it keeps the first 7."""
 
 _LEAST_S = 2.0**-20
 FIRST_BUCKET = (int(np.float64(_LEAST_S).view(np.int64)) >> SHIFT) - 1
 BUCKETS = 37 * 128 + 2
-"""The first is for less than the smallest latency, the last for more than the largest."""
+"""Number of buckets. The first is for values below the smallest, the last for values above the largest."""
 
 TOTALS = (
     "arrived",
@@ -46,10 +46,17 @@ TOTALS = (
     "cut_connections",
     "cut_of_open",
 )
-"""What is counted once. Of what arrived from 0 on: requests, their outcomes, calls, those that were
-turned away and those that had waited; of what ended from 0 on: failed, slow and cut requests. Calls
-in a slot, and the sum of the moments at which they began less those at which they were over. Connections
-that were open at 0, those that were cut, and those of the first that were."""
+"""The totals of a run.
+
+- Arrived from time 0 on: requests (``arrived``), their outcomes (``outcome_0`` …), calls (``called``),
+  calls that were rejected or refused (``turned_away``), calls that had waited (``waited``).
+- Ended from time 0 on: requests that failed, were slow, or were cut (``failed``, ``slow``, ``cut``).
+- Calls in a slot at the end (``busy``), and the sum of the times at which service began minus the
+  times at which slots were free again (``busy_ticks``).
+- The most calls that waited at once (``queue_max``); requests that reached a new version (``exposed``).
+- Connections open at time 0 (``open_at_start``), connections that were cut (``cut_connections``), and
+  connections that were both (``cut_of_open``).
+"""
 
 COUNTED_IN_BINS = {
     "arrived": "offered",
@@ -57,7 +64,7 @@ COUNTED_IN_BINS = {
     "busy": "busy",
     "busy_ticks": "busy_ticks",
 }
-"""The totals that are also the sums over bins, and of what."""
+"""Totals that equal a sum over bins, with the name of that field of the bins."""
 
 BUCKET = np.dtype([("count", "i8"), ("ticks", "i8")])
 BIN = np.dtype(
@@ -76,9 +83,12 @@ BIN = np.dtype(
         ]
     ]
 )
-"""What is counted in each bin of time. Of requests in flight, and of calls that wait or are in a slot,
-there are how many more there are at its end than at its beginning, and the sum of the moments at
-which they began less those at which they were over; what was before 0 counts as at 0."""
+"""The counts in each bin of time.
+
+For requests in flight (``flying``), calls that wait (``waiting``) and calls in a slot (``busy``) a bin
+holds the change of their number within the bin, and under ``…_ticks`` the sum of the times at which
+they began minus the times at which they ended. A time before 0 counts as 0.
+"""
 
 
 NO_BINS: NDArray[Any] = np.zeros(0, BIN)
@@ -87,15 +97,15 @@ NO_BIN_LATENCY: NDArray[np.uint32] = np.zeros((0, BUCKETS), np.uint32)
 
 @dataclass(frozen=True)
 class Tally:
-    """What has happened up to a moment.
+    """The counts of all requests up to a time.
 
     Attributes:
         totals: Each of `TOTALS`, shape (len(TOTALS),).
-        latency: A `BUCKET` for each class of latencies, from arrival to the end, of requests that
-            arrived from 0 on and ended well; of connections it is none. Shape (BUCKETS,).
-        wait: The same for the calls, and how long they waited before they were served.
+        latency: A histogram of `BUCKET` records, shape (BUCKETS,): the latencies, from arrival to
+            end, of requests that arrived from time 0 on and ended with `ok`, without connections.
+        wait: A histogram of the same shape: how long calls waited before they were served.
         bins: A `BIN` for each bin of time from 0 on, or none.
-        bin_latency: How many latencies there are in each bucket by the bin in which they arrived,
+        bin_latency: The number of latencies in each bucket, by the bin of time of their arrival,
             shape (bins, BUCKETS).
     """
 
@@ -106,22 +116,22 @@ class Tally:
     bin_latency: NDArray[np.uint32]
 
     def __getitem__(self, name: str) -> int:
-        """One of the totals."""
+        """Return one of the totals."""
         return int(self.totals[TOTALS.index(name)])
 
 
 @dataclass(frozen=True)
 class Calls:
-    """What was sent to the services: a row each time an attempt reached one.
+    """The calls to the services: one row each time an attempt reached a service.
 
     Attributes:
-        arrival_s: When it was sent.
+        arrival_s: When the call was sent.
         start_s: When its service began, NaN when it never did.
-        finish_s: When its caller was done with it, NaN while in flight.
-        released_s: When the slot that served it was free again, NaN where none was or it is not
-            yet; later than the caller's finish when the caller left first.
-        outcome: A code, see `simulation.results.run_result.OUTCOMES`.
-        takes_slot: Whether it is served in a slot; long-lived connections are not.
+        finish_s: When the call ended for its caller, NaN while in flight.
+        released_s: When its slot was free again, NaN before that or where there was no slot; later
+            than ``finish_s`` when the caller left first.
+        outcome: A code of `simulation.results.run_result.OUTCOMES`.
+        takes_slot: Whether the call is served in a slot; long-lived connections are not.
     """
 
     arrival_s: Floats
@@ -143,17 +153,18 @@ def count_requests(
     queue_max: int,
     exposed: int,
 ) -> Tally:
-    """The tally of what is recorded, all of it before or at a moment.
+    """Return the counts of recorded requests and calls.
 
     Args:
         table: All requests, warm-up included.
-        calls: All their calls.
-        has_latency: By class, whether the time it takes is a latency.
-        slow_over_s: From when on a latency is slow; infinite without an objective.
-        bin_s: Width of the bins.
-        until_s: The moment, up to which there are bins; None for none.
-        queue_max: The most calls that waited at once since 0.
-        exposed: Requests that a new version had a part in.
+        calls: All calls of these requests.
+        has_latency: For each class, whether its duration is a latency (False for connections).
+        slow_over_s: The latency in seconds above which a request is slow; infinite without an
+            objective.
+        bin_s: Width of the bins of time, in seconds.
+        until_s: The time up to which there are bins; None for no bins.
+        queue_max: The most calls that waited at once from time 0 on.
+        exposed: Number of requests that reached a new version.
     """
     totals = dict.fromkeys(TOTALS, 0)
     own = table.arrival_s >= 0
@@ -174,7 +185,7 @@ def count_requests(
     has_left = calls.takes_slot & np.isfinite(left_s)
     made = calls.takes_slot & (calls.arrival_s >= 0)
     turned = (calls.outcome == REJECTED) | (calls.outcome == REFUSED)
-    turned &= ~np.isfinite(calls.start_s)  # and not by a service further down its route
+    turned &= ~np.isfinite(calls.start_s)  # else a later service of its route rejected
     wait_s = (left_s - calls.arrival_s)[made & has_left & ~turned]
     totals["called"] = int(np.count_nonzero(made))
     totals["turned_away"] = int(np.count_nonzero(made & turned))
@@ -185,7 +196,7 @@ def count_requests(
     totals["queue_max"], totals["exposed"] = queue_max, exposed
     connected = ~calls.takes_slot & np.isfinite(calls.start_s)
     was_there, was_cut = connected & (calls.start_s < 0), connected & (calls.outcome == CUT)
-    has_gone = (calls.finish_s <= 0) & ~was_cut  # at 0 before control, which alone cuts
+    has_gone = (calls.finish_s <= 0) & ~was_cut  # at time 0, ends come before control's cuts
     totals["open_at_start"] = int(np.count_nonzero(was_there & ~has_gone))
     totals["cut_connections"] = int(np.count_nonzero(was_cut))
     totals["cut_of_open"] = int(np.count_nonzero(was_there & was_cut))
@@ -193,11 +204,12 @@ def count_requests(
     if until_s is None:
         bins, by_bin = NO_BINS, NO_BIN_LATENCY
     else:
-        mine = own & ended & good
+        has_bin_latency = own & ended & good
         count = int(until_s / bin_s) + 1
         bins = _bins_of(table, calls, left_s, bin_s, count)
         by_bin = np.zeros((count, BUCKETS), np.uint32)
-        np.add.at(by_bin, (_bins(table.arrival_s[mine], bin_s), _buckets(latency_s[mine])), 1)
+        bins_of_arrival = _bins(table.arrival_s[has_bin_latency], bin_s)
+        np.add.at(by_bin, (bins_of_arrival, _buckets(latency_s[has_bin_latency])), 1)
     return Tally(
         np.array(list(totals.values()), np.int64),
         _histogram(latency_s[own & ended & good]),
@@ -251,61 +263,61 @@ def _buckets(values_s: Floats) -> Integers:
 
 def _histogram(values_s: Floats) -> NDArray[Any]:
     buckets = _buckets(values_s)
-    found = np.zeros(BUCKETS, BUCKET)
-    found["count"] = np.bincount(buckets, minlength=BUCKETS)
-    np.add.at(found["ticks"], buckets, _ticks(values_s))
-    return found
+    histogram = np.zeros(BUCKETS, BUCKET)
+    histogram["count"] = np.bincount(buckets, minlength=BUCKETS)
+    np.add.at(histogram["ticks"], buckets, _ticks(values_s))
+    return histogram
 
 
 def mean_s(histogram: NDArray[Any]) -> float | None:
-    """The mean of what a histogram holds; None for nothing."""
+    """Return the mean of a histogram in seconds, None for an empty one."""
     count = int(np.sum(histogram["count"]))
     return int(np.sum(histogram["ticks"])) / count / TICKS_PER_S if count else None
 
 
-def quantiles_s(histogram: NDArray[Any], which: tuple[float, ...]) -> list[float | None]:
-    """Quantiles of what a histogram holds, linear between neighbours; None for nothing."""
+def quantiles_s(histogram: NDArray[Any], levels: tuple[float, ...]) -> list[float | None]:
+    """Return quantiles of a histogram in seconds, linear between neighbours; None for an empty one."""
     full = np.flatnonzero(histogram["count"])
     if not len(full):
-        return [None] * len(which)
+        return [None] * len(levels)
     counts = histogram["count"][full]
     values = histogram["ticks"][full] / counts / TICKS_PER_S
-    return [float(value) for value in _at_ranks(values, np.cumsum(counts), np.array(which))]
+    return [float(value) for value in _at_ranks(values, np.cumsum(counts), np.array(levels))]
 
 
-def bin_quantiles_s(tally: Tally, count: int, which: tuple[float, ...]) -> list[Floats]:
-    """Quantiles for each of the first bins of time, from the middles of its buckets.
+def bin_quantiles_s(tally: Tally, count: int, levels: tuple[float, ...]) -> list[Floats]:
+    """Return quantiles of the latency for each of the first ``count`` bins of time.
 
-    NaN for a bin without a latency.
+    Values are the middles of the buckets, in seconds; NaN for a bin without a latency.
     """
     counts, used = tally.bin_latency[:count], np.flatnonzero(tally.latency["count"])
     if not len(used):
-        return [np.full(count, np.nan) for _ in which]
+        return [np.full(count, np.nan) for _ in levels]
     first, last = int(used[0]), int(used[-1]) + 1
     cumulative = np.cumsum(counts[:, first:last], axis=1, dtype=np.uint32)
     middles_s, total = _MIDDLES_S[first:last], cumulative[:, -1:].astype(np.float64)
 
-    def at(place: Floats) -> Floats:
-        found: Floats = middles_s[np.argmax(cumulative > place, axis=1)]
-        return found
+    def value_at(rank: Floats) -> Floats:
+        values_s: Floats = middles_s[np.argmax(cumulative > rank, axis=1)]
+        return values_s
 
-    found = []
-    for q in which:
-        place = q * (total - 1)
-        below = np.floor(place)
-        low = at(below)
-        values = low + (at(np.ceil(place)) - low) * (place - below)[:, 0]
-        found.append(np.where(total[:, 0] > 0, values, np.nan))
-    return found
+    quantiles = []
+    for level in levels:
+        rank = level * (total - 1)
+        below = np.floor(rank)
+        low = value_at(below)
+        values = low + (value_at(np.ceil(rank)) - low) * (rank - below)[:, 0]
+        quantiles.append(np.where(total[:, 0] > 0, values, np.nan))
+    return quantiles
 
 
-def _at_ranks(values: Floats, cumulative: Integers, which: Floats) -> Floats:
-    place = which * (cumulative[-1] - 1)
-    below = np.floor(place)
+def _at_ranks(values: Floats, cumulative: Integers, levels: Floats) -> Floats:
+    rank = levels * (cumulative[-1] - 1)
+    below = np.floor(rank)
     low = values[np.searchsorted(cumulative, below, side="right")]
-    high = values[np.searchsorted(cumulative, np.ceil(place), side="right")]
-    found: Floats = low + (high - low) * (place - below)
-    return found
+    high = values[np.searchsorted(cumulative, np.ceil(rank), side="right")]
+    quantiles: Floats = low + (high - low) * (rank - below)
+    return quantiles
 
 
 def _middles_s() -> Floats:
@@ -320,11 +332,11 @@ _MIDDLES_S = _middles_s()
 
 
 def counts_over_time(bins: NDArray[Any], name: str, bin_s: float) -> Floats:
-    """How many there were on average in each bin: flying, waiting or busy."""
+    """Return the mean number in each bin of time: requests ``flying``, calls ``waiting`` or ``busy``."""
     edges = np.floor(bin_s * np.arange(1, len(bins) + 1) * TICKS_PER_S + 0.5).astype(np.int64)
     change, ticks = bins[name], bins[f"{name}_ticks"]
     before = np.cumsum(change) - change
     width = np.diff(edges, prepend=0)
     area = before * width + change * edges - ticks
-    found: Floats = area / width
-    return found
+    means: Floats = area / width
+    return means

@@ -1,1 +1,1 @@
-"""What a user writes: the scenario, its rules, its units. No SimPy here."""
+"""The scenario file: its model, rules, limits and units. No SimPy here."""

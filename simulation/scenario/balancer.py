@@ -1,7 +1,4 @@
-"""The part of a scenario file about balancing: ``services.NAME.balancer``.
-
-Enters: plain data as a file holds it. Leaves: a frozen `BalancerModel`.
-"""
+"""The model of ``services.NAME.balancer`` in a scenario file."""
 
 from __future__ import annotations
 
@@ -12,20 +9,27 @@ from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 from simulation.scenario.units import DurationS, FileModel, OptionalDurationS
 
 
-def _none_if_said(value: object) -> object:
+def _parse_none(value: object) -> object:
     return None if value == "none" else value
 
 
 OptionalCount = Annotated[
     Annotated[int, Field(ge=0)] | None,
-    BeforeValidator(_none_if_said),
+    BeforeValidator(_parse_none),
     WithJsonSchema({"anyOf": [{"type": "integer", "minimum": 0}, {"const": "none"}]}),
 ]
-"""A count, or None where a file says ``none``."""
+"""A count, or None where the file has the word ``none``."""
 
 
 class HealthCheck(FileModel):
-    """How the balancer finds out that an instance is down, and that it is up again."""
+    """How the balancer notices that an instance is down, and that it is up again.
+
+    Attributes:
+        interval: Time from one check of an instance to the next.
+        timeout: A check that has no answer after this time has failed.
+        rise: After this many checks passed in a row, an instance that is out is used again.
+        fall: After this many checks failed in a row, an instance is taken out.
+    """
 
     interval: DurationS = Field(default=2.0, gt=0)
     timeout: DurationS = Field(default=1.0, gt=0)
@@ -43,13 +47,19 @@ class HealthCheck(FileModel):
 
 OptionalHealthCheck = Annotated[
     HealthCheck | Annotated[None, WithJsonSchema({"const": "none"})],
-    BeforeValidator(_none_if_said),
+    BeforeValidator(_parse_none),
 ]
-"""How instances are checked, or None where a file says ``none``."""
+"""How instances are checked, or None where the file has the word ``none``."""
 
 
 class ConnectRetries(FileModel):
-    """What the balancer does when an instance does not answer its connection."""
+    """What the balancer does when an instance does not accept a connection.
+
+    Attributes:
+        attempts: How often the balancer tries again before the request ends as `refused`.
+        delay: Time before each further attempt.
+        redispatch: true: each further attempt may go to another instance. false: to the same one.
+    """
 
     attempts: int = Field(default=0, ge=0, le=32)
     delay: DurationS = 1.0
@@ -57,14 +67,14 @@ class ConnectRetries(FileModel):
 
 
 SENDING = ("round_robin", "least_connections", "random", "power_of_two", "source_hash")
-"""Policies by which somebody sends; with ``pull`` nobody does."""
+"""The policies by which a balancer sends requests; with ``pull``, instances take them."""
 
 
 def parse_policy(text: str) -> str:
-    """A policy that may take another's place.
+    """Return the name of a policy that can replace another one.
 
     Raises:
-        ValueError: There is none of this name, or it is another kind of service.
+        ValueError: There is no such policy, or it is ``pull``, which is another kind of service.
     """
     if text not in SENDING:
         raise ValueError(f"must be {', '.join(SENDING[:-1])} or {SENDING[-1]}")
@@ -72,7 +82,29 @@ def parse_policy(text: str) -> str:
 
 
 class BalancerModel(FileModel):
-    """How requests find an instance, and where they wait."""
+    """How requests get to an instance, and where they wait.
+
+    Attributes:
+        policy: How the balancer chooses an instance. pull: there is no balancer, idle instances take
+            the next request themselves.
+        weights: The share of the traffic of each instance, relative to the others; 1 where an
+            instance is not named. Example: {web-01: 3}.
+        queue: balancer: full instances are skipped, and when all are full, requests wait in one
+            queue at the balancer. instance: a request is assigned to an instance when it arrives,
+            and waits in that instance's queue.
+        queue_limit: The most requests that may wait, in all (queue: balancer) or at each instance
+            (queue: instance); further requests are rejected. none: no limit.
+        queue_timeout: A request that waits longer ends as `timed_out`. none: no limit.
+        propagation_delay: How long the balancer still sends requests to an instance after it was
+            taken out.
+        health_check: How the balancer checks its instances. none: without checks; the balancer
+            relies on what the rollout announces.
+        connect_retries: What the balancer does when an instance does not accept a connection.
+        slow_start: How long a returned instance takes to get its full share of the traffic. 0s: at
+            once.
+        sticky: true: a session stays with its instance, even while that instance drains.
+        requeue: With policy pull. true: a request that is cut goes back to the queue once.
+    """
 
     policy: Literal[
         "round_robin", "least_connections", "random", "power_of_two", "source_hash", "pull"
@@ -96,11 +128,11 @@ class BalancerModel(FileModel):
             return self
         belief = {"weights", "propagation_delay", "health_check", "connect_retries"}
         other = belief | {"slow_start", "sticky"}
-        said = [name for name in sorted(other) if getattr(self, name) != _default(name)]
+        useless = [name for name in sorted(other) if getattr(self, name) != _default(name)]
         if self.queue == "instance":
-            said.append("queue: instance")
-        if said:
-            raise ValueError(f"with policy pull nobody sends, so {said[0]} has no meaning")
+            useless.append("queue: instance")
+        if useless:
+            raise ValueError(f"with policy pull nobody sends, so {useless[0]} has no meaning")
         return self
 
 

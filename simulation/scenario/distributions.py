@@ -1,10 +1,10 @@
-"""Durations and demands: what a step takes, what a request asks for.
+"""Distributions of durations and demands: how long a step takes, how much work a request is.
 
-Enters: one value of a scenario file (``20s``, ``{mean: 20s, cv: 0.3}``, ``{gamma: {…}}``).
-Leaves: a frozen distribution that can be sampled, has a mean, a coefficient of variation (`cv`),
-quantiles, the share that lasts longer than a time (`survival`) and the mean of what goes beyond it
-(`excess_s`, E[(S − t)⁺] = ∫ₜ^∞ P(S > u) du), and is written back in a form that parses to itself. Sampling takes one stream in order, so that the k-th draw is the same
-however many are drawn after it.
+A distribution is parsed from one value of a scenario file: ``20s``, ``{mean: 20s, cv: 0.3}``,
+``{gamma: {…}}``. It has samples, a mean, a coefficient of variation (`cv`), quantiles, the probability
+of a longer duration (`survival`, P(S > t)) and the mean excess (`excess_s`,
+E[(S − t)⁺] = ∫ₜ^∞ P(S > u) du). Its dump parses to the same distribution. Samples use one random
+stream in order, so the k-th sample does not depend on how many follow it.
 """
 
 from __future__ import annotations
@@ -43,21 +43,32 @@ MOST_SAMPLES_BYTES = 16 << 20
 
 @cache
 def _special() -> Any:
-    """SciPy's functions, which take longer to import than a window to open."""
+    """Return `scipy.special`, imported on first use: the import takes longer than opening a window."""
     from scipy import special  # noqa: PLC0415 - see above
 
     return special
 
 
 class _Spread(FileModel):
-    """A positive duration told by its mean and coefficient of variation."""
+    """The mean and the spread of a duration.
+
+    Attributes:
+        mean: The mean.
+        cv: The coefficient of variation: standard deviation over mean.
+    """
 
     mean: DurationS
     cv: float = Field(ge=0, allow_inf_nan=False)
 
 
 class LognormalShape(FileModel):
-    """A lognormal by its mean and either its coefficient of variation or its 99th percentile."""
+    """A lognormal distribution by its mean and either its spread or its 99th percentile.
+
+    Attributes:
+        mean: The mean.
+        cv: The coefficient of variation: standard deviation over mean. Either cv or p99.
+        p99: The 99th percentile: 99 of 100 durations are shorter. Either cv or p99.
+    """
 
     mean: DurationS = Field(gt=0)
     cv: float | None = Field(default=None, ge=0, allow_inf_nan=False)
@@ -72,13 +83,13 @@ class LognormalShape(FileModel):
         return self
 
     def sigma(self) -> float:
-        """Standard deviation of the logarithm.
+        """Return the standard deviation of the logarithm.
 
         From the cv: sigma² = ln(1 + cv²). From p99: ln(p99/mean) = z·sigma − sigma²/2, the smaller
-        root (the larger one puts the 99th percentile on the far side of a very heavy tail).
+        root (the larger root belongs to a very heavy tail, most of which lies beyond the p99).
 
         Raises:
-            ValueError: No lognormal with this mean has so high or so low a 99th percentile.
+            ValueError: No lognormal with this mean has this 99th percentile.
         """
         if self.cv is not None:
             return math.sqrt(math.log1p(self.cv**2))
@@ -95,7 +106,7 @@ class LognormalShape(FileModel):
 
 
 def _deviations(time_s: Floats, mu: float, sigma: float) -> Floats:
-    """How many standard deviations of the logarithm a time lies below the median."""
+    """Return how many standard deviations of the logarithm each time lies below the median."""
     with np.errstate(divide="ignore"):
         log_time = np.log(np.maximum(time_s, 0.0))
     if sigma == 0:
@@ -104,7 +115,11 @@ def _deviations(time_s: Floats, mu: float, sigma: float) -> Floats:
 
 
 class Constant(FileModel):
-    """Always the same duration."""
+    """Always the same duration.
+
+    Attributes:
+        constant: The duration.
+    """
 
     constant: DurationS
 
@@ -128,7 +143,11 @@ class Constant(FileModel):
 
 
 class Exponential(FileModel):
-    """Memoryless, by its mean."""
+    """An exponential (memoryless) distribution.
+
+    Attributes:
+        exponential: The mean.
+    """
 
     exponential: DurationS
 
@@ -155,7 +174,13 @@ class Exponential(FileModel):
 
 
 class Lognormal(FileModel):
-    """The usual shape of service times: ``{mean: 50ms, cv: 1}`` or ``{mean: 50ms, p99: 230ms}``."""
+    """A lognormal distribution, the usual shape of service times.
+
+    Short forms: ``{mean: 50ms, cv: 1}`` or ``{mean: 50ms, p99: 230ms}``.
+
+    Attributes:
+        lognormal: The mean, and either cv or p99.
+    """
 
     lognormal: LognormalShape
 
@@ -195,7 +220,11 @@ class Lognormal(FileModel):
 
 
 class Gamma(FileModel):
-    """A gamma by mean and coefficient of variation (shape = 1/cv²)."""
+    """A gamma distribution by its mean and coefficient of variation (shape = 1/cv²).
+
+    Attributes:
+        gamma: The mean and the coefficient of variation.
+    """
 
     gamma: _Spread
 
@@ -237,14 +266,23 @@ class Gamma(FileModel):
 
 
 class WeibullShape(FileModel):
-    """A Weibull by its mean and shape (below 1: a heavy tail)."""
+    """A Weibull distribution by its mean and shape.
+
+    Attributes:
+        mean: The mean.
+        shape: The shape parameter; below 1 the tail is heavy, 1 is exponential.
+    """
 
     mean: DurationS
     shape: float = Field(gt=0, allow_inf_nan=False)
 
 
 class Weibull(FileModel):
-    """A Weibull by its mean and shape."""
+    """A Weibull distribution by its mean and shape.
+
+    Attributes:
+        weibull: The mean and the shape.
+    """
 
     weibull: WeibullShape
 
@@ -284,9 +322,13 @@ class Weibull(FileModel):
 
 
 class Empirical(FileModel):
-    """Draws from measured durations: a file with one value a line (seconds, or ``30ms``).
+    """Measured durations, of which each draw picks one at random.
 
-    The samples themselves are kept, so that what is written back needs no file.
+    A dump contains the values themselves, so it does not need the file.
+
+    Attributes:
+        empirical: A file with one duration per line (seconds such as 0.25, or 30ms), or a list of
+            durations.
     """
 
     empirical: Annotated[
@@ -294,7 +336,7 @@ class Empirical(FileModel):
         WithJsonSchema(
             {
                 "anyOf": [
-                    {"type": "string", "description": "a file, one duration a line"},
+                    {"type": "string", "description": "a file with one duration per line"},
                     {"type": "array", "items": DURATION_SCHEMA, "minItems": 1},
                 ]
             }
@@ -344,14 +386,23 @@ class Empirical(FileModel):
 
 
 class ShiftedShape(FileModel):
-    """Something that never takes less than ``by``."""
+    """A minimum and what is added to it.
+
+    Attributes:
+        by: The minimum.
+        of: The distribution of the time that is added to the minimum.
+    """
 
     by: DurationS
     of: Distribution
 
 
 class Shifted(FileModel):
-    """A distribution moved right by a constant."""
+    """A distribution with a minimum: a constant plus another distribution.
+
+    Attributes:
+        shifted: The minimum and the distribution that is added to it.
+    """
 
     shifted: ShiftedShape
 
@@ -387,7 +438,7 @@ KINDS: dict[str, type[FileModel]] = {
 
 
 def _kind(value: Any) -> str:
-    """The kind a value names, with the short forms: a plain duration, ``{mean, cv | p99}``."""
+    """Return the kind of a value, or one of the short forms: a plain duration, ``{mean, cv | p99}``."""
     if isinstance(value, FileModel):
         return next(iter(type(value).model_fields))
     if isinstance(value, dict):
@@ -431,7 +482,7 @@ Distribution = Annotated[
     ],
     Discriminator(_kind),
 ]
-"""Any of the kinds, or a short form: ``20s`` is a constant, ``{mean: 20s, cv: 1}`` a lognormal."""
+"""A distribution of any kind, or a short form: ``20s`` is a constant, ``{mean: 20s, cv: 1}`` a lognormal."""
 
 ShiftedShape.model_rebuild()
 Shifted.model_rebuild()

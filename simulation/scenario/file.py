@@ -1,8 +1,8 @@
-"""YAML ↔ Scenario.
+"""Reading and writing scenario files.
 
-Enters: a path, or text, and values set over it (``services.checkout.slots=8``). Leaves: a
-`ScenarioFile`: the scenario, and the text it came from with its comments. Errors are one line for
-people: file, line, key, value, the rule, and the nearest right key.
+A `ScenarioFile` has the scenario and the YAML text that it was read from, with its comments. Values can
+be set over the text (``services.checkout.slots=8``). An error is one line: file, line, key, value, the
+rule, and the nearest valid key.
 """
 
 from __future__ import annotations
@@ -41,17 +41,18 @@ _BEGINS = "scenario/1"
 
 @dataclass(frozen=True)
 class ScenarioFile:
-    """A scenario with the text that says it.
+    """A scenario with the YAML text that it was read from.
 
-    Two are equal when they say the same, however that is written and wherever it stands.
+    Two are equal when their data are equal, whatever their path, layout and comments.
 
     Attributes:
-        text: The YAML, comments kept.
-        scenario: What it says.
-        data: The text as plain data, without what is derived from it.
-        path: Where it was read from, None when it is new.
+        text: The YAML text with its comments.
+        scenario: The scenario of the text.
+        data: The text as plain data, without defaults or other derived values.
+        path: The file that it was read from, None when it is new.
         set_keys: Keys whose values were set over the text, for error messages.
-        as_read: The text before values were set, whose lines a save keeps; empty when none were.
+        as_read: The text before values were set, whose line breaks a save keeps; empty when no
+            value was set.
     """
 
     text: str = field(compare=False)
@@ -63,10 +64,14 @@ class ScenarioFile:
 
     @classmethod
     def load(cls, path: Path, sets: Iterable[str] = ()) -> ScenarioFile:
-        """Reads a scenario file and sets ``key.path=value`` over it.
+        """Read a scenario file and set values over it.
+
+        Args:
+            path: The file.
+            sets: Values to set, each as ``key.path=value``.
 
         Raises:
-            BadInput: Anything wrong with the file or the values, in one line.
+            BadInput: The file cannot be read, or breaks a rule; the message is one line.
         """
         try:
             text = read_limited_text(path, MOST_YAML_BYTES)
@@ -76,16 +81,16 @@ class ScenarioFile:
 
     @classmethod
     def parse(cls, text: str, path: Path | None = None, sets: Iterable[str] = ()) -> ScenarioFile:
-        """The same from text; ``path`` says where other files are looked for.
+        """Do the same as `load` for a text; files that it names are relative to ``path``.
 
         Raises:
-            BadInput: As `load`.
+            BadInput: The text breaks a rule.
         """
-        pairs = [_split_set(one) for one in sets]
-        return _parsed(text, path, pairs, frozenset(key for key, _ in pairs))
+        pairs = [_split_set(text) for text in sets]
+        return _parse(text, path, pairs, frozenset(key for key, _ in pairs))
 
     def with_values(self, values: dict[str, Any]) -> ScenarioFile:
-        """The same file with other values at some keys, comments kept.
+        """Return the same file with other values at some keys; comments are kept.
 
         Args:
             values: Plain values by dotted key, such as ``{"rollout.drain.timeout": "30s"}``.
@@ -94,11 +99,11 @@ class ScenarioFile:
             BadInput: A value breaks a rule.
         """
         pairs = [(_split_key(key), value) for key, value in values.items()]
-        made = _parsed(self.text, self.path, pairs, frozenset(key for key, _ in pairs), "")
-        return replace(made, as_read=self.as_read or self.text)
+        file = _parse(self.text, self.path, pairs, frozenset(key for key, _ in pairs), "")
+        return replace(file, as_read=self.as_read or self.text)
 
     def with_value_of(self, other: ScenarioFile, key: str) -> ScenarioFile:
-        """The same file with a key as the other says it, and without it where that is silent.
+        """Return the same file with another file's value of a key, or without a key it does not have.
 
         Raises:
             BadInput: The value breaks a rule here.
@@ -110,21 +115,21 @@ class ScenarioFile:
 
     @property
     def text_to_save(self) -> str:
-        """The text that `save` writes: lines that say the same stay as they were read."""
+        """The text that `save` writes: unchanged lists and mappings keep their line breaks."""
         return with_lines_of(self.text, self.as_read) if self.as_read else self.text
 
     def save(self, path: Path) -> ScenarioFile:
-        """Writes the text, beside and renamed, and returns the file as it stands there.
+        """Write the text atomically, and return the file at its new path.
 
         Raises:
-            BadInput: The path cannot be written, or a trace is not to be found from there.
+            BadInput: The path cannot be written, or a trace is not found relative to it.
         """
         saved = ScenarioFile.parse(self.text_to_save, path)
         atomic_write_text(path, saved.text)
         return saved
 
 
-def _parsed(
+def _parse(
     text: str,
     path: Path | None,
     pairs: Sequence[tuple[Key, Any]],
@@ -133,17 +138,17 @@ def _parsed(
 ) -> ScenarioFile:
     name = str(path) if path else "scenario"
     where = Positions(name, load_yaml(text, name, _BEGINS), _schema(), set_keys, set_by)
-    return _checked(text, path, pairs, where)
+    return _validate(text, path, pairs, where)
 
 
-def _checked(
+def _validate(
     text: str, path: Path | None, pairs: Sequence[tuple[Key, Any]], where: Positions
 ) -> ScenarioFile:
     root = where.root
     for key, value in pairs:
         set_value(root, key, value)
-    said = plain(root)
-    data = dict(said)
+    own_data = plain(root)
+    data = dict(own_data)
     if not str(data.get("name") or "") and path is not None:
         data["name"] = path.name.split(".")[0]
     context = {"base_directory": str(path.parent if path else Path())}
@@ -153,7 +158,8 @@ def _checked(
         raise BadInput(where.message(error)) from None
     for key, value, rule in broken_rules(scenario):
         raise BadInput(where.broken(key, value, rule))
-    return ScenarioFile(dump_yaml(root) if pairs else text, scenario, said, path, where.set_keys)
+    new_text = dump_yaml(root) if pairs else text
+    return ScenarioFile(new_text, scenario, own_data, path, where.set_keys)
 
 
 def _split_key(text: str) -> Key:
@@ -187,7 +193,7 @@ def _schema() -> dict[str, Any]:
 
 
 def scenario_schema() -> dict[str, Any]:
-    """The JSON Schema of a scenario file, for editors and for ``assets/``."""
+    """Return the JSON Schema of a scenario file, for editors and for ``assets/``."""
     schema = _schema()
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",

@@ -1,7 +1,4 @@
-"""Times of day at which no rollout may run.
-
-Enters: a scenario and when its rollout ran. Leaves: the freeze that it met, in words.
-"""
+"""Times of day at which no rollout may run (`rollout.freeze`)."""
 
 from __future__ import annotations
 
@@ -10,9 +7,13 @@ from simulation.scenario.rates import DAY_S, clock_time_s
 
 
 def find_freeze(scenario: Scenario, duration_s: float) -> str | None:
-    """The first freeze in which a rollout of this length runs, such as ``08:00–10:00``.
+    """Return the first freeze that overlaps a rollout, such as ``08:00–10:00``, or None.
 
-    A freeze may reach over midnight, and a rollout over several days.
+    A freeze may include midnight, and a rollout may take several days.
+
+    Args:
+        scenario: The scenario, with the start of its rollout.
+        duration_s: The duration of the rollout, in seconds.
     """
     if scenario.rollout is None or not scenario.rollout.freeze:
         return None
@@ -21,15 +22,15 @@ def find_freeze(scenario: Scenario, duration_s: float) -> str | None:
         first_s, last_s = clock_time_s(begins), clock_time_s(ends)
         assert first_s is not None
         assert last_s is not None
-        lasts_s = (last_s - first_s) % DAY_S
-        since_s = (begin_s - first_s) % DAY_S  # how long ago the freeze last began
-        if since_s < lasts_s or since_s + duration_s > DAY_S:
+        length_s = (last_s - first_s) % DAY_S
+        since_s = (begin_s - first_s) % DAY_S  # time since the freeze last began
+        if since_s < length_s or since_s + duration_s > DAY_S:
             return f"{begins}–{ends}"
     return None
 
 
 def second_of_day(scenario: Scenario) -> float:
-    """When the rollout starts, in seconds after midnight; traffic without dates begins at 0."""
+    """Return the start of the rollout in seconds after midnight; traffic without dates begins at 0."""
     first_row = scenario.rates().first_row
     start_s = scenario.start_s()
     if first_row is None:

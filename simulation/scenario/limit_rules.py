@@ -1,9 +1,8 @@
-"""How large a scenario may be: the limits of each key, and of what keys come to together.
+"""The size limits of a scenario: of single keys, and of several keys together.
 
-Enters: a scenario that fits its schema. Leaves: where it exceeds a limit, the value, and the limit.
-Nothing is built before these are asked: a fleet of 10⁹ instances is refused as quickly as one of 10
-is accepted. Limits of durations and rates alone stand in `simulation.scenario.units`, those of files in
-`executor.base.text_limits`.
+These limits are checked before anything of that size is built: a fleet of 10⁹ instances is refused as
+quickly as a fleet of 10 is accepted. The limits of durations and rates are in
+`simulation.scenario.units`, those of files in `executor.base.text_limits`.
 """
 
 from __future__ import annotations
@@ -66,14 +65,14 @@ _MOST: Mapping[str, int] = {
     "empirical": 1_000_000,
     "timestamps": 20_000_000,
 }
-"""Maximum of each key, by its name: of a number its value, of a list or a mapping its entries."""
+"""Maximum by name of the key: of a number's value, or of the entries of a list or mapping."""
 
 _LEAST: Mapping[str, float] = {"speed": 1e-6, "service_factor": 1e-6, "factor": 1e-6, "shape": 0.05}
-"""Minimum of each key that divides, or that a distribution is computed from, by its name."""
+"""Minimum by name of the key: a smaller divisor or shape would overflow."""
 
 
 def broken_limits(scenario: Scenario) -> list[Broken]:
-    """Every limit of a single key that the scenario exceeds, and of its instances together."""
+    """Return every limit of a single key, or of all instances together, that the scenario exceeds."""
     broken = [*_broken_keys((), scenario)]
     if broken:
         return broken
@@ -94,22 +93,24 @@ def broken_limits(scenario: Scenario) -> list[Broken]:
 
 
 def broken_run_limits(scenario: Scenario) -> Iterator[Broken]:
-    """Every limit of a run, and of all replications, that the scenario exceeds.
+    """Yield every limit of a run, or of all replications, that the scenario exceeds.
 
-    Its keys must fit each other: window and fleet, start and traffic.
+    The scenario must break no other rule, such as a window larger than the fleet.
     """
     warm_up_s, lasts_s = expected_run_s(scenario)
     run_s = warm_up_s + lasts_s
     count = _expected_requests(scenario, warm_up_s, lasts_s)
     key = ("traffic", "clients" if scenario.traffic.arrivals == "closed" else "rate")
-    told = f"about {count:.3g} requests in a run of {run_s:,.0f} s"
+    expected = f"about {count:.3g} requests in a run of {run_s:,.0f} s"
     if count > MOST_REQUESTS_OF_A_RUN:
-        rule = f"comes to {told}, at most {MOST_REQUESTS_OF_A_RUN:,} may be"
+        rule = f"comes to {expected}, at most {MOST_REQUESTS_OF_A_RUN:,} may be"
         yield key, NOT_GIVEN, rule
         return
     total = count * scenario.replications
     if total > MOST_REQUESTS_OF_A_STUDY:
-        rule = f"comes to {told}, {total:.3g} in all, at most {MOST_REQUESTS_OF_A_STUDY:,} may be"
+        rule = (
+            f"comes to {expected}, {total:.3g} in all, at most {MOST_REQUESTS_OF_A_STUDY:,} may be"
+        )
         yield ("replications",), scenario.replications, rule
     for at, event_count, events, value in _events(scenario, run_s):
         if event_count > MOST_EVENTS_OF_A_RUN:
@@ -121,7 +122,7 @@ def broken_run_limits(scenario: Scenario) -> Iterator[Broken]:
 
 
 def broken_horizon(scenario: Scenario) -> Iterator[Broken]:
-    """Whether a run that never settles would go on for too long where the horizon is `auto`."""
+    """Yield the limit that a run which never settles would exceed, where the horizon is `auto`."""
     if scenario.clock.horizon is not None:
         return
     horizon_s = frame_of([scenario]).horizon_s
@@ -135,27 +136,27 @@ def broken_horizon(scenario: Scenario) -> Iterator[Broken]:
 
 
 def refuse_too_many_candidates(name: str, counts: Mapping[str, int]) -> None:
-    """Refuses a study before its candidates are put together.
+    """Refuse a study that is too large, before its candidates are built.
 
     Args:
-        name: The scenario's.
-        counts: How many values there are of what is varied, by its name.
+        name: The scenario's name.
+        counts: The number of values of each varied key, by the name of the key.
 
     Raises:
         BadInput: There would be too many candidates.
     """
     total = math.prod(max(1, count) for count in counts.values())
     if total > MOST_CANDIDATES:
-        told = " × ".join(f"{count:,} {key}" for key, count in counts.items() if count > 1)
+        factors = " × ".join(f"{count:,} {key}" for key, count in counts.items() if count > 1)
         raise BadInput(
-            f"{name}: {told}: come to {total:,} candidates, at most {MOST_CANDIDATES:,} may be"
+            f"{name}: {factors}: come to {total:,} candidates, at most {MOST_CANDIDATES:,} may be"
         )
 
 
 def _broken_keys(key: Key, value: Any) -> Iterator[Broken]:
-    """The keys at and below one that exceed their limit.
+    """Yield the keys at and below a key whose values exceed their limit.
 
-    The names that people give (of services, classes, instances) are no keys with a limit.
+    Names that people choose (of services, classes, instances) are not keys with a limit.
     """
     if isinstance(value, BaseModel):
         for name, field in type(value).model_fields.items():
@@ -171,7 +172,7 @@ def _broken_keys(key: Key, value: Any) -> Iterator[Broken]:
 
 
 def _broken_entries(key: Key, value: dict[str, Any] | tuple[Any, ...]) -> Iterator[Broken]:
-    """A list or a mapping that has too many entries, or what is too large in it."""
+    """Yield a list or mapping with too many entries, or the values in it that exceed their limit."""
     most = _MOST.get(key[-1], MOST_NUMBER)
     if len(value) > most:
         yield key, NOT_GIVEN, f"has {len(value):,} entries, at most {most:,} may be"
@@ -185,9 +186,9 @@ def _broken_entries(key: Key, value: dict[str, Any] | tuple[Any, ...]) -> Iterat
 
 
 def _broken_number(name: str, value: float) -> str | None:
-    """The limit that a number exceeds, by the name of its key."""
+    """Return the limit that a number exceeds, by the name of its key, or None."""
     most = _MOST.get(name, MOST_NUMBER)
-    # Durations and rates have their own limit already, which is larger than that of plain numbers.
+    # The limits of durations and rates, already checked, are larger than that of plain numbers.
     if not isinstance(value, int) and name not in _MOST and name not in _FACTORS:
         most = int(max(MOST_DURATION_S, MOST_RATE_RPS))
     if value > most:
@@ -200,11 +201,11 @@ def _broken_number(name: str, value: float) -> str | None:
 
 
 _FACTORS = frozenset({"factor", "service_factor", "shape", "dispersion", "scale", "speed", "cv"})
-"""Numbers without a unit."""
+"""Keys of floats without a unit."""
 
 
 def _expected_requests(scenario: Scenario, warm_up_s: float, lasts_s: float) -> float:
-    """The integral of the rate over a run."""
+    """Return the integral of the rate over a run: the expected number of requests."""
     table = scenario.rates()
     start_s = scenario.start_s()
     edges = np.clip(table.edges_s, start_s - warm_up_s, start_s + lasts_s)
@@ -220,7 +221,7 @@ def _expected_requests(scenario: Scenario, warm_up_s: float, lasts_s: float) -> 
 
 
 def _events(scenario: Scenario, run_s: float) -> Iterator[tuple[Key, float, str, float]]:
-    """What happens besides requests: key, how often in a run, what it is, and the key's value."""
+    """Yield the other events of a run: key, expected number, kind of event, and value of the key."""
     for name, service in scenario.services.items():
         key: Key = ("services", name)
         count = service.instance_count

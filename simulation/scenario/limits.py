@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    pass
-
-
 ATTEMPT_BITS = 5
-"""The order of an attempt: its request's number, and in the last bits its own among them."""
+"""Number of bits for the attempt's number in an attempt's order: request number × 2⁵ + attempt.
+
+It limits a request to 32 attempts.
+"""
 
 
 MOST_INSTANCES = 100_000
@@ -17,34 +14,34 @@ MOST_INSTANCES = 100_000
 
 
 MOST_PLACES = 10_000_000
-"""Maximum number of slots of all instances, each counted as the one that has most.
+"""Maximum number of instances × the most slots of one instance.
 
 The compiled engine keeps 8 bytes for each.
 """
 
 
 MOST_REPLICATIONS = 100_000
-"""Maximum number of replications: the results of a run take some 20 kB."""
+"""Maximum number of replications; the result of each run takes about 20 kB."""
 
 
 MOST_REQUESTS_OF_A_RUN = 10**10
-"""Maximum number of requests expected in one run: seven minutes at the 41 ns that one takes."""
+"""Maximum number of requests expected in one run: seven minutes at 41 ns for each request."""
 
 
 MOST_REQUESTS_OF_A_STUDY = 10**12
-"""Maximum number of requests expected in all runs of a candidate: eleven hours at 41 ns."""
+"""Maximum number of requests expected in all runs of a candidate: eleven hours at 41 ns for each."""
 
 
 MOST_EVENTS_OF_A_RUN = 10**9
-"""Maximum number of health checks, of crashes, or of looks at a drain expected in one run."""
+"""Maximum number of health checks, of crashes, or of polls of drains expected in one run."""
 
 
 MOST_CANDIDATES = 100_000
-"""Maximum number of candidates of a study: ten thousand starts with ten windows each."""
+"""Maximum number of candidates of a study, such as ten thousand starts with ten windows each."""
 
 
 MOST_NUMBER = 1_000_000_000
-"""Maximum of a number that has no limit of its own: a speed, a factor, a weight, a queue."""
+"""Maximum of a number that has no limit of its own, such as a weight or a queue limit."""
 
 
 LEAST_CV = 1e-6

@@ -1,8 +1,7 @@
-"""What a user writes: services, fleet, traffic, balancer, rollout, objectives.
+"""The model of a scenario file: services, fleets, traffic, balancers, rollout, objectives.
 
-Enters: plain data as a scenario file holds it. Leaves: a frozen `Scenario` whose every key is
-simulated; a key enters here together with its behaviour. Dumping a scenario gives data that parses
-to the same scenario, without any other file: this is what a plan embeds.
+Every key of a `Scenario` has an effect on the simulation (except `workload`, which goes to plans). A
+dumped scenario parses to the same scenario without any other file: a plan embeds this dump.
 """
 
 from __future__ import annotations
@@ -31,47 +30,78 @@ from simulation.scenario.units import (
 )
 
 NOTHING = Constant.model_validate({"constant": "0s"})
+"""The default of a step's duration: the step takes no time."""
 
 
 class Cold(FileModel):
-    """How slow an instance is after its start, and how fast it warms up."""
+    """How slow an instance is just after its start, and how fast it warms up.
+
+    Attributes:
+        factor: How many times longer service takes just after the start; 1 is never cold.
+        decay: The time after which this slowdown has fallen to 37% (1/e).
+    """
 
     factor: float = Field(default=1.0, gt=0, allow_inf_nan=False)
     decay: DurationS = Field(default=30.0, gt=0)
 
     def slower(self, age_s: float) -> float:
-        """What service takes ``age_s`` after the start: 1 + (factor − 1)·exp(−age/decay)."""
+        """Return the slowdown ``age_s`` after the start: 1 + (factor − 1)·exp(−age/decay)."""
         return 1.0 + (self.factor - 1.0) * math.exp(-age_s / self.decay)
 
 
 class Version(FileModel):
-    """How a version behaves: how slow it is, and what share of its answers is wrong."""
+    """How a version behaves: how slow it is, and how many of its answers are wrong.
+
+    Attributes:
+        service_factor: How many times longer service takes than `service_time` says.
+        error_fraction: The fraction of its answers that are errors.
+    """
 
     service_factor: float = Field(default=1.0, gt=0, allow_inf_nan=False)
     error_fraction: Fraction = 0.0
 
 
 class NewVersion(Version):
-    """The one that is rolled out may also be cold at first, and fail to come up."""
+    """How the new version behaves: as any version, and it may start cold or fail to start.
+
+    Attributes:
+        cold: How slow an instance is just after its start.
+        verify_fails: The probability that the step verify fails on an instance.
+        start_fails: The probability that the step start fails on an instance.
+    """
 
     cold: Cold = Cold()
     verify_fails: Fraction = 0.0
     start_fails: Fraction = 0.0
 
     def slower(self, age_s: float) -> float:
-        """What its service takes, so long after its start, as a multiple of the demand."""
+        """Return the factor on the service time, ``age_s`` seconds after the start."""
         return self.service_factor * self.cold.slower(age_s)
 
 
 class Versions(FileModel):
-    """Both versions of a service."""
+    """How the old and the new version of a service behave.
+
+    Attributes:
+        old: The version that runs before the rollout.
+        new: The version that is rolled out.
+    """
 
     old: Version = Version()
     new: NewVersion = NewVersion()
 
 
 class StepDurations(FileModel):
-    """How long each of the six steps takes, per instance."""
+    """How long each of the six steps of an update takes on one instance.
+
+    Attributes:
+        take_out: Taking the instance out of the balancer's pool; the drain comes in addition.
+        stop: Stopping the old version.
+        deploy: Installing the new version.
+        verify: Checking the new version before its start.
+        start: Starting the new version.
+        return_: Putting the instance back into the pool.
+    """
 
     take_out: Distribution = NOTHING
     stop: Distribution = NOTHING
@@ -81,13 +111,19 @@ class StepDurations(FileModel):
     return_: Distribution = Field(default=NOTHING, alias="return")
 
     def in_order(self) -> Iterator[tuple[str, Any]]:
-        """The six steps with their durations, in the order they are done."""
+        """Yield the name and the duration of each of the six steps, in their order."""
         for name, field in type(self).model_fields.items():
             yield field.alias or name, getattr(self, name)
 
 
 class Instance(FileModel):
-    """What sets one instance apart from the others; what is left out is the service's."""
+    """One instance that differs from the others; keys left out are those of the service.
+
+    Attributes:
+        zone: The zone in which the instance is.
+        slots: How many requests the instance serves at once.
+        speed: How fast the instance is; 2 halves the service time.
+    """
 
     zone: str | None = None
     slots: int | None = Field(default=None, ge=1)
@@ -95,14 +131,26 @@ class Instance(FileModel):
 
 
 class Crashes(FileModel):
-    """How instances fail on their own: the mean time between failures, and how long one is down."""
+    """How often instances crash on their own while they serve, and how long a crash lasts.
+
+    Attributes:
+        mtbf: The mean time between two crashes of one instance.
+        repair: How long a crashed instance is down.
+    """
 
     mtbf: DurationS = Field(gt=0)
     repair: Distribution
 
 
 class ScenarioWorkload(FileModel):
-    """Where a service runs, as its cluster names it: carried to plans, not simulated."""
+    """The name of a service in its cluster. It goes into plans and exports and is not simulated.
+
+    Attributes:
+        kind: The kind of the object in the cluster; Rollout is the one of Argo Rollouts.
+        namespace: The namespace. Default: the one that kubectl uses.
+        name: The name of the object.
+        container: The container that gets the new image.
+    """
 
     kind: Literal["Deployment", "StatefulSet", "Rollout"]
     namespace: str | None = Field(default=None, min_length=1)
@@ -111,7 +159,23 @@ class ScenarioWorkload(FileModel):
 
 
 class Service(FileModel):
-    """One deployable unit: a fleet behind a balancer."""
+    """A service: a fleet of instances behind a balancer.
+
+    Attributes:
+        instances: A count, a list of names such as [web-a, web-b], or a mapping of names to what
+            differs, such as {web-a: {zone: east, slots: 8}, web-b: {}}.
+        slots: How many requests one instance serves at once.
+        service_time: How long one request takes in a slot: a duration or a distribution, such as
+            {mean: 50ms, cv: 1}.
+        zones: The number of zones; instances are placed in them in turn.
+        speed: How fast the instances are; 2 halves the service time.
+        crashes: How often instances crash on their own. none: never.
+        balancer: How requests get to an instance, and where they wait.
+        versions: How the old and the new version behave.
+        steps: How long each of the six steps of an update takes on one instance.
+        rollout: Keys of the common rollout that have another value for this service.
+        workload: The name of the service in its cluster; it goes into plans and exports.
+    """
 
     instances: int | tuple[str, ...] | dict[str, Instance]
     slots: int = Field(default=1, ge=1)
@@ -153,40 +217,46 @@ class Service(FileModel):
 
     @property
     def instance_count(self) -> int:
-        """How many instances the fleet has."""
+        """The number of instances of the fleet."""
         return self.instances if isinstance(self.instances, int) else len(self.instances)
 
     def slots_of(self) -> list[int]:
-        """How many requests each instance serves at once."""
-        return [self.slots if one.slots is None else one.slots for one in self._each()]
-
-    def speeds(self) -> list[float]:
-        """How fast each instance is; twice as fast takes half as long."""
-        return [self.speed if one.speed is None else one.speed for one in self._each()]
-
-    def zone_of(self) -> list[str]:
-        """Which zone each instance lies in: the one given, or by turns."""
+        """Return the number of requests that each instance serves at once."""
         return [
-            str(k % self.zones + 1) if one.zone is None else one.zone
-            for k, one in enumerate(self._each())
+            self.slots if instance.slots is None else instance.slots
+            for instance in self._instances()
         ]
 
-    def _each(self) -> Sequence[Instance]:
+    def speeds(self) -> list[float]:
+        """Return the speed of each instance; 2 halves the service time."""
+        return [
+            self.speed if instance.speed is None else instance.speed
+            for instance in self._instances()
+        ]
+
+    def zone_of(self) -> list[str]:
+        """Return the zone of each instance: its own, or one of ``zones`` in turn."""
+        return [
+            str(k % self.zones + 1) if instance.zone is None else instance.zone
+            for k, instance in enumerate(self._instances())
+        ]
+
+    def _instances(self) -> Sequence[Instance]:
         if isinstance(self.instances, dict):
             return tuple(self.instances.values())
         return (Instance(),) * self.instance_count
 
     def power(self) -> list[float]:
-        """How much work each instance does at once: its slots, times its speed."""
-        return [a * b for a, b in zip(self.slots_of(), self.speeds(), strict=True)]
+        """Return how much work each instance does per second: its slots × its speed."""
+        return [slots * speed for slots, speed in zip(self.slots_of(), self.speeds(), strict=True)]
 
     @property
     def capacity_rps(self) -> float:
-        """What the whole fleet can serve, requests a second."""
+        """The capacity of the whole fleet, in requests per second."""
         return sum(self.power()) / float(self.service_time.mean_s())
 
     def instance_names(self, service: str) -> tuple[str, ...]:
-        """The names given, or ``checkout-01`` … by the service's name."""
+        """Return the names of the instances: those given, or ``checkout-01`` … by the service's name."""
         if not isinstance(self.instances, int):
             return tuple(self.instances)
         digits = max(2, len(str(self.instances)))
@@ -194,7 +264,18 @@ class Service(FileModel):
 
 
 class Objectives(FileModel):
-    """What a plan must meet, judged over the rollout and its settling."""
+    """What a plan must meet, judged over the rollout and the time until the queue is back to normal.
+
+    Attributes:
+        in_runs: The fraction of runs in which all objectives must be met.
+        confidence: The statistical confidence with which this must be shown.
+        error_fraction: The highest fraction of requests that end with another outcome than `ok`.
+        latency_p99: The highest 99th percentile of the latency of requests that end with `ok`.
+        lowest_in_pool: The fewest instances that must always be in the pool.
+        duration: The longest duration of the rollout.
+        cut_connections: The most long-lived connections that may be cut: a count, or a percentage of
+            those open at the start.
+    """
 
     in_runs: Fraction = Field(default=0.95)
     confidence: Fraction = Field(default=0.95)
@@ -205,7 +286,7 @@ class Objectives(FileModel):
     cut_connections: OptionalCountOrShare = None
 
     def cut_limit(self) -> tuple[str, float] | None:
-        """Return the limit on connections that are cut: the metric that it is of, and its value."""
+        """Return the metric that `cut_connections` limits, and the limit; None without one."""
         limit = self.cut_connections
         if limit is None:
             return None
@@ -222,7 +303,21 @@ class Objectives(FileModel):
 
 
 class Scenario(FileModel):
-    """A whole scenario: the one thing that is simulated."""
+    """A scenario: services, their traffic, a rollout, and the objectives that it must meet.
+
+    Attributes:
+        rollcast: The version of this file format.
+        name: The name of the scenario. Default: the name of the file.
+        question: The question that the scenario answers, printed above the answer.
+        seed: The seed of all random numbers; the same seed gives the same requests and results.
+        replications: How often each candidate is simulated, each time with other random numbers.
+        clock: When the rollout starts, and how much time before and after is simulated.
+        traffic: The requests that arrive.
+        services: The services by name.
+        rollout: How the new version gets to all services. Without it, the fleet is simulated as it
+            is, and clock.horizon is required.
+        objectives: What a plan must meet.
+    """
 
     rollcast: Literal["scenario/1"]
     name: str = "scenario"
@@ -244,10 +339,10 @@ class Scenario(FileModel):
 
     @property
     def service_name(self) -> str:
-        """The name of the service that the common keys are about.
+        """The name of the service for which the keys of the common `rollout` stand.
 
-        The first that is rolled and has no window of its own, else the first that is rolled, else
-        the first.
+        This is the first service that rolls out and has no window of its own, otherwise the first
+        that rolls out, otherwise the first.
         """
         rolled = [name for name in self.release_order() if name in self.services]
         common = [name for name in rolled if not self.has_own(name, "window")]
@@ -255,34 +350,37 @@ class Scenario(FileModel):
 
     @property
     def service(self) -> Service:
-        """The service that the common keys are about, see `service_name`."""
+        """The service for which the keys of the common `rollout` stand, see `service_name`."""
         return self.services[self.service_name]
 
-    def route_of(self, one: RequestClass) -> tuple[str, ...]:
-        """The services that a request of the class goes through, in their order."""
-        return one.route or (self.service_name,)
+    def route_of(self, kind: RequestClass) -> tuple[str, ...]:
+        """Return the services that a request of a class goes through, in their order."""
+        return kind.route or (self.service_name,)
 
     def demands(self) -> list[list[Any]]:
-        """What each class asks of each service on its route, in the order of the classes."""
+        """Return, for each class, the distribution of its demand for each service on its route."""
         return [
-            [one.service_time.get(name, self.services[name].service_time) for name in route]
-            for one, route in ((one, self.route_of(one)) for one in self.traffic.classes.values())
+            [
+                kind.service_time.get(name, self.services[name].service_time)
+                for name in self.route_of(kind)
+            ]
+            for kind in self.traffic.classes.values()
         ]
 
     def rule(self, service: str) -> Rollout | None:
-        """How a service is rolled: the common keys, and its own over them."""
+        """Return the rollout of a service: the common keys, replaced by the service's own."""
         common, own = self.rollout, self.services[service].rollout
         if common is None or own is None:
             return common
         return common.model_copy(update={key: getattr(own, key) for key in own.model_fields_set})
 
     def has_own(self, service: str, key: str) -> bool:
-        """Whether a service has its own value of a key of `rollout`."""
+        """Return whether a service has its own value of a key of `rollout`."""
         own = self.services[service].rollout
         return own is not None and key in own.model_fields_set
 
     def release_order(self) -> dict[str, tuple[str, ...]]:
-        """The services that are rolled, each with those that must be done before it."""
+        """Return the services that roll out, each with those that must be done before it."""
         if self.rollout is None:
             return {}
         order = self.rollout.order
@@ -294,60 +392,63 @@ class Scenario(FileModel):
         return {name: order[max(0, k - 1) : k] for k, name in enumerate(order)}
 
     def rolled_services(self) -> tuple[str, ...]:
-        """The names of the services that are rolled."""
+        """Return the names of the services that roll out."""
         return tuple(self.release_order())
 
     def second_count(self, service: str) -> int:
-        """How many second instances a service's strategy brings: all or none."""
+        """Return the number of second instances of a service's strategy: one for each, or none."""
         rule = self.rule(service)
         if rule is None or service not in self.release_order():
             return 0
-        twice = rule.replaces_beside or rule.strategy == "blue_green"
-        return self.services[service].instance_count if twice else 0
+        has_second = rule.replaces_beside or rule.strategy == "blue_green"
+        return self.services[service].instance_count if has_second else 0
 
     def names_of(self, service: str) -> tuple[str, ...]:
-        """A service's instances by number, second ones included."""
+        """Return the names of a service's instances by number, second instances included."""
         names = self.services[service].instance_names(service)
         return (*names, *(f"{name}-new" for name in names[: self.second_count(service)]))
 
     def all_instance_names(self) -> tuple[str, ...]:
-        """The instances of all services, one service after the other."""
+        """Return the names of the instances of all services, one service after the other."""
         return tuple(itertools.chain.from_iterable(map(self.names_of, self.services)))
 
     def first_number(self, service: str) -> int:
-        """Where a service's instances begin among those of all."""
+        """Return the number of a service's first instance, counted over all services."""
         before = itertools.takewhile(lambda name: name != service, self.services)
         return sum(len(self.names_of(name)) for name in before)
 
     def is_called(self, service: str) -> bool:
-        """Whether any request comes to the service."""
-        return any(service in self.route_of(one) for one in self.traffic.classes.values())
+        """Return whether the service is on the route of any class."""
+        return any(service in self.route_of(kind) for kind in self.traffic.classes.values())
 
     def share_of(self, service: str) -> float:
-        """Which share of all requests comes to a service."""
+        """Return the fraction of all requests that goes through a service."""
         classes = zip(self.traffic.classes.values(), self.traffic.shares(), strict=True)
-        return math.fsum(share for one, share in classes if service in self.route_of(one))
+        return math.fsum(share for kind, share in classes if service in self.route_of(kind))
 
     def work_s(self, service: str) -> float:
-        """What a request asks of a service in the mean, over all classes; connections ask nothing."""
+        """Return the mean demand of a request for a service, in seconds, over all classes.
+
+        Long-lived connections take no slot and count 0.
+        """
         classes = zip(self.traffic.classes.values(), self.traffic.shares(), strict=True)
         total = 0.0
-        for (one, share), demands in zip(classes, self.demands(), strict=True):
-            if one.holds_slot:
-                routed = zip(self.route_of(one), demands, strict=True)
-                total += share * sum(float(d.mean_s()) for name, d in routed if name == service)
+        for (kind, share), demands in zip(classes, self.demands(), strict=True):
+            if kind.holds_slot:
+                route = zip(self.route_of(kind), demands, strict=True)
+                total += share * sum(float(d.mean_s()) for name, d in route if name == service)
         return total
 
     def start_s(self) -> float:
-        """``clock.start`` on the traffic's clock, in seconds."""
+        """Return ``clock.start`` on the traffic's clock, in seconds."""
         seconds = start_second(self.clock.start, self.rates().first_row)
         return seconds % DAY_S if isinstance(self.traffic.rate, DailyRate) else seconds
 
     def rates(self) -> RateTable:
-        """The rate over time, on the traffic's own clock.
+        """Return the rate over time, on the traffic's own clock.
 
-        Of closed traffic it is the rate at which its clients would ask if none ever had to wait,
-        which is as much as they can.
+        For closed traffic this is the rate at which the clients would send requests if none ever
+        had to wait: the highest rate that they can reach.
         """
         if self.traffic.arrivals != "closed" and self.traffic.rate is not None:
             return self.traffic.rate.table()
@@ -355,16 +456,16 @@ class Scenario(FileModel):
         if clients is None:
             raise BadInput(f"{self.name}: traffic.rate: is missing")
         demand_s = math.fsum(
-            share * math.fsum(one.mean_s() for one in route)
+            share * math.fsum(demand.mean_s() for demand in route)
             for share, route in zip(self.traffic.shares(), self.demands(), strict=True)
         )
         return constant_rate(clients.count / (clients.think_time.mean_s() + demand_s))
 
     def window_count(self, service: str | None = None) -> int:
-        """A service's window as a count, percentages by the rules of Kubernetes.
+        """Return a service's window as a count; percentages are rounded as Kubernetes does.
 
         Args:
-            service: Which one, the first when left out.
+            service: The name of the service; `service_name` when left out.
 
         Raises:
             BadInput: The window does not fit the fleet.
@@ -376,14 +477,14 @@ class Scenario(FileModel):
         return window_count(rule.window if rule else 1, count)
 
     def surge_count(self, service: str) -> int:
-        """How many instances a service may have beyond its fleet, as Kubernetes rounds.
+        """Return a service's surge as a count; percentages are rounded as Kubernetes does.
 
         Raises:
-            BadInput: The surge is no count that Kubernetes would take.
+            BadInput: Kubernetes would not accept the surge.
         """
         rule = self.rule(service)
         return resolve(rule.surge, 1, self.services[service].instance_count)[0] if rule else 0
 
     def as_data(self) -> dict[str, Any]:
-        """The scenario as plain JSON data that parses to itself."""
+        """Return the scenario as plain JSON data that parses to the same scenario."""
         return self.model_dump(mode="json", by_alias=True, exclude_none=True)

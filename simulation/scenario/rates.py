@@ -1,8 +1,7 @@
-"""Rates over time.
+"""Rates over time: constant, in steps, a daily curve, or read from a trace.
 
-Enters: the ``traffic.rate`` of a scenario (constant, steps, daily curve, trace file) and a start on
-its clock. Leaves: a `RateTable`, piecewise constant on the rollout's clock (0 = the rollout
-starts). What arrives at such a rate is drawn in `simulation.requests.arrivals`.
+Each becomes a `RateTable`, which is piecewise constant. `RateTable.window` moves it to the rollout's
+clock, on which the rollout starts at 0. `simulation.requests.arrivals` draws requests at such a rate.
 """
 
 from __future__ import annotations
@@ -29,15 +28,15 @@ DAY_S = 86400.0
 
 @dataclass(frozen=True)
 class RateTable:
-    """Requests a second, piecewise constant.
+    """A piecewise constant rate, in requests per second.
 
     Attributes:
         edges_s: Times at which the rate changes, ascending, shape (n + 1,).
         rates_rps: The rate between edge k and k + 1, shape (n,); NaN where a trace has a gap.
         first_row: Date and time of the traffic's second 0, where the trace has dates.
-        ends: Whether there is no traffic data after the last edge (a trace); otherwise the last
-            rate holds on.
-        name: What to call the traffic in an error.
+        ends: Whether there is no data after the last edge (a trace); otherwise the last rate holds
+            for ever.
+        name: The name of the traffic in error messages.
     """
 
     edges_s: Floats
@@ -47,9 +46,12 @@ class RateTable:
     name: str = "traffic.rate"
 
     def window(self, start_s: float, before_s: float, after_s: float) -> RateTable:
-        """The same traffic from ``start_s − before_s`` to ``start_s + after_s``, 0 at ``start_s``.
+        """Return the rates from ``start_s − before_s`` to ``start_s + after_s``, with 0 at ``start_s``.
 
-        Before the first edge the first rate holds (a warm-up may begin before a trace does).
+        Before the first edge the first rate holds: a warm-up may begin before a trace does.
+
+        Raises:
+            BadInput: The interval lies outside the traffic.
         """
         edges = self.edges_s - start_s
         rates = self.rates_rps
@@ -66,19 +68,19 @@ class RateTable:
         return RateTable(edges, rates, label, self.ends, self.name)
 
     def rate_at(self, time_s: Floats | float) -> Floats:
-        """The rate in force at each of ``time_s``, requests a second; NaN in a gap."""
+        """Return the rate at each of ``time_s``, in requests per second; NaN in a gap."""
         index = np.searchsorted(self.edges_s, time_s, side="right") - 1
         return self.rates_rps[np.clip(index, 0, len(self.rates_rps) - 1)]
 
     def data_ends_s(self) -> float:
-        """When the data stops, at a gap or at a trace's end; infinite when it never does."""
+        """Return the time at which the data stops, at a gap or a trace's end; infinite for neither."""
         gaps = np.flatnonzero(np.isnan(self.rates_rps))
         if len(gaps):
             return float(self.edges_s[gaps[0]])
         return float(self.edges_s[-1]) if self.ends else math.inf
 
     def why_it_ends(self, time_s: float) -> str:
-        """What a simulation that needs traffic at ``time_s``, where the data stops, is told."""
+        """Return the message for a simulation that needs traffic at ``time_s``, where the data stops."""
         what = "a gap in" if time_s < self.edges_s[-1] else "the end of"
         moment = f", at {clock_label(time_s, self.first_row)}" if self.first_row else ""
         return (
@@ -87,34 +89,34 @@ class RateTable:
         )
 
     def highest_rps(self) -> float:
-        """The highest rate of all, requests a second."""
+        """Return the highest rate, in requests per second."""
         return float(np.nanmax(self.rates_rps)) if len(self.rates_rps) else 0.0
 
     def as_steps(self) -> list[tuple[float, float]]:
-        """``(time_s, rate_rps)`` where the rate changes, up to where the data stops."""
+        """Return ``(time_s, rate_rps)`` for every change of the rate, up to where the data stops."""
         known = self.rates_rps[: int(np.searchsorted(self.edges_s, self.data_ends_s()))]
         changes = [0, *(np.flatnonzero(np.diff(known)) + 1).tolist()]
         return [(float(self.edges_s[k]), float(known[k])) for k in changes]
 
 
 def constant_rate(rate_rps: float) -> RateTable:
-    """The same rate for ever."""
+    """Return a table with the same rate for ever."""
     return RateTable(np.array([0.0, math.inf]), np.array([rate_rps]))
 
 
 def steps_rate(steps: list[tuple[float, float]]) -> RateTable:
-    """Rates that hold from their time until the next one; the first also before its own."""
+    """Return a table of rates that hold from their time until the next; the first also before its own."""
     return RateTable(
         np.array([time for time, _ in steps] + [math.inf]), np.array([rate for _, rate in steps])
     )
 
 
-@lru_cache(maxsize=16)  # a grid of starts asks for the same one at each of them
+@lru_cache(maxsize=16)  # every start of a grid asks for the same curve
 def daily_rate(low_rps: float, high_rps: float, peak_s: float) -> RateTable:
-    """Low + (high − low)·(1 + cos(2π(t − peak)/24h))/2, held constant within each minute.
+    """Return low + (high − low)·(1 + cos(2π(t − peak)/24h))/2, constant within each minute.
 
-    Each minute has the curve's own mean over it (its integral), so that the number of requests is
-    right. The table covers ten days around midnight, second 0.
+    Each minute has the mean of the curve over this minute (from its integral), so the expected number
+    of requests is exact. The table covers ten days around midnight, second 0.
     """
     edges = np.arange(-DAY_S, 9 * DAY_S + 60, 60.0)
     angle = 2 * math.pi / DAY_S
@@ -128,13 +130,13 @@ def daily_rate(low_rps: float, high_rps: float, peak_s: float) -> RateTable:
 
 @dataclass(frozen=True)
 class Trace:
-    """A trace as read: evenly spaced rows, with gaps as NaN.
+    """A trace of traffic in evenly spaced rows.
 
     Attributes:
-        interval_s: Distance of the rows.
-        values: One value a row from the first to the last, NaN where rows are missing.
-        counts: Whether values are counts in the interval (else requests a second).
-        first_row: Date and time of the first row, None where the file counts seconds.
+        interval_s: Time from one row to the next.
+        values: One value per row from the first to the last, NaN where rows are missing.
+        counts: Whether the values are counts in the interval; otherwise requests per second.
+        first_row: Date and time of the first row, None where the file has seconds.
     """
 
     interval_s: float
@@ -143,7 +145,7 @@ class Trace:
     first_row: datetime | None
 
     def rates(self, scale: float, name: str) -> RateTable:
-        """The trace as rates, each value multiplied by ``scale``."""
+        """Return the trace as rates, each value multiplied by ``scale``."""
         edges = self.interval_s * np.arange(len(self.values) + 1, dtype=np.float64)
         per_second = self.values * scale / (self.interval_s if self.counts else 1.0)
         return RateTable(edges, per_second, self.first_row, ends=True, name=name)
@@ -151,29 +153,29 @@ class Trace:
 
 _RATE_NAMES = {"rate", "rate_rps", "rps", "requests_per_second", "req_per_s"}
 MOST_ROWS = 20_000_000
-"""Of a trace, its gaps counted: 38 years of minutes, 231 days of seconds."""
+"""Maximum number of rows of a trace, gaps included: 38 years of minutes, 231 days of seconds."""
 
 
 def read_trace(path: Path) -> Trace:
-    """Reads a trace: CSV with a header, first column time, second a count or a rate.
+    """Read a trace: a CSV with a header, the time in the first column, a count or rate in the second.
 
-    The time column holds dates and times (any ISO form) or seconds. The second column counts
-    requests in each interval, unless it is headed ``rate``, ``rps`` or ``rate_rps``. A name that
-    ends in ``.gz`` is unpacked. Any regular interval will do: it is the commonest distance between
-    two rows, and rows that are missing are gaps.
+    The time column has dates and times (any ISO form) or seconds. The second column counts the
+    requests of each interval, unless its header is ``rate``, ``rps`` or ``rate_rps``. A name that ends
+    in ``.gz`` is unpacked. The interval is the most frequent distance between two rows, and missing
+    rows are gaps.
 
     Raises:
-        ValueError: The file cannot be read, is empty, or is no such table; the message names the
+        ValueError: The file cannot be read, is empty, or is not such a table; the message names the
             row.
     """
     return _read_trace(path, file_version(path, "trace"))
 
 
 def file_version(path: Path, what: str) -> tuple[int, int]:
-    """What tells a file from the same one written anew: when it was, and how long it is.
+    """Return the modification time and size of a file, which change when it is written again.
 
     Raises:
-        ValueError: There is no such file, as ``what`` it should be.
+        ValueError: The file does not exist; ``what`` names it in the message, such as ``trace``.
     """
     try:
         stat = path.stat()
@@ -183,15 +185,15 @@ def file_version(path: Path, what: str) -> tuple[int, int]:
 
 
 def content_digest(values: Floats) -> str:
-    """What tells numbers from others: SHA-256 over them as they lie in memory."""
+    """Return the SHA-256 of numbers, as little-endian 64-bit floats."""
     return hashlib.sha256(np.ascontiguousarray(values, "<f8").tobytes()).hexdigest()
 
 
 def csv_rows(path: Path, what: str) -> list[tuple[int, list[str]]]:
-    """The rows of a CSV that are not empty, each with its line; ``.gz`` is unpacked.
+    """Return the rows of a CSV that are not empty, each with its line number; ``.gz`` is unpacked.
 
     Raises:
-        ValueError: The file cannot be read, as ``what`` it should be.
+        ValueError: The file cannot be read; ``what`` names it in the message, such as ``trace``.
     """
     try:
         text = read_unpacked(path).decode("utf-8-sig")
@@ -223,8 +225,8 @@ def _read_trace(path: Path, _version: tuple[int, int]) -> Trace:
             else:
                 times[number] = float(row[0])
         except (ValueError, IndexError, TypeError):
-            said = ",".join(row)[:60]
-            raise ValueError(f"{path}, row {line}: must be time,count, got {said}") from None
+            row_text = ",".join(row)[:60]
+            raise ValueError(f"{path}, row {line}: must be time,count, got {row_text}") from None
         if not math.isfinite(times[number]) or not math.isfinite(values[number]):
             raise ValueError(f"{path}, row {line}: must be finite, got {row[0]},{row[1]}")
         if values[number] < 0:
@@ -237,14 +239,14 @@ def _read_trace(path: Path, _version: tuple[int, int]) -> Trace:
 def _on_a_grid(
     path: Path, times: Floats, values: Floats, counts: bool, first_row: datetime | None
 ) -> Trace:
-    """Rows on an even grid; a missing row is NaN, of two rows for one place the second counts."""
+    """Put rows on an even grid; a missing row is NaN, and the later of two rows at one place counts."""
     steps = np.diff(times)
     if len(steps) == 0:
         raise ValueError(f"the trace {path} needs at least two rows")
-    sizes, times_seen = np.unique(steps[steps > 0], return_counts=True)
+    sizes, size_counts = np.unique(steps[steps > 0], return_counts=True)
     if len(sizes) == 0:
         raise ValueError(f"the trace {path} needs at least two different times")
-    interval = float(sizes[np.argmax(times_seen)])
+    interval = float(sizes[np.argmax(size_counts)])
     if float(times[-1] - times[0]) >= interval * MOST_ROWS:
         raise ValueError(
             f"the trace {path} is too long for rows {interval:g} s apart: "
@@ -257,7 +259,7 @@ def _on_a_grid(
 
 
 def is_float(text: str) -> bool:
-    """Whether the text is a number."""
+    """Return whether the text is a number."""
     try:
         float(text)
     except ValueError:
@@ -269,7 +271,7 @@ _CLOCK = re.compile(r"^(\d{1,2}):(\d{2})(?::(\d{2}))?$")
 
 
 def clock_time_s(text: str) -> float | None:
-    """Seconds after midnight of ``18:00`` or ``18:00:30``, None when it is no time of day."""
+    """Return the seconds after midnight of ``18:00`` or ``18:00:30``, None for any other text."""
     match = _CLOCK.match(text.strip())
     if match is None:
         return None
@@ -280,13 +282,13 @@ def clock_time_s(text: str) -> float | None:
 
 
 def start_second(start: float | str, first_row: datetime | None) -> float:
-    """Where ``clock.start`` lies on the traffic's clock, in seconds.
+    """Return ``clock.start`` on the traffic's clock, in seconds.
 
-    An offset (a float) counts from the trace's first row, a time of day means its first match at
-    or after that row, a full date and time is itself. Traffic without dates begins at midnight.
+    An offset (a float) counts from the trace's first row. A time of day is its first match at or
+    after that row. A date and time is taken as it is. Traffic without dates begins at midnight.
 
     Raises:
-        ValueError: A date where the traffic has none.
+        ValueError: The start is a date, and the traffic has no dates.
     """
     if isinstance(start, float):
         return start
@@ -307,7 +309,7 @@ def start_second(start: float | str, first_row: datetime | None) -> float:
 
 
 def clock_label(start_s: float, first_row: datetime | None) -> str:
-    """The start as a clock shows it: ``18:00:00``, or date and time where the trace has dates."""
+    """Return a start as ``18:00:00``, or as date and time where the trace has dates."""
     if first_row is not None:
         return str((first_row + timedelta(seconds=start_s)).replace(tzinfo=None))[:19]
     return str(timedelta(seconds=round(start_s) % DAY_S)).rjust(8, "0")

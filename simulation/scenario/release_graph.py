@@ -1,8 +1,4 @@
-"""Which service is rolled when: the release as a directed graph, and its longest chain.
-
-Enters: the services that are rolled, each with those that must be done before it. Leaves: a graph,
-its cycle by name if it has one, and the chain that determined when all were done.
-"""
+"""The order of a release as a directed graph: its cycles, an order, and the critical path."""
 
 from __future__ import annotations
 
@@ -12,7 +8,11 @@ import networkx as nx
 
 
 def release_graph(before: Mapping[str, Sequence[str]]) -> nx.DiGraph[str]:
-    """An edge from each service to those that wait for it."""
+    """Return a graph with an edge from each service to those that wait for it.
+
+    Args:
+        before: The services that roll out, each with those that must be done before it.
+    """
     graph: nx.DiGraph[str] = nx.DiGraph()
     graph.add_nodes_from(before)
     graph.add_edges_from((first, name) for name, firsts in before.items() for first in firsts)
@@ -20,7 +20,7 @@ def release_graph(before: Mapping[str, Sequence[str]]) -> nx.DiGraph[str]:
 
 
 def cycle_of(graph: nx.DiGraph[str]) -> list[str]:
-    """The services that wait for each other, the first again at the end; empty when none do."""
+    """Return services that wait for each other in a cycle, the first again at the end; or none."""
     try:
         edges = nx.find_cycle(graph)
     except nx.NetworkXNoCycle:
@@ -29,13 +29,13 @@ def cycle_of(graph: nx.DiGraph[str]) -> list[str]:
 
 
 def in_order(graph: nx.DiGraph[str]) -> list[str]:
-    """Every service after those that must be done before it, as they are listed otherwise."""
+    """Return the services so that each follows those before it, otherwise in the order of the graph."""
     place = {name: k for k, name in enumerate(graph)}
     return list(nx.lexicographical_topological_sort(graph, key=place.__getitem__))
 
 
 def critical_chain(graph: nx.DiGraph[str], ended_s: Mapping[str, float]) -> list[str]:
-    """The services, first to last, each of which began when the one before it was done."""
+    """Return the critical path: services, first to last, each of which waited for the one before."""
     if not ended_s:
         return []
     chain = [max(ended_s, key=ended_s.__getitem__)]

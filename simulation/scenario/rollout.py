@@ -1,7 +1,6 @@
-"""The part of a scenario file about rollouts: ``rollout``, and a service's own keys over it.
+"""The models of ``rollout`` and ``services.NAME.rollout`` in a scenario file.
 
-Enters: plain data as a file holds it. Leaves: frozen rules that the control plane follows. Rules
-across keys stand in `simulation.scenario.rollout_rules`.
+Rules across several keys are in `simulation.scenario.rollout_rules`.
 """
 
 from __future__ import annotations
@@ -23,17 +22,25 @@ from simulation.scenario.rates import clock_time_s
 from simulation.scenario.units import DurationS, FileModel, Fraction, none_or
 
 ALL_AT_ONCE = ("recreate", "blue_green")
-"""Strategies without a window: the whole fleet is under way at once."""
+"""Strategies without a window: they update the whole fleet at once."""
 
 REPLACING = ("rolling", "canary")
-"""Strategies whose new instances may be made in place of the old ones or beside them."""
+"""Strategies that may replace an instance in place, or start its replacement beside it."""
 
 MOST_AMOUNT_DIGITS = 9
 """Maximum number of digits of a count or a percentage: the range of Kubernetes' integers."""
 
 
 class Drain(FileModel):
-    """How long in-flight requests may take to finish, and what happens then."""
+    """How an instance that was taken out finishes its requests in flight.
+
+    Attributes:
+        timeout: How long requests in flight may take to finish.
+        on_timeout: What happens at the timeout. cut: the requests end as `cut`. wait: the step waits
+            until they finish. abort: the step fails, which halts the rollout.
+        poll: How often the number of requests in flight is read; the drain ends when two consecutive
+            polls find none. 0s: the drain ends when the last request ends.
+    """
 
     timeout: DurationS = 30.0
     on_timeout: Literal["cut", "wait", "abort"] = "cut"
@@ -41,17 +48,24 @@ class Drain(FileModel):
 
 
 class Stop(FileModel):
-    """What becomes of requests that are still there, or still come, when an instance stops."""
+    """What an instance does with requests in flight when it is stopped.
+
+    Attributes:
+        mode: graceful: it finishes its requests in flight within the grace period. abrupt: it cuts
+            them at once.
+        grace: The grace period, counted from the take-out. Requests still in flight at its end are
+            cut.
+    """
 
     mode: Literal["graceful", "abrupt"] = "graceful"
     grace: DurationS = 30.0
 
 
 def _amount(value: object) -> int | str:
-    """A count or a percentage as a file says it.
+    """Return a count as a number, or a whole percentage as its text.
 
     Raises:
-        ValueError: The value is neither.
+        ValueError: The value is neither a count nor a percentage.
     """
     if isinstance(value, bool) or not isinstance(value, int | str):
         raise ValueError("must be a count or a percentage, such as 4 or 25%")
@@ -65,10 +79,10 @@ def _amount(value: object) -> int | str:
 
 
 def parse_window(value: object) -> int | str:
-    """A window as a file says it: a count, or a percentage such as ``25%``.
+    """Return a window: a count of at least 1, or a percentage as its text, such as ``25%``.
 
     Raises:
-        ValueError: The value is neither.
+        ValueError: The value is neither a count nor a percentage.
     """
     amount = _amount(value)
     if isinstance(amount, int) and amount < 1:
@@ -77,10 +91,10 @@ def parse_window(value: object) -> int | str:
 
 
 def parse_surge(value: object) -> int | str:
-    """A surge as a file says it: a count, or a percentage such as ``25%``.
+    """Return a surge: a count, or a percentage as its text, such as ``25%``.
 
     Raises:
-        ValueError: The value is neither.
+        ValueError: The value is neither a count nor a percentage.
     """
     amount = _amount(value)
     if isinstance(amount, int) and amount < 0:
@@ -89,7 +103,7 @@ def parse_surge(value: object) -> int | str:
 
 
 def has_surge(surge: int | str) -> bool:
-    """Whether a surge allows any instance beyond the fleet: percentages of it are rounded up."""
+    """Return whether a surge allows any additional instance; percentages above 0 are rounded up."""
     return int(str(surge).removesuffix("%")) > 0
 
 
@@ -105,35 +119,53 @@ def _amount_schema(least: int) -> WithJsonSchema:
 
 
 Window = Annotated[int | str, BeforeValidator(parse_window), _amount_schema(1)]
-"""How many instances may be under way at once: a count or a percentage of the fleet."""
+"""The most instances that are updated at the same time: a count or a percentage of the fleet."""
 
 Surge = Annotated[int | str, BeforeValidator(parse_surge), _amount_schema(0)]
-"""How many instances there may be beyond the fleet: a count or a percentage of it."""
+"""The most additional instances beyond the fleet: a count or a percentage of the fleet."""
 
 
 def or_word_none(schema: dict[str, Any]) -> None:
-    """The JSON Schema of a part that is left out by the word ``none``."""
-    schema["anyOf"] = [one for one in schema["anyOf"] if one != {"type": "null"}]
+    """Replace null by the word ``none`` in the JSON Schema of a part that may be absent."""
+    schema["anyOf"] = [form for form in schema["anyOf"] if form != {"type": "null"}]
     schema["anyOf"].append({"const": "none"})
     schema["default"] = "none"
 
 
 class Limits(FileModel):
-    """What may be observed at most; nothing is asked of what is left out."""
+    """The highest values that the rollout tolerates; without a value there is no limit.
+
+    Attributes:
+        error_fraction: The highest fraction of requests that end with another outcome than `ok`.
+        latency_p99: The highest 99th percentile of the latency of requests that end with `ok`.
+    """
 
     error_fraction: Fraction | None = None
     latency_p99: DurationS | None = None
 
 
 class CanaryStep(Limits):
-    """So much of the fleet gets the new version, which is then watched for a while."""
+    """A canary step: a part of the fleet gets the new version, then the new version is observed.
+
+    The limits of a step apply to the answers of the new version during the bake.
+
+    Attributes:
+        share: The part of the fleet that has the new version in this step.
+        bake: How long the new version is observed before the next step.
+    """
 
     share: Fraction
     bake: DurationS
 
 
 class Guards(Limits):
-    """Limits that are watched during the whole rollout, over the last so many seconds."""
+    """Limits that hold during the whole rollout; when one is exceeded, the rollout halts.
+
+    With on_failure: rollback, the rollout goes back to the old version instead.
+
+    Attributes:
+        over: The time over which the figures are observed: from now back by this duration.
+    """
 
     over: DurationS = Field(default=30.0, gt=0)
 
@@ -145,7 +177,16 @@ class Guards(Limits):
 
 
 class Migration(FileModel):
-    """How long the steps of a database's migration take, and whether the last comes too early."""
+    """The steps of a database migration around a rollout (strategy expand_migrate_contract).
+
+    Attributes:
+        expand: How long it takes to add the new parts of the schema, before the rollout.
+        migrate: How long it takes to copy the data, before the rollout.
+        contract: How long it takes to remove the old parts of the schema, after the rollout. From its
+            end on, the old version answers every request with an error.
+        contract_before_rollout: true: the contract step runs too early, before the rollout, which
+            shows the damage of this mistake.
+    """
 
     expand: DurationS = 0.0
     migrate: DurationS = 0.0
@@ -154,7 +195,44 @@ class Migration(FileModel):
 
 
 class ServiceRollout(FileModel):
-    """How the new version reaches a service's fleet."""
+    """How the new version gets to the fleet of a service.
+
+    Attributes:
+        strategy: rolling: each instance in turn, a window at a time. canary: first a part of the
+            fleet, which is observed, then the rest. blue_green: a second fleet is started, the
+            traffic switches to it, and the first fleet drains. recreate: all instances are stopped,
+            then all are started. expand_migrate_contract: rolling, between the steps of a database
+            migration.
+        window: The most instances that are updated at the same time: a count, or a percentage of the
+            fleet.
+        advance: sliding: the next instance begins as soon as one is done. batch: a whole window must
+            be done before the next window begins.
+        surge: The most additional instances beyond the fleet: a count, or a percentage of the fleet.
+            For rolling and canary; not together with batch or pause.
+        replacement: in_place: an instance is stopped and started again. beside: a new instance
+            starts as soon as an old one is marked for removal, as in Kubernetes. Default: beside
+            with a surge, otherwise in_place. For rolling and canary.
+        rounding: How a percentage becomes a count: as Kubernetes rounds maxUnavailable (down, at
+            least 1) and maxSurge (up).
+        min_healthy: The rollout never leaves fewer instances than this in the pool.
+        pause: Waiting time between windows (batch), or between the return of an instance and the
+            next one (sliding). For blue_green: how long the old fleet is kept after the switch.
+        min_ready: How long a returned instance must stay up before it counts as done.
+        instance_order: listed: the order of the file. by_zone: one zone after the other. random: one
+            order, drawn from the seed.
+        drain: How an instance that was taken out finishes its requests in flight.
+        pre_stop: The shortest time between the take-out and the stop of an instance.
+        stop: What an instance does with requests in flight when it is stopped.
+        canary: The steps of strategy canary, with ascending shares.
+        migration: The steps of strategy expand_migrate_contract.
+        retries: How often a failed step is tried again on an instance.
+        on_failure: halt: no further instance begins, and instances in progress are finished.
+            continue: the rollout goes on as long as no more than max_failures instances have failed.
+            rollback: instances with the new version go back to the old one.
+        max_failures: The most failed instances with which the rollout continues (on_failure:
+            continue).
+        guards: Limits that hold during the whole rollout. none: no limits.
+    """
 
     strategy: Literal["rolling", "canary", "blue_green", "recreate", "expand_migrate_contract"] = (
         "rolling"
@@ -182,10 +260,10 @@ class ServiceRollout(FileModel):
 
     @property
     def replaces_beside(self) -> bool:
-        """Whether new instances are made beside the old ones, which are then removed.
+        """Whether new instances are started beside the old ones, which are then removed.
 
-        Where the file does not say, a rollout with a surge does, and any other replaces in place.
-        Only `rolling` and `canary` know the difference.
+        Without `replacement` in the file, this is so for a rollout with a surge. Only the strategies
+        `rolling` and `canary` have this choice.
         """
         if self.strategy not in REPLACING:
             return False
@@ -196,14 +274,14 @@ class ServiceRollout(FileModel):
     @field_validator("canary")
     @classmethod
     def _ascending(cls, value: tuple[CanaryStep, ...]) -> tuple[CanaryStep, ...]:
-        shares = [0.0, *(one.share for one in value), 1.0]
+        shares = [0.0, *(step.share for step in value), 1.0]
         if any(later <= earlier for earlier, later in itertools.pairwise(shares)):
             raise ValueError("the shares must ascend, above 0% and below 100%")
         return value
 
 
 class OwnRollout(ServiceRollout):
-    """What one service does otherwise than the common ``rollout`` says: only the keys that are set."""
+    """Keys of ``rollout`` that have another value for one service."""
 
     @model_serializer(mode="wrap")
     def _only_what_is_set(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
@@ -213,8 +291,8 @@ class OwnRollout(ServiceRollout):
 def _order(value: object) -> object:
     before = value.values() if isinstance(value, dict) else [value]
     if value is not None and not all(
-        isinstance(one, list | tuple) and all(isinstance(name, str) for name in one)
-        for one in before
+        isinstance(names, list | tuple) and all(isinstance(name, str) for name in names)
+        for names in before
     ):
         raise ValueError("must be a list of services, or a mapping service: [those before it]")
     return value
@@ -234,7 +312,17 @@ TimeOfDay = Annotated[
 
 
 class Rollout(ServiceRollout):
-    """How the new version reaches all services: in which order, and when not."""
+    """How the new version gets to all services.
+
+    A service can have other values for these keys under ``services.NAME.rollout``.
+
+    Attributes:
+        order: The order of the services. A list: one after the other. A mapping: each service with
+            those that must be done before it, such as {db: [], web: [db]}. Without it, all services
+            roll out at the same time.
+        freeze: Times of day at which no rollout may run, such as [["08:00", "10:00"]]. A rollout that
+            runs within one does not meet the objectives. none: no freeze.
+    """
 
     order: Annotated[
         tuple[str, ...] | dict[str, tuple[str, ...]] | None, BeforeValidator(_order)

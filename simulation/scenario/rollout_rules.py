@@ -1,7 +1,4 @@
-"""Rules across keys of a rollout: what fits the fleet, the strategy and the other services.
-
-Enters: a scenario that fits its schema. Leaves: where it breaks a rule, the value, and the rule.
-"""
+"""Rules across several keys of a rollout: fleet, strategy, and the other services."""
 
 from __future__ import annotations
 
@@ -17,12 +14,12 @@ if TYPE_CHECKING:
     from simulation.scenario.model import Scenario
     from simulation.scenario.rollout import Rollout
 
-_NEEDED = {"canary": "canary", "migration": "expand_migrate_contract"}
-"""Keys without which a strategy cannot be; for other strategies they may stand there, and wait."""
+_REQUIRED = {"canary": "canary", "migration": "expand_migrate_contract"}
+"""Keys that a strategy requires, with the strategy. Other strategies ignore them."""
 
 
 def broken_rollout_rules(scenario: Scenario) -> list[Broken]:
-    """Every rule of the rollout that the scenario breaks."""
+    """Return every rule of the rollout that the scenario breaks."""
     if scenario.rollout is None:
         return list(_steady(scenario))
     broken = list(_order(scenario))
@@ -43,7 +40,7 @@ def _steady(scenario: Scenario) -> Iterator[Broken]:
 
 
 def _order(scenario: Scenario) -> Iterator[Broken]:
-    """Services that do not exist, are named twice, or wait for each other."""
+    """Yield services in the order that do not exist, are named twice, or wait for each other."""
     assert scenario.rollout is not None
     order = scenario.rollout.order
     if order is None:
@@ -59,11 +56,11 @@ def _order(scenario: Scenario) -> Iterator[Broken]:
         yield key, NOT_GIVEN, "names no service; leave it out to roll them all"
     for name in named:
         if name not in scenario.services:
-            there = ", ".join(scenario.services)
-            yield key, name, f"{name} is no service; there is {there}"
+            services = ", ".join(scenario.services)
+            yield key, name, f"{name} is no service; there is {services}"
             return
     if isinstance(order, dict):
-        # networkx takes a moment to load, and few scenarios have a graph
+        # networkx is slow to import, and few scenarios have a graph
         from simulation.scenario.release_graph import cycle_of, release_graph  # noqa: PLC0415
 
         if cycle := cycle_of(release_graph(scenario.release_order())):
@@ -71,7 +68,7 @@ def _order(scenario: Scenario) -> Iterator[Broken]:
 
 
 def _replacement(rule: Rollout) -> Iterator[tuple[str, object, str]]:
-    """What `replacement` does not go together with: the key, its value, and the rule."""
+    """Yield the rules that `replacement` breaks with other keys: the key, its value, and the rule."""
     if rule.strategy not in REPLACING:
         if rule.replacement == "beside" and rule.strategy != "blue_green":
             yield "replacement", "beside", f"must be in_place where strategy is {rule.strategy}"
@@ -80,28 +77,28 @@ def _replacement(rule: Rollout) -> Iterator[tuple[str, object, str]]:
         yield "replacement", "in_place", f"must be beside where there is a surge ({rule.surge})"
     if not rule.replaces_beside:
         return
-    why = "replacement is beside" if rule.replacement else f"there is a surge ({rule.surge})"
+    reason = "replacement is beside" if rule.replacement else f"there is a surge ({rule.surge})"
     if rule.advance == "batch":
-        yield "advance", "batch", f"must be sliding where {why}"
+        yield "advance", "batch", f"must be sliding where {reason}"
     if rule.pause > 0:
-        yield "pause", f"{rule.pause:g}s", f"must be 0s where {why}"
+        yield "pause", f"{rule.pause:g}s", f"must be 0s where {reason}"
 
 
 def _service(scenario: Scenario, service: str) -> Iterator[Broken]:
-    """What one service's rule asks of its fleet and its strategy."""
+    """Yield the rules that one service's rollout breaks with its fleet and its strategy."""
     rule = scenario.rule(service)
     assert rule is not None
     count = scenario.services[service].instance_count
 
-    def broken(key: str, value: object, said: str) -> Broken:
+    def broken(key: str, value: object, text: str) -> Broken:
         is_own = scenario.has_own(service, key)
         where = ("services", service, "rollout", key) if is_own else ("rollout", key)
-        several = "" if is_own or len(scenario.services) == 1 else f" ({service})"
-        return where, value, said + several
+        suffix = "" if is_own or len(scenario.services) == 1 else f" ({service})"
+        return where, value, text + suffix
 
-    for key, fits in (("window", scenario.window_count), ("surge", scenario.surge_count)):
+    for key, count_of in (("window", scenario.window_count), ("surge", scenario.surge_count)):
         try:
-            fits(service)
+            count_of(service)
         except BadInput as error:
             yield broken(key, getattr(rule, key), str(error))
             return
@@ -112,22 +109,22 @@ def _service(scenario: Scenario, service: str) -> Iterator[Broken]:
         and scenario.window_count(service) > 1
     ):
         yield broken("window", rule.window, "must be 1: a StatefulSet replaces one pod at a time")
-    for key, strategy in _NEEDED.items():
+    for key, strategy in _REQUIRED.items():
         if rule.strategy == strategy and not getattr(rule, key):
             yield broken("strategy", strategy, f"needs rollout.{key}")
-    for key, value, said in _replacement(rule):
-        yield broken(key, value, said)
-    can_stay_whole = rule.strategy == "blue_green" or (
+    for key, value, text in _replacement(rule):
+        yield broken(key, value, text)
+    keeps_full_fleet = rule.strategy == "blue_green" or (
         rule.replaces_beside and has_surge(rule.surge)
     )
-    most = count if can_stay_whole else count - 1
+    most = count if keeps_full_fleet else count - 1
     if rule.min_healthy > most:
-        said = f"must be below the fleet ({count}), else no instance may ever be taken out"
+        text = f"must be below the fleet ({count}), else no instance may ever be taken out"
         if most == count:
-            said = f"must not exceed the fleet ({count})"
-        yield broken("min_healthy", rule.min_healthy, said)
+            text = f"must not exceed the fleet ({count})"
+        yield broken("min_healthy", rule.min_healthy, text)
     if rule.strategy == "recreate" and rule.min_healthy > 0:
-        said = "must be 0 where strategy recreate takes all instances out at once"
-        yield broken("min_healthy", rule.min_healthy, said)
+        text = "must be 0 where strategy recreate takes all instances out at once"
+        yield broken("min_healthy", rule.min_healthy, text)
     if rule.strategy == "canary" and count == 1:
         yield broken("strategy", "canary", "needs a fleet of at least 2 instances")

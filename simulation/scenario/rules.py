@@ -1,4 +1,4 @@
-"""Rules across the keys of a scenario."""
+"""Rules across several keys of a scenario."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from simulation.scenario.traffic_rules import Broken, broken_traffic_rules
 
 
 def broken_rules(scenario: Scenario) -> list[Broken]:
-    """Limits, and rules across keys, that the scenario breaks: where, the value, and the rule."""
+    """Return the limits and rules that the scenario breaks: the key, its value, and the rule."""
     broken = broken_limits(scenario) or broken_traffic_rules(scenario)
     if broken:
         return broken
@@ -17,11 +17,11 @@ def broken_rules(scenario: Scenario) -> list[Broken]:
         scenario.start_s()
     except ValueError as error:
         broken.append((("clock", "start"), scenario.clock.start, str(error)))
-    for service, part in scenario.services.items():
-        names = part.instance_names(service)
-        for name, weight in part.balancer.weights.items():
+    for service_name, service in scenario.services.items():
+        names = service.instance_names(service_name)
+        for name, weight in service.balancer.weights.items():
             if name not in names:
-                key = ("services", service, "balancer", "weights", name)
+                key = ("services", service_name, "balancer", "weights", name)
                 broken.append((key, weight, f"is no instance; they are {names[0]} … {names[-1]}"))
     broken += broken_rollout_rules(scenario)
     return broken or list(broken_run_limits(scenario))

@@ -1,7 +1,6 @@
-"""Requests by the second they came at: what a log knows.
+"""Timestamps of single requests, from a file or a list.
 
-Enters: a file with a time on each row, or plain numbers. Leaves: `Timestamps`, which can be
-replayed exactly (`simulation.requests.arrivals`) or be counted by the second into a `RateTable`.
+They can be replayed exactly (`simulation.requests.arrivals`), or counted per second into a `RateTable`.
 """
 
 from __future__ import annotations
@@ -18,23 +17,23 @@ from simulation.scenario.rates import MOST_ROWS, RateTable, csv_rows, file_versi
 from simulation.scenario.units import Floats
 
 EPOCH_FROM_S = 1e9
-"""A first row of as many seconds is not an offset of 32 years but a moment after 2001."""
+"""A first row of at least this many seconds means seconds since 1970 (after 2001), not an offset."""
 
 
 @dataclass(frozen=True, eq=False)
 class Timestamps:
-    """When requests came, on the traffic's clock.
+    """The times of requests on the traffic's clock.
 
     Attributes:
-        times_s: Seconds, ascending; the last one is after 0.
-        first_row: Date and time of the clock's second 0, None where plain seconds are told.
+        times_s: Times in seconds, ascending; the last one is after 0.
+        first_row: Date and time of the clock's second 0, None where the times are plain seconds.
     """
 
     times_s: Floats
     first_row: datetime | None = None
 
     def __eq__(self, other: object) -> bool:
-        """The same times, from the same beginning."""
+        """Return whether the other has the same times and the same beginning."""
         return (
             isinstance(other, Timestamps)
             and self.first_row == other.first_row
@@ -42,13 +41,13 @@ class Timestamps:
         )
 
     def __hash__(self) -> int:
-        """By its length, which equal ones share."""
+        """Return a hash of the beginning and the number of times, which equal objects share."""
         return hash((self.first_row, len(self.times_s)))
 
     def counted(self, name: str) -> RateTable:
-        """How many came in each second, as a rate; the data ends with the last of them.
+        """Return the number of requests in each second as a rate; the data ends with the last request.
 
-        What is left of a second at the end is one piece with the second before it.
+        An incomplete second at the end is joined to the second before it.
         """
         begin = math.floor(min(0.0, self.times_s[0]))
         whole = max(begin + 1, math.floor(self.times_s[-1]))
@@ -58,16 +57,16 @@ class Timestamps:
         return RateTable(edges, counts / np.diff(edges), self.first_row, ends=True, name=name)
 
     def from_start(self, start_s: float, before_s: float) -> Floats:
-        """The times from ``start_s − before_s`` on, 0 at ``start_s``."""
+        """Return the times from ``start_s − before_s`` on, with 0 at ``start_s``."""
         times = self.times_s - start_s
         return times[np.searchsorted(times, -before_s) :]
 
 
 def timestamps_of(times_s: Floats, first_row: datetime | None = None) -> Timestamps:
-    """Times as a scenario or a file says them.
+    """Return checked timestamps.
 
     Raises:
-        ValueError: They go back, are not finite, do not end after 0, or span too much.
+        ValueError: The times go back, are not finite, do not end after 0, or span too long.
     """
     if not np.isfinite(times_s).all():
         raise ValueError("the times must be finite")
@@ -82,14 +81,14 @@ def timestamps_of(times_s: Floats, first_row: datetime | None = None) -> Timesta
 
 
 def read_timestamps(path: Path) -> Timestamps:
-    """Reads a log of requests: CSV, its first column the time of each, a header or none.
+    """Read the times of requests: a CSV with the time in the first column, with or without a header.
 
     Times are dates and times (any ISO form), seconds on the traffic's clock, or seconds since 1970
-    where the first is a thousand million or more. Dated ones begin the clock with the first row. A
-    name that ends in ``.gz`` is unpacked.
+    where the first is 10⁹ or more. With dates, the clock begins at the first row. A name that ends in
+    ``.gz`` is unpacked.
 
     Raises:
-        ValueError: The file cannot be read, is empty, or is no such list; the message names the
+        ValueError: The file cannot be read, is empty, or is not such a list; the message names the
             row.
     """
     return _read_timestamps(path, file_version(path, "timestamps"))
@@ -135,7 +134,7 @@ def _read_timestamps(path: Path, _version: tuple[int, int]) -> Timestamps:
 
 
 def _time(text: str) -> float | datetime | None:
-    """Seconds, or a date and time; None for anything else."""
+    """Return seconds, or a date and time; None for any other text."""
     if is_float(text):
         return float(text)
     try:

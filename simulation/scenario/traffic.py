@@ -1,7 +1,7 @@
-"""The parts of a scenario file about time and traffic: ``clock`` and ``traffic``.
+"""The models of ``clock`` and ``traffic`` in a scenario file.
 
-Enters: plain data as a file holds it. Leaves: frozen parts of a `Scenario`; each kind of rate gives
-the `RateTable` that is simulated. Another kind of rate is one more class here, named in `RATES`.
+Each kind of rate returns the `RateTable` that is simulated. To add a kind of rate, write one more class
+here and name it in `RATES`.
 """
 
 from __future__ import annotations
@@ -66,14 +66,14 @@ AutoDurationS = Annotated[
     PlainSerializer(lambda value: "auto" if value is None else format_duration(value)),
     WithJsonSchema({"type": "string", "default": "auto", "examples": ["auto", "5m"]}),
 ]
-"""Seconds, or None where a file says ``auto``."""
+"""Seconds, or None where the file has the word ``auto``."""
 
 
 def parse_start(value: object) -> float | str:
-    """An offset in seconds, or the text of a time of day or of a date and time.
+    """Return an offset in seconds, or the text of a time of day or of a date and time.
 
     Raises:
-        ValueError: The value is none of them.
+        ValueError: The value is none of these.
     """
     if isinstance(value, datetime):
         return str(value)
@@ -100,11 +100,21 @@ Start = Annotated[
     PlainSerializer(lambda value: format_duration(value) if isinstance(value, float) else value),
     WithJsonSchema({"type": "string", "examples": ["18:00", "90m", "1998-06-23 15:57"]}),
 ]
-"""Where the rollout begins on the traffic's clock: offset, time of day, or date and time."""
+"""The start of the rollout on the traffic's clock: an offset, a time of day, or a date and time."""
 
 
 class Clock(FileModel):
-    """When the rollout starts, and how much around it is simulated."""
+    """When the rollout starts, and how much time before and after is simulated.
+
+    Attributes:
+        start: When the rollout starts, on the clock of the traffic: an offset such as 90m, a time of
+            day such as "18:00" (in quotes; the first match), or a date and time.
+        warm_up: How long is simulated before the start, without counting, so that the fleet is as
+            busy as the traffic makes it. auto: until a steady state, at most 10 minutes, or until
+            200,000 requests have arrived if that takes longer.
+        horizon: How long is simulated from the start on. auto: until the rollout is over and no more
+            requests wait than before it.
+    """
 
     start: Start = 0.0
     warm_up: AutoDurationS = None
@@ -112,7 +122,11 @@ class Clock(FileModel):
 
 
 class StepsRate(FileModel):
-    """Rates from a time on: ``{steps: [[0s, 100/s], [5m, 300/s]]}``."""
+    """A rate that changes in steps: ``{steps: [[0s, 100/s], [5m, 300/s]]}``.
+
+    Attributes:
+        steps: Pairs of a time and a rate; each rate holds from its time until the next one.
+    """
 
     steps: tuple[tuple[DurationS, RateRps], ...] = Field(min_length=1)
 
@@ -129,7 +143,11 @@ class StepsRate(FileModel):
 
 
 class ConstantRate(FileModel):
-    """The same rate for ever; a plain ``240/s`` in files."""
+    """A constant rate; in files simply ``240/s``.
+
+    Attributes:
+        constant: The rate.
+    """
 
     constant: RateRps
 
@@ -142,7 +160,13 @@ class ConstantRate(FileModel):
 
 
 class DailyShape(FileModel):
-    """A cosine over the day with its highest rate at ``peak``."""
+    """A cosine over the day.
+
+    Attributes:
+        low: The lowest rate, twelve hours from the peak.
+        high: The highest rate, at the peak.
+        peak: The time of day of the highest rate, such as "19:00".
+    """
 
     low: RateRps
     high: RateRps
@@ -163,7 +187,11 @@ class DailyShape(FileModel):
 
 
 class DailyRate(FileModel):
-    """``{daily: {low: 60/s, high: 420/s, peak: "19:00"}}``."""
+    """A daily curve: ``{daily: {low: 60/s, high: 420/s, peak: "19:00"}}``.
+
+    Attributes:
+        daily: The lowest and the highest rate, and when the highest is.
+    """
 
     daily: DailyShape
 
@@ -174,7 +202,14 @@ class DailyRate(FileModel):
 
 
 class TraceRate(FileModel):
-    """``{trace: evening.csv, scale: 1.5}``: real traffic, a file beside the scenario."""
+    """Measured traffic from a file: ``{trace: evening.csv, scale: 1.5}``.
+
+    Attributes:
+        trace: A CSV file (or .csv.gz) with a header, relative to the scenario. The first column is
+            the time, the second the number of requests in each interval; with the header rate, rps or
+            rate_rps, requests per second.
+        scale: The factor by which every value is multiplied.
+    """
 
     trace: str
     scale: float = Field(default=1.0, gt=0, allow_inf_nan=False)
@@ -189,10 +224,10 @@ class TraceRate(FileModel):
         return self._data.rates(self.scale, f"traffic.rate.trace {self.trace}")
 
     def content(self) -> dict[str, Any]:
-        """What is in the file, in short."""
+        """Return a digest of the file and of what else decides the rates."""
         trace = self._data
-        told = (trace.interval_s, trace.counts, str(trace.first_row), self.scale)
-        return {"trace": content_digest(trace.values), "told": list(told)}
+        figures = (trace.interval_s, trace.counts, str(trace.first_row), self.scale)
+        return {"trace": content_digest(trace.values), "told": list(figures)}
 
 
 def _file_or_seconds(value: object) -> object:
@@ -200,14 +235,22 @@ def _file_or_seconds(value: object) -> object:
         return value
     if not isinstance(value, Sequence) or not value:
         raise ValueError("must be a file, or a list of seconds such as [0.5, 1.25]")
-    for one in value:
-        if isinstance(one, bool) or not isinstance(one, int | float):
-            raise ValueError(f"must hold plain seconds such as 0.5, not {one}")
-    return tuple(float(one) for one in value)
+    for time_s in value:
+        if isinstance(time_s, bool) or not isinstance(time_s, int | float):
+            raise ValueError(f"must hold plain seconds such as 0.5, not {time_s}")
+    return tuple(float(time_s) for time_s in value)
 
 
 class TimestampsRate(FileModel):
-    """``{timestamps: requests.csv.gz}``: when each request came, or the seconds themselves."""
+    """The time of each request, from a file or as a list: ``{timestamps: requests.csv.gz}``.
+
+    With ``arrivals: replay`` exactly these requests are simulated. Otherwise the requests of each
+    second are counted, and the counts are the rate.
+
+    Attributes:
+        timestamps: A CSV file (or .csv.gz) with the time of one request in the first column of each
+            row, relative to the scenario; or a list of seconds such as [0.5, 1.25].
+    """
 
     timestamps: Annotated[
         str | tuple[float, ...],
@@ -215,7 +258,7 @@ class TimestampsRate(FileModel):
         WithJsonSchema(
             {
                 "anyOf": [
-                    {"type": "string", "description": "a file, one time a row"},
+                    {"type": "string", "description": "a file with one time per row"},
                     {"type": "array", "items": {"type": "number"}, "minItems": 1},
                 ]
             }
@@ -236,12 +279,12 @@ class TimestampsRate(FileModel):
         return self._data.counted(f"traffic.rate.timestamps{file}")
 
     def content(self) -> dict[str, Any]:
-        """What is in the file, in short."""
-        told = self._data
-        return {"timestamps": content_digest(told.times_s), "first_row": str(told.first_row)}
+        """Return a digest of the times and their first date."""
+        data = self._data
+        return {"timestamps": content_digest(data.times_s), "first_row": str(data.first_row)}
 
     def times_s(self, start_s: float, before_s: float) -> Floats:
-        """When requests came from ``before_s`` before ``start_s`` on, 0 at ``start_s``."""
+        """Return the times of the requests from ``start_s − before_s`` on, with 0 at ``start_s``."""
         return self._data.from_start(start_s, before_s)
 
 
@@ -284,7 +327,17 @@ def _none_or_share(value: object) -> float | None:
 
 
 class Retries(FileModel):
-    """How often clients ask again, and how long they wait before."""
+    """How often a client sends a failed request again, and how long it waits before.
+
+    Attributes:
+        attempts: How many retries a client sends at most after a failed request.
+        backoff: How long the client waits before the first retry.
+        factor: The factor by which each further wait is longer.
+        jitter: Each wait is spread at random by this fraction to both sides.
+        budget: Retries may be at most this fraction of the requests of the last 10 seconds. none: no
+            limit.
+        cut: true: a request that the rollout cut is sent again too.
+    """
 
     attempts: int = Field(default=0, ge=0, lt=1 << ATTEMPT_BITS)
     backoff: DurationS = 0.1
@@ -298,7 +351,12 @@ class Retries(FileModel):
     cut: bool = True
 
     def wait_s(self, number: int, u: float) -> float:
-        """Before attempt ``number`` + 1: backoff·factorⁿ·(1 + jitter·(2u − 1)), u in (0, 1)."""
+        """Return the wait in seconds after attempt n = ``number``: backoff·factorⁿ·(1 + jitter·(2u − 1)).
+
+        Args:
+            number: The attempt that failed, 0 for the first.
+            u: A random number in (0, 1).
+        """
         wait = self.backoff
         for _attempt in range(number):
             wait *= self.factor
@@ -306,16 +364,22 @@ class Retries(FileModel):
 
 
 class RequestClass(FileModel):
-    """How the clients of one class behave.
+    """A class of requests, and how its clients behave.
 
     Attributes:
-        share: Of the requests; None for what the others leave.
-        route: The services that a request goes through, each called by the one before it; the
-            only service where it is empty.
-        service_time: By service, where it is not the service's own.
-        holds_slot: Whether it takes a slot; else it is a long-lived connection, whose life the
-            service time is.
-        reconnects: Whether a connection that was cut comes back at once, with a fresh life.
+        share: The fraction of all requests that belongs to this class. One class may leave it out:
+            it gets the rest.
+        route: The services that a request goes through; each is called by the one before it. With a
+            single service it may be left out.
+        service_time: Service times of this class by service, where they differ from the service's own,
+            such as {web: {mean: 2s, cv: 2}}.
+        client_timeout: How long a client waits for its answer before it leaves. none: for ever.
+        cancel_on_disconnect: true: work for a client that has left ends at once. false: it goes on.
+        retries: How often a client sends a failed request again.
+        holds_slot: true: a request takes a slot while it is served. false: it is a long-lived
+            connection (websocket, download), which takes no slot and never queues; the service time
+            is its life.
+        reconnects: true: a connection that was cut is opened again at once, with a new life.
     """
 
     share: Fraction | None = None
@@ -329,7 +393,12 @@ class RequestClass(FileModel):
 
 
 class Clients(FileModel):
-    """Those of closed traffic: each thinks, asks, waits for the outcome, and thinks again."""
+    """The clients of closed traffic: each thinks, sends a request, waits for the outcome, and so on.
+
+    Attributes:
+        count: The number of clients.
+        think_time: How long a client thinks before each request.
+    """
 
     count: int = Field(ge=1)
     think_time: Distribution
@@ -347,18 +416,31 @@ def _none_or_clients(value: object) -> object:
 
 
 def _or_none(schema: dict[str, Any]) -> None:
-    """In files there is no null: the word ``none`` stands for it."""
+    """Replace null by the word ``none`` in the JSON Schema: files have no null."""
     schema["anyOf"] = [*schema["anyOf"][:-1], {"const": "none"}]
 
 
 def _or_left_out(schema: dict[str, Any]) -> None:
-    """What may be left out is null only in here."""
+    """Remove null from the JSON Schema of a key that may be left out but has no word for it."""
     schema.update(schema.pop("anyOf")[0])
     del schema["default"]
 
 
 class Traffic(FileModel):
-    """What arrives."""
+    """The requests that arrive.
+
+    Attributes:
+        rate: How many requests arrive, such as 240/s; or one of steps, daily, trace, timestamps.
+            Required unless arrivals is closed.
+        arrivals: poisson: independent requests at the rate. bursty: requests in bursts, see
+            dispersion. replay: exactly the requests of timestamps. closed: a fixed number of clients,
+            each of which waits for its answer.
+        dispersion: For bursty arrivals: variance over mean of the number of requests in one second;
+            1 is Poisson.
+        clients: The clients, for closed arrivals only.
+        sessions: The number of different session keys (policy source_hash, sticky sessions).
+        classes: The classes of requests by name.
+    """
 
     rate: Annotated[Rate | None, Field(json_schema_extra=_or_left_out)] = None
     arrivals: Literal["poisson", "bursty", "replay", "closed"] = "poisson"
@@ -376,24 +458,25 @@ class Traffic(FileModel):
     def _whole(cls, value: dict[str, RequestClass]) -> dict[str, RequestClass]:
         if not value:
             raise ValueError("there must be at least one class of requests")
-        told = [one.share for one in value.values() if one.share is not None]
-        if len(told) < len(value) - 1:
+        shares = [kind.share for kind in value.values() if kind.share is not None]
+        if len(shares) < len(value) - 1:
             raise ValueError("at most one class may leave its share to the others")
-        total = math.fsum(told)
-        if total > 1 + 1e-9 or (len(told) == len(value) and total < 1 - 1e-9):
+        total = math.fsum(shares)
+        if total > 1 + 1e-9 or (len(shares) == len(value) and total < 1 - 1e-9):
             raise ValueError(f"the shares of the classes must be 100% in all, not {total:.4%}")
         return value
 
     @property
     def begins_empty(self) -> bool:
-        """Whether no connection is open at the start: nothing is known of the traffic before.
+        """Whether no connection is open when the simulation begins.
 
-        A closed loop's traffic depends on its answers, and a log that is replayed has no rate.
+        The open connections follow from the rate before that time. A closed loop has no such rate,
+        because its traffic depends on the answers, and neither has a log that is replayed.
         """
         return self.arrivals in ("closed", "replay")
 
     def shares(self) -> list[float]:
-        """What share of the requests each class has, in their order."""
-        told = [one.share for one in self.classes.values()]
-        rest = max(0.0, 1.0 - math.fsum(share for share in told if share is not None))
-        return [rest if share is None else share for share in told]
+        """Return the fraction of the requests of each class, in the order of the classes."""
+        shares = [kind.share for kind in self.classes.values()]
+        rest = max(0.0, 1.0 - math.fsum(share for share in shares if share is not None))
+        return [rest if share is None else share for share in shares]

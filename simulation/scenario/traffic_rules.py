@@ -1,7 +1,4 @@
-"""Rules across keys of the traffic: what arrives, and where each class of it goes.
-
-Enters: a scenario that fits its schema. Leaves: where it breaks a rule, the value, and the rule.
-"""
+"""Rules across several keys of the traffic: arrivals, and the route of each class."""
 
 from __future__ import annotations
 
@@ -15,19 +12,22 @@ if TYPE_CHECKING:
     from simulation.scenario.model import Scenario
 
 Broken = tuple[tuple[str, ...], object, str]
-"""Where a rule is broken, the value there, and the rule."""
+"""A broken rule: the key, its value, and the rule."""
 
 
 def broken_traffic_rules(scenario: Scenario) -> list[Broken]:
-    """Every rule of the traffic that the scenario breaks."""
+    """Return every rule of the traffic that the scenario breaks."""
     broken = list(_arrivals(scenario))
-    for kind, one in scenario.traffic.classes.items():
-        broken += _class(scenario, kind, one)
+    for name, kind in scenario.traffic.classes.items():
+        broken += _class(scenario, name, kind)
     return broken
 
 
 def _arrivals(scenario: Scenario) -> Iterator[Broken]:
-    """What each kind of arrivals needs; what another kind needs may stand there, and waits."""
+    """Yield the keys that the kind of arrivals requires and that are missing.
+
+    Keys that only other kinds of arrivals require are ignored.
+    """
     traffic = scenario.traffic
     closed = traffic.arrivals == "closed"
     if not closed and traffic.rate is None:
@@ -39,29 +39,33 @@ def _arrivals(scenario: Scenario) -> Iterator[Broken]:
         yield ("traffic", "arrivals"), traffic.arrivals, "needs timestamps as its rate"
 
 
-def _class(scenario: Scenario, kind: str, one: RequestClass) -> Iterator[Broken]:
-    """Where a class of requests goes."""
-    where = ("traffic", "classes", kind)
-    there = ", ".join(scenario.services)
-    if not one.route and len(scenario.services) > 1:
-        rule = f"is missing; it names the services that are called, of {there}"
+def _class(scenario: Scenario, name: str, kind: RequestClass) -> Iterator[Broken]:
+    """Yield the rules that a class of requests breaks."""
+    where = ("traffic", "classes", name)
+    services = ", ".join(scenario.services)
+    if not kind.route and len(scenario.services) > 1:
+        rule = f"is missing; it names the services that are called, of {services}"
         yield (*where, "route"), NOT_GIVEN, rule
         return
-    route = scenario.route_of(one)
+    route = scenario.route_of(kind)
     for service in route:
         if service not in scenario.services:
-            yield (*where, "route"), service, f"is no service; there is {there}"
+            yield (*where, "route"), service, f"is no service; there is {services}"
             return
     if len(set(route)) < len(route):
         yield (*where, "route"), route, "must not name a service twice"
-    for service in one.service_time:
+    for service in kind.service_time:
         if service not in scenario.services:
-            yield (*where, "service_time", service), NOT_GIVEN, f"is no service; there is {there}"
+            yield (
+                (*where, "service_time", service),
+                NOT_GIVEN,
+                f"is no service; there is {services}",
+            )
         elif service not in route:
-            rule = f"is not on the route of {kind}: {', '.join(route)}"
+            rule = f"is not on the route of {name}: {', '.join(route)}"
             yield (*where, "service_time", service), NOT_GIVEN, rule
-    if one.reconnects and one.holds_slot:
+    if kind.reconnects and kind.holds_slot:
         rule = "needs holds_slot: false, only a long-lived connection reconnects"
         yield (*where, "reconnects"), True, rule
-    if not one.holds_slot and len(route) > 1:
+    if not kind.holds_slot and len(route) > 1:
         yield (*where, "route"), route, "must be one service, to which the connection is open"

@@ -1,13 +1,13 @@
-"""Units as people write them: ``30s``, ``25%``, ``240/s``.
+"""Values with units as people write them: ``30s``, ``25%``, ``240/s``.
 
-Enters: the text of one value of a scenario file. Leaves: a float in seconds, a fraction or
-requests a second, or a ``ValueError`` whose message is the rule that the value breaks. The
-annotated types at the end give pydantic models the same parsing, and write values back in a form
-that parses to the same float.
+The functions parse one value of a scenario file into a float: seconds, a fraction, or requests per
+second. The message of a ``ValueError`` is the rule that the value breaks. The annotated types at the
+end let pydantic models parse the same values, and write a value so that it parses to the same float.
 """
 
 from __future__ import annotations
 
+import inspect
 import math
 import re
 from pathlib import Path
@@ -19,10 +19,13 @@ from pydantic import (
     BaseModel,
     BeforeValidator,
     ConfigDict,
+    GetJsonSchemaHandler,
     PlainSerializer,
     ValidationInfo,
     WithJsonSchema,
 )
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -34,37 +37,85 @@ _RATE = re.compile(rf"^({_NUMBER})\s*/\s*(ms|s|min|m|h|d)$")
 _PERCENT = re.compile(rf"^({_NUMBER})\s*%$")
 
 MOST_DURATION_S = 36_500 * 86400.0
-"""Maximum length of a duration: a hundred years. How much happens in it has limits of its own."""
+"""Maximum length of a duration, in seconds: a hundred years.
+
+The number of requests and events within a duration has limits of its own, see
+`simulation.scenario.limits`.
+"""
 
 MOST_RATE_RPS = 1e7
-"""Maximum rate, in requests a second: a hundred times what the largest single fleets are asked."""
+"""Maximum rate, in requests per second: a hundred times the rate of the largest single fleets."""
+
+_ATTRIBUTE = re.compile(r"^ {4}(\w+): (.*)$")
 
 
 class FileModel(BaseModel):
-    """A part of a scenario file: frozen, and no key is accepted and ignored."""
+    """A part of a scenario file: frozen, and an unknown key is an error.
+
+    The docstring of a model describes it in the JSON Schema, and the docstring's section Attributes
+    describes its keys. Editors show these texts.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
 
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        """Return the JSON Schema, with a description of the model and of each key."""
+        schema = handler(core_schema)
+        model_schema = handler.resolve_ref_schema(schema)
+        texts: dict[str, str] = {}
+        for base in reversed(cls.__mro__):
+            if issubclass(base, FileModel) and base is not FileModel:
+                summary, own_texts = _split_docstring(base.__doc__ or "")
+                texts |= own_texts
+        model_schema["description"] = summary
+        for name, field in cls.model_fields.items():
+            if name in texts:
+                model_schema["properties"][field.alias or name]["description"] = texts[name]
+        return schema
+
+
+def _split_docstring(docstring: str) -> tuple[str, dict[str, str]]:
+    """Split a docstring into the text before the section Attributes and the text of each attribute."""
+    summary, _, section = inspect.cleandoc(docstring).partition("\n\nAttributes:\n")
+    texts: dict[str, str] = {}
+    name = ""
+    for line in section.splitlines():
+        match = _ATTRIBUTE.match(line)
+        if match is not None:
+            name, texts[match[1]] = match[1], match[2]
+        elif line.strip():
+            texts[name] += f" {line.strip()}"
+    return summary, texts
+
 
 def base_directory(info: ValidationInfo) -> Path:
-    """The folder that file names in a scenario start from: the scenario's own."""
+    """Return the folder to which file names in a scenario are relative: the scenario's own."""
     return Path(info.context["base_directory"]) if info.context else Path()
 
 
 def why(error: Exception) -> str:
-    """What the system says went wrong, in a few words."""
+    """Return the reason of an error in a few words."""
     return (error.strerror or str(error)) if isinstance(error, OSError) else str(error)
 
 
 def _number_and_unit(
     value: object, form: re.Pattern[str], what: str, examples: str
 ) -> re.Match[str]:
-    """The two parts of a value such as ``30s``; a plain 0 is taken to have any unit.
+    """Match the number and the unit of a value such as ``30s``; a plain 0 needs no unit.
 
-    A bare number may also be a text, as an option of a command has it.
+    A number may also come as a text, as an option of a command does.
+
+    Args:
+        value: The value to match.
+        form: The pattern of number and unit.
+        what: The kind of value with its article, such as ``a duration``, for messages.
+        examples: Examples for messages.
 
     Raises:
-        ValueError: There is no unit, or the value is no such thing at all.
+        ValueError: The value has no unit, or is not of this kind.
     """
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     text = str(value).strip() if is_number or isinstance(value, str) else ""
@@ -88,10 +139,10 @@ def _non_negative(number: float, what: str) -> float:
 
 
 def parse_duration_s(value: object) -> float:
-    """A duration in seconds from ``150ms``, ``30s``, ``2m``, ``1h``, ``7d`` or a plain 0.
+    """Return a duration in seconds from ``150ms``, ``30s``, ``2m``, ``1h``, ``7d`` or a plain 0.
 
     Raises:
-        ValueError: The value has no unit, is negative, or is no duration at all.
+        ValueError: The value has no unit, is negative or too long, or is not a duration.
     """
     number, unit = _number_and_unit(value, _DURATION, "a duration", "30s, 150ms, 2m or 1h").groups()
     seconds = float(number) / 1000.0 if unit == "ms" else float(number) * _SECONDS[unit]
@@ -102,10 +153,10 @@ def parse_duration_s(value: object) -> float:
 
 
 def parse_rate_rps(value: object) -> float:
-    """Requests a second from ``240/s``, ``12/min`` or a plain 0.
+    """Return requests per second from ``240/s``, ``12/min`` or a plain 0.
 
     Raises:
-        ValueError: The value has no unit, is negative, or is no rate at all.
+        ValueError: The value has no unit, is negative or too high, or is not a rate.
     """
     number, unit = _number_and_unit(value, _RATE, "a rate", "240/s, 12/min or 900/h").groups()
     rate_rps = _non_negative(float(number) / _SECONDS[unit], "a rate")
@@ -115,10 +166,10 @@ def parse_rate_rps(value: object) -> float:
 
 
 def parse_fraction(value: object) -> float:
-    """A share from ``25%`` or ``0.25``.
+    """Return a fraction from ``25%`` or ``0.25``.
 
     Raises:
-        ValueError: The value is no share, or lies outside 0 and 1.
+        ValueError: The value is not a share, or lies outside 0 and 1.
     """
     match = _PERCENT.match(value.strip()) if isinstance(value, str) else None
     if match is not None:
@@ -133,12 +184,12 @@ def parse_fraction(value: object) -> float:
 
 
 def parse_count_or_share(value: object) -> int | str:
-    """Return a count, or a percentage as it stands: ``0``, ``12``, ``"0.5%"``.
+    """Return a count as a number, or a percentage as its text: ``0``, ``12``, ``"0.5%"``.
 
-    A plain 0.5 is refused: beside counts nobody would read it as a share.
+    A plain 0.5 is refused, because next to counts it could be read as half an item.
 
     Raises:
-        ValueError: The value is neither.
+        ValueError: The value is neither a count nor a percentage.
     """
     if isinstance(value, str) and value.strip().isdecimal():
         value = int(value)
@@ -153,9 +204,9 @@ def parse_count_or_share(value: object) -> int | str:
 
 
 def format_duration(seconds: float) -> str:
-    """The duration as a file writes it; parses back to the same float.
+    """Return a duration as it is written in a file, so that it parses to the same float.
 
-    Whole hours and minutes are said as such, anything else in seconds: ``1h``, ``2m``, ``7.5s``.
+    Whole hours and minutes get these units, any other duration is in seconds: ``1h``, ``2m``, ``7.5s``.
     """
     for unit, size in (("h", 3600.0), ("m", 60.0)):
         if seconds >= size and seconds % size == 0:
@@ -164,7 +215,7 @@ def format_duration(seconds: float) -> str:
 
 
 def format_rate(rate_rps: float) -> str:
-    """The rate as a file writes it; parses back to the same float."""
+    """Return a rate as it is written in a file, so that it parses to the same float."""
     return f"{int(rate_rps)}/s" if rate_rps == int(rate_rps) else f"{rate_rps!r}/s"
 
 
@@ -192,7 +243,7 @@ RateRps = Annotated[
     PlainSerializer(format_rate, return_type=str),
     WithJsonSchema(RATE_SCHEMA),
 ]
-"""Requests a second; ``240/s`` in files."""
+"""Requests per second; ``240/s`` in files."""
 
 Fraction = Annotated[
     float,
@@ -207,11 +258,11 @@ Fraction = Annotated[
         }
     ),
 ]
-"""A share between 0 and 1; ``25%`` in files."""
+"""A fraction between 0 and 1; ``25%`` in files."""
 
 
 def none_or(parse: Any) -> BeforeValidator:
-    """A validator that lets the word ``none`` (or an empty value) stand for "not set"."""
+    """Return a validator that parses a value, and turns the word ``none`` or no value into None."""
     return BeforeValidator(lambda value: None if value in (None, "none") else parse(value))
 
 
@@ -242,4 +293,4 @@ OptionalCountOrShare = Annotated[
         }
     ),
 ]
-"""A count, a percentage as a file says it, or None."""
+"""A count, a percentage as its text, or None."""

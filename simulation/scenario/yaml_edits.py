@@ -1,7 +1,6 @@
-"""YAML as a person writes it: values set and taken out, comments and places kept.
+"""Edits of YAML that keep comments and layout: setting and removing values.
 
-Enters: a tree as `executor.base.yaml_positions` reads it, and keys as tuples of their parts. Leaves: the tree
-with other values, and its text.
+The trees are those of `executor.base.yaml_positions`; a key is a tuple of its parts.
 """
 
 from __future__ import annotations
@@ -26,43 +25,44 @@ from executor.base.yaml_positions import (
 
 
 def dump_yaml(root: CommentedMap) -> str:
-    """The text of a tree."""
+    """Return the text of a tree."""
     out = io.StringIO()
     round_trip().dump(root, out)
     return out.getvalue()
 
 
 def with_lines_of(text: str, before: str) -> str:
-    """A dumped text in which lists and mappings in brackets stand in the lines that they stood in.
+    """Return a dumped text with the original line breaks of its lists and mappings in brackets.
 
-    A dump fills such lines anew, to a width of its own. What says something else than before stays
-    as it was dumped.
+    A dump breaks such lines at a width of its own. Lists and mappings whose values have changed stay
+    as they were dumped.
     """
-    was = dict(_in_brackets(before))
-    kept, rest = [], len(text)
-    for key, one in reversed(list(_in_brackets(text))):
-        old = was.get(key)
-        if old is not None and one.end_mark.index <= rest and _said(old) == _said(one):
-            after = text[one.end_mark.index : rest]
-            if after.lstrip(" ").startswith("#"):  # a comment stays as far behind it
-                apart = before[old.end_mark.index :]
-                after = apart[: len(apart) - len(apart.lstrip(" "))] + after.lstrip(" ")
-            kept.append(after)
-            kept.append(_written(before, old))
-            rest = one.start_mark.index
-    return text[:rest] + "".join(reversed(kept))
+    old_nodes = dict(_in_brackets(before))
+    parts, rest = [], len(text)
+    for key, node in reversed(list(_in_brackets(text))):
+        old = old_nodes.get(key)
+        if old is not None and node.end_mark.index <= rest and _content(old) == _content(node):
+            after = text[node.end_mark.index : rest]
+            if after.lstrip(" ").startswith("#"):  # keep the distance of a comment
+                old_after = before[old.end_mark.index :]
+                spaces = old_after[: len(old_after) - len(old_after.lstrip(" "))]
+                after = spaces + after.lstrip(" ")
+            parts.append(after)
+            parts.append(_source(before, old))
+            rest = node.start_mark.index
+    return text[:rest] + "".join(reversed(parts))
 
 
-def _written(text: str, node: Node) -> str:
-    written: str = text[node.start_mark.index : node.end_mark.index]
-    return written
+def _source(text: str, node: Node) -> str:
+    source: str = text[node.start_mark.index : node.end_mark.index]
+    return source
 
 
 def _in_brackets(text: str) -> Iterator[tuple[Key, Node]]:
-    """The outermost collections in brackets, by their keys, in the order of the text."""
-    left: list[tuple[Key, Node]] = [((), round_trip().compose(text))]
-    while left:
-        key, node = left.pop()
+    """Yield the outermost collections in brackets with their keys, in the order of the text."""
+    stack: list[tuple[Key, Node]] = [((), round_trip().compose(text))]
+    while stack:
+        key, node = stack.pop()
         if not isinstance(node, CollectionNode):
             continue
         if node.flow_style:
@@ -73,37 +73,35 @@ def _in_brackets(text: str) -> Iterator[tuple[Key, Node]]:
             if isinstance(node, MappingNode)
             else list(enumerate(node.value))
         )
-        left += [((*key, part), child) for part, child in reversed(inside)]
+        stack += [((*key, part), child) for part, child in reversed(inside)]
 
 
-def _said(node: Any) -> Any:
-    """What a node says, however it is written."""
+def _content(node: Any) -> Any:
+    """Return the tags and values of a node, without its layout."""
     if isinstance(node, ScalarNode):
         return node.tag, node.value
     if isinstance(node, CollectionNode):
-        return node.tag, [_said(one) for one in node.value]
-    return [_said(one) for one in node]
+        return node.tag, [_content(child) for child in node.value]
+    return [_content(child) for child in node]
 
 
 def set_value(root: CommentedMap, key: Key, value: Any) -> None:
-    """Puts the value at the key; mappings on the way are made where they are missing.
-
-    `NOT_GIVEN` takes the key out.
+    """Set the value of a key; missing mappings on the way are added. `NOT_GIVEN` removes the key.
 
     Raises:
-        BadInput: There is no such place.
+        BadInput: The key leads through a value that has no keys, or beyond the end of a list.
     """
     if value is NOT_GIVEN:
-        _take_out(root, key)
+        _remove(root, key)
         return
     node: Any = root
     for depth, part in enumerate(key[:-1]):
         child = child_of(node, part)
         if not isinstance(child, CommentedMap | CommentedSeq):
             if child is not None:
-                said = dotted_key(key[: depth + 1])
+                parent = dotted_key(key[: depth + 1])
                 raise BadInput(
-                    f"--set {dotted_key(key)}: {said} is {shorten_value(child)}, it has no keys"
+                    f"--set {dotted_key(key)}: {parent} is {shorten_value(child)}, it has no keys"
                 )
             child = CommentedMap()
             node[part] = child
@@ -112,15 +110,15 @@ def set_value(root: CommentedMap, key: Key, value: Any) -> None:
     if isinstance(node, CommentedSeq) and str(last) not in places:
         raise BadInput(f"--set {dotted_key(key)}: no such place in a list")
     place = places.get(str(last), last)
-    was = node[place] if str(last) in places else None
-    if isinstance(was, CommentedSeq) and was.fa.flow_style() and type(value) is list:
+    old = node[place] if str(last) in places else None
+    if isinstance(old, CommentedSeq) and old.fa.flow_style() and type(value) is list:
         value = CommentedSeq(value)
-        value.fa.set_flow_style()  # a list in one line stays one
+        value.fa.set_flow_style()  # a list in brackets stays in brackets
     node[place] = value
 
 
-def _take_out(root: CommentedMap, key: Key) -> None:
-    """Removes a key, and the mappings that held nothing else."""
+def _remove(root: CommentedMap, key: Key) -> None:
+    """Remove a key, and the mappings that contained nothing else."""
     parents: list[Any] = [root]
     for part in key[:-1]:
         parents.append(child_of(parents[-1], part))

@@ -1,6 +1,6 @@
-"""A kernel with a mistake in it: does anything notice? To be run without Numba's compiler.
+"""Kernels with a deliberate mistake, to check that the comparison of the engines notices it.
 
-``NUMBA_DISABLE_JIT=1 python -m tests.helpers.mutants NAME`` says what the engines then do not agree on.
+``NUMBA_DISABLE_JIT=1 python -m tests.helpers.mutants NAME`` prints how the engines then differ.
 """
 
 from __future__ import annotations
@@ -27,23 +27,23 @@ MISTAKES: dict[str, tuple[tuple[str, str, str], ...]] = {
     "a drained instance takes one more": (
         (
             "policies",
-            "        if _may(p, s, k, needs_room):\n            return k\n        k += 1",
-            "        if _may(p, s, k, needs_room) or k == service.next:\n            return k\n"
+            "        if _may_pick(p, s, k, needs_room):\n            return k\n        k += 1",
+            "        if _may_pick(p, s, k, needs_room) or k == service.next:\n            return k\n"
             "        k += 1",
         ),
     ),
     "a timeout from the start of service": (
         (
-            "bound",
-            "    is_served = start <= patience\n",
-            "    patience += max(0.0, start - now)\n    is_served = start <= patience\n",
+            "fast_path",
+            "    is_served = start <= leaves_at\n",
+            "    leaves_at += max(0.0, start - now)\n    is_served = start <= leaves_at\n",
         ),
         (
             "calls",
-            "    one.start = h.now\n",
-            "    one.start = h.now\n"
+            "    call.start = h.now\n",
+            "    call.start = h.now\n"
             "    kind = class_at(h.classes, attempt.kind)\n"
-            "    if h.now > one.arrival and kind.lane >= 0:\n"
+            "    if h.now > call.arrival and kind.lane >= 0:\n"
             "        attempt.order += 1 << 40\n"
             "        key = TIMEOUTS + attempt.order\n"
             "        set_timeout(p, kind.lane, h.now + kind.timeout, key, a, 0)\n",
@@ -56,9 +56,9 @@ MISTAKES: dict[str, tuple[tuple[str, str, str], ...]] = {
             "        call_at(h.calls, a * h.route_max + place).want = want * 1.25\n    before",
         ),
         (
-            "bound",
-            "one.kind, one.want, one.asked",
-            "one.kind, one.want * 1.25, one.asked",
+            "fast_path",
+            "        attempt.want,\n        attempt.request_time",
+            "        attempt.want * 1.25,\n        attempt.request_time",
         ),
     ),
     "a cut that forgets the queue": (
@@ -72,12 +72,16 @@ MISTAKES: dict[str, tuple[tuple[str, str, str], ...]] = {
     "warm-up from the return to the pool": (
         (
             "belief",
-            "    one.is_believed = believed\n",
-            "    one.is_believed = believed\n    if believed:\n        one.started = h.now\n",
+            "    instance.is_believed = believed\n",
+            "    instance.is_believed = believed\n"
+            "    if believed:\n        instance.started = h.now\n",
         ),
     ),
 }
-"""What is wrong: in which rooms, and what stands there instead of what."""
+"""The mistakes by name. Each changes modules of the kernel: (module, right text, wrong text)."""
+
+
+_KERNEL = "simulation.engines.compiled.kernel"
 
 
 class _Mistaken(importlib.machinery.SourceFileLoader):
@@ -101,8 +105,8 @@ class _Finder(importlib.abc.MetaPathFinder):
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> Any:
-        rooms = {f"simulation.engines.compiled.kernel.{room}" for room, *_ in self._mistake}
-        if fullname not in rooms:
+        modules = {f"{_KERNEL}.{module}" for module, *_ in self._mistake}
+        if fullname not in modules:
             return None
         spec = importlib.machinery.PathFinder.find_spec(fullname, path)
         assert spec is not None
@@ -110,15 +114,17 @@ class _Finder(importlib.abc.MetaPathFinder):
         loader = _Mistaken(fullname, spec.origin)
         loader.changes = [
             (right, wrong)
-            for room, right, wrong in self._mistake
-            if fullname == f"simulation.engines.compiled.kernel.{room}"
+            for module, right, wrong in self._mistake
+            if fullname == f"{_KERNEL}.{module}"
         ]
         return importlib.util.spec_from_loader(fullname, loader)
 
 
 def main(name: str) -> None:
-    """Prints what each of two scenarios shows: one by the fast path, one not."""
-    np.seterr(over="ignore")  # the draws are meant to
+    """Print how the engines differ in four scenarios, two of them on the fast path."""
+    for module, *_ in MISTAKES[name]:
+        assert importlib.util.find_spec(f"{_KERNEL}.{module}"), f"no module {module}"
+    np.seterr(over="ignore")  # the hashes of draws overflow on purpose
     sys.meta_path.insert(0, _Finder(MISTAKES[name]))
     from tests.helpers.agree import difference
     from tests.helpers.scenarios import scenario

@@ -35,4 +35,4 @@ class ExpandMigrateContract(Rolling):
         """Contract the database; from then on the old version answers wrongly, as its columns are gone."""
         if not self._stop_signal.is_on:
             yield from self._step(migration.contract)
-            self._plane.old_answers_wrongly()
+            self._plane.break_old_version()

@@ -1,1 +1,1 @@
-"""The compiled engine: the same requests by a Numba kernel."""
+"""The compiled engine: it gives the same results as the reference engine, with a Numba kernel."""

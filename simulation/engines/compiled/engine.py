@@ -1,9 +1,8 @@
-"""The compiled engine: the kernel's memory, and the control plane's way into it.
+"""The compiled engine: it simulates the requests in a kernel that Numba compiles.
 
-Enters: a scenario, what arrives, what control does. Leaves: the same answers as the reference engine
-gives, request by request; `tests/simulation/engines/test_engines_agree.py` holds that. What is rare stays in
-Python and in SimPy: what a balancer hears late, how a returned instance's share grows, what control
-waits for.
+It gives the same results as the reference engine, request by request;
+`tests/simulation/engines/test_engines_agree.py` checks this. Rare events stay in Python and SimPy:
+delayed announcements to a balancer, slow starts, and the events that control waits for.
 """
 
 from __future__ import annotations
@@ -27,18 +26,20 @@ from simulation.results.tally import BUCKETS, COUNTED_IN_BINS, NO_BIN_LATENCY, T
 from simulation.scenario.model import Scenario
 
 _LOOP_WIDTH = 16
+"""Number of requests that are drawn ahead for each client of a closed loop."""
 
 
 class CompiledClock(SimulatedClock):
-    """SimPy's environment; the kernel goes up to an event of control before that looks or acts."""
+    """SimPy's environment for the control plane, to which the kernel catches up when needed."""
 
     engine: CompiledEngine | None = None
 
     def step(self) -> None:
-        """The next event of control.
+        """Process the next event of control.
 
-        Everything of requests that comes before it has happened, or will have as soon as control
-        has anything to do with them: what asks for nothing need not be waited for.
+        The requests before this event are simulated first only when the kernel may signal something
+        to control. Otherwise they are simulated when control next acts on the requests or asks about
+        them (`CompiledEngine.catch_up`): this makes fewer and longer runs of the kernel.
         """
         engine = self.engine
         if engine is not None:
@@ -49,11 +50,11 @@ class CompiledClock(SimulatedClock):
 
 
 class CompiledEngine:
-    """All services of a scenario, and the clients that ask them.
+    """All services of a scenario and the clients that send requests to them.
 
     Attributes:
-        is_behind: Whether the requests are not yet where control is.
-        may_signal: Whether control may have to hear of something before its next event.
+        is_behind: Whether the requests are not yet simulated up to the control plane's time.
+        may_signal: Whether the kernel may have a signal for control before control's next event.
     """
 
     name = EngineName.COMPILED
@@ -69,30 +70,31 @@ class CompiledEngine:
         horizon_s: float,
         keep_requests: bool,
     ) -> None:
-        """Lays everything out.
+        """Lay the scenario out in the kernel's memory.
 
         Args:
-            env: The clock that control goes by.
-            scenario: What is simulated.
-            arrivals: What arrives.
-            draws: What else is drawn.
-            bin_s: Width of the bins of what is counted over time.
-            horizon_s: Until when there will be something to count at the latest.
+            env: The clock of the control plane.
+            scenario: The scenario to simulate.
+            arrivals: The requests, of an open or a closed loop.
+            draws: The random numbers that are addressed by purpose and number.
+            bin_s: Width of the bins of time, in seconds.
+            horizon_s: The latest end of the simulation, in seconds; bins reach up to there.
             keep_requests: Whether every request is recorded.
         """
         self.is_behind = False
         rules = [service.balancer for service in scenario.services.values()]
-        self._signals_unasked = any(rule.slow_start > 0 for rule in rules) or any(
-            one.reconnects for one in scenario.traffic.classes.values()
+        # Slow starts and reconnections are signalled whether or not control waits for something.
+        self._always_signals = any(rule.slow_start > 0 for rule in rules) or any(
+            kind.reconnects for kind in scenario.traffic.classes.values()
         )
-        self.may_signal = self._signals_unasked
+        self.may_signal = self._always_signals
         self._env = env
         self._scenario = scenario
         self._arrivals = arrivals
         self._draws = draws
         self._memory = memory = Memory()
         self._header = memory.header
-        self._calm: simpy.Event | None = None
+        self._backlog_event: simpy.Event | None = None
         lay_out(
             memory,
             scenario,
@@ -109,7 +111,7 @@ class CompiledEngine:
             for number, (name, service) in enumerate(scenario.services.items())
         }
         memory.grow_if_tight()
-        loop.act(memory.address, km.ENTERS, len(memory["instances"]), 0, 0.0)
+        loop.act(memory.address, km.BEGIN_RUN, len(memory["instances"]), 0, 0.0)
         if isinstance(arrivals, Streams) and arrivals.opened is not None:
             self._open_connections(arrivals.opened)
         env.engine = self
@@ -119,7 +121,7 @@ class CompiledEngine:
         if isinstance(loop, Streams):
             loop.quicken(running_sum, QuickGenerator)
             h["per_width"] = max(1.0, 2.0 * loop.highest_rps * int(h["route_max"]))
-            if h["is_bound"]:
+            if h["is_fast"]:
                 lay_out_wheels(memory, self._scenario, loop.highest_rps)
             return
         count = loop.client_count
@@ -133,10 +135,10 @@ class CompiledEngine:
         memory.place("loop_session", np.zeros(count, np.int64))
         memory.place("loop_place", np.full(count, _LOOP_WIDTH, np.int32))
         memory.place("loop_sequence", np.zeros(count, np.int64))
-        self._next_of_clients()
+        self._draw_for_clients()
 
     def _open_connections(self, opened: OpenConnections) -> None:
-        """Opens the connections that are there at the beginning; requests are numbered after them."""
+        """Open the connections that exist at the beginning; requests are numbered after them."""
         if not opened.count:
             return
         h, memory = self._header, self._memory
@@ -147,10 +149,10 @@ class CompiledEngine:
         h["chunk_place"], h["chunk_count"] = 0, opened.count
         while h["chunk_place"] < h["chunk_count"]:
             memory.grow_if_tight()
-            loop.act(memory.address, km.OPENS, 0, 0, 0.0)
+            loop.act(memory.address, km.OPEN_CONNECTIONS, 0, 0, 0.0)
 
-    def _next_of_clients(self) -> None:
-        """What clients ask next, of those that have no more than one request ahead."""
+    def _draw_for_clients(self) -> None:
+        """Draw the next requests of the clients that have at most one request drawn ahead."""
         h, memory, loop = self._header, self._memory, self._arrivals
         assert isinstance(loop, ClosedLoop)
         places, sequences = memory["loop_place"], memory["loop_sequence"]
@@ -166,7 +168,7 @@ class CompiledEngine:
             places[client] = 0
         h["loop_dry"] = 0
 
-    def _next_chunk(self) -> None:
+    def _draw_chunk(self) -> None:
         h, memory, streams = self._header, self._memory, self._arrivals
         assert isinstance(streams, Streams)
         times, demands, kinds, sessions = streams.next_block()
@@ -182,62 +184,76 @@ class CompiledEngine:
     # The run
 
     def catch_up(self, until_s: float | None = None) -> None:
-        """Lets the requests go on to where control is; or to when it has to hear of something."""
+        """Simulate the requests up to the control plane's time, or up to the kernel's next signal.
+
+        Args:
+            until_s: The time to reach, in seconds; the control plane's time when left out.
+        """
         if not self.is_behind:
             return
         self.is_behind = False
         h, until_s = self._header, self._env.now if until_s is None else until_s
         h["target"] = until_s
         while True:
-            why = loop.advance(self._memory.address)
-            if why == km.FULL:
+            reason = loop.advance(self._memory.address)
+            if reason == km.FULL:
                 self._memory.grow_if_tight()
-            elif why == km.NEXT_CHUNK:
-                self._next_chunk()
-            elif why == km.NEXT_CLIENTS:
-                self._next_of_clients()
+            elif reason == km.NEXT_CHUNK:
+                self._draw_chunk()
+            elif reason == km.NEXT_CLIENTS:
+                self._draw_for_clients()
             else:
                 break
         if h["signal_count"]:
-            self._env.is_now(float(h["now"]))
-            self._hear()
+            self._env.set_now(float(h["now"]))
+            self._handle_signals()
 
-    def watches(self) -> None:
-        """Control waits for something, or does no more."""
+    def update_may_signal(self) -> None:
+        """Update `may_signal` after a change of what control waits for."""
         h = self._header
-        self.may_signal = bool(self._signals_unasked or h["watch_count"] or h["calm_level"] >= 0)
+        self.may_signal = bool(self._always_signals or h["watch_count"] or h["backlog_level"] >= 0)
 
-    def act(self, what: int, instance: int, flag: bool = False, share: float = 0.0) -> int:
-        """Does something to an instance, now."""
+    def act(self, action: int, instance: int, flag: bool = False, share: float = 0.0) -> int:
+        """Apply an action of `kernel.memory` to an instance, now.
+
+        Args:
+            action: The action, such as `kernel.memory.SET_LISTENING`.
+            instance: The instance, numbered over all services.
+            flag: The new value, for actions that set one.
+            share: The new share of the traffic, for `SET_SHARE`.
+
+        Returns:
+            How many calls ended by the action while a client waited for them.
+        """
         self.catch_up()
         h = self._header
         h["now"] = self._env.now
         self._memory.grow_if_tight()
-        lost: int = loop.act(self._memory.address, what, instance, int(flag), share)
+        lost: int = loop.act(self._memory.address, action, instance, int(flag), share)
         if h["signal_count"]:
-            self._hear()
+            self._handle_signals()
         return lost
 
-    def _hear(self) -> None:
-        """Tells control what the kernel has signalled, in its order."""
+    def _handle_signals(self) -> None:
+        """Fire the events that the kernel has signalled, in the order of the signals."""
         h, memory = self._header, self._memory
         count = int(h["signal_count"])
         h["signal_count"] = 0
-        self.watches()
-        for what, which in memory["signals"][:count].tolist():
-            if what == km.CALM:
-                assert self._calm is not None
-                self._calm.succeed()
-                self._calm = None
-            elif what == km.LIFE:
-                self._fresh_life(which)
+        self.update_may_signal()
+        for signal, which in memory["signals"][:count].tolist():
+            if signal == km.BACKLOG_DOWN:
+                assert self._backlog_event is not None
+                self._backlog_event.succeed()
+                self._backlog_event = None
+            elif signal == km.NEW_LIFE:
+                self._draw_new_life(which)
             else:
                 service = int(memory["instances"][which]["service"])
                 plane = list(self._planes.values())[service]
-                plane.hears(what, which)
+                plane.on_signal(signal, which)
 
-    def _fresh_life(self, attempt: int) -> None:
-        """What a connection that comes back will ask for."""
+    def _draw_new_life(self, attempt: int) -> None:
+        """Draw the demand of a connection that reconnects after ``attempt`` was cut."""
         h, memory = self._header, self._memory
         record = memory["attempts"][attempt]
         first = attempt * int(h["route_max"])
@@ -245,54 +261,54 @@ class CompiledEngine:
             u = self._draws.uniform("reconnect", int(record["order"]), place)
             memory["calls"][first + place]["want"] = distribution.quantile_s(u)
 
-    # What the control plane asks
+    # Questions of the control plane
 
     def plane(self, service: str) -> RequestPlane:
-        """The requests of one service."""
+        """Return the requests of one service."""
         return self._planes[service]
 
-    def highest_waiting(self) -> int:
-        """The most requests that have waited at once since this was asked last."""
+    def pop_highest_waiting(self) -> int:
+        """Return the most requests that waited at once since the last such question."""
         self.catch_up()
         highest = int(self._header["highest"])
         self._header["highest"] = self._header["waiting"]
         return highest
 
     def when_waiting_at_most(self, level: int, rest_s: float) -> simpy.Event:
-        """An event for the first moment at which no more than ``level`` requests wait."""
+        """Return an event that fires when no more than ``level`` requests wait."""
         self.catch_up()
         if self._header["waiting"] <= level:
             return past_event(self._env)
-        self._header["calm_level"], self._header["calm_rest"] = level, rest_s
-        self.watches()
+        self._header["backlog_level"], self._header["backlog_rest"] = level, rest_s
+        self.update_may_signal()
         event = simpy.Event(self._env)
-        self._calm = event
+        self._backlog_event = event
         return event
 
     def exposed_count(self) -> int:
-        """How many of the requests that arrived from 0 on a new version had a part in so far."""
+        """Return how many requests that arrived from time 0 on reached a new version so far."""
         self.catch_up()
         return int(self._memory["totals"]["v"][TOTALS.index("exposed")])
 
     def tally(self, with_bins: bool = True) -> Tally:
-        """What has happened so far, in bins of time too if they are wanted."""
+        """Return the counts of all requests so far; with ``with_bins`` also in bins of time."""
         self.catch_up()
         memory = self._memory
         totals = memory["totals"]["v"].copy()
         count = int(max(0.0, self._env.now) * self._header["bins_per_s"]) + 1
         bins, latency = memory["tally_bins"][:count].copy(), memory["latencies"].copy()
-        # What is counted in bins anyway is not counted twice.
+        # The kernel counts these totals in bins of time only.
         for name, in_bins in COUNTED_IN_BINS.items():
             totals[TOTALS.index(name)] = np.sum(bins[in_bins])
         totals[TOTALS.index("outcome_0")] += np.sum(latency["count"])
         totals[TOTALS.index("queue_max")] = self._header["highest"]
         by_bin = NO_BIN_LATENCY
-        if with_bins:  # asked at the end: they need not be copied
+        if with_bins:  # the run is over then, so the counts need no copy
             by_bin = memory["bin_latencies"]["v"].reshape(-1, BUCKETS)[:count]
         return Tally(totals, latency, memory["waits"].copy(), bins, by_bin)
 
     def table(self) -> RequestTable:
-        """Every request that has arrived so far, warm-up included; if they are to be kept."""
+        """Return every request that has arrived so far, warm-up included, where they are kept."""
         self.catch_up()
         rows = self._memory["rows"][: int(self._header["row_count"])]
         return RequestTable(
@@ -307,5 +323,5 @@ class CompiledEngine:
         )
 
     def close(self) -> None:
-        """Lets go of the memory; nothing may be asked after it."""
+        """Free the memory of the run; no other method may be called afterwards."""
         self._memory.clear()

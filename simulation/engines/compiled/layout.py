@@ -1,4 +1,4 @@
-"""How a scenario is laid out in the compiled engine's memory, before anything happens."""
+"""The layout of a scenario in the compiled engine's memory, before the simulation begins."""
 
 from __future__ import annotations
 
@@ -39,11 +39,13 @@ _POLICIES: dict[type[Policy], int] = {
 }
 _NO_LIMIT = 1 << 60
 _BINS = 4096
+"""Number of bins of the timer wheel."""
 _NEAR_BINS = 16384
-"""So many bins stay in a near cache."""
+"""Number of bins that fit into a near cache of the processor."""
 _MOST_BINS = (1 << 20) - 1
-"""What is further ahead waits for its turn of the wheel."""
+"""Maximum number of bins of a wheel; entries further ahead share bins with nearer ones."""
 _FIRST_LEVELS = 1024
+"""Number of connections of an instance for which there is room at the beginning."""
 
 
 def lay_out(
@@ -56,11 +58,11 @@ def lay_out(
     horizon_s: float,
     keep_requests: bool,
 ) -> None:
-    """Lays a scenario out; see `simulation.engines.compiled.engine.CompiledEngine` for the arguments."""
+    """Lay out a scenario; the arguments are those of `engines.compiled.engine.CompiledEngine`."""
     h = memory.header
     h["now"] = h["t0"] = h["target"] = now_s
     h["lane_time"] = h["check_time"] = math.inf
-    h["lane_best"] = h["calm_level"] = -1
+    h["lane_best"] = h["backlog_level"] = -1
     h["attempt_free"] = h["timer_free"] = h["node_free"] = -1
     h["key"] = draws.key
     h["keeps_rows"] = keep_requests
@@ -68,13 +70,13 @@ def lay_out(
     h["bins_per_s"] = 1.0 / bin_s
     bins = int(horizon_s * h["bins_per_s"]) + 2
     memory.place("tally_bins", np.zeros(bins, BIN))
-    # Of a plain type, so that what is never reached takes no memory.
+    # `zeros` of a plain type takes no memory for bins that are never reached.
     memory.place("bin_latencies", np.zeros(bins * BUCKETS, np.uint32).view(km.U4))
     slow_over_s = scenario.objectives.latency_p99
     h["slow_over"] = math.inf if slow_over_s is None else slow_over_s
     classes = list(scenario.traffic.classes.values())
     names = list(scenario.services)
-    routes = [[names.index(one) for one in scenario.route_of(k)] for k in classes]
+    routes = [[names.index(name) for name in scenario.route_of(kind)] for kind in classes]
     h["route_max"] = max(map(len, routes))
     route = np.zeros((len(routes), int(h["route_max"])), km.I4)
     for kind, services in enumerate(routes):
@@ -88,7 +90,7 @@ def lay_out(
 
 
 class _Layout:
-    """Fills the arrays, room by room."""
+    """The steps of the layout: the shared arrays, the services, and the classes of requests."""
 
     def __init__(self, memory: Memory, scenario: Scenario, draws: Draws) -> None:
         self._memory = memory
@@ -127,7 +129,7 @@ class _Layout:
         scenario, memory = self._scenario, self._memory
         services = np.zeros(len(scenario.services), km.SERVICE)
         hosts = [hosts_of(scenario, name) for name in scenario.services]
-        instances = np.zeros(sum(len(one.slots) for one in hosts), km.INSTANCE)
+        instances = np.zeros(sum(len(host.slots) for host in hosts), km.INSTANCE)
         memory.place("services", services)
         memory.place("instances", instances)
         first = 0
@@ -137,20 +139,22 @@ class _Layout:
             record = services[number]
             count = len(host.slots)
             record["first"], record["count"] = first, count
-            mine = instances[first : first + count]
+            own_instances = instances[first : first + count]
             exists = np.arange(count) < host.first_count
             rule = service.balancer
-            finds_out = rule.health_check is not None or rule.policy == "pull"
-            mine["service"] = number
-            mine["slots"] = mine["limit"] = host.slots
-            mine["head"] = mine["tail"] = -1
-            mine["speed"] = host.speeds
-            mine["weight"] = mine["base_weight"] = host.weights
-            mine["started"] = -math.inf
-            mine["told"] = mine["is_believed"] = mine["listening"] = exists
-            mine["is_up"] = exists | (not finds_out)
-            mine["removed"] = ~exists
-            mine["check_even"] = mine["check_odd"] = -1
+            notices_down = rule.health_check is not None or rule.policy == "pull"
+            own_instances["service"] = number
+            own_instances["slots"] = own_instances["limit"] = host.slots
+            own_instances["head"] = own_instances["tail"] = -1
+            own_instances["speed"] = host.speeds
+            own_instances["weight"] = own_instances["base_weight"] = host.weights
+            own_instances["started"] = -math.inf
+            own_instances["announced"] = own_instances["is_believed"] = own_instances[
+                "listening"
+            ] = exists
+            own_instances["is_up"] = exists | (not notices_down)
+            own_instances["removed"] = ~exists
+            own_instances["check_even"] = own_instances["check_odd"] = -1
             self._rule(record, service, number, host.weights)
             record["believed_count"] = host.first_count
             first += count
@@ -158,7 +162,7 @@ class _Layout:
         h["instance_count"], h["slots_max"] = first, slots_max
         memory.place("free_at", np.full(first * slots_max, -math.inf).view(km.F8))
         instances["last"] = -math.inf
-        h["is_bound"] = is_bound(scenario)
+        h["is_fast"] = has_fast_path(scenario)
 
     def _rule(self, record: Any, service: Service, number: int, weights: Sequence[float]) -> None:
         memory, rule, count = self._memory, service.balancer, int(record["count"])
@@ -197,7 +201,9 @@ class _Layout:
         record["believed"] = memory.own(f"believed {number}", np.zeros(count, km.U1))
         sessions = self._scenario.traffic.sessions
         if rule.sticky:
-            record["bound"] = memory.own(f"bound {number}", np.zeros(sessions, km.I4))
+            record["sticky_instances"] = memory.own(
+                f"sticky_instances {number}", np.zeros(sessions, km.I4)
+            )
         if rule.policy == "source_hash":
             record["favourite"] = memory.own(f"favourite {number}", np.zeros(sessions, km.I4))
         if rule.health_check is not None:
@@ -226,20 +232,20 @@ class _Layout:
         memory, h = self._memory, self._header
         classes = np.zeros(len(self._classes), km.CLASS)
         lanes: list[bool] = []
-        for number, one in enumerate(self._classes):
-            record, rule = classes[number], one.retries
-            record["holds_slot"], record["cancels"] = one.holds_slot, one.cancel_on_disconnect
+        for number, kind in enumerate(self._classes):
+            record, rule = classes[number], kind.retries
+            record["holds_slot"], record["cancels"] = kind.holds_slot, kind.cancel_on_disconnect
             record["attempts"], record["cut"] = rule.attempts, rule.cut
             record["backoff"], record["factor"] = rule.backoff, rule.factor
             record["jitter"] = rule.jitter
             record["budget"] = -1.0 if rule.budget is None else rule.budget
-            record["reconnects"] = one.reconnects
+            record["reconnects"] = kind.reconnects
             record["route_length"] = len(routes[number])
             record["lane"] = -1
-            if one.client_timeout is not None:
-                record["lane"], record["timeout"] = len(lanes), one.client_timeout
+            if kind.client_timeout is not None:
+                record["lane"], record["timeout"] = len(lanes), kind.client_timeout
                 lanes.append(False)
-            for part in ("asked", "again"):
+            for part in ("sent", "retried"):
                 record[part] = memory.own(f"{part} {number}", np.zeros(1024, np.float64))
                 record[f"{part}_mask"] = 1023
         services = memory["services"]
@@ -263,11 +269,15 @@ class _Layout:
 
 
 def lay_out_wheels(memory: Memory, scenario: Scenario, highest_rps: float) -> None:
-    """The wheels of what is known ahead on the fast path: eight bins an attempt, two where it is far."""
+    """Lay out the wheels of the fast path, which hold the events that are known ahead.
+
+    There are eight bins for each expected attempt, or down to two where the events lie so far ahead
+    that eight would exceed a near cache.
+    """
     classes = list(scenario.traffic.classes.values())
-    attempts_rps = max(1.0, highest_rps * (1 + max(one.retries.attempts for one in classes)))
-    ahead_s = max(4 * one.mean_s() for route in scenario.demands() for one in route)
-    ahead_s = max([ahead_s, *(_patience_s(one) for one in classes)])
+    attempts_rps = max(1.0, highest_rps * (1 + max(kind.retries.attempts for kind in classes)))
+    ahead_s = max(4 * demand.mean_s() for route in scenario.demands() for demand in route)
+    ahead_s = max([ahead_s, *(_known_ahead_s(kind) for kind in classes)])
     per_s = attempts_rps * min(8.0, max(2.0, _NEAR_BINS / (ahead_s * attempts_rps)))
     size = 1 << max(10, math.ceil(math.log2(min(ahead_s * per_s, _MOST_BINS) + 1)))
     wheels = np.zeros(3, km.WHEEL)
@@ -280,20 +290,20 @@ def lay_out_wheels(memory: Memory, scenario: Scenario, highest_rps: float) -> No
     memory.place("wheels", wheels)
 
 
-def _patience_s(one: RequestClass) -> float:
-    """How far ahead it is mostly known that a client leaves or asks again: up to the fourth wait."""
-    rule = one.retries
+def _known_ahead_s(kind: RequestClass) -> float:
+    """Return how far ahead most events of a client lie: its timeout plus the fourth backoff."""
+    rule = kind.retries
     longest_s = rule.wait_s(min(rule.attempts, 4), 1.0)
-    return (one.client_timeout or 0.0) + (longest_s if rule.attempts else 0.0)
+    return (kind.client_timeout or 0.0) + (longest_s if rule.attempts else 0.0)
 
 
-def is_bound(scenario: Scenario) -> bool:
-    """Whether every request's way is known when it arrives, see `simulation.engines.compiled.kernel.bound`."""
+def has_fast_path(scenario: Scenario) -> bool:
+    """Return whether a request's whole course is known when it arrives, see `kernel.fast_path`."""
     classes = list(scenario.traffic.classes.values())
     service, *others = scenario.services.values()
     rule = service.balancer
-    asks_again = any(one.retries.budget is not None for one in classes)
-    leaves_work = len(classes) > 1 and any(one.cancel_on_disconnect for one in classes)
+    has_budget = any(kind.retries.budget is not None for kind in classes)
+    may_cancel = len(classes) > 1 and any(kind.cancel_on_disconnect for kind in classes)
     return (
         not others
         and scenario.traffic.arrivals != "closed"
@@ -307,7 +317,7 @@ def is_bound(scenario: Scenario) -> bool:
         and rule.slow_start == 0
         and rule.propagation_delay == 0
         and service.crashes is None
-        and all(one.holds_slot for one in classes)
-        and not asks_again
-        and not leaves_work
+        and all(kind.holds_slot for kind in classes)
+        and not has_budget
+        and not may_cancel
     )

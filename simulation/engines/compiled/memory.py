@@ -1,6 +1,7 @@
-"""The arrays of the compiled engine, which the kernel knows by their addresses.
+"""The arrays of the compiled engine, which the kernel reaches by their addresses.
 
-The kernel says when one of them is nearly full (`tight`); it is made larger here, between two events.
+The kernel sets ``tight`` in its header when an array is nearly full. `Memory.grow_if_tight` then makes
+the array larger, between two events.
 """
 
 from __future__ import annotations
@@ -28,38 +29,38 @@ class Memory:
         return self._arrays[name]
 
     def own(self, name: str, array: NDArray[Any]) -> int:
-        """Keeps an array as long as the memory lives; says where it is."""
+        """Keep an array as long as this memory exists, and return the array's address."""
         self._arrays[name] = array
         return int(array.ctypes.data)
 
     def place(self, name: str, array: NDArray[Any]) -> None:
-        """Keeps an array whose address stands in the header, by its name."""
+        """Keep an array, and write its address into the header field of the same name."""
         self.header[name] = self.own(name, array)
 
     def lengthen(self, name: str, size: int) -> int:
-        """Makes an array larger; what is new is zero. Says where it is."""
+        """Make an array larger, the new part filled with zeros, and return its new address."""
         old = self._arrays[name]
         array = np.zeros(size, old.dtype)
         array[: len(old)] = old
         return self.own(name, array)
 
     def enlarge(self, name: str, size: int) -> None:
-        """The same of an array whose address stands in the header."""
+        """Make an array larger, and write its new address into the header field of the same name."""
         self.header[name] = self.lengthen(name, size)
 
     def clear(self) -> None:
-        """Lets go of all arrays."""
+        """Free all arrays."""
         self._arrays.clear()
 
     def grow_if_tight(self) -> None:
-        """Makes everything larger of which there is less than the next event may take."""
+        """Make every array larger that has less room than the next event may need."""
         h, memory = self.header, self
         if not h["tight"]:
             return
         route_max, alive = int(h["route_max"]), int(h["alive"])
         needs = 4 * alive * route_max + 4 * MARGIN
 
-        def larger(size: str, used: int, *names: str) -> None:
+        def grow(size: str, used: int, *names: str) -> None:
             while int(h[size]) - used < needs:
                 h[size] = 2 * int(h[size])
             for name in names:
@@ -72,20 +73,20 @@ class Memory:
             memory.enlarge("attempts", int(h["attempt_cap"]))
             memory.enlarge("calls", int(h["attempt_cap"]) * route_max)
             memory.enlarge("scratch", int(h["attempt_cap"]) * route_max)
-        larger("timer_cap", int(h["timer_count"]), "timers", "heap")
-        larger("node_cap", int(h["node_count"]), "nodes")
-        larger("freed_cap", 0, "freed")
-        larger("signal_cap", int(h["signal_count"]), "signals")
-        larger("row_cap", int(h["row_count"]), "rows")
+        grow("timer_cap", int(h["timer_count"]), "timers", "heap")
+        grow("node_cap", int(h["node_count"]), "nodes")
+        grow("freed_cap", 0, "freed")
+        grow("signal_cap", int(h["signal_count"]), "signals")
+        grow("row_cap", int(h["row_count"]), "rows")
         for k, wheel in enumerate(memory["wheels"]):
-            self._larger_wheel(wheel, f"entries {k}", needs)
+            self._grow_wheel(wheel, f"entries {k}", needs)
         for k, lane in enumerate(memory["lanes"]):
-            self._larger_ring(lane, f"lane {k}", ("entries", "first", "next", "mask"), needs)
+            self._grow_ring(lane, f"lane {k}", ("entries", "first", "next", "mask"), needs)
         for k, kind in enumerate(memory["classes"]):
             if kind["budget"] >= 0:
-                for part in ("asked", "again"):
+                for part in ("sent", "retried"):
                     fields = (part, f"{part}_first", f"{part}_next", f"{part}_mask")
-                    self._larger_ring(kind, f"{part} {k}", fields, needs)
+                    self._grow_ring(kind, f"{part} {k}", fields, needs)
         for k, service in enumerate(memory["services"]):
             most = max(int(memory["instances"]["connections"].max()), 0)
             while service["counts"] and service["level_cap"] - most < needs:
@@ -99,14 +100,14 @@ class Memory:
                 service["log"] = memory.lengthen(f"log {k}", int(service["log_cap"]))
         h["tight"] = 0
 
-    def _larger_wheel(self, wheel: Any, name: str, needs: int) -> None:
+    def _grow_wheel(self, wheel: Any, name: str, needs: int) -> None:
         cap = int(wheel["cap"])
         while cap - int(wheel["count"]) < needs:
             cap *= 2
         if cap > int(wheel["cap"]):
             wheel["cap"], wheel["entries"] = cap, self.lengthen(name, cap)
 
-    def _larger_ring(
+    def _grow_ring(
         self, record: Any, name: str, fields: tuple[str, str, str, str], needs: int
     ) -> None:
         address, first, following, mask = fields
@@ -125,7 +126,7 @@ class Memory:
 
 
 def rings(count: int) -> NDArray[Any]:
-    """Leaves that are each a ring of their own."""
+    """Return new leaves, each linked to itself only: a ring of one."""
     leaves = np.zeros(count, km.LEAF)
     leaves["load"] = math.inf
     leaves["before"] = leaves["after"] = np.arange(count)

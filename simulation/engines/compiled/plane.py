@@ -1,4 +1,4 @@
-"""The control plane's way into the kernel: one service's requests."""
+"""The `RequestPlane` of one service in the compiled engine."""
 
 from __future__ import annotations
 
@@ -15,24 +15,29 @@ from simulation.results.run_result import OK
 from simulation.scenario.model import Service
 
 
-class Acts(Protocol):
-    """What does what control wants."""
+class PlaneEngine(Protocol):
+    """The compiled engine, as its planes use it."""
 
-    def act(self, what: int, instance: int, flag: bool = False, share: float = 0.0) -> int:
-        """Does something to an instance, now."""
+    def act(self, action: int, instance: int, flag: bool = False, share: float = 0.0) -> int:
+        """Apply an action of `kernel.memory` to an instance, now."""
 
     def catch_up(self) -> None:
-        """Lets the requests go on to where control is."""
+        """Simulate the requests up to the control plane's time."""
 
-    def watches(self) -> None:
-        """Control waits for something, or does no more."""
+    def update_may_signal(self) -> None:
+        """Update `may_signal` after a change of what control waits for."""
 
 
 class CompiledPlane:
-    """The requests of one service, see `RequestPlane`; instances are numbered within it."""
+    """The requests of one service, see `RequestPlane`; instances are numbered within the service."""
 
     def __init__(
-        self, env: SimulatedClock, engine: Acts, memory: Memory, service: Service, number: int
+        self,
+        env: SimulatedClock,
+        engine: PlaneEngine,
+        memory: Memory,
+        service: Service,
+        number: int,
     ) -> None:
         self._env = env
         self._engine = engine
@@ -47,91 +52,91 @@ class CompiledPlane:
             env,
             service.balancer.propagation_delay,
             len(self._instances),
-            hears=self._hears,
-            hears_it_is_gone=self._is_gone,
+            on_pool=self._apply_announcement,
+            on_removed=self._mark_removed,
         )
         self._sorted_count = 0
         self._idle: dict[int, simpy.Event] = {}
         self._healthy: dict[int, simpy.Event] = {}
 
-    def _act(self, what: int, instance: int, flag: bool = False, share: float = 0.0) -> int:
-        return self._engine.act(what, self._first + instance, flag, share)
+    def _act(self, action: int, instance: int, flag: bool = False, share: float = 0.0) -> int:
+        return self._engine.act(action, self._first + instance, flag, share)
 
-    def _hears(self, instance: int, in_pool: bool) -> None:
-        self._act(km.HEARS, instance, in_pool)
+    def _apply_announcement(self, instance: int, in_pool: bool) -> None:
+        self._act(km.SET_POOL, instance, in_pool)
 
-    def _is_gone(self, instance: int) -> None:
+    def _mark_removed(self, instance: int) -> None:
         self._engine.catch_up()
         self._instances[instance]["removed"] = 1
 
-    def hears(self, what: int, which: int) -> None:
-        """The kernel has signalled something of an instance."""
+    def on_signal(self, signal: int, which: int) -> None:
+        """Handle a signal of the kernel about an instance, numbered over all services."""
         instance = which - self._first
-        if what == km.IDLE:
+        if signal == km.IDLE:
             self._idle.pop(instance).succeed()
-        elif what == km.HEALTHY:
+        elif signal == km.HEALTHY:
             self._healthy.pop(instance).succeed()
         else:
             ramp = int(self._instances[instance]["ramp"])
 
-            def gives(share: float) -> bool:
-                is_in = int(self._instances[instance]["ramp"]) == ramp
-                if is_in:
-                    self._act(km.SHARES, instance, share=share)
-                return is_in
+            def set_share(share: float) -> bool:
+                is_same_ramp = int(self._instances[instance]["ramp"]) == ramp
+                if is_same_ramp:
+                    self._act(km.SET_SHARE, instance, share=share)
+                return is_same_ramp
 
-            self._env.process(slow_start(self._env, self._service.balancer.slow_start, gives))
+            self._env.process(slow_start(self._env, self._service.balancer.slow_start, set_share))
 
     def set_pool(self, instance: int, in_pool: bool) -> None:
-        """Tells the balancer whether to send to the instance; that it should not, it hears late."""
-        self._announcements.tell(instance, in_pool)
+        """Announce to the balancer whether it may send to the instance."""
+        self._announcements.announce(instance, in_pool)
 
     def remove(self, instance: int) -> None:
-        """Tells the balancer that the drained instance is gone: sessions that stick to it leave."""
+        """Announce to the balancer that the drained instance is gone, which ends its sessions there."""
         self._announcements.remove(instance)
 
     def stop(self, instance: int) -> None:
-        """From now on the instance answers nothing new."""
-        self._act(km.LISTENS, instance, False)
+        """Make the instance refuse new requests; requests that it has are still served."""
+        self._act(km.SET_LISTENING, instance, False)
 
     def start(self, instance: int, new_version: bool) -> None:
-        """It listens, with a version, and is cold."""
+        """Make the instance listen with the old or the new version; it is cold from now on."""
         self._engine.catch_up()
         self._instances[instance]["new_version"] = new_version
         self._instances[instance]["started"] = self._env.now
-        self._act(km.LISTENS, instance, True)
+        self._act(km.SET_LISTENING, instance, True)
 
     def cut(self, instance: int) -> int:
-        """Ends everything in service or queued at the instance; says how many clients lost."""
-        return self._act(km.CUTS, instance)
+        """End all calls at the instance as `cut`; return how many of them a client still waited for."""
+        return self._act(km.CUT_ALL, instance)
 
     def crash(self, instance: int) -> None:
-        """It died on its own: it listens no more, and everything there ends as `error`."""
-        self._act(km.CRASHES, instance)
+        """Make the instance stop listening, and end all calls there as `error`."""
+        self._act(km.CRASH, instance)
 
-    def old_answers_wrongly(self) -> None:
-        """From now on every answer of the old version is wrong: its database was contracted."""
+    def break_old_version(self) -> None:
+        """Make every further answer of the old version wrong, as after its schema was contracted."""
         self._engine.catch_up()
         self._record["old_is_wrong"] = 1
 
     def count(self, instance: int) -> int:
-        """Requests in service or queued at the instance, and connections open there."""
+        """Return the calls in service or queued at the instance, plus the connections open there."""
         self._engine.catch_up()
-        one = self._instances[instance]
-        return int(one["at_work"]) + int(one["queued"]) + int(one["open"])
+        record = self._instances[instance]
+        return int(record["at_work"]) + int(record["queued"]) + int(record["open"])
 
     def when_idle(self, instance: int) -> simpy.Event:
-        """An event for the first moment at which `count` is 0."""
+        """Return an event that fires when `count` is first 0."""
         if self.count(instance) == 0:
             return past_event(self._env)
         if not self._instances[instance]["watch_idle"]:
             self._instances[instance]["watch_idle"] = 1
             self._memory.header["watch_count"] += 1
-            self._engine.watches()
+            self._engine.update_may_signal()
         return self._idle.setdefault(instance, simpy.Event(self._env))
 
     def when_healthy(self, instance: int) -> simpy.Event:
-        """An event for when it has passed its checks often enough, counted from now."""
+        """Return an event that fires when the instance has passed `rise` checks in a row from now on."""
         if self._service.balancer.health_check is None:
             return past_event(self._env)
         self._engine.catch_up()
@@ -139,15 +144,19 @@ class CompiledPlane:
         if not self._instances[instance]["watch_healthy"]:
             self._instances[instance]["watch_healthy"] = 1
             self._memory.header["watch_count"] += 1
-            self._engine.watches()
+            self._engine.update_may_signal()
         return self._healthy.setdefault(instance, simpy.Event(self._env))
 
-    def seen(self, since_s: float, until_s: float, new_version: bool | None = None) -> EndedCalls:
-        """What ended after ``since_s``, up to ``until_s``; of one version's answers only, or all."""
+    def ended_between(
+        self, since_s: float, until_s: float, new_version: bool | None = None
+    ) -> EndedCalls:
+        """Return the calls that ended after ``since_s`` and no later than ``until_s``."""
         self._engine.catch_up()
         log = self._memory[f"log {self._number}"][: int(self._record["log_count"])]
-        fresh = log[self._sorted_count :]  # all of it later than what was there before
-        fresh.sort(order="finish")
+        # The fast path logs a call before it ends, so the new entries are out of order. All of
+        # them are later than the entries that were sorted before.
+        new_entries = log[self._sorted_count :]
+        new_entries.sort(order="finish")
         self._sorted_count = len(log)
         first, last = np.searchsorted(log["finish"], [since_s, until_s], side="right")
         ended = log[first:last]

@@ -1,7 +1,7 @@
-"""What arrives, drawn faster for the compiled engine: the same numbers to the last bit.
+"""Faster draws of requests for the compiled engine: the same numbers to the last bit.
 
-Numpy takes three times as long for a running sum and for normal numbers as compiled code does, and
-both are needed for every request.
+Every request needs a running sum and often normal numbers. Numpy takes three times as long for these
+as compiled code does.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from simulation.scenario.units import Floats
 
 
 def running_sum(values: Floats) -> Floats:
-    """As `numpy.cumsum`, in place."""
+    """Return `numpy.cumsum` of the values, computed in place."""
     sum_up(values)
     return values
 
 
 class QuickGenerator:
-    """A random generator as numpy's, whose normal numbers come faster; each time in the same place."""
+    """A random generator of numpy with faster normal numbers, returned in one reused array."""
 
     def __init__(self, rng: np.random.Generator) -> None:
         self._rng = rng
@@ -31,7 +31,7 @@ class QuickGenerator:
         return getattr(self._rng, name)
 
     def standard_normal(self, count: int) -> Floats:
-        """As `numpy.random.Generator.standard_normal`, shape (count,)."""
+        """Return what `numpy.random.Generator.standard_normal` returns, shape (count,)."""
         if len(self._values) != count:
             self._values = np.empty(count)
         draw_normals(self._rng, self._values)

@@ -1,7 +1,7 @@
-"""Requests, the attempts they are made in, and the calls that an attempt makes along its route.
+"""The records of the reference engine: requests, their attempts, and the calls of each attempt.
 
-What happens to them is decided elsewhere; here is what is known of each, and how it becomes the
-arrays that are observed.
+A request is made of attempts: the first one and its retries. An attempt makes one call to each
+service on its route.
 """
 
 from __future__ import annotations
@@ -16,16 +16,17 @@ from simulation.scenario.limits import ATTEMPT_BITS
 
 
 class Request:
-    """What one client wants, however often it has to ask.
+    """One request of a client, with all its attempts.
 
     Attributes:
-        number: Its own, in the order of arrival (closed loops: by sequence number and client).
-        arrival_s: When it was first sent.
-        demands_s: Seconds of service at each place of its route.
-        kind: The number of its class.
-        session: Its session key.
-        last: The attempt made last.
-        exposed: Whether a new version had a part in it.
+        number: The request's number, in the order of arrival (in closed loops: sequence number ×
+            clients + client).
+        arrival_s: When the first attempt was sent.
+        demands_s: Seconds of service at each place of the route.
+        kind: The number of the request's class.
+        session: The session key.
+        last: The latest attempt.
+        exposed: Whether a new version served a call of an attempt while that was the latest one.
     """
 
     __slots__ = ("arrival_s", "demands_s", "exposed", "kind", "last", "number", "session")
@@ -43,17 +44,18 @@ class Request:
 
 
 class Attempt:
-    """One time that a client asked.
+    """One attempt of a request: the first one, or a retry.
 
     Attributes:
-        number: 0 for the first of its request.
-        order: What orders events of one kind at one instant: the request, then its attempts.
-        calls: Those under way, from the first of the route to the deepest; when an instance is cut
-            in their middle, what is left of them runs on.
-        first: The call at the first service.
-        outcome: What its client was told.
-        finish_s: When it was told, or left; NaN while in flight.
-        by_new: Whether a new version had a part in it.
+        number: 0 for the first attempt of a request.
+        order: The order of this attempt's events among those of one kind at one time: by request,
+            then by attempt.
+        calls: The calls in progress, from the first service of the route to the deepest. When an
+            instance in the middle of the route is cut, the calls below it continue.
+        first: The call to the first service.
+        outcome: The outcome for the client.
+        finish_s: When the client got its answer or left; NaN while in flight.
+        by_new: Whether a new version served any call of the attempt.
         to_come: Whether another attempt will follow.
     """
 
@@ -84,34 +86,34 @@ class Attempt:
 
 
 class CallStation(Protocol):
-    """What a call asks of the service that it is at.
+    """The service of a call, as far as the engine needs it to end the call.
 
     Attributes:
         first_instance: The number of the service's first instance, counted over all services.
-        ended: The calls that have ended since they were last collected.
+        ended_calls: The calls that have ended, in the order of their ends.
     """
 
     first_instance: int
-    ended: list[Call]
+    ended_calls: list[Call]
 
     def release(self, call: Call) -> None:
-        """Free what the call holds there: its place in a queue, its slot or its connection."""
+        """Free what the call holds: its place in a queue, its slot or its connection."""
 
 
 class Call:
-    """An attempt at one service of its route.
+    """The call of an attempt to one service of its route.
 
     Attributes:
-        state: Where it is.
+        state: One of `simulation.requests.call_states`.
         station: The service.
-        instance: The instance's number there, −1 for none.
-        start_s: When its service began, NaN when it never did.
-        finish_s: When its caller was done with it, NaN while in flight.
-        released_s: When its slot was free again, NaN while it is not, or where none was.
-        takes_slot: Whether it is served in a slot; a long-lived connection is not.
-        gives_up_s: When the balancer lets it wait no longer, where it waits.
-        tries: How often it has tried to connect in vain.
-        requeued: Whether it is here for the second time, after a cut.
+        instance: The instance's number within the service, −1 for none.
+        start_s: When service began, NaN when it never did.
+        finish_s: When the call ended for its caller, NaN while in flight.
+        released_s: When the slot was free again, NaN before that or where there was no slot.
+        takes_slot: Whether the call is served in a slot; a long-lived connection is not.
+        gives_up_s: When the call's time in the balancer's queue runs out, infinite without a limit.
+        tries: Number of failed attempts to connect.
+        requeued: Whether the call went back to the queue after an earlier one was cut.
     """
 
     __slots__ = (

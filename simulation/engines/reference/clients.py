@@ -1,7 +1,7 @@
-"""Those who ask: they send requests, leave when it takes too long, and ask again.
+"""The clients: they send requests, leave when an answer takes too long, and retry.
 
-Enters: what arrives, drawn ahead, and what became of each attempt. Leaves: attempts, and when their
-clients leave. Open loops send whatever happens, closed ones wait for an answer and think.
+In an open loop the requests arrive whatever happens to earlier ones. In a closed loop each client
+waits for its answer and thinks before it sends the next request.
 """
 
 from __future__ import annotations
@@ -28,20 +28,20 @@ _MOST_ATTEMPTS = (1 << ATTEMPT_BITS) - 1
 
 
 class Services(Protocol):
-    """What clients send to."""
+    """The services, as clients send attempts to them."""
 
     def send(self, attempt: Attempt) -> None:
-        """An attempt begins its route."""
+        """Begin the route of an attempt."""
 
-    def client_left(self, attempt: Attempt) -> None:
-        """Nobody waits for the attempt any more; it has its outcome."""
+    def on_client_left(self, attempt: Attempt) -> None:
+        """End the attempt as `timed_out`: its client waits no longer."""
 
 
 class Clients:
-    """Requests and their attempts.
+    """All clients, with their requests and attempts.
 
     Attributes:
-        requests: All that were ever sent, in the order in which they were.
+        requests: All requests so far, in the order in which they were sent.
     """
 
     def __init__(
@@ -61,21 +61,22 @@ class Clients:
         self._draws = draws
         self._demands = demands
         self._budgets = [
-            None if one.retries.budget is None else RetryBudget(one.retries.budget)
-            for one in classes
+            None if kind.retries.budget is None else RetryBudget(kind.retries.budget)
+            for kind in classes
         ]
-        self._answered: dict[Request, simpy.Event] = {}  # of closed loops
+        self._ended_events: dict[Request, simpy.Event] = {}  # closed loops wait for these
         if isinstance(arrivals, Streams):
-            self._open_loop(self._drawn(arrivals))
+            self._schedule_arrival(self._draw_requests(arrivals))
         else:
             for client in range(arrivals.client_count):
                 env.process(self._closed_loop(arrivals, client))
 
     def open(self, opened: OpenConnections) -> None:
-        """Open the connections that are there at the beginning, each as old as it is.
+        """Open the connections that exist at the beginning, each with its age.
 
-        The balancer spreads them by its policy. Each closes when its life is over; asked for again,
-        after a cut, it lives the whole of that life, as any attempt of its request does.
+        The balancer distributes the connections by its policy. Each closes when its life is over. A
+        connection that was cut and is opened again by a retry lives its whole life once more, as
+        every retry repeats the whole demand of its request.
         """
         columns = (opened.opened_s, opened.life_s, opened.request_class, opened.session)
         rows = zip(*(column.tolist() for column in columns), strict=True)
@@ -83,15 +84,15 @@ class Clients:
             left_s = max(0.0, life_s - (self._env.now - opened_s))
             request = Request(number, opened_s, [left_s], kind, session)
             self.requests.append(request)
-            self._ask(request, 0, opened_s)
+            self._send_attempt(request, 0, opened_s)
             request.demands_s = [life_s]
             call = request.last.first
             if call.state == OPEN:
                 call.start_s = opened_s
             self._env.afterwards(None)
 
-    def _drawn(self, streams: Streams) -> Iterator[Request]:
-        """The requests of an open loop, one after the other."""
+    def _draw_requests(self, streams: Streams) -> Iterator[Request]:
+        """Yield the requests of an open loop in the order of arrival."""
         first = 0 if streams.opened is None else streams.opened.count
         for number in itertools.count(first, BLOCK):
             columns = [column.tolist() for column in streams.next_block()]
@@ -100,93 +101,93 @@ class Clients:
                     return
                 yield Request(number + place, time_s, *drawn)
 
-    def _open_loop(self, to_come: Iterator[Request]) -> None:
-        """The next request is on its way, whatever happens to this one."""
-        request = next(to_come, None)
+    def _schedule_arrival(self, requests: Iterator[Request]) -> None:
+        """Schedule the arrival of the next request of an open loop."""
+        request = next(requests, None)
         if request is not None:
             order = ARRIVALS + (request.number << ATTEMPT_BITS)
-            self._env.call_at(request.arrival_s, order, self._arrives, (request, to_come))
+            self._env.call_at(request.arrival_s, order, self._on_arrival, (request, requests))
 
-    def _arrives(self, event: simpy.Event) -> None:
-        request, to_come = event._value
-        self._send(request)
-        self._open_loop(to_come)
+    def _on_arrival(self, event: simpy.Event) -> None:
+        request, requests = event._value
+        self._send_request(request)
+        self._schedule_arrival(requests)
 
     def _closed_loop(self, loop: ClosedLoop, client: int) -> Generator[simpy.Event, Any, None]:
-        """One client: it thinks, asks, waits for what becomes of it, and thinks again."""
+        """Run one client: it thinks, sends a request, waits for the outcome, and thinks again."""
         env = self._env
         sequence = 0
         while True:
             number = sequence * loop.client_count + client
-            asks_s = env.now + loop.think_s(client, sequence)
-            yield env.moment(asks_s, ARRIVALS + (number << ATTEMPT_BITS))
+            send_s = env.now + loop.think_s(client, sequence)
+            yield env.moment(send_s, ARRIVALS + (number << ATTEMPT_BITS))
             request = Request(number, env.now, *loop.request(client, sequence))
-            over = self._answered[request] = simpy.Event(env)
-            self._send(request)
+            request_ended = self._ended_events[request] = simpy.Event(env)
+            self._send_request(request)
             self._env.afterwards(None)
-            yield over
+            yield request_ended
             sequence += 1
 
-    def _send(self, request: Request) -> None:
+    def _send_request(self, request: Request) -> None:
         self.requests.append(request)
         budget = self._budgets[request.kind]
         if budget is not None:
             budget.request(request.arrival_s)
-        self._ask(request, 0, self._env.now)
+        self._send_attempt(request, 0, self._env.now)
 
-    def _ask(self, request: Request, number: int, since_s: float) -> None:
-        """A first or a further attempt, whose client's patience began ``since_s``."""
+    def _send_attempt(self, request: Request, number: int, since_s: float) -> None:
+        """Send the first attempt or a retry; the client's timeout counts from ``since_s`` on."""
         attempt = Attempt(request, number, since_s)
         request.last = attempt
         self._services.send(attempt)
         timeout_s = self._classes[request.kind].client_timeout
         if timeout_s is not None and attempt.outcome == IN_FLIGHT:
             leaves_s = max(self._env.now, since_s + timeout_s)
-            self._env.call_at(leaves_s, TIMEOUTS + attempt.order, self._patience_ends, attempt)
+            self._env.call_at(leaves_s, TIMEOUTS + attempt.order, self._on_client_timeout, attempt)
 
-    def _patience_ends(self, event: simpy.Event) -> None:
+    def _on_client_timeout(self, event: simpy.Event) -> None:
         attempt: Attempt = event._value
         if attempt.outcome == IN_FLIGHT:
-            self._services.client_left(attempt)
+            self._services.on_client_left(attempt)
 
-    def told(self, attempt: Attempt, outcome: int) -> None:
-        """The attempt is over for its client, who may make another."""
+    def on_attempt_ended(self, attempt: Attempt, outcome: int) -> None:
+        """Record the attempt's outcome for its client, and schedule a retry if there is one."""
         now = self._env.now
         attempt.outcome = outcome
         attempt.finish_s = now
-        is_over = outcome == OK or not self._asks_again(attempt, now)
-        if is_over and attempt.request in self._answered:
-            self._answered.pop(attempt.request).succeed()
+        is_over = outcome == OK or not self._schedule_retry(attempt, now)
+        if is_over and attempt.request in self._ended_events:
+            self._ended_events.pop(attempt.request).succeed()
 
-    def _asks_again(self, attempt: Attempt, now: float) -> bool:
-        """Whether there will be another attempt, which is then on its way."""
+    def _schedule_retry(self, attempt: Attempt, now: float) -> bool:
+        """Schedule the next attempt of the request; return False when there is none."""
         request, number = attempt.request, attempt.number
         kind = self._classes[request.kind]
         rule = kind.retries
         if attempt.outcome == CUT and kind.reconnects and number < _MOST_ATTEMPTS:
             wait_s = 0.0
-            request.demands_s = self._fresh_life(attempt)
+            request.demands_s = self._draw_new_life(attempt)
         elif number < rule.attempts and (rule.cut or attempt.outcome != CUT):
             budget = self._budgets[request.kind]
-            if budget is not None and not budget.allows(now):
+            if budget is not None and not budget.try_spend(now):
                 return False
             u = self._draws.uniform("jitter", attempt.order) if rule.jitter else 0.5
             wait_s = rule.wait_s(number, u)
         else:
             return False
         attempt.to_come = True
-        self._env.call_at(now + wait_s, ARRIVALS + attempt.order + 1, self._again, attempt)
+        self._env.call_at(now + wait_s, ARRIVALS + attempt.order + 1, self._retry, attempt)
         return True
 
-    def _fresh_life(self, attempt: Attempt) -> list[float]:
-        """What a connection that comes back will ask for."""
+    def _draw_new_life(self, attempt: Attempt) -> list[float]:
+        """Draw the demand of a connection that reconnects after ``attempt`` was cut."""
         return [
             distribution.quantile_s(self._draws.uniform("reconnect", attempt.order, place))
             for place, distribution in enumerate(self._demands[attempt.request.kind])
         ]
 
-    def _again(self, event: simpy.Event) -> None:
-        """The client tries once more."""
+    def _retry(self, event: simpy.Event) -> None:
+        """Send the attempt after the one of the event."""
         last: Attempt = event._value
         last.to_come = False
-        self._ask(last.request, last.number + 1, self._env.now)
+        self._send_attempt(last.request, last.number + 1, self._env.now)

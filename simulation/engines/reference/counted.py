@@ -1,4 +1,4 @@
-"""What the reference engine's calls come to, as tables of counts."""
+"""The requests and calls of the reference engine as arrays, to be counted and stored."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from simulation.scenario.units import Floats
 
 
 def table_of(requests: Sequence[Request]) -> RequestTable:
-    """Every request so far, as it is observed; instances are numbered over all services."""
+    """Return one row for each request so far; instances are numbered over all services."""
     lasts = [request.last for request in requests]
     firsts = [last.first for last in lasts]
     return RequestTable(
@@ -38,7 +38,7 @@ def table_of(requests: Sequence[Request]) -> RequestTable:
 
 
 def calls_of(calls: Sequence[Call]) -> Calls:
-    """Every call so far, as it is counted."""
+    """Return one row for each call so far."""
     return Calls(
         arrival_s=_times([call.arrival_s for call in calls]),
         start_s=_times([call.start_s for call in calls]),

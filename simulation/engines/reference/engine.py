@@ -1,7 +1,8 @@
-"""The reference engine: the definition of how requests live, in SimPy.
+"""The reference engine: the definition of how requests are served, in SimPy.
 
-Who asks is `clients`, where it is served `station`; here is the way between the services: a route
-is a chain of calls, each of which holds its slot while the next one works (model.md §2).
+`clients` sends the requests, `station` serves them at one service. This module moves them along their
+routes: a route is a chain of calls, each of which holds its slot while the next one works
+(model.md §2).
 """
 
 from __future__ import annotations
@@ -26,11 +27,12 @@ from simulation.results.run_result import CUT, IN_FLIGHT, OK, TIMED_OUT, EngineN
 from simulation.results.tally import Tally, count_requests
 from simulation.scenario.model import Scenario
 
-_ENDS_WITH_CLIENT = frozenset({WAITING, QUEUED, CONNECTING, OPEN, PAUSED, OPEN})
+_ENDS_WITH_CLIENT = frozenset({WAITING, QUEUED, CONNECTING, OPEN, PAUSED})
+"""States in which a call ends as soon as its client leaves: no instance works on the call."""
 
 
 class ReferenceEngine:
-    """All services of a scenario, and the clients that ask them."""
+    """All services of a scenario and the clients that send requests to them."""
 
     name = EngineName.REFERENCE
 
@@ -46,12 +48,12 @@ class ReferenceEngine:
         self._env = env
         self._scenario = scenario
         self._bin_s = bin_s
-        env.afterwards = self._settle
+        env.afterwards = self._refill_after_event
         self._calls: list[Call] = []
         self._freed: deque[tuple[Station, int]] = deque()
         self._waiting = 0
         self._highest_waiting = 0
-        self._calm: tuple[int, simpy.Event] | None = None
+        self._backlog_watch: tuple[int, simpy.Event] | None = None
         self._stations: dict[str, Station] = {}
         first_instance = 0
         for number, (name, service) in enumerate(scenario.services.items()):
@@ -68,7 +70,7 @@ class ReferenceEngine:
             first_instance += len(hosts.slots)
         self._classes = list(scenario.traffic.classes.values())
         self._routes = [
-            [self._stations[name] for name in scenario.route_of(one)] for one in self._classes
+            [self._stations[name] for name in scenario.route_of(kind)] for kind in self._classes
         ]
         self._clients = Clients(
             env,
@@ -81,14 +83,14 @@ class ReferenceEngine:
         if isinstance(arrivals, Streams) and arrivals.opened is not None:
             self._clients.open(arrivals.opened)
 
-    # The way along a route
+    # Routes
 
     def send(self, attempt: Attempt) -> None:
-        """An attempt begins its route."""
-        self._call(attempt, 0)
+        """Begin the route of an attempt."""
+        self._call_service(attempt, 0)
 
-    def _call(self, attempt: Attempt, place: int) -> None:
-        """The attempt reaches a service of its route."""
+    def _call_service(self, attempt: Attempt, place: int) -> None:
+        """Call the service at a place of the attempt's route."""
         kind = attempt.request.kind
         station = self._routes[kind][place]
         call = Call(attempt, station, place, self._env.now, self._classes[kind].holds_slot)
@@ -98,117 +100,125 @@ class ReferenceEngine:
             attempt.first = call
         station.arrive(call)
 
-    def served(self, call: Call) -> None:
-        """The next service of the route is called; after the last one all slots are free."""
+    def on_served(self, call: Call) -> None:
+        """Call the next service of the route; after the last one, end the attempt as `ok`."""
         attempt = call.attempt
         place = call.place + 1
         if place < len(self._routes[attempt.request.kind]):
-            self._call(attempt, place)
+            self._call_service(attempt, place)
             return
-        self._over(attempt.calls, OK)
+        self._end_calls(attempt.calls, OK)
         attempt.calls = []
         if attempt.outcome == IN_FLIGHT:
-            self._clients.told(attempt, OK)
+            self._clients.on_attempt_ended(attempt, OK)
 
-    def failed(self, call: Call, outcome: int) -> None:
-        """The attempt fails with it: everyone before it lets go; what it has called runs on."""
+    def on_failed(self, call: Call, outcome: int) -> None:
+        """End the attempt with the outcome of a failed call.
+
+        The call and the calls above it on the route end and free what they hold. The calls below
+        it continue: their services do not know that nobody waits for the answer.
+        """
         attempt = call.attempt
         until = attempt.calls.index(call) + 1
-        self._over(attempt.calls[:until], outcome)
+        self._end_calls(attempt.calls[:until], outcome)
         attempt.calls = attempt.calls[until:]
         if attempt.outcome == IN_FLIGHT:
-            self._clients.told(attempt, outcome)
+            self._clients.on_attempt_ended(attempt, outcome)
 
-    def client_left(self, attempt: Attempt) -> None:
-        """Out of a queue at once; in service the work goes on, unless it is to be cancelled."""
+    def on_client_left(self, attempt: Attempt) -> None:
+        """End the attempt as `timed_out`.
+
+        A call that waits leaves its queue. Work in service continues without a client, unless the
+        class has `cancel_on_disconnect`.
+        """
         first = attempt.first
         cancels = self._classes[attempt.request.kind].cancel_on_disconnect
         if first.state in _ENDS_WITH_CLIENT or cancels:
-            self._over(attempt.calls, TIMED_OUT)
+            self._end_calls(attempt.calls, TIMED_OUT)
             attempt.calls = []
         else:
-            first.outcome = TIMED_OUT  # and its work goes on
+            first.outcome = TIMED_OUT  # the call keeps its slot until the work is done
             first.finish_s = self._env.now
-            first.station.ended.append(first)
-        self._clients.told(attempt, TIMED_OUT)
+            first.station.ended_calls.append(first)
+        self._clients.on_attempt_ended(attempt, TIMED_OUT)
 
-    def again(self, call: Call) -> Call:
-        """A task that was cut goes back to the queue, as a new call in the place of the old."""
-        self._over([call], CUT)
-        again = Call(call.attempt, call.station, call.place, self._env.now, call.takes_slot)
-        again.requeued = True
-        self._calls.append(again)
-        call.attempt.calls[-1] = again
+    def replace_cut_call(self, call: Call) -> Call:
+        """End a call as `cut` and return a new one in its place, for a task that is queued again."""
+        self._end_calls([call], CUT)
+        new_call = Call(call.attempt, call.station, call.place, self._env.now, call.takes_slot)
+        new_call.requeued = True
+        self._calls.append(new_call)
+        call.attempt.calls[-1] = new_call
         if call.place == 0:
-            call.attempt.first = again
-        return again
+            call.attempt.first = new_call
+        return new_call
 
-    def _over(self, calls: list[Call], outcome: int) -> None:
-        """Whoever called them is done with them, and what they held is free."""
+    def _end_calls(self, calls: list[Call], outcome: int) -> None:
+        """End calls for their callers and free what the calls hold."""
         now = self._env.now
         for call in calls:
             station = call.station
             if call.outcome == IN_FLIGHT:
                 call.outcome = outcome
                 call.finish_s = now
-                station.ended.append(call)
+                station.ended_calls.append(call)
             station.release(call)
 
-    # What is free, and who waits
+    # Freed slots, and the calls that wait
 
-    def freed(self, station: Station, instance: int) -> None:
-        """Something there may be free for the next one, once this event is over."""
+    def on_freed(self, station: Station, instance: int) -> None:
+        """Note that a slot of the instance may be free; it is filled when the current event is over."""
         self._freed.append((station, instance))
 
-    def settle(self) -> None:
-        """Fills what was freed."""
+    def refill_freed(self) -> None:
+        """Fill the slots that were freed, in the order in which they were freed."""
         freed = self._freed
         while freed:
             station, instance = freed.popleft()
             station.refill(instance)
 
-    def _settle(self, _event: Any) -> None:
+    def _refill_after_event(self, _event: Any) -> None:
         if self._freed:
-            self.settle()
+            self.refill_freed()
 
-    def waits(self, change: int) -> None:
-        """So many more calls wait; says when they are few enough."""
+    def count_waiting(self, change: int) -> None:
+        """Change the number of calls that wait; fire the event of `when_waiting_at_most` if due."""
         self._waiting += change
         self._highest_waiting = max(self._highest_waiting, self._waiting)
-        if self._calm is not None and self._waiting <= self._calm[0]:
-            self._calm[1].succeed()
-            self._calm = None
+        if self._backlog_watch is not None and self._waiting <= self._backlog_watch[0]:
+            self._backlog_watch[1].succeed()
+            self._backlog_watch = None
 
-    # What the control plane asks
+    # Questions of the control plane
 
     def plane(self, service: str) -> RequestPlane:
-        """The requests of one service."""
+        """Return the requests of one service."""
         return self._stations[service]
 
-    def highest_waiting(self) -> int:
-        """The most requests that have waited at once since this was asked last."""
+    def pop_highest_waiting(self) -> int:
+        """Return the most requests that waited at once since the last such question."""
         highest, self._highest_waiting = self._highest_waiting, self._waiting
         return highest
 
     def when_waiting_at_most(self, level: int, rest_s: float) -> simpy.Event:
-        """An event for the first moment at which no more than ``level`` requests wait."""
+        """Return an event that fires when no more than ``level`` requests wait."""
         if self._waiting <= level:
             return past_event(self._env)
         event = simpy.Event(self._env)
-        self._calm = (level, event)
+        self._backlog_watch = (level, event)
         return event
 
     def exposed_count(self) -> int:
-        """How many of the requests that arrived from 0 on a new version had a part in so far."""
-        return sum(one.exposed for one in self._clients.requests if one.arrival_s >= 0)
+        """Return how many requests that arrived from time 0 on reached a new version so far."""
+        return sum(request.exposed for request in self._clients.requests if request.arrival_s >= 0)
 
     def tally(self, with_bins: bool = True) -> Tally:
-        """What has happened so far, in bins of time too if they are wanted."""
+        """Return the counts of all requests so far; with ``with_bins`` also in bins of time."""
         slow_over_s = self._scenario.objectives.latency_p99
         return count_requests(
             self.table(),
             calls_of(self._calls),
-            has_latency=np.array([one.holds_slot for one in self._classes]),
+            has_latency=np.array([kind.holds_slot for kind in self._classes]),
             slow_over_s=math.inf if slow_over_s is None else slow_over_s,
             bin_s=self._bin_s,
             until_s=self._env.now if with_bins else None,
@@ -217,10 +227,10 @@ class ReferenceEngine:
         )
 
     def table(self) -> RequestTable:
-        """Every request that has arrived so far, warm-up included."""
+        """Return every request that has arrived so far, warm-up included."""
         return table_of(self._clients.requests)
 
     def close(self) -> None:
-        """Lets go of the memory; nothing may be asked after it."""
+        """Free the memory of the run; no other method may be called afterwards."""
         self._calls.clear()
         self._clients.requests.clear()

@@ -1,8 +1,8 @@
-"""Health checks: what a balancer believes of instances that nobody has told it about.
+"""Health checks: how a balancer notices that an instance is down or up again.
 
-Every instance is asked at a fixed interval, each with a phase of its own. A check of an instance
-that does not listen fails at once. One of a busy instance takes its turn in the instance's queue,
-without a slot, and fails when that takes longer than its timeout (model.md §4, §13).
+Every instance is checked at a fixed interval; each has a phase of its own. A check of an instance
+that does not listen fails immediately. A check of a busy instance waits its turn in the instance's
+queue, takes no slot, and fails when it waits longer than its timeout (model.md §4, §13).
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from simulation.requests.plane import CHECKS, SimulatedClock
 from simulation.scenario.balancer import HealthCheck
 
 _BEGINS = 1 << 40
-"""Of checks at one instant, those that run out come first."""
+"""Added to the priority of a new check: at one time, timeouts of checks come before new checks."""
 
 
 class Check:
-    """One time that an instance is asked.
+    """One health check of one instance.
 
     Attributes:
         instance: The instance's number.
-        is_open: Whether it has neither been answered nor run out of time.
+        is_open: Whether the check has neither an answer nor timed out.
     """
 
     __slots__ = ("instance", "is_open")
@@ -35,10 +35,10 @@ class Check:
 
 
 class Health:
-    """Which instances pass their checks.
+    """The health checks of one service and their results.
 
     Attributes:
-        is_up: What the checks say of each instance.
+        is_up: Whether each instance is up, according to its checks.
     """
 
     def __init__(
@@ -48,22 +48,22 @@ class Health:
         *,
         phases: list[float],
         is_up: list[bool],
-        ask: Callable[[Check], None],
-        changed: Callable[[int], None],
+        send_check: Callable[[Check], None],
+        on_change: Callable[[int], None],
     ) -> None:
         self.is_up = is_up
         self._env = env
         self._rule = rule
-        self._ask = ask
-        self._changed = changed
-        self._contrary = [0] * len(phases)  # results in a row that speak against `is_up`
-        self._passed = [0] * len(phases)  # in a row, since somebody waits for it
+        self._send_check = send_check
+        self._on_change = on_change
+        self._contrary = [0] * len(phases)  # results in a row that contradict `is_up`
+        self._passed = [0] * len(phases)  # checks passed in a row since the last `when_healthy`
         self._waiters: dict[int, simpy.Event] = {}
         for instance, phase in enumerate(phases):
             env.process(self._checks(instance, phase))
 
     def _checks(self, instance: int, phase: float) -> Generator[simpy.Event, Any, None]:
-        """Asks the instance at every interval, for ever."""
+        """Check the instance at every interval, without an end."""
         env, rule = self._env, self._rule
         first_s = env.now + phase * rule.interval
         number = 0
@@ -71,18 +71,18 @@ class Health:
             begins_s = first_s + number * rule.interval
             yield env.moment(begins_s, CHECKS + _BEGINS + instance)
             check = Check(instance)
-            self._ask(check)
+            self._send_check(check)
             env.afterwards(None)
             if check.is_open:
-                env.call_at(begins_s + rule.timeout, CHECKS + instance, self._runs_out, check)
+                env.call_at(begins_s + rule.timeout, CHECKS + instance, self._on_timeout, check)
             number += 1
 
-    def _runs_out(self, event: simpy.Event) -> None:
+    def _on_timeout(self, event: simpy.Event) -> None:
         if event._value.is_open:
-            self.answer(event._value, passed=False)
+            self.record_check(event._value, passed=False)
 
-    def answer(self, check: Check, passed: bool) -> None:
-        """A check has been answered, or will not be."""
+    def record_check(self, check: Check, passed: bool) -> None:
+        """Record the result of a check: it passed, or it failed or timed out."""
         check.is_open = False
         instance = check.instance
         rule = self._rule
@@ -94,7 +94,7 @@ class Health:
             if self._contrary[instance] >= (rule.rise if passed else rule.fall):
                 self._contrary[instance] = 0
                 self.is_up[instance] = passed
-                self._changed(instance)
+                self._on_change(instance)
         if (
             instance in self._waiters
             and self.is_up[instance]
@@ -103,6 +103,6 @@ class Health:
             self._waiters.pop(instance).succeed()
 
     def when_healthy(self, instance: int) -> simpy.Event:
-        """An event for when it is up and has passed ``rise`` checks in a row, from now on."""
+        """Return an event that fires when the instance has passed ``rise`` checks in a row from now on."""
         self._passed[instance] = 0
         return self._waiters.setdefault(instance, simpy.Event(self._env))

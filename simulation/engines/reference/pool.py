@@ -1,7 +1,7 @@
-"""What a balancer believes: which instances it may send to, and how much.
+"""The balancer's belief: which instances it sends to, and how much traffic each gets.
 
-Enters: what it is told (late), what health checks say. Leaves: the believed pool, the sessions that
-stick to an instance, and the share of its traffic that one gets while it starts slowly.
+The belief follows announcements, which arrive with a delay, and health checks. It may differ from the
+truth: a balancer may still send to an instance that has already stopped.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
 
 
 class Pool:
-    """The balancer's belief, apart from what is true.
+    """The instances that a balancer sends to, and the sessions that stick to one of them.
 
     Attributes:
-        believed: Whether it sends to each instance.
-        count: To how many it does.
+        believed: Whether the balancer sends to each instance.
+        count: The number of instances that the balancer sends to.
     """
 
     def __init__(
@@ -36,28 +36,28 @@ class Pool:
         hosts: Hosts,
         draws: Draws,
         *,
-        ask: Callable[[Check], None],
-        changed: Callable[[int, float], None],
+        send_check: Callable[[Check], None],
+        on_change: Callable[[int, float], None],
     ) -> None:
         count = len(hosts.slots)
         self._env = env
         self._rule = rule
         self._weights = hosts.weights
-        self._changed = changed
-        self._told = [k < hosts.first_count for k in range(count)]
+        self._on_change = on_change
+        self._announced = [k < hosts.first_count for k in range(count)]
         self._announcements = Announcements(
             env,
             rule.propagation_delay,
             count,
-            hears=self._hears,
-            hears_it_is_gone=self._is_gone,
+            on_pool=self._apply_announcement,
+            on_removed=self._mark_removed,
         )
-        finds_out = rule.health_check is not None or rule.policy == "pull"
-        self._is_up = [told or not finds_out for told in self._told]
-        self._removed = [not told for told in self._told]
+        notices_down = rule.health_check is not None or rule.policy == "pull"
+        self._is_up = [announced or not notices_down for announced in self._announced]
+        self._removed = [not announced for announced in self._announced]
         self._sessions: dict[int, int] = {}
         self._ramps = [0] * count
-        self.believed = list(self._told)
+        self.believed = list(self._announced)
         self.count = hosts.first_count
         self._health: Health | None = None
         if rule.health_check is not None:
@@ -67,27 +67,27 @@ class Pool:
                 rule.health_check,
                 phases=phases,
                 is_up=self._is_up,
-                ask=ask,
-                changed=self._update,
+                send_check=send_check,
+                on_change=self._update_belief,
             )
 
-    def tell(self, instance: int, in_pool: bool) -> None:
-        """It is told whether to send to the instance; that it should not, it hears late."""
-        self._announcements.tell(instance, in_pool)
+    def announce(self, instance: int, in_pool: bool) -> None:
+        """Announce whether the balancer may send to the instance; see `Announcements`."""
+        self._announcements.announce(instance, in_pool)
 
-    def _hears(self, instance: int, in_pool: bool) -> None:
+    def _apply_announcement(self, instance: int, in_pool: bool) -> None:
         if in_pool:
             self._removed[instance] = False
-        self._told[instance] = in_pool
-        self._update(instance)
+        self._announced[instance] = in_pool
+        self._update_belief(instance)
 
-    def knows(self, instance: int, is_up: bool) -> None:
-        """It hears at once whether the instance is up, as one that pulls knows of itself."""
+    def set_up(self, instance: int, is_up: bool) -> None:
+        """Record whether the instance is up, without a delay: an instance that pulls knows itself."""
         self._is_up[instance] = is_up
-        self._update(instance)
+        self._update_belief(instance)
 
-    def _update(self, instance: int) -> None:
-        believed = self._told[instance] and self._is_up[instance]
+    def _update_belief(self, instance: int) -> None:
+        believed = self._announced[instance] and self._is_up[instance]
         if believed == self.believed[instance]:
             return
         self.believed[instance] = believed
@@ -96,50 +96,53 @@ class Pool:
         if believed and self._rule.slow_start > 0:
             ramp = self._ramps[instance]
 
-            def gives(share: float) -> bool:
-                is_in = self._ramps[instance] == ramp
-                if is_in:
-                    self._changed(instance, share)
-                return is_in
+            def set_share(share: float) -> bool:
+                is_same_ramp = self._ramps[instance] == ramp
+                if is_same_ramp:
+                    self._on_change(instance, share)
+                return is_same_ramp
 
-            self._env.process(slow_start(self._env, self._rule.slow_start, gives))
-            self._changed(instance, LEAST_SHARE)
+            self._env.process(slow_start(self._env, self._rule.slow_start, set_share))
+            self._on_change(instance, LEAST_SHARE)
         else:
-            self._changed(instance, 1.0)
+            self._on_change(instance, 1.0)
 
     def weight(self, instance: int) -> float:
-        """The instance's share of the traffic, relative to others, once it has its whole."""
+        """Return the instance's weight after its slow start."""
         return self._weights[instance]
 
     # Sessions
 
-    def bound(self, session: int) -> int:
-        """The instance that the session sticks to, −1 for none."""
+    def sticky_instance(self, session: int) -> int:
+        """Return the instance that the session sticks to, −1 for none."""
         instance = self._sessions.get(session, -1)
         if instance >= 0 and (self._removed[instance] or not self._is_up[instance]):
             return -1
         return instance
 
     def bind(self, session: int, instance: int) -> None:
-        """The session is with the instance from now on."""
+        """Make the session stick to the instance."""
         self._sessions[session] = instance
 
     def remove(self, instance: int) -> None:
-        """It is told that the drained instance is gone, and hears it as late as other things."""
+        """Announce that the drained instance is gone, with the usual delay."""
         self._announcements.remove(instance)
 
-    def _is_gone(self, instance: int) -> None:
+    def _mark_removed(self, instance: int) -> None:
         self._removed[instance] = True
 
     # Health
 
-    def answer(self, check: Check, passed: bool) -> None:
-        """A check was answered."""
+    def record_check(self, check: Check, passed: bool) -> None:
+        """Record the result of a health check."""
         assert self._health is not None
-        self._health.answer(check, passed)
+        self._health.record_check(check, passed)
 
     def when_healthy(self, instance: int) -> simpy.Event:
-        """An event for when the instance has passed its checks; at once where there are none."""
+        """Return an event that fires when the instance has passed `rise` checks in a row from now on.
+
+        Without health checks it has already fired.
+        """
         if self._health is None:
             return past_event(self._env)
         return self._health.when_healthy(instance)

@@ -1,10 +1,10 @@
-"""One service: its balancer, its instances, and the calls that are there.
+"""One service: its balancer, its instances, and the calls to them.
 
-Enters: calls, what the rollout does to instances, what health checks say. Leaves: calls that were
-served or failed, told to whoever sent them. It is the `RequestPlane` of its service.
+A `Station` is the `RequestPlane` of its service, through which the control plane changes instances.
+It reports to the engine (`CallRouter`) which calls were served and which failed.
 
-Slots that an event frees are noted and filled when the event is over (`Floor.settle`), so that
-nothing happens in the middle of something else.
+Slots that an event frees are noted and filled when the event is over (`CallRouter.refill_freed`), so
+that one event never interrupts another.
 """
 
 from __future__ import annotations
@@ -45,35 +45,35 @@ from simulation.results.run_result import CUT, ERROR, IN_FLIGHT, OK, REFUSED, RE
 from simulation.scenario.model import Service
 
 
-class Senders(Protocol):
-    """Who sends calls, and hears what became of them."""
+class CallRouter(Protocol):
+    """The engine, which sends calls to stations and moves attempts along their routes."""
 
-    def served(self, call: Call) -> None:
-        """The call's own work is done, well; it still holds its slot."""
+    def on_served(self, call: Call) -> None:
+        """Continue the route after a call was served without an error; it still holds its slot."""
 
-    def failed(self, call: Call, outcome: int) -> None:
-        """The call ended otherwise; who holds a slot for it lets it go."""
+    def on_failed(self, call: Call, outcome: int) -> None:
+        """End the attempt of a call that ended with another outcome than `ok`."""
 
-    def again(self, call: Call) -> Call:
-        """The call was cut and goes back to the queue, as a new one."""
+    def replace_cut_call(self, call: Call) -> Call:
+        """End a call as `cut` and return a new one in its place, for a task that is queued again."""
 
-    def waits(self, change: int) -> None:
-        """So many more calls wait."""
+    def count_waiting(self, change: int) -> None:
+        """Change the number of calls that wait."""
 
-    def freed(self, station: Station, instance: int) -> None:
-        """Something there may be free for the next one, once this event is over."""
+    def on_freed(self, station: Station, instance: int) -> None:
+        """Note that a slot of the instance may be free; it is filled when the current event is over."""
 
-    def settle(self) -> None:
-        """Fills what was freed."""
+    def refill_freed(self) -> None:
+        """Fill the slots that were freed."""
 
 
 class Station:
-    """One service and the calls that are there.
+    """One service: its balancer, its instances, and the calls to them.
 
     Attributes:
-        number: The service's, in the order of the scenario.
-        first_instance: The number of its first instance, counted over all services.
-        ended: Every call whose caller was done with it, in the order in which they were.
+        number: The service's number, in the order of the scenario.
+        first_instance: The number of the service's first instance, counted over all services.
+        ended_calls: Every call that has ended for its caller, in the order of the ends.
     """
 
     def __init__(
@@ -81,7 +81,7 @@ class Station:
         env: SimulatedClock,
         service: Service,
         hosts: Hosts,
-        senders: Senders,
+        router: CallRouter,
         draws: Draws,
         *,
         number: int,
@@ -91,9 +91,9 @@ class Station:
         rule = service.balancer
         self.number = number
         self.first_instance = first_instance
-        self.ended: list[Call] = []
+        self.ended_calls: list[Call] = []
         self._env = env
-        self._senders = senders
+        self._router = router
         self._draws = draws
         self._versions = service.versions
         self._old_is_wrong = False
@@ -103,34 +103,41 @@ class Station:
         self._pulls = rule.policy == "pull"
         will_change = rule.slow_start > 0
         self._policy = policy(rule.policy, hosts.weights, draws, will_change=will_change)
-        self._pool = Pool(env, rule, hosts, draws, ask=self._check, changed=self._believes)
+        self._pool = Pool(
+            env,
+            rule,
+            hosts,
+            draws,
+            send_check=self._receive_check,
+            on_change=self._apply_belief,
+        )
         self._slots = list(hosts.slots)
-        self._limit = list(hosts.slots)  # slots that the balancer lets it use now
+        self._limit = list(hosts.slots)  # slots that the balancer uses now; fewer in a slow start
         self._speeds = hosts.speeds
         exists = [k < hosts.first_count for k in range(count)]
         self._listening = exists
         self._new_version = [False] * count
         self._started_s = [-math.inf] * count
-        self._at_work: list[set[Call]] = [set() for _ in range(count)]  # in service or holding
-        self._taken = [0] * count  # slots: those of calls at work, and of those that try to connect
+        self._at_work: list[set[Call]] = [set() for _ in range(count)]  # states SERVING and HOLDING
+        self._taken = [0] * count  # slots of calls at work and of calls that try to connect
         self._open: list[set[Call]] = [set() for _ in range(count)]
-        # Calls that are over are skipped when their turn comes.
+        # A call that ends stays in its queue and is skipped when its turn comes.
         self._own_queue: list[deque[Call | Check]] = [deque() for _ in range(count)]
         self._queued = [0] * count
         self._queue: deque[Call] = deque()
         self._waiting = 0
         self._idle: dict[int, simpy.Event] = {}
         for instance in range(count):
-            self._tell(instance)
+            self._update_policy(instance)
 
-    # A call's way through
+    # The way of a call
 
     def arrive(self, call: Call) -> None:
-        """The balancer picks an instance among those it believes are in the pool, or it waits."""
+        """Send a call to an instance of the believed pool, put it into the queue, or reject it."""
         if self._rule.sticky and call.tries == 0:
-            bound = self._pool.bound(call.attempt.request.session)
-            if bound >= 0:
-                self._send(call, bound)
+            sticky = self._pool.sticky_instance(call.attempt.request.session)
+            if sticky >= 0:
+                self._send(call, sticky)
                 return
         if not self._pool.count and not self._pulls:
             self._fail(call, REJECTED)
@@ -142,46 +149,46 @@ class Station:
             self._send(call, instance)
         elif self._waiting < self._queue_limit and call.takes_slot:
             self._queue.append(call)
-            self._queue_up(call, WAITING)
+            self._start_waiting(call, WAITING)
         else:
             self._fail(call, REJECTED)
 
-    def _queue_up(self, call: Call, state: int) -> None:
-        """It waits from now on, for as long as the balancer lets it."""
+    def _start_waiting(self, call: Call, state: int) -> None:
+        """Count the call as waiting from now on, at most for the balancer's `queue_timeout`."""
         call.state = state
-        self._waits(1)
+        self._count_waiting(1)
         timeout_s = self._rule.queue_timeout
         if timeout_s is not None:
             call.gives_up_s = self._env.now + timeout_s
             order = TIMEOUTS + call.attempt.order
-            self._env.call_at(call.gives_up_s, order, self._waited_enough, call)
+            self._env.call_at(call.gives_up_s, order, self._on_queue_timeout, call)
 
     def _send(self, call: Call, instance: int) -> None:
-        """The call goes to the instance: refused, served at once, or queued there."""
+        """Send the call to the instance, which serves it, puts it into its queue, or rejects it."""
         call.instance = instance
         if self._rule.sticky:
             self._pool.bind(call.attempt.request.session, instance)
         if not self._listening[instance]:
-            self._gets_no_answer(call)
+            self._on_no_answer(call)
         elif not call.takes_slot:
-            self._connect(call)
+            self._open_connection(call)
         elif self._taken[instance] < self._limit[instance]:
-            self._begin(call)
-        elif self._waiting_before(instance) < self._queue_limit:
+            self._begin_service(call)
+        elif self._queue_length(instance) < self._queue_limit:
             self._own_queue[instance].append(call)
             self._queued[instance] += 1
-            self._queue_up(call, QUEUED)
+            self._start_waiting(call, QUEUED)
         else:
             self._fail(call, REJECTED)
             return
-        self._tell(instance)
+        self._update_policy(instance)
 
-    def _waiting_before(self, instance: int) -> int:
-        """What counts against the queue's limit: in all at a balancer, else at the instance."""
+    def _queue_length(self, instance: int) -> int:
+        """Return the length of the queue that `queue_limit` limits: the balancer's or the instance's."""
         return self._waiting if self._queue_at_balancer else self._queued[instance]
 
-    def _begin(self, call: Call) -> None:
-        """Service begins; it ends after the call's demand, whatever its client does."""
+    def _begin_service(self, call: Call) -> None:
+        """Serve the call; service ends after the call's demand, even when its client has left."""
         now = self._env.now
         instance = call.instance
         call.state = SERVING
@@ -190,43 +197,47 @@ class Station:
         self._taken[instance] += 1
         slower = self._versions.old.service_factor
         if self._new_version[instance]:
-            self._served_by_new(call)
+            self._mark_new_version(call)
             slower = self._versions.new.slower(now - self._started_s[instance])
         takes_s = call.demand_s * slower / self._speeds[instance]
         self._env.call_at(now + takes_s, COMPLETIONS + call.attempt.order, self._complete, call)
 
-    def _connect(self, call: Call) -> None:
-        """A long-lived connection opens; its demand is its life, at whatever version."""
+    def _open_connection(self, call: Call) -> None:
+        """Open a long-lived connection; its demand is its life, with both versions."""
         now = self._env.now
         call.state = OPEN
         call.start_s = now
         if self._new_version[call.instance]:
-            self._served_by_new(call)
+            self._mark_new_version(call)
         self._open[call.instance].add(call)
         order = COMPLETIONS + call.attempt.order
         self._env.call_at(now + call.demand_s, order, self._complete, call)
 
-    def _served_by_new(self, call: Call) -> None:
-        """A new version has a part in the call; in its request, if that is still asked for."""
+    def _mark_new_version(self, call: Call) -> None:
+        """Record that the new version serves the call.
+
+        The request is exposed only when the call belongs to its latest attempt: work for an attempt
+        that the client has given up reaches nobody.
+        """
         attempt = call.attempt
         call.new_version = attempt.by_new = True
         if attempt is attempt.request.last:
             attempt.request.exposed = True
 
     def _complete(self, event: simpy.Event) -> None:
-        """The call's own work is done."""
+        """End the call's own work: it fails with an error, or its route continues."""
         call: Call = event._value
         if call.state not in (SERVING, OPEN):
-            return  # cut meanwhile
+            return  # the call was cut before
         if call.state == SERVING:
             call.state = HOLDING
             if self._is_wrong(call):
-                self._senders.failed(call, ERROR)
+                self._router.on_failed(call, ERROR)
                 return
-        self._senders.served(call)
+        self._router.on_served(call)
 
     def _is_wrong(self, call: Call) -> bool:
-        """Whether the version that served it answers this call wrongly."""
+        """Return whether the version that served the call answers it wrongly."""
         if not call.new_version and self._old_is_wrong:
             return True
         version = self._versions.new if call.new_version else self._versions.old
@@ -234,7 +245,7 @@ class Station:
         return share > 0 and self._draws.uniform("error", call.attempt.order) < share
 
     def release(self, call: Call) -> None:
-        """The call is over: what it held is free."""
+        """Free what the call holds: its place in a queue, its slot or its connection."""
         state, instance = call.state, call.instance
         call.state = GONE
         if state in (SERVING, HOLDING):
@@ -247,36 +258,40 @@ class Station:
         elif state == CONNECTING:
             self._taken[instance] -= 1
         elif state == QUEUED:
-            self._waits(-1)
+            self._count_waiting(-1)
             self._queued[instance] -= 1
         elif state == WAITING:
-            self._waits(-1)
+            self._count_waiting(-1)
             return
         else:
             return
-        self._senders.freed(self, instance)
+        self._router.on_freed(self, instance)
 
     def _fail(self, call: Call, outcome: int) -> None:
-        self._senders.failed(call, outcome)
+        self._router.on_failed(call, outcome)
 
-    def _waited_enough(self, event: simpy.Event) -> None:
-        """It has waited for as long as the balancer lets it, and not only before another try."""
+    def _on_queue_timeout(self, event: simpy.Event) -> None:
+        """End the call as `timed_out` if its time in the queue has run out.
+
+        A call that failed to connect waits a second time, with a later ``gives_up_s``: the event
+        of its first wait then does nothing.
+        """
         call: Call = event._value
         if call.state in (WAITING, QUEUED) and self._env.now >= call.gives_up_s:
             self._fail(call, TIMED_OUT)
 
     # Dead instances
 
-    def _gets_no_answer(self, call: Call) -> None:
-        """Nobody listens there: refused, unless the balancer tries again.
+    def _on_no_answer(self, call: Call) -> None:
+        """Refuse a call whose instance does not listen, or schedule another attempt to connect.
 
-        The connection was counted while it was tried, so of instances with as many this one has
-        changed last.
+        The policy counts the connection while it is tried. Among instances with equally many
+        connections this instance is therefore the one that changed last.
         """
         if self._policy.counts:
             believed = self._pool.believed[call.instance]
-            tried = self._connections(call.instance) + 1
-            self._policy.update(call.instance, tried, believed, True)
+            connections = self._connections(call.instance) + 1
+            self._policy.update(call.instance, connections, believed, True)
         rule = self._rule.connect_retries
         if call.tries >= rule.attempts:
             self._fail(call, REFUSED)
@@ -286,58 +301,61 @@ class Station:
         order = ARRIVALS + call.attempt.order
         if rule.redispatch:
             call.state = PAUSED
-            self._env.call_at(again_s, order, self._picks_again, call)
+            self._env.call_at(again_s, order, self._pick_again, call)
         else:
             call.state = CONNECTING
             self._taken[call.instance] += 1
-            self._env.call_at(again_s, order, self._tries_again, call)
+            self._env.call_at(again_s, order, self._connect_again, call)
 
-    def _picks_again(self, event: simpy.Event) -> None:
+    def _pick_again(self, event: simpy.Event) -> None:
         call: Call = event._value
         if call.state == PAUSED:
             self.arrive(call)
 
-    def _tries_again(self, event: simpy.Event) -> None:
+    def _connect_again(self, event: simpy.Event) -> None:
         call: Call = event._value
         if call.state == CONNECTING:
             self._taken[call.instance] -= 1
             call.state = PAUSED
             self._send(call, call.instance)
-            self._senders.freed(self, call.instance)
+            self._router.on_freed(self, call.instance)
 
-    # Who is next
+    # The next call for a free slot
 
     def refill(self, instance: int) -> None:
-        """Free slots take what is queued at the instance, then at the balancer."""
+        """Fill the instance's free slots, first from its own queue, then from the balancer's."""
         while self._taken[instance] < self._limit[instance]:
-            own = self._next_queued(instance)
-            if own is not None:
+            queued = self._pop_queued(instance)
+            if queued is not None:
                 self._queued[instance] -= 1
-                self._waits(-1)
-                self._begin(own)
+                self._count_waiting(-1)
+                self._begin_service(queued)
                 continue
-            call = self._next_waiting(instance)
+            call = self._pop_waiting(instance)
             if call is None:
                 break
-            self._waits(-1)
+            self._count_waiting(-1)
             call.state = PAUSED
             self._send(call, instance)
-        self._tell(instance)
+        self._update_policy(instance)
 
-    def _next_queued(self, instance: int) -> Call | None:
-        """The next call of the instance's own queue; checks before it are answered."""
+    def _pop_queued(self, instance: int) -> Call | None:
+        """Take the next call out of the instance's queue; health checks before it pass."""
         queue = self._own_queue[instance]
         while queue:
-            one = queue.popleft()
-            if isinstance(one, Check):
-                if one.is_open and self._listening[instance]:
-                    self._pool.answer(one, passed=True)
-            elif one.state == QUEUED:
-                return one
+            entry = queue.popleft()
+            if isinstance(entry, Check):
+                if entry.is_open and self._listening[instance]:
+                    self._pool.record_check(entry, passed=True)
+            elif entry.state == QUEUED:
+                return entry
         return None
 
-    def _next_waiting(self, instance: int) -> Call | None:
-        """The next one at the balancer, for an instance that it believes in, dead or not."""
+    def _pop_waiting(self, instance: int) -> Call | None:
+        """Take the next call out of the balancer's queue, for an instance of the believed pool.
+
+        The instance may be dead: the balancer then sends the call and gets no answer.
+        """
         queue = self._queue
         while queue and self._pool.believed[instance]:
             call = queue.popleft()
@@ -345,22 +363,22 @@ class Station:
                 return call
         return None
 
-    def _waits(self, change: int) -> None:
+    def _count_waiting(self, change: int) -> None:
         self._waiting += change
-        self._senders.waits(change)
+        self._router.count_waiting(change)
 
-    def _check(self, check: Check) -> None:
-        """A health check comes: it takes its turn, without a slot."""
+    def _receive_check(self, check: Check) -> None:
+        """Answer a health check now, or put it into the queue of a busy instance."""
         instance = check.instance
         if not self._listening[instance]:
-            self._pool.answer(check, passed=False)
+            self._pool.record_check(check, passed=False)
         elif self._own_queue[instance] or self._taken[instance] >= self._slots[instance]:
             self._own_queue[instance].append(check)
         else:
-            self._pool.answer(check, passed=True)
+            self._pool.record_check(check, passed=True)
 
-    def _tell(self, instance: int) -> None:
-        """Tells the policy, and whoever waits for the instance to be idle."""
+    def _update_policy(self, instance: int) -> None:
+        """Pass the state of an instance to the policy; fire the event of `when_idle` if it is idle."""
         policy, taken = self._policy, self._taken[instance]
         believed = self._pool.believed[instance]
         has_room = taken < self._limit[instance] if self._queue_at_balancer else True
@@ -374,105 +392,108 @@ class Station:
     def _connections(self, instance: int) -> int:
         return self._taken[instance] + self._queued[instance] + len(self._open[instance])
 
-    def _believes(self, instance: int, share: float) -> None:
-        """The balancer's belief has changed, or how much of its traffic it gives the instance."""
+    def _apply_belief(self, instance: int, share: float) -> None:
+        """Apply a change of the believed pool, or of an instance's share during its slow start."""
         if share != 1.0 or self._rule.slow_start > 0:
             self._policy.set_weight(instance, self._pool.weight(instance) * share)
             if self._queue_at_balancer:
                 self._limit[instance] = max(1, math.ceil(self._slots[instance] * share))
-        self._senders.freed(self, instance)
-        self._tell(instance)
+        self._router.on_freed(self, instance)
+        self._update_policy(instance)
 
-    # What the control plane does and asks
+    # The request plane
 
     def set_pool(self, instance: int, in_pool: bool) -> None:
-        """Tells the balancer whether to send to the instance; that it should not, it hears late."""
-        self._pool.tell(instance, in_pool)
-        self._senders.settle()
+        """Announce to the balancer whether it may send to the instance."""
+        self._pool.announce(instance, in_pool)
+        self._router.refill_freed()
 
     def remove(self, instance: int) -> None:
-        """Tells the balancer that the drained instance is gone: sessions that stick to it leave."""
+        """Announce to the balancer that the drained instance is gone, which ends its sessions there."""
         self._pool.remove(instance)
 
     def stop(self, instance: int) -> None:
-        """From now on the instance answers nothing new."""
-        self._listens(instance, False)
+        """Make the instance refuse new requests; requests that it has are still served."""
+        self._set_listening(instance, False)
 
     def start(self, instance: int, new_version: bool) -> None:
-        """It listens, with a version, and is cold."""
+        """Make the instance listen with the old or the new version; it is cold from now on."""
         self._new_version[instance] = new_version
         self._started_s[instance] = self._env.now
-        self._listens(instance, True)
+        self._set_listening(instance, True)
 
-    def _listens(self, instance: int, listening: bool) -> None:
+    def _set_listening(self, instance: int, listening: bool) -> None:
         self._listening[instance] = listening
         if self._pulls:
-            self._pool.knows(instance, listening)
-        self._senders.freed(self, instance)
-        self._senders.settle()
+            self._pool.set_up(instance, listening)
+        self._router.on_freed(self, instance)
+        self._router.refill_freed()
 
     def cut(self, instance: int) -> int:
-        """Ends everything in service or queued at the instance; says how many clients lost."""
+        """End all calls at the instance as `cut`; return how many of them a client still waited for."""
         return self._end_all(instance, CUT)
 
     def crash(self, instance: int) -> None:
-        """It died on its own: it listens no more, and everything there ends as `error`."""
-        self._listens(instance, False)
+        """Make the instance stop listening, and end all calls there as `error`."""
+        self._set_listening(instance, False)
         self._end_all(instance, ERROR)
 
     def _end_all(self, instance: int, outcome: int) -> int:
         working = [*self._at_work[instance], *self._open[instance]]
         working.sort(key=lambda call: (call.start_s, call.attempt.order))
-        queued = [one for one in self._own_queue[instance] if isinstance(one, Call)]
-        held = [*working, *(call for call in queued if call.state == QUEUED)]
-        self._own_queue[instance].clear()  # checks there run out of time
+        queue = [entry for entry in self._own_queue[instance] if isinstance(entry, Call)]
+        calls = [*working, *(call for call in queue if call.state == QUEUED)]
+        self._own_queue[instance].clear()  # health checks in the queue get no answer and time out
         lost = 0
-        for call in held:
+        for call in calls:
             in_flight = call.attempt.outcome == IN_FLIGHT
-            goes_back = self._rule.requeue and not call.requeued and call.state == SERVING
-            if in_flight and goes_back:
-                self._goes_back(call)
+            may_requeue = self._rule.requeue and not call.requeued and call.state == SERVING
+            if in_flight and may_requeue:
+                self._requeue(call)
             else:
                 lost += in_flight
-                self._senders.failed(call, outcome)
-        self._tell(instance)
-        self._senders.settle()
+                self._router.on_failed(call, outcome)
+        self._update_policy(instance)
+        self._router.refill_freed()
         return lost
 
-    def _goes_back(self, call: Call) -> None:
-        """A task that was cut is the next one again, as a new call."""
-        again = self._senders.again(call)
-        idle = self._policy.pick(again.attempt.order, again.attempt.request.session)
+    def _requeue(self, call: Call) -> None:
+        """Put a task that was cut at the head of the queue, as a new call."""
+        new_call = self._router.replace_cut_call(call)
+        idle = self._policy.pick(new_call.attempt.order, new_call.attempt.request.session)
         if idle >= 0:
-            self._send(again, idle)
+            self._send(new_call, idle)
             return
-        self._queue.appendleft(again)
-        self._queue_up(again, WAITING)
+        self._queue.appendleft(new_call)
+        self._start_waiting(new_call, WAITING)
 
-    def old_answers_wrongly(self) -> None:
-        """From now on every answer of the old version is wrong: its database was contracted."""
+    def break_old_version(self) -> None:
+        """Make every further answer of the old version wrong, as after its schema was contracted."""
         self._old_is_wrong = True
 
     def count(self, instance: int) -> int:
-        """Requests in service or queued at the instance, and connections open there."""
+        """Return the calls in service or queued at the instance, plus the connections open there."""
         return len(self._at_work[instance]) + self._queued[instance] + len(self._open[instance])
 
     def when_idle(self, instance: int) -> simpy.Event:
-        """An event for the first moment at which `count` is 0."""
+        """Return an event that fires when `count` is first 0."""
         if self.count(instance) == 0:
             return past_event(self._env)
         return self._idle.setdefault(instance, simpy.Event(self._env))
 
     def when_healthy(self, instance: int) -> simpy.Event:
-        """An event for when it has passed its checks often enough, counted from now."""
+        """Return an event that fires when the instance has passed `rise` checks in a row from now on."""
         return self._pool.when_healthy(instance)
 
-    def seen(self, since_s: float, until_s: float, new_version: bool | None = None) -> EndedCalls:
-        """What ended after ``since_s``, up to ``until_s``; of one version's answers only, or all."""
-        first, last = (bisect_right(self.ended, t, key=_finish_s) for t in (since_s, until_s))
+    def ended_between(
+        self, since_s: float, until_s: float, new_version: bool | None = None
+    ) -> EndedCalls:
+        """Return the calls that ended after ``since_s`` and no later than ``until_s``."""
+        calls = self.ended_calls
+        first, last = (bisect_right(calls, t, key=_finish_s) for t in (since_s, until_s))
         ended = [
             call
-            for call in self.ended[first:last]
+            for call in calls[first:last]
             if new_version is None
             or (call.new_version is new_version and not math.isnan(call.start_s))
         ]

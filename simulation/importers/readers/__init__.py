@@ -1,1 +1,1 @@
-"""Readers of formats, one room a format."""
+"""The readers of source files, one module for each format."""

@@ -1,7 +1,7 @@
 """Access logs of web servers: combined, nginx with its times, ingress-nginx, Traefik, JSON.
 
-nginx writes a line when the answer has gone out (``$time_local`` is the end), Apache and Traefik
-date it by the arrival (``%t``).
+nginx dates a line by the end of the answer (``$time_local``), Apache and Traefik by the arrival of the
+request (``%t``).
 """
 
 from __future__ import annotations
@@ -47,15 +47,15 @@ APACHE_TIME = Wording(
 
 
 def looks_like(head: Sequence[str]) -> bool:
-    """Whether lines are of an access log."""
+    """Return whether lines are of an access log."""
     return json_log.looks_like(head) or any(_COMBINED.match(line) for line in head[:20])
 
 
 def read(sources: Sequence[Source]) -> Findings:
-    """What one or several access logs say together.
+    """Return the findings from one or several access logs.
 
     Raises:
-        BadInput: Too many lines are no such lines, or what their times are is not known.
+        BadInput: Too many lines are damaged, or the meaning of their times is not known.
     """
     log = RequestLog()
     notes: list[str] = []
@@ -69,7 +69,9 @@ def read(sources: Sequence[Source]) -> Findings:
         wordings.setdefault(wording, source)
     timed = [wording for wording in wordings if wording is not NO_TIME]
     if len(timed) > 1:
-        first, second = (f"{wordings[one].path} tells {one.duration}" for one in timed[:2])
+        first, second = (
+            f"{wordings[timed_by].path} tells {timed_by.duration}" for timed_by in timed[:2]
+        )
         raise BadInput(f"{first} and {second}: durations of two meanings; import one of the two")
     findings = log.findings(KIND, names, timed[0] if timed else NO_TIME, utc_offset_s=offset_s)
     findings.notes += notes
@@ -125,10 +127,10 @@ def _wording(form: LineFormat | None) -> Wording:
 
 
 def _format_of(source: Source) -> LineFormat | None:
-    """How the lines end, by most of the first.
+    """Return the format of the lines' ends, judged by the first lines; None without times.
 
     Raises:
-        BadInput: They end in fields that may be times, but nothing says which and in what unit.
+        BadInput: The lines end in fields that may be times, but their meaning or unit is not known.
     """
     matches = [match for match in map(_COMBINED.match, source.head[:_SAMPLE]) if match]
     moments = [moment[0] for moment in (_moment(match[1]) for match in matches) if moment]
@@ -136,7 +138,7 @@ def _format_of(source: Source) -> LineFormat | None:
     form = format_of([match[_REST] for match in matches], moments, sizes)
     if not isinstance(form, UnknownFields):
         return form
-    shown = ", ".join(f"{k} = {shorten_line(one)}" for k, one in enumerate(form.fields[:20], 1))
+    shown = ", ".join(f"{k} = {shorten_line(part)}" for k, part in enumerate(form.fields[:20], 1))
     suspect = shorten_line(suspicious_fields(" " + " ".join(form.fields))[-1].strip('"'))
     unit, short = ("seconds", "s") if "." in suspect else ("milliseconds", "ms")
     raise BadInput(
@@ -149,15 +151,15 @@ def _format_of(source: Source) -> LineFormat | None:
 
 
 def _sed(field: str, fields: Sequence[str]) -> str:
-    """A pattern that finds a field by its place from the end of the line."""
-    bare = [one.strip('"') for one in fields]
+    """Return a pattern that matches a field by its place from the end of the line."""
+    bare = [part.strip('"') for part in fields]
     after = len(fields) - 1 - (bare.index(field) if field in bare else len(fields) - 1)
     return f"[^ ]+( [^ ]+){{{after}}}$" if after else "[^ ]+$"
 
 
 @lru_cache(maxsize=4096)
 def _moment(text: str) -> tuple[float, float] | None:
-    """Seconds since 1970 and the zone's offset of ``17/May/2015:10:05:03 +0000``, or of an ISO date."""
+    """Return seconds since 1970 and the UTC offset of ``17/May/2015:10:05:03 +0000`` or an ISO date."""
     if text[4] == "-":
         try:
             when = datetime.fromisoformat(text)

@@ -1,7 +1,8 @@
-"""What rollouts were measured to take: ``rollcast report --calibration`` and ``lab compare`` write it.
+"""Calibrations: the measured durations of rollouts, in JSON of the schema ``rollcast.calibration/1``.
 
-Enters: JSON, schema ``rollcast.calibration/1`` (docs/lab.md). Leaves: the durations of the steps as
-they really were, how often a drain is looked at, and the service time where a load told it.
+``rollcast report --calibration`` and ``lab compare`` write them (docs/lab.md). They contain the
+durations of the steps, the interval at which drains are polled, and the service time where a load
+measured it.
 """
 
 from __future__ import annotations
@@ -20,45 +21,45 @@ from simulation.importers.source import Source
 KIND = "calibration of rollouts"
 SCHEMA = "rollcast.calibration/1"
 _WEIGHT = 4
-"""What was timed is weightier than what a manifest or a counter says."""
+"""The weight of a timed value: higher than those of manifests and counters."""
 _CONSTANT_CV = 0.005
-"""With so little spread a duration is a constant."""
+"""A duration with a lower coefficient of variation is taken as constant."""
 
 
 def looks_like(head: Sequence[str]) -> bool:
-    """Whether the beginning names the schema."""
+    """Return whether the beginning names the schema."""
     return any(f'"{SCHEMA}"' in line for line in head[:5])
 
 
 def read(sources: Sequence[Source]) -> Findings:
-    """What the measured rollouts say.
+    """Return the findings from a calibration.
 
     Raises:
-        BadInput: It is not of the schema, or holds no step.
+        BadInput: The file is not of the schema, or has no step.
     """
     (source,) = sources
     name, data = source.path.name, source.json()
     if not isinstance(data, dict) or data.get("schema") != SCHEMA:
         raise BadInput(f"{source.path}: schema: must be {SCHEMA}")
-    found = ServiceFindings()
-    steps = data.get("steps_s")
-    told: dict[str, Any] = steps if isinstance(steps, dict) else {}
-    for step in (one for one in STEPS if one is not Step.TAKE_OUT):
-        durations_s = _numbers(source, f"steps_s.{step}", told.get(str(step)))
+    service = ServiceFindings()
+    steps_data = data.get("steps_s")
+    steps: dict[str, Any] = steps_data if isinstance(steps_data, dict) else {}
+    for step in (step for step in STEPS if step is not Step.TAKE_OUT):
+        durations_s = _numbers(source, f"steps_s.{step}", steps.get(str(step)))
         if durations_s:
             basis = f"measured: {len(durations_s):,} times in {name}, from its begin to the next's"
-            found.service[f"steps.{step}"] = Finding(_duration(durations_s), basis, _WEIGHT, name)
-    if not found.service:
+            service.service[f"steps.{step}"] = Finding(_duration(durations_s), basis, _WEIGHT, name)
+    if not service.service:
         raise BadInput(f"{source.path}: steps_s: holds no durations of a step")
     mean_s, poll_s = data.get("service_time_s"), data.get("poll_s")
     if _is_time(mean_s):
         basis = f"measured: the mean at low load in {name}; assumed: lognormal with cv 1"
         value = {"mean": seconds_text(mean_s), "cv": 1}
-        found.service_time = Finding(value, basis, 1, name)
+        service.service_time = Finding(value, basis, 1, name)
     if _is_time(poll_s):
         basis = f"measured: the time between two looks at a drain in {name}"
-        found.rollout["drain.poll"] = Finding(seconds_text(poll_s), basis, _WEIGHT, name)
-    findings = Findings(KIND, name, {str(data.get("service") or ""): found})
+        service.rollout["drain.poll"] = Finding(seconds_text(poll_s), basis, _WEIGHT, name)
+    findings = Findings(KIND, name, {str(data.get("service") or ""): service})
     drains_s = _numbers(source, "drains_s", data.get("drains_s"))
     if drains_s:
         findings.notes.append(
@@ -73,9 +74,9 @@ def read(sources: Sequence[Source]) -> Findings:
 def _numbers(source: Source, key: str, values: Any) -> list[float]:
     if values is None:
         return []
-    if not isinstance(values, list) or not all(_is_time(one) for one in values):
+    if not isinstance(values, list) or not all(_is_time(value) for value in values):
         raise BadInput(f"{source.path}: {key}: must be a list of seconds, none below 0")
-    return [float(one) for one in values]
+    return [float(value) for value in values]
 
 
 def _is_time(value: Any) -> TypeGuard[float]:
@@ -83,7 +84,7 @@ def _is_time(value: Any) -> TypeGuard[float]:
 
 
 def _duration(durations_s: Sequence[float]) -> Any:
-    """A constant, or a lognormal of their mean and spread."""
+    """Return a constant, or a lognormal with the mean and spread of the durations."""
     mean_s = float(np.mean(durations_s))
     cv = float(np.std(durations_s, ddof=1)) / mean_s if len(durations_s) > 1 and mean_s else 0.0
     if cv < _CONSTANT_CV:

@@ -1,8 +1,7 @@
-"""HAProxy's HTTP logs, with their timers: what waited, what was served, by whom.
+"""HAProxy's HTTP logs (``option httplog``): requests by backend and server, with their timers.
 
-Enters: lines of ``option httplog``. Leaves: requests by backend and server, and how long each held
-its slot: TR + Tw + Tc + Tr + Td = Ta, of which the slot is held from the connection on, so
-Ta − TR − Tw. The time in HAProxy's queue (Tw) is told apart, which no other log does.
+TR + Tw + Tc + Tr + Td = Ta. A request holds its slot from the connection on, so its service time is
+Ta − TR − Tw. Only this log separates the time in the queue (Tw).
 """
 
 from __future__ import annotations
@@ -39,15 +38,15 @@ WORDING = Wording(
 
 
 def looks_like(head: Sequence[str]) -> bool:
-    """Whether lines are of HAProxy's HTTP log."""
+    """Return whether lines are of HAProxy's HTTP log."""
     return any(_LINE.search(line) for line in head[:20])
 
 
 def read(sources: Sequence[Source]) -> Findings:
-    """What one or several logs say together.
+    """Return the findings from one or several logs.
 
     Raises:
-        BadInput: Too many lines are no such lines.
+        BadInput: Too many lines are damaged.
     """
     log = RequestLog()
     notes: list[str] = []
@@ -99,7 +98,7 @@ def read(sources: Sequence[Source]) -> Findings:
 
 
 def _moment(match: re.Match[str]) -> float | None:
-    """The accept date as seconds; HAProxy writes local time without its zone."""
+    """Return the accept date in seconds; HAProxy writes local time without a zone."""
     day, month, year, hour, minute, second, thousandth = (match[k] for k in range(1, 8))
     try:
         when = datetime(
@@ -112,5 +111,5 @@ def _moment(match: re.Match[str]) -> float | None:
 
 
 def _is_about_itself(line: str) -> bool:
-    """Lines of HAProxy that are about no request: servers that go up or down, starts."""
+    """Return whether a line is about HAProxy itself: a server going up or down, a start."""
     return bool(re.search(r"\b(?:Server|Proxy|backend) \S+ (?:is|has|started|stopped)\b", line))

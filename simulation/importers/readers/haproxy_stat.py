@@ -1,7 +1,7 @@
-"""HAProxy's ``show stat``: one look at its counters.
+"""HAProxy's ``show stat``: one snapshot of its counters, as a CSV.
 
-Enters: a CSV with HAProxy's header; columns are found by their names. Leaves: for each backend with
-servers its mean rate, its servers, their limits, and how long they took in the mean.
+For each backend with servers it gives the mean rate, the servers, their limits, and their mean response
+time.
 """
 
 from __future__ import annotations
@@ -27,24 +27,24 @@ _ALGORITHMS = {
 
 
 def looks_like(head: Sequence[str]) -> bool:
-    """Whether the first line is HAProxy's header."""
+    """Return whether the first line is HAProxy's header."""
     return head[0].lstrip("# ").startswith("pxname,svname,")
 
 
 def read(sources: Sequence[Source]) -> Findings:
-    """What one look says.
+    """Return the findings from one snapshot.
 
     Raises:
-        BadInput: No backend with servers is in it, or a row is damaged.
+        BadInput: There is no backend with servers, or a row is damaged.
     """
     (source,) = sources
     name = source.path.name
     findings = Findings(KIND, name)
     rows = _rows(source)
     for backend in dict.fromkeys(row["pxname"] for row in rows):
-        mine = [row for row in rows if row["pxname"] == backend]
-        servers = [row for row in mine if row.get("type") == "2" and row["svname"] not in _TOTALS]
-        total = next((row for row in mine if row["svname"] == "BACKEND"), None)
+        own = [row for row in rows if row["pxname"] == backend]
+        servers = [row for row in own if row.get("type") == "2" and row["svname"] not in _TOTALS]
+        total = next((row for row in own if row["svname"] == "BACKEND"), None)
         active = [row for row in servers if _number(row, "act") != 0]
         if not active or total is None:
             continue
@@ -60,7 +60,7 @@ def read(sources: Sequence[Source]) -> Findings:
 def _service(
     file: str, backend: str, total: dict[str, str], servers: list[dict[str, str]], notes: list[str]
 ) -> ServiceFindings:
-    one = ServiceFindings()
+    service = ServiceFindings()
     count, up_s = _number(total, "stot"), _number(total, "lastchg")
     if count and up_s and not _number(total, "chkdown"):
         peak = _number(total, "rate_max")
@@ -70,14 +70,14 @@ def _service(
         )
         if peak:
             basis += f"; at most {peak:g} in one second"
-        one.arrivals = Arrivals(None, count / up_s, basis, file)
+        service.arrivals = Arrivals(None, count / up_s, basis, file)
     names = [row["svname"] for row in servers]
     basis = f"stated: active servers of backend {backend} in {file}"
-    one.service["instances"] = Finding(names, basis, 2, file)
+    service.service["instances"] = Finding(names, basis, 2, file)
     limits = {_number(row, "slim") for row in servers}
     if None not in limits and len(limits) == 1:
         basis = f"stated: slim (maxconn) of each server in {file}"
-        one.service["slots"] = Finding(int(limits.pop() or 1), basis, 2, file)
+        service.service["slots"] = Finding(int(limits.pop() or 1), basis, 2, file)
     elif limits - {None}:
         notes.append(
             f"{backend}: its servers have different maxconn in {file}; give each its slots"
@@ -85,7 +85,7 @@ def _service(
     policy = _ALGORITHMS.get(total.get("algo", ""))
     if policy is not None:
         basis = f"stated: algo {total['algo']} in {file}"
-        one.service["balancer.policy"] = Finding(policy, basis, 2, file)
+        service.service["balancer.policy"] = Finding(policy, basis, 2, file)
     mean_ms = _number(total, "rtime")
     if mean_ms:
         basis = (
@@ -93,13 +93,13 @@ def _service(
             "mean; assumed: lognormal with cv 1"
         )
         value = {"mean": seconds_text(mean_ms / 1000), "cv": 1}
-        one.service_time = Finding(value, basis, 1, file)
+        service.service_time = Finding(value, basis, 1, file)
     wait_ms = _number(total, "qtime")
     if wait_ms:
         notes.append(
             f"{backend}: the last 1,024 requests in {file} waited {wait_ms:g} ms in the mean"
         )
-    return one
+    return service
 
 
 def _rows(source: Source) -> list[dict[str, str]]:
@@ -114,8 +114,8 @@ def _rows(source: Source) -> list[dict[str, str]]:
         if not line:
             continue
         if len(line) < min(len(header), 40):
-            said = shorten_line(",".join(line))
-            raise BadInput(f"{source.path}:{number}: is cut short: {said}")
+            row_text = shorten_line(",".join(line))
+            raise BadInput(f"{source.path}:{number}: is cut short: {row_text}")
         rows.append(dict(zip(header, line, strict=False)))
     return rows
 

@@ -1,9 +1,9 @@
-"""Access logs as JSON, one object a line: nginx, Caddy, Traefik, Envoy, and fields with a unit.
+"""Access logs in JSON with one object per line: nginx, Caddy, Traefik, Envoy, or fields with a unit.
 
-A line is a request where it has a time, and a status or a method with its path, under known names.
-An application's message may have a time and a status as well: a line with a message is a request
-only where it has both. Caddy logs a failed request twice, by ``http.log.error`` and by
-``http.log.access``: the second counts.
+A line is a request when it has a time, and a status or a method with a path, under known names. An
+application's message may have a time and a status too, so a line with a message is a request only when
+it has both status and method with path. Caddy logs a failed request twice, by ``http.log.error`` and by
+``http.log.access``: only the second counts.
 """
 
 from __future__ import annotations
@@ -49,13 +49,13 @@ Line = dict[str, Any]
 
 @dataclass(frozen=True)
 class _Field:
-    """A field that tells a duration.
+    """A field that contains a duration.
 
     Attributes:
-        key: Its name.
-        unit_s: Seconds in its unit.
-        is_nginx: Whether nginx writes it: a text of three decimals, perhaps a list of them.
-        is_fractional: Whether its unit, seconds, is known only from numbers with a fraction.
+        key: The name of the field.
+        unit_s: The unit of the field, in seconds.
+        is_nginx: Whether nginx writes the field: a text with three decimals, or a list of such.
+        is_fractional: Whether only numbers with a fraction are known to be seconds.
     """
 
     key: str
@@ -64,7 +64,7 @@ class _Field:
     is_fractional: bool = False
 
     def seconds(self, line: Line) -> float:
-        """What it says, NaN where it is absent or of another type."""
+        """Return the duration in a line, in seconds; NaN where it is absent or of another type."""
         value = line.get(self.key)
         if isinstance(value, bool):
             return math.nan
@@ -74,13 +74,13 @@ class _Field:
             parts = re.split(r", | : ", value)
             return last_time(value) if all(map(_NGINX_TIME.match, parts)) else math.nan
         if self.is_fractional and isinstance(value, int) and value != 0:
-            return math.nan  # a whole number of milliseconds, or of anything else
+            return math.nan  # a whole number may be milliseconds or anything else
         return float(value) * self.unit_s if isinstance(value, int | float) else math.nan
 
 
 @dataclass(frozen=True)
 class _Fields:
-    """Where lines of one format tell durations."""
+    """The fields of one format that contain durations."""
 
     request: tuple[_Field, ...] = ()
     upstream: tuple[_Field, ...] = ()
@@ -106,23 +106,23 @@ _ENVOY = _Fields(
 
 
 def parse_object(line: str) -> Line | None:
-    """A line's JSON object; None where it is none."""
+    """Return the JSON object of a line; None for any other line."""
     if not line.lstrip("\ufeff ").startswith("{"):
         return None
     try:
-        found = json.loads(line.lstrip("\ufeff"))
+        data = json.loads(line.lstrip("\ufeff"))
     except (ValueError, RecursionError):
         return None
-    return found if isinstance(found, dict) else None
+    return data if isinstance(data, dict) else None
 
 
 def looks_like(head: Sequence[str]) -> bool:
-    """Whether some lines are JSON objects of requests."""
+    """Return whether some lines are requests as JSON objects."""
     return any(line is not None and is_request(line) for line in map(parse_object, head[:_SAMPLE]))
 
 
 def is_request(line: Line) -> bool:
-    """Whether an object says what a line of an access log says."""
+    """Return whether an object is a request of an access log."""
     if _time_of(line) is None:
         return False
     logger = line.get("logger")
@@ -158,7 +158,7 @@ def _has_target(line: Line) -> bool:
 
 
 def _time_of(line: Line) -> tuple[str, float, float] | None:
-    """The key that tells the time, seconds since 1970, the zone's offset."""
+    """Return the key of a line's time, the time in seconds since 1970, and the UTC offset."""
     for key in _TIME_KEYS:
         value = line.get(key)
         if isinstance(value, str) and re.fullmatch(r"\d{9,10}\.\d+", value):
@@ -193,7 +193,7 @@ def _parse_moment(text: str) -> tuple[float, float] | None:
 
 
 def _fields_of(lines: Sequence[Line]) -> _Fields:
-    """Where the durations of these lines are: by the signs of the program that wrote them."""
+    """Return the fields with durations, by the marks of the program that wrote the lines."""
     signs: tuple[tuple[_Fields, Callable[[Line], bool]], ...] = (
         (_CADDY, lambda line: str(line.get("logger", "")).startswith(_LOGGED_BY_CADDY)),
         (_TRAEFIK, lambda line: "StartUTC" in line or "DownstreamStatus" in line),
@@ -211,18 +211,17 @@ def _fields_of(lines: Sequence[Line]) -> _Fields:
 
 
 def _first_known(fields: Sequence[_Field], lines: Sequence[Line]) -> _Field | None:
-    """The field that most lines tell a duration in, None without one."""
+    """Return the field that has a duration in most lines, None without such a field."""
     counts = [sum(math.isfinite(field.seconds(line)) for line in lines) for field in fields]
     most = max(counts, default=0)
     return fields[counts.index(most)] if most > len(lines) / 2 else None
 
 
 def read(source: Source, log: RequestLog, notes: list[str]) -> tuple[float | None, Wording]:
-    """Add the requests of one file; return the zone's offset and what the durations are.
+    """Add the requests of one file; return the UTC offset and the meaning of the durations.
 
     Raises:
-        BadInput: A field may be a duration, but its name does not say in which unit; or too many
-            lines are damaged.
+        BadInput: A field may be a duration but its name has no unit, or too many lines are damaged.
     """
     objects = [line for line in map(parse_object, source.head[:_SAMPLE]) if line is not None]
     lines = [line for line in objects if is_request(line)]
@@ -272,7 +271,7 @@ def _refuse_unknown_unit(source: Source, lines: Sequence[Line]) -> None:
 
 
 def fields_text(line: Line) -> str:
-    """Every field with its value, for a message."""
+    """Return every field with its value, for a message."""
     shown = [f"{key} = {shorten_line(json.dumps(value))}" for key, value in line.items()]
     rest = len(shown) - _SHOWN_FIELDS
     return "; ".join(shown[:_SHOWN_FIELDS]) + (f"; and {rest} more" if rest > 0 else "")

@@ -1,9 +1,9 @@
-"""Times at the end of an access log's line: which field is which, and in what unit.
+"""Times at the end of an access log's line: their meaning and unit.
 
-A field is taken where its name and unit are known: ingress-nginx's and Traefik's own formats, and
-fields with a name. nginx writes its times with three decimals, in seconds, so one or two without a
-name are taken by their place, as are the four of its documentation; that they are these is assumed
-and checked against what must hold: connect ≤ header ≤ response ≤ request time.
+A field is used when its name and unit are known: in the formats of ingress-nginx and Traefik, and where
+the field has a name. nginx writes times in seconds with three decimals, so one or two times without a
+name, and the four of nginx's documentation, are recognised by their place. This assumption is checked:
+connect ≤ header ≤ response ≤ request time must hold.
 """
 
 from __future__ import annotations
@@ -35,26 +35,26 @@ _NGINX_TIMES = re.compile(rf"^{_TIME_LIST}$")
 _NUMBER = re.compile(r"^-?\d+(?:\.\d+)?(?:ns|us|µs|ms|s)?$")
 _TIME_NAME = re.compile(r"time|dur|elapsed|latency|took|rt|ttfb|_(?:ns|us|ms|s)$", re.I)
 _ROUNDING_S = 0.0025
-"""nginx rounds each time to a millisecond by its own clock: two may be so much out of order."""
+"""Maximum difference by which two times may be out of order: nginx rounds each to a millisecond."""
 _LONGEST_S = 1e6
-"""Three decimals above it are a date since 1970 ($msec)."""
+"""Maximum of a time in seconds; a larger number is a date since 1970 ($msec)."""
 _LEAST_SHARE = 0.5
-"""A second time below so much of the first may as well be the time to connect."""
+"""Minimum of the second time over the first; a smaller one may be the time to connect."""
 _SHORTEST_APACHE = 10_000
-"""A median of whole numbers from which milliseconds would mean 10 s: then they are microseconds."""
+"""Minimum median of whole numbers that are microseconds: as milliseconds they would mean 10 s."""
 _HEADER_BYTES = 2048
 _MOST_BACK_S = 2.0
 
 
 @dataclass(frozen=True)
 class LineTimes:
-    """What the end of one line says.
+    """The times and names at the end of one line.
 
     Attributes:
-        request_s: From the request's first byte to the answer's last; NaN where not told.
-        upstream_s: What the server behind took; NaN where not told.
-        service: Whose server, where told.
-        server: Which one answered, where told.
+        request_s: The time from the request's first byte to the answer's last; NaN if absent.
+        upstream_s: The time of the upstream server; NaN if absent.
+        service: The service of that server; empty if absent.
+        server: The server that answered; empty if absent.
     """
 
     request_s: float = math.nan
@@ -69,13 +69,13 @@ Ending = Callable[[str], LineTimes | None]
 
 @dataclass(frozen=True)
 class LineFormat:
-    """How the lines of a log end.
+    """The format of the ends of a log's lines.
 
     Attributes:
-        parse: Times of the rest of a line; None where it has none.
+        parse: Returns the times at the end of a line; None where it has none.
         has_upstream: Whether the upstream's time is among them.
-        is_dated_by_end: Whether the line's date is when the answer had gone out.
-        assumption: What is assumed about the fields, ``assumed: …``; empty where they have names.
+        is_dated_by_end: Whether the line's date is the end of the answer.
+        assumption: The assumption about the fields, ``assumed: …``; empty where they have names.
         is_apache: Whether the time is Apache's ``%D``.
     """
 
@@ -91,16 +91,19 @@ class UnknownFields:
     """Fields at the end of the lines that may be times, without a known name and unit.
 
     Attributes:
-        fields: Those of the first such line, in their order.
+        fields: The fields of the first such line, in their order.
     """
 
     fields: tuple[str, ...]
 
 
 def last_time(text: str) -> float:
-    """The last time of a list such as ``0.002, 0.010``: of the server that answered; NaN without."""
-    found = re.findall(r"\d+(?:\.\d+)?", text)
-    return float(found[-1]) if found else math.nan
+    """Return the last time of a list such as ``0.002, 0.010``, that of the server that answered.
+
+    NaN for a list without a time.
+    """
+    times = re.findall(r"\d+(?:\.\d+)?", text)
+    return float(times[-1]) if times else math.nan
 
 
 def _ingress(rest: str) -> LineTimes | None:
@@ -140,7 +143,7 @@ def _named(rest: str) -> LineTimes | None:
 
 
 def _unnamed(rest: str) -> list[str]:
-    """Unnamed times of nginx, in their order, from the first that holds one."""
+    """Return the times of nginx without a name, in their order, from the first that has a value."""
     fields = [field.strip('"') for field in _FIELD.findall(rest)]
     times = [field for field in fields if _NGINX_TIMES.match(field)]
     while times and "." not in times[0]:
@@ -164,7 +167,7 @@ def _four_unnamed(rest: str) -> LineTimes | None:
 
 
 def _whole_numbers(rest: str) -> list[int]:
-    """Whole numbers that stand alone, quoted or not."""
+    """Return the whole numbers that are fields of their own, quoted or not."""
     fields = (field.strip('"') for field in _FIELD.findall(rest))
     return [int(field) for field in fields if field.isascii() and field.isdecimal()]
 
@@ -177,17 +180,17 @@ def _microseconds(rest: str) -> LineTimes | None:
 def format_of(
     rests: Sequence[str], moments_s: Sequence[float], sizes: Sequence[int]
 ) -> LineFormat | UnknownFields | None:
-    """How lines end, by most of a sample; None where nothing there may be a time.
+    """Return the format of most lines' ends; None where nothing there may be a time.
 
     Args:
-        rests: What follows the known part of each line.
-        moments_s: The date of each line, seconds since 1970.
-        sizes: Bytes of each answer.
+        rests: The text after the known part of each line.
+        moments_s: The date of each line, in seconds since 1970.
+        sizes: The size of each answer, in bytes.
     """
     for ending, is_dated_by_end in ((_ingress, True), (_traefik, False), (_named, True)):
-        found = [times for times in map(ending, rests) if times is not None]
-        if len(found) > len(rests) / 2:
-            has_upstream = any(math.isfinite(times.upstream_s) for times in found)
+        parsed = [times for times in map(ending, rests) if times is not None]
+        if len(parsed) > len(rests) / 2:
+            has_upstream = any(math.isfinite(times.upstream_s) for times in parsed)
             return LineFormat(ending, has_upstream, is_dated_by_end)
     suspects = [rest for rest in rests if suspicious_fields(rest)]
     if len(suspects) <= len(rests) / 2:
@@ -197,7 +200,7 @@ def format_of(
 
 
 def suspicious_fields(rest: str) -> list[str]:
-    """Fields that may be a time: a number that stands alone, or one under a name of a time."""
+    """Return the fields that may be a time: a number on its own, or one with a name of a time."""
     alone = [
         field
         for field in _FIELD.findall(rest)
@@ -207,7 +210,7 @@ def suspicious_fields(rest: str) -> list[str]:
 
 
 def _nginx_format(rests: Sequence[str]) -> LineFormat | None:
-    """One, two or four unnamed times with three decimals, where their order can be nginx's."""
+    """Return the format of one, two or four unnamed times of nginx, if their order allows it."""
     rows = [times for times in map(_unnamed, rests) if times]
     counts = {len(times) for times in rows}
     if len(rows) <= len(rests) / 2 or len(counts) != 1:
@@ -216,20 +219,20 @@ def _nginx_format(rests: Sequence[str]) -> LineFormat | None:
     if any(value > _LONGEST_S for column in columns for value in column):
         return None
     if len(columns) == 1:
-        told = "assumed: the one number with three decimals is $request_time"
-        return LineFormat(_one_unnamed, False, assumption=told)
+        assumption = "assumed: the one number with three decimals is $request_time"
+        return LineFormat(_one_unnamed, False, assumption=assumption)
     if len(columns) == 2 and _is_ordered(columns[1], columns[0]):
         if _median(columns[1]) < _LEAST_SHARE * _median(columns[0]):
             return None
-        told = "assumed: the two numbers are $request_time $upstream_response_time"
-        return LineFormat(_two_unnamed, True, assumption=told)
+        assumption = "assumed: the two numbers are $request_time $upstream_response_time"
+        return LineFormat(_two_unnamed, True, assumption=assumption)
     request, *upstream = columns
     if len(columns) == 4 and all(map(_is_ordered, upstream, [*upstream[1:], request])):
-        told = (
+        assumption = (
             "assumed: the four numbers are $request_time $upstream_connect_time "
             "$upstream_header_time $upstream_response_time, whose order they have"
         )
-        return LineFormat(_four_unnamed, True, assumption=told)
+        return LineFormat(_four_unnamed, True, assumption=assumption)
     return None
 
 
@@ -246,11 +249,11 @@ def _median(values: Sequence[float]) -> float:
 def _apache_format(
     rests: Sequence[str], moments_s: Sequence[float], sizes: Sequence[int]
 ) -> LineFormat | None:
-    """One whole number a line is Apache's ``%D`` where nothing else can be that large.
+    """Return the format of Apache's ``%D``, if one whole number per line can be nothing else.
 
-    As milliseconds it would mean requests of more than ten seconds, and lines, which Apache writes
-    when a request ends and dates by its begin, would go back in time by as much. A number of bytes
-    (``%O``) is the answer's size and its header's.
+    As milliseconds the numbers would mean requests of more than ten seconds. Apache writes a line when
+    a request ends and dates it by the request's begin, so the dates would then often go back in time.
+    A number of bytes (``%O``) would be the answer's size plus its header's.
     """
     lines = list(zip(map(_whole_numbers, rests), sizes, strict=True))
     if any(len(numbers) > 1 for numbers, _ in lines):
@@ -266,5 +269,5 @@ def _apache_format(
         latest = max(latest, moment_s)
     if back > len(moments_s) / 20:
         return None
-    told = "assumed: the one whole number is %D, in microseconds"
-    return LineFormat(_microseconds, False, False, told, is_apache=True)
+    assumption = "assumed: the one whole number is %D, in microseconds"
+    return LineFormat(_microseconds, False, False, assumption, is_apache=True)

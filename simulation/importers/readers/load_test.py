@@ -1,7 +1,7 @@
-"""Results of load tests, a request a row: JMeter, hey, vegeta, k6.
+"""Results of load tests with one request per row: JMeter, hey, vegeta, k6.
 
-Each is known by its own header, or by its documented columns, and so are its units. The rate is the
-one that the tool sent, which is no traffic of a service's users; how long requests took is measured.
+Each tool is recognised by its header or its documented columns, which also determine the units. The
+durations are measured. The rate is the one that the tool sent, not that of a service's users.
 """
 
 from __future__ import annotations
@@ -24,18 +24,18 @@ KIND = "load test"
 
 @dataclass(frozen=True)
 class _Format:
-    """How a tool writes a request.
+    """The format in which a tool writes a request.
 
     Attributes:
-        tool: Its name.
-        time: The column of when a request began.
-        time_unit_s: Seconds in its unit.
-        duration: The column of how long it took.
-        duration_unit_s: Seconds in its unit.
-        status: The column of the answer's status.
+        tool: The name of the tool.
+        time: The column of the beginning of a request.
+        time_unit_s: The unit of that column, in seconds.
+        duration: The column of the duration of a request.
+        duration_unit_s: The unit of that column, in seconds.
+        status: The column of the status of the answer.
         is_dated: Whether times are since 1970.
-        rows: A column and its value that tell which rows are requests; empty where all are.
-        names: Of the columns, where there is no header.
+        rows: A column and the value that marks the rows of requests; None where all rows are.
+        names: The names of the columns, where there is no header.
     """
 
     tool: str
@@ -80,16 +80,16 @@ def _format_of(head: Sequence[str]) -> _Format | None:
 
 
 def looks_like(head: Sequence[str]) -> bool:
-    """Whether the first line is one of a tool's."""
+    """Return whether the first line is that of a known tool."""
     return _format_of(head) is not None
 
 
 def read(sources: Sequence[Source]) -> Findings:
-    """What one result says.
+    """Return the findings from the result of a load test.
 
     Raises:
-        BadInput: Times are in no unit that the tool writes by default, there are too few requests,
-            or too many rows are damaged.
+        BadInput: Times are not in the tool's default unit, there are too few requests, or too many
+            rows are damaged.
     """
     (source,) = sources
     form = _format_of([line for line in source.head if line.strip()])
@@ -139,7 +139,7 @@ def read(sources: Sequence[Source]) -> Findings:
 
 
 def _failed(frame: pd.DataFrame) -> np.ndarray | None:
-    """By JMeter's own judgement, where it is there."""
+    """Return which requests failed according to JMeter; None where it does not say."""
     if "success" not in frame.columns:
         return None
     return np.asarray(frame["success"].str.lower() == "false")

@@ -1,8 +1,7 @@
-"""Kubernetes manifests: the fleet, how it is rolled, how a pod ends and when it is ready.
+"""Kubernetes manifests: Deployments, StatefulSets and Argo Rollouts, with Services and autoscalers.
 
-Enters: YAML with Deployments, StatefulSets or Argo Rollouts, and what belongs to them (Services,
-HorizontalPodAutoscalers). Leaves: for each workload its replicas, surge and window as Kubernetes
-resolves them, its grace period, a sleep before the stop, its readiness probe.
+For each workload they give the replicas, surge and window as Kubernetes resolves them, the grace
+period, a sleep before the stop, and the readiness probe.
 """
 
 from __future__ import annotations
@@ -24,41 +23,41 @@ from simulation.scenario.units import MOST_DURATION_S
 KIND = "Kubernetes manifest"
 _WORKLOADS = ("Deployment", "StatefulSet", "Rollout", "ReplicaSet", "DaemonSet")
 MOST_MANIFEST_BYTES = 32 << 20
-"""Maximum size of a manifest; what `kubectl get -o yaml` says of a workload takes about 10 KiB."""
+"""Maximum size of a manifest, in bytes; `kubectl get -o yaml` writes about 10 KiB for a workload."""
 _WEIGHT = 3
 _KEY = re.compile(r"^(?:- )?(?:apiVersion|kind)\s*:")
 
 
 def looks_like(head: Sequence[str]) -> bool:
-    """Whether the beginning has the keys of a Kubernetes object."""
+    """Return whether the beginning has the keys of a Kubernetes object."""
     return {"apiVersion", "kind"} <= {
         line.split(":")[0].strip("- ") for line in head if _KEY.match(line)
     }
 
 
 def read(sources: Sequence[Source]) -> Findings:
-    """What one or several manifests say together.
+    """Return the findings from one or several manifests.
 
     Raises:
-        BadInput: There is no workload, one is there twice, or a value is none that Kubernetes takes.
+        BadInput: There is no workload, a workload is defined twice, or a value is not valid.
     """
     names = ", ".join(source.path.name for source in sources)
     findings = Findings(KIND, names)
-    documents = [(source, one) for source in sources for one in _documents(source)]
-    services = [one for _, one in documents if one.get("kind") == "Service"]
-    selectors = [_selector(one) for one in services]
-    scalers = {_at(one, "spec", "scaleTargetRef", "name"): one for _, one in documents
-               if one.get("kind") == "HorizontalPodAutoscaler"}  # fmt: skip
+    documents = [(source, document) for source in sources for document in _documents(source)]
+    services = [document for _, document in documents if document.get("kind") == "Service"]
+    selectors = [_selector(document) for document in services]
+    scalers = {_at(document, "spec", "scaleTargetRef", "name"): document for _, document in documents
+               if document.get("kind") == "HorizontalPodAutoscaler"}  # fmt: skip
     where: dict[str, str] = {}
     left_out = []
-    for source, one in documents:
-        kind, name = one.get("kind"), str(_at(one, "metadata", "name") or "")
+    for source, document in documents:
+        kind, name = document.get("kind"), str(_at(document, "metadata", "name") or "")
         if kind not in _WORKLOADS or not name:
             continue
         if kind in ("ReplicaSet", "DaemonSet"):
             findings.notes.append(f"{kind} {name} in {source.path.name} is left out: not rolled so")
             continue
-        if selectors and not any(_selects(selector, one) for selector in selectors):
+        if selectors and not any(_selects(selector, document) for selector in selectors):
             left_out.append(name)
             continue
         if name in findings.services:
@@ -67,24 +66,31 @@ def read(sources: Sequence[Source]) -> Findings:
             )
         where[name] = source.path.name
         findings.services[name] = _workload(
-            source, one, scalers.get(name), services, findings.notes
+            source, document, scalers.get(name), services, findings.notes
         )
     if left_out:
         findings.notes.append(
             f"{', '.join(left_out)} in {names} is behind no Service of the manifest, left out"
         )
     if not findings.services:
-        kinds = ", ".join(dict.fromkeys(str(one.get("kind")) for _, one in documents)) or "nothing"
+        kinds = (
+            ", ".join(dict.fromkeys(str(document.get("kind")) for _, document in documents))
+            or "nothing"
+        )
         raise BadInput(f"{names}: holds no Deployment, StatefulSet or Rollout, only {kinds}")
     return findings
 
 
 def _documents(source: Source) -> list[dict[str, Any]]:
-    """Every object, those within a List too."""
-    found = load_documents(source.text(MOST_MANIFEST_BYTES), str(source.path))
+    """Return every object, those within a List too."""
+    documents = load_documents(source.text(MOST_MANIFEST_BYTES), str(source.path))
     objects = []
-    for one in found:
-        within = one.get("items") if isinstance(one, dict) and one.get("kind") == "List" else [one]
+    for document in documents:
+        within = (
+            document.get("items")
+            if isinstance(document, dict) and document.get("kind") == "List"
+            else [document]
+        )
         objects += [each for each in within or [] if isinstance(each, dict)]
     return objects
 
@@ -106,18 +112,18 @@ def _selects(selector: dict[str, Any], workload: dict[str, Any]) -> bool:
 
 def _workload(
     source: Source,
-    one: dict[str, Any],
+    workload: dict[str, Any],
     scaler: dict[str, Any] | None,
     services: Sequence[dict[str, Any]],
     notes: list[str],
 ) -> ServiceFindings:
     file = source.path.name
-    kind, name = one["kind"], str(_at(one, "metadata", "name"))
+    kind, name = workload["kind"], str(_at(workload, "metadata", "name"))
     label = f"{kind} {name} in {file}"
-    found = ServiceFindings()
+    findings = ServiceFindings()
 
     def whole(value: Any, key: str, otherwise: int) -> tuple[int, str]:
-        """A whole number and its basis; what Kubernetes takes where the manifest is silent."""
+        """Return a whole number and its basis, or Kubernetes' default where the key is absent."""
         if value is None:
             return otherwise, f"stated: {key} is not in {label}, so Kubernetes takes {otherwise}"
         if isinstance(value, bool) or not isinstance(value, int) or value < 0:
@@ -132,65 +138,70 @@ def _workload(
     def tell(keys: dict[str, Finding], key: str, value: Any, basis: str) -> None:
         keys[key] = Finding(value, basis, _WEIGHT, file)
 
-    replicas, basis = whole(_at(one, "spec", "replicas"), "replicas", 1)
+    replicas, basis = whole(_at(workload, "spec", "replicas"), "replicas", 1)
     if scaler is not None:
         least, _ = whole(_at(scaler, "spec", "minReplicas"), "minReplicas", 1)
         most, _ = whole(_at(scaler, "spec", "maxReplicas"), "maxReplicas", least)
-        if _at(one, "spec", "replicas") is None:
+        if _at(workload, "spec", "replicas") is None:
             replicas = least
             basis = f"stated: minReplicas {least} of its autoscaler in {file}"
         basis += f"; assumed: the autoscaler ({least} to {most}) leaves it alone meanwhile"
     if replicas == 0:
         raise BadInput(f"{source.path}: {name}: replicas: 0: there is nothing to roll")
-    tell(found.service, "instances", replicas, basis)
-    pod = _at(one, "spec", "template", "spec") or {}
-    tell(found.service, "workload", _where(one, pod, services, label, notes), f"stated: {label}")
-    _strategy(source, one, replicas=replicas, found=found, label=label, notes=notes)
-    ready, basis = whole(_at(one, "spec", "minReadySeconds"), "minReadySeconds", 0)
+    tell(findings.service, "instances", replicas, basis)
+    pod = _at(workload, "spec", "template", "spec") or {}
+    tell(
+        findings.service,
+        "workload",
+        _where(workload, pod, services, label, notes),
+        f"stated: {label}",
+    )
+    _strategy(source, workload, replicas=replicas, findings=findings, label=label, notes=notes)
+    ready, basis = whole(_at(workload, "spec", "minReadySeconds"), "minReadySeconds", 0)
     if ready:
-        tell(found.rollout, "min_ready", f"{ready}s", basis)
+        tell(findings.rollout, "min_ready", f"{ready}s", basis)
     grace, basis = whole(
         pod.get("terminationGracePeriodSeconds"), "terminationGracePeriodSeconds", 30
     )
-    tell(found.rollout, "drain.timeout", f"{grace}s", basis)
-    tell(found.rollout, "stop.grace", f"{grace}s", basis)
-    _pod(source, pod=pod, grace=grace, found=found, label=label, notes=notes)
+    tell(findings.rollout, "drain.timeout", f"{grace}s", basis)
+    tell(findings.rollout, "stop.grace", f"{grace}s", basis)
+    _pod(source, pod=pod, grace=grace, findings=findings, label=label, notes=notes)
     tell(
-        found.service, "balancer.queue", "instance",
+        findings.service, "balancer.queue", "instance",
         "assumed: a Kubernetes Service binds a connection to a pod when it is made",
     )  # fmt: skip
     tell(
-        found.service, "balancer.propagation_delay", "1s",
+        findings.service, "balancer.propagation_delay", "1s",
         "assumed: how late kube-proxy or the ingress learns that a pod is leaving",
     )  # fmt: skip
-    return found
+    return findings
 
 
 def _strategy(
     source: Source,
-    one: dict[str, Any],
+    workload: dict[str, Any],
     *,
     replicas: int,
-    found: ServiceFindings,
+    findings: ServiceFindings,
     label: str,
     notes: list[str],
 ) -> None:
-    """Window and surge: Deployments and Rollouts surge, a StatefulSet replaces one at a time."""
-    file, kind = source.path.name, one["kind"]
+    """Find window and surge: Deployments and Rollouts surge, a StatefulSet replaces one at a time."""
+    file, kind = source.path.name, workload["kind"]
 
     def tell(key: str, value: Any, basis: str) -> None:
-        found.rollout[key] = Finding(value, basis, _WEIGHT, file)
+        findings.rollout[key] = Finding(value, basis, _WEIGHT, file)
 
     if kind == "StatefulSet":
-        _stateful_set(source, one, found, label, notes)
+        _stateful_set(source, workload, findings, label, notes)
         return
-    strategy = _at(one, "spec", "strategy") or {}
+    strategy = _at(workload, "spec", "strategy") or {}
     if kind == "Deployment" and strategy.get("type") == "Recreate":
         tell("strategy", "recreate", f"stated: strategy Recreate of {label}")
         return
     if kind == "Deployment" and strategy.get("type", "RollingUpdate") != "RollingUpdate":
         raise BadInput(
-            f"{source.path}: {_at(one, 'metadata', 'name')}: strategy.type: {strategy['type']}: must "
+            f"{source.path}: {_at(workload, 'metadata', 'name')}: strategy.type: {strategy['type']}: must "
             "be RollingUpdate or Recreate"
         )
     if kind == "Rollout" and "blueGreen" in strategy:
@@ -203,7 +214,7 @@ def _strategy(
     try:
         surge_count, unavailable_count = resolve(surge, unavailable, replicas)
     except BadInput as error:
-        raise BadInput(f"{source.path}: {_at(one, 'metadata', 'name')}: {error}") from None
+        raise BadInput(f"{source.path}: {_at(workload, 'metadata', 'name')}: {error}") from None
     tell(
         "replacement", "beside",
         f"stated: the controller of {label} starts a new pod as soon as an old one is marked for "
@@ -215,19 +226,19 @@ def _strategy(
     )  # fmt: skip
     basis = f"stated: maxUnavailable {unavailable} of {label}, {unavailable_count} of {replicas}"
     if unavailable_count == 0:
-        # A percentage stays as it is written, so that an export writes it again.
+        # Keep a percentage as it is written, so that an export writes the same one.
         window = unavailable if isinstance(unavailable, str) and int(unavailable[:-1]) > 0 else 1
         tell("window", window, f"{basis}: none may be missing, which min_healthy says")
         tell("min_healthy", replicas, basis)
     else:
-        # A literal count may exceed the replicas; a window may not.
+        # In Kubernetes a count may exceed the replicas; a window may not.
         window = min(unavailable, replicas) if isinstance(unavailable, int) else unavailable
         tell("window", window if surge_count or window != 0 else unavailable_count, basis)
     steps = limits.get("steps") if kind == "Rollout" else None
     if steps:
-        found.rollout["surge"] = Finding(
+        findings.rollout["surge"] = Finding(
             surge,
-            f"{found.rollout['surge'].basis}; assumed: its canary steps are left out, say them "
+            f"{findings.rollout['surge'].basis}; assumed: its canary steps are left out, say them "
             "under rollout.canary",
             _WEIGHT,
             file,
@@ -235,18 +246,25 @@ def _strategy(
 
 
 def _stateful_set(
-    source: Source, one: dict[str, Any], found: ServiceFindings, label: str, notes: list[str]
+    source: Source,
+    workload: dict[str, Any],
+    findings: ServiceFindings,
+    label: str,
+    notes: list[str],
 ) -> None:
-    """One pod at a time, the last first; what else a StatefulSet may say is told or refused."""
-    update = _at(one, "spec", "updateStrategy") or {}
-    name = _at(one, "metadata", "name")
+    """Find the window of a StatefulSet: one pod at a time, the last first.
+
+    Options that are not simulated become notes, or are refused.
+    """
+    update = _at(workload, "spec", "updateStrategy") or {}
+    name = _at(workload, "metadata", "name")
     if update.get("type", "RollingUpdate") != "RollingUpdate":
         raise BadInput(
             f"{source.path}: {name}: updateStrategy.type: {update['type']}: the controller does not "
             "roll it, pods are replaced when somebody deletes them; there is nothing to simulate"
         )
     basis = f"stated: {label} replaces one pod at a time"
-    found.rollout["window"] = Finding(1, basis, _WEIGHT, source.path.name)
+    findings.rollout["window"] = Finding(1, basis, _WEIGHT, source.path.name)
     limits = update.get("rollingUpdate") or {}
     if limits.get("partition"):
         notes.append(
@@ -261,25 +279,29 @@ def _stateful_set(
 
 
 def _where(
-    one: dict[str, Any],
+    workload: dict[str, Any],
     pod: dict[str, Any],
     services: Sequence[dict[str, Any]],
     label: str,
     notes: list[str],
 ) -> dict[str, Any]:
-    """The workload as its cluster names it, with the container that serves where it is known."""
-    metadata = one["metadata"]
-    told = {"kind": one["kind"], "namespace": metadata.get("namespace"), "name": metadata["name"]}
+    """Return the workload's name in its cluster, with the container that serves where it is known."""
+    metadata = workload["metadata"]
+    names = {
+        "kind": workload["kind"],
+        "namespace": metadata.get("namespace"),
+        "name": metadata["name"],
+    }
     containers = [each for each in pod.get("containers") or [] if isinstance(each, dict)]
-    serving = _serving(one, containers, services)
+    serving = _serving(workload, containers, services)
     if serving is None and len(containers) > 1:
-        names = ", ".join(str(each.get("name")) for each in containers)
+        container_names = ", ".join(str(each.get("name")) for each in containers)
         notes.append(
-            f"{label} has {len(containers)} containers ({names}), and no port tells which one "
+            f"{label} has {len(containers)} containers ({container_names}), and no port tells which one "
             "serves: an export that changes it needs --container"
         )
-    told["container"] = serving
-    return {key: str(value) for key, value in told.items() if value is not None}
+    names["container"] = serving
+    return {key: str(value) for key, value in names.items() if value is not None}
 
 
 def _serving(
@@ -287,7 +309,7 @@ def _serving(
     containers: Sequence[dict[str, Any]],
     services: Sequence[dict[str, Any]],
 ) -> str | None:
-    """The container that a Service sends to; None where several may be it."""
+    """Return the container that a Service sends to; None where it could be one of several."""
     if len(containers) == 1:
         return containers[0].get("name")
     targets: set[object] = set()
@@ -295,7 +317,7 @@ def _serving(
         if _selects(_selector(service), workload):
             for port in _at(service, "spec", "ports") or []:
                 targets.add(port.get("targetPort", port.get("port")))
-    found = [
+    candidates = [
         each.get("name")
         for each in containers
         if any(
@@ -303,7 +325,7 @@ def _serving(
             for port in each.get("ports") or []
         )
     ]
-    return found[0] if len(found) == 1 else None
+    return candidates[0] if len(candidates) == 1 else None
 
 
 def _pod(
@@ -311,32 +333,34 @@ def _pod(
     *,
     pod: dict[str, Any],
     grace: int,
-    found: ServiceFindings,
+    findings: ServiceFindings,
     label: str,
     notes: list[str],
 ) -> None:
-    """What the containers say: a sleep before the stop, and when they are ready."""
+    """Find the sleep before the stop and the readiness probe of a pod's containers."""
     file = source.path.name
-    containers = [one for one in pod.get("containers") or [] if isinstance(one, dict)]
-    hooks = [_at(one, "lifecycle", "preStop") for one in containers]
+    containers = [each for each in pod.get("containers") or [] if isinstance(each, dict)]
+    hooks = [_at(container, "lifecycle", "preStop") for container in containers]
     sleeps = [sleep_s(hook) for hook in hooks if hook]
-    known = [one for one in sleeps if one is not None]
+    known = [seconds for seconds in sleeps if seconds is not None]
     if known:
         longest = min(max(known), float(grace))
         basis = f"stated: preStop sleeps {max(known):g} s in {label}"
-        found.rollout["pre_stop"] = Finding(f"{longest:g}s", basis, _WEIGHT, file)
+        findings.rollout["pre_stop"] = Finding(f"{longest:g}s", basis, _WEIGHT, file)
     elif sleeps:
         basis = (
             f"assumed: 0s: {label} has a preStop hook, which does not say how long it takes; put in "
             "how long"
         )
-        found.rollout["pre_stop"] = Finding("0s", basis, _WEIGHT, file)
+        findings.rollout["pre_stop"] = Finding("0s", basis, _WEIGHT, file)
     if not sleeps:
         notes.append(
             f"{label} has no preStop hook: while the balancer learns late that a pod is leaving, requests "
             "to it are refused; rollout.pre_stop: 2s would avoid it, and an export writes it"
         )
-    probes = [one["readinessProbe"] for one in containers if one.get("readinessProbe")]
+    probes = [
+        container["readinessProbe"] for container in containers if container.get("readinessProbe")
+    ]
     if not probes:
         notes.append(
             f"{label} has no readinessProbe: Kubernetes sends to a pod as soon as its containers "
@@ -360,19 +384,19 @@ def _pod(
     basis = f"stated: readinessProbe of {label}, Kubernetes' defaults where it is silent"
     if timeout > period:
         basis += f"; its timeout of {timeout} s is cut to its period"
-    found.service["balancer.health_check"] = Finding(check, basis, _WEIGHT, file)
+    findings.service["balancer.health_check"] = Finding(check, basis, _WEIGHT, file)
     delay = seconds("initialDelaySeconds", 0, 0)
     if delay:
         basis = f"stated: initialDelaySeconds {delay} of the readinessProbe of {label}: no sooner"
-        found.service["steps.start"] = Finding(f"{delay}s", basis, _WEIGHT, file)
+        findings.service["steps.start"] = Finding(f"{delay}s", basis, _WEIGHT, file)
 
 
 def sleep_s(hook: Any) -> float | None:
-    """How long a preStop hook sleeps at the least; None where that cannot be read.
+    """Return how long a preStop hook sleeps at least, in seconds; None where that is not known.
 
-    A command is read as a shell reads it: every ``sleep`` in it counts, with the numbers, units and
-    sums of GNU's (``sleep 1m 30s``). A ``sleep`` of anything else, such as a variable, is not read,
-    nor is one in a loop or behind a condition.
+    A command is split as a shell does. Every ``sleep`` in it counts, with the units and sums of GNU
+    sleep (``sleep 1m 30s``). The duration is not known where a ``sleep`` has another argument, such as
+    a variable, or where the command has a loop or a condition.
     """
     seconds = _at(hook, "sleep", "seconds")
     if isinstance(seconds, int | float) and not isinstance(seconds, bool):
@@ -392,7 +416,7 @@ def sleep_s(hook: Any) -> float | None:
             return None
         if _BRANCHES.intersection(words):
             return None
-    return _slept_s(words)
+    return _total_sleep_s(words)
 
 
 _BRANCHES = {
@@ -402,14 +426,14 @@ _BRANCHES = {
     "if",
     "case",
     "||",
-}  # how often a sleep is reached, nobody knows
+}  # words after which a sleep may run any number of times
 _SHELLS = ("sh", "bash", "ash", "dash", "ksh", "zsh")
 _SLEEP = re.compile(r"(\d+\.?\d*|\.\d+)([smhd]?)")
 _UNIT_S = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 
-def _slept_s(words: Sequence[str]) -> float | None:
-    """The sum of all sleeps in the words of a command; None where there is none or one is unreadable."""
+def _total_sleep_s(words: Sequence[str]) -> float | None:
+    """Return the sum of all sleeps in a command; None without a sleep, or where one is not known."""
     total_s, has_slept = 0.0, False
     for number, word in enumerate(words):
         if word.rpartition("/")[2] != "sleep":

@@ -1,7 +1,7 @@
-"""Snapshots of NGINX Plus's status, one JSON object a line: counters that grow.
+"""Snapshots of the status of NGINX Plus, one JSON object per line, with growing counters.
 
-Enters: lines. Leaves: for each upstream what came between two snapshots, its peers, their limits and
-their mean response time where they tell one. A counter that falls back, as after a restart, is a gap.
+For each upstream they give the requests between two snapshots, the peers, their limits, and their mean
+response time where it is present. A counter that falls, as after a restart, makes a gap.
 """
 
 from __future__ import annotations
@@ -23,39 +23,39 @@ from simulation.scenario.units import Floats
 
 KIND = "NGINX Plus status"
 _LONGEST_PAUSE = 5.0
-"""Snapshots further apart than so many times the usual distance have a gap between them."""
+"""Maximum distance of two snapshots, over the median distance; a longer one is a gap."""
 _Counts = dict[tuple[str, str], list[tuple[float, float, dict[str, Any]]]]
 
 
 def looks_like(head: Sequence[str]) -> bool:
-    """Whether lines are snapshots of a status."""
+    """Return whether the first line is a snapshot of a status."""
     first = _snapshot(head[0])
     return first is not None
 
 
 def read(sources: Sequence[Source]) -> Findings:
-    """What the snapshots say together.
+    """Return the findings from all snapshots.
 
     Raises:
-        BadInput: There are fewer than two, or too many lines are none.
+        BadInput: There are fewer than two snapshots, or too many lines are damaged.
     """
     names = ", ".join(source.path.name for source in sources)
     findings = Findings(KIND, names)
-    found: list[tuple[float, dict[str, Any]]] = []
+    snapshots: list[tuple[float, dict[str, Any]]] = []
     for source in sources:
         tally = LineTally(source, "snapshot of an NGINX Plus status")
         for number, line in source.lines():
-            one = _snapshot(line)
-            if one is None:
+            snapshot = _snapshot(line)
+            if snapshot is None:
                 tally.bad(number, line)
             else:
-                found.append((float(one["timestamp"]) / 1000.0, one))
+                snapshots.append((float(snapshot["timestamp"]) / 1000.0, snapshot))
                 tally.good_count += 1
         findings.notes += filter(None, [tally.note()])
-    found.sort(key=lambda pair: pair[0])
-    if len(found) < 2 or found[-1][0] <= found[0][0]:
+    snapshots.sort(key=lambda pair: pair[0])
+    if len(snapshots) < 2 or snapshots[-1][0] <= snapshots[0][0]:
         raise BadInput(f"{names}: holds one snapshot; a rate needs at least two")
-    peers = _by_peer(found)
+    peers = _by_peer(snapshots)
     upstreams = dict.fromkeys(upstream for upstream, _ in peers)
     growths = {name: _growth(peers, name) for name in upstreams}
     called = [name for name in upstreams if np.nansum(growths[name][1]) > 0]
@@ -67,7 +67,9 @@ def read(sources: Sequence[Source]) -> Findings:
     step = _step_s({name: growths[name] for name in called})
     for name in called:
         times, counts = growths[name]
-        findings.services[name] = _service(names, name, peers, _series(times, counts, step), found)
+        findings.services[name] = _service(
+            names, name, peers, _series(times, counts, step), snapshots
+        )
     return findings
 
 
@@ -75,20 +77,20 @@ def _snapshot(line: str) -> dict[str, Any] | None:
     if not line.lstrip().startswith("{"):
         return None
     try:
-        one = json.loads(line)
+        snapshot = json.loads(line)
     except (ValueError, RecursionError):
         return None
-    if not isinstance(one, dict) or not isinstance(one.get("upstreams"), dict):
+    if not isinstance(snapshot, dict) or not isinstance(snapshot.get("upstreams"), dict):
         return None
-    stamp = one.get("timestamp")
-    return one if isinstance(stamp, int | float) and 1e11 < stamp < 1e14 else None
+    stamp = snapshot.get("timestamp")
+    return snapshot if isinstance(stamp, int | float) and 1e11 < stamp < 1e14 else None
 
 
-def _by_peer(found: Sequence[tuple[float, dict[str, Any]]]) -> _Counts:
-    """Each peer's snapshots: when, its requests so far, and all that is said of it."""
+def _by_peer(snapshots: Sequence[tuple[float, dict[str, Any]]]) -> _Counts:
+    """Return the snapshots of each peer: the time, the requests so far, and the peer's data."""
     peers: _Counts = {}
-    for when, one in found:
-        for upstream, about in one["upstreams"].items():
+    for when, snapshot in snapshots:
+        for upstream, about in snapshot["upstreams"].items():
             listed = about.get("peers", []) if isinstance(about, dict) else about
             for peer in listed:
                 requests = peer.get("requests") if isinstance(peer, dict) else None
@@ -99,14 +101,14 @@ def _by_peer(found: Sequence[tuple[float, dict[str, Any]]]) -> _Counts:
 
 
 def _growth(peers: _Counts, upstream: str) -> tuple[Floats, Floats]:
-    """When the snapshots were, shape (n,), and what came between each two, shape (n − 1,).
+    """Return the times of the snapshots, shape (n,), and the requests between them, shape (n − 1,).
 
-    NaN where a counter fell back or two snapshots are too far apart.
+    NaN where a counter fell or two snapshots are too far apart.
     """
-    mine = [rows for (name, _), rows in peers.items() if name == upstream]
-    times = np.unique(np.concatenate([[row[0] for row in rows] for rows in mine]))
+    peer_rows = [rows for (name, _), rows in peers.items() if name == upstream]
+    times = np.unique(np.concatenate([[row[0] for row in rows] for rows in peer_rows]))
     grown = np.zeros(len(times) - 1)
-    for rows in mine:
+    for rows in peer_rows:
         at = {row[0]: row[1] for row in rows}
         counts = np.array([at.get(when, math.nan) for when in times.tolist()])
         change = np.diff(counts)
@@ -118,16 +120,16 @@ def _growth(peers: _Counts, upstream: str) -> tuple[Floats, Floats]:
 
 
 def _step_s(growths: dict[str, tuple[Floats, Floats]]) -> float:
-    """The shortest step that holds a hundred requests in the mean and a snapshot at least."""
+    """Return the shortest step with a mean of `COUNT_A_STEP` requests and at least one snapshot."""
     times = next(iter(growths.values()))[0]
     span, apart = float(times[-1] - times[0]), float(np.median(np.diff(times)))
     total = sum(float(np.nansum(counts)) for _, counts in growths.values())
-    usable = [float(one) for one in STEPS_S if one >= apart and 4 * one <= span] or [span]
-    return float(next((one for one in usable if total * one / span >= COUNT_A_STEP), usable[-1]))
+    usable = [float(step) for step in STEPS_S if step >= apart and 4 * step <= span] or [span]
+    return float(next((step for step in usable if total * step / span >= COUNT_A_STEP), usable[-1]))
 
 
 def _series(times: Floats, counts: Floats, step_s: float) -> Series:
-    """What came between snapshots, spread evenly between them, in even steps."""
+    """Return the requests in even steps, spread evenly between two snapshots."""
     known = np.isfinite(counts)
     begin = math.ceil(times[0] / step_s) * step_s
     size = max(1, math.floor((times[-1] - begin) / step_s))
@@ -147,34 +149,34 @@ def _service(
     upstream: str,
     peers: _Counts,
     series: Series,
-    found: Sequence[tuple[float, dict[str, Any]]],
+    snapshots: Sequence[tuple[float, dict[str, Any]]],
 ) -> ServiceFindings:
-    mine = {server: rows for (name, server), rows in peers.items() if name == upstream}
-    last = {server: rows[-1][2] for server, rows in mine.items()}
+    peer_rows = {server: rows for (name, server), rows in peers.items() if name == upstream}
+    last = {server: rows[-1][2] for server, rows in peer_rows.items()}
     active = [name for name, peer in last.items() if not peer.get("backup")]
     total = float(np.nansum(series.counts))
-    failed = sum(_grown(mine[name], "responses", "5xx") for name in mine)
+    failed = sum(_grown(peer_rows[name], "responses", "5xx") for name in peer_rows)
     basis = (
-        f"measured: {total:,.0f} requests of upstream {upstream} between the {len(found):,} "
+        f"measured: {total:,.0f} requests of upstream {upstream} between the {len(snapshots):,} "
         f"snapshots of {source}, {series.span_text()}; {failed:,.0f} were answered 5xx"
     )
-    one = ServiceFindings(arrivals=Arrivals(series, series.mean_rps, basis, source))
+    service = ServiceFindings(arrivals=Arrivals(series, series.mean_rps, basis, source))
     spare = len(last) - len(active)
     basis = f"stated: peers of upstream {upstream} in {source}"
     basis += f", {spare} backup left out" if spare else ""
-    one.service["instances"] = Finding(active or list(last), basis, 2, source)
+    service.service["instances"] = Finding(active or list(last), basis, 2, source)
     limits = {last[name].get("max_conns") for name in active}
     if len(limits) == 1 and isinstance(limit := limits.pop(), int) and limit > 0:
         basis = f"stated: max_conns of each peer in {source}"
-        one.service["slots"] = Finding(limit, basis, 2, source)
+        service.service["slots"] = Finding(limit, basis, 2, source)
     else:
-        most = max(int(row[2].get("active") or 0) for name in active for row in mine[name])
+        most = max(int(row[2].get("active") or 0) for name in active for row in peer_rows[name])
         if most > 0:
             basis = (
                 f"assumed: the most connections that a snapshot in {source} shows on one peer; it "
                 "has no limit (max_conns) of its own"
             )
-            one.service["slots"] = Finding(most, basis, 0, source)
+            service.service["slots"] = Finding(most, basis, 0, source)
     times_ms = [peer["response_time"] for peer in last.values() if peer.get("response_time")]
     if times_ms:
         basis = (
@@ -182,12 +184,12 @@ def _service(
             "lognormal with cv 1, and nothing waited"
         )
         value = {"mean": seconds_text(float(np.mean(times_ms)) / 1000), "cv": 1}
-        one.service_time = Finding(value, basis, 1, source)
-    return one
+        service.service_time = Finding(value, basis, 1, source)
+    return service
 
 
 def _grown(rows: Sequence[tuple[float, float, dict[str, Any]]], *keys: str) -> float:
-    """How much a counter within what is said of a peer has grown, restarts left out."""
+    """Return the growth of a counter in a peer's data, without restarts."""
     values = []
     for _, _, peer in rows:
         value: Any = peer

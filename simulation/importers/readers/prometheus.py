@@ -1,8 +1,8 @@
 """Answers of Prometheus to a range query: counters of requests, histograms and summaries.
 
-What an answer means is told by the metric's name alone, which by Prometheus's convention ends in
-its unit (https://prometheus.io/docs/practices/naming/). ``rate()``, ``increase()`` and
-``histogram_quantile()`` drop the name, and their answers look alike: they are refused.
+Only the metric's name says what an answer means; by Prometheus's convention the name ends in the unit
+(https://prometheus.io/docs/practices/naming/). Answers of ``rate()``, ``increase()`` and
+``histogram_quantile()`` have no name and cannot be told apart, so they are refused.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from simulation.scenario.units import Floats
 
 KIND = "Prometheus range query"
 _DRAWN_COUNT = 2000
-"""How many durations stand for a histogram."""
+"""Number of durations that represent a histogram."""
 _ABOUT_REQUESTS = re.compile(r"request|response|http|(?:^|_)rq(?:_|$)|rpc|latency|server|handling")
 _COUNTER = re.compile(
     r"(?:requests?|rq)(?:_total)?$"
@@ -48,7 +48,7 @@ _RECORDED_RATE = re.compile(r"^\w*:\w*requests?\w*:(?:\w+_)?rate\d+[smh]$")
 _RATE_NAME = re.compile(r"requests?_per_second$|(?:^|[_:])(?:rps|qps)$")
 _UNIT = re.compile(r"_(seconds|milliseconds|ms|microseconds|us|nanoseconds|ns)(?:_bucket)?$")
 _MOST_FALLS = 0.1
-"""The share of steps in which a counter may fall: restarts are rarer."""
+"""Maximum fraction of steps in which a counter may fall: restarts are rarer than this."""
 _ASK = (
     "query a counter by its name, such as http_requests_total or "
     "http_request_duration_seconds_bucket, without rate(), increase(), sum() or "
@@ -57,30 +57,30 @@ _ASK = (
 
 
 def looks_like(head: Sequence[str]) -> bool:
-    """Whether the beginning is of an answer of Prometheus."""
+    """Return whether the beginning is that of an answer of Prometheus."""
     begin = "".join(head[:50])[:4000]
     return begin.lstrip().startswith("{") and '"resultType"' in begin
 
 
 def read(sources: Sequence[Source]) -> Findings:
-    """What one answer says.
+    """Return the findings from one answer.
 
     Raises:
-        BadInput: It is no matrix, or its values are neither rates, counts nor durations.
+        BadInput: The answer is not a matrix, or its values are neither rates, counts nor durations.
     """
     (source,) = sources
     matrix = _matrix(source)
     name = source.path.name
-    labels = [one["metric"] for one in matrix]
+    labels = [series["metric"] for series in matrix]
     findings = Findings(KIND, name)
-    one = ServiceFindings()
+    service = ServiceFindings()
     if all("le" in metric for metric in labels):
-        _histogram(source, matrix, one)
+        _histogram(source, matrix, service)
     elif all("quantile" in metric for metric in labels):
-        _quantiles(source, matrix, one)
+        _quantiles(source, matrix, service)
     else:
-        _rates(source, matrix, one, findings.notes)
-    findings.services[UNNAMED] = one
+        _rates(source, matrix, service, findings.notes)
+    findings.services[UNNAMED] = service
     return findings
 
 
@@ -88,8 +88,8 @@ def _matrix(source: Source) -> list[dict[str, Any]]:
     answer = source.json()
     status = answer.get("status") if isinstance(answer, dict) else None
     if status != "success":
-        said = answer.get("error", status) if isinstance(answer, dict) else "no object"
-        raise BadInput(f"{source.path}: is no successful answer of Prometheus: {said}")
+        reason = answer.get("error", status) if isinstance(answer, dict) else "no object"
+        raise BadInput(f"{source.path}: is no successful answer of Prometheus: {reason}")
     data = answer.get("data")
     kind = data.get("resultType") if isinstance(data, dict) else None
     if kind != "matrix":
@@ -99,11 +99,13 @@ def _matrix(source: Source) -> list[dict[str, Any]]:
     matrix = data.get("result")
     if not isinstance(matrix, list) or not matrix:
         raise BadInput(f"{source.path}: data.result: is empty: the query found nothing")
-    for k, one in enumerate(matrix):
-        if not isinstance(one, dict) or not isinstance(one.get("metric"), dict):
+    for k, series in enumerate(matrix):
+        if not isinstance(series, dict) or not isinstance(series.get("metric"), dict):
             raise BadInput(f"{source.path}: data.result[{k}]: must have metric and values")
         try:
-            one["values"] = [(float(when), float(value)) for when, value in one.get("values", [])]
+            series["values"] = [
+                (float(when), float(value)) for when, value in series.get("values", [])
+            ]
         except (TypeError, ValueError):
             raise BadInput(
                 f"{source.path}: data.result[{k}].values: must be pairs of a time and a number"
@@ -112,32 +114,32 @@ def _matrix(source: Source) -> list[dict[str, Any]]:
 
 
 def _grid(matrix: Sequence[dict[str, Any]]) -> tuple[Floats, Floats]:
-    """All times, shape (n,), and each series' values at them, shape (series, n), NaN between."""
-    times = np.unique([when for one in matrix for when, _ in one["values"]])
+    """Return all times, shape (n,), and the values of each series, shape (series, n), or NaN."""
+    times = np.unique([when for series in matrix for when, _ in series["values"]])
     values = np.full((len(matrix), len(times)), np.nan)
-    for k, one in enumerate(matrix):
-        at = [when for when, _ in one["values"]]
-        values[k, np.searchsorted(times, at)] = [value for _, value in one["values"]]
+    for k, series in enumerate(matrix):
+        at = [when for when, _ in series["values"]]
+        values[k, np.searchsorted(times, at)] = [value for _, value in series["values"]]
     return times, values
 
 
 def _sum_known(values: Floats) -> Floats:
-    """Over the series; NaN where none is known (a label may come and go)."""
+    """Return the sum over the series; NaN where no series has a value (labels come and go)."""
     known = np.isfinite(values)
     return np.where(known.any(axis=0), np.where(known, values, 0.0).sum(axis=0), np.nan)
 
 
 def _grown(values: Floats) -> Floats:
-    """What counters grew between two times; after a restart what they count anew."""
+    """Return the growth of counters between two times; after a restart, the new count."""
     change = np.diff(values, axis=1)
     return np.where(change < 0, values[:, 1:], change)
 
 
 def _name_of(source: Source, matrix: Sequence[dict[str, Any]]) -> str:
-    """The metric that all series are of.
+    """Return the name of the metric.
 
     Raises:
-        BadInput: They have no name, or several.
+        BadInput: The series have no name, or several names.
     """
     names = sorted({str(series["metric"].get("__name__", "")) for series in matrix})
     if names == [""]:
@@ -153,10 +155,10 @@ def _name_of(source: Source, matrix: Sequence[dict[str, Any]]) -> str:
 
 
 def _unit_s(source: Source, name: str) -> float:
-    """Seconds in the unit that a metric's name ends in.
+    """Return the unit that a metric's name ends in, in seconds.
 
     Raises:
-        BadInput: It ends in none, or is not about requests.
+        BadInput: The name has no unit, or is not about requests.
     """
     match = _UNIT.search(name)
     if match is None or not _ABOUT_REQUESTS.search(name) or _NO_REQUESTS.search(name):
@@ -168,7 +170,7 @@ def _unit_s(source: Source, name: str) -> float:
 
 
 def _rates(
-    source: Source, matrix: Sequence[dict[str, Any]], one: ServiceFindings, notes: list[str]
+    source: Source, matrix: Sequence[dict[str, Any]], findings: ServiceFindings, notes: list[str]
 ) -> None:
     name = _name_of(source, matrix)
     times, values = _grid(matrix)
@@ -182,7 +184,7 @@ def _rates(
         raise BadInput(f"{source.path}: holds one moment; a rate needs at least two")
     if is_counter:
         _must_grow(source, name, values)
-        # What came between two times belongs to the interval that begins with the first.
+        # The growth between two times belongs to the interval that begins at the first.
         per_s = _sum_known(_grown(values)) / np.diff(times)
         begin = times[:-1]
     else:
@@ -190,12 +192,12 @@ def _rates(
     if not np.isfinite(per_s).any() or np.nanmin(per_s) < 0 or np.nanmax(per_s) <= 0:
         raise BadInput(f"{source.path}: holds no rate above 0")
     series = _even(source, begin, per_s)
-    told = "its growth" if is_counter else "requests a second by its name"
+    meaning = "its growth" if is_counter else "requests a second by its name"
     basis = (
-        f"measured: {name} in {source.path.name}, {told}, sum of {len(matrix)} series, "
+        f"measured: {name} in {source.path.name}, {meaning}, sum of {len(matrix)} series, "
         f"{series.span_text()} in steps of {series.step_s:g} s"
     )
-    one.arrivals = Arrivals(series, series.mean_rps, basis, source.path.name)
+    findings.arrivals = Arrivals(series, series.mean_rps, basis, source.path.name)
     wrong = [
         k
         for k, metric in enumerate(matrix)
@@ -210,10 +212,10 @@ def _rates(
 
 
 def _must_grow(source: Source, name: str, values: Floats) -> None:
-    """Refuse a gauge under a counter's name: it falls as often as it grows.
+    """Refuse a gauge with a counter's name, which falls as often as it grows.
 
     Raises:
-        BadInput: It falls in too many steps.
+        BadInput: The values fall in too many steps.
     """
     change = np.diff(values, axis=1)
     falls, steps = int((change < 0).sum()), int(np.isfinite(change).sum())
@@ -231,8 +233,8 @@ def _even(source: Source, times: Floats, per_s: Floats) -> Series:
     return series
 
 
-def _histogram(source: Source, matrix: Sequence[dict[str, Any]], one: ServiceFindings) -> None:
-    """Buckets hold what was at most ``le``; within one, durations lie evenly."""
+def _histogram(source: Source, matrix: Sequence[dict[str, Any]], findings: ServiceFindings) -> None:
+    """Find durations from a histogram; within a bucket they are assumed to be evenly spread."""
     name = _name_of(source, matrix)
     unit_s = _unit_s(source, name)
     times, values = _grid(matrix)
@@ -272,8 +274,7 @@ def _histogram(source: Source, matrix: Sequence[dict[str, Any]], one: ServiceFin
         caveat += f"; {beyond:.2%} lie beyond {edges[-1]:g} s and are taken as that".replace(
             "%", " %"
         )
-    told = Durations(samples, basis, caveat)
-    one.service_time = Finding(told, basis, 2, name)
+    findings.service_time = Finding(Durations(samples, basis, caveat), basis, 2, name)
     infinite = [k for k, bound in enumerate(bounds.tolist()) if math.isinf(bound)]
     if infinite and len(times) > 2:
         per_s = _sum_known(each[infinite]) / np.diff(times)
@@ -283,23 +284,23 @@ def _histogram(source: Source, matrix: Sequence[dict[str, Any]], one: ServiceFin
                 f"measured: {name}, its bucket +Inf, {series.span_text()} in steps of "
                 f"{series.step_s:g} s"
             )
-            one.arrivals = Arrivals(series, series.mean_rps, basis, name)
+            findings.arrivals = Arrivals(series, series.mean_rps, basis, name)
 
 
-def _quantiles(source: Source, matrix: Sequence[dict[str, Any]], one: ServiceFindings) -> None:
-    """Through the quantiles goes the lognormal that is nearest in logarithms."""
+def _quantiles(source: Source, matrix: Sequence[dict[str, Any]], findings: ServiceFindings) -> None:
+    """Find the lognormal that is nearest to the quantiles, by least squares of the logarithms."""
     from scipy import special  # noqa: PLC0415 - only here
 
     unit_s = _unit_s(source, _name_of(source, matrix))
     times, values = _grid(matrix)
     try:
-        told = np.array([float(metric["metric"]["quantile"]) for metric in matrix])
+        quantiles = np.array([float(metric["metric"]["quantile"]) for metric in matrix])
     except ValueError:
         raise BadInput(f"{source.path}: quantile: must be a number between 0 and 1") from None
-    levels = np.unique(told[(told > 0) & (told < 1)])
+    levels = np.unique(quantiles[(quantiles > 0) & (quantiles < 1)])
     if len(levels) < 2:
         raise BadInput(f"{source.path}: needs two quantiles between 0 and 1, such as 0.5 and 0.99")
-    known = [values[told == level] for level in levels]
+    known = [values[quantiles == level] for level in levels]
     if not all(np.isfinite(rows).any() for rows in known):
         raise BadInput(f"{source.path}: holds no value for one of its quantiles")
     seconds = unit_s * np.array([np.nanmedian(rows) for rows in known])
@@ -309,10 +310,10 @@ def _quantiles(source: Source, matrix: Sequence[dict[str, Any]], one: ServiceFin
     if sigma < 0:
         raise BadInput(f"{source.path}: a higher quantile must not be shorter")
     mean_s, cv = math.exp(mu + sigma**2 / 2), math.sqrt(math.expm1(sigma**2))
-    heard = ", ".join(f"p{100 * q:g} {s:.4g} s" for q, s in zip(levels, seconds, strict=True))
+    medians = ", ".join(f"p{100 * q:g} {s:.4g} s" for q, s in zip(levels, seconds, strict=True))
     basis = (
-        f"measured: {heard}, medians over {len(times)} moments of {source.path.name}; assumed: "
+        f"measured: {medians}, medians over {len(times)} moments of {source.path.name}; assumed: "
         "lognormal through them, and nothing waited"
     )
     value = {"mean": seconds_text(mean_s), "cv": float(f"{cv:.4g}")}
-    one.service_time = Finding(value, basis, 2, source.path.name)
+    findings.service_time = Finding(value, basis, 2, source.path.name)

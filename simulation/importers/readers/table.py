@@ -1,7 +1,7 @@
-"""Plain CSV: counts or rates over time, requests one a row, durations.
+"""Plain CSV files: counts or rates over time, one request per row, or durations.
 
-A column is taken where its header names what it is and in which unit (`simulation.importers.names`);
-a table in which nothing is known is refused, with its columns and their first values.
+A column is used when its header names its meaning and unit (`simulation.importers.names`). A table
+without such a column is refused, and the message shows its columns with their first values.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from simulation.scenario.units import Floats, parse_duration_s
 
 KIND = "CSV"
 _OWN_TRACE = (["time", "rate"], ["time", "requests"], ["time", "rps"], ["time", "rate_rps"])
-"""Headers of a scenario's trace (docs/scenario.md): plain times are seconds, a rate is a second's."""
+"""Headers of a scenario's trace (docs/scenario.md): times are seconds, a rate is per second."""
 _EVEN_ROWS = 4
 _YEARS = range(1900, 2200)
 _LONGEST_S = 300 * 366 * 86400.0
@@ -49,9 +49,9 @@ class _Column:
     """A column as numbers.
 
     Attributes:
-        name: In the header, or its number.
-        values: One a row, NaN where a cell is none; seconds of times and durations.
-        first: Date and time that seconds count from; None where the file has no dates.
+        name: The name in the header, or a number.
+        values: One value per row, NaN where a cell has none; times and durations in seconds.
+        first: Date and time of second 0; None where the file has no dates.
     """
 
     name: str
@@ -60,7 +60,7 @@ class _Column:
 
 
 def looks_like(head: Sequence[str]) -> bool:
-    """Whether lines are a table of times or numbers: any other text has none in its columns."""
+    """Return whether lines are a table: every row has equally many cells and a number or time."""
     rows = [line.split(",") for line in head[1:6]] or [head[0].split(",")]
     width = len(rows[0])
     even = all(len(row) == width for row in rows)
@@ -71,15 +71,15 @@ def looks_like(head: Sequence[str]) -> bool:
 
 
 def is_number_or_time(cell: str) -> bool:
-    """Whether a cell is a number, a date or a duration with its unit."""
+    """Return whether a cell is a number, a date, or a duration with its unit."""
     return is_number_or_date(cell) or _is_duration(cell.strip())
 
 
 def read(sources: Sequence[Source]) -> Findings:
-    """What a table says.
+    """Return the findings from a table.
 
     Raises:
-        BadInput: No column of it is known by name and unit, or too many rows are damaged.
+        BadInput: No column is known by its name and unit, or too many rows are damaged.
     """
     (source,) = sources
     name = source.path.name
@@ -163,7 +163,7 @@ def _duration_name(source: Source, frame: pd.DataFrame) -> str | None:
 
 
 def _has_units(cells: pd.Series) -> bool:
-    """Whether every duration carries its own unit, such as ``120ms``."""
+    """Return whether every duration has its own unit, such as ``120ms``."""
     return all(_is_duration(cell) and not is_number_or_date(cell) for cell in cells.head(100))
 
 
@@ -198,7 +198,7 @@ def _durations(cells: pd.Series, name: str) -> _Column:
 
 
 def _times(source: Source, frame: pd.DataFrame, name: str) -> _Column:
-    """Seconds from the first row: dates of any ISO form, since 1970, or in the unit of the name."""
+    """Return a column of times in seconds: dates, numbers since 1970, or in the unit of its name."""
     cells = frame[name]
     numbers = _numbers(cells)
     if np.isfinite(numbers).mean() > 0.5:
@@ -227,12 +227,12 @@ def _times(source: Source, frame: pd.DataFrame, name: str) -> _Column:
 
 
 def _within_reach(seconds: Floats) -> Floats:
-    """Seconds, NaN where one is centuries away: such a number is damage, and no datetime."""
+    """Return seconds, NaN for those centuries away: these are damage and exceed a datetime."""
     return np.where(np.abs(seconds) <= _LONGEST_S, seconds, np.nan)
 
 
 def _is_even(times_s: Floats) -> bool:
-    """Whether rows are so regular, a second or more apart, that each must sum up a time."""
+    """Return whether rows are regular and at least a second apart: then each is a sum over time."""
     steps = np.diff(np.sort(times_s))
     return len(steps) >= _EVEN_ROWS and float(steps.min()) >= 1 and bool(np.ptp(steps) < 0.01)
 
@@ -266,10 +266,10 @@ def _series(source: Source, when: _Column, amount: _Column, good: np.ndarray) ->
     series = on_grid(times - times[0], values, first, is_rate=period_s is not None)
     if series is None:
         raise BadInput(f"{where}: its rows are not evenly spaced in time")
-    told = "requests in each step" if period_s is None else "requests a second"
+    meaning = "requests in each step" if period_s is None else "requests a second"
     gaps = f", {series.gap_count} gaps" if series.gap_count else ""
     basis = (
-        f"measured: column {amount.name} of {source.path.name} ({told}), "
+        f"measured: column {amount.name} of {source.path.name} ({meaning}), "
         f"{series.span_text()} in steps of {series.step_s:g} s{gaps}"
     )
     return ServiceFindings(arrivals=Arrivals(series, series.mean_rps, basis, source.path.name))
@@ -280,14 +280,14 @@ def _only_durations(name: str, seconds: Floats, findings: Findings) -> None:
         raise BadInput(f"{name}: needs at least {FEWEST_DURATIONS} durations, one of them above 0")
     basis = f"measured: {len(seconds):,} durations in {name}"
     caveat = "assumed: nothing waited: they are service times"
-    told = Finding(Durations(seconds, basis, caveat), basis, 3, name)
-    findings.services[UNNAMED] = ServiceFindings(service_time=told)
+    finding = Finding(Durations(seconds, basis, caveat), basis, 3, name)
+    findings.services[UNNAMED] = ServiceFindings(service_time=finding)
 
 
 def _requests(
     name: str, when: _Column, took: _Column | None, good: np.ndarray, findings: Findings
 ) -> Findings:
-    """Each row is a request."""
+    """Return the findings from a table in which each row is a request."""
     log = RequestLog()
     base_s = 0.0 if when.first is None else _epoch_s(when.first)
     ends = took is not None and "end" in when.name.lower()
@@ -310,5 +310,5 @@ def _requests(
 
 
 def _epoch_s(when: datetime) -> float:
-    """Seconds since 1970; a date without a zone is taken as it stands, whatever zone this is."""
+    """Return seconds since 1970; a date without a zone is taken as UTC."""
     return (when if when.tzinfo is not None else when.replace(tzinfo=UTC)).timestamp()

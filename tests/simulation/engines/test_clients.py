@@ -1,4 +1,4 @@
-"""Classes of requests, and clients that leave, cancel and ask again."""
+"""Classes of requests, and clients that leave, cancel and retry."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.slow
 
 
 def one_request(**clients: Any) -> tuple[RunResult, RequestTable]:
-    """A single slot that takes a second for each request; few come."""
+    """Return a scenario with one slot, one second per request, and a low rate."""
     one = steady(
         "200s", instances=1, rate="1/min", slots=50, service_time="1s", classes={"all": clients}
     )
@@ -42,7 +42,7 @@ def test_a_timeout_shorter_than_the_service_does_time_out() -> None:
         (2, "0s", 2, 3 * 0.3),
     ],
 )
-def test_a_client_asks_again_and_again(
+def test_a_client_sends_all_its_retries(
     attempts: int, backoff: str, factor: float, ends_s: float
 ) -> None:
     rule = {"attempts": attempts, "backoff": backoff, "factor": factor, "jitter": 0}
@@ -139,16 +139,16 @@ def test_shares_that_make_no_whole_are_refused(kinds: dict[str, Any], words: str
         Scenario.model_validate(data)
 
 
-def test_a_budget_is_a_share_of_what_was_asked_lately() -> None:
+def test_a_budget_is_a_fraction_of_recent_requests() -> None:
     budget = RetryBudget(0.2)
-    assert not budget.allows(0.0)
+    assert not budget.try_spend(0.0)
     for k in range(10):
         budget.request(0.1 * k)
-    assert [budget.allows(1.0) for _ in range(3)] == [True, True, False]
-    assert not budget.allows(10.5)  # five of the requests are forgotten, the two retries are not
+    assert [budget.try_spend(1.0) for _ in range(3)] == [True, True, False]
+    assert not budget.try_spend(10.5)  # five of the requests are forgotten, the two retries are not
     for k in range(20):
         budget.request(11.0 + 0.01 * k)
-    assert [budget.allows(11.5) for _ in range(5)] == [True] * 4 + [False]
+    assert [budget.try_spend(11.5) for _ in range(5)] == [True] * 4 + [False]
 
 
 def test_a_budget_bounds_the_attempts() -> None:
@@ -172,7 +172,7 @@ def test_a_budget_bounds_the_attempts() -> None:
 def test_a_storm_of_retries_outlives_the_rollout_unless_there_is_a_budget(
     budget: str, stays: bool
 ) -> None:
-    """Too wide a window; a minute after the rollout is over, the fleet is whole and still fails."""
+    """The window is too wide; a minute after the end of the rollout, the whole fleet still fails requests."""
     sets = ["rollout.window=3", f"traffic.classes.all.retries.budget={budget}"]
     storm = ScenarioFile.load(scenarios_dir() / "retry-storm.yaml", sets).scenario
     lost = []
@@ -188,7 +188,7 @@ def test_a_storm_of_retries_outlives_the_rollout_unless_there_is_a_budget(
 
 
 def test_the_life_of_a_connection_is_no_latency() -> None:
-    """Half of the requests are connections of a minute: the quantiles are those of the pages."""
+    """Half of the requests are connections of a minute; the quantiles are those of the other half."""
     classes = {
         "page": {"share": "50%"},
         "socket": {"holds_slot": False, "service_time": {"app": "60s"}},

@@ -1,4 +1,4 @@
-"""What other simulators get wrong, case by case, to the microsecond (model.md §11, §13)."""
+"""Cases that other simulators get wrong, exact to the microsecond (model.md §11, §13)."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def test_simultaneous_arrivals_on_free_slots_finish_together() -> None:
 
 
 def test_least_connections_counts_queued_work() -> None:
-    """Two at work at each; three more are spread, though nobody's slots change."""
+    """Queued calls count as connections: four more calls are spread evenly, though no slot is free."""
     bench = Bench(
         [(0.0, 10.0)] * 2 + [(1.0, 1.0)] * 4,
         instances=2,
@@ -31,7 +31,7 @@ def test_least_connections_counts_queued_work() -> None:
 
 
 def test_a_tie_goes_to_the_instance_unchanged_the_longest() -> None:
-    """The second is free at 1 s, the first at 2 s: the next two go in that order."""
+    """The second instance is free at 1 s, the first at 2 s: the next two requests go in that order."""
     bench = Bench(
         [(0.0, 2.0), (0.0, 1.0), (3.0, 1.0), (3.0, 1.0)], instances=2, policy="least_connections"
     )
@@ -51,7 +51,7 @@ def test_round_robin_is_a_pointer_over_numbers_whatever_the_pool_is() -> None:
 
 @pytest.mark.parametrize("queue", ["balancer", "instance"])
 def test_ties_in_time_completions_then_timeouts_then_arrivals(queue: str) -> None:
-    """At 1 s a slot frees, the second's patience ends, and a third comes: the second is served."""
+    """At 1 s a slot is freed, the second client times out and a third request arrives: the second is served."""
     bench = Bench([(0.0, 1.0), (0.5, 0.2), (1.0, 0.1)], queue=queue, client_timeout="500ms")
     bench.run(9)
     # The first leaves at 0.5 s, its work goes on; the second begins at 1 s, just in time to leave.
@@ -91,7 +91,7 @@ def test_a_believed_but_dead_instance_burns_the_whole_queue() -> None:
 
 
 def dead(requests: list[tuple[float, float]], **parts: Any) -> Bench:
-    """The first instance is dead from the beginning, and believed in."""
+    """Return a bench whose first instance is dead but believed to be in the pool."""
     bench = Bench(requests, **parts)
     bench.run(0.001)
     bench.station().stop(0)
@@ -147,7 +147,7 @@ def test_a_connecting_call_is_not_cut_with_the_instance() -> None:
 
 @pytest.mark.parametrize("policy", ["round_robin", "least_connections"])
 def test_redispatch_frees_the_slot_waits_and_picks_again(policy: str) -> None:
-    """The pointer is at the other one then; and of two idle ones the dead one changed last."""
+    """The round-robin pointer is at the other instance; of two idle instances, the dead one changed last."""
     rule = {"connect_retries": {"attempts": 1, "delay": "1s", "redispatch": True}}
     bench = dead([(1.0, 0.5)], instances=2, policy=policy, balancer=rule)
     bench.run(1.5)
@@ -394,7 +394,7 @@ def test_client_gone_in_a_chain(cancels: bool, ends_s: float) -> None:
 
 
 @pytest.mark.parametrize(("cancels", "served"), [(False, True), (True, False)])
-def test_what_waits_downstream_for_a_client_that_left(cancels: bool, served: bool) -> None:
+def test_calls_that_wait_downstream_for_a_client_that_left(cancels: bool, served: bool) -> None:
     one = of_services(
         {"web": {}, "db": {"slots": 1}},
         {
@@ -448,7 +448,7 @@ def test_a_cut_is_retried_unless_the_class_says_otherwise(cut: bool, attempts: i
 def test_a_contracted_database_makes_the_old_version_wrong() -> None:
     bench = Bench([(0.0, 1.0), (2.0, 1.0)], instances=1)
     bench.run(1.5)
-    bench.station().old_answers_wrongly()
+    bench.station().break_old_version()
     bench.run(9)
     assert bench.outcomes() == ["ok", "error"]
 

@@ -1,4 +1,4 @@
-"""The compiled engine gives the reference's answers, request by request, to the last digit."""
+"""Both engines give the same results, request by request, to the last digit."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from pydantic import BaseModel
 
-from simulation.engines.compiled.layout import is_bound
+from simulation.engines.compiled.layout import has_fast_path
 from simulation.scenario.file import ScenarioFile
 from simulation.scenario.model import Scenario
 from simulation.scenario.units import FileModel
@@ -32,14 +32,14 @@ many = settings(
 
 
 @pytest.mark.parametrize("name", SHIPPED)
-def test_engines_agree_on_what_is_shipped(name: str) -> None:
+def test_engines_agree_on_the_shipped_scenarios(name: str) -> None:
     assert difference(ScenarioFile.load(scenarios_dir() / f"{name}.yaml").scenario) is None
 
 
 @pytest.mark.slow
 @many
 @given(scenarios())
-def test_engines_agree_on_whatever_a_file_may_say(one: Scenario) -> None:
+def test_engines_agree_on_generated_scenarios(one: Scenario) -> None:
     assert difference(one) is None
 
 
@@ -47,7 +47,7 @@ def test_engines_agree_on_whatever_a_file_may_say(one: Scenario) -> None:
 @many
 @given(scenarios(known=True))
 def test_engines_agree_on_the_fast_path(one: Scenario) -> None:
-    assert is_bound(one)
+    assert has_fast_path(one)
     assert difference(one) is None
 
 
@@ -66,7 +66,7 @@ def test_engines_agree_on_retries_a_turn_of_the_wheel_ahead(seed: int) -> None:
         clock={"horizon": "150s", "warm_up": "5s"},
         seed=seed,
     )
-    assert is_bound(one)
+    assert has_fast_path(one)
     assert difference(one) is None
 
 
@@ -80,21 +80,21 @@ def test_engines_agree_on_retries_that_never_come() -> None:
         classes={"all": {"client_timeout": "50ms", "retries": retries}},
         clock={"horizon": "20s", "warm_up": "1s"},
     )
-    assert is_bound(one)
+    assert has_fast_path(one)
     assert difference(one) is None
 
 
 CONSTANT = {("Scenario", "rollcast"), ("Rollout", "rounding"), ("OwnRollout", "rounding")}
-"""Keys that have one value."""
+"""Keys that have only one value."""
 
 ONE_WILL_DO = ("simulation.scenario.distributions", "simulation.scenario.traffic")
-"""Where kinds of distributions and rates are: one of each kind varies the key that it stands under."""
+"""Modules with several kinds for one key (distributions, rates): one kind is enough to vary the key."""
 
 NOT_IN_FILES = {"ServiceRollout", "Limits"}
-"""What others are derived from."""
+"""Base classes of other models."""
 
 READ_BEFORE = {"TraceRate"}
-"""A trace is rates like any others when an engine comes to see it."""
+"""A trace reaches the engines as a rate table, like other rates."""
 
 
 def test_the_generator_varies_every_key() -> None:
@@ -136,7 +136,7 @@ def test_the_generator_varies_every_key() -> None:
 
 
 def kinds_of(model: type[BaseModel]) -> Iterator[type[BaseModel]]:
-    """All that are derived from it, in files of scenarios."""
+    """Return all models of scenario files derived from a class."""
     for kind in model.__subclasses__():
         if kind.__module__.startswith("simulation."):
             yield kind

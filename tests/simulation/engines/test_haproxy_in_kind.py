@@ -1,4 +1,4 @@
-"""What was measured once behind a real HAProxy, reproduced in kind.
+"""A measurement behind a real HAProxy, reproduced by the simulation in kind.
 
 Six instances of four slots that sleep 41.5 ms, 240 requests a second, least connections, a rolling
 restart of each in about two seconds. Measured: without a rollout p50 and p99 of 38 and 95 ms.
@@ -28,13 +28,13 @@ KILL: dict[str, Any] = {
     "stop": {"mode": "abrupt"},
 }
 UNTOLD = "1h"
-"""The balancer hears of a take-out when it is long over."""
+"""A propagation delay longer than the whole rollout of an instance."""
 
 
 def restarted(
     *, window: int = 2, balancer: dict[str, Any] | None = None, lag: str = "0s", **rule: Any
 ) -> dict[str, float]:
-    """Medians over five rolling restarts, of what was measured."""
+    """Return medians over five rolling restarts, as the measurement took them."""
     one = scenario(
         rate="240/s",
         instances=6,
@@ -58,7 +58,7 @@ def restarted(
 
 
 def _latency_s(run: RunResult, quantile: float) -> float:
-    """Of what came while the rollout went on and ended well, as it was measured."""
+    """Return the quantiles of requests that arrived during the rollout and ended with `ok`."""
     table, duration_s = run.table, run.metrics["rollout_duration_s"]
     assert table is not None
     assert duration_s is not None
@@ -88,7 +88,7 @@ def test_four_at_a_time_queue_without_errors() -> None:
 
 
 def test_a_kill_without_a_drain_loses_what_is_in_flight() -> None:
-    """240/s times 41.5 ms is ten in flight over the fleet."""
+    """240/s times 41.5 ms is ten requests in flight over the fleet."""
     assert 4 <= restarted(**KILL)["errors"] <= 18
 
 

@@ -1,4 +1,4 @@
-"""What a balancer believes of instances that nobody has told it about."""
+"""Health checks: how a balancer notices that instances are down or up."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def checked(requests: list[tuple[float, float]], **parts: Any) -> Bench:
 
 
 def phase_s(bench: Bench, instance: int = 0) -> float:
-    """When the instance's first check comes."""
+    """Return the time of the instance's first check."""
     return bench.station()._draws.uniform("phase", instance) * 2.0
 
 
@@ -25,7 +25,7 @@ STEADY = [(0.1 * k, 0.01) for k in range(1, 600)]
 
 
 def test_an_instance_that_stops_keeps_receiving_until_enough_checks_fail() -> None:
-    """Dead at 10 s: the third check after that takes it out, the second pass brings it back."""
+    """Dead at 10 s: the third failed check takes the instance out, the second passed check brings it back."""
     bench = checked(STEADY)
     bench.run(10)
     bench.station().stop(0)
@@ -44,7 +44,7 @@ def test_an_instance_that_stops_keeps_receiving_until_enough_checks_fail() -> No
 
 
 def test_a_check_of_a_saturated_instance_times_out_and_takes_it_out() -> None:
-    """A slot taken for 30 s: checks wait their turn in vain, three of them, then it is back."""
+    """A slot is taken for 30 s: three checks time out in the queue, later the instance is back."""
     bench = checked([(0.0, 30.0), *STEADY], instances=2, slots=1)
     bench.run(4.0 + phase_s(bench) + 1.0 - 0.001)
     assert bench.station()._pool.believed == [True, True]
@@ -55,7 +55,7 @@ def test_a_check_of_a_saturated_instance_times_out_and_takes_it_out() -> None:
 
 
 def test_a_check_takes_its_turn_and_passes_when_that_is_in_time() -> None:
-    """Busy for 0.7 s at a time: a check waits for the slot, but never for a whole second."""
+    """Requests take 0.7 s: a check waits for the slot, but never a whole second."""
     bench = checked([(0.0, 0.7)] * 60, instances=1, slots=1, queue="instance")
     bench.run(2)  # 60 in the queue: those checks stand behind all of them
     bench.run(43)
@@ -67,7 +67,7 @@ def test_a_check_takes_its_turn_and_passes_when_that_is_in_time() -> None:
 
 
 def test_a_passing_check_cancels_its_own_timeout() -> None:
-    """`fall: 1`: one timeout too many and the instance would be out."""
+    """With `fall: 1`, a single wrong timeout would take the instance out."""
     rule = {"interval": "2s", "timeout": "1s", "rise": 1, "fall": 1}
     bench = checked([(0.0, 0.5)] * 2, instances=1, slots=1, balancer={"health_check": rule})
     for until_s in range(1, 30):
@@ -108,7 +108,7 @@ def test_without_checks_an_instance_is_healthy_at_once() -> None:
 
 
 @pytest.mark.parametrize("lag_s", [0.0, 3.0])
-def test_belief_never_leads_what_it_was_told_by_more_than_the_lag(lag_s: float) -> None:
+def test_belief_follows_announcements_within_the_lag(lag_s: float) -> None:
     bench = Bench(
         [(0.05 * k, 0.01) for k in range(400)], instances=2, propagation_delay=f"{lag_s:g}s"
     )

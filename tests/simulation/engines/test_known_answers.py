@@ -24,7 +24,7 @@ STANDARD_ERRORS = 4.0
 
 
 def assert_mean(values: Sequence[float], expected: float, within: float) -> None:
-    """The mean is the expected one, up to a sampling error of at most ``within`` (a share)."""
+    """Check a mean against the expected one, with a sampling error of at most ``within`` (a fraction)."""
     mean = float(np.mean(values))
     allowed = STANDARD_ERRORS * float(np.std(values, ddof=1)) / math.sqrt(len(values))
     assert allowed <= within * expected, f"sampling error {allowed / expected:.1%} is too large"
@@ -208,7 +208,7 @@ def test_overload_leaves_the_backlog_of_a_fluid() -> None:
 
 
 def closed(clients: int, servers: int) -> Scenario:
-    """Clients that think for a second, served in 100 ms each, both exponential."""
+    """Return a scenario of clients that think 1 s and are served in 100 ms, both exponential."""
     return steady(
         "1500s",
         warm_up="30s",

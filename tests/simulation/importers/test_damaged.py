@@ -1,4 +1,4 @@
-"""Files of every known kind, cut, shuffled or mixed up: refused or read, never a figure of nothing."""
+"""Damaged files of every known kind: they are refused or read, and never give a figure without data."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ SHORTEST_S, LONGEST_S, HIGHEST_RPS = 1e-6, 3600.0, 1e6
 
 
 def read_or_refuse(folder: Path, content: bytes) -> list[Findings]:
-    """What a file says, empty where it is refused; any other exception is a failure."""
+    """Return the findings of a file, empty where it is refused; any other exception fails the test."""
     path = folder / "source"
     path.write_bytes(content)
     try:
@@ -48,7 +48,7 @@ def read_or_refuse(folder: Path, content: bytes) -> list[Findings]:
 
 
 def must_be_measured(found: list[Findings]) -> None:
-    """Every figure that is called measured is finite, above 0, and of enough."""
+    """Check that every measured figure is finite, above 0, and from enough data."""
     for service in (one for source in found for one in source.services.values()):
         if service.arrivals is not None:
             assert 0 <= service.arrivals.mean_rps < HIGHEST_RPS
@@ -79,7 +79,7 @@ def shuffle_lines(text: str, rng: random.Random) -> str:
 
 
 def swap_fields(text: str, rng: random.Random) -> str:
-    """Two places are swapped in all lines, as by a column that was added or moved."""
+    """Swap two places in all lines, as when a column was added or moved."""
     comma = "," if text.count(",") > text.count(" ") else " "
     rows = [line.split(comma) for line in text.splitlines()]
     width = max(2, min(map(len, rows)))
@@ -159,7 +159,7 @@ def test_tables_of_any_numbers_are_refused_or_read(
 
 
 @pytest.mark.parametrize("name", sorted(TEXTS))
-def test_what_is_read_can_be_drafted(tmp_path: Path, name: str) -> None:
+def test_every_file_that_is_read_makes_a_draft(tmp_path: Path, name: str) -> None:
     path = tmp_path / "source"
     path.write_text(TEXTS[name])
     try:

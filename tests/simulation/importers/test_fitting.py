@@ -1,4 +1,4 @@
-"""Measured durations find their family again, and none is taken that does not fit."""
+"""Samples of a family are fitted by that family, and a family that does not fit is not chosen."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_a_family_is_found_again(value: object, family: str) -> None:
     assert [tail.q for tail in choice.chosen.tails] == [0.99, 0.999]
 
 
-def test_what_no_family_fits_stands_for_itself() -> None:
+def test_durations_that_no_family_fits_are_used_as_they_are() -> None:
     two_kinds = np.concatenate(
         [drawn({"exponential": "10ms"}, 9000), drawn({"exponential": "1s"}, 1000)]
     )
@@ -57,7 +57,7 @@ def test_what_no_family_fits_stands_for_itself() -> None:
     )
 
 
-def test_all_the_same_is_constant() -> None:
+def test_equal_durations_are_a_constant() -> None:
     choice = choose(np.full(30, 0.25))
     assert choice.chosen is not None
     assert choice.chosen.value == "250ms"

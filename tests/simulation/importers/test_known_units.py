@@ -1,4 +1,4 @@
-"""A duration or a count is taken only where its name and unit are known; else the file is refused."""
+"""A duration or a count is used only where its name and unit are known; otherwise the file is refused."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def findings(path: Path) -> Findings:
 
 
 def only_service(found: Findings) -> tuple[float, float]:
-    """Mean service time in seconds and requests a second of the one service; NaN where unknown."""
+    """Return the mean service time in seconds and the rate per second of the only service, or NaN."""
     (one,) = found.services.values()
     mean_s = np.nan
     if one.service_time is not None:
@@ -56,7 +56,7 @@ def only_service(found: Findings) -> tuple[float, float]:
     ],
 )
 def test_a_unit_that_a_format_states_is_taken(path: str, mean_s: float, rate_rps: float) -> None:
-    """The figures are counted by awk, of answers below 499; of buckets by their middles."""
+    """The expected figures were counted with awk, from answers below 499; those of buckets from their middles."""
     assert only_service(findings(FIELD / path)) == pytest.approx(
         (mean_s, rate_rps), rel=0.03, nan_ok=True
     )
@@ -88,7 +88,7 @@ def test_a_unit_that_a_format_states_is_taken(path: str, mean_s: float, rate_rps
         ),
     ],
 )
-def test_what_no_format_states_is_refused(path: str, said: str) -> None:
+def test_a_unit_that_no_format_states_is_refused(path: str, said: str) -> None:
     with pytest.raises(BadInput) as refusal:
         read_files([FIELD / path])
     assert said in str(refusal.value)
@@ -110,7 +110,7 @@ ADVISED = {
 def test_the_command_that_a_refusal_names_makes_the_file_readable(
     tmp_path: Path, path: str
 ) -> None:
-    """The command is run as it stands in the sentence, by a shell."""
+    """A shell runs the command exactly as the message has it."""
     source = shutil.copy(FIELD / path, tmp_path)
     with pytest.raises(BadInput) as refusal:
         read_files([Path(source)])
@@ -130,10 +130,10 @@ def test_the_command_that_a_refusal_names_makes_the_file_readable(
 @settings(
     max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
-def test_known_truth_comes_back(
+def test_known_service_times_are_recovered(
     tmp_path: Path, name: str, rate_rps: float, mean_s: float, seed: int
 ) -> None:
-    """Within five standard errors: of all durations, since low load is a quarter of them."""
+    """The mean is within five standard errors, counted for a quarter of the durations (low load)."""
     times_s, upstream_s = draw(rate_rps, mean_s, 300, seed)
     path = tmp_path / "source"
     path.write_text(write(name, times_s, upstream_s))
@@ -144,7 +144,7 @@ def test_known_truth_comes_back(
 
 
 def combined(ending: str, count: int = 200) -> str:
-    """Four requests a second; ``{n}`` in the ending is a number that changes."""
+    """Return lines of four requests per second; ``{n}`` in the ending is a number that changes."""
     lines = [CLF.format(when=clf(k / 4)) + ending.format(n=k % 7) for k in range(count)]
     return "\n".join(lines) + "\n"
 
@@ -179,7 +179,7 @@ def test_fields_without_a_known_name_and_unit_are_refused(
 
 
 def test_microseconds_are_told_from_milliseconds_by_the_order_of_lines(tmp_path: Path) -> None:
-    """Apache writes at the end and dates by the begin: requests of 20 s stand out of order."""
+    """Apache writes a line at the end and dates it by the begin, so requests of 20 s are out of order."""
     rng = np.random.default_rng(3)
     times_s = np.sort(rng.uniform(0, 600, 2000))
     took_s = rng.uniform(5, 35, 2000)
@@ -266,7 +266,7 @@ def test_a_duration_without_a_unit_is_refused(
     assert "found: time = " in str(refusal.value)
 
 
-def test_other_lines_of_a_mixed_log_are_counted_and_told() -> None:
+def test_other_lines_of_a_mixed_log_are_counted_in_a_note() -> None:
     found = findings(FIELD / "logs/caddy_mixed.log")
     assert "50 of 100 lines of caddy_mixed.log are no requests and are not counted" in (
         " ".join(found.notes)
@@ -444,7 +444,7 @@ def test_few_durations_are_their_own_mean_and_spread(tmp_path: Path) -> None:
     )
 
 
-def test_two_moments_far_apart_say_nothing_of_the_time_between(tmp_path: Path) -> None:
+def test_requests_at_two_times_far_apart_are_refused(tmp_path: Path) -> None:
     lines = [CLF.format(when=clf(at)) for at in (0.0, 900.0) for _ in range(100)]
     path = tmp_path / "two.log"
     path.write_text("\n".join(lines) + "\n")
@@ -470,7 +470,7 @@ def test_a_datadog_rate_is_a_second_and_what_is_not_taken_is_told() -> None:
 
 
 def test_an_advised_command_runs_where_the_file_was_named(tmp_path: Path) -> None:
-    """The path in the command is the one that was given, quoted for a shell."""
+    """The command has the path as it was given, quoted for a shell."""
     path = tmp_path / "my logs" / "alb.log"
     path.parent.mkdir()
     shutil.copy(FIELD / "logs/g_alb.log", path)

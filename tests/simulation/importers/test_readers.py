@@ -1,4 +1,4 @@
-"""What each kind of source says, to the request: a table of cases for every format."""
+"""The findings from each kind of source: a table of cases for every format."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from simulation.importers.readers.manifest import sleep_s
 MIDNIGHT = datetime(2024, 5, 1, tzinfo=UTC)
 COMBINED = '10.0.0.1 - - [{when:%d/%b/%Y:%H:%M:%S +0000}] "GET / HTTP/1.1" {status} 12 "-" "curl"'
 SIX_MINUTES = [(k * 0.5, 200) for k in range(720)]
-"""Two requests a second."""
+"""Lines of two requests per second."""
 
 
 def log(ending: str, status: int = 200) -> str:
@@ -85,7 +85,7 @@ def test_access_logs(
         assert durations.caveat.startswith("assumed: ")
 
 
-def test_failed_requests_tell_no_duration(tmp_path: Path) -> None:
+def test_durations_of_failed_requests_are_left_out(tmp_path: Path) -> None:
     text = log(" 0.300", 200) + log(" 9.000", 503)
     found = findings(tmp_path, text)
     time = found.services[UNNAMED].service_time
@@ -150,7 +150,7 @@ def haproxy_line(offset_s: float, where: str = "web/s1", timers: str = "10/0/5/9
     )
 
 
-def test_haproxy_logs_tell_waiting_from_service(tmp_path: Path) -> None:
+def test_haproxy_logs_separate_waiting_from_service(tmp_path: Path) -> None:
     lines = [haproxy_line(k * 0.5, f"web/s{k % 2 + 1}", "10/40/5/95/150") for k in range(720)]
     lines += [haproxy_line(k * 2.0, "api/a1", "0/0/1/19/+20") for k in range(180)]
     lines += [haproxy_line(k * 2.0, "api/<NOSRV>", "0/-1/-1/-1/3") for k in range(180)]
@@ -185,7 +185,7 @@ STAT = (
 
 @pytest.mark.parametrize(("downs", "mean_rps"), [(0, 1.0), (2, None)])
 def test_show_stat(tmp_path: Path, downs: int, mean_rps: float | None) -> None:
-    """Who was down in between does not know since when it counts."""
+    """A server that was down has reset its counter at an unknown time, so it gives no rate."""
     found = findings(tmp_path, STAT.format(downs=downs))
     assert list(found.services) == ["web"]
     one = found.services["web"]
@@ -211,7 +211,7 @@ def snapshot(k: int, requests: int) -> str:
 
 
 def test_status_snapshots_are_counters(tmp_path: Path) -> None:
-    """Twelve a second; a restart in the middle is a gap."""
+    """Twelve requests per second; a restart in the middle is a gap."""
     counts = [60 * k for k in range(121)]
     restarted = counts[:60] + [60 * k for k in range(61)]
     for told, gaps in ((counts, 0), (restarted, 1)):
@@ -267,7 +267,7 @@ def test_a_prometheus_counter_is_its_growth(tmp_path: Path) -> None:
     ],
 )
 def test_prometheus_buckets(tmp_path: Path, name: str, bounds: tuple[str, ...]) -> None:
-    """Half within 100 ms, all but a tenth within 200 ms, all within 1 s; ten a second."""
+    """Half are within 100 ms, 90 % within 200 ms, all within 1 s; ten requests per second."""
     text = matrix(
         *(
             ({"__name__": name, "le": bound}, [60.0 * rate * k for k in range(5)])
@@ -462,7 +462,7 @@ def test_a_strategy_that_does_not_roll_is_refused_by_name(
         findings(tmp_path, text)
 
 
-def test_of_several_containers_the_one_that_the_service_sends_to(tmp_path: Path) -> None:
+def test_the_container_that_the_service_sends_to_is_chosen(tmp_path: Path) -> None:
     pod = (
         "{containers: [{name: proxy, ports: [{containerPort: 15001}]}, "
         "{name: app, ports: [{name: http, containerPort: 8080}]}]}"
@@ -484,7 +484,7 @@ def test_of_several_containers_the_one_that_the_service_sends_to(tmp_path: Path)
     assert any("--container" in note for note in unknown.notes)
 
 
-def test_an_autoscaler_says_how_few(tmp_path: Path) -> None:
+def test_an_autoscaler_gives_the_number_of_replicas(tmp_path: Path) -> None:
     scaler = (
         "---\napiVersion: autoscaling/v2\nkind: HorizontalPodAutoscaler\nmetadata: {name: shop}\n"
         "spec: {scaleTargetRef: {name: shop}, minReplicas: 3, maxReplicas: 9}\n"
@@ -557,7 +557,7 @@ def test_one_service_of_several_is_asked_for_by_name(tmp_path: Path) -> None:
 
 
 def calibration(**parts: object) -> str:
-    """What ``rollcast report --calibration`` writes, of three instances."""
+    """Return what ``rollcast report --calibration`` writes for three instances."""
     whole = {
         "schema": "rollcast.calibration/1",
         "service": "shop",
@@ -570,7 +570,7 @@ def calibration(**parts: object) -> str:
     return json.dumps(whole | parts, indent=1)
 
 
-def test_what_rollouts_took(tmp_path: Path) -> None:
+def test_a_calibration_gives_the_durations_of_steps(tmp_path: Path) -> None:
     found = findings(tmp_path, calibration(), "cal.json")
     assert found.kind == "calibration of rollouts"
     assert found.notes == ["the 3 drains in cal.json took 3s in the mean and 6s at most"]
@@ -585,7 +585,7 @@ def test_what_rollouts_took(tmp_path: Path) -> None:
     assert (service.service_time, service.rollout) == (None, {})
 
 
-def test_what_a_lab_measured(tmp_path: Path) -> None:
+def test_a_calibration_of_a_lab_is_read(tmp_path: Path) -> None:
     text = calibration(service_time_s=0.05, poll_s=0.2, flags=["the processor was 80 % busy"])
     found = findings(tmp_path, text, "cal.json")
     service = found.services["shop"]

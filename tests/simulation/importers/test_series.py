@@ -1,4 +1,4 @@
-"""Requests over time: the step the data chooses, gaps, where a rollout has room, the trace."""
+"""Series of requests: their step, gaps, the busiest interval for a rollout, and the trace file."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def test_silence_is_a_gap_where_it_cannot_be_chance() -> None:
 
 
 def test_idle_nights_are_zeros() -> None:
-    """One request an hour: none in an hour is no gap."""
+    """With one request per hour, an hour without a request is not a gap."""
     (series,) = count_series([np.array([0.0, 4000.0, 8000.0, 20_000.0, 30_000.0])], None)
     assert series.gap_count == 0
     assert 0 in series.counts

@@ -1,4 +1,4 @@
-"""Arrivals: Poisson, in bursts, replayed, and of a closed loop; each pairs as it must."""
+"""Arrivals: Poisson, bursty, replayed and closed; each kind is the same in all candidates."""
 
 from __future__ import annotations
 
@@ -39,8 +39,10 @@ def arrivals(
         pytest.param(daily_rate(0.0, 0.5, 43_200.0), 86_400.0, 21_600.0, id="daily"),
     ],
 )
-def test_as_many_arrive_as_the_rate_says(rates: RateTable, until_s: float, expected: float) -> None:
-    """A Poisson count of mean N has standard deviation √N: four of them are allowed."""
+def test_the_number_of_arrivals_follows_the_rate(
+    rates: RateTable, until_s: float, expected: float
+) -> None:
+    """A Poisson count of mean N has the standard deviation √N; four of these are allowed."""
     window = rates.window(0.0, 0.0, until_s)
     count = len(arrivals(window, until_s))
     assert count == pytest.approx(expected, abs=4 * math.sqrt(expected))
@@ -75,7 +77,7 @@ LONG = Exponential.model_validate({"exponential": "2s"})
 
 
 def test_each_place_on_a_route_has_draws_of_its_own() -> None:
-    """The first place draws what it drew alone; the second other numbers; a short route ends."""
+    """A second service on the route does not change the draws of the first; a short route ends in NaN."""
 
     def blocks(demands: list[list[Any]]) -> Any:
         rates = constant_rate(50.0).window(0.0, 0.0, 100.0)
@@ -114,7 +116,7 @@ def test_bursts_have_the_dispersion_they_are_given_and_the_same_mean(dispersion:
 
 
 def test_seconds_of_bursts_do_not_follow_from_each_other() -> None:
-    """A correlation of 8,000 seconds has the standard deviation 1/√8,000; four of them."""
+    """A correlation over 8,000 seconds has the standard deviation 1/√8,000; four of these are allowed."""
     rates = constant_rate(50.0).window(0.0, 0.0, 8000.0)
     times = arrivals(rates, 8000.0, dispersion=3.0, until_s=8000.0)
     counts = np.histogram(times, np.arange(8001))[0]
@@ -136,7 +138,7 @@ def test_bursts_are_paired_and_do_not_depend_on_blocks(monkeypatch: pytest.Monke
 
 
 def test_bins_of_bursts_are_counted_from_the_start_of_the_rollout() -> None:
-    """A warm-up of 2.5 s begins in the middle of a bin; a gap stays one."""
+    """A warm-up of 2.5 s begins in the middle of a bin; a gap remains a gap."""
     steps = RateTable(np.array([0.0, 4.2, 6.0, math.inf]), np.array([10.0, math.nan, 30.0]))
     rates = steps.window(0.0, 2.5, 100.0)
     made = bursty(rates, 3.0, 9.5, purpose_stream(1, 0, "bursts"))
@@ -158,7 +160,7 @@ def test_bursts_over_many_years_are_refused_in_words() -> None:
 
 
 def test_a_scenario_with_bursts_waits_longer() -> None:
-    """At the same load, bursts of a dispersion of 20 let a queue grow that Poisson does not."""
+    """At the same load, bursts with a dispersion of 20 make a longer queue than Poisson arrivals."""
     waits = [
         run_once(steady("200s", rate="60/s", traffic=more)).metrics["wait_mean_s"]
         for more in ({}, {"arrivals": "bursty", "dispersion": 20})
@@ -183,8 +185,8 @@ def loop(replication: int = 0) -> ClosedLoop:
     return ClosedLoop(one.traffic, one.demands(), Draws(one.seed, replication))
 
 
-def test_a_client_thinks_and_asks_as_the_scenario_says() -> None:
-    """Of 20,000 draws: four standard deviations of a mean of 1 s, and of a share of 20 %."""
+def test_think_times_and_classes_follow_the_scenario() -> None:
+    """Of 20,000 draws, the mean of 1 s and the fraction of 20 % are within four standard deviations."""
     one, count = loop(), 20_000
     places = [(client, sequence) for client in range(50) for sequence in range(count // 50)]
     thinks = np.array([one.think_s(*place) for place in places])
@@ -211,6 +213,6 @@ def test_a_client_keeps_its_session() -> None:
 
 
 def test_closed_traffic_has_a_nominal_rate() -> None:
-    """50 clients that think 1 s and are served in 0.8·50 ms + 0.2·400 ms."""
+    """50 clients think 1 s and are served in 0.8·50 ms + 0.2·400 ms on average."""
     one = scenario(rate=None, classes=CLASSES, traffic=closed())
     assert one.rates().highest_rps() == pytest.approx(50 / 1.12)

@@ -1,4 +1,4 @@
-"""A balancer that learns late, and what it costs: refused requests, until the stop waits for it."""
+"""A balancer that learns late of a take-out: requests are refused, unless the stop waits for it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.helpers.scenarios import run_once, scenario
 
 
 def rolled(**parts: Any) -> RunResult:
-    """Four instances at 80/s, one at a time, each away for three seconds."""
+    """Four instances at 80/s, updated one at a time, each away for three seconds."""
     given = {
         "rate": "80/s",
         "slots": 100,
@@ -35,7 +35,7 @@ def test_without_lag_nothing_is_refused() -> None:
 
 
 def test_what_the_balancer_sends_to_a_stopped_instance_is_refused() -> None:
-    """A drain of 50 ms at most, two seconds of lag: about 20/s · 1.95 s are refused, four times."""
+    """With a drain of at most 50 ms and a lag of 2 s, about 20/s · 1.95 s are refused, four times."""
     run = rolled(propagation_delay="2s", rollout={"window": 1, "drain": {"timeout": "100ms"}})
     refused = run.requests["refused"]
     assert refused == pytest.approx(4 * 20 * 1.9, abs=4 * (4 * 20 * 1.9) ** 0.5)
@@ -48,7 +48,7 @@ def test_what_the_balancer_sends_to_a_stopped_instance_is_refused() -> None:
 
 
 def test_least_connections_sends_everything_to_the_dead_one() -> None:
-    """The black hole: an instance that refuses looks idle."""
+    """A "black hole": an instance that refuses requests looks idle."""
     parts: dict[str, Any] = {
         "propagation_delay": "2s",
         "rollout": {"window": 1, "drain": {"timeout": "100ms"}},
@@ -76,7 +76,7 @@ def test_a_pre_stop_as_long_as_the_lag_refuses_nothing(pre_stop: str, refused: b
 def test_a_stop_ends_what_has_come_since_the_drain(
     stop: dict[str, str], cut: bool, lasts_s: float
 ) -> None:
-    """The drain finds nothing at once; the lag then brings requests of ten seconds."""
+    """The drain ends at once; because of the lag, requests of ten seconds still arrive afterwards."""
     run = run_once(
         scenario(
             rate={"steps": [["0s", "0/s"], ["20s", "10/s"], ["25s", "0/s"]]},
@@ -101,7 +101,7 @@ def test_a_stop_ends_what_has_come_since_the_drain(
 
 
 def test_a_poll_sees_the_end_the_second_time() -> None:
-    """Idle from the start: the first poll after 2 s finds nothing, the second after 4 s too."""
+    """Idle from the start: the polls after 2 s and after 4 s both find no request."""
     rule = {"window": 1, "drain": {"timeout": "30s", "poll": "2s"}}
     run = rolled(rate="0/s", rollout=rule)
     assert stopped_s(run) == pytest.approx(4.0)

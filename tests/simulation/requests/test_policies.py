@@ -1,4 +1,4 @@
-"""Each policy's choices as tables, and what must hold of those that draw."""
+"""The choices of each policy as tables, and the properties of random policies."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def made(name: str, *weights: float) -> Policy:
 
 
 def picks(chooser: Policy, count: int) -> list[int]:
-    """What requests 0, 1, … get while nothing else changes."""
+    """Return the instances that requests 0, 1, … get while nothing else changes."""
     return [chooser.pick(request, request % 7) for request in range(count)]
 
 
@@ -82,7 +82,7 @@ def test_random_goes_by_weight() -> None:
         ((0, 0, 0, 0), (1, 1, 1, 1), {-1}),
     ],
 )
-def test_two_choices_come_from_the_pool(
+def test_power_of_two_draws_both_from_the_pool(
     in_pool: tuple[int, ...], has_room: tuple[int, ...], allowed: set[int]
 ) -> None:
     chooser = made("power_of_two")
@@ -91,7 +91,7 @@ def test_two_choices_come_from_the_pool(
     assert set(picks(chooser, 200)) == allowed
 
 
-def test_of_two_choices_the_emptier_is_taken() -> None:
+def test_power_of_two_takes_the_one_with_fewer_connections() -> None:
     chooser = made("power_of_two")
     for instance, connections in enumerate((9, 0, 5, 3)):
         chooser.update(instance, connections, in_pool=True, has_room=True)
@@ -124,7 +124,7 @@ def test_sessions_spread_evenly() -> None:
 
 
 @pytest.mark.parametrize("name", POLICIES)
-def test_nobody_may_be_chosen(name: str) -> None:
+def test_no_instance_is_picked_from_an_empty_pool(name: str) -> None:
     for weights in ((1.0, 1.0), (2.0, 1.0)):
         chooser = made(name, *weights)
         for instance in range(2):
@@ -152,7 +152,7 @@ def test_a_session_stays_where_it_is() -> None:
 
 @pytest.mark.parametrize("queue", ["balancer", "instance"])
 def test_a_queue_gives_up(queue: str) -> None:
-    """One slot, one second each: what waits longer than 300 ms leaves at once."""
+    """One slot, one second per request: a request that waits longer than 300 ms times out."""
     one = steady(
         "100s",
         instances=1,

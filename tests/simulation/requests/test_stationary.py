@@ -1,4 +1,4 @@
-"""Long-lived connections that are there at the beginning, by known answers and in both engines."""
+"""Long-lived connections open at the beginning: known answers, and both engines agree."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ LIVES: dict[str, Any] = {
 
 
 def sockets(rate: Any = "1/s", life: Any = None, more: Any = None, **parts: Any) -> Scenario:
-    """Connections only, to a fleet of four."""
+    """Return a scenario with long-lived connections only, to a fleet of four."""
     kind = {
         "holds_slot": False,
         "service_time": {"app": life or LIVES["exponential"]},
@@ -39,7 +39,7 @@ def sockets(rate: Any = "1/s", life: Any = None, more: Any = None, **parts: Any)
 
 
 @pytest.mark.parametrize("life", LIVES.values(), ids=LIVES)
-def test_as_many_are_open_as_the_rate_times_the_mean_life(life: Any) -> None:
+def test_the_number_of_open_connections_is_the_rate_times_the_mean_life(life: Any) -> None:
     one = sockets("1/s", life)
     assert mean_open_count(one) == pytest.approx(HOUR_S, rel=1e-6)
     counts = [open_connections(one, -60.0, 1, k).count for k in range(50)]
@@ -48,8 +48,8 @@ def test_as_many_are_open_as_the_rate_times_the_mean_life(life: Any) -> None:
 
 
 @pytest.mark.parametrize("life", LIVES.values(), ids=LIVES)
-def test_ages_and_what_is_left_follow_the_residual_life(life: Any) -> None:
-    """Both have the mean E[L²]/2E[L], and are no longer than P(L > u) allows (by quartiles)."""
+def test_ages_and_remaining_lives_follow_the_residual_life(life: Any) -> None:
+    """Both have the mean E[L²]/2E[L], and quartiles as P(L > u) gives them."""
     one = sockets("20/s", life)
     distribution = one.demands()[0][0]
     opened = open_connections(one, 0.0, 1, 0)
@@ -69,8 +69,8 @@ def test_ages_and_what_is_left_follow_the_residual_life(life: Any) -> None:
     assert (np.diff(opened.opened_s) >= 0).all()
 
 
-def test_the_traffic_before_decides_how_many() -> None:
-    """Nobody has come for an hour; before that they came, and before the first step too."""
+def test_the_number_of_open_connections_follows_the_traffic_before() -> None:
+    """No connection was opened in the last hour; before that, and before the first step, they were."""
     one = sockets(
         {"steps": [["1h", "2/s"], ["3h", "0/s"]]}, clock={"start": "4h", "warm_up": "10s"}
     )
@@ -82,7 +82,7 @@ def test_the_traffic_before_decides_how_many() -> None:
 
 
 @pytest.mark.parametrize("clock", ["03:00", "12:00", "21:30"])
-def test_a_daily_curve_leaves_what_is_known_of_it(clock: str) -> None:
+def test_a_daily_curve_has_the_known_mean_of_open_connections(clock: str) -> None:
     """λ̄/μ + A·(μ·cos ωt + ω·sin ωt)/(μ² + ω²), t since the peak (Eick, Massey and Whitt, 1993)."""
     rate = {"daily": {"low": "1/s", "high": "5/s", "peak": "12:00"}}
     one = sockets(rate, {"exponential": "6h"}, clock={"start": clock})
@@ -93,7 +93,7 @@ def test_a_daily_curve_leaves_what_is_known_of_it(clock: str) -> None:
     assert mean_open_count(one) == pytest.approx(3 / mu + 2 * wave, rel=2e-3)
 
 
-def test_who_would_have_left_by_now_is_not_there() -> None:
+def test_no_connection_is_older_than_the_client_timeout() -> None:
     one = sockets("1/s", more={"client_timeout": "10m"})
     assert mean_open_count(one) == pytest.approx(HOUR_S * -math.expm1(-1 / 6), rel=1e-6)
     assert open_connections(one, 0.0, 1, 0).opened_s.min() > -600.0
@@ -104,7 +104,9 @@ def test_who_would_have_left_by_now_is_not_there() -> None:
     ("life", "drain_s"), [(LIVES["constant"], 72.0), (LIVES["lognormal"], 600.0)]
 )
 @pytest.mark.parametrize("warm_up", ["0s", "auto", "30s"])
-def test_a_drain_cuts_what_is_left_of_them(life: Any, drain_s: float, warm_up: str) -> None:
+def test_a_drain_cuts_the_connections_that_outlive_its_timeout(
+    life: Any, drain_s: float, warm_up: str
+) -> None:
     """All instances drain at once: λ·∫ P(L > u) du from the timeout on, 3,528 of lives of an hour."""
     one = sockets(
         "1/s",
@@ -187,7 +189,7 @@ def test_a_plan_is_judged_by_the_connections_that_it_cuts(limit: Any, reason: st
 
 
 def test_a_connection_that_comes_back_was_cut_all_the_same() -> None:
-    """Its request has another outcome then; what was cut is counted each time."""
+    """The request ends with another outcome, but each cut of its connection is counted."""
     kind = {
         "holds_slot": False,
         "reconnects": True,
@@ -205,7 +207,7 @@ def test_a_connection_that_comes_back_was_cut_all_the_same() -> None:
     assert 0.9 < share <= 1.0
 
 
-def test_without_long_lived_connections_there_is_no_such_figure() -> None:
+def test_without_long_lived_connections_there_is_no_figure_of_cut_connections() -> None:
     run = run_once(scenario(rollout={"window": 1}))
     assert run.metrics["cut_connections"] is None
     assert run.metrics["cut_connections_fraction"] is None
@@ -214,7 +216,7 @@ def test_without_long_lived_connections_there_is_no_such_figure() -> None:
 
 
 @pytest.mark.parametrize("arrivals", ["closed", "replay"])
-def test_what_begins_empty_says_so(arrivals: str) -> None:
+def test_a_run_that_begins_without_connections_has_a_note(arrivals: str) -> None:
     more: dict[str, Any] = {
         "closed": {"arrivals": "closed", "clients": {"count": 3, "think_time": "1s"}},
         "replay": {"arrivals": "replay"},
@@ -238,7 +240,7 @@ POLICIES = ("round_robin", "least_connections", "random", "power_of_two", "sourc
 
 @pytest.mark.parametrize("policy", POLICIES)
 @pytest.mark.parametrize("warm_up", ["0s", "3s"])
-def test_engines_agree_on_connections_that_are_there(policy: str, warm_up: str) -> None:
+def test_engines_agree_on_connections_open_at_the_beginning(policy: str, warm_up: str) -> None:
     pulls = policy == "pull"
     one = scenario(
         rate="30/s",
@@ -270,7 +272,7 @@ def test_engines_agree_on_connections_that_are_there(policy: str, warm_up: str) 
     assert difference(one) is None
 
 
-def test_a_connection_that_was_there_is_as_old_as_it_is() -> None:
+def test_a_connection_open_at_the_beginning_has_its_age() -> None:
     one = sockets("1/s", clock={"horizon": "20s", "warm_up": "5s"}, rollout={"window": 4})
     for engine in (EngineName.REFERENCE, EngineName.COMPILED):
         run, _ = ran(one, engine)

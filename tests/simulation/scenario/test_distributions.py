@@ -1,4 +1,4 @@
-"""What estimates ask of every kind of distribution, held against its own samples and quantiles."""
+"""Means, survival and excess of every kind of distribution, compared with its samples and quantiles."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def test_known_answers(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", CASES)
-def test_what_goes_beyond_is_the_integral_of_what_lasts_longer(kind: str) -> None:
+def test_excess_is_the_integral_of_survival(kind: str) -> None:
     one = PARSE.validate_python(CASES[kind][0])
     for begin_s in (0.0, 0.3, 1.5):
         end_s = 60.0 * one.mean_s() * max(1.0, one.cv())
@@ -81,7 +81,7 @@ def test_survival_is_that_of_the_samples(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", CASES)
-def test_before_its_beginning_everything_lasts_longer(kind: str) -> None:
+def test_survival_before_time_0_is_1(kind: str) -> None:
     one = PARSE.validate_python(CASES[kind][0])
     times = np.array([-2.0, -0.5])
     assert one.survival(times).tolist() == [1.0, 1.0]
@@ -99,7 +99,7 @@ def test_before_its_beginning_everything_lasts_longer(kind: str) -> None:
         {"shifted": {"by": "0s", "of": "0s"}},
     ],
 )
-def test_what_takes_no_time(value: Any) -> None:
+def test_durations_of_zero(value: Any) -> None:
     one = PARSE.validate_python(value)
     times = np.array([-1.0, 0.0, 1.0])
     assert one.cv() == 0.0

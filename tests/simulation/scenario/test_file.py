@@ -1,4 +1,4 @@
-"""Scenario files: what they say, short forms, values set over them, and errors for people."""
+"""Scenario files: defaults, short forms, values set over them, and error messages."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 
 from executor.base.errors import BadInput
 from simulation.scenario.distributions import Constant, Lognormal
-from simulation.scenario.file import ScenarioFile
+from simulation.scenario.file import ScenarioFile, scenario_schema
 from simulation.scenario.model import Scenario
 
 GOOD = """\
@@ -287,3 +287,17 @@ def test_the_embedded_samples_of_a_file_are_kept(tmp_path: Path) -> None:
     deploy = dict(one.service.steps.in_order())["deploy"]
     assert deploy.mean_s() == pytest.approx((12 + 13.5 + 0.9) / 3)
     assert Scenario.model_validate(one.as_data()) == one
+
+
+def test_the_schema_describes_every_key() -> None:
+    """Editors show these descriptions; each comes from the section Attributes of a model."""
+    schema = scenario_schema()
+    models = {"Scenario": schema, **schema["$defs"]}
+    silent = [
+        f"{model}.{key}"
+        for model, part in models.items()
+        for key, value in part.get("properties", {}).items()
+        if not value.get("description")
+    ]
+    assert silent == []
+    assert "Attributes:" not in str(schema)

@@ -1,4 +1,4 @@
-"""Traffic: rates over time, and traces as they are found."""
+"""Rates over time, and traces in their various formats."""
 
 from __future__ import annotations
 
@@ -69,14 +69,16 @@ def test_traces_are_read_as_they_are_found(
         pytest.param(f"time,rate\n0,{'1' * 200_000}\n", "larger than field limit", id="no table"),
     ],
 )
-def test_what_is_no_trace_is_refused_in_words(tmp_path: Path, text: str, words: str) -> None:
+def test_a_file_that_is_no_trace_is_refused_with_a_reason(
+    tmp_path: Path, text: str, words: str
+) -> None:
     path = tmp_path / "trace.csv"
     path.write_text(text)
     with pytest.raises(ValueError, match=words):
         read_trace(path)
 
 
-def test_a_damaged_file_is_refused_in_words(tmp_path: Path) -> None:
+def test_a_damaged_trace_is_refused_with_a_reason(tmp_path: Path) -> None:
     packed = gzip.compress(b"time,rate\n" + b"".join(b"%d,4\n" % k for k in range(300)))
     damaged = packed[:20] + bytes(byte ^ 255 for byte in packed[20:40]) + packed[40:]
     for content in (damaged, packed[:-20], b"time,rate\n0,1\n"):

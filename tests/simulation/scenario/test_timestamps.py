@@ -1,4 +1,4 @@
-"""Timestamps: logs as they are found, counted into rates, replayed, and embedded in a plan."""
+"""Timestamps: logs in various formats, counted into rates, replayed, and embedded in a plan."""
 
 from __future__ import annotations
 
@@ -67,14 +67,16 @@ def test_logs_are_read_as_they_are_found(
         pytest.param("1e300\n1e301\n", "first time must be a date, got 1e.300", id="no date"),
     ],
 )
-def test_what_is_no_log_is_refused_in_words(tmp_path: Path, text: str, words: str) -> None:
+def test_a_file_without_timestamps_is_refused_with_a_reason(
+    tmp_path: Path, text: str, words: str
+) -> None:
     path = tmp_path / "log.csv"
     path.write_text(text)
     with pytest.raises(ValueError, match=words):
         read_timestamps(path)
 
 
-def test_a_damaged_log_is_refused_in_words(tmp_path: Path) -> None:
+def test_damaged_timestamps_are_refused_with_a_reason(tmp_path: Path) -> None:
     path = tmp_path / "log.csv.gz"
     with pytest.raises(ValueError, match=r"cannot read the timestamps .*log\.csv\.gz: No such"):
         read_timestamps(path)
@@ -84,7 +86,7 @@ def test_a_damaged_log_is_refused_in_words(tmp_path: Path) -> None:
 
 
 def test_times_are_counted_by_the_second_up_to_the_last() -> None:
-    """What is left of a second at the end is one piece with the second before it."""
+    """An incomplete second at the end is joined to the second before it."""
     rates = timestamps_of(np.array([0.1, 0.2, 2.5, 3.0, 3.4, 4.25])).counted("log")
     np.testing.assert_allclose(rates.edges_s, [0, 1, 2, 3, 4.25])
     np.testing.assert_allclose(rates.rates_rps, [2, 0, 1, 3 / 1.25])
@@ -121,7 +123,7 @@ def test_a_replay_is_exact() -> None:
 
 @pytest.mark.parametrize("arrivals", ["replay", "poisson", "bursty"])
 def test_a_plan_embeds_the_stretch_that_it_needs(tmp_path: Path, arrivals: str) -> None:
-    """What is embedded gives the same result, to what steps that were moved in time round."""
+    """The embedded times give the same result, up to the rounding of the moved times."""
     path = tmp_path / "log.csv"
     path.write_text("".join(f"{time!r}\n" for time in TIMES))
     one = replayed({"timestamps": str(path)}, arrivals, horizon="40s")
@@ -144,7 +146,7 @@ def test_a_plan_embeds_the_stretch_that_it_needs(tmp_path: Path, arrivals: str) 
 
 
 def test_a_rate_of_timestamps_is_followed_by_poisson_arrivals() -> None:
-    """16/s for 90 s are 1,440 requests, with the standard deviation √1,440; four of them."""
+    """16/s for 90 s are 1,440 requests; four standard deviations (√1,440) are allowed."""
     run = run_once(replayed({"timestamps": TIMES}, "poisson", horizon="90s"))
     assert run.requests["arrived"] == pytest.approx(1440, abs=4 * 38)
 

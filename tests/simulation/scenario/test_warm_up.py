@@ -1,4 +1,4 @@
-"""How long an automatic warm-up is, and what is said where it does not reach a steady state."""
+"""The length of an automatic warm-up, and the note where it does not reach a steady state."""
 
 from __future__ import annotations
 
@@ -30,7 +30,9 @@ def wanted_s(one: Scenario) -> float:
         ({"mean": "100ms", "cv": 10}, 50.5),
     ],
 )
-def test_a_queue_remembers_longer_where_services_vary(service_time: Any, varies: float) -> None:
+def test_the_relaxation_time_grows_with_the_spread_of_service_times(
+    service_time: Any, varies: float
+) -> None:
     """(1 + cv²)/2 times the p99.9 of a service and ten relaxation times of an M/M/c queue."""
     one = scenario(rate="50/s", instances=5, slots=2, service_time=service_time)
     longest_s = float(one.service.service_time.quantile_s(0.999))
@@ -38,8 +40,8 @@ def test_a_queue_remembers_longer_where_services_vary(service_time: Any, varies:
     assert wanted_s(one) == math.ceil(varies * (longest_s + 10 * forgets_s) - 1e-9)
 
 
-def test_what_is_under_way_at_a_random_moment_has_ended_in_a_thousandth_of_cases() -> None:
-    """∫ P(S > u) du from the warm-up on, over E[S]: what an empty start lacks at the end of it."""
+def test_after_the_warm_up_a_thousandth_of_the_initial_requests_is_left() -> None:
+    """∫ P(S > u) du from the warm-up on, over E[S]: the fraction that an empty start lacks at its end."""
     for cv in (1.0, 2.0, 3.0, 10.0):
         one = scenario(
             rate="1/s",
@@ -52,8 +54,8 @@ def test_what_is_under_way_at_a_random_moment_has_ended_in_a_thousandth_of_cases
         assert lacks < 0.003, cv
 
 
-def test_long_requests_are_waited_for() -> None:
-    """Downloads of an hour hold slots: ten minutes of warm-up had a sixth of them."""
+def test_the_warm_up_is_as_long_as_long_requests() -> None:
+    """Downloads of an hour hold slots: after ten minutes of warm-up only a sixth of them are in service."""
     one = scenario(
         rate="36/h",
         instances=4,
@@ -69,7 +71,7 @@ def test_long_requests_are_waited_for() -> None:
     assert notes_of(one) == ()
 
 
-def test_long_lived_connections_need_none() -> None:
+def test_long_lived_connections_need_no_warm_up() -> None:
     kind = {"holds_slot": False, "service_time": {"app": "10h"}}
     one = scenario(classes={"ws": {"share": "1%", **kind}, "page": {}})
     assert wanted_s(one) == wanted_s(scenario())
@@ -83,8 +85,8 @@ def test_a_class_of_its_own_service_time_counts() -> None:
     )
 
 
-def test_close_to_its_capacity_the_limit_is_said() -> None:
-    """At 99.9 % a queue of one slot forgets in 400,000 services."""
+def test_close_to_capacity_the_warm_up_is_reported_as_too_short() -> None:
+    """At a load of 99.9 % the relaxation time of a queue with one slot is 400,000 services."""
     one = scenario(rate="999/s", instances=1, slots=1, service_time={"exponential": "1ms"})
     found = warm_up_of([one])
     assert found.given_s == 600
@@ -102,7 +104,7 @@ def test_the_limit_is_ten_minutes_or_as_long_as_200_000_requests_take() -> None:
 
 
 @pytest.mark.parametrize(("rate", "is_over"), [("79/s", False), ("80/s", True), ("200/s", True)])
-def test_more_than_the_fleet_serves_is_said(rate: str, is_over: bool) -> None:
+def test_an_overloaded_fleet_is_reported(rate: str, is_over: bool) -> None:
     """Two instances of two slots, 50 ms a request: 80/s."""
     one = scenario(rate=rate, instances=2, slots=2)
     assert warm_up_of([one]).is_overloaded is is_over

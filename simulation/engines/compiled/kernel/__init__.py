@@ -1,1 +1,1 @@
-"""The request plane as compiled code: what `simulation.engines.reference.engine` says, said to a compiler."""
+"""The kernel: the requests of `simulation.engines.reference.engine`, compiled by Numba."""

@@ -1,8 +1,8 @@
-"""What is known ahead on the fast path, compiled: when calls wait no longer, and when they depart.
+"""Events of the fast path that are known ahead, compiled: ends of waits, and departures.
 
-Of what is over before control can interfere there are no events. Two things are still asked of it in
-the order of time: how many connections an instance has, by least connections, and how many calls wait
-at most.
+A request that ends before control can interfere needs no events of its own. Two figures must still
+follow it in the order of time: the number of connections of an instance, for least connections, and
+the highest number of calls that wait.
 """
 
 from __future__ import annotations
@@ -18,39 +18,39 @@ from simulation.engines.compiled.kernel.memory import (
     instance_at,
     wheel_at,
 )
-from simulation.engines.compiled.kernel.policies import has_changed
-from simulation.engines.compiled.kernel.queues import look_whether_calm
-from simulation.engines.compiled.kernel.wheel import due, put
+from simulation.engines.compiled.kernel.policies import set_connections
+from simulation.engines.compiled.kernel.queues import check_backlog
+from simulation.engines.compiled.kernel.wheel import pop_due, put
 
 _FIRST_KEY, _LAST_KEY = -1, 1 << 62
 
 
 @part
-def departs_at(p: int, time: float, key: int, g: int) -> None:
-    """An instance will have one connection less."""
+def schedule_departure(p: int, time: float, key: int, g: int) -> None:
+    """Schedule that an instance will have one connection less."""
     put(p, DEPARTURES, time, key, g)
 
 
 @hot_part
 def depart_until(p: int, time: float, key: int) -> None:
-    """All that depart before this time, and at this time before this key."""
+    """Process the departures before a time, and at that time those before a key."""
     h = header_at(p, 0)
     while True:
-        found = due(p, DEPARTURES, time, key)
-        if found == 0:
+        departure = pop_due(p, DEPARTURES, time, key)
+        if departure == 0:
             return
-        g = int(entry_at(found, 0).what)
+        g = int(entry_at(departure, 0).value)
         instance = instance_at(h.instances, g)
         instance.taken -= 1
-        has_changed(p, 0, g, instance.taken)
+        set_connections(p, 0, g, instance.taken)
 
 
 @part
-def no_longer_wait(p: int, time: float) -> None:
-    """Those of the waiting that are served by then count no more."""
+def end_waits_until(p: int, time: float) -> None:
+    """Subtract the calls whose wait ends by a time from the number of waiting calls."""
     h = header_at(p, 0)
     before = wheel_at(h.wheels, WAITS).count
-    while due(p, WAITS, time, _LAST_KEY) != 0:
+    while pop_due(p, WAITS, time, _LAST_KEY) != 0:
         pass
     h.waiting -= before - wheel_at(h.wheels, WAITS).count
     kept = 0
@@ -63,47 +63,56 @@ def no_longer_wait(p: int, time: float) -> None:
 
 
 @part
-def all_on_wheel(p: int) -> None:
-    """From now on whoever waits is on the wheel, so that each end of a wait is seen in its turn."""
+def move_waits_to_wheel(p: int) -> None:
+    """Move all waits to the wheel, so that their ends are processed one by one in time order.
+
+    This is needed while control waits for the backlog to shrink: `BACKLOG_DOWN` must be signalled at
+    the exact time.
+    """
     h = header_at(p, 0)
-    no_longer_wait(p, h.now)
+    end_waits_until(p, h.now)
     for k in range(h.recent_count):
         put(p, WAITS, f8_at(h.recent, k).v, _FIRST_KEY, 0)
     h.recent_count = 0
-    look_whether_calm(p)
+    check_backlog(p)
 
 
 @hot_part
-def becomes_calm(p: int, time: float, key: int) -> bool:
-    """Whether so few wait before a time, and at that time before a key, that control is told."""
+def signal_backlog_before(p: int, time: float, key: int) -> bool:
+    """Process ends of waits before a time and key; return True when control is to be signalled.
+
+    This is so when the number of waiting calls has fallen to the level that control waits for. The
+    time is then that of the last end of a wait.
+    """
     h = header_at(p, 0)
-    while h.calm_level >= 0:
-        ends = due(p, WAITS, time, key)
+    while h.backlog_level >= 0:
+        ends = pop_due(p, WAITS, time, key)
         if ends == 0:
             return False
         h.now = entry_at(ends, 0).time
         h.waiting -= 1
-        look_whether_calm(p)
+        check_backlog(p)
     return True
 
 
 @hot_part
-def waits_until(p: int, time: float) -> None:
-    """One more waits from now on, be it for no time, and until then.
+def add_wait_until(p: int, time: float) -> None:
+    """Add a call that waits from now until a time.
 
-    Who has been served meanwhile matters only when there may be more than ever before. Most are
-    served before they would go on the wheel.
+    Ended waits are subtracted only when the number of waiting calls may reach a new maximum: this
+    saves work for every other call. Up to `RECENT` waits are kept in a plain list, and most end before
+    they would have to go onto the wheel.
     """
     h = header_at(p, 0)
-    if h.calm_level >= 0:
+    if h.backlog_level >= 0:
         put(p, WAITS, time, _FIRST_KEY, 0)
     else:
         if h.waiting >= h.highest:
-            no_longer_wait(p, h.now)
+            end_waits_until(p, h.now)
         if h.recent_count == RECENT:
-            no_longer_wait(p, h.now)
+            end_waits_until(p, h.now)
             if h.recent_count > RECENT // 2:
-                all_on_wheel(p)
+                move_waits_to_wheel(p)
         f8_at(h.recent, h.recent_count).v = time
         h.recent_count += 1
     h.waiting += 1

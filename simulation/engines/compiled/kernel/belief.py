@@ -1,6 +1,6 @@
-"""What a balancer believes of its instances, compiled: `pool` and `health`.
+"""A balancer's belief about its instances, compiled: `pool` and `health` of the reference engine.
 
-Each function does what the reference's of the same name does, in the same order.
+Each function does the same as the reference's function of that name, in the same order.
 """
 
 from __future__ import annotations
@@ -17,109 +17,113 @@ from simulation.engines.compiled.kernel.memory import (
     service_at,
 )
 from simulation.engines.compiled.kernel.policies import update
-from simulation.engines.compiled.kernel.queues import append_own, freed, signal
+from simulation.engines.compiled.kernel.queues import append_own, on_freed, signal
 from simulation.requests.belief import LEAST_SHARE
 
 
 @part
 def connections(p: int, g: int) -> int:
-    """What a balancer counts of an instance: taken slots, its own queue, open connections."""
-    one = instance_at(header_at(p, 0).instances, g)
-    return one.taken + one.queued + one.open
+    """Return the connections of an instance: its taken slots, its queue and its open connections."""
+    instance = instance_at(header_at(p, 0).instances, g)
+    return instance.taken + instance.queued + instance.open
 
 
 @part
-def tell(p: int, g: int) -> None:
-    """Tells the policy, and whoever waits for the instance to be idle."""
+def update_policy(p: int, g: int) -> None:
+    """Pass the state of an instance to the policy; signal `IDLE` if control waits for this."""
     h = header_at(p, 0)
-    one = instance_at(h.instances, g)
-    s = one.service
+    instance = instance_at(h.instances, g)
+    s = instance.service
     service = service_at(h.services, s)
-    has_room = one.taken < one.limit if service.at_balancer else True
-    update(p, s, g - service.first, connections(p, g), one.is_believed == 1, has_room)
-    if one.watch_idle and one.at_work + one.queued + one.open == 0:
-        one.watch_idle = 0
+    has_room = instance.taken < instance.limit if service.at_balancer else True
+    update(p, s, g - service.first, connections(p, g), instance.is_believed == 1, has_room)
+    if instance.watch_idle and instance.at_work + instance.queued + instance.open == 0:
+        instance.watch_idle = 0
         h.watch_count -= 1
         signal(p, IDLE, g)
 
 
 @part
-def believes(p: int, g: int, share: float) -> None:
-    """The balancer's belief has changed, or how much of its traffic it gives the instance."""
+def apply_belief(p: int, g: int, share: float) -> None:
+    """Apply a change of the believed pool, or of an instance's share during its slow start."""
     h = header_at(p, 0)
-    one = instance_at(h.instances, g)
-    service = service_at(h.services, one.service)
+    instance = instance_at(h.instances, g)
+    service = service_at(h.services, instance.service)
     if share != 1.0 or service.slow_start > 0:
-        one.weight = one.base_weight * share
+        instance.weight = instance.base_weight * share
         if service.at_balancer:
-            one.limit = max(1, math.ceil(one.slots * share))
-    freed(p, g)
-    tell(p, g)
+            instance.limit = max(1, math.ceil(instance.slots * share))
+    on_freed(p, g)
+    update_policy(p, g)
 
 
 @part
 def update_belief(p: int, g: int) -> None:
-    """It sends to an instance that it was told to send to, and that is up as far as it knows."""
+    """Update whether the balancer sends to an instance: it must be announced and be up."""
     h = header_at(p, 0)
-    one = instance_at(h.instances, g)
-    service = service_at(h.services, one.service)
-    believed = 1 if one.told and one.is_up else 0
-    if believed == one.is_believed:
+    instance = instance_at(h.instances, g)
+    service = service_at(h.services, instance.service)
+    believed = 1 if instance.announced and instance.is_up else 0
+    if believed == instance.is_believed:
         return
-    one.is_believed = believed
+    instance.is_believed = believed
     service.believed_count += 1 if believed else -1
-    one.ramp += 1
+    instance.ramp += 1
     if believed and service.slow_start > 0:
         signal(p, RAMP, g)
-        believes(p, g, LEAST_SHARE)
+        apply_belief(p, g, LEAST_SHARE)
     else:
-        believes(p, g, 1.0)
+        apply_belief(p, g, 1.0)
 
 
 @part
-def is_open(p: int, g: int, number: int) -> bool:
-    """Whether a check of an instance has neither been answered nor run out of time."""
-    one = instance_at(header_at(p, 0).instances, g)
-    return (one.check_odd if number & 1 else one.check_even) == number
+def is_check_open(p: int, g: int, number: int) -> bool:
+    """Return whether a health check has neither an answer nor timed out.
+
+    At most two checks of an instance are open, with consecutive numbers: one field holds the even
+    number, the other the odd one.
+    """
+    instance = instance_at(header_at(p, 0).instances, g)
+    return (instance.check_odd if number & 1 else instance.check_even) == number
 
 
 @part
-def answer(p: int, g: int, number: int, passed: bool) -> None:
-    """A check has been answered, or will not be."""
+def record_check(p: int, g: int, number: int, passed: bool) -> None:
+    """Record the result of a check: it passed, or it failed or timed out."""
     h = header_at(p, 0)
-    one = instance_at(h.instances, g)
-    service = service_at(h.services, one.service)
+    instance = instance_at(h.instances, g)
+    service = service_at(h.services, instance.service)
     if number & 1:
-        one.check_odd = -1
+        instance.check_odd = -1
     else:
-        one.check_even = -1
-    one.passed = one.passed + 1 if passed else 0
-    if passed == (one.is_up == 1):
-        one.contrary = 0
+        instance.check_even = -1
+    instance.passed = instance.passed + 1 if passed else 0
+    if passed == (instance.is_up == 1):
+        instance.contrary = 0
     else:
-        one.contrary += 1
-        if one.contrary >= (service.rise if passed else service.fall):
-            one.contrary = 0
-            one.is_up = 1 if passed else 0
+        instance.contrary += 1
+        if instance.contrary >= (service.rise if passed else service.fall):
+            instance.contrary = 0
+            instance.is_up = 1 if passed else 0
             update_belief(p, g)
-    if one.watch_healthy and one.is_up and one.passed >= service.rise:
-        one.watch_healthy = 0
+    if instance.watch_healthy and instance.is_up and instance.passed >= service.rise:
+        instance.watch_healthy = 0
         header_at(p, 0).watch_count -= 1
         signal(p, HEALTHY, g)
 
 
 @part
-def check_begins(p: int, g: int, number: int) -> None:
-    """A health check comes: it takes its turn, without a slot."""
+def receive_check(p: int, g: int, number: int) -> None:
+    """Answer a health check now, or put it into the queue of a busy instance."""
     h = header_at(p, 0)
-    one = instance_at(h.instances, g)
+    instance = instance_at(h.instances, g)
     if number & 1:
-        one.check_odd = number
+        instance.check_odd = number
     else:
-        one.check_even = number
-    if not one.listening:
-        answer(p, g, number, False)
-    elif one.head >= 0 or one.taken >= one.slots:
+        instance.check_even = number
+    if not instance.listening:
+        record_check(p, g, number, False)
+    elif instance.head >= 0 or instance.taken >= instance.slots:
         append_own(p, g, -1, number)
     else:
-        answer(p, g, number, True)
+        record_check(p, g, number, True)

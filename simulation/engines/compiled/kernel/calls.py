@@ -1,14 +1,14 @@
-"""What becomes of calls, compiled: `station` and the way along a route of `reference`.
+"""Calls and their way along a route, compiled: `station` and `engine` of the reference engine.
 
-Each function does what the reference's of the same name does, in the same order; what is said there
-is not said again here. A call's slot is that of its attempt and its place on the route.
+Each function does the same as the reference's function of that name, in the same order; the
+docstrings there say more. The index of a call is attempt × ``route_max`` + place on the route.
 """
 
 from __future__ import annotations
 
 import math
 
-from simulation.engines.compiled.kernel.belief import connections, tell
+from simulation.engines.compiled.kernel.belief import connections, update_policy
 from simulation.engines.compiled.kernel.build import part
 from simulation.engines.compiled.kernel.draws import ERROR_DRAW, uniform
 from simulation.engines.compiled.kernel.memory import (
@@ -25,16 +25,21 @@ from simulation.engines.compiled.kernel.memory import (
     service_at,
 )
 from simulation.engines.compiled.kernel.policies import pick, update
-from simulation.engines.compiled.kernel.queues import append, append_own, count_waiting, freed
-from simulation.engines.compiled.kernel.requests import free_attempt, is_last, new_call, told
+from simulation.engines.compiled.kernel.queues import append, append_own, count_waiting, on_freed
+from simulation.engines.compiled.kernel.requests import (
+    free_attempt,
+    is_last,
+    new_call,
+    on_attempt_ended,
+)
 from simulation.engines.compiled.kernel.tally import (
-    call_gave_up,
-    call_started,
-    connection_began,
-    connection_ended,
-    exposed,
-    log_ended,
-    slot_taken,
+    add_busy_now,
+    count_call_start,
+    count_connection_end,
+    count_connection_start,
+    count_unserved_call,
+    log_end,
+    mark_exposed,
 )
 from simulation.engines.compiled.kernel.timers import set_timeout, set_timer
 from simulation.requests.call_states import (
@@ -52,233 +57,233 @@ from simulation.results.run_result import ERROR, IN_FLIGHT, OK, REFUSED, REJECTE
 
 
 @part
-def call(p: int, a: int, place: int) -> None:
-    """The attempt reaches a service of its route."""
+def call_service(p: int, a: int, place: int) -> None:
+    """Call the service at a place of the attempt's route."""
     c = new_call(p, a, place)
     attempt_at(header_at(p, 0).attempts, a).next = place + 1
     arrive(p, c)
 
 
 @part
-def call_ended(p: int, c: int, outcome: int) -> None:
-    """Its caller is done with the call."""
+def end_call(p: int, c: int, outcome: int) -> None:
+    """End a call for its caller, and count the end."""
     h = header_at(p, 0)
-    one = call_at(h.calls, c)
-    one.outcome = outcome
-    if math.isnan(one.start):
-        call_gave_up(p, c, outcome)
-    elif not one.takes_slot:
-        connection_ended(p, c, outcome)
-    if service_at(h.services, one.service).keeps_log:
-        is_served = not math.isnan(one.start)
-        by_new, takes_slot = one.new_version == 1, one.takes_slot == 1
-        log_ended(
-            p, one.service, h.now, h.now - one.arrival, outcome, by_new, is_served, takes_slot
+    call = call_at(h.calls, c)
+    call.outcome = outcome
+    if math.isnan(call.start):
+        count_unserved_call(p, c, outcome)
+    elif not call.takes_slot:
+        count_connection_end(p, c, outcome)
+    if service_at(h.services, call.service).keeps_log:
+        is_served = not math.isnan(call.start)
+        by_new, takes_slot = call.new_version == 1, call.takes_slot == 1
+        log_end(
+            p, call.service, h.now, h.now - call.arrival, outcome, by_new, is_served, takes_slot
         )
 
 
 @part
-def route_over(p: int, a: int, first: int, until: float, outcome: int) -> None:
-    """Whoever made these calls of the attempt is done with them, and what they held is free."""
+def end_calls(p: int, a: int, first: int, until: float, outcome: int) -> None:
+    """End the attempt's calls from place ``first`` to before ``until``, and free what they hold."""
     h = header_at(p, 0)
     for c in range(a * h.route_max + first, a * h.route_max + until):
         if call_at(h.calls, c).outcome == IN_FLIGHT:
-            call_ended(p, c, outcome)
+            end_call(p, c, outcome)
         release(p, c)
 
 
 @part
 def release(p: int, c: int) -> None:
-    """The call holds nothing any more."""
+    """Free what the call holds: its place in a queue, its slot or its connection."""
     h = header_at(p, 0)
-    one = call_at(h.calls, c)
-    state, g = one.state, one.instance
+    call = call_at(h.calls, c)
+    state, g = call.state, call.instance
     if state == GONE:
         return
-    one.state = GONE
+    call.state = GONE
     attempt_at(h.attempts, c // h.route_max).live -= 1
     if state == PAUSED:
         return
     if state == WAITING:
-        count_waiting(p, one.service, -1)
+        count_waiting(p, call.service, -1)
         return
     instance = instance_at(h.instances, g)
     if state == SERVING or state == HOLDING:
         instance.at_work -= 1
         instance.taken -= 1
-        slot_taken(p, -1)
+        add_busy_now(p, -1)
     elif state == OPEN:
         instance.open -= 1
     elif state == CONNECTING:
         instance.taken -= 1
     else:
-        count_waiting(p, one.service, -1)
+        count_waiting(p, call.service, -1)
         instance.queued -= 1
-    freed(p, g)
+    on_freed(p, g)
 
 
 @part
-def _served(p: int, c: int) -> None:
+def _on_served(p: int, c: int) -> None:
     h = header_at(p, 0)
     a = c // h.route_max
-    one = attempt_at(h.attempts, a)
+    attempt = attempt_at(h.attempts, a)
     place = c % h.route_max + 1
-    if place < class_at(h.classes, one.kind).route_length:
-        call(p, a, place)
+    if place < class_at(h.classes, attempt.kind).route_length:
+        call_service(p, a, place)
         return
-    route_over(p, a, one.first, one.next, OK)
-    one.first = one.next
-    if one.outcome == IN_FLIGHT:
-        told(p, a, OK)
+    end_calls(p, a, attempt.first, attempt.next, OK)
+    attempt.first = attempt.next
+    if attempt.outcome == IN_FLIGHT:
+        on_attempt_ended(p, a, OK)
     free_attempt(p, a)
 
 
 @part
-def failed(p: int, c: int, outcome: int) -> None:
-    """The attempt fails with the call."""
+def on_failed(p: int, c: int, outcome: int) -> None:
+    """End the attempt with the outcome of a failed call."""
     h = header_at(p, 0)
     a = c // h.route_max
-    one = attempt_at(h.attempts, a)
+    attempt = attempt_at(h.attempts, a)
     until = c % h.route_max + 1
-    route_over(p, a, one.first, until, outcome)
-    one.first = until
-    if one.outcome == IN_FLIGHT:
-        told(p, a, outcome)
+    end_calls(p, a, attempt.first, until, outcome)
+    attempt.first = until
+    if attempt.outcome == IN_FLIGHT:
+        on_attempt_ended(p, a, outcome)
     free_attempt(p, a)
 
 
 @part
-def patience_ends(p: int, a: int, order: int) -> None:
-    """The client of the attempt leaves."""
+def on_client_timeout(p: int, a: int, order: int) -> None:
+    """End an attempt in flight as `timed_out`; ``order`` tells whether it is still the same one."""
     h = header_at(p, 0)
-    one = attempt_at(h.attempts, a)
+    attempt = attempt_at(h.attempts, a)
     c = a * h.route_max
-    if one.is_free or one.outcome != IN_FLIGHT or one.order != order:
+    if attempt.is_free or attempt.outcome != IN_FLIGHT or attempt.order != order:
         return
     first = call_at(h.calls, c)
     state = first.state
     if (
-        class_at(h.classes, one.kind).cancels
+        class_at(h.classes, attempt.kind).cancels
         or state == WAITING
         or state == QUEUED
         or state == CONNECTING
         or state == OPEN
         or state == PAUSED
     ):
-        route_over(p, a, one.first, one.next, TIMED_OUT)
-        one.first = one.next
+        end_calls(p, a, attempt.first, attempt.next, TIMED_OUT)
+        attempt.first = attempt.next
     else:
-        call_ended(p, c, TIMED_OUT)
-    told(p, a, TIMED_OUT)
+        end_call(p, c, TIMED_OUT)
+    on_attempt_ended(p, a, TIMED_OUT)
     free_attempt(p, a)
 
 
 @part
 def arrive(p: int, c: int) -> None:
-    """The balancer picks an instance among those it believes are in the pool, or it waits."""
+    """Send a call to an instance of the believed pool, put it into the queue, or reject it."""
     h = header_at(p, 0)
-    one = call_at(h.calls, c)
-    s = one.service
+    call = call_at(h.calls, c)
+    s = call.service
     service = service_at(h.services, s)
     attempt = attempt_at(h.attempts, c // h.route_max)
-    if service.sticky and one.tries == 0:
-        bound = i4_at(service.bound, attempt.session).v - 1
-        if bound >= 0:
-            there = instance_at(h.instances, bound)
+    if service.sticky and call.tries == 0:
+        sticky = i4_at(service.sticky_instances, attempt.session).v - 1
+        if sticky >= 0:
+            there = instance_at(h.instances, sticky)
             if not there.removed and there.is_up:
-                send(p, c, bound)
+                send(p, c, sticky)
                 return
     if service.believed_count == 0 and not service.pulls:
-        failed(p, c, REJECTED)
+        on_failed(p, c, REJECTED)
         return
-    picked_by = attempt.order + (one.tries << 56)
-    g = pick(p, s, picked_by, attempt.session, one.takes_slot == 1)
+    picked_by = attempt.order + (call.tries << 56)
+    g = pick(p, s, picked_by, attempt.session, call.takes_slot == 1)
     if g >= 0:
         send(p, c, g)
-    elif service.waiting < service.queue_limit and one.takes_slot:
+    elif service.waiting < service.queue_limit and call.takes_slot:
         append(p, s, c, False)
-        queue_up(p, c, WAITING)
+        start_waiting(p, c, WAITING)
     else:
-        failed(p, c, REJECTED)
+        on_failed(p, c, REJECTED)
 
 
 @part
-def queue_up(p: int, c: int, state: int) -> None:
-    """It waits from now on, for as long as the balancer lets it."""
+def start_waiting(p: int, c: int, state: int) -> None:
+    """Count the call as waiting from now on, at most for the balancer's `queue_timeout`."""
     h = header_at(p, 0)
-    one = call_at(h.calls, c)
-    service = service_at(h.services, one.service)
-    one.state = state
-    count_waiting(p, one.service, 1)
+    call = call_at(h.calls, c)
+    service = service_at(h.services, call.service)
+    call.state = state
+    count_waiting(p, call.service, 1)
     if service.lane >= 0:
-        one.gives_up = h.now + service.queue_timeout
+        call.gives_up = h.now + service.queue_timeout
         order = attempt_at(h.attempts, c // h.route_max).order
-        set_timeout(p, service.lane, one.gives_up, TIMEOUTS + order, c, one.generation)
+        set_timeout(p, service.lane, call.gives_up, TIMEOUTS + order, c, call.generation)
 
 
 @part
-def waited_enough(p: int, c: int, generation: int) -> None:
-    """It has waited for as long as the balancer lets it, and not only before another try."""
+def on_queue_timeout(p: int, c: int, generation: int) -> None:
+    """End the call as `timed_out` if its time in the queue has run out."""
     h = header_at(p, 0)
-    one = call_at(h.calls, c)
+    call = call_at(h.calls, c)
     if (
-        one.generation == generation
-        and (one.state == WAITING or one.state == QUEUED)
-        and h.now >= one.gives_up
+        call.generation == generation
+        and (call.state == WAITING or call.state == QUEUED)
+        and h.now >= call.gives_up
     ):
-        failed(p, c, TIMED_OUT)
+        on_failed(p, c, TIMED_OUT)
 
 
 @part
 def send(p: int, c: int, g: int) -> None:
-    """The call goes to the instance: refused, served at once, or queued there."""
+    """Send the call to the instance, which serves it, puts it into its queue, or rejects it."""
     h = header_at(p, 0)
-    one = call_at(h.calls, c)
+    call = call_at(h.calls, c)
     a = c // h.route_max
-    one.instance = g
+    call.instance = g
     if h.keeps_rows and c == a * h.route_max and is_last(p, a):
         row_at(h.rows, attempt_at(h.attempts, a).row).instance = g
-    service = service_at(h.services, one.service)
+    service = service_at(h.services, call.service)
     instance = instance_at(h.instances, g)
     if service.sticky:
-        i4_at(service.bound, attempt_at(h.attempts, a).session).v = g + 1
+        i4_at(service.sticky_instances, attempt_at(h.attempts, a).session).v = g + 1
     if not instance.listening:
-        _gets_no_answer(p, c)
-    elif not one.takes_slot:
-        _connect(p, c)
+        _on_no_answer(p, c)
+    elif not call.takes_slot:
+        _open_connection(p, c)
     elif instance.taken < instance.limit:
-        _begin(p, c)
+        begin_service(p, c)
     elif (service.waiting if service.at_balancer else instance.queued) < service.queue_limit:
-        append_own(p, g, c, one.generation)
+        append_own(p, g, c, call.generation)
         instance.queued += 1
-        queue_up(p, c, QUEUED)
+        start_waiting(p, c, QUEUED)
     else:
-        failed(p, c, REJECTED)
+        on_failed(p, c, REJECTED)
         return
-    tell(p, g)
+    update_policy(p, g)
 
 
 @part
-def _starts(p: int, c: int) -> None:
-    """It is with the instance's version now; in the row of its request too."""
+def _record_start(p: int, c: int) -> None:
+    """Record the start of service and the version that serves, in the request's row too."""
     h = header_at(p, 0)
-    one = call_at(h.calls, c)
+    call = call_at(h.calls, c)
     a = c // h.route_max
     attempt = attempt_at(h.attempts, a)
-    one.start = h.now
-    call_started(p, c)
-    if instance_at(h.instances, one.instance).new_version:
-        one.new_version = 1
+    call.start = h.now
+    count_call_start(p, c)
+    if instance_at(h.instances, call.instance).new_version:
+        call.new_version = 1
     if is_last(p, a):
         if h.keeps_rows and c == a * h.route_max:
             row_at(h.rows, attempt.row).start = h.now
-        if one.new_version:
-            exposed(p, a)
+        if call.new_version:
+            mark_exposed(p, a)
 
 
 @part
-def takes_s(p: int, s: int, g: int, demand: float, start: float) -> float:
-    """How long an instance works on a demand, from then on."""
+def service_time_s(p: int, s: int, g: int, demand: float, start: float) -> float:
+    """Return how long an instance works on a demand from ``start`` on, in seconds."""
     h = header_at(p, 0)
     service, instance = service_at(h.services, s), instance_at(h.instances, g)
     slower = service.old_factor
@@ -292,98 +297,99 @@ def takes_s(p: int, s: int, g: int, demand: float, start: float) -> float:
 
 
 @part
-def _begin(p: int, c: int) -> None:
+def begin_service(p: int, c: int) -> None:
+    """Serve the call; service ends after the call's demand, even when its client has left."""
     h = header_at(p, 0)
-    one = call_at(h.calls, c)
-    instance = instance_at(h.instances, one.instance)
-    one.state = SERVING
+    call = call_at(h.calls, c)
+    instance = instance_at(h.instances, call.instance)
+    call.state = SERVING
     instance.at_work += 1
     instance.taken += 1
-    _starts(p, c)
-    slot_taken(p, 1)
-    done_s = h.now + takes_s(p, one.service, one.instance, one.demand, h.now)
+    _record_start(p, c)
+    add_busy_now(p, 1)
+    done_s = h.now + service_time_s(p, call.service, call.instance, call.demand, h.now)
     order = attempt_at(h.attempts, c // h.route_max).order
-    set_timer(p, done_s, COMPLETIONS + order, COMPLETE, c, one.generation)
+    set_timer(p, done_s, COMPLETIONS + order, COMPLETE, c, call.generation)
 
 
 @part
-def _connect(p: int, c: int) -> None:
+def _open_connection(p: int, c: int) -> None:
     h = header_at(p, 0)
-    one = call_at(h.calls, c)
-    one.state = OPEN
-    _starts(p, c)
-    connection_began(p, c)
-    instance_at(h.instances, one.instance).open += 1
+    call = call_at(h.calls, c)
+    call.state = OPEN
+    _record_start(p, c)
+    count_connection_start(p, c)
+    instance_at(h.instances, call.instance).open += 1
     order = attempt_at(h.attempts, c // h.route_max).order
-    set_timer(p, h.now + one.demand, COMPLETIONS + order, COMPLETE, c, one.generation)
+    set_timer(p, h.now + call.demand, COMPLETIONS + order, COMPLETE, c, call.generation)
 
 
 @part
 def complete(p: int, c: int, generation: int) -> None:
-    """The call's own work is done."""
+    """End the call's own work: it fails with an error, or its route continues."""
     h = header_at(p, 0)
-    one = call_at(h.calls, c)
-    if one.generation != generation:
+    call = call_at(h.calls, c)
+    if call.generation != generation:
         return
-    if one.state == SERVING:
-        one.state = HOLDING
-        service = service_at(h.services, one.service)
-        share = service.new_error if one.new_version else service.old_error
-        if not one.new_version and service.old_is_wrong:
-            failed(p, c, ERROR)
+    if call.state == SERVING:
+        call.state = HOLDING
+        service = service_at(h.services, call.service)
+        share = service.new_error if call.new_version else service.old_error
+        if not call.new_version and service.old_is_wrong:
+            on_failed(p, c, ERROR)
             return
         if share > 0:
             order = attempt_at(h.attempts, c // h.route_max).order
             if uniform(service.key, ERROR_DRAW, order) < share:
-                failed(p, c, ERROR)
+                on_failed(p, c, ERROR)
                 return
-        _served(p, c)
-    elif one.state == OPEN:
-        _served(p, c)
+        _on_served(p, c)
+    elif call.state == OPEN:
+        _on_served(p, c)
 
 
 @part
-def _gets_no_answer(p: int, c: int) -> None:
+def _on_no_answer(p: int, c: int) -> None:
     h = header_at(p, 0)
-    one = call_at(h.calls, c)
-    g = one.instance
-    s = one.service
+    call = call_at(h.calls, c)
+    g = call.instance
+    s = call.service
     service = service_at(h.services, s)
     instance = instance_at(h.instances, g)
     if service.counts:
         tried = connections(p, g) + 1
         update(p, s, g - service.first, tried, instance.is_believed, True)
-    if one.tries >= service.connect_attempts:
-        failed(p, c, REFUSED)
+    if call.tries >= service.connect_attempts:
+        on_failed(p, c, REFUSED)
         return
-    one.tries += 1
+    call.tries += 1
     again_s = h.now + service.connect_delay
     order = ARRIVALS + attempt_at(h.attempts, c // h.route_max).order
     if service.redispatch:
-        one.state = PAUSED
-        set_timer(p, again_s, order, PICK_AGAIN, c, one.generation)
+        call.state = PAUSED
+        set_timer(p, again_s, order, PICK_AGAIN, c, call.generation)
     else:
-        one.state = CONNECTING
+        call.state = CONNECTING
         instance.taken += 1
-        set_timer(p, again_s, order, CONNECT_AGAIN, c, one.generation)
+        set_timer(p, again_s, order, CONNECT_AGAIN, c, call.generation)
 
 
 @part
 def pick_again(p: int, c: int, generation: int) -> None:
-    """After a pause the balancer picks anew."""
-    one = call_at(header_at(p, 0).calls, c)
-    if one.generation == generation and one.state == PAUSED:
+    """Let the balancer pick an instance anew, after the delay of a failed attempt to connect."""
+    call = call_at(header_at(p, 0).calls, c)
+    if call.generation == generation and call.state == PAUSED:
         arrive(p, c)
 
 
 @part
 def connect_again(p: int, c: int, generation: int) -> None:
-    """After a pause the same instance is tried again."""
+    """Send the call to the same instance again, after the delay of a failed attempt to connect."""
     h = header_at(p, 0)
-    one = call_at(h.calls, c)
-    if one.generation == generation and one.state == CONNECTING:
-        g = one.instance
+    call = call_at(h.calls, c)
+    if call.generation == generation and call.state == CONNECTING:
+        g = call.instance
         instance_at(h.instances, g).taken -= 1
-        one.state = PAUSED
+        call.state = PAUSED
         send(p, c, g)
-        freed(p, g)
+        on_freed(p, g)

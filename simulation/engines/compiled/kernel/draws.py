@@ -1,4 +1,4 @@
-"""The draws of `simulation.requests.draws`, compiled: the same number for the same thing."""
+"""The draws of `simulation.requests.draws`, compiled: the same numbers for the same purposes."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ def _mix(value: np.uint64) -> np.uint64:
 
 @part
 def uniform(key: np.uint64, purpose: np.uint64, number: int) -> float:
-    """A number in (0, 1) that belongs to the purpose and the number."""
+    """Return a number in (0, 1) that depends on the purpose and the number only."""
     value = _mix(_mix(key ^ purpose) ^ np.uint64(number))
     return (np.float64(value >> _11) + 0.5) / 9007199254740992.0
 
 
 @part
 def uniform_of_two(key: np.uint64, purpose: np.uint64, number: int, other: int) -> float:
-    """A number in (0, 1) that belongs to the purpose and both numbers."""
+    """Return a number in (0, 1) that depends on the purpose and both numbers only."""
     value = _mix(_mix(_mix(key ^ purpose) ^ np.uint64(number)) ^ np.uint64(other))
     return (np.float64(value >> _11) + 0.5) / 9007199254740992.0

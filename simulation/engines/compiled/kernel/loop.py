@@ -1,8 +1,8 @@
-"""The event loop, compiled: from one moment of control to the next.
+"""The event loop, compiled: from one event of control to the next.
 
-`advance` takes what is due, in the order of `simulation.requests.plane`, until the next control event;
-it comes back early when control has to hear of something, or something is used up. `act` is what
-control does to an instance.
+`advance` processes events in the order of `simulation.requests.plane` up to the next event of control.
+It returns early when there is a signal for control, when an array is nearly full, or when the drawn
+requests are used up. `act` applies an action of control to an instance.
 """
 
 from __future__ import annotations
@@ -10,39 +10,39 @@ from __future__ import annotations
 import math
 
 from simulation.engines.compiled.kernel.belief import (
-    answer,
-    believes,
-    check_begins,
-    is_open,
-    tell,
+    apply_belief,
+    is_check_open,
+    receive_check,
+    record_check,
     update_belief,
+    update_policy,
 )
-from simulation.engines.compiled.kernel.bound import advance_bound
 from simulation.engines.compiled.kernel.build import entry, part
 from simulation.engines.compiled.kernel.calls import (
-    call,
+    call_service,
     complete,
     connect_again,
-    patience_ends,
+    on_client_timeout,
+    on_queue_timeout,
     pick_again,
-    waited_enough,
 )
+from simulation.engines.compiled.kernel.fast_path import advance_fast_path
 from simulation.engines.compiled.kernel.memory import (
-    ASK,
-    ASK_AGAIN,
+    BEGIN_RUN,
     COMPLETE,
-    CRASHES,
-    CUTS,
+    CRASH,
+    CUT_ALL,
     DONE,
-    ENTERS,
     FULL,
-    HEARS,
-    LISTENS,
     NEXT_CHUNK,
     NEXT_CLIENTS,
-    OPENS,
+    OPEN_CONNECTIONS,
     PICK_AGAIN,
-    SHARES,
+    RETRY,
+    SEND_NEXT,
+    SET_LISTENING,
+    SET_POOL,
+    SET_SHARE,
     attempt_at,
     call_at,
     class_at,
@@ -56,19 +56,19 @@ from simulation.engines.compiled.kernel.memory import (
     service_at,
     timer_at,
 )
-from simulation.engines.compiled.kernel.outcomes import cut
+from simulation.engines.compiled.kernel.outcomes import cut_all
 from simulation.engines.compiled.kernel.requests import (
     attempt_order,
-    budget_request,
+    count_in_budget,
     free_attempt,
     new_attempt,
-    think,
+    schedule_next_request,
 )
-from simulation.engines.compiled.kernel.slots import end_all, listens, settle
-from simulation.engines.compiled.kernel.tally import came, new_row, was_open
+from simulation.engines.compiled.kernel.slots import end_all, refill_freed, set_listening
+from simulation.engines.compiled.kernel.tally import count_arrival, count_open_at_start, new_row
 from simulation.engines.compiled.kernel.timers import (
     bring_timers,
-    is_tight,
+    note_if_tight,
     pop_timeout,
     pop_timer,
     set_timeout,
@@ -78,80 +78,82 @@ from simulation.requests.plane import ARRIVALS, CHECKS, TIMEOUTS
 from simulation.results.run_result import CUT, ERROR, IN_FLIGHT
 
 CHECK_BEGINS = 1 << 40
-"""Of checks at one instant, those that run out come first."""
+"""Added to the priority of a new check: at one time, timeouts of checks come before new checks."""
 
 _ARRIVAL, _TIMER, _TIMEOUT, _CHECK = range(4)
 
 
 @part
-def _ask(p: int, a: int, since: float) -> None:
-    """A first or a further attempt, whose client's patience began at ``since``."""
+def _send_attempt(p: int, a: int, since: float) -> None:
+    """Send the first attempt or a retry; the client's timeout counts from ``since`` on."""
     h = header_at(p, 0)
-    one = attempt_at(h.attempts, a)
-    one.arrival = since
+    attempt = attempt_at(h.attempts, a)
+    attempt.arrival = since
     if h.keeps_rows:
-        row = row_at(h.rows, one.row)
-        row.attempts = one.tries + 1
+        row = row_at(h.rows, attempt.row)
+        row.attempts = attempt.tries + 1
         row.new_version = 0
-    kind = class_at(h.classes, one.kind)
-    order = one.order
-    call(p, a, 0)
-    if kind.lane >= 0 and one.outcome == IN_FLIGHT:
+    kind = class_at(h.classes, attempt.kind)
+    order = attempt.order
+    call_service(p, a, 0)
+    if kind.lane >= 0 and attempt.outcome == IN_FLIGHT:
         leaves = max(h.now, since + kind.timeout)
         set_timeout(p, kind.lane, leaves, TIMEOUTS + order, a, 0)
 
 
 @part
-def _request(p: int, number: int, asked: float, kind: int, session: int, client: int) -> int:
-    """A request's first attempt; what it wants is still to be said."""
+def _new_request(
+    p: int, number: int, request_time: float, kind: int, session: int, client: int
+) -> int:
+    """Return the first attempt of a new request; the caller sets the demands."""
     h = header_at(p, 0)
     a = new_attempt(p)
-    one = attempt_at(h.attempts, a)
-    one.number, one.kind, one.session, one.client = number, kind, session, client
-    one.order, one.tries = attempt_order(number, 0), 0
-    one.asked = asked
-    came(p, asked)
+    attempt = attempt_at(h.attempts, a)
+    attempt.number, attempt.kind, attempt.session, attempt.client = number, kind, session, client
+    attempt.order, attempt.tries = attempt_order(number, 0), 0
+    attempt.request_time = request_time
+    count_arrival(p, request_time)
     if h.keeps_rows:
-        one.row = new_row(p, asked, kind)
-        is_tight(p, h.row_cap - h.row_count)
+        attempt.row = new_row(p, request_time, kind)
+        note_if_tight(p, h.row_cap - h.row_count)
     return a
 
 
 @part
-def _arrives(p: int) -> None:
+def _on_arrival(p: int) -> None:
     h = header_at(p, 0)
     k = h.chunk_place
     h.chunk_place += 1
     kind = i8_at(h.kinds, k).v
-    a = _request(p, h.chunk_first + k, h.now, kind, i8_at(h.sessions, k).v, -1)
+    a = _new_request(p, h.chunk_first + k, h.now, kind, i8_at(h.sessions, k).v, -1)
     for place in range(h.route_max):
         want = f8_at(h.demands, k * h.route_max + place).v
         call_at(h.calls, a * h.route_max + place).want = want
-    budget_request(p, kind)
-    _ask(p, a, h.now)
+    count_in_budget(p, kind)
+    _send_attempt(p, a, h.now)
 
 
 @part
-def _opens(p: int) -> None:
-    """The next connection of the chunk is there at the beginning, as old as it is."""
+def _open_next(p: int) -> None:
+    """Open the next connection of the chunk, which exists at the beginning, with its age."""
     h = header_at(p, 0)
     k = h.chunk_place
     h.chunk_place += 1
     opened, life = f8_at(h.times, k).v, f8_at(h.demands, k).v
     kind = i8_at(h.kinds, k).v
-    a = _request(p, h.chunk_first + k, opened, kind, i8_at(h.sessions, k).v, -1)
+    a = _new_request(p, h.chunk_first + k, opened, kind, i8_at(h.sessions, k).v, -1)
     c = a * h.route_max
-    one = call_at(h.calls, c)
-    one.want = max(0.0, life - (h.now - opened))
-    _ask(p, a, opened)
-    one.want = life
-    if attempt_at(h.attempts, a).outcome == IN_FLIGHT and one.state == OPEN:
-        was_open(p, c, opened)
-    settle(p)
+    call = call_at(h.calls, c)
+    call.want = max(0.0, life - (h.now - opened))
+    _send_attempt(p, a, opened)
+    call.want = life
+    if attempt_at(h.attempts, a).outcome == IN_FLIGHT and call.state == OPEN:
+        count_open_at_start(p, c, opened)
+    refill_freed(p)
 
 
 @part
-def _client_asks(p: int, client: int) -> None:
+def _send_request_of(p: int, client: int) -> None:
     h = header_at(p, 0)
     place = i4_at(h.loop_place, client)
     sequence = i8_at(h.loop_sequence, client)
@@ -159,7 +161,7 @@ def _client_asks(p: int, client: int) -> None:
     kind = i4_at(h.loop_kind, entry).v
     number = sequence.v * h.client_count + client
     session = i8_at(h.loop_session, client).v
-    a = _request(p, number, h.now, kind, session, client)
+    a = _new_request(p, number, h.now, kind, session, client)
     for k in range(h.route_max):
         want = f8_at(h.loop_demand, entry * h.route_max + k).v
         call_at(h.calls, a * h.route_max + k).want = want
@@ -167,33 +169,37 @@ def _client_asks(p: int, client: int) -> None:
     place.v += 1
     if place.v >= h.loop_width - 1:
         h.loop_dry += 1
-    budget_request(p, kind)
-    _ask(p, a, h.now)
+    count_in_budget(p, kind)
+    _send_attempt(p, a, h.now)
 
 
 @part
-def _asks_again(p: int, last: int) -> None:
-    """The client tries once more."""
+def _retry(p: int, last: int) -> None:
+    """Send the attempt after ``last``."""
     h = header_at(p, 0)
     a = new_attempt(p)
-    one, before = attempt_at(h.attempts, a), attempt_at(h.attempts, last)
-    one.number, one.kind, one.session = before.number, before.kind, before.session
-    one.client, one.row, one.asked = before.client, before.row, before.asked
-    one.exposed = before.exposed
+    attempt, before = attempt_at(h.attempts, a), attempt_at(h.attempts, last)
+    attempt.number, attempt.kind, attempt.session = before.number, before.kind, before.session
+    attempt.client, attempt.row, attempt.request_time = (
+        before.client,
+        before.row,
+        before.request_time,
+    )
+    attempt.exposed = before.exposed
     before.superseded = 1
-    one.tries = before.tries + 1
-    one.order = attempt_order(one.number, one.tries)
+    attempt.tries = before.tries + 1
+    attempt.order = attempt_order(attempt.number, attempt.tries)
     for place in range(h.route_max):
         want = call_at(h.calls, last * h.route_max + place).want
         call_at(h.calls, a * h.route_max + place).want = want
     before.to_come = 0
     free_attempt(p, last)
-    _ask(p, a, h.now)
+    _send_attempt(p, a, h.now)
 
 
 @part
-def _next_check(p: int) -> None:
-    """Which health check begins or runs out next."""
+def _find_next_check(p: int) -> None:
+    """Find the health check that begins or times out next."""
     h = header_at(p, 0)
     h.check_time = math.inf
     best = 0
@@ -201,13 +207,13 @@ def _next_check(p: int) -> None:
         service = service_at(h.services, s)
         if not service.has_checks:
             continue
-        # Those that were answered run out no more.
+        # Drop the timeouts of checks that were answered.
         while service.ends_number < service.begins_number or (
             service.ends_number == service.begins_number
             and service.ends_place < service.begins_place
         ):
             k = i4_at(service.check_order, service.ends_place).v
-            if is_open(p, service.first + k, service.ends_number):
+            if is_check_open(p, service.first + k, service.ends_number):
                 break
             service.ends_place += 1
             if service.ends_place == service.count:
@@ -243,14 +249,14 @@ def _check_key(p: int) -> int:
 
 
 @part
-def _check(p: int) -> None:
-    """A health check begins, or runs out of time."""
+def _on_check(p: int) -> None:
+    """Begin the next health check, or end one that timed out."""
     h = header_at(p, 0)
     service = service_at(h.services, h.check_service)
     if h.check_is_end:
         g = service.first + i4_at(service.check_order, service.ends_place).v
-        if is_open(p, g, service.ends_number):
-            answer(p, g, service.ends_number, False)
+        if is_check_open(p, g, service.ends_number):
+            record_check(p, g, service.ends_number, False)
     else:
         g = service.first + i4_at(service.check_order, service.begins_place).v
         number = service.begins_number
@@ -258,35 +264,35 @@ def _check(p: int) -> None:
         if service.begins_place == service.count:
             service.begins_place = 0
             service.begins_number += 1
-        check_begins(p, g, number)
+        receive_check(p, g, number)
 
 
 @part
-def _timer(p: int) -> None:
+def _on_timer(p: int) -> None:
     h = header_at(p, 0)
-    one = timer_at(h.timers, pop_timer(p))
-    what, slot, generation = one.what, one.slot, one.generation
-    if what == COMPLETE:
+    timer = timer_at(h.timers, pop_timer(p))
+    purpose, slot, generation = timer.purpose, timer.slot, timer.generation
+    if purpose == COMPLETE:
         complete(p, slot, generation)
-    elif what == ASK_AGAIN:
-        _asks_again(p, slot)
-    elif what == ASK:
-        _client_asks(p, slot)
-    elif what == PICK_AGAIN:
+    elif purpose == RETRY:
+        _retry(p, slot)
+    elif purpose == SEND_NEXT:
+        _send_request_of(p, slot)
+    elif purpose == PICK_AGAIN:
         pick_again(p, slot, generation)
     else:
         connect_again(p, slot, generation)
 
 
 @part
-def _timeout(p: int) -> None:
+def _on_timeout(p: int) -> None:
     h = header_at(p, 0)
     lane = lane_at(h.lanes, h.lane_best)
-    one = timer_at(lane.entries, pop_timeout(p))
+    timer = timer_at(lane.entries, pop_timeout(p))
     if lane.waits:
-        waited_enough(p, one.slot, one.generation)
+        on_queue_timeout(p, timer.slot, timer.generation)
     else:
-        patience_ends(p, one.slot, one.key - TIMEOUTS)
+        on_client_timeout(p, timer.slot, timer.key - TIMEOUTS)
 
 
 @part
@@ -299,7 +305,7 @@ def _advance(p: int) -> int:
             return NEXT_CHUNK
         if h.loop_dry:
             return NEXT_CLIENTS
-        time, what = math.inf, _ARRIVAL
+        time, event = math.inf, _ARRIVAL
         if h.chunk_place < h.chunk_count:
             time = f8_at(h.times, h.chunk_place).v
         key = ARRIVALS + attempt_order(h.chunk_first + h.chunk_place, 0)
@@ -307,70 +313,78 @@ def _advance(p: int) -> int:
         if h.heap_count > 0:
             timer = timer_at(h.timers, i4_at(h.heap, 0).v)
             if timer.time < time or (timer.time == time and timer.key < key):
-                time, key, what = timer.time, timer.key, _TIMER
+                time, key, event = timer.time, timer.key, _TIMER
         if h.lane_best >= 0 and h.lane_time <= time:
             lane = lane_at(h.lanes, h.lane_best)
             lane_key = timer_at(lane.entries, lane.first & lane.mask).key
             if h.lane_time < time or lane_key < key:
-                time, key, what = h.lane_time, lane_key, _TIMEOUT
+                time, key, event = h.lane_time, lane_key, _TIMEOUT
         if h.check_time <= time and h.check_time < math.inf:
             check_key = _check_key(p)
             if h.check_time < time or check_key < key:
-                time, key, what = h.check_time, check_key, _CHECK
+                time, key, event = h.check_time, check_key, _CHECK
         if not (time < h.target or (time == h.target and key < 0)):
             h.now = max(h.now, h.target)
             return DONE
         h.now = time
-        if what == _ARRIVAL:
-            _arrives(p)
-        elif what == _TIMER:
-            _timer(p)
-        elif what == _TIMEOUT:
-            _timeout(p)
+        if event == _ARRIVAL:
+            _on_arrival(p)
+        elif event == _TIMER:
+            _on_timer(p)
+        elif event == _TIMEOUT:
+            _on_timeout(p)
         else:
-            _check(p)
+            _on_check(p)
         if h.freed_count > 0:
-            settle(p)
-        if what == _CHECK:
-            _next_check(p)
+            refill_freed(p)
+        if event == _CHECK:
+            _find_next_check(p)
 
 
 @entry
 def advance(p: int) -> int:
-    """Takes what is due up to the header's target; says why it came back."""
+    """Process all events up to the header's target; return the reason for the return."""
     h = header_at(p, 0)
-    return advance_bound(p) if h.is_bound else _advance(p)
+    return advance_fast_path(p) if h.is_fast else _advance(p)
 
 
 @entry
-def act(p: int, what: int, g: int, flag: int, share: float) -> int:
-    """Does what control wants done to an instance, now; says how many clients lost by it."""
+def act(p: int, action: int, g: int, flag: int, share: float) -> int:
+    """Apply an action of control to an instance, now; return how many clients lost their request.
+
+    Args:
+        p: The address of the header.
+        action: The action.
+        g: The instance, numbered over all services; for `BEGIN_RUN` the number of instances.
+        flag: The new value, for actions that set one.
+        share: The new share of the traffic, for `SET_SHARE`.
+    """
     h = header_at(p, 0)
-    one = instance_at(h.instances, g)
+    instance = instance_at(h.instances, g)
     lost = 0
-    if what == HEARS:
+    if action == SET_POOL:
         if flag:
-            one.removed = 0
-        one.told = flag
+            instance.removed = 0
+        instance.announced = flag
         update_belief(p, g)
-        settle(p)
-    elif what == SHARES:
-        believes(p, g, share)
-        settle(p)
-    elif what == LISTENS:
-        listens(p, g, flag == 1)
-    elif what == CUTS:
-        lost = cut(p, g) if h.is_bound else end_all(p, g, CUT)
-    elif what == CRASHES:
-        listens(p, g, False)
+        refill_freed(p)
+    elif action == SET_SHARE:
+        apply_belief(p, g, share)
+        refill_freed(p)
+    elif action == SET_LISTENING:
+        set_listening(p, g, flag == 1)
+    elif action == CUT_ALL:
+        lost = cut_all(p, g) if h.is_fast else end_all(p, g, CUT)
+    elif action == CRASH:
+        set_listening(p, g, False)
         lost = end_all(p, g, ERROR)
-    elif what == ENTERS:
+    elif action == BEGIN_RUN:
         for k in range(g):
-            tell(p, k)
+            update_policy(p, k)
         for client in range(h.client_count):
-            think(p, client)
-        _next_check(p)
-    elif what == OPENS:
+            schedule_next_request(p, client)
+        _find_next_check(p)
+    elif action == OPEN_CONNECTIONS:
         while h.chunk_place < h.chunk_count and not h.tight:
-            _opens(p)
+            _open_next(p)
     return lost

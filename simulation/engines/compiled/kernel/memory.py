@@ -1,10 +1,10 @@
-"""The kernel's memory: records at addresses, of which compiled code sees nothing else.
+"""The kernel's memory: records at addresses.
 
-Every function of the kernel takes the address of one `HEADER` and finds the rest from there.
-Records have no reference counts, and a function of one number is quick to call and to compile;
-plain Numba, which counts references to arrays at every call, was six times slower. The arrays
-themselves are numpy's and belong to `simulation.engines.compiled.engine`, which makes them larger when the
-kernel says that they are nearly full.
+Every function of the kernel takes the address of one `HEADER` and finds all other records from there.
+Records at addresses have no reference counts, and a function with one number as its argument is fast
+to call and to compile. Plain Numba counts references to arrays at every call and was six times slower.
+The arrays themselves are numpy's and belong to `simulation.engines.compiled.memory`, which makes an
+array larger when the kernel reports that it is nearly full.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from numba.extending import intrinsic
 from simulation.results.tally import BIN, BUCKET
 
 DISABLED = bool(numba.config.DISABLE_JIT)  # type: ignore[attr-defined]  # made at run time
-"""Whether nothing is compiled."""
+"""Whether Numba's compiler is off, so that the kernel runs as plain Python."""
 
 
 def view(dtype: np.dtype[Any]) -> Any:
-    """A function for compiled code: the record of this type at a base address and an index.
+    """Return a function for compiled code: base address, index → the record of this type there.
 
-    With Numba's compiler switched off (``NUMBA_DISABLE_JIT=1``) it is one for Python, and the whole
-    kernel runs as it stands, slowly: to be stepped through, or to be tried with a change.
+    With Numba's compiler off (``NUMBA_DISABLE_JIT=1``) the function works in Python. The whole kernel
+    then runs slowly as plain Python, for debugging and for trying a change.
     """
     size = dtype.itemsize
     if DISABLED:
@@ -53,7 +53,7 @@ def view(dtype: np.dtype[Any]) -> Any:
 
 
 def _bits_of() -> Any:
-    """A function for compiled code: the bits of a float, as a whole number."""
+    """Return a function for compiled code: a float → its bits as an integer."""
     if DISABLED:
         return lambda value: int(np.float64(value).view(np.int64))
 
@@ -71,7 +71,7 @@ bits_of = _bits_of()
 
 
 def _lowest_bit() -> Any:
-    """A function for compiled code: the place of the lowest bit that is set, where one is."""
+    """Return a function for compiled code: an integer other than 0 → the index of its lowest set bit."""
     if DISABLED:
         return lambda bits: (bits & -bits).bit_length() - 1
 
@@ -89,29 +89,29 @@ lowest_bit = _lowest_bit()
 
 
 def _dtype(**fields: str) -> np.dtype[Any]:
-    """A record: names by type, widest first where size matters."""
+    """Return a record type from field names by their type; give wide types first to save space."""
     pairs = [(name, kind) for kind, names in fields.items() for name in names.split()]
     return np.dtype(pairs, align=True)
 
 
 HEADER = _dtype(
-    f8="now target t0 calm_rest per_width lane_time check_time bins_per_s slow_over limit",
+    f8="now target t0 backlog_rest per_width lane_time check_time bins_per_s slow_over limit",
     u8="key",
     # Addresses.
     i8="services instances classes attempts calls timers heap bins lanes nodes freed signals rows"
     " route times demands kinds sessions loop_think loop_demand loop_kind loop_session"
     " loop_place loop_sequence scratch"
-    # The arrays' sizes and what is used of them.
+    # The sizes of the arrays, and how much of each is used.
     " service_count class_count lane_count route_max attempt_cap attempt_used attempt_free alive needs"
     " timer_cap timer_used timer_free timer_count heap_count bin_mask bin binned node_cap node_used"
     " node_free node_count freed_first freed_count freed_cap signal_count signal_cap row_count"
-    " row_cap keeps_rows is_bound watch_count instance_count free_at slots_max wheels recent recent_count tight"
-    # What is counted.
+    " row_cap keeps_rows is_fast watch_count instance_count free_at slots_max wheels recent recent_count tight"
+    # Counts.
     " totals latencies waits tally_bins bin_latencies"
-    # What arrives.
+    # Requests that were drawn ahead.
     " chunk_place chunk_count chunk_first chunk_over client_count loop_width loop_dry"
     # State.
-    " sequence waiting highest calm_level lane_best check_service check_is_end",
+    " sequence waiting highest backlog_level lane_best check_service check_is_end",
 )
 
 SERVICE = _dtype(
@@ -120,12 +120,12 @@ SERVICE = _dtype(
     u8="key",
     i8="lowest level_cap first count policy counts at_balancer pulls sticky requeue queue_limit lane connect_attempts"
     " redispatch is_even believed_count waiting old_is_wrong next changes head tail leaf_count leaves"
-    " tree may believed bound favourite eligible in_count has_checks rise fall"
+    " tree may believed sticky_instances favourite eligible in_count has_checks rise fall"
     " check_order begins_place begins_number ends_place ends_number keeps_log log log_count log_cap",
 )
 
-INSTANCE = _dtype(  # what every request looks at comes first
-    u1="listening new_version told is_up removed is_believed watch_idle watch_healthy",
+INSTANCE = _dtype(  # fields that every request reads come first
+    u1="listening new_version announced is_up removed is_believed watch_idle watch_healthy",
     i4="taken slots connections service limit queued open at_work head tail contrary passed",
     f8="speed started last weight base_weight credit first_check",
     i8="check_even check_odd ramp",
@@ -133,12 +133,12 @@ INSTANCE = _dtype(  # what every request looks at comes first
 
 CLASS = _dtype(
     f8="timeout backoff factor jitter budget",
-    i8="holds_slot cancels attempts cut reconnects route_length lane asked asked_first asked_next"
-    " asked_mask again again_first again_next again_mask",
+    i8="holds_slot cancels attempts cut reconnects route_length lane sent sent_first sent_next"
+    " sent_mask retried retried_first retried_next retried_mask",
 )
 
 ATTEMPT = _dtype(
-    f8="arrival asked want",
+    f8="arrival request_time want",
     i8="order number session row client",
     i4="kind tries outcome first next live free_next",
     u1="to_come superseded exposed is_free",
@@ -150,12 +150,12 @@ CALL = _dtype(
     u1="takes_slot new_version requeued",
 )
 
-TIMER = _dtype(f8="time", i8="key sequence", i4="what slot generation next")
-ENTRY = _dtype(f8="time", i8="key", i4="what next")
+TIMER = _dtype(f8="time", i8="key sequence", i4="purpose slot generation next")
+ENTRY = _dtype(f8="time", i8="key", i4="value next")
 WHEEL = _dtype(f8="bins_per_s", i8="bins words entries mask place count used free cap")
 LANE = _dtype(i8="entries first next mask waits")
 NODE = _dtype(i4="slot generation next")
-SIGNAL = _dtype(i4="what which")
+SIGNAL = _dtype(i4="kind which")
 LEAF = _dtype(f8="load", i8="changed", i4="before after is_listed")
 
 ROW = _dtype(f8="arrival start finish", i4="instance outcome attempts kind", u1="new_version")
@@ -182,22 +182,22 @@ bucket_at = view(BUCKET)
 bin_at = view(BIN)
 f8_at, i8_at, i4_at, u4_at, u1_at = (view(kind) for kind in (F8, I8, I4, U4, U1))
 
-# Why the kernel returns.
+# Reasons for which the kernel returns.
 DONE, FULL, NEXT_CHUNK, NEXT_CLIENTS = range(4)
 
-# What it signals.
-IDLE, HEALTHY, CALM, RAMP, LIFE = range(5)
+# Signals of the kernel to control.
+IDLE, HEALTHY, BACKLOG_DOWN, RAMP, NEW_LIFE = range(5)
 
-# What it may be asked to do before it goes on.
-ADVANCE, HEARS, SHARES, LISTENS, CUTS, CRASHES, ENTERS, OPENS = range(8)
+# Actions of control.
+ADVANCE, SET_POOL, SET_SHARE, SET_LISTENING, CUT_ALL, CRASH, BEGIN_RUN, OPEN_CONNECTIONS = range(8)
 
-# What a timer is for.
-COMPLETE, ASK_AGAIN, PICK_AGAIN, CONNECT_AGAIN, ASK, BEGIN, GIVE_UP = range(7)
+# Purposes of timers.
+COMPLETE, RETRY, PICK_AGAIN, CONNECT_AGAIN, SEND_NEXT, BEGIN_SERVICE, CLIENT_TIMEOUT = range(7)
 
-# The wheels of what is known ahead.
+# The wheels of the fast path.
 DEPARTURES, WAITS, RETRIES = range(3)
 RECENT = 64
-"""So many that wait are gone through one by one."""
+"""Maximum number of waits in the plain list; further ones go onto the wheel `WAITS`."""
 
 # Policies.
 ROUND_ROBIN, WEIGHTED_ROUND_ROBIN, LEAST, WEIGHTED_LEAST, RANDOM, TWO, HASH = range(7)

@@ -1,14 +1,14 @@
-"""Those who wait, compiled: queues of calls, and what an event leaves to be done after it.
+"""Queues of calls, compiled, and the work that an event leaves for after its end.
 
-A queue is a chain of nodes, each a slot and its generation: what has left in the meantime is passed
-over when its turn comes.
+A queue is a chain of nodes; each node holds the index of a call and the call's generation. A call that
+ends stays in its queue and is skipped when its turn comes, because its generation has changed.
 """
 
 from __future__ import annotations
 
 from simulation.engines.compiled.kernel.build import part
 from simulation.engines.compiled.kernel.memory import (
-    CALM,
+    BACKLOG_DOWN,
     call_at,
     header_at,
     i4_at,
@@ -17,23 +17,23 @@ from simulation.engines.compiled.kernel.memory import (
     service_at,
     signal_at,
 )
-from simulation.engines.compiled.kernel.timers import is_tight
+from simulation.engines.compiled.kernel.timers import note_if_tight
 
 
 @part
-def signal(p: int, what: int, which: int) -> None:
-    """Control has to hear of this, once all that is due at this moment before it is over."""
+def signal(p: int, kind: int, which: int) -> None:
+    """Signal something to control: the kernel returns once the events of this time are processed."""
     h = header_at(p, 0)
-    one = signal_at(h.signals, h.signal_count)
-    one.what, one.which = what, which
+    record = signal_at(h.signals, h.signal_count)
+    record.kind, record.which = kind, which
     h.signal_count += 1
     h.target = min(h.target, h.now)
-    is_tight(p, h.signal_cap - h.signal_count)
+    note_if_tight(p, h.signal_cap - h.signal_count)
 
 
 @part
 def new_node(p: int, slot: int, generation: int) -> int:
-    """A free node, for a slot."""
+    """Return a free node, filled with a call's index and generation."""
     h = header_at(p, 0)
     node = h.node_free
     if node >= 0:
@@ -42,15 +42,15 @@ def new_node(p: int, slot: int, generation: int) -> int:
         node = h.node_used
         h.node_used += 1
     h.node_count += 1
-    is_tight(p, h.node_cap - h.node_count)
-    one = node_at(h.nodes, node)
-    one.slot, one.generation, one.next = slot, generation, -1
+    note_if_tight(p, h.node_cap - h.node_count)
+    record = node_at(h.nodes, node)
+    record.slot, record.generation, record.next = slot, generation, -1
     return node
 
 
 @part
 def free_node(p: int, node: int) -> None:
-    """The node has left its queue."""
+    """Free a node that has left its queue."""
     h = header_at(p, 0)
     node_at(h.nodes, node).next = h.node_free
     h.node_free = node
@@ -59,20 +59,20 @@ def free_node(p: int, node: int) -> None:
 
 @part
 def append_own(p: int, g: int, slot: int, generation: int) -> None:
-    """At the end of an instance's own queue: a call, or a check where the slot is −1."""
+    """Append a call to an instance's queue; with the slot −1, a health check and its number."""
     h = header_at(p, 0)
-    one = instance_at(h.instances, g)
+    instance = instance_at(h.instances, g)
     node = new_node(p, slot, generation)
-    if one.head < 0:
-        one.head = node
+    if instance.head < 0:
+        instance.head = node
     else:
-        node_at(h.nodes, one.tail).next = node
-    one.tail = node
+        node_at(h.nodes, instance.tail).next = node
+    instance.tail = node
 
 
 @part
 def append(p: int, s: int, c: int, at_head: bool) -> None:
-    """Into the balancer's queue of a service."""
+    """Put a call into the balancer's queue of a service, at its end or at its head."""
     h = header_at(p, 0)
     service = service_at(h.services, s)
     node = new_node(p, c, call_at(h.calls, c).generation)
@@ -88,27 +88,27 @@ def append(p: int, s: int, c: int, at_head: bool) -> None:
 
 @part
 def count_waiting(p: int, s: int, change: int) -> None:
-    """So many more calls wait; says when they are few enough."""
+    """Change the number of calls that wait; signal `BACKLOG_DOWN` if control waits for this."""
     h = header_at(p, 0)
     service_at(h.services, s).waiting += change
     h.waiting += change
     h.highest = max(h.highest, h.waiting)
-    look_whether_calm(p)
+    check_backlog(p)
 
 
 @part
-def look_whether_calm(p: int) -> None:
-    """Says when no more calls wait than control waits for."""
+def check_backlog(p: int) -> None:
+    """Signal `BACKLOG_DOWN` when no more calls wait than control's level."""
     h = header_at(p, 0)
-    if h.calm_level >= 0 and h.waiting <= h.calm_level:
-        h.calm_level = -1
-        signal(p, CALM, 0)
+    if h.backlog_level >= 0 and h.waiting <= h.backlog_level:
+        h.backlog_level = -1
+        signal(p, BACKLOG_DOWN, 0)
 
 
 @part
-def freed(p: int, g: int) -> None:
-    """Something at an instance may be free for the next one, once this event is over."""
+def on_freed(p: int, g: int) -> None:
+    """Note that a slot of the instance may be free; it is filled when the current event is over."""
     h = header_at(p, 0)
     i4_at(h.freed, h.freed_first + h.freed_count).v = g
     h.freed_count += 1
-    is_tight(p, h.freed_cap - h.freed_first - h.freed_count)
+    note_if_tight(p, h.freed_cap - h.freed_first - h.freed_count)

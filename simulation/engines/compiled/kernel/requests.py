@@ -1,4 +1,4 @@
-"""Requests and the attempts they are made in, compiled: `clients` and `retries`."""
+"""Requests, their attempts and retries, compiled: `clients` and `retry_budget`."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ import math
 from simulation.engines.compiled.kernel.build import part
 from simulation.engines.compiled.kernel.draws import JITTER, uniform
 from simulation.engines.compiled.kernel.memory import (
-    ASK,
-    ASK_AGAIN,
-    LIFE,
+    NEW_LIFE,
+    RETRY,
+    SEND_NEXT,
     attempt_at,
     call_at,
     class_at,
@@ -20,8 +20,8 @@ from simulation.engines.compiled.kernel.memory import (
     row_at,
 )
 from simulation.engines.compiled.kernel.queues import signal
-from simulation.engines.compiled.kernel.tally import call_came, request_ended
-from simulation.engines.compiled.kernel.timers import is_tight, lives, set_timer
+from simulation.engines.compiled.kernel.tally import count_call_arrival, end_request
+from simulation.engines.compiled.kernel.timers import count_alive, note_if_tight, set_timer
 from simulation.requests.call_states import PAUSED
 from simulation.requests.plane import ARRIVALS
 from simulation.requests.retry_budget import WINDOW_S
@@ -33,13 +33,13 @@ _MOST_ATTEMPTS = (1 << ATTEMPT_BITS) - 1
 
 @part
 def attempt_order(number: int, n: int) -> int:
-    """What orders events of one kind at one instant."""
+    """Return the order of an attempt's events among those of one kind at one time."""
     return (number << ATTEMPT_BITS) + n
 
 
 @part
 def new_attempt(p: int) -> int:
-    """A free slot for an attempt."""
+    """Return the index of a free record for an attempt."""
     h = header_at(p, 0)
     a = h.attempt_free
     if a >= 0:
@@ -47,139 +47,164 @@ def new_attempt(p: int) -> int:
     else:
         a = h.attempt_used
         h.attempt_used += 1
-    lives(p, 1)
+    count_alive(p, 1)
     if h.attempt_cap - h.alive < 4:
         h.tight = 1
-    one = attempt_at(h.attempts, a)
-    one.is_free = 0
-    one.outcome = IN_FLIGHT
-    one.first = one.next = one.live = 0
-    one.to_come = one.superseded = one.exposed = 0
+    attempt = attempt_at(h.attempts, a)
+    attempt.is_free = 0
+    attempt.outcome = IN_FLIGHT
+    attempt.first = attempt.next = attempt.live = 0
+    attempt.to_come = attempt.superseded = attempt.exposed = 0
     return a
 
 
 @part
 def free_attempt(p: int, a: int) -> None:
-    """Its slot is free, once nothing of it goes on and nobody has to come back to it."""
+    """Free the record of an attempt if it has ended, no work of it continues, and no retry needs it."""
     h = header_at(p, 0)
-    one = attempt_at(h.attempts, a)
-    if one.live == 0 and one.outcome != IN_FLIGHT and not one.to_come and not one.is_free:
-        one.is_free = 1
-        one.free_next = h.attempt_free
+    attempt = attempt_at(h.attempts, a)
+    if (
+        attempt.live == 0
+        and attempt.outcome != IN_FLIGHT
+        and not attempt.to_come
+        and not attempt.is_free
+    ):
+        attempt.is_free = 1
+        attempt.free_next = h.attempt_free
         h.attempt_free = a
-        lives(p, -1)
+        count_alive(p, -1)
 
 
 @part
 def is_last(p: int, a: int) -> bool:
-    """Whether its request has made no other attempt since."""
+    """Return whether this is the latest attempt of its request."""
     return attempt_at(header_at(p, 0).attempts, a).superseded == 0
 
 
 @part
-def _budget_forgets(base: int, first: int, following: int, mask: int, now: float) -> int:
+def _forget_old(base: int, first: int, following: int, mask: int, now: float) -> int:
     while first < following and f8_at(base, first & mask).v <= now - WINDOW_S:
         first += 1
     return first
 
 
 @part
-def budget_request(p: int, kind: int) -> None:
-    """A request of the class arrived, its first attempt."""
+def count_in_budget(p: int, kind: int) -> None:
+    """Record the first attempt of a request in the retry budget of its class."""
     h = header_at(p, 0)
-    one = class_at(h.classes, kind)
-    if one.budget < 0:
+    request_class = class_at(h.classes, kind)
+    if request_class.budget < 0:
         return
-    one.asked_first = _budget_forgets(
-        one.asked, one.asked_first, one.asked_next, one.asked_mask, h.now
+    request_class.sent_first = _forget_old(
+        request_class.sent,
+        request_class.sent_first,
+        request_class.sent_next,
+        request_class.sent_mask,
+        h.now,
     )
-    f8_at(one.asked, one.asked_next & one.asked_mask).v = h.now
-    one.asked_next += 1
-    is_tight(p, one.asked_mask + 1 - (one.asked_next - one.asked_first))
+    f8_at(request_class.sent, request_class.sent_next & request_class.sent_mask).v = h.now
+    request_class.sent_next += 1
+    note_if_tight(
+        p, request_class.sent_mask + 1 - (request_class.sent_next - request_class.sent_first)
+    )
 
 
 @part
-def budget_allows(p: int, kind: int) -> bool:
-    """Whether the class may ask again, which then counts."""
+def try_spend_budget(p: int, kind: int) -> bool:
+    """Return whether the class may send one more retry now, and if so record it as sent."""
     h = header_at(p, 0)
-    one = class_at(h.classes, kind)
-    one.asked_first = _budget_forgets(
-        one.asked, one.asked_first, one.asked_next, one.asked_mask, h.now
+    request_class = class_at(h.classes, kind)
+    request_class.sent_first = _forget_old(
+        request_class.sent,
+        request_class.sent_first,
+        request_class.sent_next,
+        request_class.sent_mask,
+        h.now,
     )
-    one.again_first = _budget_forgets(
-        one.again, one.again_first, one.again_next, one.again_mask, h.now
+    request_class.retried_first = _forget_old(
+        request_class.retried,
+        request_class.retried_first,
+        request_class.retried_next,
+        request_class.retried_mask,
+        h.now,
     )
-    asked, again = one.asked_next - one.asked_first, one.again_next - one.again_first
-    if again + 1 > one.budget * asked:
+    sent, retried = (
+        request_class.sent_next - request_class.sent_first,
+        request_class.retried_next - request_class.retried_first,
+    )
+    if retried + 1 > request_class.budget * sent:
         return False
-    f8_at(one.again, one.again_next & one.again_mask).v = h.now
-    one.again_next += 1
-    is_tight(p, one.again_mask + 1 - (one.again_next - one.again_first))
+    f8_at(request_class.retried, request_class.retried_next & request_class.retried_mask).v = h.now
+    request_class.retried_next += 1
+    note_if_tight(
+        p,
+        request_class.retried_mask + 1 - (request_class.retried_next - request_class.retried_first),
+    )
     return True
 
 
 @part
-def wait_s(p: int, kind: int, number: int, u: float) -> float:
-    """How long a client waits before it asks again."""
-    one = class_at(header_at(p, 0).classes, kind)
-    wait = one.backoff
+def backoff_s(p: int, kind: int, number: int, u: float) -> float:
+    """Return how long a client waits before the retry after attempt ``number``, in seconds."""
+    request_class = class_at(header_at(p, 0).classes, kind)
+    wait = request_class.backoff
     for _attempt in range(number):
-        wait *= one.factor
-    return wait * (1.0 + one.jitter * (2.0 * u - 1.0))
+        wait *= request_class.factor
+    return wait * (1.0 + request_class.jitter * (2.0 * u - 1.0))
 
 
 @part
-def _asks_again(p: int, a: int) -> bool:
+def _schedule_retry(p: int, a: int) -> bool:
     h = header_at(p, 0)
-    one = attempt_at(h.attempts, a)
-    kind = class_at(h.classes, one.kind)
-    if one.outcome == CUT and kind.reconnects and one.tries < _MOST_ATTEMPTS:
+    attempt = attempt_at(h.attempts, a)
+    kind = class_at(h.classes, attempt.kind)
+    if attempt.outcome == CUT and kind.reconnects and attempt.tries < _MOST_ATTEMPTS:
         again_s = 0.0
-        signal(p, LIFE, a)
-    elif one.tries < kind.attempts and (kind.cut or one.outcome != CUT):
-        if kind.budget >= 0 and not budget_allows(p, one.kind):
+        signal(p, NEW_LIFE, a)
+    elif attempt.tries < kind.attempts and (kind.cut or attempt.outcome != CUT):
+        if kind.budget >= 0 and not try_spend_budget(p, attempt.kind):
             return False
-        u = uniform(h.key, JITTER, one.order) if kind.jitter > 0 else 0.5
-        again_s = wait_s(p, one.kind, one.tries, u)
+        u = uniform(h.key, JITTER, attempt.order) if kind.jitter > 0 else 0.5
+        again_s = backoff_s(p, attempt.kind, attempt.tries, u)
     else:
         return False
-    one.to_come = 1
-    set_timer(p, h.now + again_s, ARRIVALS + one.order + 1, ASK_AGAIN, a, 0)
+    attempt.to_come = 1
+    set_timer(p, h.now + again_s, ARRIVALS + attempt.order + 1, RETRY, a, 0)
     return True
 
 
 @part
-def think(p: int, client: int) -> None:
-    """A client of a closed loop thinks, and will ask."""
+def schedule_next_request(p: int, client: int) -> None:
+    """Schedule the next request of a client of a closed loop, after its think time."""
     h = header_at(p, 0)
     place = i4_at(h.loop_place, client).v
     asks_s = h.now + f8_at(h.loop_think, client * h.loop_width + place).v
     number = i8_at(h.loop_sequence, client).v * h.client_count + client
-    set_timer(p, asks_s, ARRIVALS + attempt_order(number, 0), ASK, client, 0)
+    set_timer(p, asks_s, ARRIVALS + attempt_order(number, 0), SEND_NEXT, client, 0)
 
 
 @part
-def told(p: int, a: int, outcome: int) -> None:
-    """The attempt is over for its client, who may make another."""
+def on_attempt_ended(p: int, a: int, outcome: int) -> None:
+    """Record the attempt's outcome for its client, and schedule a retry if there is one."""
     h = header_at(p, 0)
-    one = attempt_at(h.attempts, a)
-    one.outcome = outcome
-    if outcome != OK and _asks_again(p, a):
+    attempt = attempt_at(h.attempts, a)
+    attempt.outcome = outcome
+    if outcome != OK and _schedule_retry(p, a):
         return
-    request_ended(p, a, outcome)
-    if one.client >= 0:
-        think(p, one.client)
+    end_request(p, a, outcome)
+    if attempt.client >= 0:
+        schedule_next_request(p, attempt.client)
 
 
 @part
 def new_call(p: int, a: int, place: int) -> int:
-    """A call at a place of the attempt's route."""
+    """Return the index of a new call at a place of the attempt's route."""
     h = header_at(p, 0)
-    one = attempt_at(h.attempts, a)
+    attempt = attempt_at(h.attempts, a)
     c = a * h.route_max + place
     call = call_at(h.calls, c)
-    kind = class_at(h.classes, one.kind)
-    call.service = i4_at(h.route, one.kind * h.route_max + place).v
+    kind = class_at(h.classes, attempt.kind)
+    call.service = i4_at(h.route, attempt.kind * h.route_max + place).v
     call.generation += 1
     call.arrival = h.now
     call.demand = call.want
@@ -192,10 +217,10 @@ def new_call(p: int, a: int, place: int) -> int:
     call.takes_slot = kind.holds_slot
     call.new_version = 0
     call.requeued = 0
-    one.live += 1
-    call_came(p, c)
+    attempt.live += 1
+    count_call_arrival(p, c)
     if h.keeps_rows and place == 0 and is_last(p, a):
-        first = row_at(h.rows, one.row)
+        first = row_at(h.rows, attempt.row)
         first.start = math.nan
         first.instance = -1
     return c

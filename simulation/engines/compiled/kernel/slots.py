@@ -1,16 +1,21 @@
-"""Who gets a slot that is free, and what becomes of all at an instance that is cut, compiled."""
+"""Free slots and the calls that fill them, and the end of all calls at an instance, compiled."""
 
 from __future__ import annotations
 
-from simulation.engines.compiled.kernel.belief import answer, is_open, tell, update_belief
+from simulation.engines.compiled.kernel.belief import (
+    is_check_open,
+    record_check,
+    update_belief,
+    update_policy,
+)
 from simulation.engines.compiled.kernel.build import part
 from simulation.engines.compiled.kernel.calls import (
-    _begin,
-    call_ended,
-    failed,
-    queue_up,
+    begin_service,
+    end_call,
+    on_failed,
     release,
     send,
+    start_waiting,
 )
 from simulation.engines.compiled.kernel.memory import (
     attempt_at,
@@ -22,15 +27,15 @@ from simulation.engines.compiled.kernel.memory import (
     service_at,
 )
 from simulation.engines.compiled.kernel.policies import pick
-from simulation.engines.compiled.kernel.queues import append, count_waiting, free_node, freed
+from simulation.engines.compiled.kernel.queues import append, count_waiting, free_node, on_freed
 from simulation.engines.compiled.kernel.requests import new_call
 from simulation.requests.call_states import HOLDING, OPEN, PAUSED, QUEUED, SERVING, WAITING
 from simulation.results.run_result import CUT, IN_FLIGHT
 
 
 @part
-def settle(p: int) -> None:
-    """Fills what was freed."""
+def refill_freed(p: int) -> None:
+    """Fill the slots that were freed, in the order in which they were freed."""
     h = header_at(p, 0)
     while h.freed_count > 0:
         g = i4_at(h.freed, h.freed_first).v
@@ -46,34 +51,34 @@ def _refill(p: int, g: int) -> None:
     instance = instance_at(h.instances, g)
     s = instance.service
     while instance.taken < instance.limit:
-        own = _next_queued(p, g)
+        own = _pop_queued(p, g)
         if own >= 0:
             instance.queued -= 1
             count_waiting(p, s, -1)
-            _begin(p, own)
+            begin_service(p, own)
             continue
-        c = _next_waiting(p, g)
+        c = _pop_waiting(p, g)
         if c < 0:
             break
         count_waiting(p, s, -1)
         call_at(h.calls, c).state = PAUSED
         send(p, c, g)
-    tell(p, g)
+    update_policy(p, g)
 
 
 @part
-def _next_queued(p: int, g: int) -> int:
+def _pop_queued(p: int, g: int) -> int:
     h = header_at(p, 0)
     instance = instance_at(h.instances, g)
     while instance.head >= 0:
         node = instance.head
-        one = node_at(h.nodes, node)
-        slot, generation = one.slot, one.generation
-        instance.head = one.next
+        record = node_at(h.nodes, node)
+        slot, generation = record.slot, record.generation
+        instance.head = record.next
         free_node(p, node)
         if slot < 0:
-            if is_open(p, g, generation) and instance.listening:
-                answer(p, g, generation, True)
+            if is_check_open(p, g, generation) and instance.listening:
+                record_check(p, g, generation, True)
         else:
             waits = call_at(h.calls, slot)
             if waits.generation == generation and waits.state == QUEUED:
@@ -82,15 +87,15 @@ def _next_queued(p: int, g: int) -> int:
 
 
 @part
-def _next_waiting(p: int, g: int) -> int:
+def _pop_waiting(p: int, g: int) -> int:
     h = header_at(p, 0)
     instance = instance_at(h.instances, g)
     service = service_at(h.services, instance.service)
     while service.head >= 0 and instance.is_believed:
         node = service.head
-        one = node_at(h.nodes, node)
-        slot, generation = one.slot, one.generation
-        service.head = one.next
+        record = node_at(h.nodes, node)
+        slot, generation = record.slot, record.generation
+        service.head = record.next
         free_node(p, node)
         waits = call_at(h.calls, slot)
         if waits.generation == generation and waits.state == WAITING:
@@ -99,21 +104,21 @@ def _next_waiting(p: int, g: int) -> int:
 
 
 @part
-def listens(p: int, g: int, listening: bool) -> None:
-    """It answers from now on, or does not."""
+def set_listening(p: int, g: int, listening: bool) -> None:
+    """Make an instance listen, or stop listening."""
     h = header_at(p, 0)
-    one = instance_at(h.instances, g)
-    one.listening = 1 if listening else 0
-    if service_at(h.services, one.service).pulls:
-        one.is_up = one.listening
+    instance = instance_at(h.instances, g)
+    instance.listening = 1 if listening else 0
+    if service_at(h.services, instance.service).pulls:
+        instance.is_up = instance.listening
         update_belief(p, g)
-    freed(p, g)
-    settle(p)
+    on_freed(p, g)
+    refill_freed(p)
 
 
 @part
 def sort_calls(p: int, first: int, count: int) -> None:
-    """Puts calls in `scratch` into the order in which they began (Shell's sort)."""
+    """Sort calls in ``scratch`` by the start of their service (Shell's sort)."""
     h = header_at(p, 0)
     gap = count // 2
     while gap > 0:
@@ -136,7 +141,7 @@ def sort_calls(p: int, first: int, count: int) -> None:
 
 @part
 def end_all(p: int, g: int, outcome: int) -> int:
-    """Ends everything in service or queued at the instance; says how many clients lost."""
+    """End all calls at the instance; return how many of them a client still waited for."""
     h = header_at(p, 0)
     instance = instance_at(h.instances, g)
     count = 0
@@ -144,9 +149,9 @@ def end_all(p: int, g: int, outcome: int) -> int:
         if attempt_at(h.attempts, a).is_free:
             continue
         for c in range(a * h.route_max, (a + 1) * h.route_max):
-            one = call_at(h.calls, c)
-            if one.instance == g and (
-                one.state == SERVING or one.state == HOLDING or one.state == OPEN
+            call = call_at(h.calls, c)
+            if call.instance == g and (
+                call.state == SERVING or call.state == HOLDING or call.state == OPEN
             ):
                 i4_at(h.scratch, count).v = c
                 count += 1
@@ -158,32 +163,32 @@ def end_all(p: int, g: int, outcome: int) -> int:
         instance.head = waits.next
         free_node(p, node)
         if slot >= 0:
-            one = call_at(h.calls, slot)
-            if one.generation == generation and one.state == QUEUED:
+            call = call_at(h.calls, slot)
+            if call.generation == generation and call.state == QUEUED:
                 i4_at(h.scratch, count).v = slot
                 count += 1
     service = service_at(h.services, instance.service)
     lost = 0
     for k in range(count):
         c = i4_at(h.scratch, k).v
-        one = call_at(h.calls, c)
+        call = call_at(h.calls, c)
         in_flight = attempt_at(h.attempts, c // h.route_max).outcome == IN_FLIGHT
-        if in_flight and service.requeue and not one.requeued and one.state == SERVING:
-            _goes_back(p, c)
+        if in_flight and service.requeue and not call.requeued and call.state == SERVING:
+            _requeue(p, c)
         else:
             lost += in_flight
-            failed(p, c, outcome)
-    tell(p, g)
-    settle(p)
+            on_failed(p, c, outcome)
+    update_policy(p, g)
+    refill_freed(p)
     return lost
 
 
 @part
-def _goes_back(p: int, c: int) -> None:
+def _requeue(p: int, c: int) -> None:
     h = header_at(p, 0)
     a = c // h.route_max
     if call_at(h.calls, c).outcome == IN_FLIGHT:
-        call_ended(p, c, CUT)
+        end_call(p, c, CUT)
     release(p, c)
     new_call(p, a, c % h.route_max)
     call_at(h.calls, c).requeued = 1
@@ -194,4 +199,4 @@ def _goes_back(p: int, c: int) -> None:
         send(p, c, idle)
         return
     append(p, s, c, True)
-    queue_up(p, c, WAITING)
+    start_waiting(p, c, WAITING)

@@ -1,4 +1,4 @@
-"""Faster ways to what numpy does for `simulation.requests.arrivals`, compiled: the same numbers to the last bit."""
+"""Draws of `simulation.requests.arrivals`, compiled: faster than numpy, the same to the last bit."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from simulation.engines.compiled.kernel.build import entry
 
 @entry
 def sum_up(values: NDArray[np.float64]) -> None:
-    """Each number becomes the sum of those before it and itself, added in that order."""
+    """Replace each number by the sum of all numbers up to it, added from first to last."""
     total = 0.0
     for k in range(len(values)):
         total += values[k]
@@ -19,6 +19,6 @@ def sum_up(values: NDArray[np.float64]) -> None:
 
 @entry
 def draw_normals(rng: np.random.Generator, values: NDArray[np.float64]) -> None:
-    """Fills an array with standard normal numbers."""
+    """Fill an array with standard normal numbers."""
     for k in range(len(values)):
         values[k] = rng.standard_normal()

@@ -1,4 +1,4 @@
-"""What is counted and recorded of requests, compiled: `simulation.results.tally` while it happens."""
+"""Counts and rows of requests, compiled: the tally of `simulation.results.tally`, kept as it happens."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from simulation.engines.compiled.kernel.memory import (
     service_at,
     u4_at,
 )
-from simulation.engines.compiled.kernel.timers import is_tight
+from simulation.engines.compiled.kernel.timers import note_if_tight
 from simulation.results.run_result import CUT, IN_FLIGHT, OK, REFUSED, REJECTED
 from simulation.results.tally import BUCKETS, FIRST_BUCKET, SHIFT, TICKS_PER_S, TOTALS
 
@@ -34,19 +34,19 @@ _OPEN, _CUT_CONNECTIONS, _CUT_OF_OPEN = (
 
 @part
 def add(p: int, which: int, change: int) -> None:
-    """Changes one of the totals."""
+    """Add a change to one of the totals."""
     i8_at(header_at(p, 0).totals, which).v += change
 
 
 @part
 def ticks_of(time: float) -> int:
-    """A moment in nanoseconds; what was before 0 counts as at 0."""
+    """Return a time in nanoseconds; a time before 0 counts as 0."""
     return int(max(time, 0.0) * TICKS_PER_S + 0.5)
 
 
 @part
 def bin_of(p: int, time: float) -> int:
-    """The bin of a moment."""
+    """Return the bin of a time; a time before 0 counts as 0."""
     return int(max(time, 0.0) * header_at(p, 0).bins_per_s)
 
 
@@ -57,7 +57,7 @@ def _bucket_of(value: float) -> int:
 
 @part
 def put_wait(p: int, wait: float) -> None:
-    """So long a call has waited, which arrived from 0 on."""
+    """Count the wait of a call that arrived from time 0 on."""
     if wait > 0:
         add(p, _WAITED, 1)
     bucket = bucket_at(header_at(p, 0).waits, _bucket_of(wait))
@@ -67,7 +67,7 @@ def put_wait(p: int, wait: float) -> None:
 
 @part
 def _put_latency(p: int, place: int, latency: float) -> None:
-    """So long a request took, which arrived in a bin from 0 on."""
+    """Count the latency of a request that arrived in a bin from time 0 on."""
     h = header_at(p, 0)
     k = _bucket_of(latency)
     bucket = bucket_at(h.latencies, k)
@@ -78,7 +78,7 @@ def _put_latency(p: int, place: int, latency: float) -> None:
 
 @part
 def put_latencies(p: int, place: int, wait: float, latency: float) -> None:
-    """How long a request waited and took that arrived in a bin from 0 on."""
+    """Count the wait and the latency of a request that arrived in a bin from time 0 on."""
     h = header_at(p, 0)
     bucket = bucket_at(h.waits, _bucket_of(wait))
     bucket.count += 1
@@ -98,171 +98,173 @@ def put_served(
     waiting_ticks: int,
     busy_ticks: int,
 ) -> None:
-    """Requests that were served well in the bin in which they arrived, from 0 on."""
-    one = bin_at(header_at(p, 0).tally_bins, place)
-    one.offered += served
-    one.served += served
-    one.flying_ticks += flying_ticks
-    one.waiting_ticks += waiting_ticks
-    one.busy_ticks += busy_ticks
+    """Count requests that arrived in a bin from time 0 on and ended with `ok` in the same bin."""
+    time_bin = bin_at(header_at(p, 0).tally_bins, place)
+    time_bin.offered += served
+    time_bin.served += served
+    time_bin.flying_ticks += flying_ticks
+    time_bin.waiting_ticks += waiting_ticks
+    time_bin.busy_ticks += busy_ticks
     add(p, _CALLED, served)
     add(p, _WAITED, waited)
 
 
 @part
 def add_exposed(p: int, count: int) -> None:
-    """A new version has a part in so many requests that arrived from 0 on."""
+    """Count requests that arrived from time 0 on and reached the new version."""
     add(p, _EXPOSED, count)
 
 
 @part
-def came(p: int, time: float) -> None:
-    """A request arrived."""
+def count_arrival(p: int, time: float) -> None:
+    """Count the arrival of a request."""
     h = header_at(p, 0)
-    one = bin_at(h.tally_bins, bin_of(p, time))
-    one.flying += 1
-    one.flying_ticks += ticks_of(time)
+    time_bin = bin_at(h.tally_bins, bin_of(p, time))
+    time_bin.flying += 1
+    time_bin.flying_ticks += ticks_of(time)
     if time >= 0:
-        one.offered += 1
+        time_bin.offered += 1
 
 
 @hot_part
-def ended(p: int, asked: float, time: float, outcome: int, has_latency: bool) -> None:
-    """A request that arrived at ``asked`` is over for its client."""
+def count_end(p: int, request_time: float, time: float, outcome: int, has_latency: bool) -> None:
+    """Count the end of a request that arrived at ``request_time``."""
     h = header_at(p, 0)
-    one = bin_at(h.tally_bins, bin_of(p, time))
-    one.flying -= 1
-    one.flying_ticks -= ticks_of(time)
-    if asked >= 0 and not (outcome == OK and has_latency):
+    time_bin = bin_at(h.tally_bins, bin_of(p, time))
+    time_bin.flying -= 1
+    time_bin.flying_ticks -= ticks_of(time)
+    if request_time >= 0 and not (outcome == OK and has_latency):
         add(p, _OUTCOMES + outcome, 1)
     if time >= 0:
         if outcome == OK:
-            one.served += 1
+            time_bin.served += 1
         else:
-            one.failed += 1
+            time_bin.failed += 1
             if outcome == CUT:
                 add(p, _CUT, 1)
     if outcome == OK and has_latency:
-        latency = time - asked
+        latency = time - request_time
         if time >= 0 and latency > h.slow_over:
             add(p, _SLOW, 1)
-        if asked >= 0:
-            _put_latency(p, bin_of(p, asked), latency)
+        if request_time >= 0:
+            _put_latency(p, bin_of(p, request_time), latency)
 
 
 @part
-def waiting(p: int, time: float, change: int) -> None:
-    """A call waits from now on, or no longer."""
-    one = bin_at(header_at(p, 0).tally_bins, bin_of(p, time))
-    one.waiting += change
-    one.waiting_ticks += change * ticks_of(time)
+def add_waiting(p: int, time: float, change: int) -> None:
+    """Count a call that waits from a time on (change 1), or no longer waits (change −1)."""
+    time_bin = bin_at(header_at(p, 0).tally_bins, bin_of(p, time))
+    time_bin.waiting += change
+    time_bin.waiting_ticks += change * ticks_of(time)
 
 
 @part
-def busy(p: int, time: float, change: int) -> None:
-    """A slot is taken, or free again."""
-    one = bin_at(header_at(p, 0).tally_bins, bin_of(p, time))
-    one.busy += change
-    one.busy_ticks += change * ticks_of(time)
+def add_busy(p: int, time: float, change: int) -> None:
+    """Count a slot that is taken from a time on (change 1), or free again (change −1)."""
+    time_bin = bin_at(header_at(p, 0).tally_bins, bin_of(p, time))
+    time_bin.busy += change
+    time_bin.busy_ticks += change * ticks_of(time)
 
 
 @part
-def put_apart(p: int, now: float, start: float, done: float) -> None:
-    """A request that was served well, from 0 on, over bins."""
-    came(p, now)
-    called(p, now)
+def count_served_request(p: int, now: float, start: float, done: float) -> None:
+    """Count a request that arrived from time 0 on and ended with `ok` in a later bin."""
+    count_arrival(p, now)
+    count_call(p, now)
     if start > now:
-        waiting(p, now, 1)
-        waiting(p, start, -1)
+        add_waiting(p, now, 1)
+        add_waiting(p, start, -1)
     put_wait(p, start - now)
-    busy(p, start, 1)
-    busy(p, done, -1)
-    ended(p, now, done, OK, True)
+    add_busy(p, start, 1)
+    add_busy(p, done, -1)
+    count_end(p, now, done, OK, True)
 
 
 @part
-def turned_away(p: int, time: float) -> None:
-    """Such a call was not let in."""
+def count_turned_away(p: int, time: float) -> None:
+    """Count a call that takes a slot and was rejected or refused."""
     if time >= 0:
         add(p, _TURNED, 1)
 
 
 @part
-def count_exposed(p: int, asked: float) -> None:
-    """A new version has a part in a request that arrived at ``asked``, for the first time."""
-    if asked >= 0:
+def count_exposed(p: int, request_time: float) -> None:
+    """Count a request that arrived at ``request_time`` and reached the new version, once per request."""
+    if request_time >= 0:
         add(p, _EXPOSED, 1)
 
 
 @part
-def called(p: int, time: float) -> None:
-    """A call that takes a slot was made from 0 on."""
+def count_call(p: int, time: float) -> None:
+    """Count a call that takes a slot, if made from time 0 on."""
     if time >= 0:
         add(p, _CALLED, 1)
 
 
-# Now
+# Counts at the current time
 
 
 @part
-def request_ended(p: int, a: int, outcome: int) -> None:
-    """The attempt's request is over for its client, now."""
+def end_request(p: int, a: int, outcome: int) -> None:
+    """Count the end of the attempt's request, now, and complete its row."""
     h = header_at(p, 0)
-    one = attempt_at(h.attempts, a)
-    ended(p, one.asked, h.now, outcome, class_at(h.classes, one.kind).holds_slot == 1)
+    attempt = attempt_at(h.attempts, a)
+    count_end(
+        p, attempt.request_time, h.now, outcome, class_at(h.classes, attempt.kind).holds_slot == 1
+    )
     if h.keeps_rows:
-        row = row_at(h.rows, one.row)
+        row = row_at(h.rows, attempt.row)
         row.finish = h.now
         row.outcome = outcome
 
 
 @part
-def call_came(p: int, c: int) -> None:
-    """A call is made, now."""
+def count_call_arrival(p: int, c: int) -> None:
+    """Count a call that is made now."""
     h = header_at(p, 0)
     if call_at(h.calls, c).takes_slot:
-        called(p, h.now)
-        waiting(p, h.now, 1)
+        count_call(p, h.now)
+        add_waiting(p, h.now, 1)
 
 
 @part
-def call_started(p: int, c: int) -> None:
-    """It waits no longer: it is served, now."""
+def count_call_start(p: int, c: int) -> None:
+    """Count a call whose wait ends now because its service begins."""
     h = header_at(p, 0)
-    one = call_at(h.calls, c)
-    if one.takes_slot:
-        waiting(p, h.now, -1)
-        if one.arrival >= 0:
-            put_wait(p, h.now - one.arrival)
+    call = call_at(h.calls, c)
+    if call.takes_slot:
+        add_waiting(p, h.now, -1)
+        if call.arrival >= 0:
+            put_wait(p, h.now - call.arrival)
 
 
 @part
-def call_gave_up(p: int, c: int, outcome: int) -> None:
-    """It waits no longer: it is over and was never served."""
+def count_unserved_call(p: int, c: int, outcome: int) -> None:
+    """Count a call whose wait ends now because the call ends without service."""
     h = header_at(p, 0)
-    one = call_at(h.calls, c)
-    if one.takes_slot:
-        waiting(p, h.now, -1)
-        if one.arrival >= 0:
+    call = call_at(h.calls, c)
+    if call.takes_slot:
+        add_waiting(p, h.now, -1)
+        if call.arrival >= 0:
             if outcome == REJECTED or outcome == REFUSED:
                 add(p, _TURNED, 1)
             else:
-                put_wait(p, h.now - one.arrival)
+                put_wait(p, h.now - call.arrival)
 
 
 @part
-def connection_began(p: int, c: int) -> None:
-    """A connection is open, from now on."""
+def count_connection_start(p: int, c: int) -> None:
+    """Count a connection that opens now; only those opened before time 0 count."""
     if header_at(p, 0).now < 0:
         add(p, _OPEN, 1)
 
 
 @part
-def was_open(p: int, c: int, since: float) -> None:
-    """A connection has been open since before the beginning, which is now."""
+def count_open_at_start(p: int, c: int, since: float) -> None:
+    """Record that a connection has been open since before the beginning, which is now."""
     h = header_at(p, 0)
-    one = call_at(h.calls, c)
-    one.start = since
+    call = call_at(h.calls, c)
+    call.start = since
     if h.keeps_rows:
         row_at(h.rows, attempt_at(h.attempts, c // h.route_max).row).start = since
     if h.now >= 0:
@@ -270,8 +272,12 @@ def was_open(p: int, c: int, since: float) -> None:
 
 
 @part
-def connection_ended(p: int, c: int, outcome: int) -> None:
-    """A connection is over, now; what ends at 0 has ended before the start unless control cut it."""
+def count_connection_end(p: int, c: int, outcome: int) -> None:
+    """Count the end of a connection, now.
+
+    A connection that ends at time 0 by itself ended before the rollout's start; only one that control
+    cut at time 0 counts as open at the start.
+    """
     h = header_at(p, 0)
     was_there = call_at(h.calls, c).start < 0
     if outcome == CUT:
@@ -283,26 +289,26 @@ def connection_ended(p: int, c: int, outcome: int) -> None:
 
 
 @part
-def slot_taken(p: int, change: int) -> None:
-    """A slot is taken, or free again, now."""
-    busy(p, header_at(p, 0).now, change)
+def add_busy_now(p: int, change: int) -> None:
+    """Count a slot that is taken from now on (change 1), or free again (change −1)."""
+    add_busy(p, header_at(p, 0).now, change)
 
 
 @part
-def exposed(p: int, a: int) -> None:
-    """A new version has a part in the attempt's request."""
+def mark_exposed(p: int, a: int) -> None:
+    """Record that the new version serves the attempt's request."""
     h = header_at(p, 0)
-    one = attempt_at(h.attempts, a)
-    if not one.exposed:
-        one.exposed = 1
-        count_exposed(p, one.asked)
+    attempt = attempt_at(h.attempts, a)
+    if not attempt.exposed:
+        attempt.exposed = 1
+        count_exposed(p, attempt.request_time)
     if h.keeps_rows:
-        row_at(h.rows, one.row).new_version = 1
+        row_at(h.rows, attempt.row).new_version = 1
 
 
 @part
 def new_row(p: int, time: float, kind: int) -> int:
-    """The row of a request that arrived."""
+    """Return the index of a new row, for a request that arrived at a time."""
     h = header_at(p, 0)
     row = row_at(h.rows, h.row_count)
     row.arrival = time
@@ -313,7 +319,7 @@ def new_row(p: int, time: float, kind: int) -> int:
 
 
 @part
-def log_ended(
+def log_end(
     p: int,
     s: int,
     finish: float,
@@ -323,10 +329,10 @@ def log_ended(
     is_served: bool,
     takes_slot: bool,
 ) -> None:
-    """What guards will ask for: a call that is over for its caller."""
+    """Log a call that has ended for its caller; guards and canaries judge this log."""
     service = service_at(header_at(p, 0).services, s)
     ended = ended_at(service.log, service.log_count)
     service.log_count += 1
     ended.finish, ended.latency, ended.outcome = finish, latency, outcome
     ended.new_version, ended.served, ended.takes_slot = by_new, is_served, takes_slot
-    is_tight(p, service.log_cap - service.log_count)
+    note_if_tight(p, service.log_cap - service.log_count)

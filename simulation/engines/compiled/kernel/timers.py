@@ -1,9 +1,10 @@
-"""What is due when: timers in a wheel and a heap, and lanes of timeouts that are due in turn.
+"""Timers in a wheel and a heap, and lanes of timeouts, compiled.
 
-Due is what has the smallest time; of one time the smallest key, the rank that
-`simulation.requests.plane` gives; of one key what was set first. Timers lie in the bins of a wheel
-until time reaches their bin, so that the heap stays small however many there are. Timeouts of one
-kind are all as long, so they are due in the order in which they were set: a lane is a ring of them.
+The next event is the one with the smallest time. Events at one time are ordered by their key, the
+priority of `simulation.requests.plane`, and events with one key by when they were set. Timers lie in
+the bins of a wheel until time reaches their bin: so the heap stays small with any number of timers.
+Timeouts of one kind all last equally long and are due in the order in which they were set: a lane is a
+ring of such timeouts.
 """
 
 from __future__ import annotations
@@ -19,20 +20,20 @@ from simulation.engines.compiled.kernel.memory import (
 )
 
 MARGIN = 64
-"""What an event may take of everything beyond two for each call that is alive."""
+"""Number of entries that one event may need in any array, besides two for each call in progress."""
 
 
 @part
-def is_tight(p: int, free: int) -> None:
-    """Notes that something is nearly full: less is free than the next event may take."""
+def note_if_tight(p: int, free: int) -> None:
+    """Set ``tight`` when an array has fewer free entries than the next event may need."""
     h = header_at(p, 0)
     if free < h.needs:
         h.tight = 1
 
 
 @part
-def lives(p: int, change: int) -> None:
-    """So many more attempts are alive; an event may take more of everything for it."""
+def count_alive(p: int, change: int) -> None:
+    """Change the number of attempts in progress, and with it how many entries an event may need."""
     h = header_at(p, 0)
     h.alive += change
     h.needs = 2 * h.alive * h.route_max + MARGIN
@@ -41,12 +42,12 @@ def lives(p: int, change: int) -> None:
 @part
 def _is_before(p: int, a: int, b: int) -> bool:
     h = header_at(p, 0)
-    one, other = timer_at(h.timers, a), timer_at(h.timers, b)
-    if one.time != other.time:
-        return one.time < other.time
-    if one.key != other.key:
-        return one.key < other.key
-    return one.sequence < other.sequence
+    timer, other = timer_at(h.timers, a), timer_at(h.timers, b)
+    if timer.time != other.time:
+        return timer.time < other.time
+    if timer.key != other.key:
+        return timer.key < other.key
+    return timer.sequence < other.sequence
 
 
 @part
@@ -66,7 +67,7 @@ def _heap_push(p: int, timer: int) -> None:
 
 @hot_part
 def pop_timer(p: int) -> int:
-    """Takes the first timer off the heap and frees it; its record stays readable until the next."""
+    """Take the first timer off the heap and free it; its record stays readable until a timer is set."""
     h = header_at(p, 0)
     first = i4_at(h.heap, 0).v
     h.heap_count -= 1
@@ -101,8 +102,8 @@ def _bin_of(p: int, time: float) -> int:
 
 
 @hot_part
-def set_timer(p: int, time: float, key: int, what: int, slot: int, generation: int) -> None:
-    """Something will be due."""
+def set_timer(p: int, time: float, key: int, purpose: int, slot: int, generation: int) -> None:
+    """Set a timer."""
     h = header_at(p, 0)
     timer = h.timer_free
     if timer >= 0:
@@ -111,24 +112,24 @@ def set_timer(p: int, time: float, key: int, what: int, slot: int, generation: i
         timer = h.timer_used
         h.timer_used += 1
     h.timer_count += 1
-    one = timer_at(h.timers, timer)
-    one.time, one.key, one.sequence = time, key, h.sequence
-    one.what, one.slot, one.generation = what, slot, generation
+    record = timer_at(h.timers, timer)
+    record.time, record.key, record.sequence = time, key, h.sequence
+    record.purpose, record.slot, record.generation = purpose, slot, generation
     h.sequence += 1
-    is_tight(p, h.timer_cap - h.timer_count)
+    note_if_tight(p, h.timer_cap - h.timer_count)
     place = _bin_of(p, time)
     if place <= h.bin:
         _heap_push(p, timer)
     else:
         head = i4_at(h.bins, place & h.bin_mask)
-        one.next = head.v
+        record.next = head.v
         head.v = timer
         h.binned += 1
 
 
 @part
 def bring_timers(p: int, until: float) -> None:
-    """The first timer, if it is due until then, is on the heap afterwards."""
+    """Move timers from the wheel to the heap until the first timer due by a time is on the heap."""
     h = header_at(p, 0)
     if h.heap_count > 0:
         return
@@ -143,20 +144,20 @@ def bring_timers(p: int, until: float) -> None:
         timer = int(head.v)
         head.v = -1
         while timer >= 0:
-            one = timer_at(h.timers, timer)
-            following = int(one.next)
-            if _bin_of(p, one.time) <= h.bin:
+            record = timer_at(h.timers, timer)
+            following = int(record.next)
+            if _bin_of(p, record.time) <= h.bin:
                 h.binned -= 1
                 _heap_push(p, timer)
             else:
-                one.next = head.v
+                record.next = head.v
                 head.v = timer
             timer = following
 
 
 @part
 def next_timer(p: int, until: float) -> float:
-    """When a timer is due that is due until then; or then."""
+    """Return the time of the first timer, or ``until`` when no timer is due before it."""
     h = header_at(p, 0)
     if h.timer_count > 0:
         bring_timers(p, until)
@@ -166,8 +167,8 @@ def next_timer(p: int, until: float) -> float:
 
 
 @part
-def _front(p: int) -> None:
-    """Which lane is due first."""
+def _find_first_lane(p: int) -> None:
+    """Find the lane whose first timeout is due first."""
     h = header_at(p, 0)
     h.lane_best = -1
     h.lane_time = math.inf
@@ -176,23 +177,30 @@ def _front(p: int) -> None:
         lane = lane_at(h.lanes, k)
         if lane.first == lane.next:
             continue
-        one = timer_at(lane.entries, lane.first & lane.mask)
+        timer = timer_at(lane.entries, lane.first & lane.mask)
         if (
             h.lane_best < 0
-            or one.time < h.lane_time
+            or timer.time < h.lane_time
             or (
-                one.time == h.lane_time
-                and (one.key < best_key or (one.key == best_key and one.sequence < best_sequence))
+                timer.time == h.lane_time
+                and (
+                    timer.key < best_key
+                    or (timer.key == best_key and timer.sequence < best_sequence)
+                )
             )
         ):
             h.lane_best = k
-            h.lane_time = one.time
-            best_key, best_sequence = one.key, one.sequence
+            h.lane_time = timer.time
+            best_key, best_sequence = timer.key, timer.sequence
 
 
 @part
 def set_timeout(p: int, which: int, time: float, key: int, slot: int, generation: int) -> None:
-    """A timeout of a lane: due no earlier than those before it; of one time it goes by its key."""
+    """Add a timeout to a lane.
+
+    Its time must not be before those of the lane's other timeouts. Among timeouts at one time it is
+    inserted by its key.
+    """
     h = header_at(p, 0)
     lane = lane_at(h.lanes, which)
     place = lane.next
@@ -205,21 +213,21 @@ def set_timeout(p: int, which: int, time: float, key: int, slot: int, generation
         here.time, here.key, here.sequence = before.time, before.key, before.sequence
         here.slot, here.generation = before.slot, before.generation
         place -= 1
-    one = timer_at(lane.entries, place & lane.mask)
-    one.time, one.key, one.sequence = time, key, h.sequence
-    one.slot, one.generation = slot, generation
+    timer = timer_at(lane.entries, place & lane.mask)
+    timer.time, timer.key, timer.sequence = time, key, h.sequence
+    timer.slot, timer.generation = slot, generation
     h.sequence += 1
-    is_tight(p, lane.mask + 1 - (lane.next - lane.first))
+    note_if_tight(p, lane.mask + 1 - (lane.next - lane.first))
     if place == lane.first:
-        _front(p)
+        _find_first_lane(p)
 
 
 @part
 def pop_timeout(p: int) -> int:
-    """Takes the first timeout off its lane; its record stays readable until the next."""
+    """Take the first timeout off its lane; its record stays readable until a timeout is set."""
     h = header_at(p, 0)
     lane = lane_at(h.lanes, h.lane_best)
     place = lane.first & lane.mask
     lane.first += 1
-    _front(p)
+    _find_first_lane(p)
     return place

@@ -1,9 +1,9 @@
-"""A wheel of moments, compiled: what is due comes out one by one and in order.
+"""A timer wheel, compiled: entries come out one by one in the order of time and key.
 
-A bin is so narrow that it mostly holds one entry, which lies in the bin itself; further ones are
-chained to it. A bit for each bin says whether there is any, so that empty bins cost nothing, and an
-entry costs the same however many there are. Entries further ahead than a turn of the wheel share the
-bins of nearer ones and wait for their turn.
+A bin is so narrow that it usually holds one entry, which lies in the bin itself; further entries are
+chained to it. One bit for each bin says whether the bin has an entry, so empty bins cost almost nothing
+and the cost of an entry does not depend on the number of entries. Entries further ahead than one turn
+of the wheel share the bins of nearer entries and stay there until their turn.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from simulation.engines.compiled.kernel.memory import (
     lowest_bit,
     wheel_at,
 )
-from simulation.engines.compiled.kernel.timers import is_tight
+from simulation.engines.compiled.kernel.timers import note_if_tight
 
 _SIZE = ENTRY.itemsize
 _WORD_BITS = 5
 _WORD = 1 << _WORD_BITS
-"""So many bins share a word of bits."""
+"""Number of bins that share one word of bits."""
 
 
 @part
@@ -32,8 +32,8 @@ def _bin_of(p: int, w: int, time: float) -> int:
 
 
 @part
-def put(p: int, w: int, time: float, key: int, what: int) -> None:
-    """Something will be due, of one moment in the order of the keys."""
+def put(p: int, w: int, time: float, key: int, value: int) -> None:
+    """Add an entry; entries at one time come out in the order of their keys."""
     h = header_at(p, 0)
     wheel = wheel_at(h.wheels, w)
     spot = _bin_of(p, w, time) & wheel.mask
@@ -41,25 +41,25 @@ def put(p: int, w: int, time: float, key: int, what: int) -> None:
     first = entry_at(wheel.bins, spot)
     wheel.count += 1
     if word.v & bit:
-        one = wheel.free
-        if one >= 0:
-            wheel.free = entry_at(wheel.entries, one).next
+        index = wheel.free
+        if index >= 0:
+            wheel.free = entry_at(wheel.entries, index).next
         else:
-            one = wheel.used
+            index = wheel.used
             wheel.used += 1
-        is_tight(p, wheel.cap - wheel.count)
-        further = entry_at(wheel.entries, one)
-        further.time, further.key, further.what = time, key, what
+        note_if_tight(p, wheel.cap - wheel.count)
+        further = entry_at(wheel.entries, index)
+        further.time, further.key, further.value = time, key, value
         further.next = first.next
-        first.next = one
+        first.next = index
         return
     word.v |= bit
-    first.time, first.key, first.what, first.next = time, key, what, -1
+    first.time, first.key, first.value, first.next = time, key, value, -1
 
 
 @hot_part
 def _next_place(p: int, w: int, place: int, last: int) -> int:
-    """The first bin from a place on that has entries; beyond the last place when none has."""
+    """Return the first bin from a place on that has entries, or one beyond ``last`` when none has."""
     wheel = wheel_at(header_at(p, 0).wheels, w)
     while place <= last:
         spot = place & wheel.mask
@@ -71,10 +71,11 @@ def _next_place(p: int, w: int, place: int, last: int) -> int:
 
 
 @hot_part
-def due(p: int, w: int, time: float, key: int) -> int:
-    """Takes out the first entry before a time, or at that time before a key.
+def pop_due(p: int, w: int, time: float, key: int) -> int:
+    """Take out the first entry before a time, or at that time before a key.
 
-    Says where its record is, which stays readable until the next `put`; 0 when nothing is due.
+    Returns:
+        The address of its record, which stays readable until the next `put`; 0 when nothing is due.
     """
     h = header_at(p, 0)
     wheel = wheel_at(h.wheels, w)
@@ -82,17 +83,17 @@ def due(p: int, w: int, time: float, key: int) -> int:
     place = _next_place(p, w, wheel.place, last) if wheel.count > 0 else last + 1
     while place <= last:
         spot = place & wheel.mask
-        found = wheel.bins + spot * _SIZE
-        if entry_at(found, 0).next >= 0:
-            found = _due_in_chain(p, w, place, time, key)
-        elif _is_due(p, w, found, place, time, key):  # as it mostly is
+        due_record = wheel.bins + spot * _SIZE
+        if entry_at(due_record, 0).next >= 0:
+            due_record = _pop_due_in_chain(p, w, place, time, key)
+        elif _is_due(p, w, due_record, place, time, key):  # the usual case
             i8_at(wheel.words, spot >> _WORD_BITS).v &= ~(1 << (spot & (_WORD - 1)))
             wheel.count -= 1
         else:
-            found = 0
-        if found != 0:
+            due_record = 0
+        if due_record != 0:
             wheel.place = place
-            return found
+            return due_record
         place = _next_place(p, w, place + 1, last)
     wheel.place = last
     return 0
@@ -100,14 +101,14 @@ def due(p: int, w: int, time: float, key: int) -> int:
 
 @part
 def _is_due(p: int, w: int, record: int, place: int, time: float, key: int) -> bool:
-    one = entry_at(record, 0)
-    is_before = one.time < time or (one.time == time and one.key < key)
-    return is_before and _bin_of(p, w, one.time) <= place
+    entry = entry_at(record, 0)
+    is_before = entry.time < time or (entry.time == time and entry.key < key)
+    return is_before and _bin_of(p, w, entry.time) <= place
 
 
 @part
-def _due_in_chain(p: int, w: int, place: int, time: float, key: int) -> int:
-    """The same, of a bin that has several entries."""
+def _pop_due_in_chain(p: int, w: int, place: int, time: float, key: int) -> int:
+    """Do the same as `pop_due` for a bin that has several entries."""
     wheel = wheel_at(header_at(p, 0).wheels, w)
     head = wheel.bins + (place & wheel.mask) * _SIZE
     first = entry_at(head, 0)
@@ -123,23 +124,23 @@ def _due_in_chain(p: int, w: int, place: int, time: float, key: int) -> int:
         record = wheel.entries + following * _SIZE
     if best == 0:
         return 0
-    # What is first in the chain takes its place, and its own record is the one that is free.
-    one = int(first.next)
-    freed = entry_at(wheel.entries, one)
+    # The first chained entry takes the place of the entry taken out, which frees the former's record.
+    index = int(first.next)
+    freed = entry_at(wheel.entries, index)
     first.next = freed.next
     taken = entry_at(best, 0)
-    at, rank, which = taken.time, taken.key, taken.what
-    taken.time, taken.key, taken.what = freed.time, freed.key, freed.what
-    freed.time, freed.key, freed.what = at, rank, which
+    at, rank, which = taken.time, taken.key, taken.value
+    taken.time, taken.key, taken.value = freed.time, freed.key, freed.value
+    freed.time, freed.key, freed.value = at, rank, which
     freed.next = wheel.free
-    wheel.free = one
+    wheel.free = index
     wheel.count -= 1
-    return wheel.entries + one * _SIZE
+    return wheel.entries + index * _SIZE
 
 
 @part
 def first_time(p: int, w: int, until: float) -> float:
-    """When the first entry is due, if that is before a time; else that time."""
+    """Return the time of the first entry, or ``until`` when no entry is due before it."""
     wheel = wheel_at(header_at(p, 0).wheels, w)
     if wheel.count == 0:
         return until
@@ -149,11 +150,11 @@ def first_time(p: int, w: int, until: float) -> float:
     while place <= last and first == until:
         record = wheel.bins + (place & wheel.mask) * _SIZE
         while True:
-            one = entry_at(record, 0)
-            if _bin_of(p, w, one.time) <= place:  # and not a turn of the wheel later
-                first = min(first, one.time)
-            if one.next < 0:
+            entry = entry_at(record, 0)
+            if _bin_of(p, w, entry.time) <= place:  # not a turn of the wheel later
+                first = min(first, entry.time)
+            if entry.next < 0:
                 break
-            record = wheel.entries + one.next * _SIZE
+            record = wheel.entries + entry.next * _SIZE
         place = _next_place(p, w, place + 1, last)
     return first

@@ -1,4 +1,4 @@
-"""The compiled engine's code: where it is kept, and what is done while it is not there."""
+"""The cache of the compiled engine's code, and the first compilation."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the compiled engine does not do: events for what changes nothing, memory for what is over."""
+"""The compiled engine spends no events on checks that change nothing, and no memory on ended requests."""
 
 from __future__ import annotations
 
