@@ -76,13 +76,13 @@ def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Desk:
     world = World([f"checkout-{number}" for number in range(1, 5)])
     world.host.takes_s = 0.0
 
-    def connected(inventory: Inventory, plan: Plan) -> FleetClient:
+    def connect(inventory: Inventory, plan: Plan) -> FleetClient:
         hands = world.hands()
         hands.poll_s = 0.001
         hands.targets = inventory.targets(plan.stop)
         return hands
 
-    monkeypatch.setattr(command, "connected", connected)
+    monkeypatch.setattr(command, "connect", connect)
     made = Desk(tmp_path, world)
     made.lists()
     write_plan(made.asked.plan, small_plan())
@@ -318,7 +318,7 @@ def test_a_defect_before_anything_is_touched_is_refused_in_one_line(
     monkeypatch.undo()
 
 
-@pytest.mark.parametrize("name", ["Run.state_fleet", "timeline", "Run._end"])
+@pytest.mark.parametrize("name", ["RolloutRun.state_fleet", "timeline", "RolloutRun._end"])
 def test_a_defect_at_the_end_still_says_how_to_go_on(
     desk: Desk, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:

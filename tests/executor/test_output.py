@@ -89,14 +89,17 @@ def test_a_process_whose_reader_does_not_read_ends_by_itself(stream: str) -> Non
     said = "from executor.output import complain, say; say('out'); complain('err'); raise SystemExit(5)"
     with pipe() as (_, stopped):
         filled(stopped.fileno())
-        streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, stream: stopped}
         done = subprocess.run(
-            [sys.executable, "-c", said], cwd=ROOT, check=False, timeout=30, **streams
+            [sys.executable, "-c", said],
+            stdout=stopped if stream == "stdout" else subprocess.PIPE,
+            stderr=stopped if stream == "stderr" else subprocess.PIPE,
+            cwd=ROOT,
+            check=False,
+            timeout=60,
         )
     assert done.returncode == 5
-    assert (done.stdout, done.stderr) == (
-        (None, b"err\n") if stream == "stdout" else (b"out\n", None)
-    )
+    assert done.stdout == (None if stream == "stdout" else b"out\n")
+    assert done.stderr == (None if stream == "stderr" else b"err\n")
 
 
 def test_a_process_says_its_last_words() -> None:

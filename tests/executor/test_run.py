@@ -13,7 +13,8 @@ from typing import Any, Literal
 import pytest
 
 import executor.run
-from executor.ends import Outcome
+from executor.counter import Counter
+from executor.ends import Nobody, Outcome
 from executor.fleet.balancers.base import Admin, Rejected
 from executor.fleet.hosts.base import Ran
 from executor.plan.model import STEPS, Step
@@ -550,13 +551,13 @@ def test_a_defect_halts_with_its_reason_and_the_steps_in_hand_recorded(
 
     def breaks() -> None:
         if where == "guards":
-            monkeypatch.setattr(executor.run, "crossed", defect)
+            monkeypatch.setattr(executor.run, "find_crossed_limit", defect)
         elif where == "gates":
             monkeypatch.setattr(executor.run, "open_gate", defect)
         elif where == "counter":
-            monkeypatch.setattr(executor.run.Counter, "counted", defect)
+            monkeypatch.setattr(Counter, "count", defect)
         else:
-            monkeypatch.setattr(executor.run.Nobody, "of", defect)
+            monkeypatch.setattr(Nobody, "of", defect)
 
     def prepare(run: RolloutRun) -> None:
         asyncio.get_running_loop().call_later(3.0, breaks)
@@ -594,7 +595,7 @@ def test_a_defect_in_what_acts_is_a_failure_like_any_other(
 def test_a_defect_in_who_is_told_does_not_stop_a_rollout(tmp_path: Path) -> None:
     fleet, path = world(), tmp_path / "j"
 
-    class Broken(executor.run.Nobody):
+    class Broken(Nobody):
         happened = waits = defect
 
     def prepare(run: RolloutRun) -> None:

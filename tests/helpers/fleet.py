@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -205,7 +206,7 @@ def fleet(
         (folder / name / "commands").unlink()
     try:
         for port in ports.values():
-            until(lambda port=port: get(port, "/healthz"), "an instance answers")
+            until(partial(get, port, "/healthz"), "an instance answers")
         with haproxy(folder, ports, options=options, more=more(ports)) as running:
             made = Fleet(folder, ports, running)
             until(lambda: made.admin() == ["ready"] * count, "all are up")

@@ -11,9 +11,8 @@ from time import monotonic
 
 import pytest
 
-from executor import steps
 from executor.fleet.inventory import Target
-from executor.fleet.probe import TIMEOUT_S, Direct, probe
+from executor.fleet.probe import GIVEN_UP_S, TIMEOUT_S, Direct, probe
 from tests.helpers.fake_fleet import World, example_inventory, run_virtually
 
 
@@ -74,9 +73,9 @@ def test_whoever_asks_goes_on_without_an_answer() -> None:
     """The look-up of a name may last; nothing can end the thread that waits for it."""
     hands = World(["checkout-1"]).hands()
 
-    async def for_ever(*_: object) -> object:
+    async def for_ever(*_: object) -> None:
         await asyncio.Event().wait()
 
     hands.aside = for_ever
     said = run_virtually(hands.direct("checkout-1"))
-    assert said == Direct(False, said=f"did not answer within {steps.GIVEN_UP_S:g} s")
+    assert said == Direct(False, said=f"did not answer within {GIVEN_UP_S:g} s")

@@ -8,6 +8,7 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,6 @@ import asyncssh
 import pytest
 
 from executor.base.errors import BadInput
-from executor.fleet.hosts import local
 from executor.fleet.hosts.base import Host, HostError, Ran
 from executor.fleet.hosts.local import Local
 from executor.fleet.hosts.ssh import Ssh
@@ -92,7 +92,7 @@ def test_a_command_that_hangs_is_ended_with_all_it_started(
     pids = [int(line) for line in path.read_text().split()]
     assert len(pids) == 2
     for pid in pids:
-        until(lambda pid=pid: _is_zombie(pid), "it is gone")
+        until(partial(_is_zombie, pid), f"process {pid} is gone")
 
 
 def test_a_command_that_is_cancelled_is_ended_with_all_it_started(
@@ -151,7 +151,7 @@ def test_no_place_for_the_output_is_the_hosts_fault(monkeypatch: pytest.MonkeyPa
     def full() -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(local.tempfile, "TemporaryFile", full)
+    monkeypatch.setattr("executor.fleet.hosts.local.tempfile.TemporaryFile", full)
     with pytest.raises(HostError, match=r"^true: cannot be started: .*No space left on device$"):
         ran(Local, "true")
 
