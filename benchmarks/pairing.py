@@ -64,7 +64,7 @@ def main() -> int:
         ratio = float(variances.sum()) / paired
         checked = float(np.var(ones[1] - others[0], ddof=1)) / paired
         most = float(variances.sum() / (sigmas[1] - sigmas[0]) ** 2)
-        correlation = float(np.corrcoef(ones)[0, 1])
+        correlation = float(np.corrcoef(ones[0], ones[1])[0, 1])
         print(
             f"{rate_rps:10d} {sigmas[0] * 1000:7.1f} {sigmas[1] * 1000:7.1f} {correlation:6.3f} "
             f"{ratio:7.1f} {checked:13.1f} {min(most, 9999):9.1f}"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -35,7 +36,7 @@ FIGURES = (
 )
 """What a summary quotes of each candidate."""
 
-SCHEMAS = {
+SCHEMAS: dict[str, Callable[[], dict[str, Any]]] = {
     "scenario.schema.json": scenario_schema,
     "plan.schema.json": plan_schema,
     "plan-2.schema.json": partial(plan_schema, PLAN_2),

@@ -14,7 +14,8 @@ from simulation.scenario.model import Scenario
 from simulation.study.candidates import candidates_of
 from simulation.study.rows import Row, run_rows
 from simulation.study.running import places
-from simulation.study.running.workers import stop_workers
+from simulation.study.running.work import Part
+from simulation.study.running.workers import LocalWorkers, stop_workers
 from simulation.study.store import Store
 from simulation.study.time_left import Eta
 from tests.helpers.results import assert_same
@@ -62,15 +63,15 @@ def test_processes_that_are_lost_again_and_again_are_told(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     one = shop(20)
-    begun = places.LocalWorkers.submit
+    begun = LocalWorkers.submit
 
-    def submit(self: places.LocalWorkers, work: bytes, parts: list[places.Part]) -> object:
+    def submit(self: LocalWorkers, work: bytes, parts: list[Part]) -> object:
         future = begun(self, work, parts)
         for process in processes()[:1]:
             process.kill()
         return future
 
-    monkeypatch.setattr(places.LocalWorkers, "submit", submit)
+    monkeypatch.setattr(LocalWorkers, "submit", submit)
     with pytest.raises(RollcastError, match="were lost 4 times"):
         list(run_rows(one, candidates_of(one), jobs=2))
     monkeypatch.undo()
