@@ -203,26 +203,27 @@ def test_the_base_refuses_half_a_plan(base: Host, tmp_path: Path, command: str) 
     assert done.stderr.count("\n") == 1
 
 
-@pytest.mark.parametrize(
-    ("words", "more", "extra"),
-    [
-        ("", {}, "simulation"),
-        ("", {"DISPLAY": ":9"}, "studio"),
-        ("simulate shop.yaml", {}, "simulation"),
-        ("compare shop.yaml", {}, "simulation"),
-        ("plan shop.yaml -o p.json", {}, "simulation"),
-        ("sensitivity shop.yaml", {}, "simulation"),
-        ("validate shop.yaml", {}, "simulation"),
-        ("validate plan.json --again", {}, "simulation"),
-        ("import access.log -o s.yaml", {}, "simulation"),
-        ("report plan.json -o r.html", {}, "simulation"),
-        ("lab up", {}, "simulation"),
-        ("lab run plan.json", {}, "simulation"),
-        ("lab compare", {}, "simulation"),
-        ("studio", {}, "studio"),
-        ("studio shop.yaml --screenshots pictures", {}, "studio"),
-    ],
-)
+OTHER_COMMANDS: list[tuple[str, dict[str, str], str]] = [
+    ("", {}, "simulation"),
+    ("", {"DISPLAY": ":9"}, "studio"),
+    ("simulate shop.yaml", {}, "simulation"),
+    ("compare shop.yaml", {}, "simulation"),
+    ("plan shop.yaml -o p.json", {}, "simulation"),
+    ("sensitivity shop.yaml", {}, "simulation"),
+    ("validate shop.yaml", {}, "simulation"),
+    ("validate plan.json --again", {}, "simulation"),
+    ("import access.log -o s.yaml", {}, "simulation"),
+    ("report plan.json -o r.html", {}, "simulation"),
+    ("lab up", {}, "simulation"),
+    ("lab run plan.json", {}, "simulation"),
+    ("lab compare", {}, "simulation"),
+    ("studio", {}, "studio"),
+    ("studio shop.yaml --screenshots pictures", {}, "studio"),
+]
+"""Commands that the base cannot run, the environment's variables, and the extra that each needs."""
+
+
+@pytest.mark.parametrize(("words", "more", "extra"), OTHER_COMMANDS)
 def test_the_base_names_the_extra_of_another_command(
     base: Host, words: str, more: Mapping[str, str], extra: str
 ) -> None:
@@ -240,8 +241,7 @@ def test_every_command_but_four_says_what_it_needs(base: Host) -> None:
     text = base.rollcast("--help").stdout.partition("Commands")[2]
     commands = {line.split()[0] for line in text.splitlines()[1:] if line[2:3].isalpha()}
     works = {"execute", "resume", "validate", "export", "new", "scenarios"}
-    table = test_the_base_names_the_extra_of_another_command.pytestmark[0].args[1]
-    refused = {words.split()[0] for words, _, _ in table if words}
+    refused = {words.split()[0] for words, _, _ in OTHER_COMMANDS if words}
     assert commands == works | refused
 
 

@@ -7,6 +7,7 @@ no file that was not there before.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -32,7 +33,7 @@ def shop(old: str, new: str) -> dict[str, str]:
 def case(
     name: str,
     command: str,
-    files: dict[str, str | bytes] | dict[str, str],
+    files: Mapping[str, str | bytes],
     said: str,
     code: int = 2,
 ) -> object:
