@@ -58,7 +58,7 @@ def trials(monkeypatch: pytest.MonkeyPatch) -> list[Trial]:
         kept.append(run_trial(*args, **options, settling_s=2.0))
         return kept[-1]
 
-    monkeypatch.setattr(room, "tried", kept_too)
+    monkeypatch.setattr(room, "run_trial", kept_too)
     return kept
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -69,7 +70,7 @@ class CommandLine:
         return Answer(code, caught.out, caught.err)
 
     def refuses(
-        self, arguments: list[str], files: dict[str, str | bytes], said: str, code: int
+        self, arguments: list[str], files: Mapping[str, str | bytes], said: str, code: int
     ) -> None:
         """Asserts that a mistake is answered in one line with these words, and leaves no file."""
         for name, text in files.items():

@@ -99,10 +99,9 @@ def test_ports_lie_below_those_of_outgoing_connections() -> None:
 
 def test_there_must_be_a_haproxy(monkeypatch: pytest.MonkeyPatch) -> None:
     from executor.base.errors import BadInput
-    from studio.lab import haproxy
 
-    monkeypatch.setattr(haproxy.shutil, "which", lambda *_, **__: None)
-    monkeypatch.setattr(haproxy.importlib.util, "find_spec", lambda _: None)
+    monkeypatch.setattr("studio.lab.haproxy.shutil.which", lambda *_, **__: None)
+    monkeypatch.setattr("studio.lab.haproxy.importlib.util.find_spec", lambda _: None)
     none = "the lab needs HAProxy and there is none"
     with pytest.raises(BadInput, match=none), fleet(small()):
         raise AssertionError("it must not come up")
