@@ -19,7 +19,7 @@ from hypothesis import settings
 settings.register_profile("rollcast", deadline=None)
 settings.load_profile("rollcast")
 
-LEFTOVER_THREAD_GRACE_S = 5.0
+LEFTOVER_THREAD_GRACE_S = 30.0
 
 OF_THE_WORKERS = {"ExecutorManagerThread"}
 """Threads of the processes that wait for the next study: another test may be the next."""

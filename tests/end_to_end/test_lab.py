@@ -136,7 +136,7 @@ def test_an_interrupt_under_way_ends_everything(rollcast: CommandLine) -> None:
 
         until(load_runs, "the load runs")
         process.send_signal(signal.SIGINT)
-        assert process.wait(20) == 130
+        assert process.wait(60) == 130
         until(lambda: not any(one.is_running() for one in family), "all processes have ended")
     finally:
         process.kill()

@@ -43,7 +43,7 @@ def test_what_is_read_is_whole_and_in_order() -> None:
     with pipe() as (reading, stream):
         for line in lines:
             voice.say(line, stream)
-        voice.finish(10)
+        voice.finish(60)
         assert drained(reading).decode().splitlines() == lines
 
 
@@ -55,9 +55,9 @@ def test_where_nobody_reads_it_returns_at_once_and_leaves_the_oldest_out() -> No
         for number in range(3 * WAITING_COUNT):
             voice.say(f"line {number}", stream)
         voice.finish(0.1)
-        assert time.monotonic() - began_s < 5
+        assert time.monotonic() - began_s < 30
         said = drained(reading, until=f"line {3 * WAITING_COUNT - 1}\n".encode())
-        voice.finish(10)
+        voice.finish(60)
     told, *lines = said[before:].decode().splitlines()
     assert told == f"({2 * WAITING_COUNT} lines were left out here: nobody read them in time)"
     assert lines == [f"line {number}" for number in range(2 * WAITING_COUNT, 3 * WAITING_COUNT)]
@@ -79,7 +79,7 @@ def test_where_everybody_has_gone_it_goes_on_without_a_word() -> None:
     with os.fdopen(writing, "w", encoding="utf-8") as stream:
         for _ in range(3):
             voice.say("to nobody", stream)
-        voice.finish(10)
+        voice.finish(60)
         stream.write("nor does what is written later raise")
 
 

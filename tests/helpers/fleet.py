@@ -241,7 +241,7 @@ class Load:
     def run(self) -> None:
         """Asks until the block ends."""
         while not self._over.is_set():
-            connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+            connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
             try:
                 connection.request("GET", "/")
                 answer = connection.getresponse()

@@ -130,7 +130,7 @@ def ask(path: Path, command: str) -> bytes:
     """What HAProxy says to one command."""
     answer = b""
     with socket.socket(socket.AF_UNIX) as connection:
-        connection.settimeout(5)
+        connection.settimeout(30)
         connection.connect(str(path))
         connection.sendall(command.encode() + b"\n")
         while more := connection.recv(65536):

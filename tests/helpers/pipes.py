@@ -20,7 +20,7 @@ def filled(writing: int) -> int:
     return count
 
 
-def drained(reading: int, until: bytes = b"", within_s: float = 10.0) -> bytes:
+def drained(reading: int, until: bytes = b"", within_s: float = 60.0) -> bytes:
     """What is in a pipe now; or what comes up to an end, which must come in time."""
     read = b""
     while not (until and read.endswith(until)):

@@ -134,9 +134,9 @@ def sshd(folder: Path) -> Iterator[Sshd]:
     thread = threading.Thread(target=lambda: asyncio.run(run()))
     thread.start()
     try:
-        assert ready.wait(10)
+        assert ready.wait(60)
         yield made
     finally:
         loop, event = over
         loop.call_soon_threadsafe(event.set)
-        thread.join(10)
+        thread.join(60)

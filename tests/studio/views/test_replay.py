@@ -376,8 +376,8 @@ def test_a_moment_of_a_thousand_instances_takes_less_than_a_millisecond() -> Non
     story = story_of(simulated(scenario).runs[0], scenario)
     taken = []
     for place in range(100):
-        began = time.perf_counter()
+        began = time.thread_time()
         story.at(story.until_s * place / 100)
-        taken.append(time.perf_counter() - began)
+        taken.append(time.thread_time() - began)
     assert story.count == 1000
-    assert median(taken) < 0.001
+    assert median(taken) < 0.001  # of processor time, however busy the machine is
