@@ -1,6 +1,6 @@
-"""A kernel with a mistake in it: does anything notice? To be run without Numba's compiler.
+"""Run the compiled engine with a deliberate mistake in its kernel, without Numba's compiler.
 
-``NUMBA_DISABLE_JIT=1 python -m tests.helpers.mutants NAME`` says what the engines then do not agree on.
+``NUMBA_DISABLE_JIT=1 python -m tests.helpers.mutants NAME`` prints how the two engines then differ.
 """
 
 from __future__ import annotations
@@ -77,10 +77,10 @@ MISTAKES: dict[str, tuple[tuple[str, str, str], ...]] = {
         ),
     ),
 }
-"""What is wrong: in which rooms, and what stands there instead of what."""
+"""Mistakes by name: the module of the kernel, the right text, and the wrong text that replaces it."""
 
 
-class _Mistaken(importlib.machinery.SourceFileLoader):
+class _MistakenLoader(importlib.machinery.SourceFileLoader):
     changes: Sequence[tuple[str, str]] = ()
 
     def get_data(self, path: str) -> bytes:
@@ -101,24 +101,24 @@ class _Finder(importlib.abc.MetaPathFinder):
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> Any:
-        rooms = {f"simulation.engines.compiled.kernel.{room}" for room, *_ in self._mistake}
-        if fullname not in rooms:
+        modules = {f"simulation.engines.compiled.kernel.{name}" for name, *_ in self._mistake}
+        if fullname not in modules:
             return None
         spec = importlib.machinery.PathFinder.find_spec(fullname, path)
         assert spec is not None
         assert spec.origin is not None
-        loader = _Mistaken(fullname, spec.origin)
+        loader = _MistakenLoader(fullname, spec.origin)
         loader.changes = [
             (right, wrong)
-            for room, right, wrong in self._mistake
-            if fullname == f"simulation.engines.compiled.kernel.{room}"
+            for name, right, wrong in self._mistake
+            if fullname == f"simulation.engines.compiled.kernel.{name}"
         ]
         return importlib.util.spec_from_loader(fullname, loader)
 
 
 def main(name: str) -> None:
-    """Prints what each of two scenarios shows: one by the fast path, one not."""
-    np.seterr(over="ignore")  # the draws are meant to
+    """Print how the engines differ in scenarios that take the fast path, and in others that do not."""
+    np.seterr(over="ignore")  # the draws overflow on purpose
     sys.meta_path.insert(0, _Finder(MISTAKES[name]))
     from tests.helpers.agree import difference
     from tests.helpers.scenarios import scenario

@@ -15,7 +15,7 @@ def figure(result: RunResult, name: str) -> float:
 
 
 def assert_same(one: RunResult, other: RunResult) -> None:
-    """Asserts it of everything but the requests."""
+    """Assert that two results are equal to the last bit, except for their requests."""
     for name in vars(one):
         mine, theirs = getattr(one, name), getattr(other, name)
         if name == "series":
