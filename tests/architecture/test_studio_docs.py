@@ -1,4 +1,4 @@
-"""The page of the studio has the tables that the studio itself goes by."""
+"""`docs/studio.md` contains the tables of actions and settings that the studio uses."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def test_the_tables_are_those_of_the_program() -> None:
 
 
 def test_a_row_for_every_action_and_every_setting() -> None:
-    declared = TEXT.partition("<!-- answers -->")[0]  # what is measured comes after
+    declared = TEXT.partition("<!-- answers -->")[0]  # measured figures come after
     rows = [line for line in declared.splitlines() if line.startswith("| ")]
     headings = 2
     assert len(rows) == len(ACTIONS) + len(SETTINGS) + 2 * headings
