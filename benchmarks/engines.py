@@ -1,10 +1,10 @@
-"""How fast is the compiled engine, and does it stay so?
+"""Measure how fast the compiled engine is.
 
 20 instances of 4 slots serve 1,200 requests/s of lognormal 50 ms (cv 1) for 300 s while they are rolled
-two at a time; requests wait at the instances. The engine draws its streams, observes all that it always
-observes and makes its result, for ten replications in a turn; beside it run the plainest SimPy program (`benchmarks/reference.py`) and a
-C program of the same model (`benchmarks/fleet.c`). All take turns, in one run on one core; figures are
-medians.
+two at a time; requests wait at the instances. The engine draws its streams, records everything that it always
+records and makes its result, for ten replications per turn. It is compared with the plainest SimPy program
+(`benchmarks/reference.py`) and a C program of the same model (`benchmarks/fleet.c`). All take turns, in one run
+on one core; figures are medians.
 
     .venv/bin/python -m benchmarks.engines            # about three minutes
     .venv/bin/python -m benchmarks.engines --write    # and docs/performance.md
@@ -51,7 +51,7 @@ def fleet(
     instances: int = INSTANCES,
     clients: dict[str, Any] | None = None,
 ) -> Scenario:
-    """The fleet in a form of its own."""
+    """Return the benchmark's fleet with these settings."""
     return Scenario.model_validate(
         {
             "rollcast": "scenario/1",
@@ -71,8 +71,8 @@ def fleet(
     )
 
 
-def simulated(scenario: Scenario, replication: int = 0) -> tuple[RunResult, float]:
-    """One cell of a study, by the compiled engine, and how long it took."""
+def simulate(scenario: Scenario, replication: int = 0) -> tuple[RunResult, float]:
+    """Simulate one cell of a study by the compiled engine. Return the result and the time in s."""
     work = Work(cases_of(scenario), frame_of([scenario]), EngineName.COMPILED)
     before = time.perf_counter()
     result = work.run(Part(replication, unknown=(0,)))[0]
@@ -80,23 +80,23 @@ def simulated(scenario: Scenario, replication: int = 0) -> tuple[RunResult, floa
 
 
 def of_engine(scenario: Scenario) -> Callable[[int], float]:
-    """What measures requests/s of the engine: over replications in a row, as a study has them."""
+    """Return a function that measures the engine's requests/s over consecutive replications, as in a study."""
 
     def measure(_round: int) -> float:
-        runs = [simulated(scenario, replication) for replication in range(REPLICATIONS)]
+        runs = [simulate(scenario, replication) for replication in range(REPLICATIONS)]
         return sum(result.requests["arrived"] for result, _ in runs) / sum(took for _, took in runs)
 
     return measure
 
 
 def of_simpy(number: int) -> float:
-    """Requests/s of the plainest SimPy program."""
+    """Return the requests/s of the plainest SimPy program."""
     before = time.perf_counter()
     return plain_simpy(number) / (time.perf_counter() - before)
 
 
 def of_c(program: Path, policy: str) -> Callable[[int], float]:
-    """What measures requests/s of the C program."""
+    """Return a function that measures the requests/s of the C program."""
 
     def measure(number: int) -> float:
         numbers = (DURATION_S, RATE_RPS, INSTANCES, number + 1)
@@ -108,7 +108,7 @@ def of_c(program: Path, policy: str) -> Callable[[int], float]:
 
 
 def rates(program: Path) -> dict[str, float]:
-    """The median rates of everything, measured in turns."""
+    """Return the median rate of each program, measured in turns."""
     calm, storm = fleet("least_connections", clients=PATIENCE), 2000.0
     measures: dict[str, Callable[[int], float]] = {
         "simpy": of_simpy,
@@ -122,15 +122,15 @@ def rates(program: Path) -> dict[str, float]:
     found: dict[str, list[float]] = {name: [] for name in measures}
     for number in range(ROUNDS + 1):
         for name, measure in measures.items():
-            gc.collect()  # what the one before has left is not for the next to tidy up
+            gc.collect()  # no program must collect the garbage of the one before
             rate = measure(number)
-            if number:  # the first warms up
+            if number:  # the first round warms up
                 found[name].append(rate)
     return {name: statistics.median(values) for name, values in found.items()}
 
 
 def attempts_each(rate_rps: float) -> float:
-    """Attempts a request with the benchmark's clients."""
+    """Return the mean number of attempts per request with the benchmark's clients."""
     scenario = fleet("least_connections", rate_rps=rate_rps, clients=PATIENCE, duration_s=60)
     run = Run(scenario, frame_of([scenario]), 0, EngineName.COMPILED, keep_requests=True)
     run.settle()
@@ -140,7 +140,7 @@ def attempts_each(rate_rps: float) -> float:
 
 
 def by_size() -> list[tuple[int, float]]:
-    """Nanoseconds a request by the number of instances, as busy and with as many requests each."""
+    """Return ns per request by the number of instances, at the same load and number of requests."""
     sizes = (10, 20, 50, 100, 200, 500, 1000, 2000)
     found: dict[int, list[float]] = {size: [] for size in sizes}
     for _round in range(ROUNDS):
@@ -150,13 +150,13 @@ def by_size() -> list[tuple[int, float]]:
                 "least_connections", instances=size, rate_rps=rate_rps, duration_s=1e7 / rate_rps
             )
             steady = scenario.model_copy(update={"rollout": None})
-            result, took_s = simulated(steady)
+            result, took_s = simulate(steady)
             found[size].append(took_s / result.requests["arrived"] * 1e9)
     return [(size, statistics.median(values)) for size, values in found.items()]
 
 
 def by_length() -> list[tuple[float, float, float]]:
-    """Requests, nanoseconds a request and the most memory in MB, each in a process of its own."""
+    """Return requests, ns per request and peak memory in MB; each length runs in its own process."""
     rows = []
     for power in range(5, 9):
         words = [sys.executable, "-m", "benchmarks.engines", "--length", str(10.0**power)]
@@ -166,19 +166,19 @@ def by_length() -> list[tuple[float, float, float]]:
 
 
 def one_length(count: float) -> None:
-    """Prints what `by_length` asks for."""
-    simulated(fleet("least_connections", duration_s=10))
+    """Print one row of `by_length` as JSON."""
+    simulate(fleet("least_connections", duration_s=10))
     times = 5 if count < 1e7 else 1
     scenario = fleet("least_connections", duration_s=count / RATE_RPS)
-    took_s = statistics.median(simulated(scenario)[1] for _ in range(times))
+    took_s = statistics.median(simulate(scenario)[1] for _ in range(times))
     most = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
     assert most is not None
     memory_mb = int(most[1]) / 1024
     print(json.dumps([count, took_s / count * 1e9, memory_mb]))
 
 
-def compiled_c() -> Path:
-    """The C program."""
+def compile_c() -> Path:
+    """Compile the C program. Return its path."""
     program = Path(tempfile.mkdtemp(prefix="rollcast-")) / "fleet"
     words = ["gcc", "-O3", "-march=native", "-o", str(program), str(HERE / "fleet.c"), "-lm"]
     subprocess.run(words, check=True)
@@ -186,8 +186,8 @@ def compiled_c() -> Path:
 
 
 def report() -> str:
-    """Everything measured, as a page."""
-    found = rates(compiled_c())
+    """Measure everything. Return the page."""
+    found = rates(compile_c())
     collapse = found["collapse"] * attempts_each(2000.0)
     lines = [
         "# How fast the compiled engine is",
@@ -195,10 +195,10 @@ def report() -> str:
         "<!-- Made by `.venv/bin/python -m benchmarks.engines --write`. -->",
         "",
         "20 instances of 4 slots, 1,200 requests/s of lognormal 50 ms for 300 s, rolled two at a time;",
-        "requests wait at the instances. All in turns in one run on one core of a shared machine, with",
+        "requests wait at the instances. All take turns in one run on one core of a shared machine, with",
         f"Python {platform.python_version()}; medians of {ROUNDS}, the engine's turns of {REPLICATIONS}",
-        "replications each. Drawing what arrives and making the result are included. The C program knows",
-        "this one question and nothing else.",
+        "replications each. Drawing the requests and making the result are included. The C program solves",
+        "only this one question.",
         "",
         "| | requests/s | times plain SimPy | times C |",
         "| --- | ---: | ---: | ---: |",
@@ -215,7 +215,7 @@ def report() -> str:
     calm, attempts = found["calm"], attempts_each(RATE_RPS)
     lines += [
         "",
-        "With clients that leave after 1 s and ask twice more, least connections:",
+        "Least connections with clients that leave after 1 s and retry twice:",
         "",
         "| | attempts a request | requests/s | attempts/s | of the rate without |",
         "| --- | ---: | ---: | ---: | ---: |",
@@ -229,8 +229,8 @@ def report() -> str:
         "| ---: | ---: |",
         *(f"| {size:,} | {each_ns:.0f} |" for size, each_ns in by_size()),
         "",
-        "By the length of the run (least connections, 20 instances), with its most memory, of which",
-        "Python and its libraries take most:",
+        "By the length of the run (least connections, 20 instances), with its peak memory, of which",
+        "Python and its libraries take the largest part:",
         "",
         "| requests | ns a request | MB |",
         "| ---: | ---: | ---: |",
@@ -241,7 +241,7 @@ def report() -> str:
 
 
 def main() -> int:
-    """Measures and prints."""
+    """Measure and print; with ``--write`` write the page, too."""
     prepare()
     if len(sys.argv) > 2:
         one_length(float(sys.argv[2]))

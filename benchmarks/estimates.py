@@ -1,8 +1,8 @@
-"""How fast are the estimates, and how far from the engine?
+"""Measure how fast estimates are, and how far from the engine.
 
-The time is that of one estimate of a fleet of 1,000 instances, over several policies and windows. The
-distances are over the shipped scenarios, their usual windows and replications, simulated by the
-compiled engine: an estimate's value against the mean over replications, and its range against their 5th
+The time is that of one estimate of a fleet of 1,000 instances, for several policies and windows. The
+distances are those in the shipped scenarios with their usual windows and replications, simulated by the
+compiled engine: an estimate's value compared with the mean over replications, and its range with their 5th
 and 95th percentile.
 
     .venv/bin/python -m benchmarks.estimates            # about two minutes
@@ -49,7 +49,7 @@ PERCENT = {"rollout_error_fraction", "lowest_capacity_fraction"}
 
 
 def large(policy: str, queue: str, window: int | str, cold: float) -> Scenario:
-    """A fleet of 1,000 instances at three quarters of its capacity."""
+    """Return a fleet of 1,000 instances at three quarters of its capacity."""
     return Scenario.model_validate(
         {
             "rollcast": "scenario/1",
@@ -85,7 +85,7 @@ SIZES: tuple[tuple[str, str, int | str, float], ...] = (
 
 
 def times_ms(scenario: Scenario) -> list[float]:
-    """Median and longest of many estimates in milliseconds, by the clock and of the processor."""
+    """Return median and longest time of many estimates in ms, first wall-clock, then processor time."""
     estimate(scenario)
     by_clock, of_processor = [], []
     for _round in range(ROUNDS):
@@ -97,7 +97,7 @@ def times_ms(scenario: Scenario) -> list[float]:
 
 
 def speed() -> Iterator[str]:
-    """The table of times."""
+    """Yield the table of times."""
     yield "| policy | queue | window | cold | median | longest | median, CPU | longest, CPU |"
     yield "| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: |"
     for policy, queue, window, cold in SIZES:
@@ -106,7 +106,7 @@ def speed() -> Iterator[str]:
 
 
 def distances() -> Iterator[str]:
-    """The table of distances, a row for each figure."""
+    """Yield the table of distances, a row for each figure."""
     yield "| scenario | window | figure | estimate | its range | engine | 5–95 % | off by |"
     yield "| --- | ---: | --- | ---: | ---: | ---: | ---: | ---: |"
     for path in sorted((ROOT / "scenarios").glob("*.yaml")):
@@ -116,34 +116,37 @@ def distances() -> Iterator[str]:
         for result in compare(scenario, cases, rows).candidates:
             found = estimate(result.scenario)
             for name, title in FIGURES.items():
-                said: Range | None = getattr(found, name)
-                row = cells(name, said, result.alone[name])
+                estimated: Range | None = getattr(found, name)
+                row = cells(name, estimated, result.alone[name])
                 yield f"| {scenario.name} | {result.candidate.window} | {title} | {row} |"
 
 
-def cells(name: str, said: Range | None, seen: Interval) -> str:
-    """Estimate, range, engine, its range, and how far the first is from the third."""
+def cells(name: str, estimated: Range | None, simulated: Interval) -> str:
+    """Return the cells: the estimate, its range, the engine's mean, its range, and the distance."""
     scale = 100.0 if name in PERCENT else 1.0
 
     def number(value: Any) -> str:
         return "–" if value is None else f"{value * scale:.3g}"
 
-    told = ("–", "–")
-    if said is not None:
-        told = (number(said.value), f"{number(said.low)} – {number(said.high)}")
-    engine = (number(seen.mean), f"{number(seen.run_low)} – {number(seen.run_high)}")
-    return " | ".join([*told, *engine, off_by(said, seen)])
+    values = ("–", "–")
+    if estimated is not None:
+        values = (number(estimated.value), f"{number(estimated.low)} – {number(estimated.high)}")
+    engine = (
+        number(simulated.mean),
+        f"{number(simulated.run_low)} – {number(simulated.run_high)}",
+    )
+    return " | ".join([*values, *engine, off_by(estimated, simulated)])
 
 
-def off_by(said: Range | None, seen: Interval) -> str:
-    """The relative distance, where there is something that it can be relative to."""
-    if said is None or not seen.mean:
+def off_by(estimated: Range | None, simulated: Interval) -> str:
+    """Return the relative distance; a dash without an estimate or when the simulated mean is 0."""
+    if estimated is None or not simulated.mean:
         return "–"
-    return f"{said.value / seen.mean - 1:+.1%}"
+    return f"{estimated.value / simulated.mean - 1:+.1%}"
 
 
 def reasons() -> Iterator[str]:
-    """Where there is no estimate, and why; what is called hopeless."""
+    """Yield why candidates have no estimate, and why others are hopeless."""
     for path in sorted((ROOT / "scenarios").glob("*.yaml")):
         scenario = ScenarioFile.load(path).scenario
         for case in cases_of(scenario, default_windows(scenario)):
@@ -160,26 +163,26 @@ TEXT = """\
 
 <!-- Made by `.venv/bin/python -m benchmarks.estimates --write`. -->
 
-An estimate is there in milliseconds: closed forms of queueing theory in the place of a simulation. What
-each is made of stands in `simulation/estimates/estimate.py`, `simulation/estimates/queueing.py` and their neighbours. It
-is shown as an estimate, and discards only what misses an objective by far; a plan is never based on it.
+An estimate takes milliseconds: closed forms of queueing theory replace a simulation. The formulas are in
+`simulation/estimates/estimate.py`, `simulation/estimates/queueing.py` and their neighbours. Screens show an estimate
+as an estimate. It discards only candidates that miss an objective by far; a plan is never based on it.
 
-## How long one takes
+## How long an estimate takes
 
-A fleet of 1,000 instances, {rounds} estimates each, Python {python}, one core of a shared machine; by the
-clock, which counts what others use of it, and of the processor (CPU):
+A fleet of 1,000 instances, {rounds} estimates each, Python {python}, one core of a shared machine; in wall-clock
+time, which includes other processes, and in processor time (CPU):
 
 {speed}
 
-## How far it is off
+## How far an estimate is off
 
-The shipped scenarios with their own replications. *Its range* is what one rollout may show, to be held
-against the *5–95 %* of single replications. Counts of rare events are far off in relation and near in
-number.
+The shipped scenarios with their own replications. *its range* is the range of one rollout, to be compared
+with the *5–95 %* of single replications. Counts of rare events have a large relative error and a small absolute
+one.
 
 {distances}
 
-## Where there is none
+## Where there is no estimate
 
 {reasons}
 
@@ -187,21 +190,21 @@ number.
 
 - Under overload the p99 comes out too high, by up to a tenth or so: the queue is a diffusion, and the
   capacity is that of one typical rollout.
-- Where a closed form does not hold there is no number but the reason, and no candidate is discarded by it:
+- Where a closed form does not hold, the reason is given instead of a number, and no candidate is discarded:
   instances with queues of their own behind a source hash, behind power of two choices, behind least
   connections with a load above 95 % or with long-lived connections, or unequally fast; cuts at instances
   with queues of their own above half of their capacity; a pool that is empty for a while; a new version
-  that never clears its queue; retries of what takes longer than its client waits. In 240 scenarios drawn
+  that never clears its queue; retries of requests that take longer than their client waits. In 240 scenarios drawn
   at random (`tests/simulation/estimates/test_estimate_holds.py`) at most one number in fifty is off by more than a
   factor of 1.25 for the duration, 2.5 for the p99, 3 for the mean wait and the errors, 2 for the cuts.
 - With several services, waits and responses are not estimated at all. The fewest in the pools together
   are those of one typical rollout, without the moment at which one service ends and the next begins.
-- A rollout that may well fail, or that guards may halt, has no closed form; guards are not looked at.
+- A rollout that probably fails, or that guards may halt, has no closed form; estimates ignore guards.
 """
 
 
 def main() -> None:
-    """Prints the page, or writes it."""
+    """Print the page; with ``--write`` write it, too."""
     prepare()
     page = TEXT.format(
         rounds=ROUNDS,

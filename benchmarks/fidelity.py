@@ -1,14 +1,14 @@
-"""Does the machine do what was forecast? Rollouts on the loopback, measured beside predictions.
+"""Measure rollouts on the loopback and compare them with their predictions.
 
-The shipped fleet of six (`scenarios/loopback-fleet.yaml`) with one, two, three and four out at once,
-and two without a drain; five rollouts each in a random order, after a calibration in runs of their
-own and with the predictions frozen before. What is done is kept in a folder: started again after an
-interruption it goes on where it stopped, with the same predictions, or says that they differ.
+The shipped fleet of six (`scenarios/loopback-fleet.yaml`) is rolled with windows of one, two, three and
+four, and with a window of two without a drain: five rollouts each in a random order, after a calibration in
+runs of its own, and with the predictions fixed before. Finished rollouts are stored in a folder: after an
+interruption the benchmark continues with the same predictions, or says that they differ.
 
-It needs a quiet machine of two cores and takes about fifteen minutes.
+The benchmark needs a quiet machine of two cores and takes about fifteen minutes.
 
-    .venv/bin/python -m benchmarks.fidelity                       # and docs/fidelity.md, at the end
-    .venv/bin/python -m benchmarks.fidelity --smoke               # does it run? two minutes, no page
+    .venv/bin/python -m benchmarks.fidelity                       # and write docs/fidelity.md
+    .venv/bin/python -m benchmarks.fidelity --smoke               # only test that it runs: two minutes, no page
 """
 
 from __future__ import annotations
@@ -37,36 +37,36 @@ AIM = 0.8
 
 
 def variants(scenario: Scenario, windows: tuple[int, ...]) -> list[tuple[str, Scenario]]:
-    """Every arm: the windows, and the scenario's own without a drain."""
+    """Return every arm: the windows, and the scenario's own window without a drain."""
     return [*by_window(scenario, windows), ("no drain", no_drain(scenario))]
 
 
 def page(contest: Contest) -> str:
-    """The whole of it as Markdown, misses included."""
+    """Return all results as Markdown, including the values outside their range."""
     judged, rankings, score = contest.judged(), contest.rankings(), contest.score()
     held = sum(one.holds for one in judged)
     by_metric = {metric: [one.holds for one in judged if one.metric == metric] for metric in CAPS}
     lines = [
-        "# Does the machine do what was forecast?",
+        "# Do real rollouts match the forecast?",
         "",
         "<!-- Made by `.venv/bin/python -m benchmarks.fidelity`. -->",
         "",
         f"`scenarios/{contest.scenario.name}.yaml` on the loopback of one machine ({os.cpu_count()} "
         f"cores, Python {platform.python_version()}): HAProxy, six instances, an open loop of load, "
-        f"the real executor. How it is done stands in [the lab's page](lab.md). {len(rankings)} "
+        f"the real executor. [The lab's page](lab.md) describes the method: {len(rankings)} "
         "rollouts of each arm, in a random order; calibrated in runs of their own; predictions "
-        f"frozen before, digest `{contest.digest}`.",
+        f"fixed before, digest `{contest.digest}`.",
         "",
         f"**{held} of {len(judged)} measured values ({score or 0:.0%}; the aim is {AIM:.0%}) lie in "
-        "the predicted 5–95 % range of single runs**, half of it counted at most as 10 % of the "
-        "duration and 30 % of p99: "
+        "the predicted 5–95 % range of single runs**, where half of a range counts at most as 10 % of "
+        "the duration and 30 % of p99: "
         + ", ".join(
             f"`{metric}` {sum(holds)} of {len(holds)}" for metric, holds in by_metric.items()
         )
         + f". The order by p99 of the arms that the forecast tells apart was right in "
         f"{sum(rankings)} of {len(rankings)} runs.",
         "",
-        "| arm | load of what is left | | predicted | range that counts | measured |",
+        "| arm | load of the remaining instances | | predicted | range that counts | measured |",
         "| --- | ---: | --- | ---: | --- | --- |",
     ]
     for arm in contest.arms:
@@ -85,17 +85,17 @@ def page(contest: Contest) -> str:
                 f"| {name} | {arm.load:.2f} | `{metric}` | {metric_text(metric, figure.mean)} | "
                 f"{between} | {', '.join(told)} |"
             )
-    lines += ["", "In bold: outside its range.", "", "## What speaks against it", ""]
+    lines += ["", "In bold: outside the range.", "", "## Reasons to doubt the figures", ""]
     lines += [f"- {flag}" for flag in contest.flags()] or ["Nothing was flagged."]
     found = contest.calibration
     lines += [
         "",
         "## The calibration",
         "",
-        f"Service at low load {found.service_time_s * 1000:.2f} ms where "
-        f"{found.demand_s * 1000:.2f} ms are asked for; the way around it "
-        f"{found.way_s * 1000:.2f} ms; a slot is held {found.slot_time_s * 1000:.2f} ms when all "
-        f"are. {len(found.drains_s)} stop/start cycles; a drain is looked at every "
+        f"Service at low load takes {found.service_time_s * 1000:.2f} ms where "
+        f"{found.demand_s * 1000:.2f} ms are requested, and the rest of a request "
+        f"{found.way_s * 1000:.2f} ms; a request holds a slot for {found.slot_time_s * 1000:.2f} ms "
+        f"when all slots are held. {len(found.drains_s)} stop/start cycles; a drain is polled every "
         f"{found.poll_s * 1000:.0f} ms.",
         "",
     ]
@@ -103,10 +103,10 @@ def page(contest: Contest) -> str:
 
 
 def main() -> int:
-    """Measures, or goes on measuring, and writes the page."""
+    """Measure, or continue after an interruption, and write the page."""
     options = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     options.add_argument("--smoke", action="store_true", help="one run of two arms; no page")
-    options.add_argument("--folder", type=Path, default=KEPT, help="where what is done is kept")
+    options.add_argument("--folder", type=Path, default=KEPT, help="folder for finished rollouts")
     asked = options.parse_args()
     scenario = ScenarioFile.load(scenarios_dir() / "loopback-fleet.yaml").scenario
     begun_s = time.monotonic()

@@ -1,21 +1,20 @@
-"""Do 95 % intervals cover in 95 %, and how often is the planner's "meets" wrong?
+"""Measure how often 95 % intervals cover the true value, and how often the planner's "meets" is wrong.
 
-Through the real engine, on cases whose answers are known, a thousand studies each, with the seeds
-1 to 1,000:
+The real engine runs cases whose answers are known, a thousand studies each, with the seeds 1 to 1,000:
 
 - the mean wait of an M/M/4 queue (60/s, 50 ms): 25.472 ms by Erlang C; 20 replications of 300 s;
 - requests cut by a rollout of 40 instances that drain for 100 ms at 60/s and 50 ms each: 40·3·e⁻² =
   16.240 by the M/G/∞ formula (docs/model.md); 20 replications;
 - a search over drain timeouts. Two instances at 60/s each and exponential 50 ms are rolled one after the
   other; a run meets the objective when no request that came during the rollout is cut, which only the
-  second drain can do: with a drain timeout T the probability is exp(−3·e^(−T/50 ms)). It is asked for in
-  80 % of runs with 95 % confidence. The
-  candidates are all just short of it (77, 78, 79 and 79.5 %), so that whatever a search declares is
-  wrong; then the same with one more that meets it (95 %), so that a search that refuses all is seen.
+  second drain can do: with a drain timeout T the probability is exp(−3·e^(−T/50 ms)). The objective is
+  80 % of runs with 95 % confidence. All candidates are just short of it (77, 78, 79 and 79.5 %), so that every
+  candidate that a search declares feasible is wrong. A second search has one more candidate that meets the
+  objective (95 %), so that a search that always refuses is noticed.
 
     .venv/bin/python -m benchmarks.intervals [--studies 1000] [--only wait|cut|search]
 
-Fails when an interval covers outside 93–97 %, or the planner is wrong in more than 5 %.
+The benchmark fails when an interval covers outside 93–97 %, or the planner is wrong in more than 5 %.
 """
 
 from __future__ import annotations
@@ -49,7 +48,7 @@ MEETS_IT = 0.95
 
 
 def scenario(**parts: Any) -> Scenario:
-    """A scenario of one service with exponential service of 50 ms."""
+    """Return a scenario of one service with exponential service of 50 ms."""
     service = {"service_time": {"exponential": f"{MEAN_S}s"}, **parts.pop("service")}
     return Scenario.model_validate(
         {"rollcast": "scenario/1", "services": {"app": service}, **parts}
@@ -92,12 +91,12 @@ SEARCHED = scenario(
 
 
 def timeout_s(meeting_fraction: float) -> float:
-    """The drain timeout with which so many runs of `SEARCHED` cut nothing."""
+    """Return the drain timeout in s with which this share of runs of `SEARCHED` cuts nothing."""
     return -MEAN_S * math.log(-math.log(meeting_fraction) / (60 * MEAN_S))
 
 
-def covering(one: Scenario, metric: str, answer: float, seeds: Sequence[int]) -> float:
-    """The share of studies whose 95 % interval holds the answer."""
+def coverage(one: Scenario, metric: str, answer: float, seeds: Sequence[int]) -> float:
+    """Return the share of studies whose 95 % interval contains the answer."""
     frame = frame_of([one])
     covered = 0
     for seed in seeds:
@@ -111,8 +110,8 @@ def covering(one: Scenario, metric: str, answer: float, seeds: Sequence[int]) ->
     return covered / len(seeds)
 
 
-def declared(fractions: Sequence[float], seeds: Sequence[int]) -> tuple[list[float], float]:
-    """The true shares of what was declared to meet, and how many runs a search took in the mean."""
+def run_searches(fractions: Sequence[float], seeds: Sequence[int]) -> tuple[list[float], float]:
+    """Return the true share of each candidate that was declared feasible, and the mean runs per search."""
     timeouts = [timeout_s(one) for one in fractions]
     found, runs = [], 0
 
@@ -126,15 +125,15 @@ def declared(fractions: Sequence[float], seeds: Sequence[int]) -> tuple[list[flo
     return found, runs / len(seeds)
 
 
-def _timed(what: str, measure: Callable[[], tuple[str, bool]]) -> bool:
+def _measure(name: str, measure: Callable[[], tuple[str, bool]]) -> bool:
     begun = time.perf_counter()
-    said, holds = measure()
-    print(f"{what}: {said} ({time.perf_counter() - begun:.0f} s)", flush=True)
+    result, holds = measure()
+    print(f"{name}: {result} ({time.perf_counter() - begun:.0f} s)", flush=True)
     return holds
 
 
 def main() -> int:
-    """Measures, prints, and fails where a statement does not hold."""
+    """Measure and print. Return 1 when a statement does not hold."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--studies", type=int, default=1000)
     parser.add_argument("--only", choices=["wait", "cut", "search"])
@@ -145,11 +144,11 @@ def main() -> int:
     holds = []
 
     def covers(one: Scenario, metric: str, answer: float) -> tuple[str, bool]:
-        share = covering(one, metric, answer, seeds)
+        share = coverage(one, metric, answer, seeds)
         return f"95 % intervals cover in {share:.1%}", COVERS[0] <= share <= COVERS[1]
 
     def errs(fractions: Sequence[float]) -> tuple[str, bool]:
-        found, runs = declared(fractions, seeds)
+        found, runs = run_searches(fractions, seeds)
         wrong = sum(one < IN_RUNS for one in found) / len(seeds)
         said = (
             f"declared feasible in {len(found) / len(seeds):.1%}, wrongly in {wrong:.1%}, "
@@ -158,12 +157,12 @@ def main() -> int:
         return said, wrong <= WRONG
 
     if asked.only in (None, "wait"):
-        holds.append(_timed("mean wait, M/M/4", lambda: covers(WAIT, "wait_mean_s", WAIT_S)))
+        holds.append(_measure("mean wait, M/M/4", lambda: covers(WAIT, "wait_mean_s", WAIT_S)))
     if asked.only in (None, "cut"):
-        holds.append(_timed("cut requests", lambda: covers(CUT, "cut_requests", CUT_COUNT)))
+        holds.append(_measure("cut requests", lambda: covers(CUT, "cut_requests", CUT_COUNT)))
     if asked.only in (None, "search"):
-        holds.append(_timed("all just short of it", lambda: errs(SHORT_OF_IT)))
-        holds.append(_timed("one meets it", lambda: errs((*SHORT_OF_IT, MEETS_IT))))
+        holds.append(_measure("all just short of it", lambda: errs(SHORT_OF_IT)))
+        holds.append(_measure("one meets it", lambda: errs((*SHORT_OF_IT, MEETS_IT))))
     return 0 if all(holds) else 1
 
 

@@ -1,4 +1,4 @@
-"""Is the reference engine about as fast as the plainest SimPy program for the same work?
+"""Compare the speed of the reference engine with the plainest SimPy program for the same work.
 
 Both serve 1,200 requests/s of lognormal 50 ms (cv 1) for 300 s on 20 instances of 4 slots, each
 request going to the next instance in turn. The plain program is a process per request that
@@ -46,7 +46,7 @@ SCENARIO = Scenario.model_validate(
 
 
 def plain_simpy(seed: int) -> int:
-    """The plainest program; returns how many requests finished."""
+    """Run the plainest program. Return the number of finished requests."""
     env = simpy.Environment()
     rng = np.random.default_rng(seed)
     sigma = float(np.sqrt(np.log(2)))
@@ -73,7 +73,7 @@ def plain_simpy(seed: int) -> int:
 
 
 def reference_engine(seed: int) -> int:
-    """The reference engine on the same work; returns how many requests finished."""
+    """Run the reference engine on the same work. Return the number of finished requests."""
     frame = SimulatedInterval(warm_up_s=0.0, horizon_s=DURATION_S, exact=True, bin_s=5.0)
     run = Run(
         SCENARIO.model_copy(update={"seed": seed}),
@@ -86,14 +86,14 @@ def reference_engine(seed: int) -> int:
 
 
 def rate_of(program: Callable[[int], int], seed: int) -> float:
-    """Finished requests for each second of computing."""
+    """Return the finished requests per second of wall-clock time."""
     begun = time.perf_counter()
     finished = program(seed)
     return finished / (time.perf_counter() - begun)
 
 
 def main() -> int:
-    """Measures, prints, and fails when the engine is much the slower one."""
+    """Measure and print. Return 1 when the engine is slower than `LEAST` times the plain program."""
     plain, engine = [], []
     for seed in range(ROUNDS):
         plain.append(rate_of(plain_simpy, seed))
@@ -102,7 +102,7 @@ def main() -> int:
     print(f"plain SimPy       {statistics.median(plain):>9,.0f} requests/s")
     print(f"reference engine  {statistics.median(engine):>9,.0f} requests/s")
     print(
-        f"ratio             {ratio:>9.2f} (of medians of {ROUNDS}, in turn; at least {LEAST} is asked)"
+        f"ratio             {ratio:>9.2f} (of medians of {ROUNDS}, in turn; at least {LEAST} is required)"
     )
     return 0 if ratio >= LEAST else 1
 

@@ -1,9 +1,9 @@
-"""Pictures of every page of the studio, in every size and theme that is looked at.
+"""Take pictures of every page of the studio, in every size and theme for review.
 
     python -m benchmarks.screenshots DIR
 
-Each size is a start of the studio of its own, so that what the first layout does is seen too. The
-doubled pixels are those of a fine screen. Those of the README are made by `benchmarks/readme.sh`.
+Each size starts the studio anew, so that the pictures also show its first layout. The doubled pixels are
+those of a high-resolution screen. `benchmarks/readme.sh` makes the pictures of the README.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ SIZES = (("1024x640", "1"), ("1180x760", "1"), ("1180x760", "2"))
 
 
 def take(directory: Path, size: str, scale: str = "1", scenario: Path = SCENARIO) -> None:
-    """Every page, light and dark, in one size.
+    """Take pictures of every page, light and dark, in one size.
 
     Args:
-        directory: Where the pictures go.
+        directory: The folder for the pictures.
         size: Width and height of the window, such as ``1180x760``.
-        scale: Pixels a side of each of the window's.
-        scenario: What is shown.
+        scale: Device pixels per window pixel, on each side.
+        scenario: The scenario that is shown.
     """
     command = [sys.executable, "-m", "studio", "studio", str(scenario)]
     subprocess.run(
@@ -37,7 +37,7 @@ def take(directory: Path, size: str, scale: str = "1", scenario: Path = SCENARIO
 
 
 def main() -> None:
-    """Takes them."""
+    """Take the pictures in every size."""
     if len(sys.argv) != 2:
         sys.exit("usage: python -m benchmarks.screenshots DIR")
     for size, scale in SIZES:

@@ -1,8 +1,8 @@
-"""A study of 2,000 cells: how fast, killed and resumed, and what memory it takes.
+"""Measure a study of 2,000 cells: its speed, its resume after a kill, and its memory.
 
 `python -m benchmarks.studies speed` compares one process with two on the evening scenario,
 `threads` does so with threads, `resume` kills a study with -9 in the middle and counts what is run
-again, `memory` runs 20,000 cells of a small scenario and says how much memory they take.
+again, `memory` runs 20,000 cells of a small scenario and prints how much memory they take.
 """
 
 from __future__ import annotations
@@ -47,7 +47,8 @@ rollout: {window: 2, drain: {timeout: 1s}}
 """
 
 
-def asked(scenario: Scenario, count: int) -> tuple[list[Cell], SimulatedInterval]:
+def cells_of(scenario: Scenario, count: int) -> tuple[list[Cell], SimulatedInterval]:
+    """Return about `count` cells of a scenario's usual windows, and their simulated interval."""
     cases = cases_of(scenario, default_windows(scenario))
     each = count // len(cases)
     cells = [Cell(case, number) for number in range(each) for case in cases]
@@ -56,10 +57,11 @@ def asked(scenario: Scenario, count: int) -> tuple[list[Cell], SimulatedInterval
 
 def evening() -> tuple[list[Cell], SimulatedInterval]:
     scenario = ScenarioFile.load(EVENING).scenario
-    return asked(scenario, CELLS)
+    return cells_of(scenario, CELLS)
 
 
-def took_s(path: Path, jobs: int, share: int = 1) -> float:
+def run_study(path: Path, jobs: int, share: int = 1) -> float:
+    """Run one `share`-th of the evening study with a store. Return the time in s."""
     cells, frame = evening()
     began_at = time.monotonic()
     with Store(path) as store:
@@ -70,12 +72,12 @@ def took_s(path: Path, jobs: int, share: int = 1) -> float:
 
 
 def speed(folder: Path) -> None:
-    took_s(folder / "warm.sqlite", 1, share=20)
-    took_s(folder / "warm2.sqlite", JOBS, share=20)  # starts the processes
+    run_study(folder / "warm.sqlite", 1, share=20)
+    run_study(folder / "warm2.sqlite", JOBS, share=20)  # starts the processes
     print(f"load {os.getloadavg()[0]:.2f}, {CELLS} cells")
     rates = {}
     for jobs in (1, JOBS):
-        rates[jobs] = CELLS / took_s(folder / f"{jobs}.sqlite", jobs)
+        rates[jobs] = CELLS / run_study(folder / f"{jobs}.sqlite", jobs)
         print(f"{jobs} process(es): {rates[jobs]:.1f} cells/s")
     print(f"ratio {rates[JOBS] / rates[1]:.2f}")
     print(f"{(folder / '1.sqlite').stat().st_size / CELLS / 1000:.1f} kB a cell")
@@ -96,8 +98,8 @@ def threads(_folder: Path) -> None:
         print(f"{count} thread(s): {len(parts) / (time.monotonic() - began_at):.1f} cells/s")
 
 
-def stored(path: Path) -> dict[tuple[str, int], int]:
-    """The cells of a file, and the row each stands in: one that is written again gets another."""
+def rows_of(path: Path) -> dict[tuple[str, int], int]:
+    """Return the row number of each cell of a file: a cell that is written again gets another row."""
     if not path.exists() or path.stat().st_size < 100_000:
         return {}  # its tables may not be there yet
     with sqlite3.connect(f"file:{path}?mode=ro", uri=True) as connection:
@@ -111,30 +113,30 @@ def resume(folder: Path) -> None:
         [sys.executable, __file__, "one-study", "--path", str(path)], start_new_session=True
     )
     try:
-        while len(stored(path)) < CELLS // 2:
+        while len(rows_of(path)) < CELLS // 2:
             time.sleep(0.05)
             assert process.poll() is None
     finally:
         os.kill(process.pid, signal.SIGKILL)
         process.wait()
-    before = stored(path)
-    took_s(path, JOBS)
-    after = stored(path)
+    before = rows_of(path)
+    run_study(path, JOBS)
+    after = rows_of(path)
     again = sum(after[cell] != row for cell, row in before.items())
     print(f"killed with {len(before)} of {CELLS} cells, then {len(after)}; run twice: {again}")
 
 
 def memory(folder: Path) -> None:
     scenario = ScenarioFile.parse(SMALL).scenario
-    cells, frame = asked(scenario, 20_000)
+    cells, frame = cells_of(scenario, 20_000)
     ours = psutil.Process()
     began_at = time.monotonic()
     with Store(folder / "memory.sqlite") as store:
         study = run_cells(cells, frame, Execution(jobs=JOBS, store=store))
         for count, _cell in enumerate(study, 1):
             if count % 2000 == 0:
-                all_of_us = [ours, *ours.children(recursive=True)]
-                each = [f"{one.memory_info().rss / 1e6:.0f}" for one in all_of_us]
+                processes = [ours, *ours.children(recursive=True)]
+                each = [f"{process.memory_info().rss / 1e6:.0f}" for process in processes]
                 print(f"{count} cells: {' + '.join(each)} MB", flush=True)
     print(f"{len(cells) / (time.monotonic() - began_at):.0f} cells/s")
 
@@ -146,7 +148,7 @@ def main() -> None:
     given = parser.parse_args()
     prepare()
     if given.what == "one-study":
-        took_s(given.path, JOBS)
+        run_study(given.path, JOBS)
         return
     with tempfile.TemporaryDirectory() as folder:
         {"speed": speed, "threads": threads, "resume": resume, "memory": memory}[given.what](

@@ -1,11 +1,11 @@
-"""How long the studio takes to answer a hand: medians and worst of 100, offscreen.
+"""Measure how long the studio takes to answer user input: median and worst of 100, offscreen.
 
     .venv/bin/python -m benchmarks.studio            # some minutes
     .venv/bin/python -m benchmarks.studio --write    # and docs/studio.md
 
-A scenario of 200 instances is open, its comparison is there, and every interaction is done on the real
-window; the clock runs until everything that it changes has been painted. Each is held against the target
-of the design. What is slower than its target is marked, nothing fails: it is a measurement, not a test.
+A scenario of 200 instances is open and compared, and every interaction is done on the real window. The clock
+runs until everything that the interaction changes has been painted. Each time is compared with its target. A
+slower interaction is marked, but does not fail: this is a measurement, not a test.
 """
 
 from __future__ import annotations
@@ -60,15 +60,15 @@ objectives: {error_fraction: 0.1%, latency_p99: 4s, duration: 10m}
 
 
 @dataclass(frozen=True)
-class Measured:
-    """One interaction: how often it was done, how long it took, how long it may take."""
+class Interaction:
+    """An interaction with its measured times and its target."""
 
     name: str
     times_s: tuple[float, ...]
     target_s: float
 
     def row(self) -> str:
-        """As a row of the page."""
+        """Return the row of the page."""
         median, worst = statistics.median(self.times_s) * 1e3, max(self.times_s) * 1e3
         return (
             f"| {self.name} | {len(self.times_s)} | {median:.1f} | {worst:.1f} "
@@ -76,7 +76,7 @@ class Measured:
         )
 
     def line(self) -> str:
-        """As it is printed."""
+        """Return the line that is printed."""
         median, worst = statistics.median(self.times_s), max(self.times_s)
         mark = " " if worst <= self.target_s else ("!" if median <= self.target_s else "✗")
         return (
@@ -85,28 +85,28 @@ class Measured:
         )
 
 
-def painted(running: QApplication) -> None:
-    """Returns when all that is waiting has been done and painted."""
+def paint(running: QApplication) -> None:
+    """Process all pending events, including paint events."""
     running.processEvents()
     running.processEvents()
 
 
-def timed(
+def measure(
     name: str, target_s: float, acts: Iterator[Callable[[], object]], running: QApplication
-) -> Measured:
-    """Does one thing after the other and measures each until it is painted."""
+) -> Interaction:
+    """Perform the actions one after the other, and measure each until it is painted."""
     times = []
     for act in acts:
-        painted(running)
+        paint(running)
         began = time.perf_counter()
         act()
-        painted(running)
+        paint(running)
         times.append(time.perf_counter() - began)
-    return Measured(name, tuple(times), target_s)
+    return Interaction(name, tuple(times), target_s)
 
 
 def until(signal: object, start: Callable[[], object]) -> float:
-    """How long it takes from a start until a signal comes."""
+    """Return the time in s from a start until a signal is emitted."""
     loop = QEventLoop()
     signal.connect(loop.quit)  # type: ignore[attr-defined]
     guard = QTimer()
@@ -121,7 +121,7 @@ def until(signal: object, start: Callable[[], object]) -> float:
 
 
 def a_window(folder: Path) -> StudioWindow:
-    """A window on the scenario, its comparison simulated."""
+    """Open a window on the scenario, and simulate the comparison."""
     path = folder / "two-hundred.yaml"
     path.write_text(SCENARIO, encoding="utf-8")
     store = QSettings(str(folder / "settings.ini"), QSettings.Format.IniFormat)
@@ -134,65 +134,65 @@ def a_window(folder: Path) -> StudioWindow:
 
 
 def moves(window: StudioWindow, count: int = TIMES) -> Iterator[Callable[[], object]]:
-    """The window's slider on its way, a step at a time."""
+    """Yield the moves of the slider *Window size*, a step at a time."""
     for k in range(count):
         wide = 17 + k % 40
         values: dict[str, object] = {"rollout.window": wide}
         yield partial(edit_values, window.document, "window size", values, slides=True)
 
 
-def interactions(window: StudioWindow, running: QApplication) -> Iterator[Measured]:
-    """Every interaction of the design's table but the start."""
+def interactions(window: StudioWindow, running: QApplication) -> Iterator[Interaction]:
+    """Measure every interaction except the start of the program."""
     document, jobs = window.document, window.jobs
     keys = [key for key, _, _ in PAGES]
     for key in keys:
-        window.turn_to(key)  # made once
-        painted(running)
+        window.turn_to(key)  # makes the page
+        paint(running)
     turns = (partial(window.turn_to, key) for key in islice(cycle(keys), TIMES))
-    yield timed("another page", 0.1, turns, running)
+    yield measure("another page", 0.1, turns, running)
     for key, words, _tip in PAGES[:3]:
         window.turn_to(key)
         runs = [run.key for run in document.runs]
         looks = (partial(document.look_at, key) for key in islice(cycle(runs), TIMES))
-        yield timed(f"another run, on {words}", 0.1, looks, running)
+        yield measure(f"another run, on {words}", 0.1, looks, running)
     yield from scrubs(window, running)
     for key, words, _tip in PAGES[:3]:
         window.turn_to(key)
-        yield timed(f"slider → figures and lines, on {words}", 0.1, moves(window), running)
+        yield measure(f"slider → figures and lines, on {words}", 0.1, moves(window), running)
         document.undo.undo()
     window.turn_to("replay")
     refined = []
     for move in moves(window, 20):
         refined.append(until(document.compared, move) - 0.25)
-    yield Measured("slider → first simulated results, after 250 ms", tuple(refined), 1.0)
+    yield Interaction("slider → first simulated results, after 250 ms", tuple(refined), 1.0)
     for k in range(TIMES):
         edit_values(document, "window size", {"rollout.window": 17 + k % 40})
     jobs.cancel()
     undo, redo = document.undo.undo, document.undo.redo
-    yield timed("undo", 0.05, (undo for _ in range(TIMES)), running)
-    yield timed("redo", 0.05, (redo for _ in range(TIMES)), running)
+    yield measure("undo", 0.05, (undo for _ in range(TIMES)), running)
+    yield measure("redo", 0.05, (redo for _ in range(TIMES)), running)
     acknowledged, idle = [], []
     for _ in range(20):
         until(jobs.progressed, jobs.start)
         began = time.perf_counter()
         jobs.cancel()
-        painted(running)
+        paint(running)
         acknowledged.append(time.perf_counter() - began)
         while any(thread.isRunning() for thread in jobs.threads()):
-            painted(running)
+            paint(running)
         idle.append(time.perf_counter() - began)
-    yield Measured("cancel → acknowledged", tuple(acknowledged), 0.1)
-    yield Measured("cancel → workers idle", tuple(idle), 1.0)
+    yield Interaction("cancel → acknowledged", tuple(acknowledged), 0.1)
+    yield Interaction("cancel → workers idle", tuple(idle), 1.0)
 
 
-def scrubs(window: StudioWindow, running: QApplication) -> Iterator[Measured]:
-    """The scrubber of the page Replay, from one end to the other."""
+def scrubs(window: StudioWindow, running: QApplication) -> Iterator[Interaction]:
+    """Measure the time slider of the page Replay, moved from one end to the other."""
     window.turn_to("replay")
     page = window.page("replay")
     end_s = page.end_s  # type: ignore[attr-defined]
     go_to = page.go_to  # type: ignore[attr-defined]
     places = (partial(go_to, end_s * (k + 1) / TIMES) for k in range(TIMES))
-    yield timed("scrub → tiles and cursor", 0.016, places, running)
+    yield measure("scrub → tiles and cursor", 0.016, places, running)
 
 
 _START = """
@@ -220,8 +220,8 @@ sys.exit(app.open_studio(Path(sys.argv[2])))
 """
 
 
-def starts(folder: Path, count: int = 10) -> Measured:
-    """From the start of the program to the first window."""
+def starts(folder: Path, count: int = 10) -> Interaction:
+    """Measure the time from the start of the program to the first window."""
     path = folder / "two-hundred.yaml"
     times = []
     for _ in range(count):
@@ -231,11 +231,11 @@ def starts(folder: Path, count: int = 10) -> Measured:
             env=os.environ | {"QT_QPA_PLATFORM": "offscreen", "HOME": str(folder)},
         )  # fmt: skip
         times.append(float(said.stdout.split()[0]))
-    return Measured("start → first window", tuple(times), 1.0)
+    return Interaction("start → first window", tuple(times), 1.0)
 
 
 def main() -> None:
-    """Measures everything and prints a table."""
+    """Measure everything and print a table; with ``--write`` write the page, too."""
     prepare()
     running = app.application()
     print(f"  {'interaction':<44}{'n':>5}{'median':>10}{'worst':>10}{'target':>10}   (ms)")
@@ -259,7 +259,7 @@ def main() -> None:
 
 
 def _write(rows: list[str]) -> None:
-    """Puts the table into the page."""
+    """Write the table into the page."""
     before, mark, rest = PAGE.read_text(encoding="utf-8").partition("<!-- answers -->\n")
     _old, end, after = rest.partition("<!-- end -->")
     table = "\n".join(rows)

@@ -1,4 +1,4 @@
-"""What every test stands on: Qt without a screen, figures without a window, no thread left over."""
+"""Fixtures of every test: Qt without a screen, figures without a window, no thread left over."""
 
 import os
 import sqlite3
@@ -22,27 +22,27 @@ from tests.helpers.paths import ROOT
 settings.register_profile("rollcast", deadline=None)
 settings.load_profile("rollcast")
 
-LEFTOVER_THREAD_GRACE_S = 5.0
+LEFTOVER_THREAD_GRACE_S = 30.0
 
 OF_THE_WORKERS = {"ExecutorManagerThread"}
-"""Threads of the processes that wait for the next study: another test may be the next."""
+"""Names of threads that serve idle worker processes: the next test may use these processes."""
 
 
 def left_over(before: set[threading.Thread], allowed: set[str]) -> list[str]:
-    """Names of the non-daemon threads that have come since and do not end."""
-    found = [
+    """Return the names of non-daemon threads that began since `before` and do not end."""
+    began = [
         thread
         for thread in threading.enumerate()
         if thread not in before and not thread.daemon and thread.name not in allowed
     ]
-    for thread in found:
+    for thread in began:
         thread.join(LEFTOVER_THREAD_GRACE_S)  # one that is ending may end
-    return [thread.name for thread in found if thread.is_alive()]
+    return [thread.name for thread in began if thread.is_alive()]
 
 
 @pytest.fixture(autouse=True)
 def no_thread_left_over() -> Iterator[None]:
-    """A test ends what it starts: no non-daemon thread outlives it."""
+    """Fail a test that leaves a non-daemon thread behind."""
     before = set(threading.enumerate())
     yield
     alive = left_over(before, OF_THE_WORKERS)
@@ -51,10 +51,10 @@ def no_thread_left_over() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def no_database_left_open(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """A test closes every SQLite database it opens, also one that turned out to be no database.
+    """Fail a test that leaves an SQLite connection open, also to a file that is no database.
 
-    Python 3.13 warns of a connection that is collected while open, whenever it is collected: in a test
-    that has nothing to do with it. Here each connection is held until the end of its own test.
+    Python 3.13 warns when an open connection is garbage-collected, which may happen in another test.
+    Therefore this fixture keeps each connection until the end of its own test.
     """
     still_open: list[sqlite3.Connection] = []
     connect = sqlite3.connect
@@ -111,7 +111,7 @@ def engine_is_ready(request: pytest.FixtureRequest) -> None:
 
 @pytest.fixture(autouse=True, scope="session")
 def no_worker_left_over() -> Iterator[None]:
-    """In the end the processes of studies are ended too."""
+    """End the worker processes of studies after the last test."""
     before = set(threading.enumerate())
     yield
     if "loky" in sys.modules:

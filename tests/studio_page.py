@@ -1,6 +1,6 @@
-"""The tables of `docs/studio.md`, as the studio declares them: actions and settings.
+"""Make the tables of `docs/studio.md` from the studio's actions and settings.
 
-``./rollcast update-expected`` writes them; a test holds that the page has them.
+``./rollcast update-expected`` writes the tables; a test checks that the page contains them.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ PAGE = ROOT / "docs" / "studio.md"
 
 
 def action_lines() -> Iterator[str]:
-    """A row for each action, in the order of the menu."""
+    """Yield a row for each action, in the order of the menu."""
     yield from ("| menu | action | keys | what it does |", "| --- | --- | --- | --- |")
     for menu in MENUS:
         for spec in ACTIONS:
@@ -26,7 +26,7 @@ def action_lines() -> Iterator[str]:
 
 
 def setting_lines() -> Iterator[str]:
-    """A row for each setting."""
+    """Yield a row for each setting."""
     yield from ("| setting | at first | choices | what it does |", "| --- | --- | --- | --- |")
     for one in SETTINGS:
         choices = ", ".join(words.lower() for _, words in one.choices) or "on, off"
@@ -39,8 +39,8 @@ def _at_first(setting: Setting) -> str:
     return dict(setting.choices)[setting.default].lower()
 
 
-def filled(text: str) -> str:
-    """A page with the tables as they are now between its marks.
+def fill_tables(text: str) -> str:
+    """Return a page with the present tables between its marks.
 
     Raises:
         ValueError: A mark is missing.

@@ -1,4 +1,4 @@
-"""The shipped scenarios give the answers they are expected to, the schemas are up to date."""
+"""The shipped scenarios give the expected answers, and the schemas are up to date."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests import update_expected
 
 
 def assert_close(found: Any, expected: Any, where: str = "") -> None:
-    """Equal, floats up to what other processors round differently in `exp` and `log`."""
+    """Assert equality; floats may differ by the rounding of `exp` and `log` on other processors."""
     if isinstance(expected, dict):
         assert found.keys() == expected.keys(), where
         for key, value in expected.items():
@@ -33,14 +33,14 @@ def assert_close(found: Any, expected: Any, where: str = "") -> None:
 @pytest.mark.parametrize("name", update_expected.scenario_names())
 def test_a_shipped_scenario_gives_its_expected_answer(name: str) -> None:
     expected = json.loads(update_expected.expected_path(name).read_text(encoding="utf-8"))
-    comparison = update_expected.compared(name)
+    comparison = update_expected.compare_shipped(name)
     assert_close(update_expected.summary(comparison), expected)
     if name == "checkout-evening":  # the twin of the trial on the World Cup trace
         assert_window_decides(comparison.to_json())
 
 
 def assert_window_decides(answer: dict[str, Any]) -> None:
-    """Wider is shorter, and one window is worse for users than the baseline, beyond its interval."""
+    """Assert that a wider window is faster, and that one is worse for users than the baseline beyond chance."""
     durations = [one["metrics"]["rollout_duration_s"]["mean"] for one in answer["candidates"]]
     assert durations == sorted(durations, reverse=True)
     assert len(set(durations)) == len(durations)

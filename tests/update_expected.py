@@ -1,13 +1,14 @@
-"""Regenerates what the tests hold the project to: schemas, the scenarios' summaries, the first start.
+"""Regenerate the files that tests compare with: schemas, summaries of scenarios, the first start.
 
-``./rollcast update-expected`` runs this and shows what changed; a change that nobody meant is a
-defect, one that somebody meant is committed with its reason.
+``./rollcast update-expected`` runs this module and shows the changes. An unintended change is a defect;
+an intended one is committed with its reason.
 """
 
 from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -35,9 +36,9 @@ FIGURES = (
     "cut_requests",
     "exposure_requests",
 )
-"""What a summary quotes of each candidate."""
+"""Metrics that a summary contains of each candidate."""
 
-SCHEMAS = {
+SCHEMAS: dict[str, Callable[[], dict[str, Any]]] = {
     "scenario.schema.json": scenario_schema,
     "plan.schema.json": plan_schema,
     "plan-2.schema.json": partial(plan_schema, PLAN_2),
@@ -47,24 +48,24 @@ SCHEMAS = {
 
 
 def scenario_names() -> list[str]:
-    """The shipped scenarios."""
+    """Return the names of the shipped scenarios."""
     return sorted(path.stem for path in scenarios_dir().glob("*.yaml"))
 
 
-def compared(name: str) -> Comparison:
-    """A shipped scenario's comparison of its default windows, as the bare command does it."""
+def compare_shipped(name: str) -> Comparison:
+    """Compare the default windows of a shipped scenario, as the bare command does."""
     scenario = ScenarioFile.load(scenarios_dir() / f"{name}.yaml").scenario
     cases = cases_of(scenario, default_windows(scenario))
     return compare(scenario, cases, list(run_rows(scenario, cases)))
 
 
 def summary(comparison: Comparison) -> dict[str, Any]:
-    """The answer in short: what a change of the model would move."""
-    told = comparison.to_json()
+    """Return the figures of a comparison that a change of the model would change."""
+    data = comparison.to_json()
     return {
-        "scenario": told["scenario"],
-        "scenario_digest": told["scenario_digest"],
-        "replications": told["replications"],
+        "scenario": data["scenario"],
+        "scenario_digest": data["scenario_digest"],
+        "replications": data["replications"],
         "candidates": [
             {
                 "window": one["candidate"]["window"],
@@ -73,36 +74,36 @@ def summary(comparison: Comparison) -> dict[str, Any]:
                 "answer": one["verdict"]["answer"],
                 "runs_meeting": one["verdict"]["runs_meeting"],
             }
-            for one in told["candidates"]
+            for one in data["candidates"]
         ],
-        "front": told["front"],
-        "chosen": told["chosen"],
+        "front": data["front"],
+        "chosen": data["chosen"],
     }
 
 
 def expected_path(name: str) -> Path:
-    """Where the summary of a shipped scenario stands."""
+    """Return the path of a shipped scenario's summary."""
     return scenarios_dir() / "expected" / f"{name}.json"
 
 
 def as_text(data: dict[str, Any]) -> str:
-    """JSON as it stands in the files."""
+    """Return JSON as it is written in the files."""
     return json.dumps(data, indent=2, ensure_ascii=False) + "\n"
 
 
 def main() -> int:
-    """Writes every schema, every summary, the tables of the docs, and what the first start shows."""
+    """Write every schema, every summary, the tables of the docs, and the results of the first start."""
     for name, schema in SCHEMAS.items():
         atomic_write_text(assets_dir() / name, as_text(schema()))
     page = studio_page.PAGE
-    atomic_write_text(page, studio_page.filled(page.read_text(encoding="utf-8")))
+    atomic_write_text(page, studio_page.fill_tables(page.read_text(encoding="utf-8")))
     for name in scenario_names():
         path = expected_path(name)
         path.parent.mkdir(exist_ok=True)
-        atomic_write_text(path, as_text(summary(compared(name))))
+        atomic_write_text(path, as_text(summary(compare_shipped(name))))
         print(f"{name}: {path.name} is written", file=sys.stderr)
     with write_beside(results_path()) as beside:
-        beside.write_bytes(pack_comparison(compared(EXAMPLE.removesuffix(".yaml"))))
+        beside.write_bytes(pack_comparison(compare_shipped(EXAMPLE.removesuffix(".yaml"))))
     return 0
 
 

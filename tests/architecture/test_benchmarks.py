@@ -1,4 +1,4 @@
-"""A benchmark that no longer starts reproduces no claim."""
+"""Every benchmark starts: the claims in the docs can be reproduced only then."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Docs that cannot rot: every command, option and path that they name exists.
+"""Every command, option and path that the documentation names exists.
 
-What is looked at is code: fenced blocks and spans. A word in capitals or in
-angle brackets stands for the reader's own file or name.
+The tests read code only: fenced blocks and spans. A word in capitals or in
+angle brackets stands for a file or a name of the reader.
 """
 
 import re
@@ -22,9 +22,9 @@ DOCS = [
     for path in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(ROOT.glob("docs/*.md"))]
     if path.is_file()
 ]
-# The launcher's own, with their options; these never reach the program.
+# Commands of the launcher with their options; they never reach the program.
 LAUNCHER = {"test": None, "check": {"--fast"}, "update-expected": set[str]()}
-# Paths that begin with one of these are the project's; others are the reader's.
+# A path that begins with one of these belongs to the project, any other to the reader.
 TREES = (
     *(".ci", "assets", "benchmarks", "docs", "executor", "scenarios", "simulation"),
     *("studio", "tests"),
@@ -40,7 +40,7 @@ RUN_EXECUTOR = re.compile(r"python3? -m executor\b([^|;&>#)]*)")
 
 
 def code_lines(text: str) -> Iterator[str]:
-    """Every line of fenced code, with its continuation lines, and every span."""
+    """Yield every line of fenced code, joined with its continuation lines, and every span."""
     for block in FENCE.findall(text):
         yield from re.sub(r"\\\n\s*", " ", block).splitlines()
     yield from SPAN.findall(FENCE.sub("", text))
@@ -48,7 +48,7 @@ def code_lines(text: str) -> Iterator[str]:
 
 @cache
 def commands() -> dict[str, set[str]]:
-    """Every command of the program, nested ones with a space, and its options."""
+    """Return every command of the program (nested ones with a space) with its options."""
     found: dict[str, set[str]] = {}
 
     def visit(command: object, name: str) -> None:
@@ -76,7 +76,7 @@ def executor_help(command: str) -> str:
 
 
 def command_faults(line: str) -> Iterator[str]:
-    """What a line that runs rollcast gets wrong."""
+    """Yield the faults of a line that runs rollcast."""
     for rest in RUN.findall(line):
         words = [word.strip("[]…\"'") for word in rest.split()]
         named = [word for word in words if re.fullmatch(r"[a-z][a-z-]*", word)]
@@ -109,7 +109,7 @@ def command_faults(line: str) -> Iterator[str]:
 
 
 def faults(text: str, folder: Path = ROOT) -> list[str]:
-    """Everything that a document names and that is not there."""
+    """Return everything that a document names and that does not exist."""
     found: list[str] = []
     known_options = {"--fast"}.union(*commands().values())
     for line in code_lines(text):
@@ -121,7 +121,7 @@ def faults(text: str, folder: Path = ROOT) -> list[str]:
         for path in PATH.findall(line):
             name = path.rstrip(".")
             if re.search(r"[A-Z]{3,}(?!\w*\.md)", name):
-                continue  # stands for the reader's own
+                continue  # stands for a file of the reader
             if not ((ROOT / name).exists() or any(ROOT.glob(name))):
                 found.append(f"there is no {name}")
     for target in LINK.findall(FENCE.sub("", text)):

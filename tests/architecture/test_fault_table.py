@@ -1,4 +1,4 @@
-"""The table of faults names tests that exist."""
+"""Every row of the table of faults in `docs/executor.md` names tests that exist."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The floors as they are at run time: what a static contract cannot see."""
+"""Layers at run time, which import-linter's static contracts cannot see."""
 
 import ast
 import json
@@ -31,7 +31,7 @@ NOT_ON_THE_GROUND_FLOOR = {
     "typer",
 }
 
-# Walks a package in a fresh interpreter; prints what it imported and what that pulled in.
+# Import every module of a package in a fresh interpreter; print the modules that are then loaded.
 WALK = """
 import importlib, json, pkgutil, sys
 package = importlib.import_module(sys.argv[1])
@@ -94,7 +94,7 @@ def test_every_folder_with_modules_is_a_package() -> None:
 
 
 def test_no_circle_of_imports_is_left() -> None:
-    """Also none by an import that only a type checker sees: who reads it must follow that too."""
+    """Imports that only a type checker sees count, too, because a reader must follow them as well."""
     imports = grimp.build_graph(*PACKAGES)
     graph = nx.DiGraph(
         (module, imported)
@@ -105,7 +105,7 @@ def test_no_circle_of_imports_is_left() -> None:
 
 
 def test_no_folder_is_a_drawer() -> None:
-    """A folder with more rooms than a reader can hold in mind becomes two."""
+    """A folder with more modules than a reader can keep in mind must be split."""
     folders = {
         folder: len([path for path in folder.glob("*.py") if path.stem != "__init__"])
         for package in PACKAGES

@@ -1,7 +1,7 @@
-"""The launcher, run against stand-ins for apt-get, dpkg-query, Python, pip and uv.
+"""The launcher with stand-ins for apt-get, dpkg-query, Python, pip and uv.
 
-Each stand-in writes its arguments into one log, so a test sees what was asked
-of which tool and in which order; nothing is installed and no network is used.
+Each stand-in writes its arguments into one log, so a test sees which tool was called
+with which arguments and in which order; nothing is installed and no network is used.
 """
 
 import os
@@ -22,7 +22,7 @@ TOOLS = (
     *("rm", "sed", "sha256sum", "tail", "tr"),
 )
 
-# A stand-in Python: also what its own `-m venv` puts into the environment.
+# A stand-in Python, which its own `-m venv` also copies into the environment.
 PYTHON = """#!/bin/sh
 case "$*" in
     *version_info*) echo "${STUB_PYTHON:-3.11}"; exit ;;
@@ -39,7 +39,7 @@ case "$*" in
 esac
 """
 
-# Debian's database of packages: what apt-get installed, and nothing before.
+# Debian's database of packages: contains only what apt-get has installed.
 DPKG_QUERY = """#!/bin/sh
 [ ! -f "$STUB_LOG.installed" ] || cat "$STUB_LOG.installed"
 """
@@ -49,7 +49,7 @@ echo "apt-get $*" >>"$STUB_LOG"
 [ "$1" != install ] || for name in "$@"; do echo "installed $name, "; done >>"$STUB_LOG.installed"
 """
 
-# Any other tool: logs, and fails with the words the test gives it.
+# Any other tool: writes the log, and fails with a message that the test sets.
 TOOL = """#!/bin/sh
 name=${0##*/}
 echo "$name $*" >>"$STUB_LOG"
@@ -127,7 +127,7 @@ def desk(tmp_path: Path) -> Desk:
 
 
 def one_line(done: subprocess.CompletedProcess[str]) -> str:
-    """The last line said, which must hold everything: no traceback, no second line of it."""
+    """Return the last line of the output, which must be the whole message: no traceback, no second line."""
     lines = done.stderr.splitlines()
     assert all(line.startswith("rollcast: ") for line in lines), done.stderr
     return lines[-1]

@@ -1,4 +1,4 @@
-"""A system without `fcntl`, signal masks and user numbers: a fresh interpreter from which they are taken."""
+"""Systems without `fcntl`, signal masks and user ids, simulated by an interpreter in which these are blocked."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def run(code: str, *words: str, folder: Path) -> subprocess.CompletedProcess[str
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A scenario, a plan and its inventory."""
+    """Write a scenario, a plan and its inventory into a folder."""
     (tmp_path / "shop.yaml").write_text(SHOP, encoding="utf-8")
     plan = tmp_path / "plan.json"
     plan.write_text(example_plan_text(), encoding="utf-8")

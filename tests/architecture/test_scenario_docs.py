@@ -1,4 +1,4 @@
-"""The documented scenario is the schema: every key is there, and what is there is accepted."""
+"""The documented scenario contains every key of the schema, and is accepted."""
 
 import gzip
 import re
@@ -31,7 +31,7 @@ FORMS = {
 
 
 def keys_of(model: type[Any]) -> Iterator[tuple[str, type[Any] | None]]:
-    """The keys of a part of a scenario, each with the part that it holds, if it is one."""
+    """Yield the keys of a part of a scenario, each with the part that is its value, if any."""
     for name, field in model.model_fields.items():
         part: Any = field.annotation
         if get_origin(part) is dict:
@@ -42,12 +42,12 @@ def keys_of(model: type[Any]) -> Iterator[tuple[str, type[Any] | None]]:
 
 
 def undocumented(model: type[Any], data: dict[str, Any], prefix: str = "") -> Iterator[str]:
-    """Keys of the schema that the example lacks; names of services and classes are the user's."""
+    """Yield the keys of the schema that the example lacks; names of services and classes are free."""
     for key, part in keys_of(model):
         if key not in data:
             yield prefix + key
         elif key == "rollout" and prefix == "services.":
-            continue  # the keys of `rollout` itself, those that a service does otherwise
+            continue  # a service's `rollout` has the keys of the scenario's
         elif part is not None and isinstance(data[key], dict):
             inner = data[key]
             if key in {"services", "classes"}:
@@ -79,7 +79,7 @@ def test_a_key_that_the_example_lacks_is_found() -> None:
     ],
 )
 def test_a_switch_is_all_it_takes(switches: list[str]) -> None:
-    """What only another strategy or kind of arrivals needs may stand there and wait."""
+    """Keys that only another strategy or kind of arrivals needs are allowed, and ignored until then."""
     assert ScenarioFile.parse(WHOLE, sets=switches).scenario.rollout is not None
 
 

@@ -1,4 +1,4 @@
-"""What holds for the studio's rooms and import-linter cannot see: threads, modal loops, sizes."""
+"""Rules for the studio's modules that import-linter cannot check: threads, modal loops, sizes."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from tests.helpers.paths import ROOT
 STUDIO = ROOT / "studio"
 GUI = sorted((STUDIO / "gui").rglob("*.py"))
 LONGEST = 600
-"""Above that a room needs a written reason; there is none that has one."""
+"""Maximum number of lines of a module; no module has a reason to be longer."""
 
 
 def lines_with(path: Path, pattern: str) -> list[str]:
-    """The lines of a room that match, with their numbers."""
+    """Return the lines of a module that match, with their numbers."""
     return [
         f"{path.relative_to(ROOT)}:{number}: {line.strip()}"
         for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1)
@@ -34,8 +34,8 @@ def test_only_one_room_has_threads() -> None:
 
 @pytest.mark.parametrize("path", GUI, ids=lambda path: str(path.relative_to(STUDIO)))
 def test_nothing_blocks_the_window(path: Path) -> None:
-    """A dialogue is opened, not executed; nobody processes events in the middle of something."""
-    allowed = path.name == "app.py"  # the program's own loop, and that of its pictures
+    """Dialogues are opened, not executed, and no code processes events while it is at work."""
+    allowed = path.name == "app.py"  # the main loop, and the loop that takes screenshots
     assert allowed or lines_with(path, r"\.exec\(\)|processEvents\(") == []
 
 

@@ -1,4 +1,4 @@
-"""The wheel, built in a checkout with things lying about, installed alone and run elsewhere."""
+"""The wheel, built in a dirty checkout, installed alone and run outside the checkout."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ LEFT_IN_A_CHECKOUT = (
     "executor/plan.journal",
     "simulation/__pycache__/run.cpython-311.pyc",
 )
-"""Files as use and development leave them; none may be shipped."""
+"""Files that use and development leave behind; the wheel may contain none."""
 
 ENVIRONMENT = {
     name: value
@@ -54,7 +54,7 @@ def run(*command: str, cwd: Path) -> str:
 
 
 def install(command: list[str], cwd: Path) -> None:
-    """Runs uv with the versions of the lock; downloads only what its cache lacks."""
+    """Run uv with the versions of the lock; download only what uv's cache lacks."""
     command += ["--constraint", str(ROOT / "requirements-dev.lock")]
     cached = subprocess.run([*command, "--offline"], cwd=cwd, capture_output=True, check=False)
     if cached.returncode != 0:
@@ -63,7 +63,7 @@ def install(command: list[str], cwd: Path) -> None:
 
 @pytest.fixture(scope="module")
 def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The project without git, so that nothing but its own list keeps files out of the wheel."""
+    """Copy the project without git, so that only its own list keeps files out of the wheel."""
     copy = tmp_path_factory.mktemp("dirty") / "checkout"
     for name in (*PACKAGES, "assets", "scenarios"):
         shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
@@ -84,7 +84,7 @@ def wheel(checkout: Path) -> Path:
 
 
 class Host:
-    """An environment of its own, and the folder that its `rollcast` is run in."""
+    """An environment of its own, and the folder in which its `rollcast` runs."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -104,7 +104,7 @@ class Host:
         )
 
     def refuses(self, *words: str, extra: str, **more: str) -> list[str]:
-        """Asserts one line with the extra's name and exit code 2; returns the install command."""
+        """Assert one line with the extra's name and exit code 2. Return the install command."""
         done = self.rollcast(*words, **more)
         assert (done.returncode, done.stdout) == (2, ""), done.stderr
         assert done.stderr.startswith("rollcast: ")
@@ -119,7 +119,7 @@ class Host:
 
 @pytest.fixture(scope="module")
 def base(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Host:
-    """A fresh environment that holds the wheel and its base dependencies."""
+    """Make a fresh environment with the wheel and its base dependencies."""
     host = Host(tmp_path_factory.mktemp("base"))
     install([*UV, "pip", "install", "--python", str(host.python), str(wheel)], host.folder)
     (host.folder / "plan.json").write_text(example_plan_text(), encoding="utf-8")
@@ -203,32 +203,33 @@ def test_the_base_refuses_half_a_plan(base: Host, tmp_path: Path, command: str) 
     assert done.stderr.count("\n") == 1
 
 
-@pytest.mark.parametrize(
-    ("words", "more", "extra"),
-    [
-        ("", {}, "simulation"),
-        ("", {"DISPLAY": ":9"}, "studio"),
-        ("simulate shop.yaml", {}, "simulation"),
-        ("compare shop.yaml", {}, "simulation"),
-        ("plan shop.yaml -o p.json", {}, "simulation"),
-        ("sensitivity shop.yaml", {}, "simulation"),
-        ("validate shop.yaml", {}, "simulation"),
-        ("validate plan.json --again", {}, "simulation"),
-        ("import access.log -o s.yaml", {}, "simulation"),
-        ("report plan.json -o r.html", {}, "simulation"),
-        ("lab up", {}, "simulation"),
-        ("lab run plan.json", {}, "simulation"),
-        ("lab compare", {}, "simulation"),
-        ("studio", {}, "studio"),
-        ("studio shop.yaml --screenshots pictures", {}, "studio"),
-    ],
-)
+OTHER_COMMANDS: list[tuple[str, dict[str, str], str]] = [
+    ("", {}, "simulation"),
+    ("", {"DISPLAY": ":9"}, "studio"),
+    ("simulate shop.yaml", {}, "simulation"),
+    ("compare shop.yaml", {}, "simulation"),
+    ("plan shop.yaml -o p.json", {}, "simulation"),
+    ("sensitivity shop.yaml", {}, "simulation"),
+    ("validate shop.yaml", {}, "simulation"),
+    ("validate plan.json --again", {}, "simulation"),
+    ("import access.log -o s.yaml", {}, "simulation"),
+    ("report plan.json -o r.html", {}, "simulation"),
+    ("lab up", {}, "simulation"),
+    ("lab run plan.json", {}, "simulation"),
+    ("lab compare", {}, "simulation"),
+    ("studio", {}, "studio"),
+    ("studio shop.yaml --screenshots pictures", {}, "studio"),
+]
+"""Commands that the base cannot run, with environment variables and the extra that each needs."""
+
+
+@pytest.mark.parametrize(("words", "more", "extra"), OTHER_COMMANDS)
 def test_the_base_names_the_extra_of_another_command(
     base: Host, words: str, more: Mapping[str, str], extra: str
 ) -> None:
     before = set(base.folder.iterdir())
     command = base.refuses(*words.split(), extra=extra, **more)
-    # This environment was made by uv, without pip, from a file.
+    # uv made this environment, without pip, from a wheel file.
     assert command[:4] == ["uv", "pip", "install", "--python"]
     assert command[4] == str(base.python)
     assert command[5].startswith(f"rollcast[{extra}] @ file:///")
@@ -236,12 +237,11 @@ def test_the_base_names_the_extra_of_another_command(
 
 
 def test_every_command_but_four_says_what_it_needs(base: Host) -> None:
-    """A command that is new must be in the table above, or work in the base."""
+    """A new command must be in the table above, or work in the base."""
     text = base.rollcast("--help").stdout.partition("Commands")[2]
     commands = {line.split()[0] for line in text.splitlines()[1:] if line[2:3].isalpha()}
     works = {"execute", "resume", "validate", "export", "new", "scenarios"}
-    table = test_the_base_names_the_extra_of_another_command.pytestmark[0].args[1]
-    refused = {words.split()[0] for words, _, _ in table if words}
+    refused = {words.split()[0] for words, _, _ in OTHER_COMMANDS if words}
     assert commands == works | refused
 
 
@@ -277,7 +277,7 @@ def test_the_base_carries_a_plan_out_and_goes_on_with_one(
 
 @pytest.mark.slow
 def test_the_simulation_is_added_by_the_command_that_was_told(wheel: Path, tmp_path: Path) -> None:
-    """The command line without Qt, in an environment that was the base before."""
+    """Add the command line without Qt to an environment that had only the base."""
     host = Host(tmp_path)
     install([*UV, "pip", "install", "--python", str(host.python), str(wheel)], tmp_path)
     (tmp_path / "shop.yaml").write_text(SHOP, encoding="utf-8")

@@ -1,4 +1,4 @@
-"""The command line in a folder of its own, for whole ways from a scenario to what came of it."""
+"""The command line in a folder of its own, for tests from a scenario to its result."""
 
 from __future__ import annotations
 

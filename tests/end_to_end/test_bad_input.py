@@ -1,12 +1,13 @@
-"""What a person gets wrong is answered in one line that says what, where, and the rule.
+"""Bad input is refused in one line that names the value, its place, and the rule.
 
-Every row is run as it is typed: exit code, one line on standard error, nothing on standard output,
-no file that was not there before.
+Every row is run as a person types it, and checked for its exit code, one line on standard error, nothing on
+standard output, and no new file.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -24,7 +25,7 @@ PLAN = plan_text(example_plan())
 
 
 def shop(old: str, new: str) -> dict[str, str]:
-    """The shop with a mistake in it."""
+    """Return the shop with a mistake in it."""
     assert old in SHOP
     return {"shop.yaml": SHOP.replace(old, new)}
 
@@ -32,11 +33,11 @@ def shop(old: str, new: str) -> dict[str, str]:
 def case(
     name: str,
     command: str,
-    files: dict[str, str | bytes] | dict[str, str],
+    files: Mapping[str, str | bytes],
     said: str,
     code: int = 2,
 ) -> object:
-    """A row: what is typed, which files there are, what is said of it."""
+    """Return a row: the command, the files that exist, and a part of the error message."""
     return pytest.param(command.split(), files, said, code, id=name)
 
 

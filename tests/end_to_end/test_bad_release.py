@@ -1,7 +1,7 @@
-"""A release that answers errors: how many requests meet it, as predicted and as measured.
+"""A release that answers errors: the number of requests that meet it, predicted and measured.
 
-The plan is made for a good release, since no other is planned; what a bad one would do under its
-guard is a simulation of the same rollout. Then the bad one is rolled out on the loopback.
+The plan is made for a good release, because nobody plans a bad one. A simulation of the same rollout predicts
+what a bad release does under the plan's guard. Then the bad release is rolled out on the loopback.
 """
 
 from __future__ import annotations
@@ -57,13 +57,13 @@ def test_a_bad_release_meets_as_many_requests_as_was_predicted(rollcast: Command
     (foreseen,) = rollcast("compare", bad, "--windows", "1", "--json", "-q").json["candidates"]
     assert foreseen["ended"]["rolled_back"] == 60
     predicted = foreseen["metrics"]["exposure_requests"]
-    assert predicted["run_high"] < planned.run_low  # the guard saves so many requests from it
+    assert predicted["run_high"] < planned.run_low  # the guard protects the difference
 
     trial = run_trial(plan, ScenarioFile.parse(BAD).scenario, settling_s=1.0)
 
     told = trial.timeline
     assert told["ended"] == "rolled_back"
-    # The plan's own guard or its forecast, which knows of no errors: the first that is crossed.
+    # Either the plan's guard or its forecast, which predicts no errors, is crossed first.
     assert re.match(r"guard over 2 s: errors|the rollout leaves its forecast: err", told["reason"])
     touched = {one["instance"] for one in told["steps"]}
     assert len(touched) < len(plan.instances)

@@ -1,7 +1,7 @@
-"""What a person gets wrong in using the program is answered in one line, too.
+"""Wrong use of the program is refused in one line, too.
 
-Options, outputs and plans; what may be wrong inside a scenario is in `test_bad_input`. The rows with
-the worst files, which no editor would write, are here as well.
+The rows cover options, outputs, plans, and malformed files that no editor would write. Mistakes inside a
+scenario are in `test_bad_input`.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ DAMAGED = PACKED[:20] + bytes(byte ^ 255 for byte in PACKED[20:40]) + PACKED[40:
 
 
 def shop(old: str, new: str) -> dict[str, str | bytes]:
-    """The shop with a mistake in it."""
+    """Return the shop with a mistake in it."""
     assert old in SHOP
     return {"shop.yaml": SHOP.replace(old, new)}
 
@@ -35,7 +35,7 @@ def case(
     said: str,
     code: int = 2,
 ) -> object:
-    """A row: what is typed, which files there are, what is said of it."""
+    """Return a row: the command, the files that exist, and a part of the error message."""
     return pytest.param(command.split(" "), files, said, code, id=name)
 
 

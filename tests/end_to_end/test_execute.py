@@ -1,4 +1,4 @@
-"""The whole way on a real fleet: scenario → compare → plan → execute, under load."""
+"""From a scenario to a rolled fleet under load: compare, plan, execute."""
 
 from __future__ import annotations
 

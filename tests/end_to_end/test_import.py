@@ -1,4 +1,4 @@
-"""From files to a simulated answer, and what bad files are told."""
+"""From imported files to a simulated answer, and the refusal of bad files."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ FILES = [
 
 
 def nginx_log(rate_rps: float, mean_s: float, seconds: float, seed: int) -> str:
-    """Poisson arrivals, exponential service, as nginx logs them: a line at the end of each."""
+    """Return Poisson arrivals with exponential service as nginx logs them: a line at each request's end."""
     rng = np.random.default_rng(seed)
     times = np.sort(rng.uniform(0, seconds, rng.poisson(rate_rps * seconds)))
     took = rng.exponential(mean_s, len(times))
@@ -76,7 +76,7 @@ def test_a_log_is_imported_and_simulated(rollcast: CommandLine) -> None:
 def test_a_known_log_is_recovered(
     tmp_path: Path, rate_rps: float, mean_s: float, seed: int
 ) -> None:
-    """Five standard errors, of the rate over half an hour and of the mean over a quarter of it."""
+    """The tolerance is five standard errors: of the rate over half an hour, of the mean over a quarter of it."""
     path = tmp_path / "access.log"
     path.write_text(nginx_log(rate_rps, mean_s, 1800, seed))
     drafted = draft(combine(read_files([path])), ["it"], "x")
@@ -94,7 +94,7 @@ NAME_NO_UNIT = {
     "azure_functions_2021_200_invocations.csv": "duration: the name does not say in which unit",
     "azure_llm_2023_conv.csv.gz": "no column is known by its name and unit",
 }
-"""Real tables whose columns do not say what they count, or in which unit."""
+"""Real tables whose columns do not name what they count, or the unit."""
 
 
 @pytest.mark.slow

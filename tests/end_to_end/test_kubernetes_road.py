@@ -1,7 +1,7 @@
-"""From a log and a manifest to a patch that the manifest takes: what most people come with.
+"""From an access log and a manifest, which most users have, to a patch that fits the manifest.
 
-The manifests are the real ones of the shared data; where these are absent, the default Deployment
-below is the only one. `kubectl` is Debian's `kubernetes-client`, or any other.
+The manifests are the real ones of the shared data; where these are absent, only the default Deployment
+below is tested. `kubectl` is Debian's `kubernetes-client`, or any other.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ pytestmark = [
 
 
 def deployments() -> Iterator[tuple[str, str]]:
-    """Each Deployment by its name, as YAML of its own."""
+    """Return each Deployment as YAML, by its name."""
     yield "default", DEFAULT
     for path in sorted((DATA / "fleets").glob("*.yaml")):
         for one in YAML(typ="safe").load_all(path.read_text()):
@@ -66,7 +66,7 @@ def deployments() -> Iterator[tuple[str, str]]:
 
 
 def access_log() -> str:
-    """Ten minutes at 20 requests a second, 60 ms each in the mean."""
+    """Return a log of ten minutes at 20 requests a second, with a mean of 60 ms."""
     draw, lines, time_s = random.Random(7), [], 0.0
     begin = datetime(2026, 5, 1, 18, tzinfo=UTC)
     while time_s < 600:
@@ -122,17 +122,18 @@ def test_a_deployment_is_imported_planned_exported_and_takes_the_patch(
 
 
 def told(folder: Path, text: str) -> list[str]:
-    """What a person adds to a manifest that is not the default one, so that a plan meets.
+    """Return what a person must add to a manifest so that a plan meets its objectives.
 
-    Without a pre-stop requests are refused while the balancer learns late; a p99 that only the log
-    promises does not fit pods that may be missing; and where the only pod may be missing nothing is
-    promised.
+    Without a pre-stop, requests are refused while the balancer has not learnt of the take-out. A p99 objective
+    from the log alone cannot hold while pods are missing. Where the only pod may be missing, no objective can hold.
     """
     if text == DEFAULT:
         return []
     sets = ["objectives.latency_p99=10s", "objectives.error_fraction=100%"]
     imported = YAML(typ="safe").load((folder / "shop.yaml").read_text())
-    if imported["rollout"].get("pre_stop", "0s") == "0s":  # none, or one that nobody can read
+    if (
+        imported["rollout"].get("pre_stop", "0s") == "0s"
+    ):  # none, or one that the import cannot read
         sets.append("rollout.pre_stop=3s")
     return [word for one in sets for word in ("--set", one)]
 
@@ -152,7 +153,7 @@ def test_a_wall_says_the_way_round_it(rollcast: CommandLine) -> None:
 
 
 def patched(manifest: Path, patch: Path) -> dict[str, Any]:
-    """The manifest as kubectl patches it, without a cluster."""
+    """Return the manifest as kubectl patches it, without a cluster."""
     assert KUBECTL is not None
     done = subprocess.run(
         [KUBECTL, "patch", "--local", "-f", manifest, "--patch-file", patch, "-o", "json"],

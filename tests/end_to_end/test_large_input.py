@@ -1,7 +1,7 @@
-"""What would eat the machine is refused in one line, with the limit, and without being built.
+"""Input that would exhaust the machine is refused in one line with the limit, before it is processed.
 
-All cases run in one process whose address space ends 512 MiB above what the loaded program takes, so
-that building first and asking for the size later fails whatever the machine.
+All cases run in one process whose address space is limited to 512 MiB above that of the loaded program, so
+a command that allocates first and checks the size later fails on every machine.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from tests.helpers.plans import example_plan
 
 
 def alias_bomb(last: str) -> str:
-    """Nine levels of ten aliases: a thousand million values in a few lines."""
+    """Return nine levels of ten aliases: a thousand million values in a few lines."""
     levels = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
     levels += [
         f"a{level}: &a{level} [{', '.join([f'*a{level - 1}'] * 10)}]" for level in range(1, 9)
@@ -38,7 +38,7 @@ def alias_bomb(last: str) -> str:
 
 
 def merge_bomb() -> str:
-    """The same by merge keys, which a loader fills in itself."""
+    """Return the same number of values by merge keys, which a YAML loader expands itself."""
     levels = ["a0: &a0 {x: 1}"]
     levels += [
         f"a{level}: &a{level} {{<<: [{', '.join([f'*a{level - 1}'] * 10)}], y{level}: 1}}"
@@ -65,7 +65,7 @@ service: checkout
 
 @dataclass(frozen=True)
 class Case:
-    """A command, the files it is given, and a part of what it says."""
+    """A command, the files that it reads, and a part of its error message."""
 
     name: str
     command: tuple[str, ...]
@@ -74,23 +74,23 @@ class Case:
 
 
 def key(name: str, pair: str, said: str) -> Case:
-    """A key of the shop that is set over the file."""
+    """Return a case that sets a key of the shop by `--set`."""
     return Case(name, ("simulate", "shop.yaml", "-q", "--set", pair), said)
 
 
 def replaced(name: str, old: str, new: str, said: str) -> Case:
-    """The same written in the file."""
+    """Return a case that writes the same value in the file."""
     assert old in SHOP
     return Case(name, ("validate", "bad.yaml"), said, {"bad.yaml": SHOP.replace(old, new)})
 
 
 def option(name: str, *arguments: str, said: str) -> Case:
-    """An option of a command."""
+    """Return a case with an option of a command."""
     return Case(name, (arguments[0], "shop.yaml", "-q", *arguments[1:]), said)
 
 
 def imported(name: str, file: str, content: str | bytes, said: str) -> Case:
-    """A file to import."""
+    """Return a case with a file to import."""
     return Case(name, ("import", file, "-o", "made.yaml"), said, {file: content})
 
 
@@ -253,7 +253,7 @@ CASES = [
 
 @pytest.fixture(scope="module")
 def answers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[int, str]]:
-    """Exit code and standard error of every case."""
+    """Return exit code and standard error of every case."""
     folder = tmp_path_factory.mktemp("large")
     commands = [["validate", str(folder / "shop.yaml")]]
     (folder / "shop.yaml").write_text(SHOP, encoding="utf-8")
@@ -343,7 +343,7 @@ def test_the_page_says_the_limits() -> None:
 
 
 def test_a_field_of_the_studio_takes_no_more_than_a_file() -> None:
-    """Fields are written by `with_values`, which says the limit beside the field."""
+    """Fields are written by `with_values`, whose message stands beside the field."""
     file = ScenarioFile.parse(SHOP)
     with pytest.raises(BadInput, match=r"instances: 1000000: must be at most 100,000"):
         file.with_values({f"{WEB}.instances": 1_000_000})

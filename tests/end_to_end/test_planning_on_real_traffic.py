@@ -1,7 +1,7 @@
-"""When is it safe? The planner on real series: one whose start decides, one where it hardly matters.
+"""The planner on real traffic: a series on which the start decides, and one on which it hardly matters.
 
-The data stays outside the project (its licence says so); where it is absent these tests skip. Their
-twins on made-up traffic are in `tests/studio/cli/test_searches.py`.
+The data stays outside the project because of its licence; where it is absent these tests skip. Similar
+tests on generated traffic are in `tests/studio/cli/test_searches.py`.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def scenario(trace: Path, scale: float, instances: int, service_time: str) -> st
 
 
 def test_on_the_day_of_the_record_the_start_decides(tmp_path: Path) -> None:
-    """23 June 1998 at 1-minute steps, a tenth of it: up to 282/s at 15:57, a fleet for 355/s."""
+    """A tenth of 23 June 1998 at 1-minute steps: up to 282/s at 15:57; the fleet serves 355/s."""
     path = tmp_path / "record.yaml"
     path.write_text(scenario(WORLD_CUP, 0.1, 16, "180ms"), encoding="utf-8")
     starts = "1998-06-23 00:00..1998-06-23 23:00/1h,1998-06-23 15:56"
@@ -62,12 +62,12 @@ def test_on_the_day_of_the_record_the_start_decides(tmp_path: Path) -> None:
 
 
 def test_on_a_nearly_flat_series_the_start_hardly_matters(tmp_path: Path) -> None:
-    """A balancer's fourteen days, a hundred times as much: 0.3 to 219/s, a fleet for 480/s."""
+    """Fourteen days of a balancer, multiplied by 100: 0.3 to 219/s; the fleet serves 480/s."""
     path = tmp_path / "flat.yaml"
     path.write_text(scenario(BALANCER, 100, 12, "100ms"), encoding="utf-8")
     told = ("--windows", "2", "--starts", "every:6h", "--jobs", "1")
     found = rollcast("plan", path, *told, "-o", tmp_path / "plan.json")
     assert found["starts"].startswith("The start hardly matters: none of ")
     assert found["counts"]["chosen"] == 1
-    assert found["counts"]["no traffic"] > 0  # the series has breaks; nothing is planned into them
+    assert found["counts"]["no traffic"] > 0  # the series has gaps, which no start may meet
     assert set(found["counts"]) == {"chosen", "slower", "no traffic"}

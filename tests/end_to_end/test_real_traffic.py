@@ -1,7 +1,7 @@
-"""The whole way on real traffic: the World Cup site's record minute, at a tenth of its size.
+"""From a scenario to a plan on real traffic: the record minute of the World Cup site, scaled to a tenth.
 
-The data stays outside the project (its licence says so); where it is absent these tests skip. Their
-twin on a shipped scenario is in `tests/test_expected.py`.
+The data stays outside the project because of its licence; where it is absent these tests skip. A similar
+test on a shipped scenario is in `tests/test_expected.py`.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def test_wider_windows_are_faster_and_at_some_point_worse(answer: dict[str, Any]
 
 
 def test_the_trace_is_read_at_its_record_minute(answer: dict[str, Any]) -> None:
-    """169,010 requests in the minute of 15:57, 167,070 in the next: a tenth of each."""
+    """The trace has 169,010 requests in the minute of 15:57 and 167,070 in the next; the scenario takes a tenth."""
     assert answer["candidates"][0]["candidate"]["start"] == "1998-06-23 15:57:00"
     took = answer["candidates"][0]["metrics"]["rollout_duration_s"]["mean"] + 10
     arrived = answer["candidates"][0]["requests"]["arrived"] / answer["replications"]

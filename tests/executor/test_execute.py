@@ -391,7 +391,7 @@ def test_a_signal_finishes_the_step_in_hand(three: Fleet, number: int) -> None:
     with three.executing() as running:
         until(lambda: "maint" in three.admin(), "an instance is out")
         running.send_signal(number)
-        out, _ = running.communicate(timeout=30)
+        out, _ = running.communicate(timeout=ENDS_WITHIN_S)
     assert running.returncode == 130, out
     assert "stopping: the steps in hand are finished first" in out
     assert "The fleet:" in out
@@ -415,7 +415,7 @@ def test_started_with_interrupts_ignored_it_stops_all_the_same(three: Fleet) -> 
     with three.executing(ignores="INT") as running:
         until(lambda: "maint" in three.admin(), "an instance is out")
         running.send_signal(signal.SIGINT)
-        out, _ = running.communicate(timeout=30)
+        out, _ = running.communicate(timeout=ENDS_WITHIN_S)
     assert running.returncode == 130, out
     assert "Go on with: python " in out
 
@@ -424,7 +424,7 @@ def test_under_nohup_it_outlives_its_terminal(three: Fleet) -> None:
     with three.executing(ignores="HUP") as running:
         until(lambda: "maint" in three.admin(), "an instance is out")
         running.send_signal(signal.SIGHUP)
-        out, _ = running.communicate(timeout=60)
+        out, _ = running.communicate(timeout=ENDS_WITHIN_S)
     assert running.returncode == 0, out
     must_be_all(three, "1.1")
 
@@ -441,7 +441,7 @@ def test_a_signal_before_anything_is_touched_says_so(three: Fleet) -> None:
             asked, _ = deaf.accept()
             with asked:
                 running.send_signal(signal.SIGHUP)
-                out, _ = running.communicate(timeout=30)
+                out, _ = running.communicate(timeout=ENDS_WITHIN_S)
     assert (running.returncode, out) == (130, "interrupted: nothing was touched\n")
     assert untouched(three)
     assert not three.journal.exists()
@@ -463,7 +463,7 @@ def test_a_second_signal_stops_at_once(three: Fleet) -> None:
         while "stopping" not in line:
             line = running.stdout.readline() if running.stdout else ""
         running.send_signal(signal.SIGINT)
-        out, _ = running.communicate(timeout=5)
+        out, _ = running.communicate(timeout=ENDS_WITHIN_S)  # the command alone hangs for an hour
     assert running.returncode == 130, out
     assert "stopped at once" in out
     assert is_zombie(hanging[0])  # or it is gone altogether
@@ -611,7 +611,7 @@ def test_approval_at_the_terminal(three: Fleet, typed: str, code: int) -> None:
         assert three.versions() == ["1.1", "1.1", "1.0"]
         running.stdin.write(typed)
         running.stdin.flush()
-        out, _ = running.communicate(timeout=30)
+        out, _ = running.communicate(timeout=ENDS_WITHIN_S)
     assert running.returncode == code, out
     assert three.versions()[2] == ("1.1" if code == 0 else "1.0")
 
@@ -626,7 +626,7 @@ def test_approval_by_a_file(three: Fleet) -> None:
             line = running.stdout.readline()
             assert line
         path.write_text(line.split(": ", 1)[1])
-        out, _ = running.communicate(timeout=30)
+        out, _ = running.communicate(timeout=ENDS_WITHIN_S)
     assert running.returncode == 0, out
     must_be_all(three, "1.1")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import base64
 import json
 import os
@@ -172,11 +173,13 @@ def test_both_command_lines_have_the_same_options(name: str) -> None:
         for option in (*parameter.opts, *parameter.secondary_opts)
         if option.startswith("-")
     }
-    subparsers = next(a for a in command._parser()._actions if hasattr(a, "choices") and a.choices)
+    subparsers = next(
+        action
+        for action in command._parser()._actions
+        if isinstance(action, argparse._SubParsersAction)
+    )
     below = {
-        option
-        for action in subparsers.choices[name]._actions  # type: ignore[index, call-overload, union-attr] # argparse's own
-        for option in action.option_strings
+        option for action in subparsers.choices[name]._actions for option in action.option_strings
     } - {"-h", "--help"}
     assert above == below - ({"--resume"} if name == "resume" else set())
 

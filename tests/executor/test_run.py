@@ -13,7 +13,8 @@ from typing import Any, Literal
 import pytest
 
 import executor.run
-from executor.ends import Outcome
+from executor.counter import RequestCounter
+from executor.ends import Nobody, Outcome
 from executor.fleet.balancers.base import Admin, Rejected
 from executor.fleet.hosts.base import CommandResult
 from executor.plan.model import STEPS, Gate, Step
@@ -491,8 +492,9 @@ def test_a_bake_of_few_requests_is_judged_at_the_look_at_which_it_ends(
                 asyncio.get_running_loop().call_later(1.2, self.serve, event.instance)
 
         def serve(self, name: str) -> None:
-            counts = {"requests_count": 50, "failed_count": failed_count}
-            fleet.balancer.servers[name] = replace(fleet.balancer.servers[name], **counts)
+            fleet.balancer.servers[name] = replace(
+                fleet.balancer.servers[name], requests_count=50, failed_count=failed_count
+            )
 
         def waits(self, wait: Any) -> None:
             return
@@ -593,9 +595,9 @@ def test_a_defect_halts_with_its_reason_and_the_steps_in_hand_recorded(
         elif where == "gates":
             monkeypatch.setattr(executor.run, "open_gate", defect)
         elif where == "counter":
-            monkeypatch.setattr(executor.run.RequestCounter, "count", defect)
+            monkeypatch.setattr(RequestCounter, "count", defect)
         else:
-            monkeypatch.setattr(executor.run.Nobody, "of", defect)
+            monkeypatch.setattr(Nobody, "of", defect)
 
     def prepare(run: RolloutRun) -> None:
         asyncio.get_running_loop().call_later(3.0, breaks)
@@ -633,7 +635,7 @@ def test_a_defect_in_what_acts_is_a_failure_like_any_other(
 def test_a_defect_in_who_is_told_does_not_stop_a_rollout(tmp_path: Path) -> None:
     fleet, path = world(), tmp_path / "j"
 
-    class Broken(executor.run.Nobody):
+    class Broken(Nobody):
         happened = waits = defect
 
     def prepare(run: RolloutRun) -> None:

@@ -1,4 +1,4 @@
-"""Both engines on one scenario: the same answer, request by request, or what differs first."""
+"""Comparing both engines on one scenario, request by request."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from simulation.scenario.simulated_interval import frame_of
 def ran(
     one: Scenario, engine: EngineName, replication: int = 0, *, keep_requests: bool = True
 ) -> tuple[Run, RunResult]:
-    """A run that is over."""
+    """Return a finished run and its result."""
     run = Run(one, frame_of([one]), replication, engine, keep_requests=keep_requests)
     run.settle()
     return run, run.finish(run.alone_end_s())
 
 
 def difference(one: Scenario, replication: int = 0) -> str | None:
-    """What the engines do not agree on; None when it is nothing."""
+    """Return the first difference between the engines' results; None when there is none."""
     try:
         run, result = ran(one, EngineName.REFERENCE, replication)
     except RollcastError as error:
@@ -34,7 +34,7 @@ def difference(one: Scenario, replication: int = 0) -> str | None:
             return None if str(error) == str(other) else f"{error} | {other}"
         return f"only the reference says: {error}"
     other_run, other_result = ran(one, EngineName.COMPILED, replication)
-    # Who keeps no requests may serve many of them in one stretch.
+    # A run that keeps no requests may serve many of them in one stretch: another code path.
     bare_run, bare_result = ran(one, EngineName.COMPILED, replication, keep_requests=False)
     return (
         _of_requests(run, other_run)

@@ -1,4 +1,4 @@
-"""A dask cluster on the loopback: a scheduler and workers, each a process that a test may kill."""
+"""A dask cluster on the loopback, whose scheduler and workers are processes that a test may kill."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ WAIT_S = 60.0
 
 
 def until(condition: Callable[[], bool]) -> None:
+    """Wait until a condition holds; fail after `WAIT_S`."""
     ends_at, pause = time.monotonic() + WAIT_S, threading.Event()
     while not condition():
         assert time.monotonic() < ends_at, "the condition never held"
@@ -46,15 +47,15 @@ class Cluster:
         self.address: str = json.loads(file.read_text(encoding="utf-8"))["address"]
 
     def add_worker(self, sources: Path = ROOT) -> None:
-        """A worker that finds the program in a folder."""
+        """Start a worker that imports the program from a folder."""
         alone = ("--no-nanny", "--no-dashboard", "--nthreads", "1", "--host", "127.0.0.1")
         self.workers.append(self._begin("worker", self.address, *alone, sources=sources))
 
     def _begin(
-        self, what: str, *options: str | Path, sources: Path = ROOT
+        self, role: str, *options: str | Path, sources: Path = ROOT
     ) -> subprocess.Popen[bytes]:
         process = subprocess.Popen(
-            [sys.executable, "-m", f"distributed.cli.dask_{what}", *map(str, options)],
+            [sys.executable, "-m", f"distributed.cli.dask_{role}", *map(str, options)],
             cwd=self._folder,
             env={**os.environ, "PYTHONPATH": str(sources)},
             stdout=subprocess.DEVNULL,
@@ -71,6 +72,7 @@ class Cluster:
 
 @contextmanager
 def cluster_of(folder: Path, workers: int) -> Iterator[Cluster]:
+    """Run a cluster with this many workers for the length of a block."""
     folder.mkdir(exist_ok=True)
     cluster = Cluster(folder)
     try:

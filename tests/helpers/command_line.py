@@ -1,9 +1,10 @@
-"""The command line as a person runs it, in this process: arguments in, exit code and text out."""
+"""Running the command line in this process: arguments in, exit code and text out."""
 
 from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -39,7 +40,7 @@ objectives:
 
 @dataclass(frozen=True)
 class Answer:
-    """What a command left behind."""
+    """The exit code and the output of a command."""
 
     code: int
     out: str
@@ -52,7 +53,7 @@ class Answer:
 
 
 class CommandLine:
-    """Runs ``rollcast`` in a folder of its own."""
+    """A caller of ``rollcast`` in a folder of its own."""
 
     def __init__(
         self, folder: Path, patch: pytest.MonkeyPatch, capture: pytest.CaptureFixture[str]
@@ -69,9 +70,9 @@ class CommandLine:
         return Answer(code, caught.out, caught.err)
 
     def refuses(
-        self, arguments: list[str], files: dict[str, str | bytes], said: str, code: int
+        self, arguments: list[str], files: Mapping[str, str | bytes], said: str, code: int
     ) -> None:
-        """Asserts that a mistake is answered in one line with these words, and leaves no file."""
+        """Assert that a command refuses bad input in one line with these words, and writes no file."""
         for name, text in files.items():
             self.write(name, text)
         before = self._contents()
@@ -86,13 +87,13 @@ class CommandLine:
         assert self._contents() == before
 
     def _contents(self) -> dict[Path, bytes | None]:
-        """What the folder holds: files by what is in them, folders by None."""
+        """Return the contents of the folder: bytes for files, None for folders."""
         return {
             path: path.read_bytes() if path.is_file() else None for path in self.folder.rglob("*")
         }
 
     def write(self, name: str, text: str | bytes) -> Path:
-        """A file in the folder; its path as the person would type it."""
+        """Write a file in the folder. Return its path as a person would type it."""
         path = self.folder / name
         path.write_bytes(text.encode() if isinstance(text, str) else text)
         return Path(name)

@@ -1,4 +1,4 @@
-"""The executor, killed with SIGKILL at a boundary of its journal.
+"""Run the executor and kill it with SIGKILL before or after a write of its journal.
 
 ``python dying_executor.py KIND STEP before|after ARGUMENTS…``: the process kills itself before or
 after it writes the first event of this kind and step; ARGUMENTS are the executor's own.
@@ -18,7 +18,7 @@ real = Journal.write
 
 
 def write(self: Journal, event: Event, at: str) -> None:
-    """Writes, and dies where it was told to."""
+    """Write the event, and kill this process before or after the chosen one."""
     kind, step, when = sys.argv[1:4]
     dies = event.kind == kind and (event.step or "") == step
     if dies and when == "before":
@@ -28,5 +28,5 @@ def write(self: Journal, event: Event, at: str) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
 
-Journal.write = write  # type: ignore[method-assign] # where it dies
+Journal.write = write  # type: ignore[method-assign] # the only place to die at
 sys.exit(main(sys.argv[4:]))

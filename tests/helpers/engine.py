@@ -1,4 +1,4 @@
-"""An engine with requests that arrive exactly when a test says."""
+"""An engine with requests that arrive at times that a test chooses."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.helpers.scenarios import scenario
 
 
 class Script(Streams):
-    """Requests as a test writes them: when, and how many seconds of service at each place."""
+    """Requests that a test lists: arrival times, and seconds of service at each service of the route."""
 
     def __init__(self, one: Scenario, requests: Sequence[tuple[Any, ...]]) -> None:
         longest = max(len(route) for route in one.demands())
@@ -51,31 +51,31 @@ class Bench:
         self.engine = ReferenceEngine(self.env, self.scenario, script, Draws(1, 0))
 
     def station(self, name: str = "") -> Station:
-        """A service; the first one when no name is given."""
+        """Return the station of a service, by default of the first one."""
         plane = self.engine.plane(name or self.scenario.service_name)
         assert isinstance(plane, Station)
         return plane
 
     def run(self, until_s: float) -> RequestTable:
-        """What has happened until a moment; control events then come after this."""
+        """Simulate until a moment. Return the requests; control events of that moment come later."""
         self.env.run(until=until_s)
         return self.engine.table()
 
     def outcomes(self) -> list[str]:
-        """What became of each request so far."""
+        """Return the outcome of each request so far."""
         table = self.engine.table()
         return [(*OUTCOMES, "in_flight")[code] for code in table.outcome]
 
     def finishes(self) -> list[float]:
-        """When each request ended, in the order of arrival, NaN for those in flight."""
+        """Return when each request ended, in s, in the order of arrival; NaN for those in flight."""
         times: list[float] = self.engine.table().finish_s.round(9).tolist()
         return times
 
     def instances(self) -> list[int]:
-        """The instance of each request, −1 for none."""
+        """Return the instance number of each request, −1 for none."""
         numbers: list[int] = self.engine.table().instance.tolist()
         return numbers
 
     def calls(self) -> list[Call]:
-        """Every call that was made."""
+        """Return every call."""
         return self.engine._calls

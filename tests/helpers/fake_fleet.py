@@ -1,6 +1,6 @@
 """A fleet in memory, and a clock that jumps: a rollout of minutes takes milliseconds.
 
-An executor's death is played by `Killed`: from then on whatever it still does, does nothing.
+`Killed` simulates the death of the executor: whatever the executor does afterwards has no effect.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Killed(BaseException):
 
 
 class _Jumping(selectors.SelectSelector):
-    """Waits for nobody: the time until the next timer passes at once."""
+    """A selector that does not wait: the time until the next timer passes at once."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -43,7 +43,7 @@ class _Jumping(selectors.SelectSelector):
         ready = super().select(0)
         if not ready:
             if timeout is None:
-                raise AssertionError("everything waits for something that will never happen")
+                raise AssertionError("every task waits for an event that cannot happen")
             self.now_s += max(timeout, 0.0)
         return ready
 
@@ -60,22 +60,22 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         return self._jumping.now_s
 
 
-def run_virtually(what: Awaitable[Any]) -> Any:
-    """Runs it to its end on a clock that jumps."""
+def run_virtually(task: Awaitable[Any]) -> Any:
+    """Run a coroutine to its end on a clock that jumps. Return its result."""
     loop = VirtualLoop()
     try:
-        return loop.run_until_complete(what)
+        return loop.run_until_complete(task)
     finally:
         pending = asyncio.all_tasks(loop)
-        for task in pending:
-            task.cancel()
+        for other in pending:
+            other.cancel()
         if pending:
             loop.run_until_complete(asyncio.wait(pending))
         loop.close()
 
 
 def example_inventory(names: list[str]) -> Inventory:
-    """An inventory whose commands `FakeHost` understands."""
+    """Return an inventory whose commands `FakeHost` understands."""
     return Inventory.model_validate(
         {
             "rollcast": "inventory/1",
@@ -96,7 +96,7 @@ def example_inventory(names: list[str]) -> Inventory:
 
 
 class _Mortal(FakeHost):
-    """Dies with its executor: what that still asks for does nothing."""
+    """A host on which a dead executor runs no more commands."""
 
     world: World
 
@@ -111,9 +111,9 @@ class World:
     """A fleet in memory and what happens to it.
 
     Attributes:
-        lowest: The fewest that were in the pool at a look.
-        unverified: Returns of instances that did not run the version that was meant.
-        widest: The most that were out at a look.
+        lowest: The lowest number of instances in the pool after any call of the executor.
+        unverified: The instances that were returned with a version that was not in `wanted`.
+        wanted: The versions with which instances may return.
     """
 
     names: list[str]
@@ -131,23 +131,23 @@ class World:
         self.host.world = self
 
     def in_pool(self) -> int:
-        """So many serve."""
+        """Return the number of instances that serve."""
         return sum(
-            one.is_in_pool and name in self.host.running
-            for name, one in self.balancer.servers.items()
+            server.is_in_pool and name in self.host.running
+            for name, server in self.balancer.servers.items()
         )
 
     def hands(self) -> FleetClient:
-        """What acts on it, dying with its executor."""
+        """Return a client of this fleet that stops working when the executor is dead."""
 
-        async def run_blocking(what: Callable[..., Any], *arguments: Any) -> Any:
+        async def run_blocking(call: Callable[..., Any], *arguments: Any) -> Any:
             await asyncio.sleep(0)
             if self.dead:
                 raise Killed
             before = len(self.balancer.commands)
-            answer = what(*arguments)
-            for told in self.balancer.commands[before:]:
-                self._mind(told)
+            answer = call(*arguments)
+            for command in self.balancer.commands[before:]:
+                self._check_version(command)
             self.lowest = min(self.lowest, self.in_pool())
             return answer
 
@@ -160,14 +160,14 @@ class World:
             run_blocking=run_blocking,
         )
 
-    def _mind(self, told: str) -> None:
-        verb, name = told.split()
+    def _check_version(self, command: str) -> None:
+        verb, name = command.split()
         if verb == "put_back" and self.host.running.get(name) not in self.wanted:
             self.unverified.append(name)
 
 
 class DyingJournal(Journal):
-    """A journal at which its executor dies: at the n-th write, before or after it."""
+    """A journal that kills its executor before or after the n-th write."""
 
     world: World
     dies_at: int = 0
@@ -187,7 +187,7 @@ class DyingJournal(Journal):
 
 
 def small_plan(**changes: Any) -> Plan:
-    """Four instances in a window of two, with short deadlines."""
+    """Return a plan of four instances in a window of two, with short deadlines."""
     return example_plan(
         **{
             "instances": [f"checkout-{number}" for number in range(1, 5)],
@@ -209,7 +209,11 @@ def carried_out(
     prepare: Callable[[RolloutRun], None] = lambda _: None,
     approval: Any = None,
 ) -> tuple[Outcome | None, int]:
-    """Begins or resumes; how it ended, None when it was killed, and how often it wrote."""
+    """Begin or resume a rollout.
+
+    Returns:
+        The outcome, None when the executor was killed, and the number of writes to the journal.
+    """
     world.dead = False
     if not path.exists():
         Journal.begin(path, {"plan_digest": plan.digest}).close()
@@ -233,7 +237,7 @@ def carried_out(
 
 
 def events_of(path: Path) -> Iterator[Event]:
-    """What a journal says."""
+    """Yield the events of a journal."""
     journal = Journal.open(path)
     try:
         yield from journal.events()

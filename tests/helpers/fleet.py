@@ -1,4 +1,4 @@
-"""A fleet for tests: real instances behind a real HAProxy, an inventory and a plan for them."""
+"""A fleet for tests: real instances behind a real HAProxy, with an inventory and a plan."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ from tests.helpers.plans import example_plan
 SCRIPT = Path(instance.__file__)
 
 ENDS_WITHIN_S = 300.0
-"""A step's deadline and a rollout's where no test is about a deadline: far from what either takes."""
+"""Deadline of steps and rollouts in tests that are not about deadlines, in s: much longer than needed."""
 
 
 @dataclass
@@ -61,11 +62,11 @@ class Fleet:
         return self.folder / "plan.journal"
 
     def of(self, name: str) -> Path:
-        """An instance's folder."""
+        """Return an instance's folder."""
         return self.folder / name
 
     def plans(self, **changes: Any) -> None:
-        """Writes a plan for it."""
+        """Write a plan for the fleet."""
         write_plan(
             self.plan,
             example_plan(
@@ -81,10 +82,10 @@ class Fleet:
         )
 
     def lists(self, **changes: Any) -> None:
-        """Writes an inventory for it; JSON is YAML."""
+        """Write an inventory of the fleet, as JSON, which is YAML."""
         command = [sys.executable, "-S", str(SCRIPT)]
         place = ["{folder}", "{port}"]
-        said: dict[str, Any] = {
+        inventory: dict[str, Any] = {
             "rollcast": "inventory/1",
             "service": "checkout",
             "versions": {"old": "1.0", "new": "1.1"},
@@ -102,21 +103,21 @@ class Fleet:
             "poll_s": 0.05,
             **changes,
         }
-        self.inventory.write_text(json.dumps(said), encoding="utf-8")
+        self.inventory.write_text(json.dumps(inventory), encoding="utf-8")
 
     def environment(self) -> dict[str, str]:
-        """With locks of its own."""
+        """Return environment variables that give the fleet locks of its own."""
         return {**os.environ, "ROLLCAST_STATE": str(self.folder / "state")}
 
     def command(self, *options: str) -> list[str]:
-        """The command that carries its plan out."""
+        """Return the command that carries the plan out."""
         words = ["execute", str(self.plan), "--inventory", str(self.inventory), *options]
         return [sys.executable, "-m", "executor", *words]
 
     def execute(
         self, *options: str, within_s: float = ENDS_WITHIN_S
     ) -> subprocess.CompletedProcess[str]:
-        """Carries its plan out, to the end."""
+        """Carry the plan out to its end."""
         return subprocess.run(
             self.command(*options),
             cwd=ROOT,
@@ -129,11 +130,11 @@ class Fleet:
 
     @contextmanager
     def executing(self, *options: str, ignores: str = "") -> Iterator[subprocess.Popen[str]]:
-        """Carries its plan out meanwhile; ended by its id whatever happens.
+        """Carry the plan out while a block runs; kill the executor at the end of the block.
 
         Args:
-            options: Of the command line.
-            ignores: A signal that it inherits as ignored.
+            options: Options of the command line.
+            ignores: A signal that the executor inherits as ignored.
         """
         shell = ["sh", "-c", f'trap "" {ignores}; exec "$@"', "sh"] if ignores else []
         process = subprocess.Popen(
@@ -152,11 +153,11 @@ class Fleet:
             process.communicate()
 
     def versions(self) -> list[str | None]:
-        """What the instances themselves say they are."""
+        """Return the version that each instance reports."""
         return [get(port, "/version") for port in self.ports.values()]
 
     def admin(self) -> list[str]:
-        """What HAProxy was told of each, `ready` only where it is up."""
+        """Return HAProxy's administrative state of each server; `ready` only where the server is up."""
         state = HAProxy(HAProxySpec(socket=self.haproxy.socket, backend="shop")).observe()
         return [
             "down" if server.admin is Admin.READY and not server.is_up else server.admin.value
@@ -164,19 +165,19 @@ class Fleet:
         ]
 
     def commands(self, name: str) -> list[str]:
-        """Every command that was run for an instance."""
+        """Return every command that was run for an instance."""
         path = self.of(name) / "commands"
-        said = path.read_text().splitlines() if path.exists() else []
-        return [line for line in said if not line.startswith("serve")]
+        lines = path.read_text().splitlines() if path.exists() else []
+        return [line for line in lines if not line.startswith("serve")]
 
     def timeline(self) -> dict[str, Any]:
-        """The record of the last execution."""
+        """Return the timeline of the last execution."""
         read: dict[str, Any] = json.loads((self.folder / "plan.timeline.json").read_text())
         return read
 
 
 def get(port: int, path: str) -> str | None:
-    """What answers; None when nothing does."""
+    """Return the body of an answer; None when nothing answers."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=ENDS_WITHIN_S)
     try:
         connection.request("GET", path)
@@ -194,7 +195,7 @@ def fleet(
     options: dict[str, str] | None = None,
     more: Callable[[dict[str, int]], str] = lambda _: "",
 ) -> Iterator[Fleet]:
-    """A running fleet of version 1.0, with plan and inventory; everything is ended afterwards."""
+    """Run a fleet of version 1.0 with plan and inventory for the length of a block."""
     names = [f"checkout-{number}" for number in range(1, count + 1)]
     ports = dict(zip(names, free_ports(count), strict=True))
     for name, port in ports.items():
@@ -205,7 +206,7 @@ def fleet(
         (folder / name / "commands").unlink()
     try:
         for port in ports.values():
-            until(lambda port=port: get(port, "/healthz"), "an instance answers")
+            until(partial(get, port, "/healthz"), "an instance answers")
         with haproxy(folder, ports, options=options, more=more(ports)) as running:
             made = Fleet(folder, ports, running)
             until(lambda: made.admin() == ["ready"] * count, "all are up")
@@ -217,7 +218,7 @@ def fleet(
 
 
 def pids(folder: Path, names: Sequence[str]) -> Iterator[int]:
-    """The processes of the instances, and of commands that hang."""
+    """Yield the process ids of the instances, and of commands that hang."""
     for name in names:
         with suppress(OSError, ValueError):
             yield int((folder / name / "pid").read_text())
@@ -226,11 +227,10 @@ def pids(folder: Path, names: Sequence[str]) -> Iterator[int]:
 
 @dataclass
 class Load:
-    """Requests through HAProxy, one after the other in a few threads, until the block ends.
+    """Requests through HAProxy, sent one after the other in a few threads until the block ends.
 
     Attributes:
-        statuses: Of every answer; 0 where there was none.
-        versions: The answers' versions, in the order in which they came.
+        statuses: The status of every answer; 0 where there was none.
     """
 
     port: int
@@ -238,9 +238,9 @@ class Load:
     _over: threading.Event = field(default_factory=threading.Event)
 
     def run(self) -> None:
-        """Asks until the block ends."""
+        """Send requests until the block ends."""
         while not self._over.is_set():
-            connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+            connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
             try:
                 connection.request("GET", "/")
                 answer = connection.getresponse()
@@ -252,13 +252,13 @@ class Load:
                 connection.close()
 
     def stop(self) -> None:
-        """Lets the threads end."""
+        """Make the threads end."""
         self._over.set()
 
 
 @contextmanager
 def load(port: int, clients: int = 3) -> Iterator[Load]:
-    """Clients that ask all the time."""
+    """Run clients that send requests all the time, for the length of a block."""
     made = Load(port)
     threads = [threading.Thread(target=made.run) for _ in range(clients)]
     for thread in threads:

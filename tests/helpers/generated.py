@@ -1,4 +1,4 @@
-"""Hypothesis strategies for small scenarios that use every key of the file."""
+"""Hypothesis strategies for small scenarios that use every key of the scenario file."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ RATES: list[Any] = [
 
 
 def pick(draw: st.DrawFn, *values: Any) -> Any:
-    """One of these."""
+    """Draw one of these values."""
     return draw(st.sampled_from(values))
 
 
 @st.composite
 def clients(draw: st.DrawFn) -> dict[str, Any]:
-    """Impatient clients who ask again; some are long-lived connections, where a class may be."""
+    """Draw a class's clients: how long they wait, and how they retry."""
     return {
         "client_timeout": pick(draw, "none", "0s", "300ms", "2s"),
         "cancel_on_disconnect": draw(st.booleans()),
@@ -54,7 +54,7 @@ def clients(draw: st.DrawFn) -> dict[str, Any]:
 
 @st.composite
 def classes(draw: st.DrawFn, services: list[str]) -> dict[str, Any]:
-    """One class or two, each with a route; the second may be long-lived connections."""
+    """Draw one class or two, each with a route; the second may be long-lived connections."""
     route = draw(st.permutations(services))
     first = {"route": route[: draw(st.integers(1, len(route)))], **draw(clients())}
     if draw(st.booleans()):
@@ -74,7 +74,7 @@ def classes(draw: st.DrawFn, services: list[str]) -> dict[str, Any]:
 
 @st.composite
 def balancers(draw: st.DrawFn, first: str) -> dict[str, Any]:
-    """Any policy, and what a balancer may believe; a queue that is pulled from has none of it."""
+    """Draw a balancer with any policy; with `pull` it has neither checks nor delays."""
     waiting = {
         "queue_limit": pick(draw, "none", 0, 3),
         "queue_timeout": pick(draw, "none", "0s", "400ms"),
@@ -105,7 +105,7 @@ def balancers(draw: st.DrawFn, first: str) -> dict[str, Any]:
 
 @st.composite
 def fleets(draw: st.DrawFn, name: str) -> dict[str, Any]:
-    """One service."""
+    """Draw one service."""
     count = draw(st.integers(1, 6))
     named = {
         f"{name}-{k}": {"zone": "ab"[k % 2], "slots": k + 1, "speed": 1.5 - k / 8}
@@ -153,7 +153,7 @@ def fleets(draw: st.DrawFn, name: str) -> dict[str, Any]:
 
 @st.composite
 def rules(draw: st.DrawFn, count: int) -> dict[str, Any]:
-    """How a fleet of this size is rolled, in any strategy that it allows."""
+    """Draw the rollout of a fleet of this size, in any strategy that its size allows."""
     strategies = ["rolling", "rolling", "blue_green", "recreate", "expand_migrate_contract"]
     strategy = pick(draw, *strategies, *(["canary"] if count > 1 else []))
     surge = pick(draw, 0, 0, 1, "50%")
@@ -205,7 +205,7 @@ def rules(draw: st.DrawFn, count: int) -> dict[str, Any]:
 
 @st.composite
 def traffics(draw: st.DrawFn, services: list[str]) -> dict[str, Any]:
-    """Open or closed, calm or in bursts."""
+    """Draw traffic, open or closed, steady or in bursts."""
     rate = pick(draw, *RATES)
     kinds = ["poisson", "bursty", "closed", *(["replay"] if "timestamps" in rate else [])]
     return {
@@ -228,12 +228,12 @@ def _count(service: dict[str, Any]) -> int:
 
 @st.composite
 def scenarios(draw: st.DrawFn, *, steady: bool = False, known: bool = False) -> Scenario:
-    """Small scenarios that use every key, overloaded ones among them.
+    """Draw a small scenario that may use every key; some are overloaded.
 
     Args:
-        draw: Hypothesis's.
-        steady: Whether none has a rollout.
-        known: Whether every request's way is known when it arrives, as the fast path wants it.
+        draw: Hypothesis's function.
+        steady: Whether the scenario has no rollout.
+        known: Whether the fate of every request is known at its arrival, as the fast path requires.
     """
     names = ["app"] if known else ["app", "db", "cache"][: pick(draw, 1, 1, 2, 3)]
     services = {name: draw(fleets(name)) for name in names}
@@ -287,6 +287,6 @@ def scenarios(draw: st.DrawFn, *, steady: bool = False, known: bool = False) -> 
 
 
 def bounded(one: Scenario, horizon_s: float = 40.0) -> Scenario:
-    """The same with an end within reach, for what cannot settle."""
+    """Return the scenario with a horizon, since some scenarios never settle."""
     clock = one.clock.model_copy(update={"horizon": one.clock.horizon or horizon_s})
     return one.model_copy(update={"clock": clock})

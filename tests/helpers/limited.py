@@ -1,7 +1,7 @@
-"""Many command lines in one process that may have little memory; run by `test_large_input.py`.
+"""Run many command lines in one process with limited memory, for `test_large_input.py`.
 
-Reads a JSON list of command lines on standard input, and writes for each its exit code and what it
-said. What builds a large thing before it asks for its size ends in a `MemoryError` here.
+The input is a JSON list of command lines, the output a list of exit codes and error messages. A command that
+allocates a large object before it checks the size ends in a `MemoryError` here.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ import traceback
 from pathlib import Path
 
 EXTRA_BYTES = 512 << 20
-"""How much memory the commands may have beyond what the program takes when it is loaded."""
+"""Memory that the commands may use beyond that of the loaded program, in bytes."""
 
 
 def run_command(arguments: list[str]) -> tuple[int, str]:
-    """The exit code, and standard error (or the end of a traceback)."""
+    """Run one command. Return its exit code, and standard error or the end of a traceback."""
     from studio.__main__ import main as rollcast_main
 
     errors = io.StringIO()
@@ -27,13 +27,13 @@ def run_command(arguments: list[str]) -> tuple[int, str]:
     with contextlib.redirect_stderr(errors), contextlib.redirect_stdout(io.StringIO()):
         try:
             code = rollcast_main()
-        except Exception:  # a defect is what is looked for
+        except Exception:  # a defect, which the test looks for
             return 70, traceback.format_exc()[-500:]
     return code, errors.getvalue()
 
 
 def main() -> None:
-    """Runs the commands that are asked for."""
+    """Run the commands that standard input lists."""
     commands = json.load(sys.stdin)
     run_command(commands[0])  # loads what every command needs
     pages = Path("/proc/self/statm").read_text(encoding="ascii").split()[0]

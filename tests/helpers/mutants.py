@@ -84,7 +84,7 @@ MISTAKES: dict[str, tuple[tuple[str, str, str], ...]] = {
 _KERNEL = "simulation.engines.compiled.kernel"
 
 
-class _Mistaken(importlib.machinery.SourceFileLoader):
+class _MistakenLoader(importlib.machinery.SourceFileLoader):
     changes: Sequence[tuple[str, str]] = ()
 
     def get_data(self, path: str) -> bytes:
@@ -111,7 +111,7 @@ class _Finder(importlib.abc.MetaPathFinder):
         spec = importlib.machinery.PathFinder.find_spec(fullname, path)
         assert spec is not None
         assert spec.origin is not None
-        loader = _Mistaken(fullname, spec.origin)
+        loader = _MistakenLoader(fullname, spec.origin)
         loader.changes = [
             (right, wrong)
             for module, right, wrong in self._mistake

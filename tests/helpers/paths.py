@@ -1,4 +1,4 @@
-"""Folders that tests read: the checkout, and the data that tests are held against."""
+"""Folders that tests read: the checkout, and data with known answers."""
 
 from __future__ import annotations
 

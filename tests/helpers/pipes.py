@@ -1,4 +1,4 @@
-"""Pipes that nobody reads for a while."""
+"""Filling and emptying pipes whose reader is slow."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import select
 
 
 def filled(writing: int) -> int:
-    """Fills a pipe until nothing more goes in; the number of bytes in it."""
+    """Fill a pipe until a write would block. Return the number of bytes in the pipe."""
     count = 0
     os.set_blocking(writing, False)
     for size in (4096, 1):
@@ -20,8 +20,8 @@ def filled(writing: int) -> int:
     return count
 
 
-def drained(reading: int, until: bytes = b"", within_s: float = 10.0) -> bytes:
-    """What is in a pipe now; or what comes up to an end, which must come in time."""
+def drained(reading: int, until: bytes = b"", within_s: float = 60.0) -> bytes:
+    """Read what is in a pipe now; or, with `until`, read until these bytes, which must come in time."""
     read = b""
     while not (until and read.endswith(until)):
         if not select.select([reading], [], [], within_s if until else 0)[0]:

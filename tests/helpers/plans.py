@@ -1,4 +1,4 @@
-"""A small valid plan for tests, made the way the simulation makes one."""
+"""Small valid plans for tests."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ SCENARIO: dict[str, Any] = {
 
 
 def example_plan(**changes: Any) -> Plan:
-    """Six instances in a window of two, made now and valid for a week; sealed.
+    """Return a sealed plan of six instances in a window of two, made now and valid for a week.
 
     Args:
-        changes: Fields that differ, as the file says them. The waves and the scenario's digest
-            follow what is changed unless they are given themselves.
+        changes: Fields that differ, as the file writes them. The waves and the scenario's digest
+            follow the changes unless they are given themselves.
     """
-    said: dict[str, Any] = {
+    data: dict[str, Any] = {
         "name": "checkout-evening",
         "created_at": datetime.now(UTC).replace(microsecond=0),
         "valid_for_s": WEEK_S,
@@ -59,15 +59,15 @@ def example_plan(**changes: Any) -> Plan:
         "prediction": prediction(),
         **changes,
     }
-    said.setdefault("scenario_digest", digest_of(said["scenario"]))
-    said.setdefault(
-        "waves", waves_for(said["instances"], said["window"], said["advance"], said["pause_s"])
+    data.setdefault("scenario_digest", digest_of(data["scenario"]))
+    data.setdefault(
+        "waves", waves_for(data["instances"], data["window"], data["advance"], data["pause_s"])
     )
-    return seal(Plan.model_validate(said))
+    return seal(Plan.model_validate(data))
 
 
 def beside_plan(**changes: Any) -> Plan:
-    """The example as a controller carries it out: two may be missing, one more may be there."""
+    """Return the example for a controller: at most two instances unavailable, one more than the fleet."""
     return example_plan(
         **{
             "schema": "rollcast.plan/2",
@@ -83,7 +83,7 @@ def beside_plan(**changes: Any) -> Plan:
 def prediction(
     *, ended: dict[str, int] | None = None, figure: dict[str, Any] | None = None, **verdict: Any
 ) -> dict[str, Any]:
-    """A prediction of sixty runs that all meet the objectives, but for what is given."""
+    """Return a prediction of sixty runs that all meet the objectives, with these changes."""
     return {
         "metrics": {
             "rollout_duration_s": {
@@ -117,7 +117,7 @@ def prediction(
 
 
 def evidence(**confirmation: Any) -> dict[str, Any]:
-    """The evidence of a search for the example, confirmed on its seed but for what is given."""
+    """Return the evidence of a search for the example, with these changes of its confirmation."""
     settings = {"window": 2, "advance": "sliding", "drain_timeout_s": 30.0, "start": "00:00:00"}
     return {
         "seed": 7,
@@ -152,12 +152,12 @@ def evidence(**confirmation: Any) -> dict[str, Any]:
 
 
 def example_plan_text() -> str:
-    """The example plan as its file says it."""
+    """Return the text of the example plan's file."""
     return plan_text(example_plan())
 
 
 def forecast(**high: float) -> dict[str, Any]:
-    """Changes of a plan: these figures are predicted, and no run strays from them."""
+    """Return changes of a plan that predict these figures without any spread between runs."""
     made = prediction()
     for name, value in high.items():
         made["metrics"][name] = dict.fromkeys(("mean", "low", "high", "run_low", "run_high"), value)

@@ -1,4 +1,4 @@
-"""Requests of known truth, written as the formats that tell how long each took."""
+"""Generated requests, written in the log formats that contain durations."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from simulation.scenario.units import Floats
 
 BEGIN = datetime(2024, 5, 14, 18, tzinfo=UTC)
 READING_S = 0.005
-"""What a client takes to read an answer: a request's time is so much longer than the upstream's."""
+"""Time in which a client reads an answer, in s: the request time exceeds the upstream time by it."""
 CLF = '198.51.100.7 - - [{when}] "GET /item HTTP/1.1" 200 512 "-" "Mozilla/5.0 (X11)"'
 JMETER = (
     "timeStamp,elapsed,label,responseCode,responseMessage,threadName,dataType,success,"
@@ -22,7 +22,7 @@ K6 = "metric_name,timestamp,metric_value,check,error,error_code,method,name,stat
 
 
 def draw(rate_rps: float, mean_s: float, seconds: float, seed: int) -> tuple[Floats, Floats]:
-    """Poisson arrivals and lognormal upstream times of cv 1, in the order of arrival."""
+    """Draw Poisson arrivals and lognormal upstream times of cv 1, in s, in the order of arrival."""
     rng = np.random.default_rng(seed)
     times = np.sort(rng.uniform(0, seconds, rng.poisson(rate_rps * seconds)))
     sigma = np.sqrt(np.log(2))
@@ -30,7 +30,7 @@ def draw(rate_rps: float, mean_s: float, seconds: float, seed: int) -> tuple[Flo
 
 
 def clf(offset_s: float) -> str:
-    """The moment as nginx and Apache write it."""
+    """Return a moment as nginx and Apache write it."""
     return f"{BEGIN + timedelta(seconds=offset_s):%d/%b/%Y:%H:%M:%S +0000}"
 
 
@@ -98,11 +98,11 @@ FORMATS: dict[str, tuple[str, Callable[[float, float], str]]] = {
         ),
     ),
 }
-"""By name: the header, a line of an arrival (s) and its upstream time (s)."""
+"""Formats by name: the header, and the line for an arrival and its upstream time, both in s."""
 
 
 def write(name: str, times_s: Floats, upstream_s: Floats) -> str:
-    """A whole file of one format; in the order of arrival."""
+    """Return a whole file of one format, in the order of arrival."""
     header, line = FORMATS[name]
     lines = [line(t, up) for t, up in zip(times_s.tolist(), upstream_s.tolist(), strict=True)]
     return "\n".join([header] * bool(header) + lines) + "\n"

@@ -1,4 +1,4 @@
-"""Small scenarios for tests, built the way a file would say them."""
+"""Small scenarios for tests, with the keys of a scenario file, and their runs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from simulation.study.rows import Row
 from simulation.study.running.work import Part, Work
 
 SIMPLE: dict[str, Any] = {"rollcast": "scenario/1", "name": "test"}
-"""How every scenario of the tests begins."""
+"""Keys that every scenario of the tests has."""
 
 
 def scenario(
@@ -39,7 +39,7 @@ def scenario(
     rollout: dict[str, Any] | None = None,
     **top: Any,
 ) -> Scenario:
-    """A scenario of one service ``app``; what is left out is as simple as can be."""
+    """Return a scenario of one service ``app``, with the simplest defaults."""
     data: dict[str, Any] = {
         **SIMPLE,
         "traffic": {
@@ -79,15 +79,15 @@ def of_services(
     rate: Any = "100/s",
     **top: Any,
 ) -> Scenario:
-    """A scenario of several services; each has one instance that takes 50 ms, or what it says."""
+    """Return a scenario of several services, by default of one instance and 50 ms of service each."""
     return Scenario.model_validate(
         {
             "rollcast": "scenario/1",
             "name": "test",
             "traffic": {"rate": rate, "classes": classes},
             "services": {
-                name: {"instances": 1, "slots": 1000, "service_time": "50ms", **said}
-                for name, said in services.items()
+                name: {"instances": 1, "slots": 1000, "service_time": "50ms", **keys}
+                for name, keys in services.items()
             },
             **top,
         }
@@ -95,18 +95,18 @@ def of_services(
 
 
 def small_shop(**parts: Any) -> Scenario:
-    """Six instances that are rolled in a few seconds; a run takes some milliseconds."""
-    said = {
+    """Return a shop of six instances, rolled in a few simulated seconds; a run takes milliseconds."""
+    defaults = {
         "rate": "60/s",
         "instances": 6,
         "steps": {"deploy": "2s", "start": {"mean": "1s", "cv": 0.3}},
         "rollout": {"window": 2, "drain": {"timeout": "5s"}},
     }
-    return scenario(**{**said, **parts})
+    return scenario(**{**defaults, **parts})
 
 
 def steady(horizon: str, warm_up: str = "auto", **parts: Any) -> Scenario:
-    """A scenario without a rollout, observed for a while."""
+    """Return a scenario without a rollout, observed for a duration."""
     return scenario(clock={"horizon": horizon, "warm_up": warm_up}, **parts)
 
 
@@ -118,24 +118,24 @@ def run_replication(
     keep_requests: bool = False,
 ) -> Row:
     """Simulate all cases of one replication over one common interval."""
-    everybody = tuple(range(len(cases)))
+    indices = tuple(range(len(cases)))
     work = Work(tuple(cases), frame, keep_requests=keep_requests)
-    results = work.run(Part(replication, everybody))
-    return Row(replication, tuple(results[index] for index in everybody))
+    results = work.run(Part(replication, indices))
+    return Row(replication, tuple(results[index] for index in indices))
 
 
 def run_once(one: Scenario, replication: int = 0, keep_requests: bool = True) -> RunResult:
-    """The scenario's own candidate in one replication."""
+    """Simulate the scenario's own candidate in one replication."""
     cases = cases_of(one)
     frame = frame_of_cases(cases)
     return run_replication(cases, frame, replication, keep_requests=keep_requests).runs[0]
 
 
 def runs_of(one: Scenario, count: int) -> Sequence[RunResult]:
-    """The scenario's own candidate in several replications, in this process."""
+    """Simulate the scenario's own candidate in several replications, in this process."""
     return [run_once(one, replication, keep_requests=False) for replication in range(count)]
 
 
 def prepared(one: Scenario, replication: int = 0, engine: EngineName = EngineName.REFERENCE) -> Run:
-    """A run that has not begun, to be looked into."""
+    """Return a run that has not begun, for tests that look into it."""
     return Run(one, frame_of([one]), replication, engine, keep_requests=True)

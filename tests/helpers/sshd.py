@@ -1,4 +1,4 @@
-"""A real ssh server on 127.0.0.1, in a thread of its own: it runs the commands on this machine."""
+"""A real ssh server on 127.0.0.1, in a thread of its own, that runs commands on this machine."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ class Sshd:
     """A running server.
 
     Attributes:
-        port: Where it listens.
+        port: The port of the server.
         key: The private key of the only user who may log in.
-        known_hosts: A file that holds its host key.
-        commands: Every command line it was asked to run.
-        signals: Every signal that it was asked to send to one.
+        known_hosts: A file with the server's host key.
+        commands: Every command line that a client asked for.
+        signals: Every signal that a client sent to a command.
     """
 
     folder: Path
@@ -45,13 +45,13 @@ class Sshd:
         return self.folder / "known_hosts"
 
     def cut(self) -> None:
-        """Cuts every connection, without a word."""
+        """Abort every connection without closing it first."""
         assert self._loop is not None
-        for one in self._connections:
-            self._loop.call_soon_threadsafe(one.abort)
+        for connection in self._connections:
+            self._loop.call_soon_threadsafe(connection.abort)
 
     async def serve(self, ready: threading.Event, over: asyncio.Event) -> None:
-        """Serves until it is over."""
+        """Serve until `over` is set."""
         self._loop = asyncio.get_running_loop()
 
         class Server(asyncssh.SSHServer):
@@ -72,8 +72,8 @@ class Sshd:
         self.known_hosts.write_text(f"[127.0.0.1]:{self.port} {host_key}")
         ready.set()
         await over.wait()
-        for one in self._connections:
-            one.abort()
+        for connection in self._connections:
+            connection.abort()
         server.close()
         await server.wait_closed()
         await asyncio.gather(*self._runs, return_exceptions=True)  # until all commands are ended
@@ -93,17 +93,17 @@ class Sshd:
             start_new_session=True,
         )
 
-        def signalled(name: str) -> None:  # as OpenSSH does since 7.9: the command and all of it
+        def signal_all(name: str) -> None:  # like OpenSSH since 7.9: the command and its children
             self.signals.append(name)
             os.killpg(child.pid, getattr(signal, f"SIG{name}"))
 
-        process.signal_received = signalled
+        process.signal_received = signal_all
         ending = asyncio.create_task(process.wait_closed())
         running = asyncio.create_task(child.communicate())
         try:
             await asyncio.wait({ending, running}, return_when=asyncio.FIRST_COMPLETED)
             if not running.done():
-                return  # an sshd ends what its client has killed or left
+                return  # sshd ends a command whose client killed it or left
             out, _ = running.result()
         finally:
             ending.cancel()
@@ -116,7 +116,7 @@ class Sshd:
 
 @contextmanager
 def sshd(folder: Path) -> Iterator[Sshd]:
-    """A running server with keys of its own, ended afterwards."""
+    """Run a server with keys of its own for the length of a block."""
     for name in ("host", "user"):
         key = asyncssh.generate_private_key("ssh-ed25519")
         key.write_private_key(str(folder / name))
@@ -134,9 +134,9 @@ def sshd(folder: Path) -> Iterator[Sshd]:
     thread = threading.Thread(target=lambda: asyncio.run(run()))
     thread.start()
     try:
-        assert ready.wait(10)
+        assert ready.wait(60)
         yield made
     finally:
         loop, event = over
         loop.call_soon_threadsafe(event.set)
-        thread.join(10)
+        thread.join(60)

@@ -1,4 +1,4 @@
-"""The wait of M/G/c in its steady state, by closed form: the yardstick for a queue that is followed."""
+"""The wait of M/G/c in its steady state by closed form, against which simulated queues are tested."""
 
 from __future__ import annotations
 
@@ -11,32 +11,32 @@ from simulation.scenario.units import Floats
 
 
 def erlang_c(slots: Floats, offered: Floats) -> Floats:
-    """The share of requests that have to wait in M/M/c; 1 where they cannot be served."""
+    """Return the share of requests that wait in M/M/c; 1 where the load is 1 or more."""
     load = np.minimum(np.asarray(offered, float) / np.asarray(slots, float), 1.0)
     blocked = erlang_b(slots, offered)
     with np.errstate(divide="ignore", invalid="ignore"):
-        found = blocked / (1.0 - load * (1.0 - blocked))
-    return np.where(load >= 1.0, 1.0, found)
+        share = blocked / (1.0 - load * (1.0 - blocked))
+    return np.where(load >= 1.0, 1.0, share)
 
 
 @dataclass(frozen=True)
 class SteadyWait:
-    """The wait in M/G/c: a share has to, exponentially long (Allen–Cunneen).
+    """The wait in M/G/c: a share of the requests waits, exponentially long (Allen–Cunneen).
 
     Attributes:
-        fraction: Who has to wait.
-        rate: Of the exponential, 1/s; 0 where the queue grows without end.
+        fraction: The share of requests that wait.
+        rate: The rate of the exponential, in 1/s; 0 where the queue grows without end.
     """
 
     fraction: float
     rate: float
 
     def mean_s(self) -> float:
-        """Of all requests."""
+        """Return the mean wait over all requests, in s."""
         return self.fraction / self.rate if self.rate > 0 else np.inf
 
     def quantile_s(self, q: float) -> float:
-        """Of all requests; 0 where enough of them never wait."""
+        """Return a quantile of the wait over all requests, in s; 0 where enough of them do not wait."""
         if self.fraction <= 1.0 - q:
             return 0.0
         return float(np.log(self.fraction / (1.0 - q))) / self.rate if self.rate > 0 else np.inf
@@ -45,7 +45,7 @@ class SteadyWait:
 def steady_wait(
     rate_rps: float, mean_service_s: float, slots: float, variability: float = 1.0
 ) -> SteadyWait:
-    """The wait in a steady M/G/c.
+    """Return the wait in a steady M/G/c.
 
     Its mean is C(c, λE[S])·variability/(cμ − λ): exact for M/M/c, and for one slot that of
     Pollaczek and Khinchine.

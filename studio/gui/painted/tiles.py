@@ -129,7 +129,7 @@ class Tiles(QWidget):
             code += self._bars(story)
         return code
 
-    def _bars(self, story: Story) -> np.ndarray:
+    def _bars(self, story: Story) -> NDArray[np.int64]:
         """How full each bar is, 0 to `_BARS`: what is busy, or how far a step is."""
         interval = self._interval
         begin, end = story.begin_s[interval], story.end_s[interval]
@@ -140,7 +140,7 @@ class Tiles(QWidget):
         share = np.where(serving, 0.0 if np.isnan(busy) else min(1.0, busy), share)
         idle = [STATES.index(one) for one in (State.FAILED, State.CRASHED, State.ABSENT)]
         share = np.where(np.isin(story.code[interval], idle), 0.0, share)
-        found: np.ndarray = np.round(share * _BARS).astype(np.int64)
+        found: NDArray[np.int64] = np.round(share * _BARS).astype(np.int64)
         return found
 
     def words_of(self, instance: int) -> str:

@@ -91,7 +91,7 @@ def test_a_deployment(changes: dict[str, Any], spec: tuple[int, ...]) -> None:
     pre_stop_s = changes.get("stop", {}).get("pre_stop_s", 0)
     gone = dict.fromkeys(("exec", "httpGet", "tcpSocket"))
     hook = {"preStop": gone | {"sleep": {"seconds": pre_stop_s}}}
-    hook = {"containers": [{"name": "app", "lifecycle": hook}]} if pre_stop_s else {}
+    containers = {"containers": [{"name": "app", "lifecycle": hook}]} if pre_stop_s else {}
     assert data == {
         "spec": {
             "minReadySeconds": ready_s,
@@ -100,7 +100,7 @@ def test_a_deployment(changes: dict[str, Any], spec: tuple[int, ...]) -> None:
                 "type": "RollingUpdate",
                 "rollingUpdate": {"maxSurge": 1, "maxUnavailable": window},
             },
-            "template": {"spec": {"terminationGracePeriodSeconds": grace_s} | hook},
+            "template": {"spec": {"terminationGracePeriodSeconds": grace_s} | containers},
         }
     }
     assert deadline_s > ready_s
@@ -335,7 +335,8 @@ def test_serial_spells_the_waves_out(waves: list[tuple[int, int]]) -> None:
         for count, wide in waves
         for size in [wide] * (count // wide) + [count % wide] * (count % wide > 0)
     ]
-    serial, left, got = batches(made), sum(count for count, _ in waves), []
+    serial, left = batches(made), sum(count for count, _ in waves)
+    got: list[int] = []
     while left > 0:
         got.append(min(left, serial[min(len(got), len(serial) - 1)]))
         left -= got[-1]
@@ -389,9 +390,9 @@ def test_the_public_schema_takes_every_pipeline(tmp_path: Path, window: int) -> 
     path = tmp_path / "azure-pipelines.yml"
     plan = example_plan(window=window, min_ready_s=float(window), retries=window - 1)
     path.write_text(target_of("azure-pipelines").render(plan).text)
-    program = [Path(sys.executable).with_name("check-jsonschema"), "--builtin-schema"]
+    program = [str(Path(sys.executable).with_name("check-jsonschema")), "--builtin-schema"]
     checked = subprocess.run(
-        [*program, "vendor.azure-pipelines", "--data-transform", "azure-pipelines", path],
+        [*program, "vendor.azure-pipelines", "--data-transform", "azure-pipelines", str(path)],
         capture_output=True,
         text=True,
         check=False,

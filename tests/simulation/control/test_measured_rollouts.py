@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-import simulation.run
 from executor.dialects.kubernetes import resolve
+from simulation.control.strategy import step_durations
 from simulation.estimates.estimate import estimate
 from simulation.results.run_result import RunResult
 from simulation.results.states import State
@@ -73,12 +73,12 @@ def most_at_once(run: RunResult) -> int:
 def test_deployments_roll_as_measured(row: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
     delays_s = [float(delay) for delay in re.split(r"\s+", row["readiness_delay_s"].strip())]
     if len(delays_s) > 1:
-        drawn = simulation.run.step_durations
+        drawn = step_durations
 
         def durations(*arguments: Any) -> dict[str, Any]:
             return {**drawn(*arguments), "start": np.array(delays_s)}
 
-        monkeypatch.setattr(simulation.run, "step_durations", durations)
+        monkeypatch.setattr("simulation.run.step_durations", durations)
     run = run_once(deployment(row), keep_requests=False)
 
     took_s = run.metrics["rollout_duration_s"]

@@ -8,7 +8,7 @@ import math
 import pickle
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from typing import Any
 from unittest.mock import patch
 
@@ -107,6 +107,7 @@ def must_use_slots_once(run: Run, one: Scenario, end_s: float) -> None:
     for call in engine_of(run)._calls:
         if call.takes_slot and not math.isnan(call.start_s):
             until_s = end_s + 1 if math.isnan(call.released_s) else call.released_s
+            assert isinstance(call.station, Station)
             key = (names[call.station.number], call.instance)
             spans.setdefault(key, []).append((call.start_s, until_s))
     for (name, instance), these in spans.items():
@@ -200,7 +201,7 @@ def test_what_is_there_is_what_is_recorded_and_obeys_littles_law(one: Scenario) 
     engine, env = engine_of(run), run._env
     seen: list[tuple[float, int]] = []
 
-    def look() -> Iterator[simpy.Event]:
+    def look() -> Generator[simpy.Event, None, None]:
         while True:
             yield env.timeout(LOOK_S)
             there = sum(

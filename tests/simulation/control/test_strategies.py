@@ -87,8 +87,10 @@ def test_blue_green_is_never_below_full_capacity() -> None:
     assert run.requests["ok"] == run.requests["arrived"] - run.requests["in_flight"]
     switch_s = 10.0 + 4.0  # deploy, verify, start; min_ready; a return takes no time
     for instance in range(4):
-        assert in_pool(run, instance) == [(0.0, pytest.approx(switch_s))]
-        assert in_pool(run, instance + 4) == [(pytest.approx(switch_s), run.end_s)]
+        [(begin_s, end_s)] = in_pool(run, instance)
+        assert (begin_s, end_s) == pytest.approx((0.0, switch_s))
+        [(begin_s, end_s)] = in_pool(run, instance + 4)
+        assert (begin_s, end_s) == pytest.approx((switch_s, run.end_s))
     # The old ones stay up until one may fall back no more, then stop for a second.
     assert duration_s(run) == pytest.approx(switch_s + 30.0 + 1.0)
     assert run.metrics["surge_instance_s"] == pytest.approx(4 * (switch_s + 31.0))

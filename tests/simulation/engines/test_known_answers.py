@@ -56,7 +56,7 @@ def two_choices_response_s(load: float, service_rps: float) -> float:
     The fixed point of the supermarket model (Mitzenmacher, 1996): a share load^(2^i − 1) of the
     servers has i or more; Little's law makes a time of it.
     """
-    tails = [load ** (2**i - 1) for i in range(1, 12)]
+    tails: list[float] = [load ** (2**i - 1) for i in range(1, 12)]
     return sum(tails) / (load * service_rps)
 
 

@@ -19,7 +19,7 @@ from tests.helpers.scenarios import of_services, runs_of, scenario
 from tests.helpers.steady_wait import steady_wait
 
 STEPS = {"stop": "1s", "deploy": "5s", "verify": "1s", "start": "3s"}
-CALM = {"rate": "40/s", "instances": 6, "slots": 2, "steps": STEPS}
+CALM: dict[str, Any] = {"rate": "40/s", "instances": 6, "slots": 2, "steps": STEPS}
 
 
 def value(found: Range | None) -> float:

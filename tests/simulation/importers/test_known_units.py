@@ -120,7 +120,7 @@ def test_the_command_that_a_refusal_names_makes_the_file_readable(
     if shutil.which(tool) is None:
         pytest.skip(f"{tool} is not installed here")
     command = text[begins[0] :].partition("; docs/")[0].partition(" (its ")[0]
-    subprocess.run(command, shell=True, cwd=tmp_path, check=True, timeout=20)
+    subprocess.run(command, shell=True, cwd=tmp_path, check=True, timeout=60)
     (made,) = set(tmp_path.iterdir()) - {Path(source)}
     assert only_service(findings(made)) == pytest.approx(ADVISED[path], rel=0.08, nan_ok=True)
 

@@ -11,7 +11,7 @@ from pydantic import TypeAdapter
 from simulation.planning.assumptions import assumptions_of, scale_duration, scale_spread
 from simulation.planning.sensitivity import LEVELS, OFF_BY, RUNS, TRAJECTORIES, sensitivity
 from simulation.results.run_result import METRICS, Ending, RunResult
-from simulation.scenario.distributions import Distribution
+from simulation.scenario.distributions import Distribution, Lognormal
 from simulation.scenario.simulated_interval import SimulatedInterval
 from simulation.study.cells import Cell
 from simulation.study.execution import Execution
@@ -76,6 +76,7 @@ def test_an_assumption_is_off_by_a_factor_and_nothing_else_is(key: str, expected
     one = scenario(**RICH)
     [found] = [each for each in assumptions_of(one) if each.key == key]
     off = found.off_by(one, 1.25)
+    assert isinstance(off.service.service_time, Lognormal)
     values = {
         "traffic.rate": off.rates().highest_rps(),
         "services.app.service_time": off.service.service_time.mean_s(),

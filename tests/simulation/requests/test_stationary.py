@@ -14,6 +14,7 @@ from simulation.scenario.model import Scenario
 from simulation.study.notes import Note, NoteKind, notes_of
 from simulation.study.verdict import verdict
 from tests.helpers.agree import difference, ran
+from tests.helpers.results import figure
 from tests.helpers.scenarios import run_once, runs_of, scenario
 
 HOUR_S = 3600.0
@@ -118,10 +119,10 @@ def test_a_drain_cuts_the_connections_that_outlive_its_timeout(
     if drain_s == 72:
         assert expected == 3528
     runs = runs_of(one, 12)
-    cut = [run.metrics["cut_connections"] for run in runs]
+    cut = [figure(run, "cut_connections") for run in runs]
     assert np.mean(cut) == pytest.approx(expected, abs=4 * math.sqrt(expected / 12))
     share = expected / HOUR_S
-    fractions = [run.metrics["cut_connections_fraction"] for run in runs]
+    fractions = [figure(run, "cut_connections_fraction") for run in runs]
     spread = math.sqrt(share * (1 - share) / HOUR_S / 12)
     assert np.mean(fractions) == pytest.approx(share, abs=4 * spread)
 
@@ -147,7 +148,7 @@ def test_most_sockets_are_cut_without_a_warm_up_of_hours() -> None:
     )
     assert mean_open_count(one) == pytest.approx(360)
     runs = runs_of(one, 30)
-    cut = [run.metrics["cut_connections"] for run in runs]
+    cut = [figure(run, "cut_connections") for run in runs]
     assert np.mean(cut) == pytest.approx(356, abs=4 * math.sqrt(356 / 30))
     for run in runs:
         # What was there before the start did not arrive in the interval.
@@ -217,10 +218,11 @@ def test_without_long_lived_connections_there_is_no_figure_of_cut_connections() 
 
 @pytest.mark.parametrize("arrivals", ["closed", "replay"])
 def test_a_run_that_begins_without_connections_has_a_note(arrivals: str) -> None:
-    more: dict[str, Any] = {
+    options: dict[str, dict[str, Any]] = {
         "closed": {"arrivals": "closed", "clients": {"count": 3, "think_time": "1s"}},
         "replay": {"arrivals": "replay"},
-    }[arrivals]
+    }
+    more = options[arrivals]
     one = sockets(
         {"timestamps": [float(k) for k in range(60)]},
         {"exponential": "20s"},

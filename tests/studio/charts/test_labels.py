@@ -6,6 +6,7 @@ import itertools
 from functools import cache
 
 import matplotlib as mpl
+import numpy as np
 import pytest
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -105,11 +106,13 @@ def test_words_are_spread_anew_in_another_size() -> None:
     axes = axes_of((9, 6))
     draw_trade_off(axes, compared(LOADS["large"], *range(1, 21)), 3, LIGHT)
     wide = len(shown(axes))
-    axes.figure.set_size_inches(3.3, 2.6)
+    figure = axes.figure
+    assert isinstance(figure, Figure)
+    figure.set_size_inches(3.3, 2.6)
     style.spread_labels(axes)
     assert covering(axes) == []
     assert len(shown(axes)) < wide
-    axes.figure.set_size_inches(9, 6)
+    figure.set_size_inches(9, 6)
     style.spread_labels(axes)
     assert len(shown(axes)) == wide
 
@@ -162,7 +165,9 @@ def test_limits_are_drawn_where_they_are() -> None:
     axes = axes_of((4.2, 2.4))
     draw_latency(axes, comparison.candidates[1], LIGHT, 2.0)
     dashed = [line for line in axes.lines if line.get_color() == LIGHT.failed]
-    assert [line.get_ydata()[0] for line in dashed] == [2.0]  # in seconds, as the axis is
+    assert [np.asarray(line.get_ydata())[0] for line in dashed] == [
+        2.0
+    ]  # in seconds, as the axis is
     trade = axes_of((4.2, 4.8))
     draw_trade_off(trade, comparison, 1, LIGHT)
     (region,) = trade.collections

@@ -132,7 +132,7 @@ def test_a_comparison_is_printed_and_written(
 ) -> None:
     two, four = arms(2, 4)
 
-    def contested(*_: Any, **said: Any) -> Contest:
+    def run_contest(*_: Any, **said: Any) -> Contest:
         assert said["runs"] == 2
         return Contest(SIX, FOUND, (two, four), "d" * 64, {"window 2": good, "window 4": bad}, ())
 
@@ -140,7 +140,7 @@ def test_a_comparison_is_printed_and_written(
         return record(rollout_duration_s=1.0, failed_requests=0.0, rollout_latency_p99_s=p99_s)
 
     good, bad = (figures(0.1), figures(0.1)), (figures(9.0), figures(9.1))
-    monkeypatch.setattr(room, "contested", contested)
+    monkeypatch.setattr(room, "run_contest", run_contest)
     files = ["--html", "lab.html", "--calibration", "cal.json"]
     told = rollcast("lab", "compare", "--windows", "2,4", "--runs", "2", *files, "-q")
     assert told.code == 0, told.err

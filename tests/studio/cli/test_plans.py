@@ -11,6 +11,7 @@ import pytest
 
 from executor.base.extras import install_command
 from executor.plan.file import read_plan
+from executor.plan.model import Step
 from simulation.study.statistics import fresh_seed
 from studio.cli import window
 from tests.helpers.command_line import SHOP, CommandLine
@@ -43,7 +44,7 @@ def test_the_fastest_that_meets_becomes_a_plan(rollcast: CommandLine) -> None:
     assert plan.evidence.confirmations[-1].seed == plan.seed == fresh_seed(1, 1)
     assert plan.instances == tuple(f"web-{number:02d}" for number in range(1, 7))
     assert [(len(wave.instances), wave.parallel) for wave in plan.waves] == [(6, 2)]
-    assert plan.step_deadlines_s["take_out"] == 15.0  # at least ten seconds, and the drain
+    assert plan.step_deadlines_s[Step.TAKE_OUT] == 15.0  # at least ten seconds, and the drain
     assert plan.valid_until() - plan.created_at == timedelta(days=7)
     assert datetime.now(UTC) - plan.created_at < timedelta(minutes=5)
 

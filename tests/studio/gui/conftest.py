@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pytest
-from PySide6.QtCore import QSettings, Qt
+from PySide6.QtCore import QSettings, Qt, SignalInstance
 from PySide6.QtGui import QAction
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import (
@@ -34,6 +34,24 @@ RUN_MS = 60_000
 NAME, WINDOW = HEADINGS.index("run"), HEADINGS.index("window")
 """Columns of the list of runs."""
 AnyWidget = TypeVar("AnyWidget", bound=QWidget)
+
+
+class PatientQtBot(QtBot):
+    """A QtBot whose waits last as long on a busy machine as a run may."""
+
+    def waitUntil(self, callback: Callable[[], bool | None], *, timeout: int = RUN_MS) -> None:
+        """Wait until a condition holds, at most `timeout` milliseconds."""
+        super().waitUntil(callback, timeout=timeout)
+
+    def waitSignal(self, signal: SignalInstance, *, timeout: int = RUN_MS, **options: Any) -> Any:
+        """Return a block that ends when a signal is emitted, at most `timeout` milliseconds."""
+        return super().waitSignal(signal, timeout=timeout, **options)
+
+
+@pytest.fixture
+def qtbot(qapp: QApplication, request: pytest.FixtureRequest) -> PatientQtBot:
+    """Replace the plugin's fixture, whose waits fail after 5 s."""
+    return PatientQtBot(request)
 
 
 class Desk:

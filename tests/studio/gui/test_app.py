@@ -140,7 +140,7 @@ def test_an_error_in_a_slot_reaches_the_program(
 ) -> None:
     """Qt alone would print it and go on."""
     codes: list[int] = []
-    monkeypatch.setattr(app.QApplication, "exit", staticmethod(codes.append))
+    monkeypatch.setattr("studio.gui.app.QApplication.exit", staticmethod(codes.append))
     monkeypatch.setattr(sys, "excepthook", app._tell)
 
     def broken() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from PySide6.QtCore import QPoint, Qt
 from PySide6.QtGui import QAccessible
+from PySide6.QtWidgets import QTableWidgetItem
 from pytestqt.qtbot import QtBot
 
 from simulation.scenario.file import ScenarioFile
@@ -21,6 +22,13 @@ FAILING = (
     .replace("timeout: 5s", "timeout: 0s, on_timeout: abort")
     .replace("service_time: {mean: 50ms, cv: 1}", "service_time: 30s")
 )
+
+
+def item_of(page: ComparePage, row: int, column: int) -> QTableWidgetItem:
+    """Return a cell of the page's table, which must exist."""
+    item = page.table.item(row, column)
+    assert item is not None
+    return item
 
 
 @pytest.fixture
@@ -50,7 +58,7 @@ def test_every_run_has_its_column(seat: Seat[ComparePage]) -> None:
     assert page.table.verticalHeaderItem(0).text() == "Rollout takes"
     for column, run in enumerate(seat.document.side_by_side):
         mean = run.result.metrics["rollout_duration_s"].mean
-        assert page.table.item(0, column).text() == metric_text("rollout_duration_s", mean)
+        assert item_of(page, 0, column).text() == metric_text("rollout_duration_s", mean)
         panel = page.chart.panel(0, column)
         assert panel.width() > 50
         assert panel.left() >= page.chart.panel(0, column - 1).right() if column else True
@@ -99,6 +107,7 @@ def test_one_cursor_goes_through_all_columns(seat: Seat[ComparePage], qtbot: QtB
     assert chart.cursor_s == pytest.approx(chart.span_s / 2, rel=0.02)
     assert moved == [chart.cursor_s]
     told = chart.readout()
+    assert chart.cursor_s is not None
     for run in seat.document.side_by_side:
         value = value_at(run.result.band("latency_p99_s"), chart.cursor_s)
         assert f"p99 {latency_text(value)}" in told
@@ -106,6 +115,7 @@ def test_one_cursor_goes_through_all_columns(seat: Seat[ComparePage], qtbot: QtB
     assert chart.accessibleDescription() == told
     chart.setFocus()
     before = chart.cursor_s
+    assert before is not None
     qtbot.keyClick(chart, Qt.Key.Key_Right)
     assert chart.cursor_s == pytest.approx(before + chart.span_s / 100)
     qtbot.keyClick(chart, Qt.Key.Key_Left, Qt.KeyboardModifier.ShiftModifier)
@@ -143,11 +153,11 @@ def test_a_moved_slider_is_answered_in_the_column_that_is_looked_at(
     assert found.rollout_duration_s is not None
     assert page.chart.is_estimated
     now = metric_text("rollout_duration_s", found.rollout_duration_s.value)
-    assert f"now about {now} by estimate" in page.table.item(0, 1).toolTip()
-    assert "by estimate" not in page.table.item(0, 0).toolTip()
+    assert f"now about {now} by estimate" in item_of(page, 0, 1).toolTip()
+    assert "by estimate" not in item_of(page, 0, 0).toolTip()
     seat.document.undo.undo()
     assert not page.chart.is_estimated
-    assert "by estimate" not in page.table.item(0, 1).toolTip()
+    assert "by estimate" not in item_of(page, 0, 1).toolTip()
 
 
 def test_runs_of_another_comparison_are_told_to_be_alone(seat: Seat[ComparePage]) -> None:
@@ -235,7 +245,7 @@ def test_a_narrow_column_says_the_answer_and_the_rest_in_its_tip(qtbot: QtBot) -
 
 def test_a_cell_is_told_in_words(seat: Seat[ComparePage]) -> None:
     seat.run()
-    words = seat.page.table.item(0, 1).data(Qt.ItemDataRole.AccessibleTextRole)
+    words = item_of(seat.page, 0, 1).data(Qt.ItemDataRole.AccessibleTextRole)
     assert words.startswith("Rollout takes, Window 2: ")
     assert "better than Window 1: −" in words
     for widget in (seat.page.chart, seat.page.table, seat.page.headers[0].name):

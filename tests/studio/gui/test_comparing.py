@@ -115,9 +115,13 @@ def run_row(result: CandidateResult, name: str, seed: int) -> tuple[str, ...]:
 def test_a_run_can_be_watched(desk: Desk) -> None:
     desk.document.open(ScenarioFile.parse(SHOP.replace("replications: 4", "replications: 60")))
     landed: list[int] = []
-    desk.document.compared.connect(
-        lambda: landed.append(len(desk.document.comparison.candidates[0].runs))
-    )
+
+    def keep_count() -> None:
+        comparison = desk.document.comparison
+        assert comparison is not None
+        landed.append(len(comparison.candidates[0].runs))
+
+    desk.document.compared.connect(keep_count)
     progress = desk.find(QProgressBar, "Progress of the comparison")
     seen: list[int] = []
     progress.valueChanged.connect(seen.append)

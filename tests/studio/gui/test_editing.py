@@ -23,6 +23,7 @@ from studio.gui.docks.runs_dock import HEADINGS
 from studio.gui.toolkit.settings import Settings
 from studio.views.theme import DARK, LIGHT
 from tests.helpers.command_line import SHOP
+from tests.helpers.widgets import child_of
 from tests.studio.gui.conftest import WINDOW, Desk
 
 pytestmark = pytest.mark.slow
@@ -56,8 +57,11 @@ def is_whole(widget: QWidget) -> bool:
     """Whether nothing of a widget is cut at the sides, wherever the panel is scrolled to."""
     area = widget.parentWidget()
     while not isinstance(area, QScrollArea):
+        assert area is not None
         area = area.parentWidget()
-    inside, left = area.widget(), widget.mapTo(area.widget(), QPoint(0, 0)).x()
+    inside = area.widget()
+    assert inside is not None
+    left = widget.mapTo(inside, QPoint(0, 0)).x()
     room = area.viewport().width()
     return widget.isVisible() and left + widget.width() <= room and inside.width() <= room
 
@@ -66,7 +70,9 @@ def is_whole(widget: QWidget) -> bool:
 def test_every_row_fits_the_panel(desk: Desk, size: tuple[int, int]) -> None:
     desk.window.resize(*size)
     [area] = [one for one in desk.window.panel.findChildren(QScrollArea)]
-    desk.qtbot.waitUntil(lambda: area.widget().width() <= area.viewport().width())
+    inside = area.widget()
+    assert inside is not None
+    desk.qtbot.waitUntil(lambda: inside.width() <= area.viewport().width())
     dots = [one for one in desk.window.findChildren(QToolButton) if one.objectName() == "dot"]
     assert len(dots) > 10
     for dot in dots:
@@ -161,7 +167,8 @@ def test_a_start_can_be_typed(desk: Desk) -> None:
     assert desk.document.scenario.clock.start == "18:30"
     assert desk.document.scenario.start_s() == 18.5 * 3600
     desk.click(desk.dot("Start at"))
-    assert desk.document.scenario.clock.start == 0.0
+    clock = desk.document.scenario.clock
+    assert clock.start == 0.0
 
 
 @pytest.mark.parametrize(
@@ -216,7 +223,7 @@ def test_saving_where_nothing_can_be_written_is_told(desk: Desk) -> None:
 
 def test_saving_as_goes_through_a_dialogue(desk: Desk) -> None:
     desk.keys(Qt.Key.Key_S, CTRL, SHIFT)
-    dialog = desk.window.findChild(QFileDialog)
+    dialog = child_of(desk.window, QFileDialog)
     assert dialog.isVisible()
     other = desk.folder / "other.yaml"
     dialog.fileSelected.emit(str(other))
@@ -252,7 +259,7 @@ def test_another_file_takes_the_place_of_this_one_and_is_run(desk: Desk) -> None
 def test_a_plan_is_written_and_holds(desk: Desk) -> None:
     desk.run()
     desk.keys(Qt.Key.Key_E, CTRL)
-    dialog = desk.window.findChild(QFileDialog)
+    dialog = child_of(desk.window, QFileDialog)
     assert dialog.selectedFiles()[0].endswith("shop.plan.json")
     path = desk.folder / "shop.plan.json"
     dialog.fileSelected.emit(str(path))
@@ -280,7 +287,7 @@ def test_leaving_with_changes_asks(desk: Desk, answer: str) -> None:
     desk.type_number("Window size", "3")
     desk.window.close()
     assert desk.window.isVisible()
-    box = desk.window.findChild(QMessageBox)
+    box = child_of(desk.window, QMessageBox)
     assert box.text() == "shop has changes that are not saved."
     button = next(b for b in box.findChildren(QPushButton) if b.text().strip("&") == answer)
     desk.click(button)

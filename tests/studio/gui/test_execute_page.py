@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import closing, suppress
+from functools import partial
 from pathlib import Path
 
 import psutil
@@ -506,8 +507,12 @@ def test_on_an_inventory_waves_wait_until_they_are_approved(
     confirm(seat, "Carry it out")
     going = rollout(seat)
     assert going.where == "inventory"
+
+    def awaits(wave: int) -> bool:
+        return going.awaited == wave
+
     for wave in (2, 3):
-        qtbot.waitUntil(lambda wave=wave: going.awaited == wave, timeout=LONG_MS)
+        qtbot.waitUntil(partial(awaits, wave), timeout=LONG_MS)
         page.show_document()
         assert page.bar.approve_button.text() == f"Approve wave {wave}"
         assert page.bar.state.text().startswith(f"Wave {wave} waits for your approval · ")

@@ -21,6 +21,7 @@ from studio.gui.document.commands import edit_values
 from studio.gui.document.document import Document
 from studio.gui.frame.export import export_charts, export_data, export_report
 from tests.helpers.command_line import SHOP
+from tests.helpers.widgets import child_of
 
 
 @dataclass
@@ -42,17 +43,16 @@ class Person:
 
     def choose(self, path: Path, kind: str = "") -> str:
         """Names a file in the dialogue, of another kind where asked; what was proposed."""
-        dialog = self.window.findChild(QFileDialog)
-        assert dialog is not None
-        edit = dialog.findChild(QLineEdit, "fileNameEdit")
+        dialog = child_of(self.window, QFileDialog)
+        edit = child_of(dialog, QLineEdit, "fileNameEdit")
         proposed = edit.text()
         if kind:
-            kinds = dialog.findChild(QComboBox, "fileTypeCombo")
+            kinds = child_of(dialog, QComboBox, "fileTypeCombo")
             while kind not in kinds.currentText():
                 self.qtbot.keyClick(kinds, Qt.Key.Key_Down)
             proposed = edit.text()
         edit.setText(str(path))
-        box = dialog.findChild(QDialogButtonBox)
+        box = child_of(dialog, QDialogButtonBox)
         button = box.button(QDialogButtonBox.StandardButton.Save)
         self.qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
         self.qtbot.waitUntil(lambda: self.window.findChild(QFileDialog) is None)

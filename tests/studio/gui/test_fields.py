@@ -145,6 +145,7 @@ def test_undo_works_where_the_value_was_typed(desk: Desk, field: str, typed: str
     desk.keys(Qt.Key.Key_Z, CTRL)
     desk.keys(Qt.Key.Key_Y, CTRL)
     assert desk.document.undo.index() == 1
+    assert isinstance(box, QDoubleSpinBox | QLineEdit)
     assert box.text().startswith(typed)
 
 
@@ -364,7 +365,9 @@ def test_a_word_is_chosen_reset_and_undone(
 ) -> None:
     box = desk.find(QComboBox, name)
     assert box.currentText() == first
-    assert box.parentWidget().toolTip().endswith(".")
+    field = box.parentWidget()
+    assert field is not None
+    assert field.toolTip().endswith(".")
     assert not desk.dot(name).isVisible()
     choose_word(desk, name, word)
     assert written in desk.document.state.file.text

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,7 @@ from PySide6.QtWidgets import (
 
 from studio.gui.document.unsaved_edits import read
 from tests.helpers.command_line import SHOP
+from tests.helpers.widgets import child_of
 from tests.studio.gui.conftest import Desk
 
 CTRL = Qt.KeyboardModifier.ControlModifier
@@ -90,11 +92,13 @@ def test_every_change_is_noticed_again_and_again(
     desk: Desk, change: Callable[[Path, str], None]
 ) -> None:
     """A file that was replaced by a rename is another one to the system, and watched all the same."""
+
+    def has_instances(count: int) -> bool:
+        return desk.document.scenario.service.instance_count == count
+
     for count in (7, 8, 9):
         change(desk.path, SHOP.replace("instances: 6", f"instances: {count}"))
-        desk.qtbot.waitUntil(
-            lambda count=count: desk.document.scenario.service.instance_count == count
-        )
+        desk.qtbot.waitUntil(partial(has_instances, count))
     assert not desk.document.is_changed
     assert bar_words(desk) == ""
 
@@ -176,7 +180,7 @@ def test_the_difference_is_shown_as_lines_and_the_question_stands(desk: Desk) ->
     press(desk, "Show difference")
     dialog = desk.window.findChild(QDialog)
     assert dialog is not None
-    lines = dialog.findChild(QPlainTextEdit).toPlainText().splitlines()
+    lines = child_of(dialog, QPlainTextEdit).toPlainText().splitlines()
     assert lines[:2] == ["--- shop.yaml on disk", "+++ shop.yaml here"]
     changed = {line.split("#")[0].strip() for line in lines[2:] if line[0] in "+-"}
     assert changed == {"-    instances: 8", "+    instances: 6", "-  window: 2", "+  window: 3"}
@@ -219,7 +223,7 @@ def test_closing_the_window_does_not_save_over_it(desk: Desk) -> None:
     desk.type_number("Window size", "3")
     desk.path.write_text(THEIRS, encoding="utf-8")
     desk.window.close()
-    box = desk.window.findChild(QMessageBox)
+    box = child_of(desk.window, QMessageBox)
     desk.click(next(b for b in box.findChildren(QPushButton) if b.text().strip("&") == "Save"))
     desk.come_back(QMessageBox)
     assert desk.window.isVisible()

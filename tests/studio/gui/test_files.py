@@ -22,6 +22,7 @@ from executor.plan.file import read_plan
 from simulation.scenario.file import ScenarioFile
 from studio.gui.toolkit.settings import RECENT_COUNT
 from tests.helpers.command_line import SHOP
+from tests.helpers.widgets import child_of
 from tests.studio.gui.conftest import Desk
 
 pytestmark = pytest.mark.slow
@@ -38,14 +39,14 @@ def other_file(desk: Desk, name: str = "other.yaml", instances: int = 4) -> Path
 
 def choose(desk: Desk, path: Path) -> None:
     """Types a path into the dialogue for files and presses its button."""
-    dialog = desk.window.findChild(QFileDialog)
-    assert dialog is not None
+    dialog = child_of(desk.window, QFileDialog)
     assert dialog.isVisible()
-    edit = dialog.findChild(QLineEdit, "fileNameEdit")
+    edit = child_of(dialog, QLineEdit, "fileNameEdit")
     edit.setText(str(path))
-    box = dialog.findChild(QDialogButtonBox)
+    box = child_of(dialog, QDialogButtonBox)
     kinds = QDialogButtonBox.StandardButton
-    desk.click(box.button(kinds.Save) or box.button(kinds.Open))
+    accepts = (kinds.Save, kinds.Open)
+    desk.click(next(b for b in box.buttons() if box.standardButton(b) in accepts))
     desk.come_back(QFileDialog)
 
 

@@ -13,6 +13,7 @@ from executor.base.errors import BadInput
 from simulation.scenario.file import ScenarioFile
 from studio.gui.background.job import Job, JobContext, JobState
 from tests.helpers.command_line import SHOP
+from tests.helpers.widgets import state_of
 from tests.studio.gui.conftest import RUN_MS, Desk
 
 pytestmark = pytest.mark.slow
@@ -85,7 +86,7 @@ def test_a_job_is_watched_paused_and_goes_on(shown: Desk) -> None:
     assert shown.window.bottom_bar.said == ""  # only a comparison is told there
 
     shown.click(button(shown, "Pause Count"))
-    assert job.state is JobState.PAUSED
+    assert state_of(job) is JobState.PAUSED
     assert words(shown, job) == f"{job.done}/400 · paused"
     assert button(shown, "Pause Count").text() == "Go on"
     work.may.release(263)
@@ -93,7 +94,7 @@ def test_a_job_is_watched_paused_and_goes_on(shown: Desk) -> None:
     assert job.left_s is None
     button(shown, "Pause Count").setFocus()
     shown.keys(Qt.Key.Key_Space)
-    assert job.state is JobState.RUNNING
+    assert state_of(job) is JobState.RUNNING
     shown.qtbot.waitUntil(lambda: not job.is_open)
     assert before < 400
     assert landed == list(range(1, 401))
@@ -170,11 +171,11 @@ def test_a_comparison_is_a_job_like_others(shown: Desk) -> None:
     shown.qtbot.waitUntil(lambda: study.done > 0, timeout=RUN_MS)
     bottom = shown.window.bottom_bar
     shown.click(bottom.pause_button)
-    assert study.state is JobState.PAUSED
+    assert state_of(study) is JobState.PAUSED
     assert bottom.pause_button.text() == "Go on"
     assert words(shown, study).endswith(" · paused")
     shown.keys(Qt.Key.Key_F5, Qt.KeyboardModifier.ShiftModifier)
-    assert study.state is JobState.RUNNING
+    assert state_of(study) is JobState.RUNNING
     before = study.done
     shown.qtbot.waitUntil(lambda: study.done > before, timeout=RUN_MS)
     shown.click(button(shown, f"Cancel {study.title}"))

@@ -191,7 +191,9 @@ def test_nothing_needs_more_room_than_the_smallest_window_has(desk: Desk) -> Non
     edit_windows(desk.document, tuple(range(1, 40)))
     desk.window.say_wrong("words " * 100)
     desk.window.resize(*SMALLEST)
-    needed = desk.window.centralWidget().minimumSizeHint()
+    central = desk.window.centralWidget()
+    assert central is not None
+    needed = central.minimumSizeHint()
     assert needed.width() <= SMALLEST[0]
     assert needed.height() <= SMALLEST[1]
     assert (desk.window.width(), desk.window.height()) == SMALLEST

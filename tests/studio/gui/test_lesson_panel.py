@@ -29,6 +29,7 @@ from studio.gui.docks.scenario_dock import ScenarioPanel
 from studio.gui.document.document import Document
 from studio.lessons.catalogue import LESSONS
 from tests.helpers.command_line import SHOP
+from tests.helpers.widgets import child_of
 
 RUN_MS = 60_000
 WHY = "Room for the traffic, and enough time for all that is in flight."
@@ -210,7 +211,7 @@ def test_a_lesson_from_the_first_step_to_the_page(learner: Learner, tmp_path: Pa
     learner.qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
     dialog = learner.panel.findChild(QFileDialog)
     assert dialog is not None
-    assert dialog.findChild(QLineEdit, "fileNameEdit").text() == "window-size-ada-lovelace.html"
+    assert child_of(dialog, QLineEdit, "fileNameEdit").text() == "window-size-ada-lovelace.html"
     dialog.fileSelected.emit(str(tmp_path / "page.html"))
     dialog.close()
     page = (tmp_path / "page.html").read_text(encoding="utf-8")

@@ -19,7 +19,7 @@ MOST_GROWTH_BYTES = 24_000_000
 
 def resident_bytes() -> int:
     gc.collect()
-    return psutil.Process().memory_info().rss
+    return int(psutil.Process().memory_info().rss)
 
 
 def test_two_hundred_runs_leave_no_more_than_the_first_ones(desk: Desk) -> None:

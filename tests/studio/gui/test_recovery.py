@@ -112,9 +112,10 @@ def killed(path: Path, tmp_path: Path) -> Iterator[Path]:
         arguments, cwd=ROOT, env={**os.environ, "QT_QPA_PLATFORM": "offscreen"},
         stdout=subprocess.PIPE, text=True,
     )  # fmt: skip
+    output = child.stdout
+    assert output is not None
     try:
-        assert child.stdout is not None
-        place = child.stdout.readline().strip()
+        place = output.readline().strip()
         assert place == str(side_file_of(path))
         os.kill(child.pid, signal.SIGKILL)
         assert child.wait() == -signal.SIGKILL
@@ -122,7 +123,7 @@ def killed(path: Path, tmp_path: Path) -> Iterator[Path]:
     finally:
         child.kill()
         child.wait()
-        child.stdout.close()
+        output.close()
 
 
 def test_a_studio_killed_in_the_middle_of_an_edit_offers_exactly_what_was_there(

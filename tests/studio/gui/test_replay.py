@@ -350,9 +350,9 @@ def test_the_table_says_the_same_and_follows(seat: Seat[ReplayPage]) -> None:
         ]
 
     page.go_to(0.0)
-    for (name, state, _since, _until, version), shown in zip(told(), states(seat), strict=True):
+    for (name, state, _since, _until, version), expected in zip(told(), states(seat), strict=True):
         assert name.startswith("web-0")
-        assert state.endswith(shown.value)
+        assert state.endswith(expected.value)
         assert version == "old"
     press(seat, Qt.Key.Key_End)
     page.go_to(page.end_s)

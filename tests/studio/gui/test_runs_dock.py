@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 from PySide6.QtCore import QModelIndex, QPoint, Qt
 from PySide6.QtGui import QFont
-from PySide6.QtWidgets import QLabel, QLineEdit, QStyle, QStyleOptionViewItem
+from PySide6.QtWidgets import QLabel, QLineEdit, QStyle, QStyledItemDelegate, QStyleOptionViewItem
 
 from simulation.scenario.file import ScenarioFile
 from simulation.study.case import cases_of
@@ -17,6 +17,7 @@ from simulation.study.rows import run_rows
 from studio.gui.docks.runs_dock import HEADINGS, RunsTable
 from studio.gui.window import FIRST_SIZE
 from tests.helpers.command_line import SHOP
+from tests.helpers.widgets import child_of
 from tests.studio.gui.conftest import NAME, WINDOW, Desk
 
 pytestmark = pytest.mark.slow
@@ -67,7 +68,9 @@ def click_box(desk: Desk, window: int) -> None:
     table = desk.window.runs.table
     option = QStyleOptionViewItem()
     table.initViewItemOption(option)
-    table.itemDelegate().initStyleOption(option, row_of(table, window))
+    delegate = table.itemDelegate()
+    assert isinstance(delegate, QStyledItemDelegate)
+    delegate.initStyleOption(option, row_of(table, window))
     option.rect = table.visualRect(row_of(table, window))
     part = QStyle.SubElement.SE_ItemViewItemCheckIndicator
     click(desk, table.style().subElementRect(part, option, table).center())
@@ -99,7 +102,7 @@ def names(desk: Desk) -> list[str]:
 def rename(desk: Desk, name: str) -> None:
     """F2, the new name, Enter."""
     desk.keys(Qt.Key.Key_F2)
-    line = desk.window.runs.table.findChild(QLineEdit)
+    line = child_of(desk.window.runs.table, QLineEdit)
     line.clear()
     desk.qtbot.keyClicks(line, name)
     desk.qtbot.keyClick(line, Qt.Key.Key_Return)

@@ -12,6 +12,7 @@ from studio.gui.document.commands import edit_values
 from studio.gui.pages.timing import TimingPage
 from studio.views.theme import DARK
 from tests.helpers.command_line import SHOP
+from tests.helpers.widgets import state_of
 from tests.studio.gui.pages import Seat
 
 DAY = SHOP.replace("rate: 40/s", "rate: {steps: [[0h, 10/s], [8h, 190/s], [20h, 10/s]]}").replace(
@@ -100,7 +101,8 @@ def test_a_cell_is_taken_as_one_edit(seat: Seat[TimingPage], qtbot: QtBot, how: 
     assert page.grid is not None
     assert page.grid.own() == (7, 2)
     document.undo.undo()
-    assert document.scenario.clock.start == 0.0
+    clock = document.scenario.clock
+    assert clock.start == 0.0
     assert document.scenario.window_count() == 2
 
 
@@ -137,10 +139,10 @@ def test_runs_take_the_place_of_estimates(qtbot: QtBot) -> None:
     seat.click(page.pause_button)
     job = page.job
     assert job is not None
-    assert job.state is JobState.PAUSED
+    assert state_of(job) is JobState.PAUSED
     assert page.pause_button.text() == "Go on"
     seat.click(page.pause_button)
-    assert job.state is JobState.RUNNING
+    assert state_of(job) is JobState.RUNNING
     qtbot.waitUntil(lambda: not job.is_open, timeout=LONG_MS)
     assert job.state is JobState.DONE
     assert all(one.runs == 1 for one in page.found.values())

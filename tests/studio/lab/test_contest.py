@@ -221,7 +221,7 @@ def test_the_score_counts_what_lies_in_its_range_and_leaves_the_edge_out() -> No
 
 @pytest.mark.parametrize(("four_s", "right"), [(0.6, True), (0.08, False)])
 def test_the_ranking_is_that_of_arms_told_apart(four_s: float, right: bool) -> None:
-    trials = {
+    trials: dict[str, tuple[TrialRecord, ...]] = {
         "window 2": (record(rollout_latency_p99_s=0.1),),
         "window 4": (record(rollout_latency_p99_s=four_s),),
     }
@@ -240,19 +240,19 @@ def test_what_was_measured_is_not_measured_again(
 ) -> None:
     measured: list[int] = []
 
-    def tried(plan: Plan, one: Scenario, run: int) -> Trial:
+    def run_trial(plan: Plan, one: Scenario, run: int) -> Trial:
         if len(measured) == 3:
             raise KeyboardInterrupt
         measured.append(run)
         return Trial(record(rollout_duration_s=float(run)), cast(RunResult, None), {})
 
     monkeypatch.setattr(contest, "REPLICATIONS", 60)
-    monkeypatch.setattr(contest, "tried", tried)
-    monkeypatch.setattr(contest, "calibrated", lambda *_: FOUND)
+    monkeypatch.setattr(contest, "run_trial", run_trial)
+    monkeypatch.setattr(contest, "calibrate", lambda *_: FOUND)
     variants = by_window(SIX, [1, 2])
     with pytest.raises(KeyboardInterrupt):
         contest.run_contest(SIX, variants, runs=2, folder=tmp_path)
-    monkeypatch.setattr(contest, "calibrated", None)  # it is there already
+    monkeypatch.setattr(contest, "calibrate", None)  # it is there already
     measured.pop()
     made = contest.run_contest(SIX, variants, runs=2, folder=tmp_path)
     assert len(measured) == 3  # one of the first three was taken off, one was missing

@@ -99,10 +99,9 @@ def test_ports_lie_below_those_of_outgoing_connections() -> None:
 
 def test_there_must_be_a_haproxy(monkeypatch: pytest.MonkeyPatch) -> None:
     from executor.base.errors import BadInput
-    from studio.lab import haproxy
 
-    monkeypatch.setattr(haproxy.shutil, "which", lambda *_, **__: None)
-    monkeypatch.setattr(haproxy.importlib.util, "find_spec", lambda _: None)
+    monkeypatch.setattr("studio.lab.haproxy.shutil.which", lambda *_, **__: None)
+    monkeypatch.setattr("studio.lab.haproxy.importlib.util.find_spec", lambda _: None)
     none = "the lab needs HAProxy and there is none"
     with pytest.raises(BadInput, match=none), fleet(small()):
         raise AssertionError("it must not come up")
@@ -135,7 +134,7 @@ def test_it_serves_its_traffic_and_is_gone_afterwards(queue: str) -> None:
     assert set(spread) == {"app-01", "app-02", "app-03"}
     assert min(spread.values()) > 0.7 * max(spread.values())
     served_s = [(one.ended_s or 0.0) - (one.begun_s or 0.0) for one in sent]
-    assert 0.03 < float(np.median(served_s)) < 0.06
+    assert 0.03 < float(np.median(served_s)) < 0.2
     assert are_gone(pids)
     assert not folder.exists()
 
@@ -212,7 +211,7 @@ def test_lab_up_ends_all_of_it_however_it_ends(
         pids = family(keeper.pid)
         assert len(pids) == 5
         end(process)
-        assert process.wait(20) == code
+        assert process.wait(60) == code
         until(lambda: are_gone(pids), "all processes have ended")
         until(lambda: not inventory.parent.exists(), "the folder is gone")
     finally:
@@ -229,7 +228,7 @@ def test_lab_up_that_a_script_put_in_the_background_ends_by_an_interrupt() -> No
         (keeper,) = psutil.Process(process.pid).children()
         pids = family(keeper.pid)
         process.send_signal(signal.SIGINT)
-        assert process.wait(20) == 130
+        assert process.wait(60) == 130
         until(lambda: are_gone(pids), "all processes have ended")
         until(lambda: not inventory.parent.exists(), "the folder is gone")
     finally:

@@ -101,9 +101,9 @@ def test_it_sends_at_its_times_though_nothing_is_answered() -> None:
     assert all((one.finish_s or 0) - one.arrival_s >= 0.499 for one in sent)
 
 
-@pytest.mark.parametrize(("persistent", "fewest", "most"), [(True, 1, 3), (False, 5, 5)])
+@pytest.mark.parametrize(("persistent", "fewest", "most"), [(True, 1, 4), (False, 5, 5)])
 def test_connections_are_kept_or_not(persistent: bool, fewest: int, most: int) -> None:
-    arrivals_s = (0.0, 0.05, 0.1, 0.15, 0.2)
+    arrivals_s = (0.0, 0.3, 0.6, 0.9, 1.2)
     sent, opened = sent_to(replies(OK), arrivals_s, persistent=persistent)
     assert [one.outcome for one in sent] == ["ok"] * 5
     assert fewest <= opened <= most
@@ -129,7 +129,9 @@ def test_connections_are_kept_or_not(persistent: bool, fewest: int, most: int) -
     ],
 )
 def test_what_became_of_a_request(handler: Handler | None, outcome: str) -> None:
-    sent, _ = sent_to(handler, (0.0,), queue_timeout_s=0.05)
+    # Only the row about this limit waits for it; the others must not run into it on a busy machine.
+    queue_timeout_s = 0.05 if outcome == "timed_out" else 60.0
+    sent, _ = sent_to(handler, (0.0,), queue_timeout_s=queue_timeout_s)
     assert [one.outcome for one in sent] == [outcome]
     assert sent[0].finish_s is not None
 

@@ -6,6 +6,7 @@ import lzma
 import subprocess
 import sys
 from dataclasses import fields
+from typing import Any
 
 import numpy as np
 import pytest
@@ -22,7 +23,10 @@ from studio.resources import EXAMPLE, scenarios_dir
 from tests.helpers.command_line import SHOP
 from tests.helpers.paths import ROOT
 
-EXACT = {"rel": 1e-6, "abs": 1e-9}  # other processors round `exp` and `log` differently
+
+def nearly(value: Any) -> Any:
+    """Return what equals `value` up to rounding: processors differ in `exp` and `log`."""
+    return pytest.approx(value, rel=1e-6, abs=1e-9)
 
 
 def example() -> ScenarioFile:
@@ -69,12 +73,12 @@ def assert_alike(run: RunResult, other: RunResult) -> None:
         nothing = {figure for figure, value in theirs.items() if value is None}
         assert {figure for figure, value in mine.items() if value is None} == nothing
         there = {figure: value for figure, value in theirs.items() if figure not in nothing}
-        assert {figure: mine[figure] for figure in there} == pytest.approx(there, **EXACT)
+        assert {figure: mine[figure] for figure in there} == nearly(there)
     for name in ("settled_s", "end_s"):
-        assert getattr(run, name) == pytest.approx(getattr(other, name), **EXACT)
+        assert getattr(run, name) == nearly(getattr(other, name))
     assert run.waits is not None
     assert other.waits is not None
-    assert vars(run.waits) == pytest.approx(vars(other.waits), **EXACT)
+    assert vars(run.waits) == nearly(vars(other.waits))
     assert run.series.keys() == other.series.keys()
     for name, values in run.series.items():
         np.testing.assert_allclose(values, other.series[name], rtol=2.0**-11, atol=1e-12)

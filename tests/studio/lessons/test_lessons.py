@@ -11,6 +11,7 @@ import pytest
 
 from executor.base.errors import RollcastError
 from simulation.estimates.estimate import estimate
+from simulation.results.run_result import Ending
 from simulation.scenario.file import ScenarioFile
 from simulation.study.candidates import default_windows
 from simulation.study.case import cases_of
@@ -299,7 +300,7 @@ def test_a_bad_release() -> None:
     failed = [mean(one, "failed_requests") for one in results]
     assert failed == sorted(failed)
     assert failed[2] > 2 * failed[1]
-    assert all(one.ended["rolled_back"] == 20 for one in results)
+    assert all(one.ended[Ending.ROLLED_BACK] == 20 for one in results)
     patient = run_of("bad-release", 2, rollout__pause="5s")
     assert mean(patient, "failed_requests") < failed[1] / 3
 

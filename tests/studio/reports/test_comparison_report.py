@@ -6,6 +6,7 @@ import html
 import re
 import shlex
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -22,9 +23,9 @@ from tests.studio.cli.conftest import rollcast  # noqa: F401 - a fixture
 from tests.studio.reports.test_rollout_report import is_alone
 
 
-def made(text: str = SHOP, **varied: object) -> Comparison:
+def made(text: str = SHOP, **varied: Any) -> Comparison:
     scenario = ScenarioFile.parse(text).scenario
-    cases = cases_of(scenario, **(varied or {"windows": (1, 2)}))  # type: ignore[arg-type]
+    cases = cases_of(scenario, **(varied or {"windows": (1, 2)}))
     return compare(scenario, cases, list(run_rows(scenario, cases, Execution(jobs=1))))
 
 
@@ -100,7 +101,7 @@ def test_a_single_candidate_has_nothing_to_differ_from() -> None:
         ),
     ],
 )
-def test_the_command_names_what_was_varied(varied: dict[str, object], options: list[str]) -> None:
+def test_the_command_names_what_was_varied(varied: dict[str, Any], options: list[str]) -> None:
     words = shlex.split(command_of(made(**varied), "my shop.yaml"))
     assert words == [
         *["rollcast", "compare", "my shop.yaml", *options],

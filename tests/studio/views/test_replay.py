@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 from statistics import median
@@ -33,7 +33,7 @@ from studio.views.replay import (
 )
 from tests.helpers.command_line import SHOP
 
-RULES = {
+RULES: dict[str, dict[str, object]] = {
     "sliding": {"window": 2},
     "batch": {"window": 2, "advance": "batch", "pause": "1s"},
     "all at once": {"window": 6},
@@ -52,7 +52,9 @@ RULES = {
 ENDINGS = ("halt", "rollback", "continue")
 
 
-def scenario_of(rule: dict[str, object], version: dict[str, object] | None = None) -> Scenario:
+def scenario_of(
+    rule: Mapping[str, object], version: Mapping[str, object] | None = None
+) -> Scenario:
     """The shop with another rule, and a new version that may have faults."""
     data = ScenarioFile.parse(SHOP).scenario.as_data()
     data["rollout"] = {"drain": {"timeout": "5s"}, **rule}
@@ -182,7 +184,11 @@ def test_the_worst_moment(series: dict[str, list[float]], time_s: float, words: 
 
 def test_the_first_bin_is_not_the_worst_for_being_the_first() -> None:
     p99 = [15.0, *[1.0] * 20, 6.0, 6.0, 6.0, *[1.0] * 16]
-    series = {"capacity_rps": [9] * 40, "offered_rps": [4] * 40, "latency_p99_s": p99}
+    series: dict[str, list[float]] = {
+        "capacity_rps": [9] * 40,
+        "offered_rps": [4] * 40,
+        "latency_p99_s": p99,
+    }
     story = hand_made(STEPS, **series)
     run = replace(story.run, settled_s=40.0, end_s=40.0)
     run = replace(run, metrics={**run.metrics, "rollout_duration_s": 40.0})
@@ -202,7 +208,11 @@ def test_the_worst_moment_may_come_after_the_rollout(
     series: dict[str, list[float]], words: str
 ) -> None:
     """A retry storm outlives what began it; until all has settled nothing is too late."""
-    base = {"capacity_rps": [9] * 4, "offered_rps": [4] * 4, "latency_p99_s": [1] * 4}
+    base: dict[str, list[float]] = {
+        "capacity_rps": [9] * 4,
+        "offered_rps": [4] * 4,
+        "latency_p99_s": [1] * 4,
+    }
     story = hand_made(STEPS, **{**base, **series})
     run = replace(story.run, metrics={**story.run.metrics, "rollout_duration_s": 2.0})
     worst = story_of(run, shop()[0]).worst
@@ -369,8 +379,8 @@ def test_a_moment_of_a_thousand_instances_takes_less_than_a_millisecond() -> Non
     story = story_of(simulated(scenario).runs[0], scenario)
     taken = []
     for place in range(100):
-        began = time.perf_counter()
+        began = time.thread_time()
         story.at(story.until_s * place / 100)
-        taken.append(time.perf_counter() - began)
+        taken.append(time.thread_time() - began)
     assert story.count == 1000
-    assert median(taken) < 0.001
+    assert median(taken) < 0.001  # of processor time, however busy the machine is

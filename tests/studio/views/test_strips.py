@@ -14,10 +14,10 @@ from tests.studio.views.test_replay import shop
 
 
 def room(capacity: list[float], traffic: list[float], *, is_dashed: bool = True) -> Strip:
-    time_s = np.arange(len(capacity)) + 0.5
+    time_s = np.arange(len(capacity), dtype=np.float64) + 0.5
     lines = (
-        Line("capacity", "new_version", time_s, np.array(capacity), is_dashed),
-        Line("traffic", "accent", time_s, np.array(traffic), is_dashed),
+        Line("capacity", "new_version", time_s, np.array(capacity, np.float64), is_dashed),
+        Line("traffic", "accent", time_s, np.array(traffic, np.float64), is_dashed),
     )
     return Strip("Capacity and traffic", "requests/s", lines, is_room=True)
 

@@ -304,7 +304,8 @@ def test_cells_have_their_colours_and_glyphs(key: str) -> None:
 
     def colour(number: int) -> str:
         column, row = cells.place(number)
-        return shades.colours[shades.index[row, column]]
+        name: str = shades.colours[shades.index[row, column]]
+        return name
 
     def glyph(number: int) -> str:
         column, row = cells.place(number)

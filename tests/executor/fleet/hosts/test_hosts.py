@@ -8,6 +8,7 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,6 @@ import asyncssh
 import pytest
 
 from executor.base.errors import BadInput
-from executor.fleet.hosts import local
 from executor.fleet.hosts.base import CommandResult, Host, HostError
 from executor.fleet.hosts.local import Local
 from executor.fleet.hosts.ssh import Ssh
@@ -45,7 +45,7 @@ def host(request: pytest.FixtureRequest) -> Callable[[], Host]:
 
 
 def ran(
-    make: Callable[[], Host], *command: str, deadline_s: float = 10.0, **secrets: str
+    make: Callable[[], Host], *command: str, deadline_s: float = 60.0, **secrets: str
 ) -> CommandResult:
     async def go() -> CommandResult:
         made = make()
@@ -56,6 +56,17 @@ def ran(
             await made.close()
 
     return asyncio.run(go())
+
+
+def time_out(make: Callable[[], Host], *command: str, has_begun: Callable[[], bool]) -> None:
+    """Run a command that hangs until its deadline; give more time where it had not begun by then."""
+    for deadline_s in (0.5, 5.0, 50.0):
+        error = rf"{command[0]}: did not end within {deadline_s:g} s"
+        with pytest.raises(HostError, match=error):
+            ran(make, *command, deadline_s=deadline_s)
+        if has_begun():
+            return
+    raise AssertionError("the command did not begin in 50 s")
 
 
 def test_a_command_and_what_it_said(host: Callable[[], Host]) -> None:
@@ -71,10 +82,8 @@ def test_no_shell_reads_anything_into_an_argument(host: Callable[[], Host], word
 
 def test_a_command_that_hangs_is_ended(host: Callable[[], Host], tmp_path: Path) -> None:
     path = tmp_path / "pid"
-    begun_s = time.monotonic()
-    with pytest.raises(HostError, match=r"sh: did not end within 0\.5 s"):
-        ran(host, "sh", "-c", f"echo $$ > {path}; exec sleep 60", deadline_s=0.5)
-    assert time.monotonic() - begun_s < 10
+    script = f"echo $$ > {path}.new; mv {path}.new {path}; exec sleep 600"
+    time_out(host, "sh", "-c", script, has_begun=path.exists)
     pid = int(path.read_text())
     until(lambda: not Path(f"/proc/{pid}").exists() or _is_zombie(pid), "it is gone")
 
@@ -86,15 +95,20 @@ def test_a_command_that_hangs_is_ended_with_all_it_started(
     path = tmp_path / "pids"
     script = (
         "trap '' TERM HUP INT; "
-        f"sh -c 'trap \"\" TERM HUP INT; echo $$ >> {path}; sleep 60; sleep 60' & "
-        f"echo $$ >> {path}; wait; sleep 60"
+        f"sh -c 'trap \"\" TERM HUP INT; echo $$ >> {path}; sleep 600; sleep 600' & "
+        f"echo $$ >> {path}; wait; sleep 600"
     )
-    with pytest.raises(HostError, match=r"sh: did not end within 2 s"):
-        ran(host, "sh", "-c", script, deadline_s=2.0)
-    pids = [int(line) for line in path.read_text().split()]
-    assert len(pids) == 2
+    pids: list[int] = []
+
+    def have_both_begun() -> bool:
+        """Read the two process numbers, and forget them for another attempt."""
+        pids[:] = [int(line) for line in path.read_text().split()] if path.exists() else []
+        path.unlink(missing_ok=True)
+        return len(pids) == 2
+
+    time_out(host, "sh", "-c", script, has_begun=have_both_begun)
     for pid in pids:
-        until(lambda pid=pid: _is_zombie(pid), "it is gone")
+        until(partial(_is_zombie, pid), f"process {pid} is gone")
 
 
 def test_a_command_that_is_cancelled_is_ended_with_all_it_started(
@@ -105,8 +119,8 @@ def test_a_command_that_is_cancelled_is_ended_with_all_it_started(
     async def go() -> None:
         made = host()
         try:
-            script = f"sleep 60 & echo $! > {path}.new; mv {path}.new {path}; wait"
-            command = asyncio.create_task(made.run(("sh", "-c", script), 50.0, {}))
+            script = f"sleep 600 & echo $! > {path}.new; mv {path}.new {path}; wait"
+            command = asyncio.create_task(made.run(("sh", "-c", script), 300.0, {}))
             while not path.exists():
                 await asyncio.sleep(0.01)  # between two looks whether it runs
             command.cancel()
@@ -138,9 +152,10 @@ def test_only_the_end_of_a_long_output_is_kept(host: Callable[[], Host]) -> None
 
 def test_a_service_left_running_does_not_hold_up_its_start(tmp_path: Path) -> None:
     begun_s = time.monotonic()
-    done = ran(Local, "sh", "-c", f"sleep 30 & echo $! > {tmp_path / 'pid'}; echo started")
+    done = ran(Local, "sh", "-c", f"sleep 300 & echo $! > {tmp_path / 'pid'}; echo started")
+    took_s = time.monotonic() - begun_s
     assert done == CommandResult(0, "started\n")
-    assert time.monotonic() - begun_s < 10
+    assert took_s < 60
     os.kill(int((tmp_path / "pid").read_text()), signal.SIGKILL)
 
 
@@ -153,7 +168,7 @@ def test_no_place_for_the_output_is_the_hosts_fault(monkeypatch: pytest.MonkeyPa
     def full() -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(local.tempfile, "TemporaryFile", full)
+    monkeypatch.setattr("executor.fleet.hosts.local.tempfile.TemporaryFile", full)
     with pytest.raises(HostError, match=r"^true: cannot be started: .*No space left on device$"):
         ran(Local, "true")
 
@@ -232,22 +247,21 @@ def test_secrets_that_do_not_arrive_are_told(server: Sshd) -> None:
 
 
 def test_a_command_that_is_late_is_ended_over_ssh_by_a_signal(server: Sshd) -> None:
-    with pytest.raises(HostError, match="did not end within"):
-        ran(lambda: ssh(server), "sleep", "60", deadline_s=0.5)
-    assert server.signals == ["KILL"]
+    time_out(lambda: ssh(server), "sleep", "600", has_begun=lambda: bool(server.signals))
+    assert set(server.signals) == {"KILL"}
 
 
 def test_a_connection_that_is_cut_fails_the_command_and_is_made_again(server: Sshd) -> None:
     async def go() -> CommandResult:
         made = ssh(server)
         try:
-            command = asyncio.create_task(made.run(("sleep", "30"), 20.0, {}))
+            command = asyncio.create_task(made.run(("sleep", "300"), 200.0, {}))
             while not server.commands:
                 await asyncio.sleep(0.01)  # between two looks whether it runs
             server.cut()
             with pytest.raises(HostError, match=r"sleep: .*(cut|lost)"):
                 await command
-            return await made.run(("echo", "again"), 10.0, {})
+            return await made.run(("echo", "again"), 60.0, {})
         finally:
             await made.close()
 

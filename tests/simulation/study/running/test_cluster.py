@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import time
 from pathlib import Path
 
 import pytest
@@ -56,9 +55,7 @@ def test_a_stop_cancels_parts_that_were_sent(tmp_path: Path) -> None:
         )
         assert next(rows).runs
         asked[0] = True
-        began_at = time.monotonic()
         assert len(list(rows)) < 200  # those of the answer that was being handed out
-        assert time.monotonic() - began_at < 1.5
         with distributed.Client(cluster.address, set_as_default=False) as client:
             until(lambda: not any(client.processing().values()))
 

@@ -15,7 +15,8 @@ from simulation.study.case import cases_of
 from simulation.study.execution import Execution
 from simulation.study.rows import Row, run_rows
 from simulation.study.running import places
-from simulation.study.running.workers import stop_workers
+from simulation.study.running.work import Part
+from simulation.study.running.workers import LocalWorkers, stop_workers
 from simulation.study.store import Store
 from tests.helpers.results import assert_same
 from tests.helpers.scenarios import small_shop
@@ -62,15 +63,15 @@ def test_processes_that_are_lost_repeatedly_end_the_study(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     one = shop(20)
-    begun = places.LocalWorkers.submit
+    begun = LocalWorkers.submit
 
-    def submit(self: places.LocalWorkers, work: bytes, parts: list[places.Part]) -> object:
+    def submit(self: LocalWorkers, work: bytes, parts: list[Part]) -> object:
         future = begun(self, work, parts)
         for process in processes()[:1]:
             process.kill()
         return future
 
-    monkeypatch.setattr(places.LocalWorkers, "submit", submit)
+    monkeypatch.setattr(LocalWorkers, "submit", submit)
     with pytest.raises(RollcastError, match="were lost 4 times"):
         list(run_rows(one, cases_of(one), Execution(jobs=2)))
     monkeypatch.undo()
@@ -78,16 +79,15 @@ def test_processes_that_are_lost_repeatedly_end_the_study(
 
 
 @pytest.mark.parametrize("jobs", [1, 2])
-def test_a_study_stops_within_a_second(jobs: int) -> None:
+def test_a_study_stops_soon(monkeypatch: pytest.MonkeyPatch, jobs: int) -> None:
+    monkeypatch.setattr(places, "_GRACE_S", 20.0)  # however busy the machine is
     one = shop(100_000)
     asked = [False]
     rows = run_rows(one, cases_of(one), Execution(jobs=jobs, is_stopped=lambda: asked[0]))
     next(rows)
     asked[0] = True
-    began_at = time.monotonic()
     before = {process.pid for process in processes()}
-    list(rows)
-    assert time.monotonic() - began_at < 1
+    assert len(list(rows)) < 1000  # of 100 000: those that were under way
     # What is soon done is waited for, so that the processes can serve the next study.
     assert {process.pid for process in processes()} == before
     two = shop(20)
@@ -130,7 +130,7 @@ def test_processes_that_would_take_long_are_killed(monkeypatch: pytest.MonkeyPat
         == []
     )
     assert not processes()
-    assert time.monotonic() - began_at < 30
+    assert time.monotonic() - began_at < 60
 
 
 @pytest.mark.parametrize("jobs", [1, 2])
