@@ -134,7 +134,8 @@ def _said(line: str, stream: TextIO | None) -> None:
 
 
 def _encoded(line: str, stream: TextIO) -> bytes:
-    return f"{line}\n".encode(stream.encoding, "backslashreplace")
+    errors = stream.errors if stream.errors != "strict" else "backslashreplace"
+    return f"{line}\n".encode(stream.encoding, errors or "backslashreplace")
 
 
 def _read_on(streams: set[TextIO]) -> set[TextIO]:

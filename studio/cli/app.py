@@ -1,7 +1,7 @@
-"""The command line: which commands there are. Each has a file of its own.
+"""The list of commands. Each command has a file of its own.
 
-What a command needs beyond the base installation is imported when it runs: ``rollcast scenarios``
-must not wait for the simulation, and a deployment host has none.
+A command imports what it needs beyond the base installation only when it runs: ``rollcast scenarios``
+must not wait for the simulation, and a deployment host does not have the simulation installed.
 """
 
 from __future__ import annotations
@@ -25,12 +25,20 @@ from studio.cli import (
     validate,
     window,
 )
+from studio.cli.commands import CommandsAndFiles, help_
 from studio.cli.needs import needs
+
+_ABOUT = """Simulate a rolling deployment before it runs, choose its settings, and carry out the plan.
+
+Without a command the studio opens on the shipped example; where there is no display, the example is
+compared and planned here. `rollcast FILE.yaml` opens a scenario in the studio.
+"""
 
 app = typer.Typer(
     name="rollcast",
-    help="Simulate a rolling deployment before it runs, and export a validated plan.",
-    add_completion=False,
+    help=_ABOUT,
+    cls=CommandsAndFiles,
+    context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
@@ -48,10 +56,11 @@ app.command()(scenarios.scenarios)
 app.command()(needs("studio")(window.studio))
 app.command()(needs("simulation")(report.report))
 app.add_typer(lab.app, name="lab")
+app.command("help")(help_)
 
 
-def _version(asked: bool) -> None:
-    if asked:
+def _print_version(is_asked_for: bool) -> None:
+    if is_asked_for:
         from importlib.metadata import version
 
         print(f"rollcast {version('rollcast')}")
@@ -62,8 +71,14 @@ def _version(asked: bool) -> None:
 def main_job(
     context: typer.Context,
     version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Say the version.")
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Show the version and exit."
+        ),
     ] = False,
 ) -> int | None:
-    """Without a command: the studio on the shipped example, or its answer where there is no display."""
+    """Open the studio on the shipped example, or compare and plan the example where there is no display.
+
+    This is what ``rollcast`` does without a command. ``rollcast FILE.yaml`` opens a scenario in the studio.
+    """
     return window.main_job() if context.invoked_subcommand is None else None

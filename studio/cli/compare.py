@@ -29,14 +29,25 @@ def compare(
     advance: o.Advances = None,
     starts: o.Starts = None,
     surges: Annotated[
-        str | None, typer.Option(metavar="0,1,25%", help="Instances beyond the fleet.")
+        str | None,
+        typer.Option(
+            metavar="0,1,25%",
+            help="Surges to compare: instances added beyond the fleet, as counts or percentages (default: the scenario's).",
+        ),
     ] = None,
     pauses: Annotated[
-        str | None, typer.Option(metavar="0s,30s", help="Pauses before the next instance.")
+        str | None,
+        typer.Option(
+            metavar="0s,30s",
+            help="Pauses to compare, with unit: the wait before the next instance (default: the scenario's).",
+        ),
     ] = None,
     policies: Annotated[
         str | None,
-        typer.Option(metavar="round_robin,random", help="Policies of the balancer."),
+        typer.Option(
+            metavar="round_robin,random",
+            help="Policies of the load balancer to compare (default: the scenario's).",
+        ),
     ] = None,
     seed: o.Seed = None,
     replications: o.Replications = None,

@@ -27,9 +27,16 @@ _ENDED_CODES = {"done": 0, "halted": 4, "rolled_back": 5}
 
 ScenarioPath = Annotated[
     Path | None,
-    typer.Argument(metavar="[SCENARIO]", help="A scenario file; the shipped loopback-fleet."),
+    typer.Argument(
+        metavar="[SCENARIO]", help="The scenario file (default: the shipped loopback-fleet)."
+    ),
 ]
-Html = Annotated[Path | None, typer.Option("--html", metavar="FILE", help="A report as one file.")]
+Html = Annotated[
+    Path | None,
+    typer.Option(
+        "--html", metavar="FILE", help="Also write a report as one HTML file (default: none)."
+    ),
+]
 
 
 @app.command()
@@ -41,7 +48,7 @@ def up(
         typer.Option(
             parser=o.whole_number("--instances", 1),
             metavar="N",
-            help="So many; the scenario's own.",
+            help="Number of instances (default: the scenario's).",
         ),
     ] = None,
     sets: o.Sets = None,
@@ -67,7 +74,7 @@ def up(
 @app.command()
 @needs("simulation", "lab run")
 def run(
-    plan: Annotated[Path, typer.Argument(metavar="PLAN", help="A plan file.")],
+    plan: Annotated[Path, typer.Argument(metavar="PLAN", help="The plan file.")],
     json: o.Json = False,
     html: Html = None,
     quiet: o.Quiet = False,
@@ -120,7 +127,9 @@ def compare(
     runs: Annotated[
         int | None,
         typer.Option(
-            parser=o.whole_number("--runs", 1), metavar="N", help="Rollouts of each window; 5."
+            parser=o.whole_number("--runs", 1),
+            metavar="N",
+            help="Number of measured rollouts of each window (default: 5).",
         ),
     ] = None,
     sets: o.Sets = None,
@@ -128,7 +137,10 @@ def compare(
     html: Html = None,
     calibration: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Where to write what was measured of this machine."),
+        typer.Option(
+            metavar="FILE",
+            help="Also write to this file, as JSON, what was measured of this machine (default: none).",
+        ),
     ] = None,
     quiet: o.Quiet = False,
 ) -> None:

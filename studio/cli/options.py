@@ -42,53 +42,104 @@ def whole_number(option: str, least: int, most: int = 2**63 - 1) -> Callable[[st
     return parse
 
 
-ScenarioPath = Annotated[Path, typer.Argument(metavar="SCENARIO", help="A scenario file.")]
+ScenarioPath = Annotated[Path, typer.Argument(metavar="SCENARIO", help="The scenario file.")]
 Seed = Annotated[
     int | None,
     typer.Option(
-        parser=whole_number("--seed", 0), metavar="N", help="Of all randomness; the scenario's own."
+        parser=whole_number("--seed", 0), metavar="N", help="Random seed (default: the scenario's)."
     ),
 ]
 Replications = Annotated[
     int | None,
     typer.Option(
-        parser=whole_number("--replications", 1), metavar="N", help="Runs of each candidate."
+        parser=whole_number("--replications", 1),
+        metavar="N",
+        help="Number of simulated runs of each candidate (default: the scenario's).",
     ),
 ]
-Engine = Annotated[str, typer.Option(help="auto, compiled or reference.")]
+Engine = Annotated[
+    str,
+    typer.Option(
+        metavar="auto|compiled|reference",
+        help="Simulation engine; auto takes the compiled one where it can run the scenario.",
+    ),
+]
 Jobs = Annotated[
     int | None,
     typer.Option(
-        parser=whole_number("--jobs", 1, MOST_JOBS), metavar="N", help="Processes; one a core."
+        parser=whole_number("--jobs", 1, MOST_JOBS),
+        metavar="N",
+        help="Number of worker processes (default: one per processor core).",
     ),
 ]
 Cluster = Annotated[
     str | None,
-    typer.Option(metavar="ADDRESS", help="Of a dask scheduler whose workers simulate."),
+    typer.Option(
+        metavar="ADDRESS",
+        help="Address of a dask scheduler whose workers simulate (default: simulate on this machine).",
+    ),
 ]
 Sets = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="KEY.PATH=VALUE", help="Any key of the scenario. Repeatable."),
+    typer.Option(
+        "--set",
+        metavar="KEY.PATH=VALUE",
+        help="Set a key of the scenario; repeatable (default: the file's values).",
+    ),
 ]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-Csv = Annotated[Path | None, typer.Option("--csv", metavar="FILE", help="Figures as a table.")]
-Html = Annotated[Path | None, typer.Option("--html", metavar="FILE", help="All of it as a page.")]
+Json = Annotated[
+    bool, typer.Option("--json", help="Print the result as one JSON object instead of a table.")
+]
+Csv = Annotated[
+    Path | None,
+    typer.Option(
+        "--csv", metavar="FILE", help="Also write every figure to this CSV file (default: none)."
+    ),
+]
+Html = Annotated[
+    Path | None,
+    typer.Option(
+        "--html", metavar="FILE", help="Also write the result as an HTML page (default: none)."
+    ),
+]
 Requests = Annotated[
     Path | None,
-    typer.Option("--requests", metavar="FILE.csv|.parquet", help="A row for each request."),
+    typer.Option(
+        "--requests",
+        metavar="FILE.csv|.parquet",
+        help="Also write a table with one row per simulated request (default: none).",
+    ),
 ]
-Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="No progress.")]
+Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="Print no progress.")]
 Windows = Annotated[
-    str | None, typer.Option(metavar="1,2,25%", help="Windows: counts or percentages.")
+    str | None,
+    typer.Option(
+        metavar="1,2,25%",
+        help="Windows to compare: instances replaced at once, as counts or percentages of the fleet "
+        "(default: a few that suit the fleet, unless another option varies something).",
+    ),
 ]
 
-DrainTimeouts = Annotated[str | None, typer.Option(metavar="10s,30s", help="Drain timeouts.")]
-Advances = Annotated[str | None, typer.Option(metavar="sliding,batch", help="Ways to advance.")]
+DrainTimeouts = Annotated[
+    str | None,
+    typer.Option(
+        metavar="10s,30s",
+        help="Drain timeouts to compare, with unit (default: the scenario's).",
+    ),
+]
+Advances = Annotated[
+    str | None,
+    typer.Option(
+        metavar="sliding,batch",
+        help="Ways to advance to compare: sliding or batch (default: the scenario's).",
+    ),
+]
 Starts = Annotated[
     str | None,
     typer.Option(
         metavar="09:00,every:30m,02:00..06:00/10m",
-        help="Starts on the traffic's clock; every: goes through the whole trace, or a day.",
+        help="Starts to compare, as times on the traffic's clock; every:30m goes through the whole trace, "
+        "or a day (default: the scenario's).",
     ),
 ]
 
@@ -331,7 +382,8 @@ def write_report(path: Path, comparison: Comparison, text: str) -> None:
 
 
 def print_json(data: dict[str, Any]) -> None:
-    """Prints one JSON object."""
+    """Print one JSON object; where the stream is no Unicode, with JSON's own escapes."""
     import json
 
-    print(json.dumps(data, indent=1, ensure_ascii=False, allow_nan=False))
+    is_unicode = (sys.stdout.encoding or "utf-8").lower().startswith("utf")
+    print(json.dumps(data, indent=1, ensure_ascii=not is_unicode, allow_nan=False))

@@ -23,17 +23,31 @@ _NAMED_WHEN_REFUSED = 6
 
 def plan(
     scenario: o.ScenarioPath,
-    output: Annotated[Path, typer.Option("-o", "--output", metavar="FILE", help="The plan file.")],
+    output: Annotated[
+        Path, typer.Option("-o", "--output", metavar="FILE", help="The plan file to write.")
+    ],
     window: Annotated[
-        str | None, typer.Option(metavar="N|P%", help="This window, not the fastest that meets.")
+        str | None,
+        typer.Option(
+            metavar="N|P%",
+            help="Plan this window (default: the fastest that meets the objectives).",
+        ),
     ] = None,
     windows: o.Windows = None,
     drain_timeouts: o.DrainTimeouts = None,
     advance: o.Advances = None,
     starts: o.Starts = None,
-    valid_for: Annotated[str, typer.Option(help="How long it may be carried out.")] = "7d",
+    valid_for: Annotated[
+        str,
+        typer.Option(
+            metavar="DURATION", help="How long after now the rollout may begin, with unit."
+        ),
+    ] = "7d",
     sign: Annotated[
-        Path | None, typer.Option(metavar="KEY", help="Sign it with this Ed25519 private key.")
+        Path | None,
+        typer.Option(
+            metavar="KEY", help="Sign the plan with this Ed25519 private key (default: unsigned)."
+        ),
     ] = None,
     seed: o.Seed = None,
     replications: o.Replications = None,

@@ -12,16 +12,25 @@ from studio.cli import options as o
 
 
 def report(
-    plan: Annotated[Path, typer.Argument(metavar="PLAN", help="The plan that was carried out.")],
+    plan: Annotated[
+        Path, typer.Argument(metavar="PLAN", help="The plan file that was carried out.")
+    ],
     output: Annotated[
-        Path, typer.Option("-o", "--output", metavar="FILE.html", help="The report.")
+        Path, typer.Option("-o", "--output", metavar="FILE.html", help="The HTML page to write.")
     ],
     timeline: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="The executor's record; beside the plan.")
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="The executor's record of the rollout (default: PLAN.timeline.json beside the plan).",
+        ),
     ] = None,
     calibration: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Also how long steps and drains took, as JSON."),
+        typer.Option(
+            metavar="FILE",
+            help="Also write to this file, as JSON, how long steps and drains took, in seconds (default: none).",
+        ),
     ] = None,
     quiet: o.Quiet = False,
 ) -> None:

@@ -15,7 +15,10 @@ from studio.resources import shipped_scenarios
 
 def scenarios(
     copy: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Copy one into the current folder.")
+        str | None,
+        typer.Option(
+            metavar="NAME", help="Copy this scenario to the current folder (default: list all)."
+        ),
     ] = None,
 ) -> None:
     """List the shipped scenarios, or copy one to start from."""

@@ -23,7 +23,8 @@ _CHARTS = (".png", ".svg", ".pdf")
 def sensitivity(
     scenario: o.ScenarioPath,
     window: Annotated[
-        str | None, typer.Option(metavar="N|P%", help="This window, not the scenario's own.")
+        str | None,
+        typer.Option(metavar="N|P%", help="Window to simulate (default: the scenario's)."),
     ] = None,
     seed: o.Seed = None,
     engine: o.Engine = "auto",
@@ -31,7 +32,11 @@ def sensitivity(
     sets: o.Sets = None,
     json: o.Json = False,
     chart: Annotated[
-        Path | None, typer.Option(metavar="FILE.png|.svg|.pdf", help="The bars as a picture.")
+        Path | None,
+        typer.Option(
+            metavar="FILE.png|.svg|.pdf",
+            help="Also draw the table's bars to this file (default: none).",
+        ),
     ] = None,
     quiet: o.Quiet = False,
 ) -> None:
