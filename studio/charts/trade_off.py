@@ -69,7 +69,8 @@ def draw_trade_off(
     """
     style.prepare(axes, theme, risk.title if titled else "", "")
     called = names or [
-        candidate_name(comparison, i).lower() for i in range(len(comparison.candidates))
+        candidate_name(comparison, i, begins_sentence=False)
+        for i in range(len(comparison.candidates))
     ]
     known = [point for point in points(comparison, risk) if called[point.index] is not None]
     wanted = scale or scale_of(comparison, risk)

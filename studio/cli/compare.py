@@ -177,14 +177,16 @@ def print_notes(console: Console, comparison: Comparison) -> None:
 def _print_differences(console: Console, comparison: Comparison) -> None:
     from studio.views.figures_text import candidate_name
 
-    base = candidate_name(comparison, comparison.baseline).lower()
+    base = candidate_name(comparison, comparison.baseline, begins_sentence=False)
     console.print()
     console.print(f"Against {base}, paired, mean and 95 % interval:")
     for index, differences in enumerate(comparison.differences):
         if index != comparison.baseline:
             told = [_difference_text(name, differences[name]) for name in _TOLD]
             console.print(f"  {candidate_name(comparison, index)}: {'; '.join(told)}")
-    front = "; ".join(candidate_name(comparison, index).lower() for index in comparison.front)
+    front = "; ".join(
+        candidate_name(comparison, index, begins_sentence=False) for index in comparison.front
+    )
     console.print(f"No other is both faster and lower in p99 than: {front}.")
 
 

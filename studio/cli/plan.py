@@ -133,7 +133,7 @@ def write_search_result(
     told = [answer_sentence(found)]
     failed = found.confirmations[:-1]
     if failed:
-        names = ", ".join(_name(found, one.number).lower() for one in failed)
+        names = ", ".join(_name(found, one.number, begins_sentence=False) for one in failed)
         told.append(f"Before it, {names} looked as good and was not confirmed.")
     if found.busiest is not None and found.busiest != found.chosen:
         told.append(_busiest_sentence(found.looked[found.busiest]))
@@ -164,7 +164,7 @@ def answer_sentence(found: SearchResult) -> str:
     last, objectives = found.confirmations[-1], found.scenario.objectives
     takes = last.result.metrics["rollout_duration_s"]
     verdict = last.result.verdict
-    name = _name(found, found.chosen).replace(", start ", " at ")
+    name = _name(found, found.chosen, start_word=" at")
     return (
         f"{name}, {span_text(takes.run_low, takes.run_high)}, meets the objectives in at least "
         f"{percent_text(objectives.in_runs)} of runs, confirmed on fresh seeds "
@@ -209,7 +209,9 @@ def print_looked(found: SearchResult) -> None:
         console.print(f"{len(numbers)} of {len(found.looked)} candidates: {counts}.", style="dim")
     if not found.front:
         return
-    front = "; ".join(_name(found, number).lower() for number in found.front[:_NAMED_WHEN_REFUSED])
+    front = "; ".join(
+        _name(found, number, begins_sentence=False) for number in found.front[:_NAMED_WHEN_REFUSED]
+    )
     more = len(found.front) - _NAMED_WHEN_REFUSED
     console.print(
         f"No other is both faster and lower in p99 than: {front}"
@@ -241,15 +243,28 @@ def _table(found: SearchResult, numbers: list[int]) -> Table:
     return table
 
 
-def _name(found: SearchResult, number: int) -> str:
+def _name(
+    found: SearchResult,
+    number: int,
+    *,
+    begins_sentence: bool = True,
+    start_word: str = ", start",
+) -> str:
+    """Return the name of a candidate; where the candidates differ in it, with its start."""
     from studio.views.figures_text import name_among
 
-    candidates = [one.candidate for one in found.looked]
-    return _clock(name_among(candidates[number], candidates))
+    candidates = [outcome.candidate for outcome in found.looked]
+    name = name_among(
+        candidates[number], candidates, begins_sentence=begins_sentence, with_start=False
+    )
+    has_one_start = len({candidate.start_label for candidate in candidates}) == 1
+    label = _clock(candidates[number].start_label)
+    return name if has_one_start else f"{name}{start_word} {label}"
 
 
-def _clock(text: str) -> str:
-    """A start without its seconds where they are none."""
+def _clock(start_label: str) -> str:
+    """Return a start without its seconds where they are 0: ``18:00`` for ``18:00:00``."""
+    text = start_label
     return text.removesuffix(":00") if text.count(":") > 1 else text
 
 
@@ -274,7 +289,7 @@ def _why_none(found: SearchResult) -> str:
 
     named = telling(found)[:_NAMED_WHEN_REFUSED]
     told = [
-        f"{_name(found, n).lower()} {found.looked[n].outcome}: {found.looked[n].reason}"
+        f"{_name(found, n, begins_sentence=False)} {found.looked[n].outcome}: {found.looked[n].reason}"
         for n in named
     ]
     if len(found.looked) > len(named):

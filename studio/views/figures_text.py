@@ -197,11 +197,17 @@ def signed_text(name: str, value: float | None) -> str:
 
 
 def difference_text(name: str, difference: Difference) -> str:
-    """A paired difference with its interval: ``−1 min 30 s (−1 min 41 s to −1 min 20 s)``."""
+    """Return a paired difference with its interval: ``−1 min 30 s (−1 min 41 s to −1 min 20 s)``."""
+    mean, interval = difference_texts(name, difference)
+    return f"{mean} ({interval})" if interval else mean
+
+
+def difference_texts(name: str, difference: Difference) -> tuple[str, str]:
+    """Return the mean of a paired difference, and its interval; an interval that is unknown is empty."""
     mean = signed_text(name, difference.mean)
     if difference.low is None or difference.high is None:
-        return mean
-    return f"{mean} ({signed_text(name, difference.low)} to {signed_text(name, difference.high)})"
+        return mean, ""
+    return mean, f"{signed_text(name, difference.low)} to {signed_text(name, difference.high)}"
 
 
 def range_text(name: str, figure: Interval) -> str:
@@ -251,28 +257,41 @@ def shown_columns(results: Sequence[CandidateResult]) -> list[int]:
     ]
 
 
-def candidate_name(comparison: Comparison, index: int) -> str:
-    """What a candidate is called among the others of its comparison, see `name_among`."""
+def candidate_name(comparison: Comparison, index: int, *, begins_sentence: bool = True) -> str:
+    """Return the name of a candidate among the others of its comparison, see `name_among`."""
     if comparison.scenario.rollout is None:
-        return comparison.scenario.name or "As it is"
+        return comparison.scenario.name or ("As it is" if begins_sentence else "as it is")
     others = [result.candidate for result in comparison.candidates]
-    return name_among(others[index], others)
+    return name_among(others[index], others, begins_sentence=begins_sentence)
 
 
-def name_among(one: Candidate, others: Sequence[Candidate]) -> str:
-    """What a candidate is called among others: only what differs is said.
+def name_among(
+    candidate: Candidate,
+    others: Sequence[Candidate],
+    *,
+    begins_sentence: bool = True,
+    with_start: bool = True,
+) -> str:
+    """Return the name of a candidate among others, which holds only the settings that differ.
 
     ``Window 3``, ``Window 3, drain 30 s, start 18:00:00``.
+
+    Args:
+        candidate: The candidate.
+        others: All candidates, this one included.
+        begins_sentence: ``Window 3``; else ``window 3``.
+        with_start: False leaves the start out.
     """
     parts = [
-        ("", f"Window {one.window}"),
-        ("advance", one.advance),
-        ("surge", f"surge {one.surge}"),
-        ("pause_s", f"pause {drain_text(one.pause_s)}"),
-        ("drain_timeout_s", f"drain {drain_text(one.drain_timeout_s)}"),
-        ("policy", policy_text(one)),
-        ("start_label", f"start {one.start_label}"),
+        ("", f"{'Window' if begins_sentence else 'window'} {candidate.window}"),
+        ("advance", candidate.advance),
+        ("surge", f"surge {candidate.surge}"),
+        ("pause_s", f"pause {drain_text(candidate.pause_s)}"),
+        ("drain_timeout_s", f"drain {drain_text(candidate.drain_timeout_s)}"),
+        ("policy", policy_text(candidate)),
     ]
+    if with_start:
+        parts.append(("start_label", f"start {candidate.start_label}"))
     return ", ".join(
         text
         for name, text in parts

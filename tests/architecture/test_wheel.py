@@ -151,13 +151,12 @@ def test_the_wheel_holds_its_modules_and_the_listed_data_and_nothing_else(
 
 
 def test_every_resource_in_the_repository_is_listed() -> None:
-    asked = ["git", "ls-files", "assets", "scenarios"]
+    folders = ("assets/", "scenarios/", "studio/reports/templates/")
+    asked = ["git", "ls-files", *folders]
     if shutil.which("git") is None or not (ROOT / ".git").exists():
         pytest.skip("only git knows which files belong to the project")
     tracked = set(run(*asked, cwd=ROOT).split())
-    assert tracked == {
-        name for name in shipped_data() if name.startswith(("assets/", "scenarios/"))
-    }
+    assert tracked == {name for name in shipped_data() if name.startswith(folders)}
 
 
 @pytest.mark.parametrize("name", ["scenarios", "assets"])

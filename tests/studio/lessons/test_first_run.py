@@ -92,10 +92,10 @@ import sys
 from pathlib import Path
 from simulation.study.candidates import candidates_of, default_windows
 from simulation.scenario.file import ScenarioFile
-from studio.lessons.first_run import results_path, unpacked_comparison
+from studio.lessons.first_run import results_path, unpack_comparison
 scenario = ScenarioFile.load(Path({str(scenarios_dir() / EXAMPLE)!r})).scenario
 candidates = candidates_of(scenario, default_windows(scenario))
-assert unpacked_comparison(results_path().read_bytes(), scenario, candidates)
+assert unpack_comparison(results_path().read_bytes(), scenario, candidates)
 print(*(name for name in ("numba", "PySide6") if name in sys.modules))
 """
     root = ROOT
