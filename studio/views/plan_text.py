@@ -1,8 +1,4 @@
-"""A plan in plain words, and the command that makes it.
-
-Enters: a plan. Leaves: lines for people, part by part, and a command line. Screens and command line may
-print them; nothing here knows how.
-"""
+"""A plan in plain words, part by part, and the command line that makes the plan."""
 
 from __future__ import annotations
 
@@ -17,7 +13,7 @@ from studio.views.figures_text import drain_text, instances_text, latency_text, 
 from studio.views.graph import gate_words
 
 MOST_WAVES = 8
-"""So many waves are told one by one."""
+"""Maximum number of waves that are described one by one."""
 
 _ON_TIMEOUT = {
     "cut": "what is left then is cut",
@@ -32,7 +28,7 @@ _ON_FAILURE = {
 
 
 def waves_in_words(plan: Plan) -> list[str]:
-    """What is rolled in which order, a line a wave and a line a gate."""
+    """Return the order of the rollout: a line for each wave and a line for each gate."""
     lines: list[str] = []
     for number, wave in enumerate(plan.waves[:MOST_WAVES], start=1):
         lines.append(_wave(plan, number, wave))
@@ -77,7 +73,7 @@ def carrier_in_words(plan: Plan) -> str:
 
 
 def rules_in_words(plan: Plan) -> list[str]:
-    """What holds throughout: the drain, the stop, the pool, guards and failures."""
+    """Return the rules of the whole rollout: the drain, the stop, the pool, guards and failures."""
     drain, stop = plan.drain, plan.stop
     until = "" if drain.on_timeout == "wait" else f" for {drain_text(drain.timeout_s)} at most"
     lines = [
@@ -102,7 +98,7 @@ def rules_in_words(plan: Plan) -> list[str]:
 
 
 def guards_in_words(plan: Plan) -> list[str]:
-    """What halts it by what is observed."""
+    """Return the limits on what is observed, beyond which the rollout halts."""
     lines = []
     if plan.guards is not None:
         limits = _limits(plan.guards.error_fraction, plan.guards.latency_p99_s)
@@ -126,7 +122,7 @@ def _limits(error_fraction: float | None, latency_s: float | None) -> str:
 
 
 def steps_in_words(plan: Plan) -> list[str]:
-    """Every step and its deadline, and who takes them in order: what is known without a fleet."""
+    """Return every step with its deadline, and the order of the instances: all that needs no fleet."""
     lines = [f"Each instance at most: {_deadlines(plan)}"]
     for number, wave in enumerate(plan.waves, start=1):
         count, names = instances_text(len(wave.instances)), ", ".join(wave.instances)
