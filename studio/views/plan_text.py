@@ -113,12 +113,12 @@ def guards_in_words(plan: Plan) -> list[str]:
 
 
 def _limits(error_fraction: float | None, latency_s: float | None) -> str:
-    found = []
+    limits = []
     if error_fraction is not None:
-        found.append(f"errors at most {percent_text(error_fraction)}")
+        limits.append(f"errors at most {percent_text(error_fraction)}")
     if latency_s is not None:
-        found.append(f"p99 at most {latency_text(latency_s)}")
-    return " and ".join(found) or "nothing is limited"
+        limits.append(f"p99 at most {latency_text(latency_s)}")
+    return " and ".join(limits) or "nothing is limited"
 
 
 def steps_in_words(plan: Plan) -> list[str]:
@@ -133,7 +133,7 @@ def steps_in_words(plan: Plan) -> list[str]:
 
 
 def _deadlines(plan: Plan) -> str:
-    """The steps in their order, each with how long it may take."""
+    """Return the steps in their order, each with its deadline in seconds."""
     return ", ".join(
         f"{step.replace('_', ' ')} {drain_text(round(plan.step_deadlines_s[step], 1))}"
         for step in STEPS
@@ -142,13 +142,13 @@ def _deadlines(plan: Plan) -> str:
 
 
 def plan_command(file: str, said: Scenario, planned: Scenario, output: str) -> str | None:
-    """The command that makes the same plan; None when options cannot say it.
+    """Return the command that makes the same plan; None when options cannot express it.
 
     Args:
         file: The scenario's file.
-        said: What it says.
-        planned: What the plan is of.
-        output: Where the plan goes.
+        said: The scenario in the file.
+        planned: The scenario that was planned.
+        output: The file of the plan.
     """
     words = ["rollcast", "plan", file]
     before, after = (dict(_flat(one.as_data())) for one in (said, planned))
@@ -164,7 +164,7 @@ def plan_command(file: str, said: Scenario, planned: Scenario, output: str) -> s
 
 
 def _flat(data: Any, above: str = "") -> Iterator[tuple[str, Any]]:
-    """Every value by its key path; lists are values."""
+    """Yield every value with its key path; a list is one value."""
     if not isinstance(data, dict):
         yield above, data
         return
