@@ -1,4 +1,4 @@
-"""``rollcast compare``: every combination of windows, drains, starts and more, paired."""
+"""``rollcast compare``: every combination of windows, drain timeouts, starts and more, on the same traffic."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from simulation.study.statistics import Difference
     from simulation.study.time_left import Eta
 
-_TOLD = ("rollout_duration_s", "rollout_latency_p99_s", "rollout_error_fraction")
+_SHOWN_DIFFERENCES = ("rollout_duration_s", "rollout_latency_p99_s", "rollout_error_fraction")
 
 
 def compare(
@@ -116,29 +116,31 @@ def run_with_table(
     candidates: tuple[Candidate, ...],
     console: Console,
     quiet: bool = False,
-    **how: Any,
+    **study_options: Any,
 ) -> tuple[Comparison, list[Row]]:
-    """Runs the study as `options.run_study`; on a terminal the table is there from the first row."""
+    """Run the study as `options.run_study` does; on a terminal, show the table as it grows."""
     from rich.live import Live
 
     from studio.cli.tables import comparison_table
     from studio.views.figures_text import time_left_text
 
     if quiet or not sys.stdout.isatty():
-        return o.run_study(scenario, candidates, quiet=quiet, **how)
+        return o.run_study(scenario, candidates, quiet=quiet, **study_options)
     with Live(console=console, transient=True, auto_refresh=False) as live:
 
-        def landed(comparison: Comparison, pace: Eta) -> None:
+        def show_table(comparison: Comparison, eta: Eta) -> None:
             table = comparison_table(comparison)
-            told = f"{pace.done} of {pace.total} replications {time_left_text(pace.left_s())}"
-            table.caption = told.rstrip()
+            caption = f"{eta.done} of {eta.total} replications {time_left_text(eta.left_s())}"
+            table.caption = caption.rstrip()
             live.update(table, refresh=True)
 
-        return o.run_study(scenario, candidates, quiet=True, landed=landed, **how)
+        return o.run_study(
+            scenario, candidates, quiet=True, on_comparison=show_table, **study_options
+        )
 
 
 def print_answer(console: Console, comparison: Comparison) -> None:
-    """The question, the table, the answer, and what sets the candidates apart."""
+    """Print the question, the table, the answer, and the differences between the candidates."""
     from studio.cli.tables import comparison_table
     from studio.views.figures_text import candidate_name, verdict_sentence
 
@@ -167,7 +169,7 @@ def print_answer(console: Console, comparison: Comparison) -> None:
 
 
 def print_notes(console: Console, comparison: Comparison) -> None:
-    """What there is to know of the scenario, after its answer."""
+    """Print the notes on the scenario."""
     from studio.views.sentences import note_text
 
     for note in comparison.notes():
@@ -182,8 +184,8 @@ def _print_differences(console: Console, comparison: Comparison) -> None:
     console.print(f"Against {base}, paired, mean and 95 % interval:")
     for index, differences in enumerate(comparison.differences):
         if index != comparison.baseline:
-            told = [_difference_text(name, differences[name]) for name in _TOLD]
-            console.print(f"  {candidate_name(comparison, index)}: {'; '.join(told)}")
+            texts = [_difference_text(name, differences[name]) for name in _SHOWN_DIFFERENCES]
+            console.print(f"  {candidate_name(comparison, index)}: {'; '.join(texts)}")
     front = "; ".join(
         candidate_name(comparison, index, begins_sentence=False) for index in comparison.front
     )

@@ -1,4 +1,4 @@
-"""What several commands share: their options, the scenario, the simulation with its progress."""
+"""Options that several commands share, and functions to load a scenario and simulate it with progress."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ Value = TypeVar("Value")
 
 
 MOST_JOBS = 1024
-"""Maximum number of processes that may be asked for."""
+"""Maximum number of worker processes."""
 
 
 def whole_number(option: str, least: int, most: int = 2**63 - 1) -> Callable[[str], int]:
-    """A parser of whole numbers from ``least`` to ``most``, which says what was given."""
+    """Return a parser of whole numbers from ``least`` to ``most``, whose error names the option and the value."""
 
     def parse(text: str) -> int:
         # Python refuses to read numbers of more than 4,300 digits
@@ -145,10 +145,10 @@ Starts = Annotated[
 
 
 def parse_advance(word: str) -> str:
-    """A way to advance.
+    """Return a way to advance.
 
     Raises:
-        ValueError: There is no such way.
+        ValueError: The word is not ``sliding`` or ``batch``.
     """
     if word not in ("sliding", "batch"):
         raise ValueError("must be sliding or batch")
@@ -161,7 +161,7 @@ def load(
     seed: int | None = None,
     replications: int | None = None,
 ) -> Scenario:
-    """The scenario of a file with the common options over it.
+    """Return the scenario of a file, changed by the common options.
 
     Raises:
         BadInput: The file or an option is wrong.
@@ -175,24 +175,24 @@ def load_file(
     seed: int | None = None,
     replications: int | None = None,
 ) -> ScenarioFile:
-    """The same with its text.
+    """Return the scenario of a file, changed by the common options, together with its text.
 
     Raises:
         BadInput: The file or an option is wrong.
     """
     from simulation.scenario.file import ScenarioFile
 
-    given = list(sets or ())
-    given += [f"seed={seed}"] if seed is not None else []
-    given += [f"replications={replications}"] if replications is not None else []
-    return ScenarioFile.load(path, given)
+    settings = list(sets or ())
+    settings += [f"seed={seed}"] if seed is not None else []
+    settings += [f"replications={replications}"] if replications is not None else []
+    return ScenarioFile.load(path, settings)
 
 
 def get_ready(engine: str, quiet: bool) -> None:
-    """Compiles the fast engine where that is wanted and has not been done, with a word about it.
+    """Compile the fast engine if it is needed and not yet compiled, and say so on standard error.
 
     Raises:
-        BadInput: There is no such engine.
+        BadInput: The engine's name is unknown.
     """
     from simulation.engines.compiled.code_cache import ENGINES, is_ready
     from simulation.engines.compiled.prepare import prepare
@@ -206,7 +206,7 @@ def get_ready(engine: str, quiet: bool) -> None:
 
 
 def comma_list(option: str, text: str | None, parse: Callable[[str], Value]) -> list[Value]:
-    """The values of an option such as ``--windows 1,2,25%``.
+    """Return the values of an option such as ``--windows 1,2,25%``.
 
     Raises:
         BadInput: A value breaks its rule.
@@ -225,10 +225,10 @@ def comma_list(option: str, text: str | None, parse: Callable[[str], Value]) -> 
 
 
 def one_value(option: str, text: str, parse: Callable[[str], Value]) -> Value:
-    """The value of an option that takes no more than one.
+    """Return the value of an option that takes one value.
 
     Raises:
-        BadInput: There are several, or it breaks its rule.
+        BadInput: There are several values, or the value breaks its rule.
     """
     values = comma_list(option, text, parse)
     if len(values) > 1:
@@ -237,10 +237,10 @@ def one_value(option: str, text: str, parse: Callable[[str], Value]) -> Value:
 
 
 def must_be_writable(scenario: Path, *paths: Path | None) -> None:
-    """Refuses a file that could not be written, before anything is computed for it.
+    """Refuse a file that cannot be written, before anything is computed for it.
 
     Raises:
-        BadInput: Its folder is missing, it is a folder itself, or it is the scenario.
+        BadInput: The file's folder is missing, the file is a folder, or it is the scenario itself.
     """
     for path in paths:
         if path is None:
@@ -263,23 +263,23 @@ def run_study(
     quiet: bool = False,
     engine: str = "auto",
     keep_requests: bool = False,
-    landed: Callable[[Comparison, Eta], None] | None = None,
+    on_comparison: Callable[[Comparison, Eta], None] | None = None,
 ) -> tuple[Comparison, list[Row]]:
-    """Runs the study, with progress on standard error when that is a terminal.
+    """Run the study, with progress on standard error when that is a terminal.
 
     Args:
-        scenario: What is simulated.
-        candidates: What is compared.
+        scenario: The scenario.
+        candidates: The candidates to compare.
         path: The scenario's file, beside which results are stored; None to store none.
-        jobs: How many processes.
-        cluster: The address of a scheduler whose workers simulate.
-        quiet: Whether no progress is shown.
+        jobs: Number of worker processes; None for one per processor core.
+        cluster: The address of a dask scheduler whose workers simulate.
+        quiet: True to show no progress.
         engine: One of `simulation.engines.compiled.code_cache.ENGINES`.
-        keep_requests: Whether results carry every request.
-        landed: Called with the comparison so far, at most twice a second.
+        keep_requests: True to keep a row for every request in the results.
+        on_comparison: Called with the comparison so far, at most twice a second.
 
     Raises:
-        BadInput: What is asked for does not go together, or `run_rows` raises it.
+        BadInput: The options contradict each other, or `run_rows` raises it.
     """
     import time
 
@@ -290,13 +290,13 @@ def run_study(
 
     must_be_one_place(jobs, cluster)
     rows: list[Row] = []
-    pace = Eta(scenario.replications)
-    told_at = time.monotonic()
+    eta = Eta(scenario.replications)
+    reported_at_s = time.monotonic()
     with (
         nullcontext() if path is None else Store.beside(path) as store,
-        progress_bar(quiet) as told,
+        progress_bar(quiet) as report,
     ):
-        told("replications", pace)
+        report("replications", eta)
         for row in run_rows(
             scenario,
             candidates,
@@ -307,19 +307,19 @@ def run_study(
             store=store,
         ):
             rows.append(row)
-            pace.record_result(was_stored=row.was_stored)
-            told("replications", pace)
-            if landed is not None and time.monotonic() - told_at > 0.5:
-                landed(compare(scenario, candidates, rows), pace)
-                told_at = time.monotonic()
+            eta.record_result(was_stored=row.was_stored)
+            report("replications", eta)
+            if on_comparison is not None and time.monotonic() - reported_at_s > 0.5:
+                on_comparison(compare(scenario, candidates, rows), eta)
+                reported_at_s = time.monotonic()
     return compare(scenario, candidates, rows), rows
 
 
 def must_be_one_place(jobs: int | None, cluster: str | None) -> None:
-    """Refuses to simulate both here and elsewhere.
+    """Refuse to simulate both on this machine and on a cluster.
 
     Raises:
-        BadInput: Both are asked for.
+        BadInput: Both options are given.
     """
     if jobs is not None and cluster is not None:
         raise BadInput("--jobs and --cluster: must not both be given")
@@ -327,50 +327,52 @@ def must_be_one_place(jobs: int | None, cluster: str | None) -> None:
 
 @contextmanager
 def progress_bar(quiet: bool) -> Iterator[Callable[[str, Eta], None]]:
-    """What is told what is being done, and how far it is; shows it where there is a terminal."""
+    """Yield a function that shows the name of the present task and its progress, where there is a terminal."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
     from studio.views.figures_text import time_left_text
 
     columns = ("{task.description}", BarColumn(), MofNCompleteColumn(), "{task.fields[left]}")
-    shorten_value = [TextColumn(one) if isinstance(one, str) else one for one in columns]
+    shown_columns = [
+        TextColumn(column) if isinstance(column, str) else column for column in columns
+    ]
     hidden = quiet or not sys.stderr.isatty()
     with Progress(
-        *shorten_value, console=Console(stderr=True), transient=True, disable=hidden
+        *shown_columns, console=Console(stderr=True), transient=True, disable=hidden
     ) as progress:
         task = progress.add_task("", left="")
 
-        def told(what: str, pace: Eta) -> None:
-            left = time_left_text(pace.left_s())
+        def report(task_name: str, eta: Eta) -> None:
+            left = time_left_text(eta.left_s())
             progress.update(
-                task, description=what, completed=pace.done, total=pace.total, left=left
+                task, description=task_name, completed=eta.done, total=eta.total, left=left
             )
 
-        yield told
+        yield report
 
 
 @contextmanager
 def report_search(quiet: bool) -> Iterator[Callable[[str, int, int], None]]:
-    """The same for a search, which does one thing after another: what, how many, of how many."""
+    """Yield a function that shows a search's progress: the task, the number done, and the number of all."""
     from simulation.study.time_left import Eta
 
     with progress_bar(quiet) as bar:
-        pace = Eta(0)
+        eta = Eta(0)
 
-        def told(what: str, done: int, total: int) -> None:
-            nonlocal pace
+        def report(task_name: str, done: int, total: int) -> None:
+            nonlocal eta
             if done == 0:
-                pace = Eta(total)
+                eta = Eta(total)
             else:
-                pace.record_result(was_stored=False)
-            bar(what, pace)
+                eta.record_result(was_stored=False)
+            bar(task_name, eta)
 
-        yield told
+        yield report
 
 
 def write_report(path: Path, comparison: Comparison, text: str) -> None:
-    """Writes what was compared as one page, with the scenario's text in it.
+    """Write a comparison as one HTML page, with the scenario's text in it.
 
     Raises:
         BadInput: The file cannot be written.
