@@ -203,12 +203,12 @@ class _Connection(asyncio.Protocol):
         self._job: _Job | None = None
         self.is_asking = False
 
-    def connectionmade(self, transport: asyncio.BaseTransport) -> None:
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
         self._opened.add(self)
 
-    def connectionlost(self, exc: Exception | None) -> None:
+    def connection_lost(self, exc: Exception | None) -> None:
         self._opened.discard(self)
         if self._job is not None and self.is_asking:
             self._instance.note_client_left(self._job)

@@ -140,7 +140,7 @@ def test_a_comparison_is_printed_and_written(
         return record(rollout_duration_s=1.0, failed_requests=0.0, rollout_latency_p99_s=p99_s)
 
     good, bad = (figures(0.1), figures(0.1)), (figures(9.0), figures(9.1))
-    monkeypatch.setattr(room, "contested", contested)
+    monkeypatch.setattr(room, "run_contest", contested)
     files = ["--html", "lab.html", "--calibration", "cal.json"]
     told = rollcast("lab", "compare", "--windows", "2,4", "--runs", "2", *files, "-q")
     assert told.code == 0, told.err

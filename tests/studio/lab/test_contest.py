@@ -23,8 +23,8 @@ from studio.lab.contest import (
     arms_of,
     by_window,
     cap_range,
-    distinguishable_pairs,
     digest_of_predictions,
+    distinguishable_pairs,
     load_left,
     no_drain,
     random_order,
@@ -247,12 +247,12 @@ def test_what_was_measured_is_not_measured_again(
         return Trial(record(rollout_duration_s=float(run)), cast(RunResult, None), {})
 
     monkeypatch.setattr(contest, "REPLICATIONS", 60)
-    monkeypatch.setattr(contest, "tried", tried)
-    monkeypatch.setattr(contest, "calibrated", lambda *_: FOUND)
+    monkeypatch.setattr(contest, "run_trial", tried)
+    monkeypatch.setattr(contest, "calibrate", lambda *_: FOUND)
     variants = by_window(SIX, [1, 2])
     with pytest.raises(KeyboardInterrupt):
         contest.run_contest(SIX, variants, runs=2, folder=tmp_path)
-    monkeypatch.setattr(contest, "calibrated", None)  # it is there already
+    monkeypatch.setattr(contest, "calibrate", None)  # it is there already
     measured.pop()
     made = contest.run_contest(SIX, variants, runs=2, folder=tmp_path)
     assert len(measured) == 3  # one of the first three was taken off, one was missing
