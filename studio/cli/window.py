@@ -17,7 +17,7 @@ import typer
 from executor.base.errors import BadInput
 from executor.base.extras import install_command, missing_library, require_extra
 from studio.cli import options as o
-from studio.cli.home import prepare_home
+from studio.cli.needs import prepare_home
 from studio.resources import EXAMPLE, scenarios_dir
 
 OUTPUT = Path("rollcast-out")
