@@ -1,21 +1,20 @@
-"""Where the shipped scenarios and assets are.
+"""The folders of the shipped scenarios and assets.
 
-In a checkout they are the top-level folders `scenarios` and `assets`, beside
-the packages; an installed wheel carries both inside itself, in `studio/_data`.
-Nothing enters; a directory that exists leaves.
+In a checkout they are the top-level folders `scenarios` and `assets`, beside the packages; an installed
+wheel holds both in `studio/_data`.
 """
 
 import re
 from pathlib import Path
 
 EXAMPLE = "checkout-evening.yaml"
-"""The shipped scenario that everything begins with."""
+"""The shipped scenario that the first start shows."""
 
 _PACKAGE_DIR = Path(__file__).resolve().parent
 
 
 def scenarios_dir() -> Path:
-    """The directory that holds the shipped scenario files.
+    """Return the folder of the shipped scenario files.
 
     Raises:
         FileNotFoundError: Neither the checkout nor the wheel has it.
@@ -24,7 +23,7 @@ def scenarios_dir() -> Path:
 
 
 def assets_dir() -> Path:
-    """The directory that holds icons, themes, fonts and schemas.
+    """Return the folder of icons, themes, fonts and schemas.
 
     Raises:
         FileNotFoundError: Neither the checkout nor the wheel has it.
@@ -33,15 +32,15 @@ def assets_dir() -> Path:
 
 
 def shipped_scenarios() -> dict[Path, str]:
-    """The shipped scenario files by name, each with its question.
+    """Return the shipped scenario files by name, each with its question.
 
-    Read without the tools that read a whole scenario: a list must be quick.
+    The question is read without parsing the whole scenario: a list must be quick.
     """
-    found = {}
+    questions = {}
     for path in sorted(scenarios_dir().glob("*.yaml")):
         match = re.search(r"^question: *(.*)$", path.read_text(encoding="utf-8"), re.MULTILINE)
-        found[path] = match[1].strip().strip("\"'") if match else ""
-    return found
+        questions[path] = match[1].strip().strip("\"'") if match else ""
+    return questions
 
 
 def _resource_dir(name: str) -> Path:

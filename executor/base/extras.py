@@ -22,8 +22,8 @@ DISTRIBUTION = "rollcast"
 
 LIBRARIES: Mapping[str, tuple[str, ...]] = {
     "simulation": (
-        *("SALib", "loky", "matplotlib", "networkx", "numba", "numpy", "pandas", "psutil"),
-        *("rich", "scipy", "simpy"),
+        *("SALib", "jinja2", "loky", "matplotlib", "networkx", "numba", "numpy", "pandas"),
+        *("psutil", "rich", "scipy", "simpy"),
     ),
     "studio": ("PySide6",),
     "cluster": ("distributed",),

@@ -1,7 +1,4 @@
-"""Measured beside predicted: for each arm the range of single runs, and what single runs did.
-
-Enters: axes of matplotlib, ranges and measured figures, a theme. Leaves: the drawn axes.
-"""
+"""Measured and predicted figures of a contest: for each arm the predicted range and the measured runs."""
 
 from __future__ import annotations
 
@@ -18,15 +15,15 @@ from studio.views.theme import Theme
 
 @dataclass(frozen=True)
 class Column:
-    """One arm and one metric.
+    """The figures of one arm for one metric.
 
     Attributes:
-        name: Of the arm.
-        mean: The predicted mean, None where there is none.
+        name: The arm's name.
+        mean: The predicted mean, None where it is not defined.
         low: Lower end of the range that counts.
-        high: Upper end of it.
-        measured: The figure of each run that has one.
-        counts: Whether the range is judged.
+        high: Upper end of the range that counts.
+        measured: The measured figures, without runs that have none.
+        counts: True when the arm is judged by its range.
     """
 
     name: str
@@ -40,7 +37,7 @@ class Column:
 def draw_contest(
     axes: Axes, metric: str, title: str, columns: Sequence[Column], theme: Theme
 ) -> None:
-    """A band for each range, a line for the mean, a mark for each measured run: ✓ ● or ✗."""
+    """Draw a band for each range, a line for the mean, and a mark for each run: ● inside, ✗ outside."""
     style.prepare(axes, theme, title, "band: forecast, 5–95 % of single runs")
     for place, column in enumerate(columns):
         axes.fill_between(

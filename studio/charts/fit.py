@@ -1,8 +1,7 @@
-"""How well a distribution fits what was measured: both curves, and the tail by itself.
+"""How well a distribution fits measured durations: both curves, and the tail by itself.
 
-Enters: axes of matplotlib, a fitted `FitChoice`, a theme. Leaves: the drawn axes, or a picture with a
-row for each service. What is taken is bold; where that is the durations themselves, the likeliest
-family is shown beside them, so that one sees why not.
+Where no family was chosen and the measured durations themselves are used, the likeliest family is drawn
+beside them, so that a reader sees why it was not chosen.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ _ROW_INCHES = 3.2
 
 
 def draw_distribution(axes: Axes, choice: FitChoice, theme: Theme) -> None:
-    """Which share takes at most so long: measured, and as the family has it."""
+    """Draw the share of requests that take at most a duration, measured and fitted."""
     style.prepare(axes, theme, "Share that takes at most", "seconds")
     shares = (np.arange(_POINT_COUNT) + 0.5) / _POINT_COUNT
     _lines(axes, choice, shares, shares, theme)
@@ -34,7 +33,7 @@ def draw_distribution(axes: Axes, choice: FitChoice, theme: Theme) -> None:
 
 
 def draw_tail(axes: Axes, choice: FitChoice, theme: Theme) -> None:
-    """Which share takes longer, on logarithmic axes: where p99 and p99.9 lie."""
+    """Draw the share of requests that take longer, on logarithmic axes, with p99 and p99.9."""
     style.prepare(axes, theme, "Share that takes longer", "seconds")
     least = max(0.5 / len(choice.samples_s), 1e-6)
     longer = np.geomspace(1.0, least, _POINT_COUNT)[1:]
@@ -61,12 +60,12 @@ def _lines(
 
 
 def fit_to_show(choice: FitChoice) -> Fit:
-    """The family beside the measured curve: the one that is taken, else the likeliest."""
+    """Return the fit to draw beside the measured curve: the chosen one, else the likeliest."""
     return choice.chosen or choice.fits[0]
 
 
 def save_fits(path: Path, choices: Mapping[str, FitChoice], theme: Theme = LIGHT) -> None:
-    """Writes a picture: a row for each service, the whole on the left, the tail on the right.
+    """Write a picture with a row for each service: the whole on the left, the tail on the right.
 
     Raises:
         BadInput: The file cannot be written.

@@ -1,7 +1,4 @@
-"""The charts of a comparison as figures of their own: for reports and files.
-
-Enters: a comparison, which candidate is looked at, a theme. Leaves: figures by name, laid out.
-"""
+"""The charts of a comparison as figures with a finished layout: for reports and files."""
 
 from __future__ import annotations
 
@@ -21,19 +18,19 @@ from studio.views.theme import LIGHT, Theme
 
 WIDTH_PX = 960.0
 MOST_ROWS = 48
-"""A waterfall of a larger fleet shows so many of its instances, evenly taken."""
+"""Maximum number of instances in a chart of steps; of a larger fleet every n-th instance is shown."""
 
 Draw = Callable[[Sequence[Axes]], object]
 
 
 def figure_of(draw: Draw, height_px: float, theme: Theme, rows: int = 1) -> Figure:
-    """A figure with axes above each other, laid out once, the names on it clear of each other.
+    """Return a figure with axes above each other and a finished layout, in which no label covers another.
 
     Args:
         draw: Draws on the axes, from top to bottom.
-        height_px: Its height; all are `WIDTH_PX` wide.
+        height_px: The figure's height in pixels; its width is `WIDTH_PX`.
         theme: The colours.
-        rows: How many axes.
+        rows: Number of axes.
     """
     with style.use_style():
         size = WIDTH_PX / style.DPI, height_px / style.DPI
@@ -43,15 +40,15 @@ def figure_of(draw: Draw, height_px: float, theme: Theme, rows: int = 1) -> Figu
         draw(axes)
         figure.draw_without_rendering()  # only now do the axes have their places
         figure.set_layout_engine("none")
-        for one in axes:
-            style.spread_labels(one)
+        for part in axes:
+            style.spread_labels(part)
     return figure
 
 
 def comparison_figures(
     comparison: Comparison, index: int, theme: Theme = LIGHT
 ) -> dict[str, Figure]:
-    """What one candidate does over time and step by step, and where it lies among the others."""
+    """Return the charts of one candidate by name: over time, trade-off and steps."""
     result = comparison.candidates[index]
     scenario = result.scenario
     figures = {"over time": over_time_figure(result, scenario, theme)}
@@ -64,7 +61,7 @@ def comparison_figures(
 
 
 def over_time_figure(result: CandidateResult, scenario: Scenario, theme: Theme) -> Figure:
-    """Capacity against traffic, and latency under it."""
+    """Return the chart of capacity and traffic, above that of latency."""
 
     def draw(axes: Sequence[Axes]) -> None:
         draw_capacity(axes[0], result, theme)
@@ -76,7 +73,7 @@ def over_time_figure(result: CandidateResult, scenario: Scenario, theme: Theme) 
 def steps_figure(
     result: CandidateResult, scenario: Scenario, theme: Theme, place: int = 0
 ) -> Figure:
-    """What each instance did when in one of the runs."""
+    """Return the chart of each instance's steps in one run."""
     names = scenario.all_instance_names()
     every = -(-len(names) // MOST_ROWS)
     shown = names[::every]

@@ -1,7 +1,6 @@
-"""One candidate over time: capacity against traffic, and latency.
+"""One candidate over time: capacity and traffic, and latency.
 
-Enters: axes of matplotlib, a candidate's result, a theme. Leaves: the drawn axes. Lines are medians
-over runs, bands hold 5–95 % of single runs.
+Lines are medians over runs, bands hold 5–95 % of single runs.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from studio.views.theme import Theme
 
 
 def draw_capacity(axes: Axes, result: CandidateResult, theme: Theme) -> None:
-    """Capacity in the pool with a soft fill, traffic over it: the room between is the story."""
+    """Draw the capacity of the pool, filled, with the traffic over it."""
     style.prepare(axes, theme, "Capacity and traffic", "requests/s")
     capacity, traffic = result.band("capacity_rps"), result.band("offered_rps")
     axes.fill_between(
@@ -35,12 +34,12 @@ def draw_capacity(axes: Axes, result: CandidateResult, theme: Theme) -> None:
 
 
 def draw_latency(axes: Axes, result: CandidateResult, theme: Theme, limit_s: float | None) -> None:
-    """p99 with its band, p50, and the limit."""
+    """Draw p99 with its band, p50, and the limit."""
     highest = result.band("latency_p99_s")
     middle = result.band("latency_p50_s")
-    told = np.concatenate([highest.high, middle.median])
-    told = told[np.isfinite(told)]
-    top_s = float(told.max()) if len(told) else 1.0
+    shown = np.concatenate([highest.high, middle.median])
+    shown = shown[np.isfinite(shown)]
+    top_s = float(shown.max()) if len(shown) else 1.0
     if limit_s is not None:
         top_s = max(top_s, limit_s)
     in_ms = top_s < 2.0
@@ -74,7 +73,7 @@ def _name(
     above: bool = True,
     scale: float = 1.0,
 ) -> None:
-    """Puts a line's name where it begins, clear of the line's own first stretch."""
+    """Write a line's name at its begin, clear of the first quarter of the line."""
     known = np.flatnonzero(np.isfinite(band.median))
     if not len(known):
         return

@@ -1,10 +1,8 @@
-"""Runs side by side as one figure: for files and reports.
-
-Enters: runs with their names, a theme. Leaves: a figure, one column a run, on shared axes.
-"""
+"""Runs side by side as one figure, a column for each run, on shared axes: for files and reports."""
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 
 from matplotlib.figure import Figure
@@ -23,12 +21,12 @@ def side_by_side_figure(
     limit_s: float | None,
     theme: Theme = LIGHT,
 ) -> Figure:
-    """Capacity and traffic above, latency beneath, a column for each run.
+    """Return a figure with capacity and traffic above latency, a column for each run.
 
     Args:
         results: The runs.
-        names: What they are called.
-        limit_s: The objective of p99.
+        names: The runs' names.
+        limit_s: The objective for p99, in seconds; None without one.
         theme: The colours.
     """
     width_px = COLUMN_PX * len(results)
@@ -67,6 +65,6 @@ def side_by_side_figure(
             for axes in row:
                 axes.set_ylim(0, highest)
                 axes.set_xlim(0, furthest)
-        for axes in (one for column in columns for one in column):
+        for axes in itertools.chain.from_iterable(columns):
             style.spread_labels(axes)
     return figure

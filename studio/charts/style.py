@@ -1,4 +1,4 @@
-"""How every chart looks: axes, type and numbers, from the theme's tokens."""
+"""The look of every chart: axes, type and numbers, from the theme's tokens."""
 
 from __future__ import annotations
 
@@ -25,20 +25,20 @@ LABEL_PT = SMALL_PT + 0.6
 
 @lru_cache(maxsize=1)
 def font_families() -> list[str]:
-    """The preferred families that are installed."""
+    """Return the preferred font families that are installed."""
     installed = set(font_manager.get_font_names())
     return [name for name in FONT_FAMILIES if name in installed] or ["sans-serif"]
 
 
 @contextmanager
 def use_style() -> Iterator[None]:
-    """Settings under which text is laid out, without touching anybody else's."""
+    """Set the font for the block; matplotlib's settings outside the block stay as they are."""
     with mpl.rc_context({"font.family": font_families(), "font.size": SMALL_PT}):
         yield
 
 
 def prepare(axes: Axes, theme: Theme, title: str, unit: str) -> None:
-    """Empties the axes and gives them the quiet look: no box, soft grid, title on the left."""
+    """Clear the axes and set their look: no box, a soft grid, the title on the left, the unit on the right."""
     axes.clear()
     axes.set_facecolor(theme.card)
     for side in ("top", "right", "left"):
@@ -66,28 +66,28 @@ def prepare(axes: Axes, theme: Theme, title: str, unit: str) -> None:
 
 
 def time_axis(axes: Axes, span_s: float, text: Callable[[float | None], str] = clock_text) -> None:
-    """Ticks at round times, as many as fit, told by ``text``."""
+    """Set ticks at round times; ``text`` writes their labels."""
     axes.set_xticks(time_ticks(span_s))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda seconds, _: text(seconds)))
 
 
 def without_times(axes: Axes) -> None:
-    """The ticks without their numbers, for axes that share those below."""
+    """Hide the labels of the time ticks, for axes that share those of the axes below."""
     axes.tick_params(labelbottom=False)
 
 
 def few_ticks(axes: Axes, count: int = 4) -> None:
-    """A handful of round values on the vertical axis."""
+    """Set about `count` round ticks on the vertical axis."""
     axes.yaxis.set_major_locator(MaxNLocator(count))
 
 
 def halo(theme: Theme) -> list[AbstractPathEffect]:
-    """A rim in the card's colour, so that a label can be read over a line or a band."""
+    """Return a rim in the card's colour, so that a label can be read over a line or a band."""
     return [withStroke(linewidth=2.5, foreground=theme.card)]
 
 
 def limit_line(axes: Axes, theme: Theme, value: float, label: str) -> None:
-    """A dashed limit with its label on the line."""
+    """Draw a dashed limit with its label on the line."""
     axes.axhline(value, color=theme.failed, linewidth=1.1, linestyle=(0, (5, 3)))
     axes.annotate(
         label,
@@ -105,13 +105,13 @@ def limit_line(axes: Axes, theme: Theme, value: float, label: str) -> None:
 
 _LINE_LABEL = "name of a line"
 _NEAR = 4.0
-"""How far the name of a line stands from it, in points."""
+"""Distance of a line's name from the line, in points of type."""
 
 
 def line_label(
     axes: Axes, text: str, at: tuple[float, float], colour: str, theme: Theme, *, above: bool
 ) -> None:
-    """A name directly on a line, in place of a legend; `spread_labels` keeps names apart."""
+    """Write a name directly on a line, in place of a legend; `spread_labels` keeps names apart."""
     axes.annotate(
         text,
         at,
@@ -140,11 +140,11 @@ _PLACES: tuple[tuple[float, float, str, str], ...] = (
     (9, -19, "left", "top"),
     (-9, -19, "right", "top"),
 )
-"""Where the label of a point may stand, the first free place wins: offset, alignment."""
+"""The places for a point's label, best first: offset in points of type, alignment."""
 
 
 def point_label(axes: Axes, theme: Theme, text: str, at: tuple[float, float], bold: bool) -> None:
-    """A name beside a point; `spread_labels` then finds each its place."""
+    """Write a name beside a point; `spread_labels` then finds a place for it."""
     axes.annotate(
         text,
         at,
@@ -160,14 +160,14 @@ def point_label(axes: Axes, theme: Theme, text: str, at: tuple[float, float], bo
 
 
 def shorten_name(text: str, longest: int) -> str:
-    """A name of at most so many characters; what is cut is an ellipsis."""
+    """Return a name of at most `longest` characters; an ellipsis stands for what is cut."""
     return text if len(text) <= longest else f"{text[: longest - 1].rstrip()}…"
 
 
 def spread_labels(axes: Axes) -> None:
-    """Moves the names of lines and points to where they do not cover each other.
+    """Move the names of lines and points so that they do not cover each other.
 
-    To be called again when the axes have another size.
+    Call it again when the size of the axes has changed.
     """
     _lift_names_of_lines(axes, _labels(axes, _LINE_LABEL))
     _place_names_of_points(axes, _labels(axes, _POINT_LABEL))
@@ -178,7 +178,7 @@ def _labels(axes: Axes, kind: str) -> list[Annotation]:
 
 
 def _lift_names_of_lines(axes: Axes, labels: list[Annotation]) -> None:
-    """Those below their line stay; the others are lifted above what they would cover."""
+    """Lift the names above their lines until they cover no other; names below a line stay."""
     labels = sorted(labels, key=lambda label: (_is_above(label), label.xy[1]))
     taken: list[Bbox] = []
     for label in labels:
@@ -198,7 +198,7 @@ def _is_above(label: Annotation) -> bool:
 
 
 def _place_names_of_points(axes: Axes, labels: list[Annotation]) -> None:
-    """Each where it covers least and does not stick out; one without room is not shown."""
+    """Move each name to the place where it covers least; hide a name that would cover words."""
     words = [_box(one.get_window_extent()) for one in axes.texts if one not in labels]
     marks = [_around(axes, label) for label in labels]
     whole = _box(axes.bbox)
@@ -239,13 +239,13 @@ def _placed(
     place: tuple[float, float, str, str],
     pixels: float,
 ) -> _Box:
-    """What a label covers at a place, in pixels.
+    """Return the box of a label at a place, in pixels.
 
     Args:
-        at: Its point.
-        size: Its width and height.
+        at: The label's point, in pixels.
+        size: The label's width and height, in pixels.
         place: One of `_PLACES`.
-        pixels: How many make a point of type.
+        pixels: Number of pixels in a point of type.
     """
     (x, y), (width, height), (dx, dy, across, up) = at, size, place
     left = x + dx * pixels - {"left": 0.0, "center": width / 2, "right": width}[across]

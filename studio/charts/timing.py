@@ -1,8 +1,4 @@
-"""When to roll and how wide, as a picture: the day's traffic, and beneath it a cell for each way.
-
-Enters: a grid and what is known of its cells (`studio.views.timing`). Leaves: shades, which the window paints
-natively, and drawn axes for files and reports.
-"""
+"""The map of starts and windows as a picture: the day's traffic, and below it a cell for each choice."""
 
 from __future__ import annotations
 
@@ -29,12 +25,12 @@ from studio.views.timing_shades import (
 
 
 def verdict_colour(shades: Shades, answer: str) -> str:
-    """The colour of a cell with a verdict, for a legend."""
+    """Return the colour of a cell with a verdict, for a legend."""
     return shades.colours[_VERDICTS + 2 * list(GLYPHS).index(answer)]
 
 
 def draw_traffic(axes: Axes, grid: CellGrid, theme: Theme) -> None:
-    """The day's traffic, times at which nothing may run hatched."""
+    """Draw the day's traffic, with the freezes hatched."""
     style.prepare(axes, theme, "Traffic of the day", "requests/s")
     time_s, rates = grid.traffic()
     axes.fill_between(time_s, 0, rates, color=theme.accent, alpha=0.14, linewidth=0)
@@ -48,18 +44,18 @@ def draw_traffic(axes: Axes, grid: CellGrid, theme: Theme) -> None:
 
 
 def draw_timing(
-    axes: Axes, grid: CellGrid, found: Mapping[int, CellFigures], key: str, theme: Theme
+    axes: Axes, grid: CellGrid, figures: Mapping[int, CellFigures], key: str, theme: Theme
 ) -> None:
-    """A cell for each start and window.
+    """Draw a cell for each start and window.
 
     Args:
-        axes: Where.
+        axes: The axes to draw on.
         grid: The cells.
-        found: What is known of them.
-        key: One of `FIGURES`.
+        figures: The figures of the cells, by number.
+        key: The figure to show, one of `FIGURES`.
         theme: The colours.
     """
-    shades = shades_of(grid, found, key, theme)
+    shades = shades_of(grid, figures, key, theme)
     unit = "✓ meets, ✗ fails, grey so far or ? undecided, – left out; pale: estimate"
     if shades.low is not None:
         low, high = value_text(key, shades.low), value_text(key, shades.high)

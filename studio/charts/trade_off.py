@@ -1,7 +1,7 @@
-"""All candidates: duration against a risk, what holds shaded, and joined what holds and is not beaten.
+"""All candidates: duration against a risk.
 
-Enters: a comparison, and which risk the duration is weighed against. Leaves: the drawn axes, and where
-each candidate lies on them. A point is a mean over paired runs, its bars the 95 % intervals.
+The region in which all objectives hold is shaded. A line joins the candidates there that no other candidate
+beats in both duration and risk. A point is a mean over paired runs, its bars are the 95 % intervals.
 """
 
 from __future__ import annotations
@@ -38,10 +38,10 @@ from studio.views.trade_off import (
 )
 
 MARKERS = {"meets": "o", "fails": "X", "undecided": "D"}
-"""A verdict is told by shape as well as by colour."""
+"""The marker of each verdict, beside its colour."""
 
 LONGEST_NAME = 32
-"""So many characters of a candidate's name stand beside its point."""
+"""Maximum length of a candidate's name beside its point, in characters."""
 
 
 def draw_trade_off(
@@ -55,25 +55,26 @@ def draw_trade_off(
     scale: AxisScale | None = None,
     titled: bool = True,
 ) -> list[Point]:
-    """Draws the trade-off; returns the points, for whoever wants to click them.
+    """Draw the trade-off; return the points, so that a click can be assigned to one.
 
     Args:
-        axes: Where.
-        comparison: What is drawn.
-        selected: The candidate that is looked at.
+        axes: The axes to draw on.
+        comparison: The comparison.
+        selected: Number of the selected candidate.
         theme: The colours.
-        risk: What the duration is weighed against.
-        names: What each candidate is called, None for one that is not shown; left out, what differs.
-        scale: The axes, where they are to stay as they were.
-        titled: Whether the chart says by itself what it is.
+        risk: The risk that the duration is weighed against.
+        names: The name of each candidate, None to hide a candidate; without names, what differs.
+        scale: The reach of the axes, to keep them as they were; None to compute it.
+        titled: False leaves the chart's title out.
     """
     style.prepare(axes, theme, risk.title if titled else "", "")
-    called = names or [
-        candidate_name(comparison, i).lower() for i in range(len(comparison.candidates))
+    labels = names or [
+        candidate_name(comparison, i, begins_sentence=False)
+        for i in range(len(comparison.candidates))
     ]
-    known = [point for point in points(comparison, risk) if called[point.index] is not None]
-    wanted = scale or scale_of(comparison, risk)
-    if not known or wanted is None:
+    known = [point for point in points(comparison, risk) if labels[point.index] is not None]
+    axes_scale = scale or scale_of(comparison, risk)
+    if not known or axes_scale is None:
         axes.set_xticks([])
         axes.set_yticks([])
         axes.text(
@@ -85,7 +86,7 @@ def draw_trade_off(
             ha="center",
         )
         return []
-    _set_scale(axes, wanted, risk)
+    _set_scale(axes, axes_scale, risk)
     _shade(axes, comparison, risk, theme)
     places = {point.index: point for point in known}
     front = [places[index] for index in holding_front(comparison, risk) if index in places]
@@ -98,7 +99,7 @@ def draw_trade_off(
         zorder=2,
     )
     for point in known:
-        name = style.shorten_name(called[point.index] or "", LONGEST_NAME)
+        name = style.shorten_name(labels[point.index] or "", LONGEST_NAME)
         if point.index == comparison.chosen and len(comparison.candidates) > 1:
             name += " — fastest that meets"
         is_selected = point.index == selected
@@ -142,10 +143,10 @@ def _ticks_of(risk: Risk, high: float) -> Callable[[float, int | None], str]:
 
 
 def holding_front(comparison: Comparison, risk: Risk) -> tuple[int, ...]:
-    """The candidates within every limit that no other of them beats in both duration and the risk.
+    """Return the candidates within every limit that no other such candidate beats in both duration and risk.
 
-    A candidate that breaks a limit is no choice, however fast it is: one that loses 85 % of its requests often
-    answers the rest quickly.
+    A candidate that breaks a limit cannot be chosen, however fast it is: one that loses 85 % of its requests
+    often answers the rest quickly.
     """
     objectives = comparison.scenario.objectives
     holding = [
@@ -159,12 +160,12 @@ def holding_front(comparison: Comparison, risk: Risk) -> tuple[int, ...]:
 
 @dataclass(frozen=True)
 class Region:
-    """Where all objectives hold, as far as the candidates show.
+    """The region in which all objectives hold, as far as the candidates show.
 
     Attributes:
-        bands_s: Durations from and to, ascending; a failing candidate lies in none of them.
-        low: The lowest risk in it; None where the axis begins.
-        high: The highest; None where the axis ends.
+        bands_s: Begin and end of ranges of durations, ascending; a failing candidate lies in none of them.
+        low: The lowest risk in the region; None where the axis begins.
+        high: The highest risk in the region; None where the axis ends.
     """
 
     bands_s: tuple[tuple[float, float], ...]
@@ -173,21 +174,21 @@ class Region:
 
 
 def region_of(comparison: Comparison, risk: Risk, right_s: float) -> Region | None:
-    """Return where all objectives hold; None where none is set, or no duration is left.
+    """Return the region in which all objectives hold; None where none is set, or no duration is left.
 
-    Duration and risk have limits of their own on the axes. Other objectives have none there, so a duration counts
-    only where the nearest candidate does not break them: a band ends halfway to one that does. So it does where a
-    candidate fails in too many runs although its means are within both limits on the axes.
+    The limits of duration and risk can be drawn on the axes. Other objectives cannot, so a duration counts only
+    where the nearest candidate breaks none of them: a band ends halfway to a candidate that does. A band also
+    ends there where a candidate fails in too many runs although its means are within both limits.
 
     Args:
         comparison: The candidates.
-        risk: What is on the other axis.
-        right_s: How far the axis of durations reaches.
+        risk: The risk on the other axis.
+        right_s: End of the axis of durations, in seconds.
     """
     objectives = comparison.scenario.objectives
     limit = risk.limit(objectives)
-    told = facts(comparison.candidates[0], objectives).by_metric.values()
-    if all(one.limit is None for one in told):
+    limited = facts(comparison.candidates[0], objectives).by_metric.values()
+    if all(fact.limit is None for fact in limited):
         return None
     low, high = (limit, None) if risk.is_higher_better else (None, limit)
     end_s = right_s if objectives.duration is None else min(right_s, objectives.duration)
@@ -209,38 +210,38 @@ def region_of(comparison: Comparison, risk: Risk, right_s: float) -> Region | No
     if begin_s is not None:
         bands.append((begin_s, end_s))
     cut = [(first, min(last, end_s)) for first, last in bands]
-    kept = tuple((first, last) for first, last in cut if first < last)
-    return Region(kept, low, high) if kept else None
+    bands_left = tuple((first, last) for first, last in cut if first < last)
+    return Region(bands_left, low, high) if bands_left else None
 
 
 def _bars(comparison: Comparison, point: Point, risk: Risk) -> bool:
-    """Whether a candidate shows that at its duration not all objectives hold.
+    """Return whether a candidate shows that an objective is broken at its duration.
 
-    One that breaks only what the axes show lies outside the limits, and bars nothing.
+    A candidate that breaks only limits on the axes lies outside the region anyway, so it excludes nothing.
     """
     result = comparison.candidates[point.index]
-    told = facts(result, comparison.scenario.objectives)
-    if not _breaks(result, told):
+    limited = facts(result, comparison.scenario.objectives)
+    if not _breaks(result, limited):
         return False
-    seen = {_DURATION, risk.metric}
-    by_metric = told.by_metric.items()
+    shown = {_DURATION, risk.metric}
+    by_metric = limited.by_metric.items()
     breaks_elsewhere = any(
-        one.is_within is False for metric, one in by_metric if metric not in seen
+        one.is_within is False for metric, one in by_metric if metric not in shown
     )
     lies_outside = any(
         is_within(metric, one.figure.mean, one.limit) is False
         for metric, one in by_metric
-        if metric in seen
+        if metric in shown
     )
     return breaks_elsewhere or not lies_outside
 
 
-def _breaks(result: CandidateResult, told: Facts) -> bool:
-    return result.verdict.answer == "fails" or told.breaks_a_limit
+def _breaks(result: CandidateResult, limited: Facts) -> bool:
+    return result.verdict.answer == "fails" or limited.breaks_a_limit
 
 
 def _shade(axes: Axes, comparison: Comparison, risk: Risk, theme: Theme) -> None:
-    """The region in which all objectives hold."""
+    """Shade the region in which all objectives hold."""
     region = region_of(comparison, risk, axes.get_xlim()[1])
     if region is None:
         return

@@ -1,4 +1,4 @@
-"""``rollcast compare``: every combination of windows, drains, starts and more, paired."""
+"""``rollcast compare``: every combination of windows, drain timeouts, starts and more, on the same traffic."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from simulation.study.statistics import Difference
     from simulation.study.time_left import Eta
 
-_TOLD = ("rollout_duration_s", "rollout_latency_p99_s", "rollout_error_fraction")
+_SHOWN_DIFFERENCES = ("rollout_duration_s", "rollout_latency_p99_s", "rollout_error_fraction")
 
 
 def compare(
@@ -30,14 +30,25 @@ def compare(
     advance: o.Advances = None,
     starts: o.Starts = None,
     surges: Annotated[
-        str | None, typer.Option(metavar="0,1,25%", help="Instances beyond the fleet.")
+        str | None,
+        typer.Option(
+            metavar="0,1,25%",
+            help="Surges to compare: instances added beyond the fleet, as counts or percentages (default: the scenario's).",
+        ),
     ] = None,
     pauses: Annotated[
-        str | None, typer.Option(metavar="0s,30s", help="Pauses before the next instance.")
+        str | None,
+        typer.Option(
+            metavar="0s,30s",
+            help="Pauses to compare, with unit: the wait before the next instance (default: the scenario's).",
+        ),
     ] = None,
     policies: Annotated[
         str | None,
-        typer.Option(metavar="round_robin,random", help="Policies of the balancer."),
+        typer.Option(
+            metavar="round_robin,random",
+            help="Policies of the load balancer to compare (default: the scenario's).",
+        ),
     ] = None,
     seed: o.Seed = None,
     replications: o.Replications = None,
@@ -106,29 +117,31 @@ def run_with_table(
     execution: Execution,
     console: Console,
     quiet: bool = False,
-    **how: Any,
+    **study_options: Any,
 ) -> tuple[Comparison, list[Row]]:
-    """Runs the study as `options.run_study`; on a terminal the table is there from the first row."""
+    """Run the study as `options.run_study` does; on a terminal, show the table as it grows."""
     from rich.live import Live
 
     from studio.cli.tables import comparison_table
     from studio.views.figures_text import time_left_text
 
     if quiet or not sys.stdout.isatty():
-        return o.run_study(scenario, cases, execution, quiet=quiet, **how)
+        return o.run_study(scenario, cases, execution, quiet=quiet, **study_options)
     with Live(console=console, transient=True, auto_refresh=False) as live:
 
-        def show(comparison: Comparison, pace: Eta) -> None:
+        def show_table(comparison: Comparison, eta: Eta) -> None:
             table = comparison_table(comparison)
-            told = f"{pace.done} of {pace.total} replications {time_left_text(pace.left_s())}"
-            table.caption = told.rstrip()
+            caption = f"{eta.done} of {eta.total} replications {time_left_text(eta.left_s())}"
+            table.caption = caption.rstrip()
             live.update(table, refresh=True)
 
-        return o.run_study(scenario, cases, execution, quiet=True, on_comparison=show, **how)
+        return o.run_study(
+            scenario, cases, execution, quiet=True, on_comparison=show_table, **study_options
+        )
 
 
 def print_answer(console: Console, comparison: Comparison) -> None:
-    """The question, the table, the answer, and what sets the candidates apart."""
+    """Print the question, the table, the answer, and the differences between the candidates."""
     from studio.cli.tables import comparison_table
     from studio.views.figures_text import candidate_name, verdict_sentence
 
@@ -157,7 +170,7 @@ def print_answer(console: Console, comparison: Comparison) -> None:
 
 
 def print_notes(console: Console, comparison: Comparison) -> None:
-    """What there is to know of the scenario, after its answer."""
+    """Print the notes on the scenario."""
     from studio.views.sentences import note_text
 
     for note in comparison.notes():
@@ -167,14 +180,16 @@ def print_notes(console: Console, comparison: Comparison) -> None:
 def _print_differences(console: Console, comparison: Comparison) -> None:
     from studio.views.figures_text import candidate_name
 
-    base = candidate_name(comparison, comparison.baseline).lower()
+    base = candidate_name(comparison, comparison.baseline, begins_sentence=False)
     console.print()
     console.print(f"Against {base}, paired, mean and 95 % interval:")
     for index, differences in enumerate(comparison.differences):
         if index != comparison.baseline:
-            told = [_difference_text(name, differences[name]) for name in _TOLD]
-            console.print(f"  {candidate_name(comparison, index)}: {'; '.join(told)}")
-    front = "; ".join(candidate_name(comparison, index).lower() for index in comparison.front)
+            texts = [_difference_text(name, differences[name]) for name in _SHOWN_DIFFERENCES]
+            console.print(f"  {candidate_name(comparison, index)}: {'; '.join(texts)}")
+    front = "; ".join(
+        candidate_name(comparison, index, begins_sentence=False) for index in comparison.front
+    )
     console.print(f"No other is both faster and lower in p99 than: {front}.")
 
 

@@ -9,41 +9,75 @@ import typer
 
 from executor.output import OutputFormat
 
-Plan = Annotated[Path, typer.Argument(metavar="PLAN", help="A plan file.")]
+Plan = Annotated[Path, typer.Argument(metavar="PLAN", help="The plan file.")]
 Inventory = Annotated[
-    Path, typer.Option("--inventory", metavar="FILE", help="Where the fleet is, and how to act.")
+    Path,
+    typer.Option(
+        "--inventory",
+        metavar="FILE",
+        help="The inventory file: where the instances and the load balancer are, and how to act on them.",
+    ),
 ]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Print the exact actions, do nothing.")]
+DryRun = Annotated[
+    bool,
+    typer.Option(
+        "--dry-run", help="Look at the fleet, print the exact actions, and change nothing."
+    ),
+]
 TakeOver = Annotated[
-    bool, typer.Option("--take-over", help="Take the lock of an executor that died.")
+    bool,
+    typer.Option(
+        "--take-over", help="Take over the lock that an executor which died has left on the fleet."
+    ),
 ]
 Trust = Annotated[
     list[Path] | None,
-    typer.Option(metavar="KEY", help="Only plans signed by this public key. Repeatable."),
+    typer.Option(
+        metavar="KEY",
+        help="Accept only plans signed with this public key; repeatable (default: the inventory's keys).",
+    ),
 ]
 Approve = Annotated[
     str | None,
-    typer.Option(metavar="terminal|FILE", help="Who lets each wave after the first begin."),
+    typer.Option(
+        metavar="terminal|FILE",
+        help="Ask on the terminal, or wait for this file, before each wave after the first (default: no approval).",
+    ),
 ]
-Journal = Annotated[Path | None, typer.Option(metavar="FILE", help="The journal; beside the plan.")]
+Journal = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE", help="The journal of the rollout (default: PLAN.journal beside the plan)."
+    ),
+]
+Quiet = Annotated[
+    bool,
+    typer.Option("-q", "--quiet", help="Print only warnings, errors and how the rollout ended."),
+]
 Events = Annotated[
     OutputFormat,
-    typer.Option(help="Standard output: text for people, or one JSON object a line."),
+    typer.Option(
+        help="Standard output: text for people, or one JSON object a line (default: text)."
+    ),
 ]
 Verbose = Annotated[
     int,
     typer.Option(
-        "-v", "--verbose", count=True, help="Diagnostics on standard error; -vv says more."
+        "-v",
+        "--verbose",
+        count=True,
+        help="Write diagnostics to standard error; -vv writes more (default: warnings only).",
     ),
 ]
-Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="Say only how it ended.")]
 
 
 def execute(
     plan: Plan,
     inventory: Inventory,
     dry_run: DryRun = False,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with what was begun.")] = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with a rollout that was begun.")
+    ] = False,
     take_over: TakeOver = False,
     trust: Trust = None,
     approve: Approve = None,

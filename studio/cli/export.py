@@ -11,24 +11,28 @@ _OF_PODS = ("kubernetes", "argo-rollouts")
 
 
 def export(
-    plan: Annotated[Path, typer.Argument(metavar="PLAN", help="A plan file.")],
+    plan: Annotated[Path, typer.Argument(metavar="PLAN", help="The plan file.")],
     to: Annotated[
         str,
         typer.Option(
-            metavar="NAME", help="kubernetes, argo-rollouts, ansible, azure-pipelines or rollcast."
+            metavar="NAME",
+            help="The tool: kubernetes, argo-rollouts, ansible, azure-pipelines or rollcast.",
         ),
     ],
     output: Annotated[
         Path,
         typer.Option(
-            "-o", "--output", metavar="DIR", help="The folder of the file (default: here)."
+            "-o",
+            "--output",
+            metavar="DIR",
+            help="The folder to write to, made when it is missing (default: the current folder).",
         ),
     ] = Path(),
     image: Annotated[
         str | None,
         typer.Option(
             metavar="REF",
-            help="Kubernetes, Argo: the new image; without it the file changes settings only.",
+            help="Kubernetes, Argo: the new image (default: none, the file changes settings only).",
         ),
     ] = None,
     container: Annotated[
@@ -43,6 +47,10 @@ def export(
             metavar="NS", help="Kubernetes, Argo: the namespace (default: the manifest's)."
         ),
     ] = None,
+    force: Annotated[
+        bool,
+        typer.Option("--force", help="Overwrite a file that exists (default: refuse)."),
+    ] = False,
 ) -> None:
     """Write a plan as another tool's file, and say what is lost in translation."""
     from datetime import UTC, datetime
@@ -58,17 +66,23 @@ def export(
     options = ReleaseOptions(image=image, container=container, namespace=namespace)
     if options != NO_OPTIONS and to not in _OF_PODS:
         raise BadInput(f"--image, --container and --namespace go with --to {' or '.join(_OF_PODS)}")
-    if not output.is_dir():
-        raise BadInput(f"-o {output}: must be a folder that exists")
-    read = read_plan(plan)
-    for broken in broken_rules(read, datetime.now(UTC)):
+    if output.exists() and not output.is_dir():
+        raise BadInput(f"-o {output}: must be a folder")
+    content = read_plan(plan)
+    for broken in broken_rules(content, datetime.now(UTC)):
         raise Refused(f"{plan}: {broken}")
-    path = output / file_name(read, target)
+    path = output / file_name(content, target)
     if path.exists() and path.samefile(plan):
         raise BadInput(f"-o {output}: {path} is the plan itself, which must not be overwritten")
-    exported = target.render(read, options)
+    if path.exists() and not force:
+        raise BadInput(f"{path}: exists already; --force overwrites it")
+    exported = target.render(content, options)
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise BadInput(f"-o {output}: cannot be made: {error.strerror}") from None
     atomic_write_text(path, exported.text, mode=0o600)
-    print(f"{path} is written. Use it with: {target.command(read, str(path), options)}")
+    print(f"{path} is written. Use it with: {target.command(content, str(path), options)}")
     if exported.lost:
         print("Lost in translation:")
-        print("\n".join(f"  {one}" for one in exported.lost))
+        print("\n".join(f"  {loss}" for loss in exported.lost))

@@ -14,18 +14,34 @@ from studio.cli import options as o
 
 def import_(
     files: Annotated[
-        list[Path], typer.Argument(metavar="FILE…", help="Logs, metrics, manifests; .gz too.")
+        list[Path],
+        typer.Argument(
+            metavar="FILE…",
+            help="The files to read: logs, metrics, manifests; also compressed as .gz.",
+        ),
     ],
     output: Annotated[
-        Path, typer.Option("-o", "--output", metavar="FILE.yaml", help="The scenario.")
+        Path,
+        typer.Option(
+            "-o",
+            "--output",
+            metavar="FILE.yaml",
+            help="The scenario file to write; it must not exist.",
+        ),
     ],
     service: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="The one that is meant, where files know several."),
+        typer.Option(
+            metavar="NAME",
+            help="The service to import (default: the only one that the files name).",
+        ),
     ] = None,
     plot: Annotated[
         Path | None,
-        typer.Option(metavar="FILE.png", help="How well the chosen distributions fit."),
+        typer.Option(
+            metavar="FILE.png",
+            help="Also draw how well the chosen distributions fit the measurements (default: none).",
+        ),
     ] = None,
     quiet: o.Quiet = False,
 ) -> None:

@@ -27,9 +27,16 @@ _ENDED_CODES = {"done": 0, "halted": 4, "rolled_back": 5}
 
 ScenarioPath = Annotated[
     Path | None,
-    typer.Argument(metavar="[SCENARIO]", help="A scenario file; the shipped loopback-fleet."),
+    typer.Argument(
+        metavar="[SCENARIO]", help="The scenario file (default: the shipped loopback-fleet)."
+    ),
 ]
-Html = Annotated[Path | None, typer.Option("--html", metavar="FILE", help="A report as one file.")]
+Html = Annotated[
+    Path | None,
+    typer.Option(
+        "--html", metavar="FILE", help="Also write a report as one HTML file (default: none)."
+    ),
+]
 
 
 @app.command()
@@ -41,7 +48,7 @@ def up(
         typer.Option(
             parser=o.whole_number("--instances", 1),
             metavar="N",
-            help="So many; the scenario's own.",
+            help="Number of instances (default: the scenario's).",
         ),
     ] = None,
     sets: o.Sets = None,
@@ -67,7 +74,7 @@ def up(
 @app.command()
 @needs("simulation", "lab run")
 def run(
-    plan: Annotated[Path, typer.Argument(metavar="PLAN", help="A plan file.")],
+    plan: Annotated[Path, typer.Argument(metavar="PLAN", help="The plan file.")],
     json: o.Json = False,
     html: Html = None,
     quiet: o.Quiet = False,
@@ -81,22 +88,22 @@ def run(
     from studio.lab.trial import run_trial
 
     o.must_be_writable(plan, html)
-    read = read_plan(plan)
-    refuse_other_tools(read)
+    content = read_plan(plan)
+    refuse_other_tools(content)
     o.get_ready("auto", quiet or json)
     try:
-        scenario = Scenario.model_validate(read.scenario)
+        scenario = Scenario.model_validate(content.scenario)
     except ValueError as error:
         first = str(error).splitlines()[0]
         raise BadInput(f"{plan}: scenario: is not one of this version: {first}") from None
     with until_told_to_stop():
-        trial = run_trial(read, scenario, say=_quietly if quiet or json else _say)
+        trial = run_trial(content, scenario, say=_quietly if quiet or json else _say)
     if html is not None:
         from executor.base.files import atomic_write_text
         from studio.reports.rollout_report import forecast_of, timeline_report
 
-        atomic_write_text(html, timeline_report(read, trial.timeline, forecast_of(read)))
-    predicted = predicted_json(read.prediction.metrics)
+        atomic_write_text(html, timeline_report(content, trial.timeline, forecast_of(content)))
+    predicted = predicted_json(content.prediction.metrics)
     if json:
         o.print_json(
             {
@@ -120,7 +127,9 @@ def compare(
     runs: Annotated[
         int | None,
         typer.Option(
-            parser=o.whole_number("--runs", 1), metavar="N", help="Rollouts of each window; 5."
+            parser=o.whole_number("--runs", 1),
+            metavar="N",
+            help="Number of measured rollouts of each window (default: 5).",
         ),
     ] = None,
     sets: o.Sets = None,
@@ -128,7 +137,10 @@ def compare(
     html: Html = None,
     calibration: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Where to write what was measured of this machine."),
+        typer.Option(
+            metavar="FILE",
+            help="Also write to this file, as JSON, what was measured of this machine (default: none).",
+        ),
     ] = None,
     quiet: o.Quiet = False,
 ) -> None:
@@ -142,16 +154,16 @@ def compare(
     o.must_be_writable(scenario or Path(), html, calibration)
     if loaded.rollout is None:
         raise BadInput(f"{loaded.name}: rollout: is missing, there is nothing to roll")
-    told = o.comma_list("--windows", windows, parse_window)
-    variants = by_window(loaded, told)
+    window_list = o.comma_list("--windows", windows, parse_window)
+    variants = by_window(loaded, window_list)
     o.get_ready("auto", quiet or json)
     with until_told_to_stop():
         contest = run_contest(loaded, variants, runs=runs or 5, say=_quietly if quiet else _say)
     if calibration is not None:
         import json as text
 
-        found = contest.calibration.to_json()
-        atomic_write_text(calibration, text.dumps(found, indent=1) + "\n")
+        measured = contest.calibration.to_json()
+        atomic_write_text(calibration, text.dumps(measured, indent=1) + "\n")
     if html is not None:
         from studio.reports.rollout_report import contest_report
 
@@ -219,7 +231,7 @@ def print_contest(contest: Contest) -> None:
             figure = arm.predicted[metric]
             low, high = cap_range(figure, cap)
             values = [trial.metrics[metric] for trial in contest.trials[arm.name]]
-            told = [
+            cells = [
                 metric_text(metric, value)
                 + ("" if value is not None and low <= value <= high else " ✗")
                 for value in values
@@ -230,13 +242,13 @@ def print_contest(contest: Contest) -> None:
                 metric,
                 metric_text(metric, figure.mean),
                 between_text(metric_text(metric, low), metric_text(metric, high)),
-                "  ".join(told),
+                "  ".join(cells),
             )
     console.print(table)
     judged, rankings = contest.judged(), contest.rankings()
     console.print()
     console.print(
-        f"{sum(one.holds for one in judged)} of {len(judged)} measured values lie in their range; "
+        f"{sum(value_.holds for value_ in judged)} of {len(judged)} measured values lie in their range; "
         f"the order by p99 was right in {sum(rankings)} of {len(rankings)} runs.",
         style="bold",
     )

@@ -12,7 +12,11 @@ from executor.base.files import atomic_write_text
 from studio.lessons.first_scenario import FIRST_SCENARIO
 
 
-def new(file: Annotated[Path, typer.Argument(metavar="FILE")]) -> None:
+def new(
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="The scenario file to write; it must not exist.")
+    ],
+) -> None:
     """Write a first scenario to FILE."""
     if file.exists():
         raise BadInput(f"{file}: exists already, it is not written over")

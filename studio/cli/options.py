@@ -1,4 +1,4 @@
-"""What several commands share: their options, the scenario, the simulation with its progress."""
+"""Options that several commands share, and functions to load a scenario and simulate it with progress."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ Value = TypeVar("Value")
 
 
 MOST_JOBS = 1024
-"""Maximum number of processes that may be asked for."""
+"""Maximum number of worker processes."""
 
 
 def whole_number(option: str, least: int, most: int = 2**63 - 1) -> Callable[[str], int]:
-    """A parser of whole numbers from ``least`` to ``most``, which says what was given."""
+    """Return a parser of whole numbers from ``least`` to ``most``, whose error names the option and the value."""
 
     def parse(text: str) -> int:
         # Python refuses to read numbers of more than 4,300 digits
@@ -45,62 +45,113 @@ def whole_number(option: str, least: int, most: int = 2**63 - 1) -> Callable[[st
     return parse
 
 
-ScenarioPath = Annotated[Path, typer.Argument(metavar="SCENARIO", help="A scenario file.")]
+ScenarioPath = Annotated[Path, typer.Argument(metavar="SCENARIO", help="The scenario file.")]
 Seed = Annotated[
     int | None,
     typer.Option(
-        parser=whole_number("--seed", 0), metavar="N", help="Of all randomness; the scenario's own."
+        parser=whole_number("--seed", 0), metavar="N", help="Random seed (default: the scenario's)."
     ),
 ]
 Replications = Annotated[
     int | None,
     typer.Option(
-        parser=whole_number("--replications", 1), metavar="N", help="Runs of each candidate."
+        parser=whole_number("--replications", 1),
+        metavar="N",
+        help="Number of simulated runs of each candidate (default: the scenario's).",
     ),
 ]
-Engine = Annotated[str, typer.Option(help="auto, compiled or reference.")]
+Engine = Annotated[
+    str,
+    typer.Option(
+        metavar="auto|compiled|reference",
+        help="Simulation engine; auto takes the compiled one where it can run the scenario.",
+    ),
+]
 Jobs = Annotated[
     int | None,
     typer.Option(
-        parser=whole_number("--jobs", 1, MOST_JOBS), metavar="N", help="Processes; one a core."
+        parser=whole_number("--jobs", 1, MOST_JOBS),
+        metavar="N",
+        help="Number of worker processes (default: one per processor core).",
     ),
 ]
 Cluster = Annotated[
     str | None,
-    typer.Option(metavar="ADDRESS", help="Of a dask scheduler whose workers simulate."),
+    typer.Option(
+        metavar="ADDRESS",
+        help="Address of a dask scheduler whose workers simulate (default: simulate on this machine).",
+    ),
 ]
 Sets = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="KEY.PATH=VALUE", help="Any key of the scenario. Repeatable."),
+    typer.Option(
+        "--set",
+        metavar="KEY.PATH=VALUE",
+        help="Set a key of the scenario; repeatable (default: the file's values).",
+    ),
 ]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-Csv = Annotated[Path | None, typer.Option("--csv", metavar="FILE", help="Figures as a table.")]
-Html = Annotated[Path | None, typer.Option("--html", metavar="FILE", help="All of it as a page.")]
+Json = Annotated[
+    bool, typer.Option("--json", help="Print the result as one JSON object instead of a table.")
+]
+Csv = Annotated[
+    Path | None,
+    typer.Option(
+        "--csv", metavar="FILE", help="Also write every figure to this CSV file (default: none)."
+    ),
+]
+Html = Annotated[
+    Path | None,
+    typer.Option(
+        "--html", metavar="FILE", help="Also write the result as an HTML page (default: none)."
+    ),
+]
 Requests = Annotated[
     Path | None,
-    typer.Option("--requests", metavar="FILE.csv|.parquet", help="A row for each request."),
+    typer.Option(
+        "--requests",
+        metavar="FILE.csv|.parquet",
+        help="Also write a table with one row per simulated request (default: none).",
+    ),
 ]
-Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="No progress.")]
+Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="Print no progress.")]
 Windows = Annotated[
-    str | None, typer.Option(metavar="1,2,25%", help="Windows: counts or percentages.")
+    str | None,
+    typer.Option(
+        metavar="1,2,25%",
+        help="Windows to compare: instances replaced at once, as counts or percentages of the fleet "
+        "(default: a few that suit the fleet, unless another option varies something).",
+    ),
 ]
 
-DrainTimeouts = Annotated[str | None, typer.Option(metavar="10s,30s", help="Drain timeouts.")]
-Advances = Annotated[str | None, typer.Option(metavar="sliding,batch", help="Ways to advance.")]
+DrainTimeouts = Annotated[
+    str | None,
+    typer.Option(
+        metavar="10s,30s",
+        help="Drain timeouts to compare, with unit (default: the scenario's).",
+    ),
+]
+Advances = Annotated[
+    str | None,
+    typer.Option(
+        metavar="sliding,batch",
+        help="Ways to advance to compare: sliding or batch (default: the scenario's).",
+    ),
+]
 Starts = Annotated[
     str | None,
     typer.Option(
         metavar="09:00,every:30m,02:00..06:00/10m",
-        help="Starts on the traffic's clock; every: goes through the whole trace, or a day.",
+        help="Starts to compare, as times on the traffic's clock; every:30m goes through the whole trace, "
+        "or a day (default: the scenario's).",
     ),
 ]
 
 
 def parse_advance(word: str) -> str:
-    """A way to advance.
+    """Return a way to advance.
 
     Raises:
-        ValueError: There is no such way.
+        ValueError: The word is not ``sliding`` or ``batch``.
     """
     if word not in ("sliding", "batch"):
         raise ValueError("must be sliding or batch")
@@ -113,7 +164,7 @@ def load(
     seed: int | None = None,
     replications: int | None = None,
 ) -> Scenario:
-    """The scenario of a file with the common options over it.
+    """Return the scenario of a file, changed by the common options.
 
     Raises:
         BadInput: The file or an option is wrong.
@@ -127,24 +178,24 @@ def load_file(
     seed: int | None = None,
     replications: int | None = None,
 ) -> ScenarioFile:
-    """The same with its text.
+    """Return the scenario of a file, changed by the common options, together with its text.
 
     Raises:
         BadInput: The file or an option is wrong.
     """
     from simulation.scenario.file import ScenarioFile
 
-    given = list(sets or ())
-    given += [f"seed={seed}"] if seed is not None else []
-    given += [f"replications={replications}"] if replications is not None else []
-    return ScenarioFile.load(path, given)
+    settings = list(sets or ())
+    settings += [f"seed={seed}"] if seed is not None else []
+    settings += [f"replications={replications}"] if replications is not None else []
+    return ScenarioFile.load(path, settings)
 
 
 def get_ready(engine: str, quiet: bool) -> EngineName:
     """Return the engine of an option; compile the fast engine first where it will be used.
 
     Raises:
-        BadInput: There is no such engine.
+        BadInput: The engine's name is unknown.
     """
     from simulation.engines.compiled.code_cache import COMPILE_CPU_S, is_ready
     from simulation.engines.compiled.prepare import prepare
@@ -178,7 +229,7 @@ def make_execution(
 
 
 def comma_list(option: str, text: str | None, parse: Callable[[str], Value]) -> list[Value]:
-    """The values of an option such as ``--windows 1,2,25%``.
+    """Return the values of an option such as ``--windows 1,2,25%``.
 
     Raises:
         BadInput: A value breaks its rule.
@@ -197,10 +248,10 @@ def comma_list(option: str, text: str | None, parse: Callable[[str], Value]) -> 
 
 
 def one_value(option: str, text: str, parse: Callable[[str], Value]) -> Value:
-    """The value of an option that takes no more than one.
+    """Return the value of an option that takes one value.
 
     Raises:
-        BadInput: There are several, or it breaks its rule.
+        BadInput: There are several values, or the value breaks its rule.
     """
     values = comma_list(option, text, parse)
     if len(values) > 1:
@@ -209,10 +260,10 @@ def one_value(option: str, text: str, parse: Callable[[str], Value]) -> Value:
 
 
 def must_be_writable(scenario: Path, *paths: Path | None) -> None:
-    """Refuses a file that could not be written, before anything is computed for it.
+    """Refuse a file that cannot be written, before anything is computed for it.
 
     Raises:
-        BadInput: Its folder is missing, it is a folder itself, or it is the scenario.
+        BadInput: The file's folder is missing, the file is a folder, or it is the scenario itself.
     """
     for path in paths:
         if path is None:
@@ -267,50 +318,52 @@ def run_study(
 
 @contextmanager
 def progress_bar(quiet: bool) -> Iterator[Callable[[str, Eta], None]]:
-    """What is told what is being done, and how far it is; shows it where there is a terminal."""
+    """Yield a function that shows the name of the present task and its progress, where there is a terminal."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
     from studio.views.figures_text import time_left_text
 
     columns = ("{task.description}", BarColumn(), MofNCompleteColumn(), "{task.fields[left]}")
-    shorten_value = [TextColumn(one) if isinstance(one, str) else one for one in columns]
+    shown_columns = [
+        TextColumn(column) if isinstance(column, str) else column for column in columns
+    ]
     hidden = quiet or not sys.stderr.isatty()
     with Progress(
-        *shorten_value, console=Console(stderr=True), transient=True, disable=hidden
+        *shown_columns, console=Console(stderr=True), transient=True, disable=hidden
     ) as progress:
         task = progress.add_task("", left="")
 
-        def told(what: str, pace: Eta) -> None:
-            left = time_left_text(pace.left_s())
+        def report(task_name: str, eta: Eta) -> None:
+            left = time_left_text(eta.left_s())
             progress.update(
-                task, description=what, completed=pace.done, total=pace.total, left=left
+                task, description=task_name, completed=eta.done, total=eta.total, left=left
             )
 
-        yield told
+        yield report
 
 
 @contextmanager
 def report_search(quiet: bool) -> Iterator[Callable[[str, int, int], None]]:
-    """The same for a search, which does one thing after another: what, how many, of how many."""
+    """Yield a function that shows a search's progress: the task, the number done, and the number of all."""
     from simulation.study.time_left import Eta
 
     with progress_bar(quiet) as bar:
-        pace = Eta(0)
+        eta = Eta(0)
 
-        def told(what: str, done: int, total: int) -> None:
-            nonlocal pace
+        def report(task_name: str, done: int, total: int) -> None:
+            nonlocal eta
             if done == 0:
-                pace = Eta(total)
+                eta = Eta(total)
             else:
-                pace.record_result(was_stored=False)
-            bar(what, pace)
+                eta.record_result(was_stored=False)
+            bar(task_name, eta)
 
-        yield told
+        yield report
 
 
 def write_report(path: Path, comparison: Comparison, text: str) -> None:
-    """Writes what was compared as one page, with the scenario's text in it.
+    """Write a comparison as one HTML page, with the scenario's text in it.
 
     Raises:
         BadInput: The file cannot be written.
@@ -322,7 +375,8 @@ def write_report(path: Path, comparison: Comparison, text: str) -> None:
 
 
 def print_json(data: dict[str, Any]) -> None:
-    """Prints one JSON object."""
+    """Print one JSON object; where the stream is no Unicode, with JSON's own escapes."""
     import json
 
-    print(json.dumps(data, indent=1, ensure_ascii=False, allow_nan=False))
+    is_unicode = (sys.stdout.encoding or "utf-8").lower().startswith("utf")
+    print(json.dumps(data, indent=1, ensure_ascii=not is_unicode, allow_nan=False))

@@ -1,4 +1,4 @@
-"""``rollcast plan``: the best, or the named, candidate as a validated plan."""
+"""``rollcast plan``: the fastest candidate that meets the objectives, or a named one, as a validated plan."""
 
 from __future__ import annotations
 
@@ -18,22 +18,36 @@ if TYPE_CHECKING:
     from simulation.scenario.model import Scenario
 
 _NAMED_WHEN_REFUSED = 6
-"""So many candidates are named, with their reasons, in the line that says that none meets."""
+"""Maximum number of candidates that are named with their reasons when none meets the objectives."""
 
 
 def plan(
     scenario: o.ScenarioPath,
-    output: Annotated[Path, typer.Option("-o", "--output", metavar="FILE", help="The plan file.")],
+    output: Annotated[
+        Path, typer.Option("-o", "--output", metavar="FILE", help="The plan file to write.")
+    ],
     window: Annotated[
-        str | None, typer.Option(metavar="N|P%", help="This window, not the fastest that meets.")
+        str | None,
+        typer.Option(
+            metavar="N|P%",
+            help="Plan this window (default: the fastest that meets the objectives).",
+        ),
     ] = None,
     windows: o.Windows = None,
     drain_timeouts: o.DrainTimeouts = None,
     advance: o.Advances = None,
     starts: o.Starts = None,
-    valid_for: Annotated[str, typer.Option(help="How long it may be carried out.")] = "7d",
+    valid_for: Annotated[
+        str,
+        typer.Option(
+            metavar="DURATION", help="How long after now the rollout may begin, with unit."
+        ),
+    ] = "7d",
     sign: Annotated[
-        Path | None, typer.Option(metavar="KEY", help="Sign it with this Ed25519 private key.")
+        Path | None,
+        typer.Option(
+            metavar="KEY", help="Sign the plan with this Ed25519 private key (default: unsigned)."
+        ),
     ] = None,
     seed: o.Seed = None,
     replications: o.Replications = None,
@@ -60,7 +74,7 @@ def plan(
     if sign is not None:
         from executor.plan.signing import private_key
 
-        private_key(sign)  # one that cannot be used is told before anything is simulated
+        private_key(sign)  # refuses an unusable key before anything is simulated
     loaded = o.load(scenario, sets, seed, replications)
     if loaded.rollout is None:
         raise BadInput(f"{scenario}: rollout: is missing, there is nothing to plan")
@@ -80,21 +94,21 @@ def plan(
     )
     planned_service(loaded)
     execution = o.make_execution(engine, jobs, cluster, quiet=quiet)
-    with Store.beside(scenario) as store, o.report_search(quiet or json) as told:
-        found = search(loaded, cases, replace(execution, store=store), on_progress=told)
-    assert found is not None
+    with Store.beside(scenario) as store, o.report_search(quiet or json) as report_progress:
+        result = search(loaded, cases, replace(execution, store=store), on_progress=report_progress)
+    assert result is not None
     if json:
-        write_search_result(found, output, valid_for_s, sign)
-        o.print_json(search_json(found))
+        write_search_result(result, output, valid_for_s, sign)
+        o.print_json(search_json(result))
         return
-    print_looked(found)
-    print("\n".join(write_search_result(found, output, valid_for_s, sign)))
+    print_search_result(result)
+    print("\n".join(write_search_result(result, output, valid_for_s, sign)))
 
 
 def write_search_result(
     found: SearchResult, output: Path, valid_for_s: float, key_file: Path | None = None
 ) -> list[str]:
-    """Writes the plan of what was chosen, signed where there is a key; says so, in sentences.
+    """Write the plan of the chosen candidate, signed if there is a key; return the answer's sentences.
 
     Raises:
         Refused: No candidate meets the objectives; the message says why.
@@ -114,18 +128,18 @@ def write_search_result(
 
         made = sign(made, key_file)
     write_plan(output, made)
-    told = [answer_sentence(found)]
+    sentences = [answer_sentence(found)]
     failed = found.confirmations[:-1]
     if failed:
-        names = ", ".join(_name(found, one.number).lower() for one in failed)
-        told.append(f"Before it, {names} looked as good and was not confirmed.")
+        names = ", ".join(_name(found, one.number, begins_sentence=False) for one in failed)
+        sentences.append(f"Before it, {names} looked as good and was not confirmed.")
     if found.busiest is not None and found.busiest != found.chosen:
-        told.append(_busiest_sentence(found.looked[found.busiest]))
+        sentences.append(_busiest_sentence(found.looked[found.busiest]))
     if found.starts:
-        told.append(found.starts)
-    applied = [one.case.scenario for one in found.looked]
-    told += [f"! {line}." for line in note_lines(found.scenario, applied)]
-    return [*told, f"The plan is in {output}"]
+        sentences.append(found.starts)
+    applied = [outcome.case.scenario for outcome in found.looked]
+    sentences += [f"! {line}." for line in note_lines(found.scenario, applied)]
+    return [*sentences, f"The plan is in {output}"]
 
 
 def _busiest_sentence(one: CandidateOutcome) -> str:
@@ -141,14 +155,14 @@ def _busiest_sentence(one: CandidateOutcome) -> str:
 
 
 def answer_sentence(found: SearchResult) -> str:
-    """``Window 3 at 02:40, 14 to 16 minutes, meets the objectives in at least 95 % of runs, …``."""
+    """Return the answer: ``Window 3 at 02:40, 14 to 16 minutes, meets the objectives in at least 95 % of runs, …``."""
     from studio.views.figures_text import percent_text, span_text
 
     assert found.chosen is not None
     last, objectives = found.confirmations[-1], found.scenario.objectives
     takes = last.result.metrics["rollout_duration_s"]
     verdict = last.result.verdict
-    name = _name(found, found.chosen).replace(", start ", " at ")
+    name = _name(found, found.chosen, start_word=" at")
     return (
         f"{name}, {span_text(takes.run_low, takes.run_high)}, meets the objectives in at least "
         f"{percent_text(objectives.in_runs)} of runs, confirmed on fresh seeds "
@@ -157,13 +171,13 @@ def answer_sentence(found: SearchResult) -> str:
 
 
 def search_json(found: SearchResult) -> dict[str, Any]:
-    """Every candidate and what became of it, as ``--json`` prints it."""
+    """Return every candidate with its outcome, as ``--json`` prints it."""
     from executor.base.canonical_json import digest_of
     from simulation.planning.evidence import candidate_evidence, evidence_of
     from simulation.study.notes import notes_json, notes_of
 
-    applied = [one.case.scenario for one in found.looked]
-    everyone = [candidate_evidence(found, number) for number in range(len(found.looked))]
+    applied = [outcome.case.scenario for outcome in found.looked]
+    evidence = [candidate_evidence(found, number) for number in range(len(found.looked))]
     return {
         "schema": "rollcast.search/1",
         "scenario": found.scenario.name,
@@ -172,13 +186,13 @@ def search_json(found: SearchResult) -> dict[str, Any]:
         "front": list(found.front),
         "busiest": found.busiest,
         **evidence_of(found).model_dump(mode="json"),
-        "considered": [one.model_dump(mode="json") for one in everyone],
+        "considered": [outcome.model_dump(mode="json") for outcome in evidence],
         "notes": notes_json(notes_of(found.scenario, applied)),
     }
 
 
-def print_looked(found: SearchResult) -> None:
-    """The question, and the table of candidates with the reasons."""
+def print_search_result(found: SearchResult) -> None:
+    """Print the question, and the table of candidates with the reasons."""
     from simulation.planning.evidence import counts_of, listed_candidates
     from studio.cli.tables import answer_console
 
@@ -193,7 +207,9 @@ def print_looked(found: SearchResult) -> None:
         console.print(f"{len(numbers)} of {len(found.looked)} candidates: {counts}.", style="dim")
     if not found.front:
         return
-    front = "; ".join(_name(found, number).lower() for number in found.front[:_NAMED_WHEN_REFUSED])
+    front = "; ".join(
+        _name(found, number, begins_sentence=False) for number in found.front[:_NAMED_WHEN_REFUSED]
+    )
     more = len(found.front) - _NAMED_WHEN_REFUSED
     console.print(
         f"No other is both faster and lower in p99 than: {front}"
@@ -212,35 +228,48 @@ def _table(found: SearchResult, numbers: list[int]) -> Table:
     for heading in ("candidate", "takes", "p99", "meets", "", "why"):
         table.add_column(heading, justify="right" if heading in ("takes", "p99") else "left")
     for number in numbers:
-        one = candidate_evidence(found, number)
+        evidence = candidate_evidence(found, number)
         table.add_row(
             _name(found, number),
-            duration_text(one.duration_s),
-            latency_text(one.latency_p99_s),
-            f"{one.runs_meeting} of {one.runs}" if one.runs else "",
-            one.outcome,
-            one.reason,
+            duration_text(evidence.duration_s),
+            latency_text(evidence.latency_p99_s),
+            f"{evidence.runs_meeting} of {evidence.runs}" if evidence.runs else "",
+            evidence.outcome,
+            evidence.reason,
             style="bold" if number == found.chosen else "",
         )
     return table
 
 
-def _name(found: SearchResult, number: int) -> str:
+def _name(
+    found: SearchResult,
+    number: int,
+    *,
+    begins_sentence: bool = True,
+    start_word: str = ", start",
+) -> str:
+    """Return the name of a candidate; where the candidates differ in it, with its start."""
     from studio.views.figures_text import name_among
 
-    candidates = [one.candidate for one in found.looked]
-    return _clock(name_among(candidates[number], candidates))
+    candidates = [outcome.candidate for outcome in found.looked]
+    name = name_among(
+        candidates[number], candidates, begins_sentence=begins_sentence, with_start=False
+    )
+    has_one_start = len({candidate.start_label for candidate in candidates}) == 1
+    label = _clock(candidates[number].start_label)
+    return name if has_one_start else f"{name}{start_word} {label}"
 
 
-def _clock(text: str) -> str:
-    """A start without its seconds where they are none."""
-    return text.removesuffix(":00") if text.count(":") > 1 else text
+def _clock(start_label: str) -> str:
+    """Return a start without its seconds where they are 0: ``18:00`` for ``18:00:00``."""
+    has_seconds = start_label.count(":") > 1
+    return start_label.removesuffix(":00") if has_seconds else start_label
 
 
 def _lag_hint(scenario: Scenario) -> str:
-    """What to try where an instance stops before its balancer has learnt that it was taken out.
+    """Return advice for instances that stop before the balancer learns of their take-out; else nothing.
 
-    Every request that comes in between is refused, whatever the window.
+    Requests that arrive between the two are refused, whatever the window.
     """
     name = scenario.service_name
     rule, lag_s = scenario.rule(name), scenario.services[name].balancer.propagation_delay
@@ -253,15 +282,15 @@ def _lag_hint(scenario: Scenario) -> str:
 
 
 def _why_none(found: SearchResult) -> str:
-    """The reasons of those that came nearest, and how many more there are."""
+    """Return the reasons of the candidates that came nearest, and the counts of all outcomes."""
     from simulation.planning.evidence import counts_of, listed_candidates
 
     named = listed_candidates(found)[:_NAMED_WHEN_REFUSED]
-    told = [
-        f"{_name(found, n).lower()} {found.looked[n].outcome}: {found.looked[n].reason}"
+    reasons = [
+        f"{_name(found, n, begins_sentence=False)} {found.looked[n].outcome}: {found.looked[n].reason}"
         for n in named
     ]
     if len(found.looked) > len(named):
         counts = ", ".join(f"{count} {outcome}" for outcome, count in counts_of(found).items())
-        told.append(f"of {len(found.looked)} in all {counts}")
-    return "; ".join(told)
+        reasons.append(f"of {len(found.looked)} in all {counts}")
+    return "; ".join(reasons)

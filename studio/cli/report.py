@@ -1,4 +1,4 @@
-"""``rollcast report``: what became of a plan that was carried out, as a page and as figures."""
+"""``rollcast report``: a plan that was carried out, as a page and as figures."""
 
 from __future__ import annotations
 
@@ -12,16 +12,25 @@ from studio.cli import options as o
 
 
 def report(
-    plan: Annotated[Path, typer.Argument(metavar="PLAN", help="The plan that was carried out.")],
+    plan: Annotated[
+        Path, typer.Argument(metavar="PLAN", help="The plan file that was carried out.")
+    ],
     output: Annotated[
-        Path, typer.Option("-o", "--output", metavar="FILE.html", help="The report.")
+        Path, typer.Option("-o", "--output", metavar="FILE.html", help="The HTML page to write.")
     ],
     timeline: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="The executor's record; beside the plan.")
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="The executor's record of the rollout (default: PLAN.timeline.json beside the plan).",
+        ),
     ] = None,
     calibration: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Also how long steps and drains took, as JSON."),
+        typer.Option(
+            metavar="FILE",
+            help="Also write to this file, as JSON, how long steps and drains took, in seconds (default: none).",
+        ),
     ] = None,
     quiet: o.Quiet = False,
 ) -> None:
@@ -34,16 +43,16 @@ def report(
     from studio.reports.rollout_report import forecast_of, timeline_report
 
     o.must_be_writable(plan, output, calibration)
-    read = read_plan(plan)
+    content = read_plan(plan)
     path = timeline or plan.with_suffix(".timeline.json")
     record = _read(path)
-    if record["plan_digest"] != read.digest:
+    if record["plan_digest"] != content.digest:
         raise Refused(
             f"{path}: plan digest ({str(record['plan_digest'])[:12]}…) must be that of {plan} "
-            f"({read.digest[:12]}…): it is the record of another plan"
+            f"({content.digest[:12]}…): it is the record of another plan"
         )
     o.get_ready("auto", quiet)
-    atomic_write_text(output, timeline_report(read, record, forecast_of(read)))
+    atomic_write_text(output, timeline_report(content, record, forecast_of(content)))
     print(f"The report is in {output}")
     if calibration is not None:
         atomic_write_text(calibration, json.dumps(figures_of([record]), indent=1) + "\n")
@@ -51,10 +60,10 @@ def report(
 
 
 def _read(path: Path) -> dict[str, Any]:
-    """A timeline.
+    """Return a timeline.
 
     Raises:
-        BadInput: It cannot be read, or is none.
+        BadInput: The file cannot be read, or holds no timeline.
     """
     import json
 
@@ -63,12 +72,12 @@ def _read(path: Path) -> dict[str, Any]:
     try:
         data = json.loads(read_limited_text(path, MOST_PLAN_BYTES))
     except (OSError, UnicodeDecodeError) as error:
-        said = getattr(error, "strerror", None) or error
-        raise BadInput(f"{path}: cannot be read: {said}") from None
+        reason = getattr(error, "strerror", None) or error
+        raise BadInput(f"{path}: cannot be read: {reason}") from None
     except (ValueError, RecursionError) as error:
         raise BadInput(f"{path}: is not JSON: {error}") from None
     schema = data.get("schema") if isinstance(data, dict) else None
     if schema != "rollcast.timeline/1":
         raise BadInput(f"{path}: schema ({schema}) must be rollcast.timeline/1")
-    found: dict[str, Any] = data
-    return found
+    timeline_data: dict[str, Any] = data
+    return timeline_data

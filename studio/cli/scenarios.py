@@ -15,22 +15,25 @@ from studio.resources import shipped_scenarios
 
 def scenarios(
     copy: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Copy one into the current folder.")
+        str | None,
+        typer.Option(
+            metavar="NAME", help="Copy this scenario to the current folder (default: list all)."
+        ),
     ] = None,
 ) -> None:
     """List the shipped scenarios, or copy one to start from."""
     questions = shipped_scenarios()
-    found = {path.stem: path for path in questions}
+    paths = {path.stem: path for path in questions}
     if copy is None:
-        width = max(len(name) for name in found)
-        for name, path in found.items():
+        width = max(len(name) for name in paths)
+        for name, path in paths.items():
             print(f"{name:<{width}}  {questions[path]}")
         return
-    if copy not in found:
-        near = difflib.get_close_matches(copy, found, n=1, cutoff=0.0)
-        raise BadInput(f"--copy {copy}: no such scenario (nearest: {near[0]})")
-    target = Path(found[copy].name)
+    if copy not in paths:
+        nearest = difflib.get_close_matches(copy, paths, n=1, cutoff=0.0)
+        raise BadInput(f"--copy {copy}: no such scenario (nearest: {nearest[0]})")
+    target = Path(paths[copy].name)
     if target.exists():
         raise BadInput(f"{target}: exists already, it is not written over")
-    atomic_write_text(target, found[copy].read_text(encoding="utf-8"))
+    atomic_write_text(target, paths[copy].read_text(encoding="utf-8"))
     print(f"{target} is written. Next: rollcast compare {target}")

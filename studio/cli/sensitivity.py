@@ -1,4 +1,4 @@
-"""``rollcast sensitivity``: which of a scenario's assumptions its answer hangs on."""
+"""``rollcast sensitivity``: the assumptions of a scenario that decide its answer."""
 
 from __future__ import annotations
 
@@ -22,7 +22,8 @@ _CHARTS = (".png", ".svg", ".pdf")
 def sensitivity(
     scenario: o.ScenarioPath,
     window: Annotated[
-        str | None, typer.Option(metavar="N|P%", help="This window, not the scenario's own.")
+        str | None,
+        typer.Option(metavar="N|P%", help="Window to simulate (default: the scenario's)."),
     ] = None,
     seed: o.Seed = None,
     engine: o.Engine = "auto",
@@ -30,7 +31,11 @@ def sensitivity(
     sets: o.Sets = None,
     json: o.Json = False,
     chart: Annotated[
-        Path | None, typer.Option(metavar="FILE.png|.svg|.pdf", help="The bars as a picture.")
+        Path | None,
+        typer.Option(
+            metavar="FILE.png|.svg|.pdf",
+            help="Also draw the table's bars to this file (default: none).",
+        ),
     ] = None,
     quiet: o.Quiet = False,
 ) -> None:
@@ -40,45 +45,45 @@ def sensitivity(
     if chart is not None and chart.suffix not in _CHARTS:
         raise BadInput(f"--chart {chart}: must end in {', '.join(_CHARTS)}")
     o.must_be_writable(scenario, chart)
-    given = [*(sets or ()), *([] if window is None else [f"rollout.window={window}"])]
-    loaded = o.load(scenario, given, seed)
+    settings = [*(sets or ()), *([] if window is None else [f"rollout.window={window}"])]
+    loaded = o.load(scenario, settings, seed)
     if loaded.rollout is None:
-        raise BadInput(f"{scenario}: rollout: is missing, there is no answer that could hang")
+        raise BadInput(f"{scenario}: rollout: is missing, there is no answer to examine")
     execution = o.make_execution(engine, jobs, quiet=quiet)
-    with o.report_search(quiet or json) as told:
-        found = analysed(loaded, execution, on_progress=told)
+    with o.report_search(quiet or json) as report_progress:
+        result = analysed(loaded, execution, on_progress=report_progress)
     if chart is not None:
-        _write_chart(chart, found)
+        _write_chart(chart, result)
     if json:
-        o.print_json(found.to_json())
+        o.print_json(result.to_json())
         return
-    _print(found)
+    _print(result)
 
 
-def _print(found: Sensitivity) -> None:
+def _print(result: Sensitivity) -> None:
     from simulation.planning.sensitivity import OFF_BY
     from studio.cli.tables import answer_console
     from studio.views.figures_text import percent_text
 
     console = answer_console()
-    limits = ", ".join(found.judged_by)
+    limits = ", ".join(result.judged_by)
     console.print(
         f"What moves most: the highest of {limits}, each over its limit, between "
         f"{1 / OFF_BY:g} and {OFF_BY:g} times each assumption.",
         style="bold",
     )
     console.print()
-    console.print(_table(found))
+    console.print(_table(result))
     console.print()
     console.print(
-        f"Over all {found.runs_count} runs the objectives were met at "
-        f"{percent_text(found.meeting_fraction)} of the points. A step flips when the answer "
+        f"Over all {result.runs_count} runs the objectives were met at "
+        f"{percent_text(result.meeting_fraction)} of the points. A step flips when the answer "
         "is another after it.",
         style="dim",
     )
 
 
-def _table(found: Sensitivity) -> Table:
+def _table(result: Sensitivity) -> Table:
     from math import log
 
     from rich.table import Table
@@ -88,20 +93,20 @@ def _table(found: Sensitivity) -> Table:
     table = Table(box=None, pad_edge=False, header_style="dim")
     for heading in ("assumption", "moves it by", "", "flips"):
         table.add_column(heading, justify="right" if heading == "flips" else "left")
-    longest = max([log(one.factor) for one in found.effects], default=0.0) or 1.0
-    for one in found.effects:
-        moves = round(_BAR * log(one.factor) / longest)
-        sign = "+" if one.rises else "−"
+    longest = max([log(effect.factor) for effect in result.effects], default=0.0) or 1.0
+    for effect in result.effects:
+        moves = round(_BAR * log(effect.factor) / longest)
+        sign = "+" if effect.rises else "−"
         table.add_row(
-            one.key,
-            f"{sign} × {one.factor:.2f} ({one.factor_low:.2f} to {one.factor_high:.2f})",
+            effect.key,
+            f"{sign} × {effect.factor:.2f} ({effect.factor_low:.2f} to {effect.factor_high:.2f})",
             "█" * moves,
-            percent_text(one.flips_fraction),
+            percent_text(effect.flips_fraction),
         )
     return table
 
 
-def _write_chart(path: Path, found: Sensitivity) -> None:
+def _write_chart(path: Path, result: Sensitivity) -> None:
     from matplotlib.figure import Figure
 
     from executor.base.files import write_beside
@@ -110,8 +115,8 @@ def _write_chart(path: Path, found: Sensitivity) -> None:
     from studio.views.theme import LIGHT
 
     with style.use_style():
-        height = 1.2 + 0.32 * len(found.effects)
+        height = 1.2 + 0.32 * len(result.effects)
         figure = Figure(figsize=(9, height), dpi=style.DPI, facecolor=LIGHT.card, layout="tight")
-        draw_sensitivity(figure.add_subplot(), found, LIGHT)
+        draw_sensitivity(figure.add_subplot(), result, LIGHT)
         with write_beside(path) as beside:
             figure.savefig(beside, format=path.suffix.removeprefix("."))

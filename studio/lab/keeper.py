@@ -1,12 +1,11 @@
-"""The process that starts the fleet, and ends all of it when it goes or its parent does.
+"""The process that starts the fleet, and ends all of it when this process or its parent ends.
 
-Enters: a folder with `FLEET_FILE`, commands on a unix socket in it. Leaves: HAProxy, the instances
-and the load, each a child of this process. Children are forks of it, so that a start during a
-measurement boots no interpreter, which would take processor time from the rest.
+HAProxy, the instances and the load are children of this process. They are forks, so that a start during a
+measurement boots no interpreter, which would take processor time from the measured processes.
 
-Nothing outlives it, its folder neither: its standard input is a pipe that its parent holds open, and when that ends,
-however the parent ended, it kills its children by their ids; should it be killed itself, the kernel
-kills them (PR_SET_PDEATHSIG).
+Neither a child nor the folder outlives this process. Its standard input is a pipe that the parent holds open:
+when the pipe closes, however the parent ended, the keeper kills its children by their ids. When the keeper
+itself is killed, the kernel kills the children (PR_SET_PDEATHSIG).
 """
 
 from __future__ import annotations
@@ -28,25 +27,26 @@ from typing import Any, NoReturn
 from studio.lab import instance, load
 
 FLEET_FILE = "fleet.json"
-"""What is to be started, in the folder."""
+"""The file in the folder that describes the fleet."""
 
 SOCKET = "keeper.sock"
-"""Where commands come in, in the folder."""
+"""The unix socket for commands, in the folder."""
 
 READY = "ready"
-"""What is printed when all is started."""
+"""The line that is printed when all processes are started."""
 
 _PR_SET_PDEATHSIG = 1
 
 
 @dataclass
 class _Instance:
-    """What is known of one instance's host.
+    """The host of one instance.
 
     Attributes:
-        deployed: Which version is there, ``old`` or ``new``; it runs from the next start on.
-        running: The version and the process that run, if any.
-        durations_s: How long each step takes, one after the other; the last stays.
+        deployed: The deployed version, ``old`` or ``new``; it runs from the next start on.
+        pid: The process of the running instance, if any.
+        durations_s: Durations of each step, used one after the other; the last one is used again.
+        waiting: The clients that wait for the instance to end.
     """
 
     settings: instance.InstanceSettings
@@ -57,27 +57,27 @@ class _Instance:
     waiting: list[socket.socket] = field(default_factory=list)
 
     def next_duration_s(self, step: str) -> float:
-        """How long the next such step takes."""
+        """Return the duration of the next step of this name, in seconds."""
         left = self.durations_s.get(step) or [0.0]
         return left.pop(0) if len(left) > 1 else left[0]
 
 
 class Keeper:
-    """Starts, stops and reaps what the fleet consists of."""
+    """Starts, stops and reaps the processes of a fleet."""
 
     def __init__(self, folder: Path) -> None:
         fleet = json.loads((folder / FLEET_FILE).read_text(encoding="utf-8"))
         self._folder = folder
         self._versions = {
-            name: instance.Behaviour(**one) for name, one in fleet["versions"].items()
+            name: instance.Behaviour(**entry) for name, entry in fleet["versions"].items()
         }
         self._verify_fails = float(fleet["verify_fails"])
         self._stop_signal = signal.SIGKILL if fleet["stop"] == "abrupt" else signal.SIGTERM
         self._instances = {
-            one["settings"]["name"]: _Instance(
-                instance.InstanceSettings(**one["settings"]), one["port"], one["durations_s"]
+            entry["settings"]["name"]: _Instance(
+                instance.InstanceSettings(**entry["settings"]), entry["port"], entry["durations_s"]
             )
-            for one in fleet["instances"]
+            for entry in fleet["instances"]
         }
         self._balancer = fleet["balancer"]
         self._children: set[int] = set()
@@ -87,7 +87,7 @@ class Keeper:
         self._is_over = False
 
     def run(self) -> None:
-        """Starts everything, obeys until the parent has gone, ends everything."""
+        """Start everything, obey commands until the parent ends, and end everything."""
         woken, wake = os.pipe()
         os.set_blocking(wake, False)
         os.set_blocking(woken, False)
@@ -132,41 +132,41 @@ class Keeper:
             _tell(client, answer)
 
     def _obey(self, command: dict[str, Any], client: socket.socket) -> dict[str, Any] | None:
-        """Does what is asked; None when the answer comes later."""
-        what = command["do"]
-        if what == "load":
+        """Carry a command out; return the answer, None when it comes later."""
+        action = command["do"]
+        if action == "load":
             schedule, result = Path(command["schedule"]), Path(command["result"])
             self._load = self._fork(lambda: load.generate(schedule, result))
             return {"pid": self._load}
-        if what == "wait_load":
+        if action == "wait_load":
             if command["stop"] and self._load is not None:
                 os.kill(self._load, signal.SIGTERM)
             return self._later(client, self._load, self._load_waiting)
-        one = self._instances[command["instance"]]
-        if what == "duration":
-            return {"duration_s": one.next_duration_s(command["step"])}
-        if what == "stop":
-            if one.pid is not None:
-                os.kill(one.pid, self._stop_signal)
-            return self._later(client, one.pid, one.waiting)
-        if what == "deploy":
+        host = self._instances[command["instance"]]
+        if action == "duration":
+            return {"duration_s": host.next_duration_s(command["step"])}
+        if action == "stop":
+            if host.pid is not None:
+                os.kill(host.pid, self._stop_signal)
+            return self._later(client, host.pid, host.waiting)
+        if action == "deploy":
             if command["version"] not in self._versions:
                 return {"error": f"there is no version {command['version']}"}
-            one.deployed = command["version"]
+            host.deployed = command["version"]
             return {}
-        if what == "verify":
-            return self._verify(one, command["version"])
-        if what == "start":
-            if one.pid is None:
+        if action == "verify":
+            return self._verify(host, command["version"])
+        if action == "start":
+            if host.pid is None:
                 self._start(command["instance"])
             return {}
-        if what == "facts":
-            return {"pid": one.pid, "deployed": one.deployed, "port": one.port}
-        return {"error": f"there is no command {what}"}
+        if action == "facts":
+            return {"pid": host.pid, "deployed": host.deployed, "port": host.port}
+        return {"error": f"there is no command {action}"}
 
-    def _verify(self, one: _Instance, version: str) -> dict[str, Any]:
-        if one.deployed != version:
-            return {"error": f"{one.deployed} is deployed, not {version}"}
+    def _verify(self, host: _Instance, version: str) -> dict[str, Any]:
+        if host.deployed != version:
+            return {"error": f"{host.deployed} is deployed, not {version}"}
         draw = int.from_bytes(os.urandom(7), "big") / 256**7
         if version == "new" and draw < self._verify_fails:
             return {"error": f"{version} does not verify"}
@@ -175,22 +175,22 @@ class Keeper:
     def _later(
         self, client: socket.socket, pid: int | None, waiting: list[socket.socket]
     ) -> dict[str, Any] | None:
-        """Answers when a child has ended, at once when there is none."""
+        """Answer once a child has ended; at once when there is none."""
         if pid is None:
             return {}
         waiting.append(client)
         return None
 
     def _start(self, name: str) -> None:
-        one = self._instances[name]
-        # Open before the answer: who is told of the start may ask at once.
+        host = self._instances[name]
+        # Listen before the answer: the caller may send a request as soon as it knows of the start.
         listener = socket.socket()
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(("127.0.0.1", one.port))
+        listener.bind(("127.0.0.1", host.port))
         listener.listen(256)
-        version = self._versions[one.deployed]
-        one.pid = self._fork(
-            lambda: instance.serve(listener, one.settings, version), {listener.fileno()}
+        version = self._versions[host.deployed]
+        host.pid = self._fork(
+            lambda: instance.serve(listener, host.settings, version), {listener.fileno()}
         )
         listener.close()
 
@@ -200,12 +200,12 @@ class Keeper:
         os.dup2(log, 2)
         os.execv(self._balancer[0], self._balancer)
 
-    def _fork(self, work: Callable[[], None], kept: set[int] | None = None) -> int:
-        """A child that does this work and nothing else, and does not outlive this process."""
+    def _fork(self, work: Callable[[], None], open_files: set[int] | None = None) -> int:
+        """Fork a child that does this work only and does not outlive this process; return its id."""
         keeper = os.getpid()
         pid = os.fork()
         if pid == 0:
-            _as_child(keeper, work, kept or set())
+            _as_child(keeper, work, open_files or set())
         self._children.add(pid)
         return pid
 
@@ -219,10 +219,10 @@ class Keeper:
             if pid == self._load:
                 self._load = None
                 _tell_all(self._load_waiting)
-            for one in self._instances.values():
-                if one.pid == pid:
-                    one.pid = None
-                    _tell_all(one.waiting)
+            for host in self._instances.values():
+                if host.pid == pid:
+                    host.pid = None
+                    _tell_all(host.waiting)
 
     def _kill_all(self) -> None:
         for pid in self._children:
@@ -232,7 +232,7 @@ class Keeper:
 
 
 def _tell(client: socket.socket, answer: dict[str, Any]) -> None:
-    with client, suppress(OSError):  # who asked may have gone
+    with client, suppress(OSError):  # the client may have gone
         client.sendall(json.dumps(answer).encode() + b"\n")
 
 
@@ -241,29 +241,29 @@ def _tell_all(waiting: list[socket.socket]) -> None:
         _tell(waiting.pop(), {})
 
 
-def _as_child(keeper: int, work: Callable[[], None], kept: set[int]) -> NoReturn:
-    """Lets go of all that is the keeper's, does the work, ends without running what it holds."""
+def _as_child(keeper: int, work: Callable[[], None], open_files: set[int]) -> NoReturn:
+    """Close the keeper's files, do the work, and end without the keeper's own exit handlers."""
     code = 1
     try:
-        # The signal would come when the keeper ends; that it has not ended yet is looked at after.
+        # The kernel sends the signal when the keeper ends; the check below covers one that has ended already.
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() == keeper:
             signal.set_wakeup_fd(-1)
-            for one in (signal.SIGCHLD, signal.SIGTERM):
-                signal.signal(one, signal.SIG_DFL)
+            for number in (signal.SIGCHLD, signal.SIGTERM):
+                signal.signal(number, signal.SIG_DFL)
             os.dup2(os.open(os.devnull, os.O_RDWR), 0)
             for name in os.listdir("/proc/self/fd"):
-                if int(name) > 2 and int(name) not in kept:
+                if int(name) > 2 and int(name) not in open_files:
                     _close(int(name))
             work()
             code = 0
-    except BaseException as error:  # whatever it is, the keeper's own code must not go on here
+    except BaseException as error:  # on any error the keeper's own code must not run in the child
         print(f"{work}: {type(error).__name__}: {error}", file=sys.stderr, flush=True)
     os._exit(code)
 
 
 def _close(number: int) -> None:
-    with suppress(OSError):  # the one that listed the others is closed already
+    with suppress(OSError):  # the descriptor that listed the folder is closed already
         os.close(number)
 
 

@@ -1,7 +1,6 @@
-"""What the lab can put on a loopback network, and what it cannot.
+"""The limits of the lab: scenarios that it cannot put up are refused with the key.
 
-Enters: a scenario. Leaves: nothing, or a refusal that names the key: a fleet that silently did
-something else than the scenario says would be worse than none.
+A fleet that silently did something else than the scenario says would be worse than none.
 """
 
 from __future__ import annotations
@@ -16,16 +15,16 @@ from simulation.scenario.rollout import has_surge
 from studio.lab.haproxy import BALANCE
 
 HIGHEST_RPS = 400.0
-"""More than this a small machine cannot carry without showing in the latencies."""
+"""Highest rate of requests per second: above it a small machine's own load shows in the latencies."""
 
 MOST_INSTANCES = 32
 
 
 def refuse_unable(scenario: Scenario) -> None:
-    """Refuses a scenario that the lab cannot put up as it says.
+    """Refuse a scenario that the lab cannot put up as it is written.
 
     Raises:
-        Refused: It cannot; the message names the keys.
+        Refused: The lab cannot; the message names the keys.
     """
     broken = list(_unable(scenario))
     if broken:
@@ -43,12 +42,12 @@ def _unable(scenario: Scenario) -> Iterator[str]:
     highest = float(np.nanmax(scenario.rates().rates_rps))
     if highest > HIGHEST_RPS:
         yield f"traffic.rate ({highest:g}/s) must not exceed {HIGHEST_RPS:g}/s"
-    for name, one in traffic.classes.items():
+    for name, traffic_class in traffic.classes.items():
         where = f"traffic.classes.{name}"
-        if not one.holds_slot:
+        if not traffic_class.holds_slot:
             yield f"{where}.holds_slot (false) must be true"
-        if one.retries.attempts > 0:
-            yield f"{where}.retries.attempts ({one.retries.attempts}) must be 0"
+        if traffic_class.retries.attempts > 0:
+            yield f"{where}.retries.attempts ({traffic_class.retries.attempts}) must be 0"
     yield from _unable_service(scenario.service)
     rule = scenario.rule(scenario.service_name)
     if rule is not None:

@@ -1,9 +1,7 @@
-"""The load: an open loop that sends every request at its time, whatever became of those before.
+"""The load generator: an open loop that sends every request at its time, whatever the answers are.
 
-Enters: a schedule of arrivals and demands, a port. Leaves: a row for each request that was sent,
-with its intended and its true time of sending and what became of it. A closed loop would wait for
-answers and so hide overload; this one measures latency from the intended time, and its own lag
-beside it.
+A closed loop would wait for answers and so hide overload. This load measures latency from the intended time
+of sending, and its own lag separately.
 """
 
 from __future__ import annotations
@@ -22,22 +20,22 @@ from typing import Any
 from studio.lab.wire import Heads, header
 
 AHEAD_S = 0.0005
-"""A timer rings up to a millisecond late; one that would ring so soon counts as due."""
+"""Time within which a request counts as due, in seconds: timers ring up to a millisecond late."""
 
 
 @dataclass(frozen=True)
 class Schedule:
-    """What is to be sent.
+    """The requests to send.
 
     Attributes:
-        port: Of the balancer, on 127.0.0.1.
-        zero_s: When time 0 is, on the machine's monotonic clock.
-        arrivals_s: When each request is sent, ascending.
-        demands_s: What each asks for, in the same order.
-        classes: The number of each one's class.
-        timeouts_s: How long its client waits, None for ever.
-        persistent: Whether connections are kept open and used again.
-        queue_timeout_s: After how long the balancer gives up a request that waits.
+        port: The load balancer's port on 127.0.0.1.
+        zero_s: Time 0 on the machine's monotonic clock, in seconds.
+        arrivals_s: Time of sending of each request, ascending.
+        demands_s: Service time that each request asks for.
+        classes: Number of each request's class.
+        timeouts_s: Longest wait of each client, None for ever.
+        persistent: True when connections are kept open and used again.
+        queue_timeout_s: Longest wait of a request in the load balancer's queue.
     """
 
     port: int
@@ -52,18 +50,18 @@ class Schedule:
 
 @dataclass
 class Sent:
-    """A request that was sent, times from the schedule's 0.
+    """A request that was sent, with times in seconds from time 0 of the schedule.
 
     Attributes:
-        number: Its place in the schedule.
-        arrival_s: When it was to be sent.
-        sent_s: When it was.
-        finish_s: When its client was done with it, None while it is in flight.
+        number: The request's number in the schedule.
+        arrival_s: Intended time of sending.
+        sent_s: Real time of sending.
+        finish_s: Time of the answer, or at which the client gave up; None while in flight.
         outcome: One of `simulation.results.run_result.OUTCOMES`, or ``in_flight``.
-        instance: Who served it, if anyone.
-        version: What that one ran.
-        begun_s: When its service began.
-        ended_s: When its service was over.
+        instance: The instance that served the request; empty for none.
+        version: The version of that instance.
+        begun_s: Begin of the service.
+        ended_s: End of the service.
     """
 
     number: int
@@ -78,12 +76,12 @@ class Sent:
 
 
 def write_schedule(path: Path, schedule: Schedule) -> None:
-    """Writes what is to be sent."""
+    """Write a schedule to a file."""
     path.write_text(json.dumps(asdict(schedule)), encoding="utf-8")
 
 
 def read_sent(path: Path) -> list[Sent]:
-    """What became of a schedule."""
+    """Return the sent requests from the load generator's file."""
     return [Sent(*row) for row in json.loads(path.read_text(encoding="utf-8"))]
 
 
@@ -101,7 +99,7 @@ class _Client(asyncio.Protocol):
         self._transport = transport
 
     def ask(self, sent: Sent, demand_s: float) -> None:
-        """Sends a request."""
+        """Send a request."""
         self.sent = sent
         self._transport.write(
             b"GET /work/%.6f HTTP/1.1\r\nHost: lab\r\nX-Request: %d\r\n\r\n"
@@ -113,29 +111,29 @@ class _Client(asyncio.Protocol):
         head = self._heads.next_head()
         if head is None or self.sent is None:
             return
-        self._load.answered(self.sent, head)
+        self._load.record_answer(self.sent, head)
         self._done()
-        if self._load.keeps and header(head, b"connection") != "close":
+        if self._load.keeps_connections and header(head, b"connection") != "close":
             self._load.idle.append(self)
         else:
             self._transport.close()
 
     def connection_lost(self, exc: Exception | None) -> None:
         if self.sent is not None:
-            self._load.ended(self.sent, "cut")
+            self._load.record_end(self.sent, "cut")
             self._done()
         elif self in self._load.idle:
             self._load.idle.remove(self)
 
     def give_up(self) -> None:
-        """The client has waited long enough and leaves."""
+        """Close the connection: the client has waited as long as it does."""
         if self.sent is not None:
-            self._load.ended(self.sent, "timed_out")
+            self._load.record_end(self.sent, "timed_out")
             self._done()
             self._transport.abort()
 
     def close(self) -> None:
-        """Ends the connection without a word about its request."""
+        """Close the connection without an outcome for its request."""
         self.sent = None
         self._transport.abort()
 
@@ -147,21 +145,21 @@ class _Client(asyncio.Protocol):
 
 
 class _Load:
-    """Sends a schedule and notes what comes of it."""
+    """Sends the requests of a schedule and records their outcomes."""
 
     def __init__(self, schedule: Schedule) -> None:
         self._plan = schedule
         self._loop = asyncio.get_running_loop()
         self._opening: set[asyncio.Task[None]] = set()
         self._next = 0
-        self.keeps = schedule.persistent
+        self.keeps_connections = schedule.persistent
         self.idle: list[_Client] = []
         self.sent: list[Sent] = []
         self.done = asyncio.Event()
         self._under_way_count = 0
 
     def send_due(self) -> None:
-        """Sends what is due and comes back for the next."""
+        """Send the requests that are due, and schedule a call for the next one."""
         plan = self._plan
         now_s = time.monotonic() - plan.zero_s
         while self._next < len(plan.arrivals_s):
@@ -175,8 +173,8 @@ class _Load:
             now_s = time.monotonic() - plan.zero_s
         self._end_when_all_is_answered()
 
-    def answered(self, sent: Sent, head: bytes) -> None:
-        """An answer has come: what it means, and when service began and ended."""
+    def record_answer(self, sent: Sent, head: bytes) -> None:
+        """Record an answer: its outcome, and begin and end of the service."""
         status = int(head[9:12])
         sent.instance = header(head, b"x-instance") or ""
         sent.version = header(head, b"x-version") or ""
@@ -184,17 +182,17 @@ class _Load:
         if begun is not None and over is not None:
             sent.begun_s = float(begun) - self._plan.zero_s
             sent.ended_s = float(over) - self._plan.zero_s
-        self.ended(sent, self._outcome(sent, status, head))
+        self.record_end(sent, self._outcome(sent, status, head))
 
-    def ended(self, sent: Sent, outcome: str) -> None:
-        """Its client is done with a request."""
+    def record_end(self, sent: Sent, outcome: str) -> None:
+        """Record the end of a request."""
         sent.finish_s = time.monotonic() - self._plan.zero_s
         sent.outcome = outcome
         self._under_way_count -= 1
         self._end_when_all_is_answered()
 
     def _outcome(self, sent: Sent, status: int, head: bytes) -> str:
-        """What an answer means (model.md §2): 502 and the like are the balancer's own."""
+        """Return the outcome that an answer means (model.md §2): 502 and the like are the balancer's own."""
         if status == 200:
             return "ok"
         if sent.instance:
@@ -225,7 +223,7 @@ class _Load:
                 lambda: _Client(self), "127.0.0.1", self._plan.port
             )
         except OSError:
-            self.ended(sent, "refused")
+            self.record_end(sent, "refused")
             return
         self._ask(client, sent)
 
@@ -250,16 +248,16 @@ async def _send_all(schedule: Schedule) -> list[Sent]:
 
 
 def generate(schedule_path: Path, result_path: Path) -> None:
-    """Sends a schedule until all is answered or SIGTERM comes, and writes what became of it."""
+    """Send a schedule until all is answered or SIGTERM comes, and write every request with its outcome."""
     content: dict[str, Any] = json.loads(schedule_path.read_text(encoding="utf-8"))
     lists = {key: tuple(value) for key, value in content.items() if isinstance(value, list)}
     gc.disable()  # its pauses would be lag, and a few thousand rows are no burden
     sent = asyncio.run(_send_all(Schedule(**{**content, **lists})))
     beside = result_path.with_suffix(".part")
-    rows = [[_told(value) for value in vars(one).values()] for one in sent]
+    rows = [[_json_value(value) for value in vars(request).values()] for request in sent]
     beside.write_text(json.dumps(rows), encoding="utf-8")
     os.replace(beside, result_path)
 
 
-def _told(value: Any) -> Any:
+def _json_value(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,7 +1,6 @@
-"""From what happened on the loopback to the figures of a simulated run.
+"""Turn what was measured on the loopback into the result of a run.
 
-Enters: what became of every request, HAProxy's samples, the executor's timeline. Leaves: a
-`RunResult`, made by the very code that makes it of a simulation, so that a figure means the same on
+The code that makes a `RunResult` of a simulation makes this one as well, so that a figure means the same on
 both sides.
 """
 
@@ -27,30 +26,30 @@ from studio.lab.load import Sent
 from studio.lab.watch import Sample
 
 WAY_S = 0.005
-"""So long a request may be under way to its slot, through two sockets, without having waited."""
+"""Longest way of a request to its slot, through two sockets, that does not count as waiting, in seconds."""
 
 MOST_LAG_S = 0.010
-"""A load whose own lag has a p99 above this disturbs what it measures."""
+"""Highest p99 of the load generator's own lag, in seconds; above, it disturbs what it measures."""
 
 MOST_CPU_FRACTION = 0.70
-"""A machine busier than this adds waits of its own."""
+"""Highest use of the processor, as a share; above, the machine adds waits of its own."""
 
 _ENDED = {one.value: one for one in (Ending.DONE, Ending.HALTED, Ending.ROLLED_BACK)}
 
 
 @dataclass(frozen=True)
 class LoadSample:
-    """What was seen of one run, times on its own clocks.
+    """The observations of one run, in seconds on different clocks.
 
     Attributes:
-        sent: Every request, from the schedule's 0.
-        zero_s: The schedule's 0, on the machine's monotonic clock.
+        sent: Every request; time 0 is the schedule's.
+        zero_s: Time 0 of the schedule, on the machine's monotonic clock.
         classes: The class of each request of the schedule.
-        samples: HAProxy's, on the monotonic clock.
-        timeline: The executor's.
-        began_s: Its 0, on the monotonic clock.
-        settled_s: When the queue was back and ten seconds had passed, on the monotonic clock.
-        cpu_fraction: How busy the machine was.
+        samples: Samples of HAProxy, on the monotonic clock.
+        timeline: The executor's timeline.
+        began_s: Time 0 of the timeline, on the monotonic clock.
+        settled_s: End of the run, ten seconds after the queue was back, on the monotonic clock.
+        cpu_fraction: Used share of the processor's time.
     """
 
     sent: Sequence[Sent]
@@ -63,25 +62,27 @@ class LoadSample:
     cpu_fraction: float
 
     def begin_s(self) -> float:
-        """When the first step began, on the monotonic clock: the rollout's 0."""
+        """Return the begin of the first step on the monotonic clock: time 0 of the rollout."""
         steps = self.timeline["steps"]
-        return self.began_s + min((one["begin_s"] for one in steps), default=0.0)
+        return self.began_s + min((step["begin_s"] for step in steps), default=0.0)
 
 
-def to_run_result(scenario: Scenario, seen: LoadSample) -> RunResult:
-    """The run as if it had been simulated."""
-    begin_s, sent = seen.begin_s(), seen.sent
-    shift_s = seen.zero_s - begin_s
-    settled_s = seen.settled_s - begin_s
-    table = _table(sent, seen.classes, shift_s, settled_s)
+def to_run_result(scenario: Scenario, sample: LoadSample) -> RunResult:
+    """Return the result of a measured run, in the form of a simulated one."""
+    begin_s, sent = sample.begin_s(), sample.sent
+    shift_s = sample.zero_s - begin_s
+    settled_s = sample.settled_s - begin_s
+    table = _table(sent, sample.classes, shift_s, settled_s)
     calls = _calls(sent, table, shift_s, settled_s)
-    ended_s = _ended_s(seen, begin_s)
-    states = _states(scenario, seen, begin_s, settled_s)
-    log = _pool_log(scenario, seen, begin_s)
+    ended_s = _ended_s(sample, begin_s)
+    states = _states(scenario, sample, begin_s, settled_s)
+    log = _pool_log(scenario, sample, begin_s)
     until_s = math.inf if ended_s is None else ended_s
     exposed = sum(
-        one.version == NEW and one.begun_s is not None and one.begun_s + shift_s <= until_s
-        for one in sent
+        request.version == NEW
+        and request.begun_s is not None
+        and request.begun_s + shift_s <= until_s
+        for request in sent
     )
     slow_s = scenario.objectives.latency_p99
     bin_s = 1.0
@@ -96,7 +97,7 @@ def to_run_result(scenario: Scenario, seen: LoadSample) -> RunResult:
         exposed=exposed,
     )
     service = scenario.service
-    reason = seen.timeline["reason"]
+    reason = sample.timeline["reason"]
     stopped_by = Failure(Cause.EXECUTOR, reported=str(reason)) if reason else None
     return run_result(
         RunRecord(
@@ -106,7 +107,7 @@ def to_run_result(scenario: Scenario, seen: LoadSample) -> RunResult:
             states=states,
             pool_log=log,
             rolled=True,
-            ended=_ENDED.get(seen.timeline["ended"], Ending.HORIZON),
+            ended=_ENDED.get(sample.timeline["ended"], Ending.HORIZON),
             rollout_ended_s=ended_s,
             settled_s=settled_s,
             end_s=settled_s,
@@ -126,50 +127,52 @@ def to_run_result(scenario: Scenario, seen: LoadSample) -> RunResult:
     )
 
 
-def flags_of(seen: LoadSample) -> tuple[str, ...]:
-    """Why a run may not be trusted, in sentences."""
-    found = []
-    lag_s = lag_p99_s(seen.sent)
+def flags_of(sample: LoadSample) -> tuple[str, ...]:
+    """Return the reasons to doubt a run, in sentences."""
+    flags = []
+    lag_s = lag_p99_s(sample.sent)
     if lag_s > MOST_LAG_S:
-        found.append(
+        flags.append(
             f"the load's own lag has a p99 of {lag_s * 1000:.1f} ms, above {MOST_LAG_S * 1000:g} ms"
         )
-    if seen.cpu_fraction > MOST_CPU_FRACTION:
-        found.append(
-            f"the processor was {seen.cpu_fraction:.0%} busy, above {MOST_CPU_FRACTION:.0%}"
+    if sample.cpu_fraction > MOST_CPU_FRACTION:
+        flags.append(
+            f"the processor was {sample.cpu_fraction:.0%} busy, above {MOST_CPU_FRACTION:.0%}"
         )
-    return tuple(found)
+    return tuple(flags)
 
 
 def lag_p99_s(sent: Sequence[Sent]) -> float:
-    """How late the load itself was, at its 99th percentile."""
-    lags = [one.sent_s - one.arrival_s for one in sent]
+    """Return the 99th percentile of the load generator's own lag, in seconds."""
+    lags = [request.sent_s - request.arrival_s for request in sent]
     return float(np.quantile(lags, 0.99)) if lags else 0.0
 
 
 def _floats(values: Sequence[float | None], shift_s: float) -> Floats:
-    return np.array([math.nan if one is None else one + shift_s for one in values], np.float64)
+    return np.array(
+        [math.nan if value is None else value + shift_s for value in values], np.float64
+    )
 
 
 def _table(
     sent: Sequence[Sent], classes: Sequence[int], shift_s: float, until_s: float
 ) -> RequestTable:
-    """The requests as they stood at a moment."""
-    sent = [one for one in sent if one.arrival_s + shift_s <= until_s]
-    finish_s = _floats([one.finish_s for one in sent], shift_s)
+    """Return the requests as they were at a moment."""
+    sent = [request for request in sent if request.arrival_s + shift_s <= until_s]
+    finish_s = _floats([request.finish_s for request in sent], shift_s)
     open_then = ~(finish_s <= until_s)
     finish_s[open_then] = math.nan
-    outcome = np.array([_code(one.outcome) for one in sent], np.int64)
+    outcome = np.array([_code(request.outcome) for request in sent], np.int64)
     outcome[open_then] = len(OUTCOMES)
     return RequestTable(
-        arrival_s=_floats([one.arrival_s for one in sent], shift_s),
-        start_s=_floats([one.begun_s for one in sent], shift_s),
+        arrival_s=_floats([request.arrival_s for request in sent], shift_s),
+        start_s=_floats([request.begun_s for request in sent], shift_s),
         finish_s=finish_s,
-        instance=np.array([-1 if not one.instance else 0 for one in sent], np.int64),
-        new_version=np.array([one.version == NEW for one in sent], np.bool_),
+        instance=np.array([-1 if not request.instance else 0 for request in sent], np.int64),
+        new_version=np.array([request.version == NEW for request in sent], np.bool_),
         outcome=outcome,
         attempts=np.ones(len(sent), np.int64),
-        request_class=np.array([classes[one.number] for one in sent], np.int64),
+        request_class=np.array([classes[request.number] for request in sent], np.int64),
     )
 
 
@@ -178,12 +181,12 @@ def _code(outcome: str) -> int:
 
 
 def _calls(sent: Sequence[Sent], table: RequestTable, shift_s: float, until_s: float) -> Calls:
-    """The same as calls of the service; a request that came straight through has not waited."""
+    """Return the requests as calls of the service; one that reached its slot within `WAY_S` has not waited."""
     count = len(table.arrival_s)
-    released_s = _floats([one.ended_s for one in sent[:count]], shift_s)
+    released_s = _floats([request.ended_s for request in sent[:count]], shift_s)
     released_s[~(released_s <= until_s)] = math.nan
     start_s = table.start_s.copy()
-    # Nobody tells when one that was cut had begun; it was at an instance, so it is taken to be at once.
+    # The begin of a request that was cut is unknown; the request was at an instance, so assume no wait.
     was_cut = (table.outcome == CUT) & np.isnan(start_s)
     start_s[was_cut] = table.arrival_s[was_cut]
     released_s[was_cut] = table.finish_s[was_cut]
@@ -201,60 +204,60 @@ def _calls(sent: Sequence[Sent], table: RequestTable, shift_s: float, until_s: f
 
 
 def _most_waiting(calls: Calls) -> int:
-    """The most requests that waited at once from 0 on."""
+    """Return the largest number of requests that waited at the same time, from time 0 on."""
     left_s = np.where(np.isfinite(calls.start_s), calls.start_s, calls.finish_s)
     waited = ~(left_s - calls.arrival_s <= 0)
     begins, ends = calls.arrival_s[waited], left_s[waited & np.isfinite(left_s)]
     times = np.concatenate([ends, begins])
     steps = np.concatenate([np.full(len(ends), -1), np.full(len(begins), 1)])
     order = np.argsort(times, kind="stable")
-    there = np.cumsum(steps[order])[times[order] >= 0]
-    return int(there.max(initial=0))
+    waiting_count = np.cumsum(steps[order])[times[order] >= 0]
+    return int(waiting_count.max(initial=0))
 
 
-def _ended_s(seen: LoadSample, begin_s: float) -> float | None:
-    """When the last step was over, from the rollout's 0; None when it did not come to its end."""
-    if seen.timeline["ended"] != "done":
+def _ended_s(sample: LoadSample, begin_s: float) -> float | None:
+    """Return the end of the last step on the rollout's clock; None when the rollout was not done."""
+    if sample.timeline["ended"] != "done":
         return None
-    return seen.began_s + max(float(one["end_s"]) for one in seen.timeline["steps"]) - begin_s
+    return sample.began_s + max(float(step["end_s"]) for step in sample.timeline["steps"]) - begin_s
 
 
 def _states(
-    scenario: Scenario, seen: LoadSample, begin_s: float, end_s: float
+    scenario: Scenario, sample: LoadSample, begin_s: float, end_s: float
 ) -> tuple[StateInterval, ...]:
-    """The executor's states on the rollout's clock, from the first request to the end."""
+    """Return the executor's states on the rollout's clock, from the first request to the end."""
     names = scenario.service.instance_names(scenario.service_name)
-    shift_s, first_s = seen.began_s - begin_s, seen.zero_s - begin_s
-    found: list[StateInterval] = []
+    shift_s, first_s = sample.began_s - begin_s, sample.zero_s - begin_s
+    intervals: list[StateInterval] = []
     for number, name in enumerate(names):
-        own = [one for one in seen.timeline["states"] if one["instance"] == name]
-        for place, one in enumerate(own):
+        own = [state for state in sample.timeline["states"] if state["instance"] == name]
+        for place, state in enumerate(own):
             is_first, is_last = place == 0, place == len(own) - 1
-            found.append(
+            intervals.append(
                 StateInterval(
                     number,
-                    State(one["state"]),
-                    first_s if is_first else one["begin_s"] + shift_s,
-                    end_s if is_last else one["end_s"] + shift_s,
+                    State(state["state"]),
+                    first_s if is_first else state["begin_s"] + shift_s,
+                    end_s if is_last else state["end_s"] + shift_s,
                 )
             )
-    return tuple(found)
+    return tuple(intervals)
 
 
-def _pool_log(scenario: Scenario, seen: LoadSample, begin_s: float) -> list[PoolChange]:
-    """Who was in the pool, as HAProxy said it, with the version that the executor had brought."""
+def _pool_log(scenario: Scenario, load_sample: LoadSample, begin_s: float) -> list[PoolChange]:
+    """Return the changes of the pool, with HAProxy's members and the versions that the executor started."""
     service = scenario.service
     names = service.instance_names(scenario.service_name)
     power = dict(zip(names, service.power(), strict=True))
     mean_s = scenario.work_s(scenario.service_name) or float(service.service_time.mean_s())
     whole = sum(power.values())
     brought = sorted(
-        (seen.began_s + float(one["end_s"]), one["instance"], one["version"])
-        for one in seen.timeline["steps"]
-        if one["step"] == "start" and one["outcome"] == "done"
+        (load_sample.began_s + float(step["end_s"]), step["instance"], step["version"])
+        for step in load_sample.timeline["steps"]
+        if step["step"] == "start" and step["outcome"] == "done"
     )
     log: list[PoolChange] = []
-    for sample in seen.samples:
+    for sample in load_sample.samples:
         versions = {name: version for at_s, name, version in brought if at_s <= sample.at_s}
         new = [name for name in sample.in_pool if versions.get(name) == NEW]
         capacity = sum(power[name] for name in sample.in_pool)

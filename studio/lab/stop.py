@@ -1,4 +1,4 @@
-"""Being told to stop: SIGTERM and SIGHUP are as good as Ctrl-C, so that what was started is ended."""
+"""Stop on SIGTERM and SIGHUP as on Ctrl-C, so that the processes that were started are ended."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from executor.base.signals import StopRequests
 def until_told_to_stop() -> Iterator[threading.Event]:
     """Let SIGINT, SIGTERM and SIGHUP raise `KeyboardInterrupt` in the block.
 
-    The event never comes by itself: it is there to wait on.
+    Nothing sets the event: a caller can wait on it until a signal comes.
     """
     with StopRequests():
         yield threading.Event()

@@ -1,7 +1,6 @@
 """The scenario's traffic for the lab: the same draws that a simulation would send.
 
-Enters: a scenario and the number of a replication. Leaves: the schedule for `studio.lab.load`.
-Replications from `FIRST_REPLICATION` on are the lab's, so that no forecast has seen its traffic.
+Replications from `FIRST_REPLICATION` on belong to the lab, so that no forecast was made with their traffic.
 """
 
 from __future__ import annotations
@@ -15,11 +14,11 @@ from simulation.scenario.simulated_interval import SimulatedInterval, frame_of
 from studio.lab.load import Schedule
 
 FIRST_REPLICATION = 1_000_000
-"""The number of the lab's first run; a study has its own from 0 on."""
+"""The number of the lab's first replication; the replications of a study begin at 0."""
 
 
 def frame_in_lab(scenario: Scenario, warm_up_s: float) -> SimulatedInterval:
-    """The scenario's frame with the lab's own warm-up."""
+    """Return the scenario's simulated interval with the lab's own warm-up."""
     frame = frame_of([scenario])
     return SimulatedInterval(warm_up_s, frame.horizon_s, frame.exact, frame.bin_s)
 
@@ -34,16 +33,16 @@ def schedule_for(
     until_s: float,
     persistent: bool = True,
 ) -> Schedule:
-    """What is sent in one run.
+    """Return the requests of one run.
 
     Args:
-        scenario: Whose traffic.
+        scenario: The scenario with the traffic.
         run: The number of the run, from 0.
-        port: Where it is sent, on 127.0.0.1.
-        zero_s: When the rollout starts, on the machine's monotonic clock.
-        warm_up_s: So long before that the traffic begins.
-        until_s: So long after that it ends.
-        persistent: Whether clients keep their connections.
+        port: The load balancer's port, on 127.0.0.1.
+        zero_s: Start of the rollout on the machine's monotonic clock, in seconds.
+        warm_up_s: Length of the traffic before the start, in seconds.
+        until_s: Length of the traffic after the start, in seconds.
+        persistent: True when clients keep their connections.
     """
     replication = FIRST_REPLICATION + run
     draws = Draws(scenario.seed, replication)
@@ -61,7 +60,7 @@ def schedule_for(
         if not some.all():
             break
     count = int(np.searchsorted(np.array(times), until_s, side="right"))
-    timeouts = [one.client_timeout for one in scenario.traffic.classes.values()]
+    timeouts = [traffic_class.client_timeout for traffic_class in scenario.traffic.classes.values()]
     balancer = scenario.service.balancer
     return Schedule(
         port=port,

@@ -1,7 +1,6 @@
-"""One rollout on the loopback: fleet, load, the real executor, and what was measured.
+"""One rollout on the loopback: fleet, load, the real executor, and the measurement.
 
-Enters: a plan and the scenario whose fleet and traffic are put up. Leaves: a `Trial`. The executor
-runs in this process, as the command `execute` does; everything else has processes of its own.
+The executor runs in this process, as in the command `execute`; everything else has processes of its own.
 """
 
 from __future__ import annotations
@@ -30,10 +29,10 @@ from studio.lab.traffic import schedule_for
 from studio.lab.watch import Watch
 
 WARM_UP_S = 3.0
-"""The load runs so long before the rollout starts."""
+"""Time that the load runs before the rollout starts, in seconds."""
 
 _LEAD_S = 0.4
-"""Between the schedule's writing and its first request: the load reads it meanwhile."""
+"""Time between writing the schedule and its first request, in which the load reads it, in seconds."""
 
 _LONGEST_SETTLING_S = 60.0
 _LOOKS_S = 0.05
@@ -41,15 +40,15 @@ _LOOKS_S = 0.05
 
 @dataclass(frozen=True)
 class TrialRecord:
-    """What one rollout on the loopback came to, in figures.
+    """The figures of one rollout on the loopback.
 
     Attributes:
-        ended: How it ended, in the executor's words.
-        metrics: Every name of `simulation.results.run_result.METRICS`.
-        requests: How many arrived, and what became of them.
-        lag_p99_s: How late the load was.
-        cpu_fraction: How busy the machine was.
-        flags: Why it may not be trusted; empty when nothing speaks against it.
+        ended: The end state, in the executor's words.
+        metrics: A figure for every name of `simulation.results.run_result.METRICS`.
+        requests: The counts of arrived requests and their outcomes.
+        lag_p99_s: The 99th percentile of the load generator's lag, in seconds.
+        cpu_fraction: Used share of the processor's time.
+        flags: Reasons to doubt the figures; empty for none.
     """
 
     ended: str
@@ -65,9 +64,9 @@ class Trial:
     """One rollout on the loopback.
 
     Attributes:
-        record: Its figures.
-        run: All of it, as of a simulated run.
-        timeline: What the executor wrote down.
+        record: The figures.
+        run: The whole result, in the form of a simulated run.
+        timeline: The executor's timeline.
     """
 
     record: TrialRecord
@@ -86,46 +85,46 @@ def run_trial(
     carry_out: Callable[[Execute, Callable[[str], None]], int] = execute,
     stopped: Callable[[], bool] = lambda: False,
 ) -> Trial:
-    """Carries a plan out on a fleet of its own, under load.
+    """Carry a plan out on a fleet of its own, under load.
 
     Args:
-        plan: What is carried out.
-        scenario: Whose fleet and traffic are put up.
-        number: Of the run, from 0: its traffic and step durations.
-        settling_s: How long to go on once the rollout has ended and the queue is back.
-        say: Is told what the executor says.
-        watched: Is handed the fleet before the rollout starts.
-        carry_out: The executor; it answers with its exit code.
-        stopped: Asked while nothing else is done, whether it shall be given up.
+        plan: The plan.
+        scenario: The scenario whose fleet and traffic are put up.
+        number: The number of the run, from 0, which traffic and step durations are drawn for.
+        settling_s: Time to measure on once the rollout has ended and the queue is back, in seconds.
+        say: Called with each line of the executor.
+        watched: Called with the fleet before the rollout starts.
+        carry_out: The executor; returns its exit code.
+        stopped: Returns True to give the trial up; called while the trial waits.
 
     Raises:
-        Refused: The lab or the executor says no.
-        BadInput: There is no HAProxy.
+        Refused: The lab or the executor refuses the plan.
+        BadInput: HAProxy is not installed.
         KeyboardInterrupt: The rollout was interrupted; everything has ended.
     """
-    with fleet(scenario, number) as up:
+    with fleet(scenario, number) as lab_fleet:
         zero_s = time.monotonic() + _LEAD_S
         until_s = _longest_s(plan)
         schedule = schedule_for(
             scenario,
             number,
-            port=up.port,
+            port=lab_fleet.port,
             zero_s=zero_s + WARM_UP_S,
             warm_up_s=WARM_UP_S,
             until_s=until_s,
         )
-        up.start_load(schedule)
-        with Watch(up.observe) as watch:
-            watched(up)
+        lab_fleet.start_load(schedule)
+        with Watch(lab_fleet.observe) as watch:
+            watched(lab_fleet)
             _sleep_until(zero_s + WARM_UP_S, stopped)
-            usual = max((one.queued_count for one in watch.samples), default=0)
-            code, timeline = _executed(plan, up, say, carry_out)
+            usual_count = max((sample.queued_count for sample in watch.samples), default=0)
+            code, timeline = _executed(plan, lab_fleet, say, carry_out)
             if code == EXIT_CODES[Ended.INTERRUPTED]:
                 raise KeyboardInterrupt
-            settled_s = _settled_s(watch, usual, settling_s, stopped)
-        sent = up.end_load()
+            settled_s = _settled_s(watch, usual_count, settling_s, stopped)
+        sent = lab_fleet.end_load()
     began = datetime.fromisoformat(timeline["began_at"])
-    seen = LoadSample(
+    load_sample = LoadSample(
         sent=sent,
         zero_s=schedule.zero_s,
         classes=schedule.classes,
@@ -135,55 +134,55 @@ def run_trial(
         settled_s=settled_s,
         cpu_fraction=watch.cpu_fraction,
     )
-    run = to_run_result(scenario, seen)
+    run = to_run_result(scenario, load_sample)
     record = TrialRecord(
         ended=str(timeline["ended"]),
         metrics=run.metrics,
         requests=run.requests,
         lag_p99_s=lag_p99_s(sent),
         cpu_fraction=watch.cpu_fraction,
-        flags=flags_of(seen),
+        flags=flags_of(load_sample),
     )
     return Trial(record, run, timeline)
 
 
 def _longest_s(plan: Plan) -> float:
-    """How long there must be traffic: twice what the rollout may take, its settling, some more."""
+    """Return the length of the traffic, in seconds: twice the forecast rollout, its settling, and a reserve."""
     duration = plan.prediction.metrics["rollout_duration_s"]
     return 2 * (duration.run_high or duration.mean or 60.0) + _LONGEST_SETTLING_S + SETTLING_S
 
 
 def _executed(
     plan: Plan,
-    up: LabFleet,
+    lab_fleet: LabFleet,
     say: Callable[[str], None],
     carry_out: Callable[[Execute, Callable[[str], None]], int],
 ) -> tuple[int, dict[str, Any]]:
-    """The rollout by the real executor; its exit code and its timeline."""
-    path = up.folder / "plan.json"
+    """Carry the plan out with the real executor; return its exit code and its timeline."""
+    path = lab_fleet.folder / "plan.json"
     write_plan(path, plan)
     path.chmod(0o600)
-    asked = Execute(plan=path, inventory=up.inventory)
+    request = Execute(plan=path, inventory=lab_fleet.inventory)
 
     def say_what_lasts(line: str) -> None:
-        if str(up.folder) not in line:  # those files go with the fleet
+        if str(lab_fleet.folder) not in line:  # those files go with the fleet
             say(line)
 
     try:
-        code = carry_out(asked, say_what_lasts)
-        if not asked.timeline_path.is_file():
+        code = carry_out(request, say_what_lasts)
+        if not request.timeline_path.is_file():
             raise Refused("the executor left no timeline")
-        timeline: dict[str, Any] = json.loads(asked.timeline_path.read_text(encoding="utf-8"))
+        timeline: dict[str, Any] = json.loads(request.timeline_path.read_text(encoding="utf-8"))
     finally:  # of a fleet that is never seen again
-        lock_path(fleet_key(read_inventory(up.inventory))).unlink(missing_ok=True)
+        lock_path(fleet_key(read_inventory(lab_fleet.inventory))).unlink(missing_ok=True)
     return code, timeline
 
 
 def _sleep_until(at_s: float, stopped: Callable[[], bool]) -> None:
-    """Waits for a moment of the monotonic clock.
+    """Sleep until a moment of the monotonic clock.
 
     Raises:
-        KeyboardInterrupt: It was stopped.
+        KeyboardInterrupt: `stopped` returned True.
     """
     while (left_s := at_s - time.monotonic()) > 0:
         if stopped():
@@ -192,13 +191,13 @@ def _sleep_until(at_s: float, stopped: Callable[[], bool]) -> None:
 
 
 def _settled_s(watch: Watch, usual: int, settling_s: float, stopped: Callable[[], bool]) -> float:
-    """Waits until the queue is as short as it was before, and then so long; the moment."""
+    """Wait until the queue is as short as before, and then for `settling_s`; return the time."""
     until_s = time.monotonic() + _LONGEST_SETTLING_S
-    seen = len(watch.samples)
+    looked_at_count = len(watch.samples)
     while time.monotonic() < until_s:
-        if any(one.queued_count <= usual for one in watch.samples[seen:]):
+        if any(sample.queued_count <= usual for sample in watch.samples[looked_at_count:]):
             break
-        seen = max(seen, len(watch.samples))
+        looked_at_count = max(looked_at_count, len(watch.samples))
         _sleep_until(time.monotonic() + _LOOKS_S, stopped)  # a sample later
     settled_s = time.monotonic() + settling_s
     _sleep_until(settled_s, stopped)

@@ -1,8 +1,4 @@
-"""Looking on while a fleet is at work: who is in the pool, how many wait, how busy the machine is.
-
-Enters: something to ask. Leaves: samples on the machine's monotonic clock, from HAProxy itself, and
-the share of the processor's time that was used.
-"""
+"""Samples of a fleet at work: the pool and the queue from HAProxy, and the use of the processor."""
 
 from __future__ import annotations
 
@@ -23,12 +19,12 @@ EVERY_S = 0.05
 
 @dataclass(frozen=True)
 class Sample:
-    """What HAProxy said at one moment.
+    """The state of HAProxy at one moment.
 
     Attributes:
-        at_s: When, on the machine's monotonic clock.
-        in_pool: The servers that it would send to.
-        queued_count: Requests that wait.
+        at_s: Time on the machine's monotonic clock, in seconds.
+        in_pool: The servers that HAProxy sends to.
+        queued_count: Number of waiting requests.
     """
 
     at_s: float
@@ -37,7 +33,7 @@ class Sample:
 
 
 class Watch:
-    """Samples twenty times a second, in a thread of its own, for as long as the block lasts."""
+    """A block in which a thread takes twenty samples per second."""
 
     def __init__(self, observe: Callable[[], BalancerState]) -> None:
         self._observe = observe
@@ -68,12 +64,12 @@ class Watch:
             due_s += EVERY_S
             with suppress(BalancerError):
                 state = self._observe()
-                in_pool = tuple(name for name, one in state.servers.items() if one.is_in_pool)
+                in_pool = tuple(name for name, server in state.servers.items() if server.is_in_pool)
                 self.samples.append(Sample(time.monotonic(), in_pool, state.queued_count))
 
 
 def _cpu_s() -> tuple[float, float]:
-    """Seconds used, and all there were, on the processors that this process may use."""
+    """Return the used and the total seconds of the processors that this process may use."""
     mine = os.sched_getaffinity(0)
     used_s = all_s = 0.0
     for number, times in enumerate(psutil.cpu_times(percpu=True)):

@@ -1,9 +1,8 @@
 """The little HTTP that the fleet speaks: heads of requests and answers, without bodies to parse.
 
-Enters: bytes as they come. Leaves: one head after the other. It is enough for a load generator and
-instances of one hand, which ask with GET and answer with a length, and it costs a process a few
-microseconds a message: the fleet, its clients and HAProxy share a small machine, and what is spent
-here would be measured as latency.
+It is enough for the load generator and the instances, which ask with GET and answer with a length, and it
+takes a few microseconds per message: fleet, clients and HAProxy share a small machine, so time spent here
+would be measured as latency.
 """
 
 from __future__ import annotations
@@ -12,17 +11,17 @@ END = b"\r\n\r\n"
 
 
 class Heads:
-    """Cuts a stream of bytes into messages: a head, and a body that is passed over."""
+    """A splitter of a byte stream into messages: it returns the heads and skips the bodies."""
 
     def __init__(self) -> None:
         self._pending = b""
 
     def feed(self, data: bytes) -> None:
-        """More bytes have come."""
+        """Add received bytes."""
         self._pending += data
 
     def next_head(self) -> bytes | None:
-        """The head of the next message that has come whole, or None."""
+        """Return the head of the next complete message, or None."""
         end = self._pending.find(END)
         if end < 0:
             return None
@@ -35,7 +34,7 @@ class Heads:
 
 
 def header(head: bytes, name: bytes) -> str | None:
-    """The value of a header, its name in lower case; None where it is not given."""
+    """Return the value of a header, whose name is in lower case; None where it is missing."""
     for line in head.split(b"\r\n")[1:]:
         key, _, value = line.partition(b":")
         if key.lower() == name:
@@ -44,7 +43,7 @@ def header(head: bytes, name: bytes) -> str | None:
 
 
 def answer(status: int, body: str = "", *, close: bool = False, **headers: str) -> bytes:
-    """An answer with its headers, underscores in their names read as dashes."""
+    """Return an answer with its headers; underscores in their names become dashes."""
     lines = [f"HTTP/1.1 {status} {'OK' if status == 200 else 'Not'}"]
     lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
     lines += [f"Content-Length: {len(body)}", *(["Connection: close"] if close else [])]

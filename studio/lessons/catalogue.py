@@ -1,6 +1,6 @@
-"""The lessons: what each asks, step by step. Whether they say the truth is simulated by their tests.
+"""The lessons, step by step. Their tests simulate them, to check that what they teach is true.
 
-Leaves: `LESSONS`. Their scenarios are in ``assets/lessons``.
+Their scenarios are in ``assets/lessons``.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _LEARNS = "services.web.balancer.propagation_delay"
 
 
 def scenario_path(lesson: Lesson) -> Path:
-    """The scenario of a lesson."""
+    """Return the scenario file of a lesson."""
     return assets_dir() / "lessons" / f"{lesson.key}.yaml"
 
 
@@ -370,4 +370,4 @@ LESSONS: tuple[Lesson, ...] = (
         ),
     ),
 )
-"""All lessons, in the order in which they are best taken."""
+"""All lessons, in the order in which to take them."""

@@ -1,8 +1,7 @@
-"""What the very first start shows: the shipped example, simulated beforehand.
+"""The results of the shipped example, simulated beforehand, for the very first start.
 
-Enters: the file of results that comes along. Leaves: the comparison that the engine would give, without
-the engine. Figures are exact; what pictures are drawn from is rounded, so that the file is small: series
-to eleven binary digits (a part in four thousand), the times of states to 1/128 s.
+Figures are exact. The data of charts are rounded, so that the file is small: series to eleven binary digits
+(a part in four thousand), the times of states to 1/128 s.
 """
 
 from __future__ import annotations
@@ -35,12 +34,12 @@ _TICKS_PER_S = 128
 
 
 def results_path() -> Path:
-    """Where the results of the example are."""
+    """Return the file with the results of the example."""
     return assets_dir() / "first-run.rollcast-results"
 
 
 def pack_comparison(comparison: Comparison) -> bytes:
-    """A comparison as few bytes, rounded where only pictures are drawn from it."""
+    """Return a comparison as few bytes; the data of charts are rounded."""
     runs = [result.runs for result in comparison.candidates]
     header = {
         "schema": _SCHEMA,
@@ -59,12 +58,12 @@ def pack_comparison(comparison: Comparison) -> bytes:
 def unpack_comparison(
     packed: bytes, scenario: Scenario, cases: Sequence[Case]
 ) -> Comparison | None:
-    """The comparison that was packed; None when it is of another scenario or other candidates.
+    """Return the packed comparison; None when it is of another scenario or other candidates.
 
     Args:
-        packed: From `pack_comparison`.
-        scenario: What is open.
-        cases: What would be compared of it.
+        packed: The bytes from `pack_comparison`.
+        scenario: The scenario that is open.
+        cases: The cases that would be compared.
 
     Raises:
         ValueError: The bytes are not those of a comparison.
@@ -83,7 +82,7 @@ def unpack_comparison(
         with _uncollected():
             runs = [from_bytes(part) for part in parts]
         if len(runs) != len(cases) * scenario.replications:
-            raise ValueError("there are more runs, or fewer, than it says")
+            raise ValueError("the number of runs is not the one in the header")
     except (lzma.LZMAError, struct.error, StopIteration, ValueError) as error:
         raise ValueError(f"not a packed comparison: {error}") from None
     width = len(cases)
@@ -93,7 +92,7 @@ def unpack_comparison(
 
 @contextmanager
 def _uncollected() -> Iterator[None]:
-    """Without the collector, which would go through ten thousands of new objects again and again."""
+    """Switch the garbage collector off: it would walk tens of thousands of new objects again and again."""
     was_on = gc.isenabled()
     gc.disable()
     try:
@@ -114,8 +113,8 @@ def _parts(framed: bytes) -> Iterator[bytes]:
 
 def _rounded(run: RunResult) -> RunResult:
     states = (
-        replace(one, begin_s=_to_ticks(one.begin_s), end_s=_to_ticks(one.end_s))
-        for one in run.states
+        replace(interval, begin_s=_to_ticks(interval.begin_s), end_s=_to_ticks(interval.end_s))
+        for interval in run.states
     )
     series = {name: _to_bits(values) for name, values in run.series.items()}
     return replace(run, states=tuple(states), series=series)

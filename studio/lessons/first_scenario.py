@@ -1,4 +1,4 @@
-"""The text of a first scenario, for whoever begins one; ``{name}`` stands for its file."""
+"""The text of a first scenario for ``rollcast new``; ``{name}`` stands for its file."""
 
 FIRST_SCENARIO = """\
 # A first scenario. Put your own figures in, then: rollcast compare {name}

@@ -1,7 +1,6 @@
-"""What a lesson is: six steps, each of which ends when what can be seen shows that it is done.
+"""A lesson: six steps, each of which is done when a check of the scenario and its results says so.
 
-Enters: what is seen while a lesson goes on, a `LessonView`. Leaves: how far the learner is, a `LessonProgress`.
-Nothing is passed by saying so: every goal is a check of state.
+A `LessonView` is the present state of scenario and results, a `LessonProgress` the steps that are done.
 """
 
 from __future__ import annotations
@@ -18,21 +17,21 @@ if TYPE_CHECKING:  # the list of lessons stands in the first window, which waits
     from simulation.study.compare import CandidateResult
 
 LEAST_WORDS = 8
-"""A justification of fewer words is none."""
+"""Least number of words of a justification."""
 
 
 @dataclass(frozen=True)
 class LessonView:
-    """What there is to be seen at one moment.
+    """The state of the lesson at one moment.
 
     Attributes:
         given: The scenario as the lesson gives it.
-        scenario: As it stands in the fields.
-        estimate: What closed forms say of it.
-        own: What its simulation says, None until all of it has landed.
-        looked_at: The run that is looked at.
-        answer: The prediction, by its place among the answers.
-        justification: What the learner has written.
+        scenario: The scenario with the learner's changes.
+        estimate: The estimate of `scenario` by closed forms.
+        own: The simulated result of `scenario`, None until all runs are done.
+        looked_at: The result that the learner looks at.
+        answer: The number of the predicted answer, from 0.
+        justification: The learner's reasons.
     """
 
     given: Scenario
@@ -45,76 +44,76 @@ class LessonView:
 
 
 class Goal(Protocol):
-    """What a step asks for."""
+    """A check that ends a step."""
 
-    def met(self, seen: LessonView) -> bool:
-        """Whether it is reached."""
+    def is_met(self, view: LessonView) -> bool:
+        """Return whether the goal is reached."""
 
-    def said(self, seen: LessonView) -> str:
-        """How far it is, in words; empty where there is nothing to say."""
+    def progress_text(self, view: LessonView) -> str:
+        """Return the progress towards the goal in words; empty where nothing is to be said."""
 
 
 @dataclass(frozen=True)
 class Predicted:
-    """An answer was chosen."""
+    """The learner has chosen an answer."""
 
-    def met(self, seen: LessonView) -> bool:
-        """Whether it was."""
-        return seen.answer is not None
+    def is_met(self, view: LessonView) -> bool:
+        """Return whether an answer was chosen."""
+        return view.answer is not None
 
-    def said(self, seen: LessonView) -> str:
-        """Nothing: the answers are there."""
+    def progress_text(self, view: LessonView) -> str:
+        """Return nothing: the window shows the answers."""
         return ""
 
 
 @dataclass(frozen=True)
 class Simulated:
-    """The scenario was simulated as it was given."""
+    """The scenario was simulated as the lesson gives it."""
 
-    def met(self, seen: LessonView) -> bool:
-        """Whether all of it has landed."""
-        return seen.own is not None and seen.scenario == seen.given
+    def is_met(self, view: LessonView) -> bool:
+        """Return whether all runs of the given scenario are done."""
+        return view.own is not None and view.scenario == view.given
 
-    def said(self, seen: LessonView) -> str:
-        """Nothing: the window shows how far it is."""
+    def progress_text(self, view: LessonView) -> str:
+        """Return nothing: the window shows the progress."""
         return ""
 
 
 @dataclass(frozen=True)
 class LookedAt:
-    """The run of another window is looked at."""
+    """The learner looks at the run of another window."""
 
     window: int
 
-    def met(self, seen: LessonView) -> bool:
-        """Whether it is."""
-        return seen.looked_at is not None and seen.looked_at.candidate.window == self.window
+    def is_met(self, view: LessonView) -> bool:
+        """Return whether the learner looks at that window."""
+        return view.looked_at is not None and view.looked_at.candidate.window == self.window
 
-    def said(self, seen: LessonView) -> str:
-        """Which one is looked at."""
-        if seen.looked_at is None:
+    def progress_text(self, view: LessonView) -> str:
+        """Return the window that the learner looks at."""
+        if view.looked_at is None:
             return ""
-        return f"You are looking at window {seen.looked_at.candidate.window}."
+        return f"You are looking at window {view.looked_at.candidate.window}."
 
 
 @dataclass(frozen=True)
 class Capacity:
-    """Capacity falls under traffic, or stays above it, by closed forms and so at once."""
+    """By closed forms, capacity falls below the traffic, or stays above it."""
 
     is_under: bool
 
-    def met(self, seen: LessonView) -> bool:
-        """Whether it does."""
-        found = seen.estimate
+    def is_met(self, view: LessonView) -> bool:
+        """Return whether capacity does so."""
+        found = view.estimate
         if found is None or found.utilisation_highest_fraction is None:
             return False
         return (found.utilisation_highest_fraction.value > 1) == self.is_under
 
-    def said(self, seen: LessonView) -> str:
-        """The least capacity, and the traffic of that moment."""
-        if seen.estimate is None or not seen.estimate.phases:
+    def progress_text(self, view: LessonView) -> str:
+        """Return the least capacity, and the traffic of that moment."""
+        if view.estimate is None or not view.estimate.phases:
             return ""
-        worst = max(seen.estimate.phases, key=lambda phase: phase.utilisation_fraction)
+        worst = max(view.estimate.phases, key=lambda phase: phase.utilisation_fraction)
         return (
             f"Least capacity {count_text(round(worst.capacity_rps))}/s, "
             f"traffic {count_text(round(worst.offered_rps))}/s."
@@ -123,98 +122,98 @@ class Capacity:
 
 @dataclass(frozen=True)
 class FigureGoal:
-    """A mean over the runs of what stands in the fields, at most or at least so much."""
+    """A mean over the runs of the learner's scenario is within bounds."""
 
     metric: str
     words: str
     at_most: float | None = None
     at_least: float | None = None
 
-    def met(self, seen: LessonView) -> bool:
-        """Whether it is, as soon as all runs have landed."""
-        value = self._value(seen)
+    def is_met(self, view: LessonView) -> bool:
+        """Return whether the mean is within its bounds; False until all runs are done."""
+        value = self._value(view)
         if value is None:
             return False
         low = self.at_least if self.at_least is not None else value
         high = self.at_most if self.at_most is not None else value
         return low <= value <= high
 
-    def said(self, seen: LessonView) -> str:
-        """The figure, and the duration that it is had for."""
-        value = self._value(seen)
-        if value is None or seen.own is None:
+    def progress_text(self, view: LessonView) -> str:
+        """Return the figure, and the rollout's duration that it costs."""
+        value = self._value(view)
+        if value is None or view.own is None:
             return "Its simulation is not there yet."
-        took = seen.own.metrics["rollout_duration_s"].mean
+        took = view.own.metrics["rollout_duration_s"].mean
         ended = "it was taken back" if took is None else f"the rollout takes {duration_text(took)}"
         return f"{self.words}: {metric_text(self.metric, value)} a rollout; {ended}."
 
-    def _value(self, seen: LessonView) -> float | None:
-        return None if seen.own is None else seen.own.metrics[self.metric].mean
+    def _value(self, view: LessonView) -> float | None:
+        return None if view.own is None else view.own.metrics[self.metric].mean
 
 
 @dataclass(frozen=True)
 class Meets:
-    """What stands in the fields meets the scenario's objectives."""
+    """The learner's scenario meets its objectives."""
 
-    def met(self, seen: LessonView) -> bool:
-        """Whether it does."""
-        return seen.own is not None and seen.own.verdict.answer == "meets"
+    def is_met(self, view: LessonView) -> bool:
+        """Return whether the scenario meets its objectives."""
+        return view.own is not None and view.own.verdict.answer == "meets"
 
-    def said(self, seen: LessonView) -> str:
-        """The verdict, and its reasons."""
-        if seen.own is None:
+    def progress_text(self, view: LessonView) -> str:
+        """Return the verdict with its first reason."""
+        if view.own is None:
             return "Its simulation is not there yet."
-        verdict = seen.own.verdict
+        verdict = view.own.verdict
         why = f" ({verdict.reasons[0]})" if verdict.reasons and verdict.answer != "meets" else ""
-        return f"{sentence_of(f'Window {seen.own.candidate.window}', verdict)}{why}."
+        return f"{sentence_of(f'Window {view.own.candidate.window}', verdict)}{why}."
 
 
 @dataclass(frozen=True)
 class Quick:
-    """A rollout that nothing stops would be done in time, by closed forms."""
+    """By closed forms, a rollout that nothing stops is done in time."""
 
     at_most_s: float
 
-    def met(self, seen: LessonView) -> bool:
-        """Whether it would."""
-        found = None if seen.estimate is None else seen.estimate.rollout_duration_s
+    def is_met(self, view: LessonView) -> bool:
+        """Return whether the rollout is done in time."""
+        found = None if view.estimate is None else view.estimate.rollout_duration_s
         return found is not None and found.value <= self.at_most_s
 
-    def said(self, seen: LessonView) -> str:
-        """How long it would take."""
-        found = None if seen.estimate is None else seen.estimate.rollout_duration_s
+    def progress_text(self, view: LessonView) -> str:
+        """Return the duration of a rollout that nothing stops."""
+        found = None if view.estimate is None else view.estimate.rollout_duration_s
         return "" if found is None else f"A good release would take {duration_text(found.value)}."
 
 
 @dataclass(frozen=True)
 class Justified:
-    """Goals that hold together, and words for why it was chosen so."""
+    """Several goals hold together, and the learner has given reasons for the choice."""
 
     goals: tuple[Goal, ...]
 
-    def met(self, seen: LessonView) -> bool:
-        """Whether all hold and enough was written."""
-        return all(goal.met(seen) for goal in self.goals) and not self._missing(seen)
+    def is_met(self, view: LessonView) -> bool:
+        """Return whether all goals hold and the justification is long enough."""
+        return all(goal.is_met(view) for goal in self.goals) and not self._missing(view)
 
-    def said(self, seen: LessonView) -> str:
-        """What each goal says, and how many words are missing."""
-        parts = [goal.said(seen) for goal in self.goals]
-        missing = self._missing(seen)
+    def progress_text(self, view: LessonView) -> str:
+        """Return the progress of each goal, and the number of words that are missing."""
+        parts = [goal.progress_text(view) for goal in self.goals]
+        missing = self._missing(view)
         parts.append(f"{missing} more words, please." if missing else "")
         return " ".join(filter(None, parts))
 
-    def _missing(self, seen: LessonView) -> int:
-        return max(0, LEAST_WORDS - len(seen.justification.split()))
+    def _missing(self, view: LessonView) -> int:
+        return max(0, LEAST_WORDS - len(view.justification.split()))
 
 
 @dataclass(frozen=True)
 class Switch:
-    """A choice that the fields do not offer, and a step does.
+    """A choice that a step offers beside the fields.
 
     Attributes:
-        key: What it sets.
-        words: What it is called.
-        choices: Its values by their words.
+        key: The scenario's key that the choice sets.
+        words: The choice's name.
+        choices: The values by their names.
     """
 
     key: str
@@ -224,17 +223,17 @@ class Switch:
 
 @dataclass(frozen=True)
 class LessonStep:
-    """One of six.
+    """One of the six steps of a lesson.
 
     Attributes:
-        name: What it is in a word: predict, run, reveal, push, trade, choose.
-        task: What is to be done.
-        goal: When it is done.
-        after: What is said when it is.
-        unlocked: The fields that may be moved meanwhile.
-        switch: A choice beside them.
-        answers: Of a prediction, with the right one in `right`.
-        right: Its place.
+        name: The step in a word: predict, run, reveal, push, trade, choose.
+        task: The task in words.
+        goal: The check that ends the step.
+        after: The words shown when the step is done.
+        unlocked: The fields that may be changed in this step.
+        switch: A choice beside the fields.
+        answers: The answers of a prediction.
+        right: The number of the right answer, from 0.
     """
 
     name: str
@@ -249,13 +248,13 @@ class LessonStep:
 
 @dataclass(frozen=True)
 class Lesson:
-    """Something that decides a rollout, to be found out.
+    """A lesson about one effect that decides a rollout.
 
     Attributes:
-        key: What the program knows it by; its scenario is ``assets/lessons/KEY.yaml``.
-        title: What it is called.
-        about: What it is about, in a sentence.
-        steps: Its six.
+        key: The lesson's key; its scenario is ``assets/lessons/KEY.yaml``.
+        title: The lesson's title.
+        about: The subject, in a sentence.
+        steps: The six steps.
     """
 
     key: str
@@ -266,12 +265,12 @@ class Lesson:
 
 @dataclass(frozen=True)
 class LessonRecord:
-    """What stood there when a step was passed.
+    """The state in which a step was passed.
 
     Attributes:
         step: The step.
-        settings: What was changed in the scenario, by key.
-        own: The simulation of it, None where none had landed.
+        settings: The changed settings of the scenario, by key.
+        own: The simulated result, None where it was not complete.
     """
 
     step: LessonStep
@@ -281,13 +280,13 @@ class LessonRecord:
 
 @dataclass(frozen=True)
 class LessonProgress:
-    """How far a learner is in a lesson.
+    """A learner's progress in a lesson.
 
     Attributes:
-        lesson: Which one.
-        passed: The steps that are done, with what stood there.
-        answer: The prediction.
-        justification: What was written.
+        lesson: The lesson.
+        passed: The records of the steps that are done.
+        answer: The number of the predicted answer.
+        justification: The learner's reasons.
     """
 
     lesson: Lesson
@@ -297,47 +296,47 @@ class LessonProgress:
 
     @property
     def step(self) -> LessonStep | None:
-        """The step that is to be done; None when all are."""
+        """Return the present step; None when all are done."""
         left = self.lesson.steps[len(self.passed) :]
         return left[0] if left else None
 
     @property
     def is_done(self) -> bool:
-        """Whether all steps are passed."""
+        """Return whether all steps are passed."""
         return self.step is None
 
     @property
     def was_right(self) -> bool:
-        """Whether the prediction was."""
+        """Return whether the prediction was right."""
         return self.answer is not None and self.answer == self.lesson.steps[0].right
 
 
 def advance(
     progress: LessonProgress, look: Callable[[LessonProgress], LessonView]
 ) -> LessonProgress:
-    """The progress once every step that is reached is passed; `Progress` itself where none is.
+    """Pass every step whose goal is reached, and return the new progress.
 
     Args:
-        progress: How far it was.
-        look: What is seen.
+        progress: The progress so far.
+        look: Returns the present state.
     """
-    seen = look(progress)
-    while progress.step is not None and progress.step.goal.met(seen):
-        record = LessonRecord(progress.step, changed_settings(seen), seen.own)
+    view = look(progress)
+    while progress.step is not None and progress.step.goal.is_met(view):
+        record = LessonRecord(progress.step, changed_settings(view), view.own)
         progress = replace(progress, passed=(*progress.passed, record))
     return progress
 
 
-def changed_settings(seen: LessonView) -> dict[str, object]:
-    """What stands otherwise in the fields than it was given, by dotted key, as a file says it."""
-    found: dict[str, object] = {}
-    _compare(seen.scenario.as_data(), seen.given.as_data(), "", found)
-    return found
+def changed_settings(view: LessonView) -> dict[str, object]:
+    """Return the settings that differ from the given scenario, by dotted key, as a file writes them."""
+    settings: dict[str, object] = {}
+    _compare(view.scenario.as_data(), view.given.as_data(), "", settings)
+    return settings
 
 
-def _compare(now: object, given: object, key: str, found: dict[str, object]) -> None:
+def _compare(now: object, given: object, key: str, settings: dict[str, object]) -> None:
     if isinstance(now, dict) and isinstance(given, dict):
         for name in now:
-            _compare(now[name], given.get(name), f"{key}.{name}" if key else name, found)
+            _compare(now[name], given.get(name), f"{key}.{name}" if key else name, settings)
     elif now != given:
-        found[key] = now
+        settings[key] = now

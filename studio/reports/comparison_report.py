@@ -1,13 +1,9 @@
-"""A comparison as one HTML file that needs no other: the answer, its figures, and how to get it again.
-
-Enters: a comparison, the text of its scenario. Leaves: HTML with its charts inside as SVG. Everything
-that comes from the scenario is escaped.
-"""
+"""A comparison as one HTML page: the answer, its figures, and the command that gives them again."""
 
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from importlib.metadata import version
 
 from ruamel.yaml.comments import CommentedMap
@@ -19,12 +15,13 @@ from simulation.scenario.units import format_duration
 from simulation.scenario.yaml_edits import dump_yaml
 from simulation.study.candidates import Candidate
 from simulation.study.compare import Comparison
+from simulation.study.statistics import Difference
 from studio.charts.of_comparison import MOST_ROWS, comparison_figures
-from studio.reports.html_page import figures_of, page_of, safe, svg_of_figure, table_of, verdict_of
+from studio.reports.html_page import Banner, Table, render_page, svg_of_figure
 from studio.views.figures_text import (
     TABLE_HEADINGS,
     candidate_name,
-    difference_text,
+    difference_texts,
     file_stem,
     shown_columns,
     table_row,
@@ -41,45 +38,60 @@ DIFFERENCES = {
     "lowest_in_pool_count": "fewest",
     "exposure_requests": "exposed requests",
 }
-"""The metrics whose differences are told, with their words."""
+"""The metrics whose differences are shown, with their headings."""
 
 
 def comparison_report(
     comparison: Comparison, text: str | None = None, index: int | None = None
 ) -> str:
-    """The whole comparison; charts are of one candidate.
+    """Return the page of a whole comparison; its charts are of one candidate.
 
     Args:
-        comparison: What was simulated.
-        text: The scenario as it was simulated, comments and all; None to write it from what was.
-        index: The candidate that is looked at; the chosen one, else the scenario's own.
+        comparison: The comparison.
+        text: The scenario as it was simulated, comments and all; None to write it from the comparison.
+        index: The candidate to draw; None for the chosen one, else the scenario's own.
     """
     scenario = comparison.scenario
     if index is None:
         index = _chosen_or_own(comparison)
     result = comparison.candidates[index]
-    note = "fastest that does" if index == comparison.chosen else ""
     charts = comparison_figures(comparison, index)
-    parts = [
-        f"<h1>{safe(scenario.name)}</h1>",
-        f"<p>{safe(scenario.question)}</p>" if scenario.question else "",
-        verdict_of(result.verdict.answer, verdict_sentence(comparison, index), note),
-        _list([*result.verdict.reasons, *(f"! {note_text(one)}" for one in comparison.notes())]),
-        figures_of(four_figures(result, scenario.objectives, _instance_count(scenario))),
-        f"<div class=card>{svg_of_figure(charts.pop('over time'))}</div>",
-        *_candidates(comparison),
-        *(f"<div class=card>{svg_of_figure(chart)}</div>" for chart in charts.values()),
-        f"<p class=soft>{safe(_about_steps(scenario))}</p>" if charts else "",
-        f"<p>{safe(waits_sentence(result))}.</p>" if waits_sentence(result) else "",
-        *_how_again(comparison, text),
-    ]
-    return page_of(f"{scenario.name}: comparison", parts)
+    notes = [f"! {note_text(note)}" for note in comparison.notes()]
+    file = f"{file_stem(scenario.name)}.yaml"
+    return render_page(
+        "comparison.html",
+        f"{scenario.name}: comparison",
+        scenario=scenario,
+        verdict=Banner(
+            result.verdict.answer,
+            verdict_sentence(comparison, index),
+            "fastest that does" if index == comparison.chosen else "",
+        ),
+        remarks=[*result.verdict.reasons, *notes],
+        figures=four_figures(result, scenario.objectives, _instance_count(scenario)),
+        chart_over_time=svg_of_figure(charts.pop("over time")),
+        other_charts=[svg_of_figure(chart) for chart in charts.values()],
+        candidates=_candidates(comparison),
+        baseline=candidate_name(comparison, comparison.baseline, begins_sentence=False),
+        differences=_differences(comparison) if len(comparison.candidates) > 1 else None,
+        not_all_instances=_not_all_instances(scenario),
+        time_spent=waits_sentence(result),
+        file=file,
+        files_beside=_files_beside(scenario),
+        command=command_of(comparison, file),
+        version=version("rollcast"),
+        engine_version=engine_version(),
+        engines=sorted({run.engine for other in comparison.candidates for run in other.runs}),
+        run_count=len(comparison.candidates[0].runs),
+        scenario_digest=digest_of(scenario.as_data())[:12],
+        scenario_text=text or dump_yaml(CommentedMap(scenario.as_data())),
+    )
 
 
 def _chosen_or_own(comparison: Comparison) -> int:
     if comparison.chosen is not None:
         return comparison.chosen
-    windows = [one.candidate.window for one in comparison.candidates]
+    windows = [result.candidate.window for result in comparison.candidates]
     own = comparison.scenario.window_count()
     return windows.index(own) if own in windows else 0
 
@@ -88,99 +100,78 @@ def _instance_count(scenario: Scenario) -> int:
     return sum(service.instance_count for service in scenario.services.values())
 
 
-def _about_steps(scenario: Scenario) -> str:
+def _not_all_instances(scenario: Scenario) -> str:
+    """Return the sentence that says how many instances the chart of steps shows, if not all."""
     count = len(scenario.all_instance_names())
-    shown = f" {MOST_ROWS} of {count:,} instances at most." if count > MOST_ROWS else ""
-    return f"Steps are those of the first run; lines are medians over runs, bands 5–95 %.{shown}"
+    return f"{MOST_ROWS} of {count:,} instances at most." if count > MOST_ROWS else ""
 
 
-def _list(lines: Iterable[str]) -> str:
-    told = "".join(f"<li>{safe(line)}</li>" for line in lines)
-    return f"<ul>{told}</ul>" if told else ""
-
-
-def _candidates(comparison: Comparison) -> Iterable[str]:
-    """The table, and what sets the candidates apart."""
+def _candidates(comparison: Comparison) -> Table:
     shown = shown_columns(comparison.candidates)
     rows = [table_row(result) for result in comparison.candidates]
-    yield "<h2>Candidates</h2>"
-    cells = ([row[column] for column in shown] for row in rows)
-    yield f"<div class=card>{table_of([TABLE_HEADINGS[column] for column in shown], cells)}</div>"
-    if len(rows) < 2:
-        return
-    base = candidate_name(comparison, comparison.baseline)
-    yield f"<h2>Against {safe(base[0].lower() + base[1:])}, paired: mean and 95 % interval</h2>"
-    differences = [
+    return Table(
+        [TABLE_HEADINGS[column] for column in shown],
+        [[row[column] for column in shown] for row in rows],
+    )
+
+
+def _differences(comparison: Comparison) -> Table:
+    """Return how the candidates differ from the baseline, a row for each."""
+    rows = [
         [
             candidate_name(comparison, index),
-            *(_in_two_lines(difference_text(name, one[name])) for name in DIFFERENCES),
+            *(_in_two_lines(name, differences[name]) for name in DIFFERENCES),
         ]
-        for index, one in enumerate(comparison.differences)
+        for index, differences in enumerate(comparison.differences)
         if index != comparison.baseline
     ]
-    yield f"<div class=card>{table_of(['', *DIFFERENCES.values()], differences)}</div>"
-    yield "<p class=soft>A difference whose interval holds 0 is none that these runs show.</p>"
+    return Table(["", *DIFFERENCES.values()], rows)
 
 
-def _in_two_lines(difference: str) -> str:
-    """The mean, and under it its interval, which is not broken."""
-    mean, opens, between = difference.partition(" (")
-    return f"{mean}\n({between}".replace(" ", "\u00a0") if opens else mean
+def _in_two_lines(name: str, difference: Difference) -> str:
+    """Return the mean, and under it its interval; neither is broken at its spaces."""
+    mean, interval = difference_texts(name, difference)
+    return f"{mean}\n({interval})".replace(" ", "\u00a0") if interval else mean
 
 
-def _how_again(comparison: Comparison, text: str | None) -> Iterable[str]:
-    """The scenario, and the command that gives the same figures."""
-    scenario = comparison.scenario
-    runs = len(comparison.candidates[0].runs)
-    file, rate = f"{file_stem(scenario.name)}.yaml", scenario.traffic.rate
-    beside = {
-        str(name)
-        for name in (getattr(rate, "trace", None), getattr(rate, "timestamps", None))
-        if isinstance(name, str)
-    }
-    and_it = f" and <code>{safe(', '.join(beside))}</code> beside it" if beside else ""
-    yield "<h2>How to get the same</h2>"
-    said = f"With the scenario below as <code>{safe(file)}</code>{and_it}, the same figures come of"
-    yield f"<p>{said}</p><div class=card><pre>{safe(command_of(comparison, file))}</pre></div>"
-    engines = sorted({run.engine for one in comparison.candidates for run in one.runs})
-    yield (
-        f"<p class=soft>Rollcast {version('rollcast')}, engine {safe(engine_version())} "
-        f"({', '.join(engines)}), seed {scenario.seed}, {runs} of {scenario.replications} "
-        f"replications; scenario {digest_of(scenario.as_data())[:12]}. Figures are means over runs, "
-        "ranges are 5–95 % of single runs.</p>"
-    )
-    yield f"<h2>The scenario</h2><div class=card><pre>{safe(text or dump_yaml(CommentedMap(scenario.as_data())))}</pre></div>"
+def _files_beside(scenario: Scenario) -> list[str]:
+    """Return the names of the files that the scenario's traffic is read from."""
+    rate = scenario.traffic.rate
+    names = (getattr(rate, "trace", None), getattr(rate, "timestamps", None))
+    return sorted({name for name in names if isinstance(name, str)})
 
 
-def _start_word(one: Candidate) -> str:
-    return format_duration(one.start) if isinstance(one.start, float) else one.start
+def _start_text(candidate: Candidate) -> str:
+    start = candidate.start
+    return format_duration(start) if isinstance(start, float) else start
 
 
 _VARIED: tuple[tuple[str, Callable[[Candidate], object]], ...] = (
-    ("--windows", lambda one: one.written),
-    ("--surges", lambda one: one.surge),
-    ("--advance", lambda one: one.advance),
-    ("--pauses", lambda one: format_duration(one.pause_s)),
-    ("--drain-timeouts", lambda one: format_duration(one.drain_timeout_s)),
-    ("--starts", _start_word),
-    ("--policies", lambda one: one.policy),
+    ("--windows", lambda candidate: candidate.written),
+    ("--surges", lambda candidate: candidate.surge),
+    ("--advance", lambda candidate: candidate.advance),
+    ("--pauses", lambda candidate: format_duration(candidate.pause_s)),
+    ("--drain-timeouts", lambda candidate: format_duration(candidate.drain_timeout_s)),
+    ("--starts", _start_text),
+    ("--policies", lambda candidate: candidate.policy),
 )
-"""The options of ``rollcast compare``, and what each varies."""
+"""The options of ``rollcast compare``, each with the setting of a candidate that it varies."""
 
 
 def command_of(comparison: Comparison, file: str) -> str:
-    """The command line that simulates the same candidates of a scenario file.
+    """Return the command line that simulates the same candidates of a scenario file.
 
     Args:
-        comparison: What was simulated.
+        comparison: The comparison.
         file: The file's name, as it is typed.
     """
     scenario = comparison.scenario
     words = ["rollcast", "compare", file]
+    candidates = [result.candidate for result in comparison.candidates]
     for option, value_of in _VARIED:
-        values = list(dict.fromkeys(str(value_of(one.candidate)) for one in comparison.candidates))
-        is_asked = len(values) > 1 or (option == "--windows" and scenario.rollout is not None)
-        if is_asked:
+        values = list(dict.fromkeys(str(value_of(candidate)) for candidate in candidates))
+        is_needed = len(values) > 1 or (option == "--windows" and scenario.rollout is not None)
+        if is_needed:
             words += [option, ",".join(values)]
     runs = len(comparison.candidates[0].runs)
     words += ["--seed", str(scenario.seed), "--replications", str(runs)]

@@ -1,113 +1,102 @@
-"""The frame of every page that leaves as one HTML file: reports, comparisons, lessons.
+"""HTML pages that need no other file: templates of jinja2, tables, verdicts and charts as SVG.
 
-Enters: parts of a page, figures of matplotlib, rows of words. Leaves: HTML that needs no other file.
-What comes from elsewhere is escaped by whoever puts it in, with `safe`.
+The templates are in ``templates/``. Everything that is put into one is escaped, except the SVG that
+matplotlib has drawn.
 """
 
 from __future__ import annotations
 
-import html
 import io
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Container, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
 
 import matplotlib as mpl
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from studio.charts import style
 from studio.charts.of_comparison import figure_of
 from studio.views.figures_text import ANSWER_GLYPHS
-from studio.views.headline import HeadFigure
 from studio.views.theme import LIGHT, Theme
 
-_PAGE = """\
-<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{title}</title>
-<style>
-body {{ background: {page}; color: {text}; font: 15px/1.5 Inter, 'DejaVu Sans', sans-serif;
-  font-variant-numeric: tabular-nums; margin: 2rem auto; max-width: 62rem; padding: 0 1rem; }}
-h1 {{ font-size: 1.4rem; }} h2 {{ font-size: 1.05rem; margin-top: 2rem; }}
-.card {{ background: {card}; border: 1px solid {line}; border-radius: 9px; padding: 1rem;
-  margin-bottom: .6rem; overflow-x: auto; }}
-.card svg {{ width: 100%; height: auto; }}
-.verdict {{ border-radius: 9px; padding: .6rem 1rem; font-weight: 600; }}
-.verdict span {{ float: right; font-weight: normal; }}
-.meets {{ background: {meets_ground}; color: {meets_text}; }}
-.fails {{ background: {fails_ground}; color: {fails_text}; }}
-.undecided {{ background: {undecided_ground}; color: {undecided_text}; }}
-.figures {{ display: flex; flex-wrap: wrap; gap: .6rem; margin: .6rem 0; }}
-.figures .card {{ flex: 1 1 11rem; margin: 0; padding: .6rem 1rem; }} .figures p {{ margin: 0; }}
-.figure {{ font-size: 1.3rem; font-weight: 600; }}
-.good {{ color: {meets_text}; }} .bad {{ color: {fails_text}; }}
-table {{ border-collapse: collapse; }} th {{ color: {soft}; font-weight: normal; }}
-th, td {{ padding: .2rem .9rem .2rem 0; text-align: left; vertical-align: top; }}
-td {{ white-space: pre-line; }} td:first-child {{ white-space: nowrap; }}
-pre {{ font: 13px/1.5 monospace; margin: 0; white-space: pre-wrap; }}
-.miss {{ color: {failed}; }} .soft {{ color: {soft}; }}
-</style>
-</head>
-<body>
-{body}
-</body>
-</html>
-"""
-_TOKENS = sorted(set(re.findall(r"(?<!\{)\{(\w+)\}(?!\})", _PAGE)) - {"title", "body"})
+TEMPLATES = Path(__file__).resolve().parent / "templates"
 
 
-def page_of(title: str, parts: Iterable[str]) -> str:
-    """A whole page; parts that are empty are left out."""
-    look = {name: getattr(LIGHT, name) for name in _TOKENS}
-    return _PAGE.format(title=safe(title), body="\n".join(filter(None, parts)), **look)
+@dataclass(frozen=True)
+class Table:
+    """A table of texts.
+
+    Attributes:
+        headings: One for each column.
+        rows: The cells of each row.
+        missed: Numbers of the rows, from 0, that have the colour of failures.
+    """
+
+    headings: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    missed: Container[int] = ()
 
 
-def safe(text: object) -> str:
-    """A text that may stand in HTML, whatever is in it."""
-    return html.escape(str(text))
+@dataclass(frozen=True)
+class Banner:
+    """A verdict as it stands on a page.
+
+    Attributes:
+        answer: ``meets``, ``fails`` or ``undecided``; it sets the colours.
+        sentence: The verdict in words.
+        note: A remark at the right of the banner, or nothing.
+    """
+
+    answer: str
+    sentence: str
+    note: str = ""
+
+    @property
+    def glyph(self) -> str:
+        """The sign of the answer, such as ✓."""
+        return ANSWER_GLYPHS[self.answer]
 
 
-def table_of(headings: Iterable[str], rows: Iterable[Sequence[str]]) -> str:
-    """A table of texts; a row whose last word is ``misses`` is told in the colour of failures."""
-    head = "".join(f"<th>{safe(one)}</th>" for one in headings)
-    body = "".join(
-        f"<tr{' class=miss' if row[-1] == 'misses' else ''}>"
-        + "".join(f"<td>{safe(one)}</td>" for one in row)
-        + "</tr>"
-        for row in rows
-    )
-    return f"<table><tr>{head}</tr>{body}</table>"
+def render_page(template: str, title: str, **values: Any) -> str:
+    """Return a whole page.
+
+    Args:
+        template: A file in ``templates/``.
+        title: The page's title.
+        values: What the template shows. All of it is escaped, except `Markup`.
+
+    Raises:
+        jinja2.UndefinedError: The template shows a value that is not given.
+    """
+    return _environment().get_template(template).render(title=title, theme=LIGHT, **values)
 
 
-def verdict_of(answer: str, sentence: str, note: str = "") -> str:
-    """A verdict as a banner: its sentence, with the glyph of its answer, on that answer's ground."""
-    beside = f"<span>{safe(note)}</span>" if note else ""
-    return f"<p class='verdict {answer}'>{beside}{ANSWER_GLYPHS[answer]}&ensp;{safe(sentence)}</p>"
-
-
-def figures_of(figures: Iterable[HeadFigure]) -> str:
-    """The figures under a verdict, each in a card."""
-    told = []
-    for one in figures:
-        look = "soft" if one.is_within is None else "good" if one.is_within else "bad"
-        told.append(
-            f"<div class=card><p class=soft>{safe(one.name)}</p><p class=figure>{safe(one.figure)}"
-            f"</p><p class={look}>{safe(one.under)}</p></div>"
-        )
-    return f"<div class=figures>{''.join(told)}</div>"
-
-
-def svg_of(draw: Callable[[Axes], object], height_px: float, theme: Theme = LIGHT) -> str:
-    """A drawing on one axes as SVG that can stand in HTML; the same drawing is the same text."""
+def svg_of(draw: Callable[[Axes], object], height_px: float, theme: Theme = LIGHT) -> Markup:
+    """Return a drawing on one axes as SVG that can stand in HTML; equal drawings give equal text."""
     return svg_of_figure(figure_of(lambda axes: draw(axes[0]), height_px, theme))
 
 
-def svg_of_figure(figure: Figure) -> str:
-    """A figure as SVG, likewise."""
+def svg_of_figure(figure: Figure) -> Markup:
+    """Return a figure as SVG that can stand in HTML; equal figures give equal text."""
     text = io.StringIO()
     with style.use_style(), mpl.rc_context({"svg.hashsalt": "rollcast"}):
         figure.savefig(text, format="svg", metadata={"Date": None, "Creator": None})
-    return re.sub(r"^.*?(?=<svg)", "", text.getvalue(), flags=re.DOTALL)
+    return Markup(re.sub(r"^.*?(?=<svg)", "", text.getvalue(), flags=re.DOTALL))
+
+
+@cache
+def _environment() -> Environment:
+    return Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        keep_trailing_newline=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )

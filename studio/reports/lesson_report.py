@@ -1,13 +1,10 @@
-"""A lesson that was taken, as one HTML page to hand in.
-
-Enters: the learner's progress and name, and the day. Leaves: HTML that needs no other file: what was
-predicted and what happened, the figures that were seen at every step, the choice and its reasons.
-"""
+"""A lesson that was taken, as one HTML page to hand in: prediction, figures of each step, choice."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from datetime import date
 from importlib.metadata import version
 
@@ -15,94 +12,91 @@ from simulation.engine_version import engine_version
 from simulation.scenario.model import Scenario
 from simulation.study.compare import CandidateResult
 from studio.lessons.model import Justified, Lesson, LessonProgress, LessonRecord, LessonStep, Meets
-from studio.reports.html_page import figures_of, page_of, safe, table_of, verdict_of
+from studio.reports.html_page import Banner, Table, render_page
 from studio.views.figures_text import (
+    NOTHING,
     count_text,
     duration_text,
     latency_text,
     percent_text,
     sentence_of,
 )
-from studio.views.headline import four_figures
+from studio.views.headline import HeadFigure, four_figures
+
+_HEADINGS = ("step", "changed", "takes", "fewest in the pool", "p99", "errors", "failed", "cut")
+_FIGURE_COUNT = len(_HEADINGS) - 2
+
+
+@dataclass(frozen=True)
+class _Choice:
+    """The learner's last step: the settings, their verdict and figures, and the reasons."""
+
+    settings: str
+    verdict: Banner | None
+    figures: tuple[HeadFigure, ...]
+    justification: str
 
 
 def hand_in(progress: LessonProgress, given: Scenario, text: str, name: str, day: date) -> str:
-    """The page.
+    """Return the page of a lesson, done or as far as it was taken.
 
     Args:
-        progress: A lesson, done or as far as it was taken.
-        given: Its scenario.
-        text: The same as it was written.
-        name: Who took it, as they typed it.
-        day: When.
+        progress: The learner's progress in the lesson.
+        given: The lesson's scenario.
+        text: The lesson's scenario as it was written.
+        name: The learner's name, as it was typed; may be empty.
+        day: The day on which the lesson was taken.
     """
-    lesson, done = progress.lesson, len(progress.passed)
-    who = f"{safe(name)}, " if name.strip() else ""
-    parts = [
-        f"<h1>{safe(lesson.title)}</h1>",
-        f"<p>{safe(lesson.about)}</p>",
-        f"<p class=soft>{who}{day.isoformat()} · {done} of {len(lesson.steps)} steps done</p>",
-        *_prediction(progress),
-        "<h2>What was seen</h2>",
-        f"<div class=card>{_seen(progress.passed)}</div>",
-        *_choice(progress, given),
-        "<h2>The scenario</h2>",
-        f"<div class=card><pre>{safe(text)}</pre></div>",
-        f"<p class=soft>Rollcast {version('rollcast')}, engine {safe(engine_version())}, "
-        f"seed {given.seed}, {given.replications} runs each.</p>",
-    ]
-    return page_of(f"{lesson.title}: {name}" if name.strip() else lesson.title, parts)
+    lesson, step, answer = progress.lesson, progress.lesson.steps[0], progress.answer
+    is_predicted = answer is not None and step.right is not None
+    return render_page(
+        "lesson.html",
+        f"{lesson.title}: {name}" if name.strip() else lesson.title,
+        lesson=lesson,
+        learner=name if name.strip() else "",
+        day=day.isoformat(),
+        steps_done=len(progress.passed),
+        predicted=step.answers[answer] if is_predicted and answer is not None else "",
+        was_right=progress.was_right,
+        right_answer="" if step.right is None else step.answers[step.right],
+        seen=_figures_of_steps(progress.passed),
+        choice=_choice(progress, given) if progress.is_done else None,
+        scenario=given,
+        scenario_text=text,
+        version=version("rollcast"),
+        engine_version=engine_version(),
+    )
 
 
-def _prediction(progress: LessonProgress) -> Iterable[str]:
-    step = progress.lesson.steps[0]
-    yield "<h2>What was predicted</h2>"
-    yield f"<p>{safe(step.task)}</p>"
-    if progress.answer is None or step.right is None:
-        yield "<p class=soft>Nothing yet.</p>"
-        return
-    yield f"<p>Predicted: <b>{safe(step.answers[progress.answer])}</b>.</p>"
-    if progress.was_right:
-        yield "<p class=good>✓ So it is.</p>"
-    else:
-        yield f"<p class=bad>✗ What happens: {safe(step.answers[step.right])}.</p>"
-
-
-def _seen(passed: Iterable[LessonRecord]) -> str:
+def _figures_of_steps(passed: Iterable[LessonRecord]) -> Table:
     rows = [
-        (
-            record.step.name,
-            settings_text(record.settings),
-            *_figures(record.own),
-        )
+        (record.step.name, settings_text(record.settings), *_figures(record.own))
         for record in passed
     ]
-    return table_of(
-        ("step", "changed", "takes", "fewest in the pool", "p99", "errors", "failed", "cut"), rows
-    )
+    return Table(_HEADINGS, rows)
 
 
 def settings_text(settings: Mapping[str, object]) -> str:
-    """What was changed, in short: ``window 5, drain timeout 3s``."""
-    return (
-        ", ".join(f"{_name(key)} {_word(value)}" for key, value in settings.items()) or "as given"
-    )
+    """Return the changed settings in short: ``window 5, drain timeout 3s``."""
+    changes = [f"{_key_text(key)} {_value_text(value)}" for key, value in settings.items()]
+    return ", ".join(changes) or "as given"
 
 
-def _name(key: str) -> str:
-    """A key as it is told: what is of the rollout in full, of a service its last part."""
+def _key_text(key: str) -> str:
+    """Return a key in words: a rollout's key in full, of another key the last part."""
     last = key.removeprefix("rollout.") if key.startswith("rollout.") else key.rpartition(".")[2]
     return re.sub(r"[._]", " ", last)
 
 
-def _word(value: object) -> str:
+def _value_text(value: object) -> str:
     return {True: "yes", False: "no"}[value] if isinstance(value, bool) else str(value)
 
 
 def _figures(own: CandidateResult | None) -> tuple[str, ...]:
+    """Return the cells of a step's result; dashes where the step simulated nothing."""
     if own is None:
-        return ("–",) * 6
-    metrics = {name: one.mean for name, one in own.metrics.items()}
+        return (NOTHING,) * _FIGURE_COUNT
+    metrics = {name: figure.mean for name, figure in own.metrics.items()}
     return (
         duration_text(metrics["rollout_duration_s"]),
         count_text(metrics["lowest_in_pool_count"]),
@@ -113,27 +107,24 @@ def _figures(own: CandidateResult | None) -> tuple[str, ...]:
     )
 
 
-def _choice(progress: LessonProgress, given: Scenario) -> Iterable[str]:
-    if not progress.is_done:
-        return
+def _choice(progress: LessonProgress, given: Scenario) -> _Choice:
     last = progress.passed[-1]
-    yield "<h2>What was chosen, and why</h2>"
-    yield f"<p>{safe(settings_text(last.settings))}</p>"
+    verdict, figures = None, tuple[HeadFigure, ...]()
     if last.own is not None:
         if _asks_for_objectives(last.step):
             name = f"Window {last.own.candidate.window}"
-            yield verdict_of(last.own.verdict.answer, sentence_of(name, last.own.verdict))
+            verdict = Banner(last.own.verdict.answer, sentence_of(name, last.own.verdict))
         count = sum(service.instance_count for service in given.services.values())
-        yield figures_of(four_figures(last.own, given.objectives, count))
-    yield f"<div class=card><p style='white-space: pre-wrap'>{safe(progress.justification)}</p></div>"
+        figures = four_figures(last.own, given.objectives, count)
+    return _Choice(settings_text(last.settings), verdict, figures, progress.justification)
 
 
 def _asks_for_objectives(step: LessonStep) -> bool:
-    """Whether its choice must meet them; that of a release that must be taken back cannot."""
+    """Return whether the choice must meet the objectives; a release to be taken back cannot."""
     goal = step.goal
-    return isinstance(goal, Justified) and any(isinstance(one, Meets) for one in goal.goals)
+    return isinstance(goal, Justified) and any(isinstance(part, Meets) for part in goal.goals)
 
 
 def page_name(lesson: Lesson, name: str) -> str:
-    """What the page's file may be called, without its ending."""
+    """Return a name for the page's file, without its ending."""
     return "-".join(filter(None, (lesson.key, *name.lower().split())))

@@ -1,14 +1,12 @@
-"""What happened as one HTML file that needs no other: a rollout, or forecasts against the machine.
-
-Enters: an executor's timeline with its plan, or a contest of the lab. Leaves: HTML with its figures
-inside as SVG. Everything that comes from a file is escaped.
-"""
+"""HTML pages about what happened: a rollout that was carried out, or a contest of the lab."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
 from typing import Any
+
+from markupsafe import Markup
 
 from executor.plan.model import Interval, Plan
 from simulation.scenario.model import Scenario
@@ -17,7 +15,7 @@ from simulation.study.rows import run_rows
 from studio.charts.contest import Column, draw_contest
 from studio.charts.waterfall import ROW_PX, draw_waterfall
 from studio.lab.contest import CAPS, Arm, Contest, cap_range
-from studio.reports.html_page import page_of, safe, svg_of, table_of
+from studio.reports.html_page import Table, render_page, svg_of
 from studio.views.figures_text import NOTHING, metric_text, range_text
 from studio.views.spans import Span, actual_spans, forecast_spans
 from studio.views.theme import LIGHT
@@ -28,46 +26,45 @@ _TITLES = {
     "rollout_latency_p99_s": "p99 of latency",
 }
 
+_CONTEST_CHART_PX = 260
+
 
 def timeline_report(plan: Plan, timeline: dict[str, Any], forecast: Sequence[Span] = ()) -> str:
-    """An execution: how it ended, forecast and actual on one axis, figures side by side.
+    """Return the page of an execution: how it ended, forecast and actual steps on one axis, figures.
 
     Args:
-        plan: What was to be carried out.
-        timeline: The executor's record of it.
+        plan: The plan that was carried out.
+        timeline: The executor's record of the execution.
         forecast: The steps of one simulated run, see `forecast_of`.
     """
-    ended, reason = str(timeline["ended"] or "not ended"), timeline["reason"]
+    ended = str(timeline["ended"] or "not ended")
     names = list(plan.instances)
-    figure = svg_of(
-        lambda axes: draw_waterfall(axes, names, forecast, actual_spans(timeline), LIGHT),
-        110 + ROW_PX * len(names),
-    )
-    rows = [
+    figures = [
         (_words(name), metric_text(name, value), _range(name, plan.prediction.metrics.get(name)))
         for name, value in timeline["measured"].items()
     ]
     failed = [
-        (one["instance"], _words(one["step"]), one["outcome"], one["said"])
-        for one in timeline["steps"]
-        if one["outcome"] != "done"
+        (step["instance"], _words(step["step"]), step["outcome"], step["said"])
+        for step in timeline["steps"]
+        if step["outcome"] != "done"
     ]
-    parts = [
-        f"<h1>{safe(plan.name)}: {safe(ended.replace('_', ' '))}</h1>",
-        f"<p>{safe(reason)}</p>" if reason else "",
-        f"<p class=soft>Begun {safe(timeline['began_at'])}, ended {safe(timeline['ended_at'])}; "
-        f"window {plan.window}, {len(names)} instances; plan {safe(plan.digest[:12])}.</p>",
-        f"<div class=card>{figure}</div>",
-        "<h2>Measured and forecast</h2>",
-        table_of(("", "measured", "forecast, 5–95 % of single runs"), rows),
-    ]
-    if failed:
-        parts += ["<h2>What did not go well</h2>", table_of(("instance", "step", "", ""), failed)]
-    return page_of(f"{plan.name}: {ended}", parts)
+    return render_page(
+        "rollout.html",
+        f"{plan.name}: {ended}",
+        plan=plan,
+        timeline=timeline,
+        ended=ended.replace("_", " "),
+        chart=svg_of(
+            lambda axes: draw_waterfall(axes, names, forecast, actual_spans(timeline), LIGHT),
+            110 + ROW_PX * len(names),
+        ),
+        figures=Table(("", "measured", "forecast, 5–95 % of single runs"), figures),
+        failed_steps=Table(("instance", "step", "", ""), failed),
+    )
 
 
 def forecast_of(plan: Plan) -> list[Span]:
-    """The steps of one simulated run of a plan: its first replication."""
+    """Simulate a plan once, as its first replication, and return the steps of that run."""
     scenario = Scenario.model_validate(plan.scenario).model_copy(
         update={"seed": plan.seed, "replications": 1}
     )
@@ -76,48 +73,42 @@ def forecast_of(plan: Plan) -> list[Span]:
 
 
 def contest_report(contest: Contest) -> str:
-    """Forecasts against the machine: the score, a figure for each metric, every judged value."""
+    """Return the page that holds forecasts against the machine: the score, charts, every judged value."""
     rankings, judged = contest.rankings(), contest.judged()
     score = contest.score()
-    parts = [
-        f"<h1>{safe(contest.scenario.name)}: forecast and machine</h1>",
-        f"<p>{sum(one.holds for one in judged)} of {len(judged)} measured values lie in the range "
-        f"that was predicted for single runs{'' if score is None else f' ({score:.0%})'}. The order "
-        f"of the arms by p99 was right in {sum(rankings)} of {len(rankings)} runs.</p>",
-        f"<p class=soft>Predictions frozen before measuring, digest {safe(contest.digest)}. "
-        "Half of a range counts at most as 10 % of the duration and 30 % of p99.</p>",
-    ]
-    for metric in CAPS:
-        figure = svg_of(
-            lambda axes, metric=metric: draw_contest(  # type: ignore[misc] # bound now
-                axes,
-                metric,
-                _TITLES[metric],
-                [_column(contest, a, metric) for a in contest.arms],
-                LIGHT,
-            ),
-            260,
-        )
-        parts.append(f"<div class=card>{figure}</div><br>")
     rows = [
         (
-            one.arm,
-            str(one.run + 1),
-            _TITLES[one.metric],
-            metric_text(one.metric, one.value),
-            f"{metric_text(one.metric, one.low)} – {metric_text(one.metric, one.high)}",
-            "holds" if one.holds else "misses",
+            value.arm,
+            str(value.run + 1),
+            _TITLES[value.metric],
+            metric_text(value.metric, value.value),
+            f"{metric_text(value.metric, value.low)} – {metric_text(value.metric, value.high)}",
+            "holds" if value.holds else "misses",
         )
-        for one in judged
+        for value in judged
     ]
-    parts += ["<h2>Every judged value</h2>"]
-    parts += [table_of(("arm", "run", "", "measured", "range that counts", ""), rows)]
-    flags = contest.flags()
-    if flags:
-        parts.append("<h2>What speaks against it</h2><ul>")
-        parts += [f"<li>{safe(flag)}</li>" for flag in flags]
-        parts.append("</ul>")
-    return page_of(f"{contest.scenario.name}: forecast and machine", parts)
+    missed = {number for number, value in enumerate(judged) if not value.holds}
+    return render_page(
+        "contest.html",
+        f"{contest.scenario.name}: forecast and machine",
+        name=contest.scenario.name,
+        held_count=len(judged) - len(missed),
+        score="" if score is None else f"{score:.0%}",
+        right_orders=sum(rankings),
+        orders=len(rankings),
+        digest=contest.digest,
+        charts=[_contest_chart(contest, metric) for metric in CAPS],
+        judged=Table(("arm", "run", "", "measured", "range that counts", ""), rows, missed),
+        flags=contest.flags(),
+    )
+
+
+def _contest_chart(contest: Contest, metric: str) -> Markup:
+    columns = [_column(contest, arm, metric) for arm in contest.arms]
+    return svg_of(
+        lambda axes: draw_contest(axes, metric, _TITLES[metric], columns, LIGHT),
+        _CONTEST_CHART_PX,
+    )
 
 
 def _column(contest: Contest, arm: Arm, metric: str) -> Column:
@@ -129,6 +120,7 @@ def _column(contest: Contest, arm: Arm, metric: str) -> Column:
 
 
 def _words(name: str) -> str:
+    """Return a metric's or a step's name in words, without its unit: ``rollout duration``."""
     return re.sub(r"_(s|count|fraction)$", "", name).replace("_", " ")
 
 

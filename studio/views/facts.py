@@ -1,7 +1,7 @@
-"""What a candidate's runs say of each quantity that an objective limits: one place for every screen and report.
+"""The figures of a candidate that objectives limit, each with its limit: for every screen and report.
 
-A figure and the limit beside it are of one quantity, counted per rollout, and whether the limit holds is decided
-by the share of runs in which it does, as the verdict is. Nothing here knows Qt.
+A figure and the limit beside it are of one quantity, counted per rollout. As for the verdict, the share
+of runs in which the limit holds decides whether it holds.
 """
 
 from __future__ import annotations
@@ -22,13 +22,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Fact:
-    """One limited quantity of one candidate.
+    """A limited quantity of one candidate.
 
     Attributes:
-        metric: Its name in `simulation.results.run_result.METRICS`, the one that the objective judges.
-        figure: Its mean over the runs, one value a run, with the range of single runs.
+        metric: The quantity's name in `simulation.results.run_result.METRICS`, the one that the objective judges.
+        figure: The mean over the runs (one value per run), with the range of single runs.
         limit: The objective; None where none is set.
-        answer: Whether the limit holds in the share of runs that is asked for; None without a limit.
+        answer: Says whether the limit holds in the share of runs that the scenario asks for; None
+            without a limit.
     """
 
     metric: str
@@ -38,10 +39,10 @@ class Fact:
 
     @property
     def is_within(self) -> bool | None:
-        """Whether the limit is shown to hold or to break; None where neither is, or none is set.
+        """Return whether the limit is shown to hold or to break; None where neither is shown.
 
-        While it is undecided, a mean beyond the limit counts as breaking it: 85 % of the requests lost is no open
-        question to look at, however few the runs are.
+        While the answer is undecided, a mean beyond the limit counts as breaking it: with 85 % of the
+        requests lost nobody needs more runs to see that.
         """
         if self.answer == "undecided":
             return None if is_within(self.metric, self.figure.mean, self.limit) else False
@@ -50,7 +51,7 @@ class Fact:
 
 @dataclass(frozen=True)
 class Facts:
-    """Every quantity that an objective can limit, of one candidate."""
+    """Every quantity of one candidate that an objective can limit."""
 
     duration: Fact
     pool: Fact
@@ -59,13 +60,13 @@ class Facts:
 
     @property
     def breaks_a_limit(self) -> bool:
-        """Whether any of them is not within its limit."""
-        return any(one.is_within is False for one in self.by_metric.values())
+        """Return whether any quantity breaks its limit."""
+        return any(fact.is_within is False for fact in self.by_metric.values())
 
     @property
     def by_metric(self) -> dict[str, Fact]:
-        """The same by the names of their metrics."""
-        return {one.metric: one for one in (self.duration, self.pool, self.p99, self.lost)}
+        """Return the facts by the names of their metrics."""
+        return {fact.metric: fact for fact in (self.duration, self.pool, self.p99, self.lost)}
 
 
 _LIMIT_OF: dict[str, Callable[[Objectives], float | None]] = {
@@ -77,10 +78,10 @@ _LIMIT_OF: dict[str, Callable[[Objectives], float | None]] = {
 
 
 def facts(result: CandidateResult, objectives: Objectives) -> Facts:
-    """Return what a candidate's runs say of each limited quantity.
+    """Return the figures of a candidate that objectives limit.
 
-    Latency and losses are those of the rollout's interval; where nothing is rolled, of the whole run. These are
-    the quantities that `simulation.study.verdict` holds against the objectives.
+    Latency and losses are those of the rollout's interval; without a rollout, of the whole run. The verdict
+    (`simulation.study.verdict`) compares the same quantities with the objectives.
     """
     is_steady = all(run.metrics["lowest_in_pool_count"] is None for run in result.runs)
     prefix = "" if is_steady else "rollout_"
@@ -110,7 +111,7 @@ def _fact(
 
 
 def is_within(metric: str, value: float | None, limit: float | None) -> bool | None:
-    """Whether one value is within its limit; None where one of them is missing."""
+    """Return whether a value is within its limit; None where the value or the limit is missing."""
     if value is None or limit is None:
         return None
     return value >= limit if metric in HIGHER_IS_BETTER else value <= limit

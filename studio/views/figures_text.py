@@ -1,8 +1,6 @@
-"""Figures as people read them: one place for the command line and the windows.
+"""Figures as text with their units, for the command line, the window and reports.
 
-Enters: seconds, counts and fractions, or a candidate's result. Leaves: short texts with their
-units. What a table prints and what a screen shows is the same to the digit, because it comes from
-here.
+A table and a screen show the same digits because both take them from here.
 """
 
 from __future__ import annotations
@@ -19,10 +17,10 @@ if TYPE_CHECKING:
     from simulation.study.statistics import Difference
 
 Line = tuple[str, str]
-"""A look (`heading`, `good`, `bad`, `soft` or empty) and the words; the glyph is in the words."""
+"""A look (`heading`, `good`, `bad`, `soft` or empty) and the words, which hold the glyph."""
 
 NOTHING = "–"
-"""What stands for a figure that does not exist."""
+"""The text for a figure that does not exist."""
 
 ANSWER_GLYPHS = {"meets": "✓", "fails": "✗", "undecided": "?"}
 
@@ -40,16 +38,16 @@ TABLE_HEADINGS = (
     "failed",
     "verdict",
 )
-"""Of `table_row`: duration, fewest instances in the pool, p99 and error share during the rollout,
-and requests that failed in a run of the common interval."""
+"""Headings of `table_row`. Takes, fewest, p99 and errors are those of the rollout; failed counts
+requests per run over the common interval."""
 
 
 VARIED = ("surge", "pause", "drain", "policy", "start")
-"""Of `TABLE_HEADINGS`: what candidates may differ in beside their windows."""
+"""The headings of the settings, besides the window, in which candidates may differ."""
 
 
 def duration_text(seconds: float | None) -> str:
-    """A rollout's length: ``12 min 41 s``, ``41.2 s``, ``2 h 05 min``."""
+    """Return a rollout's duration: ``12 min 41 s``, ``41.2 s``, ``2 h 05 min``."""
     if seconds is None:
         return NOTHING
     if seconds < 59.95:
@@ -62,9 +60,9 @@ def duration_text(seconds: float | None) -> str:
 
 
 def span_text(low_s: float | None, high_s: float | None) -> str:
-    """How long something takes, rounded outward: ``14 to 16 minutes``, ``38 to 44 seconds``.
+    """Return a range of durations, rounded outward: ``14 to 16 minutes``, ``38 to 44 seconds``.
 
-    Between one minute and ten it is said to the second: ``1 min 10 s to 1 min 31 s``.
+    Between one minute and ten minutes the seconds are shown: ``1 min 10 s to 1 min 31 s``.
     """
     if low_s is None or high_s is None:
         return NOTHING
@@ -76,7 +74,7 @@ def span_text(low_s: float | None, high_s: float | None) -> str:
 
 
 def clock_text(seconds: float | None) -> str:
-    """A length in little space: ``12:41``, ``1:02:05``."""
+    """Return a duration in little space: ``12:41``, ``1:02:05``."""
     if seconds is None:
         return NOTHING
     whole = round(seconds)
@@ -87,7 +85,7 @@ def clock_text(seconds: float | None) -> str:
 
 
 def length_text(seconds: float | None) -> str:
-    """A round length, for an axis: ``30 s``, ``5 min``, ``2 h``."""
+    """Return a round duration, for an axis: ``30 s``, ``5 min``, ``2 h``."""
     if seconds is None:
         return NOTHING
     if seconds == 0:
@@ -99,7 +97,7 @@ def length_text(seconds: float | None) -> str:
 
 
 def time_left_text(seconds: float | None) -> str:
-    """How long something still takes: ``about 2 min left``; nothing while nobody knows."""
+    """Return the remaining time: ``about 2 min left``; empty while it is unknown."""
     if seconds is None:
         return ""
     if seconds < 60:
@@ -109,7 +107,7 @@ def time_left_text(seconds: float | None) -> str:
 
 
 def latency_text(seconds: float | None) -> str:
-    """A latency: ``312 ms``, ``1.24 s``, ``14.2 s``."""
+    """Return a latency: ``312 ms``, ``1.24 s``, ``14.2 s``."""
     if seconds is None:
         return NOTHING
     if seconds == 0:
@@ -120,12 +118,12 @@ def latency_text(seconds: float | None) -> str:
 
 
 def limit_text(seconds: float) -> str:
-    """A limit as it was set: ``4 s``, ``250 ms``."""
+    """Return a limit of latency as it was set: ``4 s``, ``250 ms``."""
     return f"{seconds:g} s" if seconds >= 1 else f"{seconds * 1000:g} ms"
 
 
 def between_text(low: str, high: str) -> str:
-    """A range with its unit said once where it is the same: ``715 – 775 ms``."""
+    """Return a range, with the unit only once where both ends share it: ``715 – 775 ms``."""
     if low == high:
         return low
     number, _, unit = low.rpartition(" ")
@@ -133,7 +131,7 @@ def between_text(low: str, high: str) -> str:
 
 
 def count_text(number: float | None) -> str:
-    """A count or a mean of counts: ``861,204``, ``0.3``."""
+    """Return a count or a mean of counts: ``861,204``, ``0.3``."""
     if number is None:
         return NOTHING
     if number == round(number) or number >= 99.95:
@@ -144,12 +142,12 @@ def count_text(number: float | None) -> str:
 
 
 def instances_text(count: int) -> str:
-    """``1 instance``, ``1,000 instances``."""
+    """Return a count with its noun: ``1 instance``, ``1,000 instances``."""
     return f"{count:,} instance{'' if count == 1 else 's'}"
 
 
 def percent_text(fraction: float | None) -> str:
-    """A share: ``87 %``, ``0.12 %``, ``0 %``."""
+    """Return a share in percent: ``87 %``, ``0.12 %``, ``0 %``."""
     if fraction is None:
         return NOTHING
     percent = fraction * 100
@@ -163,22 +161,22 @@ def percent_text(fraction: float | None) -> str:
 
 
 def file_stem(name: str) -> str:
-    """What a file about something may be called, without its ending: ``Shop / EU`` → ``Shop-EU``."""
+    """Return a file name for something, without its ending: ``Shop / EU`` → ``Shop-EU``."""
     return re.sub(r"[^\w.]+", "-", name).strip("-.") or "scenario"
 
 
 def drain_text(seconds: float) -> str:
-    """A drain timeout or a pause: ``30 s``, ``2.5 s``."""
+    """Return a drain timeout or a pause: ``30 s``, ``2.5 s``."""
     return f"{seconds:g} s"
 
 
 def policy_text(candidate: Candidate) -> str:
-    """A balancer's policy: ``least connections``."""
+    """Return a load balancer's policy in words: ``least connections``."""
     return candidate.policy.replace("_", " ") if candidate.policy else NOTHING
 
 
 def metric_text(name: str, value: float | None) -> str:
-    """Any metric of `simulation.results.run_result.METRICS`, in the unit that its name says."""
+    """Return a value of any metric of `simulation.results.run_result.METRICS`, in the unit of its name."""
     if name.endswith("_fraction"):
         return percent_text(value)
     if name.endswith(("duration_s", "mixed_version_s")):
@@ -189,7 +187,7 @@ def metric_text(name: str, value: float | None) -> str:
 
 
 def signed_text(name: str, value: float | None) -> str:
-    """A difference of a metric: ``+1.20 s``, ``−4 min 10 s``; none has no sign."""
+    """Return a difference of a metric: ``+1.20 s``, ``−4 min 10 s``; a difference of 0 has no sign."""
     if value is None:
         return NOTHING
     size = metric_text(name, abs(value))
@@ -197,22 +195,28 @@ def signed_text(name: str, value: float | None) -> str:
 
 
 def difference_text(name: str, difference: Difference) -> str:
-    """A paired difference with its interval: ``−1 min 30 s (−1 min 41 s to −1 min 20 s)``."""
+    """Return a paired difference with its interval: ``−1 min 30 s (−1 min 41 s to −1 min 20 s)``."""
+    mean, interval = difference_texts(name, difference)
+    return f"{mean} ({interval})" if interval else mean
+
+
+def difference_texts(name: str, difference: Difference) -> tuple[str, str]:
+    """Return the mean of a paired difference, and its interval; an interval that is unknown is empty."""
     mean = signed_text(name, difference.mean)
     if difference.low is None or difference.high is None:
-        return mean
-    return f"{mean} ({signed_text(name, difference.low)} to {signed_text(name, difference.high)})"
+        return mean, ""
+    return mean, f"{signed_text(name, difference.low)} to {signed_text(name, difference.high)}"
 
 
 def range_text(name: str, figure: Interval) -> str:
-    """What single runs may do: the 5–95 % range."""
+    """Return the 5–95 % range of single runs."""
     if figure.run_low is None or figure.run_high is None:
         return NOTHING
     return between_text(metric_text(name, figure.run_low), metric_text(name, figure.run_high))
 
 
 def verdict_text(result: CandidateResult) -> str:
-    """``✓ meets in 60 of 60``; what fails is told by the runs that do: ``✗ fails in 58 of 60``."""
+    """Return a verdict in short: ``✓ meets in 60 of 60``; ``✗ fails in 58 of 60`` counts the runs that fail."""
     verdict = result.verdict
     glyph, runs = ANSWER_GLYPHS[verdict.answer], verdict.runs_meeting
     if verdict.answer == "fails":
@@ -222,7 +226,7 @@ def verdict_text(result: CandidateResult) -> str:
 
 
 def table_row(result: CandidateResult) -> tuple[str, ...]:
-    """One candidate under `TABLE_HEADINGS`, means over its runs."""
+    """Return the cells of one candidate, in the order of `TABLE_HEADINGS`: means over its runs."""
     metrics, candidate = result.metrics, result.candidate
     batch = " batch" if candidate.advance == "batch" else ""
     return (
@@ -242,7 +246,7 @@ def table_row(result: CandidateResult) -> tuple[str, ...]:
 
 
 def shown_columns(results: Sequence[CandidateResult]) -> list[int]:
-    """The columns of `TABLE_HEADINGS` worth showing: what is varied only where it differs."""
+    """Return the columns of `TABLE_HEADINGS` to show: a setting only where the candidates differ in it."""
     rows = [table_row(result) for result in results]
     return [
         column
@@ -251,28 +255,41 @@ def shown_columns(results: Sequence[CandidateResult]) -> list[int]:
     ]
 
 
-def candidate_name(comparison: Comparison, index: int) -> str:
-    """What a candidate is called among the others of its comparison, see `name_among`."""
+def candidate_name(comparison: Comparison, index: int, *, begins_sentence: bool = True) -> str:
+    """Return the name of a candidate among the others of its comparison, see `name_among`."""
     if comparison.scenario.rollout is None:
-        return comparison.scenario.name or "As it is"
+        return comparison.scenario.name or ("As it is" if begins_sentence else "as it is")
     others = [result.candidate for result in comparison.candidates]
-    return name_among(others[index], others)
+    return name_among(others[index], others, begins_sentence=begins_sentence)
 
 
-def name_among(one: Candidate, others: Sequence[Candidate]) -> str:
-    """What a candidate is called among others: only what differs is said.
+def name_among(
+    candidate: Candidate,
+    others: Sequence[Candidate],
+    *,
+    begins_sentence: bool = True,
+    with_start: bool = True,
+) -> str:
+    """Return the name of a candidate among others, which holds only the settings that differ.
 
     ``Window 3``, ``Window 3, drain 30 s, start 18:00:00``.
+
+    Args:
+        candidate: The candidate.
+        others: All candidates, this one included.
+        begins_sentence: ``Window 3``; else ``window 3``.
+        with_start: False leaves the start out.
     """
     parts = [
-        ("", f"Window {one.window}"),
-        ("advance", one.advance),
-        ("surge", f"surge {one.surge}"),
-        ("pause_s", f"pause {drain_text(one.pause_s)}"),
-        ("drain_timeout_s", f"drain {drain_text(one.drain_timeout_s)}"),
-        ("policy", policy_text(one)),
-        ("start_label", f"start {one.start_label}"),
+        ("", f"{'Window' if begins_sentence else 'window'} {candidate.window}"),
+        ("advance", candidate.advance),
+        ("surge", f"surge {candidate.surge}"),
+        ("pause_s", f"pause {drain_text(candidate.pause_s)}"),
+        ("drain_timeout_s", f"drain {drain_text(candidate.drain_timeout_s)}"),
+        ("policy", policy_text(candidate)),
     ]
+    if with_start:
+        parts.append(("start_label", f"start {candidate.start_label}"))
     return ", ".join(
         text
         for name, text in parts
@@ -281,13 +298,13 @@ def name_among(one: Candidate, others: Sequence[Candidate]) -> str:
 
 
 def verdict_sentence(comparison: Comparison, index: int) -> str:
-    """The answer as a sentence: ``Window 3 meets every objective in 60 of 60 runs``."""
+    """Return the verdict of a candidate as a sentence: ``Window 3 meets every objective in 60 of 60 runs``."""
     name = candidate_name(comparison, index)
     return sentence_of(name, comparison.candidates[index].verdict)
 
 
 def sentence_of(name: str, verdict: Verdict) -> str:
-    """What a verdict says of whoever bears the name, as a sentence."""
+    """Return the verdict of the candidate with this name as a sentence."""
     runs = f"{verdict.runs_meeting} of {verdict.runs} runs"
     if verdict.answer == "meets":
         return f"{name} meets every objective in {runs}"
@@ -298,7 +315,7 @@ def sentence_of(name: str, verdict: Verdict) -> str:
 
 
 def waits_sentence(result: CandidateResult) -> str:
-    """Where a rollout's time went, such as ``On average 38 % of the time goes to …``; or nothing."""
+    """Return the sentence that splits the rollout's time into waits and steps; empty without a rollout."""
     words = {
         "drain_s": "draining",
         "step_s": "the other steps",

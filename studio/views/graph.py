@@ -1,8 +1,6 @@
-"""Graphs of a rollout, laid out: which service waits for which, and how a plan's waves follow.
+"""Graphs of a rollout with their layout: the order of the services, and the waves of a plan.
 
-Enters: a scenario or a plan, and a simulated run where there is one. Leaves: a `Drawing`: nodes and edges
-in places of a grid, the critical path marked. What draws it needs to know nothing else, and nothing
-here knows what draws it.
+A `Drawing` has nodes and edges in places of a grid, with the critical path marked.
 """
 
 from __future__ import annotations
@@ -31,7 +29,7 @@ Kind = Literal["service", "instance", "gate", "end"]
 
 
 def short_names(names: Sequence[str]) -> dict[str, str]:
-    """Names without what all of them begin with, where that ends at a mark: ``01`` for ``web-01``."""
+    """Return names without their common beginning, where that ends at a mark: ``01`` for ``web-01``."""
     first, last = (min(names), max(names)) if len(names) > 1 else ("", "")
     same = itertools.takewhile(lambda pair: pair[0] == pair[1], zip(first, last, strict=False))
     common = "".join(letter for letter, _ in same)
@@ -41,16 +39,16 @@ def short_names(names: Sequence[str]) -> dict[str, str]:
 
 @dataclass(frozen=True)
 class Node:
-    """What is drawn as a box.
+    """A box of the graph.
 
     Attributes:
-        key: What it is known by.
-        title: Its name.
-        under: A few words below it.
-        about: All that there is to say of it, in sentences.
-        column: Its place from the left, from 0.
-        row: Its place from the top, from 0; halves lie between two rows.
-        is_critical: Whether it is on the critical path.
+        key: The box's key.
+        title: The name in the box.
+        under: A few words below the name.
+        about: The details, in words.
+        column: The column, from 0 at the left.
+        row: The row, from 0 at the top; halves lie between two rows.
+        is_critical: True for a box on the critical path.
     """
 
     key: str
@@ -65,7 +63,7 @@ class Node:
 
 @dataclass(frozen=True)
 class Edge:
-    """What comes after what."""
+    """An arrow: ``then`` begins after ``first``."""
 
     first: str
     then: str
@@ -74,7 +72,7 @@ class Edge:
 
 @dataclass(frozen=True)
 class Drawing:
-    """A graph with places.
+    """A graph with its layout.
 
     Attributes:
         critical: The critical path in words; empty where it is not known.
@@ -87,11 +85,11 @@ class Drawing:
 
 @dataclass(frozen=True)
 class OutageInterval:
-    """When an instance was away in a run, seconds from the rollout's start.
+    """The time in which an instance was away in a run, in seconds from the rollout's start.
 
     Attributes:
-        end_s: When it was back, or gone for good; None when it never was.
-        ended: What it is at the end: ``serving``, ``absent``, or ``failed`` and the like.
+        end_s: The time at which it was back, or gone for good; None if it never was.
+        ended: The state at the end: ``serving``, ``absent``, or ``failed`` and the like.
     """
 
     begin_s: float
@@ -100,7 +98,7 @@ class OutageInterval:
 
 
 def typical_run(runs: Sequence[RunResult]) -> RunResult | None:
-    """The run whose rollout took the median time of those that ended; else the first."""
+    """Return the run whose rollout took the median time of those that ended; the first if none ended."""
     ended = [run for run in runs if run.metrics["rollout_duration_s"] is not None]
     if not ended:
         return runs[0] if runs else None
@@ -109,30 +107,30 @@ def typical_run(runs: Sequence[RunResult]) -> RunResult | None:
 
 
 def spells(scenario: Scenario, service: str, run: RunResult) -> dict[str, OutageInterval]:
-    """When each instance of a service was rolled, by its name; those that were not are left out."""
+    """Return the time away of each instance of a service that was rolled, by its name."""
     first, names = scenario.first_number(service), scenario.names_of(service)
     last = first + len(names)
     begun: dict[str, float] = {}
     ended: dict[str, tuple[float | None, str]] = {}
-    for one in run.states:
-        if not first <= one.instance < last or one.state is State.CRASHED:
+    for interval in run.states:
+        if not first <= interval.instance < last or interval.state is State.CRASHED:
             continue
-        name = names[one.instance - first]
-        if one.state in (State.SERVING, State.ABSENT):
+        name = names[interval.instance - first]
+        if interval.state in (State.SERVING, State.ABSENT):
             if name in begun:
-                ended[name] = (one.begin_s, one.state.value)
+                ended[name] = (interval.begin_s, interval.state.value)
             continue
-        begun.setdefault(name, one.begin_s)
-        ended[name] = (None, one.state.value)
+        begun.setdefault(name, interval.begin_s)
+        ended[name] = (None, interval.state.value)
     return {name: OutageInterval(begin_s, *ended[name]) for name, begin_s in begun.items()}
 
 
 def release_drawing(scenario: Scenario, run: RunResult | None = None) -> Drawing:
-    """Which service is rolled after which; each with its instances and how long it took.
+    """Return the graph of the services: their order, instances and durations.
 
     Args:
-        scenario: Its release.
-        run: Whose times and critical path are shown; None where nothing is simulated.
+        scenario: The scenario with the release.
+        run: The run that gives times and critical path; None where nothing is simulated.
     """
     graph = release_graph(scenario.release_order())
     times = {} if run is None else {name: _service_times(scenario, name, run) for name in graph}
@@ -143,57 +141,60 @@ def release_drawing(scenario: Scenario, run: RunResult | None = None) -> Drawing
         begin_s, end_s = times.get(name, (None, None))
         took = None if begin_s is None or end_s is None else end_s - begin_s
         firsts = list(graph.predecessors(name))
-        told = [
+        facts = [
             f"{name}: {instances_text(count)}, {window} at once",
             f"begins after {', '.join(firsts)}" if firsts else "begins at once",
         ]
         if took is not None:
-            told.append(f"takes {duration_text(took)} in a typical run")
+            facts.append(f"takes {duration_text(took)} in a typical run")
         elif run is not None:
-            told.append("did not end" if begin_s is not None else "was not begun")
+            facts.append("did not end" if begin_s is not None else "was not begun")
         if name in path:
-            told.append("on the critical path")
+            facts.append("on the critical path")
         under = instances_text(count) + ("" if took is None else f" · {duration_text(took)}")
-        nodes.append(Node(name, "service", name, under, "; ".join(told), column, row, name in path))
+        nodes.append(
+            Node(name, "service", name, under, "; ".join(facts), column, row, name in path)
+        )
     steps = {(path[k], path[k + 1]) for k in range(len(path) - 1)}
-    edges = tuple(Edge(one, other, (one, other) in steps) for one, other in graph.edges)
+    edges = tuple(Edge(service, other, (service, other) in steps) for service, other in graph.edges)
     return Drawing(tuple(nodes), edges, _chain_words(path, run))
 
 
 def _service_times(
     scenario: Scenario, service: str, run: RunResult
 ) -> tuple[float | None, float | None]:
-    found = spells(scenario, service, run).values()
-    begin_s = min((one.begin_s for one in found), default=None)
-    if not found or any(one.end_s is None for one in found):
+    intervals = spells(scenario, service, run).values()
+    begin_s = min((interval.begin_s for interval in intervals), default=None)
+    if not intervals or any(interval.end_s is None for interval in intervals):
         return begin_s, None
-    return begin_s, max(one.end_s for one in found if one.end_s is not None)
+    return begin_s, max(interval.end_s for interval in intervals if interval.end_s is not None)
 
 
 def _places(graph: nx.DiGraph[str]) -> dict[str, tuple[int, float]]:
-    """A column for each generation, rows centred, near those that are waited for."""
-    found: dict[str, tuple[int, float]] = {}
+    """Return column and row of each service: a column for each generation, rows near their predecessors."""
+    places: dict[str, tuple[int, float]] = {}
     columns = [list(names) for names in nx.topological_generations(graph)]
     highest = max((len(names) for names in columns), default=0)
     for column, names in enumerate(columns):
         rows = {
-            name: [found[first][1] for first in graph.predecessors(name)] or [0.0] for name in names
+            name: [places[first][1] for first in graph.predecessors(name)] or [0.0]
+            for name in names
         }
         names.sort(key=lambda name: sum(rows[name]) / len(rows[name]))
         top = (highest - len(names)) / 2
-        found |= {name: (column, top + row) for row, name in enumerate(names)}
-    return found
+        places |= {name: (column, top + row) for row, name in enumerate(names)}
+    return places
 
 
 def waves_drawing(plan: Plan, timed: Mapping[str, OutageInterval] | None = None) -> Drawing:
-    """How a plan goes through its instances: lanes as wide as each wave, gates between the waves.
+    """Return the graph of a plan's instances: lanes as wide as each wave, gates between the waves.
 
-    An instance waits for the one whose place in the window it takes: the first to be done makes
-    room for the next to begin.
+    An instance waits for the instance whose place in the window it takes: the first to be done makes
+    room for the next one.
 
     Args:
-        plan: What is drawn.
-        timed: When each instance was rolled in a typical run; None where nothing is simulated.
+        plan: The plan.
+        timed: The time away of each instance in a typical run; None where nothing is simulated.
     """
     timed = _with_replacements(plan, timed or {})
     graph: nx.DiGraph[str] = nx.DiGraph()
@@ -249,16 +250,18 @@ def waves_drawing(plan: Plan, timed: Mapping[str, OutageInterval] | None = None)
 def _with_replacements(
     plan: Plan, timed: Mapping[str, OutageInterval]
 ) -> dict[str, OutageInterval]:
-    """Each instance's time with that of the new one beside it, where there is one."""
+    """Return each instance's time away, together with that of its replacement beside it."""
     merged = {}
     for name in plan.instances:
         both = [timed[key] for key in (name, f"{name}-new") if key in timed]
         if both:
-            ends_s = [one.end_s for one in both]
+            ends_s = [interval.end_s for interval in both]
             merged[name] = OutageInterval(
-                min(one.begin_s for one in both),
+                min(interval.begin_s for interval in both),
                 None if None in ends_s else max(end_s for end_s in ends_s if end_s is not None),
-                next((one.ended for one in both if one.end_s is None), both[-1].ended),
+                next(
+                    (interval.ended for interval in both if interval.end_s is None), both[-1].ended
+                ),
             )
     return merged
 
@@ -266,22 +269,22 @@ def _with_replacements(
 def _lanes(
     order: Sequence[str], lanes: int, timed: Mapping[str, OutageInterval]
 ) -> dict[str, tuple[int, int, str | None]]:
-    """Of each instance its depth, its lane, and the one whose place it takes."""
-    found: dict[str, tuple[int, int, str | None]] = {}
+    """Return for each instance its depth, its lane, and the instance whose place it takes."""
+    lanes_of: dict[str, tuple[int, int, str | None]] = {}
     free: list[str] = []  # begun, their places not yet taken by another
     for place, name in enumerate(order):
         if place < lanes:
-            found[name] = (0, place, None)
+            lanes_of[name] = (0, place, None)
         else:
-            free.sort(key=lambda one: _done_s(timed, one))
+            free.sort(key=lambda candidate: _done_s(timed, candidate))
             first = free.pop(0)
-            found[name] = (found[first][0] + 1, found[first][1], first)
+            lanes_of[name] = (lanes_of[first][0] + 1, lanes_of[first][1], first)
         free.append(name)
-    return found
+    return lanes_of
 
 
 def _done_s(timed: Mapping[str, OutageInterval], name: str) -> float:
-    """When an instance was done; those that never were come last, untimed ones in their order."""
+    """Return the time at which an instance was done; infinity if it never was, 0 where none is timed."""
     end_s = timed[name].end_s if name in timed else None
     return (float("inf") if timed else 0.0) if end_s is None else end_s
 
@@ -291,7 +294,7 @@ def _critical(
     timed: Mapping[str, OutageInterval],
     gates: Mapping[str, tuple[int, Gate | None]],
 ) -> list[str]:
-    """The chain that determined the end; empty where the rollout did not come to its end."""
+    """Return the chain of instances that determined the end; empty where the rollout did not end."""
     ended = {name: one.end_s for name, one in timed.items() if one.end_s is not None}
     if any(name not in ended for name in graph if name not in gates):
         return []
@@ -310,24 +313,24 @@ def _instance_node(
     place: tuple[int, float],
     is_critical: bool,
 ) -> Node:
-    told = [f"{name}: wave {number} of {len(plan.waves)}"]
+    facts = [f"{name}: wave {number} of {len(plan.waves)}"]
     under, spell = "", timed.get(name)
     if spell is not None and spell.end_s is not None:
         under = duration_text(spell.end_s - spell.begin_s)
         verb = "replaced" if plan.replacement == "beside" else "out"
-        told.append(
+        facts.append(
             f"{verb} from {duration_text(spell.begin_s)} to {duration_text(spell.end_s)} in a typical "
             f"run, {under}"
         )
     elif spell is not None:
         under = f"✗ {spell.ended}"
-        told.append(f"taken out at {duration_text(spell.begin_s)}, at the end {spell.ended}")
+        facts.append(f"taken out at {duration_text(spell.begin_s)}, at the end {spell.ended}")
     elif timed:
         under = "not begun"
-        told.append("was not begun in this run")
+        facts.append("was not begun in this run")
     if is_critical:
-        told.append("on the critical path")
-    return Node(name, "instance", title, under, "; ".join(told), *place, is_critical)
+        facts.append("on the critical path")
+    return Node(name, "instance", title, under, "; ".join(facts), *place, is_critical)
 
 
 def _gate_node(
@@ -341,7 +344,7 @@ def _gate_node(
 
 
 def gate_words(number: int, gate: Gate) -> str:
-    """What stands after a wave, as a sentence."""
+    """Return the gate after a wave as a sentence."""
     if gate.kind == "pause":
         return f"After wave {number} it pauses for {drain_text(gate.pause_s)}"
     limits = [
@@ -352,8 +355,8 @@ def gate_words(number: int, gate: Gate) -> str:
         ),
         *([f"p99 {latency_text(gate.latency_p99_s)}"] if gate.latency_p99_s is not None else []),
     ]
-    said = f", at most {' and '.join(limits)}" if limits else ""
-    return f"After wave {number} the new version bakes for {drain_text(gate.pause_s)}{said}"
+    limits_text = f", at most {' and '.join(limits)}" if limits else ""
+    return f"After wave {number} the new version bakes for {drain_text(gate.pause_s)}{limits_text}"
 
 
 _MOST_NAMED = 6

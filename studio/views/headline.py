@@ -1,8 +1,4 @@
-"""The four figures that stand under every verdict, as words: in the window and in reports.
-
-Enters: a candidate's result, its objectives, the size of the fleet. Leaves: for each figure its name,
-the figure, what single runs may do, the limit, and whether it is within.
-"""
+"""The four figures under every verdict, as words, in the window and in reports."""
 
 from __future__ import annotations
 
@@ -28,7 +24,7 @@ if TYPE_CHECKING:
     from simulation.study.compare import CandidateResult
 
 NOT_ROLLED = "nothing is rolled"
-"""Under a figure of a rollout where there is none."""
+"""The words under a rollout's figure where nothing is rolled."""
 
 FOUR = (
     ("Rollout takes", "From the first take-out to the last return"),
@@ -40,19 +36,19 @@ FOUR = (
         "or in error; the mean over the runs",
     ),
 )
-"""The name of each figure, and what it is in plain words."""
+"""The name of each figure, and the figure explained in plain words."""
 
 
 @dataclass(frozen=True)
 class HeadFigure:
-    """One of the four.
+    """One of the four figures under a verdict.
 
     Attributes:
-        name: What it is.
-        tip: The same in plain words.
-        figure: As it is shown, with its unit.
-        under: What single runs may do (5–95 %), and the limit.
-        is_within: Whether its limit is shown to hold or to break; None where neither is.
+        name: The figure's name.
+        tip: The figure explained in plain words.
+        figure: The mean over the runs as text, with its unit.
+        under: The range of single runs (5–95 %), and the limit.
+        is_within: True when the limit is shown to hold, False when it is shown to break, else None.
     """
 
     name: str
@@ -65,26 +61,26 @@ class HeadFigure:
 def four_figures(
     result: CandidateResult, objectives: Objectives, instance_count: int
 ) -> tuple[HeadFigure, ...]:
-    """Duration, fewest instances, p99 and lost requests of one candidate.
+    """Return duration, fewest instances, p99 and lost requests of one candidate.
 
     Args:
-        result: What came of it.
-        objectives: What it was judged by.
+        result: The candidate's result.
+        objectives: The limits that the candidate was judged by.
         instance_count: Instances in all services together.
     """
-    told, duration_tip, p99_tip, lost_tip = facts(result, objectives), FOUR[0], FOUR[2], FOUR[3]
+    limited, duration_tip, p99_tip, lost_tip = facts(result, objectives), FOUR[0], FOUR[2], FOUR[3]
     capacity = result.metrics["lowest_capacity_fraction"].mean
     return (
-        _head_figure(duration_tip, told.duration, duration_text, clock_text, clock_text),
+        _head_figure(duration_tip, limited.duration, duration_text, clock_text, clock_text),
         pool_figure(
-            told.pool.figure.mean,
+            limited.pool.figure.mean,
             capacity,
             objectives.lowest_in_pool,
             instance_count,
-            told.pool.is_within,
+            limited.pool.is_within,
         ),
-        _head_figure(p99_tip, told.p99, latency_text, latency_text, limit_text),
-        _head_figure(lost_tip, told.lost, percent_text, percent_text, percent_text),
+        _head_figure(p99_tip, limited.p99, latency_text, latency_text, limit_text),
+        _head_figure(lost_tip, limited.lost, percent_text, percent_text, percent_text),
     )
 
 
@@ -107,14 +103,14 @@ def pool_figure(
     instance_count: int,
     is_within: bool | None,
 ) -> HeadFigure:
-    """The second of the four, simulated or estimated.
+    """Return the second figure, the fewest instances in the pool, simulated or estimated.
 
     Args:
         lowest: The fewest instances in the pool, None where nothing is rolled.
         share: The lowest share of the fleet's capacity.
-        least: How many there must be, None without a limit.
+        least: Fewest instances that the objectives allow, None without a limit.
         instance_count: Instances in all services together.
-        is_within: Whether the limit holds.
+        is_within: As in `HeadFigure`.
     """
     return HeadFigure(
         *FOUR[1],
@@ -126,12 +122,12 @@ def pool_figure(
 
 
 def limit_words(text: Callable[[float], str], limit: float | None) -> str | None:
-    """A limit as text; None without one."""
+    """Return a limit as text; None without a limit."""
     return None if limit is None else text(limit)
 
 
 def _under(figure: Interval, text: Callable[[float | None], str], words: str | None) -> str:
     if figure.mean is None:
         return NOTHING if words is None else f"limit {words}"
-    said = between_text(text(figure.run_low), text(figure.run_high))
-    return said if words is None else f"{said} · limit {words}"
+    runs = between_text(text(figure.run_low), text(figure.run_high))
+    return runs if words is None else f"{runs} · limit {words}"

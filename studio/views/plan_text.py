@@ -1,8 +1,4 @@
-"""A plan in plain words, and the command that makes it.
-
-Enters: a plan. Leaves: lines for people, part by part, and a command line. Screens and command line may
-print them; nothing here knows how.
-"""
+"""A plan in plain words, part by part, and the command line that makes the plan."""
 
 from __future__ import annotations
 
@@ -17,7 +13,7 @@ from studio.views.figures_text import drain_text, instances_text, latency_text, 
 from studio.views.graph import gate_words
 
 MOST_WAVES = 8
-"""So many waves are told one by one."""
+"""Maximum number of waves that are described one by one."""
 
 _ON_TIMEOUT = {
     "cut": "what is left then is cut",
@@ -32,7 +28,7 @@ _ON_FAILURE = {
 
 
 def waves_in_words(plan: Plan) -> list[str]:
-    """What is rolled in which order, a line a wave and a line a gate."""
+    """Return the order of the rollout: a line for each wave and a line for each gate."""
     lines: list[str] = []
     for number, wave in enumerate(plan.waves[:MOST_WAVES], start=1):
         lines.append(_wave(plan, number, wave))
@@ -77,7 +73,7 @@ def carrier_in_words(plan: Plan) -> str:
 
 
 def rules_in_words(plan: Plan) -> list[str]:
-    """What holds throughout: the drain, the stop, the pool, guards and failures."""
+    """Return the rules of the whole rollout: the drain, the stop, the pool, guards and failures."""
     drain, stop = plan.drain, plan.stop
     until = "" if drain.on_timeout == "wait" else f" for {drain_text(drain.timeout_s)} at most"
     lines = [
@@ -102,7 +98,7 @@ def rules_in_words(plan: Plan) -> list[str]:
 
 
 def guards_in_words(plan: Plan) -> list[str]:
-    """What halts it by what is observed."""
+    """Return the limits on what is observed, beyond which the rollout halts."""
     lines = []
     if plan.guards is not None:
         limits = _limits(plan.guards.error_fraction, plan.guards.latency_p99_s)
@@ -117,16 +113,16 @@ def guards_in_words(plan: Plan) -> list[str]:
 
 
 def _limits(error_fraction: float | None, latency_s: float | None) -> str:
-    found = []
+    limits = []
     if error_fraction is not None:
-        found.append(f"errors at most {percent_text(error_fraction)}")
+        limits.append(f"errors at most {percent_text(error_fraction)}")
     if latency_s is not None:
-        found.append(f"p99 at most {latency_text(latency_s)}")
-    return " and ".join(found) or "nothing is limited"
+        limits.append(f"p99 at most {latency_text(latency_s)}")
+    return " and ".join(limits) or "nothing is limited"
 
 
 def steps_in_words(plan: Plan) -> list[str]:
-    """Every step and its deadline, and who takes them in order: what is known without a fleet."""
+    """Return every step with its deadline, and the order of the instances: all that needs no fleet."""
     lines = [f"Each instance at most: {_deadlines(plan)}"]
     for number, wave in enumerate(plan.waves, start=1):
         count, names = instances_text(len(wave.instances)), ", ".join(wave.instances)
@@ -137,7 +133,7 @@ def steps_in_words(plan: Plan) -> list[str]:
 
 
 def _deadlines(plan: Plan) -> str:
-    """The steps in their order, each with how long it may take."""
+    """Return the steps in their order, each with its deadline in seconds."""
     return ", ".join(
         f"{step.replace('_', ' ')} {drain_text(round(plan.step_deadlines_s[step], 1))}"
         for step in STEPS
@@ -146,13 +142,13 @@ def _deadlines(plan: Plan) -> str:
 
 
 def plan_command(file: str, said: Scenario, planned: Scenario, output: str) -> str | None:
-    """The command that makes the same plan; None when options cannot say it.
+    """Return the command that makes the same plan; None when options cannot express it.
 
     Args:
         file: The scenario's file.
-        said: What it says.
-        planned: What the plan is of.
-        output: Where the plan goes.
+        said: The scenario in the file.
+        planned: The scenario that was planned.
+        output: The file of the plan.
     """
     words = ["rollcast", "plan", file]
     before, after = (dict(_flat(one.as_data())) for one in (said, planned))
@@ -168,7 +164,7 @@ def plan_command(file: str, said: Scenario, planned: Scenario, output: str) -> s
 
 
 def _flat(data: Any, above: str = "") -> Iterator[tuple[str, Any]]:
-    """Every value by its key path; lists are values."""
+    """Yield every value with its key path; a list is one value."""
     if not isinstance(data, dict):
         yield above, data
         return

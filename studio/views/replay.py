@@ -1,7 +1,7 @@
-"""One run told over time: what each instance does at any moment, and what happened when.
+"""One run over time: the state of each instance at any moment, and the events of the run.
 
-Enters: a run's result and the scenario that was simulated. Leaves: a `Story`, which answers what
-holds at a moment by one binary search over all instances, so that a cursor can be dragged through it.
+A `Story` finds the states of a moment by one binary search over all instances, so that a cursor can be
+dragged through the run.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ _CODE = {state: code for code, state in enumerate(STATES)}
 
 @dataclass(frozen=True)
 class ReplayEvent:
-    """Something worth stopping at.
+    """An event of a run that is worth a stop of the replay.
 
     Attributes:
-        time_s: When.
-        words: What happened.
-        instance: To which instance; None when to all.
+        time_s: Time of the event, in seconds from the rollout's start.
+        words: The event in words.
+        instance: Number of the instance; None for an event of the whole rollout.
     """
 
     time_s: float
@@ -46,11 +46,11 @@ class ReplayEvent:
 
 @dataclass(frozen=True)
 class Group:
-    """A service's instances: ``first`` and those after it.
+    """The instances of a service, which are numbered on from ``first``.
 
     Attributes:
-        count: How many there are, second ones included.
-        own_count: How many there are without those.
+        count: Number of instances, replacements beside the old ones included.
+        own_count: Number of instances without such replacements.
     """
 
     service: str
@@ -61,7 +61,7 @@ class Group:
 
 @dataclass(frozen=True)
 class OutageInterval:
-    """An instance in a state with a version, for a while."""
+    """An interval in which an instance has one state and one version."""
 
     state: State
     begin_s: float
@@ -74,15 +74,15 @@ class Story:
     """A run, ready to be replayed.
 
     Attributes:
-        run: What happened.
-        names: Of all instances, one service after the other.
-        groups: Which of them belong to which service.
-        waves: The instances of each wave, of services that are rolled in several.
-        instance: Whose each interval of states is, ascending, shape (intervals,).
-        code: Its state, a place in `STATES`.
-        begin_s: When it begins, ascending within an instance.
-        end_s: When it ends.
-        is_new: Whether the instance has the new version in it.
+        run: The run's result.
+        names: The names of all instances, one service after the other.
+        groups: The instances of each service.
+        waves: The instances of each wave, for services that are rolled in several waves.
+        instance: Number of the instance of each interval of states, ascending, shape (intervals,).
+        code: State of each interval, an index of `STATES`.
+        begin_s: Begin of each interval, in seconds, ascending within an instance.
+        end_s: End of each interval, in seconds.
+        is_new: True for an interval in which the instance has the new version.
     """
 
     run: RunResult
@@ -100,11 +100,11 @@ class Story:
 
     @property
     def count(self) -> int:
-        """How many instances there are."""
+        """Return the number of instances."""
         return len(self.names)
 
     def short_name(self, instance: int) -> str:
-        """A name that fits on a tile: ``07`` of ``checkout-07``, ``07+`` of ``checkout-07-new``."""
+        """Return a name that fits on a tile: ``07`` of ``checkout-07``, ``07+`` of ``checkout-07-new``."""
         group = next(one for one in reversed(self.groups) if one.first <= instance)
         name = self.names[instance]
         short = name.removeprefix(f"{group.service}-") or name
@@ -113,26 +113,26 @@ class Story:
 
     @property
     def until_s(self) -> float:
-        """The end of what is told: the rollout has settled."""
+        """Return the end of the story, when the rollout has settled, in seconds."""
         return self.run.settled_s
 
     @property
     def rollout_end_s(self) -> float:
-        """When the rollout was done; the end of the story when it never was."""
+        """Return the time at which the rollout was done, in seconds; the end of the story if it never was."""
         duration_s = self.run.metrics["rollout_duration_s"]
         return self.until_s if duration_s is None else min(duration_s, self.until_s)
 
     def at(self, time_s: float) -> Numbers:
-        """The interval that each instance is in at a moment, shape (instances,).
+        """Return the number of the interval that each instance is in at a moment, shape (instances,).
 
-        Before the beginning it is the first, after the end the last.
+        Before the run it is the instance's first interval, after the run the last.
         """
         since_s = min(max(0.0, time_s - self._zero_s), self._span_s - 1.0)
         wanted = np.arange(self.count) * self._span_s + since_s
         return np.searchsorted(self._keys, wanted, side="right") - 1
 
     def spell(self, interval: int) -> OutageInterval:
-        """One interval of states."""
+        """Return one interval of states."""
         return OutageInterval(
             STATES[self.code[interval]],
             float(self.begin_s[interval]),
@@ -141,46 +141,46 @@ class Story:
         )
 
     def spells_of(self, instance: int) -> list[OutageInterval]:
-        """What an instance did, first to last; what took no time is left out."""
+        """Return the intervals of an instance in their order, without those that took no time."""
         low, high = np.searchsorted(self.instance, [instance, instance + 1])
-        found = [self.spell(k) for k in range(low, high)]
-        return [one for one in found if one.end_s > max(0.0, one.begin_s)]
+        intervals = [self.spell(k) for k in range(low, high)]
+        return [interval for interval in intervals if interval.end_s > max(0.0, interval.begin_s)]
 
     def busy_fraction(self, time_s: float) -> float:
-        """Which share of their slots is busy, in the mean of all instances that are up."""
+        """Return the busy share of the slots, as the mean over all instances that are up."""
         return self.value("utilisation_fraction", time_s)
 
     def value(self, series: str, time_s: float) -> float:
-        """A series in the bin of a moment; NaN where nothing is told."""
+        """Return the value of a series in the bin of a moment; NaN where there is none."""
         values = self.run.series[series]
         place = min(max(0, int(time_s / self.run.bin_s)), len(values) - 1)
         return float(values[place]) if len(values) else float("nan")
 
     @cached_property
     def changes_s(self) -> Floats:
-        """When any instance changes its state, from the rollout's start on; each moment once."""
+        """Return the times at which any instance changes its state, in seconds, without repetition."""
         inside = (self.begin_s >= 0) & (self.begin_s <= self.until_s)
         return np.unique(np.concatenate([[0.0], self.begin_s[inside], [self.until_s]]))
 
     @cached_property
     def order(self) -> Numbers:
-        """The instances that did something, in the order in which they began to."""
+        """Return the instances that left their first state, in the order in which they did."""
         moved = (self.code != _CODE[State.SERVING]) & (self.code != _CODE[State.ABSENT])
         moved &= self.end_s > 0
         first = np.full(self.count, np.inf)
         np.minimum.at(first, self.instance[moved], self.begin_s[moved])
         order = np.argsort(first, kind="stable")
-        found: Numbers = order[np.isfinite(first[order])]
-        return found
+        moved_first: Numbers = order[np.isfinite(first[order])]
+        return moved_first
 
     @cached_property
     def worst(self) -> ReplayEvent:
-        """The moment to look at first, of all until everything has settled.
+        """Return the worst moment of the run, the first to look at.
 
-        It is where most requests fail; where none fails, where capacity falls shortest of the traffic; where it
-        suffices, where p99 is highest among bins with enough requests. The end of the rollout is no end of this:
-        backlogs, cold caches and retry storms are at their worst after it. Places are found by means over a few
-        bins, see `judged_width`, and then the worst bin among those.
+        It is the moment at which most requests fail. If none fails, it is the moment at which capacity falls
+        shortest of the traffic; if capacity suffices, the moment with the highest p99 among bins with enough
+        requests. Moments after the rollout count as well: backlogs, cold caches and retry storms are at their
+        worst then. Means over a few bins find the place (see `judged_width`), then the worst bin there counts.
         """
         bin_s, series = self.run.bin_s, self.run.series
         count = max(1, min(len(series["capacity_rps"]), int(np.ceil(self.until_s / bin_s))))
@@ -200,36 +200,36 @@ class Story:
             place = int(np.argmin(room))
         else:
             place = _worst_bin(p99, int(np.nanargmax(slow)), width)
-        told = (
+        facts = (
             [] if not failed[place] > 0 else [f"{count_text(float(failed[place]))} requests/s fail"]
         )
         if np.isfinite(p99[place]):
-            told.append(f"p99 {latency_text(float(p99[place]))}")
+            facts.append(f"p99 {latency_text(float(p99[place]))}")
         least = float(room[place])
-        if least < 0 or (not told and np.isfinite(least)):
+        if least < 0 or (not facts and np.isfinite(least)):
             side = "above" if least < 0 else "below"
-            told.append(f"traffic {count_text(abs(least))}/s {side} capacity")
+            facts.append(f"traffic {count_text(abs(least))}/s {side} capacity")
         at_s = min((place + 0.5) * bin_s, self.until_s)
-        return ReplayEvent(at_s, f"worst moment: {', '.join(told)}")
+        return ReplayEvent(at_s, f"worst moment: {', '.join(facts)}")
 
     @cached_property
     def events(self) -> tuple[ReplayEvent, ...]:
-        """What happened, by time."""
-        found = [*self._moves(), *self._wave_ends(), self._lowest(), self.worst]
+        """Return the events of the run, by time."""
+        events = [*self._moves(), *self._wave_ends(), self._lowest(), self.worst]
         if self.run.metrics["rollout_duration_s"] is not None:
-            found.append(ReplayEvent(self.rollout_end_s, _ENDS[self.run.ended]))
+            events.append(ReplayEvent(self.rollout_end_s, _ENDS[self.run.ended]))
         else:
             by = self.run.stopped_by
             last = "" if by is None else f": {failure_text(by, len(self.groups) > 1)}"
-            found.append(ReplayEvent(self.until_s, f"{_ENDS[self.run.ended]}{last}"))
-        return tuple(sorted(found, key=lambda one: one.time_s))
+            events.append(ReplayEvent(self.until_s, f"{_ENDS[self.run.ended]}{last}"))
+        return tuple(sorted(events, key=lambda event: event.time_s))
 
     def _moves(self) -> Iterator[ReplayEvent]:
-        """What instances did that others notice: left the pool, came back, failed."""
+        """Yield the events of single instances: left the pool, came back, failed."""
         for k in np.flatnonzero((self.begin_s >= 0) & (self.begin_s <= self.until_s)):
             number, state = int(self.instance[k]), STATES[self.code[k]]
             before = k > 0 and self.instance[k - 1] == number
-            words = _TOLD.get(state)
+            words = _STATE_WORDS.get(state)
             if state is State.SERVING:
                 repaired = before and self.code[k - 1] == _CODE[State.CRASHED]
                 words = "repaired" if repaired else "back in the pool" if before else None
@@ -237,12 +237,12 @@ class Story:
                 yield ReplayEvent(float(self.begin_s[k]), f"{self.names[number]} {words}", number)
 
     def _wave_ends(self) -> Iterator[ReplayEvent]:
-        """When all of a wave were back, where there are several."""
+        """Yield the end of each wave, where there are several waves."""
         serving = self.code == _CODE[State.SERVING]
         for place, wave in enumerate(self.waves, 1):
             mine = np.isin(self.instance, wave) & serving & self.is_new
             if len(np.unique(self.instance[mine])) == len(wave):
-                first = [self.begin_s[mine & (self.instance == one)].min() for one in wave]
+                first = [self.begin_s[mine & (self.instance == member)].min() for member in wave]
                 yield ReplayEvent(float(max(first)), f"wave {place} of {len(self.waves)} is back")
 
     def _lowest(self) -> ReplayEvent:
@@ -252,7 +252,7 @@ class Story:
         return ReplayEvent(min((place + 0.5) * self.run.bin_s, self.until_s), words)
 
 
-_TOLD = {
+_STATE_WORDS = {
     State.DRAINING: "leaves the pool",
     State.FAILED: "failed",
     State.CRASHED: "crashed",
@@ -266,11 +266,11 @@ _ENDS = {
 
 
 def story_of(run: RunResult, scenario: Scenario) -> Story:
-    """A run's story.
+    """Return the story of a run.
 
     Args:
-        run: What was simulated.
-        scenario: Of what, with the candidate in it.
+        run: The run's result.
+        scenario: The scenario that was simulated, with the candidate applied.
     """
     groups = tuple(
         Group(name, scenario.first_number(name), len(scenario.names_of(name)), one.instance_count)
@@ -305,26 +305,26 @@ def story_of(run: RunResult, scenario: Scenario) -> Story:
 
 
 def _versions(states: Sequence[StateInterval], twice: NDArray[np.int8]) -> Iterator[bool]:
-    """Whether an instance has the new version, interval by interval.
+    """Yield for each interval whether the instance has the new version.
 
-    It has it from when it has started (`simulation.control.strategy`). Of instances that come twice the first
-    always have the old one and the second the new one. Of others, what is brought up has the other
-    version than before; but one that failed is only ever brought up again with the old one.
+    An instance has the new version once it has started (`simulation.control.strategy`). Where replacements
+    run beside the old instances, the old ones keep the old version and the replacements have the new one.
+    Otherwise a start changes the version; only an instance that failed is started with the old one again.
     """
     number, is_new, has_failed, before = -1, False, False, State.SERVING
-    for one in states:
-        if one.instance != number:
-            number, before = one.instance, State.ABSENT
+    for interval in states:
+        if interval.instance != number:
+            number, before = interval.instance, State.ABSENT
             is_new, has_failed = twice[number] > 0, False
-        if one.state is State.RETURNING and before is State.STARTING and twice[number] == 0:
+        if interval.state is State.RETURNING and before is State.STARTING and twice[number] == 0:
             is_new, has_failed = not (is_new or has_failed), False
-        has_failed = has_failed or one.state is State.FAILED
-        before = one.state
+        has_failed = has_failed or interval.state is State.FAILED
+        before = interval.state
         yield is_new
 
 
 def _waves(scenario: Scenario) -> Iterator[tuple[int, ...]]:
-    """The instances of each wave, where a service is rolled in several."""
+    """Yield the instances of each wave, for services that are rolled in several waves."""
     for service in scenario.rolled_services():
         rule = scenario.rule(service)
         if rule is None or rule.strategy in ALL_AT_ONCE:
@@ -338,51 +338,51 @@ def _waves(scenario: Scenario) -> Iterator[tuple[int, ...]]:
 
 
 def judged_width(count: int) -> int:
-    """Over how many bins means are taken to be judged, as single ones are noise.
+    """Return the number of bins over which means are taken before they are judged: single bins are noise.
 
-    A twentieth of all ``count``, but five where there are not a hundred, and never above a sixth.
+    A twentieth of ``count`` bins, at least five, and at most a sixth.
     """
     return max(1, count // 20, min(5, count // 6))
 
 
 def smooth(values: Floats, width: int) -> Floats:
-    """Means over ``width`` bins around each, of what is told; NaN where nothing is."""
-    told = np.isfinite(values)
+    """Return the means over ``width`` bins around each bin, of the known values; NaN where none is known."""
+    known = np.isfinite(values)
     kernel = np.ones(width)
-    total = np.convolve(np.where(told, values, 0.0), kernel, mode="same")
-    count = np.convolve(told.astype(np.float64), kernel, mode="same")
+    total = np.convolve(np.where(known, values, 0.0), kernel, mode="same")
+    count = np.convolve(known.astype(np.float64), kernel, mode="same")
     means: Floats = np.divide(total, count, out=np.full_like(total, np.nan), where=count > 0.5)
     return means
 
 
 _ENOUGH_REQUESTS = 100
-"""Below as many answered requests a 99th percentile is the slowest one, and says little."""
+"""Least number of answered requests for a 99th percentile: with fewer it is just the slowest one."""
 
 
 def _p99_of_enough(p99: Floats, served: Floats, width: int) -> Floats:
-    """The mean p99 over ``width`` bins around each, NaN where too few requests were answered in them.
+    """Return the mean p99 over ``width`` bins around each bin, NaN where too few requests were answered.
 
-    Where no stretch has `_ENOUGH_REQUESTS`, those count that have at least half as many as the fullest.
+    Where no stretch of bins has `_ENOUGH_REQUESTS`, a stretch needs half as many as the fullest one.
 
     Args:
-        p99: Of each bin, s.
-        served: Requests answered in each bin.
-        width: Bins that are taken together.
+        p99: The p99 of each bin, in seconds.
+        served: Number of requests answered in each bin.
+        width: Number of bins that are taken together.
     """
     answered = np.convolve(np.nan_to_num(served), np.ones(width), mode="same")
     needed = min(_ENOUGH_REQUESTS, answered.max(initial=0.0) / 2)
-    found: Floats = np.where(answered >= needed, smooth(p99, width), np.nan)
-    return found
+    means: Floats = np.where(answered >= needed, smooth(p99, width), np.nan)
+    return means
 
 
 def _worst_bin(values: Floats, around: int, width: int) -> int:
-    """The bin with the highest value among those whose mean is at a place: what a line shows there."""
+    """Return the bin with the highest value among the ``width`` bins around a bin."""
     first = max(0, around - width // 2)
     return first + int(np.nanargmax(values[first : first + width]))
 
 
 def typical(result: CandidateResult) -> int:
-    """The run whose p99 is nearest the median of all runs; the first when none has one."""
+    """Return the number of the run whose p99 is nearest the median of all runs; 0 when none has a p99."""
     p99 = _p99(result)
     if not np.isfinite(p99).any():
         return 0
@@ -390,7 +390,7 @@ def typical(result: CandidateResult) -> int:
 
 
 def worst_run(result: CandidateResult) -> int:
-    """The run that did not end well if there is one, else the one that loses most, else the slowest."""
+    """Return the number of the worst run: one that did not end, else the one that loses most, else the slowest."""
 
     def badness(place: int) -> tuple[bool, float, float]:
         run = result.runs[place]
@@ -410,14 +410,17 @@ def _p99(result: CandidateResult) -> Floats:
 
 
 def sentences_of(story: Story, instance: int) -> list[str]:
-    """What an instance did, in words: ``0:12 – 0:15  draining``."""
-    told = []
-    for one in story.spells_of(instance):
-        if one.begin_s > story.until_s:
+    """Return the intervals of an instance in words: ``0:12 – 0:15  draining``."""
+    lines = []
+    for interval in story.spells_of(instance):
+        if interval.begin_s > story.until_s:
             break
-        what = one.state.value
-        if one.state is State.SERVING:
-            what = f"serving ({'new' if one.is_new else 'old'})"
-        begin, end = clock_text(max(0.0, one.begin_s)), clock_text(min(one.end_s, story.until_s))
-        told.append(f"{begin} – {end}  {what}")
-    return told
+        word = interval.state.value
+        if interval.state is State.SERVING:
+            word = f"serving ({'new' if interval.is_new else 'old'})"
+        begin, end = (
+            clock_text(max(0.0, interval.begin_s)),
+            clock_text(min(interval.end_s, story.until_s)),
+        )
+        lines.append(f"{begin} – {end}  {word}")
+    return lines

@@ -1,7 +1,6 @@
-"""A rollout in words: how far it is, how it ended, what is watched, and what was said.
+"""A rollout that is carried out, in words: its progress, its end, its guards and figures.
 
-Enters: a plan and the executor's timeline of it. Leaves: sentences, and lines with a look each.
-Nothing here knows Qt.
+A line is a look (`studio.views.figures_text.Line`) and the words.
 """
 
 from __future__ import annotations
@@ -44,30 +43,30 @@ _COMPARED = {
     "queue_max": "longest queue",
     "failed_requests": "failed requests",
 }
-"""The figures that are told beside their forecast."""
+"""The metrics that are shown beside their forecast, with their words."""
 
 
 def ended_line(code: int) -> Line:
-    """How an executor ended, by its exit code."""
+    """Return the line that says how an executor ended, from its exit code."""
     return _ENDED.get(code, ("bad", "✗ The executor broke off"))
 
 
 def question(
     plan: Plan, path: Path, inventory: Inventory, *, resumes: bool = False
 ) -> tuple[str, str]:
-    """What is asked before real machines are touched, and what there is to know of them.
+    """Return the question to confirm before real machines are touched, and the details below it.
 
     Args:
-        plan: What would be carried out.
+        plan: The plan to carry out.
         path: The inventory's file.
-        inventory: Where it would be.
-        resumes: Whether it goes on with what was left.
+        inventory: The fleet that the plan would be carried out on.
+        resumes: True for a rollout that was begun and is resumed.
     """
     hosts = sorted({inventory.host_of(name) for name in inventory.instances})
     named = ", ".join(hosts[:6]) + (f" and {len(hosts) - 6} more" if len(hosts) > 6 else "")
-    what = f"Go on with {plan.name}" if resumes else f"Carry {plan.name} out"
+    action = f"Go on with {plan.name}" if resumes else f"Carry {plan.name} out"
     return (
-        f"{what} on {instances_text(len(plan.instances))} of {plan.service} on "
+        f"{action} on {instances_text(len(plan.instances))} of {plan.service} on "
         f"{len(hosts)} {'host' if len(hosts) == 1 else 'hosts'}?",
         f"{named}, by {path.name}: from version {inventory.versions.old} to "
         f"{inventory.versions.new}, {plan.window} at once. These machines are real.",
@@ -75,23 +74,23 @@ def question(
 
 
 def counts_words(timeline: dict[str, Any] | None) -> str:
-    """How many instances are done, and what the others are doing."""
+    """Return how many instances are done, what the others are doing, and the time since the start."""
     if timeline is None:
         return "Starting…"
     done = {
-        one["instance"]
-        for one in timeline["steps"]
-        if one["step"] == "return" and one["outcome"] == "done"
+        step["instance"]
+        for step in timeline["steps"]
+        if step["step"] == "return" and step["outcome"] == "done"
     }
-    last = {one["instance"]: one["state"] for one in timeline["states"]}
+    last = {entry["instance"]: entry["state"] for entry in timeline["states"]}
     doing = Counter(state for state in last.values() if state != "serving")
-    took = duration_text(max((one["end_s"] for one in timeline["states"]), default=0.0))
+    took = duration_text(max((entry["end_s"] for entry in timeline["states"]), default=0.0))
     words = [f"{count} {state}" for state, count in doing.items()]
     return " · ".join([f"{len(done)} of {len(last)} done", *words, took])
 
 
 def of_forecast(plan: Plan) -> str:
-    """How long it is thought to take."""
+    """Return the rollout's forecast duration as `` of about 4 min``; nothing without a forecast."""
     figure = plan.prediction.metrics.get("rollout_duration_s")
     return (
         "" if figure is None or figure.mean is None else f" of about {duration_text(figure.mean)}"
@@ -99,23 +98,29 @@ def of_forecast(plan: Plan) -> str:
 
 
 def guard_lines(plan: Plan, timeline: dict[str, Any] | None) -> list[Line]:
-    """What is watched, as it is, and its limit."""
+    """Return a line for each guard: its present value and its limit."""
     counted = [
-        RequestCounts(one["t_s"], one["requests_count"], one["failed_count"], one["queued_count"])
-        for one in (timeline["samples"] if timeline is not None else ())
+        RequestCounts(
+            sample["t_s"],
+            sample["requests_count"],
+            sample["failed_count"],
+            sample["queued_count"],
+        )
+        for sample in (timeline["samples"] if timeline is not None else ())
     ]
     lines: list[Line] = []
-    for one in limit_readings(plan, counted):
-        text = percent_text if one.is_fraction else count_text
-        is_over = one.value is not None and one.value > one.limit
-        mark = "·" if one.value is None else "✗" if is_over else "✓"
-        look = "soft" if one.value is None else "bad" if is_over else "good"
-        lines.append((look, f"{mark} {one.what}: {text(one.value)}, limit {text(one.limit)}"))
+    for reading in limit_readings(plan, counted):
+        text = percent_text if reading.is_fraction else count_text
+        value, limit = reading.value, reading.limit
+        is_over = value is not None and value > limit
+        mark = "·" if value is None else "✗" if is_over else "✓"
+        look = "soft" if value is None else "bad" if is_over else "good"
+        lines.append((look, f"{mark} {reading.what}: {text(value)}, limit {text(limit)}"))
     return lines or [("soft", "none")]
 
 
 def figure_lines(plan: Plan, measured: dict[str, float | None], *, is_over: bool) -> list[Line]:
-    """The figures that matter beside what single runs may do; judged once the rollout is over."""
+    """Return the main figures beside the range of single runs; they are judged once the rollout is over."""
     lines: list[Line] = []
     for name, words in _COMPARED.items():
         figure = plan.prediction.metrics.get(name)
@@ -125,20 +130,20 @@ def figure_lines(plan: Plan, measured: dict[str, float | None], *, is_over: bool
         if value is None:
             lines.append(("", f"{words}: {span}"))
             continue
-        told = f"{words}: {metric_text(name, value)}"
+        figure_words = f"{words}: {metric_text(name, value)}"
         low, high = figure.run_low, figure.run_high
         if not is_over or low is None or high is None:
-            lines.append(("", f"{told} · forecast {span}"))
+            lines.append(("", f"{figure_words} · forecast {span}"))
         elif low <= value <= high:
-            lines.append(("good", f"✓ {told}, within {span}"))
+            lines.append(("good", f"✓ {figure_words}, within {span}"))
         else:
-            lines.append(("bad", f"✗ {told}, outside {span}"))
+            lines.append(("bad", f"✗ {figure_words}, outside {span}"))
     return lines
 
 
-def log_line(said: OutputLine) -> str:
-    """A line as it is shown: what is wrong has a sign."""
-    line = said.line.strip()
-    if not said.is_wrong:
+def log_line(output: OutputLine) -> str:
+    """Return a line of the executor as it is shown: a warning begins with ``!``, an error with ``✗``."""
+    line = output.line.strip()
+    if not output.is_wrong:
         return line
     return f"! {line.removeprefix('warning: ')}" if line.startswith("warning: ") else f"✗ {line}"

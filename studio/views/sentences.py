@@ -52,7 +52,7 @@ _REASONS = {
     Why.CUT_CONNECTIONS: "drains cut long-lived connections, most of which came before the rollout",
     Why.CONNECTIONS_BEGIN_EMPTY: "how many long-lived connections are open is not known",
 }
-"""Of each reason the words; `names` are services, `share` is the share that belongs to it."""
+"""The words of each reason; `names` are services, `share` is the share that the reason states."""
 
 
 def no_estimate_text(reason: NoEstimate) -> str:
@@ -61,30 +61,36 @@ def no_estimate_text(reason: NoEstimate) -> str:
     return f"no estimate: {_REASONS[reason.why].format(names=names, share=share)}"
 
 
-def estimate_sentence(found: Estimate, scenario: Scenario) -> tuple[str, str]:
-    """Return the answer that closed forms point to, if any, and what they expect as a sentence."""
+def estimate_sentence(estimate: Estimate, scenario: Scenario) -> tuple[str, str]:
+    """Return the answer of an estimate (``fails``, ``meets`` or empty) and its sentence."""
     name = f"Window {scenario.window_count()}" if scenario.rollout else scenario.name
-    answer, words = estimate_answer(found, scenario)
-    colon = ":" if found.beyond and not answer else ""
+    answer, words = estimate_answer(estimate, scenario)
+    colon = ":" if estimate.beyond and not answer else ""
     return answer, f"{name}{colon} {words}"
 
 
-def estimate_answer(found: Estimate, scenario: Scenario) -> tuple[str, str]:
-    """Return the same, the sentence without its subject; the answer is ``fails``, ``meets`` or empty."""
-    if found.hopeless:
-        return "fails", f"cannot meet the objectives: {found.hopeless[0]}"
+def estimate_answer(estimate: Estimate, scenario: Scenario) -> tuple[str, str]:
+    """Return the answer of an estimate (``fails``, ``meets`` or empty) and its sentence without a subject."""
+    if estimate.hopeless:
+        return "fails", f"cannot meet the objectives: {estimate.hopeless[0]}"
     limits = scenario.objectives
-    told = (
-        ("takes", found.rollout_duration_s, limits.duration, duration_text, duration_text),
-        ("p99", found.rollout_latency_p99_s, limits.latency_p99, latency_text, limit_text),
-        ("errors", found.rollout_error_fraction, limits.error_fraction, percent_text, percent_text),
+    figures = (
+        ("takes", estimate.rollout_duration_s, limits.duration, duration_text, duration_text),
+        ("p99", estimate.rollout_latency_p99_s, limits.latency_p99, latency_text, limit_text),
+        (
+            "errors",
+            estimate.rollout_error_fraction,
+            limits.error_fraction,
+            percent_text,
+            percent_text,
+        ),
     )
-    for words, figure, limit, text, most in told:
+    for words, figure, limit, text, most in figures:
         if figure is not None and limit is not None and figure.value > limit:
             return "fails", f"should fail: {words} {text(figure.value)}, above {most(limit)}"
-    if found.beyond:
-        return "", no_estimate_text(found.beyond[0])
-    if any(figure is None and limit is not None for _, figure, limit, *_ in told):
+    if estimate.beyond:
+        return "", no_estimate_text(estimate.beyond[0])
+    if any(figure is None and limit is not None for _, figure, limit, *_ in figures):
         return "", "may do; what is asked of it needs simulation"
     return "meets", "should meet every objective"
 
@@ -93,16 +99,16 @@ def failure_text(failure: Failure, names_service: bool) -> str:
     """Return one failure in words, such as ``web: instance 3: start failed 2 times``.
 
     Args:
-        failure: What happened.
-        names_service: Whether to name the service: there are several.
+        failure: The failure.
+        names_service: True to name the service, where there are several.
     """
-    who = f"{failure.service}: " if names_service and failure.service else ""
+    subject = f"{failure.service}: " if names_service and failure.service else ""
     if failure.instance is not None:
-        who += f"instance {failure.instance + 1}: "
-    return f"{who}{_what(failure)}"
+        subject += f"instance {failure.instance + 1}: "
+    return f"{subject}{_event_text(failure)}"
 
 
-def _what(failure: Failure) -> str:
+def _event_text(failure: Failure) -> str:
     observed, limit = failure.observed or 0.0, failure.limit or 0.0
     step = "" if failure.step is None else failure.step.replace("_", " ")
     over = "" if failure.over_s is None else f" over {failure.over_s:g} s"
@@ -154,5 +160,5 @@ def note_text(note: Note) -> str:
 
 
 def note_lines(scenario: Scenario, candidates: Sequence[Scenario] = ()) -> list[str]:
-    """Return what there is to know of a scenario, a sentence each."""
+    """Return the notes on a scenario, a sentence for each."""
     return [note_text(note) for note in notes_of(scenario, candidates)]

@@ -1,7 +1,4 @@
-"""Runs side by side, as data: their lines over time, their figures, and what sets them apart.
-
-Enters: results of one candidate each, and which of them the others are measured by. Leaves: bands over
-time and rows of cells in words; nothing here knows Qt.
+"""Runs side by side, as data: their lines over time, their figures, and their differences to one baseline.
 
 Differences are paired by replication (common random numbers), with Student's t over them, see
 `simulation.study.statistics.paired_difference`.
@@ -38,7 +35,7 @@ FIGURES = (
     ("exposure_requests", "Exposure", "Requests that met the new version before it was everywhere"),
     ("mixed_version_s", "Mixed versions", "How long both versions served at once"),
 )
-"""The figures that are set side by side: metric, words, what it is."""
+"""The figures that are compared side by side: metric, name, explanation."""
 
 Standing = Literal["better", "worse", "open", "same", ""]
 
@@ -48,13 +45,13 @@ class TableCell:
     """One figure of one run.
 
     Attributes:
-        figure: Its mean.
-        standing: How it stands to the baseline's: ``better`` or ``worse`` where the interval of the
-            difference does not hold 0, ``open`` where it does, ``same`` where no run differs, empty
-            for the baseline itself and where there is nothing to tell.
-        under: The difference in little room, with half its interval; of the baseline what single
-            runs may do (5–95 %).
-        words: All of it in words, for a tip and for who cannot see the colours.
+        figure: The mean, as text.
+        standing: The comparison with the baseline: ``better`` or ``worse`` where the interval of the
+            difference excludes 0, ``open`` where the interval holds 0, ``same`` where no run differs,
+            empty for the baseline itself and where a figure is missing.
+        under: The difference in short, with half its interval; for the baseline the range of single
+            runs (5–95 %).
+        words: The comparison in words, for a tip and for people who cannot see the colours.
     """
 
     figure: str
@@ -65,13 +62,13 @@ class TableCell:
 
 @dataclass(frozen=True)
 class TableRow:
-    """One figure of all runs, in their order.
+    """One figure of all runs, in the order of the runs.
 
     Attributes:
-        metric: Its name in `simulation.results.run_result.METRICS`.
-        name: What it is called.
-        tip: The same in plain words.
-        cells: One a run.
+        metric: The metric, a key of `simulation.results.run_result.METRICS`.
+        name: The figure's name on the screen.
+        tip: The figure explained in plain words.
+        cells: One for each run.
     """
 
     metric: str
@@ -82,14 +79,14 @@ class TableRow:
 
 @dataclass(frozen=True)
 class StripLines:
-    """What one run does over time.
+    """One run over time, as bands over its replications.
 
     Attributes:
-        capacity: What the pool can serve, requests a second.
-        traffic: What arrives, likewise.
-        p99: Of the latency, seconds.
-        p50: Likewise.
-        end_s: How far they reach.
+        capacity: Capacity of the pool, in requests per second.
+        traffic: Arriving requests per second.
+        p99: The 99th percentile of the latency, in seconds.
+        p50: The median of the latency, in seconds.
+        end_s: The end of the bands, in seconds from the rollout's start.
     """
 
     capacity: Band
@@ -100,7 +97,7 @@ class StripLines:
 
 
 def lines_of(result: CandidateResult) -> StripLines:
-    """The lines of a candidate: medians and 5–95 % of its runs."""
+    """Return the lines of a candidate: medians and the 5–95 % range of its runs."""
     names = ("capacity_rps", "offered_rps", "latency_p99_s", "latency_p50_s")
     capacity, traffic, p99, p50 = (result.band(name) for name in names)
     return StripLines(
@@ -111,29 +108,29 @@ def lines_of(result: CandidateResult) -> StripLines:
 def rows_of(
     results: Sequence[CandidateResult], names: Sequence[str], baseline: int, *, alone: bool
 ) -> list[TableRow]:
-    """The figures that any of the runs has, and what sets each apart from the baseline.
+    """Return a row for each figure that any run has, with the differences to the baseline.
 
     Args:
         results: The runs.
-        names: What they are called.
-        baseline: The place of the one that the others are measured by.
-        alone: Whether the figures are those of each candidate alone: where they were not simulated
-            in one comparison, and so have no common interval.
+        names: The runs' names.
+        baseline: Number of the run, from 0, that the others are compared with.
+        alone: True to take each candidate's figures over its own interval: runs of different
+            comparisons have no common one.
     """
     rows = []
     for metric, name, tip in FIGURES:
-        values = [[_value(run, metric, alone=alone) for run in one.runs] for one in results]
-        if all(value is None for one in values for value in one):
+        values = [[_value(run, metric, alone=alone) for run in result.runs] for result in results]
+        if all(value is None for of_run in values for value in of_run):
             continue
         cells = tuple(
             _cell(
                 metric,
-                one,
+                result,
                 (values[place], None if place == baseline else values[baseline]),
                 names[baseline],
                 alone=alone,
             )
-            for place, one in enumerate(results)
+            for place, result in enumerate(results)
         )
         rows.append(TableRow(metric, name, tip, cells))
     return rows
@@ -161,11 +158,11 @@ def _cell(
     both = min(len(mine), len(others))
     difference = paired_difference(mine[:both], others[:both])
     standing = standing_of(metric, difference)
-    told = difference_text(metric, difference)
+    text = difference_text(metric, difference)
     words = {
-        "better": f"better than {against}: {told}",
-        "worse": f"worse than {against}: {told}",
-        "open": f"no difference to {against} shown: {told}",
+        "better": f"better than {against}: {text}",
+        "worse": f"worse than {against}: {text}",
+        "open": f"no difference to {against} shown: {text}",
         "same": f"the same as {against} in every run",
         "": "",
     }[standing]
@@ -173,7 +170,7 @@ def _cell(
 
 
 def standing_of(metric: str, difference: Difference) -> Standing:
-    """Whether a difference is shown, and which way it goes."""
+    """Return whether a difference is shown, and its direction."""
     mean, low, high = difference.mean, difference.low, difference.high
     if mean is None:
         return ""
@@ -200,13 +197,13 @@ def _short(metric: str, difference: Difference, standing: Standing) -> str:
 
 
 def note_of(results: Sequence[CandidateResult], against: str, *, alone: bool, paired: bool) -> str:
-    """What the differences are, as a sentence."""
+    """Return the sentence that explains how the differences were computed."""
     if len(results) < 2:
         return "Tick more runs in the list of runs to set them side by side."
-    count = min(len(one.runs) for one in results)
+    count = min(len(result.runs) for result in results)
     pairs = "in a single run: no interval yet" if count == 1 else f"over {count:,} runs, ± 95 %"
     how = "paired by the same traffic" if paired else "not of the same seeds, so not paired"
-    said = f"Differences to {against} are {how}, {pairs}."
+    sentence = f"Differences to {against} are {how}, {pairs}."
     if alone:
-        said += " These runs are of different comparisons: each figure is of its run alone."
-    return said
+        sentence += " These runs are of different comparisons: each figure is of its run alone."
+    return sentence

@@ -1,4 +1,4 @@
-"""The bars of the steps: forecast and actual."""
+"""The bars of a chart of steps, forecast and actual: which instance was in which state when."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from studio.views.theme import Theme
 
 @dataclass(frozen=True)
 class Span:
-    """An instance in one state, seconds from the rollout's start."""
+    """A stretch of time in which an instance was in one state, in seconds from the rollout's start."""
 
     instance: str
     state: State
@@ -23,25 +23,25 @@ class Span:
 
 
 def actual_spans(timeline: dict[str, Any]) -> list[Span]:
-    """What an executor's timeline says, from its first step on."""
-    zero_s = min((one["begin_s"] for one in timeline["steps"]), default=0.0)
+    """Return the stretches of an executor's timeline; time 0 is its first step."""
+    zero_s = min((step["begin_s"] for step in timeline["steps"]), default=0.0)
     return [
         Span(
-            one["instance"],
-            State(one["state"]),
-            max(0.0, one["begin_s"] - zero_s),
-            max(0.0, one["end_s"] - zero_s),
+            entry["instance"],
+            State(entry["state"]),
+            max(0.0, entry["begin_s"] - zero_s),
+            max(0.0, entry["end_s"] - zero_s),
         )
-        for one in timeline["states"]
+        for entry in timeline["states"]
     ]
 
 
 def forecast_spans(states: Sequence[StateInterval], names: Sequence[str]) -> list[Span]:
-    """What a simulated run says, from the rollout's start on."""
+    """Return the stretches of a simulated run from the rollout's start on."""
     return [
-        Span(names[one.instance], one.state, max(0.0, one.begin_s), one.end_s)
-        for one in states
-        if one.end_s > 0
+        Span(names[interval.instance], interval.state, max(0.0, interval.begin_s), interval.end_s)
+        for interval in states
+        if interval.end_s > 0
     ]
 
 
@@ -53,9 +53,9 @@ LEGEND = tuple(
     (token, ", ".join(look_of(state, False).word for state in states))
     for token, states in itertools.groupby(DRAWN, lambda state: look_of(state, False).token)
 )
-"""What the colours mean: token of the theme, words."""
+"""The legend of the colours: token of the theme, words."""
 
 
 def colours(theme: Theme) -> dict[State, str]:
-    """The colour of each state that is drawn."""
+    """Return the colour of each state that has a bar."""
     return {state: colour_of(state, False, theme) for state in DRAWN}

@@ -1,8 +1,4 @@
-"""What is shown over the time of one rollout, as data: strips of lines that share an axis of time.
-
-Enters: a run's story with all runs of its candidate, or an estimate. Leaves: strips, to be painted;
-nothing here knows Qt.
-"""
+"""The charts of one rollout over time, as data: strips of lines that share an axis of time."""
 
 from __future__ import annotations
 
@@ -25,12 +21,12 @@ class Line:
     """Values over time.
 
     Attributes:
-        name: What it is called on the line itself; empty for none.
-        token: The name of its colour in the theme.
-        time_s: Where the values stand, shape (points,).
-        values: In the strip's unit, NaN where there is nothing, shape (points,).
-        is_dashed: Whether it is an estimate.
-        is_step: Whether it keeps a value until the next.
+        name: The name that is written on the line; empty for none.
+        token: The name of the line's colour in the theme.
+        time_s: Times of the values, in seconds, shape (points,).
+        values: Values in the strip's unit, NaN where there is none, shape (points,).
+        is_dashed: True for an estimate.
+        is_step: True when each value holds until the next one.
     """
 
     name: str
@@ -46,14 +42,14 @@ class Strip:
     """One quantity over time.
 
     Attributes:
-        name: What it is.
-        unit: In what.
-        lines: The first is the one that the others are measured by.
-        band: What is around a line: its colour's token, times, low and high values.
-        is_room: Whether the first line is a capacity and the second what is asked of it: the room
-            under the first is filled, and where the second is above it that is marked.
-        limit: A value not to be exceeded, and its words.
-        nothing: What is said in place of lines that are all zero; empty to draw them anyway.
+        name: The quantity.
+        unit: The unit of the values.
+        lines: The lines; a capacity comes before its demand.
+        band: A band around a line: its colour's token, times, low and high values.
+        is_room: True when the first line is a capacity and the second the demand: the area under the
+            capacity is filled, and the stretches where the demand is above it are marked.
+        limit: The value that must not be exceeded, and its words.
+        nothing: The words in place of lines that are all zero; empty to draw such lines anyway.
     """
 
     name: str
@@ -66,13 +62,15 @@ class Strip:
 
     @property
     def is_quiet(self) -> bool:
-        """Whether there is nothing to see."""
-        return bool(self.nothing) and not any(np.nan_to_num(one.values).any() for one in self.lines)
+        """Return whether all lines are zero and words stand in their place."""
+        return bool(self.nothing) and not any(
+            np.nan_to_num(line.values).any() for line in self.lines
+        )
 
     @property
     def top(self) -> float:
-        """The highest value there is, the limit's included; 1 when there is none."""
-        parts = [one.values for one in self.lines]
+        """Return the highest value, the limit's included; 1 without any value above 0."""
+        parts = [line.values for line in self.lines]
         if self.band is not None:
             parts.append(self.band[3])
         if self.limit is not None:
@@ -83,9 +81,9 @@ class Strip:
 
     @property
     def is_over(self) -> NDArray[np.bool_]:
-        """Where more is asked than there is capacity, shape (points,).
+        """Return the points at which the demand is above the capacity, shape (points,).
 
-        In a simulated run in means over a few bins, see `studio.views.replay.judged_width`.
+        For a simulated run, means over a few bins are compared, see `studio.views.replay.judged_width`.
         """
         capacity, asked = self.lines[0], self.lines[1]
         if asked.is_dashed:
@@ -96,7 +94,7 @@ class Strip:
         return room
 
     def shortfalls(self) -> list[tuple[float, float]]:
-        """From when to when more is asked than there is capacity, in seconds."""
+        """Return the intervals in which the demand is above the capacity, as begin and end in seconds."""
         if not self.is_room:
             return []
         capacity, over = self.lines[0], self.is_over
@@ -109,7 +107,7 @@ class Strip:
 
 
 def strips_of(story: Story, result: CandidateResult, objectives: Objectives) -> list[Strip]:
-    """What one run did, with the 5–95 % band of all runs around its p99."""
+    """Return the strips of one run, with the 5–95 % band of all runs around its p99."""
     run = story.run
     count = max(1, int(np.ceil(story.until_s / run.bin_s)))
     series = {name: values[:count] for name, values in run.series.items()}
@@ -120,8 +118,8 @@ def strips_of(story: Story, result: CandidateResult, objectives: Objectives) -> 
 
     band = _shortened(result.band("latency_p99_s"), count)
     limit_s = objectives.latency_p99
-    told = [series["latency_p99_s"], band.high, np.array([limit_s or 0.0])]
-    unit, scale = _unit_of(np.concatenate(told))
+    shown = [series["latency_p99_s"], band.high, np.array([limit_s or 0.0])]
+    unit, scale = _unit_of(np.concatenate(shown))
     waiting = line("queue", "draining", "queue_count")
     return [
         _room(
@@ -145,22 +143,22 @@ def strips_of(story: Story, result: CandidateResult, objectives: Objectives) -> 
     ]
 
 
-def strips_of_estimate(found: Estimate, objectives: Objectives) -> list[Strip]:
-    """What closed forms say at once, all of it dashed; empty without a rollout."""
-    lines = found.lines
+def strips_of_estimate(estimate: Estimate, objectives: Objectives) -> list[Strip]:
+    """Return the strips of an estimate, with dashed lines; none without a rollout."""
+    lines = estimate.lines
     if lines is None:
         return []
     capacity = Line("capacity", "new_version", lines.time_s, lines.capacity_rps, is_dashed=True)
     traffic = Line("traffic", "accent", lines.time_s, lines.offered_rps, is_dashed=True)
-    limit_s, p99 = objectives.latency_p99, found.rollout_latency_p99_s
+    limit_s, p99 = objectives.latency_p99, estimate.rollout_latency_p99_s
     value_s = np.nan if p99 is None else p99.value
     unit, scale = _unit_of(np.array([limit_s or 0.0, value_s]))
     flat = np.full(len(lines.time_s), value_s * scale)
-    share, errors = found.rollout_error_fraction, np.full(len(lines.time_s), np.nan)
+    share, errors = estimate.rollout_error_fraction, np.full(len(lines.time_s), np.nan)
     if share is not None:
         errors = lines.offered_rps * share.value
     backlog = lines.backlog_count
-    if found.backlog_max_count is None:
+    if estimate.backlog_max_count is None:
         backlog = np.full(len(lines.time_s), np.nan)
     queue = Line("queue", "draining", lines.time_s, backlog, is_dashed=True)
     return [
@@ -175,32 +173,32 @@ def strips_of_estimate(found: Estimate, objectives: Objectives) -> list[Strip]:
             "Errors",
             "requests/s",
             (Line("errors, mean", "failed", lines.time_s, errors, is_dashed=True),),
-            nothing=_nothing(found, "rollout_error_fraction", "no errors"),
+            nothing=_nothing(estimate, "rollout_error_fraction", "no errors"),
         ),
         Strip(
             "Queue",
             "requests",
             (queue,),
-            nothing=_nothing(found, "backlog_max_count", "nobody waits"),
+            nothing=_nothing(estimate, "backlog_max_count", "nobody waits"),
         ),
     ]
 
 
-def _nothing(found: Estimate, figure: str, words: str) -> str:
-    """What stands where no line is to be seen: the words for nothing, or why there is no estimate."""
-    reason = found.why_none(figure)
+def _nothing(estimate: Estimate, figure: str, words: str) -> str:
+    """Return the words in place of a line: ``words``, or the reason why there is no estimate."""
+    reason = estimate.why_none(figure)
     return words if reason is None else no_estimate_text(reason)
 
 
 def readout(strip: Strip, time_s: float) -> list[tuple[str, str]]:
-    """What the lines of a strip say at a moment, each with its colour's token: ``60``, ``47``."""
-    told = []
-    for one in strip.lines:
-        if not len(one.time_s):
+    """Return the values of a strip's lines at a moment, each with its colour's token: ``60``, ``47``."""
+    values = []
+    for line in strip.lines:
+        if not len(line.time_s):
             continue
-        value = float(one.values[int(np.argmin(np.abs(one.time_s - time_s)))])
-        told.append((one.token, NOTHING if np.isnan(value) else count_text(value)))
-    return told
+        value = float(line.values[int(np.argmin(np.abs(line.time_s - time_s)))])
+        values.append((line.token, NOTHING if np.isnan(value) else count_text(value)))
+    return values
 
 
 def _room(capacity: Line, traffic: Line) -> Strip:
@@ -208,7 +206,7 @@ def _room(capacity: Line, traffic: Line) -> Strip:
 
 
 def _unit_of(values_s: Floats) -> tuple[str, float]:
-    """Milliseconds where everything is short."""
+    """Return the unit for latencies and its scale: milliseconds where all are below 2 s."""
     known = values_s[np.isfinite(values_s)]
     return ("ms", 1000.0) if not len(known) or known.max() < 2.0 else ("s", 1.0)
 

@@ -1,7 +1,6 @@
-"""The look: colours and type as data, for windows, charts and reports alike.
+"""Colours and type as data, for windows, charts and reports alike.
 
-Nothing here knows Qt or matplotlib; whoever draws asks for a `Theme` and uses its names, so that a
-screen and an exported picture look like one hand.
+A screen and an exported picture look the same because both take their colours from one `Theme`.
 """
 
 from __future__ import annotations
@@ -9,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 FONT_FAMILIES = ("Inter", "DejaVu Sans")
-"""In order of preference; the second is there wherever matplotlib is."""
+"""Font families in order of preference; matplotlib brings the second one."""
 
 BASE_PX = 12.5
 SMALL_PX = 11.0
@@ -26,25 +25,25 @@ class Theme:
     Attributes:
         page: Behind everything.
         card: Surfaces that hold something.
-        line: Their outlines, and grids.
-        field: What can be typed into.
-        text: What is read first.
-        soft: What is read second.
-        accent: What can be moved, pressed or is selected; traffic and latency in charts.
+        line: Outlines of cards, and grids.
+        field: Ground of input fields.
+        text: Main text.
+        soft: Secondary text.
+        accent: Controls and the selection; traffic and latency in charts.
         on_accent: Text on the accent.
         new_version: Capacity, and instances of the new version.
         old_version: Instances of the old version.
-        draining: Undecided, and instances that drain.
-        so_far: How far something is that is not decided yet.
+        draining: Undecided verdicts, and instances that drain.
+        so_far: Progress of a cell whose verdict is not decided yet.
         out: Instances that are stopped, deployed or verified.
         starting: Instances that start or return.
         failed: Limits, failures.
-        meets_ground: Behind a verdict that is good.
-        meets_text: The verdict itself.
-        fails_ground: Behind one that is not.
-        fails_text: The verdict itself.
-        undecided_ground: Behind one that is open.
-        undecided_text: The verdict itself.
+        meets_ground: Ground of a verdict that meets.
+        meets_text: Text of a verdict that meets.
+        fails_ground: Ground of a verdict that fails.
+        fails_text: Text of a verdict that fails.
+        undecided_ground: Ground of an undecided verdict.
+        undecided_text: Text of an undecided verdict.
     """
 
     name: str
@@ -71,14 +70,14 @@ class Theme:
     undecided_text: str
 
     def answer_colours(self, answer: str) -> tuple[str, str]:
-        """Ground and text of a verdict's banner."""
+        """Return the colours of a verdict's banner: ground and text."""
         return {
             "meets": (self.meets_ground, self.meets_text),
             "fails": (self.fails_ground, self.fails_text),
         }.get(answer, (self.undecided_ground, self.undecided_text))
 
     def answer_mark(self, answer: str) -> str:
-        """The colour of a verdict's mark in charts and tables."""
+        """Return the colour of a verdict's mark in charts and tables."""
         return {"meets": self.new_version, "fails": self.failed}.get(answer, self.draining)
 
 

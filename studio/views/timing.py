@@ -1,7 +1,6 @@
-"""When to roll and how wide, as data: a grid of starts and windows, and what is known of each cell.
+"""The grid of starts and windows over a day of a scenario's traffic, as data.
 
-Enters: a scenario. Leaves: the grid over a day of its traffic; for each cell first what closed forms
-expect, then what simulated runs say. Nothing here knows Qt.
+Each cell first has the figures of closed forms, then those of simulated runs.
 """
 
 from __future__ import annotations
@@ -33,24 +32,24 @@ from studio.views.sentences import estimate_answer
 _STEPS_S = (10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 900.0, 1800.0)
 _MOST_STARTS = 48
 _ROUNDS = (1, 3, FIRST_LOOK)
-"""Every cell gets so many runs, one round after the other, before any gets more."""
+"""Number of runs of every cell after each round; no cell gets more before all have as many."""
 
 ANSWERS = ("meets", "fails", "undecided", "", "out")
-"""What may be said of a cell; empty where nothing is known, ``out`` where nothing can be simulated."""
+"""The answers for a cell; empty while nothing is known, ``out`` where nothing can be simulated."""
 
 
 @dataclass(frozen=True)
 class CellFigures:
-    """What is known of a cell.
+    """The figures of a cell, estimated or simulated.
 
     Attributes:
         answer: One of `ANSWERS`.
         why: The first reason, in words.
-        duration_s: The mean duration of the rollout.
-        p99_s: The mean p99 of the latency during it.
-        runs: How many were simulated; 0 for an estimate.
-        meeting: How many of them meet every objective.
-        planned: How many are simulated before the cell is decided, see `answer_so_far`.
+        duration_s: The mean duration of the rollout, in seconds.
+        p99_s: The mean p99 of the latency during the rollout, in seconds.
+        runs: Number of simulated runs; 0 for an estimate.
+        meeting: Number of runs that meet every objective.
+        planned: Number of runs that decide the cell, see `answer_so_far`.
     """
 
     answer: str
@@ -63,57 +62,57 @@ class CellFigures:
 
     @property
     def is_estimate(self) -> bool:
-        """Whether closed forms say it."""
+        """Return whether the figures come from closed forms."""
         return self.runs == 0 and self.answer != "out"
 
     @property
     def is_confirmed(self) -> bool:
-        """Whether runs have shown that it meets or fails; only then it has a verdict's mark."""
+        """Return whether runs have shown that the cell meets or fails; only then it has ✓ or ✗."""
         return self.runs > 0 and self.answer in ("meets", "fails")
 
     @property
     def is_open(self) -> bool:
-        """Whether runs that may decide it are still missing."""
+        """Return whether the cell waits for more runs."""
         return 0 < self.runs < self.planned and self.answer == "undecided"
 
     @property
     def fill_fraction(self) -> float | None:
-        """Which share of all runs is there and meets; None for estimates and where it is confirmed."""
+        """Return the share of all planned runs that have met; None for estimates and confirmed cells."""
         if self.runs == 0 or self.is_confirmed:
             return None
         return self.meeting / max(self.planned, self.runs)
 
     def words(self) -> str:
-        """As a sentence without its subject."""
+        """Return the figures as a sentence without its subject."""
         if self.answer == "out":
             return f"left out: {self.why}"
         if self.runs:
             answer = "so far" if self.is_open else self.answer
-            said = f"{answer}: meets every objective in {self.meeting} of {self.runs} runs"
+            text = f"{answer}: meets every objective in {self.meeting} of {self.runs} runs"
             if self.is_open:
-                said += f", {self.planned} decide"
+                text += f", {self.planned} decide"
         else:
-            said = f"{self.why} (estimate)" if self.answer else self.why
+            text = f"{self.why} (estimate)" if self.answer else self.why
         if self.duration_s is not None:
-            said += f" · takes {duration_text(self.duration_s)}"
+            text += f" · takes {duration_text(self.duration_s)}"
         if self.p99_s is not None:
-            said += f" · p99 {latency_text(self.p99_s)}"
+            text += f" · p99 {latency_text(self.p99_s)}"
         if self.runs and self.why:
-            said += f" · {self.why}"
-        return said
+            text += f" · {self.why}"
+        return text
 
 
 @dataclass(frozen=True)
 class CellGrid:
-    """Starts over a day, and windows.
+    """The cells of a day: every start with every window.
 
     Attributes:
-        scenario: What is rolled.
-        begin_s: Where the day begins, on the traffic's clock; the first start.
-        step_s: From one start to the next.
-        starts: As a file says them.
-        windows: Ascending.
-        cases: One a cell, all windows of the first start first.
+        scenario: The scenario that is rolled out.
+        begin_s: The first start, on the traffic's clock, in seconds.
+        step_s: Time from one start to the next, in seconds.
+        starts: The starts as a scenario file writes them.
+        windows: The windows, ascending.
+        cases: One for each cell; all windows of the first start come first.
     """
 
     scenario: Scenario
@@ -124,26 +123,26 @@ class CellGrid:
     cases: tuple[Case, ...]
 
     def number(self, column: int, row: int) -> int:
-        """Which candidate a start and a window make."""
+        """Return the number of the candidate with a start and a window."""
         return column * len(self.windows) + row
 
     def place(self, number: int) -> tuple[int, int]:
-        """The start and the window of a candidate."""
+        """Return the numbers of a candidate's start and window."""
         return divmod(number, len(self.windows))
 
     @property
     def end_s(self) -> float:
-        """Where the last start's cell ends."""
+        """Return the end of the last start's cell, on the traffic's clock, in seconds."""
         return self.begin_s + len(self.starts) * self.step_s
 
     def clock(self, time_s: float) -> str:
-        """A time of the traffic's clock as a person reads it: ``03:30``."""
+        """Return a time of the traffic's clock as text: ``03:30``."""
         second = round(time_s + _past_midnight_s(self.scenario.rates())) % int(DAY_S)
         text = f"{second // 3600:02d}:{second % 3600 // 60:02d}"
         return text if self.step_s >= 60 else f"{text}:{second % 60:02d}"
 
     def own(self) -> tuple[int, int] | None:
-        """The cell that the scenario itself is in; None where it is in none."""
+        """Return the cell of the scenario's own start and window; None where the grid has no such cell."""
         column = math.floor((self.scenario.start_s() - self.begin_s) / self.step_s + 1e-9)
         window = self.scenario.window_count()
         if not 0 <= column < len(self.starts) or window not in self.windows:
@@ -151,15 +150,15 @@ class CellGrid:
         return column, self.windows.index(window)
 
     def traffic(self) -> tuple[Floats, Floats]:
-        """The rate over the day: times on the traffic's clock, requests a second, shape (n,) each."""
+        """Return the rate over the day: times on the traffic's clock in seconds, requests per second; shape (n,) each."""
         time_s = np.linspace(self.begin_s, self.end_s, 289)
         middles = (time_s[1:] + time_s[:-1]) / 2
         return middles, self.scenario.rates().rate_at(middles)
 
     def freezes(self) -> list[tuple[float, float]]:
-        """From when to when no rollout may run, on the traffic's clock, cut to the day."""
+        """Return the freezes of the day as begin and end, in seconds on the traffic's clock."""
         rule = self.scenario.rollout
-        offset_s, found = _past_midnight_s(self.scenario.rates()), []
+        offset_s, intervals = _past_midnight_s(self.scenario.rates()), []
         for begins, ends in rule.freeze if rule is not None else ():
             first, last = clock_time_s(begins), clock_time_s(ends)
             assert first is not None
@@ -170,14 +169,14 @@ class CellGrid:
                 begin_s = number * DAY_S + first - offset_s
                 cut = max(begin_s, self.begin_s), min(begin_s + lasts_s, self.end_s)
                 if cut[0] < cut[1]:
-                    found.append(cut)
-        return found
+                    intervals.append(cut)
+        return intervals
 
 
 def base_of(scenario: Scenario) -> dict[str, object]:
-    """What a grid is of: the scenario without the start and the window, which it varies.
+    """Return the scenario's data without the start and the window, which the grid varies.
 
-    The number of replications belongs to it: it is how many runs decide a cell.
+    The number of replications stays in the data: it is the number of runs that decide a cell.
     """
     data = scenario.as_data()
     for name in ("name", "question"):
@@ -190,7 +189,7 @@ def base_of(scenario: Scenario) -> dict[str, object]:
 
 
 def why_no_grid(scenario: Scenario) -> str | None:
-    """Why there is nothing to choose; None where there is."""
+    """Return the reason why a grid would show no difference; None where it would."""
     if scenario.rollout is None:
         return "Nothing is rolled out in this scenario"
     table = scenario.rates()
@@ -205,7 +204,7 @@ def why_no_grid(scenario: Scenario) -> str | None:
 
 
 def grid_of(scenario: Scenario, windows: Sequence[int]) -> CellGrid:
-    """The day that the scenario starts in, and these windows.
+    """Return the grid of the day in which the scenario starts, with these windows.
 
     Raises:
         BadInput: A window does not fit the fleet, or the start lies outside the traffic.
@@ -227,7 +226,7 @@ def grid_of(scenario: Scenario, windows: Sequence[int]) -> CellGrid:
 
 
 def _day_of(scenario: Scenario, table: RateTable) -> tuple[float, float]:
-    """From midnight to midnight around the start, as far as the traffic reaches."""
+    """Return begin and end of the day of the start, in seconds, cut to the traffic."""
     offset_s = _past_midnight_s(table)
     day = math.floor((scenario.start_s() + offset_s) / DAY_S)
     begin_s, end_s = day * DAY_S - offset_s, (day + 1) * DAY_S - offset_s
@@ -238,40 +237,40 @@ def _day_of(scenario: Scenario, table: RateTable) -> tuple[float, float]:
 
 
 def _past_midnight_s(table: RateTable) -> float:
-    """At what second of its day the traffic's second 0 is."""
+    """Return the second of the day at which the traffic's clock is 0."""
     first = table.first_row
     return 0.0 if first is None else first.hour * 3600.0 + first.minute * 60.0 + first.second
 
 
 def coarse_first(grid: CellGrid, numbers: Iterable[int]) -> list[int]:
-    """The cells in an order that shows the whole day soon: every eighth start, then those between."""
+    """Return the cells in an order that soon shows the whole day: every eighth start, then those between."""
     rank = {column: order for order, column in enumerate(_spread(len(grid.starts)))}
     return sorted(numbers, key=lambda number: (rank[grid.place(number)[0]], number))
 
 
 def _spread(count: int) -> Iterator[int]:
-    seen: set[int] = set()
+    done: set[int] = set()
     for step in (8, 4, 2, 1):
         for column in range(0, count, step):
-            if column not in seen:
-                seen.add(column)
+            if column not in done:
+                done.add(column)
                 yield column
 
 
 def frame_for(grid: CellGrid) -> SimulatedInterval:
-    """The simulated time that suits all cells."""
+    """Return the simulated time that suits all cells."""
     return frame_of_cases(grid.cases)
 
 
 def estimate_cell(
     grid: CellGrid, number: int, frame: SimulatedInterval | None = None
 ) -> CellFigures:
-    """What closed forms expect of a cell; those that cannot be simulated are left out.
+    """Return the figures of a cell by closed forms; ``out`` for a cell that cannot be simulated.
 
     Args:
         grid: The cells.
-        number: Which one.
-        frame: The simulated time; left out, nobody asks whether the trace reaches so far.
+        number: The cell's number.
+        frame: The simulated time; None to leave unchecked whether the trace is long enough.
     """
     applied = grid.cases[number].scenario
     frozen = find_freeze(applied, 0.0)
@@ -298,7 +297,7 @@ def estimate_cell(
 
 @dataclass
 class _Tally:
-    """The runs of a cell so far, added up."""
+    """The sums over the runs of a cell so far."""
 
     meeting: int = 0
     runs: int = 0
@@ -315,15 +314,17 @@ class _Tally:
             if value is not None:
                 self.sums.setdefault(name, []).append(value)
 
-    def found(self, share: float, confidence: float, planned: int) -> CellFigures:
+    def figures(self, share: float, confidence: float, planned: int) -> CellFigures:
         def mean(name: str) -> float | None:
             values = self.sums.get(name)
             return sum(values) / len(values) if values else None
 
-        said = self.reasons.most_common(1)
+        commonest = self.reasons.most_common(1)
         return CellFigures(
             answer_so_far(self.meeting, self.runs, planned, share, confidence),
-            f"{breach_text(said[0][0])} in {said[0][1]} of {self.runs} runs" if said else "",
+            f"{breach_text(commonest[0][0])} in {commonest[0][1]} of {self.runs} runs"
+            if commonest
+            else "",
             mean("rollout_duration_s"),
             mean("rollout_latency_p99_s"),
             self.runs,
@@ -333,7 +334,7 @@ class _Tally:
 
 
 Simulate = Callable[[Sequence[Cell], SimulatedInterval], Iterable[tuple[Cell, RunResult]]]
-"""What runs cells: `simulation.study.cells.run_cells`, with where and how they are run."""
+"""A function that runs cells, such as `simulation.study.cells.run_cells` with an execution."""
 
 
 def simulate_cells(
@@ -342,47 +343,47 @@ def simulate_cells(
     frame: SimulatedInterval,
     simulate: Simulate = run_cells,
 ) -> Generator[tuple[int, CellFigures, tuple[int, int]], None, None]:
-    """What runs say of the cells, as they land; with how many have, and of how many.
+    """Simulate the cells; yield a cell's number and figures after each run, and the progress.
 
-    All cells get one run, then three, then `FIRST_LOOK`; those that are still undecided then get as
-    many as the scenario asks for.
+    All cells get one run, then three, then `FIRST_LOOK`. A cell that is still undecided then gets as
+    many runs as the scenario asks for. The progress is the number of finished runs and of all runs.
 
     Args:
         grid: The cells.
-        known: What is known already; what is left out there is not simulated.
+        known: The figures so far; a cell whose answer is ``out`` there is not simulated.
         frame: The simulated time, see `frame_for`.
-        simulate: What runs cells.
+        simulate: Runs cells.
 
     Raises:
-        BadInput: They cannot be simulated.
+        BadInput: The cells cannot be simulated.
     """
     objectives = grid.scenario.objectives
     most = grid.scenario.replications
-    asked = (objectives.in_runs, objectives.confidence, most)
+    limits = (objectives.in_runs, objectives.confidence, most)
     places = {case: number for number, case in enumerate(grid.cases)}
     tallies = {number: _Tally() for number in places.values() if known[number].answer != "out"}
-    open_ones = coarse_first(grid, tallies)
-    rounds = sorted({min(one, most) for one in (*_ROUNDS, most)})
-    done, total = 0, len(open_ones) * min(FIRST_LOOK, most)
+    undecided = coarse_first(grid, tallies)
+    rounds = sorted({min(count, most) for count in (*_ROUNDS, most)})
+    done, total = 0, len(undecided) * min(FIRST_LOOK, most)
     for before, until in itertools.pairwise((0, *rounds)):
         if until > FIRST_LOOK:
-            total = done + len(open_ones) * (until - before)
+            total = done + len(undecided) * (until - before)
         cells = [
             Cell(grid.cases[number], replication)
             for replication in range(before, until)
-            for number in open_ones
+            for number in undecided
         ]
         for cell, run in simulate(cells, frame):
             number = places[cell.case]
             tally = tallies[number]
             tally.add(cell.case.scenario, run)
             done += 1
-            yield number, tally.found(*asked), (done, max(done, total))
+            yield number, tally.figures(*limits), (done, max(done, total))
         if until >= FIRST_LOOK:
-            open_ones = [
+            undecided = [
                 number
-                for number in open_ones
-                if tallies[number].found(*asked).answer == "undecided"
+                for number in undecided
+                if tallies[number].figures(*limits).answer == "undecided"
             ]
 
 
@@ -398,34 +399,34 @@ _STANDINGS = {
 }
 
 
-def _standing(found: CellFigures) -> str:
-    """How a cell is counted, one of `_STANDINGS`."""
-    if found.is_open:
+def _standing(figures: CellFigures) -> str:
+    """Return the key of `_STANDINGS` under which a cell is counted."""
+    if figures.is_open:
         return "so far"
-    if found.is_estimate and found.answer in ("meets", "fails"):
-        return {"meets": "should meet", "fails": "should fail"}[found.answer]
-    return found.answer
+    if figures.is_estimate and figures.answer in ("meets", "fails"):
+        return {"meets": "should meet", "fails": "should fail"}[figures.answer]
+    return figures.answer
 
 
 def sentence_of(grid: CellGrid, found: Mapping[int, CellFigures], row: int) -> str:
-    """What the day holds for one window: ``Window 4, of 48 starts: meets at 31, fails at 9, …``.
+    """Return the sentence about one window's day: ``Window 4, of 48 starts: meets at 31, fails at 9, …``.
 
-    What runs have shown, what they have not shown yet and what is only estimated are counted apart.
+    Confirmed, undecided and estimated cells are counted separately.
     """
-    mine = [(column, found.get(grid.number(column, row))) for column in range(len(grid.starts))]
-    known = [(column, one) for column, one in mine if one is not None]
+    cells = [(column, found.get(grid.number(column, row))) for column in range(len(grid.starts))]
+    known = [(column, figures) for column, figures in cells if figures is not None]
     if not known:
         return ""
-    counts = Counter(_standing(one) for _column, one in known)
-    told = [f"{words} at {counts[key]}" for key, words in _STANDINGS.items() if counts[key]]
-    said = f"Window {grid.windows[row]}, of {len(grid.starts)} starts: {', '.join(told)}."
-    p99s = [(one.p99_s, column) for column, one in known if one.p99_s is not None]
+    counts = Counter(_standing(figures) for _column, figures in known)
+    parts = [f"{words} at {counts[key]}" for key, words in _STANDINGS.items() if counts[key]]
+    sentence = f"Window {grid.windows[row]}, of {len(grid.starts)} starts: {', '.join(parts)}."
+    p99s = [(figures.p99_s, column) for column, figures in known if figures.p99_s is not None]
     if p99s and max(p99s)[0] > 1.05 * min(p99s)[0]:
         lowest, column = min(p99s)
-        said += (
+        sentence += (
             f" p99 is lowest at {grid.clock(grid.begin_s + column * grid.step_s)}, "
             f"{latency_text(lowest)}."
         )
-    if any(one.is_estimate for _column, one in known):
-        said += " Pale cells are estimates."
-    return said
+    if any(figures.is_estimate for _column, figures in known):
+        sentence += " Pale cells are estimates."
+    return sentence

@@ -20,11 +20,11 @@ FIGURES = {
     "p99": ("p99", "99 of 100 requests are answered faster"),
     "duration": ("duration", "From the first take-out to the last return"),
 }
-"""What the colours may tell: words and tip by key."""
+"""The figures that the colours can show: name and explanation by key."""
 
 
 GLYPHS = {"meets": "✓", "fails": "✗", "undecided": "?", "": "·", "out": "–"}
-"""A verdict is told by a glyph as well as by its colour; what no run has confirmed has neither ✓ nor ✗."""
+"""The glyph of each answer, beside its colour; a cell that no run has confirmed has neither ✓ nor ✗."""
 
 
 _LEVELS = len(CIVIDIS)
@@ -34,20 +34,21 @@ _NOTHING, _VERDICTS, _VALUES = 0, 8, 40
 
 
 _PALE = 0.42
-"""So much of its colour has a cell that is only estimated."""
+"""Share of its colour that an estimated cell has."""
 
 
 @dataclass(frozen=True)
 class Shades:
-    """The cells as colours.
+    """The cells of the map as colours.
 
     Attributes:
-        index: Which of the colours, shape (windows, starts); the narrowest window is the first row.
-        colours: 256 of them, as ``#rrggbb``.
-        glyphs: What stands in each cell, rows as in ``index``.
-        fills: How far each cell is filled from below, 0 to 1; NaN where it is not. Shape as ``index``.
+        index: Index of each cell's colour, shape (windows, starts); the narrowest window is row 0.
+        colours: 256 colours, as ``#rrggbb``.
+        glyphs: The glyph of each cell, rows as in ``index``.
+        fills: Share of each cell that is filled from below, 0 to 1; NaN for a cell without a fill.
+            Shape as ``index``.
         low: The value of the darkest colour, None for verdicts.
-        high: Of the lightest.
+        high: The value of the lightest colour, None for verdicts.
     """
 
     index: NDArray[np.uint8]
@@ -58,50 +59,52 @@ class Shades:
     high: float | None = None
 
 
-def value_of(found: CellFigures, key: str) -> float | None:
-    """The figure that the colours tell, in seconds."""
-    return found.p99_s if key == "p99" else found.duration_s
+def value_of(figures: CellFigures, key: str) -> float | None:
+    """Return the figure that the colours show, in seconds."""
+    return figures.p99_s if key == "p99" else figures.duration_s
 
 
 def value_text(key: str, value: float | None) -> str:
-    """The same as people read it."""
+    """Return a figure of `value_of` as text."""
     return latency_text(value) if key == "p99" else duration_text(value)
 
 
 def shades_of(grid: CellGrid, found: Mapping[int, CellFigures], key: str, theme: Theme) -> Shades:
-    """The colours of all cells.
+    """Return the colours of all cells.
 
     Args:
         grid: The cells.
-        found: What is known of them.
-        key: One of `FIGURES`.
+        found: The figures of the cells, by number.
+        key: The figure to show, one of `FIGURES`.
         theme: The colours.
     """
     shape = (len(grid.windows), len(grid.starts))
     index = np.full(shape, _NOTHING, dtype=np.uint8)
     fills = np.full(shape, np.nan)
     glyphs = [["" for _ in range(shape[1])] for _ in range(shape[0])]
-    values = [value for one in found.values() if (value := value_of(one, key)) is not None]
+    values = [value for figures in found.values() if (value := value_of(figures, key)) is not None]
     low, high = (min(values), max(values)) if values else (0.0, 0.0)
     answers = list(GLYPHS)
-    for number, one in found.items():
+    for number, figures in found.items():
         column, row = grid.place(number)
-        value = value_of(one, key)
-        if key == "verdict" or one.answer == "out":
-            if not (one.is_open or (one.is_estimate and one.answer in ("meets", "fails"))):
-                glyphs[row][column] = GLYPHS[one.answer]
-            if one.fill_fraction is not None:  # the ground of what is filled from below
-                fills[row, column] = one.fill_fraction
+        value = value_of(figures, key)
+        if key == "verdict" or figures.answer == "out":
+            if not (
+                figures.is_open or (figures.is_estimate and figures.answer in ("meets", "fails"))
+            ):
+                glyphs[row][column] = GLYPHS[figures.answer]
+            if figures.fill_fraction is not None:  # the ground of what is filled from below
+                fills[row, column] = figures.fill_fraction
                 continue
-            index[row, column] = _VERDICTS + answers.index(one.answer) * 2 + one.is_estimate
+            index[row, column] = _VERDICTS + answers.index(figures.answer) * 2 + figures.is_estimate
         elif value is not None:
-            index[row, column] = _VALUES + _level(value, low, high) + _LEVELS * one.is_estimate
-    told = (None, None) if key == "verdict" or not values else (low, high)
-    return Shades(index, _colours(theme), tuple(map(tuple, glyphs)), fills, *told)
+            index[row, column] = _VALUES + _level(value, low, high) + _LEVELS * figures.is_estimate
+    ends = (None, None) if key == "verdict" or not values else (low, high)
+    return Shades(index, _colours(theme), tuple(map(tuple, glyphs)), fills, *ends)
 
 
 def _level(value: float, low: float, high: float) -> int:
-    """Where a value lies between two; by its logarithm where they are a decade apart."""
+    """Return the level of a value between two; on a logarithmic scale where they are a decade apart."""
     if high <= low:
         return _LEVELS // 2
     if low > 0 and high / low > 10:
@@ -134,7 +137,7 @@ def mix(colour: str, ground: str, share: float) -> str:
 
 
 def clock_ticks(grid: CellGrid, most: int) -> list[float]:
-    """Round times of the traffic's clock within the day, at most about so many."""
+    """Return round times of the traffic's clock within the day, about `most` of them."""
     span_s = grid.end_s - grid.begin_s
     ticks = time_ticks(span_s, most)
     return [grid.begin_s + tick for tick in ticks if tick < span_s]

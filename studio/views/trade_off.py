@@ -19,27 +19,27 @@ _DURATION = "rollout_duration_s"
 
 
 _ROOM = 1.14
-"""Axes reach so far beyond what they must hold."""
+"""Factor by which an axis reaches beyond its highest value."""
 
 
 _LONGEST_BAR = 1.6
-"""Of the highest point: what a bar may ask of the axes."""
+"""Highest end of a bar that widens the axis, as a multiple of the highest point."""
 
 
 _DECADE = 10.0
-"""Values further apart than this are told on a logarithmic axis."""
+"""Ratio of values above which the axis is logarithmic."""
 
 
 @dataclass(frozen=True)
 class Risk:
-    """What a duration is weighed against.
+    """A risk that the duration is weighed against.
 
     Attributes:
-        metric: Its name in `simulation.results.run_result.METRICS`.
-        words: What it is called.
-        title: What a chart of it is called.
-        limit: The objective that is set for it, None where there is none.
-        text: A value as people read it.
+        metric: The metric, a key of `simulation.results.run_result.METRICS`.
+        words: The risk's name.
+        title: The title of its chart.
+        limit: Returns the objective for this risk, None where none is set.
+        text: Returns a value as text.
     """
 
     metric: str
@@ -50,7 +50,7 @@ class Risk:
 
     @property
     def is_higher_better(self) -> bool:
-        """Whether more of it is less of a risk."""
+        """Return whether a higher value is a lower risk, as for instances in the pool."""
         return self.metric in HIGHER_IS_BETTER
 
 
@@ -87,12 +87,12 @@ RISKS = {
         count_text,
     ),
 }
-"""What can be chosen, by key."""
+"""The risks that can be chosen, by key."""
 
 
 @dataclass(frozen=True)
 class Point:
-    """Where a candidate lies: seconds of rollout, its risk, and its place in the list."""
+    """A candidate on the chart: the rollout's duration, the risk, and the candidate's number from 0."""
 
     duration_s: float
     risk: float
@@ -100,24 +100,24 @@ class Point:
 
 
 def points(comparison: Comparison, risk: Risk = P99) -> list[Point]:
-    """The candidates that have both figures."""
-    found = []
+    """Return the points of the candidates that have both figures."""
+    known = []
     for index, result in enumerate(comparison.candidates):
         duration, value = result.metrics[_DURATION].mean, result.metrics[risk.metric].mean
         if duration is not None and value is not None:
-            found.append(Point(duration, value, index))
-    return found
+            known.append(Point(duration, value, index))
+    return known
 
 
 @dataclass(frozen=True)
 class AxisScale:
-    """What the axes reach over.
+    """The reach of the axes.
 
     Attributes:
         kind: ``linear``, ``log``, or ``symlog`` where some values are 0 and others far apart.
-        right_s: The longest duration that must be held.
+        right_s: The longest duration on the axis, in seconds.
         low: The lowest risk above 0, or 0 where the axis begins there.
-        high: The highest risk that must be held.
+        high: The highest risk on the axis.
     """
 
     kind: str
@@ -126,7 +126,7 @@ class AxisScale:
     high: float
 
     def suits(self, other: AxisScale) -> bool:
-        """Whether what another must hold is well seen on this one, so that axes need not move."""
+        """Return whether these axes also show the points of another scale well, so that they need not move."""
         return (
             self.kind == other.kind
             and 0.6 * self.right_s <= other.right_s <= self.right_s * _ROOM
@@ -136,7 +136,7 @@ class AxisScale:
 
 
 def scale_of(comparison: Comparison, risk: Risk) -> AxisScale | None:
-    """Axes that hold every point with its bars, and the limits; None without a point."""
+    """Return axes that hold every point with its bars, and the limits; None without a point."""
     known = points(comparison, risk)
     if not known:
         return None
@@ -157,7 +157,7 @@ def scale_of(comparison: Comparison, risk: Risk) -> AxisScale | None:
 
 
 def why_empty(comparison: Comparison) -> str:
-    """Why no candidate has a point."""
+    """Return the reason why no candidate has a point."""
     if any(result.ended[Ending.DONE] for result in comparison.candidates):
         return "No request came while a rollout went on"
     return "No candidate has ended its rollout"

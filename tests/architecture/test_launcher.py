@@ -6,7 +6,9 @@ with which arguments and in which order; nothing is installed and no network is 
 
 import os
 import shutil
+import signal
 import subprocess
+import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -70,6 +72,7 @@ class Desk:
 
     def stub(self, name: str, text: str = TOOL) -> None:
         path = self.bin / name
+        path.unlink(missing_ok=True)  # a link leads to this machine's own tool
         path.write_text(text, encoding="utf-8")
         path.chmod(0o755)
 
@@ -323,6 +326,7 @@ def test_sudo_is_used_where_there_is_no_root(desk: Desk) -> None:
         pytest.param([], "", 0, id="the main job without a display"),
         pytest.param([], ":0", 2, id="the main job with a display"),
         pytest.param(["studio"], "", 2, id="the studio"),
+        pytest.param(["shop.yaml"], "", 2, id="a scenario to open in the studio"),
         pytest.param(["test"], "", 2, id="the tests"),
     ],
 )
@@ -334,6 +338,44 @@ def test_without_root_only_what_draws_with_qt_waits_for_its_libraries(
         done = desk.run(*arguments)
         assert done.returncode == code, done.stderr
     assert ("run as root: apt-get update && apt-get install" in done.stderr) is (code == 2)
+
+
+def test_the_program_starts_with_interrupts_held_back(desk: Desk) -> None:
+    """Python would answer a Ctrl-C in its first moments with a traceback."""
+    desk.run("scenarios")
+    stub = desk.root / ".venv/bin/python"
+    # A shell as a stand-in would let signals through again, so this one is Python.
+    stub.write_text(
+        f"#!{sys.executable}\n"
+        "import signal, sys\n"
+        "is_program = 'studio' in sys.argv\n"
+        "held_back = signal.pthread_sigmask(signal.SIG_BLOCK, ())\n"
+        "print(sorted(map(int, held_back)) if is_program else '3.11.2')\n",
+        encoding="utf-8",
+    )
+    done = desk.run("scenarios")
+    assert (done.stdout, done.stderr) == (f"[{int(signal.SIGINT)}]\n", "")
+
+
+def test_an_interrupt_of_the_launcher_is_quiet(desk: Desk) -> None:
+    desk.run("scenarios")
+    desk.forget_calls()
+    stub = desk.root / ".venv/bin/python"
+    asks = '#!/bin/sh\ncase $* in *sys.version*) kill -INT "$LAUNCHER" ;; esac\n'
+    stub.write_text(asks + stub.read_text(encoding="utf-8"), encoding="utf-8")
+    done = subprocess.run(
+        [
+            *("/bin/sh", "-c", 'export LAUNCHER=$$; exec "$0" scenarios'),
+            str(desk.root / "rollcast"),
+        ],
+        env=desk.command_env(),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
+    assert [call for call in desk.calls() if "studio" in call] == []
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")

@@ -61,6 +61,7 @@ class CommandLine:
         self.folder = folder
         self._patch, self._capture = patch, capture
         patch.chdir(folder)
+        patch.setenv("LC_ALL", "C.UTF-8")  # `LANG=C` would ask for the ASCII form of the marks
 
     def __call__(self, *arguments: str | Path) -> Answer:
         self._patch.setattr(sys, "argv", ["rollcast", *map(str, arguments)])

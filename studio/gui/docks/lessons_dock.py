@@ -309,7 +309,7 @@ class LessonPanel(QFrame):
     def _show_how_far(self) -> None:
         if self._how_far is not None and self._progress is not None:
             step = self._progress.step
-            words = "" if step is None else step.goal.said(self._seen(self._progress))
+            words = "" if step is None else step.goal.progress_text(self._seen(self._progress))
             self._how_far.setText(words)
             self._how_far.setVisible(bool(words))
 

@@ -25,7 +25,6 @@ def plan(rollcast: CommandLine) -> Path:
 def test_a_plan_is_written_for_each_target(
     rollcast: CommandLine, plan: Path, target: ExportTarget
 ) -> None:
-    (rollcast.folder / "out").mkdir()
     if target.name in ("kubernetes", "argo-rollouts"):
         write_plan(rollcast.folder / plan, beside_plan())
     answer = rollcast("export", plan, "--to", target.name, "-o", "out")
@@ -45,7 +44,12 @@ def test_a_plan_is_written_for_each_target(
     ("arguments", "said", "code"),
     [
         (["plan.json", "--to", "ansibel"], "the nearest is ansible", 2),
-        (["plan.json", "--to", "ansible", "-o", "nowhere"], "-o nowhere: must be a folder", 2),
+        (["plan.json", "--to", "ansible", "-o", "plan.json"], "-o plan.json: must be a folder", 2),
+        (
+            ["plan.json", "--to", "ansible", "-o", "plan.json/in"],
+            "in: cannot be made: Not a dir",
+            2,
+        ),
         (["gone.json", "--to", "ansible"], "gone.json: cannot be read", 2),
         (["plan.json", "--to", "kubernetes"], "replacement (in_place) must be beside", 3),
         (["plan.json", "--to", "ansible", "--image", "shop:2"], "--image, --container and", 2),
@@ -55,6 +59,20 @@ def test_wrong_use_is_told_in_a_line(
     rollcast: CommandLine, plan: Path, arguments: list[str], said: str, code: int
 ) -> None:
     rollcast.refuses(["export", *arguments], {}, said, code)
+
+
+def test_an_existing_file_is_overwritten_only_when_that_is_asked_for(
+    rollcast: CommandLine, plan: Path
+) -> None:
+    command = ["export", str(plan), "--to", "ansible", "-o", "a/b"]
+    assert rollcast(*command).code == 0
+    path = next((rollcast.folder / "a/b").iterdir())
+    exported = path.read_text(encoding="utf-8")
+    path.write_text("a person's own", encoding="utf-8")
+    said = f"rollcast: a/b/{path.name}: exists already; --force overwrites it\n"
+    rollcast.refuses(command, {}, said, 2)
+    assert rollcast(*command, "--force").code == 0
+    assert path.read_text(encoding="utf-8") == exported
 
 
 def test_a_plan_that_breaks_a_rule_or_is_late_is_not_exported(rollcast: CommandLine) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pty
 import subprocess
@@ -77,10 +78,45 @@ def test_a_closed_output_is_no_reason_to_fail(tmp_path: Path) -> None:
     assert (done.returncode, done.stderr) == (0, b"")
 
 
-def test_a_terminal_without_the_marks_is_no_reason_to_fail(tmp_path: Path) -> None:
-    done = started(tmp_path, COMPARE, PYTHONIOENCODING="ascii")
+@pytest.mark.parametrize(
+    "environment",
+    [
+        {"PYTHONIOENCODING": "ascii"},
+        {"LANG": "C", "LC_ALL": "", "LC_CTYPE": "", "PYTHONIOENCODING": ""},
+        {"LC_ALL": "POSIX", "PYTHONIOENCODING": ""},
+    ],
+    ids=["ascii", "LANG=C", "LC_ALL=POSIX"],
+)
+def test_marks_and_signs_have_an_ascii_form(tmp_path: Path, environment: dict[str, str]) -> None:
+    done = started(tmp_path, COMPARE, subprocess.PIPE, **environment)
     assert (done.returncode, done.stderr) == (0, b"")
-    assert b"\\u2713 meets in 4 of 4" in done.stdout
+    assert b"[ok] meets in 4 of 4" in done.stdout
+    assert b"Window 2: duration -8.8 s (-8.9 s to -8.6 s)" in done.stdout
+    assert done.stdout.isascii()
+
+
+@pytest.mark.parametrize("name", ["LANG", "LC_ALL"])
+def test_a_locale_that_is_not_named_leaves_utf_8(tmp_path: Path, name: str) -> None:
+    others = {"LANG": "", "LC_ALL": "", "LC_CTYPE": "", "PYTHONIOENCODING": ""}
+    for environment in ({**others}, {**others, name: "C.UTF-8"}):
+        done = started(tmp_path, ["validate", "shop.yaml"], subprocess.PIPE, **environment)
+        assert done.stdout.decode("utf-8").startswith("✓ shop.yaml is a scenario")
+
+
+def test_json_stays_json_where_its_signs_must_be_escaped(tmp_path: Path) -> None:
+    options = ["simulate", "shop.yaml", "--replications", "1", "--jobs", "1", "--json"]
+    name = "Größe – \N{ROCKET}"
+    (tmp_path / f"{name}.yaml").write_text(SHOP, encoding="utf-8")
+    options[1] = f"{name}.yaml"
+    done = started(tmp_path, options, PYTHONIOENCODING="ascii", PYTHONUTF8="1")
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert json.loads(done.stdout)["scenario"] == name
+
+
+def test_errors_have_an_ascii_form(tmp_path: Path) -> None:
+    done = started(tmp_path, ["simulate", "a×b – ö.yaml"], PYTHONIOENCODING="ascii", PYTHONUTF8="1")
+    assert done.returncode == 2
+    assert done.stderr.startswith(b"rollcast: axb - \\xf6.yaml: cannot be read")
 
 
 def test_what_is_no_terminal_gets_plain_text_and_no_progress(tmp_path: Path) -> None:

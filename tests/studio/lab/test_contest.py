@@ -23,8 +23,8 @@ from studio.lab.contest import (
     arms_of,
     by_window,
     cap_range,
+    digest_of_predictions,
     distinguishable_pairs,
-    frozen,
     load_left,
     no_drain,
     random_order,
@@ -163,14 +163,14 @@ def test_the_load_of_what_is_left() -> None:
 def test_predictions_are_frozen_by_a_digest_that_every_figure_changes() -> None:
     one_and_two = arms(1, 2)
     arms.cache_clear()
-    assert frozen(one_and_two) == frozen(arms(1, 2))
+    assert digest_of_predictions(one_and_two) == digest_of_predictions(arms(1, 2))
     metrics = dict(one_and_two[0].predicted)
     one = metrics["rollout_duration_s"]
     metrics["rollout_duration_s"] = one.model_copy(update={"run_high": (one.run_high or 0) + 1e-9})
     plan = one_and_two[0].plan
     prediction = plan.prediction.model_copy(update={"metrics": metrics})
     changed = replace(one_and_two[0], plan=plan.model_copy(update={"prediction": prediction}))
-    assert frozen([changed, one_and_two[1]]) != frozen(one_and_two)
+    assert digest_of_predictions([changed, one_and_two[1]]) != digest_of_predictions(one_and_two)
 
 
 def test_the_order_is_random_and_holds_every_run_once() -> None:

@@ -32,7 +32,7 @@ class Client:
             at_s = time.monotonic() - self.begun_s
             self.answers.append((name, int(head[9:12]), at_s, data))
 
-        return self.instance.asked(path, reply)
+        return self.instance.accept_request(path, reply)
 
     async def until(self, count: int) -> None:
         async with asyncio.timeout(60):
@@ -139,8 +139,8 @@ def test_who_leaves_frees_its_place_at_once_and_its_slot_only_when_it_cancels(
         first = client.ask("a", f"/work/{work_s}")
         second = client.ask("b", f"/work/{work_s}")
         client.ask("c", "/work/0.01")
-        client.instance.left(second)
-        client.instance.left(first)
+        client.instance.note_client_left(second)
+        client.instance.note_client_left(first)
         await client.until(1 if cancels else 2)
         return client.answers[-1][2], client.told()
 
@@ -172,9 +172,9 @@ def test_work_that_nobody_waits_for_does_not_hold_up_a_stop() -> None:
         client.instance.when_idle = lambda: told.append("idle")
         first, second = (client.ask(name, "/work/0.1") for name in "ab")
         found = [client.instance.is_idle]
-        client.instance.left(first)
+        client.instance.note_client_left(first)
         found.append(client.instance.is_idle)
-        client.instance.left(second)
+        client.instance.note_client_left(second)
         found += [client.instance.is_idle, told == ["idle"]]
         client.ask("c", "/work/0.01")
         found.append(client.instance.is_idle)

@@ -168,7 +168,7 @@ def test_a_lesson_is_passed_step_by_step_and_each_only_by_what_it_asks(key: str)
         allowed = step.unlocked | ({step.switch.key} if step.switch else set())
         assert moved <= allowed, place  # the controls that are free do it
         assert learner.does() == place - 1  # not before
-        assert step.goal.said(learner.look(learner.progress))
+        assert step.goal.progress_text(learner.look(learner.progress))
         learner.settings = tuple(settings.items())
         if place == 6:
             assert learner.does() == 5  # a choice without a reason is none
