@@ -19,7 +19,7 @@ from executor.base.errors import BadInput
 from simulation.scenario.file import ScenarioFile
 from studio.gui.document.document import Document
 from studio.gui.toolkit.actions import PAGES
-from studio.gui.toolkit.qt_theme import a_font_resolves, apply_theme
+from studio.gui.toolkit.qt_theme import has_fonts, apply_theme
 from studio.gui.toolkit.settings import Settings
 from studio.gui.window import StudioWindow
 from studio.resources import EXAMPLE, scenarios_dir
@@ -39,7 +39,7 @@ def application() -> QApplication:
     existing = QApplication.instance()
     made = existing if isinstance(existing, QApplication) else QApplication(["rollcast"])
     made.setApplicationName("Rollcast")
-    if not a_font_resolves():
+    if not has_fonts():
         raise BadInput("no font is installed; on Debian: apt-get install fonts-inter")
     return made
 
@@ -54,7 +54,7 @@ def open_studio(path: Path | None) -> int:
     running = application()
     if running.platformName() == "offscreen" and os.environ["QT_QPA_PLATFORM"] != "offscreen":
         raise BadInput("there is no display; rollcast compare answers without one")
-    file, wrong = first_file(path, settings)
+    file, wrong = file_to_open(path, settings)
     sys.excepthook = _tell
     apply_theme(running, settings.theme)
     window = StudioWindow(Document(file), settings)
@@ -66,7 +66,7 @@ def open_studio(path: Path | None) -> int:
     is_first = path is None and not settings.was_started_before
     settings.note_start()
     if wrong:
-        window.say_wrong(wrong)
+        window.show_error(wrong)
     QTimer.singleShot(0, window.first_run.begin if is_first else window.jobs.start)
     QTimer.singleShot(0, window.recovery.offer_at_start)
     QTimer.singleShot(0, lambda: window.jobs.warm_up(window.make_pages_ahead))
@@ -98,7 +98,7 @@ def _interrupts_heeded(running: QApplication) -> Iterator[None]:
         there.close()
 
 
-def first_file(path: Path | None, settings: Settings) -> tuple[ScenarioFile, str]:
+def file_to_open(path: Path | None, settings: Settings) -> tuple[ScenarioFile, str]:
     """What is open first, and what is wrong with the scenario that was to be, in words.
 
     Args:
@@ -156,7 +156,7 @@ def take_screenshots(path: Path, directory: Path, size: tuple[int, int], theme: 
             apply_theme(running, THEMES[name])
             window.set_theme(name)
             for key, _words, _tip in PAGES:
-                window.turn_to(key)
+                window.show_page(key)
                 _until_painted(window)
                 _write_picture(window, directory / f"{key.replace('_', '-')}-{name}.png")
     finally:
@@ -173,7 +173,7 @@ def _until_painted(window: StudioWindow) -> None:
     looking.setInterval(50)
 
     def look() -> None:
-        is_about_to = window.page(window.shown).is_about_to()
+        is_about_to = window.page(window.shown_page).has_pending_work()
         if not is_about_to and not any(job.is_open for job in window.jobs.jobs):
             settle.quit()
 

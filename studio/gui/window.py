@@ -83,12 +83,14 @@ class StudioWindow(QMainWindow):
         self._theme = settings.theme
         self.jobs = Jobs(document)
         self.panel = ScenarioPanel(document)
-        self.filing = Filing(self, document, self.jobs, settings, self.panel.take_typed)
+        self.filing = Filing(self, document, self.jobs, settings, self.panel.commit_typed)
         filing = self.filing
-        self.recovery = Recovery(document, filing.show, settings.recent, filing.with_changes_kept)
-        self.file_watch = FileWatch(document, filing.ask_save, self.panel.take_typed)
+        self.recovery = Recovery(
+            document, filing.show, settings.recent, filing.ask_about_changes_then
+        )
+        self.file_watch = FileWatch(document, filing.ask_save, self.panel.commit_typed)
         self.first_run = FirstRun(document, self.jobs)
-        self.lessons = LessonPanel(document, self.jobs, filing.with_changes_kept)
+        self.lessons = LessonPanel(document, self.jobs, filing.ask_about_changes_then)
         self.runs = RunsPanel(document)
         self.jobs_panel = JobsPanel(self.jobs)
         self.headline = Headline(document, self.jobs, self._theme)
@@ -103,7 +105,7 @@ class StudioWindow(QMainWindow):
         self._fill_menu()
         self._connect()
         self._show_document()
-        self.turn_to(FIRST_PAGE)
+        self.show_page(FIRST_PAGE)
 
     # How it is put together
 
@@ -120,9 +122,11 @@ class StudioWindow(QMainWindow):
             "file.save_as": filing.ask_save,
             "file.export_charts": self._export_charts,
             "file.export_data": lambda: export_data(
-                self, document, self.jobs, self.say, self.say_wrong
+                self, document, self.jobs, self.show_message, self.show_error
             ),
-            "file.export_report": lambda: export_report(self, document, self.say, self.say_wrong),
+            "file.export_report": lambda: export_report(
+                self, document, self.show_message, self.show_error
+            ),
             "file.quit": self.close,
             "edit.undo": document.undo.undo,
             "edit.redo": document.undo.redo,
@@ -134,7 +138,7 @@ class StudioWindow(QMainWindow):
             "run.pause": self._pause,
             "run.cancel": self.jobs.cancel,
             "run.plan": self._ask_plan,
-            **{f"view.{key}": partial(self.turn_to, key) for key, _, _ in PAGES},
+            **{f"view.{key}": partial(self.show_page, key) for key, _, _ in PAGES},
             "view.scenario": lambda: _flip(self._docks["left"]),
             "view.runs": lambda: _flip(self._docks["right"]),
             "view.jobs": lambda: _flip(self._docks["bottom"]),
@@ -230,23 +234,23 @@ class StudioWindow(QMainWindow):
         document.edited.connect(self._on_edited)
         for signal in (document.compared, document.selected, document.listed):
             signal.connect(self._show_document)
-        document.refused.connect(self.say_wrong)
-        self.recovery.failed.connect(self.say_wrong)
-        self.file_watch.said.connect(self.say)
-        self.file_watch.said_wrong.connect(self.say_wrong)
+        document.refused.connect(self.show_error)
+        self.recovery.failed.connect(self.show_error)
+        self.file_watch.reported.connect(self.show_message)
+        self.file_watch.failed.connect(self.show_error)
         self.filing.unseen_change.connect(self.file_watch.ask_again)
         self.lessons.unlocked.connect(self.panel.lock)
-        self.lessons.said.connect(self.say)
-        self.lessons.failed.connect(self.say_wrong)
-        self.filing.said.connect(self.say)
-        self.filing.said_wrong.connect(self.say_wrong)
+        self.lessons.reported.connect(self.show_message)
+        self.lessons.failed.connect(self.show_error)
+        self.filing.reported.connect(self.show_message)
+        self.filing.failed.connect(self.show_error)
         self.panel.typing.connect(lambda: self.actions_by_key["file.save"].setEnabled(True))
         jobs.started.connect(self._show_document)
         jobs.ended.connect(self._show_document)
-        jobs.failed.connect(self.say_wrong)
+        jobs.failed.connect(self.show_error)
         stack.canUndoChanged.connect(self._show_undo)
         stack.indexChanged.connect(self._show_undo)
-        self.top_bar.pages.picked.connect(self.turn_to)
+        self.top_bar.pages.picked.connect(self.show_page)
 
     # What it shows
 
@@ -257,9 +261,9 @@ class StudioWindow(QMainWindow):
             made: Page = getattr(module, _PAGE_CLASSES[key])(self.document, self.jobs, self._theme)
             self.pages[key] = made
             self._stack.addWidget(made)
-            self.actions_by_key.add_for_page(made, made.offered())
-            made.wanted.connect(self.turn_to)
-            made.said.connect(self.say)
+            self.actions_by_key.add_for_page(made, made.page_actions())
+            made.page_requested.connect(self.show_page)
+            made.reported.connect(self.show_message)
         return self.pages[key]
 
     def make_pages_ahead(self) -> None:
@@ -270,16 +274,16 @@ class StudioWindow(QMainWindow):
             QTimer.singleShot(AHEAD_MS, self, self.make_pages_ahead)
 
     @property
-    def shown(self) -> str:
+    def shown_page(self) -> str:
         """The key of the page that is seen."""
         return next(key for key, page in self.pages.items() if page is self._stack.currentWidget())
 
-    def turn_to(self, key: str) -> None:
+    def show_page(self, key: str) -> None:
         """Shows a page."""
         page = self.page(key)
         self._stack.setCurrentWidget(page)
-        self.top_bar.pages.take(key)
-        page.turned_to()
+        self.top_bar.pages.select(key)
+        page.on_shown()
         page.setFocus()
 
     def _on_edited(self) -> None:
@@ -318,18 +322,18 @@ class StudioWindow(QMainWindow):
             name = key.partition(".")[2].capitalize()
             action.setText(f"{name} {words}" if can and words else name)
 
-    def say(self, words: str) -> None:
+    def show_message(self, words: str) -> None:
         """Says something in the bottom bar for a while."""
-        self.bottom_bar.say(words)
+        self.bottom_bar.show_message(words)
 
-    def say_wrong(self, words: str) -> None:
+    def show_error(self, words: str) -> None:
         """Says what is wrong; it stays until something else is done."""
-        self.bottom_bar.say_wrong(words)
+        self.bottom_bar.show_error(words)
 
     @property
-    def said(self) -> str:
+    def status_text(self) -> str:
         """What the bottom bar says."""
-        return self.bottom_bar.said
+        return self.bottom_bar.status_text
 
     def set_theme(self, name: str) -> None:
         """Shows everything in the light or the dark theme."""
@@ -363,7 +367,7 @@ class StudioWindow(QMainWindow):
 
     def _run(self) -> None:
         self.bottom_bar.clear()
-        self.panel.take_typed()
+        self.panel.commit_typed()
         self.jobs.start()
 
     def _pause(self) -> None:
@@ -372,7 +376,7 @@ class StudioWindow(QMainWindow):
             study.pause(study.state is JobState.RUNNING)
 
     def _ask_plan(self) -> None:
-        self.panel.take_typed()
+        self.panel.commit_typed()
         if self.actions_by_key["run.plan"].isEnabled():  # what was typed may have made it stale
             self.filing.ask_plan()
 
@@ -394,9 +398,9 @@ class StudioWindow(QMainWindow):
         CommandPalette(self, actions).open()
 
     def _export_charts(self) -> None:
-        key = self.shown
+        key = self.shown_page
         name = f"{self.document.scenario.name}-{key.replace('_', '-')}"
-        export_charts(self, name, self.pages[key].figures(), self.say, self.say_wrong)
+        export_charts(self, name, self.pages[key].figures(), self.show_message, self.show_error)
 
     def show_start(self) -> None:
         """The ways to begin, in a window of their own."""
@@ -425,16 +429,16 @@ class StudioWindow(QMainWindow):
             runs.setVisible(not self._folded_by_itself)
 
     def closeEvent(self, event: QCloseEvent) -> None:
-        self.panel.take_typed()
+        self.panel.commit_typed()
         if not self.property("leaving"):
-            busy = next((page for page in self.pages.values() if page.is_busy()), None)
+            busy = next((page for page in self.pages.values() if page.closing_warning()), None)
             if busy is not None:
                 event.ignore()
-                ask_to_halt(self, str(busy.is_busy()), partial(busy.halt_then, self.close))
+                ask_to_halt(self, str(busy.closing_warning()), partial(busy.halt_then, self.close))
                 return
             if self.document.is_changed:
                 event.ignore()
-                self.filing.with_changes_kept(self._leave)
+                self.filing.ask_about_changes_then(self._leave)
                 return
         self._settings.geometry = self.saveGeometry()
         self.leave()

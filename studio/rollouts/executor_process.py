@@ -53,23 +53,23 @@ _RESUMABLE = {EXIT_CODES[Ended.HALTED], EXIT_CODES[Ended.INTERRUPTED]}
 class ExecutorControl(Protocol):
     """Who says whether it shall rest or end, and takes what comes of it."""
 
-    def stopped(self) -> bool:
+    def should_stop(self) -> bool:
         """Whether it shall be given up."""
         ...
 
-    def paused(self) -> bool:
+    def should_pause(self) -> bool:
         """Whether it shall halt."""
         ...
 
-    def gone_on_count(self) -> int:
+    def resume_count(self) -> int:
         """How often it was let go on after a rest."""
         ...
 
-    def land(self, result: object) -> None:
+    def publish(self, result: object) -> None:
         """Takes something in."""
         ...
 
-    def progress(self, done: int, total: int) -> None:
+    def report_progress(self, done: int, total: int) -> None:
         """Hears how many steps are done, of how many."""
         ...
 
@@ -160,7 +160,7 @@ def on_inventory(
     if not resumes:  # it lies there, perhaps signed
         write_plan(path, plan)
     asked = Execute(plan=path, inventory=inventory, dry_run=dry_run, resume=resumes)
-    return run_executor(asked, plan, reins, lambda line: reins.land(Said(line)), asks=asks)
+    return run_executor(asked, plan, reins, lambda line: reins.publish(Said(line)), asks=asks)
 
 
 def run_executor(
@@ -185,16 +185,16 @@ def run_executor(
     """
     if asks:
         asked = replace(asked, approve=str(approvals_of(asked.journal_path)))
-    while not reins.stopped():
+    while not reins.should_stop():
         child = _Child(asked, plan, reins, say)
         code = child.to_its_end()
-        ended, before = Stopped(code), reins.gone_on_count()
-        reins.land(ended)
+        ended, before = Stopped(code), reins.resume_count()
+        reins.publish(ended)
         if not ended.may_resume or asked.dry_run:
             return code
-        while not reins.stopped():
-            goes_on = child.was_halted or reins.gone_on_count() != before
-            if goes_on and not reins.paused():
+        while not reins.should_stop():
+            goes_on = child.was_halted or reins.resume_count() != before
+            if goes_on and not reins.should_pause():
                 break
             time.sleep(LOOKS_S / 5)
         asked = replace(asked, resume=asked.journal_path.exists())
@@ -273,11 +273,11 @@ class _Child:
 
     def _hand_on(self, line: str, is_wrong: bool) -> None:
         if is_wrong:
-            self._reins.land(Said(line.removeprefix("executor: "), is_wrong=True))
+            self._reins.publish(Said(line.removeprefix("executor: "), is_wrong=True))
             return
         awaited = _AWAITED.search(line)
         if awaited is not None:
-            self._reins.land(Awaits(int(awaited[1])))
+            self._reins.publish(Awaits(int(awaited[1])))
         else:
             self._say(line)
 
@@ -286,14 +286,14 @@ class _Child:
         if child.poll() is not None:
             return
         now_s = time.monotonic()
-        if self._reins.stopped():
+        if self._reins.should_stop():
             patience_s = (0.0, FINISHES_WITHIN_S, DIES_WITHIN_S)
             told = len(self._told_s)
             if told == 0 or now_s - self._told_s[-1] >= patience_s[min(told, 2)]:
                 child.send_signal(_STOP if told < 2 else signal.SIGKILL)
                 self._told_s.append(now_s)
             self.was_halted = True
-        elif self._reins.paused() and not self._told_s:
+        elif self._reins.should_pause() and not self._told_s:
             child.send_signal(_STOP)
             self._told_s.append(now_s)
             self.was_halted = True
@@ -309,10 +309,12 @@ class _Child:
             told_up_to = (len(told["steps"]), max((s["end_s"] for s in told["states"]), default=0))
             if told_up_to != self._shown:
                 self._shown = told_up_to
-                self._reins.land(Happened(told))
+                self._reins.publish(Happened(told))
                 done = sum(one["outcome"] == "done" for one in told["steps"])
                 total = len(STEPS) * len(self._plan.instances)
-                self._reins.progress(min(done, total), total)  # a step done anew counts once more
+                self._reins.report_progress(
+                    min(done, total), total
+                )  # a step done anew counts once more
 
 
 def command_of(asked: Execute) -> Iterator[str]:

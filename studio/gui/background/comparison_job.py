@@ -45,25 +45,25 @@ def comparing(
 
         if len(candidates) > 1 and is_ready():
             one = scenario.model_copy(update={"replications": 1})
-            look = list(run_rows(one, candidates[own : own + 1], jobs=1, stopped=talk.stopped))
+            look = list(run_rows(one, candidates[own : own + 1], jobs=1, stopped=talk.should_stop))
             if look:
-                talk.land(compare(scenario, candidates[own : own + 1], look))
-        talk.alone()
+                talk.publish(compare(scenario, candidates[own : own + 1], look))
+        talk.wait_for_cancelled_jobs()
         rows: list[Row] = []
         shown_at = 0.0
         with nullcontext() if stored_at is None else Store.beside(stored_at) as store:
             for row in run_rows(
                 scenario, candidates, apart=True, store=store,
-                stopped=talk.stopped, paused=talk.paused,
+                stopped=talk.should_stop, paused=talk.should_pause,
             ):  # fmt: skip
                 rows.append(row)
-                talk.progress(len(rows), scenario.replications)
+                talk.report_progress(len(rows), scenario.replications)
                 now = time.monotonic()
                 if now - shown_at > _RESULTS_EVERY_S and len(rows) < scenario.replications:
-                    talk.land(compare(scenario, candidates, rows))
+                    talk.publish(compare(scenario, candidates, rows))
                     shown_at = time.monotonic()
-        if not talk.stopped():
-            talk.land(compare(scenario, candidates, rows))
+        if not talk.should_stop():
+            talk.publish(compare(scenario, candidates, rows))
 
     return work
 

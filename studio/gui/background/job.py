@@ -38,37 +38,37 @@ class JobContext:
         self._thread = thread
         self._told_at = 0.0
 
-    def stopped(self) -> bool:
+    def should_stop(self) -> bool:
         """Whether the work shall end now."""
         return self._thread.stopping
 
-    def paused(self) -> bool:
+    def should_pause(self) -> bool:
         """Whether the work shall rest."""
         return self._thread.pausing
 
-    def alone(self) -> None:
+    def wait_for_cancelled_jobs(self) -> None:
         """Returns when no cancelled job is left: its last act ends processes, not to be this one's."""
         self._thread.wait_for_earlier()
 
-    def gone_on_count(self) -> int:
+    def resume_count(self) -> int:
         """How often it was let go on after a rest; a rest may be too short to be seen."""
-        return self._thread.gone_on_count
+        return self._thread.resume_count
 
     def rest_while_paused(self) -> None:
         """Returns when the work may go on, or shall end."""
-        while self.paused() and not self.stopped():
+        while self.should_pause() and not self.should_stop():
             time.sleep(_PAUSE_LOOKS_S)
 
-    def progress(self, done: int, total: int) -> None:
+    def report_progress(self, done: int, total: int) -> None:
         """Says how far the work is, twenty times a second at most; the last is always said."""
         now = time.monotonic()
         if done >= total or now - self._told_at >= _PROGRESS_EVERY_S:
             self._told_at = now
             self._thread.progressed.emit(done, total)
 
-    def land(self, result: object) -> None:
+    def publish(self, result: object) -> None:
         """Hands something over to the window."""
-        self._thread.landed.emit(result)
+        self._thread.published.emit(result)
 
 
 Work = Callable[[JobContext], None]
@@ -77,7 +77,7 @@ Work = Callable[[JobContext], None]
 
 class _Thread(QThread):
     progressed = Signal(int, int)
-    landed = Signal(object)
+    published = Signal(object)
     failed = Signal(str)
 
     def __init__(
@@ -88,7 +88,7 @@ class _Thread(QThread):
         self._work: Work | None = work
         self._before, self._at_once = before, at_once
         self.stopping = self.pausing = False
-        self.gone_on_count = 0
+        self.resume_count = 0
 
     def wait_for_earlier(self) -> None:
         """Waits for the threads that were leaving when this one was made."""
@@ -115,7 +115,7 @@ class Job(QObject):
 
     changed = Signal()
     """Its state, or how far it is."""
-    landed = Signal(object)
+    published = Signal(object)
     """It has handed something over."""
     ended = Signal()
     """It has ended, of itself or by a person; nothing more will land."""
@@ -125,11 +125,11 @@ class Job(QObject):
         self.title = title
         self.state = JobState.RUNNING
         self.done, self.total = 0, 0
-        self.words = ""
+        self.failure_text = ""
         self._thread: _Thread | None = thread
         self._worked_s, self._since = 0.0, time.monotonic()
         thread.progressed.connect(self._on_progress)
-        thread.landed.connect(self._on_landed)
+        thread.published.connect(self._on_landed)
         thread.failed.connect(self._on_failed)
         thread.finished.connect(self._on_finished)
 
@@ -139,7 +139,7 @@ class Job(QObject):
         return self.state in (JobState.RUNNING, JobState.PAUSED)
 
     @property
-    def left_s(self) -> float | None:
+    def remaining_s(self) -> float | None:
         """How long it will go on at its pace so far, None when nothing can be said."""
         if self.state is not JobState.RUNNING or not 0 < self.done < self.total:
             return None
@@ -151,7 +151,7 @@ class Job(QObject):
         if not self.is_open or self._thread is None or self._thread.pausing == is_paused:
             return
         self._thread.pausing = is_paused
-        self._thread.gone_on_count += not is_paused
+        self._thread.resume_count += not is_paused
         now = time.monotonic()
         if is_paused:
             self._worked_s += now - self._since
@@ -178,11 +178,11 @@ class Job(QObject):
 
     def _on_landed(self, result: object) -> None:
         if self._thread is not None:
-            self.landed.emit(result)
+            self.published.emit(result)
 
     def _on_failed(self, words: str) -> None:
         if self._thread is not None:
-            self.words = words
+            self.failure_text = words
             self._end(JobState.FAILED)
 
     def _on_finished(self) -> None:

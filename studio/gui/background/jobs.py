@@ -104,7 +104,7 @@ class Jobs(QObject):
         thread = _Thread(title, work, leaving, at_once=at_once)
         job = Job(title, thread, self)
         if landed is not None:
-            job.landed.connect(landed)
+            job.published.connect(landed)
         # A thread whose last reference goes while it runs takes the program with it.
         self._threads.add(thread)
         thread.finished.connect(lambda: self._threads.discard(thread))
@@ -146,7 +146,7 @@ class Jobs(QObject):
         stored_at = None if document.is_changed else state.file.path
         work = comparing(state.file.scenario, candidates, stored_at)
         study = self.run(f"Compare {document.scenario.name}", work, at_once=True)
-        study.landed.connect(lambda found: self._on_found(study, found, state, len(candidates)))
+        study.published.connect(lambda found: self._on_found(study, found, state, len(candidates)))
         study.changed.connect(lambda: self._on_study(study))
         self._study, self._studied = study, state
         self.started.emit()
@@ -208,7 +208,7 @@ class Jobs(QObject):
         def land() -> None:
             is_known = self._document.has_results_of(state)
             if not is_look or not (self._has_landed or is_known):
-                self._document.land(comparison, state)
+                self._document.add_results(comparison, state)
                 self._has_landed = not is_look
 
         if is_look:
@@ -223,7 +223,7 @@ class Jobs(QObject):
 
     def _on_end(self, job: Job) -> None:
         if job.state is JobState.FAILED:
-            self.failed.emit(job.words)
+            self.failed.emit(job.failure_text)
         if job is self._study:
             self._study = None
             self.ended.emit()

@@ -81,30 +81,32 @@ class RolloutJob(QObject):
             from studio.lab.trial import run_trial  # noqa: PLC0415 - read when it is needed
 
             def child(asked: Execute, say: Callable[[str], None]) -> int:
-                talk.land(carry_out.approvals_of(asked.journal_path))
+                talk.publish(carry_out.approvals_of(asked.journal_path))
                 return carry_out.run_executor(asked, self.plan, talk, say, asks=asks)
 
             def watched(fleet: LabFleet) -> None:
-                talk.land(Said(f"The fleet is up behind http://127.0.0.1:{fleet.port}; load runs"))
+                talk.publish(
+                    Said(f"The fleet is up behind http://127.0.0.1:{fleet.port}; load runs")
+                )
 
             count = instances_text(len(self.plan.instances))
-            talk.land(Said(f"Putting up {count} of {self.plan.service} and a balancer"))
+            talk.publish(Said(f"Putting up {count} of {self.plan.service} and a balancer"))
             try:
                 trial = run_trial(
                     self.plan,
                     scenario,
-                    say=lambda line: talk.land(Said(line)),
+                    say=lambda line: talk.publish(Said(line)),
                     watched=watched,
                     carry_out=child,
-                    stopped=talk.stopped,
+                    stopped=talk.should_stop,
                 )
             except KeyboardInterrupt:  # given up; everything has ended
                 return
             except RollcastError:
-                if not talk.stopped():
+                if not talk.should_stop():
                     raise
             else:
-                talk.land(trial)
+                talk.publish(trial)
 
         self._run(f"Lab: {self.plan.name}", work)
 
@@ -116,7 +118,7 @@ class RolloutJob(QObject):
             journal = Execute(
                 plan=folder_of(self.plan) / "plan.json", inventory=inventory
             ).journal_path
-            talk.land(carry_out.approvals_of(journal))
+            talk.publish(carry_out.approvals_of(journal))
             carry_out.on_inventory(
                 self.plan, inventory, talk, asks=asks, dry_run=dry_run, resumes=resumes
             )
@@ -177,7 +179,7 @@ class RolloutJob(QObject):
     @property
     def went_wrong(self) -> str:
         """Why it could not be carried out; empty when it could."""
-        return self._job.words if self._job is not None else ""
+        return self._job.failure_text if self._job is not None else ""
 
     @property
     def has_record(self) -> bool:
@@ -273,7 +275,7 @@ class RolloutJob(QObject):
 
     def _on_ended(self) -> None:
         if self._job is not None and self._job.state is JobState.FAILED:
-            self.lines.append(Said(self._job.words, is_wrong=True))
+            self.lines.append(Said(self._job.failure_text, is_wrong=True))
         self._soon.stop()
         self.changed.emit()
 

@@ -33,7 +33,7 @@ class Hold:
         self.is_on = False
 
 
-def work_out(grid: CellGrid, hold: Hold, simulates: bool) -> Work:
+def timing_work(grid: CellGrid, hold: Hold, simulates: bool) -> Work:
     """What the background does: all cells by closed forms, then by runs; cells land as they are known."""
 
     def work(talk: JobContext) -> None:
@@ -45,17 +45,17 @@ def work_out(grid: CellGrid, hold: Hold, simulates: bool) -> Work:
             nonlocal landed_at
             known[number] = fresh[number] = found
             if time.monotonic() - landed_at >= _LANDS_EVERY_S:
-                talk.land(dict(fresh))
+                talk.publish(dict(fresh))
                 fresh.clear()
                 landed_at = time.monotonic()
 
         frame = frame_for(grid)
         for number in coarse_first(grid, range(len(grid.candidates))):
             talk.rest_while_paused()
-            if talk.stopped():
+            if talk.should_stop():
                 return
             land(number, estimate_cell(grid, number, frame))
-        talk.land(dict(fresh))
+        talk.publish(dict(fresh))
         fresh.clear()
         if not simulates:
             return
@@ -64,18 +64,18 @@ def work_out(grid: CellGrid, hold: Hold, simulates: bool) -> Work:
             scenario: Scenario, cells: Sequence[Cell], frame: SimulatedInterval
         ) -> Iterator[tuple[Cell, RunResult]]:
             def waits() -> bool:
-                return talk.paused() or hold.is_on
+                return talk.should_pause() or hold.is_on
 
-            while waits() and not talk.stopped():  # the processes are the study's
+            while waits() and not talk.should_stop():  # the processes are the study's
                 time.sleep(_LOOKS_S)
             yield from run_cells(
-                scenario, cells, frame, apart=True, stopped=talk.stopped, paused=waits
+                scenario, cells, frame, apart=True, stopped=talk.should_stop, paused=waits
             )
 
         for number, found, (done, total) in simulate_cells(grid, known, frame, simulate):
-            talk.progress(done, total)
+            talk.report_progress(done, total)
             land(number, found)
-        if not talk.stopped():
-            talk.land(dict(fresh))
+        if not talk.should_stop():
+            talk.publish(dict(fresh))
 
     return work

@@ -27,7 +27,7 @@ HIGHEST = 1e6
 """What can be typed at most; what is too large for a scenario is told by its own rules."""
 
 
-class _Row(QWidget):
+class _FieldRow(QWidget):
     """A labelled row with a dot at its end."""
 
     reset = Signal()
@@ -99,7 +99,7 @@ class _Line(QLineEdit):
         return super().event(event)
 
 
-class NumberRow(_Row):
+class NumberRow(_FieldRow):
     """A number by slider or by typing."""
 
     typed = Signal(float)
@@ -130,7 +130,7 @@ class NumberRow(_Row):
         self._number.valueChanged.connect(self.typed)
         self._number.lineEdit().textEdited.connect(self.typing)
 
-    def take_typed(self) -> None:
+    def commit_typed(self) -> None:
         """Takes what is still being typed."""
         self._number.interpretText()
 
@@ -163,7 +163,7 @@ class _Words(QComboBox):
         event.ignore()
 
 
-class ChoiceRow(_Row):
+class ChoiceRow(_FieldRow):
     """One of a few words."""
 
     chosen = Signal(str)
@@ -180,7 +180,7 @@ class ChoiceRow(_Row):
         self.show_field(field)
         self._box.activated.connect(lambda _index: self.chosen.emit(self._box.currentData()))
 
-    def take_typed(self) -> None:
+    def commit_typed(self) -> None:
         """Nothing is typed here."""
 
     def show_field(self, field: FieldChoice) -> None:
@@ -188,7 +188,7 @@ class ChoiceRow(_Row):
         self._box.setCurrentIndex(self._box.findData(field.value))
 
 
-class TextRow(_Row):
+class TextRow(_FieldRow):
     """A short text, taken when the person leaves it or presses Enter."""
 
     typed = Signal(object)
@@ -205,7 +205,7 @@ class TextRow(_Row):
         self._edit.setAccessibleName(label)
         self._layout.addWidget(self._edit, 1)
         self._layout.addWidget(self._dot)
-        self._edit.editingFinished.connect(self.take_typed)
+        self._edit.editingFinished.connect(self.commit_typed)
         self._edit.textEdited.connect(self.typing)
 
     def show_text(self, text: str) -> None:
@@ -214,7 +214,7 @@ class TextRow(_Row):
         self._edit.setText(text)
         self._edit.home(False)  # a long one is read from its beginning
 
-    def take_typed(self) -> None:
+    def commit_typed(self) -> None:
         """Takes what is still being typed."""
         text = self._edit.text()
         if text == self._shown:

@@ -27,19 +27,19 @@ _WORDS = {
 }
 
 
-def how_far(job: Job) -> str:
+def progress_text(job: Job) -> str:
     """``137/400 · about 2 s left``; of one that failed, why."""
     if job.state is JobState.FAILED:
-        return f"✗ {job.words}"
+        return f"✗ {job.failure_text}"
     parts = [f"{job.done}/{job.total}"] if job.total else []
-    if job.left_s is not None:
-        parts.append(time_left_text(job.left_s))
+    if job.remaining_s is not None:
+        parts.append(time_left_text(job.remaining_s))
     if _WORDS[job.state]:
         parts.append(_WORDS[job.state])
     return " · ".join(parts)
 
 
-class _Row(QWidget):
+class _JobRow(QWidget):
     """One job."""
 
     def __init__(self, job: Job) -> None:
@@ -74,7 +74,7 @@ class _Row(QWidget):
         self._bar.setRange(0, job.total or (0 if job.state is JobState.RUNNING else 1))
         self._bar.setValue(job.done)
         self._bar.setVisible(job.is_open)
-        self._how_far.setText(how_far(job))
+        self._how_far.setText(progress_text(job))
         look_as(self._how_far, "bad" if job.state is JobState.FAILED else "soft")
         self.pause_button.setText("Go on" if job.state is JobState.PAUSED else "Pause")
         self.pause_button.setVisible(job.is_open)
@@ -88,7 +88,7 @@ class JobsPanel(QFrame):
         super().__init__()
         self.setObjectName("panel")
         self._jobs = jobs
-        self.rows: dict[Job, _Row] = {}
+        self.rows: dict[Job, _JobRow] = {}
         outer = QVBoxLayout(self)
         outer.setContentsMargins(12, 8, 12, 8)
         heading = QLabel("Jobs")
@@ -121,6 +121,6 @@ class JobsPanel(QFrame):
             row.deleteLater()
         for job in reversed(listed):
             if job not in self.rows:
-                self.rows[job] = _Row(job)
+                self.rows[job] = _JobRow(job)
                 self._layout.insertWidget(0, self.rows[job])
         self._empty.setVisible(not listed)

@@ -33,7 +33,7 @@ from simulation.scenario.file import ScenarioFile
 from studio.gui.background.jobs import Jobs
 from studio.gui.document.commands import edit_values
 from studio.gui.document.document import Document
-from studio.gui.widgets.answer import Answer
+from studio.gui.widgets.answer import AnswerButton
 from studio.gui.widgets.choice_card import ChoiceCard
 from studio.gui.widgets.dialogs import ask_for_file
 from studio.gui.widgets.segmented import Segmented
@@ -57,7 +57,7 @@ class LessonPanel(QFrame):
 
     unlocked = Signal(object)
     """The fields that may be moved, a frozenset of keys; None for all of them."""
-    said = Signal(str)
+    reported = Signal(str)
     """Something was done."""
     failed = Signal(str)
     """Something could not be done; in words."""
@@ -66,21 +66,21 @@ class LessonPanel(QFrame):
         self,
         document: Document,
         jobs: Jobs,
-        with_changes_kept: Callable[[Callable[[], object]], object] = lambda then: then(),
+        ask_about_changes_then: Callable[[Callable[[], object]], object] = lambda then: then(),
     ) -> None:
         """Makes the panel.
 
         Args:
             document: What a lesson opens its scenario in.
             jobs: What simulates it.
-            with_changes_kept: Does something once it is said what becomes of changes.
+            ask_about_changes_then: Does something once it is said what becomes of changes.
         """
         super().__init__()
         self.setObjectName("panel")
         self.setAccessibleName("Lessons")
         self.setMinimumWidth(PANEL_PX)
         self._document, self._jobs = document, jobs
-        self._with_changes_kept = with_changes_kept
+        self._ask_about_changes_then = ask_about_changes_then
         self._progress: LessonProgress | None = None
         self._given: ScenarioFile | None = None
         self._how_far: QLabel | None = None
@@ -107,7 +107,7 @@ class LessonPanel(QFrame):
 
     def ask_begin(self, lesson: Lesson) -> None:
         """Begins a lesson, once it is said what becomes of changes."""
-        self._with_changes_kept(lambda: self.begin(lesson))
+        self._ask_about_changes_then(lambda: self.begin(lesson))
 
     def begin(self, lesson: Lesson) -> None:
         """Opens a lesson's scenario and shows its first step; nothing is simulated yet."""
@@ -233,7 +233,7 @@ class LessonPanel(QFrame):
         if step.answers:
             group = QButtonGroup(layout)
             for place, words in enumerate(step.answers):
-                answer = Answer(words)
+                answer = AnswerButton(words)
                 group.addButton(answer.button, place)
                 layout.addWidget(answer)
             group.idClicked.connect(self._on_answer)
@@ -253,7 +253,7 @@ class LessonPanel(QFrame):
             "Window", [(window, window, f"Look at window {window}") for window in windows]
         )
         if self._document.selection is not None:
-            runs.take(windows[self._document.selection])
+            runs.select(windows[self._document.selection])
         runs.picked.connect(lambda window: self._document.select(windows.index(window)))
         layout.addWidget(runs, 0, Qt.AlignmentFlag.AlignLeft)
 
@@ -264,7 +264,7 @@ class LessonPanel(QFrame):
         for part in switch.key.split("."):
             now = now[part]
         for words, value in switch.choices.items():
-            answer = Answer(words)
+            answer = AnswerButton(words)
             answer.button.setChecked(now == value)
             group.addButton(answer.button)
             layout.addWidget(answer)
@@ -347,7 +347,7 @@ class LessonPanel(QFrame):
         except RollcastError as error:
             self.failed.emit(str(error))
         else:
-            self.said.emit(f"✓ Your page is in {path}")
+            self.reported.emit(f"✓ Your page is in {path}")
 
 
 def _text(words: str, look: str) -> QLabel:

@@ -89,7 +89,7 @@ def _sort_keys(run: KeptRun) -> tuple[object, ...]:
     )  # fmt: skip
 
 
-class _Model(QAbstractTableModel):
+class _RunsModel(QAbstractTableModel):
     """The runs of a document."""
 
     def __init__(self, document: Document) -> None:
@@ -192,7 +192,7 @@ class RunsTable(QTableView):
     def __init__(self, document: Document) -> None:
         super().__init__()
         self._document = document
-        self._model = _Model(document)
+        self._model = _RunsModel(document)
         self._proxy = QSortFilterProxyModel(self)
         self._proxy.setSourceModel(self._model)
         self._proxy.setSortRole(Qt.ItemDataRole.UserRole)

@@ -24,7 +24,7 @@ class ScenarioPanel(QFrame):
     """Rows for every field of the document, in groups."""
 
     typing = Signal()
-    """The person is typing something that is not taken yet, see `take_typed`."""
+    """The person is typing something that is not taken yet, see `commit_typed`."""
 
     def __init__(self, document: Document) -> None:
         super().__init__()
@@ -48,11 +48,11 @@ class ScenarioPanel(QFrame):
         document.edited.connect(self._show)
         self._build()
 
-    def take_typed(self) -> None:
+    def commit_typed(self) -> None:
         """Takes what is still being typed, before a key that uses it."""
         for row in (*self._numbers.values(), self._windows, self._start):
             if row is not None:
-                row.take_typed()
+                row.commit_typed()
 
     def reset_all(self) -> None:
         """Gives every value back what the saved file says."""

@@ -60,7 +60,7 @@ def edit_values(
 
 def reset_value(document: Document, words: str, key: str, *, slides: bool = False) -> bool:
     """Gives a value of the scenario back what the saved file says; otherwise as `edit_values`."""
-    return _push(document, key if slides else "", words, document.reset_at(key))
+    return _push(document, key if slides else "", words, document.state_with_saved(key))
 
 
 def reset_everything(document: Document) -> None:
@@ -84,7 +84,7 @@ def reload_file(document: Document, file: ScenarioFile) -> None:
     The step is there even where both say the same: its text may have other comments, and an undo beyond it
     brings the old text back.
     """
-    document.note_reread(file)
+    document.note_reloaded_file(file)
     after = DocumentState(file, document.state.windows)
     document.undo.push(Edit(document, "", "reload from disk", after))
 
@@ -128,7 +128,7 @@ class _RemoveRun(QUndoCommand):
         self._document.remove_run(self._run.key)
 
     def undo(self) -> None:
-        self._document.put_run_back(self._run, self._place)
+        self._document.restore_run(self._run, self._place)
 
 
 def rename_run(document: Document, run: KeptRun, name: str) -> None:
@@ -161,7 +161,7 @@ def compare_run(document: Document, run: KeptRun, is_compared: bool) -> None:
     document.undo.endMacro()
 
 
-def measure_by(document: Document, run: KeptRun) -> None:
+def set_baseline(document: Document, run: KeptRun) -> None:
     """Has the runs in *Compare* measured by another one."""
     changing = [one for one in document.runs if one.is_baseline != (one.key == run.key)]
     if not changing:

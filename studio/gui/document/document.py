@@ -24,7 +24,7 @@ from studio.gui.document.on_disk import (
     is_same_place,
     read_file_on_disk,
 )
-from studio.gui.document.runs import KeptRun, run_key, side_by_side, with_landed
+from studio.gui.document.runs import KeptRun, run_key, side_by_side, merge_results
 
 if TYPE_CHECKING:
     from simulation.estimates.estimate import Estimate
@@ -246,7 +246,7 @@ class Document(QObject):
         self._is_kept_over = differs and not is_told_by_edits  # other comments, no scenario, gone
         self.edited.emit()
 
-    def note_reread(self, file: ScenarioFile) -> None:
+    def note_reloaded_file(self, file: ScenarioFile) -> None:
         """Take a file as it was read anew for the saved one; the edit that shows it follows."""
         self._take_saved(file)
 
@@ -258,7 +258,7 @@ class Document(QObject):
         """The state with other values at some keys; None when they break a rule, which is told."""
         return self._edited(lambda: self._state.file.with_values(values))
 
-    def reset_at(self, key: str) -> DocumentState | None:
+    def state_with_saved(self, key: str) -> DocumentState | None:
         """The state with a key as it was saved; None when that breaks a rule, which is told."""
         return self._edited(lambda: self._state.file.with_value_of(self._saved, key))
 
@@ -278,7 +278,7 @@ class Document(QObject):
         self._state = replace(state, file=file)
         self.edited.emit()
 
-    def land(self, comparison: Comparison, simulated: DocumentState) -> None:
+    def add_results(self, comparison: Comparison, simulated: DocumentState) -> None:
         """Takes in results, the first of a run or refined ones."""
         candidates = tuple(one.candidate for one in comparison.candidates)
         if simulated != self._simulated:
@@ -287,7 +287,7 @@ class Document(QObject):
             self._keys = tuple(run_key(comparison.scenario, one) for one in candidates)
             self._compared = candidates
         self._comparison, self._simulated = comparison, simulated
-        self._runs = with_landed(self._runs, comparison, self._keys, self._removed)
+        self._runs = merge_results(self._runs, comparison, self._keys, self._removed)
         if not self._chosen_by_hand or self.current_run is None:
             self._looked_at = self._own_choice(comparison)
         self.compared.emit()
@@ -324,7 +324,7 @@ class Document(QObject):
             self.selected.emit()
         self.listed.emit()
 
-    def put_run_back(self, run: KeptRun, place: int) -> None:
+    def restore_run(self, run: KeptRun, place: int) -> None:
         """Lists a run again where it was, with what has been simulated of it meanwhile."""
         self._removed -= {run.key}
         if self._comparison is not None and run.key in self._keys:

@@ -58,7 +58,7 @@ def run_key(scenario: Scenario, candidate: Candidate) -> str:
     return digest_of(data)
 
 
-def with_landed(
+def merge_results(
     runs: Sequence[KeptRun], comparison: Comparison, keys: Sequence[str], removed: frozenset[str]
 ) -> tuple[KeptRun, ...]:
     """The runs once results have landed: kept ones first, then the comparison's.

@@ -53,7 +53,7 @@ class SideFile(BaseModel):
     @property
     def is_mine(self) -> bool:
         """Whether this process wrote it."""
-        return (self.pid, self.began_s) == myself()
+        return (self.pid, self.began_s) == this_process()
 
     @property
     def is_in_use(self) -> bool:
@@ -72,7 +72,7 @@ class UnsavedFile:
     held: SideFile
 
 
-def myself() -> tuple[int, float]:
+def this_process() -> tuple[int, float]:
     """This process: its number, and when it began."""
     return os.getpid(), _began_s(os.getpid())
 

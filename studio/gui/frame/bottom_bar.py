@@ -7,7 +7,7 @@ from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QProgressBar, QPushBu
 
 from studio.gui.background.job import JobState
 from studio.gui.background.jobs import Jobs
-from studio.gui.docks.jobs_dock import how_far
+from studio.gui.docks.jobs_dock import progress_text
 from studio.gui.document.document import Document
 from studio.gui.toolkit.actions import Actions
 from studio.gui.widgets.elided import ElidedLabel
@@ -68,16 +68,16 @@ class BottomBar(QFrame):
         self._show_study()
 
     @property
-    def said(self) -> str:
+    def status_text(self) -> str:
         """What was said and still stands."""
         return self._was_said
 
-    def say(self, words: str) -> None:
+    def show_message(self, words: str) -> None:
         """Says something for a while."""
         self._show(words, "soft")
         self._quiet.start()
 
-    def say_wrong(self, words: str) -> None:
+    def show_error(self, words: str) -> None:
         """Says what is wrong; it stays until something else is done."""
         self._show(f"✗ {words}", "bad")
         self._quiet.stop()
@@ -105,6 +105,6 @@ class BottomBar(QFrame):
         if study is not None:
             self._progress.setRange(0, max(1, study.total))
             self._progress.setValue(study.done)
-            self._how_far.setText(how_far(study))
+            self._how_far.setText(progress_text(study))
             self.pause_button.setText("Go on" if study.state is JobState.PAUSED else "Pause")
         self._show_document()

@@ -14,7 +14,7 @@ _WIDTH_PX, _HEIGHT_PX = 480, 360
 _MOVES = (Qt.Key.Key_Up, Qt.Key.Key_Down, Qt.Key.Key_PageUp, Qt.Key.Key_PageDown)
 
 
-def is_meant(typed: str, words: str) -> bool:
+def is_match(typed: str, words: str) -> bool:
     """Whether the letters of what was typed come in the words in their order."""
     letters = iter(words.casefold())
     return all(letter in letters for letter in typed.casefold() if not letter.isspace())
@@ -66,7 +66,7 @@ class CommandPalette(QDialog):
 
     def _show(self, typed: str) -> None:
         self.list.clear()
-        meant = [one for one in self._actions if is_meant(typed, action_text(one))]
+        meant = [one for one in self._actions if is_match(typed, action_text(one))]
         for action in sorted(meant, key=lambda one: closeness(typed, action_text(one))):
             keys = action.shortcut().toString()
             item = QListWidgetItem(

@@ -79,7 +79,7 @@ def export_data(parent: QWidget, document: Document, jobs: Jobs, said: Say, fail
         def work(talk: JobContext) -> None:
             from studio.reports.files import write_data  # noqa: PLC0415 - with matplotlib
 
-            talk.land(_written(write_data(comparison, path)))
+            talk.publish(_written(write_data(comparison, path)))
 
         def landed(words: object) -> None:
             said(str(words))

@@ -17,7 +17,7 @@ from studio.gui.document.commands import reload_file
 from studio.gui.document.document import Document
 from studio.gui.document.on_disk import DiskState, FileOnDisk, unified_difference
 from studio.gui.widgets.dialogs import show_text
-from studio.gui.widgets.notice import Answer, Notice
+from studio.gui.widgets.notice import NoticeAction, Notice
 
 SETTLES_MS = 100
 """Editors write in several steps (truncate, write, rename): look once they are through."""
@@ -30,26 +30,26 @@ class FileWatch(QObject):
         bar: Where it asks; to be put above the pages.
     """
 
-    said = Signal(str)
+    reported = Signal(str)
     """The file was read anew."""
-    said_wrong = Signal(str)
+    failed = Signal(str)
     """The file cannot be read anew."""
 
     def __init__(
         self,
         document: Document,
         ask_save_as: Callable[[], object],
-        take_typed: Callable[[], object],
+        commit_typed: Callable[[], object],
     ) -> None:
         """Follow a document.
 
         Args:
             document: Whose file is watched.
             ask_save_as: Asks for another file to save to.
-            take_typed: Takes what is still being typed, so that a reload does not lose it.
+            commit_typed: Takes what is still being typed, so that a reload does not lose it.
         """
         super().__init__(document)
-        self._document, self._ask_save_as, self._take_typed = document, ask_save_as, take_typed
+        self._document, self._ask_save_as, self._take_typed = document, ask_save_as, commit_typed
         self.bar = Notice("File on disk")
         self._asked: FileOnDisk | None = None
         self._path: Path | None = None
@@ -130,7 +130,7 @@ class FileWatch(QObject):
         self._withdraw()
         reload_file(self._document, file)
         assert file.path is not None
-        self.said.emit(
+        self.reported.emit(
             f"✓ {file.path.name} was changed on disk and is read anew · Undo brings back"
         )
 
@@ -151,7 +151,7 @@ class FileWatch(QObject):
         keep = ("Keep mine", "Go on with what stands here; Save writes over the file",
                 lambda: self._keep(on_disk, file))  # fmt: skip
         save_as = ("Save as…", "Write what stands here to another file", self._save_as)
-        answers: list[Answer]
+        answers: list[NoticeAction]
         if on_disk.state is DiskState.GONE:
             words = f"{path.name} was deleted on disk. What stands here is in no file."
             again = ("Write it again", "Save what stands here where it was", self._write_again)
@@ -184,10 +184,10 @@ class FileWatch(QObject):
         try:
             self._document.save(path)
         except BadInput as error:
-            self.said_wrong.emit(str(error))
+            self.failed.emit(str(error))
             self.ask_again()
         else:
-            self.said.emit(f"✓ Saved as {path}")
+            self.reported.emit(f"✓ Saved as {path}")
 
     def _show_difference(self, on_disk: FileOnDisk) -> None:
         self.bar.show()  # the question stands

@@ -27,9 +27,9 @@ SCENARIOS = "Scenarios (*.yaml *.yml)"
 class Filing(QObject):
     """What a window does with files, for one document."""
 
-    said = Signal(str)
+    reported = Signal(str)
     """Something was done."""
-    said_wrong = Signal(str)
+    failed = Signal(str)
     """Something could not be done."""
     unseen_change = Signal()
     """The file was not saved, since another program has changed it."""
@@ -40,19 +40,19 @@ class Filing(QObject):
         document: Document,
         jobs: Jobs,
         settings: Settings,
-        take_typed: Callable[[], None],
+        commit_typed: Callable[[], None],
     ) -> None:
-        """Serves a window; ``take_typed`` takes what is still being typed into its fields."""
+        """Serves a window; ``commit_typed`` takes what is still being typed into its fields."""
         super().__init__(window)
         self._window, self._document, self._jobs = window, document, jobs
-        self._settings, self._take_typed = settings, take_typed
+        self._settings, self._take_typed = settings, commit_typed
 
     def open(self, path: Path) -> bool:
         """Opens a scenario and compares its windows; says why when it cannot."""
         try:
             file = ScenarioFile.load(path)
         except RollcastError as error:
-            self.said_wrong.emit(str(error))
+            self.failed.emit(str(error))
             return False
         self.show(file)
         self._settings.remember(path)
@@ -75,10 +75,10 @@ class Filing(QObject):
         except RollcastError as error:
             if isinstance(error, UnseenChange):
                 self.unseen_change.emit()
-            self.said_wrong.emit(str(error))
+            self.failed.emit(str(error))
             return False
         self._settings.remember(path)
-        self.said.emit(f"✓ Saved as {path}")
+        self.reported.emit(f"✓ Saved as {path}")
         return True
 
     def save(self) -> bool:
@@ -101,39 +101,39 @@ class Filing(QObject):
         try:
             write_plan(path, make_plan(run.scenario, run.result))
         except RollcastError as error:
-            self.said_wrong.emit(str(error))
+            self.failed.emit(str(error))
             return False
-        self.said.emit(f"✓ The plan for window {run.result.candidate.window} is in {path}")
+        self.reported.emit(f"✓ The plan for window {run.result.candidate.window} is in {path}")
         return True
 
     def ask_open(self) -> None:
         """Asks for a scenario to open."""
         ask = partial(ask_for_file, self._window, "Open a scenario", SCENARIOS, self.open)
-        self.with_changes_kept(ask)
+        self.ask_about_changes_then(ask)
 
     def ask_new(self) -> None:
         """Asks where a first scenario shall be written, and opens it."""
         ask = partial(
             ask_for_file, self._window, "A new scenario", SCENARIOS, self._make_new, "shop.yaml"
         )
-        self.with_changes_kept(ask)
+        self.ask_about_changes_then(ask)
 
     def _make_new(self, path: Path) -> None:
         try:
             atomic_write_text(path, FIRST_SCENARIO.format(name=path))
         except (OSError, RollcastError) as error:
-            self.said_wrong.emit(f"{path}: cannot be written: {error}")
+            self.failed.emit(f"{path}: cannot be written: {error}")
             return
         self.open(path)
 
     def ask_shipped(self, path: Path) -> None:
         """Opens a shipped scenario, once it is said what becomes of changes."""
-        self.with_changes_kept(partial(self.open_shipped, path))
+        self.ask_about_changes_then(partial(self.open_shipped, path))
 
     def ask_import(self) -> None:
         """Asks for logs, metrics or manifests, and where their scenario shall be written."""
         ask = partial(ask_for_files, self._window, "Import", self._ask_where)
-        self.with_changes_kept(ask)
+        self.ask_about_changes_then(ask)
 
     def _ask_where(self, sources: list[Path]) -> None:
         take = partial(self._import, sources)
@@ -144,7 +144,7 @@ class Filing(QObject):
         def work(talk: JobContext) -> None:
             from simulation.importers.together import draft_scenario  # noqa: PLC0415 - read when needed
 
-            talk.land(draft_scenario(sources, None, path.stem).write(path))
+            talk.publish(draft_scenario(sources, None, path.stem).write(path))
 
         def landed(_written: object) -> None:
             self.open_imported(path)
@@ -153,7 +153,7 @@ class Filing(QObject):
 
     def open_imported(self, path: Path) -> None:
         """Opens what was made; it took a while, in which something else may have been changed."""
-        self.with_changes_kept(partial(self.open, path))
+        self.ask_about_changes_then(partial(self.open, path))
 
     def ask_save(self) -> None:
         """Asks where the scenario shall be written."""
@@ -174,9 +174,9 @@ class Filing(QObject):
         for path in self._settings.recent():
             entry = menu.addAction(path.name.replace("&", "&&"))
             entry.setToolTip(str(path))
-            entry.triggered.connect(partial(self.with_changes_kept, partial(self.open, path)))
+            entry.triggered.connect(partial(self.ask_about_changes_then, partial(self.open, path)))
 
-    def with_changes_kept(self, then: Callable[[], object], _checked: bool = False) -> None:
+    def ask_about_changes_then(self, then: Callable[[], object], _checked: bool = False) -> None:
         """Does what changes would be lost by, once it is said what shall become of them."""
         self._take_typed()
         if self._document.is_changed:

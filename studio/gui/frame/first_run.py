@@ -52,7 +52,7 @@ class FirstRun(QObject):
             if self._document.comparison is None:
                 self._jobs.start()
         elif self._document.comparison is None:
-            self._document.land(comparison, state)  # type: ignore[arg-type] # what the work lands
+            self._document.add_results(comparison, state)  # type: ignore[arg-type] # what the work lands
 
     def _was_moved(self) -> bool:
         first, now = self._first, self._document.scenario
@@ -82,8 +82,8 @@ def _reading(scenario: Scenario, candidates: tuple[Candidate, ...]) -> Work:
 
         try:
             packed = results_path().read_bytes()
-            talk.land(unpack_comparison(packed, scenario, candidates))
+            talk.publish(unpack_comparison(packed, scenario, candidates))
         except (OSError, ValueError):
-            talk.land(None)  # the example is simulated like any other
+            talk.publish(None)  # the example is simulated like any other
 
     return work

@@ -104,7 +104,7 @@ class Headline(QWidget):
             words = (
                 "Simulating the first runs…" if self._jobs.is_running else "Nothing is simulated"
             )
-            self.banner.say("", words, "", self._theme)
+            self.banner.show_verdict("", words, "", self._theme)
             for card in self.cards.values():
                 card.show_figure("–", " ", None)
         else:
@@ -129,7 +129,7 @@ class Headline(QWidget):
             lines = note_lines(self._document.scenario)
             note = f"! {lines[0]}" if lines else note
         words = f"{ANSWER_GLYPHS[verdict.answer]}  {sentence_of(shorten_name(name), verdict)}"
-        self.banner.say(verdict.answer, words, note, self._theme)
+        self.banner.show_verdict(verdict.answer, words, note, self._theme)
 
     def _show_figures(self, result: CandidateResult, scenario: Scenario) -> None:
         instances = sum(one.instance_count for one in scenario.services.values())
@@ -151,7 +151,7 @@ class Headline(QWidget):
         objectives = scenario.objectives
         answer, sentence = estimate_sentence(found, scenario)
         note = "simulating…" if self._jobs.is_running else "by closed forms · F5 simulates"
-        self.banner.say(answer, f"≈  {sentence}", note, self._theme)
+        self.banner.show_verdict(answer, f"≈  {sentence}", note, self._theme)
         for card, metric, text, limit, words in (
             ("duration", "rollout_duration_s", duration_text, objectives.duration,
              limit_words(clock_text, objectives.duration)),

@@ -47,7 +47,7 @@ class Recovery(QObject):
         document: Document,
         show: Callable[[ScenarioFile], object],
         recent: Callable[[], Iterable[Path]] = tuple,
-        with_changes_kept: Callable[[Callable[[], object]], object] = lambda then: then(),
+        ask_about_changes_then: Callable[[Callable[[], object]], object] = lambda then: then(),
     ) -> None:
         """Follows a document.
 
@@ -55,11 +55,11 @@ class Recovery(QObject):
             document: What is edited.
             show: Opens a scenario in the place of what is open.
             recent: Files that were open before, which `offer_at_start` looks at too.
-            with_changes_kept: Does something once it is said what becomes of changes.
+            ask_about_changes_then: Does something once it is said what becomes of changes.
         """
         super().__init__(document)
         self._document, self._show, self._recent = document, show, recent
-        self._with_changes_kept = with_changes_kept
+        self._ask_about_changes_then = ask_about_changes_then
         self.bar = Notice("Recovery")
         self._mine: Path | None = None
         self._file, self._windows = document.saved, document.state.windows
@@ -79,7 +79,7 @@ class Recovery(QObject):
     def keep(self) -> None:
         """Writes the changes aside now."""
         self._timer.stop()
-        document, (pid, began_s) = self._document, side_files.myself()
+        document, (pid, began_s) = self._document, side_files.this_process()
         path = document.state.file.path
         held = SideFile(
             pid=pid,
@@ -201,7 +201,7 @@ class Recovery(QObject):
             self._show(offer.saved)
             self._put_in(offer)
 
-        self._with_changes_kept(then)
+        self._ask_about_changes_then(then)
 
     def _put_in(self, offer: Offer) -> None:
         edit_state(self._document, "recovered changes", offer.state)
@@ -215,7 +215,7 @@ class Recovery(QObject):
         self.offer()
         is_untitled = offer.saved.path is None and self._document.state.file.path is None
         if not is_untitled and not self._is_open(offer):
-            self._with_changes_kept(lambda: self._show(offer.saved))
+            self._ask_about_changes_then(lambda: self._show(offer.saved))
 
     def _skip(self, offer: Offer) -> None:
         self._skipped.add(offer.found.place)

@@ -30,9 +30,9 @@ class Page(QWidget):
         theme: The colours.
     """
 
-    wanted = Signal(str)
+    page_requested = Signal(str)
     """The person asks for another page, by its key."""
-    said = Signal(str)
+    reported = Signal(str)
     """Something is to be said at the bottom of the window for a while."""
 
     def __init__(self, document: Document, jobs: Jobs, theme: Theme) -> None:
@@ -54,7 +54,7 @@ class Page(QWidget):
         else:
             self._is_behind = True
 
-    def turned_to(self) -> None:
+    def on_shown(self) -> None:
         """The page is the one that is seen."""
         if self._is_behind:
             self._is_behind = False
@@ -69,22 +69,22 @@ class Page(QWidget):
         self.theme = theme
         self._is_behind = True
         if self.isVisible():
-            self.turned_to()
+            self.on_shown()
 
-    def offered(self) -> list[PageAction]:
+    def page_actions(self) -> list[PageAction]:
         """The page's own actions: key, words, keys, what it does."""
         return []
 
-    def is_about_to(self) -> bool:
+    def has_pending_work(self) -> bool:
         """Whether it will do something in the background by itself in a moment."""
         return False
 
-    def is_busy(self) -> str | None:
+    def closing_warning(self) -> str | None:
         """What must not be ended without asking, in words; None when there is nothing."""
         return None
 
     def halt_then(self, then: Callable[[], object]) -> None:
-        """Ends in good order what `is_busy` tells of, and then does what is asked, maybe later."""
+        """Ends in good order what `closing_warning` tells of, and then does what is asked, maybe later."""
         then()
 
     def figures(self) -> dict[str, Figure]:

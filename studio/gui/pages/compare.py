@@ -14,7 +14,7 @@ from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QSplitter, QVBoxLayou
 
 from simulation.study.compare import CandidateResult
 from studio.charts.side_by_side import side_by_side_figure
-from studio.gui.document.commands import measure_by
+from studio.gui.document.commands import set_baseline
 from studio.gui.document.document import Document
 from studio.gui.document.runs import KeptRun, baseline_of
 from studio.gui.pages.base import Page
@@ -128,8 +128,8 @@ class ComparePage(Page):
             gone.deleteLater()
         while len(self.headers) < len(runs):
             made = RunHeader()
-            made.looked_at.connect(self.document.look_at)
-            made.measured_by.connect(self._measure_by)
+            made.selected.connect(self.document.look_at)
+            made.baseline_chosen.connect(self._measure_by)
             self.headers.append(made)
             self._heads.addWidget(made, 1)
         before: QWidget | None = None
@@ -166,9 +166,9 @@ class ComparePage(Page):
     def _measure_by(self, key: str) -> None:
         for run in self.document.side_by_side:
             if run.key == key:
-                measure_by(self.document, run)
+                set_baseline(self.document, run)
 
-    def offered(self) -> list[PageAction]:
+    def page_actions(self) -> list[PageAction]:
         return [
             (
                 "compare.measure_by",

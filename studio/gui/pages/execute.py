@@ -98,7 +98,7 @@ class ExecutePage(Page):
         self._looked_for = name
         left = find_left_rollout(name)
         if left is not None and self._read_inventory(left.inventory):
-            self.bar.where.take("inventory")
+            self.bar.where.select("inventory")
             self._show(RolloutJob(self.jobs, left.plan, "inventory", timeline=left.timeline))
 
     def _show(self, rollout: RolloutJob) -> RolloutJob:
@@ -132,21 +132,21 @@ class ExecutePage(Page):
 
     def _is_of_what_stands_here(self, rollout: RolloutJob) -> bool:
         """Whether a rollout is of the scenario, with the window, that the page would carry out now."""
-        return rollout.key == self._drafts.now().key
+        return rollout.key == self._drafts.current().key
 
     def show_document(self) -> None:
         """Shows the rollout that goes on or went last, else what would be carried out."""
         self._look_for_left()
         self._show_bar()
-        self.view.show_rollout(self.rollout, self._drafts.now(), self.theme)
+        self.view.show_rollout(self.rollout, self._drafts.current(), self.theme)
 
-    def _why_not(self) -> str:
+    def _start_refusal(self) -> str:
         """Why it cannot be started; empty when it can."""
-        draft = self._drafts.now()
+        draft = self._drafts.current()
         if self._rollout is not None and self._rollout.is_open:
             return "a rollout is under way"
-        if draft.plan is None or draft.why_not:
-            return draft.why_not
+        if draft.plan is None or draft.refusal_text:
+            return draft.refusal_text
         if not draft.plan.is_by_rollcast:
             return f"{tool_name(draft.plan)} carries it out: export it on the page Plan"
         if self.bar.chosen == "lab":
@@ -162,7 +162,7 @@ class ExecutePage(Page):
         return self._refused[1]
 
     def _show_bar(self) -> None:
-        rollout, why_not, inventory = self.rollout, self._why_not(), ""
+        rollout, why_not, inventory = self.rollout, self._start_refusal(), ""
         if self._inventory is not None:
             path, found = self._inventory
             inventory = f"{path.name}: {instances_text(len(found.instances))}"
@@ -181,14 +181,14 @@ class ExecutePage(Page):
             return "soft", _CHOOSE_WORDS[self.bar.chosen]
         if why_not:
             return "bad", f"✗ {why_not}"
-        plan = self._drafts.now().plan
+        plan = self._drafts.current().plan
         assert plan is not None
         count = instances_text(len(plan.instances))
         return "heading", f"{plan.name}: {count}, window {plan.window}"
 
     # What a person asks for
 
-    def offered(self) -> list[PageAction]:
+    def page_actions(self) -> list[PageAction]:
         """Start, halt, resume, approve, report."""
         return [
             ("execute.start", "Start the rollout", "Ctrl+Return", self.start),
@@ -214,15 +214,15 @@ class ExecutePage(Page):
         try:
             self._inventory = path, read_inventory(path)
         except RollcastError as error:
-            self.said.emit(f"✗ {error}")
+            self.reported.emit(f"✗ {error}")
             return False
         return True
 
     def start(self) -> None:
         """Starts what is chosen, once it is confirmed where it is for real."""
-        if self._why_not():
+        if self._start_refusal():
             return
-        draft = self._drafts.now()
+        draft = self._drafts.current()
         assert draft.plan is not None
         if self.bar.chosen == "inventory":
             assert self._inventory is not None
@@ -237,12 +237,12 @@ class ExecutePage(Page):
         self.show_document()
 
     def _begin(self, where: Where) -> RolloutJob:
-        draft = self._drafts.now()
+        draft = self._drafts.current()
         assert draft.plan is not None
         return self._show(RolloutJob(self.jobs, draft.plan, where, self.view.forecast_of(draft)))
 
     def _start_for_real(self) -> None:
-        if not self._why_not() and self._inventory is not None:
+        if not self._start_refusal() and self._inventory is not None:
             asks = self.bar.asks.isChecked()
             self._begin("inventory").start_on(self._inventory[0], asks=asks)
             self.show_document()
@@ -280,7 +280,7 @@ class ExecutePage(Page):
             try:
                 self._rollout.approve()
             except RollcastError as error:
-                self.said.emit(f"✗ {error}")
+                self.reported.emit(f"✗ {error}")
 
     def ask_report(self) -> None:
         """Asks where the report shall be written."""
@@ -299,11 +299,13 @@ class ExecutePage(Page):
             from studio.reports.rollout_report import timeline_report  # noqa: PLC0415 - read when it is needed
 
             atomic_write_text(path, timeline_report(plan, timeline, forecast))
-            talk.land(path)
+            talk.publish(path)
 
-        self.jobs.run(f"Report {path.name}", work, lambda _: self.said.emit(f"✓ {path} is written"))
+        self.jobs.run(
+            f"Report {path.name}", work, lambda _: self.reported.emit(f"✓ {path} is written")
+        )
 
-    def is_busy(self) -> str | None:
+    def closing_warning(self) -> str | None:
         """What closing the window would halt."""
         rollout = self._rollout
         if rollout is None or not rollout.is_open or rollout.where == "dry":

@@ -23,7 +23,7 @@ _SHORT = {
 }
 
 
-class Legend(QWidget):
+class StateLegend(QWidget):
     """Colours with their glyphs and words; the words are shorter where there is less room."""
 
     def __init__(self) -> None:
@@ -82,7 +82,7 @@ class FleetCard(QFrame):
         super().__init__()
         self.setObjectName("card")
         self.tiles = Tiles()
-        self.legend = Legend()
+        self.legend = StateLegend()
         self._heading = ElidedLabel("Fleet")
         self._heading.setObjectName("heading")
         self._note = ""

@@ -83,7 +83,7 @@ class PlanPage(Page):
                 ("release", "Release", "The services in the order in which they are released"),
             ],
         )
-        self._kind.take("waves")
+        self._kind.select("waves")
         self._kind.picked.connect(lambda _key: self._show_graph())
         top = QHBoxLayout()
         top.addWidget(self._heading)
@@ -113,7 +113,7 @@ class PlanPage(Page):
     @property
     def draft(self) -> PlanDraft:
         """The plan that is shown."""
-        return self._drafts.now()
+        return self._drafts.current()
 
     def show_document(self) -> None:
         """Shows the plan of what is looked at."""
@@ -126,7 +126,7 @@ class PlanPage(Page):
     def _show_graph(self) -> None:
         draft = self.draft
         wants_release = self.draft.plan is None or (
-            self._kind.isVisibleTo(self) and self._kind.taken == "release"
+            self._kind.isVisibleTo(self) and self._kind.selected_key == "release"
         )
         drawing: Drawing | None = None
         if draft.scenario.rollout is None:
@@ -137,7 +137,7 @@ class PlanPage(Page):
             heading = f"Release of {len(drawing.nodes)} services"
         else:
             assert draft.plan is not None
-            drawing = waves_drawing(draft.plan, draft.spells())
+            drawing = waves_drawing(draft.plan, draft.outages())
             count = len(draft.plan.waves)
             heading = "One wave" if count == 1 else f"{count} waves"
             heading += f", window {draft.plan.window}"
@@ -164,7 +164,7 @@ class PlanPage(Page):
 
     def _show_export(self) -> None:
         target, draft = self.export.chosen, self.draft
-        self._exported, why_not = None, draft.why_not
+        self._exported, why_not = None, draft.refusal_text
         if draft.plan is not None:
             try:
                 self._exported = target.render(draft.plan)
@@ -174,7 +174,7 @@ class PlanPage(Page):
             else:
                 self.export.show_exported(self._exported, self.theme)
         else:
-            self.export.show_refused(draft.why_not, self.theme)
+            self.export.show_refused(draft.refusal_text, self.theme)
         self.export.show_command(self._command(target))
         self.export.show_reason(why_not)
 
@@ -194,7 +194,7 @@ class PlanPage(Page):
 
     # What a person asks for
 
-    def offered(self) -> list[PageAction]:
+    def page_actions(self) -> list[PageAction]:
         """Copy and export."""
         return [
             ("plan.export", "Export the plan…", "Ctrl+Return", self.ask_export),
@@ -217,14 +217,14 @@ class PlanPage(Page):
         try:
             atomic_write_text(path, self._exported.text, mode=0o600)
         except RollcastError as error:
-            self.said.emit(f"✗ {error}")
+            self.reported.emit(f"✗ {error}")
             return False
-        self.said.emit(f"✓ {path} is written")
+        self.reported.emit(f"✓ {path} is written")
         return True
 
     def _copy(self) -> None:
         QGuiApplication.clipboard().setText(self.export.command.text())
-        self.said.emit("✓ The command line is copied")
+        self.reported.emit("✓ The command line is copied")
 
 
 class _ExportCard(QFrame):
@@ -246,7 +246,7 @@ class _ExportCard(QFrame):
         self.shown = Segmented(
             "Export", [("file", "File", "What the file says"), ("lost", "Lost", "")]
         )
-        self.shown.take("file")
+        self.shown.select("file")
         self.preview = PlainText("What the file says", wraps=False)
         self.lost = LineList("Lost in translation")
         self._stack = QStackedWidget()
@@ -323,7 +323,7 @@ class _ExportCard(QFrame):
 def _lines(draft: PlanDraft) -> list[Line]:
     """Checks that fail, what is done, and the checks that hold, as lines."""
     if draft.plan is None:
-        return [("heading", "No plan"), ("bad", f"✗ {draft.why_not}"), *_release_lines(draft)]
+        return [("heading", "No plan"), ("bad", f"✗ {draft.refusal_text}"), *_release_lines(draft)]
     lines: list[Line] = []
     held = [promise for promise, broken in draft.checks if not broken]
     if len(held) < len(draft.checks):

@@ -38,14 +38,14 @@ class PlanDraft:
         scenario: What it is of.
         run: The run that it is made of; None when nothing is simulated of it.
         checks: Each with what breaks it.
-        why_not: Why it may not be written; empty when it may.
+        refusal_text: Why it may not be written; empty when it may.
     """
 
     plan: Plan | None
     scenario: Scenario
     run: KeptRun | None
     checks: tuple[tuple[str, tuple[str, ...]], ...]
-    why_not: str
+    refusal_text: str
 
     @cached_property
     def key(self) -> ScenarioKey | None:
@@ -58,7 +58,7 @@ class PlanDraft:
         except RollcastError:
             return None
 
-    def spells(self) -> dict[str, OutageInterval] | None:
+    def outages(self) -> dict[str, OutageInterval] | None:
         """When each instance is rolled in a typical run; None when nothing is simulated."""
         if self.plan is None or self.run is None:
             return None
@@ -74,7 +74,7 @@ class Drafts:
         self._of: object = None
         self._draft: PlanDraft | None = None
 
-    def now(self) -> PlanDraft:
+    def current(self) -> PlanDraft:
         """The plan of what is looked at; of what stands in the fields where that is newer."""
         document = self._document
         run = None if document.is_stale else document.current_run
@@ -108,4 +108,4 @@ def _draft_of(document: Document, run: KeptRun | None) -> PlanDraft:
             for promise, broken in made
         ]
     first = next((broken[0] for _, broken in made if broken), "")
-    return replace(PlanDraft(plan, scenario, run, tuple(made), ""), why_not=first)
+    return replace(PlanDraft(plan, scenario, run, tuple(made), ""), refusal_text=first)

@@ -20,7 +20,7 @@ from studio.gui.document.runs import KeptRun
 from studio.gui.pages.base import Page
 from studio.gui.pages.fleet_card import FleetCard
 from studio.gui.painted.strips_view import StripsView
-from studio.gui.toolkit.painting import keeps_keys
+from studio.gui.toolkit.painting import claim_keys
 from studio.gui.widgets.pinned import PinnedStory
 from studio.gui.widgets.state_table import StateTable
 from studio.gui.widgets.transport import TYPICAL, WORST, Transport
@@ -105,7 +105,7 @@ class ReplayPage(Page):
         for widget in (self.fleet.tiles, self.strips, self.table):
             widget.picked.connect(self.pin)
 
-    def offered(self) -> list[PageAction]:
+    def page_actions(self) -> list[PageAction]:
         """What the keys do here."""
         return [
             ("replay.play", "Play or pause", "Space", self.play_or_pause),
@@ -248,7 +248,7 @@ class ReplayPage(Page):
         if beyond:
             self.pause()
             self.go_to(min(beyond) if way > 0 else max(beyond))
-            self.strips.setAccessibleDescription(self.strips.words_at(self._time_s))
+            self.strips.setAccessibleDescription(self.strips.readout_text(self._time_s))
 
     def play_or_pause(self) -> None:
         """Lets the cursor go by itself, from the beginning when it is at the end; or stops it."""
@@ -312,7 +312,7 @@ class ReplayPage(Page):
         self.fleet.tiles.show_pinned(self._instance)
 
     def event(self, event: QEvent) -> bool:
-        if self._instance is not None and keeps_keys(event, {Qt.Key.Key_Escape}):
+        if self._instance is not None and claim_keys(event, {Qt.Key.Key_Escape}):
             return True
         return super().event(event)
 

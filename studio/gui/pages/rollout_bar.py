@@ -35,7 +35,7 @@ class RolloutBar(QFrame):
                 ("inventory", "Inventory", "The machines that a file names"),
             ],
         )
-        self.where.take("dry")
+        self.where.select("dry")
         self.choose = _button("Inventory…", "The file that says where the fleet is and how to act")
         self.file = ElidedLabel(name="Inventory")
         self.file.setObjectName("soft")
@@ -77,7 +77,7 @@ class RolloutBar(QFrame):
     @property
     def chosen(self) -> Where:
         """The place that is chosen."""
-        return self.where.taken or "dry"  # type: ignore[return-value] # its keys are the places
+        return self.where.selected_key or "dry"  # type: ignore[return-value] # its keys are the places
 
     def show_rollout(
         self, rollout: RolloutJob | None, line: Line, why_not: str, inventory: str

@@ -25,9 +25,9 @@ WORDS_PX = 200
 class RunHeader(QFrame):
     """A name to click, a verdict, and the choice of the baseline."""
 
-    looked_at = Signal(str)
+    selected = Signal(str)
     """The person looks at this run, by its key."""
-    measured_by = Signal(str)
+    baseline_chosen = Signal(str)
     """The person has the others measured by this run."""
 
     def __init__(self) -> None:
@@ -52,7 +52,7 @@ class RunHeader(QFrame):
         second.addWidget(self.verdict, 1)
         second.addWidget(self.baseline)
         layout.addLayout(second)
-        self.name.clicked.connect(lambda: self.looked_at.emit(self._key))
+        self.name.clicked.connect(lambda: self.selected.emit(self._key))
         self.baseline.clicked.connect(self._on_baseline)
 
     def show_run(
@@ -108,4 +108,4 @@ class RunHeader(QFrame):
 
     def _on_baseline(self) -> None:
         self.baseline.setChecked(True)  # it is taken away by choosing another
-        self.measured_by.emit(self._key)
+        self.baseline_chosen.emit(self._key)

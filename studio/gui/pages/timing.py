@@ -28,7 +28,7 @@ from studio.charts.of_comparison import figure_of
 from studio.charts.timing import draw_timing, draw_traffic
 from studio.gui.background.job import Job, JobState
 from studio.gui.background.jobs import Jobs
-from studio.gui.background.timing_job import Hold, work_out
+from studio.gui.background.timing_job import Hold, timing_work
 from studio.gui.document.commands import edit_values
 from studio.gui.document.document import Document, DocumentState
 from studio.gui.pages.base import Page
@@ -74,7 +74,7 @@ class TimingPage(Page):
         self.figure = Segmented(
             "Coloured by", [(key, words, tip) for key, (words, tip) in FIGURES.items()]
         )
-        self.figure.take("verdict")
+        self.figure.select("verdict")
         self.map = TimingMap(theme)
         self.readout = ElidedLabel(name="Cell")
         self.sentence = ElidedLabel()
@@ -96,7 +96,7 @@ class TimingPage(Page):
         self.setFocusProxy(self.map)  # so that its keys hold once the page is turned to
         self.figure.picked.connect(self._paint)
         self.map.pointed.connect(self._say_cell)
-        self.map.taken.connect(self._take)
+        self.map.chosen.connect(self._take)
         self.pause_button.clicked.connect(self.pause)
         jobs.started.connect(self._on_study)
         jobs.ended.connect(self._on_study)
@@ -137,7 +137,7 @@ class TimingPage(Page):
         self.empty.setWordWrap(True)
         self.empty.setTextFormat(Qt.TextFormat.PlainText)
         self.empty.setAlignment(Qt.AlignmentFlag.AlignCenter)
-        self.elsewhere.clicked.connect(lambda: self.wanted.emit("trade_off"))
+        self.elsewhere.clicked.connect(lambda: self.page_requested.emit("trade_off"))
         inside.addStretch(1)
         inside.addWidget(self.empty)
         inside.addWidget(self.elsewhere, 0, Qt.AlignmentFlag.AlignHCenter)
@@ -213,7 +213,7 @@ class TimingPage(Page):
         grid = self.grid
         if grid is None:
             return
-        key = self.figure.taken or "verdict"
+        key = self.figure.selected_key or "verdict"
         self.map.show_map(grid, shades_of(grid, self.found, key, self.theme), key, self.theme)
         own = grid.own()
         row = own[1] if own is not None else len(grid.windows) - 1
@@ -221,7 +221,7 @@ class TimingPage(Page):
         if self.map.cell is not None:
             self._say_cell(*self.map.cell)
 
-    def words_of(self, column: int, row: int) -> str:
+    def cell_text(self, column: int, row: int) -> str:
         """What is known of a cell, in words."""
         grid = self.grid
         if grid is None:
@@ -231,7 +231,7 @@ class TimingPage(Page):
         return f"{at}, window {grid.windows[row]} – {found.words() if found else 'not yet known'}"
 
     def _say_cell(self, column: int, row: int) -> None:
-        words = self.words_of(column, row)
+        words = self.cell_text(column, row)
         self.readout.setText(words)
         self.map.setAccessibleDescription(words)
 
@@ -244,7 +244,7 @@ class TimingPage(Page):
             return
         found = self.found.get(grid.number(column, row))
         if found is not None and found.answer == "out":
-            self.said.emit(self.words_of(column, row))
+            self.reported.emit(self.cell_text(column, row))
             return
         window, start = grid.windows[row], grid.starts[column]
         at = grid.clock(grid.begin_s + column * grid.step_s)
@@ -268,10 +268,10 @@ class TimingPage(Page):
 
     def colour_by(self, key: str) -> None:
         """Shows another figure."""
-        self.figure.take(key)
+        self.figure.select(key)
         self._paint()
 
-    def offered(self) -> list[PageAction]:
+    def page_actions(self) -> list[PageAction]:
         by = [
             (f"timing.{key}", f"Colour by {words}", "", partial(self.colour_by, key))
             for key, (words, _tip) in FIGURES.items()
@@ -287,9 +287,9 @@ class TimingPage(Page):
         self._hold.is_on = self.jobs.is_running
         job = self.jobs.run(
             f"Timing of {self.document.scenario.name}",
-            work_out(self.grid, self._hold, self.simulates),
+            timing_work(self.grid, self._hold, self.simulates),
         )
-        job.landed.connect(partial(self._on_landed, job))
+        job.published.connect(partial(self._on_landed, job))
         job.changed.connect(self._show_progress)
         job.ended.connect(self._show_progress)
         self.job = job
@@ -339,7 +339,7 @@ class TimingPage(Page):
         grid = self.grid
         if grid is None or not self.found:
             return {}
-        chosen = self.figure.taken or "verdict"
+        chosen = self.figure.selected_key or "verdict"
 
         def draw(key: str) -> Callable[[Sequence[Axes]], None]:
             def both(axes: Sequence[Axes]) -> None:
@@ -353,7 +353,7 @@ class TimingPage(Page):
             for key in sorted(FIGURES, key=lambda one: one != chosen)
         }
 
-    def is_about_to(self) -> bool:
+    def has_pending_work(self) -> bool:
         return self._soon.isActive()
 
     def leave(self) -> None:

@@ -22,7 +22,7 @@ from studio.charts.trade_off import draw_trade_off
 from studio.gui.document.commands import edit_values
 from studio.gui.document.document import Document
 from studio.gui.pages.base import Page
-from studio.gui.painted.trade_off_chart import Estimated, Shown, TradeOffChart
+from studio.gui.painted.trade_off_chart import EstimatedPoint, ChartContent, TradeOffChart
 from studio.gui.widgets.elided import ElidedLabel
 from studio.gui.widgets.segmented import Segmented
 from studio.views.figures_text import (
@@ -54,7 +54,7 @@ _TIPS = {
 
 
 @dataclass(frozen=True)
-class Undecided:
+class UndecidedCandidates:
     """What is open, and what would settle it.
 
     Attributes:
@@ -66,7 +66,7 @@ class Undecided:
     more_count: int | None = None
 
 
-def undecided_of(comparison: Comparison, names: Sequence[str]) -> Undecided:
+def undecided_of(comparison: Comparison, names: Sequence[str]) -> UndecidedCandidates:
     """Which candidates are undecided, and how many more runs would probably settle all of them."""
     objectives = comparison.scenario.objectives
     open_ones: list[str] = []
@@ -78,7 +78,7 @@ def undecided_of(comparison: Comparison, names: Sequence[str]) -> Undecided:
             more.append(runs_to_settle(verdict.runs_meeting, verdict.runs, *asked).expected)
             open_ones.append(style.shorten_name(name, 40))
     if not open_ones:
-        return Undecided()
+        return UndecidedCandidates()
     who = (
         open_ones[0] if len(open_ones) == 1 else f"{', '.join(open_ones[:-1])} and {open_ones[-1]}"
     )
@@ -87,17 +87,17 @@ def undecided_of(comparison: Comparison, names: Sequence[str]) -> Undecided:
     are, it = ("is", "it") if len(open_ones) == 1 else ("are", "them")
     known = [one for one in more if one is not None]
     if not known:
-        return Undecided(
+        return UndecidedCandidates(
             f"{who} {are} undecided: even {MOST_RUNS:,} more runs would not settle {it}."
         )
     count = max(known)
     settled = it if len(known) == len(more) else f"{len(known)} of them"
     runs = "run" if count == 1 else "runs"
     words = f"{who} {are} undecided: about {count:,} more {runs} would settle {settled}."
-    return Undecided(words, count)
+    return UndecidedCandidates(words, count)
 
 
-def sentence_of(comparison: Comparison, undecided: Undecided, risk: Risk) -> str:
+def sentence_of(comparison: Comparison, undecided: UndecidedCandidates, risk: Risk) -> str:
     """What the points are, and what is open."""
     runs = len(comparison.candidates[0].runs)
     total = comparison.scenario.replications
@@ -120,7 +120,7 @@ def sentence_of(comparison: Comparison, undecided: Undecided, risk: Risk) -> str
     return " ".join([*said, undecided.words]).strip()
 
 
-def words_of(name: str, result: CandidateResult, risk: Risk) -> str:
+def point_text(name: str, result: CandidateResult, risk: Risk) -> str:
     """What is said of a point."""
     duration, value = result.metrics["rollout_duration_s"], result.metrics[risk.metric]
     between = ""
@@ -140,17 +140,17 @@ class TradeOffPage(Page):
         self.risk = Segmented(
             "Weighed against", [(key, one.words, _TIPS[key]) for key, one in RISKS.items()]
         )
-        self.risk.take("p99")
+        self.risk.select("p99")
         self.chart = TradeOffChart()
         self.sentence = QLabel()
         self.run_button = QPushButton("Run them")
-        self._undecided = Undecided()
+        self._undecided = UndecidedCandidates()
         self._drawn: tuple[object, ...] = ()
         self._lay_out()
         self.setFocusProxy(self.chart)  # so that its keys hold once the page is turned to
         self.risk.picked.connect(self.show_document)
         self.chart.picked.connect(document.select)
-        self.chart.taken.connect(lambda: self.wanted.emit("plan"))
+        self.chart.plan_requested.connect(lambda: self.page_requested.emit("plan"))
         self.run_button.clicked.connect(self.run_more)
         jobs.started.connect(self.follow)
         jobs.ended.connect(self.follow)
@@ -191,14 +191,14 @@ class TradeOffPage(Page):
     @property
     def chosen_risk(self) -> Risk:
         """What the duration is weighed against."""
-        return RISKS[self.risk.taken or "p99"]
+        return RISKS[self.risk.selected_key or "p99"]
 
     def show_document(self) -> None:
         document, risk = self.document, self.chosen_risk
         comparison = document.comparison
         if comparison is None:
             self._drawn = ()
-            self._undecided = Undecided()
+            self._undecided = UndecidedCandidates()
             first = "Simulating the first runs…"
             self.chart.show_nothing(
                 first if self.jobs.is_running else "Nothing is simulated yet", self.theme
@@ -218,18 +218,18 @@ class TradeOffPage(Page):
         wanted = (id(comparison), document.selection, risk.metric, shown, self.theme.name)
         if wanted != self._drawn:  # an edit alone paints only what lies over the picture
             words = {
-                index: words_of(name, result, risk)
+                index: point_text(name, result, risk)
                 for index, (name, result) in enumerate(
                     zip(names, comparison.candidates, strict=True)
                 )
             }
-            told = Shown(comparison, document.selection, risk, shown, words)
+            told = ChartContent(comparison, document.selection, risk, shown, words)
             self.chart.show_points(told, self.theme)
             self._drawn = wanted
         self.chart.show_estimate(self._estimated(risk), document.is_stale)
         self._show_sentence(comparison, names, risk)
 
-    def _why_no_estimate(self, risk: Risk) -> str:
+    def _no_estimate_reason(self, risk: Risk) -> str:
         """Why no point is drawn for what stands in the fields."""
         found = self.document.estimate
         for figure in () if found is None else ("rollout_duration_s", risk.metric):
@@ -238,7 +238,7 @@ class TradeOffPage(Page):
                 return no_estimate_text(reason)
         return "no closed form tells where what stands in the fields would lie"
 
-    def _estimated(self, risk: Risk) -> Estimated | None:
+    def _estimated(self, risk: Risk) -> EstimatedPoint | None:
         """The point that closed forms give for what stands in the fields, where it is another one."""
         if not self.document.is_stale:
             return None
@@ -247,7 +247,7 @@ class TradeOffPage(Page):
         value = getattr(found, risk.metric, None)
         if duration is None or value is None:
             return None
-        return Estimated(f"window {self.document.scenario.window_count()}", duration, value)
+        return EstimatedPoint(f"window {self.document.scenario.window_count()}", duration, value)
 
     def _show_sentence(self, comparison: Comparison, names: Sequence[str], risk: Risk) -> None:
         self._undecided = undecided_of(comparison, names)
@@ -256,7 +256,7 @@ class TradeOffPage(Page):
             told += (
                 "; the hollow one is the estimate of what stands in the fields now."
                 if self.chart.estimated is not None
-                else f"; {self._why_no_estimate(risk)}."
+                else f"; {self._no_estimate_reason(risk)}."
             )
             self.sentence.setText(told)
         else:
@@ -276,7 +276,7 @@ class TradeOffPage(Page):
         runs = len(comparison.candidates[0].runs) + more
         edit_values(self.document, f"run {more:,} more", {"replications": runs})
 
-    def offered(self) -> list[PageAction]:
+    def page_actions(self) -> list[PageAction]:
         against = [
             (f"trade_off.{key}", f"Weigh against {one.words}", "", partial(self.weigh_against, key))
             for key, one in RISKS.items()
@@ -285,7 +285,7 @@ class TradeOffPage(Page):
 
     def weigh_against(self, key: str) -> None:
         """Shows another risk."""
-        self.risk.take(key)
+        self.risk.select(key)
         self.follow()
 
     def figures(self) -> dict[str, Figure]:

@@ -17,7 +17,7 @@ from simulation.scenario.units import Floats
 
 
 @dataclass(frozen=True)
-class Plotted:
+class PlotArea:
     """An area in which time runs to the right and values go up from 0.
 
     Attributes:
@@ -38,28 +38,28 @@ class Plotted:
         """Where a value is."""
         return self.area.bottom() - value / self.top * self.area.height()
 
-    def level(self, painter: QPainter, value: float, pen: QPen) -> None:
+    def draw_level(self, painter: QPainter, value: float, pen: QPen) -> None:
         """A line across at a value."""
         painter.setPen(pen)
         y = self.y_of(value)
         painter.drawLine(QPointF(self.area.left(), y), QPointF(self.area.right(), y))
 
-    def line(self, painter: QPainter, time_s: Floats, values: Floats, pen: QPen) -> None:
+    def draw_line(self, painter: QPainter, time_s: Floats, values: Floats, pen: QPen) -> None:
         """A line, wherever there are values."""
         painter.setPen(pen)
         painter.setBrush(Qt.BrushStyle.NoBrush)
-        for first, last in stretches(values):
+        for first, last in finite_runs(values):
             points = self._points(time_s[first:last], values[first:last])
             painter.drawPolyline(QPolygonF(points)) if len(points) > 1 else painter.drawPoint(
                 points[0]
             )
 
-    def fill(
+    def fill_between(
         self, painter: QPainter, time_s: Floats, between: tuple[Floats, Floats], colour: QColor
     ) -> None:
         """The surface between two lines, wherever both have values."""
         low, high = between
-        for first, last in stretches(low + high):
+        for first, last in finite_runs(low + high):
             there = self._points(time_s[first:last], high[first:last])
             back = self._points(time_s[first:last], low[first:last])
             path = QPainterPath()
@@ -72,7 +72,7 @@ class Plotted:
         return [QPointF(a, b) for a, b in zip(x.tolist(), y.tolist(), strict=True)]
 
 
-def stretches(values: Floats) -> Sequence[tuple[int, int]]:
+def finite_runs(values: Floats) -> Sequence[tuple[int, int]]:
     """From where to where there are values."""
     told = np.concatenate([[False], np.isfinite(values), [False]])
     edges = np.flatnonzero(np.diff(told.astype(np.int8)))
@@ -84,7 +84,7 @@ def round_values(top: float, count: int = 4) -> list[float]:
     return [float(one) for one in MaxNLocator(count).tick_values(0, top) if 0 <= one <= top]
 
 
-def see_through(colour: str, opacity: float) -> QColor:
+def with_opacity(colour: str, opacity: float) -> QColor:
     """A colour of the theme, as a soft surface."""
     soft = QColor(colour)
     soft.setAlphaF(opacity)

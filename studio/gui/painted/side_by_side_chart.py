@@ -26,7 +26,7 @@ from PySide6.QtWidgets import QWidget
 from simulation.estimates import estimate
 from simulation.scenario.units import Floats
 from simulation.study.compare import Band
-from studio.gui.painted.plotted import Plotted, round_values, see_through
+from studio.gui.painted.plotted import PlotArea, round_values, with_opacity
 from studio.gui.toolkit.painting import font_of, picture_of
 from studio.views.figures_text import clock_text, count_text, latency_text, limit_text
 from studio.views.side_by_side import StripLines
@@ -303,10 +303,10 @@ class SideBySideChart(QWidget):
     ) -> None:
         row, column = place
         area, lines, theme = self.panel(row, column), self._columns.lines[column], self._theme
-        plot = Plotted(area, self.span_s, top)
+        plot = PlotArea(area, self.span_s, top)
         scale = _unit(top)[0] if quantity.is_time else 1.0
         for tick in round_values(top * scale):
-            plot.level(painter, tick / scale, QPen(QColor(theme.line), 1))
+            plot.draw_level(painter, tick / scale, QPen(QColor(theme.line), 1))
         is_before = self._estimate is not None and self._estimate[0] == column
         painter.save()
         painter.setClipRect(area.adjusted(-1, -1, 1, 1))
@@ -316,16 +316,18 @@ class SideBySideChart(QWidget):
             colour = getattr(theme, token)
             if key == "capacity":
                 room = (np.zeros(len(band.time_s)), band.median)
-                plot.fill(painter, band.time_s, room, see_through(colour, 0.12))
+                plot.fill_between(painter, band.time_s, room, with_opacity(colour, 0.12))
             elif key in ("traffic", "p99"):
-                plot.fill(painter, band.time_s, (band.low, band.high), see_through(colour, 0.2))
+                plot.fill_between(
+                    painter, band.time_s, (band.low, band.high), with_opacity(colour, 0.2)
+                )
             pen = QPen(QColor(colour), 1.3 if number else 1.6)
-            plot.line(painter, band.time_s, band.median, pen)
+            plot.draw_line(painter, band.time_s, band.median, pen)
         painter.setOpacity(1.0)
         if is_before:
             for time_s, values, token in self._estimated(quantity):
                 pen = QPen(QColor(getattr(theme, token)), 1.6, Qt.PenStyle.DashLine)
-                plot.line(painter, time_s, values, pen)
+                plot.draw_line(painter, time_s, values, pen)
         painter.restore()
         if is_before and row == 0:  # dashes are told in a word too
             painter.setPen(QColor(theme.accent))
@@ -333,13 +335,15 @@ class SideBySideChart(QWidget):
         if quantity.is_time and self._columns.limit_s is not None:
             self._paint_limit(painter, plot, self._columns.limit_s, column)
 
-    def _paint_limit(self, painter: QPainter, plot: Plotted, limit_s: float, column: int) -> None:
-        plot.level(painter, limit_s, QPen(QColor(self._theme.failed), 1.1, Qt.PenStyle.DashLine))
+    def _paint_limit(self, painter: QPainter, plot: PlotArea, limit_s: float, column: int) -> None:
+        plot.draw_level(
+            painter, limit_s, QPen(QColor(self._theme.failed), 1.1, Qt.PenStyle.DashLine)
+        )
         if column == len(self._columns.lines) - 1:
             words = f"limit {limit_text(limit_s)}"
             wide = painter.fontMetrics().horizontalAdvance(words) + 6
             place = QRectF(plot.area.right() - wide, plot.y_of(limit_s) - 16, wide, 15)
-            painter.fillRect(place, see_through(self._theme.card, 0.8))
+            painter.fillRect(place, with_opacity(self._theme.card, 0.8))
             painter.drawText(place, Qt.AlignmentFlag.AlignCenter, words)
 
     def _paint_cursor(self, painter: QPainter) -> None:
@@ -364,7 +368,7 @@ class SideBySideChart(QWidget):
         left = min(max(area.left() - INSIDE_PX, x - wide / 2), area.right() + INSIDE_PX - wide)
         chip = QRectF(left, area.bottom() + 3, wide, 16)
         painter.setPen(QColor(self._theme.soft))
-        plot = Plotted(area, self.span_s, 1.0)
+        plot = PlotArea(area, self.span_s, 1.0)
         for tick in time_ticks(self.span_s, max(2, int(area.width() / 44))):
             half = metrics.horizontalAdvance(clock_text(tick)) / 2 + 3
             place = QRectF(plot.x_of(tick) - half, chip.top(), 2 * half, chip.height())

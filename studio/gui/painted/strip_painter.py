@@ -53,7 +53,7 @@ def paint_strip(
         _paint_quiet(painter, strip, box, theme)
         return
     top = strip.top * _HEADROOM
-    place = _Place(box, top, scale)
+    place = _ValueScale(box, top, scale)
     _paint_grid(painter, place, theme)
     painter.setOpacity(0.45 if faded else 1.0)
     painter.setRenderHint(QPainter.RenderHint.Antialiasing)
@@ -82,7 +82,7 @@ def paint_strip(
 
 
 @dataclass(frozen=True)
-class _Place:
+class _ValueScale:
     """Values to pixels: 0 at the bottom of a box, ``top`` at its upper edge."""
 
     box: QRect
@@ -117,7 +117,7 @@ def _paint_quiet(painter: QPainter, strip: Strip, box: QRect, theme: Theme) -> N
     painter.drawText(box.adjusted(4, 0, 0, 0), _LEFT, strip.nothing)
 
 
-def _paint_grid(painter: QPainter, place: _Place, theme: Theme) -> None:
+def _paint_grid(painter: QPainter, place: _ValueScale, theme: Theme) -> None:
     painter.setFont(font_of(TICK_PX))
     box = place.box
     for value in round_values(place.top / _HEADROOM, box.height()):
@@ -141,7 +141,7 @@ def round_values(top: float, height_px: int) -> list[float]:
 
 
 def _fill(
-    painter: QPainter, place: _Place, between: tuple[Floats, Floats, Floats], colour: QColor
+    painter: QPainter, place: _ValueScale, between: tuple[Floats, Floats, Floats], colour: QColor
 ) -> None:
     """Fills between two lines."""
     time_s, low, high = between
@@ -154,7 +154,7 @@ def _fill(
         painter.drawPolygon(QPolygonF([*above, *reversed(below)]))
 
 
-def _paint_line(painter: QPainter, place: _Place, line: Line, colour: QColor) -> None:
+def _paint_line(painter: QPainter, place: _ValueScale, line: Line, colour: QColor) -> None:
     pen = QPen(colour, 1.2 if line.token == "soft" else 1.8)
     if line.is_dashed:
         pen.setDashPattern(_DASHES)
@@ -164,7 +164,7 @@ def _paint_line(painter: QPainter, place: _Place, line: Line, colour: QColor) ->
         painter.drawPolyline(QPolygonF(points))
 
 
-def _paint_shortfalls(painter: QPainter, place: _Place, strip: Strip, theme: Theme) -> None:
+def _paint_shortfalls(painter: QPainter, place: _ValueScale, strip: Strip, theme: Theme) -> None:
     """Where more is asked than there is: the room is missing, and the capacity's line is red."""
     spans = strip.shortfalls()
     if not spans:
@@ -194,7 +194,9 @@ def _paint_shortfalls(painter: QPainter, place: _Place, strip: Strip, theme: The
     label(painter, QPointF(left, bottom - 8), words, theme.fails_text, theme, bold=True)
 
 
-def _paint_limit(painter: QPainter, place: _Place, limit: tuple[float, str], theme: Theme) -> None:
+def _paint_limit(
+    painter: QPainter, place: _ValueScale, limit: tuple[float, str], theme: Theme
+) -> None:
     value, words = limit
     y = place.y(value)
     pen = QPen(QColor(theme.failed), 1.2)
@@ -206,7 +208,7 @@ def _paint_limit(painter: QPainter, place: _Place, limit: tuple[float, str], the
     label(painter, QPointF(place.box.right() - width - 4, above), words, theme.fails_text, theme)
 
 
-def _paint_names(painter: QPainter, place: _Place, strip: Strip, theme: Theme) -> None:
+def _paint_names(painter: QPainter, place: _ValueScale, strip: Strip, theme: Theme) -> None:
     """The names of the lines where they begin, so far apart that each can be read."""
     taken: list[float] = []
     metrics = QFontMetrics(font_of(SMALL_PX))

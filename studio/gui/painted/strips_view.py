@@ -105,7 +105,7 @@ class StripsView(QWidget):
         return PixelScale(GUTTER_PX, max(1, self.width() - GUTTER_PX - _RIGHT_PX), self._end_s)
 
     @property
-    def shown(self) -> Sequence[Strip]:
+    def strips(self) -> Sequence[Strip]:
         """The strips that are shown."""
         return self._strips
 
@@ -269,7 +269,7 @@ class StripsView(QWidget):
         """Where words beside the cursor begin: on its right, or on its left where that ends."""
         return x + 6 if x + 6 + width < self.width() - _RIGHT_PX else x - 6 - width
 
-    def words_at(self, time_s: float) -> str:
+    def readout_text(self, time_s: float) -> str:
         """A moment in words, for who cannot see it."""
         told = [
             f"{one.name}: {' / '.join(words for _, words in readout(one, time_s))} {one.unit}"

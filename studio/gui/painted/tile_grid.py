@@ -69,7 +69,7 @@ class TileLayout:
             top += self.rows([count]) * down
 
 
-def fitting(counts: Sequence[int], width_px: int, budget_px: int) -> TileLayout:
+def fit_tiles(counts: Sequence[int], width_px: int, budget_px: int) -> TileLayout:
     """The largest tiles that fit: with words, with numbers, or as a mosaic.
 
     Args:

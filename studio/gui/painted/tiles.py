@@ -23,8 +23,8 @@ from PySide6.QtGui import (
 from PySide6.QtWidgets import QSizePolicy, QToolTip, QWidget
 
 from simulation.results.states import State
-from studio.gui.painted.tile_grid import HEADING_PX, WITH_WORDS, TileLayout, fitting
-from studio.gui.toolkit.painting import font_of, keeps_keys
+from studio.gui.painted.tile_grid import HEADING_PX, WITH_WORDS, TileLayout, fit_tiles
+from studio.gui.toolkit.painting import font_of, claim_keys
 from studio.views.figures_text import clock_text, percent_text
 from studio.views.replay import STATES, OutageInterval, Story
 from studio.views.states import Look, look_of, readable
@@ -71,7 +71,7 @@ class Tiles(QWidget):
     # What is shown
 
     @property
-    def focused(self) -> int:
+    def focused_instance(self) -> int:
         """The instance that the keys are at."""
         return self._focused
 
@@ -110,7 +110,7 @@ class Tiles(QWidget):
             for number in changed:
                 self.update(self._rects[number])
         if self.hasFocus():
-            self.setAccessibleDescription(self.words_of(self._focused))
+            self.setAccessibleDescription(self.tile_text(self._focused))
 
     def show_pinned(self, instance: int | None) -> None:
         """Marks the instance whose story is told."""
@@ -142,7 +142,7 @@ class Tiles(QWidget):
         found: np.ndarray = np.round(share * _BARS).astype(np.int64)
         return found
 
-    def words_of(self, instance: int) -> str:
+    def tile_text(self, instance: int) -> str:
         """A tile in words, for its tip and for who cannot see it."""
         story = self._story
         if story is None or instance >= story.count:
@@ -183,7 +183,7 @@ class Tiles(QWidget):
             self.setFixedHeight(1)
             return
         counts = [group.count for group in story.groups]
-        self._grid = fitting(counts, self.width(), self._budget_px)
+        self._grid = fit_tiles(counts, self.width(), self._budget_px)
         for group, (top, rects) in zip(story.groups, self._grid.places(counts), strict=True):
             if len(counts) > 1:
                 self._headings.append((QRect(0, top, self.width(), HEADING_PX), group.service))
@@ -306,14 +306,14 @@ class Tiles(QWidget):
     # What a person does
 
     def event(self, event: QEvent) -> bool:
-        if keeps_keys(event, _KEYS):
+        if claim_keys(event, _KEYS):
             return True
         if isinstance(event, QHelpEvent) and event.type() == QEvent.Type.ToolTip:
             instance = self.instance_at(event.pos())
             if instance is None:
                 QToolTip.hideText()
             else:
-                QToolTip.showText(event.globalPos(), self.words_of(instance), self)
+                QToolTip.showText(event.globalPos(), self.tile_text(instance), self)
             return True
         return super().event(event)
 
@@ -352,10 +352,10 @@ class Tiles(QWidget):
             if one < len(self._rects):
                 self.update(self._rects[one].adjusted(-2, -2, 2, 2))
         self._focused = instance
-        self.setAccessibleDescription(self.words_of(instance))
+        self.setAccessibleDescription(self.tile_text(instance))
 
     def focusInEvent(self, event: object) -> None:
-        self.setAccessibleDescription(self.words_of(self._focused))
+        self.setAccessibleDescription(self.tile_text(self._focused))
         self.update()
 
     def focusOutEvent(self, event: object) -> None:

@@ -25,7 +25,7 @@ from PySide6.QtGui import (
 from PySide6.QtWidgets import QWidget
 
 from studio.charts.timing import verdict_colour
-from studio.gui.painted.plotted import Plotted, round_values, see_through
+from studio.gui.painted.plotted import PlotArea, round_values, with_opacity
 from studio.gui.toolkit.painting import font_of, picture_of
 from studio.views.theme import SMALL_PX, Theme
 from studio.views.timing import CellGrid
@@ -48,7 +48,7 @@ class TimingMap(QWidget):
 
     pointed = Signal(int, int)
     """The mouse or the keys are at a cell: its start and its window."""
-    taken = Signal(int, int)
+    chosen = Signal(int, int)
     """The person takes a cell."""
 
     def __init__(self, theme: Theme) -> None:
@@ -136,7 +136,7 @@ class TimingMap(QWidget):
         cell = self._cell_at(event.position())
         if cell is not None and event.button() == Qt.MouseButton.LeftButton:
             self.point_at(*cell)
-            self.taken.emit(*cell)
+            self.chosen.emit(*cell)
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
         """Arrows go from cell to cell, Home and End along the day; Enter takes the cell."""
@@ -155,7 +155,7 @@ class TimingMap(QWidget):
         if moved is not None:
             self.point_at(*moved)
         elif event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter):
-            self.taken.emit(column, row)
+            self.chosen.emit(column, row)
         else:
             event.ignore()
 
@@ -194,24 +194,24 @@ class TimingMap(QWidget):
         top = float(np.nanmax(rates)) * 1.15 if np.isfinite(rates).any() else 1.0
         area = self.area()
         strip = QRectF(area.left(), _TOP_PX, area.width(), _TRAFFIC_PX)
-        plot = Plotted(strip, grid.end_s - grid.begin_s, top or 1.0)
+        plot = PlotArea(strip, grid.end_s - grid.begin_s, top or 1.0)
         for tick in round_values(plot.top, 2):
-            plot.level(painter, tick, QPen(QColor(self._theme.line), 1))
+            plot.draw_level(painter, tick, QPen(QColor(self._theme.line), 1))
             painter.setPen(QColor(self._theme.soft))
             place = QRectF(0, plot.y_of(tick) - 8, _LEFT_PX - 8, 16)
             side = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
             painter.drawText(place, side, f"{tick:g}")
         since_s = time_s - grid.begin_s
         ground = np.zeros(len(since_s))
-        plot.fill(painter, since_s, (ground, rates), see_through(self._theme.accent, 0.14))
-        plot.line(painter, since_s, rates, QPen(QColor(self._theme.accent), 1.4))
+        plot.fill_between(painter, since_s, (ground, rates), with_opacity(self._theme.accent, 0.14))
+        plot.draw_line(painter, since_s, rates, QPen(QColor(self._theme.accent), 1.4))
         words = "traffic, requests/s"
         wide = painter.fontMetrics().horizontalAdvance(words) + 8
         early = rates[: len(rates) // 4]
         is_low = np.isfinite(early).any() and float(np.nanmax(early)) < 0.6 * plot.top
         y = strip.top() if is_low else strip.bottom() - 18  # clear of the line itself
         label = QRectF(strip.left() + 4, y, wide, 16)
-        painter.fillRect(label, see_through(self._theme.card, 0.75))
+        painter.fillRect(label, with_opacity(self._theme.card, 0.75))
         painter.setPen(QColor(self._theme.accent))
         painter.drawText(label, Qt.AlignmentFlag.AlignCenter, words)
 

@@ -37,7 +37,7 @@ _MARK_PX = 6.0
 
 
 @dataclass(frozen=True)
-class Estimated:
+class EstimatedPoint:
     """Where closed forms put what stands in the fields.
 
     Attributes:
@@ -52,7 +52,7 @@ class Estimated:
 
 
 @dataclass(frozen=True)
-class Shown:
+class ChartContent:
     """What the chart shows.
 
     Attributes:
@@ -75,7 +75,7 @@ class TradeOffChart(ChartCanvas):
 
     picked = Signal(int)
     """The person looks at another candidate, by its place in the comparison."""
-    taken = Signal()
+    plan_requested = Signal()
     """The person wants the plan of the one that is looked at."""
 
     def __init__(self) -> None:
@@ -84,16 +84,16 @@ class TradeOffChart(ChartCanvas):
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.setMinimumSize(220, 150)
         self.points: list[Point] = []
-        self.estimated: Estimated | None = None
+        self.estimated: EstimatedPoint | None = None
         self._words: dict[int, str] = {}
         self._selected: int | None = None
         self._hovered: int | None = None
         self._is_stale = False
         self._theme: Theme | None = None
         self._scale: tuple[object, AxisScale | None] = (None, None)
-        self._over = _Over(self)
+        self._over = _Overlay(self)
 
-    def show_points(self, shown: Shown, theme: Theme) -> None:
+    def show_points(self, shown: ChartContent, theme: Theme) -> None:
         """Draws a comparison.
 
         The axes stay as they are while results of one comparison come in, so that what moves is
@@ -129,7 +129,7 @@ class TradeOffChart(ChartCanvas):
             )  # fmt: skip
         self._show(theme)
 
-    def show_estimate(self, estimated: Estimated | None, is_stale: bool) -> None:
+    def show_estimate(self, estimated: EstimatedPoint | None, is_stale: bool) -> None:
         """Paints what the fields would give over what was simulated before; takes no time."""
         self.estimated, self._is_stale = estimated, is_stale
         self._over.update()
@@ -167,7 +167,7 @@ class TradeOffChart(ChartCanvas):
 
     def mouseDoubleClickEvent(self, event: QMouseEvent) -> None:
         if self._near(event.position()) is not None:
-            self.taken.emit()
+            self.plan_requested.emit()
 
     def mouseMoveEvent(self, event: QMouseEvent) -> None:
         near = self._near(event.position())
@@ -196,7 +196,7 @@ class TradeOffChart(ChartCanvas):
         """← and → go along the durations, ↑ and ↓ along the risk; Enter takes the plan."""
         key = event.key()
         if key in (Qt.Key.Key_Return, Qt.Key.Key_Enter) and self._selected is not None:
-            self.taken.emit()
+            self.plan_requested.emit()
             return
         across = sorted(self.points, key=lambda point: (point.duration_s, point.index))
         up = sorted(self.points, key=lambda point: (point.risk, point.index))
@@ -249,7 +249,7 @@ class TradeOffChart(ChartCanvas):
             self._paint_estimate(painter, self.estimated, area, accent)
 
     def _paint_estimate(
-        self, painter: QPainter, estimated: Estimated, area: QRectF, accent: QColor
+        self, painter: QPainter, estimated: EstimatedPoint, area: QRectF, accent: QColor
     ) -> None:
         assert self._theme is not None
         pen = QPen(accent, 1.6, Qt.PenStyle.DashLine)
@@ -290,7 +290,7 @@ class TradeOffChart(ChartCanvas):
         painter.drawText(QPointF(x, y), words)
 
 
-class _Over(QWidget):
+class _Overlay(QWidget):
     """What lies over the picture and lets the mouse through."""
 
     def __init__(self, chart: TradeOffChart) -> None:

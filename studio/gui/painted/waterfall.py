@@ -49,7 +49,7 @@ class Waterfall(QFrame):
         super().__init__()
         self.rows = _Rows(name, theme)
         self._axis = _Axis(self.rows)
-        self._legend = _Legend(theme)
+        self._legend = _WaterfallLegend(theme)
         self._about = ElidedLabel(name="Looked at")
         self._about.setObjectName("soft")
         self._scroll = QScrollArea()
@@ -292,7 +292,7 @@ class _Axis(QWidget):
             painter.drawText(box, int(Qt.AlignmentFlag.AlignCenter), clock_text(time_s))
 
 
-class _Legend(QWidget):
+class _WaterfallLegend(QWidget):
     def __init__(self, theme: Theme) -> None:
         super().__init__()
         self._theme = theme

@@ -45,7 +45,7 @@ def picture_of(
     return picture
 
 
-def keeps_keys(event: QEvent, keys: Container[Qt.Key]) -> bool:
+def claim_keys(event: QEvent, keys: Container[Qt.Key]) -> bool:
     """Whether Qt asks if a widget wants one of these keys for itself, and not as a shortcut."""
     if event.type() != QEvent.Type.ShortcutOverride or not isinstance(event, QKeyEvent):
         return False

@@ -39,7 +39,7 @@ def base_font() -> QFont:
     return font
 
 
-def a_font_resolves() -> bool:
+def has_fonts() -> bool:
     """Whether there is any font at all: without one Qt draws boxes and says nothing."""
     return bool(QFontDatabase.families())
 

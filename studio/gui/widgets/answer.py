@@ -7,7 +7,7 @@ from PySide6.QtGui import QMouseEvent
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QRadioButton, QWidget
 
 
-class Answer(QWidget):
+class AnswerButton(QWidget):
     """A radio button with its words beside it; a click on either chooses it.
 
     Attributes:

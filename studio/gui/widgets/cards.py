@@ -35,7 +35,7 @@ class VerdictBanner(QFrame):
         """What it says beside it."""
         return self._note.text()
 
-    def say(self, answer: str, sentence: str, note: str, theme: Theme) -> None:
+    def show_verdict(self, answer: str, sentence: str, note: str, theme: Theme) -> None:
         """Says a sentence; `answer` gives the colours, none of the three the quiet ones."""
         ground, ink = theme.card, theme.soft
         if answer:

@@ -30,7 +30,7 @@ _Index = QModelIndex | QPersistentModelIndex
 
 
 @dataclass(frozen=True)
-class _Shown:
+class _CellContent:
     """A cell and what the fields would give in its place, if they give anything."""
 
     cell: TableCell
@@ -51,7 +51,7 @@ class _TwoLines(QStyledItemDelegate):
         state: QStyle.StateFlag = option.state
         if state & QStyle.StateFlag.State_Selected:
             painter.fillRect(option.rect, QColor(theme.field))
-        shown: _Shown | None = index.data(_CELL)
+        shown: _CellContent | None = index.data(_CELL)
         if shown is not None:
             self._paint_lines(painter, rect, shown, theme)
         painter.setPen(QColor(theme.line))
@@ -59,7 +59,9 @@ class _TwoLines(QStyledItemDelegate):
         painter.drawLine(edge.bottomLeft(), edge.bottomRight())
         painter.restore()
 
-    def _paint_lines(self, painter: QPainter, rect: QRect, shown: _Shown, theme: Theme) -> None:
+    def _paint_lines(
+        self, painter: QPainter, rect: QRect, shown: _CellContent, theme: Theme
+    ) -> None:
         cell = shown.cell
         half = rect.height() // 2
         above = QRect(rect.left(), rect.top(), rect.width(), half)
@@ -147,7 +149,7 @@ class FigureTable(QTableWidget):
             for column, cell in enumerate(row.cells):
                 item = QTableWidgetItem(cell.figure)
                 now = estimates.get((row.metric, column), "")
-                item.setData(_CELL, _Shown(cell, now))
+                item.setData(_CELL, _CellContent(cell, now))
                 words = (
                     f"{row.name}, {names[column]}: {cell.figure}"
                     + (f"; {cell.words}" if cell.words else "")
@@ -162,5 +164,5 @@ class FigureTable(QTableWidget):
         """What is shown at a place."""
         item = self.item(metric_row, column)
         assert item is not None
-        shown: _Shown = item.data(_CELL)
+        shown: _CellContent = item.data(_CELL)
         return shown.cell

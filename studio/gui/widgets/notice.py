@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton, QSizePolicy, QWidget
 
-Answer = tuple[str, str, Callable[[], object]]
+NoticeAction = tuple[str, str, Callable[[], object]]
 """What can be done: the word on the button, what it does in a sentence, the doing."""
 
 
@@ -39,7 +39,7 @@ class Notice(QFrame):
         """What can be pressed, by its word."""
         return {button.text(): button for button in self._buttons}
 
-    def ask(self, words: str, answers: Sequence[Answer], *, rich: bool = False) -> None:
+    def ask(self, words: str, answers: Sequence[NoticeAction], *, rich: bool = False) -> None:
         """Says something; the first answer is the one that is proposed.
 
         Args:

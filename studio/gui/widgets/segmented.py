@@ -42,7 +42,7 @@ class Segmented(QFrame):
         self._group.idClicked.connect(lambda number: self.picked.emit(self._keys[number]))
 
     @property
-    def taken(self) -> str | None:
+    def selected_key(self) -> str | None:
         """The key of the choice that is taken."""
         number = self._group.checkedId()
         return self._keys[number] if number >= 0 else None
@@ -53,7 +53,7 @@ class Segmented(QFrame):
         assert isinstance(found, QToolButton)
         return found
 
-    def take(self, key: str) -> None:
+    def select(self, key: str) -> None:
         """Shows a choice as taken without telling anybody."""
         if key in self._keys:
             self.button(key).setChecked(True)

@@ -19,7 +19,7 @@ _PADDING_PX = 32
 _Index = QModelIndex | QPersistentModelIndex
 
 
-class _Model(QAbstractTableModel):
+class _StatesModel(QAbstractTableModel):
     """A story at a moment, one row an instance."""
 
     def __init__(self) -> None:
@@ -91,7 +91,7 @@ class StateTable(QTableView):
     def __init__(self) -> None:
         super().__init__()
         self.setAccessibleName("Fleet as a table")
-        self._model = _Model()
+        self._model = _StatesModel()
         self.setModel(self._model)
         self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
         self.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)

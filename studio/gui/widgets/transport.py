@@ -9,7 +9,7 @@ from PySide6.QtCore import QEvent, QSignalBlocker, Qt, Signal
 from PySide6.QtGui import QWheelEvent
 from PySide6.QtWidgets import QComboBox, QHBoxLayout, QLabel, QSlider, QToolButton, QWidget
 
-from studio.gui.toolkit.painting import keeps_keys
+from studio.gui.toolkit.painting import claim_keys
 from studio.views.figures_text import clock_text
 
 SPEEDS = (0.5, 1.0, 2.0, 4.0, 10.0, 20.0)
@@ -28,7 +28,7 @@ class _Button(QToolButton):
         self.setToolTip(tip)
 
     def event(self, event: QEvent) -> bool:
-        return keeps_keys(event, {Qt.Key.Key_Space}) or super().event(event)
+        return claim_keys(event, {Qt.Key.Key_Space}) or super().event(event)
 
 
 class _Choice(QComboBox):
@@ -42,7 +42,7 @@ class _Choice(QComboBox):
 
     def event(self, event: QEvent) -> bool:
         keys = {Qt.Key.Key_Space, Qt.Key.Key_Left, Qt.Key.Key_Right}
-        return keeps_keys(event, keys) or super().event(event)
+        return claim_keys(event, keys) or super().event(event)
 
     def wheelEvent(self, event: QWheelEvent) -> None:
         event.ignore()

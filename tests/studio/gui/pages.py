@@ -61,7 +61,7 @@ class Seat(Generic[AnyPage]):
             self.host.show()
         self.host.activateWindow()
         qtbot.waitUntil(self.host.isActiveWindow)
-        self.page.turned_to()
+        self.page.on_shown()
 
     def _leave(self) -> None:
         self.page.leave()
@@ -80,7 +80,7 @@ class Seat(Generic[AnyPage]):
         scenario = ScenarioFile.parse(self._text).scenario
         candidates = candidates_of(scenario, taken)
         landed = rows_of(self._text, taken)[:rows]
-        self.document.land(compare(scenario, candidates, landed), self.document.state)
+        self.document.add_results(compare(scenario, candidates, landed), self.document.state)
         QApplication.processEvents()  # what is new has its place only then
 
     def land_other(self, text: str, windows: tuple[int, ...]) -> None:
@@ -88,7 +88,7 @@ class Seat(Generic[AnyPage]):
         scenario = ScenarioFile.parse(text).scenario
         candidates = candidates_of(scenario, windows)
         landed = compare(scenario, candidates, rows_of(text, windows))
-        self.document.land(landed, self.document.state)
+        self.document.add_results(landed, self.document.state)
 
     def click(self, widget: QWidget) -> None:
         self.qtbot.mouseClick(widget, Qt.MouseButton.LeftButton)

@@ -21,7 +21,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from studio.gui.frame.command_palette import CommandPalette, closeness, is_meant
+from studio.gui.frame.command_palette import CommandPalette, closeness, is_match
 from studio.gui.toolkit.actions import ACTIONS, MENUS, PAGES, action_text
 from studio.gui.toolkit.settings import SETTINGS, Settings
 from studio.gui.window import FIRST_SIZE, SMALLEST
@@ -79,13 +79,13 @@ def test_every_action_is_in_the_menu_in_the_order_of_the_table(desk: Desk) -> No
 def test_a_page_is_turned_to_by_its_number_and_by_its_button(
     desk: Desk, key: str, number: int
 ) -> None:
-    desk.window.turn_to("compare" if key != "compare" else "replay")
+    desk.window.show_page("compare" if key != "compare" else "replay")
     desk.keys(Qt.Key(Qt.Key.Key_0 + number), CTRL)
-    assert desk.window.shown == key
-    assert desk.window.top_bar.pages.taken == key
-    desk.window.turn_to("compare" if key != "compare" else "replay")
+    assert desk.window.shown_page == key
+    assert desk.window.top_bar.pages.selected_key == key
+    desk.window.show_page("compare" if key != "compare" else "replay")
     desk.click(desk.window.top_bar.pages.button(key))
-    assert desk.window.shown == key
+    assert desk.window.shown_page == key
 
 
 def test_keys_of_pages_are_their_own_and_nobody_elses(desk: Desk) -> None:
@@ -93,7 +93,7 @@ def test_keys_of_pages_are_their_own_and_nobody_elses(desk: Desk) -> None:
     taken = {QKeySequence(keys).toString() for spec in ACTIONS for keys in spec.shortcuts}
     offered = 0
     for key, _words, _tip in PAGES:
-        offers = desk.window.page(key).offered()
+        offers = desk.window.page(key).page_actions()
         keys = [QKeySequence(keys).toString() for _, _, keys, _ in offers if keys]
         offered += len(keys)
         assert len(set(keys)) == len(keys), key
@@ -106,7 +106,7 @@ def test_every_key_of_a_page_is_in_the_docs(desk: Desk) -> None:
     offered = {
         f"- {words}, {what}: `{keys}`"
         for key, words, _tip in PAGES
-        for _key, what, keys, _slot in desk.window.page(key).offered()
+        for _key, what, keys, _slot in desk.window.page(key).page_actions()
         if keys
     }
     assert offered == told
@@ -160,7 +160,7 @@ def line_of(found: CommandPalette, action: QAction) -> QListWidgetItem:
     ],
 )
 def test_letters_are_looked_for_in_their_order(typed: str, words: str, is_one: bool) -> None:
-    assert is_meant(typed, words) == is_one
+    assert is_match(typed, words) == is_one
 
 
 def test_whole_words_come_before_letters_here_and_there() -> None:
@@ -196,7 +196,7 @@ def test_arrows_choose_while_the_line_keeps_the_focus(desk: Desk) -> None:
     desk.qtbot.keyClick(found.line, Qt.Key.Key_Up)
     assert found.list.currentRow() == place
     desk.qtbot.keyClick(found.line, Qt.Key.Key_Return)
-    assert desk.window.shown == "compare"
+    assert desk.window.shown_page == "compare"
     desk.come_back(CommandPalette)
 
 
@@ -204,13 +204,13 @@ def test_a_click_does_it_and_escape_does_nothing(desk: Desk) -> None:
     found = palette(desk)
     desk.qtbot.keyClick(found.line, Qt.Key.Key_Escape)
     desk.come_back(CommandPalette)
-    assert desk.window.shown == "replay"
+    assert desk.window.shown_page == "replay"
     found = palette(desk)
     desk.qtbot.keyClicks(found.line, "timing")
     place = found.list.visualItemRect(found.list.item(0)).center()
     held = Qt.KeyboardModifier.NoModifier
     desk.qtbot.mouseClick(found.list.viewport(), Qt.MouseButton.LeftButton, held, place)
-    assert desk.window.shown == "timing"
+    assert desk.window.shown_page == "timing"
     desk.come_back(CommandPalette)
 
 
@@ -231,7 +231,7 @@ def test_what_cannot_be_done_now_is_listed_and_not_done(desk: Desk) -> None:
 
 
 def test_the_actions_of_the_page_are_listed_and_those_of_others_are_not(desk: Desk) -> None:
-    own = [desk.action(one[0]) for one in desk.window.page("replay").offered()]
+    own = [desk.action(one[0]) for one in desk.window.page("replay").page_actions()]
     assert own
     found = palette(desk)
     for action in own:

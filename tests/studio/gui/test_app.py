@@ -108,7 +108,7 @@ def test_without_a_display_it_says_what_works(shop: Path, monkeypatch: pytest.Mo
 def test_without_a_font_it_says_what_to_install(
     shop: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(app, "a_font_resolves", lambda: False)
+    monkeypatch.setattr(app, "has_fonts", lambda: False)
     with pytest.raises(BadInput, match="apt-get install fonts-inter"):
         app.open_studio(shop)
 

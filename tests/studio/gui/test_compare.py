@@ -82,7 +82,7 @@ def test_the_baseline_is_a_choice_that_is_undone(seat: Seat[ComparePage]) -> Non
     assert seat.document.undo.undoText() == "measure by Window 3"
     seat.document.undo.undo()
     assert [header.baseline.isChecked() for header in page.headers] == [True, False, False]
-    (_key, _words, _keys, measure) = page.offered()[0]
+    (_key, _words, _keys, measure) = page.page_actions()[0]
     seat.document.select(1)
     measure()
     assert page.headers[1].baseline.isChecked()

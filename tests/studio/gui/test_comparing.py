@@ -168,7 +168,7 @@ def test_a_failed_run_says_why(desk: Desk) -> None:
     (desk.folder / "traced.yaml").write_text(traced, encoding="utf-8")
     desk.document.open(ScenarioFile.load(desk.folder / "traced.yaml"))
     desk.run()
-    assert "the simulated interval meets the end of the trace" in desk.window.said
+    assert "the simulated interval meets the end of the trace" in desk.window.status_text
     # What the first look found of the scenario's own window, which ends in time, may stand.
     assert len(desk.window.runs.table.texts()) <= 1
 

@@ -179,7 +179,7 @@ def test_what_breaks_a_rule_is_told_and_taken_back(
 ) -> None:
     was = desk.find(QLineEdit, field).text()
     desk.type_text(field, typed)
-    assert said in desk.window.said
+    assert said in desk.window.status_text
     assert desk.find(QLineEdit, field).text() == was
     assert not desk.document.is_changed
     assert not desk.document.undo.canUndo()
@@ -187,8 +187,8 @@ def test_what_breaks_a_rule_is_told_and_taken_back(
 
 def test_a_fleet_smaller_than_its_window_is_refused(desk: Desk) -> None:
     desk.type_number("Instances", "1")
-    assert "window (2) must not exceed the fleet (1)" in desk.window.said
-    assert "\n" not in desk.window.said
+    assert "window (2) must not exceed the fleet (1)" in desk.window.status_text
+    assert "\n" not in desk.window.status_text
     assert desk.document.scenario.service.instance_count == 6
     assert desk.find(QSlider, "Instances, slider").value() == 5  # back at six, counted from one
 
@@ -200,7 +200,7 @@ def test_saving_keeps_the_comments(desk: Desk) -> None:
     assert desk.path.read_text(encoding="utf-8") == SHOP.replace("window: 2", "window: 3")
     assert not desk.window.isWindowModified()
     assert not desk.action("file.save").isEnabled()
-    assert desk.window.said == f"✓ Saved as {desk.path}"
+    assert desk.window.status_text == f"✓ Saved as {desk.path}"
     assert not desk.dot("Window size").isVisible()
     desk.keys(Qt.Key.Key_Z, CTRL)  # what was done before a save can still be undone
     assert desk.window.isWindowModified()
@@ -209,7 +209,7 @@ def test_saving_keeps_the_comments(desk: Desk) -> None:
 def test_saving_where_nothing_can_be_written_is_told(desk: Desk) -> None:
     desk.type_number("Window size", "3")
     assert not desk.window.filing.save_as(desk.folder / "nowhere" / "shop.yaml")
-    assert "cannot be written" in desk.window.said
+    assert "cannot be written" in desk.window.status_text
     assert desk.window.isWindowModified()
     assert desk.path.read_text(encoding="utf-8") == SHOP
 
@@ -230,7 +230,9 @@ def test_a_bad_file_is_told_and_what_is_open_stays(desk: Desk) -> None:
     bad = desk.folder / "bad.yaml"
     bad.write_text(SHOP.replace("window", "windw"), encoding="utf-8")
     assert not desk.window.filing.open(bad)
-    assert desk.window.said == (f"✗ {bad}:14: rollout.windw: 2: unknown key (nearest: window)")
+    assert desk.window.status_text == (
+        f"✗ {bad}:14: rollout.windw: 2: unknown key (nearest: window)"
+    )
     assert desk.document.scenario.name == "shop"
     assert not desk.window.jobs.is_running
 
@@ -257,14 +259,14 @@ def test_a_plan_is_written_and_holds(desk: Desk) -> None:
     path = desk.folder / "shop.plan.json"
     dialog.fileSelected.emit(str(path))
     dialog.close()
-    assert desk.window.said == f"✓ The plan for window 2 is in {path}"
+    assert desk.window.status_text == f"✓ The plan for window 2 is in {path}"
     plan = read_plan(path)
     assert (plan.window, plan.prediction.verdict.answer) == (2, "meets")
     comparison = desk.document.comparison
     assert comparison is not None
     assert plan.prediction.metrics == comparison.candidates[1].alone
     assert not desk.window.filing.write_plan(desk.folder / "nowhere" / "plan.json")
-    assert "cannot be written" in desk.window.said
+    assert "cannot be written" in desk.window.status_text
 
 
 def test_a_candidate_that_fails_is_no_plan(desk: Desk) -> None:

@@ -104,13 +104,13 @@ def test_before_anything_is_simulated_nothing_can_be_started(seat: Seat[ExecuteP
         assert not page.bar.halt_button.isVisible()
     page.start()  # its keys do no more than its button
     assert page.rollout is None
-    assert page.is_busy() is None
+    assert page.closing_warning() is None
 
 
 def test_a_dry_run_without_an_inventory_lists_the_steps_by_name(seat: Seat[ExecutePage]) -> None:
     seat.run()
     page = seat.page
-    plan = page._drafts.now().plan
+    plan = page._drafts.current().plan
     assert plan is not None
     assert page.view.log.toPlainText().splitlines() == steps_in_words(plan)
     assert page.bar.state.text().startswith("Choose an inventory to see the exact commands")
@@ -140,7 +140,9 @@ def test_the_lab_says_what_it_lacks(
 def test_the_lab_refuses_what_it_cannot_put_up(qtbot: QtBot) -> None:
     seat = Seat(qtbot, ExecutePage, SHOP.replace("rate: 40/s", "rate: 401/s"), windows=(2,))
     seat.run()
-    if seat.page._drafts.now().why_not:  # it does not meet either: then that is what is said
+    if (
+        seat.page._drafts.current().refusal_text
+    ):  # it does not meet either: then that is what is said
         assert seat.page.bar.state.text().startswith("✗")
     take(seat, "lab")
     assert not seat.page.bar.start_button.isEnabled()
@@ -196,7 +198,9 @@ def test_an_inventory_is_held_against_the_plan(
 def test_an_inventory_that_is_none_is_told(seat: Seat[ExecutePage], tmp_path: Path) -> None:
     path = tmp_path / "none.yaml"
     path.write_text("rollcast: inventory/1\n", encoding="utf-8")
-    with seat.qtbot.waitSignal(seat.page.said, check_params_cb=lambda said: "none.yaml" in said):
+    with seat.qtbot.waitSignal(
+        seat.page.reported, check_params_cb=lambda said: "none.yaml" in said
+    ):
         assert not seat.page.take_inventory(path)
 
 
@@ -228,12 +232,12 @@ def test_what_the_executor_refuses_is_told(seat: Seat[ExecutePage], tmp_path: Pa
     assert page.take_inventory(inventory_file(tmp_path))
     seat.click(page.bar.start_button)
     confirm(seat, "Carry it out")
-    assert page.is_busy() is not None
+    assert page.closing_warning() is not None
     seat.qtbot.waitUntil(lambda: not rollout(seat).is_open, timeout=LONG_MS)
     assert rollout(seat).code == 3
     assert page.bar.state.text() == "✗ Refused, nothing was touched"
     assert "/nowhere/haproxy.sock" in page.view.log.toPlainText()
-    assert page.is_busy() is None
+    assert page.closing_warning() is None
     assert not page.bar.report_button.isVisible()
     assert page.bar.start_button.isVisible()
     take(seat, "dry")
@@ -320,7 +324,7 @@ def test_a_rollout_that_is_over_is_not_shown_beside_another_window(
 
 def left_on_a_fleet(seat: Seat[ExecutePage], tmp_path: Path) -> None:
     """A rollout of what is looked at that its executor has left unfinished."""
-    plan = seat.page._drafts.now().plan
+    plan = seat.page._drafts.current().plan
     assert plan is not None
     path = folder_of(plan) / "plan.json"
     write_plan(path, plan)
@@ -367,7 +371,7 @@ def test_in_the_lab_it_is_halted_resumed_and_reported(
     assert page.bar.halt_button.isVisible()
     assert not page.bar.start_button.isVisible()
     assert not page.bar.where.isEnabled()
-    assert "in the lab" in (page.is_busy() or "")
+    assert "in the lab" in (page.closing_warning() or "")
     going = rollout(seat)
     qtbot.waitUntil(lambda: bool(going.timeline and going.timeline["steps"]), timeout=LONG_MS)
     seat.click(page.bar.halt_button)
@@ -402,7 +406,7 @@ def test_in_the_lab_it_is_halted_resumed_and_reported(
     report = tmp_path / "report.html"
     seat.click(page.bar.report_button)
     (dialog,) = page.findChildren(QFileDialog)
-    with qtbot.waitSignal(page.said, timeout=LONG_MS):
+    with qtbot.waitSignal(page.reported, timeout=LONG_MS):
         dialog.fileSelected.emit(str(report))
     dialog.close()
     assert "small: done" in report.read_text("utf-8")
@@ -422,7 +426,7 @@ def test_leaving_in_the_middle_halts_it_and_leaves_nothing(seat: Seat[ExecutePag
     seat.jobs.close()
     assert children() <= before
     assert not seat.jobs.threads()
-    assert seat.page.is_busy() is None
+    assert seat.page.closing_warning() is None
 
 
 @pytest.mark.slow
@@ -468,7 +472,7 @@ def test_closing_can_wait_until_no_step_is_in_hand(seat: Seat[ExecutePage]) -> N
     assert [one["outcome"] for one in going.timeline["steps"]] == ["done"] * len(
         going.timeline["steps"]
     )
-    assert page.is_busy() is None
+    assert page.closing_warning() is None
     seat.jobs.close()
     assert children() <= before
 
@@ -546,7 +550,7 @@ def test_what_an_earlier_studio_left_is_found_and_gone_on_with(
     later = Seat(qtbot, ExecutePage, SMALL)  # nothing is simulated there
     page, left = later.page, rollout(later)
     assert left.is_left
-    assert page.bar.where.taken == "inventory"
+    assert page.bar.where.selected_key == "inventory"
     assert page.bar.file.text() == f"{lab_inventory.name}: 3 instances"
     assert page.bar.state.text().startswith("✗ Left unfinished")
     assert " of 3 done · " in page.bar.state.text()
@@ -554,7 +558,7 @@ def test_what_an_earlier_studio_left_is_found_and_gone_on_with(
     assert page.bar.start_button.isVisible()
     assert not page.bar.start_button.isEnabled()  # nothing is simulated yet
     assert not page.bar.report_button.isVisible()
-    assert page.is_busy() is None
+    assert page.closing_warning() is None
     assert page.view.waterfall.rows.instances == ("web-01", "web-02", "web-03")
     take(later, "dry")
     assert page.rollout is None
@@ -583,14 +587,16 @@ def test_a_left_rollout_whose_inventory_is_gone_is_told(
     seat: Seat[ExecutePage], tmp_path: Path
 ) -> None:
     seat.run()
-    plan = seat.page._drafts.now().plan
+    plan = seat.page._drafts.current().plan
     assert plan is not None
     path = folder_of(plan) / "plan.json"
     write_plan(path, plan)
     about = {"plan_digest": plan.digest, "inventory": str(tmp_path / "gone.yaml")}
     with closing(Journal.begin(path.with_suffix(".journal"), about)) as journal:
         journal.write(Event(0.0, EventKind.BEGUN), "2026-01-01T00:00:00+00:00")
-    with seat.qtbot.waitSignal(seat.page.said, check_params_cb=lambda said: "gone.yaml" in said):
+    with seat.qtbot.waitSignal(
+        seat.page.reported, check_params_cb=lambda said: "gone.yaml" in said
+    ):
         take(seat, "inventory")
     assert seat.page.rollout is None
     assert not seat.page.bar.resume_button.isVisible()
@@ -605,7 +611,7 @@ def test_every_widget_has_a_name_and_keys_reach_it(seat: Seat[ExecutePage]) -> N
     for widget in (page.view.waterfall.rows, page.view.watched, page.view.log):
         assert widget.accessibleName()
         assert widget.focusPolicy() & Qt.FocusPolicy.TabFocus
-    keys = [keys for _, _, keys, _ in page.offered()]
+    keys = [keys for _, _, keys, _ in page.page_actions()]
     assert len(set(keys)) == len(keys)
     page.view.waterfall.rows.setFocus()
     seat.qtbot.keyClick(page.view.waterfall.rows, Qt.Key.Key_Down)

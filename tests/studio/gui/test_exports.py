@@ -76,7 +76,7 @@ def person(qtbot: QtBot, tmp_path: Path) -> Iterator[Person]:
 def simulate(document: Document) -> None:
     scenario, candidates = document.scenario, document.candidates()
     rows = list(run_rows(scenario, candidates, jobs=1))
-    document.land(compare(scenario, candidates, rows), document.state)
+    document.add_results(compare(scenario, candidates, rows), document.state)
 
 
 def test_a_report_is_written_where_it_is_asked_for(person: Person, tmp_path: Path) -> None:

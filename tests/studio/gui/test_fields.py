@@ -120,13 +120,13 @@ def test_a_number_that_breaks_a_rule_is_told_and_taken_back(
 ) -> None:
     was = desk.find(QDoubleSpinBox, name).text()
     desk.type_number(name, typed)
-    assert said in desk.window.said
-    assert "--set" not in desk.window.said
-    assert "\n" not in desk.window.said
+    assert said in desk.window.status_text
+    assert "--set" not in desk.window.status_text
+    assert "\n" not in desk.window.status_text
     assert desk.find(QDoubleSpinBox, name).text() == was
     assert not desk.document.is_changed
     desk.type_number("Rate", "50")  # what is right now makes the word of before untrue
-    assert desk.window.said == ""
+    assert desk.window.status_text == ""
 
 
 @pytest.mark.parametrize(
@@ -230,7 +230,7 @@ def test_a_reset_that_would_break_a_rule_is_told(desk: Desk) -> None:
     desk.type_number("Window size", "1")
     desk.type_number("Instances", "1")
     desk.click(desk.dot("Window size"))
-    assert "window (2) must not exceed the fleet (1)" in desk.window.said
+    assert "window (2) must not exceed the fleet (1)" in desk.window.status_text
     assert desk.document.scenario.window_count() == 1
     assert desk.dot("Window size").isVisible()
 

@@ -75,7 +75,7 @@ def test_a_save_never_writes_over_a_change_that_nobody_has_seen(
     change(desk.path, THEIRS)
     save(desk)
     assert on_disk(desk) == THEIRS
-    assert "shop.yaml: is not saved: it was changed by another program" in desk.window.said
+    assert "shop.yaml: is not saved: it was changed by another program" in desk.window.status_text
     assert (
         bar_words(desk) == "shop.yaml was changed on disk, and has edits here that are not saved."
     )
@@ -103,7 +103,7 @@ def test_a_file_without_edits_here_is_read_anew_and_that_can_be_undone(desk: Des
     theirs = THEIRS.replace("# two at once", "# as the rota says")
     replace_by_rename(desk.path, theirs)
     desk.qtbot.waitUntil(lambda: desk.document.scenario.service.instance_count == 8)
-    assert "is read anew" in desk.window.said
+    assert "is read anew" in desk.window.status_text
     assert not desk.window.isWindowModified()
     assert desk.document.undo.undoText() == "reload from disk"
     desk.document.undo.undo()
@@ -190,7 +190,7 @@ def test_a_deleted_file_is_told_and_written_again_only_when_that_is_wanted(desk:
     assert desk.window.isWindowModified()  # closing the window would lose it
     save(desk)
     assert not desk.path.exists()
-    assert "was deleted by another program" in desk.window.said
+    assert "was deleted by another program" in desk.window.status_text
     press(desk, "Write it again")
     assert on_disk(desk) == SHOP
     assert not desk.window.isWindowModified()

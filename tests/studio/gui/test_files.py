@@ -99,7 +99,7 @@ def test_a_scenario_is_not_saved_away_from_its_trace(desk: Desk) -> None:
     elsewhere = desk.folder / "elsewhere"
     elsewhere.mkdir()
     assert not desk.window.filing.save_as(elsewhere / "shop.yaml")
-    assert "cannot read the trace" in desk.window.said
+    assert "cannot read the trace" in desk.window.status_text
     assert not (elsewhere / "shop.yaml").exists()
     assert desk.document.state.file.path == desk.path
     desk.type_number("Window size", "3")
@@ -148,7 +148,7 @@ def test_a_save_that_fails_keeps_the_window_open(desk: Desk) -> None:
     desk.window.close()
     answer(desk, "Save")
     assert desk.window.isVisible()
-    assert "is not saved: it cannot be read: Is a directory" in desk.window.said
+    assert "is not saved: it cannot be read: Is a directory" in desk.window.status_text
     assert desk.window.isWindowModified()
     assert desk.document.scenario.window_count() == 3
 
@@ -183,8 +183,8 @@ def test_a_file_that_cannot_be_read_changes_nothing(
     bad = other_file(desk)
     spoil(bad)
     assert not desk.window.filing.open(bad)
-    assert desk.window.said.startswith(f"✗ {bad}")
-    assert "\n" not in desk.window.said
+    assert desk.window.status_text.startswith(f"✗ {bad}")
+    assert "\n" not in desk.window.status_text
     assert desk.document.scenario.window_count() == 3
     assert desk.document.undo.canUndo()
     assert desk.window.runs.table.texts()

@@ -48,7 +48,7 @@ def land(document: Document) -> None:
     """What stands in the fields, simulated once."""
     scenario = document.scenario.model_copy(update={"replications": 1})
     rows = list(run_rows(scenario, document.candidates(), jobs=1))
-    document.land(compare(scenario, document.candidates(), rows), document.state)
+    document.add_results(compare(scenario, document.candidates(), rows), document.state)
 
 
 def test_the_example_is_there_simulated(qtbot: QtBot, start: Start) -> None:

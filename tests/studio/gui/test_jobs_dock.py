@@ -29,13 +29,13 @@ class Counting:
     def __call__(self, talk: JobContext) -> None:
         for number in range(1, self.total + 1):
             while not self.may.acquire(timeout=0.01):
-                if talk.stopped():
+                if talk.should_stop():
                     return
             talk.rest_while_paused()
-            if talk.stopped():
+            if talk.should_stop():
                 return
-            talk.land(number)
-            talk.progress(number, self.total)
+            talk.publish(number)
+            talk.report_progress(number, self.total)
 
 
 def row(desk: Desk, job: Job) -> QWidget:
@@ -82,7 +82,7 @@ def test_a_job_is_watched_paused_and_goes_on(shown: Desk) -> None:
     assert bar.isVisible()
     assert (bar.value(), bar.maximum()) == (job.done, 400)
     assert re.fullmatch(rf"{job.done}/400 · about \d+ (s|min) left", words(shown, job))
-    assert shown.window.bottom_bar.said == ""  # only a comparison is told there
+    assert shown.window.bottom_bar.status_text == ""  # only a comparison is told there
 
     shown.click(button(shown, "Pause Count"))
     assert job.state is JobState.PAUSED
@@ -90,7 +90,7 @@ def test_a_job_is_watched_paused_and_goes_on(shown: Desk) -> None:
     assert button(shown, "Pause Count").text() == "Go on"
     work.may.release(263)
     before = len(landed)
-    assert job.left_s is None
+    assert job.remaining_s is None
     button(shown, "Pause Count").setFocus()
     shown.keys(Qt.Key.Key_Space)
     assert job.state is JobState.RUNNING
@@ -144,13 +144,13 @@ def test_a_failed_job_says_why(shown: Desk, error: Exception, said: str) -> None
     shown.qtbot.waitUntil(lambda: not job.is_open)
     assert job.state is JobState.FAILED
     assert words(shown, job) == f"✗ {said}"
-    assert shown.window.said == f"✗ {said}"
+    assert shown.window.status_text == f"✗ {said}"
 
 
 def test_the_youngest_is_on_top_and_the_oldest_are_forgotten(shown: Desk) -> None:
     done: list[object] = []
     for number in range(40):
-        shown.window.jobs.run(f"Job {number}", lambda talk: talk.land(1), done.append)
+        shown.window.jobs.run(f"Job {number}", lambda talk: talk.publish(1), done.append)
     shown.qtbot.waitUntil(lambda: not any(job.is_open for job in shown.window.jobs.jobs))
     last = shown.window.jobs.run("The last", lambda _talk: None)
     shown.qtbot.waitUntil(lambda: not last.is_open)
@@ -193,8 +193,8 @@ def test_an_import_that_fails_says_why_and_leaves_what_is_open(shown: Desk) -> N
     (job,) = shown.window.jobs.jobs
     shown.qtbot.waitUntil(lambda: not job.is_open, timeout=RUN_MS)
     assert job.state is JobState.FAILED
-    assert str(log) in shown.window.said
-    assert "\n" not in shown.window.said
+    assert str(log) in shown.window.status_text
+    assert "\n" not in shown.window.status_text
     assert not target.exists()
     assert shown.document.scenario.name == "shop"
 

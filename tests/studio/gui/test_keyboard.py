@@ -149,7 +149,7 @@ def test_the_answer_and_the_figures_are_spoken(desk: Desk) -> None:
     } <= all_that_is_spoken(desk)
     desk.type_text("Start at", "noon")
     said = [words for words in all_that_is_spoken(desk) if words.startswith("Message: ")]
-    assert said == [f"Message: {desk.window.said}"]
+    assert said == [f"Message: {desk.window.status_text}"]
 
 
 def test_what_is_cut_is_spoken_whole(desk: Desk) -> None:
@@ -171,7 +171,7 @@ def test_texts_are_shown_as_they_are_written(desk: Desk) -> None:
 
 @pytest.mark.parametrize("wrong", [True, False])
 def test_what_is_said_can_be_read_in_either_theme(desk: Desk, wrong: bool) -> None:
-    say = desk.window.say_wrong if wrong else desk.window.say
+    say = desk.window.show_error if wrong else desk.window.show_message
     say("words")
     label = next(
         one for one in desk.window.findChildren(QLabel) if spoken(one).startswith("Message: ")
@@ -189,7 +189,7 @@ def test_nothing_needs_more_room_than_the_smallest_window_has(desk: Desk) -> Non
         ScenarioFile.parse(large.replace("question: May", f"question: {'May ' * 60}"))
     )
     edit_windows(desk.document, tuple(range(1, 40)))
-    desk.window.say_wrong("words " * 100)
+    desk.window.show_error("words " * 100)
     desk.window.resize(*SMALLEST)
     needed = desk.window.centralWidget().minimumSizeHint()
     assert needed.width() <= SMALLEST[0]

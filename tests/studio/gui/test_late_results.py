@@ -46,7 +46,7 @@ def test_an_edit_taken_back_before_all_runs_were_there_has_them_made(desk: Desk)
     desk.run()
     assert desk.document.comparison is not None
     some = [replace(one, runs=one.runs[:1]) for one in desk.document.comparison.candidates]
-    desk.document.land(
+    desk.document.add_results(
         replace(desk.document.comparison, candidates=tuple(some)), desk.document.state
     )
     edit_values(desk.document, "window", {"rollout.window": 4})
@@ -108,10 +108,10 @@ def test_a_run_that_is_put_back_has_all_its_runs(desk: Desk) -> None:
     comparison = desk.document.comparison
     assert comparison is not None
     some = [replace(one, runs=one.runs[:1]) for one in comparison.candidates]
-    desk.document.land(replace(comparison, candidates=tuple(some)), desk.document.state)
+    desk.document.add_results(replace(comparison, candidates=tuple(some)), desk.document.state)
     key = desk.document.runs[0].key
     remove_run(desk.document, desk.document.runs[0])
-    desk.document.land(comparison, desk.document.state)
+    desk.document.add_results(comparison, desk.document.state)
     desk.document.undo.undo()
     back = next(run for run in desk.document.runs if run.key == key)
     assert len(back.result.runs) == comparison.scenario.replications
@@ -134,7 +134,7 @@ def test_a_fifth_run_in_compare_is_refused_in_words(desk: Desk) -> None:
     assert current is not None
     assert current.key == fifth.key
     desk.qtbot.keyClick(table, Qt.Key.Key_Space)
-    assert "four runs" in desk.window.said
+    assert "four runs" in desk.window.status_text
     assert desk.document.undo.count() == count
     assert [run.key for run in desk.document.side_by_side] == [run.key for run in four]
 

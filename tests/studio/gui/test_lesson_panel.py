@@ -50,7 +50,7 @@ class Learner:
         self.panel.unlocked.connect(self.fields.lock)
         self.panel.resize(PANEL_PX, 600)
         self.said: list[str] = []
-        self.panel.said.connect(self.said.append)
+        self.panel.reported.connect(self.said.append)
         self.desk.show()
         self.desk.activateWindow()
         qtbot.waitUntil(self.desk.isActiveWindow)

@@ -24,8 +24,8 @@ def resident_bytes() -> int:
 
 def test_two_hundred_runs_leave_no_more_than_the_first_ones(desk: Desk) -> None:
     for page in ("replay", "compare", "trade_off", "timing", "plan", "execute"):
-        desk.window.turn_to(page)
-    desk.window.turn_to("replay")
+        desk.window.show_page(page)
+    desk.window.show_page("replay")
     before = 0
     for number in range(RUNS):
         edit_values(desk.document, "window size", {"rollout.window": 1 + number % 3}, slides=True)

@@ -12,7 +12,7 @@ from PySide6.QtWidgets import QDoubleSpinBox, QMessageBox
 
 from executor.base.errors import BadInput
 from simulation.scenario.file import ScenarioFile
-from studio.gui.app import first_file
+from studio.gui.app import file_to_open
 from studio.gui.document import unsaved_edits as side_files
 from studio.gui.document.commands import edit_values
 from studio.gui.document.unsaved_edits import SideFile
@@ -133,9 +133,9 @@ def test_the_last_scenario_is_opened_and_a_broken_one_keeps_nobody_out(
     path = tmp_path / "last.yaml"
     prepare(path)
     settings.remember(path)
-    file, wrong = first_file(None, settings)
+    file, wrong = file_to_open(None, settings)
     assert (file.path == path) is is_opened
     assert (str(path) in wrong) is not is_opened
     if not is_opened:
         with pytest.raises(BadInput):  # who names it hears of it
-            first_file(path, settings)
+            file_to_open(path, settings)

@@ -200,7 +200,7 @@ def test_the_command_line_is_shown_and_copied(seat: Seat[PlanPage]) -> None:
     words = page.export.command.text()
     name = seat.document.scenario.name
     assert words == f"rollcast plan {name}.yaml --window 3 -o {name}.plan.json"
-    with seat.qtbot.waitSignal(page.said):
+    with seat.qtbot.waitSignal(page.reported):
         seat.click(page.export.copy)
     assert QGuiApplication.clipboard().text() == words
     choose(seat, "ansible")
@@ -216,11 +216,11 @@ def test_export_asks_for_a_file_and_says_where_it_is(seat: Seat[PlanPage], tmp_p
     assert dialog is not None
     assert dialog.selectedFiles()[0].endswith(".playbook.yaml")
     path = tmp_path / "roll.yaml"
-    with seat.qtbot.waitSignal(page.said, check_params_cb=lambda said: said.startswith("✓")):
+    with seat.qtbot.waitSignal(page.reported, check_params_cb=lambda said: said.startswith("✓")):
         dialog.fileSelected.emit(str(path))
     dialog.close()
     assert path.read_text("utf-8").startswith("# ")
-    with seat.qtbot.waitSignal(page.said, check_params_cb=lambda said: said.startswith("✗")):
+    with seat.qtbot.waitSignal(page.reported, check_params_cb=lambda said: said.startswith("✗")):
         assert not page.write(tmp_path / "no" / "folder.yaml")
 
 
@@ -298,5 +298,5 @@ def test_every_widget_has_a_name_and_keys_reach_it(seat: Seat[PlanPage]) -> None
     for widget in wanted:
         assert widget.accessibleName() or widget.text()  # a button says what it does
         assert widget.focusPolicy() & Qt.FocusPolicy.TabFocus
-    keys = [keys for _, _, keys, _ in page.offered()]
+    keys = [keys for _, _, keys, _ in page.page_actions()]
     assert len(set(keys)) == len(keys)

@@ -28,7 +28,7 @@ NONE, SHIFT = Qt.KeyboardModifier.NoModifier, Qt.KeyboardModifier.ShiftModifier
 def seat_at(qtbot: QtBot, text: str, size: tuple[int, int] = (690, 420)) -> Seat[ReplayPage]:
     """At the page as the window holds it: with the keys that it offers."""
     seat = Seat(qtbot, ReplayPage, text, size=size)
-    Actions.add_for_page(_Keys(), seat.page, seat.page.offered())  # type: ignore[arg-type]
+    Actions.add_for_page(_Keys(), seat.page, seat.page.page_actions())  # type: ignore[arg-type]
     seat.page.setFocus()
     return seat
 
@@ -62,8 +62,8 @@ def states(seat: Seat[ReplayPage]) -> list[State]:
 def test_before_the_first_results_it_shows_the_estimate(seat: Seat[ReplayPage]) -> None:
     page = seat.page
     assert page.fleet.heading == "Nothing is simulated yet"
-    assert [strip.name for strip in page.strips.shown][:2] == ["Capacity and traffic", "Latency"]
-    assert all(line.is_dashed for strip in page.strips.shown for line in strip.lines)
+    assert [strip.name for strip in page.strips.strips][:2] == ["Capacity and traffic", "Latency"]
+    assert all(line.is_dashed for strip in page.strips.strips for line in strip.lines)
     assert not page.transport.play.isEnabled()
     assert page.figures() == {}
     press(seat, Qt.Key.Key_Space)
@@ -77,9 +77,9 @@ def test_at_first_it_stands_at_the_worst_moment(seat: Seat[ReplayPage]) -> None:
     assert page.story is not None
     assert page.time_s == page.story.worst.time_s
     assert not page.is_playing
-    assert page.strips.words_at(page.time_s).startswith(page.story.worst.words)
+    assert page.strips.readout_text(page.time_s).startswith(page.story.worst.words)
     assert page.fleet.heading.startswith("Fleet at 0:")
-    assert not any(line.is_dashed for strip in page.strips.shown for line in strip.lines)
+    assert not any(line.is_dashed for strip in page.strips.strips for line in strip.lines)
 
 
 def test_the_run_is_the_typical_one_and_may_be_another(seat: Seat[ReplayPage]) -> None:
@@ -114,25 +114,25 @@ def test_a_run_that_is_watched_stays_while_more_of_them_land(seat: Seat[ReplayPa
 def test_a_moved_slider_is_answered_by_the_estimate_at_once(seat: Seat[ReplayPage]) -> None:
     seat.run()
     page = seat.page
-    before = [strip.lines[0].values for strip in page.strips.shown]
+    before = [strip.lines[0].values for strip in page.strips.strips]
     edit_values(seat.document, "window size", {"rollout.window": 4}, slides=True)
     assert seat.document.is_stale
-    assert all(line.is_dashed for strip in page.strips.shown for line in strip.lines)
+    assert all(line.is_dashed for strip in page.strips.strips for line in strip.lines)
     assert page.fleet.heading.endswith("before your changes")
     estimate = seat.document.estimate
     assert estimate is not None
     assert estimate.lines is not None
-    assert page.strips.shown[0].lines[0].values is estimate.lines.capacity_rps
+    assert page.strips.strips[0].lines[0].values is estimate.lines.capacity_rps
     seat.document.undo.undo()
-    assert [len(strip.lines[0].values) for strip in page.strips.shown] == [len(v) for v in before]
+    assert [len(strip.lines[0].values) for strip in page.strips.strips] == [len(v) for v in before]
     assert "before" not in page.fleet.heading
 
 
 def test_too_wide_a_window_reddens_the_line(qtbot: QtBot) -> None:
     seat = seat_at(qtbot, SHOP.replace("rate: 40/s", "rate: 150/s"))
-    assert seat.page.strips.shown[0].shortfalls() == []
+    assert seat.page.strips.strips[0].shortfalls() == []
     edit_values(seat.document, "window size", {"rollout.window": 5}, slides=True)
-    strip = seat.page.strips.shown[0]
+    strip = seat.page.strips.strips[0]
     assert strip.shortfalls()
     image = seat.page.strips.grab().toImage()
     ratio, red = image.devicePixelRatio(), 0
@@ -280,15 +280,15 @@ def test_keys_go_from_tile_to_tile(seat: Seat[ReplayPage]) -> None:
     before = page.time_s
     press(seat, Qt.Key.Key_Right)
     press(seat, Qt.Key.Key_Right)
-    assert tiles.focused == 2
+    assert tiles.focused_instance == 2
     assert tiles.accessibleDescription().startswith("web-03: ")
     press(seat, Qt.Key.Key_Left)
     press(seat, Qt.Key.Key_Return)
     assert page.pinned.heading == "web-02"
     press(seat, Qt.Key.Key_End)
-    assert tiles.focused == 5
+    assert tiles.focused_instance == 5
     press(seat, Qt.Key.Key_Home)
-    assert tiles.focused == 0
+    assert tiles.focused_instance == 0
     assert page.time_s == before  # its arrows are the tiles' own
     press(seat, Qt.Key.Key_Right, SHIFT)
     assert page.time_s != before
@@ -300,13 +300,13 @@ def test_up_and_down_go_from_row_to_row(qtbot: QtBot) -> None:
     tiles = seat.page.fleet.tiles
     tiles.setFocus()
     press(seat, Qt.Key.Key_Down)
-    below = tiles.focused
+    below = tiles.focused_instance
     assert tiles.rect_of(below).left() == tiles.rect_of(0).left()
     assert tiles.rect_of(below).top() > tiles.rect_of(0).top()
     press(seat, Qt.Key.Key_Up)
-    assert tiles.focused == 0
+    assert tiles.focused_instance == 0
     press(seat, Qt.Key.Key_Up)
-    assert tiles.focused == 0
+    assert tiles.focused_instance == 0
 
 
 @pytest.mark.qt_log_ignore("does not support raise")
@@ -315,16 +315,16 @@ def test_a_tile_says_what_it_shows(seat: Seat[ReplayPage]) -> None:
     page, tiles = seat.page, seat.page.fleet.tiles
     assert page.story is not None
     page.go_to(0.5)
-    assert tiles.words_of(0) == (
+    assert tiles.tile_text(0) == (
         "web-01: deploying from the beginning, old version. "
         "Bar: how far the step is; it ends at 0:02."
     )
     page.go_to(page.end_s)
-    assert re.search(r"web-01: serving since 0:\d\d, new version\. Bar: .+ of slots busy, the mean", tiles.words_of(0))  # fmt: skip
+    assert re.search(r"web-01: serving since 0:\d\d, new version\. Bar: .+ of slots busy, the mean", tiles.tile_text(0))  # fmt: skip
     point = tiles.rect_of(0).center()
     event = QHelpEvent(QEvent.Type.ToolTip, point, tiles.mapToGlobal(point))
     QApplication.sendEvent(tiles, event)
-    assert QToolTip.text() == tiles.words_of(0)
+    assert QToolTip.text() == tiles.tile_text(0)
     QToolTip.hideText()
 
 

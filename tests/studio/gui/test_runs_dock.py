@@ -30,7 +30,7 @@ def land(desk: Desk, windows: tuple[int, ...] = (1, 2, 3, 4), text: str = SHOP) 
     scenario = desk.document.scenario
     candidates = candidates_of(scenario, windows)
     rows = list(run_rows(scenario, candidates, jobs=1))
-    desk.document.land(compare(scenario, candidates, rows), desk.document.state)
+    desk.document.add_results(compare(scenario, candidates, rows), desk.document.state)
 
 
 @pytest.fixture
@@ -238,7 +238,7 @@ def test_a_run_is_removed_and_comes_back_where_it_was(
     # What was removed stays away when more of the same comparison lands.
     comparison = desk.document.comparison
     assert comparison is not None
-    desk.document.land(comparison, desk.document.state)
+    desk.document.add_results(comparison, desk.document.state)
     assert windows(desk) == ["1", "3", "4"]
 
 
@@ -263,7 +263,7 @@ def test_what_is_named_or_compared_outlives_the_next_comparison(
     scenario = desk.document.scenario
     candidates = candidates_of(scenario, (1, 2))
     rows = list(run_rows(scenario, candidates, jobs=1))
-    desk.document.land(compare(scenario, candidates, rows), desk.document.state)
+    desk.document.add_results(compare(scenario, candidates, rows), desk.document.state)
     drains = {(row[NAME], row[HEADINGS.index("drain")]) for row in table.texts()}
     assert drains == {("as it is", "5 s"), ("Window 1", "7 s"), ("Window 2", "7 s")}
     assert desk.document.current_run is not None

@@ -151,7 +151,7 @@ def test_processes_that_die_are_replaced(desk: Desk) -> None:
     with desk.qtbot.waitSignal(desk.document.compared, timeout=RUN_MS):
         pass
     desk.qtbot.waitUntil(lambda: bool(processes() - killed), timeout=RUN_MS)
-    assert desk.window.said == ""
+    assert desk.window.status_text == ""
     assert desk.window.jobs.is_running
     desk.keys(Qt.Key.Key_Escape)
     desk.document.open(ScenarioFile.parse(SHOP))
@@ -165,10 +165,10 @@ def test_a_defect_in_a_study_is_told(desk: Desk, monkeypatch: pytest.MonkeyPatch
 
     monkeypatch.setattr("simulation.study.compare.compare", fails)
     desk.run()
-    assert desk.window.said == "✗ Compare shop broke off: ZeroDivisionError: a defect"
+    assert desk.window.status_text == "✗ Compare shop broke off: ZeroDivisionError: a defect"
     monkeypatch.undo()
     desk.run()
-    assert desk.window.said == ""  # what was wrong is over
+    assert desk.window.status_text == ""  # what was wrong is over
     assert desk.window.runs.table.texts()
 
 
@@ -179,8 +179,8 @@ def test_a_start_that_the_trace_does_not_reach_is_told(desk: Desk) -> None:
     desk.type_text("Start at", "30m")
     desk.keys(Qt.Key.Key_F5)
     desk.qtbot.waitUntil(lambda: not desk.window.jobs.is_running, timeout=RUN_MS)
-    assert desk.window.said.startswith("✗ ")
-    assert "trace" in desk.window.said
+    assert desk.window.status_text.startswith("✗ ")
+    assert "trace" in desk.window.status_text
     assert desk.document.comparison is None
 
 

@@ -120,7 +120,7 @@ def test_an_edit_of_anything_else_is_worked_out_anew(seat: Seat[TimingPage]) -> 
 def test_a_frozen_start_cannot_be_taken(qtbot: QtBot) -> None:
     seat = estimated(a_seat(qtbot, FROZEN))
     page = seat.page
-    with qtbot.waitSignal(page.said) as said:
+    with qtbot.waitSignal(page.reported) as said:
         place = page.map.cell_rect(24, 1).center().toPoint()
         qtbot.mouseClick(page.map, Qt.MouseButton.LeftButton, pos=place)
     assert said.args == ["12:00, window 2 – left out: starts in the freeze 12:00–13:00"]
@@ -189,7 +189,7 @@ def test_while_it_is_hidden_nobody_waits_for_what_was(qtbot: QtBot) -> None:
     assert seat.page.job is None
     seat.document.undo.undo()
     seat.host.show()
-    seat.page.turned_to()
+    seat.page.on_shown()
     estimated(seat)
 
 
@@ -201,7 +201,7 @@ def test_traffic_that_is_the_same_all_day_is_told_in_words(qtbot: QtBot) -> None
     assert not page.map.isVisible()
     assert not page.figure.isVisible()
     assert page.figures() == {}
-    with qtbot.waitSignal(page.wanted, check_params_cb=lambda key: key == "trade_off"):
+    with qtbot.waitSignal(page.page_requested, check_params_cb=lambda key: key == "trade_off"):
         seat.click(page.elsewhere)
     seat.document.open(ScenarioFile.parse(DAY))
     assert page.map.isVisible()
@@ -213,9 +213,9 @@ def test_it_can_be_coloured_by_a_figure(seat: Seat[TimingPage]) -> None:
     before = page.map.grab().toImage()
     seat.click(page.figure.button("p99"))
     assert page.map.grab().toImage() != before
-    offered = {key: slot for key, _words, _keys, slot in page.offered()}
+    offered = {key: slot for key, _words, _keys, slot in page.page_actions()}
     offered["timing.duration"]()
-    assert page.figure.taken == "duration"
+    assert page.figure.selected_key == "duration"
     assert list(page.figures()) == ["timing duration", "timing verdict", "timing p99"]
     page.set_theme(DARK)
     assert page.map.grab().toImage().pixelColor(1, 1).name() == DARK.card.lower()

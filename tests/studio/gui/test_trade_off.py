@@ -55,7 +55,7 @@ def test_a_click_looks_at_a_point_and_a_double_click_takes_its_plan(
     assert seat.document.selection == 2
     qtbot.mouseClick(chart, Qt.MouseButton.LeftButton, pos=at(seat, 0))
     assert seat.document.selection == 0
-    with qtbot.waitSignal(seat.page.wanted, check_params_cb=lambda key: key == "plan"):
+    with qtbot.waitSignal(seat.page.page_requested, check_params_cb=lambda key: key == "plan"):
         qtbot.mouseDClick(chart, Qt.MouseButton.LeftButton, pos=at(seat, 0))
     qtbot.mouseClick(chart, Qt.MouseButton.LeftButton, pos=QPoint(1, 1))
     assert seat.document.selection == 0
@@ -79,7 +79,7 @@ def test_keys_go_from_point_to_point(seat: Seat[TradeOffPage], qtbot: QtBot) -> 
     for _press in up:
         qtbot.keyClick(chart, Qt.Key.Key_Down)
     assert seat.document.selection == up[0].index
-    with qtbot.waitSignal(seat.page.wanted, check_params_cb=lambda key: key == "plan"):
+    with qtbot.waitSignal(seat.page.page_requested, check_params_cb=lambda key: key == "plan"):
         qtbot.keyClick(chart, Qt.Key.Key_Return)
     assert "Window" in chart.accessibleDescription()
 
@@ -238,7 +238,7 @@ def test_it_follows_the_theme_and_rests_while_it_is_hidden(seat: Seat[TradeOffPa
     seat.run(rows=3)
     assert list(seat.page.chart.axes[0].lines) == lines
     seat.host.show()
-    seat.page.turned_to()
+    seat.page.on_shown()
     assert list(seat.page.chart.axes[0].lines) != lines
 
 
@@ -256,9 +256,9 @@ def test_every_risk_can_be_exported(seat: Seat[TradeOffPage]) -> None:
 def test_its_actions_do_what_they_say(seat: Seat[TradeOffPage]) -> None:
     seat.run()
     table: dict[str, Callable[[], None]] = {
-        key: slot for key, _words, _shortcut, slot in seat.page.offered()
+        key: slot for key, _words, _shortcut, slot in seat.page.page_actions()
     }
     table["trade_off.exposure"]()
-    assert seat.page.risk.taken == "exposure"
+    assert seat.page.risk.selected_key == "exposure"
     table["trade_off.run_more"]()  # nothing is undecided
     assert seat.document.scenario.replications == 4

@@ -45,13 +45,13 @@ class Hand:
     _stopped: bool = False
     _paused: bool = False
 
-    def stopped(self) -> bool:
+    def should_stop(self) -> bool:
         return self._stopped
 
-    def paused(self) -> bool:
+    def should_pause(self) -> bool:
         return self._paused
 
-    def land(self, result: object) -> None:
+    def publish(self, result: object) -> None:
         self.landed.append(result)
         words = result.line if isinstance(result, Said) else type(result).__name__
         self._stopped |= words == self.stops_at
@@ -61,10 +61,10 @@ class Hand:
             self._paused = False
             self.went_on += 1
 
-    def gone_on_count(self) -> int:
+    def resume_count(self) -> int:
         return self.went_on
 
-    def progress(self, done: int, total: int) -> None:
+    def report_progress(self, done: int, total: int) -> None:
         raise AssertionError("there is no journal, and so nothing to tell")
 
     def said(self) -> list[str]:
@@ -92,7 +92,7 @@ def programs(monkeypatch: pytest.MonkeyPatch, *sources: str) -> list[Execute]:
 
 
 def run(asked: Execute, hand: Hand, **said: bool) -> int:
-    return run_executor(asked, example_plan(), hand, lambda line: hand.land(Said(line)), **said)
+    return run_executor(asked, example_plan(), hand, lambda line: hand.publish(Said(line)), **said)
 
 
 def test_what_it_says_is_handed_on_line_by_line(
@@ -176,7 +176,7 @@ def test_one_that_halted_by_itself_waits_until_it_has_rested(
 
         looks = 0
 
-        def gone_on_count(self) -> int:
+        def resume_count(self) -> int:
             self.looks += 1
             return self.looks > 8
 
