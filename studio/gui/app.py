@@ -19,7 +19,7 @@ from executor.base.errors import BadInput
 from simulation.scenario.file import ScenarioFile
 from studio.gui.document.document import Document
 from studio.gui.toolkit.actions import PAGES
-from studio.gui.toolkit.qt_theme import has_fonts, apply_theme
+from studio.gui.toolkit.qt_theme import apply_theme, has_fonts
 from studio.gui.toolkit.settings import Settings
 from studio.gui.window import StudioWindow
 from studio.resources import EXAMPLE, scenarios_dir

@@ -24,7 +24,7 @@ from studio.gui.document.on_disk import (
     is_same_place,
     read_file_on_disk,
 )
-from studio.gui.document.runs import KeptRun, run_key, side_by_side, merge_results
+from studio.gui.document.runs import KeptRun, merge_results, run_key, side_by_side
 
 if TYPE_CHECKING:
     from simulation.estimates.estimate import Estimate

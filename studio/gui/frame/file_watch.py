@@ -17,7 +17,7 @@ from studio.gui.document.commands import reload_file
 from studio.gui.document.document import Document
 from studio.gui.document.on_disk import DiskState, FileOnDisk, unified_difference
 from studio.gui.widgets.dialogs import show_text
-from studio.gui.widgets.notice import NoticeAction, Notice
+from studio.gui.widgets.notice import Notice, NoticeAction
 
 SETTLES_MS = 100
 """Editors write in several steps (truncate, write, rename): look once they are through."""

@@ -22,7 +22,7 @@ from studio.charts.trade_off import draw_trade_off
 from studio.gui.document.commands import edit_values
 from studio.gui.document.document import Document
 from studio.gui.pages.base import Page
-from studio.gui.painted.trade_off_chart import EstimatedPoint, ChartContent, TradeOffChart
+from studio.gui.painted.trade_off_chart import ChartContent, EstimatedPoint, TradeOffChart
 from studio.gui.widgets.elided import ElidedLabel
 from studio.gui.widgets.segmented import Segmented
 from studio.views.figures_text import (

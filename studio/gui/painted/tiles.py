@@ -24,7 +24,7 @@ from PySide6.QtWidgets import QSizePolicy, QToolTip, QWidget
 
 from simulation.results.states import State
 from studio.gui.painted.tile_grid import HEADING_PX, WITH_WORDS, TileLayout, fit_tiles
-from studio.gui.toolkit.painting import font_of, claim_keys
+from studio.gui.toolkit.painting import claim_keys, font_of
 from studio.views.figures_text import clock_text, percent_text
 from studio.views.replay import STATES, OutageInterval, Story
 from studio.views.states import Look, look_of, readable
