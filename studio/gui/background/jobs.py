@@ -1,8 +1,9 @@
 """What goes on in the background: the only file with threads.
 
-A `Job` is one thing in a thread of its own, a study or anything else; it hears of pause and cancel and
-its signals arrive in the thread of the window. What a cancelled job still says is dropped. `Jobs` keeps
-those that run and the latest that have ended, and knows the one that compares the document's candidates.
+A `Job` is one thing in a thread of its own, a study or anything else; it hears of pause and cancel
+and its signals arrive in the thread of the window. What a cancelled job still says is dropped.
+`Jobs` keeps those that run and the latest that have ended, and knows the one that compares the
+document's candidates.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """A rollout that is carried out from the studio, as its page sees it.
 
-Enters: a plan, and where it is carried out. Leaves: signals for what happens, in the window's thread. The work
-itself is a job: *Halt* lets it rest, *Resume* lets it go on, so that the dock *Jobs* says the same.
+Enters: a plan, and where it is carried out. Leaves: signals for what happens, in the window's
+thread. The work itself is a job: *Halt* lets it rest, *Resume* lets it go on, so that the dock
+*Jobs* says the same.
 """
 
 from __future__ import annotations

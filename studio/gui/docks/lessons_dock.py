@@ -1,7 +1,7 @@
 """A lesson, in a panel: what is to be done, whether it is done, and in the end a page to hand in.
 
-Enters: a document, which the lesson opens its scenario in. Leaves: what may be moved meanwhile, and the
-page. How far somebody is decides `studio.lessons.model`; nothing here passes a step.
+Enters: a document, which the lesson opens its scenario in. Leaves: what may be moved meanwhile, and
+the page. How far somebody is decides `studio.lessons.model`; nothing here passes a step.
 """
 
 from __future__ import annotations

@@ -81,8 +81,8 @@ def edit_state(document: Document, words: str, after: DocumentState) -> None:
 def reload_file(document: Document, file: ScenarioFile) -> None:
     """Show the file as another program has written it; what stood here is one undo away.
 
-    The step is there even where both say the same: its text may have other comments, and an undo beyond it
-    brings the old text back.
+    The step is there even where both say the same: its text may have other comments, and an undo
+    beyond it brings the old text back.
     """
     document.note_reloaded_file(file)
     after = DocumentState(file, document.state.windows)

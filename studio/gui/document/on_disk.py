@@ -1,7 +1,7 @@
 """A scenario's file as it stands on disk, held against what the studio knows of it.
 
-Other programs write to the same file: editors, `git checkout`, `rollcast import`. What they wrote is never
-written over before a person has seen that it is there. Nothing here knows Qt.
+Other programs write to the same file: editors, `git checkout`, `rollcast import`. What they wrote
+is never written over before a person has seen that it is there. Nothing here knows Qt.
 """
 
 from __future__ import annotations
@@ -47,8 +47,8 @@ class UnseenChange(BadInput):
 def read_file_on_disk(path: Path, known_text: str | None) -> FileOnDisk:
     """Read a file and compare it with what is known of it.
 
-    Texts are compared, not times: `git checkout` and `touch` change the time of a file that says the same,
-    and two writes within one tick of the clock leave it as it was.
+    Texts are compared, not times: `git checkout` and `touch` change the time of a file that says
+    the same, and two writes within one tick of the clock leave it as it was.
 
     Args:
         path: The file.

@@ -1,7 +1,7 @@
 """What was simulated and is kept: the rows of the dock *Runs*.
 
-Enters: a comparison, whenever results land. Leaves: the runs. Those of the latest comparison come and
-go with it; what a person has named or put into *Compare* stays.
+Enters: a comparison, whenever results land. Leaves: the runs. Those of the latest comparison come
+and go with it; what a person has named or put into *Compare* stays.
 """
 
 from __future__ import annotations

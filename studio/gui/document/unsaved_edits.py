@@ -1,8 +1,8 @@
 """Side files: what was edited and not saved, kept so that a crash loses nothing.
 
-Enters: a scenario's text as it stands, and where it came from. Leaves: a file beside the scenario, or in
-the user's state directory where there is no scenario yet or nothing can be written beside it; and what
-such a file holds. Nobody's side file is ever overwritten by another program's.
+Enters: a scenario's text as it stands, and where it came from. Leaves: a file beside the scenario,
+or in the user's state directory where there is no scenario yet or nothing can be written beside it;
+and what such a file holds. Nobody's side file is ever overwritten by another program's.
 """
 
 from __future__ import annotations

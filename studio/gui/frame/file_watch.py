@@ -1,7 +1,8 @@
 """Watch the scenario's file, and ask what becomes of it when another program changes or deletes it.
 
-A file that has no edits here is read anew by itself, as one step that can be undone. Otherwise a bar asks:
-reload, keep what stands here, or look at the difference first. `Document.save` refuses until it is answered.
+A file that has no edits here is read anew by itself, as one step that can be undone. Otherwise a
+bar asks: reload, keep what stands here, or look at the difference first. `Document.save` refuses
+until it is answered.
 """
 
 from __future__ import annotations

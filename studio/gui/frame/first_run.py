@@ -1,7 +1,7 @@
 """The very first start: the example, simulated beforehand, and one sentence of what to do with it.
 
-Enters: a document that shows the example. Leaves: its results within a moment, and a bar that asks to
-drag a slider; it goes by itself once that was done and the answer was seen.
+Enters: a document that shows the example. Leaves: its results within a moment, and a bar that asks
+to drag a slider; it goes by itself once that was done and the answer was seen.
 """
 
 from __future__ import annotations

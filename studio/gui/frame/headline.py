@@ -1,7 +1,7 @@
 """What stands at the top of every page: the verdict as a sentence, and four figures under it.
 
-While the fields say something that has not been simulated yet, both tell the estimate by closed forms,
-which is there at once; what was simulated takes its place as soon as it lands.
+While the fields say something that has not been simulated yet, both tell the estimate by closed
+forms, which is there at once; what was simulated takes its place as soon as it lands.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """What is not saved survives a crash: it is written aside a second after a change, and offered later.
 
-Enters: a document, and which files were open before. Leaves: side files (`studio.gui.document.unsaved_edits`) while there
-is something to lose, and a bar that asks what shall become of those that a crash has left.
+Enters: a document, and which files were open before. Leaves: side files
+(`studio.gui.document.unsaved_edits`) while there is something to lose, and a bar that asks what
+shall become of those that a crash has left.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""The page *Execute*: the plan is carried out, dry, in the lab or for real, and watched beside its forecast.
+"""The page *Execute*: carries the plan out (dry run, lab or real fleet) and shows its progress beside the forecast.
 
-Enters: the plan of what is looked at, and an inventory where there is one. Leaves: a rollout in a job, and its
-report. Nothing of the document is changed.
+The plan is that of the selected run. The rollout runs in a job; the page writes its report. The
+document is not changed.
 """
 
 from __future__ import annotations
@@ -43,15 +43,15 @@ _CHOOSE_WORDS = {
 
 
 class ExecutePage(Page):
-    """Carries the draft of a document out where a person says, and shows how it goes."""
+    """Carries out the plan of the document where the user chooses, and shows its progress."""
 
     def __init__(self, document: Document, jobs: Jobs, theme: Theme) -> None:
         super().__init__(document, jobs, theme)
         self._drafts = Drafts(document)
         self._inventory: tuple[Path, Inventory] | None = None
         self._rollout: RolloutJob | None = None
-        self._looked_for: str | None = None
-        self._refused: tuple[PlanDraft | None, str] = (None, "")
+        self._searched_scenario: str | None = None
+        self._lab_refusal: tuple[PlanDraft | None, str] = (None, "")
         self.bar = RolloutBar()
         self.view = RolloutView(theme)
         self._lay_out()
@@ -81,35 +81,36 @@ class ExecutePage(Page):
             signal.connect(self.follow)
 
     def _on_where(self, _key: str) -> None:
-        """Another place begins afresh; the record of the last rollout lies beside its journal."""
-        self._let_go()  # while one is open nothing else can be picked
+        """Start afresh in another place; the record of the last rollout stays beside its journal."""
+        self._discard_rollout()  # while a rollout is open, no other place can be chosen
         if self.bar.chosen == "inventory":
-            self._looked_for = None
+            self._searched_scenario = None
         self.show_document()
 
-    def _look_for_left(self) -> None:
-        """What was begun on real machines and left unfinished is shown before anything else.
+    def _find_left_rollout(self) -> None:
+        """Show a rollout that an earlier studio began on real machines and left unfinished.
 
-        It is looked for once, and again where somebody turns to these machines.
+        The state directory is searched once per scenario, and again when the user chooses
+        *Inventory*.
         """
         name = self.document.scenario.name
-        if self.rollout is not None or self._looked_for == name:
+        if self.rollout is not None or self._searched_scenario == name:
             return
-        self._looked_for = name
+        self._searched_scenario = name
         left = find_left_rollout(name)
         if left is not None and self._read_inventory(left.inventory):
             self.bar.where.select("inventory")
-            self._show(RolloutJob(self.jobs, left.plan, "inventory", timeline=left.timeline))
+            self._set_rollout(RolloutJob(self.jobs, left.plan, "inventory", timeline=left.timeline))
 
-    def _show(self, rollout: RolloutJob) -> RolloutJob:
-        """Another rollout is the one that is shown."""
-        self._let_go()
+    def _set_rollout(self, rollout: RolloutJob) -> RolloutJob:
+        """Make a rollout the one that the page shows."""
+        self._discard_rollout()
         self._rollout = rollout
         rollout.changed.connect(self.follow)
         return rollout
 
-    def _let_go(self) -> None:
-        """The rollout that is over is no longer shown."""
+    def _discard_rollout(self) -> None:
+        """Stop showing the rollout, which has ended."""
         if self._rollout is not None:
             self._rollout.deleteLater()
         self._rollout = None
@@ -118,30 +119,31 @@ class ExecutePage(Page):
 
     @property
     def rollout(self) -> RolloutJob | None:
-        """The rollout that is shown; None before one of this scenario was started.
+        """The rollout that the page shows; None before one of this scenario was started.
 
-        One that goes on is always shown, so that it can be halted. One that is over is shown beside the
-        scenario that it was of only: beside another it would be taken for that one's record.
+        An open rollout is always shown, so that the user can halt it. A rollout that has ended is
+        shown only beside its own scenario: beside another one it would look like that scenario's
+        record.
         """
         rollout = self._rollout
         if rollout is None or rollout.is_open:
             return rollout
         if rollout.is_left:
             return rollout if rollout.plan.name == self.document.scenario.name else None
-        return rollout if self._is_of_what_stands_here(rollout) else None
+        return rollout if self._matches_draft(rollout) else None
 
-    def _is_of_what_stands_here(self, rollout: RolloutJob) -> bool:
-        """Whether a rollout is of the scenario, with the window, that the page would carry out now."""
+    def _matches_draft(self, rollout: RolloutJob) -> bool:
+        """Return whether a rollout has the scenario and the window that the page would carry out now."""
         return rollout.key == self._drafts.current().key
 
     def show_document(self) -> None:
-        """Shows the rollout that goes on or went last, else what would be carried out."""
-        self._look_for_left()
+        """Show the current rollout, or else the steps that the plan would carry out."""
+        self._find_left_rollout()
         self._show_bar()
         self.view.show_rollout(self.rollout, self._drafts.current(), self.theme)
 
     def _start_refusal(self) -> str:
-        """Why it cannot be started; empty when it can."""
+        """Return why the rollout cannot be started; empty when it can."""
         draft = self._drafts.current()
         if self._rollout is not None and self._rollout.is_open:
             return "a rollout is under way"
@@ -150,37 +152,37 @@ class ExecutePage(Page):
         if not draft.plan.is_by_rollcast:
             return f"{tool_name(draft.plan)} carries it out: export it on the page Plan"
         if self.bar.chosen == "lab":
-            return no_haproxy() or self._lab_refuses(draft)
+            return no_haproxy() or self._lab_refusal_text(draft)
         if self._inventory is None:
             return _CHOOSE
         return "; ".join(problems_in(fits(draft.plan, self._inventory[1])))
 
-    def _lab_refuses(self, draft: PlanDraft) -> str:
-        """Why the lab cannot put a draft's scenario up, looked into once."""
-        if self._refused[0] is not draft:
-            self._refused = (draft, lab_refuses(draft.scenario))
-        return self._refused[1]
+    def _lab_refusal_text(self, draft: PlanDraft) -> str:
+        """Return why the lab cannot run a draft's scenario; the answer is kept for one draft."""
+        if self._lab_refusal[0] is not draft:
+            self._lab_refusal = (draft, lab_refuses(draft.scenario))
+        return self._lab_refusal[1]
 
     def _show_bar(self) -> None:
-        rollout, why_not, inventory = self.rollout, self._start_refusal(), ""
+        rollout, refusal, inventory = self.rollout, self._start_refusal(), ""
         if self._inventory is not None:
-            path, found = self._inventory
-            inventory = f"{path.name}: {instances_text(len(found.instances))}"
-        line = self._before(why_not) if rollout is None else rollout.line
-        if rollout is not None and not self._is_of_what_stands_here(rollout):
+            path, fleet = self._inventory
+            inventory = f"{path.name}: {instances_text(len(fleet.instances))}"
+        line = self._idle_line(refusal) if rollout is None else rollout.line
+        if rollout is not None and not self._matches_draft(rollout):
             plan = rollout.plan
             line = (
                 line[0],
                 f"{line[1]} · of {plan.name}, window {plan.window}, not of what stands here",
             )
-        self.bar.show_rollout(rollout, line, why_not, inventory)
+        self.bar.show_rollout(rollout, line, refusal, inventory)
 
-    def _before(self, why_not: str) -> Line:
-        """What is said before anything is started."""
-        if why_not == _CHOOSE:
+    def _idle_line(self, refusal: str) -> Line:
+        """Return the status line before a rollout is started."""
+        if refusal == _CHOOSE:
             return "soft", _CHOOSE_WORDS[self.bar.chosen]
-        if why_not:
-            return "bad", f"✗ {why_not}"
+        if refusal:
+            return "bad", f"✗ {refusal}"
         plan = self._drafts.current().plan
         assert plan is not None
         count = instances_text(len(plan.instances))
@@ -189,7 +191,7 @@ class ExecutePage(Page):
     # What a person asks for
 
     def page_actions(self) -> list[PageAction]:
-        """Start, halt, resume, approve, report."""
+        """Return the page's actions: start, halt, resume, approve, choose an inventory, write the report."""
         return [
             ("execute.start", "Start the rollout", "Ctrl+Return", self.start),
             ("execute.halt", "Halt the rollout", "Ctrl+H", self.halt),
@@ -200,15 +202,15 @@ class ExecutePage(Page):
         ]
 
     def ask_inventory(self) -> None:
-        """Asks for the inventory's file."""
+        """Ask for the inventory's file."""
         ask_for_file(self, "Choose an inventory", "Inventories (*.yaml *.yml)", self.take_inventory)
 
     def take_inventory(self, path: Path) -> bool:
-        """Takes an inventory; says why when it cannot."""
-        is_read = self._read_inventory(path)
-        if is_read:
+        """Read an inventory and return whether that worked; report why when it did not."""
+        is_valid = self._read_inventory(path)
+        if is_valid:
             self.show_document()
-        return is_read
+        return is_valid
 
     def _read_inventory(self, path: Path) -> bool:
         try:
@@ -219,7 +221,7 @@ class ExecutePage(Page):
         return True
 
     def start(self) -> None:
-        """Starts what is chosen, once it is confirmed where it is for real."""
+        """Start the rollout; on real machines ask for confirmation first."""
         if self._start_refusal():
             return
         draft = self._drafts.current()
@@ -230,38 +232,38 @@ class ExecutePage(Page):
                 self, *question(draft.plan, *self._inventory), then=self._start_for_real
             )
         elif self.bar.chosen == "lab":
-            self._begin("lab").start_in_lab(draft.scenario, asks=self.bar.asks.isChecked())
+            self._make_rollout("lab").start_in_lab(draft.scenario, asks=self.bar.asks.isChecked())
         else:
             assert self._inventory is not None
-            self._begin("dry").start_on(self._inventory[0])
+            self._make_rollout("dry").start_on(self._inventory[0])
         self.show_document()
 
-    def _begin(self, where: Where) -> RolloutJob:
+    def _make_rollout(self, where: Where) -> RolloutJob:
         draft = self._drafts.current()
         assert draft.plan is not None
-        return self._show(RolloutJob(self.jobs, draft.plan, where, self.view.forecast_of(draft)))
+        return self._set_rollout(RolloutJob(self.jobs, draft.plan, where, self.view.forecast_of(draft)))
 
     def _start_for_real(self) -> None:
         if not self._start_refusal() and self._inventory is not None:
             asks = self.bar.asks.isChecked()
-            self._begin("inventory").start_on(self._inventory[0], asks=asks)
+            self._make_rollout("inventory").start_on(self._inventory[0], asks=asks)
             self.show_document()
 
     def halt(self) -> None:
-        """Asks the executor to stop: the steps in hand are finished."""
+        """Ask the executor to halt: it finishes the steps that it has begun."""
         if self._rollout is not None and self._rollout.is_open and not self._rollout.is_settling:
             self._rollout.halt()
             self.show_document()
 
     def resume(self) -> None:
-        """Goes on where it stands; with what was left, once that is confirmed."""
+        """Resume a halted rollout; ask for confirmation before resuming one that an earlier studio left."""
         rollout = self.rollout
         if rollout is not None and rollout.is_halted:
             rollout.resume()
         elif rollout is not None and rollout.is_left:
             assert self._inventory is not None
-            asked = question(rollout.plan, *self._inventory, resumes=True)
-            ask_to_carry_out(self, *asked, then=self._resume_left)
+            question_texts = question(rollout.plan, *self._inventory, resumes=True)
+            ask_to_carry_out(self, *question_texts, then=self._resume_left)
 
     def _resume_left(self) -> None:
         rollout = self.rollout
@@ -270,12 +272,12 @@ class ExecutePage(Page):
             self.show_document()
 
     def give_up(self) -> None:
-        """Leaves a halted rollout as it stands."""
+        """End a halted rollout and leave the fleet as it is."""
         if self._rollout is not None and self._rollout.is_halted:
             self._rollout.give_up()
 
     def approve(self) -> None:
-        """Lets the wave begin that waits."""
+        """Approve the wave that waits."""
         if self._rollout is not None:
             try:
                 self._rollout.approve()
@@ -283,13 +285,13 @@ class ExecutePage(Page):
                 self.reported.emit(f"✗ {error}")
 
     def ask_report(self) -> None:
-        """Asks where the report shall be written."""
+        """Ask for the report's file."""
         if self.rollout is not None and self.rollout.has_record:
             name = f"{self.rollout.plan.name}.html"
             ask_for_file(self, "Write the report to", "HTML (*.html)", self.write_report, name)
 
     def write_report(self, path: Path) -> None:
-        """Writes the report, in a job since it draws."""
+        """Write the report in a job, because drawing its charts takes seconds."""
         rollout = self.rollout
         if rollout is None or rollout.timeline is None:
             return
@@ -306,7 +308,7 @@ class ExecutePage(Page):
         )
 
     def closing_warning(self) -> str | None:
-        """What closing the window would halt."""
+        """Return a warning when a rollout is open on real machines or in the lab."""
         rollout = self._rollout
         if rollout is None or not rollout.is_open or rollout.where == "dry":
             return None
@@ -323,24 +325,24 @@ class ExecutePage(Page):
         )
 
     def halt_then(self, then: Callable[[], object]) -> None:
-        """Halts what goes on; once no step is in hand it is left so, and then the rest is done."""
+        """Halt the open rollout, and call ``then`` once no step is under way."""
         rollout = self._rollout
         if rollout is None or not rollout.is_open:
             then()
             return
 
-        def look() -> None:
+        def call_when_halted() -> None:
             if rollout.is_open and not (rollout.is_halted or rollout.is_settling):
                 return
-            rollout.changed.disconnect(look)
+            rollout.changed.disconnect(call_when_halted)
             rollout.give_up()
             then()
 
-        rollout.changed.connect(look)
+        rollout.changed.connect(call_when_halted)
         rollout.halt()
-        look()
+        call_when_halted()
 
     def leave(self) -> None:
-        """Halts what goes on; whoever waits for the jobs waits for its end."""
+        """Halt the open rollout; closing the jobs waits for its end."""
         if self._rollout is not None:
             self._rollout.give_up()

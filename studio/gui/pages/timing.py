@@ -1,7 +1,8 @@
 """The page *Timing*: when to roll and how wide, over a day of the traffic.
 
-Enters: the scenario as it stands. Leaves: another start and window, as one edit. Cells are known at once
-by closed forms, and then by simulated runs, in the background; a study of the document goes first.
+Enters: the scenario as it stands. Leaves: another start and window, as one edit. Cells are known at
+once by closed forms, and then by simulated runs, in the background; a study of the document goes
+first.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The page *Trade-off*: how long each candidate takes against what it risks.
 
-Enters: the document's latest comparison, and the closed forms of what stands in the fields. Leaves: which
-run is looked at; more runs, as an edit; the wish for a plan.
+Enters: the document's latest comparison, and the closed forms of what stands in the fields. Leaves:
+which run is looked at; more runs, as an edit; the wish for a plan.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """A laid-out graph that can be walked through: by mouse and wheel, or by keys alone.
 
-Enters: a `studio.views.graph.Drawing`. Leaves: a picture whose boxes can be picked. Everything is drawn natively;
-the places were computed before. What is on the critical path has a thick line and bold words, and the
-sentence about a box says so too.
+Enters: a `studio.views.graph.Drawing`. Leaves: a picture whose boxes can be picked. Everything is
+drawn natively; the places were computed before. What is on the critical path has a thick line and
+bold words, and the sentence about a box says so too.
 """
 
 from __future__ import annotations

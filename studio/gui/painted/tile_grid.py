@@ -1,6 +1,7 @@
 """How the tiles of a fleet lie: as large as fits, those of each service in rows of their own.
 
-Enters: how many instances each service has, and the room. Leaves: a `TileLayout`, and where each tile is.
+Enters: how many instances each service has, and the room. Leaves: a `TileLayout`, and where each
+tile is.
 """
 
 from __future__ import annotations

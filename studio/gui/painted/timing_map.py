@@ -1,7 +1,7 @@
 """The map of the page *Timing*, painted natively: a cell for each start and window, traffic above it.
 
-Enters: a grid and the shades of its cells. Leaves: which cell the mouse or the keys are at, and which
-is taken.
+Enters: a grid and the shades of its cells. Leaves: which cell the mouse or the keys are at, and
+which is taken.
 """
 
 from __future__ import annotations

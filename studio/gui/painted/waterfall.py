@@ -1,7 +1,7 @@
 """The steps of each instance as they happen: the forecast thin, what was done thick below it.
 
-Enters: spans of states. Leaves: a picture that is cheap to paint again; the row that is looked at is told in
-words, too. Times are seconds since the first step.
+Enters: spans of states. Leaves: a picture that is cheap to paint again; the row that is looked at
+is told in words, too. Times are seconds since the first step.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """The figures of runs beside each other, with what sets each apart from the baseline.
 
-Enters: rows of cells (`studio.views.side_by_side`). Leaves: what a person reads; keys go from cell to cell.
+Enters: rows of cells (`studio.views.side_by_side`). Leaves: what a person reads; keys go from cell
+to cell.
 """
 
 from __future__ import annotations
