@@ -1,28 +1,24 @@
-"""One job: its state, its thread, what it may say while it works."""
+"""A job in the background: its state, its thread, and the context of its work."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
 from enum import StrEnum
-from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, QThread, Signal
 
 from executor.base.errors import RollcastError
 
-if TYPE_CHECKING:
-    pass
-
-
 _PROGRESS_EVERY_S = 0.05
+"""Minimum time between two reports of progress, in seconds."""
 
-
-_PAUSE_LOOKS_S = 0.05
+_PAUSE_POLL_S = 0.05
+"""Interval at which paused work asks whether it may go on, in seconds."""
 
 
 class JobState(StrEnum):
-    """How far a job is."""
+    """The state of a job."""
 
     RUNNING = "running"
     PAUSED = "paused"
@@ -32,47 +28,50 @@ class JobState(StrEnum):
 
 
 class JobContext:
-    """What a job's work says and hears; every method may be called in the job's thread."""
+    """The context of a job's work; every method may be called in the job's thread."""
 
     def __init__(self, thread: _Thread) -> None:
         self._thread = thread
-        self._told_at = 0.0
+        self._reported_at = 0.0
 
     def should_stop(self) -> bool:
-        """Whether the work shall end now."""
+        """Return whether the work must end now."""
         return self._thread.stopping
 
     def should_pause(self) -> bool:
-        """Whether the work shall rest."""
+        """Return whether the work must pause."""
         return self._thread.pausing
 
     def wait_for_cancelled_jobs(self) -> None:
-        """Returns when no cancelled job is left: its last act ends processes, not to be this one's."""
+        """Wait until every cancelled job has ended.
+
+        The last act of a cancelled job ends the worker processes; they must not be those of this job.
+        """
         self._thread.wait_for_earlier()
 
     def resume_count(self) -> int:
-        """How often it was let go on after a rest; a rest may be too short to be seen."""
+        """Return how often the job was resumed; a pause may be too short to be noticed by polling."""
         return self._thread.resume_count
 
     def rest_while_paused(self) -> None:
-        """Returns when the work may go on, or shall end."""
+        """Wait while the job is paused; return when the work may go on or must end."""
         while self.should_pause() and not self.should_stop():
-            time.sleep(_PAUSE_LOOKS_S)
+            time.sleep(_PAUSE_POLL_S)
 
     def report_progress(self, done: int, total: int) -> None:
-        """Says how far the work is, twenty times a second at most; the last is always said."""
+        """Report progress, 20 times a second at most; the final report is never left out."""
         now = time.monotonic()
-        if done >= total or now - self._told_at >= _PROGRESS_EVERY_S:
-            self._told_at = now
+        if done >= total or now - self._reported_at >= _PROGRESS_EVERY_S:
+            self._reported_at = now
             self._thread.progressed.emit(done, total)
 
     def publish(self, result: object) -> None:
-        """Hands something over to the window."""
+        """Pass a result to the window's thread."""
         self._thread.published.emit(result)
 
 
 Work = Callable[[JobContext], None]
-"""What a job does, in its own thread; it raises `RollcastError` with words for people."""
+"""The work of a job, run in its own thread. It raises `RollcastError` with a message for people."""
 
 
 class _Thread(QThread):
@@ -91,7 +90,7 @@ class _Thread(QThread):
         self.resume_count = 0
 
     def wait_for_earlier(self) -> None:
-        """Waits for the threads that were leaving when this one was made."""
+        """Wait for the threads of jobs that were cancelled before this thread was made."""
         for earlier in self._before:
             earlier.wait()
         self._before.clear()
@@ -105,20 +104,28 @@ class _Thread(QThread):
             work(JobContext(self))
         except RollcastError as error:
             self.failed.emit(str(error))
-        except Exception as error:  # a defect is told, not swallowed
-            words = next(iter(str(error).splitlines()), "")
-            self.failed.emit(f"{self._title} broke off: {type(error).__name__}: {words}")
+        except Exception as error:  # a defect is reported, not swallowed
+            message = next(iter(str(error).splitlines()), "")
+            self.failed.emit(f"{self._title} broke off: {type(error).__name__}: {message}")
 
 
 class Job(QObject):
-    """One thing in the background, as the dock *Jobs* lists it."""
+    """A task in the background, as the dock *Jobs* lists it.
+
+    Attributes:
+        title: The name in the list.
+        state: The state.
+        done: Number of units of work that are done.
+        total: Number of units of work; 0 while it is not known.
+        failure_text: Why the job failed; empty otherwise.
+    """
 
     changed = Signal()
-    """Its state, or how far it is."""
+    """The state or the progress has changed."""
     published = Signal(object)
-    """It has handed something over."""
+    """The work has published a result."""
     ended = Signal()
-    """It has ended, of itself or by a person; nothing more will land."""
+    """The job has ended or was cancelled; it publishes nothing more."""
 
     def __init__(self, title: str, thread: _Thread, parent: QObject) -> None:
         super().__init__(parent)
@@ -135,19 +142,19 @@ class Job(QObject):
 
     @property
     def is_open(self) -> bool:
-        """Whether it is still to end."""
+        """Return whether the job has not ended."""
         return self.state in (JobState.RUNNING, JobState.PAUSED)
 
     @property
     def remaining_s(self) -> float | None:
-        """How long it will go on at its pace so far, None when nothing can be said."""
+        """The estimated time left at the present rate, in seconds; None when it cannot be estimated."""
         if self.state is not JobState.RUNNING or not 0 < self.done < self.total:
             return None
         worked_s = self._worked_s + time.monotonic() - self._since
         return worked_s / self.done * (self.total - self.done)
 
     def pause(self, is_paused: bool) -> None:
-        """Lets it rest, or go on."""
+        """Pause the job, or resume it."""
         if not self.is_open or self._thread is None or self._thread.pausing == is_paused:
             return
         self._thread.pausing = is_paused
@@ -160,7 +167,7 @@ class Job(QObject):
         self.changed.emit()
 
     def cancel(self) -> None:
-        """Ends it at once for whoever looks; what has landed is kept."""
+        """End the job at once for its listeners; results published so far are kept."""
         if self._thread is not None and self.is_open:
             self._thread.stopping = True
             self._end(JobState.CANCELLED)
@@ -180,9 +187,9 @@ class Job(QObject):
         if self._thread is not None:
             self.published.emit(result)
 
-    def _on_failed(self, words: str) -> None:
+    def _on_failed(self, message: str) -> None:
         if self._thread is not None:
-            self.failure_text = words
+            self.failure_text = message
             self._end(JobState.FAILED)
 
     def _on_finished(self) -> None:

@@ -1,6 +1,6 @@
-"""What the page *Timing* has worked out in the background: a map of cells, by closed forms and then by runs.
+"""The background work of the page *Timing*: the cells of a map, by closed forms first and then by simulated runs.
 
-Enters: a grid, and whether something else goes first. Leaves: cells, as they are known.
+The work publishes the figures of cells as they become known.
 """
 
 from __future__ import annotations
@@ -22,39 +22,41 @@ from studio.views.timing import (
     simulate_cells,
 )
 
-_LANDS_EVERY_S = 0.15
-_LOOKS_S = 0.05
+_PUBLISH_EVERY_S = 0.15
+"""Minimum time between two published results, in seconds."""
+_HOLD_POLL_S = 0.05
+"""Interval at which held work asks whether it may go on, in seconds."""
 
 
 class Hold:
-    """Whether the background shall wait: a study of the document goes first."""
+    """A switch that makes the work wait while a study of the document runs, which goes first."""
 
     def __init__(self) -> None:
         self.is_on = False
 
 
 def timing_work(grid: CellGrid, hold: Hold, simulates: bool) -> Work:
-    """What the background does: all cells by closed forms, then by runs; cells land as they are known."""
+    """Return work that fills all cells by closed forms, then by simulated runs."""
 
     def work(talk: JobContext) -> None:
         known: dict[int, CellFigures] = {}
         fresh: dict[int, CellFigures] = {}
-        landed_at = time.monotonic()
+        published_at = time.monotonic()
 
-        def land(number: int, found: CellFigures) -> None:
-            nonlocal landed_at
-            known[number] = fresh[number] = found
-            if time.monotonic() - landed_at >= _LANDS_EVERY_S:
+        def add_figures(number: int, figures: CellFigures) -> None:
+            nonlocal published_at
+            known[number] = fresh[number] = figures
+            if time.monotonic() - published_at >= _PUBLISH_EVERY_S:
                 talk.publish(dict(fresh))
                 fresh.clear()
-                landed_at = time.monotonic()
+                published_at = time.monotonic()
 
         frame = frame_for(grid)
         for number in coarse_first(grid, range(len(grid.candidates))):
             talk.rest_while_paused()
             if talk.should_stop():
                 return
-            land(number, estimate_cell(grid, number, frame))
+            add_figures(number, estimate_cell(grid, number, frame))
         talk.publish(dict(fresh))
         fresh.clear()
         if not simulates:
@@ -63,18 +65,19 @@ def timing_work(grid: CellGrid, hold: Hold, simulates: bool) -> Work:
         def simulate(
             scenario: Scenario, cells: Sequence[Cell], frame: SimulatedInterval
         ) -> Iterator[tuple[Cell, RunResult]]:
-            def waits() -> bool:
+            def must_wait() -> bool:
                 return talk.should_pause() or hold.is_on
 
-            while waits() and not talk.should_stop():  # the processes are the study's
-                time.sleep(_LOOKS_S)
+            # the worker processes belong to the study until it ends
+            while must_wait() and not talk.should_stop():
+                time.sleep(_HOLD_POLL_S)
             yield from run_cells(
-                scenario, cells, frame, apart=True, stopped=talk.should_stop, paused=waits
+                scenario, cells, frame, apart=True, stopped=talk.should_stop, paused=must_wait
             )
 
-        for number, found, (done, total) in simulate_cells(grid, known, frame, simulate):
+        for number, figures, (done, total) in simulate_cells(grid, known, frame, simulate):
             talk.report_progress(done, total)
-            land(number, found)
+            add_figures(number, figures)
         if not talk.should_stop():
             talk.publish(dict(fresh))
 

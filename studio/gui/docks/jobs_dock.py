@@ -76,7 +76,7 @@ class _JobRow(QWidget):
         self._bar.setVisible(job.is_open)
         self._how_far.setText(progress_text(job))
         look_as(self._how_far, "bad" if job.state is JobState.FAILED else "soft")
-        self.pause_button.setText("Go on" if job.state is JobState.PAUSED else "Pause")
+        self.pause_button.setText("Resume" if job.state is JobState.PAUSED else "Pause")
         self.pause_button.setVisible(job.is_open)
         self.cancel_button.setVisible(job.is_open)
 

@@ -106,5 +106,5 @@ class BottomBar(QFrame):
             self._progress.setRange(0, max(1, study.total))
             self._progress.setValue(study.done)
             self._how_far.setText(progress_text(study))
-            self.pause_button.setText("Go on" if study.state is JobState.PAUSED else "Pause")
+            self.pause_button.setText("Resume" if study.state is JobState.PAUSED else "Pause")
         self._show_document()

@@ -137,7 +137,7 @@ class ComparePage(Page):
             header.show_run(
                 run,
                 self.theme,
-                is_looked_at=run == self.document.current_run,
+                is_selected=run == self.document.current_run,
                 is_baseline=place == baseline_of(runs),
             )
             if before is not None:
@@ -151,9 +151,9 @@ class ComparePage(Page):
     def _show_estimate(self, runs: Sequence[KeptRun]) -> dict[tuple[str, int], str]:
         """Show the estimate of the edited scenario in the selected run's column, and return its figures."""
         document = self.document
-        looked_at = document.current_run
+        selected = document.current_run
         estimate = document.estimate if document.is_stale else None
-        column = next((place for place, run in enumerate(runs) if run == looked_at), 0)
+        column = next((place for place, run in enumerate(runs) if run == selected), 0)
         self.chart.show_estimate(column, estimate)
         if estimate is None:
             return {}

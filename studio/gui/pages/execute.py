@@ -83,7 +83,7 @@ class ExecutePage(Page):
     def _on_where(self, _key: str) -> None:
         """Start afresh in another place; the record of the last rollout stays beside its journal."""
         self._discard_rollout()  # while a rollout is open, no other place can be chosen
-        if self.bar.chosen == "inventory":
+        if self.bar.chosen_place == "inventory":
             self._searched_scenario = None
         self.show_document()
 
@@ -151,7 +151,7 @@ class ExecutePage(Page):
             return draft.refusal_text
         if not draft.plan.is_by_rollcast:
             return f"{tool_name(draft.plan)} carries it out: export it on the page Plan"
-        if self.bar.chosen == "lab":
+        if self.bar.chosen_place == "lab":
             return no_haproxy() or self._lab_refusal_text(draft)
         if self._inventory is None:
             return _CHOOSE
@@ -180,7 +180,7 @@ class ExecutePage(Page):
     def _idle_line(self, refusal: str) -> Line:
         """Return the status line before a rollout is started."""
         if refusal == _CHOOSE:
-            return "soft", _CHOOSE_WORDS[self.bar.chosen]
+            return "soft", _CHOOSE_WORDS[self.bar.chosen_place]
         if refusal:
             return "bad", f"✗ {refusal}"
         plan = self._drafts.current().plan
@@ -226,12 +226,12 @@ class ExecutePage(Page):
             return
         draft = self._drafts.current()
         assert draft.plan is not None
-        if self.bar.chosen == "inventory":
+        if self.bar.chosen_place == "inventory":
             assert self._inventory is not None
             ask_to_carry_out(
                 self, *question(draft.plan, *self._inventory), then=self._start_for_real
             )
-        elif self.bar.chosen == "lab":
+        elif self.bar.chosen_place == "lab":
             self._make_rollout("lab").start_in_lab(draft.scenario, asks=self.bar.asks.isChecked())
         else:
             assert self._inventory is not None

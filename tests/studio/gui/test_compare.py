@@ -29,7 +29,7 @@ def seat(qtbot: QtBot) -> Seat[ComparePage]:
 
 
 def names(seat: Seat[ComparePage]) -> list[str]:
-    return [header.name.toolTip().removeprefix("Look at ") for header in seat.page.headers]
+    return [header.name.toolTip().removeprefix("Select ") for header in seat.page.headers]
 
 
 def test_before_the_first_results_it_says_so(seat: Seat[ComparePage]) -> None:
@@ -219,7 +219,7 @@ def test_a_long_name_is_cut_where_it_is_shown_and_whole_in_the_tip(
     header = seat.page.headers[1]
     assert header.name.text().endswith("…")
     assert header.name.fontMetrics().horizontalAdvance(header.name.text()) <= header.name.width()
-    assert header.name.toolTip() == f"Look at {'N' * 80}"
+    assert header.name.toolTip() == f"Select {'N' * 80}"
 
 
 def test_a_narrow_column_says_the_answer_and_the_rest_in_its_tip(qtbot: QtBot) -> None:

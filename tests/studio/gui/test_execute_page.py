@@ -398,7 +398,7 @@ def test_in_the_lab_it_is_halted_resumed_and_reported(
     (job,) = [one for one in seat.jobs.jobs if one.title == "Lab: small"]
     assert (job.done, job.total) == (18, 18)
     assert going.trial is not None
-    told = [line for line in page.view.watched.texts() if line.startswith(("✓ p99", "✗ p99"))]
+    told = [line for line in page.view.guards.texts() if line.startswith(("✓ p99", "✗ p99"))]
     assert len(told) == 1
     lines = page.view.log.toPlainText()
     assert "load runs" in lines
@@ -608,7 +608,7 @@ def test_a_left_rollout_whose_inventory_is_gone_is_told(
 def test_every_widget_has_a_name_and_keys_reach_it(seat: Seat[ExecutePage]) -> None:
     seat.run()
     page = seat.page
-    for widget in (page.view.waterfall.rows, page.view.watched, page.view.log):
+    for widget in (page.view.waterfall.rows, page.view.guards, page.view.log):
         assert widget.accessibleName()
         assert widget.focusPolicy() & Qt.FocusPolicy.TabFocus
     keys = [keys for _, _, keys, _ in page.page_actions()]

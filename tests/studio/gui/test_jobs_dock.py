@@ -87,7 +87,7 @@ def test_a_job_is_watched_paused_and_goes_on(shown: Desk) -> None:
     shown.click(button(shown, "Pause Count"))
     assert job.state is JobState.PAUSED
     assert words(shown, job) == f"{job.done}/400 · paused"
-    assert button(shown, "Pause Count").text() == "Go on"
+    assert button(shown, "Pause Count").text() == "Resume"
     work.may.release(263)
     before = len(landed)
     assert job.remaining_s is None
@@ -171,7 +171,7 @@ def test_a_comparison_is_a_job_like_others(shown: Desk) -> None:
     bottom = shown.window.bottom_bar
     shown.click(bottom.pause_button)
     assert study.state is JobState.PAUSED
-    assert bottom.pause_button.text() == "Go on"
+    assert bottom.pause_button.text() == "Resume"
     assert words(shown, study).endswith(" · paused")
     shown.keys(Qt.Key.Key_F5, Qt.KeyboardModifier.ShiftModifier)
     assert study.state is JobState.RUNNING

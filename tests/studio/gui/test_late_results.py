@@ -149,10 +149,10 @@ def test_cells_that_were_cancelled_in_the_list_of_jobs_can_be_worked_out_all_the
     assert page.job is not None
     page.job.cancel()
     assert page.grid is not None
-    assert len(page.found) < len(page.grid.candidates)
+    assert len(page.figures_by_cell) < len(page.grid.candidates)
     assert page.pause_button.isVisible()
-    assert page.pause_button.text() == "Work out the rest"
+    assert page.pause_button.text() == "Compute the rest"
     qtbot.mouseClick(page.pause_button, Qt.MouseButton.LeftButton)
     qtbot.waitUntil(lambda: page.job is not None and not page.job.is_open, timeout=RUN_MS)
-    assert len(page.found) == len(page.grid.candidates)
+    assert len(page.figures_by_cell) == len(page.grid.candidates)
     assert not page.pause_button.isVisible()

@@ -43,7 +43,7 @@ def seat(qtbot: QtBot) -> Seat[PlanPage]:
 
 
 def broken(page: PlanPage) -> list[str]:
-    return [line for line in page.told.texts() if line.startswith(("✗", "     "))]
+    return [line for line in page.text_list.texts() if line.startswith(("✗", "     "))]
 
 
 def choose(seat: Seat[PlanPage], name: str) -> None:
@@ -87,7 +87,7 @@ def test_what_meets_is_a_plan_whose_every_check_is_told(
     draft = page.draft
     assert draft.plan is not None
     assert [promise for promise, _ in draft.checks] == [
-        line[2:] for line in page.told.texts() if line.startswith("✓")
+        line[2:] for line in page.text_list.texts() if line.startswith("✓")
     ]
     assert broken(page) == []
     assert page._critical.text().startswith("━ critical path: web-0")
@@ -107,7 +107,7 @@ def test_what_does_not_meet_says_why_in_words_and_on_the_button(qtbot: QtBot) ->
     assert lines[0] == "✗ the objectives hold with the stated confidence"
     assert lines[1] == "     verdict (undecided) must be meets"
     assert any("too few runs to show or refute 90 %" in line for line in lines)
-    assert page.told.texts()[1] == lines[0]  # what is broken stands on top
+    assert page.text_list.texts()[1] == lines[0]  # what is broken stands on top
     assert not page.export.write.isEnabled()
     assert page.export.reason.text() == "✗ verdict (undecided) must be meets"
     assert page.export.write.accessibleDescription() == "verdict (undecided) must be meets"
@@ -157,11 +157,11 @@ def test_each_target_is_previewed_with_what_it_loses(qtbot: QtBot, target: Expor
     wanted = target.render(plan)
     assert page.export.preview.toPlainText() == wanted.text
     assert page.export.preview.isReadOnly()
-    seat.click(page.export.shown.button("lost"))
+    seat.click(page.export.view_switch.button("lost"))
     assert page.export.lost.isVisible()
     assert page.export.lost.texts() == [f"– {one}" for one in wanted.lost] or ["✓ nothing is lost"]
     words = f"Lost ({len(wanted.lost)})" if wanted.lost else "Lost"
-    assert page.export.shown.button("lost").text() == words
+    assert page.export.view_switch.button("lost").text() == words
 
 
 def test_a_target_that_has_no_words_for_it_disables_the_button(qtbot: QtBot) -> None:
@@ -184,7 +184,7 @@ def test_a_target_that_has_no_words_for_it_disables_the_button(qtbot: QtBot) -> 
 def test_who_carries_it_out_is_told_once(qtbot: QtBot) -> None:
     seat = Seat(qtbot, PlanPage, BESIDE, windows=(2,))
     seat.run()
-    told = [line for line in seat.page.told.texts() if "carries it out:" in line]
+    told = [line for line in seat.page.text_list.texts() if "carries it out:" in line]
     assert len(told) == 1
     assert told[0].strip() == (
         "Kubernetes carries it out: new ones start beside the old ones, none more than the fleet "
@@ -231,7 +231,7 @@ def test_a_release_of_several_services_is_a_graph_and_no_plan(qtbot: QtBot) -> N
     assert [node.key for node in page.graph.drawing.nodes] == ["store", "web"]
     seat.run(windows=(1,))
     assert page._critical.text().startswith("━ critical path: store → web, ")
-    lines = page.told.texts()
+    lines = page.text_list.texts()
     assert lines[0] == "No plan"
     assert "it releases 2 services (store, web) and a plan is for one" in lines[1]
     assert lines[2:] == ["Release", "store at once", "web after store"]
@@ -245,7 +245,7 @@ def test_a_scenario_without_a_rollout_says_so(qtbot: QtBot) -> None:
     text = SHOP[: SHOP.index("rollout:")] + "clock: {horizon: 10s}\n"
     seat = Seat(qtbot, PlanPage, text)
     assert seat.page.graph.drawing is None
-    assert "rollout: is missing" in seat.page.told.texts()[1]
+    assert "rollout: is missing" in seat.page.text_list.texts()[1]
     assert not seat.page.export.write.isEnabled()
 
 
@@ -288,7 +288,7 @@ def test_every_widget_has_a_name_and_keys_reach_it(seat: Seat[PlanPage]) -> None
     page = seat.page
     wanted = [
         page.graph,
-        page.told,
+        page.text_list,
         page.export.target,
         page.export.preview,
         page.export.command,

@@ -34,7 +34,7 @@ def estimated(seat: Seat[TimingPage]) -> Seat[TimingPage]:
     """The seat, once all cells are known by closed forms."""
     page = seat.page
     seat.qtbot.waitUntil(
-        lambda: page.grid is not None and len(page.found) == len(page.grid.candidates),
+        lambda: page.grid is not None and len(page.figures_by_cell) == len(page.grid.candidates),
         timeout=LONG_MS,
     )
     seat.qtbot.waitUntil(
@@ -51,11 +51,11 @@ def seat(qtbot: QtBot) -> Seat[TimingPage]:
 def test_cells_come_by_themselves(qtbot: QtBot) -> None:
     seat = a_seat(qtbot, DAY)
     page = seat.page
-    assert len(page.found) == 1  # the scenario's own cell is known at once
+    assert len(page.figures_by_cell) == 1  # the scenario's own cell is known at once
     assert page.map.cell == (0, 1)
     assert "should meet" in page.readout.text()
     estimated(seat)
-    assert all(one.is_estimate for one in page.found.values())
+    assert all(one.is_estimate for one in page.figures_by_cell.values())
     assert "Window 2, of 48 starts: should meet at" in page.sentence.text()
     assert "Pale cells are estimates" in page.sentence.text()
     assert not page.pause_button.isVisible()
@@ -96,7 +96,7 @@ def test_a_cell_is_taken_as_one_edit(seat: Seat[TimingPage], qtbot: QtBot, how: 
     assert document.scenario.clock.start == "03:30"
     assert document.scenario.window_count() == 3
     assert document.undo.undoText() == "start 03:30, window 3"
-    assert len(page.found) == 144  # the map is of the same day: nothing is worked out again
+    assert len(page.figures_by_cell) == 144  # the map is of the same day: nothing is worked out again
     assert page.grid is not None
     assert page.grid.own() == (7, 2)
     document.undo.undo()
@@ -105,14 +105,14 @@ def test_a_cell_is_taken_as_one_edit(seat: Seat[TimingPage], qtbot: QtBot, how: 
 
 
 def test_an_edit_of_anything_else_is_worked_out_anew(seat: Seat[TimingPage]) -> None:
-    before = dict(seat.page.found)
+    before = dict(seat.page.figures_by_cell)
     assert edit_values(seat.document, "slots", {"services.web.slots": 1})
-    assert len(seat.page.found) == 1
+    assert len(seat.page.figures_by_cell) == 1
     estimated(seat)
-    assert seat.page.found != before
+    assert seat.page.figures_by_cell != before
     # By day more comes now than the whole fleet serves, for ever: there is no number for that.
     assert not [one for one in before.values() if one.why.startswith("no estimate")]
-    untold = [one for one in seat.page.found.values() if one.why.startswith("no estimate")]
+    untold = [one for one in seat.page.figures_by_cell.values() if one.why.startswith("no estimate")]
     assert len(untold) == 12 * 2 * 3
     assert {one.answer for one in untold} == {""}
 
@@ -138,23 +138,23 @@ def test_runs_take_the_place_of_estimates(qtbot: QtBot) -> None:
     job = page.job
     assert job is not None
     assert job.state is JobState.PAUSED
-    assert page.pause_button.text() == "Go on"
+    assert page.pause_button.text() == "Resume"
     seat.click(page.pause_button)
     assert job.state is JobState.RUNNING
     qtbot.waitUntil(lambda: not job.is_open, timeout=LONG_MS)
     assert job.state is JobState.DONE
-    assert all(one.runs == 1 for one in page.found.values())
+    assert all(one.runs == 1 for one in page.figures_by_cell.values())
     assert "Pale" not in page.sentence.text()
     assert not page.pause_button.isVisible()
     # One window more: what is known stays known.
     seat.document.undo.clear()
     assert edit_values(seat.document, "window", {"rollout.window": 4})
-    assert sum(one.runs == 1 for one in page.found.values()) == 144
+    assert sum(one.runs == 1 for one in page.figures_by_cell.values()) == 144
     qtbot.waitUntil(
         lambda: page.job is not None and page.job is not job and not page.job.is_open,
         timeout=LONG_MS,
     )
-    assert len(page.found) == 192
+    assert len(page.figures_by_cell) == 192
 
 
 @pytest.mark.slow
@@ -169,7 +169,7 @@ def test_a_study_goes_first(qtbot: QtBot) -> None:
     qtbot.waitUntil(lambda: page.job is not None and not page.job.is_open, timeout=LONG_MS)
     assert page.job is not None
     assert page.job.state is JobState.DONE
-    assert all(one.runs == 1 for one in page.found.values())
+    assert all(one.runs == 1 for one in page.figures_by_cell.values())
 
 
 def test_leaving_ends_what_goes_on(qtbot: QtBot) -> None:
@@ -230,7 +230,7 @@ def test_a_thousand_instances_have_their_map(qtbot: QtBot) -> None:
         lambda: seat.page.job is not None and not seat.page.job.is_open, timeout=LONG_MS
     )
     assert seat.page.grid is not None
-    assert len(seat.page.found) == len(seat.page.grid.candidates)
+    assert len(seat.page.figures_by_cell) == len(seat.page.grid.candidates)
 
 
 def test_cells_are_painted_where_they_are(seat: Seat[TimingPage]) -> None:
