@@ -45,7 +45,8 @@ class JobContext:
     def wait_for_cancelled_jobs(self) -> None:
         """Wait until every cancelled job has ended.
 
-        The last act of a cancelled job ends the worker processes; they must not be those of this job.
+        The last act of a cancelled job ends the worker processes; they must not be those of this
+        job.
         """
         self._thread.wait_for_earlier()
 

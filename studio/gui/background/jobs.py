@@ -149,7 +149,9 @@ class Jobs(QObject):
         stored_at = None if document.is_changed else state.file.path
         work = comparing(state.file.scenario, candidates, stored_at)
         study = self.run(f"Compare {document.scenario.name}", work, at_once=True)
-        study.published.connect(lambda result: self._on_results(study, result, state, len(candidates)))
+        study.published.connect(
+            lambda result: self._on_results(study, result, state, len(candidates))
+        )
         study.changed.connect(lambda: self._on_study_changed(study))
         self._study, self._study_state = study, state
         self.started.emit()
@@ -216,7 +218,9 @@ class Jobs(QObject):
 
         if is_first_look:
             self._has_full_results = False
-            QTimer.singleShot(LOOK_AFTER_MS, study, lambda: add_results() if study.is_open else None)
+            QTimer.singleShot(
+                LOOK_AFTER_MS, study, lambda: add_results() if study.is_open else None
+            )
         else:
             add_results()
 

@@ -68,8 +68,8 @@ class SideFile(BaseModel):
 class UnsavedFile:
     """A side file that another process has left, and where it stands."""
 
-    place: Path
-    held: SideFile
+    path: Path
+    side_file: SideFile
 
 
 def this_process() -> tuple[int, float]:

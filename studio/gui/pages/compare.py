@@ -118,7 +118,9 @@ class ComparePage(Page):
         for run in runs:
             previous = previous_lines.get(run.key)
             is_unchanged = previous is not None and previous[0] is run.result
-            self._lines[run.key] = previous if previous and is_unchanged else (run.result, lines_of(run.result))
+            self._lines[run.key] = (
+                previous if previous and is_unchanged else (run.result, lines_of(run.result))
+            )
         return tuple(self._lines[run.key][1] for run in runs)
 
     def _show_headers(self, runs: Sequence[KeptRun]) -> None:

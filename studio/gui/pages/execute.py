@@ -173,7 +173,7 @@ class ExecutePage(Page):
             plan = rollout.plan
             line = (
                 line[0],
-                f"{line[1]} · of {plan.name}, window {plan.window}, not of what stands here",
+                f"{line[1]} · a rollout of {plan.name}, window {plan.window}, not of the open scenario",
             )
         self.bar.show_rollout(rollout, line, refusal, inventory)
 
@@ -241,7 +241,9 @@ class ExecutePage(Page):
     def _make_rollout(self, where: Where) -> RolloutJob:
         draft = self._drafts.current()
         assert draft.plan is not None
-        return self._set_rollout(RolloutJob(self.jobs, draft.plan, where, self.view.forecast_of(draft)))
+        return self._set_rollout(
+            RolloutJob(self.jobs, draft.plan, where, self.view.forecast_of(draft))
+        )
 
     def _start_for_real(self) -> None:
         if not self._start_refusal() and self._inventory is not None:

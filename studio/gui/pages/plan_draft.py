@@ -89,7 +89,9 @@ def _draft_of(document: Document, run: KeptRun | None) -> PlanDraft:
         plan = outline_plan(scenario) if run is None else draft_plan(scenario, run.result)
     except RollcastError as error:
         return PlanDraft(None, scenario, run, (), str(error))
-    checks_of_plan = [(promise, tuple(broken)) for promise, broken in checks(plan, datetime.now(UTC))]
+    checks_of_plan = [
+        (promise, tuple(broken)) for promise, broken in checks(plan, datetime.now(UTC))
+    ]
     if run is None:
         checks_of_plan = [check for check in checks_of_plan if check[0] not in _SIMULATED]
         is_edited = document.is_stale
@@ -107,4 +109,6 @@ def _draft_of(document: Document, run: KeptRun | None) -> PlanDraft:
             for promise, broken in checks_of_plan
         ]
     first_reason = next((broken[0] for _, broken in checks_of_plan if broken), "")
-    return replace(PlanDraft(plan, scenario, run, tuple(checks_of_plan), ""), refusal_text=first_reason)
+    return replace(
+        PlanDraft(plan, scenario, run, tuple(checks_of_plan), ""), refusal_text=first_reason
+    )

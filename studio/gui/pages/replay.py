@@ -148,7 +148,11 @@ class ReplayPage(Page):
         if run is None:
             note = "Nothing is simulated yet"
         source = (self.story, note, self.theme.name)
-        if self._shown_source is None or source[0] is not self._shown_source[0] or source[1:] != self._shown_source[1:]:
+        if (
+            self._shown_source is None
+            or source[0] is not self._shown_source[0]
+            or source[1:] != self._shown_source[1:]
+        ):
             self._shown_source = source  # while a slider moves, only the lines change
             self.fleet.show_story(self.story, self.theme, note)
             self.table.show_story(self.story)
@@ -168,7 +172,12 @@ class ReplayPage(Page):
     def _choose_run(self, kept_run: KeptRun | None) -> None:
         """Choose which run is replayed. A run that the user has moved through stays while more results arrive."""
         if kept_run is None:
-            self.story, self._run, self._strips_of_run, self._strips_source = None, None, [], (None, None)
+            self.story, self._run, self._strips_of_run, self._strips_source = (
+                None,
+                None,
+                [],
+                (None, None),
+            )
             self.pause()
             self.transport.show_runs(0, 0, TYPICAL, 0, 0)
             return
@@ -195,7 +204,9 @@ class ReplayPage(Page):
         if self._strips_source[0] is not kept_run or self._strips_source[1] is not self.story:
             # while a slider moves, the lines of the run stay
             self._strips_source = (kept_run, self.story)
-            self._strips_of_run = strips_of(self.story, kept_run.result, kept_run.scenario.objectives)
+            self._strips_of_run = strips_of(
+                self.story, kept_run.result, kept_run.scenario.objectives
+            )
 
     def _reset(self) -> None:
         """Reset the cursor and the choice of a run for another file."""
@@ -245,7 +256,9 @@ class ReplayPage(Page):
             self.go_to(self.story.worst.time_s)
 
     def _go_to_next(self, moments_s: list[float], way: int) -> None:
-        candidates_s = [moment_s for moment_s in moments_s if (moment_s - self._time_s) * way > _ROUNDING_S]
+        candidates_s = [
+            moment_s for moment_s in moments_s if (moment_s - self._time_s) * way > _ROUNDING_S
+        ]
         if candidates_s:
             self.pause()
             self.go_to(min(candidates_s) if way > 0 else max(candidates_s))
@@ -338,7 +351,9 @@ class ReplayPage(Page):
             return {}
         from studio.charts.of_comparison import over_time_figure, steps_figure  # noqa: PLC0415 - slow
 
-        place = next(k for k, candidate_run in enumerate(run.result.runs) if candidate_run is self._run)
+        place = next(
+            k for k, candidate_run in enumerate(run.result.runs) if candidate_run is self._run
+        )
         return {
             "over time": over_time_figure(run.result, run.scenario, LIGHT),
             "steps": steps_figure(run.result, run.scenario, LIGHT, place),

@@ -43,9 +43,13 @@ class RolloutBar(QFrame):
         self.asks.setToolTip("Each wave after the first begins when you approve it")
         self.state = ElidedLabel(name="State of the rollout")
         self.start_button = _button("Start", "")
-        self.halt_button = _button("Halt", "Finish the steps that are under way, begin no other (Ctrl+H)")
+        self.halt_button = _button(
+            "Halt", "Finish the steps that are under way, begin no other (Ctrl+H)"
+        )
         self.resume_button = _button("Resume", "Continue the rollout where it halted (Ctrl+R)")
-        self.end_button = _button("End", "End the rollout and leave the fleet as it is; the lab stops its fleet")
+        self.end_button = _button(
+            "End", "End the rollout and leave the fleet as it is; the lab stops its fleet"
+        )
         self.approve_button = _button("Approve", "")
         self.report_button = _button(
             "Report…", "Write what happened beside the forecast, as one HTML file"
@@ -110,7 +114,9 @@ class RolloutBar(QFrame):
         self.halt_button.setEnabled(
             rollout is not None and not rollout.is_halting and not rollout.is_settling
         )
-        self.approve_button.setText("Approve" if awaited_wave is None else f"Approve wave {awaited_wave}")
+        self.approve_button.setText(
+            "Approve" if awaited_wave is None else f"Approve wave {awaited_wave}"
+        )
         proposed_button = (
             self.approve_button
             if awaited_wave is not None

@@ -58,7 +58,10 @@ class RolloutView(QWidget):
         if source != self._forecast[0]:
             run_shown = None if run is None else typical_run(run.result.runs)
             names = draft.scenario.all_instance_names()
-            self._forecast = (source, () if run_shown is None else tuple(forecast_spans(run_shown.states, names)))
+            self._forecast = (
+                source,
+                () if run_shown is None else tuple(forecast_spans(run_shown.states, names)),
+            )
         return self._forecast[1]
 
     def _show_steps(

@@ -55,9 +55,7 @@ class RunHeader(QFrame):
         self.name.clicked.connect(lambda: self.selected.emit(self._key))
         self.baseline.clicked.connect(self._on_baseline)
 
-    def show_run(
-        self, run: KeptRun, theme: Theme, *, is_selected: bool, is_baseline: bool
-    ) -> None:
+    def show_run(self, run: KeptRun, theme: Theme, *, is_selected: bool, is_baseline: bool) -> None:
         """Show a run."""
         self._key, self._name_text = run.key, run.name
         answer = run.result.verdict.answer
@@ -99,7 +97,9 @@ class RunHeader(QFrame):
         font = self.name.fontMetrics()
         self.baseline.setText("baseline" if self.width() >= WORDS_PX else "")
         taken_px = self.baseline.sizeHint().width() + 24
-        fits = self.verdict.fontMetrics().horizontalAdvance(self._verdict) <= self.width() - taken_px
+        fits = (
+            self.verdict.fontMetrics().horizontalAdvance(self._verdict) <= self.width() - taken_px
+        )
         self.verdict.setText(self._verdict if fits else self._verdict.partition(" in ")[0])
         self.verdict.setAccessibleName(self._verdict)
         shown = font.elidedText(self._name_text, Qt.TextElideMode.ElideRight, max(24, room_px))

@@ -193,7 +193,9 @@ class TimingPage(Page):
             self.grid = grid
             return False
         known_figures = (
-            {before.candidates[k]: figures for k, figures in self.figures_by_cell.items()} if has_same_base and before else {}
+            {before.candidates[k]: figures for k, figures in self.figures_by_cell.items()}
+            if has_same_base and before
+            else {}
         )
         self.grid, self._base = grid, base
         self.figures_by_cell = {
@@ -217,7 +219,9 @@ class TimingPage(Page):
         if grid is None:
             return
         key = self.figure.selected_key or "verdict"
-        self.map.show_map(grid, shades_of(grid, self.figures_by_cell, key, self.theme), key, self.theme)
+        self.map.show_map(
+            grid, shades_of(grid, self.figures_by_cell, key, self.theme), key, self.theme
+        )
         own = grid.own()
         row = own[1] if own is not None else len(grid.windows) - 1
         self.sentence.setText(sentence_of(grid, self.figures_by_cell, row))
@@ -231,7 +235,9 @@ class TimingPage(Page):
             return ""
         figures = self.figures_by_cell.get(grid.number(column, row))
         at = grid.clock(grid.begin_s + column * grid.step_s)
-        return f"{at}, window {grid.windows[row]} – {figures.words() if figures else 'not yet known'}"
+        return (
+            f"{at}, window {grid.windows[row]} – {figures.words() if figures else 'not yet known'}"
+        )
 
     def _show_cell(self, column: int, row: int) -> None:
         words = self.cell_text(column, row)

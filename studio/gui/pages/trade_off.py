@@ -80,7 +80,9 @@ def undecided_of(comparison: Comparison, names: Sequence[str]) -> UndecidedCandi
     if not undecided_names:
         return UndecidedCandidates()
     subject = (
-        undecided_names[0] if len(undecided_names) == 1 else f"{', '.join(undecided_names[:-1])} and {undecided_names[-1]}"
+        undecided_names[0]
+        if len(undecided_names) == 1
+        else f"{', '.join(undecided_names[:-1])} and {undecided_names[-1]}"
     )
     if len(undecided_names) > 3:
         subject = f"{len(undecided_names)} of {len(comparison.candidates)}"
@@ -279,7 +281,12 @@ class TradeOffPage(Page):
 
     def page_actions(self) -> list[PageAction]:
         weigh_actions = [
-            (f"trade_off.{key}", f"Weigh against {risk.words}", "", partial(self.weigh_against, key))
+            (
+                f"trade_off.{key}",
+                f"Weigh against {risk.words}",
+                "",
+                partial(self.weigh_against, key),
+            )
             for key, risk in RISKS.items()
         ]
         return [*weigh_actions, ("trade_off.run_more", "Run what is undecided", "", self.run_more)]

@@ -132,7 +132,7 @@ def test_an_edit_makes_the_answer_stale_until_it_is_run(desk: Desk) -> None:
     assert takes.figure == first
     assert plan_button.objectName() == ""
     assert plan_button.toolTip() == (
-        "The scenario was changed: wait for its simulation, or run it (F5)"
+        "The scenario was changed: wait for its simulation, or simulate it now (F5)"
     )
     desk.keys(Qt.Key.Key_Z, CTRL)
     assert banner.sentence.startswith("✓  Window 2 meets")

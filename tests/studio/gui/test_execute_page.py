@@ -343,7 +343,7 @@ def test_a_left_rollout_says_when_it_is_of_another_scenario_of_that_name(
     take(seat, "inventory")
     assert rollout(seat).is_left
     assert seat.page.bar.state.text().startswith("✗ Left unfinished")
-    assert "not of what stands here" not in seat.page.bar.state.text()
+    assert "not of the open scenario" not in seat.page.bar.state.text()
     seat.document.open(ScenarioFile.parse(SMALL.replace("name: small", "name: other")))
     assert seat.page.rollout is None
     assert not seat.page.bar.resume_button.isVisible()
@@ -351,9 +351,11 @@ def test_a_left_rollout_says_when_it_is_of_another_scenario_of_that_name(
     assert not seat.page.findChildren(QMessageBox)
     seat.document.open(ScenarioFile.parse(SMALL.replace("deploy: 300ms", "deploy: 900ms")))
     assert rollout(seat).is_left  # machines stand unfinished: that is not kept quiet
-    assert seat.page.bar.state.text().endswith("of small, window 1, not of what stands here")
+    assert seat.page.bar.state.text().endswith(
+        "a rollout of small, window 1, not of the open scenario"
+    )
     seat.document.open(own)
-    assert "not of what stands here" not in seat.page.bar.state.text()
+    assert "not of the open scenario" not in seat.page.bar.state.text()
 
 
 # The lab

@@ -77,7 +77,7 @@ def test_a_save_never_writes_over_a_change_that_nobody_has_seen(
     assert on_disk(desk) == THEIRS
     assert "shop.yaml: is not saved: it was changed by another program" in desk.window.status_text
     assert (
-        bar_words(desk) == "shop.yaml was changed on disk, and has edits here that are not saved."
+        bar_words(desk) == "shop.yaml was changed on disk, and you have edits that are not saved."
     )
     assert list(desk.window.file_watch.bar.buttons) == ["Reload", "Keep mine", "Show difference"]
     assert desk.window.isWindowModified()
@@ -103,7 +103,7 @@ def test_a_file_without_edits_here_is_read_anew_and_that_can_be_undone(desk: Des
     theirs = THEIRS.replace("# two at once", "# as the rota says")
     replace_by_rename(desk.path, theirs)
     desk.qtbot.waitUntil(lambda: desk.document.scenario.service.instance_count == 8)
-    assert "is read anew" in desk.window.status_text
+    assert "was reloaded" in desk.window.status_text
     assert not desk.window.isWindowModified()
     assert desk.document.undo.undoText() == "reload from disk"
     desk.document.undo.undo()
@@ -186,7 +186,7 @@ def test_the_difference_is_shown_as_lines_and_the_question_stands(desk: Desk) ->
 
 def test_a_deleted_file_is_told_and_written_again_only_when_that_is_wanted(desk: Desk) -> None:
     desk.path.unlink()
-    wait_for_bar(desk, "shop.yaml was deleted on disk. What stands here is in no file.")
+    wait_for_bar(desk, "shop.yaml was deleted on disk. The scenario shown here is in no file.")
     assert desk.window.isWindowModified()  # closing the window would lose it
     save(desk)
     assert not desk.path.exists()
@@ -204,7 +204,7 @@ def test_a_deleted_file_that_came_back_is_not_written_over(desk: Desk) -> None:
     desk.path.write_text(THEIRS, encoding="utf-8")
     press(desk, "Write it again")  # before the studio has heard of it
     assert on_disk(desk) == THEIRS
-    assert bar_words(desk).startswith("shop.yaml was changed on disk, and has edits here")
+    assert bar_words(desk).startswith("shop.yaml was changed on disk, and you have edits")
 
 
 def test_a_deletion_that_was_taken_back_is_no_longer_asked_about(desk: Desk) -> None:
@@ -243,7 +243,7 @@ def test_what_is_no_scenario_any_more_is_told_and_kept_until_it_is_seen(
     desk: Desk, text: str, reason: str
 ) -> None:
     desk.path.write_text(text, encoding="utf-8")
-    wait_for_bar(desk, "shop.yaml was changed on disk and is no scenario now: ")
+    wait_for_bar(desk, "shop.yaml was changed on disk and is not a scenario any more: ")
     assert reason in bar_words(desk)
     assert desk.document.state.file.text == SHOP
     assert desk.window.isWindowModified()
@@ -259,7 +259,7 @@ def test_what_is_no_scenario_any_more_is_told_and_kept_until_it_is_seen(
 
 def test_a_file_that_is_half_written_is_read_once_it_is_whole(desk: Desk) -> None:
     desk.path.write_text(THEIRS[:60], encoding="utf-8")
-    wait_for_bar(desk, "is no scenario now")
+    wait_for_bar(desk, "is not a scenario any more")
     desk.path.write_text(THEIRS, encoding="utf-8")
     desk.qtbot.waitUntil(lambda: desk.document.scenario.service.instance_count == 8)
     assert bar_words(desk) == ""
@@ -312,7 +312,7 @@ def test_what_is_being_typed_is_not_lost_by_a_reload(desk: Desk) -> None:
     box.selectAll()
     desk.qtbot.keyClicks(box, "3")
     replace_by_rename(desk.path, THEIRS)
-    wait_for_bar(desk, "has edits here that are not saved")
+    wait_for_bar(desk, "you have edits that are not saved")
     assert desk.document.scenario.window_count() == 3
 
 

@@ -96,7 +96,9 @@ def test_a_cell_is_taken_as_one_edit(seat: Seat[TimingPage], qtbot: QtBot, how: 
     assert document.scenario.clock.start == "03:30"
     assert document.scenario.window_count() == 3
     assert document.undo.undoText() == "start 03:30, window 3"
-    assert len(page.figures_by_cell) == 144  # the map is of the same day: nothing is worked out again
+    assert (
+        len(page.figures_by_cell) == 144
+    )  # the map is of the same day: nothing is worked out again
     assert page.grid is not None
     assert page.grid.own() == (7, 2)
     document.undo.undo()
@@ -112,7 +114,9 @@ def test_an_edit_of_anything_else_is_worked_out_anew(seat: Seat[TimingPage]) -> 
     assert seat.page.figures_by_cell != before
     # By day more comes now than the whole fleet serves, for ever: there is no number for that.
     assert not [one for one in before.values() if one.why.startswith("no estimate")]
-    untold = [one for one in seat.page.figures_by_cell.values() if one.why.startswith("no estimate")]
+    untold = [
+        one for one in seat.page.figures_by_cell.values() if one.why.startswith("no estimate")
+    ]
     assert len(untold) == 12 * 2 * 3
     assert {one.answer for one in untold} == {""}
 
