@@ -146,7 +146,9 @@ def rename_run(document: Document, run: KeptRun, name: str) -> None:
 def compare_run(document: Document, run: KeptRun, is_compared: bool) -> None:
     """Show a run in *Compare*, or hide it; a fifth run is refused."""
     shown_keys = {listed.key for listed in document.side_by_side}
-    chosen_runs = [listed for listed in document.runs if listed.is_compared and listed.key != run.key]
+    chosen_runs = [
+        listed for listed in document.runs if listed.is_compared and listed.key != run.key
+    ]
     is_automatic = all(listed.is_compared is None for listed in document.runs)
     shown_count = len(shown_keys - {run.key}) if is_automatic else len(chosen_runs)
     if is_compared and shown_count >= MOST_SIDE_BY_SIDE:
@@ -163,7 +165,9 @@ def compare_run(document: Document, run: KeptRun, is_compared: bool) -> None:
 
 def set_baseline(document: Document, run: KeptRun) -> None:
     """Make a run the baseline of the runs in *Compare*."""
-    changed_runs = [listed for listed in document.runs if listed.is_baseline != (listed.key == run.key)]
+    changed_runs = [
+        listed for listed in document.runs if listed.is_baseline != (listed.key == run.key)
+    ]
     if not changed_runs:
         return
     document.undo.beginMacro(f"make {run.name} the baseline")

@@ -125,7 +125,10 @@ class Document(QObject):
             comparison is not None
             and self.has_results_of(self._state)
             and self._compared_candidates == self.candidates()
-            and all(len(candidate.runs) >= self.scenario.replications for candidate in comparison.candidates)
+            and all(
+                len(candidate.runs) >= self.scenario.replications
+                for candidate in comparison.candidates
+            )
         )
 
     @property
@@ -178,7 +181,11 @@ class Document(QObject):
             return ()
         count, own_window = self.scenario.service.instance_count, self.scenario.window_count()
         chosen_windows = [window for window in self._state.windows if window <= count]
-        return tuple(sorted({*chosen_windows, own_window})) if chosen_windows else default_windows(self.scenario)
+        return (
+            tuple(sorted({*chosen_windows, own_window}))
+            if chosen_windows
+            else default_windows(self.scenario)
+        )
 
     def candidates(self) -> tuple[Candidate, ...]:
         """Return the candidates that a comparison simulates."""
@@ -321,7 +328,9 @@ class Document(QObject):
         self._removed |= {key}
         self._runs = tuple(run for run in self._runs if run.key != key)
         if self._selected_key == key:
-            neighbour_key = self._runs[min(indices[0], len(self._runs) - 1)].key if self._runs else None
+            neighbour_key = (
+                self._runs[min(indices[0], len(self._runs) - 1)].key if self._runs else None
+            )
             self._selected_key = neighbour_key
             self.selected.emit()
         self.listed.emit()

@@ -200,7 +200,12 @@ def _traffic(scenario: Scenario, saved: Scenario) -> list[Field]:
     if isinstance(rate, TimestampsRate):
         return []
     if isinstance(rate, ConstantRate):
-        label, key, value, tip = "Rate", "traffic.rate", rate.constant, "Requests per second that arrive."
+        label, key, value, tip = (
+            "Rate",
+            "traffic.rate",
+            rate.constant,
+            "Requests per second that arrive.",
+        )
     elif isinstance(rate, DailyRate):
         label, key, value = "Peak rate", "traffic.rate.daily.high", rate.daily.high
         tip = "Requests per second at the highest point of the day."

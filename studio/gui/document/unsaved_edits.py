@@ -62,7 +62,9 @@ class SideFile(BaseModel):
     def is_in_use(self) -> bool:
         """Return whether the process that wrote the file still runs."""
         try:
-            return bool(abs(psutil.Process(self.pid).create_time() - self.began_s) < _START_TOLERANCE_S)
+            return bool(
+                abs(psutil.Process(self.pid).create_time() - self.began_s) < _START_TOLERANCE_S
+            )
         except (psutil.Error, ValueError, OverflowError):
             return False
 
@@ -159,7 +161,9 @@ def _places(path: Path | None) -> list[Path]:
     if path is None:
         return [unused]
     beside = [path.with_name(f".{path.name}{SUFFIX}")]
-    is_writable = os.access(path.parent, os.W_OK) and (not path.exists() or os.access(path, os.W_OK))
+    is_writable = os.access(path.parent, os.W_OK) and (
+        not path.exists() or os.access(path, os.W_OK)
+    )
     return [
         *(beside if is_writable else []),
         directory / f"{name}{SUFFIX}",

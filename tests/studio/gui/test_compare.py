@@ -79,7 +79,7 @@ def test_the_baseline_is_a_choice_that_is_undone(seat: Seat[ComparePage]) -> Non
     assert page.headers[2].baseline.isChecked()
     seat.click(page.headers[2].baseline)  # it cannot be taken away, only given to another
     assert page.headers[2].baseline.isChecked()
-    assert seat.document.undo.undoText() == "measure by Window 3"
+    assert seat.document.undo.undoText() == "make Window 3 the baseline"
     seat.document.undo.undo()
     assert [header.baseline.isChecked() for header in page.headers] == [True, False, False]
     (_key, _words, _keys, measure) = page.page_actions()[0]

@@ -68,7 +68,7 @@ def shown(desk: Desk) -> Desk:
 
 def test_before_anything_was_done_it_says_so(shown: Desk) -> None:
     said = [one.text() for one in shown.window.jobs_panel.findChildren(QLabel) if one.isVisible()]
-    assert said == ["Jobs", "Nothing has been done in the background yet."]
+    assert said == ["Jobs", "No job has run in the background yet."]
 
 
 def test_a_job_is_watched_paused_and_goes_on(shown: Desk) -> None:

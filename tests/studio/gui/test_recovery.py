@@ -376,7 +376,7 @@ def test_where_nothing_can_be_written_beside_it_goes_elsewhere_and_where_nowhere
     (state_home / "rollcast").write_text("in the way", encoding="utf-8")
     recovery.keep()
     assert len(wrong) == 1
-    assert wrong[0].startswith("what is not saved cannot be kept: ")
+    assert wrong[0].startswith("unsaved edits cannot be kept: ")
     document.undo.undo()
 
 
