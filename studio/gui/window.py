@@ -252,7 +252,7 @@ class StudioWindow(QMainWindow):
         stack.indexChanged.connect(self._show_undo)
         self.top_bar.pages.picked.connect(self.show_page)
 
-    # What it shows
+    # Display
 
     def page(self, key: str) -> Page:
         """Return a page; make the page at the first call."""
@@ -363,7 +363,7 @@ class StudioWindow(QMainWindow):
             is_free = self._docks["lessons"].isHidden()
             runs.setVisible(not is_narrow and self._shows_runs_when_wide and is_free)
 
-    # What a person asks for
+    # Actions of the user
 
     def _run(self) -> None:
         self.bottom_bar.clear()

@@ -51,6 +51,7 @@ class Node:
         column: Its place from the left, from 0.
         row: Its place from the top, from 0; halves lie between two rows.
         is_critical: Whether it is on the critical path.
+        is_failed: Whether its replacement did not come to its end in the run that is shown.
     """
 
     key: str
@@ -61,6 +62,7 @@ class Node:
     column: int
     row: float
     is_critical: bool = False
+    is_failed: bool = False
 
 
 @dataclass(frozen=True)
@@ -327,7 +329,8 @@ def _instance_node(
         told.append("was not begun in this run")
     if is_critical:
         told.append("on the critical path")
-    return Node(name, "instance", title, under, "; ".join(told), *place, is_critical)
+    is_failed = spell is not None and spell.end_s is None
+    return Node(name, "instance", title, under, "; ".join(told), *place, is_critical, is_failed)
 
 
 def _gate_node(

@@ -54,6 +54,7 @@ class TableCell:
             for the baseline itself and where there is nothing to tell.
         under: The difference in little room, with half its interval; of the baseline what single
             runs may do (5–95 %).
+        difference: The difference alone, without its interval; empty where ``under`` has none.
         words: All of it in words, for a tip and for who cannot see the colours.
     """
 
@@ -61,6 +62,7 @@ class TableCell:
     standing: Standing = ""
     under: str = ""
     words: str = ""
+    difference: str = ""
 
 
 @dataclass(frozen=True)
@@ -169,7 +171,8 @@ def _cell(
         "same": f"the same as {against} in every run",
         "": "",
     }[standing]
-    return TableCell(figure, standing, _short(metric, difference, standing), words)
+    mean = "" if difference.mean is None else signed_text(metric, difference.mean)
+    return TableCell(figure, standing, _short(metric, difference, standing), words, mean)
 
 
 def standing_of(metric: str, difference: Difference) -> Standing:

@@ -164,7 +164,7 @@ class LessonPanel(QFrame):
         if self._progress is not None and self._document.saved is not self._lesson_file:
             self.leave()
 
-    # What it shows
+    # Display
 
     def _build(self) -> None:
         inside = QWidget()
@@ -313,7 +313,7 @@ class LessonPanel(QFrame):
             self._progress_label.setText(text)
             self._progress_label.setVisible(bool(text))
 
-    # What a person does
+    # Actions of the user
 
     def _on_answer(self, index: int) -> None:
         assert self._progress is not None

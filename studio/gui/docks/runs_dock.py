@@ -162,7 +162,7 @@ class _RunsModel(QAbstractTableModel):
             is_compared = run.key in self._compared_keys
             return Qt.CheckState.Checked if is_compared else Qt.CheckState.Unchecked
         if role == Qt.ItemDataRole.ToolTipRole:
-            return f"{run.name} {verdict_text(run.result).partition(' ')[2]}"
+            return f"{run.name}: {verdict_text(run.result)}"
         if role == Qt.ItemDataRole.FontRole and run.is_kept:
             font = QFont()
             font.setWeight(QFont.Weight.DemiBold)

@@ -7,10 +7,13 @@ document is not changed.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from PySide6.QtWidgets import QVBoxLayout
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QFrame, QLabel, QPushButton, QVBoxLayout
 
 from executor.base.errors import RollcastError
 from executor.base.files import atomic_write_text
@@ -35,11 +38,26 @@ if TYPE_CHECKING:
     from studio.gui.toolkit.actions import PageAction
 
 
-_CHOOSE = "choose an inventory"
-_CHOOSE_WORDS = {
-    "dry": "Choose an inventory to see the exact commands; the steps by name stand below",
-    "inventory": "Choose an inventory: the file that says where the fleet is",
+_INVENTORY_HINTS: dict[Where, str] = {
+    "dry": "Choose an inventory to see the exact commands; the list below has the steps by name",
+    "inventory": "Choose an inventory: the file that names the machines of the fleet",
 }
+
+
+class RefusalReason(Enum):
+    """Why a rollout cannot be started, as far as the page shows it differently."""
+
+    OTHER_TOOL = "another tool carries the plan out"
+    NO_INVENTORY = "no inventory is chosen"
+    NOT_READY = "something else is missing; the text says what"
+
+
+@dataclass(frozen=True)
+class StartRefusal:
+    """The reason why a rollout cannot be started, and the sentence about it."""
+
+    reason: RefusalReason
+    text: str
 
 
 class ExecutePage(Page):
@@ -54,6 +72,7 @@ class ExecutePage(Page):
         self._lab_refusal: tuple[PlanDraft | None, str] = (None, "")
         self.bar = RolloutBar()
         self.view = RolloutView(theme)
+        self.other_tool = _OtherToolCard()
         self._lay_out()
         self._connect()
 
@@ -63,6 +82,7 @@ class ExecutePage(Page):
         layout.setSpacing(GAP_PX)
         layout.addWidget(self.bar)
         layout.addWidget(self.view, 1)
+        layout.addWidget(self.other_tool, 1)
 
     def _connect(self) -> None:
         bar = self.bar
@@ -75,6 +95,7 @@ class ExecutePage(Page):
             (bar.end_button, self.give_up),
             (bar.approve_button, self.approve),
             (bar.report_button, self.ask_report),
+            (self.other_tool.button, lambda: self.page_requested.emit("plan")),
         ):
             button.clicked.connect(slot)
         for signal in (self.jobs.started, self.jobs.ended):
@@ -115,7 +136,7 @@ class ExecutePage(Page):
             self._rollout.deleteLater()
         self._rollout = None
 
-    # What it shows
+    # Display
 
     @property
     def rollout(self) -> RolloutJob | None:
@@ -139,23 +160,37 @@ class ExecutePage(Page):
     def show_document(self) -> None:
         """Show the current rollout, or else the steps that the plan would carry out."""
         self._find_left_rollout()
-        self._show_bar()
+        refusal = self._start_refusal()
+        is_elsewhere = self.rollout is None and (
+            refusal is not None and refusal.reason is RefusalReason.OTHER_TOOL
+        )
+        self.bar.setVisible(not is_elsewhere)
+        self.view.setVisible(not is_elsewhere)
+        self.other_tool.setVisible(is_elsewhere)
+        if is_elsewhere and refusal is not None:
+            self.other_tool.sentence.setText(f"✗ {refusal.text}")
+            return
+        self._show_bar(refusal)
         self.view.show_rollout(self.rollout, self._drafts.current(), self.theme)
 
-    def _start_refusal(self) -> str:
-        """Return why the rollout cannot be started; empty when it can."""
+    def _start_refusal(self) -> StartRefusal | None:
+        """Return why the rollout cannot be started; None when it can."""
         draft = self._drafts.current()
         if self._rollout is not None and self._rollout.is_open:
-            return "a rollout is under way"
-        if draft.plan is None or draft.refusal_text:
-            return draft.refusal_text
-        if not draft.plan.is_by_rollcast:
-            return f"{tool_name(draft.plan)} carries it out: export it on the page Plan"
-        if self.bar.chosen_place == "lab":
-            return no_haproxy() or self._lab_refusal_text(draft)
-        if self._inventory is None:
-            return _CHOOSE
-        return "; ".join(problems_in(fits(draft.plan, self._inventory[1])))
+            return StartRefusal(RefusalReason.NOT_READY, "a rollout is under way")
+        if draft.plan is not None and not draft.plan.is_by_rollcast:
+            tool = tool_name(draft.plan)
+            text = f"{tool} carries this plan out, so Rollcast cannot start it. Export the plan."
+            return StartRefusal(RefusalReason.OTHER_TOOL, text)
+        if draft.plan is not None and not draft.refusal_text and self.bar.chosen_place != "lab":
+            if self._inventory is None:
+                return StartRefusal(RefusalReason.NO_INVENTORY, "choose an inventory")
+            text = "; ".join(problems_in(fits(draft.plan, self._inventory[1])))
+        elif draft.plan is None or draft.refusal_text:
+            text = draft.refusal_text
+        else:
+            text = no_haproxy() or self._lab_refusal_text(draft)
+        return StartRefusal(RefusalReason.NOT_READY, text) if text else None
 
     def _lab_refusal_text(self, draft: PlanDraft) -> str:
         """Return why the lab cannot run a draft's scenario; the answer is kept for one draft."""
@@ -163,8 +198,8 @@ class ExecutePage(Page):
             self._lab_refusal = (draft, lab_refuses(draft.scenario))
         return self._lab_refusal[1]
 
-    def _show_bar(self) -> None:
-        rollout, refusal, inventory = self.rollout, self._start_refusal(), ""
+    def _show_bar(self, refusal: StartRefusal | None) -> None:
+        rollout, inventory = self.rollout, ""
         if self._inventory is not None:
             path, fleet = self._inventory
             inventory = f"{path.name}: {instances_text(len(fleet.instances))}"
@@ -175,20 +210,21 @@ class ExecutePage(Page):
                 line[0],
                 f"{line[1]} · a rollout of {plan.name}, window {plan.window}, not of the open scenario",
             )
-        self.bar.show_rollout(rollout, line, refusal, inventory)
+        refusal_text = "" if refusal is None else refusal.text
+        self.bar.show_rollout(rollout, line, refusal_text, inventory)
 
-    def _idle_line(self, refusal: str) -> Line:
+    def _idle_line(self, refusal: StartRefusal | None) -> Line:
         """Return the status line before a rollout is started."""
-        if refusal == _CHOOSE:
-            return "soft", _CHOOSE_WORDS[self.bar.chosen_place]
-        if refusal:
-            return "bad", f"✗ {refusal}"
+        if refusal is not None and refusal.reason is RefusalReason.NO_INVENTORY:
+            return "soft", _INVENTORY_HINTS[self.bar.chosen_place]
+        if refusal is not None:
+            return "bad", f"✗ {refusal.text}"
         plan = self._drafts.current().plan
         assert plan is not None
         count = instances_text(len(plan.instances))
         return "heading", f"{plan.name}: {count}, window {plan.window}"
 
-    # What a person asks for
+    # Actions of the user
 
     def page_actions(self) -> list[PageAction]:
         """Return the page's actions: start, halt, resume, approve, choose an inventory, write the report."""
@@ -222,7 +258,7 @@ class ExecutePage(Page):
 
     def start(self) -> None:
         """Start the rollout; on real machines ask for confirmation first."""
-        if self._start_refusal():
+        if self._start_refusal() is not None:
             return
         draft = self._drafts.current()
         assert draft.plan is not None
@@ -246,7 +282,7 @@ class ExecutePage(Page):
         )
 
     def _start_for_real(self) -> None:
-        if not self._start_refusal() and self._inventory is not None:
+        if self._start_refusal() is None and self._inventory is not None:
             asks = self.bar.asks.isChecked()
             self._make_rollout("inventory").start_on(self._inventory[0], asks=asks)
             self.show_document()
@@ -348,3 +384,26 @@ class ExecutePage(Page):
         """Halt the open rollout; closing the jobs waits for its end."""
         if self._rollout is not None:
             self._rollout.give_up()
+
+
+class _OtherToolCard(QFrame):
+    """A card that says which tool carries the plan out, with a button to the export.
+
+    Attributes:
+        sentence: Says why nothing can be started here.
+        button: Shows the page *Plan*.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setObjectName("card")
+        self.sentence = QLabel()
+        self.sentence.setObjectName("bad")
+        self.sentence.setWordWrap(True)
+        self.button = QPushButton("Show the plan and its export")
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(40, 12, 40, 12)
+        layout.addStretch(1)
+        layout.addWidget(self.sentence, 0, Qt.AlignmentFlag.AlignHCenter)
+        layout.addWidget(self.button, 0, Qt.AlignmentFlag.AlignHCenter)
+        layout.addStretch(1)

@@ -108,7 +108,7 @@ class PlanPage(Page):
         for column in (0, 1):
             grid.setColumnStretch(column, 1)
 
-    # What it shows
+    # Display
 
     @property
     def draft(self) -> PlanDraft:
@@ -175,24 +175,31 @@ class PlanPage(Page):
                 self.export.show_exported(self._exported, self.theme)
         else:
             self.export.show_refusal(draft.refusal_text, self.theme)
-        self.export.show_command(self._command_text(target))
+        self._show_command(target)
         self.export.show_refusal_text(refusal)
 
-    def _command_text(self, target: ExportTarget) -> str:
-        """Return the command line that does the same."""
+    def _show_command(self, target: ExportTarget) -> None:
+        """Show the command line that does the same, or why there is none."""
         draft = self.draft
         if draft.plan is None:
-            return ""
-        file = f"{draft.scenario.name}.plan.json"
-        if target is not TARGETS[0]:
-            return f"rollcast export {file_name(draft.plan, TARGETS[0])} --to {target.name}"
-        saved = self.document.saved
-        path = saved.path or Path(f"{draft.scenario.name}.yaml")
-        return plan_command(path.name, saved.scenario, draft.scenario, file) or (
-            "save the scenario first: options cannot say what was changed"
-        )
+            self.export.show_command("")
+        elif target is not TARGETS[0]:
+            plan_file = file_name(draft.plan, TARGETS[0])
+            self.export.show_command(f"rollcast export {plan_file} --to {target.name}")
+        else:
+            saved = self.document.saved
+            path = saved.path or Path(f"{draft.scenario.name}.yaml")
+            file = f"{draft.scenario.name}.plan.json"
+            command = plan_command(path.name, saved.scenario, draft.scenario, file)
+            if command:
+                note = "The command also confirms the plan with a fresh seed."
+                self.export.show_command(command, note)
+            else:
+                self.export.show_no_command(
+                    "Save the scenario first: the command line has no options for these edits"
+                )
 
-    # What a person asks for
+    # Actions of the user
 
     def page_actions(self) -> list[PageAction]:
         """Return the page's actions: export, copy the command line, fit the graph."""
@@ -302,13 +309,20 @@ class _ExportCard(QFrame):
         button.setAccessibleName(f"Export: lost in translation, {count}")
         button.setToolTip("What the plan asks for and the tool does not do")
 
-    def show_command(self, words: str) -> None:
-        """Show the command line from its beginning."""
-        self.command.setText(words)
+    def show_command(self, command: str, note: str = "") -> None:
+        """Show a command line from its beginning, with a note in the tooltip."""
+        self._show_command_text(command, f"{command}\n{note}".rstrip())
+        self.copy.setEnabled(bool(command))
+
+    def show_no_command(self, reason: str) -> None:
+        """Show why there is no command line."""
+        self._show_command_text(reason, reason)
+        self.copy.setEnabled(False)
+
+    def _show_command_text(self, text: str, tip: str) -> None:
+        self.command.setText(text)
         self.command.setCursorPosition(0)
-        confirmed = "\nThere it is confirmed on a fresh seed, too." if " plan " in words else ""
-        self.command.setToolTip(f"{words}{confirmed}")
-        self.copy.setEnabled(bool(words))
+        self.command.setToolTip(tip)
 
     def show_refusal_text(self, refusal: str) -> None:
         """Show whether the plan can be exported, and why not."""

@@ -117,7 +117,7 @@ class ReplayPage(Page):
             ("replay.table", "The fleet as a table", "T", self.toggle_table),
         ]
 
-    # What it shows
+    # Display
 
     @property
     def time_s(self) -> float:
@@ -232,7 +232,7 @@ class ReplayPage(Page):
         self.fleet.tiles.set_budget(budget)
         super().resizeEvent(event)
 
-    # Where the cursor goes
+    # The cursor
 
     def go_to(self, time_s: float) -> None:
         """Move the cursor to a moment, in seconds."""
@@ -283,7 +283,7 @@ class ReplayPage(Page):
 
     def _tick(self) -> None:
         passed_s = self._clock.restart() / 1000
-        self.go_to(self._time_s + passed_s * self.transport.seconds_a_second)
+        self.go_to(self._time_s + passed_s * self.transport.speed_factor)
         if self._time_s >= self.end_s:
             self.pause()
 

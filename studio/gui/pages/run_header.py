@@ -15,7 +15,7 @@ from PySide6.QtWidgets import (
 
 from studio.gui.document.runs import KeptRun
 from studio.gui.widgets.elided import ElidedLabel
-from studio.views.figures_text import verdict_text
+from studio.views.figures_text import ANSWER_GLYPHS, verdict_text
 from studio.views.theme import SMALL_PX, Theme
 
 WORDS_PX = 200
@@ -34,7 +34,7 @@ class RunHeader(QFrame):
         super().__init__()
         self.setObjectName("runHeader")
         self._key = ""
-        self._name_text = self._verdict = ""
+        self._name_text = self._verdict = self._short_verdict = ""
         self.name = QPushButton()
         self.name.setCursor(Qt.CursorShape.PointingHandCursor)
         self.name.setObjectName("runName")
@@ -77,6 +77,7 @@ class RunHeader(QFrame):
         )
         self.name.setAccessibleName(f"Select {run.name}")
         self._verdict = verdict_text(run.result)
+        self._short_verdict = f"{ANSWER_GLYPHS[answer]} {answer}"
         self.setToolTip(self._verdict)  # the label shows as much of the verdict as fits
         self.baseline.setChecked(is_baseline)
         self.baseline.setAccessibleName(f"Make {run.name} the baseline")
@@ -100,7 +101,7 @@ class RunHeader(QFrame):
         fits = (
             self.verdict.fontMetrics().horizontalAdvance(self._verdict) <= self.width() - taken_px
         )
-        self.verdict.setText(self._verdict if fits else self._verdict.partition(" in ")[0])
+        self.verdict.setText(self._verdict if fits else self._short_verdict)
         self.verdict.setAccessibleName(self._verdict)
         shown = font.elidedText(self._name_text, Qt.TextElideMode.ElideRight, max(24, room_px))
         self.name.setText(shown)

@@ -145,7 +145,7 @@ class TimingPage(Page):
         inside.addStretch(1)
         return holder
 
-    # What is shown
+    # Display
 
     def follow(self) -> None:
         is_visible, has_job = self.isVisible(), self.job is not None
@@ -244,7 +244,7 @@ class TimingPage(Page):
         self.readout.setText(words)
         self.map.setAccessibleDescription(words)
 
-    # What a person does
+    # Actions of the user
 
     def _on_cell_chosen(self, column: int, row: int) -> None:
         """Make the start and the window of a cell those of the scenario, as one edit."""
@@ -287,7 +287,7 @@ class TimingPage(Page):
         ]
         return [*colour_actions, ("timing.pause", "Pause or resume the cells", "", self.pause)]
 
-    # What goes on in the background
+    # Background work
 
     def _start(self) -> None:
         if self.grid is None:

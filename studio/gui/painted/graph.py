@@ -94,7 +94,7 @@ class _Box(QGraphicsItem):
         font.setPixelSize(round(SMALL_PX))
         font.setWeight(QFont.Weight.Normal)
         lower = inside.adjusted(0, inside.height() * 0.52, 0, 0)
-        colour = theme.failed if node.under.startswith("✗") else theme.soft
+        colour = theme.failed if node.is_failed else theme.soft
         _draw(painter, font, colour, lower, node.under)
 
 
@@ -191,7 +191,7 @@ class GraphView(QGraphicsView):
         item.setZValue(0.5 if is_critical else 0)
         self._scene.addItem(item)
 
-    # How much of it is seen
+    # Zoom
 
     @property
     def scale_now(self) -> float:
@@ -228,7 +228,7 @@ class GraphView(QGraphicsView):
             self.zoom(_STEP ** (event.angleDelta().y() / 120))
         event.accept()
 
-    # Which box is looked at
+    # Selection
 
     def pick(self, key: str) -> None:
         """Looks at a box."""

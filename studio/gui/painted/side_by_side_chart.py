@@ -99,7 +99,7 @@ class SideBySideChart(QWidget):
         self.setMouseTracking(True)
         self.setMinimumHeight(170)
 
-    # What it shows
+    # Display
 
     def show_columns(self, columns: Columns, theme: Theme) -> None:
         """Shows other runs, or more of the same."""
@@ -170,7 +170,7 @@ class SideBySideChart(QWidget):
         value = value_at(band, self._cursor_s or 0.0)
         return latency_text(value) if quantity.is_time else count_text(value)
 
-    # Where things are
+    # Geometry
 
     def column_width(self) -> float:
         """How wide each column is, its margins included."""
@@ -217,7 +217,7 @@ class SideBySideChart(QWidget):
         flat = np.full(len(lines.time_s), found.rollout_latency_p99_s.value)
         return [(lines.time_s, flat, "accent")]
 
-    # What a person does
+    # Actions of the user
 
     def mouseMoveEvent(self, event: QMouseEvent) -> None:
         self._to_mouse(event.position())
@@ -247,7 +247,7 @@ class SideBySideChart(QWidget):
         else:
             self.move_cursor(wanted)
 
-    # How it is painted
+    # Painting
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)

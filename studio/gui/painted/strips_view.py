@@ -109,7 +109,7 @@ class StripsView(QWidget):
         """The strips that are shown."""
         return self._strips
 
-    # How they lie
+    # Geometry
 
     def _lay_out(self) -> None:
         """Gives each strip its height: what is quiet gets a line, the rest share the room."""
@@ -132,7 +132,7 @@ class StripsView(QWidget):
     def resizeEvent(self, _event: object) -> None:
         self._picture = None
 
-    # How they are painted
+    # Painting
 
     def paintEvent(self, event: QPaintEvent) -> None:
         paint, ground = self._paint_picture, self._theme.card
@@ -278,7 +278,7 @@ class StripsView(QWidget):
         event = self._event_near(time_s)
         return "; ".join(told if event is None else [event.words, *told])
 
-    # What a person does
+    # Actions of the user
 
     def mousePressEvent(self, event: QMouseEvent) -> None:
         self._point(event)

@@ -68,7 +68,7 @@ class Tiles(QWidget):
         self._focused = 0
         self._pinned: int | None = None
 
-    # What is shown
+    # Display
 
     @property
     def focused_instance(self) -> int:
@@ -165,7 +165,7 @@ class Tiles(QWidget):
             return ""
         return f"Bar: how far the step is; it ends at {clock_text(one.end_s)}."
 
-    # How they lie
+    # Geometry
 
     def set_budget(self, height_px: int) -> None:
         """Says how high the tiles may be at most; they then take what they need of it."""
@@ -201,7 +201,7 @@ class Tiles(QWidget):
         """Whose tile is at a point."""
         return next((k for k, rect in enumerate(self._rects) if rect.contains(point)), None)
 
-    # How they are painted
+    # Painting
 
     def paintEvent(self, event: QPaintEvent) -> None:
         painter = QPainter(self)
@@ -303,7 +303,7 @@ class Tiles(QWidget):
             lower = QRect(upper.left(), upper.bottom() + 1, upper.width(), 13)
             painter.drawText(lower, centre, look.word)
 
-    # What a person does
+    # Actions of the user
 
     def event(self, event: QEvent) -> bool:
         if claim_keys(event, _KEYS):

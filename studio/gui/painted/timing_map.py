@@ -98,7 +98,7 @@ class TimingMap(QWidget):
             self.pointed.emit(column, row)
             self.update()
 
-    # Where things are
+    # Geometry
 
     def area(self) -> QRectF:
         """Where the cells are."""
@@ -122,7 +122,7 @@ class TimingMap(QWidget):
         row = int((area.bottom() - at.y()) / area.height() * len(self._grid.windows))
         return min(column, len(self._grid.starts) - 1), min(row, len(self._grid.windows) - 1)
 
-    # What a person does
+    # Actions of the user
 
     def mouseMoveEvent(self, event: QMouseEvent) -> None:
         cell = self._cell_at(event.position())
@@ -165,7 +165,7 @@ class TimingMap(QWidget):
     def focusOutEvent(self, event: QFocusEvent) -> None:
         self.update()
 
-    # How it is painted
+    # Painting
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)

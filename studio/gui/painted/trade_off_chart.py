@@ -151,7 +151,7 @@ class TradeOffChart(ChartCanvas):
             self._words.get(-1 if self._selected is None else self._selected, "")
         )
 
-    # What a person does
+    # Actions of the user
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)
@@ -226,7 +226,7 @@ class TradeOffChart(ChartCanvas):
             found.append(((away.x() ** 2 + away.y() ** 2) ** 0.5, point.index))
         return min(found)[1] if found and min(found)[0] <= CLICK_PX else None
 
-    # What is painted over it
+    # Overlay
 
     def paint_over(self, painter: QPainter) -> None:
         """The estimate, and rings around what the mouse or the keys are at."""

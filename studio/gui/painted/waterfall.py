@@ -215,7 +215,7 @@ class _Rows(QWidget):
                 side = int(Qt.AlignmentFlag.AlignVCenter)
                 painter.drawText(box.adjusted(2, -4, 0, 4), side, "✗")
 
-    # Looking at one
+    # Selection
 
     def about(self) -> str:
         """What the row that is looked at shows, in words."""

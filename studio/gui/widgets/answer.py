@@ -1,4 +1,4 @@
-"""One answer of several: a radio button whose words may take two lines."""
+"""An answer of a question: a radio button whose text may take two lines."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from PySide6.QtWidgets import QHBoxLayout, QLabel, QRadioButton, QWidget
 
 
 class AnswerButton(QWidget):
-    """A radio button with its words beside it; a click on either chooses it.
+    """A radio button with its text beside it; a click on either selects the answer.
 
     Attributes:
-        button: The radio button, to be put into a group.
+        button: The radio button, for a button group.
     """
 
     def __init__(self, words: str) -> None:

@@ -24,7 +24,7 @@ from PySide6.QtWidgets import (
 from studio.gui.frame.command_palette import CommandPalette, closeness, is_match
 from studio.gui.toolkit.actions import ACTIONS, MENUS, PAGES, action_text
 from studio.gui.toolkit.settings import SETTINGS, Settings
-from studio.gui.window import FIRST_SIZE, SMALLEST
+from studio.gui.window import FIRST_SIZE, MINIMUM_SIZE
 from studio.views.theme import DARK, GAP_PX, LIGHT
 from tests.studio.gui.conftest import Desk
 from tests.studio_page import PAGE
@@ -355,13 +355,13 @@ def test_the_runs_fold_by_themselves_where_it_is_narrow(desk: Desk) -> None:
 
     unfold = desk.find(QToolButton, "Show the runs")
     assert not unfold.isVisible()
-    desk.window.resize(*SMALLEST)
-    desk.qtbot.waitUntil(shows(SMALLEST[0], False))
+    desk.window.resize(*MINIMUM_SIZE)
+    desk.qtbot.waitUntil(shows(MINIMUM_SIZE[0], False))
     assert unfold.isVisible()
     desk.click(unfold)  # who wants them there has them there
     assert is_seen(desk, "right")
     assert not unfold.isVisible()
-    assert desk.window.width() == SMALLEST[0]
+    assert desk.window.width() == MINIMUM_SIZE[0]
     desk.keys(Qt.Key.Key_F7)
     desk.window.resize(*FIRST_SIZE)
     desk.qtbot.waitUntil(shows(FIRST_SIZE[0], True))
@@ -370,7 +370,7 @@ def test_the_runs_fold_by_themselves_where_it_is_narrow(desk: Desk) -> None:
 def test_what_a_person_has_folded_stays_folded(desk: Desk) -> None:
     desk.keys(Qt.Key.Key_F7)
     assert not is_seen(desk, "right")
-    desk.window.resize(*SMALLEST)
+    desk.window.resize(*MINIMUM_SIZE)
     desk.window.resize(*FIRST_SIZE)
     desk.qtbot.waitUntil(lambda: desk.window.width() == FIRST_SIZE[0])
     assert not is_seen(desk, "right")

@@ -68,7 +68,7 @@ def test_the_program_opens_runs_and_remembers(
     def look(window: StudioWindow) -> None:
         said.append(window.headline.banner.sentence)
         said.append(window.palette().window().color().name().upper())
-        assert sys.excepthook is app._tell
+        assert sys.excepthook is app._exit_on_defect
 
     run_the_program(monkeypatch, qtbot, look)
     assert app.open_studio(shop) == 0
@@ -141,7 +141,7 @@ def test_an_error_in_a_slot_reaches_the_program(
     """Qt alone would print it and go on."""
     codes: list[int] = []
     monkeypatch.setattr(app.QApplication, "exit", staticmethod(codes.append))
-    monkeypatch.setattr(sys, "excepthook", app._tell)
+    monkeypatch.setattr(sys, "excepthook", app._exit_on_defect)
 
     def broken() -> None:
         raise RuntimeError("a defect in a slot")

@@ -148,6 +148,24 @@ def test_the_lab_refuses_what_it_cannot_put_up(qtbot: QtBot) -> None:
     assert not seat.page.bar.start_button.isEnabled()
 
 
+def test_a_plan_for_another_tool_shows_only_that_and_the_way_to_its_export(qtbot: QtBot) -> None:
+    text = SHOP.replace("  window: 2   # two at once", "  window: 2\n  replacement: beside")
+    seat = Seat(qtbot, ExecutePage, text, windows=(2,))
+    seat.run()
+    page = seat.page
+    assert page._start_refusal() is not None
+    assert not page.bar.isVisible()
+    assert not page.view.isVisible()
+    assert page.other_tool.sentence.text().startswith("✗ Kubernetes carries this plan out")
+    page.start()  # its keys do no more than its button
+    assert page.rollout is None
+    with qtbot.waitSignal(page.page_requested, check_params_cb=lambda key: key == "plan"):
+        seat.click(page.other_tool.button)
+    seat.document.open(ScenarioFile.parse(SMALL))  # Rollcast carries this one out
+    assert page.bar.isVisible()
+    assert not page.other_tool.isVisible()
+
+
 INVENTORY = """\
 rollcast: inventory/1
 service: {service}

@@ -18,7 +18,7 @@ from PySide6.QtWidgets import (
 
 from simulation.scenario.file import ScenarioFile
 from studio.gui.document.commands import edit_windows
-from studio.gui.window import SMALLEST
+from studio.gui.window import MINIMUM_SIZE
 from studio.views.theme import DARK, LIGHT
 from tests.helpers.command_line import SHOP
 from tests.studio.gui.conftest import WINDOW, Desk
@@ -84,7 +84,7 @@ def test_the_tab_key_leads_out_of_the_table(desk: Desk) -> None:
 
 def test_the_tab_key_goes_round_and_shows_where_it_is(desk: Desk) -> None:
     """At the smallest size the panel scrolls: what has the focus is brought into view."""
-    desk.window.resize(*SMALLEST)
+    desk.window.resize(*MINIMUM_SIZE)
     desk.run()
     first = desk.find(QSlider, "Window size, slider")
     first.setFocus()
@@ -190,8 +190,8 @@ def test_nothing_needs_more_room_than_the_smallest_window_has(desk: Desk) -> Non
     )
     edit_windows(desk.document, tuple(range(1, 40)))
     desk.window.show_error("words " * 100)
-    desk.window.resize(*SMALLEST)
+    desk.window.resize(*MINIMUM_SIZE)
     needed = desk.window.centralWidget().minimumSizeHint()
-    assert needed.width() <= SMALLEST[0]
-    assert needed.height() <= SMALLEST[1]
-    assert (desk.window.width(), desk.window.height()) == SMALLEST
+    assert needed.width() <= MINIMUM_SIZE[0]
+    assert needed.height() <= MINIMUM_SIZE[1]
+    assert (desk.window.width(), desk.window.height()) == MINIMUM_SIZE

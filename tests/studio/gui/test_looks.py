@@ -154,7 +154,7 @@ def test_an_error_in_a_slot_ends_the_program(
     try:
         raise RuntimeError("a defect")
     except RuntimeError as error:
-        app._tell(type(error), error, sys.exc_info()[2])
+        app._exit_on_defect(type(error), error, sys.exc_info()[2])
     assert ended == [1]
     assert "RuntimeError: a defect" in capsys.readouterr().err
 

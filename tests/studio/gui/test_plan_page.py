@@ -53,7 +53,7 @@ def choose(seat: Seat[PlanPage], name: str) -> None:
     seat.qtbot.keyClick(box, Qt.Key.Key_Home)
     for _ in range([one.name for one in TARGETS].index(name)):
         seat.qtbot.keyClick(box, Qt.Key.Key_Down)
-    assert seat.page.export.chosen.name == name
+    assert seat.page.export.selected_target.name == name
 
 
 def test_before_anything_is_simulated_the_waves_are_there_and_nothing_is_exported(
