@@ -248,7 +248,7 @@ class LessonPanel(QFrame):
         """Add the choice of the selected run, which the list of runs offers, too."""
         comparison = self._document.comparison
         assert comparison is not None  # an earlier step simulated the comparison
-        windows = [str(one.candidate.window) for one in comparison.candidates]
+        windows = [str(result.candidate.window) for result in comparison.candidates]
         runs = Segmented(
             "Window", [(window, window, f"Select window {window}") for window in windows]
         )

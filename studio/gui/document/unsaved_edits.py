@@ -116,13 +116,13 @@ def write(side_file: SideFile, before: Path | None = None) -> Path:
     """
     path = None if side_file.path is None else Path(side_file.path)
     places = [*([] if before is None else [before]), *_places(path)]
-    wanted = [place for place in places if place == before or not place.exists()]
-    for number, place in enumerate(wanted):
+    free_places = [place for place in places if place == before or not place.exists()]
+    for number, place in enumerate(free_places):
         try:
             place.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             atomic_write_text(place, side_file.model_dump_json(indent=1), mode=0o600)
         except (BadInput, OSError) as error:
-            if number == len(wanted) - 1:
+            if number == len(free_places) - 1:
                 raise BadInput(f"unsaved edits cannot be kept: {error}") from None
             continue
         return place

@@ -123,14 +123,14 @@ class FileWatch(QObject):
 
     def _watch(self, path: Path) -> None:
         """Watch a file and its folder; the watcher loses a file that is replaced by a rename."""
-        wanted = [
+        paths = [
             path_to_watch
             for path_to_watch in (path, path.absolute().parent)
             if path_to_watch.exists()
         ]
         watched = {*self._watcher.files(), *self._watcher.directories()}
         missing = [
-            str(path_to_watch) for path_to_watch in wanted if str(path_to_watch) not in watched
+            str(path_to_watch) for path_to_watch in paths if str(path_to_watch) not in watched
         ]
         if missing:
             self._watcher.addPaths(missing)

@@ -134,7 +134,7 @@ class ComparePage(Page):
             header.baseline_chosen.connect(self._measure_by)
             self.headers.append(header)
             self._heads.addWidget(header, 1)
-        before: QWidget | None = None
+        last_widget: QWidget | None = None
         for place, (header, run) in enumerate(zip(self.headers, runs, strict=True)):
             header.show_run(
                 run,
@@ -142,12 +142,12 @@ class ComparePage(Page):
                 is_selected=run == self.document.current_run,
                 is_baseline=place == baseline_of(runs),
             )
-            if before is not None:
-                self.setTabOrder(before, header.name)
+            if last_widget is not None:
+                self.setTabOrder(last_widget, header.name)
             self.setTabOrder(header.name, header.baseline)
-            before = header.baseline
-        if before is not None:
-            self.setTabOrder(before, self.chart)
+            last_widget = header.baseline
+        if last_widget is not None:
+            self.setTabOrder(last_widget, self.chart)
             self.setTabOrder(self.chart, self.table)
 
     def _show_estimate(self, runs: Sequence[KeptRun]) -> dict[tuple[str, int], str]:

@@ -281,7 +281,7 @@ class _ExportCard(QFrame):
 
     @property
     def selected_target(self) -> ExportTarget:
-        """The target that is picked."""
+        """The selected target."""
         return TARGETS[self.target.currentIndex()]
 
     def show_exported(self, exported: Exported, theme: Theme) -> None:

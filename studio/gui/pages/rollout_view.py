@@ -79,7 +79,7 @@ class RolloutView(QWidget):
     def _show_log(self, rollout: RolloutJob | None, plan: Plan | None, theme: Theme) -> None:
         lines = [] if plan is None else steps_in_words(plan)
         if rollout is not None:
-            lines = [log_line(one) for one in rollout.lines]
+            lines = [log_line(line) for line in rollout.lines]
         self.log.show_theme(theme)
         self.log.show_lines(lines, follows=rollout is not None)
         self._log_card.setVisible(bool(lines))

@@ -193,7 +193,7 @@ class TradeOffPage(Page):
 
     @property
     def chosen_risk(self) -> Risk:
-        """What the duration is weighed against."""
+        """The risk that the duration is weighed against."""
         return RISKS[self.risk.selected_key or "p99"]
 
     def show_document(self) -> None:
