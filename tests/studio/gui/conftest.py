@@ -1,4 +1,4 @@
-"""A studio over a small scenario, with settings of its own, closed after each test."""
+"""A window on a small scenario, with its own settings, closed after each test."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ AnyWidget = TypeVar("AnyWidget", bound=QWidget)
 
 
 class Desk:
-    """A person at the studio: finds widgets by the names that a screen reader reads."""
+    """A user at the window: finds widgets by their accessible names."""
 
     def __init__(self, qtbot: QtBot, folder: Path, store: QSettings) -> None:
         self.qtbot, self.folder = qtbot, folder
@@ -118,7 +118,7 @@ class Desk:
 
 @pytest.fixture(autouse=True)
 def own_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is kept of rollouts and of edits is the test's own, not the developer's."""
+    """Keep the state of rollouts and edits in the test's folder, not in the developer's."""
     monkeypatch.setenv("ROLLCAST_STATE", str(tmp_path / "rollcast-state"))
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
 

@@ -1,4 +1,4 @@
-"""A page alone, over a scenario of its own: what tests of pages share."""
+"""A page on its own, with a scenario of its own, for the tests of pages."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ AnyPage = TypeVar("AnyPage", bound=Page)
 
 @cache
 def rows_of(text: str, windows: tuple[int, ...]) -> tuple[Row, ...]:
-    """All runs of a scenario, simulated once for all tests of a file."""
+    """Return all runs of a scenario, simulated once for all tests of a file."""
     scenario = ScenarioFile.parse(text).scenario
     return tuple(run_rows(scenario, candidates_of(scenario, windows), jobs=1))
 
 
 class Seat(Generic[AnyPage]):
-    """A person at one page."""
+    """A user at one page."""
 
     def __init__(
         self,
@@ -75,7 +75,7 @@ class Seat(Generic[AnyPage]):
         return found
 
     def run(self, rows: int | None = None, windows: Sequence[int] = ()) -> None:
-        """Has results land: of so many replications, all when left out."""
+        """Add results to the document: the first ``rows`` replications, or all."""
         taken = tuple(windows) or self._windows or (self.document.scenario.window_count(),)
         scenario = ScenarioFile.parse(self._text).scenario
         candidates = candidates_of(scenario, taken)
@@ -84,7 +84,7 @@ class Seat(Generic[AnyPage]):
         QApplication.processEvents()  # what is new has its place only then
 
     def land_other(self, text: str, windows: tuple[int, ...]) -> None:
-        """Has the results of another scenario land: of what stands in the fields after an edit."""
+        """Add the results of another scenario, namely the edited one."""
         scenario = ScenarioFile.parse(text).scenario
         candidates = candidates_of(scenario, windows)
         landed = compare(scenario, candidates, rows_of(text, windows))

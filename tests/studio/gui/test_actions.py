@@ -1,4 +1,4 @@
-"""What can be asked for: one table that menus, keys and the palette follow; settings, About, folding."""
+"""Actions in menus, shortcuts and the palette; settings, About, and folding of docks."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def is_seen(desk: Desk, side: str) -> bool:
 
 
 def entries(menu: QMenu) -> list[QAction]:
-    """Every entry of a menu and of those inside it."""
+    """Return every entry of a menu and of its submenus."""
     found = []
     for action in menu.actions():
         inner = action.menu()
@@ -76,9 +76,7 @@ def test_every_action_is_in_the_menu_in_the_order_of_the_table(desk: Desk) -> No
 
 
 @pytest.mark.parametrize(("key", "number"), [(key, n) for n, (key, _, _) in enumerate(PAGES, 1)])
-def test_a_page_is_turned_to_by_its_number_and_by_its_button(
-    desk: Desk, key: str, number: int
-) -> None:
+def test_a_shortcut_and_a_button_show_a_page(desk: Desk, key: str, number: int) -> None:
     desk.window.show_page("compare" if key != "compare" else "replay")
     desk.keys(Qt.Key(Qt.Key.Key_0 + number), CTRL)
     assert desk.window.shown_page == key
@@ -88,8 +86,8 @@ def test_a_page_is_turned_to_by_its_number_and_by_its_button(
     assert desk.window.shown_page == key
 
 
-def test_keys_of_pages_are_their_own_and_nobody_elses(desk: Desk) -> None:
-    """A page's key holds in the page only; one that the window has too would do neither."""
+def test_shortcuts_of_pages_differ_from_those_of_the_window(desk: Desk) -> None:
+    """Qt ignores a shortcut that both the page and the window have."""
     taken = {QKeySequence(keys).toString() for spec in ACTIONS for keys in spec.shortcuts}
     offered = 0
     for key, _words, _tip in PAGES:
@@ -159,7 +157,7 @@ def line_of(found: CommandPalette, action: QAction) -> QListWidgetItem:
         ("zz", "File: Export report…", False),
     ],
 )
-def test_letters_are_looked_for_in_their_order(typed: str, words: str, is_one: bool) -> None:
+def test_letters_match_in_their_order(typed: str, words: str, is_one: bool) -> None:
     assert is_match(typed, words) == is_one
 
 
@@ -214,7 +212,7 @@ def test_a_click_does_it_and_escape_does_nothing(desk: Desk) -> None:
     desk.come_back(CommandPalette)
 
 
-def test_what_cannot_be_done_now_is_listed_and_not_done(desk: Desk) -> None:
+def test_a_disabled_action_is_listed_and_not_run(desk: Desk) -> None:
     found = palette(desk)
     desk.qtbot.keyClicks(found.line, "undo")
     assert not found.list.item(0).flags() & Qt.ItemFlag.ItemIsEnabled
@@ -246,7 +244,7 @@ def test_the_actions_of_the_page_are_listed_and_those_of_others_are_not(desk: De
     desk.come_back(CommandPalette)
 
 
-def test_the_palette_is_offered_at_the_bottom(desk: Desk) -> None:
+def test_a_button_in_the_bottom_bar_opens_the_palette(desk: Desk) -> None:
     desk.click(desk.find(QToolButton, "Every action"))
     found = desk.window.findChild(CommandPalette)
     assert found is not None
@@ -349,7 +347,7 @@ def test_a_key_folds_a_side_and_brings_it_back(
     assert is_seen(desk, side) == at_first
 
 
-def test_the_runs_fold_by_themselves_where_it_is_narrow(desk: Desk) -> None:
+def test_the_runs_fold_in_a_narrow_window(desk: Desk) -> None:
     def shows(width: int, seen: bool) -> Callable[[], bool]:
         return lambda: desk.window.width() == width and is_seen(desk, "right") == seen
 
@@ -367,7 +365,7 @@ def test_the_runs_fold_by_themselves_where_it_is_narrow(desk: Desk) -> None:
     desk.qtbot.waitUntil(shows(FIRST_SIZE[0], True))
 
 
-def test_what_a_person_has_folded_stays_folded(desk: Desk) -> None:
+def test_a_dock_folded_by_the_user_stays_folded(desk: Desk) -> None:
     desk.keys(Qt.Key.Key_F7)
     assert not is_seen(desk, "right")
     desk.window.resize(*MINIMUM_SIZE)

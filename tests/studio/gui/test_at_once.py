@@ -1,4 +1,4 @@
-"""A slider is answered at once by the estimate, and soon by what is simulated, by itself."""
+"""A moved slider shows the estimate at once, and simulated results soon after."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ MANY = SHOP.replace("replications: 4", "replications: 400")
 
 @pytest.fixture
 def eager(desk: Desk) -> Iterator[Desk]:
-    """The desk as it is set at first: it simulates by itself; with results of what is saved."""
+    """A window with the default settings, which simulates after an edit, and with results of the saved file."""
     stop_workers()
     desk.settings.set_value("simulate_at_once", True)
     desk.run()
@@ -32,7 +32,7 @@ def eager(desk: Desk) -> Iterator[Desk]:
 
 
 def pids() -> set[int]:
-    """The processes that studies are simulated in."""
+    """Return the worker processes of studies."""
     found = set()
     for child in psutil.Process().children(recursive=True):
         with suppress(psutil.NoSuchProcess):  # it has just ended
@@ -89,7 +89,7 @@ def test_an_edit_in_the_middle_of_a_study_takes_its_place(eager: Desk) -> None:
     assert run.result.candidate.drain_timeout_s == 8.0
 
 
-def test_undo_shows_what_was_simulated_and_simulates_nothing(eager: Desk) -> None:
+def test_undo_shows_the_earlier_results_without_a_simulation(eager: Desk) -> None:
     eager.slide("Window size", Qt.Key.Key_Right)
     assert eager.document.is_stale
     eager.keys(Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)

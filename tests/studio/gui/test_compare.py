@@ -1,4 +1,4 @@
-"""The page *Compare*, as a person uses it: columns, one cursor, the baseline, what is estimated."""
+"""The page *Compare*: columns, cursor, baseline, estimates."""
 
 from __future__ import annotations
 
@@ -131,7 +131,7 @@ def test_the_cursor_is_painted_in_every_column(seat: Seat[ComparePage]) -> None:
         assert any(int(name[1:3], 16) < 0x90 for name in near), near  # dark on a light card
 
 
-def test_a_moved_slider_is_answered_in_the_column_that_is_looked_at(
+def test_a_moved_slider_shows_its_estimate_in_the_selected_column(
     seat: Seat[ComparePage],
 ) -> None:
     seat.run()
@@ -150,7 +150,7 @@ def test_a_moved_slider_is_answered_in_the_column_that_is_looked_at(
     assert "by estimate" not in page.table.item(0, 1).toolTip()
 
 
-def test_runs_of_another_comparison_are_told_to_be_alone(seat: Seat[ComparePage]) -> None:
+def test_the_note_names_runs_of_separate_comparisons(seat: Seat[ComparePage]) -> None:
     seat.run()
     compare_run(seat.document, seat.document.runs[0], True)
     kept = seat.document.runs[0]
@@ -180,7 +180,7 @@ def test_a_run_alone_is_a_column_too(qtbot: QtBot) -> None:
     assert seat.page.table.columnCount() == 1
 
 
-def test_four_are_shown_of_more(qtbot: QtBot) -> None:
+def test_at_most_four_runs_are_shown(qtbot: QtBot) -> None:
     seat = Seat(qtbot, ComparePage, SHOP, windows=(1, 2, 3, 4, 5), size=(690, 420))
     seat.run()
     assert len(seat.page.headers) == 4
@@ -191,7 +191,7 @@ def test_four_are_shown_of_more(qtbot: QtBot) -> None:
     assert len(seat.page.headers) == 2
 
 
-def test_a_failed_run_has_no_duration_and_says_what_it_is(qtbot: QtBot) -> None:
+def test_a_failed_run_has_no_duration_and_shows_its_verdict(qtbot: QtBot) -> None:
     seat = Seat(qtbot, ComparePage, FAILING, windows=(1,))
     seat.run()
     headings = [
@@ -211,7 +211,7 @@ def test_a_thousand_instances_fit(qtbot: QtBot) -> None:
     assert seat.page.chart.grab().toImage().width() > 0
 
 
-def test_a_long_name_is_cut_where_it_is_shown_and_whole_in_the_tip(
+def test_a_long_name_is_shortened_with_the_whole_name_in_the_tooltip(
     seat: Seat[ComparePage],
 ) -> None:
     seat.run()
@@ -233,7 +233,7 @@ def test_a_narrow_column_says_the_answer_and_the_rest_in_its_tip(qtbot: QtBot) -
     assert header.verdict.accessibleName() == whole
 
 
-def test_a_cell_is_told_in_words(seat: Seat[ComparePage]) -> None:
+def test_a_screen_reader_gets_a_cell_as_a_sentence(seat: Seat[ComparePage]) -> None:
     seat.run()
     words = seat.page.table.item(0, 1).data(Qt.ItemDataRole.AccessibleTextRole)
     assert words.startswith("Rollout takes, Window 2: ")

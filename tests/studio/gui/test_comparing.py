@@ -1,4 +1,4 @@
-"""Opening, running, looking: what a person sees is what was simulated."""
+"""Comparing windows: the window shows the simulated results."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from tests.studio.gui.conftest import WINDOW, Desk
 
 
 def in_python(text: str, *windows: int) -> Comparison:
-    """What the command line compares."""
+    """Return the comparison of the command line."""
     scenario = ScenarioFile.parse(text).scenario
     candidates = candidates_of(scenario, windows)
     return compare(scenario, candidates, list(run_rows(scenario, candidates, jobs=1)))
@@ -71,7 +71,7 @@ def test_the_scenario_is_shown_before_anything_is_simulated(desk: Desk) -> None:
     assert not desk.action("run.plan").isEnabled()
 
 
-def test_a_run_shows_what_the_command_line_finds(desk: Desk) -> None:
+def test_the_runs_have_the_figures_of_the_command_line(desk: Desk) -> None:
     desk.run()
     comparison = in_python(SHOP, 1, 2)
     headline = desk.window.headline
@@ -94,7 +94,7 @@ def test_a_run_shows_what_the_command_line_finds(desk: Desk) -> None:
 
 
 def run_row(result: CandidateResult, name: str, seed: int) -> tuple[str, ...]:
-    """What the list of runs says of a candidate."""
+    """Return the row of a candidate in the list of runs."""
     mean = {metric: figure.mean for metric, figure in result.metrics.items()}
     return (
         ANSWER_GLYPHS[result.verdict.answer],
@@ -140,7 +140,7 @@ def test_a_run_can_be_watched(desk: Desk) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("how", ["key", "button"])
-def test_a_run_can_be_cancelled_and_keeps_what_has_landed(desk: Desk, how: str) -> None:
+def test_a_cancelled_comparison_keeps_its_results(desk: Desk, how: str) -> None:
     many = SHOP.replace("replications: 4", "replications: 100000")
     desk.document.open(ScenarioFile.parse(many))
     desk.keys(Qt.Key.Key_F5)
@@ -174,7 +174,7 @@ def test_a_failed_run_says_why(desk: Desk) -> None:
 
 
 @pytest.mark.parametrize("how", ["keys", "click"])
-def test_the_run_that_is_picked_is_shown_everywhere(desk: Desk, how: str) -> None:
+def test_every_page_shows_the_selected_run(desk: Desk, how: str) -> None:
     desk.run()
     table, headline = desk.window.runs.table, desk.window.headline
     assert desk.document.selection == 1
@@ -225,7 +225,7 @@ def test_closing_in_the_middle_of_a_study_leaves_nothing(desk: Desk) -> None:
     desk.qtbot.waitUntil(lambda: threading.active_count() <= before + 1, timeout=10_000)
 
 
-def test_labels_say_what_they_are(desk: Desk) -> None:
+def test_labels_have_accessible_names(desk: Desk) -> None:
     words = {label.text() for label in desk.window.findChildren(QLabel)}
     assert {
         "Rollout",

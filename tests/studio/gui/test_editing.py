@@ -1,4 +1,4 @@
-"""Editing, undoing, saving, planning: done with keys and clicks on the real widgets."""
+"""Editing, undoing, saving and planning, with keys and clicks on the real widgets."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ CTRL, SHIFT = Qt.KeyboardModifier.ControlModifier, Qt.KeyboardModifier.ShiftModi
 
 
 def value_of(desk: Desk, key: str) -> object:
-    """What the scenario says at a key, as its own data."""
+    """Return the scenario's value at a key."""
     node: object = desk.document.scenario.as_data()
     for part in key.split("."):
         assert isinstance(node, dict)
@@ -53,7 +53,7 @@ FIELDS = [
 
 
 def is_whole(widget: QWidget) -> bool:
-    """Whether nothing of a widget is cut at the sides, wherever the panel is scrolled to."""
+    """Return whether a widget fits the panel's width, at any scroll position."""
     area = widget.parentWidget()
     while not isinstance(area, QScrollArea):
         area = area.parentWidget()
@@ -174,7 +174,7 @@ def test_a_start_can_be_typed(desk: Desk) -> None:
         ("Compare", "1, 7", "window (7) must not exceed the fleet (6)"),
     ],
 )
-def test_what_breaks_a_rule_is_told_and_taken_back(
+def test_an_edit_that_breaks_a_rule_is_refused_with_the_rule(
     desk: Desk, field: str, typed: str, said: str
 ) -> None:
     was = desk.find(QLineEdit, field).text()
@@ -206,7 +206,7 @@ def test_saving_keeps_the_comments(desk: Desk) -> None:
     assert desk.window.isWindowModified()
 
 
-def test_saving_where_nothing_can_be_written_is_told(desk: Desk) -> None:
+def test_saving_to_a_read_only_place_shows_the_reason(desk: Desk) -> None:
     desk.type_number("Window size", "3")
     assert not desk.window.filing.save_as(desk.folder / "nowhere" / "shop.yaml")
     assert "cannot be written" in desk.window.status_text
@@ -226,7 +226,7 @@ def test_saving_as_goes_through_a_dialogue(desk: Desk) -> None:
     assert desk.settings.recent()[0] == other
 
 
-def test_a_bad_file_is_told_and_what_is_open_stays(desk: Desk) -> None:
+def test_an_invalid_file_shows_the_reason_and_the_open_scenario_stays(desk: Desk) -> None:
     bad = desk.folder / "bad.yaml"
     bad.write_text(SHOP.replace("window", "windw"), encoding="utf-8")
     assert not desk.window.filing.open(bad)

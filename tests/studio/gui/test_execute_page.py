@@ -1,4 +1,4 @@
-"""The page *Execute*, as a person uses it: dry, in the lab, on an inventory; halted, resumed, left."""
+"""The page *Execute*: dry run, lab, inventory; halt, resume, rollouts left unfinished."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ services:
 rollout: {window: 1, advance: batch, drain: {timeout: 3s}}
 objectives: {in_runs: 40%, latency_p99: 3s}
 """
-"""Three waves of one; the lab rolls them in some seconds."""
+"""Three waves of one instance; the lab carries them out in a few seconds."""
 
 
 @pytest.fixture
@@ -58,7 +58,7 @@ def seat(qtbot: QtBot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Seat[
 
 @pytest.fixture
 def lab_inventory() -> Iterator[Path]:
-    """A fleet that is up without load, as if it were somebody's own."""
+    """A running fleet without load, as if it were a real one."""
     with fleet(ScenarioFile.parse(SMALL).scenario) as up:
         yield up.inventory
 
@@ -73,7 +73,7 @@ def rollout(seat: Seat[ExecutePage]) -> RolloutJob:
 
 
 def children() -> set[int]:
-    """Every process that descends from this one, but for workers and trackers of other tests."""
+    """Return the descendants of this process, without workers and trackers of other tests."""
     found = set()
     for one in psutil.Process().children(recursive=True):
         with suppress(psutil.Error):
@@ -84,7 +84,7 @@ def children() -> set[int]:
 
 
 def confirm(seat: Seat[ExecutePage], words: str) -> QMessageBox:
-    """Presses a button of the question that stands there."""
+    """Press a button of the open question."""
     (box,) = seat.page.findChildren(QMessageBox)
     (button,) = [one for one in box.buttons() if one.text().replace("&", "") == words]
     seat.qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
@@ -119,7 +119,7 @@ def test_a_dry_run_without_an_inventory_lists_the_steps_by_name(seat: Seat[Execu
     assert page.view.waterfall.rows.now_s is None
 
 
-def test_the_lab_says_what_it_lacks(
+def test_the_lab_names_the_missing_program(
     seat: Seat[ExecutePage], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seat.run()
@@ -137,7 +137,7 @@ def test_the_lab_says_what_it_lacks(
     assert seat.page.bar.start_button.toolTip().startswith("Not yet: the lab needs HAProxy")
 
 
-def test_the_lab_refuses_what_it_cannot_put_up(qtbot: QtBot) -> None:
+def test_the_lab_refuses_a_scenario_beyond_its_limits(qtbot: QtBot) -> None:
     seat = Seat(qtbot, ExecutePage, SHOP.replace("rate: 40/s", "rate: 401/s"), windows=(2,))
     seat.run()
     if (
@@ -213,7 +213,7 @@ def test_an_inventory_is_held_against_the_plan(
     assert page.bar.file.text().startswith("fleet.yaml: ")
 
 
-def test_an_inventory_that_is_none_is_told(seat: Seat[ExecutePage], tmp_path: Path) -> None:
+def test_an_invalid_inventory_is_reported(seat: Seat[ExecutePage], tmp_path: Path) -> None:
     path = tmp_path / "none.yaml"
     path.write_text("rollcast: inventory/1\n", encoding="utf-8")
     with seat.qtbot.waitSignal(
@@ -242,8 +242,8 @@ def test_a_real_fleet_is_asked_about_before_it_is_touched(
     assert not (tmp_path / "state").exists()
 
 
-def test_what_the_executor_refuses_is_told(seat: Seat[ExecutePage], tmp_path: Path) -> None:
-    """Nobody listens at this inventory's socket: the executor itself says so."""
+def test_a_refusal_of_the_executor_is_shown(seat: Seat[ExecutePage], tmp_path: Path) -> None:
+    """Nothing listens at this inventory's socket, so the executor refuses."""
     seat.run()
     take(seat, "inventory")
     page = seat.page
@@ -281,7 +281,7 @@ def test_a_dry_run_lists_the_exact_commands(seat: Seat[ExecutePage], tmp_path: P
     assert not Execute(plan=folder_of(plan) / "plan.json", inventory=Path()).journal_path.exists()
 
 
-def test_a_moved_slider_changes_what_would_be_carried_out(seat: Seat[ExecutePage]) -> None:
+def test_an_edit_prevents_the_start_until_it_is_simulated(seat: Seat[ExecutePage]) -> None:
     seat.run()
     take(seat, "lab")
     assert edit_values(seat.document, "window", {"rollout.window": 2}, slides=True)
@@ -295,7 +295,7 @@ def test_a_moved_slider_changes_what_would_be_carried_out(seat: Seat[ExecutePage
 
 
 def finished_dry_run(seat: Seat[ExecutePage], tmp_path: Path) -> RolloutJob:
-    """A rollout of the scenario that is over."""
+    """Return an ended rollout of the scenario."""
     seat.run()
     assert seat.page.take_inventory(inventory_file(tmp_path))
     seat.click(seat.page.bar.start_button)
@@ -313,7 +313,7 @@ def finished_dry_run(seat: Seat[ExecutePage], tmp_path: Path) -> RolloutJob:
     ],
     ids=["another name", "another fleet", "the same name and fleet"],
 )
-def test_a_rollout_that_is_over_is_not_shown_beside_another_scenario(
+def test_an_ended_rollout_is_hidden_beside_another_scenario(
     seat: Seat[ExecutePage], tmp_path: Path, other: str
 ) -> None:
     done = finished_dry_run(seat, tmp_path)
@@ -328,7 +328,7 @@ def test_a_rollout_that_is_over_is_not_shown_beside_another_scenario(
     assert seat.page.rollout is done
 
 
-def test_a_rollout_that_is_over_is_not_shown_beside_another_window(
+def test_an_ended_rollout_is_hidden_beside_another_window(
     seat: Seat[ExecutePage], tmp_path: Path
 ) -> None:
     done = finished_dry_run(seat, tmp_path)
@@ -341,7 +341,7 @@ def test_a_rollout_that_is_over_is_not_shown_beside_another_window(
 
 
 def left_on_a_fleet(seat: Seat[ExecutePage], tmp_path: Path) -> None:
-    """A rollout of what is looked at that its executor has left unfinished."""
+    """Write the journal of an unfinished rollout of the selected run."""
     plan = seat.page._drafts.current().plan
     assert plan is not None
     path = folder_of(plan) / "plan.json"
@@ -555,7 +555,7 @@ def test_on_an_inventory_waves_wait_until_they_are_approved(
 
 
 @pytest.mark.slow
-def test_what_an_earlier_studio_left_is_found_and_gone_on_with(
+def test_a_rollout_left_by_an_earlier_studio_is_found_and_resumed(
     seat: Seat[ExecutePage], qtbot: QtBot, lab_inventory: Path
 ) -> None:
     seat.run()
@@ -603,7 +603,7 @@ def test_what_an_earlier_studio_left_is_found_and_gone_on_with(
     assert page.rollout is None  # it is over
 
 
-def test_a_left_rollout_whose_inventory_is_gone_is_told(
+def test_a_left_rollout_without_its_inventory_is_reported(
     seat: Seat[ExecutePage], tmp_path: Path
 ) -> None:
     seat.run()
@@ -651,7 +651,7 @@ def test_every_widget_has_a_name_and_keys_reach_it(seat: Seat[ExecutePage]) -> N
     ],
     ids=["80 characters", "failed", "nothing to roll"],
 )
-def test_it_shows_what_there_is(qtbot: QtBot, text: str) -> None:
+def test_the_page_shows_unusual_scenarios(qtbot: QtBot, text: str) -> None:
     seat = Seat(qtbot, ExecutePage, text, size=(660, 480))
     seat.page.set_theme(DARK)
     assert not seat.page.grab().isNull()

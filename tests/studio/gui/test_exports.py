@@ -1,4 +1,4 @@
-"""Exports as a person asks for them: a dialogue, a file, a sentence."""
+"""Exports: the dialog, the file, the message."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tests.helpers.command_line import SHOP
 
 @dataclass
 class Person:
-    """Somebody before a window, who reads what it says."""
+    """A user at a window, with the messages that the window shows."""
 
     qtbot: QtBot
     window: QWidget
@@ -89,9 +89,7 @@ def test_a_report_is_written_where_it_is_asked_for(person: Person, tmp_path: Pat
     assert person.wrong == []
 
 
-def test_a_report_of_what_was_changed_since_holds_what_was_simulated(
-    person: Person, tmp_path: Path
-) -> None:
+def test_a_report_after_an_edit_has_the_simulated_scenario(person: Person, tmp_path: Path) -> None:
     simulate(person.document)
     edit_values(person.document, "Window", {"rollout.window": 3})
     export_report(person.window, person.document, person.said.append, person.wrong.append)
@@ -121,7 +119,7 @@ def test_charts_are_of_the_kind_that_is_chosen(person: Person, tmp_path: Path) -
     assert found == {"out-over-time.svg", "out-trade-off.svg", "out-steps.svg"}
 
 
-def test_what_cannot_be_written_is_said_in_one_line(person: Person, tmp_path: Path) -> None:
+def test_a_failed_export_is_reported_in_one_line(person: Person, tmp_path: Path) -> None:
     simulate(person.document)
     person.exports_data()
     person.choose(tmp_path / "out.txt")

@@ -1,4 +1,4 @@
-"""A file that another program changes, replaces or deletes while it is open: nothing is saved over unseen."""
+"""Another program changes, replaces or deletes the open file; no unseen change is overwritten."""
 
 from __future__ import annotations
 
@@ -67,10 +67,10 @@ def save(desk: Desk) -> None:
 
 
 @pytest.mark.parametrize("change", WAYS)
-def test_a_save_never_writes_over_a_change_that_nobody_has_seen(
+def test_a_save_never_overwrites_an_unseen_change(
     desk: Desk, change: Callable[[Path, str], None]
 ) -> None:
-    """The save comes at once: before any notification can have been heard."""
+    """Save at once, before the watcher can report the change."""
     desk.type_number("Window size", "3")
     change(desk.path, THEIRS)
     save(desk)
@@ -89,7 +89,7 @@ def test_a_save_never_writes_over_a_change_that_nobody_has_seen(
 def test_every_change_is_noticed_again_and_again(
     desk: Desk, change: Callable[[Path, str], None]
 ) -> None:
-    """A file that was replaced by a rename is another one to the system, and watched all the same."""
+    """The watcher loses a file that is replaced by a rename; the studio watches the new file."""
     for count in (7, 8, 9):
         change(desk.path, SHOP.replace("instances: 6", f"instances: {count}"))
         desk.qtbot.waitUntil(
@@ -99,7 +99,7 @@ def test_every_change_is_noticed_again_and_again(
     assert bar_words(desk) == ""
 
 
-def test_a_file_without_edits_here_is_read_anew_and_that_can_be_undone(desk: Desk) -> None:
+def test_a_changed_file_without_edits_is_reloaded_as_an_undo_step(desk: Desk) -> None:
     theirs = THEIRS.replace("# two at once", "# as the rota says")
     replace_by_rename(desk.path, theirs)
     desk.qtbot.waitUntil(lambda: desk.document.scenario.service.instance_count == 8)
@@ -140,7 +140,7 @@ def test_reload_takes_theirs_and_one_undo_brings_mine_back(desk: Desk) -> None:
     assert on_disk(desk) == OURS
 
 
-def test_keep_mine_lets_a_save_write_over_what_was_seen_and_nothing_later(desk: Desk) -> None:
+def test_keep_mine_allows_a_save_over_the_seen_change_only(desk: Desk) -> None:
     desk.type_number("Window size", "3")
     replace_by_rename(desk.path, THEIRS)
     wait_for_bar(desk, "was changed on disk")
@@ -169,7 +169,7 @@ def test_after_keep_mine_the_dots_and_reset_mean_the_file_on_disk(desk: Desk) ->
     assert not desk.window.isWindowModified()
 
 
-def test_the_difference_is_shown_as_lines_and_the_question_stands(desk: Desk) -> None:
+def test_the_difference_is_shown_and_the_question_stays(desk: Desk) -> None:
     desk.type_number("Window size", "3")
     replace_by_rename(desk.path, THEIRS)
     wait_for_bar(desk, "was changed on disk")
@@ -184,7 +184,7 @@ def test_the_difference_is_shown_as_lines_and_the_question_stands(desk: Desk) ->
     assert bar_words(desk).startswith("shop.yaml was changed on disk")
 
 
-def test_a_deleted_file_is_told_and_written_again_only_when_that_is_wanted(desk: Desk) -> None:
+def test_a_deleted_file_is_written_again_only_on_request(desk: Desk) -> None:
     desk.path.unlink()
     wait_for_bar(desk, "shop.yaml was deleted on disk. The scenario shown here is in no file.")
     assert desk.window.isWindowModified()  # closing the window would lose it
@@ -207,7 +207,7 @@ def test_a_deleted_file_that_came_back_is_not_written_over(desk: Desk) -> None:
     assert bar_words(desk).startswith("shop.yaml was changed on disk, and you have edits")
 
 
-def test_a_deletion_that_was_taken_back_is_no_longer_asked_about(desk: Desk) -> None:
+def test_a_restored_file_ends_the_question(desk: Desk) -> None:
     desk.path.unlink()
     wait_for_bar(desk, "was deleted")
     desk.path.write_text(SHOP, encoding="utf-8")
@@ -239,7 +239,7 @@ def test_saving_as_the_same_file_by_another_path_does_not_save_over_it(desk: Des
 @pytest.mark.parametrize(
     ("text", "reason"), [("rollcast: [", "shop.yaml"), (SHOP.replace("6", "six", 1), "instances")]
 )
-def test_what_is_no_scenario_any_more_is_told_and_kept_until_it_is_seen(
+def test_an_invalid_file_is_reported_and_not_overwritten_unseen(
     desk: Desk, text: str, reason: str
 ) -> None:
     desk.path.write_text(text, encoding="utf-8")
@@ -266,7 +266,7 @@ def test_a_file_that_is_half_written_is_read_once_it_is_whole(desk: Desk) -> Non
     assert not desk.window.isWindowModified()
 
 
-def test_what_cannot_be_read_is_never_saved_over(desk: Desk) -> None:
+def test_an_unreadable_file_is_never_overwritten(desk: Desk) -> None:
     desk.type_number("Window size", "3")
     desk.path.write_bytes(b"\xff\xfe\x00")
     save(desk)
@@ -292,8 +292,8 @@ def test_the_same_change_on_both_sides_is_no_question(desk: Desk) -> None:
     assert bar_words(desk) == ""
 
 
-def test_the_window_looks_when_it_is_turned_to(desk: Desk) -> None:
-    """Network drives tell nothing of changes: here, nobody listens to the system's word."""
+def test_activating_the_window_checks_the_file(desk: Desk) -> None:
+    """Network drives report no changes; the test disconnects the watcher instead."""
     watcher = desk.window.file_watch._watcher
     watcher.blockSignals(True)
     desk.path.write_text(THEIRS, encoding="utf-8")
@@ -306,7 +306,7 @@ def test_the_window_looks_when_it_is_turned_to(desk: Desk) -> None:
     desk.qtbot.waitUntil(lambda: desk.document.scenario.service.instance_count == 8)
 
 
-def test_what_is_being_typed_is_not_lost_by_a_reload(desk: Desk) -> None:
+def test_a_reload_keeps_the_number_being_typed(desk: Desk) -> None:
     box = desk.find(QDoubleSpinBox, "Window size")
     box.setFocus()
     box.selectAll()

@@ -1,4 +1,4 @@
-"""Files: what is saved where, what is asked before something is lost, what is remembered."""
+"""Files: saving, questions before changes are lost, recent files."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def other_file(desk: Desk, name: str = "other.yaml", instances: int = 4) -> Path
 
 
 def choose(desk: Desk, path: Path) -> None:
-    """Types a path into the dialogue for files and presses its button."""
+    """Type a path into the file dialog and press its button."""
     dialog = desk.window.findChild(QFileDialog)
     assert dialog is not None
     assert dialog.isVisible()
@@ -50,7 +50,7 @@ def choose(desk: Desk, path: Path) -> None:
 
 
 def answer(desk: Desk, word: str) -> None:
-    """Answers the question about changes."""
+    """Answer the question about unsaved changes."""
     box = desk.window.findChild(QMessageBox)
     assert box is not None
     desk.click(next(b for b in box.findChildren(QPushButton) if b.text().strip("&") == word))
@@ -61,7 +61,7 @@ def recent_menu(desk: Desk) -> QMenu:
     return desk.menu("File", "Recent")
 
 
-def test_what_is_saved_as_another_file_is_that_file(desk: Desk) -> None:
+def test_save_as_makes_the_new_file_the_open_one(desk: Desk) -> None:
     desk.type_number("Window size", "3")
     desk.run()
     desk.keys(Qt.Key.Key_S, CTRL, SHIFT)
@@ -201,7 +201,7 @@ def test_recent_files_are_few_and_true(desk: Desk) -> None:
     assert names == ["s5.yaml", *(f"s{k}.yaml" for k in (12, 11, 10, 9, 8, 7, 4, 3))]
 
 
-def test_recent_files_of_one_name_can_be_told_apart(desk: Desk) -> None:
+def test_recent_files_with_the_same_name_show_their_folders(desk: Desk) -> None:
     for folder in ("a&b", "c"):
         desk.settings.remember(other_file(desk, f"{folder}/r&d.yaml"))
     menu = recent_menu(desk)
@@ -226,7 +226,7 @@ def test_a_file_opened_in_the_middle_of_a_study_starts_afresh(desk: Desk) -> Non
     assert not desk.document.is_stale
 
 
-def test_a_plan_holds_what_the_page_shows(desk: Desk) -> None:
+def test_a_written_plan_has_the_figures_of_the_page(desk: Desk) -> None:
     desk.run()
     desk.qtbot.keyClick(desk.window.runs.table, Qt.Key.Key_Up)  # window 1
     desk.keys(Qt.Key.Key_E, CTRL)

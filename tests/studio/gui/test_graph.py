@@ -1,4 +1,4 @@
-"""A graph as a person walks through it: keys, mouse, wheel, sizes."""
+"""The graph: keys, mouse, wheel, sizes."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_arrows_go_from_box_to_box(view: GraphView, qtbot: QtBot) -> None:
     assert path == ["1", "3", "4", "5", "5", "6", "3", "6", "1"]
 
 
-def test_what_is_looked_at_is_told(view: GraphView, qtbot: QtBot) -> None:
+def test_a_screen_reader_gets_the_selected_box(view: GraphView, qtbot: QtBot) -> None:
     assert view.accessibleName() == "Waves, a graph"
     view.setFocus()
     with qtbot.waitSignal(view.picked, check_params_cb=lambda key: key == "checkout-3"):

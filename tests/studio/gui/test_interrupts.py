@@ -1,4 +1,4 @@
-"""The studio ends in good order however it is ended: by Ctrl+C in its terminal, by a defect of its own."""
+"""The studio ends cleanly after Ctrl+C in its terminal and after a defect."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What goes on in the background, as the dock lists it: progress, pause, cancel, failures."""
+"""The dock *Jobs*: progress, pause, cancel, failures."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ MANY = SHOP.replace("replications: 4", "replications: 100000")
 
 
 class Counting:
-    """Work that does one thing whenever a test says so, and rests while it is paused."""
+    """Work that does one unit whenever the test says so, and waits while it is paused."""
 
     def __init__(self, total: int) -> None:
         self.total, self.may = total, threading.Semaphore(0)
@@ -47,7 +47,7 @@ def button(desk: Desk, name: str) -> QPushButton:
 
 
 def words(desk: Desk, job: Job) -> str:
-    """What the row says beside the title."""
+    """Return the text beside the job's title."""
     looks = ("soft", "bad")
     labels = [one for one in row(desk, job).findChildren(QLabel) if one.objectName() in looks]
     assert len(labels) == 1
@@ -60,18 +60,18 @@ def titles(desk: Desk) -> list[str]:
 
 @pytest.fixture
 def shown(desk: Desk) -> Desk:
-    """The desk with its jobs in sight."""
+    """A window with the dock *Jobs* open."""
     desk.keys(Qt.Key.Key_F8)
     assert desk.window.jobs_panel.isVisible()
     return desk
 
 
-def test_before_anything_was_done_it_says_so(shown: Desk) -> None:
+def test_an_empty_list_of_jobs_has_a_sentence(shown: Desk) -> None:
     said = [one.text() for one in shown.window.jobs_panel.findChildren(QLabel) if one.isVisible()]
     assert said == ["Jobs", "No job has run in the background yet."]
 
 
-def test_a_job_is_watched_paused_and_goes_on(shown: Desk) -> None:
+def test_a_job_shows_its_progress_and_can_be_paused_and_resumed(shown: Desk) -> None:
     work, landed = Counting(400), list[object]()
     job = shown.window.jobs.run("Count", work, landed.append)
     assert words(shown, job) == ""
@@ -103,7 +103,7 @@ def test_a_job_is_watched_paused_and_goes_on(shown: Desk) -> None:
     assert not button(shown, "Cancel Count").isVisible()
 
 
-def test_a_cancelled_job_keeps_what_has_landed(shown: Desk) -> None:
+def test_a_cancelled_job_keeps_its_published_results(shown: Desk) -> None:
     work, landed = Counting(400), list[object]()
     job = shown.window.jobs.run("Count", work, landed.append)
     work.may.release(100)
@@ -185,7 +185,7 @@ def test_a_comparison_is_a_job_like_others(shown: Desk) -> None:
     assert shown.window.runs.table.texts()
 
 
-def test_an_import_that_fails_says_why_and_leaves_what_is_open(shown: Desk) -> None:
+def test_a_failed_import_shows_the_reason_and_keeps_the_open_scenario(shown: Desk) -> None:
     log = shown.folder / "access.log"
     log.write_text("no log of any kind\n", encoding="utf-8")
     target = shown.folder / "made.yaml"
@@ -199,7 +199,7 @@ def test_an_import_that_fails_says_why_and_leaves_what_is_open(shown: Desk) -> N
     assert shown.document.scenario.name == "shop"
 
 
-def test_an_80_character_title_is_cut_and_told_whole(shown: Desk) -> None:
+def test_a_long_title_is_shortened_with_the_whole_title_in_the_tooltip(shown: Desk) -> None:
     title = "Compare " + "x" * 80
     job = shown.window.jobs.run(title, lambda _talk: None)
     shown.qtbot.waitUntil(lambda: not job.is_open)

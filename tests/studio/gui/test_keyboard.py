@@ -1,4 +1,4 @@
-"""Without a mouse and without a screen: keys work wherever the focus is, and all is told in words."""
+"""The window by keyboard and screen reader alone."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ PLACES: list[tuple[type[QWidget], str]] = [
 
 
 def spoken(widget: QWidget) -> str:
-    """What a screen reader says of it."""
+    """Return the text that a screen reader reads for a widget."""
     return QAccessible.queryAccessibleInterface(widget).text(QAccessible.Text.Name)
 
 
@@ -83,7 +83,7 @@ def test_the_tab_key_leads_out_of_the_table(desk: Desk) -> None:
 
 
 def test_the_tab_key_goes_round_and_shows_where_it_is(desk: Desk) -> None:
-    """At the smallest size the panel scrolls: what has the focus is brought into view."""
+    """At the smallest size the panel scrolls to the focused widget."""
     desk.window.resize(*MINIMUM_SIZE)
     desk.run()
     first = desk.find(QSlider, "Window size, slider")
@@ -152,7 +152,7 @@ def test_the_answer_and_the_figures_are_spoken(desk: Desk) -> None:
     assert said == [f"Message: {desk.window.status_text}"]
 
 
-def test_what_is_cut_is_spoken_whole(desk: Desk) -> None:
+def test_a_screen_reader_gets_the_whole_of_a_shortened_text(desk: Desk) -> None:
     question = "Is this a question that no window is wide enough for? " * 8
     long = SHOP.replace("May two be out at once?", question.strip())
     desk.document.open(ScenarioFile.parse(long))
@@ -161,7 +161,7 @@ def test_what_is_cut_is_spoken_whole(desk: Desk) -> None:
     assert label.toolTip() == question.strip()
 
 
-def test_texts_are_shown_as_they_are_written(desk: Desk) -> None:
+def test_markup_in_a_name_is_shown_as_text(desk: Desk) -> None:
     marked = SHOP.replace("May two be out at once?", "'Are <b>two</b> & more < three?'")
     desk.document.open(ScenarioFile.parse(marked))
     label = next(one for one in desk.window.findChildren(QLabel) if one.objectName() == "question")
@@ -170,7 +170,7 @@ def test_texts_are_shown_as_they_are_written(desk: Desk) -> None:
 
 
 @pytest.mark.parametrize("wrong", [True, False])
-def test_what_is_said_can_be_read_in_either_theme(desk: Desk, wrong: bool) -> None:
+def test_messages_have_enough_contrast_in_both_themes(desk: Desk, wrong: bool) -> None:
     say = desk.window.show_error if wrong else desk.window.show_message
     say("words")
     label = next(

@@ -1,4 +1,4 @@
-"""What lands late, or again, leaves a person where they are: the fields and the results stay of one kind."""
+"""Late or repeated results keep the user's selection, and belong to the edited scenario."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def _has_every_run(desk: Desk) -> bool:
     )
 
 
-def test_an_edit_taken_back_while_it_is_simulated_keeps_the_results_that_were_there(
+def test_an_edit_undone_during_its_simulation_keeps_the_earlier_results(
     desk: Desk,
 ) -> None:
     desk.run()
@@ -41,7 +41,7 @@ def test_an_edit_taken_back_while_it_is_simulated_keeps_the_results_that_were_th
     assert desk.document.comparison is before
 
 
-def test_an_edit_taken_back_before_all_runs_were_there_has_them_made(desk: Desk) -> None:
+def test_an_edit_undone_before_all_runs_simulates_the_missing_ones(desk: Desk) -> None:
     desk.settings.set_value("simulate_at_once", True)
     desk.run()
     assert desk.document.comparison is not None
@@ -69,7 +69,7 @@ def test_saving_does_not_begin_a_comparison_that_a_person_has_cancelled(desk: De
     assert not begun
 
 
-def test_the_same_comparison_again_leaves_the_run_that_is_looked_at(
+def test_repeating_the_comparison_keeps_the_selected_run(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(study_work, "is_ready", lambda: True)  # so that there is a first look
@@ -91,7 +91,7 @@ def test_the_same_comparison_again_leaves_the_run_that_is_looked_at(
     assert counts == {len(desk.document.runs)}
 
 
-def test_an_older_run_is_told_by_its_own_fleet(desk: Desk) -> None:
+def test_an_older_run_is_judged_by_its_own_fleet(desk: Desk) -> None:
     desk.run()
     older = desk.document.runs[0]
     compare_run(desk.document, older, True)

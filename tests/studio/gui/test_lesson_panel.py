@@ -1,4 +1,4 @@
-"""A lesson as a learner takes it: clicks, sliders and words; nothing is passed by saying so."""
+"""A lesson by clicks, sliders and text; a step passes only when its goal is reached."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ WHY = "Room for the traffic, and enough time for all that is in flight."
 
 
 class Learner:
-    """Somebody before the panel of lessons, with the fields beside it."""
+    """A learner at the panel of lessons, with the fields beside it."""
 
     def __init__(self, qtbot: QtBot) -> None:
         self.qtbot = qtbot
@@ -244,7 +244,7 @@ def test_a_switch_beside_the_fields(learner: Learner) -> None:
     assert learner.document.scenario.rollout.migration.contract_before_rollout  # type: ignore[union-attr]
 
 
-def test_what_is_to_be_done_is_in_sight_in_a_low_window(learner: Learner) -> None:
+def test_the_current_task_is_visible_in_a_low_window(learner: Learner) -> None:
     learner.panel.resize(PANEL_PX, 260)
     learner.begins("database-first")
     learner.answers("The old version answers wrongly until it is replaced")
@@ -279,7 +279,7 @@ def test_another_scenario_ends_the_lesson(learner: Learner) -> None:
     assert learner.free == everything_of(learner)
 
 
-def test_a_page_that_cannot_be_written_is_said(learner: Learner, tmp_path: Path) -> None:
+def test_a_failed_write_of_the_page_is_reported(learner: Learner, tmp_path: Path) -> None:
     learner.begins("draining")
     failed: list[str] = []
     learner.panel.failed.connect(failed.append)

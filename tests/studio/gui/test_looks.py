@@ -1,4 +1,4 @@
-"""What holds for every widget: names, keys, contrast, room, and thousands of repaints."""
+"""Rules for every widget: names, keys, contrast, size, and thousands of repaints."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def test_contrast_is_that_of_the_standard() -> None:
 
 
 def reachable(desk: Desk) -> list[QWidget]:
-    """What the tab key comes to."""
+    """Return the widgets that the Tab key reaches."""
     return [
         widget
         for widget in desk.window.findChildren(QWidget)
@@ -116,7 +116,7 @@ def test_every_field_is_explained(desk: Desk) -> None:
 
 
 def has_room(button: QAbstractButton) -> bool:
-    """Whether its text fits; a changed text is laid out a moment later."""
+    """Return whether a widget's text fits; Qt lays a changed text out a moment later."""
     return button.width() >= button.fontMetrics().horizontalAdvance(button.text())
 
 
@@ -160,7 +160,7 @@ def test_an_error_in_a_slot_ends_the_program(
 
 
 def test_thousands_of_repaints_harm_nothing(desk: Desk) -> None:
-    """A version of Qt's binding is known to crash after some thousand (see pyproject.toml)."""
+    """A version of PySide6 crashes after some thousand repaints (see pyproject.toml)."""
     desk.run()
     headline = desk.window.headline
     page = desk.window.page("compare")

@@ -1,4 +1,4 @@
-"""Two hundred comparisons in one window leave no more behind than the first few."""
+"""Two hundred comparisons in one window use no more memory than the first few."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ pytestmark = pytest.mark.slow
 
 RUNS, SETTLED = 200, 60
 MOST_GROWTH_BYTES = 24_000_000
-"""What allocators keep back comes and goes; 140 runs that stayed would be several times that."""
+"""Tolerance for memory that allocators retain; 140 leaked runs would be several times as much."""
 
 
 def resident_bytes() -> int:

@@ -1,4 +1,4 @@
-"""The page *Plan*, as a person uses it: checks, graph, targets, the command line, the file."""
+"""The page *Plan*: checks, graph, targets, command line, export."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def broken(page: PlanPage) -> list[str]:
 
 
 def choose(seat: Seat[PlanPage], name: str) -> None:
-    """Picks a target by its keys, as a person does."""
+    """Select a target by keys."""
     box = seat.page.export.target
     box.setFocus()
     seat.qtbot.keyClick(box, Qt.Key.Key_Home)
@@ -77,7 +77,7 @@ def test_before_anything_is_simulated_the_waves_are_there_and_nothing_is_exporte
     )
 
 
-def test_what_meets_is_a_plan_whose_every_check_is_told(
+def test_a_plan_that_meets_the_objectives_shows_every_check(
     seat: Seat[PlanPage], tmp_path: Path
 ) -> None:
     seat.run()
@@ -99,7 +99,7 @@ def test_what_meets_is_a_plan_whose_every_check_is_told(
     assert draft.plan.window == run.result.candidate.window == 3
 
 
-def test_what_does_not_meet_says_why_in_words_and_on_the_button(qtbot: QtBot) -> None:
+def test_a_plan_that_fails_shows_the_reason_in_the_list_and_on_the_button(qtbot: QtBot) -> None:
     seat = Seat(qtbot, PlanPage, STRICT, windows=(2,))
     seat.run()
     page = seat.page
@@ -146,7 +146,9 @@ def test_a_moved_slider_is_answered_at_once_and_back_again(seat: Seat[PlanPage])
 
 
 @pytest.mark.parametrize("target", TARGETS, ids=lambda one: one.name)
-def test_each_target_is_previewed_with_what_it_loses(qtbot: QtBot, target: ExportTarget) -> None:
+def test_each_target_shows_its_file_and_what_it_cannot_express(
+    qtbot: QtBot, target: ExportTarget
+) -> None:
     text = BESIDE if target.name in ("kubernetes", "argo-rollouts") else SHOP
     seat = Seat(qtbot, PlanPage, text, windows=(1, 2, 3))
     seat.run()
@@ -181,7 +183,7 @@ def test_a_target_that_has_no_words_for_it_disables_the_button(qtbot: QtBot) -> 
     assert [n.title for n in page.graph.drawing.nodes if n.kind == "gate"] == ["bake 2 s"]
 
 
-def test_who_carries_it_out_is_told_once(qtbot: QtBot) -> None:
+def test_the_tool_that_carries_the_plan_out_is_named_once(qtbot: QtBot) -> None:
     seat = Seat(qtbot, PlanPage, BESIDE, windows=(2,))
     seat.run()
     told = [line for line in seat.page.text_list.texts() if "carries it out:" in line]
@@ -249,7 +251,7 @@ def test_a_scenario_without_a_rollout_says_so(qtbot: QtBot) -> None:
     assert not seat.page.export.write.isEnabled()
 
 
-def test_a_rollout_that_failed_is_shown_as_far_as_it_came(qtbot: QtBot) -> None:
+def test_a_failed_rollout_is_drawn_up_to_its_failure(qtbot: QtBot) -> None:
     text = SHOP.replace("timeout: 5s", "timeout: 0s, on_timeout: abort").replace(
         "service_time: {mean: 50ms, cv: 1}", "service_time: 30s"
     )

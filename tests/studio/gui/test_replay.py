@@ -1,4 +1,4 @@
-"""The page *Replay*, as a person uses it: tiles, strips, the cursor, a pinned story, the table."""
+"""The page *Replay*: tiles, strips, cursor, pinned story, table."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ NONE, SHIFT = Qt.KeyboardModifier.NoModifier, Qt.KeyboardModifier.ShiftModifier
 
 
 def seat_at(qtbot: QtBot, text: str, size: tuple[int, int] = (690, 420)) -> Seat[ReplayPage]:
-    """At the page as the window holds it: with the keys that it offers."""
+    """A user at the page with its shortcuts, as in the window."""
     seat = Seat(qtbot, ReplayPage, text, size=size)
     Actions.add_for_page(_Keys(), seat.page, seat.page.page_actions())  # type: ignore[arg-type]
     seat.page.setFocus()
@@ -34,7 +34,7 @@ def seat_at(qtbot: QtBot, text: str, size: tuple[int, int] = (690, 420)) -> Seat
 
 
 class _Keys:
-    """What the window's actions keep, and nothing else of them."""
+    """A stand-in for the window's actions that stores them only."""
 
     def __init__(self) -> None:
         self.by_key: dict[str, object] = {}
@@ -46,7 +46,7 @@ def seat(qtbot: QtBot) -> Seat[ReplayPage]:
 
 
 def press(seat: Seat[ReplayPage], key: Qt.Key, held: Qt.KeyboardModifier = NONE) -> None:
-    """A key to the window of the system, so that whoever has the focus may take it."""
+    """Send a key to the system's window, so that the focused widget may handle it."""
     QTest.keyClick(seat.host.windowHandle(), key, held)
 
 
@@ -71,7 +71,7 @@ def test_before_the_first_results_it_shows_the_estimate(seat: Seat[ReplayPage]) 
     assert not page.is_playing
 
 
-def test_at_first_it_stands_at_the_worst_moment(seat: Seat[ReplayPage]) -> None:
+def test_the_cursor_starts_at_the_worst_moment(seat: Seat[ReplayPage]) -> None:
     seat.run()
     page = seat.page
     assert page.story is not None
@@ -310,7 +310,7 @@ def test_up_and_down_go_from_row_to_row(qtbot: QtBot) -> None:
 
 
 @pytest.mark.qt_log_ignore("does not support raise")
-def test_a_tile_says_what_it_shows(seat: Seat[ReplayPage]) -> None:
+def test_a_tile_has_a_sentence_for_a_screen_reader(seat: Seat[ReplayPage]) -> None:
     seat.run()
     page, tiles = seat.page, seat.page.fleet.tiles
     assert page.story is not None

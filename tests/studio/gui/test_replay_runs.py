@@ -1,4 +1,4 @@
-"""The page *Replay* over every kind of run: failed, long-named, huge; and how fast it is."""
+"""The page *Replay* with failed, long-named and huge runs; and its speed."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def test_it_shows_every_kind_of_run(
             )
 
 
-def test_a_failed_run_says_what_happened(qtbot: QtBot) -> None:
+def test_a_failed_run_names_the_failure(qtbot: QtBot) -> None:
     seat = seat_at(qtbot, FAILING)
     seat.run()
     page = seat.page
@@ -149,7 +149,7 @@ def test_the_figures_can_be_exported(qtbot: QtBot) -> None:
     assert figures["steps"].axes[0].patches or figures["steps"].axes[0].collections
 
 
-def test_another_file_begins_anew(qtbot: QtBot) -> None:
+def test_another_file_resets_the_cursor(qtbot: QtBot) -> None:
     seat = seat_at(qtbot, SHOP)
     seat.run()
     page = seat.page

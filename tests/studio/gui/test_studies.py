@@ -1,4 +1,4 @@
-"""Studies in the background: started, changed under way, cancelled, broken; nothing stays behind."""
+"""Studies in the background: start, edit, cancel, failure; no process stays behind."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ LONG = (
     .replace("instances: 6", "instances: 200")
     .replace("40/s", "3000/s")
 )
-"""One run of some minutes."""
+"""A run that takes several minutes."""
 
 
 def begin(desk: Desk, text: str = MANY) -> None:
@@ -39,7 +39,7 @@ def until_some_have_landed(desk: Desk) -> None:
 
 
 def processes() -> set[int]:
-    """Those that studies are simulated in, whatever else was started."""
+    """Return the worker processes of studies, without other processes."""
     found = set()
     for child in psutil.Process().children(recursive=True):
         with suppress(psutil.NoSuchProcess):  # it has just ended
@@ -49,7 +49,7 @@ def processes() -> set[int]:
 
 
 @pytest.mark.parametrize("way", ["key", "button", "close"])
-def test_one_long_run_ends_when_it_is_told_to(desk: Desk, way: str) -> None:
+def test_cancel_ends_a_long_run(desk: Desk, way: str) -> None:
     begin(desk, LONG)
     desk.qtbot.waitUntil(lambda: len(processes()) > 0, timeout=RUN_MS)
     began_s = time.monotonic()
@@ -88,7 +88,7 @@ def test_nothing_but_a_study_under_way_shows_progress(desk: Desk) -> None:
     assert not desk.action("run.cancel").isEnabled()
 
 
-def test_results_of_what_was_changed_meanwhile_are_stale(desk: Desk) -> None:
+def test_results_of_an_edited_scenario_are_stale(desk: Desk) -> None:
     begin(desk)
     until_some_have_landed(desk)
     assert desk.window.top_bar.plan_button.toolTip() == "Wait until the comparison is done"
@@ -103,7 +103,7 @@ def test_results_of_what_was_changed_meanwhile_are_stale(desk: Desk) -> None:
     desk.keys(Qt.Key.Key_Escape)
 
 
-def test_running_again_takes_the_place_of_what_runs(desk: Desk) -> None:
+def test_a_new_comparison_replaces_the_running_one(desk: Desk) -> None:
     begin(desk)
     until_some_have_landed(desk)
     desk.type_number("Window size", "3")
@@ -159,7 +159,7 @@ def test_processes_that_die_are_replaced(desk: Desk) -> None:
     assert desk.window.runs.table.texts()
 
 
-def test_a_defect_in_a_study_is_told(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_defect_in_a_study_is_reported(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     def fails(*_arguments: object, **_named: object) -> None:
         raise ZeroDivisionError("a defect")
 
@@ -172,7 +172,7 @@ def test_a_defect_in_a_study_is_told(desk: Desk, monkeypatch: pytest.MonkeyPatch
     assert desk.window.runs.table.texts()
 
 
-def test_a_start_that_the_trace_does_not_reach_is_told(desk: Desk) -> None:
+def test_a_start_beyond_the_trace_is_reported(desk: Desk) -> None:
     (desk.folder / "t.csv").write_text("time,rate\n0,40\n600,40\n", encoding="utf-8")
     traced = SHOP.replace("40/s", "{trace: t.csv}")
     desk.document.open(ScenarioFile.parse(traced, desk.path))
@@ -186,7 +186,7 @@ def test_a_start_that_the_trace_does_not_reach_is_told(desk: Desk) -> None:
 
 @pytest.fixture(autouse=True)
 def end_the_processes() -> None:
-    """Each test begins without processes, so that those that it sees are its own."""
+    """Begin each test without worker processes, so that those found belong to the test."""
     stop_workers()
 
 

@@ -1,4 +1,4 @@
-"""The page *Timing*, as a person uses it: cells that appear, a cursor, a cell that is taken."""
+"""The page *Timing*: cells, cursor, choice of a cell."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def a_seat(qtbot: QtBot, text: str, *, simulates: bool = False) -> Seat[TimingPa
 
 
 def estimated(seat: Seat[TimingPage]) -> Seat[TimingPage]:
-    """The seat, once all cells are known by closed forms."""
+    """Return the page once closed forms have filled all cells."""
     page = seat.page
     seat.qtbot.waitUntil(
         lambda: page.grid is not None and len(page.figures_by_cell) == len(page.grid.candidates),
@@ -84,7 +84,7 @@ def test_the_mouse_and_the_keys_point_at_cells(seat: Seat[TimingPage], qtbot: Qt
 
 
 @pytest.mark.parametrize("how", ["click", "key"])
-def test_a_cell_is_taken_as_one_edit(seat: Seat[TimingPage], qtbot: QtBot, how: str) -> None:
+def test_choosing_a_cell_is_one_edit(seat: Seat[TimingPage], qtbot: QtBot, how: str) -> None:
     page, document = seat.page, seat.document
     if how == "click":
         place = page.map.cell_rect(7, 2).center().toPoint()
@@ -106,7 +106,7 @@ def test_a_cell_is_taken_as_one_edit(seat: Seat[TimingPage], qtbot: QtBot, how: 
     assert document.scenario.window_count() == 2
 
 
-def test_an_edit_of_anything_else_is_worked_out_anew(seat: Seat[TimingPage]) -> None:
+def test_another_edit_computes_the_cells_again(seat: Seat[TimingPage]) -> None:
     before = dict(seat.page.figures_by_cell)
     assert edit_values(seat.document, "slots", {"services.web.slots": 1})
     assert len(seat.page.figures_by_cell) == 1
@@ -121,7 +121,7 @@ def test_an_edit_of_anything_else_is_worked_out_anew(seat: Seat[TimingPage]) -> 
     assert {one.answer for one in untold} == {""}
 
 
-def test_a_frozen_start_cannot_be_taken(qtbot: QtBot) -> None:
+def test_a_start_in_a_freeze_cannot_be_chosen(qtbot: QtBot) -> None:
     seat = estimated(a_seat(qtbot, FROZEN))
     page = seat.page
     with qtbot.waitSignal(page.reported) as said:
@@ -176,7 +176,7 @@ def test_a_study_goes_first(qtbot: QtBot) -> None:
     assert all(one.runs == 1 for one in page.figures_by_cell.values())
 
 
-def test_leaving_ends_what_goes_on(qtbot: QtBot) -> None:
+def test_leaving_ends_the_job(qtbot: QtBot) -> None:
     seat = a_seat(qtbot, DAY, simulates=True)
     qtbot.waitUntil(lambda: seat.page.job is not None, timeout=LONG_MS)
     job = seat.page.job
@@ -186,7 +186,7 @@ def test_leaving_ends_what_goes_on(qtbot: QtBot) -> None:
     assert seat.page.job is None
 
 
-def test_while_it_is_hidden_nobody_waits_for_what_was(qtbot: QtBot) -> None:
+def test_an_edit_while_the_page_is_hidden_ends_the_job(qtbot: QtBot) -> None:
     seat = estimated(a_seat(qtbot, DAY))
     seat.host.hide()
     edit_values(seat.document, "slots", {"services.web.slots": 1})
@@ -197,7 +197,7 @@ def test_while_it_is_hidden_nobody_waits_for_what_was(qtbot: QtBot) -> None:
     estimated(seat)
 
 
-def test_traffic_that_is_the_same_all_day_is_told_in_words(qtbot: QtBot) -> None:
+def test_constant_traffic_shows_a_sentence_instead_of_a_map(qtbot: QtBot) -> None:
     seat = a_seat(qtbot, SHOP)
     page = seat.page
     assert page.empty.isVisible()

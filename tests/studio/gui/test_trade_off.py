@@ -1,4 +1,4 @@
-"""The page *Trade-off*, as a person uses it: points, risks, keys, what is undecided."""
+"""The page *Trade-off*: points, risks, keys, undecided candidates."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def seat(qtbot: QtBot) -> Seat[TradeOffPage]:
 
 
 def at(seat: Seat[TradeOffPage], index: int) -> QPoint:
-    """Where a candidate's point lies on the chart."""
+    """Return the position of a candidate's point on the chart."""
     chart = seat.page.chart
     (point,) = [one for one in chart.points if one.index == index]
     return chart.place_of(chart.axes[0], point.duration_s, point.risk).toPoint()
@@ -160,11 +160,11 @@ def test_the_axes_stay_while_results_come_in(seat: Seat[TradeOffPage]) -> None:
         (AxisScale("log", 100, 0, 10), False),
     ],
 )
-def test_axes_move_only_for_what_is_not_well_seen_on_them(other: AxisScale, suits: bool) -> None:
+def test_the_axes_change_only_when_points_do_not_fit(other: AxisScale, suits: bool) -> None:
     assert AxisScale("linear", 100, 0, 10).suits(other) is suits
 
 
-def test_what_is_undecided_can_be_run(qtbot: QtBot) -> None:
+def test_additional_runs_of_undecided_candidates_can_be_simulated(qtbot: QtBot) -> None:
     seat = Seat(qtbot, TradeOffPage, OPEN, windows=(1, 2))
     seat.run()
     page = seat.page
@@ -186,7 +186,7 @@ def test_one_run_has_no_intervals(seat: Seat[TradeOffPage]) -> None:
     assert "Every point is one run so far" in seat.page.sentence.text()
 
 
-def test_a_rollout_that_never_ends_is_told(qtbot: QtBot) -> None:
+def test_a_rollout_that_never_ends_is_named(qtbot: QtBot) -> None:
     seat = Seat(qtbot, TradeOffPage, FAILING, windows=(1,))
     seat.run()
     assert names(seat) == {"No candidate has ended its rollout"}
@@ -204,7 +204,7 @@ def test_a_thousand_instances_are_one_point(qtbot: QtBot) -> None:
     assert len(seat.page.chart.points) == 1
 
 
-def test_a_long_name_is_cut_in_the_picture_and_whole_where_it_is_told(
+def test_a_long_name_is_shortened_in_the_chart_only(
     seat: Seat[TradeOffPage],
 ) -> None:
     seat.run()
@@ -253,7 +253,7 @@ def test_every_risk_can_be_exported(seat: Seat[TradeOffPage]) -> None:
         assert axes.texts[0].get_text().startswith("Duration against")
 
 
-def test_its_actions_do_what_they_say(seat: Seat[TradeOffPage]) -> None:
+def test_the_page_actions_work(seat: Seat[TradeOffPage]) -> None:
     seat.run()
     table: dict[str, Callable[[], None]] = {
         key: slot for key, _words, _shortcut, slot in seat.page.page_actions()
