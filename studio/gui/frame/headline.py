@@ -120,7 +120,7 @@ class Headline(QWidget):
         elif self._document.scenario.rollout is None:
             pass
         elif chosen is not None and chosen == self._document.selection:
-            note = "fastest that does"
+            note = "fastest that meets the objectives"
         elif verdict.answer == "undecided":
             note = "too few runs to tell"
         elif verdict.reasons:

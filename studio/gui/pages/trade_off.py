@@ -164,7 +164,7 @@ class TradeOffPage(Page):
         inside.setContentsMargins(12, 8, 12, 10)
         inside.setSpacing(4)
         heading = QHBoxLayout()
-        title = ElidedLabel("Minutes against")
+        title = ElidedLabel("Duration against")
         title.setStyleSheet("font-weight: 600;")
         heading.addWidget(title, 1)
         heading.addWidget(self.risk)

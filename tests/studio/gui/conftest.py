@@ -44,7 +44,7 @@ class Desk:
         self.path = folder / "shop.yaml"
         self.path.write_text(SHOP, encoding="utf-8")
         self.settings = Settings(store)
-        self.settings.set_value("simulate_at_once", False)  # a test simulates when it says so
+        self.settings.set_value("simulate_at_once", False)  # a test starts its simulations itself
         self.document = Document(ScenarioFile.load(self.path))
         self.window = StudioWindow(self.document, self.settings)
         self.window.show()
@@ -53,7 +53,9 @@ class Desk:
 
     def find(self, kind: type[AnyWidget], name: str) -> AnyWidget:
         """The widget of a kind with an accessible name."""
-        found = [one for one in self.window.findChildren(kind) if one.accessibleName() == name]
+        found = [
+            widget for widget in self.window.findChildren(kind) if widget.accessibleName() == name
+        ]
         assert len(found) == 1, f"{len(found)} widgets of the name {name}"
         return found[0]
 
@@ -82,16 +84,16 @@ class Desk:
 
     def keys(self, key: Qt.Key, *modifiers: Qt.KeyboardModifier) -> None:
         held = Qt.KeyboardModifier.NoModifier
-        for one in modifiers:
-            held |= one
-        # To the window of the system, so that the focused widget may take the key for itself.
+        for modifier in modifiers:
+            held |= modifier
+        # Send the key to the system's window, so that the focused widget may handle it.
         QTest.keyClick(self.window.windowHandle(), key, held)
 
     def menu(self, *names: str) -> QMenu:
         """A part of the menu, by the names that lead there."""
         found = self.window.top_bar.menu_button.menu()
         for name in names:
-            inner = next(one.menu() for one in found.actions() if one.text() == name)
+            inner = next(action.menu() for action in found.actions() if action.text() == name)
             assert isinstance(inner, QMenu)
             found = inner
             found.aboutToShow.emit()

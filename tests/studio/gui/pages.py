@@ -76,19 +76,19 @@ class Seat(Generic[AnyPage]):
 
     def run(self, rows: int | None = None, windows: Sequence[int] = ()) -> None:
         """Add results to the document: the first ``rows`` replications, or all."""
-        taken = tuple(windows) or self._windows or (self.document.scenario.window_count(),)
+        chosen_windows = tuple(windows) or self._windows or (self.document.scenario.window_count(),)
         scenario = ScenarioFile.parse(self._text).scenario
-        candidates = candidates_of(scenario, taken)
-        landed = rows_of(self._text, taken)[:rows]
-        self.document.add_results(compare(scenario, candidates, landed), self.document.state)
-        QApplication.processEvents()  # what is new has its place only then
+        candidates = candidates_of(scenario, chosen_windows)
+        results = rows_of(self._text, chosen_windows)[:rows]
+        self.document.add_results(compare(scenario, candidates, results), self.document.state)
+        QApplication.processEvents()  # new widgets are laid out only then
 
     def land_other(self, text: str, windows: tuple[int, ...]) -> None:
         """Add the results of another scenario, namely the edited one."""
         scenario = ScenarioFile.parse(text).scenario
         candidates = candidates_of(scenario, windows)
-        landed = compare(scenario, candidates, rows_of(text, windows))
-        self.document.add_results(landed, self.document.state)
+        results = compare(scenario, candidates, rows_of(text, windows))
+        self.document.add_results(results, self.document.state)
 
     def click(self, widget: QWidget) -> None:
         self.qtbot.mouseClick(widget, Qt.MouseButton.LeftButton)

@@ -31,7 +31,7 @@ from tests.studio_page import PAGE
 
 pytestmark = [
     pytest.mark.slow,
-    # Of a popup the offscreen platform says that it can neither raise it nor grab keys for it.
+    # The offscreen platform warns that it can neither raise a popup nor grab keys for it.
     pytest.mark.qt_log_ignore("This plugin does not support (raise|grabbing)", extend=True),
 ]
 
@@ -63,8 +63,8 @@ def test_every_action_has_words_a_tip_and_keys_of_its_own(desk: Desk) -> None:
         assert action.shortcuts() == [QKeySequence(keys) for keys in spec.shortcuts]
         assert action.toolTip()
     keys = [keys for spec in ACTIONS for keys in spec.shortcuts]
-    assert all(not QKeySequence(one).isEmpty() for one in keys)
-    assert len({QKeySequence(one).toString() for one in keys}) == len(keys)
+    assert all(not QKeySequence(key).isEmpty() for key in keys)
+    assert len({QKeySequence(key).toString() for key in keys}) == len(keys)
     assert len({spec.key for spec in ACTIONS}) == len(ACTIONS)
 
 
@@ -88,26 +88,30 @@ def test_a_shortcut_and_a_button_show_a_page(desk: Desk, key: str, number: int) 
 
 def test_shortcuts_of_pages_differ_from_those_of_the_window(desk: Desk) -> None:
     """Qt ignores a shortcut that both the page and the window have."""
-    taken = {QKeySequence(keys).toString() for spec in ACTIONS for keys in spec.shortcuts}
+    window_shortcuts = {
+        QKeySequence(keys).toString() for spec in ACTIONS for keys in spec.shortcuts
+    }
     offered = 0
     for key, _words, _tip in PAGES:
-        offers = desk.window.page(key).page_actions()
-        keys = [QKeySequence(keys).toString() for _, _, keys, _ in offers if keys]
+        actions = desk.window.page(key).page_actions()
+        keys = [QKeySequence(keys).toString() for _, _, keys, _ in actions if keys]
         offered += len(keys)
         assert len(set(keys)) == len(keys), key
-        assert not taken & set(keys), key
+        assert not window_shortcuts & set(keys), key
     assert offered > 0
 
 
 def test_every_key_of_a_page_is_in_the_docs(desk: Desk) -> None:
-    told = {line for line in PAGE.read_text(encoding="utf-8").splitlines() if line.startswith("- ")}
+    documented = {
+        line for line in PAGE.read_text(encoding="utf-8").splitlines() if line.startswith("- ")
+    }
     offered = {
         f"- {words}, {what}: `{keys}`"
         for key, words, _tip in PAGES
         for _key, what, keys, _slot in desk.window.page(key).page_actions()
         if keys
     }
-    assert offered == told
+    assert offered == documented
 
 
 def test_the_menu_can_be_opened_by_the_space_bar(desk: Desk) -> None:
@@ -119,7 +123,7 @@ def test_the_menu_can_be_opened_by_the_space_bar(desk: Desk) -> None:
         opened.append(menu.isVisible())
         menu.close()
 
-    QTimer.singleShot(0, close)  # an open menu has a loop of its own
+    QTimer.singleShot(0, close)  # an open menu runs its own event loop
     button.setFocus()
     desk.keys(Qt.Key.Key_Space)
     assert opened == [True]
@@ -142,7 +146,7 @@ def lines(found: CommandPalette) -> list[str]:
 
 def line_of(found: CommandPalette, action: QAction) -> QListWidgetItem:
     items = [found.list.item(row) for row in range(found.list.count())]
-    return next(one for one in items if one.data(Qt.ItemDataRole.UserRole) is action)
+    return next(item for item in items if item.data(Qt.ItemDataRole.UserRole) is action)
 
 
 @pytest.mark.parametrize(
@@ -256,7 +260,9 @@ def test_a_button_in_the_bottom_bar_opens_the_palette(desk: Desk) -> None:
 
 
 def the_dialog(desk: Desk, title: str) -> QDialog:
-    found = [one for one in desk.window.findChildren(QDialog) if one.windowTitle() == title]
+    found = [
+        dialog for dialog in desk.window.findChildren(QDialog) if dialog.windowTitle() == title
+    ]
     assert len(found) == 1
     assert found[0].isVisible()
     return found[0]
@@ -288,14 +294,16 @@ def test_every_setting_is_in_the_dialogue_and_is_remembered(desk: Desk) -> None:
             desk.qtbot.keyClick(box, Qt.Key.Key_Down)
         else:
             check = next(
-                one for one in dialog.findChildren(QCheckBox) if one.text() == setting.words
+                check_box
+                for check_box in dialog.findChildren(QCheckBox)
+                if check_box.text() == setting.words
             )
             check.setFocus()
             desk.qtbot.keyClick(check, Qt.Key.Key_Space)
         after = desk.settings.value(setting.key)
         assert after != before
         store = QSettings(str(desk.folder / "settings.ini"), QSettings.Format.IniFormat)
-        assert Settings(store).value(setting.key) == after  # already while it is open
+        assert Settings(store).value(setting.key) == after  # before the dialog is closed
     close(desk, dialog)
 
 
@@ -314,7 +322,9 @@ def test_about_says_the_versions_and_they_can_be_copied(desk: Desk) -> None:
     desk.keys(Qt.Key.Key_F1, Qt.KeyboardModifier.ShiftModifier)
     dialog = the_dialog(desk, "About Rollcast")
     text = next(
-        one.text() for one in dialog.findChildren(QLabel) if one.accessibleName() == "Versions"
+        label.text()
+        for label in dialog.findChildren(QLabel)
+        if label.accessibleName() == "Versions"
     )
     for package in ("rollcast", "PySide6-Essentials", "numba", "simpy"):
         assert f"{package}  {importlib.metadata.version(package)}" in text.splitlines()
@@ -356,7 +366,7 @@ def test_the_runs_fold_in_a_narrow_window(desk: Desk) -> None:
     desk.window.resize(*MINIMUM_SIZE)
     desk.qtbot.waitUntil(shows(MINIMUM_SIZE[0], False))
     assert unfold.isVisible()
-    desk.click(unfold)  # who wants them there has them there
+    desk.click(unfold)  # the user may show them in a narrow window
     assert is_seen(desk, "right")
     assert not unfold.isVisible()
     assert desk.window.width() == MINIMUM_SIZE[0]

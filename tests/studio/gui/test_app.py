@@ -37,7 +37,11 @@ def shop(tmp_path: Path, qtbot: QtBot) -> Iterator[Path]:
 
 
 def the_window() -> StudioWindow | None:
-    found = [one for one in QApplication.topLevelWidgets() if isinstance(one, StudioWindow)]
+    found = [
+        toplevelwidget
+        for toplevelwidget in QApplication.topLevelWidgets()
+        if isinstance(toplevelwidget, StudioWindow)
+    ]
     return next((one for one in found if one.isVisible()), None)
 
 
@@ -56,7 +60,7 @@ def run_the_program(
         return 0
 
     monkeypatch.setattr(QApplication, "exec", loop)
-    monkeypatch.setattr(sys, "excepthook", sys.excepthook)  # put back afterwards
+    monkeypatch.setattr(sys, "excepthook", sys.excepthook)  # restored after the test
 
 
 def test_the_program_opens_runs_and_remembers(
@@ -76,7 +80,7 @@ def test_the_program_opens_runs_and_remembers(
     assert Settings().recent() == [shop]
     assert Settings().geometry is not None
     run_the_program(monkeypatch, qtbot, lambda window: said.append(window.windowTitle()))
-    assert app.open_studio(shop) == 0  # where it was
+    assert app.open_studio(shop) == 0  # the stored position
     assert said[-1] == "shop[*] – Rollcast"
 
 
@@ -88,8 +92,8 @@ def test_the_example_is_opened_where_nothing_is_named(
     names: list[str] = []
     run_the_program(monkeypatch, qtbot, lambda window: names.append(window.windowTitle()))
     assert app.open_studio(None) == 0
-    assert names == ["scenario[*] – Rollcast"]  # a copy, which has no file to be named after
-    assert Settings().recent() == []  # the program's own file is not the person's
+    assert names == ["scenario[*] – Rollcast"]  # a copy without a file
+    assert Settings().recent() == []  # the shipped file is not a recent file
 
 
 def test_a_file_that_is_wrong_opens_no_window(shop: Path) -> None:

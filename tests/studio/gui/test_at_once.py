@@ -35,7 +35,7 @@ def pids() -> set[int]:
     """Return the worker processes of studies."""
     found = set()
     for child in psutil.Process().children(recursive=True):
-        with suppress(psutil.NoSuchProcess):  # it has just ended
+        with suppress(psutil.NoSuchProcess):  # the process has just ended
             if "LokyProcess" in " ".join(child.cmdline()):
                 found.add(child.pid)
     return found
@@ -48,7 +48,7 @@ def until_simulated(desk: Desk) -> None:
 def test_a_moved_slider_is_answered_before_anything_else_happens(eager: Desk) -> None:
     banner, takes = eager.window.headline.banner, eager.window.headline.cards["duration"]
     simulated = takes.figure
-    eager.slide("Window size", Qt.Key.Key_Right)  # no event is waited for
+    eager.slide("Window size", Qt.Key.Key_Right)  # without waiting for an event
     assert banner.sentence == "≈  Window 3 should meet every objective"
     assert takes.figure.startswith("≈ ")
     with eager.qtbot.waitSignal(eager.document.compared, timeout=RUN_MS):
@@ -112,7 +112,7 @@ def test_without_the_setting_only_a_key_simulates(eager: Desk) -> None:
 def test_processes_serve_the_next_study_when_one_is_cancelled(
     eager: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(places, "_GRACE_S", 30.0)  # what is short here is not on a busy machine
+    monkeypatch.setattr(places, "_GRACE_S", 30.0)  # a short run takes long on a busy machine
     eager.document.open(ScenarioFile.parse(SHOP.replace("replications: 4", "replications: 100000")))
     eager.settings.set_value("simulate_at_once", False)
     eager.keys(Qt.Key.Key_F5)
@@ -124,7 +124,7 @@ def test_processes_serve_the_next_study_when_one_is_cancelled(
     eager.keys(Qt.Key.Key_Escape)
     assert not eager.window.jobs.is_running
     eager.qtbot.waitUntil(lambda: not eager.window.jobs.threads(), timeout=RUN_MS)
-    assert pids() == before  # each of its runs was short: nobody was ended
+    assert pids() == before  # each run was short, so no worker was ended
     eager.document.open(ScenarioFile.parse(SHOP))
     eager.run()
     assert pids() == before

@@ -77,7 +77,7 @@ def test_the_baseline_is_a_choice_that_is_undone(seat: Seat[ComparePage]) -> Non
     assert "Differences to Window 3" in page.note.text()
     seat.run()  # more results do not change it
     assert page.headers[2].baseline.isChecked()
-    seat.click(page.headers[2].baseline)  # it cannot be taken away, only given to another
+    seat.click(page.headers[2].baseline)  # one run is always the baseline
     assert page.headers[2].baseline.isChecked()
     assert seat.document.undo.undoText() == "make Window 3 the baseline"
     seat.document.undo.undo()

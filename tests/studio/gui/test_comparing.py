@@ -76,10 +76,11 @@ def test_the_runs_have_the_figures_of_the_command_line(desk: Desk) -> None:
     comparison = in_python(SHOP, 1, 2)
     headline = desk.window.headline
     assert desk.window.runs.table.texts() == [
-        run_row(one, f"Window {one.candidate.window}", seed=1) for one in comparison.candidates
+        run_row(candidate, f"Window {candidate.candidate.window}", seed=1)
+        for candidate in comparison.candidates
     ]
     assert headline.banner.sentence == f"✓  {verdict_sentence(comparison, 1)}"
-    assert headline.banner.note == "fastest that does"
+    assert headline.banner.note == "fastest that meets the objectives"
     chosen = comparison.candidates[1]
     figures = {name: card.figure for name, card in headline.cards.items()}
     assert figures == {
@@ -156,7 +157,7 @@ def test_a_cancelled_comparison_keeps_its_results(desk: Desk, how: str) -> None:
     assert 0 < runs < 100000
     assert desk.window.runs.table.texts()
     assert "meets" in desk.window.headline.banner.sentence
-    # The next one starts while the last is still leaving, and is not harmed by it.
+    # The next comparison starts while the cancelled one still ends, and is not affected.
     desk.document.open(ScenarioFile.parse(SHOP))
     desk.run()
     assert len(desk.document.comparison.candidates[0].runs) == 4
@@ -169,7 +170,7 @@ def test_a_failed_run_says_why(desk: Desk) -> None:
     desk.document.open(ScenarioFile.load(desk.folder / "traced.yaml"))
     desk.run()
     assert "the simulated interval meets the end of the trace" in desk.window.status_text
-    # What the first look found of the scenario's own window, which ends in time, may stand.
+    # The first look at the scenario's own window may have ended in time.
     assert len(desk.window.runs.table.texts()) <= 1
 
 
@@ -199,7 +200,7 @@ def test_a_choice_by_hand_outlives_the_rows_that_land(desk: Desk) -> None:
     desk.document.open(ScenarioFile.parse(many))
     desk.keys(Qt.Key.Key_F5)
     table = desk.window.runs.table
-    # After the first look at the own window.
+    # After the first look at the scenario's own window.
     desk.qtbot.waitUntil(lambda: len(table.texts()) == 2, timeout=60_000)
     own = desk.document.selection
     other = 0 if own == 1 else 1

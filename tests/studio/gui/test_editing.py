@@ -65,9 +65,11 @@ def is_whole(widget: QWidget) -> bool:
 @pytest.mark.parametrize("size", [(1024, 640), (1180, 760)], ids=str)
 def test_every_row_fits_the_panel(desk: Desk, size: tuple[int, int]) -> None:
     desk.window.resize(*size)
-    [area] = [one for one in desk.window.panel.findChildren(QScrollArea)]
+    [area] = [widget for widget in desk.window.panel.findChildren(QScrollArea)]
     desk.qtbot.waitUntil(lambda: area.widget().width() <= area.viewport().width())
-    dots = [one for one in desk.window.findChildren(QToolButton) if one.objectName() == "dot"]
+    dots = [
+        button for button in desk.window.findChildren(QToolButton) if button.objectName() == "dot"
+    ]
     assert len(dots) > 10
     for dot in dots:
         dot.setVisible(True)
@@ -127,7 +129,7 @@ def test_an_edit_makes_the_answer_stale_until_it_is_run(desk: Desk) -> None:
     assert first.startswith("≈ ")
     desk.slide("Window size", Qt.Key.Key_Right)
     assert banner.sentence.startswith("≈  Window 4 should ")
-    assert takes.figure != first  # each move is answered
+    assert takes.figure != first  # each move shows an estimate
     desk.slide("Window size", Qt.Key.Key_Left)
     assert takes.figure == first
     assert plan_button.objectName() == ""
@@ -146,7 +148,7 @@ def test_an_edit_makes_the_answer_stale_until_it_is_run(desk: Desk) -> None:
 
 def test_the_windows_to_compare_can_be_typed(desk: Desk) -> None:
     desk.type_text("Compare", "3 1,6")
-    assert desk.document.windows() == (1, 2, 3, 6)  # the scenario's own is always there
+    assert desk.document.windows() == (1, 2, 3, 6)  # the scenario's own window is always compared
     assert desk.find(QLineEdit, "Compare").text() == "1, 2, 3, 6"
     desk.run()
     assert [row[WINDOW] for row in desk.window.runs.table.texts()] == ["1", "2", "3", "6"]
@@ -202,7 +204,7 @@ def test_saving_keeps_the_comments(desk: Desk) -> None:
     assert not desk.action("file.save").isEnabled()
     assert desk.window.status_text == f"✓ Saved as {desk.path}"
     assert not desk.dot("Window size").isVisible()
-    desk.keys(Qt.Key.Key_Z, CTRL)  # what was done before a save can still be undone
+    desk.keys(Qt.Key.Key_Z, CTRL)  # edits made before a save can still be undone
     assert desk.window.isWindowModified()
 
 

@@ -75,11 +75,11 @@ def rollout(seat: Seat[ExecutePage]) -> RolloutJob:
 def children() -> set[int]:
     """Return the descendants of this process, without workers and trackers of other tests."""
     found = set()
-    for one in psutil.Process().children(recursive=True):
+    for child in psutil.Process().children(recursive=True):
         with suppress(psutil.Error):
-            words = " ".join(one.cmdline())
+            words = " ".join(child.cmdline())
             if "executor" in words or "studio.lab" in words or "haproxy" in words:
-                found.add(one.pid)
+                found.add(child.pid)
     return found
 
 
@@ -102,7 +102,7 @@ def test_before_anything_is_simulated_nothing_can_be_started(seat: Seat[ExecuteP
         assert page.bar.state.text() == "✗ simulate it first (F5)"
         assert page.bar.asks.isVisible() is shown
         assert not page.bar.halt_button.isVisible()
-    page.start()  # its keys do no more than its button
+    page.start()  # the shortcut is disabled like the button
     assert page.rollout is None
     assert page.closing_warning() is None
 
@@ -140,9 +140,7 @@ def test_the_lab_names_the_missing_program(
 def test_the_lab_refuses_a_scenario_beyond_its_limits(qtbot: QtBot) -> None:
     seat = Seat(qtbot, ExecutePage, SHOP.replace("rate: 40/s", "rate: 401/s"), windows=(2,))
     seat.run()
-    if (
-        seat.page._drafts.current().refusal_text
-    ):  # it does not meet either: then that is what is said
+    if seat.page._drafts.current().refusal_text:  # the scenario may also fail its objectives
         assert seat.page.bar.state.text().startswith("✗")
     take(seat, "lab")
     assert not seat.page.bar.start_button.isEnabled()
@@ -157,11 +155,11 @@ def test_a_plan_for_another_tool_shows_only_that_and_the_way_to_its_export(qtbot
     assert not page.bar.isVisible()
     assert not page.view.isVisible()
     assert page.other_tool.sentence.text().startswith("✗ Kubernetes carries this plan out")
-    page.start()  # its keys do no more than its button
+    page.start()  # the shortcut is disabled like the button
     assert page.rollout is None
     with qtbot.waitSignal(page.page_requested, check_params_cb=lambda key: key == "plan"):
         seat.click(page.other_tool.button)
-    seat.document.open(ScenarioFile.parse(SMALL))  # Rollcast carries this one out
+    seat.document.open(ScenarioFile.parse(SMALL))  # Rollcast carries this plan out
     assert page.bar.isVisible()
     assert not page.other_tool.isVisible()
 
@@ -269,13 +267,15 @@ def test_a_dry_run_lists_the_exact_commands(seat: Seat[ExecutePage], tmp_path: P
     assert page.bar.start_button.text() == "List the actions"
     before_px = page.view.log.height()
     seat.click(page.bar.start_button)
-    seat.qtbot.waitUntil(lambda: page.view.log.height() > 1.5 * before_px)  # it is to be read
+    seat.qtbot.waitUntil(
+        lambda: page.view.log.height() > 1.5 * before_px
+    )  # the log of a dry run is shown higher
     assert page.view.log.width() > 0.9 * page.width()
     seat.qtbot.waitUntil(lambda: not rollout(seat).is_open, timeout=LONG_MS)
     lines = page.view.log.toPlainText()
     assert "web-02  stop      local: stop web-02" in lines
     assert "web-02  deploy    local: deploy v2" in lines
-    assert "would be refused" in lines  # and why: there is no balancer
+    assert "would be refused" in lines  # because there is no balancer
     assert page.bar.state.text() == "✗ Refused, nothing was touched"
     plan = rollout(seat).plan
     assert not Execute(plan=folder_of(plan) / "plan.json", inventory=Path()).journal_path.exists()
@@ -324,7 +324,7 @@ def test_an_ended_rollout_is_hidden_beside_another_scenario(
     assert seat.page.bar.state.text() == "✗ simulate it first (F5)"
     assert done.lines[0].line not in seat.page.view.log.toPlainText()
     assert not seat.page.bar.report_button.isVisible()
-    seat.document.open(own)  # it is its own's again, simulated or not
+    seat.document.open(own)  # the rollout belongs to this scenario, simulated or not
     assert seat.page.rollout is done
 
 
@@ -336,7 +336,9 @@ def test_an_ended_rollout_is_hidden_beside_another_window(
     assert seat.page.rollout is None
     seat.document.undo.undo()
     assert seat.page.rollout is done
-    assert edit_values(seat.document, "runs", {"replications": 5})  # nothing that decides it
+    assert edit_values(
+        seat.document, "runs", {"replications": 5}
+    )  # the number of runs does not change the plan
     assert seat.page.rollout is done
 
 
@@ -365,10 +367,10 @@ def test_a_left_rollout_says_when_it_is_of_another_scenario_of_that_name(
     seat.document.open(ScenarioFile.parse(SMALL.replace("name: small", "name: other")))
     assert seat.page.rollout is None
     assert not seat.page.bar.resume_button.isVisible()
-    seat.page.resume()  # nor by its keys
+    seat.page.resume()  # nor by the shortcut
     assert not seat.page.findChildren(QMessageBox)
     seat.document.open(ScenarioFile.parse(SMALL.replace("deploy: 300ms", "deploy: 900ms")))
-    assert rollout(seat).is_left  # machines stand unfinished: that is not kept quiet
+    assert rollout(seat).is_left  # unfinished machines are always shown
     assert seat.page.bar.state.text().endswith(
         "a rollout of small, window 1, not of the open scenario"
     )
@@ -458,7 +460,7 @@ def test_an_executor_that_is_killed_can_be_resumed(seat: Seat[ExecutePage]) -> N
     going = rollout(seat)
     qtbot.waitUntil(lambda: bool(going.timeline and going.timeline["steps"]), timeout=LONG_MS)
     (executor,) = [
-        one for one in psutil.Process().children() if one.cmdline()[2:4] == ["-m", "executor"]
+        child for child in psutil.Process().children() if child.cmdline()[2:4] == ["-m", "executor"]
     ]
     executor.kill()
     qtbot.waitUntil(lambda: going.is_halted, timeout=LONG_MS)
@@ -504,7 +506,7 @@ def test_a_halted_rollout_can_be_ended(seat: Seat[ExecutePage]) -> None:
     before = children()
     seat.click(seat.page.bar.start_button)
     going = rollout(seat)
-    seat.page.halt()  # before the fleet is up: then nothing is begun
+    seat.page.halt()  # before the fleet is up, so that no step begins
     seat.qtbot.waitUntil(lambda: going.is_halted, timeout=LONG_MS)
     seat.page.show_document()
     seat.click(seat.page.bar.end_button)
@@ -542,7 +544,7 @@ def test_on_an_inventory_waves_wait_until_they_are_approved(
     assert going.timeline is not None
     gates = [one["said"] for one in going.timeline["events"] if one["kind"] == "gate_passed"]
     assert gates == ["wave 1", "wave 2", "wave 3"]
-    # What is kept can be looked at and gone on with from a terminal.
+    # The kept files can be inspected and resumed from a terminal.
     folder = folder_of(going.plan)
     kept = {one.name for one in folder.iterdir()}
     assert {"plan.json", "plan.journal", "plan.timeline.json"} <= kept
@@ -567,7 +569,7 @@ def test_a_rollout_left_by_an_earlier_studio_is_found_and_resumed(
     qtbot.waitUntil(lambda: bool(going.timeline and going.timeline["steps"]), timeout=LONG_MS)
     seat.page.leave()  # as when the window closes
     seat.jobs.close()
-    later = Seat(qtbot, ExecutePage, SMALL)  # nothing is simulated there
+    later = Seat(qtbot, ExecutePage, SMALL)  # no results in this window
     page, left = later.page, rollout(later)
     assert left.is_left
     assert page.bar.where.selected_key == "inventory"
@@ -582,13 +584,13 @@ def test_a_rollout_left_by_an_earlier_studio_is_found_and_resumed(
     assert page.view.waterfall.rows.instances == ("web-01", "web-02", "web-03")
     take(later, "dry")
     assert page.rollout is None
-    take(later, "inventory")  # it is found again there
+    take(later, "inventory")  # the rollout is found again
     later.click(page.bar.resume_button)
     box = confirm(later, "Cancel")
     assert box.text() == "Go on with small on 3 instances of web on 1 host?"
     assert rollout(later).is_left
     qtbot.waitUntil(lambda: not page.findChildren(QMessageBox))
-    page.resume()  # as its keys do
+    page.resume()  # like the shortcut
     confirm(later, "Carry it out")
     again = rollout(later)
     assert not again.is_left
@@ -600,7 +602,7 @@ def test_a_rollout_left_by_an_earlier_studio_is_found_and_resumed(
     assert sum(one["kind"] == "resumed" for one in again.timeline["events"]) == 1
     take(later, "dry")
     take(later, "inventory")
-    assert page.rollout is None  # it is over
+    assert page.rollout is None  # the rollout has ended
 
 
 def test_a_left_rollout_without_its_inventory_is_reported(

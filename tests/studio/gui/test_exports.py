@@ -36,7 +36,7 @@ class Person:
     def exports_data(self) -> None:
         export_data(self.window, self.document, self.jobs, self.said.append, self.wrong.append)
 
-    def until_told(self) -> None:
+    def wait_for_message(self) -> None:
         self.qtbot.waitUntil(lambda: bool(self.said or self.wrong), timeout=20_000)
 
     def choose(self, path: Path, kind: str = "") -> str:
@@ -103,7 +103,7 @@ def test_data_are_of_the_kind_that_is_chosen(person: Person, tmp_path: Path) -> 
     simulate(person.document)
     person.exports_data()
     assert person.choose(tmp_path / "out", "Parquet") == "shop.parquet"
-    person.until_told()
+    person.wait_for_message()
     found = {path.name for path in tmp_path.glob("*.parquet")}
     assert found == {"out.parquet", "out-series.parquet", "out-states.parquet"}
     assert person.said == [f"✓ Written: {tmp_path / 'out.parquet'} and 2 more beside it"]
@@ -123,7 +123,7 @@ def test_a_failed_export_is_reported_in_one_line(person: Person, tmp_path: Path)
     simulate(person.document)
     person.exports_data()
     person.choose(tmp_path / "out.txt")
-    person.until_told()
+    person.wait_for_message()
     assert person.wrong == [f"{tmp_path / 'out.txt'}: must end in .csv or .parquet"]
     assert person.said == []
 

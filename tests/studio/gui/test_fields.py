@@ -125,7 +125,7 @@ def test_a_number_that_breaks_a_rule_is_refused_with_the_rule(
     assert "\n" not in desk.window.status_text
     assert desk.find(QDoubleSpinBox, name).text() == was
     assert not desk.document.is_changed
-    desk.type_number("Rate", "50")  # what is right now makes the word of before untrue
+    desk.type_number("Rate", "50")  # a valid value clears the old message
     assert desk.window.status_text == ""
 
 
@@ -291,7 +291,9 @@ def test_each_kind_of_rate_is_edited_and_given_back(desk: Desk, kind: str) -> No
     assert after.max() == pytest.approx(
         before.max() * float(typed) / (50 if kind == "daily" else 1)
     )
-    assert desk.document.state.file.text.count("\n") == SHOP.count("\n")  # still in one line
+    assert desk.document.state.file.text.count("\n") == SHOP.count(
+        "\n"
+    )  # the list is still on one line
     desk.click(desk.dot(name))
     assert np.array_equal(desk.document.scenario.rates().rates_rps, before)
     assert not desk.document.is_changed
@@ -357,7 +359,7 @@ def choose_word(desk: Desk, name: str, word: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "key", "first", "word", "written"), CHOICES, ids=[one[0] for one in CHOICES]
+    ("name", "key", "first", "word", "written"), CHOICES, ids=[choice[0] for choice in CHOICES]
 )
 def test_a_word_is_chosen_reset_and_undone(
     desk: Desk, name: str, key: str, first: str, word: str, written: str
@@ -405,10 +407,10 @@ def test_a_lock_leaves_only_the_named_fields_enabled(desk: Desk) -> None:
     def free() -> set[str]:
         kinds = (QDoubleSpinBox, QSlider, QComboBox, QLineEdit)
         found = {
-            one.accessibleName()
+            widget.accessibleName()
             for kind in kinds
-            for one in panel.findChildren(kind)
-            if one.isEnabled() and one.accessibleName()
+            for widget in panel.findChildren(kind)
+            if widget.isEnabled() and widget.accessibleName()
         }
         return {name.removesuffix(", slider") for name in found}
 

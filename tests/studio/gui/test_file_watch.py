@@ -81,7 +81,7 @@ def test_a_save_never_overwrites_an_unseen_change(
     )
     assert list(desk.window.file_watch.bar.buttons) == ["Reload", "Keep mine", "Show difference"]
     assert desk.window.isWindowModified()
-    save(desk)  # asking once is no consent
+    save(desk)  # a refused save does not allow the next one
     assert on_disk(desk) == THEIRS
 
 
@@ -136,7 +136,7 @@ def test_reload_takes_theirs_and_one_undo_brings_mine_back(desk: Desk) -> None:
     desk.document.undo.undo()
     assert desk.document.scenario.window_count() == 3
     assert desk.document.scenario.service.instance_count == 6
-    save(desk)  # theirs was seen
+    save(desk)  # the other program's change was seen
     assert on_disk(desk) == OURS
 
 
@@ -156,7 +156,7 @@ def test_keep_mine_allows_a_save_over_the_seen_change_only(desk: Desk) -> None:
     assert on_disk(desk) == OURS
     assert not desk.window.isWindowModified()
     desk.window.file_watch.check()
-    assert bar_words(desk) == ""  # our own save is no change of theirs
+    assert bar_words(desk) == ""  # the studio's own save is not reported as a change
 
 
 def test_after_keep_mine_the_dots_and_reset_mean_the_file_on_disk(desk: Desk) -> None:
@@ -187,7 +187,7 @@ def test_the_difference_is_shown_and_the_question_stays(desk: Desk) -> None:
 def test_a_deleted_file_is_written_again_only_on_request(desk: Desk) -> None:
     desk.path.unlink()
     wait_for_bar(desk, "shop.yaml was deleted on disk. The scenario shown here is in no file.")
-    assert desk.window.isWindowModified()  # closing the window would lose it
+    assert desk.window.isWindowModified()  # closing the window would lose the scenario
     save(desk)
     assert not desk.path.exists()
     assert "was deleted by another program" in desk.window.status_text
@@ -202,7 +202,7 @@ def test_a_deleted_file_that_came_back_is_not_written_over(desk: Desk) -> None:
     desk.path.unlink()
     wait_for_bar(desk, "was deleted")
     desk.path.write_text(THEIRS, encoding="utf-8")
-    press(desk, "Write it again")  # before the studio has heard of it
+    press(desk, "Write it again")  # before the studio notices the change
     assert on_disk(desk) == THEIRS
     assert bar_words(desk).startswith("shop.yaml was changed on disk, and you have edits")
 

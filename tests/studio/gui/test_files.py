@@ -69,9 +69,9 @@ def test_save_as_makes_the_new_file_the_open_one(desk: Desk) -> None:
     saved = (desk.folder / "night.yaml").read_text(encoding="utf-8")
     assert saved == SHOP.replace("window: 2", "window: 3")
     assert desk.window.windowTitle() == "night[*] – Rollcast"
-    assert not desk.document.is_stale  # the results are those of what was saved
+    assert not desk.document.is_stale  # the results belong to the saved scenario
     assert desk.action("run.plan").isEnabled()
-    # What is undone now belongs to the new file.
+    # An undo now changes the new file.
     desk.keys(Qt.Key.Key_Z, CTRL)
     assert desk.window.windowTitle() == "night[*] – Rollcast"
     assert desk.window.isWindowModified()
@@ -144,7 +144,7 @@ def test_opening_without_changes_asks_nothing(desk: Desk) -> None:
 def test_a_save_that_fails_keeps_the_window_open(desk: Desk) -> None:
     desk.type_number("Window size", "3")
     desk.path.unlink()
-    desk.path.mkdir()  # what cannot be written, whoever asks
+    desk.path.mkdir()  # a path that cannot be written, even by root
     desk.window.close()
     answer(desk, "Save")
     assert desk.window.isVisible()

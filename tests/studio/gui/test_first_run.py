@@ -69,9 +69,9 @@ def test_the_bar_disappears_after_a_drag_and_its_simulation(qtbot: QtBot, start:
     document, bar = start.document, start.first.bar
     edit_values(document, "Drain", {"rollout.drain.timeout": "9s"})
     land(document)
-    assert bar.isVisible()  # that was another slider
+    assert bar.isVisible()  # another slider was moved
     edit_values(document, "Window", {"rollout.window": 10})
-    assert bar.isVisible()  # nothing was seen of it yet
+    assert bar.isVisible()  # the result is not shown yet
     assert document.estimate is not None
     assert document.estimate.backlog_max_count is not None
     assert document.estimate.backlog_max_count.value > 0  # the promise: traffic exceeds capacity
@@ -125,7 +125,7 @@ def test_every_way_to_begin_is_reached_by_keys(qtbot: QtBot, width: int) -> None
     ]
     for button in buttons:
         assert button.accessibleDescription()
-        assert button.height() >= button.heightForWidth(button.width())  # no text is cut
+        assert button.height() >= button.heightForWidth(button.width())  # no text is shortened
         button.setFocus()
         qtbot.keyClick(button, Qt.Key.Key_Space)
     others = [path for path in shipped_scenarios() if path.name != EXAMPLE]

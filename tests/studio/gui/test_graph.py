@@ -32,7 +32,7 @@ def view(qtbot: QtBot) -> GraphView:
 
 def test_arrows_go_from_box_to_box(view: GraphView, qtbot: QtBot) -> None:
     view.setFocus()
-    assert view.current is not None  # who comes by keys begins at the first
+    assert view.current is not None  # the keyboard focus begins at the first box
     path = [view.current.title]
     for key in (
         *(Qt.Key.Key_Right, Qt.Key.Key_Down, Qt.Key.Key_Right, Qt.Key.Key_Right, Qt.Key.Key_Up),
@@ -124,7 +124,7 @@ def test_another_drawing_of_the_same_boxes_stays_where_it_is(view: GraphView, qt
     view.show_drawing(None, LIGHT)
     assert view.current is None
     for key in (Qt.Key.Key_Right, Qt.Key.Key_Home, Qt.Key.Key_0):
-        qtbot.keyClick(view, key)  # there is nothing to go to
+        qtbot.keyClick(view, key)  # there is no box to select
     assert view.current is None
 
 

@@ -19,7 +19,7 @@ LONG = (
     .replace("40/s", "300/s")
 )
 
-# A studio that says when its study is under way, and may then have a defect.
+# A studio that prints a line when its study runs, and may then raise an exception.
 CHILD = """
 import sys
 from pathlib import Path

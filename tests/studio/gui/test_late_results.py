@@ -22,7 +22,7 @@ def _has_every_run(desk: Desk) -> bool:
     return (
         comparison is not None
         and comparison.scenario == scenario
-        and all(len(one.runs) == scenario.replications for one in comparison.candidates)
+        and all(len(candidate.runs) == scenario.replications for candidate in comparison.candidates)
     )
 
 
@@ -45,7 +45,10 @@ def test_an_edit_undone_before_all_runs_simulates_the_missing_ones(desk: Desk) -
     desk.settings.set_value("simulate_at_once", True)
     desk.run()
     assert desk.document.comparison is not None
-    some = [replace(one, runs=one.runs[:1]) for one in desk.document.comparison.candidates]
+    some = [
+        replace(candidate, runs=candidate.runs[:1])
+        for candidate in desk.document.comparison.candidates
+    ]
     desk.document.add_results(
         replace(desk.document.comparison, candidates=tuple(some)), desk.document.state
     )
@@ -107,7 +110,7 @@ def test_a_run_that_is_put_back_has_all_its_runs(desk: Desk) -> None:
     desk.run()
     comparison = desk.document.comparison
     assert comparison is not None
-    some = [replace(one, runs=one.runs[:1]) for one in comparison.candidates]
+    some = [replace(candidate, runs=candidate.runs[:1]) for candidate in comparison.candidates]
     desk.document.add_results(replace(comparison, candidates=tuple(some)), desk.document.state)
     key = desk.document.runs[0].key
     remove_run(desk.document, desk.document.runs[0])

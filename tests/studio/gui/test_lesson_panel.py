@@ -56,9 +56,11 @@ class Learner:
         qtbot.waitUntil(self.desk.isActiveWindow)
 
     def begins(self, key: str) -> None:
-        title = next(one.title for one in LESSONS if one.key == key)
+        title = next(lesson.title for lesson in LESSONS if lesson.key == key)
         card = next(
-            one for one in self.panel.findChildren(QPushButton) if one.accessibleName() == title
+            button
+            for button in self.panel.findChildren(QPushButton)
+            if button.accessibleName() == title
         )
         self.qtbot.mouseClick(card, Qt.MouseButton.LeftButton)
         self.settle()
@@ -117,15 +119,15 @@ class Learner:
     def free(self) -> set[str]:
         """The fields whose sliders may be moved."""
         return {
-            one.accessibleName().removesuffix(", slider")
-            for one in self.fields.findChildren(QSlider)
-            if one.isEnabled()
+            slider.accessibleName().removesuffix(", slider")
+            for slider in self.fields.findChildren(QSlider)
+            if slider.isEnabled()
         }
 
     @property
     def words(self) -> str:
         """All that the panel says."""
-        return "\n".join(one.text() for one in self.panel.findChildren(QLabel))
+        return "\n".join(label.text() for label in self.panel.findChildren(QLabel))
 
     @property
     def done(self) -> int:
@@ -147,7 +149,7 @@ def test_a_lesson_from_the_first_step_to_the_page(learner: Learner, tmp_path: Pa
     learner.begins("window-size")
     assert learner.document.scenario.name == "window-size"
     assert learner.document.state.file.path is None
-    assert not learner.jobs.is_running  # first it is predicted
+    assert not learner.jobs.is_running  # the first step is the prediction
     assert "1 of 6 · Predict" in learner.words
     assert learner.free == set()
 
@@ -191,7 +193,7 @@ def test_a_lesson_from_the_first_step_to_the_page(learner: Learner, tmp_path: Pa
     learner.runs()
     assert "Window 3 meets every objective in 20 of 20 runs." in learner.words
     assert learner.done == 5
-    learner.writes(WHY)  # the step is passed on the way, and the writing goes on
+    learner.writes(WHY)  # the step passes while the text is typed, and typing continues
     assert learner.done == 6
     assert learner.panel.progress is not None
     assert learner.panel.progress.is_done
@@ -199,7 +201,9 @@ def test_a_lesson_from_the_first_step_to_the_page(learner: Learner, tmp_path: Pa
     assert learner.free == everything_of(learner)
 
     name = next(
-        one for one in learner.panel.findChildren(QLineEdit) if one.accessibleName() == "Your name"
+        edit
+        for edit in learner.panel.findChildren(QLineEdit)
+        if edit.accessibleName() == "Your name"
     )
     learner.qtbot.keyClicks(name, "Ada Lovelace")
     button = next(
@@ -223,8 +227,8 @@ def test_a_lesson_from_the_first_step_to_the_page(learner: Learner, tmp_path: Pa
 
 def everything_of(learner: Learner) -> set[str]:
     return {
-        one.accessibleName().removesuffix(", slider")
-        for one in learner.fields.findChildren(QSlider)
+        slider.accessibleName().removesuffix(", slider")
+        for slider in learner.fields.findChildren(QSlider)
     }
 
 
@@ -252,9 +256,9 @@ def test_the_current_task_is_visible_in_a_low_window(learner: Learner) -> None:
     learner.looks_at(1)
     learner.types("Window size", "5")
     (switch,) = [
-        one
-        for one in learner.panel.findChildren(QRadioButton)
-        if one.accessibleName() == "before the servers are replaced"
+        button
+        for button in learner.panel.findChildren(QRadioButton)
+        if button.accessibleName() == "before the servers are replaced"
     ]
     learner.qtbot.waitUntil(lambda: not switch.visibleRegion().isEmpty())
 
@@ -263,7 +267,9 @@ def test_leaving_gives_every_field_back(learner: Learner) -> None:
     learner.begins("draining")
     assert learner.free == set()
     out = next(
-        one for one in learner.panel.findChildren(QToolButton) if one.text() == "All lessons"
+        button
+        for button in learner.panel.findChildren(QToolButton)
+        if button.text() == "All lessons"
     )
     learner.qtbot.mouseClick(out, Qt.MouseButton.LeftButton)
     learner.settle()

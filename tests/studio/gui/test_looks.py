@@ -94,7 +94,7 @@ def test_the_tab_key_comes_to_every_field(desk: Desk) -> None:
     sliders = {
         slider.accessibleName()
         for slider in desk.window.findChildren(QSlider)
-        if slider.isEnabled()  # there is no time to go through before the first results
+        if slider.isEnabled()  # disabled before the first results
     }
     assert sliders <= names
     assert {"Window size", "Compare", "Start at", "Runs"} <= names
@@ -142,7 +142,7 @@ def test_nothing_sticks_out_or_is_pressed_flat(
             desk.qtbot.waitUntil(lambda button=widget: has_room(button))
     table = desk.window.runs.table
     for column in range(table.model().columnCount()):
-        if not table.isColumnHidden(column) and column != NAME:  # a name's tip tells it whole
+        if not table.isColumnHidden(column) and column != NAME:  # the tooltip has the whole name
             assert table.sizeHintForColumn(column) <= table.columnWidth(column) + 1, column
 
 

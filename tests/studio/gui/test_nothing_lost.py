@@ -101,7 +101,9 @@ def test_a_recent_file_asks_about_the_number_being_typed(desk: Desk) -> None:
     box.setFocus()
     box.selectAll()
     desk.qtbot.keyClicks(box, "4")
-    entry = next(one for one in desk.menu("File", "Recent").actions() if one.text() == other.name)
+    entry = next(
+        action for action in desk.menu("File", "Recent").actions() if action.text() == other.name
+    )
     entry.trigger()
     assert desk.document.state.file.path == desk.path
     _answer(desk, QMessageBox.StandardButton.Cancel)
@@ -137,5 +139,5 @@ def test_the_last_scenario_is_opened_and_an_invalid_one_does_not_prevent_the_sta
     assert (file.path == path) is is_opened
     assert (str(path) in wrong) is not is_opened
     if not is_opened:
-        with pytest.raises(BadInput):  # who names it hears of it
+        with pytest.raises(BadInput):  # a named invalid file is an error
             file_to_open(path, settings)

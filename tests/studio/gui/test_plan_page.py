@@ -51,7 +51,7 @@ def choose(seat: Seat[PlanPage], name: str) -> None:
     box = seat.page.export.target
     box.setFocus()
     seat.qtbot.keyClick(box, Qt.Key.Key_Home)
-    for _ in range([one.name for one in TARGETS].index(name)):
+    for _ in range([target.name for target in TARGETS].index(name)):
         seat.qtbot.keyClick(box, Qt.Key.Key_Down)
     assert seat.page.export.selected_target.name == name
 
@@ -107,7 +107,7 @@ def test_a_plan_that_fails_shows_the_reason_in_the_list_and_on_the_button(qtbot:
     assert lines[0] == "✗ the objectives hold with the stated confidence"
     assert lines[1] == "     verdict (undecided) must be meets"
     assert any("too few runs to show or refute 90 %" in line for line in lines)
-    assert page.text_list.texts()[1] == lines[0]  # what is broken stands on top
+    assert page.text_list.texts()[1] == lines[0]  # failed checks stand on top
     assert not page.export.write.isEnabled()
     assert page.export.reason.text() == "✗ verdict (undecided) must be meets"
     assert page.export.write.accessibleDescription() == "verdict (undecided) must be meets"
@@ -298,7 +298,7 @@ def test_every_widget_has_a_name_and_keys_reach_it(seat: Seat[PlanPage]) -> None
         page.export.write,
     ]
     for widget in wanted:
-        assert widget.accessibleName() or widget.text()  # a button says what it does
+        assert widget.accessibleName() or widget.text()  # a button's text is its name
         assert widget.focusPolicy() & Qt.FocusPolicy.TabFocus
     keys = [keys for _, _, keys, _ in page.page_actions()]
     assert len(set(keys)) == len(keys)

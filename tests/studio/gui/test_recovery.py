@@ -23,7 +23,7 @@ from studio.gui.frame.recovery import Recovery
 from tests.helpers.command_line import SHOP
 from tests.helpers.paths import ROOT
 
-# A studio in which somebody edits, until it is killed; it says where its changes are kept.
+# A studio that edits until it is killed, and prints the path of its side file.
 CHILD = """
 import sys
 from pathlib import Path
@@ -134,7 +134,7 @@ def test_the_edits_of_a_killed_studio_are_offered_unchanged(
     assert recovery.bar.isVisible()
     assert recovery.bar.words == "shop has changes that were not saved when the studio ended."
     assert list(recovery.bar.buttons) == ["Recover", "Open saved", "Skip"]
-    assert not document.is_changed  # nothing is decided yet
+    assert not document.is_changed  # the user has not answered yet
 
     press(qtbot, recovery, "Recover")
     expected = ScenarioFile.load(path).with_values(
@@ -148,7 +148,7 @@ def test_the_edits_of_a_killed_studio_are_offered_unchanged(
     assert recovery.bar.isHidden()
     assert wrong == []
 
-    # It is this studio's now, and can be undone.
+    # The edits belong to this studio now, and can be undone.
     assert recovery.side_file == killed or recovery.side_file is not None
     document.undo.undo()
     assert not document.is_changed
@@ -253,7 +253,7 @@ def test_the_side_file_of_a_running_studio_is_neither_offered_nor_overwritten(
         finally:
             other.communicate(b"\n")
     _, recovery, _ = start(qtbot, path)
-    assert recovery.offer() is not None  # it has ended now
+    assert recovery.offer() is not None  # the process has ended
 
 
 @pytest.mark.parametrize(
@@ -320,7 +320,7 @@ def test_a_scenario_that_was_never_saved_is_offered_at_the_next_start(
     place = left_by_a_crash(None, EDITED, (1, 3))
     assert place.is_relative_to(state_home)
     document, recovery, _ = start(qtbot, path)
-    assert recovery.offer() is None  # it is not of this file
+    assert recovery.offer() is None  # the side file belongs to another file
     assert recovery.offer_at_start() is not None
     press(qtbot, recovery, "Recover")
     assert document.state.file.path is None
@@ -365,7 +365,7 @@ def test_a_side_file_goes_to_the_state_directory_and_a_failed_write_is_reported(
     qtbot: QtBot, path: Path, state_home: Path
 ) -> None:
     document, recovery, wrong = start(qtbot, path)
-    side_file_of(path).mkdir()  # in the way
+    side_file_of(path).mkdir()  # a directory with the side file's name
     edit_values(document, "Window", {"rollout.window": 3})
     recovery.keep()
     assert recovery.side_file is not None

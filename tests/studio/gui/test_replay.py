@@ -154,7 +154,7 @@ def test_arrows_go_from_step_to_step_and_from_event_to_event(seat: Seat[ReplayPa
     page.go_to(0.0)
     for key, held, moments in (
         (Qt.Key.Key_Right, NONE, story.changes_s),
-        (Qt.Key.Key_Right, SHIFT, [one.time_s for one in story.events]),
+        (Qt.Key.Key_Right, SHIFT, [event.time_s for event in story.events]),
     ):
         page.go_to(0.0)
         later = sorted({float(one) for one in moments if one > 1e-9})
@@ -338,7 +338,7 @@ def test_the_table_says_the_same_and_follows(seat: Seat[ReplayPage]) -> None:
     for column in range(5):
         shown = [str(model.index(row, column).data()) for row in range(model.rowCount())]
         longest = max(fonts.horizontalAdvance(one) for one in shown)
-        assert page.table.columnWidth(column) >= longest + 24  # no word is cut
+        assert page.table.columnWidth(column) >= longest + 24  # no text is shortened
     assert [model.headerData(k, Qt.Orientation.Horizontal) for k in range(5)] == [
         *("instance", "state", "since", "until", "version")
     ]

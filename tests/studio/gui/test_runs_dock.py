@@ -158,7 +158,7 @@ def test_figures_are_sorted_as_numbers_not_as_letters(desk: Desk) -> None:
 
 @pytest.mark.parametrize("how", ["box", "space"])
 def test_a_run_is_hidden_in_compare_and_shown_again(desk: Desk, table: RunsTable, how: str) -> None:
-    assert compared(desk) == checked(desk) == [1, 2, 3, 4]  # what is there by itself
+    assert compared(desk) == checked(desk) == [1, 2, 3, 4]  # shown automatically
 
     def tick() -> None:
         if how == "box":
@@ -186,14 +186,14 @@ def test_f2_renames_the_selected_run(desk: Desk, table: RunsTable) -> None:
     assert names(desk) == ["Window 1", "the brave one", "Window 3", "Window 4"]
     assert desk.window.headline.banner.sentence.startswith("✓  the brave one meets")
     font = row_of(table, 2).data(Qt.ItemDataRole.FontRole)
-    assert font.weight() == QFont.Weight.DemiBold  # it is kept
+    assert font.weight() == QFont.Weight.DemiBold  # a named run is kept
     assert desk.action("edit.undo").text() == "Undo rename Window 2"
     undo(desk)
     assert names(desk)[1] == "Window 2"
     assert row_of(table, 2).data(Qt.ItemDataRole.FontRole) is None
     redo(desk)
     assert names(desk)[1] == "the brave one"
-    assert not desk.document.is_changed  # the scenario has nothing of it
+    assert not desk.document.is_changed  # the scenario is not changed
 
 
 @pytest.mark.parametrize("typed", ["", "   ", "Window 2"])
@@ -235,7 +235,7 @@ def test_a_run_is_removed_and_comes_back_where_it_was(
     assert windows(desk) == ["1", "2", "3", "4"]
     redo(desk)
     assert windows(desk) == ["1", "3", "4"]
-    # What was removed stays away when more of the same comparison lands.
+    # A removed run stays removed when more results of the same comparison arrive.
     comparison = desk.document.comparison
     assert comparison is not None
     desk.document.add_results(comparison, desk.document.state)
@@ -269,10 +269,10 @@ def test_named_and_compared_runs_stay_after_the_next_comparison(
     assert desk.document.current_run is not None
     assert desk.document.current_run.name == "Window 2"
     choose_name(desk, "as it is")
-    assert desk.document.selection is None  # it is of no candidate of the latest comparison
+    assert desk.document.selection is None  # the run is not a candidate of the latest comparison
     assert desk.window.headline.banner.sentence.startswith("✓  as it is meets")
     desk.document.open(ScenarioFile.parse(SHOP, desk.path))
-    assert windows(desk) == []  # another file keeps nothing
+    assert windows(desk) == []  # opening another file removes all runs
 
 
 def choose_name(desk: Desk, name: str) -> None:
@@ -331,4 +331,4 @@ def test_a_long_name_leaves_the_verdict_its_room(desk: Desk, table: RunsTable) -
         for one in desk.window.findChildren(QLabel)
         if one.accessibleName() == f"Verdict: {sentence}"
     )
-    assert QLabel.text(label) == sentence  # nothing of it is cut
+    assert QLabel.text(label) == sentence  # no text is shortened

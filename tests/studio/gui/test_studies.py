@@ -34,7 +34,7 @@ def begin(desk: Desk, text: str = MANY) -> None:
     desk.keys(Qt.Key.Key_F5)
 
 
-def until_some_have_landed(desk: Desk) -> None:
+def wait_for_results(desk: Desk) -> None:
     desk.qtbot.waitUntil(lambda: desk.document.comparison is not None, timeout=RUN_MS)
 
 
@@ -42,7 +42,7 @@ def processes() -> set[int]:
     """Return the worker processes of studies, without other processes."""
     found = set()
     for child in psutil.Process().children(recursive=True):
-        with suppress(psutil.NoSuchProcess):  # it has just ended
+        with suppress(psutil.NoSuchProcess):  # the process has just ended
             if "LokyProcess" in " ".join(child.cmdline()):
                 found.add(child.pid)
     return found
@@ -61,7 +61,7 @@ def test_cancel_ends_a_long_run(desk: Desk, way: str) -> None:
         desk.window.close()
     assert time.monotonic() - began_s < 3  # the window does not wait for the run
     assert not desk.window.jobs.is_running
-    # On a slow machine the first look, of one candidate, may have come before.
+    # On a slow machine the first look at one candidate may be shown before.
     comparison = desk.document.comparison
     assert comparison is None or len(comparison.candidates) == 1
     desk.qtbot.waitUntil(lambda: not processes(), timeout=10_000)
@@ -90,7 +90,7 @@ def test_nothing_but_a_study_under_way_shows_progress(desk: Desk) -> None:
 
 def test_results_of_an_edited_scenario_are_stale(desk: Desk) -> None:
     begin(desk)
-    until_some_have_landed(desk)
+    wait_for_results(desk)
     assert desk.window.top_bar.plan_button.toolTip() == "Wait until the comparison is done"
     desk.type_number("Drain timeout", "7")
     assert desk.window.headline.banner.sentence.startswith("≈  Window 2 ")
@@ -105,15 +105,17 @@ def test_results_of_an_edited_scenario_are_stale(desk: Desk) -> None:
 
 def test_a_new_comparison_replaces_the_running_one(desk: Desk) -> None:
     begin(desk)
-    until_some_have_landed(desk)
+    wait_for_results(desk)
     desk.type_number("Window size", "3")
     ended: list[None] = []
     desk.window.jobs.ended.connect(lambda: ended.append(None))
     desk.keys(Qt.Key.Key_F5)
-    assert len(ended) == 1  # the one before
+    assert len(ended) == 1  # the previous comparison
     assert desk.window.jobs.is_running
     desk.qtbot.waitUntil(lambda: not desk.document.is_stale, timeout=RUN_MS)
-    table = desk.window.runs.table  # a first look at the own window is there before the others
+    table = (
+        desk.window.runs.table
+    )  # the first look at the scenario's own window comes before the others
     desk.qtbot.waitUntil(lambda: len(table.texts()) == 3, timeout=RUN_MS)
     assert [row[WINDOW] for row in table.texts()] == ["1", "2", "3"]
     desk.keys(Qt.Key.Key_Escape)
@@ -134,7 +136,7 @@ def test_many_starts_and_cancels_in_a_row_end_well(desk: Desk) -> None:
 
 def test_the_theme_can_be_changed_while_it_runs(desk: Desk) -> None:
     begin(desk)
-    until_some_have_landed(desk)
+    wait_for_results(desk)
     desk.keys(Qt.Key.Key_T, CTRL)
     with desk.qtbot.waitSignal(desk.document.compared, timeout=RUN_MS):
         pass
@@ -144,7 +146,7 @@ def test_the_theme_can_be_changed_while_it_runs(desk: Desk) -> None:
 
 def test_processes_that_die_are_replaced(desk: Desk) -> None:
     begin(desk)
-    until_some_have_landed(desk)
+    wait_for_results(desk)
     killed = processes()
     for pid in killed:
         psutil.Process(pid).kill()
@@ -168,7 +170,7 @@ def test_a_defect_in_a_study_is_reported(desk: Desk, monkeypatch: pytest.MonkeyP
     assert desk.window.status_text == "✗ Compare shop broke off: ZeroDivisionError: a defect"
     monkeypatch.undo()
     desk.run()
-    assert desk.window.status_text == ""  # what was wrong is over
+    assert desk.window.status_text == ""  # the error message is gone
     assert desk.window.runs.table.texts()
 
 
@@ -199,9 +201,9 @@ def test_the_fast_engine_is_compiled_beside_the_study(
     assert compiling.arguments() == [
         "-m",
         "simulation.engines.compiled.code_cache",
-    ]  # it may be over already
-    until_some_have_landed(desk)
+    ]  # the compilation may have ended already
+    wait_for_results(desk)
     desk.qtbot.waitUntil(
         lambda: compiling.state() == QProcess.ProcessState.NotRunning, timeout=RUN_MS
     )
-    assert compiling.exitCode() == 0  # another had compiled it already
+    assert compiling.exitCode() == 0  # another process had compiled the engine

@@ -55,7 +55,7 @@ def test_cells_come_by_themselves(qtbot: QtBot) -> None:
     assert page.map.cell == (0, 1)
     assert "should meet" in page.readout.text()
     estimated(seat)
-    assert all(one.is_estimate for one in page.figures_by_cell.values())
+    assert all(figures.is_estimate for figures in page.figures_by_cell.values())
     assert "Window 2, of 48 starts: should meet at" in page.sentence.text()
     assert "Pale cells are estimates" in page.sentence.text()
     assert not page.pause_button.isVisible()
@@ -80,7 +80,7 @@ def test_the_mouse_and_the_keys_point_at_cells(seat: Seat[TimingPage], qtbot: Qt
         qtbot.keyClick(page.map, key)
         assert page.map.cell == cell
     assert page.map.accessibleDescription() == page.readout.text()
-    assert seat.document.undo.count() == 0  # looking changes nothing
+    assert seat.document.undo.count() == 0  # moving the cursor changes nothing
 
 
 @pytest.mark.parametrize("how", ["click", "key"])
@@ -98,7 +98,7 @@ def test_choosing_a_cell_is_one_edit(seat: Seat[TimingPage], qtbot: QtBot, how: 
     assert document.undo.undoText() == "start 03:30, window 3"
     assert (
         len(page.figures_by_cell) == 144
-    )  # the map is of the same day: nothing is worked out again
+    )  # the map shows the same day, so no cell is computed again
     assert page.grid is not None
     assert page.grid.own() == (7, 2)
     document.undo.undo()
@@ -112,10 +112,12 @@ def test_another_edit_computes_the_cells_again(seat: Seat[TimingPage]) -> None:
     assert len(seat.page.figures_by_cell) == 1
     estimated(seat)
     assert seat.page.figures_by_cell != before
-    # By day more comes now than the whole fleet serves, for ever: there is no number for that.
+    # By day the traffic now exceeds the capacity of the whole fleet: no estimate exists.
     assert not [one for one in before.values() if one.why.startswith("no estimate")]
     untold = [
-        one for one in seat.page.figures_by_cell.values() if one.why.startswith("no estimate")
+        figures
+        for figures in seat.page.figures_by_cell.values()
+        if figures.why.startswith("no estimate")
     ]
     assert len(untold) == 12 * 2 * 3
     assert {one.answer for one in untold} == {""}
@@ -147,13 +149,13 @@ def test_runs_take_the_place_of_estimates(qtbot: QtBot) -> None:
     assert job.state is JobState.RUNNING
     qtbot.waitUntil(lambda: not job.is_open, timeout=LONG_MS)
     assert job.state is JobState.DONE
-    assert all(one.runs == 1 for one in page.figures_by_cell.values())
+    assert all(figures.runs == 1 for figures in page.figures_by_cell.values())
     assert "Pale" not in page.sentence.text()
     assert not page.pause_button.isVisible()
-    # One window more: what is known stays known.
+    # One more window keeps the known cells.
     seat.document.undo.clear()
     assert edit_values(seat.document, "window", {"rollout.window": 4})
-    assert sum(one.runs == 1 for one in page.figures_by_cell.values()) == 144
+    assert sum(figures.runs == 1 for figures in page.figures_by_cell.values()) == 144
     qtbot.waitUntil(
         lambda: page.job is not None and page.job is not job and not page.job.is_open,
         timeout=LONG_MS,
@@ -173,7 +175,7 @@ def test_a_study_goes_first(qtbot: QtBot) -> None:
     qtbot.waitUntil(lambda: page.job is not None and not page.job.is_open, timeout=LONG_MS)
     assert page.job is not None
     assert page.job.state is JobState.DONE
-    assert all(one.runs == 1 for one in page.figures_by_cell.values())
+    assert all(figures.runs == 1 for figures in page.figures_by_cell.values())
 
 
 def test_leaving_ends_the_job(qtbot: QtBot) -> None:

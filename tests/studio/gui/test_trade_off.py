@@ -69,7 +69,7 @@ def test_keys_go_from_point_to_point(seat: Seat[TradeOffPage], qtbot: QtBot) -> 
     for key, wanted in (
         (Qt.Key.Key_Right, 1),  # a smaller window takes longer
         (Qt.Key.Key_Right, 0),
-        (Qt.Key.Key_Right, 0),  # there is none beyond
+        (Qt.Key.Key_Right, 0),  # there is no candidate beyond
         (Qt.Key.Key_Left, 1),
     ):
         qtbot.keyClick(chart, key)
@@ -94,7 +94,7 @@ def test_the_front_and_the_region_are_of_the_risk_that_is_chosen(
     comparison = seat.document.comparison
     assert comparison is not None
     axes = page.chart.axes[0]
-    means = [one.metrics[risk.metric].mean for one in comparison.candidates]
+    means = [candidate.metrics[risk.metric].mean for candidate in comparison.candidates]
     assert [point.risk for point in page.chart.points] == means
     front = next(line for line in axes.lines if line.get_linestyle() == "--")
     wanted = [means[index] for index in holding_front(comparison, risk)]
@@ -129,7 +129,7 @@ def test_a_moved_slider_is_answered_at_once_by_an_estimate(seat: Seat[TradeOffPa
     assert chart.estimated.name == "window 4"
     assert chart.estimated.duration_s == found.rollout_duration_s
     assert chart.estimated.risk == found.rollout_latency_p99_s
-    assert list(chart.axes[0].lines) == before  # matplotlib had nothing to do
+    assert list(chart.axes[0].lines) == before  # matplotlib did not draw
     assert "estimate of what stands in the fields" in seat.page.sentence.text()
     seat.page.weigh_against("exposure")
     assert chart.estimated is None
@@ -176,7 +176,7 @@ def test_additional_runs_of_undecided_candidates_can_be_simulated(qtbot: QtBot) 
     seat.click(page.run_button)
     assert seat.document.scenario.replications == 4 + told.more_count
     assert seat.document.undo.undoText() == f"run {told.more_count} more"
-    assert not page.run_button.isVisible()  # it is asked for
+    assert not page.run_button.isVisible()  # the additional runs are requested
     seat.document.undo.undo()
     assert seat.document.scenario.replications == 4
 
@@ -192,7 +192,7 @@ def test_a_rollout_that_never_ends_is_named(qtbot: QtBot) -> None:
     assert names(seat) == {"No candidate has ended its rollout"}
     assert scale_of(seat.comparison, P99) is None
     seat.page.chart.setFocus()
-    qtbot.keyClick(seat.page.chart, Qt.Key.Key_Right)  # there is nothing to go to
+    qtbot.keyClick(seat.page.chart, Qt.Key.Key_Right)  # there is no point to select
     assert seat.document.selection == 0
 
 
@@ -247,7 +247,7 @@ def test_every_risk_can_be_exported(seat: Seat[TradeOffPage]) -> None:
     seat.page.weigh_against("lost")
     figures = seat.page.figures()
     assert next(iter(figures)) == "trade-off lost requests"
-    assert set(figures) == {f"trade-off {one.words}" for one in RISKS.values()}
+    assert set(figures) == {f"trade-off {risk.words}" for risk in RISKS.values()}
     for figure in figures.values():
         (axes,) = figure.axes
         assert axes.texts[0].get_text().startswith("Duration against")
