@@ -224,7 +224,7 @@ class LessonPanel(QFrame):
         inside.addWidget(_text(progress.step.task, "task"))
         self._fill_step(inside, progress.step)
         self._progress_label = _text("", "soft")
-        self._progress_label.setAccessibleName("How far it is")
+        self._progress_label.setAccessibleName("Progress of the step")
         inside.addWidget(self._progress_label)
         layout.addWidget(card)
         self._current_widget = card
@@ -381,5 +381,5 @@ def _prediction_text(progress: LessonProgress, step: LessonStep) -> str:
     if not is_revealed:
         return sentence
     if progress.was_right:
-        return f"{sentence} So it is."
-    return f"{sentence} But: {step.answers[step.right].lower()}."
+        return f"{sentence} That is right."
+    return f"{sentence} The simulation shows: {step.answers[step.right].lower()}."

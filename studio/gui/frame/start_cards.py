@@ -42,7 +42,7 @@ class StartCards(QScrollArea):
         self.cards, self.gallery = self._make_cards(), self._make_gallery()
         self._grids = [(QGridLayout(), self.cards, 4), (QGridLayout(), self.gallery, 3)]
         for heading, (grid, _cards, _columns) in zip(
-            ("Begin", "Situations to look into"), self._grids, strict=True
+            ("Begin", "Example situations"), self._grids, strict=True
         ):
             title = QLabel(heading)
             title.setObjectName("group")

@@ -84,7 +84,7 @@ def plan_state(document: Document, jobs: Jobs) -> tuple[bool, str]:
     if jobs.is_running:
         return False, "Wait until the comparison is done"
     if run.scenario.rollout is None:
-        return False, "Nothing is rolled"
+        return False, "The scenario has no rollout"
     services = run.scenario.rolled_services()
     if len(services) > 1:
         return False, f"A plan is for one service; this scenario releases {len(services)}"

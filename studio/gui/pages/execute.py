@@ -356,10 +356,10 @@ class ExecutePage(Page):
             else f"on {instances_text(len(rollout.plan.instances))}"
         )
         if rollout.is_halted:
-            return f"The rollout of {rollout.plan.name} {where} stands halted; it is left as it is."
+            return f"The rollout of {rollout.plan.name} {where} is halted. Closing the window leaves it as it is."
         return (
-            f"A rollout of {rollout.plan.name} goes on {where}. Closing halts it: the steps in hand "
-            "are finished first."
+            f"A rollout of {rollout.plan.name} is running {where}. Closing the window halts it, after the steps that are under "
+            "way."
         )
 
     def halt_then(self, then: Callable[[], object]) -> None:

@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from studio.gui.background.jobs import Jobs
     from studio.gui.toolkit.actions import PageAction
 
-_KEYS_HELP = "Arrows go from box to box, + and − zoom, 0 fits"
+_KEYS_HELP = "Arrow keys move from box to box, + and − zoom, 0 fits"
 
 
 class PlanPage(Page):
@@ -56,7 +56,7 @@ class PlanPage(Page):
         super().__init__(document, jobs, theme)
         self._drafts = Drafts(document)
         self._exported: Exported | None = None
-        self.graph = GraphView("How it is rolled, a graph", theme)
+        self.graph = GraphView("Graph of the rollout", theme)
         self.text_list = LineList("The plan in words")
         self.export = _ExportCard()
         self._lay_out()
@@ -73,13 +73,13 @@ class PlanPage(Page):
         grid.setSpacing(GAP_PX)
         self._heading, self._critical = ElidedLabel(name="Graph"), ElidedLabel(name="Critical path")
         self._heading.setObjectName("heading")
-        self._about = ElidedLabel(_KEYS_HELP, "Looked at")
+        self._about = ElidedLabel(_KEYS_HELP, "Selected box")
         self._about.setObjectName("soft")
         self._critical.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
         self._kind = Segmented(
             "Graph",
             [
-                ("waves", "Waves", "The instances in the order in which they are rolled"),
+                ("waves", "Waves", "The instances in the order of the rollout"),
                 ("release", "Release", "The services in the order in which they are released"),
             ],
         )
@@ -130,7 +130,7 @@ class PlanPage(Page):
         )
         drawing: Drawing | None = None
         if draft.scenario.rollout is None:
-            heading = "Nothing is rolled"
+            heading = "The scenario has no rollout"
         elif wants_release:
             runs = () if draft.run is None else draft.run.result.runs
             drawing = release_drawing(draft.scenario, typical_run(runs))
@@ -156,7 +156,7 @@ class PlanPage(Page):
             if estimate is not None and estimate.rollout_duration_s is not None:
                 return f"≈ {duration_text(estimate.rollout_duration_s.value)} by estimate"
             return ""
-        return "no run came to its end"
+        return "the rollout ended in no run"
 
     def _show_about(self) -> None:
         node = self.graph.current
@@ -251,11 +251,11 @@ class _ExportCard(QFrame):
             self.target.addItem(title, target.name)
             self.target.setItemData(self.target.count() - 1, more, Qt.ItemDataRole.ToolTipRole)
         self.view_switch = Segmented(
-            "Export", [("file", "File", "What the file says"), ("lost", "Lost", "")]
+            "Export", [("file", "File", "Content of the file"), ("lost", "Lost", "")]
         )
         self.view_switch.select("file")
-        self.preview = PlainText("What the file says", wraps=False)
-        self.lost = LineList("Lost in translation")
+        self.preview = PlainText("Content of the file", wraps=False)
+        self.lost = LineList("What the target cannot express")
         self._stack = QStackedWidget()
         self._stack.addWidget(self.preview)
         self._stack.addWidget(self.lost)
@@ -306,8 +306,8 @@ class _ExportCard(QFrame):
     def _show_lost_count(self, count: int) -> None:
         button = self.view_switch.button("lost")
         button.setText(f"Lost ({count})" if count else "Lost")
-        button.setAccessibleName(f"Export: lost in translation, {count}")
-        button.setToolTip("What the plan asks for and the tool does not do")
+        button.setAccessibleName(f"Export: parts that the target cannot express, {count}")
+        button.setToolTip("Parts of the plan that the tool does not support")
 
     def show_command(self, command: str, note: str = "") -> None:
         """Show a command line from its beginning, with a note in the tooltip."""

@@ -96,12 +96,12 @@ def _draft_of(document: Document, run: KeptRun | None) -> PlanDraft:
         checks_of_plan = [check for check in checks_of_plan if check[0] not in _SIMULATED]
         is_edited = document.is_stale
         missing = "the change is not simulated yet" if is_edited else "simulate it first (F5)"
-        checks_of_plan.append(("what stands in the fields is simulated", (missing,)))
+        checks_of_plan.append(("the edited scenario is simulated", (missing,)))
     else:
         run_count, wanted_count = len(run.result.runs), scenario.replications
-        reason = (f"runs ({run_count}) must be the {wanted_count} that are asked for",)
+        reason = (f"runs ({run_count}) must be all {wanted_count} replications",)
         checks_of_plan.append(
-            ("all runs that were asked for are made", reason if run_count < wanted_count else ())
+            ("all replications are simulated", reason if run_count < wanted_count else ())
         )
         reasons = run.result.verdict.reasons
         checks_of_plan = [

@@ -31,7 +31,7 @@ class RolloutView(QWidget):
         super().__init__()
         self.waterfall = Waterfall("Steps of each instance", theme)
         self.guards = LineList("Guards and figures")
-        self.log = PlainText("What is said", wraps=True)
+        self.log = PlainText("Log", wraps=True)
         self._forecast: tuple[object, tuple[Span, ...]] = (None, ())
         self._log_card = _card(self.log, (5, 5, 5, 5))
         self._log_card.setMinimumHeight(LEAST_LOG_PX)

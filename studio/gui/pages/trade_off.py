@@ -47,9 +47,9 @@ EXPORT_PX = 420.0
 
 _TIPS = {
     "p99": "99 of 100 requests are answered faster while the rollout goes on",
-    "pool": "The fewest instances that serve at once",
-    "lost": "The share of requests that are rejected, time out, are refused, cut or in error",
-    "exposure": "Requests that met the new version before it was everywhere",
+    "pool": "The lowest number of instances in the pool",
+    "lost": "The share of requests that fail: rejected, timed out, refused, cut, or answered with an error",
+    "exposure": "Requests that the new version answered before every instance had it",
 }
 
 
@@ -239,7 +239,7 @@ class TradeOffPage(Page):
             reason = estimate.why_none(figure) if estimate is not None else None
             if reason is not None:
                 return no_estimate_text(reason)
-        return "no closed form tells where what stands in the fields would lie"
+        return "closed forms give no estimate of the edited scenario"
 
     def _estimated(self, risk: Risk) -> EstimatedPoint | None:
         """Return the estimated point of the edited scenario; None where there is none."""
@@ -257,7 +257,7 @@ class TradeOffPage(Page):
         if self.document.is_stale:
             text = "The pale points are from before your changes"
             text += (
-                "; the hollow one is the estimate of what stands in the fields now."
+                "; the hollow one is the estimate of the edited scenario."
                 if self.chart.estimated is not None
                 else f"; {self._no_estimate_reason(risk)}."
             )

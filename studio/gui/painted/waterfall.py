@@ -49,7 +49,7 @@ class Waterfall(QFrame):
         self.rows = _Rows(name, theme)
         self._axis = _Axis(self.rows)
         self._legend = _WaterfallLegend(theme)
-        self._about = ElidedLabel(name="Looked at")
+        self._about = ElidedLabel(name="Selected instance")
         self._about.setObjectName("soft")
         self._scroll = QScrollArea()
         self._scroll.setWidget(self.rows)

@@ -156,7 +156,7 @@ def test_a_lesson_from_the_first_step_to_the_page(learner: Learner, tmp_path: Pa
     learner.answers("About half as long")
     assert learner.done == 1
     assert "You said: about half as long." in learner.words
-    assert "But:" not in learner.words  # not yet
+    assert "The simulation shows:" not in learner.words  # not yet
     assert "2 of 6 · Run" in learner.words
 
     learner.runs()
@@ -168,7 +168,7 @@ def test_a_lesson_from_the_first_step_to_the_page(learner: Learner, tmp_path: Pa
     assert "You are looking at window 2." in learner.words
     learner.looks_at(4)
     assert learner.done == 3
-    assert "But: less than a third as long." in learner.words
+    assert "The simulation shows: less than a third as long." in learner.words
     assert learner.free == {"Window size"}
 
     learner.slides("Window size", [Qt.Key.Key_Right, Qt.Key.Key_Right])

@@ -63,7 +63,7 @@ def test_before_anything_is_simulated_the_waves_are_there_and_nothing_is_exporte
     assert page.graph.drawing is not None
     assert [node.title for node in page.graph.drawing.nodes] == ["01", "02", "03", "04", "05", "06"]
     assert broken(page) == [
-        "✗ what stands in the fields is simulated",
+        "✗ the edited scenario is simulated",
         "     simulate it first (F5)",
     ]
     assert not page.export.write.isEnabled()
@@ -119,8 +119,8 @@ def test_a_plan_that_fails_shows_the_reason_in_the_list_and_on_the_button(qtbot:
 def test_runs_that_are_still_missing_are_counted(seat: Seat[PlanPage]) -> None:
     seat.run(rows=3)
     assert broken(seat.page)[-2:] == [
-        "✗ all runs that were asked for are made",
-        "     runs (3) must be the 4 that are asked for",
+        "✗ all replications are simulated",
+        "     runs (3) must be all 4 replications",
     ]
     seat.run()
     assert broken(seat.page) == []
@@ -261,7 +261,7 @@ def test_a_failed_rollout_is_drawn_up_to_its_failure(qtbot: QtBot) -> None:
     under = [node.under for node in seat.page.graph.drawing.nodes]
     assert under[0] == "✗ failed"
     assert set(under[1:]) == {"not begun"}
-    assert seat.page._critical.text() == "no run came to its end"
+    assert seat.page._critical.text() == "the rollout ended in no run"
 
 
 def test_eighty_characters_fit(qtbot: QtBot) -> None:

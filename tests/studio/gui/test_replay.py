@@ -317,7 +317,7 @@ def test_a_tile_has_a_sentence_for_a_screen_reader(seat: Seat[ReplayPage]) -> No
     page.go_to(0.5)
     assert tiles.tile_text(0) == (
         "web-01: deploying from the beginning, old version. "
-        "Bar: how far the step is; it ends at 0:02."
+        "Bar: progress of the step, which ends at 0:02."
     )
     page.go_to(page.end_s)
     assert re.search(r"web-01: serving since 0:\d\d, new version\. Bar: .+ of slots busy, the mean", tiles.tile_text(0))  # fmt: skip

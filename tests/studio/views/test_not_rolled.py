@@ -33,5 +33,5 @@ def test_it_is_called_by_its_name_and_is_no_plan() -> None:
     [run] = document.runs
     assert run.name == "shop"
     jobs = Jobs(document)
-    assert plan_state(document, jobs) == (False, "Nothing is rolled")
+    assert plan_state(document, jobs) == (False, "The scenario has no rollout")
     jobs.close()
