@@ -179,10 +179,15 @@ def _wait_until_settled(window: StudioWindow) -> None:
     event_loop = QEventLoop()
     poll_timer = QTimer()
     poll_timer.setInterval(50)
+    idle_polls = 0
 
     def quit_when_settled() -> None:
-        has_pending_work = window.page(window.shown_page).has_pending_work()
-        if not has_pending_work and not any(job.is_open for job in window.jobs.jobs):
+        nonlocal idle_polls
+        is_busy = window.page(window.shown_page).has_pending_work() or any(
+            job.is_open for job in window.jobs.jobs
+        )
+        idle_polls = 0 if is_busy else idle_polls + 1
+        if idle_polls == 2:  # a widget that was just resized asks for its layout after one poll
             event_loop.quit()
 
     poll_timer.timeout.connect(quit_when_settled)

@@ -107,7 +107,7 @@ def test_without_a_display_the_error_names_the_command_that_works(
     shop: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("QT_QPA_PLATFORM", "wayland;xcb;offscreen")
-    with pytest.raises(BadInput, match="no display; rollcast compare answers without one"):
+    with pytest.raises(BadInput, match="no display; rollcast compare works without one"):
         app.open_studio(shop)
 
 
