@@ -110,7 +110,7 @@ class TimingPage(Page):
         inside.setSpacing(4)
         heading = QHBoxLayout()
         heading.setSpacing(8)
-        title = ElidedLabel("When to start, and how wide")
+        title = ElidedLabel("Start time and window")
         title.setStyleSheet("font-weight: 600;")
         self.progress.setObjectName("soft")
         heading.addWidget(title, 1)

@@ -103,12 +103,12 @@ def sentence_of(comparison: Comparison, undecided: UndecidedCandidates, risk: Ri
     """Return a sentence about the points, the missing ones, and the undecided candidates."""
     runs = len(comparison.candidates[0].runs)
     total = comparison.scenario.replications
-    so_far = (
-        f"{runs:,} of {total:,} paired runs so far" if runs < total else f"{runs:,} paired runs"
-    )
-    sentences = [f"Every point is {so_far} on the same traffic; bars are 95 % intervals."]
+    count = f"{runs:,} of {total:,} runs so far" if runs < total else f"{runs:,} runs"
+    sentences = [
+        f"Every point is the mean of {count}, all on the same traffic; bars are 95 % intervals."
+    ]
     if runs == 1:
-        sentences = ["Every point is one run so far; there are no intervals from one."]
+        sentences = ["Every point is one run so far; an interval needs at least two."]
     missing = [
         candidate_name(comparison, index)
         for index, result in enumerate(comparison.candidates)

@@ -145,7 +145,7 @@ def test_the_axes_stay_while_results_come_in(seat: Seat[TradeOffPage]) -> None:
     seat.run(rows=4)
     assert axes.lines != lines
     assert axes.get_ylim() == first
-    assert "4 paired runs" in seat.page.sentence.text()
+    assert "mean of 4 runs" in seat.page.sentence.text()
 
 
 @pytest.mark.parametrize(
