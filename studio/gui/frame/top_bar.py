@@ -91,7 +91,8 @@ def plan_state(document: Document, jobs: Jobs) -> tuple[bool, str]:
     verdict = run.result.verdict
     if verdict.answer != "meets":
         reasons = "; ".join(verdict.reasons)
-        return False, f"{run.name} cannot become a plan. It {verdict.answer}: {reasons}"
+        state = "fails its objectives" if verdict.answer == "fails" else "is undecided"
+        return False, f"{run.name} {state}, so it cannot become a plan: {reasons}"
     return True, f"See {run.name.lower()} as a plan for the executor"
 
 
