@@ -19,7 +19,7 @@ MESSAGE_MS = 15_000
 
 
 class BottomBar(QFrame):
-    """Shows the state of a document and its jobs, and messages."""
+    """The bar with the state of a document and its jobs, and with messages."""
 
     def __init__(self, document: Document, jobs: Jobs, actions: Actions) -> None:
         super().__init__()

@@ -28,7 +28,7 @@ Editors write in several steps: truncate, write, rename.
 
 
 class FileWatch(QObject):
-    """Compares the document's file with the text that the studio knows, whenever the file may have changed.
+    """A watcher that compares the document's file with the known text whenever the file may have changed.
 
     Attributes:
         bar: The bar that asks; the window puts it above the pages.

@@ -19,7 +19,7 @@ BANNER_TEXT = "Drag <b>Window size</b> and watch the red line."
 
 
 class FirstRun(QObject):
-    """Shows the example's stored results and the bar.
+    """The first start: the example's stored results and the bar.
 
     Attributes:
         bar: The bar; the window puts it above the page *Replay*.

@@ -48,7 +48,7 @@ LONGEST_NAME = 40
 
 
 class Headline(QWidget):
-    """Shows the verdict and figures of a document; changes nothing."""
+    """The verdict and the figures of a document; the headline changes nothing."""
 
     def __init__(self, document: Document, jobs: Jobs, theme: Theme) -> None:
         super().__init__()

@@ -34,7 +34,7 @@ class Offer:
 
 
 class Recovery(QObject):
-    """Keeps a document's unsaved edits in a side file, and offers those of a crashed program.
+    """The side file of a document's unsaved edits, and the offer of those of a crashed program.
 
     Attributes:
         bar: The bar that asks; the window puts it above the pages.

@@ -16,7 +16,7 @@ _KEYS = {spec.key: spec.shortcuts[0] for spec in ACTIONS}
 
 
 class TopBar(QFrame):
-    """Shows the open scenario; its buttons trigger the window's actions."""
+    """The bar with the open scenario; its buttons trigger the window's actions."""
 
     def __init__(self, document: Document, jobs: Jobs, actions: Actions) -> None:
         super().__init__()

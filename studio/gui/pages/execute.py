@@ -61,7 +61,7 @@ class StartRefusal:
 
 
 class ExecutePage(Page):
-    """Carries out the plan of the document where the user chooses, and shows its progress."""
+    """A page that carries out the document's plan where the user chooses, and shows its progress."""
 
     def __init__(self, document: Document, jobs: Jobs, theme: Theme) -> None:
         super().__init__(document, jobs, theme)
@@ -356,10 +356,13 @@ class ExecutePage(Page):
             else f"on {instances_text(len(rollout.plan.instances))}"
         )
         if rollout.is_halted:
-            return f"The rollout of {rollout.plan.name} {where} is halted. Closing the window leaves it as it is."
+            return (
+                f"The rollout of {rollout.plan.name} {where} is halted. "
+                "Closing the window leaves the fleet as it is."
+            )
         return (
-            f"A rollout of {rollout.plan.name} is running {where}. Closing the window halts it, after the steps that are under "
-            "way."
+            f"A rollout of {rollout.plan.name} is running {where}. "
+            "Closing the window halts the rollout after the steps that are under way."
         )
 
     def halt_then(self, then: Callable[[], object]) -> None:

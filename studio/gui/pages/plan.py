@@ -50,7 +50,7 @@ _KEYS_HELP = "Arrow keys move from box to box, + and − zoom, 0 fits"
 
 
 class PlanPage(Page):
-    """Shows the draft of the document's plan, and exports it."""
+    """A page that shows the draft of the document's plan, and exports it."""
 
     def __init__(self, document: Document, jobs: Jobs, theme: Theme) -> None:
         super().__init__(document, jobs, theme)

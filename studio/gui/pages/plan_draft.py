@@ -66,7 +66,7 @@ class PlanDraft:
 
 
 class Drafts:
-    """Makes the draft of a document when a page asks for one, and keeps it until the document changes."""
+    """The drafts of a document, each made on request and kept until the document changes."""
 
     def __init__(self, document: Document) -> None:
         self._document = document

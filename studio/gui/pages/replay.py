@@ -40,7 +40,7 @@ _ROUNDING_S = 1e-9
 
 
 class ReplayPage(Page):
-    """Shows one run over time; changes nothing in the document."""
+    """A page that shows one run over time; it changes nothing in the document."""
 
     def __init__(self, document: Document, jobs: Jobs, theme: Theme) -> None:
         super().__init__(document, jobs, theme)

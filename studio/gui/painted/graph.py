@@ -109,7 +109,7 @@ def _draw(painter: QPainter, font: QFont, colour: str, box: QRectF, text: str) -
 
 
 class GraphView(QGraphicsView):
-    """Shows a drawing; arrow keys move from box to box, the wheel, + and − zoom, 0 fits."""
+    """A view of a drawing; arrow keys move from box to box, the wheel, + and − zoom, 0 fits."""
 
     picked = Signal(str)
     """Another box is selected; the argument is its key."""

@@ -30,7 +30,7 @@ _LEFT = Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter
 
 @dataclass(frozen=True)
 class PixelScale:
-    """Converts seconds to pixels: 0 is at ``left_px``, ``end_s`` at ``width_px`` beyond it."""
+    """A conversion of seconds to pixels: 0 is at ``left_px``, ``end_s`` at ``width_px`` beyond it."""
 
     left_px: float
     width_px: float
@@ -83,7 +83,7 @@ def paint_strip(
 
 @dataclass(frozen=True)
 class _ValueScale:
-    """Converts values to pixels: 0 is at the bottom of a box, ``top`` at its upper edge."""
+    """A conversion of values to pixels: 0 is at the bottom of a box, ``top`` at its upper edge."""
 
     box: QRect
     top: float

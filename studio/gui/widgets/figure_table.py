@@ -39,7 +39,7 @@ class _CellContent:
 
 
 class _TwoLines(QStyledItemDelegate):
-    """Paints the figure, and below it the difference in the colour of its standing."""
+    """A painter of the figure, and below it the difference in the colour of its standing."""
 
     def __init__(self, table: FigureTable) -> None:
         super().__init__(table)
