@@ -124,7 +124,7 @@ class Jobs(QObject):
     def warm_up(self, then: Callable[[], object]) -> None:
         """Import the libraries that pages draw with in the background, then call ``then``: no page waits for them."""
 
-        def work(_talk: JobContext) -> None:
+        def work(_context: JobContext) -> None:
             for module in _IMPORTED_EARLY:
                 import_module(module)
 

@@ -38,7 +38,7 @@ class Hold:
 def timing_work(grid: CellGrid, hold: Hold, simulates: bool) -> Work:
     """Return work that fills all cells by closed forms, then by simulated runs."""
 
-    def work(talk: JobContext) -> None:
+    def work(context: JobContext) -> None:
         known: dict[int, CellFigures] = {}
         fresh: dict[int, CellFigures] = {}
         published_at = time.monotonic()
@@ -47,17 +47,17 @@ def timing_work(grid: CellGrid, hold: Hold, simulates: bool) -> Work:
             nonlocal published_at
             known[number] = fresh[number] = figures
             if time.monotonic() - published_at >= _PUBLISH_EVERY_S:
-                talk.publish(dict(fresh))
+                context.publish(dict(fresh))
                 fresh.clear()
                 published_at = time.monotonic()
 
         frame = frame_for(grid)
         for number in coarse_first(grid, range(len(grid.candidates))):
-            talk.rest_while_paused()
-            if talk.should_stop():
+            context.rest_while_paused()
+            if context.should_stop():
                 return
             add_figures(number, estimate_cell(grid, number, frame))
-        talk.publish(dict(fresh))
+        context.publish(dict(fresh))
         fresh.clear()
         if not simulates:
             return
@@ -66,19 +66,19 @@ def timing_work(grid: CellGrid, hold: Hold, simulates: bool) -> Work:
             scenario: Scenario, cells: Sequence[Cell], frame: SimulatedInterval
         ) -> Iterator[tuple[Cell, RunResult]]:
             def must_wait() -> bool:
-                return talk.should_pause() or hold.is_on
+                return context.should_pause() or hold.is_on
 
             # the worker processes belong to the study until it ends
-            while must_wait() and not talk.should_stop():
+            while must_wait() and not context.should_stop():
                 time.sleep(_HOLD_POLL_S)
             yield from run_cells(
-                scenario, cells, frame, apart=True, stopped=talk.should_stop, paused=must_wait
+                scenario, cells, frame, apart=True, stopped=context.should_stop, paused=must_wait
             )
 
         for number, figures, (done, total) in simulate_cells(grid, known, frame, simulate):
-            talk.report_progress(done, total)
+            context.report_progress(done, total)
             add_figures(number, figures)
-        if not talk.should_stop():
-            talk.publish(dict(fresh))
+        if not context.should_stop():
+            context.publish(dict(fresh))
 
     return work

@@ -86,10 +86,10 @@ def export_data(
         return
 
     def write_to(path: Path) -> None:
-        def work(talk: JobContext) -> None:
+        def work(context: JobContext) -> None:
             from studio.reports.files import write_data  # noqa: PLC0415 - with matplotlib
 
-            talk.publish(_written_text(write_data(comparison, path)))
+            context.publish(_written_text(write_data(comparison, path)))
 
         def report_written(message: object) -> None:
             report(str(message))

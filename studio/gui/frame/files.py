@@ -141,10 +141,10 @@ class Filing(QObject):
         ask_for_file(self._window, "Write the scenario to", SCENARIOS, import_to, name)
 
     def _import(self, sources: list[Path], path: Path) -> None:
-        def work(talk: JobContext) -> None:
+        def work(context: JobContext) -> None:
             from simulation.importers.together import draft_scenario  # noqa: PLC0415 - read when needed
 
-            talk.publish(draft_scenario(sources, None, path.stem).write(path))
+            context.publish(draft_scenario(sources, None, path.stem).write(path))
 
         def open_result(_path: object) -> None:
             self.open_imported(path)

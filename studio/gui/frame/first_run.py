@@ -77,13 +77,13 @@ class FirstRun(QObject):
 def _reading_work(scenario: Scenario, candidates: tuple[Candidate, ...]) -> Work:
     """Return work that reads the stored results and publishes them, or None when they are of another scenario."""
 
-    def work(talk: JobContext) -> None:
+    def work(context: JobContext) -> None:
         from studio.lessons.first_run import results_path, unpack_comparison  # noqa: PLC0415 - in its thread
 
         try:
             result_bytes = results_path().read_bytes()
-            talk.publish(unpack_comparison(result_bytes, scenario, candidates))
+            context.publish(unpack_comparison(result_bytes, scenario, candidates))
         except (OSError, ValueError):
-            talk.publish(None)  # the example is then simulated like any other
+            context.publish(None)  # the example is then simulated like any other
 
     return work

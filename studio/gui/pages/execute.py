@@ -335,11 +335,11 @@ class ExecutePage(Page):
             return
         plan, timeline, forecast = rollout.plan, rollout.timeline, rollout.forecast
 
-        def work(talk: JobContext) -> None:
+        def work(context: JobContext) -> None:
             from studio.reports.rollout_report import timeline_report  # noqa: PLC0415 - read when it is needed
 
             atomic_write_text(path, timeline_report(plan, timeline, forecast))
-            talk.publish(path)
+            context.publish(path)
 
         self.jobs.run(
             f"Report {path.name}", work, lambda _: self.reported.emit(f"✓ {path} is written")

@@ -26,16 +26,16 @@ class Counting:
     def __init__(self, total: int) -> None:
         self.total, self.may = total, threading.Semaphore(0)
 
-    def __call__(self, talk: JobContext) -> None:
+    def __call__(self, context: JobContext) -> None:
         for number in range(1, self.total + 1):
             while not self.may.acquire(timeout=0.01):
-                if talk.should_stop():
+                if context.should_stop():
                     return
-            talk.rest_while_paused()
-            if talk.should_stop():
+            context.rest_while_paused()
+            if context.should_stop():
                 return
-            talk.publish(number)
-            talk.report_progress(number, self.total)
+            context.publish(number)
+            context.report_progress(number, self.total)
 
 
 def row(desk: Desk, job: Job) -> QWidget:
@@ -143,7 +143,7 @@ FAILURES = [
     ("error", "texts"), FAILURES, ids=[str(failure[1])[:20] for failure in FAILURES]
 )
 def test_a_failed_job_says_why(jobs_desk: Desk, error: Exception, texts: str) -> None:
-    def fails(_talk: JobContext) -> None:
+    def fails(_context: JobContext) -> None:
         raise error
 
     job = jobs_desk.window.jobs.run("Fail", fails)
@@ -156,9 +156,9 @@ def test_a_failed_job_says_why(jobs_desk: Desk, error: Exception, texts: str) ->
 def test_the_youngest_is_on_top_and_the_oldest_are_forgotten(jobs_desk: Desk) -> None:
     done: list[object] = []
     for number in range(40):
-        jobs_desk.window.jobs.run(f"Job {number}", lambda talk: talk.publish(1), done.append)
+        jobs_desk.window.jobs.run(f"Job {number}", lambda context: context.publish(1), done.append)
     jobs_desk.qtbot.waitUntil(lambda: not any(job.is_open for job in jobs_desk.window.jobs.jobs))
-    last = jobs_desk.window.jobs.run("The last", lambda _talk: None)
+    last = jobs_desk.window.jobs.run("The last", lambda _context: None)
     jobs_desk.qtbot.waitUntil(lambda: not last.is_open)
     listed = titles(jobs_desk)
     assert listed[:3] == ["The last", "Job 39", "Job 38"]
@@ -207,7 +207,7 @@ def test_a_failed_import_shows_the_reason_and_keeps_the_open_scenario(jobs_desk:
 
 def test_a_long_title_is_shortened_with_the_whole_title_in_the_tooltip(jobs_desk: Desk) -> None:
     title = "Compare " + "x" * 80
-    job = jobs_desk.window.jobs.run(title, lambda _talk: None)
+    job = jobs_desk.window.jobs.run(title, lambda _context: None)
     jobs_desk.qtbot.waitUntil(lambda: not job.is_open)
     jobs_desk.window.resize(1024, 640)
     label = next(
