@@ -137,7 +137,7 @@ class Job(QObject):
         self._thread: _Thread | None = thread
         self._worked_s, self._since = 0.0, time.monotonic()
         thread.progressed.connect(self._on_progress)
-        thread.published.connect(self._on_landed)
+        thread.published.connect(self._on_published)
         thread.failed.connect(self._on_failed)
         thread.finished.connect(self._on_finished)
 
@@ -184,7 +184,7 @@ class Job(QObject):
             self.done, self.total = done, total
             self.changed.emit()
 
-    def _on_landed(self, result: object) -> None:
+    def _on_published(self, result: object) -> None:
         if self._thread is not None:
             self.published.emit(result)
 

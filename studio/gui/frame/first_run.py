@@ -52,7 +52,7 @@ class FirstRun(QObject):
             if self._document.comparison is None:
                 self._jobs.start()
         elif self._document.comparison is None:
-            self._document.add_results(comparison, state)  # type: ignore[arg-type] # what the work lands
+            self._document.add_results(comparison, state)  # type: ignore[arg-type] # what the work publishes
 
     def _was_slider_moved(self) -> bool:
         first_state, scenario = self._first_state, self._document.scenario

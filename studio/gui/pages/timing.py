@@ -182,7 +182,7 @@ class TimingPage(Page):
         self._show_progress()
 
     def _set_grid(self, scenario: Scenario) -> bool:
-        """Set the grid of the scenario; return whether its cells must be computed anew."""
+        """Set the grid of the scenario; return whether its cells must be computed again."""
         base, before = base_of(scenario), self.grid
         windows = {*self.document.windows(), *default_windows(scenario), scenario.window_count()}
         has_same_base = base == self._base and before is not None
@@ -264,7 +264,7 @@ class TimingPage(Page):
         edit_values(self.document, f"start {at}, window {window}", values)
 
     def pause(self) -> None:
-        """Pause or resume the simulation of cells; begin anew when it was cancelled or failed."""
+        """Pause or resume the simulation of cells; start again when it was cancelled or failed."""
         if self.job is not None and self.job.is_open:
             self.job.pause(self.job.state is JobState.RUNNING)
         elif self._is_job_ended_early:
