@@ -155,6 +155,8 @@ def test_a_plan_for_another_tool_shows_only_that_and_the_way_to_its_export(qtbot
     assert not page.bar.isVisible()
     assert not page.view.isVisible()
     assert page.other_tool.sentence.text().startswith("✗ Kubernetes carries this plan out")
+    sentence = page.other_tool.sentence
+    qtbot.waitUntil(lambda: sentence.height() >= sentence.heightForWidth(sentence.width()))
     page.start()  # the shortcut is disabled like the button
     assert page.rollout is None
     with qtbot.waitSignal(page.page_requested, check_params_cb=lambda key: key == "plan"):
