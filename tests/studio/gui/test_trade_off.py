@@ -133,7 +133,7 @@ def test_a_moved_slider_is_answered_at_once_by_an_estimate(seat: Seat[TradeOffPa
     assert "estimate of the edited scenario" in seat.page.sentence.text()
     seat.page.weigh_against("exposure")
     assert chart.estimated is None
-    assert "no closed form" in seat.page.sentence.text()
+    assert "closed forms give no estimate" in seat.page.sentence.text()
     seat.document.undo.undo()
     assert not chart.is_stale
 
