@@ -146,21 +146,21 @@ def interactions(window: StudioWindow, running: QApplication) -> Iterator[Intera
     document, jobs = window.document, window.jobs
     keys = [key for key, _, _ in PAGES]
     for key in keys:
-        window.turn_to(key)  # makes the page
+        window.show_page(key)  # makes the page
         paint(running)
-    turns = (partial(window.turn_to, key) for key in islice(cycle(keys), TIMES))
+    turns = (partial(window.show_page, key) for key in islice(cycle(keys), TIMES))
     yield measure("another page", 0.1, turns, running)
     for key, words, _tip in PAGES[:3]:
-        window.turn_to(key)
+        window.show_page(key)
         runs = [run.key for run in document.runs]
         looks = (partial(document.look_at, key) for key in islice(cycle(runs), TIMES))
         yield measure(f"another run, on {words}", 0.1, looks, running)
     yield from scrubs(window, running)
     for key, words, _tip in PAGES[:3]:
-        window.turn_to(key)
+        window.show_page(key)
         yield measure(f"slider → figures and lines, on {words}", 0.1, moves(window), running)
         document.undo.undo()
-    window.turn_to("replay")
+    window.show_page("replay")
     refined = []
     for move in moves(window, 20):
         refined.append(until(document.compared, move) - 0.25)
@@ -187,7 +187,7 @@ def interactions(window: StudioWindow, running: QApplication) -> Iterator[Intera
 
 def scrubs(window: StudioWindow, running: QApplication) -> Iterator[Interaction]:
     """Measure the time slider of the page Replay, moved from one end to the other."""
-    window.turn_to("replay")
+    window.show_page("replay")
     page = window.page("replay")
     end_s = page.end_s  # type: ignore[attr-defined]
     go_to = page.go_to  # type: ignore[attr-defined]

@@ -1,4 +1,4 @@
-"""Starting the studio, and its pictures."""
+"""Start of the studio, and its screenshots."""
 
 from __future__ import annotations
 
@@ -19,33 +19,36 @@ from executor.base.errors import BadInput
 from simulation.scenario.file import ScenarioFile
 from studio.gui.document.document import Document
 from studio.gui.toolkit.actions import PAGES
-from studio.gui.toolkit.qt_theme import a_font_resolves, apply_theme
+from studio.gui.toolkit.qt_theme import apply_theme, has_fonts
 from studio.gui.toolkit.settings import Settings
 from studio.gui.window import StudioWindow
 from studio.resources import EXAMPLE, scenarios_dir
 from studio.views.theme import THEMES
 
 INTERRUPTED = 130
-"""The exit code of what Ctrl+C has ended."""
+"""Exit code after Ctrl+C."""
 
 
 def application() -> QApplication:
-    """The one application object, made where there is none yet.
+    """Return the application object; make it at the first call.
 
     Raises:
-        BadInput: No font can be found, so that every text would be boxes.
+        BadInput: No font is installed, so that Qt would draw every text as boxes.
     """
     os.environ.setdefault("QT_QPA_PLATFORM", "wayland;xcb;offscreen")
     existing = QApplication.instance()
-    made = existing if isinstance(existing, QApplication) else QApplication(["rollcast"])
-    made.setApplicationName("Rollcast")
-    if not a_font_resolves():
+    instance = existing if isinstance(existing, QApplication) else QApplication(["rollcast"])
+    instance.setApplicationName("Rollcast")
+    if not has_fonts():
         raise BadInput("no font is installed; on Debian: apt-get install fonts-inter")
-    return made
+    return instance
 
 
 def open_studio(path: Path | None) -> int:
-    """Opens the window on a scenario, the shipped example without one; returns the exit code.
+    """Open the window on a scenario, or on the shipped example; return the exit code.
+
+    Raises:
+        BadInput: The scenario is invalid, or there is no display.
 
     Raises:
         BadInput: The scenario is wrong, or there is no display to open a window on.
@@ -53,9 +56,9 @@ def open_studio(path: Path | None) -> int:
     settings = Settings()
     running = application()
     if running.platformName() == "offscreen" and os.environ["QT_QPA_PLATFORM"] != "offscreen":
-        raise BadInput("there is no display; rollcast compare answers without one")
-    file, wrong = first_file(path, settings)
-    sys.excepthook = _tell
+        raise BadInput("there is no display; rollcast compare works without one")
+    file, error_text = file_to_open(path, settings)
+    sys.excepthook = _exit_on_defect
     apply_theme(running, settings.theme)
     window = StudioWindow(Document(file), settings)
     if settings.geometry is not None:
@@ -65,48 +68,52 @@ def open_studio(path: Path | None) -> int:
         settings.remember(path)
     is_first = path is None and not settings.was_started_before
     settings.note_start()
-    if wrong:
-        window.say_wrong(wrong)
+    if error_text:
+        window.show_error(error_text)
     QTimer.singleShot(0, window.first_run.begin if is_first else window.jobs.start)
     QTimer.singleShot(0, window.recovery.offer_at_start)
     QTimer.singleShot(0, lambda: window.jobs.warm_up(window.make_pages_ahead))
-    with _interrupts_heeded(running):
+    with _exit_on_interrupt(running):
         code = running.exec()
-    window.leave()  # it was not closed where a signal or a defect has ended the program
+    window.leave()  # a signal or a defect ends the program without closing the window
     return code
 
 
 @contextmanager
-def _interrupts_heeded(running: QApplication) -> Iterator[None]:
-    """Ctrl+C in the terminal ends the program as it should; Qt alone hears of no signal.
+def _exit_on_interrupt(running: QApplication) -> Iterator[None]:
+    """End the program on Ctrl+C in the terminal, which Qt does not notice by itself.
 
-    What is not saved is offered at the next start.
+    Unsaved edits are offered at the next start.
     """
-    here, there = socket.socketpair()
-    there.setblocking(False)
-    heard = QSocketNotifier(here.fileno(), QSocketNotifier.Type.Read)
-    heard.activated.connect(lambda: here.recv(1))  # here Python comes to its own handler
-    fd_before = signal.set_wakeup_fd(there.fileno())
-    before = signal.signal(signal.SIGINT, lambda _number, _frame: running.exit(INTERRUPTED))
+    receiver, sender = socket.socketpair()
+    sender.setblocking(False)
+    notifier = QSocketNotifier(receiver.fileno(), QSocketNotifier.Type.Read)
+    # this call lets Python run its own signal handler
+    notifier.activated.connect(lambda: receiver.recv(1))
+    fd_before = signal.set_wakeup_fd(sender.fileno())
+    previous_handler = signal.signal(
+        signal.SIGINT, lambda _number, _frame: running.exit(INTERRUPTED)
+    )
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        signal.signal(signal.SIGINT, previous_handler)
         signal.set_wakeup_fd(fd_before)
-        heard.setEnabled(False)
-        here.close()
-        there.close()
+        notifier.setEnabled(False)
+        receiver.close()
+        sender.close()
 
 
-def first_file(path: Path | None, settings: Settings) -> tuple[ScenarioFile, str]:
-    """What is open first, and what is wrong with the scenario that was to be, in words.
+def file_to_open(path: Path | None, settings: Settings) -> tuple[ScenarioFile, str]:
+    """Return the scenario to open first, and why the remembered one could not be opened.
 
     Args:
-        path: What is named; None for what was open last, where that is set, else the example.
-        settings: What the studio remembers.
+        path: The named file; None for the last opened one where that is set, else the example.
+        settings: The studio's settings.
 
     Raises:
-        BadInput: The scenario that is named is wrong; one that is only remembered keeps nobody out.
+        BadInput: The named scenario is invalid. An invalid remembered one does not prevent the
+            start.
     """
     if path is not None:
         return ScenarioFile.load(path), ""
@@ -118,21 +125,22 @@ def first_file(path: Path | None, settings: Settings) -> tuple[ScenarioFile, str
 
 
 def _example() -> ScenarioFile:
-    """A copy of the shipped example: it has no file, so that what is shipped stays as it is."""
+    """Return a copy of the shipped example without a file, so that the shipped file is never changed."""
     return ScenarioFile.parse((scenarios_dir() / EXAMPLE).read_text(encoding="utf-8"))
 
 
 def take_screenshots(path: Path, directory: Path, size: tuple[int, int], theme: str | None) -> int:
-    """Compares a scenario's windows and writes a picture of every page; works offscreen.
+    """Compare a scenario's windows and write a screenshot of every page; works without a display.
 
     Args:
         path: The scenario.
-        directory: Where ``replay-light.png``, ``compare-dark.png`` and so on go; made when missing.
+        directory: The directory of ``replay-light.png``, ``compare-dark.png`` and so on; made when
+            missing.
         size: Width and height of the window, in pixels.
         theme: ``light`` or ``dark``; None for both.
 
     Raises:
-        BadInput: The scenario is wrong or a picture cannot be written.
+        BadInput: The scenario is invalid, or a screenshot cannot be written.
     """
     file = ScenarioFile.load(path)
     if not os.environ.get("DISPLAY") and not os.environ.get("WAYLAND_DISPLAY"):
@@ -142,13 +150,13 @@ def take_screenshots(path: Path, directory: Path, size: tuple[int, int], theme: 
     window.setMinimumSize(1, 1)
     window.resize(*size)
     failures: list[str] = []
-    waiting = QEventLoop()
+    comparison_loop = QEventLoop()
     window.jobs.failed.connect(failures.append)
-    window.jobs.ended.connect(waiting.quit)
+    window.jobs.ended.connect(comparison_loop.quit)
     window.show()
     window.jobs.start()
     if window.jobs.is_running:
-        waiting.exec()
+        comparison_loop.exec()
     try:
         if failures:
             raise BadInput(failures[0])
@@ -156,9 +164,9 @@ def take_screenshots(path: Path, directory: Path, size: tuple[int, int], theme: 
             apply_theme(running, THEMES[name])
             window.set_theme(name)
             for key, _words, _tip in PAGES:
-                window.turn_to(key)
-                _until_painted(window)
-                _write_picture(window, directory / f"{key.replace('_', '-')}-{name}.png")
+                window.show_page(key)
+                _wait_until_settled(window)
+                _write_screenshot(window, directory / f"{key.replace('_', '-')}-{name}.png")
     finally:
         window.leave()
         window.hide()
@@ -166,24 +174,29 @@ def take_screenshots(path: Path, directory: Path, size: tuple[int, int], theme: 
     return 0
 
 
-def _until_painted(window: StudioWindow) -> None:
-    """Lets everything come to rest: what is laid out, and what the page does in the background."""
-    settle = QEventLoop()
-    looking = QTimer()
-    looking.setInterval(50)
+def _wait_until_settled(window: StudioWindow) -> None:
+    """Wait until the layout and the page's work in the background are done."""
+    event_loop = QEventLoop()
+    poll_timer = QTimer()
+    poll_timer.setInterval(50)
+    idle_polls = 0
 
-    def look() -> None:
-        is_about_to = window.page(window.shown).is_about_to()
-        if not is_about_to and not any(job.is_open for job in window.jobs.jobs):
-            settle.quit()
+    def quit_when_settled() -> None:
+        nonlocal idle_polls
+        is_busy = window.page(window.shown_page).has_pending_work() or any(
+            job.is_open for job in window.jobs.jobs
+        )
+        idle_polls = 0 if is_busy else idle_polls + 1
+        if idle_polls == 2:  # a widget that was just resized asks for its layout after one poll
+            event_loop.quit()
 
-    looking.timeout.connect(look)
-    looking.start()
-    settle.exec()
-    looking.stop()
+    poll_timer.timeout.connect(quit_when_settled)
+    poll_timer.start()
+    event_loop.exec()
+    poll_timer.stop()
 
 
-def _write_picture(window: StudioWindow, path: Path) -> None:
+def _write_screenshot(window: StudioWindow, path: Path) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -193,8 +206,10 @@ def _write_picture(window: StudioWindow, path: Path) -> None:
     print(path)
 
 
-def _tell(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-    """An error in a slot is a defect: Qt would print it and go on as if nothing had happened."""
+def _exit_on_defect(
+    kind: type[BaseException], error: BaseException, trace: TracebackType | None
+) -> None:
+    """End the program on an exception in a slot: Qt alone would print it and continue."""
     traceback.print_exception(kind, error, trace)
     running = QApplication.instance()
     if running is not None:

@@ -1,6 +1,6 @@
-"""The main window: what is open, its pages, and what stands around them.
+"""The main window: the open document, its pages, and the bars and docks around them.
 
-It puts the rooms together and says what each action does; it decides nothing about rollouts.
+The window assembles the parts and says what each action does; it decides nothing about rollouts.
 """
 
 from __future__ import annotations
@@ -49,13 +49,13 @@ from studio.gui.widgets.dialogs import ask_to_halt, show_about, show_inside, sho
 from studio.resources import EXAMPLE, scenarios_dir
 from studio.views.theme import DARK, GAP_PX, LIGHT
 
-SMALLEST = (1024, 640)
+MINIMUM_SIZE = (1024, 640)
 FIRST_SIZE = (1180, 760)
 FIRST_PAGE = "replay"
 RUNS_PX, JOBS_PX = 256, 150
-AHEAD_MS = 150
+PAGE_INTERVAL_MS = 150
 FOLDS_BELOW_PX = 1120
-"""In a narrower window the list of runs folds away by itself."""
+"""In a window narrower than this, in pixels, the list of runs folds away."""
 
 _PAGE_CLASSES = {
     "replay": "ReplayPage",
@@ -74,25 +74,27 @@ _SIDES = {
 
 
 class StudioWindow(QMainWindow):
-    """A document with everything around it."""
+    """A document with its pages, bars and docks."""
 
     def __init__(self, document: Document, settings: Settings) -> None:
         super().__init__()
         self.document, self._settings = document, settings
-        document.setParent(self)  # it must not end before what shows it
+        document.setParent(self)  # the document must not be deleted before the widgets that show it
         self._theme = settings.theme
         self.jobs = Jobs(document)
         self.panel = ScenarioPanel(document)
-        self.filing = Filing(self, document, self.jobs, settings, self.panel.take_typed)
+        self.filing = Filing(self, document, self.jobs, settings, self.panel.commit_typed)
         filing = self.filing
-        self.recovery = Recovery(document, filing.show, settings.recent, filing.with_changes_kept)
-        self.file_watch = FileWatch(document, filing.ask_save, self.panel.take_typed)
+        self.recovery = Recovery(
+            document, filing.show, settings.recent, filing.ask_about_changes_then
+        )
+        self.file_watch = FileWatch(document, filing.ask_save, self.panel.commit_typed)
         self.first_run = FirstRun(document, self.jobs)
-        self.lessons = LessonPanel(document, self.jobs, filing.with_changes_kept)
+        self.lessons = LessonPanel(document, self.jobs, filing.ask_about_changes_then)
         self.runs = RunsPanel(document)
         self.jobs_panel = JobsPanel(self.jobs)
         self.headline = Headline(document, self.jobs, self._theme)
-        self.setMinimumSize(*SMALLEST)
+        self.setMinimumSize(*MINIMUM_SIZE)
         self.resize(*FIRST_SIZE)
         self.actions_by_key = Actions(self, self._slots())
         self.top_bar = TopBar(document, self.jobs, self.actions_by_key)
@@ -103,12 +105,12 @@ class StudioWindow(QMainWindow):
         self._fill_menu()
         self._connect()
         self._show_document()
-        self.turn_to(FIRST_PAGE)
+        self.show_page(FIRST_PAGE)
 
-    # How it is put together
+    # Assembly
 
     def _slots(self) -> dict[str, Callable[[], object]]:
-        """What each action does."""
+        """Return what each action does."""
         filing, document = self.filing, self.document
         return {
             "file.new": filing.ask_new,
@@ -120,9 +122,11 @@ class StudioWindow(QMainWindow):
             "file.save_as": filing.ask_save,
             "file.export_charts": self._export_charts,
             "file.export_data": lambda: export_data(
-                self, document, self.jobs, self.say, self.say_wrong
+                self, document, self.jobs, self.show_message, self.show_error
             ),
-            "file.export_report": lambda: export_report(self, document, self.say, self.say_wrong),
+            "file.export_report": lambda: export_report(
+                self, document, self.show_message, self.show_error
+            ),
             "file.quit": self.close,
             "edit.undo": document.undo.undo,
             "edit.redo": document.undo.redo,
@@ -134,10 +138,10 @@ class StudioWindow(QMainWindow):
             "run.pause": self._pause,
             "run.cancel": self.jobs.cancel,
             "run.plan": self._ask_plan,
-            **{f"view.{key}": partial(self.turn_to, key) for key, _, _ in PAGES},
-            "view.scenario": lambda: _flip(self._docks["left"]),
-            "view.runs": lambda: _flip(self._docks["right"]),
-            "view.jobs": lambda: _flip(self._docks["bottom"]),
+            **{f"view.{key}": partial(self.show_page, key) for key, _, _ in PAGES},
+            "view.scenario": lambda: _toggle(self._docks["left"]),
+            "view.runs": lambda: _toggle(self._docks["right"]),
+            "view.jobs": lambda: _toggle(self._docks["bottom"]),
             "view.theme": self._toggle_theme,
             "help.palette": self._show_palette,
             "help.lessons": self._show_lessons,
@@ -157,13 +161,13 @@ class StudioWindow(QMainWindow):
         middle.addWidget(self.headline)
         middle.addWidget(self._stack, 1)
         across.addLayout(middle, 1)
-        self._unfold = QToolButton()
-        self._unfold.setObjectName("hint")
-        self._unfold.setText("‹")
-        self._unfold.setAccessibleName("Show the runs")
-        self._unfold.setToolTip(self.actions_by_key["view.runs"].toolTip())
-        self._unfold.clicked.connect(self.actions_by_key["view.runs"].trigger)
-        across.addWidget(self._unfold)
+        self._unfold_button = QToolButton()
+        self._unfold_button.setObjectName("hint")
+        self._unfold_button.setText("‹")
+        self._unfold_button.setAccessibleName("Show the runs")
+        self._unfold_button.setToolTip(self.actions_by_key["view.runs"].toolTip())
+        self._unfold_button.clicked.connect(self.actions_by_key["view.runs"].trigger)
+        across.addWidget(self._unfold_button)
         self.setCentralWidget(centre)
         self.setMenuWidget(self.top_bar)
         self.statusBar().setSizeGripEnabled(False)
@@ -180,36 +184,36 @@ class StudioWindow(QMainWindow):
         self.resizeDocks([self._docks["right"]], [RUNS_PX], Qt.Orientation.Horizontal)
         self.resizeDocks([self._docks["bottom"]], [JOBS_PX], Qt.Orientation.Vertical)
         for side in ("left", "right", "lessons"):
-            self._docks[side].visibilityChanged.connect(self._keep_off_the_edges)
+            self._docks[side].visibilityChanged.connect(self._set_margins)
         self._docks["lessons"].hide()
         self._docks["bottom"].hide()
-        self._keep_off_the_edges()
-        self._folded_by_itself, self._runs_come_back = False, True
+        self._set_margins()
+        self._is_folded_by_width, self._shows_runs_when_wide = False, True
 
-    def _keep_off_the_edges(self, _visible: object = None) -> None:
-        """Where no dock stands beside the middle, a gap does; and what brings the runs back."""
-        gone = {side for side, dock in self._docks.items() if dock.isHidden()}
-        left = GAP_PX if "left" in gone else 0
-        right = GAP_PX if {"right", "lessons"} <= gone else 0
+    def _set_margins(self, _visible: object = None) -> None:
+        """Leave a margin where no dock stands beside the pages, and show the button that brings the runs back."""
+        hidden_sides = {side for side, dock in self._docks.items() if dock.isHidden()}
+        left = GAP_PX if "left" in hidden_sides else 0
+        right = GAP_PX if {"right", "lessons"} <= hidden_sides else 0
         self._across.setContentsMargins(left, GAP_PX, 0, GAP_PX)
-        beneath = self._docks["bottom"].widget().layout()
-        assert beneath is not None
-        beneath.setContentsMargins(left, 0, right, GAP_PX)
-        self._unfold.setVisible("right" in gone)
+        layout = self._docks["bottom"].widget().layout()
+        assert layout is not None
+        layout.setContentsMargins(left, 0, right, GAP_PX)
+        self._unfold_button.setVisible("right" in hidden_sides)
 
     def _dock(
         self, side: str, name: str, inside: QWidget, margins: tuple[int, int, int, int]
     ) -> QDockWidget:
-        """A place at a side, without a title of its own: what is inside has a heading."""
+        """Return a dock without a title bar: its content has a heading."""
         dock = QDockWidget(name, self)
         dock.setObjectName(f"dock-{side}")
         dock.setFeatures(QDockWidget.DockWidgetFeature.DockWidgetClosable)
         dock.setTitleBarWidget(QWidget())
         holder = QWidget()
         holder.setObjectName("centre")
-        around = QVBoxLayout(holder)
-        around.setContentsMargins(*margins)
-        around.addWidget(inside)
+        layout = QVBoxLayout(holder)
+        layout.setContentsMargins(*margins)
+        layout.addWidget(inside)
         dock.setWidget(holder)
         self.addDockWidget(_SIDES[side], dock)
         return dock
@@ -217,7 +221,7 @@ class StudioWindow(QMainWindow):
     def _fill_menu(self) -> None:
         def add_recent(menu: QMenu) -> None:
             recent = menu.addMenu("Recent")
-            recent.setToolTipsVisible(True)  # files of one name differ in their folders
+            recent.setToolTipsVisible(True)  # files with the same name differ in their folders
             recent.aboutToShow.connect(lambda: self.filing.fill_recent(recent))
 
         menu = self.top_bar.menu_button.menu()
@@ -230,56 +234,56 @@ class StudioWindow(QMainWindow):
         document.edited.connect(self._on_edited)
         for signal in (document.compared, document.selected, document.listed):
             signal.connect(self._show_document)
-        document.refused.connect(self.say_wrong)
-        self.recovery.failed.connect(self.say_wrong)
-        self.file_watch.said.connect(self.say)
-        self.file_watch.said_wrong.connect(self.say_wrong)
+        document.refused.connect(self.show_error)
+        self.recovery.failed.connect(self.show_error)
+        self.file_watch.reported.connect(self.show_message)
+        self.file_watch.failed.connect(self.show_error)
         self.filing.unseen_change.connect(self.file_watch.ask_again)
         self.lessons.unlocked.connect(self.panel.lock)
-        self.lessons.said.connect(self.say)
-        self.lessons.failed.connect(self.say_wrong)
-        self.filing.said.connect(self.say)
-        self.filing.said_wrong.connect(self.say_wrong)
+        self.lessons.reported.connect(self.show_message)
+        self.lessons.failed.connect(self.show_error)
+        self.filing.reported.connect(self.show_message)
+        self.filing.failed.connect(self.show_error)
         self.panel.typing.connect(lambda: self.actions_by_key["file.save"].setEnabled(True))
         jobs.started.connect(self._show_document)
         jobs.ended.connect(self._show_document)
-        jobs.failed.connect(self.say_wrong)
+        jobs.failed.connect(self.show_error)
         stack.canUndoChanged.connect(self._show_undo)
         stack.indexChanged.connect(self._show_undo)
-        self.top_bar.pages.picked.connect(self.turn_to)
+        self.top_bar.pages.picked.connect(self.show_page)
 
-    # What it shows
+    # Display
 
     def page(self, key: str) -> Page:
-        """A page, made when it is first asked for."""
+        """Return a page; make the page at the first call."""
         if key not in self.pages:
             module = import_module(f"studio.gui.pages.{key}")
-            made: Page = getattr(module, _PAGE_CLASSES[key])(self.document, self.jobs, self._theme)
-            self.pages[key] = made
-            self._stack.addWidget(made)
-            self.actions_by_key.add_for_page(made, made.offered())
-            made.wanted.connect(self.turn_to)
-            made.said.connect(self.say)
+            page: Page = getattr(module, _PAGE_CLASSES[key])(self.document, self.jobs, self._theme)
+            self.pages[key] = page
+            self._stack.addWidget(page)
+            self.actions_by_key.add_for_page(page, page.page_actions())
+            page.page_requested.connect(self.show_page)
+            page.reported.connect(self.show_message)
         return self.pages[key]
 
     def make_pages_ahead(self) -> None:
-        """Makes the pages that nobody has asked for yet, one at a time while nothing else is done."""
+        """Make the pages that were not opened yet, one at a time while the window is idle."""
         missing = [key for key, _, _ in PAGES if key not in self.pages]
         if missing and self.isVisible():
             self.page(missing[0])
-            QTimer.singleShot(AHEAD_MS, self, self.make_pages_ahead)
+            QTimer.singleShot(PAGE_INTERVAL_MS, self, self.make_pages_ahead)
 
     @property
-    def shown(self) -> str:
-        """The key of the page that is seen."""
+    def shown_page(self) -> str:
+        """The key of the visible page."""
         return next(key for key, page in self.pages.items() if page is self._stack.currentWidget())
 
-    def turn_to(self, key: str) -> None:
-        """Shows a page."""
+    def show_page(self, key: str) -> None:
+        """Show a page."""
         page = self.page(key)
         self._stack.setCurrentWidget(page)
-        self.top_bar.pages.take(key)
-        page.turned_to()
+        self.top_bar.pages.select(key)
+        page.on_shown()
         page.setFocus()
 
     def _on_edited(self) -> None:
@@ -307,32 +311,32 @@ class StudioWindow(QMainWindow):
 
     def _show_undo(self, _changed: object = None) -> None:
         stack = self.document.undo
-        if not isValid(stack):  # it tells of its own end
+        if not isValid(stack):  # the stack still sends its signals while it is deleted
             return
-        for key, can, words in (
+        for key, is_possible, words in (
             ("edit.undo", stack.canUndo(), stack.undoText()),
             ("edit.redo", stack.canRedo(), stack.redoText()),
         ):
             action = self.actions_by_key[key]
-            action.setEnabled(can)
+            action.setEnabled(is_possible)
             name = key.partition(".")[2].capitalize()
-            action.setText(f"{name} {words}" if can and words else name)
+            action.setText(f"{name} {words}" if is_possible and words else name)
 
-    def say(self, words: str) -> None:
-        """Says something in the bottom bar for a while."""
-        self.bottom_bar.say(words)
+    def show_message(self, words: str) -> None:
+        """Show a message in the bottom bar for a while."""
+        self.bottom_bar.show_message(words)
 
-    def say_wrong(self, words: str) -> None:
-        """Says what is wrong; it stays until something else is done."""
-        self.bottom_bar.say_wrong(words)
+    def show_error(self, words: str) -> None:
+        """Show what is wrong, until the user does something else."""
+        self.bottom_bar.show_error(words)
 
     @property
-    def said(self) -> str:
-        """What the bottom bar says."""
-        return self.bottom_bar.said
+    def status_text(self) -> str:
+        """The message in the bottom bar."""
+        return self.bottom_bar.status_text
 
     def set_theme(self, name: str) -> None:
-        """Shows everything in the light or the dark theme."""
+        """Show everything in the light or the dark theme."""
         self._theme = DARK if name == DARK.name else LIGHT
         application = QApplication.instance()
         if isinstance(application, QApplication):
@@ -343,27 +347,27 @@ class StudioWindow(QMainWindow):
             page.set_theme(self._theme)
 
     def changeEvent(self, event: QEvent) -> None:
-        """Look at the file when the window is turned to: network drives tell nothing of changes."""
+        """Check the file when the window is activated: network drives report no changes."""
         super().changeEvent(event)
         if event.type() == QEvent.Type.ActivationChange and self.isActiveWindow():
             self.file_watch.check_soon()
 
     def resizeEvent(self, event: QResizeEvent) -> None:
-        """In a narrow window the runs fold away, and come back with the room."""
+        """Fold the list of runs away in a narrow window, and show it again in a wide one."""
         super().resizeEvent(event)
         is_narrow, runs = event.size().width() < FOLDS_BELOW_PX, self._docks["right"]
-        if is_narrow != self._folded_by_itself:
+        if is_narrow != self._is_folded_by_width:
             if is_narrow:
-                self._runs_come_back = not runs.isHidden()
-            self._folded_by_itself = is_narrow
+                self._shows_runs_when_wide = not runs.isHidden()
+            self._is_folded_by_width = is_narrow
             is_free = self._docks["lessons"].isHidden()
-            runs.setVisible(not is_narrow and self._runs_come_back and is_free)
+            runs.setVisible(not is_narrow and self._shows_runs_when_wide and is_free)
 
-    # What a person asks for
+    # Actions of the user
 
     def _run(self) -> None:
         self.bottom_bar.clear()
-        self.panel.take_typed()
+        self.panel.commit_typed()
         self.jobs.start()
 
     def _pause(self) -> None:
@@ -372,8 +376,9 @@ class StudioWindow(QMainWindow):
             study.pause(study.state is JobState.RUNNING)
 
     def _ask_plan(self) -> None:
-        self.panel.take_typed()
-        if self.actions_by_key["run.plan"].isEnabled():  # what was typed may have made it stale
+        self.panel.commit_typed()
+        # text that was just typed may have made the results stale
+        if self.actions_by_key["run.plan"].isEnabled():
             self.filing.ask_plan()
 
     def _rename_run(self) -> None:
@@ -389,17 +394,17 @@ class StudioWindow(QMainWindow):
             self.set_theme(self._settings.theme.name)
 
     def _show_palette(self) -> None:
-        shown = self._stack.currentWidget()
-        actions = [one for one in self.actions_by_key if one.parent() in (self, shown)]
+        page = self._stack.currentWidget()
+        actions = [action for action in self.actions_by_key if action.parent() in (self, page)]
         CommandPalette(self, actions).open()
 
     def _export_charts(self) -> None:
-        key = self.shown
+        key = self.shown_page
         name = f"{self.document.scenario.name}-{key.replace('_', '-')}"
-        export_charts(self, name, self.pages[key].figures(), self.say, self.say_wrong)
+        export_charts(self, name, self.pages[key].figures(), self.show_message, self.show_error)
 
     def show_start(self) -> None:
-        """The ways to begin, in a window of their own."""
+        """Show the ways to begin in a dialog."""
         cards, filing = StartCards(), self.filing
         dialog = show_inside(self, "Ways to begin", cards)
         for signal, then in (
@@ -414,27 +419,28 @@ class StudioWindow(QMainWindow):
         cards.scenario.connect(filing.ask_shipped)
 
     def _show_lessons(self) -> None:
-        """The lessons, in the place of the runs; the same again brings these back."""
+        """Show the lessons in place of the runs, or the runs again."""
         lessons, runs = self._docks["lessons"], self._docks["right"]
-        is_there = lessons.isVisible()
-        lessons.setVisible(not is_there)
-        if not is_there:
+        is_visible = lessons.isVisible()
+        lessons.setVisible(not is_visible)
+        if not is_visible:
             runs.hide()
         else:
-            self._runs_come_back = True
-            runs.setVisible(not self._folded_by_itself)
+            self._shows_runs_when_wide = True
+            runs.setVisible(not self._is_folded_by_width)
 
     def closeEvent(self, event: QCloseEvent) -> None:
-        self.panel.take_typed()
+        self.panel.commit_typed()
         if not self.property("leaving"):
-            busy = next((page for page in self.pages.values() if page.is_busy()), None)
-            if busy is not None:
-                event.ignore()
-                ask_to_halt(self, str(busy.is_busy()), partial(busy.halt_then, self.close))
-                return
+            for page in self.pages.values():
+                warning = page.closing_warning()
+                if warning is not None:
+                    event.ignore()
+                    ask_to_halt(self, warning, partial(page.halt_then, self.close))
+                    return
             if self.document.is_changed:
                 event.ignore()
-                self.filing.with_changes_kept(self._leave)
+                self.filing.ask_about_changes_then(self._leave)
                 return
         self._settings.geometry = self.saveGeometry()
         self.leave()
@@ -442,7 +448,7 @@ class StudioWindow(QMainWindow):
         super().closeEvent(event)
 
     def leave(self) -> None:
-        """Ends whatever the pages have started, and all that goes on in the background."""
+        """End everything that the pages have started, and every job."""
         for page in self.pages.values():
             page.leave()
         self.jobs.close()
@@ -452,6 +458,6 @@ class StudioWindow(QMainWindow):
         self.close()
 
 
-def _flip(dock: QDockWidget) -> None:
-    """Shows what is folded away, or folds it away."""
+def _toggle(dock: QDockWidget) -> None:
+    """Show a hidden dock, or hide it."""
     dock.setVisible(not dock.isVisible())

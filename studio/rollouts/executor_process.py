@@ -60,23 +60,23 @@ _RESUMABLE = {EXIT_CODES[Ended.HALTED], EXIT_CODES[Ended.INTERRUPTED]}
 class ExecutorControl(Protocol):
     """A person's wishes about an executor, and the receiver of what it reports."""
 
-    def stopped(self) -> bool:
+    def should_stop(self) -> bool:
         """Return whether the rollout is given up."""
         ...
 
-    def paused(self) -> bool:
+    def should_pause(self) -> bool:
         """Return whether the rollout must halt."""
         ...
 
-    def gone_on_count(self) -> int:
+    def resume_count(self) -> int:
         """Return how often the rollout was allowed to go on after a halt."""
         ...
 
-    def land(self, result: object) -> None:
+    def publish(self, result: object) -> None:
         """Receive a result: a line, a record, an approval that is needed, or an exit."""
         ...
 
-    def progress(self, done: int, total: int) -> None:
+    def report_progress(self, done: int, total: int) -> None:
         """Receive how many steps are done, of how many."""
         ...
 
@@ -168,7 +168,7 @@ def run_on_inventory(
         write_plan(path, plan)
     asked = Execute(plan=path, inventory=inventory, dry_run=dry_run, resume=resumes)
     return run_executor(
-        asked, plan, control, lambda line: control.land(OutputLine(line)), asks=asks
+        asked, plan, control, lambda line: control.publish(OutputLine(line)), asks=asks
     )
 
 
@@ -195,16 +195,16 @@ def run_executor(
     asked = replace(asked, events=OutputFormat.JSON)
     if asks:
         asked = replace(asked, approve=str(approval_file(asked.journal_path)))
-    while not control.stopped():
+    while not control.should_stop():
         child = _Child(asked, plan, control, say)
         code = child.run_to_end()
-        executor_exit, count = ExecutorExit(code), control.gone_on_count()
-        control.land(executor_exit)
+        executor_exit, count = ExecutorExit(code), control.resume_count()
+        control.publish(executor_exit)
         if not executor_exit.may_resume or asked.dry_run:
             return code
-        while not control.stopped():
-            goes_on = child.was_halted or control.gone_on_count() != count
-            if goes_on and not control.paused():
+        while not control.should_stop():
+            goes_on = child.was_halted or control.resume_count() != count
+            if goes_on and not control.should_pause():
                 break
             time.sleep(LOOKS_S / 5)
         asked = replace(asked, resume=asked.journal_path.exists())
@@ -292,30 +292,30 @@ class _Child:
             self._say(line)
         elif isinstance(event, WaitBegun) and event.what is Waiting.APPROVAL:
             assert event.wave is not None
-            self._control.land(ApprovalNeeded(event.wave))
+            self._control.publish(ApprovalNeeded(event.wave))
         else:
             for words in lines_of(event):
                 if is_warning(event):
-                    self._control.land(OutputLine(words, is_wrong=True))
+                    self._control.publish(OutputLine(words, is_wrong=True))
                 else:
                     self._say(words)
 
     def _handle_error(self, line: str) -> None:
-        self._control.land(OutputLine(line.removeprefix("executor: "), is_wrong=True))
+        self._control.publish(OutputLine(line.removeprefix("executor: "), is_wrong=True))
 
     def _obey_control(self, child: subprocess.Popen[bytes]) -> None:
         """Send a signal when it must halt, and further ones when a given-up one takes too long."""
         if child.poll() is not None:
             return
         now_s = time.monotonic()
-        if self._control.stopped():
+        if self._control.should_stop():
             patience_s = (0.0, FINISHES_WITHIN_S, DIES_WITHIN_S)
             count = len(self._signals_s)
             if count == 0 or now_s - self._signals_s[-1] >= patience_s[min(count, 2)]:
                 child.send_signal(_STOP if count < 2 else signal.SIGKILL)
                 self._signals_s.append(now_s)
             self.was_halted = True
-        elif self._control.paused() and not self._signals_s:
+        elif self._control.should_pause() and not self._signals_s:
             child.send_signal(_STOP)
             self._signals_s.append(now_s)
             self.was_halted = True
@@ -332,10 +332,12 @@ class _Child:
             shown = (len(record["steps"]), end_s)
             if shown != self._shown:
                 self._shown = shown
-                self._control.land(RecordRead(record))
+                self._control.publish(RecordRead(record))
                 done = sum(step["outcome"] == "done" for step in record["steps"])
                 total = len(STEPS) * len(self._plan.instances)
-                self._control.progress(min(done, total), total)  # a step done again counts twice
+                self._control.report_progress(
+                    min(done, total), total
+                )  # a step done again counts twice
 
 
 def executor_command(asked: Execute) -> Iterator[str]:

@@ -49,6 +49,7 @@ class Node:
         column: The column, from 0 at the left.
         row: The row, from 0 at the top; halves lie between two rows.
         is_critical: True for a box on the critical path.
+        is_failed: True for an instance whose replacement did not end in the run that is shown.
     """
 
     key: str
@@ -59,6 +60,7 @@ class Node:
     column: int
     row: float
     is_critical: bool = False
+    is_failed: bool = False
 
 
 @dataclass(frozen=True)
@@ -330,7 +332,8 @@ def _instance_node(
         facts.append("was not begun in this run")
     if is_critical:
         facts.append("on the critical path")
-    return Node(name, "instance", title, under, "; ".join(facts), *place, is_critical)
+    is_failed = spell is not None and spell.end_s is None
+    return Node(name, "instance", title, under, "; ".join(facts), *place, is_critical, is_failed)
 
 
 def _gate_node(

@@ -51,6 +51,7 @@ class TableCell:
             empty for the baseline itself and where a figure is missing.
         under: The difference in short, with half its interval; for the baseline the range of single
             runs (5–95 %).
+        difference: The difference alone, without its interval; empty where ``under`` has none.
         words: The comparison in words, for a tip and for people who cannot see the colours.
     """
 
@@ -58,6 +59,7 @@ class TableCell:
     standing: Standing = ""
     under: str = ""
     words: str = ""
+    difference: str = ""
 
 
 @dataclass(frozen=True)
@@ -166,7 +168,8 @@ def _cell(
         "same": f"the same as {against} in every run",
         "": "",
     }[standing]
-    return TableCell(figure, standing, _short(metric, difference, standing), words)
+    mean = "" if difference.mean is None else signed_text(metric, difference.mean)
+    return TableCell(figure, standing, _short(metric, difference, standing), words, mean)
 
 
 def standing_of(metric: str, difference: Difference) -> Standing:

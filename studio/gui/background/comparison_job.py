@@ -39,21 +39,21 @@ def comparing(scenario: Scenario, cases: tuple[Case, ...], stored_at: Path | Non
 
         if len(cases) > 1 and is_ready():
             one = scenario.model_copy(update={"replications": 1})
-            here = Execution(jobs=1, is_stopped=talk.stopped)
+            here = Execution(jobs=1, is_stopped=talk.should_stop)
             look = list(run_rows(one, cases[own : own + 1], here))
             if look:
-                talk.land(compare(scenario, cases[own : own + 1], look))
-        talk.alone()
+                talk.publish(compare(scenario, cases[own : own + 1], look))
+        talk.wait_for_cancelled_jobs()
         comparison, _rows = run_study(
             scenario,
             cases,
-            Execution(in_process=False, is_stopped=talk.stopped, is_paused=talk.paused),
+            Execution(in_process=False, is_stopped=talk.should_stop, is_paused=talk.should_pause),
             stored_beside=stored_at,
-            on_progress=lambda eta: talk.progress(eta.done, eta.total),
-            on_comparison=lambda comparison, _eta: talk.land(comparison),
+            on_progress=lambda eta: talk.report_progress(eta.done, eta.total),
+            on_comparison=lambda comparison, _eta: talk.publish(comparison),
         )
         if comparison is not None:
-            talk.land(comparison)
+            talk.publish(comparison)
 
     return work
 

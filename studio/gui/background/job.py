@@ -1,29 +1,25 @@
-"""One job: its state, its thread, what it may say while it works."""
+"""A job in the background: its state, its thread, and the context of its work."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
 from enum import StrEnum
-from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, QThread, Signal
 
 from executor.base.errors import RollcastError
 from simulation.study.time_left import Throttle
 
-if TYPE_CHECKING:
-    pass
-
-
 _PROGRESS_EVERY_S = 0.05
+"""Minimum time between two reports of progress, in seconds."""
 
-
-_PAUSE_LOOKS_S = 0.05
+_PAUSE_POLL_S = 0.05
+"""Interval at which paused work asks whether it may go on, in seconds."""
 
 
 class JobState(StrEnum):
-    """How far a job is."""
+    """The state of a job."""
 
     RUNNING = "running"
     PAUSED = "paused"
@@ -33,51 +29,55 @@ class JobState(StrEnum):
 
 
 class JobContext:
-    """What a job's work says and hears; every method may be called in the job's thread."""
+    """The context of a job's work; every method may be called in the job's thread."""
 
     def __init__(self, thread: _Thread) -> None:
         self._thread = thread
         self._throttle = Throttle(_PROGRESS_EVERY_S)
 
-    def stopped(self) -> bool:
-        """Whether the work shall end now."""
+    def should_stop(self) -> bool:
+        """Return whether the work must end now."""
         return self._thread.stopping
 
-    def paused(self) -> bool:
-        """Whether the work shall rest."""
+    def should_pause(self) -> bool:
+        """Return whether the work must pause."""
         return self._thread.pausing
 
-    def alone(self) -> None:
-        """Returns when no cancelled job is left: its last act ends processes, not to be this one's."""
+    def wait_for_cancelled_jobs(self) -> None:
+        """Wait until every cancelled job has ended.
+
+        The last act of a cancelled job ends the worker processes; they must not be those of this
+        job.
+        """
         self._thread.wait_for_earlier()
 
-    def gone_on_count(self) -> int:
-        """How often it was let go on after a rest; a rest may be too short to be seen."""
-        return self._thread.gone_on_count
+    def resume_count(self) -> int:
+        """Return how often the job was resumed; a pause may be too short to be noticed by polling."""
+        return self._thread.resume_count
 
     def rest_while_paused(self) -> None:
-        """Returns when the work may go on, or shall end."""
-        while self.paused() and not self.stopped():
-            time.sleep(_PAUSE_LOOKS_S)
+        """Wait while the job is paused; return when the work may go on or must end."""
+        while self.should_pause() and not self.should_stop():
+            time.sleep(_PAUSE_POLL_S)
 
-    def progress(self, done: int, total: int) -> None:
-        """Says how far the work is, twenty times a second at most; the last is always said."""
+    def report_progress(self, done: int, total: int) -> None:
+        """Report progress, 20 times a second at most; the final report is never left out."""
         if done >= total or self._throttle.is_due():
             self._throttle.restart()
             self._thread.progressed.emit(done, total)
 
-    def land(self, result: object) -> None:
-        """Hands something over to the window."""
-        self._thread.landed.emit(result)
+    def publish(self, result: object) -> None:
+        """Pass a result to the window's thread."""
+        self._thread.published.emit(result)
 
 
 Work = Callable[[JobContext], None]
-"""What a job does, in its own thread; it raises `RollcastError` with words for people."""
+"""The work of a job, run in its own thread. It raises `RollcastError` with a message for people."""
 
 
 class _Thread(QThread):
     progressed = Signal(int, int)
-    landed = Signal(object)
+    published = Signal(object)
     failed = Signal(str)
 
     def __init__(
@@ -88,10 +88,10 @@ class _Thread(QThread):
         self._work: Work | None = work
         self._before, self._at_once = before, at_once
         self.stopping = self.pausing = False
-        self.gone_on_count = 0
+        self.resume_count = 0
 
     def wait_for_earlier(self) -> None:
-        """Waits for the threads that were leaving when this one was made."""
+        """Wait for the threads of jobs that were cancelled before this thread was made."""
         for earlier in self._before:
             earlier.wait()
         self._before.clear()
@@ -105,53 +105,61 @@ class _Thread(QThread):
             work(JobContext(self))
         except RollcastError as error:
             self.failed.emit(str(error))
-        except Exception as error:  # a defect is told, not swallowed
-            words = next(iter(str(error).splitlines()), "")
-            self.failed.emit(f"{self._title} broke off: {type(error).__name__}: {words}")
+        except Exception as error:  # a defect is reported, not swallowed
+            message = next(iter(str(error).splitlines()), "")
+            self.failed.emit(f"{self._title} broke off: {type(error).__name__}: {message}")
 
 
 class Job(QObject):
-    """One thing in the background, as the dock *Jobs* lists it."""
+    """A task in the background, as the dock *Jobs* lists it.
+
+    Attributes:
+        title: The name in the list.
+        state: The state.
+        done: Number of units of work that are done.
+        total: Number of units of work; 0 while it is not known.
+        failure_text: Why the job failed; empty otherwise.
+    """
 
     changed = Signal()
-    """Its state, or how far it is."""
-    landed = Signal(object)
-    """It has handed something over."""
+    """The state or the progress has changed."""
+    published = Signal(object)
+    """The work has published a result."""
     ended = Signal()
-    """It has ended, of itself or by a person; nothing more will land."""
+    """The job has ended or was cancelled; it publishes nothing more."""
 
     def __init__(self, title: str, thread: _Thread, parent: QObject) -> None:
         super().__init__(parent)
         self.title = title
         self.state = JobState.RUNNING
         self.done, self.total = 0, 0
-        self.words = ""
+        self.failure_text = ""
         self._thread: _Thread | None = thread
         self._worked_s, self._since = 0.0, time.monotonic()
         thread.progressed.connect(self._on_progress)
-        thread.landed.connect(self._on_landed)
+        thread.published.connect(self._on_published)
         thread.failed.connect(self._on_failed)
         thread.finished.connect(self._on_finished)
 
     @property
     def is_open(self) -> bool:
-        """Whether it is still to end."""
+        """Return whether the job has not ended."""
         return self.state in (JobState.RUNNING, JobState.PAUSED)
 
     @property
-    def left_s(self) -> float | None:
-        """How long it will go on at its pace so far, None when nothing can be said."""
+    def remaining_s(self) -> float | None:
+        """The estimated time left at the present rate, in seconds; None when it cannot be estimated."""
         if self.state is not JobState.RUNNING or not 0 < self.done < self.total:
             return None
         worked_s = self._worked_s + time.monotonic() - self._since
         return worked_s / self.done * (self.total - self.done)
 
     def pause(self, is_paused: bool) -> None:
-        """Lets it rest, or go on."""
+        """Pause the job, or resume it."""
         if not self.is_open or self._thread is None or self._thread.pausing == is_paused:
             return
         self._thread.pausing = is_paused
-        self._thread.gone_on_count += not is_paused
+        self._thread.resume_count += not is_paused
         now = time.monotonic()
         if is_paused:
             self._worked_s += now - self._since
@@ -160,7 +168,7 @@ class Job(QObject):
         self.changed.emit()
 
     def cancel(self) -> None:
-        """Ends it at once for whoever looks; what has landed is kept."""
+        """End the job at once for its listeners; results published so far are kept."""
         if self._thread is not None and self.is_open:
             self._thread.stopping = True
             self._end(JobState.CANCELLED)
@@ -176,13 +184,13 @@ class Job(QObject):
             self.done, self.total = done, total
             self.changed.emit()
 
-    def _on_landed(self, result: object) -> None:
+    def _on_published(self, result: object) -> None:
         if self._thread is not None:
-            self.landed.emit(result)
+            self.published.emit(result)
 
-    def _on_failed(self, words: str) -> None:
+    def _on_failed(self, message: str) -> None:
         if self._thread is not None:
-            self.words = words
+            self.failure_text = message
             self._end(JobState.FAILED)
 
     def _on_finished(self) -> None:

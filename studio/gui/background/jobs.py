@@ -1,8 +1,9 @@
-"""What goes on in the background: the only file with threads.
+"""The background work of a window; the only file that starts threads.
 
-A `Job` is one thing in a thread of its own, a study or anything else; it hears of pause and cancel and
-its signals arrive in the thread of the window. What a cancelled job still says is dropped. `Jobs` keeps
-those that run and the latest that have ended, and knows the one that compares the document's candidates.
+A `Job` is one task in a thread of its own: a study, an import, a rollout. It can be paused and
+cancelled, and its signals arrive in the window's thread. Results that a cancelled job still
+publishes are dropped. `Jobs` keeps the running jobs and the latest ended ones, and knows the one
+that compares the document's candidates.
 """
 
 from __future__ import annotations
@@ -24,41 +25,42 @@ if TYPE_CHECKING:
     from simulation.study.compare import Comparison
 
 _KEPT_COUNT = 30
-_DRAWN_WITH = (
+"""Maximum number of ended jobs that stay in the list."""
+_IMPORTED_EARLY = (
     "matplotlib.backends.backend_qtagg",
     "networkx",
     "pandas",
     "simulation.estimates.estimate",
 )
 LOOK_AFTER_MS = 120
-"""So long a first look waits for the first results of all candidates, which say more."""
+"""The first look waits this long for the results of all candidates, which replace it, in milliseconds."""
 AFTER_EDIT_MS = 250
-"""So long after the last change the study of what stands there begins."""
+"""A comparison begins this long after the last edit, in milliseconds."""
 
 
 class Jobs(QObject):
-    """Everything that goes on in the background for a document; one comparison at a time."""
+    """All background work for a document; one comparison at a time."""
 
     started = Signal()
     """A comparison has begun."""
     progressed = Signal(int, int)
-    """It has got further."""
+    """The comparison has made progress: runs done, runs in total."""
     ended = Signal()
-    """It has ended."""
+    """The comparison has ended."""
     failed = Signal(str)
-    """It, or another job, could not; in words."""
+    """The comparison or another job has failed; the argument is the reason."""
     listed = Signal()
-    """Another job is in the list, or one has changed."""
+    """The list has another job, or a job has changed."""
 
     def __init__(self, document: Document) -> None:
         super().__init__(document)
         self._document = document
         self._study: Job | None = None
-        self._studied: DocumentState | None = None
-        self._followed = document.state
+        self._study_state: DocumentState | None = None
+        self._last_state = document.state
         self._jobs: list[Job] = []
         self._threads: set[_Thread] = set()
-        self._has_landed = False
+        self._has_full_results = False
         self._compiling = QProcess(self)
         self._soon = QTimer(self)
         self._soon.setSingleShot(True)
@@ -67,62 +69,63 @@ class Jobs(QObject):
 
     @property
     def jobs(self) -> tuple[Job, ...]:
-        """Those that run and the latest that have ended, the youngest first."""
+        """The running jobs and the latest ended ones, the newest first."""
         return tuple(reversed(self._jobs))
 
     def threads(self) -> tuple[QThread, ...]:
-        """Those that are still there, of jobs that were cancelled too."""
+        """Return the threads that still run, those of cancelled jobs included."""
         return tuple(self._threads)
 
     @property
     def study(self) -> Job | None:
-        """The comparison that is under way."""
+        """The comparison that runs now."""
         return self._study
 
     @property
     def is_running(self) -> bool:
-        """Whether a comparison is under way."""
+        """Return whether a comparison runs."""
         return self._study is not None
 
     def run(
         self,
         title: str,
         work: Work,
-        landed: Callable[[object], None] | None = None,
+        on_result: Callable[[object], None] | None = None,
         *,
         at_once: bool = False,
     ) -> Job:
-        """Does something in the background.
+        """Run work in the background.
 
         Args:
-            title: What it is called in the list.
-            work: What is done, in a thread; it asks `JobContext` whether it shall rest or end.
-            landed: Called in the window's thread with what the work hands over.
-            at_once: Whether it begins while cancelled jobs are still leaving, see `Talk.alone`.
+            title: The name in the list.
+            work: The work, run in a thread; it asks its `JobContext` whether to pause or end.
+            on_result: Called in the window's thread with each published result.
+            at_once: Whether the work begins while cancelled jobs still end, see
+                `JobContext.wait_for_cancelled_jobs`.
         """
         leaving = {thread for thread in self._threads if thread.stopping}
         thread = _Thread(title, work, leaving, at_once=at_once)
         job = Job(title, thread, self)
-        if landed is not None:
-            job.landed.connect(landed)
-        # A thread whose last reference goes while it runs takes the program with it.
+        if on_result is not None:
+            job.published.connect(on_result)
+        # Qt aborts the program when a running thread loses its last reference.
         self._threads.add(thread)
         thread.finished.connect(lambda: self._threads.discard(thread))
         self._jobs.append(job)
-        for old in [one for one in self._jobs if not one.is_open][:-_KEPT_COUNT]:
+        for old in [listed for listed in self._jobs if not listed.is_open][:-_KEPT_COUNT]:
             self._jobs.remove(old)
             old.deleteLater()
         job.changed.connect(self.listed)
-        job.ended.connect(lambda: self._on_end(job))
+        job.ended.connect(lambda: self._on_job_ended(job))
         self.listed.emit()
         thread.start()
         return job
 
     def warm_up(self, then: Callable[[], object]) -> None:
-        """Imports in the background what pages draw with, so that no page waits for it."""
+        """Import the libraries that pages draw with in the background, then call ``then``: no page waits for them."""
 
-        def work(_talk: JobContext) -> None:
-            for module in _DRAWN_WITH:
+        def work(_context: JobContext) -> None:
+            for module in _IMPORTED_EARLY:
                 import_module(module)
 
         thread = _Thread("Warm up", work, set())
@@ -132,7 +135,7 @@ class Jobs(QObject):
         thread.start(QThread.Priority.LowPriority)
 
     def start(self) -> None:
-        """Compares the document's candidates; a comparison that is under way is cancelled first."""
+        """Compare the document's candidates; cancel the running comparison first."""
         self.cancel()
         document = self._document
         try:
@@ -140,46 +143,46 @@ class Jobs(QObject):
         except RollcastError as error:
             self.failed.emit(str(error))
             return
-        self._get_engine_ready()
+        self._prepare_engine()
         state = document.state
-        # What is only tried out is not kept beside the file: it would grow with every slider.
+        # Results of unsaved edits are not stored beside the file: every slider would add to them.
         stored_at = None if document.is_changed else state.file.path
         work = comparing(state.file.scenario, cases, stored_at)
         study = self.run(f"Compare {document.scenario.name}", work, at_once=True)
-        study.landed.connect(lambda found: self._on_found(study, found, state, len(cases)))
-        study.changed.connect(lambda: self._on_study(study))
-        self._study, self._studied = study, state
+        study.published.connect(lambda result: self._on_results(study, result, state, len(cases)))
+        study.changed.connect(lambda: self._on_study_changed(study))
+        self._study, self._study_state = study, state
         self.started.emit()
 
     def start_soon(self) -> None:
-        """Compares once nothing more has been changed for a moment."""
+        """Compare the candidates once nothing was edited for `AFTER_EDIT_MS`."""
         self._soon.start()
 
     def follow_edit(self, *, simulates: bool) -> None:
-        """Ends a comparison that nobody waits for any more, and begins the one that is missing.
+        """Cancel a comparison that is out of date, and begin the one that is missing.
 
         Args:
-            simulates: Whether a comparison begins by itself.
+            simulates: Whether a comparison begins without being asked for.
         """
         state = self._document.state
-        if state == self._followed:
-            return  # it was saved
-        self._followed = state
+        if state == self._last_state:
+            return  # the document was only saved
+        self._last_state = state
         if self._document.is_simulated:
-            self.cancel()  # what it still finds would be of another scenario than stands there
-        elif self._study is not None and self._studied == state:
+            self.cancel()  # its results would be of another scenario than the shown one
+        elif self._study is not None and self._study_state == state:
             self._soon.stop()
         elif simulates:
             self.start_soon()
 
     def cancel(self) -> None:
-        """Ends the comparison at once; what has landed is kept."""
+        """Cancel the comparison at once; published results are kept."""
         self._soon.stop()
         if self._study is not None:
             self._study.cancel()
 
     def close(self) -> None:
-        """Cancels everything and waits until no thread and no process is left: before the end."""
+        """Cancel everything and wait until no thread and no process is left; called before the window closes."""
         self._soon.stop()
         for job in self._jobs:
             job.cancel()
@@ -191,39 +194,41 @@ class Jobs(QObject):
         if self._jobs:
             from simulation.study.running.workers import stop_workers  # noqa: PLC0415 - only what simulated has any
 
-            stop_workers()  # they wait for a next study, which will not come
+            stop_workers()  # workers wait for a next study, which will not come
 
-    def _get_engine_ready(self) -> None:
-        """Has the fast engine compiled; studies go on with the reference until it is there."""
+    def _prepare_engine(self) -> None:
+        """Start the compilation of the fast engine; studies use the reference engine until it is done."""
         if self._compiling.state() == QProcess.ProcessState.NotRunning and not is_ready():
             self._compiling.start(sys.executable, ["-m", "simulation.engines.compiled.prepare"])
 
-    def _on_found(
-        self, study: Job, found: object, state: DocumentState, candidate_count: int
+    def _on_results(
+        self, study: Job, result: object, state: DocumentState, candidate_count: int
     ) -> None:
-        """Takes in results; those of a first look unless there are better ones, or come at once."""
-        comparison = cast("Comparison", found)  # what a study hands over
-        is_look = len(comparison.candidates) < candidate_count
+        """Add results to the document. A first look is added later, and only without better results."""
+        comparison = cast("Comparison", result)  # the type that a study publishes
+        is_first_look = len(comparison.candidates) < candidate_count
 
-        def land() -> None:
-            is_known = self._document.has_results_of(state)
-            if not is_look or not (self._has_landed or is_known):
-                self._document.land(comparison, state)
-                self._has_landed = not is_look
+        def add_results() -> None:
+            has_results = self._document.has_results_of(state)
+            if not is_first_look or not (self._has_full_results or has_results):
+                self._document.add_results(comparison, state)
+                self._has_full_results = not is_first_look
 
-        if is_look:
-            self._has_landed = False
-            QTimer.singleShot(LOOK_AFTER_MS, study, lambda: land() if study.is_open else None)
+        if is_first_look:
+            self._has_full_results = False
+            QTimer.singleShot(
+                LOOK_AFTER_MS, study, lambda: add_results() if study.is_open else None
+            )
         else:
-            land()
+            add_results()
 
-    def _on_study(self, study: Job) -> None:
+    def _on_study_changed(self, study: Job) -> None:
         if study is self._study and study.is_open:
             self.progressed.emit(study.done, study.total)
 
-    def _on_end(self, job: Job) -> None:
+    def _on_job_ended(self, job: Job) -> None:
         if job.state is JobState.FAILED:
-            self.failed.emit(job.words)
+            self.failed.emit(job.failure_text)
         if job is self._study:
             self._study = None
             self.ended.emit()

@@ -87,31 +87,31 @@ class RolloutJob(QObject):
             from studio.lab.trial import run_trial  # noqa: PLC0415 - read when it is needed
 
             def child(asked: Execute, say: Callable[[str], None]) -> int:
-                talk.land(executor_process.approval_file(asked.journal_path))
+                talk.publish(executor_process.approval_file(asked.journal_path))
                 return executor_process.run_executor(asked, self.plan, talk, say, asks=asks)
 
             def report_fleet(fleet: LabFleet) -> None:
                 address = f"http://127.0.0.1:{fleet.port}"
-                talk.land(OutputLine(f"The fleet is up behind {address}; load runs"))
+                talk.publish(OutputLine(f"The fleet is up behind {address}; load runs"))
 
             count = instances_text(len(self.plan.instances))
-            talk.land(OutputLine(f"Putting up {count} of {self.plan.service} and a balancer"))
+            talk.publish(OutputLine(f"Putting up {count} of {self.plan.service} and a balancer"))
             try:
                 trial = run_trial(
                     self.plan,
                     scenario,
-                    say=lambda line: talk.land(OutputLine(line)),
+                    say=lambda line: talk.publish(OutputLine(line)),
                     watched=report_fleet,
                     carry_out=child,
-                    stopped=talk.stopped,
+                    stopped=talk.should_stop,
                 )
             except KeyboardInterrupt:  # given up; everything has ended
                 return
             except RollcastError:
-                if not talk.stopped():
+                if not talk.should_stop():
                     raise
             else:
-                talk.land(trial)
+                talk.publish(trial)
 
         self._run(f"Lab: {self.plan.name}", work)
 
@@ -123,7 +123,7 @@ class RolloutJob(QObject):
             journal = Execute(
                 plan=folder_of(self.plan) / "plan.json", inventory=inventory
             ).journal_path
-            talk.land(executor_process.approval_file(journal))
+            talk.publish(executor_process.approval_file(journal))
             executor_process.run_on_inventory(
                 self.plan, inventory, talk, asks=asks, dry_run=dry_run, resumes=resumes
             )
@@ -184,7 +184,7 @@ class RolloutJob(QObject):
     @property
     def failure_text(self) -> str:
         """Why it could not be carried out; empty when it could."""
-        return self._job.words if self._job is not None else ""
+        return self._job.failure_text if self._job is not None else ""
 
     @property
     def has_record(self) -> bool:
@@ -280,7 +280,7 @@ class RolloutJob(QObject):
 
     def _on_ended(self) -> None:
         if self._job is not None and self._job.state is JobState.FAILED:
-            self.lines.append(OutputLine(self._job.words, is_wrong=True))
+            self.lines.append(OutputLine(self._job.failure_text, is_wrong=True))
         self._soon.stop()
         self.changed.emit()
 

@@ -1,6 +1,6 @@
-"""What the page *Timing* has worked out in the background: a map of cells, by closed forms and then by runs.
+"""The background work of the page *Timing*: the cells of a map, by closed forms first and then by simulated runs.
 
-Enters: a grid, and whether something else goes first. Leaves: cells, as they are known.
+The work publishes the figures of cells as they become known.
 """
 
 from __future__ import annotations
@@ -23,40 +23,42 @@ from studio.views.timing import (
     simulate_cells,
 )
 
-_LANDS_EVERY_S = 0.15
-_LOOKS_S = 0.05
+_PUBLISH_EVERY_S = 0.15
+"""Minimum time between two published results, in seconds."""
+_HOLD_POLL_S = 0.05
+"""Interval at which held work asks whether it may go on, in seconds."""
 
 
 class Hold:
-    """Whether the background shall wait: a study of the document goes first."""
+    """A switch that makes the work wait while a study of the document runs, which goes first."""
 
     def __init__(self) -> None:
         self.is_on = False
 
 
-def work_out(grid: CellGrid, hold: Hold, simulates: bool) -> Work:
-    """What the background does: all cells by closed forms, then by runs; cells land as they are known."""
+def timing_work(grid: CellGrid, hold: Hold, simulates: bool) -> Work:
+    """Return work that fills all cells by closed forms, then by simulated runs."""
 
-    def work(talk: JobContext) -> None:
+    def work(context: JobContext) -> None:
         known: dict[int, CellFigures] = {}
         fresh: dict[int, CellFigures] = {}
-        throttle = Throttle(_LANDS_EVERY_S)
+        throttle = Throttle(_PUBLISH_EVERY_S)
         throttle.restart()  # the first result has several cells
 
-        def land(number: int, found: CellFigures) -> None:
-            known[number] = fresh[number] = found
+        def add_figures(number: int, figures: CellFigures) -> None:
+            known[number] = fresh[number] = figures
             if throttle.is_due():
-                talk.land(dict(fresh))
+                context.publish(dict(fresh))
                 fresh.clear()
                 throttle.restart()
 
         frame = frame_for(grid)
         for number in coarse_first(grid, range(len(grid.cases))):
-            talk.rest_while_paused()
-            if talk.stopped():
+            context.rest_while_paused()
+            if context.should_stop():
                 return
-            land(number, estimate_cell(grid, number, frame))
-        talk.land(dict(fresh))
+            add_figures(number, estimate_cell(grid, number, frame))
+        context.publish(dict(fresh))
         fresh.clear()
         if not simulates:
             return
@@ -64,18 +66,21 @@ def work_out(grid: CellGrid, hold: Hold, simulates: bool) -> Work:
         def simulate(
             cells: Sequence[Cell], frame: SimulatedInterval
         ) -> Iterator[tuple[Cell, RunResult]]:
-            def waits() -> bool:
-                return talk.paused() or hold.is_on
+            def must_wait() -> bool:
+                return context.should_pause() or hold.is_on
 
-            execution = Execution(in_process=False, is_stopped=talk.stopped, is_paused=waits)
-            while waits() and not talk.stopped():  # the processes are the study's
-                time.sleep(_LOOKS_S)
+            execution = Execution(
+                in_process=False, is_stopped=context.should_stop, is_paused=must_wait
+            )
+            # the worker processes belong to the study until it ends
+            while must_wait() and not context.should_stop():
+                time.sleep(_HOLD_POLL_S)
             yield from run_cells(cells, frame, execution)
 
-        for number, found, (done, total) in simulate_cells(grid, known, frame, simulate):
-            talk.progress(done, total)
-            land(number, found)
-        if not talk.stopped():
-            talk.land(dict(fresh))
+        for number, figures, (done, total) in simulate_cells(grid, known, frame, simulate):
+            context.report_progress(done, total)
+            add_figures(number, figures)
+        if not context.should_stop():
+            context.publish(dict(fresh))
 
     return work

@@ -1,1 +1,1 @@
-"""What stands around the pages."""
+"""The docks around the pages: scenario, runs, jobs, lessons."""

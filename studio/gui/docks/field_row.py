@@ -1,4 +1,4 @@
-"""One row of the scenario panel: label, slider, number, unit, and a dot that resets."""
+"""One row of the scenario panel: label, slider, number, unit, and a dot that resets the value."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ LABEL_WIDTH = 84
 NUMBER_WIDTH = 54
 UNIT_WIDTH = 22
 HIGHEST = 1e6
-"""What can be typed at most; what is too large for a scenario is told by its own rules."""
+"""Largest number that can be typed; the scenario's own rules report what is too large."""
 
 
-class _Row(QWidget):
+class _FieldRow(QWidget):
     """A labelled row with a dot at its end."""
 
     reset = Signal()
     typing = Signal()
-    """The person is typing something that is not taken yet."""
+    """The user is typing; the text is not taken over yet."""
 
     def __init__(self, label: str, tip: str) -> None:
         super().__init__()
@@ -55,12 +55,12 @@ class _Row(QWidget):
         self._dot.setSizePolicy(keep)
 
     def mark_changed(self, changed: bool) -> None:
-        """Shows the dot where the value is not the saved one."""
+        """Show the dot where the value differs from the saved one."""
         self._dot.setVisible(changed)
 
 
 def _is_undo(event: QEvent) -> bool:
-    """Whether Qt asks if a field wants the keys that undo or redo for itself."""
+    """Return whether Qt asks if a field handles the undo or redo keys itself."""
     keys = QKeySequence.StandardKey
     return (
         event.type() == QEvent.Type.ShortcutOverride
@@ -70,14 +70,14 @@ def _is_undo(event: QEvent) -> bool:
 
 
 class _Slider(QSlider):
-    """A slider that the wheel passes over: it scrolls the panel and changes nothing."""
+    """A slider that ignores the wheel, so that the wheel scrolls the panel and changes no value."""
 
     def wheelEvent(self, event: QWheelEvent) -> None:
         event.ignore()
 
 
 class _Number(QDoubleSpinBox):
-    """A number that the wheel passes over; what was taken is the document's to undo."""
+    """A number that ignores the wheel. Once the number is taken over, the document handles undo."""
 
     def wheelEvent(self, event: QWheelEvent) -> None:
         event.ignore()
@@ -90,7 +90,7 @@ class _Number(QDoubleSpinBox):
 
 
 class _Line(QLineEdit):
-    """A text; what was taken is the document's to undo."""
+    """A line of text. Once the text is taken over, the document handles undo."""
 
     def event(self, event: QEvent) -> bool:
         if _is_undo(event) and not self.isModified():
@@ -99,13 +99,13 @@ class _Line(QLineEdit):
         return super().event(event)
 
 
-class NumberRow(_Row):
-    """A number by slider or by typing."""
+class NumberRow(_FieldRow):
+    """A number, set by a slider or typed."""
 
     typed = Signal(float)
-    """The person gave another value."""
+    """The user has set another value."""
     slid = Signal(float)
-    """The slider is on its way."""
+    """The user moves the slider."""
 
     def __init__(self, field: Field) -> None:
         super().__init__(field.label, field.tip)
@@ -130,14 +130,14 @@ class NumberRow(_Row):
         self._number.valueChanged.connect(self.typed)
         self._number.lineEdit().textEdited.connect(self.typing)
 
-    def take_typed(self) -> None:
-        """Takes what is still being typed."""
+    def commit_typed(self) -> None:
+        """Take over the number that is still being typed."""
         self._number.interpretText()
 
     def show_field(self, field: Field) -> None:
-        """Shows a value without taking it for the person's."""
+        """Show a value without reporting it as the user's."""
         self._latest = field
-        if self._slider.isSliderDown():  # its scale must not move under the hand
+        if self._slider.isSliderDown():  # the scale must not change while the user drags
             field = replace(field, low=self._field.low, high=self._field.high)
         self._field = field
         with QSignalBlocker(self._slider), QSignalBlocker(self._number):
@@ -146,28 +146,28 @@ class NumberRow(_Row):
             self._number.setValue(field.value)
             span = field.high - field.low
             self._slider.setRange(0, min(SMOOTH, round(span * 10**field.decimals)))
-            share = (field.value - field.low) / span if span else 0.0
-            self._slider.setValue(round(min(1.0, share) * self._slider.maximum()))
+            fraction = (field.value - field.low) / span if span else 0.0
+            self._slider.setValue(round(min(1.0, fraction) * self._slider.maximum()))
 
-    def _on_slide(self, place: int) -> None:
+    def _on_slide(self, position: int) -> None:
         field = self._field
         steps = max(1, self._slider.maximum())
-        value = field.low + (field.high - field.low) * place / steps
+        value = field.low + (field.high - field.low) * position / steps
         self.slid.emit(round(value, field.decimals))
 
 
 class _Words(QComboBox):
-    """Words to choose from, which the wheel passes over."""
+    """A choice of words that ignores the wheel."""
 
     def wheelEvent(self, event: QWheelEvent) -> None:
         event.ignore()
 
 
-class ChoiceRow(_Row):
+class ChoiceRow(_FieldRow):
     """One of a few words."""
 
     chosen = Signal(str)
-    """The person chose another word, as the file says it."""
+    """The user has chosen another word, as the file has it."""
 
     def __init__(self, field: FieldChoice) -> None:
         super().__init__(field.label, field.tip)
@@ -180,49 +180,49 @@ class ChoiceRow(_Row):
         self.show_field(field)
         self._box.activated.connect(lambda _index: self.chosen.emit(self._box.currentData()))
 
-    def take_typed(self) -> None:
-        """Nothing is typed here."""
+    def commit_typed(self) -> None:
+        """Do nothing: no text is typed here."""
 
     def show_field(self, field: FieldChoice) -> None:
-        """Shows a value without taking it for the person's."""
+        """Show a value without reporting it as the user's."""
         self._box.setCurrentIndex(self._box.findData(field.value))
 
 
-class TextRow(_Row):
-    """A short text, taken when the person leaves it or presses Enter."""
+class TextRow(_FieldRow):
+    """A short text, taken over when the user leaves the row or presses Enter."""
 
     typed = Signal(object)
-    """The person gave another value; as it was parsed."""
+    """The user has given another value; the argument is the parsed value."""
     refused = Signal(str)
-    """What was typed breaks the rule that is told."""
+    """The typed text breaks a rule; the argument is the rule."""
 
     def __init__(self, label: str, tip: str, parse: Callable[[str], object]) -> None:
         super().__init__(label, tip)
         self._label = label
         self._parse = parse
-        self._shown = ""
+        self._shown_text = ""
         self._edit = _Line()
         self._edit.setAccessibleName(label)
         self._layout.addWidget(self._edit, 1)
         self._layout.addWidget(self._dot)
-        self._edit.editingFinished.connect(self.take_typed)
+        self._edit.editingFinished.connect(self.commit_typed)
         self._edit.textEdited.connect(self.typing)
 
     def show_text(self, text: str) -> None:
-        """Shows a value without taking it for the person's."""
-        self._shown = text
+        """Show a value without reporting it as the user's."""
+        self._shown_text = text
         self._edit.setText(text)
-        self._edit.home(False)  # a long one is read from its beginning
+        self._edit.home(False)  # show a long text from its beginning
 
-    def take_typed(self) -> None:
-        """Takes what is still being typed."""
+    def commit_typed(self) -> None:
+        """Take over the text that is still being typed."""
         text = self._edit.text()
-        if text == self._shown:
+        if text == self._shown_text:
             return
         try:
             value = self._parse(text)
         except ValueError as error:
-            self._edit.setText(self._shown)
+            self._edit.setText(self._shown_text)
             self.refused.emit(f"{self._label}: {text}: {error}")
             return
         self.typed.emit(value)

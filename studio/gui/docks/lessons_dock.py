@@ -1,7 +1,7 @@
-"""A lesson, in a panel: what is to be done, whether it is done, and in the end a page to hand in.
+"""The dock *Lessons*: the task of each step, whether it is done, and at the end a page to hand in.
 
-Enters: a document, which the lesson opens its scenario in. Leaves: what may be moved meanwhile, and the
-page. How far somebody is decides `studio.lessons.model`; nothing here passes a step.
+A lesson opens its scenario in the document and locks the other fields. `studio.lessons.model`
+decides whether a step is passed; this module does not.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from simulation.scenario.file import ScenarioFile
 from studio.gui.background.jobs import Jobs
 from studio.gui.document.commands import edit_values
 from studio.gui.document.document import Document
-from studio.gui.widgets.answer import Answer
+from studio.gui.widgets.answer import AnswerButton
 from studio.gui.widgets.choice_card import ChoiceCard
 from studio.gui.widgets.dialogs import ask_for_file
 from studio.gui.widgets.segmented import Segmented
@@ -53,39 +53,39 @@ _WRITING_PX = 96
 
 
 class LessonPanel(QFrame):
-    """The list of lessons, or the one that is taken."""
+    """The list of lessons, or the lesson that the user has begun."""
 
     unlocked = Signal(object)
-    """The fields that may be moved, a frozenset of keys; None for all of them."""
-    said = Signal(str)
-    """Something was done."""
+    """The fields that may be edited have changed; the argument is a frozenset of keys, or None for all."""
+    reported = Signal(str)
+    """Something was done; the argument is a message."""
     failed = Signal(str)
-    """Something could not be done; in words."""
+    """Something failed; the argument is the reason."""
 
     def __init__(
         self,
         document: Document,
         jobs: Jobs,
-        with_changes_kept: Callable[[Callable[[], object]], object] = lambda then: then(),
+        ask_about_changes_then: Callable[[Callable[[], object]], object] = lambda then: then(),
     ) -> None:
-        """Makes the panel.
+        """Make the panel.
 
         Args:
-            document: What a lesson opens its scenario in.
-            jobs: What simulates it.
-            with_changes_kept: Does something once it is said what becomes of changes.
+            document: The document in which a lesson opens its scenario.
+            jobs: Simulates the scenario.
+            ask_about_changes_then: Calls a function after asking about unsaved changes.
         """
         super().__init__()
         self.setObjectName("panel")
         self.setAccessibleName("Lessons")
         self.setMinimumWidth(PANEL_PX)
         self._document, self._jobs = document, jobs
-        self._with_changes_kept = with_changes_kept
+        self._ask_about_changes_then = ask_about_changes_then
         self._progress: LessonProgress | None = None
-        self._given: ScenarioFile | None = None
-        self._how_far: QLabel | None = None
-        self._current: QWidget | None = None
-        self._write_on: QPlainTextEdit | None = None
+        self._lesson_file: ScenarioFile | None = None
+        self._progress_label: QLabel | None = None
+        self._current_widget: QWidget | None = None
+        self._text_to_focus: QPlainTextEdit | None = None
         layout = QVBoxLayout(self)
         layout.setContentsMargins(4, 8, 4, 8)
         self._scroll = QScrollArea()
@@ -96,62 +96,62 @@ class LessonPanel(QFrame):
         layout.addWidget(self._scroll)
         self._scroll.verticalScrollBar().rangeChanged.connect(self._show_current)
         for signal in (document.edited, document.compared, document.selected):
-            signal.connect(self._look)
+            signal.connect(self._check_progress)
         document.opened.connect(self._on_opened)
         self._build()
 
     @property
     def progress(self) -> LessonProgress | None:
-        """How far the lesson is that is taken; None while none is."""
+        """The progress of the lesson; None when no lesson has begun."""
         return self._progress
 
     def ask_begin(self, lesson: Lesson) -> None:
-        """Begins a lesson, once it is said what becomes of changes."""
-        self._with_changes_kept(lambda: self.begin(lesson))
+        """Begin a lesson, after asking about unsaved changes."""
+        self._ask_about_changes_then(lambda: self.begin(lesson))
 
     def begin(self, lesson: Lesson) -> None:
-        """Opens a lesson's scenario and shows its first step; nothing is simulated yet."""
-        # Without its path: neither results nor a save go where the program is installed.
-        self._given = ScenarioFile.parse(scenario_path(lesson).read_text(encoding="utf-8"))
+        """Open a lesson's scenario and show its first step; nothing is simulated yet."""
+        # Without its path: neither results nor a save may go to the installed files.
+        self._lesson_file = ScenarioFile.parse(scenario_path(lesson).read_text(encoding="utf-8"))
         self._progress = LessonProgress(lesson)
-        self._document.open(self._given)
-        self._jobs.cancel()  # first it is predicted
+        self._document.open(self._lesson_file)
+        self._jobs.cancel()  # the user predicts before anything is simulated
         self._build()
 
     def leave(self) -> None:
-        """Back to the list; every field may be moved again."""
-        self._progress = self._given = None
+        """Show the list of lessons again, and unlock every field."""
+        self._progress = self._lesson_file = None
         self._build()
 
-    # How far it is
+    # Progress
 
-    def _look(self) -> None:
-        """Passes what is reached; a new step is built, else only how far it is, so that focus stays."""
+    def _check_progress(self) -> None:
+        """Pass the steps whose goal is reached. Rebuild the panel only for a new step, so that the focus stays."""
         if self._progress is None:
             return
-        before, self._progress = self._progress, advance(self._progress, self._seen)
+        before, self._progress = self._progress, advance(self._progress, self._make_view)
         if len(before.passed) != len(self._progress.passed):
             self._build()
         else:
-            self._show_how_far()
+            self._show_progress()
 
-    def _seen(self, progress: LessonProgress) -> LessonView:
+    def _make_view(self, progress: LessonProgress) -> LessonView:
         document, own = self._document, None
-        assert self._given is not None
+        assert self._lesson_file is not None
         comparison = document.comparison
         if comparison is not None and not document.is_stale:
             window = document.scenario.window_count()
             own = next(
                 (
-                    one
-                    for one in comparison.candidates
-                    if one.candidate.window == window
-                    and len(one.runs) == comparison.scenario.replications
+                    candidate
+                    for candidate in comparison.candidates
+                    if candidate.candidate.window == window
+                    and len(candidate.runs) == comparison.scenario.replications
                 ),
                 None,
             )
         return LessonView(
-            given=self._given.scenario,
+            given=self._lesson_file.scenario,
             scenario=document.scenario,
             estimate=document.estimate,
             own=own,
@@ -161,10 +161,10 @@ class LessonPanel(QFrame):
         )
 
     def _on_opened(self) -> None:
-        if self._progress is not None and self._document.saved is not self._given:
+        if self._progress is not None and self._document.saved is not self._lesson_file:
             self.leave()
 
-    # What it shows
+    # Display
 
     def _build(self) -> None:
         inside = QWidget()
@@ -172,7 +172,7 @@ class LessonPanel(QFrame):
         layout = QVBoxLayout(inside)
         layout.setContentsMargins(10, 2, 8, 4)
         layout.setSpacing(8)
-        self._how_far = self._write_on = self._current = None
+        self._progress_label = self._text_to_focus = self._current_widget = None
         if self._progress is None:
             self._fill_list(layout)
             self.unlocked.emit(None)
@@ -183,11 +183,11 @@ class LessonPanel(QFrame):
         layout.addStretch(1)
         before = self._scroll.takeWidget()
         if before is not None:
-            before.deleteLater()  # what was pressed in it is still telling so
+            before.deleteLater()  # the pressed button of the old content still sends its signal
         self._scroll.setWidget(inside)
-        if self._write_on is not None:
-            self._write_on.setFocus()
-        self._show_how_far()
+        if self._text_to_focus is not None:
+            self._text_to_focus.setFocus()
+        self._show_progress()
 
     def _fill_list(self, layout: QVBoxLayout) -> None:
         layout.addWidget(_text("Lessons", "group"))
@@ -198,42 +198,42 @@ class LessonPanel(QFrame):
             layout.addWidget(card)
 
     def _fill_lesson(self, layout: QVBoxLayout, progress: LessonProgress) -> None:
-        head = QHBoxLayout()
-        head.addWidget(_text(progress.lesson.title, "strong"), 1)
-        out = QToolButton()
-        out.setText("All lessons")
-        out.setToolTip("Leave this one and choose another")
-        out.clicked.connect(self.leave)
-        head.addWidget(out)
-        layout.addLayout(head)
-        done, count = len(progress.passed), len(progress.lesson.steps)
+        heading = QHBoxLayout()
+        heading.addWidget(_text(progress.lesson.title, "strong"), 1)
+        leave_button = QToolButton()
+        leave_button.setText("All lessons")
+        leave_button.setToolTip("Leave this lesson and choose another")
+        leave_button.clicked.connect(self.leave)
+        heading.addWidget(leave_button)
+        layout.addLayout(heading)
+        done, step_count = len(progress.passed), len(progress.lesson.steps)
         for record in progress.passed:
-            words = record.step.after
+            text = record.step.after
             if record.step.right is not None:
-                words = _about_prediction(progress, record.step)
-            layout.addWidget(_passed(record.step.name, words))
+                text = _prediction_text(progress, record.step)
+            layout.addWidget(_passed_step(record.step.name, text))
         if progress.step is None:
-            self._fill_end(layout, progress.justification)
+            self._fill_last(layout, progress.justification)
             return
         card = QFrame()
         card.setObjectName("card")
         inside = QVBoxLayout(card)
         inside.setContentsMargins(10, 8, 10, 10)
         inside.setSpacing(6)
-        inside.addWidget(_text(f"{done + 1} of {count} · {progress.step.name}", "soft"))
+        inside.addWidget(_text(f"{done + 1} of {step_count} · {progress.step.name}", "soft"))
         inside.addWidget(_text(progress.step.task, "task"))
         self._fill_step(inside, progress.step)
-        self._how_far = _text("", "soft")
-        self._how_far.setAccessibleName("How far it is")
-        inside.addWidget(self._how_far)
+        self._progress_label = _text("", "soft")
+        self._progress_label.setAccessibleName("Progress of the step")
+        inside.addWidget(self._progress_label)
         layout.addWidget(card)
-        self._current = card
+        self._current_widget = card
 
     def _fill_step(self, layout: QVBoxLayout, step: LessonStep) -> None:
         if step.answers:
             group = QButtonGroup(layout)
             for place, words in enumerate(step.answers):
-                answer = Answer(words)
+                answer = AnswerButton(words)
                 group.addButton(answer.button, place)
                 layout.addWidget(answer)
             group.idClicked.connect(self._on_answer)
@@ -242,30 +242,30 @@ class LessonPanel(QFrame):
         if step.switch is not None:
             self._fill_switch(layout, step.switch)
         if self._progress is not None and step is self._progress.lesson.steps[-1]:
-            layout.addWidget(self._writing(self._progress.justification))
+            layout.addWidget(self._make_text_field(self._progress.justification))
 
     def _fill_runs(self, layout: QVBoxLayout) -> None:
-        """The runs there are: which is looked at can be said here as well as in their list."""
+        """Add the choice of the selected run, which the list of runs offers, too."""
         comparison = self._document.comparison
-        assert comparison is not None  # it was simulated before
-        windows = [str(one.candidate.window) for one in comparison.candidates]
+        assert comparison is not None  # an earlier step simulated the comparison
+        windows = [str(result.candidate.window) for result in comparison.candidates]
         runs = Segmented(
-            "Window", [(window, window, f"Look at window {window}") for window in windows]
+            "Window", [(window, window, f"Select window {window}") for window in windows]
         )
         if self._document.selection is not None:
-            runs.take(windows[self._document.selection])
+            runs.select(windows[self._document.selection])
         runs.picked.connect(lambda window: self._document.select(windows.index(window)))
         layout.addWidget(runs, 0, Qt.AlignmentFlag.AlignLeft)
 
     def _fill_switch(self, layout: QVBoxLayout, switch: Switch) -> None:
         layout.addWidget(_text(switch.words, "soft"))
         group = QButtonGroup(layout)
-        now = self._document.scenario.as_data()
+        value_now = self._document.scenario.as_data()
         for part in switch.key.split("."):
-            now = now[part]
+            value_now = value_now[part]
         for words, value in switch.choices.items():
-            answer = Answer(words)
-            answer.button.setChecked(now == value)
+            answer = AnswerButton(words)
+            answer.button.setChecked(value_now == value)
             group.addButton(answer.button)
             layout.addWidget(answer)
             answer.button.clicked.connect(
@@ -274,23 +274,23 @@ class LessonPanel(QFrame):
                 )
             )
 
-    def _writing(self, text: str) -> QPlainTextEdit:
-        """Where a choice is justified; it goes on where it was when the panel was built anew."""
-        had_focus = any(one.hasFocus() for one in self.findChildren(QPlainTextEdit))
-        made = QPlainTextEdit()
-        made.setAccessibleName("Why")
-        made.setPlaceholderText("Why this, and nothing else")
-        made.setTabChangesFocus(True)
-        made.setFixedHeight(_WRITING_PX)
-        made.setPlainText(text)
-        made.moveCursor(QTextCursor.MoveOperation.End)
-        made.textChanged.connect(lambda: self._on_writing(made.toPlainText()))
-        self._write_on = made if had_focus else None
-        return made
+    def _make_text_field(self, text: str) -> QPlainTextEdit:
+        """Return the field for the justification; it keeps the focus when the panel is rebuilt."""
+        had_focus = any(field.hasFocus() for field in self.findChildren(QPlainTextEdit))
+        text_field = QPlainTextEdit()
+        text_field.setAccessibleName("Why")
+        text_field.setPlaceholderText("Why did you choose this?")
+        text_field.setTabChangesFocus(True)
+        text_field.setFixedHeight(_WRITING_PX)
+        text_field.setPlainText(text)
+        text_field.moveCursor(QTextCursor.MoveOperation.End)
+        text_field.textChanged.connect(lambda: self._on_writing(text_field.toPlainText()))
+        self._text_to_focus = text_field if had_focus else None
+        return text_field
 
-    def _fill_end(self, layout: QVBoxLayout, justification: str) -> None:
-        layout.addWidget(_text("✓ Done. Your page holds all that you have seen.", "task"))
-        layout.addWidget(self._writing(justification))
+    def _fill_last(self, layout: QVBoxLayout, justification: str) -> None:
+        layout.addWidget(_text("✓ Done. Your page shows every step of the lesson.", "task"))
+        layout.addWidget(self._make_text_field(justification))
         name = QLineEdit()
         name.setAccessibleName("Your name")
         name.setPlaceholderText("Your name")
@@ -299,31 +299,31 @@ class LessonPanel(QFrame):
         button.setObjectName("primary")
         button.clicked.connect(lambda: self._ask_page(name.text()))
         layout.addWidget(button)
-        self._current = button
+        self._current_widget = button
 
     def _show_current(self) -> None:
-        """What is to be done is in sight, however much was passed before it."""
-        if self._current is not None:
-            self._scroll.ensureWidgetVisible(self._current, 0, 4)
+        """Scroll to the current step, below the steps that are passed."""
+        if self._current_widget is not None:
+            self._scroll.ensureWidgetVisible(self._current_widget, 0, 4)
 
-    def _show_how_far(self) -> None:
-        if self._how_far is not None and self._progress is not None:
+    def _show_progress(self) -> None:
+        if self._progress_label is not None and self._progress is not None:
             step = self._progress.step
-            words = "" if step is None else step.goal.progress_text(self._seen(self._progress))
-            self._how_far.setText(words)
-            self._how_far.setVisible(bool(words))
+            text = "" if step is None else step.goal.progress_text(self._make_view(self._progress))
+            self._progress_label.setText(text)
+            self._progress_label.setVisible(bool(text))
 
-    # What a person does
+    # Actions of the user
 
-    def _on_answer(self, place: int) -> None:
+    def _on_answer(self, index: int) -> None:
         assert self._progress is not None
-        self._progress = replace(self._progress, answer=place)
-        self._look()
+        self._progress = replace(self._progress, answer=index)
+        self._check_progress()
 
     def _on_writing(self, text: str) -> None:
         assert self._progress is not None
         self._progress = replace(self._progress, justification=text)
-        self._look()
+        self._check_progress()
 
     def _ask_page(self, name: str) -> None:
         from studio.reports.lesson_report import page_name  # noqa: PLC0415 - with matplotlib
@@ -336,18 +336,20 @@ class LessonPanel(QFrame):
         )  # fmt: skip
 
     def write_page(self, path: Path, name: str) -> None:
-        """Writes the page to hand in; says why when it cannot."""
+        """Write the page to hand in; report why when that fails."""
         from studio.reports.lesson_report import hand_in  # noqa: PLC0415 - with matplotlib
 
         assert self._progress is not None
-        assert self._given is not None
-        page = hand_in(self._progress, self._given.scenario, self._given.text, name, date.today())
+        assert self._lesson_file is not None
+        page = hand_in(
+            self._progress, self._lesson_file.scenario, self._lesson_file.text, name, date.today()
+        )
         try:
             atomic_write_text(path, page)
         except RollcastError as error:
             self.failed.emit(str(error))
         else:
-            self.said.emit(f"✓ Your page is in {path}")
+            self.reported.emit(f"✓ Your page is in {path}")
 
 
 def _text(words: str, look: str) -> QLabel:
@@ -359,7 +361,7 @@ def _text(words: str, look: str) -> QLabel:
     return label
 
 
-def _passed(name: str, words: str) -> QWidget:
+def _passed_step(name: str, words: str) -> QWidget:
     holder = QWidget()
     layout = QVBoxLayout(holder)
     layout.setContentsMargins(0, 0, 0, 0)
@@ -370,14 +372,14 @@ def _passed(name: str, words: str) -> QWidget:
     return holder
 
 
-def _about_prediction(progress: LessonProgress, step: LessonStep) -> str:
-    """What was predicted; whether it was right is said only once it was revealed."""
+def _prediction_text(progress: LessonProgress, step: LessonStep) -> str:
+    """Return the prediction as a sentence, and whether it was right once the result is revealed."""
     assert progress.answer is not None
     assert step.right is not None
-    told = f"You said: {step.answers[progress.answer].lower()}."
+    sentence = f"You said: {step.answers[progress.answer].lower()}."
     is_revealed = any(record.step.name == "Reveal" for record in progress.passed)
     if not is_revealed:
-        return told
+        return sentence
     if progress.was_right:
-        return f"{told} So it is."
-    return f"{told} But: {step.answers[step.right].lower()}."
+        return f"{sentence} That is right."
+    return f"{sentence} The simulation shows: {step.answers[step.right].lower()}."

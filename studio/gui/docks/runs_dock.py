@@ -1,4 +1,4 @@
-"""The list of runs: what was simulated, to look at, to compare, to name and to remove."""
+"""The dock *Runs*: the simulated runs, to select, compare, rename and remove."""
 
 from __future__ import annotations
 
@@ -35,29 +35,29 @@ from studio.views.theme import LIGHT, Theme
 
 ROW_PX = 26
 _PADDING_PX = 17
-"""Beside the text of a cell."""
+"""Margin on both sides of a cell's text, in pixels."""
 _WIDEST_PX = 220
-"""A name may ask for so much before other columns go."""
+"""Maximum width of the name before other columns are hidden, in pixels."""
 _Index = QModelIndex | QPersistentModelIndex
 
 HEADINGS = ("", "run", "window", "drain", "min", "fewest", "p99", "failed", "seed", "verdict")
 _TIPS = {
     "": "✓ meets the objectives, ✗ fails, ? undecided",
-    "run": "What it is called; F2 renames. The box puts it into Compare.",
-    "window": "Instances under way at once",
+    "run": "Name of the run; F2 renames it. The box shows the run in Compare.",
+    "window": "Instances that are out at once",
     "drain": "Drain timeout",
     "min": "Mean duration of the rollout, minutes and seconds",
-    "fewest": "Mean of the fewest instances in the pool",
+    "fewest": "Mean of the lowest number of instances in the pool",
     "p99": "Mean p99 of the latency during the rollout",
     "failed": "Mean number of failed requests in a run",
-    "seed": "What the chance of all its runs was drawn from",
+    "seed": "Random seed of the runs",
     "verdict": "Whether the objectives hold, and in how many runs",
 }
 _LEGEND = "☑\u00a0shows\u00a0in\u00a0Compare   ✓\u00a0meets   ?\u00a0undecided   ✗\u00a0fails"
-"""A sign stays with its word where the line breaks."""
+"""A no-break space keeps each sign beside its word."""
 _MARK, _NAME, _VERDICT = 0, 1, len(HEADINGS) - 1
 _NARROW = ("", "run", "min", "p99")
-"""What is shown while the list is narrow; all of it when it is widened."""
+"""The columns of a narrow list; a wider list shows more."""
 
 
 def _texts(run: KeptRun) -> tuple[str, ...]:
@@ -89,7 +89,7 @@ def _sort_keys(run: KeptRun) -> tuple[object, ...]:
     )  # fmt: skip
 
 
-class _Model(QAbstractTableModel):
+class _RunsModel(QAbstractTableModel):
     """The runs of a document."""
 
     def __init__(self, document: Document) -> None:
@@ -98,23 +98,23 @@ class _Model(QAbstractTableModel):
         self.runs: tuple[KeptRun, ...] = ()
         self._texts: list[tuple[str, ...]] = []
         self._keys: list[tuple[object, ...]] = []
-        self._compared: set[str] = set()
+        self._compared_keys: set[str] = set()
 
     def show(self) -> bool:
-        """Takes the document's runs in; says whether other rows stand there now."""
+        """Show the document's runs; return whether the rows are others than before."""
         runs = self._document.runs
-        other_rows = [run.key for run in runs] != [run.key for run in self.runs]
-        if other_rows:
+        has_other_rows = [run.key for run in runs] != [run.key for run in self.runs]
+        if has_other_rows:
             self.beginResetModel()
         self.runs = runs
         self._texts = [_texts(run) for run in runs]
         self._keys = [_sort_keys(run) for run in runs]
-        self._compared = {run.key for run in self._document.side_by_side}
-        if other_rows:
+        self._compared_keys = {run.key for run in self._document.side_by_side}
+        if has_other_rows:
             self.endResetModel()
         elif runs:
             self.dataChanged.emit(self.index(0, 0), self.index(len(runs) - 1, _VERDICT))
-        return other_rows
+        return has_other_rows
 
     def rowCount(self, parent: _Index = QModelIndex()) -> int:  # noqa: B008 - Qt's signature
         return 0 if parent.isValid() else len(self._texts)
@@ -159,10 +159,10 @@ class _Model(QAbstractTableModel):
         if role == Qt.ItemDataRole.EditRole:
             return run.name
         if role == Qt.ItemDataRole.CheckStateRole:
-            held = run.key in self._compared
-            return Qt.CheckState.Checked if held else Qt.CheckState.Unchecked
+            is_compared = run.key in self._compared_keys
+            return Qt.CheckState.Checked if is_compared else Qt.CheckState.Unchecked
         if role == Qt.ItemDataRole.ToolTipRole:
-            return f"{run.name} {verdict_text(run.result).partition(' ')[2]}"
+            return f"{run.name}: {verdict_text(run.result)}"
         if role == Qt.ItemDataRole.FontRole and run.is_kept:
             font = QFont()
             font.setWeight(QFont.Weight.DemiBold)
@@ -187,12 +187,12 @@ def _alignment(column: int) -> Qt.AlignmentFlag:
 
 
 class RunsTable(QTableView):
-    """The rows; the current one is the run that every page shows."""
+    """The rows; the current one is the selected run."""
 
     def __init__(self, document: Document) -> None:
         super().__init__()
         self._document = document
-        self._model = _Model(document)
+        self._model = _RunsModel(document)
         self._proxy = QSortFilterProxyModel(self)
         self._proxy.setSourceModel(self._model)
         self._proxy.setSortRole(Qt.ItemDataRole.UserRole)
@@ -204,8 +204,8 @@ class RunsTable(QTableView):
             QAbstractItemView.EditTrigger.EditKeyPressed
             | QAbstractItemView.EditTrigger.DoubleClicked
         )
-        self.setTextElideMode(Qt.TextElideMode.ElideMiddle)  # runs differ in how their names end
-        self.setTabKeyNavigation(False)  # the tab key leads on; arrows stay inside
+        self.setTextElideMode(Qt.TextElideMode.ElideMiddle)  # the names of runs differ at the end
+        self.setTabKeyNavigation(False)  # Tab leaves the table; arrows move inside
         self.setShowGrid(False)
         self.setSortingEnabled(True)
         self.sortByColumn(_NAME, Qt.SortOrder.AscendingOrder)
@@ -219,28 +219,28 @@ class RunsTable(QTableView):
         self.show_runs()
 
     def set_theme(self, theme: Theme) -> None:
-        """Colours the verdicts anew."""
+        """Show the verdicts in the colours of another theme."""
         self._model.theme = theme
         self.show_runs()
 
     def show_runs(self) -> None:
-        """Shows the document's runs without taking anything for the person's choice."""
+        """Show the document's runs without reporting a selection by the user."""
         if self._model.show():
             self._fit()
-        looked_at = self._document.current_run
+        selected_run = self._document.current_run
         for row, run in enumerate(self._model.runs):
-            if looked_at is not None and run.key == looked_at.key:
+            if selected_run is not None and run.key == selected_run.key:
                 index = self._proxy.mapFromSource(self._model.index(row, self._column()))
-                how = QItemSelectionModel.SelectionFlag.ClearAndSelect
+                flags = QItemSelectionModel.SelectionFlag.ClearAndSelect
                 self.selectionModel().setCurrentIndex(
-                    index, how | QItemSelectionModel.SelectionFlag.Rows
+                    index, flags | QItemSelectionModel.SelectionFlag.Rows
                 )
 
     def _column(self) -> int:
         return max(0, self.currentIndex().column())
 
     def texts(self) -> list[tuple[str, ...]]:
-        """What is shown, row by row, as it is sorted."""
+        """Return the shown texts, row by row, in the sorted order."""
         model = self._proxy
         return [
             tuple(str(model.index(row, column).data()) for column in range(len(HEADINGS)))
@@ -248,12 +248,12 @@ class RunsTable(QTableView):
         ]
 
     def current(self) -> KeptRun | None:
-        """The run of the current row."""
+        """Return the run of the current row."""
         index = self._proxy.mapToSource(self.currentIndex())
         return self._model.runs[index.row()] if index.isValid() else None
 
     def rename_current(self) -> None:
-        """Opens the name of the current run for typing."""
+        """Open the name of the current run for editing."""
         index = self.currentIndex().siblingAtColumn(_NAME)
         if index.isValid():
             self.setFocus()
@@ -261,7 +261,7 @@ class RunsTable(QTableView):
             self.edit(index)
 
     def remove_current(self) -> None:
-        """Takes the current run off the list."""
+        """Remove the current run from the list."""
         run = self.current()
         if run is not None:
             remove_run(self._document, run)
@@ -270,8 +270,8 @@ class RunsTable(QTableView):
         if event.key() == Qt.Key.Key_Delete and not event.modifiers():
             self.remove_current()
         elif event.key() == Qt.Key.Key_Space and (run := self.current()) is not None:
-            shown = {one.key for one in self._document.side_by_side}
-            compare_run(self._document, run, run.key not in shown)
+            shown_keys = {run_shown.key for run_shown in self._document.side_by_side}
+            compare_run(self._document, run, run.key not in shown_keys)
         else:
             super().keyPressEvent(event)
 
@@ -280,41 +280,42 @@ class RunsTable(QTableView):
         self._fit()
 
     def _fit(self) -> None:
-        """As many columns as there is room for; the name takes what is left."""
+        """Show as many columns as fit; the name takes the remaining width."""
         header, fm = self.horizontalHeader(), self.fontMetrics()
-        needed = {name: max(
+        needed_px = {name: max(
             [fm.horizontalAdvance(name)]
             + [fm.horizontalAdvance(str(self._proxy.index(row, column).data()))
                for row in range(min(50, self._proxy.rowCount()))]
         ) + _PADDING_PX for column, name in enumerate(HEADINGS)}  # fmt: skip
-        needed[""] = fm.horizontalAdvance("✓") + 14
-        needed["run"] = min(needed["run"] + ROW_PX, _WIDEST_PX)
-        free = self.viewport().width() - sum(needed[name] for name in _NARROW)
-        shown = set(_NARROW)
+        needed_px[""] = fm.horizontalAdvance("✓") + 14
+        needed_px["run"] = min(needed_px["run"] + ROW_PX, _WIDEST_PX)
+        free_px = self.viewport().width() - sum(needed_px[name] for name in _NARROW)
+        shown_columns = set(_NARROW)
         for name in ("verdict", "fewest", "failed", "drain", "window", "seed"):
-            if needed[name] > free:
+            if needed_px[name] > free_px:
                 break
-            free -= needed[name]
-            shown.add(name)
+            free_px -= needed_px[name]
+            shown_columns.add(name)
         for column, name in enumerate(HEADINGS):
-            self.setColumnHidden(column, name not in shown)
-            fixed = (
+            self.setColumnHidden(column, name not in shown_columns)
+            resize_mode = (
                 QHeaderView.ResizeMode.Stretch if name == "run" else QHeaderView.ResizeMode.Fixed
             )
-            header.setSectionResizeMode(column, fixed)
+            header.setSectionResizeMode(column, resize_mode)
             if name != "run":
-                header.resizeSection(column, needed[name])
+                header.resizeSection(column, needed_px[name])
 
     def _on_row(self, current: QModelIndex, _previous: QModelIndex) -> None:
-        looked_at = self._document.current_run
+        selected_run = self._document.current_run
         if current.isValid():
             key = self._model.runs[self._proxy.mapToSource(current).row()].key
-            if looked_at is None or key != looked_at.key:  # else it only shows what is looked at
+            # otherwise the row only follows the document
+            if selected_run is None or key != selected_run.key:
                 self._document.look_at(key)
 
 
 class RunsPanel(QFrame):
-    """The list with its heading, and what its signs mean."""
+    """The list with a heading and a legend."""
 
     def __init__(self, document: Document) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""The scenario's fields, on the left."""
+"""The dock *Scenario*: the fields of the scenario, on the left."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class ScenarioPanel(QFrame):
     """Rows for every field of the document, in groups."""
 
     typing = Signal()
-    """The person is typing something that is not taken yet, see `take_typed`."""
+    """The user is typing; the text is not taken over yet, see `commit_typed`."""
 
     def __init__(self, document: Document) -> None:
         super().__init__()
@@ -48,18 +48,18 @@ class ScenarioPanel(QFrame):
         document.edited.connect(self._show)
         self._build()
 
-    def take_typed(self) -> None:
-        """Takes what is still being typed, before a key that uses it."""
+    def commit_typed(self) -> None:
+        """Take over text that is still being typed, before an action that uses it."""
         for row in (*self._numbers.values(), self._windows, self._start):
             if row is not None:
-                row.take_typed()
+                row.commit_typed()
 
     def reset_all(self) -> None:
-        """Gives every value back what the saved file says."""
+        """Set every value back to the saved one."""
         reset_everything(self._document)
 
     def _build(self) -> None:
-        """Rows for the fields that this scenario has."""
+        """Make the rows for the scenario's fields."""
         self._numbers.clear()
         self._choices.clear()
         self._windows = self._start = None
@@ -102,15 +102,15 @@ class ScenarioPanel(QFrame):
         return row
 
     def lock(self, unlocked: frozenset[str] | None) -> None:
-        """Leaves only some fields to be moved, by their keys; None for all of them."""
+        """Lock all fields but some, by their keys; None unlocks every field."""
         self._unlocked = unlocked
         self._show()
 
     def _build_windows(self) -> TextRow:
         row = TextRow(
             "Compare",
-            "The windows to compare, with commas between; leave it empty for those that suit "
-            "the fleet.",
+            "The windows to compare, separated by commas; leave the field empty for windows that "
+            "suit the fleet.",
             parse_windows_text,
         )
         row.typed.connect(self._on_windows)
@@ -135,7 +135,7 @@ class ScenarioPanel(QFrame):
         return row
 
     def _show(self) -> None:
-        """Shows the document's values; a dot where they are not the saved ones."""
+        """Show the document's values, and a dot beside each value that differs from the saved one."""
         scenario, saved = self._document.scenario, self._document.saved.scenario
         saved_values = self._saved_values()
         for field in self._fields():
@@ -171,11 +171,12 @@ class ScenarioPanel(QFrame):
         return {field.key: field.value for field in fields_of(saved, saved)}
 
     def _on_value(self, key: str, value: float, *, slides: bool = False) -> None:
-        field = next(one for one in self._fields() if one.key == key)
+        field = next(candidate for candidate in self._fields() if candidate.key == key)
         if isinstance(field, FieldChoice) or value == field.value:
             return
         words = field.label.lower()
-        if value == self._saved_values().get(key):  # back in the words of the file
+        # writes the value in the notation of the saved file
+        if value == self._saved_values().get(key):
             accepted = reset_value(self._document, words, key, slides=slides)
         else:
             values = {key: field.write(value)}
@@ -184,9 +185,10 @@ class ScenarioPanel(QFrame):
             self._show()
 
     def _on_word(self, key: str, word: str) -> None:
-        field = next(one for one in self._fields() if one.key == key)
+        field = next(candidate for candidate in self._fields() if candidate.key == key)
         label = field.label.lower()
-        if word == self._saved_values().get(key):  # back in the words of the file
+        # writes the value in the notation of the saved file
+        if word == self._saved_values().get(key):
             accepted = reset_value(self._document, label, key)
         else:
             accepted = edit_values(self._document, label, {key: word})
@@ -206,7 +208,7 @@ class ScenarioPanel(QFrame):
             )
         else:
             edit_windows(self._document, windows)
-        self._show()  # what was typed may say the same in other words
+        self._show()  # the typed text may be another notation of the same windows
 
     def _on_start(self, start: object) -> None:
         if start == start_text(self._document.saved.scenario):

@@ -1,4 +1,4 @@
-"""Edits that can be undone: a command swaps one state of the document for another."""
+"""Edits that can be undone: each command replaces the document's state by another."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from studio.gui.document.runs import MOST_SIDE_BY_SIDE, KeptRun
 
 
 class Edit(QUndoCommand):
-    """One edit of one field; what a slider does to it in a row is one edit."""
+    """One edit; consecutive edits of one field by a slider merge into one."""
 
-    _ids: dict[str, int] = {}  # noqa: RUF012 - field names in the order they were first edited
+    _ids: dict[str, int] = {}  # noqa: RUF012 - field names in the order of their first edit
 
     def __init__(self, document: Document, field: str, words: str, after: DocumentState) -> None:
         super().__init__(words)
         self._document = document
-        self._field = field  # empty where an edit stands alone
+        self._field = field  # empty for an edit that never merges
         self._before = document.state
         self._after = after
 
     def id(self) -> int:
-        """What makes two edits the same to Qt: their field."""
+        """Return the number of the field: Qt merges consecutive edits with the same number."""
         return self._ids.setdefault(self._field, len(self._ids) + 1) if self._field else -1
 
     def redo(self) -> None:
@@ -46,45 +46,45 @@ class Edit(QUndoCommand):
 def edit_values(
     document: Document, words: str, values: dict[str, object], *, slides: bool = False
 ) -> bool:
-    """Edits values of the scenario; says whether they were accepted.
+    """Edit values of the scenario; return whether they were accepted.
 
     Args:
-        document: What is edited.
-        words: What the edit is called when it is undone.
-        values: The new ones by key.
-        slides: Whether this is one of the many edits of a slider on its way.
+        document: The edited document.
+        words: The name of the edit in the undo menu.
+        values: The new values by key.
+        slides: Whether a slider sends this edit while it moves.
     """
     field = next(iter(values)) if slides else ""
     return _push(document, field, words, document.state_with(values))
 
 
 def reset_value(document: Document, words: str, key: str, *, slides: bool = False) -> bool:
-    """Gives a value of the scenario back what the saved file says; otherwise as `edit_values`."""
-    return _push(document, key if slides else "", words, document.reset_at(key))
+    """Set a value of the scenario back to the saved one; otherwise as `edit_values`."""
+    return _push(document, key if slides else "", words, document.state_with_saved(key))
 
 
 def reset_everything(document: Document) -> None:
-    """Gives every value back what the saved file says."""
+    """Set every value back to the saved one."""
     _push(document, "", "reset all values", DocumentState(document.saved))
 
 
 def edit_windows(document: Document, windows: tuple[int, ...]) -> None:
-    """Edits which windows are compared."""
+    """Choose which windows are compared."""
     _push(document, "", "windows to compare", DocumentState(document.state.file, windows))
 
 
 def edit_state(document: Document, words: str, after: DocumentState) -> None:
-    """Edits everything at once."""
+    """Replace the whole state."""
     _push(document, "", words, after)
 
 
 def reload_file(document: Document, file: ScenarioFile) -> None:
-    """Show the file as another program has written it; what stood here is one undo away.
+    """Show the file as another program has written it; one undo brings the edited scenario back.
 
-    The step is there even where both say the same: its text may have other comments, and an undo beyond it
-    brings the old text back.
+    The undo step is added even where both scenarios are equal: the texts may differ in comments,
+    and a further undo brings the old text back.
     """
-    document.note_reread(file)
+    document.note_reloaded_file(file)
     after = DocumentState(file, document.state.windows)
     document.undo.push(Edit(document, "", "reload from disk", after))
 
@@ -96,7 +96,7 @@ def _push(document: Document, field: str, words: str, after: DocumentState | Non
 
 
 class _ChangeRun(QUndoCommand):
-    """One change of how a run is listed."""
+    """A change of a run in the list: name, comparison or baseline."""
 
     def __init__(
         self, document: Document, words: str, before: KeptRun, change: Callable[[KeptRun], KeptRun]
@@ -109,77 +109,81 @@ class _ChangeRun(QUndoCommand):
 
     def undo(self) -> None:
         before = self._before
-        back = {
+        values = {
             name: getattr(before, name)
             for name in ("name", "is_named", "is_compared", "is_baseline")
         }
-        self._document.change_run(before.key, lambda run: replace(run, **back))
+        self._document.change_run(before.key, lambda run: replace(run, **values))
 
 
 class _RemoveRun(QUndoCommand):
-    """A run taken off the list."""
+    """The removal of a run from the list."""
 
     def __init__(self, document: Document, run: KeptRun) -> None:
         super().__init__(f"remove {run.name}")
         self._document, self._run = document, run
-        self._place = document.runs.index(run)
+        self._index = document.runs.index(run)
 
     def redo(self) -> None:
         self._document.remove_run(self._run.key)
 
     def undo(self) -> None:
-        self._document.put_run_back(self._run, self._place)
+        self._document.restore_run(self._run, self._index)
 
 
 def rename_run(document: Document, run: KeptRun, name: str) -> None:
-    """Calls a run something else; an empty name changes nothing."""
+    """Rename a run; an empty name changes nothing."""
     if name.strip() and name.strip() != run.name:
         change = _ChangeRun(
             document,
             f"rename {run.name}",
             run,
-            lambda one: replace(one, name=name.strip(), is_named=True),
+            lambda renamed: replace(renamed, name=name.strip(), is_named=True),
         )
         document.undo.push(change)
 
 
 def compare_run(document: Document, run: KeptRun, is_compared: bool) -> None:
-    """Puts a run into *Compare*, or takes it out; one too many is refused."""
-    shown = {one.key for one in document.side_by_side}
-    asked = [one for one in document.runs if one.is_compared and one.key != run.key]
-    by_itself = all(one.is_compared is None for one in document.runs)
-    full = len(shown - {run.key}) if by_itself else len(asked)
-    if is_compared and full >= MOST_SIDE_BY_SIDE:
+    """Show a run in *Compare*, or hide it; a fifth run is refused."""
+    shown_keys = {listed.key for listed in document.side_by_side}
+    chosen_runs = [
+        listed for listed in document.runs if listed.is_compared and listed.key != run.key
+    ]
+    is_automatic = all(listed.is_compared is None for listed in document.runs)
+    shown_count = len(shown_keys - {run.key}) if is_automatic else len(chosen_runs)
+    if is_compared and shown_count >= MOST_SIDE_BY_SIDE:
         document.refused.emit("Compare shows four runs: take one of them out first")
         return
     document.undo.beginMacro(f"{'show' if is_compared else 'hide'} {run.name} in Compare")
-    if by_itself:
-        for one in document.runs:  # what is there by itself stays there
-            if one.key in shown and one.key != run.key:
-                document.undo.push(_ChangeRun(document, "", one, _compared(True)))
-    document.undo.push(_ChangeRun(document, "", run, _compared(is_compared)))
+    if is_automatic:
+        for listed in document.runs:  # runs that were shown automatically stay
+            if listed.key in shown_keys and listed.key != run.key:
+                document.undo.push(_ChangeRun(document, "", listed, _with_compared(True)))
+    document.undo.push(_ChangeRun(document, "", run, _with_compared(is_compared)))
     document.undo.endMacro()
 
 
-def measure_by(document: Document, run: KeptRun) -> None:
-    """Has the runs in *Compare* measured by another one."""
-    changing = [one for one in document.runs if one.is_baseline != (one.key == run.key)]
-    if not changing:
+def set_baseline(document: Document, run: KeptRun) -> None:
+    """Make a run the baseline of the runs in *Compare*."""
+    changed_runs = [
+        listed for listed in document.runs if listed.is_baseline != (listed.key == run.key)
+    ]
+    if not changed_runs:
         return
-    document.undo.beginMacro(f"measure by {run.name}")
-    for one in changing:
-        document.undo.push(_ChangeRun(document, "", one, _baseline(one.key == run.key)))
+    document.undo.beginMacro(f"make {run.name} the baseline")
+    for listed in changed_runs:
+        document.undo.push(_ChangeRun(document, "", listed, _with_baseline(listed.key == run.key)))
     document.undo.endMacro()
 
 
 def remove_run(document: Document, run: KeptRun) -> None:
-    """Takes a run off the list."""
+    """Remove a run from the list."""
     document.undo.push(_RemoveRun(document, run))
 
 
-def _compared(value: bool) -> Callable[[KeptRun], KeptRun]:
+def _with_compared(value: bool) -> Callable[[KeptRun], KeptRun]:
     return lambda run: replace(run, is_compared=value)
 
 
-def _baseline(value: bool) -> Callable[[KeptRun], KeptRun]:
+def _with_baseline(value: bool) -> Callable[[KeptRun], KeptRun]:
     return lambda run: replace(run, is_baseline=value)

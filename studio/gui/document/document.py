@@ -1,6 +1,7 @@
-"""What is open: the only truth in the studio.
+"""The open document: the only state of the studio.
 
-Widgets ask commands to change it and hear from its signals that it changed; it knows none of them.
+Widgets change the document through commands and learn of changes through its signals. The document
+knows no widget.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from studio.gui.document.on_disk import (
     is_same_place,
     read_file_on_disk,
 )
-from studio.gui.document.runs import KeptRun, run_key, side_by_side, with_landed
+from studio.gui.document.runs import KeptRun, merge_results, run_key, side_by_side
 
 if TYPE_CHECKING:
     from simulation.estimates.estimate import Estimate
@@ -34,11 +35,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class DocumentState:
-    """What can be edited, and so undone.
+    """The part of the document that can be edited and undone.
 
     Attributes:
         file: The scenario with its text.
-        windows: Which windows to compare; empty for those that suit the fleet.
+        windows: The windows to compare; empty for the defaults of the fleet's size.
     """
 
     file: ScenarioFile
@@ -46,20 +47,20 @@ class DocumentState:
 
 
 class Document(QObject):
-    """A scenario, what has been simulated of it, and which candidate is looked at."""
+    """A scenario, its simulated runs, and which run is selected."""
 
     edited = Signal()
-    """The scenario, or the windows to compare, are other than they were."""
+    """The scenario or the windows to compare have changed."""
     opened = Signal()
-    """Another file is open."""
+    """Another file was opened."""
     compared = Signal()
-    """There are other results."""
+    """There are new results."""
     selected = Signal()
-    """Another run is looked at."""
+    """Another run is selected."""
     listed = Signal()
-    """A run was renamed, removed, put into *Compare* or taken out of it."""
+    """A run was renamed, removed, shown in *Compare* or hidden there."""
     refused = Signal(str)
-    """An edit broke a rule; the words say which."""
+    """An edit breaks a rule; the argument is the rule."""
 
     def __init__(self, file: ScenarioFile) -> None:
         super().__init__()
@@ -67,145 +68,152 @@ class Document(QObject):
         self._state = DocumentState(file)
         self._saved = file
         self._known_text: str | None = file.text
-        self._has_unseen_change = self._is_kept_over = False
+        self._has_unseen_change = self._overrules_file = False
         self._simulated: DocumentState | None = None
         self._comparison: Comparison | None = None
         self._keys: tuple[str, ...] = ()
-        self._compared: tuple[Case, ...] = ()
+        self._compared_cases: tuple[Case, ...] = ()
         self._runs: tuple[KeptRun, ...] = ()
         self._removed: frozenset[str] = frozenset()
-        self._looked_at: str | None = None
-        self._chosen_by_hand = False
+        self._selected_key: str | None = None
+        self._is_user_choice = False
         self._estimate: tuple[DocumentState, Estimate | None] | None = None
 
     @property
     def state(self) -> DocumentState:
-        """What is edited now."""
+        """The scenario and the windows, as edited."""
         return self._state
 
     @property
     def scenario(self) -> Scenario:
-        """The scenario as it stands."""
+        """The scenario, as edited."""
         return self._state.file.scenario
 
     @property
     def saved(self) -> ScenarioFile:
-        """The file as it was opened, saved, or last seen on disk."""
+        """The file as it was opened, saved, or last read from disk."""
         return self._saved
 
     @property
     def has_edits(self) -> bool:
-        """Whether the fields say something else than the file did when it was last seen."""
+        """Return whether the scenario differs from the file as it was last read."""
         return self._state.file != self._saved
 
     @property
     def is_changed(self) -> bool:
-        """Whether there is something to save: edits, or a file that no longer holds what stands here."""
-        return self.has_edits or self._has_unseen_change or self._is_kept_over
+        """Return whether there is something to save: edits, or a file on disk that differs from the document."""
+        return self.has_edits or self._has_unseen_change or self._overrules_file
 
     @property
     def comparison(self) -> Comparison | None:
-        """The latest results, None before the first have landed."""
+        """The latest results; None before the first ones."""
         return self._comparison
 
     @property
     def is_stale(self) -> bool:
-        """Whether the results are of another scenario than the one that stands here."""
+        """Return whether the results belong to another scenario than the edited one."""
         return self._simulated is not None and self._simulated != self._state
 
     def has_results_of(self, state: DocumentState) -> bool:
-        """Whether the results are of a state, be it of some runs only."""
+        """Return whether the results belong to a state, even if some runs are missing."""
         return self._simulated == state
 
     @property
     def is_simulated(self) -> bool:
-        """Whether there are results of all runs of every candidate of what stands here."""
-        found = self._comparison
+        """Return whether the results of the edited scenario are complete: every run of every candidate."""
+        comparison = self._comparison
         return (
-            found is not None
+            comparison is not None
             and self.has_results_of(self._state)
-            and self._compared == self.cases()
-            and all(len(one.runs) >= self.scenario.replications for one in found.candidates)
+            and self._compared_cases == self.cases()
+            and all(
+                len(candidate.runs) >= self.scenario.replications
+                for candidate in comparison.candidates
+            )
         )
 
     @property
     def runs(self) -> tuple[KeptRun, ...]:
-        """What was simulated and is kept, in the order in which it is listed."""
+        """The runs in the order of the list."""
         return self._runs
 
     @property
     def current_run(self) -> KeptRun | None:
         """The run that every page shows; None before the first results."""
-        return next((run for run in self._runs if run.key == self._looked_at), None)
+        return next((run for run in self._runs if run.key == self._selected_key), None)
 
     @property
     def side_by_side(self) -> tuple[KeptRun, ...]:
         """The runs that *Compare* shows, four at most."""
-        return side_by_side(self._runs, self._looked_at)
+        return side_by_side(self._runs, self._selected_key)
 
     @property
     def selection(self) -> int | None:
-        """Which candidate of the latest comparison is looked at; None when it is an older run."""
-        return self._keys.index(self._looked_at) if self._looked_at in self._keys else None
+        """The index of the selected candidate in the latest comparison; None when an older run is selected."""
+        return self._keys.index(self._selected_key) if self._selected_key in self._keys else None
 
     def runs_of_comparison(self) -> tuple[KeptRun | None, ...]:
-        """The latest comparison's candidates as they are listed, in its order; None for a removed one."""
-        listed = {run.key: run for run in self._runs}
-        return tuple(listed.get(key) for key in self._keys)
+        """Return the runs of the latest comparison in its order; None for a removed run."""
+        run_by_key = {run.key: run for run in self._runs}
+        return tuple(run_by_key.get(key) for key in self._keys)
 
     @property
     def selected_result(self) -> CandidateResult | None:
-        """The result of what is looked at."""
+        """The result of the selected run."""
         run = self.current_run
         return None if run is None else run.result
 
     @property
     def estimate(self) -> Estimate | None:
-        """What the scenario as it stands would do, by closed forms; None when it cannot be rolled."""
+        """The closed-form estimate of the edited scenario; None when the scenario has no rollout."""
         if self._estimate is None or self._estimate[0] != self._state:
             from simulation.estimates.estimate import estimate  # noqa: PLC0415 - the first window does not need it
 
             try:
-                found: Estimate | None = estimate(self.scenario)
+                estimated: Estimate | None = estimate(self.scenario)
             except BadInput:
-                found = None
-            self._estimate = (self._state, found)
+                estimated = None
+            self._estimate = (self._state, estimated)
         return self._estimate[1]
 
     def windows(self) -> tuple[int, ...]:
-        """The windows that a comparison takes, the scenario's own among them."""
+        """Return the windows that a comparison simulates, the scenario's own among them."""
         if self.scenario.rollout is None:
             return ()
-        count, own = self.scenario.service.instance_count, self.scenario.window_count()
-        listed = [window for window in self._state.windows if window <= count]
-        return tuple(sorted({*listed, own})) if listed else default_windows(self.scenario)
+        count, own_window = self.scenario.service.instance_count, self.scenario.window_count()
+        chosen_windows = [window for window in self._state.windows if window <= count]
+        return (
+            tuple(sorted({*chosen_windows, own_window}))
+            if chosen_windows
+            else default_windows(self.scenario)
+        )
 
     def cases(self) -> tuple[Case, ...]:
-        """What a comparison of the document simulates."""
+        """Return the cases that a comparison simulates."""
         return cases_of(self.scenario, self.windows())
 
     def open(self, file: ScenarioFile) -> None:
-        """Another file takes the place of this one; nothing of the old one is kept."""
+        """Open another file; nothing of the old one is kept."""
         self._state = DocumentState(file)
-        self._take_saved(file)
-        self._simulated = self._comparison = self._looked_at = None
+        self._set_saved(file)
+        self._simulated = self._comparison = self._selected_key = None
         self._keys, self._runs, self._removed = (), (), frozenset()
-        self._chosen_by_hand = False
+        self._is_user_choice = False
         self.undo.clear()
         self.opened.emit()
         self.edited.emit()
         self.compared.emit()
 
     def save(self, path: Path) -> None:
-        """Writes the scenario.
+        """Write the scenario to a file.
 
         Raises:
-            UnseenChange: It is the file that is open, and another program has changed it since it was
-                read, written or looked at.
-            BadInput: The path cannot be written, or a trace is not to be found from there.
+            UnseenChange: The file is the open one, and another program has changed it since it was
+                last read or written.
+            BadInput: The path cannot be written, or a trace file cannot be found from there.
         """
-        own = self._saved.path
-        if own is not None and is_same_place(path, own):
+        open_path = self._saved.path
+        if open_path is not None and is_same_place(path, open_path):
             on_disk = self.read_from_disk()
             if on_disk.state is not DiskState.SAME:
                 verb = {
@@ -214,56 +222,57 @@ class Document(QObject):
                     DiskState.UNREADABLE: f"cannot be read: {on_disk.reason}",
                 }[on_disk.state]
                 raise UnseenChange(f"{path}: is not saved: it {verb}")
-        self._take_saved(self._state.file.save(path))
+        self._set_saved(self._state.file.save(path))
         self._state = replace(self._state, file=self._saved)
-        self.undo.setClean()  # a slider's edits do not merge with those before
+        self.undo.setClean()  # a later slider edit must not merge with one from before the save
         self.edited.emit()
 
     def read_from_disk(self) -> FileOnDisk:
-        """Read the file that is open; one that was never saved is as it is known to be."""
+        """Read the open file from disk; a scenario that was never saved counts as unchanged."""
         path = self._saved.path
         if path is None:
             return FileOnDisk(DiskState.SAME, self._saved.text)
         return read_file_on_disk(path, self._known_text)
 
     def note_unseen_change(self, *, is_there: bool) -> None:
-        """Note whether the file on disk holds something that is asked about and not answered yet."""
+        """Note whether another program's change waits for the user's answer."""
         if is_there != self._has_unseen_change:
             self._has_unseen_change = is_there
             self.edited.emit()
 
     def acknowledge(self, on_disk: FileOnDisk, file: ScenarioFile | None) -> None:
-        """Keep what stands here although the file says something else: a save may write over it now.
+        """Keep the edited scenario although the file differs; a save may overwrite the file from now on.
 
         Args:
-            on_disk: What the person was told of; a later change is asked about again.
-            file: The same as a scenario; None where it is none.
+            on_disk: The file that the user was asked about; a later change is asked about again.
+            file: The same file as a scenario; None when it is not one.
         """
         if file is not None:
             self._saved = file
         self._known_text, self._has_unseen_change = on_disk.text, False
-        is_told_by_edits = file is not None and self.has_edits
+        is_edited = file is not None and self.has_edits
         differs = self._state.file.text_to_save != on_disk.text
-        self._is_kept_over = differs and not is_told_by_edits  # other comments, no scenario, gone
+        # the file differs in comments only, is not a scenario, or is gone
+        self._overrules_file = differs and not is_edited
         self.edited.emit()
 
-    def note_reread(self, file: ScenarioFile) -> None:
-        """Take a file as it was read anew for the saved one; the edit that shows it follows."""
-        self._take_saved(file)
+    def note_reloaded_file(self, file: ScenarioFile) -> None:
+        """Take a file that was read again as the saved one; the edit that shows it follows."""
+        self._set_saved(file)
 
-    def _take_saved(self, file: ScenarioFile) -> None:
+    def _set_saved(self, file: ScenarioFile) -> None:
         self._saved, self._known_text = file, file.text
-        self._has_unseen_change = self._is_kept_over = False
+        self._has_unseen_change = self._overrules_file = False
 
     def state_with(self, values: dict[str, object]) -> DocumentState | None:
-        """The state with other values at some keys; None when they break a rule, which is told."""
-        return self._edited(lambda: self._state.file.with_values(values))
+        """Return the state with other values; None when they break a rule, which `refused` reports."""
+        return self._state_after(lambda: self._state.file.with_values(values))
 
-    def reset_at(self, key: str) -> DocumentState | None:
-        """The state with a key as it was saved; None when that breaks a rule, which is told."""
-        return self._edited(lambda: self._state.file.with_value_of(self._saved, key))
+    def state_with_saved(self, key: str) -> DocumentState | None:
+        """Return the state with a key's saved value; None when that breaks a rule, which `refused` reports."""
+        return self._state_after(lambda: self._state.file.with_value_of(self._saved, key))
 
-    def _edited(self, edit: Callable[[], ScenarioFile]) -> DocumentState | None:
+    def _state_after(self, edit: Callable[[], ScenarioFile]) -> DocumentState | None:
         try:
             return replace(self._state, file=edit())
         except BadInput as error:
@@ -271,84 +280,89 @@ class Document(QObject):
             return None
 
     def restore(self, state: DocumentState) -> None:
-        """Makes a state the present one: what commands do and undo."""
-        # A state from before a save elsewhere belongs to the file that is open now.
+        """Make a state the present one; commands use this to do and undo."""
+        # A state from before a save under another name belongs to the file that is open now.
         name = str(state.file.data.get("name") or self._saved.scenario.name)
         scenario = state.file.scenario.model_copy(update={"name": name})
         file = replace(state.file, scenario=scenario, path=self._saved.path)
         self._state = replace(state, file=file)
         self.edited.emit()
 
-    def land(self, comparison: Comparison, simulated: DocumentState) -> None:
-        """Takes in results, the first of a run or refined ones."""
+    def add_results(self, comparison: Comparison, simulated: DocumentState) -> None:
+        """Add results: the first of a comparison, or refined ones."""
         cases = tuple(result.case for result in comparison.candidates)
         if simulated != self._simulated:
-            self._chosen_by_hand = False
-        if simulated != self._simulated or cases != self._compared:
+            self._is_user_choice = False
+        if simulated != self._simulated or cases != self._compared_cases:
             self._keys = tuple(run_key(case.scenario) for case in cases)
-            self._compared = cases
+            self._compared_cases = cases
         self._comparison, self._simulated = comparison, simulated
-        self._runs = with_landed(self._runs, comparison, self._keys, self._removed)
-        if not self._chosen_by_hand or self.current_run is None:
-            self._looked_at = self._own_choice(comparison)
+        self._runs = merge_results(self._runs, comparison, self._keys, self._removed)
+        if not self._is_user_choice or self.current_run is None:
+            self._selected_key = self._default_key(comparison)
         self.compared.emit()
 
     def select(self, index: int) -> None:
-        """Looks at another candidate of the latest comparison."""
+        """Select another candidate of the latest comparison."""
         if 0 <= index < len(self._keys):
             self.look_at(self._keys[index])
 
     def look_at(self, key: str) -> None:
-        """Looks at another run."""
+        """Select another run, by its key."""
         if all(run.key != key for run in self._runs):
             return
-        self._chosen_by_hand = True
-        if key != self._looked_at:
-            self._looked_at = key
+        self._is_user_choice = True
+        if key != self._selected_key:
+            self._selected_key = key
             self.selected.emit()
 
-    def change_run(self, key: str, changed: Callable[[KeptRun], KeptRun]) -> None:
-        """Changes how a run is listed: what commands do and undo."""
-        self._runs = tuple(changed(run) if run.key == key else run for run in self._runs)
+    def change_run(self, key: str, change: Callable[[KeptRun], KeptRun]) -> None:
+        """Change a run in the list; commands use this to do and undo."""
+        self._runs = tuple(change(run) if run.key == key else run for run in self._runs)
         self.listed.emit()
 
     def remove_run(self, key: str) -> None:
-        """Takes a run off the list; another is looked at when it was this one."""
-        places = [place for place, run in enumerate(self._runs) if run.key == key]
-        if not places:
+        """Remove a run from the list; select its neighbour when it was selected."""
+        indices = [index for index, run in enumerate(self._runs) if run.key == key]
+        if not indices:
             return
         self._removed |= {key}
         self._runs = tuple(run for run in self._runs if run.key != key)
-        if self._looked_at == key:
-            near = self._runs[min(places[0], len(self._runs) - 1)].key if self._runs else None
-            self._looked_at = near
+        if self._selected_key == key:
+            neighbour_key = (
+                self._runs[min(indices[0], len(self._runs) - 1)].key if self._runs else None
+            )
+            self._selected_key = neighbour_key
             self.selected.emit()
         self.listed.emit()
 
-    def put_run_back(self, run: KeptRun, place: int) -> None:
-        """Lists a run again where it was, with what has been simulated of it meanwhile."""
+    def restore_run(self, run: KeptRun, index: int) -> None:
+        """List a run again where it was, with the results that arrived meanwhile."""
         self._removed -= {run.key}
         if self._comparison is not None and run.key in self._keys:
-            found = self._comparison.candidates[self._keys.index(run.key)]
-            run = replace(run, scenario=found.scenario, result=found)
-        others = [one for one in self._runs if one.key != run.key]
-        self._runs = (*others[:place], run, *others[place:])
-        if self._looked_at is None:
-            self._looked_at = run.key
+            result = self._comparison.candidates[self._keys.index(run.key)]
+            run = replace(run, scenario=result.scenario, result=result)
+        others = [listed for listed in self._runs if listed.key != run.key]
+        self._runs = (*others[:index], run, *others[index:])
+        if self._selected_key is None:
+            self._selected_key = run.key
             self.selected.emit()
         self.listed.emit()
 
-    def _own_choice(self, comparison: Comparison) -> str | None:
-        """What to look at where nobody has chosen: of what is listed.
+    def _default_key(self, comparison: Comparison) -> str | None:
+        """Return the key of the run to select when the user has chosen none.
+
+        That is the comparison's chosen candidate for an unchanged file. After an edit it is the
+        scenario's own window, because the user wants to see the effect of the edit.
 
         Of a file as it was opened that is the chosen candidate; who has moved a slider wants to see
         what that does, so then it is the scenario's own window.
         """
-        listed = {run.key for run in self._runs}
-        own = comparison.scenario.window_count()
+        listed_keys = {run.key for run in self._runs}
+        own_window = comparison.scenario.window_count()
         windows = [result.candidate.window for result in comparison.candidates]
-        wanted = comparison.chosen
-        if wanted is None or (self.is_changed and own in windows):
-            wanted = windows.index(own) if own in windows else 0
-        keys = [self._keys[wanted], *self._keys]
-        return next((key for key in keys if key in listed), None)
+        index = comparison.chosen
+        if index is None or (self.is_changed and own_window in windows):
+            index = windows.index(own_window) if own_window in windows else 0
+        keys = [self._keys[index], *self._keys]
+        return next((key for key in keys if key in listed_keys), None)

@@ -1,7 +1,7 @@
-"""What can be edited: each field with its key, its unit, its range, in plain words.
+"""The fields that can be edited: key, unit, range and description of each.
 
-Enters: a scenario. Leaves: the fields that it has, with their values as numbers or texts; a field
-says how its value is written into the file. No widget is known here.
+The fields depend on the scenario. A field knows how its value is written into the file. Nothing
+here knows a widget.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from simulation.scenario.traffic import (
 from simulation.scenario.units import format_duration, format_rate
 
 SMOOTH = 400
-"""Steps of a slider at most; no two of them are the same number."""
+"""Maximum number of a slider's steps; each step is another number."""
 
 
 @dataclass(frozen=True)
@@ -29,16 +29,16 @@ class Field:
     """A number that can be edited.
 
     Attributes:
-        group: The heading it stands under.
-        label: What it is called.
-        key: Where it stands in the file.
-        unit: What its number counts, shown beside it.
-        tip: What it does, in plain words.
-        value: Its value now.
+        group: The heading of its group.
+        label: The name.
+        key: The key in the file.
+        unit: The unit, shown beside the number.
+        tip: What the number does, in a sentence.
+        value: The present value.
         low: The smallest value.
-        high: The largest value of the slider; numbers beyond may be typed.
-        decimals: How many are shown.
-        write: The value as the file says it.
+        high: The largest value of the slider; a larger number may be typed.
+        decimals: Number of decimals shown.
+        write: Converts a value to the file's notation.
     """
 
     group: str
@@ -55,15 +55,15 @@ class Field:
 
 @dataclass(frozen=True)
 class FieldChoice:
-    """One of a few words that can be chosen.
+    """A word that can be chosen from a few.
 
     Attributes:
-        group: The heading it stands under.
-        label: What it is called.
-        key: Where it stands in the file.
-        tip: What it does, in plain words.
-        value: The word it has now.
-        words: The words there are, as the file says them.
+        group: The heading of its group.
+        label: The name.
+        key: The key in the file.
+        tip: What the choice does, in a sentence.
+        value: The present word.
+        words: The words, as the file has them.
     """
 
     group: str
@@ -99,11 +99,11 @@ def _minutes(value: float) -> object:
 
 
 def fields_of(scenario: Scenario, saved: Scenario) -> list[Field | FieldChoice]:
-    """The fields of a scenario, in the order in which they are shown.
+    """Return the fields of a scenario, in the order in which they are shown.
 
     Args:
-        scenario: As it stands.
-        saved: As it was saved: what a scale of steps refers to.
+        scenario: The edited scenario.
+        saved: The saved scenario, to which the scale of rate steps refers.
     """
     return [
         *_rollout(scenario),
@@ -124,7 +124,7 @@ def _rollout(scenario: Scenario) -> list[Field | FieldChoice]:
             "Window size",
             "rollout.window",
             "",
-            "How many instances are taken out at once. Wider is faster, and leaves fewer to serve.",
+            "How many instances are out at once. A wider window is faster and leaves less capacity.",
             scenario.window_count(),
             1,
             count,
@@ -159,8 +159,8 @@ def _rollout(scenario: Scenario) -> list[Field | FieldChoice]:
             "Rollout",
             "Advance",
             "rollout.advance",
-            "Sliding: the next instance leaves as soon as one is back. Batch: the whole window "
-            "waits for its last.",
+            "Sliding: the next instance leaves as soon as one is back. Batch: the next window "
+            "begins when every instance of the last one is back.",
             rule.advance,
             ("sliding", "batch"),
         ),
@@ -180,8 +180,8 @@ def _rollout(scenario: Scenario) -> list[Field | FieldChoice]:
             "Draining",
             "Then",
             "rollout.drain.on_timeout",
-            "What becomes of requests that are still there at the end of the drain: they are cut, "
-            "waited for, or the rollout stops.",
+            "What happens to requests that are still in flight at the drain timeout: cut them, wait "
+            "for them, or abort the rollout.",
             rule.drain.on_timeout,
             ("cut", "wait", "abort"),
         ),
@@ -189,23 +189,28 @@ def _rollout(scenario: Scenario) -> list[Field | FieldChoice]:
 
 
 def _traffic(scenario: Scenario, saved: Scenario) -> list[Field]:
-    """How much arrives; of a log of requests there is nothing to edit."""
+    """Return the fields of the traffic; a log of requests has none."""
     rate, clients = scenario.traffic.rate, scenario.traffic.clients
     capacity_rps = scenario.service.capacity_rps
     if scenario.traffic.arrivals == "closed":
         assert clients is not None
-        tip, key = "How many clients there are.", "traffic.clients.count"
+        tip, key = "Number of clients that send requests.", "traffic.clients.count"
         high = max(100.0, clients.count * 2)
         return [Field("Traffic", "Clients", key, "", tip, clients.count, 1, high, 0, int)]
     if isinstance(rate, TimestampsRate):
         return []
     if isinstance(rate, ConstantRate):
-        label, key, value, tip = "Rate", "traffic.rate", rate.constant, "How much arrives."
+        label, key, value, tip = (
+            "Rate",
+            "traffic.rate",
+            rate.constant,
+            "Requests per second that arrive.",
+        )
     elif isinstance(rate, DailyRate):
         label, key, value = "Peak rate", "traffic.rate.daily.high", rate.daily.high
-        tip = "How much arrives at the highest point of the day."
+        tip = "Requests per second at the highest point of the day."
     elif isinstance(rate, TraceRate):
-        tip = "What the trace is multiplied by."
+        tip = "Factor by which the rate of the trace is multiplied."
         high, key = max(2.0, rate.scale * 2), "traffic.rate.scale"
         return [Field("Traffic", "Scale", key, "×", tip, rate.scale, 0.01, high, 2, _scale)]
     else:
@@ -215,15 +220,15 @@ def _traffic(scenario: Scenario, saved: Scenario) -> list[Field]:
 
 
 def _steps_scale(scenario: Scenario, saved: Scenario) -> Field:
-    """Steps of a rate are edited by what all of them are multiplied by."""
-    now, was = scenario.rates().highest_rps(), saved.rates().highest_rps()
-    value = now / was if was > 0 else 1.0
+    """Return the field that scales the steps of a rate, by a factor on all of them."""
+    present_rps, saved_rps = scenario.rates().highest_rps(), saved.rates().highest_rps()
+    value = present_rps / saved_rps if saved_rps > 0 else 1.0
     steps = saved.rates().as_steps()
 
     def write(scale: float) -> object:
         return [[_seconds(time_s), _rate(rate_rps * scale)] for time_s, rate_rps in steps]
 
-    tip = "What every step of the rate is multiplied by; 1 is as it was saved."
+    tip = "Factor by which every step of the rate is multiplied; 1 is the saved rate."
     key = "traffic.rate.steps"
     return Field("Traffic", "Scale", key, "×", tip, round(value, 3), 0.01, 2.0, 2, write)
 
@@ -236,7 +241,7 @@ def _fleet(scenario: Scenario) -> list[Field]:
         "Slots each",
         f"services.{name}.slots",
         "",
-        "How many requests one instance serves at the same time.",
+        "Number of requests that one instance serves at the same time.",
         service.slots,
         1,
         max(16, service.slots * 2),
@@ -250,7 +255,7 @@ def _fleet(scenario: Scenario) -> list[Field]:
         "Instances",
         f"services.{name}.instances",
         "",
-        "How many instances there are.",
+        "Number of instances in the fleet.",
         service.instances,
         1,
         max(48, service.instances * 2),
@@ -261,7 +266,7 @@ def _fleet(scenario: Scenario) -> list[Field]:
 
 
 def _balancer(scenario: Scenario) -> list[Field | FieldChoice]:
-    """How requests find an instance; a queue that is pulled from has nobody who sends."""
+    """Return the balancer's fields; a queue that instances pull from has none."""
     name, balancer = scenario.service_name, scenario.service.balancer
     if balancer.policy == "pull":
         return []
@@ -280,7 +285,7 @@ def _balancer(scenario: Scenario) -> list[Field | FieldChoice]:
             "Learns after",
             f"{key}.propagation_delay",
             "s",
-            "How long an instance that leaves the pool is still sent requests.",
+            "How long the balancer still sends requests to an instance that leaves the pool.",
             balancer.propagation_delay,
             0,
             max(30.0, balancer.propagation_delay * 2),
@@ -292,7 +297,7 @@ def _balancer(scenario: Scenario) -> list[Field | FieldChoice]:
             "Slow start",
             f"{key}.slow_start",
             "s",
-            "Over how long an instance that has returned is given its full share.",
+            "Time over which the share of a returned instance rises to the full one.",
             balancer.slow_start,
             0,
             max(60.0, balancer.slow_start * 2),
@@ -304,15 +309,15 @@ def _balancer(scenario: Scenario) -> list[Field | FieldChoice]:
 
 def _objectives(scenario: Scenario) -> list[Field]:
     limits = scenario.objectives
-    found = []
+    fields = []
     if limits.latency_p99 is not None:
-        found.append(
+        fields.append(
             Field(
                 "Objectives",
                 "p99 under",
                 "objectives.latency_p99",
                 "ms",
-                "99 of 100 requests must be answered faster than this while the rollout goes on.",
+                "Limit of p99: 99 of 100 requests during the rollout must be answered faster.",
                 limits.latency_p99 * 1000,
                 1,
                 max(5000.0, limits.latency_p99 * 2000),
@@ -321,13 +326,13 @@ def _objectives(scenario: Scenario) -> list[Field]:
             )
         )
     if limits.error_fraction is not None:
-        found.append(
+        fields.append(
             Field(
                 "Objectives",
                 "Errors under",
                 "objectives.error_fraction",
                 "%",
-                "No larger share of requests may fail while the rollout goes on.",
+                "Largest share of requests that may fail during the rollout.",
                 limits.error_fraction * 100,
                 0,
                 max(5.0, limits.error_fraction * 200),
@@ -336,13 +341,13 @@ def _objectives(scenario: Scenario) -> list[Field]:
             )
         )
     if limits.duration is not None:
-        found.append(
+        fields.append(
             Field(
                 "Objectives",
                 "Within",
                 "objectives.duration",
                 "min",
-                "How long the rollout may take.",
+                "Longest duration of the rollout.",
                 limits.duration / 60,
                 0.1,
                 max(30.0, limits.duration / 30),
@@ -350,30 +355,30 @@ def _objectives(scenario: Scenario) -> list[Field]:
                 _minutes,
             )
         )
-    return found
+    return fields
 
 
 def parse_start_text(text: str) -> object:
-    """A start as typed: a time of day, an offset, or a date and time.
+    """Return a start as typed: a time of day, an offset, or a date and time.
 
     Raises:
-        ValueError: It is none of them.
+        ValueError: The text is none of them.
     """
     parse_start(text.strip())
     return text.strip()
 
 
 def start_text(scenario: Scenario) -> str:
-    """The start as it would be typed."""
+    """Return the start as the user would type it."""
     start = scenario.clock.start
     return format_duration(start) if isinstance(start, float) else start
 
 
 def parse_windows_text(text: str) -> tuple[int, ...]:
-    """Windows as typed, ``1, 2, 4``; empty for those that suit the fleet.
+    """Return windows as typed, such as ``1, 2, 4``; empty for the defaults of the fleet's size.
 
     Raises:
-        ValueError: One is no count.
+        ValueError: A word is not a count.
     """
     words = [word for word in text.replace(",", " ").split() if word]
     if not all(word.isdecimal() and len(word) < 10 and int(word) > 0 for word in words):

@@ -1,7 +1,7 @@
-"""A scenario's file as it stands on disk, held against what the studio knows of it.
+"""The scenario's file on disk, compared with the text that the studio knows.
 
-Other programs write to the same file: editors, `git checkout`, `rollcast import`. What they wrote is never
-written over before a person has seen that it is there. Nothing here knows Qt.
+Other programs write to the same file: editors, `git checkout`, `rollcast import`. Their changes are
+never overwritten before the user has seen them. Nothing here knows Qt.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from simulation.scenario.units import why
 
 
 class DiskState(Enum):
-    """How a file stands to the text that is known of it."""
+    """How a file on disk compares with the known text."""
 
     SAME = "same"
     CHANGED = "changed"
@@ -27,12 +27,12 @@ class DiskState(Enum):
 
 @dataclass(frozen=True)
 class FileOnDisk:
-    """A file as it was read just now.
+    """A file as it was just read.
 
     Attributes:
-        state: How it stands to the known text.
-        text: What it holds; None where it is gone or cannot be read.
-        reason: Why it cannot be read; empty where it can, or is gone.
+        state: How the file compares with the known text.
+        text: The content; None when the file is gone or cannot be read.
+        reason: Why the file cannot be read; empty otherwise.
     """
 
     state: DiskState
@@ -41,18 +41,19 @@ class FileOnDisk:
 
 
 class UnseenChange(BadInput):
-    """A save would write over a change on disk that nobody has seen."""
+    """A save would overwrite a change on disk that the user has not seen."""
 
 
 def read_file_on_disk(path: Path, known_text: str | None) -> FileOnDisk:
-    """Read a file and compare it with what is known of it.
+    """Read a file and compare it with the known text.
 
-    Texts are compared, not times: `git checkout` and `touch` change the time of a file that says the same,
-    and two writes within one tick of the clock leave it as it was.
+    Texts are compared, not times: `git checkout` and `touch` change the time of a file without
+    changing its text, and two writes within one tick of the clock do not change the time.
 
     Args:
         path: The file.
-        known_text: What it held when it was last read or written; None where it is known to be gone.
+        known_text: The text when the file was last read or written; None when the file is known to
+            be gone.
     """
     try:
         text = path.read_text(encoding="utf-8")
@@ -64,12 +65,12 @@ def read_file_on_disk(path: Path, known_text: str | None) -> FileOnDisk:
 
 
 def is_same_place(path: Path, other: Path) -> bool:
-    """Whether two paths lead to one file, through links too; neither needs to exist."""
+    """Return whether two paths lead to the same file, through links too; neither needs to exist."""
     return os.path.realpath(path) == os.path.realpath(other)
 
 
 def unified_difference(before: str, after: str, before_name: str, after_name: str) -> str:
-    """The lines in which two texts differ, as ``diff -u`` prints them; empty where they are the same."""
+    """Return the lines in which two texts differ, as ``diff -u`` prints them; empty for equal texts."""
     lines = difflib.unified_diff(
         before.splitlines(), after.splitlines(), before_name, after_name, lineterm=""
     )

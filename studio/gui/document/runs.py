@@ -1,7 +1,7 @@
-"""What was simulated and is kept: the rows of the dock *Runs*.
+"""Simulated runs that are kept: the rows of the dock *Runs*.
 
-Enters: a comparison, whenever results land. Leaves: the runs. Those of the latest comparison come and
-go with it; what a person has named or put into *Compare* stays.
+The runs of the latest comparison replace those of the previous one. A run that the user has named
+or shown in *Compare* stays.
 """
 
 from __future__ import annotations
@@ -18,21 +18,22 @@ if TYPE_CHECKING:
     from simulation.study.compare import CandidateResult, Comparison
 
 MOST_SIDE_BY_SIDE = 4
-"""So many runs stand side by side in *Compare*."""
+"""Maximum number of runs side by side in *Compare*."""
 
 
 @dataclass(frozen=True)
 class KeptRun:
-    """A candidate that was simulated, with all its replications.
+    """A simulated candidate with all its replications.
 
     Attributes:
-        key: What it is known by: the same scenario and candidate have the same.
-        name: What it is called: what differs from its neighbours, or what a person called it.
-        scenario: The scenario with the candidate in it.
-        result: What came of it.
-        is_named: Whether a person gave it its name.
-        is_compared: Whether a person put it into *Compare*, or took it out; None for neither.
-        is_baseline: Whether a person has the others measured by it.
+        key: Identifies the run: equal for the same scenario and candidate.
+        name: The name: what differs from the neighbours, or the user's name.
+        scenario: The scenario with the candidate applied.
+        result: The result.
+        is_named: Whether the user has named the run.
+        is_compared: Whether the user has shown the run in *Compare* (True) or hidden it (False);
+            None for neither.
+        is_baseline: Whether the user has made the run the baseline.
     """
 
     key: str
@@ -45,67 +46,67 @@ class KeptRun:
 
     @property
     def is_kept(self) -> bool:
-        """Whether it stays when other results take the place of its comparison's."""
+        """Return whether the run stays when the next comparison replaces its own."""
         return self.is_named or bool(self.is_compared)
 
 
 def run_key(scenario: Scenario) -> str:
-    """What tells a run from all others, however many replications have landed."""
+    """Return a key that identifies a run, whatever its number of replications."""
     data = scenario.as_data()
     for name in ("name", "question", "replications"):
         data.pop(name, None)
     return digest_of(data)
 
 
-def with_landed(
+def merge_results(
     runs: Sequence[KeptRun], comparison: Comparison, keys: Sequence[str], removed: frozenset[str]
 ) -> tuple[KeptRun, ...]:
-    """The runs once results have landed: kept ones first, then the comparison's.
+    """Return the runs after new results: kept ones first, then those of the comparison.
 
     Args:
-        runs: Those there were.
-        comparison: What has landed.
-        keys: The key of each of its candidates.
-        removed: Keys of what a person has removed.
+        runs: The runs so far.
+        comparison: The new results.
+        keys: The key of each candidate.
+        removed: Keys of the runs that the user has removed.
     """
-    known = {run.key: run for run in runs}
-    landed = {}
+    run_by_key = {run.key: run for run in runs}
+    new_runs = {}
     for index, (key, result) in enumerate(zip(keys, comparison.candidates, strict=True)):
         if key in removed:
             continue
-        one = KeptRun(key, candidate_name(comparison, index), result.scenario, result)
-        before = known.get(key)
-        if before is not None:
-            name = before.name if before.is_named else one.name
-            one = replace(before, name=name, scenario=result.scenario, result=result)
-        landed[key] = one
-    kept = [landed.pop(run.key, run) for run in runs if run.is_kept]
-    return (*kept, *landed.values())
+        new_run = KeptRun(key, candidate_name(comparison, index), result.scenario, result)
+        previous = run_by_key.get(key)
+        if previous is not None:
+            name = previous.name if previous.is_named else new_run.name
+            new_run = replace(previous, name=name, scenario=result.scenario, result=result)
+        new_runs[key] = new_run
+    kept_runs = [new_runs.pop(run.key, run) for run in runs if run.is_kept]
+    return (*kept_runs, *new_runs.values())
 
 
-def side_by_side(runs: Sequence[KeptRun], looked_at: str | None) -> tuple[KeptRun, ...]:
-    """What *Compare* shows: what a person has put there, else those around the one looked at.
+def side_by_side(runs: Sequence[KeptRun], selected_key: str | None) -> tuple[KeptRun, ...]:
+    """Return the runs that *Compare* shows: those that the user chose, or the neighbours of the selected one.
 
     Args:
         runs: All runs.
-        looked_at: The key of the one that is looked at.
+        selected_key: The key of the selected run.
     """
-    asked = [run for run in runs if run.is_compared]
-    if asked:
-        return tuple(asked[:MOST_SIDE_BY_SIDE])
-    open_ones = [run for run in runs if run.is_compared is None]
-    wanted = set(_nearest(open_ones, looked_at))
-    return tuple(run for run in open_ones if run.key in wanted)
+    chosen_runs = [run for run in runs if run.is_compared]
+    if chosen_runs:
+        return tuple(chosen_runs[:MOST_SIDE_BY_SIDE])
+    candidates = [run for run in runs if run.is_compared is None]
+    keys = set(_nearest(candidates, selected_key))
+    return tuple(run for run in candidates if run.key in keys)
 
 
 def baseline_of(runs: Sequence[KeptRun]) -> int:
-    """Which of the runs side by side the others are measured by: the first until a person says."""
-    return next((place for place, run in enumerate(runs) if run.is_baseline), 0)
+    """Return the index of the baseline among runs side by side: the first one until the user chooses."""
+    return next((index for index, run in enumerate(runs) if run.is_baseline), 0)
 
 
-def _nearest(runs: Sequence[KeptRun], looked_at: str | None) -> Iterator[str]:
-    """The keys of so many as fit, the one looked at among them."""
-    places = [place for place, run in enumerate(runs) if run.key == looked_at]
-    middle = places[0] if places else 0
+def _nearest(runs: Sequence[KeptRun], selected_key: str | None) -> Iterator[str]:
+    """Yield the keys of the runs around the selected one, `MOST_SIDE_BY_SIDE` at most."""
+    indices = [index for index, run in enumerate(runs) if run.key == selected_key]
+    middle = indices[0] if indices else 0
     first = max(0, min(middle - 1, len(runs) - MOST_SIDE_BY_SIDE))
     yield from (run.key for run in runs[first : first + MOST_SIDE_BY_SIDE])

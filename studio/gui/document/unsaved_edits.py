@@ -1,8 +1,7 @@
-"""Side files: what was edited and not saved, kept so that a crash loses nothing.
+"""Side files: edits that are not saved, kept so that a crash loses nothing.
 
-Enters: a scenario's text as it stands, and where it came from. Leaves: a file beside the scenario, or in
-the user's state directory where there is no scenario yet or nothing can be written beside it; and what
-such a file holds. Nobody's side file is ever overwritten by another program's.
+A side file stands beside its scenario, or in the user's state directory when the scenario has no
+file yet or its folder is read-only. A program never overwrites the side file of another one.
 """
 
 from __future__ import annotations
@@ -25,20 +24,24 @@ from executor.base.files import atomic_write_text
 
 SUFFIX = ".rollcast-recovery"
 _UNTITLED = "untitled"
-_SAME_S = 2.0
-"""A process whose beginning is told so differently is still the same: the machine's clock is set."""
+_START_TOLERANCE_S = 2.0
+"""Maximum difference between two readings of a process's start time, in seconds.
+
+The readings differ when the machine's clock is adjusted.
+"""
 
 
 class SideFile(BaseModel):
-    """What a side file holds.
+    """The content of a side file.
 
     Attributes:
-        pid: The process that wrote it.
-        began_s: When that process began, so that another one with its number is not taken for it.
-        path: The scenario's file, None for one that was never saved.
-        saved: The text as it was saved last.
-        text: The text as it stood.
-        windows: Which windows were compared.
+        pid: The process that wrote the file.
+        began_s: When that process began, so that another process with the same number is not taken
+            for it.
+        path: The scenario's file; None for one that was never saved.
+        saved: The text as last saved.
+        text: The edited text.
+        windows: The windows to compare.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -53,28 +56,30 @@ class SideFile(BaseModel):
 
     @property
     def is_mine(self) -> bool:
-        """Whether this process wrote it."""
-        return (self.pid, self.began_s) == myself()
+        """Return whether this process wrote the file."""
+        return (self.pid, self.began_s) == this_process()
 
     @property
     def is_in_use(self) -> bool:
-        """Whether the process that wrote it still runs."""
+        """Return whether the process that wrote the file still runs."""
         try:
-            return bool(abs(psutil.Process(self.pid).create_time() - self.began_s) < _SAME_S)
+            return bool(
+                abs(psutil.Process(self.pid).create_time() - self.began_s) < _START_TOLERANCE_S
+            )
         except (psutil.Error, ValueError, OverflowError):
             return False
 
 
 @dataclass(frozen=True)
 class UnsavedFile:
-    """A side file that another process has left, and where it stands."""
+    """A side file that another process has left."""
 
-    place: Path
-    held: SideFile
+    path: Path
+    side_file: SideFile
 
 
-def myself() -> tuple[int, float]:
-    """This process: its number, and when it began."""
+def this_process() -> tuple[int, float]:
+    """Return this process's number, and the time when it began."""
     return os.getpid(), _began_s(os.getpid())
 
 
@@ -83,98 +88,100 @@ def _began_s(pid: int) -> float:
     return float(psutil.Process(pid).create_time())
 
 
-def read(place: Path) -> SideFile:
-    """What a side file holds.
+def read(path: Path) -> SideFile:
+    """Return the content of a side file.
 
     Raises:
-        BadInput: It cannot be read, or is none.
+        BadInput: The file cannot be read, or is not a side file.
     """
     try:
-        return SideFile.model_validate_json(place.read_bytes())
+        return SideFile.model_validate_json(path.read_bytes())
     except OSError as error:
-        raise BadInput(f"{place}: cannot be read: {error.strerror or error}") from None
+        raise BadInput(f"{path}: cannot be read: {error.strerror or error}") from None
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))
-        said = f"{where}: {first['msg']}" if where else first["msg"]
-        raise BadInput(f"{place}: is no recovery file and is left alone: {said}") from None
+        reason = f"{where}: {first['msg']}" if where else first["msg"]
+        raise BadInput(f"{path}: is no recovery file and is left alone: {reason}") from None
 
 
-def write(held: SideFile, before: Path | None = None) -> Path:
-    """Writes a side file where nobody else's stands; returns the place.
+def write(side_file: SideFile, before: Path | None = None) -> Path:
+    """Write a side file without overwriting another program's; return its path.
 
     Args:
-        held: What it shall hold.
-        before: Where this process wrote the last one.
+        side_file: The content.
+        before: The path of this process's last side file.
 
     Raises:
-        BadInput: No place can be written to.
+        BadInput: No path can be written.
     """
-    path = None if held.path is None else Path(held.path)
+    path = None if side_file.path is None else Path(side_file.path)
     places = [*([] if before is None else [before]), *_places(path)]
-    wanted = [place for place in places if place == before or not place.exists()]
-    for number, place in enumerate(wanted):
+    free_places = [place for place in places if place == before or not place.exists()]
+    for number, place in enumerate(free_places):
         try:
             place.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            atomic_write_text(place, held.model_dump_json(indent=1), mode=0o600)
+            atomic_write_text(place, side_file.model_dump_json(indent=1), mode=0o600)
         except (BadInput, OSError) as error:
-            if number == len(wanted) - 1:
-                raise BadInput(f"what is not saved cannot be kept: {error}") from None
+            if number == len(free_places) - 1:
+                raise BadInput(f"unsaved edits cannot be kept: {error}") from None
             continue
         return place
     raise AssertionError("the last place is always tried")
 
 
 def find_unsaved(path: Path | None) -> tuple[list[UnsavedFile], list[str]]:
-    """Side files of a scenario whose programs have ended; and what is wrong with others, in words.
+    """Return the side files of a scenario whose programs have ended, and why others cannot be read.
 
     Args:
-        path: The scenario's file; None for those that were never saved.
+        path: The scenario's file; None for scenarios that were never saved.
     """
-    found, wrong = [], []
-    for place in _standing(path):
+    unsaved_files, reasons = [], []
+    for side_path in _existing_side_files(path):
         try:
-            held = read(place)
+            side_file = read(side_path)
         except BadInput as error:
-            wrong.append(str(error))
+            reasons.append(str(error))
             continue
-        if not held.is_mine and not held.is_in_use:
-            found.append(UnsavedFile(place, held))
-    return found, wrong
+        if not side_file.is_mine and not side_file.is_in_use:
+            unsaved_files.append(UnsavedFile(side_path, side_file))
+    return unsaved_files, reasons
 
 
 def state_directory() -> Path:
-    """Where side files stand that cannot stand beside their scenarios; it may not exist yet."""
+    """Return the directory of side files that cannot stand beside their scenarios; it may not exist yet."""
     return directories.state_directory() / "recovery"
 
 
 def _places(path: Path | None) -> list[Path]:
-    """Where a side file may be put, the best place first; in the last one there is none for sure."""
-    elsewhere = state_directory()
+    """Return the paths where a side file may be written, the best first; the last one never exists yet."""
+    directory = state_directory()
     name = _UNTITLED if path is None else _name_elsewhere(path)
-    unused = elsewhere / f"{name}-{secrets.token_hex(4)}{SUFFIX}"
+    unused = directory / f"{name}-{secrets.token_hex(4)}{SUFFIX}"
     if path is None:
         return [unused]
     beside = [path.with_name(f".{path.name}{SUFFIX}")]
-    is_free = os.access(path.parent, os.W_OK) and (not path.exists() or os.access(path, os.W_OK))
+    is_writable = os.access(path.parent, os.W_OK) and (
+        not path.exists() or os.access(path, os.W_OK)
+    )
     return [
-        *(beside if is_free else []),
-        elsewhere / f"{name}{SUFFIX}",
+        *(beside if is_writable else []),
+        directory / f"{name}{SUFFIX}",
         unused,
     ]
 
 
-def _standing(path: Path | None) -> list[Path]:
-    """Side files of a scenario that are there, whoever wrote them, the latest first."""
+def _existing_side_files(path: Path | None) -> list[Path]:
+    """Return the existing side files of a scenario, whoever wrote them, the latest first."""
     name = _UNTITLED if path is None else _name_elsewhere(path)
     places = list(state_directory().glob(f"{glob.escape(name)}*{SUFFIX}"))
     if path is not None:
         places.append(path.with_name(f".{path.name}{SUFFIX}"))
-    there = [(place.stat().st_mtime, place) for place in places if place.is_file()]
-    return [place for _, place in sorted(there, reverse=True)]
+    timed_paths = [(place.stat().st_mtime, place) for place in places if place.is_file()]
+    return [place for _, place in sorted(timed_paths, reverse=True)]
 
 
 def _name_elsewhere(path: Path) -> str:
-    """A scenario's name among those of all folders."""
-    whole = hashlib.sha256(os.fsencode(path.absolute())).hexdigest()[:16]
-    return f"{path.stem}-{whole}"
+    """Return a file name for a scenario that is unique among all folders."""
+    digest = hashlib.sha256(os.fsencode(path.absolute())).hexdigest()[:16]
+    return f"{path.stem}-{digest}"

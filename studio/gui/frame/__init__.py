@@ -1,1 +1,1 @@
-"""What stands around the pages: bars, headline, files, recovery, the palette of commands."""
+"""The frame around the pages: bars, headline, files, recovery, command palette."""

@@ -1,4 +1,4 @@
-"""The bar at the bottom: seed and runs, what was said or the verdict, and what goes on."""
+"""The bottom bar: seed and runs, a message or the verdict, and the progress of the comparison."""
 
 from __future__ import annotations
 
@@ -7,29 +7,30 @@ from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QProgressBar, QPushBu
 
 from studio.gui.background.job import JobState
 from studio.gui.background.jobs import Jobs
-from studio.gui.docks.jobs_dock import how_far
+from studio.gui.docks.jobs_dock import progress_text
 from studio.gui.document.document import Document
 from studio.gui.toolkit.actions import Actions
 from studio.gui.widgets.elided import ElidedLabel
 from studio.gui.widgets.looks import look_as
 from studio.views.figures_text import sentence_of
 
-SAID_FOR_MS = 15_000
+MESSAGE_MS = 15_000
+"""A message stays this long, in milliseconds."""
 
 
 class BottomBar(QFrame):
-    """Follows a document and its jobs; says what there is to say."""
+    """The bar with the state of a document and its jobs, and with messages."""
 
     def __init__(self, document: Document, jobs: Jobs, actions: Actions) -> None:
         super().__init__()
         self.setObjectName("bottomBar")
         self.setFixedHeight(36)
         self._document, self._jobs = document, jobs
-        self._was_said = ""
-        self._quiet = QTimer(self)
-        self._quiet.setSingleShot(True)
-        self._quiet.setInterval(SAID_FOR_MS)
-        self._quiet.timeout.connect(self.clear)
+        self._status_text = ""
+        self._message_timer = QTimer(self)
+        self._message_timer.setSingleShot(True)
+        self._message_timer.setInterval(MESSAGE_MS)
+        self._message_timer.timeout.connect(self.clear)
         layout = QHBoxLayout(self)
         layout.setContentsMargins(14, 4, 14, 4)
         layout.setSpacing(10)
@@ -40,8 +41,8 @@ class BottomBar(QFrame):
         self._progress.setTextVisible(False)
         self._progress.setFixedWidth(120)
         self._progress.setAccessibleName("Progress of the comparison")
-        self._how_far = QLabel()
-        self._how_far.setObjectName("soft")
+        self._progress_text = QLabel()
+        self._progress_text.setObjectName("soft")
         self.pause_button = QPushButton("Pause")
         self.pause_button.setToolTip(actions["run.pause"].toolTip())
         self.pause_button.clicked.connect(actions["run.pause"].trigger)
@@ -57,37 +58,42 @@ class BottomBar(QFrame):
         layout.addWidget(self._runs)
         layout.addWidget(self._message)
         layout.addStretch(1)
-        self._of_study = (self._progress, self._how_far, self.pause_button, self.cancel_button)
-        for widget in (*self._of_study, self._hint):
+        self._study_widgets = (
+            self._progress,
+            self._progress_text,
+            self.pause_button,
+            self.cancel_button,
+        )
+        for widget in (*self._study_widgets, self._hint):
             layout.addWidget(widget)
         for signal in (document.opened, document.compared, document.selected, document.listed):
             signal.connect(self._show_document)
-        document.edited.connect(self.clear)  # what was said is of what was
+        document.edited.connect(self.clear)  # the message was about the state before the edit
         for signal in (jobs.started, jobs.ended, jobs.listed):
             signal.connect(self._show_study)
         self._show_study()
 
     @property
-    def said(self) -> str:
-        """What was said and still stands."""
-        return self._was_said
+    def status_text(self) -> str:
+        """The message that is shown; empty while the verdict is shown."""
+        return self._status_text
 
-    def say(self, words: str) -> None:
-        """Says something for a while."""
-        self._show(words, "soft")
-        self._quiet.start()
+    def show_message(self, text: str) -> None:
+        """Show a message for `MESSAGE_MS`."""
+        self._show(text, "soft")
+        self._message_timer.start()
 
-    def say_wrong(self, words: str) -> None:
-        """Says what is wrong; it stays until something else is done."""
-        self._show(f"✗ {words}", "bad")
-        self._quiet.stop()
+    def show_error(self, text: str) -> None:
+        """Show what is wrong, until the user does something else."""
+        self._show(f"✗ {text}", "bad")
+        self._message_timer.stop()
 
     def clear(self) -> None:
-        """Says the verdict again."""
+        """Show the verdict again."""
         self._show("", "soft")
 
-    def _show(self, words: str, look: str) -> None:
-        self._was_said = words
+    def _show(self, text: str, look: str) -> None:
+        self._status_text = text
         look_as(self._message, look)
         self._show_document()
 
@@ -96,15 +102,15 @@ class BottomBar(QFrame):
         self._runs.setText(f"seed {scenario.seed} · {scenario.replications} runs each")
         verdict = "" if run is None else sentence_of(run.name, run.result.verdict)
         stale = self._document.is_stale
-        self._message.setText(self._was_said or ("" if stale else verdict))
+        self._message.setText(self._status_text or ("" if stale else verdict))
 
     def _show_study(self) -> None:
         study = self._jobs.study
-        for widget in self._of_study:
+        for widget in self._study_widgets:
             widget.setVisible(study is not None)
         if study is not None:
             self._progress.setRange(0, max(1, study.total))
             self._progress.setValue(study.done)
-            self._how_far.setText(how_far(study))
-            self.pause_button.setText("Go on" if study.state is JobState.PAUSED else "Pause")
+            self._progress_text.setText(progress_text(study))
+            self.pause_button.setText("Resume" if study.state is JobState.PAUSED else "Pause")
         self._show_document()

@@ -1,4 +1,4 @@
-"""Ctrl+K: every action by its name."""
+"""The command palette (Ctrl+K): every action by its name."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ _WIDTH_PX, _HEIGHT_PX = 480, 360
 _MOVES = (Qt.Key.Key_Up, Qt.Key.Key_Down, Qt.Key.Key_PageUp, Qt.Key.Key_PageDown)
 
 
-def is_meant(typed: str, words: str) -> bool:
-    """Whether the letters of what was typed come in the words in their order."""
-    letters = iter(words.casefold())
+def is_match(typed: str, name: str) -> bool:
+    """Return whether the typed letters occur in the name, in their order."""
+    letters = iter(name.casefold())
     return all(letter in letters for letter in typed.casefold() if not letter.isspace())
 
 
-def closeness(typed: str, words: str) -> tuple[int, int]:
-    """What the palette is sorted by: whole words first, then where they come."""
-    place = words.casefold().find(typed.casefold().strip())
-    return (0, place) if place >= 0 else (1, len(words))
+def closeness(typed: str, name: str) -> tuple[int, int]:
+    """Return the sort key of a name: names with the typed text first, by its position, then short names."""
+    place = name.casefold().find(typed.casefold().strip())
+    return (0, place) if place >= 0 else (1, len(name))
 
 
 class CommandPalette(QDialog):
-    """A line to type in and what it may mean; Enter does it."""
+    """A line to type in, and the actions that match; Enter runs the selected one."""
 
     def __init__(self, parent: QWidget, actions: Iterable[QAction]) -> None:
         super().__init__(parent, Qt.WindowType.Popup | Qt.WindowType.FramelessWindowHint)
@@ -50,7 +50,7 @@ class CommandPalette(QDialog):
         self.move(corner.x() - _WIDTH_PX // 2, parent.mapToGlobal(parent.rect().topLeft()).y() + 70)
         self.line.textChanged.connect(self._show)
         self.line.installEventFilter(self)
-        self.list.itemClicked.connect(self._do)
+        self.list.itemClicked.connect(self._run)
         self._show("")
         self.line.setFocus()
 
@@ -60,14 +60,14 @@ class CommandPalette(QDialog):
                 self.list.keyPressEvent(event)
                 return True
             if event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter):
-                self._do(self.list.currentItem())
+                self._run(self.list.currentItem())
                 return True
         return super().eventFilter(watched, event)
 
     def _show(self, typed: str) -> None:
         self.list.clear()
-        meant = [one for one in self._actions if is_meant(typed, action_text(one))]
-        for action in sorted(meant, key=lambda one: closeness(typed, action_text(one))):
+        matching = [action for action in self._actions if is_match(typed, action_text(action))]
+        for action in sorted(matching, key=lambda action: closeness(typed, action_text(action))):
             keys = action.shortcut().toString()
             item = QListWidgetItem(
                 f"{action_text(action)}    {keys}" if keys else action_text(action)
@@ -79,7 +79,7 @@ class CommandPalette(QDialog):
             self.list.addItem(item)
         self.list.setCurrentRow(0)
 
-    def _do(self, item: QListWidgetItem | None) -> None:
+    def _run(self, item: QListWidgetItem | None) -> None:
         if item is None or not item.flags() & Qt.ItemFlag.ItemIsEnabled:
             return
         action: QAction = item.data(Qt.ItemDataRole.UserRole)

@@ -1,7 +1,7 @@
-"""Exports as the window offers them: ask for a file, write it, say what came of it.
+"""Exports of the window: ask for a file, write it, report the result.
 
-Enters: charts by name, or a document. Leaves: files, and a sentence through ``said``; what is wrong
-comes in one line through ``failed``.
+The callback ``report`` receives a sentence about the written files, ``report_error`` one line about
+a failure.
 """
 
 from __future__ import annotations
@@ -29,24 +29,28 @@ CHARTS = "Pictures (*.png);;Drawings (*.svg);;PDF (*.pdf)"
 DATA = "Tables (*.csv);;Parquet (*.parquet)"
 REPORT = "Pages (*.html)"
 
-Say = Callable[[str], object]
-"""What hears a sentence, such as the window's message line."""
+MessageCallback = Callable[[str], object]
+"""A function that shows a sentence, such as the bottom bar's."""
 
 
 def export_charts(
-    parent: QWidget, name: str, figures: Mapping[str, Figure], said: Say, failed: Say
+    parent: QWidget,
+    name: str,
+    figures: Mapping[str, Figure],
+    report: MessageCallback,
+    report_error: MessageCallback,
 ) -> None:
-    """Asks where to, and writes charts as PNG, SVG or PDF.
+    """Ask for a file, and write charts as PNG, SVG or PDF.
 
     Args:
         parent: The window.
-        name: What the file is called where nobody says otherwise, without its ending.
-        figures: The charts by name, as `studio.gui.pages.base.Page.figures` gives them.
-        said: Hears what was written.
-        failed: Hears what is wrong.
+        name: The proposed name of the file, without its suffix.
+        figures: The charts by name, see `studio.gui.pages.base.Page.figures`.
+        report: Receives a sentence about the written files.
+        report_error: Receives the reason when nothing was written.
     """
     if not figures:
-        failed("There is no chart to export yet: run the comparison first")
+        report_error("There is no chart to export yet: run the comparison first")
         return
 
     def write(path: Path) -> list[Path]:
@@ -60,40 +64,50 @@ def export_charts(
         CHARTS,
         f"{file_stem(name)}.png",
         write=write,
-        said=said,
-        failed=failed,
+        report=report,
+        report_error=report_error,
     )
 
 
-def export_data(parent: QWidget, document: Document, jobs: Jobs, said: Say, failed: Say) -> None:
-    """Asks where to, and writes what was simulated as CSV or Parquet, in the background.
+def export_data(
+    parent: QWidget,
+    document: Document,
+    jobs: Jobs,
+    report: MessageCallback,
+    report_error: MessageCallback,
+) -> None:
+    """Ask for a file, and write the simulated data as CSV or Parquet in the background.
 
-    A large fleet's data take seconds; what goes wrong then is told by `jobs`.
+    The data of a large fleet take seconds; `jobs` reports when writing fails.
     """
     comparison = document.comparison
     if comparison is None:
-        failed("Nothing is simulated yet: run the comparison first")
+        report_error("Nothing is simulated yet: run the comparison first")
         return
 
-    def chosen(path: Path) -> None:
-        def work(talk: JobContext) -> None:
+    def write_to(path: Path) -> None:
+        def work(context: JobContext) -> None:
             from studio.reports.files import write_data  # noqa: PLC0415 - with matplotlib
 
-            talk.land(_written(write_data(comparison, path)))
+            context.publish(_written_text(write_data(comparison, path)))
 
-        def landed(words: object) -> None:
-            said(str(words))
+        def report_written(message: object) -> None:
+            report(str(message))
 
-        jobs.run(f"Write {path.name}", work, landed)
+        jobs.run(f"Write {path.name}", work, report_written)
 
-    ask_for_file(parent, "Export data", DATA, chosen, f"{file_stem(comparison.scenario.name)}.csv")
+    ask_for_file(
+        parent, "Export data", DATA, write_to, f"{file_stem(comparison.scenario.name)}.csv"
+    )
 
 
-def export_report(parent: QWidget, document: Document, said: Say, failed: Say) -> None:
-    """Asks where to, and writes the comparison as one HTML file."""
+def export_report(
+    parent: QWidget, document: Document, report: MessageCallback, report_error: MessageCallback
+) -> None:
+    """Ask for a file, and write the comparison as one HTML file."""
     comparison = document.comparison
     if comparison is None:
-        failed("Nothing is simulated yet: run the comparison first")
+        report_error("Nothing is simulated yet: run the comparison first")
         return
     text = None if document.is_stale else document.state.file.text
     index = document.selection
@@ -105,31 +119,33 @@ def export_report(parent: QWidget, document: Document, said: Say, failed: Say) -
         return [path]
 
     name = f"{file_stem(comparison.scenario.name)}.html"
-    _ask(parent, "Export report", REPORT, name, write=write, said=said, failed=failed)
+    _ask(
+        parent, "Export report", REPORT, name, write=write, report=report, report_error=report_error
+    )
 
 
 def _ask(
     parent: QWidget,
-    words: str,
+    title: str,
     kinds: str,
     name: str,
     *,
     write: Callable[[Path], list[Path]],
-    said: Say,
-    failed: Say,
+    report: MessageCallback,
+    report_error: MessageCallback,
 ) -> None:
-    def chosen(path: Path) -> None:
+    def write_to(path: Path) -> None:
         QGuiApplication.setOverrideCursor(Qt.CursorShape.WaitCursor)
         try:
-            said(_written(write(path)))
+            report(_written_text(write(path)))
         except RollcastError as error:
-            failed(str(error))
+            report_error(str(error))
         finally:
             QGuiApplication.restoreOverrideCursor()
 
-    ask_for_file(parent, words, kinds, chosen, name)
+    ask_for_file(parent, title, kinds, write_to, name)
 
 
-def _written(paths: list[Path]) -> str:
+def _written_text(paths: list[Path]) -> str:
     more = f" and {len(paths) - 1} more beside it" if len(paths) > 1 else ""
     return f"✓ Written: {paths[0]}{more}"

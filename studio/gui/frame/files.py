@@ -1,4 +1,4 @@
-"""Files: new, opened, imported, saved; and what is asked before changes would be lost."""
+"""Files: new, open, import, save; and a question before unsaved changes would be lost."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ SCENARIOS = "Scenarios (*.yaml *.yml)"
 
 
 class Filing(QObject):
-    """What a window does with files, for one document."""
+    """What a window does with the files of its document."""
 
-    said = Signal(str)
-    """Something was done."""
-    said_wrong = Signal(str)
-    """Something could not be done."""
+    reported = Signal(str)
+    """Something was done; the argument is a message."""
+    failed = Signal(str)
+    """Something failed; the argument is the reason."""
     unseen_change = Signal()
-    """The file was not saved, since another program has changed it."""
+    """The file was not saved, because another program has changed it."""
 
     def __init__(
         self,
@@ -40,49 +40,49 @@ class Filing(QObject):
         document: Document,
         jobs: Jobs,
         settings: Settings,
-        take_typed: Callable[[], None],
+        commit_typed: Callable[[], None],
     ) -> None:
-        """Serves a window; ``take_typed`` takes what is still being typed into its fields."""
+        """Serve a window; ``commit_typed`` takes over text that the user is still typing into its fields."""
         super().__init__(window)
         self._window, self._document, self._jobs = window, document, jobs
-        self._settings, self._take_typed = settings, take_typed
+        self._settings, self._take_typed = settings, commit_typed
 
     def open(self, path: Path) -> bool:
-        """Opens a scenario and compares its windows; says why when it cannot."""
+        """Open a scenario and compare its windows; return whether that worked, and report why not."""
         try:
             file = ScenarioFile.load(path)
         except RollcastError as error:
-            self.said_wrong.emit(str(error))
+            self.failed.emit(str(error))
             return False
         self.show(file)
         self._settings.remember(path)
         return True
 
     def open_shipped(self, path: Path) -> None:
-        """A shipped scenario, as something that has no file yet: what is shipped stays as it is."""
+        """Open a copy of a shipped scenario without a file, so that the shipped file is never changed."""
         self.show(ScenarioFile.parse(path.read_text(encoding="utf-8")))
 
     def show(self, file: ScenarioFile) -> None:
-        """Puts a scenario in the place of what is open, and compares its windows."""
+        """Replace the open scenario, and compare the windows of the new one."""
         self._jobs.cancel()
         self._document.open(file)
         self._jobs.start()
 
     def save_as(self, path: Path) -> bool:
-        """Writes the scenario; says why when it cannot."""
+        """Write the scenario to a file; return whether that worked, and report why not."""
         try:
             self._document.save(path)
         except RollcastError as error:
             if isinstance(error, UnseenChange):
                 self.unseen_change.emit()
-            self.said_wrong.emit(str(error))
+            self.failed.emit(str(error))
             return False
         self._settings.remember(path)
-        self.said.emit(f"✓ Saved as {path}")
+        self.reported.emit(f"✓ Saved as {path}")
         return True
 
     def save(self) -> bool:
-        """Writes the scenario where it came from, asks where when it came from nowhere."""
+        """Write the scenario to its file; ask for a file when it has none."""
         self._take_typed()
         path = self._document.state.file.path
         if path is not None:
@@ -91,7 +91,7 @@ class Filing(QObject):
         return False
 
     def write_plan(self, path: Path) -> bool:
-        """Writes the plan of the run that is looked at; says why when it cannot."""
+        """Write the plan of the selected run; return whether that worked, and report why not."""
         from executor.plan.file import write_plan  # noqa: PLC0415 - the first window does not need them
         from simulation.planning.make_plan import make_plan  # noqa: PLC0415
 
@@ -101,62 +101,62 @@ class Filing(QObject):
         try:
             write_plan(path, make_plan(run.scenario, run.result))
         except RollcastError as error:
-            self.said_wrong.emit(str(error))
+            self.failed.emit(str(error))
             return False
-        self.said.emit(f"✓ The plan for window {run.result.candidate.window} is in {path}")
+        self.reported.emit(f"✓ The plan for window {run.result.candidate.window} is in {path}")
         return True
 
     def ask_open(self) -> None:
-        """Asks for a scenario to open."""
+        """Ask for a scenario to open."""
         ask = partial(ask_for_file, self._window, "Open a scenario", SCENARIOS, self.open)
-        self.with_changes_kept(ask)
+        self.ask_about_changes_then(ask)
 
     def ask_new(self) -> None:
-        """Asks where a first scenario shall be written, and opens it."""
+        """Ask for a file, write a first scenario to it, and open it."""
         ask = partial(
             ask_for_file, self._window, "A new scenario", SCENARIOS, self._make_new, "shop.yaml"
         )
-        self.with_changes_kept(ask)
+        self.ask_about_changes_then(ask)
 
     def _make_new(self, path: Path) -> None:
         try:
             atomic_write_text(path, FIRST_SCENARIO.format(name=path))
         except (OSError, RollcastError) as error:
-            self.said_wrong.emit(f"{path}: cannot be written: {error}")
+            self.failed.emit(f"{path}: cannot be written: {error}")
             return
         self.open(path)
 
     def ask_shipped(self, path: Path) -> None:
-        """Opens a shipped scenario, once it is said what becomes of changes."""
-        self.with_changes_kept(partial(self.open_shipped, path))
+        """Open a shipped scenario, after asking about unsaved changes."""
+        self.ask_about_changes_then(partial(self.open_shipped, path))
 
     def ask_import(self) -> None:
-        """Asks for logs, metrics or manifests, and where their scenario shall be written."""
-        ask = partial(ask_for_files, self._window, "Import", self._ask_where)
-        self.with_changes_kept(ask)
+        """Ask for logs, metrics or manifests, and for the file of their scenario."""
+        ask = partial(ask_for_files, self._window, "Import", self._ask_for_target)
+        self.ask_about_changes_then(ask)
 
-    def _ask_where(self, sources: list[Path]) -> None:
-        take = partial(self._import, sources)
+    def _ask_for_target(self, sources: list[Path]) -> None:
+        import_to = partial(self._import, sources)
         name = f"{sources[0].stem}.yaml"
-        ask_for_file(self._window, "Write the scenario to", SCENARIOS, take, name)
+        ask_for_file(self._window, "Write the scenario to", SCENARIOS, import_to, name)
 
     def _import(self, sources: list[Path], path: Path) -> None:
-        def work(talk: JobContext) -> None:
+        def work(context: JobContext) -> None:
             from simulation.importers.together import draft_scenario  # noqa: PLC0415 - read when needed
 
-            talk.land(draft_scenario(sources, None, path.stem).write(path))
+            context.publish(draft_scenario(sources, None, path.stem).write(path))
 
-        def landed(_written: object) -> None:
+        def open_result(_path: object) -> None:
             self.open_imported(path)
 
-        self._jobs.run(f"Import {sources[0].name}", work, landed)
+        self._jobs.run(f"Import {sources[0].name}", work, open_result)
 
     def open_imported(self, path: Path) -> None:
-        """Opens what was made; it took a while, in which something else may have been changed."""
-        self.with_changes_kept(partial(self.open, path))
+        """Open an imported scenario. The import took a while, so ask about changes made meanwhile."""
+        self.ask_about_changes_then(partial(self.open, path))
 
     def ask_save(self) -> None:
-        """Asks where the scenario shall be written."""
+        """Ask for a file, and write the scenario to it."""
         self._take_typed()
         name = str(
             self._document.state.file.path or f"{file_stem(self._document.scenario.name)}.yaml"
@@ -164,20 +164,20 @@ class Filing(QObject):
         ask_for_file(self._window, "Save the scenario as", SCENARIOS, self.save_as, name)
 
     def ask_plan(self) -> None:
-        """Asks where the plan shall be written."""
+        """Ask for a file, and write the plan to it."""
         name = f"{file_stem(self._document.scenario.name)}.plan.json"
         ask_for_file(self._window, "Write the plan to", "Plans (*.json)", self.write_plan, name)
 
     def fill_recent(self, menu: QMenu) -> None:
-        """Lists the files opened last."""
+        """List the recently opened files in a menu."""
         menu.clear()
         for path in self._settings.recent():
             entry = menu.addAction(path.name.replace("&", "&&"))
             entry.setToolTip(str(path))
-            entry.triggered.connect(partial(self.with_changes_kept, partial(self.open, path)))
+            entry.triggered.connect(partial(self.ask_about_changes_then, partial(self.open, path)))
 
-    def with_changes_kept(self, then: Callable[[], object], _checked: bool = False) -> None:
-        """Does what changes would be lost by, once it is said what shall become of them."""
+    def ask_about_changes_then(self, then: Callable[[], object], _checked: bool = False) -> None:
+        """Call ``then``, which would lose unsaved changes; ask first whether to save them."""
         self._take_typed()
         if self._document.is_changed:
             ask_about_changes(self._window, self._document.scenario.name, self.save, then)

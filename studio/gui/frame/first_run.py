@@ -1,7 +1,7 @@
-"""The very first start: the example, simulated beforehand, and one sentence of what to do with it.
+"""The first start: the example with its stored results, and a bar that says what to try.
 
-Enters: a document that shows the example. Leaves: its results within a moment, and a bar that asks to
-drag a slider; it goes by itself once that was done and the answer was seen.
+The bar asks the user to drag a slider, and disappears once the slider was dragged and its result
+was shown.
 """
 
 from __future__ import annotations
@@ -15,75 +15,75 @@ from studio.gui.background.jobs import Jobs
 from studio.gui.document.document import Document, DocumentState
 from studio.gui.widgets.notice import Notice
 
-WORDS = "Drag <b>Window size</b> and watch the red line."
+BANNER_TEXT = "Drag <b>Window size</b> and watch the red line."
 
 
 class FirstRun(QObject):
-    """Lands the example's results and shows the bar.
+    """The first start: the example's stored results and the bar.
 
     Attributes:
-        bar: What it says; to be put above the page *Replay*.
+        bar: The bar; the window puts it above the page *Replay*.
     """
 
     def __init__(self, document: Document, jobs: Jobs) -> None:
         super().__init__(document)
         self._document, self._jobs = document, jobs
         self.bar = Notice("First steps")
-        self._first: DocumentState | None = None
+        self._first_state: DocumentState | None = None
 
     def begin(self) -> None:
-        """Shows the bar, and the results as soon as they are read; else they are simulated."""
+        """Show the bar, and the stored results once they are read; simulate the example when they do not fit."""
         document = self._document
-        self._first = document.state
-        self.bar.ask(WORDS, [("Got it", "Close this", self._end)], rich=True)
+        self._first_state = document.state
+        self.bar.ask(BANNER_TEXT, [("Got it", "Close this", self._end)], rich=True)
         document.compared.connect(self._on_compared)
         document.opened.connect(self._end)
-        work = _reading(document.scenario, document.cases())
-        self._jobs.run("Read the example's results", work, self._landed)
+        work = _reading_work(document.scenario, document.cases())
+        self._jobs.run("Read the example's results", work, self._on_results)
 
     @property
     def is_on(self) -> bool:
-        """Whether the bar still has something to say."""
-        return self._first is not None
+        """Return whether the bar is still needed."""
+        return self._first_state is not None
 
-    def _landed(self, comparison: object) -> None:
-        state = self._first
+    def _on_results(self, comparison: object) -> None:
+        state = self._first_state
         if comparison is None or state is None:
             if self._document.comparison is None:
                 self._jobs.start()
         elif self._document.comparison is None:
-            self._document.land(comparison, state)  # type: ignore[arg-type] # what the work lands
+            self._document.add_results(comparison, state)  # type: ignore[arg-type] # what the work publishes
 
-    def _was_moved(self) -> bool:
-        first, now = self._first, self._document.scenario
-        return first is not None and now.rollout is not None and (
-            now.window_count() != first.file.scenario.window_count()
+    def _was_slider_moved(self) -> bool:
+        first_state, scenario = self._first_state, self._document.scenario
+        return first_state is not None and scenario.rollout is not None and (
+            scenario.window_count() != first_state.file.scenario.window_count()
         )  # fmt: skip
 
     def _on_compared(self) -> None:
-        """The promise was seen: the slider was moved, and what it does was simulated."""
-        if self.is_on and self._was_moved() and not self._document.is_stale:
+        """Hide the bar once the slider was moved and its effect was simulated."""
+        if self.is_on and self._was_slider_moved() and not self._document.is_stale:
             self._end()
 
     def _end(self) -> None:
-        if self._first is None:
+        if self._first_state is None:
             return
-        self._first = None
+        self._first_state = None
         self.bar.hide()
         self._document.compared.disconnect(self._on_compared)
         self._document.opened.disconnect(self._end)
 
 
-def _reading(scenario: Scenario, cases: tuple[Case, ...]) -> Work:
-    """Reads the results that come along; lands None where they are of another scenario."""
+def _reading_work(scenario: Scenario, cases: tuple[Case, ...]) -> Work:
+    """Return work that reads the stored results and publishes them, or None when they are of another scenario."""
 
-    def work(talk: JobContext) -> None:
+    def work(context: JobContext) -> None:
         from studio.lessons.first_run import results_path, unpack_comparison  # noqa: PLC0415 - in its thread
 
         try:
-            packed = results_path().read_bytes()
-            talk.land(unpack_comparison(packed, scenario, cases))
+            result_bytes = results_path().read_bytes()
+            context.publish(unpack_comparison(result_bytes, scenario, cases))
         except (OSError, ValueError):
-            talk.land(None)  # the example is simulated like any other
+            context.publish(None)  # the example is then simulated like any other
 
     return work

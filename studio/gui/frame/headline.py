@@ -1,7 +1,7 @@
-"""What stands at the top of every page: the verdict as a sentence, and four figures under it.
+"""The headline above every page: the verdict as a sentence, and four figures under it.
 
-While the fields say something that has not been simulated yet, both tell the estimate by closed forms,
-which is there at once; what was simulated takes its place as soon as it lands.
+While the edited scenario is not simulated yet, both show the estimate by closed forms, which takes
+no time; simulated results replace it.
 """
 
 from __future__ import annotations
@@ -41,14 +41,14 @@ _FIGURES = {
     "p99": "rollout_latency_p99_s",
     "lost": "rollout_error_fraction",
 }
-"""The figure of an estimate on each card."""
+"""The metric of an estimate on each card."""
 
 LONGEST_NAME = 40
-"""So many letters of a run's name stand in the sentence; the list of runs has all of them."""
+"""Maximum length of a run's name in the sentence; the list of runs has the whole name."""
 
 
 class Headline(QWidget):
-    """Follows a document; changes nothing."""
+    """The verdict and the figures of a document; the headline changes nothing."""
 
     def __init__(self, document: Document, jobs: Jobs, theme: Theme) -> None:
         super().__init__()
@@ -75,7 +75,7 @@ class Headline(QWidget):
         self.show_document()
 
     def set_theme(self, theme: Theme) -> None:
-        """Shows the same in another theme."""
+        """Show the same content in another theme."""
         self._theme = theme
         self.show_document()
 
@@ -93,18 +93,18 @@ class Headline(QWidget):
             self._grid.setColumnStretch(column, 1 if column < columns else 0)
 
     def show_document(self) -> None:
-        """Shows what the document says now."""
+        """Show the present state of the document."""
         document = self._document
-        run, found = document.current_run, None
+        run, estimate = document.current_run, None
         if run is None or document.is_stale:
-            found = document.estimate
-        if found is not None:
-            self._show_estimate(found)
+            estimate = document.estimate
+        if estimate is not None:
+            self._show_estimate(estimate)
         elif run is None or document.is_stale:
-            words = (
+            message = (
                 "Simulating the first runs…" if self._jobs.is_running else "Nothing is simulated"
             )
-            self.banner.say("", words, "", self._theme)
+            self.banner.show_verdict("", message, "", self._theme)
             for card in self.cards.values():
                 card.show_figure("–", " ", None)
         else:
@@ -120,7 +120,7 @@ class Headline(QWidget):
         elif self._document.scenario.rollout is None:
             pass
         elif chosen is not None and chosen == self._document.selection:
-            note = "fastest that does"
+            note = "fastest that meets the objectives"
         elif verdict.answer == "undecided":
             note = "too few runs to tell"
         elif verdict.reasons:
@@ -128,31 +128,31 @@ class Headline(QWidget):
         if verdict.answer == "meets" and not self._jobs.is_running:
             lines = note_lines(self._document.scenario)
             note = f"! {lines[0]}" if lines else note
-        words = f"{ANSWER_GLYPHS[verdict.answer]}  {sentence_of(shorten_name(name), verdict)}"
-        self.banner.say(verdict.answer, words, note, self._theme)
+        sentence = f"{ANSWER_GLYPHS[verdict.answer]}  {sentence_of(shorten_name(name), verdict)}"
+        self.banner.show_verdict(verdict.answer, sentence, note, self._theme)
 
     def _show_figures(self, result: CandidateResult, scenario: Scenario) -> None:
-        instances = sum(one.instance_count for one in scenario.services.values())
-        figures = four_figures(result, scenario.objectives, instances)
-        for card, one in zip(self.cards.values(), figures, strict=True):
-            card.show_figure(one.figure, one.under, one.is_within)
+        instance_count = sum(figure.instance_count for figure in scenario.services.values())
+        figures = four_figures(result, scenario.objectives, instance_count)
+        for card, figure in zip(self.cards.values(), figures, strict=True):
+            card.show_figure(figure.figure, figure.under, figure.is_within)
 
-    def _show_pool(self, lowest: float | None, share: float | None) -> None:
+    def _show_pool(self, lowest: float | None, capacity_fraction: float | None) -> None:
         scenario = self._document.scenario
-        instances = sum(service.instance_count for service in scenario.services.values())
+        instance_count = sum(service.instance_count for service in scenario.services.values())
         least = scenario.objectives.lowest_in_pool
-        holds = is_within("lowest_in_pool_count", lowest, least)
-        one = pool_figure(lowest, share, least, instances, holds)
-        self.cards["pool"].show_figure(one.figure, one.under, one.is_within)
+        is_within_limit = is_within("lowest_in_pool_count", lowest, least)
+        figure = pool_figure(lowest, capacity_fraction, least, instance_count, is_within_limit)
+        self.cards["pool"].show_figure(figure.figure, figure.under, figure.is_within)
 
-    def _show_estimate(self, found: Estimate) -> None:
-        """By closed forms: what a moved slider is answered with at once."""
+    def _show_estimate(self, estimate: Estimate) -> None:
+        """Show the estimate of the edited scenario, the immediate answer to a moved slider."""
         scenario = self._document.scenario
         objectives = scenario.objectives
-        answer, sentence = estimate_sentence(found, scenario)
+        answer, sentence = estimate_sentence(estimate, scenario)
         note = "simulating…" if self._jobs.is_running else "by closed forms · F5 simulates"
-        self.banner.say(answer, f"≈  {sentence}", note, self._theme)
-        for card, metric, text, limit, words in (
+        self.banner.show_verdict(answer, f"≈  {sentence}", note, self._theme)
+        for card, metric, text, limit, limit_text_of_card in (
             ("duration", "rollout_duration_s", duration_text, objectives.duration,
              limit_words(clock_text, objectives.duration)),
             ("p99", "rollout_latency_p99_s", latency_text, objectives.latency_p99,
@@ -160,15 +160,15 @@ class Headline(QWidget):
             ("lost", "rollout_error_fraction", percent_text, objectives.error_fraction,
              limit_words(percent_text, objectives.error_fraction)),
         ):  # fmt: skip
-            figure: Range | None = getattr(found, metric)
+            figure: Range | None = getattr(estimate, metric)
             if figure is None:
-                reason = found.why_none(metric)
-                none = "no estimate" if reason is None else no_estimate_text(reason)
-                self.cards[card].show_figure(NOTHING, none, None)
+                reason = estimate.why_none(metric)
+                reason_text = "no estimate" if reason is None else no_estimate_text(reason)
+                self.cards[card].show_figure(NOTHING, reason_text, None)
             else:
-                holds = is_within(metric, figure.value, limit)
-                self._show_range(card, figure, text, words, holds)
-        lowest, share = found.lowest_in_pool_count, found.lowest_capacity_fraction
+                is_within_limit = is_within(metric, figure.value, limit)
+                self._show_range(card, figure, text, limit_text_of_card, is_within_limit)
+        lowest, share = estimate.lowest_in_pool_count, estimate.lowest_capacity_fraction
         self._show_pool(lowest.value if lowest else None, share.value if share else None)
 
     def _show_range(
@@ -177,12 +177,14 @@ class Headline(QWidget):
         figure: Range,
         text: Callable[[float | None], str],
         limit: str | None,
-        holds: bool | None,
+        is_within_limit: bool | None,
     ) -> None:
         under = "estimate" if limit is None else f"estimate · limit {limit}"
-        self.cards[card].show_figure(f"≈ {text(figure.value).removeprefix('≈ ')}", under, holds)
+        self.cards[card].show_figure(
+            f"≈ {text(figure.value).removeprefix('≈ ')}", under, is_within_limit
+        )
 
 
 def shorten_name(name: str) -> str:
-    """A name that leaves room for what is said of it."""
+    """Return a name, shortened to `LONGEST_NAME` characters."""
     return name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 1].rstrip()}…"

@@ -1,4 +1,4 @@
-"""Where to begin: four cards, and the shipped scenarios with the question that each of them asks."""
+"""The ways to begin: four cards, and the shipped scenarios with their questions."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ TWO_COLUMNS_BELOW_PX = 620
 
 
 class StartCards(QScrollArea):
-    """Shows the ways to begin; whoever listens goes them."""
+    """Cards for the ways to begin; the window connects their signals."""
 
     open_example = Signal()
     """The example with 24 instances."""
@@ -39,10 +39,10 @@ class StartCards(QScrollArea):
         layout = QVBoxLayout(inside)
         layout.setContentsMargins(0, 0, GAP_PX, 0)  # clear of the scroll bar
         layout.setSpacing(GAP_PX)
-        self.ways, self.gallery = self._ways(), self._gallery()
-        self._grids = [(QGridLayout(), self.ways, 4), (QGridLayout(), self.gallery, 3)]
+        self.cards, self.gallery = self._make_cards(), self._make_gallery()
+        self._grids = [(QGridLayout(), self.cards, 4), (QGridLayout(), self.gallery, 3)]
         for heading, (grid, _cards, _columns) in zip(
-            ("Begin", "Situations to look into"), self._grids, strict=True
+            ("Begin", "Example situations"), self._grids, strict=True
         ):
             title = QLabel(heading)
             title.setObjectName("group")
@@ -54,38 +54,38 @@ class StartCards(QScrollArea):
         self._is_narrow: bool | None = None
         self._place(is_narrow=False)
 
-    def _ways(self) -> list[ChoiceCard]:
-        made = []
-        for words, about, signal in (
+    def _make_cards(self) -> list[ChoiceCard]:
+        cards = []
+        for title, about, signal in (
             ("Open example", "24 instances of a shop at six in the evening", self.open_example),
             ("New", "A first scenario of a few lines, to make your own", self.new),
             ("Import", "From logs, metrics or manifests that you have", self.import_),
             ("Lessons", "What decides a rollout, in six steps each", self.lessons),
         ):
-            card = ChoiceCard(words, about)
+            card = ChoiceCard(title, about)
             card.clicked.connect(lambda _checked=False, signal=signal: signal.emit())
-            made.append(card)
-        return made
+            cards.append(card)
+        return cards
 
-    def _gallery(self) -> list[ChoiceCard]:
-        made = []
+    def _make_gallery(self) -> list[ChoiceCard]:
+        cards = []
         for path, question in shipped_scenarios().items():
             if path.name == EXAMPLE:
-                continue  # it has a card of its own
+                continue  # the example has a card of its own
             card = ChoiceCard(path.stem.replace("-", " ").capitalize(), question)
             card.clicked.connect(lambda _checked=False, path=path: self.scenario.emit(path))
-            made.append(card)
-        return made
+            cards.append(card)
+        return cards
 
     def _place(self, *, is_narrow: bool) -> None:
         if is_narrow == self._is_narrow:
             return
         self._is_narrow = is_narrow
-        for grid, cards, most in self._grids:
-            columns = 2 if is_narrow else most
+        for grid, cards, wide_columns in self._grids:
+            columns = 2 if is_narrow else wide_columns
             for place, card in enumerate(cards):
                 grid.addWidget(card, place // columns, place % columns)
-            for column in range(most):
+            for column in range(wide_columns):
                 grid.setColumnStretch(column, 1 if column < columns else 0)
 
     def resizeEvent(self, event: QResizeEvent) -> None:

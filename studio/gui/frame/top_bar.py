@@ -1,4 +1,4 @@
-"""The bar on top: what is open, the pages, undo and redo, the menu, and what leads on."""
+"""The top bar: the scenario's name, the pages, undo and redo, the menu, and the button to the plan."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _KEYS = {spec.key: spec.shortcuts[0] for spec in ACTIONS}
 
 
 class TopBar(QFrame):
-    """Follows a document; what is pressed are the window's actions."""
+    """The bar with the open scenario; its buttons trigger the window's actions."""
 
     def __init__(self, document: Document, jobs: Jobs, actions: Actions) -> None:
         super().__init__()
@@ -35,7 +35,7 @@ class TopBar(QFrame):
         self.menu_button.setObjectName("menu")
         self.menu_button.setText("Menu")
         self.menu_button.setAccessibleName("Menu")
-        self.menu_button.setToolTip("Everything there is; Ctrl+K finds it by name")
+        self.menu_button.setToolTip("All actions; Ctrl+K finds an action by its name")
         self.menu_button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
         self.menu_button.setMenu(QMenu(self.menu_button))
         self.plan_button = QPushButton("Plan")
@@ -58,45 +58,46 @@ class TopBar(QFrame):
         self.show_document()
 
     def show_document(self) -> None:
-        """Shows what is open, and which plan the button leads to."""
+        """Show the scenario's name, and the plan that the button leads to."""
         scenario = self._document.scenario
         mark = " *" if self._document.is_changed else ""
         self._title.setText(f"{scenario.name}{mark}")
         self._question.setText(scenario.question)
         run = self._document.current_run
-        words, is_ready, tip = "Plan", False, "Simulate first (F5)"
+        text, is_ready, tip = "Plan", False, "Simulate first (F5)"
         if run is not None:
             if run.scenario.rollout is not None:
-                words = f"Plan window {run.result.candidate.window}"
+                text = f"Plan window {run.result.candidate.window}"
             is_ready, tip = plan_state(self._document, self._jobs)
-        self.plan_button.setText(words)
+        self.plan_button.setText(text)
         self.plan_button.setToolTip(tip)
         look_as(self.plan_button, "primary" if is_ready else "")
 
 
 def plan_state(document: Document, jobs: Jobs) -> tuple[bool, str]:
-    """Whether what is looked at can become a plan, and why not, or how."""
+    """Return whether the selected run can become a plan, and a sentence that says why not, or how."""
     run = document.current_run
     if run is None:
         return False, "Run the comparison first"
     if document.is_stale:
-        return False, "The scenario was changed: wait for its simulation, or run it (F5)"
+        return False, "The scenario was changed: wait for its simulation, or simulate it now (F5)"
     if jobs.is_running:
         return False, "Wait until the comparison is done"
     if run.scenario.rollout is None:
-        return False, "Nothing is rolled"
+        return False, "The scenario has no rollout"
     services = run.scenario.rolled_services()
     if len(services) > 1:
-        return False, f"A plan is for one service; this releases {len(services)}"
+        return False, f"A plan is for one service; this scenario releases {len(services)}"
     verdict = run.result.verdict
     if verdict.answer != "meets":
         reasons = "; ".join(verdict.reasons)
-        return False, f"{run.name} is no plan, it {verdict.answer}: {reasons}"
+        state = "fails its objectives" if verdict.answer == "fails" else "is undecided"
+        return False, f"{run.name} {state}, so it cannot become a plan: {reasons}"
     return True, f"See {run.name.lower()} as a plan for the executor"
 
 
 def _glyph_button(action: QAction, glyph: str) -> QToolButton:
-    """A button that shows a sign; Qt rewrites its words whenever the action changes."""
+    """Return a button that shows a glyph. Qt overwrites its text whenever the action changes."""
     button = QToolButton()
     button.setDefaultAction(action)
 

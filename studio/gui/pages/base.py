@@ -1,4 +1,4 @@
-"""What every page is: a picture of a document, under the verdict and its figures."""
+"""The base class of the six pages."""
 
 from __future__ import annotations
 
@@ -19,26 +19,28 @@ if TYPE_CHECKING:
 
 
 class Page(QWidget):
-    """A page shows a document and changes it by commands only.
+    """A page that shows a document and changes it only through commands.
 
-    It is made when it is first turned to, and is told then, and whenever it becomes visible, to show
-    what there is: while it is hidden it need not follow. Signals of the document reach `follow`.
+    The window makes a page when the user first opens it. The page then calls `show_document`, and
+    again whenever it becomes visible after a change: a hidden page does no work. Signals of the
+    document reach `follow`.
 
     Attributes:
-        document: What is shown.
-        jobs: What may be done in the background.
+        document: The open document.
+        jobs: Runs work in the background.
         theme: The colours.
     """
 
-    wanted = Signal(str)
-    """The person asks for another page, by its key."""
-    said = Signal(str)
-    """Something is to be said at the bottom of the window for a while."""
+    page_requested = Signal(str)
+    """The user asks for another page; the argument is its key."""
+    reported = Signal(str)
+    """The page has a message for the bottom bar."""
 
     def __init__(self, document: Document, jobs: Jobs, theme: Theme) -> None:
         super().__init__()
         self.setObjectName("page")
-        self.setFocusPolicy(Qt.FocusPolicy.ClickFocus)  # so that its keys hold once it is turned to
+        # so that the page's shortcuts work as soon as it is shown
+        self.setFocusPolicy(Qt.FocusPolicy.ClickFocus)
         self.document, self.jobs, self.theme = document, jobs, theme
         self._is_behind = True
         for signal in (document.opened, document.edited, document.compared):
@@ -47,49 +49,49 @@ class Page(QWidget):
         document.listed.connect(self.follow)
 
     def follow(self) -> None:
-        """Shows what the document holds now, or as soon as the page is turned to."""
+        """Show the document's present content, or postpone that until the page is shown."""
         if self.isVisible():
             self._is_behind = False
             self.show_document()
         else:
             self._is_behind = True
 
-    def turned_to(self) -> None:
-        """The page is the one that is seen."""
+    def on_shown(self) -> None:
+        """Bring the page up to date; the window calls this when the page becomes visible."""
         if self._is_behind:
             self._is_behind = False
             self.show_document()
 
     def show_document(self) -> None:
-        """Draws everything from the document; every page has its own."""
+        """Draw everything from the document. Every page implements this."""
         raise NotImplementedError
 
     def set_theme(self, theme: Theme) -> None:
-        """Draws everything again in another theme."""
+        """Draw everything again in another theme."""
         self.theme = theme
         self._is_behind = True
         if self.isVisible():
-            self.turned_to()
+            self.on_shown()
 
-    def offered(self) -> list[PageAction]:
-        """The page's own actions: key, words, keys, what it does."""
+    def page_actions(self) -> list[PageAction]:
+        """Return the page's own actions, each as key, name, shortcut and slot."""
         return []
 
-    def is_about_to(self) -> bool:
-        """Whether it will do something in the background by itself in a moment."""
+    def has_pending_work(self) -> bool:
+        """Return whether the page starts work in the background in a moment, without the user."""
         return False
 
-    def is_busy(self) -> str | None:
-        """What must not be ended without asking, in words; None when there is nothing."""
+    def closing_warning(self) -> str | None:
+        """Return what closing the window would interrupt, as a sentence; None when there is nothing."""
         return None
 
     def halt_then(self, then: Callable[[], object]) -> None:
-        """Ends in good order what `is_busy` tells of, and then does what is asked, maybe later."""
+        """Bring what `closing_warning` names to a safe stop, then call ``then``, possibly later."""
         then()
 
     def figures(self) -> dict[str, Figure]:
-        """The charts that can be exported, by name, drawn afresh in the light theme."""
+        """Return the charts that can be exported, by name, drawn in the light theme."""
         return {}
 
     def leave(self) -> None:
-        """The window closes: whatever the page has started is ended."""
+        """End everything that the page has started; the window is closing."""

@@ -1,7 +1,7 @@
 """The page *Compare*: two to four runs side by side, on one scale, with one cursor through all.
 
-Enters: the runs that a person has put here, or those around the one looked at. Leaves: which run is
-looked at, and which the others are measured by.
+The page shows the runs that the user chose, or else the neighbours of the selected run. The user
+selects a run here, and the baseline that the differences refer to.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QSplitter, QVBoxLayou
 
 from simulation.study.compare import CandidateResult
 from studio.charts.side_by_side import side_by_side_figure
-from studio.gui.document.commands import measure_by
+from studio.gui.document.commands import set_baseline
 from studio.gui.document.document import Document
 from studio.gui.document.runs import KeptRun, baseline_of
 from studio.gui.pages.base import Page
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 
 class ComparePage(Page):
-    """A column a run: its name and verdict, its lines over time, its figures."""
+    """One column per run: name and verdict, lines over time, figures."""
 
     def __init__(self, document: Document, jobs: Jobs, theme: Theme) -> None:
         super().__init__(document, jobs, theme)
@@ -45,7 +45,7 @@ class ComparePage(Page):
         self.empty = QLabel()
         self._lines: dict[str, tuple[CandidateResult, StripLines]] = {}
         self._lay_out()
-        self.setFocusProxy(self.chart)  # so that its keys hold once the page is turned to
+        self.setFocusProxy(self.chart)  # so that the chart's keys work as soon as the page is shown
         jobs.started.connect(self.follow)
         jobs.ended.connect(self.follow)
 
@@ -88,9 +88,9 @@ class ComparePage(Page):
         self._show_headers(runs)
         if not runs:
             self._lines = {}
-            running = self.jobs.is_running
+            is_running = self.jobs.is_running
             self.empty.setText(
-                "Simulating the first runs…" if running else "Nothing is simulated yet"
+                "Simulating the first runs…" if is_running else "Nothing is simulated yet"
             )
             return
         names, results = [run.name for run in runs], [run.result for run in runs]
@@ -99,86 +99,88 @@ class ComparePage(Page):
             Columns(self._lines_of(runs), tuple(names), runs[base].scenario.objectives.latency_p99),
             self.theme,
         )
-        alone = self._are_alone(runs)
+        are_separate = self._are_separate(runs)
         estimates = self._show_estimate(runs)
-        rows = rows_of(results, names, base, alone=alone)
+        rows = rows_of(results, names, base, alone=are_separate)
         self.table.show_rows(rows, names, self.theme, estimates)
-        paired = len({run.scenario.seed for run in runs}) == 1
-        self.note.setText(note_of(results, names[base], alone=alone, paired=paired))
+        is_paired = len({run.scenario.seed for run in runs}) == 1
+        self.note.setText(note_of(results, names[base], alone=are_separate, paired=is_paired))
 
-    def _are_alone(self, runs: Sequence[KeptRun]) -> bool:
-        """Whether the runs were not simulated in one comparison."""
+    def _are_separate(self, runs: Sequence[KeptRun]) -> bool:
+        """Return whether at least one run comes from another comparison than the latest."""
         together = {run.key for run in self.document.runs_of_comparison() if run is not None}
         return any(run.key not in together for run in runs)
 
     def _lines_of(self, runs: Sequence[KeptRun]) -> tuple[StripLines, ...]:
-        """Their lines over time, worked out once for each result."""
-        known = self._lines
+        """Return the lines over time of each run; they are computed once per result."""
+        previous_lines = self._lines
         self._lines = {}
         for run in runs:
-            before = known.get(run.key)
-            same = before is not None and before[0] is run.result
-            self._lines[run.key] = before if before and same else (run.result, lines_of(run.result))
+            previous = previous_lines.get(run.key)
+            is_unchanged = previous is not None and previous[0] is run.result
+            self._lines[run.key] = (
+                previous if previous and is_unchanged else (run.result, lines_of(run.result))
+            )
         return tuple(self._lines[run.key][1] for run in runs)
 
     def _show_headers(self, runs: Sequence[KeptRun]) -> None:
         while len(self.headers) > len(runs):
-            gone = self.headers.pop()
-            self._heads.removeWidget(gone)
-            gone.deleteLater()
+            surplus = self.headers.pop()
+            self._heads.removeWidget(surplus)
+            surplus.deleteLater()
         while len(self.headers) < len(runs):
-            made = RunHeader()
-            made.looked_at.connect(self.document.look_at)
-            made.measured_by.connect(self._measure_by)
-            self.headers.append(made)
-            self._heads.addWidget(made, 1)
-        before: QWidget | None = None
+            header = RunHeader()
+            header.selected.connect(self.document.look_at)
+            header.baseline_chosen.connect(self._measure_by)
+            self.headers.append(header)
+            self._heads.addWidget(header, 1)
+        last_widget: QWidget | None = None
         for place, (header, run) in enumerate(zip(self.headers, runs, strict=True)):
             header.show_run(
                 run,
                 self.theme,
-                is_looked_at=run == self.document.current_run,
+                is_selected=run == self.document.current_run,
                 is_baseline=place == baseline_of(runs),
             )
-            if before is not None:
-                self.setTabOrder(before, header.name)
+            if last_widget is not None:
+                self.setTabOrder(last_widget, header.name)
             self.setTabOrder(header.name, header.baseline)
-            before = header.baseline
-        if before is not None:
-            self.setTabOrder(before, self.chart)
+            last_widget = header.baseline
+        if last_widget is not None:
+            self.setTabOrder(last_widget, self.chart)
             self.setTabOrder(self.chart, self.table)
 
     def _show_estimate(self, runs: Sequence[KeptRun]) -> dict[tuple[str, int], str]:
-        """What stands in the fields now, in the column of the run that is looked at."""
+        """Show the estimate of the edited scenario in the selected run's column, and return its figures."""
         document = self.document
-        looked_at = document.current_run
-        found = document.estimate if document.is_stale else None
-        column = next((place for place, run in enumerate(runs) if run == looked_at), 0)
-        self.chart.show_estimate(column, found)
-        if found is None:
+        selected = document.current_run
+        estimate = document.estimate if document.is_stale else None
+        column = next((place for place, run in enumerate(runs) if run == selected), 0)
+        self.chart.show_estimate(column, estimate)
+        if estimate is None:
             return {}
-        told = {}
-        for name, value in vars(found).items():
+        texts = {}
+        for name, value in vars(estimate).items():
             if hasattr(value, "value"):
-                told[name, column] = metric_text(name, value.value)
-        return told
+                texts[name, column] = metric_text(name, value.value)
+        return texts
 
     def _measure_by(self, key: str) -> None:
         for run in self.document.side_by_side:
             if run.key == key:
-                measure_by(self.document, run)
+                set_baseline(self.document, run)
 
-    def offered(self) -> list[PageAction]:
+    def page_actions(self) -> list[PageAction]:
         return [
             (
                 "compare.measure_by",
-                "Measure the others by the run looked at",
+                "Make the selected run the baseline",
                 "",
-                self._by_looked_at,
+                self._set_selected_as_baseline,
             )
         ]
 
-    def _by_looked_at(self) -> None:
+    def _set_selected_as_baseline(self) -> None:
         if self.document.current_run is not None:
             self._measure_by(self.document.current_run.key)
 

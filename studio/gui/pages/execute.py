@@ -1,16 +1,19 @@
-"""The page *Execute*: the plan is carried out, dry, in the lab or for real, and watched beside its forecast.
+"""The page *Execute*: carries the plan out (dry run, lab or real fleet) and shows its progress beside the forecast.
 
-Enters: the plan of what is looked at, and an inventory where there is one. Leaves: a rollout in a job, and its
-report. Nothing of the document is changed.
+The plan is that of the selected run. The rollout runs in a job; the page writes its report. The
+document is not changed.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from PySide6.QtWidgets import QVBoxLayout
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QFrame, QLabel, QPushButton, QVBoxLayout
 
 from executor.base.errors import RollcastError
 from executor.base.files import atomic_write_text
@@ -35,25 +38,41 @@ if TYPE_CHECKING:
     from studio.gui.toolkit.actions import PageAction
 
 
-_CHOOSE = "choose an inventory"
-_CHOOSE_WORDS = {
-    "dry": "Choose an inventory to see the exact commands; the steps by name stand below",
-    "inventory": "Choose an inventory: the file that says where the fleet is",
+_INVENTORY_HINTS: dict[Where, str] = {
+    "dry": "Choose an inventory to see the exact commands; the list below has the steps by name",
+    "inventory": "Choose an inventory: the file that names the machines of the fleet",
 }
 
 
+class RefusalReason(Enum):
+    """Why a rollout cannot be started, as far as the page shows it differently."""
+
+    OTHER_TOOL = "another tool carries the plan out"
+    NO_INVENTORY = "no inventory is chosen"
+    NOT_READY = "something else is missing; the text says what"
+
+
+@dataclass(frozen=True)
+class StartRefusal:
+    """The reason why a rollout cannot be started, and the sentence about it."""
+
+    reason: RefusalReason
+    text: str
+
+
 class ExecutePage(Page):
-    """Carries the draft of a document out where a person says, and shows how it goes."""
+    """A page that carries out the document's plan where the user chooses, and shows its progress."""
 
     def __init__(self, document: Document, jobs: Jobs, theme: Theme) -> None:
         super().__init__(document, jobs, theme)
         self._drafts = Drafts(document)
         self._inventory: tuple[Path, Inventory] | None = None
         self._rollout: RolloutJob | None = None
-        self._looked_for: str | None = None
-        self._refused: tuple[PlanDraft | None, str] = (None, "")
+        self._searched_scenario: str | None = None
+        self._lab_refusal: tuple[PlanDraft | None, str] = (None, "")
         self.bar = RolloutBar()
         self.view = RolloutView(theme)
+        self.other_tool = _OtherToolCard()
         self._lay_out()
         self._connect()
 
@@ -63,6 +82,7 @@ class ExecutePage(Page):
         layout.setSpacing(GAP_PX)
         layout.addWidget(self.bar)
         layout.addWidget(self.view, 1)
+        layout.addWidget(self.other_tool, 1)
 
     def _connect(self) -> None:
         bar = self.bar
@@ -75,121 +95,139 @@ class ExecutePage(Page):
             (bar.end_button, self.give_up),
             (bar.approve_button, self.approve),
             (bar.report_button, self.ask_report),
+            (self.other_tool.button, lambda: self.page_requested.emit("plan")),
         ):
             button.clicked.connect(slot)
         for signal in (self.jobs.started, self.jobs.ended):
             signal.connect(self.follow)
 
     def _on_where(self, _key: str) -> None:
-        """Another place begins afresh; the record of the last rollout lies beside its journal."""
-        self._let_go()  # while one is open nothing else can be picked
-        if self.bar.chosen == "inventory":
-            self._looked_for = None
+        """Start afresh in another place; the record of the last rollout stays beside its journal."""
+        self._discard_rollout()  # while a rollout is open, no other place can be chosen
+        if self.bar.chosen_place == "inventory":
+            self._searched_scenario = None
         self.show_document()
 
-    def _look_for_left(self) -> None:
-        """What was begun on real machines and left unfinished is shown before anything else.
+    def _find_left_rollout(self) -> None:
+        """Show a rollout that an earlier studio began on real machines and left unfinished.
 
-        It is looked for once, and again where somebody turns to these machines.
+        The state directory is searched once per scenario, and again when the user chooses
+        *Inventory*.
         """
         name = self.document.scenario.name
-        if self.rollout is not None or self._looked_for == name:
+        if self.rollout is not None or self._searched_scenario == name:
             return
-        self._looked_for = name
+        self._searched_scenario = name
         left = find_left_rollout(name)
         if left is not None and self._read_inventory(left.inventory):
-            self.bar.where.take("inventory")
-            self._show(RolloutJob(self.jobs, left.plan, "inventory", timeline=left.timeline))
+            self.bar.where.select("inventory")
+            self._set_rollout(RolloutJob(self.jobs, left.plan, "inventory", timeline=left.timeline))
 
-    def _show(self, rollout: RolloutJob) -> RolloutJob:
-        """Another rollout is the one that is shown."""
-        self._let_go()
+    def _set_rollout(self, rollout: RolloutJob) -> RolloutJob:
+        """Make a rollout the one that the page shows."""
+        self._discard_rollout()
         self._rollout = rollout
         rollout.changed.connect(self.follow)
         return rollout
 
-    def _let_go(self) -> None:
-        """The rollout that is over is no longer shown."""
+    def _discard_rollout(self) -> None:
+        """Stop showing the rollout, which has ended."""
         if self._rollout is not None:
             self._rollout.deleteLater()
         self._rollout = None
 
-    # What it shows
+    # Display
 
     @property
     def rollout(self) -> RolloutJob | None:
-        """The rollout that is shown; None before one of this scenario was started.
+        """The rollout that the page shows; None before one of this scenario was started.
 
-        One that goes on is always shown, so that it can be halted. One that is over is shown beside the
-        scenario that it was of only: beside another it would be taken for that one's record.
+        An open rollout is always shown, so that the user can halt it. A rollout that has ended is
+        shown only beside its own scenario: beside another one it would look like that scenario's
+        record.
         """
         rollout = self._rollout
         if rollout is None or rollout.is_open:
             return rollout
         if rollout.is_left:
             return rollout if rollout.plan.name == self.document.scenario.name else None
-        return rollout if self._is_of_what_stands_here(rollout) else None
+        return rollout if self._matches_draft(rollout) else None
 
-    def _is_of_what_stands_here(self, rollout: RolloutJob) -> bool:
-        """Whether a rollout is of the scenario, with the window, that the page would carry out now."""
-        return rollout.key == self._drafts.now().key
+    def _matches_draft(self, rollout: RolloutJob) -> bool:
+        """Return whether a rollout has the scenario and the window that the page would carry out now."""
+        return rollout.key == self._drafts.current().key
 
     def show_document(self) -> None:
-        """Shows the rollout that goes on or went last, else what would be carried out."""
-        self._look_for_left()
-        self._show_bar()
-        self.view.show_rollout(self.rollout, self._drafts.now(), self.theme)
+        """Show the current rollout, or else the steps that the plan would carry out."""
+        self._find_left_rollout()
+        refusal = self._start_refusal()
+        is_elsewhere = self.rollout is None and (
+            refusal is not None and refusal.reason is RefusalReason.OTHER_TOOL
+        )
+        self.bar.setVisible(not is_elsewhere)
+        self.view.setVisible(not is_elsewhere)
+        self.other_tool.setVisible(is_elsewhere)
+        if is_elsewhere and refusal is not None:
+            self.other_tool.sentence.setText(f"✗ {refusal.text}")
+            return
+        self._show_bar(refusal)
+        self.view.show_rollout(self.rollout, self._drafts.current(), self.theme)
 
-    def _why_not(self) -> str:
-        """Why it cannot be started; empty when it can."""
-        draft = self._drafts.now()
+    def _start_refusal(self) -> StartRefusal | None:
+        """Return why the rollout cannot be started; None when it can."""
+        draft = self._drafts.current()
         if self._rollout is not None and self._rollout.is_open:
-            return "a rollout is under way"
-        if draft.plan is None or draft.why_not:
-            return draft.why_not
-        if not draft.plan.is_by_rollcast:
-            return f"{tool_name(draft.plan)} carries it out: export it on the page Plan"
-        if self.bar.chosen == "lab":
-            return no_haproxy() or self._lab_refuses(draft)
-        if self._inventory is None:
-            return _CHOOSE
-        return "; ".join(problems_in(check_inventory(draft.plan, self._inventory[1])))
+            return StartRefusal(RefusalReason.NOT_READY, "a rollout is under way")
+        if draft.plan is not None and not draft.plan.is_by_rollcast:
+            tool = tool_name(draft.plan)
+            text = f"{tool} carries this plan out, so Rollcast cannot start it. Export the plan."
+            return StartRefusal(RefusalReason.OTHER_TOOL, text)
+        if draft.plan is not None and not draft.refusal_text and self.bar.chosen_place != "lab":
+            if self._inventory is None:
+                return StartRefusal(RefusalReason.NO_INVENTORY, "choose an inventory")
+            text = "; ".join(problems_in(check_inventory(draft.plan, self._inventory[1])))
+        elif draft.plan is None or draft.refusal_text:
+            text = draft.refusal_text
+        else:
+            text = no_haproxy() or self._lab_refusal_text(draft)
+        return StartRefusal(RefusalReason.NOT_READY, text) if text else None
 
-    def _lab_refuses(self, draft: PlanDraft) -> str:
-        """Why the lab cannot put a draft's scenario up, looked into once."""
-        if self._refused[0] is not draft:
-            self._refused = (draft, lab_refuses(draft.scenario))
-        return self._refused[1]
+    def _lab_refusal_text(self, draft: PlanDraft) -> str:
+        """Return why the lab cannot run a draft's scenario; the answer is kept for one draft."""
+        if self._lab_refusal[0] is not draft:
+            self._lab_refusal = (draft, lab_refuses(draft.scenario))
+        return self._lab_refusal[1]
 
-    def _show_bar(self) -> None:
-        rollout, why_not, inventory = self.rollout, self._why_not(), ""
+    def _show_bar(self, refusal: StartRefusal | None) -> None:
+        rollout, inventory = self.rollout, ""
         if self._inventory is not None:
-            path, found = self._inventory
-            inventory = f"{path.name}: {instances_text(len(found.instances))}"
-        line = self._before(why_not) if rollout is None else rollout.line
-        if rollout is not None and not self._is_of_what_stands_here(rollout):
+            path, fleet = self._inventory
+            inventory = f"{path.name}: {instances_text(len(fleet.instances))}"
+        line = self._idle_line(refusal) if rollout is None else rollout.line
+        if rollout is not None and not self._matches_draft(rollout):
             plan = rollout.plan
             line = (
                 line[0],
-                f"{line[1]} · of {plan.name}, window {plan.window}, not of what stands here",
+                f"{line[1]} · a rollout of {plan.name}, window {plan.window}, not of the open scenario",
             )
-        self.bar.show_rollout(rollout, line, why_not, inventory)
+        refusal_text = "" if refusal is None else refusal.text
+        self.bar.show_rollout(rollout, line, refusal_text, inventory)
 
-    def _before(self, why_not: str) -> Line:
-        """What is said before anything is started."""
-        if why_not == _CHOOSE:
-            return "soft", _CHOOSE_WORDS[self.bar.chosen]
-        if why_not:
-            return "bad", f"✗ {why_not}"
-        plan = self._drafts.now().plan
+    def _idle_line(self, refusal: StartRefusal | None) -> Line:
+        """Return the status line before a rollout is started."""
+        if refusal is not None and refusal.reason is RefusalReason.NO_INVENTORY:
+            return "soft", _INVENTORY_HINTS[self.bar.chosen_place]
+        if refusal is not None:
+            return "bad", f"✗ {refusal.text}"
+        plan = self._drafts.current().plan
         assert plan is not None
         count = instances_text(len(plan.instances))
         return "heading", f"{plan.name}: {count}, window {plan.window}"
 
-    # What a person asks for
+    # Actions of the user
 
-    def offered(self) -> list[PageAction]:
-        """Start, halt, resume, approve, report."""
+    def page_actions(self) -> list[PageAction]:
+        """Return the page's actions: start, halt, resume, approve, choose an inventory, write the report."""
         return [
             ("execute.start", "Start the rollout", "Ctrl+Return", self.start),
             ("execute.halt", "Halt the rollout", "Ctrl+H", self.halt),
@@ -200,68 +238,70 @@ class ExecutePage(Page):
         ]
 
     def ask_inventory(self) -> None:
-        """Asks for the inventory's file."""
+        """Ask for the inventory's file."""
         ask_for_file(self, "Choose an inventory", "Inventories (*.yaml *.yml)", self.take_inventory)
 
     def take_inventory(self, path: Path) -> bool:
-        """Takes an inventory; says why when it cannot."""
-        is_read = self._read_inventory(path)
-        if is_read:
+        """Read an inventory and return whether that worked; report why when it did not."""
+        is_valid = self._read_inventory(path)
+        if is_valid:
             self.show_document()
-        return is_read
+        return is_valid
 
     def _read_inventory(self, path: Path) -> bool:
         try:
             self._inventory = path, read_inventory(path)
         except RollcastError as error:
-            self.said.emit(f"✗ {error}")
+            self.reported.emit(f"✗ {error}")
             return False
         return True
 
     def start(self) -> None:
-        """Starts what is chosen, once it is confirmed where it is for real."""
-        if self._why_not():
+        """Start the rollout; on real machines ask for confirmation first."""
+        if self._start_refusal() is not None:
             return
-        draft = self._drafts.now()
+        draft = self._drafts.current()
         assert draft.plan is not None
-        if self.bar.chosen == "inventory":
+        if self.bar.chosen_place == "inventory":
             assert self._inventory is not None
             ask_to_carry_out(
                 self, *question(draft.plan, *self._inventory), then=self._start_for_real
             )
-        elif self.bar.chosen == "lab":
-            self._begin("lab").start_in_lab(draft.scenario, asks=self.bar.asks.isChecked())
+        elif self.bar.chosen_place == "lab":
+            self._make_rollout("lab").start_in_lab(draft.scenario, asks=self.bar.asks.isChecked())
         else:
             assert self._inventory is not None
-            self._begin("dry").start_on(self._inventory[0])
+            self._make_rollout("dry").start_on(self._inventory[0])
         self.show_document()
 
-    def _begin(self, where: Where) -> RolloutJob:
-        draft = self._drafts.now()
+    def _make_rollout(self, where: Where) -> RolloutJob:
+        draft = self._drafts.current()
         assert draft.plan is not None
-        return self._show(RolloutJob(self.jobs, draft.plan, where, self.view.forecast_of(draft)))
+        return self._set_rollout(
+            RolloutJob(self.jobs, draft.plan, where, self.view.forecast_of(draft))
+        )
 
     def _start_for_real(self) -> None:
-        if not self._why_not() and self._inventory is not None:
+        if self._start_refusal() is None and self._inventory is not None:
             asks = self.bar.asks.isChecked()
-            self._begin("inventory").start_on(self._inventory[0], asks=asks)
+            self._make_rollout("inventory").start_on(self._inventory[0], asks=asks)
             self.show_document()
 
     def halt(self) -> None:
-        """Asks the executor to stop: the steps in hand are finished."""
+        """Ask the executor to halt: it finishes the steps that it has begun."""
         if self._rollout is not None and self._rollout.is_open and not self._rollout.is_settling:
             self._rollout.halt()
             self.show_document()
 
     def resume(self) -> None:
-        """Goes on where it stands; with what was left, once that is confirmed."""
+        """Resume a halted rollout; ask for confirmation before resuming one that an earlier studio left."""
         rollout = self.rollout
         if rollout is not None and rollout.is_halted:
             rollout.resume()
         elif rollout is not None and rollout.is_left:
             assert self._inventory is not None
-            asked = question(rollout.plan, *self._inventory, resumes=True)
-            ask_to_carry_out(self, *asked, then=self._resume_left)
+            question_texts = question(rollout.plan, *self._inventory, resumes=True)
+            ask_to_carry_out(self, *question_texts, then=self._resume_left)
 
     def _resume_left(self) -> None:
         rollout = self.rollout
@@ -270,41 +310,43 @@ class ExecutePage(Page):
             self.show_document()
 
     def give_up(self) -> None:
-        """Leaves a halted rollout as it stands."""
+        """End a halted rollout and leave the fleet as it is."""
         if self._rollout is not None and self._rollout.is_halted:
             self._rollout.give_up()
 
     def approve(self) -> None:
-        """Lets the wave begin that waits."""
+        """Approve the wave that waits."""
         if self._rollout is not None:
             try:
                 self._rollout.approve()
             except RollcastError as error:
-                self.said.emit(f"✗ {error}")
+                self.reported.emit(f"✗ {error}")
 
     def ask_report(self) -> None:
-        """Asks where the report shall be written."""
+        """Ask for the report's file."""
         if self.rollout is not None and self.rollout.has_record:
             name = f"{self.rollout.plan.name}.html"
             ask_for_file(self, "Write the report to", "HTML (*.html)", self.write_report, name)
 
     def write_report(self, path: Path) -> None:
-        """Writes the report, in a job since it draws."""
+        """Write the report in a job, because drawing its charts takes seconds."""
         rollout = self.rollout
         if rollout is None or rollout.timeline is None:
             return
         plan, timeline, forecast = rollout.plan, rollout.timeline, rollout.forecast
 
-        def work(talk: JobContext) -> None:
+        def work(context: JobContext) -> None:
             from studio.reports.rollout_report import timeline_report  # noqa: PLC0415 - read when it is needed
 
             atomic_write_text(path, timeline_report(plan, timeline, forecast))
-            talk.land(path)
+            context.publish(path)
 
-        self.jobs.run(f"Report {path.name}", work, lambda _: self.said.emit(f"✓ {path} is written"))
+        self.jobs.run(
+            f"Report {path.name}", work, lambda _: self.reported.emit(f"✓ {path} is written")
+        )
 
-    def is_busy(self) -> str | None:
-        """What closing the window would halt."""
+    def closing_warning(self) -> str | None:
+        """Return a warning when a rollout is open on real machines or in the lab."""
         rollout = self._rollout
         if rollout is None or not rollout.is_open or rollout.where == "dry":
             return None
@@ -314,31 +356,59 @@ class ExecutePage(Page):
             else f"on {instances_text(len(rollout.plan.instances))}"
         )
         if rollout.is_halted:
-            return f"The rollout of {rollout.plan.name} {where} stands halted; it is left as it is."
+            return (
+                f"The rollout of {rollout.plan.name} {where} is halted. "
+                "Closing the window leaves the fleet as it is."
+            )
         return (
-            f"A rollout of {rollout.plan.name} goes on {where}. Closing halts it: the steps in hand "
-            "are finished first."
+            f"A rollout of {rollout.plan.name} is running {where}. "
+            "Closing the window halts the rollout after the steps that are under way."
         )
 
     def halt_then(self, then: Callable[[], object]) -> None:
-        """Halts what goes on; once no step is in hand it is left so, and then the rest is done."""
+        """Halt the open rollout, and call ``then`` once no step is under way."""
         rollout = self._rollout
         if rollout is None or not rollout.is_open:
             then()
             return
 
-        def look() -> None:
+        def call_when_halted() -> None:
             if rollout.is_open and not (rollout.is_halted or rollout.is_settling):
                 return
-            rollout.changed.disconnect(look)
+            rollout.changed.disconnect(call_when_halted)
             rollout.give_up()
             then()
 
-        rollout.changed.connect(look)
+        rollout.changed.connect(call_when_halted)
         rollout.halt()
-        look()
+        call_when_halted()
 
     def leave(self) -> None:
-        """Halts what goes on; whoever waits for the jobs waits for its end."""
+        """Halt the open rollout; closing the jobs waits for its end."""
         if self._rollout is not None:
             self._rollout.give_up()
+
+
+class _OtherToolCard(QFrame):
+    """A card that says which tool carries the plan out, with a button to the export.
+
+    Attributes:
+        sentence: Says why nothing can be started here.
+        button: Shows the page *Plan*.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setObjectName("card")
+        self.sentence = QLabel()
+        self.sentence.setObjectName("bad")
+        self.sentence.setWordWrap(True)
+        self.sentence.setAlignment(Qt.AlignmentFlag.AlignCenter)
+        self.button = QPushButton("Show the plan and its export")
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(40, 12, 40, 12)
+        layout.setSpacing(12)
+        layout.addStretch(1)
+        layout.addWidget(self.sentence)
+        layout.addWidget(self.button, 0, Qt.AlignmentFlag.AlignHCenter)
+        layout.addStretch(1)

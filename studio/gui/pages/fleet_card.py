@@ -1,4 +1,4 @@
-"""A card with the tiles of a fleet, the moment they show, and what their colours mean."""
+"""A card with the tiles of a fleet, the moment that they show, and a legend of their colours."""
 
 from __future__ import annotations
 
@@ -23,21 +23,21 @@ _SHORT = {
 }
 
 
-class Legend(QWidget):
-    """Colours with their glyphs and words; the words are shorter where there is less room."""
+class StateLegend(QWidget):
+    """A legend of colours, glyphs and words; it shortens the words where space is short."""
 
     def __init__(self) -> None:
         super().__init__()
         self.setFixedHeight(18)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         self.setAccessibleName("What the colours mean")
-        told = "\n".join(f"{glyph}  {words}" for _, glyph, words in LEGEND)
-        self.setToolTip(told)
-        self.setAccessibleDescription(told.replace("\n", ", "))
+        entries_text = "\n".join(f"{glyph}  {words}" for _, glyph, words in LEGEND)
+        self.setToolTip(entries_text)
+        self.setAccessibleDescription(entries_text.replace("\n", ", "))
         self._theme: Theme = LIGHT
 
     def set_theme(self, theme: Theme) -> None:
-        """Paints in other colours."""
+        """Paint in another theme."""
         self._theme = theme
         self.update()
 
@@ -71,18 +71,18 @@ class Legend(QWidget):
             x = room.right() + _GAP_PX - 2
 
     def _width(self, metrics: QFontMetrics, words: list[str]) -> int:
-        each = [_SWATCH_PX + 4 + metrics.horizontalAdvance(one) + _GAP_PX for one in words]
-        return sum(each) - _GAP_PX + 1
+        widths = [_SWATCH_PX + 4 + metrics.horizontalAdvance(text) + _GAP_PX for text in words]
+        return sum(widths) - _GAP_PX + 1
 
 
 class FleetCard(QFrame):
-    """The tiles under a heading."""
+    """A card that shows a fleet's tiles under a heading."""
 
     def __init__(self) -> None:
         super().__init__()
         self.setObjectName("card")
         self.tiles = Tiles()
-        self.legend = Legend()
+        self.legend = StateLegend()
         self._heading = ElidedLabel("Fleet")
         self._heading.setObjectName("heading")
         self._note = ""
@@ -98,23 +98,23 @@ class FleetCard(QFrame):
 
     @property
     def heading(self) -> str:
-        """What it says above the tiles."""
+        """The heading above the tiles."""
         return self._heading.text()
 
     def show_story(self, story: Story | None, theme: Theme, note: str) -> None:
-        """Shows another story.
+        """Show another story.
 
         Args:
-            story: None for nothing at all.
+            story: The story; None for no fleet.
             theme: The colours.
-            note: What is said beside the moment; empty when the story is of what stands there.
+            note: A note beside the moment; empty when the story is that of the present scenario.
         """
         self._note = note
         self.legend.set_theme(theme)
         self.tiles.show_story(story, theme, faded=bool(note))
 
     def show_time(self, time_s: float | None) -> None:
-        """Shows another moment; None for none."""
+        """Show another moment, in seconds; None for none."""
         if time_s is None:
             self._heading.setText(self._note or "Fleet")
             return

@@ -1,7 +1,7 @@
-"""The page *Plan*: how it is rolled, whether that is sound, and as which file it leaves.
+"""The page *Plan*: the waves as a graph, the checks, and the file that is exported.
 
-Enters: the run that is looked at, else what stands in the fields. Leaves: a file for an executor, once every
-check holds; nothing of the document is changed.
+The plan is that of the selected run, or an outline of the edited scenario. The export is possible
+once every check holds. The document is not changed.
 """
 
 from __future__ import annotations
@@ -46,18 +46,18 @@ if TYPE_CHECKING:
     from studio.gui.background.jobs import Jobs
     from studio.gui.toolkit.actions import PageAction
 
-_KEYS_TOLD = "Arrows go from box to box, + and − zoom, 0 fits"
+_KEYS_HELP = "Arrow keys move from box to box, + and − zoom, 0 fits"
 
 
 class PlanPage(Page):
-    """Shows the draft of a document's plan; writes it where a person asks for it."""
+    """A page that shows the draft of the document's plan, and exports it."""
 
     def __init__(self, document: Document, jobs: Jobs, theme: Theme) -> None:
         super().__init__(document, jobs, theme)
         self._drafts = Drafts(document)
         self._exported: Exported | None = None
-        self.graph = GraphView("How it is rolled, a graph", theme)
-        self.told = LineList("The plan in words")
+        self.graph = GraphView("Graph of the rollout", theme)
+        self.text_list = LineList("The plan in words")
         self.export = _ExportCard()
         self._lay_out()
         self.graph.picked.connect(lambda _key: self._show_about())
@@ -73,17 +73,17 @@ class PlanPage(Page):
         grid.setSpacing(GAP_PX)
         self._heading, self._critical = ElidedLabel(name="Graph"), ElidedLabel(name="Critical path")
         self._heading.setObjectName("heading")
-        self._about = ElidedLabel(_KEYS_TOLD, "Looked at")
+        self._about = ElidedLabel(_KEYS_HELP, "Selected box")
         self._about.setObjectName("soft")
         self._critical.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
         self._kind = Segmented(
             "Graph",
             [
-                ("waves", "Waves", "The instances in the order in which they are rolled"),
+                ("waves", "Waves", "The instances in the order of the rollout"),
                 ("release", "Release", "The services in the order in which they are released"),
             ],
         )
-        self._kind.take("waves")
+        self._kind.select("waves")
         self._kind.picked.connect(lambda _key: self._show_graph())
         top = QHBoxLayout()
         top.addWidget(self._heading)
@@ -99,7 +99,7 @@ class PlanPage(Page):
         lower_inside = lower.layout()
         assert isinstance(lower_inside, QVBoxLayout)
         lower_inside.setContentsMargins(8, 8, 4, 8)
-        lower_inside.addWidget(self.told)
+        lower_inside.addWidget(self.text_list)
         grid.addWidget(upper, 0, 0, 1, 2)
         grid.addWidget(lower, 1, 0)
         grid.addWidget(self.export, 1, 1)
@@ -108,94 +108,101 @@ class PlanPage(Page):
         for column in (0, 1):
             grid.setColumnStretch(column, 1)
 
-    # What it shows
+    # Display
 
     @property
     def draft(self) -> PlanDraft:
-        """The plan that is shown."""
-        return self._drafts.now()
+        """The draft that is shown."""
+        return self._drafts.current()
 
     def show_document(self) -> None:
-        """Shows the plan of what is looked at."""
-        several = len(self.draft.scenario.rolled_services()) > 1
-        self._kind.setVisible(several and self.draft.plan is not None)
+        """Show the plan of the selected run."""
+        has_several_services = len(self.draft.scenario.rolled_services()) > 1
+        self._kind.setVisible(has_several_services and self.draft.plan is not None)
         self._show_graph()
-        self.told.show_lines(_lines(self.draft), self.theme)
+        self.text_list.show_lines(_lines(self.draft), self.theme)
         self._show_export()
 
     def _show_graph(self) -> None:
         draft = self.draft
         wants_release = self.draft.plan is None or (
-            self._kind.isVisibleTo(self) and self._kind.taken == "release"
+            self._kind.isVisibleTo(self) and self._kind.selected_key == "release"
         )
         drawing: Drawing | None = None
         if draft.scenario.rollout is None:
-            heading = "Nothing is rolled"
+            heading = "The scenario has no rollout"
         elif wants_release:
             runs = () if draft.run is None else draft.run.result.runs
             drawing = release_drawing(draft.scenario, typical_run(runs))
             heading = f"Release of {len(drawing.nodes)} services"
         else:
             assert draft.plan is not None
-            drawing = waves_drawing(draft.plan, draft.spells())
+            drawing = waves_drawing(draft.plan, draft.outages())
             count = len(draft.plan.waves)
             heading = "One wave" if count == 1 else f"{count} waves"
             heading += f", window {draft.plan.window}"
         self.graph.show_drawing(drawing, self.theme)
         self._heading.setText(heading)
-        self._critical.setText(self._path_words(drawing))
+        self._critical.setText(self._critical_path_text(drawing))
         self._critical.setStyleSheet(f"color: {self.theme.accent};")
         self._show_about()
 
-    def _path_words(self, drawing: Drawing | None) -> str:
-        """The critical path in words; the estimate where nothing is simulated."""
+    def _critical_path_text(self, drawing: Drawing | None) -> str:
+        """Return the critical path as text; without a simulation, the estimated duration."""
         if drawing is not None and drawing.critical:
             return f"━ critical path: {drawing.critical}"
         if self.draft.run is None:
-            found = self.document.estimate
-            if found is not None and found.rollout_duration_s is not None:
-                return f"≈ {duration_text(found.rollout_duration_s.value)} by estimate"
+            estimate = self.document.estimate
+            if estimate is not None and estimate.rollout_duration_s is not None:
+                return f"≈ {duration_text(estimate.rollout_duration_s.value)} by estimate"
             return ""
-        return "no run came to its end"
+        return "the rollout ended in no run"
 
     def _show_about(self) -> None:
         node = self.graph.current
-        self._about.setText(_KEYS_TOLD if node is None else node.about)
+        self._about.setText(_KEYS_HELP if node is None else node.about)
 
     def _show_export(self) -> None:
-        target, draft = self.export.chosen, self.draft
-        self._exported, why_not = None, draft.why_not
+        target, draft = self.export.selected_target, self.draft
+        self._exported, refusal = None, draft.refusal_text
         if draft.plan is not None:
             try:
                 self._exported = target.render(draft.plan)
             except Refused as refused:
-                why_not = why_not or str(refused)
-                self.export.show_refused(str(refused), self.theme)
+                refusal = refusal or str(refused)
+                self.export.show_refusal(str(refused), self.theme)
             else:
                 self.export.show_exported(self._exported, self.theme)
         else:
-            self.export.show_refused(draft.why_not, self.theme)
-        self.export.show_command(self._command(target))
-        self.export.show_reason(why_not)
+            self.export.show_refusal(draft.refusal_text, self.theme)
+        self._show_command(target)
+        self.export.show_refusal_text(refusal)
 
-    def _command(self, target: ExportTarget) -> str:
-        """What does the same on the command line."""
+    def _show_command(self, target: ExportTarget) -> None:
+        """Show the command line that does the same, or why there is none."""
         draft = self.draft
         if draft.plan is None:
-            return ""
-        file = f"{draft.scenario.name}.plan.json"
-        if target is not TARGETS[0]:
-            return f"rollcast export {file_name(draft.plan, TARGETS[0])} --to {target.name}"
-        saved = self.document.saved
-        path = saved.path or Path(f"{draft.scenario.name}.yaml")
-        return plan_command(path.name, saved.scenario, draft.scenario, file) or (
-            "save the scenario first: options cannot say what was changed"
-        )
+            self.export.show_command("")
+        elif target is not TARGETS[0]:
+            plan_file = file_name(draft.plan, TARGETS[0])
+            self.export.show_command(f"rollcast export {plan_file} --to {target.name}")
+        else:
+            saved = self.document.saved
+            path = saved.path or Path(f"{draft.scenario.name}.yaml")
+            file = f"{draft.scenario.name}.plan.json"
+            command = plan_command(path.name, saved.scenario, draft.scenario, file)
+            if command:
+                note = "The command also confirms the plan with a fresh seed."
+                self.export.show_command(command, note)
+            else:
+                self.export.show_no_command(
+                    "Save the scenario first: the command line has no options for these edits"
+                )
 
-    # What a person asks for
+    # Actions of the user
 
-    def offered(self) -> list[PageAction]:
-        """Copy and export."""
+    def page_actions(self) -> list[PageAction]:
+        """Return the page's actions: export, copy the command line, fit the graph."""
         return [
             ("plan.export", "Export the plan…", "Ctrl+Return", self.ask_export),
             ("plan.copy", "Copy the command line", "Ctrl+Alt+C", self._copy),
@@ -203,32 +210,32 @@ class PlanPage(Page):
         ]
 
     def ask_export(self) -> None:
-        """Asks where the file shall be written."""
-        draft, target = self.draft, self.export.chosen
+        """Ask for the file to export to."""
+        draft, target = self.draft, self.export.selected_target
         if self.export.write.isEnabled() and draft.plan is not None:
             kinds = f"{target.words.partition(':')[0]} (*{Path(target.suffix).suffix})"
             name = file_name(draft.plan, target)
             ask_for_file(self, f"Export for {target.name}", kinds, self.write, name)
 
     def write(self, path: Path) -> bool:
-        """Writes the file; says why when it cannot."""
+        """Write the file and return whether that worked; report why when it did not."""
         if self._exported is None or not self.export.write.isEnabled():
             return False
         try:
             atomic_write_text(path, self._exported.text, mode=0o600)
         except RollcastError as error:
-            self.said.emit(f"✗ {error}")
+            self.reported.emit(f"✗ {error}")
             return False
-        self.said.emit(f"✓ {path} is written")
+        self.reported.emit(f"✓ {path} is written")
         return True
 
     def _copy(self) -> None:
         QGuiApplication.clipboard().setText(self.export.command.text())
-        self.said.emit("✓ The command line is copied")
+        self.reported.emit("✓ The command line is copied")
 
 
 class _ExportCard(QFrame):
-    """A target, what its file says, what is lost, the command line, and the button."""
+    """A card to export a plan: target, preview, what the target cannot express, command line, button."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -239,20 +246,20 @@ class _ExportCard(QFrame):
             QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
         )
         self.target.setMinimumContentsLength(10)
-        for one in TARGETS:
-            title, _, more = one.words.partition(": ")
-            self.target.addItem(title, one.name)
+        for target in TARGETS:
+            title, _, more = target.words.partition(": ")
+            self.target.addItem(title, target.name)
             self.target.setItemData(self.target.count() - 1, more, Qt.ItemDataRole.ToolTipRole)
-        self.shown = Segmented(
-            "Export", [("file", "File", "What the file says"), ("lost", "Lost", "")]
+        self.view_switch = Segmented(
+            "Export", [("file", "File", "Content of the file"), ("lost", "Lost", "")]
         )
-        self.shown.take("file")
-        self.preview = PlainText("What the file says", wraps=False)
-        self.lost = LineList("Lost in translation")
+        self.view_switch.select("file")
+        self.preview = PlainText("Content of the file", wraps=False)
+        self.lost = LineList("What the target cannot express")
         self._stack = QStackedWidget()
         self._stack.addWidget(self.preview)
         self._stack.addWidget(self.lost)
-        self.shown.picked.connect(lambda key: self._stack.setCurrentIndex(key == "lost"))
+        self.view_switch.picked.connect(lambda key: self._stack.setCurrentIndex(key == "lost"))
         self.command = QLineEdit()
         self.command.setReadOnly(True)
         self.command.setFont(mono_font())
@@ -267,73 +274,80 @@ class _ExportCard(QFrame):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(10, 10, 10, 10)
         layout.setSpacing(6)
-        layout.addLayout(_row(self.target, self.shown))
+        layout.addLayout(_row(self.target, self.view_switch))
         layout.addWidget(self._stack, 1)
         layout.addLayout(_row(self.command, self.copy))
         layout.addLayout(_row(self.reason, self.write))
 
     @property
-    def chosen(self) -> ExportTarget:
-        """The target that is picked."""
+    def selected_target(self) -> ExportTarget:
+        """The selected target."""
         return TARGETS[self.target.currentIndex()]
 
     def show_exported(self, exported: Exported, theme: Theme) -> None:
-        """Shows what the file would say, and what it cannot."""
+        """Show the file's text, and what the target cannot express."""
         self.preview.wrap(False)
         self._show_text(exported.text, theme)
-        lost = [f"– {one}" for one in exported.lost] or ["✓ nothing is lost"]
-        self.lost.show_lines([("" if exported.lost else "good", one) for one in lost], theme)
-        self._count_lost(len(exported.lost))
+        lost = [f"– {line}" for line in exported.lost] or ["✓ nothing is lost"]
+        self.lost.show_lines([("" if exported.lost else "good", line) for line in lost], theme)
+        self._show_lost_count(len(exported.lost))
 
-    def show_refused(self, why: str, theme: Theme) -> None:
-        """There is nothing to show; says why."""
+    def show_refusal(self, refusal: str, theme: Theme) -> None:
+        """Show why there is no file."""
         self.preview.wrap(True)
-        self._show_text(f"✗ {why}" if why else "", theme)
-        self.lost.show_lines([("bad", f"✗ {why}")] if why else [], theme)
-        self._count_lost(0)
+        self._show_text(f"✗ {refusal}" if refusal else "", theme)
+        self.lost.show_lines([("bad", f"✗ {refusal}")] if refusal else [], theme)
+        self._show_lost_count(0)
 
     def _show_text(self, text: str, theme: Theme) -> None:
         self.preview.show_theme(theme)
         self.preview.show_text(text)
 
-    def _count_lost(self, count: int) -> None:
-        button = self.shown.button("lost")
+    def _show_lost_count(self, count: int) -> None:
+        button = self.view_switch.button("lost")
         button.setText(f"Lost ({count})" if count else "Lost")
-        button.setAccessibleName(f"Export: lost in translation, {count}")
-        button.setToolTip("What the plan asks for and the tool does not do")
+        button.setAccessibleName(f"Export: parts that the target cannot express, {count}")
+        button.setToolTip("Parts of the plan that the tool does not support")
 
-    def show_command(self, words: str) -> None:
-        """Shows the command line from its beginning."""
-        self.command.setText(words)
+    def show_command(self, command: str, note: str = "") -> None:
+        """Show a command line from its beginning, with a note in the tooltip."""
+        self._show_command_text(command, f"{command}\n{note}".rstrip())
+        self.copy.setEnabled(bool(command))
+
+    def show_no_command(self, reason: str) -> None:
+        """Show why there is no command line."""
+        self._show_command_text(reason, reason)
+        self.copy.setEnabled(False)
+
+    def _show_command_text(self, text: str, tip: str) -> None:
+        self.command.setText(text)
         self.command.setCursorPosition(0)
-        confirmed = "\nThere it is confirmed on a fresh seed, too." if " plan " in words else ""
-        self.command.setToolTip(f"{words}{confirmed}")
-        self.copy.setEnabled(bool(words))
+        self.command.setToolTip(tip)
 
-    def show_reason(self, why_not: str) -> None:
-        """Whether it may be exported, and why not."""
-        self.write.setEnabled(not why_not)
-        self.write.setToolTip(f"Not yet: {why_not}" if why_not else "Write the file (Ctrl+Return)")
-        self.write.setAccessibleDescription(why_not)
-        self.reason.setText(f"✗ {why_not}" if why_not else "✓ every check holds")
-        look_as(self.reason, "bad" if why_not else "good")
-        look_as(self.write, "" if why_not else "primary")
+    def show_refusal_text(self, refusal: str) -> None:
+        """Show whether the plan can be exported, and why not."""
+        self.write.setEnabled(not refusal)
+        self.write.setToolTip(f"Not yet: {refusal}" if refusal else "Write the file (Ctrl+Return)")
+        self.write.setAccessibleDescription(refusal)
+        self.reason.setText(f"✗ {refusal}" if refusal else "✓ every check holds")
+        look_as(self.reason, "bad" if refusal else "good")
+        look_as(self.write, "" if refusal else "primary")
 
 
 def _lines(draft: PlanDraft) -> list[Line]:
-    """Checks that fail, what is done, and the checks that hold, as lines."""
+    """Return the plan as lines: failed checks, waves, rules, checks that hold."""
     if draft.plan is None:
-        return [("heading", "No plan"), ("bad", f"✗ {draft.why_not}"), *_release_lines(draft)]
+        return [("heading", "No plan"), ("bad", f"✗ {draft.refusal_text}"), *_release_lines(draft)]
     lines: list[Line] = []
     held = [promise for promise, broken in draft.checks if not broken]
     if len(held) < len(draft.checks):
         lines.append(("heading", "Checks that fail"))
     for promise, broken in draft.checks:
         if broken:
-            lines += [("bad", f"✗ {promise}"), *(("bad", f"     {one}") for one in broken)]
-    lines += [("heading", "Waves and gates"), *(("", one) for one in waves_in_words(draft.plan))]
-    lines += [("heading", "Rules and guards"), *(("", one) for one in rules_in_words(draft.plan))]
-    return [*lines, ("heading", "Checks that hold"), *(("good", f"✓ {one}") for one in held)]
+            lines += [("bad", f"✗ {promise}"), *(("bad", f"     {text}") for text in broken)]
+    lines += [("heading", "Waves and gates"), *(("", text) for text in waves_in_words(draft.plan))]
+    lines += [("heading", "Rules and guards"), *(("", text) for text in rules_in_words(draft.plan))]
+    return [*lines, ("heading", "Checks that hold"), *(("good", f"✓ {text}") for text in held)]
 
 
 def _release_lines(draft: PlanDraft) -> list[Line]:
@@ -358,10 +372,10 @@ def _card() -> QFrame:
     return card
 
 
-def _row(wide: QWidget, *others: QWidget) -> QHBoxLayout:
+def _row(wide: QWidget, *narrow: QWidget) -> QHBoxLayout:
     row = QHBoxLayout()
     row.setSpacing(6)
     row.addWidget(wide, 1)
-    for one in others:
-        row.addWidget(one)
+    for widget in narrow:
+        row.addWidget(widget)
     return row

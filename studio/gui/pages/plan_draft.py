@@ -1,7 +1,6 @@
-"""What is looked at, as a plan: with every check, and why it may not be written yet.
+"""The plan of the selected run as a draft: its checks, and why it cannot be exported yet.
 
-Enters: a document. Leaves: a `PlanDraft`, the same one until the document says something else, so that pages
-that show it show the same plan.
+`Drafts` makes a `PlanDraft` once per state of the document, so that all pages show the same plan.
 """
 
 from __future__ import annotations
@@ -26,61 +25,61 @@ _SIMULATED = (
     "the prediction is of all the runs that were made",
     "the prediction is what a search confirmed, where there was one",
 )
-"""Checks of a prediction; what is not simulated has none to check."""
+"""Checks of a prediction. They do not apply to a scenario that is not simulated."""
 
 
 @dataclass(frozen=True)
 class PlanDraft:
-    """A plan in the making.
+    """A plan that is not exported yet.
 
     Attributes:
-        plan: None when what stands there is nothing that a plan can tell.
-        scenario: What it is of.
-        run: The run that it is made of; None when nothing is simulated of it.
-        checks: Each with what breaks it.
-        why_not: Why it may not be written; empty when it may.
+        plan: The plan; None where the scenario cannot be written as one.
+        scenario: The scenario of the plan.
+        run: The run that the plan is made from; None when nothing is simulated.
+        checks: Each check, with the reasons why it fails.
+        refusal_text: Why the plan cannot be exported; empty when it can.
     """
 
     plan: Plan | None
     scenario: Scenario
     run: KeptRun | None
     checks: tuple[tuple[str, tuple[str, ...]], ...]
-    why_not: str
+    refusal_text: str
 
     @cached_property
     def key(self) -> ScenarioKey | None:
-        """The scenario that it is of, other files included; None where no plan can tell it."""
+        """A key of the scenario, its trace files included; None where it cannot be written as a plan."""
         if self.plan is None or self.run is not None:
             return None if self.plan is None else key_of_plan(self.plan)
-        try:  # what is not simulated still refers to its trace
+        try:  # a scenario that is not simulated may still refer to its trace file
             (own,) = cases_of(self.scenario, (self.scenario.window_count(),))
             return scenario_key(self.plan.name, self_contained(own.scenario).as_data())
         except RollcastError:
             return None
 
-    def spells(self) -> dict[str, OutageInterval] | None:
-        """When each instance is rolled in a typical run; None when nothing is simulated."""
+    def outages(self) -> dict[str, OutageInterval] | None:
+        """Return when each instance is out in a typical run; None when nothing is simulated."""
         if self.plan is None or self.run is None:
             return None
-        one = typical_run(self.run.result.runs)
-        return None if one is None else spells(self.scenario, self.plan.service, one)
+        run = typical_run(self.run.result.runs)
+        return None if run is None else spells(self.scenario, self.plan.service, run)
 
 
 class Drafts:
-    """The draft of a document, made when it is asked for and another is due."""
+    """The drafts of a document, each made on request and kept until the document changes."""
 
     def __init__(self, document: Document) -> None:
         self._document = document
-        self._of: object = None
+        self._source: object = None
         self._draft: PlanDraft | None = None
 
-    def now(self) -> PlanDraft:
-        """The plan of what is looked at; of what stands in the fields where that is newer."""
+    def current(self) -> PlanDraft:
+        """Return the plan of the selected run, or of the edited scenario where that is newer."""
         document = self._document
         run = None if document.is_stale else document.current_run
-        of: object = document.state if run is None else (run.key, len(run.result.runs))
-        if self._draft is None or of != self._of:
-            self._of, self._draft = of, _draft_of(document, run)
+        source: object = document.state if run is None else (run.key, len(run.result.runs))
+        if self._draft is None or source != self._source:
+            self._source, self._draft = source, _draft_of(document, run)
         return self._draft
 
 
@@ -90,22 +89,26 @@ def _draft_of(document: Document, run: KeptRun | None) -> PlanDraft:
         plan = outline_plan(scenario) if run is None else draft_plan(scenario, run.result)
     except RollcastError as error:
         return PlanDraft(None, scenario, run, (), str(error))
-    made = [(promise, tuple(broken)) for promise, broken in checks(plan, datetime.now(UTC))]
+    checks_of_plan = [
+        (promise, tuple(broken)) for promise, broken in checks(plan, datetime.now(UTC))
+    ]
     if run is None:
-        made = [one for one in made if one[0] not in _SIMULATED]
-        changed = document.is_stale
-        missing = "the change is not simulated yet" if changed else "simulate it first (F5)"
-        made.append(("what stands in the fields is simulated", (missing,)))
+        checks_of_plan = [check for check in checks_of_plan if check[0] not in _SIMULATED]
+        is_edited = document.is_stale
+        missing = "the change is not simulated yet" if is_edited else "simulate it first (F5)"
+        checks_of_plan.append(("the edited scenario is simulated", (missing,)))
     else:
-        there, asked = len(run.result.runs), scenario.replications
-        missing_runs = (f"runs ({there}) must be the {asked} that are asked for",)
-        made.append(
-            ("all runs that were asked for are made", missing_runs if there < asked else ())
+        run_count, wanted_count = len(run.result.runs), scenario.replications
+        reason = (f"runs ({run_count}) must be all {wanted_count} replications",)
+        checks_of_plan.append(
+            ("all replications are simulated", reason if run_count < wanted_count else ())
         )
         reasons = run.result.verdict.reasons
-        made = [
+        checks_of_plan = [
             (promise, (*broken, *reasons) if promise == _SIMULATED[0] and broken else broken)
-            for promise, broken in made
+            for promise, broken in checks_of_plan
         ]
-    first = next((broken[0] for _, broken in made if broken), "")
-    return replace(PlanDraft(plan, scenario, run, tuple(made), ""), why_not=first)
+    first_reason = next((broken[0] for _, broken in checks_of_plan if broken), "")
+    return replace(
+        PlanDraft(plan, scenario, run, tuple(checks_of_plan), ""), refusal_text=first_reason
+    )

@@ -1,7 +1,7 @@
-"""The page *Replay*: one run of the candidate that is looked at, moment by moment.
+"""The page *Replay*: one run of the selected candidate, moment by moment.
 
-Tiles show the fleet, strips what came and what could be served, rows the steps; one cursor goes
-through all of them. While the fields say something that is not simulated yet, the strips show the
+Tiles show the fleet, strips show traffic, capacity and latency, rows show the steps; one cursor
+moves through all of them. While the edited scenario is not simulated yet, the strips show its
 estimate by closed forms.
 """
 
@@ -20,7 +20,7 @@ from studio.gui.document.runs import KeptRun
 from studio.gui.pages.base import Page
 from studio.gui.pages.fleet_card import FleetCard
 from studio.gui.painted.strips_view import StripsView
-from studio.gui.toolkit.painting import keeps_keys
+from studio.gui.toolkit.painting import claim_keys
 from studio.gui.widgets.pinned import PinnedStory
 from studio.gui.widgets.state_table import StateTable
 from studio.gui.widgets.transport import TYPICAL, WORST, Transport
@@ -40,7 +40,7 @@ _ROUNDING_S = 1e-9
 
 
 class ReplayPage(Page):
-    """Shows one run over time; changes nothing."""
+    """A page that shows one run over time; it changes nothing in the document."""
 
     def __init__(self, document: Document, jobs: Jobs, theme: Theme) -> None:
         super().__init__(document, jobs, theme)
@@ -49,11 +49,11 @@ class ReplayPage(Page):
         self.story: Story | None = None
         self._strips_of_run: list[Strip] = []
         self._run: RunResult | None = None
-        self._shown: tuple[Story | None, str, str] | None = None
-        self._told: tuple[KeptRun | None, Story | None] = (None, None)
-        self._chosen: object = TYPICAL
+        self._shown_source: tuple[Story | None, str, str] | None = None
+        self._strips_source: tuple[KeptRun | None, Story | None] = (None, None)
+        self._run_choice: object = TYPICAL
         self._time_s = 0.0
-        self._is_touched = False
+        self._is_moved_by_user = False
         self._instance: int | None = None
         self._clock = QElapsedTimer()
         self._timer = QTimer(self)
@@ -75,9 +75,9 @@ class ReplayPage(Page):
         above.addWidget(strips, 1)
         table = QFrame()
         table.setObjectName("card")
-        within = QVBoxLayout(table)
-        within.setContentsMargins(6, 4, 6, 6)
-        within.addWidget(self.table)
+        table_layout = QVBoxLayout(table)
+        table_layout.setContentsMargins(6, 4, 6, 6)
+        table_layout.addWidget(self.table)
         self._stack = QStackedWidget()
         self._stack.addWidget(picture)
         self._stack.addWidget(table)
@@ -92,21 +92,21 @@ class ReplayPage(Page):
         layout.addWidget(self.transport)
 
     def _connect(self) -> None:
-        self.document.opened.connect(self._forget)
+        self.document.opened.connect(self._reset)
         self._timer.timeout.connect(self._tick)
         self.transport.play_asked.connect(self.play_or_pause)
         self.transport.stepped.connect(self.step)
         self.transport.scrubbed.connect(self.go_to)
-        self.transport.run_chosen.connect(self._choose)
-        self.transport.table_asked.connect(self.flip_table)
+        self.transport.run_chosen.connect(self._on_run_chosen)
+        self.transport.table_asked.connect(self.toggle_table)
         self.strips.moved.connect(self.go_to)
         self.pinned.moved.connect(self.go_to)
         self.pinned.closed.connect(self.unpin)
         for widget in (self.fleet.tiles, self.strips, self.table):
             widget.picked.connect(self.pin)
 
-    def offered(self) -> list[PageAction]:
-        """What the keys do here."""
+    def page_actions(self) -> list[PageAction]:
+        """Return the page's actions: play, steps, events, the worst moment, the table."""
         return [
             ("replay.play", "Play or pause", "Space", self.play_or_pause),
             ("replay.back", "A step back", "Left", lambda: self.step(-1)),
@@ -114,42 +114,46 @@ class ReplayPage(Page):
             ("replay.event_before", "The event before", "Shift+Left", lambda: self.next_event(-1)),
             ("replay.event_after", "The next event", "Shift+Right", lambda: self.next_event(1)),
             ("replay.worst", "The worst moment", "W", self.go_to_worst),
-            ("replay.table", "The fleet as a table", "T", self.flip_table),
+            ("replay.table", "The fleet as a table", "T", self.toggle_table),
         ]
 
-    # What it shows
+    # Display
 
     @property
     def time_s(self) -> float:
-        """Where the cursor stands."""
+        """The position of the cursor, in seconds."""
         return self._time_s
 
     @property
     def is_playing(self) -> bool:
-        """Whether the cursor moves by itself."""
+        """Return whether the cursor moves by itself."""
         return self._timer.isActive()
 
     @property
     def end_s(self) -> float:
-        """How far the cursor can go."""
+        """The end of the cursor's range, in seconds."""
         return self.story.until_s if self.story else 0.0
 
     def show_document(self) -> None:
-        """Another run, other results of it, or an estimate in their place."""
+        """Show the selected run, or the estimate in its place while the scenario is edited."""
         document = self.document
         run = document.current_run
-        self._take_run(run)
+        self._choose_run(run)
         is_estimate = document.is_stale or run is None
-        found = document.estimate if is_estimate else None
-        lines = strips_of_estimate(found, document.scenario.objectives) if found else []
+        estimate = document.estimate if is_estimate else None
+        lines = strips_of_estimate(estimate, document.scenario.objectives) if estimate else []
         strips = lines or self._strips_of_run
         end_s = self._end_of(lines) if lines else self.end_s
         note = "before your changes" if document.is_stale and run is not None else ""
         if run is None:
             note = "Nothing is simulated yet"
-        shown = (self.story, note, self.theme.name)
-        if self._shown is None or shown[0] is not self._shown[0] or shown[1:] != self._shown[1:]:
-            self._shown = shown  # a slider on its way changes only the lines
+        source = (self.story, note, self.theme.name)
+        if (
+            self._shown_source is None
+            or source[0] is not self._shown_source[0]
+            or source[1:] != self._shown_source[1:]
+        ):
+            self._shown_source = source  # while a slider moves, only the lines change
             self.fleet.show_story(self.story, self.theme, note)
             self.table.show_story(self.story)
             self.transport.show_end(self.end_s)
@@ -165,40 +169,48 @@ class ReplayPage(Page):
         step_s = float(np.median(np.diff(time_s))) if len(time_s) > 1 else 0.0
         return float(time_s[-1]) + step_s / 2
 
-    def _take_run(self, kept: KeptRun | None) -> None:
-        """Decides which run is replayed; one that a person is in stays as more of them land."""
-        if kept is None:
-            self.story, self._run, self._strips_of_run, self._told = None, None, [], (None, None)
+    def _choose_run(self, kept_run: KeptRun | None) -> None:
+        """Choose which run is replayed. A run that the user has moved through stays while more results arrive."""
+        if kept_run is None:
+            self.story, self._run, self._strips_of_run, self._strips_source = (
+                None,
+                None,
+                [],
+                (None, None),
+            )
             self.pause()
             self.transport.show_runs(0, 0, TYPICAL, 0, 0)
             return
-        runs, of_kind = (
-            kept.result.runs,
-            {TYPICAL: typical(kept.result), WORST: worst_run(kept.result)},
+        runs, index_by_choice = (
+            kept_run.result.runs,
+            {TYPICAL: typical(kept_run.result), WORST: worst_run(kept_run.result)},
         )
-        places = [place for place, one in enumerate(runs) if one is self._run]
-        if self._is_touched and places:
-            place = places[0]
-        elif isinstance(self._chosen, int):
-            place = min(self._chosen, len(runs) - 1)
+        indices = [index for index, run in enumerate(runs) if run is self._run]
+        if self._is_moved_by_user and indices:
+            index = indices[0]
+        elif isinstance(self._run_choice, int):
+            index = min(self._run_choice, len(runs) - 1)
         else:
-            place = of_kind[str(self._chosen)]
-        if runs[place] is not self._run:
-            self._run = runs[place]
-            self.story = story_of(runs[place], kept.scenario)
-            if not self._is_touched:
+            index = index_by_choice[str(self._run_choice)]
+        if runs[index] is not self._run:
+            self._run = runs[index]
+            self.story = story_of(runs[index], kept_run.scenario)
+            if not self._is_moved_by_user:
                 self._time_s = self.story.worst.time_s
             self._time_s = min(self._time_s, self.end_s)
         assert self.story is not None
-        chosen = self._chosen if of_kind.get(str(self._chosen)) == place else place
-        self.transport.show_runs(len(runs), place, chosen, *of_kind.values())
-        if self._told[0] is not kept or self._told[1] is not self.story:
-            self._told = (kept, self.story)  # a slider on its way changes nothing of them
-            self._strips_of_run = strips_of(self.story, kept.result, kept.scenario.objectives)
+        choice = self._run_choice if index_by_choice.get(str(self._run_choice)) == index else index
+        self.transport.show_runs(len(runs), index, choice, *index_by_choice.values())
+        if self._strips_source[0] is not kept_run or self._strips_source[1] is not self.story:
+            # while a slider moves, the lines of the run stay
+            self._strips_source = (kept_run, self.story)
+            self._strips_of_run = strips_of(
+                self.story, kept_run.result, kept_run.scenario.objectives
+            )
 
-    def _forget(self) -> None:
-        """Another file: nothing a person did in the last one counts."""
-        self._is_touched, self._chosen, self._time_s = False, TYPICAL, 0.0
+    def _reset(self) -> None:
+        """Reset the cursor and the choice of a run for another file."""
+        self._is_moved_by_user, self._run_choice, self._time_s = False, TYPICAL, 0.0
         self._instance = None
 
     def _show_time(self) -> None:
@@ -220,68 +232,70 @@ class ReplayPage(Page):
         self.fleet.tiles.set_budget(budget)
         super().resizeEvent(event)
 
-    # Where the cursor goes
+    # The cursor
 
     def go_to(self, time_s: float) -> None:
-        """Moves the cursor to a moment."""
-        self._is_touched = True
+        """Move the cursor to a moment, in seconds."""
+        self._is_moved_by_user = True
         self._time_s = min(max(0.0, time_s), self.end_s)
         self._show_time()
 
     def step(self, way: int) -> None:
-        """To the next change of any instance's state, or the one before."""
+        """Move the cursor to the next change of any instance's state (``way`` 1), or to the previous one (-1)."""
         if self.story is not None:
-            self._next([float(one) for one in self.story.changes_s], way)
+            self._go_to_next([float(change_s) for change_s in self.story.changes_s], way)
 
     def next_event(self, way: int) -> None:
-        """To the next event, or the one before."""
+        """Move the cursor to the next event (``way`` 1), or to the previous one (-1)."""
         if self.story is not None:
-            self._next([0.0, *(one.time_s for one in self.story.events), self.end_s], way)
+            self._go_to_next([0.0, *(event.time_s for event in self.story.events), self.end_s], way)
 
     def go_to_worst(self) -> None:
-        """To the moment to look at first."""
+        """Move the cursor to the worst moment of the run."""
         if self.story is not None:
             self.go_to(self.story.worst.time_s)
 
-    def _next(self, moments: list[float], way: int) -> None:
-        beyond = [one for one in moments if (one - self._time_s) * way > _ROUNDING_S]
-        if beyond:
+    def _go_to_next(self, moments_s: list[float], way: int) -> None:
+        candidates_s = [
+            moment_s for moment_s in moments_s if (moment_s - self._time_s) * way > _ROUNDING_S
+        ]
+        if candidates_s:
             self.pause()
-            self.go_to(min(beyond) if way > 0 else max(beyond))
-            self.strips.setAccessibleDescription(self.strips.words_at(self._time_s))
+            self.go_to(min(candidates_s) if way > 0 else max(candidates_s))
+            self.strips.setAccessibleDescription(self.strips.readout_text(self._time_s))
 
     def play_or_pause(self) -> None:
-        """Lets the cursor go by itself, from the beginning when it is at the end; or stops it."""
+        """Start or pause the cursor; at the end, start again from the beginning."""
         if self.is_playing:
             self.pause()
         elif self.story is not None:
             if self._time_s >= self.end_s - _ROUNDING_S:
                 self._time_s = 0.0
-            self._is_touched = True
+            self._is_moved_by_user = True
             self._clock.start()
             self._timer.start()
             self.transport.show_playing(True)
 
     def pause(self) -> None:
-        """Stops the cursor where it is."""
+        """Stop the cursor where it is."""
         self._timer.stop()
         self.transport.show_playing(False)
 
     def _tick(self) -> None:
         passed_s = self._clock.restart() / 1000
-        self.go_to(self._time_s + passed_s * self.transport.seconds_a_second)
+        self.go_to(self._time_s + passed_s * self.transport.speed_factor)
         if self._time_s >= self.end_s:
             self.pause()
 
-    def _choose(self, chosen: object) -> None:
-        """Another run of the same candidate."""
-        self._chosen, self._is_touched = chosen, False
+    def _on_run_chosen(self, choice: object) -> None:
+        """Show another run of the same candidate."""
+        self._run_choice, self._is_moved_by_user = choice, False
         self.show_document()
 
     # The table, and one instance's story
 
-    def flip_table(self) -> None:
-        """The fleet as a table in place of the picture, or the picture again."""
+    def toggle_table(self) -> None:
+        """Show the fleet as a table instead of the picture, or the picture again."""
         is_table = self._stack.currentIndex() == 0
         self._stack.setCurrentIndex(1 if is_table else 0)
         self.transport.table.setChecked(is_table)
@@ -289,12 +303,12 @@ class ReplayPage(Page):
         (self.table if is_table else self.fleet.tiles).setFocus()
 
     def pin(self, instance: int) -> None:
-        """Tells what an instance did; what is pinned already is put away."""
+        """Show the story of an instance; hide the story when that instance is pinned already."""
         self._instance = None if instance == self._instance else instance
         self._show_pinned()
 
     def unpin(self) -> None:
-        """Puts the story of an instance away."""
+        """Hide the story of the pinned instance."""
         had_focus = self.pinned.list.hasFocus()
         self._instance = None
         self._show_pinned()
@@ -312,7 +326,7 @@ class ReplayPage(Page):
         self.fleet.tiles.show_pinned(self._instance)
 
     def event(self, event: QEvent) -> bool:
-        if self._instance is not None and keeps_keys(event, {Qt.Key.Key_Escape}):
+        if self._instance is not None and claim_keys(event, {Qt.Key.Key_Escape}):
             return True
         return super().event(event)
 
@@ -327,17 +341,19 @@ class ReplayPage(Page):
         super().hideEvent(event)
 
     def leave(self) -> None:
-        """Nothing moves any more."""
+        """Stop the cursor."""
         self.pause()
 
     def figures(self) -> dict[str, Figure]:
-        """Capacity and latency over time, and the steps of the run that is replayed."""
+        """Return charts of capacity and latency over time, and of the steps of the replayed run."""
         run = self.document.current_run
         if run is None or self.story is None:
             return {}
         from studio.charts.of_comparison import over_time_figure, steps_figure  # noqa: PLC0415 - slow
 
-        place = next(k for k, one in enumerate(run.result.runs) if one is self._run)
+        place = next(
+            k for k, candidate_run in enumerate(run.result.runs) if candidate_run is self._run
+        )
         return {
             "over time": over_time_figure(run.result, run.scenario, LIGHT),
             "steps": steps_figure(run.result, run.scenario, LIGHT, place),

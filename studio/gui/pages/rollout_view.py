@@ -1,4 +1,4 @@
-"""A rollout as it goes on: its steps beside the forecast, what is watched, and what was said."""
+"""A rollout while it runs: its steps beside the forecast, guards and figures, and its log."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ from studio.views.spans import Span, actual_spans, forecast_spans
 from studio.views.theme import GAP_PX, Theme
 
 LEAST_LOG_PX = 96
-"""So high that six lines can be seen."""
+"""Minimum height of the log, in pixels: six lines."""
 
 MOST_PX = 16_777_215
-"""As high as there is room: Qt's own largest size."""
+"""Qt's largest size of a widget, in pixels: no limit."""
 
 
 class RolloutView(QWidget):
-    """The picture, what is held against limits beside it, and the log beneath."""
+    """The waterfall of steps, the guards and figures beside it, and the log below."""
 
     def __init__(self, theme: Theme) -> None:
         super().__init__()
         self.waterfall = Waterfall("Steps of each instance", theme)
-        self.watched = LineList("Guards and figures")
-        self.log = PlainText("What is said", wraps=True)
+        self.guards = LineList("Guards and figures")
+        self.log = PlainText("Log", wraps=True)
         self._forecast: tuple[object, tuple[Span, ...]] = (None, ())
         self._log_card = _card(self.log, (5, 5, 5, 5))
         self._log_card.setMinimumHeight(LEAST_LOG_PX)
@@ -40,25 +40,28 @@ class RolloutView(QWidget):
         for layout in (outer, across):
             layout.setSpacing(GAP_PX)
         across.addWidget(_card(self.waterfall), 5)
-        across.addWidget(_card(self.watched, (8, 8, 4, 8)), 3)
+        across.addWidget(_card(self.guards, (8, 8, 4, 8)), 3)
         outer.addLayout(across, 1)
         outer.addWidget(self._log_card)
 
     def show_rollout(self, rollout: RolloutJob | None, draft: PlanDraft, theme: Theme) -> None:
-        """Shows a rollout; None for what a draft would do."""
+        """Show a rollout; where it is None, the steps that a draft would carry out."""
         plan = draft.plan if rollout is None else rollout.plan
         self._show_steps(rollout, draft, plan, theme)
-        self.watched.show_lines([] if plan is None else _watched(plan, rollout), theme)
+        self.guards.show_lines([] if plan is None else _guard_lines(plan, rollout), theme)
         self._show_log(rollout, plan, theme)
 
     def forecast_of(self, draft: PlanDraft) -> tuple[Span, ...]:
-        """The steps of a typical run of what a draft is of."""
+        """Return the steps of a typical run of a draft's candidate."""
         run = draft.run
-        of = None if run is None or draft.plan is None else (run.key, len(run.result.runs))
-        if of != self._forecast[0]:
-            one = None if run is None else typical_run(run.result.runs)
+        source = None if run is None or draft.plan is None else (run.key, len(run.result.runs))
+        if source != self._forecast[0]:
+            run_shown = None if run is None else typical_run(run.result.runs)
             names = draft.scenario.all_instance_names()
-            self._forecast = (of, () if one is None else tuple(forecast_spans(one.states, names)))
+            self._forecast = (
+                source,
+                () if run_shown is None else tuple(forecast_spans(run_shown.states, names)),
+            )
         return self._forecast[1]
 
     def _show_steps(
@@ -76,16 +79,16 @@ class RolloutView(QWidget):
     def _show_log(self, rollout: RolloutJob | None, plan: Plan | None, theme: Theme) -> None:
         lines = [] if plan is None else steps_in_words(plan)
         if rollout is not None:
-            lines = [log_line(one) for one in rollout.lines]
+            lines = [log_line(line) for line in rollout.lines]
         self.log.show_theme(theme)
         self.log.show_lines(lines, follows=rollout is not None)
         self._log_card.setVisible(bool(lines))
-        # A rollout is watched, what a dry run says is read.
-        is_read = rollout is not None and rollout.where == "dry"
-        self._log_card.setMaximumHeight(MOST_PX if is_read else LEAST_LOG_PX)
+        # During a rollout the waterfall matters most; of a dry run the user reads the log.
+        is_dry_run = rollout is not None and rollout.where == "dry"
+        self._log_card.setMaximumHeight(MOST_PX if is_dry_run else LEAST_LOG_PX)
 
 
-def _watched(plan: Plan, rollout: RolloutJob | None) -> list[Line]:
+def _guard_lines(plan: Plan, rollout: RolloutJob | None) -> list[Line]:
     timeline = None if rollout is None else rollout.timeline
     trial = None if rollout is None else rollout.trial
     measured = {} if timeline is None else timeline["measured"]

@@ -1,4 +1,4 @@
-"""The head of a column: what a run is called, what it is found to be, whether others are measured by it."""
+"""The header of a column in *Compare*: the run's name, its verdict, and the choice of the baseline."""
 
 from __future__ import annotations
 
@@ -15,32 +15,32 @@ from PySide6.QtWidgets import (
 
 from studio.gui.document.runs import KeptRun
 from studio.gui.widgets.elided import ElidedLabel
-from studio.views.figures_text import verdict_text
+from studio.views.figures_text import ANSWER_GLYPHS, verdict_text
 from studio.views.theme import SMALL_PX, Theme
 
 WORDS_PX = 200
-"""In a narrower column the choice of the baseline has no word beside it."""
+"""In a column narrower than this, in pixels, the choice of the baseline has no word beside it."""
 
 
 class RunHeader(QFrame):
-    """A name to click, a verdict, and the choice of the baseline."""
+    """A name to click, a verdict, and a button that makes the run the baseline."""
 
-    looked_at = Signal(str)
-    """The person looks at this run, by its key."""
-    measured_by = Signal(str)
-    """The person has the others measured by this run."""
+    selected = Signal(str)
+    """The user selects this run; the argument is its key."""
+    baseline_chosen = Signal(str)
+    """The user makes this run the baseline; the argument is its key."""
 
     def __init__(self) -> None:
         super().__init__()
         self.setObjectName("runHeader")
         self._key = ""
-        self._whole = self._verdict = ""
+        self._name_text = self._verdict = self._short_verdict = ""
         self.name = QPushButton()
         self.name.setCursor(Qt.CursorShape.PointingHandCursor)
         self.name.setObjectName("runName")
         self.name.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
         self.baseline = QRadioButton()
-        self.baseline.setAutoExclusive(False)  # one of the page, not of this frame
+        self.baseline.setAutoExclusive(False)  # exclusive within the page, not within this frame
         self.verdict = ElidedLabel()
         self.verdict.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
         layout = QVBoxLayout(self)
@@ -52,17 +52,15 @@ class RunHeader(QFrame):
         second.addWidget(self.verdict, 1)
         second.addWidget(self.baseline)
         layout.addLayout(second)
-        self.name.clicked.connect(lambda: self.looked_at.emit(self._key))
+        self.name.clicked.connect(lambda: self.selected.emit(self._key))
         self.baseline.clicked.connect(self._on_baseline)
 
-    def show_run(
-        self, run: KeptRun, theme: Theme, *, is_looked_at: bool, is_baseline: bool
-    ) -> None:
-        """Shows a run."""
-        self._key, self._whole = run.key, run.name
+    def show_run(self, run: KeptRun, theme: Theme, *, is_selected: bool, is_baseline: bool) -> None:
+        """Show a run."""
+        self._key, self._name_text = run.key, run.name
         answer = run.result.verdict.answer
         ink = theme.answer_colours(answer)[1]
-        edge = theme.accent if is_looked_at else "transparent"
+        edge = theme.accent if is_selected else "transparent"
         self.setStyleSheet(
             f"QFrame#runHeader {{ border: none; border-bottom: 2px solid {edge}; }}"
             f"QPushButton#runName {{ border: none; background: transparent; padding: 1px 0;"
@@ -77,15 +75,16 @@ class RunHeader(QFrame):
             f"QRadioButton::indicator:hover, QRadioButton::indicator:focus {{"
             f" border-color: {theme.accent}; }}"
         )
-        self.name.setAccessibleName(f"Look at {run.name}")
+        self.name.setAccessibleName(f"Select {run.name}")
         self._verdict = verdict_text(run.result)
-        self.setToolTip(self._verdict)  # the label shows as much of it as fits
+        self._short_verdict = f"{ANSWER_GLYPHS[answer]} {answer}"
+        self.setToolTip(self._verdict)  # the label shows as much of the verdict as fits
         self.baseline.setChecked(is_baseline)
-        self.baseline.setAccessibleName(f"Measure the others by {run.name}")
+        self.baseline.setAccessibleName(f"Make {run.name} the baseline")
         self.baseline.setToolTip(
-            "The others are measured by this run"
+            "This run is the baseline of the differences"
             if is_baseline
-            else "Measure the others by this run"
+            else "Make this run the baseline of the differences"
         )
         self._fit()
 
@@ -94,18 +93,20 @@ class RunHeader(QFrame):
         self._fit()
 
     def _fit(self) -> None:
-        """The name as far as it fits; all of it is in the tip."""
-        room = self.name.width() - 4
+        """Shorten the name and the verdict to the width; the tooltip has the whole text."""
+        room_px = self.name.width() - 4
         font = self.name.fontMetrics()
         self.baseline.setText("baseline" if self.width() >= WORDS_PX else "")
-        beside = self.baseline.sizeHint().width() + 24
-        fits = self.verdict.fontMetrics().horizontalAdvance(self._verdict) <= self.width() - beside
-        self.verdict.setText(self._verdict if fits else self._verdict.partition(" in ")[0])
+        taken_px = self.baseline.sizeHint().width() + 24
+        fits = (
+            self.verdict.fontMetrics().horizontalAdvance(self._verdict) <= self.width() - taken_px
+        )
+        self.verdict.setText(self._verdict if fits else self._short_verdict)
         self.verdict.setAccessibleName(self._verdict)
-        shown = font.elidedText(self._whole, Qt.TextElideMode.ElideRight, max(24, room))
+        shown = font.elidedText(self._name_text, Qt.TextElideMode.ElideRight, max(24, room_px))
         self.name.setText(shown)
-        self.name.setToolTip(f"Look at {self._whole}")
+        self.name.setToolTip(f"Select {self._name_text}")
 
     def _on_baseline(self) -> None:
-        self.baseline.setChecked(True)  # it is taken away by choosing another
-        self.measured_by.emit(self._key)
+        self.baseline.setChecked(True)  # the user unchecks it by choosing another run
+        self.baseline_chosen.emit(self._key)

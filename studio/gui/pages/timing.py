@@ -1,7 +1,8 @@
-"""The page *Timing*: when to roll and how wide, over a day of the traffic.
+"""The page *Timing*: when to start a rollout, and with which window, over a day of the traffic.
 
-Enters: the scenario as it stands. Leaves: another start and window, as one edit. Cells are known at once
-by closed forms, and then by simulated runs, in the background; a study of the document goes first.
+Each cell of the map is a start and a window. Closed forms fill the cells at once; simulated runs
+follow in the background, after a study of the document. A click on a cell makes its start and
+window those of the scenario.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from studio.charts.of_comparison import figure_of
 from studio.charts.timing import draw_timing, draw_traffic
 from studio.gui.background.job import Job, JobState
 from studio.gui.background.jobs import Jobs
-from studio.gui.background.timing_job import Hold, work_out
+from studio.gui.background.timing_job import Hold, timing_work
 from studio.gui.document.commands import edit_values
 from studio.gui.document.document import Document, DocumentState
 from studio.gui.pages.base import Page
@@ -54,7 +55,7 @@ if TYPE_CHECKING:
     from studio.gui.toolkit.actions import PageAction
 
 SETTLES_MS = 120
-"""So long after the last change the cells are worked out anew."""
+"""The cells are computed this long after the last change, in milliseconds."""
 _EXPORT_PX = 460.0
 
 
@@ -62,10 +63,10 @@ class TimingPage(Page):
     """A map of starts and windows.
 
     Attributes:
-        grid: The cells; None where there is nothing to choose.
-        found: What is known of them, by the number of their candidate.
-        job: What works them out, None before and after.
-        simulates: Whether runs follow the estimates.
+        grid: The cells; None where the scenario offers no choice.
+        figures_by_cell: The figures of the cells that are known, by the number of their candidate.
+        job: The job that computes the cells; None before and after.
+        simulates: Whether simulated runs follow the estimates.
     """
 
     def __init__(self, document: Document, jobs: Jobs, theme: Theme) -> None:
@@ -74,7 +75,7 @@ class TimingPage(Page):
         self.figure = Segmented(
             "Coloured by", [(key, words, tip) for key, (words, tip) in FIGURES.items()]
         )
-        self.figure.take("verdict")
+        self.figure.select("verdict")
         self.map = TimingMap(theme)
         self.readout = ElidedLabel(name="Cell")
         self.sentence = ElidedLabel()
@@ -85,7 +86,7 @@ class TimingPage(Page):
         self.grid: CellGrid | None = None
         self._state: DocumentState | None = None
         self._base: dict[str, object] | None = None
-        self.found: dict[int, CellFigures] = {}
+        self.figures_by_cell: dict[int, CellFigures] = {}
         self.job: Job | None = None
         self._hold = Hold()
         self._soon = QTimer(self)
@@ -93,10 +94,10 @@ class TimingPage(Page):
         self._soon.setInterval(SETTLES_MS)
         self._soon.timeout.connect(self._start)
         self._lay_out()
-        self.setFocusProxy(self.map)  # so that its keys hold once the page is turned to
+        self.setFocusProxy(self.map)  # so that the map's keys work as soon as the page is shown
         self.figure.picked.connect(self._paint)
-        self.map.pointed.connect(self._say_cell)
-        self.map.taken.connect(self._take)
+        self.map.pointed.connect(self._show_cell)
+        self.map.chosen.connect(self._on_cell_chosen)
         self.pause_button.clicked.connect(self.pause)
         jobs.started.connect(self._on_study)
         jobs.ended.connect(self._on_study)
@@ -109,7 +110,7 @@ class TimingPage(Page):
         inside.setSpacing(4)
         heading = QHBoxLayout()
         heading.setSpacing(8)
-        title = ElidedLabel("When to start, and how wide")
+        title = ElidedLabel("Start time and window")
         title.setStyleSheet("font-weight: 600;")
         self.progress.setObjectName("soft")
         heading.addWidget(title, 1)
@@ -119,7 +120,7 @@ class TimingPage(Page):
         inside.addLayout(heading)
         self._stack = QStackedWidget()
         self._stack.addWidget(self.map)
-        self._stack.addWidget(self._nothing())
+        self._stack.addWidget(self._make_empty_view())
         inside.addWidget(self._stack, 1)
         self.sentence.setObjectName("soft")
         inside.addWidget(self.readout)
@@ -128,8 +129,8 @@ class TimingPage(Page):
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(card)
 
-    def _nothing(self) -> QWidget:
-        """What stands here where there is nothing to choose, and where to go instead."""
+    def _make_empty_view(self) -> QWidget:
+        """Return the view for a scenario without a choice, with a button to another page."""
         holder = QWidget()
         inside = QVBoxLayout(holder)
         inside.setContentsMargins(40, 0, 40, 0)
@@ -137,19 +138,19 @@ class TimingPage(Page):
         self.empty.setWordWrap(True)
         self.empty.setTextFormat(Qt.TextFormat.PlainText)
         self.empty.setAlignment(Qt.AlignmentFlag.AlignCenter)
-        self.elsewhere.clicked.connect(lambda: self.wanted.emit("trade_off"))
+        self.elsewhere.clicked.connect(lambda: self.page_requested.emit("trade_off"))
         inside.addStretch(1)
         inside.addWidget(self.empty)
         inside.addWidget(self.elsewhere, 0, Qt.AlignmentFlag.AlignHCenter)
         inside.addStretch(1)
         return holder
 
-    # What is shown
+    # Display
 
     def follow(self) -> None:
-        is_seen, is_at_it = self.isVisible(), self.job is not None
-        if not is_seen and is_at_it and base_of(self.document.scenario) != self._base:
-            self._end_job()  # nobody waits for what was
+        is_visible, has_job = self.isVisible(), self.job is not None
+        if not is_visible and has_job and base_of(self.document.scenario) != self._base:
+            self._end_job()  # its results belong to a scenario that is no longer shown
             self._base = None
         super().follow()
 
@@ -159,122 +160,134 @@ class TimingPage(Page):
             self._paint()  # other results, another run: the cells are as they were
             return
         self._state = self.document.state
-        why = why_no_grid(scenario)
-        if why is None:
+        reason = why_no_grid(scenario)
+        if reason is None:
             try:
-                changed = self._take_grid(scenario)
+                changed = self._set_grid(scenario)
             except BadInput as error:
-                why = str(error)
-        self._stack.setCurrentIndex(0 if why is None else 1)
+                reason = str(error)
+        self._stack.setCurrentIndex(0 if reason is None else 1)
         for widget in (self.figure, self.readout, self.sentence):
-            widget.setVisible(why is None)
-        if why is not None:
+            widget.setVisible(reason is None)
+        if reason is not None:
             self._end_job()
-            self.grid, self._base, self.found = None, None, {}
-            self.empty.setText(why)
+            self.grid, self._base, self.figures_by_cell = None, None, {}
+            self.empty.setText(reason)
             self._show_progress()
             return
         if changed:
-            self._estimate_own()
+            self._estimate_own_cell()
             self._soon.start()
         self._paint()
         self._show_progress()
 
-    def _take_grid(self, scenario: Scenario) -> bool:
-        """The grid of the scenario; says whether its cells must be worked out anew."""
+    def _set_grid(self, scenario: Scenario) -> bool:
+        """Set the grid of the scenario; return whether its cells must be computed again."""
         base, before = base_of(scenario), self.grid
         windows = {*self.document.windows(), *default_windows(scenario), scenario.window_count()}
-        same = base == self._base and before is not None
-        if same and before is not None:
+        has_same_base = base == self._base and before is not None
+        if has_same_base and before is not None:
             windows |= set(before.windows)
         grid = grid_of(scenario, tuple(windows))
-        if same and before is not None and grid.cases == before.cases:
+        if has_same_base and before is not None and grid.cases == before.cases:
             self.grid = grid
             return False
-        known = {before.cases[k]: one for k, one in self.found.items()} if same and before else {}
+        known_figures = (
+            {before.cases[k]: figures for k, figures in self.figures_by_cell.items()}
+            if has_same_base and before
+            else {}
+        )
         self.grid, self._base = grid, base
-        self.found = {number: known[one] for number, one in enumerate(grid.cases) if one in known}
+        self.figures_by_cell = {
+            number: known_figures[case]
+            for number, case in enumerate(grid.cases)
+            if case in known_figures
+        }
         self._end_job()
         return True
 
-    def _estimate_own(self) -> None:
-        """The scenario's own cell is known at once."""
+    def _estimate_own_cell(self) -> None:
+        """Estimate the scenario's own cell at once, before the job begins."""
         assert self.grid is not None
         own = self.grid.own()
-        if own is not None and self.grid.number(*own) not in self.found:
+        if own is not None and self.grid.number(*own) not in self.figures_by_cell:
             number = self.grid.number(*own)
-            self.found[number] = estimate_cell(self.grid, number)
+            self.figures_by_cell[number] = estimate_cell(self.grid, number)
 
     def _paint(self) -> None:
         grid = self.grid
         if grid is None:
             return
-        key = self.figure.taken or "verdict"
-        self.map.show_map(grid, shades_of(grid, self.found, key, self.theme), key, self.theme)
+        key = self.figure.selected_key or "verdict"
+        self.map.show_map(
+            grid, shades_of(grid, self.figures_by_cell, key, self.theme), key, self.theme
+        )
         own = grid.own()
         row = own[1] if own is not None else len(grid.windows) - 1
-        self.sentence.setText(sentence_of(grid, self.found, row))
+        self.sentence.setText(sentence_of(grid, self.figures_by_cell, row))
         if self.map.cell is not None:
-            self._say_cell(*self.map.cell)
+            self._show_cell(*self.map.cell)
 
-    def words_of(self, column: int, row: int) -> str:
-        """What is known of a cell, in words."""
+    def cell_text(self, column: int, row: int) -> str:
+        """Return what is known of a cell, as a sentence."""
         grid = self.grid
         if grid is None:
             return ""
-        found = self.found.get(grid.number(column, row))
+        figures = self.figures_by_cell.get(grid.number(column, row))
         at = grid.clock(grid.begin_s + column * grid.step_s)
-        return f"{at}, window {grid.windows[row]} – {found.words() if found else 'not yet known'}"
+        return (
+            f"{at}, window {grid.windows[row]} – {figures.words() if figures else 'not yet known'}"
+        )
 
-    def _say_cell(self, column: int, row: int) -> None:
-        words = self.words_of(column, row)
+    def _show_cell(self, column: int, row: int) -> None:
+        words = self.cell_text(column, row)
         self.readout.setText(words)
         self.map.setAccessibleDescription(words)
 
-    # What a person does
+    # Actions of the user
 
-    def _take(self, column: int, row: int) -> None:
-        """The start and the window of a cell become the scenario's: one edit."""
+    def _on_cell_chosen(self, column: int, row: int) -> None:
+        """Make the start and the window of a cell those of the scenario, as one edit."""
         grid = self.grid
         if grid is None:
             return
-        found = self.found.get(grid.number(column, row))
-        if found is not None and found.answer == "out":
-            self.said.emit(self.words_of(column, row))
+        figures = self.figures_by_cell.get(grid.number(column, row))
+        if figures is not None and figures.answer == "out":
+            self.reported.emit(self.cell_text(column, row))
             return
         window, start = grid.windows[row], grid.starts[column]
         at = grid.clock(grid.begin_s + column * grid.step_s)
-        written = f"{start:g}s" if isinstance(start, float) else start
-        if written == f"{at}:00":
-            written = at  # as a person writes it
-        values: dict[str, object] = {"clock.start": written, "rollout.window": window}
+        start_value = f"{start:g}s" if isinstance(start, float) else start
+        if start_value == f"{at}:00":
+            start_value = at  # a time of day without seconds, as a user would type it
+        values: dict[str, object] = {"clock.start": start_value, "rollout.window": window}
         edit_values(self.document, f"start {at}, window {window}", values)
 
     def pause(self) -> None:
-        """Lets the simulation of cells rest, or go on; one that was ended before its end begins anew."""
+        """Pause or resume the simulation of cells; start again when it was cancelled or failed."""
         if self.job is not None and self.job.is_open:
             self.job.pause(self.job.state is JobState.RUNNING)
-        elif self._was_cut_off:
+        elif self._is_job_ended_early:
             self._start()
 
     @property
-    def _was_cut_off(self) -> bool:
-        """Whether a person has cancelled the cells in the list of jobs, or they have failed."""
+    def _is_job_ended_early(self) -> bool:
+        """Return whether the user has cancelled the job, or it has failed."""
         return self.job is not None and self.job.state in (JobState.CANCELLED, JobState.FAILED)
 
     def colour_by(self, key: str) -> None:
-        """Shows another figure."""
-        self.figure.take(key)
+        """Colour the cells by another figure."""
+        self.figure.select(key)
         self._paint()
 
-    def offered(self) -> list[PageAction]:
-        by = [
+    def page_actions(self) -> list[PageAction]:
+        colour_actions = [
             (f"timing.{key}", f"Colour by {words}", "", partial(self.colour_by, key))
             for key, (words, _tip) in FIGURES.items()
         ]
-        return [*by, ("timing.pause", "Pause the cells, or go on", "", self.pause)]
+        return [*colour_actions, ("timing.pause", "Pause or resume the cells", "", self.pause)]
 
-    # What goes on in the background
+    # Background work
 
     def _start(self) -> None:
         if self.grid is None:
@@ -283,9 +296,9 @@ class TimingPage(Page):
         self._hold.is_on = self.jobs.is_running
         job = self.jobs.run(
             f"Timing of {self.document.scenario.name}",
-            work_out(self.grid, self._hold, self.simulates),
+            timing_work(self.grid, self._hold, self.simulates),
         )
-        job.landed.connect(partial(self._on_landed, job))
+        job.published.connect(partial(self._on_published, job))
         job.changed.connect(self._show_progress)
         job.ended.connect(self._show_progress)
         self.job = job
@@ -297,12 +310,12 @@ class TimingPage(Page):
         if job is not None:
             job.cancel()
 
-    def _on_landed(self, job: Job, found: object) -> None:
-        if job is self.job and isinstance(found, Mapping):
-            for number, one in found.items():
-                before = self.found.get(number)
-                if before is None or one.runs >= before.runs:
-                    self.found[number] = one
+    def _on_published(self, job: Job, figures_by_cell: object) -> None:
+        if job is self.job and isinstance(figures_by_cell, Mapping):
+            for number, figures in figures_by_cell.items():
+                before = self.figures_by_cell.get(number)
+                if before is None or figures.runs >= before.runs:
+                    self.figures_by_cell[number] = figures
             if self.isVisible():
                 self._paint()
             else:
@@ -315,41 +328,41 @@ class TimingPage(Page):
     def _show_progress(self) -> None:
         job = self.job
         is_open = job is not None and job.is_open
-        self.pause_button.setVisible(is_open or self._was_cut_off)
+        self.pause_button.setVisible(is_open or self._is_job_ended_early)
         self.progress.setVisible(is_open)
         if job is None or not is_open:
-            self.pause_button.setText("Work out the rest")
-            self.pause_button.setAccessibleName("Work out the rest of the map")
+            self.pause_button.setText("Compute the rest")
+            self.pause_button.setAccessibleName("Compute the rest of the map")
             return
-        rests = job.state is JobState.PAUSED
-        self.pause_button.setText("Go on" if rests else "Pause")
+        is_paused = job.state is JobState.PAUSED
+        self.pause_button.setText("Resume" if is_paused else "Pause")
         self.pause_button.setAccessibleName(f"{self.pause_button.text()}: cells of the map")
         if job.total:
             words = f"{job.done:,} of {job.total:,} runs"
-            waits = self._hold.is_on and not rests
-            self.progress.setText(f"{words} · waits" if waits else words)
+            is_waiting = self._hold.is_on and not is_paused
+            self.progress.setText(f"{words} · waits" if is_waiting else words)
         else:
             self.progress.setText("estimates")
 
     def figures(self) -> dict[str, Figure]:
         grid = self.grid
-        if grid is None or not self.found:
+        if grid is None or not self.figures_by_cell:
             return {}
-        chosen = self.figure.taken or "verdict"
+        chosen_key = self.figure.selected_key or "verdict"
 
         def draw(key: str) -> Callable[[Sequence[Axes]], None]:
-            def both(axes: Sequence[Axes]) -> None:
+            def draw_both(axes: Sequence[Axes]) -> None:
                 draw_traffic(axes[0], grid, LIGHT)
-                draw_timing(axes[1], grid, self.found, key, LIGHT)
+                draw_timing(axes[1], grid, self.figures_by_cell, key, LIGHT)
 
-            return both
+            return draw_both
 
         return {
             f"timing {key}": figure_of(draw(key), _EXPORT_PX, LIGHT, rows=2)
-            for key in sorted(FIGURES, key=lambda one: one != chosen)
+            for key in sorted(FIGURES, key=lambda key: key != chosen_key)
         }
 
-    def is_about_to(self) -> bool:
+    def has_pending_work(self) -> bool:
         return self._soon.isActive()
 
     def leave(self) -> None:

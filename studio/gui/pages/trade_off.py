@@ -1,7 +1,7 @@
-"""The page *Trade-off*: how long each candidate takes against what it risks.
+"""The page *Trade-off*: the duration of each candidate against its risk.
 
-Enters: the document's latest comparison, and the closed forms of what stands in the fields. Leaves: which
-run is looked at; more runs, as an edit; the wish for a plan.
+The page shows the document's latest comparison, and the estimate of the edited scenario. The user
+selects a candidate, goes to its plan, or adds runs as an edit.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from studio.charts.trade_off import draw_trade_off
 from studio.gui.document.commands import edit_values
 from studio.gui.document.document import Document
 from studio.gui.pages.base import Page
-from studio.gui.painted.trade_off_chart import Estimated, Shown, TradeOffChart
+from studio.gui.painted.trade_off_chart import ChartContent, EstimatedPoint, TradeOffChart
 from studio.gui.widgets.elided import ElidedLabel
 from studio.gui.widgets.segmented import Segmented
 from studio.views.figures_text import (
@@ -43,114 +43,116 @@ if TYPE_CHECKING:
     from studio.gui.toolkit.actions import PageAction
 
 EXPORT_PX = 420.0
-"""How high an exported chart is."""
+"""Height of an exported chart, in pixels."""
 
 _TIPS = {
     "p99": "99 of 100 requests are answered faster while the rollout goes on",
-    "pool": "The fewest instances that serve at once",
-    "lost": "The share of requests that are rejected, time out, are refused, cut or in error",
-    "exposure": "Requests that met the new version before it was everywhere",
+    "pool": "The lowest number of instances in the pool",
+    "lost": "The share of requests that fail: rejected, timed out, refused, cut, or answered with an error",
+    "exposure": "Requests that the new version answered before every instance had it",
 }
 
 
 @dataclass(frozen=True)
-class Undecided:
-    """What is open, and what would settle it.
+class UndecidedCandidates:
+    """The candidates that are undecided, and how many more runs would decide them.
 
     Attributes:
-        words: As a sentence, empty when nothing is open.
-        more_count: How many more runs of each candidate would do; None when none, or too many.
+        words: A sentence about them; empty when every candidate is decided.
+        more_count: Number of additional runs per candidate; None when none are needed, or too many.
     """
 
     words: str = ""
     more_count: int | None = None
 
 
-def undecided_of(comparison: Comparison, names: Sequence[str]) -> Undecided:
-    """Which candidates are undecided, and how many more runs would probably settle all of them."""
+def undecided_of(comparison: Comparison, names: Sequence[str]) -> UndecidedCandidates:
+    """Return which candidates are undecided, and how many more runs would probably decide all of them."""
     objectives = comparison.scenario.objectives
-    open_ones: list[str] = []
-    more: list[int | None] = []
+    undecided_names: list[str] = []
+    more_counts: list[int | None] = []
     for name, result in zip(names, comparison.candidates, strict=True):
         verdict = result.verdict
         if verdict.answer == "undecided":
-            asked = (objectives.in_runs, objectives.confidence)
-            more.append(runs_to_settle(verdict.runs_meeting, verdict.runs, *asked).expected)
-            open_ones.append(style.shorten_name(name, 40))
-    if not open_ones:
-        return Undecided()
-    who = (
-        open_ones[0] if len(open_ones) == 1 else f"{', '.join(open_ones[:-1])} and {open_ones[-1]}"
+            rule = (objectives.in_runs, objectives.confidence)
+            more_counts.append(runs_to_settle(verdict.runs_meeting, verdict.runs, *rule).expected)
+            undecided_names.append(style.shorten_name(name, 40))
+    if not undecided_names:
+        return UndecidedCandidates()
+    subject = (
+        undecided_names[0]
+        if len(undecided_names) == 1
+        else f"{', '.join(undecided_names[:-1])} and {undecided_names[-1]}"
     )
-    if len(open_ones) > 3:
-        who = f"{len(open_ones)} of {len(comparison.candidates)}"
-    are, it = ("is", "it") if len(open_ones) == 1 else ("are", "them")
-    known = [one for one in more if one is not None]
-    if not known:
-        return Undecided(
-            f"{who} {are} undecided: even {MOST_RUNS:,} more runs would not settle {it}."
+    if len(undecided_names) > 3:
+        subject = f"{len(undecided_names)} of {len(comparison.candidates)}"
+    are, it = ("is", "it") if len(undecided_names) == 1 else ("are", "them")
+    known_counts = [count for count in more_counts if count is not None]
+    if not known_counts:
+        return UndecidedCandidates(
+            f"{subject} {are} undecided: even {MOST_RUNS:,} more runs would not settle {it}."
         )
-    count = max(known)
-    settled = it if len(known) == len(more) else f"{len(known)} of them"
+    count = max(known_counts)
+    object_text = it if len(known_counts) == len(more_counts) else f"{len(known_counts)} of them"
     runs = "run" if count == 1 else "runs"
-    words = f"{who} {are} undecided: about {count:,} more {runs} would settle {settled}."
-    return Undecided(words, count)
+    words = f"{subject} {are} undecided: about {count:,} more {runs} would settle {object_text}."
+    return UndecidedCandidates(words, count)
 
 
-def sentence_of(comparison: Comparison, undecided: Undecided, risk: Risk) -> str:
-    """What the points are, and what is open."""
+def sentence_of(comparison: Comparison, undecided: UndecidedCandidates, risk: Risk) -> str:
+    """Return a sentence about the points, the missing ones, and the undecided candidates."""
     runs = len(comparison.candidates[0].runs)
     total = comparison.scenario.replications
-    so_far = (
-        f"{runs:,} of {total:,} paired runs so far" if runs < total else f"{runs:,} paired runs"
-    )
-    said = [f"Every point is {so_far} on the same traffic; bars are 95 % intervals."]
+    count = f"{runs:,} of {total:,} runs so far" if runs < total else f"{runs:,} runs"
+    sentences = [
+        f"Every point is the mean of {count}, all on the same traffic; bars are 95 % intervals."
+    ]
     if runs == 1:
-        said = ["Every point is one run so far; there are no intervals from one."]
+        sentences = ["Every point is one run so far; an interval needs at least two."]
     missing = [
         candidate_name(comparison, index)
-        for index, one in enumerate(comparison.candidates)
-        if one.metrics["rollout_duration_s"].mean is None
+        for index, result in enumerate(comparison.candidates)
+        if result.metrics["rollout_duration_s"].mean is None
     ]
     if 0 < len(missing) < len(comparison.candidates):
-        who = f"{missing[0]} has" if len(missing) == 1 else f"{len(missing)} candidates have"
-        said.append(f"{who} no point: the rollout never ended.")
+        subject = f"{missing[0]} has" if len(missing) == 1 else f"{len(missing)} candidates have"
+        sentences.append(f"{subject} no point: the rollout never ended.")
     if not risk.limit(comparison.scenario.objectives) and risk.metric != "exposure_requests":
-        said.append(f"No objective limits the {risk.words}.")
-    return " ".join([*said, undecided.words]).strip()
+        sentences.append(f"No objective limits the {risk.words}.")
+    return " ".join([*sentences, undecided.words]).strip()
 
 
-def words_of(name: str, result: CandidateResult, risk: Risk) -> str:
-    """What is said of a point."""
+def point_text(name: str, result: CandidateResult, risk: Risk) -> str:
+    """Return the sentence about one point."""
     duration, value = result.metrics["rollout_duration_s"], result.metrics[risk.metric]
-    between = ""
+    interval_text = ""
     if value.low is not None and value.high is not None:
-        between = f" ({between_text(risk.text(max(0.0, value.low)), risk.text(value.high))})"
+        interval_text = f" ({between_text(risk.text(max(0.0, value.low)), risk.text(value.high))})"
     return (
-        f"{name}: takes {duration_text(duration.mean)}, {risk.words} {risk.text(value.mean)}{between}, "
+        f"{name}: takes {duration_text(duration.mean)}, {risk.words} {risk.text(value.mean)}{interval_text}, "
         f"{verdict_text(result)}"
     )
 
 
 class TradeOffPage(Page):
-    """Duration against a risk; a point that is picked is what every page looks at."""
+    """Duration against a risk; the user selects a candidate by its point."""
 
     def __init__(self, document: Document, jobs: Jobs, theme: Theme) -> None:
         super().__init__(document, jobs, theme)
         self.risk = Segmented(
-            "Weighed against", [(key, one.words, _TIPS[key]) for key, one in RISKS.items()]
+            "Weighed against", [(key, risk.words, _TIPS[key]) for key, risk in RISKS.items()]
         )
-        self.risk.take("p99")
+        self.risk.select("p99")
         self.chart = TradeOffChart()
         self.sentence = QLabel()
         self.run_button = QPushButton("Run them")
-        self._undecided = Undecided()
-        self._drawn: tuple[object, ...] = ()
+        self._undecided = UndecidedCandidates()
+        self._drawn_source: tuple[object, ...] = ()
         self._lay_out()
-        self.setFocusProxy(self.chart)  # so that its keys hold once the page is turned to
+        self.setFocusProxy(self.chart)  # so that the chart's keys work as soon as the page is shown
         self.risk.picked.connect(self.show_document)
         self.chart.picked.connect(document.select)
-        self.chart.taken.connect(lambda: self.wanted.emit("plan"))
+        self.chart.plan_requested.connect(lambda: self.page_requested.emit("plan"))
         self.run_button.clicked.connect(self.run_more)
         jobs.started.connect(self.follow)
         jobs.ended.connect(self.follow)
@@ -162,7 +164,7 @@ class TradeOffPage(Page):
         inside.setContentsMargins(12, 8, 12, 10)
         inside.setSpacing(4)
         heading = QHBoxLayout()
-        title = ElidedLabel("Minutes against")
+        title = ElidedLabel("Duration against")
         title.setStyleSheet("font-weight: 600;")
         heading.addWidget(title, 1)
         heading.addWidget(self.risk)
@@ -175,9 +177,10 @@ class TradeOffPage(Page):
         self.sentence.setTextFormat(Qt.TextFormat.PlainText)
         self.sentence.setAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
         self.sentence.setMinimumHeight(2 * self.sentence.fontMetrics().height() + 4)
-        self.run_button.setToolTip("Adds these runs to those of every candidate and simulates them")
+        self.run_button.setToolTip("Simulate these additional runs of every candidate")
         policy = self.run_button.sizePolicy()
-        policy.setRetainSizeWhenHidden(True)  # the sentence keeps its lines
+        # the sentence keeps its width while the button is hidden
+        policy.setRetainSizeWhenHidden(True)
         policy.setHorizontalPolicy(QSizePolicy.Policy.Fixed)
         self.run_button.setSizePolicy(policy)
         beneath.addWidget(self.sentence, 1)
@@ -190,15 +193,15 @@ class TradeOffPage(Page):
 
     @property
     def chosen_risk(self) -> Risk:
-        """What the duration is weighed against."""
-        return RISKS[self.risk.taken or "p99"]
+        """The risk that the duration is weighed against."""
+        return RISKS[self.risk.selected_key or "p99"]
 
     def show_document(self) -> None:
         document, risk = self.document, self.chosen_risk
         comparison = document.comparison
         if comparison is None:
-            self._drawn = ()
-            self._undecided = Undecided()
+            self._drawn_source = ()
+            self._undecided = UndecidedCandidates()
             first = "Simulating the first runs…"
             self.chart.show_nothing(
                 first if self.jobs.is_running else "Nothing is simulated yet", self.theme
@@ -211,54 +214,54 @@ class TradeOffPage(Page):
             candidate_name(comparison, index) if run is None else run.name
             for index, run in enumerate(runs)
         ]
-        shown = tuple(
+        point_names = tuple(
             None if run is None else (name if run.is_named else name.lower())
             for run, name in zip(runs, names, strict=True)
         )
-        wanted = (id(comparison), document.selection, risk.metric, shown, self.theme.name)
-        if wanted != self._drawn:  # an edit alone paints only what lies over the picture
+        drawn = (id(comparison), document.selection, risk.metric, point_names, self.theme.name)
+        if drawn != self._drawn_source:  # an edit repaints only the overlay
             words = {
-                index: words_of(name, result, risk)
+                index: point_text(name, result, risk)
                 for index, (name, result) in enumerate(
                     zip(names, comparison.candidates, strict=True)
                 )
             }
-            told = Shown(comparison, document.selection, risk, shown, words)
-            self.chart.show_points(told, self.theme)
-            self._drawn = wanted
+            content = ChartContent(comparison, document.selection, risk, point_names, words)
+            self.chart.show_points(content, self.theme)
+            self._drawn_source = drawn
         self.chart.show_estimate(self._estimated(risk), document.is_stale)
         self._show_sentence(comparison, names, risk)
 
-    def _why_no_estimate(self, risk: Risk) -> str:
-        """Why no point is drawn for what stands in the fields."""
-        found = self.document.estimate
-        for figure in () if found is None else ("rollout_duration_s", risk.metric):
-            reason = found.why_none(figure) if found is not None else None
+    def _no_estimate_reason(self, risk: Risk) -> str:
+        """Return why no point is drawn for the edited scenario."""
+        estimate = self.document.estimate
+        for figure in () if estimate is None else ("rollout_duration_s", risk.metric):
+            reason = estimate.why_none(figure) if estimate is not None else None
             if reason is not None:
                 return no_estimate_text(reason)
-        return "no closed form tells where what stands in the fields would lie"
+        return "closed forms give no estimate of the edited scenario"
 
-    def _estimated(self, risk: Risk) -> Estimated | None:
-        """The point that closed forms give for what stands in the fields, where it is another one."""
+    def _estimated(self, risk: Risk) -> EstimatedPoint | None:
+        """Return the estimated point of the edited scenario; None where there is none."""
         if not self.document.is_stale:
             return None
-        found = self.document.estimate
-        duration = None if found is None else found.rollout_duration_s
-        value = getattr(found, risk.metric, None)
+        estimate = self.document.estimate
+        duration = None if estimate is None else estimate.rollout_duration_s
+        value = getattr(estimate, risk.metric, None)
         if duration is None or value is None:
             return None
-        return Estimated(f"window {self.document.scenario.window_count()}", duration, value)
+        return EstimatedPoint(f"window {self.document.scenario.window_count()}", duration, value)
 
     def _show_sentence(self, comparison: Comparison, names: Sequence[str], risk: Risk) -> None:
         self._undecided = undecided_of(comparison, names)
         if self.document.is_stale:
-            told = "The pale points are from before your changes"
-            told += (
-                "; the hollow one is the estimate of what stands in the fields now."
+            text = "The pale points are from before your changes"
+            text += (
+                "; the hollow one is the estimate of the edited scenario."
                 if self.chart.estimated is not None
-                else f"; {self._why_no_estimate(risk)}."
+                else f"; {self._no_estimate_reason(risk)}."
             )
-            self.sentence.setText(told)
+            self.sentence.setText(text)
         else:
             self.sentence.setText(sentence_of(comparison, self._undecided, risk))
         can_run = (
@@ -269,27 +272,32 @@ class TradeOffPage(Page):
         self.run_button.setVisible(can_run)
 
     def run_more(self) -> None:
-        """Raises the replications by as many as would settle what is undecided: one edit."""
-        comparison, more = self.document.comparison, self._undecided.more_count
-        if comparison is None or more is None or self.document.is_stale:
+        """Raise the number of replications by as many as the undecided candidates need, as one edit."""
+        comparison, more_count = self.document.comparison, self._undecided.more_count
+        if comparison is None or more_count is None or self.document.is_stale:
             return
-        runs = len(comparison.candidates[0].runs) + more
-        edit_values(self.document, f"run {more:,} more", {"replications": runs})
+        runs = len(comparison.candidates[0].runs) + more_count
+        edit_values(self.document, f"run {more_count:,} more", {"replications": runs})
 
-    def offered(self) -> list[PageAction]:
-        against = [
-            (f"trade_off.{key}", f"Weigh against {one.words}", "", partial(self.weigh_against, key))
-            for key, one in RISKS.items()
+    def page_actions(self) -> list[PageAction]:
+        weigh_actions = [
+            (
+                f"trade_off.{key}",
+                f"Weigh against {risk.words}",
+                "",
+                partial(self.weigh_against, key),
+            )
+            for key, risk in RISKS.items()
         ]
-        return [*against, ("trade_off.run_more", "Run what is undecided", "", self.run_more)]
+        return [*weigh_actions, ("trade_off.run_more", "Run what is undecided", "", self.run_more)]
 
     def weigh_against(self, key: str) -> None:
-        """Shows another risk."""
-        self.risk.take(key)
+        """Show another risk."""
+        self.risk.select(key)
         self.follow()
 
     def figures(self) -> dict[str, Figure]:
-        """The trade-off with every risk that the candidates differ in, the chosen one first."""
+        """Return the trade-off chart of every risk, the chosen one first."""
         comparison = self.document.comparison
         if comparison is None:
             return {}
@@ -298,7 +306,7 @@ class TradeOffPage(Page):
             f"trade-off {risk.words}": figure_of(
                 partial(_draw_first, comparison, index, risk), EXPORT_PX, LIGHT
             )
-            for risk in sorted(RISKS.values(), key=lambda one: one is not chosen)
+            for risk in sorted(RISKS.values(), key=lambda other: other is not chosen)
         }
 
 

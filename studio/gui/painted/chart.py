@@ -1,4 +1,4 @@
-"""A figure of matplotlib in a card, laid out in pixels."""
+"""A matplotlib figure in a card, laid out in pixels."""
 
 from __future__ import annotations
 
@@ -28,31 +28,31 @@ class ChartCanvas(FigureCanvasQTAgg):
         super().resizeEvent(event)  # type: ignore[no-untyped-call]  # matplotlib types no canvas
 
     def lay_out(self, width: int, height: int) -> None:
-        """Gives every axes the same height, and the margins their pixels."""
+        """Give all axes the same height, and the margins their pixels."""
         free = height - self._top_px - BOTTOM_PX - BETWEEN_PX * (self._rows - 1)
         if width <= self._left_px + RIGHT_PX or free <= 0:
             return
-        each = free / self._rows
+        axes_height = free / self._rows
         for row, axes in enumerate(self.axes):
-            top = self._top_px + row * (each + BETWEEN_PX)
+            top = self._top_px + row * (axes_height + BETWEEN_PX)
             axes.set_position(
                 (
                     self._left_px / width,
-                    1 - (top + each) / height,
+                    1 - (top + axes_height) / height,
                     (width - self._left_px - RIGHT_PX) / width,
-                    each / height,
+                    axes_height / height,
                 )
             )
             spread_labels(axes)
 
     def place_of(self, axes: Axes, x: float, y: float) -> QPointF:
-        """Where a place of the axes' data lies on this widget."""
+        """Return the position of a data point of the axes on this widget."""
         across, up = axes.transData.transform((x, y))
         ratio = self.device_pixel_ratio
         return QPointF(across / ratio, self.height() - up / ratio)
 
     def area_of(self, axes: Axes) -> QRectF:
-        """Where axes lie on this widget."""
+        """Return the area of the axes on this widget."""
         box, ratio = axes.bbox, self.device_pixel_ratio
         return QRectF(
             box.x0 / ratio, self.height() - box.y1 / ratio, box.width / ratio, box.height / ratio
@@ -78,10 +78,10 @@ class ChartCard(QFrame):
 
     @property
     def canvas(self) -> FigureCanvasQTAgg:
-        """The canvas, for whoever listens to clicks."""
+        """The canvas, for listeners to clicks."""
         return self._canvas
 
     def redraw(self, theme: Theme) -> None:
-        """Shows what was drawn on the axes."""
+        """Show what was drawn on the axes."""
         self._canvas.figure.set_facecolor(theme.card)
         self._canvas.draw_idle()  # type: ignore[no-untyped-call]  # matplotlib types no canvas

@@ -1,8 +1,7 @@
-"""A laid-out graph that can be walked through: by mouse and wheel, or by keys alone.
+"""A graph that the user moves through by mouse and wheel, or by keys alone.
 
-Enters: a `studio.views.graph.Drawing`. Leaves: a picture whose boxes can be picked. Everything is drawn natively;
-the places were computed before. What is on the critical path has a thick line and bold words, and the
-sentence about a box says so too.
+The layout comes from `studio.views.graph.Drawing`; Qt paints it. The critical path has a thick line
+and bold text, and the sentence about a box says so too.
 """
 
 from __future__ import annotations
@@ -35,12 +34,15 @@ from studio.views.graph import Drawing, Node
 from studio.views.theme import BASE_PX, LIGHT, SMALL_PX, Theme
 
 SIZES = {"service": (150.0, 46.0), "instance": (72.0, 32.0), "gate": (84.0, 24.0)}
-"""How wide and high a box is, by what it shows."""
+"""Width and height of a box in pixels, by what the box shows."""
 
 BETWEEN_PX, ABOVE_PX = 24.0, 7.0
 MARGIN_PX = 8.0
 LEAST_SCALE, MOST_SCALE = 0.68, 2.5
-"""Below the first words cannot be read: what does not fit then is scrolled to."""
+"""Smallest scale that `fit` chooses, and largest scale of the zoom.
+
+Below the smallest scale the text cannot be read, so the view scrolls instead.
+"""
 
 SMALLEST_SCALE = 0.1
 _STEP = 1.15
@@ -48,7 +50,7 @@ _RADIUS_PX = 6.0
 
 
 class _Box(QGraphicsItem):
-    """A node."""
+    """The box of a node."""
 
     def __init__(self, node: Node, theme: Theme) -> None:
         super().__init__()
@@ -94,12 +96,12 @@ class _Box(QGraphicsItem):
         font.setPixelSize(round(SMALL_PX))
         font.setWeight(QFont.Weight.Normal)
         lower = inside.adjusted(0, inside.height() * 0.52, 0, 0)
-        colour = theme.failed if node.under.startswith("✗") else theme.soft
+        colour = theme.failed if node.is_failed else theme.soft
         _draw(painter, font, colour, lower, node.under)
 
 
 def _draw(painter: QPainter, font: QFont, colour: str, box: QRectF, text: str) -> None:
-    """A line in the middle of a box, cut in its own middle where it is too long."""
+    """Draw a line of text in the middle of a box, shortened in its middle where it is too long."""
     painter.setFont(font)
     painter.setPen(QColor(colour))
     shown = QFontMetricsF(font).elidedText(text, Qt.TextElideMode.ElideMiddle, box.width())
@@ -107,10 +109,10 @@ def _draw(painter: QPainter, font: QFont, colour: str, box: QRectF, text: str) -
 
 
 class GraphView(QGraphicsView):
-    """Shows a drawing; arrows go from box to box, the wheel or + and − zoom, 0 fits."""
+    """A view of a drawing; arrow keys move from box to box, the wheel, + and − zoom, 0 fits."""
 
     picked = Signal(str)
-    """Another box is looked at, by its key."""
+    """Another box is selected; the argument is its key."""
 
     def __init__(self, name: str, theme: Theme = LIGHT) -> None:
         super().__init__()
@@ -124,29 +126,31 @@ class GraphView(QGraphicsView):
         self.setDragMode(QGraphicsView.DragMode.ScrollHandDrag)
         self.viewport().setCursor(Qt.CursorShape.ArrowCursor)
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
-        self.setToolTip("Arrows go from box to box, + and − zoom, 0 fits")
+        self.setToolTip("Arrow keys move from box to box, + and − zoom, 0 fits")
         self._theme = theme
         self._drawing: Drawing | None = None
         self._boxes: dict[str, _Box] = {}
         self._current: str | None = None
-        self._zoomed = False
-        self._pressed: QPointF | None = None
+        self._is_zoomed = False
+        self._press_position: QPointF | None = None
 
     @property
     def drawing(self) -> Drawing | None:
-        """What is shown."""
+        """The shown drawing."""
         return self._drawing
 
     @property
     def current(self) -> Node | None:
-        """The box that is looked at."""
+        """The selected node; None when none is selected."""
         return None if self._current is None else self._boxes[self._current].node
 
     def show_drawing(self, drawing: Drawing | None, theme: Theme) -> None:
-        """Shows another drawing; the box that is looked at stays so where it is still there."""
+        """Show another drawing; the selection stays where its box still exists."""
         if drawing == self._drawing and theme is self._theme:
             return
-        kept = self._boxes.keys() == {node.key for node in drawing.nodes} if drawing else False
+        has_same_boxes = (
+            self._boxes.keys() == {node.key for node in drawing.nodes} if drawing else False
+        )
         self._drawing, self._theme = drawing, theme
         self.setBackgroundBrush(QColor(theme.card))
         self._scene.clear()
@@ -155,10 +159,10 @@ class GraphView(QGraphicsView):
             self._fill(drawing)
         self._current = self._current if self._current in self._boxes else None
         self._mark()
-        if not kept or not self._zoomed:
+        if not has_same_boxes or not self._is_zoomed:
             self.fit()
         if self.hasFocus():
-            self._begin()
+            self._select_first()
 
     def _fill(self, drawing: Drawing) -> None:
         wide = max((SIZES[node.kind][0] for node in drawing.nodes), default=0.0)
@@ -191,27 +195,27 @@ class GraphView(QGraphicsView):
         item.setZValue(0.5 if is_critical else 0)
         self._scene.addItem(item)
 
-    # How much of it is seen
+    # Zoom
 
     @property
     def scale_now(self) -> float:
-        """How large it is drawn, 1 for as it was laid out."""
+        """The present scale; 1 is the scale of the layout."""
         return self.transform().m11()
 
     def fit(self) -> None:
-        """Shows all of it where it can be read then, else the beginning."""
-        self._zoomed = False
-        whole, room = self._scene.sceneRect(), self.viewport().rect()
-        if whole.isEmpty() or room.isEmpty() or self._drawing is None:
+        """Show the whole graph where it can be read at that scale, else its beginning."""
+        self._is_zoomed = False
+        whole, viewport = self._scene.sceneRect(), self.viewport().rect()
+        if whole.isEmpty() or viewport.isEmpty() or self._drawing is None:
             return
-        scale = min(room.width() / whole.width(), room.height() / whole.height())
+        scale = min(viewport.width() / whole.width(), viewport.height() / whole.height())
         self._scale_to(min(1.0, max(LEAST_SCALE, scale)))
         self.horizontalScrollBar().setValue(self.horizontalScrollBar().minimum())
         self.verticalScrollBar().setValue(self.verticalScrollBar().minimum())
 
     def zoom(self, factor: float) -> None:
-        """Shows it larger or smaller; it stays so when the window is resized."""
-        self._zoomed = True
+        """Zoom by a factor; the zoom stays when the window is resized."""
+        self._is_zoomed = True
         self._scale_to(min(MOST_SCALE, max(SMALLEST_SCALE, self.scale_now * factor)))
 
     def _scale_to(self, scale: float) -> None:
@@ -220,7 +224,7 @@ class GraphView(QGraphicsView):
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)
-        if not self._zoomed:
+        if not self._is_zoomed:
             self.fit()
 
     def wheelEvent(self, event: QWheelEvent) -> None:
@@ -228,10 +232,10 @@ class GraphView(QGraphicsView):
             self.zoom(_STEP ** (event.angleDelta().y() / 120))
         event.accept()
 
-    # Which box is looked at
+    # Selection
 
     def pick(self, key: str) -> None:
-        """Looks at a box."""
+        """Select a box."""
         if key in self._boxes and key != self._current:
             self._current = key
             self._mark()
@@ -249,11 +253,11 @@ class GraphView(QGraphicsView):
 
     def focusInEvent(self, event: QFocusEvent) -> None:
         super().focusInEvent(event)
-        self._begin()
+        self._select_first()
         self._mark()
 
-    def _begin(self) -> None:
-        """Whoever comes by keys begins at the first box."""
+    def _select_first(self) -> None:
+        """Select the first box when the keyboard focus arrives and no box is selected."""
         if self._current is None and self._drawing is not None and self._drawing.nodes:
             self.pick(self._drawing.nodes[0].key)
 
@@ -264,15 +268,15 @@ class GraphView(QGraphicsView):
     def mousePressEvent(self, event: QMouseEvent) -> None:
         super().mousePressEvent(event)
         event.accept()
-        self._pressed = event.position()
+        self._press_position = event.position()
         self.viewport().setCursor(Qt.CursorShape.ClosedHandCursor)
 
     def mouseReleaseEvent(self, event: QMouseEvent) -> None:
         super().mouseReleaseEvent(event)
         event.accept()
         self.viewport().setCursor(Qt.CursorShape.ArrowCursor)
-        pressed, self._pressed = self._pressed, None
-        if pressed is not None and (event.position() - pressed).manhattanLength() < 4:
+        press_position, self._press_position = self._press_position, None
+        if press_position is not None and (event.position() - press_position).manhattanLength() < 4:
             item = self.itemAt(event.position().toPoint())
             if isinstance(item, _Box):
                 self.pick(item.node.key)
@@ -286,7 +290,7 @@ class GraphView(QGraphicsView):
         }
         key = Qt.Key(event.key())
         if key in ways:
-            self._go(ways[key])
+            self._move_selection(ways[key])
         elif key in (Qt.Key.Key_Plus, Qt.Key.Key_Equal):
             self.zoom(_STEP)
         elif key == Qt.Key.Key_Minus:
@@ -300,18 +304,18 @@ class GraphView(QGraphicsView):
         else:
             super().keyPressEvent(event)
 
-    def _go(self, way: QPointF) -> None:
-        """To the nearest box in a direction; what lies straight ahead counts as nearer."""
+    def _move_selection(self, way: QPointF) -> None:
+        """Select the nearest box in a direction; a box straight ahead counts as nearer."""
         if self._current is None:
             return
-        here, found = self._boxes[self._current].pos(), None
+        here, nearest = self._boxes[self._current].pos(), None
         for key, box in self._boxes.items():
-            off = box.pos() - here
-            ahead = off.x() * way.x() + off.y() * way.y()
-            aside = abs(off.x() * way.y()) + abs(off.y() * way.x())
+            offset = box.pos() - here
+            ahead = offset.x() * way.x() + offset.y() * way.y()
+            aside = abs(offset.x() * way.y()) + abs(offset.y() * way.x())
             if ahead > 1:
                 distance = ahead + 3 * aside
-                if found is None or distance < found[0]:
-                    found = (distance, key)
-        if found is not None:
-            self.pick(found[1])
+                if nearest is None or distance < nearest[0]:
+                    nearest = (distance, key)
+        if nearest is not None:
+            self.pick(nearest[1])

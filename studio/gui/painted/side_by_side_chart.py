@@ -1,7 +1,6 @@
-"""Two to four runs over time beside each other: one scale, one axis of time, one cursor.
+"""Two to four runs over time, side by side: one scale, one axis of time, one cursor.
 
-Enters: the lines of each run, an estimate. Leaves: at which time the cursor stands. All of it is
-painted natively: the picture once, the cursor over it whenever it moves.
+Qt paints the picture once, and the cursor over it whenever the cursor moves.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ from PySide6.QtWidgets import QWidget
 from simulation.estimates import estimate
 from simulation.scenario.units import Floats
 from simulation.study.compare import Band
-from studio.gui.painted.plotted import Plotted, round_values, see_through
+from studio.gui.painted.plotted import PlotArea, round_values, with_opacity
 from studio.gui.toolkit.painting import font_of, picture_of
 from studio.views.figures_text import clock_text, count_text, latency_text, limit_text
 from studio.views.side_by_side import StripLines
@@ -34,9 +33,9 @@ from studio.views.theme import SMALL_PX, Theme
 from studio.views.ticks import time_ticks
 
 LEFT_PX = 122
-"""Names and numbers stand left of the columns."""
+"""Width of the margin left of the columns, for names and numbers, in pixels."""
 INSIDE_PX = 8
-"""Between a column and its neighbour, on each side."""
+"""Margin on both sides of a column, in pixels."""
 _TOP_PX, _BOTTOM_PX, _BETWEEN_PX = 18, 22, 20
 _ROOM = 1.12
 
@@ -46,8 +45,8 @@ class Quantity:
     """One row of panels.
 
     Attributes:
-        name: What it is.
-        lines: Of each line the attribute of `StripLines`, its name, and its colour's.
+        name: The name of the quantity.
+        lines: For each line the attribute of `StripLines`, its name, and its colour's token.
         is_time: Whether the values are seconds.
     """
 
@@ -68,12 +67,12 @@ QUANTITIES = (
 
 @dataclass(frozen=True)
 class Columns:
-    """What is shown.
+    """The content of the chart.
 
     Attributes:
-        lines: Of each run.
-        names: What the runs are called.
-        limit_s: The objective of p99, None without one.
+        lines: The lines of each run.
+        names: The names of the runs.
+        limit_s: The objective of p99, in seconds; None without one.
     """
 
     lines: tuple[StripLines, ...] = ()
@@ -82,10 +81,10 @@ class Columns:
 
 
 class SideBySideChart(QWidget):
-    """The columns; the mouse and ←/→ move the cursor."""
+    """The columns; the mouse and ← → move the cursor."""
 
     moved = Signal(float)
-    """The cursor stands at another time, in seconds."""
+    """The cursor has moved; the argument is its time in seconds."""
 
     def __init__(self, theme: Theme) -> None:
         super().__init__()
@@ -99,103 +98,103 @@ class SideBySideChart(QWidget):
         self.setMouseTracking(True)
         self.setMinimumHeight(170)
 
-    # What it shows
+    # Display
 
     def show_columns(self, columns: Columns, theme: Theme) -> None:
-        """Shows other runs, or more of the same."""
+        """Show other runs, or more results of the same runs."""
         self._columns, self._theme = columns, theme
         if self._cursor_s is None or self._cursor_s > self.span_s:
             self._cursor_s = self._worst_s()
         self._repaint()
 
-    def show_estimate(self, column: int | None, found: estimate.Estimate | None) -> None:
-        """Draws what closed forms say into a column, over what was simulated before; None for none."""
-        wanted = None if column is None or found is None else (column, found)
-        if wanted != self._estimate:
-            self._estimate = wanted
+    def show_estimate(self, column: int | None, new_estimate: estimate.Estimate | None) -> None:
+        """Draw an estimate into a column, over its simulated lines; None removes the estimate."""
+        column_estimate = None if column is None or new_estimate is None else (column, new_estimate)
+        if column_estimate != self._estimate:
+            self._estimate = column_estimate
             self._repaint()
 
     @property
     def is_estimated(self) -> bool:
-        """Whether an estimate is drawn."""
+        """Return whether an estimate is drawn."""
         return self._estimate is not None
 
     @property
     def span_s(self) -> float:
-        """How far the axis of time reaches."""
-        ends = [one.end_s for one in self._columns.lines]
+        """The end of the axis of time, in seconds."""
+        ends = [lines.end_s for lines in self._columns.lines]
         if self._estimate is not None and self._estimate[1].lines is not None:
             ends.append(float(self._estimate[1].lines.time_s[-1]))
         return max(ends, default=1.0)
 
     @property
     def cursor_s(self) -> float | None:
-        """Where the cursor stands."""
+        """The time of the cursor, in seconds."""
         return self._cursor_s
 
     def move_cursor(self, time_s: float) -> None:
-        """Puts the cursor somewhere; nothing but the cursor is painted anew."""
-        wanted = min(max(0.0, time_s), self.span_s)
-        if wanted != self._cursor_s and self._columns.lines:
-            self._cursor_s = wanted
+        """Move the cursor; only the cursor is painted again."""
+        new_s = min(max(0.0, time_s), self.span_s)
+        if new_s != self._cursor_s and self._columns.lines:
+            self._cursor_s = new_s
             self.setAccessibleDescription(self.readout())
-            self.moved.emit(wanted)
+            self.moved.emit(new_s)
             self.update()
 
     def readout(self) -> str:
-        """What every run does where the cursor stands, in words."""
+        """Return the values of every run at the cursor, as a sentence."""
         if self._cursor_s is None or not self._columns.lines:
             return ""
-        told = [f"At {clock_text(self._cursor_s)}"]
+        parts = [f"At {clock_text(self._cursor_s)}"]
         for name, lines in zip(self._columns.names, self._columns.lines, strict=True):
             values = ", ".join(
                 f"{words} {self._value_text(getattr(lines, key), quantity)}"
                 for quantity in QUANTITIES
                 for key, words, _token in quantity.lines
             )
-            told.append(f"{name}: {values}")
-        return "; ".join(told)
+            parts.append(f"{name}: {values}")
+        return "; ".join(parts)
 
     def _worst_s(self) -> float | None:
-        """Where the highest p99 is: what one looks at first."""
+        """Return the time of the highest p99, where the cursor starts."""
         best = (0.0, 0.0)
         for lines in self._columns.lines:
             values = np.nan_to_num(lines.p99.median)
             if len(values):
-                place = int(np.argmax(values))
-                best = max(best, (float(values[place]), float(lines.p99.time_s[place])))
+                index = int(np.argmax(values))
+                best = max(best, (float(values[index]), float(lines.p99.time_s[index])))
         return best[1] if self._columns.lines else None
 
     def _value_text(self, band: Band, quantity: Quantity) -> str:
         value = value_at(band, self._cursor_s or 0.0)
         return latency_text(value) if quantity.is_time else count_text(value)
 
-    # Where things are
+    # Geometry
 
     def column_width(self) -> float:
-        """How wide each column is, its margins included."""
+        """Return the width of a column in pixels, its margins included."""
         return (self.width() - LEFT_PX) / max(1, len(self._columns.lines))
 
     def panel(self, row: int, column: int) -> QRectF:
-        """Where the lines of a quantity and a run are."""
-        each = (self.height() - _TOP_PX - _BOTTOM_PX - _BETWEEN_PX) / len(QUANTITIES)
-        wide = self.column_width()
+        """Return the panel of a quantity (row) and a run (column)."""
+        panel_height = (self.height() - _TOP_PX - _BOTTOM_PX - _BETWEEN_PX) / len(QUANTITIES)
+        column_width = self.column_width()
         return QRectF(
-            LEFT_PX + column * wide + INSIDE_PX,
-            _TOP_PX + row * (each + _BETWEEN_PX),
-            wide - 2 * INSIDE_PX,
-            each,
+            LEFT_PX + column * column_width + INSIDE_PX,
+            _TOP_PX + row * (panel_height + _BETWEEN_PX),
+            column_width - 2 * INSIDE_PX,
+            panel_height,
         )
 
     def _top(self, quantity: Quantity) -> float:
-        """The highest value of all columns: they share the scale."""
+        """Return the top of the scale that all columns of a quantity share."""
         values = [0.0]
         for lines in self._columns.lines:
             for key, _words, _token in quantity.lines:
                 band: Band = getattr(lines, key)
-                known = np.concatenate([band.high, band.median])
-                known = known[np.isfinite(known)]
-                values += [float(known.max())] if len(known) else []
+                finite_values = np.concatenate([band.high, band.median])
+                finite_values = finite_values[np.isfinite(finite_values)]
+                values += [float(finite_values.max())] if len(finite_values) else []
         if quantity.is_time and self._columns.limit_s is not None:
             values.append(self._columns.limit_s)
         if self._estimate is not None:
@@ -203,51 +202,51 @@ class SideBySideChart(QWidget):
         return max(values) * _ROOM or 1.0
 
     def _estimated(self, quantity: Quantity) -> list[tuple[Floats, Floats, str]]:
-        """The lines of the estimate: times, values, the name of the colour."""
+        """Return the lines of the estimate: times, values, colour token."""
         if self._estimate is None or self._estimate[1].lines is None:
             return []
-        found, lines = self._estimate[1], self._estimate[1].lines
+        shown_estimate, lines = self._estimate[1], self._estimate[1].lines
         if not quantity.is_time:
             return [
                 (lines.time_s, lines.capacity_rps, "new_version"),
                 (lines.time_s, lines.offered_rps, "accent"),
             ]
-        if found.rollout_latency_p99_s is None:
+        if shown_estimate.rollout_latency_p99_s is None:
             return []
-        flat = np.full(len(lines.time_s), found.rollout_latency_p99_s.value)
+        flat = np.full(len(lines.time_s), shown_estimate.rollout_latency_p99_s.value)
         return [(lines.time_s, flat, "accent")]
 
-    # What a person does
+    # Actions of the user
 
     def mouseMoveEvent(self, event: QMouseEvent) -> None:
-        self._to_mouse(event.position())
+        self._move_cursor_to(event.position())
 
     def mousePressEvent(self, event: QMouseEvent) -> None:
-        self._to_mouse(event.position())
+        self._move_cursor_to(event.position())
 
-    def _to_mouse(self, at: QPointF) -> None:
+    def _move_cursor_to(self, at: QPointF) -> None:
         for column in range(len(self._columns.lines)):
             panel = self.panel(0, column)
             if panel.left() - INSIDE_PX <= at.x() <= panel.right() + INSIDE_PX:
                 self.move_cursor((at.x() - panel.left()) / panel.width() * self.span_s)
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
-        """← and → move the cursor by a hundredth, with Shift by a tenth; Home and End to the ends."""
-        far = event.modifiers() & Qt.KeyboardModifier.ShiftModifier
-        step_s = self.span_s / (10 if far else 100)
+        """Move the cursor by ← and → by a hundredth, with Shift by a tenth; Home and End go to the ends."""
+        is_far = event.modifiers() & Qt.KeyboardModifier.ShiftModifier
+        step_s = self.span_s / (10 if is_far else 100)
         now_s = self._cursor_s or 0.0
-        wanted = {
+        target_s = {
             Qt.Key.Key_Left: now_s - step_s,
             Qt.Key.Key_Right: now_s + step_s,
             Qt.Key.Key_Home: 0.0,
             Qt.Key.Key_End: self.span_s,
         }.get(Qt.Key(event.key()))
-        if wanted is None:
+        if target_s is None:
             event.ignore()
         else:
-            self.move_cursor(wanted)
+            self.move_cursor(target_s)
 
-    # How it is painted
+    # Painting
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)
@@ -277,7 +276,7 @@ class SideBySideChart(QWidget):
                 self._paint_panel(painter, (row, column), quantity, top)
 
     def _paint_margin(self, painter: QPainter, row: int, quantity: Quantity, top: float) -> None:
-        """The name of a quantity, of its lines, and the numbers of the shared scale."""
+        """Paint the name of a quantity, the names of its lines, and the numbers of the scale."""
         area = self.panel(row, 0)
         painter.setFont(font_of(SMALL_PX, bold=True))
         painter.setPen(QColor(self._theme.text))
@@ -303,47 +302,51 @@ class SideBySideChart(QWidget):
     ) -> None:
         row, column = place
         area, lines, theme = self.panel(row, column), self._columns.lines[column], self._theme
-        plot = Plotted(area, self.span_s, top)
+        plot = PlotArea(area, self.span_s, top)
         scale = _unit(top)[0] if quantity.is_time else 1.0
         for tick in round_values(top * scale):
-            plot.level(painter, tick / scale, QPen(QColor(theme.line), 1))
-        is_before = self._estimate is not None and self._estimate[0] == column
+            plot.draw_level(painter, tick / scale, QPen(QColor(theme.line), 1))
+        has_estimate = self._estimate is not None and self._estimate[0] == column
         painter.save()
         painter.setClipRect(area.adjusted(-1, -1, 1, 1))
-        painter.setOpacity(0.35 if is_before else 1.0)
+        painter.setOpacity(0.35 if has_estimate else 1.0)
         for number, (key, _words, token) in enumerate(quantity.lines):
             band: Band = getattr(lines, key)
             colour = getattr(theme, token)
             if key == "capacity":
                 room = (np.zeros(len(band.time_s)), band.median)
-                plot.fill(painter, band.time_s, room, see_through(colour, 0.12))
+                plot.fill_between(painter, band.time_s, room, with_opacity(colour, 0.12))
             elif key in ("traffic", "p99"):
-                plot.fill(painter, band.time_s, (band.low, band.high), see_through(colour, 0.2))
+                plot.fill_between(
+                    painter, band.time_s, (band.low, band.high), with_opacity(colour, 0.2)
+                )
             pen = QPen(QColor(colour), 1.3 if number else 1.6)
-            plot.line(painter, band.time_s, band.median, pen)
+            plot.draw_line(painter, band.time_s, band.median, pen)
         painter.setOpacity(1.0)
-        if is_before:
+        if has_estimate:
             for time_s, values, token in self._estimated(quantity):
                 pen = QPen(QColor(getattr(theme, token)), 1.6, Qt.PenStyle.DashLine)
-                plot.line(painter, time_s, values, pen)
+                plot.draw_line(painter, time_s, values, pen)
         painter.restore()
-        if is_before and row == 0:  # dashes are told in a word too
+        if has_estimate and row == 0:  # the dashed lines are named, too
             painter.setPen(QColor(theme.accent))
             painter.drawText(QPointF(area.left(), area.top() - 5), "estimate")
         if quantity.is_time and self._columns.limit_s is not None:
             self._paint_limit(painter, plot, self._columns.limit_s, column)
 
-    def _paint_limit(self, painter: QPainter, plot: Plotted, limit_s: float, column: int) -> None:
-        plot.level(painter, limit_s, QPen(QColor(self._theme.failed), 1.1, Qt.PenStyle.DashLine))
+    def _paint_limit(self, painter: QPainter, plot: PlotArea, limit_s: float, column: int) -> None:
+        plot.draw_level(
+            painter, limit_s, QPen(QColor(self._theme.failed), 1.1, Qt.PenStyle.DashLine)
+        )
         if column == len(self._columns.lines) - 1:
             words = f"limit {limit_text(limit_s)}"
             wide = painter.fontMetrics().horizontalAdvance(words) + 6
             place = QRectF(plot.area.right() - wide, plot.y_of(limit_s) - 16, wide, 15)
-            painter.fillRect(place, see_through(self._theme.card, 0.8))
+            painter.fillRect(place, with_opacity(self._theme.card, 0.8))
             painter.drawText(place, Qt.AlignmentFlag.AlignCenter, words)
 
     def _paint_cursor(self, painter: QPainter) -> None:
-        """One line through all panels, and what each run's lines are there."""
+        """Paint one line through all panels, and the values of each run at the cursor."""
         if self._cursor_s is None or not self._columns.lines:
             return
         painter.setFont(font_of(SMALL_PX))
@@ -358,13 +361,13 @@ class SideBySideChart(QWidget):
                 self._paint_values(painter, self.panel(row, column), lines, quantity)
 
     def _paint_times(self, painter: QPainter, x: float, area: QRectF) -> None:
-        """The axis of time, and on it where the cursor stands."""
+        """Paint the axis of time, and the time of the cursor on it."""
         words, metrics = clock_text(self._cursor_s), painter.fontMetrics()
         wide = metrics.horizontalAdvance(words) + 8
         left = min(max(area.left() - INSIDE_PX, x - wide / 2), area.right() + INSIDE_PX - wide)
         chip = QRectF(left, area.bottom() + 3, wide, 16)
         painter.setPen(QColor(self._theme.soft))
-        plot = Plotted(area, self.span_s, 1.0)
+        plot = PlotArea(area, self.span_s, 1.0)
         for tick in time_ticks(self.span_s, max(2, int(area.width() / 44))):
             half = metrics.horizontalAdvance(clock_text(tick)) / 2 + 3
             place = QRectF(plot.x_of(tick) - half, chip.top(), 2 * half, chip.height())
@@ -377,7 +380,7 @@ class SideBySideChart(QWidget):
     def _paint_values(
         self, painter: QPainter, area: QRectF, lines: StripLines, quantity: Quantity
     ) -> None:
-        """The values at the cursor, in the colours of their lines, above the panel on the right."""
+        """Paint the values at the cursor above the panel, in the colours of their lines."""
         parts = [
             (self._value_text(getattr(lines, key), quantity), QColor(getattr(self._theme, token)))
             for key, _words, token in quantity.lines
@@ -394,7 +397,7 @@ class SideBySideChart(QWidget):
 
 
 def value_at(band: Band, time_s: float) -> float | None:
-    """The median in the bin that a time lies in; None beyond the end and where there is none."""
+    """Return the median in the bin of a time; None beyond the end and where there is no value."""
     if not len(band.time_s) or time_s > band.time_s[-1] + band.time_s[0]:
         return None
     value = float(band.median[int(np.argmin(np.abs(band.time_s - time_s)))])

@@ -1,7 +1,7 @@
-"""Strips that share one axis of time, the steps beneath, and one cursor over all of them.
+"""Strips that share one axis of time, the steps below, and one cursor over all of them.
 
-Enters: strips as data, a story, a moment. Leaves: the picture, and `moved` when a person points at
-another moment. All but the cursor is painted once into a picture; the cursor costs a few lines.
+Everything but the cursor is painted once into a picture, so that moving the cursor costs a few
+lines. The user moves the cursor with the mouse.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from PySide6.QtGui import (
 from PySide6.QtWidgets import QSizePolicy, QToolTip, QWidget
 
 from studio.gui.painted.steps_painter import instance_in, paint_steps
-from studio.gui.painted.strip_painter import NAME_PX, TICK_PX, PixelScale, label, paint_strip
+from studio.gui.painted.strip_painter import NAME_PX, TICK_PX, PixelScale, paint_label, paint_strip
 from studio.gui.toolkit.painting import font_of, picture_of
 from studio.views.figures_text import clock_text
 from studio.views.replay import ReplayEvent, Story, sentences_of
@@ -38,20 +38,20 @@ _SHARES = {"Capacity and traffic": 3.0, "Latency": 3.0}
 _STEPS_SHARE = 3.5
 _TICKS_S = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 43200)
 _TICK_ROOM_PX = 64
-_APART_PX = 7
-_WORDS_PX = 380
-"""Words beside the cursor are no wider."""
-_NEAR_PX = 5
-"""An event is told when the cursor is so near."""
+_READOUT_GAP_PX = 7
+_LABEL_MAX_PX = 380
+"""Maximum width of the text beside the cursor, in pixels."""
+_EVENT_REACH_PX = 5
+"""An event is named when the cursor is this near, in pixels."""
 
 
 class StripsView(QWidget):
-    """Everything about a run that is told over time."""
+    """All figures of a run over time."""
 
     moved = Signal(float)
-    """The person points at a moment, in seconds."""
+    """The user points at a moment; the argument is its time in seconds."""
     picked = Signal(int)
-    """The person double-clicks the steps of an instance, by its number."""
+    """The user double-clicks the steps of an instance; the argument is its number."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -62,7 +62,7 @@ class StripsView(QWidget):
         self._theme: Theme = LIGHT
         self._strips: Sequence[Strip] = ()
         self._story: Story | None = None
-        self._faded = (False, False)
+        self._is_faded = (False, False)
         self._boxes: list[QRect] = []
         self._steps_box = QRect()
         self._picture: QPixmap | None = None
@@ -78,61 +78,62 @@ class StripsView(QWidget):
         end_s: float,
         faded: tuple[bool, bool] = (False, False),
     ) -> None:
-        """Shows other lines.
+        """Show other strips.
 
         Args:
-            strips: From top to bottom.
-            story: Whose steps stand beneath; None for nobody's.
+            strips: The strips, from top to bottom.
+            story: The story whose steps stand below; None for none.
             theme: The colours.
-            end_s: How far the axis of time goes.
-            faded: Whether the strips, and the steps, are of what was before the person's changes.
+            end_s: The end of the axis of time, in seconds.
+            faded: Whether the strips, and whether the steps, belong to the state before the user's
+                edits.
         """
         self._strips, self._story, self._theme = strips, story, theme
-        self._end_s, self._faded, self._picture = max(end_s, 1e-3), faded, None
+        self._end_s, self._is_faded, self._picture = max(end_s, 1e-3), faded, None
         self.update()
 
     def show_time(self, time_s: float | None) -> None:
-        """Moves the cursor; None takes it away."""
+        """Move the cursor; None removes it."""
         if time_s == self._time_s:
             return
-        before, self._time_s = self._cursor_room(), time_s
+        before, self._time_s = self._cursor_rect(), time_s
         self.update(before)
-        self.update(self._cursor_room())
+        self.update(self._cursor_rect())
 
     @property
     def scale(self) -> PixelScale:
-        """Where moments are."""
+        """The scale from seconds to pixels."""
         return PixelScale(GUTTER_PX, max(1, self.width() - GUTTER_PX - _RIGHT_PX), self._end_s)
 
     @property
-    def shown(self) -> Sequence[Strip]:
-        """The strips that are shown."""
+    def strips(self) -> Sequence[Strip]:
+        """The shown strips."""
         return self._strips
 
-    # How they lie
+    # Geometry
 
     def _lay_out(self) -> None:
-        """Gives each strip its height: what is quiet gets a line, the rest share the room."""
-        quiet = [one.is_quiet for one in self._strips]
-        shares = [0.0 if hush else _SHARES.get(one.name, 1.5)
-                  for one, hush in zip(self._strips, quiet, strict=True)]  # fmt: skip
+        """Give each strip its height: an empty strip gets one line, the others share the rest."""
+        is_quiet = [strip.is_quiet for strip in self._strips]
+        shares = [0.0 if is_empty else _SHARES.get(strip.name, 1.5)
+                  for strip, is_empty in zip(self._strips, is_quiet, strict=True)]  # fmt: skip
         has_steps = self._story is not None and len(self._story.order) > 0
         steps = _STEPS_SHARE if has_steps else 0.0
         gaps = _BETWEEN_PX * (len(shares) - (0 if steps else 1))
-        free = self.height() - _TOP_PX - _AXIS_PX - gaps - _QUIET_PX * sum(quiet)
-        each = max(0.0, free) / max(1e-9, sum(shares) + steps)
+        free = self.height() - _TOP_PX - _AXIS_PX - gaps - _QUIET_PX * sum(is_quiet)
+        unit_px = max(0.0, free) / max(1e-9, sum(shares) + steps)
         width = max(1, self.width() - GUTTER_PX - _RIGHT_PX)
         top, self._boxes = float(_TOP_PX), []
-        for share, hush in zip(shares, quiet, strict=True):
-            height = _QUIET_PX if hush else each * share
+        for share, is_empty in zip(shares, is_quiet, strict=True):
+            height = _QUIET_PX if is_empty else unit_px * share
             self._boxes.append(QRect(GUTTER_PX, round(top), width, round(height)))
             top += height + _BETWEEN_PX
-        self._steps_box = QRect(GUTTER_PX, round(top), width, max(0, round(each * steps)))
+        self._steps_box = QRect(GUTTER_PX, round(top), width, max(0, round(unit_px * steps)))
 
     def resizeEvent(self, _event: object) -> None:
         self._picture = None
 
-    # How they are painted
+    # Painting
 
     def paintEvent(self, event: QPaintEvent) -> None:
         paint, ground = self._paint_picture, self._theme.card
@@ -151,21 +152,21 @@ class StripsView(QWidget):
         if self._strips or self._story is not None:
             self._paint_times(painter, scale)
         for strip, box in zip(self._strips, self._boxes, strict=True):
-            paint_strip(painter, strip, box, scale, self._theme, faded=self._faded[0])
-            self._paint_name(painter, box, strip.name, strip.unit)
+            paint_strip(painter, strip, box, scale, self._theme, faded=self._is_faded[0])
+            self._paint_title(painter, box, strip.name, strip.unit)
         if self._story is not None and self._steps_box.height() > 0:
             painter.setClipRect(self._steps_box)
             paint_steps(
-                painter, self._story, self._steps_box, scale, self._theme, faded=self._faded[1]
+                painter, self._story, self._steps_box, scale, self._theme, faded=self._is_faded[1]
             )
             painter.setClipping(False)
-            told = "before changes" if self._faded[1] else "one row each"
-            self._paint_name(painter, self._steps_box, "Steps", told)
-        if self._story is not None and not self._faded[1]:
+            readout_parts = "before changes" if self._is_faded[1] else "one row each"
+            self._paint_title(painter, self._steps_box, "Steps", readout_parts)
+        if self._story is not None and not self._is_faded[1]:
             self._paint_worst(painter, scale, self._story.worst)
 
-    def _paint_name(self, painter: QPainter, box: QRect, name: str, unit: str) -> None:
-        """The name in the gutter, on two lines where it needs them, and the unit under it."""
+    def _paint_title(self, painter: QPainter, box: QRect, name: str, unit: str) -> None:
+        """Paint a strip's name left of it, on two lines where needed, and the unit below."""
         font = font_of(BASE_PX if box.height() > 48 else SMALL_PX)
         metrics = QFontMetrics(font)
         lines = [name]
@@ -185,22 +186,25 @@ class StripsView(QWidget):
             painter.drawText(12, y - 1, unit)
 
     def _paint_times(self, painter: QPainter, scale: PixelScale) -> None:
-        most = max(1, int(scale.width_px // _TICK_ROOM_PX))
-        step_s = next((one for one in _TICKS_S if self._end_s / one <= most), _TICKS_S[-1])
+        max_ticks = max(1, int(scale.width_px // _TICK_ROOM_PX))
+        step_s = next(
+            (candidate_s for candidate_s in _TICKS_S if self._end_s / candidate_s <= max_ticks),
+            _TICKS_S[-1],
+        )
         painter.setFont(font_of(TICK_PX))
         painter.setPen(QColor(self._theme.soft))
         bottom = self.height() - _AXIS_PX
         for k in range(int(self._end_s / step_s) + 1):
             x = round(scale.x(k * step_s))
             left = min(max(GUTTER_PX, x - 30), self.width() - 60 - 2)
-            aligned = Qt.AlignmentFlag.AlignLeft if k == 0 else Qt.AlignmentFlag.AlignHCenter
+            alignment = Qt.AlignmentFlag.AlignLeft if k == 0 else Qt.AlignmentFlag.AlignHCenter
             painter.drawText(
-                QRect(left, bottom + 4, 60, 14), aligned | Qt.AlignmentFlag.AlignVCenter,
+                QRect(left, bottom + 4, 60, 14), alignment | Qt.AlignmentFlag.AlignVCenter,
                 clock_text(k * step_s),
             )  # fmt: skip
 
     def _paint_worst(self, painter: QPainter, scale: PixelScale, worst: ReplayEvent) -> None:
-        """A mark on the upper edge, where the moment to look at first is."""
+        """Mark the worst moment on the upper edge."""
         x = scale.x(worst.time_s)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         painter.setPen(Qt.PenStyle.NoPen)
@@ -208,19 +212,19 @@ class StripsView(QWidget):
         painter.drawPolygon(QPolygonF([QPointF(x - 4, 1), QPointF(x + 4, 1), QPointF(x, 7)]))
 
     def _event_near(self, time_s: float) -> ReplayEvent | None:
-        """What happened where the cursor stands; the latest of what is near."""
-        if self._story is None or self._faded[1]:
+        """Return the event nearest to the cursor, within `_EVENT_REACH_PX`; None where there is none."""
+        if self._story is None or self._is_faded[1]:
             return None
-        near_s = _NEAR_PX / self.scale.width_px * self._end_s
-        near = [one for one in self._story.events if abs(one.time_s - time_s) <= near_s]
-        return min(near, key=lambda one: abs(one.time_s - time_s)) if near else None
+        near_s = _EVENT_REACH_PX / self.scale.width_px * self._end_s
+        events = [event for event in self._story.events if abs(event.time_s - time_s) <= near_s]
+        return min(events, key=lambda event: abs(event.time_s - time_s)) if events else None
 
-    def _cursor_room(self) -> QRect:
-        """What the cursor covers with its words."""
+    def _cursor_rect(self) -> QRect:
+        """Return the area that the cursor and its text cover."""
         if self._time_s is None:
             return QRect()
         x = round(self.scale.x(self._time_s))
-        return QRect(x - _WORDS_PX - 8, 0, 2 * _WORDS_PX + 16, self.height())
+        return QRect(x - _LABEL_MAX_PX - 8, 0, 2 * _LABEL_MAX_PX + 16, self.height())
 
     def _paint_cursor(self, painter: QPainter, time_s: float) -> None:
         x = self.scale.x(time_s)
@@ -234,59 +238,67 @@ class StripsView(QWidget):
                 self._paint_readout(painter, x, box, readout(strip, time_s))
         event = self._event_near(time_s)
         if event is not None:
-            room = min(_WORDS_PX, self.width() - GUTTER_PX - _RIGHT_PX - 12)
-            words = metrics.elidedText(event.words, Qt.TextElideMode.ElideMiddle, room)
-            width = metrics.horizontalAdvance(words)
-            at = self._beside(x, width)
-            if at < GUTTER_PX + NAME_PX:  # the lines have their names there
-                at = min(x + 6, self.width() - _RIGHT_PX - width)
+            room_px = min(_LABEL_MAX_PX, self.width() - GUTTER_PX - _RIGHT_PX - 12)
+            text = metrics.elidedText(event.words, Qt.TextElideMode.ElideMiddle, room_px)
+            width = metrics.horizontalAdvance(text)
+            left_px = self._text_left(x, width)
+            if left_px < GUTTER_PX + NAME_PX:  # the names of the lines stand there
+                left_px = min(x + 6, self.width() - _RIGHT_PX - width)
             y = self._boxes[0].top() + 9 if self._boxes else 12
-            label(
-                painter, QPointF(at, y), words, self._theme.text, self._theme, bold=True, alpha=255
+            paint_label(
+                painter,
+                QPointF(left_px, y),
+                text,
+                self._theme.text,
+                self._theme,
+                bold=True,
+                alpha=255,
             )
 
     def _paint_readout(
-        self, painter: QPainter, x: float, box: QRect, told: list[tuple[str, str]]
+        self, painter: QPainter, x: float, box: QRect, readout_parts: list[tuple[str, str]]
     ) -> None:
-        """What the lines say there, each in its line's colour."""
+        """Paint the values of the lines at the cursor, each in its line's colour."""
         metrics = QFontMetrics(font_of(SMALL_PX, bold=True))
-        widths = [metrics.horizontalAdvance(words) + _APART_PX for _token, words in told]
-        at = self._beside(x, sum(widths))
-        for (token, words), width in zip(told, widths, strict=True):
+        widths = [
+            metrics.horizontalAdvance(words) + _READOUT_GAP_PX for _token, words in readout_parts
+        ]
+        left_px = self._text_left(x, sum(widths))
+        for (token, words), width in zip(readout_parts, widths, strict=True):
             ink = ink_of(token, self._theme)
-            label(
+            paint_label(
                 painter,
-                QPointF(at, box.bottom() - 5),
+                QPointF(left_px, box.bottom() - 5),
                 words,
                 ink,
                 self._theme,
                 bold=True,
                 alpha=255,
             )
-            at += width
+            left_px += width
 
-    def _beside(self, x: float, width: float) -> float:
-        """Where words beside the cursor begin: on its right, or on its left where that ends."""
+    def _text_left(self, x: float, width: float) -> float:
+        """Return where text beside the cursor begins: right of the cursor, or left of it near the edge."""
         return x + 6 if x + 6 + width < self.width() - _RIGHT_PX else x - 6 - width
 
-    def words_at(self, time_s: float) -> str:
-        """A moment in words, for who cannot see it."""
-        told = [
-            f"{one.name}: {' / '.join(words for _, words in readout(one, time_s))} {one.unit}"
-            for one in self._strips
+    def readout_text(self, time_s: float) -> str:
+        """Return the values at a moment as a sentence, for a screen reader."""
+        readout_parts = [
+            f"{strip.name}: {' / '.join(words for _, words in readout(strip, time_s))} {strip.unit}"
+            for strip in self._strips
         ]
         event = self._event_near(time_s)
-        return "; ".join(told if event is None else [event.words, *told])
+        return "; ".join(readout_parts if event is None else [event.words, *readout_parts])
 
-    # What a person does
+    # Actions of the user
 
     def mousePressEvent(self, event: QMouseEvent) -> None:
-        self._point(event)
+        self._move_cursor_to(event)
 
     def mouseMoveEvent(self, event: QMouseEvent) -> None:
-        self._point(event)
+        self._move_cursor_to(event)
 
-    def _point(self, event: QMouseEvent) -> None:
+    def _move_cursor_to(self, event: QMouseEvent) -> None:
         at = event.position()
         if event.buttons() & Qt.MouseButton.LeftButton and at.x() >= GUTTER_PX - 6:
             self.moved.emit(self.scale.time_s(at.x()))
@@ -307,7 +319,7 @@ class StripsView(QWidget):
             if instance is None or self._story is None:
                 QToolTip.hideText()
             else:
-                told = [self._story.names[instance], *sentences_of(self._story, instance)]
-                QToolTip.showText(event.globalPos(), "\n".join(told), self)
+                readout_parts = [self._story.names[instance], *sentences_of(self._story, instance)]
+                QToolTip.showText(event.globalPos(), "\n".join(readout_parts), self)
             return True
         return super().event(event)

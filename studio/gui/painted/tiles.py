@@ -1,7 +1,6 @@
-"""A fleet as tiles: one for each instance, by colour, glyph, number and load bar.
+"""A fleet as tiles: one per instance, with colour, glyph, number and load bar.
 
-Enters: a story and a moment. Leaves: the picture, and `picked` when a person asks for an instance's
-own story. Only tiles that change are painted again; with many instances they shrink to a mosaic.
+Only changed tiles are painted again. With many instances the tiles shrink to a mosaic.
 """
 
 from __future__ import annotations
@@ -23,15 +22,15 @@ from PySide6.QtGui import (
 from PySide6.QtWidgets import QSizePolicy, QToolTip, QWidget
 
 from simulation.results.states import State
-from studio.gui.painted.tile_grid import HEADING_PX, WITH_WORDS, TileLayout, fitting
-from studio.gui.toolkit.painting import font_of, keeps_keys
+from studio.gui.painted.tile_grid import HEADING_PX, WITH_WORDS, TileLayout, fit_tiles
+from studio.gui.toolkit.painting import claim_keys, font_of
 from studio.views.figures_text import clock_text, percent_text
 from studio.views.replay import STATES, OutageInterval, Story
 from studio.views.states import Look, look_of, readable
 from studio.views.theme import LIGHT, SMALL_PX, Theme
 
-_BARS = 20
-"""A load bar has so many steps: smaller changes are not painted again."""
+_BAR_STEPS = 20
+"""Number of steps of a load bar: a smaller change is not painted again."""
 
 _KEYS = {
     Qt.Key.Key_Left: "left",
@@ -44,10 +43,10 @@ _KEYS = {
 
 
 class Tiles(QWidget):
-    """All instances at a moment; arrows go from tile to tile, Enter picks one."""
+    """All instances at a moment; arrow keys move from tile to tile, Enter picks one."""
 
     picked = Signal(int)
-    """The person asks for the story of an instance, by its number."""
+    """The user asks for the story of an instance; the argument is its number."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -58,8 +57,8 @@ class Tiles(QWidget):
         self._theme: Theme = LIGHT
         self._story: Story | None = None
         self._time_s = 0.0
-        self._faded = False
-        self._shown = np.zeros(0, dtype=np.int64)
+        self._is_faded = False
+        self._tile_codes = np.zeros(0, dtype=np.int64)
         self._interval = np.zeros(0, dtype=np.intp)
         self._rects: list[QRect] = []
         self._headings: list[tuple[QRect, str]] = []
@@ -68,108 +67,114 @@ class Tiles(QWidget):
         self._focused = 0
         self._pinned: int | None = None
 
-    # What is shown
+    # Display
 
     @property
-    def focused(self) -> int:
-        """The instance that the keys are at."""
+    def focused_instance(self) -> int:
+        """The instance that has the keyboard focus."""
         return self._focused
 
     def show_story(self, story: Story | None, theme: Theme, *, faded: bool = False) -> None:
-        """Shows another story.
+        """Show another story.
 
         Args:
-            story: None for nothing at all.
+            story: The story; None for no fleet.
             theme: The colours.
-            faded: Whether it is of what was before the person's changes.
+            faded: Whether the story belongs to the state before the user's edits.
         """
-        self._story, self._theme, self._faded = story, theme, faded
+        self._story, self._theme, self._is_faded = story, theme, faded
         self._focused = min(self._focused, max(0, (story.count if story else 1) - 1))
-        self._shown = np.zeros(0, dtype=np.int64)
+        self._tile_codes = np.zeros(0, dtype=np.int64)
         self._lay_out()
         self.show_time(self._time_s)
         self.update()
 
     def show_time(self, time_s: float) -> None:
-        """Shows another moment; only the tiles that differ are painted again."""
+        """Show another moment; only the changed tiles are painted again."""
         self._time_s = time_s
         story = self._story
         if story is None:
             return
         self._interval = story.at(time_s)
-        shown = self._looks(story)
-        if len(shown) != len(self._shown):
-            self._shown = shown
+        tile_codes = self._codes_of(story)
+        if len(tile_codes) != len(self._tile_codes):
+            self._tile_codes = tile_codes
             self.update()
             return
-        changed = np.flatnonzero(shown != self._shown)
-        self._shown = shown
-        if len(changed) > len(shown) // 3:
+        changed_tiles = np.flatnonzero(tile_codes != self._tile_codes)
+        self._tile_codes = tile_codes
+        if len(changed_tiles) > len(tile_codes) // 3:
             self.update()
         else:
-            for number in changed:
+            for number in changed_tiles:
                 self.update(self._rects[number])
         if self.hasFocus():
-            self.setAccessibleDescription(self.words_of(self._focused))
+            self.setAccessibleDescription(self.tile_text(self._focused))
 
     def show_pinned(self, instance: int | None) -> None:
-        """Marks the instance whose story is told."""
-        for one in (self._pinned, instance):
-            if one is not None and one < len(self._rects):
-                self.update(self._rects[one].adjusted(-2, -2, 2, 2))
+        """Mark the instance whose story is shown."""
+        for marked in (self._pinned, instance):
+            if marked is not None and marked < len(self._rects):
+                self.update(self._rects[marked].adjusted(-2, -2, 2, 2))
         self._pinned = instance
 
-    def _looks(self, story: Story) -> NDArray[np.int64]:
-        """What each tile shows, as a number: the state, the version and the steps of its bar."""
+    def _codes_of(self, story: Story) -> NDArray[np.int64]:
+        """Return what each tile shows as a number: state, version and steps of the bar."""
         interval = self._interval
         code: NDArray[np.int64] = story.code[interval].astype(np.int64) * 2
         code += story.is_new[interval]
-        code *= _BARS + 1
+        code *= _BAR_STEPS + 1
         if not self._grid.is_mosaic:
             code += self._bars(story)
         return code
 
     def _bars(self, story: Story) -> NDArray[np.int64]:
-        """How full each bar is, 0 to `_BARS`: what is busy, or how far a step is."""
+        """Return how full each bar is, 0 to `_BAR_STEPS`: the busy share, or the progress of a step."""
         interval = self._interval
         begin, end = story.begin_s[interval], story.end_s[interval]
         span = np.maximum(end - begin, 1e-9)
-        share = np.clip((self._time_s - begin) / span, 0, 1)
+        fraction = np.clip((self._time_s - begin) / span, 0, 1)
         busy = story.busy_fraction(self._time_s)
-        serving = story.code[interval] == STATES.index(State.SERVING)
-        share = np.where(serving, 0.0 if np.isnan(busy) else min(1.0, busy), share)
-        idle = [STATES.index(one) for one in (State.FAILED, State.CRASHED, State.ABSENT)]
-        share = np.where(np.isin(story.code[interval], idle), 0.0, share)
-        found: NDArray[np.int64] = np.round(share * _BARS).astype(np.int64)
-        return found
+        is_serving = story.code[interval] == STATES.index(State.SERVING)
+        fraction = np.where(is_serving, 0.0 if np.isnan(busy) else min(1.0, busy), fraction)
+        idle_codes = [STATES.index(state) for state in (State.FAILED, State.CRASHED, State.ABSENT)]
+        fraction = np.where(np.isin(story.code[interval], idle_codes), 0.0, fraction)
+        steps: NDArray[np.int64] = np.round(fraction * _BAR_STEPS).astype(np.int64)
+        return steps
 
-    def words_of(self, instance: int) -> str:
-        """A tile in words, for its tip and for who cannot see it."""
+    def tile_text(self, instance: int) -> str:
+        """Return a tile as a sentence, for its tooltip and for a screen reader."""
         story = self._story
         if story is None or instance >= story.count:
             return ""
-        one = story.spell(int(self._interval[instance]))
-        version = "new" if one.is_new else "old"
-        since = "from the beginning" if one.begin_s <= 0 else f"since {clock_text(one.begin_s)}"
-        words = f"{story.names[instance]}: {one.state.value} {since}, {version} version"
-        return f"{words}. {self._bar_words(one)}".rstrip()
+        interval = story.spell(int(self._interval[instance]))
+        version = "new" if interval.is_new else "old"
+        since = (
+            "from the beginning"
+            if interval.begin_s <= 0
+            else f"since {clock_text(interval.begin_s)}"
+        )
+        words = f"{story.names[instance]}: {interval.state.value} {since}, {version} version"
+        return f"{words}. {self._bar_text(interval)}".rstrip()
 
-    def _bar_words(self, one: OutageInterval) -> str:
+    def _bar_text(self, interval: OutageInterval) -> str:
         story = self._story
         assert story is not None
-        if one.state is State.SERVING:
+        if interval.state is State.SERVING:
             busy = story.busy_fraction(self._time_s)
             if np.isnan(busy):
                 return ""
-            return f"Bar: {percent_text(busy)} of slots busy, the mean of all that are up."
-        if one.state in (State.FAILED, State.CRASHED, State.ABSENT):
+            return (
+                f"Bar: {percent_text(busy)} of slots busy, the mean of all instances that are up."
+            )
+        if interval.state in (State.FAILED, State.CRASHED, State.ABSENT):
             return ""
-        return f"Bar: how far the step is; it ends at {clock_text(one.end_s)}."
+        return f"Bar: progress of the step, which ends at {clock_text(interval.end_s)}."
 
-    # How they lie
+    # Geometry
 
     def set_budget(self, height_px: int) -> None:
-        """Says how high the tiles may be at most; they then take what they need of it."""
+        """Set the maximum height of the tiles; the tiles take what they need of it."""
         if height_px != self._budget_px:
             self._budget_px = height_px
             self._lay_out()
@@ -184,29 +189,29 @@ class Tiles(QWidget):
             self.setFixedHeight(1)
             return
         counts = [group.count for group in story.groups]
-        self._grid = fitting(counts, self.width(), self._budget_px)
+        self._grid = fit_tiles(counts, self.width(), self._budget_px)
         for group, (top, rects) in zip(story.groups, self._grid.places(counts), strict=True):
             if len(counts) > 1:
                 self._headings.append((QRect(0, top, self.width(), HEADING_PX), group.service))
             self._rects += rects
         self.setFixedHeight(max(1, self._grid.height_px(counts) + 1))
-        self._shown = np.zeros(0, dtype=np.int64)
+        self._tile_codes = np.zeros(0, dtype=np.int64)
         self.show_time(self._time_s)
         self.update()
 
     def rect_of(self, instance: int) -> QRect:
-        """Where an instance's tile is."""
+        """Return the rectangle of an instance's tile."""
         return self._rects[instance]
 
     def instance_at(self, point: QPoint) -> int | None:
-        """Whose tile is at a point."""
+        """Return the instance whose tile is at a point; None where there is none."""
         return next((k for k, rect in enumerate(self._rects) if rect.contains(point)), None)
 
-    # How they are painted
+    # Painting
 
     def paintEvent(self, event: QPaintEvent) -> None:
         painter = QPainter(self)
-        if self._faded:
+        if self._is_faded:
             painter.setOpacity(0.4)
         story, region = self._story, event.region()
         if story is None:
@@ -219,21 +224,21 @@ class Tiles(QWidget):
         is_mosaic = self._grid.is_mosaic
         painter.setRenderHint(QPainter.RenderHint.Antialiasing, not is_mosaic)
         fonts = font_of(SMALL_PX, bold=True), font_of(SMALL_PX - 0.5)
-        whole = region.boundingRect().contains(self.rect())
+        is_whole = region.boundingRect().contains(self.rect())
         for instance, rect in enumerate(self._rects):
-            if not whole and not region.intersects(rect):
+            if not is_whole and not region.intersects(rect):
                 continue
             self._paint_tile(painter, story, instance, rect, fonts)
         for marked, colour in (
             (self._pinned, self._theme.text),
-            (self._ring(), self._theme.accent),
+            (self._focus_ring(), self._theme.accent),
         ):
             if marked is not None and marked < len(self._rects):
                 painter.setBrush(Qt.BrushStyle.NoBrush)
                 painter.setPen(QPen(QColor(colour), 2))
                 painter.drawRoundedRect(self._rects[marked].adjusted(0, 0, -1, -1), 5, 5)
 
-    def _ring(self) -> int | None:
+    def _focus_ring(self) -> int | None:
         return self._focused if self.hasFocus() else None
 
     def _paint_tile(
@@ -244,7 +249,7 @@ class Tiles(QWidget):
         rect: QRect,
         fonts: tuple[QFont, QFont],
     ) -> None:
-        code, bar = divmod(int(self._shown[instance]), _BARS + 1)
+        code, bar = divmod(int(self._tile_codes[instance]), _BAR_STEPS + 1)
         state, is_new = STATES[code // 2], bool(code % 2)
         look = look_of(state, is_new)
         ground, ink = readable(getattr(self._theme, look.token))
@@ -271,7 +276,7 @@ class Tiles(QWidget):
         if not is_absent and self._grid.has_words:
             track = QRectF(rect.left() + 7, rect.bottom() - 6, rect.width() - 14, 3)
             painter.setPen(Qt.PenStyle.NoPen)
-            for width, strength in ((track.width(), 70), (track.width() * bar / _BARS, 255)):
+            for width, strength in ((track.width(), 70), (track.width() * bar / _BAR_STEPS, 255)):
                 ink_colour.setAlpha(strength)
                 painter.setBrush(ink_colour)
                 painter.drawRoundedRect(QRectF(track.topLeft(), track.size()).adjusted(
@@ -304,17 +309,17 @@ class Tiles(QWidget):
             lower = QRect(upper.left(), upper.bottom() + 1, upper.width(), 13)
             painter.drawText(lower, centre, look.word)
 
-    # What a person does
+    # Actions of the user
 
     def event(self, event: QEvent) -> bool:
-        if keeps_keys(event, _KEYS):
+        if claim_keys(event, _KEYS):
             return True
         if isinstance(event, QHelpEvent) and event.type() == QEvent.Type.ToolTip:
             instance = self.instance_at(event.pos())
             if instance is None:
                 QToolTip.hideText()
             else:
-                QToolTip.showText(event.globalPos(), self.words_of(instance), self)
+                QToolTip.showText(event.globalPos(), self.tile_text(instance), self)
             return True
         return super().event(event)
 
@@ -329,34 +334,34 @@ class Tiles(QWidget):
         if key in (Qt.Key.Key_Return, Qt.Key.Key_Enter) and self._rects:
             self.picked.emit(self._focused)
         elif key in _KEYS and self._rects:
-            self._focus(self._from_here(_KEYS[key]))
+            self._focus(self._target_of_key(_KEYS[key]))
         else:
             super().keyPressEvent(event)
 
-    def _from_here(self, way: str) -> int:
-        """The tile that a key leads to: up and down to the nearest one of another row."""
-        here, last = self._focused, len(self._rects) - 1
+    def _target_of_key(self, way: str) -> int:
+        """Return the tile that a key leads to: up and down lead to the nearest tile of another row."""
+        current, last = self._focused, len(self._rects) - 1
         if way in ("first", "last"):
             return 0 if way == "first" else last
         if way in ("left", "right"):
-            return min(last, max(0, here + (1 if way == "right" else -1)))
-        own = self._rects[here]
-        beyond = [
+            return min(last, max(0, current + (1 if way == "right" else -1)))
+        own = self._rects[current]
+        candidates = [
             (abs(rect.top() - own.top()), abs(rect.left() - own.left()), k)
             for k, rect in enumerate(self._rects)
             if (rect.top() > own.top() if way == "down" else rect.top() < own.top())
         ]
-        return min(beyond)[2] if beyond else here
+        return min(candidates)[2] if candidates else current
 
     def _focus(self, instance: int) -> None:
-        for one in (self._focused, instance):
-            if one < len(self._rects):
-                self.update(self._rects[one].adjusted(-2, -2, 2, 2))
+        for changed in (self._focused, instance):
+            if changed < len(self._rects):
+                self.update(self._rects[changed].adjusted(-2, -2, 2, 2))
         self._focused = instance
-        self.setAccessibleDescription(self.words_of(instance))
+        self.setAccessibleDescription(self.tile_text(instance))
 
     def focusInEvent(self, event: object) -> None:
-        self.setAccessibleDescription(self.words_of(self._focused))
+        self.setAccessibleDescription(self.tile_text(self._focused))
         self.update()
 
     def focusOutEvent(self, event: object) -> None:

@@ -1,7 +1,6 @@
-"""The map of the page *Timing*, painted natively: a cell for each start and window, traffic above it.
+"""The map of the page *Timing*: a cell per start and window, with the traffic above.
 
-Enters: a grid and the shades of its cells. Leaves: which cell the mouse or the keys are at, and which
-is taken.
+The mouse or the keys move a cursor from cell to cell, and choose one.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ from PySide6.QtGui import (
 from PySide6.QtWidgets import QWidget
 
 from studio.charts.timing import verdict_colour
-from studio.gui.painted.plotted import Plotted, round_values, see_through
+from studio.gui.painted.plotted import PlotArea, round_values, with_opacity
 from studio.gui.toolkit.painting import font_of, picture_of
 from studio.views.theme import SMALL_PX, Theme
 from studio.views.timing import CellGrid
@@ -34,22 +33,22 @@ from studio.views.timing_shades import GLYPHS, Shades, clock_ticks, value_text
 _LEFT_PX, _RIGHT_PX, _TRAFFIC_PX = 66, 14, 58
 _TOP_PX, _BETWEEN_PX, _TIMES_PX, _LEGEND_PX = 8, 8, 20, 20
 _GLYPH_PX = 9
-"""A cell at least so wide has its glyph in it."""
+"""Minimum width of a cell that shows its glyph, in pixels."""
 
 _LEGEND = (
     ("meets", "meets"), ("fails", "fails"), (None, "so far"), ("undecided", "undecided"),
     ("out", "left out"),
 )  # fmt: skip
-"""Answers with their words; None for a cell that is filled from below while runs are missing."""
+"""The answers with their words; None for a cell whose runs are incomplete, filled from below."""
 
 
 class TimingMap(QWidget):
-    """Cells that can be pointed at and taken."""
+    """Cells that the user points at and chooses."""
 
     pointed = Signal(int, int)
-    """The mouse or the keys are at a cell: its start and its window."""
-    taken = Signal(int, int)
-    """The person takes a cell."""
+    """The cursor is at another cell: the index of its start, and of its window."""
+    chosen = Signal(int, int)
+    """The user chooses a cell."""
 
     def __init__(self, theme: Theme) -> None:
         super().__init__()
@@ -65,30 +64,30 @@ class TimingMap(QWidget):
         self.setMinimumSize(260, 190)
 
     def show_map(self, grid: CellGrid, shades: Shades, key: str, theme: Theme) -> None:
-        """Shows cells.
+        """Show cells.
 
         Args:
-            grid: Which ones.
+            grid: The cells.
             shades: Their colours.
-            key: What the colours tell, one of `studio.views.timing_shades.FIGURES`.
+            key: The figure that the colours show, a key of `studio.views.timing_shades.FIGURES`.
             theme: The colours of the rest.
         """
         self._grid, self._shades, self._key, self._theme = grid, shades, key, theme
-        inside = self._cell is not None and (
+        is_inside = self._cell is not None and (
             self._cell[0] < len(grid.starts) and self._cell[1] < len(grid.windows)
         )
-        if not inside:
+        if not is_inside:
             self._cell = grid.own()
         self._picture = None
         self.update()
 
     @property
     def cell(self) -> tuple[int, int] | None:
-        """The start and the window that the cursor is at."""
+        """The cell of the cursor, as the index of its start and of its window; None for none."""
         return self._cell
 
     def point_at(self, column: int, row: int) -> None:
-        """Puts the cursor on a cell; nothing else is painted anew."""
+        """Move the cursor to a cell; nothing else is painted again."""
         if self._grid is None:
             return
         column = min(max(0, column), len(self._grid.starts) - 1)
@@ -98,21 +97,26 @@ class TimingMap(QWidget):
             self.pointed.emit(column, row)
             self.update()
 
-    # Where things are
+    # Geometry
 
     def area(self) -> QRectF:
-        """Where the cells are."""
+        """Return the area of the cells."""
         top = _TOP_PX + _TRAFFIC_PX + _BETWEEN_PX
         bottom = self.height() - _TIMES_PX - _LEGEND_PX
         return QRectF(_LEFT_PX, top, self.width() - _LEFT_PX - _RIGHT_PX, max(1, bottom - top))
 
     def cell_rect(self, column: int, row: int) -> QRectF:
-        """Where a cell is."""
+        """Return the rectangle of a cell."""
         assert self._grid is not None
         area = self.area()
-        wide = area.width() / len(self._grid.starts)
-        high = area.height() / len(self._grid.windows)
-        return QRectF(area.left() + column * wide, area.bottom() - (row + 1) * high, wide, high)
+        cell_width = area.width() / len(self._grid.starts)
+        cell_height = area.height() / len(self._grid.windows)
+        return QRectF(
+            area.left() + column * cell_width,
+            area.bottom() - (row + 1) * cell_height,
+            cell_width,
+            cell_height,
+        )
 
     def _cell_at(self, at: QPointF) -> tuple[int, int] | None:
         area = self.area()
@@ -122,7 +126,7 @@ class TimingMap(QWidget):
         row = int((area.bottom() - at.y()) / area.height() * len(self._grid.windows))
         return min(column, len(self._grid.starts) - 1), min(row, len(self._grid.windows) - 1)
 
-    # What a person does
+    # Actions of the user
 
     def mouseMoveEvent(self, event: QMouseEvent) -> None:
         cell = self._cell_at(event.position())
@@ -136,15 +140,15 @@ class TimingMap(QWidget):
         cell = self._cell_at(event.position())
         if cell is not None and event.button() == Qt.MouseButton.LeftButton:
             self.point_at(*cell)
-            self.taken.emit(*cell)
+            self.chosen.emit(*cell)
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
-        """Arrows go from cell to cell, Home and End along the day; Enter takes the cell."""
+        """Move the cursor by arrow keys, Home and End; Enter chooses the cell."""
         if self._grid is None or self._cell is None:
             event.ignore()
             return
         column, row = self._cell
-        moved = {
+        target = {
             Qt.Key.Key_Left: (column - 1, row),
             Qt.Key.Key_Right: (column + 1, row),
             Qt.Key.Key_Up: (column, row + 1),
@@ -152,10 +156,10 @@ class TimingMap(QWidget):
             Qt.Key.Key_Home: (0, row),
             Qt.Key.Key_End: (len(self._grid.starts) - 1, row),
         }.get(Qt.Key(event.key()))
-        if moved is not None:
-            self.point_at(*moved)
+        if target is not None:
+            self.point_at(*target)
         elif event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter):
-            self.taken.emit(column, row)
+            self.chosen.emit(column, row)
         else:
             event.ignore()
 
@@ -165,7 +169,7 @@ class TimingMap(QWidget):
     def focusOutEvent(self, event: QFocusEvent) -> None:
         self.update()
 
-    # How it is painted
+    # Painting
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)
@@ -194,29 +198,30 @@ class TimingMap(QWidget):
         top = float(np.nanmax(rates)) * 1.15 if np.isfinite(rates).any() else 1.0
         area = self.area()
         strip = QRectF(area.left(), _TOP_PX, area.width(), _TRAFFIC_PX)
-        plot = Plotted(strip, grid.end_s - grid.begin_s, top or 1.0)
+        plot = PlotArea(strip, grid.end_s - grid.begin_s, top or 1.0)
         for tick in round_values(plot.top, 2):
-            plot.level(painter, tick, QPen(QColor(self._theme.line), 1))
+            plot.draw_level(painter, tick, QPen(QColor(self._theme.line), 1))
             painter.setPen(QColor(self._theme.soft))
             place = QRectF(0, plot.y_of(tick) - 8, _LEFT_PX - 8, 16)
             side = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
             painter.drawText(place, side, f"{tick:g}")
-        since_s = time_s - grid.begin_s
-        ground = np.zeros(len(since_s))
-        plot.fill(painter, since_s, (ground, rates), see_through(self._theme.accent, 0.14))
-        plot.line(painter, since_s, rates, QPen(QColor(self._theme.accent), 1.4))
+        offset_s = time_s - grid.begin_s
+        zeros = np.zeros(len(offset_s))
+        plot.fill_between(painter, offset_s, (zeros, rates), with_opacity(self._theme.accent, 0.14))
+        plot.draw_line(painter, offset_s, rates, QPen(QColor(self._theme.accent), 1.4))
         words = "traffic, requests/s"
         wide = painter.fontMetrics().horizontalAdvance(words) + 8
-        early = rates[: len(rates) // 4]
-        is_low = np.isfinite(early).any() and float(np.nanmax(early)) < 0.6 * plot.top
-        y = strip.top() if is_low else strip.bottom() - 18  # clear of the line itself
+        first_rates = rates[: len(rates) // 4]
+        is_low = np.isfinite(first_rates).any() and float(np.nanmax(first_rates)) < 0.6 * plot.top
+        y = strip.top() if is_low else strip.bottom() - 18  # away from the traffic line
         label = QRectF(strip.left() + 4, y, wide, 16)
-        painter.fillRect(label, see_through(self._theme.card, 0.75))
+        painter.fillRect(label, with_opacity(self._theme.card, 0.75))
         painter.setPen(QColor(self._theme.accent))
         painter.drawText(label, Qt.AlignmentFlag.AlignCenter, words)
 
     def _paint_cells(self, painter: QPainter, grid: CellGrid, shades: Shades) -> None:
-        index = np.ascontiguousarray(shades.index[::-1])  # kept until the image is drawn
+        # the image does not copy the data, so keep it until the image is drawn
+        index = np.ascontiguousarray(shades.index[::-1])
         rows, columns = index.shape
         image = QImage(index.data, columns, rows, columns, QImage.Format.Format_Indexed8)
         image.setColorTable([QColor(colour).rgba() for colour in shades.colours])
@@ -226,7 +231,7 @@ class TimingMap(QWidget):
         for row, column in zip(*np.nonzero(shades.fills > 0), strict=True):
             self._fill(painter, self.cell_rect(column, row), shades.fills[row, column])
         cell = self.cell_rect(0, 0)
-        if cell.width() >= 5:  # a thin line of ground between cells
+        if cell.width() >= 5:  # a thin line of background between cells
             painter.setPen(QPen(QColor(self._theme.card), 1))
             for column in range(1, columns):
                 x = area.left() + column * cell.width()
@@ -245,9 +250,9 @@ class TimingMap(QWidget):
             painter.setFont(font_of(SMALL_PX))
 
     def _fill(self, painter: QPainter, place: QRectF, fraction: float) -> None:
-        """Fill a place from below: so much of what decides it is there."""
-        high = place.height() * fraction
-        level = QRectF(place.left(), place.bottom() - high, place.width(), high)
+        """Fill a rectangle from below, to a fraction of its height."""
+        filled_px = place.height() * fraction
+        level = QRectF(place.left(), place.bottom() - filled_px, place.width(), filled_px)
         painter.fillRect(level, QColor(self._theme.so_far))
 
     def _paint_freezes(self, painter: QPainter, grid: CellGrid) -> None:
@@ -287,7 +292,7 @@ class TimingMap(QWidget):
             painter.drawText(place, Qt.AlignmentFlag.AlignHCenter, grid.clock(tick))
 
     def _paint_legend(self, painter: QPainter, shades: Shades) -> None:
-        """What the colours say, in the line beneath; more words where there is room."""
+        """Paint the meaning of the colours in the line below the map."""
         metrics, area = painter.fontMetrics(), self.area()
         x, y = area.left(), float(self.height() - _LEGEND_PX + 2)
         if shades.low is not None:
@@ -323,7 +328,7 @@ class TimingMap(QWidget):
             painter.drawText(QPointF(x, y + 12), words)
 
     def _paint_marks(self, painter: QPainter) -> None:
-        """The scenario's own cell, and the one that the mouse or the keys are at."""
+        """Mark the scenario's own cell, and the cell of the cursor."""
         if self._grid is None:
             return
         painter.setBrush(Qt.BrushStyle.NoBrush)
@@ -335,7 +340,7 @@ class TimingMap(QWidget):
             if cell is not None:
                 painter.setPen(QPen(QColor(colour), width))
                 painter.drawRect(self.cell_rect(*cell).adjusted(0.5, 0.5, -0.5, -0.5))
-        if own is not None:  # a tick in the traffic says when that is
+        if own is not None:  # a tick in the traffic shows the start of that cell
             place = self.cell_rect(*own)
             painter.setPen(QPen(QColor(self._theme.accent), 1.5))
             x = place.left()

@@ -1,6 +1,7 @@
-"""The chart of the page *Trade-off*: matplotlib's picture, and painted over it what must be quick.
+"""The chart of the page *Trade-off*: a matplotlib picture with an overlay that Qt paints.
 
-Enters: a comparison and an estimate. Leaves: which point a person took, by mouse or by keys.
+The overlay shows what must react at once: the estimate, and rings around points. The user selects
+points by mouse or keys.
 """
 
 from __future__ import annotations
@@ -31,19 +32,19 @@ from studio.views.trade_off import AxisScale, Point, Risk, scale_of
 
 LEFT_PX, TOP_PX = 62, 12
 CLICK_PX = 18
-"""How near the mouse must be to a point."""
+"""Maximum distance between the mouse and a point, in pixels."""
 _RING_PX = 10.0
 _MARK_PX = 6.0
 
 
 @dataclass(frozen=True)
-class Estimated:
-    """Where closed forms put what stands in the fields.
+class EstimatedPoint:
+    """The estimated point of the edited scenario.
 
     Attributes:
-        name: What it is called.
-        duration_s: The rollout.
-        risk: The risk that is shown.
+        name: The name.
+        duration_s: The duration of the rollout, in seconds.
+        risk: The shown risk.
     """
 
     name: str
@@ -52,15 +53,15 @@ class Estimated:
 
 
 @dataclass(frozen=True)
-class Shown:
-    """What the chart shows.
+class ChartContent:
+    """The content of the chart.
 
     Attributes:
         comparison: The candidates.
-        selected: The one that is looked at.
-        risk: What the duration is weighed against.
-        names: What each is called; None where it is not shown.
-        words: What is said of each when the mouse or the keys are at it.
+        selected: Index of the selected candidate; None for none.
+        risk: The risk that the duration is weighed against.
+        names: The name of each candidate; None where it is not shown.
+        words: The sentence about each candidate, shown at its point.
     """
 
     comparison: Comparison
@@ -71,12 +72,12 @@ class Shown:
 
 
 class TradeOffChart(ChartCanvas):
-    """Points that can be picked; one may be looked at, and one may be an estimate."""
+    """Points that the user selects; one may be an estimate."""
 
     picked = Signal(int)
-    """The person looks at another candidate, by its place in the comparison."""
-    taken = Signal()
-    """The person wants the plan of the one that is looked at."""
+    """The user selects another candidate; the argument is its index in the comparison."""
+    plan_requested = Signal()
+    """The user asks for the plan of the selected candidate."""
 
     def __init__(self) -> None:
         super().__init__(1, LEFT_PX, TOP_PX)
@@ -84,38 +85,38 @@ class TradeOffChart(ChartCanvas):
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.setMinimumSize(220, 150)
         self.points: list[Point] = []
-        self.estimated: Estimated | None = None
+        self.estimated: EstimatedPoint | None = None
         self._words: dict[int, str] = {}
         self._selected: int | None = None
         self._hovered: int | None = None
         self._is_stale = False
         self._theme: Theme | None = None
         self._scale: tuple[object, AxisScale | None] = (None, None)
-        self._over = _Over(self)
+        self._overlay = _Overlay(self)
 
-    def show_points(self, shown: Shown, theme: Theme) -> None:
-        """Draws a comparison.
+    def show_points(self, content: ChartContent, theme: Theme) -> None:
+        """Draw a comparison.
 
-        The axes stay as they are while results of one comparison come in, so that what moves is
-        what has changed.
+        The axes stay the same while results of one comparison arrive, so that only changed points
+        move.
         """
-        comparison, risk = shown.comparison, shown.risk
-        what = (risk.metric, tuple(one.candidate for one in comparison.candidates))
-        wanted = scale_of(comparison, risk)
+        comparison, risk = content.comparison, content.risk
+        source = (risk.metric, tuple(candidate.candidate for candidate in comparison.candidates))
+        new_scale = scale_of(comparison, risk)
         before, scale = self._scale
-        if before != what or scale is None or wanted is None or not scale.suits(wanted):
-            scale = wanted
-        self._scale = (what, scale)
-        self._selected, self._theme, self._words = shown.selected, theme, shown.words
+        if before != source or scale is None or new_scale is None or not scale.suits(new_scale):
+            scale = new_scale
+        self._scale = (source, scale)
+        self._selected, self._theme, self._words = content.selected, theme, content.words
         with style.use_style():
             self.points = draw_trade_off(
-                self.axes[0], comparison, shown.selected, theme, risk,
-                names=shown.names, scale=scale, titled=False,
+                self.axes[0], comparison, content.selected, theme, risk,
+                names=content.names, scale=scale, titled=False,
             )  # fmt: skip
         self._show(theme)
 
     def show_nothing(self, words: str, theme: Theme) -> None:
-        """Says why there is no point."""
+        """Show why there is no point."""
         self.points, self._selected, self._theme, self._words = [], None, theme, {}
         self.estimated = None
         axes = self.axes[0]
@@ -129,14 +130,14 @@ class TradeOffChart(ChartCanvas):
             )  # fmt: skip
         self._show(theme)
 
-    def show_estimate(self, estimated: Estimated | None, is_stale: bool) -> None:
-        """Paints what the fields would give over what was simulated before; takes no time."""
+    def show_estimate(self, estimated: EstimatedPoint | None, is_stale: bool) -> None:
+        """Paint the estimate of the edited scenario over the simulated points; takes no time."""
         self.estimated, self._is_stale = estimated, is_stale
-        self._over.update()
+        self._overlay.update()
 
     @property
     def is_stale(self) -> bool:
-        """Whether what is drawn is told as being of before."""
+        """Return whether the points belong to the state before the user's edits."""
         return self._is_stale
 
     def _show(self, theme: Theme) -> None:
@@ -144,33 +145,33 @@ class TradeOffChart(ChartCanvas):
         self._hovered = None
         self._describe()
         self.draw_idle()  # type: ignore[no-untyped-call]  # matplotlib types no canvas
-        self._over.update()
+        self._overlay.update()
 
     def _describe(self) -> None:
         self.setAccessibleDescription(
             self._words.get(-1 if self._selected is None else self._selected, "")
         )
 
-    # What a person does
+    # Actions of the user
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)
-        self._over.resize(event.size())
+        self._overlay.resize(event.size())
 
     def mousePressEvent(self, event: QMouseEvent) -> None:
-        near = self._near(event.position())
+        near = self._point_near(event.position())
         if near is not None and event.button() == Qt.MouseButton.LeftButton:
             self.picked.emit(near)
 
     def mouseReleaseEvent(self, event: QMouseEvent) -> None:
-        """Nothing: matplotlib need not hear of it."""
+        """Ignore the event, so that matplotlib does not handle it."""
 
     def mouseDoubleClickEvent(self, event: QMouseEvent) -> None:
-        if self._near(event.position()) is not None:
-            self.taken.emit()
+        if self._point_near(event.position()) is not None:
+            self.plan_requested.emit()
 
     def mouseMoveEvent(self, event: QMouseEvent) -> None:
-        near = self._near(event.position())
+        near = self._point_near(event.position())
         if near == self._hovered:
             return
         self._hovered = near
@@ -180,76 +181,76 @@ class TradeOffChart(ChartCanvas):
             QToolTip.hideText()
         else:
             QToolTip.showText(event.globalPosition().toPoint(), self._words.get(near, ""), self)
-        self._over.update()
+        self._overlay.update()
 
     def leaveEvent(self, event: QEvent) -> None:
         self._hovered = None
-        self._over.update()
+        self._overlay.update()
 
     def focusInEvent(self, event: QFocusEvent) -> None:
-        self._over.update()
+        self._overlay.update()
 
     def focusOutEvent(self, event: QFocusEvent) -> None:
-        self._over.update()
+        self._overlay.update()
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
-        """← and → go along the durations, ↑ and ↓ along the risk; Enter takes the plan."""
+        """Select along the duration by ← →, along the risk by ↑ ↓; Enter asks for the plan."""
         key = event.key()
         if key in (Qt.Key.Key_Return, Qt.Key.Key_Enter) and self._selected is not None:
-            self.taken.emit()
+            self.plan_requested.emit()
             return
-        across = sorted(self.points, key=lambda point: (point.duration_s, point.index))
-        up = sorted(self.points, key=lambda point: (point.risk, point.index))
+        by_duration = sorted(self.points, key=lambda point: (point.duration_s, point.index))
+        by_risk = sorted(self.points, key=lambda point: (point.risk, point.index))
         rows = {
-            Qt.Key.Key_Left: (across, -1),
-            Qt.Key.Key_Right: (across, 1),
-            Qt.Key.Key_Down: (up, -1),
-            Qt.Key.Key_Up: (up, 1),
+            Qt.Key.Key_Left: (by_duration, -1),
+            Qt.Key.Key_Right: (by_duration, 1),
+            Qt.Key.Key_Down: (by_risk, -1),
+            Qt.Key.Key_Up: (by_risk, 1),
         }
         if key not in rows or not self.points:
             event.ignore()
             return
         row, step = rows[Qt.Key(key)]
-        places = [place for place, point in enumerate(row) if point.index == self._selected]
-        place = places[0] + step if places else 0
-        if 0 <= place < len(row):
-            self.picked.emit(row[place].index)
+        indices = [index for index, point in enumerate(row) if point.index == self._selected]
+        index = indices[0] + step if indices else 0
+        if 0 <= index < len(row):
+            self.picked.emit(row[index].index)
 
     def keyReleaseEvent(self, event: QKeyEvent) -> None:
         event.ignore()
 
-    def _near(self, at: QPointF) -> int | None:
-        """The point within reach of the mouse."""
-        axes, found = self.axes[0], []
+    def _point_near(self, at: QPointF) -> int | None:
+        """Return the candidate whose point is within `CLICK_PX` of the mouse; None where there is none."""
+        axes, distances = self.axes[0], []
         for point in self.points:
-            away = self.place_of(axes, point.duration_s, point.risk) - at
-            found.append(((away.x() ** 2 + away.y() ** 2) ** 0.5, point.index))
-        return min(found)[1] if found and min(found)[0] <= CLICK_PX else None
+            offset = self.place_of(axes, point.duration_s, point.risk) - at
+            distances.append(((offset.x() ** 2 + offset.y() ** 2) ** 0.5, point.index))
+        return min(distances)[1] if distances and min(distances)[0] <= CLICK_PX else None
 
-    # What is painted over it
+    # Overlay
 
     def paint_over(self, painter: QPainter) -> None:
-        """The estimate, and rings around what the mouse or the keys are at."""
+        """Paint the estimate, and rings around the hovered and the focused point."""
         if self._theme is None:
             return
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         area = self.area_of(self.axes[0])
         if self._is_stale and self.points:
-            wash = QColor(self._theme.card)
-            wash.setAlpha(150)
-            painter.fillRect(QRectF(area.left() + 1, 0, self.width(), area.bottom()), wash)
+            veil = QColor(self._theme.card)
+            veil.setAlpha(150)
+            painter.fillRect(QRectF(area.left() + 1, 0, self.width(), area.bottom()), veil)
         accent = QColor(self._theme.accent)
-        ringed = {self._hovered, self._selected if self.hasFocus() else None} - {None}
+        ringed_indices = {self._hovered, self._selected if self.hasFocus() else None} - {None}
         painter.setPen(QPen(accent, 1.5))
         for point in self.points:
-            if point.index in ringed:
+            if point.index in ringed_indices:
                 place = self.place_of(self.axes[0], point.duration_s, point.risk)
                 painter.drawEllipse(place, _RING_PX, _RING_PX)
         if self.estimated is not None and self.points:
             self._paint_estimate(painter, self.estimated, area, accent)
 
     def _paint_estimate(
-        self, painter: QPainter, estimated: Estimated, area: QRectF, accent: QColor
+        self, painter: QPainter, estimated: EstimatedPoint, area: QRectF, accent: QColor
     ) -> None:
         assert self._theme is not None
         pen = QPen(accent, 1.6, Qt.PenStyle.DashLine)
@@ -265,7 +266,7 @@ class TradeOffChart(ChartCanvas):
 
         painter.drawLine(inside(duration.low, risk.value), inside(duration.high, risk.value))
         painter.drawLine(inside(duration.value, risk.low), inside(duration.value, risk.high))
-        at, free = (
+        at, unclamped = (
             inside(duration.value, risk.value),
             self.place_of(self.axes[0], duration.value, risk.value),
         )
@@ -274,11 +275,11 @@ class TradeOffChart(ChartCanvas):
         painter.setBrush(QColor(self._theme.card))
         painter.drawEllipse(at, _MARK_PX, _MARK_PX)
         painter.setBrush(Qt.BrushStyle.NoBrush)
-        words = f"{estimated.name}, estimate" + (
-            "" if (free - at).manhattanLength() < 1 else ", beyond the axes"
+        text = f"{estimated.name}, estimate" + (
+            "" if (unclamped - at).manhattanLength() < 1 else ", beyond the axes"
         )
         metrics = painter.fontMetrics()
-        wide = metrics.horizontalAdvance(words)
+        wide = metrics.horizontalAdvance(text)
         x = at.x() + 12 if at.x() + 14 + wide < self.width() else at.x() - 12 - wide
         y = max(at.y() - 10, area.top() + metrics.ascent())
         ground = QColor(self._theme.card)
@@ -287,11 +288,11 @@ class TradeOffChart(ChartCanvas):
             QRectF(x - 3, y - metrics.ascent() - 1, wide + 6, metrics.height() + 2), ground
         )
         painter.setPen(accent)
-        painter.drawText(QPointF(x, y), words)
+        painter.drawText(QPointF(x, y), text)
 
 
-class _Over(QWidget):
-    """What lies over the picture and lets the mouse through."""
+class _Overlay(QWidget):
+    """An overlay over the picture that lets the mouse through."""
 
     def __init__(self, chart: TradeOffChart) -> None:
         super().__init__(chart)

@@ -1,7 +1,6 @@
-"""The steps of each instance as they happen: the forecast thin, what was done thick below it.
+"""The steps of each instance as a waterfall: the forecast thin, the actual steps thick below it.
 
-Enters: spans of states. Leaves: a picture that is cheap to paint again; the row that is looked at is told in
-words, too. Times are seconds since the first step.
+Times are seconds since the first step. The selected row is also described as a sentence.
 """
 
 from __future__ import annotations
@@ -40,17 +39,17 @@ _TICKS_S = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400
 
 
 class Waterfall(QFrame):
-    """Rows, an axis of time under them, and what the colours mean."""
+    """Rows of instances, an axis of time below them, and a legend."""
 
     picked = Signal(str)
-    """Another instance is looked at."""
+    """Another instance is selected; the argument is its name."""
 
     def __init__(self, name: str, theme: Theme = LIGHT) -> None:
         super().__init__()
         self.rows = _Rows(name, theme)
         self._axis = _Axis(self.rows)
-        self._legend = _Legend(theme)
-        self._about = ElidedLabel(name="Looked at")
+        self._legend = _WaterfallLegend(theme)
+        self._about = ElidedLabel(name="Selected instance")
         self._about.setObjectName("soft")
         self._scroll = QScrollArea()
         self._scroll.setWidget(self.rows)
@@ -58,7 +57,7 @@ class Waterfall(QFrame):
         self._scroll.setFrameShape(QFrame.Shape.NoFrame)
         self._scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self._scroll.setFocusPolicy(Qt.FocusPolicy.NoFocus)
-        self.rows.setObjectName("fields")  # as the scenario's: the card shines through
+        self.rows.setObjectName("fields")  # as in the scenario panel: transparent over the card
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(0)
@@ -74,31 +73,31 @@ class Waterfall(QFrame):
         now_s: float | None,
         theme: Theme,
     ) -> None:
-        """Shows other spans.
+        """Show other spans.
 
         Args:
-            instances: Who has a row, from the top.
-            forecast: What one simulated run did.
-            actual: What has been done.
-            now_s: Where the line of the present stands; None for none.
+            instances: The instances with a row, from the top.
+            forecast: The steps of one simulated run.
+            actual: The steps that were carried out.
+            now_s: The time of the line of the present, in seconds; None for no line.
             theme: The colours.
         """
         self.rows.show_spans(instances, forecast, actual, now_s, theme)
         self._axis.update()
         self._legend.show_theme(theme)
-        self._about.setText(self.rows.about())
+        self._about.setText(self.rows.selected_text())
         if now_s is not None:
-            self._follow()
+            self._scroll_to_busy_rows()
 
-    def _follow(self) -> None:
-        """Keeps the rows in sight in which something goes on."""
-        busy = self.rows.busy_rows()
-        if busy and self.rows.height() > self._scroll.viewport().height():
-            middle = round((busy[-1] + 0.5) * self.rows.row_px)
+    def _scroll_to_busy_rows(self) -> None:
+        """Scroll to the rows with steps under way."""
+        busy_rows = self.rows.busy_rows()
+        if busy_rows and self.rows.height() > self._scroll.viewport().height():
+            middle = round((busy_rows[-1] + 0.5) * self.rows.row_px)
             self._scroll.ensureVisible(0, middle, 0, 3 * round(self.rows.row_px))
 
     def _on_picked(self, name: str) -> None:
-        self._about.setText(self.rows.about())
+        self._about.setText(self.rows.selected_text())
         self._scroll.ensureVisible(0, self.rows.middle_of(name), 0, round(self.rows.row_px))
         self.picked.emit(name)
 
@@ -117,9 +116,9 @@ class _Rows(QWidget):
         self.end_s = 1.0
         self._forecast: dict[str, list[Span]] = {}
         self._actual: dict[str, list[Span]] = {}
-        self._shown: object = None
+        self._shown_spans: object = None
         self._current: str | None = None
-        self._short: dict[str, str] = {}
+        self._short_names: dict[str, str] = {}
 
     def show_spans(
         self,
@@ -129,38 +128,38 @@ class _Rows(QWidget):
         now_s: float | None,
         theme: Theme,
     ) -> None:
-        if (tuple(instances), forecast, actual, now_s, theme) == self._shown:
+        if (tuple(instances), forecast, actual, now_s, theme) == self._shown_spans:
             return
-        self._shown = (tuple(instances), forecast, actual, now_s, theme)
+        self._shown_spans = (tuple(instances), forecast, actual, now_s, theme)
         self.instances, self.now_s, self.theme = tuple(instances), now_s, theme
         self._forecast, self._actual = _by_instance(forecast), _by_instance(actual)
-        self._short = short_names(self.instances)
+        self._short_names = short_names(self.instances)
         ends = [span.end_s for span in (*forecast, *actual) if span.state in DRAWN]
         self.end_s = max([*ends, now_s or 0.0], default=0.0) or 1.0
         if self._current not in self.instances:
             self._current = None
         self.setMinimumHeight(LEAST_ROW_PX * len(self.instances))
-        self.setAccessibleDescription(self.about())
+        self.setAccessibleDescription(self.selected_text())
         self.update()
 
     # Geometry
 
     @property
     def row_px(self) -> float:
-        """How high a row is."""
+        """The height of a row, in pixels."""
         return min(MOST_ROW_PX, self.height() / max(1, len(self.instances)))
 
     def x_of(self, time_s: float) -> float:
-        """Where a time stands."""
+        """Return the x of a time, in pixels."""
         wide = max(1, self.width() - NAMES_PX - RIGHT_PX)
         return NAMES_PX + time_s / self.end_s * wide
 
     def middle_of(self, name: str) -> int:
-        """Where an instance's row stands."""
+        """Return the y of the middle of an instance's row, in pixels."""
         return round((self.instances.index(name) + 0.5) * self.row_px)
 
     def busy_rows(self) -> list[int]:
-        """The rows of those that are under way now."""
+        """Return the rows with steps under way."""
         return [
             row
             for row, name in enumerate(self.instances)
@@ -191,11 +190,12 @@ class _Rows(QWidget):
                 painter.fillRect(QRectF(0, top, self.width(), row_px), QColor(theme.field))
             painter.setPen(QColor(theme.text if name == self._current else theme.soft))
             fits = metrics.horizontalAdvance(name) <= NAMES_PX - 10
-            label = name if fits else self._short.get(name, name)
+            label = name if fits else self._short_names.get(name, name)
             shown = metrics.elidedText(label, Qt.TextElideMode.ElideMiddle, NAMES_PX - 10)
             side = Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignLeft
             painter.drawText(QRectF(2, top, NAMES_PX - 8, row_px), int(side), shown)
-            thin = (0.10, 0.20) if self._actual else (0.25, 0.50)  # alone it has the room
+            # without actual steps, the forecast takes the height
+            thin = (0.10, 0.20) if self._actual else (0.25, 0.50)
             for spans, (above, high) in ((self._forecast, thin), (self._actual, (0.36, 0.50))):
                 box = QRectF(0, top + row_px * above, 0, max(2.0, row_px * high))
                 self._paint_bars(painter, spans.get(name, []), box)
@@ -205,37 +205,37 @@ class _Rows(QWidget):
             painter.drawLine(x, 0, x, round(row_px * len(self.instances)))
 
     def _paint_bars(self, painter: QPainter, spans: Sequence[Span], row: QRectF) -> None:
-        known = colours(self.theme)
+        colour_by_state = colours(self.theme)
         for span in spans:
             begin, end = self.x_of(span.begin_s), self.x_of(span.end_s)
             box = QRectF(begin, row.top(), max(1.0, end - begin), row.height())
-            painter.fillRect(box, QColor(known[span.state]))
+            painter.fillRect(box, QColor(colour_by_state[span.state]))
             if span.state in (State.FAILED, State.CRASHED):
                 painter.setPen(QColor(self.theme.text))
                 side = int(Qt.AlignmentFlag.AlignVCenter)
                 painter.drawText(box.adjusted(2, -4, 0, 4), side, "✗")
 
-    # Looking at one
+    # Selection
 
-    def about(self) -> str:
-        """What the row that is looked at shows, in words."""
+    def selected_text(self) -> str:
+        """Return the selected row as a sentence; empty when none is selected."""
         name = self._current
         if name is None:
             return ""
-        told = [
+        parts = [
             f"{words} {', '.join(_span_words(span) for span in spans)}"
             for words, spans in (
-                ("did", self._actual.get(name, [])),
+                ("done", self._actual.get(name, [])),
                 ("forecast", self._forecast.get(name, [])),
             )
             if spans
         ]
-        return f"{name}: {'; '.join(told) or 'nothing yet'}"
+        return f"{name}: {'; '.join(parts) or 'nothing yet'}"
 
     def pick(self, name: str) -> None:
-        """Looks at an instance."""
+        """Select an instance."""
         self._current = name
-        self.setAccessibleDescription(self.about())
+        self.setAccessibleDescription(self.selected_text())
         self.update()
         self.picked.emit(name)
 
@@ -244,8 +244,8 @@ class _Rows(QWidget):
         if step is None or not self.instances:
             super().keyPressEvent(event)
             return
-        now = self.instances.index(self._current) if self._current is not None else -step
-        self.pick(self.instances[max(0, min(len(self.instances) - 1, now + step))])
+        index = self.instances.index(self._current) if self._current is not None else -step
+        self.pick(self.instances[max(0, min(len(self.instances) - 1, index + step))])
 
     def focusInEvent(self, event: QFocusEvent) -> None:
         super().focusInEvent(event)
@@ -269,8 +269,8 @@ class _Rows(QWidget):
             if row < len(self.instances):
                 name = self.instances[row]
                 spans = self._actual.get(name, []) or self._forecast.get(name, [])
-                said = "\n".join([name, *(_span_words(span) for span in spans)])
-                QToolTip.showText(event.globalPos(), said, self)
+                text = "\n".join([name, *(_span_words(span) for span in spans)])
+                QToolTip.showText(event.globalPos(), text, self)
             return True
         return super().event(event)
 
@@ -292,7 +292,7 @@ class _Axis(QWidget):
             painter.drawText(box, int(Qt.AlignmentFlag.AlignCenter), clock_text(time_s))
 
 
-class _Legend(QWidget):
+class _WaterfallLegend(QWidget):
     def __init__(self, theme: Theme) -> None:
         super().__init__()
         self._theme = theme
@@ -330,18 +330,18 @@ class _Legend(QWidget):
 
 
 def ticks_s(end_s: float) -> list[float]:
-    """Round times, six at most."""
-    width = next((one for one in _TICKS_S if end_s / one <= 6), _TICKS_S[-1])
+    """Return at most seven round times from 0 to ``end_s``."""
+    width = next((candidate for candidate in _TICKS_S if end_s / candidate <= 6), _TICKS_S[-1])
     return [float(k * width) for k in range(int(end_s / width) + 1)]
 
 
 def _by_instance(spans: Sequence[Span]) -> dict[str, list[Span]]:
-    """Those that are drawn, by their instances, in order of time."""
-    found: dict[str, list[Span]] = defaultdict(list)
-    for span in sorted(spans, key=lambda one: one.begin_s):
+    """Return the drawn spans by instance, in order of time."""
+    spans_by_instance: dict[str, list[Span]] = defaultdict(list)
+    for span in sorted(spans, key=lambda span: span.begin_s):
         if span.state in DRAWN:
-            found[span.instance].append(span)
-    return dict(found)
+            spans_by_instance[span.instance].append(span)
+    return dict(spans_by_instance)
 
 
 def _span_words(span: Span) -> str:

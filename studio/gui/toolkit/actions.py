@@ -1,7 +1,7 @@
-"""Everything a person can ask for, declared once.
+"""Every action of the studio, declared once.
 
-Enters: this table. Leaves: the menu, the shortcuts, the palette of Ctrl+K and the table in
-`docs/studio.md` (a test holds that it is this one). What an action does, the window says.
+The menu, the shortcuts, the palette of Ctrl+K and the table in `docs/studio.md` come from this
+table (a test compares them). The window says what each action does.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from PySide6.QtWidgets import QMenu, QWidget
 
 @dataclass(frozen=True)
 class ActionSpec:
-    """One thing that can be asked for.
+    """An action that the user can call.
 
     Attributes:
-        key: What the program knows it by, such as ``file.open``.
-        words: What it is called.
-        shortcuts: Its keys, the first is shown.
-        menu: The part of the menu that it stands in.
-        tip: What it does, in a sentence.
+        key: The identifier, such as ``file.open``.
+        words: The name.
+        shortcuts: The shortcuts; the first one is shown.
+        menu: The part of the menu.
+        tip: What the action does, in a sentence.
     """
 
     key: str
@@ -41,7 +41,7 @@ PAGES = (
     ("plan", "Plan", "The rollout as a plan, checked and exported"),
     ("execute", "Execute", "Carry the plan out: dry, in the lab, or for real"),
 )
-"""The pages in their order: key, words, what they are for."""
+"""The pages in their order: key, name, description."""
 
 ACTIONS: tuple[ActionSpec, ...] = (
     ActionSpec("file.new", "New…", ("Ctrl+N",), "File", "Write a first scenario of a few lines"),
@@ -53,7 +53,7 @@ ACTIONS: tuple[ActionSpec, ...] = (
     ActionSpec("file.import", "Import…", ("Ctrl+I",), "File",
                "Make a scenario from logs, metrics or manifests"),
     ActionSpec("file.save", "Save", ("Ctrl+S",), "File", "Write the scenario; comments stay"),
-    ActionSpec("file.save_as", "Save as…", ("Ctrl+Shift+S",), "File", "Write it to another file"),
+    ActionSpec("file.save_as", "Save as…", ("Ctrl+Shift+S",), "File", "Write the scenario to another file"),
     ActionSpec("file.export_charts", "Export charts…", ("Ctrl+Shift+C",), "File",
                "Write the charts of this page as PNG, SVG or PDF"),
     ActionSpec("file.export_data", "Export data…", ("Ctrl+Shift+D",), "File",
@@ -61,19 +61,19 @@ ACTIONS: tuple[ActionSpec, ...] = (
     ActionSpec("file.export_report", "Export report…", ("Ctrl+Shift+R",), "File",
                "Write the comparison as one HTML file that needs no other"),
     ActionSpec("file.quit", "Quit", ("Ctrl+Q",), "File", "Close the studio"),
-    ActionSpec("edit.undo", "Undo", ("Ctrl+Z",), "Edit", "Take the last change back"),
-    ActionSpec("edit.redo", "Redo", ("Ctrl+Shift+Z", "Ctrl+Y"), "Edit", "Do it again"),
+    ActionSpec("edit.undo", "Undo", ("Ctrl+Z",), "Edit", "Take back the last change"),
+    ActionSpec("edit.redo", "Redo", ("Ctrl+Shift+Z", "Ctrl+Y"), "Edit", "Make the change again"),
     ActionSpec("edit.reset", "Reset all values", ("Ctrl+Shift+Backspace",), "Edit",
-               "Give every field the value that the saved file says"),
+               "Set every field back to the value in the saved file"),
     ActionSpec("edit.rename_run", "Rename run", ("F2",), "Edit",
-               "Give the run that is looked at another name"),
+               "Give the selected run another name"),
     ActionSpec("edit.remove_run", "Remove run", ("Ctrl+Del",), "Edit",
-               "Take the run that is looked at off the list"),
-    ActionSpec("edit.settings", "Settings…", ("Ctrl+,",), "Edit", "What the studio remembers"),
+               "Remove the selected run from the list"),
+    ActionSpec("edit.settings", "Settings…", ("Ctrl+,",), "Edit", "Change the settings of the studio"),
     ActionSpec("run.compare", "Run comparison", ("F5",), "Run", "Simulate all candidates again"),
-    ActionSpec("run.pause", "Pause or go on", ("Shift+F5",), "Run", "Let the comparison rest"),
+    ActionSpec("run.pause", "Pause or resume", ("Shift+F5",), "Run", "Pause the comparison, or resume it"),
     ActionSpec("run.cancel", "Cancel", ("Esc",), "Run",
-               "End the comparison; what has landed is kept"),
+               "End the comparison; results so far are kept"),
     ActionSpec("run.plan", "Write plan…", ("Ctrl+E",), "Run",
                "Write a validated plan for the executor"),
     *(
@@ -82,30 +82,30 @@ ACTIONS: tuple[ActionSpec, ...] = (
     ),
     ActionSpec("view.scenario", "Scenario panel", ("F6",), "View", "Show or fold the fields"),
     ActionSpec("view.runs", "Runs", ("F7",), "View", "Show or fold the list of runs"),
-    ActionSpec("view.jobs", "Jobs", ("F8",), "View", "Show or fold what goes on"),
+    ActionSpec("view.jobs", "Jobs", ("F8",), "View", "Show or fold the list of jobs"),
     ActionSpec("view.theme", "Dark or light", ("Ctrl+T",), "View", "Change the theme"),
     ActionSpec("help.palette", "Every action…", ("Ctrl+K",), "Help", "Find an action by its name"),
     ActionSpec("help.lessons", "Lessons", ("F1",), "Help", "Learn what decides a rollout, in steps"),
     ActionSpec("help.about", "About Rollcast", ("Shift+F1",), "Help",
-               "Versions, licence, where things are kept"),
+               "Versions, licence, and where the studio keeps its files"),
 )  # fmt: skip
 """All actions, in the order of the menu."""
 
 MENUS = ("File", "Edit", "Run", "View", "Help")
 
 PageAction = tuple[str, str, str, Callable[[], None]]
-"""What a page offers itself: its key, words, keys and what it does."""
+"""An action of a page: key, name, shortcut, slot."""
 
 
 class Actions:
     """The actions of a window.
 
     Attributes:
-        by_key: Each by its key.
+        by_key: The actions by key.
     """
 
     def __init__(self, window: QWidget, slots: Mapping[str, Callable[[], object]]) -> None:
-        """Makes them; ``slots`` says what each does, all but undo and redo, which have their own."""
+        """Make the actions; ``slots`` says what each does."""
         self.by_key: dict[str, QAction] = {}
         for spec in ACTIONS:
             action = QAction(spec.words, window)
@@ -124,9 +124,9 @@ class Actions:
     def __iter__(self) -> Iterator[QAction]:
         return iter(self.by_key.values())
 
-    def add_for_page(self, page: QWidget, offered: list[PageAction]) -> None:
-        """Adds what a page offers; its keys hold while the focus is in the page."""
-        for key, words, keys, slot in offered:
+    def add_for_page(self, page: QWidget, page_actions: list[PageAction]) -> None:
+        """Add the actions of a page; their shortcuts work while the focus is in the page."""
+        for key, words, keys, slot in page_actions:
             action = QAction(words, page)
             action.setObjectName(key)
             action.setShortcut(QKeySequence(keys))
@@ -137,11 +137,11 @@ class Actions:
             self.by_key[key] = action
 
     def fill(self, menu: QMenu, extra: Mapping[str, Callable[[QMenu], None]]) -> None:
-        """Puts all of them into a menu, a submenu for each part.
+        """Fill a menu with all actions, a submenu per part.
 
         Args:
-            menu: Where.
-            extra: What else comes after an action, by its key.
+            menu: The menu.
+            extra: Adds further entries after an action, by its key.
         """
         for name in MENUS:
             part = menu.addMenu(name)
@@ -154,6 +154,6 @@ class Actions:
 
 
 def action_text(action: QAction) -> str:
-    """An action in the palette: its part of the menu and its words."""
+    """Return an action's name in the palette, with the part of the menu."""
     part = action.objectName().partition(".")[0].replace("_", "-")
     return f"{part.capitalize()}: {action.text()}"

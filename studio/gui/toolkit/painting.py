@@ -1,4 +1,4 @@
-"""What widgets that paint themselves share: type, pictures, and keys that they keep for themselves."""
+"""Helpers of widgets that paint themselves: fonts, cached pictures, and keys that a widget handles itself."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from studio.gui.toolkit.qt_theme import base_font
 
 @lru_cache(maxsize=32)
 def font_of(size_px: float, *, bold: bool = False) -> QFont:
-    """The application's type in a size."""
+    """Return the application's font in a size."""
     font = QFont(base_font())
     font.setPixelSize(round(size_px))
     if bold:
@@ -23,19 +23,19 @@ def font_of(size_px: float, *, bold: bool = False) -> QFont:
 
 
 def picture_of(
-    widget: QWidget, before: QPixmap | None, ground: str, paint: Callable[[QPainter], None]
+    widget: QWidget, cached: QPixmap | None, ground: str, paint: Callable[[QPainter], None]
 ) -> QPixmap:
-    """What a widget paints once and shows again until something of it has changed.
+    """Return the picture that a widget paints once and shows until its content changes.
 
     Args:
-        widget: As large as the picture is to be, on the screen that it is for.
-        before: The picture that there is; None where it is out of date.
-        ground: The colour beneath.
-        paint: Paints the rest.
+        widget: Gives the size and the pixel ratio.
+        cached: The cached picture; None when it is out of date.
+        ground: The background colour.
+        paint: Paints the content.
     """
     ratio = widget.devicePixelRatioF()
-    if before is not None and before.devicePixelRatio() == ratio:
-        return before
+    if cached is not None and cached.devicePixelRatio() == ratio:
+        return cached
     picture = QPixmap(widget.size() * ratio)
     picture.setDevicePixelRatio(ratio)
     picture.fill(QColor(ground))
@@ -45,8 +45,8 @@ def picture_of(
     return picture
 
 
-def keeps_keys(event: QEvent, keys: Container[Qt.Key]) -> bool:
-    """Whether Qt asks if a widget wants one of these keys for itself, and not as a shortcut."""
+def claim_keys(event: QEvent, keys: Container[Qt.Key]) -> bool:
+    """Accept the event when Qt asks whether the widget handles one of these keys; return whether it did."""
     if event.type() != QEvent.Type.ShortcutOverride or not isinstance(event, QKeyEvent):
         return False
     if event.modifiers() not in (

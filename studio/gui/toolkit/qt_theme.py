@@ -1,6 +1,6 @@
-"""A theme as Qt sees it: a palette, a style sheet, fonts.
+"""A theme for Qt: palette, style sheet and fonts.
 
-Qt's own dark mode does nothing on xcb or offscreen, so both palettes are ours.
+Qt's own dark mode has no effect on xcb and offscreen, so this module sets both palettes.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from studio.views.theme import (
 
 
 def apply_theme(application: QApplication, theme: Theme) -> None:
-    """Gives the whole application the theme's colours and type."""
+    """Apply a theme's colours and font to the whole application."""
     application.setStyle("Fusion")
     application.setPalette(_palette(theme))
     application.setFont(base_font())
@@ -29,7 +29,7 @@ def apply_theme(application: QApplication, theme: Theme) -> None:
 
 
 def base_font() -> QFont:
-    """Inter where it is installed, else the system's, with figures of one width."""
+    """Return Inter where it is installed, else the system's font, with tabular figures."""
     installed = set(QFontDatabase.families())
     family = next((name for name in FONT_FAMILIES if name in installed), None)
     font = QFont(family) if family else QFont()
@@ -39,8 +39,8 @@ def base_font() -> QFont:
     return font
 
 
-def a_font_resolves() -> bool:
-    """Whether there is any font at all: without one Qt draws boxes and says nothing."""
+def has_fonts() -> bool:
+    """Return whether any font is installed: without one Qt draws boxes and reports nothing."""
     return bool(QFontDatabase.families())
 
 

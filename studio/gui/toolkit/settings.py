@@ -1,6 +1,6 @@
-"""What the studio remembers between starts: what a person set, windows, recent files.
+"""What the studio stores between starts: settings, the window's geometry, recent files.
 
-What can be set is declared once, in `SETTINGS`: the dialogue and `docs/studio.md` come from it.
+Each setting is declared once in `SETTINGS`; the dialog and `docs/studio.md` come from there.
 """
 
 from __future__ import annotations
@@ -14,18 +14,19 @@ from PySide6.QtCore import QByteArray, QSettings
 from studio.views.theme import LIGHT, THEMES, Theme
 
 RECENT_COUNT = 10
+"""Maximum number of recent files."""
 
 
 @dataclass(frozen=True)
 class Setting:
-    """Something that can be set.
+    """A setting of the studio.
 
     Attributes:
-        key: Where it is kept.
-        words: What it is called.
-        tip: What it does, in a sentence.
-        default: What it is before anybody has set it.
-        choices: Its values and what they are called; empty for yes or no.
+        key: The key in the settings file.
+        words: The name.
+        tip: What the setting does, in a sentence.
+        default: The value before the user has set one.
+        choices: The values and their names; empty for yes or no.
     """
 
     key: str
@@ -41,39 +42,39 @@ SETTINGS = (
         (("light", "Light"), ("dark", "Dark")),
     ),
     Setting(
-        "simulate_at_once", "Simulate by itself after a change",
-        "A moment after the last change the comparison begins anew; else F5 begins it.", True,
+        "simulate_at_once", "Simulate after a change",
+        "The comparison begins a moment after the last change. When this is off, F5 begins it.", True,
     ),
     Setting(
         "reopen_last", "Open the last scenario at the start",
-        "Without a scenario named, the studio opens the one that was open last, else the example.",
+        "Started without a scenario, the studio opens the last one. When this is off, it opens the example.",
         False,
     ),
 )  # fmt: skip
 
 
 class Settings:
-    """Named values over `QSettings`."""
+    """Named values in `QSettings`."""
 
     def __init__(self, store: QSettings | None = None) -> None:
         self._store = store or QSettings("Rollcast", "Rollcast")
 
     def value(self, key: str) -> str | bool:
-        """What is set, by the key of one of `SETTINGS`."""
-        setting = next(one for one in SETTINGS if one.key == key)
+        """Return the value of a setting, by its key."""
+        setting = next(candidate for candidate in SETTINGS if candidate.key == key)
         value = self._store.value(key, setting.default)
         if isinstance(setting.default, bool):
-            return value in (True, "true")  # a file of settings keeps words
+            return value in (True, "true")  # a settings file stores words
         known = {choice for choice, _ in setting.choices}
         return str(value) if value in known else setting.default
 
     def set_value(self, key: str, value: str | bool) -> None:
-        """Sets it."""
+        """Set the value of a setting."""
         self._store.setValue(key, value)
 
     @property
     def theme(self) -> Theme:
-        """The theme chosen last."""
+        """The theme that was chosen last."""
         return THEMES.get(str(self.value("theme")), LIGHT)
 
     @theme.setter
@@ -82,21 +83,21 @@ class Settings:
 
     @property
     def simulates_at_once(self) -> bool:
-        """Whether a change is simulated by itself."""
+        """Return whether a change is simulated without pressing F5."""
         return bool(self.value("simulate_at_once"))
 
     @property
     def was_started_before(self) -> bool:
-        """Whether this is not the very first start."""
+        """Return whether the studio was started before."""
         return self._store.value("started", False) in (True, "true")
 
     def note_start(self) -> None:
-        """From now on the first start has been."""
+        """Note that the studio was started."""
         self._store.setValue("started", True)
 
     @property
     def geometry(self) -> QByteArray | None:
-        """Where the window was."""
+        """The size and the position of the window."""
         value = self._store.value("geometry")
         return value if isinstance(value, QByteArray) else None
 
@@ -105,13 +106,14 @@ class Settings:
         self._store.setValue("geometry", value)
 
     def recent(self) -> list[Path]:
-        """The files opened last that are still there, the latest first."""
+        """Return the recently opened files that still exist, the latest first."""
         value = self._store.value("recent", [])
-        names = value if isinstance(value, list) else [value]  # one entry comes bare
+        # Qt returns a single entry without a list
+        names = value if isinstance(value, list) else [value]
         return [Path(name) for name in names if isinstance(name, str) and os.path.exists(name)]
 
     def remember(self, path: Path) -> None:
-        """Puts a file on top of the recent ones."""
+        """Put a file first in the list of recent files."""
         full = path.resolve()
-        others = [one for one in self.recent() if one != full]
-        self._store.setValue("recent", [str(one) for one in [full, *others][:RECENT_COUNT]])
+        others = [recent for recent in self.recent() if recent != full]
+        self._store.setValue("recent", [str(recent) for recent in [full, *others][:RECENT_COUNT]])

@@ -1,4 +1,4 @@
-"""One answer of several: a radio button whose words may take two lines."""
+"""An answer of a question: a radio button whose text may take two lines."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from PySide6.QtGui import QMouseEvent
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QRadioButton, QWidget
 
 
-class Answer(QWidget):
-    """A radio button with its words beside it; a click on either chooses it.
+class AnswerButton(QWidget):
+    """A radio button with its text beside it; a click on either selects the answer.
 
     Attributes:
-        button: The radio button, to be put into a group.
+        button: The radio button, for a button group.
     """
 
     def __init__(self, words: str) -> None:

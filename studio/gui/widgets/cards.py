@@ -1,4 +1,4 @@
-"""The verdict as a sentence, and the figures under it."""
+"""The banner with the verdict, and the cards with the figures."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from studio.views.theme import RADIUS_PX, Theme
 
 
 class VerdictBanner(QFrame):
-    """A sentence on the ground that its answer has."""
+    """A sentence on a background in the colour of the verdict."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -27,16 +27,16 @@ class VerdictBanner(QFrame):
 
     @property
     def sentence(self) -> str:
-        """What it says."""
+        """The sentence."""
         return self._sentence.text()
 
     @property
     def note(self) -> str:
-        """What it says beside it."""
+        """The note beside the sentence."""
         return self._note.text()
 
-    def say(self, answer: str, sentence: str, note: str, theme: Theme) -> None:
-        """Says a sentence; `answer` gives the colours, none of the three the quiet ones."""
+    def show_verdict(self, answer: str, sentence: str, note: str, theme: Theme) -> None:
+        """Show a verdict; an empty ``answer`` gives the neutral colours."""
         ground, ink = theme.card, theme.soft
         if answer:
             ground, ink = theme.answer_colours(answer)
@@ -50,7 +50,7 @@ class VerdictBanner(QFrame):
 
 
 class FigureCard(QFrame):
-    """A figure with its name, and beneath it what single runs may do and the limit."""
+    """A figure with its name; below it the range of single runs and the limit."""
 
     def __init__(self, name: str, tip: str) -> None:
         super().__init__()
@@ -71,12 +71,12 @@ class FigureCard(QFrame):
 
     @property
     def figure(self) -> str:
-        """The figure as it is shown."""
+        """The figure, as shown."""
         return self._figure.text()
 
-    def show_figure(self, figure: str, under: str, within_limit: bool | None) -> None:
-        """Shows a figure; None where there is no limit to be within."""
+    def show_figure(self, figure: str, under: str, is_within_limit: bool | None) -> None:
+        """Show a figure; ``is_within_limit`` is None where there is no limit."""
         self._figure.setText(figure)
         self._under.setText(under)
-        look = "soft" if within_limit is None else "good" if within_limit else "bad"
+        look = "soft" if is_within_limit is None else "good" if is_within_limit else "bad"
         look_as(self._under, look)

@@ -1,4 +1,4 @@
-"""A card that can be pressed: what it leads to, and a sentence about it."""
+"""A card that can be pressed: a title, and a sentence about it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from PySide6.QtWidgets import QLabel, QPushButton, QSizePolicy, QVBoxLayout
 
 
 class ChoiceCard(QPushButton):
-    """A button with a heading and a line of text that may wrap."""
+    """A button with a title and a description that may wrap."""
 
     def __init__(self, words: str, about: str) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Questions in windows of their own; none blocks the program."""
+"""Dialogs; none of them blocks the program."""
 
 from __future__ import annotations
 
@@ -31,43 +31,44 @@ from studio.gui.widgets.log import PlainText
 
 
 def ask_for_file(
-    parent: QWidget, words: str, kinds: str, then: Callable[[Path], object], name: str = ""
+    parent: QWidget, title: str, kinds: str, then: Callable[[Path], object], name: str = ""
 ) -> None:
-    """Asks for a file: one to read, or one to write where a name is proposed."""
-    dialog = QFileDialog(parent, words)
+    """Ask for a file: one to read, or one to write where a name is proposed."""
+    dialog = QFileDialog(parent, title)
     dialog.setNameFilter(kinds)
     dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
     if name:
         dialog.setAcceptMode(QFileDialog.AcceptMode.AcceptSave)
         dialog.setDefaultSuffix(Path(name).suffix)
         dialog.selectFile(name)
-        # Qt gives the name in the field the ending of another kind, but not one that is typed later.
+        # Qt adapts the suffix of the name in the field to the chosen kind, but not of a name typed
+        # later.
         dialog.filterSelected.connect(
             lambda kind: dialog.setDefaultSuffix(kind.rpartition("*.")[2].strip(")"))
         )
-    dialog.fileSelected.connect(lambda chosen: then(Path(chosen)))
+    dialog.fileSelected.connect(lambda path: then(Path(path)))
     dialog.open()
 
 
-def ask_for_files(parent: QWidget, words: str, then: Callable[[list[Path]], object]) -> None:
-    """Asks for several files to read."""
-    dialog = QFileDialog(parent, words)
+def ask_for_files(parent: QWidget, title: str, then: Callable[[list[Path]], object]) -> None:
+    """Ask for several files to read."""
+    dialog = QFileDialog(parent, title)
     dialog.setFileMode(QFileDialog.FileMode.ExistingFiles)
     dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-    dialog.filesSelected.connect(lambda chosen: then([Path(one) for one in chosen]))
+    dialog.filesSelected.connect(lambda paths: then([Path(path) for path in paths]))
     dialog.open()
 
 
 def ask_about_changes(
     parent: QWidget, name: str, save: Callable[[], bool], then: Callable[[], object]
 ) -> None:
-    """Asks what shall become of changes that are not saved, before they would be lost.
+    """Ask what to do with unsaved changes before they would be lost.
 
     Args:
-        parent: The window that it stands over.
-        name: What has changes.
-        save: Saves them; says whether it could.
-        then: What is done when they are saved or given up.
+        parent: The parent window.
+        name: The name of the changed scenario.
+        save: Saves the changes; returns whether that worked.
+        then: Called after the changes were saved or discarded.
     """
     box = QMessageBox(parent)
     box.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
@@ -75,17 +76,17 @@ def ask_about_changes(
     buttons = QMessageBox.StandardButton
     box.setStandardButtons(buttons.Save | buttons.Discard | buttons.Cancel)
 
-    def answered(pressed: QAbstractButton) -> None:
+    def on_clicked(pressed: QAbstractButton) -> None:
         answer = box.standardButton(pressed)
         if answer == buttons.Discard or (answer == buttons.Save and save()):
             then()
 
-    box.buttonClicked.connect(answered)
+    box.buttonClicked.connect(on_clicked)
     box.open()
 
 
 def ask_to_halt(parent: QWidget, words: str, then: Callable[[], object]) -> None:
-    """Asks whether to close while something goes on that must not be ended without a word."""
+    """Ask whether to close the window although work is running that closing would interrupt."""
     box = QMessageBox(parent)
     box.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
     box.setText(words)
@@ -95,13 +96,13 @@ def ask_to_halt(parent: QWidget, words: str, then: Callable[[], object]) -> None
     box.open()
 
 
-def ask_to_carry_out(parent: QWidget, words: str, about: str, then: Callable[[], object]) -> None:
-    """Asks once more before real machines are touched; what Enter presses leaves them alone."""
+def ask_to_carry_out(parent: QWidget, words: str, details: str, then: Callable[[], object]) -> None:
+    """Ask for confirmation before real machines are changed; Enter cancels."""
     box = QMessageBox(parent)
     box.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
     box.setIcon(QMessageBox.Icon.Warning)
     box.setText(words)
-    box.setInformativeText(about)
+    box.setInformativeText(details)
     go = box.addButton("Carry it out", QMessageBox.ButtonRole.AcceptRole)
     box.setDefaultButton(box.addButton(QMessageBox.StandardButton.Cancel))
     go.clicked.connect(then)
@@ -109,7 +110,7 @@ def ask_to_carry_out(parent: QWidget, words: str, about: str, then: Callable[[],
 
 
 def show_inside(parent: QWidget, title: str, inside: QWidget) -> QDialog:
-    """A window of its own around a widget."""
+    """Show a widget in a dialog of its own."""
     dialog = QDialog(parent)
     dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
     dialog.setWindowTitle(title)
@@ -122,14 +123,14 @@ def show_inside(parent: QWidget, title: str, inside: QWidget) -> QDialog:
 
 
 def show_text(parent: QWidget, title: str, name: str, text: str) -> QDialog:
-    """Show lines to be read and copied, in type of one width."""
+    """Show text to be read and copied, in a monospaced font."""
     lines = PlainText(name, wraps=False)
     lines.setPlainText(text)
     return show_inside(parent, title, lines)
 
 
 def show_settings(parent: QWidget, settings: Settings, changed: Callable[[str], object]) -> QDialog:
-    """The settings, each taken as soon as it is changed; ``changed`` hears of its key."""
+    """Show the settings; each is stored as soon as it is changed, and ``changed`` receives its key."""
     dialog = QDialog(parent)
     dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
     dialog.setWindowTitle("Settings")
@@ -137,32 +138,32 @@ def show_settings(parent: QWidget, settings: Settings, changed: Callable[[str], 
     form.setContentsMargins(20, 18, 20, 14)
     form.setSpacing(10)
 
-    def take(key: str, value: str | bool) -> None:
+    def store(key: str, value: str | bool) -> None:
         settings.set_value(key, value)
         changed(key)
 
     for setting in SETTINGS:
-        now = settings.value(setting.key)
+        value_now = settings.value(setting.key)
         if setting.choices:
             box = QComboBox()
             for value, words in setting.choices:
                 box.addItem(words, value)
-            box.setCurrentIndex(max(0, box.findData(now)))
+            box.setCurrentIndex(max(0, box.findData(value_now)))
             box.currentIndexChanged.connect(
-                lambda _index, key=setting.key, box=box: take(key, box.currentData())
+                lambda _index, key=setting.key, box=box: store(key, box.currentData())
             )
             box.setAccessibleName(setting.words)
             form.addRow(setting.words, box)
         else:
             check = QCheckBox(setting.words)
-            check.setChecked(bool(now))
-            check.toggled.connect(lambda on, key=setting.key: take(key, on))
+            check.setChecked(bool(value_now))
+            check.toggled.connect(lambda is_on, key=setting.key: store(key, is_on))
             check.setToolTip(setting.tip)
             form.addRow(check)
-        said = QLabel(setting.tip)
-        said.setObjectName("soft")
-        said.setWordWrap(True)
-        form.addRow(said)
+        description = QLabel(setting.tip)
+        description.setObjectName("soft")
+        description.setWordWrap(True)
+        form.addRow(description)
     buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Close)
     buttons.rejected.connect(dialog.close)
     form.addRow(buttons)
@@ -172,7 +173,7 @@ def show_settings(parent: QWidget, settings: Settings, changed: Callable[[str], 
 
 
 def show_about(parent: QWidget) -> QDialog:
-    """What this is, in which versions, and where it keeps things; the text can be copied."""
+    """Show the versions and where the studio keeps its files; the text can be copied."""
     dialog = QDialog(parent)
     dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
     dialog.setWindowTitle("About Rollcast")
@@ -201,14 +202,14 @@ def show_about(parent: QWidget) -> QDialog:
 
 
 def about_lines() -> list[tuple[str, str]]:
-    """Versions and places, for whoever reports something."""
+    """Return versions and directories, for bug reports."""
     packages = ("rollcast", "PySide6-Essentials", "simpy", "numpy", "numba", "pandas", "matplotlib")
-    found = []
+    versions = []
     for package in packages:
         with suppress(metadata.PackageNotFoundError):
-            found.append((package, metadata.version(package)))
+            versions.append((package, metadata.version(package)))
     return [
-        *found,
+        *versions,
         ("Python", platform.python_version()),
         ("Qt", qVersion()),
         ("Platform", f"{platform.system()} {platform.machine()}, {QGuiApplication.platformName()}"),

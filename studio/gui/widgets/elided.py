@@ -1,4 +1,4 @@
-"""A line of text that ends in … where its room ends."""
+"""A line of text that ends in … where it does not fit."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ SHORTEST_PX = 24
 
 
 class ElidedLabel(QLabel):
-    """A label that can be narrower than its text; what is cut is in its tip.
+    """A label that can be narrower than its text; the tooltip then has the whole text.
 
-    A screen reader is given the whole text, after what the label is called.
+    A screen reader gets the whole text, after the label's name.
     """
 
     def __init__(self, text: str = "", name: str = "") -> None:
         super().__init__()
-        self.setTextFormat(Qt.TextFormat.PlainText)  # a scenario may say <b>
-        self._whole, self._name = "", name
+        self.setTextFormat(Qt.TextFormat.PlainText)  # a scenario's name may contain <b>
+        self._full_text, self._name = "", name
         self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Preferred)
         self.setText(text)
 
     def text(self) -> str:
-        """The whole text, whatever part of it fits."""
-        return self._whole
+        """Return the whole text, whether it fits or not."""
+        return self._full_text
 
     def setText(self, text: str) -> None:
-        self._whole = text
+        self._full_text = text
         self.setAccessibleName(f"{self._name}: {text}" if self._name else text)
         self._fit()
         self.updateGeometry()
@@ -37,7 +37,7 @@ class ElidedLabel(QLabel):
 
     def sizeHint(self) -> QSize:
         hint = super().sizeHint()
-        return QSize(self.fontMetrics().horizontalAdvance(self._whole) + 2, hint.height())
+        return QSize(self.fontMetrics().horizontalAdvance(self._full_text) + 2, hint.height())
 
     def minimumSizeHint(self) -> QSize:
         return QSize(min(SHORTEST_PX, self.sizeHint().width()), super().minimumSizeHint().height())
@@ -54,7 +54,7 @@ class ElidedLabel(QLabel):
 
     def _fit(self) -> None:
         shown = self.fontMetrics().elidedText(
-            self._whole, Qt.TextElideMode.ElideRight, max(SHORTEST_PX, self.width())
+            self._full_text, Qt.TextElideMode.ElideRight, max(SHORTEST_PX, self.width())
         )
         super().setText(shown)
-        self.setToolTip("" if shown == self._whole else self._whole)
+        self.setToolTip("" if shown == self._full_text else self._full_text)

@@ -1,6 +1,6 @@
-"""The figures of runs beside each other, with what sets each apart from the baseline.
+"""The figures of runs side by side, with their differences to the baseline.
 
-Enters: rows of cells (`studio.views.side_by_side`). Leaves: what a person reads; keys go from cell to cell.
+The rows come from `studio.views.side_by_side`; arrow keys move from cell to cell.
 """
 
 from __future__ import annotations
@@ -25,20 +25,21 @@ from studio.views.theme import SMALL_PX, Theme
 
 ROW_PX = 34
 _CELL = Qt.ItemDataRole.UserRole
-_GLYPHS = {"better": "✓ better", "worse": "✗ worse", "open": "≈", "same": "="}
+_GLYPHS = {"better": "✓", "worse": "✗", "open": "≈", "same": "="}
+_WORDS = {"better": " better", "worse": " worse", "open": "", "same": ""}
 _Index = QModelIndex | QPersistentModelIndex
 
 
 @dataclass(frozen=True)
-class _Shown:
-    """A cell and what the fields would give in its place, if they give anything."""
+class _CellContent:
+    """A cell, and the estimate of the edited scenario for it; empty where there is none."""
 
     cell: TableCell
     estimate: str = ""
 
 
 class _TwoLines(QStyledItemDelegate):
-    """The figure, and beneath it the difference in the colour of its standing."""
+    """A painter of the figure, and below it the difference in the colour of its standing."""
 
     def __init__(self, table: FigureTable) -> None:
         super().__init__(table)
@@ -51,56 +52,57 @@ class _TwoLines(QStyledItemDelegate):
         state: QStyle.StateFlag = option.state
         if state & QStyle.StateFlag.State_Selected:
             painter.fillRect(option.rect, QColor(theme.field))
-        shown: _Shown | None = index.data(_CELL)
-        if shown is not None:
-            self._paint_lines(painter, rect, shown, theme)
+        content: _CellContent | None = index.data(_CELL)
+        if content is not None:
+            self._paint_lines(painter, rect, content, theme)
         painter.setPen(QColor(theme.line))
         edge: QRect = option.rect
         painter.drawLine(edge.bottomLeft(), edge.bottomRight())
         painter.restore()
 
-    def _paint_lines(self, painter: QPainter, rect: QRect, shown: _Shown, theme: Theme) -> None:
-        cell = shown.cell
+    def _paint_lines(
+        self, painter: QPainter, rect: QRect, content: _CellContent, theme: Theme
+    ) -> None:
+        cell = content.cell
         half = rect.height() // 2
         above = QRect(rect.left(), rect.top(), rect.width(), half)
         beneath = QRect(rect.left(), rect.top() + half, rect.width(), half)
         font = QFont(self._table.font())
         painter.setFont(font)
-        painter.setPen(QColor(theme.soft if shown.estimate else theme.text))
+        painter.setPen(QColor(theme.soft if content.estimate else theme.text))
         painter.drawText(above, Qt.AlignmentFlag.AlignVCenter, cell.figure)
         font.setPixelSize(round(SMALL_PX))
         painter.setFont(font)
         colour = {"better": theme.meets_text, "worse": theme.fails_text}.get(
             cell.standing, theme.soft
         )
-        words = second_line(cell, beneath.width(), painter.fontMetrics())
-        if shown.estimate:
-            colour, words = theme.accent, f"now ≈ {shown.estimate}"
+        text = second_line(cell, beneath.width(), painter.fontMetrics())
+        if content.estimate:
+            colour, text = theme.accent, f"now ≈ {content.estimate}"
         painter.setPen(QColor(colour))
-        told = painter.fontMetrics().elidedText(words, Qt.TextElideMode.ElideRight, beneath.width())
-        painter.drawText(beneath, Qt.AlignmentFlag.AlignVCenter, told)
+        elided = painter.fontMetrics().elidedText(
+            text, Qt.TextElideMode.ElideRight, beneath.width()
+        )
+        painter.drawText(beneath, Qt.AlignmentFlag.AlignVCenter, elided)
 
     def sizeHint(self, option: QStyleOptionViewItem, index: _Index) -> QSize:
         return QSize(80, ROW_PX)
 
 
 def second_line(cell: TableCell, width: int, metrics: QFontMetrics) -> str:
-    """What stands under a figure: as much as there is room for, the glyph always."""
+    """Return the line under a figure: as much as fits, but always the glyph."""
     if not cell.standing:
         return cell.under
-    glyph = _GLYPHS[cell.standing]
-    short = glyph.partition(" ")[0]
-    mean = cell.under.partition(" ± ")[0]
-    if cell.standing == "open":
-        mean = "none shown"
-    wanted = (f"{glyph} {cell.under}", f"{short} {cell.under}", f"{short} {mean}")
+    glyph, word = _GLYPHS[cell.standing], _WORDS[cell.standing]
+    shortest = {"open": "none shown", "same": cell.under}.get(cell.standing, cell.difference)
+    candidates = (f"{glyph}{word} {cell.under}", f"{glyph} {cell.under}", f"{glyph} {shortest}")
     return next(
-        (words for words in wanted if metrics.horizontalAdvance(words) <= width), wanted[-1]
+        (text for text in candidates if metrics.horizontalAdvance(text) <= width), candidates[-1]
     )
 
 
 class FigureTable(QTableWidget):
-    """One column a run, one row a figure."""
+    """One column per run, one row per figure."""
 
     def __init__(self, theme: Theme, left_px: int) -> None:
         super().__init__()
@@ -109,7 +111,7 @@ class FigureTable(QTableWidget):
         self.setItemDelegate(_TwoLines(self))
         self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
         self.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
-        self.setTabKeyNavigation(False)  # the tab key leads on; arrows stay inside
+        self.setTabKeyNavigation(False)  # Tab leaves the table; arrows move inside
         self.setShowGrid(False)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.setVerticalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
@@ -129,13 +131,13 @@ class FigureTable(QTableWidget):
         theme: Theme,
         estimates: dict[tuple[str, int], str],
     ) -> None:
-        """Shows figures.
+        """Show figures.
 
         Args:
             rows: The figures.
-            names: What the runs are called.
+            names: The names of the runs.
             theme: The colours.
-            estimates: By metric and column, what the fields would give now.
+            estimates: The estimates of the edited scenario, by metric and column.
         """
         self.theme = theme
         self.setRowCount(len(rows))
@@ -146,21 +148,21 @@ class FigureTable(QTableWidget):
             self.setVerticalHeaderItem(number, heading)
             for column, cell in enumerate(row.cells):
                 item = QTableWidgetItem(cell.figure)
-                now = estimates.get((row.metric, column), "")
-                item.setData(_CELL, _Shown(cell, now))
-                words = (
+                estimate = estimates.get((row.metric, column), "")
+                item.setData(_CELL, _CellContent(cell, estimate))
+                sentence = (
                     f"{row.name}, {names[column]}: {cell.figure}"
                     + (f"; {cell.words}" if cell.words else "")
-                    + (f"; now about {now} by estimate" if now else "")
+                    + (f"; now about {estimate} by estimate" if estimate else "")
                 )
-                item.setToolTip(words)
-                item.setData(Qt.ItemDataRole.AccessibleTextRole, words)
+                item.setToolTip(sentence)
+                item.setData(Qt.ItemDataRole.AccessibleTextRole, sentence)
                 self.setItem(number, column, item)
         self.viewport().update()
 
     def cell(self, metric_row: int, column: int) -> TableCell:
-        """What is shown at a place."""
+        """Return the cell in a row and a column."""
         item = self.item(metric_row, column)
         assert item is not None
-        shown: _Shown = item.data(_CELL)
-        return shown.cell
+        content: _CellContent = item.data(_CELL)
+        return content.cell

@@ -1,4 +1,4 @@
-"""Sentences under headings, to be read and walked through by keys."""
+"""A list of sentences under headings."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from studio.views.theme import Theme
 
 
 class LineList(QListWidget):
-    """A list of sentences that wrap."""
+    """A list of sentences that wrap; arrow keys move through them."""
 
     def __init__(self, name: str) -> None:
         super().__init__()
@@ -24,24 +24,25 @@ class LineList(QListWidget):
         self.setTextElideMode(Qt.TextElideMode.ElideNone)
         self.setResizeMode(QListView.ResizeMode.Adjust)
         self.setVerticalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
-        # Always there: lines that wrap anew when it comes would be cut meanwhile.
+        # The scroll bar is always there: lines that wrap again when it appears would be cut
+        # meanwhile.
         self.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOn)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
         self.setStyleSheet("QListWidget::item { padding: 1px 2px; }")
-        self._shown: tuple[tuple[Line, ...], Theme] | None = None
+        self._shown_lines: tuple[tuple[Line, ...], Theme] | None = None
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)
-        self.doItemsLayout()  # at once: a line that is still as wide as before would be cut
+        self.doItemsLayout()  # at once: a line laid out for the old width would be cut
 
     def show_lines(self, lines: Sequence[Line], theme: Theme) -> None:
-        """Shows other lines; where the same stand there already nothing moves."""
-        if self._shown == (tuple(lines), theme):
+        """Show other lines; equal lines leave the list as it is."""
+        if self._shown_lines == (tuple(lines), theme):
             return
-        self._shown = tuple(lines), theme
+        self._shown_lines = tuple(lines), theme
         colours = {"good": theme.meets_text, "bad": theme.fails_text, "soft": theme.soft}
-        place = self.verticalScrollBar().value()
+        scroll_value = self.verticalScrollBar().value()
         self.clear()
         for look, words in lines:
             item = QListWidgetItem(words)
@@ -52,8 +53,8 @@ class LineList(QListWidget):
             elif look in colours:
                 item.setForeground(QBrush(QColor(colours[look])))
             self.addItem(item)
-        self.verticalScrollBar().setValue(place)
+        self.verticalScrollBar().setValue(scroll_value)
 
     def texts(self) -> list[str]:
-        """What is shown, line by line."""
+        """Return the shown lines."""
         return [self.item(row).text() for row in range(self.count())]

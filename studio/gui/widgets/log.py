@@ -1,4 +1,4 @@
-"""What is said, line after line, as plain text that can be read on and copied while more comes."""
+"""Plain text that grows while it can be read and copied."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from studio.views.theme import SMALL_PX, Theme
 
 
 def mono_font() -> QFont:
-    """The system's font of one width, in a small size."""
+    """Return the system's monospaced font, in a small size."""
     font = QFontDatabase.systemFont(QFontDatabase.SystemFont.FixedFont)
     font.setPixelSize(round(SMALL_PX))
     return font
 
 
 class PlainText(QPlainTextEdit):
-    """Text that is only read."""
+    """Read-only text."""
 
     def __init__(self, name: str, *, wraps: bool) -> None:
         super().__init__()
@@ -32,42 +32,42 @@ class PlainText(QPlainTextEdit):
         self._lines: list[str] = []
 
     def show_theme(self, theme: Theme) -> None:
-        """Takes the colours of a theme."""
+        """Use the colours of a theme."""
         sheet = f"background: {theme.field}; color: {theme.text}; border-radius: 6px;"
         if self.styleSheet() != sheet:
             self.setStyleSheet(sheet)
 
     def wrap(self, wraps: bool) -> None:
-        """Whether a long line goes on below, or out of sight."""
+        """Set whether long lines wrap."""
         mode = QPlainTextEdit.LineWrapMode
         self.setLineWrapMode(mode.WidgetWidth if wraps else mode.NoWrap)
 
     def show_text(self, text: str) -> None:
-        """Shows another text from where one was reading."""
+        """Show another text, scrolled to the same position."""
         if self.toPlainText() != text:
-            place = self.verticalScrollBar().value()
+            scroll_value = self.verticalScrollBar().value()
             self.setPlainText(text)
-            self.verticalScrollBar().setValue(place)
+            self.verticalScrollBar().setValue(scroll_value)
 
     def show_lines(self, lines: Sequence[str], *, follows: bool = False) -> None:
-        """Shows lines; those that are new are added to those that stand there.
+        """Show lines; new ones are appended to those already shown.
 
         Args:
-            lines: All of them.
-            follows: Whether the last is to be seen, unless one reads further up.
+            lines: All lines.
+            follows: Whether to scroll to the last line, unless the user has scrolled up.
         """
         bar = self.verticalScrollBar()
         was_at_end = bar.value() >= bar.maximum() - 1
-        known = len(self._lines)
-        if list(lines[:known]) != self._lines:
-            known = 0
-        new = list(lines[known:])
+        known_count = len(self._lines)
+        if list(lines[:known_count]) != self._lines:
+            known_count = 0
+        new_lines = list(lines[known_count:])
         self._lines = list(lines)
-        if known == 0:
-            self.setPlainText("\n".join(new))
-        elif new:
-            place = bar.value()
-            self.appendPlainText("\n".join(new))
-            bar.setValue(place)
+        if known_count == 0:
+            self.setPlainText("\n".join(new_lines))
+        elif new_lines:
+            scroll_value = bar.value()
+            self.appendPlainText("\n".join(new_lines))
+            bar.setValue(scroll_value)
         if follows and was_at_end:
             bar.setValue(bar.maximum())

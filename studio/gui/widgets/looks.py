@@ -1,4 +1,4 @@
-"""How a widget looks, by the name that the style sheet knows."""
+"""The look of a widget, by its name in the style sheet."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from PySide6.QtWidgets import QWidget
 
 
 def look_as(widget: QWidget, name: str) -> None:
-    """Gives a widget another look, such as ``soft``, ``bad`` or ``primary``; none by an empty name."""
+    """Give a widget another look, such as ``soft``, ``bad`` or ``primary``; an empty name gives none."""
     if widget.objectName() != name:
         widget.setObjectName(name)
         widget.style().unpolish(widget)

@@ -1,4 +1,4 @@
-"""A bar over everything that says one thing and offers what can be done about it; it blocks nothing."""
+"""A bar above the pages that states one thing and offers actions; it blocks nothing."""
 
 from __future__ import annotations
 
@@ -7,54 +7,55 @@ from collections.abc import Callable, Sequence
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton, QSizePolicy, QWidget
 
-Answer = tuple[str, str, Callable[[], object]]
-"""What can be done: the word on the button, what it does in a sentence, the doing."""
+NoticeAction = tuple[str, str, Callable[[], object]]
+"""An action of a notice: the word on the button, what it does in a sentence, the function."""
 
 
 class Notice(QFrame):
-    """Hidden until it is shown something; any of its answers hides it again."""
+    """A bar that is hidden until it shows something; each of its actions hides it again."""
 
     def __init__(self, name: str, parent: QWidget | None = None) -> None:
-        """Makes it; ``name`` is what a screen reader calls it."""
+        """Make the bar; ``name`` is its name for a screen reader."""
         super().__init__(parent)
         self.setObjectName("notice")
         self.setAccessibleName(name)
         self._layout = QHBoxLayout(self)
         self._layout.setContentsMargins(12, 7, 8, 7)
         self._layout.setSpacing(8)
-        self._words = QLabel()
-        self._words.setWordWrap(True)
-        self._words.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Preferred)
-        self._layout.addWidget(self._words, 1)
+        self._label = QLabel()
+        self._label.setWordWrap(True)
+        self._label.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Preferred)
+        self._layout.addWidget(self._label, 1)
         self._buttons: list[QPushButton] = []
         self.hide()
 
     @property
     def words(self) -> str:
-        """What it says."""
-        return self._words.text()
+        """The shown text."""
+        return self._label.text()
 
     @property
     def buttons(self) -> dict[str, QPushButton]:
-        """What can be pressed, by its word."""
+        """The buttons, by their words."""
         return {button.text(): button for button in self._buttons}
 
-    def ask(self, words: str, answers: Sequence[Answer], *, rich: bool = False) -> None:
-        """Says something; the first answer is the one that is proposed.
+    def ask(self, text: str, actions: Sequence[NoticeAction], *, rich: bool = False) -> None:
+        """Show a text with actions; the first action is the proposed one.
 
         Args:
-            words: What is said.
-            answers: What can be done about it.
-            rich: Whether the words have marks of their own, such as ``<i>``; they are ours then.
+            text: The text.
+            actions: The actions.
+            rich: Whether the text has markup such as ``<b>``; use it only for texts of the studio's
+                own.
         """
         for button in self._buttons:
             self._layout.removeWidget(button)
             button.hide()
             button.deleteLater()
-        form = Qt.TextFormat.RichText if rich else Qt.TextFormat.PlainText
-        self._words.setTextFormat(form)
-        self._words.setText(words)
-        self._buttons = [self._button(*answer) for answer in answers]
+        text_format = Qt.TextFormat.RichText if rich else Qt.TextFormat.PlainText
+        self._label.setTextFormat(text_format)
+        self._label.setText(text)
+        self._buttons = [self._button(*action) for action in actions]
         self._buttons[0].setObjectName("primary")
         self.show()
 
@@ -63,10 +64,10 @@ class Notice(QFrame):
         button.setToolTip(tip)
         button.setAccessibleDescription(tip)
 
-        def pressed() -> None:
+        def on_clicked() -> None:
             self.hide()
             then()
 
-        button.clicked.connect(pressed)
+        button.clicked.connect(on_clicked)
         self._layout.addWidget(button)
         return button

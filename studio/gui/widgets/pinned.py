@@ -1,4 +1,4 @@
-"""The story of one instance, pinned beside the picture: what it did when, in words."""
+"""The story of one instance, pinned beside the picture: its steps with their times, as sentences."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ WIDTH_PX = 214
 
 
 class PinnedStory(QFrame):
-    """A card with a heading and a list; hidden while nothing is pinned."""
+    """A card with a heading and a list; hidden while no instance is pinned."""
 
     closed = Signal()
-    """The person wants it away."""
+    """The user closes the story."""
     moved = Signal(float)
-    """The person goes to where something in it begins, in seconds."""
+    """The user goes to the beginning of a step; the argument is the time in seconds."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -43,8 +43,8 @@ class PinnedStory(QFrame):
         self.list.setAccessibleName("What the instance did")
         self.list.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.list.setTextElideMode(Qt.TextElideMode.ElideRight)
-        self.list.itemClicked.connect(self._go)
-        self.list.itemActivated.connect(self._go)
+        self.list.itemClicked.connect(self._on_item)
+        self.list.itemActivated.connect(self._on_item)
         top = QHBoxLayout()
         top.addWidget(self._heading, 1)
         top.addWidget(close)
@@ -57,30 +57,30 @@ class PinnedStory(QFrame):
 
     @property
     def heading(self) -> str:
-        """Whose story it is."""
+        """The name of the instance."""
         return self._heading.text()
 
     def show_story(self, story: Story, instance: int) -> None:
-        """Tells the story of an instance."""
+        """Show the story of an instance."""
         self._heading.setText(story.names[instance])
         self.list.clear()
-        for words, one in zip(
+        for sentence, interval in zip(
             sentences_of(story, instance), story.spells_of(instance), strict=False
         ):
-            item = QListWidgetItem(words)
-            item.setData(Qt.ItemDataRole.UserRole, max(0.0, one.begin_s))
-            item.setToolTip(words)
+            item = QListWidgetItem(sentence)
+            item.setData(Qt.ItemDataRole.UserRole, max(0.0, interval.begin_s))
+            item.setToolTip(sentence)
             self.list.addItem(item)
         self.show()
 
     def show_time(self, time_s: float) -> None:
-        """Marks what it does at a moment."""
-        begun = [
+        """Select the step at a moment."""
+        begun_rows = [
             row
             for row in range(self.list.count())
             if self.list.item(row).data(Qt.ItemDataRole.UserRole) <= time_s
         ]
-        self.list.setCurrentRow(begun[-1] if begun else -1)
+        self.list.setCurrentRow(begun_rows[-1] if begun_rows else -1)
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
         if event.key() == Qt.Key.Key_Escape:
@@ -88,5 +88,5 @@ class PinnedStory(QFrame):
         else:
             super().keyPressEvent(event)
 
-    def _go(self, item: QListWidgetItem) -> None:
+    def _on_item(self, item: QListWidgetItem) -> None:
         self.moved.emit(float(item.data(Qt.ItemDataRole.UserRole)))

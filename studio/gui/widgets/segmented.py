@@ -1,4 +1,4 @@
-"""A few choices side by side, one of them taken."""
+"""A few choices side by side, one of them selected."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from PySide6.QtWidgets import QButtonGroup, QFrame, QHBoxLayout, QToolButton
 
 
 class Segmented(QFrame):
-    """Buttons in one field; arrows go from one to the next."""
+    """Buttons in one field; arrow keys move from one to the next."""
 
     picked = Signal(str)
-    """The person took another choice, by its key."""
+    """The user has selected another choice; the argument is its key."""
 
     def __init__(self, name: str, choices: Sequence[tuple[str, str, str]]) -> None:
-        """Makes the choices.
+        """Make the choices.
 
         Args:
-            name: What is chosen, for who cannot see it.
-            choices: Of each the key, the words and a tip.
+            name: The name of the choice, for a screen reader.
+            choices: Key, text and tooltip of each choice.
         """
         super().__init__()
         self.setObjectName("segmented")
@@ -30,11 +30,11 @@ class Segmented(QFrame):
         self._group = QButtonGroup(self)
         self._group.setExclusive(True)
         self._keys = [key for key, _, _ in choices]
-        for number, (_key, words, tip) in enumerate(choices):
+        for number, (_key, text, tip) in enumerate(choices):
             button = QToolButton()
             button.setObjectName("segment")
-            button.setText(words)
-            button.setAccessibleName(f"{name}: {words}" if name else words)
+            button.setText(text)
+            button.setAccessibleName(f"{name}: {text}" if name else text)
             button.setToolTip(tip)
             button.setCheckable(True)
             self._group.addButton(button, number)
@@ -42,18 +42,18 @@ class Segmented(QFrame):
         self._group.idClicked.connect(lambda number: self.picked.emit(self._keys[number]))
 
     @property
-    def taken(self) -> str | None:
-        """The key of the choice that is taken."""
+    def selected_key(self) -> str | None:
+        """The key of the selected choice; None when none is selected."""
         number = self._group.checkedId()
         return self._keys[number] if number >= 0 else None
 
     def button(self, key: str) -> QToolButton:
-        """The button of a choice."""
-        found = self._group.button(self._keys.index(key))
-        assert isinstance(found, QToolButton)
-        return found
+        """Return the button of a choice."""
+        button = self._group.button(self._keys.index(key))
+        assert isinstance(button, QToolButton)
+        return button
 
-    def take(self, key: str) -> None:
-        """Shows a choice as taken without telling anybody."""
+    def select(self, key: str) -> None:
+        """Select a choice without emitting `picked`."""
         if key in self._keys:
             self.button(key).setChecked(True)

@@ -1,4 +1,4 @@
-"""The fleet at a moment as a table, for those who cannot use the picture."""
+"""The fleet at a moment as a table, for users who cannot see the picture."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from studio.views.states import look_of
 HEADINGS = ("instance", "state", "since", "until", "version")
 _ROW_PX = 24
 _PADDING_PX = 32
-"""Beside the text of a cell."""
+"""Margin on both sides of a cell's text, in pixels."""
 _Index = QModelIndex | QPersistentModelIndex
 
 
-class _Model(QAbstractTableModel):
-    """A story at a moment, one row an instance."""
+class _StatesModel(QAbstractTableModel):
+    """A story at a moment, one row per instance."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -38,14 +38,14 @@ class _Model(QAbstractTableModel):
         self.endResetModel()
 
     def show_time(self, time_s: float) -> None:
-        """Tells of the rows that have changed, from the first to the last of them."""
+        """Report the changed rows, from the first to the last of them."""
         if self._story is None:
             return
         before, self._interval = self._interval, self._story.at(time_s)
-        changed = np.flatnonzero(before != self._interval)
-        if len(changed):
-            last = self.index(int(changed[-1]), len(HEADINGS) - 1)
-            self.dataChanged.emit(self.index(int(changed[0]), 0), last)
+        changed_rows = np.flatnonzero(before != self._interval)
+        if len(changed_rows):
+            last = self.index(int(changed_rows[-1]), len(HEADINGS) - 1)
+            self.dataChanged.emit(self.index(int(changed_rows[0]), 0), last)
 
     def rowCount(self, parent: _Index = QModelIndex()) -> int:  # noqa: B008 - Qt's signature
         return 0 if parent.isValid() or self._story is None else self._story.count
@@ -70,28 +70,28 @@ class _Model(QAbstractTableModel):
 
 
 def row_of(story: Story, instance: int, interval: int) -> tuple[str, ...]:
-    """An instance in an interval of its states, under `HEADINGS`."""
-    one = story.spell(interval)
-    look = look_of(one.state, one.is_new)
-    until = "the end" if one.end_s >= story.until_s else clock_text(one.end_s)
+    """Return the cells of an instance in an interval of its states, under `HEADINGS`."""
+    span = story.spell(interval)
+    look = look_of(span.state, span.is_new)
+    until = "the end" if span.end_s >= story.until_s else clock_text(span.end_s)
     return (
         story.names[instance],
-        f"{look.glyph}  {one.state.value}",
-        clock_text(max(0.0, one.begin_s)),
+        f"{look.glyph}  {span.state.value}",
+        clock_text(max(0.0, span.begin_s)),
         until,
-        "new" if one.is_new else "old",
+        "new" if span.is_new else "old",
     )
 
 
 class StateTable(QTableView):
-    """What each instance does; Enter asks for its story."""
+    """The state of each instance; Enter asks for its story."""
 
     picked = Signal(int)
 
     def __init__(self) -> None:
         super().__init__()
         self.setAccessibleName("Fleet as a table")
-        self._model = _Model()
+        self._model = _StatesModel()
         self.setModel(self._model)
         self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
         self.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
@@ -105,7 +105,7 @@ class StateTable(QTableView):
         self.activated.connect(lambda index: self.picked.emit(index.row()))
 
     def show_story(self, story: Story | None) -> None:
-        """Shows another story."""
+        """Show another story."""
         self._model.show_story(story)
         self._fit()
 
@@ -114,20 +114,21 @@ class StateTable(QTableView):
         self._fit()
 
     def _fit(self) -> None:
-        """Each column has what its longest words need, and its share of what is left."""
+        """Give each column the width of its longest text, and an equal share of the rest."""
         story, metrics = self._model.story, self.fontMetrics()
-        longest = [[heading] for heading in HEADINGS]
+        texts_by_column = [[heading] for heading in HEADINGS]
         if story is not None:
-            longest[0] += story.names
-            longest[1] += [f"✓  {state.value}" for state in State]
-            longest[3] += ["the end"]
-        needed = [
-            max(metrics.horizontalAdvance(one) for one in words) + _PADDING_PX for words in longest
+            texts_by_column[0] += story.names
+            texts_by_column[1] += [f"✓  {state.value}" for state in State]
+            texts_by_column[3] += ["the end"]
+        needed_px = [
+            max(metrics.horizontalAdvance(text) for text in texts) + _PADDING_PX
+            for texts in texts_by_column
         ]
-        left = max(0, self.viewport().width() - sum(needed)) // len(needed)
-        for column, width in enumerate(needed):
-            self.horizontalHeader().resizeSection(column, width + left)
+        extra_px = max(0, self.viewport().width() - sum(needed_px)) // len(needed_px)
+        for column, width in enumerate(needed_px):
+            self.horizontalHeader().resizeSection(column, width + extra_px)
 
     def show_time(self, time_s: float) -> None:
-        """Shows another moment; where the person is in the table stays."""
+        """Show another moment; the current cell stays."""
         self._model.show_time(time_s)

@@ -1,4 +1,4 @@
-"""A studio over a small scenario, with settings of its own, closed after each test."""
+"""A window on a small scenario, with its own settings, closed after each test."""
 
 from __future__ import annotations
 
@@ -55,14 +55,14 @@ def qtbot(qapp: QApplication, request: pytest.FixtureRequest) -> PatientQtBot:
 
 
 class Desk:
-    """A person at the studio: finds widgets by the names that a screen reader reads."""
+    """A user at the window: finds widgets by their accessible names."""
 
     def __init__(self, qtbot: QtBot, folder: Path, store: QSettings) -> None:
         self.qtbot, self.folder = qtbot, folder
         self.path = folder / "shop.yaml"
         self.path.write_text(SHOP, encoding="utf-8")
         self.settings = Settings(store)
-        self.settings.set_value("simulate_at_once", False)  # a test simulates when it says so
+        self.settings.set_value("simulate_at_once", False)  # a test starts its simulations itself
         self.document = Document(ScenarioFile.load(self.path))
         self.window = StudioWindow(self.document, self.settings)
         self.window.show()
@@ -71,7 +71,9 @@ class Desk:
 
     def find(self, kind: type[AnyWidget], name: str) -> AnyWidget:
         """The widget of a kind with an accessible name."""
-        found = [one for one in self.window.findChildren(kind) if one.accessibleName() == name]
+        found = [
+            widget for widget in self.window.findChildren(kind) if widget.accessibleName() == name
+        ]
         assert len(found) == 1, f"{len(found)} widgets of the name {name}"
         return found[0]
 
@@ -100,16 +102,16 @@ class Desk:
 
     def keys(self, key: Qt.Key, *modifiers: Qt.KeyboardModifier) -> None:
         held = Qt.KeyboardModifier.NoModifier
-        for one in modifiers:
-            held |= one
-        # To the window of the system, so that the focused widget may take the key for itself.
+        for modifier in modifiers:
+            held |= modifier
+        # Send the key to the system's window, so that the focused widget may handle it.
         QTest.keyClick(self.window.windowHandle(), key, held)
 
     def menu(self, *names: str) -> QMenu:
         """A part of the menu, by the names that lead there."""
         found = self.window.top_bar.menu_button.menu()
         for name in names:
-            inner = next(one.menu() for one in found.actions() if one.text() == name)
+            inner = next(action.menu() for action in found.actions() if action.text() == name)
             assert isinstance(inner, QMenu)
             found = inner
             found.aboutToShow.emit()
@@ -136,7 +138,7 @@ class Desk:
 
 @pytest.fixture(autouse=True)
 def own_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is kept of rollouts and of edits is the test's own, not the developer's."""
+    """Keep the state of rollouts and edits in the test's folder, not in the developer's."""
     monkeypatch.setenv("ROLLCAST_STATE", str(tmp_path / "rollcast-state"))
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
 

@@ -1,4 +1,4 @@
-"""A page alone, over a scenario of its own: what tests of pages share."""
+"""A page on its own, with a scenario of its own, for the tests of pages."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ AnyPage = TypeVar("AnyPage", bound=Page)
 
 @cache
 def rows_of(text: str, windows: tuple[int, ...]) -> tuple[Row, ...]:
-    """All runs of a scenario, simulated once for all tests of a file."""
+    """Return all runs of a scenario, simulated once for all tests of a file."""
     scenario = ScenarioFile.parse(text).scenario
     return tuple(run_rows(scenario, cases_of(scenario, windows), Execution(jobs=1)))
 
 
 class Seat(Generic[AnyPage]):
-    """A person at one page."""
+    """A user at one page."""
 
     def __init__(
         self,
@@ -62,7 +62,7 @@ class Seat(Generic[AnyPage]):
             self.host.show()
         self.host.activateWindow()
         qtbot.waitUntil(self.host.isActiveWindow)
-        self.page.turned_to()
+        self.page.on_shown()
 
     def _leave(self) -> None:
         self.page.leave()
@@ -76,20 +76,20 @@ class Seat(Generic[AnyPage]):
         return found
 
     def run(self, rows: int | None = None, windows: Sequence[int] = ()) -> None:
-        """Has results land: of so many replications, all when left out."""
-        taken = tuple(windows) or self._windows or (self.document.scenario.window_count(),)
+        """Add results to the document: the first ``rows`` replications, or all."""
+        chosen_windows = tuple(windows) or self._windows or (self.document.scenario.window_count(),)
         scenario = ScenarioFile.parse(self._text).scenario
-        cases = cases_of(scenario, taken)
-        landed = rows_of(self._text, taken)[:rows]
-        self.document.land(compare(scenario, cases, landed), self.document.state)
-        QApplication.processEvents()  # what is new has its place only then
+        cases = cases_of(scenario, chosen_windows)
+        results = rows_of(self._text, chosen_windows)[:rows]
+        self.document.add_results(compare(scenario, cases, results), self.document.state)
+        QApplication.processEvents()  # new widgets are laid out only then
 
     def land_other(self, text: str, windows: tuple[int, ...]) -> None:
-        """Has the results of another scenario land: of what stands in the fields after an edit."""
+        """Add the results of another scenario, namely the edited one."""
         scenario = ScenarioFile.parse(text).scenario
         cases = cases_of(scenario, windows)
-        landed = compare(scenario, cases, rows_of(text, windows))
-        self.document.land(landed, self.document.state)
+        results = compare(scenario, cases, rows_of(text, windows))
+        self.document.add_results(results, self.document.state)
 
     def click(self, widget: QWidget) -> None:
         self.qtbot.mouseClick(widget, Qt.MouseButton.LeftButton)

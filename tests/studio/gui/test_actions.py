@@ -1,4 +1,4 @@
-"""What can be asked for: one table that menus, keys and the palette follow; settings, About, folding."""
+"""Actions in menus, shortcuts and the palette; settings, About, and folding of docks."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from studio.gui.frame.command_palette import CommandPalette, closeness, is_meant
+from studio.gui.frame.command_palette import CommandPalette, closeness, is_match
 from studio.gui.toolkit.actions import ACTIONS, MENUS, PAGES, action_text
 from studio.gui.toolkit.settings import SETTINGS, Settings
-from studio.gui.window import FIRST_SIZE, SMALLEST
+from studio.gui.window import FIRST_SIZE, MINIMUM_SIZE
 from studio.views.theme import DARK, GAP_PX, LIGHT
 from tests.studio.gui.conftest import Desk
 from tests.studio_page import PAGE
 
 pytestmark = [
     pytest.mark.slow,
-    # Of a popup the offscreen platform says that it can neither raise it nor grab keys for it.
+    # The offscreen platform warns that it can neither raise a popup nor grab keys for it.
     pytest.mark.qt_log_ignore("This plugin does not support (raise|grabbing)", extend=True),
 ]
 
@@ -45,7 +45,7 @@ def is_seen(desk: Desk, side: str) -> bool:
 
 
 def entries(menu: QMenu) -> list[QAction]:
-    """Every entry of a menu and of those inside it."""
+    """Return every entry of a menu and of its submenus."""
     found = []
     for action in menu.actions():
         inner = action.menu()
@@ -63,8 +63,8 @@ def test_every_action_has_words_a_tip_and_keys_of_its_own(desk: Desk) -> None:
         assert action.shortcuts() == [QKeySequence(keys) for keys in spec.shortcuts]
         assert action.toolTip()
     keys = [keys for spec in ACTIONS for keys in spec.shortcuts]
-    assert all(not QKeySequence(one).isEmpty() for one in keys)
-    assert len({QKeySequence(one).toString() for one in keys}) == len(keys)
+    assert all(not QKeySequence(key).isEmpty() for key in keys)
+    assert len({QKeySequence(key).toString() for key in keys}) == len(keys)
     assert len({spec.key for spec in ACTIONS}) == len(ACTIONS)
 
 
@@ -76,40 +76,42 @@ def test_every_action_is_in_the_menu_in_the_order_of_the_table(desk: Desk) -> No
 
 
 @pytest.mark.parametrize(("key", "number"), [(key, n) for n, (key, _, _) in enumerate(PAGES, 1)])
-def test_a_page_is_turned_to_by_its_number_and_by_its_button(
-    desk: Desk, key: str, number: int
-) -> None:
-    desk.window.turn_to("compare" if key != "compare" else "replay")
+def test_a_shortcut_and_a_button_show_a_page(desk: Desk, key: str, number: int) -> None:
+    desk.window.show_page("compare" if key != "compare" else "replay")
     desk.keys(Qt.Key(Qt.Key.Key_0 + number), CTRL)
-    assert desk.window.shown == key
-    assert desk.window.top_bar.pages.taken == key
-    desk.window.turn_to("compare" if key != "compare" else "replay")
+    assert desk.window.shown_page == key
+    assert desk.window.top_bar.pages.selected_key == key
+    desk.window.show_page("compare" if key != "compare" else "replay")
     desk.click(desk.window.top_bar.pages.button(key))
-    assert desk.window.shown == key
+    assert desk.window.shown_page == key
 
 
-def test_keys_of_pages_are_their_own_and_nobody_elses(desk: Desk) -> None:
-    """A page's key holds in the page only; one that the window has too would do neither."""
-    taken = {QKeySequence(keys).toString() for spec in ACTIONS for keys in spec.shortcuts}
+def test_shortcuts_of_pages_differ_from_those_of_the_window(desk: Desk) -> None:
+    """Qt ignores a shortcut that both the page and the window have."""
+    window_shortcuts = {
+        QKeySequence(keys).toString() for spec in ACTIONS for keys in spec.shortcuts
+    }
     offered = 0
     for key, _words, _tip in PAGES:
-        offers = desk.window.page(key).offered()
-        keys = [QKeySequence(keys).toString() for _, _, keys, _ in offers if keys]
+        actions = desk.window.page(key).page_actions()
+        keys = [QKeySequence(keys).toString() for _, _, keys, _ in actions if keys]
         offered += len(keys)
         assert len(set(keys)) == len(keys), key
-        assert not taken & set(keys), key
+        assert not window_shortcuts & set(keys), key
     assert offered > 0
 
 
 def test_every_key_of_a_page_is_in_the_docs(desk: Desk) -> None:
-    told = {line for line in PAGE.read_text(encoding="utf-8").splitlines() if line.startswith("- ")}
+    documented = {
+        line for line in PAGE.read_text(encoding="utf-8").splitlines() if line.startswith("- ")
+    }
     offered = {
         f"- {words}, {what}: `{keys}`"
         for key, words, _tip in PAGES
-        for _key, what, keys, _slot in desk.window.page(key).offered()
+        for _key, what, keys, _slot in desk.window.page(key).page_actions()
         if keys
     }
-    assert offered == told
+    assert offered == documented
 
 
 def test_the_menu_can_be_opened_by_the_space_bar(desk: Desk) -> None:
@@ -121,7 +123,7 @@ def test_the_menu_can_be_opened_by_the_space_bar(desk: Desk) -> None:
         opened.append(menu.isVisible())
         menu.close()
 
-    QTimer.singleShot(0, close)  # an open menu has a loop of its own
+    QTimer.singleShot(0, close)  # an open menu runs its own event loop
     button.setFocus()
     desk.keys(Qt.Key.Key_Space)
     assert opened == [True]
@@ -144,7 +146,7 @@ def lines(found: CommandPalette) -> list[str]:
 
 def line_of(found: CommandPalette, action: QAction) -> QListWidgetItem:
     items = [found.list.item(row) for row in range(found.list.count())]
-    return next(one for one in items if one.data(Qt.ItemDataRole.UserRole) is action)
+    return next(item for item in items if item.data(Qt.ItemDataRole.UserRole) is action)
 
 
 @pytest.mark.parametrize(
@@ -159,8 +161,8 @@ def line_of(found: CommandPalette, action: QAction) -> QListWidgetItem:
         ("zz", "File: Export report…", False),
     ],
 )
-def test_letters_are_looked_for_in_their_order(typed: str, words: str, is_one: bool) -> None:
-    assert is_meant(typed, words) == is_one
+def test_letters_match_in_their_order(typed: str, words: str, is_one: bool) -> None:
+    assert is_match(typed, words) == is_one
 
 
 def test_whole_words_come_before_letters_here_and_there() -> None:
@@ -196,7 +198,7 @@ def test_arrows_choose_while_the_line_keeps_the_focus(desk: Desk) -> None:
     desk.qtbot.keyClick(found.line, Qt.Key.Key_Up)
     assert found.list.currentRow() == place
     desk.qtbot.keyClick(found.line, Qt.Key.Key_Return)
-    assert desk.window.shown == "compare"
+    assert desk.window.shown_page == "compare"
     desk.come_back(CommandPalette)
 
 
@@ -204,17 +206,17 @@ def test_a_click_does_it_and_escape_does_nothing(desk: Desk) -> None:
     found = palette(desk)
     desk.qtbot.keyClick(found.line, Qt.Key.Key_Escape)
     desk.come_back(CommandPalette)
-    assert desk.window.shown == "replay"
+    assert desk.window.shown_page == "replay"
     found = palette(desk)
     desk.qtbot.keyClicks(found.line, "timing")
     place = found.list.visualItemRect(found.list.item(0)).center()
     held = Qt.KeyboardModifier.NoModifier
     desk.qtbot.mouseClick(found.list.viewport(), Qt.MouseButton.LeftButton, held, place)
-    assert desk.window.shown == "timing"
+    assert desk.window.shown_page == "timing"
     desk.come_back(CommandPalette)
 
 
-def test_what_cannot_be_done_now_is_listed_and_not_done(desk: Desk) -> None:
+def test_a_disabled_action_is_listed_and_not_run(desk: Desk) -> None:
     found = palette(desk)
     desk.qtbot.keyClicks(found.line, "undo")
     assert not found.list.item(0).flags() & Qt.ItemFlag.ItemIsEnabled
@@ -231,7 +233,7 @@ def test_what_cannot_be_done_now_is_listed_and_not_done(desk: Desk) -> None:
 
 
 def test_the_actions_of_the_page_are_listed_and_those_of_others_are_not(desk: Desk) -> None:
-    own = [desk.action(one[0]) for one in desk.window.page("replay").offered()]
+    own = [desk.action(one[0]) for one in desk.window.page("replay").page_actions()]
     assert own
     found = palette(desk)
     for action in own:
@@ -246,7 +248,7 @@ def test_the_actions_of_the_page_are_listed_and_those_of_others_are_not(desk: De
     desk.come_back(CommandPalette)
 
 
-def test_the_palette_is_offered_at_the_bottom(desk: Desk) -> None:
+def test_a_button_in_the_bottom_bar_opens_the_palette(desk: Desk) -> None:
     desk.click(desk.find(QToolButton, "Every action"))
     found = desk.window.findChild(CommandPalette)
     assert found is not None
@@ -258,7 +260,9 @@ def test_the_palette_is_offered_at_the_bottom(desk: Desk) -> None:
 
 
 def the_dialog(desk: Desk, title: str) -> QDialog:
-    found = [one for one in desk.window.findChildren(QDialog) if one.windowTitle() == title]
+    found = [
+        dialog for dialog in desk.window.findChildren(QDialog) if dialog.windowTitle() == title
+    ]
     assert len(found) == 1
     assert found[0].isVisible()
     return found[0]
@@ -290,14 +294,16 @@ def test_every_setting_is_in_the_dialogue_and_is_remembered(desk: Desk) -> None:
             desk.qtbot.keyClick(box, Qt.Key.Key_Down)
         else:
             check = next(
-                one for one in dialog.findChildren(QCheckBox) if one.text() == setting.words
+                check_box
+                for check_box in dialog.findChildren(QCheckBox)
+                if check_box.text() == setting.words
             )
             check.setFocus()
             desk.qtbot.keyClick(check, Qt.Key.Key_Space)
         after = desk.settings.value(setting.key)
         assert after != before
         store = QSettings(str(desk.folder / "settings.ini"), QSettings.Format.IniFormat)
-        assert Settings(store).value(setting.key) == after  # already while it is open
+        assert Settings(store).value(setting.key) == after  # before the dialog is closed
     close(desk, dialog)
 
 
@@ -316,7 +322,9 @@ def test_about_says_the_versions_and_they_can_be_copied(desk: Desk) -> None:
     desk.keys(Qt.Key.Key_F1, Qt.KeyboardModifier.ShiftModifier)
     dialog = the_dialog(desk, "About Rollcast")
     text = next(
-        one.text() for one in dialog.findChildren(QLabel) if one.accessibleName() == "Versions"
+        label.text()
+        for label in dialog.findChildren(QLabel)
+        if label.accessibleName() == "Versions"
     )
     for package in ("rollcast", "PySide6-Essentials", "numba", "simpy"):
         assert f"{package}  {importlib.metadata.version(package)}" in text.splitlines()
@@ -349,28 +357,28 @@ def test_a_key_folds_a_side_and_brings_it_back(
     assert is_seen(desk, side) == at_first
 
 
-def test_the_runs_fold_by_themselves_where_it_is_narrow(desk: Desk) -> None:
+def test_the_runs_fold_in_a_narrow_window(desk: Desk) -> None:
     def shows(width: int, seen: bool) -> Callable[[], bool]:
         return lambda: desk.window.width() == width and is_seen(desk, "right") == seen
 
     unfold = desk.find(QToolButton, "Show the runs")
     assert not unfold.isVisible()
-    desk.window.resize(*SMALLEST)
-    desk.qtbot.waitUntil(shows(SMALLEST[0], False))
+    desk.window.resize(*MINIMUM_SIZE)
+    desk.qtbot.waitUntil(shows(MINIMUM_SIZE[0], False))
     assert unfold.isVisible()
-    desk.click(unfold)  # who wants them there has them there
+    desk.click(unfold)  # the user may show them in a narrow window
     assert is_seen(desk, "right")
     assert not unfold.isVisible()
-    assert desk.window.width() == SMALLEST[0]
+    assert desk.window.width() == MINIMUM_SIZE[0]
     desk.keys(Qt.Key.Key_F7)
     desk.window.resize(*FIRST_SIZE)
     desk.qtbot.waitUntil(shows(FIRST_SIZE[0], True))
 
 
-def test_what_a_person_has_folded_stays_folded(desk: Desk) -> None:
+def test_a_dock_folded_by_the_user_stays_folded(desk: Desk) -> None:
     desk.keys(Qt.Key.Key_F7)
     assert not is_seen(desk, "right")
-    desk.window.resize(*SMALLEST)
+    desk.window.resize(*MINIMUM_SIZE)
     desk.window.resize(*FIRST_SIZE)
     desk.qtbot.waitUntil(lambda: desk.window.width() == FIRST_SIZE[0])
     assert not is_seen(desk, "right")

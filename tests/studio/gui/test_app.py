@@ -1,4 +1,4 @@
-"""The program around the window: how it starts, how it ends, what it does where it cannot."""
+"""The program around the window: start, end, and errors at the start."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture
 def shop(tmp_path: Path, qtbot: QtBot) -> Iterator[Path]:
-    """A scenario, and settings that are nobody's."""
+    """A scenario, and empty settings."""
     kinds, scope = QSettings.Format.NativeFormat, QSettings.Scope.UserScope
     QSettings.setPath(kinds, scope, str(tmp_path / "settings"))
     path = tmp_path / "shop.yaml"
@@ -37,14 +37,18 @@ def shop(tmp_path: Path, qtbot: QtBot) -> Iterator[Path]:
 
 
 def the_window() -> StudioWindow | None:
-    found = [one for one in QApplication.topLevelWidgets() if isinstance(one, StudioWindow)]
+    found = [
+        toplevelwidget
+        for toplevelwidget in QApplication.topLevelWidgets()
+        if isinstance(toplevelwidget, StudioWindow)
+    ]
     return next((one for one in found if one.isVisible()), None)
 
 
 def run_the_program(
     monkeypatch: pytest.MonkeyPatch, qtbot: QtBot, then: Callable[[StudioWindow], None]
 ) -> None:
-    """In the place of Qt's loop: waits for the first comparison, then does something."""
+    """Replace Qt's event loop: wait for the first comparison, then call a function."""
 
     def loop(_self: QApplication) -> int:
         window = the_window()
@@ -56,7 +60,7 @@ def run_the_program(
         return 0
 
     monkeypatch.setattr(QApplication, "exec", loop)
-    monkeypatch.setattr(sys, "excepthook", sys.excepthook)  # put back afterwards
+    monkeypatch.setattr(sys, "excepthook", sys.excepthook)  # restored after the test
 
 
 def test_the_program_opens_runs_and_remembers(
@@ -68,7 +72,7 @@ def test_the_program_opens_runs_and_remembers(
     def look(window: StudioWindow) -> None:
         said.append(window.headline.banner.sentence)
         said.append(window.palette().window().color().name().upper())
-        assert sys.excepthook is app._tell
+        assert sys.excepthook is app._exit_on_defect
 
     run_the_program(monkeypatch, qtbot, look)
     assert app.open_studio(shop) == 0
@@ -76,7 +80,7 @@ def test_the_program_opens_runs_and_remembers(
     assert Settings().recent() == [shop]
     assert Settings().geometry is not None
     run_the_program(monkeypatch, qtbot, lambda window: said.append(window.windowTitle()))
-    assert app.open_studio(shop) == 0  # where it was
+    assert app.open_studio(shop) == 0  # the stored position
     assert said[-1] == "shop[*] – Rollcast"
 
 
@@ -88,8 +92,8 @@ def test_the_example_is_opened_where_nothing_is_named(
     names: list[str] = []
     run_the_program(monkeypatch, qtbot, lambda window: names.append(window.windowTitle()))
     assert app.open_studio(None) == 0
-    assert names == ["scenario[*] – Rollcast"]  # a copy, which has no file to be named after
-    assert Settings().recent() == []  # the program's own file is not the person's
+    assert names == ["scenario[*] – Rollcast"]  # a copy without a file
+    assert Settings().recent() == []  # the shipped file is not a recent file
 
 
 def test_a_file_that_is_wrong_opens_no_window(shop: Path) -> None:
@@ -99,16 +103,18 @@ def test_a_file_that_is_wrong_opens_no_window(shop: Path) -> None:
     assert the_window() is None
 
 
-def test_without_a_display_it_says_what_works(shop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_display_the_error_names_the_command_that_works(
+    shop: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("QT_QPA_PLATFORM", "wayland;xcb;offscreen")
-    with pytest.raises(BadInput, match="no display; rollcast compare answers without one"):
+    with pytest.raises(BadInput, match="no display; rollcast compare works without one"):
         app.open_studio(shop)
 
 
-def test_without_a_font_it_says_what_to_install(
+def test_without_a_font_the_error_names_the_package(
     shop: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(app, "a_font_resolves", lambda: False)
+    monkeypatch.setattr(app, "has_fonts", lambda: False)
     with pytest.raises(BadInput, match="apt-get install fonts-inter"):
         app.open_studio(shop)
 
@@ -138,10 +144,10 @@ class Bell(QObject):
 def test_an_error_in_a_slot_reaches_the_program(
     qtbot: QtBot, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Qt alone would print it and go on."""
+    """Qt alone would print the exception and continue."""
     codes: list[int] = []
     monkeypatch.setattr("studio.gui.app.QApplication.exit", staticmethod(codes.append))
-    monkeypatch.setattr(sys, "excepthook", app._tell)
+    monkeypatch.setattr(sys, "excepthook", app._exit_on_defect)
 
     def broken() -> None:
         raise RuntimeError("a defect in a slot")
@@ -155,7 +161,9 @@ def test_an_error_in_a_slot_reaches_the_program(
     assert capsys.readouterr().err.count("RuntimeError: a defect in a slot") == 2
 
 
-def test_pictures_of_what_cannot_be_simulated_say_why(shop: Path, tmp_path: Path) -> None:
+def test_screenshots_of_an_invalid_scenario_fail_with_the_reason(
+    shop: Path, tmp_path: Path
+) -> None:
     (tmp_path / "t.csv").write_text("time,rate\n0,40\n10,40\n", encoding="utf-8")
     shop.write_text(SHOP.replace("40/s", "{trace: t.csv}"), encoding="utf-8")
     with pytest.raises(BadInput, match="trace"):

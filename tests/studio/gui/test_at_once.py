@@ -1,4 +1,4 @@
-"""A slider is answered at once by the estimate, and soon by what is simulated, by itself."""
+"""A moved slider shows the estimate at once, and simulated results soon after."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ MANY = SHOP.replace("replications: 4", "replications: 400")
 
 @pytest.fixture
 def eager(desk: Desk) -> Iterator[Desk]:
-    """The desk as it is set at first: it simulates by itself; with results of what is saved."""
+    """A window with the default settings, which simulates after an edit, and with results of the saved file."""
     stop_workers()
     desk.settings.set_value("simulate_at_once", True)
     desk.run()
@@ -32,10 +32,10 @@ def eager(desk: Desk) -> Iterator[Desk]:
 
 
 def pids() -> set[int]:
-    """The processes that studies are simulated in."""
+    """Return the worker processes of studies."""
     found = set()
     for child in psutil.Process().children(recursive=True):
-        with suppress(psutil.NoSuchProcess):  # it has just ended
+        with suppress(psutil.NoSuchProcess):  # the process has just ended
             if "LokyProcess" in " ".join(child.cmdline()):
                 found.add(child.pid)
     return found
@@ -48,7 +48,7 @@ def until_simulated(desk: Desk) -> None:
 def test_a_moved_slider_is_answered_before_anything_else_happens(eager: Desk) -> None:
     banner, takes = eager.window.headline.banner, eager.window.headline.cards["duration"]
     simulated = takes.figure
-    eager.slide("Window size", Qt.Key.Key_Right)  # no event is waited for
+    eager.slide("Window size", Qt.Key.Key_Right)  # without waiting for an event
     assert banner.sentence == "≈  Window 3 should meet every objective"
     assert takes.figure.startswith("≈ ")
     with eager.qtbot.waitSignal(eager.document.compared, timeout=RUN_MS):
@@ -89,7 +89,7 @@ def test_an_edit_in_the_middle_of_a_study_takes_its_place(eager: Desk) -> None:
     assert run.result.candidate.drain_timeout_s == 8.0
 
 
-def test_undo_shows_what_was_simulated_and_simulates_nothing(eager: Desk) -> None:
+def test_undo_shows_the_earlier_results_without_a_simulation(eager: Desk) -> None:
     eager.slide("Window size", Qt.Key.Key_Right)
     assert eager.document.is_stale
     eager.keys(Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
@@ -112,7 +112,7 @@ def test_without_the_setting_only_a_key_simulates(eager: Desk) -> None:
 def test_processes_serve_the_next_study_when_one_is_cancelled(
     eager: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(places, "_GRACE_S", 30.0)  # what is short here is not on a busy machine
+    monkeypatch.setattr(places, "_GRACE_S", 30.0)  # a short run takes long on a busy machine
     eager.document.open(ScenarioFile.parse(SHOP.replace("replications: 4", "replications: 100000")))
     eager.settings.set_value("simulate_at_once", False)
     eager.keys(Qt.Key.Key_F5)
@@ -124,7 +124,7 @@ def test_processes_serve_the_next_study_when_one_is_cancelled(
     eager.keys(Qt.Key.Key_Escape)
     assert not eager.window.jobs.is_running
     eager.qtbot.waitUntil(lambda: not eager.window.jobs.threads(), timeout=RUN_MS)
-    assert pids() == before  # each of its runs was short: nobody was ended
+    assert pids() == before  # each run was short, so no worker was ended
     eager.document.open(ScenarioFile.parse(SHOP))
     eager.run()
     assert pids() == before

@@ -1,4 +1,4 @@
-"""The page *Compare*, as a person uses it: columns, one cursor, the baseline, what is estimated."""
+"""The page *Compare*: columns, cursor, baseline, estimates."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def seat(qtbot: QtBot) -> Seat[ComparePage]:
 
 
 def names(seat: Seat[ComparePage]) -> list[str]:
-    return [header.name.toolTip().removeprefix("Look at ") for header in seat.page.headers]
+    return [header.name.toolTip().removeprefix("Select ") for header in seat.page.headers]
 
 
 def test_before_the_first_results_it_says_so(seat: Seat[ComparePage]) -> None:
@@ -85,12 +85,12 @@ def test_the_baseline_is_a_choice_that_is_undone(seat: Seat[ComparePage]) -> Non
     assert "Differences to Window 3" in page.note.text()
     seat.run()  # more results do not change it
     assert page.headers[2].baseline.isChecked()
-    seat.click(page.headers[2].baseline)  # it cannot be taken away, only given to another
+    seat.click(page.headers[2].baseline)  # one run is always the baseline
     assert page.headers[2].baseline.isChecked()
-    assert seat.document.undo.undoText() == "measure by Window 3"
+    assert seat.document.undo.undoText() == "make Window 3 the baseline"
     seat.document.undo.undo()
     assert [header.baseline.isChecked() for header in page.headers] == [True, False, False]
-    (_key, _words, _keys, measure) = page.offered()[0]
+    (_key, _words, _keys, measure) = page.page_actions()[0]
     seat.document.select(1)
     measure()
     assert page.headers[1].baseline.isChecked()
@@ -141,7 +141,7 @@ def test_the_cursor_is_painted_in_every_column(seat: Seat[ComparePage]) -> None:
         assert any(int(name[1:3], 16) < 0x90 for name in near), near  # dark on a light card
 
 
-def test_a_moved_slider_is_answered_in_the_column_that_is_looked_at(
+def test_a_moved_slider_shows_its_estimate_in_the_selected_column(
     seat: Seat[ComparePage],
 ) -> None:
     seat.run()
@@ -160,7 +160,7 @@ def test_a_moved_slider_is_answered_in_the_column_that_is_looked_at(
     assert "by estimate" not in item_of(page, 0, 1).toolTip()
 
 
-def test_runs_of_another_comparison_are_told_to_be_alone(seat: Seat[ComparePage]) -> None:
+def test_the_note_names_runs_of_separate_comparisons(seat: Seat[ComparePage]) -> None:
     seat.run()
     compare_run(seat.document, seat.document.runs[0], True)
     kept = seat.document.runs[0]
@@ -190,7 +190,7 @@ def test_a_run_alone_is_a_column_too(qtbot: QtBot) -> None:
     assert seat.page.table.columnCount() == 1
 
 
-def test_four_are_shown_of_more(qtbot: QtBot) -> None:
+def test_at_most_four_runs_are_shown(qtbot: QtBot) -> None:
     seat = Seat(qtbot, ComparePage, SHOP, windows=(1, 2, 3, 4, 5), size=(690, 420))
     seat.run()
     assert len(seat.page.headers) == 4
@@ -201,7 +201,7 @@ def test_four_are_shown_of_more(qtbot: QtBot) -> None:
     assert len(seat.page.headers) == 2
 
 
-def test_a_failed_run_has_no_duration_and_says_what_it_is(qtbot: QtBot) -> None:
+def test_a_failed_run_has_no_duration_and_shows_its_verdict(qtbot: QtBot) -> None:
     seat = Seat(qtbot, ComparePage, FAILING, windows=(1,))
     seat.run()
     headings = [
@@ -221,7 +221,7 @@ def test_a_thousand_instances_fit(qtbot: QtBot) -> None:
     assert seat.page.chart.grab().toImage().width() > 0
 
 
-def test_a_long_name_is_cut_where_it_is_shown_and_whole_in_the_tip(
+def test_a_long_name_is_shortened_with_the_whole_name_in_the_tooltip(
     seat: Seat[ComparePage],
 ) -> None:
     seat.run()
@@ -229,7 +229,7 @@ def test_a_long_name_is_cut_where_it_is_shown_and_whole_in_the_tip(
     header = seat.page.headers[1]
     assert header.name.text().endswith("…")
     assert header.name.fontMetrics().horizontalAdvance(header.name.text()) <= header.name.width()
-    assert header.name.toolTip() == f"Look at {'N' * 80}"
+    assert header.name.toolTip() == f"Select {'N' * 80}"
 
 
 def test_a_narrow_column_says_the_answer_and_the_rest_in_its_tip(qtbot: QtBot) -> None:
@@ -243,7 +243,7 @@ def test_a_narrow_column_says_the_answer_and_the_rest_in_its_tip(qtbot: QtBot) -
     assert header.verdict.accessibleName() == whole
 
 
-def test_a_cell_is_told_in_words(seat: Seat[ComparePage]) -> None:
+def test_a_screen_reader_gets_a_cell_as_a_sentence(seat: Seat[ComparePage]) -> None:
     seat.run()
     words = item_of(seat.page, 0, 1).data(Qt.ItemDataRole.AccessibleTextRole)
     assert words.startswith("Rollout takes, Window 2: ")

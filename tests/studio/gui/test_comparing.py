@@ -1,4 +1,4 @@
-"""Opening, running, looking: what a person sees is what was simulated."""
+"""Comparing windows: the window shows the simulated results."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from tests.studio.gui.conftest import WINDOW, Desk
 
 
 def in_python(text: str, *windows: int) -> Comparison:
-    """What the command line compares."""
+    """Return the comparison of the command line."""
     scenario = ScenarioFile.parse(text).scenario
     cases = cases_of(scenario, windows)
     return compare(scenario, cases, list(run_rows(scenario, cases, Execution(jobs=1))))
@@ -72,15 +72,16 @@ def test_the_scenario_is_shown_before_anything_is_simulated(desk: Desk) -> None:
     assert not desk.action("run.plan").isEnabled()
 
 
-def test_a_run_shows_what_the_command_line_finds(desk: Desk) -> None:
+def test_the_runs_have_the_figures_of_the_command_line(desk: Desk) -> None:
     desk.run()
     comparison = in_python(SHOP, 1, 2)
     headline = desk.window.headline
     assert desk.window.runs.table.texts() == [
-        run_row(one, f"Window {one.candidate.window}", seed=1) for one in comparison.candidates
+        run_row(candidate, f"Window {candidate.candidate.window}", seed=1)
+        for candidate in comparison.candidates
     ]
     assert headline.banner.sentence == f"✓  {verdict_sentence(comparison, 1)}"
-    assert headline.banner.note == "fastest that does"
+    assert headline.banner.note == "fastest that meets the objectives"
     chosen = comparison.candidates[1]
     figures = {name: card.figure for name, card in headline.cards.items()}
     assert figures == {
@@ -95,7 +96,7 @@ def test_a_run_shows_what_the_command_line_finds(desk: Desk) -> None:
 
 
 def run_row(result: CandidateResult, name: str, seed: int) -> tuple[str, ...]:
-    """What the list of runs says of a candidate."""
+    """Return the row of a candidate in the list of runs."""
     mean = {metric: figure.mean for metric, figure in result.metrics.items()}
     return (
         ANSWER_GLYPHS[result.verdict.answer],
@@ -145,7 +146,7 @@ def test_a_run_can_be_watched(desk: Desk) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("how", ["key", "button"])
-def test_a_run_can_be_cancelled_and_keeps_what_has_landed(desk: Desk, how: str) -> None:
+def test_a_cancelled_comparison_keeps_its_results(desk: Desk, how: str) -> None:
     many = SHOP.replace("replications: 4", "replications: 100000")
     desk.document.open(ScenarioFile.parse(many))
     desk.keys(Qt.Key.Key_F5)
@@ -161,7 +162,7 @@ def test_a_run_can_be_cancelled_and_keeps_what_has_landed(desk: Desk, how: str) 
     assert 0 < runs < 100000
     assert desk.window.runs.table.texts()
     assert "meets" in desk.window.headline.banner.sentence
-    # The next one starts while the last is still leaving, and is not harmed by it.
+    # The next comparison starts while the cancelled one still ends, and is not affected.
     desk.document.open(ScenarioFile.parse(SHOP))
     desk.run()
     assert len(desk.document.comparison.candidates[0].runs) == 4
@@ -173,13 +174,13 @@ def test_a_failed_run_says_why(desk: Desk) -> None:
     (desk.folder / "traced.yaml").write_text(traced, encoding="utf-8")
     desk.document.open(ScenarioFile.load(desk.folder / "traced.yaml"))
     desk.run()
-    assert "the simulated interval meets the end of the trace" in desk.window.said
-    # What the first look found of the scenario's own window, which ends in time, may stand.
+    assert "the simulated interval meets the end of the trace" in desk.window.status_text
+    # The first look at the scenario's own window may have ended in time.
     assert len(desk.window.runs.table.texts()) <= 1
 
 
 @pytest.mark.parametrize("how", ["keys", "click"])
-def test_the_run_that_is_picked_is_shown_everywhere(desk: Desk, how: str) -> None:
+def test_every_page_shows_the_selected_run(desk: Desk, how: str) -> None:
     desk.run()
     table, headline = desk.window.runs.table, desk.window.headline
     assert desk.document.selection == 1
@@ -204,7 +205,7 @@ def test_a_choice_by_hand_outlives_the_rows_that_land(desk: Desk) -> None:
     desk.document.open(ScenarioFile.parse(many))
     desk.keys(Qt.Key.Key_F5)
     table = desk.window.runs.table
-    # After the first look at the own window.
+    # After the first look at the scenario's own window.
     desk.qtbot.waitUntil(lambda: len(table.texts()) == 2, timeout=60_000)
     own = desk.document.selection
     other = 0 if own == 1 else 1
@@ -230,7 +231,7 @@ def test_closing_in_the_middle_of_a_study_leaves_nothing(desk: Desk) -> None:
     desk.qtbot.waitUntil(lambda: threading.active_count() <= before + 1, timeout=10_000)
 
 
-def test_labels_say_what_they_are(desk: Desk) -> None:
+def test_labels_have_accessible_names(desk: Desk) -> None:
     words = {label.text() for label in desk.window.findChildren(QLabel)}
     assert {
         "Rollout",

@@ -1,4 +1,4 @@
-"""Editing, undoing, saving, planning: done with keys and clicks on the real widgets."""
+"""Editing, undoing, saving and planning, with keys and clicks on the real widgets."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ CTRL, SHIFT = Qt.KeyboardModifier.ControlModifier, Qt.KeyboardModifier.ShiftModi
 
 
 def value_of(desk: Desk, key: str) -> object:
-    """What the scenario says at a key, as its own data."""
+    """Return the scenario's value at a key."""
     node: object = desk.document.scenario.as_data()
     for part in key.split("."):
         assert isinstance(node, dict)
@@ -54,7 +54,7 @@ FIELDS = [
 
 
 def is_whole(widget: QWidget) -> bool:
-    """Whether nothing of a widget is cut at the sides, wherever the panel is scrolled to."""
+    """Return whether a widget fits the panel's width, at any scroll position."""
     area = widget.parentWidget()
     while not isinstance(area, QScrollArea):
         assert area is not None
@@ -133,12 +133,12 @@ def test_an_edit_makes_the_answer_stale_until_it_is_run(desk: Desk) -> None:
     assert first.startswith("≈ ")
     desk.slide("Window size", Qt.Key.Key_Right)
     assert banner.sentence.startswith("≈  Window 4 should ")
-    assert takes.figure != first  # each move is answered
+    assert takes.figure != first  # each move shows an estimate
     desk.slide("Window size", Qt.Key.Key_Left)
     assert takes.figure == first
     assert plan_button.objectName() == ""
     assert plan_button.toolTip() == (
-        "The scenario was changed: wait for its simulation, or run it (F5)"
+        "The scenario was changed: wait for its simulation, or simulate it now (F5)"
     )
     desk.keys(Qt.Key.Key_Z, CTRL)
     assert banner.sentence.startswith("✓  Window 2 meets")
@@ -152,7 +152,7 @@ def test_an_edit_makes_the_answer_stale_until_it_is_run(desk: Desk) -> None:
 
 def test_the_windows_to_compare_can_be_typed(desk: Desk) -> None:
     desk.type_text("Compare", "3 1,6")
-    assert desk.document.windows() == (1, 2, 3, 6)  # the scenario's own is always there
+    assert desk.document.windows() == (1, 2, 3, 6)  # the scenario's own window is always compared
     assert desk.find(QLineEdit, "Compare").text() == "1, 2, 3, 6"
     desk.run()
     assert [row[WINDOW] for row in desk.window.runs.table.texts()] == ["1", "2", "3", "6"]
@@ -181,12 +181,12 @@ def test_a_start_can_be_typed(desk: Desk) -> None:
         ("Compare", "1, 7", "window (7) must not exceed the fleet (6)"),
     ],
 )
-def test_what_breaks_a_rule_is_told_and_taken_back(
+def test_an_edit_that_breaks_a_rule_is_refused_with_the_rule(
     desk: Desk, field: str, typed: str, said: str
 ) -> None:
     was = desk.find(QLineEdit, field).text()
     desk.type_text(field, typed)
-    assert said in desk.window.said
+    assert said in desk.window.status_text
     assert desk.find(QLineEdit, field).text() == was
     assert not desk.document.is_changed
     assert not desk.document.undo.canUndo()
@@ -194,8 +194,8 @@ def test_what_breaks_a_rule_is_told_and_taken_back(
 
 def test_a_fleet_smaller_than_its_window_is_refused(desk: Desk) -> None:
     desk.type_number("Instances", "1")
-    assert "window (2) must not exceed the fleet (1)" in desk.window.said
-    assert "\n" not in desk.window.said
+    assert "window (2) must not exceed the fleet (1)" in desk.window.status_text
+    assert "\n" not in desk.window.status_text
     assert desk.document.scenario.service.instance_count == 6
     assert desk.find(QSlider, "Instances, slider").value() == 5  # back at six, counted from one
 
@@ -207,16 +207,16 @@ def test_saving_keeps_the_comments(desk: Desk) -> None:
     assert desk.path.read_text(encoding="utf-8") == SHOP.replace("window: 2", "window: 3")
     assert not desk.window.isWindowModified()
     assert not desk.action("file.save").isEnabled()
-    assert desk.window.said == f"✓ Saved as {desk.path}"
+    assert desk.window.status_text == f"✓ Saved as {desk.path}"
     assert not desk.dot("Window size").isVisible()
-    desk.keys(Qt.Key.Key_Z, CTRL)  # what was done before a save can still be undone
+    desk.keys(Qt.Key.Key_Z, CTRL)  # edits made before a save can still be undone
     assert desk.window.isWindowModified()
 
 
-def test_saving_where_nothing_can_be_written_is_told(desk: Desk) -> None:
+def test_saving_to_a_read_only_place_shows_the_reason(desk: Desk) -> None:
     desk.type_number("Window size", "3")
     assert not desk.window.filing.save_as(desk.folder / "nowhere" / "shop.yaml")
-    assert "cannot be written" in desk.window.said
+    assert "cannot be written" in desk.window.status_text
     assert desk.window.isWindowModified()
     assert desk.path.read_text(encoding="utf-8") == SHOP
 
@@ -233,11 +233,13 @@ def test_saving_as_goes_through_a_dialogue(desk: Desk) -> None:
     assert desk.settings.recent()[0] == other
 
 
-def test_a_bad_file_is_told_and_what_is_open_stays(desk: Desk) -> None:
+def test_an_invalid_file_shows_the_reason_and_the_open_scenario_stays(desk: Desk) -> None:
     bad = desk.folder / "bad.yaml"
     bad.write_text(SHOP.replace("window", "windw"), encoding="utf-8")
     assert not desk.window.filing.open(bad)
-    assert desk.window.said == (f"✗ {bad}:14: rollout.windw: 2: unknown key (nearest: window)")
+    assert desk.window.status_text == (
+        f"✗ {bad}:14: rollout.windw: 2: unknown key (nearest: window)"
+    )
     assert desk.document.scenario.name == "shop"
     assert not desk.window.jobs.is_running
 
@@ -264,20 +266,23 @@ def test_a_plan_is_written_and_holds(desk: Desk) -> None:
     path = desk.folder / "shop.plan.json"
     dialog.fileSelected.emit(str(path))
     dialog.close()
-    assert desk.window.said == f"✓ The plan for window 2 is in {path}"
+    assert desk.window.status_text == f"✓ The plan for window 2 is in {path}"
     plan = read_plan(path)
     assert (plan.window, plan.prediction.verdict.answer) == (2, "meets")
     comparison = desk.document.comparison
     assert comparison is not None
     assert plan.prediction.metrics == comparison.candidates[1].alone
     assert not desk.window.filing.write_plan(desk.folder / "nowhere" / "plan.json")
-    assert "cannot be written" in desk.window.said
+    assert "cannot be written" in desk.window.status_text
 
 
 def test_a_candidate_that_fails_is_no_plan(desk: Desk) -> None:
     desk.document.open(ScenarioFile.parse(SHOP.replace("duration: 30s", "duration: 3s")))
     desk.run()
-    assert "is no plan" in desk.window.top_bar.plan_button.toolTip()
+    assert (
+        "fails its objectives, so it cannot become a plan"
+        in desk.window.top_bar.plan_button.toolTip()
+    )
     assert "duration above 3 s in 4 of 4 runs" in desk.window.top_bar.plan_button.toolTip()
     assert not desk.action("run.plan").isEnabled()
 

@@ -1,4 +1,4 @@
-"""The page *Execute*, as a person uses it: dry, in the lab, on an inventory; halted, resumed, left."""
+"""The page *Execute*: dry run, lab, inventory; halt, resume, rollouts left unfinished."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ services:
 rollout: {window: 1, advance: batch, drain: {timeout: 3s}}
 objectives: {in_runs: 40%, latency_p99: 3s}
 """
-"""Three waves of one; the lab rolls them in some seconds."""
+"""Three waves of one instance; the lab carries them out in a few seconds."""
 
 
 @pytest.fixture
@@ -59,7 +59,7 @@ def seat(qtbot: QtBot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Seat[
 
 @pytest.fixture
 def lab_inventory() -> Iterator[Path]:
-    """A fleet that is up without load, as if it were somebody's own."""
+    """A running fleet without load, as if it were a real one."""
     with fleet(ScenarioFile.parse(SMALL).scenario) as up:
         yield up.inventory
 
@@ -74,18 +74,18 @@ def rollout(seat: Seat[ExecutePage]) -> RolloutJob:
 
 
 def children() -> set[int]:
-    """Every process that descends from this one, but for workers and trackers of other tests."""
+    """Return the descendants of this process, without workers and trackers of other tests."""
     found = set()
-    for one in psutil.Process().children(recursive=True):
+    for child in psutil.Process().children(recursive=True):
         with suppress(psutil.Error):
-            words = " ".join(one.cmdline())
+            words = " ".join(child.cmdline())
             if "executor" in words or "studio.lab" in words or "haproxy" in words:
-                found.add(one.pid)
+                found.add(child.pid)
     return found
 
 
 def confirm(seat: Seat[ExecutePage], words: str) -> QMessageBox:
-    """Presses a button of the question that stands there."""
+    """Press a button of the open question."""
     (box,) = seat.page.findChildren(QMessageBox)
     (button,) = [one for one in box.buttons() if one.text().replace("&", "") == words]
     seat.qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
@@ -103,15 +103,15 @@ def test_before_anything_is_simulated_nothing_can_be_started(seat: Seat[ExecuteP
         assert page.bar.state.text() == "✗ simulate it first (F5)"
         assert page.bar.asks.isVisible() is shown
         assert not page.bar.halt_button.isVisible()
-    page.start()  # its keys do no more than its button
+    page.start()  # the shortcut is disabled like the button
     assert page.rollout is None
-    assert page.is_busy() is None
+    assert page.closing_warning() is None
 
 
 def test_a_dry_run_without_an_inventory_lists_the_steps_by_name(seat: Seat[ExecutePage]) -> None:
     seat.run()
     page = seat.page
-    plan = page._drafts.now().plan
+    plan = page._drafts.current().plan
     assert plan is not None
     assert page.view.log.toPlainText().splitlines() == steps_in_words(plan)
     assert page.bar.state.text().startswith("Choose an inventory to see the exact commands")
@@ -120,7 +120,7 @@ def test_a_dry_run_without_an_inventory_lists_the_steps_by_name(seat: Seat[Execu
     assert page.view.waterfall.rows.now_s is None
 
 
-def test_the_lab_says_what_it_lacks(
+def test_the_lab_names_the_missing_program(
     seat: Seat[ExecutePage], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seat.run()
@@ -138,13 +138,33 @@ def test_the_lab_says_what_it_lacks(
     assert seat.page.bar.start_button.toolTip().startswith("Not yet: the lab needs HAProxy")
 
 
-def test_the_lab_refuses_what_it_cannot_put_up(qtbot: QtBot) -> None:
+def test_the_lab_refuses_a_scenario_beyond_its_limits(qtbot: QtBot) -> None:
     seat = Seat(qtbot, ExecutePage, SHOP.replace("rate: 40/s", "rate: 401/s"), windows=(2,))
     seat.run()
-    if seat.page._drafts.now().why_not:  # it does not meet either: then that is what is said
+    if seat.page._drafts.current().refusal_text:  # the scenario may also fail its objectives
         assert seat.page.bar.state.text().startswith("✗")
     take(seat, "lab")
     assert not seat.page.bar.start_button.isEnabled()
+
+
+def test_a_plan_for_another_tool_shows_only_that_and_the_way_to_its_export(qtbot: QtBot) -> None:
+    text = SHOP.replace("  window: 2   # two at once", "  window: 2\n  replacement: beside")
+    seat = Seat(qtbot, ExecutePage, text, windows=(2,))
+    seat.run()
+    page = seat.page
+    assert page._start_refusal() is not None
+    assert not page.bar.isVisible()
+    assert not page.view.isVisible()
+    assert page.other_tool.sentence.text().startswith("✗ Kubernetes carries this plan out")
+    sentence = page.other_tool.sentence
+    qtbot.waitUntil(lambda: sentence.height() >= sentence.heightForWidth(sentence.width()))
+    page.start()  # the shortcut is disabled like the button
+    assert page.rollout is None
+    with qtbot.waitSignal(page.page_requested, check_params_cb=lambda key: key == "plan"):
+        seat.click(page.other_tool.button)
+    seat.document.open(ScenarioFile.parse(SMALL))  # Rollcast carries this plan out
+    assert page.bar.isVisible()
+    assert not page.other_tool.isVisible()
 
 
 INVENTORY = """\
@@ -194,10 +214,12 @@ def test_an_inventory_is_held_against_the_plan(
     assert page.bar.file.text().startswith("fleet.yaml: ")
 
 
-def test_an_inventory_that_is_none_is_told(seat: Seat[ExecutePage], tmp_path: Path) -> None:
+def test_an_invalid_inventory_is_reported(seat: Seat[ExecutePage], tmp_path: Path) -> None:
     path = tmp_path / "none.yaml"
     path.write_text("rollcast: inventory/1\n", encoding="utf-8")
-    with seat.qtbot.waitSignal(seat.page.said, check_params_cb=lambda said: "none.yaml" in said):
+    with seat.qtbot.waitSignal(
+        seat.page.reported, check_params_cb=lambda said: "none.yaml" in said
+    ):
         assert not seat.page.take_inventory(path)
 
 
@@ -221,20 +243,20 @@ def test_a_real_fleet_is_asked_about_before_it_is_touched(
     assert not (tmp_path / "state").exists()
 
 
-def test_what_the_executor_refuses_is_told(seat: Seat[ExecutePage], tmp_path: Path) -> None:
-    """Nobody listens at this inventory's socket: the executor itself says so."""
+def test_a_refusal_of_the_executor_is_shown(seat: Seat[ExecutePage], tmp_path: Path) -> None:
+    """Nothing listens at this inventory's socket, so the executor refuses."""
     seat.run()
     take(seat, "inventory")
     page = seat.page
     assert page.take_inventory(inventory_file(tmp_path))
     seat.click(page.bar.start_button)
     confirm(seat, "Carry it out")
-    assert page.is_busy() is not None
+    assert page.closing_warning() is not None
     seat.qtbot.waitUntil(lambda: not rollout(seat).is_open, timeout=LONG_MS)
     assert rollout(seat).code == 3
     assert page.bar.state.text() == "✗ Refused, nothing was touched"
     assert "/nowhere/haproxy.sock" in page.view.log.toPlainText()
-    assert page.is_busy() is None
+    assert page.closing_warning() is None
     assert not page.bar.report_button.isVisible()
     assert page.bar.start_button.isVisible()
     take(seat, "dry")
@@ -248,19 +270,21 @@ def test_a_dry_run_lists_the_exact_commands(seat: Seat[ExecutePage], tmp_path: P
     assert page.bar.start_button.text() == "List the actions"
     before_px = page.view.log.height()
     seat.click(page.bar.start_button)
-    seat.qtbot.waitUntil(lambda: page.view.log.height() > 1.5 * before_px)  # it is to be read
+    seat.qtbot.waitUntil(
+        lambda: page.view.log.height() > 1.5 * before_px
+    )  # the log of a dry run is shown higher
     assert page.view.log.width() > 0.9 * page.width()
     seat.qtbot.waitUntil(lambda: not rollout(seat).is_open, timeout=LONG_MS)
     lines = page.view.log.toPlainText()
     assert "web-02  stop      local: stop web-02" in lines
     assert "web-02  deploy    local: deploy v2" in lines
-    assert "would be refused" in lines  # and why: there is no balancer
+    assert "would be refused" in lines  # because there is no balancer
     assert page.bar.state.text() == "✗ Refused, nothing was touched"
     plan = rollout(seat).plan
     assert not Execute(plan=folder_of(plan) / "plan.json", inventory=Path()).journal_path.exists()
 
 
-def test_a_moved_slider_changes_what_would_be_carried_out(seat: Seat[ExecutePage]) -> None:
+def test_an_edit_prevents_the_start_until_it_is_simulated(seat: Seat[ExecutePage]) -> None:
     seat.run()
     take(seat, "lab")
     assert edit_values(seat.document, "window", {"rollout.window": 2}, slides=True)
@@ -274,7 +298,7 @@ def test_a_moved_slider_changes_what_would_be_carried_out(seat: Seat[ExecutePage
 
 
 def finished_dry_run(seat: Seat[ExecutePage], tmp_path: Path) -> RolloutJob:
-    """A rollout of the scenario that is over."""
+    """Return an ended rollout of the scenario."""
     seat.run()
     assert seat.page.take_inventory(inventory_file(tmp_path))
     seat.click(seat.page.bar.start_button)
@@ -292,7 +316,7 @@ def finished_dry_run(seat: Seat[ExecutePage], tmp_path: Path) -> RolloutJob:
     ],
     ids=["another name", "another fleet", "the same name and fleet"],
 )
-def test_a_rollout_that_is_over_is_not_shown_beside_another_scenario(
+def test_an_ended_rollout_is_hidden_beside_another_scenario(
     seat: Seat[ExecutePage], tmp_path: Path, other: str
 ) -> None:
     done = finished_dry_run(seat, tmp_path)
@@ -303,11 +327,11 @@ def test_a_rollout_that_is_over_is_not_shown_beside_another_scenario(
     assert seat.page.bar.state.text() == "✗ simulate it first (F5)"
     assert done.lines[0].line not in seat.page.view.log.toPlainText()
     assert not seat.page.bar.report_button.isVisible()
-    seat.document.open(own)  # it is its own's again, simulated or not
+    seat.document.open(own)  # the rollout belongs to this scenario, simulated or not
     assert seat.page.rollout is done
 
 
-def test_a_rollout_that_is_over_is_not_shown_beside_another_window(
+def test_an_ended_rollout_is_hidden_beside_another_window(
     seat: Seat[ExecutePage], tmp_path: Path
 ) -> None:
     done = finished_dry_run(seat, tmp_path)
@@ -315,13 +339,15 @@ def test_a_rollout_that_is_over_is_not_shown_beside_another_window(
     assert seat.page.rollout is None
     seat.document.undo.undo()
     assert seat.page.rollout is done
-    assert edit_values(seat.document, "runs", {"replications": 5})  # nothing that decides it
+    assert edit_values(
+        seat.document, "runs", {"replications": 5}
+    )  # the number of runs does not change the plan
     assert seat.page.rollout is done
 
 
 def left_on_a_fleet(seat: Seat[ExecutePage], tmp_path: Path) -> None:
-    """A rollout of what is looked at that its executor has left unfinished."""
-    plan = seat.page._drafts.now().plan
+    """Write the journal of an unfinished rollout of the selected run."""
+    plan = seat.page._drafts.current().plan
     assert plan is not None
     path = folder_of(plan) / "plan.json"
     write_plan(path, plan)
@@ -340,17 +366,19 @@ def test_a_left_rollout_says_when_it_is_of_another_scenario_of_that_name(
     take(seat, "inventory")
     assert rollout(seat).is_left
     assert seat.page.bar.state.text().startswith("✗ Left unfinished")
-    assert "not of what stands here" not in seat.page.bar.state.text()
+    assert "not of the open scenario" not in seat.page.bar.state.text()
     seat.document.open(ScenarioFile.parse(SMALL.replace("name: small", "name: other")))
     assert seat.page.rollout is None
     assert not seat.page.bar.resume_button.isVisible()
-    seat.page.resume()  # nor by its keys
+    seat.page.resume()  # nor by the shortcut
     assert not seat.page.findChildren(QMessageBox)
     seat.document.open(ScenarioFile.parse(SMALL.replace("deploy: 300ms", "deploy: 900ms")))
-    assert rollout(seat).is_left  # machines stand unfinished: that is not kept quiet
-    assert seat.page.bar.state.text().endswith("of small, window 1, not of what stands here")
+    assert rollout(seat).is_left  # unfinished machines are always shown
+    assert seat.page.bar.state.text().endswith(
+        "a rollout of small, window 1, not of the open scenario"
+    )
     seat.document.open(own)
-    assert "not of what stands here" not in seat.page.bar.state.text()
+    assert "not of the open scenario" not in seat.page.bar.state.text()
 
 
 # The lab
@@ -368,7 +396,7 @@ def test_in_the_lab_it_is_halted_resumed_and_reported(
     assert page.bar.halt_button.isVisible()
     assert not page.bar.start_button.isVisible()
     assert not page.bar.where.isEnabled()
-    assert "in the lab" in (page.is_busy() or "")
+    assert "in the lab" in (page.closing_warning() or "")
     going = rollout(seat)
     qtbot.waitUntil(lambda: bool(going.timeline and going.timeline["steps"]), timeout=LONG_MS)
     seat.click(page.bar.halt_button)
@@ -395,7 +423,7 @@ def test_in_the_lab_it_is_halted_resumed_and_reported(
     (job,) = [one for one in seat.jobs.jobs if one.title == "Lab: small"]
     assert (job.done, job.total) == (18, 18)
     assert going.trial is not None
-    told = [line for line in page.view.watched.texts() if line.startswith(("✓ p99", "✗ p99"))]
+    told = [line for line in page.view.guards.texts() if line.startswith(("✓ p99", "✗ p99"))]
     assert len(told) == 1
     lines = page.view.log.toPlainText()
     assert "load runs" in lines
@@ -403,7 +431,7 @@ def test_in_the_lab_it_is_halted_resumed_and_reported(
     report = tmp_path / "report.html"
     seat.click(page.bar.report_button)
     (dialog,) = page.findChildren(QFileDialog)
-    with qtbot.waitSignal(page.said, timeout=LONG_MS):
+    with qtbot.waitSignal(page.reported, timeout=LONG_MS):
         dialog.fileSelected.emit(str(report))
     dialog.close()
     assert "small: done" in report.read_text("utf-8")
@@ -423,7 +451,7 @@ def test_leaving_in_the_middle_halts_it_and_leaves_nothing(seat: Seat[ExecutePag
     seat.jobs.close()
     assert children() <= before
     assert not seat.jobs.threads()
-    assert seat.page.is_busy() is None
+    assert seat.page.closing_warning() is None
 
 
 @pytest.mark.slow
@@ -435,7 +463,7 @@ def test_an_executor_that_is_killed_can_be_resumed(seat: Seat[ExecutePage]) -> N
     going = rollout(seat)
     qtbot.waitUntil(lambda: bool(going.timeline and going.timeline["steps"]), timeout=LONG_MS)
     (executor,) = [
-        one for one in psutil.Process().children() if one.cmdline()[2:4] == ["-m", "executor"]
+        child for child in psutil.Process().children() if child.cmdline()[2:4] == ["-m", "executor"]
     ]
     executor.kill()
     qtbot.waitUntil(lambda: going.is_halted, timeout=LONG_MS)
@@ -469,7 +497,7 @@ def test_closing_can_wait_until_no_step_is_in_hand(seat: Seat[ExecutePage]) -> N
     assert [one["outcome"] for one in going.timeline["steps"]] == ["done"] * len(
         going.timeline["steps"]
     )
-    assert page.is_busy() is None
+    assert page.closing_warning() is None
     seat.jobs.close()
     assert children() <= before
 
@@ -481,7 +509,7 @@ def test_a_halted_rollout_can_be_ended(seat: Seat[ExecutePage]) -> None:
     before = children()
     seat.click(seat.page.bar.start_button)
     going = rollout(seat)
-    seat.page.halt()  # before the fleet is up: then nothing is begun
+    seat.page.halt()  # before the fleet is up, so that no step begins
     seat.qtbot.waitUntil(lambda: going.is_halted, timeout=LONG_MS)
     seat.page.show_document()
     seat.click(seat.page.bar.end_button)
@@ -523,7 +551,7 @@ def test_on_an_inventory_waves_wait_until_they_are_approved(
     assert going.timeline is not None
     gates = [one["said"] for one in going.timeline["events"] if one["kind"] == "gate_passed"]
     assert gates == ["wave 1", "wave 2", "wave 3"]
-    # What is kept can be looked at and gone on with from a terminal.
+    # The kept files can be inspected and resumed from a terminal.
     folder = folder_of(going.plan)
     kept = {one.name for one in folder.iterdir()}
     assert {"plan.json", "plan.journal", "plan.timeline.json"} <= kept
@@ -536,7 +564,7 @@ def test_on_an_inventory_waves_wait_until_they_are_approved(
 
 
 @pytest.mark.slow
-def test_what_an_earlier_studio_left_is_found_and_gone_on_with(
+def test_a_rollout_left_by_an_earlier_studio_is_found_and_resumed(
     seat: Seat[ExecutePage], qtbot: QtBot, lab_inventory: Path
 ) -> None:
     seat.run()
@@ -548,10 +576,10 @@ def test_what_an_earlier_studio_left_is_found_and_gone_on_with(
     qtbot.waitUntil(lambda: bool(going.timeline and going.timeline["steps"]), timeout=LONG_MS)
     seat.page.leave()  # as when the window closes
     seat.jobs.close()
-    later = Seat(qtbot, ExecutePage, SMALL)  # nothing is simulated there
+    later = Seat(qtbot, ExecutePage, SMALL)  # no results in this window
     page, left = later.page, rollout(later)
     assert left.is_left
-    assert page.bar.where.taken == "inventory"
+    assert page.bar.where.selected_key == "inventory"
     assert page.bar.file.text() == f"{lab_inventory.name}: 3 instances"
     assert page.bar.state.text().startswith("✗ Left unfinished")
     assert " of 3 done · " in page.bar.state.text()
@@ -559,17 +587,17 @@ def test_what_an_earlier_studio_left_is_found_and_gone_on_with(
     assert page.bar.start_button.isVisible()
     assert not page.bar.start_button.isEnabled()  # nothing is simulated yet
     assert not page.bar.report_button.isVisible()
-    assert page.is_busy() is None
+    assert page.closing_warning() is None
     assert page.view.waterfall.rows.instances == ("web-01", "web-02", "web-03")
     take(later, "dry")
     assert page.rollout is None
-    take(later, "inventory")  # it is found again there
+    take(later, "inventory")  # the rollout is found again
     later.click(page.bar.resume_button)
     box = confirm(later, "Cancel")
     assert box.text() == "Go on with small on 3 instances of web on 1 host?"
     assert rollout(later).is_left
     qtbot.waitUntil(lambda: not page.findChildren(QMessageBox))
-    page.resume()  # as its keys do
+    page.resume()  # like the shortcut
     confirm(later, "Carry it out")
     again = rollout(later)
     assert not again.is_left
@@ -581,21 +609,23 @@ def test_what_an_earlier_studio_left_is_found_and_gone_on_with(
     assert sum(one["kind"] == "resumed" for one in again.timeline["events"]) == 1
     take(later, "dry")
     take(later, "inventory")
-    assert page.rollout is None  # it is over
+    assert page.rollout is None  # the rollout has ended
 
 
-def test_a_left_rollout_whose_inventory_is_gone_is_told(
+def test_a_left_rollout_without_its_inventory_is_reported(
     seat: Seat[ExecutePage], tmp_path: Path
 ) -> None:
     seat.run()
-    plan = seat.page._drafts.now().plan
+    plan = seat.page._drafts.current().plan
     assert plan is not None
     path = folder_of(plan) / "plan.json"
     write_plan(path, plan)
     about = {"plan_digest": plan.digest, "inventory": str(tmp_path / "gone.yaml")}
     with closing(Journal.begin(path.with_suffix(".journal"), about)) as journal:
         journal.write(Event(0.0, EventKind.BEGUN), "2026-01-01T00:00:00+00:00")
-    with seat.qtbot.waitSignal(seat.page.said, check_params_cb=lambda said: "gone.yaml" in said):
+    with seat.qtbot.waitSignal(
+        seat.page.reported, check_params_cb=lambda said: "gone.yaml" in said
+    ):
         take(seat, "inventory")
     assert seat.page.rollout is None
     assert not seat.page.bar.resume_button.isVisible()
@@ -607,10 +637,10 @@ def test_a_left_rollout_whose_inventory_is_gone_is_told(
 def test_every_widget_has_a_name_and_keys_reach_it(seat: Seat[ExecutePage]) -> None:
     seat.run()
     page = seat.page
-    for widget in (page.view.waterfall.rows, page.view.watched, page.view.log):
+    for widget in (page.view.waterfall.rows, page.view.guards, page.view.log):
         assert widget.accessibleName()
         assert widget.focusPolicy() & Qt.FocusPolicy.TabFocus
-    keys = [keys for _, _, keys, _ in page.offered()]
+    keys = [keys for _, _, keys, _ in page.page_actions()]
     assert len(set(keys)) == len(keys)
     page.view.waterfall.rows.setFocus()
     seat.qtbot.keyClick(page.view.waterfall.rows, Qt.Key.Key_Down)
@@ -630,7 +660,7 @@ def test_every_widget_has_a_name_and_keys_reach_it(seat: Seat[ExecutePage]) -> N
     ],
     ids=["80 characters", "failed", "nothing to roll"],
 )
-def test_it_shows_what_there_is(qtbot: QtBot, text: str) -> None:
+def test_the_page_shows_unusual_scenarios(qtbot: QtBot, text: str) -> None:
     seat = Seat(qtbot, ExecutePage, text, size=(660, 480))
     seat.page.set_theme(DARK)
     assert not seat.page.grab().isNull()

@@ -1,4 +1,4 @@
-"""Exports as a person asks for them: a dialogue, a file, a sentence."""
+"""Exports: the dialog, the file, the message."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from tests.helpers.widgets import child_of
 
 @dataclass
 class Person:
-    """Somebody before a window, who reads what it says."""
+    """A user at a window, with the messages that the window shows."""
 
     qtbot: QtBot
     window: QWidget
@@ -38,7 +38,7 @@ class Person:
     def exports_data(self) -> None:
         export_data(self.window, self.document, self.jobs, self.said.append, self.wrong.append)
 
-    def until_told(self) -> None:
+    def wait_for_message(self) -> None:
         self.qtbot.waitUntil(lambda: bool(self.said or self.wrong), timeout=20_000)
 
     def choose(self, path: Path, kind: str = "") -> str:
@@ -77,7 +77,7 @@ def person(qtbot: QtBot, tmp_path: Path) -> Iterator[Person]:
 def simulate(document: Document) -> None:
     scenario, cases = document.scenario, document.cases()
     rows = list(run_rows(scenario, cases, Execution(jobs=1)))
-    document.land(compare(scenario, cases, rows), document.state)
+    document.add_results(compare(scenario, cases, rows), document.state)
 
 
 def test_a_report_is_written_where_it_is_asked_for(person: Person, tmp_path: Path) -> None:
@@ -90,9 +90,7 @@ def test_a_report_is_written_where_it_is_asked_for(person: Person, tmp_path: Pat
     assert person.wrong == []
 
 
-def test_a_report_of_what_was_changed_since_holds_what_was_simulated(
-    person: Person, tmp_path: Path
-) -> None:
+def test_a_report_after_an_edit_has_the_simulated_scenario(person: Person, tmp_path: Path) -> None:
     simulate(person.document)
     edit_values(person.document, "Window", {"rollout.window": 3})
     export_report(person.window, person.document, person.said.append, person.wrong.append)
@@ -106,7 +104,7 @@ def test_data_are_of_the_kind_that_is_chosen(person: Person, tmp_path: Path) -> 
     simulate(person.document)
     person.exports_data()
     assert person.choose(tmp_path / "out", "Parquet") == "shop.parquet"
-    person.until_told()
+    person.wait_for_message()
     found = {path.name for path in tmp_path.glob("*.parquet")}
     assert found == {"out.parquet", "out-series.parquet", "out-states.parquet"}
     assert person.said == [f"✓ Written: {tmp_path / 'out.parquet'} and 2 more beside it"]
@@ -122,11 +120,11 @@ def test_charts_are_of_the_kind_that_is_chosen(person: Person, tmp_path: Path) -
     assert found == {"out-over-time.svg", "out-trade-off.svg", "out-steps.svg"}
 
 
-def test_what_cannot_be_written_is_said_in_one_line(person: Person, tmp_path: Path) -> None:
+def test_a_failed_export_is_reported_in_one_line(person: Person, tmp_path: Path) -> None:
     simulate(person.document)
     person.exports_data()
     person.choose(tmp_path / "out.txt")
-    person.until_told()
+    person.wait_for_message()
     assert person.wrong == [f"{tmp_path / 'out.txt'}: must end in .csv or .parquet"]
     assert person.said == []
 

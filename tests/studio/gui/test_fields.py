@@ -1,4 +1,4 @@
-"""The fields under real hands: drags, the wheel, half-typed values, undo where the focus is."""
+"""The fields: drags, the wheel, values being typed, undo inside a field."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ HELD, FREE = Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier
 
 
 def drag(slider: QSlider, *shares: float) -> None:
-    """Takes the handle where it is, along to some shares of the slider, and lets it go."""
+    """Drag the handle to some fractions of the slider, and release it."""
     handle_px = 14
 
     def at(share: float) -> QPoint:
@@ -56,7 +56,7 @@ def turn_the_wheel(over: QWidget) -> None:
 
 
 def begin_to_type(desk: Desk, field: str, text: str) -> QWidget:
-    """Types without Enter and without leaving the field."""
+    """Type without Enter and without leaving the field."""
     found = [box for box in desk.window.findChildren(QWidget) if box.accessibleName() == field]
     box = next(one for one in found if isinstance(one, QDoubleSpinBox | QLineEdit))
     box.setFocus()
@@ -67,7 +67,7 @@ def begin_to_type(desk: Desk, field: str, text: str) -> QWidget:
 
 @pytest.mark.parametrize("name", ["Rate", "Drain timeout", "Instances", "Slots each", "p99 under"])
 def test_a_dragged_slider_follows_the_hand(desk: Desk, name: str) -> None:
-    """A scale that grew with its value would run away under the mouse."""
+    """A scale that grows with its value would move the handle away from the mouse."""
     slider, number = desk.find(QSlider, f"{name}, slider"), desk.find(QDoubleSpinBox, name)
     slope = (number.value() - number.minimum()) / (slider.value() or 1)
     high = number.minimum() + slope * slider.maximum()
@@ -115,18 +115,18 @@ def test_numbers_beyond_the_slider_can_be_typed(desk: Desk) -> None:
         ("Errors under", "500", "objectives.error_fraction: 500%: a share must lie between"),
     ],
 )
-def test_a_number_that_breaks_a_rule_is_told_and_taken_back(
+def test_a_number_that_breaks_a_rule_is_refused_with_the_rule(
     desk: Desk, name: str, typed: str, said: str
 ) -> None:
     was = desk.find(QDoubleSpinBox, name).text()
     desk.type_number(name, typed)
-    assert said in desk.window.said
-    assert "--set" not in desk.window.said
-    assert "\n" not in desk.window.said
+    assert said in desk.window.status_text
+    assert "--set" not in desk.window.status_text
+    assert "\n" not in desk.window.status_text
     assert desk.find(QDoubleSpinBox, name).text() == was
     assert not desk.document.is_changed
-    desk.type_number("Rate", "50")  # what is right now makes the word of before untrue
-    assert desk.window.said == ""
+    desk.type_number("Rate", "50")  # a valid value clears the old message
+    assert desk.window.status_text == ""
 
 
 @pytest.mark.parametrize(
@@ -159,7 +159,7 @@ def test_undo_while_typing_is_of_the_letters(desk: Desk, field: str, typed: str)
 
 
 @pytest.mark.parametrize("field", ["Window size", "Compare"])
-def test_a_key_uses_what_is_still_being_typed(desk: Desk, field: str) -> None:
+def test_a_shortcut_uses_the_number_being_typed(desk: Desk, field: str) -> None:
     begin_to_type(desk, field, "3")
     desk.run()
     assert "3" in [row[WINDOW] for row in desk.window.runs.table.texts()]
@@ -169,14 +169,14 @@ def test_a_key_uses_what_is_still_being_typed(desk: Desk, field: str) -> None:
     assert desk.path.read_text(encoding="utf-8") == SHOP.replace("window: 2", "window: 4")
 
 
-def test_what_is_still_being_typed_is_asked_about(desk: Desk) -> None:
+def test_closing_asks_about_the_number_being_typed(desk: Desk) -> None:
     begin_to_type(desk, "Window size", "3")
     desk.window.close()
     assert desk.window.isVisible()
     assert desk.document.scenario.window_count() == 3
 
 
-def test_what_is_still_being_typed_makes_a_plan_wait(desk: Desk) -> None:
+def test_the_number_being_typed_prevents_a_stale_plan(desk: Desk) -> None:
     desk.run()
     begin_to_type(desk, "Window size", "1")
     desk.keys(Qt.Key.Key_E, CTRL)
@@ -227,16 +227,16 @@ def test_a_slider_back_at_the_saved_value_leaves_no_change(desk: Desk) -> None:
     assert not desk.document.is_changed
 
 
-def test_a_reset_that_would_break_a_rule_is_told(desk: Desk) -> None:
+def test_a_reset_that_breaks_a_rule_is_refused_with_the_rule(desk: Desk) -> None:
     desk.type_number("Window size", "1")
     desk.type_number("Instances", "1")
     desk.click(desk.dot("Window size"))
-    assert "window (2) must not exceed the fleet (1)" in desk.window.said
+    assert "window (2) must not exceed the fleet (1)" in desk.window.status_text
     assert desk.document.scenario.window_count() == 1
     assert desk.dot("Window size").isVisible()
 
 
-def test_what_is_slid_after_a_save_is_a_step_of_its_own(desk: Desk) -> None:
+def test_a_drag_after_a_save_is_an_undo_step_of_its_own(desk: Desk) -> None:
     desk.slide("Window size", Qt.Key.Key_Right)
     desk.keys(Qt.Key.Key_S, CTRL)
     desk.slide("Window size", Qt.Key.Key_Right)
@@ -292,7 +292,9 @@ def test_each_kind_of_rate_is_edited_and_given_back(desk: Desk, kind: str) -> No
     assert after.max() == pytest.approx(
         before.max() * float(typed) / (50 if kind == "daily" else 1)
     )
-    assert desk.document.state.file.text.count("\n") == SHOP.count("\n")  # still in one line
+    assert desk.document.state.file.text.count("\n") == SHOP.count(
+        "\n"
+    )  # the list is still on one line
     desk.click(desk.dot(name))
     assert np.array_equal(desk.document.scenario.rates().rates_rps, before)
     assert not desk.document.is_changed
@@ -314,7 +316,7 @@ def test_of_a_log_of_requests_nothing_is_edited(desk: Desk) -> None:
     assert "Window size" in names
 
 
-def test_a_trace_that_was_written_anew_harms_no_edit(desk: Desk) -> None:
+def test_a_rewritten_trace_file_does_not_prevent_edits(desk: Desk) -> None:
     trace = desk.folder / "t.csv"
     trace.write_text("time,rate\n0,40\n600,40\n", encoding="utf-8")
     text = SHOP.replace("40/s", "{trace: t.csv}")
@@ -331,7 +333,7 @@ def test_a_trace_that_was_written_anew_harms_no_edit(desk: Desk) -> None:
 
 @pytest.mark.parametrize("path", sorted(scenarios_dir().glob("*.yaml")), ids=lambda path: path.stem)
 def test_shipped_scenarios_come_back_unchanged(desk: Desk, path: Path) -> None:
-    """Whatever their layout: a change taken back leaves nothing to save."""
+    """An undone change leaves nothing to save, whatever the layout of the file."""
     desk.document.open(ScenarioFile.load(path))
     for box in desk.window.panel.findChildren(QDoubleSpinBox):
         name = box.accessibleName()
@@ -349,7 +351,7 @@ CHOICES = [
 
 
 def choose_word(desk: Desk, name: str, word: str) -> None:
-    """Arrows until the word is there, as on a closed list."""
+    """Press the arrow key until the word is selected, as in a closed list."""
     box = desk.find(QComboBox, name)
     box.setFocus()
     keys = iter([Qt.Key.Key_Home, *[Qt.Key.Key_Down] * box.count()])
@@ -358,7 +360,7 @@ def choose_word(desk: Desk, name: str, word: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "key", "first", "word", "written"), CHOICES, ids=[one[0] for one in CHOICES]
+    ("name", "key", "first", "word", "written"), CHOICES, ids=[choice[0] for choice in CHOICES]
 )
 def test_a_word_is_chosen_reset_and_undone(
     desk: Desk, name: str, key: str, first: str, word: str, written: str
@@ -402,16 +404,16 @@ def test_a_queue_that_is_pulled_from_has_no_balancer_to_edit(desk: Desk) -> None
     assert not boxes & {"Learns after", "Slow start"}
 
 
-def test_a_lock_leaves_only_what_it_names(desk: Desk) -> None:
+def test_a_lock_leaves_only_the_named_fields_enabled(desk: Desk) -> None:
     panel = desk.window.panel
 
     def free() -> set[str]:
         kinds = (QDoubleSpinBox, QSlider, QComboBox, QLineEdit)
         found = {
-            one.accessibleName()
+            widget.accessibleName()
             for kind in kinds
-            for one in panel.findChildren(kind)
-            if one.isEnabled() and one.accessibleName()
+            for widget in panel.findChildren(kind)
+            if widget.isEnabled() and widget.accessibleName()
         }
         return {name.removesuffix(", slider") for name in found}
 

@@ -1,4 +1,4 @@
-"""A file that another program changes, replaces or deletes while it is open: nothing is saved over unseen."""
+"""Another program changes, replaces or deletes the open file; no unseen change is overwritten."""
 
 from __future__ import annotations
 
@@ -69,21 +69,21 @@ def save(desk: Desk) -> None:
 
 
 @pytest.mark.parametrize("change", WAYS)
-def test_a_save_never_writes_over_a_change_that_nobody_has_seen(
+def test_a_save_never_overwrites_an_unseen_change(
     desk: Desk, change: Callable[[Path, str], None]
 ) -> None:
-    """The save comes at once: before any notification can have been heard."""
+    """Save at once, before the watcher can report the change."""
     desk.type_number("Window size", "3")
     change(desk.path, THEIRS)
     save(desk)
     assert on_disk(desk) == THEIRS
-    assert "shop.yaml: is not saved: it was changed by another program" in desk.window.said
+    assert "shop.yaml: is not saved: it was changed by another program" in desk.window.status_text
     assert (
-        bar_words(desk) == "shop.yaml was changed on disk, and has edits here that are not saved."
+        bar_words(desk) == "shop.yaml was changed on disk, and you have edits that are not saved."
     )
     assert list(desk.window.file_watch.bar.buttons) == ["Reload", "Keep mine", "Show difference"]
     assert desk.window.isWindowModified()
-    save(desk)  # asking once is no consent
+    save(desk)  # a refused save does not allow the next one
     assert on_disk(desk) == THEIRS
 
 
@@ -91,7 +91,7 @@ def test_a_save_never_writes_over_a_change_that_nobody_has_seen(
 def test_every_change_is_noticed_again_and_again(
     desk: Desk, change: Callable[[Path, str], None]
 ) -> None:
-    """A file that was replaced by a rename is another one to the system, and watched all the same."""
+    """The watcher loses a file that is replaced by a rename; the studio watches the new file."""
 
     def has_instances(count: int) -> bool:
         return desk.document.scenario.service.instance_count == count
@@ -103,11 +103,11 @@ def test_every_change_is_noticed_again_and_again(
     assert bar_words(desk) == ""
 
 
-def test_a_file_without_edits_here_is_read_anew_and_that_can_be_undone(desk: Desk) -> None:
+def test_a_changed_file_without_edits_is_reloaded_as_an_undo_step(desk: Desk) -> None:
     theirs = THEIRS.replace("# two at once", "# as the rota says")
     replace_by_rename(desk.path, theirs)
     desk.qtbot.waitUntil(lambda: desk.document.scenario.service.instance_count == 8)
-    assert "is read anew" in desk.window.said
+    assert "was reloaded" in desk.window.status_text
     assert not desk.window.isWindowModified()
     assert desk.document.undo.undoText() == "reload from disk"
     desk.document.undo.undo()
@@ -140,11 +140,11 @@ def test_reload_takes_theirs_and_one_undo_brings_mine_back(desk: Desk) -> None:
     desk.document.undo.undo()
     assert desk.document.scenario.window_count() == 3
     assert desk.document.scenario.service.instance_count == 6
-    save(desk)  # theirs was seen
+    save(desk)  # the other program's change was seen
     assert on_disk(desk) == OURS
 
 
-def test_keep_mine_lets_a_save_write_over_what_was_seen_and_nothing_later(desk: Desk) -> None:
+def test_keep_mine_allows_a_save_over_the_seen_change_only(desk: Desk) -> None:
     desk.type_number("Window size", "3")
     replace_by_rename(desk.path, THEIRS)
     wait_for_bar(desk, "was changed on disk")
@@ -160,7 +160,7 @@ def test_keep_mine_lets_a_save_write_over_what_was_seen_and_nothing_later(desk: 
     assert on_disk(desk) == OURS
     assert not desk.window.isWindowModified()
     desk.window.file_watch.check()
-    assert bar_words(desk) == ""  # our own save is no change of theirs
+    assert bar_words(desk) == ""  # the studio's own save is not reported as a change
 
 
 def test_after_keep_mine_the_dots_and_reset_mean_the_file_on_disk(desk: Desk) -> None:
@@ -173,7 +173,7 @@ def test_after_keep_mine_the_dots_and_reset_mean_the_file_on_disk(desk: Desk) ->
     assert not desk.window.isWindowModified()
 
 
-def test_the_difference_is_shown_as_lines_and_the_question_stands(desk: Desk) -> None:
+def test_the_difference_is_shown_and_the_question_stays(desk: Desk) -> None:
     desk.type_number("Window size", "3")
     replace_by_rename(desk.path, THEIRS)
     wait_for_bar(desk, "was changed on disk")
@@ -188,13 +188,13 @@ def test_the_difference_is_shown_as_lines_and_the_question_stands(desk: Desk) ->
     assert bar_words(desk).startswith("shop.yaml was changed on disk")
 
 
-def test_a_deleted_file_is_told_and_written_again_only_when_that_is_wanted(desk: Desk) -> None:
+def test_a_deleted_file_is_written_again_only_on_request(desk: Desk) -> None:
     desk.path.unlink()
-    wait_for_bar(desk, "shop.yaml was deleted on disk. What stands here is in no file.")
-    assert desk.window.isWindowModified()  # closing the window would lose it
+    wait_for_bar(desk, "shop.yaml was deleted on disk. The scenario shown here is in no file.")
+    assert desk.window.isWindowModified()  # closing the window would lose the scenario
     save(desk)
     assert not desk.path.exists()
-    assert "was deleted by another program" in desk.window.said
+    assert "was deleted by another program" in desk.window.status_text
     press(desk, "Write it again")
     assert on_disk(desk) == SHOP
     assert not desk.window.isWindowModified()
@@ -206,12 +206,12 @@ def test_a_deleted_file_that_came_back_is_not_written_over(desk: Desk) -> None:
     desk.path.unlink()
     wait_for_bar(desk, "was deleted")
     desk.path.write_text(THEIRS, encoding="utf-8")
-    press(desk, "Write it again")  # before the studio has heard of it
+    press(desk, "Write it again")  # before the studio notices the change
     assert on_disk(desk) == THEIRS
-    assert bar_words(desk).startswith("shop.yaml was changed on disk, and has edits here")
+    assert bar_words(desk).startswith("shop.yaml was changed on disk, and you have edits")
 
 
-def test_a_deletion_that_was_taken_back_is_no_longer_asked_about(desk: Desk) -> None:
+def test_a_restored_file_ends_the_question(desk: Desk) -> None:
     desk.path.unlink()
     wait_for_bar(desk, "was deleted")
     desk.path.write_text(SHOP, encoding="utf-8")
@@ -243,11 +243,11 @@ def test_saving_as_the_same_file_by_another_path_does_not_save_over_it(desk: Des
 @pytest.mark.parametrize(
     ("text", "reason"), [("rollcast: [", "shop.yaml"), (SHOP.replace("6", "six", 1), "instances")]
 )
-def test_what_is_no_scenario_any_more_is_told_and_kept_until_it_is_seen(
+def test_an_invalid_file_is_reported_and_not_overwritten_unseen(
     desk: Desk, text: str, reason: str
 ) -> None:
     desk.path.write_text(text, encoding="utf-8")
-    wait_for_bar(desk, "shop.yaml was changed on disk and is no scenario now: ")
+    wait_for_bar(desk, "shop.yaml was changed on disk and is not a scenario any more: ")
     assert reason in bar_words(desk)
     assert desk.document.state.file.text == SHOP
     assert desk.window.isWindowModified()
@@ -263,14 +263,14 @@ def test_what_is_no_scenario_any_more_is_told_and_kept_until_it_is_seen(
 
 def test_a_file_that_is_half_written_is_read_once_it_is_whole(desk: Desk) -> None:
     desk.path.write_text(THEIRS[:60], encoding="utf-8")
-    wait_for_bar(desk, "is no scenario now")
+    wait_for_bar(desk, "is not a scenario any more")
     desk.path.write_text(THEIRS, encoding="utf-8")
     desk.qtbot.waitUntil(lambda: desk.document.scenario.service.instance_count == 8)
     assert bar_words(desk) == ""
     assert not desk.window.isWindowModified()
 
 
-def test_what_cannot_be_read_is_never_saved_over(desk: Desk) -> None:
+def test_an_unreadable_file_is_never_overwritten(desk: Desk) -> None:
     desk.type_number("Window size", "3")
     desk.path.write_bytes(b"\xff\xfe\x00")
     save(desk)
@@ -296,8 +296,8 @@ def test_the_same_change_on_both_sides_is_no_question(desk: Desk) -> None:
     assert bar_words(desk) == ""
 
 
-def test_the_window_looks_when_it_is_turned_to(desk: Desk) -> None:
-    """Network drives tell nothing of changes: here, nobody listens to the system's word."""
+def test_activating_the_window_checks_the_file(desk: Desk) -> None:
+    """Network drives report no changes; the test disconnects the watcher instead."""
     watcher = desk.window.file_watch._watcher
     watcher.blockSignals(True)
     desk.path.write_text(THEIRS, encoding="utf-8")
@@ -310,13 +310,13 @@ def test_the_window_looks_when_it_is_turned_to(desk: Desk) -> None:
     desk.qtbot.waitUntil(lambda: desk.document.scenario.service.instance_count == 8)
 
 
-def test_what_is_being_typed_is_not_lost_by_a_reload(desk: Desk) -> None:
+def test_a_reload_keeps_the_number_being_typed(desk: Desk) -> None:
     box = desk.find(QDoubleSpinBox, "Window size")
     box.setFocus()
     box.selectAll()
     desk.qtbot.keyClicks(box, "3")
     replace_by_rename(desk.path, THEIRS)
-    wait_for_bar(desk, "has edits here that are not saved")
+    wait_for_bar(desk, "you have edits that are not saved")
     assert desk.document.scenario.window_count() == 3
 
 

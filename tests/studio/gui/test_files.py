@@ -1,4 +1,4 @@
-"""Files: what is saved where, what is asked before something is lost, what is remembered."""
+"""Files: saving, questions before changes are lost, recent files."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def other_file(desk: Desk, name: str = "other.yaml", instances: int = 4) -> Path
 
 
 def choose(desk: Desk, path: Path) -> None:
-    """Types a path into the dialogue for files and presses its button."""
+    """Type a path into the file dialog and press its button."""
     dialog = child_of(desk.window, QFileDialog)
     assert dialog.isVisible()
     edit = child_of(dialog, QLineEdit, "fileNameEdit")
@@ -51,7 +51,7 @@ def choose(desk: Desk, path: Path) -> None:
 
 
 def answer(desk: Desk, word: str) -> None:
-    """Answers the question about changes."""
+    """Answer the question about unsaved changes."""
     box = desk.window.findChild(QMessageBox)
     assert box is not None
     desk.click(next(b for b in box.findChildren(QPushButton) if b.text().strip("&") == word))
@@ -62,7 +62,7 @@ def recent_menu(desk: Desk) -> QMenu:
     return desk.menu("File", "Recent")
 
 
-def test_what_is_saved_as_another_file_is_that_file(desk: Desk) -> None:
+def test_save_as_makes_the_new_file_the_open_one(desk: Desk) -> None:
     desk.type_number("Window size", "3")
     desk.run()
     desk.keys(Qt.Key.Key_S, CTRL, SHIFT)
@@ -70,9 +70,9 @@ def test_what_is_saved_as_another_file_is_that_file(desk: Desk) -> None:
     saved = (desk.folder / "night.yaml").read_text(encoding="utf-8")
     assert saved == SHOP.replace("window: 2", "window: 3")
     assert desk.window.windowTitle() == "night[*] – Rollcast"
-    assert not desk.document.is_stale  # the results are those of what was saved
+    assert not desk.document.is_stale  # the results belong to the saved scenario
     assert desk.action("run.plan").isEnabled()
-    # What is undone now belongs to the new file.
+    # An undo now changes the new file.
     desk.keys(Qt.Key.Key_Z, CTRL)
     assert desk.window.windowTitle() == "night[*] – Rollcast"
     assert desk.window.isWindowModified()
@@ -100,7 +100,7 @@ def test_a_scenario_is_not_saved_away_from_its_trace(desk: Desk) -> None:
     elsewhere = desk.folder / "elsewhere"
     elsewhere.mkdir()
     assert not desk.window.filing.save_as(elsewhere / "shop.yaml")
-    assert "cannot read the trace" in desk.window.said
+    assert "cannot read the trace" in desk.window.status_text
     assert not (elsewhere / "shop.yaml").exists()
     assert desk.document.state.file.path == desk.path
     desk.type_number("Window size", "3")
@@ -145,11 +145,11 @@ def test_opening_without_changes_asks_nothing(desk: Desk) -> None:
 def test_a_save_that_fails_keeps_the_window_open(desk: Desk) -> None:
     desk.type_number("Window size", "3")
     desk.path.unlink()
-    desk.path.mkdir()  # what cannot be written, whoever asks
+    desk.path.mkdir()  # a path that cannot be written, even by root
     desk.window.close()
     answer(desk, "Save")
     assert desk.window.isVisible()
-    assert "is not saved: it cannot be read: Is a directory" in desk.window.said
+    assert "is not saved: it cannot be read: Is a directory" in desk.window.status_text
     assert desk.window.isWindowModified()
     assert desk.document.scenario.window_count() == 3
 
@@ -184,8 +184,8 @@ def test_a_file_that_cannot_be_read_changes_nothing(
     bad = other_file(desk)
     spoil(bad)
     assert not desk.window.filing.open(bad)
-    assert desk.window.said.startswith(f"✗ {bad}")
-    assert "\n" not in desk.window.said
+    assert desk.window.status_text.startswith(f"✗ {bad}")
+    assert "\n" not in desk.window.status_text
     assert desk.document.scenario.window_count() == 3
     assert desk.document.undo.canUndo()
     assert desk.window.runs.table.texts()
@@ -202,7 +202,7 @@ def test_recent_files_are_few_and_true(desk: Desk) -> None:
     assert names == ["s5.yaml", *(f"s{k}.yaml" for k in (12, 11, 10, 9, 8, 7, 4, 3))]
 
 
-def test_recent_files_of_one_name_can_be_told_apart(desk: Desk) -> None:
+def test_recent_files_with_the_same_name_show_their_folders(desk: Desk) -> None:
     for folder in ("a&b", "c"):
         desk.settings.remember(other_file(desk, f"{folder}/r&d.yaml"))
     menu = recent_menu(desk)
@@ -227,7 +227,7 @@ def test_a_file_opened_in_the_middle_of_a_study_starts_afresh(desk: Desk) -> Non
     assert not desk.document.is_stale
 
 
-def test_a_plan_holds_what_the_page_shows(desk: Desk) -> None:
+def test_a_written_plan_has_the_figures_of_the_page(desk: Desk) -> None:
     desk.run()
     desk.qtbot.keyClick(desk.window.runs.table, Qt.Key.Key_Up)  # window 1
     desk.keys(Qt.Key.Key_E, CTRL)

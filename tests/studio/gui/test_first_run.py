@@ -1,4 +1,4 @@
-"""The first start: results at once, one sentence, and ways to begin that keys reach."""
+"""The first start: stored results, the bar, and the ways to begin by keyboard."""
 
 from __future__ import annotations
 
@@ -46,10 +46,10 @@ def begin(qtbot: QtBot, start: Start) -> None:
 
 
 def land(document: Document) -> None:
-    """What stands in the fields, simulated once."""
+    """Return the results of the edited scenario, simulated once."""
     scenario = document.scenario.model_copy(update={"replications": 1})
     rows = list(run_rows(scenario, document.cases(), Execution(jobs=1)))
-    document.land(compare(scenario, document.cases(), rows), document.state)
+    document.add_results(compare(scenario, document.cases(), rows), document.state)
 
 
 def test_the_example_is_there_simulated(qtbot: QtBot, start: Start) -> None:
@@ -65,14 +65,14 @@ def test_the_example_is_there_simulated(qtbot: QtBot, start: Start) -> None:
     assert not start.jobs.is_running
 
 
-def test_the_bar_goes_once_the_window_was_dragged_and_simulated(qtbot: QtBot, start: Start) -> None:
+def test_the_bar_disappears_after_a_drag_and_its_simulation(qtbot: QtBot, start: Start) -> None:
     begin(qtbot, start)
     document, bar = start.document, start.first.bar
     edit_values(document, "Drain", {"rollout.drain.timeout": "9s"})
     land(document)
-    assert bar.isVisible()  # that was another slider
+    assert bar.isVisible()  # another slider was moved
     edit_values(document, "Window", {"rollout.window": 10})
-    assert bar.isVisible()  # nothing was seen of it yet
+    assert bar.isVisible()  # the result is not shown yet
     assert document.estimate is not None
     assert document.estimate.backlog_max_count is not None
     assert document.estimate.backlog_max_count.value > 0  # the promise: traffic exceeds capacity
@@ -97,7 +97,7 @@ def test_another_scenario_ends_it(qtbot: QtBot, start: Start) -> None:
     assert not start.first.is_on
 
 
-def test_results_of_another_scenario_are_not_taken_and_it_is_simulated(qtbot: QtBot) -> None:
+def test_stored_results_of_another_scenario_are_ignored(qtbot: QtBot) -> None:
     start = Start(qtbot, ScenarioFile.parse(SHOP))
     try:
         with qtbot.waitSignal(start.jobs.ended, timeout=60_000):
@@ -126,7 +126,7 @@ def test_every_way_to_begin_is_reached_by_keys(qtbot: QtBot, width: int) -> None
     ]
     for button in buttons:
         assert button.accessibleDescription()
-        assert button.height() >= button.heightForWidth(button.width())  # no text is cut
+        assert button.height() >= button.heightForWidth(button.width())  # no text is shortened
         button.setFocus()
         qtbot.keyClick(button, Qt.Key.Key_Space)
     others = [path for path in shipped_scenarios() if path.name != EXAMPLE]

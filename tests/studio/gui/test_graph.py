@@ -1,4 +1,4 @@
-"""A graph as a person walks through it: keys, mouse, wheel, sizes."""
+"""The graph: keys, mouse, wheel, sizes."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def view(qtbot: QtBot) -> GraphView:
 
 def test_arrows_go_from_box_to_box(view: GraphView, qtbot: QtBot) -> None:
     view.setFocus()
-    assert view.current is not None  # who comes by keys begins at the first
+    assert view.current is not None  # the keyboard focus begins at the first box
     path = [view.current.title]
     for key in (
         *(Qt.Key.Key_Right, Qt.Key.Key_Down, Qt.Key.Key_Right, Qt.Key.Key_Right, Qt.Key.Key_Up),
@@ -43,7 +43,7 @@ def test_arrows_go_from_box_to_box(view: GraphView, qtbot: QtBot) -> None:
     assert path == ["1", "3", "4", "5", "5", "6", "3", "6", "1"]
 
 
-def test_what_is_looked_at_is_told(view: GraphView, qtbot: QtBot) -> None:
+def test_a_screen_reader_gets_the_selected_box(view: GraphView, qtbot: QtBot) -> None:
     assert view.accessibleName() == "Waves, a graph"
     view.setFocus()
     with qtbot.waitSignal(view.picked, check_params_cb=lambda key: key == "checkout-3"):
@@ -124,7 +124,7 @@ def test_another_drawing_of_the_same_boxes_stays_where_it_is(view: GraphView, qt
     view.show_drawing(None, LIGHT)
     assert view.current is None
     for key in (Qt.Key.Key_Right, Qt.Key.Key_Home, Qt.Key.Key_0):
-        qtbot.keyClick(view, key)  # there is nothing to go to
+        qtbot.keyClick(view, key)  # there is no box to select
     assert view.current is None
 
 

@@ -1,4 +1,4 @@
-"""The studio ends in good order however it is ended: by Ctrl+C in its terminal, by a defect of its own."""
+"""The studio ends cleanly after Ctrl+C in its terminal and after a defect."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ LONG = (
     .replace("40/s", "300/s")
 )
 
-# A studio that says when its study is under way, and may then have a defect.
+# A studio that prints a line when its study runs, and may then raise an exception.
 CHILD = """
 import sys
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What goes on in the background, as the dock lists it: progress, pause, cancel, failures."""
+"""The dock *Jobs*: progress, pause, cancel, failures."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ MANY = SHOP.replace("replications: 4", "replications: 100000")
 
 
 class Counting:
-    """Work that does one thing whenever a test says so, and rests while it is paused."""
+    """Work that does one unit whenever the test says so, and waits while it is paused."""
 
     def __init__(self, total: int) -> None:
         self.total, self.may = total, threading.Semaphore(0)
 
-    def __call__(self, talk: JobContext) -> None:
+    def __call__(self, context: JobContext) -> None:
         for number in range(1, self.total + 1):
             while not self.may.acquire(timeout=0.01):
-                if talk.stopped():
+                if context.should_stop():
                     return
-            talk.rest_while_paused()
-            if talk.stopped():
+            context.rest_while_paused()
+            if context.should_stop():
                 return
-            talk.land(number)
-            talk.progress(number, self.total)
+            context.publish(number)
+            context.report_progress(number, self.total)
 
 
 def row(desk: Desk, job: Job) -> QWidget:
@@ -48,9 +48,9 @@ def button(desk: Desk, name: str) -> QPushButton:
 
 
 def words(desk: Desk, job: Job) -> str:
-    """What the row says beside the title."""
+    """Return the text beside the job's title."""
     looks = ("soft", "bad")
-    labels = [one for one in row(desk, job).findChildren(QLabel) if one.objectName() in looks]
+    labels = [label for label in row(desk, job).findChildren(QLabel) if label.objectName() in looks]
     assert len(labels) == 1
     return labels[0].text()
 
@@ -60,71 +60,75 @@ def titles(desk: Desk) -> list[str]:
 
 
 @pytest.fixture
-def shown(desk: Desk) -> Desk:
-    """The desk with its jobs in sight."""
+def jobs_desk(desk: Desk) -> Desk:
+    """A window with the dock *Jobs* open."""
     desk.keys(Qt.Key.Key_F8)
     assert desk.window.jobs_panel.isVisible()
     return desk
 
 
-def test_before_anything_was_done_it_says_so(shown: Desk) -> None:
-    said = [one.text() for one in shown.window.jobs_panel.findChildren(QLabel) if one.isVisible()]
-    assert said == ["Jobs", "Nothing has been done in the background yet."]
+def test_an_empty_list_of_jobs_has_a_sentence(jobs_desk: Desk) -> None:
+    texts = [
+        label.text()
+        for label in jobs_desk.window.jobs_panel.findChildren(QLabel)
+        if label.isVisible()
+    ]
+    assert texts == ["Jobs", "No job has run in the background yet."]
 
 
-def test_a_job_is_watched_paused_and_goes_on(shown: Desk) -> None:
-    work, landed = Counting(400), list[object]()
-    job = shown.window.jobs.run("Count", work, landed.append)
-    assert words(shown, job) == ""
+def test_a_job_shows_its_progress_and_can_be_paused_and_resumed(jobs_desk: Desk) -> None:
+    work, results = Counting(400), list[object]()
+    job = jobs_desk.window.jobs.run("Count", work, results.append)
+    assert words(jobs_desk, job) == ""
     work.may.release(137)
-    shown.qtbot.waitUntil(lambda: len(landed) == 137)
-    bar = shown.find(QProgressBar, "Progress of Count")
-    shown.qtbot.waitUntil(lambda: job.done > 0)
+    jobs_desk.qtbot.waitUntil(lambda: len(results) == 137)
+    bar = jobs_desk.find(QProgressBar, "Progress of Count")
+    jobs_desk.qtbot.waitUntil(lambda: job.done > 0)
     assert bar.isVisible()
     assert (bar.value(), bar.maximum()) == (job.done, 400)
-    assert re.fullmatch(rf"{job.done}/400 · about \d+ (s|min) left", words(shown, job))
-    assert shown.window.bottom_bar.said == ""  # only a comparison is told there
+    assert re.fullmatch(rf"{job.done}/400 · about \d+ (s|min) left", words(jobs_desk, job))
+    assert jobs_desk.window.bottom_bar.status_text == ""  # the bottom bar shows comparisons only
 
-    shown.click(button(shown, "Pause Count"))
+    jobs_desk.click(button(jobs_desk, "Pause Count"))
     assert state_of(job) is JobState.PAUSED
-    assert words(shown, job) == f"{job.done}/400 · paused"
-    assert button(shown, "Pause Count").text() == "Go on"
+    assert words(jobs_desk, job) == f"{job.done}/400 · paused"
+    assert button(jobs_desk, "Pause Count").text() == "Resume"
     work.may.release(263)
-    before = len(landed)
-    assert job.left_s is None
-    button(shown, "Pause Count").setFocus()
-    shown.keys(Qt.Key.Key_Space)
+    before = len(results)
+    assert job.remaining_s is None
+    button(jobs_desk, "Pause Count").setFocus()
+    jobs_desk.keys(Qt.Key.Key_Space)
     assert state_of(job) is JobState.RUNNING
-    shown.qtbot.waitUntil(lambda: not job.is_open)
+    jobs_desk.qtbot.waitUntil(lambda: not job.is_open)
     assert before < 400
-    assert landed == list(range(1, 401))
-    assert words(shown, job) == "400/400 · ✓ done"
+    assert results == list(range(1, 401))
+    assert words(jobs_desk, job) == "400/400 · ✓ done"
     assert not bar.isVisible()
-    assert not button(shown, "Pause Count").isVisible()
-    assert not button(shown, "Cancel Count").isVisible()
+    assert not button(jobs_desk, "Pause Count").isVisible()
+    assert not button(jobs_desk, "Cancel Count").isVisible()
 
 
-def test_a_cancelled_job_keeps_what_has_landed(shown: Desk) -> None:
-    work, landed = Counting(400), list[object]()
-    job = shown.window.jobs.run("Count", work, landed.append)
+def test_a_cancelled_job_keeps_its_published_results(jobs_desk: Desk) -> None:
+    work, results = Counting(400), list[object]()
+    job = jobs_desk.window.jobs.run("Count", work, results.append)
     work.may.release(100)
-    shown.qtbot.waitUntil(lambda: len(landed) == 100)
-    shown.click(button(shown, "Cancel Count"))
+    jobs_desk.qtbot.waitUntil(lambda: len(results) == 100)
+    jobs_desk.click(button(jobs_desk, "Cancel Count"))
     assert job.state is JobState.CANCELLED
-    assert words(shown, job) == f"{job.done}/400 · cancelled"
+    assert words(jobs_desk, job) == f"{job.done}/400 · cancelled"
     work.may.release(300)
-    shown.qtbot.waitUntil(lambda: not shown.window.jobs.threads())
-    assert landed == list(range(1, 101))  # what it might still say is not heard
+    jobs_desk.qtbot.waitUntil(lambda: not jobs_desk.window.jobs.threads())
+    assert results == list(range(1, 101))  # later results are dropped
 
 
-def test_a_paused_job_can_be_cancelled(shown: Desk) -> None:
+def test_a_paused_job_can_be_cancelled(jobs_desk: Desk) -> None:
     work = Counting(10)
-    job = shown.window.jobs.run("Count", work)
+    job = jobs_desk.window.jobs.run("Count", work)
     job.pause(True)
     work.may.release(10)
-    shown.click(button(shown, "Cancel Count"))
+    jobs_desk.click(button(jobs_desk, "Cancel Count"))
     assert job.state is JobState.CANCELLED
-    shown.qtbot.waitUntil(lambda: not shown.window.jobs.threads())
+    jobs_desk.qtbot.waitUntil(lambda: not jobs_desk.window.jobs.threads())
 
 
 FAILURES = [
@@ -136,79 +140,81 @@ FAILURES = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("error", "said"), FAILURES, ids=[str(one[1])[:20] for one in FAILURES])
-def test_a_failed_job_says_why(shown: Desk, error: Exception, said: str) -> None:
-    def fails(_talk: JobContext) -> None:
+@pytest.mark.parametrize(
+    ("error", "texts"), FAILURES, ids=[str(failure[1])[:20] for failure in FAILURES]
+)
+def test_a_failed_job_says_why(jobs_desk: Desk, error: Exception, texts: str) -> None:
+    def fails(_context: JobContext) -> None:
         raise error
 
-    job = shown.window.jobs.run("Fail", fails)
-    shown.qtbot.waitUntil(lambda: not job.is_open)
+    job = jobs_desk.window.jobs.run("Fail", fails)
+    jobs_desk.qtbot.waitUntil(lambda: not job.is_open)
     assert job.state is JobState.FAILED
-    assert words(shown, job) == f"✗ {said}"
-    assert shown.window.said == f"✗ {said}"
+    assert words(jobs_desk, job) == f"✗ {texts}"
+    assert jobs_desk.window.status_text == f"✗ {texts}"
 
 
-def test_the_youngest_is_on_top_and_the_oldest_are_forgotten(shown: Desk) -> None:
+def test_the_youngest_is_on_top_and_the_oldest_are_forgotten(jobs_desk: Desk) -> None:
     done: list[object] = []
     for number in range(40):
-        shown.window.jobs.run(f"Job {number}", lambda talk: talk.land(1), done.append)
-    shown.qtbot.waitUntil(lambda: not any(job.is_open for job in shown.window.jobs.jobs))
-    last = shown.window.jobs.run("The last", lambda _talk: None)
-    shown.qtbot.waitUntil(lambda: not last.is_open)
-    listed = titles(shown)
+        jobs_desk.window.jobs.run(f"Job {number}", lambda context: context.publish(1), done.append)
+    jobs_desk.qtbot.waitUntil(lambda: not any(job.is_open for job in jobs_desk.window.jobs.jobs))
+    last = jobs_desk.window.jobs.run("The last", lambda _context: None)
+    jobs_desk.qtbot.waitUntil(lambda: not last.is_open)
+    listed = titles(jobs_desk)
     assert listed[:3] == ["The last", "Job 39", "Job 38"]
     assert 30 <= len(listed) <= 31
-    assert set(shown.window.jobs_panel.rows) == set(shown.window.jobs.jobs)
-    rows = [row(shown, job) for job in shown.window.jobs.jobs]
-    shown.qtbot.waitUntil(lambda: rows[0].y() < rows[1].y() < rows[2].y())
+    assert set(jobs_desk.window.jobs_panel.rows) == set(jobs_desk.window.jobs.jobs)
+    rows = [row(jobs_desk, job) for job in jobs_desk.window.jobs.jobs]
+    jobs_desk.qtbot.waitUntil(lambda: rows[0].y() < rows[1].y() < rows[2].y())
 
 
-def test_a_comparison_is_a_job_like_others(shown: Desk) -> None:
-    shown.document.open(ScenarioFile.parse(MANY))
-    shown.keys(Qt.Key.Key_F5)
-    study = shown.window.jobs.study
+def test_a_comparison_is_a_job_like_others(jobs_desk: Desk) -> None:
+    jobs_desk.document.open(ScenarioFile.parse(MANY))
+    jobs_desk.keys(Qt.Key.Key_F5)
+    study = jobs_desk.window.jobs.study
     assert study is not None
-    shown.qtbot.waitUntil(lambda: study.done > 0, timeout=RUN_MS)
-    bottom = shown.window.bottom_bar
-    shown.click(bottom.pause_button)
+    jobs_desk.qtbot.waitUntil(lambda: study.done > 0, timeout=RUN_MS)
+    bottom = jobs_desk.window.bottom_bar
+    jobs_desk.click(bottom.pause_button)
     assert state_of(study) is JobState.PAUSED
-    assert bottom.pause_button.text() == "Go on"
-    assert words(shown, study).endswith(" · paused")
-    shown.keys(Qt.Key.Key_F5, Qt.KeyboardModifier.ShiftModifier)
+    assert bottom.pause_button.text() == "Resume"
+    assert words(jobs_desk, study).endswith(" · paused")
+    jobs_desk.keys(Qt.Key.Key_F5, Qt.KeyboardModifier.ShiftModifier)
     assert state_of(study) is JobState.RUNNING
     before = study.done
-    shown.qtbot.waitUntil(lambda: study.done > before, timeout=RUN_MS)
-    shown.click(button(shown, f"Cancel {study.title}"))
+    jobs_desk.qtbot.waitUntil(lambda: study.done > before, timeout=RUN_MS)
+    jobs_desk.click(button(jobs_desk, f"Cancel {study.title}"))
     assert study.state is JobState.CANCELLED
-    assert not shown.window.jobs.is_running
+    assert not jobs_desk.window.jobs.is_running
     assert not bottom.pause_button.isVisible()
-    assert shown.document.comparison is not None
-    assert shown.window.runs.table.texts()
+    assert jobs_desk.document.comparison is not None
+    assert jobs_desk.window.runs.table.texts()
 
 
-def test_an_import_that_fails_says_why_and_leaves_what_is_open(shown: Desk) -> None:
-    log = shown.folder / "access.log"
+def test_a_failed_import_shows_the_reason_and_keeps_the_open_scenario(jobs_desk: Desk) -> None:
+    log = jobs_desk.folder / "access.log"
     log.write_text("no log of any kind\n", encoding="utf-8")
-    target = shown.folder / "made.yaml"
-    shown.window.filing._import([log], target)
-    (job,) = shown.window.jobs.jobs
-    shown.qtbot.waitUntil(lambda: not job.is_open, timeout=RUN_MS)
+    target = jobs_desk.folder / "made.yaml"
+    jobs_desk.window.filing._import([log], target)
+    (job,) = jobs_desk.window.jobs.jobs
+    jobs_desk.qtbot.waitUntil(lambda: not job.is_open, timeout=RUN_MS)
     assert job.state is JobState.FAILED
-    assert str(log) in shown.window.said
-    assert "\n" not in shown.window.said
+    assert str(log) in jobs_desk.window.status_text
+    assert "\n" not in jobs_desk.window.status_text
     assert not target.exists()
-    assert shown.document.scenario.name == "shop"
+    assert jobs_desk.document.scenario.name == "shop"
 
 
-def test_an_80_character_title_is_cut_and_told_whole(shown: Desk) -> None:
+def test_a_long_title_is_shortened_with_the_whole_title_in_the_tooltip(jobs_desk: Desk) -> None:
     title = "Compare " + "x" * 80
-    job = shown.window.jobs.run(title, lambda _talk: None)
-    shown.qtbot.waitUntil(lambda: not job.is_open)
-    shown.window.resize(1024, 640)
+    job = jobs_desk.window.jobs.run(title, lambda _context: None)
+    jobs_desk.qtbot.waitUntil(lambda: not job.is_open)
+    jobs_desk.window.resize(1024, 640)
     label = next(
         one
-        for one in row(shown, job).findChildren(QLabel)
+        for one in row(jobs_desk, job).findChildren(QLabel)
         if one.accessibleName() == f"Job: {title}"
     )
     assert label.text() == title
-    assert row(shown, job).width() <= shown.window.jobs_panel.width()
+    assert row(jobs_desk, job).width() <= jobs_desk.window.jobs_panel.width()

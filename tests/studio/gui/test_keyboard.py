@@ -1,4 +1,4 @@
-"""Without a mouse and without a screen: keys work wherever the focus is, and all is told in words."""
+"""The window by keyboard and screen reader alone."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from PySide6.QtWidgets import (
 
 from simulation.scenario.file import ScenarioFile
 from studio.gui.document.commands import edit_windows
-from studio.gui.window import SMALLEST
+from studio.gui.window import MINIMUM_SIZE
 from studio.views.theme import DARK, LIGHT
 from tests.helpers.command_line import SHOP
 from tests.studio.gui.conftest import WINDOW, Desk
@@ -37,7 +37,7 @@ PLACES: list[tuple[type[QWidget], str]] = [
 
 
 def spoken(widget: QWidget) -> str:
-    """What a screen reader says of it."""
+    """Return the text that a screen reader reads for a widget."""
     return QAccessible.queryAccessibleInterface(widget).text(QAccessible.Text.Name)
 
 
@@ -83,8 +83,8 @@ def test_the_tab_key_leads_out_of_the_table(desk: Desk) -> None:
 
 
 def test_the_tab_key_goes_round_and_shows_where_it_is(desk: Desk) -> None:
-    """At the smallest size the panel scrolls: what has the focus is brought into view."""
-    desk.window.resize(*SMALLEST)
+    """At the smallest size the panel scrolls to the focused widget."""
+    desk.window.resize(*MINIMUM_SIZE)
     desk.run()
     first = desk.find(QSlider, "Window size, slider")
     first.setFocus()
@@ -149,10 +149,10 @@ def test_the_answer_and_the_figures_are_spoken(desk: Desk) -> None:
     } <= all_that_is_spoken(desk)
     desk.type_text("Start at", "noon")
     said = [words for words in all_that_is_spoken(desk) if words.startswith("Message: ")]
-    assert said == [f"Message: {desk.window.said}"]
+    assert said == [f"Message: {desk.window.status_text}"]
 
 
-def test_what_is_cut_is_spoken_whole(desk: Desk) -> None:
+def test_a_screen_reader_gets_the_whole_of_a_shortened_text(desk: Desk) -> None:
     question = "Is this a question that no window is wide enough for? " * 8
     long = SHOP.replace("May two be out at once?", question.strip())
     desk.document.open(ScenarioFile.parse(long))
@@ -161,7 +161,7 @@ def test_what_is_cut_is_spoken_whole(desk: Desk) -> None:
     assert label.toolTip() == question.strip()
 
 
-def test_texts_are_shown_as_they_are_written(desk: Desk) -> None:
+def test_markup_in_a_name_is_shown_as_text(desk: Desk) -> None:
     marked = SHOP.replace("May two be out at once?", "'Are <b>two</b> & more < three?'")
     desk.document.open(ScenarioFile.parse(marked))
     label = next(one for one in desk.window.findChildren(QLabel) if one.objectName() == "question")
@@ -170,8 +170,8 @@ def test_texts_are_shown_as_they_are_written(desk: Desk) -> None:
 
 
 @pytest.mark.parametrize("wrong", [True, False])
-def test_what_is_said_can_be_read_in_either_theme(desk: Desk, wrong: bool) -> None:
-    say = desk.window.say_wrong if wrong else desk.window.say
+def test_messages_have_enough_contrast_in_both_themes(desk: Desk, wrong: bool) -> None:
+    say = desk.window.show_error if wrong else desk.window.show_message
     say("words")
     label = next(
         one for one in desk.window.findChildren(QLabel) if spoken(one).startswith("Message: ")
@@ -189,11 +189,11 @@ def test_nothing_needs_more_room_than_the_smallest_window_has(desk: Desk) -> Non
         ScenarioFile.parse(large.replace("question: May", f"question: {'May ' * 60}"))
     )
     edit_windows(desk.document, tuple(range(1, 40)))
-    desk.window.say_wrong("words " * 100)
-    desk.window.resize(*SMALLEST)
+    desk.window.show_error("words " * 100)
+    desk.window.resize(*MINIMUM_SIZE)
     central = desk.window.centralWidget()
     assert central is not None
     needed = central.minimumSizeHint()
-    assert needed.width() <= SMALLEST[0]
-    assert needed.height() <= SMALLEST[1]
-    assert (desk.window.width(), desk.window.height()) == SMALLEST
+    assert needed.width() <= MINIMUM_SIZE[0]
+    assert needed.height() <= MINIMUM_SIZE[1]
+    assert (desk.window.width(), desk.window.height()) == MINIMUM_SIZE

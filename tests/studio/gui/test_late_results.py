@@ -1,4 +1,4 @@
-"""What lands late, or again, leaves a person where they are: the fields and the results stay of one kind."""
+"""Late or repeated results keep the user's selection, and belong to the edited scenario."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ def _has_every_run(desk: Desk) -> bool:
     return (
         comparison is not None
         and comparison.scenario == scenario
-        and all(len(one.runs) == scenario.replications for one in comparison.candidates)
+        and all(len(candidate.runs) == scenario.replications for candidate in comparison.candidates)
     )
 
 
-def test_an_edit_taken_back_while_it_is_simulated_keeps_the_results_that_were_there(
+def test_an_edit_undone_during_its_simulation_keeps_the_earlier_results(
     desk: Desk,
 ) -> None:
     desk.run()
@@ -41,12 +41,15 @@ def test_an_edit_taken_back_while_it_is_simulated_keeps_the_results_that_were_th
     assert desk.document.comparison is before
 
 
-def test_an_edit_taken_back_before_all_runs_were_there_has_them_made(desk: Desk) -> None:
+def test_an_edit_undone_before_all_runs_simulates_the_missing_ones(desk: Desk) -> None:
     desk.settings.set_value("simulate_at_once", True)
     desk.run()
     assert desk.document.comparison is not None
-    some = [replace(one, runs=one.runs[:1]) for one in desk.document.comparison.candidates]
-    desk.document.land(
+    some = [
+        replace(candidate, runs=candidate.runs[:1])
+        for candidate in desk.document.comparison.candidates
+    ]
+    desk.document.add_results(
         replace(desk.document.comparison, candidates=tuple(some)), desk.document.state
     )
     edit_values(desk.document, "window", {"rollout.window": 4})
@@ -69,7 +72,7 @@ def test_saving_does_not_begin_a_comparison_that_a_person_has_cancelled(desk: De
     assert not begun
 
 
-def test_the_same_comparison_again_leaves_the_run_that_is_looked_at(
+def test_repeating_the_comparison_keeps_the_selected_run(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(study_work, "is_ready", lambda: True)  # so that there is a first look
@@ -91,7 +94,7 @@ def test_the_same_comparison_again_leaves_the_run_that_is_looked_at(
     assert counts == {len(desk.document.runs)}
 
 
-def test_an_older_run_is_told_by_its_own_fleet(desk: Desk) -> None:
+def test_an_older_run_is_judged_by_its_own_fleet(desk: Desk) -> None:
     desk.run()
     older = desk.document.runs[0]
     compare_run(desk.document, older, True)
@@ -107,11 +110,11 @@ def test_a_run_that_is_put_back_has_all_its_runs(desk: Desk) -> None:
     desk.run()
     comparison = desk.document.comparison
     assert comparison is not None
-    some = [replace(one, runs=one.runs[:1]) for one in comparison.candidates]
-    desk.document.land(replace(comparison, candidates=tuple(some)), desk.document.state)
+    some = [replace(candidate, runs=candidate.runs[:1]) for candidate in comparison.candidates]
+    desk.document.add_results(replace(comparison, candidates=tuple(some)), desk.document.state)
     key = desk.document.runs[0].key
     remove_run(desk.document, desk.document.runs[0])
-    desk.document.land(comparison, desk.document.state)
+    desk.document.add_results(comparison, desk.document.state)
     desk.document.undo.undo()
     back = next(run for run in desk.document.runs if run.key == key)
     assert len(back.result.runs) == comparison.scenario.replications
@@ -134,7 +137,7 @@ def test_a_fifth_run_in_compare_is_refused_in_words(desk: Desk) -> None:
     assert current is not None
     assert current.key == fifth.key
     desk.qtbot.keyClick(table, Qt.Key.Key_Space)
-    assert "four runs" in desk.window.said
+    assert "four runs" in desk.window.status_text
     assert desk.document.undo.count() == count
     assert [run.key for run in desk.document.side_by_side] == [run.key for run in four]
 
@@ -149,10 +152,10 @@ def test_cells_that_were_cancelled_in_the_list_of_jobs_can_be_worked_out_all_the
     assert page.job is not None
     page.job.cancel()
     assert page.grid is not None
-    assert len(page.found) < len(page.grid.cases)
+    assert len(page.figures_by_cell) < len(page.grid.cases)
     assert page.pause_button.isVisible()
-    assert page.pause_button.text() == "Work out the rest"
+    assert page.pause_button.text() == "Compute the rest"
     qtbot.mouseClick(page.pause_button, Qt.MouseButton.LeftButton)
     qtbot.waitUntil(lambda: page.job is not None and not page.job.is_open, timeout=RUN_MS)
-    assert len(page.found) == len(page.grid.cases)
+    assert len(page.figures_by_cell) == len(page.grid.cases)
     assert not page.pause_button.isVisible()

@@ -1,4 +1,4 @@
-"""A lesson as a learner takes it: clicks, sliders and words; nothing is passed by saying so."""
+"""A lesson by clicks, sliders and text; a step passes only when its goal is reached."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ WHY = "Room for the traffic, and enough time for all that is in flight."
 
 
 class Learner:
-    """Somebody before the panel of lessons, with the fields beside it."""
+    """A learner at the panel of lessons, with the fields beside it."""
 
     def __init__(self, qtbot: QtBot) -> None:
         self.qtbot = qtbot
@@ -51,15 +51,17 @@ class Learner:
         self.panel.unlocked.connect(self.fields.lock)
         self.panel.resize(PANEL_PX, 600)
         self.said: list[str] = []
-        self.panel.said.connect(self.said.append)
+        self.panel.reported.connect(self.said.append)
         self.desk.show()
         self.desk.activateWindow()
         qtbot.waitUntil(self.desk.isActiveWindow)
 
     def begins(self, key: str) -> None:
-        title = next(one.title for one in LESSONS if one.key == key)
+        title = next(lesson.title for lesson in LESSONS if lesson.key == key)
         card = next(
-            one for one in self.panel.findChildren(QPushButton) if one.accessibleName() == title
+            button
+            for button in self.panel.findChildren(QPushButton)
+            if button.accessibleName() == title
         )
         self.qtbot.mouseClick(card, Qt.MouseButton.LeftButton)
         self.settle()
@@ -118,15 +120,15 @@ class Learner:
     def free(self) -> set[str]:
         """The fields whose sliders may be moved."""
         return {
-            one.accessibleName().removesuffix(", slider")
-            for one in self.fields.findChildren(QSlider)
-            if one.isEnabled()
+            slider.accessibleName().removesuffix(", slider")
+            for slider in self.fields.findChildren(QSlider)
+            if slider.isEnabled()
         }
 
     @property
     def words(self) -> str:
         """All that the panel says."""
-        return "\n".join(one.text() for one in self.panel.findChildren(QLabel))
+        return "\n".join(label.text() for label in self.panel.findChildren(QLabel))
 
     @property
     def done(self) -> int:
@@ -148,14 +150,14 @@ def test_a_lesson_from_the_first_step_to_the_page(learner: Learner, tmp_path: Pa
     learner.begins("window-size")
     assert learner.document.scenario.name == "window-size"
     assert learner.document.state.file.path is None
-    assert not learner.jobs.is_running  # first it is predicted
+    assert not learner.jobs.is_running  # the first step is the prediction
     assert "1 of 6 · Predict" in learner.words
     assert learner.free == set()
 
     learner.answers("About half as long")
     assert learner.done == 1
     assert "You said: about half as long." in learner.words
-    assert "But:" not in learner.words  # not yet
+    assert "The simulation shows:" not in learner.words  # not yet
     assert "2 of 6 · Run" in learner.words
 
     learner.runs()
@@ -167,7 +169,7 @@ def test_a_lesson_from_the_first_step_to_the_page(learner: Learner, tmp_path: Pa
     assert "You are looking at window 2." in learner.words
     learner.looks_at(4)
     assert learner.done == 3
-    assert "But: less than a third as long." in learner.words
+    assert "The simulation shows: less than a third as long." in learner.words
     assert learner.free == {"Window size"}
 
     learner.slides("Window size", [Qt.Key.Key_Right, Qt.Key.Key_Right])
@@ -192,7 +194,7 @@ def test_a_lesson_from_the_first_step_to_the_page(learner: Learner, tmp_path: Pa
     learner.runs()
     assert "Window 3 meets every objective in 20 of 20 runs." in learner.words
     assert learner.done == 5
-    learner.writes(WHY)  # the step is passed on the way, and the writing goes on
+    learner.writes(WHY)  # the step passes while the text is typed, and typing continues
     assert learner.done == 6
     assert learner.panel.progress is not None
     assert learner.panel.progress.is_done
@@ -200,7 +202,9 @@ def test_a_lesson_from_the_first_step_to_the_page(learner: Learner, tmp_path: Pa
     assert learner.free == everything_of(learner)
 
     name = next(
-        one for one in learner.panel.findChildren(QLineEdit) if one.accessibleName() == "Your name"
+        edit
+        for edit in learner.panel.findChildren(QLineEdit)
+        if edit.accessibleName() == "Your name"
     )
     learner.qtbot.keyClicks(name, "Ada Lovelace")
     button = next(
@@ -224,8 +228,8 @@ def test_a_lesson_from_the_first_step_to_the_page(learner: Learner, tmp_path: Pa
 
 def everything_of(learner: Learner) -> set[str]:
     return {
-        one.accessibleName().removesuffix(", slider")
-        for one in learner.fields.findChildren(QSlider)
+        slider.accessibleName().removesuffix(", slider")
+        for slider in learner.fields.findChildren(QSlider)
     }
 
 
@@ -245,7 +249,7 @@ def test_a_switch_beside_the_fields(learner: Learner) -> None:
     assert learner.document.scenario.rollout.migration.contract_before_rollout  # type: ignore[union-attr]
 
 
-def test_what_is_to_be_done_is_in_sight_in_a_low_window(learner: Learner) -> None:
+def test_the_current_task_is_visible_in_a_low_window(learner: Learner) -> None:
     learner.panel.resize(PANEL_PX, 260)
     learner.begins("database-first")
     learner.answers("The old version answers wrongly until it is replaced")
@@ -253,9 +257,9 @@ def test_what_is_to_be_done_is_in_sight_in_a_low_window(learner: Learner) -> Non
     learner.looks_at(1)
     learner.types("Window size", "5")
     (switch,) = [
-        one
-        for one in learner.panel.findChildren(QRadioButton)
-        if one.accessibleName() == "before the servers are replaced"
+        button
+        for button in learner.panel.findChildren(QRadioButton)
+        if button.accessibleName() == "before the servers are replaced"
     ]
     learner.qtbot.waitUntil(lambda: not switch.visibleRegion().isEmpty())
 
@@ -264,7 +268,9 @@ def test_leaving_gives_every_field_back(learner: Learner) -> None:
     learner.begins("draining")
     assert learner.free == set()
     out = next(
-        one for one in learner.panel.findChildren(QToolButton) if one.text() == "All lessons"
+        button
+        for button in learner.panel.findChildren(QToolButton)
+        if button.text() == "All lessons"
     )
     learner.qtbot.mouseClick(out, Qt.MouseButton.LeftButton)
     learner.settle()
@@ -280,7 +286,7 @@ def test_another_scenario_ends_the_lesson(learner: Learner) -> None:
     assert learner.free == everything_of(learner)
 
 
-def test_a_page_that_cannot_be_written_is_said(learner: Learner, tmp_path: Path) -> None:
+def test_a_failed_write_of_the_page_is_reported(learner: Learner, tmp_path: Path) -> None:
     learner.begins("draining")
     failed: list[str] = []
     learner.panel.failed.connect(failed.append)

@@ -1,4 +1,4 @@
-"""What holds for every widget: names, keys, contrast, room, and thousands of repaints."""
+"""Rules for every widget: names, keys, contrast, size, and thousands of repaints."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def test_contrast_is_that_of_the_standard() -> None:
 
 
 def reachable(desk: Desk) -> list[QWidget]:
-    """What the tab key comes to."""
+    """Return the widgets that the Tab key reaches."""
     return [
         widget
         for widget in desk.window.findChildren(QWidget)
@@ -103,7 +103,7 @@ def test_the_tab_key_comes_to_every_field(desk: Desk) -> None:
     sliders = {
         slider.accessibleName()
         for slider in desk.window.findChildren(QSlider)
-        if slider.isEnabled()  # there is no time to go through before the first results
+        if slider.isEnabled()  # disabled before the first results
     }
     assert sliders <= names
     assert {"Window size", "Compare", "Start at", "Runs"} <= names
@@ -127,7 +127,7 @@ def test_every_field_is_explained(desk: Desk) -> None:
 
 
 def has_room(button: QAbstractButton) -> bool:
-    """Whether its text fits; a changed text is laid out a moment later."""
+    """Return whether a widget's text fits; Qt lays a changed text out a moment later."""
     return button.width() >= button.fontMetrics().horizontalAdvance(button.text())
 
 
@@ -153,7 +153,7 @@ def test_nothing_sticks_out_or_is_pressed_flat(
             desk.qtbot.waitUntil(partial(has_room, widget))
     table = desk.window.runs.table
     for column in range(table.model().columnCount()):
-        if not table.isColumnHidden(column) and column != NAME:  # a name's tip tells it whole
+        if not table.isColumnHidden(column) and column != NAME:  # the tooltip has the whole name
             assert table.sizeHintForColumn(column) <= table.columnWidth(column) + 1, column
 
 
@@ -165,13 +165,13 @@ def test_an_error_in_a_slot_ends_the_program(
     try:
         raise RuntimeError("a defect")
     except RuntimeError as error:
-        app._tell(type(error), error, sys.exc_info()[2])
+        app._exit_on_defect(type(error), error, sys.exc_info()[2])
     assert ended == [1]
     assert "RuntimeError: a defect" in capsys.readouterr().err
 
 
 def test_thousands_of_repaints_harm_nothing(desk: Desk) -> None:
-    """A version of Qt's binding is known to crash after some thousand (see pyproject.toml)."""
+    """A version of PySide6 crashes after some thousand repaints (see pyproject.toml)."""
     desk.run()
     headline = desk.window.headline
     page = desk.window.page("compare")

@@ -1,4 +1,4 @@
-"""Two hundred comparisons in one window leave no more behind than the first few."""
+"""Two hundred comparisons in one window use no more memory than the first few."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ pytestmark = pytest.mark.slow
 
 RUNS, SETTLED = 200, 60
 MOST_GROWTH_BYTES = 24_000_000
-"""What allocators keep back comes and goes; 140 runs that stayed would be several times that."""
+"""Tolerance for memory that allocators retain; 140 leaked runs would be several times as much."""
 
 
 def resident_bytes() -> int:
@@ -24,8 +24,8 @@ def resident_bytes() -> int:
 
 def test_two_hundred_runs_leave_no_more_than_the_first_ones(desk: Desk) -> None:
     for page in ("replay", "compare", "trade_off", "timing", "plan", "execute"):
-        desk.window.turn_to(page)
-    desk.window.turn_to("replay")
+        desk.window.show_page(page)
+    desk.window.show_page("replay")
     before = 0
     for number in range(RUNS):
         edit_values(desk.document, "window size", {"rollout.window": 1 + number % 3}, slides=True)

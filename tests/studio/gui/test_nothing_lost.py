@@ -1,4 +1,4 @@
-"""Nothing that a person has done is given up without a word, and the studio always opens."""
+"""No edit is discarded without a question, and the studio always opens."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from PySide6.QtWidgets import QDoubleSpinBox, QMessageBox
 
 from executor.base.errors import BadInput
 from simulation.scenario.file import ScenarioFile
-from studio.gui.app import first_file
+from studio.gui.app import file_to_open
 from studio.gui.document import unsaved_edits as side_files
 from studio.gui.document.commands import edit_values
 from studio.gui.document.unsaved_edits import SideFile
@@ -27,7 +27,7 @@ def state_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def _left_behind(path: Path, window: int) -> Path:
-    """A side file of a program that has ended."""
+    """Write a side file of a program that has ended."""
     text = ScenarioFile.load(path).with_values({"rollout.window": window}).text
     held = SideFile(pid=os.getpid(), began_s=1.0, path=str(path), saved=SHOP, text=text)
     return side_files.write(held)
@@ -58,7 +58,7 @@ def test_recovering_another_scenario_asks_about_the_changes_of_this_one(
     assert desk.window.recovery.bar.isVisible() is (word == "Recover")
 
 
-def test_recovering_what_is_open_can_be_taken_back(
+def test_a_recovery_of_the_open_scenario_can_be_undone(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     place = _left_behind(desk.path, 5)
@@ -73,7 +73,7 @@ def test_recovering_what_is_open_can_be_taken_back(
     assert desk.document.scenario.window_count() == 4
 
 
-def test_what_is_edited_without_a_rest_is_kept_all_the_same(desk: Desk) -> None:
+def test_continuous_edits_are_written_to_the_side_file(desk: Desk) -> None:
     timer = desk.window.recovery._timer
     edit_values(desk.document, "window", {"rollout.window": 4})
     timer.setInterval(timer.interval() - 1)
@@ -83,7 +83,7 @@ def test_what_is_edited_without_a_rest_is_kept_all_the_same(desk: Desk) -> None:
     assert timer.remainingTime() <= left
 
 
-def test_an_import_asks_about_what_was_changed_meanwhile(desk: Desk) -> None:
+def test_an_import_asks_about_edits_made_meanwhile(desk: Desk) -> None:
     made = desk.folder / "made.yaml"
     made.write_text(SHOP, encoding="utf-8")
     edit_values(desk.document, "window", {"rollout.window": 4})
@@ -93,7 +93,7 @@ def test_an_import_asks_about_what_was_changed_meanwhile(desk: Desk) -> None:
     assert desk.document.state.file.path == made
 
 
-def test_a_recent_file_asks_about_what_is_still_being_typed(desk: Desk) -> None:
+def test_a_recent_file_asks_about_the_number_being_typed(desk: Desk) -> None:
     other = desk.folder / "other.yaml"
     other.write_text(SHOP, encoding="utf-8")
     desk.settings.remember(other)
@@ -101,14 +101,16 @@ def test_a_recent_file_asks_about_what_is_still_being_typed(desk: Desk) -> None:
     box.setFocus()
     box.selectAll()
     desk.qtbot.keyClicks(box, "4")
-    entry = next(one for one in desk.menu("File", "Recent").actions() if one.text() == other.name)
+    entry = next(
+        action for action in desk.menu("File", "Recent").actions() if action.text() == other.name
+    )
     entry.trigger()
     assert desk.document.state.file.path == desk.path
     _answer(desk, QMessageBox.StandardButton.Cancel)
     assert desk.document.scenario.window_count() == 4
 
 
-def test_a_recent_file_that_cannot_be_looked_at_is_left_out(tmp_path: Path) -> None:
+def test_an_inaccessible_recent_file_is_not_listed(tmp_path: Path) -> None:
     store = QSettings(str(tmp_path / "settings.ini"), QSettings.Format.IniFormat)
     there = tmp_path / "shop.yaml"
     there.write_text(SHOP, encoding="utf-8")
@@ -125,7 +127,7 @@ def _write(text: str) -> Callable[[Path], object]:
     [(_write(SHOP), True), (_write("rollcast: scenario/1\nnonsense: 1\n"), False)],
     ids=["sound", "broken"],
 )
-def test_the_last_scenario_is_opened_and_a_broken_one_keeps_nobody_out(
+def test_the_last_scenario_is_opened_and_an_invalid_one_does_not_prevent_the_start(
     tmp_path: Path, prepare: Callable[[Path], object], is_opened: bool
 ) -> None:
     settings = Settings(QSettings(str(tmp_path / "settings.ini"), QSettings.Format.IniFormat))
@@ -133,9 +135,9 @@ def test_the_last_scenario_is_opened_and_a_broken_one_keeps_nobody_out(
     path = tmp_path / "last.yaml"
     prepare(path)
     settings.remember(path)
-    file, wrong = first_file(None, settings)
+    file, wrong = file_to_open(None, settings)
     assert (file.path == path) is is_opened
     assert (str(path) in wrong) is not is_opened
     if not is_opened:
-        with pytest.raises(BadInput):  # who names it hears of it
-            first_file(path, settings)
+        with pytest.raises(BadInput):  # a named invalid file is an error
+            file_to_open(path, settings)

@@ -1,4 +1,4 @@
-"""The page *Plan*, as a person uses it: checks, graph, targets, the command line, the file."""
+"""The page *Plan*: checks, graph, targets, command line, export."""
 
 from __future__ import annotations
 
@@ -43,17 +43,17 @@ def seat(qtbot: QtBot) -> Seat[PlanPage]:
 
 
 def broken(page: PlanPage) -> list[str]:
-    return [line for line in page.told.texts() if line.startswith(("✗", "     "))]
+    return [line for line in page.text_list.texts() if line.startswith(("✗", "     "))]
 
 
 def choose(seat: Seat[PlanPage], name: str) -> None:
-    """Picks a target by its keys, as a person does."""
+    """Select a target by keys."""
     box = seat.page.export.target
     box.setFocus()
     seat.qtbot.keyClick(box, Qt.Key.Key_Home)
-    for _ in range([one.name for one in TARGETS].index(name)):
+    for _ in range([target.name for target in TARGETS].index(name)):
         seat.qtbot.keyClick(box, Qt.Key.Key_Down)
-    assert seat.page.export.chosen.name == name
+    assert seat.page.export.selected_target.name == name
 
 
 def test_before_anything_is_simulated_the_waves_are_there_and_nothing_is_exported(
@@ -63,7 +63,7 @@ def test_before_anything_is_simulated_the_waves_are_there_and_nothing_is_exporte
     assert page.graph.drawing is not None
     assert [node.title for node in page.graph.drawing.nodes] == ["01", "02", "03", "04", "05", "06"]
     assert broken(page) == [
-        "✗ what stands in the fields is simulated",
+        "✗ the edited scenario is simulated",
         "     simulate it first (F5)",
     ]
     assert not page.export.write.isEnabled()
@@ -77,7 +77,7 @@ def test_before_anything_is_simulated_the_waves_are_there_and_nothing_is_exporte
     )
 
 
-def test_what_meets_is_a_plan_whose_every_check_is_told(
+def test_a_plan_that_meets_the_objectives_shows_every_check(
     seat: Seat[PlanPage], tmp_path: Path
 ) -> None:
     seat.run()
@@ -87,7 +87,7 @@ def test_what_meets_is_a_plan_whose_every_check_is_told(
     draft = page.draft
     assert draft.plan is not None
     assert [promise for promise, _ in draft.checks] == [
-        line[2:] for line in page.told.texts() if line.startswith("✓")
+        line[2:] for line in page.text_list.texts() if line.startswith("✓")
     ]
     assert broken(page) == []
     assert page._critical.text().startswith("━ critical path: web-0")
@@ -99,7 +99,7 @@ def test_what_meets_is_a_plan_whose_every_check_is_told(
     assert draft.plan.window == run.result.candidate.window == 3
 
 
-def test_what_does_not_meet_says_why_in_words_and_on_the_button(qtbot: QtBot) -> None:
+def test_a_plan_that_fails_shows_the_reason_in_the_list_and_on_the_button(qtbot: QtBot) -> None:
     seat = Seat(qtbot, PlanPage, STRICT, windows=(2,))
     seat.run()
     page = seat.page
@@ -107,7 +107,7 @@ def test_what_does_not_meet_says_why_in_words_and_on_the_button(qtbot: QtBot) ->
     assert lines[0] == "✗ the objectives hold with the stated confidence"
     assert lines[1] == "     verdict (undecided) must be meets"
     assert any("too few runs to show or refute 90 %" in line for line in lines)
-    assert page.told.texts()[1] == lines[0]  # what is broken stands on top
+    assert page.text_list.texts()[1] == lines[0]  # failed checks stand on top
     assert not page.export.write.isEnabled()
     assert page.export.reason.text() == "✗ verdict (undecided) must be meets"
     assert page.export.write.accessibleDescription() == "verdict (undecided) must be meets"
@@ -119,8 +119,8 @@ def test_what_does_not_meet_says_why_in_words_and_on_the_button(qtbot: QtBot) ->
 def test_runs_that_are_still_missing_are_counted(seat: Seat[PlanPage]) -> None:
     seat.run(rows=3)
     assert broken(seat.page)[-2:] == [
-        "✗ all runs that were asked for are made",
-        "     runs (3) must be the 4 that are asked for",
+        "✗ all replications are simulated",
+        "     runs (3) must be all 4 replications",
     ]
     seat.run()
     assert broken(seat.page) == []
@@ -146,7 +146,9 @@ def test_a_moved_slider_is_answered_at_once_and_back_again(seat: Seat[PlanPage])
 
 
 @pytest.mark.parametrize("target", TARGETS, ids=lambda one: one.name)
-def test_each_target_is_previewed_with_what_it_loses(qtbot: QtBot, target: ExportTarget) -> None:
+def test_each_target_shows_its_file_and_what_it_cannot_express(
+    qtbot: QtBot, target: ExportTarget
+) -> None:
     text = BESIDE if target.name in ("kubernetes", "argo-rollouts") else SHOP
     seat = Seat(qtbot, PlanPage, text, windows=(1, 2, 3))
     seat.run()
@@ -157,11 +159,11 @@ def test_each_target_is_previewed_with_what_it_loses(qtbot: QtBot, target: Expor
     wanted = target.render(plan)
     assert page.export.preview.toPlainText() == wanted.text
     assert page.export.preview.isReadOnly()
-    seat.click(page.export.shown.button("lost"))
+    seat.click(page.export.view_switch.button("lost"))
     assert page.export.lost.isVisible()
     assert page.export.lost.texts() == [f"– {one}" for one in wanted.lost] or ["✓ nothing is lost"]
     words = f"Lost ({len(wanted.lost)})" if wanted.lost else "Lost"
-    assert page.export.shown.button("lost").text() == words
+    assert page.export.view_switch.button("lost").text() == words
 
 
 def test_a_target_that_has_no_words_for_it_disables_the_button(qtbot: QtBot) -> None:
@@ -181,10 +183,10 @@ def test_a_target_that_has_no_words_for_it_disables_the_button(qtbot: QtBot) -> 
     assert [n.title for n in page.graph.drawing.nodes if n.kind == "gate"] == ["bake 2 s"]
 
 
-def test_who_carries_it_out_is_told_once(qtbot: QtBot) -> None:
+def test_the_tool_that_carries_the_plan_out_is_named_once(qtbot: QtBot) -> None:
     seat = Seat(qtbot, PlanPage, BESIDE, windows=(2,))
     seat.run()
-    told = [line for line in seat.page.told.texts() if "carries it out:" in line]
+    told = [line for line in seat.page.text_list.texts() if "carries it out:" in line]
     assert len(told) == 1
     assert told[0].strip() == (
         "Kubernetes carries it out: new ones start beside the old ones, none more than the fleet "
@@ -200,7 +202,7 @@ def test_the_command_line_is_shown_and_copied(seat: Seat[PlanPage]) -> None:
     words = page.export.command.text()
     name = seat.document.scenario.name
     assert words == f"rollcast plan {name}.yaml --window 3 -o {name}.plan.json"
-    with seat.qtbot.waitSignal(page.said):
+    with seat.qtbot.waitSignal(page.reported):
         seat.click(page.export.copy)
     assert QGuiApplication.clipboard().text() == words
     choose(seat, "ansible")
@@ -216,11 +218,11 @@ def test_export_asks_for_a_file_and_says_where_it_is(seat: Seat[PlanPage], tmp_p
     assert dialog is not None
     assert dialog.selectedFiles()[0].endswith(".playbook.yaml")
     path = tmp_path / "roll.yaml"
-    with seat.qtbot.waitSignal(page.said, check_params_cb=lambda said: said.startswith("✓")):
+    with seat.qtbot.waitSignal(page.reported, check_params_cb=lambda said: said.startswith("✓")):
         dialog.fileSelected.emit(str(path))
     dialog.close()
     assert path.read_text("utf-8").startswith("# ")
-    with seat.qtbot.waitSignal(page.said, check_params_cb=lambda said: said.startswith("✗")):
+    with seat.qtbot.waitSignal(page.reported, check_params_cb=lambda said: said.startswith("✗")):
         assert not page.write(tmp_path / "no" / "folder.yaml")
 
 
@@ -231,7 +233,7 @@ def test_a_release_of_several_services_is_a_graph_and_no_plan(qtbot: QtBot) -> N
     assert [node.key for node in page.graph.drawing.nodes] == ["store", "web"]
     seat.run(windows=(1,))
     assert page._critical.text().startswith("━ critical path: store → web, ")
-    lines = page.told.texts()
+    lines = page.text_list.texts()
     assert lines[0] == "No plan"
     assert "it releases 2 services (store, web) and a plan is for one" in lines[1]
     assert lines[2:] == ["Release", "store at once", "web after store"]
@@ -245,11 +247,11 @@ def test_a_scenario_without_a_rollout_says_so(qtbot: QtBot) -> None:
     text = SHOP[: SHOP.index("rollout:")] + "clock: {horizon: 10s}\n"
     seat = Seat(qtbot, PlanPage, text)
     assert seat.page.graph.drawing is None
-    assert "rollout: is missing" in seat.page.told.texts()[1]
+    assert "rollout: is missing" in seat.page.text_list.texts()[1]
     assert not seat.page.export.write.isEnabled()
 
 
-def test_a_rollout_that_failed_is_shown_as_far_as_it_came(qtbot: QtBot) -> None:
+def test_a_failed_rollout_is_drawn_up_to_its_failure(qtbot: QtBot) -> None:
     text = SHOP.replace("timeout: 5s", "timeout: 0s, on_timeout: abort").replace(
         "service_time: {mean: 50ms, cv: 1}", "service_time: 30s"
     )
@@ -259,7 +261,7 @@ def test_a_rollout_that_failed_is_shown_as_far_as_it_came(qtbot: QtBot) -> None:
     under = [node.under for node in seat.page.graph.drawing.nodes]
     assert under[0] == "✗ failed"
     assert set(under[1:]) == {"not begun"}
-    assert seat.page._critical.text() == "no run came to its end"
+    assert seat.page._critical.text() == "the rollout ended in no run"
 
 
 def test_eighty_characters_fit(qtbot: QtBot) -> None:
@@ -288,7 +290,7 @@ def test_every_widget_has_a_name_and_keys_reach_it(seat: Seat[PlanPage]) -> None
     page = seat.page
     wanted: list[QWidget] = [
         page.graph,
-        page.told,
+        page.text_list,
         page.export.target,
         page.export.preview,
         page.export.command,
@@ -297,7 +299,7 @@ def test_every_widget_has_a_name_and_keys_reach_it(seat: Seat[PlanPage]) -> None
     ]
     for widget in wanted:
         shown = widget.text() if isinstance(widget, QAbstractButton) else ""
-        assert widget.accessibleName() or shown  # a button says what it does
+        assert widget.accessibleName() or shown  # a button's text is its name
         assert widget.focusPolicy() & Qt.FocusPolicy.TabFocus
-    keys = [keys for _, _, keys, _ in page.offered()]
+    keys = [keys for _, _, keys, _ in page.page_actions()]
     assert len(set(keys)) == len(keys)

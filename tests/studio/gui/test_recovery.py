@@ -1,4 +1,4 @@
-"""Recovery: what was not saved when the studio was killed is offered at the next start."""
+"""Recovery: unsaved edits of a killed studio are offered at the next start."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from studio.gui.frame.recovery import Recovery
 from tests.helpers.command_line import SHOP
 from tests.helpers.paths import ROOT
 
-# A studio in which somebody edits, until it is killed; it says where its changes are kept.
+# A studio that edits until it is killed, and prints the path of its side file.
 CHILD = """
 import sys
 from pathlib import Path
@@ -67,7 +67,7 @@ def path(tmp_path: Path) -> Path:
 
 
 def start(qtbot: QtBot, path: Path | None, *recent: Path) -> tuple[Document, Recovery, list[str]]:
-    """A studio that has just been started, and what it says is wrong."""
+    """A studio that was just started, and the errors that it reports."""
     file = ScenarioFile.parse(SHOP) if path is None else ScenarioFile.load(path)
     document = Document(file)
     recovery = Recovery(document, document.open, lambda: recent)
@@ -86,7 +86,7 @@ def side_file_of(path: Path) -> Path:
 
 
 def left_by_a_crash(path: Path | None, text: str, windows: tuple[int, ...] = ()) -> Path:
-    """A side file whose program has ended."""
+    """Write a side file of a program that has ended."""
     ended = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"],
                            capture_output=True, text=True, check=True)  # fmt: skip
     held = SideFile(
@@ -106,7 +106,7 @@ EDITED = SHOP.replace("window: 2 ", "window: 3 ")
 
 @pytest.fixture
 def killed(path: Path, tmp_path: Path) -> Iterator[Path]:
-    """The side file of a studio that was killed in the middle of an edit."""
+    """Return the side file of a studio that was killed during an edit."""
     arguments = [sys.executable, "-c", CHILD, str(path), str(tmp_path / "settings.ini")]
     child = subprocess.Popen(
         arguments, cwd=ROOT, env={**os.environ, "QT_QPA_PLATFORM": "offscreen"},
@@ -126,7 +126,7 @@ def killed(path: Path, tmp_path: Path) -> Iterator[Path]:
         output.close()
 
 
-def test_a_studio_killed_in_the_middle_of_an_edit_offers_exactly_what_was_there(
+def test_the_edits_of_a_killed_studio_are_offered_unchanged(
     qtbot: QtBot, path: Path, killed: Path
 ) -> None:
     document, recovery, wrong = start(qtbot, path)
@@ -135,7 +135,7 @@ def test_a_studio_killed_in_the_middle_of_an_edit_offers_exactly_what_was_there(
     assert recovery.bar.isVisible()
     assert recovery.bar.words == "shop has changes that were not saved when the studio ended."
     assert list(recovery.bar.buttons) == ["Recover", "Open saved", "Skip"]
-    assert not document.is_changed  # nothing is decided yet
+    assert not document.is_changed  # the user has not answered yet
 
     press(qtbot, recovery, "Recover")
     expected = ScenarioFile.load(path).with_values(
@@ -149,7 +149,7 @@ def test_a_studio_killed_in_the_middle_of_an_edit_offers_exactly_what_was_there(
     assert recovery.bar.isHidden()
     assert wrong == []
 
-    # It is this studio's now, and can be undone.
+    # The edits belong to this studio now, and can be undone.
     assert recovery.side_file == killed or recovery.side_file is not None
     document.undo.undo()
     assert not document.is_changed
@@ -191,7 +191,7 @@ def test_it_is_written_a_second_after_a_change_and_goes_when_there_is_nothing_to
     assert list(path.parent.iterdir()) == [path]
 
 
-def test_opening_another_file_lets_go_of_the_first(qtbot: QtBot, path: Path) -> None:
+def test_opening_another_file_removes_the_first_side_file(qtbot: QtBot, path: Path) -> None:
     document, recovery, _ = start(qtbot, path)
     edit_values(document, "Window", {"rollout.window": 3})
     recovery.keep()
@@ -232,7 +232,7 @@ def test_skip_keeps_them_and_no_edit_writes_over_them(qtbot: QtBot, path: Path) 
     assert again.offer() is not None
 
 
-def test_what_a_running_studio_keeps_is_not_offered_and_not_written_over(
+def test_the_side_file_of_a_running_studio_is_neither_offered_nor_overwritten(
     qtbot: QtBot, path: Path
 ) -> None:
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as other:
@@ -254,7 +254,7 @@ def test_what_a_running_studio_keeps_is_not_offered_and_not_written_over(
         finally:
             other.communicate(b"\n")
     _, recovery, _ = start(qtbot, path)
-    assert recovery.offer() is not None  # it has ended now
+    assert recovery.offer() is not None  # the process has ended
 
 
 @pytest.mark.parametrize(
@@ -266,7 +266,7 @@ def test_what_a_running_studio_keeps_is_not_offered_and_not_written_over(
         (b'{"rollcast": "recovery/9"}', "rollcast: Input should be 'recovery/1'"),
     ],
 )
-def test_a_side_file_that_is_none_is_said_in_one_line_and_left(
+def test_an_invalid_side_file_is_reported_in_one_line_and_left_alone(
     qtbot: QtBot, path: Path, content: bytes, said: str
 ) -> None:
     place = side_file_of(path)
@@ -284,7 +284,9 @@ def test_a_side_file_that_is_none_is_said_in_one_line_and_left(
     assert place.read_bytes() == content
 
 
-def test_a_text_that_is_no_scenario_is_said_and_left(qtbot: QtBot, path: Path) -> None:
+def test_a_side_file_with_an_invalid_scenario_is_reported_and_left_alone(
+    qtbot: QtBot, path: Path
+) -> None:
     place = left_by_a_crash(path, SHOP.replace("instances: 6", "instances: none"))
     _, recovery, wrong = start(qtbot, path)
     assert recovery.offer() is None
@@ -293,7 +295,7 @@ def test_a_text_that_is_no_scenario_is_said_and_left(qtbot: QtBot, path: Path) -
     assert place.exists()
 
 
-def test_what_the_file_says_already_is_of_no_use(qtbot: QtBot, path: Path) -> None:
+def test_a_side_file_equal_to_the_saved_file_is_removed(qtbot: QtBot, path: Path) -> None:
     place = left_by_a_crash(path, EDITED)
     path.write_text(EDITED, encoding="utf-8")  # killed between saving and clearing
     _, recovery, _ = start(qtbot, path)
@@ -301,7 +303,7 @@ def test_what_the_file_says_already_is_of_no_use(qtbot: QtBot, path: Path) -> No
     assert not place.exists()
 
 
-def test_a_file_that_was_changed_since_is_said(qtbot: QtBot, path: Path) -> None:
+def test_the_offer_names_a_file_changed_since(qtbot: QtBot, path: Path) -> None:
     left_by_a_crash(path, EDITED)
     path.write_text(SHOP.replace("instances: 6", "instances: 8"), encoding="utf-8")
     document, recovery, _ = start(qtbot, path)
@@ -319,7 +321,7 @@ def test_a_scenario_that_was_never_saved_is_offered_at_the_next_start(
     place = left_by_a_crash(None, EDITED, (1, 3))
     assert place.is_relative_to(state_home)
     document, recovery, _ = start(qtbot, path)
-    assert recovery.offer() is None  # it is not of this file
+    assert recovery.offer() is None  # the side file belongs to another file
     assert recovery.offer_at_start() is not None
     press(qtbot, recovery, "Recover")
     assert document.state.file.path is None
@@ -330,7 +332,7 @@ def test_a_scenario_that_was_never_saved_is_offered_at_the_next_start(
     assert list(state_home.rglob(f"*{SUFFIX}")) == []
 
 
-def test_what_was_open_before_is_offered_one_after_the_other(qtbot: QtBot, path: Path) -> None:
+def test_recent_files_are_offered_one_after_the_other(qtbot: QtBot, path: Path) -> None:
     other = path.with_name("other.yaml")
     other.write_text(SHOP, encoding="utf-8")
     left_by_a_crash(path, EDITED)
@@ -360,11 +362,11 @@ def test_beside_a_read_only_scenario_nothing_is_written(
     recovery.clear()
 
 
-def test_where_nothing_can_be_written_beside_it_goes_elsewhere_and_where_nowhere_it_is_said(
+def test_a_side_file_goes_to_the_state_directory_and_a_failed_write_is_reported(
     qtbot: QtBot, path: Path, state_home: Path
 ) -> None:
     document, recovery, wrong = start(qtbot, path)
-    side_file_of(path).mkdir()  # in the way
+    side_file_of(path).mkdir()  # a directory with the side file's name
     edit_values(document, "Window", {"rollout.window": 3})
     recovery.keep()
     assert recovery.side_file is not None
@@ -377,7 +379,7 @@ def test_where_nothing_can_be_written_beside_it_goes_elsewhere_and_where_nowhere
     (state_home / "rollcast").write_text("in the way", encoding="utf-8")
     recovery.keep()
     assert len(wrong) == 1
-    assert wrong[0].startswith("what is not saved cannot be kept: ")
+    assert wrong[0].startswith("unsaved edits cannot be kept: ")
     document.undo.undo()
 
 

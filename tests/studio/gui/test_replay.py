@@ -1,4 +1,4 @@
-"""The page *Replay*, as a person uses it: tiles, strips, the cursor, a pinned story, the table."""
+"""The page *Replay*: tiles, strips, cursor, pinned story, table."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ NONE, SHIFT = Qt.KeyboardModifier.NoModifier, Qt.KeyboardModifier.ShiftModifier
 
 
 def seat_at(qtbot: QtBot, text: str, size: tuple[int, int] = (690, 420)) -> Seat[ReplayPage]:
-    """At the page as the window holds it: with the keys that it offers."""
+    """A user at the page with its shortcuts, as in the window."""
     seat = Seat(qtbot, ReplayPage, text, size=size)
-    Actions.add_for_page(_Keys(), seat.page, seat.page.offered())  # type: ignore[arg-type]
+    Actions.add_for_page(_Keys(), seat.page, seat.page.page_actions())  # type: ignore[arg-type]
     seat.page.setFocus()
     return seat
 
 
 class _Keys:
-    """What the window's actions keep, and nothing else of them."""
+    """A stand-in for the window's actions that stores them only."""
 
     def __init__(self) -> None:
         self.by_key: dict[str, object] = {}
@@ -46,7 +46,7 @@ def seat(qtbot: QtBot) -> Seat[ReplayPage]:
 
 
 def press(seat: Seat[ReplayPage], key: Qt.Key, held: Qt.KeyboardModifier = NONE) -> None:
-    """A key to the window of the system, so that whoever has the focus may take it."""
+    """Send a key to the system's window, so that the focused widget may handle it."""
     QTest.keyClick(seat.host.windowHandle(), key, held)
 
 
@@ -62,8 +62,8 @@ def states(seat: Seat[ReplayPage]) -> list[State]:
 def test_before_the_first_results_it_shows_the_estimate(seat: Seat[ReplayPage]) -> None:
     page = seat.page
     assert page.fleet.heading == "Nothing is simulated yet"
-    assert [strip.name for strip in page.strips.shown][:2] == ["Capacity and traffic", "Latency"]
-    assert all(line.is_dashed for strip in page.strips.shown for line in strip.lines)
+    assert [strip.name for strip in page.strips.strips][:2] == ["Capacity and traffic", "Latency"]
+    assert all(line.is_dashed for strip in page.strips.strips for line in strip.lines)
     assert not page.transport.play.isEnabled()
     assert page.figures() == {}
     press(seat, Qt.Key.Key_Space)
@@ -71,15 +71,15 @@ def test_before_the_first_results_it_shows_the_estimate(seat: Seat[ReplayPage]) 
     assert not page.is_playing
 
 
-def test_at_first_it_stands_at_the_worst_moment(seat: Seat[ReplayPage]) -> None:
+def test_the_cursor_starts_at_the_worst_moment(seat: Seat[ReplayPage]) -> None:
     seat.run()
     page = seat.page
     assert page.story is not None
     assert page.time_s == page.story.worst.time_s
     assert not page.is_playing
-    assert page.strips.words_at(page.time_s).startswith(page.story.worst.words)
+    assert page.strips.readout_text(page.time_s).startswith(page.story.worst.words)
     assert page.fleet.heading.startswith("Fleet at 0:")
-    assert not any(line.is_dashed for strip in page.strips.shown for line in strip.lines)
+    assert not any(line.is_dashed for strip in page.strips.strips for line in strip.lines)
 
 
 def test_the_run_is_the_typical_one_and_may_be_another(seat: Seat[ReplayPage]) -> None:
@@ -114,25 +114,25 @@ def test_a_run_that_is_watched_stays_while_more_of_them_land(seat: Seat[ReplayPa
 def test_a_moved_slider_is_answered_by_the_estimate_at_once(seat: Seat[ReplayPage]) -> None:
     seat.run()
     page = seat.page
-    before = [strip.lines[0].values for strip in page.strips.shown]
+    before = [strip.lines[0].values for strip in page.strips.strips]
     edit_values(seat.document, "window size", {"rollout.window": 4}, slides=True)
     assert seat.document.is_stale
-    assert all(line.is_dashed for strip in page.strips.shown for line in strip.lines)
+    assert all(line.is_dashed for strip in page.strips.strips for line in strip.lines)
     assert page.fleet.heading.endswith("before your changes")
     estimate = seat.document.estimate
     assert estimate is not None
     assert estimate.lines is not None
-    assert page.strips.shown[0].lines[0].values is estimate.lines.capacity_rps
+    assert page.strips.strips[0].lines[0].values is estimate.lines.capacity_rps
     seat.document.undo.undo()
-    assert [len(strip.lines[0].values) for strip in page.strips.shown] == [len(v) for v in before]
+    assert [len(strip.lines[0].values) for strip in page.strips.strips] == [len(v) for v in before]
     assert "before" not in page.fleet.heading
 
 
 def test_too_wide_a_window_reddens_the_line(qtbot: QtBot) -> None:
     seat = seat_at(qtbot, SHOP.replace("rate: 40/s", "rate: 150/s"))
-    assert seat.page.strips.shown[0].shortfalls() == []
+    assert seat.page.strips.strips[0].shortfalls() == []
     edit_values(seat.document, "window size", {"rollout.window": 5}, slides=True)
-    strip = seat.page.strips.shown[0]
+    strip = seat.page.strips.strips[0]
     assert strip.shortfalls()
     image = seat.page.strips.grab().toImage()
     ratio, red = image.devicePixelRatio(), 0
@@ -154,7 +154,7 @@ def test_arrows_go_from_step_to_step_and_from_event_to_event(seat: Seat[ReplayPa
     page.go_to(0.0)
     for key, held, moments in (
         (Qt.Key.Key_Right, NONE, story.changes_s),
-        (Qt.Key.Key_Right, SHIFT, [one.time_s for one in story.events]),
+        (Qt.Key.Key_Right, SHIFT, [event.time_s for event in story.events]),
     ):
         page.go_to(0.0)
         later = sorted({float(one) for one in moments if one > 1e-9})
@@ -174,7 +174,7 @@ def test_space_plays_as_fast_as_was_asked_and_stops_at_the_end(seat: Seat[Replay
     seat.run()
     page = seat.page
     page.transport.speed.setCurrentIndex(page.transport.speed.count() - 1)
-    assert page.transport.seconds_a_second == 20
+    assert page.transport.speed_factor == 20
     page.go_to(page.end_s - 2.0)
     began, from_s = time.monotonic(), page.time_s
     press(seat, Qt.Key.Key_Space)
@@ -280,15 +280,15 @@ def test_keys_go_from_tile_to_tile(seat: Seat[ReplayPage]) -> None:
     before = page.time_s
     press(seat, Qt.Key.Key_Right)
     press(seat, Qt.Key.Key_Right)
-    assert tiles.focused == 2
+    assert tiles.focused_instance == 2
     assert tiles.accessibleDescription().startswith("web-03: ")
     press(seat, Qt.Key.Key_Left)
     press(seat, Qt.Key.Key_Return)
     assert page.pinned.heading == "web-02"
     press(seat, Qt.Key.Key_End)
-    assert tiles.focused == 5
+    assert tiles.focused_instance == 5
     press(seat, Qt.Key.Key_Home)
-    assert tiles.focused == 0
+    assert tiles.focused_instance == 0
     assert page.time_s == before  # its arrows are the tiles' own
     press(seat, Qt.Key.Key_Right, SHIFT)
     assert page.time_s != before
@@ -300,31 +300,31 @@ def test_up_and_down_go_from_row_to_row(qtbot: QtBot) -> None:
     tiles = seat.page.fleet.tiles
     tiles.setFocus()
     press(seat, Qt.Key.Key_Down)
-    below = tiles.focused
+    below = tiles.focused_instance
     assert tiles.rect_of(below).left() == tiles.rect_of(0).left()
     assert tiles.rect_of(below).top() > tiles.rect_of(0).top()
     press(seat, Qt.Key.Key_Up)
-    assert tiles.focused == 0
+    assert tiles.focused_instance == 0
     press(seat, Qt.Key.Key_Up)
-    assert tiles.focused == 0
+    assert tiles.focused_instance == 0
 
 
 @pytest.mark.qt_log_ignore("does not support raise")
-def test_a_tile_says_what_it_shows(seat: Seat[ReplayPage]) -> None:
+def test_a_tile_has_a_sentence_for_a_screen_reader(seat: Seat[ReplayPage]) -> None:
     seat.run()
     page, tiles = seat.page, seat.page.fleet.tiles
     assert page.story is not None
     page.go_to(0.5)
-    assert tiles.words_of(0) == (
+    assert tiles.tile_text(0) == (
         "web-01: deploying from the beginning, old version. "
-        "Bar: how far the step is; it ends at 0:02."
+        "Bar: progress of the step, which ends at 0:02."
     )
     page.go_to(page.end_s)
-    assert re.search(r"web-01: serving since 0:\d\d, new version\. Bar: .+ of slots busy, the mean", tiles.words_of(0))  # fmt: skip
+    assert re.search(r"web-01: serving since 0:\d\d, new version\. Bar: .+ of slots busy, the mean", tiles.tile_text(0))  # fmt: skip
     point = tiles.rect_of(0).center()
     event = QHelpEvent(QEvent.Type.ToolTip, point, tiles.mapToGlobal(point))
     QApplication.sendEvent(tiles, event)
-    assert QToolTip.text() == tiles.words_of(0)
+    assert QToolTip.text() == tiles.tile_text(0)
     QToolTip.hideText()
 
 
@@ -338,7 +338,7 @@ def test_the_table_says_the_same_and_follows(seat: Seat[ReplayPage]) -> None:
     for column in range(5):
         shown = [str(model.index(row, column).data()) for row in range(model.rowCount())]
         longest = max(fonts.horizontalAdvance(one) for one in shown)
-        assert page.table.columnWidth(column) >= longest + 24  # no word is cut
+        assert page.table.columnWidth(column) >= longest + 24  # no text is shortened
     assert [model.headerData(k, Qt.Orientation.Horizontal) for k in range(5)] == [
         *("instance", "state", "since", "until", "version")
     ]

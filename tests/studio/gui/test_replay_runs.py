@@ -1,4 +1,4 @@
-"""The page *Replay* over every kind of run: failed, long-named, huge; and how fast it is."""
+"""The page *Replay* with failed, long-named and huge runs; and its speed."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pytestqt.qtbot import QtBot
 
 from simulation.results.states import State
 from studio.gui.document.commands import rename_run
-from studio.gui.painted.tile_grid import fitting
+from studio.gui.painted.tile_grid import fit_tiles
 from studio.views.theme import DARK
 from tests.helpers.command_line import SHOP
 from tests.studio.gui.test_replay import seat_at, states
@@ -40,7 +40,7 @@ TWO_HUNDRED = BIG.replace("1000", "200").replace("window: 250", "window: 20")
 def test_tiles_are_as_large_as_fits(
     counts: list[int], size: tuple[int, int], columns: int, shown: str
 ) -> None:
-    grid = fitting(counts, *size)
+    grid = fit_tiles(counts, *size)
     has = {"words": grid.has_words, "numbers": not grid.is_mosaic, "glyphs": grid.has_glyphs}
     assert (grid.columns, next((name for name, so in has.items() if so), "nothing")) == (
         columns,
@@ -94,14 +94,14 @@ def test_it_shows_every_kind_of_run(
             )
 
 
-def test_a_failed_run_says_what_happened(qtbot: QtBot) -> None:
+def test_a_failed_run_names_the_failure(qtbot: QtBot) -> None:
     seat = seat_at(qtbot, FAILING)
     seat.run()
     page = seat.page
     assert page.story is not None
     page.go_to(page.end_s)
     assert State.FAILED in states(seat)
-    assert "halted" in page.strips.words_at(page.story.events[-1].time_s)
+    assert "halted" in page.strips.readout_text(page.story.events[-1].time_s)
 
 
 def test_two_services_stand_in_groups(qtbot: QtBot) -> None:
@@ -149,7 +149,7 @@ def test_the_figures_can_be_exported(qtbot: QtBot) -> None:
     assert figures["steps"].axes[0].patches or figures["steps"].axes[0].collections
 
 
-def test_another_file_begins_anew(qtbot: QtBot) -> None:
+def test_another_file_resets_the_cursor(qtbot: QtBot) -> None:
     seat = seat_at(qtbot, SHOP)
     seat.run()
     page = seat.page

@@ -1,4 +1,4 @@
-"""The list of runs under real hands: sorted, put into Compare, named, removed, and all of it undone."""
+"""The dock *Runs*: sorting, comparing, renaming, removing, and undo of each."""
 
 from __future__ import annotations
 
@@ -27,17 +27,17 @@ LONG = "a name of eighty characters that somebody gave to a run without thinking
 
 
 def land(desk: Desk, windows: tuple[int, ...] = (1, 2, 3, 4), text: str = SHOP) -> None:
-    """Opens a scenario with the results of some windows, simulated in this process."""
+    """Open a scenario with the results of some windows, simulated in this process."""
     desk.document.open(ScenarioFile.parse(text, desk.path))
     scenario = desk.document.scenario
     cases = cases_of(scenario, windows)
     rows = list(run_rows(scenario, cases, Execution(jobs=1)))
-    desk.document.land(compare(scenario, cases, rows), desk.document.state)
+    desk.document.add_results(compare(scenario, cases, rows), desk.document.state)
 
 
 @pytest.fixture
 def table(desk: Desk) -> RunsTable:
-    """The list with four runs in it, that of window 2 looked at."""
+    """The list with four runs, that of window 2 selected."""
     land(desk)
     found = desk.window.runs.table
     found.setFocus()
@@ -64,7 +64,7 @@ def click(desk: Desk, place: QPoint) -> None:
 
 
 def click_box(desk: Desk, window: int) -> None:
-    """A click on the box before a name."""
+    """Click on the box before a name."""
     table = desk.window.runs.table
     option = QStyleOptionViewItem()
     table.initViewItemOption(option)
@@ -81,7 +81,7 @@ def compared(desk: Desk) -> list[int]:
 
 
 def checked(desk: Desk) -> list[int]:
-    """The windows whose boxes are ticked, as they are listed."""
+    """Return the windows whose boxes are ticked, in the order of the list."""
     table = desk.window.runs.table
     role = Qt.ItemDataRole.CheckStateRole
     return [
@@ -100,7 +100,7 @@ def names(desk: Desk) -> list[str]:
 
 
 def rename(desk: Desk, name: str) -> None:
-    """F2, the new name, Enter."""
+    """Press F2, type the new name, press Enter."""
     desk.keys(Qt.Key.Key_F2)
     line = child_of(desk.window.runs.table, QLineEdit)
     line.clear()
@@ -110,7 +110,7 @@ def rename(desk: Desk, name: str) -> None:
 
 
 def until_typed(desk: Desk) -> None:
-    """Qt takes a name a moment after its key."""
+    """Wait until Qt has taken over a typed name."""
     desk.qtbot.waitUntil(lambda: desk.window.runs.table.findChild(QLineEdit) is None)
 
 
@@ -131,7 +131,7 @@ SORTED = [
 
 
 @pytest.mark.parametrize(("heading", "upward"), SORTED, ids=[heading for heading, _ in SORTED])
-def test_a_heading_sorts_by_what_the_figures_are_and_keeps_the_run(
+def test_a_heading_sorts_by_number_and_keeps_the_selected_run(
     desk: Desk, table: RunsTable, heading: str, upward: list[str]
 ) -> None:
     desk.window.resize(1900, 900)
@@ -161,8 +161,8 @@ def test_figures_are_sorted_as_numbers_not_as_letters(desk: Desk) -> None:
 
 
 @pytest.mark.parametrize("how", ["box", "space"])
-def test_a_run_is_taken_out_of_compare_and_put_back(desk: Desk, table: RunsTable, how: str) -> None:
-    assert compared(desk) == checked(desk) == [1, 2, 3, 4]  # what is there by itself
+def test_a_run_is_hidden_in_compare_and_shown_again(desk: Desk, table: RunsTable, how: str) -> None:
+    assert compared(desk) == checked(desk) == [1, 2, 3, 4]  # shown automatically
 
     def tick() -> None:
         if how == "box":
@@ -185,19 +185,19 @@ def test_a_run_is_taken_out_of_compare_and_put_back(desk: Desk, table: RunsTable
     assert compared(desk) == [1, 2, 4]
 
 
-def test_f2_renames_the_run_that_is_looked_at(desk: Desk, table: RunsTable) -> None:
+def test_f2_renames_the_selected_run(desk: Desk, table: RunsTable) -> None:
     rename(desk, "  the brave one ")
     assert names(desk) == ["Window 1", "the brave one", "Window 3", "Window 4"]
     assert desk.window.headline.banner.sentence.startswith("✓  the brave one meets")
     font = row_of(table, 2).data(Qt.ItemDataRole.FontRole)
-    assert font.weight() == QFont.Weight.DemiBold  # it is kept
+    assert font.weight() == QFont.Weight.DemiBold  # a named run is kept
     assert desk.action("edit.undo").text() == "Undo rename Window 2"
     undo(desk)
     assert names(desk)[1] == "Window 2"
     assert row_of(table, 2).data(Qt.ItemDataRole.FontRole) is None
     redo(desk)
     assert names(desk)[1] == "the brave one"
-    assert not desk.document.is_changed  # the scenario has nothing of it
+    assert not desk.document.is_changed  # the scenario is not changed
 
 
 @pytest.mark.parametrize("typed", ["", "   ", "Window 2"])
@@ -239,10 +239,10 @@ def test_a_run_is_removed_and_comes_back_where_it_was(
     assert windows(desk) == ["1", "2", "3", "4"]
     redo(desk)
     assert windows(desk) == ["1", "3", "4"]
-    # What was removed stays away when more of the same comparison lands.
+    # A removed run stays removed when more results of the same comparison arrive.
     comparison = desk.document.comparison
     assert comparison is not None
-    desk.document.land(comparison, desk.document.state)
+    desk.document.add_results(comparison, desk.document.state)
     assert windows(desk) == ["1", "3", "4"]
 
 
@@ -259,7 +259,7 @@ def test_the_last_run_can_go_too(desk: Desk) -> None:
     assert desk.window.headline.banner.sentence.startswith("✓  Window 2 meets")
 
 
-def test_what_is_named_or_compared_outlives_the_next_comparison(
+def test_named_and_compared_runs_stay_after_the_next_comparison(
     desk: Desk, table: RunsTable
 ) -> None:
     rename(desk, "as it is")
@@ -267,16 +267,16 @@ def test_what_is_named_or_compared_outlives_the_next_comparison(
     scenario = desk.document.scenario
     cases = cases_of(scenario, (1, 2))
     rows = list(run_rows(scenario, cases, Execution(jobs=1)))
-    desk.document.land(compare(scenario, cases, rows), desk.document.state)
+    desk.document.add_results(compare(scenario, cases, rows), desk.document.state)
     drains = {(row[NAME], row[HEADINGS.index("drain")]) for row in table.texts()}
     assert drains == {("as it is", "5 s"), ("Window 1", "7 s"), ("Window 2", "7 s")}
     assert desk.document.current_run is not None
     assert desk.document.current_run.name == "Window 2"
     choose_name(desk, "as it is")
-    assert desk.document.selection is None  # it is of no candidate of the latest comparison
+    assert desk.document.selection is None  # the run is not a candidate of the latest comparison
     assert desk.window.headline.banner.sentence.startswith("✓  as it is meets")
     desk.document.open(ScenarioFile.parse(SHOP, desk.path))
-    assert windows(desk) == []  # another file keeps nothing
+    assert windows(desk) == []  # opening another file removes all runs
 
 
 def choose_name(desk: Desk, name: str) -> None:
@@ -285,7 +285,9 @@ def choose_name(desk: Desk, name: str) -> None:
     click(desk, table.visualRect(table.model().index(row, NAME)).center())
 
 
-def test_a_long_name_is_cut_and_told_whole(desk: Desk, table: RunsTable) -> None:
+def test_a_long_name_is_shortened_with_the_whole_name_in_the_tooltip(
+    desk: Desk, table: RunsTable
+) -> None:
     before = [column for column in range(len(HEADINGS)) if not table.isColumnHidden(column)]
     rename(desk, LONG)
     assert names(desk)[1] == LONG.strip()
@@ -333,4 +335,4 @@ def test_a_long_name_leaves_the_verdict_its_room(desk: Desk, table: RunsTable) -
         for one in desk.window.findChildren(QLabel)
         if one.accessibleName() == f"Verdict: {sentence}"
     )
-    assert QLabel.text(label) == sentence  # nothing of it is cut
+    assert QLabel.text(label) == sentence  # no text is shortened

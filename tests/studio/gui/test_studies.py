@@ -1,4 +1,4 @@
-"""Studies in the background: started, changed under way, cancelled, broken; nothing stays behind."""
+"""Studies in the background: start, edit, cancel, failure; no process stays behind."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ LONG = (
     .replace("instances: 6", "instances: 200")
     .replace("40/s", "3000/s")
 )
-"""One run of some minutes."""
+"""A run that takes several minutes."""
 
 
 def begin(desk: Desk, text: str = MANY) -> None:
@@ -34,22 +34,22 @@ def begin(desk: Desk, text: str = MANY) -> None:
     desk.keys(Qt.Key.Key_F5)
 
 
-def until_some_have_landed(desk: Desk) -> None:
+def wait_for_results(desk: Desk) -> None:
     desk.qtbot.waitUntil(lambda: desk.document.comparison is not None, timeout=RUN_MS)
 
 
 def processes() -> set[int]:
-    """Those that studies are simulated in, whatever else was started."""
+    """Return the worker processes of studies, without other processes."""
     found = set()
     for child in psutil.Process().children(recursive=True):
-        with suppress(psutil.NoSuchProcess):  # it has just ended
+        with suppress(psutil.NoSuchProcess):  # the process has just ended
             if "LokyProcess" in " ".join(child.cmdline()):
                 found.add(child.pid)
     return found
 
 
 @pytest.mark.parametrize("way", ["key", "button", "close"])
-def test_one_long_run_ends_when_it_is_told_to(desk: Desk, way: str) -> None:
+def test_cancel_ends_a_long_run(desk: Desk, way: str) -> None:
     begin(desk, LONG)
     desk.qtbot.waitUntil(lambda: len(processes()) > 0, timeout=RUN_MS)
     began_s = time.monotonic()
@@ -61,7 +61,7 @@ def test_one_long_run_ends_when_it_is_told_to(desk: Desk, way: str) -> None:
         desk.window.close()
     assert time.monotonic() - began_s < 20  # the window does not wait for the run
     assert not desk.window.jobs.is_running
-    # On a slow machine the first look, of one candidate, may have come before.
+    # On a slow machine the first look at one candidate may be shown before.
     comparison = desk.document.comparison
     assert comparison is None or len(comparison.candidates) == 1
     desk.qtbot.waitUntil(lambda: not processes(), timeout=10_000)
@@ -88,9 +88,9 @@ def test_nothing_but_a_study_under_way_shows_progress(desk: Desk) -> None:
     assert not desk.action("run.cancel").isEnabled()
 
 
-def test_results_of_what_was_changed_meanwhile_are_stale(desk: Desk) -> None:
+def test_results_of_an_edited_scenario_are_stale(desk: Desk) -> None:
     begin(desk)
-    until_some_have_landed(desk)
+    wait_for_results(desk)
     assert desk.window.top_bar.plan_button.toolTip() == "Wait until the comparison is done"
     desk.type_number("Drain timeout", "7")
     assert desk.window.headline.banner.sentence.startswith("≈  Window 2 ")
@@ -103,17 +103,19 @@ def test_results_of_what_was_changed_meanwhile_are_stale(desk: Desk) -> None:
     desk.keys(Qt.Key.Key_Escape)
 
 
-def test_running_again_takes_the_place_of_what_runs(desk: Desk) -> None:
+def test_a_new_comparison_replaces_the_running_one(desk: Desk) -> None:
     begin(desk)
-    until_some_have_landed(desk)
+    wait_for_results(desk)
     desk.type_number("Window size", "3")
     ended: list[None] = []
     desk.window.jobs.ended.connect(lambda: ended.append(None))
     desk.keys(Qt.Key.Key_F5)
-    assert len(ended) == 1  # the one before
+    assert len(ended) == 1  # the previous comparison
     assert desk.window.jobs.is_running
     desk.qtbot.waitUntil(lambda: not desk.document.is_stale, timeout=RUN_MS)
-    table = desk.window.runs.table  # a first look at the own window is there before the others
+    table = (
+        desk.window.runs.table
+    )  # the first look at the scenario's own window comes before the others
     desk.qtbot.waitUntil(lambda: len(table.texts()) == 3, timeout=RUN_MS)
     assert [row[WINDOW] for row in table.texts()] == ["1", "2", "3"]
     desk.keys(Qt.Key.Key_Escape)
@@ -134,7 +136,7 @@ def test_many_starts_and_cancels_in_a_row_end_well(desk: Desk) -> None:
 
 def test_the_theme_can_be_changed_while_it_runs(desk: Desk) -> None:
     begin(desk)
-    until_some_have_landed(desk)
+    wait_for_results(desk)
     desk.keys(Qt.Key.Key_T, CTRL)
     with desk.qtbot.waitSignal(desk.document.compared, timeout=RUN_MS):
         pass
@@ -144,14 +146,14 @@ def test_the_theme_can_be_changed_while_it_runs(desk: Desk) -> None:
 
 def test_processes_that_die_are_replaced(desk: Desk) -> None:
     begin(desk)
-    until_some_have_landed(desk)
+    wait_for_results(desk)
     killed = processes()
     for pid in killed:
         psutil.Process(pid).kill()
     with desk.qtbot.waitSignal(desk.document.compared, timeout=RUN_MS):
         pass
     desk.qtbot.waitUntil(lambda: bool(processes() - killed), timeout=RUN_MS)
-    assert desk.window.said == ""
+    assert desk.window.status_text == ""
     assert desk.window.jobs.is_running
     desk.keys(Qt.Key.Key_Escape)
     desk.document.open(ScenarioFile.parse(SHOP))
@@ -159,34 +161,34 @@ def test_processes_that_die_are_replaced(desk: Desk) -> None:
     assert desk.window.runs.table.texts()
 
 
-def test_a_defect_in_a_study_is_told(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_defect_in_a_study_is_reported(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     def fails(*_arguments: object, **_named: object) -> None:
         raise ZeroDivisionError("a defect")
 
     monkeypatch.setattr("simulation.study.compare.compare", fails)
     desk.run()
-    assert desk.window.said == "✗ Compare shop broke off: ZeroDivisionError: a defect"
+    assert desk.window.status_text == "✗ Compare shop broke off: ZeroDivisionError: a defect"
     monkeypatch.undo()
     desk.run()
-    assert desk.window.said == ""  # what was wrong is over
+    assert desk.window.status_text == ""  # the error message is gone
     assert desk.window.runs.table.texts()
 
 
-def test_a_start_that_the_trace_does_not_reach_is_told(desk: Desk) -> None:
+def test_a_start_beyond_the_trace_is_reported(desk: Desk) -> None:
     (desk.folder / "t.csv").write_text("time,rate\n0,40\n600,40\n", encoding="utf-8")
     traced = SHOP.replace("40/s", "{trace: t.csv}")
     desk.document.open(ScenarioFile.parse(traced, desk.path))
     desk.type_text("Start at", "30m")
     desk.keys(Qt.Key.Key_F5)
     desk.qtbot.waitUntil(lambda: not desk.window.jobs.is_running, timeout=RUN_MS)
-    assert desk.window.said.startswith("✗ ")
-    assert "trace" in desk.window.said
+    assert desk.window.status_text.startswith("✗ ")
+    assert "trace" in desk.window.status_text
     assert desk.document.comparison is None
 
 
 @pytest.fixture(autouse=True)
 def end_the_processes() -> None:
-    """Each test begins without processes, so that those that it sees are its own."""
+    """Begin each test without worker processes, so that those found belong to the test."""
     stop_workers()
 
 
@@ -199,9 +201,9 @@ def test_the_fast_engine_is_compiled_beside_the_study(
     assert compiling.arguments() == [
         "-m",
         "simulation.engines.compiled.prepare",
-    ]  # it may be over already
-    until_some_have_landed(desk)
+    ]  # the compilation may have ended already
+    wait_for_results(desk)
     desk.qtbot.waitUntil(
         lambda: compiling.state() == QProcess.ProcessState.NotRunning, timeout=RUN_MS
     )
-    assert compiling.exitCode() == 0  # another had compiled it already
+    assert compiling.exitCode() == 0  # another process had compiled the engine

@@ -1,4 +1,4 @@
-"""The page *Timing*, as a person uses it: cells that appear, a cursor, a cell that is taken."""
+"""The page *Timing*: cells, cursor, choice of a cell."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ def a_seat(qtbot: QtBot, text: str, *, simulates: bool = False) -> Seat[TimingPa
 
 
 def estimated(seat: Seat[TimingPage]) -> Seat[TimingPage]:
-    """The seat, once all cells are known by closed forms."""
+    """Return the page once closed forms have filled all cells."""
     page = seat.page
     seat.qtbot.waitUntil(
-        lambda: page.grid is not None and len(page.found) == len(page.grid.cases),
+        lambda: page.grid is not None and len(page.figures_by_cell) == len(page.grid.cases),
         timeout=LONG_MS,
     )
     seat.qtbot.waitUntil(
@@ -52,11 +52,11 @@ def seat(qtbot: QtBot) -> Seat[TimingPage]:
 def test_cells_come_by_themselves(qtbot: QtBot) -> None:
     seat = a_seat(qtbot, DAY)
     page = seat.page
-    assert len(page.found) == 1  # the scenario's own cell is known at once
+    assert len(page.figures_by_cell) == 1  # the scenario's own cell is known at once
     assert page.map.cell == (0, 1)
     assert "should meet" in page.readout.text()
     estimated(seat)
-    assert all(one.is_estimate for one in page.found.values())
+    assert all(figures.is_estimate for figures in page.figures_by_cell.values())
     assert "Window 2, of 48 starts: should meet at" in page.sentence.text()
     assert "Pale cells are estimates" in page.sentence.text()
     assert not page.pause_button.isVisible()
@@ -81,11 +81,11 @@ def test_the_mouse_and_the_keys_point_at_cells(seat: Seat[TimingPage], qtbot: Qt
         qtbot.keyClick(page.map, key)
         assert page.map.cell == cell
     assert page.map.accessibleDescription() == page.readout.text()
-    assert seat.document.undo.count() == 0  # looking changes nothing
+    assert seat.document.undo.count() == 0  # moving the cursor changes nothing
 
 
 @pytest.mark.parametrize("how", ["click", "key"])
-def test_a_cell_is_taken_as_one_edit(seat: Seat[TimingPage], qtbot: QtBot, how: str) -> None:
+def test_choosing_a_cell_is_one_edit(seat: Seat[TimingPage], qtbot: QtBot, how: str) -> None:
     page, document = seat.page, seat.document
     if how == "click":
         place = page.map.cell_rect(7, 2).center().toPoint()
@@ -97,7 +97,9 @@ def test_a_cell_is_taken_as_one_edit(seat: Seat[TimingPage], qtbot: QtBot, how: 
     assert document.scenario.clock.start == "03:30"
     assert document.scenario.window_count() == 3
     assert document.undo.undoText() == "start 03:30, window 3"
-    assert len(page.found) == 144  # the map is of the same day: nothing is worked out again
+    assert (
+        len(page.figures_by_cell) == 144
+    )  # the map shows the same day, so no cell is computed again
     assert page.grid is not None
     assert page.grid.own() == (7, 2)
     document.undo.undo()
@@ -106,23 +108,27 @@ def test_a_cell_is_taken_as_one_edit(seat: Seat[TimingPage], qtbot: QtBot, how: 
     assert document.scenario.window_count() == 2
 
 
-def test_an_edit_of_anything_else_is_worked_out_anew(seat: Seat[TimingPage]) -> None:
-    before = dict(seat.page.found)
+def test_another_edit_computes_the_cells_again(seat: Seat[TimingPage]) -> None:
+    before = dict(seat.page.figures_by_cell)
     assert edit_values(seat.document, "slots", {"services.web.slots": 1})
-    assert len(seat.page.found) == 1
+    assert len(seat.page.figures_by_cell) == 1
     estimated(seat)
-    assert seat.page.found != before
-    # By day more comes now than the whole fleet serves, for ever: there is no number for that.
+    assert seat.page.figures_by_cell != before
+    # By day the traffic now exceeds the capacity of the whole fleet: no estimate exists.
     assert not [one for one in before.values() if one.why.startswith("no estimate")]
-    untold = [one for one in seat.page.found.values() if one.why.startswith("no estimate")]
+    untold = [
+        figures
+        for figures in seat.page.figures_by_cell.values()
+        if figures.why.startswith("no estimate")
+    ]
     assert len(untold) == 12 * 2 * 3
     assert {one.answer for one in untold} == {""}
 
 
-def test_a_frozen_start_cannot_be_taken(qtbot: QtBot) -> None:
+def test_a_start_in_a_freeze_cannot_be_chosen(qtbot: QtBot) -> None:
     seat = estimated(a_seat(qtbot, FROZEN))
     page = seat.page
-    with qtbot.waitSignal(page.said) as said:
+    with qtbot.waitSignal(page.reported) as said:
         place = page.map.cell_rect(24, 1).center().toPoint()
         qtbot.mouseClick(page.map, Qt.MouseButton.LeftButton, pos=place)
     assert said.args == ["12:00, window 2 – left out: starts in the freeze 12:00–13:00"]
@@ -140,23 +146,23 @@ def test_runs_take_the_place_of_estimates(qtbot: QtBot) -> None:
     job = page.job
     assert job is not None
     assert state_of(job) is JobState.PAUSED
-    assert page.pause_button.text() == "Go on"
+    assert page.pause_button.text() == "Resume"
     seat.click(page.pause_button)
     assert state_of(job) is JobState.RUNNING
     qtbot.waitUntil(lambda: not job.is_open, timeout=LONG_MS)
     assert job.state is JobState.DONE
-    assert all(one.runs == 1 for one in page.found.values())
+    assert all(figures.runs == 1 for figures in page.figures_by_cell.values())
     assert "Pale" not in page.sentence.text()
     assert not page.pause_button.isVisible()
-    # One window more: what is known stays known.
+    # One more window keeps the known cells.
     seat.document.undo.clear()
     assert edit_values(seat.document, "window", {"rollout.window": 4})
-    assert sum(one.runs == 1 for one in page.found.values()) == 144
+    assert sum(figures.runs == 1 for figures in page.figures_by_cell.values()) == 144
     qtbot.waitUntil(
         lambda: page.job is not None and page.job is not job and not page.job.is_open,
         timeout=LONG_MS,
     )
-    assert len(page.found) == 192
+    assert len(page.figures_by_cell) == 192
 
 
 @pytest.mark.slow
@@ -171,10 +177,10 @@ def test_a_study_goes_first(qtbot: QtBot) -> None:
     qtbot.waitUntil(lambda: page.job is not None and not page.job.is_open, timeout=LONG_MS)
     assert page.job is not None
     assert page.job.state is JobState.DONE
-    assert all(one.runs == 1 for one in page.found.values())
+    assert all(figures.runs == 1 for figures in page.figures_by_cell.values())
 
 
-def test_leaving_ends_what_goes_on(qtbot: QtBot) -> None:
+def test_leaving_ends_the_job(qtbot: QtBot) -> None:
     seat = a_seat(qtbot, DAY, simulates=True)
     qtbot.waitUntil(lambda: seat.page.job is not None, timeout=LONG_MS)
     job = seat.page.job
@@ -184,18 +190,18 @@ def test_leaving_ends_what_goes_on(qtbot: QtBot) -> None:
     assert seat.page.job is None
 
 
-def test_while_it_is_hidden_nobody_waits_for_what_was(qtbot: QtBot) -> None:
+def test_an_edit_while_the_page_is_hidden_ends_the_job(qtbot: QtBot) -> None:
     seat = estimated(a_seat(qtbot, DAY))
     seat.host.hide()
     edit_values(seat.document, "slots", {"services.web.slots": 1})
     assert seat.page.job is None
     seat.document.undo.undo()
     seat.host.show()
-    seat.page.turned_to()
+    seat.page.on_shown()
     estimated(seat)
 
 
-def test_traffic_that_is_the_same_all_day_is_told_in_words(qtbot: QtBot) -> None:
+def test_constant_traffic_shows_a_sentence_instead_of_a_map(qtbot: QtBot) -> None:
     seat = a_seat(qtbot, SHOP)
     page = seat.page
     assert page.empty.isVisible()
@@ -203,7 +209,7 @@ def test_traffic_that_is_the_same_all_day_is_told_in_words(qtbot: QtBot) -> None
     assert not page.map.isVisible()
     assert not page.figure.isVisible()
     assert page.figures() == {}
-    with qtbot.waitSignal(page.wanted, check_params_cb=lambda key: key == "trade_off"):
+    with qtbot.waitSignal(page.page_requested, check_params_cb=lambda key: key == "trade_off"):
         seat.click(page.elsewhere)
     seat.document.open(ScenarioFile.parse(DAY))
     assert page.map.isVisible()
@@ -215,9 +221,9 @@ def test_it_can_be_coloured_by_a_figure(seat: Seat[TimingPage]) -> None:
     before = page.map.grab().toImage()
     seat.click(page.figure.button("p99"))
     assert page.map.grab().toImage() != before
-    offered = {key: slot for key, _words, _keys, slot in page.offered()}
+    offered = {key: slot for key, _words, _keys, slot in page.page_actions()}
     offered["timing.duration"]()
-    assert page.figure.taken == "duration"
+    assert page.figure.selected_key == "duration"
     assert list(page.figures()) == ["timing duration", "timing verdict", "timing p99"]
     page.set_theme(DARK)
     assert page.map.grab().toImage().pixelColor(1, 1).name() == DARK.card.lower()
@@ -232,7 +238,7 @@ def test_a_thousand_instances_have_their_map(qtbot: QtBot) -> None:
         lambda: seat.page.job is not None and not seat.page.job.is_open, timeout=LONG_MS
     )
     assert seat.page.grid is not None
-    assert len(seat.page.found) == len(seat.page.grid.cases)
+    assert len(seat.page.figures_by_cell) == len(seat.page.grid.cases)
 
 
 def test_cells_are_painted_where_they_are(seat: Seat[TimingPage]) -> None:

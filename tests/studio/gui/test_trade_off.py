@@ -1,4 +1,4 @@
-"""The page *Trade-off*, as a person uses it: points, risks, keys, what is undecided."""
+"""The page *Trade-off*: points, risks, keys, undecided candidates."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def seat(qtbot: QtBot) -> Seat[TradeOffPage]:
 
 
 def at(seat: Seat[TradeOffPage], index: int) -> QPoint:
-    """Where a candidate's point lies on the chart."""
+    """Return the position of a candidate's point on the chart."""
     chart = seat.page.chart
     (point,) = [one for one in chart.points if one.index == index]
     return chart.place_of(chart.axes[0], point.duration_s, point.risk).toPoint()
@@ -56,7 +56,7 @@ def test_a_click_looks_at_a_point_and_a_double_click_takes_its_plan(
     assert seat.document.selection == 2
     qtbot.mouseClick(chart, Qt.MouseButton.LeftButton, pos=at(seat, 0))
     assert seat.document.selection == 0
-    with qtbot.waitSignal(seat.page.wanted, check_params_cb=lambda key: key == "plan"):
+    with qtbot.waitSignal(seat.page.page_requested, check_params_cb=lambda key: key == "plan"):
         qtbot.mouseDClick(chart, Qt.MouseButton.LeftButton, pos=at(seat, 0))
     qtbot.mouseClick(chart, Qt.MouseButton.LeftButton, pos=QPoint(1, 1))
     assert seat.document.selection == 0
@@ -70,7 +70,7 @@ def test_keys_go_from_point_to_point(seat: Seat[TradeOffPage], qtbot: QtBot) -> 
     for key, wanted in (
         (Qt.Key.Key_Right, 1),  # a smaller window takes longer
         (Qt.Key.Key_Right, 0),
-        (Qt.Key.Key_Right, 0),  # there is none beyond
+        (Qt.Key.Key_Right, 0),  # there is no candidate beyond
         (Qt.Key.Key_Left, 1),
     ):
         qtbot.keyClick(chart, key)
@@ -80,7 +80,7 @@ def test_keys_go_from_point_to_point(seat: Seat[TradeOffPage], qtbot: QtBot) -> 
     for _press in up:
         qtbot.keyClick(chart, Qt.Key.Key_Down)
     assert seat.document.selection == up[0].index
-    with qtbot.waitSignal(seat.page.wanted, check_params_cb=lambda key: key == "plan"):
+    with qtbot.waitSignal(seat.page.page_requested, check_params_cb=lambda key: key == "plan"):
         qtbot.keyClick(chart, Qt.Key.Key_Return)
     assert "Window" in chart.accessibleDescription()
 
@@ -95,7 +95,7 @@ def test_the_front_and_the_region_are_of_the_risk_that_is_chosen(
     comparison = seat.document.comparison
     assert comparison is not None
     axes = page.chart.axes[0]
-    means = [one.metrics[risk.metric].mean for one in comparison.candidates]
+    means = [candidate.metrics[risk.metric].mean for candidate in comparison.candidates]
     assert [point.risk for point in page.chart.points] == means
     front = next(line for line in axes.lines if line.get_linestyle() == "--")
     wanted = [means[index] for index in holding_front(comparison, risk)]
@@ -130,11 +130,11 @@ def test_a_moved_slider_is_answered_at_once_by_an_estimate(seat: Seat[TradeOffPa
     assert chart.estimated.name == "window 4"
     assert chart.estimated.duration_s == found.rollout_duration_s
     assert chart.estimated.risk == found.rollout_latency_p99_s
-    assert list(chart.axes[0].lines) == before  # matplotlib had nothing to do
-    assert "estimate of what stands in the fields" in seat.page.sentence.text()
+    assert list(chart.axes[0].lines) == before  # matplotlib did not draw
+    assert "estimate of the edited scenario" in seat.page.sentence.text()
     seat.page.weigh_against("exposure")
     assert chart.estimated is None
-    assert "no closed form" in seat.page.sentence.text()
+    assert "closed forms give no estimate" in seat.page.sentence.text()
     seat.document.undo.undo()
     assert not chart.is_stale
 
@@ -146,7 +146,7 @@ def test_the_axes_stay_while_results_come_in(seat: Seat[TradeOffPage]) -> None:
     seat.run(rows=4)
     assert list(axes.lines) != lines
     assert axes.get_ylim() == first
-    assert "4 paired runs" in seat.page.sentence.text()
+    assert "mean of 4 runs" in seat.page.sentence.text()
 
 
 @pytest.mark.parametrize(
@@ -161,11 +161,11 @@ def test_the_axes_stay_while_results_come_in(seat: Seat[TradeOffPage]) -> None:
         (AxisScale("log", 100, 0, 10), False),
     ],
 )
-def test_axes_move_only_for_what_is_not_well_seen_on_them(other: AxisScale, suits: bool) -> None:
+def test_the_axes_change_only_when_points_do_not_fit(other: AxisScale, suits: bool) -> None:
     assert AxisScale("linear", 100, 0, 10).suits(other) is suits
 
 
-def test_what_is_undecided_can_be_run(qtbot: QtBot) -> None:
+def test_additional_runs_of_undecided_candidates_can_be_simulated(qtbot: QtBot) -> None:
     seat = Seat(qtbot, TradeOffPage, OPEN, windows=(1, 2))
     seat.run()
     page = seat.page
@@ -177,7 +177,7 @@ def test_what_is_undecided_can_be_run(qtbot: QtBot) -> None:
     seat.click(page.run_button)
     assert seat.document.scenario.replications == 4 + told.more_count
     assert seat.document.undo.undoText() == f"run {told.more_count} more"
-    assert not page.run_button.isVisible()  # it is asked for
+    assert not page.run_button.isVisible()  # the additional runs are requested
     seat.document.undo.undo()
     assert seat.document.scenario.replications == 4
 
@@ -187,13 +187,13 @@ def test_one_run_has_no_intervals(seat: Seat[TradeOffPage]) -> None:
     assert "Every point is one run so far" in seat.page.sentence.text()
 
 
-def test_a_rollout_that_never_ends_is_told(qtbot: QtBot) -> None:
+def test_a_rollout_that_never_ends_is_named(qtbot: QtBot) -> None:
     seat = Seat(qtbot, TradeOffPage, FAILING, windows=(1,))
     seat.run()
     assert names(seat) == {"No candidate has ended its rollout"}
     assert scale_of(seat.comparison, P99) is None
     seat.page.chart.setFocus()
-    qtbot.keyClick(seat.page.chart, Qt.Key.Key_Right)  # there is nothing to go to
+    qtbot.keyClick(seat.page.chart, Qt.Key.Key_Right)  # there is no point to select
     assert seat.document.selection == 0
 
 
@@ -205,7 +205,7 @@ def test_a_thousand_instances_are_one_point(qtbot: QtBot) -> None:
     assert len(seat.page.chart.points) == 1
 
 
-def test_a_long_name_is_cut_in_the_picture_and_whole_where_it_is_told(
+def test_a_long_name_is_shortened_in_the_chart_only(
     seat: Seat[TradeOffPage],
 ) -> None:
     seat.run()
@@ -239,7 +239,7 @@ def test_it_follows_the_theme_and_rests_while_it_is_hidden(seat: Seat[TradeOffPa
     seat.run(rows=3)
     assert list(seat.page.chart.axes[0].lines) == lines
     seat.host.show()
-    seat.page.turned_to()
+    seat.page.on_shown()
     assert list(seat.page.chart.axes[0].lines) != lines
 
 
@@ -248,18 +248,18 @@ def test_every_risk_can_be_exported(seat: Seat[TradeOffPage]) -> None:
     seat.page.weigh_against("lost")
     figures = seat.page.figures()
     assert next(iter(figures)) == "trade-off lost requests"
-    assert set(figures) == {f"trade-off {one.words}" for one in RISKS.values()}
+    assert set(figures) == {f"trade-off {risk.words}" for risk in RISKS.values()}
     for figure in figures.values():
         (axes,) = figure.axes
         assert axes.texts[0].get_text().startswith("Duration against")
 
 
-def test_its_actions_do_what_they_say(seat: Seat[TradeOffPage]) -> None:
+def test_the_page_actions_work(seat: Seat[TradeOffPage]) -> None:
     seat.run()
     table: dict[str, Callable[[], None]] = {
-        key: slot for key, _words, _shortcut, slot in seat.page.offered()
+        key: slot for key, _words, _shortcut, slot in seat.page.page_actions()
     }
     table["trade_off.exposure"]()
-    assert seat.page.risk.taken == "exposure"
+    assert seat.page.risk.selected_key == "exposure"
     table["trade_off.run_more"]()  # nothing is undecided
     assert seat.document.scenario.replications == 4

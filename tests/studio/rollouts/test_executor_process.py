@@ -61,13 +61,13 @@ class Hand:
     _stopped: bool = False
     _paused: bool = False
 
-    def stopped(self) -> bool:
+    def should_stop(self) -> bool:
         return self._stopped
 
-    def paused(self) -> bool:
+    def should_pause(self) -> bool:
         return self._paused
 
-    def land(self, result: object) -> None:
+    def publish(self, result: object) -> None:
         self.landed.append(result)
         words = result.line if isinstance(result, OutputLine) else type(result).__name__
         self._stopped |= words == self.stops_at
@@ -77,10 +77,10 @@ class Hand:
             self._paused = False
             self.went_on += 1
 
-    def gone_on_count(self) -> int:
+    def resume_count(self) -> int:
         return self.went_on
 
-    def progress(self, done: int, total: int) -> None:
+    def report_progress(self, done: int, total: int) -> None:
         raise AssertionError("there is no journal, and so nothing to tell")
 
     def said(self) -> list[str]:
@@ -109,7 +109,7 @@ def programs(monkeypatch: pytest.MonkeyPatch, *sources: str) -> list[Execute]:
 
 def run(asked: Execute, hand: Hand, **said: bool) -> int:
     return run_executor(
-        asked, example_plan(), hand, lambda line: hand.land(OutputLine(line)), **said
+        asked, example_plan(), hand, lambda line: hand.publish(OutputLine(line)), **said
     )
 
 
@@ -222,7 +222,7 @@ def test_one_that_halted_by_itself_waits_until_it_has_rested(
 
         looks = 0
 
-        def gone_on_count(self) -> int:
+        def resume_count(self) -> int:
             self.looks += 1
             return self.looks > 8
 

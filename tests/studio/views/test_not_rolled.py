@@ -30,9 +30,9 @@ def test_it_is_called_by_its_name_and_is_no_plan() -> None:
     duration, pool, _p99, _lost = four_figures(found.candidates[0], scenario.objectives, 6)
     assert (duration.figure, pool.figure, pool.under) == ("–", "–", "nothing is rolled")
     document = Document(ScenarioFile.parse(STILL))
-    document.land(found, document.state)
+    document.add_results(found, document.state)
     [run] = document.runs
     assert run.name == "shop"
     jobs = Jobs(document)
-    assert plan_state(document, jobs) == (False, "Nothing is rolled")
+    assert plan_state(document, jobs) == (False, "The scenario has no rollout")
     jobs.close()
