@@ -53,32 +53,36 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="executor", description="Carries Rollcast's plans out.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND", dest="command")
     validate = commands.add_parser(
-        "validate", help="check every rule of a plan, and say each in plain words"
+        "validate", help="Check every rule of a plan, and print each in plain words."
     )
-    validate.add_argument("plan", type=Path, metavar="PLAN", help="a plan file")
+    validate.add_argument(
+        "plan", type=Path, metavar="PLAN", help="The plan to check, a .json file."
+    )
     validate.add_argument(
         "--inventory",
         type=Path,
         metavar="FILE",
-        help="check it against this fleet, too (default: the plan alone)",
+        help="Also check the plan against the fleet of this inventory file (default: none).",
     )
     for name, summary in (
-        ("execute", "carry a plan out"),
-        ("resume", "go on with a plan that was begun: execute --resume"),
+        ("execute", "Carry a plan out."),
+        ("resume", "Go on with a rollout that was begun: execute --resume."),
     ):
         command = commands.add_parser(name, help=summary)
-        command.add_argument("plan", type=Path, metavar="PLAN", help="a plan file")
+        command.add_argument(
+            "plan", type=Path, metavar="PLAN", help="The plan to carry out, a .json file."
+        )
         command.add_argument(
             "--inventory",
             type=Path,
             metavar="FILE",
             required=True,
-            help="the fleet: an inventory file",
+            help="The inventory file that describes the fleet.",
         )
         for flag, effect in (
-            ("--dry-run", "print the exact actions and do none of them"),
-            ("--resume", "go on with a rollout that was begun"),
-            ("--take-over", "take the lock of an executor that died"),
+            ("--dry-run", "Print the exact actions, and do none of them."),
+            ("--resume", "Go on with a rollout that was begun."),
+            ("--take-over", "Take the lock of an executor that died."),
         ):
             command.add_argument(flag, action="store_true", help=effect)
         command.add_argument(
@@ -87,34 +91,37 @@ def _parser() -> argparse.ArgumentParser:
             type=Path,
             default=[],
             metavar="KEY",
-            help="carry out only plans signed by this public key, beside the inventory's keys; repeatable",
+            help="Carry out only plans that are signed by this public key or by a key of the inventory; repeatable (default: the inventory's keys).",
         )
         command.add_argument(
             "--approve",
             metavar="terminal|FILE",
-            help="where each wave after the first must be approved (default: no approval)",
+            help="Where each wave after the first must be approved (default: no approval).",
         )
         command.add_argument(
             "--journal",
             type=Path,
             metavar="FILE",
-            help="the journal (default: PLAN with the suffix .journal)",
+            help="The journal file (default: PLAN with the suffix .journal).",
         )
         command.add_argument(
             "--events",
             choices=[form.value for form in OutputFormat],
             default=OutputFormat.TEXT.value,
-            help="standard output: text for people, or one JSON object a line (default: text)",
+            help="Standard output: text for people, or one JSON object a line (default: text).",
         )
         command.add_argument(
             "-v",
             "--verbose",
             action="count",
             default=0,
-            help="diagnostics on standard error; -vv says more (default: none)",
+            help="Write diagnostics to standard error; -vv writes more (default: warnings only).",
         )
         command.add_argument(
-            "-q", "--quiet", action="store_true", help="print only warnings and how it ended"
+            "-q",
+            "--quiet",
+            action="store_true",
+            help="Print only warnings, questions and how the rollout ended.",
         )
     return parser
 

@@ -30,7 +30,7 @@ class ByFile:
         return f"wave {wave} {self._digest}"
 
     def of(self, wave: int) -> Answer:
-        """Return what the file says of a wave."""
+        """Return what the file says of a wave; a file that cannot be read counts as ``awaited``."""
         try:
             lines = {line.strip() for line in self._path.read_text(encoding="utf-8").splitlines()}
         except (OSError, UnicodeDecodeError):

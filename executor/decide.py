@@ -38,7 +38,7 @@ Before its return it is there when an earlier return was cut short, as by a cras
 
 
 class Waiting(StrEnum):
-    """What the rollout waits for."""
+    """A reason for which the rollout waits."""
 
     STEPS = "steps"
     LAST_STEPS = "last_steps"

@@ -1,4 +1,4 @@
-"""What a rollout asks and reports, and how a step and a rollout end."""
+"""The ends of steps and rollouts, and the questions and reports of a rollout under way."""
 
 from __future__ import annotations
 

@@ -175,7 +175,7 @@ class ActionPlanned(_Event):
 
 
 class _Stand(_Event):
-    """How things stand when an executor ends.
+    """The state of a rollout when its executor ends.
 
     Attributes:
         fleet: The fleet's state.

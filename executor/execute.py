@@ -70,7 +70,7 @@ class Execute:
         trust: Public keys; those of the inventory are added.
         approve: ``terminal`` or a file; None where waves need no approval.
         journal: The journal; None for the one beside the plan.
-        quiet: Whether to say only warnings and how the rollout ended.
+        quiet: Whether to say only warnings, questions and how the rollout ended.
         events: Whether standard output is text or a JSON object a line.
         program: The command by which the program was called, for the command that resumes.
     """
@@ -167,7 +167,7 @@ def look_at(plan: Plan, inventory: Inventory) -> FleetCheck:
 
 @dataclass
 class _Ending:
-    """What is known of a rollout when it ends, whatever ends it.
+    """The facts of a rollout that are known when it ends, whatever ends it.
 
     Attributes:
         outcome: How it ended.

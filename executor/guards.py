@@ -59,8 +59,9 @@ def find_crossed_limit(
         history: The counts at each poll in order of time, beginning with the first of the rollout.
         now: The present counts.
         bake: The open bake; None when none is open.
-        is_bake_over: Whether the time of the bake has passed. Then it is judged by any number of
-            requests, before that only by `MIN_REQUESTS_COUNT` or more.
+        is_bake_over: Whether the time of the bake has passed. Until then the bake's limit is checked
+            only once `MIN_REQUESTS_COUNT` requests are counted; afterwards it is checked however
+            few they are.
     """
     return (
         (_crossed_guard(plan.guards, history, now) if plan.guards is not None else None)

@@ -27,7 +27,7 @@ from typing import TextIO
 
 
 class OutputFormat(StrEnum):
-    """What standard output is: text for people, or one JSON object a line."""
+    """The form of standard output: text for people, or one JSON object a line."""
 
     TEXT = "text"
     JSON = "json"

@@ -162,12 +162,12 @@ class InstanceProgress:
 
     @property
     def is_under_way(self) -> bool:
-        """Whether it was begun and is neither finished nor given up."""
+        """Return whether it was begun and is neither finished nor given up."""
         return self.begun and self.finished_s is None and self.given_up is None
 
     @property
     def is_over(self) -> bool:
-        """Whether nothing more will be done with it."""
+        """Return whether nothing more will be done with it."""
         return self.finished_s is not None or self.given_up is not None
 
 

@@ -54,7 +54,7 @@ def report_text(say: Callable[[str], None], *, is_quiet: bool) -> Report:
 
     Args:
         say: Is called with each line.
-        is_quiet: Whether only warnings and how the rollout ended are said.
+        is_quiet: Whether only warnings, questions and how the rollout ended are said.
     """
 
     def report(event: RolloutEvent) -> None:
@@ -72,7 +72,7 @@ def report_json(say: Callable[[str], None], *, is_quiet: bool) -> Report:
 
     Args:
         say: Is called with each line.
-        is_quiet: Whether only warnings and how the rollout ended are said.
+        is_quiet: Whether only warnings, questions and how the rollout ended are said.
     """
 
     def report(event: RolloutEvent) -> None:
@@ -88,6 +88,12 @@ def is_warning(event: RolloutEvent) -> bool:
 
 
 def _is_always_said(event: RolloutEvent) -> bool:
+    """Return whether an event is said with ``--quiet`` too: an end, a warning, or a question.
+
+    A question that nobody sees would be waited for until the plan's validity ends.
+    """
+    if isinstance(event, WaitBegun) and event.approve_by is not None:
+        return True
     ends = (RolloutEnded, JournalFailed, NothingTouched, ErrorReported, ActionPlanned)
     return is_warning(event) or isinstance(event, ends)
 

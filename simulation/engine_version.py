@@ -1,4 +1,4 @@
-"""What decides the result of a run, beside its scenario: this code and the libraries it computes with.
+"""A version of everything that decides the result of a run beside its scenario: code and libraries.
 
 Stored results and the workers of a cluster are used only where this version is the same.
 """

@@ -1,1 +1,1 @@
-"""What people see: the command line, the charts and the windows."""
+"""The parts that people see: the command line, the charts and the windows."""

@@ -143,7 +143,7 @@ class _How(_Part):
 
     @field_validator("values")
     @classmethod
-    def _are_placeholders(cls, values: dict[str, str]) -> dict[str, str]:
+    def _check_placeholders(cls, values: dict[str, str]) -> dict[str, str]:
         for name in values:
             if re.fullmatch(r"[\w-]+", name) is None:
                 raise ValueError(f"{name} must be a name of letters, digits, _ and -")
@@ -195,7 +195,7 @@ class Inventory(_Part):
 
     @field_validator("secrets")
     @classmethod
-    def _are_names(cls, secrets: dict[str, Secret]) -> dict[str, Secret]:
+    def _check_names(cls, secrets: dict[str, Secret]) -> dict[str, Secret]:
         for name in secrets:
             if not name.isidentifier():
                 raise ValueError(f"{name} must be the name of a variable")

@@ -231,7 +231,10 @@ def _rule(problem: ErrorDetails) -> str:
 
 
 def _keys_beside(loc: Sequence[int | str]) -> list[str]:
-    """Return the known keys at the place of the last part of ``loc``."""
+    """Return the keys that a plan allows in the object that holds the key at ``loc``.
+
+    ``loc`` is pydantic's path of the problem; its last part is the unknown key itself.
+    """
     schema = Plan.model_json_schema(by_alias=True)
 
     def resolve(node: dict[str, Any]) -> dict[str, Any]:

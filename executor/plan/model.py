@@ -334,7 +334,7 @@ class Plan(_Part):
 
     @property
     def is_by_rollcast(self) -> bool:
-        """Whether Rollcast's own executor carries the plan out."""
+        """Return whether Rollcast's own executor carries the plan out."""
         return self.carried_out_by == "rollcast"
 
     @property

@@ -74,7 +74,7 @@ def _window_fits(plan: Plan) -> Iterator[str]:
         )
 
 
-def _is_carried_out(plan: Plan) -> Iterator[str]:
+def _broken_carrier(plan: Plan) -> Iterator[str]:
     if plan.is_by_rollcast and plan.replacement == "beside":
         yield (
             "carried out by (rollcast) must be a tool where replacement is beside: Rollcast's own "
@@ -208,7 +208,7 @@ def _figures_are_in_order(plan: Plan) -> Iterator[str]:
 
 _RULES: tuple[tuple[str, Callable[[Plan], Iterator[str]]], ...] = (
     ("the window fits the fleet and its minimum in the pool", _window_fits),
-    ("what carries it out can replace instances so", _is_carried_out),
+    ("what carries it out can replace instances so", _broken_carrier),
     ("every instance has a name of its own", _names_differ),
     ("the waves hold the whole fleet, once, as window and advance say", _waves_fit),
     ("the balancer learns of a take-out before the stop, and the stop has time", _stops_in_time),

@@ -30,7 +30,12 @@ _ENDS = {
 
 
 class StepAttempt(TypedDict):
-    """One attempt at a step: `outcome` is done, failed or set_back, or lost when the executor died."""
+    """One attempt at a step.
+
+    `outcome` is ``done``; ``failed``, also when somebody else took the server out; ``set_back``, when
+    the instance starts over from its first step; or ``lost``, when the journal has no end of the
+    attempt, because the attempt still runs or its executor died.
+    """
 
     instance: str
     step: str

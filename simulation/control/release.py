@@ -46,7 +46,7 @@ class Release:
 
     @property
     def is_halted(self) -> bool:
-        """Whether the release was stopped and not rolled back completely."""
+        """Return whether the release was stopped and not rolled back completely."""
         return self._stop_signal.is_on
 
     @property

@@ -1,4 +1,4 @@
-"""What all strategies share: the six steps of one instance, failures, halts, and phases of time.
+"""The parts that all strategies share: the six steps of one instance, failures, halts, and phases of time.
 
 A strategy is a subclass of `Strategy`, one module each in `simulation.control.strategies`. It moves
 the instances of one service and calls the service's request plane.
@@ -79,7 +79,7 @@ class StopSignal:
 
     @property
     def is_on(self) -> bool:
-        """Whether the release was stopped."""
+        """Return whether the release was stopped."""
         return self.fired.triggered
 
     def fire(self, rule: Rollout, failure: Failure) -> None:
@@ -91,7 +91,7 @@ class StopSignal:
 
 @dataclass(frozen=True)
 class Task:
-    """What a strategy needs to know about its service.
+    """The facts about its service that a strategy needs.
 
     Attributes:
         rule: How the service is rolled.
@@ -255,7 +255,10 @@ class Strategy:
         self._plane.start(instance, new_version=self._to_new)
 
     def _return(self, instance: int) -> Steps:
-        """Do the step before the pool; it lasts until the balancer's checks pass."""
+        """Do the step ``RETURN``, the last one before an instance joins the pool again.
+
+        The step lasts its duration, and then until the balancer's health checks pass.
+        """
         with self._record_phase("step", instance):
             self._instances.move(instance, State.RETURNING)
             yield self._elapsed_after(self._duration_s(instance, Step.RETURN))

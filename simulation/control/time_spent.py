@@ -1,4 +1,4 @@
-"""What a rollout's time was spent on, along the chain of phases that determined its end."""
+"""The use of a rollout's time, along the chain of phases that determined its end."""
 
 from __future__ import annotations
 

@@ -61,7 +61,7 @@ class Held:
 
 @dataclass(frozen=True)
 class InFlight:
-    """All that is in flight at an instance at a random moment.
+    """The requests in flight at an instance at a random moment.
 
     Attributes:
         slots: Number of requests that the instance serves at once.
@@ -158,7 +158,11 @@ def mean_instance(service: Service) -> tuple[float, float]:
 
 
 def in_all(parts: Sequence[Any]) -> Any:
-    """Return the sum of durations; of several, a lognormal of the same mean and variance (Fenton, 1960)."""
+    """Return the distribution of the sum of independent random durations.
+
+    A single one is returned unchanged. The sum of several is approximated by a lognormal with the same
+    mean and variance (Fenton, 1960).
+    """
     if len(parts) == 1:
         return parts[0]
     mean_s = math.fsum(part.mean_s() for part in parts)

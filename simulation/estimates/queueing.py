@@ -62,11 +62,12 @@ def fluid_backlog(
 def let_in(
     rate_rps: Floats, capacity_rps: Floats, slots: Floats, left: Floats, step_s: Floats
 ) -> Floats:
-    """Return the rate of requests that free slots do not take in, per second, shape (steps,).
+    """Return the arrival rate less the requests that only fill empty slots, per second, shape (steps,).
 
-    Slots that come back are empty; slots that leave finish their requests outside the pool. Busy
-    slots follow d(busy)/dt = λ − μ·busy, up to all of them. In the steady state the result is the
-    rate itself.
+    When slots come back empty, the first requests fill them and do not load the queue. In the steady
+    state nothing is filled, so the result equals ``rate_rps``. Slots that leave take their requests
+    with them. Busy slots follow d(busy)/dt = λ − μ·busy, at most all slots, with λ = ``rate_rps`` and
+    μ = ``capacity_rps / slots``.
 
     Args:
         rate_rps: Arriving requests per second, shape (steps,).

@@ -52,10 +52,12 @@ class RolloutTimeline:
 
 
 def estimate_timeline(scenario: Scenario) -> RolloutTimeline | None:
-    """Draw the timeline of a scenario's release; return None without a rollout.
+    """Estimate the timeline of a scenario's release from a few random draws of its steps.
+
+    Return None when the scenario has no rollout.
 
     Raises:
-        BadInput: A window does not fit its fleet.
+        BadInput: The window of a service (instances replaced at once) does not fit its fleet.
     """
     names = scenario.rolled_services()
     if not names:
@@ -78,7 +80,7 @@ def estimate_timeline(scenario: Scenario) -> RolloutTimeline | None:
         variance = (
             max(variance, schedule.spread_s**2) if not before else variance + schedule.spread_s**2
         )
-        reasons += _may_fail(scenario, name, rule, begin_rps)
+        reasons += _failure_reasons(scenario, name, rule, begin_rps)
     end = np.max(list(ended.values()), axis=0)
     main = scenario.service_name
     typical = int(np.argmin(np.abs(end - np.mean(end))))
@@ -129,7 +131,7 @@ def _service(
     return schedules(scenario, name, rule, drain, rng), lost
 
 
-def _may_fail(
+def _failure_reasons(
     scenario: Scenario, name: str, rule: Rollout, begin_rps: float
 ) -> Iterator[NoEstimate]:
     """Yield reasons why a rollout may be halted, or why its drains do not follow the closed form."""

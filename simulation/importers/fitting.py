@@ -66,7 +66,7 @@ class Tail:
 
     @property
     def is_good(self) -> bool:
-        """Whether the family lies within the interval of the data, or within `TAIL_TOLERANCE`."""
+        """Return whether the family lies within the interval of the data, or within `TAIL_TOLERANCE`."""
         return self.low_s <= self.fitted_s <= self.high_s or abs(self.error) <= TAIL_TOLERANCE
 
 
@@ -102,7 +102,7 @@ class Fit:
 
     @property
     def is_good(self) -> bool:
-        """Whether the family passes the test, and its tail and mean are close to the data."""
+        """Return whether the family passes the test, and its tail and mean are close to the data."""
         tested = self.p_value is not None and self.p_value >= SIGNIFICANCE
         has_mean = abs(self.mean_error) <= max(MEAN_TOLERANCE, self.mean_noise)
         return tested and has_mean and all(tail.is_good for tail in self.tails)

@@ -181,7 +181,7 @@ class Random(Policy):
 
 
 class PowerOfTwo(Random):
-    """Of two instances drawn from the pool, the one with fewer connections (Mitzenmacher, 1996).
+    """Choose, of two instances drawn from the pool, the one with fewer connections (Mitzenmacher, 1996).
 
     Where the balancer holds the queue: when one of the two is full, the other is chosen; when both
     are full, the next instance with a free slot, by number.
@@ -216,7 +216,7 @@ class PowerOfTwo(Random):
 
 
 class SourceHash(Policy):
-    """The same instance for the same session, as long as the instance is in the pool.
+    """Choose the same instance for the same session as long as the instance is in the pool.
 
     Rendezvous hashing (Thaler and Ravishankar, 1998): every instance has a score for the session,
     −weight/ln(u), and the highest wins. When an instance leaves, only its own sessions move.

@@ -53,7 +53,7 @@ OptionalHealthCheck = Annotated[
 
 
 class ConnectRetries(FileModel):
-    """What the balancer does when an instance does not accept a connection.
+    """The balancer's reaction when an instance does not accept a connection.
 
     Attributes:
         attempts: How often the balancer tries again before the request ends as `refused`.

@@ -264,7 +264,7 @@ class Service(FileModel):
 
 
 class Objectives(FileModel):
-    """What a plan must meet, judged over the rollout and the time until the queue is back to normal.
+    """The limits that a plan must meet, judged over the rollout and the time until the queue is back to normal.
 
     Attributes:
         in_runs: The fraction of runs in which all objectives must be met.
@@ -368,7 +368,10 @@ class Scenario(FileModel):
         ]
 
     def rule(self, service: str) -> Rollout | None:
-        """Return the rollout of a service: the common keys, replaced by the service's own."""
+        """Return the rollout of a service: the common keys, replaced by the service's own.
+
+        None when the scenario has no rollout.
+        """
         common, own = self.rollout, self.services[service].rollout
         if common is None or own is None:
             return common

@@ -48,7 +48,7 @@ class Drain(FileModel):
 
 
 class Stop(FileModel):
-    """What an instance does with requests in flight when it is stopped.
+    """The treatment of requests in flight when an instance is stopped.
 
     Attributes:
         mode: graceful: it finishes its requests in flight within the grace period. abrupt: it cuts
@@ -260,7 +260,7 @@ class ServiceRollout(FileModel):
 
     @property
     def replaces_beside(self) -> bool:
-        """Whether new instances are started beside the old ones, which are then removed.
+        """Return whether new instances are started beside the old ones, which are then removed.
 
         Without `replacement` in the file, this is so for a rollout with a surge. Only the strategies
         `rolling` and `canary` have this choice.

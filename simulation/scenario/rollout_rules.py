@@ -19,7 +19,11 @@ _REQUIRED = {"canary": "canary", "migration": "expand_migrate_contract"}
 
 
 def broken_rollout_rules(scenario: Scenario) -> list[Broken]:
-    """Return every rule of the rollout that the scenario breaks."""
+    """Return the rules of the rollout that the scenario breaks.
+
+    The services' own rules are checked only when ``rollout.order`` is sound. Without a rollout, the
+    rules of a scenario that has none are checked.
+    """
     if scenario.rollout is None:
         return list(_steady(scenario))
     broken = list(_order(scenario))

@@ -90,7 +90,7 @@ class WarmUp:
 
     @property
     def is_too_short(self) -> bool:
-        """Whether the automatic warm-up does not reach a steady state."""
+        """Return whether the automatic warm-up does not reach a steady state."""
         return self.wanted_s is not None and self.wanted_s > self.given_s
 
 

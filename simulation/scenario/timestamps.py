@@ -44,7 +44,7 @@ class Timestamps:
         """Return a hash of the beginning and the number of times, which equal objects share."""
         return hash((self.first_row, len(self.times_s)))
 
-    def counted(self, name: str) -> RateTable:
+    def rate_table(self, name: str) -> RateTable:
         """Return the number of requests in each second as a rate; the data ends with the last request.
 
         An incomplete second at the end is joined to the second before it.

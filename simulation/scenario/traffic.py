@@ -276,7 +276,7 @@ class TimestampsRate(FileModel):
 
     def table(self) -> RateTable:
         file = f" {self.timestamps}" if isinstance(self.timestamps, str) else ""
-        return self._data.counted(f"traffic.rate.timestamps{file}")
+        return self._data.rate_table(f"traffic.rate.timestamps{file}")
 
     def content(self) -> dict[str, Any]:
         """Return a digest of the times and their first date."""
@@ -468,7 +468,7 @@ class Traffic(FileModel):
 
     @property
     def begins_empty(self) -> bool:
-        """Whether no connection is open when the simulation begins.
+        """Return whether no connection is open when the simulation begins.
 
         The open connections follow from the rate before that time. A closed loop has no such rate,
         because its traffic depends on the answers, and neither has a log that is replayed.

@@ -203,8 +203,8 @@ def next_look(successes: int, trials: int, share: float, confidence: float, most
     """Return how many runs a candidate should have when it is judged next, at most ``most``.
 
     The number doubles each time, so that clear cases are seen early and a candidate is judged a few
-    times only. It is never higher than the number that would show the share if every added run met
-    the objectives.
+    times only. It stops earlier where fewer runs can suffice: at the smallest total that proves
+    ``share`` with ``confidence`` if all further runs meet the objectives.
     """
     least = fewest_runs(share, confidence, trials - successes)
     return min(most, max(trials + 1, min(2 * trials, least)))

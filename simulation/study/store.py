@@ -124,7 +124,7 @@ class Store:
                 self._connection.close()
         self._connection = None
 
-    def known(
+    def stored_runs(
         self, key: str, frame: SimulatedInterval, engine: EngineName = EngineName.AUTO
     ) -> dict[int, StoredRun]:
         """Return the stored runs of a case, by replication.
@@ -284,7 +284,9 @@ class Archive:
         self._known: list[dict[int, StoredRun]] = [{} for _ in work.cases]
         if self._store is not None:
             self._keys = [cell_key(case.scenario, work.frame) for case in work.cases]
-            self._known = [self._store.known(key, work.frame, work.engine) for key in self._keys]
+            self._known = [
+                self._store.stored_runs(key, work.frame, work.engine) for key in self._keys
+            ]
 
     def part(self, replication: int, candidates: Iterable[int]) -> Part:
         """Return one replication of some cases as a part, with the stored run of each."""

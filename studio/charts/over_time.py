@@ -73,7 +73,7 @@ def _name(
     above: bool = True,
     scale: float = 1.0,
 ) -> None:
-    """Write a line's name at its begin, clear of the first quarter of the line."""
+    """Write a line's name at its start, clear of the band over the line's first quarter."""
     known = np.flatnonzero(np.isfinite(band.median))
     if not len(known):
         return

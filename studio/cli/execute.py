@@ -34,7 +34,7 @@ Trust = Annotated[
     list[Path] | None,
     typer.Option(
         metavar="KEY",
-        help="Accept only plans signed with this public key; repeatable (default: the inventory's keys).",
+        help="Accept only plans signed with this public key or a key of the inventory; repeatable (default: the inventory's keys).",
     ),
 ]
 Approve = Annotated[

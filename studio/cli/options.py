@@ -134,7 +134,7 @@ Advances = Annotated[
     str | None,
     typer.Option(
         metavar="sliding,batch",
-        help="Ways to advance to compare: sliding or batch (default: the scenario's).",
+        help="How the rollout goes on to the next instances: sliding (when one is done), batch (when the window is done), or both to compare (default: the scenario's).",
     ),
 ]
 Starts = Annotated[

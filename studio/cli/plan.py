@@ -40,7 +40,8 @@ def plan(
     valid_for: Annotated[
         str,
         typer.Option(
-            metavar="DURATION", help="How long after now the rollout may begin, with unit."
+            metavar="DURATION",
+            help="How long the plan is valid: the rollout must begin within this time from now, with unit.",
         ),
     ] = "7d",
     sign: Annotated[

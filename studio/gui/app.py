@@ -48,9 +48,6 @@ def open_studio(path: Path | None) -> int:
     """Open the window on a scenario, or on the shipped example; return the exit code.
 
     Raises:
-        BadInput: The scenario is invalid, or there is no display.
-
-    Raises:
         BadInput: The scenario is wrong, or there is no display to open a window on.
     """
     settings = Settings()

@@ -328,7 +328,7 @@ def advance(
 
 
 def changed_settings(view: LessonView) -> dict[str, object]:
-    """Return the settings that differ from the given scenario, by dotted key, as a file writes them."""
+    """Return the settings that the learner changed: dotted key → value, as a scenario file writes it."""
     settings: dict[str, object] = {}
     _compare(view.scenario.as_data(), view.given.as_data(), "", settings)
     return settings

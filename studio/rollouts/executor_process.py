@@ -119,7 +119,7 @@ class ExecutorExit:
 
     @property
     def may_resume(self) -> bool:
-        """Whether the rollout can go on where it stopped; after the executor was killed it can, too."""
+        """Return whether the rollout can go on where it stopped; after the executor was killed it can, too."""
         return self.code in _RESUMABLE or self.code < 0
 
 

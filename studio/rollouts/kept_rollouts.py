@@ -39,7 +39,7 @@ class KeptRollout:
 
     @property
     def is_over(self) -> bool:
-        """Whether nothing is left to do."""
+        """Return whether nothing is left to do."""
         return self.timeline["ended"] in {Ended.DONE, Ended.ROLLED_BACK}
 
 

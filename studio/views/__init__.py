@@ -1,1 +1,1 @@
-"""What screens, charts and reports show, as data: no Qt, no matplotlib."""
+"""The content of screens, charts and reports, as data: no Qt, no matplotlib."""

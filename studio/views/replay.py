@@ -60,7 +60,7 @@ class Group:
 
 
 @dataclass(frozen=True)
-class OutageInterval:
+class StateSpan:
     """An interval in which an instance has one state and one version."""
 
     state: State
@@ -131,16 +131,16 @@ class Story:
         wanted = np.arange(self.count) * self._span_s + since_s
         return np.searchsorted(self._keys, wanted, side="right") - 1
 
-    def spell(self, interval: int) -> OutageInterval:
+    def spell(self, interval: int) -> StateSpan:
         """Return one interval of states."""
-        return OutageInterval(
+        return StateSpan(
             STATES[self.code[interval]],
             float(self.begin_s[interval]),
             float(self.end_s[interval]),
             bool(self.is_new[interval]),
         )
 
-    def spells_of(self, instance: int) -> list[OutageInterval]:
+    def spells_of(self, instance: int) -> list[StateSpan]:
         """Return the intervals of an instance in their order, without those that took no time."""
         low, high = np.searchsorted(self.instance, [instance, instance + 1])
         intervals = [self.spell(k) for k in range(low, high)]

@@ -120,7 +120,10 @@ def guard_lines(plan: Plan, timeline: dict[str, Any] | None) -> list[Line]:
 
 
 def figure_lines(plan: Plan, measured: dict[str, float | None], *, is_over: bool) -> list[Line]:
-    """Return the main figures beside the range of single runs; they are judged once the rollout is over."""
+    """Return a line for each main figure: measured, beside the forecast's 5–95 % of single runs.
+
+    Once the rollout is over, ✓ or ✗ says whether the figure lies within that range.
+    """
     lines: list[Line] = []
     for name, words in _COMPARED.items():
         figure = plan.prediction.metrics.get(name)

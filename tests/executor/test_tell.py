@@ -174,7 +174,17 @@ EVENTS: dict[str, tuple[RolloutEvent, list[str]]] = {
 }
 """An event of each kind, and its lines."""
 
-QUIET = {"warning", "stop", "dry run", "done", "rolled back", "halted", "interrupted"} | {
+QUIET = {
+    "warning",
+    "stop",
+    "waits for a person",
+    "waits for a file",
+    "dry run",
+    "done",
+    "rolled back",
+    "halted",
+    "interrupted",
+} | {
     "journal failed",
     "nothing touched",
     "error",

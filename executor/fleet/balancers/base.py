@@ -75,12 +75,12 @@ class Server:
 
     @property
     def is_ready(self) -> bool:
-        """Whether the server is ready and not down; its weight or its role may still keep requests away."""
+        """Return whether the server is ready and not down; its weight or its role may still keep requests away."""
         return self.admin is Admin.READY and self.is_up is not False
 
     @property
     def is_in_pool(self) -> bool:
-        """Whether the server gets new requests, and so counts as capacity."""
+        """Return whether the server gets new requests, and so counts as capacity."""
         return self.is_ready and self.weight != 0 and not self.is_backup
 
 

@@ -20,11 +20,11 @@ class FakeBalancer:
     """A balancer whose servers follow every command at once.
 
     Attributes:
-        servers: The servers by name; tests change them.
+        servers: The servers by name; a test may replace them to change what the balancer reports.
         commands: Every command in order, as `verb server`.
-        process: The number of its process, which grows with each restart.
+        process: A counter in place of the process id; each restart adds 1.
         is_away: Whether the balancer does not answer.
-        routes: The other ways to its servers.
+        routes: The result of `other_routes`: ways of requests to the servers without this backend.
     """
 
     servers: dict[str, Server]

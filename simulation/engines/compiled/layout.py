@@ -90,7 +90,7 @@ def lay_out(
 
 
 class _Layout:
-    """The steps of the layout: the shared arrays, the services, and the classes of requests."""
+    """Writes a scenario into the kernel's memory: shared arrays, services, classes of requests."""
 
     def __init__(self, memory: Memory, scenario: Scenario, draws: Draws) -> None:
         self._memory = memory

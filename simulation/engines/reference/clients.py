@@ -37,7 +37,7 @@ class Services(Protocol):
         """End the attempt as `timed_out`: its client waits no longer."""
 
 
-class Clients:
+class ClientProcesses:
     """All clients, with their requests and attempts.
 
     Attributes:

@@ -15,7 +15,7 @@ import numpy as np
 import simpy
 
 from simulation.engines.reference.calls import Attempt, Call
-from simulation.engines.reference.clients import Clients
+from simulation.engines.reference.clients import ClientProcesses
 from simulation.engines.reference.counted import calls_of, table_of
 from simulation.engines.reference.station import Station
 from simulation.requests.arrivals import ClosedLoop, Streams
@@ -72,7 +72,7 @@ class ReferenceEngine:
         self._routes = [
             [self._stations[name] for name in scenario.route_of(kind)] for kind in self._classes
         ]
-        self._clients = Clients(
+        self._clients = ClientProcesses(
             env,
             self,
             draws,

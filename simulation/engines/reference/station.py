@@ -133,7 +133,11 @@ class Station:
     # The way of a call
 
     def arrive(self, call: Call) -> None:
-        """Send a call to an instance of the believed pool, put it into the queue, or reject it."""
+        """Send a call to an instance that the balancer believes is in the pool.
+
+        Without a free one, put the call into the balancer's queue, or reject it when the queue is full
+        or the pool is empty.
+        """
         if self._rule.sticky and call.tries == 0:
             sticky = self._pool.sticky_instance(call.attempt.request.session)
             if sticky >= 0:

@@ -59,7 +59,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Work:
-    """What all parts of a study have in common.
+    """The facts that all parts of a study have in common.
 
     Attributes:
         cases: All cases of the study.

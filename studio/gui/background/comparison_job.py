@@ -1,4 +1,4 @@
-"""What a comparison is as a job: the first look and the runs, and what is handed over on the way.
+"""A comparison as a job: a first look at one candidate, then all runs, with results on the way.
 
 Enters: a scenario and its cases. Leaves: a `Comparison`, again and again as more runs land.
 """

@@ -139,7 +139,7 @@ class RolloutJob(QObject):
 
     @property
     def is_open(self) -> bool:
-        """Whether its job has not ended yet."""
+        """Return whether its job has not ended yet."""
         return self._job is not None and self._job.is_open
 
     @property
@@ -149,27 +149,27 @@ class RolloutJob(QObject):
 
     @property
     def is_left(self) -> bool:
-        """Whether an earlier studio began it, and it was not resumed yet."""
+        """Return whether an earlier studio began it, and it was not resumed yet."""
         return self._job is None and self.timeline is not None
 
     @property
     def may_resume(self) -> bool:
-        """Whether it can go on: it is halted, or was left unfinished."""
+        """Return whether it can go on: it is halted, or was left unfinished."""
         return self.is_halted or self.is_left
 
     @property
     def is_halting(self) -> bool:
-        """Whether it was asked to halt and still finishes the steps that run."""
+        """Return whether it was asked to halt and still finishes the steps that run."""
         return self.is_open and self._is_paused and self.code is None
 
     @property
     def is_halted(self) -> bool:
-        """Whether its executor has ended and can resume."""
+        """Return whether its executor has ended and can resume."""
         return self.is_open and self.code is not None and ExecutorExit(self.code).may_resume
 
     @property
     def is_settling(self) -> bool:
-        """Whether the rollout is over and the lab still measures."""
+        """Return whether the rollout is over and the lab still measures."""
         return self.is_open and self.code is not None and not self.is_halted
 
     @property
@@ -178,7 +178,7 @@ class RolloutJob(QObject):
 
     @property
     def was_given_up(self) -> bool:
-        """Whether a person ended it before its end."""
+        """Return whether a person ended it before its end."""
         return self._job is not None and self._job.state is JobState.CANCELLED
 
     @property
@@ -188,7 +188,7 @@ class RolloutJob(QObject):
 
     @property
     def has_record(self) -> bool:
-        """Whether there is something to report."""
+        """Return whether there is something to report."""
         return self.timeline is not None and self.code is not None
 
     @property

@@ -25,7 +25,7 @@ SCENARIOS = "Scenarios (*.yaml *.yml)"
 
 
 class Filing(QObject):
-    """What a window does with the files of its document."""
+    """The file actions of a window: new, open, import, save."""
 
     reported = Signal(str)
     """Something was done; the argument is a message."""

@@ -151,7 +151,10 @@ class ComparePage(Page):
             self.setTabOrder(self.chart, self.table)
 
     def _show_estimate(self, runs: Sequence[KeptRun]) -> dict[tuple[str, int], str]:
-        """Show the estimate of the edited scenario in the selected run's column, and return its figures."""
+        """Draw the estimate of the edited scenario over the selected run's column.
+
+        Return the estimate's numbers as text, by metric and column; empty without an estimate.
+        """
         document = self.document
         selected = document.current_run
         estimate = document.estimate if document.is_stale else None

@@ -81,7 +81,7 @@ class Columns:
 
 
 class SideBySideChart(QWidget):
-    """The columns; the mouse and ← → move the cursor."""
+    """A chart with one column for each run; mouse and ← → move a time cursor through all columns."""
 
     moved = Signal(float)
     """The cursor has moved; the argument is its time in seconds."""

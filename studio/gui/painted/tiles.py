@@ -25,7 +25,7 @@ from simulation.results.states import State
 from studio.gui.painted.tile_grid import HEADING_PX, WITH_WORDS, TileLayout, fit_tiles
 from studio.gui.toolkit.painting import claim_keys, font_of
 from studio.views.figures_text import clock_text, percent_text
-from studio.views.replay import STATES, OutageInterval, Story
+from studio.views.replay import STATES, StateSpan, Story
 from studio.views.states import Look, look_of, readable
 from studio.views.theme import LIGHT, SMALL_PX, Theme
 
@@ -157,7 +157,7 @@ class Tiles(QWidget):
         words = f"{story.names[instance]}: {interval.state.value} {since}, {version} version"
         return f"{words}. {self._bar_text(interval)}".rstrip()
 
-    def _bar_text(self, interval: OutageInterval) -> str:
+    def _bar_text(self, interval: StateSpan) -> str:
         story = self._story
         assert story is not None
         if interval.state is State.SERVING:

@@ -336,7 +336,7 @@ def ticks_s(end_s: float) -> list[float]:
 
 
 def _by_instance(spans: Sequence[Span]) -> dict[str, list[Span]]:
-    """Return the drawn spans by instance, in order of time."""
+    """Return the spans that have a bar (states in `DRAWN`) by instance, in order of time."""
     spans_by_instance: dict[str, list[Span]] = defaultdict(list)
     for span in sorted(spans, key=lambda span: span.begin_s):
         if span.state in DRAWN:

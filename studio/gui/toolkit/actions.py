@@ -101,7 +101,7 @@ class Actions:
     """The actions of a window.
 
     Attributes:
-        by_key: The actions by key.
+        by_key: The actions by their identifier, such as ``file.open``, those of pages included.
     """
 
     def __init__(self, window: QWidget, slots: Mapping[str, Callable[[], object]]) -> None:

@@ -1,4 +1,4 @@
-"""What the studio stores between starts: settings, the window's geometry, recent files.
+"""The values that the studio stores between starts: settings, the window's geometry, recent files.
 
 Each setting is declared once in `SETTINGS`; the dialog and `docs/studio.md` come from there.
 """

@@ -87,7 +87,7 @@ def test_damaged_timestamps_are_refused_with_a_reason(tmp_path: Path) -> None:
 
 def test_times_are_counted_by_the_second_up_to_the_last() -> None:
     """An incomplete second at the end is joined to the second before it."""
-    rates = timestamps_of(np.array([0.1, 0.2, 2.5, 3.0, 3.4, 4.25])).counted("log")
+    rates = timestamps_of(np.array([0.1, 0.2, 2.5, 3.0, 3.4, 4.25])).rate_table("log")
     np.testing.assert_allclose(rates.edges_s, [0, 1, 2, 3, 4.25])
     np.testing.assert_allclose(rates.rates_rps, [2, 0, 1, 3 / 1.25])
     assert rates.data_ends_s() == 4.25

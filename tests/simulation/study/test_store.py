@@ -338,5 +338,5 @@ def test_a_process_of_an_older_version_stores_under_other_keys(
                 patch.setattr(store_module, "engine_version", engine_version)
                 newer.put(0, frame, [(keys[1], done[2], pack(done[2]))])
                 older.put(1, frame, [(old_keys[0], done[1], pack(done[1]))])
-        assert set(newer.known(keys[1], frame, EngineName.AUTO)) == {0}
-        assert not newer.known(keys[0], frame, EngineName.AUTO)
+        assert set(newer.stored_runs(keys[1], frame, EngineName.AUTO)) == {0}
+        assert not newer.stored_runs(keys[0], frame, EngineName.AUTO)

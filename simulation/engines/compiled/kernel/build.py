@@ -1,4 +1,4 @@
-"""How the kernel is compiled: each function once, for the types that its annotations say.
+"""Compilation of the kernel: each function once, for the types that its annotations say.
 
 Left to itself, Numba compiles a function anew for every constant and every width of a number that it
 is called with, two and a half times as many. Only the entries are kept in the cache: they contain
@@ -83,7 +83,10 @@ def part(function: Function) -> Function:
 
 
 def hot_part(function: Function) -> Function:
-    """One that is worth being copied into each that calls it: for every request, a call is much."""
+    """Compile a function that is copied into each of its callers.
+
+    Use this for functions that run for every request, where the cost of a call counts.
+    """
     compiled = numba.njit(**_OPTIONS, **_WITHIN, forceinline=True)(function)
     added: Function = _add(function, compiled)
     return added
