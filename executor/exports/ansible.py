@@ -40,7 +40,8 @@ class Ansible:
     """An export as a playbook that rolls the hosts of the plan."""
 
     name = "ansible"
-    words = "Ansible: a playbook with serial batches"
+    title = "Ansible"
+    about = "a playbook with serial batches"
     suffix = ".playbook.yaml"
 
     def render(self, plan: Plan, _options: ReleaseOptions = NO_OPTIONS) -> Exported:

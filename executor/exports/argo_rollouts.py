@@ -31,7 +31,8 @@ class ArgoRollouts:
     """An export as a patch of a Rollout: each wave but the last is a weight, each gate a pause."""
 
     name = "argo-rollouts"
-    words = "Argo Rollouts: a patch of the Rollout's canary"
+    title = "Argo Rollouts"
+    about = "a patch of the Rollout's canary"
     suffix = ".rollout-patch.yaml"
 
     def render(self, plan: Plan, options: ReleaseOptions = NO_OPTIONS) -> Exported:

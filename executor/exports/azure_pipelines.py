@@ -37,7 +37,8 @@ class AzurePipelines:
     """An export as a deployment job in which each step is a script beside the pipeline."""
 
     name = "azure-pipelines"
-    words = "Azure Pipelines: a rolling deployment job for virtual machines"
+    title = "Azure Pipelines"
+    about = "a rolling deployment job for virtual machines"
     suffix = ".azure-pipelines.yaml"
 
     def render(self, plan: Plan, _options: ReleaseOptions = NO_OPTIONS) -> Exported:

@@ -68,12 +68,14 @@ class ExportTarget(Protocol):
 
     Attributes:
         name: Its name, as the option `--to` takes it.
-        words: The tool and the kind of file, as a phrase for people.
+        title: The tool, in words.
+        about: The kind of file, in words.
         suffix: The end of the file's name.
     """
 
     name: str
-    words: str
+    title: str
+    about: str
     suffix: str
 
     def render(self, plan: Plan, options: ReleaseOptions = NO_OPTIONS) -> Exported:

@@ -28,7 +28,8 @@ class Kubernetes:
     """An export as a patch of a Deployment, or of a StatefulSet where the plan is for one."""
 
     name = "kubernetes"
-    words = "Kubernetes: a patch of the Deployment or StatefulSet"
+    title = "Kubernetes"
+    about = "a patch of the Deployment or StatefulSet"
     suffix = ".patch.yaml"
 
     def render(self, plan: Plan, options: ReleaseOptions = NO_OPTIONS) -> Exported:

@@ -18,7 +18,8 @@ class PlanItself:
     """An export as a plan for Rollcast's own executor, in which nothing is lost."""
 
     name = "rollcast"
-    words = "Rollcast plan: the plan itself, for its own executor"
+    title = "Rollcast plan"
+    about = "the plan itself, for its own executor"
     suffix = ".plan.json"
 
     def render(self, plan: Plan, _options: ReleaseOptions = NO_OPTIONS) -> Exported:

@@ -206,6 +206,13 @@ def _figures_are_in_order(plan: Plan) -> Iterator[str]:
                 yield f"{name}: {below} ({small:g}) must not exceed {above} ({large:g})"
 
 
+OBJECTIVES_HOLD = "the objectives hold with the stated confidence"
+RUNS_ADD_UP = "the prediction is of all the runs that were made"
+IS_CONFIRMED = "the prediction is what a search confirmed, where there was one"
+
+PREDICTION_CHECKS = frozenset((OBJECTIVES_HOLD, RUNS_ADD_UP, IS_CONFIRMED))
+"""The checks of a plan's prediction; they do not apply to a plan that was not simulated."""
+
 _RULES: tuple[tuple[str, Callable[[Plan], Iterator[str]]], ...] = (
     ("the window fits the fleet and its minimum in the pool", _window_fits),
     ("what carries it out can replace instances so", _broken_carrier),
@@ -214,8 +221,8 @@ _RULES: tuple[tuple[str, Callable[[Plan], Iterator[str]]], ...] = (
     ("the balancer learns of a take-out before the stop, and the stop has time", _stops_in_time),
     ("every step has a deadline, and the drain fits into its own", _deadlines_fit),
     ("the embedded scenario is the one that was simulated", _scenario_is_the_one),
-    ("the objectives hold with the stated confidence", _objectives_hold),
-    ("the prediction is of all the runs that were made", _runs_add_up),
-    ("the prediction is what a search confirmed, where there was one", _was_confirmed),
+    (OBJECTIVES_HOLD, _objectives_hold),
+    (RUNS_ADD_UP, _runs_add_up),
+    (IS_CONFIRMED, _was_confirmed),
     ("the predicted figures are in order", _figures_are_in_order),
 )

@@ -52,7 +52,9 @@ Journal = Annotated[
 ]
 Quiet = Annotated[
     bool,
-    typer.Option("-q", "--quiet", help="Print only warnings, errors and how the rollout ended."),
+    typer.Option(
+        "-q", "--quiet", help="Print only warnings, errors, questions and how the rollout ended."
+    ),
 ]
 Events = Annotated[
     OutputFormat,

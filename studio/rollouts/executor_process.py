@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from enum import StrEnum
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -24,7 +25,7 @@ from executor.approval import ByFile
 from executor.base.errors import BadInput, RollcastError
 from executor.decide import Waiting
 from executor.diagnostics import VARIABLE
-from executor.events import WaitBegun, parse_event
+from executor.events import WaitBegun, Warned, parse_event
 from executor.execute import EXIT_CODES, Execute
 from executor.output import OutputFormat
 from executor.plan.file import write_plan
@@ -81,16 +82,20 @@ class ExecutorControl(Protocol):
         ...
 
 
+class LineKind(StrEnum):
+    """The weight of a line of the executor."""
+
+    TEXT = "text"
+    WARNING = "warning"
+    ERROR = "error"
+
+
 @dataclass(frozen=True)
 class OutputLine:
-    """A line that the executor printed, or that is about it.
-
-    Attributes:
-        is_wrong: Whether it is a warning or an error.
-    """
+    """A line that the executor printed, or that is about it."""
 
     line: str
-    is_wrong: bool = False
+    kind: LineKind = LineKind.TEXT
 
 
 @dataclass(frozen=True)
@@ -293,15 +298,17 @@ class _Child:
         elif isinstance(event, WaitBegun) and event.what is Waiting.APPROVAL:
             assert event.wave is not None
             self._control.publish(ApprovalNeeded(event.wave))
+        elif isinstance(event, Warned):
+            self._control.publish(OutputLine(event.message, LineKind.WARNING))
         else:
             for words in lines_of(event):
                 if is_warning(event):
-                    self._control.publish(OutputLine(words, is_wrong=True))
+                    self._control.publish(OutputLine(words, LineKind.WARNING))
                 else:
                     self._say(words)
 
     def _handle_error(self, line: str) -> None:
-        self._control.publish(OutputLine(line.removeprefix("executor: "), is_wrong=True))
+        self._control.publish(OutputLine(line.removeprefix("executor: "), LineKind.ERROR))
 
     def _obey_control(self, child: subprocess.Popen[bytes]) -> None:
         """Send a signal when it must halt, and further ones when a given-up one takes too long."""

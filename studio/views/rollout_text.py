@@ -14,7 +14,7 @@ from executor.fleet.inventory import Inventory
 from executor.guards import RequestCounts, limit_readings
 from executor.plan.model import Plan
 from executor.progress import Ended
-from studio.rollouts.executor_process import OutputLine
+from studio.rollouts.executor_process import LineKind, OutputLine
 from studio.views.figures_text import (
     Line,
     count_text,
@@ -144,9 +144,9 @@ def figure_lines(plan: Plan, measured: dict[str, float | None], *, is_over: bool
     return lines
 
 
+_LINE_SIGNS = {LineKind.TEXT: "", LineKind.WARNING: "! ", LineKind.ERROR: "✗ "}
+
+
 def log_line(output: OutputLine) -> str:
     """Return a line of the executor as it is shown: a warning begins with ``!``, an error with ``✗``."""
-    line = output.line.strip()
-    if not output.is_wrong:
-        return line
-    return f"! {line.removeprefix('warning: ')}" if line.startswith("warning: ") else f"✗ {line}"
+    return f"{_LINE_SIGNS[output.kind]}{output.line.strip()}"

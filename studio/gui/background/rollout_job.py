@@ -22,6 +22,7 @@ from studio.rollouts import executor_process
 from studio.rollouts.executor_process import (
     ApprovalNeeded,
     ExecutorExit,
+    LineKind,
     OutputLine,
     RecordRead,
 )
@@ -280,7 +281,7 @@ class RolloutJob(QObject):
 
     def _on_ended(self) -> None:
         if self._job is not None and self._job.state is JobState.FAILED:
-            self.lines.append(OutputLine(self._job.failure_text, is_wrong=True))
+            self.lines.append(OutputLine(self._job.failure_text, LineKind.ERROR))
         self._soon.stop()
         self.changed.emit()
 

@@ -213,7 +213,7 @@ class PlanPage(Page):
         """Ask for the file to export to."""
         draft, target = self.draft, self.export.selected_target
         if self.export.write.isEnabled() and draft.plan is not None:
-            kinds = f"{target.words.partition(':')[0]} (*{Path(target.suffix).suffix})"
+            kinds = f"{target.title} (*{Path(target.suffix).suffix})"
             name = file_name(draft.plan, target)
             ask_for_file(self, f"Export for {target.name}", kinds, self.write, name)
 
@@ -247,9 +247,10 @@ class _ExportCard(QFrame):
         )
         self.target.setMinimumContentsLength(10)
         for target in TARGETS:
-            title, _, more = target.words.partition(": ")
-            self.target.addItem(title, target.name)
-            self.target.setItemData(self.target.count() - 1, more, Qt.ItemDataRole.ToolTipRole)
+            self.target.addItem(target.title, target.name)
+            self.target.setItemData(
+                self.target.count() - 1, target.about, Qt.ItemDataRole.ToolTipRole
+            )
         self.view_switch = Segmented(
             "Export", [("file", "File", "Content of the file"), ("lost", "Lost", "")]
         )

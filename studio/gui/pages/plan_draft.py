@@ -11,7 +11,7 @@ from functools import cached_property
 
 from executor.base.errors import RollcastError
 from executor.plan.model import Plan
-from executor.plan.rules import checks
+from executor.plan.rules import OBJECTIVES_HOLD, PREDICTION_CHECKS, checks
 from simulation.planning.make_plan import draft_plan, outline_plan, self_contained
 from simulation.scenario.model import Scenario
 from simulation.study.case import cases_of
@@ -19,13 +19,6 @@ from studio.gui.document.document import Document
 from studio.gui.document.runs import KeptRun
 from studio.rollouts.kept_rollouts import ScenarioKey, key_of_plan, scenario_key
 from studio.views.graph import OutageInterval, spells, typical_run
-
-_SIMULATED = (
-    "the objectives hold with the stated confidence",
-    "the prediction is of all the runs that were made",
-    "the prediction is what a search confirmed, where there was one",
-)
-"""Checks of a prediction. They do not apply to a scenario that is not simulated."""
 
 
 @dataclass(frozen=True)
@@ -93,7 +86,7 @@ def _draft_of(document: Document, run: KeptRun | None) -> PlanDraft:
         (promise, tuple(broken)) for promise, broken in checks(plan, datetime.now(UTC))
     ]
     if run is None:
-        checks_of_plan = [check for check in checks_of_plan if check[0] not in _SIMULATED]
+        checks_of_plan = [check for check in checks_of_plan if check[0] not in PREDICTION_CHECKS]
         is_edited = document.is_stale
         missing = "the change is not simulated yet" if is_edited else "simulate it first (F5)"
         checks_of_plan.append(("the edited scenario is simulated", (missing,)))
@@ -105,7 +98,7 @@ def _draft_of(document: Document, run: KeptRun | None) -> PlanDraft:
         )
         reasons = run.result.verdict.reasons
         checks_of_plan = [
-            (promise, (*broken, *reasons) if promise == _SIMULATED[0] and broken else broken)
+            (promise, (*broken, *reasons) if promise == OBJECTIVES_HOLD and broken else broken)
             for promise, broken in checks_of_plan
         ]
     first_reason = next((broken[0] for _, broken in checks_of_plan if broken), "")

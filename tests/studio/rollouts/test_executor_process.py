@@ -30,6 +30,7 @@ from studio.rollouts import executor_process
 from studio.rollouts.executor_process import (
     ApprovalNeeded,
     ExecutorExit,
+    LineKind,
     OutputLine,
     executor_command,
     run_executor,
@@ -130,12 +131,12 @@ def test_its_events_are_passed_on_in_words_and_other_lines_as_they_are(
     )
     hand = Hand()
     assert run(plan_file, hand) == 3
-    error = OutputLine("oh", is_wrong=True)
+    error = OutputLine("oh", LineKind.ERROR)
     assert error in hand.landed
     assert [result for result in hand.landed if result != error] == [
         OutputLine("one"),
         OutputLine("only x is told and watched"),
-        OutputLine("warning: hm", is_wrong=True),
+        OutputLine("hm", LineKind.WARNING),
         ApprovalNeeded(2),
         OutputLine("            waiting for the pause after the instance before"),
         OutputLine("  no end"),
