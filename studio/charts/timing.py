@@ -14,19 +14,11 @@ from studio.charts import style
 from studio.views.theme import Theme
 from studio.views.timing import CellFigures, CellGrid
 from studio.views.timing_shades import (
-    _VERDICTS,
     FIGURES,
-    GLYPHS,
-    Shades,
     clock_ticks,
     shades_of,
     value_text,
 )
-
-
-def verdict_colour(shades: Shades, answer: str) -> str:
-    """Return the colour of a cell with a verdict, for a legend."""
-    return shades.colours[_VERDICTS + 2 * list(GLYPHS).index(answer)]
 
 
 def draw_traffic(axes: Axes, grid: CellGrid, theme: Theme) -> None:

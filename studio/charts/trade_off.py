@@ -8,15 +8,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
-from simulation.study.compare import CandidateResult, Comparison, front_of
+from simulation.study.compare import CandidateResult, Comparison
 from studio.charts import style
-from studio.views.facts import Facts, facts, is_within
 from studio.views.figures_text import (
     candidate_name,
     count_text,
@@ -32,7 +30,9 @@ from studio.views.trade_off import (
     AxisScale,
     Point,
     Risk,
+    holding_front,
     points,
+    region_of,
     scale_of,
     why_empty,
 )
@@ -140,104 +140,6 @@ def _ticks_of(risk: Risk, high: float) -> Callable[[float, int | None], str]:
     if risk.text is percent_text:
         return lambda value, _: f"{value * 100:.4g} %"
     return lambda value, _: f"{value:,.0f}" if value == round(value) else f"{value:g}"
-
-
-def holding_front(comparison: Comparison, risk: Risk) -> tuple[int, ...]:
-    """Return the candidates within every limit that no other such candidate beats in both duration and risk.
-
-    A candidate that breaks a limit cannot be chosen, however fast it is: one that loses 85 % of its requests
-    often answers the rest quickly.
-    """
-    objectives = comparison.scenario.objectives
-    holding = [
-        index
-        for index, result in enumerate(comparison.candidates)
-        if not _breaks(result, facts(result, objectives))
-    ]
-    front = front_of([comparison.candidates[index] for index in holding], risk.metric)
-    return tuple(holding[place] for place in front)
-
-
-@dataclass(frozen=True)
-class Region:
-    """The region in which all objectives hold, as far as the candidates show.
-
-    Attributes:
-        bands_s: Begin and end of ranges of durations, ascending; a failing candidate lies in none of them.
-        low: The lowest risk in the region; None where the axis begins.
-        high: The highest risk in the region; None where the axis ends.
-    """
-
-    bands_s: tuple[tuple[float, float], ...]
-    low: float | None
-    high: float | None
-
-
-def region_of(comparison: Comparison, risk: Risk, right_s: float) -> Region | None:
-    """Return the region in which all objectives hold; None where none is set, or no duration is left.
-
-    The limits of duration and risk can be drawn on the axes. Other objectives cannot, so a duration counts only
-    where the nearest candidate breaks none of them: a band ends halfway to a candidate that does. A band also
-    ends there where a candidate fails in too many runs although its means are within both limits.
-
-    Args:
-        comparison: The candidates.
-        risk: The risk on the other axis.
-        right_s: End of the axis of durations, in seconds.
-    """
-    objectives = comparison.scenario.objectives
-    limit = risk.limit(objectives)
-    limited = facts(comparison.candidates[0], objectives).by_metric.values()
-    if all(fact.limit is None for fact in limited):
-        return None
-    low, high = (limit, None) if risk.is_higher_better else (None, limit)
-    end_s = right_s if objectives.duration is None else min(right_s, objectives.duration)
-    known = sorted(points(comparison, risk), key=lambda point: point.duration_s)
-    barred = {point.index for point in known if _bars(comparison, point, risk)}
-    barred_s = {point.duration_s for point in known if point.index in barred}
-    bands: list[tuple[float, float]] = []
-    begin_s: float | None = 0.0
-    before: float | None = None
-    for duration_s in sorted({point.duration_s for point in known}):
-        if duration_s in barred_s:
-            if begin_s is not None:
-                bands.append((begin_s, 0.0 if before is None else (before + duration_s) / 2))
-            begin_s = None
-        elif begin_s is None:
-            assert before is not None
-            begin_s = (before + duration_s) / 2
-        before = duration_s
-    if begin_s is not None:
-        bands.append((begin_s, end_s))
-    cut = [(first, min(last, end_s)) for first, last in bands]
-    bands_left = tuple((first, last) for first, last in cut if first < last)
-    return Region(bands_left, low, high) if bands_left else None
-
-
-def _bars(comparison: Comparison, point: Point, risk: Risk) -> bool:
-    """Return whether a candidate shows that an objective is broken at its duration.
-
-    A candidate that breaks only limits on the axes lies outside the region anyway, so it excludes nothing.
-    """
-    result = comparison.candidates[point.index]
-    limited = facts(result, comparison.scenario.objectives)
-    if not _breaks(result, limited):
-        return False
-    shown = {_DURATION, risk.metric}
-    by_metric = limited.by_metric.items()
-    breaks_elsewhere = any(
-        one.is_within is False for metric, one in by_metric if metric not in shown
-    )
-    lies_outside = any(
-        is_within(metric, one.figure.mean, one.limit) is False
-        for metric, one in by_metric
-        if metric in shown
-    )
-    return breaks_elsewhere or not lies_outside
-
-
-def _breaks(result: CandidateResult, limited: Facts) -> bool:
-    return result.verdict.answer == "fails" or limited.breaks_a_limit
 
 
 def _shade(axes: Axes, comparison: Comparison, risk: Risk, theme: Theme) -> None:

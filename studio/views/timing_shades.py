@@ -141,3 +141,8 @@ def clock_ticks(grid: CellGrid, most: int) -> list[float]:
     span_s = grid.end_s - grid.begin_s
     ticks = time_ticks(span_s, most)
     return [grid.begin_s + tick for tick in ticks if tick < span_s]
+
+
+def verdict_colour(shades: Shades, answer: str) -> str:
+    """Return the colour of a cell with a verdict, for a legend."""
+    return shades.colours[_VERDICTS + 2 * list(GLYPHS).index(answer)]

@@ -23,12 +23,11 @@ from PySide6.QtGui import (
 )
 from PySide6.QtWidgets import QWidget
 
-from studio.charts.timing import verdict_colour
 from studio.gui.painted.plotted import PlotArea, round_values, with_opacity
 from studio.gui.toolkit.painting import font_of, picture_of
 from studio.views.theme import SMALL_PX, Theme
 from studio.views.timing import CellGrid
-from studio.views.timing_shades import GLYPHS, Shades, clock_ticks, value_text
+from studio.views.timing_shades import GLYPHS, Shades, clock_ticks, value_text, verdict_colour
 
 _LEFT_PX, _RIGHT_PX, _TRAFFIC_PX = 66, 14, 58
 _TOP_PX, _BETWEEN_PX, _TIMES_PX, _LEGEND_PX = 8, 8, 20, 20

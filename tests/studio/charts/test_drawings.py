@@ -25,9 +25,9 @@ from simulation.study.rows import run_rows
 from studio.charts.fit import draw_distribution, draw_tail, save_fits
 from studio.charts.over_time import draw_capacity, draw_latency
 from studio.charts.sensitivity import draw_sensitivity
-from studio.charts.trade_off import MARKERS, draw_trade_off, holding_front
+from studio.charts.trade_off import MARKERS, draw_trade_off
 from studio.views.theme import DARK, LIGHT
-from studio.views.trade_off import P99
+from studio.views.trade_off import P99, holding_front
 from tests.helpers.command_line import SHOP
 
 

@@ -10,12 +10,11 @@ from PySide6.QtCore import QPoint, Qt
 from pytestqt.qtbot import QtBot
 
 from simulation.study.compare import front_of
-from studio.charts.trade_off import holding_front
 from studio.gui.document.commands import edit_values, remove_run, rename_run
 from studio.gui.pages.trade_off import TradeOffPage, undecided_of
 from studio.views.figures_text import verdict_text
 from studio.views.theme import DARK
-from studio.views.trade_off import P99, RISKS, AxisScale, scale_of
+from studio.views.trade_off import P99, RISKS, AxisScale, holding_front, scale_of
 from tests.helpers.command_line import SHOP
 from tests.studio.gui.pages import Seat
 

@@ -14,11 +14,10 @@ from simulation.study.compare import CandidateResult, Comparison, candidate_resu
 from simulation.study.execution import Execution
 from simulation.study.rows import run_rows
 from simulation.study.verdict import broken_objectives
-from studio.charts.trade_off import holding_front, region_of
 from studio.views.facts import facts
 from studio.views.figures_text import percent_text
 from studio.views.headline import four_figures
-from studio.views.trade_off import RISKS
+from studio.views.trade_off import RISKS, holding_front, region_of
 from tests.helpers.command_line import SHOP
 
 STILL = (
