@@ -16,6 +16,7 @@ _LIBRARIES = ("networkx", "numba", "numpy", "scipy", "simpy")
 _SOURCES = (
     "executor/dialects",
     "executor/plan/model.py",
+    "executor/plan/waves.py",
     "simulation/control",
     "simulation/engines",
     "simulation/requests",

@@ -82,6 +82,7 @@ def no_database_left_open(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 SIMULATING = tuple(
     ROOT / "tests" / name
     for name in (
+        "architecture/test_other_systems.py",
         "end_to_end",
         "simulation/control",
         "simulation/engines",

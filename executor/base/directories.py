@@ -60,10 +60,10 @@ def cache_directory(name: str) -> Path:
         problem = _make_writable(home / name)
         if not problem:
             return home / name
-        problem = f"{home}: {problem}"
+        problem = f"{home}: cannot be written: {problem}"
     if not _make_writable(temporary / name):
         _warn_once(
-            f"caches are kept in {temporary}, because they cannot be kept at home: {problem}"
+            f"{problem}; compiled code and stored settings of libraries are kept in {temporary}"
         )
         return temporary / name
     try:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 import tempfile
 from collections.abc import Callable
 from functools import wraps
@@ -43,17 +42,12 @@ def needs(
 
 
 def prepare_home() -> None:
-    """Say in one line that the home cannot be written to, and give matplotlib a place of its own.
+    """Give matplotlib a folder of its own where the home cannot be written to.
 
-    Without that, matplotlib prints two long lines of advice on every start.
+    Without that, matplotlib prints two long lines of advice on every start. `cache_directory` says
+    once that the home cannot be written to.
     """
     directory = cache_directory("matplotlib")
     if Path(tempfile.gettempdir()) not in (directory.parent, directory.parent.parent):
         return
-    home = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
-    print(
-        f"rollcast: {home}: cannot be written: compiled code is kept in {directory.parent}, and the "
-        "studio's settings are not kept",
-        file=sys.stderr,
-    )
     os.environ.setdefault("MPLCONFIGDIR", str(directory))

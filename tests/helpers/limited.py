@@ -7,6 +7,7 @@ allocates a large object before it checks the size ends in a `MemoryError` here.
 from __future__ import annotations
 
 import contextlib
+import importlib
 import io
 import json
 import resource
@@ -16,6 +17,15 @@ from pathlib import Path
 
 EXTRA_BYTES = 512 << 20
 """Memory that the commands may use beyond that of the loaded program, in bytes."""
+
+
+LOADED_BY_COMMANDS = (
+    "pandas",
+    "scipy.stats",
+    "simulation.importers.together",
+    "simulation.planning.make_plan",
+    "simulation.study.driver",
+)
 
 
 def run_command(arguments: list[str]) -> tuple[int, str]:
@@ -35,7 +45,9 @@ def run_command(arguments: list[str]) -> tuple[int, str]:
 def main() -> None:
     """Run the commands that standard input lists."""
     commands = json.load(sys.stdin)
-    run_command(commands[0])  # loads what every command needs
+    run_command(commands[0])
+    for name in LOADED_BY_COMMANDS:  # a library reserves address space when it is loaded
+        importlib.import_module(name)
     pages = Path("/proc/self/statm").read_text(encoding="ascii").split()[0]
     now = int(pages) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (now + EXTRA_BYTES, now + EXTRA_BYTES))

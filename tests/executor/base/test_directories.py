@@ -45,8 +45,8 @@ def test_a_home_that_cannot_be_written_to_is_said_in_one_line(
         places = [cache_directory(name) for name in ("cells", "cells", "kernel")]
     assert all(tmp_path / "tmp" in place.parents for place in places)
     (line,) = caplog.messages
-    assert line.startswith(f"caches are kept in {places[0].parent}, because they cannot be kept at")
-    assert line.endswith(f"{tmp_path}/home/.cache/rollcast: Not a directory")
+    assert line.startswith(f"{tmp_path}/home/.cache/rollcast: cannot be written: Not a directory; ")
+    assert line.endswith(f"stored settings of libraries are kept in {places[0].parent}")
 
 
 def test_where_nothing_can_be_written_it_is_bad_input(

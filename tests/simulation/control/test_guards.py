@@ -75,7 +75,9 @@ class Plane:
         self.intervals: list[tuple[float, float]] = []
         self.cut_at: list[float] = []
 
-    def seen(self, since_s: float, until_s: float, new_version: bool | None = None) -> EndedCalls:
+    def ended_between(
+        self, since_s: float, until_s: float, new_version: bool | None = None
+    ) -> EndedCalls:
         self.intervals.append((since_s, until_s))
         return self._seen(since_s, until_s)
 

@@ -137,7 +137,7 @@ def test_without_a_display_the_studio_says_so_in_one_line(tmp_path: Path) -> Non
         timeout=120,
     )
     assert done.returncode == 2
-    assert done.stderr == "rollcast: there is no display; rollcast compare answers without one\n"
+    assert done.stderr == "rollcast: there is no display; rollcast compare works without one\n"
 
 
 @pytest.mark.slow
@@ -158,7 +158,7 @@ def test_a_home_that_cannot_be_written_to_is_told_in_one_line(tmp_path: Path) ->
     home = {"HOME": os.devnull, "TMPDIR": str(tmp_path / "tmp")}
     done = run(tmp_path, [*command, "--windows", "1"], **{**inherited, **home})
     assert done.returncode == 0, done.stderr
-    assert done.stderr.startswith(f"rollcast: {os.devnull}/.cache: cannot be written: ")
+    assert done.stderr.startswith(f"warning: {os.devnull}/.cache/rollcast: cannot be written: ")
     assert done.stderr.count("\n") == 1
     assert (tmp_path / "page.html").is_file()
 
@@ -189,7 +189,9 @@ def test_an_interrupt_at_the_start_leaves_no_traceback(tmp_path: Path, delay_s: 
         if process.poll() is None:
             process.kill()
             process.communicate()
-    assert process.returncode == 130, err
+    # An interrupt in the middle of an `exec` of a library makes Python end itself by SIGINT, also when
+    # the exception was handled: a shell says 130 then, too.
+    assert process.returncode in (130, -signal.SIGINT), err
     assert out == ""
     assert "Traceback" not in err
     assert "Warning" not in err

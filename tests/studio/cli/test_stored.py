@@ -19,7 +19,7 @@ def test_a_command_run_again_runs_nothing(
     first = rollcast(command, "shop.yaml", "--json", "--jobs", "1")
     assert STORE.exists()
     with monkeypatch.context() as patch:
-        patch.setattr(Work, "_opened", None)
+        patch.setattr(Work, "_make_run", None)
         assert rollcast(command, "shop.yaml", "--json") == first
     STORE.unlink()
     assert rollcast(command, "shop.yaml", "--json", "--jobs", "1") == first
@@ -31,7 +31,7 @@ def test_a_plan_made_again_runs_nothing(
     told = ("plan", "shop.yaml", "-o", "plan.json", "--json")
     first = rollcast(*told, "--jobs", "1")
     assert first.code == 0
-    monkeypatch.setattr(Work, "_opened", None)
+    monkeypatch.setattr(Work, "_make_run", None)
     assert rollcast(*told) == first
 
 

@@ -83,7 +83,7 @@ def test_a_worker_of_another_version_is_refused(tmp_path: Path) -> None:
     changed = tmp_path / "changed"
     for part in ("executor", "simulation"):
         shutil.copytree(ROOT / part, changed / part)
-    with (changed / "simulation" / "pace.py").open("a", encoding="utf-8") as source:
+    with (changed / "simulation" / "run.py").open("a", encoding="utf-8") as source:
         source.write("# another version\n")
     missing = tmp_path / "missing"
     (missing / "simulation").mkdir(parents=True)
