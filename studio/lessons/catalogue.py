@@ -203,7 +203,7 @@ LESSONS: tuple[Lesson, ...] = (
         "Health checks, least connections, and an instance that answers nobody.",
         (
             _predict(
-                "The balancer hears six seconds late that an instance has left, and its checks need "
+                "The balancer learns six seconds late that an instance has left, and its checks need "
                 "three failures to notice. Least connections sends to who has least to do. How many "
                 "requests does that lose, compared with taking turns?",
                 ("Fewer: it avoids the dead one", "As many", "Several times as many"),

@@ -112,7 +112,7 @@ def write_frame(path: Path, frame: pd.DataFrame) -> None:
 def runs_frame(comparison: Comparison) -> pd.DataFrame:
     """One row for each candidate and replication, with every metric in the unit of its name.
 
-    ``run`` numbers the replications that have landed, from 0: rows of one number met the same
+    ``run`` numbers the replications that are simulated, from 0: rows of one number met the same
     traffic. ``requests_*`` are counts over the common interval.
     """
     import pandas as pd  # noqa: PLC0415 - a first window starts without it

@@ -59,7 +59,7 @@ _RESUMABLE = {EXIT_CODES[Ended.HALTED], EXIT_CODES[Ended.INTERRUPTED]}
 
 
 class ExecutorControl(Protocol):
-    """A person's wishes about an executor, and the receiver of what it reports."""
+    """A person's requests to an executor, and the receiver of what it reports."""
 
     def should_stop(self) -> bool:
         """Return whether the rollout is given up."""
@@ -160,7 +160,7 @@ def run_on_inventory(
     Args:
         plan: The plan; it is written into its folder.
         inventory: The fleet.
-        control: A person's wishes, and the receiver of what the executor reports.
+        control: A person's requests, and the receiver of what the executor reports.
         asks: Whether each wave after the first must be approved.
         dry_run: Whether to report the exact actions and do none.
         resumes: Whether to go on with a rollout that was left unfinished.
@@ -193,7 +193,7 @@ def run_executor(
     Args:
         asked: The executor's arguments.
         plan: The plan that it carries out.
-        control: A person's wishes, and the receiver of what the executor reports.
+        control: A person's requests, and the receiver of what the executor reports.
         say: Is called with each line that says what happens.
         asks: Whether each wave after the first must be approved.
     """
@@ -262,7 +262,7 @@ class _Child:
                 stream.close()
 
     def _follow(self, child: subprocess.Popen[bytes]) -> None:
-        """Handle its output, the journal and the wishes about it until its output ends."""
+        """Handle its output, the journal and the person's requests until its output ends."""
         assert child.stdout is not None
         assert child.stderr is not None
         streams = {

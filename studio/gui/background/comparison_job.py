@@ -21,7 +21,7 @@ def comparing(scenario: Scenario, cases: tuple[Case, ...], stored_at: Path | Non
     """A comparison: a first look, then results as soon as there are any, and again as more land.
 
     The look is one replication of the scenario's own candidate, simulated in this thread, which is
-    there long before others that take longer; the compiled engine lets go of the interpreter.
+    there long before others that take longer; the compiled engine releases the interpreter lock.
 
     Args:
         scenario: What is simulated.
