@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from executor.base.errors import Refused, RollcastError, describe_unexpected
-from executor.base.signals import enable_interrupts
+from executor.base.signals import INTERRUPTED, enable_interrupts
 from executor.diagnostics import configure_logging
 from executor.execute import Execute, execute, look_at
 from executor.fleet.inventory import read_inventory
@@ -23,8 +23,6 @@ from executor.output import OutputFormat, complain, write_no_more
 from executor.plan.file import read_plan
 from executor.plan.model import Plan
 from executor.plan.rules import checks
-
-INTERRUPTED = 130
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

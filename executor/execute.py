@@ -20,7 +20,7 @@ from executor.approval import ByFile, ByTerminal
 from executor.base.canonical_json import digest_of
 from executor.base.errors import BadInput, Refused, RollcastError, describe_unexpected
 from executor.base.files import atomic_write_text
-from executor.base.signals import StopRequests
+from executor.base.signals import INTERRUPTED, StopRequests
 from executor.dry_run import remaining_actions
 from executor.ends import Outcome
 from executor.events import (
@@ -54,7 +54,7 @@ from executor.tell import Report, ReportingWatcher, report_json, report_text
 
 _logger = logging.getLogger(__name__)
 
-EXIT_CODES = {Ended.DONE: 0, Ended.HALTED: 4, Ended.ROLLED_BACK: 5, Ended.INTERRUPTED: 130}
+EXIT_CODES = {Ended.DONE: 0, Ended.HALTED: 4, Ended.ROLLED_BACK: 5, Ended.INTERRUPTED: INTERRUPTED}
 
 
 @dataclass(frozen=True)

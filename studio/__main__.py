@@ -11,7 +11,7 @@ import sys
 import threading
 from types import FrameType
 
-INTERRUPTED = 130
+from executor.base.signals import INTERRUPTED
 
 
 def start() -> int:

@@ -26,6 +26,10 @@ _FOR_COMMANDS = _available_signals("SIGQUIT", "SIGUSR1", "SIGUSR2", "SIGALRM", "
 """Signals that services use, and that must not be ignored in the commands of a step."""
 
 
+INTERRUPTED = 130
+"""Exit code of a program that a person interrupted: 128 and the number of SIGINT."""
+
+
 def is_wanted_ignored(number: signal.Signals) -> bool:
     """Return whether a user wants the signal ignored: ``nohup`` ignores SIGHUP to outlive the terminal."""
     return number.name == "SIGHUP" and signal.getsignal(number) is signal.SIG_IGN

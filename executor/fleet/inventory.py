@@ -27,8 +27,6 @@ BEGINS: Literal["inventory/1"] = "inventory/1"
 CommandStep = Literal["stop", "deploy", "verify", "start"]
 """The steps that run a command; the balancer does the other two, take_out and return."""
 
-COMMAND_STEPS = tuple(Step(name) for name in get_args(CommandStep))
-
 OWN_WORDS = (
     "instance",
     "server",

@@ -132,7 +132,9 @@ def write_search_result(
     sentences = [answer_sentence(found)]
     failed = found.confirmations[:-1]
     if failed:
-        names = ", ".join(_name(found, one.number, begins_sentence=False) for one in failed)
+        names = ", ".join(
+            _name(found, confirmed.number, begins_sentence=False) for confirmed in failed
+        )
         sentences.append(f"Before it, {names} looked as good and was not confirmed.")
     if found.busiest is not None and found.busiest != found.chosen:
         sentences.append(_busiest_sentence(found.looked[found.busiest]))

@@ -14,12 +14,10 @@ import typer.main
 from executor.base.ascii_text import use_ascii_fallback
 from executor.base.errors import BadInput, RollcastError
 from executor.base.extras import extra_of, missing_extra_error
-from executor.base.signals import enable_interrupts
+from executor.base.signals import INTERRUPTED, enable_interrupts
 from executor.diagnostics import configure_logging
 from executor.output import complain, write_no_more
 from studio.cli.app import app
-
-INTERRUPTED = 130
 
 _COMMAND = typer.main.get_command(app)
 

@@ -16,12 +16,12 @@ import typer
 
 from executor.base.errors import BadInput
 from executor.base.extras import install_command, missing_library, require_extra
+from executor.base.signals import INTERRUPTED
 from studio.cli import options as o
 from studio.cli.needs import prepare_home
 from studio.resources import EXAMPLE, scenarios_dir
 
 OUTPUT = Path("rollcast-out")
-INTERRUPTED = 130
 
 _QT_LOGGING_RULES = "qt.qpa.*=false"
 """Silences Qt's platform plugins: of three that are tried, those that do not load complain."""

@@ -16,6 +16,7 @@ from PySide6.QtCore import QEventLoop, QSocketNotifier, QTimer
 from PySide6.QtWidgets import QApplication
 
 from executor.base.errors import BadInput
+from executor.base.signals import INTERRUPTED
 from simulation.scenario.file import ScenarioFile
 from studio.gui.document.document import Document
 from studio.gui.toolkit.actions import PAGES
@@ -25,7 +26,6 @@ from studio.gui.window import StudioWindow
 from studio.resources import EXAMPLE, scenarios_dir
 from studio.views.theme import THEMES
 
-INTERRUPTED = 130
 """Exit code after Ctrl+C."""
 
 

@@ -34,7 +34,7 @@ MOST_LAG_S = 0.010
 MOST_CPU_FRACTION = 0.70
 """Highest use of the processor, as a share; above, the machine adds waits of its own."""
 
-_ENDED = {one.value: one for one in (Ending.DONE, Ending.HALTED, Ending.ROLLED_BACK)}
+_ENDED = {ending.value: ending for ending in (Ending.DONE, Ending.HALTED, Ending.ROLLED_BACK)}
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,6 @@ FONT_FAMILIES = ("Inter", "DejaVu Sans")
 BASE_PX = 12.5
 SMALL_PX = 11.0
 FIGURE_PX = 19.0
-GRID_PX = 4
 GAP_PX = 10
 RADIUS_PX = 9
 

@@ -6,7 +6,6 @@ import ast
 import re
 from collections import defaultdict
 from collections.abc import Iterator
-from pathlib import Path
 
 from tests.helpers.paths import ROOT
 
@@ -96,4 +95,3 @@ def test_the_checks_find_what_they_look_for() -> None:
     assert NO_SUBJECT.match("So many processes are started.")
     assert NO_SUBJECT.match("Whether the server is ready.")
     assert not NO_SUBJECT.match("Return whether the server is ready.")
-    assert Path(ROOT / "executor").is_dir()

@@ -36,12 +36,6 @@ if TYPE_CHECKING:
     from simulation.study.compare import CandidateResult
 
 TWO_ROWS_BELOW_PX = 600
-_FIGURES = {
-    "duration": "rollout_duration_s",
-    "p99": "rollout_latency_p99_s",
-    "lost": "rollout_error_fraction",
-}
-"""The metric of an estimate on each card."""
 
 LONGEST_NAME = 40
 """Maximum length of a run's name in the sentence; the list of runs has the whole name."""

@@ -7,10 +7,8 @@ from matplotlib.backends.backend_qtagg import FigureCanvasQTAgg
 from matplotlib.figure import Figure
 from PySide6.QtCore import QPointF, QRectF
 from PySide6.QtGui import QResizeEvent
-from PySide6.QtWidgets import QFrame, QVBoxLayout
 
 from studio.charts.style import DPI, spread_labels
-from studio.views.theme import Theme
 
 LEFT_PX, RIGHT_PX, TOP_PX, BOTTOM_PX, BETWEEN_PX = 52, 14, 32, 26, 40
 
@@ -57,31 +55,3 @@ class ChartCanvas(FigureCanvasQTAgg):
         return QRectF(
             box.x0 / ratio, self.height() - box.y1 / ratio, box.width / ratio, box.height / ratio
         )
-
-
-class ChartCard(QFrame):
-    """A card with one or more charts above each other."""
-
-    def __init__(self, rows: int, name: str, left_px: int = LEFT_PX) -> None:
-        super().__init__()
-        self.setObjectName("card")
-        self._canvas = ChartCanvas(rows, left_px)
-        self._canvas.setAccessibleName(name)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(6, 6, 6, 6)
-        layout.addWidget(self._canvas)
-
-    @property
-    def axes(self) -> list[Axes]:
-        """The axes, from top to bottom."""
-        return self._canvas.axes
-
-    @property
-    def canvas(self) -> FigureCanvasQTAgg:
-        """The canvas, for listeners to clicks."""
-        return self._canvas
-
-    def redraw(self, theme: Theme) -> None:
-        """Show what was drawn on the axes."""
-        self._canvas.figure.set_facecolor(theme.card)
-        self._canvas.draw_idle()  # type: ignore[no-untyped-call]  # matplotlib types no canvas

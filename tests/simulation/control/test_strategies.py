@@ -342,7 +342,7 @@ def test_a_canary_with_a_surge_keeps_the_fleet_whole() -> None:
 
 
 def test_nothing_begins_after_a_canary_beside_is_halted() -> None:
-    """Not even the removal of a crashed instance begins."""
+    """Nothing begins then: the removal of a crashed instance does not begin either."""
     halted = 0
     for replication in range(12):
         run = run_once(

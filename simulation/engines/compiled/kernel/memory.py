@@ -21,7 +21,7 @@ from numba.extending import intrinsic
 from simulation.results.tally import BIN, BUCKET
 
 DISABLED = bool(numba.config.DISABLE_JIT)  # type: ignore[attr-defined]  # made at run time
-"""Whether Numba's compiler is off, so that the kernel runs as plain Python."""
+"""True where Numba's compiler is off and the kernel runs as plain Python."""
 
 
 def view(dtype: np.dtype[Any]) -> Any:
