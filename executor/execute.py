@@ -14,6 +14,7 @@ from collections.abc import Callable
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 from executor.approval import ByFile, ByTerminal
@@ -136,7 +137,7 @@ def execute(asked: Execute, say: Callable[[str], None] = say_line) -> int:
         execution.warn_of_readers()
         if asked.dry_run:
             return asyncio.run(execution.dry_run())
-        with StopRequests() as requests:
+        with StopRequests(on_stop=_do_nothing) as requests:
             return execution.carry_out(requests)
     except RollcastError as error:
         report(ErrorReported(message=str(error), exit_code=error.exit_code))
@@ -266,10 +267,12 @@ class _Execution:
                     asyncio.run(self._roll(journal, lock, requests, ending))
                     give_up = lock.release
             finally:
-                requests.on_stop = lambda: None  # the rollout has ended; the rest is short
+                requests.on_stop = _do_nothing  # the rollout has ended; the rest is short
                 self._close_journal(journal, ending)
                 if not ending.is_begun:
                     give_up = lock.put_back
+            if not ending.is_begun:  # a request came before the first step
+                raise KeyboardInterrupt
         except JournalBroken:
             self.report(
                 JournalFailed(
@@ -318,6 +321,7 @@ class _Execution:
         self, journal: Journal, lock: Lock, requests: StopRequests, ending: _Ending
     ) -> None:
         """Check the fleet, then run the rollout to its end; `ending` takes how it ended."""
+        _cancel_on_request(requests)
         client = connect(self.inventory, self.plan)
         try:
             events = journal.events() if self.asked.resume else []
@@ -393,7 +397,7 @@ class _Execution:
         try:
             return await task
         finally:
-            requests.on_stop = lambda: None
+            requests.on_stop = _do_nothing
 
     def _approval(self) -> ByFile | ByTerminal | None:
         if self.asked.approve is None:
@@ -470,6 +474,23 @@ class _Execution:
 
     def _inventory_digest(self) -> str:
         return digest_of(self.inventory.model_dump(mode="json"))
+
+
+def _do_nothing() -> None:
+    """Leave a request to stop to who looks at `StopRequests.was_requested`.
+
+    An exception that a signal handler raises could leave half a journal, or reach the event loop
+    or a finalizer, which discards it.
+    """
+
+
+def _cancel_on_request(requests: StopRequests) -> None:
+    """Let a request to stop cancel the present task at its next wait, also one made before."""
+    loop, task = asyncio.get_running_loop(), asyncio.current_task()
+    assert task is not None
+    requests.on_stop = partial(loop.call_soon_threadsafe, task.cancel)
+    if requests.was_requested:
+        task.cancel()
 
 
 async def _close(client: FleetClient) -> list[str]:

@@ -76,15 +76,19 @@ class OutputQueue:
     """Lines on their way to streams, and the thread that writes them while there are any."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        # The garbage collector may run a finalizer here that writes a line itself.
+        self._lock = threading.RLock()
         self._lines: deque[tuple[TextIO, bytes]] = deque()
         self._left_out: Counter[TextIO] = Counter()
         self._writer: threading.Thread | None = None
+        self._is_finished = False
 
     def put(self, line: str, stream: TextIO) -> None:
         """Put a line at the end of the queue."""
         data = _encode(line, stream)
         with self._lock:
+            if self._is_finished:
+                return
             if len(self._lines) == WAITING_COUNT:
                 self._left_out[self._lines.popleft()[0]] += 1
             self._lines.append((stream, data))
@@ -93,8 +97,14 @@ class OutputQueue:
                 self._writer.start()
 
     def finish(self, within_s: float) -> None:
-        """Wait until every line is written, at most this many seconds."""
-        writer = self._writer
+        """Wait until every line is written, at most this many seconds; later lines are discarded.
+
+        At the end of the program no thread can start any more: one who waits for its start waits
+        forever.
+        """
+        with self._lock:
+            self._is_finished = True
+            writer = self._writer
         if writer is not None:
             writer.join(within_s)
 
@@ -119,7 +129,7 @@ class OutputQueue:
             streams = {stream for stream, _ in self._lines}
         ready = _ready_streams(streams)
         with self._lock:
-            for line in self._lines:
+            for line in list(self._lines):
                 stream = line[0]
                 if stream in ready:
                     self._lines.remove(line)

@@ -51,10 +51,12 @@ class StopRequests:
 
     Attributes:
         on_stop: Called at each request; raises `KeyboardInterrupt` unless it is replaced.
+        was_requested: Whether there was a request.
     """
 
-    def __init__(self) -> None:
-        self.on_stop: Callable[[], None] = interrupt
+    def __init__(self, on_stop: Callable[[], object] = interrupt) -> None:
+        self.on_stop = on_stop
+        self.was_requested = False
         self._old_handlers: dict[signal.Signals, Any] = {}
         self._old_mask: set[Any] | None = None
 
@@ -89,6 +91,7 @@ class StopRequests:
         self._old_handlers[number] = signal.signal(number, handler)
 
     def _request_stop(self, number: int, frame: FrameType | None) -> None:
+        self.was_requested = True
         self.on_stop()
 
     def _do_nothing(self, number: int, frame: FrameType | None) -> None:

@@ -26,8 +26,6 @@ from studio.gui.window import StudioWindow
 from studio.resources import EXAMPLE, scenarios_dir
 from studio.views.theme import THEMES
 
-"""Exit code after Ctrl+C."""
-
 
 def application() -> QApplication:
     """Return the application object; make it at the first call.

@@ -328,7 +328,10 @@ class _Child:
             self.was_halted = True
 
     def _read_record(self) -> None:
-        """Pass on the record of the rollout, where there is one and it holds more than before."""
+        """Pass on the record of the rollout, where there is one and it holds more than before.
+
+        A journal without an event is none yet: the executor discards it when it refuses the fleet.
+        """
         if self._asked.dry_run:
             return
         with suppress(RollcastError, sqlite3.Error, OSError):  # no journal yet, or no more
@@ -337,7 +340,7 @@ class _Child:
             record = timeline(self._plan, self._journal)  # reads only what is new in the journal
             end_s = max((state["end_s"] for state in record["states"]), default=0)
             shown = (len(record["steps"]), end_s)
-            if shown != self._shown:
+            if record["began_at"] is not None and shown != self._shown:
                 self._shown = shown
                 self._control.publish(RecordRead(record))
                 done = sum(step["outcome"] == "done" for step in record["steps"])

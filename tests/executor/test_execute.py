@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -445,6 +446,23 @@ def test_a_signal_before_anything_is_touched_says_so(three: Fleet) -> None:
     assert (running.returncode, out) == (130, "interrupted: nothing was touched\n")
     assert untouched(three)
     assert not three.journal.exists()
+
+
+@pytest.mark.parametrize("after_s", [0.02 * number for number in range(20)])
+def test_a_signal_at_any_moment_of_the_start_ends_the_executor(
+    three: Fleet, after_s: float
+) -> None:
+    """It must not be lost, and what was not begun leaves no journal."""
+    with three.executing() as running:
+        with suppress(subprocess.TimeoutExpired):
+            running.wait(after_s)
+        running.send_signal(signal.SIGTERM)
+        out, _ = running.communicate(timeout=ENDS_WITHIN_S)
+    if running.returncode == -signal.SIGTERM:  # it did not handle signals yet
+        assert (out, three.journal.exists()) == ("", False)
+    else:
+        assert running.returncode == 130, out
+        assert three.journal.exists() == (out != "interrupted: nothing was touched\n")
 
 
 def test_a_second_signal_stops_at_once(three: Fleet) -> None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
 import time
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from io import StringIO
@@ -119,3 +121,33 @@ def test_streams_that_are_closed_or_missing_say_nothing(monkeypatch: pytest.Monk
     monkeypatch.setattr(sys, "stderr", None)
     say("one")
     complain("two")
+
+
+def test_a_line_after_the_end_starts_no_thread() -> None:
+    """A finalizer may write when no thread can start any more."""
+    queue = OutputQueue()
+    queue.finish(0)
+    with pipe() as (reading, stream):
+        before = threading.active_count()
+        queue.put("too late", stream)
+        assert threading.active_count() == before
+        stream.write("next\n")
+        stream.flush()
+        assert drained(reading) == b"next\n"
+
+
+def test_a_line_that_is_written_while_another_is_put_does_not_wait_for_itself() -> None:
+    """As when the garbage collector runs a finalizer there."""
+    queue = OutputQueue()
+
+    class Lines(deque[tuple[TextIO, bytes]]):
+        def append(self, item: tuple[TextIO, bytes]) -> None:
+            super().append(item)
+            if item[1] == b"outer\n":
+                queue.put("inner", item[0])
+
+    queue._lines = Lines()
+    with pipe() as (reading, stream):
+        queue.put("outer", stream)
+        queue.finish(60)
+        assert drained(reading) == b"outer\ninner\n"

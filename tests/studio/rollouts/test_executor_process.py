@@ -317,3 +317,18 @@ def test_a_wave_is_approved_in_the_words_that_the_executor_reads(tmp_path: Path)
     assert file.stat().st_mode & 0o777 == 0o600
     with pytest.raises(BadInput, match="cannot be written"):
         executor_process.approve(plan, tmp_path / "no" / "file", 2)
+
+
+def test_a_journal_without_an_event_is_no_record(
+    plan_file: Execute, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The executor discards such a journal when it refuses the fleet."""
+    programs(
+        monkeypatch,
+        "from executor.records.journal import Journal; from pathlib import Path; import sys;"
+        f"Journal.begin(Path({str(plan_file.journal_path)!r}), {{'service': 'checkout'}}); sys.exit(3)",
+    )
+    hand = Hand()
+    assert run(plan_file, hand) == 3
+    assert plan_file.journal_path.exists()
+    assert [type(one) for one in hand.landed] == [ExecutorExit]
