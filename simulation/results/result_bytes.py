@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import struct
+import sys
 import zlib
 from dataclasses import asdict
 from typing import Any
@@ -19,10 +20,8 @@ from numpy.typing import NDArray
 from executor.plan.model import Step
 from simulation.results.failures import Cause, Failure, GuardFigure
 from simulation.results.run_result import SERIES, Ending, EngineName, RunResult, Waits
-from simulation.results.states import State, StateInterval
+from simulation.results.states import INTERVAL, StateTable
 
-_STATES = tuple(State)
-_STATE = np.dtype([("instance", "<i4"), ("state", "u1"), ("begin_s", "<f8"), ("end_s", "<f8")])
 _LENGTH = struct.Struct("<I")
 
 
@@ -51,16 +50,9 @@ def as_bytes(result: RunResult) -> bytes:
     }
     text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
     series = np.array([result.series[name] for name in SERIES], "<f8")
-    states = np.array(
-        [
-            (interval.instance, _STATES.index(interval.state), interval.begin_s, interval.end_s)
-            for interval in result.states
-        ],
-        _STATE,
-    )
-    columns = [
-        states[name].tobytes() for name in _STATE.names or ()
-    ]  # column by column: compresses better
+    rows = result.states.rows
+    # Column by column: this compresses better.
+    columns = [rows[name].tobytes() for name in INTERVAL.names or ()]
     return b"".join([_LENGTH.pack(len(text)), text, series.tobytes(), *columns])
 
 
@@ -91,21 +83,17 @@ def from_bytes(whole: bytes) -> RunResult:
 def _read_result(whole: bytes) -> RunResult:
     (length,) = _LENGTH.unpack_from(whole)
     place = _LENGTH.size + length
-    header: dict[str, Any] = json.loads(whole[_LENGTH.size : place])
+    header = json.loads(whole[_LENGTH.size : place], object_pairs_hook=_with_shared_keys)
     bins, count = header.pop("bins"), header.pop("states")
     series = np.frombuffer(whole, "<f8", len(SERIES) * bins, place).reshape(len(SERIES), bins)
     place += series.nbytes
-    columns: dict[str, list[Any]] = {}
-    for name in _STATE.names or ():
-        column: NDArray[Any] = np.frombuffer(whole, _STATE[name], count, place)
-        columns[name] = column.tolist()
+    rows = np.empty(count, INTERVAL)
+    for name in INTERVAL.names or ():
+        column: NDArray[Any] = np.frombuffer(whole, INTERVAL[name], count, place)
+        rows[name] = column
         place += column.nbytes
     if place != len(whole):
         raise ValueError("the length is wrong")
-    states = tuple(
-        StateInterval(instance, _STATES[state], begin_s, end_s)
-        for instance, state, begin_s, end_s in zip(*columns.values(), strict=True)
-    )
     alone, waits = header.pop("alone"), header.pop("waits")
     stopped_by = header.pop("stopped_by")
     return RunResult(
@@ -117,9 +105,14 @@ def _read_result(whole: bytes) -> RunResult:
         **header,
         alone=header["metrics"] if alone is None else alone,
         series={name: series[row].astype(np.float64) for row, name in enumerate(SERIES)},
-        states=states,
+        states=StateTable(rows),
         waits=None if waits is None else Waits(**waits),
     )
+
+
+def _with_shared_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return a dictionary whose keys all results have in common: they are as large as the values."""
+    return {sys.intern(key): value for key, value in pairs}
 
 
 def _failure(data: dict[str, Any]) -> Failure:

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulation.results.failures import Failure
-from simulation.results.states import StateInterval
+from simulation.results.states import StateTable
 from simulation.scenario.units import Floats
 
 if TYPE_CHECKING:
@@ -197,7 +197,7 @@ class RunResult:
     alone: dict[str, float | None]
     bin_s: float
     series: dict[str, Floats]
-    states: tuple[StateInterval, ...]
+    states: StateTable
     waits: Waits | None = None
     critical_path: tuple[str, ...] = ()
     failures: tuple[Failure, ...] = ()

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import overload
+
+import numpy as np
 
 
 class State(StrEnum):
@@ -25,7 +29,7 @@ class State(StrEnum):
     ABSENT = "absent"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class StateInterval:
     """One instance in one state, from ``begin_s`` to ``end_s`` (0 = the rollout starts)."""
 
@@ -33,3 +37,48 @@ class StateInterval:
     state: State
     begin_s: float
     end_s: float
+
+
+_STATES = tuple(State)
+INTERVAL = np.dtype([("instance", "<i4"), ("state", "u1"), ("begin_s", "<f8"), ("end_s", "<f8")])
+"""One interval in a `StateTable`: the state is its place among the states."""
+
+
+class StateTable(Sequence[StateInterval]):
+    """Intervals as they are kept by the ten thousand: in columns, made into objects when they are read.
+
+    Attributes:
+        rows: `INTERVAL` records, shape (intervals,).
+    """
+
+    __slots__ = ("rows",)
+
+    def __init__(self, rows: np.ndarray[tuple[int], np.dtype[np.void]]) -> None:
+        self.rows = rows
+
+    @classmethod
+    def of(cls, intervals: Iterable[StateInterval]) -> StateTable:
+        """Return a table of these intervals."""
+        rows = [(i.instance, _STATES.index(i.state), i.begin_s, i.end_s) for i in intervals]
+        return cls(np.array(rows, INTERVAL))
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __iter__(self) -> Iterator[StateInterval]:
+        for instance, state, begin_s, end_s in self.rows.tolist():
+            yield StateInterval(instance, _STATES[state], begin_s, end_s)
+
+    @overload
+    def __getitem__(self, index: int) -> StateInterval: ...
+    @overload
+    def __getitem__(self, index: slice) -> StateTable: ...
+    def __getitem__(self, index: int | slice) -> StateInterval | StateTable:
+        if isinstance(index, slice):
+            return StateTable(self.rows[index])
+        return next(iter(StateTable(self.rows[index : index + 1 or None])))
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, StateTable) and np.array_equal(self.rows, other.rows)
+
+    __hash__ = None  # type: ignore[assignment] # as of other containers of arrays

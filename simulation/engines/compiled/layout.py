@@ -10,7 +10,7 @@ import numpy as np
 
 from simulation.engines.compiled.kernel import memory as km
 from simulation.engines.compiled.kernel.timers import MARGIN
-from simulation.engines.compiled.memory import Memory, rings
+from simulation.engines.compiled.memory import Memory, rings, zeros_on_demand
 from simulation.requests.draws import Draws
 from simulation.requests.hosts import hosts_of
 from simulation.requests.policies import (
@@ -70,8 +70,7 @@ def lay_out(
     h["bins_per_s"] = 1.0 / bin_s
     bins = int(horizon_s * h["bins_per_s"]) + 2
     memory.place("tally_bins", np.zeros(bins, BIN))
-    # `zeros` of a plain type takes no memory for bins that are never reached.
-    memory.place("bin_latencies", np.zeros(bins * BUCKETS, np.uint32).view(km.U4))
+    memory.place("bin_latencies", zeros_on_demand(bins * BUCKETS, km.U4))
     slow_over_s = scenario.objectives.latency_p99
     h["slow_over"] = math.inf if slow_over_s is None else slow_over_s
     classes = list(scenario.traffic.classes.values())

@@ -7,6 +7,7 @@ the array larger, between two events.
 from __future__ import annotations
 
 import math
+from mmap import mmap
 from typing import Any
 
 import numpy as np
@@ -123,6 +124,15 @@ class Memory:
         ring[indices & (size - 1)] = old[indices & (len(old) - 1)]
         record[address] = self.own(name, ring)
         record[mask] = size - 1
+
+
+def zeros_on_demand(count: int, dtype: np.dtype[Any]) -> NDArray[Any]:
+    """Return zeros of which only the pages that are used take memory, whatever was freed before.
+
+    NumPy's own zeros do so only as long as the C library takes large arrays from the system. It
+    takes them from its heap, and clears them whole, once an array of their size was freed.
+    """
+    return np.frombuffer(mmap(-1, count * dtype.itemsize), dtype)
 
 
 def rings(count: int) -> NDArray[Any]:

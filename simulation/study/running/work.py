@@ -6,17 +6,22 @@ before they are sent, see `simulation.results.result_bytes`.
 
 from __future__ import annotations
 
+import gc
+import math
 import pickle
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 from simulation.results.result_bytes import pack
 from simulation.results.run_result import EngineName, RunResult
 from simulation.run import Run, garbage_collection_off
-from simulation.scenario.simulated_interval import SimulatedInterval
+from simulation.scenario.simulated_interval import SimulatedInterval, expected_run_s
 from simulation.study.case import Case
+
+_MOST_OPEN = 8
+"""Maximum number of runs that are open at once in one process."""
 
 
 @dataclass(frozen=True)
@@ -79,16 +84,49 @@ class Work:
             return self._run(part)
 
     def _run(self, part: Part) -> dict[int, RunResult]:
-        runs = {index: self._make_run(index, part.replication) for index in part.unknown}
-        ends_s = [run.settle() for run in runs.values()]
-        end_s = max([*ends_s, *(stored.alone_end_s for _, stored in part.known)])
-        for index, stored in part.known:
-            if end_s not in stored.ends_s:
-                runs[index] = self._make_run(index, part.replication)
-                runs[index].settle()
-        results = {index: run.finish(end_s) for index, run in runs.items()}
-        for run in runs.values():
-            run.close()
+        known_end_s = max((stored.alone_end_s for _, stored in part.known), default=-math.inf)
+        order = sorted(part.unknown, key=lambda index: -self._expected_ends_s[index])
+        results = self._observe(order, part.replication, known_end_s)
+        end_s = max((result.end_s for result in results.values()), default=known_end_s)
+        again = [index for index in order if results[index].end_s < end_s]
+        again += [index for index, stored in part.known if end_s not in stored.ends_s]
+        return results | self._observe(again, part.replication, end_s)
+
+    @cached_property
+    def _expected_ends_s(self) -> tuple[float, ...]:
+        """When the run of each case is expected to end, if every step takes its mean, in seconds."""
+        return tuple(expected_run_s(case.scenario)[1] for case in self.cases)
+
+    def _observe(
+        self, indices: Sequence[int], replication: int, end_s: float
+    ) -> dict[int, RunResult]:
+        """Simulate cases of one replication; return results by case.
+
+        A run takes some megabytes until it is closed, so only `_MOST_OPEN` cases are open at once.
+        The cases come in the order of their expected ends, the latest first. Few of the later ones
+        then end after all earlier ones.
+
+        Args:
+            indices: The cases.
+            replication: Number of the replication.
+            end_s: The earliest time until which each case is observed.
+
+        Returns:
+            Results, each observed until the last end of the cases before it and beside it.
+        """
+        results: dict[int, RunResult] = {}
+        for first in range(0, len(indices), _MOST_OPEN):
+            runs = {
+                index: self._make_run(index, replication)
+                for index in indices[first : first + _MOST_OPEN]
+            }
+            end_s = max([end_s, *(run.settle() for run in runs.values())])
+            for index, run in runs.items():
+                results[index] = run.finish(end_s)
+                run.close()
+            if first + _MOST_OPEN < len(indices):
+                del runs, run
+                gc.collect()  # a run contains reference cycles
         return results
 
     def _make_run(self, index: int, replication: int) -> Run:
