@@ -111,7 +111,7 @@ def distances() -> Iterator[str]:
     yield "| --- | ---: | --- | ---: | ---: | ---: | ---: | ---: |"
     for path in sorted((ROOT / "scenarios").glob("*.yaml")):
         scenario = ScenarioFile.load(path).scenario
-        cases = cases_of(scenario, default_windows(scenario))
+        cases = cases_of(scenario, default_windows(scenario).windows)
         rows = list(run_rows(scenario, cases, Execution(jobs=1, engine=EngineName.COMPILED)))
         for result in compare(scenario, cases, rows).candidates:
             found = estimate(result.scenario)
@@ -149,7 +149,7 @@ def reasons() -> Iterator[str]:
     """Yield why candidates have no estimate, and why others are hopeless."""
     for path in sorted((ROOT / "scenarios").glob("*.yaml")):
         scenario = ScenarioFile.load(path).scenario
-        for case in cases_of(scenario, default_windows(scenario)):
+        for case in cases_of(scenario, default_windows(scenario).windows):
             found: Estimate = estimate(case.scenario)
             lines = [no_estimate_text(reason) for reason in found.beyond]
             lines += [f"hopeless: {reason}" for reason in found.hopeless]

@@ -49,7 +49,7 @@ rollout: {window: 2, drain: {timeout: 1s}}
 
 def cells_of(scenario: Scenario, count: int) -> tuple[list[Cell], SimulatedInterval]:
     """Return about `count` cells of a scenario's usual windows, and their simulated interval."""
-    cases = cases_of(scenario, default_windows(scenario))
+    cases = cases_of(scenario, default_windows(scenario).windows)
     each = count // len(cases)
     cells = [Cell(case, number) for number in range(each) for case in cases]
     return cells, frame_of_cases(cases)

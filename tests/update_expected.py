@@ -55,7 +55,7 @@ def scenario_names() -> list[str]:
 def compare_shipped(name: str) -> Comparison:
     """Compare the default windows of a shipped scenario, as the bare command does."""
     scenario = ScenarioFile.load(scenarios_dir() / f"{name}.yaml").scenario
-    cases = cases_of(scenario, default_windows(scenario))
+    cases = cases_of(scenario, default_windows(scenario).windows)
     return compare(scenario, cases, list(run_rows(scenario, cases)))
 
 

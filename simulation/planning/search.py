@@ -25,7 +25,7 @@ from simulation.planning.make_plan import self_contained
 from simulation.planning.search_result import CandidateOutcome, Confirmed, SearchResult
 from simulation.planning.starts import busiest_of, describe_effect_of_start, siblings_of
 from simulation.results.run_result import RunResult
-from simulation.results.states import StateTable
+from simulation.results.states import StateIntervals
 from simulation.run import traffic_around
 from simulation.scenario.freeze import find_freeze
 from simulation.scenario.model import Scenario
@@ -381,4 +381,4 @@ class _Search:
 
 def _without_drawings(run: RunResult) -> RunResult:
     """Return a run without its series and states: only charts need them, and a search makes thousands of runs."""
-    return replace(run, series={}, states=StateTable.of(()), table=None)
+    return replace(run, series={}, states=StateIntervals.of(()), table=None)

@@ -19,7 +19,7 @@ from simulation.results.run_result import (
     RunResult,
     Waits,
 )
-from simulation.results.states import State, StateTable
+from simulation.results.states import State, StateIntervals
 from simulation.results.tally import (
     TICKS_PER_S,
     Tally,
@@ -64,7 +64,7 @@ class RunRecord:
     tally: Tally
     settled_tally: Tally
     exposed_count: int
-    states: StateTable
+    states: StateIntervals
     pool_log: Sequence[PoolChange]
     rolled: bool
     ended: Ending

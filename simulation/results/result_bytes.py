@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from executor.plan.model import Step
 from simulation.results.failures import Cause, Failure, GuardFigure
 from simulation.results.run_result import SERIES, Ending, EngineName, RunResult, Waits
-from simulation.results.states import INTERVAL, StateTable
+from simulation.results.states import INTERVAL, StateIntervals
 
 _LENGTH = struct.Struct("<I")
 
@@ -105,7 +105,7 @@ def _read_result(whole: bytes) -> RunResult:
         **header,
         alone=header["metrics"] if alone is None else alone,
         series={name: series[row].astype(np.float64) for row, name in enumerate(SERIES)},
-        states=StateTable(rows),
+        states=StateIntervals(rows),
         waits=None if waits is None else Waits(**waits),
     )
 

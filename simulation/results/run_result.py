@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulation.results.failures import Failure
-from simulation.results.states import StateTable
+from simulation.results.states import StateIntervals
 from simulation.scenario.units import Floats
 
 if TYPE_CHECKING:
@@ -197,7 +197,7 @@ class RunResult:
     alone: dict[str, float | None]
     bin_s: float
     series: dict[str, Floats]
-    states: StateTable
+    states: StateIntervals
     waits: Waits | None = None
     critical_path: tuple[str, ...] = ()
     failures: tuple[Failure, ...] = ()

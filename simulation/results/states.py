@@ -41,10 +41,10 @@ class StateInterval:
 
 _STATES = tuple(State)
 INTERVAL = np.dtype([("instance", "<i4"), ("state", "u1"), ("begin_s", "<f8"), ("end_s", "<f8")])
-"""One interval in a `StateTable`: the state is its place among the states."""
+"""One interval in a `StateIntervals`: the state is its place among the states."""
 
 
-class StateTable(Sequence[StateInterval]):
+class StateIntervals(Sequence[StateInterval]):
     """Intervals as they are kept by the ten thousand: in columns, made into objects when they are read.
 
     Attributes:
@@ -57,7 +57,7 @@ class StateTable(Sequence[StateInterval]):
         self.rows = rows
 
     @classmethod
-    def of(cls, intervals: Iterable[StateInterval]) -> StateTable:
+    def of(cls, intervals: Iterable[StateInterval]) -> StateIntervals:
         """Return a table of these intervals."""
         rows = [(i.instance, _STATES.index(i.state), i.begin_s, i.end_s) for i in intervals]
         return cls(np.array(rows, INTERVAL))
@@ -72,13 +72,13 @@ class StateTable(Sequence[StateInterval]):
     @overload
     def __getitem__(self, index: int) -> StateInterval: ...
     @overload
-    def __getitem__(self, index: slice) -> StateTable: ...
-    def __getitem__(self, index: int | slice) -> StateInterval | StateTable:
+    def __getitem__(self, index: slice) -> StateIntervals: ...
+    def __getitem__(self, index: int | slice) -> StateInterval | StateIntervals:
         if isinstance(index, slice):
-            return StateTable(self.rows[index])
-        return next(iter(StateTable(self.rows[index : index + 1 or None])))
+            return StateIntervals(self.rows[index])
+        return next(iter(StateIntervals(self.rows[index : index + 1 or None])))
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, StateTable) and np.array_equal(self.rows, other.rows)
+        return isinstance(other, StateIntervals) and np.array_equal(self.rows, other.rows)
 
     __hash__ = None  # type: ignore[assignment] # as of other containers of arrays

@@ -99,7 +99,7 @@ def broken_run_limits(scenario: Scenario) -> Iterator[Broken]:
     """
     warm_up_s, lasts_s = expected_run_s(scenario)
     run_s = warm_up_s + lasts_s
-    count = _expected_requests(scenario, warm_up_s, lasts_s)
+    count = expected_requests(scenario, warm_up_s, lasts_s)
     key = ("traffic", "clients" if scenario.traffic.arrivals == "closed" else "rate")
     expected = f"about {count:.3g} requests in a run of {run_s:,.0f} s"
     if count > MOST_REQUESTS_OF_A_RUN:
@@ -126,7 +126,7 @@ def broken_horizon(scenario: Scenario) -> Iterator[Broken]:
     if scenario.clock.horizon is not None:
         return
     horizon_s = frame_of([scenario]).horizon_s
-    count = _expected_requests(scenario, 0.0, horizon_s)
+    count = expected_requests(scenario, 0.0, horizon_s)
     if count > MOST_REQUESTS_OF_A_STUDY:
         rule = (
             f"a run that never settles would last {horizon_s:,.0f} s, with about {count:.3g} requests, "
@@ -204,7 +204,7 @@ _FACTORS = frozenset({"factor", "service_factor", "shape", "dispersion", "scale"
 """Keys of floats without a unit."""
 
 
-def _expected_requests(scenario: Scenario, warm_up_s: float, lasts_s: float) -> float:
+def expected_requests(scenario: Scenario, warm_up_s: float, lasts_s: float) -> float:
     """Return the integral of the rate over a run: the expected number of requests."""
     table = scenario.rates()
     start_s = scenario.start_s()

@@ -5,10 +5,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 
+from simulation.scenario.limit_rules import expected_requests
 from simulation.scenario.model import Scenario
 from simulation.scenario.rollout import ALL_AT_ONCE, REPLACING
+from simulation.scenario.simulated_interval import SETTLING_S, expected_run_s
 
 
 @dataclass(frozen=True)
@@ -49,11 +53,55 @@ def surging_services(scenario: Scenario) -> tuple[str, ...]:
     )
 
 
-def default_windows(scenario: Scenario) -> tuple[int, ...]:
+class WhyLeftOut(StrEnum):
+    """The reason why a window is not compared unless it is asked for."""
+
+    DURATION = "duration"
+    COST = "cost"
+
+
+@dataclass(frozen=True)
+class LeftOutWindow:
+    """A window that would suit the fleet, and is not compared unless it is asked for.
+
+    Attributes:
+        window: The window.
+        expected_s: How long its rollout takes if every step takes its mean, in seconds.
+        reason: Why it is left out.
+    """
+
+    window: int
+    expected_s: float
+    reason: WhyLeftOut
+
+
+@dataclass(frozen=True)
+class DefaultWindows:
+    """The windows that are worth comparing.
+
+    Attributes:
+        windows: The windows, ascending.
+        left_out: The windows that were left out because of their durations, ascending.
+    """
+
+    windows: tuple[int, ...]
+    left_out: tuple[LeftOutWindow, ...] = ()
+
+
+_BEYOND_LIMIT = 1.5
+"""A window cannot meet the objective of a duration if its expected rollout takes so many times the limit."""
+
+CHEAP_REQUESTS_COUNT = 20_000_000
+"""Expected number of requests in a run, about a second of the compiled engine, below which a run is never
+left out because of its cost."""
+
+
+def default_windows(scenario: Scenario) -> DefaultWindows:
     """Return the windows worth comparing: powers of two up to half the smallest fleet, and its own.
 
-    Where the strategy has no window, or every service has its own, only the scenario's own window
-    is returned.
+    A window is left out if it cannot meet the objective of a duration, or if its run costs more
+    than those of all others together. The scenario's own window always stays. Where the strategy has
+    no window, or every service has its own, only the scenario's own window is returned.
     """
     varied = [
         name
@@ -61,10 +109,42 @@ def default_windows(scenario: Scenario) -> tuple[int, ...]:
         if not scenario.has_own(name, "window") and _strategy(scenario, name) not in ALL_AT_ONCE
     ]
     if not varied or not any(_may_vary(scenario, name) for name in varied):
-        return (scenario.window_count(),)
+        return DefaultWindows((scenario.window_count(),))
     smallest = min(scenario.services[name].instance_count for name in varied)
     powers = {1 << k for k in range(smallest.bit_length()) if 1 << k <= max(1, smallest // 2)}
-    return tuple(sorted(powers | {min(scenario.window_count(name) for name in varied)}))
+    own_window = min(scenario.window_count(name) for name in varied)
+    return _without_hopeless(scenario, sorted(powers | {own_window}), own_window)
+
+
+def _without_hopeless(
+    scenario: Scenario, windows: Sequence[int], own_window: int
+) -> DefaultWindows:
+    assert scenario.rollout is not None
+    expected_s, costs = dict[int, float](), dict[int, float]()
+    for window in windows:
+        rule = scenario.rollout.model_copy(update={"window": window})
+        candidate = scenario.model_copy(update={"rollout": rule})
+        warm_up_s, run_s = expected_run_s(candidate)
+        expected_s[window] = run_s - SETTLING_S
+        costs[window] = expected_requests(candidate, warm_up_s, run_s)
+    limit_s = scenario.objectives.duration
+    left_out: dict[int, WhyLeftOut] = {}
+    for window in windows:
+        others = sum(
+            cost for other, cost in costs.items() if other != window and other not in left_out
+        )
+        if window == own_window:
+            continue
+        if limit_s is not None and expected_s[window] > _BEYOND_LIMIT * limit_s:
+            left_out[window] = WhyLeftOut.DURATION
+        elif costs[window] > max(others, CHEAP_REQUESTS_COUNT):
+            left_out[window] = WhyLeftOut.COST
+    return DefaultWindows(
+        tuple(window for window in windows if window not in left_out),
+        tuple(
+            LeftOutWindow(window, expected_s[window], reason) for window, reason in left_out.items()
+        ),
+    )
 
 
 def _may_vary(scenario: Scenario, service: str) -> bool:

@@ -14,6 +14,7 @@ from typing import Any
 from simulation.requests.stationary import long_lived
 from simulation.scenario.model import Scenario
 from simulation.scenario.simulated_interval import warm_up_of
+from simulation.study.candidates import WhyLeftOut, default_windows
 
 
 class NoteKind(StrEnum):
@@ -23,6 +24,7 @@ class NoteKind(StrEnum):
     CONNECTIONS_BEGIN_EMPTY = "connections_begin_empty"
     OVERLOADED_BEFORE = "overloaded_before"
     WARM_UP_TOO_SHORT = "warm_up_too_short"
+    WINDOW_LEFT_OUT = "window_left_out"
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,10 @@ class Note:
         arrivals: The scenario's kind of arrivals, where that is the reason.
         given_s: Duration of the warm-up.
         wanted_s: Duration of the warm-up that a steady state needs.
+        window: The window that was left out of the default ones.
+        reason: Why it was left out.
+        expected_s: How long its rollout would take.
+        limit_s: The longest duration that the objectives allow, where that is the reason.
     """
 
     kind: NoteKind
@@ -42,6 +48,10 @@ class Note:
     arrivals: str = ""
     given_s: float | None = None
     wanted_s: float | None = None
+    window: int | None = None
+    reason: WhyLeftOut | None = None
+    expected_s: float | None = None
+    limit_s: float | None = None
 
 
 def notes_json(notes: Sequence[Note]) -> list[dict[str, Any]]:
@@ -77,3 +87,22 @@ def _notes(scenario: Scenario, candidates: Sequence[Scenario]) -> Iterator[Note]
         yield Note(NoteKind.OVERLOADED_BEFORE, given_s=warm_up.given_s)
     elif warm_up.is_too_short:
         yield Note(NoteKind.WARM_UP_TOO_SHORT, given_s=warm_up.given_s, wanted_s=warm_up.wanted_s)
+    yield from _left_out_windows(scenario, candidates)
+
+
+def _left_out_windows(scenario: Scenario, candidates: Sequence[Scenario]) -> Iterator[Note]:
+    """Yield a note for each window that was left out, where the default windows are compared."""
+    if scenario.rollout is None:
+        return
+    default = default_windows(scenario)
+    if {candidate.window_count() for candidate in candidates} != set(default.windows):
+        return
+    for left_out in default.left_out:
+        is_late = left_out.reason is WhyLeftOut.DURATION
+        yield Note(
+            NoteKind.WINDOW_LEFT_OUT,
+            window=left_out.window,
+            reason=left_out.reason,
+            expected_s=left_out.expected_s,
+            limit_s=scenario.objectives.duration if is_late else None,
+        )

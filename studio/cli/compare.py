@@ -87,7 +87,7 @@ def compare(
         "policies": o.comma_list("--policies", policies, parse_policy),
     }
     if not any(varied.values()):
-        varied["windows"] = [*default_windows(loaded)]
+        varied["windows"] = [*default_windows(loaded).windows]
     cases = cases_of(loaded, **varied)
     console = tables.answer_console()
     comparison, rows = run_with_table(

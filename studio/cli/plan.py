@@ -85,7 +85,9 @@ def plan(
     if window is not None:
         chosen = [o.one_value("--window", window, parse_window)]
     else:
-        chosen = o.comma_list("--windows", windows, parse_window) or [*default_windows(loaded)]
+        chosen = o.comma_list("--windows", windows, parse_window) or [
+            *default_windows(loaded).windows
+        ]
     cases = cases_of(
         loaded,
         chosen,

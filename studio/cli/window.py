@@ -92,7 +92,7 @@ def main_job() -> int:
     except OSError as error:
         raise BadInput(f"{OUTPUT}: cannot be written: {error.strerror}") from None
     scenario = o.load(example, None)
-    cases = cases_of(scenario, default_windows(scenario))
+    cases = cases_of(scenario, default_windows(scenario).windows)
     print(
         f"{reason}: comparing the windows of {scenario.name}, {scenario.replications} "
         "replications each.",

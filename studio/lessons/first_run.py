@@ -20,7 +20,7 @@ import numpy as np
 from executor.base.canonical_json import digest_of
 from simulation.results.result_bytes import as_bytes, from_bytes
 from simulation.results.run_result import RunResult
-from simulation.results.states import StateTable
+from simulation.results.states import StateIntervals
 from simulation.scenario.model import Scenario
 from simulation.scenario.units import Floats
 from simulation.study.case import Case
@@ -118,7 +118,7 @@ def _rounded(run: RunResult) -> RunResult:
         for interval in run.states
     )
     series = {name: _to_bits(values) for name, values in run.series.items()}
-    return replace(run, states=StateTable.of(states), series=series)
+    return replace(run, states=StateIntervals.of(states), series=series)
 
 
 def _to_ticks(seconds: float) -> float:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from simulation.estimates.no_estimate import NoEstimate, Why
 from simulation.results.failures import Cause, Failure, GuardFigure
 from simulation.scenario.model import Scenario
+from simulation.study.candidates import WhyLeftOut
 from simulation.study.notes import Note, NoteKind, notes_of
 from studio.views.figures_text import (
     count_text,
@@ -157,6 +158,14 @@ def note_text(note: Note) -> str:
                 f"a steady state needs {duration_text(note.wanted_s)} of warm-up, the automatic one "
                 f"ends at {duration_text(note.given_s)}; clock.warm_up sets another"
             )
+        case NoteKind.WINDOW_LEFT_OUT:
+            takes = f"its rollout takes about {duration_text(note.expected_s)}"
+            why = (
+                f"the limit is {duration_text(note.limit_s)}"
+                if note.reason is WhyLeftOut.DURATION
+                else "it costs more than all others together"
+            )
+            return f"window {note.window} was left out: {takes}, and {why}; --windows compares it"
 
 
 def note_lines(scenario: Scenario, candidates: Sequence[Scenario] = ()) -> list[str]:

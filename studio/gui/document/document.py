@@ -185,7 +185,7 @@ class Document(QObject):
         return (
             tuple(sorted({*chosen_windows, own_window}))
             if chosen_windows
-            else default_windows(self.scenario)
+            else default_windows(self.scenario).windows
         )
 
     def cases(self) -> tuple[Case, ...]:

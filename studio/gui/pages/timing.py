@@ -184,7 +184,11 @@ class TimingPage(Page):
     def _set_grid(self, scenario: Scenario) -> bool:
         """Set the grid of the scenario; return whether its cells must be computed again."""
         base, before = base_of(scenario), self.grid
-        windows = {*self.document.windows(), *default_windows(scenario), scenario.window_count()}
+        windows = {
+            *self.document.windows(),
+            *default_windows(scenario).windows,
+            scenario.window_count(),
+        }
         has_same_base = base == self._base and before is not None
         if has_same_base and before is not None:
             windows |= set(before.windows)

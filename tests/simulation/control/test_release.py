@@ -172,7 +172,7 @@ def test_own_keys_stand_over_the_common_ones_one_by_one() -> None:
 
 def test_windows_are_compared_where_a_service_has_none_of_its_own() -> None:
     one = shop()
-    assert default_windows(one) == (1, 2)
+    assert default_windows(one).windows == (1, 2)
     cases = cases_of(one, windows=["50%"])
     applied = cases[0].scenario
     assert [applied.window_count(name) for name in ("web", "api", "db")] == [2, 1, 1]

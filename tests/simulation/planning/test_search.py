@@ -29,7 +29,7 @@ from simulation.planning.make_plan import resimulate, self_contained
 from simulation.planning.search import MOST_CONFIRMATIONS, search
 from simulation.planning.search_result import SearchResult
 from simulation.results.run_result import METRICS, Ending, RunResult
-from simulation.results.states import StateTable
+from simulation.results.states import StateIntervals
 from simulation.scenario.model import Scenario
 from simulation.scenario.simulated_interval import SimulatedInterval
 from simulation.study.candidates import Candidate
@@ -96,7 +96,7 @@ class World:
                     alone=metrics,
                     bin_s=1.0,
                     series={"offered_rps": np.ones(5)},
-                    states=StateTable.of(()),
+                    states=StateIntervals.of(()),
                 ),
             )
 

@@ -11,6 +11,7 @@ from pydantic import TypeAdapter
 from simulation.planning.assumptions import assumptions_of, scale_duration, scale_spread
 from simulation.planning.sensitivity import LEVELS, OFF_BY, RUNS, TRAJECTORIES, sensitivity
 from simulation.results.run_result import METRICS, Ending, RunResult
+from simulation.results.states import StateIntervals
 from simulation.scenario.distributions import Distribution, Lognormal
 from simulation.scenario.simulated_interval import SimulatedInterval
 from simulation.study.cells import Cell
@@ -164,7 +165,10 @@ def made_up(
         metrics["rollout_latency_p99_s"] = rate**3 * one.service.service_time.mean_s() / 0.05
         metrics["rollout_duration_s"] = 1.0
         metrics["lowest_in_pool_count"] = 3.0
-        yield cell, RunResult(Ending.DONE, 1.0, 1.0, {}, metrics, metrics, 1.0, {}, ())
+        yield (
+            cell,
+            RunResult(Ending.DONE, 1.0, 1.0, {}, metrics, metrics, 1.0, {}, StateIntervals.of(())),
+        )
 
 
 def test_effects_are_those_of_a_known_function() -> None:
@@ -200,7 +204,10 @@ def test_a_rollout_that_does_not_end_counts_as_far_beyond_its_limit() -> None:
             hot = cell.case.scenario.rates().highest_rps() > 100
             metrics = {**run.metrics, "rollout_duration_s": None} if hot else run.metrics
             ended = Ending.HALTED if hot else Ending.DONE
-            yield cell, RunResult(ended, 1.0, 1.0, {}, metrics, metrics, 1.0, {}, ())
+            yield (
+                cell,
+                RunResult(ended, 1.0, 1.0, {}, metrics, metrics, 1.0, {}, StateIntervals.of(())),
+            )
 
     one = scenario(rollout={"window": 1}, objectives={"duration": "10s"})
     found = sensitivity(one, simulate=halts)

@@ -10,7 +10,7 @@ import pytest
 from executor.plan.model import Step
 from simulation.results.failures import Cause, Failure
 from simulation.results.run_result import METRICS, Ending, RunResult
-from simulation.results.states import StateTable
+from simulation.results.states import StateIntervals
 from simulation.study.verdict import Breach, Objective, breach_text, broken_objectives, verdict
 from tests.helpers.scenarios import scenario
 
@@ -31,7 +31,7 @@ def run(
         alone=figures,
         bin_s=1.0,
         series={},
-        states=StateTable.of(()),
+        states=StateIntervals.of(()),
         stopped_by=by,
     )
 

@@ -35,7 +35,7 @@ def example() -> ScenarioFile:
 
 def shipped() -> Comparison:
     scenario = example().scenario
-    cases = cases_of(scenario, default_windows(scenario))
+    cases = cases_of(scenario, default_windows(scenario).windows)
     found = unpack_comparison(results_path().read_bytes(), scenario, cases)
     assert found is not None, "./rollcast update-expected writes it anew"
     return found
@@ -54,7 +54,7 @@ def test_it_is_small_and_says_what_makes_the_example_worth_looking_at() -> None:
 @pytest.mark.slow
 def test_it_is_what_the_engine_gives() -> None:
     scenario, found = example().scenario, shipped()
-    cases = cases_of(scenario, default_windows(scenario))
+    cases = cases_of(scenario, default_windows(scenario).windows)
     made = compare(scenario, cases, list(run_rows(scenario, cases)))
     assert [one.candidate for one in found.candidates] == [one.candidate for one in made.candidates]
     for mine, theirs in zip(found.candidates, made.candidates, strict=True):
@@ -101,7 +101,7 @@ from simulation.study.case import cases_of
 from simulation.scenario.file import ScenarioFile
 from studio.lessons.first_run import results_path, unpack_comparison
 scenario = ScenarioFile.load(Path({str(scenarios_dir() / EXAMPLE)!r})).scenario
-cases = cases_of(scenario, default_windows(scenario))
+cases = cases_of(scenario, default_windows(scenario).windows)
 assert unpack_comparison(results_path().read_bytes(), scenario, cases)
 print(*(name for name in ("numba", "PySide6") if name in sys.modules))
 """

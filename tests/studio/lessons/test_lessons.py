@@ -39,7 +39,7 @@ def file_of(key: str, settings: Settings = ()) -> ScenarioFile:
 def simulated(key: str, settings: Settings = ()) -> Comparison:
     """What the studio simulates of a lesson: the windows that suit the fleet, and its own."""
     scenario = file_of(key, settings).scenario
-    cases = cases_of(scenario, default_windows(scenario))
+    cases = cases_of(scenario, default_windows(scenario).windows)
     return compare(scenario, cases, list(run_rows(scenario, cases, Execution(jobs=1))))
 
 

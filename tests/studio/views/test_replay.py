@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from simulation.results.run_result import SERIES, Ending, RunResult
-from simulation.results.states import State, StateInterval, StateTable
+from simulation.results.states import State, StateInterval, StateIntervals
 from simulation.scenario.file import ScenarioFile
 from simulation.scenario.model import Scenario
 from simulation.study.case import cases_of
@@ -85,7 +85,7 @@ def hand_made(
     told = {name: np.array(series.get(name, [0.0] * count)) for name in SERIES}
     run = replace(
         result.runs[0],
-        states=StateTable.of(StateInterval(*one) for one in states),
+        states=StateIntervals.of(StateInterval(*one) for one in states),
         series=told,
         bin_s=1.0,
         settled_s=4.0,

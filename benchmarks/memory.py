@@ -1,0 +1,51 @@
+"""How much memory a replication of many candidates takes.
+
+    python benchmarks/memory.py
+
+Each number of candidates is simulated in a process of its own: one replication of the shipped evening
+scenario with 25 instances. The table has the highest memory of that process, in MB.
+"""
+
+from __future__ import annotations
+
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+from simulation.scenario.file import ScenarioFile
+from simulation.study.case import cases_of, frame_of_cases
+from simulation.study.running.work import Part, Work
+
+SCENARIO = Path(__file__).resolve().parents[1] / "scenarios" / "checkout-evening.yaml"
+COUNTS = (1, 10, 50, 100, 500)
+
+
+def peak_mb(count: int) -> float:
+    """Simulate one replication of so many candidates; return the highest memory of this process."""
+    scenario = ScenarioFile.load(SCENARIO, ["services.checkout.instances=25"]).scenario
+    cases = cases_of(
+        scenario,
+        range(1, 6),
+        [float(timeout_s) for timeout_s in range(1, 11)],
+        pauses_s=[float(pause_s) for pause_s in range(10)],
+    )[:count]
+    Work(cases, frame_of_cases(cases)).run(Part(0, tuple(range(count))))
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (1e6 if sys.platform == "darwin" else 1e3)
+
+
+def main() -> None:
+    """Print the table."""
+    if len(sys.argv) > 1:
+        print(peak_mb(int(sys.argv[1])))
+        return
+    print("| candidates | MB |\n| ---: | ---: |")
+    for count in COUNTS:
+        command = [sys.executable, __file__, str(count)]
+        done = subprocess.run(command, check=True, capture_output=True, text=True)
+        print(f"| {count} | {float(done.stdout):.0f} |")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,95 @@
+"""The windows that are compared by default, and what is left out of them and why."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from simulation.scenario.model import Scenario
+from simulation.study.candidates import (
+    CHEAP_REQUESTS_COUNT,
+    DefaultWindows,
+    WhyLeftOut,
+    default_windows,
+)
+from simulation.study.case import cases_of
+from simulation.study.notes import NoteKind, notes_of
+from studio.views.sentences import note_text
+from tests.helpers.scenarios import scenario
+
+
+def of_sixteen(window: int = 4, **changes: Any) -> Scenario:
+    """Return a fleet of which a rollout takes 160 s at window 1."""
+    return scenario(
+        instances=16,
+        service_time="1ms",
+        steps={"deploy": "10s"},
+        rollout={"window": window},
+        **changes,
+    )
+
+
+def test_every_window_stays_where_nothing_is_known_against_it() -> None:
+    assert default_windows(of_sixteen()) == DefaultWindows((1, 2, 4, 8))
+
+
+@pytest.mark.parametrize(
+    ("limit", "windows", "left_out"),
+    [
+        ("110s", (1, 2, 4, 8), ()),
+        ("100s", (2, 4, 8), (1,)),
+        ("50s", (4, 8), (1, 2)),
+        ("10s", (4,), (1, 2, 8)),
+    ],
+)
+def test_a_window_that_cannot_meet_the_duration_is_left_out(
+    limit: str, windows: tuple[int, ...], left_out: tuple[int, ...]
+) -> None:
+    """Windows take 160, 80, 40 and 20 s; at once and a half of the limit there is no hope."""
+    found = default_windows(of_sixteen(objectives={"duration": limit}))
+    assert found.windows == windows
+    assert tuple(one.window for one in found.left_out) == left_out
+    assert {one.reason for one in found.left_out} <= {WhyLeftOut.DURATION}
+
+
+def test_the_scenarios_own_window_is_never_left_out() -> None:
+    found = default_windows(of_sixteen(1, objectives={"duration": "50s"}))
+    assert found.windows == (1, 4, 8)
+
+
+@pytest.mark.parametrize(
+    ("rate_rps", "windows"),
+    [(CHEAP_REQUESTS_COUNT / 5000, (1, 2)), (CHEAP_REQUESTS_COUNT / 3000, (2,))],
+)
+def test_a_window_that_costs_more_than_all_others_is_left_out(
+    rate_rps: float, windows: tuple[int, ...]
+) -> None:
+    """Window 1 takes 4,000 s, window 2 half of it."""
+    found = default_windows(
+        scenario(
+            rate=f"{rate_rps:g}/s",
+            instances=4,
+            slots=1000,
+            service_time="1ms",
+            steps={"deploy": "1000s"},
+            rollout={"window": 2},
+        )
+    )
+    assert found.windows == windows
+    if windows == (2,):
+        (left_out,) = found.left_out
+        assert (left_out.window, left_out.reason) == (1, WhyLeftOut.COST)
+        assert left_out.expected_s == pytest.approx(4000, rel=0.01)
+
+
+def test_what_is_left_out_is_said_where_the_default_windows_are_compared() -> None:
+    one = of_sixteen(objectives={"duration": "100s"})
+    default = [case.scenario for case in cases_of(one, default_windows(one).windows)]
+    notes = [note for note in notes_of(one, default) if note.kind is NoteKind.WINDOW_LEFT_OUT]
+    assert [note_text(note) for note in notes] == [
+        "window 1 was left out: its rollout takes about 2 min 40 s, and the limit is 1 min 40 s; "
+        "--windows compares it"
+    ]
+    chosen = [case.scenario for case in cases_of(one, [4, 8])]
+    assert all(note.kind is not NoteKind.WINDOW_LEFT_OUT for note in notes_of(one, chosen))
