@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -99,8 +100,8 @@ left out because of its cost."""
 def default_windows(scenario: Scenario) -> DefaultWindows:
     """Return the windows worth comparing: powers of two up to half the smallest fleet, and its own.
 
-    A window is left out if it cannot meet the objective of a duration, or if its run costs more
-    than those of all others together. The scenario's own window always stays. Where the strategy has
+    A window is left out if it cannot meet the objective of a duration, or if it adds more to the
+    study's cost than all others cost together: each candidate is observed as long as the slowest. The scenario's own window always stays. Where the strategy has
     no window, or every service has its own, only the scenario's own window is returned.
     """
     varied = [
@@ -128,21 +129,21 @@ def _without_hopeless(
         expected_s[window] = run_s - SETTLING_S
         costs[window] = expected_requests(candidate, warm_up_s, run_s)
     limit_s = scenario.objectives.duration
-    left_out: dict[int, WhyLeftOut] = {}
-    for window in windows:
-        others = sum(
-            cost for other, cost in costs.items() if other != window and other not in left_out
-        )
-        if window == own_window:
-            continue
+    kept, left_out = set(windows), dict[int, WhyLeftOut]()
+    for window in sorted(kept - {own_window}, key=lambda window: -costs[window]):
+        next_cost = max((costs[other] for other in kept - {window}), default=math.inf)
         if limit_s is not None and expected_s[window] > _BEYOND_LIMIT * limit_s:
             left_out[window] = WhyLeftOut.DURATION
-        elif costs[window] > max(others, CHEAP_REQUESTS_COUNT):
+        elif costs[window] > CHEAP_REQUESTS_COUNT and (
+            len(kept) * costs[window] > 2 * (len(kept) - 1) * next_cost
+        ):
             left_out[window] = WhyLeftOut.COST
+        kept -= left_out.keys()
     return DefaultWindows(
-        tuple(window for window in windows if window not in left_out),
+        tuple(sorted(kept)),
         tuple(
-            LeftOutWindow(window, expected_s[window], reason) for window, reason in left_out.items()
+            LeftOutWindow(window, expected_s[window], reason)
+            for window, reason in sorted(left_out.items())
         ),
     )
 
