@@ -6,7 +6,7 @@ each instance spent in each state, complete and without overlap.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from simulation.results.states import State, StateInterval
 
@@ -73,4 +73,4 @@ class Fleet:
         intervals = sorted(self._past + present, key=lambda part: (part.instance, part.begin_s))
         if first == 0:
             return tuple(intervals)
-        return tuple(replace(part, instance=first + part.instance) for part in intervals)
+        return tuple(part._replace(instance=first + part.instance) for part in intervals)
