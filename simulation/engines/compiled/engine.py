@@ -14,15 +14,16 @@ import simpy
 
 from simulation.engines.compiled.kernel import loop
 from simulation.engines.compiled.kernel import memory as km
-from simulation.engines.compiled.layout import lay_out, lay_out_wheels
-from simulation.engines.compiled.memory import Memory
+from simulation.engines.compiled.layout import lay_out_wheels
 from simulation.engines.compiled.plane import CompiledPlane
 from simulation.engines.compiled.streams import QuickGenerator, running_sum
+from simulation.engines.compiled.used_memory import USED_MEMORY, Layout
 from simulation.requests.arrivals import ClosedLoop, OpenConnections, Streams
 from simulation.requests.draws import Draws
 from simulation.requests.plane import RequestPlane, SimulatedClock, past_event
 from simulation.results.run_result import EngineName, RequestTable
 from simulation.results.tally import BUCKETS, COUNTED_IN_BINS, NO_BIN_LATENCY, TOTALS, Tally
+from simulation.scenario.identity import Same
 from simulation.scenario.model import Scenario
 
 _LOOP_WIDTH = 16
@@ -92,18 +93,10 @@ class CompiledEngine:
         self._scenario = scenario
         self._arrivals = arrivals
         self._draws = draws
-        self._memory = memory = Memory()
+        self._layout = Layout(Same(scenario), env.now, bin_s, horizon_s, keep_requests)
+        self._memory = memory = USED_MEMORY.take(self._layout, draws)
         self._header = memory.header
         self._backlog_event: simpy.Event | None = None
-        lay_out(
-            memory,
-            scenario,
-            draws,
-            now_s=env.now,
-            bin_s=bin_s,
-            horizon_s=horizon_s,
-            keep_requests=keep_requests,
-        )
         self._demands = scenario.demands()
         self._open_arrivals()
         self._planes = {
@@ -295,7 +288,7 @@ class CompiledEngine:
         self.catch_up()
         memory = self._memory
         totals = memory["totals"]["v"].copy()
-        count = int(max(0.0, self._env.now) * self._header["bins_per_s"]) + 1
+        count = self._bin_count()
         bins, latency = memory["tally_bins"][:count].copy(), memory["latencies"].copy()
         # The kernel counts these totals in bins of time only.
         for name, in_bins in COUNTED_IN_BINS.items():
@@ -322,6 +315,11 @@ class CompiledEngine:
             request_class=rows["kind"].astype(np.int64),
         )
 
+    def _bin_count(self) -> int:
+        """Return the number of bins of time so far."""
+        return int(max(0.0, self._env.now) * self._header["bins_per_s"]) + 1
+
     def close(self) -> None:
-        """Free the memory of the run; no other method may be called afterwards."""
-        self._memory.clear()
+        """Give the memory of the run to the next one; no other method may be called afterwards."""
+        self._env.set_now(max(float(self._env.now), float(self._header["now"])))
+        USED_MEMORY.keep(self._layout, self._memory, self._bin_count())
