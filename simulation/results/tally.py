@@ -294,16 +294,17 @@ def bin_quantiles_s(tally: Tally, count: int, levels: tuple[float, ...]) -> list
     """
     used = np.flatnonzero(tally.latency["count"])
     first, last = (int(used[0]), int(used[-1]) + 1) if len(used) else (0, 0)
-    counts = tally.bin_latency[:count, first:last].ravel()
+    counts = tally.bin_latency[:count, first:last]
     full = np.flatnonzero(counts > 0)  # few of the buckets: the rest must cost nothing
     if not len(full):
         return [np.full(count, np.nan) for _ in levels]
     # The bins follow one another in one list of buckets, so a rank within a bin is a rank in the list.
-    cumulative = np.cumsum(counts[full], dtype=np.int64)
-    ends = np.searchsorted(full, np.arange(count + 1) * (last - first))
+    bins, buckets = np.divmod(full, last - first)
+    cumulative = np.cumsum(counts[bins, buckets], dtype=np.int64)
+    ends = np.searchsorted(bins, np.arange(count + 1))
     begins = np.concatenate([[0], cumulative])[ends]
     total, before = np.diff(begins), begins[:-1]
-    middles_s = _MIDDLES_S[first + full % (last - first)]
+    middles_s = _MIDDLES_S[first + buckets]
 
     def value_at(rank: Floats) -> Floats:
         place = np.searchsorted(cumulative, before + rank, side="right")
