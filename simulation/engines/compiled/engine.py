@@ -96,6 +96,10 @@ class CompiledEngine:
         self._layout = Layout(Same(scenario), env.now, bin_s, horizon_s, keep_requests)
         self._memory = memory = USED_MEMORY.take(self._layout, draws)
         self._header = memory.header
+        self._now, self._target = memory.field("now"), memory.field("target")
+        self._tight, self._signal_count = memory.field("tight"), memory.field("signal_count")
+        self._watch_count = memory.field("watch_count")
+        self._backlog_level = memory.field("backlog_level")
         self._backlog_event: simpy.Event | None = None
         self._demands = scenario.demands()
         self._open_arrivals()
@@ -103,6 +107,7 @@ class CompiledEngine:
             name: CompiledPlane(env, self, memory, service, number)
             for number, (name, service) in enumerate(scenario.services.items())
         }
+        self._planes_in_order = list(self._planes.values())
         memory.grow_if_tight()
         loop.act(memory.address, km.BEGIN_RUN, len(memory["instances"]), 0, 0.0)
         if isinstance(arrivals, Streams) and arrivals.opened is not None:
@@ -185,10 +190,11 @@ class CompiledEngine:
         if not self.is_behind:
             return
         self.is_behind = False
-        h, until_s = self._header, self._env.now if until_s is None else until_s
-        h["target"] = until_s
+        self._target[0] = self._env.now if until_s is None else until_s
         while True:
             reason = loop.advance(self._memory.address)
+            if reason == km.DONE:
+                break
             if reason == km.FULL:
                 self._memory.grow_if_tight()
             elif reason == km.NEXT_CHUNK:
@@ -197,14 +203,15 @@ class CompiledEngine:
                 self._draw_for_clients()
             else:
                 break
-        if h["signal_count"]:
-            self._env.set_now(float(h["now"]))
+        if self._signal_count[0]:
+            self._env.set_now(self._now[0])
             self._handle_signals()
 
     def update_may_signal(self) -> None:
         """Update `may_signal` after a change of what control waits for."""
-        h = self._header
-        self.may_signal = bool(self._always_signals or h["watch_count"] or h["backlog_level"] >= 0)
+        self.may_signal = (
+            self._always_signals or self._watch_count[0] > 0 or self._backlog_level[0] >= 0
+        )
 
     def act(self, action: int, instance: int, flag: bool = False, share: float = 0.0) -> int:
         """Apply an action of `kernel.memory` to an instance, now.
@@ -219,19 +226,19 @@ class CompiledEngine:
             How many calls ended by the action while a client waited for them.
         """
         self.catch_up()
-        h = self._header
-        h["now"] = self._env.now
-        self._memory.grow_if_tight()
+        self._now[0] = self._env.now
+        if self._tight[0]:
+            self._memory.grow_if_tight()
         lost: int = loop.act(self._memory.address, action, instance, int(flag), share)
-        if h["signal_count"]:
+        if self._signal_count[0]:
             self._handle_signals()
         return lost
 
     def _handle_signals(self) -> None:
         """Fire the events that the kernel has signalled, in the order of the signals."""
-        h, memory = self._header, self._memory
-        count = int(h["signal_count"])
-        h["signal_count"] = 0
+        memory = self._memory
+        count = self._signal_count[0]
+        self._signal_count[0] = 0
         self.update_may_signal()
         for signal, which in memory["signals"][:count].tolist():
             if signal == km.BACKLOG_DOWN:
@@ -242,8 +249,7 @@ class CompiledEngine:
                 self._draw_new_life(which)
             else:
                 service = int(memory["instances"][which]["service"])
-                plane = list(self._planes.values())[service]
-                plane.on_signal(signal, which)
+                self._planes_in_order[service].on_signal(signal, which)
 
     def _draw_new_life(self, attempt: int) -> None:
         """Draw the demand of a connection that reconnects after ``attempt`` was cut."""

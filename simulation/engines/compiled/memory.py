@@ -41,6 +41,10 @@ class Memory:
         self._arrays[name] = array
         return int(array.ctypes.data)
 
+    def field(self, name: str) -> memoryview:
+        """Return a view of one number of the header: far faster than numpy's access to a record."""
+        return memoryview(self._header[name])
+
     def place(self, name: str, array: NDArray[Any]) -> None:
         """Keep an array, and write its address into the header field of the same name."""
         self.header[name] = self.own(name, array)
