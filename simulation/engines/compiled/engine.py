@@ -46,7 +46,7 @@ class CompiledClock(SimulatedClock):
         if engine is not None:
             engine.is_behind = True
             if engine.may_signal:
-                engine.catch_up(self.peek())
+                engine.catch_up(self._queue[0][0] if self._queue else math.inf)
         super().step()
 
 
