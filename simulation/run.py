@@ -217,6 +217,7 @@ class Run:
     def close(self) -> None:
         """Free the run's memory now: it contains reference cycles, and the garbage collector is off."""
         self._engine.close()
+        vars(self).clear()
 
     def _states(self, end_s: float) -> tuple[StateInterval, ...]:
         """Return the intervals of all instances, numbered over all services."""

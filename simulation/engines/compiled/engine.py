@@ -329,3 +329,7 @@ class CompiledEngine:
         """Give the memory of the run to the next one; no other method may be called afterwards."""
         self._env.set_now(max(float(self._env.now), float(self._header["now"])))
         USED_MEMORY.keep(self._layout, self._memory, self._bin_count())
+        for plane in self._planes_in_order:
+            vars(plane).clear()
+        self._env.engine = None
+        vars(self).clear()
