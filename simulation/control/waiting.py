@@ -29,6 +29,7 @@ class FirstOf(simpy.Event):
             self.succeed()
         else:
             event.defused = True
+            assert isinstance(event.value, Exception)
             self.fail(event.value)
 
 

@@ -15,6 +15,7 @@ from threading import Lock
 from typing import Any
 
 import numpy as np
+
 from executor.base.errors import BadInput
 from simulation.requests.draws import Draws
 from simulation.scenario.distributions import Distribution

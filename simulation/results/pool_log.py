@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 
 from simulation.scenario.units import Floats
 
 
-class PoolChange(NamedTuple):
+@dataclass(frozen=True)
+class PoolChange:
     """The state of a pool from a time on: instances that are up and in the pool.
 
     Attributes:
@@ -97,7 +97,11 @@ def pool_means(log: Sequence[PoolChange], edges_s: Floats) -> PoolMeans:
         log: The pool's changes.
         edges_s: Ascending times in seconds, shape (bins + 1,).
     """
-    times, old, new, capacity, _, mixed = np.array(log, dtype=float).T
+    rows = [
+        (change.time_s, change.old_count, change.new_count, change.capacity_rps, change.is_mixed)
+        for change in log
+    ]
+    times, old, new, capacity, mixed = np.array(rows, dtype=float).T
     count = old + new
     share = np.divide(new, count, out=np.zeros_like(new), where=count > 0)
     return PoolMeans(*_means(times, np.array([count, share, mixed, capacity]), edges_s))

@@ -16,7 +16,6 @@ from simulation.engines.compiled.kernel import memory as km
 from simulation.engines.compiled.kernel.timers import MARGIN
 from simulation.results.tally import BUCKETS
 
-
 Bytes = NDArray[np.uint8]
 
 _BY_BIN = "bin_latencies"
@@ -41,9 +40,9 @@ class Memory:
         self._arrays[name] = array
         return int(array.ctypes.data)
 
-    def field(self, name: str) -> memoryview:
+    def field(self, name: str) -> Any:
         """Return a view of one number of the header: far faster than numpy's access to a record."""
-        return memoryview(self._header[name])
+        return self._header[name].data
 
     def place(self, name: str, array: NDArray[Any]) -> None:
         """Keep an array, and write its address into the header field of the same name."""

@@ -50,7 +50,7 @@ class CompiledPlane:
         self._instances = memory["instances"][self._first : self._first + int(record["count"])]
         # Views of single fields: far faster than numpy's access to a record.
         self._at_work, self._queued, self._open, self._watch_idle = (
-            memoryview(self._instances[name]) for name in ("at_work", "queued", "open", "watch_idle")
+            self._instances[name].data for name in ("at_work", "queued", "open", "watch_idle")
         )
         self._watch_count = memory.field("watch_count")
         self._announcements = Announcements(
