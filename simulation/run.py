@@ -9,9 +9,11 @@ import gc
 import math
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
-from functools import partial
+from dataclasses import dataclass, field, replace
+from functools import lru_cache, partial
 from typing import Any
 
+import networkx as nx
 import simpy
 
 from executor.base.errors import BadInput
@@ -30,12 +32,13 @@ from simulation.requests.stationary import long_lived, open_connections
 from simulation.results.pool_log import PoolChange, PoolLog, merge
 from simulation.results.recorder import RunRecord, run_result
 from simulation.results.run_result import Ending, EngineName, RunResult
-from simulation.results.states import StateIntervals
-from simulation.scenario.model import Scenario
+from simulation.results.states import StateInterval
+from simulation.scenario.identity import Same
+from simulation.scenario.model import Scenario, Service
 from simulation.scenario.rates import RateTable
 from simulation.scenario.release_graph import release_graph
 from simulation.scenario.simulated_interval import SETTLING_S, SimulatedInterval
-from simulation.scenario.traffic import TimestampsRate
+from simulation.scenario.traffic import TimestampsRate, Traffic
 
 
 class Run:
@@ -61,7 +64,8 @@ class Run:
         """
         self._scenario = scenario
         self._frame = frame
-        self._rates = traffic_around(scenario, frame)
+        self._facts = _facts_of(Same(scenario), frame)
+        self._rates = self._facts.rates
         draws = Draws(scenario.seed, replication)
         arrivals = arrivals_of(scenario, frame, replication, draws)
         self._keep_requests = keep_requests
@@ -71,8 +75,8 @@ class Run:
             name: Instances(
                 self._env,
                 self._engine.plane(name),
-                power=service.power(),
-                work_s=scenario.work_s(name) or float(service.service_time.mean_s()),
+                power=self._facts.power[name],
+                work_s=self._facts.work_s[name],
                 second_count=scenario.second_count(name),
                 log=partial(self._pool_changes, name),
             )
@@ -95,11 +99,9 @@ class Run:
         self._release: Release | None = None
         if scenario.rollout is not None:
             strategies = {
-                name: self._strategy(name, draws, replication)
-                for name in scenario.rolled_services()
+                name: self._strategy(name, draws, replication) for name in self._facts.tasks
             }
-            graph = release_graph(scenario.release_order())
-            self._release = Release(self._env, strategies, graph)
+            self._release = Release(self._env, strategies, self._facts.graph)
         self._settled = self._env.process(self._life())
         self._settled_s = frame.horizon_s
         self._exposed_count: int | None = None
@@ -136,18 +138,12 @@ class Run:
 
     def _strategy(self, service: str, draws: Draws, replication: int) -> Strategy:
         """Return the strategy that rolls one service."""
-        scenario, rule = self._scenario, self._scenario.rule(service)
-        assert rule is not None
-        task = Task(
-            rule=rule,
-            version=scenario.services[service].versions.new,
-            window=scenario.window_count(service),
-            surge=scenario.surge_count(service),
-            order=rolling_order(scenario, service),
-            durations_s=step_durations(scenario, service, scenario.seed, replication),
+        scenario = self._scenario
+        drawn = _Drawn(scenario, Same(scenario.services), scenario.seed, replication)
+        task = replace(
+            self._facts.tasks[service],
+            durations_s=_step_durations(drawn, service),
             draws=draws,
-            first_number=scenario.first_number(service),
-            service=service,
         )
         plane, instances = self._engine.plane(service), self._instances[service]
         return strategy_class(task)(self._env, plane, instances, task)
@@ -209,15 +205,8 @@ class Run:
                 critical_path=release.critical_path() if release else (),
                 failures=release.failures if release else (),
                 stopped_by=release.stopped_by if release else None,
-                slots=[
-                    slots
-                    for name, service in scenario.services.items()
-                    for slots in (service.slots_of() * 2)[: len(scenario.names_of(name))]
-                ],
-                fleets=[
-                    (service.instance_count, len(scenario.names_of(name)))
-                    for name, service in scenario.services.items()
-                ],
+                slots=self._facts.slots,
+                fleets=self._facts.fleets,
                 slow_over_s=scenario.objectives.latency_p99,
                 bin_s=self._frame.bin_s,
                 engine=self._engine.name,
@@ -228,10 +217,11 @@ class Run:
     def close(self) -> None:
         """Free the run's memory now: it contains reference cycles, and the garbage collector is off."""
         self._engine.close()
+        vars(self).clear()
 
-    def _states(self, end_s: float) -> StateIntervals:
+    def _states(self, end_s: float) -> tuple[StateInterval, ...]:
         """Return the intervals of all instances, numbered over all services."""
-        return StateIntervals.of(
+        return tuple(
             interval
             for name, instances in self._instances.items()
             for interval in instances.fleet.intervals(end_s, self._scenario.first_number(name))
@@ -270,6 +260,99 @@ def traffic_around(scenario: Scenario, frame: SimulatedInterval) -> RateTable:
     return scenario.rates().window(scenario.start_s(), frame.warm_up_s, frame.horizon_s)
 
 
+@dataclass(frozen=True)
+class _Facts:
+    """What a scenario and its interval say about every replication alike.
+
+    Attributes:
+        rates: The traffic over the simulated time.
+        power: Work that each instance of a service does at once.
+        work_s: Mean work that a request asks of a service, in seconds.
+        tasks: The task of each service that is rolled, but for what is drawn.
+        graph: The order of the release.
+        slots: The slots of each instance, service by service.
+        fleets: For each service, the number of instances without and with second instances.
+    """
+
+    rates: RateTable
+    power: dict[str, list[float]]
+    work_s: dict[str, float]
+    tasks: dict[str, Task]
+    graph: nx.DiGraph[str]
+    slots: list[int]
+    fleets: list[tuple[int, int]]
+
+
+@lru_cache(maxsize=64)
+def _facts_of(case: Same[Scenario], frame: SimulatedInterval) -> _Facts:
+    scenario = case.value
+    services = scenario.services.items()
+    counts = {name: len(scenario.names_of(name)) for name in scenario.services}
+    return _Facts(
+        rates=traffic_around(scenario, frame),
+        power={name: service.power() for name, service in services},
+        work_s={
+            name: scenario.work_s(name) or float(service.service_time.mean_s())
+            for name, service in services
+        },
+        tasks={name: _task_of(scenario, name) for name in scenario.rolled_services()},
+        graph=release_graph(scenario.release_order()),
+        slots=[
+            slots
+            for name, service in services
+            for slots in (service.slots_of() * 2)[: counts[name]]
+        ],
+        fleets=[(service.instance_count, counts[name]) for name, service in services],
+    )
+
+
+def _task_of(scenario: Scenario, service: str) -> Task:
+    """Return the task of the strategy that rolls a service, with nothing drawn yet."""
+    rule = scenario.rule(service)
+    assert rule is not None
+    return Task(
+        rule=rule,
+        version=scenario.services[service].versions.new,
+        window=scenario.window_count(service),
+        surge=scenario.surge_count(service),
+        order=rolling_order(scenario, service),
+        durations_s={},
+        draws=Draws(scenario.seed, 0),
+        first_number=scenario.first_number(service),
+        service=service,
+    )
+
+
+@dataclass(frozen=True)
+class _Drawn:
+    """What decides the durations of steps, which the candidates of a replication share."""
+
+    scenario: Scenario = field(compare=False)
+    services: Same[dict[str, Service]]
+    seed: int
+    replication: int
+
+
+@lru_cache(maxsize=16)
+def _step_durations(drawn: _Drawn, service: str) -> dict[str, list[float]]:
+    durations = step_durations(drawn.scenario, service, drawn.seed, drawn.replication)
+    return {step: [float(each) for each in seconds] for step, seconds in durations.items()}
+
+
+@dataclass(frozen=True)
+class _Source:
+    """What decides the requests of an open loop, which the candidates of a replication share."""
+
+    scenario: Scenario = field(compare=False)
+    traffic: Same[Traffic]
+    services: Same[dict[str, Service]]
+    routed_to: str
+    start: float | str
+    frame: SimulatedInterval
+    seed: int
+    replication: int
+
+
 def arrivals_of(
     scenario: Scenario, frame: SimulatedInterval, replication: int, draws: Draws
 ) -> Streams | ClosedLoop:
@@ -277,6 +360,25 @@ def arrivals_of(
     traffic = scenario.traffic
     if traffic.arrivals == "closed":
         return ClosedLoop(traffic, scenario.demands(), draws)
+    return _streams_of(
+        _Source(
+            scenario,
+            Same(traffic),
+            Same(scenario.services),
+            scenario.service_name,
+            scenario.clock.start,
+            frame,
+            scenario.seed,
+            replication,
+        )
+    ).twin()
+
+
+@lru_cache(maxsize=4)
+def _streams_of(source: _Source) -> Streams:
+    """Return the streams whose twins the candidates of a replication use."""
+    scenario, frame, replication = source.scenario, source.frame, source.replication
+    traffic = scenario.traffic
     times_s = None
     if traffic.arrivals == "replay":
         assert isinstance(traffic.rate, TimestampsRate)

@@ -12,6 +12,7 @@ from typing import Any
 import simpy
 
 from executor.plan.model import Step
+from simulation.control.waiting import FirstOf
 from simulation.requests.plane import RequestPlane
 from simulation.results.failures import Cause, Failure, GuardFigure
 from simulation.scenario.rollout import Drain, Stop
@@ -47,7 +48,7 @@ def drain(
         if rule.on_timeout == "wait" or idle.processed:
             yield idle
             return
-        yield idle | env.timeout(rule.timeout)
+        yield FirstOf(env, idle, env.timeout(rule.timeout))
     finally:  # also when the drain is interrupted, because the instance is put back
         if polls is not None and polls.is_alive:
             polls.interrupt()

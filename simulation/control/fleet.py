@@ -6,7 +6,8 @@ each instance spent in each state, complete and without overlap.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from operator import attrgetter
 
 from simulation.results.states import State, StateInterval
 
@@ -70,7 +71,7 @@ class Fleet:
         present = [
             StateInterval(k, state, self._since_s[k], end_s) for k, state in enumerate(self.state)
         ]
-        intervals = sorted(self._past + present, key=lambda part: (part.instance, part.begin_s))
+        intervals = sorted(self._past + present, key=attrgetter("instance", "begin_s"))
         if first == 0:
             return tuple(intervals)
-        return tuple(replace(part, instance=first + part.instance) for part in intervals)
+        return tuple(part._replace(instance=first + part.instance) for part in intervals)

@@ -110,7 +110,7 @@ class Task:
     window: int
     surge: int
     order: Sequence[int]
-    durations_s: Mapping[str, Floats]
+    durations_s: Mapping[str, Sequence[float]]
     draws: Draws
     first_number: int = 0
     service: str = ""
@@ -288,7 +288,7 @@ class Strategy:
         )
 
     def _duration_s(self, instance: int, step: Step) -> float:
-        return float(self._task.durations_s[step][instance % self._instances.count])
+        return self._task.durations_s[step][instance % self._instances.count]
 
     def _step_fails(self, instance: int, step: Step, attempt: int) -> bool:
         """Return whether the new version fails at this attempt of a step."""

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal
+from itertools import takewhile
+from operator import attrgetter
+from typing import Literal, NamedTuple
 
 from simulation.results.run_result import Waits
 
 SpentOn = Literal["drain", "step", "pause", "gate"]
 
 
-@dataclass(frozen=True)
-class Phase:
+class Phase(NamedTuple):
     """A time in which an instance or a service drained, went through a step, or waited.
 
     Attributes:
@@ -37,16 +37,16 @@ def waits_of(phases: Sequence[Phase], begun_s: float, ended_s: float) -> Waits:
     as waiting at a gate.
     """
     spent = dict.fromkeys(("drain", "step", "pause"), 0.0)
-    left = sorted(
-        (part for part in phases if part.end_s > part.begin_s), key=lambda part: part.end_s
-    )
+    left = [part for part in phases if part.end_s > part.begin_s]
+    left.sort(key=attrgetter("end_s"))
     limit, instance = ended_s, None
     while limit > begun_s:
         while left and left[-1].end_s > limit:
             left.pop()
         if not left:
             break
-        latest = [part for part in left if part.end_s == left[-1].end_s]
+        latest_s = left[-1].end_s
+        latest = [*takewhile(lambda part: part.end_s == latest_s, reversed(left))][::-1]  # noqa: B023 - used at once
         own = [part for part in latest if part.instance == instance and instance is not None]
         chosen = (own or [part for part in latest if part.cause == "pause"] or latest)[-1]
         if chosen.cause != "gate":

@@ -7,13 +7,14 @@ client and sequence number, because the times of its requests depend on the answ
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from threading import Lock
 from typing import Any
 
 import numpy as np
-from scipy import special
 
 from executor.base.errors import BadInput
 from simulation.requests.draws import Draws
@@ -46,6 +47,10 @@ def purpose_stream(
     if place:
         return np.random.default_rng([*key, number, place])
     return np.random.default_rng([*key, number] if number else key)
+
+
+Block = tuple[Floats, Floats, Integers, Integers]
+"""Requests that were drawn: arrivals, demands, classes and sessions, see `Streams.next_block`."""
 
 
 @dataclass(frozen=True)
@@ -83,6 +88,9 @@ class Streams:
     """
 
     opened: OpenConnections | None = None
+    _source: Streams | None = None
+    _has_begun = False
+    _quick: tuple[Callable[[Floats], Floats], Callable[[Any], Any]] | None = None
 
     def __init__(
         self,
@@ -121,6 +129,9 @@ class Streams:
             [purpose_stream(seed, replication, "demands", number, place) for place in range(len(a))]
             for number, a in enumerate(demands)
         ]
+        self._generators: list[list[Any]] = self._service
+        self._first: Block | None = None
+        self._lock = Lock()
         self._class = purpose_stream(seed, replication, "classes")
         self._session = purpose_stream(seed, replication, "sessions")
         self._unit_time = 0.0
@@ -150,17 +161,56 @@ class Streams:
             running_sum: A function like `numpy.cumsum` that may work in place.
             generator: A function that turns a random generator into a faster one with the same draws.
         """
-        self._running_sum = running_sum
-        self._times = np.empty(BLOCK)
-        self._service = [[generator(rng) for rng in route] for route in self._service]
+        self._quick = running_sum, generator
+        if self._source is None:
+            self._running_sum = running_sum
+            self._times = np.empty(BLOCK)
+            self._generators = [[generator(rng) for rng in route] for route in self._service]
 
-    def next_block(self) -> tuple[Floats, Floats, Integers, Integers]:
+    def twin(self) -> Streams:
+        """Return streams that give the same requests from the beginning.
+
+        All twins share the first block, so it is drawn once for all candidates of a replication. These
+        streams themselves must not be asked for a block.
+        """
+        twin = copy.copy(self)
+        twin._source = self
+        return twin
+
+    def _first_block(self, quick: Any) -> Block:
+        with self._lock:  # twins may belong to different threads
+            if self._first is None:
+                if quick is not None:
+                    self.quicken(*quick)
+                self._first = self._draw_block()
+        return self._first
+
+    def _separate(self, source: Streams) -> None:
+        """Go on alone after the first block, with the generators as the source left them."""
+        self._source = None
+        self._unit, self._class, self._session, self._service = copy.deepcopy(
+            (source._unit, source._class, source._session, source._service)
+        )
+        self._generators = self._service
+        self._unit_time, self._replayed_count = source._unit_time, source._replayed_count
+        if self._quick is not None:
+            self.quicken(*self._quick)
+
+    def next_block(self) -> Block:
         """Return the next `BLOCK` requests: their arrivals, demands, classes and sessions.
 
         Arrivals have the shape (BLOCK,), demands (BLOCK, longest route), both in seconds; classes and
         sessions have the shape (BLOCK,). An arrival is infinite where no traffic is left, a demand
         is NaN beyond the end of a route.
         """
+        if self._source is not None:
+            if not self._has_begun:
+                self._has_begun = True
+                return self._source._first_block(self._quick)
+            self._separate(self._source)
+        return self._draw_block()
+
+    def _draw_block(self) -> Block:
         times = self._next_drawn() if self._replayed is None else self._next_replayed()
         sessions = classes = _ZEROS  # with one class or one session there is nothing to draw
         if self._session_count > 1:
@@ -175,12 +225,13 @@ class Streams:
         Every class draws for all requests of the block, so that the class of one request never
         shifts the draws of another.
         """
-        if len(self._service) == 1:
-            services = zip(self._demands[0], self._service[0], strict=True)
+        if len(self._generators) == 1:
+            services = zip(self._demands[0], self._generators[0], strict=True)
             columns = [distribution.sample_s(rng, BLOCK) for distribution, rng in services]
             return np.column_stack(columns) if len(columns) > 1 else columns[0][:, np.newaxis]
         demands = np.full((BLOCK, max(map(len, self._demands))), math.nan)
-        for number, (route, streams) in enumerate(zip(self._demands, self._service, strict=True)):
+        drawn = zip(self._demands, self._generators, strict=True)
+        for number, (route, streams) in enumerate(drawn):
             in_class = classes == number
             for place, (distribution, rng) in enumerate(zip(route, streams, strict=True)):
                 demands[in_class, place] = distribution.sample_s(rng, BLOCK)[in_class]
@@ -250,6 +301,8 @@ def bursty(
     bins = np.floor(edges[:-1]).astype(np.int64) - first
     expected = np.bincount(bins, np.nan_to_num(per_second, nan=0.0) * np.diff(edges))
     uniform = rng.random(len(expected))
+    from scipy import special  # noqa: PLC0415 - takes a while to import, and few scenarios need it
+
     factors = np.ones(len(expected))
     has_traffic = expected > 0
     shape = expected[has_traffic] / (dispersion - 1.0)

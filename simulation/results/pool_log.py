@@ -45,9 +45,11 @@ PoolLog = list[tuple[str, PoolChange]]
 
 def merge(log: PoolLog) -> list[PoolChange]:
     """Return the pools of all services as one: counts are summed, capacity is that of the lowest."""
+    services = {name for name, _ in log}
+    if len(services) == 1:
+        return [change for _, change in log]
     latest: dict[str, PoolChange] = {}
     merged = []
-    services = {name for name, _ in log}
     for name, change in log:
         latest[name] = change
         if len(latest) == len(services):
@@ -95,20 +97,30 @@ def pool_means(log: Sequence[PoolChange], edges_s: Floats) -> PoolMeans:
         log: The pool's changes.
         edges_s: Ascending times in seconds, shape (bins + 1,).
     """
-    times = np.array([change.time_s for change in log])
-    count = np.array([change.count for change in log], dtype=float)
-    new = np.array([change.new_count for change in log], dtype=float)
+    rows = [
+        (change.time_s, change.old_count, change.new_count, change.capacity_rps, change.is_mixed)
+        for change in log
+    ]
+    times, old, new, capacity, mixed = np.array(rows, dtype=float).T
+    count = old + new
     share = np.divide(new, count, out=np.zeros_like(new), where=count > 0)
-    mixed = np.array([change.is_mixed for change in log], dtype=float)
-    capacity = np.array([change.capacity_rps for change in log], dtype=float)
-    return PoolMeans(
-        *(_means(times, values, edges_s) for values in (count, share, mixed, capacity))
-    )
+    return PoolMeans(*_means(times, np.array([count, share, mixed, capacity]), edges_s))
 
 
 def _means(times: Floats, values: Floats, edges_s: Floats) -> Floats:
-    """Return the means between edges of a step function that begins at or before the first edge."""
-    areas = np.concatenate([[0.0], np.cumsum(values[:-1] * np.diff(times))])
+    """Return the means between edges of step functions that begin at or before the first edge.
+
+    Args:
+        times: The times from which the values hold, shape (steps,).
+        values: The values of each function, shape (functions, steps).
+        edges_s: Ascending times, shape (bins + 1,).
+
+    Returns:
+        The means, shape (functions, bins).
+    """
+    areas = np.zeros_like(values)
+    np.cumsum(values[:, :-1] * np.diff(times), axis=1, out=areas[:, 1:])
     index = np.searchsorted(times, edges_s, side="right") - 1
-    integral = areas[index] + values[index] * (edges_s - times[index])
-    return np.diff(integral) / np.diff(edges_s)
+    integral = areas[:, index] + values[:, index] * (edges_s - times[index])
+    means: Floats = np.diff(integral) / np.diff(edges_s)
+    return means

@@ -19,7 +19,7 @@ from simulation.results.run_result import (
     RunResult,
     Waits,
 )
-from simulation.results.states import State, StateIntervals
+from simulation.results.states import State, StateInterval, StateIntervals
 from simulation.results.tally import (
     TICKS_PER_S,
     Tally,
@@ -64,7 +64,7 @@ class RunRecord:
     tally: Tally
     settled_tally: Tally
     exposed_count: int
-    states: StateIntervals
+    states: Sequence[StateInterval]
     pool_log: Sequence[PoolChange]
     rolled: bool
     ended: Ending
@@ -91,17 +91,20 @@ def run_result(record: RunRecord, table: RequestTable | None) -> RunResult:
         record: Everything that is known of the run.
         table: The run's requests, None where they were not kept.
     """
+    up_slots = _UpSlots(record)
+    whole_figures = _figures(record.tally, up_slots, record.end_s)
     rollout: dict[str, float | None] = {}
     if record.rolled:
-        figures = _figures(record, record.settled_tally, record.settled_s)
+        figures = whole_figures
+        if record.settled_s < record.end_s:
+            figures = _figures(record.settled_tally, up_slots, record.settled_s)
         rollout = {f"rollout_{name}": value for name, value in figures.items()}
         rollout |= _rollout_figures(record)
 
-    def metrics(tally: Tally, until_s: float) -> dict[str, float | None]:
-        figures = _figures(record, tally, until_s) | _counts(record, tally)
-        return {**dict.fromkeys(METRICS), **figures, **rollout}
+    def metrics(tally: Tally, figures: dict[str, float | None]) -> dict[str, float | None]:
+        return {**dict.fromkeys(METRICS), **figures, **_counts(record, tally), **rollout}
 
-    whole = metrics(record.tally, record.end_s)
+    whole = metrics(record.tally, whole_figures)
     is_alone = record.alone_end_s == record.end_s
     return RunResult(
         ended=record.ended,
@@ -109,10 +112,14 @@ def run_result(record: RunRecord, table: RequestTable | None) -> RunResult:
         end_s=record.end_s,
         requests=_outcomes(record.tally),
         metrics=whole,
-        alone=whole if is_alone else metrics(record.settled_tally, record.alone_end_s),
+        alone=whole
+        if is_alone
+        else metrics(
+            record.settled_tally, _figures(record.settled_tally, up_slots, record.alone_end_s)
+        ),
         bin_s=record.bin_s,
-        series=_series(record),
-        states=record.states,
+        series=_series(record, up_slots),
+        states=StateIntervals.of(record.states),
         waits=record.waits,
         critical_path=record.critical_path,
         failures=record.failures,
@@ -159,14 +166,13 @@ def _surge_instance_s(record: RunRecord) -> float:
     return total_s
 
 
-def _figures(record: RunRecord, tally: Tally, until_s: float) -> dict[str, float | None]:
+def _figures(tally: Tally, up_slots: _UpSlots, until_s: float) -> dict[str, float | None]:
     """Return the metrics that exist both for the common interval and for the rollout."""
     ended = sum(tally[f"outcome_{code}"] for code in range(IN_FLIGHT))
     admitted = tally["called"] - tally["turned_away"]
     has_left = int(np.sum(tally.wait["count"]))
     p50, p95, p99 = quantiles_s(tally.latency, (0.5, 0.95, 0.99))
-    edges = np.array([0.0, until_s])
-    up_slot_s = _up_slot_s(record, edges)[0]
+    up_slot_s = up_slots.slot_s(np.array([0.0, until_s]))[0]
     busy_slot_s = (tally["busy"] * round(until_s * TICKS_PER_S) - tally["busy_ticks"]) / TICKS_PER_S
     return {
         "latency_mean_s": mean_s(tally.latency),
@@ -222,12 +228,12 @@ def _own_requests(table: RequestTable) -> RequestTable:
     return RequestTable(*(getattr(table, field.name)[own] for field in fields(table)))
 
 
-def _series(record: RunRecord) -> dict[str, Floats]:
+def _series(record: RunRecord, up_slots: _UpSlots) -> dict[str, Floats]:
     """Return all series, one value for each whole bin of the common interval."""
     count = max(1, int(record.end_s / record.bin_s))
     edges = np.arange(count + 1, dtype=np.float64) * record.bin_s
     pool = pool_means(record.pool_log, edges)
-    up = _up_slot_s(record, edges) / record.bin_s
+    up = up_slots.slot_s(edges) / record.bin_s
     bins = record.tally.bins[:count]
     busy = counts_over_time(bins, "busy", record.bin_s)
     p50, p99 = bin_quantiles_s(record.tally, count, (0.5, 0.99))
@@ -246,32 +252,41 @@ def _series(record: RunRecord) -> dict[str, Floats]:
     }
 
 
-def _overlap(begin_s: Floats, end_s: Floats, edges_s: Floats) -> Floats:
-    """Return how much of the spans from begin to end lies between the edges, in seconds, shape (bins,).
+class _UpSlots:
+    """The slots of the instances in states that can serve, over time."""
 
-    ∫ count dt up to an edge e is Σ(e − begin) over the spans begun before e, minus Σ(e − end) over
-    the spans ended before e.
-    """
-
-    def since(times: Floats) -> Floats:
-        times = np.sort(times[np.isfinite(times)])
-        sums = np.concatenate([[0.0], np.cumsum(times)])
-        before = np.searchsorted(times, edges_s)
-        area: Floats = before * edges_s - sums[before]
-        return area
-
-    return np.diff(since(begin_s) - since(end_s))
-
-
-def _up_slot_s(record: RunRecord, edges_s: Floats) -> Floats:
-    """Return the slot-seconds between the edges of instances in states that can serve."""
-    total: Floats = np.zeros(len(edges_s) - 1)
-    for slots in sorted(set(record.slots)):
-        up = [
-            (interval.begin_s, interval.end_s)
-            for interval in record.states
-            if interval.state in _CAN_SERVE and record.slots[interval.instance] == slots
+    def __init__(self, record: RunRecord) -> None:
+        times: dict[int, tuple[list[float], list[float]]] = {}
+        for interval in record.states:
+            if interval.state in _CAN_SERVE:
+                begins, ends = times.setdefault(record.slots[interval.instance], ([], []))
+                begins.append(interval.begin_s)
+                ends.append(interval.end_s)
+        self._times = [
+            (slots, _with_sums(begins), _with_sums(ends))
+            for slots, (begins, ends) in sorted(times.items())
         ]
-        begin, end = np.array(up, dtype=float).reshape(-1, 2).T
-        total += slots * _overlap(begin, end, edges_s)
-    return total
+
+    def slot_s(self, edges_s: Floats) -> Floats:
+        """Return the slot-seconds between the edges, shape (bins,)."""
+        total: Floats = np.zeros(len(edges_s) - 1)
+        for slots, begins, ends in self._times:
+            total += slots * np.diff(_elapsed_s(*begins, edges_s) - _elapsed_s(*ends, edges_s))
+        return total
+
+
+def _with_sums(times_s: list[float]) -> tuple[Floats, Floats]:
+    """Return the times in order, and the sums of the first 0, 1, 2, … of them."""
+    times = np.sort(times_s)
+    return times, np.concatenate([[0.0], np.cumsum(times)])
+
+
+def _elapsed_s(times_s: Floats, sums_s: Floats, edges_s: Floats) -> Floats:
+    """Return, for each edge e, the sum of e − t over the times t before e.
+
+    ∫ count dt up to an edge, of spans with a begin and an end, is this sum over the begins minus the
+    sum over the ends.
+    """
+    before = np.searchsorted(times_s, edges_s)
+    elapsed_s: Floats = before * edges_s - sums_s[before]
+    return elapsed_s

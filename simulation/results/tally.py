@@ -58,6 +58,8 @@ TOTALS = (
   connections that were both (``cut_of_open``).
 """
 
+_PLACES = {name: place for place, name in enumerate(TOTALS)}
+
 COUNTED_IN_BINS = {
     "arrived": "offered",
     "failed": "failed",
@@ -117,7 +119,7 @@ class Tally:
 
     def __getitem__(self, name: str) -> int:
         """Return one of the totals."""
-        return int(self.totals[TOTALS.index(name)])
+        return int(self.totals[_PLACES[name]])
 
 
 @dataclass(frozen=True)
@@ -290,24 +292,32 @@ def bin_quantiles_s(tally: Tally, count: int, levels: tuple[float, ...]) -> list
 
     Values are the middles of the buckets, in seconds; NaN for a bin without a latency.
     """
-    counts, used = tally.bin_latency[:count], np.flatnonzero(tally.latency["count"])
-    if not len(used):
+    used = np.flatnonzero(tally.latency["count"])
+    first, last = (int(used[0]), int(used[-1]) + 1) if len(used) else (0, 0)
+    counts = tally.bin_latency[:count, first:last]
+    full = np.flatnonzero(counts > 0)  # few of the buckets: the rest must cost nothing
+    if not len(full):
         return [np.full(count, np.nan) for _ in levels]
-    first, last = int(used[0]), int(used[-1]) + 1
-    cumulative = np.cumsum(counts[:, first:last], axis=1, dtype=np.uint32)
-    middles_s, total = _MIDDLES_S[first:last], cumulative[:, -1:].astype(np.float64)
+    # The bins follow one another in one list of buckets, so a rank within a bin is a rank in the list.
+    bins, buckets = np.divmod(full, last - first)
+    cumulative = np.cumsum(counts[bins, buckets], dtype=np.int64)
+    ends = np.searchsorted(bins, np.arange(count + 1))
+    begins = np.concatenate([[0], cumulative])[ends]
+    total, before = np.diff(begins), begins[:-1]
+    middles_s = _MIDDLES_S[first + buckets]
 
     def value_at(rank: Floats) -> Floats:
-        values_s: Floats = middles_s[np.argmax(cumulative > rank, axis=1)]
+        place = np.searchsorted(cumulative, before + rank, side="right")
+        values_s: Floats = middles_s[np.minimum(place, len(full) - 1)]
         return values_s
 
     quantiles = []
     for level in levels:
-        rank = level * (total - 1)
+        rank = level * (total - 1.0)
         below = np.floor(rank)
         low = value_at(below)
-        values = low + (value_at(np.ceil(rank)) - low) * (rank - below)[:, 0]
-        quantiles.append(np.where(total[:, 0] > 0, values, np.nan))
+        values = low + (value_at(np.ceil(rank)) - low) * (rank - below)
+        quantiles.append(np.where(total > 0, values, np.nan))
     return quantiles
 
 

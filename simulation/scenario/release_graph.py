@@ -30,6 +30,8 @@ def cycle_of(graph: nx.DiGraph[str]) -> list[str]:
 
 def in_order(graph: nx.DiGraph[str]) -> list[str]:
     """Return the services so that each follows those before it, otherwise in the order of the graph."""
+    if len(graph) == 1:
+        return list(graph)
     place = {name: k for k, name in enumerate(graph)}
     return list(nx.lexicographical_topological_sort(graph, key=place.__getitem__))
 

@@ -70,7 +70,6 @@ def compare(
     from simulation.study.candidates import default_windows
     from simulation.study.case import cases_of
     from studio.cli import tables
-    from studio.reports.files import write_frame
 
     tables.must_name_a_table(requests)
     o.must_be_writable(scenario, csv, html, requests)
@@ -99,6 +98,8 @@ def compare(
         quiet=quiet or json,
         keep_requests=requests is not None,
     )
+    if csv is not None or requests is not None:
+        from studio.reports.files import write_frame  # imports matplotlib
     if csv is not None:
         write_frame(csv, tables.figures_frame(comparison))
     if html is not None:

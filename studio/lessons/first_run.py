@@ -114,7 +114,7 @@ def _parts(framed: bytes) -> Iterator[bytes]:
 
 def _rounded(run: RunResult) -> RunResult:
     states = (
-        replace(interval, begin_s=_to_ticks(interval.begin_s), end_s=_to_ticks(interval.end_s))
+        interval._replace(begin_s=_to_ticks(interval.begin_s), end_s=_to_ticks(interval.end_s))
         for interval in run.states
     )
     series = {name: _to_bits(values) for name, values in run.series.items()}

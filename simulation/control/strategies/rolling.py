@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import simpy
-from simpy.resources.resource import Request
 
 from executor.plan.model import Wave
 from executor.plan.waves import waves_for
 from simulation.control.draining import SimulatedStepFailed
 from simulation.control.instances import AdmissionQueue, Instances
 from simulation.control.strategy import InvariantBroken, Steps, Strategy, Task
+from simulation.control.waiting import FirstOf, Places
 from simulation.requests.plane import RequestPlane
 from simulation.results.failures import Cause, Failure, GuardFigure
 from simulation.results.states import State
@@ -24,7 +24,7 @@ class Rolling(Strategy):
         self, env: simpy.Environment, plane: RequestPlane, instances: Instances, task: Task
     ) -> None:
         super().__init__(env, plane, instances, task)
-        self._places = simpy.Resource(env, capacity=task.window)
+        self._places = Places(env, task.window)
         self._spare = AdmissionQueue(env, lambda: instances.in_pool_count - task.rule.min_healthy)
         instances.queues.append(self._spare)
         self._under_way = 0
@@ -34,7 +34,7 @@ class Rolling(Strategy):
         yield from self._roll(self._waves(self._task.order))
 
     def _back(self) -> Steps:
-        self._places = simpy.Resource(self._env, capacity=self._task.window)
+        self._places = Places(self._env, self._task.window)
         changed = self._changed_instances()
         if changed:  # none where the stop came before the first take-out
             yield from self._roll(self._waves(changed))
@@ -54,8 +54,8 @@ class Rolling(Strategy):
 
     def _instance(self, instance: int) -> Steps:
         """Roll one instance: wait for a place in the window, then do the six steps and `min_ready`."""
-        place = self._places.request()
-        yield place | self._stop_signal.fired
+        places = self._places
+        yield FirstOf(self._env, places.request(), self._stop_signal.fired)
         if self._stop_signal.is_on:
             return
         if self._instances.is_in_pool(instance):
@@ -77,9 +77,9 @@ class Rolling(Strategy):
             self._stop_when_none_may_follow()
         self._under_way -= 1
         if self._rule.pause > 0 and self._rule.advance == "sliding":
-            self._env.process(self._release_after_pause(place, instance))
+            self._env.process(self._release_after_pause(places, instance))
         else:
-            place.resource.release(place)
+            places.release()
 
     def _six_steps(self, instance: int) -> Steps:
         """Do the six steps of an instance that was taken out or has failed, from its drain on."""
@@ -91,10 +91,10 @@ class Rolling(Strategy):
         self._instances.join(instance)
         yield from self._wait_min_ready(instance)
 
-    def _release_after_pause(self, place: Request, instance: int) -> Steps:
+    def _release_after_pause(self, places: Places, instance: int) -> Steps:
         """Free the place in the window after the pause."""
         yield from self._pause(self._rule.pause, instance)
-        place.resource.release(place)
+        places.release()
 
     def _stop_when_none_may_follow(self) -> None:
         """Stop the release when failed instances leave no more than the minimum to the pool.

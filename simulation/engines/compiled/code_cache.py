@@ -39,6 +39,9 @@ docs/performance.md."""
 _UNUSED_S = 30 * 86_400.0
 """Machine code that was not used for this long is deleted, in seconds."""
 
+_NOTED_EVERY_S = 3600.0
+"""The date of use is written at most this often, in seconds: every run asks for the code."""
+
 _PREFIX = "kernel-"
 
 
@@ -64,7 +67,8 @@ def _mark() -> Path:
 def is_ready() -> bool:
     """Return whether the compiled engine can be used at once, and note that it is about to be."""
     try:
-        os.utime(_mark())
+        if time.time() - _mark().stat().st_mtime > _NOTED_EVERY_S:
+            os.utime(_mark())
     except FileNotFoundError:
         return False
     except OSError:  # the folder of another user: its code may be used, its dates not set

@@ -14,15 +14,16 @@ import simpy
 
 from simulation.engines.compiled.kernel import loop
 from simulation.engines.compiled.kernel import memory as km
-from simulation.engines.compiled.layout import lay_out, lay_out_wheels
-from simulation.engines.compiled.memory import Memory
+from simulation.engines.compiled.layout import lay_out_wheels
 from simulation.engines.compiled.plane import CompiledPlane
 from simulation.engines.compiled.streams import QuickGenerator, running_sum
+from simulation.engines.compiled.used_memory import USED_MEMORY, Layout
 from simulation.requests.arrivals import ClosedLoop, OpenConnections, Streams
 from simulation.requests.draws import Draws
 from simulation.requests.plane import RequestPlane, SimulatedClock, past_event
 from simulation.results.run_result import EngineName, RequestTable
 from simulation.results.tally import BUCKETS, COUNTED_IN_BINS, NO_BIN_LATENCY, TOTALS, Tally
+from simulation.scenario.identity import Same
 from simulation.scenario.model import Scenario
 
 _LOOP_WIDTH = 16
@@ -45,7 +46,7 @@ class CompiledClock(SimulatedClock):
         if engine is not None:
             engine.is_behind = True
             if engine.may_signal:
-                engine.catch_up(self.peek())
+                engine.catch_up(self._queue[0][0] if self._queue else math.inf)
         super().step()
 
 
@@ -92,24 +93,21 @@ class CompiledEngine:
         self._scenario = scenario
         self._arrivals = arrivals
         self._draws = draws
-        self._memory = memory = Memory()
+        self._layout = Layout(Same(scenario), env.now, bin_s, horizon_s, keep_requests)
+        self._memory = memory = USED_MEMORY.take(self._layout, draws)
         self._header = memory.header
+        self._now, self._target = memory.field("now"), memory.field("target")
+        self._tight, self._signal_count = memory.field("tight"), memory.field("signal_count")
+        self._watch_count = memory.field("watch_count")
+        self._backlog_level = memory.field("backlog_level")
         self._backlog_event: simpy.Event | None = None
-        lay_out(
-            memory,
-            scenario,
-            draws,
-            now_s=env.now,
-            bin_s=bin_s,
-            horizon_s=horizon_s,
-            keep_requests=keep_requests,
-        )
         self._demands = scenario.demands()
         self._open_arrivals()
         self._planes = {
             name: CompiledPlane(env, self, memory, service, number)
             for number, (name, service) in enumerate(scenario.services.items())
         }
+        self._planes_in_order = list(self._planes.values())
         memory.grow_if_tight()
         loop.act(memory.address, km.BEGIN_RUN, len(memory["instances"]), 0, 0.0)
         if isinstance(arrivals, Streams) and arrivals.opened is not None:
@@ -192,10 +190,11 @@ class CompiledEngine:
         if not self.is_behind:
             return
         self.is_behind = False
-        h, until_s = self._header, self._env.now if until_s is None else until_s
-        h["target"] = until_s
+        self._target[0] = self._env.now if until_s is None else until_s
         while True:
             reason = loop.advance(self._memory.address)
+            if reason == km.DONE:
+                break
             if reason == km.FULL:
                 self._memory.grow_if_tight()
             elif reason == km.NEXT_CHUNK:
@@ -204,14 +203,15 @@ class CompiledEngine:
                 self._draw_for_clients()
             else:
                 break
-        if h["signal_count"]:
-            self._env.set_now(float(h["now"]))
+        if self._signal_count[0]:
+            self._env.set_now(self._now[0])
             self._handle_signals()
 
     def update_may_signal(self) -> None:
         """Update `may_signal` after a change of what control waits for."""
-        h = self._header
-        self.may_signal = bool(self._always_signals or h["watch_count"] or h["backlog_level"] >= 0)
+        self.may_signal = (
+            self._always_signals or self._watch_count[0] > 0 or self._backlog_level[0] >= 0
+        )
 
     def act(self, action: int, instance: int, flag: bool = False, share: float = 0.0) -> int:
         """Apply an action of `kernel.memory` to an instance, now.
@@ -226,19 +226,19 @@ class CompiledEngine:
             How many calls ended by the action while a client waited for them.
         """
         self.catch_up()
-        h = self._header
-        h["now"] = self._env.now
-        self._memory.grow_if_tight()
+        self._now[0] = self._env.now
+        if self._tight[0]:
+            self._memory.grow_if_tight()
         lost: int = loop.act(self._memory.address, action, instance, int(flag), share)
-        if h["signal_count"]:
+        if self._signal_count[0]:
             self._handle_signals()
         return lost
 
     def _handle_signals(self) -> None:
         """Fire the events that the kernel has signalled, in the order of the signals."""
-        h, memory = self._header, self._memory
-        count = int(h["signal_count"])
-        h["signal_count"] = 0
+        memory = self._memory
+        count = self._signal_count[0]
+        self._signal_count[0] = 0
         self.update_may_signal()
         for signal, which in memory["signals"][:count].tolist():
             if signal == km.BACKLOG_DOWN:
@@ -249,8 +249,7 @@ class CompiledEngine:
                 self._draw_new_life(which)
             else:
                 service = int(memory["instances"][which]["service"])
-                plane = list(self._planes.values())[service]
-                plane.on_signal(signal, which)
+                self._planes_in_order[service].on_signal(signal, which)
 
     def _draw_new_life(self, attempt: int) -> None:
         """Draw the demand of a connection that reconnects after ``attempt`` was cut."""
@@ -295,7 +294,7 @@ class CompiledEngine:
         self.catch_up()
         memory = self._memory
         totals = memory["totals"]["v"].copy()
-        count = int(max(0.0, self._env.now) * self._header["bins_per_s"]) + 1
+        count = self._bin_count()
         bins, latency = memory["tally_bins"][:count].copy(), memory["latencies"].copy()
         # The kernel counts these totals in bins of time only.
         for name, in_bins in COUNTED_IN_BINS.items():
@@ -322,6 +321,15 @@ class CompiledEngine:
             request_class=rows["kind"].astype(np.int64),
         )
 
+    def _bin_count(self) -> int:
+        """Return the number of bins of time so far."""
+        return int(max(0.0, self._env.now) * self._header["bins_per_s"]) + 1
+
     def close(self) -> None:
-        """Free the memory of the run; no other method may be called afterwards."""
-        self._memory.clear()
+        """Give the memory of the run to the next one; no other method may be called afterwards."""
+        self._env.set_now(max(float(self._env.now), float(self._header["now"])))
+        USED_MEMORY.keep(self._layout, self._memory, self._bin_count())
+        for plane in self._planes_in_order:
+            vars(plane).clear()
+        self._env.engine = None
+        vars(self).clear()

@@ -51,20 +51,21 @@ _FIRST_LEVELS = 1024
 def lay_out(
     memory: Memory,
     scenario: Scenario,
-    draws: Draws,
     *,
     now_s: float,
     bin_s: float,
     horizon_s: float,
     keep_requests: bool,
 ) -> None:
-    """Lay out a scenario; the arguments are those of `engines.compiled.engine.CompiledEngine`."""
+    """Lay out what is the same in every replication of a scenario; `lay_out_draws` does the rest.
+
+    The arguments are those of `engines.compiled.engine.CompiledEngine`.
+    """
     h = memory.header
     h["now"] = h["t0"] = h["target"] = now_s
     h["lane_time"] = h["check_time"] = math.inf
     h["lane_best"] = h["backlog_level"] = -1
     h["attempt_free"] = h["timer_free"] = h["node_free"] = -1
-    h["key"] = draws.key
     h["keeps_rows"] = keep_requests
     h["needs"] = MARGIN
     h["bins_per_s"] = 1.0 / bin_s
@@ -82,20 +83,37 @@ def lay_out(
         route["v"][kind, : len(services)] = services
     memory.place("route", route)
     h["class_count"], h["service_count"] = len(classes), len(names)
-    layout = _Layout(memory, scenario, draws)
+    layout = _Layout(memory, scenario)
     layout.arrays()
     layout.services()
     layout.classes(routes)
 
 
+def lay_out_draws(memory: Memory, scenario: Scenario, draws: Draws) -> None:
+    """Lay out what differs between the replications of a scenario, once the rest is laid out."""
+    memory.header["key"] = draws.key
+    for number, service in enumerate(scenario.services.values()):
+        record, own_draws = memory["services"][number], draws.of_service(number)
+        record["key"] = own_draws.key
+        check = service.balancer.health_check
+        if check is None:
+            continue
+        first, count, now_s = int(record["first"]), int(record["count"]), memory.header["now"]
+        times = [
+            float(now_s) + own_draws.uniform("phase", k) * check.interval for k in range(count)
+        ]
+        memory["instances"]["first_check"][first : first + count] = times
+        order = np.argsort(times, kind="stable").astype(np.int32)
+        record["check_order"] = memory.own(f"checks {number}", order)
+
+
 class _Layout:
     """Writes a scenario into the kernel's memory: shared arrays, services, classes of requests."""
 
-    def __init__(self, memory: Memory, scenario: Scenario, draws: Draws) -> None:
+    def __init__(self, memory: Memory, scenario: Scenario) -> None:
         self._memory = memory
         self._header = memory.header
         self._scenario = scenario
-        self._draws = draws
         self._classes = list(scenario.traffic.classes.values())
 
     def arrays(self) -> None:
@@ -165,10 +183,9 @@ class _Layout:
 
     def _rule(self, record: Any, service: Service, number: int, weights: Sequence[float]) -> None:
         memory, rule, count = self._memory, service.balancer, int(record["count"])
-        draws = self._draws.of_service(number)
-        kind = type(policy(rule.policy, weights, draws, will_change=rule.slow_start > 0))
+        any_draws = Draws(0, 0)  # only the policy's class is of interest
+        kind = type(policy(rule.policy, weights, any_draws, will_change=rule.slow_start > 0))
         record["policy"], record["counts"] = _POLICIES[kind], kind.counts
-        record["key"] = draws.key
         record["at_balancer"] = rule.queue == "balancer"
         record["pulls"] = rule.policy == "pull"
         record["sticky"], record["requeue"] = rule.sticky, rule.requeue
@@ -206,26 +223,18 @@ class _Layout:
         if rule.policy == "source_hash":
             record["favourite"] = memory.own(f"favourite {number}", np.zeros(sessions, km.I4))
         if rule.health_check is not None:
-            self._checks(record, service, number, draws)
+            self._checks(record, service)
         rolled = self._scenario.rule(list(self._scenario.services)[number])
         if rolled is not None and (rolled.guards is not None or rolled.strategy == "canary"):
             record["keeps_log"], record["log_cap"] = 1, 1 << 12
             record["log"] = memory.own(f"log {number}", np.zeros(1 << 12, km.ENDED))
 
-    def _checks(self, record: Any, service: Service, number: int, draws: Draws) -> None:
-        memory, check = self._memory, service.balancer.health_check
+    def _checks(self, record: Any, service: Service) -> None:
+        check = service.balancer.health_check
         assert check is not None
-        first, count = int(record["first"]), int(record["count"])
         record["has_checks"] = 1
         record["interval"], record["timeout"] = check.interval, check.timeout
         record["rise"], record["fall"] = check.rise, check.fall
-        times = [
-            float(self._header["now"]) + draws.uniform("phase", k) * check.interval
-            for k in range(count)
-        ]
-        memory["instances"]["first_check"][first : first + count] = times
-        order = np.argsort(times, kind="stable").astype(np.int32)
-        record["check_order"] = memory.own(f"checks {number}", order)
 
     def classes(self, routes: Sequence[Sequence[int]]) -> None:
         memory, h = self._memory, self._header

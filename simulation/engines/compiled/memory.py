@@ -15,6 +15,11 @@ from numpy.typing import NDArray
 
 from simulation.engines.compiled.kernel import memory as km
 from simulation.engines.compiled.kernel.timers import MARGIN
+from simulation.results.tally import BUCKETS
+
+Bytes = NDArray[np.uint8]
+
+_BY_BIN = "bin_latencies"
 
 
 class Memory:
@@ -25,6 +30,8 @@ class Memory:
         self._header = np.zeros(1, km.HEADER)
         self.address = int(self._header.ctypes.data)
         self.header: Any = self._header[0]
+        self._first_arrays: dict[str, NDArray[Any]] = {}
+        self._contents: list[tuple[Bytes, Bytes | None]] = []
 
     def __getitem__(self, name: str) -> NDArray[Any]:
         return self._arrays[name]
@@ -33,6 +40,10 @@ class Memory:
         """Keep an array as long as this memory exists, and return the array's address."""
         self._arrays[name] = array
         return int(array.ctypes.data)
+
+    def field(self, name: str) -> Any:
+        """Return a view of one number of the header: far faster than numpy's access to a record."""
+        return self._header[name].data
 
     def place(self, name: str, array: NDArray[Any]) -> None:
         """Keep an array, and write its address into the header field of the same name."""
@@ -52,6 +63,39 @@ class Memory:
     def clear(self) -> None:
         """Free all arrays."""
         self._arrays.clear()
+        self._first_arrays.clear()
+        self._contents.clear()
+
+    def remember(self) -> None:
+        """Keep the present contents, so that `restore` can bring them back after a run.
+
+        The counts by bin and bucket, which are zeros, are too large for a copy: `restore` is told where
+        counts were added.
+        """
+        self._first_arrays = dict(self._arrays)
+        views = [
+            array.reshape(-1).view(np.uint8)
+            for name, array in [("", self._header), *self._arrays.items()]
+            if name != _BY_BIN and array.size
+        ]
+        self._contents = [(view, view.copy() if view.any() else None) for view in views]
+
+    def restore(self, bins: int) -> None:
+        """Bring the contents back that `remember` kept, after a run that counted in so many bins.
+
+        Arrays that were made larger meanwhile are freed.
+        """
+        used = np.flatnonzero(self["latencies"]["count"])
+        if len(used):
+            by_bin = self[_BY_BIN]["v"].reshape(-1, BUCKETS)
+            by_bin[:bins, used[0] : used[-1] + 1] = 0
+        self._arrays = dict(self._first_arrays)
+        for view, content in self._contents:
+            view[...] = 0 if content is None else content
+
+    def kept_bytes(self, bins: int) -> int:
+        """Return how much of the machine's memory is taken up between runs that count in so many bins."""
+        return sum(len(view) for view, _ in self._contents) + bins * BUCKETS * 4
 
     def grow_if_tight(self) -> None:
         """Make every array larger that has less room than the next event may need."""

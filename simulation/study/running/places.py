@@ -9,20 +9,19 @@ from __future__ import annotations
 import pickle
 import time
 from collections import Counter, deque
-from collections.abc import Generator, Sequence
+from collections.abc import Collection, Generator, Sequence
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Future, wait
 from typing import Protocol
 
-from loky import cpu_count
-
 from executor.base.errors import RollcastError
 from simulation.study.execution import Execution
-from simulation.study.running.cluster import ClusterWorkers
 from simulation.study.running.work import Done, Part, Work
-from simulation.study.running.workers import LocalWorkers
 
-_WORTH_PROCESSES_S = 2.0
-"""Start worker processes only when at least this many seconds of work are left."""
+_WORTH_PROCESSES_S = 4.0
+"""Start worker processes only when at least this many seconds of work are left.
+
+Two processes on two cores need two seconds until both simulate, and then save half of the work that is left.
+"""
 
 _LOOK_EVERY_S = 0.1
 """Maximum time between two questions whether to stop or pause, in seconds."""
@@ -82,38 +81,51 @@ def simulate_parts(
     left = deque(parts)
     if not left:
         return
-    workers: Workers
+    if execution.cluster is None and execution.in_process:
+        if execution.jobs is None:
+            yield from _here(work, left, execution, worth_s=_WORTH_PROCESSES_S)
+        if left and _process_count(execution, left) == 1:
+            yield from _here(work, left, execution, worth_s=None)
+        if not left or execution.is_stopped():
+            return
+    yield from _elsewhere(work, left, _workers(execution, work, left), execution)
+
+
+def _process_count(execution: Execution, left: Collection[Part]) -> int:
+    from loky import cpu_count  # noqa: PLC0415 - takes a third of a second to import
+
+    return min(execution.jobs or cpu_count(), len(left))
+
+
+def _workers(execution: Execution, work: Work, left: Collection[Part]) -> Workers:
+    # Most comparisons end before other processes are worth their start.
     if execution.cluster is not None:
-        workers = ClusterWorkers(execution.cluster, work.engine)
-    else:
-        count = min(execution.jobs or cpu_count(), len(left))
-        if execution.in_process and (count == 1 or execution.jobs is None):
-            yield from _here(
-                work, left, execution, worth_s=_WORTH_PROCESSES_S if count > 1 else None
-            )
-            if not left or execution.is_stopped():
-                return
-        workers = LocalWorkers(count)
-    yield from _elsewhere(work, left, workers, execution)
+        from simulation.study.running.cluster import ClusterWorkers  # noqa: PLC0415
+
+        return ClusterWorkers(execution.cluster, work.engine)
+    from simulation.study.running.workers import LocalWorkers  # noqa: PLC0415
+
+    return LocalWorkers(_process_count(execution, left))
 
 
 def _here(
     work: Work, left: deque[Part], execution: Execution, worth_s: float | None
 ) -> Generator[tuple[Part, Done], None, None]:
     """Simulate in this process, until the remaining work is worth starting worker processes."""
-    first = True
+    parts_s: list[float] = []
     while left:
         while execution.is_paused() and not execution.is_stopped():
             time.sleep(_LOOK_EVERY_S)
         if execution.is_stopped():
             return
-        part, before_s = left.popleft(), time.monotonic()
-        yield part, dict(work.run(part))
-        # The first part takes longer: it loads code that all parts need.
-        took_s = 0.0 if first else time.monotonic() - before_s
-        if worth_s is not None and took_s * len(left) > worth_s:
+        # Processor time: what waits for a processor here would wait in other processes, too.
+        part, before_s = left.popleft(), time.thread_time()
+        done: Done = dict(work.run(part))
+        parts_s.append(time.thread_time() - before_s)
+        yield part, done
+        # The first part loads code that all parts need, so it takes longer than any other.
+        if worth_s is not None and len(parts_s) > 1 and min(parts_s) * len(left) > worth_s:
             return
-        first = False
 
 
 def _elsewhere(
