@@ -262,7 +262,7 @@ def traffic_around(scenario: Scenario, frame: SimulatedInterval) -> RateTable:
 
 @dataclass(frozen=True)
 class _Facts:
-    """What a scenario and its interval say about every replication alike.
+    """The facts of a scenario and its interval that are the same in every replication.
 
     Attributes:
         rates: The traffic over the simulated time.
@@ -325,7 +325,7 @@ def _task_of(scenario: Scenario, service: str) -> Task:
 
 @dataclass(frozen=True)
 class _Drawn:
-    """What decides the durations of steps, which the candidates of a replication share."""
+    """The key of the durations of steps, which the candidates of a replication share."""
 
     scenario: Scenario = field(compare=False)
     services: Same[dict[str, Service]]
@@ -341,7 +341,7 @@ def _step_durations(drawn: _Drawn, service: str) -> dict[str, list[float]]:
 
 @dataclass(frozen=True)
 class _Source:
-    """What decides the requests of an open loop, which the candidates of a replication share."""
+    """The key of the requests of an open loop, which the candidates of a replication share."""
 
     scenario: Scenario = field(compare=False)
     traffic: Same[Traffic]

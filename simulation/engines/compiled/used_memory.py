@@ -22,7 +22,7 @@ _MOST_BYTES = 64_000_000
 
 @dataclass(frozen=True)
 class Layout:
-    """What decides the layout of a run: arguments of `engines.compiled.engine.CompiledEngine`."""
+    """The key of the layout of a run: arguments of `engines.compiled.engine.CompiledEngine`."""
 
     scenario: Same[Scenario]
     now_s: float
