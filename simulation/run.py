@@ -27,13 +27,13 @@ from simulation.engines.compiled.code_cache import is_ready
 from simulation.engines.reference.engine import ReferenceEngine
 from simulation.requests.arrivals import ClosedLoop, Streams
 from simulation.requests.draws import Draws
+from simulation.requests.identity import Same
 from simulation.requests.plane import Engine, SimulatedClock
 from simulation.requests.stationary import long_lived, open_connections
 from simulation.results.pool_log import PoolChange, PoolLog, merge
 from simulation.results.recorder import RunRecord, run_result
 from simulation.results.run_result import Ending, EngineName, RunResult
 from simulation.results.states import StateInterval
-from simulation.scenario.identity import Same
 from simulation.scenario.model import Scenario, Service
 from simulation.scenario.rates import RateTable
 from simulation.scenario.release_graph import release_graph
