@@ -27,13 +27,13 @@ from simulation.engines.compiled.code_cache import is_ready
 from simulation.engines.reference.engine import ReferenceEngine
 from simulation.requests.arrivals import ClosedLoop, Streams
 from simulation.requests.draws import Draws
+from simulation.requests.identity import Same
 from simulation.requests.plane import Engine, SimulatedClock
 from simulation.requests.stationary import long_lived, open_connections
 from simulation.results.pool_log import PoolChange, PoolLog, merge
 from simulation.results.recorder import RunRecord, run_result
 from simulation.results.run_result import Ending, EngineName, RunResult
 from simulation.results.states import StateInterval
-from simulation.scenario.identity import Same
 from simulation.scenario.model import Scenario, Service
 from simulation.scenario.rates import RateTable
 from simulation.scenario.release_graph import release_graph
@@ -262,7 +262,7 @@ def traffic_around(scenario: Scenario, frame: SimulatedInterval) -> RateTable:
 
 @dataclass(frozen=True)
 class _Facts:
-    """What a scenario and its interval say about every replication alike.
+    """The facts of a scenario and its interval that are the same in every replication.
 
     Attributes:
         rates: The traffic over the simulated time.
@@ -325,7 +325,7 @@ def _task_of(scenario: Scenario, service: str) -> Task:
 
 @dataclass(frozen=True)
 class _Drawn:
-    """What decides the durations of steps, which the candidates of a replication share."""
+    """The key of the durations of steps, which the candidates of a replication share."""
 
     scenario: Scenario = field(compare=False)
     services: Same[dict[str, Service]]
@@ -341,7 +341,7 @@ def _step_durations(drawn: _Drawn, service: str) -> dict[str, list[float]]:
 
 @dataclass(frozen=True)
 class _Source:
-    """What decides the requests of an open loop, which the candidates of a replication share."""
+    """The key of the requests of an open loop, which the candidates of a replication share."""
 
     scenario: Scenario = field(compare=False)
     traffic: Same[Traffic]

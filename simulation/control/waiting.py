@@ -1,4 +1,4 @@
-"""What a rollout waits for most often, lighter than SimPy's own conditions and resources."""
+"""Events and places for the waits of a rollout, lighter than SimPy's own conditions and resources."""
 
 from __future__ import annotations
 

@@ -20,10 +20,10 @@ from simulation.engines.compiled.streams import QuickGenerator, running_sum
 from simulation.engines.compiled.used_memory import USED_MEMORY, Layout
 from simulation.requests.arrivals import ClosedLoop, OpenConnections, Streams
 from simulation.requests.draws import Draws
+from simulation.requests.identity import Same
 from simulation.requests.plane import RequestPlane, SimulatedClock, past_event
 from simulation.results.run_result import EngineName, RequestTable
 from simulation.results.tally import BUCKETS, COUNTED_IN_BINS, NO_BIN_LATENCY, TOTALS, Tally
-from simulation.scenario.identity import Same
 from simulation.scenario.model import Scenario
 
 _LOOP_WIDTH = 16

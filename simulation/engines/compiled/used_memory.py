@@ -13,7 +13,7 @@ from threading import Lock
 from simulation.engines.compiled.layout import lay_out, lay_out_draws
 from simulation.engines.compiled.memory import Memory
 from simulation.requests.draws import Draws
-from simulation.scenario.identity import Same
+from simulation.requests.identity import Same
 from simulation.scenario.model import Scenario
 
 _MOST_BYTES = 64_000_000
@@ -22,7 +22,7 @@ _MOST_BYTES = 64_000_000
 
 @dataclass(frozen=True)
 class Layout:
-    """What decides the layout of a run: arguments of `engines.compiled.engine.CompiledEngine`."""
+    """The key of the layout of a run: arguments of `engines.compiled.engine.CompiledEngine`."""
 
     scenario: Same[Scenario]
     now_s: float
