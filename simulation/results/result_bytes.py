@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import struct
 import zlib
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from executor.plan.model import Step
 from simulation.results.failures import Cause, Failure, GuardFigure
+from simulation.results.losses import Losses
 from simulation.results.run_result import SERIES, Ending, EngineName, RunResult, Waits
 from simulation.results.states import State, StateInterval
 
@@ -43,6 +44,7 @@ def as_bytes(result: RunResult) -> bytes:
         "bin_s": result.bin_s,
         "bins": len(result.series[SERIES[0]]),
         "states": len(result.states),
+        "losses": len(result.losses.count),
         "waits": None if result.waits is None else asdict(result.waits),
         "critical_path": result.critical_path,
         "failures": [asdict(failure) for failure in result.failures],
@@ -61,6 +63,7 @@ def as_bytes(result: RunResult) -> bytes:
     columns = [
         states[name].tobytes() for name in _STATE.names or ()
     ]  # column by column: compresses better
+    columns += [column.astype("<i8").tobytes() for column in vars(result.losses).values()]
     return b"".join([_LENGTH.pack(len(text)), text, series.tobytes(), *columns])
 
 
@@ -100,6 +103,9 @@ def _read_result(whole: bytes) -> RunResult:
         column: NDArray[Any] = np.frombuffer(whole, _STATE[name], count, place)
         columns[name] = column.tolist()
         place += column.nbytes
+    rows = header.pop("losses")
+    losses = np.frombuffer(whole, "<i8", len(fields(Losses)) * rows, place).astype(np.int64)
+    place += losses.nbytes
     if place != len(whole):
         raise ValueError("the length is wrong")
     states = tuple(
@@ -118,6 +124,7 @@ def _read_result(whole: bytes) -> RunResult:
         alone=header["metrics"] if alone is None else alone,
         series={name: series[row].astype(np.float64) for row, name in enumerate(SERIES)},
         states=states,
+        losses=Losses(*losses.reshape(len(fields(Losses)), rows)),
         waits=None if waits is None else Waits(**waits),
     )
 
