@@ -18,7 +18,15 @@ from simulation.results.failures import Cause, Failure
 from simulation.results.losses import LOSS
 from simulation.results.pool_log import PoolChange
 from simulation.results.recorder import RunRecord, run_result
-from simulation.results.run_result import CUT, OK, OUTCOMES, Ending, EngineName, RequestTable, RunResult
+from simulation.results.run_result import (
+    CUT,
+    OK,
+    OUTCOMES,
+    Ending,
+    EngineName,
+    RequestTable,
+    RunResult,
+)
 from simulation.results.states import State, StateInterval
 from simulation.results.tally import Calls, count_requests
 from simulation.scenario.model import Scenario
