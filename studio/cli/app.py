@@ -12,6 +12,7 @@ import typer
 from typer.core import TyperGroup
 
 from studio.cli import (
+    cache,
     compare,
     execute,
     export,
@@ -90,6 +91,7 @@ app.command("import")(needs("simulation", "import")(import_.import_))
 app.command()(scenarios.scenarios)
 app.command()(needs("studio")(window.studio))
 app.command()(needs("simulation")(report.report))
+app.command()(needs("simulation")(cache.cache))
 app.add_typer(lab.app, name="lab")
 app.command("help")(help_)
 
