@@ -412,7 +412,8 @@ def _key_id(connection: sqlite3.Connection, key: str) -> int:
 def _give_back(connection: sqlite3.Connection) -> None:
     """Return free pages to the system, as far as no other process reads meanwhile."""
     with suppress(sqlite3.OperationalError):
-        connection.execute("PRAGMA incremental_vacuum").fetchall()
+        # `execute` would free one page only: it stops after the first step of a statement without columns.
+        connection.executescript("PRAGMA incremental_vacuum")
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from simulation.results.losses import CAUSES, PHASES, LossCause, Losses, LossPhase
-from studio.views.figures_text import count_text, duration_text
+from studio.views.figures_text import clock_text, count_text
 
 LOSSES_HEADING = "Requests lost, mean of a run: by cause and by what the rollout was doing"
 
@@ -77,10 +77,12 @@ def phases_text(losses: Losses, runs: int) -> str:
         f"{PHASE_TEXTS[cell.phase]} {count_text(cell.count / runs)}" for cell in losses.cells()
     ]
     second, count = losses.peak()
-    return f"{', '.join(parts)}, most {count_text(count / runs)} in the second from {duration_text(second)}"
+    return (
+        f"{', '.join(parts)}, most {count_text(count / runs)} in the second at {clock_text(second)}"
+    )
 
 
 def _cells(numbers: list[int], losses: Losses, runs: int) -> list[str]:
     second, peak = losses.peak()
     texts = [count_text(number / runs) if number else "" for number in (*numbers, losses.total)]
-    return [*texts, f"{count_text(peak / runs)} at {duration_text(second)}"]
+    return [*texts, f"{count_text(peak / runs)} at {clock_text(second)}"]
