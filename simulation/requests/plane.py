@@ -188,7 +188,7 @@ class Engine(Protocol):
         """
 
     def losses(self) -> NDArray[Any]:
-        """Return a `simulation.results.losses.LOSS` for each request that was lost from time 0 on."""
+        """Return a `simulation.results.tally.LOSS` for each request that was lost from time 0 on."""
 
     def table(self) -> RequestTable:
         """Return every request that has arrived so far, warm-up included, where they are kept."""

@@ -55,21 +55,6 @@ class LossPhase(StrEnum):
 CAUSES = tuple(LossCause)
 PHASES = tuple(LossPhase)
 
-LOSS = np.dtype(
-    [
-        ("finish", "f8"),
-        ("instance", "i4"),
-        ("outcome", "u1"),
-        ("served", "u1"),
-        ("new_version", "u1"),
-        ("listening", "u1"),
-    ]
-)
-"""One lost request: its end from time 0 on, in seconds; the instance that it was last sent to, −1 for
-none; its last outcome; whether its service had begun, and by a new version; whether the instance
-still listened.
-"""
-
 
 @dataclass(frozen=True)
 class LossCell:
@@ -187,4 +172,5 @@ def group_losses(cause: Integers, phase: Integers, second: Integers, count: Inte
     keys = np.stack([cause[order], phase[order], second[order]])
     is_first = np.concatenate([[True], np.any(keys[:, 1:] != keys[:, :-1], axis=0)])
     sums = np.add.reduceat(count[order], np.flatnonzero(is_first))
-    return Losses(*keys[:, is_first], sums)
+    cause, phase, second = keys[:, is_first]
+    return Losses(cause, phase, second, sums)

@@ -42,7 +42,7 @@ class RunRecord:
 
     Attributes:
         tally: The counts of the requests until ``end_s``.
-        losses: The requests lost from time 0 on, records of `simulation.results.losses.LOSS`.
+        losses: The requests lost from time 0 on, records of `simulation.results.tally.LOSS`.
         settled_tally: The same counts until ``settled_s``.
         exposed_count: Number of requests that reached a new version before the rollout ended.
         states: The states of all instances, up to ``end_s``.

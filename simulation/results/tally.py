@@ -94,6 +94,21 @@ holds the change of their number within the bin, and under ``…_ticks`` the sum
 they began minus the times at which they ended. A time before 0 counts as 0.
 """
 
+LOSS = np.dtype(
+    [
+        ("finish", "f8"),
+        ("instance", "i4"),
+        ("outcome", "u1"),
+        ("served", "u1"),
+        ("new_version", "u1"),
+        ("listening", "u1"),
+    ]
+)
+"""One lost request: its end from time 0 on, in seconds; the instance that it was last sent to, −1 for
+none; its last outcome; whether its service had begun, and by a new version; whether the instance
+still listened.
+"""
+
 
 NO_BINS: NDArray[Any] = np.zeros(0, BIN)
 NO_BIN_LATENCY: NDArray[np.uint32] = np.zeros((0, BUCKETS), np.uint32)

@@ -15,7 +15,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulation.results.failures import Cause, Failure
-from simulation.results.losses import LOSS
 from simulation.results.pool_log import PoolChange
 from simulation.results.recorder import RunRecord, run_result
 from simulation.results.run_result import (
@@ -28,7 +27,7 @@ from simulation.results.run_result import (
     RunResult,
 )
 from simulation.results.states import State, StateInterval
-from simulation.results.tally import Calls, count_requests
+from simulation.results.tally import LOSS, Calls, count_requests
 from simulation.scenario.model import Scenario
 from simulation.scenario.units import Floats
 from studio.lab.fleet import NEW

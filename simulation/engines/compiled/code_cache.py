@@ -23,7 +23,6 @@ from typing import IO
 from executor.base.directories import cache_directory
 
 _CONSTANTS = (
-    "results/losses.py",
     "results/run_result.py",
     "results/tally.py",
     *(

@@ -310,7 +310,7 @@ class CompiledEngine:
         return Tally(totals, latency, memory["waits"].copy(), bins, by_bin)
 
     def losses(self) -> NDArray[Any]:
-        """Return a `simulation.results.losses.LOSS` for each request that was lost from time 0 on."""
+        """Return a `simulation.results.tally.LOSS` for each request that was lost from time 0 on."""
         self.catch_up()
         return self._memory["losses"][: int(self._header["loss_count"])]
 

@@ -24,8 +24,7 @@ from simulation.requests.policies import (
     WeightedRoundRobin,
     policy,
 )
-from simulation.results.losses import LOSS
-from simulation.results.tally import BIN, BUCKET, BUCKETS, TOTALS
+from simulation.results.tally import BIN, BUCKET, BUCKETS, LOSS, TOTALS
 from simulation.scenario.model import Scenario, Service
 from simulation.scenario.traffic import RequestClass
 

@@ -10,9 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulation.engines.reference.calls import Call, Request
-from simulation.results.losses import LOSS
 from simulation.results.run_result import IN_FLIGHT, OK, RequestTable
-from simulation.results.tally import Calls
+from simulation.results.tally import LOSS, Calls
 from simulation.scenario.units import Floats
 
 

@@ -232,7 +232,7 @@ class ReferenceEngine:
         )
 
     def losses(self) -> NDArray[Any]:
-        """Return a `simulation.results.losses.LOSS` for each request that was lost from time 0 on."""
+        """Return a `simulation.results.tally.LOSS` for each request that was lost from time 0 on."""
         return losses_of(self._clients.requests)
 
     def table(self) -> RequestTable:

@@ -18,8 +18,7 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from simulation.results.losses import LOSS
-from simulation.results.tally import BIN, BUCKET
+from simulation.results.tally import BIN, BUCKET, LOSS
 
 DISABLED = bool(numba.config.DISABLE_JIT)  # type: ignore[attr-defined]  # made at run time
 """True where Numba's compiler is off and the kernel runs as plain Python."""
