@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class LossCause(StrEnum):
-    """Why a request was lost: its last outcome, and what its instance did then."""
+    """Reason for which a request was lost: its last outcome, and the state of its instance then."""
 
     REJECTED = "rejected"
     """The pool was empty, or the queue was full."""
@@ -37,7 +37,7 @@ class LossCause(StrEnum):
 
 
 class LossPhase(StrEnum):
-    """What the rollout was doing when a request was lost."""
+    """The step or stage of the rollout in which a request was lost."""
 
     BEFORE = "before"
     """No instance had begun its first step."""

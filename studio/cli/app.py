@@ -18,7 +18,6 @@ from studio.cli import (
     export,
     import_,
     lab,
-    new,
     plan,
     report,
     scenarios,
@@ -86,7 +85,7 @@ app.command()(validate.validate)
 app.command()(execute.execute)
 app.command()(execute.resume)
 app.command()(export.export)
-app.command()(new.new)
+app.command()(scenarios.new)
 app.command("import")(needs("simulation", "import")(import_.import_))
 app.command()(scenarios.scenarios)
 app.command()(needs("studio")(window.studio))

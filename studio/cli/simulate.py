@@ -26,7 +26,7 @@ def simulate(
     from studio.cli.compare import print_notes
     from studio.reports.files import write_frame
     from studio.views.figures_text import verdict_sentence, waits_sentence
-    from studio.views.losses import LOSSES_HEADING, loss_table
+    from studio.views.sentences import LOSSES_HEADING, loss_table
 
     tables.must_name_a_table(requests)
     o.must_be_writable(scenario, csv, html, requests)

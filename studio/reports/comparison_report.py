@@ -29,8 +29,7 @@ from studio.views.figures_text import (
     waits_sentence,
 )
 from studio.views.headline import four_figures
-from studio.views.losses import LOSSES_HEADING, loss_table
-from studio.views.sentences import note_text
+from studio.views.sentences import LOSSES_HEADING, loss_table, note_text
 
 DIFFERENCES = {
     "rollout_duration_s": "duration",

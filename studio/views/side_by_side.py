@@ -16,7 +16,7 @@ from simulation.results.run_result import RunResult
 from simulation.study.compare import HIGHER_IS_BETTER, Band, CandidateResult
 from simulation.study.statistics import Difference, interval, paired_difference
 from studio.views.figures_text import difference_text, metric_text, range_text, signed_text
-from studio.views.losses import CAUSE_TEXTS, phases_text
+from studio.views.sentences import CAUSE_TEXTS, phases_text
 
 FIGURES = (
     ("rollout_duration_s", "Rollout takes", "From the first take-out to the last return"),

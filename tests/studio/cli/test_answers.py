@@ -13,7 +13,7 @@ from simulation.study.compare import Comparison, compare
 from simulation.study.execution import Execution
 from simulation.study.rows import run_rows
 from studio.views.figures_text import shown_columns, table_row
-from studio.views.losses import loss_table
+from studio.views.sentences import loss_table
 from tests.helpers.command_line import SHOP, CommandLine
 
 KEYS = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from simulation.results.losses import CAUSES, NO_LOSSES, PHASES, LossCause, Losses, LossPhase
-from studio.views.losses import CAUSE_TEXTS, PHASE_TEXTS, loss_table, phases_text
+from studio.views.sentences import CAUSE_TEXTS, PHASE_TEXTS, loss_table, phases_text
 
 
 def losses(*rows: tuple[LossCause, LossPhase, int, int]) -> Losses:
