@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from executor.plan.model import Interval
-from simulation.results.losses import CAUSES
+from simulation.results.losses import LossCause
 from simulation.results.run_result import RunResult
 from simulation.study.compare import HIGHER_IS_BETTER, Band, CandidateResult
 from simulation.study.statistics import Difference, interval, paired_difference
@@ -39,6 +39,20 @@ FIGURES = (
     ("mixed_version_s", "Mixed versions", "How long both versions served at once"),
 )
 """The figures that are compared side by side: metric, name, explanation."""
+
+_CAUSES = {
+    LossCause.REJECTED: "· rejected",
+    LossCause.REFUSED_AFTER_STOP: "· refused, stop",
+    LossCause.REFUSED_AFTER_CRASH: "· refused, crash",
+    LossCause.TIMED_OUT_IN_QUEUE: "· timeout, queue",
+    LossCause.TIMED_OUT_IN_SERVICE: "· timeout, service",
+    LossCause.CUT_AT_DRAIN: "· cut, drain",
+    LossCause.CUT_AT_STOP: "· cut, stop",
+    LossCause.ERROR_OF_NEW_VERSION: "· error, new",
+    LossCause.ERROR_OF_OLD_VERSION: "· error, old",
+    LossCause.ERROR_OF_CRASH: "· error, crash",
+}
+"""The causes as they fit into the column of names, below *Failed requests*."""
 
 Standing = Literal["better", "worse", "open", "same", ""]
 
@@ -152,7 +166,7 @@ def _rows_of_losses(
     rows = []
     sums = [result.losses() for result in results]
     lost = [[run.losses.by_cause() for run in result.runs] for result in results]
-    for cause in CAUSES:
+    for cause, cause_name in _CAUSES.items():
         if not any(losses.of_cause(cause).total for losses in sums):
             continue
         values = [[float(counts[cause]) for counts in of_run] for of_run in lost]
@@ -163,8 +177,8 @@ def _rows_of_losses(
             cell = _cell("failed_requests", figures, (values[place], others), name)
             phases = phases_text(sums[place].of_cause(cause), len(result.runs))
             cells.append(replace(cell, words=f"{phases}; {cell.words}" if phases else cell.words))
-        tip = "Of the failed requests, those that were lost so, in a run"
-        rows.append(TableRow(f"losses.{cause}", f"· {CAUSE_TEXTS[cause]}", tip, tuple(cells)))
+        tip = f"Of the failed requests: {CAUSE_TEXTS[cause]}, in a run"
+        rows.append(TableRow(f"losses.{cause}", cause_name, tip, tuple(cells)))
     return rows
 
 

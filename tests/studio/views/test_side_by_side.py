@@ -187,7 +187,7 @@ def test_failed_requests_are_split_by_cause_with_their_phases_in_the_words() -> 
     place = metrics.index("failed_requests")
     causes = [row for row in rows if row.metric.startswith("losses.")]
     assert rows[place + 1 : place + 1 + len(causes)] == causes
-    assert [row.name for row in causes] == ["· timed out in the queue", "· timed out in service"]
+    assert [row.name for row in causes] == ["· timeout, queue", "· timeout, service"]
     for column, result in enumerate(lossy.candidates):
         for row, cause in zip(causes, list(result.losses().by_cause())[3:5], strict=True):
             mean = result.losses().by_cause()[cause] / len(result.runs)
