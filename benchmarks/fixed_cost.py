@@ -43,7 +43,7 @@ def serve() -> None:
 
     prepare()
     scenario = ScenarioFile.load(ROOT / "scenarios" / "checkout-evening.yaml").scenario
-    cases = cases_of(scenario, default_windows(scenario))
+    cases = cases_of(scenario, default_windows(scenario).windows)
     work = Work(tuple(cases), frame_of_cases(cases), EngineName.COMPILED)
     numbers = range(len(cases))
     for line in sys.stdin:

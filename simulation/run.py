@@ -105,6 +105,7 @@ class Run:
         self._settled = self._env.process(self._life())
         self._settled_s = frame.horizon_s
         self._exposed_count: int | None = None
+        self._over_s: float | None = None
         data_ends_s = self._rates.data_ends_s()
         if math.isfinite(data_ends_s):
             self._env.process(self._refuse_at(data_ends_s))
@@ -157,6 +158,7 @@ class Run:
             return
         yield self._env.process(self._release.run())
         self._exposed_count = self._engine.exposed_count()
+        self._over_s = float(self._env.now)
         yield self._engine.when_waiting_at_most(usual, SETTLING_S)
         yield self._env.timeout(SETTLING_S)
         self._settled_s = float(self._env.now)
@@ -190,6 +192,7 @@ class Run:
         return run_result(
             RunRecord(
                 tally=self._engine.tally(),
+                losses=self._engine.losses(),
                 settled_tally=self._settled_tally,
                 exposed_count=exposed_count,
                 states=self._states(end_s),
@@ -197,6 +200,7 @@ class Run:
                 rolled=release is not None,
                 ended=self._ending(),
                 rollout_ended_s=release.ended_s if release else None,
+                over_s=self._over_s,
                 settled_s=min(self._settled_s, end_s),
                 end_s=end_s,
                 alone_end_s=self.alone_end_s(),

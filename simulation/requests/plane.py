@@ -13,6 +13,7 @@ from heapq import heappush
 from typing import Any, Protocol
 
 import simpy
+from numpy.typing import NDArray
 
 from simulation.results.run_result import EngineName, RequestTable
 from simulation.results.tally import Tally
@@ -185,6 +186,9 @@ class Engine(Protocol):
 
         ``queue_max`` covers the time since `pop_highest_waiting` was last called.
         """
+
+    def losses(self) -> NDArray[Any]:
+        """Return a `simulation.results.tally.LOSS` for each request that was lost from time 0 on."""
 
     def table(self) -> RequestTable:
         """Return every request that has arrived so far, warm-up included, where they are kept."""

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from simulation.results.failures import Failure
+from simulation.results.loss_attribution import attribute_losses
 from simulation.results.pool_log import PoolChange, lowest, pool_means
 from simulation.results.run_result import (
     IN_FLIGHT,
@@ -39,6 +42,7 @@ class RunRecord:
 
     Attributes:
         tally: The counts of the requests until ``end_s``.
+        losses: The requests lost from time 0 on, records of `simulation.results.tally.LOSS`.
         settled_tally: The same counts until ``settled_s``.
         exposed_count: Number of requests that reached a new version before the rollout ended.
         states: The states of all instances, up to ``end_s``.
@@ -46,6 +50,7 @@ class RunRecord:
         rolled: Whether there was a rollout.
         ended: How the rollout ended.
         rollout_ended_s: When the rollout ended, None when it did not.
+        over_s: When the rollout was over, however it ended; None when it never was.
         settled_s: End of the rollout and its settling.
         end_s: End of the common interval.
         alone_end_s: End of the interval if no other candidate were simulated.
@@ -62,6 +67,7 @@ class RunRecord:
     """
 
     tally: Tally
+    losses: NDArray[Any]
     settled_tally: Tally
     exposed_count: int
     states: Sequence[StateInterval]
@@ -69,6 +75,7 @@ class RunRecord:
     rolled: bool
     ended: Ending
     rollout_ended_s: float | None
+    over_s: float | None
     settled_s: float
     end_s: float
     alone_end_s: float
@@ -119,6 +126,7 @@ def run_result(record: RunRecord, table: RequestTable | None) -> RunResult:
         ),
         bin_s=record.bin_s,
         series=_series(record, up_slots),
+        losses=attribute_losses(record.losses, record.states, record.over_s),
         states=StateIntervals.of(record.states),
         waits=record.waits,
         critical_path=record.critical_path,
@@ -199,6 +207,7 @@ def _counts(record: RunRecord, tally: Tally) -> dict[str, float | None]:
         "failed_requests": float(tally["failed"]),
         "slow_requests": None if record.slow_over_s is None else float(tally["slow"]),
         "cut_requests": float(tally["cut"]),
+        "retries": float(tally["retried"]),
         **(_connections(tally) if record.rolled and record.has_connections else {}),
     }
 
@@ -207,6 +216,7 @@ def _connections(tally: Tally) -> dict[str, float | None]:
     """Return the metrics of long-lived connections; a connection counts each time it is cut."""
     open_count = tally["open_at_start"]
     return {
+        "connections_at_start": float(open_count),
         "cut_connections": float(tally["cut_connections"]),
         "cut_connections_fraction": tally["cut_of_open"] / open_count if open_count else None,
     }
@@ -246,6 +256,7 @@ def _series(record: RunRecord, up_slots: _UpSlots) -> dict[str, Floats]:
         "queue_count": counts_over_time(bins, "waiting", record.bin_s),
         "utilisation_fraction": np.divide(busy, up, out=np.zeros_like(up), where=up > 0),
         "failed_rps": bins["failed"] / record.bin_s,
+        "retried_rps": bins["retried"] / record.bin_s,
         "mixed_version_fraction": pool.new_fraction,
         "latency_p50_s": p50,
         "latency_p99_s": p99,

@@ -11,7 +11,7 @@ import json
 import struct
 import sys
 import zlib
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from executor.plan.model import Step
 from simulation.results.failures import Cause, Failure, GuardFigure
+from simulation.results.losses import Losses
 from simulation.results.run_result import SERIES, Ending, EngineName, RunResult, Waits
 from simulation.results.states import INTERVAL, StateIntervals
 
@@ -42,6 +43,7 @@ def as_bytes(result: RunResult) -> bytes:
         "bin_s": result.bin_s,
         "bins": len(result.series[SERIES[0]]),
         "states": len(result.states),
+        "losses": len(result.losses.count),
         "waits": None if result.waits is None else asdict(result.waits),
         "critical_path": result.critical_path,
         "failures": [asdict(failure) for failure in result.failures],
@@ -53,6 +55,7 @@ def as_bytes(result: RunResult) -> bytes:
     rows = result.states.rows
     # Column by column: this compresses better.
     columns = [rows[name].tobytes() for name in INTERVAL.names or ()]
+    columns += [column.astype("<i8").tobytes() for column in vars(result.losses).values()]
     return b"".join([_LENGTH.pack(len(text)), text, series.tobytes(), *columns])
 
 
@@ -92,6 +95,9 @@ def _read_result(whole: bytes) -> RunResult:
         column: NDArray[Any] = np.frombuffer(whole, INTERVAL[name], count, place)
         rows[name] = column
         place += column.nbytes
+    loss_count = header.pop("losses")
+    losses = np.frombuffer(whole, "<i8", len(fields(Losses)) * loss_count, place).astype(np.int64)
+    place += losses.nbytes
     if place != len(whole):
         raise ValueError("the length is wrong")
     alone, waits = header.pop("alone"), header.pop("waits")
@@ -106,6 +112,7 @@ def _read_result(whole: bytes) -> RunResult:
         alone=header["metrics"] if alone is None else alone,
         series={name: series[row].astype(np.float64) for row, name in enumerate(SERIES)},
         states=StateIntervals(rows),
+        losses=Losses(*losses.reshape(len(fields(Losses)), loss_count)),
         waits=None if waits is None else Waits(**waits),
     )
 

@@ -7,7 +7,7 @@ the rollout starts at 0, and the warm-up before 0 is not counted.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulation.results.failures import Failure
+from simulation.results.losses import NO_LOSSES, Losses
 from simulation.results.states import StateIntervals
 from simulation.scenario.units import Floats
 
@@ -80,6 +81,8 @@ METRICS = (
     "failed_requests",
     "slow_requests",
     "cut_requests",
+    "retries",
+    "connections_at_start",
     "cut_connections",
     "cut_connections_fraction",
     "surge_instance_s",
@@ -95,6 +98,7 @@ SERIES = (
     "queue_count",
     "utilisation_fraction",
     "failed_rps",
+    "retried_rps",
     "mixed_version_fraction",
     "latency_p50_s",
     "latency_p99_s",
@@ -185,6 +189,8 @@ class RunResult:
         critical_path: The services whose rollouts determined the end, first to last.
         failures: All failures, service by service.
         stopped_by: The failure that stopped the release, None when none did.
+        losses: The requests that were lost, by cause, phase of the rollout and second; their number
+            is the metric ``failed_requests``.
         table: The requests, None unless they were kept.
         engine: The engine that simulated the run, never ``auto``; both give the same result.
     """
@@ -202,6 +208,7 @@ class RunResult:
     critical_path: tuple[str, ...] = ()
     failures: tuple[Failure, ...] = ()
     stopped_by: Failure | None = None
+    losses: Losses = field(default_factory=lambda: NO_LOSSES)
     table: RequestTable | None = None
     engine: EngineName = EngineName.REFERENCE
 

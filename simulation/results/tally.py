@@ -45,6 +45,7 @@ TOTALS = (
     "open_at_start",
     "cut_connections",
     "cut_of_open",
+    "retried",
 )
 """The totals of a run.
 
@@ -56,6 +57,7 @@ TOTALS = (
 - The most calls that waited at once (``queue_max``); requests that reached a new version (``exposed``).
 - Connections open at time 0 (``open_at_start``), connections that were cut (``cut_connections``), and
   connections that were both (``cut_of_open``).
+- Attempts sent from time 0 on after the first one of their request (``retried``).
 """
 
 _PLACES = {name: place for place, name in enumerate(TOTALS)}
@@ -65,6 +67,7 @@ COUNTED_IN_BINS = {
     "failed": "failed",
     "busy": "busy",
     "busy_ticks": "busy_ticks",
+    "retried": "retried",
 }
 """Totals that equal a sum over bins, with the name of that field of the bins."""
 
@@ -76,6 +79,7 @@ BIN = np.dtype(
             "offered",
             "served",
             "failed",
+            "retried",
             "flying",
             "flying_ticks",
             "waiting",
@@ -90,6 +94,21 @@ BIN = np.dtype(
 For requests in flight (``flying``), calls that wait (``waiting``) and calls in a slot (``busy``) a bin
 holds the change of their number within the bin, and under ``…_ticks`` the sum of the times at which
 they began minus the times at which they ended. A time before 0 counts as 0.
+"""
+
+LOSS = np.dtype(
+    [
+        ("finish", "f8"),
+        ("instance", "i4"),
+        ("outcome", "u1"),
+        ("served", "u1"),
+        ("new_version", "u1"),
+        ("listening", "u1"),
+    ]
+)
+"""One lost request: its end from time 0 on, in seconds; the instance that it was last sent to, −1 for
+none; its last outcome; whether its service had begun, and by a new version; whether the instance
+still listened.
 """
 
 
@@ -154,6 +173,7 @@ def count_requests(
     until_s: float | None,
     queue_max: int,
     exposed: int,
+    retried_s: Floats,
 ) -> Tally:
     """Return the counts of recorded requests and calls.
 
@@ -167,6 +187,7 @@ def count_requests(
         until_s: The time up to which there are bins; None for no bins.
         queue_max: The most calls that waited at once from time 0 on.
         exposed: Number of requests that reached a new version.
+        retried_s: When each attempt after the first one of its request was sent, shape (attempts,).
     """
     totals = dict.fromkeys(TOTALS, 0)
     own = table.arrival_s >= 0
@@ -202,6 +223,7 @@ def count_requests(
     totals["open_at_start"] = int(np.count_nonzero(was_there & ~has_gone))
     totals["cut_connections"] = int(np.count_nonzero(was_cut))
     totals["cut_of_open"] = int(np.count_nonzero(was_there & was_cut))
+    totals["retried"] = int(np.count_nonzero(retried_s >= 0))
 
     if until_s is None:
         bins, by_bin = NO_BINS, NO_BIN_LATENCY
@@ -209,6 +231,7 @@ def count_requests(
         has_bin_latency = own & ended & good
         count = int(until_s / bin_s) + 1
         bins = _bins_of(table, calls, left_s, bin_s, count)
+        bins["retried"] = np.bincount(_bins(retried_s[retried_s >= 0], bin_s), minlength=count)
         by_bin = np.zeros((count, BUCKETS), np.uint32)
         bins_of_arrival = _bins(table.arrival_s[has_bin_latency], bin_s)
         np.add.at(by_bin, (bins_of_arrival, _buckets(latency_s[has_bin_latency])), 1)

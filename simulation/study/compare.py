@@ -15,6 +15,7 @@ import numpy as np
 
 from executor.base.canonical_json import digest_of
 from executor.plan.model import Interval, Verdict
+from simulation.results.losses import Losses, sum_losses
 from simulation.results.run_result import METRICS, Ending, RunResult, Waits
 from simulation.scenario.model import Scenario
 from simulation.scenario.units import Floats
@@ -72,6 +73,29 @@ class CandidateResult:
     def scenario(self) -> Scenario:
         """The scenario with the candidate's values in it."""
         return self.case.scenario
+
+    def losses(self) -> Losses:
+        """Return the requests that were lost, added up over all runs; `failed_requests` is their mean."""
+        return sum_losses(run.losses for run in self.runs)
+
+    def retries_json(self) -> dict[str, Any]:
+        """Return the attempts beyond the first, added up over all runs, with the bins that hold any."""
+        reach = max(len(run.series["retried_rps"]) for run in self.runs)
+        counts, bin_s = np.zeros(reach), self.runs[0].bin_s
+        for run in self.runs:
+            series = run.series["retried_rps"]
+            counts[: len(series)] += np.rint(series * bin_s)
+        used = np.flatnonzero(counts).tolist()
+        return {
+            "count": round(sum(run.metrics["retries"] or 0.0 for run in self.runs)),
+            "bin_s": bin_s,
+            "bins": [[place * bin_s, round(counts[place])] for place in used],
+        }
+
+    def losses_json(self) -> dict[str, Any]:
+        """Return the lost requests by cause and phase, added up over all runs."""
+        losses = self.losses()
+        return {"count": losses.total, "cells": [vars(cell) for cell in losses.cells()]}
 
     def band(self, series: str) -> Band:
         """Return one of `simulation.results.run_result.SERIES` over time, as far as half of the runs reach."""
@@ -133,6 +157,8 @@ class Comparison:
             },
             "requests": result.requests,
             "metrics": {name: value.model_dump() for name, value in result.metrics.items()},
+            "losses": result.losses_json(),
+            "retries": result.retries_json(),
             "ended": {ending.value: count for ending, count in result.ended.items()},
             "waits": {name: value.model_dump() for name, value in result.waits.items()},
             "critical_path": list(result.critical_path),

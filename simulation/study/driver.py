@@ -12,7 +12,7 @@ from simulation.study.case import Case
 from simulation.study.compare import Comparison, compare
 from simulation.study.execution import Execution
 from simulation.study.rows import Row, run_rows
-from simulation.study.store import Store
+from simulation.study.store import ProblemCallback, Store, log_problem
 from simulation.study.time_left import Eta, Throttle
 
 COMPARED_EVERY_S = 0.5
@@ -25,6 +25,7 @@ def run_study(
     execution: Execution,
     *,
     stored_beside: Path | None = None,
+    on_problem: ProblemCallback = log_problem,
     keep_requests: bool = False,
     on_progress: Callable[[Eta], None] = lambda eta: None,
     on_comparison: Callable[[Comparison, Eta], None] | None = None,
@@ -39,6 +40,7 @@ def run_study(
         execution: Where and how to simulate.
         stored_beside: The scenario's file, beside which results are looked for and kept; None to
             use the store of the execution.
+        on_problem: Called with the reason when results cannot be stored any more; the study goes on.
         keep_requests: Whether results carry every request; such results are not stored.
         on_progress: Called once before the first row and after each row.
         on_comparison: Called with the comparison of the rows so far: after the first row, then at
@@ -51,7 +53,9 @@ def run_study(
     rows: list[Row] = []
     eta, throttle = Eta(scenario.replications), Throttle(COMPARED_EVERY_S)
     on_progress(eta)
-    with nullcontext() if stored_beside is None else Store.beside(stored_beside) as store:
+    with (
+        nullcontext() if stored_beside is None else Store.beside(stored_beside, on_problem) as store
+    ):
         if store is not None:
             execution = replace(execution, store=store)
         for row in run_rows(scenario, cases, execution, keep_requests=keep_requests):

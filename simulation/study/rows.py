@@ -15,7 +15,7 @@ from simulation.study.case import Case, frame_of_cases
 from simulation.study.execution import DEFAULT_EXECUTION, Execution
 from simulation.study.running.places import simulate_parts
 from simulation.study.running.work import Part, Work
-from simulation.study.store import Archive
+from simulation.study.store import Archive, ResultDeleted
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,8 @@ def run_parts(
     work: Work, parts: Iterable[Part], archive: Archive, execution: Execution
 ) -> Generator[tuple[Part, dict[int, RunResult], bool], None, None]:
     """Simulate parts; yield each with its results by case, and whether all of them were stored."""
-    left = []
+    left: list[Part] = []
+    afresh: dict[Part, Part] = {}
     for part in parts:
         end_s = part.common_end_s()
         if end_s is None:
@@ -75,6 +76,18 @@ def run_parts(
             continue
         if execution.is_stopped():
             return
-        yield part, archive.stored(part, end_s), True
+        try:
+            results = archive.stored(part, end_s)
+        except ResultDeleted:
+            afresh[part.afresh()] = part
+            continue
+        yield part, results, True
     for part, done in simulate_parts(work, left, execution):
-        yield part, archive.keep(part, done), False
+        try:
+            results = archive.keep(part, done)
+        except ResultDeleted:
+            afresh[part.afresh()] = part
+            continue
+        yield part, results, False
+    for part, done in simulate_parts(work, list(afresh), execution):
+        yield afresh[part], archive.keep(part, done), False

@@ -13,16 +13,21 @@ Each observation is stored under its end, with the moment at which the cell alon
 So a comparison knows its common end from stored cells, and simulates again only what was never
 observed until that end. A further candidate that is faster is simulated alone; a slower one moves the
 common end, so all others are simulated again.
+
+All stores together keep to `store_list.LIMIT_BYTES`: what was used longest ago is dropped first. A store
+that cannot be read or written is given up with one message, and its study goes on without it.
 """
 
 from __future__ import annotations
 
 import hashlib
+import logging
 import math
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
@@ -37,15 +42,29 @@ from simulation.scenario.model import Scenario
 from simulation.scenario.simulated_interval import SimulatedInterval
 from simulation.scenario.traffic import TimestampsRate, TraceRate
 from simulation.study.running.work import Done, Part, StoredRun, Work
+from simulation.study.store_list import LIMIT_BYTES, listed_stores, record_use, size_bytes
+
+_logger = logging.getLogger(__name__)
 
 SUFFIX = ".rollcast-cells.sqlite"
 
 _WAIT_S = 30.0
 """Maximum time, in seconds, to wait for another process that writes."""
 
+_CHECKED_EVERY = 64
+"""The limit is checked after one in so many writes of results, each of a few kilobytes for each case."""
+
+_ROOM_FRACTION = 0.9
+"""Share of the limit that is still used after results were dropped, so that not every write drops some."""
+
+_VERSIONS = "CREATE TABLE IF NOT EXISTS versions (engine TEXT PRIMARY KEY)"
+
 _TABLES = """
-CREATE TABLE IF NOT EXISTS versions (engine TEXT PRIMARY KEY);
-CREATE TABLE IF NOT EXISTS keys (id INTEGER PRIMARY KEY, key TEXT UNIQUE NOT NULL);
+CREATE TABLE IF NOT EXISTS keys (
+    id INTEGER PRIMARY KEY,
+    key TEXT UNIQUE NOT NULL,
+    used_s REAL NOT NULL DEFAULT 0
+);
 CREATE TABLE IF NOT EXISTS cells (
     key_id INTEGER NOT NULL REFERENCES keys,
     replication INTEGER NOT NULL,
@@ -57,6 +76,19 @@ CREATE TABLE IF NOT EXISTS cells (
     PRIMARY KEY (key_id, replication, end_s)
 );
 """
+
+
+ProblemCallback = Callable[[str], None]
+"""Called with the reason when a store cannot be used any more, in one line."""
+
+
+def log_problem(problem: str) -> None:
+    """Log why a store cannot be used any more."""
+    _logger.warning("%s", problem)
+
+
+class ResultDeleted(Exception):
+    """A stored result was deleted by another process while a study counted on it."""
 
 
 def cell_key(candidate: Scenario, frame: SimulatedInterval) -> str:
@@ -93,18 +125,37 @@ class Store:
     it; several processes may use one file at once.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(
+        self,
+        path: Path,
+        on_problem: ProblemCallback = log_problem,
+        limit_bytes: int = LIMIT_BYTES,
+    ) -> None:
+        """Make the store of a file; the file is opened when it is first needed.
+
+        Args:
+            path: The file.
+            on_problem: Called once, when the store is given up, with the reason.
+            limit_bytes: Maximum size of all stores together, in bytes.
+        """
         self.path = path
+        self._on_problem = on_problem
+        self._limit_bytes = limit_bytes
         self._connection: sqlite3.Connection | None = None
+        self._is_given_up = False
+        self._used: set[str] = set()
+        self._write_count = 0
 
     @classmethod
-    def beside(cls, scenario: Path) -> Store:
+    def beside(cls, scenario: Path, on_problem: ProblemCallback = log_problem) -> Store:
         """Return the store of a scenario file: beside it, or in the user's cache where the folder is read-only."""
         path = scenario.with_name(scenario.name.removesuffix(".yaml") + SUFFIX)
         if all(os.access(place, os.W_OK) for place in (path.parent, path) if place.exists()):
-            return cls(path)
+            return cls(path, on_problem)
         whole = hashlib.sha256(os.fsencode(scenario.absolute())).hexdigest()[:16]
-        return cls(cache_directory("cells") / f"{scenario.stem}-{whole}{SUFFIX}")
+        with suppress(BadInput):  # no cache either: the first write beside the scenario says so
+            path = cache_directory("cells") / f"{scenario.stem}-{whole}{SUFFIX}"
+        return cls(path, on_problem)
 
     def __enter__(self) -> Store:
         return self
@@ -118,9 +169,17 @@ class Store:
         self.close()
 
     def close(self) -> None:
-        """Close the file."""
+        """Note what was used, keep to the limit, and close the file."""
         if self._connection is not None:
-            with self._connected():
+            with suppress(sqlite3.Error):  # everything is stored; what follows can wait
+                self._note_use()
+                if self._write_count:
+                    self._keep_to_limit()
+        self._disconnect()
+
+    def _disconnect(self) -> None:
+        if self._connection is not None:
+            with suppress(sqlite3.Error):
                 self._connection.close()
         self._connection = None
 
@@ -138,12 +197,14 @@ class Store:
             engine: The engine whose results are wanted; ``auto`` for those of any.
 
         Raises:
-            BadInput: The file is no store, or cannot be read.
+            BadInput: The file is no store.
         """
-        if not self._open(to_write=False):
-            return {}
         runs: dict[int, tuple[float, set[float]]] = {}
-        with self._connected() as connection:
+        with self._given_up_on_error():
+            connection = self._open(to_write=False)
+            if connection is None:
+                return {}
+            self._used.add(key)
             rows = connection.execute(
                 "SELECT replication, end_s, alone_end_s FROM cells JOIN keys ON id = key_id"
                 " WHERE key = ? AND ? IN (engine, 'auto')"
@@ -161,16 +222,20 @@ class Store:
         """Return a stored observation.
 
         Raises:
-            BadInput: The observation is missing, or is no result.
+            ResultDeleted: The observation is not there any more.
+            BadInput: The observation is no result.
         """
-        with self._connected() as connection:
-            row = connection.execute(
-                "SELECT result FROM cells JOIN keys ON id = key_id"
-                " WHERE key = ? AND replication = ? AND end_s = ?",
-                (key, replication, end_s),
-            ).fetchone()
+        row = None
+        with self._given_up_on_error():
+            connection = self._open(to_write=False)
+            if connection is not None:
+                row = connection.execute(
+                    "SELECT result FROM cells JOIN keys ON id = key_id"
+                    " WHERE key = ? AND replication = ? AND end_s = ?",
+                    (key, replication, end_s),
+                ).fetchone()
         if row is None:
-            raise BadInput(f"{self.path}: a result was deleted while it was read")
+            raise ResultDeleted(f"{self.path}: a result was deleted while it was read")
         try:
             return unpack(row[0])
         except ValueError as error:
@@ -180,9 +245,9 @@ class Store:
         self,
         replication: int,
         frame: SimulatedInterval,
-        results: Iterable[tuple[str, RunResult, bytes]],
+        results: Sequence[tuple[str, RunResult, bytes]],
     ) -> None:
-        """Store observations of one replication, all of them or none.
+        """Store observations of one replication, all of them or none; a store that was given up stores none.
 
         Args:
             replication: Number of the replication.
@@ -190,56 +255,146 @@ class Store:
             results: Key, result and packed result of each observation.
 
         Raises:
-            BadInput: The file is no store, or cannot be written.
+            BadInput: The file is no store.
         """
-        self._open(to_write=True)
-        with self._connected() as connection, connection:
-            rows = [
-                (
-                    _key_id(connection, key),
-                    replication,
-                    result.end_s,
-                    frame.alone_end_s(result.settled_s),
-                    frame.horizon_s,
-                    result.engine,
-                    packed,
+        with self._given_up_on_error():
+            connection = self._open(to_write=True)
+            if connection is None:
+                return
+            with connection:
+                rows = [
+                    (
+                        _key_id(connection, key),
+                        replication,
+                        result.end_s,
+                        frame.alone_end_s(result.settled_s),
+                        frame.horizon_s,
+                        result.engine,
+                        packed,
+                    )
+                    for key, result, packed in results
+                ]
+                connection.executemany(
+                    "INSERT OR REPLACE INTO cells VALUES (?, ?, ?, ?, ?, ?, ?)", rows
                 )
-                for key, result, packed in results
-            ]
-            connection.executemany(
-                "INSERT OR REPLACE INTO cells VALUES (?, ?, ?, ?, ?, ?, ?)", rows
+            self._used.update(key for key, _, _ in results)
+            self._write_count += 1
+            if self._write_count % _CHECKED_EVERY == 0:
+                self._keep_to_limit()
+
+    def cell_count(self) -> int:
+        """Return the number of stored observations; 0 where there is no file, or the file is no store."""
+        if not self.path.exists():
+            return 0
+        with suppress(sqlite3.Error), closing(sqlite3.connect(self.path)) as connection:
+            return int(connection.execute("SELECT count(*) FROM cells").fetchone()[0])
+        return 0
+
+    def empty(self) -> None:
+        """Delete everything that is stored; another process that uses the store may go on.
+
+        The file itself stays: SQLite does not allow to delete one that another process has open.
+
+        Raises:
+            BadInput: The file is no store.
+        """
+        with self._given_up_on_error():
+            connection = self._open(to_write=False)
+            if connection is not None:
+                with connection:
+                    connection.execute("DELETE FROM cells")
+                    connection.execute("DELETE FROM keys")
+                _give_back(connection)
+
+    def _note_use(self) -> None:
+        assert self._connection is not None
+        with self._connection:
+            now_s = time.time()
+            self._connection.executemany(
+                "UPDATE keys SET used_s = ? WHERE key = ?", [(now_s, key) for key in self._used]
             )
 
-    def _open(self, *, to_write: bool) -> bool:
-        """Open the file unless it is open; return False when it is missing and not to be written."""
-        if self._connection is not None:
-            return True
-        if not to_write and not self.path.exists():
-            return False
-        with self._errors_named():
+    def _keep_to_limit(self) -> None:
+        """Empty the stores that were used longest ago, then drop own cases, until the limit is kept."""
+        others = [store for store in listed_stores() if store.path != self.path.absolute()]
+        excess_bytes = self._size_bytes() + sum(o.size_bytes for o in others) - self._limit_bytes
+        if excess_bytes <= 0:
+            return
+        excess_bytes += round((1 - _ROOM_FRACTION) * self._limit_bytes)
+        for other in reversed(others):
+            if excess_bytes <= 0:
+                return
+            with suppress(BadInput):  # no store any more: somebody else's file
+                with Store(other.path, lambda _problem: None) as store:
+                    store.empty()
+                excess_bytes -= other.size_bytes - size_bytes(other.path)
+        self._drop_oldest(excess_bytes)
+
+    def _size_bytes(self) -> int:
+        """Return the size of the pages that are in use; free pages are used again before the file grows."""
+        assert self._connection is not None
+        pages, free, page_bytes = (
+            int(self._connection.execute(f"PRAGMA {name}").fetchone()[0])
+            for name in ("page_count", "freelist_count", "page_size")
+        )
+        return (pages - free) * page_bytes
+
+    def _drop_oldest(self, excess_bytes: int) -> None:
+        """Delete the cases that were used longest ago, except those of this study."""
+        connection = self._connection
+        assert connection is not None
+        rows = connection.execute(
+            "SELECT id, key, sum(length(result)) FROM keys JOIN cells ON id = key_id"
+            " GROUP BY id ORDER BY used_s, id"
+        ).fetchall()
+        dropped = []
+        for number, key, case_bytes in rows:
+            if excess_bytes <= 0:
+                break
+            if key not in self._used:
+                dropped.append((number,))
+                excess_bytes -= case_bytes
+        with connection:
+            connection.executemany("DELETE FROM cells WHERE key_id = ?", dropped)
+            connection.executemany("DELETE FROM keys WHERE id = ?", dropped)
+        _give_back(connection)
+        if self._size_bytes() > self._limit_bytes:
+            self._give_up(f"results of this study reach the limit of {self._limit_bytes:,} bytes")
+
+    def _open(self, *, to_write: bool) -> sqlite3.Connection | None:
+        """Return the open file; None when it is missing and not to be written, or was given up."""
+        if self._is_given_up:
+            return None
+        if self._connection is None and (to_write or self.path.exists()):
             connection = sqlite3.connect(self.path, timeout=_WAIT_S)
             try:
                 _set_up(connection)
             except BaseException:
                 connection.close()
                 raise
-        self._connection = connection
-        return True
+            self._connection = connection
+            record_use(self.path)
+        return self._connection
 
     @contextmanager
-    def _connected(self) -> Iterator[sqlite3.Connection]:
-        assert self._connection is not None
-        with self._errors_named():
-            yield self._connection
+    def _given_up_on_error(self) -> Iterator[None]:
+        """Give the store up when its file cannot be read or written: the disk is full, say.
 
-    @contextmanager
-    def _errors_named(self) -> Iterator[None]:
+        Raises:
+            BadInput: The file is no store.
+        """
         try:
             yield
         except sqlite3.OperationalError as error:
-            raise BadInput(f"{self.path}: stored results: {error}") from None
+            self._give_up(str(error))
         except sqlite3.DatabaseError as error:
             raise self._no_store(error) from None
+
+    def _give_up(self, reason: str) -> None:
+        if not self._is_given_up:
+            self._is_given_up = True
+            self._on_problem(f"{self.path}: results are not stored: {reason}")
+        self._disconnect()
 
     def _no_store(self, error: Exception) -> BadInput:
         return BadInput(
@@ -254,20 +409,32 @@ def _key_id(connection: sqlite3.Connection, key: str) -> int:
     return row[0]
 
 
+def _give_back(connection: sqlite3.Connection) -> None:
+    """Return free pages to the system, as far as no other process reads meanwhile."""
+    with suppress(sqlite3.OperationalError):
+        # `execute` would free one page only: it stops after the first step of a statement without columns.
+        connection.executescript("PRAGMA incremental_vacuum")
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+
+
 def _set_up(connection: sqlite3.Connection) -> None:
     """Set up write-ahead logging, so that a killed process loses nothing it has stored, and the tables."""
     with suppress(
         sqlite3.OperationalError
     ):  # a file system without shared memory keeps the default
+        connection.execute("PRAGMA auto_vacuum = INCREMENTAL")  # counts for a new file only
         connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = NORMAL")
-    connection.executescript(_TABLES)
+    connection.execute(_VERSIONS)
     version = engine_version()
     with connection:
         if connection.execute("SELECT engine FROM versions").fetchall() != [(version,)]:
-            for table in ("cells", "keys", "versions"):
-                connection.execute(f"DELETE FROM {table}")
+            # Another version may have made tables with other columns.
+            connection.execute("DROP TABLE IF EXISTS cells")
+            connection.execute("DROP TABLE IF EXISTS keys")
+            connection.execute("DELETE FROM versions")
             connection.execute("INSERT INTO versions VALUES (?)", (version,))
+    connection.executescript(_TABLES)
 
 
 class Archive:
@@ -300,7 +467,11 @@ class Archive:
         return Part(replication, tuple(unknown), tuple(known))
 
     def stored(self, part: Part, end_s: float) -> dict[int, RunResult]:
-        """Return the stored results of a part that were observed until ``end_s``, by case."""
+        """Return the stored results of a part that were observed until ``end_s``, by case.
+
+        Raises:
+            ResultDeleted: A result is not there any more; see `Part.afresh`.
+        """
         return {
             index: self._store.result(self._keys[index], part.replication, end_s)
             for index, run in part.known
@@ -308,7 +479,11 @@ class Archive:
         }
 
     def keep(self, part: Part, done: Done) -> dict[int, RunResult]:
-        """Store the results that were just simulated; return all results of the part, stored ones too."""
+        """Store the results that were just simulated; return all results of the part, stored ones too.
+
+        Raises:
+            ResultDeleted: A stored result of the part is not there any more; see `Part.afresh`.
+        """
         results = {
             index: unpack(result) if isinstance(result, bytes) else result
             for index, result in done.items()

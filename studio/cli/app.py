@@ -12,12 +12,12 @@ import typer
 from typer.core import TyperGroup
 
 from studio.cli import (
+    cache,
     compare,
     execute,
     export,
     import_,
     lab,
-    new,
     plan,
     report,
     scenarios,
@@ -85,11 +85,12 @@ app.command()(validate.validate)
 app.command()(execute.execute)
 app.command()(execute.resume)
 app.command()(export.export)
-app.command()(new.new)
+app.command()(scenarios.new)
 app.command("import")(needs("simulation", "import")(import_.import_))
 app.command()(scenarios.scenarios)
 app.command()(needs("studio")(window.studio))
 app.command()(needs("simulation")(report.report))
+app.command()(needs("simulation")(cache.cache))
 app.add_typer(lab.app, name="lab")
 app.command("help")(help_)
 

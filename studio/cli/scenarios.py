@@ -1,4 +1,4 @@
-"""``rollcast scenarios``: the shipped ones."""
+"""``rollcast scenarios``: the shipped ones. ``rollcast new``: a first scenario of a few lines."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import typer
 
 from executor.base.errors import BadInput
 from executor.base.files import atomic_write_text
+from studio.lessons.first_scenario import FIRST_SCENARIO
 from studio.resources import shipped_scenarios
 
 
@@ -37,3 +38,15 @@ def scenarios(
         raise BadInput(f"{target}: exists already, it is not written over")
     atomic_write_text(target, paths[copy].read_text(encoding="utf-8"))
     print(f"{target} is written. Next: rollcast compare {target}")
+
+
+def new(
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="The scenario file to write; it must not exist.")
+    ],
+) -> None:
+    """Write a first scenario to FILE."""
+    if file.exists():
+        raise BadInput(f"{file}: exists already, it is not written over")
+    atomic_write_text(file, FIRST_SCENARIO.format(name=file))
+    print(f"{file} is written. Next: rollcast compare {file}")

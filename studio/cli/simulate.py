@@ -26,6 +26,7 @@ def simulate(
     from studio.cli.compare import print_notes
     from studio.reports.files import write_frame
     from studio.views.figures_text import verdict_sentence, waits_sentence
+    from studio.views.sentences import LOSSES_HEADING, loss_table
 
     tables.must_name_a_table(requests)
     o.must_be_writable(scenario, csv, html, requests)
@@ -57,6 +58,10 @@ def simulate(
             console.print(f"  {reason}")
         console.print()
     console.print(tables.metrics_table(comparison, 0))
+    lost = loss_table(comparison.candidates[0].losses(), len(comparison.candidates[0].runs))
+    if lost is not None:
+        console.print(f"\n{LOSSES_HEADING}:")
+        console.print(tables.text_table(lost.headings, lost.rows))
     went = waits_sentence(comparison.candidates[0])
     if went:
         console.print(f"\n{went}.")

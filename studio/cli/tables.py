@@ -72,6 +72,16 @@ def metrics_table(comparison: Comparison, index: int) -> Table:
     return table
 
 
+def text_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
+    """Return a table of texts; the first column is words, the others are numbers."""
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for place, heading in enumerate(headings):
+        table.add_column(heading, justify="right" if place else "left")
+    for row in rows:
+        table.add_row(*row)
+    return table
+
+
 def figures_frame(comparison: Comparison) -> pd.DataFrame:
     """Return a row for each candidate and metric, as ``--csv`` writes them."""
     import pandas as pd

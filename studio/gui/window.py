@@ -248,6 +248,7 @@ class StudioWindow(QMainWindow):
         jobs.started.connect(self._show_document)
         jobs.ended.connect(self._show_document)
         jobs.failed.connect(self.show_error)
+        jobs.warned.connect(self.show_error)
         stack.canUndoChanged.connect(self._show_undo)
         stack.indexChanged.connect(self._show_undo)
         self.top_bar.pages.picked.connect(self.show_page)

@@ -12,13 +12,22 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from simulation.results.failures import Cause, Failure
 from simulation.results.pool_log import PoolChange
 from simulation.results.recorder import RunRecord, run_result
-from simulation.results.run_result import CUT, OUTCOMES, Ending, EngineName, RequestTable, RunResult
+from simulation.results.run_result import (
+    CUT,
+    OK,
+    OUTCOMES,
+    Ending,
+    EngineName,
+    RequestTable,
+    RunResult,
+)
 from simulation.results.states import State, StateInterval
-from simulation.results.tally import Calls, count_requests
+from simulation.results.tally import LOSS, Calls, count_requests
 from simulation.scenario.model import Scenario
 from simulation.scenario.units import Floats
 from studio.lab.fleet import NEW
@@ -95,6 +104,7 @@ def to_run_result(scenario: Scenario, sample: LoadSample) -> RunResult:
         until_s=settled_s,
         queue_max=_most_waiting(calls),
         exposed=exposed,
+        retried_s=np.zeros(0),
     )
     service = scenario.service
     reason = sample.timeline["reason"]
@@ -102,6 +112,7 @@ def to_run_result(scenario: Scenario, sample: LoadSample) -> RunResult:
     return run_result(
         RunRecord(
             tally=tally,
+            losses=_losses(scenario, sent, table, states),
             settled_tally=tally,
             exposed_count=exposed,
             states=states,
@@ -109,6 +120,7 @@ def to_run_result(scenario: Scenario, sample: LoadSample) -> RunResult:
             rolled=True,
             ended=_ENDED.get(sample.timeline["ended"], Ending.HORIZON),
             rollout_ended_s=ended_s,
+            over_s=max((state.begin_s for state in states), default=0.0),
             settled_s=settled_s,
             end_s=settled_s,
             alone_end_s=settled_s,
@@ -174,6 +186,38 @@ def _table(
         attempts=np.ones(len(sent), np.int64),
         request_class=np.array([classes[request.number] for request in sent], np.int64),
     )
+
+
+def _losses(
+    scenario: Scenario,
+    sent: Sequence[Sent],
+    table: RequestTable,
+    states: Sequence[StateInterval],
+) -> NDArray[Any]:
+    """Return the requests that were lost from time 0 on; each instance listens until it is stopped."""
+    names = scenario.service.instance_names(scenario.service_name)
+    stops = {
+        (interval.instance, interval.begin_s, interval.end_s)
+        for interval in states
+        if interval.state is State.STOPPING
+    }
+    lost = (table.finish_s >= 0) & (table.outcome != OK) & (table.outcome < len(OUTCOMES))
+    rows = []
+    for place in np.flatnonzero(lost).tolist():
+        name, finish_s = sent[place].instance, float(table.finish_s[place])
+        number = names.index(name) if name in names else -1
+        stopped = any(k == number and begin <= finish_s < end for k, begin, end in stops)
+        rows.append(
+            (
+                finish_s,
+                number,
+                table.outcome[place],
+                np.isfinite(table.start_s[place]),
+                table.new_version[place],
+                number >= 0 and not stopped,
+            )
+        )
+    return np.array(rows, LOSS)
 
 
 def _code(outcome: str) -> int:

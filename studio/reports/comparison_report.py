@@ -29,7 +29,7 @@ from studio.views.figures_text import (
     waits_sentence,
 )
 from studio.views.headline import four_figures
-from studio.views.sentences import note_text
+from studio.views.sentences import LOSSES_HEADING, loss_table, note_text
 
 DIFFERENCES = {
     "rollout_duration_s": "duration",
@@ -57,6 +57,7 @@ def comparison_report(
     result = comparison.candidates[index]
     charts = comparison_figures(comparison, index)
     notes = [f"! {note_text(note)}" for note in comparison.notes()]
+    lost = loss_table(result.losses(), len(result.runs))
     file = f"{file_stem(scenario.name)}.yaml"
     return render_page(
         "comparison.html",
@@ -75,6 +76,8 @@ def comparison_report(
         baseline=candidate_name(comparison, comparison.baseline, begins_sentence=False),
         differences=_differences(comparison) if len(comparison.candidates) > 1 else None,
         not_all_instances=_not_all_instances(scenario),
+        losses_heading=LOSSES_HEADING,
+        losses=None if lost is None else Table(lost.headings, lost.rows),
         time_spent=waits_sentence(result),
         file=file,
         files_beside=_files_beside(scenario),

@@ -141,6 +141,14 @@ def count_text(number: float | None) -> str:
     return f"{number:.1f}" if number >= 0.095 else f"{number:.2f}"
 
 
+def size_text(size_bytes: int) -> str:
+    """Return the size of files: ``0 bytes``, ``12 kB``, ``3.4 MB``, ``1 GB``."""
+    for unit, unit_bytes in (("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
+        if size_bytes >= unit_bytes:
+            return f"{size_bytes / unit_bytes:.3g} {unit}"
+    return f"{size_bytes} bytes"
+
+
 def instances_text(count: int) -> str:
     """Return a count with its noun: ``1 instance``, ``1,000 instances``."""
     return f"{count:,} instance{'' if count == 1 else 's'}"

@@ -7,13 +7,16 @@ Differences are paired by replication (common random numbers), with Student's t 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
+from executor.plan.model import Interval
+from simulation.results.losses import LossCause
 from simulation.results.run_result import RunResult
 from simulation.study.compare import HIGHER_IS_BETTER, Band, CandidateResult
-from simulation.study.statistics import Difference, paired_difference
+from simulation.study.statistics import Difference, interval, paired_difference
 from studio.views.figures_text import difference_text, metric_text, range_text, signed_text
+from studio.views.sentences import CAUSE_TEXTS, phases_text
 
 FIGURES = (
     ("rollout_duration_s", "Rollout takes", "From the first take-out to the last return"),
@@ -36,6 +39,20 @@ FIGURES = (
     ("mixed_version_s", "Mixed versions", "How long both versions served at once"),
 )
 """The figures that are compared side by side: metric, name, explanation."""
+
+_CAUSES = {
+    LossCause.REJECTED: "· rejected",
+    LossCause.REFUSED_AFTER_STOP: "· refused, stop",
+    LossCause.REFUSED_AFTER_CRASH: "· refused, crash",
+    LossCause.TIMED_OUT_IN_QUEUE: "· timeout, queue",
+    LossCause.TIMED_OUT_IN_SERVICE: "· timeout, service",
+    LossCause.CUT_AT_DRAIN: "· cut, drain",
+    LossCause.CUT_AT_STOP: "· cut, stop",
+    LossCause.ERROR_OF_NEW_VERSION: "· error, new",
+    LossCause.ERROR_OF_OLD_VERSION: "· error, old",
+    LossCause.ERROR_OF_CRASH: "· error, crash",
+}
+"""The causes as they fit into the column of names, below *Failed requests*."""
 
 Standing = Literal["better", "worse", "open", "same", ""]
 
@@ -127,14 +144,41 @@ def rows_of(
         cells = tuple(
             _cell(
                 metric,
-                result,
+                (result.alone if alone else result.metrics)[metric],
                 (values[place], None if place == baseline else values[baseline]),
                 names[baseline],
-                alone=alone,
             )
             for place, result in enumerate(results)
         )
         rows.append(TableRow(metric, name, tip, cells))
+        if metric == "failed_requests" and not alone:
+            rows += _rows_of_losses(results, names, baseline)
+    return rows
+
+
+def _rows_of_losses(
+    results: Sequence[CandidateResult], names: Sequence[str], baseline: int
+) -> list[TableRow]:
+    """Return a row for each cause by which any run lost requests, with its phases in the tips.
+
+    Losses are recorded over the common interval only, so runs that are judged alone have no such rows.
+    """
+    rows = []
+    sums = [result.losses() for result in results]
+    lost = [[run.losses.by_cause() for run in result.runs] for result in results]
+    for cause, cause_name in _CAUSES.items():
+        if not any(losses.of_cause(cause).total for losses in sums):
+            continue
+        values = [[float(counts[cause]) for counts in of_run] for of_run in lost]
+        cells = []
+        for place, result in enumerate(results):
+            others = None if place == baseline else values[baseline]
+            name, figures = names[baseline], interval(values[place])
+            cell = _cell("failed_requests", figures, (values[place], others), name)
+            phases = phases_text(sums[place].of_cause(cause), len(result.runs))
+            cells.append(replace(cell, words=f"{phases}; {cell.words}" if phases else cell.words))
+        tip = f"Of the failed requests: {CAUSE_TEXTS[cause]}, in a run"
+        rows.append(TableRow(f"losses.{cause}", cause_name, tip, tuple(cells)))
     return rows
 
 
@@ -144,17 +188,14 @@ def _value(run: RunResult, metric: str, *, alone: bool) -> float | None:
 
 def _cell(
     metric: str,
-    result: CandidateResult,
-    pair: tuple[list[float | None], list[float | None] | None],
+    figures: Interval,
+    pair: tuple[Sequence[float | None], Sequence[float | None] | None],
     against: str,
-    *,
-    alone: bool,
 ) -> TableCell:
     mine, others = pair
-    interval = (result.alone if alone else result.metrics)[metric]
-    figure = metric_text(metric, interval.mean)
+    figure = metric_text(metric, figures.mean)
     if others is None:
-        spread = range_text(metric, interval)
+        spread = range_text(metric, figures)
         words = f"the others are measured by it; single runs: {spread} (5–95 %)"
         return TableCell(figure, "", "" if spread == figure else spread, words)
     both = min(len(mine), len(others))

@@ -60,7 +60,16 @@ def _of_requests(run: Run, other_run: Run) -> str | None:
 
 
 def _of_results(result: RunResult, other: RunResult) -> str | None:
-    for name in ("ended", "states", "failures", "waits", "critical_path", "metrics", "requests"):
+    for name in (
+        "ended",
+        "states",
+        "failures",
+        "waits",
+        "critical_path",
+        "metrics",
+        "requests",
+        "losses",
+    ):
         mine, theirs = getattr(result, name), getattr(other, name)
         if mine != theirs:
             return f"{name}: {mine} and {theirs}"

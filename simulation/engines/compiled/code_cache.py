@@ -87,6 +87,16 @@ def mark_ready() -> None:
                 shutil.rmtree(folder)
 
 
+def code_size_bytes() -> int:
+    """Return the size of all machine code in the user's cache, that of other versions included."""
+    total = 0
+    for folder in code_directory().parent.glob(f"{_PREFIX}*"):
+        for file in folder.rglob("*"):
+            with suppress(OSError):  # another process deletes it
+                total += file.stat().st_size
+    return total
+
+
 def wait_for_compiler(lock: IO[str]) -> None:
     """Wait until no other process compiles.
 

@@ -8,9 +8,11 @@ delayed announcements to a balancer, slow starts, and the events that control wa
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import simpy
+from numpy.typing import NDArray
 
 from simulation.engines.compiled.kernel import loop
 from simulation.engines.compiled.kernel import memory as km
@@ -305,6 +307,11 @@ class CompiledEngine:
         if with_bins:  # the run is over then, so the counts need no copy
             by_bin = memory["bin_latencies"]["v"].reshape(-1, BUCKETS)[:count]
         return Tally(totals, latency, memory["waits"].copy(), bins, by_bin)
+
+    def losses(self) -> NDArray[Any]:
+        """Return a `simulation.results.tally.LOSS` for each request that was lost from time 0 on."""
+        self.catch_up()
+        return self._memory["losses"][: int(self._header["loss_count"])]
 
     def table(self) -> RequestTable:
         """Return every request that has arrived so far, warm-up included, where they are kept."""

@@ -24,7 +24,7 @@ from simulation.requests.policies import (
     WeightedRoundRobin,
     policy,
 )
-from simulation.results.tally import BIN, BUCKET, BUCKETS, TOTALS
+from simulation.results.tally import BIN, BUCKET, BUCKETS, LOSS, TOTALS
 from simulation.scenario.model import Scenario, Service
 from simulation.scenario.traffic import RequestClass
 
@@ -128,6 +128,7 @@ class _Layout:
             ("freed", km.I4, 2048),
             ("signals", km.SIGNAL, 2048),
             ("rows", km.ROW, 2048),
+            ("losses", LOSS, 1024),
             ("wheels", km.WHEEL, 0),
             ("recent", km.F8, km.RECENT),
             ("totals", km.I8, len(TOTALS)),
@@ -137,7 +138,7 @@ class _Layout:
             memory.place(name, np.zeros(size, dtype))
         h["attempt_cap"], h["timer_cap"], h["node_cap"] = 256, 2048, 2048
         h["freed_cap"], h["signal_cap"] = 2048, 2048
-        h["row_cap"] = 2048
+        h["row_cap"], h["loss_cap"] = 2048, 1024
         bins = np.full(_BINS, -1, np.int32).view(km.I4)
         memory.place("bins", bins)
         h["bin_mask"] = _BINS - 1

@@ -57,12 +57,15 @@ class Attempt:
         finish_s: When the client got its answer or left; NaN while in flight.
         by_new: Whether a new version served any call of the attempt.
         to_come: Whether another attempt will follow.
+        failed_call: The call that failed, or that the client's timeout ended; None before that.
+        was_listening: Whether the instance of that call still listened then.
     """
 
     __slots__ = (
         "arrival_s",
         "by_new",
         "calls",
+        "failed_call",
         "finish_s",
         "first",
         "number",
@@ -70,6 +73,7 @@ class Attempt:
         "outcome",
         "request",
         "to_come",
+        "was_listening",
     )
 
     def __init__(self, request: Request, number: int, arrival_s: float) -> None:
@@ -83,6 +87,13 @@ class Attempt:
         self.finish_s = math.nan
         self.by_new = False
         self.to_come = False
+        self.failed_call: Call | None = None
+        self.was_listening = False
+
+    def fail_at(self, call: Call) -> None:
+        """Record the call that ends the attempt other than with `ok`, before the call ends."""
+        self.failed_call = call
+        self.was_listening = call.station.is_listening(call.instance)
 
 
 class CallStation(Protocol):
@@ -98,6 +109,9 @@ class CallStation(Protocol):
 
     def release(self, call: Call) -> None:
         """Free what the call holds: its place in a queue, its slot or its connection."""
+
+    def is_listening(self, instance: int) -> bool:
+        """Return whether an instance accepts new requests; False for −1."""
 
 
 class Call:

@@ -42,6 +42,7 @@ class ClientProcesses:
 
     Attributes:
         requests: All requests so far, in the order in which they were sent.
+        retried_s: When each attempt after the first one of its request was sent.
     """
 
     def __init__(
@@ -55,6 +56,7 @@ class ClientProcesses:
         demands: Sequence[Sequence[Distribution]],
     ) -> None:
         self.requests: list[Request] = []
+        self.retried_s: list[float] = []
         self._env = env
         self._classes = classes
         self._services = services
@@ -190,4 +192,5 @@ class ClientProcesses:
         """Send the attempt after the one of the event."""
         last: Attempt = event._value
         last.to_come = False
+        self.retried_s.append(self._env.now)
         self._send_attempt(last.request, last.number + 1, self._env.now)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from simulation.engines.reference.calls import Call, Request
-from simulation.results.run_result import IN_FLIGHT, RequestTable
-from simulation.results.tally import Calls
+from simulation.results.run_result import IN_FLIGHT, OK, RequestTable
+from simulation.results.tally import LOSS, Calls
 from simulation.scenario.units import Floats
 
 
@@ -35,6 +37,19 @@ def table_of(requests: Sequence[Request]) -> RequestTable:
         attempts=np.array([last.number + 1 for last in lasts], dtype=np.int64),
         request_class=np.array([request.kind for request in requests], dtype=np.int64),
     )
+
+
+def losses_of(requests: Sequence[Request]) -> NDArray[Any]:
+    """Return one `LOSS` for each request that was lost from time 0 on."""
+    rows = []
+    for last in (request.last for request in requests):
+        call = last.failed_call
+        if call is None or last.outcome == OK or last.to_come or not last.finish_s >= 0:
+            continue
+        number = -1 if call.instance < 0 else call.station.first_instance + call.instance
+        served, new_version = not math.isnan(call.start_s), call.new_version
+        rows.append((last.finish_s, number, last.outcome, served, new_version, last.was_listening))
+    return np.array(rows, LOSS)
 
 
 def calls_of(calls: Sequence[Call]) -> Calls:

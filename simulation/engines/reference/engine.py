@@ -13,10 +13,11 @@ from typing import Any
 
 import numpy as np
 import simpy
+from numpy.typing import NDArray
 
 from simulation.engines.reference.calls import Attempt, Call
 from simulation.engines.reference.clients import ClientProcesses
-from simulation.engines.reference.counted import calls_of, table_of
+from simulation.engines.reference.counted import calls_of, losses_of, table_of
 from simulation.engines.reference.station import Station
 from simulation.requests.arrivals import ClosedLoop, Streams
 from simulation.requests.call_states import CONNECTING, OPEN, PAUSED, QUEUED, WAITING
@@ -119,6 +120,8 @@ class ReferenceEngine:
         it continue: their services do not know that nobody waits for the answer.
         """
         attempt = call.attempt
+        if attempt.outcome == IN_FLIGHT:
+            attempt.fail_at(call)
         until = attempt.calls.index(call) + 1
         self._end_calls(attempt.calls[:until], outcome)
         attempt.calls = attempt.calls[until:]
@@ -132,6 +135,7 @@ class ReferenceEngine:
         class has `cancel_on_disconnect`.
         """
         first = attempt.first
+        attempt.fail_at(attempt.calls[-1])
         cancels = self._classes[attempt.request.kind].cancel_on_disconnect
         if first.state in _ENDS_WITH_CLIENT or cancels:
             self._end_calls(attempt.calls, TIMED_OUT)
@@ -224,7 +228,12 @@ class ReferenceEngine:
             until_s=self._env.now if with_bins else None,
             queue_max=self._highest_waiting,
             exposed=self.exposed_count(),
+            retried_s=np.array(self._clients.retried_s, np.float64),
         )
+
+    def losses(self) -> NDArray[Any]:
+        """Return a `simulation.results.tally.LOSS` for each request that was lost from time 0 on."""
+        return losses_of(self._clients.requests)
 
     def table(self) -> RequestTable:
         """Return every request that has arrived so far, warm-up included."""

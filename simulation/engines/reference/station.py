@@ -426,6 +426,10 @@ class Station:
         self._started_s[instance] = self._env.now
         self._set_listening(instance, True)
 
+    def is_listening(self, instance: int) -> bool:
+        """Return whether an instance accepts new requests; False for −1."""
+        return instance >= 0 and self._listening[instance]
+
     def _set_listening(self, instance: int, listening: bool) -> None:
         self._listening[instance] = listening
         if self._pulls:

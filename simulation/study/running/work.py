@@ -54,6 +54,11 @@ class Part:
     unknown: tuple[int, ...]
     known: tuple[tuple[int, StoredRun], ...] = ()
 
+    def afresh(self) -> Part:
+        """Return the same cases without stored runs, to be simulated."""
+        known = (index for index, _ in self.known)
+        return Part(self.replication, tuple(sorted([*self.unknown, *known])))
+
     def common_end_s(self) -> float | None:
         """Return the common end when nothing of the part needs to be simulated; else None."""
         end_s = max((run.alone_end_s for _, run in self.known), default=None)

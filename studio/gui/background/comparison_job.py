@@ -49,6 +49,7 @@ def comparing(scenario: Scenario, cases: tuple[Case, ...], stored_at: Path | Non
             cases,
             Execution(in_process=False, is_stopped=talk.should_stop, is_paused=talk.should_pause),
             stored_beside=stored_at,
+            on_problem=talk.warn,
             on_progress=lambda eta: talk.report_progress(eta.done, eta.total),
             on_comparison=lambda comparison, _eta: talk.publish(comparison),
         )

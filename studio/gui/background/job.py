@@ -66,6 +66,10 @@ class JobContext:
             self._throttle.restart()
             self._thread.progressed.emit(done, total)
 
+    def warn(self, message: str) -> None:
+        """Report a problem in spite of which the work goes on."""
+        self._thread.warned.emit(message)
+
     def publish(self, result: object) -> None:
         """Pass a result to the window's thread."""
         self._thread.published.emit(result)
@@ -78,6 +82,7 @@ Work = Callable[[JobContext], None]
 class _Thread(QThread):
     progressed = Signal(int, int)
     published = Signal(object)
+    warned = Signal(str)
     failed = Signal(str)
 
     def __init__(
@@ -119,12 +124,15 @@ class Job(QObject):
         done: Number of units of work that are done.
         total: Number of units of work; 0 while it is not known.
         failure_text: Why the job failed; empty otherwise.
+        warning_text: A problem in spite of which the job went on; empty without one.
     """
 
     changed = Signal()
     """The state or the progress has changed."""
     published = Signal(object)
     """The work has published a result."""
+    warned = Signal(str)
+    """The work has met a problem in spite of which it goes on; the argument is the problem."""
     ended = Signal()
     """The job has ended or was cancelled; it publishes nothing more."""
 
@@ -134,10 +142,12 @@ class Job(QObject):
         self.state = JobState.RUNNING
         self.done, self.total = 0, 0
         self.failure_text = ""
+        self.warning_text = ""
         self._thread: _Thread | None = thread
         self._worked_s, self._since = 0.0, time.monotonic()
         thread.progressed.connect(self._on_progress)
         thread.published.connect(self._on_published)
+        thread.warned.connect(self._on_warned)
         thread.failed.connect(self._on_failed)
         thread.finished.connect(self._on_finished)
 
@@ -187,6 +197,12 @@ class Job(QObject):
     def _on_published(self, result: object) -> None:
         if self._thread is not None:
             self.published.emit(result)
+
+    def _on_warned(self, message: str) -> None:
+        if self._thread is not None:
+            self.warning_text = message
+            self.changed.emit()
+            self.warned.emit(message)
 
     def _on_failed(self, message: str) -> None:
         if self._thread is not None:

@@ -49,6 +49,8 @@ class Jobs(QObject):
     """The comparison has ended."""
     failed = Signal(str)
     """The comparison or another job has failed; the argument is the reason."""
+    warned = Signal(str)
+    """A job goes on in spite of a problem; the argument is the problem."""
     listed = Signal()
     """The list has another job, or a job has changed."""
 
@@ -116,6 +118,7 @@ class Jobs(QObject):
             self._jobs.remove(old)
             old.deleteLater()
         job.changed.connect(self.listed)
+        job.warned.connect(self.warned)
         job.ended.connect(lambda: self._on_job_ended(job))
         self.listed.emit()
         thread.start()

@@ -36,6 +36,8 @@ def progress_text(job: Job) -> str:
         parts.append(time_left_text(job.remaining_s))
     if _STATE_TEXTS[job.state]:
         parts.append(_STATE_TEXTS[job.state])
+    if job.warning_text:
+        parts.append(f"! {job.warning_text}")
     return " · ".join(parts)
 
 

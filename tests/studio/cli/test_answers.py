@@ -13,6 +13,7 @@ from simulation.study.compare import Comparison, compare
 from simulation.study.execution import Execution
 from simulation.study.rows import run_rows
 from studio.views.figures_text import shown_columns, table_row
+from studio.views.sentences import loss_table
 from tests.helpers.command_line import SHOP, CommandLine
 
 KEYS = {
@@ -25,6 +26,8 @@ KEYS = {
     "candidate",
     "requests",
     "metrics",
+    "losses",
+    "retries",
     "ended",
     "waits",
     "critical_path",
@@ -51,6 +54,8 @@ OWN = [
     "failed_requests",
     "slow_requests",
     "cut_requests",
+    "retries",
+    "connections_at_start",
     "cut_connections",
     "cut_connections_fraction",
     "surge_instance_s",
@@ -153,7 +158,18 @@ def test_compare_prints_candidates_and_what_sets_them_apart(rollcast: CommandLin
     answer = rollcast("compare", "shop.yaml", "--windows", "1,2,50%", "--json", *ONE)
     data = answer.json
     assert data.keys() == (
-        KEYS - {"candidate", "requests", "metrics", "ended", "waits", "critical_path", "verdict"}
+        KEYS
+        - {
+            "candidate",
+            "requests",
+            "metrics",
+            "losses",
+            "retries",
+            "ended",
+            "waits",
+            "critical_path",
+            "verdict",
+        }
     ) | {*("candidates", "baseline", "differences", "front", "chosen", "notes")}
     assert [one["candidate"]["window"] for one in data["candidates"]] == [1, 2, 3]
     assert all(one.keys() == KEYS for one in data["candidates"])
@@ -274,11 +290,41 @@ def test_the_table_shows_the_figures_of_the_comparison(rollcast: CommandLine) ->
 
 def test_simulate_prints_every_figure(rollcast: CommandLine) -> None:
     out = rollcast("simulate", "shop.yaml", *ONE).out
-    assert all(name in out for name in METRICS - {"cut_connections", "cut_connections_fraction"})
+    of_connections = {"connections_at_start", "cut_connections", "cut_connections_fraction"}
+    assert all(name in out for name in METRICS - of_connections)
     rollcast.write("sockets.yaml", SOCKETS)
     printed = rollcast("simulate", "sockets.yaml", *ONE).out
     assert all(name in printed for name in METRICS)
     assert out.startswith("Window 2 meets every objective in 4 of 4 runs.")
+
+
+LOSSY = SHOP.replace("slots: 2", "slots: 1").replace(
+    "  rate: 40/s\n",
+    "  rate: 60/s\n  classes: {page: {client_timeout: 300ms, retries: {attempts: 1}}}\n",
+)
+
+
+def test_what_was_lost_stands_in_text_json_and_report(rollcast: CommandLine) -> None:
+    rollcast.write("lossy.yaml", LOSSY)
+    command = ("simulate", "lossy.yaml", "--html", "lossy.html", *ONE)
+    data = rollcast(*command, "--json").json
+    losses, retries = data["losses"], data["retries"]
+    lost = data["metrics"]["failed_requests"]["mean"] * data["replications"]
+    assert losses["count"] == sum(cell["count"] for cell in losses["cells"]) == round(lost) > 0
+    assert all(0 < cell["peak_count"] <= cell["count"] for cell in losses["cells"])
+    assert losses["cells"][0].keys() == {"cause", "phase", "count", "peak_s", "peak_count"}
+    assert retries["count"] == round(data["metrics"]["retries"]["mean"] * data["replications"])
+    assert 0 < sum(count for _, count in retries["bins"]) <= retries["count"]
+    scenario = ScenarioFile.parse(LOSSY).scenario
+    rows = list(run_rows(scenario, cases_of(scenario), Execution(jobs=1)))
+    result = compare(scenario, cases_of(scenario), rows).candidates[0]
+    table = loss_table(result.losses(), len(result.runs))
+    assert table is not None
+    lines = [" ".join(line.split()) for line in rollcast(*command).out.splitlines()]
+    for cells in (table.headings, *table.rows):
+        assert " ".join(filter(None, cells)) in lines
+    page = (rollcast.folder / "lossy.html").read_text(encoding="utf-8")
+    assert all(f"<td>{row[0]}</td>" in page for row in table.rows)
 
 
 def test_csv_holds_the_figures_of_the_json(rollcast: CommandLine) -> None:

@@ -11,6 +11,7 @@ from PySide6.QtWidgets import QLabel, QProgressBar, QPushButton, QWidget
 
 from executor.base.errors import BadInput
 from simulation.scenario.file import ScenarioFile
+from simulation.study.store import SUFFIX
 from studio.gui.background.job import Job, JobContext, JobState
 from tests.helpers.command_line import SHOP
 from tests.helpers.widgets import state_of
@@ -152,6 +153,21 @@ def test_a_failed_job_says_why(jobs_desk: Desk, error: Exception, texts: str) ->
     assert job.state is JobState.FAILED
     assert words(jobs_desk, job) == f"✗ {texts}"
     assert jobs_desk.window.status_text == f"✗ {texts}"
+
+
+def test_a_comparison_that_cannot_be_stored_goes_on_and_says_so(jobs_desk: Desk) -> None:
+    """The store's file is a folder here: the dock and the bottom bar say it in one line."""
+    store = jobs_desk.path.with_name(jobs_desk.path.name.removesuffix(".yaml") + SUFFIX)
+    store.mkdir()
+    jobs_desk.window.jobs.start()
+    study = jobs_desk.window.jobs.study
+    assert study is not None
+    jobs_desk.qtbot.waitUntil(lambda: not study.is_open, timeout=RUN_MS)
+    said = f"{store}: results are not stored: unable to open database file"
+    assert study.state is JobState.DONE
+    assert study.warning_text == said
+    assert words(jobs_desk, study).endswith(f"✓ done · ! {said}")
+    assert said in jobs_desk.window.status_text
 
 
 def test_the_youngest_is_on_top_and_the_oldest_are_forgotten(jobs_desk: Desk) -> None:

@@ -173,3 +173,25 @@ def test_the_exported_columns_share_their_scales(comparison: Comparison) -> None
     told = {text.get_text() for axes in figure.axes for text in axes.texts}
     assert {"one", "three"} <= told
     assert "N" * 80 not in told
+
+
+def test_failed_requests_are_split_by_cause_with_their_phases_in_the_words() -> None:
+    text = SHOP.replace("slots: 2", "slots: 1").replace(
+        "  rate: 40/s\n", "  rate: 60/s\n  classes: {page: {client_timeout: 300ms}}\n"
+    )
+    scenario = ScenarioFile.parse(text).scenario
+    cases = cases_of(scenario, (1, 3))
+    lossy = compare(scenario, cases, list(run_rows(scenario, cases, Execution(jobs=1))))
+    rows = rows_of(lossy.candidates, ["Window 1", "Window 3"], 0, alone=False)
+    metrics = [row.metric for row in rows]
+    place = metrics.index("failed_requests")
+    causes = [row for row in rows if row.metric.startswith("losses.")]
+    assert rows[place + 1 : place + 1 + len(causes)] == causes
+    assert [row.name for row in causes] == ["· timeout, queue", "· timeout, service"]
+    for column, result in enumerate(lossy.candidates):
+        for row, cause in zip(causes, list(result.losses().by_cause())[3:5], strict=True):
+            mean = result.losses().by_cause()[cause] / len(result.runs)
+            assert row.cells[column].figure == metric_text("failed_requests", mean)
+            assert ("most " in row.cells[column].words) == (mean > 0)
+    apart = rows_of(lossy.candidates, ["Window 1", "Window 3"], 0, alone=True)
+    assert not any(row.metric.startswith("losses.") for row in apart)

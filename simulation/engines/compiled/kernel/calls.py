@@ -134,7 +134,7 @@ def _on_served(p: int, c: int) -> None:
     end_calls(p, a, attempt.first, attempt.next, OK)
     attempt.first = attempt.next
     if attempt.outcome == IN_FLIGHT:
-        on_attempt_ended(p, a, OK)
+        on_attempt_ended(p, a, OK, c)
     free_attempt(p, a)
 
 
@@ -148,7 +148,7 @@ def on_failed(p: int, c: int, outcome: int) -> None:
     end_calls(p, a, attempt.first, until, outcome)
     attempt.first = until
     if attempt.outcome == IN_FLIGHT:
-        on_attempt_ended(p, a, outcome)
+        on_attempt_ended(p, a, outcome, c)
     free_attempt(p, a)
 
 
@@ -157,7 +157,7 @@ def on_client_timeout(p: int, a: int, order: int) -> None:
     """End an attempt in flight as `timed_out`; ``order`` tells whether it is still the same one."""
     h = header_at(p, 0)
     attempt = attempt_at(h.attempts, a)
-    c = a * h.route_max
+    c, deepest = a * h.route_max, a * h.route_max + attempt.next - 1
     if attempt.is_free or attempt.outcome != IN_FLIGHT or attempt.order != order:
         return
     first = call_at(h.calls, c)
@@ -174,7 +174,7 @@ def on_client_timeout(p: int, a: int, order: int) -> None:
         attempt.first = attempt.next
     else:
         end_call(p, c, TIMED_OUT)
-    on_attempt_ended(p, a, TIMED_OUT)
+    on_attempt_ended(p, a, TIMED_OUT, deepest)
     free_attempt(p, a)
 
 

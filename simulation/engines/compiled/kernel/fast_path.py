@@ -67,9 +67,11 @@ from simulation.engines.compiled.kernel.tally import (
     bin_of,
     count_arrival,
     count_call,
+    count_retry,
     count_served_request,
     count_turned_away,
     log_end,
+    log_loss,
     new_row,
     put_latencies,
     put_served,
@@ -210,6 +212,7 @@ def retry(p: int, a: int) -> None:
     attempt = attempt_at(header_at(p, 0).attempts, a)
     attempt.tries += 1
     attempt.order += 1
+    count_retry(p)
     _send_attempt(
         p,
         a,
@@ -241,7 +244,8 @@ def _send_attempt(
         count_turned_away(p, now)
         if service.keeps_log:
             log_end(p, 0, now, 0.0, REJECTED, False, False, True)
-        on_attempt_ended(p, a, order, tries, kind, want, request_time, row, now, REJECTED, 0)
+        if on_attempt_ended(p, a, order, tries, kind, want, request_time, row, now, REJECTED, 0):
+            log_loss(p, now, -1, REJECTED, False, False)
         return
     g, start, done = _book_slot(p, order, kind, want, leave_time(p, kind))
     if h.keeps_rows:
@@ -329,7 +333,8 @@ def _follow_attempt(
             outcome, end = outcome_of_work(p, order, by_new), done
     if service.keeps_log:
         log_end(p, 0, end, end - now, outcome, by_new and is_served, is_served, True)
-    on_attempt_ended(p, a, order, tries, kind, want, request_time, row, end, outcome, flag)
+    if on_attempt_ended(p, a, order, tries, kind, want, request_time, row, end, outcome, flag):
+        log_loss(p, end, g, outcome, is_served, by_new and is_served)
 
 
 @part

@@ -65,7 +65,12 @@ from simulation.engines.compiled.kernel.requests import (
     schedule_next_request,
 )
 from simulation.engines.compiled.kernel.slots import end_all, refill_freed, set_listening
-from simulation.engines.compiled.kernel.tally import count_arrival, count_open_at_start, new_row
+from simulation.engines.compiled.kernel.tally import (
+    count_arrival,
+    count_open_at_start,
+    count_retry,
+    new_row,
+)
 from simulation.engines.compiled.kernel.timers import (
     bring_timers,
     note_if_tight,
@@ -194,6 +199,7 @@ def _retry(p: int, last: int) -> None:
         call_at(h.calls, a * h.route_max + place).want = want
     before.to_come = 0
     free_attempt(p, last)
+    count_retry(p)
     _send_attempt(p, a, h.now)
 
 

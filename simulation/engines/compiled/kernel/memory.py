@@ -18,7 +18,7 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from simulation.results.tally import BIN, BUCKET
+from simulation.results.tally import BIN, BUCKET, LOSS
 
 DISABLED = bool(numba.config.DISABLE_JIT)  # type: ignore[attr-defined]  # made at run time
 """True where Numba's compiler is off and the kernel runs as plain Python."""
@@ -107,7 +107,7 @@ HEADER = _dtype(
     " node_free node_count freed_first freed_count freed_cap signal_count signal_cap row_count"
     " row_cap keeps_rows is_fast watch_count instance_count free_at slots_max wheels recent recent_count tight"
     # Counts.
-    " totals latencies waits tally_bins bin_latencies"
+    " totals latencies waits tally_bins bin_latencies losses loss_count loss_cap"
     # Requests that were drawn ahead.
     " chunk_place chunk_count chunk_first chunk_over client_count loop_width loop_dry"
     # State.
@@ -178,6 +178,7 @@ signal_at = view(SIGNAL)
 leaf_at = view(LEAF)
 row_at = view(ROW)
 ended_at = view(ENDED)
+loss_at = view(LOSS)
 bucket_at = view(BUCKET)
 bin_at = view(BIN)
 f8_at, i8_at, i4_at, u4_at, u1_at = (view(kind) for kind in (F8, I8, I4, U4, U1))

@@ -36,6 +36,7 @@ from simulation.engines.compiled.kernel.tally import (
     count_end,
     count_exposed,
     log_end,
+    log_loss,
     put_wait,
 )
 from simulation.engines.compiled.kernel.timers import set_timer
@@ -104,10 +105,13 @@ def on_attempt_ended(
     time: float,
     outcome: int,
     flag: int,
-) -> None:
+) -> bool:
     """Record the attempt's outcome for its client at a time, and schedule a retry if there is one.
 
     A retry keeps the record of the attempt; otherwise the record is freed.
+
+    Returns:
+        Whether the request is lost; the caller, who knows where, logs the loss.
     """
     h = header_at(p, 0)
     rule = class_at(h.classes, kind)
@@ -117,7 +121,7 @@ def on_attempt_ended(
         u = uniform(h.key, JITTER, order) if rule.jitter > 0 else 0.5
         next_attempt = time + backoff_s(p, kind, tries, u)
         put(p, RETRIES, next_attempt, ARRIVALS + order + 1, a)
-        return
+        return False
     count_end(p, request_time, time, outcome, True)
     if h.keeps_rows:
         record = row_at(h.rows, row)
@@ -125,6 +129,7 @@ def on_attempt_ended(
         record.outcome = outcome
     if a >= 0:
         _free(p, a)
+    return outcome != OK
 
 
 @part
@@ -233,9 +238,8 @@ def _end_for_client(p: int, a: int, outcome: int, is_kept: bool) -> None:
     """
     h = header_at(p, 0)
     call, attempt = call_at(h.calls, a), attempt_at(h.attempts, a)
+    is_served, by_new, g = call.state != QUEUED, call.new_version == 1, call.instance
     if service_at(h.services, 0).keeps_log:
-        is_served = call.state != QUEUED
-        by_new = call.new_version == 1
         log_end(p, 0, h.now, h.now - call.arrival, outcome, by_new, is_served, True)
     attempt.outcome = outcome
     own = a
@@ -253,7 +257,7 @@ def _end_for_client(p: int, a: int, outcome: int, is_kept: bool) -> None:
     next_attempt = attempt_at(h.attempts, own)
     want = next_attempt.want
     order, tries, kind = next_attempt.order, next_attempt.tries, next_attempt.kind
-    on_attempt_ended(
+    if on_attempt_ended(
         p,
         own,
         order,
@@ -265,7 +269,8 @@ def _end_for_client(p: int, a: int, outcome: int, is_kept: bool) -> None:
         h.now,
         outcome,
         0,
-    )
+    ):
+        log_loss(p, h.now, g, outcome, is_served, by_new)
 
 
 @part

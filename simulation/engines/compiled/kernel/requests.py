@@ -20,7 +20,7 @@ from simulation.engines.compiled.kernel.memory import (
     row_at,
 )
 from simulation.engines.compiled.kernel.queues import signal
-from simulation.engines.compiled.kernel.tally import count_call_arrival, end_request
+from simulation.engines.compiled.kernel.tally import count_call_arrival, end_request, log_loss
 from simulation.engines.compiled.kernel.timers import count_alive, note_if_tight, set_timer
 from simulation.requests.call_states import PAUSED
 from simulation.requests.plane import ARRIVALS
@@ -184,13 +184,24 @@ def schedule_next_request(p: int, client: int) -> None:
 
 
 @part
-def on_attempt_ended(p: int, a: int, outcome: int) -> None:
-    """Record the attempt's outcome for its client, and schedule a retry if there is one."""
+def on_attempt_ended(p: int, a: int, outcome: int, c: int) -> None:
+    """Record the attempt's outcome for its client, and schedule a retry if there is one.
+
+    Args:
+        p: The address of the header.
+        a: The attempt.
+        outcome: Its outcome.
+        c: The call that ended it.
+    """
     h = header_at(p, 0)
     attempt = attempt_at(h.attempts, a)
     attempt.outcome = outcome
     if outcome != OK and _schedule_retry(p, a):
         return
+    if outcome != OK:
+        call = call_at(h.calls, c)
+        is_served, by_new = not math.isnan(call.start), call.new_version == 1
+        log_loss(p, h.now, call.instance, outcome, is_served, by_new)
     end_request(p, a, outcome)
     if attempt.client >= 0:
         schedule_next_request(p, attempt.client)

@@ -15,11 +15,13 @@ from simulation.engines.compiled.kernel.memory import (
     ended_at,
     header_at,
     i8_at,
+    instance_at,
+    loss_at,
     row_at,
     service_at,
     u4_at,
 )
-from simulation.engines.compiled.kernel.timers import note_if_tight
+from simulation.engines.compiled.kernel.timers import MARGIN, note_if_tight
 from simulation.results.run_result import CUT, IN_FLIGHT, OK, REFUSED, REJECTED
 from simulation.results.tally import BUCKETS, FIRST_BUCKET, SHIFT, TICKS_PER_S, TOTALS
 
@@ -148,6 +150,32 @@ def count_end(p: int, request_time: float, time: float, outcome: int, has_latenc
             add(p, _SLOW, 1)
         if request_time >= 0:
             _put_latency(p, bin_of(p, request_time), latency)
+
+
+@part
+def count_retry(p: int) -> None:
+    """Count an attempt that is sent now, after the first one of its request."""
+    h = header_at(p, 0)
+    if h.now >= 0:
+        bin_at(h.tally_bins, bin_of(p, h.now)).retried += 1
+
+
+@part
+def log_loss(p: int, time: float, g: int, outcome: int, is_served: bool, by_new: bool) -> None:
+    """Log a request that is lost at a time, last sent to an instance (−1 for none).
+
+    Afterwards there is room for all attempts in progress, because one event may lose them all.
+    """
+    if time < 0:
+        return
+    h = header_at(p, 0)
+    loss = loss_at(h.losses, h.loss_count)
+    h.loss_count += 1
+    loss.finish, loss.instance, loss.outcome = time, g, outcome
+    loss.served, loss.new_version = is_served, by_new
+    loss.listening = 0 if g < 0 else instance_at(h.instances, g).listening
+    if h.loss_cap - h.loss_count < h.attempt_cap + MARGIN:
+        h.tight = 1
 
 
 @part
