@@ -74,6 +74,7 @@ class Run:
                 power=service.power(),
                 work_s=scenario.work_s(name) or float(service.service_time.mean_s()),
                 second_count=scenario.second_count(name),
+                return_delay_s=service.balancer.return_delay,
                 log=partial(self._pool_changes, name),
             )
             for name, service in scenario.services.items()
@@ -161,6 +162,9 @@ class Run:
             return
         yield self._env.process(self._release.run())
         self._exposed_count = self._engine.exposed_count()
+        known_s = max(instances.returns_known_s for instances in self._instances.values())
+        if known_s > self._env.now:
+            yield self._env.moment(known_s, 1)
         yield self._engine.when_waiting_at_most(usual, SETTLING_S)
         yield self._env.timeout(SETTLING_S)
         self._settled_s = float(self._env.now)
