@@ -182,9 +182,7 @@ def _add_rollout(result: Estimate, roll: RolloutTimeline, flow: Flow) -> Estimat
     most = 1.645 * roll.spread_s
     result = replace(
         result,
-        rollout_duration_s=Range(
-            roll.mean_s, max(0.0, roll.mean_s - most), roll.mean_s + most
-        ),
+        rollout_duration_s=Range(roll.mean_s, max(0.0, roll.mean_s - most), roll.mean_s + most),
         cut_requests=Range(roll.cut, *poisson_range(roll.cut)),
         lowest_capacity_fraction=_exactly(roll.lowest_fraction),
         lowest_in_pool_count=_exactly(float(roll.lowest_count)),

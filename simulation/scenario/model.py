@@ -50,7 +50,7 @@ class Cold(FileModel):
 
     @model_validator(mode="before")
     @classmethod
-    def _has_no_decay_beside_requests(cls, value: Any) -> Any:
+    def _leave_out_decay(cls, value: Any) -> Any:
         """Leave the default decay out where requests are given."""
         if isinstance(value, dict) and value.get("requests") is not None:
             return {"decay": None, **value}
@@ -58,13 +58,13 @@ class Cold(FileModel):
 
     @field_validator("decay")
     @classmethod
-    def _takes_time(cls, decay_s: float | None) -> float | None:
+    def _refuse_no_time(cls, decay_s: float | None) -> float | None:
         if decay_s is not None and decay_s <= 0:
             raise ValueError("must be above 0")
         return decay_s
 
     @model_validator(mode="after")
-    def _warms_up_in_one_way(self) -> Cold:
+    def _refuse_both_ways(self) -> Cold:
         if (self.decay is None) == (self.requests is None):
             raise ValueError("needs decay or requests, not both: warm-up by time or by requests")
         return self
@@ -244,7 +244,7 @@ class Service(FileModel):
 
     @field_validator("service_time")
     @classmethod
-    def _takes_time(cls, value: Any) -> Any:
+    def _refuse_no_time(cls, value: Any) -> Any:
         if value.mean_s() <= 0:
             raise ValueError("a request must take some time")
         return value

@@ -49,7 +49,9 @@ def test_each_service_takes_the_longer_the_fewer_were_begun_before_it() -> None:
 def test_a_crash_makes_an_instance_cold_again() -> None:
     crashes = {"mtbf": "20s", "repair": "1s"}
     run = run_once(
-        scenario(**FEW, service={"crashes": crashes}, rollout={"window": 4}, clock={"horizon": "60s"})
+        scenario(
+            **FEW, service={"crashes": crashes}, rollout={"window": 4}, clock={"horizon": "60s"}
+        )
     )
     crashed = [p.instance for p in run.states if p.state is State.CRASHED and p.begin_s > 10]
     took_s = service_times_s(run, crashed[0])
