@@ -13,14 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from simulation.estimates.in_flight import mean_instance
-from simulation.estimates.no_estimate import (
-    OF_CUTS,
-    OF_DRAINS,
-    OF_LOADS,
-    OF_REQUESTS,
-    NoEstimate,
-    Why,
-)
+from simulation.estimates.no_estimate import OF_CUTS, OF_DRAINS, NoEstimate, Why
 from simulation.estimates.queueing import fluid_backlog, let_in
 from simulation.estimates.response import Served
 from simulation.estimates.rollout_timeline import RolloutTimeline
@@ -370,9 +363,6 @@ def _beyond(scenario: Scenario, name: str) -> Iterator[NoEstimate]:
     rule = scenario.rule(name) if name in scenario.release_order() else None
     if rule is not None and balancer.propagation_delay > rule.pre_stop:
         yield NoEstimate(Why.LEARNS_LATE)
-    cold = scenario.services[name].versions.new.cold
-    if rule is not None and cold.requests is not None and cold.factor != 1:
-        yield NoEstimate(Why.COLD_BY_REQUESTS, (*OF_REQUESTS, *OF_LOADS))
     if scenario.services[name].crashes is not None:
         yield NoEstimate(Why.CRASHES)
     if rule is not None and rule.migration is not None and rule.migration.contract_before_rollout:

@@ -69,7 +69,9 @@ def test_a_single_replica_is_down_although_its_replacement_was_available_before(
     assert alb("0s").requests["rejected"] == 0
 
 
-@pytest.mark.parametrize(("min_ready", "is_down"), [("8s", True), ("9500ms", False), ("10s", False)])
+@pytest.mark.parametrize(
+    ("min_ready", "is_down"), [("8s", True), ("9500ms", False), ("10s", False)]
+)
 def test_a_min_ready_as_long_as_the_lags_differ_keeps_the_replica_up(
     min_ready: str, is_down: bool
 ) -> None:
@@ -167,19 +169,25 @@ def test_a_repaired_instance_needs_no_new_registration() -> None:
     assert after_s.min() - repaired_s[0] < 0.5
 
 
+Learnt = list[tuple[float, bool]]
+
 # propagation delay, return delay, announcements (time, in the pool), what the balancer believes (time, in)
-CASES: dict[str, tuple[float, float, list[tuple[float, bool]], list[tuple[float, bool]]]] = {
+CASES: dict[str, tuple[float, float, Learnt, Learnt]] = {
     "both lags": (2, 5, [(0, False), (10, True)], [(2, False), (15, True)]),
     "a take-out replaces a return": (1, 10, [(0, True), (4, False)], [(5, False)]),
     "also one that would be learnt before": (8, 10, [(0, True), (4, False)], [(12, False)]),
-    "a return does not replace a take-out that is learnt before": (
-        *(5, 10, [(0, False), (3, True)]),
+    "a return leaves a take-out that is learnt before": (
+        5,
+        10,
+        [(0, False), (3, True)],
         [(5, False), (13, True)],
     ),
     "it replaces one that is learnt later": (20, 10, [(0, False), (3, True)], [(13, True)]),
     "without a return delay at once": (5, 0, [(0, False), (3, True)], [(3, True)]),
     "out, back and out again": (
-        *(2, 3, [(0, False), (1, True), (3.5, False)]),
+        2,
+        3,
+        [(0, False), (1, True), (3.5, False)],
         [(2, False), (5.5, False)],
     ),
 }
