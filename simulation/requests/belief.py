@@ -23,10 +23,9 @@ class Announcements:
     """The announcements to one balancer, each applied when the balancer learns of it.
 
     The balancer learns after the return delay that it may send to an instance, and after the
-    propagation delay that it may not. A take-out replaces every pending announcement about its
-    instance. A return replaces a pending take-out only once the balancer has learnt of the return: an
-    instance that is back before the balancer has learnt of its take-out may still be taken out
-    meanwhile.
+    propagation delay that it may not. A take-out replaces a pending return. A return replaces a pending
+    take-out only once the balancer has learnt of the return: an instance that was away for 3 s is still
+    left out from 5 s to 13 s where the propagation delay is 5 s and the return delay 10 s.
     """
 
     def __init__(
