@@ -78,6 +78,7 @@ class Run:
                 power=self._facts.power[name],
                 work_s=self._facts.work_s[name],
                 second_count=scenario.second_count(name),
+                return_delay_s=service.balancer.return_delay,
                 log=partial(self._pool_changes, name),
             )
             for name, service in scenario.services.items()
@@ -159,6 +160,9 @@ class Run:
         yield self._env.process(self._release.run())
         self._exposed_count = self._engine.exposed_count()
         self._over_s = float(self._env.now)
+        known_s = max(instances.returns_known_s for instances in self._instances.values())
+        if known_s > self._env.now:
+            yield self._env.moment(known_s, 1)
         yield self._engine.when_waiting_at_most(usual, SETTLING_S)
         yield self._env.timeout(SETTLING_S)
         self._settled_s = float(self._env.now)

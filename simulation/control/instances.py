@@ -1,17 +1,19 @@
 """A service's instances as the control plane knows them: states, versions, membership of the pool.
 
 Every change of an instance goes through `Instances`, which applies the change to the request plane,
-the fleet and the log of the pool, so that the three always agree.
+the fleet and the observed pool, so that the three always agree.
 """
 
 from __future__ import annotations
 
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import simpy
 
 from simulation.control.fleet import Fleet
+from simulation.control.observed_pool import ObservedPool
 from simulation.requests.plane import RequestPlane
 from simulation.results.pool_log import PoolChange
 from simulation.results.states import State
@@ -78,6 +80,7 @@ class Instances:
         fleet: Their states over time.
         is_new: Whether each instance has the new version.
         queues: Queues that admit again whenever the pool changes.
+        returns_known_s: When the balancer has learnt of all returns so far.
     """
 
     def __init__(
@@ -89,6 +92,7 @@ class Instances:
         work_s: float,
         second_count: int,
         log: Callable[[PoolChange], None],
+        return_delay_s: float = 0.0,
     ) -> None:
         """Begin with the fleet as it is before the rollout.
 
@@ -98,7 +102,8 @@ class Instances:
             power: Work that each instance does at once: its slots times its speed.
             work_s: Mean work that a request asks of the service, in seconds.
             second_count: Maximum number of second instances.
-            log: Called at every change of the pool, with what is in it from then on.
+            log: Called at every change of the observed pool, with what is in it from then on.
+            return_delay_s: How long after a return the balancer begins to send to the instance.
         """
         count = len(power)
         self._env = env
@@ -106,16 +111,18 @@ class Instances:
         self.count = count
         self.fleet = Fleet(count, float(env.now), second_count)
         self.is_new = [False] * (count + second_count)
-        self._power = [*power, *power]
-        self._work_s = work_s
         self._in_pool = set(range(count))
-        self._new_count = 0
-        self._powers = Counter(power)
-        self._whole_power = self._power_in_pool()
         self._moved: dict[int, simpy.Event] = {}
         self.queues: list[AdmissionQueue] = []
-        self._report_change = log
-        self._log()
+        self.returns_known_s = float(env.now)
+        self._return_delay_s = return_delay_s
+        self._observed = ObservedPool(
+            power=power,
+            is_new=self.is_new,
+            work_s=work_s,
+            now_s=lambda: float(env.now),
+            log=log,
+        )
 
     def state(self, instance: int) -> State:
         """Return the state of an instance."""
@@ -127,16 +134,18 @@ class Instances:
 
     @property
     def in_pool_count(self) -> int:
-        """Number of instances that are up and in the pool."""
+        """Number of instances that are up and that the rollout counts as in the pool."""
         return len(self._in_pool)
 
     def is_in_pool(self, instance: int) -> bool:
-        """Return whether an instance is up and in the pool."""
+        """Return whether an instance is up and counts as in the pool for the rollout."""
         return instance in self._in_pool
 
     def move(self, instance: int, to: State) -> None:
         """Put an instance into another state."""
         self.fleet.move(instance, to, float(self._env.now))
+        if to in (State.RETURNING, State.STOPPING):
+            self._observed.set_up(instance, to is State.RETURNING)
         if instance in self._moved:
             self._moved.pop(instance).succeed()
 
@@ -147,55 +156,48 @@ class Instances:
     def join(self, instance: int) -> None:
         """Put an instance into the pool, where it serves."""
         self.move(instance, State.SERVING)
-        self._plane.set_pool(instance, True)
-        self._add_to_pool(instance)
+        self.returns_known_s = float(self._env.now) + self._return_delay_s
+        self._announce(instance, True)
+        self._in_pool.add(instance)
+        self._admit()
 
     def leave(self, instance: int) -> None:
         """Take an instance out of the pool, so that it drains."""
         self.move(instance, State.DRAINING)
-        self._plane.set_pool(instance, False)
-        self._remove_from_pool(instance)
+        self._announce(instance, False)
+        self._in_pool.discard(instance)
+        self._admit()
 
     def crash(self, instance: int) -> None:
         """Let an instance die; the request plane decides when the balancer notices."""
         self.move(instance, State.CRASHED)
         self._plane.crash(instance)
-        self._remove_from_pool(instance)
+        self._observed.set_up(instance, False)
+        self._in_pool.discard(instance)
+        self._admit()
 
     def repair(self, instance: int) -> None:
         """Start a crashed instance again, with the version that it had."""
         self._plane.start(instance, self.is_new[instance])
         self.move(instance, State.SERVING)
-        self._add_to_pool(instance)
+        self._observed.set_up(instance, True)
+        self._in_pool.add(instance)
+        self._admit()
 
-    def _add_to_pool(self, instance: int) -> None:
-        if instance not in self._in_pool:
-            self._in_pool.add(instance)
-            self._new_count += self.is_new[instance]
-            self._powers[self._power[instance]] += 1
-        self._log()
+    def _announce(self, instance: int, in_pool: bool) -> None:
+        """Announce a change to the balancer.
 
-    def _remove_from_pool(self, instance: int) -> None:
-        if instance in self._in_pool:
-            self._in_pool.discard(instance)
-            self._new_count -= self.is_new[instance]
-            self._powers[self._power[instance]] -= 1
-        self._log()
+        With a return delay, the observed pool changes when the balancer has learnt of it; otherwise
+        the observed pool is the one that the rollout counts.
+        """
+        observe = partial(self._observed.set_sent_to, instance, in_pool)
+        if self._return_delay_s > 0:
+            self._plane.set_pool(instance, in_pool, observe)
+        else:
+            self._plane.set_pool(instance, in_pool)
+            observe()
 
-    def _power_in_pool(self) -> float:
-        return sum(power * count for power, count in self._powers.items())
-
-    def _log(self) -> None:
-        power = self._power_in_pool()
-        self._report_change(
-            PoolChange(
-                time_s=float(self._env.now),
-                old_count=len(self._in_pool) - self._new_count,
-                new_count=self._new_count,
-                capacity_rps=power / self._work_s,
-                capacity_fraction=power / self._whole_power,
-                is_mixed=0 < self._new_count < len(self._in_pool),
-            )
-        )
+    def _admit(self) -> None:
+        """Let processes that wait for a change of the pool enter where the limits allow it."""
         for queue in self.queues:
             queue.admit()

@@ -169,11 +169,7 @@ def estimate(scenario: Scenario) -> Estimate:
         result = _add_rollout(result, roll, flow)
     if all(result.why_none(name) for name in ("rollout_latency_p99_s", "rollout_wait_mean_s")):
         return replace(result, hopeless=tuple(_hopeless(scenario, result, flow)))
-    result = _add_requests(scenario, result, flow)
-    unknown: dict[str, Any] = {
-        figure: None for reason in result.beyond for figure in reason.figures
-    }
-    result = replace(result, **unknown)
+    result = _without_unknown(_add_requests(scenario, result, flow))
     return replace(result, hopeless=tuple(_hopeless(scenario, result, flow)))
 
 
@@ -184,20 +180,32 @@ def _exactly(value: float) -> Range:
 def _add_rollout(result: Estimate, roll: RolloutTimeline, flow: Flow) -> Estimate:
     """Add the figures that follow from when instances are out, whatever the queues do."""
     most = 1.645 * roll.spread_s
-    duration = Range(roll.mean_s, max(0.0, roll.mean_s - most), roll.mean_s + most)
-    cut = Range(roll.cut, *poisson_range(roll.cut))
-    result = replace(result, beyond=(*result.beyond, *roll.beyond))
-    return replace(
+    result = replace(
         result,
-        rollout_duration_s=None if result.why_none("rollout_duration_s") else duration,
-        cut_requests=None if result.why_none("cut_requests") else cut,
+        rollout_duration_s=Range(roll.mean_s, max(0.0, roll.mean_s - most), roll.mean_s + most),
+        cut_requests=Range(roll.cut, *poisson_range(roll.cut)),
         lowest_capacity_fraction=_exactly(roll.lowest_fraction),
         lowest_in_pool_count=_exactly(float(roll.lowest_count)),
+        beyond=(*result.beyond, *roll.beyond),
+    )
+    result = _without_unknown(result)
+    if result.why_none("utilisation_highest_fraction"):
+        return result
+    return replace(
+        result,
         phases=_phases(flow),
         lines=EstimateLines(
             flow.time_s, flow.pool_count, flow.capacity_rps, flow.offered_rps, flow.fluid
         ),
     )
+
+
+def _without_unknown(result: Estimate) -> Estimate:
+    """Return the estimate without the figures for which there is a reason to have none."""
+    unknown: dict[str, Any] = {
+        figure: None for reason in result.beyond for figure in reason.figures
+    }
+    return replace(result, **unknown)
 
 
 def _phases(flow: Flow) -> tuple[EstimatePhase, ...]:

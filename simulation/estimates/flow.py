@@ -144,7 +144,7 @@ def _supply(
     pool = service.instance_count - left + back
     old, new = service.versions.old, service.versions.new
     slower = np.full(len(back), new.service_factor)
-    if new.cold.factor != 1.0 and len(join):
+    if new.cold.factor != 1.0 and new.cold.decay is not None and len(join):
         age_s = (edges_s[1:, None] + edges_s[:-1, None]) / 2 - _few(join)
         there = age_s >= 0
         cold = 1 + (new.cold.factor - 1) * np.exp(-np.maximum(age_s, 0) / new.cold.decay)

@@ -19,6 +19,12 @@ OF_DRAINS = ("rollout_duration_s", "cut_requests", "rollout_error_fraction")
 OF_CUTS = ("cut_requests", "rollout_error_fraction")
 """Figures that follow from the requests that are left at the end of a drain."""
 
+OF_LOADS = ("utilisation_highest_fraction",)
+"""Figures that follow from what the instances in the pool can serve; the phases and lines do, too."""
+
+OF_POOL = ("lowest_capacity_fraction", "lowest_in_pool_count", *OF_LOADS)
+"""Figures that follow from how many instances the balancer sends to."""
+
 
 class Why(StrEnum):
     """A property of a scenario that closed forms do not cover."""
@@ -33,6 +39,8 @@ class Why(StrEnum):
     FEWEST_AT_INSTANCES = "fewest_at_instances"
     UNEVEN_INSTANCES = "uneven_instances"
     LEARNS_LATE = "learns_late"
+    RETURNS_LATE = "returns_late"
+    COLD_BY_REQUESTS = "cold_by_requests"
     CRASHES = "crashes"
     CONTRACT_TOO_EARLY = "contract_too_early"
     TRACE_ENDS = "trace_ends"

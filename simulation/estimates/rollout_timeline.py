@@ -13,7 +13,15 @@ import numpy as np
 
 from simulation.control.order import rolling_order, waves_of
 from simulation.estimates.in_flight import in_flight
-from simulation.estimates.no_estimate import OF_CUTS, OF_DRAINS, NoEstimate, Why
+from simulation.estimates.no_estimate import (
+    OF_CUTS,
+    OF_DRAINS,
+    OF_LOADS,
+    OF_POOL,
+    OF_REQUESTS,
+    NoEstimate,
+    Why,
+)
 from simulation.estimates.schedule import Schedules, draws_for, schedules
 from simulation.requests.stationary import long_lived
 from simulation.scenario.model import Scenario
@@ -134,7 +142,7 @@ def _service(
 def _failure_reasons(
     scenario: Scenario, name: str, rule: Rollout, begin_rps: float
 ) -> Iterator[NoEstimate]:
-    """Yield reasons why a rollout may be halted, or why its drains do not follow the closed form."""
+    """Yield reasons why a rollout may be halted, or why drains, pool or loads follow no closed form."""
 
     def reason(why: Why, figures: tuple[str, ...] = OF_DRAINS) -> NoEstimate:
         return NoEstimate(why, figures, services=(name,))
@@ -155,6 +163,11 @@ def _failure_reasons(
         yield reason(Why.CRASHES)
     if service.balancer.sticky:
         yield reason(Why.STICKY)
+    if service.balancer.return_delay > 0:
+        # Fewer instances share the traffic than are counted here, so even drains take longer.
+        yield reason(Why.RETURNS_LATE, (*OF_REQUESTS, *OF_DRAINS, *OF_POOL))
+    if new.cold.requests is not None and new.cold.factor != 1:
+        yield reason(Why.COLD_BY_REQUESTS, (*OF_REQUESTS, *OF_LOADS))
     connections = [
         kind
         for kind in long_lived(scenario)

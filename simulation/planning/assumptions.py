@@ -80,7 +80,7 @@ def _services(scenario: Scenario) -> Iterator[Assumption]:
                 field = "return_" if step == "return" else step
                 yield from _duration((*place, "steps", field), duration)
             yield from _new_version(place, service.versions.new)
-        for key in ("propagation_delay", "slow_start"):
+        for key in ("propagation_delay", "return_delay", "slow_start"):
             if getattr(service.balancer, key) > 0:
                 yield _number((*place, "balancer", key))
         if service.crashes is not None:
@@ -95,7 +95,7 @@ def _new_version(place: tuple[str, ...], new: Any) -> Iterator[Assumption]:
     if new.cold.factor != 1:
         factor = (*place, "cold", "factor")
         yield Assumption(".".join(factor), factor, _scale_over_one)
-        yield _number((*place, "cold", "decay"))
+        yield _number((*place, "cold", "decay" if new.cold.requests is None else "requests"))
     for key in ("error_fraction", "verify_fails", "start_fails"):
         if getattr(new, key) > 0:
             where = (*place, key)

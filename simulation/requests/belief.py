@@ -22,47 +22,80 @@ _RAMP_STEP_S = 1.0
 class Announcements:
     """The announcements to one balancer, each applied when the balancer learns of it.
 
-    The balancer learns immediately that it may send to an instance, but only after the propagation
-    delay that it may not. A newer announcement about an instance replaces a pending one.
+    The balancer learns after the return delay that it may send to an instance, and after the
+    propagation delay that it may not. A take-out replaces a pending return. A return replaces a pending
+    take-out only once the balancer has learnt of the return: an instance that was away for 3 s is still
+    left out from 5 s to 13 s where the propagation delay is 5 s and the return delay 10 s.
     """
 
     def __init__(
         self,
         env: SimulatedClock,
-        lag_s: float,
         count: int,
         *,
+        propagation_delay_s: float,
+        return_delay_s: float,
         on_pool: Callable[[int, bool], None],
         on_removed: Callable[[int], None],
     ) -> None:
         self._env = env
-        self._lag_s = lag_s
+        self._propagation_delay_s = propagation_delay_s
+        self._return_delay_s = return_delay_s
         self._on_pool = on_pool
         self._on_removed = on_removed
-        self._versions = [0] * count  # number of announcements about each instance's place
+        self._announced = [0] * count  # number of announcements about each instance's place
+        self._learnt = [0] * count  # the number of the newest announcement that was applied
 
-    def announce(self, instance: int, in_pool: bool) -> None:
-        """Announce whether the balancer may send to the instance."""
-        self._versions[instance] += 1
-        self._apply_after(
-            instance, 0.0 if in_pool else self._lag_s, lambda: self._on_pool(instance, in_pool)
-        )
+    def announce(
+        self, instance: int, in_pool: bool, on_learnt: Callable[[], None] | None = None
+    ) -> None:
+        """Announce whether the balancer may send to the instance.
+
+        Args:
+            instance: The instance.
+            in_pool: Whether the balancer may send to it.
+            on_learnt: Called when the balancer has learnt of this announcement.
+        """
+        self._announced[instance] += 1
+        number = self._announced[instance]
+
+        def apply() -> None:
+            self._learnt[instance] = number
+            self._on_pool(instance, in_pool)
+            if on_learnt is not None:
+                on_learnt()
+
+        if in_pool:
+            self._call_after(
+                self._return_delay_s, apply, lambda: self._announced[instance] == number
+            )
+        else:
+            self._call_after(
+                self._propagation_delay_s, apply, lambda: self._learnt[instance] < number
+            )
 
     def remove(self, instance: int) -> None:
         """Announce that the drained instance is gone; the propagation delay holds here too."""
-        self._apply_after(instance, self._lag_s, lambda: self._on_removed(instance))
+        number = self._announced[instance]
+        self._call_after(
+            self._propagation_delay_s,
+            lambda: self._on_removed(instance),
+            lambda: self._learnt[instance] <= number,
+        )
 
-    def _apply_after(self, instance: int, lag_s: float, apply: Callable[[], None]) -> None:
-        version = self._versions[instance]
+    def _call_after(
+        self, delay_s: float, apply: Callable[[], None], is_valid: Callable[[], bool]
+    ) -> None:
+        """Apply an announcement after a delay, unless a newer one has replaced it by then."""
 
-        def apply_if_newest(_event: object) -> None:
-            if self._versions[instance] == version:
+        def apply_if_valid(_event: object) -> None:
+            if is_valid():
                 apply()
 
-        if lag_s == 0:
+        if delay_s == 0:
             apply()
         else:
-            self._env.call_at(self._env.now + lag_s, 0, apply_if_newest, None)
+            self._env.call_at(self._env.now + delay_s, 0, apply_if_valid, None)
 
 
 def slow_start(

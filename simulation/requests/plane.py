@@ -106,11 +106,13 @@ class RequestPlane(Protocol):
     instance neither listens nor is in the pool until it is started and put into the pool.
     """
 
-    def set_pool(self, instance: int, in_pool: bool) -> None:
+    def set_pool(
+        self, instance: int, in_pool: bool, on_learnt: Callable[[], None] | None = None
+    ) -> None:
         """Announce to the balancer whether it may send to the instance.
 
-        The balancer learns immediately that it may, but only after `propagation_delay` that it may
-        not.
+        The balancer learns after `return_delay` that it may, and after `propagation_delay` that it
+        may not; then ``on_learnt`` is called, unless a newer announcement has replaced this one.
         """
 
     def remove(self, instance: int) -> None:

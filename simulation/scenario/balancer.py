@@ -97,6 +97,8 @@ class BalancerModel(FileModel):
         queue_timeout: A request that waits longer ends as `timed_out`. none: no limit.
         propagation_delay: How long the balancer still sends requests to an instance after it was
             taken out.
+        return_delay: How long the balancer does not yet send requests to an instance that the
+            rollout counts as returned.
         health_check: How the balancer checks its instances. none: without checks; the balancer
             relies on what the rollout announces.
         connect_retries: What the balancer does when an instance does not accept a connection.
@@ -114,6 +116,7 @@ class BalancerModel(FileModel):
     queue_limit: OptionalCount = None
     queue_timeout: OptionalDurationS = None
     propagation_delay: DurationS = 0.0
+    return_delay: DurationS = 0.0
     health_check: OptionalHealthCheck = None
     connect_retries: ConnectRetries = ConnectRetries()
     slow_start: DurationS = 0.0
@@ -127,7 +130,7 @@ class BalancerModel(FileModel):
                 raise ValueError("requeue needs policy pull, where cut tasks can go back")
             return self
         belief = {"weights", "propagation_delay", "health_check", "connect_retries"}
-        other = belief | {"slow_start", "sticky"}
+        other = belief | {"return_delay", "slow_start", "sticky"}
         useless = [name for name in sorted(other) if getattr(self, name) != _default(name)]
         if self.queue == "instance":
             useless.append("queue: instance")

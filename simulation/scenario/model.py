@@ -11,7 +11,7 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from executor.base.errors import BadInput
 from executor.dialects.kubernetes import resolve, window_count
@@ -25,6 +25,7 @@ from simulation.scenario.units import (
     FileModel,
     Fraction,
     OptionalCountOrShare,
+    OptionalDurationS,
     none_or,
     parse_fraction,
 )
@@ -38,14 +39,47 @@ class Cold(FileModel):
 
     Attributes:
         factor: How many times longer service takes just after the start; 1 is never cold.
-        decay: The time after which this slowdown has fallen to 37% (1/e).
+        decay: The time after which this slowdown has fallen to 37% (1/e). none: with requests.
+        requests: In place of decay: the number of requests after which this slowdown has fallen to
+            37% (1/e), counted at each instance from its start.
     """
 
     factor: float = Field(default=1.0, gt=0, allow_inf_nan=False)
-    decay: DurationS = Field(default=30.0, gt=0)
+    decay: OptionalDurationS = 30.0
+    requests: float | None = Field(default=None, gt=0, allow_inf_nan=False)
 
-    def slower(self, age_s: float) -> float:
-        """Return the slowdown ``age_s`` after the start: 1 + (factor − 1)·exp(−age/decay)."""
+    @model_validator(mode="before")
+    @classmethod
+    def _leave_out_decay(cls, value: Any) -> Any:
+        """Leave the default decay out where requests are given."""
+        if isinstance(value, dict) and value.get("requests") is not None:
+            return {"decay": None, **value}
+        return value
+
+    @field_validator("decay")
+    @classmethod
+    def _refuse_no_time(cls, decay_s: float | None) -> float | None:
+        if decay_s is not None and decay_s <= 0:
+            raise ValueError("must be above 0")
+        return decay_s
+
+    @model_validator(mode="after")
+    def _refuse_both_ways(self) -> Cold:
+        if (self.decay is None) == (self.requests is None):
+            raise ValueError("needs decay or requests, not both: warm-up by time or by requests")
+        return self
+
+    def slower(self, age_s: float, served_count: int) -> float:
+        """Return the slowdown of a service that begins now: 1 + (factor − 1)·exp(−x).
+
+        Args:
+            age_s: Time since the instance's start; x is age/decay.
+            served_count: Number of services that the instance has begun since its start; x is
+                count/requests.
+        """
+        if self.requests is not None:
+            return 1.0 + (self.factor - 1.0) * math.exp(-served_count / self.requests)
+        assert self.decay is not None
         return 1.0 + (self.factor - 1.0) * math.exp(-age_s / self.decay)
 
 
@@ -74,9 +108,9 @@ class NewVersion(Version):
     verify_fails: Fraction = 0.0
     start_fails: Fraction = 0.0
 
-    def slower(self, age_s: float) -> float:
-        """Return the factor on the service time, ``age_s`` seconds after the start."""
-        return self.service_factor * self.cold.slower(age_s)
+    def slower(self, age_s: float, served_count: int) -> float:
+        """Return the factor on the service time; the arguments are those of `Cold.slower`."""
+        return self.service_factor * self.cold.slower(age_s, served_count)
 
 
 class Versions(FileModel):
@@ -210,7 +244,7 @@ class Service(FileModel):
 
     @field_validator("service_time")
     @classmethod
-    def _takes_time(cls, value: Any) -> Any:
+    def _refuse_no_time(cls, value: Any) -> Any:
         if value.mean_s() <= 0:
             raise ValueError("a request must take some time")
         return value

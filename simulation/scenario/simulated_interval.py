@@ -242,4 +242,5 @@ def _service_bound_s(scenario: Scenario, name: str, rule: Rollout, quantile: flo
             waves = 2 * count  # one instance made or removed at a time
         waves *= 2 if rule.on_failure == "rollback" else 1
     each_s = max(drain_s, rule.pre_stop) + steps_s + rule.min_ready + rule.pause
-    return around_s + waves * each_s
+    # The run goes on until the balancer sends to the last instance.
+    return around_s + waves * each_s + service.balancer.return_delay

@@ -167,6 +167,7 @@ def _for_keeper(
     cancels = any(durations.cancel_on_disconnect for durations in scenario.traffic.classes.values())
     hosts = zip(ports, service.slots_of(), service.speeds(), strict=True)
     old, new = service.versions.old, service.versions.new
+    assert new.cold.decay is not None  # `refuse_unable` refuses a warm-up by requests
     return {
         "balancer": balancer,
         "stop": "graceful" if rule is None else rule.stop.mode,

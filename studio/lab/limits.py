@@ -71,6 +71,11 @@ def _unable_service(service: Service) -> Iterator[str]:
         yield f"balancer.queue_limit ({rule.queue_limit}) must be none with queue: balancer"
     if rule.propagation_delay > 0:
         yield f"balancer.propagation_delay ({rule.propagation_delay:g} s) must be 0"
+    if rule.return_delay > 0:
+        yield f"balancer.return_delay ({rule.return_delay:g} s) must be 0"
+    cold = service.versions.new.cold
+    if cold.requests is not None:
+        yield f"versions.new.cold.requests ({cold.requests:g}) must be left out for decay"
     if rule.sticky:
         yield "balancer.sticky (true) must be false"
     retries = rule.connect_retries

@@ -37,6 +37,8 @@ _REASONS = {
     Why.FEWEST_AT_INSTANCES: "least connections does not even out the instances' own queues here",
     Why.UNEVEN_INSTANCES: "instances with queues of their own are not equally fast",
     Why.LEARNS_LATE: "the balancer learns late, and sends to instances that have stopped",
+    Why.RETURNS_LATE: "the balancer sends to returned instances of {names} only after a delay",
+    Why.COLD_BY_REQUESTS: "instances of {names} warm up by the requests that they have served",
     Why.CRASHES: "instances crash on their own",
     Why.CONTRACT_TOO_EARLY: "the contract step comes too early, and the old version answers wrongly",
     Why.TRACE_ENDS: "the rollout meets a gap or the end of the trace",

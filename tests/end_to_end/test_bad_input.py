@@ -145,6 +145,38 @@ CASES = [
         "sticky has no meaning",
     ),
     case(
+        "a return delay where nobody sends",
+        "validate shop.yaml",
+        shop("slots: 2", "balancer: {policy: pull, return_delay: 10s}"),
+        "services.web.balancer: {policy: pull, return_delay: 10s}: with policy pull nobody sends, so "
+        "return_delay has no meaning",
+    ),
+    case(
+        "a warm-up by time and by requests",
+        "validate shop.yaml",
+        shop("slots: 2", "versions: {new: {cold: {factor: 3, decay: 30s, requests: 150}}}"),
+        "services.web.versions.new.cold: {factor: 3, decay: 30s, requests: 150}: needs decay or "
+        "requests, not both",
+    ),
+    case(
+        "a warm-up by nothing",
+        "validate shop.yaml",
+        shop("slots: 2", "versions: {new: {cold: {factor: 3, decay: none}}}"),
+        "services.web.versions.new.cold: {factor: 3, decay: none}: needs decay or requests, not both",
+    ),
+    case(
+        "a warm-up that takes no time",
+        "validate shop.yaml",
+        shop("slots: 2", "versions: {new: {cold: {factor: 3, decay: 0s}}}"),
+        "services.web.versions.new.cold.decay: 0s: must be above 0",
+    ),
+    case(
+        "a warm-up by no requests",
+        "validate shop.yaml",
+        shop("slots: 2", "versions: {new: {cold: {factor: 3, requests: 0}}}"),
+        "services.web.versions.new.cold.requests: 0: must be above 0",
+    ),
+    case(
         "a task that cannot go back",
         "validate shop.yaml",
         shop("slots: 2", "balancer: {requeue: true}"),

@@ -90,6 +90,7 @@ def balancers(draw: st.DrawFn, first: str) -> dict[str, Any]:
         **waiting,
         "weights": pick(draw, {}, {first: 2.5}),
         "propagation_delay": pick(draw, "0s", "700ms", "5s"),
+        "return_delay": pick(draw, "0s", "0s", "400ms", "3s"),
         "health_check": pick(
             draw, "none", check, {**check, "interval": "2s", "rise": 1, "fall": 1}
         ),
@@ -135,7 +136,10 @@ def fleets(draw: st.DrawFn, name: str) -> dict[str, Any]:
             "new": {
                 "service_factor": pick(draw, 1.0, 0.5, 3.0),
                 "error_fraction": pick(draw, 0, 0.2),
-                "cold": {"factor": pick(draw, 1.0, 4.0), "decay": pick(draw, "3s", "10s")},
+                "cold": {
+                    "factor": pick(draw, 1.0, 4.0),
+                    **pick(draw, {"decay": "3s"}, {"decay": "10s"}, {"requests": 20}),
+                },
                 "verify_fails": pick(draw, 0, 0.3),
                 "start_fails": pick(draw, 0, 0.3),
             },
@@ -240,7 +244,15 @@ def scenarios(draw: st.DrawFn, *, steady: bool = False, known: bool = False) -> 
     traffic = draw(traffics(names))
     if known:
         policy = pick(draw, "round_robin", "least_connections", "least_connections")
-        services["app"]["balancer"] = {"policy": policy, "queue": "instance"}
+        services["app"]["balancer"] = {
+            "policy": policy,
+            "queue": "instance",
+            "return_delay": pick(draw, "0s", "400ms", "3s"),
+        }
+        services["app"]["versions"]["new"]["cold"] = {
+            "factor": pick(draw, 1.0, 4.0),
+            "decay": pick(draw, "3s", "10s"),
+        }
         services["app"]["crashes"] = "none"
         traffic["arrivals"] = pick(draw, "poisson", "bursty")
         for kind in traffic["classes"].values():

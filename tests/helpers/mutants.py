@@ -77,11 +77,24 @@ MISTAKES: dict[str, tuple[tuple[str, str, str], ...]] = {
             "    if believed:\n        instance.started = h.now\n",
         ),
     ),
+    "return lag ignored": (
+        (
+            "plane",
+            "return_delay_s=service.balancer.return_delay,",
+            "return_delay_s=0.0,",
+        ),
+    ),
 }
-"""The mistakes by name. Each changes modules of the kernel: (module, right text, wrong text)."""
+"""The mistakes by name. Each changes modules: (module, right text, wrong text)."""
 
 
-_KERNEL = "simulation.engines.compiled.kernel"
+_ENGINE = "simulation.engines.compiled"
+_KERNEL = f"{_ENGINE}.kernel"
+_OUTSIDE_KERNEL = {"plane"}
+
+
+def _full_name(module: str) -> str:
+    return f"{_ENGINE if module in _OUTSIDE_KERNEL else _KERNEL}.{module}"
 
 
 class _MistakenLoader(importlib.machinery.SourceFileLoader):
@@ -105,7 +118,7 @@ class _Finder(importlib.abc.MetaPathFinder):
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> Any:
-        modules = {f"{_KERNEL}.{module}" for module, *_ in self._mistake}
+        modules = {_full_name(module) for module, *_ in self._mistake}
         if fullname not in modules:
             return None
         spec = importlib.machinery.PathFinder.find_spec(fullname, path)
@@ -115,7 +128,7 @@ class _Finder(importlib.abc.MetaPathFinder):
         loader.changes = [
             (right, wrong)
             for module, right, wrong in self._mistake
-            if fullname == f"{_KERNEL}.{module}"
+            if fullname == _full_name(module)
         ]
         return importlib.util.spec_from_loader(fullname, loader)
 
@@ -123,7 +136,7 @@ class _Finder(importlib.abc.MetaPathFinder):
 def main(name: str) -> None:
     """Print how the engines differ in four scenarios, two of them on the fast path."""
     for module, *_ in MISTAKES[name]:
-        assert importlib.util.find_spec(f"{_KERNEL}.{module}"), f"no module {module}"
+        assert importlib.util.find_spec(_full_name(module)), f"no module {module}"
     np.seterr(over="ignore")  # the hashes of draws overflow on purpose
     sys.meta_path.insert(0, _Finder(MISTAKES[name]))
     from tests.helpers.agree import difference
@@ -139,6 +152,7 @@ def main(name: str) -> None:
                 policy=policy,
                 queue="instance",
                 queue_limit=queue_limit,
+                balancer={"return_delay": "1s"},
                 classes={
                     "all": {
                         "client_timeout": "250ms",

@@ -199,7 +199,9 @@ class _Layout:
         old, new = service.versions.old, service.versions.new
         record["old_factor"], record["old_error"] = old.service_factor, old.error_fraction
         record["new_factor"], record["new_error"] = new.service_factor, new.error_fraction
-        record["cold_factor"], record["cold_decay"] = new.cold.factor, new.cold.decay
+        record["cold_factor"] = new.cold.factor
+        record["cold_decay"] = new.cold.decay or math.inf
+        record["cold_requests"] = new.cold.requests or 0.0
         record["head"] = record["tail"] = -1
         record["changes"] = count
         leaf_count = 1 << max(1, (count - 1).bit_length())
@@ -326,6 +328,7 @@ def has_fast_path(scenario: Scenario) -> bool:
         and rule.slow_start == 0
         and rule.propagation_delay == 0
         and service.crashes is None
+        and service.versions.new.cold.requests is None
         and all(kind.holds_slot for kind in classes)
         and not has_budget
         and not may_cancel

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
 import numpy as np
@@ -55,8 +56,9 @@ class CompiledPlane:
         self._watch_count = memory.field("watch_count")
         self._announcements = Announcements(
             env,
-            service.balancer.propagation_delay,
             len(self._instances),
+            propagation_delay_s=service.balancer.propagation_delay,
+            return_delay_s=service.balancer.return_delay,
             on_pool=self._apply_announcement,
             on_removed=self._mark_removed,
         )
@@ -92,9 +94,11 @@ class CompiledPlane:
 
             self._env.process(slow_start(self._env, self._service.balancer.slow_start, set_share))
 
-    def set_pool(self, instance: int, in_pool: bool) -> None:
+    def set_pool(
+        self, instance: int, in_pool: bool, on_learnt: Callable[[], None] | None = None
+    ) -> None:
         """Announce to the balancer whether it may send to the instance."""
-        self._announcements.announce(instance, in_pool)
+        self._announcements.announce(instance, in_pool, on_learnt)
 
     def remove(self, instance: int) -> None:
         """Announce to the balancer that the drained instance is gone, which ends its sessions there."""
@@ -109,6 +113,7 @@ class CompiledPlane:
         self._engine.catch_up()
         self._instances[instance]["new_version"] = new_version
         self._instances[instance]["started"] = self._env.now
+        self._instances[instance]["begun"] = 0
         self._act(km.SET_LISTENING, instance, True)
 
     def cut(self, instance: int) -> int:

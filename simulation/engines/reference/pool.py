@@ -47,8 +47,9 @@ class Pool:
         self._announced = [k < hosts.first_count for k in range(count)]
         self._announcements = Announcements(
             env,
-            rule.propagation_delay,
             count,
+            propagation_delay_s=rule.propagation_delay,
+            return_delay_s=rule.return_delay,
             on_pool=self._apply_announcement,
             on_removed=self._mark_removed,
         )
@@ -71,9 +72,11 @@ class Pool:
                 on_change=self._update_belief,
             )
 
-    def announce(self, instance: int, in_pool: bool) -> None:
+    def announce(
+        self, instance: int, in_pool: bool, on_learnt: Callable[[], None] | None = None
+    ) -> None:
         """Announce whether the balancer may send to the instance; see `Announcements`."""
-        self._announcements.announce(instance, in_pool)
+        self._announcements.announce(instance, in_pool, on_learnt)
 
     def _apply_announcement(self, instance: int, in_pool: bool) -> None:
         if in_pool:

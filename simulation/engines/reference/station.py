@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 from bisect import bisect_right
 from collections import deque
+from collections.abc import Callable
 from typing import Protocol
 
 import numpy as np
@@ -118,6 +119,7 @@ class Station:
         self._listening = exists
         self._new_version = [False] * count
         self._started_s = [-math.inf] * count
+        self._begun_count = [0] * count  # services begun since the start
         self._at_work: list[set[Call]] = [set() for _ in range(count)]  # states SERVING and HOLDING
         self._taken = [0] * count  # slots of calls at work and of calls that try to connect
         self._open: list[set[Call]] = [set() for _ in range(count)]
@@ -202,7 +204,9 @@ class Station:
         slower = self._versions.old.service_factor
         if self._new_version[instance]:
             self._mark_new_version(call)
-            slower = self._versions.new.slower(now - self._started_s[instance])
+            age_s = now - self._started_s[instance]
+            slower = self._versions.new.slower(age_s, self._begun_count[instance])
+        self._begun_count[instance] += 1
         takes_s = call.demand_s * slower / self._speeds[instance]
         self._env.call_at(now + takes_s, COMPLETIONS + call.attempt.order, self._complete, call)
 
@@ -407,9 +411,11 @@ class Station:
 
     # The request plane
 
-    def set_pool(self, instance: int, in_pool: bool) -> None:
+    def set_pool(
+        self, instance: int, in_pool: bool, on_learnt: Callable[[], None] | None = None
+    ) -> None:
         """Announce to the balancer whether it may send to the instance."""
-        self._pool.announce(instance, in_pool)
+        self._pool.announce(instance, in_pool, on_learnt)
         self._router.refill_freed()
 
     def remove(self, instance: int) -> None:
@@ -424,6 +430,7 @@ class Station:
         """Make the instance listen with the old or the new version; it is cold from now on."""
         self._new_version[instance] = new_version
         self._started_s[instance] = self._env.now
+        self._begun_count[instance] = 0
         self._set_listening(instance, True)
 
     def is_listening(self, instance: int) -> bool:

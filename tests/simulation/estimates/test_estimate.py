@@ -197,6 +197,14 @@ BEYOND: dict[str, tuple[dict[str, Any], Why, str]] = {
     "sticky": ({"balancer": {"sticky": True}}, Why.STICKY, "rollout_duration_s"),
     "slow start": ({"balancer": {"slow_start": "9s"}}, Why.WEIGHTS, "rollout_wait_mean_s"),
     "lag": ({"propagation_delay": "3s"}, Why.LEARNS_LATE, "rollout_error_fraction"),
+    "a late return": (
+        {"balancer": {"return_delay": "3s"}},
+        *(Why.RETURNS_LATE, "lowest_in_pool_count"),
+    ),
+    "cold by requests": (
+        {"versions": {"new": {"cold": {"factor": 3, "requests": 150}}}},
+        *(Why.COLD_BY_REQUESTS, "rollout_wait_mean_s"),
+    ),
     "crashes": (
         {"service": {"crashes": {"mtbf": "1h", "repair": "60s"}}},
         *(Why.CRASHES, "rollout_duration_s"),
@@ -263,7 +271,10 @@ def test_where_no_closed_form_holds_there_is_no_figure_and_a_reason(case: str) -
             assert found.why_none(figure) is not None
         assert no_estimate_text(one).startswith("no estimate: ")
         assert "{" not in no_estimate_text(one)
-    assert value(found.lowest_in_pool_count) == (0 if case == "an empty pool" else 4)
+    if found.why_none("lowest_in_pool_count") is None:
+        assert value(found.lowest_in_pool_count) == (0 if case == "an empty pool" else 4)
+    assert (found.lines is None) == (found.utilisation_highest_fraction is None)
+    assert bool(found.phases) == (found.lines is not None)
 
 
 def test_several_services_have_a_duration_and_no_waits() -> None:

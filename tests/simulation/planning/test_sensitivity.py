@@ -23,6 +23,7 @@ DURATIONS: TypeAdapter[Any] = TypeAdapter(Distribution)
 RICH: dict[str, Any] = {
     "service_time": {"mean": "50ms", "cv": 1},
     "propagation_delay": "2s",
+    "balancer": {"return_delay": "4s"},
     "client_timeout": "3s",
     "steps": {"deploy": {"mean": "4s", "cv": 0.3}, "start": "2s", "return": {"exponential": "1s"}},
     "versions": {
@@ -53,6 +54,7 @@ def test_the_assumptions_are_those_that_a_scenario_has() -> None:
         "services.app.versions.new.error_fraction",
         "services.app.versions.new.start_fails",
         "services.app.balancer.propagation_delay",
+        "services.app.balancer.return_delay",
     ]
     plain = scenario(rollout={"window": 1})
     assert [one.key for one in assumptions_of(plain)] == [
@@ -71,6 +73,7 @@ def test_the_assumptions_are_those_that_a_scenario_has() -> None:
         ("services.app.versions.new.cold.factor", 3.5),  # 1 + 2·1.25
         ("services.app.versions.new.start_fails", 1.0),  # no more than all of them
         ("services.app.balancer.propagation_delay", 2.5),
+        ("services.app.balancer.return_delay", 5.0),
     ],
 )
 def test_an_assumption_is_off_by_a_factor_and_nothing_else_is(key: str, expected: float) -> None:
@@ -86,6 +89,7 @@ def test_an_assumption_is_off_by_a_factor_and_nothing_else_is(key: str, expected
         "services.app.versions.new.cold.factor": off.service.versions.new.cold.factor,
         "services.app.versions.new.start_fails": off.service.versions.new.start_fails,
         "services.app.balancer.propagation_delay": off.service.balancer.propagation_delay,
+        "services.app.balancer.return_delay": off.service.balancer.return_delay,
     }
     assert values[key] == pytest.approx(expected)
     before, after = one.as_data(), off.as_data()
@@ -94,6 +98,15 @@ def test_an_assumption_is_off_by_a_factor_and_nothing_else_is(key: str, expected
         before, after = before[part], after[part]
     last = "return" if found.place[-1] == "return_" else found.place[-1]
     assert {name for name in after if after[name] != before.get(name)} == {last}
+
+
+def test_a_warm_up_by_requests_is_an_assumption_in_place_of_a_decay() -> None:
+    cold = {"factor": 3.0, "requests": 40}
+    one = scenario(versions={"new": {"cold": cold}}, rollout={"window": 1})
+    key = "services.app.versions.new.cold.requests"
+    [found] = [each for each in assumptions_of(one) if each.key == key]
+    assert found.off_by(one, 1.25).service.versions.new.cold.requests == 50.0
+    assert not any(each.key.endswith("decay") for each in assumptions_of(one))
 
 
 @pytest.mark.parametrize(

@@ -26,6 +26,11 @@ from tests.helpers.scenarios import scenario
         ({"policy": "source_hash"}, "balancer.policy (source_hash) must be one of"),
         ({"queue_limit": 5}, "balancer.queue_limit (5)"),
         ({"propagation_delay": "1s"}, "balancer.propagation_delay (1 s)"),
+        ({"balancer": {"return_delay": "2s"}}, "balancer.return_delay (2 s) must be 0"),
+        (
+            {"versions": {"new": {"cold": {"factor": 3, "requests": 150}}}},
+            "versions.new.cold.requests (150) must be left out for decay",
+        ),
         ({"balancer": {"sticky": True}}, "balancer.sticky"),
         (
             {"balancer": {"connect_retries": {"attempts": 2, "delay": "2s"}}},

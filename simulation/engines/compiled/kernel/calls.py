@@ -283,15 +283,22 @@ def _record_start(p: int, c: int) -> None:
 
 @part
 def service_time_s(p: int, s: int, g: int, demand: float, start: float) -> float:
-    """Return how long an instance works on a demand from ``start`` on, in seconds."""
+    """Return how long an instance works on a demand from ``start`` on, in seconds.
+
+    The fast path calls this function before it knows whether the service will begin, so services are
+    counted in `begin_service`; where instances warm up by requests there is no fast path.
+    """
     h = header_at(p, 0)
     service, instance = service_at(h.services, s), instance_at(h.instances, g)
     slower = service.old_factor
     if instance.new_version:
         slower = service.new_factor
         if service.cold_factor != 1.0:
-            age = start - instance.started
-            cold = 1.0 + (service.cold_factor - 1.0) * math.exp(-age / service.cold_decay)
+            if service.cold_requests > 0:
+                x = instance.begun / service.cold_requests
+            else:
+                x = (start - instance.started) / service.cold_decay
+            cold = 1.0 + (service.cold_factor - 1.0) * math.exp(-x)
             slower = service.new_factor * cold
     return demand * slower / instance.speed
 
@@ -308,6 +315,8 @@ def begin_service(p: int, c: int) -> None:
     _record_start(p, c)
     add_busy_now(p, 1)
     done_s = h.now + service_time_s(p, call.service, call.instance, call.demand, h.now)
+    if service_at(h.services, call.service).cold_requests > 0:
+        instance.begun += 1
     order = attempt_at(h.attempts, c // h.route_max).order
     set_timer(p, done_s, COMPLETIONS + order, COMPLETE, c, call.generation)
 

@@ -116,7 +116,7 @@ HEADER = _dtype(
 
 SERVICE = _dtype(
     f8="queue_timeout connect_delay slow_start old_factor old_error new_factor new_error cold_factor"
-    " cold_decay interval timeout first_check",
+    " cold_decay cold_requests interval timeout first_check",
     u8="key",
     i8="lowest level_cap first count policy counts at_balancer pulls sticky requeue queue_limit lane connect_attempts"
     " redispatch is_even believed_count waiting old_is_wrong next changes head tail leaf_count leaves"
@@ -128,7 +128,7 @@ INSTANCE = _dtype(  # fields that every request reads come first
     u1="listening new_version announced is_up removed is_believed watch_idle watch_healthy",
     i4="taken slots connections service limit queued open at_work head tail contrary passed",
     f8="speed started last weight base_weight credit first_check",
-    i8="check_even check_odd ramp",
+    i8="check_even check_odd ramp begun",
 )
 
 CLASS = _dtype(
