@@ -27,6 +27,7 @@ from simulation.requests.arrivals import ClosedLoop, Streams
 from simulation.requests.draws import Draws
 from simulation.requests.plane import Engine, SimulatedClock
 from simulation.requests.stationary import long_lived, open_connections
+from simulation.requests.uncertainty import draw_uncertain
 from simulation.results.pool_log import PoolChange, PoolLog, merge
 from simulation.results.recorder import RunRecord, run_result
 from simulation.results.run_result import Ending, EngineName, RunResult
@@ -59,7 +60,7 @@ class Run:
             engine: Which engine simulates.
             keep_requests: Whether the result carries every request.
         """
-        self._scenario = scenario
+        self._scenario = scenario = draw_uncertain(scenario, replication)
         self._frame = frame
         self._rates = traffic_around(scenario, frame)
         draws = Draws(scenario.seed, replication)
@@ -148,6 +149,11 @@ class Run:
             draws=draws,
             first_number=scenario.first_number(service),
             service=service,
+            shared_s={
+                step: work_s
+                for step, work_s in scenario.services[service].steps.shared.in_order()
+                if work_s > 0
+            },
         )
         plane, instances = self._engine.plane(service), self._instances[service]
         return strategy_class(task)(self._env, plane, instances, task)

@@ -19,6 +19,9 @@ OF_DRAINS = ("rollout_duration_s", "cut_requests", "rollout_error_fraction")
 OF_CUTS = ("cut_requests", "rollout_error_fraction")
 """Figures that follow from the requests that are left at the end of a drain."""
 
+OF_STEPS = tuple(dict.fromkeys((*OF_REQUESTS, *OF_DRAINS)))
+"""Figures that follow from how long the steps of an update take."""
+
 
 class Why(StrEnum):
     """A property of a scenario that closed forms do not cover."""
@@ -47,6 +50,9 @@ class Why(StrEnum):
     DRAIN_MAY_ABORT = "drain_may_abort"
     QUEUED_AT_DRAINS = "queued_at_drains"
     CUT_CONNECTIONS = "cut_connections"
+    SHARED_STEPS = "shared_steps"
+    CORRELATED_STEPS = "correlated_steps"
+    UNCERTAIN_INPUTS = "uncertain_inputs"
     CONNECTIONS_BEGIN_EMPTY = "connections_begin_empty"
 
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from simulation.control.order import rolling_order, waves_of
 from simulation.estimates.in_flight import in_flight
-from simulation.estimates.no_estimate import OF_CUTS, OF_DRAINS, NoEstimate, Why
+from simulation.estimates.no_estimate import OF_CUTS, OF_DRAINS, OF_STEPS, NoEstimate, Why
 from simulation.estimates.schedule import Schedules, draws_for, schedules
 from simulation.requests.stationary import long_lived
 from simulation.scenario.model import Scenario
@@ -151,6 +151,10 @@ def _failure_reasons(
             > 0.01
         ):
             yield reason(Why.DRAIN_MAY_ABORT)
+    if any(work_s > 0 for _, work_s in service.steps.shared.in_order()):
+        yield reason(Why.SHARED_STEPS, OF_STEPS)
+    if service.steps.correlation > 0:
+        yield reason(Why.CORRELATED_STEPS, OF_STEPS)
     if service.crashes is not None:
         yield reason(Why.CRASHES)
     if service.balancer.sticky:

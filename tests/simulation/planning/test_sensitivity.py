@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 from pydantic import TypeAdapter
 
-from simulation.planning.assumptions import assumptions_of, scale_duration, scale_spread
+from simulation.planning.assumptions import assumptions_of, scale_spread
 from simulation.planning.sensitivity import LEVELS, OFF_BY, RUNS, TRAJECTORIES, sensitivity
 from simulation.results.run_result import METRICS, Ending, RunResult
 from simulation.scenario.distributions import Distribution, Lognormal
+from simulation.scenario.inputs.scaling import scale_duration
 from simulation.scenario.simulated_interval import SimulatedInterval
 from simulation.study.cells import Cell
 from simulation.study.execution import Execution
