@@ -39,7 +39,7 @@ def _arrivals(scenario: Scenario) -> Iterator[Broken]:
         yield ("traffic", "arrivals"), traffic.arrivals, "needs timestamps as its rate"
     if traffic.arrivals == "replay" and traffic.uncertain > 0:
         rule = "must be 0 with arrivals: replay, which has no rate to multiply"
-        yield ("traffic", "uncertain"), traffic.uncertain, rule
+        yield ("traffic", "uncertain"), f"{100 * traffic.uncertain:g}%", rule
 
 
 def _class(scenario: Scenario, name: str, kind: RequestClass) -> Iterator[Broken]:

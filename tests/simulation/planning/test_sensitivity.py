@@ -96,6 +96,21 @@ def test_an_assumption_is_off_by_a_factor_and_nothing_else_is(key: str, expected
     assert {name for name in after if after[name] != before.get(name)} == {last}
 
 
+def test_what_instances_have_in_common_is_an_assumption() -> None:
+    steps = {"shared": {"deploy": "4s", "return": "1s"}, "correlation": 0.9}
+    one = scenario(steps=steps, rollout={"window": 1})
+    common = {each.key: each for each in assumptions_of(one) if ".steps." in each.key}
+    assert list(common) == [
+        "services.app.steps.shared.deploy",
+        "services.app.steps.shared.return",
+        "services.app.steps.correlation",
+    ]
+    for each in common.values():
+        one = each.off_by(one, 1.25)
+    found = one.service.steps
+    assert (found.shared.deploy, found.shared.return_, found.correlation) == (5.0, 1.25, 1.0)
+
+
 @pytest.mark.parametrize(
     "rate",
     [
