@@ -283,7 +283,7 @@ class TimestampsRate(FileModel):
             return table
         return replace(table, rates_rps=table.rates_rps * self._factor)
 
-    def counted_times(self, factor: float) -> TimestampsRate:
+    def multiply(self, factor: float) -> TimestampsRate:
         """Return the same timestamps with their counted rate multiplied by a factor."""
         multiplied = self.model_copy()
         multiplied._factor = self._factor * factor

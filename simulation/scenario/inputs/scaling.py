@@ -52,7 +52,7 @@ def scale_rate(rate: Any, by: float) -> Any:
             update = {"low": shape.low * by, "high": shape.high * by}
             return rate.model_copy(update={"daily": shape.model_copy(update=update)})
         case TimestampsRate():
-            return rate.counted_times(by)
+            return rate.multiply(by)
     return multiply_field(rate, "scale", by)
 
 

@@ -102,12 +102,12 @@ def _multiply_own_times(traffic: Traffic, service: str, by: float) -> Traffic:
 def _multiply_steps(steps: StepDurations, by: float) -> StepDurations:
     """Multiply every step: its own duration and its shared work."""
 
-    def scaled(model: SixSteps, scale: Callable[[Any], Any]) -> dict[str, Any]:
+    def multiply(model: SixSteps, scale: Callable[[Any], Any]) -> dict[str, Any]:
         return {
             "return_" if name == "return" else name: scale(value)
             for name, value in model.in_order()
         }
 
-    shared = steps.shared.model_copy(update=scaled(steps.shared, lambda work_s: work_s * by))
-    own = scaled(steps, lambda duration: scale_duration(duration, by))
+    shared = steps.shared.model_copy(update=multiply(steps.shared, lambda work_s: work_s * by))
+    own = multiply(steps, lambda duration: scale_duration(duration, by))
     return steps.model_copy(update={**own, "shared": shared})

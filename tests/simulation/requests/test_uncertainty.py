@@ -75,6 +75,7 @@ def test_every_kind_of_rate_is_multiplied_at_every_time(rate: Any) -> None:
     before, after = one.rates(), at_quantile(one, NORMAL_95).rates()
     assert np.array_equal(before.edges_s, after.edges_s)
     assert after.rates_rps == pytest.approx(1.1 * before.rates_rps)
+    assert np.array_equal(one.rates().rates_rps, before.rates_rps)
 
 
 def test_clients_of_closed_traffic_think_so_much_less() -> None:
