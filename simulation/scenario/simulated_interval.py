@@ -262,7 +262,8 @@ def _service_bound_s(scenario: Scenario, name: str, rule: Rollout, quantile: flo
         waves += len(rule.canary)
     elif rule.strategy == "expand_migrate_contract" and rule.migration is not None:
         around_s = rule.migration.expand + rule.migration.migrate + rule.migration.contract
-    if quantile is None or quantile <= 0.5:
+    is_worst = quantile is not None and quantile > 0.5
+    if not is_worst:
         drain_s = min(drain_s, work_s)
     else:  # the worst case: every step fails until its last try, and then all is rolled back
         steps_s *= rule.retries + 1
@@ -272,5 +273,8 @@ def _service_bound_s(scenario: Scenario, name: str, rule: Rollout, quantile: flo
             waves = 2 * count  # one instance made or removed at a time
         waves *= 2 if rule.on_failure == "rollback" else 1
     each_s = max(drain_s, rule.pre_stop) + steps_s + rule.min_ready + rule.pause
-    # The queue of shared work is busy for as long as all instances have work in it together.
-    return around_s + waves * each_s + count * shared_s
+    # The queue of shared work is busy for as long as all instances have work in it together, at worst
+    # while nothing else happens. Otherwise the other steps of some instances go on meanwhile.
+    if is_worst:
+        return around_s + waves * each_s + count * shared_s
+    return around_s + max(waves * (each_s + shared_s), count * shared_s)

@@ -12,7 +12,7 @@ from simulation.requests.uncertainty import draw_uncertain
 from simulation.scenario.file import ScenarioFile
 from simulation.scenario.inputs.uncertainty import NORMAL_95, at_quantile
 from simulation.scenario.model import Scenario
-from simulation.scenario.simulated_interval import frame_of, warm_up_of
+from simulation.scenario.simulated_interval import expected_run_s, frame_of, warm_up_of
 from simulation.study.case import cases_of, frame_of_cases
 from simulation.study.notes import NoteKind, notes_of
 from simulation.study.verdict import verdict
@@ -166,6 +166,12 @@ def test_the_horizon_leaves_time_for_slow_steps_and_shared_work() -> None:
         one = scenario(instances=4, rate="0/s", steps={"deploy": "10s", **steps}, rollout=rule)
         return (frame_of([one]).horizon_s - 600) / 3
 
+    def expected_s(work: str) -> float:
+        steps = {"deploy": "10s", "shared": {"deploy": work}}
+        return expected_run_s(scenario(instances=4, rate="0/s", steps=steps, rollout=rule))[1] - 10
+
+    assert expected_s("1s") == pytest.approx(2 * (10 + 1))
+    assert expected_s("30s") == pytest.approx(4 * 30)
     assert horizon_s() == pytest.approx(20)
     assert horizon_s(shared={"deploy": "4s"}) == pytest.approx(20 + 4 * 4)
     longest = math.exp(math.log(1.5) * 3.0902 / NORMAL_95)
