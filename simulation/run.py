@@ -30,6 +30,7 @@ from simulation.requests.draws import Draws
 from simulation.requests.identity import Same
 from simulation.requests.plane import Engine, SimulatedClock
 from simulation.requests.stationary import long_lived, open_connections
+from simulation.requests.uncertainty import draw_uncertain
 from simulation.results.pool_log import PoolChange, PoolLog, merge
 from simulation.results.recorder import RunRecord, run_result
 from simulation.results.run_result import Ending, EngineName, RunResult
@@ -62,7 +63,7 @@ class Run:
             engine: Which engine simulates.
             keep_requests: Whether the result carries every request.
         """
-        self._scenario = scenario
+        self._scenario = scenario = draw_uncertain(scenario, replication)
         self._frame = frame
         self._facts = _facts_of(Same(scenario), frame)
         self._rates = self._facts.rates
@@ -328,6 +329,11 @@ def _task_of(scenario: Scenario, service: str) -> Task:
         draws=Draws(scenario.seed, 0),
         first_number=scenario.first_number(service),
         service=service,
+        shared_s={
+            step: work_s
+            for step, work_s in scenario.services[service].steps.shared.in_order()
+            if work_s > 0
+        },
     )
 
 

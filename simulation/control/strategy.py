@@ -7,16 +7,18 @@ the instances of one service and calls the service's request plane.
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import simpy
 
 from executor.plan import model as plan
 from executor.plan.model import Step
+from simulation.control.correlated_steps import correlate_durations
 from simulation.control.draining import SimulatedStepFailed, drain, finish
 from simulation.control.guards import LOOK_EVERY_S, find_crossed_limit, watch
 from simulation.control.instances import AdmissionQueue, Instances
+from simulation.control.shared_work import ProcessorSharing
 from simulation.control.time_spent import Phase, SpentOn
 from simulation.requests.arrivals import purpose_stream
 from simulation.requests.draws import Draws
@@ -49,17 +51,24 @@ def step_durations(
     """Return the duration of each step for each instance, in seconds, shape (instances,) a step.
 
     Each step has a stream of its own, drawn in the order of the instances, so an instance keeps its
-    durations whatever the window or the drain. A second instance takes as long as the first.
+    durations whatever the window or the drain. A second instance takes as long as the first. Steps
+    that are correlated between instances have one common deviate each, drawn from another stream.
     """
     number = list(scenario.services).index(service)
     root = purpose_stream(seed, replication, "steps", number)
     part = scenario.services[service]
     names_and_times = list(part.steps.in_order())
+    streams = root.spawn(len(names_and_times))
+    count, correlation = part.instance_count, part.steps.correlation
+    if correlation == 0:
+        return {
+            name: distribution.sample_s(rng, count)
+            for (name, distribution), rng in zip(names_and_times, streams, strict=True)
+        }
+    common = purpose_stream(seed, replication, "correlation", number).standard_normal(len(streams))
     return {
-        name: distribution.sample_s(rng, part.instance_count)
-        for (name, distribution), rng in zip(
-            names_and_times, root.spawn(len(names_and_times)), strict=True
-        )
+        name: correlate_durations(distribution, correlation, float(z), rng, count)
+        for (name, distribution), rng, z in zip(names_and_times, streams, common, strict=True)
     }
 
 
@@ -103,6 +112,7 @@ class Task:
         draws: The random numbers that decide whether a step fails.
         first_number: Number of the service's first instance among the instances of all services.
         service: The service's name.
+        shared_s: Work in the queue that all instances share, for the steps that have such work.
     """
 
     rule: Rollout
@@ -114,6 +124,7 @@ class Task:
     draws: Draws
     first_number: int = 0
     service: str = ""
+    shared_s: Mapping[str, float] = field(default_factory=dict)
 
 
 class _PhaseRecorder:
@@ -154,6 +165,7 @@ class Strategy:
         self._rule = task.rule
         self._stop_signal = StopSignal(env)
         self._to_new = True
+        self._shared = ProcessorSharing(env)
         self.phases: list[Phase] = []
         self.failures: list[Failure] = []
         self.begun_s: float | None = None
@@ -221,6 +233,8 @@ class Strategy:
         with self._record_phase("drain", instance):
             least_s = max(self._duration_s(instance, Step.TAKE_OUT), self._rule.pre_stop)
             may_stop = self._elapsed_after(least_s)
+            if Step.TAKE_OUT in self._task.shared_s:
+                may_stop &= self._env.process(self._spend_step(instance, Step.TAKE_OUT))
             yield from drain(self._env, self._plane, instance, self._rule.drain)
             yield may_stop
 
@@ -232,7 +246,7 @@ class Strategy:
             self._plane.stop(instance)
             rule = self._rule
             yield from finish(self._env, self._plane, instance, rule.stop, rule.pre_stop)
-            yield self._elapsed_after(self._duration_s(instance, Step.STOP))
+            yield from self._spend_step(instance, Step.STOP)
 
     def _take_down(self, instance: int) -> Generator[simpy.Event, Any, bool]:
         """Drain an instance, where it is draining, and stop it; return False when that failed."""
@@ -261,7 +275,7 @@ class Strategy:
         """
         with self._record_phase("step", instance):
             self._instances.move(instance, State.RETURNING)
-            yield self._elapsed_after(self._duration_s(instance, Step.RETURN))
+            yield from self._spend_step(instance, Step.RETURN)
             yield self._plane.when_healthy(instance)
 
     def _wait_min_ready(self, instance: int) -> Steps:
@@ -279,13 +293,19 @@ class Strategy:
     def _run_step(self, instance: int, step: Step) -> Steps:
         """Do a step, and again while it fails and may be tried again."""
         for attempt in range(self._rule.retries + 1):
-            yield self._elapsed_after(self._duration_s(instance, step))
+            yield from self._spend_step(instance, step)
             if not self._step_fails(instance, step, attempt):
                 return
         tries = self._rule.retries + 1
         raise SimulatedStepFailed(
             Failure(Cause.STEP_FAILED, step=step, figure=GuardFigure.TRIES, observed=tries)
         )
+
+    def _spend_step(self, instance: int, step: Step) -> Steps:
+        """Wait for the step's own duration, then until its shared work is done."""
+        yield self._elapsed_after(self._duration_s(instance, step))
+        if step in self._task.shared_s:
+            yield self._shared.request(self._task.shared_s[step])
 
     def _duration_s(self, instance: int, step: Step) -> float:
         return self._task.durations_s[step][instance % self._instances.count]

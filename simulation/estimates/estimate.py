@@ -24,6 +24,7 @@ from simulation.estimates.queueing import (
 from simulation.estimates.response import Responses, responses
 from simulation.estimates.rollout_timeline import RolloutTimeline, estimate_timeline
 from simulation.scenario.freeze import find_freeze
+from simulation.scenario.inputs.uncertainty import NORMAL_95, log_spread
 from simulation.scenario.model import Scenario
 from simulation.scenario.traffic import ConstantRate
 from simulation.scenario.units import Floats
@@ -161,8 +162,8 @@ def estimate(scenario: Scenario) -> Estimate:
     name = scenario.service_name
     flow = flow_of(scenario, name, roll)
     result = Estimate(
-        utilisation_before_fraction=_exactly(flow.load_before),
-        utilisation_highest_fraction=_exactly(float(np.max(flow.load))),
+        utilisation_before_fraction=_load_range(scenario, name, flow.load_before),
+        utilisation_highest_fraction=_load_range(scenario, name, float(np.max(flow.load))),
         beyond=tuple(flow.beyond),
     )
     if roll is not None:
@@ -171,6 +172,16 @@ def estimate(scenario: Scenario) -> Estimate:
         return replace(result, hopeless=tuple(_hopeless(scenario, result, flow)))
     result = _without_unknown(_add_requests(scenario, result, flow))
     return replace(result, hopeless=tuple(_hopeless(scenario, result, flow)))
+
+
+def _load_range(scenario: Scenario, name: str, load: float) -> Range:
+    """Return a load and its range: it grows with the rate and the service times, which may be uncertain."""
+    spreads = (
+        log_spread(scenario.traffic.uncertain),
+        log_spread(scenario.services[name].uncertain),
+    )
+    factor = math.exp(NORMAL_95 * math.hypot(*spreads))
+    return Range(load, load / factor, load * factor)
 
 
 def _exactly(value: float) -> Range:

@@ -13,11 +13,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from simulation.estimates.in_flight import mean_instance
-from simulation.estimates.no_estimate import OF_CUTS, OF_DRAINS, NoEstimate, Why
+from simulation.estimates.no_estimate import OF_CUTS, OF_DRAINS, OF_STEPS, NoEstimate, Why
 from simulation.estimates.queueing import fluid_backlog, let_in
 from simulation.estimates.response import Served
 from simulation.estimates.rollout_timeline import RolloutTimeline
 from simulation.requests.stationary import long_lived
+from simulation.scenario.inputs.uncertainty import has_uncertain
 from simulation.scenario.model import Scenario, Service
 from simulation.scenario.rates import RateTable
 from simulation.scenario.simulated_interval import SETTLING_S, frame_of
@@ -187,6 +188,8 @@ def flow_of(scenario: Scenario, name: str, roll: RolloutTimeline | None) -> Flow
         rate, known = _rates(rates, start_s, edges)
         supply = _supply(service, work_s, roll, edges)
     beyond = [*_beyond(scenario, name)]
+    if has_uncertain(scenario):
+        beyond.append(NoEstimate(Why.UNCERTAIN_INPUTS, OF_STEPS))
     if not known:
         beyond.append(NoEstimate(Why.TRACE_ENDS))
     beyond += _overloads(scenario, name, rate * share, supply, (clears_s, ended_s))

@@ -25,6 +25,9 @@ OF_LOADS = ("utilisation_highest_fraction",)
 OF_POOL = ("lowest_capacity_fraction", "lowest_in_pool_count", *OF_LOADS)
 """Figures that follow from how many instances the balancer sends to."""
 
+OF_STEPS = tuple(dict.fromkeys((*OF_REQUESTS, *OF_DRAINS)))
+"""Figures that follow from how long the steps of an update take."""
+
 
 class Why(StrEnum):
     """A property of a scenario that closed forms do not cover."""
@@ -55,6 +58,9 @@ class Why(StrEnum):
     DRAIN_MAY_ABORT = "drain_may_abort"
     QUEUED_AT_DRAINS = "queued_at_drains"
     CUT_CONNECTIONS = "cut_connections"
+    SHARED_STEPS = "shared_steps"
+    CORRELATED_STEPS = "correlated_steps"
+    UNCERTAIN_INPUTS = "uncertain_inputs"
     CONNECTIONS_BEGIN_EMPTY = "connections_begin_empty"
 
 

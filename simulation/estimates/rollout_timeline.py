@@ -19,6 +19,7 @@ from simulation.estimates.no_estimate import (
     OF_LOADS,
     OF_POOL,
     OF_REQUESTS,
+    OF_STEPS,
     NoEstimate,
     Why,
 )
@@ -159,6 +160,10 @@ def _failure_reasons(
             > 0.01
         ):
             yield reason(Why.DRAIN_MAY_ABORT)
+    if any(work_s > 0 for _, work_s in service.steps.shared.in_order()):
+        yield reason(Why.SHARED_STEPS, OF_STEPS)
+    if service.steps.correlation > 0:
+        yield reason(Why.CORRELATED_STEPS, OF_STEPS)
     if service.crashes is not None:
         yield reason(Why.CRASHES)
     if service.balancer.sticky:

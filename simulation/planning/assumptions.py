@@ -11,17 +11,14 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from pydantic import BaseModel
-
 from simulation.scenario.distributions import (
-    Constant,
-    Empirical,
-    Exponential,
     Gamma,
     Lognormal,
     Shifted,
     Weibull,
 )
+from simulation.scenario.inputs.scaling import multiply_field, scale_duration, scale_rate
+from simulation.scenario.inputs.steps import StepDurations
 from simulation.scenario.model import Scenario
 from simulation.scenario.traffic import ConstantRate, DailyRate, StepsRate, TraceRate
 
@@ -60,7 +57,7 @@ def _traffic(scenario: Scenario) -> Iterator[Assumption]:
             "traffic.clients.think_time", ("traffic", "clients", "think_time"), scale_duration
         )
     elif isinstance(traffic.rate, ConstantRate | StepsRate | DailyRate | TraceRate):
-        yield Assumption("traffic.rate", ("traffic", "rate"), _scale_rate)
+        yield Assumption("traffic.rate", ("traffic", "rate"), scale_rate)
     if traffic.arrivals == "bursty" and traffic.dispersion > 1:
         yield Assumption("traffic.dispersion", ("traffic", "dispersion"), _scale_over_one)
     for name, request_class in traffic.classes.items():
@@ -79,6 +76,7 @@ def _services(scenario: Scenario) -> Iterator[Assumption]:
             for step, duration in service.steps.in_order():
                 field = "return_" if step == "return" else step
                 yield from _duration((*place, "steps", field), duration)
+            yield from _common_steps((*place, "steps"), service.steps)
             yield from _new_version(place, service.versions.new)
         for key in ("propagation_delay", "return_delay", "slow_start"):
             if getattr(service.balancer, key) > 0:
@@ -86,6 +84,17 @@ def _services(scenario: Scenario) -> Iterator[Assumption]:
         if service.crashes is not None:
             yield _number((*place, "crashes", "mtbf"))
             yield from _duration((*place, "crashes", "repair"), service.crashes.repair)
+
+
+def _common_steps(place: tuple[str, ...], steps: StepDurations) -> Iterator[Assumption]:
+    """Yield the assumptions about what instances have in common in their steps."""
+    for step, work_s in steps.shared.in_order():
+        if work_s > 0:
+            field = "return_" if step == "return" else step
+            yield _number((*place, "shared", field))
+    if steps.correlation > 0:
+        where = (*place, "correlation")
+        yield Assumption(".".join(where), where, lambda value, by: min(1.0, value * by))
 
 
 def _new_version(place: tuple[str, ...], new: Any) -> Iterator[Assumption]:
@@ -103,7 +112,8 @@ def _new_version(place: tuple[str, ...], new: Any) -> Iterator[Assumption]:
 
 
 def _number(place: tuple[str, ...]) -> Assumption:
-    return Assumption(".".join(place), place, lambda value, by: value * by)
+    key = ".".join(place).removesuffix("_")
+    return Assumption(key, place, lambda value, by: value * by)
 
 
 def _duration(place: tuple[str, ...], duration: Any) -> Iterator[Assumption]:
@@ -114,29 +124,6 @@ def _duration(place: tuple[str, ...], duration: Any) -> Iterator[Assumption]:
     yield Assumption(key, place, scale_duration)
     if scale_spread(duration, 1.1) is not duration:
         yield Assumption(f"spread of {key}", place, scale_spread)
-
-
-def scale_duration(duration: Any, by: float) -> Any:
-    """Return a distribution in which every value is multiplied by ``by``."""
-    match duration:
-        case Constant() | Exponential():
-            [field] = type(duration).model_fields
-            return duration.model_copy(update={field: getattr(duration, field) * by})
-        case Lognormal(lognormal=shape):
-            update = {"mean": shape.mean * by, "p99": shape.p99 and shape.p99 * by}
-            return duration.model_copy(update={"lognormal": shape.model_copy(update=update)})
-        case Gamma(gamma=shape):
-            return duration.model_copy(update={"gamma": _times(shape, "mean", by)})
-        case Weibull(weibull=shape):
-            return duration.model_copy(update={"weibull": _times(shape, "mean", by)})
-        case Empirical(empirical=samples):
-            return duration.model_copy(
-                update={"empirical": tuple(by * sample for sample in samples)}
-            )
-        case Shifted(shifted=shape):
-            update = {"by": shape.by * by, "of": scale_duration(shape.of, by)}
-            return duration.model_copy(update={"shifted": shape.model_copy(update=update)})
-    raise AssertionError(duration)
 
 
 def scale_spread(duration: Any, by: float) -> Any:
@@ -151,9 +138,9 @@ def scale_spread(duration: Any, by: float) -> Any:
             changed = shape.model_copy(update={"cv": cv * by, "p99": None})
             return duration.model_copy(update={"lognormal": changed})
         case Gamma(gamma=shape):
-            return duration.model_copy(update={"gamma": _times(shape, "cv", by)})
+            return duration.model_copy(update={"gamma": multiply_field(shape, "cv", by)})
         case Weibull(weibull=shape):
-            return duration.model_copy(update={"weibull": _times(shape, "shape", 1 / by)})
+            return duration.model_copy(update={"weibull": multiply_field(shape, "shape", 1 / by)})
         case Shifted(shifted=shape):
             inner = scale_spread(shape.of, by)
             if inner is shape.of:
@@ -162,25 +149,9 @@ def scale_spread(duration: Any, by: float) -> Any:
     return duration
 
 
-def _scale_rate(rate: Any, by: float) -> Any:
-    match rate:
-        case ConstantRate():
-            return _times(rate, "constant", by)
-        case StepsRate(steps=steps):
-            return rate.model_copy(update={"steps": tuple((at, rps * by) for at, rps in steps)})
-        case DailyRate(daily=shape):
-            update = {"low": shape.low * by, "high": shape.high * by}
-            return rate.model_copy(update={"daily": shape.model_copy(update=update)})
-    return _times(rate, "scale", by)
-
-
 def _scale_over_one(value: float, by: float) -> float:
     """Multiply the distance of a factor from 1, which is what matters of a factor."""
     return 1 + (value - 1) * by
-
-
-def _times(model: BaseModel, field: str, by: float) -> BaseModel:
-    return model.model_copy(update={field: getattr(model, field) * by})
 
 
 def _changed(node: Any, place: tuple[str, ...], change: Callable[[Any], Any]) -> Any:

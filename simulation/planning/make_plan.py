@@ -35,6 +35,7 @@ from executor.plan.rules import broken_rules as broken_plan_rules
 from simulation.control.order import rolling_order, waves_of
 from simulation.run import traffic_around
 from simulation.scenario.freeze import second_of_day
+from simulation.scenario.inputs.uncertainty import NORMAL_999, at_quantile
 from simulation.scenario.model import Scenario, ScenarioWorkload
 from simulation.scenario.rates import DAY_S
 from simulation.scenario.rollout import Rollout
@@ -303,14 +304,20 @@ def step_deadlines_s(scenario: Scenario) -> dict[Step, float]:
 
     The deadline of `take_out` includes the drain or `pre_stop`, whichever is longer; that of `stop`
     includes the grace period. A drain with `on_timeout: wait` counts as three times the p99.9 of a
-    request.
+    request. Shared work counts as when all instances that may be under way have it at once, and the
+    factors of uncertain inputs take their p99.9.
     """
     name = planned_service(scenario)
-    service, rule = scenario.services[name], scenario.rule(name)
+    service, rule = at_quantile(scenario, NORMAL_999).services[name], scenario.rule(name)
     assert rule is not None
-    usual = dict(service.steps.in_order())
+    usual, shared_s = dict(service.steps.in_order()), dict(service.steps.shared.in_order())
+    at_once = scenario.most_under_way(name)
     deadlines = {
-        step: max(SHORTEST_DEADLINE_S, 3 * float(usual[step].quantile_s(0.999))) for step in STEPS
+        step: max(
+            SHORTEST_DEADLINE_S,
+            3 * (float(usual[step].quantile_s(0.999)) + at_once * shared_s[step]),
+        )
+        for step in STEPS
     }
     drain_s = rule.drain.timeout
     if rule.drain.on_timeout == "wait":

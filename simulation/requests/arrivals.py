@@ -28,7 +28,17 @@ BLOCK = 16384
 
 _ZEROS: Integers = np.zeros(BLOCK, np.int64)
 
-_PURPOSES = ("arrivals", "demands", "steps", "sessions", "classes", "bursts", "open")
+_PURPOSES = (
+    "arrivals",
+    "demands",
+    "steps",
+    "sessions",
+    "classes",
+    "bursts",
+    "open",
+    "correlation",
+    "uncertainty",
+)
 
 
 def purpose_stream(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
@@ -16,7 +16,8 @@ from pydantic import Field, field_validator, model_validator
 from executor.base.errors import BadInput
 from executor.dialects.kubernetes import resolve, window_count
 from simulation.scenario.balancer import BalancerModel
-from simulation.scenario.distributions import Constant, Distribution
+from simulation.scenario.distributions import Distribution
+from simulation.scenario.inputs.steps import StepDurations
 from simulation.scenario.rates import DAY_S, RateTable, constant_rate, start_second
 from simulation.scenario.rollout import ALL_AT_ONCE, OwnRollout, Rollout, or_word_none
 from simulation.scenario.traffic import Clock, DailyRate, RequestClass, Traffic
@@ -29,9 +30,6 @@ from simulation.scenario.units import (
     none_or,
     parse_fraction,
 )
-
-NOTHING = Constant.model_validate({"constant": "0s"})
-"""The default of a step's duration: the step takes no time."""
 
 
 class Cold(FileModel):
@@ -125,31 +123,6 @@ class Versions(FileModel):
     new: NewVersion = NewVersion()
 
 
-class StepDurations(FileModel):
-    """How long each of the six steps of an update takes on one instance.
-
-    Attributes:
-        take_out: Taking the instance out of the balancer's pool; the drain comes in addition.
-        stop: Stopping the old version.
-        deploy: Installing the new version.
-        verify: Checking the new version before its start.
-        start: Starting the new version.
-        return_: Putting the instance back into the pool.
-    """
-
-    take_out: Distribution = NOTHING
-    stop: Distribution = NOTHING
-    deploy: Distribution = NOTHING
-    verify: Distribution = NOTHING
-    start: Distribution = NOTHING
-    return_: Distribution = Field(default=NOTHING, alias="return")
-
-    def in_order(self) -> Iterator[tuple[str, Any]]:
-        """Yield the name and the duration of each of the six steps, in their order."""
-        for name, field in type(self).model_fields.items():
-            yield field.alias or name, getattr(self, name)
-
-
 class Instance(FileModel):
     """One instance that differs from the others; keys left out are those of the service.
 
@@ -201,6 +174,8 @@ class Service(FileModel):
         slots: How many requests one instance serves at once.
         service_time: How long one request takes in a slot: a duration or a distribution, such as
             {mean: 50ms, cv: 1}.
+        uncertain: How uncertain the service times are as a whole: with 10%, a factor between 1/1.1
+            and 1.1 in nine of ten replications, the same for all requests and candidates.
         zones: The number of zones; instances are placed in them in turn.
         speed: How fast the instances are; 2 halves the service time.
         crashes: How often instances crash on their own. none: never.
@@ -214,6 +189,7 @@ class Service(FileModel):
     instances: int | tuple[str, ...] | dict[str, Instance]
     slots: int = Field(default=1, ge=1)
     service_time: Distribution
+    uncertain: Fraction = 0.0
     zones: int = Field(default=1, ge=1)
     speed: float = Field(default=1.0, gt=0, allow_inf_nan=False)
     crashes: Annotated[
@@ -521,6 +497,11 @@ class Scenario(FileModel):
         """
         rule = self.rule(service)
         return resolve(rule.surge, 1, self.services[service].instance_count)[0] if rule else 0
+
+    def most_under_way(self, service: str) -> int:
+        """Return the most instances of a service that are in a step of the rollout at once."""
+        count = self.services[service].instance_count
+        return min(count, self.window_count(service) + self.surge_count(service))
 
     def as_data(self) -> dict[str, Any]:
         """Return the scenario as plain JSON data that parses to the same scenario."""

@@ -4,8 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
+
+from simulation.scenario.inputs.uncertainty import (
+    NORMAL_95,
+    NORMAL_999,
+    at_quantile,
+    has_uncertain,
+)
 
 if TYPE_CHECKING:
     from simulation.scenario.model import Scenario
@@ -46,10 +53,13 @@ def frame_of(candidates: Sequence[Scenario]) -> SimulatedInterval:
     """Return the simulated time for all candidates, which differ in their rollout or start only.
 
     `warm_up: auto` is that of `warm_up_of`. `horizon: auto` limits a run that never settles to three
-    times the duration of the slowest candidate when every step takes its p99.9, plus ten minutes.
+    times the duration of the slowest candidate when every step takes its p99.9, plus ten minutes;
+    factors of uncertain inputs take their p99.9, too.
     """
     clock = candidates[0].clock
-    longest = max(_rollout_bound_s(candidate, 0.999) for candidate in candidates)
+    longest = max(
+        _rollout_bound_s(at_quantile(candidate, NORMAL_999), 0.999) for candidate in candidates
+    )
     likely = max(_rollout_bound_s(candidate, 0.5) for candidate in candidates)
     shown = clock.horizon if clock.horizon is not None else likely + SETTLING_S
     return SimulatedInterval(
@@ -82,11 +92,13 @@ class WarmUp:
         wanted_s: The warm-up that a steady state needs, infinite where there is no steady state.
             None where the scenario gives the warm-up.
         is_overloaded: Whether more requests arrive before the start than the whole fleet can serve.
+        may_be_overloaded: Whether this is so only with uncertain inputs at their 95th percentile.
     """
 
     given_s: float
     wanted_s: float | None = None
     is_overloaded: bool = False
+    may_be_overloaded: bool = False
 
     @property
     def is_too_short(self) -> bool:
@@ -96,6 +108,22 @@ class WarmUp:
 
 def warm_up_of(candidates: Sequence[Scenario]) -> WarmUp:
     """Return the warm-up for all candidates, which differ in their rollout or start only.
+
+    Where inputs are uncertain, `auto` is long enough for each of them at its 95th percentile.
+    """
+    usual = _known_warm_up_of(candidates)
+    if usual.wanted_s is None or not has_uncertain(candidates[0]):
+        return usual
+    high = _known_warm_up_of([at_quantile(candidate, NORMAL_95) for candidate in candidates])
+    return replace(
+        high,
+        is_overloaded=usual.is_overloaded,
+        may_be_overloaded=high.is_overloaded and not usual.is_overloaded,
+    )
+
+
+def _known_warm_up_of(candidates: Sequence[Scenario]) -> WarmUp:
+    """Return the warm-up for all candidates when no input is uncertain.
 
     `auto` is the duration of the longest of a thousand requests, plus ten times the relaxation time of
     an M/M/c queue, E[S]/(c·(√ρ − 1)²), in which the queue forgets how it began (ρ at the highest rate
@@ -221,6 +249,7 @@ def _service_bound_s(scenario: Scenario, name: str, rule: Rollout, quantile: flo
     )
     drain_s = work_s if rule.drain.on_timeout == "wait" else rule.drain.timeout
     steps_s = sum(_seconds(duration, quantile) for _, duration in service.steps.in_order())
+    shared_s: float = sum(work_s for _, work_s in service.steps.shared.in_order())
     check = service.balancer.health_check
     if check is not None:
         steps_s += (check.rise + 1) * check.interval
@@ -233,14 +262,21 @@ def _service_bound_s(scenario: Scenario, name: str, rule: Rollout, quantile: flo
         waves += len(rule.canary)
     elif rule.strategy == "expand_migrate_contract" and rule.migration is not None:
         around_s = rule.migration.expand + rule.migration.migrate + rule.migration.contract
-    if quantile is None or quantile <= 0.5:
+    is_worst = quantile is not None and quantile > 0.5
+    if not is_worst:
         drain_s = min(drain_s, work_s)
     else:  # the worst case: every step fails until its last try, and then all is rolled back
         steps_s *= rule.retries + 1
+        shared_s *= (rule.retries + 1) * (2 if rule.on_failure == "rollback" else 1)
         drain_s += 2 * rule.drain.poll + rule.stop.grace
         if scenario.second_count(name):
             waves = 2 * count  # one instance made or removed at a time
         waves *= 2 if rule.on_failure == "rollback" else 1
     each_s = max(drain_s, rule.pre_stop) + steps_s + rule.min_ready + rule.pause
     # The run goes on until the balancer sends to the last instance.
-    return around_s + waves * each_s + service.balancer.return_delay
+    around_s += service.balancer.return_delay
+    # The queue of shared work is busy for as long as all instances have work in it together, at worst
+    # while nothing else happens. Otherwise the other steps of some instances go on meanwhile.
+    if is_worst:
+        return around_s + waves * each_s + count * shared_s
+    return around_s + max(waves * (each_s + shared_s), count * shared_s)

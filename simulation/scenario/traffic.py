@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import date, datetime
 from typing import Annotated, Any, Literal
 
@@ -265,6 +266,7 @@ class TimestampsRate(FileModel):
         ),
     ]
     _data: Timestamps = PrivateAttr()
+    _factor: float = PrivateAttr(default=1.0)
 
     @model_validator(mode="after")
     def _read(self, info: ValidationInfo) -> TimestampsRate:
@@ -276,7 +278,16 @@ class TimestampsRate(FileModel):
 
     def table(self) -> RateTable:
         file = f" {self.timestamps}" if isinstance(self.timestamps, str) else ""
-        return self._data.rate_table(f"traffic.rate.timestamps{file}")
+        table = self._data.rate_table(f"traffic.rate.timestamps{file}")
+        if self._factor == 1.0:
+            return table
+        return replace(table, rates_rps=table.rates_rps * self._factor)
+
+    def multiply(self, factor: float) -> TimestampsRate:
+        """Return the same timestamps with their counted rate multiplied by a factor."""
+        multiplied = self.model_copy()
+        multiplied._factor = self._factor * factor
+        return multiplied
 
     def content(self) -> dict[str, Any]:
         """Return a digest of the times and their first date."""
@@ -432,6 +443,9 @@ class Traffic(FileModel):
     Attributes:
         rate: How many requests arrive, such as 240/s; or one of steps, daily, trace, timestamps.
             Required unless arrivals is closed.
+        uncertain: How uncertain the rate is as a whole: with 10%, a factor between 1/1.1 and 1.1 in
+            nine of ten replications, the same for all candidates. The clients of closed arrivals
+            think so much less or longer. Not with replay.
         arrivals: poisson: independent requests at the rate. bursty: requests in bursts, see
             dispersion. replay: exactly the requests of timestamps. closed: a fixed number of clients,
             each of which waits for its answer.
@@ -443,6 +457,7 @@ class Traffic(FileModel):
     """
 
     rate: Annotated[Rate | None, Field(json_schema_extra=_or_left_out)] = None
+    uncertain: Fraction = 0.0
     arrivals: Literal["poisson", "bursty", "replay", "closed"] = "poisson"
     dispersion: float = Field(default=3.0, ge=1, allow_inf_nan=False)
     clients: Annotated[

@@ -37,6 +37,9 @@ def _arrivals(scenario: Scenario) -> Iterator[Broken]:
         yield ("traffic", "clients"), NOT_GIVEN, rule
     if traffic.arrivals == "replay" and not isinstance(traffic.rate, TimestampsRate):
         yield ("traffic", "arrivals"), traffic.arrivals, "needs timestamps as its rate"
+    if traffic.arrivals == "replay" and traffic.uncertain > 0:
+        rule = "must be 0 with arrivals: replay, which has no rate to multiply"
+        yield ("traffic", "uncertain"), f"{100 * traffic.uncertain:g}%", rule
 
 
 def _class(scenario: Scenario, name: str, kind: RequestClass) -> Iterator[Broken]:

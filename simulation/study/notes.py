@@ -23,6 +23,7 @@ class NoteKind(StrEnum):
     NO_CUT_OBJECTIVE = "no_cut_objective"
     CONNECTIONS_BEGIN_EMPTY = "connections_begin_empty"
     OVERLOADED_BEFORE = "overloaded_before"
+    MAY_BE_OVERLOADED_BEFORE = "may_be_overloaded_before"
     WARM_UP_TOO_SHORT = "warm_up_too_short"
     WINDOW_LEFT_OUT = "window_left_out"
 
@@ -85,6 +86,8 @@ def _notes(scenario: Scenario, candidates: Sequence[Scenario]) -> Iterator[Note]
     warm_up = warm_up_of(candidates)
     if warm_up.is_overloaded:
         yield Note(NoteKind.OVERLOADED_BEFORE, given_s=warm_up.given_s)
+    elif warm_up.may_be_overloaded:
+        yield Note(NoteKind.MAY_BE_OVERLOADED_BEFORE, given_s=warm_up.given_s)
     elif warm_up.is_too_short:
         yield Note(NoteKind.WARM_UP_TOO_SHORT, given_s=warm_up.given_s, wanted_s=warm_up.wanted_s)
     yield from _left_out_windows(scenario, candidates)

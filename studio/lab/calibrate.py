@@ -141,7 +141,7 @@ def with_calibration(scenario: Scenario, calibration: Calibration) -> Scenario:
     service["steps"] = {
         step: {"empirical": [f"{value!r}s" for value in values]}
         for step, values in calibration.steps_s.items()
-    }
+    } | {"correlation": scenario.service.steps.correlation}
     service["balancer"]["health_check"] = "none"
     data["rollout"]["drain"]["poll"] = f"{calibration.poll_s!r}s"
     data.pop("objectives", None)

@@ -42,6 +42,8 @@ def _unable(scenario: Scenario) -> Iterator[str]:
     highest = float(np.nanmax(scenario.rates().rates_rps))
     if highest > HIGHEST_RPS:
         yield f"traffic.rate ({highest:g}/s) must not exceed {HIGHEST_RPS:g}/s"
+    if traffic.uncertain > 0:
+        yield f"traffic.uncertain ({traffic.uncertain:.0%}) must be 0"
     for name, traffic_class in traffic.classes.items():
         where = f"traffic.classes.{name}"
         if not traffic_class.holds_slot:
@@ -63,6 +65,13 @@ def _unable_service(service: Service) -> Iterator[str]:
     count, rule = service.instance_count, service.balancer
     if count > MOST_INSTANCES:
         yield f"instances ({count}) must not exceed {MOST_INSTANCES}"
+    if service.uncertain > 0:
+        yield f"uncertain ({service.uncertain:.0%}) must be 0"
+    if service.steps.uncertain > 0:
+        yield f"steps.uncertain ({service.steps.uncertain:.0%}) must be 0"
+    for step, work_s in service.steps.shared.in_order():
+        if work_s > 0:
+            yield f"steps.shared.{step} ({work_s:g} s) must be 0"
     if service.crashes is not None:
         yield "crashes must be none"
     if rule.policy not in BALANCE:

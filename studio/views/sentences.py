@@ -56,6 +56,9 @@ _REASONS = {
     Why.DRAIN_MAY_ABORT: "a drain of {names} may run out, which aborts it",
     Why.QUEUED_AT_DRAINS: "requests queue at instances of {names} that are taken out (load {share})",
     Why.CUT_CONNECTIONS: "drains cut long-lived connections, most of which came before the rollout",
+    Why.SHARED_STEPS: "instances of {names} share work in their steps and slow each other down",
+    Why.CORRELATED_STEPS: "steps of {names} are correlated between instances",
+    Why.UNCERTAIN_INPUTS: "inputs are uncertain, and their factors differ from run to run",
     Why.CONNECTIONS_BEGIN_EMPTY: "how many long-lived connections are open is not known",
 }
 """The words of each reason; `names` are services, `share` is the share that the reason states."""
@@ -157,6 +160,12 @@ def note_text(note: Note) -> str:
                 "more arrives before the rollout than the whole fleet serves, so there is no steady "
                 f"state to start from; assumed: {duration_text(note.given_s)} of warm-up "
                 "(clock.warm_up)"
+            )
+        case NoteKind.MAY_BE_OVERLOADED_BEFORE:
+            return (
+                "inputs are uncertain, and in some runs more arrives before the rollout than the whole "
+                "fleet serves, so these have no steady state to start from; assumed: "
+                f"{duration_text(note.given_s)} of warm-up (clock.warm_up)"
             )
         case NoteKind.WARM_UP_TOO_SHORT:
             return (

@@ -333,6 +333,39 @@ CASES = [
         "shop.yaml:7: traffic.arrivals: replay: needs timestamps as its rate",
     ),
     case(
+        "a replay that is uncertain",
+        "validate shop.yaml",
+        shop(
+            "rate: 40/s",
+            "rate: {timestamps: [0.5, 9.5]}\n  arrivals: replay\n  uncertain: 10%",
+        ),
+        "shop.yaml:8: traffic.uncertain: 10%: must be 0 with arrivals: replay, which has no rate",
+    ),
+    case(
+        "uncertain by more than all",
+        "validate shop.yaml",
+        shop("slots: 2", "uncertain: 110%"),
+        "shop.yaml:10: services.web.uncertain: 110%: a share must lie between 0% and 100%",
+    ),
+    case(
+        "a correlation above one",
+        "validate shop.yaml",
+        shop("deploy: 2s", "correlation: 1.5"),
+        "shop.yaml:12: services.web.steps.correlation: 1.5: a share must lie between 0% and 100%",
+    ),
+    case(
+        "a shared step that is none",
+        "validate shop.yaml",
+        shop("deploy: 2s", "shared: {deplyo: 4s}"),
+        "shop.yaml:12: services.web.steps.shared.deplyo: 4s: unknown key (nearest: deploy)",
+    ),
+    case(
+        "shared work without a unit",
+        "validate shop.yaml",
+        shop("deploy: 2s", "shared: {deploy: 4}"),
+        "shop.yaml:12: services.web.steps.shared.deploy: 4: a duration needs a unit, such as 4s",
+    ),
+    case(
         "closed without clients",
         "validate shop.yaml",
         shop("rate: 40/s", "arrivals: closed"),

@@ -144,7 +144,13 @@ def fleets(draw: st.DrawFn, name: str) -> dict[str, Any]:
                 "start_fails": pick(draw, 0, 0.3),
             },
         },
-        "steps": {step: pick(draw, *DURATIONS) for step in STEPS},
+        "uncertain": pick(draw, 0, 0, "20%"),
+        "steps": {
+            **{step: pick(draw, *DURATIONS) for step in STEPS},
+            "shared": pick(draw, {}, {step: pick(draw, "0s", "700ms", "2s") for step in STEPS}),
+            "correlation": pick(draw, 0, 0, 0.3, 1),
+            "uncertain": pick(draw, 0, 0, "30%"),
+        },
         "workload": pick(
             draw,
             None,
@@ -212,9 +218,11 @@ def traffics(draw: st.DrawFn, services: list[str]) -> dict[str, Any]:
     """Draw traffic, open or closed, steady or in bursts."""
     rate = pick(draw, *RATES)
     kinds = ["poisson", "bursty", "closed", *(["replay"] if "timestamps" in rate else [])]
+    arrivals = pick(draw, *kinds)
     return {
         "rate": rate,
-        "arrivals": pick(draw, *kinds),
+        "arrivals": arrivals,
+        "uncertain": 0 if arrivals == "replay" else pick(draw, 0, 0, "10%"),
         "dispersion": pick(draw, 1, 3, 10),
         "clients": {
             "count": draw(st.integers(1, 20)),

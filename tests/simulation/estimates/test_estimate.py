@@ -187,6 +187,13 @@ def test_an_overload_shows_in_the_backlog() -> None:
     assert value(found.backlog_max_count) == pytest.approx(before + 14_400, rel=0.05)
 
 
+def test_an_uncertain_load_has_a_range() -> None:
+    one = scenario(rate="40/s", instances=1, slots=4, traffic={"uncertain": "10%"})
+    load = estimate(one).utilisation_before_fraction
+    assert load is not None
+    assert (load.value, load.low, load.high) == pytest.approx((0.5, 0.5 / 1.1, 0.55))
+
+
 # a part that has no closed form, the reason, what is None for it
 BEYOND: dict[str, tuple[dict[str, Any], Why, str]] = {
     "closed": (
@@ -248,6 +255,26 @@ BEYOND: dict[str, tuple[dict[str, Any], Why, str]] = {
     "unequal speeds": (
         {"queue": "instance", "rate": "100/s", "versions": {"new": {"service_factor": 2.0}}},
         *(Why.UNEVEN_INSTANCES, "rollout_wait_mean_s"),
+    ),
+    "shared steps": (
+        {"steps": {"deploy": "5s", "shared": {"deploy": "4s"}}},
+        *(Why.SHARED_STEPS, "rollout_duration_s"),
+    ),
+    "correlated steps": (
+        {"steps": {"deploy": {"mean": "5s", "cv": 0.5}, "correlation": 0.3}},
+        *(Why.CORRELATED_STEPS, "rollout_duration_s"),
+    ),
+    "an uncertain rate": (
+        {"traffic": {"uncertain": "10%"}},
+        *(Why.UNCERTAIN_INPUTS, "rollout_latency_p99_s"),
+    ),
+    "uncertain service times": (
+        {"service": {"uncertain": "10%"}},
+        *(Why.UNCERTAIN_INPUTS, "rollout_error_fraction"),
+    ),
+    "uncertain steps": (
+        {"steps": {"deploy": "5s", "uncertain": "10%"}},
+        *(Why.UNCERTAIN_INPUTS, "rollout_duration_s"),
     ),
     "an empty pool": (
         {"rollout": {"strategy": "recreate"}},

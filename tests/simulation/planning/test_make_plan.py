@@ -71,3 +71,12 @@ def test_deadlines(changes: dict[str, Any], take_out_s: float, stop_s: float) ->
             Step.RETURN: 10.0,
         }
     )
+
+
+def test_the_deadline_of_a_step_leaves_time_for_shared_work_and_uncertain_durations() -> None:
+    def deploy_s(**steps: Any) -> float:
+        rolled = scenario(steps={"deploy": "5s", **steps}, rollout={"window": 3})
+        return step_deadlines_s(rolled)[Step.DEPLOY]
+
+    assert deploy_s(shared={"deploy": "4s"}) == pytest.approx(3 * (5 + 3 * 4))
+    assert deploy_s(uncertain="50%") == pytest.approx(3 * 5 * 1.5 ** (3.0902 / 1.6449), rel=1e-3)

@@ -8,11 +8,12 @@ from typing import Any
 import pytest
 from pydantic import TypeAdapter
 
-from simulation.planning.assumptions import assumptions_of, scale_duration, scale_spread
+from simulation.planning.assumptions import assumptions_of, scale_spread
 from simulation.planning.sensitivity import LEVELS, OFF_BY, RUNS, TRAJECTORIES, sensitivity
 from simulation.results.run_result import METRICS, Ending, RunResult
 from simulation.results.states import StateIntervals
 from simulation.scenario.distributions import Distribution, Lognormal
+from simulation.scenario.inputs.scaling import scale_duration
 from simulation.scenario.simulated_interval import SimulatedInterval
 from simulation.study.cells import Cell
 from simulation.study.execution import Execution
@@ -107,6 +108,21 @@ def test_a_warm_up_by_requests_is_an_assumption_in_place_of_a_decay() -> None:
     [found] = [each for each in assumptions_of(one) if each.key == key]
     assert found.off_by(one, 1.25).service.versions.new.cold.requests == 50.0
     assert not any(each.key.endswith("decay") for each in assumptions_of(one))
+
+
+def test_what_instances_have_in_common_is_an_assumption() -> None:
+    steps = {"shared": {"deploy": "4s", "return": "1s"}, "correlation": 0.9}
+    one = scenario(steps=steps, rollout={"window": 1})
+    common = {each.key: each for each in assumptions_of(one) if ".steps." in each.key}
+    assert list(common) == [
+        "services.app.steps.shared.deploy",
+        "services.app.steps.shared.return",
+        "services.app.steps.correlation",
+    ]
+    for each in common.values():
+        one = each.off_by(one, 1.25)
+    found = one.service.steps
+    assert (found.shared.deploy, found.shared.return_, found.correlation) == (5.0, 1.25, 1.0)
 
 
 @pytest.mark.parametrize(

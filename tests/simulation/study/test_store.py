@@ -188,6 +188,8 @@ def changed(**parts: Any) -> Scenario:
         pytest.param(changed(seed=2), False, id="seed"),
         pytest.param(changed(rate="61/s"), False, id="traffic"),
         pytest.param(changed(instances=7), False, id="fleet"),
+        pytest.param(changed(traffic={"uncertain": "10%"}), False, id="uncertain traffic"),
+        pytest.param(changed(service={"uncertain": "10%"}), False, id="uncertain service times"),
         pytest.param(changed(policy="random"), False, id="policy"),
         pytest.param(changed(clock={"start": "1s"}), False, id="start"),
         pytest.param(changed(clock={"warm_up": "9s"}), False, id="warm-up"),

@@ -20,6 +20,10 @@ BEGINNINGS = {
         Note(NoteKind.OVERLOADED_BEFORE, given_s=600.0),
         "more arrives before the rollout than the whole fleet serves",
     ),
+    NoteKind.MAY_BE_OVERLOADED_BEFORE: (
+        Note(NoteKind.MAY_BE_OVERLOADED_BEFORE, given_s=600.0),
+        "inputs are uncertain, and in some runs more arrives before the rollout",
+    ),
     NoteKind.WARM_UP_TOO_SHORT: (
         Note(NoteKind.WARM_UP_TOO_SHORT, given_s=600.0, wanted_s=7200.0),
         "a steady state needs 2 h 00 min of warm-up, the automatic one ends at 10 min 00 s",
