@@ -50,6 +50,7 @@ class RunRecord:
         end_s: End of the common interval.
         alone_end_s: End of the interval if no other candidate were simulated.
         has_connections: Whether a class is long-lived connections.
+        has_reconnects: Whether a class opens connections again that were cut.
         waits: The rollout's duration by what it was spent on, None when the rollout did not end.
         critical_path: The services whose rollouts determined the end.
         failures: All failures, service by service.
@@ -73,6 +74,7 @@ class RunRecord:
     end_s: float
     alone_end_s: float
     has_connections: bool
+    has_reconnects: bool
     waits: Waits | None
     critical_path: tuple[str, ...]
     failures: tuple[Failure, ...]
@@ -194,6 +196,11 @@ def _counts(record: RunRecord, tally: Tally) -> dict[str, float | None]:
         "slow_requests": None if record.slow_over_s is None else float(tally["slow"]),
         "cut_requests": float(tally["cut"]),
         **(_connections(tally) if record.rolled and record.has_connections else {}),
+        **(
+            {"reconnects": float(tally["reconnects"])}
+            if record.rolled and record.has_reconnects
+            else {}
+        ),
     }
 
 

@@ -82,6 +82,7 @@ METRICS = (
     "cut_requests",
     "cut_connections",
     "cut_connections_fraction",
+    "reconnects",
     "surge_instance_s",
 )
 """The names of all metrics of a run, in the order in which they are printed."""

@@ -45,6 +45,7 @@ TOTALS = (
     "open_at_start",
     "cut_connections",
     "cut_of_open",
+    "reconnects",
 )
 """The totals of a run.
 
@@ -55,7 +56,7 @@ TOTALS = (
   times at which slots were free again (``busy_ticks``).
 - The most calls that waited at once (``queue_max``); requests that reached a new version (``exposed``).
 - Connections open at time 0 (``open_at_start``), connections that were cut (``cut_connections``), and
-  connections that were both (``cut_of_open``).
+  connections that were both (``cut_of_open``); attempts to open a connection again (``reconnects``).
 """
 
 COUNTED_IN_BINS = {
@@ -152,6 +153,7 @@ def count_requests(
     until_s: float | None,
     queue_max: int,
     exposed: int,
+    reconnects: int = 0,
 ) -> Tally:
     """Return the counts of recorded requests and calls.
 
@@ -165,6 +167,7 @@ def count_requests(
         until_s: The time up to which there are bins; None for no bins.
         queue_max: The most calls that waited at once from time 0 on.
         exposed: Number of requests that reached a new version.
+        reconnects: Number of attempts to open a connection again.
     """
     totals = dict.fromkeys(TOTALS, 0)
     own = table.arrival_s >= 0
@@ -194,6 +197,7 @@ def count_requests(
     totals["busy"] = len(begun) - len(over)
     totals["busy_ticks"] = int(np.sum(_ticks(begun)) - np.sum(_ticks(over)))
     totals["queue_max"], totals["exposed"] = queue_max, exposed
+    totals["reconnects"] = reconnects
     connected = ~calls.takes_slot & np.isfinite(calls.start_s)
     was_there, was_cut = connected & (calls.start_s < 0), connected & (calls.outcome == CUT)
     has_gone = (calls.finish_s <= 0) & ~was_cut  # at time 0, ends come before control's cuts

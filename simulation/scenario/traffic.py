@@ -39,6 +39,7 @@ from simulation.scenario.rates import (
     read_trace,
     steps_rate,
 )
+from simulation.scenario.reconnects import OptionalReconnects, backoff_s
 from simulation.scenario.timestamps import Timestamps, read_timestamps, timestamps_of
 from simulation.scenario.units import (
     RATE_SCHEMA,
@@ -337,6 +338,8 @@ class Retries(FileModel):
         budget: Retries may be at most this fraction of the requests of the last 10 seconds. none: no
             limit.
         cut: true: a request that the rollout cut is sent again too.
+        demand: same: a retry asks for the same work as the attempt before it. new: each retry draws
+            its service times anew.
     """
 
     attempts: int = Field(default=0, ge=0, lt=1 << ATTEMPT_BITS)
@@ -349,18 +352,16 @@ class Retries(FileModel):
         WithJsonSchema({"type": ["string", "number"], "default": "none", "examples": ["20%"]}),
     ] = None
     cut: bool = True
+    demand: Literal["same", "new"] = "same"
+
+    @property
+    def draws_demand(self) -> bool:
+        """Return whether there are retries that draw their service times anew."""
+        return self.attempts > 0 and self.demand == "new"
 
     def wait_s(self, number: int, u: float) -> float:
-        """Return the wait in seconds after attempt n = ``number``: backoff·factorⁿ·(1 + jitter·(2u − 1)).
-
-        Args:
-            number: The attempt that failed, 0 for the first.
-            u: A random number in (0, 1).
-        """
-        wait = self.backoff
-        for _attempt in range(number):
-            wait *= self.factor
-        return wait * (1.0 + self.jitter * (2.0 * u - 1.0))
+        """Return the wait in seconds after attempt ``number``, 0 for the first; u lies in (0, 1)."""
+        return backoff_s(self.backoff, self.factor, self.jitter, number, u)
 
 
 class RequestClass(FileModel):
@@ -379,7 +380,8 @@ class RequestClass(FileModel):
         holds_slot: true: a request takes a slot while it is served. false: it is a long-lived
             connection (websocket, download), which takes no slot and never queues; the service time
             is its life.
-        reconnects: true: a connection that was cut is opened again at once, with a new life.
+        reconnects: true: a connection that was cut is opened again at once, with a new life. Or how,
+            such as {backoff: 1s, cost: 5ms}.
     """
 
     share: Fraction | None = None
@@ -389,7 +391,7 @@ class RequestClass(FileModel):
     cancel_on_disconnect: bool = False
     retries: Retries = Retries()
     holds_slot: bool = True
-    reconnects: bool = False
+    reconnects: OptionalReconnects = None
 
 
 class Clients(FileModel):

@@ -113,6 +113,7 @@ def to_run_result(scenario: Scenario, sample: LoadSample) -> RunResult:
             end_s=settled_s,
             alone_end_s=settled_s,
             has_connections=False,
+            has_reconnects=False,
             waits=None,
             critical_path=(),
             failures=() if stopped_by is None else (stopped_by,),
