@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from simulation.estimates.no_estimate import NoEstimate, Why
 from simulation.results.failures import Cause, Failure, GuardFigure
 from simulation.scenario.model import Scenario
-from simulation.study.notes import Note, NoteKind, notes_of
+from simulation.study.notes import QUALIFY_FIGURES, Note, NoteKind, notes_of
 from studio.views.figures_text import (
     count_text,
     duration_text,
@@ -162,3 +162,9 @@ def note_text(note: Note) -> str:
 def note_lines(scenario: Scenario, candidates: Sequence[Scenario] = ()) -> list[str]:
     """Return the notes on a scenario, a sentence for each."""
     return [note_text(note) for note in notes_of(scenario, candidates)]
+
+
+def qualifying_lines(scenario: Scenario, candidates: Sequence[Scenario] = ()) -> list[str]:
+    """Return a sentence for each note on an assumption that all figures of the scenario rest on."""
+    notes = notes_of(scenario, candidates)
+    return [note_text(note) for note in notes if note.kind in QUALIFY_FIGURES]
