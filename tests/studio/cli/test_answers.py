@@ -53,6 +53,7 @@ OWN = [
     "cut_requests",
     "cut_connections",
     "cut_connections_fraction",
+    "reconnects",
     "surge_instance_s",
 ]
 METRICS = {*BOTH, *(f"rollout_{name}" for name in BOTH), *OWN}
@@ -274,7 +275,7 @@ def test_the_table_shows_the_figures_of_the_comparison(rollcast: CommandLine) ->
 
 def test_simulate_prints_every_figure(rollcast: CommandLine) -> None:
     out = rollcast("simulate", "shop.yaml", *ONE).out
-    assert all(name in out for name in METRICS - {"cut_connections", "cut_connections_fraction"})
+    assert all(name in out for name in METRICS - {"cut_connections", "cut_connections_fraction", "reconnects"})
     rollcast.write("sockets.yaml", SOCKETS)
     printed = rollcast("simulate", "sockets.yaml", *ONE).out
     assert all(name in printed for name in METRICS)
