@@ -299,9 +299,7 @@ def impatient(demand: str) -> Scenario:
     )
 
 
-@pytest.mark.parametrize(
-    ("demand", "ok_fraction"), [("same", 0.2), ("new", 1 - 0.8**4)]
-)
+@pytest.mark.parametrize(("demand", "ok_fraction"), [("same", 0.2), ("new", 1 - 0.8**4)])
 def test_a_retry_repeats_the_demand_or_draws_a_new_one(demand: str, ok_fraction: float) -> None:
     """A demand that is too long is so in each of four attempts, 20 % are served; with new ones 59 %."""
     run = run_once(impatient(demand), keep_requests=False)
