@@ -166,7 +166,7 @@ def test_a_client_that_leaves_during_its_handshake_gets_no_connection() -> None:
     bench.run(1)
     cut(bench, 0, returns=True)
     bench.run(30)
-    first, handshake = bench.calls()
+    _, handshake = bench.calls()
     assert (handshake.finish_s, handshake.released_s) == (4.0, 6.0)
     assert bench.outcomes() == ["timed_out"]
 
