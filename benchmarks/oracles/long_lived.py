@@ -99,6 +99,7 @@ class Fleet:
     def _page(self) -> Process:
         instance, arrival_s = self._pick(), self.env.now
         me = self.env.active_process
+        assert me is not None
         instance.at_work[me] = None
         try:
             yield from self._work(instance, self.rng.expovariate(1 / self.case.page_s))
@@ -111,6 +112,7 @@ class Fleet:
     def _socket(self) -> Process:
         case, env, comes_back = self.case, self.env, False
         me = env.active_process
+        assert me is not None
         while any(instance.in_pool for instance in self._instances):
             instance, is_open = self._pick(), False
             instance.at_work[me] = None

@@ -43,10 +43,12 @@ class Why(StrEnum):
     TIMEOUTS = "timeouts"
     RETRIES = "retries"
     RETRIED_WORK = "retried_work"
+    NEW_DEMANDS = "new_demands"
     MAY_FAIL = "may_fail"
     DRAIN_MAY_ABORT = "drain_may_abort"
     QUEUED_AT_DRAINS = "queued_at_drains"
     CUT_CONNECTIONS = "cut_connections"
+    HANDSHAKES = "handshakes"
     CONNECTIONS_BEGIN_EMPTY = "connections_begin_empty"
 
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from simulation.control.order import rolling_order, waves_of
 from simulation.estimates.in_flight import in_flight
-from simulation.estimates.no_estimate import OF_CUTS, OF_DRAINS, NoEstimate, Why
+from simulation.estimates.no_estimate import OF_CUTS, OF_DRAINS, OF_REQUESTS, NoEstimate, Why
 from simulation.estimates.schedule import Schedules, draws_for, schedules
 from simulation.requests.stationary import long_lived
 from simulation.scenario.model import Scenario
@@ -165,6 +165,9 @@ def _failure_reasons(
     elif connections and rule.drain.on_timeout == "cut":
         # The share of errors counts arrivals from the start on; most cut connections are older.
         yield reason(Why.CUT_CONNECTIONS, OF_CUTS[1:])
+        rules = [scenario.traffic.classes[kind].reconnects for kind in connections]
+        if any(again is not None and again.cost > 0 for again in rules):
+            yield reason(Why.HANDSHAKES, OF_REQUESTS)
 
 
 def _lowest(scenario: Scenario, name: str) -> tuple[int, float]:

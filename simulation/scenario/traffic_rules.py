@@ -6,8 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from executor.base.yaml_positions import NOT_GIVEN
-from simulation.scenario.reconnects import Reconnects
-from simulation.scenario.traffic import RequestClass, TimestampsRate
+from simulation.scenario.traffic import Reconnects, RequestClass, TimestampsRate
 
 if TYPE_CHECKING:
     from simulation.scenario.model import Scenario

@@ -46,10 +46,14 @@ _REASONS = {
         "requests that always take longer than their client waits are retried in vain, "
         "which brings the load to {share}"
     ),
+    Why.NEW_DEMANDS: (
+        "{share} of the requests would run into a timeout, and a retry asks for another service time"
+    ),
     Why.MAY_FAIL: "a verify or start of {names} may fail, which halts the rollout or prolongs it",
     Why.DRAIN_MAY_ABORT: "a drain of {names} may run out, which aborts it",
     Why.QUEUED_AT_DRAINS: "requests queue at instances of {names} that are taken out (load {share})",
     Why.CUT_CONNECTIONS: "drains cut long-lived connections, most of which came before the rollout",
+    Why.HANDSHAKES: "connections that come back hold slots for their handshakes",
     Why.CONNECTIONS_BEGIN_EMPTY: "how many long-lived connections are open is not known",
 }
 """The words of each reason; `names` are services, `share` is the share that the reason states."""

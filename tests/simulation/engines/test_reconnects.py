@@ -11,7 +11,7 @@ import pytest
 from simulation.engines.compiled.layout import has_fast_path
 from simulation.results.run_result import METRICS, EngineName
 from simulation.scenario.model import Scenario
-from simulation.scenario.reconnects import Reconnects
+from simulation.scenario.traffic import Reconnects
 from tests.helpers.agree import difference, ran
 from tests.helpers.engine import Bench
 from tests.helpers.results import figure

@@ -180,7 +180,10 @@ def test_the_warm_up_begins_before_the_queue_that_is_left_of_an_earlier_peak() -
 
 def test_a_slot_is_held_while_the_services_behind_work() -> None:
     """100/s hold 5.5 of 5 slots in front: 5 ms of their own work and 50 ms of the service behind."""
-    services = {"front": {"slots": 5, "service_time": "5ms"}, "back": {"slots": 20}}
+    services: dict[str, dict[str, Any]] = {
+        "front": {"slots": 5, "service_time": "5ms"},
+        "back": {"slots": 20},
+    }
     one = of_services(services, {"page": {"route": ["front", "back"]}}, rate="100/s")
     assert warm_up_of([one]).is_overloaded
     services["front"]["slots"] = 6

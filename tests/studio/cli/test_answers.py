@@ -293,8 +293,8 @@ def test_a_start_that_is_not_steady_is_said_with_every_answer(rollcast: CommandL
         answer = rollcast(*command)
         assert answer.code == code, answer.err
         assert note in " ".join((answer.out + answer.err).split()), command
-    for command in (("simulate",), ("compare", "--windows", "2")):
-        data = rollcast(command[0], "heavy.yaml", *command[1:], "--json", *ONE).json
+    for name, *options in (("simulate",), ("compare", "--windows", "2")):
+        data = rollcast(name, "heavy.yaml", *options, "--json", *ONE).json
         assert [each["kind"] for each in data["notes"]] == ["warm_up_too_short"]
         assert data["notes"][0]["wanted_s"] > 10 * data["notes"][0]["given_s"]
 

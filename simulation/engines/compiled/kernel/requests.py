@@ -155,7 +155,7 @@ def backoff_s(p: int, kind: int, number: int, u: float) -> float:
 
 @part
 def _wait_s(first: float, factor: float, jitter: float, number: int, u: float) -> float:
-    """Return `simulation.scenario.reconnects.backoff_s` of these arguments."""
+    """Return `simulation.scenario.traffic.backoff_s` of these arguments."""
     wait = first
     for _attempt in range(number):
         wait *= factor
