@@ -210,6 +210,9 @@ class Run:
                 end_s=end_s,
                 alone_end_s=self.alone_end_s(),
                 has_connections=bool(long_lived(scenario)),
+                has_reconnects=any(
+                    kind.reconnects is not None for kind in scenario.traffic.classes.values()
+                ),
                 waits=release.waits() if release else None,
                 critical_path=release.critical_path() if release else (),
                 failures=release.failures if release else (),

@@ -272,6 +272,10 @@ def _add_requests(scenario: Scenario, result: Estimate, flow: Flow) -> Estimate:
     late += answers.waits_over(flow.queue_timeout_s)
     waited = max(0.0, late - always)
     gone = flow.turned_away
+    kinds = scenario.traffic.classes.values()
+    if late > _STORM and any(kind.retries.draws_demand for kind in kinds):
+        why = NoEstimate(Why.NEW_DEMANDS, fraction=min(1.0, late))
+        return replace(result, beyond=(*result.beyond, why))
     again = _retried_work(flow)
     with_retries = float(np.max(flow.load)) * (1.0 + again)
     if again > _MOST_RETRIED_WORK or (again > _RETRIED_WORK and with_retries > _SHORT_OF_WORK):

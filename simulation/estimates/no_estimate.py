@@ -54,6 +54,7 @@ class Why(StrEnum):
     TIMEOUTS = "timeouts"
     RETRIES = "retries"
     RETRIED_WORK = "retried_work"
+    NEW_DEMANDS = "new_demands"
     MAY_FAIL = "may_fail"
     DRAIN_MAY_ABORT = "drain_may_abort"
     QUEUED_AT_DRAINS = "queued_at_drains"
@@ -61,6 +62,7 @@ class Why(StrEnum):
     SHARED_STEPS = "shared_steps"
     CORRELATED_STEPS = "correlated_steps"
     UNCERTAIN_INPUTS = "uncertain_inputs"
+    HANDSHAKES = "handshakes"
     CONNECTIONS_BEGIN_EMPTY = "connections_begin_empty"
 
 

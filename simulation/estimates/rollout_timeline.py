@@ -183,6 +183,9 @@ def _failure_reasons(
     elif connections and rule.drain.on_timeout == "cut":
         # The share of errors counts arrivals from the start on; most cut connections are older.
         yield reason(Why.CUT_CONNECTIONS, OF_CUTS[1:])
+        rules = [scenario.traffic.classes[kind].reconnects for kind in connections]
+        if any(again is not None and again.cost > 0 for again in rules):
+            yield reason(Why.HANDSHAKES, OF_REQUESTS)
 
 
 def _lowest(scenario: Scenario, name: str) -> tuple[int, float]:

@@ -27,6 +27,7 @@ PURPOSES = (
     "closed demand",
     "crash",
     "repair",
+    "retry demand",
 )
 """The purposes of addressed numbers. Both engines hash the position in this list."""
 

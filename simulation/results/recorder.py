@@ -55,6 +55,7 @@ class RunRecord:
         end_s: End of the common interval.
         alone_end_s: End of the interval if no other candidate were simulated.
         has_connections: Whether a class is long-lived connections.
+        has_reconnects: Whether a class opens connections again that were cut.
         waits: The rollout's duration by what it was spent on, None when the rollout did not end.
         critical_path: The services whose rollouts determined the end.
         failures: All failures, service by service.
@@ -80,6 +81,7 @@ class RunRecord:
     end_s: float
     alone_end_s: float
     has_connections: bool
+    has_reconnects: bool
     waits: Waits | None
     critical_path: tuple[str, ...]
     failures: tuple[Failure, ...]
@@ -209,6 +211,11 @@ def _counts(record: RunRecord, tally: Tally) -> dict[str, float | None]:
         "cut_requests": float(tally["cut"]),
         "retries": float(tally["retried"]),
         **(_connections(tally) if record.rolled and record.has_connections else {}),
+        **(
+            {"reconnects": float(tally["reconnects"])}
+            if record.rolled and record.has_reconnects
+            else {}
+        ),
     }
 
 

@@ -85,6 +85,7 @@ METRICS = (
     "connections_at_start",
     "cut_connections",
     "cut_connections_fraction",
+    "reconnects",
     "surge_instance_s",
 )
 """The names of all metrics of a run, in the order in which they are printed."""

@@ -46,6 +46,7 @@ TOTALS = (
     "cut_connections",
     "cut_of_open",
     "retried",
+    "reconnects",
 )
 """The totals of a run.
 
@@ -56,7 +57,7 @@ TOTALS = (
   times at which slots were free again (``busy_ticks``).
 - The most calls that waited at once (``queue_max``); requests that reached a new version (``exposed``).
 - Connections open at time 0 (``open_at_start``), connections that were cut (``cut_connections``), and
-  connections that were both (``cut_of_open``).
+  connections that were both (``cut_of_open``); attempts to open a connection again (``reconnects``).
 - Attempts sent from time 0 on after the first one of their request (``retried``).
 """
 
@@ -174,6 +175,7 @@ def count_requests(
     queue_max: int,
     exposed: int,
     retried_s: Floats,
+    reconnects: int = 0,
 ) -> Tally:
     """Return the counts of recorded requests and calls.
 
@@ -188,6 +190,7 @@ def count_requests(
         queue_max: The most calls that waited at once from time 0 on.
         exposed: Number of requests that reached a new version.
         retried_s: When each attempt after the first one of its request was sent, shape (attempts,).
+        reconnects: Number of attempts to open a connection again.
     """
     totals = dict.fromkeys(TOTALS, 0)
     own = table.arrival_s >= 0
@@ -217,6 +220,7 @@ def count_requests(
     totals["busy"] = len(begun) - len(over)
     totals["busy_ticks"] = int(np.sum(_ticks(begun)) - np.sum(_ticks(over)))
     totals["queue_max"], totals["exposed"] = queue_max, exposed
+    totals["reconnects"] = reconnects
     connected = ~calls.takes_slot & np.isfinite(calls.start_s)
     was_there, was_cut = connected & (calls.start_s < 0), connected & (calls.outcome == CUT)
     has_gone = (calls.finish_s <= 0) & ~was_cut  # at time 0, ends come before control's cuts

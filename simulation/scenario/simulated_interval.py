@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from simulation.scenario.inputs.uncertainty import (
     NORMAL_95,
     NORMAL_999,
@@ -24,8 +26,15 @@ SETTLING_S = 10.0
 _BIN_WIDTHS_S = (1.0, 2.0, 5.0, 10.0, 15.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0)
 
 _LONGEST_WARM_UP_S = 600.0
-_MOST_WARM_UP_REQUESTS = 200_000
-"""An automatic warm-up lasts at most `_LONGEST_WARM_UP_S`, or until this many requests if longer."""
+_MOST_WARM_UP_EVENTS = 200_000
+"""An automatic warm-up lasts at most `_LONGEST_WARM_UP_S`, or this many calls and checks if longer."""
+
+_RELAXATION_TIMES = 10
+_LEAST_RELAXATION_TIMES = 5
+"""Relaxation times of an automatic warm-up, and of one above `_LONGEST_WARM_UP_S`.
+
+After 5, a queue lacks less than e⁻⁵ = 0.7 % of its mean length: far less than 60 runs can tell.
+"""
 
 
 @dataclass(frozen=True)
@@ -132,14 +141,21 @@ def _known_warm_up_of(candidates: Sequence[Scenario]) -> WarmUp:
     lasts longer by this factor (E[S²]/2E[S]), and so does the relaxation (Whitt, 1993). Long-lived
     connections that are open from the beginning need no warm-up (`simulation.requests.stationary`).
 
-    The limit is ten minutes, or the time in which 200,000 requests arrive if that is longer.
+    A closed loop relaxes within a cycle of its clients. A queue that an earlier rate has left behind
+    at the start began when the fleet was last not overloaded: the warm-up begins before that.
+
+    Five relaxation times are enough where ten take longer than ten minutes. The limit is ten minutes,
+    or the time of 200,000 calls and health checks if that is longer.
     """
     scenario = candidates[0]
     if scenario.clock.warm_up is not None:
         return WarmUp(scenario.clock.warm_up)
     rates = [float(candidate.rates().rate_at(candidate.start_s())) for candidate in candidates]
     rate_rps = max([0.0, *(rate for rate in rates if math.isfinite(rate))])
-    relaxation_s = max(_relaxation_s(scenario, name, rate_rps) for name in scenario.services)
+    if scenario.traffic.arrivals == "closed":
+        relaxation_s = _cycle_s(scenario)
+    else:
+        relaxation_s = max(_relaxation_s(scenario, name, rate_rps) for name in scenario.services)
     classes = list(scenario.traffic.classes.values())
     longest_s = max(
         (
@@ -149,24 +165,112 @@ def _known_warm_up_of(candidates: Sequence[Scenario]) -> WarmUp:
         ),
         default=0.0,
     )
-    wanted_s = longest_s + 10 * relaxation_s
-    if math.isfinite(wanted_s):
-        wanted_s = float(math.ceil(wanted_s))
-    most_s = max(_LONGEST_WARM_UP_S, _MOST_WARM_UP_REQUESTS / max(rate_rps, 1e-9))
+    backlog_s = max(_backlog_age_s(candidate) for candidate in candidates)
+    full_s, wanted_s = (
+        max(longest_s + times * relaxation_s, backlog_s + longest_s if backlog_s > 0 else 0.0)
+        for times in (_RELAXATION_TIMES, _LEAST_RELAXATION_TIMES)
+    )
+    if full_s > _LONGEST_WARM_UP_S:
+        full_s = max(wanted_s, _LONGEST_WARM_UP_S)
+    if math.isfinite(full_s):
+        full_s, wanted_s = float(math.ceil(full_s)), float(math.ceil(wanted_s))
+    most_s = max(
+        _LONGEST_WARM_UP_S, _MOST_WARM_UP_EVENTS / max(_events_per_s(scenario, rate_rps), 1e-9)
+    )
     load = max(_load(scenario, name, rate_rps) for name in scenario.services)
     is_overloaded = scenario.traffic.arrivals != "closed" and load >= 1
     return WarmUp(
-        given_s=float(math.floor(min(wanted_s, most_s))),
+        given_s=float(math.floor(min(full_s, most_s))),
         wanted_s=math.inf if is_overloaded else wanted_s,
         is_overloaded=is_overloaded,
     )
 
 
 def _load(scenario: Scenario, name: str, rate_rps: float) -> float:
-    """Return the load ρ of a service: the work that arrives per second over the fleet's power."""
+    """Return the load ρ of a service: the share of its slots that requests hold, without waits.
+
+    A request holds its slot while the services after this one on its route work (model.md §2).
+    """
     service = scenario.services[name]
     factor = service.versions.old.service_factor
-    return rate_rps * scenario.work_s(name) * factor / sum(service.power())
+    load = rate_rps * scenario.work_s(name) * factor / sum(service.power())
+    if len(scenario.services) == 1:
+        return load
+    return load + rate_rps * _work_after_s(scenario, name) / sum(service.slots_of())
+
+
+def _work_after_s(scenario: Scenario, name: str) -> float:
+    """Return how long the services after one work on a request, in seconds, mean of all classes."""
+    classes = zip(
+        scenario.traffic.classes.values(),
+        scenario.traffic.shares(),
+        scenario.demands(),
+        strict=True,
+    )
+    total_s = 0.0
+    for kind, share, demands in classes:
+        route = scenario.route_of(kind)
+        if name in route:
+            first = route.index(name) + 1
+            for other, demand in zip(route[first:], demands[first:], strict=True):
+                service = scenario.services[other]
+                slower = service.versions.old.service_factor * sum(service.slots_of())
+                total_s += share * float(demand.mean_s()) * slower / sum(service.power())
+    return total_s
+
+
+def _events_per_s(scenario: Scenario, rate_rps: float) -> float:
+    """Return how many calls and health checks are simulated in a second, without retries."""
+    classes = zip(scenario.traffic.classes.values(), scenario.traffic.shares(), strict=True)
+    calls = sum(share * len(scenario.route_of(kind)) for kind, share in classes)
+    checks = [
+        service.instance_count / service.balancer.health_check.interval
+        for service in scenario.services.values()
+        if service.balancer.health_check is not None
+    ]
+    return rate_rps * calls + sum(checks)
+
+
+def _cycle_s(scenario: Scenario) -> float:
+    """Return how long a client of a closed loop thinks, and waits at most for its answer, in seconds.
+
+    The number of clients that think relaxes at least as fast as 1/thinking time. With more clients
+    than slots, a client waits until every other client was served.
+    """
+    clients = scenario.traffic.clients
+    assert clients is not None
+    shares = scenario.traffic.shares()
+    demand_s = sum(
+        share * _request_s(scenario, number, None) for number, share in enumerate(shares)
+    )
+    turn_s = max(_load(scenario, name, float(clients.count)) for name in scenario.services)
+    return float(clients.think_time.mean_s()) + max(demand_s, turn_s)
+
+
+def _backlog_age_s(scenario: Scenario) -> float:
+    """Return how long before the start the fleet was overloaded first, if a queue is left of it.
+
+    Arrivals are a fluid at the rates before the start. The result is 0 without such a queue, and
+    where the fleet is overloaded at the start as well: a queue then grows without an end.
+    """
+    if scenario.traffic.arrivals == "closed":
+        return 0.0
+    table, start_s = scenario.rates(), scenario.start_s()
+    before = table.edges_s[:-1] < start_s
+    rates = table.rates_rps[before][::-1]  # the latest first
+    begins_s = start_s - table.edges_s[:-1][before][::-1]
+    known = ~np.logical_or.accumulate(np.isnan(rates))
+    rates, begins_s = rates[known], begins_s[known]
+    if not len(rates):
+        return 0.0
+    heaviest = max(_load(scenario, name, 1.0) for name in scenario.services)
+    if rates[0] * heaviest >= 1:
+        return 0.0
+    lasts_s = np.diff(begins_s, prepend=0.0)
+    # The work that came since each moment, beyond what the fleet could do since then.
+    excess_s = np.cumsum((rates * heaviest - 1.0) * lasts_s)
+    oldest = int(np.argmax(excess_s))
+    return float(begins_s[oldest]) if excess_s[oldest] > 0 else 0.0
 
 
 def _relaxation_s(scenario: Scenario, name: str, rate_rps: float) -> float:
@@ -181,7 +285,7 @@ def _relaxation_s(scenario: Scenario, name: str, rate_rps: float) -> float:
 
 
 def _in_service_s(scenario: Scenario, name: str) -> float:
-    """Return E[S²]/2E[S] of a service's requests of all classes, or E[S] where that is more."""
+    """Return E[S²]/2E[S] of the times for which requests hold a slot, or E[S] where that is more."""
     first, second, total = 0.0, 0.0, 0.0
     classes = zip(
         scenario.traffic.classes.values(),
@@ -192,11 +296,12 @@ def _in_service_s(scenario: Scenario, name: str) -> float:
     for kind, share, demands in classes:
         route = scenario.route_of(kind)
         if kind.holds_slot and name in route:
-            demand = demands[route.index(name)]
-            mean_s = float(demand.mean_s())
+            held = demands[route.index(name) :]
+            mean_s = sum(float(demand.mean_s()) for demand in held)
+            variance = sum((float(demand.mean_s()) * float(demand.cv())) ** 2 for demand in held)
             total += share
             first += share * mean_s
-            second += share * mean_s**2 * (1.0 + float(demand.cv()) ** 2)
+            second += share * (mean_s**2 + variance)
     if first == 0:
         return float(scenario.services[name].service_time.mean_s())
     return max(first / total, second / first / 2)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from executor.base.yaml_positions import NOT_GIVEN
-from simulation.scenario.traffic import RequestClass, TimestampsRate
+from simulation.scenario.traffic import Reconnects, RequestClass, TimestampsRate
 
 if TYPE_CHECKING:
     from simulation.scenario.model import Scenario
@@ -67,8 +67,9 @@ def _class(scenario: Scenario, name: str, kind: RequestClass) -> Iterator[Broken
         elif service not in route:
             rule = f"is not on the route of {name}: {', '.join(route)}"
             yield (*where, "service_time", service), NOT_GIVEN, rule
-    if kind.reconnects and kind.holds_slot:
+    if kind.reconnects is not None and kind.holds_slot:
         rule = "needs holds_slot: false, only a long-lived connection reconnects"
-        yield (*where, "reconnects"), True, rule
+        is_short = kind.reconnects == Reconnects()
+        yield (*where, "reconnects"), True if is_short else NOT_GIVEN, rule
     if not kind.holds_slot and len(route) > 1:
         yield (*where, "route"), route, "must be one service, to which the connection is open"

@@ -28,6 +28,17 @@ class NoteKind(StrEnum):
     WINDOW_LEFT_OUT = "window_left_out"
 
 
+QUALIFY_FIGURES = frozenset(
+    {
+        NoteKind.OVERLOADED_BEFORE,
+        NoteKind.MAY_BE_OVERLOADED_BEFORE,
+        NoteKind.WARM_UP_TOO_SHORT,
+        NoteKind.CONNECTIONS_BEGIN_EMPTY,
+    }
+)
+"""The kinds of notes on assumptions that all figures rest on, whatever the answer is."""
+
+
 @dataclass(frozen=True)
 class Note:
     """One thing that a person must know of a scenario.
@@ -61,7 +72,7 @@ def notes_json(notes: Sequence[Note]) -> list[dict[str, Any]]:
 
 
 def notes_of(scenario: Scenario, candidates: Sequence[Scenario] = ()) -> tuple[Note, ...]:
-    """Return the notes on a scenario.
+    """Return the notes on a scenario; those on what all its figures rest on come first.
 
     Args:
         scenario: The study's scenario.
@@ -77,12 +88,6 @@ def _notes(scenario: Scenario, candidates: Sequence[Scenario]) -> Iterator[Note]
     cut = tuple(
         name for name in connections if set(scenario.route_of(classes[name])).intersection(rolled)
     )
-    if cut and scenario.objectives.cut_connections is None:
-        yield Note(NoteKind.NO_CUT_OBJECTIVE, cut)
-    if connections and scenario.traffic.begins_empty:
-        yield Note(
-            NoteKind.CONNECTIONS_BEGIN_EMPTY, connections, arrivals=scenario.traffic.arrivals
-        )
     warm_up = warm_up_of(candidates)
     if warm_up.is_overloaded:
         yield Note(NoteKind.OVERLOADED_BEFORE, given_s=warm_up.given_s)
@@ -90,6 +95,12 @@ def _notes(scenario: Scenario, candidates: Sequence[Scenario]) -> Iterator[Note]
         yield Note(NoteKind.MAY_BE_OVERLOADED_BEFORE, given_s=warm_up.given_s)
     elif warm_up.is_too_short:
         yield Note(NoteKind.WARM_UP_TOO_SHORT, given_s=warm_up.given_s, wanted_s=warm_up.wanted_s)
+    if connections and scenario.traffic.begins_empty:
+        yield Note(
+            NoteKind.CONNECTIONS_BEGIN_EMPTY, connections, arrivals=scenario.traffic.arrivals
+        )
+    if cut and scenario.objectives.cut_connections is None:
+        yield Note(NoteKind.NO_CUT_OBJECTIVE, cut)
     yield from _left_out_windows(scenario, candidates)
 
 

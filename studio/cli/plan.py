@@ -118,12 +118,14 @@ def write_search_result(
     """
     from executor.plan.file import write_plan
     from simulation.planning.evidence import plan_of
-    from studio.views.sentences import note_lines
+    from studio.views.sentences import note_lines, qualifying_lines
 
+    applied = [outcome.case.scenario for outcome in found.looked]
     if found.chosen is None:
+        notes = "".join(f"; {line}" for line in qualifying_lines(found.scenario, applied))
         raise Refused(
             f"no plan is written, none meets the objectives: {_why_none(found)}"
-            f"{_lag_hint(found.scenario)}"
+            f"{_lag_hint(found.scenario)}{notes}"
         )
     made = plan_of(found, valid_for_s)
     if key_file is not None:
@@ -142,7 +144,6 @@ def write_search_result(
         sentences.append(_busiest_sentence(found.looked[found.busiest]))
     if found.starts:
         sentences.append(found.starts)
-    applied = [outcome.case.scenario for outcome in found.looked]
     sentences += [f"! {line}." for line in note_lines(found.scenario, applied)]
     return [*sentences, f"The plan is in {output}"]
 

@@ -41,6 +41,8 @@ def sensitivity(
 ) -> None:
     """Rank the assumptions by how far the answer moves when each is off by a quarter."""
     from simulation.planning.sensitivity import sensitivity as analysed
+    from simulation.study.notes import notes_json, notes_of
+    from studio.views.sentences import note_lines
 
     if chart is not None and chart.suffix not in _CHARTS:
         raise BadInput(f"--chart {chart}: must end in {', '.join(_CHARTS)}")
@@ -55,9 +57,11 @@ def sensitivity(
     if chart is not None:
         _write_chart(chart, result)
     if json:
-        o.print_json(result.to_json())
+        o.print_json({**result.to_json(), "notes": notes_json(notes_of(loaded))})
         return
     _print(result)
+    for line in note_lines(loaded):
+        print(f"! {line}.")
 
 
 def _print(result: Sensitivity) -> None:

@@ -125,6 +125,7 @@ def to_run_result(scenario: Scenario, sample: LoadSample) -> RunResult:
             end_s=settled_s,
             alone_end_s=settled_s,
             has_connections=False,
+            has_reconnects=False,
             waits=None,
             critical_path=(),
             failures=() if stopped_by is None else (stopped_by,),
@@ -266,7 +267,9 @@ def _ended_s(sample: LoadSample, begin_s: float) -> float | None:
     return sample.began_s + max(float(step["end_s"]) for step in sample.timeline["steps"]) - begin_s
 
 
-def _states(scenario: Scenario, sample: LoadSample, begin_s: float, end_s: float) -> tuple[StateInterval, ...]:
+def _states(
+    scenario: Scenario, sample: LoadSample, begin_s: float, end_s: float
+) -> tuple[StateInterval, ...]:
     """Return the executor's states on the rollout's clock, from the first request to the end."""
     names = scenario.service.instance_names(scenario.service_name)
     shift_s, first_s = sample.began_s - begin_s, sample.zero_s - begin_s

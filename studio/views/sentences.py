@@ -11,7 +11,7 @@ from simulation.results.failures import Cause, Failure, GuardFigure
 from simulation.results.losses import CAUSES, PHASES, LossCause, Losses, LossPhase
 from simulation.scenario.model import Scenario
 from simulation.study.candidates import WhyLeftOut
-from simulation.study.notes import Note, NoteKind, notes_of
+from simulation.study.notes import QUALIFY_FIGURES, Note, NoteKind, notes_of
 from studio.views.figures_text import (
     clock_text,
     count_text,
@@ -52,6 +52,9 @@ _REASONS = {
         "requests that always take longer than their client waits are retried in vain, "
         "which brings the load to {share}"
     ),
+    Why.NEW_DEMANDS: (
+        "{share} of the requests would run into a timeout, and a retry asks for another service time"
+    ),
     Why.MAY_FAIL: "a verify or start of {names} may fail, which halts the rollout or prolongs it",
     Why.DRAIN_MAY_ABORT: "a drain of {names} may run out, which aborts it",
     Why.QUEUED_AT_DRAINS: "requests queue at instances of {names} that are taken out (load {share})",
@@ -59,6 +62,7 @@ _REASONS = {
     Why.SHARED_STEPS: "instances of {names} share work in their steps and slow each other down",
     Why.CORRELATED_STEPS: "steps of {names} are correlated between instances",
     Why.UNCERTAIN_INPUTS: "inputs are uncertain, and their factors differ from run to run",
+    Why.HANDSHAKES: "connections that come back hold slots for their handshakes",
     Why.CONNECTIONS_BEGIN_EMPTY: "how many long-lived connections are open is not known",
 }
 """The words of each reason; `names` are services, `share` is the share that the reason states."""
@@ -185,6 +189,12 @@ def note_text(note: Note) -> str:
 def note_lines(scenario: Scenario, candidates: Sequence[Scenario] = ()) -> list[str]:
     """Return the notes on a scenario, a sentence for each."""
     return [note_text(note) for note in notes_of(scenario, candidates)]
+
+
+def qualifying_lines(scenario: Scenario, candidates: Sequence[Scenario] = ()) -> list[str]:
+    """Return a sentence for each note on an assumption that all figures of the scenario rest on."""
+    notes = notes_of(scenario, candidates)
+    return [note_text(note) for note in notes if note.kind in QUALIFY_FIGURES]
 
 
 # Lost requests: by which cause, in which phase of the rollout, and when most of them

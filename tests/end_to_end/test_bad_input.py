@@ -407,6 +407,33 @@ CASES = [
         shop("rate: 40/s", "rate: 40/s\n  classes: {all: {reconnects: true}}"),
         "shop.yaml:7: traffic.classes.all.reconnects: true: needs holds_slot: false",
     ),
+    case(
+        "requests with a handshake",
+        "validate shop.yaml",
+        shop("rate: 40/s", "rate: 40/s\n  classes: {all: {reconnects: {cost: 5ms}}}"),
+        "shop.yaml:7: traffic.classes.all.reconnects: needs holds_slot: false",
+    ),
+    case(
+        "a number of reconnects",
+        "validate shop.yaml",
+        shop("rate: 40/s", "rate: 40/s\n  classes: {all: {holds_slot: false, reconnects: 3}}"),
+        "shop.yaml:7: traffic.classes.all.reconnects: 3: must be true, false or a mapping such as",
+    ),
+    case(
+        "a handshake without a unit",
+        "validate shop.yaml",
+        shop(
+            "rate: 40/s",
+            "rate: 40/s\n  classes: {all: {holds_slot: false, reconnects: {cost: 5}}}",
+        ),
+        "shop.yaml:7: traffic.classes.all.reconnects.cost: 5: a duration needs a unit",
+    ),
+    case(
+        "a demand of neither kind",
+        "validate shop.yaml",
+        shop("rate: 40/s", "rate: 40/s\n  classes: {all: {retries: {demand: fresh}}}"),
+        "shop.yaml:7: traffic.classes.all.retries.demand: fresh: must be same or new",
+    ),
     # the scenario's file
     case("missing file", "compare nowhere.yaml", {}, "nowhere.yaml: cannot be read: No such file"),
     case("directory", "compare .", {}, ".: cannot be read: Is a directory"),

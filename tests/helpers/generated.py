@@ -48,8 +48,21 @@ def clients(draw: st.DrawFn) -> dict[str, Any]:
             "jitter": pick(draw, 0, 0.5),
             "budget": pick(draw, "none", "20%"),
             "cut": draw(st.booleans()),
+            "demand": pick(draw, "same", "new"),
         },
     }
+
+
+@st.composite
+def reconnections(draw: st.DrawFn) -> Any:
+    """Draw how a connection that was cut comes back, if at all."""
+    how = {
+        "backoff": pick(draw, "0s", "100ms", "1s"),
+        "factor": pick(draw, 1, 2),
+        "jitter": pick(draw, 0, 0.5),
+        "cost": pick(draw, "0s", "5ms", "2s"),
+    }
+    return pick(draw, False, True, how)
 
 
 @st.composite
@@ -66,7 +79,7 @@ def classes(draw: st.DrawFn, services: list[str]) -> dict[str, Any]:
         "route": [other],
         "service_time": {other: {"mean": "400ms", "cv": 1} if slot else life},
         "holds_slot": slot,
-        "reconnects": not slot and draw(st.booleans()),
+        "reconnects": not slot and draw(reconnections()),
         **draw(clients()),
     }
     return {"page": {"share": "80%", **first}, "other": second}
@@ -264,7 +277,7 @@ def scenarios(draw: st.DrawFn, *, steady: bool = False, known: bool = False) -> 
         services["app"]["crashes"] = "none"
         traffic["arrivals"] = pick(draw, "poisson", "bursty")
         for kind in traffic["classes"].values():
-            kind["retries"]["budget"] = "none"
+            kind["retries"] |= {"budget": "none", "demand": "same"}
             kind["holds_slot"], kind["reconnects"] = True, False
             if len(traffic["classes"]) > 1:
                 kind["cancel_on_disconnect"] = False

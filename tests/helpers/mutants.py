@@ -84,8 +84,17 @@ MISTAKES: dict[str, tuple[tuple[str, str, str], ...]] = {
             "return_delay_s=0.0,",
         ),
     ),
+    "stationary ages zero": (
+        ("loop", "call.want = max(0.0, life - (h.now - opened))", "call.want = life"),
+    ),
 }
 """The mistakes by name. Each changes modules: (module, right text, wrong text)."""
+
+NOTICED_BY = {"stationary ages zero": ["connections"]}
+"""The groups of cases that notice a mistake, where these are not `COMMON_GROUPS`."""
+
+COMMON_GROUPS = ["none", "50"]
+"""The cases of the fast path, and those of the other one: each by its `queue_limit`."""
 
 
 _ENGINE = "simulation.engines.compiled"
@@ -134,7 +143,7 @@ class _Finder(importlib.abc.MetaPathFinder):
 
 
 def main(name: str) -> None:
-    """Print how the engines differ in four scenarios, two of them on the fast path."""
+    """Print how the engines differ in five scenarios, two of them on the fast path."""
     for module, *_ in MISTAKES[name]:
         assert importlib.util.find_spec(_full_name(module)), f"no module {module}"
     np.seterr(over="ignore")  # the hashes of draws overflow on purpose
@@ -170,6 +179,14 @@ def main(name: str) -> None:
                 clock={"horizon": "15s", "warm_up": "2s"},
             )
             print(f"{queue_limit} {policy}: {difference(one)}")
+    life = {"app": {"mean": "40s", "cv": 0.5}}
+    one = scenario(
+        rate="3/s",
+        classes={"ws": {"holds_slot": False, "service_time": life}},
+        rollout={"window": 1, "drain": {"timeout": "500ms"}},
+        clock={"horizon": "15s", "warm_up": "2s"},
+    )
+    print(f"connections ws: {difference(one)}")
 
 
 if __name__ == "__main__":

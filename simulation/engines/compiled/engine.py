@@ -28,6 +28,9 @@ from simulation.results.run_result import EngineName, RequestTable
 from simulation.results.tally import BUCKETS, COUNTED_IN_BINS, NO_BIN_LATENCY, TOTALS, Tally
 from simulation.scenario.model import Scenario
 
+_NEW_DEMANDS = {km.NEW_LIFE: "reconnect", km.NEW_DEMAND: "retry demand"}
+"""The purpose of the random numbers that each of the kernel's requests for new demands needs."""
+
 _LOOP_WIDTH = 16
 """Number of requests that are drawn ahead for each client of a closed loop."""
 
@@ -86,10 +89,8 @@ class CompiledEngine:
         """
         self.is_behind = False
         rules = [service.balancer for service in scenario.services.values()]
-        # Slow starts and reconnections are signalled whether or not control waits for something.
-        self._always_signals = any(rule.slow_start > 0 for rule in rules) or any(
-            kind.reconnects for kind in scenario.traffic.classes.values()
-        )
+        # Slow starts are signalled whether or not control waits for something.
+        self._always_signals = any(rule.slow_start > 0 for rule in rules)
         self.may_signal = self._always_signals
         self._env = env
         self._scenario = scenario
@@ -192,22 +193,20 @@ class CompiledEngine:
         if not self.is_behind:
             return
         self.is_behind = False
-        self._target[0] = self._env.now if until_s is None else until_s
+        until_s = self._env.now if until_s is None else until_s
+        self._target[0] = until_s
         while True:
             reason = loop.advance(self._memory.address)
             if reason == km.DONE:
-                break
-            if reason == km.FULL:
+                if not self._signal_count[0] or self._handle_signals():
+                    break
+                self._target[0] = until_s
+            elif reason == km.FULL:
                 self._memory.grow_if_tight()
             elif reason == km.NEXT_CHUNK:
                 self._draw_chunk()
-            elif reason == km.NEXT_CLIENTS:
-                self._draw_for_clients()
             else:
-                break
-        if self._signal_count[0]:
-            self._env.set_now(self._now[0])
-            self._handle_signals()
+                self._draw_for_clients()
 
     def update_may_signal(self) -> None:
         """Update `may_signal` after a change of what control waits for."""
@@ -236,31 +235,42 @@ class CompiledEngine:
             self._handle_signals()
         return lost
 
-    def _handle_signals(self) -> None:
-        """Fire the events that the kernel has signalled, in the order of the signals."""
+    def _handle_signals(self) -> bool:
+        """Fire the events that the kernel has signalled, in the order of the signals.
+
+        Returns:
+            False when no signal was for control: the kernel only needed new demands.
+        """
         memory = self._memory
         count = self._signal_count[0]
         self._signal_count[0] = 0
+        signals = memory["signals"][:count].tolist()
+        for signal, which in signals:
+            if signal in _NEW_DEMANDS:
+                self._draw_demands(_NEW_DEMANDS[signal], which)
+        signals = [entry for entry in signals if entry[0] not in _NEW_DEMANDS]
+        if not signals:
+            return False
+        self._env.set_now(self._now[0])
         self.update_may_signal()
-        for signal, which in memory["signals"][:count].tolist():
+        for signal, which in signals:
             if signal == km.BACKLOG_DOWN:
                 assert self._backlog_event is not None
                 self._backlog_event.succeed()
                 self._backlog_event = None
-            elif signal == km.NEW_LIFE:
-                self._draw_new_life(which)
             else:
                 service = int(memory["instances"][which]["service"])
                 self._planes_in_order[service].on_signal(signal, which)
+        return True
 
-    def _draw_new_life(self, attempt: int) -> None:
-        """Draw the demand of a connection that reconnects after ``attempt`` was cut."""
+    def _draw_demands(self, purpose: str, attempt: int) -> None:
+        """Draw the demands of the attempt after ``attempt``, at each place of the route."""
         h, memory = self._header, self._memory
         record = memory["attempts"][attempt]
         first = attempt * int(h["route_max"])
         for place, distribution in enumerate(self._demands[int(record["kind"])]):
-            u = self._draws.uniform("reconnect", int(record["order"]), place)
-            memory["calls"][first + place]["want"] = distribution.quantile_s(u)
+            u = self._draws.uniform(purpose, int(record["order"]), place)
+            memory["next_wants"][first + place] = distribution.quantile_s(u)
 
     # Questions of the control plane
 

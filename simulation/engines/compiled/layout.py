@@ -122,6 +122,7 @@ class _Layout:
             ("attempts", km.ATTEMPT, 256),
             ("calls", km.CALL, 256 * int(h["route_max"])),
             ("scratch", km.I4, 256 * int(h["route_max"])),
+            ("next_wants", km.F8, 256 * int(h["route_max"])),
             ("timers", km.TIMER, 2048),
             ("heap", km.I4, 2048),
             ("nodes", km.NODE, 2048),
@@ -250,7 +251,12 @@ class _Layout:
             record["backoff"], record["factor"] = rule.backoff, rule.factor
             record["jitter"] = rule.jitter
             record["budget"] = -1.0 if rule.budget is None else rule.budget
-            record["reconnects"] = kind.reconnects
+            record["draws_demand"] = rule.draws_demand
+            if kind.reconnects is not None:
+                again = kind.reconnects
+                record["reconnects"] = 1
+                record["again_backoff"], record["again_factor"] = again.backoff, again.factor
+                record["again_jitter"], record["handshake"] = again.jitter, again.cost
             record["route_length"] = len(routes[number])
             record["lane"] = -1
             if kind.client_timeout is not None:
@@ -330,6 +336,7 @@ def has_fast_path(scenario: Scenario) -> bool:
         and service.crashes is None
         and service.versions.new.cold.requests is None
         and all(kind.holds_slot for kind in classes)
+        and not any(kind.retries.draws_demand for kind in classes)
         and not has_budget
         and not may_cancel
     )

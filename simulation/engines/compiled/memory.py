@@ -118,6 +118,7 @@ class Memory:
             memory.enlarge("attempts", int(h["attempt_cap"]))
             memory.enlarge("calls", int(h["attempt_cap"]) * route_max)
             memory.enlarge("scratch", int(h["attempt_cap"]) * route_max)
+            memory.enlarge("next_wants", int(h["attempt_cap"]) * route_max)
         grow("timer_cap", int(h["timer_count"]), "timers", "heap")
         grow("node_cap", int(h["node_count"]), "nodes")
         grow("freed_cap", 0, "freed")

@@ -48,6 +48,9 @@ class Attempt:
 
     Attributes:
         number: 0 for the first attempt of a request.
+        reconnection: Which attempt to connect this is since the connection was last open, from 1 on;
+            0 for an attempt that does not reconnect.
+        demands_s: Seconds of service at each place of the route.
         order: The order of this attempt's events among those of one kind at one time: by request,
             then by attempt.
         calls: The calls in progress, from the first service of the route to the deepest. When an
@@ -65,22 +68,28 @@ class Attempt:
         "arrival_s",
         "by_new",
         "calls",
+        "demands_s",
         "failed_call",
         "finish_s",
         "first",
         "number",
         "order",
         "outcome",
+        "reconnection",
         "request",
         "to_come",
         "was_listening",
     )
 
-    def __init__(self, request: Request, number: int, arrival_s: float) -> None:
+    def __init__(
+        self, request: Request, number: int, arrival_s: float, reconnection: int = 0
+    ) -> None:
         self.request = request
         self.number = number
         self.arrival_s = arrival_s
         self.order = (request.number << ATTEMPT_BITS) + number
+        self.reconnection = reconnection
+        self.demands_s = request.demands_s
         self.calls: list[Call] = []
         self.first: Call
         self.outcome = IN_FLIGHT
@@ -125,6 +134,7 @@ class Call:
         finish_s: When the call ended for its caller, NaN while in flight.
         released_s: When the slot was free again, NaN before that or where there was no slot.
         takes_slot: Whether the call is served in a slot; a long-lived connection is not.
+        is_handshake: Whether the call is a handshake, after which its connection opens.
         gives_up_s: When the call's time in the balancer's queue runs out, infinite without a limit.
         tries: Number of failed attempts to connect.
         requeued: Whether the call went back to the queue after an earlier one was cut.
@@ -137,6 +147,7 @@ class Call:
         "finish_s",
         "gives_up_s",
         "instance",
+        "is_handshake",
         "new_version",
         "outcome",
         "place",
@@ -156,8 +167,9 @@ class Call:
         self.station = station
         self.place = place
         self.arrival_s = arrival_s
-        self.demand_s = attempt.request.demands_s[place]
+        self.demand_s = attempt.demands_s[place]
         self.takes_slot = takes_slot
+        self.is_handshake = False
         self.state = PAUSED
         self.instance = -1
         self.start_s = math.nan

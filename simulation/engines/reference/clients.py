@@ -43,6 +43,7 @@ class ClientProcesses:
     Attributes:
         requests: All requests so far, in the order in which they were sent.
         retried_s: When each attempt after the first one of its request was sent.
+        reconnect_count: Number of attempts to open a connection again.
     """
 
     def __init__(
@@ -57,6 +58,7 @@ class ClientProcesses:
     ) -> None:
         self.requests: list[Request] = []
         self.retried_s: list[float] = []
+        self.reconnect_count = 0
         self._env = env
         self._classes = classes
         self._services = services
@@ -137,9 +139,11 @@ class ClientProcesses:
             budget.request(request.arrival_s)
         self._send_attempt(request, 0, self._env.now)
 
-    def _send_attempt(self, request: Request, number: int, since_s: float) -> None:
+    def _send_attempt(
+        self, request: Request, number: int, since_s: float, reconnection: int = 0
+    ) -> None:
         """Send the first attempt or a retry; the client's timeout counts from ``since_s`` on."""
-        attempt = Attempt(request, number, since_s)
+        attempt = Attempt(request, number, since_s, reconnection)
         request.last = attempt
         self._services.send(attempt)
         timeout_s = self._classes[request.kind].client_timeout
@@ -166,31 +170,52 @@ class ClientProcesses:
         request, number = attempt.request, attempt.number
         kind = self._classes[request.kind]
         rule = kind.retries
-        if attempt.outcome == CUT and kind.reconnects and number < _MOST_ATTEMPTS:
-            wait_s = 0.0
-            request.demands_s = self._draw_new_life(attempt)
+        reconnection = self._next_reconnection(attempt)
+        if reconnection and kind.reconnects is not None:
+            u = self._draws.uniform("jitter", attempt.order) if kind.reconnects.jitter else 0.5
+            wait_s = kind.reconnects.wait_s(reconnection - 1, u)
+            request.demands_s = self._draw_demands("reconnect", attempt)
         elif number < rule.attempts and (rule.cut or attempt.outcome != CUT):
             budget = self._budgets[request.kind]
             if budget is not None and not budget.try_spend(now):
                 return False
             u = self._draws.uniform("jitter", attempt.order) if rule.jitter else 0.5
             wait_s = rule.wait_s(number, u)
+            if rule.draws_demand:
+                request.demands_s = self._draw_demands("retry demand", attempt)
         else:
             return False
         attempt.to_come = True
-        self._env.call_at(now + wait_s, ARRIVALS + attempt.order + 1, self._retry, attempt)
+        retry = (attempt, reconnection)
+        self._env.call_at(now + wait_s, ARRIVALS + attempt.order + 1, self._retry, retry)
         return True
 
-    def _draw_new_life(self, attempt: Attempt) -> list[float]:
-        """Draw the demand of a connection that reconnects after ``attempt`` was cut."""
+    def _next_reconnection(self, attempt: Attempt) -> int:
+        """Return the number of the attempt to connect that follows an attempt, 0 for none.
+
+        A client reconnects when its connection was cut. With a backoff it tries again when the
+        connection did not open; without one, it would try again at the same moment, for ever.
+        """
+        rule = self._classes[attempt.request.kind].reconnects
+        if rule is None or attempt.number >= _MOST_ATTEMPTS:
+            return 0
+        was_open = not attempt.first.takes_slot and not math.isnan(attempt.first.start_s)
+        tries_again = attempt.reconnection > 0 and not was_open and rule.backoff > 0
+        if attempt.outcome != CUT and not tries_again:
+            return 0
+        return 1 if was_open else attempt.reconnection + 1
+
+    def _draw_demands(self, purpose: str, attempt: Attempt) -> list[float]:
+        """Draw the demands of the attempt after ``attempt``, at each place of the route."""
         return [
-            distribution.quantile_s(self._draws.uniform("reconnect", attempt.order, place))
+            distribution.quantile_s(self._draws.uniform(purpose, attempt.order, place))
             for place, distribution in enumerate(self._demands[attempt.request.kind])
         ]
 
     def _retry(self, event: simpy.Event) -> None:
         """Send the attempt after the one of the event."""
-        last: Attempt = event._value
+        last, reconnection = event._value
         last.to_come = False
         self.retried_s.append(self._env.now)
-        self._send_attempt(last.request, last.number + 1, self._env.now)
+        self.reconnect_count += reconnection > 0
+        self._send_attempt(last.request, last.number + 1, self._env.now, reconnection)

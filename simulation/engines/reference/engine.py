@@ -24,7 +24,7 @@ from simulation.requests.call_states import CONNECTING, OPEN, PAUSED, QUEUED, WA
 from simulation.requests.draws import Draws
 from simulation.requests.hosts import hosts_of
 from simulation.requests.plane import RequestPlane, SimulatedClock, past_event
-from simulation.results.run_result import CUT, IN_FLIGHT, OK, TIMED_OUT, EngineName, RequestTable
+from simulation.results.run_result import IN_FLIGHT, OK, TIMED_OUT, EngineName, RequestTable
 from simulation.results.tally import Tally, count_requests
 from simulation.scenario.model import Scenario
 
@@ -99,6 +99,10 @@ class ReferenceEngine:
         attempt.calls.append(call)
         if place == 0:
             attempt.first = call
+        rule = self._classes[kind].reconnects
+        if attempt.reconnection and rule is not None and rule.cost > 0:
+            call.is_handshake = call.takes_slot = True
+            call.demand_s = rule.cost
         station.arrive(call)
 
     def on_served(self, call: Call) -> None:
@@ -146,11 +150,14 @@ class ReferenceEngine:
             first.station.ended_calls.append(first)
         self._clients.on_attempt_ended(attempt, TIMED_OUT)
 
-    def replace_cut_call(self, call: Call) -> Call:
-        """End a call as `cut` and return a new one in its place, for a task that is queued again."""
-        self._end_calls([call], CUT)
-        new_call = Call(call.attempt, call.station, call.place, self._env.now, call.takes_slot)
-        new_call.requeued = True
+    def replace_call(self, call: Call, outcome: int) -> Call:
+        """End a call with an outcome and return a new one in its place.
+
+        A task that was cut is queued again, and after a handshake its connection opens.
+        """
+        self._end_calls([call], outcome)
+        takes_slot = self._classes[call.attempt.request.kind].holds_slot
+        new_call = Call(call.attempt, call.station, call.place, self._env.now, takes_slot)
         self._calls.append(new_call)
         call.attempt.calls[-1] = new_call
         if call.place == 0:
@@ -165,7 +172,8 @@ class ReferenceEngine:
             if call.outcome == IN_FLIGHT:
                 call.outcome = outcome
                 call.finish_s = now
-                station.ended_calls.append(call)
+                if not (call.is_handshake and outcome == OK):  # guards judge requests, not these
+                    station.ended_calls.append(call)
             station.release(call)
 
     # Freed slots, and the calls that wait
@@ -229,6 +237,7 @@ class ReferenceEngine:
             queue_max=self._highest_waiting,
             exposed=self.exposed_count(),
             retried_s=np.array(self._clients.retried_s, np.float64),
+            reconnects=self._clients.reconnect_count,
         )
 
     def losses(self) -> NDArray[Any]:

@@ -55,8 +55,8 @@ class CallRouter(Protocol):
     def on_failed(self, call: Call, outcome: int) -> None:
         """End the attempt of a call that ended with another outcome than `ok`."""
 
-    def replace_cut_call(self, call: Call) -> Call:
-        """End a call as `cut` and return a new one in its place, for a task that is queued again."""
+    def replace_call(self, call: Call, outcome: int) -> Call:
+        """End a call with an outcome and return a new one in its place."""
 
     def count_waiting(self, change: int) -> None:
         """Change the number of calls that wait."""
@@ -221,6 +221,12 @@ class Station:
         order = COMPLETIONS + call.attempt.order
         self._env.call_at(now + call.demand_s, order, self._complete, call)
 
+    def _open_after_handshake(self, handshake: Call) -> None:
+        """Free the slot of a handshake, and open its connection at the same instance."""
+        connection = self._router.replace_call(handshake, OK)
+        connection.instance = handshake.instance
+        self._open_connection(connection)
+
     def _mark_new_version(self, call: Call) -> None:
         """Record that the new version serves the call.
 
@@ -238,8 +244,11 @@ class Station:
         if call.state not in (SERVING, OPEN):
             return  # the call was cut before
         if call.state == SERVING:
+            if call.is_handshake and call.attempt.outcome == IN_FLIGHT:  # else its client has left
+                self._open_after_handshake(call)
+                return
             call.state = HOLDING
-            if self._is_wrong(call):
+            if not call.is_handshake and self._is_wrong(call):
                 self._router.on_failed(call, ERROR)
                 return
         self._router.on_served(call)
@@ -462,8 +471,8 @@ class Station:
         lost = 0
         for call in calls:
             in_flight = call.attempt.outcome == IN_FLIGHT
-            may_requeue = self._rule.requeue and not call.requeued and call.state == SERVING
-            if in_flight and may_requeue:
+            is_task = not call.requeued and not call.is_handshake and call.state == SERVING
+            if in_flight and is_task and self._rule.requeue:
                 self._requeue(call)
             else:
                 lost += in_flight
@@ -474,7 +483,8 @@ class Station:
 
     def _requeue(self, call: Call) -> None:
         """Put a task that was cut at the head of the queue, as a new call."""
-        new_call = self._router.replace_cut_call(call)
+        new_call = self._router.replace_call(call, CUT)
+        new_call.requeued = True
         idle = self._policy.pick(new_call.attempt.order, new_call.attempt.request.session)
         if idle >= 0:
             self._send(new_call, idle)

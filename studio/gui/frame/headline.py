@@ -28,7 +28,12 @@ from studio.views.figures_text import (
     sentence_of,
 )
 from studio.views.headline import FOUR, four_figures, limit_words, pool_figure
-from studio.views.sentences import estimate_sentence, no_estimate_text, note_lines
+from studio.views.sentences import (
+    estimate_sentence,
+    no_estimate_text,
+    note_lines,
+    qualifying_lines,
+)
 from studio.views.theme import GAP_PX, Theme
 
 if TYPE_CHECKING:
@@ -119,9 +124,11 @@ class Headline(QWidget):
             note = "too few runs to tell"
         elif verdict.reasons:
             note = verdict.reasons[0]
-        if verdict.answer == "meets" and not self._jobs.is_running:
-            lines = note_lines(self._document.scenario)
-            note = f"! {lines[0]}" if lines else note
+        meets = verdict.answer == "meets" and not self._jobs.is_running
+        lines = (note_lines if meets else qualifying_lines)(self._document.scenario)
+        if lines:
+            reason = [] if meets or not note else [note]
+            note = " · ".join([*reason, *(f"! {line}" for line in lines)])
         sentence = f"{ANSWER_GLYPHS[verdict.answer]}  {sentence_of(shorten_name(name), verdict)}"
         self.banner.show_verdict(verdict.answer, sentence, note, self._theme)
 

@@ -284,6 +284,27 @@ BEYOND: dict[str, tuple[dict[str, Any], Why, str]] = {
         {"classes": {"ws": {"holds_slot": False, "share": "1%"}, "page": {}}},
         *(Why.CUT_CONNECTIONS, "rollout_error_fraction"),
     ),
+    "handshakes": (
+        {
+            "classes": {
+                "ws": {"holds_slot": False, "share": "1%", "reconnects": {"cost": "5ms"}},
+                "page": {},
+            }
+        },
+        *(Why.HANDSHAKES, "rollout_latency_p99_s"),
+    ),
+    "retries with new demands": (
+        {
+            "classes": {
+                "all": {
+                    "client_timeout": "500ms",
+                    "retries": {"attempts": 3, "demand": "new"},
+                }
+            },
+            "service_time": {"mean": "50ms", "cv": 4},
+        },
+        *(Why.NEW_DEMANDS, "rollout_error_fraction"),
+    ),
 }
 
 

@@ -37,7 +37,9 @@ def test_the_relaxation_time_grows_with_the_spread_of_service_times(
     one = scenario(rate="50/s", instances=5, slots=2, service_time=service_time)
     longest_s = float(one.service.service_time.quantile_s(0.999))
     forgets_s = 0.1 / 10 / (math.sqrt(0.5) - 1) ** 2
-    assert wanted_s(one) == math.ceil(varies * (longest_s + 10 * forgets_s) - 1e-9)
+    full_s, enough_s = (math.ceil(varies * (longest_s + k * forgets_s) - 1e-9) for k in (10, 5))
+    assert warm_up_of([one]).given_s == full_s
+    assert wanted_s(one) == enough_s
 
 
 def test_after_the_warm_up_a_thousandth_of_the_initial_requests_is_left() -> None:
@@ -86,11 +88,11 @@ def test_a_class_of_its_own_service_time_counts() -> None:
 
 
 def test_close_to_capacity_the_warm_up_is_reported_as_too_short() -> None:
-    """At a load of 99.9 % the relaxation time of a queue with one slot is 400,000 services."""
+    """At a load of 99.9 % the relaxation time of a queue with one slot is 4,000,000 services."""
     one = scenario(rate="999/s", instances=1, slots=1, service_time={"exponential": "1ms"})
     found = warm_up_of([one])
     assert found.given_s == 600
-    assert wanted_s(one) == pytest.approx(10 * 1e-3 / (math.sqrt(0.999) - 1) ** 2, rel=0.01)
+    assert wanted_s(one) == pytest.approx(5 * 1e-3 / (math.sqrt(0.999) - 1) ** 2, rel=0.01)
     assert found.is_too_short
     note = Note(NoteKind.WARM_UP_TOO_SHORT, given_s=600.0, wanted_s=found.wanted_s)
     assert notes_of(one) == (note,)
@@ -98,9 +100,95 @@ def test_close_to_capacity_the_warm_up_is_reported_as_too_short() -> None:
     assert kinds == ["warm_up_too_short"]
 
 
-def test_the_limit_is_ten_minutes_or_as_long_as_200_000_requests_take() -> None:
-    one = scenario(rate="99.9/s", instances=1, slots=1, service_time={"exponential": "10ms"})
+def test_above_ten_minutes_five_relaxation_times_are_enough() -> None:
+    """Ten would take 1,600 s at a load of 95 % and services of 100 ms: not worth their requests."""
+    one = scenario(rate="9.5/s", instances=1, slots=1, service_time={"exponential": "100ms"})
+    relaxation_s = 0.1 / (math.sqrt(0.95) - 1) ** 2
+    assert 10 * relaxation_s > 1500
+    longest_s = 0.1 * math.log(1000)
+    assert warm_up_of([one]).given_s == math.ceil(longest_s + 5 * relaxation_s) == wanted_s(one)
+    assert notes_of(one) == ()
+
+
+def test_five_relaxation_times_lead_to_a_steady_state() -> None:
+    """The mean queue of an M/M/1 queue at 90 %: ρ²/(1 − ρ) = 8.1, from 5 relaxation times on."""
+    gone_s = math.ceil(5 * 0.1 / (math.sqrt(0.9) - 1) ** 2)
+    one = scenario(
+        rate="9/s",
+        instances=1,
+        slots=1,
+        service_time={"exponential": "100ms"},
+        clock={"warm_up": f"{gone_s}s", "horizon": "1s"},
+        rollout={"window": 1},
+    )
+    runs = [run_once(one, k, keep_requests=False) for k in range(600)]
+    queues = [run.series["queue_count"][0] for run in runs]
+    assert np.mean(queues) == pytest.approx(8.1, abs=4 * np.std(queues) / math.sqrt(600))
+    assert 4 * np.std(queues) / math.sqrt(600) < 2
+
+
+def test_the_limit_is_ten_minutes_or_as_long_as_200_000_calls_and_checks_take() -> None:
+    tight: dict[str, Any] = {"instances": 1, "slots": 1, "service_time": {"exponential": "10ms"}}
+    one = scenario(rate="99.9/s", **tight)
     assert warm_up_of([one]).given_s == math.floor(200_000 / 99.9)
+    check = {"interval": "10ms", "timeout": "5ms", "rise": 1, "fall": 1}
+    checked = scenario(rate="99.9/s", balancer={"health_check": check}, **tight)
+    assert warm_up_of([checked]).given_s == math.floor(200_000 / 199.9)
+    assert warm_up_of([checked]).is_too_short
+
+
+def test_a_closed_loop_relaxes_in_a_few_cycles_of_its_clients_at_any_load() -> None:
+    """An open queue at a load of 100 % would never reach a steady state; 40 clients do in a minute."""
+    for slots, cycle_s in ((1, 3.0 + 40 * 0.05 / 2), (2, 3.0 + 40 * 0.05 / 4), (40, 3.05)):
+        one = scenario(
+            instances=2,
+            slots=slots,
+            traffic={
+                "arrivals": "closed",
+                "clients": {"count": 40, "think_time": {"exponential": "3s"}},
+            },
+        )
+        found = warm_up_of([one])
+        assert found.given_s == math.ceil(0.05 + 10 * cycle_s)
+        assert notes_of(one) == ()
+    at_capacity = scenario(
+        instances=2,
+        slots=1,
+        traffic={"arrivals": "closed", "clients": {"count": 41, "think_time": "975ms"}},
+    )
+    assert math.isfinite(wanted_s(at_capacity))
+
+
+def test_the_warm_up_begins_before_the_queue_that_is_left_of_an_earlier_peak() -> None:
+    """80/s are served. 100/s came for five minutes, then 75/s for one: 5,700 still wait at the start."""
+    one = scenario(
+        rate={"steps": [["0s", "40/s"], ["1h", "100/s"], ["65m", "75/s"]]},
+        instances=2,
+        rollout={"window": 1},
+        clock={"start": "66m", "horizon": "1s"},
+    )
+    assert 360 < warm_up_of([one]).given_s < 400
+    run = run_once(one, keep_requests=False)
+    assert run.series["queue_count"][0] == pytest.approx(5700, abs=4 * math.sqrt(36_000))
+    cleared = scenario(
+        rate={"steps": [["0s", "40/s"], ["1h", "100/s"], ["65m", "10/s"]]},
+        instances=2,
+        clock={"start": "68m"},
+    )
+    assert warm_up_of([cleared]).given_s < 5
+
+
+def test_a_slot_is_held_while_the_services_behind_work() -> None:
+    """100/s hold 5.5 of 5 slots in front: 5 ms of their own work and 50 ms of the service behind."""
+    services: dict[str, dict[str, Any]] = {
+        "front": {"slots": 5, "service_time": "5ms"},
+        "back": {"slots": 20},
+    }
+    one = of_services(services, {"page": {"route": ["front", "back"]}}, rate="100/s")
+    assert warm_up_of([one]).is_overloaded
+    services["front"]["slots"] = 6
+    roomier = of_services(services, {"page": {"route": ["front", "back"]}}, rate="100/s")
+    assert not warm_up_of([roomier]).is_overloaded
 
 
 @pytest.mark.parametrize(("rate", "is_over"), [("79/s", False), ("80/s", True), ("200/s", True)])

@@ -58,6 +58,7 @@ OWN = [
     "connections_at_start",
     "cut_connections",
     "cut_connections_fraction",
+    "reconnects",
     "surge_instance_s",
 ]
 METRICS = {*BOTH, *(f"rollout_{name}" for name in BOTH), *OWN}
@@ -127,6 +128,7 @@ def test_what_no_objective_limits_is_said_with_every_answer(rollcast: CommandLin
         ("simulate", "sockets.yaml", *ONE),
         ("compare", "sockets.yaml", "--windows", "2", *ONE),
         ("plan", "sockets.yaml", "-o", "plan.json", *ONE),
+        ("sensitivity", "sockets.yaml", *ONE),
     ):
         answer = rollcast(*command)
         assert answer.code == 0, answer.err
@@ -288,11 +290,41 @@ def test_the_table_shows_the_figures_of_the_comparison(rollcast: CommandLine) ->
     assert any(line.startswith("Window 2: duration −") for line in lines)
 
 
+HEAVY = (
+    SHOP.replace("rate: 40/s", "rate: 119.9/s").replace("slots: 2", "slots: 1")
+    + "clock: {horizon: 30s}\n"
+)
+"""The shop at a load of 99.9 %."""
+
+
+def test_a_start_that_is_not_steady_is_said_with_every_answer(rollcast: CommandLine) -> None:
+    rollcast.write("heavy.yaml", HEAVY)
+    note = "a steady state needs"
+    for command, code in (
+        (("validate", "heavy.yaml"), 0),
+        (("simulate", "heavy.yaml", *ONE), 0),
+        (("compare", "heavy.yaml", "--windows", "2", *ONE), 0),
+        (("plan", "heavy.yaml", "-o", "plan.json", *ONE), 3),
+    ):
+        answer = rollcast(*command)
+        assert answer.code == code, answer.err
+        assert note in " ".join((answer.out + answer.err).split()), command
+    for name, *options in (("simulate",), ("compare", "--windows", "2")):
+        data = rollcast(name, "heavy.yaml", *options, "--json", *ONE).json
+        assert [each["kind"] for each in data["notes"]] == ["warm_up_too_short"]
+        assert data["notes"][0]["wanted_s"] > 10 * data["notes"][0]["given_s"]
+
+
 def test_simulate_prints_every_figure(rollcast: CommandLine) -> None:
     out = rollcast("simulate", "shop.yaml", *ONE).out
-    of_connections = {"connections_at_start", "cut_connections", "cut_connections_fraction"}
+    of_connections = {
+        "connections_at_start",
+        "cut_connections",
+        "cut_connections_fraction",
+        "reconnects",
+    }
     assert all(name in out for name in METRICS - of_connections)
-    rollcast.write("sockets.yaml", SOCKETS)
+    rollcast.write("sockets.yaml", SOCKETS.replace("10m}}", "10m}, reconnects: true}"))
     printed = rollcast("simulate", "sockets.yaml", *ONE).out
     assert all(name in printed for name in METRICS)
     assert out.startswith("Window 2 meets every objective in 4 of 4 runs.")

@@ -72,6 +72,15 @@ def test_the_scenario_is_shown_before_anything_is_simulated(desk: Desk) -> None:
     assert not desk.action("run.plan").isEnabled()
 
 
+@pytest.mark.slow
+def test_a_start_that_is_not_steady_is_said_whatever_the_answer(desk: Desk) -> None:
+    desk.type_number("Slots each", "1")
+    desk.type_number("Rate", "130")  # six slots serve 120/s
+    desk.run()
+    note = desk.window.headline.banner.note
+    assert note.startswith("too few runs to tell · ! more arrives before the rollout than")
+
+
 def test_the_runs_have_the_figures_of_the_command_line(desk: Desk) -> None:
     desk.run()
     comparison = in_python(SHOP, 1, 2)

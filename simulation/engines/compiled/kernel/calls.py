@@ -29,6 +29,7 @@ from simulation.engines.compiled.kernel.queues import append, append_own, count_
 from simulation.engines.compiled.kernel.requests import (
     free_attempt,
     is_last,
+    make_handshake,
     new_call,
     on_attempt_ended,
 )
@@ -60,7 +61,10 @@ from simulation.results.run_result import ERROR, IN_FLIGHT, OK, REFUSED, REJECTE
 def call_service(p: int, a: int, place: int) -> None:
     """Call the service at a place of the attempt's route."""
     c = new_call(p, a, place)
-    attempt_at(header_at(p, 0).attempts, a).next = place + 1
+    attempt = attempt_at(header_at(p, 0).attempts, a)
+    attempt.next = place + 1
+    if attempt.reconnection > 0:
+        make_handshake(p, c)
     arrive(p, c)
 
 
@@ -74,7 +78,8 @@ def end_call(p: int, c: int, outcome: int) -> None:
         count_unserved_call(p, c, outcome)
     elif not call.takes_slot:
         count_connection_end(p, c, outcome)
-    if service_at(h.services, call.service).keeps_log:
+    keeps_log = service_at(h.services, call.service).keeps_log
+    if keeps_log and not (call.is_handshake and outcome == OK):
         is_served = not math.isnan(call.start)
         by_new, takes_slot = call.new_version == 1, call.takes_slot == 1
         log_end(
@@ -334,6 +339,26 @@ def _open_connection(p: int, c: int) -> None:
 
 
 @part
+def _end_handshake(p: int, c: int) -> None:
+    """Free the slot of a handshake, and open its connection there if its client has not left."""
+    h = header_at(p, 0)
+    call = call_at(h.calls, c)
+    a = c // h.route_max
+    if attempt_at(h.attempts, a).outcome != IN_FLIGHT:
+        call.state = HOLDING
+        _on_served(p, c)
+        return
+    g = call.instance
+    end_call(p, c, OK)
+    release(p, c)
+    new_call(p, a, 0)
+    call.instance = g
+    if h.keeps_rows and is_last(p, a):
+        row_at(h.rows, attempt_at(h.attempts, a).row).instance = g
+    _open_connection(p, c)
+
+
+@part
 def complete(p: int, c: int, generation: int) -> None:
     """End the call's own work: it fails with an error, or its route continues."""
     h = header_at(p, 0)
@@ -341,6 +366,9 @@ def complete(p: int, c: int, generation: int) -> None:
     if call.generation != generation:
         return
     if call.state == SERVING:
+        if call.is_handshake:
+            _end_handshake(p, c)
+            return
         call.state = HOLDING
         service = service_at(h.services, call.service)
         share = service.new_error if call.new_version else service.old_error

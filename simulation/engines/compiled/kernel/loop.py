@@ -33,6 +33,7 @@ from simulation.engines.compiled.kernel.memory import (
     CRASH,
     CUT_ALL,
     DONE,
+    DRAWN_DEMAND,
     FULL,
     NEXT_CHUNK,
     NEXT_CLIENTS,
@@ -68,6 +69,7 @@ from simulation.engines.compiled.kernel.slots import end_all, refill_freed, set_
 from simulation.engines.compiled.kernel.tally import (
     count_arrival,
     count_open_at_start,
+    count_reconnect,
     count_retry,
     new_row,
 )
@@ -117,6 +119,7 @@ def _new_request(
     attempt.number, attempt.kind, attempt.session, attempt.client = number, kind, session, client
     attempt.order, attempt.tries = attempt_order(number, 0), 0
     attempt.request_time = request_time
+    attempt.reconnection = 0
     count_arrival(p, request_time)
     if h.keeps_rows:
         attempt.row = new_row(p, request_time, kind)
@@ -191,11 +194,16 @@ def _retry(p: int, last: int) -> None:
         before.request_time,
     )
     attempt.exposed = before.exposed
+    attempt.reconnection = before.next_reconnection
+    if attempt.reconnection > 0:
+        count_reconnect(p)
     before.superseded = 1
     attempt.tries = before.tries + 1
     attempt.order = attempt_order(attempt.number, attempt.tries)
     for place in range(h.route_max):
         want = call_at(h.calls, last * h.route_max + place).want
+        if before.to_come == DRAWN_DEMAND:
+            want = f8_at(h.next_wants, last * h.route_max + place).v
         call_at(h.calls, a * h.route_max + place).want = want
     before.to_come = 0
     free_attempt(p, last)

@@ -100,7 +100,7 @@ HEADER = _dtype(
     # Addresses.
     i8="services instances classes attempts calls timers heap bins lanes nodes freed signals rows"
     " route times demands kinds sessions loop_think loop_demand loop_kind loop_session"
-    " loop_place loop_sequence scratch"
+    " loop_place loop_sequence scratch next_wants"
     # The sizes of the arrays, and how much of each is used.
     " service_count class_count lane_count route_max attempt_cap attempt_used attempt_free alive needs"
     " timer_cap timer_used timer_free timer_count heap_count bin_mask bin binned node_cap node_used"
@@ -132,8 +132,8 @@ INSTANCE = _dtype(  # fields that every request reads come first
 )
 
 CLASS = _dtype(
-    f8="timeout backoff factor jitter budget",
-    i8="holds_slot cancels attempts cut reconnects route_length lane sent sent_first sent_next"
+    f8="timeout backoff factor jitter budget again_backoff again_factor again_jitter handshake",
+    i8="holds_slot cancels attempts cut reconnects draws_demand route_length lane sent sent_first sent_next"
     " sent_mask retried retried_first retried_next retried_mask",
 )
 
@@ -141,13 +141,13 @@ ATTEMPT = _dtype(
     f8="arrival request_time want",
     i8="order number session row client",
     i4="kind tries outcome first next live free_next",
-    u1="to_come superseded exposed is_free",
+    u1="to_come superseded exposed is_free reconnection next_reconnection",
 )
 
 CALL = _dtype(
     f8="want demand arrival start gives_up",
     i4="state service instance generation tries outcome",
-    u1="takes_slot new_version requeued",
+    u1="takes_slot new_version requeued is_handshake",
 )
 
 TIMER = _dtype(f8="time", i8="key sequence", i4="purpose slot generation next")
@@ -187,10 +187,13 @@ f8_at, i8_at, i4_at, u4_at, u1_at = (view(kind) for kind in (F8, I8, I4, U4, U1)
 DONE, FULL, NEXT_CHUNK, NEXT_CLIENTS = range(4)
 
 # Signals of the kernel to control.
-IDLE, HEALTHY, BACKLOG_DOWN, RAMP, NEW_LIFE = range(5)
+IDLE, HEALTHY, BACKLOG_DOWN, RAMP, NEW_LIFE, NEW_DEMAND = range(6)
 
 # Actions of control.
 ADVANCE, SET_POOL, SET_SHARE, SET_LISTENING, CUT_ALL, CRASH, BEGIN_RUN, OPEN_CONNECTIONS = range(8)
+
+# What the attempt after another asks for: the same demands, or those in ``next_wants``.
+SAME_DEMAND, DRAWN_DEMAND = 1, 2
 
 # Purposes of timers.
 COMPLETE, RETRY, PICK_AGAIN, CONNECT_AGAIN, SEND_NEXT, BEGIN_SERVICE, CLIENT_TIMEOUT = range(7)

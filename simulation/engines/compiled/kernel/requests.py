@@ -7,8 +7,11 @@ import math
 from simulation.engines.compiled.kernel.build import part
 from simulation.engines.compiled.kernel.draws import JITTER, uniform
 from simulation.engines.compiled.kernel.memory import (
+    DRAWN_DEMAND,
+    NEW_DEMAND,
     NEW_LIFE,
     RETRY,
+    SAME_DEMAND,
     SEND_NEXT,
     attempt_at,
     call_at,
@@ -147,10 +150,32 @@ def try_spend_budget(p: int, kind: int) -> bool:
 def backoff_s(p: int, kind: int, number: int, u: float) -> float:
     """Return how long a client waits before the retry after attempt ``number``, in seconds."""
     request_class = class_at(header_at(p, 0).classes, kind)
-    wait = request_class.backoff
+    return _wait_s(request_class.backoff, request_class.factor, request_class.jitter, number, u)
+
+
+@part
+def _wait_s(first: float, factor: float, jitter: float, number: int, u: float) -> float:
+    """Return `simulation.scenario.traffic.backoff_s` of these arguments."""
+    wait = first
     for _attempt in range(number):
-        wait *= request_class.factor
-    return wait * (1.0 + request_class.jitter * (2.0 * u - 1.0))
+        wait *= factor
+    return wait * (1.0 + jitter * (2.0 * u - 1.0))
+
+
+@part
+def _next_reconnection(p: int, a: int) -> int:
+    """Return the number of the attempt to connect that follows an attempt, 0 for none."""
+    h = header_at(p, 0)
+    attempt = attempt_at(h.attempts, a)
+    kind = class_at(h.classes, attempt.kind)
+    if not kind.reconnects or attempt.tries >= _MOST_ATTEMPTS:
+        return 0
+    first = call_at(h.calls, a * h.route_max)
+    was_open = not first.takes_slot and not math.isnan(first.start)
+    tries_again = attempt.reconnection > 0 and not was_open and kind.again_backoff > 0
+    if attempt.outcome != CUT and not tries_again:
+        return 0
+    return 1 if was_open else attempt.reconnection + 1
 
 
 @part
@@ -158,17 +183,25 @@ def _schedule_retry(p: int, a: int) -> bool:
     h = header_at(p, 0)
     attempt = attempt_at(h.attempts, a)
     kind = class_at(h.classes, attempt.kind)
-    if attempt.outcome == CUT and kind.reconnects and attempt.tries < _MOST_ATTEMPTS:
-        again_s = 0.0
+    attempt.next_reconnection = _next_reconnection(p, a)
+    to_come = SAME_DEMAND
+    if attempt.next_reconnection > 0:
+        u = uniform(h.key, JITTER, attempt.order) if kind.again_jitter > 0 else 0.5
+        failed = attempt.next_reconnection - 1
+        again_s = _wait_s(kind.again_backoff, kind.again_factor, kind.again_jitter, failed, u)
+        to_come = DRAWN_DEMAND
         signal(p, NEW_LIFE, a)
     elif attempt.tries < kind.attempts and (kind.cut or attempt.outcome != CUT):
         if kind.budget >= 0 and not try_spend_budget(p, attempt.kind):
             return False
         u = uniform(h.key, JITTER, attempt.order) if kind.jitter > 0 else 0.5
         again_s = backoff_s(p, attempt.kind, attempt.tries, u)
+        if kind.draws_demand:
+            to_come = DRAWN_DEMAND
+            signal(p, NEW_DEMAND, a)
     else:
         return False
-    attempt.to_come = 1
+    attempt.to_come = to_come
     set_timer(p, h.now + again_s, ARRIVALS + attempt.order + 1, RETRY, a, 0)
     return True
 
@@ -228,6 +261,7 @@ def new_call(p: int, a: int, place: int) -> int:
     call.takes_slot = kind.holds_slot
     call.new_version = 0
     call.requeued = 0
+    call.is_handshake = 0
     attempt.live += 1
     count_call_arrival(p, c)
     if h.keeps_rows and place == 0 and is_last(p, a):
@@ -235,3 +269,15 @@ def new_call(p: int, a: int, place: int) -> int:
         first.start = math.nan
         first.instance = -1
     return c
+
+
+@part
+def make_handshake(p: int, c: int) -> None:
+    """Make a new call the handshake of a connection, if handshakes of its class cost something."""
+    h = header_at(p, 0)
+    call = call_at(h.calls, c)
+    cost = class_at(h.classes, attempt_at(h.attempts, c // h.route_max).kind).handshake
+    if cost > 0:
+        call.is_handshake = call.takes_slot = 1
+        call.demand = cost
+        count_call_arrival(p, c)

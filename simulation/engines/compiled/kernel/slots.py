@@ -173,7 +173,8 @@ def end_all(p: int, g: int, outcome: int) -> int:
         c = i4_at(h.scratch, k).v
         call = call_at(h.calls, c)
         in_flight = attempt_at(h.attempts, c // h.route_max).outcome == IN_FLIGHT
-        if in_flight and service.requeue and not call.requeued and call.state == SERVING:
+        is_task = not call.requeued and not call.is_handshake and call.state == SERVING
+        if in_flight and service.requeue and is_task:
             _requeue(p, c)
         else:
             lost += in_flight

@@ -29,8 +29,8 @@ _OUTCOMES, _SLOW, _CUT, _CALLED, _TURNED, _WAITED, _EXPOSED = (
     TOTALS.index(name)
     for name in ["outcome_0", "slow", "cut", "called", "turned_away", "waited", "exposed"]
 )
-_OPEN, _CUT_CONNECTIONS, _CUT_OF_OPEN = (
-    TOTALS.index(name) for name in ["open_at_start", "cut_connections", "cut_of_open"]
+_OPEN, _CUT_CONNECTIONS, _CUT_OF_OPEN, _RECONNECTS = (
+    TOTALS.index(name) for name in ["open_at_start", "cut_connections", "cut_of_open", "reconnects"]
 )
 
 
@@ -314,6 +314,12 @@ def count_connection_end(p: int, c: int, outcome: int) -> None:
             add(p, _CUT_OF_OPEN, 1)
     elif was_there and h.now <= 0:
         add(p, _OPEN, -1)
+
+
+@part
+def count_reconnect(p: int) -> None:
+    """Count an attempt to open a connection again."""
+    add(p, _RECONNECTS, 1)
 
 
 @part
