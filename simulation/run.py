@@ -148,6 +148,7 @@ class Run:
             draws=draws,
             first_number=scenario.first_number(service),
             service=service,
+            drains_to_timeout=scenario.services[service].balancer.drains_to_timeout,
         )
         plane, instances = self._engine.plane(service), self._instances[service]
         return strategy_class(task)(self._env, plane, instances, task)

@@ -103,6 +103,7 @@ class Task:
         draws: The random numbers that decide whether a step fails.
         first_number: Number of the service's first instance among the instances of all services.
         service: The service's name.
+        drains_to_timeout: Whether open connections hold every drain up until its timeout.
     """
 
     rule: Rollout
@@ -114,6 +115,7 @@ class Task:
     draws: Draws
     first_number: int = 0
     service: str = ""
+    drains_to_timeout: bool = False
 
 
 class _PhaseRecorder:
@@ -221,7 +223,13 @@ class Strategy:
         with self._record_phase("drain", instance):
             least_s = max(self._duration_s(instance, Step.TAKE_OUT), self._rule.pre_stop)
             may_stop = self._elapsed_after(least_s)
-            yield from drain(self._env, self._plane, instance, self._rule.drain)
+            yield from drain(
+                self._env,
+                self._plane,
+                instance,
+                self._rule.drain,
+                to_timeout=self._task.drains_to_timeout,
+            )
             yield may_stop
 
     def _stop(self, instance: int) -> Steps:

@@ -155,6 +155,8 @@ def _failure_reasons(
         yield reason(Why.CRASHES)
     if service.balancer.sticky:
         yield reason(Why.STICKY)
+    if service.balancer.balances_connections:
+        yield reason(Why.BALANCED_CONNECTIONS)
     connections = [
         kind
         for kind in long_lived(scenario)

@@ -27,6 +27,8 @@ PURPOSES = (
     "closed demand",
     "crash",
     "repair",
+    "connection",
+    "connection age",
 )
 """The purposes of addressed numbers. Both engines hash the position in this list."""
 
