@@ -69,6 +69,14 @@ MISTAKES: dict[str, tuple[tuple[str, str, str], ...]] = {
         ),
         ("outcomes", "    count = _gather(p, g, begun, True)", "    count = begun"),
     ),
+    "a pinned connection is rebalanced": (
+        (
+            "calls",
+            "        if there >= 0:\n            send(p, c, there)\n",
+            "        if there >= 0 and instance_at(h.instances, there).is_believed:\n"
+            "            send(p, c, there)\n",
+        ),
+    ),
     "warm-up from the return to the pool": (
         (
             "belief",
@@ -80,6 +88,9 @@ MISTAKES: dict[str, tuple[tuple[str, str, str], ...]] = {
 }
 """The mistakes by name. Each changes modules of the kernel: (module, right text, wrong text)."""
 
+
+ON_CONNECTIONS = frozenset({"none", "a pinned connection is rebalanced"})
+"""The mistakes that are also looked for where connections are balanced."""
 
 _KERNEL = "simulation.engines.compiled.kernel"
 
@@ -121,7 +132,7 @@ class _Finder(importlib.abc.MetaPathFinder):
 
 
 def main(name: str) -> None:
-    """Print how the engines differ in four scenarios, two of them on the fast path."""
+    """Print how the engines differ in two scenarios each: on the fast path, and on the general one."""
     for module, *_ in MISTAKES[name]:
         assert importlib.util.find_spec(f"{_KERNEL}.{module}"), f"no module {module}"
     np.seterr(over="ignore")  # the hashes of draws overflow on purpose
@@ -129,7 +140,10 @@ def main(name: str) -> None:
     from tests.helpers.agree import difference
     from tests.helpers.scenarios import scenario
 
-    for queue_limit in ("none", 50):
+    paths: dict[str, tuple[Any, dict[str, Any]]] = {"fast": ("none", {}), "general": (50, {})}
+    if name in ON_CONNECTIONS:
+        paths["connections"] = (50, {"balance": "connection", "connections": 20})
+    for path, (queue_limit, balancer) in paths.items():
         for policy in ("round_robin", "least_connections"):
             one = scenario(
                 rate="60/s",
@@ -139,6 +153,7 @@ def main(name: str) -> None:
                 policy=policy,
                 queue="instance",
                 queue_limit=queue_limit,
+                balancer=balancer,
                 classes={
                     "all": {
                         "client_timeout": "250ms",
@@ -155,7 +170,7 @@ def main(name: str) -> None:
                 },
                 clock={"horizon": "15s", "warm_up": "2s"},
             )
-            print(f"{queue_limit} {policy}: {difference(one)}")
+            print(f"{path} {policy}: {difference(one)}")
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ from simulation.scenario.units import FileModel
 from studio.resources import scenarios_dir
 from tests.helpers.agree import difference
 from tests.helpers.generated import scenarios
-from tests.helpers.mutants import MISTAKES
+from tests.helpers.mutants import MISTAKES, ON_CONNECTIONS
 from tests.helpers.scenarios import scenario
 
 SHIPPED = sorted(path.stem for path in scenarios_dir().glob("*.yaml"))
@@ -143,6 +143,10 @@ def kinds_of(model: type[BaseModel]) -> Iterator[type[BaseModel]]:
         yield from kinds_of(kind)
 
 
+NOTICED = {"none": set[str](), "a pinned connection is rebalanced": {"connections"}}
+"""The scenarios in which a mistake shows, where these are not the ones of both paths."""
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", MISTAKES)
 def test_a_mistake_in_the_kernel_is_noticed(name: str) -> None:
@@ -158,6 +162,7 @@ def test_a_mistake_in_the_kernel_is_noticed(name: str) -> None:
     by_path: dict[str, list[str]] = defaultdict(list)
     for case, answer in answers.items():
         by_path[case.split()[0]].append(answer)
-    assert set(by_path) == {"none", "50"}  # the fast path, and the other one
-    for found in by_path.values():
-        assert (set(found) == {"None"}) == (name == "none")
+    paths = {"fast", "general"}
+    assert set(by_path) == paths | ({"connections"} if name in ON_CONNECTIONS else set())
+    noticed = {path for path, found in by_path.items() if set(found) != {"None"}}
+    assert noticed == NOTICED.get(name, paths)
