@@ -332,6 +332,7 @@ def _task_of(scenario: Scenario, service: str) -> Task:
         draws=Draws(scenario.seed, 0),
         first_number=scenario.first_number(service),
         service=service,
+        drains_to_timeout=scenario.services[service].balancer.drains_to_timeout,
         shared_s={
             step: work_s
             for step, work_s in scenario.services[service].steps.shared.in_order()

@@ -31,15 +31,31 @@ class SimulatedStepFailed(Exception):
 
 
 def drain(
-    env: simpy.Environment, plane: RequestPlane, instance: int, rule: Drain
+    env: simpy.Environment,
+    plane: RequestPlane,
+    instance: int,
+    rule: Drain,
+    *,
+    to_timeout: bool = False,
 ) -> Generator[simpy.Event, Any, None]:
     """Wait until the instance is idle, or until the timeout; then cut what is left, or abort.
 
     An interrupt ends the drain at once and leaves the requests as they are.
 
+    Args:
+        env: The simulation.
+        plane: The requests of the service.
+        instance: The instance, which has left the pool.
+        rule: How the instance drains.
+        to_timeout: Whether the drain lasts until its timeout, with requests in flight or without.
+
     Raises:
         SimulatedStepFailed: Requests were in flight at the timeout, and the rule is to abort.
     """
+    if to_timeout:
+        yield env.timeout(rule.timeout)
+        _end_rest(plane, instance, rule)
+        return
     polls = (
         env.process(_poll_until_idle(env, plane, instance, rule.poll)) if rule.poll > 0 else None
     )
@@ -52,10 +68,14 @@ def drain(
     finally:  # also when the drain is interrupted, because the instance is put back
         if polls is not None and polls.is_alive:
             polls.interrupt()
+    if plane.count(instance) > 0:
+        _end_rest(plane, instance, rule)
+
+
+def _end_rest(plane: RequestPlane, instance: int, rule: Drain) -> None:
+    """Cut what is left at the drain's timeout, open connections included, or abort."""
     left = plane.count(instance)
-    if left == 0:
-        return
-    if rule.on_timeout == "abort":
+    if left > 0 and rule.on_timeout == "abort":
         raise SimulatedStepFailed(
             Failure(
                 Cause.DRAIN_TIMEOUT,
@@ -91,6 +111,7 @@ def finish(
     The grace period includes `pre_stop`, as in Kubernetes.
     """
     if plane.count(instance) == 0:
+        plane.close_connections(instance)
         return
     if rule.mode == "graceful":
         yield plane.when_idle(instance) | env.timeout(max(0.0, rule.grace - pre_stop_s))

@@ -113,6 +113,7 @@ class Task:
         first_number: Number of the service's first instance among the instances of all services.
         service: The service's name.
         shared_s: Work in the queue that all instances share, for the steps that have such work.
+        drains_to_timeout: Whether open connections hold every drain up until its timeout.
     """
 
     rule: Rollout
@@ -125,6 +126,7 @@ class Task:
     first_number: int = 0
     service: str = ""
     shared_s: Mapping[str, float] = field(default_factory=dict)
+    drains_to_timeout: bool = False
 
 
 class _PhaseRecorder:
@@ -235,7 +237,13 @@ class Strategy:
             may_stop = self._elapsed_after(least_s)
             if Step.TAKE_OUT in self._task.shared_s:
                 may_stop &= self._env.process(self._spend_step(instance, Step.TAKE_OUT))
-            yield from drain(self._env, self._plane, instance, self._rule.drain)
+            yield from drain(
+                self._env,
+                self._plane,
+                instance,
+                self._rule.drain,
+                to_timeout=self._task.drains_to_timeout,
+            )
             yield may_stop
 
     def _stop(self, instance: int) -> Steps:

@@ -351,8 +351,8 @@ def _beyond(scenario: Scenario, name: str) -> Iterator[NoEstimate]:
         yield NoEstimate(Why.CLOSED_TRAFFIC)
     if balancer.queue_limit is not None:
         yield NoEstimate(Why.QUEUE_REJECTS)
-    if balancer.sticky:
-        yield NoEstimate(Why.STICKY)
+    if balancer.sticky or balancer.balances_connections:
+        yield NoEstimate(Why.STICKY if balancer.sticky else Why.BALANCED_CONNECTIONS)
     if balancer.weights or balancer.slow_start > 0:
         yield NoEstimate(Why.WEIGHTS)
     if balancer.queue == "instance":

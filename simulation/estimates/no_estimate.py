@@ -36,6 +36,7 @@ class Why(StrEnum):
     CLOSED_TRAFFIC = "closed_traffic"
     QUEUE_REJECTS = "queue_rejects"
     STICKY = "sticky"
+    BALANCED_CONNECTIONS = "balanced_connections"
     WEIGHTS = "weights"
     SESSIONS = "sessions"
     TWO_CHOICES = "two_choices"

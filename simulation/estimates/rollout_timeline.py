@@ -173,6 +173,8 @@ def _failure_reasons(
         yield reason(Why.RETURNS_LATE, (*OF_REQUESTS, *OF_DRAINS, *OF_POOL))
     if new.cold.requests is not None and new.cold.factor != 1:
         yield reason(Why.COLD_BY_REQUESTS, (*OF_REQUESTS, *OF_LOADS))
+    if service.balancer.balances_connections:
+        yield reason(Why.BALANCED_CONNECTIONS)
     connections = [
         kind
         for kind in long_lived(scenario)

@@ -28,6 +28,8 @@ PURPOSES = (
     "crash",
     "repair",
     "retry demand",
+    "connection",
+    "connection age",
 )
 """The purposes of addressed numbers. Both engines hash the position in this list."""
 

@@ -2,7 +2,7 @@
 
 Control processes (rollout, drains) are SimPy processes that both engines share: they reach the
 requests only through a `RequestPlane`. Events at the same time are processed in this order:
-completions, timeouts, health checks, control, arrivals; events of one kind in the order of requests.
+completions, timeouts, health checks, ages of connections, control, arrivals; events of one kind in the order of requests.
 """
 
 from __future__ import annotations
@@ -22,8 +22,14 @@ from simulation.scenario.units import Floats
 COMPLETIONS = -(1 << 52)
 TIMEOUTS = -(1 << 51)
 CHECKS = -(1 << 50)
+AGES = -(1 << 49)
 ARRIVALS = 1 << 51
-"""SimPy priorities. The attempt's order is added to each; control events have 0 and 1."""
+"""SimPy priorities. The attempt's order is added to each, or the number of an instance (`CHECKS`) or
+of a connection (`AGES`); control events have 0 and 1."""
+
+FIRST_PICK = 1 << 62
+"""Added to the number of a connection that is open at the beginning, to draw its instance; no order of
+an attempt is as large."""
 
 
 class _Moment(simpy.Event):
@@ -119,7 +125,10 @@ class RequestPlane(Protocol):
         """Announce to the balancer that the drained instance is gone, which ends its sessions there."""
 
     def stop(self, instance: int) -> None:
-        """Make the instance refuse new requests; requests that it has are still served."""
+        """Make the instance refuse new requests; requests that it has are still served.
+
+        Connections that requests share carry requests until they are closed (`close_connections`).
+        """
 
     def start(self, instance: int, new_version: bool) -> None:
         """Make the instance listen with the old or the new version; it is cold from now on."""
@@ -129,6 +138,9 @@ class RequestPlane(Protocol):
 
     def crash(self, instance: int) -> None:
         """Make the instance stop listening, and end all calls there as `error`."""
+
+    def close_connections(self, instance: int) -> None:
+        """Close all connections that requests share: the instance has ended, with no request left."""
 
     def break_old_version(self) -> None:
         """Make every further answer of the old version wrong, as after its schema was contracted."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
+from pydantic import BeforeValidator, Field, WithJsonSchema, field_validator, model_validator
 
 from simulation.scenario.units import DurationS, FileModel, OptionalDurationS
 
@@ -106,6 +106,15 @@ class BalancerModel(FileModel):
             once.
         sticky: true: a session stays with its instance, even while that instance drains.
         requeue: With policy pull. true: a request that is cut goes back to the queue once.
+        balance: request: the balancer chooses an instance for each request. connection: it chooses
+            one for each connection; a request takes a random connection and goes to that
+            connection's instance. connection needs queue: instance.
+        connections: With balance: connection. Number of connections that the clients share.
+        max_age: With balance: connection. A connection older than this is closed once its requests
+            have finished, and opened again by the next request that takes it. none: no limit.
+        close_connections: With balance: connection. From which step of an instance on its
+            connections are closed, each once its requests have finished. never: they stay open, and
+            a drain runs to its timeout.
     """
 
     policy: Literal[
@@ -122,21 +131,67 @@ class BalancerModel(FileModel):
     slow_start: DurationS = 0.0
     sticky: bool = False
     requeue: bool = False
+    balance: Literal["request", "connection"] = "request"
+    connections: int = Field(default=200, ge=1)
+    max_age: OptionalDurationS = None
+    close_connections: Literal["stop", "take_out", "never"] = "stop"
+
+    @field_validator("max_age")
+    @classmethod
+    def _some_age(cls, value: float | None) -> float | None:
+        if value == 0:
+            raise ValueError("must be above 0s, or none")
+        return value
+
+    @property
+    def balances_connections(self) -> bool:
+        """Return whether the balancer chooses an instance for each connection, not for each request."""
+        return self.balance == "connection"
+
+    @property
+    def ignored_keys(self) -> tuple[str, ...]:
+        """Return the keys that were given and change nothing, because requests are balanced."""
+        if self.balances_connections:
+            return ()
+        keys = ("connections", "max_age", "close_connections")
+        return tuple(key for key in keys if key in self.model_fields_set)
+
+    @property
+    def drains_to_timeout(self) -> bool:
+        """Return whether open connections hold up every drain until its timeout."""
+        return self.balances_connections and self.close_connections == "never"
 
     @model_validator(mode="after")
     def _fits_its_policy(self) -> BalancerModel:
         if self.policy != "pull":
             if self.requeue:
                 raise ValueError("requeue needs policy pull, where cut tasks can go back")
+            self._check_connections()
             return self
         belief = {"weights", "propagation_delay", "health_check", "connect_retries"}
-        other = belief | {"return_delay", "slow_start", "sticky"}
+        other = belief | {"return_delay", "slow_start", "sticky", "balance"}
         useless = [name for name in sorted(other) if getattr(self, name) != _default(name)]
         if self.queue == "instance":
             useless.append("queue: instance")
         if useless:
             raise ValueError(f"with policy pull nobody sends, so {useless[0]} has no meaning")
         return self
+
+    def _check_connections(self) -> None:
+        """Refuse keys that contradict `balance: connection`."""
+        if not self.balances_connections:
+            return
+        if self.queue != "instance":
+            raise ValueError(
+                f"balance: connection needs queue: instance (queue is {self.queue}), because a request "
+                "goes to the instance of its connection"
+            )
+        for name in ("sticky", "slow_start"):
+            if getattr(self, name) != _default(name):
+                raise ValueError(
+                    f"with balance: connection requests stay with their connection, so {name} has "
+                    "no meaning"
+                )
 
 
 def _default(name: str) -> object:

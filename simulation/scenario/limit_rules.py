@@ -19,6 +19,7 @@ from executor.base.yaml_positions import NOT_GIVEN
 from simulation.scenario.limits import (
     LEAST_CV,
     MOST_CANDIDATES,
+    MOST_CONNECTIONS,
     MOST_EVENTS_OF_A_RUN,
     MOST_INSTANCES,
     MOST_NUMBER,
@@ -46,6 +47,7 @@ _MOST: Mapping[str, int] = {
     "seed": 2**63 - 1,
     "sessions": 10_000_000,
     "count": 1_000_000,
+    "connections": MOST_CONNECTIONS,
     "cv": 1_000,
     "rise": 1_000,
     "fall": 1_000,

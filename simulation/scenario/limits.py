@@ -40,6 +40,17 @@ MOST_CANDIDATES = 100_000
 """Maximum number of candidates of a study, such as ten thousand starts with ten windows each."""
 
 
+CONNECTION_BITS = 20
+"""Number of bits for a connection's number among those that the requests of a service share."""
+
+
+MOST_CONNECTIONS = 1 << CONNECTION_BITS
+"""Maximum number of connections that the requests of a service share.
+
+When an instance closes its connections, all of the service's are looked at.
+"""
+
+
 MOST_NUMBER = 1_000_000_000
 """Maximum of a number that has no limit of its own, such as a weight or a queue limit."""
 

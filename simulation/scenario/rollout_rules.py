@@ -118,6 +118,11 @@ def _service(scenario: Scenario, service: str) -> Iterator[Broken]:
             yield broken("strategy", strategy, f"needs rollout.{key}")
     for key, value, text in _replacement(rule):
         yield broken(key, value, text)
+    if rule.drain.on_timeout == "wait" and scenario.services[service].balancer.drains_to_timeout:
+        where, _, text = broken(
+            "drain", "wait", "must be cut or abort with close_connections: never"
+        )
+        yield (*where, "on_timeout"), "wait", f"{text}, where no drain ends before its timeout"
     keeps_full_fleet = rule.strategy == "blue_green" or (
         rule.replaces_beside and has_surge(rule.surge)
     )

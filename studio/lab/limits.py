@@ -87,6 +87,8 @@ def _unable_service(service: Service) -> Iterator[str]:
         yield f"versions.new.cold.requests ({cold.requests:g}) must be left out for decay"
     if rule.sticky:
         yield "balancer.sticky (true) must be false"
+    if rule.balances_connections:
+        yield "balancer.balance (connection) must be request"
     retries = rule.connect_retries
     if retries.attempts > 0 and not retries.redispatch and retries.delay != 1.0:
         yield f"balancer.connect_retries.delay ({retries.delay:g} s) must be 1 s, HAProxy's own"

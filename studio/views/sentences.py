@@ -31,6 +31,10 @@ _REASONS = {
     Why.CLOSED_TRAFFIC: "clients of closed traffic wait for their answers before they ask again",
     Why.QUEUE_REJECTS: "a full queue rejects",
     Why.STICKY: "sticky sessions are not spread evenly, and go on to come while one drains",
+    Why.BALANCED_CONNECTIONS: (
+        "connections are balanced, not requests: they gather at some instances, and carry requests "
+        "while one drains"
+    ),
     Why.WEIGHTS: "weights and a slow start spread requests unevenly",
     Why.SESSIONS: "a source hash spreads sessions unevenly over the instances' own queues",
     Why.TWO_CHOICES: "power of two choices keeps the instances' own queues shorter than chance",
@@ -143,6 +147,16 @@ def _event_text(failure: Failure) -> str:
             )
         case Cause.EXECUTOR:
             return failure.reported
+
+
+def ignored_balancer_lines(scenario: Scenario) -> list[str]:
+    """Return the keys of balancers that were given and change nothing, a sentence for each service."""
+    return [
+        f"{', '.join(f'services.{name}.balancer.{key}' for key in service.balancer.ignored_keys)}: "
+        "ignored with balance request"
+        for name, service in scenario.services.items()
+        if service.balancer.ignored_keys
+    ]
 
 
 def note_text(note: Note) -> str:

@@ -177,6 +177,66 @@ CASES = [
         "services.web.versions.new.cold.requests: 0: must be above 0",
     ),
     case(
+        "connections whose requests wait at the balancer",
+        "validate shop.yaml",
+        shop("slots: 2", "balancer: {balance: connection}"),
+        "services.web.balancer: {balance: connection}: balance: connection needs queue: instance "
+        "(queue is balancer)",
+    ),
+    case(
+        "sessions beside connections",
+        "validate shop.yaml",
+        shop("slots: 2", "balancer: {balance: connection, queue: instance, sticky: true}"),
+        "with balance: connection requests stay with their connection, so sticky has no meaning",
+    ),
+    case(
+        "a slow start of connections",
+        "validate shop.yaml",
+        shop("slots: 2", "balancer: {balance: connection, queue: instance, slow_start: 9s}"),
+        "with balance: connection requests stay with their connection, so slow_start has no meaning",
+    ),
+    case(
+        "connections where nobody sends",
+        "validate shop.yaml",
+        shop("slots: 2", "balancer: {policy: pull, balance: connection}"),
+        "with policy pull nobody sends, so balance has no meaning",
+    ),
+    case(
+        "connections that are old at once",
+        "validate shop.yaml",
+        shop("slots: 2", "balancer: {balance: connection, queue: instance, max_age: 0s}"),
+        "services.web.balancer.max_age: 0s: must be above 0s, or none",
+    ),
+    case(
+        "no connection",
+        "validate shop.yaml",
+        shop("slots: 2", "balancer: {balance: connection, queue: instance, connections: 0}"),
+        "services.web.balancer.connections: 0: must be at least 1",
+    ),
+    case(
+        "too many connections",
+        "validate shop.yaml",
+        shop("slots: 2", "balancer: {balance: connection, queue: instance, connections: 2000000}"),
+        "services.web.balancer.connections: 2000000: must be at most 1,048,576",
+    ),
+    case(
+        "connections that are closed at a step that has no such choice",
+        "validate shop.yaml",
+        shop("slots: 2", "balancer: {queue: instance, close_connections: deploy}"),
+        "services.web.balancer.close_connections: deploy: must be",
+    ),
+    case(
+        "a drain that would wait for connections that nobody closes",
+        "validate shop.yaml",
+        shop(
+            "    slots: 2\n",
+            "    slots: 2\n    balancer: {balance: connection, queue: instance, "
+            "close_connections: never}\n    rollout: {drain: {on_timeout: wait}}\n",
+        ),
+        "services.web.rollout.drain.on_timeout: wait: must be cut or abort with "
+        "close_connections: never, where no drain ends before its timeout",
+    ),
+    case(
         "a task that cannot go back",
         "validate shop.yaml",
         shop("slots: 2", "balancer: {requeue: true}"),

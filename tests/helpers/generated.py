@@ -97,9 +97,15 @@ def balancers(draw: st.DrawFn, first: str) -> dict[str, Any]:
     if policy == "pull":
         return {"policy": policy, "requeue": draw(st.booleans()), **waiting}
     check = {"interval": "1s", "timeout": pick(draw, "200ms", "1s"), "rise": 2, "fall": 3}
+    balance = pick(draw, "request", "request", "connection")
+    pins = balance == "connection"
     return {
         "policy": policy,
-        "queue": pick(draw, "balancer", "instance"),
+        "queue": "instance" if pins else pick(draw, "balancer", "instance"),
+        "balance": balance,
+        "connections": pick(draw, 1, 3, 20, 200),
+        "max_age": pick(draw, "none", "500ms", "4s"),
+        "close_connections": pick(draw, "stop", "take_out", "never"),
         **waiting,
         "weights": pick(draw, {}, {first: 2.5}),
         "propagation_delay": pick(draw, "0s", "700ms", "5s"),
@@ -112,8 +118,8 @@ def balancers(draw: st.DrawFn, first: str) -> dict[str, Any]:
             "delay": pick(draw, "0s", "300ms"),
             "redispatch": draw(st.booleans()),
         },
-        "slow_start": pick(draw, "0s", "0s", "3s"),
-        "sticky": draw(st.booleans()),
+        "slow_start": "0s" if pins else pick(draw, "0s", "0s", "3s"),
+        "sticky": not pins and draw(st.booleans()),
     }
 
 
@@ -175,8 +181,14 @@ def fleets(draw: st.DrawFn, name: str) -> dict[str, Any]:
 
 
 @st.composite
-def rules(draw: st.DrawFn, count: int) -> dict[str, Any]:
-    """Draw the rollout of a fleet of this size, in any strategy that its size allows."""
+def rules(draw: st.DrawFn, count: int, *, may_wait: bool = True) -> dict[str, Any]:
+    """Draw the rollout of a fleet of this size, in any strategy that its size allows.
+
+    Args:
+        draw: Hypothesis's function.
+        count: The number of instances.
+        may_wait: Whether drains may wait for as long as requests take.
+    """
     strategies = ["rolling", "rolling", "blue_green", "recreate", "expand_migrate_contract"]
     strategy = pick(draw, *strategies, *(["canary"] if count > 1 else []))
     surge = pick(draw, 0, 0, 1, "50%")
@@ -215,7 +227,7 @@ def rules(draw: st.DrawFn, count: int) -> dict[str, Any]:
         "guards": pick(draw, "none", {**limits, "over": pick(draw, "3s", "30s")}),
         "drain": {
             "timeout": pick(draw, "0s", "200ms", "3s"),
-            "on_timeout": pick(draw, "cut", "wait", "abort"),
+            "on_timeout": pick(draw, "cut", "abort", *(["wait"] if may_wait else [])),
             "poll": pick(draw, "0s", "300ms"),
         },
         "pre_stop": pick(draw, "0s", "1s"),
@@ -249,6 +261,11 @@ def traffics(draw: st.DrawFn, services: list[str]) -> dict[str, Any]:
 def _count(service: dict[str, Any]) -> int:
     instances = service["instances"]
     return instances if isinstance(instances, int) else len(instances)
+
+
+def _drains_to_timeout(service: dict[str, Any]) -> bool:
+    rule = service["balancer"]
+    return bool(rule.get("balance") == "connection" and rule["close_connections"] == "never")
 
 
 @st.composite
@@ -306,7 +323,8 @@ def scenarios(draw: st.DrawFn, *, steady: bool = False, known: bool = False) -> 
         },
     }
     if not steady:
-        rule = draw(rules(min(map(_count, services.values()))))
+        may_wait = not any(map(_drains_to_timeout, services.values()))
+        rule = draw(rules(min(map(_count, services.values())), may_wait=may_wait))
         order = draw(st.permutations(names))
         graphs = [order, {name: order[:k] for k, name in enumerate(order)}]
         freeze = pick(draw, [], [["08:00", "13:00"]])
@@ -315,7 +333,9 @@ def scenarios(draw: st.DrawFn, *, steady: bool = False, known: bool = False) -> 
             data["rollout"]["order"] = pick(draw, *graphs)
         for service in services.values():
             if draw(st.booleans()):
-                service["rollout"] = draw(rules(_count(service)))
+                service["rollout"] = draw(
+                    rules(_count(service), may_wait=not _drains_to_timeout(service))
+                )
     return Scenario.model_validate(data)
 
 

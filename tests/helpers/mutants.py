@@ -9,7 +9,7 @@ import importlib.abc
 import importlib.machinery
 import importlib.util
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from types import ModuleType
 from typing import Any
 
@@ -69,6 +69,14 @@ MISTAKES: dict[str, tuple[tuple[str, str, str], ...]] = {
         ),
         ("outcomes", "    count = _gather(p, g, begun, True)", "    count = begun"),
     ),
+    "a pinned connection is rebalanced": (
+        (
+            "calls",
+            "        if there >= 0:\n            send(p, c, there)\n",
+            "        if there >= 0 and instance_at(h.instances, there).is_believed:\n"
+            "            send(p, c, there)\n",
+        ),
+    ),
     "warm-up from the return to the pool": (
         (
             "belief",
@@ -88,22 +96,31 @@ MISTAKES: dict[str, tuple[tuple[str, str, str], ...]] = {
         ("loop", "call.want = max(0.0, life - (h.now - opened))", "call.want = life"),
     ),
 }
-"""The mistakes by name. Each changes modules: (module, right text, wrong text)."""
+"""The mistakes by name. Each changes modules: (module, right text, wrong text).
 
-NOTICED_BY = {"stationary ages zero": ["connections"]}
-"""The groups of cases that notice a mistake, where these are not `COMMON_GROUPS`."""
+A module without a dot is one of the kernel, or the engine's plane.
+"""
 
-COMMON_GROUPS = ["none", "50"]
-"""The cases of the fast path, and those of the other one: each by its `queue_limit`."""
+NOTICED = {
+    "none": frozenset[str](),
+    "a pinned connection is rebalanced": frozenset({"balanced"}),
+    "stationary ages zero": frozenset({"long-lived"}),
+}
+"""The cases in which a mistake must show, where these are not `BOTH_PATHS`."""
 
+BOTH_PATHS = frozenset({"fast", "general"})
+"""The cases of requests on the fast path, and on the general one."""
+
+ON_BALANCED = frozenset({"none", "a pinned connection is rebalanced"})
+"""The mistakes that are also looked for where connections are balanced."""
 
 _ENGINE = "simulation.engines.compiled"
-_KERNEL = f"{_ENGINE}.kernel"
-_OUTSIDE_KERNEL = {"plane"}
 
 
 def _full_name(module: str) -> str:
-    return f"{_ENGINE if module in _OUTSIDE_KERNEL else _KERNEL}.{module}"
+    if "." in module:
+        return module
+    return f"{_ENGINE}.{module}" if module == "plane" else f"{_ENGINE}.kernel.{module}"
 
 
 class _MistakenLoader(importlib.machinery.SourceFileLoader):
@@ -142,51 +159,66 @@ class _Finder(importlib.abc.MetaPathFinder):
         return importlib.util.spec_from_loader(fullname, loader)
 
 
+def _requests(policy: str, queue_limit: Any, balancer: dict[str, Any]) -> dict[str, Any]:
+    """Return the parts of a scenario whose requests leave, retry and are cut."""
+    return {
+        "rate": "60/s",
+        "instances": 4,
+        "slots": 1,
+        "service_time": {"mean": "60ms", "cv": 1},
+        "policy": policy,
+        "queue": "instance",
+        "queue_limit": queue_limit,
+        "balancer": balancer,
+        "classes": {
+            "all": {
+                "client_timeout": "250ms",
+                "cancel_on_disconnect": True,
+                "retries": {"attempts": 2, "backoff": "100ms", "cut": True},
+            }
+        },
+        "versions": {"new": {"cold": {"factor": 3, "decay": "2s"}}},
+        "steps": {"return": "500ms"},
+        "rollout": {
+            "strategy": "rolling",
+            "window": 1,
+            "drain": {"timeout": "50ms", "on_timeout": "cut"},
+        },
+    }
+
+
+def _cases(name: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield the cases in which a mistake is looked for, each with the parts of its scenario."""
+    late: dict[str, Any] = {"return_delay": "1s"}
+    balanced: dict[str, Any] = {"balance": "connection", "connections": 20}
+    for policy in ("round_robin", "least_connections"):
+        yield "fast", _requests(policy, "none", late)
+        yield "general", _requests(policy, 50, late)
+        if name in ON_BALANCED:
+            yield "balanced", _requests(policy, 50, balanced)
+    life = {"app": {"mean": "40s", "cv": 0.5}}
+    yield (
+        "long-lived",
+        {
+            "rate": "3/s",
+            "classes": {"ws": {"holds_slot": False, "service_time": life}},
+            "rollout": {"window": 1, "drain": {"timeout": "500ms"}},
+        },
+    )
+
+
 def main(name: str) -> None:
-    """Print how the engines differ in five scenarios, two of them on the fast path."""
+    """Print how the engines differ in each case."""
+    np.seterr(over="ignore")  # the hashes of draws overflow on purpose
     for module, *_ in MISTAKES[name]:
         assert importlib.util.find_spec(_full_name(module)), f"no module {module}"
-    np.seterr(over="ignore")  # the hashes of draws overflow on purpose
     sys.meta_path.insert(0, _Finder(MISTAKES[name]))
     from tests.helpers.agree import difference
     from tests.helpers.scenarios import scenario
 
-    for queue_limit in ("none", 50):
-        for policy in ("round_robin", "least_connections"):
-            one = scenario(
-                rate="60/s",
-                instances=4,
-                slots=1,
-                service_time={"mean": "60ms", "cv": 1},
-                policy=policy,
-                queue="instance",
-                queue_limit=queue_limit,
-                balancer={"return_delay": "1s"},
-                classes={
-                    "all": {
-                        "client_timeout": "250ms",
-                        "cancel_on_disconnect": True,
-                        "retries": {"attempts": 2, "backoff": "100ms", "cut": True},
-                    }
-                },
-                versions={"new": {"cold": {"factor": 3, "decay": "2s"}}},
-                steps={"return": "500ms"},
-                rollout={
-                    "strategy": "rolling",
-                    "window": 1,
-                    "drain": {"timeout": "50ms", "on_timeout": "cut"},
-                },
-                clock={"horizon": "15s", "warm_up": "2s"},
-            )
-            print(f"{queue_limit} {policy}: {difference(one)}")
-    life = {"app": {"mean": "40s", "cv": 0.5}}
-    one = scenario(
-        rate="3/s",
-        classes={"ws": {"holds_slot": False, "service_time": life}},
-        rollout={"window": 1, "drain": {"timeout": "500ms"}},
-        clock={"horizon": "15s", "warm_up": "2s"},
-    )
-    print(f"connections ws: {difference(one)}")
+    for number, (case, parts) in enumerate(_cases(name)):
+        one = scenario(clock={"horizon": "15s", "warm_up": "2s"}, **parts)
+        print(f"{case} {number}: {difference(one)}")
 
 
 if __name__ == "__main__":

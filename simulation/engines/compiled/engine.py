@@ -113,6 +113,7 @@ class CompiledEngine:
         self._planes_in_order = list(self._planes.values())
         memory.grow_if_tight()
         loop.act(memory.address, km.BEGIN_RUN, len(memory["instances"]), 0, 0.0)
+        self._open_shared_connections()
         if isinstance(arrivals, Streams) and arrivals.opened is not None:
             self._open_connections(arrivals.opened)
         env.engine = self
@@ -137,6 +138,14 @@ class CompiledEngine:
         memory.place("loop_place", np.full(count, _LOOP_WIDTH, np.int32))
         memory.place("loop_sequence", np.zeros(count, np.int64))
         self._draw_for_clients()
+
+    def _open_shared_connections(self) -> None:
+        """Open the connections that requests share, where a balancer balances connections."""
+        memory = self._memory
+        for service in memory["services"]:
+            while service["shared_next"] < service["shared_count"]:
+                memory.grow_if_tight()
+                loop.act(memory.address, km.OPEN_SHARED, int(service["first"]), 0, 0.0)
 
     def _open_connections(self, opened: OpenConnections) -> None:
         """Open the connections that exist at the beginning; requests are numbered after them."""

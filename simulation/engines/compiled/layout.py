@@ -182,6 +182,20 @@ class _Layout:
         memory.place("free_at", np.full(first * slots_max, -math.inf).view(km.F8))
         instances["last"] = -math.inf
         h["is_fast"] = has_fast_path(scenario)
+        self._shared_connections()
+
+    def _shared_connections(self) -> None:
+        """Lay out the connections that requests share, all closed."""
+        services, first = self._memory["services"], 0
+        for record, service in zip(services, self._scenario.services.values(), strict=True):
+            rule = service.balancer
+            if rule.balances_connections:
+                record["shared_first"], record["shared_count"] = first, rule.connections
+                record["max_age"] = rule.max_age or 0.0
+                first += rule.connections
+        shared = np.zeros(first, km.SHARED)
+        shared["instance"] = -1
+        self._memory.place("shared", shared)
 
     def _rule(self, record: Any, service: Service, number: int, weights: Sequence[float]) -> None:
         memory, rule, count = self._memory, service.balancer, int(record["count"])
@@ -225,7 +239,8 @@ class _Layout:
                 f"sticky_instances {number}", np.zeros(sessions, km.I4)
             )
         if rule.policy == "source_hash":
-            record["favourite"] = memory.own(f"favourite {number}", np.zeros(sessions, km.I4))
+            keys = max(sessions, rule.connections) if rule.balances_connections else sessions
+            record["favourite"] = memory.own(f"favourite {number}", np.zeros(keys, km.I4))
         if rule.health_check is not None:
             self._checks(record, service)
         rolled = self._scenario.rule(list(self._scenario.services)[number])
@@ -332,6 +347,7 @@ def has_fast_path(scenario: Scenario) -> bool:
         and rule.health_check is None
         and not rule.sticky
         and rule.slow_start == 0
+        and not rule.balances_connections
         and rule.propagation_delay == 0
         and service.crashes is None
         and service.versions.new.cold.requests is None

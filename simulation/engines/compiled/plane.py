@@ -98,6 +98,9 @@ class CompiledPlane:
         self, instance: int, in_pool: bool, on_learnt: Callable[[], None] | None = None
     ) -> None:
         """Announce to the balancer whether it may send to the instance."""
+        self._set_closes(
+            instance, not in_pool and self._service.balancer.close_connections == "take_out"
+        )
         self._announcements.announce(instance, in_pool, on_learnt)
 
     def remove(self, instance: int) -> None:
@@ -107,6 +110,8 @@ class CompiledPlane:
     def stop(self, instance: int) -> None:
         """Make the instance refuse new requests; requests that it has are still served."""
         self._act(km.SET_LISTENING, instance, False)
+        if self._service.balancer.close_connections != "never":
+            self._set_closes(instance, True)
 
     def start(self, instance: int, new_version: bool) -> None:
         """Make the instance listen with the old or the new version; it is cold from now on."""
@@ -114,6 +119,7 @@ class CompiledPlane:
         self._instances[instance]["new_version"] = new_version
         self._instances[instance]["started"] = self._env.now
         self._instances[instance]["begun"] = 0
+        self._set_closes(instance, False)
         self._act(km.SET_LISTENING, instance, True)
 
     def cut(self, instance: int) -> int:
@@ -123,6 +129,16 @@ class CompiledPlane:
     def crash(self, instance: int) -> None:
         """Make the instance stop listening, and end all calls there as `error`."""
         self._act(km.CRASH, instance)
+
+    def close_connections(self, instance: int) -> None:
+        """Close all connections that requests share: the instance has ended, with no request left."""
+        if self._service.balancer.balances_connections:
+            self._act(km.CLOSE_SHARED, instance)
+
+    def _set_closes(self, instance: int, closes: bool) -> None:
+        """Set whether each connection of the instance is closed once its requests have finished."""
+        if self._service.balancer.balances_connections:
+            self._act(km.SET_CLOSES, instance, closes)
 
     def break_old_version(self) -> None:
         """Make every further answer of the old version wrong, as after its schema was contracted."""

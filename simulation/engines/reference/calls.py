@@ -10,6 +10,7 @@ import math
 from collections.abc import Sequence
 from typing import Protocol
 
+from simulation.engines.reference.shared_connections import SharedConnection
 from simulation.requests.call_states import PAUSED
 from simulation.results.run_result import IN_FLIGHT
 from simulation.scenario.limits import ATTEMPT_BITS
@@ -138,11 +139,13 @@ class Call:
         gives_up_s: When the call's time in the balancer's queue runs out, infinite without a limit.
         tries: Number of failed attempts to connect.
         requeued: Whether the call went back to the queue after an earlier one was cut.
+        connection: The shared connection that the call takes, None where requests are balanced.
     """
 
     __slots__ = (
         "arrival_s",
         "attempt",
+        "connection",
         "demand_s",
         "finish_s",
         "gives_up_s",
@@ -180,3 +183,4 @@ class Call:
         self.gives_up_s = math.inf
         self.tries = 0
         self.requeued = False
+        self.connection: SharedConnection | None = None

@@ -21,6 +21,7 @@ import simpy
 from simulation.engines.reference.calls import Call
 from simulation.engines.reference.health import Check
 from simulation.engines.reference.pool import Pool
+from simulation.engines.reference.shared_connections import SharedConnections
 from simulation.requests.call_states import (
     CONNECTING,
     GONE,
@@ -44,6 +45,9 @@ from simulation.requests.plane import (
 from simulation.requests.policies import policy
 from simulation.results.run_result import CUT, ERROR, IN_FLIGHT, OK, REFUSED, REJECTED, TIMED_OUT
 from simulation.scenario.model import Service
+
+_AT_INSTANCE = frozenset({SERVING, HOLDING, QUEUED})
+"""States in which an instance has the call."""
 
 
 class CallRouter(Protocol):
@@ -129,8 +133,20 @@ class Station:
         self._queue: deque[Call] = deque()
         self._waiting = 0
         self._idle: dict[int, simpy.Event] = {}
+        self._shared: SharedConnections | None = None
+        if rule.balances_connections:
+            self._shared = SharedConnections(
+                env,
+                rule,
+                draws,
+                service=number,
+                instance_count=count,
+                on_change=self._count_connections,
+            )
         for instance in range(count):
             self._update_policy(instance)
+        if self._shared is not None:
+            self._shared.open_all(self._policy.pick)
 
     # The way of a call
 
@@ -145,12 +161,19 @@ class Station:
             if sticky >= 0:
                 self._send(call, sticky)
                 return
+        attempt = call.attempt
+        session = attempt.request.session
+        if self._shared is not None and call.takes_slot:
+            connection = call.connection = self._shared.draw(attempt.order)
+            if connection.instance >= 0:
+                self._send(call, connection.instance)
+                return
+            session = connection.number
         if not self._pool.count and not self._pulls:
             self._fail(call, REJECTED)
             return
-        attempt = call.attempt
         picked_by = attempt.order + (call.tries << 56)
-        instance = self._policy.pick(picked_by, attempt.request.session, call.takes_slot)
+        instance = self._policy.pick(picked_by, session, call.takes_slot)
         if instance >= 0:
             self._send(call, instance)
         elif self._waiting < self._queue_limit and call.takes_slot:
@@ -174,9 +197,17 @@ class Station:
         call.instance = instance
         if self._rule.sticky:
             self._pool.bind(call.attempt.request.session, instance)
-        if not self._listening[instance]:
+        connection = call.connection
+        is_open = connection is not None and connection.instance == instance
+        if not self._listening[instance] and not is_open:
             self._on_no_answer(call)
-        elif not call.takes_slot:
+            self._update_policy(instance)
+            return
+        if self._shared is not None and connection is not None:
+            if not is_open:
+                self._shared.open(connection, instance, self._env.now)
+            connection.in_flight += 1
+        if not call.takes_slot:
             self._open_connection(call)
         elif self._taken[instance] < self._limit[instance]:
             self._begin_service(call)
@@ -185,6 +216,8 @@ class Station:
             self._queued[instance] += 1
             self._start_waiting(call, QUEUED)
         else:
+            if self._shared is not None and connection is not None:
+                self._shared.end_request(connection)
             self._fail(call, REJECTED)
             return
         self._update_policy(instance)
@@ -265,6 +298,8 @@ class Station:
         """Free what the call holds: its place in a queue, its slot or its connection."""
         state, instance = call.state, call.instance
         call.state = GONE
+        if self._shared is not None and call.connection is not None and state in _AT_INSTANCE:
+            self._shared.end_request(call.connection)
         if state in (SERVING, HOLDING):
             self._at_work[instance].remove(call)
             self._taken[instance] -= 1
@@ -334,8 +369,13 @@ class Station:
         if call.state == CONNECTING:
             self._taken[call.instance] -= 1
             call.state = PAUSED
-            self._send(call, call.instance)
-            self._router.on_freed(self, call.instance)
+            tried, connection = call.instance, call.connection
+            if connection is not None and connection.instance >= 0:
+                # Another request has opened the connection meanwhile, to any instance.
+                self._send(call, connection.instance)
+            else:
+                self._send(call, tried)
+            self._router.on_freed(self, tried)
 
     # The next call for a free slot
 
@@ -407,7 +447,21 @@ class Station:
             self._idle.pop(instance).succeed()
 
     def _connections(self, instance: int) -> int:
+        """Return the connections of an instance, as the policy counts them.
+
+        Where requests are balanced, each request is one, and so is each that tries to connect. Where
+        connections are balanced, the balancer does not see the requests on them.
+        """
+        if self._shared is not None:
+            trying = self._taken[instance] - len(self._at_work[instance])
+            return self._shared.open_count[instance] + trying + len(self._open[instance])
         return self._taken[instance] + self._queued[instance] + len(self._open[instance])
+
+    def _count_connections(self, instance: int) -> None:
+        """Pass the number of connections of an instance to the policy."""
+        if self._policy.counts:
+            believed = self._pool.believed[instance]
+            self._policy.update(instance, self._connections(instance), believed, True)
 
     def _apply_belief(self, instance: int, share: float) -> None:
         """Apply a change of the believed pool, or of an instance's share during its slow start."""
@@ -424,6 +478,9 @@ class Station:
         self, instance: int, in_pool: bool, on_learnt: Callable[[], None] | None = None
     ) -> None:
         """Announce to the balancer whether it may send to the instance."""
+        if self._shared is not None:
+            closes = not in_pool and self._rule.close_connections == "take_out"
+            self._shared.set_closes(instance, closes)
         self._pool.announce(instance, in_pool, on_learnt)
         self._router.refill_freed()
 
@@ -434,12 +491,16 @@ class Station:
     def stop(self, instance: int) -> None:
         """Make the instance refuse new requests; requests that it has are still served."""
         self._set_listening(instance, False)
+        if self._shared is not None and self._rule.close_connections != "never":
+            self._shared.set_closes(instance, True)
 
     def start(self, instance: int, new_version: bool) -> None:
         """Make the instance listen with the old or the new version; it is cold from now on."""
         self._new_version[instance] = new_version
         self._started_s[instance] = self._env.now
         self._begun_count[instance] = 0
+        if self._shared is not None:
+            self._shared.set_closes(instance, False)
         self._set_listening(instance, True)
 
     def is_listening(self, instance: int) -> bool:
@@ -477,9 +538,15 @@ class Station:
             else:
                 lost += in_flight
                 self._router.on_failed(call, outcome)
+        self.close_connections(instance)
         self._update_policy(instance)
         self._router.refill_freed()
         return lost
+
+    def close_connections(self, instance: int) -> None:
+        """Close all connections that requests share: the instance has ended, with no request left."""
+        if self._shared is not None:
+            self._shared.close_all(instance)
 
     def _requeue(self, call: Call) -> None:
         """Put a task that was cut at the head of the queue, as a new call."""

@@ -202,6 +202,14 @@ BEYOND: dict[str, tuple[dict[str, Any], Why, str]] = {
     ),
     "a queue that rejects": ({"queue_limit": 5}, Why.QUEUE_REJECTS, "rollout_latency_p99_s"),
     "sticky": ({"balancer": {"sticky": True}}, Why.STICKY, "rollout_duration_s"),
+    "balanced connections": (
+        {"queue": "instance", "balancer": {"balance": "connection"}},
+        *(Why.BALANCED_CONNECTIONS, "rollout_latency_p99_s"),
+    ),
+    "how long balanced connections drain": (
+        {"queue": "instance", "balancer": {"balance": "connection"}},
+        *(Why.BALANCED_CONNECTIONS, "rollout_duration_s"),
+    ),
     "slow start": ({"balancer": {"slow_start": "9s"}}, Why.WEIGHTS, "rollout_wait_mean_s"),
     "lag": ({"propagation_delay": "3s"}, Why.LEARNS_LATE, "rollout_error_fraction"),
     "a late return": (

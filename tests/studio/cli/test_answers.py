@@ -149,6 +149,22 @@ def test_what_no_objective_limits_is_said_with_every_answer(rollcast: CommandLin
     assert "connections cut" in answer.err
 
 
+def test_validate_names_keys_of_connections_where_requests_are_balanced(
+    rollcast: CommandLine,
+) -> None:
+    for balance, expected in (
+        ("request", "! services.web.balancer.max_age: ignored with balance request\n"),
+        ("connection", ""),
+    ):
+        rule = f"{{queue: instance, balance: {balance}, max_age: 10s}}"
+        rollcast.write(
+            "pinned.yaml", SHOP.replace("    slots: 2\n", f"    slots: 2\n    balancer: {rule}\n")
+        )
+        answer = rollcast("validate", "pinned.yaml")
+        assert answer.code == 0, answer.err
+        assert "".join(answer.out.splitlines(keepends=True)[2:]) == expected
+
+
 def test_a_steady_state_has_no_figures_of_a_rollout(rollcast: CommandLine) -> None:
     rollcast.write("steady.yaml", SHOP.partition("rollout:")[0] + "clock: {horizon: 20s}\n")
     data = rollcast("simulate", "steady.yaml", "--json", *ONE).json

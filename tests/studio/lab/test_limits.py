@@ -33,6 +33,10 @@ from tests.helpers.scenarios import scenario
         ),
         ({"balancer": {"sticky": True}}, "balancer.sticky"),
         (
+            {"queue": "instance", "balancer": {"balance": "connection"}},
+            "balancer.balance (connection) must be request",
+        ),
+        (
             {"balancer": {"connect_retries": {"attempts": 2, "delay": "2s"}}},
             "balancer.connect_retries.delay (2 s)",
         ),

@@ -23,8 +23,14 @@ from simulation.requests.belief import LEAST_SHARE
 
 @part
 def connections(p: int, g: int) -> int:
-    """Return the connections of an instance: its taken slots, its queue and its open connections."""
-    instance = instance_at(header_at(p, 0).instances, g)
+    """Return the connections of an instance: its taken slots, its queue and its open connections.
+
+    Where connections are balanced, the balancer does not see the requests on them.
+    """
+    h = header_at(p, 0)
+    instance = instance_at(h.instances, g)
+    if service_at(h.services, instance.service).shared_count > 0:
+        return instance.shared_open + (instance.taken - instance.at_work) + instance.open
     return instance.taken + instance.queued + instance.open
 
 

@@ -23,6 +23,7 @@ from simulation.engines.compiled.kernel.memory import (
     instance_at,
     row_at,
     service_at,
+    shared_at,
 )
 from simulation.engines.compiled.kernel.policies import pick, update
 from simulation.engines.compiled.kernel.queues import append, append_own, count_waiting, on_freed
@@ -33,6 +34,7 @@ from simulation.engines.compiled.kernel.requests import (
     new_call,
     on_attempt_ended,
 )
+from simulation.engines.compiled.kernel.shared_connections import draw, end_on_shared, open_shared
 from simulation.engines.compiled.kernel.tally import (
     add_busy_now,
     count_call_start,
@@ -113,6 +115,8 @@ def release(p: int, c: int) -> None:
         count_waiting(p, call.service, -1)
         return
     instance = instance_at(h.instances, g)
+    if call.shared >= 0 and state != CONNECTING:
+        end_on_shared(p, call.shared)
     if state == SERVING or state == HOLDING:
         instance.at_work -= 1
         instance.taken -= 1
@@ -198,11 +202,20 @@ def arrive(p: int, c: int) -> None:
             if not there.removed and there.is_up:
                 send(p, c, sticky)
                 return
+    session = attempt.session
+    if service.shared_count > 0 and call.takes_slot:
+        k = draw(p, s, attempt.order)
+        call.shared = k
+        there = shared_at(h.shared, k).instance
+        if there >= 0:
+            send(p, c, there)
+            return
+        session = k - service.shared_first
     if service.believed_count == 0 and not service.pulls:
         on_failed(p, c, REJECTED)
         return
     picked_by = attempt.order + (call.tries << 56)
-    g = pick(p, s, picked_by, attempt.session, call.takes_slot == 1)
+    g = pick(p, s, picked_by, session, call.takes_slot == 1)
     if g >= 0:
         send(p, c, g)
     elif service.waiting < service.queue_limit and call.takes_slot:
@@ -252,9 +265,17 @@ def send(p: int, c: int, g: int) -> None:
     instance = instance_at(h.instances, g)
     if service.sticky:
         i4_at(service.sticky_instances, attempt_at(h.attempts, a).session).v = g + 1
-    if not instance.listening:
+    k = call.shared
+    is_open = k >= 0 and shared_at(h.shared, k).instance == g
+    if not instance.listening and not is_open:
         _on_no_answer(p, c)
-    elif not call.takes_slot:
+        update_policy(p, g)
+        return
+    if k >= 0:
+        if not is_open:
+            open_shared(p, call.service, k, g, h.now)
+        shared_at(h.shared, k).in_flight += 1
+    if not call.takes_slot:
         _open_connection(p, c)
     elif instance.taken < instance.limit:
         begin_service(p, c)
@@ -263,6 +284,8 @@ def send(p: int, c: int, g: int) -> None:
         instance.queued += 1
         start_waiting(p, c, QUEUED)
     else:
+        if k >= 0:
+            end_on_shared(p, k)
         on_failed(p, c, REJECTED)
         return
     update_policy(p, g)
@@ -428,5 +451,8 @@ def connect_again(p: int, c: int, generation: int) -> None:
         g = call.instance
         instance_at(h.instances, g).taken -= 1
         call.state = PAUSED
-        send(p, c, g)
+        to = g
+        if call.shared >= 0 and shared_at(h.shared, call.shared).instance >= 0:
+            to = shared_at(h.shared, call.shared).instance
+        send(p, c, to)
         on_freed(p, g)

@@ -12,9 +12,17 @@ _FIRST = np.uint64(0xBF58476D1CE4E5B9)
 _SECOND = np.uint64(0x94D049BB133111EB)
 _30, _27, _31, _11 = (np.uint64(bits) for bits in (30, 27, 31, 11))
 
-PICK, SECOND_PICK, AFFINITY, ERROR_DRAW, JITTER = (
+PICK, SECOND_PICK, AFFINITY, ERROR_DRAW, JITTER, CONNECTION, CONNECTION_AGE = (
     np.uint64(PURPOSES.index(name))
-    for name in ("pick", "second pick", "affinity", "error", "jitter")
+    for name in (
+        "pick",
+        "second pick",
+        "affinity",
+        "error",
+        "jitter",
+        "connection",
+        "connection age",
+    )
 )
 
 

@@ -28,7 +28,9 @@ from simulation.engines.compiled.kernel.calls import (
 )
 from simulation.engines.compiled.kernel.fast_path import advance_fast_path
 from simulation.engines.compiled.kernel.memory import (
+    AGE,
     BEGIN_RUN,
+    CLOSE_SHARED,
     COMPLETE,
     CRASH,
     CUT_ALL,
@@ -38,9 +40,11 @@ from simulation.engines.compiled.kernel.memory import (
     NEXT_CHUNK,
     NEXT_CLIENTS,
     OPEN_CONNECTIONS,
+    OPEN_SHARED,
     PICK_AGAIN,
     RETRY,
     SEND_NEXT,
+    SET_CLOSES,
     SET_LISTENING,
     SET_POOL,
     SET_SHARE,
@@ -64,6 +68,12 @@ from simulation.engines.compiled.kernel.requests import (
     free_attempt,
     new_attempt,
     schedule_next_request,
+)
+from simulation.engines.compiled.kernel.shared_connections import (
+    close_all,
+    on_age,
+    open_next,
+    set_closes,
 )
 from simulation.engines.compiled.kernel.slots import end_all, refill_freed, set_listening
 from simulation.engines.compiled.kernel.tally import (
@@ -294,6 +304,8 @@ def _on_timer(p: int) -> None:
         _send_request_of(p, slot)
     elif purpose == PICK_AGAIN:
         pick_again(p, slot, generation)
+    elif purpose == AGE:
+        on_age(p, slot, generation)
     else:
         connect_again(p, slot, generation)
 
@@ -401,4 +413,12 @@ def act(p: int, action: int, g: int, flag: int, share: float) -> int:
     elif action == OPEN_CONNECTIONS:
         while h.chunk_place < h.chunk_count and not h.tight:
             _open_next(p)
+    elif action == OPEN_SHARED:
+        service = service_at(h.services, instance.service)
+        while service.shared_next < service.shared_count and not h.tight:
+            open_next(p, instance.service)
+    elif action == SET_CLOSES:
+        set_closes(p, g, flag)
+    elif action == CLOSE_SHARED:
+        close_all(p, g)
     return lost

@@ -100,7 +100,7 @@ HEADER = _dtype(
     # Addresses.
     i8="services instances classes attempts calls timers heap bins lanes nodes freed signals rows"
     " route times demands kinds sessions loop_think loop_demand loop_kind loop_session"
-    " loop_place loop_sequence scratch next_wants"
+    " loop_place loop_sequence scratch next_wants shared"
     # The sizes of the arrays, and how much of each is used.
     " service_count class_count lane_count route_max attempt_cap attempt_used attempt_free alive needs"
     " timer_cap timer_used timer_free timer_count heap_count bin_mask bin binned node_cap node_used"
@@ -116,17 +116,19 @@ HEADER = _dtype(
 
 SERVICE = _dtype(
     f8="queue_timeout connect_delay slow_start old_factor old_error new_factor new_error cold_factor"
-    " cold_decay cold_requests interval timeout first_check",
+    " cold_decay cold_requests interval timeout first_check max_age",
     u8="key",
     i8="lowest level_cap first count policy counts at_balancer pulls sticky requeue queue_limit lane connect_attempts"
     " redispatch is_even believed_count waiting old_is_wrong next changes head tail leaf_count leaves"
     " tree may believed sticky_instances favourite eligible in_count has_checks rise fall"
-    " check_order begins_place begins_number ends_place ends_number keeps_log log log_count log_cap",
+    " check_order begins_place begins_number ends_place ends_number keeps_log log log_count log_cap"
+    " shared_first shared_count shared_next",
 )
 
 INSTANCE = _dtype(  # fields that every request reads come first
     u1="listening new_version announced is_up removed is_believed watch_idle watch_healthy",
-    i4="taken slots connections service limit queued open at_work head tail contrary passed",
+    i4="taken slots connections service limit queued open at_work head tail contrary passed"
+    " shared_open closes",
     f8="speed started last weight base_weight credit first_check",
     i8="check_even check_odd ramp begun",
 )
@@ -146,10 +148,11 @@ ATTEMPT = _dtype(
 
 CALL = _dtype(
     f8="want demand arrival start gives_up",
-    i4="state service instance generation tries outcome",
+    i4="state service instance generation tries outcome shared",
     u1="takes_slot new_version requeued is_handshake",
 )
 
+SHARED = _dtype(i4="instance in_flight openings is_old")
 TIMER = _dtype(f8="time", i8="key sequence", i4="purpose slot generation next")
 ENTRY = _dtype(f8="time", i8="key", i4="value next")
 WHEEL = _dtype(f8="bins_per_s", i8="bins words entries mask place count used free cap")
@@ -169,6 +172,7 @@ instance_at = view(INSTANCE)
 class_at = view(CLASS)
 attempt_at = view(ATTEMPT)
 call_at = view(CALL)
+shared_at = view(SHARED)
 timer_at = view(TIMER)
 entry_at = view(ENTRY)
 wheel_at = view(WHEEL)
@@ -191,12 +195,13 @@ IDLE, HEALTHY, BACKLOG_DOWN, RAMP, NEW_LIFE, NEW_DEMAND = range(6)
 
 # Actions of control.
 ADVANCE, SET_POOL, SET_SHARE, SET_LISTENING, CUT_ALL, CRASH, BEGIN_RUN, OPEN_CONNECTIONS = range(8)
+OPEN_SHARED, SET_CLOSES, CLOSE_SHARED = range(8, 11)
 
 # What the attempt after another asks for: the same demands, or those in ``next_wants``.
 SAME_DEMAND, DRAWN_DEMAND = 1, 2
 
 # Purposes of timers.
-COMPLETE, RETRY, PICK_AGAIN, CONNECT_AGAIN, SEND_NEXT, BEGIN_SERVICE, CLIENT_TIMEOUT = range(7)
+COMPLETE, RETRY, PICK_AGAIN, CONNECT_AGAIN, SEND_NEXT, BEGIN_SERVICE, CLIENT_TIMEOUT, AGE = range(8)
 
 # The wheels of the fast path.
 DEPARTURES, WAITS, RETRIES = range(3)

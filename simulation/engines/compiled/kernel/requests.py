@@ -262,6 +262,7 @@ def new_call(p: int, a: int, place: int) -> int:
     call.new_version = 0
     call.requeued = 0
     call.is_handshake = 0
+    call.shared = -1
     attempt.live += 1
     count_call_arrival(p, c)
     if h.keeps_rows and place == 0 and is_last(p, a):

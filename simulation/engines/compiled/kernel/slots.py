@@ -29,6 +29,7 @@ from simulation.engines.compiled.kernel.memory import (
 from simulation.engines.compiled.kernel.policies import pick
 from simulation.engines.compiled.kernel.queues import append, count_waiting, free_node, on_freed
 from simulation.engines.compiled.kernel.requests import new_call
+from simulation.engines.compiled.kernel.shared_connections import close_all
 from simulation.requests.call_states import HOLDING, OPEN, PAUSED, QUEUED, SERVING, WAITING
 from simulation.results.run_result import CUT, IN_FLIGHT
 
@@ -179,6 +180,7 @@ def end_all(p: int, g: int, outcome: int) -> int:
         else:
             lost += in_flight
             on_failed(p, c, outcome)
+    close_all(p, g)
     update_policy(p, g)
     refill_freed(p)
     return lost
