@@ -143,6 +143,8 @@ class Run:
             version=scenario.services[service].versions.new,
             window=scenario.window_count(service),
             surge=scenario.surge_count(service),
+            min_healthy=scenario.min_healthy_count(service),
+            max_failures=scenario.max_failures_count(service),
             order=rolling_order(scenario, service),
             durations_s=step_durations(scenario, service, scenario.seed, replication),
             draws=draws,

@@ -115,7 +115,7 @@ def _service(
     window = 1 if rule.strategy in ALL_AT_ONCE else scenario.window_count(name)
     if rule.replaces_beside and scenario.surge_count(name):
         window = 1  # nearly every instance that is out has a replacement already
-    window = max(1, min(window, count - rule.min_healthy))
+    window = max(1, min(window, count - scenario.min_healthy_count(name)))
     first = in_flight(scenario, name, begin_rps / count)
     later = in_flight(scenario, name, begin_rps / max(1, count - window + 1))
     delay_s = service.balancer.propagation_delay
@@ -176,7 +176,7 @@ def _lowest(scenario: Scenario, name: str) -> tuple[int, float]:
         return 0, 0.0
     if rule.strategy == "blue_green":
         return count, 1.0
-    out = max(0, min(scenario.window_count(name), count - rule.min_healthy))
+    out = max(0, min(scenario.window_count(name), count - scenario.min_healthy_count(name)))
     if rule.strategy == "canary" and out > 0:
         waves = waves_of(rule, out, [str(k) for k in range(count)])
         out = max(min(wave.parallel, len(wave.instances)) for wave in waves)

@@ -225,7 +225,7 @@ def _plan_of(
             strategy="canary" if rule.strategy == "canary" else "rolling",
             advance=rule.advance,
             window=window,
-            min_in_pool=rule.min_healthy,
+            min_in_pool=chosen.min_healthy_count(name),
             pause_s=rule.pause,
             min_ready_s=rule.min_ready,
             drain=PlanDrain(timeout_s=rule.drain.timeout, on_timeout=rule.drain.on_timeout),
@@ -236,7 +236,7 @@ def _plan_of(
             step_deadlines_s=step_deadlines_s(chosen),
             on_failure=rule.on_failure,
             retries=rule.retries,
-            max_failures=rule.max_failures,
+            max_failures=chosen.max_failures_count(name),
             prediction=predicted,
             evidence=evidence,
             **plan_2_fields,
@@ -258,7 +258,8 @@ def _as_written(written: Scenario, chosen: Scenario, service: str) -> AsWritten:
     assert rule is not None and written_rule is not None
     count = chosen.services[service].instance_count
     surge = chosen.surge_count(service)
-    unavailable = count - max(count - chosen.window_count(service), rule.min_healthy)
+    least = max(count - chosen.window_count(service), chosen.min_healthy_count(service))
+    unavailable = count - least
     try:
         resolved = resolve(written_rule.surge, written_rule.window, count)
     except BadInput:

@@ -14,7 +14,12 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, field_validator
 
 from executor.base.errors import BadInput
-from executor.dialects.kubernetes import resolve, window_count
+from executor.dialects.kubernetes import (
+    minimum_count,
+    resolve,
+    tolerated_count,
+    window_count,
+)
 from simulation.scenario.balancer import BalancerModel
 from simulation.scenario.distributions import Constant, Distribution
 from simulation.scenario.rates import DAY_S, RateTable, constant_rate, start_second
@@ -487,6 +492,18 @@ class Scenario(FileModel):
         """
         rule = self.rule(service)
         return resolve(rule.surge, 1, self.services[service].instance_count)[0] if rule else 0
+
+    def min_healthy_count(self, service: str) -> int:
+        """Return a service's `min_healthy` as a count; percentages are rounded as Kubernetes does."""
+        rule = self.rule(service)
+        count = self.services[service].instance_count
+        return minimum_count(rule.min_healthy, count) if rule else 0
+
+    def max_failures_count(self, service: str) -> int:
+        """Return a service's `max_failures` as a count; a percentage must be exceeded to stop."""
+        rule = self.rule(service)
+        count = self.services[service].instance_count
+        return tolerated_count(rule.max_failures, count) if rule else 0
 
     def as_data(self) -> dict[str, Any]:
         """Return the scenario as plain JSON data that parses to the same scenario."""

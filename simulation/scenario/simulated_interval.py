@@ -225,7 +225,7 @@ def _service_bound_s(scenario: Scenario, name: str, rule: Rollout, quantile: flo
     if check is not None:
         steps_s += (check.rise + 1) * check.interval
     count = service.instance_count
-    at_once = min(scenario.window_count(name), max(1, count - rule.min_healthy))
+    at_once = min(scenario.window_count(name), max(1, count - scenario.min_healthy_count(name)))
     waves = math.ceil(count / at_once)
     around_s = 0.0
     if rule.strategy == "canary":
@@ -242,4 +242,6 @@ def _service_bound_s(scenario: Scenario, name: str, rule: Rollout, quantile: flo
             waves = 2 * count  # one instance made or removed at a time
         waves *= 2 if rule.on_failure == "rollback" else 1
     each_s = max(drain_s, rule.pre_stop) + steps_s + rule.min_ready + rule.pause
-    return around_s + waves * each_s
+    # A rollout that stops making progress halts only when its deadline has passed.
+    stalled_s = (rule.progress_deadline_s or 0.0) if quantile is not None and quantile > 0.5 else 0.0
+    return around_s + waves * each_s + stalled_s
