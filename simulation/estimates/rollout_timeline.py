@@ -16,7 +16,7 @@ from simulation.estimates.in_flight import in_flight
 from simulation.estimates.no_estimate import OF_CUTS, OF_DRAINS, NoEstimate, Why
 from simulation.estimates.schedule import Schedules, draws_for, schedules
 from simulation.requests.stationary import long_lived
-from simulation.scenario.model import Scenario
+from simulation.scenario.model import Scenario, Service
 from simulation.scenario.release_graph import in_order, release_graph
 from simulation.scenario.rollout import ALL_AT_ONCE, Rollout
 from simulation.scenario.units import Floats
@@ -144,6 +144,8 @@ def _failure_reasons(
     fails = 1.0 - (1.0 - new.verify_fails**tries) * (1.0 - new.start_fails**tries)
     if fails > 0 and 1.0 - (1.0 - fails) ** service.instance_count > _LIKELY:
         yield reason(Why.MAY_FAIL)
+    if _may_miss_deadline(service, rule):
+        yield reason(Why.DEADLINE_MAY_PASS)
     if rule.drain.on_timeout == "abort":
         idle = in_flight(scenario, name, begin_rps / service.instance_count)
         if (
@@ -165,6 +167,26 @@ def _failure_reasons(
     elif connections and rule.drain.on_timeout == "cut":
         # The share of errors counts arrivals from the start on; most cut connections are older.
         yield reason(Why.CUT_CONNECTIONS, OF_CUTS[1:])
+
+
+def _may_miss_deadline(service: Service, rule: Rollout) -> bool:
+    """Return whether one of the rollout's deadlines may pass, by the p99.9 of each step.
+
+    One instance becomes available after another, at the latest when the next one has drained and
+    gone through all its steps. The default deadline of a budget matters only after a failure.
+    """
+    steps_s = {
+        step: float(duration.quantile_s(0.999)) for step, duration in service.steps.in_order()
+    }
+    check = service.balancer.health_check
+    checks_s = 0.0 if check is None else check.interval * (check.rise + 1)
+    up_s = sum(steps_s[step] for step in ("deploy", "verify", "start", "return"))
+    up_s = up_s * (rule.retries + 1) + checks_s + rule.min_ready
+    drain_s = math.inf if rule.drain.on_timeout == "wait" else rule.drain.timeout + rule.stop.grace
+    whole_s = up_s + max(drain_s, rule.pre_stop, steps_s["take_out"]) + steps_s["stop"]
+    return up_s > (rule.healthy_deadline or math.inf) or whole_s > (
+        rule.progress_deadline or math.inf
+    )
 
 
 def _lowest(scenario: Scenario, name: str) -> tuple[int, float]:

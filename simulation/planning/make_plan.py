@@ -6,6 +6,7 @@ prediction.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import Any
@@ -200,6 +201,9 @@ def _plan_of(
     window = chosen.window_count(name)
     embedded = chosen.as_data()
     carried_out_by = _carrier(rule, service.workload)
+    unable = [*not_carried_out(rule, carried_out_by)]
+    if unable:
+        raise Refused(f"{chosen.name} is no plan: {'; '.join(unable)}")
     plan_2_fields: dict[str, Any] = {}
     if carried_out_by != "rollcast":
         plan_2_fields = {
@@ -209,6 +213,7 @@ def _plan_of(
             "surge": chosen.surge_count(name) if rule.replaces_beside else 0,
             "as_written": _as_written(written, chosen, name),
             "workload": service.workload and service.workload.model_dump(),
+            "progress_deadline_s": rule.progress_deadline_s,
         }
     return seal(
         Plan(
@@ -242,6 +247,29 @@ def _plan_of(
             **plan_2_fields,
         )
     )
+
+
+def not_carried_out(rule: Rollout, carried_out_by: str = "rollcast") -> Iterator[str]:
+    """Yield each key that a plan cannot carry, or its tool cannot carry out, with the rule."""
+    if rule.healthy_deadline is not None:
+        yield (
+            f"rollout.healthy_deadline ({rule.healthy_deadline:g} s) must be none: a plan has a "
+            "deadline for each step instead"
+        )
+    if rule.stops_after_failed_batch:
+        yield "rollout.stop_when_batch_failed (true) must be false: it is not carried out"
+    if carried_out_by != "rollcast":
+        return
+    if rule.on_failure == "budget":
+        yield (
+            "rollout.on_failure (budget) must be halt, continue or rollback: Rollcast's executor "
+            "never goes on with a failed instance in its place"
+        )
+    if rule.progress_deadline is not None:
+        yield (
+            f"rollout.progress_deadline ({rule.progress_deadline:g} s) must be none: Rollcast's "
+            "executor has a deadline for each step"
+        )
 
 
 def _carrier(rule: Rollout, workload: ScenarioWorkload | None) -> str:

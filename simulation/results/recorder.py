@@ -147,7 +147,7 @@ def _most_instances(record: RunRecord) -> int:
         change
         for interval in record.states
         if interval.state is not State.ABSENT
-        and 0 <= interval.end_s
+        and interval.end_s >= 0
         and interval.begin_s < interval.end_s
         and interval.begin_s <= record.settled_s
         for change in ((interval.begin_s, 1), (interval.end_s, -1))

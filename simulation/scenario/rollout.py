@@ -309,13 +309,14 @@ class ServiceRollout(FileModel):
         return self.replacement == "beside"
 
     @property
-    def stops_after_failed_batch(self) -> bool:
-        """Return whether `stop_when_batch_failed` is on and can take effect.
+    def has_batches(self) -> bool:
+        """Return whether the rollout advances in batches: windows, or the steps of a canary."""
+        return self.advance == "batch" or self.strategy == "canary"
 
-        Only waves of a batch or a canary are batches, and only `continue` goes on after a failure.
-        """
-        has_batches = self.advance == "batch" or self.strategy == "canary"
-        return self.stop_when_batch_failed and has_batches and self.on_failure == "continue"
+    @property
+    def stops_after_failed_batch(self) -> bool:
+        """Return whether `stop_when_batch_failed` can take effect: only `continue` survives a failure."""
+        return self.stop_when_batch_failed and self.has_batches and self.on_failure == "continue"
 
     @property
     def progress_deadline_s(self) -> float | None:

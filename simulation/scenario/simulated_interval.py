@@ -243,5 +243,7 @@ def _service_bound_s(scenario: Scenario, name: str, rule: Rollout, quantile: flo
         waves *= 2 if rule.on_failure == "rollback" else 1
     each_s = max(drain_s, rule.pre_stop) + steps_s + rule.min_ready + rule.pause
     # A rollout that stops making progress halts only when its deadline has passed.
-    stalled_s = (rule.progress_deadline_s or 0.0) if quantile is not None and quantile > 0.5 else 0.0
+    stalled_s = (
+        (rule.progress_deadline_s or 0.0) if quantile is not None and quantile > 0.5 else 0.0
+    )
     return around_s + waves * each_s + stalled_s

@@ -162,6 +162,12 @@ def _ending_text(breach: Breach) -> str:
             return f"{breach.ended} by a {breach.cause}"
         case Cause.STEP_FAILED | Cause.DRAIN_TIMEOUT if breach.step is not None:
             return f"{breach.ended}, {breach.step.replace('_', ' ')} failed"
+        case Cause.BATCH_FAILED:
+            return f"{breach.ended}, a whole batch failed"
+        case Cause.PROGRESS_DEADLINE:
+            return f"{breach.ended}, no progress before the deadline"
+        case Cause.HEALTHY_DEADLINE:
+            return f"{breach.ended}, an instance was not healthy before its deadline"
         case Cause.NO_MORE_MAY_FOLLOW:
             return f"{breach.ended}, too few instances are left to take another out"
         case _:

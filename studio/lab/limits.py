@@ -10,6 +10,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from executor.base.errors import Refused
+from simulation.planning.make_plan import not_carried_out
 from simulation.scenario.model import Scenario, Service
 from simulation.scenario.rollout import has_surge
 from studio.lab.haproxy import BALANCE
@@ -57,6 +58,7 @@ def _unable(scenario: Scenario) -> Iterator[str]:
             yield f"rollout.surge ({rule.surge}) must be 0"
         elif rule.replaces_beside:
             yield "rollout.replacement (beside) must be in_place"
+        yield from not_carried_out(rule)
 
 
 def _unable_service(service: Service) -> Iterator[str]:

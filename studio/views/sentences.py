@@ -6,12 +6,14 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from simulation.estimates.no_estimate import NoEstimate, Why
-from simulation.results.failures import Cause, Failure, GuardFigure
+from simulation.results.failures import Cause, Failure, FleetCounts, GuardFigure
+from simulation.scenario.ignored_keys import ignored_keys
 from simulation.scenario.model import Scenario
 from simulation.study.notes import Note, NoteKind, notes_of
 from studio.views.figures_text import (
     count_text,
     duration_text,
+    instances_text,
     latency_text,
     limit_text,
     percent_text,
@@ -47,6 +49,7 @@ _REASONS = {
         "which brings the load to {share}"
     ),
     Why.MAY_FAIL: "a verify or start of {names} may fail, which halts the rollout or prolongs it",
+    Why.DEADLINE_MAY_PASS: "a deadline of {names} may pass, which halts the rollout or prolongs it",
     Why.DRAIN_MAY_ABORT: "a drain of {names} may run out, which aborts it",
     Why.QUEUED_AT_DRAINS: "requests queue at instances of {names} that are taken out (load {share})",
     Why.CUT_CONNECTIONS: "drains cut long-lived connections, most of which came before the rollout",
@@ -128,8 +131,28 @@ def _event_text(failure: Failure) -> str:
                 f"{count_text(observed)} instances are left, none may be taken out with a minimum "
                 f"of {count_text(limit)}"
             )
+        case Cause.BATCH_FAILED:
+            return f"all {instances_text(round(observed))} of a batch failed"
+        case Cause.PROGRESS_DEADLINE:
+            return f"no instance became available for {observed:g} s{_counts_text(failure.counts)}"
+        case Cause.HEALTHY_DEADLINE:
+            return f"not healthy within {limit:g} s of its deploy, still in {step}"
         case Cause.EXECUTOR:
             return failure.reported
+
+
+def _counts_text(counts: FleetCounts | None) -> str:
+    if counts is None:
+        return ""
+    return f" ({counts.updated} updated, {counts.available} available, {counts.failed} failed)"
+
+
+def ignored_lines(scenario: Scenario) -> list[str]:
+    """Return the written keys that change nothing, a sentence for each reason."""
+    return [
+        f"{', '.join(ignored.keys)}: ignored with {ignored.because}"
+        for ignored in ignored_keys(scenario)
+    ]
 
 
 def note_text(note: Note) -> str:
