@@ -32,14 +32,12 @@ def test_nomad_3121_halts_where_an_image_takes_longer_than_the_healthy_deadline(
     assert late.stopped_by.cause == Cause.HEALTHY_DEADLINE
     failed = [part for part in late.states if part.state is State.FAILED]
     for part in failed:  # ten seconds of the deadline are min_ready's
-        begun_s = [p.begin_s for p in late.states if p.instance == part.instance]
         deployed_s = [
             p.begin_s
             for p in late.states
             if p.instance == part.instance and p.state is State.DEPLOYING
         ]
         assert part.begin_s == pytest.approx(deployed_s[0] + 300.0 - 10.0)
-        assert begun_s
     assert late.metrics["failed_instances_count"] == len({part.instance for part in failed})
     assert field_run("nomad3121", replication=replication).ended == Ending.DONE
 

@@ -7,59 +7,25 @@ the pods were created, which is the order of the instances here.
 
 from __future__ import annotations
 
-import csv
 import math
 import re
+import subprocess
+import sys
 from typing import Any
 
 import numpy as np
 import pytest
 
-from executor.dialects.kubernetes import resolve
-from executor.plan.model import Step
-from simulation.control.strategy import Strategy, step_durations
+from simulation.control.strategy import step_durations
 from simulation.estimates.estimate import estimate
 from simulation.results.failures import Cause, FleetCounts
 from simulation.results.result_bytes import as_bytes, from_bytes
 from simulation.results.run_result import Ending, RunResult
 from simulation.results.states import State
-from simulation.scenario.model import Scenario
 from simulation.scenario.simulated_interval import SETTLING_S
-from tests.helpers.paths import ORACLES
+from tests.helpers.deployments import deployment, measured, run_with_a_pod_never_ready
+from tests.helpers.mutants import CONTROL_MISTAKES
 from tests.helpers.scenarios import run_once, scenario
-
-
-def measured(name: str) -> list[dict[str, str]]:
-    with (ORACLES / name).open(newline="") as file:
-        return list(csv.DictReader(file))
-
-
-def amount(written: str) -> int | str:
-    return written if written.endswith("%") else int(written)
-
-
-def deployment(row: dict[str, str], **rollout: Any) -> Scenario:
-    """Return the scenario of a Deployment, with the window and the minimum of its settings."""
-    count = int(row["replicas"])
-    surge, unavailable = resolve(amount(row["maxSurge"]), amount(row["maxUnavailable"]), count)
-    return scenario(
-        rate="1/s",
-        service_time="1ms",
-        instances=count,
-        steps={
-            "stop": f"{row.get('termination_s', '2')}s",
-            "start": f"{row.get('readiness_delay_s', '3').split()[0]}s",
-        },
-        rollout={
-            "replacement": "beside",
-            "window": max(1, unavailable),
-            "surge": surge,
-            "min_healthy": count - unavailable,
-            "min_ready": f"{row.get('minReadySeconds', '0')}s",
-            **rollout,
-        },
-        clock={"warm_up": "1s"},
-    )
 
 
 def starts_s(run: RunResult) -> list[tuple[float, int]]:
@@ -100,25 +66,10 @@ def test_deployments_roll_as_measured(row: dict[str, str], monkeypatch: pytest.M
 FAILING = measured("kubernetes_failing_pods.csv")
 
 
-def with_a_pod_that_is_never_ready(
-    row: dict[str, str], monkeypatch: pytest.MonkeyPatch, **rollout: Any
-) -> RunResult:
-    """Return a rollout in which the pod that is created first never becomes ready."""
-    first_made = int(row["replicas"])
-
-    def fails(_self: Strategy, instance: int, step: Step, _attempt: int) -> bool:
-        return instance == first_made and step is Step.START
-
-    monkeypatch.setattr(Strategy, "_step_fails", fails)
-    return run_once(deployment(row, **rollout), keep_requests=False)
-
-
 @pytest.mark.parametrize("row", [pytest.param(row, id=row["case"]) for row in FAILING])
-def test_a_pod_that_is_never_ready_uses_up_the_budget(
-    row: dict[str, str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_pod_that_is_never_ready_uses_up_the_budget(row: dict[str, str]) -> None:
     """The counts are those of the real Deployment when its condition says ProgressDeadlineExceeded."""
-    run = with_a_pod_that_is_never_ready(row, monkeypatch, on_failure="budget")
+    run = run_with_a_pod_never_ready(row)
 
     assert run.ended == Ending.HALTED
     assert run.stopped_by is not None
@@ -131,14 +82,24 @@ def test_a_pod_that_is_never_ready_uses_up_the_budget(
     assert from_bytes(as_bytes(run)).stopped_by == run.stopped_by
 
 
-def test_the_deadline_counts_from_the_last_instance_that_became_available(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+@pytest.mark.parametrize("name", ["none", *CONTROL_MISTAKES])
+def test_a_budget_that_is_not_used_up_is_noticed(name: str) -> None:
+    """Where a broken pod gives its place away, the others roll on past what the real one allows."""
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.helpers.mutants", name, "failing pods"],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+    )
+    expected = [f"{row['case']}: {row['k8s_updated']} {row['k8s_available']}" for row in FAILING]
+    assert (done.stdout.splitlines() == expected) == (name == "none")
+
+
+def test_the_deadline_counts_from_the_last_instance_that_became_available() -> None:
     """Of six with two unavailable the five good ones become available at 3, 6, 9, 12 and 15 s at the latest."""
     row = FAILING[0]
-    run = with_a_pod_that_is_never_ready(
-        row, monkeypatch, on_failure="budget", progress_deadline="20s"
-    )
+    run = run_with_a_pod_never_ready(row, progress_deadline="20s")
     joined_s = [
         part.begin_s
         for part in run.states

@@ -94,6 +94,17 @@ START_FAILED = Failure(Cause.STEP_FAILED, step=Step.START)
             Failure(Cause.NO_MORE_MAY_FOLLOW),
             "halted, too few instances are left to take another out",
         ),
+        (Ending.HALTED, Failure(Cause.BATCH_FAILED), "halted, a whole batch failed"),
+        (
+            Ending.HALTED,
+            Failure(Cause.PROGRESS_DEADLINE),
+            "halted, no progress before the deadline",
+        ),
+        (
+            Ending.ROLLED_BACK,
+            Failure(Cause.HEALTHY_DEADLINE, step=Step.DEPLOY),
+            "rolled_back, an instance was not healthy before its deadline",
+        ),
     ],
 )
 def test_a_run_that_did_not_end_well_breaks_its_first_objective(
