@@ -13,7 +13,7 @@ from typing import Any
 import simpy
 
 
-class Progress:
+class ProgressClock:
     """The clock of a service's progress, and the instances that are over.
 
     Attributes:

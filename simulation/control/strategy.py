@@ -17,7 +17,7 @@ from executor.plan.model import Step
 from simulation.control.draining import SimulatedStepFailed, drain, finish
 from simulation.control.guards import LOOK_EVERY_S, find_crossed_limit, watch
 from simulation.control.instances import AdmissionQueue, Instances
-from simulation.control.progress import Progress
+from simulation.control.progress import ProgressClock
 from simulation.control.time_spent import Phase, SpentOn
 from simulation.requests.arrivals import purpose_stream
 from simulation.requests.draws import Draws
@@ -160,7 +160,7 @@ class Strategy:
         self._rule = task.rule
         self._stop_signal = StopSignal(env)
         self._to_new = True
-        self._progress = Progress(env, instances.count)
+        self._progress = ProgressClock(env, instances.count)
         self._not_yet_ready: set[int] = set()  # in the pool, but not up for `min_ready` yet
         self.phases: list[Phase] = []
         self.failures: list[Failure] = []

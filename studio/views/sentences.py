@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from simulation.estimates.no_estimate import NoEstimate, Why
 from simulation.results.failures import Cause, Failure, FleetCounts, GuardFigure
-from simulation.scenario.ignored_keys import ignored_keys
 from simulation.scenario.model import Scenario
+from simulation.study.ignored_keys import ignored_keys
 from simulation.study.notes import Note, NoteKind, notes_of
 from studio.views.figures_text import (
     count_text,

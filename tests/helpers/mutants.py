@@ -155,7 +155,9 @@ def print_failing_pods(name: str) -> None:
 def main(name: str) -> None:
     """Print how the engines differ in four scenarios, two of them on the fast path."""
     np.seterr(over="ignore")  # the hashes of draws overflow on purpose
-    _make_mistakes([(f"{_KERNEL}.{module}", *texts) for module, *texts in MISTAKES[name]])
+    _make_mistakes(
+        [(f"{_KERNEL}.{module}", right, wrong) for module, right, wrong in MISTAKES[name]]
+    )
     from tests.helpers.agree import difference
     from tests.helpers.scenarios import scenario
 

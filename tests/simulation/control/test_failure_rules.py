@@ -48,8 +48,8 @@ def begun(run: RunResult) -> list[int]:
     return [instance for _, instance in sorted(left)]
 
 
-CANARY = {"strategy": "canary", "canary": [{"share": "25%", "bake": "5s"}]}
-MIGRATION = {
+CANARY: dict[str, Any] = {"strategy": "canary", "canary": [{"share": "25%", "bake": "5s"}]}
+MIGRATION: dict[str, Any] = {
     "strategy": "expand_migrate_contract",
     "migration": {"expand": "1s", "migrate": "2s", "contract": "1s"},
 }

@@ -54,6 +54,8 @@ OWN = [
     "cut_connections",
     "cut_connections_fraction",
     "surge_instance_s",
+    "most_instances_count",
+    "failed_instances_count",
 ]
 METRICS = {*BOTH, *(f"rollout_{name}" for name in BOTH), *OWN}
 FIGURES = {"mean", "low", "high", "run_low", "run_high"}

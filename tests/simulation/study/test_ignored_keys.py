@@ -8,10 +8,10 @@ import pytest
 
 from simulation.results.run_result import RunResult
 from simulation.scenario.file import ScenarioFile
-from simulation.scenario.ignored_keys import IgnoredKeys, ignored_keys, reason_to_ignore
 from simulation.scenario.model import Scenario
 from simulation.scenario.rollout import ServiceRollout
 from simulation.scenario.rules import broken_rules
+from simulation.study.ignored_keys import IgnoredKeys, ignored_keys, reason_to_ignore
 from studio.views.sentences import ignored_lines
 from tests.helpers.scenarios import run_once, scenario
 
