@@ -8,16 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import simpy
 
 from executor.plan import model as plan
 from executor.plan.model import Step
+from simulation.control.deadlines import ProgressClock, finish_within
 from simulation.control.draining import SimulatedStepFailed, drain, finish
 from simulation.control.guards import LOOK_EVERY_S, find_crossed_limit, watch
 from simulation.control.instances import AdmissionQueue, Instances
-from simulation.control.progress import ProgressClock
 from simulation.control.time_spent import Phase, SpentOn
 from simulation.requests.arrivals import purpose_stream
 from simulation.requests.draws import Draws
@@ -320,29 +321,15 @@ class Strategy:
         if self._to_new:
             self._progress.updated.add(instance)
         if deadline_s is None:
-            yield from self._bring_up(instance)
-            yield from self._return(instance)
+            yield from self._bring_up_and_return(instance)
             return
-        process = self._env.process(self._make_ready_unless_interrupted(instance))
-        yield process | self._env.timeout(deadline_s - self._rule.min_ready)
-        failure = process.value if process.triggered else self._miss_deadline(instance, deadline_s)
-        if process.is_alive:
-            process.interrupt()
-        if failure is not None:
-            raise SimulatedStepFailed(failure)
+        left_s = deadline_s - self._rule.min_ready
+        late = partial(self._miss_deadline, instance, deadline_s)
+        yield from finish_within(self._env, left_s, self._bring_up_and_return(instance), late)
 
-    def _make_ready_unless_interrupted(
-        self, instance: int
-    ) -> Generator[simpy.Event, Any, Failure | None]:
-        """Deploy, verify, start and return an instance; return the failure of a step, if any."""
-        try:
-            yield from self._bring_up(instance)
-            yield from self._return(instance)
-        except SimulatedStepFailed as failed:
-            return failed.failure
-        except simpy.Interrupt:
-            return None
-        return None
+    def _bring_up_and_return(self, instance: int) -> Steps:
+        yield from self._bring_up(instance)
+        yield from self._return(instance)
 
     def _miss_deadline(self, instance: int, deadline_s: float) -> Failure:
         """Return the failure of an instance that is not healthy at its deadline."""

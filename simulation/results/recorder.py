@@ -143,6 +143,8 @@ def _most_instances(record: RunRecord) -> int:
 
     An instance that begins at the moment at which another one ends does not exist beside it.
     """
+    if all(count == with_second for count, with_second in record.fleets):
+        return sum(count for count, _ in record.fleets)
     changes = [
         change
         for interval in record.states

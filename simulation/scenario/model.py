@@ -280,6 +280,9 @@ class Objectives(FileModel):
         duration: The longest duration of the rollout.
         cut_connections: The most long-lived connections that may be cut: a count, or a percentage of
             those open at the start.
+        most_instances: The most instances that may exist at once, draining and stopping ones
+            included, such as a quota.
+        failed_instances: The most instances whose update may fail.
     """
 
     in_runs: Fraction = Field(default=0.95)
@@ -289,6 +292,8 @@ class Objectives(FileModel):
     lowest_in_pool: int | None = Field(default=None, ge=0)
     duration: DurationS | None = None
     cut_connections: OptionalCountOrShare = None
+    most_instances: int | None = Field(default=None, ge=0)
+    failed_instances: int | None = Field(default=None, ge=0)
 
     def cut_limit(self) -> tuple[str, float] | None:
         """Return the metric that `cut_connections` limits, and the limit; None without one."""

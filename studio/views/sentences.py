@@ -93,7 +93,10 @@ def estimate_answer(estimate: Estimate, scenario: Scenario) -> tuple[str, str]:
             return "fails", f"should fail: {words} {text(figure.value)}, above {most(limit)}"
     if estimate.beyond:
         return "", no_estimate_text(estimate.beyond[0])
-    if any(figure is None and limit is not None for _, figure, limit, *_ in figures):
+    may_grow = any(scenario.second_count(name) for name in scenario.services)
+    if (limits.most_instances is not None and may_grow) or any(
+        figure is None and limit is not None for _, figure, limit, *_ in figures
+    ):
         return "", "may do; what is asked of it needs simulation"
     return "meets", "should meet every objective"
 

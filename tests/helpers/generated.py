@@ -276,6 +276,8 @@ def scenarios(draw: st.DrawFn, *, steady: bool = False, known: bool = False) -> 
             "latency_p99": pick(draw, "1s", "10s"),
             "lowest_in_pool": pick(draw, 0, 3),
             "duration": pick(draw, "1s", "1h"),
+            "most_instances": pick(draw, 3, 30),
+            "failed_instances": pick(draw, 0, 2),
             "cut_connections": pick(draw, "none", 0, 3, "5%"),
         },
     }

@@ -265,6 +265,8 @@ def _stateful_set(
         )
     basis = f"stated: {label} replaces one pod at a time"
     findings.rollout["window"] = Finding(1, basis, _WEIGHT, source.path.name)
+    order = f"stated: {label} replaces the highest ordinal first"
+    findings.rollout["instance_order"] = Finding("reverse", order, _WEIGHT, source.path.name)
     limits = update.get("rollingUpdate") or {}
     if limits.get("partition"):
         notes.append(

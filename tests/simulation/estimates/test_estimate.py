@@ -324,6 +324,13 @@ HOPELESS: dict[str, tuple[dict[str, Any], dict[str, Any], str, tuple[str, ...]]]
     "late": ({"duration": "50s"}, {"window": 1}, "40/s", ("the rollout takes 60 s",)),
     "enough": ({"lowest_in_pool": 4}, {"window": 2}, "40/s", ()),
     "too few": ({"lowest_in_pool": 5}, {"window": 2}, "40/s", ("4 are left in the pool",)),
+    "as many as there are": ({"most_instances": 6}, {"window": 2}, "40/s", ()),
+    "a fleet above its quota": (
+        {"most_instances": 5},
+        {"window": 2},
+        "40/s",
+        ("the fleet has 6 instances, more than 5 at once",),
+    ),
     "slow for long": ({"latency_p99": "1s"}, {"window": 3}, "200/s", ("more arrives than",)),
     "not for long": ({"latency_p99": "60s"}, {"window": 3}, "200/s", ()),
     "frozen": (

@@ -1,16 +1,59 @@
-"""The progress of one service's rollout: how long ago the last instance became available.
+"""The deadlines of a rollout: one for the progress of its service, one for the health of each instance.
 
-`progress_deadline` limits this time. Waits that the rollout plans itself do not count: bakes, pauses,
-and the steps of a migration. Kubernetes does not count the time of a paused Deployment either.
+`progress_deadline` limits the time since the last instance became available. Waits that the rollout
+plans itself do not count: bakes, pauses, and the steps of a migration. Kubernetes does not count the
+time of a paused Deployment either.
 """
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import simpy
+
+from simulation.control.draining import SimulatedStepFailed
+from simulation.results.failures import Failure
+
+
+def finish_within(
+    env: simpy.Environment,
+    deadline_s: float,
+    steps: Generator[simpy.Event, Any, None],
+    late: Callable[[], Failure],
+) -> Generator[simpy.Event, Any, None]:
+    """Do steps of an instance; break them off at a deadline.
+
+    Args:
+        env: The simulation.
+        deadline_s: Maximum duration of the steps together.
+        steps: The steps.
+        late: Returns the failure when the deadline passes; called before the steps are broken off.
+
+    Raises:
+        SimulatedStepFailed: A step failed, or the deadline passed.
+    """
+    process = env.process(_catch_failure(steps))
+    yield process | env.timeout(deadline_s)
+    failure = process.value if process.triggered else late()
+    if process.is_alive:
+        process.interrupt()
+    if failure is not None:
+        raise SimulatedStepFailed(failure)
+
+
+def _catch_failure(
+    steps: Generator[simpy.Event, Any, None],
+) -> Generator[simpy.Event, Any, Failure | None]:
+    """Do steps; return the failure of one of them, None where they end well or are interrupted."""
+    try:
+        yield from steps
+    except SimulatedStepFailed as failed:
+        return failed.failure
+    except simpy.Interrupt:
+        return None
+    return None
 
 
 class ProgressClock:
