@@ -231,6 +231,6 @@ def _common(
 ) -> list[str]:
     return [
         f"replicas: the plan is for {len(plan.instances)}; the patch leaves them as they are",
-        f"order: {order}, not the plan's",
+        f"order: {order}, whatever the plan's order is",
         "verify: becomes the pod's own readiness probe, which must tell the version",
     ]
