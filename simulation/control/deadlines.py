@@ -36,6 +36,8 @@ def finish_within(
     """
     process = env.process(_catch_failure(steps))
     yield process | env.timeout(deadline_s)
+    if not process.triggered:
+        yield env.timeout(0)  # steps that end at the deadline itself are in time
     failure = process.value if process.triggered else late()
     if process.is_alive:
         process.interrupt()
@@ -112,6 +114,7 @@ class ProgressClock:
         while True:
             since_s = self._last_s
             yield self._env.timeout(max(0.0, since_s + deadline_s - float(self._env.now)))
+            yield self._env.timeout(0)  # an instance that is available at the deadline is in time
             if self._has_ended:
                 return False
             if self._held_count > 0 or self._only_ends:
