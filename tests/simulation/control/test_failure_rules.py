@@ -200,9 +200,7 @@ def test_the_last_listed_is_first_in_reverse() -> None:
 # Deadlines
 
 
-@pytest.mark.parametrize(
-    ("deadline", "ended"), [("10s", Ending.DONE), ("9999ms", Ending.HALTED)]
-)
+@pytest.mark.parametrize(("deadline", "ended"), [("10s", Ending.DONE), ("9999ms", Ending.HALTED)])
 @pytest.mark.parametrize("case", BUDGETS)
 def test_an_instance_that_is_not_healthy_in_time_has_failed(
     case: str, deadline: str, ended: Ending
