@@ -327,6 +327,8 @@ def _task_of(scenario: Scenario, service: str) -> Task:
         version=scenario.services[service].versions.new,
         window=scenario.window_count(service),
         surge=scenario.surge_count(service),
+        min_healthy=scenario.min_healthy_count(service),
+        max_failures=scenario.max_failures_count(service),
         order=rolling_order(scenario, service),
         durations_s={},
         draws=Draws(scenario.seed, 0),

@@ -70,6 +70,28 @@ def window_count(window: int | str, replicas: int) -> int:
     return resolve(0, window, replicas)[1]
 
 
+def minimum_count(minimum: int | str, replicas: int) -> int:
+    """Return a minimum of available instances as a count, as a PodDisruptionBudget resolves one.
+
+    A percentage is rounded up: 50 % of 7 replicas as ``minAvailable`` are 4.
+
+    Raises:
+        BadInput: The minimum is neither count nor percentage.
+    """
+    return -(-_amount("minimum", minimum).hundredths(replicas) // 100)
+
+
+def tolerated_count(failures: int | str, replicas: int) -> int:
+    """Return the number of instances that may fail before a share of them is exceeded.
+
+    A percentage is rounded down, as ``maxUnavailable`` is: 10 % of 25 replicas tolerate 2 failures.
+
+    Raises:
+        BadInput: The value is neither count nor percentage.
+    """
+    return _amount("failures", failures).hundredths(replicas) // 100
+
+
 def _amount(name: str, value: int | str) -> _Amount:
     if isinstance(value, int) and not isinstance(value, bool):
         if value < 0:

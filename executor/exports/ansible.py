@@ -234,6 +234,8 @@ def _lost(plan: Plan) -> list[str]:
         )
     if any(wave.gate is not None and wave.gate.kind == "bake" for wave in plan.waves):
         losses.append("bakes: become pauses; what the new version answers in them is not judged")
+    if plan.on_failure == "budget":
+        losses.append("on failure (budget): it halts after the batch in which a host failed")
     if plan.on_failure == "rollback":
         losses.append("on failure (rollback): it halts after the batch, and nothing goes back")
     if plan.on_failure == "continue":

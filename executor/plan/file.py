@@ -24,7 +24,7 @@ from executor.base.canonical_json import canonical_json, digest_of
 from executor.base.errors import BadInput, Refused
 from executor.base.files import atomic_write_text
 from executor.base.text_limits import MOST_PLAN_BYTES, read_limited_text
-from executor.plan.model import PLAN_1, PLAN_2, PLAN_2_KEYS, Plan
+from executor.plan.model import OPTIONAL_KEYS, PLAN_1, PLAN_2, PLAN_2_KEYS, Plan
 
 __all__ = [
     "canonical_json",
@@ -43,7 +43,7 @@ _STRING_OR_SPACE = re.compile(r'("(?:[^"\\]|\\.)*")|[ \t\r\n]+')
 
 def plan_content(plan: Plan) -> dict[str, Any]:
     """Return the plan as the JSON data of its file."""
-    left_out = set() if plan.signature is not None else {"signature"}
+    left_out = {key for key in OPTIONAL_KEYS if getattr(plan, key) is None}
     if plan.schema_ == PLAN_1:
         left_out.update(PLAN_2_KEYS)
     return plan.model_dump(mode="json", by_alias=True, exclude=left_out)
@@ -124,13 +124,14 @@ def plan_schema(version: str = PLAN_1) -> dict[str, Any]:
             del properties[key]
         for name in ("AsWritten", "Workload"):
             del schema["$defs"][name]
+        properties["on_failure"]["enum"].remove("budget")
         description, _ = schema["description"].split("\n    carried_out_by:")
         schema["description"] = description
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         **schema,
         "title": "Rollcast plan",
-        "required": [key for key in properties if key != "signature"],
+        "required": [key for key in properties if key not in OPTIONAL_KEYS],
     }
 
 

@@ -265,8 +265,14 @@ class AsWritten(_Part):
 
 PLAN_1, PLAN_2 = "rollcast.plan/1", "rollcast.plan/2"
 
-PLAN_2_KEYS = ("carried_out_by", "replacement", "surge", "as_written", "workload")
+PLAN_2_KEYS = (
+    *("carried_out_by", "replacement", "surge", "as_written", "workload"),
+    "progress_deadline_s",
+)
 """The keys that the second version of the schema adds to the first."""
+
+OPTIONAL_KEYS = ("signature", "progress_deadline_s")
+"""The keys that a file leaves out where the plan has no value for them."""
 
 
 class Plan(_Part):
@@ -292,6 +298,8 @@ class Plan(_Part):
         as_written: Window and surge as the scenario has them, such as ``25%``, where they come to
             the plan's own.
         workload: The workload in the cluster; None where it is not known.
+        progress_deadline_s: Maximum time without an instance that becomes available; left out of the
+            file where there is none.
     """
 
     schema_: Literal["rollcast.plan/1", "rollcast.plan/2"] = Field(
@@ -321,7 +329,7 @@ class Plan(_Part):
     guards: PlanGuards | None = None
     waves: tuple[Wave, ...] = Field(min_length=1)
     step_deadlines_s: dict[Step, FiniteFloat]
-    on_failure: Literal["halt", "continue", "rollback"]
+    on_failure: Literal["halt", "budget", "continue", "rollback"]
     retries: int = Field(ge=0)
     max_failures: int = Field(ge=0)
     prediction: Prediction
@@ -331,6 +339,7 @@ class Plan(_Part):
     surge: int = Field(default=0, ge=0)
     as_written: AsWritten | None = None
     workload: Workload | None = None
+    progress_deadline_s: FiniteFloat | None = Field(default=None, gt=0)
 
     @property
     def is_by_rollcast(self) -> bool:

@@ -80,6 +80,16 @@ def _broken_carrier(plan: Plan) -> Iterator[str]:
             "carried out by (rollcast) must be a tool where replacement is beside: Rollcast's own "
             "executor replaces each instance in its place"
         )
+    if plan.is_by_rollcast and plan.on_failure == "budget":
+        yield (
+            "on failure (budget) must be halt, continue or rollback: Rollcast's own executor halts "
+            "at a failed instance, or goes on without its place"
+        )
+    if plan.is_by_rollcast and plan.progress_deadline_s is not None:
+        yield (
+            f"progress deadline ({plan.progress_deadline_s:g} s) must be none: Rollcast's own executor "
+            "has a deadline for each step"
+        )
     if plan.replacement == "in_place" and plan.surge > 0:
         yield f"surge ({plan.surge}) must be 0 where replacement is in_place"
     if plan.replacement == "beside" and plan.advance == "batch":

@@ -18,6 +18,8 @@ def rolling_order(scenario: Scenario, service: str) -> list[int]:
     if rule is not None and rule.instance_order == "random":
         draws, first = Draws(scenario.seed, 0), scenario.first_number(service)
         numbers.sort(key=lambda instance: draws.uniform("order", first + instance))
+    if rule is not None and rule.instance_order == "reverse":
+        numbers.reverse()
     if rule is not None and rule.instance_order == "by_zone":
         zones = part.zone_of()
         numbers.sort(key=lambda instance: zones.index(zones[instance]))

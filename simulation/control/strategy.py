@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import simpy
@@ -15,6 +16,7 @@ import simpy
 from executor.plan import model as plan
 from executor.plan.model import Step
 from simulation.control.correlated_steps import correlate_durations
+from simulation.control.deadlines import ProgressClock, finish_within
 from simulation.control.draining import SimulatedStepFailed, drain, finish
 from simulation.control.guards import LOOK_EVERY_S, find_crossed_limit, watch
 from simulation.control.instances import AdmissionQueue, Instances
@@ -23,7 +25,7 @@ from simulation.control.time_spent import Phase, SpentOn
 from simulation.requests.arrivals import purpose_stream
 from simulation.requests.draws import Draws
 from simulation.requests.plane import RequestPlane, past_event
-from simulation.results.failures import Cause, Failure, GuardFigure
+from simulation.results.failures import Cause, Failure, FleetCounts, GuardFigure
 from simulation.results.states import State
 from simulation.scenario.model import NewVersion, Scenario
 from simulation.scenario.rollout import Rollout
@@ -39,6 +41,7 @@ _BRING_UP = {
     Step.VERIFY: State.VERIFYING,
     Step.START: State.STARTING,
 }
+_STEP_OF = {state: step for step, state in _BRING_UP.items()} | {State.RETURNING: Step.RETURN}
 
 
 class InvariantBroken(Exception):
@@ -107,6 +110,8 @@ class Task:
         version: The new version.
         window: Maximum number of instances under way at once.
         surge: Maximum number of instances beyond the fleet.
+        min_healthy: Minimum number of instances that the rollout leaves in the pool.
+        max_failures: Maximum number of failed instances with which the rollout continues.
         order: The instances in the order in which they are rolled.
         durations_s: Durations by step, shape (instances,).
         draws: The random numbers that decide whether a step fails.
@@ -120,6 +125,8 @@ class Task:
     version: NewVersion
     window: int
     surge: int
+    min_healthy: int
+    max_failures: int
     order: Sequence[int]
     durations_s: Mapping[str, Sequence[float]]
     draws: Draws
@@ -168,6 +175,8 @@ class Strategy:
         self._stop_signal = StopSignal(env)
         self._to_new = True
         self._shared = ProcessorSharing(env)
+        self._progress = ProgressClock(env, instances.count)
+        self._not_yet_ready: set[int] = set()  # in the pool, but not up for `min_ready` yet
         self.phases: list[Phase] = []
         self.failures: list[Failure] = []
         self.begun_s: float | None = None
@@ -185,7 +194,11 @@ class Strategy:
         guards = self._rule.guards
         if guards is not None:
             watcher = self._env.process(watch(self._env, self._plane, guards, self.trip))
+        if self._rule.progress_deadline_s is not None:
+            self._env.process(self._watch_progress(self._rule.progress_deadline_s))
         yield from self._forward()
+        yield from self._wait_while_stuck()
+        self._progress.end()
         if guards is not None and watcher.is_alive:
             watcher.interrupt()
         if not stop_signal.is_on:
@@ -209,6 +222,56 @@ class Strategy:
         failure = replace(failure, service=self._task.service)
         self.failures.append(failure)
         self._stop_signal.fire(self._rule, failure)
+
+    def _watch_progress(self, deadline_s: float) -> Steps:
+        """Stop the release when no instance has become available for ``deadline_s``."""
+        if (yield from self._progress.stalls(deadline_s)) and not self._stop_signal.is_on:
+            self.trip(
+                Failure(
+                    Cause.PROGRESS_DEADLINE,
+                    figure=GuardFigure.SECONDS,
+                    observed=deadline_s,
+                    limit=deadline_s,
+                    counts=self._count_fleet(),
+                )
+            )
+
+    def _count_fleet(self) -> FleetCounts:
+        failed = self._instances.numbers(State.FAILED)
+        return FleetCounts(
+            updated=sum(
+                self._instances.state(k) is not State.ABSENT for k in self._progress.updated
+            ),
+            available=self._instances.in_pool_count - len(self._not_yet_ready),
+            failed=len(failed),
+        )
+
+    @property
+    def _keeps_places(self) -> bool:
+        """Return whether an instance that fails now keeps its place: only on the way forward."""
+        return self._rule.on_failure == "budget" and self._to_new
+
+    def _wait_while_stuck(self) -> Steps:
+        """Where a failed instance keeps its place, wait until the release stops."""
+        if self._progress.is_stuck and self._to_new and not self._stop_signal.is_on:
+            yield self._stop_signal.fired
+
+    def _stop_after_failed_batch(self, batch: Sequence[int]) -> None:
+        """Stop the release after a batch in which every instance failed, where the rule says so.
+
+        Ansible ends a play in this case, whatever its `max_fail_percentage` is.
+        """
+        if not (self._rule.stops_after_failed_batch and self._to_new) or self._stop_signal.is_on:
+            return
+        if all(self._instances.state(instance) is State.FAILED for instance in batch):
+            self.trip(
+                Failure(
+                    Cause.BATCH_FAILED,
+                    figure=GuardFigure.INSTANCES_FAILED,
+                    observed=len(batch),
+                    limit=len(batch) - 1,
+                )
+            )
 
     def _check_restored(self) -> None:
         """Check that a rollback has restored exactly the fleet that was there before."""
@@ -267,6 +330,39 @@ class Strategy:
             return False
         return True
 
+    def _make_ready(self, instance: int) -> Steps:
+        """Deploy, verify, start and return an instance, within its deadline.
+
+        The deadline includes `min_ready`: an instance that cannot be up for so long before its
+        deadline has failed already. On the way back there is none.
+
+        Raises:
+            SimulatedStepFailed: A step failed for good, or the deadline passed.
+        """
+        deadline_s = self._rule.healthy_deadline if self._to_new else None
+        if self._to_new:
+            self._progress.updated.add(instance)
+        if deadline_s is None:
+            yield from self._bring_up_and_return(instance)
+            return
+        left_s = deadline_s - self._rule.min_ready
+        late = partial(self._miss_deadline, instance, deadline_s)
+        yield from finish_within(self._env, left_s, self._bring_up_and_return(instance), late)
+
+    def _bring_up_and_return(self, instance: int) -> Steps:
+        yield from self._bring_up(instance)
+        yield from self._return(instance)
+
+    def _miss_deadline(self, instance: int, deadline_s: float) -> Failure:
+        """Return the failure of an instance that is not healthy at its deadline."""
+        return Failure(
+            Cause.HEALTHY_DEADLINE,
+            step=_STEP_OF[self._instances.state(instance)],
+            figure=GuardFigure.SECONDS,
+            observed=deadline_s,
+            limit=deadline_s,
+        )
+
     def _bring_up(self, instance: int) -> Steps:
         """Deploy, verify and start an instance; from then on it listens, with the target version."""
         for step, state in _BRING_UP.items():
@@ -288,15 +384,17 @@ class Strategy:
 
     def _wait_min_ready(self, instance: int) -> Steps:
         """Wait until an instance in the pool has been up for `min_ready`; a crash begins the time anew."""
-        if self._rule.min_ready == 0:
-            return
-        with self._record_phase("gate", instance):
-            while True:
-                crashed = self._instances.when_moved(instance)
-                yield self._env.timeout(self._rule.min_ready) | crashed
-                if not crashed.triggered:
-                    return
-                yield self._instances.when_moved(instance)  # until it is repaired
+        if self._rule.min_ready > 0:
+            self._not_yet_ready.add(instance)
+            with self._record_phase("gate", instance):
+                while True:
+                    crashed = self._instances.when_moved(instance)
+                    yield self._env.timeout(self._rule.min_ready) | crashed
+                    if not crashed.triggered:
+                        break
+                    yield self._instances.when_moved(instance)  # until it is repaired
+            self._not_yet_ready.discard(instance)
+        self._progress.note_available(instance)
 
     def _run_step(self, instance: int, step: Step) -> Steps:
         """Do a step, and again while it fails and may be tried again."""
@@ -337,7 +435,11 @@ class Strategy:
         self._instances.move(instance, State.FAILED)
         failure = replace(why.failure, service=self._task.service, instance=instance)
         self.failures.append(failure)
-        allowed = self._rule.max_failures if self._rule.on_failure == "continue" else 0
+        if self._keeps_places:
+            self._progress.is_stuck = True
+            return
+        self._progress.note_failed(instance)
+        allowed = self._task.max_failures if self._rule.on_failure == "continue" else 0
         if not self._to_new or len(self.failures) > allowed:
             self._stop_signal.fire(self._rule, failure)
 
@@ -372,7 +474,7 @@ class Strategy:
         """Wait for a pause of the rule; a stop of the release ends the pause."""
         if pause_s == 0:
             return
-        with self._record_phase("pause", instance):
+        with self._progress.hold_clock(), self._record_phase("pause", instance):
             yield self._env.timeout(pause_s) | self._stop_signal.fired
 
     def _pass_gate(self, gate: plan.Gate) -> Steps:
@@ -382,7 +484,7 @@ class Strategy:
             return
         begin_s = float(self._env.now)
         end_s = begin_s + gate.pause_s
-        with self._record_phase("gate"):
+        with self._progress.hold_clock(), self._record_phase("gate"):
             while self._env.now < end_s and not self._stop_signal.is_on:
                 left_s = end_s - float(self._env.now)
                 yield self._env.timeout(min(LOOK_EVERY_S, left_s)) | self._stop_signal.fired

@@ -427,6 +427,10 @@ def _hopeless(scenario: Scenario, result: Estimate, flow: Flow) -> Iterator[str]
         and lowest.value < asked.lowest_in_pool
     ):
         yield f"{lowest.value:.0f} are left in the pool, fewer than {asked.lowest_in_pool}"
+    fleet = sum(service.instance_count for service in scenario.services.values())
+    most = asked.most_instances if scenario.rollout is not None else None
+    if most is not None and fleet > most:
+        yield f"the fleet has {fleet} instances, more than {most} at once"
     if duration is not None and (freeze := find_freeze(scenario, duration.low)):
         yield f"it runs in the freeze {freeze}"
     if result.rollout_latency_p99_s is None or asked.latency_p99 is None:

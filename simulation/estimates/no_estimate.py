@@ -57,6 +57,7 @@ class Why(StrEnum):
     RETRIED_WORK = "retried_work"
     NEW_DEMANDS = "new_demands"
     MAY_FAIL = "may_fail"
+    DEADLINE_MAY_PASS = "deadline_may_pass"
     DRAIN_MAY_ABORT = "drain_may_abort"
     QUEUED_AT_DRAINS = "queued_at_drains"
     CUT_CONNECTIONS = "cut_connections"

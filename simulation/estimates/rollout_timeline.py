@@ -25,7 +25,7 @@ from simulation.estimates.no_estimate import (
 )
 from simulation.estimates.schedule import Schedules, draws_for, schedules
 from simulation.requests.stationary import long_lived
-from simulation.scenario.model import Scenario
+from simulation.scenario.model import Scenario, Service
 from simulation.scenario.release_graph import in_order, release_graph
 from simulation.scenario.rollout import ALL_AT_ONCE, Rollout
 from simulation.scenario.units import Floats
@@ -124,7 +124,7 @@ def _service(
     window = 1 if rule.strategy in ALL_AT_ONCE else scenario.window_count(name)
     if rule.replaces_beside and scenario.surge_count(name):
         window = 1  # nearly every instance that is out has a replacement already
-    window = max(1, min(window, count - rule.min_healthy))
+    window = max(1, min(window, count - scenario.min_healthy_count(name)))
     first = in_flight(scenario, name, begin_rps / count)
     later = in_flight(scenario, name, begin_rps / max(1, count - window + 1))
     delay_s = service.balancer.propagation_delay
@@ -153,6 +153,8 @@ def _failure_reasons(
     fails = 1.0 - (1.0 - new.verify_fails**tries) * (1.0 - new.start_fails**tries)
     if fails > 0 and 1.0 - (1.0 - fails) ** service.instance_count > _LIKELY:
         yield reason(Why.MAY_FAIL)
+    if _may_miss_deadline(service, rule):
+        yield reason(Why.DEADLINE_MAY_PASS)
     if rule.drain.on_timeout == "abort":
         idle = in_flight(scenario, name, begin_rps / service.instance_count)
         if (
@@ -160,21 +162,8 @@ def _failure_reasons(
             > 0.01
         ):
             yield reason(Why.DRAIN_MAY_ABORT)
-    if any(work_s > 0 for _, work_s in service.steps.shared.in_order()):
-        yield reason(Why.SHARED_STEPS, OF_STEPS)
-    if service.steps.correlation > 0:
-        yield reason(Why.CORRELATED_STEPS, OF_STEPS)
-    if service.crashes is not None:
-        yield reason(Why.CRASHES)
-    if service.balancer.sticky:
-        yield reason(Why.STICKY)
-    if service.balancer.return_delay > 0:
-        # Fewer instances share the traffic than are counted here, so even drains take longer.
-        yield reason(Why.RETURNS_LATE, (*OF_REQUESTS, *OF_DRAINS, *OF_POOL))
-    if new.cold.requests is not None and new.cold.factor != 1:
-        yield reason(Why.COLD_BY_REQUESTS, (*OF_REQUESTS, *OF_LOADS))
-    if service.balancer.balances_connections:
-        yield reason(Why.BALANCED_CONNECTIONS)
+    for why, figures in _beyond_closed_forms(service):
+        yield reason(why, figures)
     connections = [
         kind
         for kind in long_lived(scenario)
@@ -190,6 +179,46 @@ def _failure_reasons(
             yield reason(Why.HANDSHAKES, OF_REQUESTS)
 
 
+def _beyond_closed_forms(service: Service) -> Iterator[tuple[Why, tuple[str, ...]]]:
+    """Yield what of a service no closed form knows, and the figures that follow from it."""
+    if any(work_s > 0 for _, work_s in service.steps.shared.in_order()):
+        yield Why.SHARED_STEPS, OF_STEPS
+    if service.steps.correlation > 0:
+        yield Why.CORRELATED_STEPS, OF_STEPS
+    if service.crashes is not None:
+        yield Why.CRASHES, OF_DRAINS
+    if service.balancer.sticky:
+        yield Why.STICKY, OF_DRAINS
+    if service.balancer.return_delay > 0:
+        # Fewer instances share the traffic than are counted here, so even drains take longer.
+        yield Why.RETURNS_LATE, (*OF_REQUESTS, *OF_DRAINS, *OF_POOL)
+    cold = service.versions.new.cold
+    if cold.requests is not None and cold.factor != 1:
+        yield Why.COLD_BY_REQUESTS, (*OF_REQUESTS, *OF_LOADS)
+    if service.balancer.balances_connections:
+        yield Why.BALANCED_CONNECTIONS, OF_DRAINS
+
+
+def _may_miss_deadline(service: Service, rule: Rollout) -> bool:
+    """Return whether one of the rollout's deadlines may pass, by the p99.9 of each step.
+
+    One instance becomes available after another, at the latest when the next one has drained and
+    gone through all its steps. The default deadline of a budget matters only after a failure.
+    """
+    steps_s = {
+        step: float(duration.quantile_s(0.999)) for step, duration in service.steps.in_order()
+    }
+    check = service.balancer.health_check
+    checks_s = 0.0 if check is None else check.interval * (check.rise + 1)
+    up_s = sum(steps_s[step] for step in ("deploy", "verify", "start", "return"))
+    up_s = up_s * (rule.retries + 1) + checks_s + rule.min_ready
+    drain_s = math.inf if rule.drain.on_timeout == "wait" else rule.drain.timeout + rule.stop.grace
+    whole_s = up_s + max(drain_s, rule.pre_stop, steps_s["take_out"]) + steps_s["stop"]
+    return up_s > (rule.healthy_deadline or math.inf) or whole_s > (
+        rule.progress_deadline or math.inf
+    )
+
+
 def _lowest(scenario: Scenario, name: str) -> tuple[int, float]:
     """Return the minimum number of a service's instances in the pool, and of its share of capacity."""
     service, rule = scenario.services[name], scenario.rule(name)
@@ -199,7 +228,7 @@ def _lowest(scenario: Scenario, name: str) -> tuple[int, float]:
         return 0, 0.0
     if rule.strategy == "blue_green":
         return count, 1.0
-    out = max(0, min(scenario.window_count(name), count - rule.min_healthy))
+    out = max(0, min(scenario.window_count(name), count - scenario.min_healthy_count(name)))
     if rule.strategy == "canary" and out > 0:
         waves = waves_of(rule, out, [str(k) for k in range(count)])
         out = max(min(wave.parallel, len(wave.instances)) for wave in waves)

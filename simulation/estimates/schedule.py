@@ -106,9 +106,10 @@ def _replace_beside(
     """Draw replacements beside: each one that is available lets one more be removed, then one more be made."""
     draws, count = up.shape
     window = scenario.window_count(name)
-    at_once = count - max(count - window, rule.min_healthy)
+    at_once = count - max(count - window, scenario.min_healthy_count(name))
     leave, join = np.empty_like(down), np.empty_like(up)
-    begin, first = np.zeros((draws, 1)), 0
+    around_s, after_s = _migration_s(rule)
+    begin, first = np.full((draws, 1), around_s), 0
     for wave in waves_of(rule, window, [str(k) for k in range(count)]):
         part = slice(first, first + len(wave.instances))
         size = len(wave.instances)
@@ -121,19 +122,25 @@ def _replace_beside(
         join[:, part] = begin + begun + up[:, part]
         begin = begin + ready[:, -1:] + (wave.gate.pause_s if wave.gate else 0.0)
         first += size
-    end = np.maximum(begin[:, 0], (leave + down).max(axis=1))
+    end = np.maximum(begin[:, 0], (leave + down).max(axis=1)) + after_s
     return Schedules(leave, join, end, float(np.std(end)))
+
+
+def _migration_s(rule: Rollout) -> tuple[float, float]:
+    """Return how long the steps of a migration take before the rollout and after it, in seconds."""
+    migration = rule.migration
+    if rule.strategy != "expand_migrate_contract" or migration is None:
+        return 0.0, 0.0
+    before_s = migration.expand + migration.migrate
+    if migration.contract_before_rollout:
+        return before_s + migration.contract, 0.0
+    return before_s, migration.contract
 
 
 def _roll(scenario: Scenario, name: str, rule: Rollout, out: Floats) -> Schedules:
     count = out.shape[1]
-    window = max(1, min(scenario.window_count(name), count - rule.min_healthy))
-    around_s, after_s = 0.0, 0.0
-    if rule.strategy == "expand_migrate_contract" and rule.migration is not None:
-        around_s = rule.migration.expand + rule.migration.migrate
-        after_s = rule.migration.contract
-        if rule.migration.contract_before_rollout:
-            around_s, after_s = around_s + after_s, 0.0
+    window = max(1, min(scenario.window_count(name), count - scenario.min_healthy_count(name)))
+    around_s, after_s = _migration_s(rule)
     takes = out + rule.min_ready
     begin = np.full((len(out), 1), around_s)
     leave, variance, first = np.empty_like(out), 0.0, 0

@@ -57,6 +57,7 @@ _SERVICE_ORDER = (
 )
 _ROLLOUT_ORDER = (
     *("strategy", "replacement", "window", "surge", "min_healthy", "min_ready"),
+    *("instance_order", "on_failure", "progress_deadline"),
     *("drain.timeout", "drain.poll", "pre_stop", "stop.grace"),
 )
 

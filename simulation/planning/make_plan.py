@@ -6,6 +6,7 @@ prediction.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import Any
@@ -201,6 +202,9 @@ def _plan_of(
     window = chosen.window_count(name)
     embedded = chosen.as_data()
     carried_out_by = _carrier(rule, service.workload)
+    unable = [*not_carried_out(rule, carried_out_by)]
+    if unable:
+        raise Refused(f"{chosen.name} is no plan: {'; '.join(unable)}")
     plan_2_fields: dict[str, Any] = {}
     if carried_out_by != "rollcast":
         plan_2_fields = {
@@ -210,6 +214,7 @@ def _plan_of(
             "surge": chosen.surge_count(name) if rule.replaces_beside else 0,
             "as_written": _as_written(written, chosen, name),
             "workload": service.workload and service.workload.model_dump(),
+            "progress_deadline_s": rule.progress_deadline_s,
         }
     return seal(
         Plan(
@@ -226,7 +231,7 @@ def _plan_of(
             strategy="canary" if rule.strategy == "canary" else "rolling",
             advance=rule.advance,
             window=window,
-            min_in_pool=rule.min_healthy,
+            min_in_pool=chosen.min_healthy_count(name),
             pause_s=rule.pause,
             min_ready_s=rule.min_ready,
             drain=PlanDrain(timeout_s=rule.drain.timeout, on_timeout=rule.drain.on_timeout),
@@ -237,12 +242,35 @@ def _plan_of(
             step_deadlines_s=step_deadlines_s(chosen),
             on_failure=rule.on_failure,
             retries=rule.retries,
-            max_failures=rule.max_failures,
+            max_failures=chosen.max_failures_count(name),
             prediction=predicted,
             evidence=evidence,
             **plan_2_fields,
         )
     )
+
+
+def not_carried_out(rule: Rollout, carried_out_by: str = "rollcast") -> Iterator[str]:
+    """Yield each key that a plan cannot carry, or its tool cannot carry out, with the rule."""
+    if rule.healthy_deadline is not None:
+        yield (
+            f"rollout.healthy_deadline ({rule.healthy_deadline:g} s) must be none: a plan has a "
+            "deadline for each step instead"
+        )
+    if rule.stops_after_failed_batch:
+        yield "rollout.stop_when_batch_failed (true) must be false: it is not carried out"
+    if carried_out_by != "rollcast":
+        return
+    if rule.on_failure == "budget":
+        yield (
+            "rollout.on_failure (budget) must be halt, continue or rollback: Rollcast's executor "
+            "never goes on with a failed instance in its place"
+        )
+    if rule.progress_deadline is not None:
+        yield (
+            f"rollout.progress_deadline ({rule.progress_deadline:g} s) must be none: Rollcast's "
+            "executor has a deadline for each step"
+        )
 
 
 def _carrier(rule: Rollout, workload: ScenarioWorkload | None) -> str:
@@ -259,7 +287,8 @@ def _as_written(written: Scenario, chosen: Scenario, service: str) -> AsWritten:
     assert rule is not None and written_rule is not None
     count = chosen.services[service].instance_count
     surge = chosen.surge_count(service)
-    unavailable = count - max(count - chosen.window_count(service), rule.min_healthy)
+    least = max(count - chosen.window_count(service), chosen.min_healthy_count(service))
+    unavailable = count - least
     try:
         resolved = resolve(written_rule.surge, written_rule.window, count)
     except BadInput:

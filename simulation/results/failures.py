@@ -16,6 +16,9 @@ class Cause(StrEnum):
     GUARD = "guard"
     CANARY = "canary"
     NO_MORE_MAY_FOLLOW = "no_more_may_follow"
+    BATCH_FAILED = "batch_failed"
+    PROGRESS_DEADLINE = "progress_deadline"
+    HEALTHY_DEADLINE = "healthy_deadline"
     EXECUTOR = "executor"
 
 
@@ -27,6 +30,23 @@ class GuardFigure(StrEnum):
     TRIES = "tries"
     REQUESTS_IN_FLIGHT = "requests_in_flight"
     INSTANCES_LEFT = "instances_left"
+    INSTANCES_FAILED = "instances_failed"
+    SECONDS = "seconds"
+
+
+@dataclass(frozen=True)
+class FleetCounts:
+    """The instances of a service when its rollout stopped, as Kubernetes counts replicas.
+
+    Attributes:
+        updated: Instances that have or are getting the new version, failed ones included.
+        available: Instances in the pool that were up for `min_ready`, of either version.
+        failed: Instances that failed and stay so.
+    """
+
+    updated: int
+    available: int
+    failed: int
 
 
 @dataclass(frozen=True)
@@ -44,6 +64,7 @@ class Failure:
         limit: The highest value allowed; for instances left, the value that must be exceeded.
         over_s: The length of the observation in seconds: a guard's interval, or a drain's timeout.
         reported: The executor's own message, where a real rollout was measured.
+        counts: The instances at that moment, where a deadline for progress passed.
     """
 
     cause: Cause
@@ -55,3 +76,4 @@ class Failure:
     limit: float | None = None
     over_s: float | None = None
     reported: str = ""
+    counts: FleetCounts | None = None

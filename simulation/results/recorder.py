@@ -150,6 +150,40 @@ def _rollout_figures(record: RunRecord) -> dict[str, float | None]:
         "mixed_version_s": float(mixed),
         "exposure_requests": float(record.exposed_count),
         "surge_instance_s": _surge_instance_s(record),
+        "most_instances_count": float(_most_instances(record)),
+        "failed_instances_count": float(len(_failed_instances(record))),
+    }
+
+
+def _most_instances(record: RunRecord) -> int:
+    """Return the maximum number of instances that existed at once until ``settled_s``, in whatever state.
+
+    An instance that begins at the moment at which another one ends does not exist beside it.
+    """
+    if all(count == with_second for count, with_second in record.fleets):
+        return sum(count for count, _ in record.fleets)
+    changes = [
+        change
+        for interval in record.states
+        if interval.state is not State.ABSENT
+        and interval.end_s >= 0
+        and interval.begin_s < interval.end_s
+        and interval.begin_s <= record.settled_s
+        for change in ((interval.begin_s, 1), (interval.end_s, -1))
+    ]
+    present = most = 0
+    for _time_s, change in sorted(changes):
+        present += change
+        most = max(most, present)
+    return most
+
+
+def _failed_instances(record: RunRecord) -> set[tuple[str, int]]:
+    """Return the instances whose update failed, also those that a rollback restored."""
+    return {
+        (failure.service, failure.instance)
+        for failure in record.failures
+        if failure.instance is not None
     }
 
 

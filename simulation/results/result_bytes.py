@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from executor.plan.model import Step
-from simulation.results.failures import Cause, Failure, GuardFigure
+from simulation.results.failures import Cause, Failure, FleetCounts, GuardFigure
 from simulation.results.losses import Losses
 from simulation.results.run_result import SERIES, Ending, EngineName, RunResult, Waits
 from simulation.results.states import INTERVAL, StateIntervals
@@ -123,12 +123,13 @@ def _with_shared_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _failure(data: dict[str, Any]) -> Failure:
-    step, figure = data["step"], data["figure"]
+    step, figure, counts = data["step"], data["figure"], data["counts"]
     return Failure(
         **{
             **data,
             "cause": Cause(data["cause"]),
             "step": None if step is None else Step(step),
             "figure": None if figure is None else GuardFigure(figure),
+            "counts": None if counts is None else FleetCounts(**counts),
         }
     )

@@ -87,6 +87,8 @@ METRICS = (
     "cut_connections_fraction",
     "reconnects",
     "surge_instance_s",
+    "most_instances_count",
+    "failed_instances_count",
 )
 """The names of all metrics of a run, in the order in which they are printed."""
 

@@ -54,6 +54,8 @@ _MOST: Mapping[str, int] = {
     "retries": 1_000,
     "max_failures": MOST_INSTANCES,
     "lowest_in_pool": MOST_INSTANCES,
+    "most_instances": 2 * MOST_INSTANCES,
+    "failed_instances": MOST_INSTANCES,
     "surge": MOST_INSTANCES,
     "min_healthy": MOST_INSTANCES,
     "services": 1_000,

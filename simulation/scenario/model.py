@@ -14,7 +14,12 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from executor.base.errors import BadInput
-from executor.dialects.kubernetes import resolve, window_count
+from executor.dialects.kubernetes import (
+    minimum_count,
+    resolve,
+    tolerated_count,
+    window_count,
+)
 from simulation.scenario.balancer import BalancerModel
 from simulation.scenario.distributions import Distribution
 from simulation.scenario.inputs.steps import StepDurations
@@ -285,6 +290,9 @@ class Objectives(FileModel):
         duration: The longest duration of the rollout.
         cut_connections: The most long-lived connections that may be cut: a count, or a percentage of
             those open at the start.
+        most_instances: The most instances that may exist at once, draining and stopping ones
+            included, such as a quota.
+        failed_instances: The most instances whose update may fail.
     """
 
     in_runs: Fraction = Field(default=0.95)
@@ -294,6 +302,8 @@ class Objectives(FileModel):
     lowest_in_pool: int | None = Field(default=None, ge=0)
     duration: DurationS | None = None
     cut_connections: OptionalCountOrShare = None
+    most_instances: int | None = Field(default=None, ge=0)
+    failed_instances: int | None = Field(default=None, ge=0)
 
     def cut_limit(self) -> tuple[str, float] | None:
         """Return the metric that `cut_connections` limits, and the limit; None without one."""
@@ -502,6 +512,18 @@ class Scenario(FileModel):
         """Return the most instances of a service that are in a step of the rollout at once."""
         count = self.services[service].instance_count
         return min(count, self.window_count(service) + self.surge_count(service))
+
+    def min_healthy_count(self, service: str) -> int:
+        """Return a service's `min_healthy` as a count; percentages are rounded as Kubernetes does."""
+        rule = self.rule(service)
+        count = self.services[service].instance_count
+        return minimum_count(rule.min_healthy, count) if rule else 0
+
+    def max_failures_count(self, service: str) -> int:
+        """Return a service's `max_failures` as a count; a percentage must be exceeded to stop."""
+        rule = self.rule(service)
+        count = self.services[service].instance_count
+        return tolerated_count(rule.max_failures, count) if rule else 0
 
     def as_data(self) -> dict[str, Any]:
         """Return the scenario as plain JSON data that parses to the same scenario."""

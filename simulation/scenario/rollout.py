@@ -19,13 +19,22 @@ from pydantic import (
 )
 
 from simulation.scenario.rates import clock_time_s
-from simulation.scenario.units import DurationS, FileModel, Fraction, none_or
+from simulation.scenario.units import (
+    DurationS,
+    FileModel,
+    Fraction,
+    OptionalDurationS,
+    none_or,
+)
 
 ALL_AT_ONCE = ("recreate", "blue_green")
 """Strategies without a window: they update the whole fleet at once."""
 
-REPLACING = ("rolling", "canary")
+REPLACING = ("rolling", "canary", "expand_migrate_contract")
 """Strategies that may replace an instance in place, or start its replacement beside it."""
+
+BUDGET_DEADLINE_S = 600.0
+"""Default of `progress_deadline` with `on_failure: budget`, in seconds: that of a Deployment."""
 
 MOST_AMOUNT_DIGITS = 9
 """Maximum number of digits of a count or a percentage: the range of Kubernetes' integers."""
@@ -102,6 +111,18 @@ def parse_surge(value: object) -> int | str:
     return amount
 
 
+def parse_amount(value: object) -> int | str:
+    """Return a count, or a percentage as its text, such as ``25%``.
+
+    Raises:
+        ValueError: The value is neither a count nor a percentage.
+    """
+    amount = _amount(value)
+    if isinstance(amount, int) and amount < 0:
+        raise ValueError("must not be negative")
+    return amount
+
+
 def has_surge(surge: int | str) -> bool:
     """Return whether a surge allows any additional instance; percentages above 0 are rounded up."""
     return int(str(surge).removesuffix("%")) > 0
@@ -123,6 +144,9 @@ Window = Annotated[int | str, BeforeValidator(parse_window), _amount_schema(1)]
 
 Surge = Annotated[int | str, BeforeValidator(parse_surge), _amount_schema(0)]
 """The most additional instances beyond the fleet: a count or a percentage of the fleet."""
+
+Amount = Annotated[int | str, BeforeValidator(parse_amount), _amount_schema(0)]
+"""A number of instances: a count or a percentage of the fleet."""
 
 
 def or_word_none(schema: dict[str, Any]) -> None:
@@ -208,18 +232,19 @@ class ServiceRollout(FileModel):
         advance: sliding: the next instance begins as soon as one is done. batch: a whole window must
             be done before the next window begins.
         surge: The most additional instances beyond the fleet: a count, or a percentage of the fleet.
-            For rolling and canary; not together with batch or pause.
+            For rolling, canary and expand_migrate_contract; not together with batch or pause.
         replacement: in_place: an instance is stopped and started again. beside: a new instance
             starts as soon as an old one is marked for removal, as in Kubernetes. Default: beside
-            with a surge, otherwise in_place. For rolling and canary.
+            with a surge, otherwise in_place. For rolling, canary and expand_migrate_contract.
         rounding: How a percentage becomes a count: as Kubernetes rounds maxUnavailable (down, at
-            least 1) and maxSurge (up).
-        min_healthy: The rollout never leaves fewer instances than this in the pool.
+            least 1), maxSurge (up), and minAvailable of a disruption budget (up).
+        min_healthy: The rollout never leaves fewer instances than this in the pool: a count, or a
+            percentage of the fleet.
         pause: Waiting time between windows (batch), or between the return of an instance and the
             next one (sliding). For blue_green: how long the old fleet is kept after the switch.
         min_ready: How long a returned instance must stay up before it counts as done.
-        instance_order: listed: the order of the file. by_zone: one zone after the other. random: one
-            order, drawn from the seed.
+        instance_order: listed: the order of the file. reverse: the last listed first. by_zone: one
+            zone after the other. random: one order, drawn from the seed.
         drain: How an instance that was taken out finishes its requests in flight.
         pre_stop: The shortest time between the take-out and the stop of an instance.
         stop: What an instance does with requests in flight when it is stopped.
@@ -227,10 +252,19 @@ class ServiceRollout(FileModel):
         migration: The steps of strategy expand_migrate_contract.
         retries: How often a failed step is tried again on an instance.
         on_failure: halt: no further instance begins, and instances in progress are finished.
-            continue: the rollout goes on as long as no more than max_failures instances have failed.
-            rollback: instances with the new version go back to the old one.
+            budget: a failed instance keeps its place in the window or the surge, and the others go on
+            until no place is left; the rollout then halts at its progress_deadline. continue: the
+            rollout goes on as long as no more than max_failures instances have failed. rollback:
+            instances with the new version go back to the old one.
         max_failures: The most failed instances with which the rollout continues (on_failure:
-            continue).
+            continue): a count, or a percentage of the fleet, which must be exceeded to stop.
+        stop_when_batch_failed: With on_failure: continue, the rollout also stops after a batch, or a
+            step of a canary, in which every instance failed.
+        progress_deadline: The longest time without an instance that becomes available, counted from
+            the last one. Then the rollout stops. Default: 600s with on_failure: budget, otherwise
+            none.
+        healthy_deadline: The longest time from the beginning of an instance's deploy until it has
+            passed its health checks and been up for min_ready. Then the instance has failed.
         guards: Limits that hold during the whole rollout. none: no limits.
     """
 
@@ -242,18 +276,21 @@ class ServiceRollout(FileModel):
     surge: Surge = 0
     replacement: Literal["in_place", "beside"] | None = None
     rounding: Literal["kubernetes"] = "kubernetes"
-    min_healthy: int = Field(default=0, ge=0)
+    min_healthy: Amount = 0
     pause: DurationS = 0.0
     min_ready: DurationS = 0.0
-    instance_order: Literal["listed", "by_zone", "random"] = "listed"
+    instance_order: Literal["listed", "reverse", "by_zone", "random"] = "listed"
     drain: Drain = Drain()
     pre_stop: DurationS = 0.0
     stop: Stop = Stop()
     canary: tuple[CanaryStep, ...] = ()
     migration: Migration | None = None
     retries: int = Field(default=0, ge=0)
-    on_failure: Literal["halt", "continue", "rollback"] = "halt"
-    max_failures: int = Field(default=0, ge=0)
+    on_failure: Literal["halt", "budget", "continue", "rollback"] = "halt"
+    max_failures: Amount = 0
+    stop_when_batch_failed: bool = False
+    progress_deadline: OptionalDurationS = None
+    healthy_deadline: OptionalDurationS = None
     guards: Annotated[
         Guards | None, none_or(lambda value: value), Field(json_schema_extra=or_word_none)
     ] = None
@@ -263,13 +300,30 @@ class ServiceRollout(FileModel):
         """Return whether new instances are started beside the old ones, which are then removed.
 
         Without `replacement` in the file, this is so for a rollout with a surge. Only the strategies
-        `rolling` and `canary` have this choice.
+        in `REPLACING` have this choice.
         """
         if self.strategy not in REPLACING:
             return False
         if self.replacement is None:
             return has_surge(self.surge)
         return self.replacement == "beside"
+
+    @property
+    def has_batches(self) -> bool:
+        """Return whether the rollout advances in batches: windows, or the steps of a canary."""
+        return self.advance == "batch" or self.strategy == "canary"
+
+    @property
+    def stops_after_failed_batch(self) -> bool:
+        """Return whether `stop_when_batch_failed` can take effect: only `continue` survives a failure."""
+        return self.stop_when_batch_failed and self.has_batches and self.on_failure == "continue"
+
+    @property
+    def progress_deadline_s(self) -> float | None:
+        """Return `progress_deadline` or its default, in seconds; None where there is none."""
+        if self.progress_deadline is None and self.on_failure == "budget":
+            return BUDGET_DEADLINE_S
+        return self.progress_deadline
 
     @field_validator("canary")
     @classmethod

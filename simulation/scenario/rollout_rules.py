@@ -88,6 +88,14 @@ def _replacement(rule: Rollout) -> Iterator[tuple[str, object, str]]:
         yield "pause", f"{rule.pause:g}s", f"must be 0s where {reason}"
 
 
+def _deadlines(rule: Rollout) -> Iterator[tuple[str, str, str]]:
+    for key in ("progress_deadline", "healthy_deadline"):
+        deadline_s = getattr(rule, key)
+        if deadline_s is not None and deadline_s <= rule.min_ready:
+            text = f"must be longer than min_ready ({rule.min_ready:g}s), which it includes"
+            yield key, f"{deadline_s:g}s", text
+
+
 def _service(scenario: Scenario, service: str) -> Iterator[Broken]:
     """Yield the rules that one service's rollout breaks with its fleet and its strategy."""
     rule = scenario.rule(service)
@@ -127,13 +135,16 @@ def _service(scenario: Scenario, service: str) -> Iterator[Broken]:
         rule.replaces_beside and has_surge(rule.surge)
     )
     most = count if keeps_full_fleet else count - 1
-    if rule.min_healthy > most:
+    least = scenario.min_healthy_count(service)
+    if least > most:
         text = f"must be below the fleet ({count}), else no instance may ever be taken out"
         if most == count:
             text = f"must not exceed the fleet ({count})"
         yield broken("min_healthy", rule.min_healthy, text)
-    if rule.strategy == "recreate" and rule.min_healthy > 0:
+    if rule.strategy == "recreate" and least > 0:
         text = "must be 0 where strategy recreate takes all instances out at once"
         yield broken("min_healthy", rule.min_healthy, text)
+    for key, value, text in _deadlines(rule):
+        yield broken(key, value, text)
     if rule.strategy == "canary" and count == 1:
         yield broken("strategy", "canary", "needs a fleet of at least 2 instances")

@@ -359,7 +359,7 @@ def _service_bound_s(scenario: Scenario, name: str, rule: Rollout, quantile: flo
     if check is not None:
         steps_s += (check.rise + 1) * check.interval
     count = service.instance_count
-    at_once = min(scenario.window_count(name), max(1, count - rule.min_healthy))
+    at_once = min(scenario.window_count(name), max(1, count - scenario.min_healthy_count(name)))
     waves = math.ceil(count / at_once)
     around_s = 0.0
     if rule.strategy == "canary":
@@ -383,5 +383,7 @@ def _service_bound_s(scenario: Scenario, name: str, rule: Rollout, quantile: flo
     # The queue of shared work is busy for as long as all instances have work in it together, at worst
     # while nothing else happens. Otherwise the other steps of some instances go on meanwhile.
     if is_worst:
-        return around_s + waves * each_s + count * shared_s
+        # A rollout that stops making progress halts only when its deadline has passed.
+        stalled_s = rule.progress_deadline_s or 0.0
+        return around_s + waves * each_s + count * shared_s + stalled_s
     return around_s + max(waves * (each_s + shared_s), count * shared_s)

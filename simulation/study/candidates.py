@@ -158,7 +158,7 @@ def _may_vary(scenario: Scenario, service: str) -> bool:
     rule, part = scenario.rule(service), scenario.services[service]
     if part.workload is not None and part.workload.kind == "StatefulSet":
         return False
-    return rule is None or rule.min_healthy < part.instance_count
+    return rule is None or scenario.min_healthy_count(service) < part.instance_count
 
 
 def _strategy(scenario: Scenario, service: str) -> str | None:

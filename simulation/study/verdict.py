@@ -68,6 +68,8 @@ class Objective(StrEnum):
     LOWEST_IN_POOL = "lowest_in_pool"
     CUT_CONNECTIONS = "cut_connections"
     CUT_CONNECTIONS_FRACTION = "cut_connections_fraction"
+    MOST_INSTANCES = "most_instances"
+    FAILED_INSTANCES = "failed_instances"
 
 
 @dataclass(frozen=True)
@@ -112,6 +114,8 @@ def _breaches(scenario: Scenario, run: RunResult) -> Iterator[Breach]:
         (Objective.ERROR_FRACTION, f"{prefix}error_fraction", objectives.error_fraction),
         (Objective.LATENCY_P99, f"{prefix}latency_p99_s", objectives.latency_p99),
         (Objective.DURATION, "rollout_duration_s", objectives.duration),
+        (Objective.MOST_INSTANCES, "most_instances_count", objectives.most_instances),
+        (Objective.FAILED_INSTANCES, "failed_instances_count", objectives.failed_instances),
     )
     for objective, name, limit in limits:
         # Where nothing was served or nothing arrived, there is no figure to break the limit.
@@ -149,6 +153,10 @@ def breach_text(breach: Breach) -> str:
             return f"runs in the freeze {breach.freeze}"
         case Objective.LOWEST_IN_POOL:
             return f"fewer than {limit:g} in the pool"
+        case Objective.MOST_INSTANCES:
+            return f"more than {limit:g} instances at once"
+        case Objective.FAILED_INSTANCES:
+            return f"more than {limit:g} instances failed"
         case Objective.CUT_CONNECTIONS:
             return f"more than {limit:g} connections cut"
         case Objective.CUT_CONNECTIONS_FRACTION:
@@ -162,6 +170,12 @@ def _ending_text(breach: Breach) -> str:
             return f"{breach.ended} by a {breach.cause}"
         case Cause.STEP_FAILED | Cause.DRAIN_TIMEOUT if breach.step is not None:
             return f"{breach.ended}, {breach.step.replace('_', ' ')} failed"
+        case Cause.BATCH_FAILED:
+            return f"{breach.ended}, a whole batch failed"
+        case Cause.PROGRESS_DEADLINE:
+            return f"{breach.ended}, no progress before the deadline"
+        case Cause.HEALTHY_DEADLINE:
+            return f"{breach.ended}, an instance was not healthy before its deadline"
         case Cause.NO_MORE_MAY_FOLLOW:
             return f"{breach.ended}, too few instances are left to take another out"
         case _:

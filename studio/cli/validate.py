@@ -41,7 +41,7 @@ def validate(
     if inventory is not None:
         raise BadInput(f"--inventory {inventory}: only a plan can be held against a fleet")
     require_extra("simulation", f"{file}: a scenario's validation")
-    from studio.views.sentences import ignored_balancer_lines, note_lines
+    from studio.views.sentences import ignored_lines, note_lines
 
     scenario = o.load(file, None)
     print(f"✓ {file} is a scenario that can be simulated")
@@ -52,7 +52,7 @@ def validate(
             f"  {service.instance_count} instances of {name} serve up to "
             f"{service.capacity_rps:.4g} requests/s, the traffic's highest is {asked:.4g} requests/s"
         )
-    for line in [*note_lines(scenario), *ignored_balancer_lines(scenario)]:
+    for line in [*note_lines(scenario), *ignored_lines(scenario)]:
         print(f"! {line}")
     return 0
 

@@ -10,6 +10,8 @@ from collections.abc import Iterator
 import numpy as np
 
 from executor.base.errors import Refused
+from simulation.planning.make_plan import not_carried_out
+from simulation.scenario.balancer import BalancerModel
 from simulation.scenario.model import Scenario, Service
 from simulation.scenario.rollout import has_surge
 from studio.lab.haproxy import BALANCE
@@ -59,10 +61,11 @@ def _unable(scenario: Scenario) -> Iterator[str]:
             yield f"rollout.surge ({rule.surge}) must be 0"
         elif rule.replaces_beside:
             yield "rollout.replacement (beside) must be in_place"
+        yield from not_carried_out(rule)
 
 
 def _unable_service(service: Service) -> Iterator[str]:
-    count, rule = service.instance_count, service.balancer
+    count = service.instance_count
     if count > MOST_INSTANCES:
         yield f"instances ({count}) must not exceed {MOST_INSTANCES}"
     if service.uncertain > 0:
@@ -74,6 +77,13 @@ def _unable_service(service: Service) -> Iterator[str]:
             yield f"steps.shared.{step} ({work_s:g} s) must be 0"
     if service.crashes is not None:
         yield "crashes must be none"
+    cold = service.versions.new.cold
+    if cold.requests is not None:
+        yield f"versions.new.cold.requests ({cold.requests:g}) must be left out for decay"
+    yield from _unable_balancer(service.balancer)
+
+
+def _unable_balancer(rule: BalancerModel) -> Iterator[str]:
     if rule.policy not in BALANCE:
         yield f"balancer.policy ({rule.policy}) must be one of {', '.join(BALANCE)}"
     if rule.queue == "balancer" and rule.queue_limit is not None:
@@ -82,9 +92,6 @@ def _unable_service(service: Service) -> Iterator[str]:
         yield f"balancer.propagation_delay ({rule.propagation_delay:g} s) must be 0"
     if rule.return_delay > 0:
         yield f"balancer.return_delay ({rule.return_delay:g} s) must be 0"
-    cold = service.versions.new.cold
-    if cold.requests is not None:
-        yield f"versions.new.cold.requests ({cold.requests:g}) must be left out for decay"
     if rule.sticky:
         yield "balancer.sticky (true) must be false"
     if rule.balances_connections:

@@ -22,6 +22,7 @@ _ON_TIMEOUT = {
 }
 _ON_FAILURE = {
     "halt": "nothing more begins",
+    "budget": "it keeps its place, and the others go on until no place is left",
     "continue": "the rollout goes on",
     "rollback": "everything goes back to the old version",
 }
@@ -91,6 +92,10 @@ def rules_in_words(plan: Plan) -> list[str]:
             f"It must be ready for {drain_text(plan.min_ready_s)} before it counts as done"
         )
     lines.append(f"Deadlines: {_deadlines(plan)}")
+    if plan.progress_deadline_s is not None:
+        lines.append(
+            f"It halts when no instance becomes available for {drain_text(plan.progress_deadline_s)}"
+        )
     retries = "no retry" if plan.retries == 0 else f"after {plan.retries} retries"
     may = f" while at most {plan.max_failures} fail" if plan.on_failure == "continue" else ""
     lines.append(f"When a step fails, {retries}: {_ON_FAILURE[plan.on_failure]}{may}")

@@ -7,15 +7,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from simulation.estimates.no_estimate import NoEstimate, Why
-from simulation.results.failures import Cause, Failure, GuardFigure
+from simulation.results.failures import Cause, Failure, FleetCounts, GuardFigure
 from simulation.results.losses import CAUSES, PHASES, LossCause, Losses, LossPhase
 from simulation.scenario.model import Scenario
 from simulation.study.candidates import WhyLeftOut
+from simulation.study.ignored_keys import ignored_keys
 from simulation.study.notes import QUALIFY_FIGURES, Note, NoteKind, notes_of
 from studio.views.figures_text import (
     clock_text,
     count_text,
     duration_text,
+    instances_text,
     latency_text,
     limit_text,
     percent_text,
@@ -60,6 +62,7 @@ _REASONS = {
         "{share} of the requests would run into a timeout, and a retry asks for another service time"
     ),
     Why.MAY_FAIL: "a verify or start of {names} may fail, which halts the rollout or prolongs it",
+    Why.DEADLINE_MAY_PASS: "a deadline of {names} may pass, which halts the rollout or prolongs it",
     Why.DRAIN_MAY_ABORT: "a drain of {names} may run out, which aborts it",
     Why.QUEUED_AT_DRAINS: "requests queue at instances of {names} that are taken out (load {share})",
     Why.CUT_CONNECTIONS: "drains cut long-lived connections, most of which came before the rollout",
@@ -107,7 +110,10 @@ def estimate_answer(estimate: Estimate, scenario: Scenario) -> tuple[str, str]:
             return "fails", f"should fail: {words} {text(figure.value)}, above {most(limit)}"
     if estimate.beyond:
         return "", no_estimate_text(estimate.beyond[0])
-    if any(figure is None and limit is not None for _, figure, limit, *_ in figures):
+    may_grow = any(scenario.second_count(name) for name in scenario.services)
+    if (limits.most_instances is not None and may_grow) or any(
+        figure is None and limit is not None for _, figure, limit, *_ in figures
+    ):
         return "", "may do; what is asked of it needs simulation"
     return "meets", "should meet every objective"
 
@@ -145,17 +151,27 @@ def _event_text(failure: Failure) -> str:
                 f"{count_text(observed)} instances are left, none may be taken out with a minimum "
                 f"of {count_text(limit)}"
             )
+        case Cause.BATCH_FAILED:
+            return f"all {instances_text(round(observed))} of a batch failed"
+        case Cause.PROGRESS_DEADLINE:
+            return f"no instance became available for {observed:g} s{_counts_text(failure.counts)}"
+        case Cause.HEALTHY_DEADLINE:
+            return f"not healthy within {limit:g} s of its deploy, still in {step}"
         case Cause.EXECUTOR:
             return failure.reported
 
 
-def ignored_balancer_lines(scenario: Scenario) -> list[str]:
-    """Return the keys of balancers that were given and change nothing, a sentence for each service."""
+def _counts_text(counts: FleetCounts | None) -> str:
+    if counts is None:
+        return ""
+    return f" ({counts.updated} updated, {counts.available} available, {counts.failed} failed)"
+
+
+def ignored_lines(scenario: Scenario) -> list[str]:
+    """Return the written keys that change nothing, a sentence for each reason."""
     return [
-        f"{', '.join(f'services.{name}.balancer.{key}' for key in service.balancer.ignored_keys)}: "
-        "ignored with balance request"
-        for name, service in scenario.services.items()
-        if service.balancer.ignored_keys
+        f"{', '.join(ignored.keys)}: ignored with {ignored.because}"
+        for ignored in ignored_keys(scenario)
     ]
 
 

@@ -36,6 +36,8 @@ FIGURES = (
     ("cut_requests", "Requests cut", "Those that a drain did not wait for, in a run"),
     ("slow_requests", "Slow requests", "Those slower than the objective of p99, in a run"),
     ("exposure_requests", "Exposure", "Requests that met the new version before it was everywhere"),
+    ("most_instances_count", "Most at once", "The most instances that exist at the same time"),
+    ("failed_instances_count", "Failed instances", "Instances whose update failed, in a run"),
     ("mixed_version_s", "Mixed versions", "How long both versions served at once"),
 )
 """The figures that are compared side by side: metric, name, explanation."""

@@ -192,7 +192,7 @@ def rules(draw: st.DrawFn, count: int, *, may_wait: bool = True) -> dict[str, An
     strategies = ["rolling", "rolling", "blue_green", "recreate", "expand_migrate_contract"]
     strategy = pick(draw, *strategies, *(["canary"] if count > 1 else []))
     surge = pick(draw, 0, 0, 1, "50%")
-    chooses = strategy in ("rolling", "canary")
+    chooses = strategy in ("rolling", "canary", "expand_migrate_contract")
     grows = strategy == "blue_green" or (chooses and surge != 0)
     replacement = None
     if strategy != "blue_green":
@@ -201,6 +201,8 @@ def rules(draw: st.DrawFn, count: int, *, may_wait: bool = True) -> dict[str, An
     is_beside = replacement == "beside" or (replacement is None and surge != 0)
     slides = {"advance": "sliding", "pause": "0s"} if chooses and is_beside else {}
     most = 0 if strategy == "recreate" else count if grows else count - 1
+    shares = ["0%", *(["50%"] if most and count > 1 else []), *(["100%"] if most == count else [])]
+    on_failure = pick(draw, "halt", "budget", "continue", "rollback")
     limits = {"error_fraction": pick(draw, "5%", "60%"), "latency_p99": pick(draw, "1s", "1h")}
     return {
         "strategy": strategy,
@@ -208,10 +210,10 @@ def rules(draw: st.DrawFn, count: int, *, may_wait: bool = True) -> dict[str, An
         "advance": pick(draw, "sliding", "batch"),
         "surge": surge,
         "replacement": replacement,
-        "min_healthy": draw(st.integers(0, most)),
+        "min_healthy": draw(st.one_of(st.integers(0, most), st.sampled_from(shares))),
         "pause": pick(draw, "0s", "1s"),
         "min_ready": pick(draw, "0s", "2s"),
-        "instance_order": pick(draw, "listed", "by_zone", "random"),
+        "instance_order": pick(draw, "listed", "reverse", "by_zone", "random"),
         "canary": pick(
             draw, [{"share": "25%", "bake": "2s"}], [{"share": 0.1, "bake": "1s", **limits}]
         ),
@@ -222,8 +224,13 @@ def rules(draw: st.DrawFn, count: int, *, may_wait: bool = True) -> dict[str, An
             "contract_before_rollout": draw(st.booleans()),
         },
         "retries": pick(draw, 0, 2),
-        "on_failure": pick(draw, "halt", "continue", "rollback"),
-        "max_failures": pick(draw, 0, 1, 9),
+        "on_failure": on_failure,
+        "max_failures": pick(draw, 0, 1, 9, "40%"),
+        "stop_when_batch_failed": draw(st.booleans()),
+        "progress_deadline": pick(
+            draw, *(["none"] if on_failure != "budget" else []), "4s", "8s", "20s"
+        ),
+        "healthy_deadline": pick(draw, "none", "none", "3s", "6s"),
         "guards": pick(draw, "none", {**limits, "over": pick(draw, "3s", "30s")}),
         "drain": {
             "timeout": pick(draw, "0s", "200ms", "3s"),
@@ -319,6 +326,8 @@ def scenarios(draw: st.DrawFn, *, steady: bool = False, known: bool = False) -> 
             "latency_p99": pick(draw, "1s", "10s"),
             "lowest_in_pool": pick(draw, 0, 3),
             "duration": pick(draw, "1s", "1h"),
+            "most_instances": pick(draw, 3, 30),
+            "failed_instances": pick(draw, 0, 2),
             "cut_connections": pick(draw, "none", 0, 3, "5%"),
         },
     }

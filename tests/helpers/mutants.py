@@ -1,6 +1,8 @@
-"""Kernels with a deliberate mistake, to check that the comparison of the engines notices it.
+"""Code with a deliberate mistake, to check that the tests notice it.
 
-``NUMBA_DISABLE_JIT=1 python -m tests.helpers.mutants NAME`` prints how the engines then differ.
+``NUMBA_DISABLE_JIT=1 python -m tests.helpers.mutants NAME`` prints how the engines then differ. Both
+engines share the control plane, so a mistake there is held against measured rollouts instead:
+``python -m tests.helpers.mutants NAME "failing pods"`` prints how many are then updated and available.
 """
 
 from __future__ import annotations
@@ -117,6 +119,20 @@ ON_BALANCED = frozenset({"none", "a pinned connection is rebalanced"})
 _ENGINE = "simulation.engines.compiled"
 
 
+CONTROL_MISTAKES: dict[str, tuple[tuple[str, str, str], ...]] = {
+    "budget not used up": (
+        (
+            "simulation.control.strategies.surge",
+            "            if self._keeps_places:\n                return\n"
+            "            self._making.discard(instance)\n",
+            "            self._making.discard(instance)\n            if self._keeps_places:\n"
+            "                self._room.admit()\n                return\n",
+        ),
+    ),
+}
+"""Mistakes of the control plane by name: (whole name of the module, right text, wrong text)."""
+
+
 def _full_name(module: str) -> str:
     if "." in module:
         return module
@@ -157,6 +173,26 @@ class _Finder(importlib.abc.MetaPathFinder):
             if fullname == _full_name(module)
         ]
         return importlib.util.spec_from_loader(fullname, loader)
+
+
+def _make_mistakes(mistakes: Sequence[tuple[str, str, str]]) -> None:
+    """Change modules, which must not have been imported yet."""
+    for module, *_ in mistakes:
+        assert importlib.util.find_spec(_full_name(module)), f"no module {module}"
+    sys.meta_path.insert(0, _Finder(mistakes))
+
+
+def print_failing_pods(name: str) -> None:
+    """Print how many pods are updated and available where the first one is never ready."""
+    _make_mistakes(CONTROL_MISTAKES.get(name, ()))
+    from tests.helpers.deployments import measured, run_with_a_pod_never_ready
+
+    for row in measured("kubernetes_failing_pods.csv"):
+        run = run_with_a_pod_never_ready(row)
+        assert run.stopped_by is not None
+        counts = run.stopped_by.counts
+        assert counts is not None
+        print(f"{row['case']}: {counts.updated} {counts.available}")
 
 
 def _requests(policy: str, queue_limit: Any, balancer: dict[str, Any]) -> dict[str, Any]:
@@ -210,9 +246,7 @@ def _cases(name: str) -> Iterator[tuple[str, dict[str, Any]]]:
 def main(name: str) -> None:
     """Print how the engines differ in each case."""
     np.seterr(over="ignore")  # the hashes of draws overflow on purpose
-    for module, *_ in MISTAKES[name]:
-        assert importlib.util.find_spec(_full_name(module)), f"no module {module}"
-    sys.meta_path.insert(0, _Finder(MISTAKES[name]))
+    _make_mistakes(MISTAKES[name])
     from tests.helpers.agree import difference
     from tests.helpers.scenarios import scenario
 
@@ -222,4 +256,4 @@ def main(name: str) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    print_failing_pods(sys.argv[1]) if sys.argv[2:] == ["failing pods"] else main(sys.argv[1])

@@ -30,6 +30,7 @@ class BlueGreen(Strategy):
         old = list(self._task.order)
         new = [k + self._instances.count for k in old]
         yield self._run_all(self._prepare(instance) for instance in new)
+        yield from self._wait_while_stuck()
         if self._stop_signal.is_on:
             return
         with self._record_phase("gate"):
@@ -66,10 +67,11 @@ class BlueGreen(Strategy):
         try:
             if self._instances.state(instance) in (State.FAILED, State.DRAINING):
                 yield from self._stop(instance)
-            yield from self._bring_up(instance)
-            yield from self._return(instance)
+            yield from self._make_ready(instance)
         except SimulatedStepFailed as failed:
             self._record_failure(instance, failed)
+            return
+        self._progress.note_available(instance)
 
     def _switch(self, away: Sequence[int], to: Sequence[int]) -> None:
         """Switch the traffic in one instant: instances enter the pool first, then others leave it."""

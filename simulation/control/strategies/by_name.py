@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from simulation.control.strategies.blue_green import BlueGreen
 from simulation.control.strategies.canary import Canary
-from simulation.control.strategies.expand_migrate_contract import ExpandMigrateContract
+from simulation.control.strategies.expand_migrate_contract import (
+    ExpandMigrateContract,
+    ExpandMigrateContractBeside,
+)
 from simulation.control.strategies.recreate import Recreate
 from simulation.control.strategies.rolling import Rolling
 from simulation.control.strategies.surge import Surge
@@ -17,10 +20,15 @@ _STRATEGIES: dict[str, type[Strategy]] = {
     "recreate": Recreate,
     "expand_migrate_contract": ExpandMigrateContract,
 }
+_BESIDE: dict[str, type[Strategy]] = {
+    "rolling": Surge,
+    "canary": Surge,
+    "expand_migrate_contract": ExpandMigrateContractBeside,
+}
 
 
 def strategy_class(task: Task) -> type[Strategy]:
     """Return the class of the strategy that a task asks for."""
     if task.rule.replaces_beside:
-        return Surge
+        return _BESIDE[task.rule.strategy]
     return _STRATEGIES[task.rule.strategy]

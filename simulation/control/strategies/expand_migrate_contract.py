@@ -7,12 +7,13 @@ the contract step comes before the rollout, old instances answer wrongly until t
 from __future__ import annotations
 
 from simulation.control.strategies.rolling import Rolling
-from simulation.control.strategy import Steps
+from simulation.control.strategies.surge import Surge
+from simulation.control.strategy import Steps, Strategy
 from simulation.scenario.rollout import Migration
 
 
-class ExpandMigrateContract(Rolling):
-    """Roll between the steps of a migration; a rollback is rolling and leaves the database as it is."""
+class _BetweenMigrationSteps(Strategy):
+    """Roll between the steps of a migration; a rollback leaves the database as it is."""
 
     def _forward(self) -> Steps:
         migration = self._rule.migration
@@ -28,7 +29,7 @@ class ExpandMigrateContract(Rolling):
     def _step(self, duration_s: float) -> Steps:
         """Do a step of the migration, unless the release was stopped; a step that has begun is finished."""
         if not self._stop_signal.is_on:
-            with self._record_phase("step"):
+            with self._progress.hold_clock(), self._record_phase("step"):
                 yield self._env.timeout(duration_s)
 
     def _contract(self, migration: Migration) -> Steps:
@@ -36,3 +37,11 @@ class ExpandMigrateContract(Rolling):
         if not self._stop_signal.is_on:
             yield from self._step(migration.contract)
             self._plane.break_old_version()
+
+
+class ExpandMigrateContract(_BetweenMigrationSteps, Rolling):
+    """Replace every instance in its place between the steps of a migration."""
+
+
+class ExpandMigrateContractBeside(_BetweenMigrationSteps, Surge):
+    """Start new instances beside the old ones between the steps of a migration."""

@@ -31,8 +31,7 @@ class Recreate(Strategy):
 
     def _start_and_return(self, instance: int) -> Steps:
         try:
-            yield from self._bring_up(instance)
-            yield from self._return(instance)
+            yield from self._make_ready(instance)
         except SimulatedStepFailed as failed:
             self._record_failure(instance, failed)
             return

@@ -25,7 +25,7 @@ class Rolling(Strategy):
     ) -> None:
         super().__init__(env, plane, instances, task)
         self._places = Places(env, task.window)
-        self._spare = AdmissionQueue(env, lambda: instances.in_pool_count - task.rule.min_healthy)
+        self._spare = AdmissionQueue(env, lambda: instances.in_pool_count - task.min_healthy)
         instances.queues.append(self._spare)
         self._under_way = 0
         self._taken: set[int] = set()
@@ -35,6 +35,7 @@ class Rolling(Strategy):
 
     def _back(self) -> Steps:
         self._places = Places(self._env, self._task.window)
+        self._under_way = 0  # failed instances that kept their places no longer do
         changed = self._changed_instances()
         if changed:  # none where the stop came before the first take-out
             yield from self._roll(self._waves(changed))
@@ -46,7 +47,10 @@ class Rolling(Strategy):
     def _roll(self, waves: Sequence[Wave]) -> Steps:
         """Bring instances to the target version, wave by wave."""
         for wave in waves:
-            yield self._run_all(self._instance(int(name)) for name in wave.instances)
+            batch = [int(name) for name in wave.instances]
+            yield self._run_all(self._instance(instance) for instance in batch)
+            yield from self._wait_while_stuck()
+            self._stop_after_failed_batch(batch)
             if self._stop_signal.is_on:
                 return
             if wave.gate is not None:
@@ -74,6 +78,8 @@ class Rolling(Strategy):
             yield from self._six_steps(instance)
         except SimulatedStepFailed as failed:
             self._record_failure(instance, failed)
+            if self._keeps_places:
+                return
             self._stop_when_none_may_follow()
         self._under_way -= 1
         if self._rule.pause > 0 and self._rule.advance == "sliding":
@@ -86,8 +92,7 @@ class Rolling(Strategy):
         if self._instances.state(instance) is State.DRAINING:
             yield from self._drain(instance)
         yield from self._stop(instance)
-        yield from self._bring_up(instance)
-        yield from self._return(instance)
+        yield from self._make_ready(instance)
         self._instances.join(instance)
         yield from self._wait_min_ready(instance)
 
@@ -101,7 +106,7 @@ class Rolling(Strategy):
 
         With a minimum of 3 of 4 instances, one that failed stays out, so no other may be taken out.
         """
-        instances, least = self._instances, self._rule.min_healthy
+        instances, least = self._instances, self._task.min_healthy
         left = [k for k in range(instances.count) if instances.state(k) is not State.FAILED]
         is_over = self._taken.issuperset(left)
         if len(left) <= least and not is_over and not self._stop_signal.is_on:
@@ -115,6 +120,6 @@ class Rolling(Strategy):
             )
 
     def _check_minimum(self) -> None:
-        in_pool, least = self._instances.in_pool_count, self._rule.min_healthy
+        in_pool, least = self._instances.in_pool_count, self._task.min_healthy
         if in_pool < least:
             raise InvariantBroken(f"{in_pool} in the pool, minimum {least}")

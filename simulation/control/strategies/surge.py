@@ -32,9 +32,8 @@ class Surge(Strategy):
         self, env: simpy.Environment, plane: RequestPlane, instances: Instances, task: Task
     ) -> None:
         super().__init__(env, plane, instances, task)
-        self._least = max(instances.count - task.window, task.rule.min_healthy)
+        self._least = max(instances.count - task.window, task.min_healthy)
         self._making: set[int] = set()
-        self._not_yet_ready: set[int] = set()  # in the pool, but not up for `min_ready` yet
         self._room = AdmissionQueue(env, lambda: instances.count + task.surge - self._live_count())
         self._spare = AdmissionQueue(env, lambda: self._available_count() - self._least)
         instances.queues.append(self._spare)
@@ -55,7 +54,10 @@ class Surge(Strategy):
             old = [int(name) for name in wave.instances]
             away = old[: max(0, len(old) - self._staying_count)]
             self._staying_count -= len(old) - len(away)
-            yield from self._replace(away, [k + self._instances.count for k in old])
+            new = [k + self._instances.count for k in old]
+            yield from self._replace(away, new)
+            yield from self._wait_while_stuck()
+            self._stop_after_failed_batch(new)
             if wave.gate is not None and not self._stop_signal.is_on:
                 yield from self._pass_gate(wave.gate)
             if self._stop_signal.is_on:
@@ -68,6 +70,7 @@ class Surge(Strategy):
         old = list(self._task.order)
         new = [k + self._instances.count for k in old]
         there = [k for k in new if self._instances.state(k) is not State.ABSENT]
+        self._making.clear()  # failed instances that kept their places no longer do
         self._ending.clear()
         yield from self._replace(there, [k for k in old if k in gone])
         yield self._env.all_of(self._ending)
@@ -88,11 +91,12 @@ class Surge(Strategy):
         try:
             if self._instances.state(instance) is State.FAILED:
                 yield from self._stop(instance)
-            yield from self._bring_up(instance)
-            yield from self._return(instance)
+            yield from self._make_ready(instance)
         except SimulatedStepFailed as failed:
-            self._making.discard(instance)
             self._record_failure(instance, failed)
+            if self._keeps_places:
+                return
+            self._making.discard(instance)
             self._keep_one_old()
             self._room.admit()
             return

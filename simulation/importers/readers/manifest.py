@@ -157,6 +157,17 @@ def _workload(
         f"stated: {label}",
     )
     _strategy(source, workload, replicas=replicas, findings=findings, label=label, notes=notes)
+    if kind != "StatefulSet":
+        deadline, basis = whole(
+            _at(workload, "spec", "progressDeadlineSeconds"), "progressDeadlineSeconds", 600
+        )
+        goes_back = _at(workload, "spec", "progressDeadlineAbort") is True
+        tell(
+            findings.rollout, "on_failure", "rollback" if goes_back else "budget",
+            f"stated: {'progressDeadlineAbort of ' if goes_back else 'the controller of '}{label} "
+            + ("goes back to the old version" if goes_back else "goes on past a pod that is never ready"),
+        )  # fmt: skip
+        tell(findings.rollout, "progress_deadline", f"{deadline}s", basis)
     ready, basis = whole(_at(workload, "spec", "minReadySeconds"), "minReadySeconds", 0)
     if ready:
         tell(findings.rollout, "min_ready", f"{ready}s", basis)
@@ -265,6 +276,8 @@ def _stateful_set(
         )
     basis = f"stated: {label} replaces one pod at a time"
     findings.rollout["window"] = Finding(1, basis, _WEIGHT, source.path.name)
+    order = f"stated: {label} replaces the highest ordinal first"
+    findings.rollout["instance_order"] = Finding("reverse", order, _WEIGHT, source.path.name)
     limits = update.get("rollingUpdate") or {}
     if limits.get("partition"):
         notes.append(

@@ -137,6 +137,20 @@ def test_a_halt_that_a_deployment_does_not_make_is_told() -> None:
     assert "until 3 such pods use up the budget" in told
 
 
+def test_a_budget_is_what_a_deployment_does_so_nothing_is_lost() -> None:
+    data, lost = exported("kubernetes", beside_plan(on_failure="budget", progress_deadline_s=600.0))
+    assert data["spec"]["progressDeadlineSeconds"] == 600
+    assert not any(one.startswith("on failure") for one in lost)
+
+
+def test_a_budget_that_ansible_does_not_have_is_told() -> None:
+    workload = {"kind": "StatefulSet", "name": "db"}
+    plan = beside_plan(
+        replacement="in_place", surge=0, window=1, workload=workload, on_failure="budget"
+    )
+    assert any(one.startswith("on failure (budget)") for one in exported("ansible", plan)[1])
+
+
 def test_an_image_goes_into_its_container() -> None:
     options = ReleaseOptions(image="registry.example:5000/shop:2.1", namespace="prod")
     found = target_of("kubernetes").render(beside_plan(), options)

@@ -250,6 +250,17 @@ BROKEN = [
         id="range of runs upside down",
     ),
     pytest.param(
+        {"on_failure": "budget"},
+        "on failure (budget) must be halt, continue or rollback: Rollcast's own executor halts at a "
+        "failed instance, or goes on without its place",
+        id="a budget for the executor",
+    ),
+    pytest.param(
+        {"progress_deadline_s": 600.0},
+        "progress deadline (600 s) must be none: Rollcast's own executor has a deadline for each step",
+        id="a progress deadline for the executor",
+    ),
+    pytest.param(
         {"evidence": evidence(seed=2)},
         "seed confirmed (2) must be the prediction's (1)",
         id="another seed than was confirmed",

@@ -117,7 +117,7 @@ def bake(
     instances = Instances(
         env, plane.plane(), power=[1.0], work_s=1.0, second_count=0, log=lambda _: None
     )
-    task = Task(rule, NewVersion(), 1, 0, (0,), {}, Draws(1, 0))
+    task = Task(rule, NewVersion(), 1, 0, 0, 0, (0,), {}, Draws(1, 0))
     strategy = Rolling(env, plane.plane(), instances, task)
     strategy._stop_signal = StopSignal(env)
     gate = Gate(kind="bake", pause_s=pause_s, error_fraction=0.05)

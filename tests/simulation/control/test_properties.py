@@ -154,7 +154,7 @@ def test_the_window_and_the_minimum_are_kept(one: Scenario) -> None:
         lost = {p.state for p in both} & {State.CRASHED, State.FAILED}
         if lost or rule.strategy == "recreate":
             continue
-        least = rule.min_healthy
+        least = one.min_healthy_count(name)
         if rule.strategy == "blue_green":
             least = count
         elif one.second_count(name):

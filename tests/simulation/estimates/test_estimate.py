@@ -42,6 +42,13 @@ ROLLOUTS: dict[str, tuple[dict[str, Any], float, float, float]] = {
     "sliding with pauses": ({"window": 2, "pause": "5s"}, 40, 4, 4 / 6),
     "up for a while": ({"window": 2, "min_ready": "5s"}, 45, 4, 4 / 6),
     "no fewer than five": ({"window": 3, "min_healthy": 5}, 60, 5, 5 / 6),
+    "no fewer than four in five": ({"window": 3, "min_healthy": "80%"}, 60, 5, 5 / 6),
+    "the last first": ({"window": 2, "instance_order": "reverse"}, 30, 4, 4 / 6),
+    "deadlines that nothing reaches": (
+        {"window": 2, "healthy_deadline": "12s", "progress_deadline": "90s"},
+        *(30, 4, 4 / 6),
+    ),
+    "a budget": ({"window": 2, "on_failure": "budget"}, 30, 4, 4 / 6),
     "stopped late": ({"window": 2, "pre_stop": "4s"}, 42, 4, 4 / 6),
     "all at once": ({"strategy": "recreate"}, 10, 0, 0.0),
     "a second fleet": ({"strategy": "blue_green", "pause": "6s", "min_ready": "3s"}, 19, 6, 1.0),
@@ -77,6 +84,24 @@ ROLLOUTS: dict[str, tuple[dict[str, Any], float, float, float]] = {
             "migration": {"expand": "5s", "migrate": "10s", "contract": "2s"},
         },
         *(37, 3, 3 / 6),
+    ),
+    "a surge between the steps of a migration": (
+        {
+            "strategy": "expand_migrate_contract",
+            "surge": 2,
+            "min_healthy": "100%",
+            "migration": {"expand": "5s", "migrate": "10s", "contract": "2s"},
+        },
+        *(45, 6, 1.0),
+    ),
+    "a surge after a contract step that comes too early": (
+        {
+            "strategy": "expand_migrate_contract",
+            "surge": 2,
+            "min_healthy": 6,
+            "migration": {"expand": "5s", "contract": "2s", "contract_before_rollout": True},
+        },
+        *(35, 6, 1.0),
     ),
 }
 
@@ -225,6 +250,14 @@ BEYOND: dict[str, tuple[dict[str, Any], Why, str]] = {
         *(Why.CRASHES, "rollout_duration_s"),
     ),
     "fails": ({"versions": {"new": {"start_fails": "10%"}}}, Why.MAY_FAIL, "rollout_duration_s"),
+    "not healthy in time": (
+        {"rollout": {"window": 2, "healthy_deadline": "5s"}},
+        *(Why.DEADLINE_MAY_PASS, "rollout_duration_s"),
+    ),
+    "no progress in time": (
+        {"rollout": {"window": 2, "progress_deadline": "15s"}},
+        *(Why.DEADLINE_MAY_PASS, "rollout_duration_s"),
+    ),
     "retries under overload": (
         {
             "rate": "210/s",
@@ -358,6 +391,13 @@ HOPELESS: dict[str, tuple[dict[str, Any], dict[str, Any], str, tuple[str, ...]]]
     "late": ({"duration": "50s"}, {"window": 1}, "40/s", ("the rollout takes 60 s",)),
     "enough": ({"lowest_in_pool": 4}, {"window": 2}, "40/s", ()),
     "too few": ({"lowest_in_pool": 5}, {"window": 2}, "40/s", ("4 are left in the pool",)),
+    "as many as there are": ({"most_instances": 6}, {"window": 2}, "40/s", ()),
+    "a fleet above its quota": (
+        {"most_instances": 5},
+        {"window": 2},
+        "40/s",
+        ("the fleet has 6 instances, more than 5 at once",),
+    ),
     "slow for long": ({"latency_p99": "1s"}, {"window": 3}, "200/s", ("more arrives than",)),
     "not for long": ({"latency_p99": "60s"}, {"window": 3}, "200/s", ()),
     "frozen": (

@@ -618,3 +618,39 @@ def test_measured_steps_are_taken_before_what_is_assumed(tmp_path: Path) -> None
     assert "deploy: {mean: 3s, cv: 0.333}" in text
     assert "start:" in text  # nothing measured it
     assert draft(both, [], "shop").scenario().services["shop"].steps.deploy.mean_s() == 3.0
+
+
+MANIFEST = """apiVersion: apps/v1
+kind: {kind}
+metadata: {{name: web}}
+spec: {{replicas: 3{keys}}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("kind", "keys", "rollout"),
+    [
+        ("Deployment", "", {"on_failure": "budget", "progress_deadline": "600s"}),
+        (
+            "Deployment",
+            ", progressDeadlineSeconds: 120",
+            {"on_failure": "budget", "progress_deadline": "120s"},
+        ),
+        (
+            "Rollout",
+            ", progressDeadlineAbort: true",
+            {"on_failure": "rollback", "progress_deadline": "600s"},
+        ),
+        ("StatefulSet", "", {"instance_order": "reverse"}),
+    ],
+)
+def test_a_manifest_says_what_its_controller_does_after_a_failure(
+    kind: str, keys: str, rollout: dict[str, str], tmp_path: Path
+) -> None:
+    found = (
+        findings(tmp_path, MANIFEST.format(kind=kind, keys=keys), "web.yaml")
+        .services["web"]
+        .rollout
+    )
+    told = {"on_failure", "progress_deadline", "instance_order"} & found.keys()
+    assert {key: found[key].value for key in told} == rollout

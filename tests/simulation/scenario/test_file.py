@@ -149,10 +149,65 @@ CASES = {
         GOOD.replace(
             "drain:",
             "strategy: expand_migrate_contract\n  migration: {expand: 1s}\n"
-            "  replacement: beside\n  drain:",
+            "  replacement: beside\n  pause: 5s\n  drain:",
         ),
-        "evening.yaml:14: rollout.replacement: beside: must be in_place where strategy is "
-        "expand_migrate_contract",
+        "evening.yaml:15: rollout.pause: 5s: must be 0s where replacement is beside",
+    ),
+    "a migration with a surge that is told to stay in place": (
+        GOOD.replace(
+            "drain:",
+            "strategy: expand_migrate_contract\n  migration: {expand: 1s}\n"
+            "  surge: 1\n  replacement: in_place\n  drain:",
+        ),
+        "evening.yaml:15: rollout.replacement: in_place: must be beside where there is a surge (1)",
+    ),
+    "the whole fleet as minimum of a migration in place": (
+        GOOD.replace(
+            "drain:",
+            "strategy: expand_migrate_contract\n  migration: {expand: 1s}\n"
+            "  min_healthy: 100%\n  drain:",
+        ),
+        "evening.yaml:14: rollout.min_healthy: 100%: must be below the fleet (24)",
+    ),
+    "the whole fleet as minimum of a canary in place": (
+        GOOD.replace(
+            "drain:",
+            "strategy: canary\n  canary: [{share: 10%, bake: 1s}]\n  min_healthy: 24\n  drain:",
+        ),
+        "evening.yaml:14: rollout.min_healthy: 24: must be below the fleet (24)",
+    ),
+    "more than the whole fleet with a second one": (
+        GOOD.replace("drain:", "strategy: blue_green\n  min_healthy: 101%\n  drain:"),
+        "evening.yaml:13: rollout.min_healthy: 101%: must not exceed the fleet (24)",
+    ),
+    "a minimum where all are stopped first": (
+        GOOD.replace("drain:", "strategy: recreate\n  min_healthy: 1%\n  drain:"),
+        "evening.yaml:13: rollout.min_healthy: 1%: must be 0 where strategy recreate takes all",
+    ),
+    "a minimum that is rounded up to the fleet": (
+        GOOD.replace("drain:", "min_healthy: 96%\n  drain:"),
+        "evening.yaml:12: rollout.min_healthy: 96%: must be below the fleet (24)",
+    ),
+    "a minimum below nothing": (
+        GOOD.replace("drain:", "min_healthy: -1\n  drain:"),
+        "evening.yaml:12: rollout.min_healthy: -1: must not be negative",
+    ),
+    "a share of failures that is none": (
+        GOOD.replace("drain:", "max_failures: some\n  drain:"),
+        "evening.yaml:12: rollout.max_failures: some: must be a count or a whole percentage",
+    ),
+    "a deadline within the time an instance must be up": (
+        GOOD.replace("drain:", "min_ready: 10s\n  healthy_deadline: 10s\n  drain:"),
+        "evening.yaml:13: rollout.healthy_deadline: 10s: must be longer than min_ready (10s)",
+    ),
+    "progress without time for it": (
+        GOOD.replace("drain:", "progress_deadline: 0s\n  drain:"),
+        "evening.yaml:12: rollout.progress_deadline: 0s: must be longer than min_ready (0s)",
+    ),
+    "an order that is none": (
+        GOOD.replace("drain:", "instance_order: backwards\n  drain:"),
+        "evening.yaml:12: rollout.instance_order: backwards: must be listed, reverse, by_zone or "
+        "random",
     ),
     "a surge in batches": (
         GOOD.replace("drain:", "surge: 25%\n  advance: batch\n  drain:"),

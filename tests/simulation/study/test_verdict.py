@@ -43,6 +43,8 @@ def run(
         ("latency_p99", "500ms", "rollout_latency_p99_s", 0.5, 0.500001),
         ("duration", "60s", "rollout_duration_s", 60.0, 60.001),
         ("lowest_in_pool", 3, "lowest_in_pool_count", 3.0, 2.0),
+        ("most_instances", 5, "most_instances_count", 5.0, 6.0),
+        ("failed_instances", 0, "failed_instances_count", 0.0, 1.0),
         ("cut_connections", 5, "cut_connections", 5.0, 6.0),
         ("cut_connections", "5%", "cut_connections_fraction", 0.05, 0.050001),
     ],
@@ -94,6 +96,17 @@ START_FAILED = Failure(Cause.STEP_FAILED, step=Step.START)
             Ending.HALTED,
             Failure(Cause.NO_MORE_MAY_FOLLOW),
             "halted, too few instances are left to take another out",
+        ),
+        (Ending.HALTED, Failure(Cause.BATCH_FAILED), "halted, a whole batch failed"),
+        (
+            Ending.HALTED,
+            Failure(Cause.PROGRESS_DEADLINE),
+            "halted, no progress before the deadline",
+        ),
+        (
+            Ending.ROLLED_BACK,
+            Failure(Cause.HEALTHY_DEADLINE, step=Step.DEPLOY),
+            "rolled_back, an instance was not healthy before its deadline",
         ),
     ],
 )

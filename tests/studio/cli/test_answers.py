@@ -60,6 +60,8 @@ OWN = [
     "cut_connections_fraction",
     "reconnects",
     "surge_instance_s",
+    "most_instances_count",
+    "failed_instances_count",
 ]
 METRICS = {*BOTH, *(f"rollout_{name}" for name in BOTH), *OWN}
 FIGURES = {"mean", "low", "high", "run_low", "run_high"}

@@ -52,6 +52,22 @@ from tests.helpers.scenarios import scenario
             "rollout.surge (1)",
         ),
         ({"rollout": {"replacement": "beside"}}, "rollout.replacement (beside) must be in_place"),
+        ({"rollout": {"on_failure": "budget"}}, "rollout.on_failure (budget) must be halt"),
+        (
+            {"rollout": {"progress_deadline": "60s"}},
+            "rollout.progress_deadline (60 s) must be none",
+        ),
+        ({"rollout": {"healthy_deadline": "60s"}}, "rollout.healthy_deadline (60 s) must be none"),
+        (
+            {
+                "rollout": {
+                    "advance": "batch",
+                    "on_failure": "continue",
+                    "stop_when_batch_failed": True,
+                }
+            },
+            "rollout.stop_when_batch_failed (true) must be false",
+        ),
     ],
 )
 def test_refused(changes: dict[str, Any], said: str) -> None:

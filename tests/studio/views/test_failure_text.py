@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from executor.plan.model import Step
-from simulation.results.failures import Cause, Failure, GuardFigure
+from simulation.results.failures import Cause, Failure, FleetCounts, GuardFigure
 from studio.views.sentences import failure_text
 
 SENTENCES = {
@@ -46,6 +46,35 @@ SENTENCES = {
             Cause.NO_MORE_MAY_FOLLOW, "web", figure=GuardFigure.INSTANCES_LEFT, observed=2, limit=2
         ),
         "web: 2 instances are left, none may be taken out with a minimum of 2",
+    ),
+    "batch": (
+        Failure(
+            Cause.BATCH_FAILED, "web", figure=GuardFigure.INSTANCES_FAILED, observed=10, limit=9
+        ),
+        "web: all 10 instances of a batch failed",
+    ),
+    "progress": (
+        Failure(
+            Cause.PROGRESS_DEADLINE,
+            "web",
+            figure=GuardFigure.SECONDS,
+            observed=600,
+            limit=600,
+            counts=FleetCounts(updated=6, available=5, failed=1),
+        ),
+        "web: no instance became available for 600 s (6 updated, 5 available, 1 failed)",
+    ),
+    "healthy": (
+        Failure(
+            Cause.HEALTHY_DEADLINE,
+            "web",
+            instance=3,
+            step=Step.DEPLOY,
+            figure=GuardFigure.SECONDS,
+            observed=300,
+            limit=300,
+        ),
+        "web: instance 4: not healthy within 300 s of its deploy, still in deploy",
     ),
     "executor": (Failure(Cause.EXECUTOR, reported="web-01 did not stop"), "web-01 did not stop"),
 }
