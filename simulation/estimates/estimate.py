@@ -14,7 +14,7 @@ import numpy as np
 from scipy import special
 
 from simulation.estimates.flow import Flow, flow_of
-from simulation.estimates.no_estimate import NoEstimate, Why
+from simulation.estimates.no_estimate import OF_RUNS, OF_WAITS, NoEstimate, Why
 from simulation.estimates.queueing import (
     QueueOverTime,
     fluid_backlog,
@@ -25,6 +25,7 @@ from simulation.estimates.response import Responses, responses
 from simulation.estimates.rollout_timeline import RolloutTimeline, estimate_timeline
 from simulation.scenario.freeze import find_freeze
 from simulation.scenario.model import Scenario
+from simulation.scenario.overload import find_endless_overload, overload_text
 from simulation.scenario.traffic import ConstantRate
 from simulation.scenario.units import Floats
 
@@ -48,6 +49,18 @@ _MOST_RETRIED_WORK = 0.5
 
 _FEWEST_REQUESTS = 100
 """Minimum number of requests for a p99: of fewer it is almost the largest, which chance alone decides."""
+
+_NEAR_CAPACITY = 0.9
+"""Load above which the range of an estimate holds too few single runs."""
+
+_MOST_VARIED = 1.5
+"""Coefficient of variation of a class's service times above which p99 and waits have no number."""
+
+_RARE_WAIT = 0.01
+"""Mean wait, as a share of the mean service time, below which so few requests wait that chance decides."""
+
+_RESOLUTION = 0.01
+"""Relative error of the engine's latency quantiles, which are read from histograms."""
 
 _PATIENCE = 0.05
 """Share of requests at their timeouts above which the queue is no longer that of patient clients."""
@@ -167,14 +180,46 @@ def estimate(scenario: Scenario) -> Estimate:
     )
     if roll is not None:
         result = _add_rollout(result, roll, flow)
-    if all(result.why_none(name) for name in ("rollout_latency_p99_s", "rollout_wait_mean_s")):
-        return replace(result, hopeless=tuple(_hopeless(scenario, result, flow)))
-    result = _add_requests(scenario, result, flow)
+    if not all(result.why_none(name) for name in ("rollout_latency_p99_s", "rollout_wait_mean_s")):
+        result = _without_unknown(_add_requests(scenario, result, flow))
+    result = replace(result, hopeless=tuple(_hopeless(scenario, result, flow)))
+    # Too far off for a number, yet close enough to call a candidate hopeless by a wide margin.
+    return _without_unknown(
+        replace(result, beyond=(*result.beyond, *_too_far_off(scenario, result, flow)))
+    )
+
+
+def _without_unknown(result: Estimate) -> Estimate:
+    """Return an estimate without the figures that its reasons are about."""
     unknown: dict[str, Any] = {
         figure: None for reason in result.beyond for figure in reason.figures
     }
-    result = replace(result, **unknown)
-    return replace(result, hopeless=tuple(_hopeless(scenario, result, flow)))
+    return replace(result, **unknown)
+
+
+def _too_far_off(scenario: Scenario, result: Estimate, flow: Flow) -> Iterator[NoEstimate]:
+    """Yield reasons why too few single runs lie within the ranges, see `docs/estimates.md`."""
+    overload = find_endless_overload(scenario)
+    if overload is not None:
+        load = overload.offered_rps / overload.capacity_rps
+        yield NoEstimate(Why.NEVER_CLEARS, OF_RUNS, (overload.service,), load)
+    highest = float(np.max(flow.load))
+    if highest > _NEAR_CAPACITY:
+        yield NoEstimate(Why.NEAR_CAPACITY, fraction=highest)
+    if scenario.rolled_services() and scenario.service.versions.new.cold.factor != 1.0:
+        yield NoEstimate(Why.COLD_INSTANCES)
+    if max(float(kind.demand.cv()) for kind in flow.served) > _MOST_VARIED:
+        yield NoEstimate(Why.VARIED_SERVICE, OF_WAITS)
+    if scenario.service.balancer.queue == "instance" and scenario.service.instance_count > 1:
+        yield NoEstimate(Why.QUEUES_APART, OF_WAITS)
+    wait = result.rollout_wait_mean_s
+    if wait is not None and wait.value < _RARE_WAIT * _service_s(flow):
+        yield NoEstimate(Why.RARE_WAITS, ("rollout_wait_mean_s",))
+
+
+def _service_s(flow: Flow) -> float:
+    """Return the mean service time over all kinds of service."""
+    return math.fsum(kind.share * kind.scale * float(kind.demand.mean_s()) for kind in flow.served)
 
 
 def _exactly(value: float) -> Range:
@@ -373,6 +418,7 @@ def _p99_range(
     short, long = (answers.scale(factor).quantiles_s([share])[0] for factor in path)
     low = p99 - math.hypot(p99 - fewer, max(0.0, p99 - short))
     high = p99 + math.hypot(more - p99, max(0.0, long - p99))
+    low, high = low * (1 - _RESOLUTION), high * (1 + _RESOLUTION)
     return Range(*(min(max(0.0, figure), limit_s) for figure in (p99, low, high)))
 
 
@@ -384,6 +430,9 @@ def _without_traffic(scenario: Scenario) -> Scenario:
 
 def _hopeless(scenario: Scenario, result: Estimate, flow: Flow) -> Iterator[str]:
     """Yield objectives that cannot be met, with a margin wider than the error of an estimate."""
+    overload = find_endless_overload(scenario)
+    if overload is not None:
+        yield overload_text(overload)
     asked = scenario.objectives
     duration, lowest = result.rollout_duration_s, result.lowest_in_pool_count
     if duration is not None and asked.duration is not None:

@@ -13,6 +13,18 @@ OF_REQUESTS = (
 )
 """Figures that follow from the queues."""
 
+OF_RUNS = (
+    *OF_REQUESTS,
+    "rollout_duration_s",
+    "cut_requests",
+    "lowest_capacity_fraction",
+    "lowest_in_pool_count",
+)
+"""All figures of a rollout; none of them exists where nothing is simulated."""
+
+OF_WAITS = ("rollout_latency_p99_s", "rollout_wait_mean_s", "backlog_max_count")
+"""Figures that follow from how long requests wait."""
+
 OF_DRAINS = ("rollout_duration_s", "cut_requests", "rollout_error_fraction")
 """Figures that follow from how long instances drain."""
 
@@ -48,6 +60,11 @@ class Why(StrEnum):
     QUEUED_AT_DRAINS = "queued_at_drains"
     CUT_CONNECTIONS = "cut_connections"
     CONNECTIONS_BEGIN_EMPTY = "connections_begin_empty"
+    NEAR_CAPACITY = "near_capacity"
+    COLD_INSTANCES = "cold_instances"
+    VARIED_SERVICE = "varied_service"
+    QUEUES_APART = "queues_apart"
+    RARE_WAITS = "rare_waits"
 
 
 @dataclass(frozen=True)

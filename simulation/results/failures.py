@@ -17,6 +17,8 @@ class Cause(StrEnum):
     CANARY = "canary"
     NO_MORE_MAY_FOLLOW = "no_more_may_follow"
     EXECUTOR = "executor"
+    ENDLESS_OVERLOAD = "endless_overload"
+    """The run was not simulated: the whole fleet can never carry the load."""
 
 
 class GuardFigure(StrEnum):

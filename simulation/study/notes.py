@@ -13,6 +13,7 @@ from typing import Any
 
 from simulation.requests.stationary import long_lived
 from simulation.scenario.model import Scenario
+from simulation.scenario.overload import EndlessOverload, find_endless_overload
 from simulation.scenario.simulated_interval import warm_up_of
 
 
@@ -21,6 +22,7 @@ class NoteKind(StrEnum):
 
     NO_CUT_OBJECTIVE = "no_cut_objective"
     CONNECTIONS_BEGIN_EMPTY = "connections_begin_empty"
+    ENDLESS_OVERLOAD = "endless_overload"
     OVERLOADED_BEFORE = "overloaded_before"
     WARM_UP_TOO_SHORT = "warm_up_too_short"
 
@@ -35,6 +37,7 @@ class Note:
         arrivals: The scenario's kind of arrivals, where that is the reason.
         given_s: Duration of the warm-up.
         wanted_s: Duration of the warm-up that a steady state needs.
+        overload: The load that the fleet can never carry; nothing is simulated then.
     """
 
     kind: NoteKind
@@ -42,6 +45,7 @@ class Note:
     arrivals: str = ""
     given_s: float | None = None
     wanted_s: float | None = None
+    overload: EndlessOverload | None = None
 
 
 def notes_json(notes: Sequence[Note]) -> list[dict[str, Any]]:
@@ -72,6 +76,10 @@ def _notes(scenario: Scenario, candidates: Sequence[Scenario]) -> Iterator[Note]
         yield Note(
             NoteKind.CONNECTIONS_BEGIN_EMPTY, connections, arrivals=scenario.traffic.arrivals
         )
+    overload = find_endless_overload(scenario)
+    if overload is not None:
+        yield Note(NoteKind.ENDLESS_OVERLOAD, overload=overload)
+        return
     warm_up = warm_up_of(candidates)
     if warm_up.is_overloaded:
         yield Note(NoteKind.OVERLOADED_BEFORE, given_s=warm_up.given_s)

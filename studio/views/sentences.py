@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from simulation.estimates.no_estimate import NoEstimate, Why
 from simulation.results.failures import Cause, Failure, GuardFigure
 from simulation.scenario.model import Scenario
+from simulation.scenario.overload import overload_text
 from simulation.study.notes import Note, NoteKind, notes_of
 from studio.views.figures_text import (
     count_text,
@@ -51,6 +52,11 @@ _REASONS = {
     Why.QUEUED_AT_DRAINS: "requests queue at instances of {names} that are taken out (load {share})",
     Why.CUT_CONNECTIONS: "drains cut long-lived connections, most of which came before the rollout",
     Why.CONNECTIONS_BEGIN_EMPTY: "how many long-lived connections are open is not known",
+    Why.NEAR_CAPACITY: "the load reaches {share} of what the pool serves, which only runs can answer",
+    Why.COLD_INSTANCES: "cold instances serve slower for a while, which only runs can answer",
+    Why.VARIED_SERVICE: "service times vary too much for a closed form",
+    Why.QUEUES_APART: "every instance has a queue of its own, for which closed forms are too far off",
+    Why.RARE_WAITS: "hardly a request waits, so chance decides the mean",
 }
 """The words of each reason; `names` are services, `share` is the share that the reason states."""
 
@@ -128,6 +134,11 @@ def _event_text(failure: Failure) -> str:
                 f"{count_text(observed)} instances are left, none may be taken out with a minimum "
                 f"of {count_text(limit)}"
             )
+        case Cause.ENDLESS_OVERLOAD:
+            return (
+                f"endless overload: {count_text(observed)} requests/s come and at most "
+                f"{count_text(limit)}/s are served"
+            )
         case Cause.EXECUTOR:
             return failure.reported
 
@@ -146,6 +157,9 @@ def note_text(note: Note) -> str:
                 f"long-lived connections ({classes}) begin empty with arrivals: {note.arrivals}, "
                 "so that fewer are cut than would be; a warm-up as long as their lives fills them"
             )
+        case NoteKind.ENDLESS_OVERLOAD:
+            assert note.overload is not None
+            return overload_text(note.overload)
         case NoteKind.OVERLOADED_BEFORE:
             return (
                 "more arrives before the rollout than the whole fleet serves, so there is no steady "

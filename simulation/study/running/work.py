@@ -10,11 +10,13 @@ import pickle
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
+from simulation.results.overloaded import OverloadedRun
 from simulation.results.result_bytes import pack
 from simulation.results.run_result import EngineName, RunResult
 from simulation.run import Run, garbage_collection_off
+from simulation.scenario.overload import EndlessOverload, find_endless_overload
 from simulation.scenario.simulated_interval import SimulatedInterval
 from simulation.study.case import Case
 
@@ -91,7 +93,14 @@ class Work:
             run.close()
         return results
 
-    def _make_run(self, index: int, replication: int) -> Run:
+    @cached_property
+    def _overloads(self) -> tuple[EndlessOverload | None, ...]:
+        return tuple(find_endless_overload(case.scenario) for case in self.cases)
+
+    def _make_run(self, index: int, replication: int) -> Run | OverloadedRun:
+        overload = self._overloads[index]
+        if overload is not None:
+            return OverloadedRun(overload, self.frame.bin_s, keep_requests=self.keep_requests)
         return Run(
             self.cases[index].scenario,
             self.frame,
