@@ -14,7 +14,7 @@ import numpy as np
 from scipy import special
 
 from simulation.estimates.flow import Flow, flow_of
-from simulation.estimates.no_estimate import OF_RUNS, OF_WAITS, NoEstimate, Why
+from simulation.estimates.no_estimate import OF_P99, OF_RUNS, OF_WAITS, NoEstimate, Why
 from simulation.estimates.queueing import (
     QueueOverTime,
     fluid_backlog,
@@ -55,9 +55,6 @@ _NEAR_CAPACITY = 0.9
 
 _MOST_VARIED = 1.5
 """Coefficient of variation of a class's service times above which p99 and waits have no number."""
-
-_RARE_WAIT = 0.01
-"""Mean wait, as a share of the mean service time, below which so few requests wait that chance decides."""
 
 _RESOLUTION = 0.01
 """Relative error of the engine's latency quantiles, which are read from histograms."""
@@ -139,6 +136,7 @@ class Estimate:
         lines: The same service over time; None without a rollout.
         beyond: Why figures are not estimated; empty when all of them are.
         hopeless: Objectives that the case certainly cannot meet, in words.
+        runs: Number of simulated runs that the figures are the means of; 0 for closed forms.
     """
 
     rollout_duration_s: Range | None = None
@@ -155,6 +153,12 @@ class Estimate:
     lines: EstimateLines | None = None
     beyond: tuple[NoEstimate, ...] = ()
     hopeless: tuple[str, ...] = ()
+    runs: int = 0
+
+    @property
+    def is_overloaded(self) -> bool:
+        """Return whether the fleet can never carry the load, so that nothing is simulated."""
+        return any(reason.why is Why.ENDLESS_OVERLOAD for reason in self.beyond)
 
     def why_none(self, figure: str) -> NoEstimate | None:
         """Return why a figure is not estimated; None where it is, or where it does not exist."""
@@ -162,7 +166,7 @@ class Estimate:
 
 
 def estimate(scenario: Scenario) -> Estimate:
-    """Estimate the figures of a scenario.
+    """Estimate the figures of a scenario whose ranges hold single runs; refuse all others.
 
     Args:
         scenario: The scenario of one case.
@@ -170,6 +174,23 @@ def estimate(scenario: Scenario) -> Estimate:
     Raises:
         BadInput: The window does not fit the fleet, or the start lies outside the traffic.
     """
+    result, flow = _closed_forms(scenario)
+    return _without_unknown(replace(result, beyond=(*result.beyond, *_too_far_off(scenario, flow))))
+
+
+def closed_forms(scenario: Scenario) -> Estimate:
+    """Return the figures wherever there is a formula, even where its range holds too few single runs.
+
+    Such figures are shown to nobody. They are close enough to call a candidate hopeless by a wide
+    margin.
+
+    Raises:
+        BadInput: The window does not fit the fleet, or the start lies outside the traffic.
+    """
+    return _closed_forms(scenario)[0]
+
+
+def _closed_forms(scenario: Scenario) -> tuple[Estimate, Flow]:
     roll = estimate_timeline(scenario)
     name = scenario.service_name
     flow = flow_of(scenario, name, roll)
@@ -182,11 +203,7 @@ def estimate(scenario: Scenario) -> Estimate:
         result = _add_rollout(result, roll, flow)
     if not all(result.why_none(name) for name in ("rollout_latency_p99_s", "rollout_wait_mean_s")):
         result = _without_unknown(_add_requests(scenario, result, flow))
-    result = replace(result, hopeless=tuple(_hopeless(scenario, result, flow)))
-    # Too far off for a number, yet close enough to call a candidate hopeless by a wide margin.
-    return _without_unknown(
-        replace(result, beyond=(*result.beyond, *_too_far_off(scenario, result, flow)))
-    )
+    return replace(result, hopeless=tuple(_hopeless(scenario, result, flow))), flow
 
 
 def _without_unknown(result: Estimate) -> Estimate:
@@ -197,29 +214,22 @@ def _without_unknown(result: Estimate) -> Estimate:
     return replace(result, **unknown)
 
 
-def _too_far_off(scenario: Scenario, result: Estimate, flow: Flow) -> Iterator[NoEstimate]:
+def _too_far_off(scenario: Scenario, flow: Flow) -> Iterator[NoEstimate]:
     """Yield reasons why too few single runs lie within the ranges, see `docs/estimates.md`."""
     overload = find_endless_overload(scenario)
     if overload is not None:
         load = overload.offered_rps / overload.capacity_rps
-        yield NoEstimate(Why.NEVER_CLEARS, OF_RUNS, (overload.service,), load)
+        yield NoEstimate(Why.ENDLESS_OVERLOAD, OF_RUNS, (overload.service,), load)
     highest = float(np.max(flow.load))
     if highest > _NEAR_CAPACITY:
         yield NoEstimate(Why.NEAR_CAPACITY, fraction=highest)
     if scenario.rolled_services() and scenario.service.versions.new.cold.factor != 1.0:
         yield NoEstimate(Why.COLD_INSTANCES)
-    if max(float(kind.demand.cv()) for kind in flow.served) > _MOST_VARIED:
-        yield NoEstimate(Why.VARIED_SERVICE, OF_WAITS)
+    if max((float(kind.demand.cv()) for kind in flow.served), default=0.0) > _MOST_VARIED:
+        yield NoEstimate(Why.VARIED_SERVICE, OF_P99)
     if scenario.service.balancer.queue == "instance" and scenario.service.instance_count > 1:
-        yield NoEstimate(Why.QUEUES_APART, OF_WAITS)
-    wait = result.rollout_wait_mean_s
-    if wait is not None and wait.value < _RARE_WAIT * _service_s(flow):
-        yield NoEstimate(Why.RARE_WAITS, ("rollout_wait_mean_s",))
-
-
-def _service_s(flow: Flow) -> float:
-    """Return the mean service time over all kinds of service."""
-    return math.fsum(kind.share * kind.scale * float(kind.demand.mean_s()) for kind in flow.served)
+        yield NoEstimate(Why.QUEUES_APART, OF_P99)
+    yield NoEstimate(Why.CHANCE, OF_WAITS)
 
 
 def _exactly(value: float) -> Range:
@@ -447,14 +457,7 @@ def _hopeless(scenario: Scenario, result: Estimate, flow: Flow) -> Iterator[str]
                 f"the rollout takes {duration.value:.0f} s, "
                 f"more than the duration of {asked.duration:g} s"
             )
-    if (
-        lowest is not None
-        and asked.lowest_in_pool is not None
-        and lowest.value < asked.lowest_in_pool
-    ):
-        yield f"{lowest.value:.0f} are left in the pool, fewer than {asked.lowest_in_pool}"
-    if duration is not None and (freeze := find_freeze(scenario, duration.low)):
-        yield f"it runs in the freeze {freeze}"
+    yield from broken_whatever_comes(scenario, lowest, duration)
     if result.rollout_latency_p99_s is None or asked.latency_p99 is None:
         return
     weight = flow.offered_rps * flow.step_s
@@ -466,3 +469,20 @@ def _hopeless(scenario: Scenario, result: Estimate, flow: Flow) -> Iterator[str]
             f"more arrives than is served for so long that {100 * late:.0f} % of the requests wait for more "
             f"than the p99 of {asked.latency_p99:g} s"
         )
+
+
+def broken_whatever_comes(
+    scenario: Scenario, lowest: Range | None, duration: Range | None
+) -> Iterator[str]:
+    """Yield objectives that a case cannot meet whatever traffic comes, in words.
+
+    Args:
+        scenario: The scenario of one case.
+        lowest: The fewest instances in the pool, where known.
+        duration: The duration of the rollout, where known.
+    """
+    least = scenario.objectives.lowest_in_pool
+    if lowest is not None and least is not None and lowest.value < least:
+        yield f"{lowest.value:.0f} are left in the pool, fewer than {least}"
+    if duration is not None and (freeze := find_freeze(scenario, duration.low)):
+        yield f"it runs in the freeze {freeze}"

@@ -22,8 +22,10 @@ OF_RUNS = (
 )
 """All figures of a rollout; none of them exists where nothing is simulated."""
 
-OF_WAITS = ("rollout_latency_p99_s", "rollout_wait_mean_s", "backlog_max_count")
-"""Figures that follow from how long requests wait."""
+OF_P99 = ("rollout_latency_p99_s",)
+
+OF_WAITS = ("rollout_wait_mean_s", "backlog_max_count")
+"""Figures of how long requests wait, and how many."""
 
 OF_DRAINS = ("rollout_duration_s", "cut_requests", "rollout_error_fraction")
 """Figures that follow from how long instances drain."""
@@ -64,7 +66,8 @@ class Why(StrEnum):
     COLD_INSTANCES = "cold_instances"
     VARIED_SERVICE = "varied_service"
     QUEUES_APART = "queues_apart"
-    RARE_WAITS = "rare_waits"
+    CHANCE = "chance"
+    ENDLESS_OVERLOAD = "endless_overload"
 
 
 @dataclass(frozen=True)

@@ -47,6 +47,10 @@ SENTENCES = {
         ),
         "web: 2 instances are left, none may be taken out with a minimum of 2",
     ),
+    "endless overload": (
+        Failure(Cause.ENDLESS_OVERLOAD, "web", observed=1920, limit=320),
+        "web: endless overload: 1,920 requests/s come and at most 320/s are served",
+    ),
     "executor": (Failure(Cause.EXECUTOR, reported="web-01 did not stop"), "web-01 did not stop"),
 }
 
