@@ -156,10 +156,10 @@ CASES: dict[str, tuple[dict[str, Any], EndlessOverload | None]] = {
 def same(found: EndlessOverload | None, expected: EndlessOverload | None) -> bool:
     if found is None or expected is None:
         return found is expected
-    return (found.fleet, found.service) == (expected.fleet, expected.service) and (
-        (found.offered_rps, found.capacity_rps)
-        == (pytest.approx(expected.offered_rps, rel=1e-4), pytest.approx(expected.capacity_rps))
-    )
+    rates = (found.offered_rps, found.capacity_rps)
+    return (found.fleet, found.service) == (expected.fleet, expected.service) and pytest.approx(
+        (expected.offered_rps, expected.capacity_rps), rel=1e-4
+    ) == rates
 
 
 @pytest.mark.parametrize("name", CASES)

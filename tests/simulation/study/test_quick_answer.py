@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from simulation.estimates.estimate import estimate
-from simulation.study import quick_answer
 from simulation.study.quick_answer import answer_by_runs
+from simulation.study.running.work import Work
 from tests.helpers.scenarios import runs_of, scenario, small_shop
 
 PLENTY_S = 3600.0
@@ -23,7 +23,7 @@ def test_its_figures_are_those_of_the_studys_first_runs() -> None:
     runs = runs_of(one, 5)
     assert answer.runs == 5
     for name in ("rollout_duration_s", "rollout_latency_p99_s", "rollout_error_fraction"):
-        values = [run.metrics[name] for run in runs]
+        values = [run.metrics[name] or 0.0 for run in runs]
         figure = getattr(answer, name)
         assert figure.value == pytest.approx(np.mean(values))
         assert (figure.low, figure.high) == pytest.approx(tuple(np.quantile(values, [0.05, 0.95])))
@@ -72,7 +72,7 @@ def test_no_run_is_begun_that_cannot_fit(
     def refuse(*_: object) -> None:
         raise AssertionError("a run has begun")
 
-    monkeypatch.setattr(quick_answer.Work, "run", refuse)
+    monkeypatch.setattr(Work, "run", refuse)
     assert answer_by_runs(small_shop(**keys), 0.08) is None
 
 

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from executor.base.errors import BadInput
 from simulation.engine_version import engine_version
+from simulation.results.overloaded import OverloadedRun
 from simulation.results.result_bytes import pack, unpack
 from simulation.results.run_result import EngineName
 from simulation.run import Run
@@ -51,7 +52,7 @@ def run_count(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     counted: list[int] = []
     opened = Work._make_run
 
-    def count(self: Work, index: int, replication: int) -> Run:
+    def count(self: Work, index: int, replication: int) -> Run | OverloadedRun:
         counted.append(replication)
         return opened(self, index, replication)
 

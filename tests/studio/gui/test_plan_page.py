@@ -255,6 +255,7 @@ def test_a_failed_rollout_is_drawn_up_to_its_failure(qtbot: QtBot) -> None:
     text = SHOP.replace("timeout: 5s", "timeout: 0s, on_timeout: abort").replace(
         "service_time: {mean: 50ms, cv: 1}", "service_time: 30s"
     )
+    text = text.replace("rate: 40/s", "rate: 0.2/s")  # six requests in flight: each drain has some
     seat = Seat(qtbot, PlanPage, text, windows=(1,))
     seat.run()
     assert seat.page.graph.drawing is not None
