@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from simulation.estimates.estimate import Range, estimate
+from simulation.estimates.overload import find_endless_overload
 from simulation.results.run_result import EngineName
 from simulation.scenario.model import Scenario
-from simulation.scenario.overload import find_endless_overload
 from simulation.study.case import cases_of, frame_of_cases
 from simulation.study.running.work import Part, Work
 

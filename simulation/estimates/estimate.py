@@ -14,7 +14,8 @@ import numpy as np
 from scipy import special
 
 from simulation.estimates.flow import Flow, flow_of
-from simulation.estimates.no_estimate import OF_P99, OF_RUNS, OF_WAITS, NoEstimate, Why
+from simulation.estimates.no_estimate import NoEstimate, Why
+from simulation.estimates.overload import find_endless_overload, overload_text
 from simulation.estimates.queueing import (
     QueueOverTime,
     fluid_backlog,
@@ -23,9 +24,9 @@ from simulation.estimates.queueing import (
 )
 from simulation.estimates.response import Responses, responses
 from simulation.estimates.rollout_timeline import RolloutTimeline, estimate_timeline
+from simulation.estimates.too_far_off import reasons_too_far_off
 from simulation.scenario.freeze import find_freeze
 from simulation.scenario.model import Scenario
-from simulation.scenario.overload import find_endless_overload, overload_text
 from simulation.scenario.traffic import ConstantRate
 from simulation.scenario.units import Floats
 
@@ -49,12 +50,6 @@ _MOST_RETRIED_WORK = 0.5
 
 _FEWEST_REQUESTS = 100
 """Minimum number of requests for a p99: of fewer it is almost the largest, which chance alone decides."""
-
-_NEAR_CAPACITY = 0.9
-"""Load above which the range of an estimate holds too few single runs."""
-
-_MOST_VARIED = 1.5
-"""Coefficient of variation of a class's service times above which p99 and waits have no number."""
 
 _RESOLUTION = 0.01
 """Relative error of the engine's latency quantiles, which are read from histograms."""
@@ -175,7 +170,9 @@ def estimate(scenario: Scenario) -> Estimate:
         BadInput: The window does not fit the fleet, or the start lies outside the traffic.
     """
     result, flow = _closed_forms(scenario)
-    return _without_unknown(replace(result, beyond=(*result.beyond, *_too_far_off(scenario, flow))))
+    return _without_unknown(
+        replace(result, beyond=(*result.beyond, *reasons_too_far_off(scenario, flow)))
+    )
 
 
 def closed_forms(scenario: Scenario) -> Estimate:
@@ -212,24 +209,6 @@ def _without_unknown(result: Estimate) -> Estimate:
         figure: None for reason in result.beyond for figure in reason.figures
     }
     return replace(result, **unknown)
-
-
-def _too_far_off(scenario: Scenario, flow: Flow) -> Iterator[NoEstimate]:
-    """Yield reasons why too few single runs lie within the ranges, see `docs/estimates.md`."""
-    overload = find_endless_overload(scenario)
-    if overload is not None:
-        load = overload.offered_rps / overload.capacity_rps
-        yield NoEstimate(Why.ENDLESS_OVERLOAD, OF_RUNS, (overload.service,), load)
-    highest = float(np.max(flow.load))
-    if highest > _NEAR_CAPACITY:
-        yield NoEstimate(Why.NEAR_CAPACITY, fraction=highest)
-    if scenario.rolled_services() and scenario.service.versions.new.cold.factor != 1.0:
-        yield NoEstimate(Why.COLD_INSTANCES)
-    if max((float(kind.demand.cv()) for kind in flow.served), default=0.0) > _MOST_VARIED:
-        yield NoEstimate(Why.VARIED_SERVICE, OF_P99)
-    if scenario.service.balancer.queue == "instance" and scenario.service.instance_count > 1:
-        yield NoEstimate(Why.QUEUES_APART, OF_P99)
-    yield NoEstimate(Why.CHANCE, OF_WAITS)
 
 
 def _exactly(value: float) -> Range:

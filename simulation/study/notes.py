@@ -11,9 +11,9 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any
 
+from simulation.estimates.overload import EndlessOverload, find_endless_overload
 from simulation.requests.stationary import long_lived
 from simulation.scenario.model import Scenario
-from simulation.scenario.overload import EndlessOverload, find_endless_overload
 from simulation.scenario.simulated_interval import warm_up_of
 
 

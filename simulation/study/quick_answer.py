@@ -20,9 +20,9 @@ from simulation.estimates.estimate import (
     broken_whatever_comes,
     estimate,
 )
+from simulation.estimates.overload import find_endless_overload
 from simulation.results.run_result import EngineName, RunResult
 from simulation.scenario.model import Scenario
-from simulation.scenario.overload import find_endless_overload
 from simulation.scenario.simulated_interval import SimulatedInterval, expected_run_s
 from simulation.study.case import cases_of, frame_of_cases
 from simulation.study.running.work import Part, Work

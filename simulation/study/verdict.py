@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from executor.plan.model import Step, Verdict
+from simulation.estimates.overload import find_endless_overload, overload_text
 from simulation.results.failures import Cause
 from simulation.results.run_result import Ending, RunResult
 from simulation.scenario.freeze import find_freeze
 from simulation.scenario.model import Scenario
-from simulation.scenario.overload import find_endless_overload, overload_text
 from simulation.study.statistics import MOST_RUNS, More, answer_of, clopper_pearson, runs_to_settle
 
 

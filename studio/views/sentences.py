@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from simulation.estimates.no_estimate import NoEstimate, Why
+from simulation.estimates.overload import overload_text
 from simulation.results.failures import Cause, Failure, GuardFigure
 from simulation.scenario.model import Scenario
-from simulation.scenario.overload import overload_text
 from simulation.study.notes import Note, NoteKind, notes_of
 from studio.views.figures_text import (
     count_text,

@@ -12,13 +12,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
-from simulation.results.overloaded import OverloadedRun
+from simulation.estimates.overload import EndlessOverload, find_endless_overload
 from simulation.results.result_bytes import pack
 from simulation.results.run_result import EngineName, RunResult
 from simulation.run import Run, garbage_collection_off
-from simulation.scenario.overload import EndlessOverload, find_endless_overload
 from simulation.scenario.simulated_interval import SimulatedInterval
 from simulation.study.case import Case
+from simulation.study.running.overloaded import OverloadedRun
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from PySide6.QtCore import QObject, QProcess, QThread, QTimer, Signal
 
 from executor.base.errors import RollcastError
 from simulation.engines.compiled.code_cache import is_ready
-from simulation.scenario.overload import find_endless_overload, overload_text
+from simulation.estimates.overload import find_endless_overload, overload_text
 from studio.gui.background.comparison_job import comparing
 from studio.gui.background.job import Job, JobContext, JobState, Work, _Thread
 from studio.gui.document.document import Document, DocumentState

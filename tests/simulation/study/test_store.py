@@ -16,7 +16,6 @@ from hypothesis import strategies as st
 
 from executor.base.errors import BadInput
 from simulation.engine_version import engine_version
-from simulation.results.overloaded import OverloadedRun
 from simulation.results.result_bytes import pack, unpack
 from simulation.results.run_result import EngineName
 from simulation.run import Run
@@ -28,6 +27,7 @@ from simulation.study.case import cases_of, frame_of_cases
 from simulation.study.cells import Cell, run_cells
 from simulation.study.execution import Execution
 from simulation.study.rows import Row, run_rows
+from simulation.study.running.overloaded import OverloadedRun
 from simulation.study.running.work import Work
 from simulation.study.store import Store, cell_key
 from tests.helpers.command_line import SHOP as SHOP_FILE

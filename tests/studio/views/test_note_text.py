@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from simulation.scenario.overload import EndlessOverload, OverloadedFleet
+from simulation.estimates.overload import EndlessOverload, OverloadedFleet
 from simulation.study.notes import Note, NoteKind
 from studio.views.sentences import note_text
 

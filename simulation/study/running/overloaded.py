@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from simulation.estimates.overload import EndlessOverload
 from simulation.results.failures import Cause, Failure
 from simulation.results.run_result import (
     METRICS,
@@ -13,7 +14,6 @@ from simulation.results.run_result import (
     RequestTable,
     RunResult,
 )
-from simulation.scenario.overload import EndlessOverload
 
 
 class OverloadedRun:

@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 
 from simulation.estimates.estimate import estimate
+from simulation.estimates.overload import EndlessOverload, OverloadedFleet, find_endless_overload
 from simulation.planning.search import search
 from simulation.results.failures import Cause
 from simulation.results.result_bytes import pack, unpack
 from simulation.results.run_result import Ending
 from simulation.scenario.model import Scenario
-from simulation.scenario.overload import EndlessOverload, OverloadedFleet, find_endless_overload
 from simulation.study.case import cases_of
 from simulation.study.compare import compare
 from simulation.study.execution import Execution
