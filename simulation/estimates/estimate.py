@@ -15,6 +15,7 @@ from scipy import special
 
 from simulation.estimates.flow import Flow, flow_of
 from simulation.estimates.no_estimate import NoEstimate, Why
+from simulation.estimates.overload import find_endless_overload, overload_text
 from simulation.estimates.queueing import (
     QueueOverTime,
     fluid_backlog,
@@ -23,6 +24,7 @@ from simulation.estimates.queueing import (
 )
 from simulation.estimates.response import Responses, responses
 from simulation.estimates.rollout_timeline import RolloutTimeline, estimate_timeline
+from simulation.estimates.too_far_off import reasons_too_far_off
 from simulation.scenario.freeze import find_freeze
 from simulation.scenario.inputs.uncertainty import NORMAL_95, log_spread
 from simulation.scenario.model import Scenario
@@ -49,6 +51,9 @@ _MOST_RETRIED_WORK = 0.5
 
 _FEWEST_REQUESTS = 100
 """Minimum number of requests for a p99: of fewer it is almost the largest, which chance alone decides."""
+
+_RESOLUTION = 0.01
+"""Relative error of the engine's latency quantiles, which are read from histograms."""
 
 _PATIENCE = 0.05
 """Share of requests at their timeouts above which the queue is no longer that of patient clients."""
@@ -127,6 +132,7 @@ class Estimate:
         lines: The same service over time; None without a rollout.
         beyond: Why figures are not estimated; empty when all of them are.
         hopeless: Objectives that the case certainly cannot meet, in words.
+        runs: Number of simulated runs that the figures are the means of; 0 for closed forms.
     """
 
     rollout_duration_s: Range | None = None
@@ -143,6 +149,12 @@ class Estimate:
     lines: EstimateLines | None = None
     beyond: tuple[NoEstimate, ...] = ()
     hopeless: tuple[str, ...] = ()
+    runs: int = 0
+
+    @property
+    def is_overloaded(self) -> bool:
+        """Return whether the fleet can never carry the load, so that nothing is simulated."""
+        return any(reason.why is Why.ENDLESS_OVERLOAD for reason in self.beyond)
 
     def why_none(self, figure: str) -> NoEstimate | None:
         """Return why a figure is not estimated; None where it is, or where it does not exist."""
@@ -150,7 +162,7 @@ class Estimate:
 
 
 def estimate(scenario: Scenario) -> Estimate:
-    """Estimate the figures of a scenario.
+    """Estimate the figures of a scenario whose ranges hold single runs; refuse all others.
 
     Args:
         scenario: The scenario of one case.
@@ -158,6 +170,25 @@ def estimate(scenario: Scenario) -> Estimate:
     Raises:
         BadInput: The window does not fit the fleet, or the start lies outside the traffic.
     """
+    result, flow = _closed_forms(scenario)
+    return _without_unknown(
+        replace(result, beyond=(*result.beyond, *reasons_too_far_off(scenario, flow)))
+    )
+
+
+def closed_forms(scenario: Scenario) -> Estimate:
+    """Return the figures wherever there is a formula, even where its range holds too few single runs.
+
+    Such figures are shown to nobody. They are close enough to call a candidate hopeless by a wide
+    margin.
+
+    Raises:
+        BadInput: The window does not fit the fleet, or the start lies outside the traffic.
+    """
+    return _closed_forms(scenario)[0]
+
+
+def _closed_forms(scenario: Scenario) -> tuple[Estimate, Flow]:
     roll = estimate_timeline(scenario)
     name = scenario.service_name
     flow = flow_of(scenario, name, roll)
@@ -168,10 +199,17 @@ def estimate(scenario: Scenario) -> Estimate:
     )
     if roll is not None:
         result = _add_rollout(result, roll, flow)
-    if all(result.why_none(name) for name in ("rollout_latency_p99_s", "rollout_wait_mean_s")):
-        return replace(result, hopeless=tuple(_hopeless(scenario, result, flow)))
-    result = _without_unknown(_add_requests(scenario, result, flow))
-    return replace(result, hopeless=tuple(_hopeless(scenario, result, flow)))
+    if not all(result.why_none(name) for name in ("rollout_latency_p99_s", "rollout_wait_mean_s")):
+        result = _without_unknown(_add_requests(scenario, result, flow))
+    return replace(result, hopeless=tuple(_hopeless(scenario, result, flow))), flow
+
+
+def _without_unknown(result: Estimate) -> Estimate:
+    """Return an estimate without the figures that its reasons are about."""
+    unknown: dict[str, Any] = {
+        figure: None for reason in result.beyond for figure in reason.figures
+    }
+    return replace(result, **unknown)
 
 
 def _load_range(scenario: Scenario, name: str, load: float) -> Range:
@@ -209,14 +247,6 @@ def _add_rollout(result: Estimate, roll: RolloutTimeline, flow: Flow) -> Estimat
             flow.time_s, flow.pool_count, flow.capacity_rps, flow.offered_rps, flow.fluid
         ),
     )
-
-
-def _without_unknown(result: Estimate) -> Estimate:
-    """Return the estimate without the figures for which there is a reason to have none."""
-    unknown: dict[str, Any] = {
-        figure: None for reason in result.beyond for figure in reason.figures
-    }
-    return replace(result, **unknown)
 
 
 def _phases(flow: Flow) -> tuple[EstimatePhase, ...]:
@@ -396,6 +426,7 @@ def _p99_range(
     short, long = (answers.scale(factor).quantiles_s([share])[0] for factor in path)
     low = p99 - math.hypot(p99 - fewer, max(0.0, p99 - short))
     high = p99 + math.hypot(more - p99, max(0.0, long - p99))
+    low, high = low * (1 - _RESOLUTION), high * (1 + _RESOLUTION)
     return Range(*(min(max(0.0, figure), limit_s) for figure in (p99, low, high)))
 
 
@@ -407,6 +438,9 @@ def _without_traffic(scenario: Scenario) -> Scenario:
 
 def _hopeless(scenario: Scenario, result: Estimate, flow: Flow) -> Iterator[str]:
     """Yield objectives that cannot be met, with a margin wider than the error of an estimate."""
+    overload = find_endless_overload(scenario)
+    if overload is not None:
+        yield overload_text(overload)
     asked = scenario.objectives
     duration, lowest = result.rollout_duration_s, result.lowest_in_pool_count
     if duration is not None and asked.duration is not None:
@@ -421,18 +455,7 @@ def _hopeless(scenario: Scenario, result: Estimate, flow: Flow) -> Iterator[str]
                 f"the rollout takes {duration.value:.0f} s, "
                 f"more than the duration of {asked.duration:g} s"
             )
-    if (
-        lowest is not None
-        and asked.lowest_in_pool is not None
-        and lowest.value < asked.lowest_in_pool
-    ):
-        yield f"{lowest.value:.0f} are left in the pool, fewer than {asked.lowest_in_pool}"
-    fleet = sum(service.instance_count for service in scenario.services.values())
-    most = asked.most_instances if scenario.rollout is not None else None
-    if most is not None and fleet > most:
-        yield f"the fleet has {fleet} instances, more than {most} at once"
-    if duration is not None and (freeze := find_freeze(scenario, duration.low)):
-        yield f"it runs in the freeze {freeze}"
+    yield from broken_whatever_comes(scenario, lowest, duration)
     if result.rollout_latency_p99_s is None or asked.latency_p99 is None:
         return
     weight = flow.offered_rps * flow.step_s
@@ -444,3 +467,24 @@ def _hopeless(scenario: Scenario, result: Estimate, flow: Flow) -> Iterator[str]
             f"more arrives than is served for so long that {100 * late:.0f} % of the requests wait for more "
             f"than the p99 of {asked.latency_p99:g} s"
         )
+
+
+def broken_whatever_comes(
+    scenario: Scenario, lowest: Range | None, duration: Range | None
+) -> Iterator[str]:
+    """Yield objectives that a case cannot meet whatever traffic comes, in words.
+
+    Args:
+        scenario: The scenario of one case.
+        lowest: The fewest instances in the pool, where known.
+        duration: The duration of the rollout, where known.
+    """
+    least = scenario.objectives.lowest_in_pool
+    if lowest is not None and least is not None and lowest.value < least:
+        yield f"{lowest.value:.0f} are left in the pool, fewer than {least}"
+    fleet = sum(service.instance_count for service in scenario.services.values())
+    most = scenario.objectives.most_instances if scenario.rollout is not None else None
+    if most is not None and fleet > most:
+        yield f"the fleet has {fleet} instances, more than {most} at once"
+    if duration is not None and (freeze := find_freeze(scenario, duration.low)):
+        yield f"it runs in the freeze {freeze}"

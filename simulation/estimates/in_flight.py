@@ -33,6 +33,7 @@ class Held:
         scale: Factor of this time: the version's factor over the speed.
         is_lost: Whether it counts as cut when the drain ends it; otherwise its client comes back.
         limit_s: Maximum time in flight, because the client leaves then.
+        lost_until_s: Time from which on nobody waits for an answer: what is then cut is not lost.
     """
 
     share: float
@@ -40,18 +41,20 @@ class Held:
     scale: float
     is_lost: bool
     limit_s: float = math.inf
+    lost_until_s: float = math.inf
 
     def mean_s(self) -> float:
         """Return the mean time in flight."""
         return float(self.excess_s(np.zeros(1))[0])
 
-    def excess_s(self, time_s: Floats) -> Floats:
-        """Return ∫ P(S > u) du from a time to the limit."""
+    def excess_s(self, time_s: Floats, *, lost_only: bool = False) -> Floats:
+        """Return ∫ P(S > u) du from a time to the limit; for lost requests while the client waits."""
+        limit_s = min(self.limit_s, self.lost_until_s) if lost_only else self.limit_s
         excess: Floats = self.scale * self.life.excess_s(time_s / self.scale)
-        if math.isfinite(self.limit_s):
-            at = np.array([self.limit_s / self.scale])
+        if math.isfinite(limit_s):
+            at = np.array([limit_s / self.scale])
             beyond = float(self.scale * self.life.excess_s(at)[0])
-            return np.where(time_s < self.limit_s, np.maximum(excess - beyond, 0.0), 0.0)
+            return np.where(time_s < limit_s, np.maximum(excess - beyond, 0.0), 0.0)
         return excess
 
     def longest_s(self) -> float:
@@ -82,7 +85,7 @@ class InFlight:
         left = np.zeros_like(time_s)
         for kind in self.served:
             if kind.is_lost or not lost_only:
-                left = left + kind.share * kind.excess_s(time_s)
+                left = left + kind.share * kind.excess_s(time_s, lost_only=lost_only)
         return self.rate_rps * full * left / self.slots
 
     def _open(self, time_s: Floats, *, lost_only: bool = False) -> Floats:
@@ -90,7 +93,7 @@ class InFlight:
         left = np.zeros_like(time_s)
         for kind in self.connections:
             if kind.is_lost or not lost_only:
-                left = left + kind.share * kind.excess_s(time_s)
+                left = left + kind.share * kind.excess_s(time_s, lost_only=lost_only)
         return self.rate_rps * left
 
     def left_count(self, time_s: float) -> float:
@@ -144,7 +147,8 @@ def in_flight(scenario: Scenario, name: str, rate_rps: float) -> InFlight:
             kind.cancel_on_disconnect or not kind.holds_slot
         )
         limit_s = kind.client_timeout if ends and kind.client_timeout is not None else math.inf
-        held = Held(share, life, scale, not comes_back, limit_s)
+        waits_s = math.inf if kind.client_timeout is None else kind.client_timeout
+        held = Held(share, life, scale, not comes_back, limit_s, waits_s)
         (served if kind.holds_slot else connections).append(held)
     return InFlight(slots, rate_rps, served, connections)
 

@@ -13,6 +13,20 @@ OF_REQUESTS = (
 )
 """Figures that follow from the queues."""
 
+OF_RUNS = (
+    *OF_REQUESTS,
+    "rollout_duration_s",
+    "cut_requests",
+    "lowest_capacity_fraction",
+    "lowest_in_pool_count",
+)
+"""All figures of a rollout; none of them exists where nothing is simulated."""
+
+OF_P99 = ("rollout_latency_p99_s",)
+
+OF_WAITS = ("rollout_wait_mean_s", "backlog_max_count")
+"""Figures of how long requests wait, and how many."""
+
 OF_DRAINS = ("rollout_duration_s", "cut_requests", "rollout_error_fraction")
 """Figures that follow from how long instances drain."""
 
@@ -66,6 +80,12 @@ class Why(StrEnum):
     UNCERTAIN_INPUTS = "uncertain_inputs"
     HANDSHAKES = "handshakes"
     CONNECTIONS_BEGIN_EMPTY = "connections_begin_empty"
+    NEAR_CAPACITY = "near_capacity"
+    COLD_INSTANCES = "cold_instances"
+    VARIED_SERVICE = "varied_service"
+    QUEUES_APART = "queues_apart"
+    CHANCE = "chance"
+    ENDLESS_OVERLOAD = "endless_overload"
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,8 @@ class Cause(StrEnum):
     PROGRESS_DEADLINE = "progress_deadline"
     HEALTHY_DEADLINE = "healthy_deadline"
     EXECUTOR = "executor"
+    ENDLESS_OVERLOAD = "endless_overload"
+    """The run was not simulated: the whole fleet can never carry the load."""
 
 
 class GuardFigure(StrEnum):

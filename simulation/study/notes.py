@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any
 
+from simulation.estimates.overload import EndlessOverload, find_endless_overload
 from simulation.requests.stationary import long_lived
 from simulation.scenario.model import Scenario
 from simulation.scenario.simulated_interval import warm_up_of
@@ -22,6 +23,7 @@ class NoteKind(StrEnum):
 
     NO_CUT_OBJECTIVE = "no_cut_objective"
     CONNECTIONS_BEGIN_EMPTY = "connections_begin_empty"
+    ENDLESS_OVERLOAD = "endless_overload"
     OVERLOADED_BEFORE = "overloaded_before"
     MAY_BE_OVERLOADED_BEFORE = "may_be_overloaded_before"
     WARM_UP_TOO_SHORT = "warm_up_too_short"
@@ -53,6 +55,7 @@ class Note:
         reason: Why it was left out.
         expected_s: How long its rollout would take.
         limit_s: The longest duration that the objectives allow, where that is the reason.
+        overload: The load that the fleet can never carry; nothing is simulated then.
     """
 
     kind: NoteKind
@@ -64,6 +67,7 @@ class Note:
     reason: WhyLeftOut | None = None
     expected_s: float | None = None
     limit_s: float | None = None
+    overload: EndlessOverload | None = None
 
 
 def notes_json(notes: Sequence[Note]) -> list[dict[str, Any]]:
@@ -82,6 +86,10 @@ def notes_of(scenario: Scenario, candidates: Sequence[Scenario] = ()) -> tuple[N
 
 
 def _notes(scenario: Scenario, candidates: Sequence[Scenario]) -> Iterator[Note]:
+    overload = find_endless_overload(scenario)
+    if overload is not None:
+        yield Note(NoteKind.ENDLESS_OVERLOAD, overload=overload)
+        return
     classes = scenario.traffic.classes
     rolled = scenario.rolled_services()
     connections = tuple(long_lived(scenario))

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from executor.plan.model import Step, Verdict
+from simulation.estimates.overload import find_endless_overload, overload_text
 from simulation.results.failures import Cause
 from simulation.results.run_result import Ending, RunResult
 from simulation.scenario.freeze import find_freeze
@@ -32,7 +33,8 @@ def verdict(scenario: Scenario, runs: Sequence[RunResult]) -> Verdict:
     answer = answer_of(good, len(runs), *asked)
     counts = Counter(breach for breaches in broken for breach in breaches)
     reasons = [
-        f"{breach_text(breach)} in {count} of {len(runs)} runs" for breach, count in counts.items()
+        breach.overload or f"{breach_text(breach)} in {count} of {len(runs)} runs"
+        for breach, count in counts.items()
     ]
     if answer == "undecided":
         reasons.append(
@@ -83,6 +85,7 @@ class Breach:
         cause: The cause of a stop; None where the rollout was not stopped.
         step: The step that failed, where that was the cause.
         freeze: The freeze in which the rollout ran, as the file has it.
+        overload: The endless overload because of which nothing was simulated, in words.
     """
 
     objective: Objective
@@ -91,6 +94,7 @@ class Breach:
     cause: Cause | None = None
     step: Step | None = None
     freeze: str = ""
+    overload: str = ""
 
 
 def broken_objectives(scenario: Scenario, run: RunResult) -> list[Breach]:
@@ -102,11 +106,14 @@ def _breaches(scenario: Scenario, run: RunResult) -> Iterator[Breach]:
     objectives = scenario.objectives
     if run.ended != Ending.DONE:
         by = run.stopped_by
+        cause = None if by is None else by.cause
+        overload = find_endless_overload(scenario) if cause is Cause.ENDLESS_OVERLOAD else None
         yield Breach(
             Objective.ENDS_WELL,
             ended=run.ended,
-            cause=None if by is None else by.cause,
+            cause=cause,
             step=None if by is None else by.step,
+            overload="" if overload is None else overload_text(overload),
         )
     steady = run.metrics["lowest_in_pool_count"] is None
     prefix = "" if steady else "rollout_"
@@ -142,7 +149,7 @@ def breach_text(breach: Breach) -> str:
     limit = breach.limit
     match breach.objective:
         case Objective.ENDS_WELL:
-            return f"the rollout did not end well ({_ending_text(breach)})"
+            return breach.overload or f"the rollout did not end well ({_ending_text(breach)})"
         case Objective.ERROR_FRACTION:
             return f"errors above {(limit or 0) * 100:g} %"
         case Objective.LATENCY_P99:

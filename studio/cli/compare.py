@@ -191,7 +191,8 @@ def _print_differences(console: Console, comparison: Comparison) -> None:
     front = "; ".join(
         candidate_name(comparison, index, begins_sentence=False) for index in comparison.front
     )
-    console.print(f"No other is both faster and lower in p99 than: {front}.")
+    if front:
+        console.print(f"No other is both faster and lower in p99 than: {front}.")
 
 
 def _difference_text(name: str, difference: Difference) -> str:

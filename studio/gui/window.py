@@ -82,6 +82,7 @@ class StudioWindow(QMainWindow):
         document.setParent(self)  # the document must not be deleted before the widgets that show it
         self._theme = settings.theme
         self.jobs = Jobs(document)
+        self.jobs.answers_edits = lambda: settings.simulates_at_once
         self.panel = ScenarioPanel(document)
         self.filing = Filing(self, document, self.jobs, settings, self.panel.commit_typed)
         filing = self.filing

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from simulation.estimates.no_estimate import NoEstimate, Why
+from simulation.estimates.overload import overload_text
 from simulation.results.failures import Cause, Failure, FleetCounts, GuardFigure
 from simulation.results.losses import CAUSES, PHASES, LossCause, Losses, LossPhase
 from simulation.scenario.model import Scenario
@@ -24,7 +25,7 @@ from studio.views.figures_text import (
 )
 
 if TYPE_CHECKING:
-    from simulation.estimates.estimate import Estimate
+    from simulation.estimates.estimate import Estimate, Range
     from simulation.scenario.model import Scenario
 
 
@@ -71,21 +72,37 @@ _REASONS = {
     Why.UNCERTAIN_INPUTS: "inputs are uncertain, and their factors differ from run to run",
     Why.HANDSHAKES: "connections that come back hold slots for their handshakes",
     Why.CONNECTIONS_BEGIN_EMPTY: "how many long-lived connections are open is not known",
+    Why.NEAR_CAPACITY: "the load reaches {share} of what the pool serves, which only runs can answer",
+    Why.COLD_INSTANCES: "cold instances serve slower for a while, which only runs can answer",
+    Why.VARIED_SERVICE: "service times vary too much for a closed form",
+    Why.QUEUES_APART: "every instance has a queue of its own, for which closed forms are too far off",
+    Why.ENDLESS_OVERLOAD: "{names} has {share} of what it can serve to do, for ever",
+    Why.CHANCE: "how long a queue gets differs too much from one rollout to the next",
 }
 """The words of each reason; `names` are services, `share` is the share that the reason states."""
+
+
+_NO_ESTIMATE = "no estimate"
 
 
 def no_estimate_text(reason: NoEstimate) -> str:
     """Return why there is no number, such as ``no estimate: a full queue rejects``."""
     names, share = ", ".join(reason.services), percent_text(reason.fraction)
-    return f"no estimate: {_REASONS[reason.why].format(names=names, share=share)}"
+    return f"{_NO_ESTIMATE}: {_REASONS[reason.why].format(names=names, share=share)}"
+
+
+def source_text(estimate: Estimate) -> str:
+    """Return what the figures of an estimate come from: ``closed forms``, ``1 run`` or ``5 runs``."""
+    if not estimate.runs:
+        return "closed forms"
+    return "1 run" if estimate.runs == 1 else f"{estimate.runs} runs"
 
 
 def estimate_sentence(estimate: Estimate, scenario: Scenario) -> tuple[str, str]:
     """Return the answer of an estimate (``fails``, ``meets`` or empty) and its sentence."""
     name = f"Window {scenario.window_count()}" if scenario.rollout else scenario.name
     answer, words = estimate_answer(estimate, scenario)
-    colon = ":" if estimate.beyond and not answer else ""
+    colon = ":" if words.startswith(_NO_ESTIMATE) else ""
     return answer, f"{name}{colon} {words}"
 
 
@@ -94,28 +111,28 @@ def estimate_answer(estimate: Estimate, scenario: Scenario) -> tuple[str, str]:
     if estimate.hopeless:
         return "fails", f"cannot meet the objectives: {estimate.hopeless[0]}"
     limits = scenario.objectives
-    figures = (
-        ("takes", estimate.rollout_duration_s, limits.duration, duration_text, duration_text),
-        ("p99", estimate.rollout_latency_p99_s, limits.latency_p99, latency_text, limit_text),
-        (
-            "errors",
-            estimate.rollout_error_fraction,
-            limits.error_fraction,
-            percent_text,
-            percent_text,
-        ),
-    )
-    for words, figure, limit, text, most in figures:
-        if figure is not None and limit is not None and figure.value > limit:
-            return "fails", f"should fail: {words} {text(figure.value)}, above {most(limit)}"
-    if estimate.beyond:
-        return "", no_estimate_text(estimate.beyond[0])
-    may_grow = any(scenario.second_count(name) for name in scenario.services)
-    if (limits.most_instances is not None and may_grow) or any(
-        figure is None and limit is not None for _, figure, limit, *_ in figures
+    unknown: list[str] = []
+    for words, metric, limit, text, most in (
+        ("takes", "rollout_duration_s", limits.duration, duration_text, duration_text),
+        ("p99", "rollout_latency_p99_s", limits.latency_p99, latency_text, limit_text),
+        ("errors", "rollout_error_fraction", limits.error_fraction, percent_text, percent_text),
     ):
+        figure: Range | None = getattr(estimate, metric)
+        if limit is None:
+            continue
+        if figure is None:
+            unknown.append(metric)
+        elif figure.value > limit:
+            return "fails", f"should fail: {words} {text(figure.value)}, above {most(limit)}"
+    may_grow = any(scenario.second_count(name) for name in scenario.services)
+    if limits.most_instances is not None and may_grow:
+        unknown.append("most_instances_count")
+    if not unknown:
+        return "meets", "should meet every objective"
+    reason = estimate.why_none(unknown[0])
+    if reason is None:
         return "", "may do; what is asked of it needs simulation"
-    return "meets", "should meet every objective"
+    return "", no_estimate_text(reason)
 
 
 def failure_text(failure: Failure, names_service: bool) -> str:
@@ -157,6 +174,11 @@ def _event_text(failure: Failure) -> str:
             return f"no instance became available for {observed:g} s{_counts_text(failure.counts)}"
         case Cause.HEALTHY_DEADLINE:
             return f"not healthy within {limit:g} s of its deploy, still in {step}"
+        case Cause.ENDLESS_OVERLOAD:
+            return (
+                f"endless overload: {count_text(observed)} requests/s come and at most "
+                f"{count_text(limit)}/s are served"
+            )
         case Cause.EXECUTOR:
             return failure.reported
 
@@ -189,6 +211,9 @@ def note_text(note: Note) -> str:
                 f"long-lived connections ({classes}) begin empty with arrivals: {note.arrivals}, "
                 "so that fewer are cut than would be; a warm-up as long as their lives fills them"
             )
+        case NoteKind.ENDLESS_OVERLOAD:
+            assert note.overload is not None
+            return overload_text(note.overload)
         case NoteKind.OVERLOADED_BEFORE:
             return (
                 "more arrives before the rollout than the whole fleet serves, so there is no steady "

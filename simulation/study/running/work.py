@@ -14,11 +14,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
+from simulation.estimates.overload import EndlessOverload, find_endless_overload
 from simulation.results.result_bytes import pack
 from simulation.results.run_result import EngineName, RunResult
 from simulation.run import Run, garbage_collection_off
 from simulation.scenario.simulated_interval import SimulatedInterval, expected_run_s
 from simulation.study.case import Case
+from simulation.study.running.overloaded import OverloadedRun
 
 _MOST_OPEN = 8
 """Maximum number of runs that are open at once in one process."""
@@ -134,7 +136,14 @@ class Work:
                 gc.collect()  # a run contains reference cycles
         return results
 
-    def _make_run(self, index: int, replication: int) -> Run:
+    @cached_property
+    def _overloads(self) -> tuple[EndlessOverload | None, ...]:
+        return tuple(find_endless_overload(case.scenario) for case in self.cases)
+
+    def _make_run(self, index: int, replication: int) -> Run | OverloadedRun:
+        overload = self._overloads[index]
+        if overload is not None:
+            return OverloadedRun(overload, self.frame.bin_s, keep_requests=self.keep_requests)
         return Run(
             self.cases[index].scenario,
             self.frame,

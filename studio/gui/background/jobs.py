@@ -17,11 +17,13 @@ from PySide6.QtCore import QObject, QProcess, QThread, QTimer, Signal
 
 from executor.base.errors import RollcastError
 from simulation.engines.compiled.code_cache import is_ready
+from simulation.estimates.overload import find_endless_overload, overload_text
 from studio.gui.background.comparison_job import comparing
 from studio.gui.background.job import Job, JobContext, JobState, Work, _Thread
 from studio.gui.document.document import Document, DocumentState
 
 if TYPE_CHECKING:
+    from simulation.estimates.estimate import Estimate
     from simulation.study.compare import Comparison
 
 _KEPT_COUNT = 30
@@ -34,12 +36,20 @@ _IMPORTED_EARLY = (
 )
 LOOK_AFTER_MS = 120
 """The first look waits this long for the results of all candidates, which replace it, in milliseconds."""
+ANSWER_BUDGET_S = 0.08
+"""Time for the runs that answer an edit, in seconds."""
+ANSWER_WITHIN_MS = 100
+"""Closed forms answer an edit when its runs have not answered after this time, in milliseconds."""
 AFTER_EDIT_MS = 250
 """A comparison begins this long after the last edit, in milliseconds."""
 
 
 class Jobs(QObject):
-    """All background work for a document; one comparison at a time."""
+    """All background work for a document; one comparison at a time.
+
+    Attributes:
+        answers_edits: Returns whether runs answer an edit at once, without being asked for.
+    """
 
     started = Signal()
     """A comparison has begun."""
@@ -68,6 +78,15 @@ class Jobs(QObject):
         self._soon.setSingleShot(True)
         self._soon.setInterval(AFTER_EDIT_MS)
         self._soon.timeout.connect(self.start)
+        self.answers_edits: Callable[[], bool] = lambda: False
+        self._answering: _Thread | None = None
+        self._answered_state = document.state
+        self._patience = QTimer(self)
+        self._patience.setSingleShot(True)
+        self._patience.setInterval(ANSWER_WITHIN_MS)
+        self._patience.timeout.connect(self._stop_waiting)
+        # Connected before any widget is: widgets ask whether an answer is awaited.
+        document.edited.connect(self._answer_edit)
 
     @property
     def jobs(self) -> tuple[Job, ...]:
@@ -146,6 +165,10 @@ class Jobs(QObject):
         except RollcastError as error:
             self.failed.emit(str(error))
             return
+        overloads = [find_endless_overload(case.scenario) for case in cases]
+        if overloads[0] is not None and None not in overloads:
+            self.failed.emit(overload_text(overloads[0]))
+            return
         self._prepare_engine()
         state = document.state
         # Results of unsaved edits are not stored beside the file: every slider would add to them.
@@ -178,6 +201,59 @@ class Jobs(QObject):
         elif simulates:
             self.start_soon()
 
+    def _answer_edit(self) -> None:
+        """Begin the runs that answer an edit, in a thread of their own; one such thread at a time.
+
+        During a drag the thread ends after its present run, and the newest state is simulated next.
+        """
+        document = self._document
+        needs_answer = document.is_stale or document.current_run is None
+        if not needs_answer or document.scenario.rollout is None:
+            return
+        if not (self.answers_edits() and is_ready()):
+            return
+        document.await_answer()
+        if not self._patience.isActive():
+            self._patience.start()
+        if self._answering is None:
+            self._start_answer()
+        else:
+            self._answering.stopping = True
+
+    def _start_answer(self) -> None:
+        scenario = self._document.scenario
+        self._answered_state = self._document.state
+
+        def work(context: JobContext) -> None:
+            from simulation.study.quick_answer import answer_by_runs  # noqa: PLC0415 - the first window does not need it
+
+            context.publish(answer_by_runs(scenario, ANSWER_BUDGET_S, context.should_stop))
+
+        self._answering = thread = _Thread("Answer an edit", work, set())
+        self._threads.add(thread)
+        thread.published.connect(self._on_answer)
+        thread.finished.connect(self._on_answer_ended)
+        thread.start()
+
+    def _on_answer(self, answer: object) -> None:
+        self._document.answer(self._answered_state, cast("Estimate | None", answer))
+
+    def _on_answer_ended(self) -> None:
+        if self._answering is not None:
+            self._threads.discard(self._answering)
+            self._answering = None
+        if not self._document.awaits_answer:
+            return
+        if self._document.state is self._answered_state:
+            self._stop_waiting()  # the runs were refused, such as by the end of a trace
+        elif self.answers_edits():
+            self._start_answer()
+
+    def _stop_waiting(self) -> None:
+        """Let closed forms answer; runs that end later still replace them."""
+        if self._document.awaits_answer:
+            self._document.answer(self._document.state, None)
+
     def cancel(self) -> None:
         """Cancel the comparison at once; published results are kept."""
         self._soon.stop()
@@ -187,6 +263,10 @@ class Jobs(QObject):
     def close(self) -> None:
         """Cancel everything and wait until no thread and no process is left; called before the window closes."""
         self._soon.stop()
+        self._patience.stop()
+        self.answers_edits = lambda: False
+        if self._answering is not None:
+            self._answering.stopping = True
         for job in self._jobs:
             job.cancel()
         self._compiling.kill()

@@ -59,6 +59,8 @@ class Document(QObject):
     """Another run is selected."""
     listed = Signal()
     """A run was renamed, removed, shown in *Compare* or hidden there."""
+    answered = Signal()
+    """The awaited answer to the last edit is there, or is not awaited any longer."""
     refused = Signal(str)
     """An edit breaks a rule; the argument is the rule."""
 
@@ -78,6 +80,7 @@ class Document(QObject):
         self._selected_key: str | None = None
         self._is_user_choice = False
         self._estimate: tuple[DocumentState, Estimate | None] | None = None
+        self._awaited: DocumentState | None = None
 
     @property
     def state(self) -> DocumentState:
@@ -164,8 +167,34 @@ class Document(QObject):
         return None if run is None else run.result
 
     @property
+    def awaits_answer(self) -> bool:
+        """Return whether runs that answer the last edit are under way; widgets then wait for `answered`."""
+        return self._awaited is self._state
+
+    def await_answer(self) -> None:
+        """Note that runs which answer the last edit are under way."""
+        self._awaited = self._state
+
+    def answer(self, state: DocumentState, answer: Estimate | None) -> None:
+        """Take the answer to an edit.
+
+        Args:
+            state: The state that the answer is about; the answer to an older one is dropped.
+            answer: The means of the first runs; None where closed forms must answer.
+        """
+        if state is not self._state:
+            return
+        if answer is not None:
+            self._estimate = (state, answer)
+        self._awaited = None
+        self.answered.emit()
+
+    @property
     def estimate(self) -> Estimate | None:
-        """The closed-form estimate of the edited scenario; None when the scenario has no rollout."""
+        """The quick answer for the edited scenario: by its first runs, or by closed forms where none fit.
+
+        None when the scenario has no rollout.
+        """
         if self._estimate is None or self._estimate[0] != self._state:
             from simulation.estimates.estimate import estimate  # noqa: PLC0415 - the first window does not need it
 

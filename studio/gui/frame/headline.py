@@ -6,7 +6,6 @@ no time; simulated results replace it.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from PySide6.QtGui import QResizeEvent
@@ -33,6 +32,7 @@ from studio.views.sentences import (
     no_estimate_text,
     note_lines,
     qualifying_lines,
+    source_text,
 )
 from studio.views.theme import GAP_PX, Theme
 
@@ -69,6 +69,7 @@ class Headline(QWidget):
         for signal in (document.opened, document.edited, document.compared, document.selected):
             signal.connect(self.show_document)
         document.listed.connect(self.show_document)
+        document.answered.connect(self.show_document)
         for signal in (jobs.started, jobs.ended):
             signal.connect(self.show_document)
         self.show_document()
@@ -94,6 +95,8 @@ class Headline(QWidget):
     def show_document(self) -> None:
         """Show the present state of the document."""
         document = self._document
+        if document.awaits_answer:
+            return
         run, estimate = document.current_run, None
         if run is None or document.is_stale:
             estimate = document.estimate
@@ -151,7 +154,11 @@ class Headline(QWidget):
         scenario = self._document.scenario
         objectives = scenario.objectives
         answer, sentence = estimate_sentence(estimate, scenario)
-        note = "simulating…" if self._jobs.is_running else "by closed forms · F5 simulates"
+        note = f"by {source_text(estimate)} · " + (
+            "simulating…" if self._jobs.is_running else "F5 simulates"
+        )
+        if estimate.is_overloaded:
+            note = "nothing is simulated"
         self.banner.show_verdict(answer, f"≈  {sentence}", note, self._theme)
         for card, metric, text, limit, limit_text_of_card in (
             ("duration", "rollout_duration_s", duration_text, objectives.duration,
@@ -165,25 +172,17 @@ class Headline(QWidget):
             if figure is None:
                 reason = estimate.why_none(metric)
                 reason_text = "no estimate" if reason is None else no_estimate_text(reason)
+                if estimate.runs:
+                    reason_text = f"none by {source_text(estimate)}"
                 self.cards[card].show_figure(NOTHING, reason_text, None)
             else:
                 is_within_limit = is_within(metric, figure.value, limit)
-                self._show_range(card, figure, text, limit_text_of_card, is_within_limit)
+                source = source_text(estimate) if estimate.runs else "estimate"
+                under = f"{source} · limit {limit_text_of_card}" if limit is not None else source
+                about = f"≈ {text(figure.value).removeprefix('≈ ')}"
+                self.cards[card].show_figure(about, under, is_within_limit)
         lowest, share = estimate.lowest_in_pool_count, estimate.lowest_capacity_fraction
         self._show_pool(lowest.value if lowest else None, share.value if share else None)
-
-    def _show_range(
-        self,
-        card: str,
-        figure: Range,
-        text: Callable[[float | None], str],
-        limit: str | None,
-        is_within_limit: bool | None,
-    ) -> None:
-        under = "estimate" if limit is None else f"estimate · limit {limit}"
-        self.cards[card].show_figure(
-            f"≈ {text(figure.value).removeprefix('≈ ')}", under, is_within_limit
-        )
 
 
 def shorten_name(name: str) -> str:

@@ -47,10 +47,14 @@ class Page(QWidget):
             signal.connect(self.follow)
         document.selected.connect(self.follow)
         document.listed.connect(self.follow)
+        document.answered.connect(self.follow)
 
     def follow(self) -> None:
-        """Show the document's present content, or postpone that until the page is shown."""
-        if self.isVisible():
+        """Show the document's present content, or postpone that until the page is shown.
+
+        After an edit the page waits for the answer, at most 100 ms.
+        """
+        if self.isVisible() and not self.document.awaits_answer:
             self._is_behind = False
             self.show_document()
         else:

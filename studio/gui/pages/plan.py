@@ -40,6 +40,7 @@ from studio.gui.widgets.segmented import Segmented
 from studio.views.figures_text import Line, duration_text
 from studio.views.graph import Drawing, release_drawing, typical_run, waves_drawing
 from studio.views.plan_text import plan_command, rules_in_words, waves_in_words
+from studio.views.sentences import source_text
 from studio.views.theme import GAP_PX, Theme
 
 if TYPE_CHECKING:
@@ -154,7 +155,8 @@ class PlanPage(Page):
         if self.draft.run is None:
             estimate = self.document.estimate
             if estimate is not None and estimate.rollout_duration_s is not None:
-                return f"≈ {duration_text(estimate.rollout_duration_s.value)} by estimate"
+                about = duration_text(estimate.rollout_duration_s.value)
+                return f"≈ {about} by {source_text(estimate)}"
             return ""
         return "the rollout ended in no run"
 

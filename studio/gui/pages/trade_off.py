@@ -31,7 +31,7 @@ from studio.views.figures_text import (
     duration_text,
     verdict_text,
 )
-from studio.views.sentences import no_estimate_text
+from studio.views.sentences import no_estimate_text, source_text
 from studio.views.theme import LIGHT, Theme
 from studio.views.trade_off import RISKS, Risk
 
@@ -232,6 +232,11 @@ class TradeOffPage(Page):
         self.chart.show_estimate(self._estimated(risk), document.is_stale)
         self._show_sentence(comparison, names, risk)
 
+    @property
+    def _source(self) -> str:
+        estimate = self.document.estimate
+        return "closed forms" if estimate is None else source_text(estimate)
+
     def _no_estimate_reason(self, risk: Risk) -> str:
         """Return why no point is drawn for the edited scenario."""
         estimate = self.document.estimate
@@ -239,7 +244,7 @@ class TradeOffPage(Page):
             reason = estimate.why_none(figure) if estimate is not None else None
             if reason is not None:
                 return no_estimate_text(reason)
-        return "closed forms give no estimate of the edited scenario"
+        return f"{self._source} give no estimate of the edited scenario"
 
     def _estimated(self, risk: Risk) -> EstimatedPoint | None:
         """Return the estimated point of the edited scenario; None where there is none."""
@@ -257,7 +262,7 @@ class TradeOffPage(Page):
         if self.document.is_stale:
             text = "The pale points are from before your changes"
             text += (
-                "; the hollow one is the estimate of the edited scenario."
+                f"; the hollow one is the edited scenario by {self._source}."
                 if self.chart.estimated is not None
                 else f"; {self._no_estimate_reason(risk)}."
             )

@@ -153,7 +153,7 @@ class FigureTable(QTableWidget):
                 sentence = (
                     f"{row.name}, {names[column]}: {cell.figure}"
                     + (f"; {cell.words}" if cell.words else "")
-                    + (f"; now about {estimate} by estimate" if estimate else "")
+                    + (f"; now about {estimate}" if estimate else "")
                 )
                 item.setToolTip(sentence)
                 item.setData(Qt.ItemDataRole.AccessibleTextRole, sentence)

@@ -120,7 +120,7 @@ def test_a_halt_begins_nothing_new_and_ends_what_is_under_way() -> None:
     """Every drain aborts at once: the two instances under way fail, the other two are never taken out."""
     run = run_once(
         scenario(
-            rate="40/s",
+            rate="15/s",
             instances=4,
             slots=50,
             service_time="10s",

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from simulation.estimates.estimate import Estimate, Range, estimate
+from simulation.estimates.estimate import Estimate, Range, closed_forms
 from simulation.estimates.in_flight import in_flight
 from simulation.estimates.no_estimate import NoEstimate, Why
 from studio.views.sentences import no_estimate_text
@@ -110,7 +110,7 @@ ROLLOUTS: dict[str, tuple[dict[str, Any], float, float, float]] = {
 def test_rollouts_whose_steps_are_constant(case: str) -> None:
     rollout, duration_s, fewest, lowest_fraction = ROLLOUTS[case]
     one = scenario(**{**CALM, "rate": "0.01/s"}, rollout=rollout)
-    found = estimate(one)
+    found = closed_forms(one)
     assert value(found.rollout_duration_s) == pytest.approx(duration_s, abs=0.02)
     assert value(found.lowest_in_pool_count) == fewest
     assert value(found.lowest_capacity_fraction) == pytest.approx(lowest_fraction)
@@ -130,7 +130,7 @@ def test_a_batch_takes_as_long_as_its_longest() -> None:
     )
     expected_s = 15 * 10 * (1 + 1 / 2 + 1 / 3 + 1 / 4)
     spread_s = math.sqrt(15 * 100 * (1 + 1 / 4 + 1 / 9 + 1 / 16))
-    found = estimate(one).rollout_duration_s
+    found = closed_forms(one).rollout_duration_s
     assert found is not None
     assert found.value == pytest.approx(expected_s, rel=0.03)
     assert found.high - found.low == pytest.approx(2 * 1.645 * spread_s, rel=0.2)
@@ -151,7 +151,7 @@ def test_what_a_drain_cuts() -> None:
     assert empties == pytest.approx(math.exp(-0.05495), abs=1e-4)
     one = scenario(**parts, steps={"deploy": "5s"}, rollout={"drain": {"timeout": "200ms"}})
     # The first leaves when all four share the traffic, the others when four do again.
-    assert value(estimate(one).cut_requests) == pytest.approx(4 * 0.05495, rel=1e-3)
+    assert value(closed_forms(one).cut_requests) == pytest.approx(4 * 0.05495, rel=1e-3)
 
 
 @pytest.mark.parametrize(
@@ -168,7 +168,7 @@ def test_a_fleet_that_is_not_rolled_is_in_its_steady_state(
     rate_rps: float, slots: int, service_time: Any, variability: float
 ) -> None:
     one = scenario(rate=f"{rate_rps}/s", instances=1, slots=slots, service_time=service_time)
-    found = estimate(one)
+    found = closed_forms(one)
     steady = steady_wait(rate_rps, 0.05, slots, variability)
     assert value(found.rollout_wait_mean_s) == pytest.approx(steady.mean_s(), rel=0.01)
     assert value(found.utilisation_before_fraction) == pytest.approx(rate_rps * 0.05 / slots)
@@ -178,7 +178,7 @@ def test_a_fleet_that_is_not_rolled_is_in_its_steady_state(
 def test_the_response_of_a_single_server() -> None:
     """M/M/1, λ = 16, μ = 20: exponential with a mean of 0.25 s, so p99 is 1.1513 s."""
     one = scenario(rate="16/s", instances=1, slots=1, service_time={"exponential": "50ms"})
-    assert value(estimate(one).rollout_latency_p99_s) == pytest.approx(1.1513, rel=0.02)
+    assert value(closed_forms(one).rollout_latency_p99_s) == pytest.approx(1.1513, rel=0.02)
 
 
 def test_who_asks_for_too_much_never_gets_it() -> None:
@@ -189,7 +189,7 @@ def test_who_asks_for_too_much_never_gets_it() -> None:
         classes={"all": patience},
         rollout={"window": 1},
     )
-    found = value(estimate(one).rollout_error_fraction)
+    found = value(closed_forms(one).rollout_error_fraction)
     assert found == pytest.approx(float(one.service.service_time.survival(np.array([1.0]))[0]))
     seen = [run.metrics["rollout_error_fraction"] or 0.0 for run in runs_of(one, 20)]
     assert found == pytest.approx(np.mean(seen), rel=0.35)  # some 40 requests
@@ -206,7 +206,7 @@ def test_an_overload_shows_in_the_backlog() -> None:
         rollout={"window": 1},
         clock={"horizon": "100s", "warm_up": f"{warm_up_s}s"},
     )
-    found = estimate(one)
+    found = closed_forms(one)
     assert value(found.utilisation_highest_fraction) == pytest.approx(1.1, rel=1e-6)
     before = (1584 - 1520) * warm_up_s
     assert value(found.backlog_max_count) == pytest.approx(before + 14_400, rel=0.05)
@@ -214,7 +214,7 @@ def test_an_overload_shows_in_the_backlog() -> None:
 
 def test_an_uncertain_load_has_a_range() -> None:
     one = scenario(rate="40/s", instances=1, slots=4, traffic={"uncertain": "10%"})
-    load = estimate(one).utilisation_before_fraction
+    load = closed_forms(one).utilisation_before_fraction
     assert load is not None
     assert (load.value, load.low, load.high) == pytest.approx((0.5, 0.5 / 1.1, 0.55))
 
@@ -352,7 +352,7 @@ BEYOND: dict[str, tuple[dict[str, Any], Why, str]] = {
 @pytest.mark.parametrize("case", BEYOND)
 def test_where_no_closed_form_holds_there_is_no_figure_and_a_reason(case: str) -> None:
     parts, why, missing = BEYOND[case]
-    found = estimate(scenario(**{**CALM, "rollout": {"window": 2}, **parts}))
+    found = closed_forms(scenario(**{**CALM, "rollout": {"window": 2}, **parts}))
     assert any(one.why is why and missing in one.figures for one in found.beyond), found.beyond
     for one in found.beyond:
         for figure in one.figures:
@@ -373,7 +373,7 @@ def test_several_services_have_a_duration_and_no_waits() -> None:
         {"all": {"route": ["a", "b"]}},
         rollout={"window": 1, "order": ["b", "a"]},
     )
-    found = estimate(one)
+    found = closed_forms(one)
     assert value(found.rollout_duration_s) == pytest.approx(50, abs=1)
     assert value(found.lowest_in_pool_count) == 4
     assert value(found.lowest_capacity_fraction) == pytest.approx(0.5)
@@ -412,14 +412,14 @@ HOPELESS: dict[str, tuple[dict[str, Any], dict[str, Any], str, tuple[str, ...]]]
 @pytest.mark.parametrize("case", HOPELESS)
 def test_what_is_hopeless(case: str) -> None:
     objectives, rollout, rate, reasons = HOPELESS[case]
-    found = estimate(scenario(**{**CALM, "rate": rate}, rollout=rollout, objectives=objectives))
+    found = closed_forms(scenario(**{**CALM, "rate": rate}, rollout=rollout, objectives=objectives))
     assert len(found.hopeless) == len(reasons), found.hopeless
     for said, reason in zip(found.hopeless, reasons, strict=True):
         assert said.startswith(reason)
 
 
 def test_lines_and_phases_tell_the_same() -> None:
-    found = estimate(scenario(**CALM, rollout={"window": 2}))
+    found = closed_forms(scenario(**CALM, rollout={"window": 2}))
     lines = found.lines
     assert lines is not None
     assert lines.time_s[0] < lines.time_s[-1] < 42  # 30 s, and ten to settle
@@ -437,8 +437,8 @@ def test_lines_and_phases_tell_the_same() -> None:
 
 def test_cold_and_slow_instances_serve_less() -> None:
     slow = {"new": {"service_factor": 1.5, "cold": {"factor": 3, "decay": "10s"}}}
-    plain = estimate(scenario(**CALM, rollout={"window": 2}))
-    cold = estimate(scenario(**CALM, versions=slow, rollout={"window": 2}))
+    plain = closed_forms(scenario(**CALM, rollout={"window": 2}))
+    cold = closed_forms(scenario(**CALM, versions=slow, rollout={"window": 2}))
     assert value(cold.utilisation_highest_fraction) > value(plain.utilisation_highest_fraction)
     assert value(cold.rollout_latency_p99_s) > value(plain.rollout_latency_p99_s)
     assert cold.lines is not None
@@ -469,7 +469,7 @@ def test_near_the_engine_at_four_fifths_of_the_capacity(parts: dict[str, Any]) -
         rollout={"window": 1},
         **parts,
     )
-    found = estimate(one)
+    found = closed_forms(one)
     runs = runs_of(one, 12)
 
     def mean(name: str) -> float:
@@ -508,7 +508,7 @@ def test_every_figure_is_a_number_and_lies_in_its_range(
     strategy: str,
 ) -> None:
     rate_rps = load * instances * slots / 0.2
-    found = estimate(
+    found = closed_forms(
         scenario(
             rate=f"{rate_rps:.6f}/s",
             instances=instances,
@@ -549,7 +549,7 @@ def test_a_wider_window_takes_no_longer_and_leaves_no_more(
     def of(count: int) -> Estimate:
         rollout = {"window": min(count, instances), "advance": advance}
         steps = {"deploy": {"mean": "5s", "cv": 0.5}}
-        return estimate(
+        return closed_forms(
             scenario(rate="5/s", instances=instances, slots=2, steps=steps, rollout=rollout)
         )
 
@@ -567,7 +567,7 @@ def test_a_wider_window_takes_no_longer_and_leaves_no_more(
 @example(6, 0.8125, ("random", "instance"))
 def test_a_higher_rate_waits_no_less(window: int, load: float, how: tuple[str, str]) -> None:
     def of(rate_rps: float) -> Estimate:
-        return estimate(
+        return closed_forms(
             scenario(
                 rate=f"{rate_rps:.6f}/s",
                 instances=8,
@@ -607,7 +607,7 @@ def test_what_falls_after_the_start_is_not_called_hopeless() -> None:
         rollout={"window": 20, "drain": {"timeout": "60s"}},
         objectives={"duration": "220s"},
     )
-    assert estimate(one).hopeless == ()
+    assert closed_forms(one).hopeless == ()
 
 
 def test_a_canary_leaves_no_fewer_than_are_left() -> None:
@@ -621,7 +621,7 @@ def test_a_canary_leaves_no_fewer_than_are_left() -> None:
         },
         objectives={"lowest_in_pool": 5},
     )
-    found = estimate(one)
+    found = closed_forms(one)
     assert found.lowest_in_pool_count is not None
     assert found.lowest_in_pool_count.value == 5
     assert found.hopeless == ()

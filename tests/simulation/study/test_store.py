@@ -27,6 +27,7 @@ from simulation.study.case import cases_of, frame_of_cases
 from simulation.study.cells import Cell, run_cells
 from simulation.study.execution import Execution
 from simulation.study.rows import Row, run_rows
+from simulation.study.running.overloaded import OverloadedRun
 from simulation.study.running.work import Work
 from simulation.study.store import Store, cell_key
 from tests.helpers.command_line import SHOP as SHOP_FILE
@@ -51,7 +52,7 @@ def run_count(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     counted: list[int] = []
     opened = Work._make_run
 
-    def count(self: Work, index: int, replication: int) -> Run:
+    def count(self: Work, index: int, replication: int) -> Run | OverloadedRun:
         counted.append(replication)
         return opened(self, index, replication)
 

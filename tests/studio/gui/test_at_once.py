@@ -1,7 +1,8 @@
-"""A moved slider shows the estimate at once, and simulated results soon after."""
+"""A moved slider is answered by its first runs at once, and by simulated results soon after."""
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import suppress
 
@@ -11,8 +12,11 @@ from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QSlider
 
 from simulation.scenario.file import ScenarioFile
+from simulation.scenario.model import Scenario
+from simulation.study import quick_answer
 from simulation.study.running import places
 from simulation.study.running.workers import stop_workers
+from studio.gui.background import jobs
 from tests.helpers.command_line import SHOP
 from tests.studio.gui.conftest import RUN_MS, Desk
 from tests.studio.gui.test_fields import drag
@@ -45,11 +49,24 @@ def until_simulated(desk: Desk) -> None:
     desk.qtbot.waitUntil(lambda: not desk.document.is_stale, timeout=RUN_MS)
 
 
-def test_a_moved_slider_is_answered_before_anything_else_happens(eager: Desk) -> None:
+def test_a_moved_slider_is_answered_by_its_first_runs(
+    eager: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        jobs, "ANSWER_BUDGET_S", 5.0
+    )  # a busy machine, and code that is loaded first
+    eager.window.jobs._patience.setInterval(RUN_MS)
     banner, takes = eager.window.headline.banner, eager.window.headline.cards["duration"]
-    simulated = takes.figure
-    eager.slide("Window size", Qt.Key.Key_Right)  # without waiting for an event
+    simulated, verdict = takes.figure, banner.sentence
+    with eager.qtbot.waitSignal(eager.document.answered, timeout=RUN_MS):
+        eager.slide("Window size", Qt.Key.Key_Right)
+        assert eager.document.awaits_answer
+        assert (takes.figure, banner.sentence) == (simulated, verdict)  # not yet another number
+    answer = eager.document.estimate
+    assert answer is not None
+    assert answer.runs == 4  # all that the scenario asks for
     assert banner.sentence == "≈  Window 3 should meet every objective"
+    assert banner.note.startswith("by 4 runs · ")
     assert takes.figure.startswith("≈ ")
     with eager.qtbot.waitSignal(eager.document.compared, timeout=RUN_MS):
         pass
@@ -59,15 +76,58 @@ def test_a_moved_slider_is_answered_before_anything_else_happens(eager: Desk) ->
     assert takes.figure != simulated
 
 
+def test_closed_forms_answer_when_no_run_has_ended_in_time(
+    eager: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    go_on = threading.Event()
+
+    def wait_for_test(scenario: Scenario, *_: object) -> None:
+        go_on.wait(RUN_MS / 1000)
+
+    monkeypatch.setattr(quick_answer, "answer_by_runs", wait_for_test)
+    headline = eager.window.headline
+    try:
+        with eager.qtbot.waitSignal(eager.document.answered, timeout=RUN_MS):
+            eager.slide("Window size", Qt.Key.Key_Right)
+        assert headline.banner.note.startswith("by closed forms · ")
+        assert headline.cards["duration"].figure.startswith("≈ ")
+        assert len([t for t in eager.window.jobs.threads() if t.isRunning()]) >= 1
+    finally:
+        go_on.set()
+    until_simulated(eager)
+
+
+def test_a_drag_is_answered_one_thread_at_a_time_and_last_for_its_end(
+    eager: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answered: list[int] = []
+    at_once: list[int] = []
+    running = [0]
+
+    def answer(scenario: Scenario, *_: object) -> None:
+        running[0] += 1
+        at_once.append(running[0])
+        answered.append(scenario.window_count())
+        running[0] -= 1
+
+    monkeypatch.setattr(quick_answer, "answer_by_runs", answer)
+    drag(eager.find(QSlider, "Window size, slider"), 1.0, 0.4)
+    eager.qtbot.waitUntil(lambda: not eager.document.awaits_answer, timeout=RUN_MS)
+    eager.qtbot.waitUntil(lambda: eager.window.jobs._answering is None, timeout=RUN_MS)
+    assert answered[-1] == eager.document.scenario.window_count()
+    assert set(at_once) == {1}
+    until_simulated(eager)
+
+
 def test_a_drag_of_many_steps_is_one_study_at_its_end(eager: Desk) -> None:
     begun: list[int] = []
-    jobs = eager.window.jobs
-    jobs.started.connect(lambda: begun.append(eager.document.scenario.window_count()))
+    work = eager.window.jobs
+    work.started.connect(lambda: begun.append(eager.document.scenario.window_count()))
     drag(eager.find(QSlider, "Window size, slider"), 1.0, 0.4)  # 40 moves of the mouse
     assert begun == []
     final = eager.document.scenario.window_count()
     until_simulated(eager)
-    eager.qtbot.waitUntil(lambda: not jobs.is_running, timeout=RUN_MS)
+    eager.qtbot.waitUntil(lambda: not work.is_running, timeout=RUN_MS)
     assert begun == [final]
     assert eager.document.undo.count() == 1
 

@@ -73,9 +73,10 @@ def test_the_bar_disappears_after_a_drag_and_its_simulation(qtbot: QtBot, start:
     assert bar.isVisible()  # another slider was moved
     edit_values(document, "Window", {"rollout.window": 10})
     assert bar.isVisible()  # the result is not shown yet
-    assert document.estimate is not None
-    assert document.estimate.backlog_max_count is not None
-    assert document.estimate.backlog_max_count.value > 0  # the promise: traffic exceeds capacity
+    estimate = document.estimate
+    assert estimate is not None
+    assert estimate.utilisation_highest_fraction is not None
+    assert estimate.utilisation_highest_fraction.value > 1  # the promise: traffic exceeds capacity
     land(document)
     assert bar.isHidden()
     assert not start.first.is_on

@@ -115,7 +115,6 @@ def test_another_edit_computes_the_cells_again(seat: Seat[TimingPage]) -> None:
     estimated(seat)
     assert seat.page.figures_by_cell != before
     # By day the traffic now exceeds the capacity of the whole fleet: no estimate exists.
-    assert not [one for one in before.values() if one.why.startswith("no estimate")]
     untold = [
         figures
         for figures in seat.page.figures_by_cell.values()
@@ -252,4 +251,6 @@ def test_cells_are_painted_where_they_are(seat: Seat[TimingPage]) -> None:
         seen[column] = image.pixelColor(round(place.x()) + 3, round(place.y()) + 3)
     night, noon = seen[2], seen[22]
     assert night.green() > night.red()  # meets
-    assert noon.red() > noon.green()  # fails
+    assert (
+        noon.blue() > noon.green() > noon.red()
+    )  # no estimate: the soft grey of what is not known

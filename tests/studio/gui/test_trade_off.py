@@ -130,7 +130,7 @@ def test_a_moved_slider_is_answered_at_once_by_an_estimate(seat: Seat[TradeOffPa
     assert chart.estimated.duration_s == found.rollout_duration_s
     assert chart.estimated.risk == found.rollout_latency_p99_s
     assert list(chart.axes[0].lines) == before  # matplotlib did not draw
-    assert "estimate of the edited scenario" in seat.page.sentence.text()
+    assert "the hollow one is the edited scenario by closed forms" in seat.page.sentence.text()
     seat.page.weigh_against("exposure")
     assert chart.estimated is None
     assert "closed forms give no estimate" in seat.page.sentence.text()

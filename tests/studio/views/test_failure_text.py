@@ -76,6 +76,10 @@ SENTENCES = {
         ),
         "web: instance 4: not healthy within 300 s of its deploy, still in deploy",
     ),
+    "endless overload": (
+        Failure(Cause.ENDLESS_OVERLOAD, "web", observed=1920, limit=320),
+        "web: endless overload: 1,920 requests/s come and at most 320/s are served",
+    ),
     "executor": (Failure(Cause.EXECUTOR, reported="web-01 did not stop"), "web-01 did not stop"),
 }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from simulation.estimates.overload import EndlessOverload, OverloadedFleet
 from simulation.study.notes import Note, NoteKind
 from studio.views.sentences import note_text
 
@@ -15,6 +16,14 @@ BEGINNINGS = {
     NoteKind.CONNECTIONS_BEGIN_EMPTY: (
         Note(NoteKind.CONNECTIONS_BEGIN_EMPTY, ("ws",), arrivals="replay"),
         "long-lived connections (ws) begin empty with arrivals: replay",
+    ),
+    NoteKind.ENDLESS_OVERLOAD: (
+        Note(
+            NoteKind.ENDLESS_OVERLOAD,
+            overload=EndlessOverload(OverloadedFleet.NEW, "web", 300.0, 256.0),
+        ),
+        "endless overload: 300 requests/s come to web and the whole fleet on the new version serves "
+        "at most 256/s",
     ),
     NoteKind.OVERLOADED_BEFORE: (
         Note(NoteKind.OVERLOADED_BEFORE, given_s=600.0),

@@ -147,7 +147,9 @@ def test_an_estimate_is_that_of_the_cell() -> None:
     night, noon = (estimate_cell(found, found.number(column, 2), frame) for column in (2, 22))
     assert night.answer == "meets"
     assert "should meet every objective (estimate)" in night.words()
-    assert noon.answer == "fails"
+    # at noon the load is above capacity for a while, which only runs can answer
+    assert noon.answer == ""
+    assert noon.why.startswith("no estimate: the load reaches ")
 
 
 def here(cells: Sequence[Cell], frame: SimulatedInterval) -> Iterable[tuple[Cell, RunResult]]:
