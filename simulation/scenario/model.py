@@ -49,13 +49,17 @@ class Cold(FileModel):
 
     factor: float = Field(default=1.0, gt=0, allow_inf_nan=False)
     decay: OptionalDurationS = 30.0
-    requests: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    requests: Annotated[
+        Annotated[float, Field(gt=0, allow_inf_nan=False)] | None,
+        none_or(lambda value: value),
+        Field(json_schema_extra=or_word_none),
+    ] = None
 
     @model_validator(mode="before")
     @classmethod
     def _leave_out_decay(cls, value: Any) -> Any:
         """Leave the default decay out where requests are given."""
-        if isinstance(value, dict) and value.get("requests") is not None:
+        if isinstance(value, dict) and value.get("requests") not in (None, "none"):
             return {"decay": None, **value}
         return value
 

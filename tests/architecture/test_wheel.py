@@ -213,6 +213,7 @@ OTHER_COMMANDS: list[tuple[str, dict[str, str], str]] = [
     ("validate plan.json --again", {}, "simulation"),
     ("import access.log -o s.yaml", {}, "simulation"),
     ("report plan.json -o r.html", {}, "simulation"),
+    ("cache", {}, "simulation"),
     ("lab up", {}, "simulation"),
     ("lab run plan.json", {}, "simulation"),
     ("lab compare", {}, "simulation"),
