@@ -89,7 +89,7 @@ class DefaultWindows:
     left_out: tuple[LeftOutWindow, ...] = ()
 
 
-_BEYOND_LIMIT = 1.5
+_BEYOND_LIMIT = 2.0
 """A window cannot meet the objective of a duration if its expected rollout takes so many times the limit."""
 
 CHEAP_REQUESTS_COUNT = 20_000_000
