@@ -62,6 +62,8 @@ class Attempt:
         by_new: Whether a new version served any call of the attempt.
         to_come: Whether another attempt will follow.
         failed_call: The call that failed, or that the client's timeout ended; None before that.
+        was_served: Whether the service of that call had begun then; it may begin later.
+        was_new: Whether the new version served it then.
         was_listening: Whether the instance of that call still listened then.
     """
 
@@ -80,6 +82,8 @@ class Attempt:
         "request",
         "to_come",
         "was_listening",
+        "was_new",
+        "was_served",
     )
 
     def __init__(
@@ -98,12 +102,13 @@ class Attempt:
         self.by_new = False
         self.to_come = False
         self.failed_call: Call | None = None
-        self.was_listening = False
+        self.was_listening = self.was_new = self.was_served = False
 
     def fail_at(self, call: Call) -> None:
         """Record the call that ends the attempt other than with `ok`, before the call ends."""
         self.failed_call = call
         self.was_listening = call.station.is_listening(call.instance)
+        self.was_served, self.was_new = not math.isnan(call.start_s), call.new_version
 
 
 class CallStation(Protocol):

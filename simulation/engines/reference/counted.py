@@ -47,8 +47,8 @@ def losses_of(requests: Sequence[Request]) -> NDArray[Any]:
         if call is None or last.outcome == OK or last.to_come or not last.finish_s >= 0:
             continue
         number = -1 if call.instance < 0 else call.station.first_instance + call.instance
-        served, new_version = not math.isnan(call.start_s), call.new_version
-        rows.append((last.finish_s, number, last.outcome, served, new_version, last.was_listening))
+        where = last.was_served, last.was_new, last.was_listening
+        rows.append((last.finish_s, number, last.outcome, *where))
     return np.array(rows, LOSS)
 
 

@@ -84,6 +84,9 @@ class Plane:
     def count(self, _instance: int) -> int:
         return self._in_flight(float(self._env.now))
 
+    def close_connections(self, _instance: int) -> None:
+        """Do nothing: no connection is shared."""
+
     def when_idle(self, _instance: int) -> simpy.Event:
         return self._env.timeout(self._idle_at_s)
 

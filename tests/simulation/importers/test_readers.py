@@ -620,7 +620,7 @@ def test_measured_steps_are_taken_before_what_is_assumed(tmp_path: Path) -> None
     assert draft(both, [], "shop").scenario().services["shop"].steps.deploy.mean_s() == 3.0
 
 
-MANIFEST = """apiVersion: apps/v1
+RULES_MANIFEST = """apiVersion: apps/v1
 kind: {kind}
 metadata: {{name: web}}
 spec: {{replicas: 3{keys}}}
@@ -648,7 +648,7 @@ def test_a_manifest_says_what_its_controller_does_after_a_failure(
     kind: str, keys: str, rollout: dict[str, str], tmp_path: Path
 ) -> None:
     found = (
-        findings(tmp_path, MANIFEST.format(kind=kind, keys=keys), "web.yaml")
+        findings(tmp_path, RULES_MANIFEST.format(kind=kind, keys=keys), "web.yaml")
         .services["web"]
         .rollout
     )

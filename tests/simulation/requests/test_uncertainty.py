@@ -150,7 +150,7 @@ def test_the_warm_up_suits_every_factor_up_to_its_95th_percentile() -> None:
     [
         ("60/s", []),
         ("78/s", [NoteKind.MAY_BE_OVERLOADED_BEFORE]),
-        ("90/s", [NoteKind.OVERLOADED_BEFORE]),
+        ("90/s", [NoteKind.ENDLESS_OVERLOAD]),
     ],
 )
 def test_runs_that_may_begin_overloaded_are_reported(rate: str, kinds: list[NoteKind]) -> None:

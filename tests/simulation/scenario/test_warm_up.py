@@ -201,7 +201,7 @@ def test_an_overloaded_fleet_is_reported(rate: str, is_over: bool) -> None:
     assert bool({NoteKind.OVERLOADED_BEFORE, NoteKind.ENDLESS_OVERLOAD} & {*kinds}) is is_over
     given = scenario(rate=rate, instances=2, slots=2, clock={"warm_up": "5s"})
     assert warm_up_of([given]).given_s == 5
-    assert notes_of(given) == ()
+    assert {note.kind for note in notes_of(given)} <= {NoteKind.ENDLESS_OVERLOAD}
 
 
 def test_an_old_version_that_is_slower_serves_less() -> None:
