@@ -7,6 +7,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from simulation.scenario.model import Scenario
+from simulation.scenario.simulated_interval import warm_up_of
 from tests.helpers.scenarios import SIMPLE
 
 DURATIONS: list[Any] = [
@@ -348,7 +349,16 @@ def scenarios(draw: st.DrawFn, *, steady: bool = False, known: bool = False) -> 
     return Scenario.model_validate(data)
 
 
+MOST_WARM_UP_S = 60.0
+"""Maximum warm-up of a bounded scenario: an automatic one may last a day near capacity."""
+
+
 def bounded(one: Scenario, horizon_s: float = 40.0) -> Scenario:
-    """Return the scenario with a horizon, since some scenarios never settle."""
-    clock = one.clock.model_copy(update={"horizon": one.clock.horizon or horizon_s})
+    """Return the scenario with a horizon, since some scenarios never settle, and a short warm-up."""
+    clock = one.clock.model_copy(
+        update={
+            "horizon": one.clock.horizon or horizon_s,
+            "warm_up": min(warm_up_of([one]).given_s, MOST_WARM_UP_S),
+        }
+    )
     return one.model_copy(update={"clock": clock})

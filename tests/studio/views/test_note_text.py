@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from simulation.estimates.overload import EndlessOverload, OverloadedFleet
+from simulation.study.candidates import WhyLeftOut
 from simulation.study.notes import Note, NoteKind
 from studio.views.sentences import note_text
 
@@ -36,6 +37,10 @@ BEGINNINGS = {
     NoteKind.WARM_UP_TOO_SHORT: (
         Note(NoteKind.WARM_UP_TOO_SHORT, given_s=600.0, wanted_s=7200.0),
         "a steady state needs 2 h 00 min of warm-up, the automatic one ends at 10 min 00 s",
+    ),
+    NoteKind.WINDOW_LEFT_OUT: (
+        Note(NoteKind.WINDOW_LEFT_OUT, window=1, reason=WhyLeftOut.COST, expected_s=68_400.0),
+        "window 1 was left out: its rollout takes about 19 h 00 min, and it costs more than all others",
     ),
 }
 
