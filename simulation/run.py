@@ -30,7 +30,7 @@ from simulation.requests.stationary import long_lived, open_connections
 from simulation.results.pool_log import PoolChange, PoolLog, merge
 from simulation.results.recorder import RunRecord, run_result
 from simulation.results.run_result import Ending, EngineName, RunResult
-from simulation.results.states import StateIntervals
+from simulation.results.states import StateInterval
 from simulation.scenario.model import Scenario
 from simulation.scenario.rates import RateTable
 from simulation.scenario.release_graph import release_graph
@@ -229,9 +229,9 @@ class Run:
         """Free the run's memory now: it contains reference cycles, and the garbage collector is off."""
         self._engine.close()
 
-    def _states(self, end_s: float) -> StateIntervals:
+    def _states(self, end_s: float) -> tuple[StateInterval, ...]:
         """Return the intervals of all instances, numbered over all services."""
-        return StateIntervals.of(
+        return tuple(
             interval
             for name, instances in self._instances.items()
             for interval in instances.fleet.intervals(end_s, self._scenario.first_number(name))

@@ -19,7 +19,7 @@ from simulation.results.run_result import (
     RunResult,
     Waits,
 )
-from simulation.results.states import State, StateIntervals
+from simulation.results.states import State, StateInterval, StateIntervals
 from simulation.results.tally import (
     TICKS_PER_S,
     Tally,
@@ -64,7 +64,7 @@ class RunRecord:
     tally: Tally
     settled_tally: Tally
     exposed_count: int
-    states: StateIntervals
+    states: Sequence[StateInterval]
     pool_log: Sequence[PoolChange]
     rolled: bool
     ended: Ending
@@ -112,7 +112,7 @@ def run_result(record: RunRecord, table: RequestTable | None) -> RunResult:
         alone=whole if is_alone else metrics(record.settled_tally, record.alone_end_s),
         bin_s=record.bin_s,
         series=_series(record),
-        states=record.states,
+        states=StateIntervals.of(record.states),
         waits=record.waits,
         critical_path=record.critical_path,
         failures=record.failures,

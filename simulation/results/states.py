@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import overload
+from typing import Any, overload
 
 import numpy as np
 
@@ -40,8 +40,15 @@ class StateInterval:
 
 
 _STATES = tuple(State)
+_NUMBERS = {state: number for number, state in enumerate(_STATES)}
 INTERVAL = np.dtype([("instance", "<i4"), ("state", "u1"), ("begin_s", "<f8"), ("end_s", "<f8")])
 """One interval in a `StateIntervals`: the state is its place among the states."""
+
+
+def _interval(row: Any) -> StateInterval:
+    """Return the interval of an `INTERVAL` record's four values."""
+    instance, state, begin_s, end_s = row
+    return StateInterval(instance, _STATES[state], begin_s, end_s)
 
 
 class StateIntervals(Sequence[StateInterval]):
@@ -59,15 +66,14 @@ class StateIntervals(Sequence[StateInterval]):
     @classmethod
     def of(cls, intervals: Iterable[StateInterval]) -> StateIntervals:
         """Return a table of these intervals."""
-        rows = [(i.instance, _STATES.index(i.state), i.begin_s, i.end_s) for i in intervals]
+        rows = [(i.instance, _NUMBERS[i.state], i.begin_s, i.end_s) for i in intervals]
         return cls(np.array(rows, INTERVAL))
 
     def __len__(self) -> int:
         return len(self.rows)
 
     def __iter__(self) -> Iterator[StateInterval]:
-        for instance, state, begin_s, end_s in self.rows.tolist():
-            yield StateInterval(instance, _STATES[state], begin_s, end_s)
+        return map(_interval, self.rows.tolist())
 
     @overload
     def __getitem__(self, index: int) -> StateInterval: ...
@@ -76,7 +82,7 @@ class StateIntervals(Sequence[StateInterval]):
     def __getitem__(self, index: int | slice) -> StateInterval | StateIntervals:
         if isinstance(index, slice):
             return StateIntervals(self.rows[index])
-        return next(iter(StateIntervals(self.rows[index : index + 1 or None])))
+        return _interval(self.rows[index].item())
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, StateIntervals) and np.array_equal(self.rows, other.rows)

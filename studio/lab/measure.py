@@ -17,7 +17,7 @@ from simulation.results.failures import Cause, Failure
 from simulation.results.pool_log import PoolChange
 from simulation.results.recorder import RunRecord, run_result
 from simulation.results.run_result import CUT, OUTCOMES, Ending, EngineName, RequestTable, RunResult
-from simulation.results.states import State, StateInterval, StateIntervals
+from simulation.results.states import State, StateInterval
 from simulation.results.tally import Calls, count_requests
 from simulation.scenario.model import Scenario
 from simulation.scenario.units import Floats
@@ -222,7 +222,9 @@ def _ended_s(sample: LoadSample, begin_s: float) -> float | None:
     return sample.began_s + max(float(step["end_s"]) for step in sample.timeline["steps"]) - begin_s
 
 
-def _states(scenario: Scenario, sample: LoadSample, begin_s: float, end_s: float) -> StateIntervals:
+def _states(
+    scenario: Scenario, sample: LoadSample, begin_s: float, end_s: float
+) -> tuple[StateInterval, ...]:
     """Return the executor's states on the rollout's clock, from the first request to the end."""
     names = scenario.service.instance_names(scenario.service_name)
     shift_s, first_s = sample.began_s - begin_s, sample.zero_s - begin_s
@@ -239,7 +241,7 @@ def _states(scenario: Scenario, sample: LoadSample, begin_s: float, end_s: float
                     end_s if is_last else state["end_s"] + shift_s,
                 )
             )
-    return StateIntervals.of(intervals)
+    return tuple(intervals)
 
 
 def _pool_log(scenario: Scenario, load_sample: LoadSample, begin_s: float) -> list[PoolChange]:
