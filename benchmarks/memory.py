@@ -1,6 +1,6 @@
 """How much memory a replication of many candidates takes.
 
-    python benchmarks/memory.py
+    python -m benchmarks.memory
 
 Each number of candidates is simulated in a process of its own: one replication of the shipped evening
 scenario with 25 instances. The table has the highest memory of that process, in MB.
@@ -11,13 +11,13 @@ from __future__ import annotations
 import resource
 import subprocess
 import sys
-from pathlib import Path
 
 from simulation.scenario.file import ScenarioFile
 from simulation.study.case import cases_of, frame_of_cases
 from simulation.study.running.work import Part, Work
+from tests.helpers.paths import ROOT
 
-SCENARIO = Path(__file__).resolve().parents[1] / "scenarios" / "checkout-evening.yaml"
+SCENARIO = ROOT / "scenarios" / "checkout-evening.yaml"
 COUNTS = (1, 10, 50, 100, 500)
 
 
@@ -42,8 +42,8 @@ def main() -> None:
         return
     print("| candidates | MB |\n| ---: | ---: |")
     for count in COUNTS:
-        command = [sys.executable, __file__, str(count)]
-        done = subprocess.run(command, check=True, capture_output=True, text=True)
+        command = [sys.executable, "-m", "benchmarks.memory", str(count)]
+        done = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
         print(f"| {count} | {float(done.stdout):.0f} |")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from enum import StrEnum
-from typing import NamedTuple, overload
+from typing import Any, NamedTuple, overload
 
 import numpy as np
 
@@ -46,6 +46,12 @@ INTERVAL = np.dtype([("instance", "<i4"), ("state", "u1"), ("begin_s", "<f8"), (
 """One interval in a `StateIntervals`: the state is its place among the states."""
 
 
+def _interval(row: Any) -> StateInterval:
+    """Return the interval of an `INTERVAL` record's four values."""
+    instance, state, begin_s, end_s = row
+    return StateInterval(instance, _STATES[state], begin_s, end_s)
+
+
 class StateIntervals(Sequence[StateInterval]):
     """Intervals as they are kept by the ten thousand: in columns, made into objects when they are read.
 
@@ -68,8 +74,7 @@ class StateIntervals(Sequence[StateInterval]):
         return len(self.rows)
 
     def __iter__(self) -> Iterator[StateInterval]:
-        for instance, state, begin_s, end_s in self.rows.tolist():
-            yield StateInterval(instance, _STATES[state], begin_s, end_s)
+        return map(_interval, self.rows.tolist())
 
     @overload
     def __getitem__(self, index: int) -> StateInterval: ...
@@ -78,7 +83,7 @@ class StateIntervals(Sequence[StateInterval]):
     def __getitem__(self, index: int | slice) -> StateInterval | StateIntervals:
         if isinstance(index, slice):
             return StateIntervals(self.rows[index])
-        return next(iter(StateIntervals(self.rows[index : index + 1 or None])))
+        return _interval(self.rows[index].item())
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, StateIntervals) and np.array_equal(self.rows, other.rows)

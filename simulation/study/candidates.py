@@ -101,8 +101,9 @@ def default_windows(scenario: Scenario) -> DefaultWindows:
     """Return the windows worth comparing: powers of two up to half the smallest fleet, and its own.
 
     A window is left out if it cannot meet the objective of a duration, or if it adds more to the
-    study's cost than all others cost together: each candidate is observed as long as the slowest. The scenario's own window always stays. Where the strategy has
-    no window, or every service has its own, only the scenario's own window is returned.
+    study's cost than all others cost together: each candidate is observed as long as the slowest.
+    The scenario's own window always stays. Where the strategy has no window, or every service has
+    its own, only the scenario's own window is returned.
     """
     varied = [
         name
@@ -130,7 +131,7 @@ def _without_hopeless(
         costs[window] = expected_requests(candidate, warm_up_s, run_s)
     limit_s = scenario.objectives.duration
     kept, left_out = set(windows), dict[int, WhyLeftOut]()
-    for window in sorted(kept - {own_window}, key=lambda window: -costs[window]):
+    for window in sorted(kept - {own_window}, key=costs.__getitem__, reverse=True):
         next_cost = max((costs[other] for other in kept - {window}), default=math.inf)
         if limit_s is not None and expected_s[window] > _BEYOND_LIMIT * limit_s:
             left_out[window] = WhyLeftOut.DURATION

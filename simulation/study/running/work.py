@@ -92,7 +92,7 @@ class Work:
 
     def _run(self, part: Part) -> dict[int, RunResult]:
         known_end_s = max((stored.alone_end_s for _, stored in part.known), default=-math.inf)
-        order = sorted(part.unknown, key=lambda index: -self._expected_ends_s[index])
+        order = sorted(part.unknown, key=self._expected_ends_s.__getitem__, reverse=True)
         results = self._observe(order, part.replication, known_end_s)
         end_s = max((result.end_s for result in results.values()), default=known_end_s)
         again = [index for index in order if results[index].end_s < end_s]

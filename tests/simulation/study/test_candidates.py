@@ -49,8 +49,8 @@ def test_a_window_that_cannot_meet_the_duration_is_left_out(
     """Windows take 160, 80, 40 and 20 s; beyond twice the limit there is no hope."""
     found = default_windows(of_sixteen(objectives={"duration": limit}))
     assert found.windows == windows
-    assert tuple(one.window for one in found.left_out) == left_out
-    assert {one.reason for one in found.left_out} <= {WhyLeftOut.DURATION}
+    assert tuple(window.window for window in found.left_out) == left_out
+    assert {window.reason for window in found.left_out} <= {WhyLeftOut.DURATION}
 
 
 def test_the_scenarios_own_window_is_never_left_out() -> None:
@@ -85,9 +85,9 @@ def test_a_window_that_adds_more_than_all_others_cost_is_left_out(
         )
     )
     assert found.windows == windows
-    assert {one.reason for one in found.left_out} <= {WhyLeftOut.COST}
-    for one in found.left_out:
-        assert one.expected_s == pytest.approx(4000 / one.window, rel=0.02)
+    assert {window.reason for window in found.left_out} <= {WhyLeftOut.COST}
+    for left_out in found.left_out:
+        assert left_out.expected_s == pytest.approx(4000 / left_out.window, rel=0.02)
 
 
 def test_what_is_left_out_is_said_where_the_default_windows_are_compared() -> None:

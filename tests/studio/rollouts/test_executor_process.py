@@ -331,4 +331,4 @@ def test_a_journal_without_an_event_is_no_record(
     hand = Hand()
     assert run(plan_file, hand) == 3
     assert plan_file.journal_path.exists()
-    assert [type(one) for one in hand.landed] == [ExecutorExit]
+    assert [type(result) for result in hand.landed] == [ExecutorExit]

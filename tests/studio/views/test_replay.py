@@ -85,7 +85,7 @@ def hand_made(
     told = {name: np.array(series.get(name, [0.0] * count)) for name in SERIES}
     run = replace(
         result.runs[0],
-        states=StateIntervals.of(StateInterval(*one) for one in states),
+        states=StateIntervals.of(StateInterval(*interval) for interval in states),
         series=told,
         bin_s=1.0,
         settled_s=4.0,
