@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulation.results.failures import Failure
+from simulation.results.judged import Stretch
 from simulation.results.losses import NO_LOSSES, Losses
 from simulation.results.states import StateIntervals
 from simulation.scenario.units import Floats
@@ -194,6 +195,9 @@ class RunResult:
         stopped_by: The failure that stopped the release, None when none did.
         losses: The requests that were lost, by cause, phase of the rollout and second; their number
             is the metric ``failed_requests``.
+        stretches: What the objectives on requests are judged by, see `simulation.results.judged`.
+        control_metrics: The metrics without a rollout, over this candidate's own rollout and settling;
+            None where there is no control.
         table: The requests, None unless they were kept.
         engine: The engine that simulated the run, never ``auto``; both give the same result.
     """
@@ -212,6 +216,8 @@ class RunResult:
     failures: tuple[Failure, ...] = ()
     stopped_by: Failure | None = None
     losses: Losses = field(default_factory=lambda: NO_LOSSES)
+    stretches: tuple[Stretch, ...] = ()
+    control_metrics: dict[str, float | None] | None = None
     table: RequestTable | None = None
     engine: EngineName = EngineName.REFERENCE
 
