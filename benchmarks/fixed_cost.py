@@ -28,6 +28,7 @@ HERE = Path(__file__).resolve()
 ROOT = HERE.parents[1]
 ROUNDS = 40
 COMPARISONS = 7
+WINDOWS = (1, 2, 4, 8)
 KINDS = ("alone", "in a row")
 """A case alone until it has settled, or all cases of a replication until the last of them has settled."""
 
@@ -37,13 +38,12 @@ def serve() -> None:
     from simulation.engines.compiled.prepare import prepare  # noqa: PLC0415 - of the version compared
     from simulation.results.run_result import EngineName  # noqa: PLC0415
     from simulation.scenario.file import ScenarioFile  # noqa: PLC0415
-    from simulation.study.candidates import default_windows  # noqa: PLC0415
     from simulation.study.case import cases_of, frame_of_cases  # noqa: PLC0415
     from simulation.study.running.work import Part, Work  # noqa: PLC0415
 
     prepare()
     scenario = ScenarioFile.load(ROOT / "scenarios" / "checkout-evening.yaml").scenario
-    cases = cases_of(scenario, default_windows(scenario).windows)
+    cases = cases_of(scenario, WINDOWS)
     work = Work(tuple(cases), frame_of_cases(cases), EngineName.COMPILED)
     numbers = range(len(cases))
     for line in sys.stdin:

@@ -61,7 +61,7 @@ CASES = [
         "validate shop.yaml",
         shop("slots: 2", "replications: 2"),
         "shop.yaml:10: services.web.replications: 2: unknown key (known here: balancer, crashes, "
-        "instances, rollout, service_time, slots, speed, steps, versions, workload, zones)",
+        "instances, rollout, service_time, slots, speed, steps, uncertain, versions, workload, zones)",
     ),
     case(
         "a surge that is no count",

@@ -63,7 +63,7 @@ def reconnections(draw: st.DrawFn) -> Any:
         "jitter": pick(draw, 0, 0.5),
         "cost": pick(draw, "0s", "5ms", "2s"),
     }
-    return pick(draw, False, True, how)
+    return pick(draw, how, how, True, False)
 
 
 @st.composite

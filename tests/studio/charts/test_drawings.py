@@ -123,7 +123,9 @@ def test_a_verdict_is_told_by_shape_too() -> None:
 def test_a_rollout_that_never_ends_is_no_point() -> None:
     aborted = SHOP.replace("timeout: 5s", "timeout: 0s, on_timeout: abort")
     scenario = ScenarioFile.parse(
-        aborted.replace("service_time: {mean: 50ms, cv: 1}", "service_time: 30s")
+        aborted.replace("service_time: {mean: 50ms, cv: 1}", "service_time: 30s").replace(
+            "rate: 40/s", "rate: 0.3/s"
+        )
     ).scenario
     cases = cases_of(scenario)
     comparison = compare(scenario, cases, list(run_rows(scenario, cases, Execution(jobs=1))))

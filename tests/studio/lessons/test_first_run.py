@@ -66,6 +66,7 @@ def assert_alike(run: RunResult, other: RunResult) -> None:
     """Figures are the same, series to 11 binary digits, states to 1/256 s."""
     for name in (
         *("ended", "requests", "bin_s", "critical_path", "failures", "stopped_by", "table"),
+        "losses",
     ):
         assert getattr(run, name) == getattr(other, name), name
     for name in ("metrics", "alone"):
@@ -88,7 +89,7 @@ def assert_alike(run: RunResult, other: RunResult) -> None:
         assert one.end_s == pytest.approx(two.end_s, abs=1 / 256 + 1e-6)
     assert {field.name for field in fields(RunResult)} == {
         *("ended", "requests", "bin_s", "critical_path", "failures", "table", "metrics", "alone"),
-        *("settled_s", "end_s", "waits", "series", "states", "engine", "stopped_by"),
+        *("settled_s", "end_s", "waits", "series", "states", "engine", "stopped_by", "losses"),
     }
 
 

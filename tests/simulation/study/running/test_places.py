@@ -114,7 +114,7 @@ def test_processes_that_finish_in_time_serve_the_next_study(
 
 def test_processes_that_would_take_long_are_killed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(places, "_GRACE_S", 0.02)
-    long = small_shop(replications=2, instances=200, rate="20000/s")
+    long = small_shop(replications=2, instances=200, slots=6, rate="20000/s")
     looked = [0]
 
     def stopped() -> bool:
