@@ -87,5 +87,6 @@ def test_the_busiest_start_is_that_of_the_highest_rate_meanwhile(
     lasts_s: float, busiest: int
 ) -> None:
     rates = {"steps": [["0h", "10/s"], ["6h", "20/s"], ["8h", "90/s"], ["9h", "30/s"]]}
-    starts_s = [3600.0, 5 * 3600.0 + 1800, 10 * 3600.0]
-    assert busiest_of(scenario(rate=rates), starts_s, lasts_s) == busiest
+    starts = ["1h", "330m", "10h"]
+    scenarios = [scenario(rate=rates, clock={"start": start}) for start in starts]
+    assert busiest_of(scenarios, lasts_s) == busiest
