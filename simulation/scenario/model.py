@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Sequence
+from datetime import UTC
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
@@ -529,6 +530,12 @@ class Scenario(FileModel):
         if weekday is None or not isinstance(rate, TraceRate | TimestampsRate):
             return None
         return rate.days(weekday.weekday, self.clock.zone)
+
+    def zone_name(self) -> str | None:
+        """Return the zone of the starts: the clock's, or UTC where the trace has its dates in UTC."""
+        first_row = self.calendar().first_row
+        is_utc = first_row is not None and first_row.tzinfo is UTC
+        return self.clock.zone or ("UTC" if is_utc else None)
 
     def calendar(self) -> RateTable:
         """Return the rate over the whole traffic, whichever day is drawn, without its growth."""

@@ -93,6 +93,16 @@ class RateTable:
         """Return the highest rate, in requests per second."""
         return float(np.nanmax(self.rates_rps)) if len(self.rates_rps) else 0.0
 
+    def steps_within(self, begin_s: float, end_s: float) -> list[tuple[float, float]]:
+        """Return ``(time_s, rate_rps)`` of every rate that holds at some time between two moments."""
+        steps = self.as_steps()
+        ends_s = [*(time_s for time_s, _ in steps[1:]), math.inf]
+        return [
+            step
+            for step, step_ends_s in zip(steps, ends_s, strict=True)
+            if step_ends_s > begin_s and step[0] < end_s
+        ]
+
     def multiply(self, factor: float) -> RateTable:
         """Return the same table with every rate multiplied by a factor."""
         return self if factor == 1.0 else replace(self, rates_rps=self.rates_rps * factor)
