@@ -58,7 +58,9 @@ async def measure_traffic(
     await asyncio.sleep(over_s)
     after = await fleet.observe()
     count, lasted_s = after.requests_count - before.requests_count, loop.time() - begin_s
-    if before.identity != after.identity or count < 0:  # a new process, or its counters were cleared
+    if (
+        before.identity != after.identity or count < 0
+    ):  # a new process, or its counters were cleared
         return TrafficReading(TrafficAnswer.RESTARTED)
     return TrafficReading(_answer(expected, count, lasted_s), count / lasted_s)
 

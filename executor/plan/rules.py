@@ -223,6 +223,7 @@ IS_CONFIRMED = "the prediction is what a search confirmed, where there was one"
 PREDICTION_CHECKS = frozenset((OBJECTIVES_HOLD, RUNS_ADD_UP, IS_CONFIRMED))
 """The checks of a plan's prediction; they do not apply to a plan that was not simulated."""
 
+
 def _traffic_ascends(plan: Plan) -> Iterator[str]:
     traffic = plan.traffic
     if traffic is not None and not traffic.low_rps <= traffic.high_rps <= traffic.highest_rps:

@@ -106,7 +106,10 @@ def _with_days(scenario: Scenario, days: DrawnDays, frame: SimulatedInterval) ->
     data = scenario.as_data()
     data["traffic"]["rate"] = {
         "days": [
-            [[f"{time!r}s", f"{rps!r}/s"] for time, rps in day.steps_within(begin_s, start_s + frame.horizon_s)]
+            [
+                [f"{time!r}s", f"{rps!r}/s"]
+                for time, rps in day.steps_within(begin_s, start_s + frame.horizon_s)
+            ]
             for day in days.days
         ],
         "weekday": WEEKDAYS[days.weekday],
@@ -241,7 +244,9 @@ def _plan_of(
         duration = predicted.metrics.get("rollout_duration_s")
         plan_2_fields = {"schema": PLAN_2, "start": start}
         if duration is not None and duration.run_high is not None:
-            plan_2_fields["traffic"] = planned_traffic(chosen, name, replications, duration.run_high)
+            plan_2_fields["traffic"] = planned_traffic(
+                chosen, name, replications, duration.run_high
+            )
     if carried_out_by != "rollcast":
         plan_2_fields |= {
             "schema": PLAN_2,

@@ -31,7 +31,9 @@ def planned_start(scenario: Scenario, now: datetime) -> PlannedStart | None:
     try:
         at = None if zone is None else coming_moment(start, zone, now)
     except ValueError as error:
-        raise Refused(f"{scenario.name} is no plan: clock.start: {start.label()}: {error}") from None
+        raise Refused(
+            f"{scenario.name} is no plan: clock.start: {start.label()}: {error}"
+        ) from None
     return PlannedStart(
         weekday=WEEKDAYS[days.weekday],
         local_time=start.file_text().split()[1],

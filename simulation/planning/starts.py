@@ -93,7 +93,9 @@ def _of_weekdays(first: str, last: str | None, times: str) -> list[float | str]:
         raise ValueError("a range of starts needs its step, such as tue/22:00..05:00/30m")
     first_s, last_s = clock_time_s(first_time), clock_time_s(last_time if dots else first_time)
     if first_s is None or last_s is None:
-        raise ValueError("must be a weekday and time such as tue 22:00 or tue..thu/22:00..05:00/30m")
+        raise ValueError(
+            "must be a weekday and time such as tue 22:00 or tue..thu/22:00..05:00/30m"
+        )
     return _texts(weekdays, first_s, last_s, _step_s(step) if dots else DAY_S)
 
 
@@ -124,7 +126,10 @@ def _labels(scenario: Scenario, first_s: float, count: int, step_s: float) -> li
     starts: list[float | str] = []
     for start_s in first_s + step_s * np.arange(count):
         label = clock_label(float(start_s), first_row)
-        exact = start_second(label, first_row) == start_s
+        try:
+            exact = start_second(label, first_row) == start_s
+        except ValueError:  # the clocks show this local time twice on that day
+            exact = False
         starts.append(label if exact else float(start_s))
     return starts
 

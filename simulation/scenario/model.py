@@ -498,7 +498,9 @@ class Scenario(FileModel):
         days, weekday = self.drawn_days(), weekday_start(start)
         if weekday is not None:
             if days is None:
-                raise ValueError("a weekday needs a trace with dates; give a time of day or an offset")
+                raise ValueError(
+                    "a weekday needs a trace with dates; give a time of day or an offset"
+                )
             return weekday.start_s
         table = self.calendar()
         refuse_time_alone(start, table)

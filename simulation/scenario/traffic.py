@@ -116,7 +116,9 @@ Start = Annotated[
     float | str,
     BeforeValidator(parse_start),
     PlainSerializer(lambda value: format_duration(value) if isinstance(value, float) else value),
-    WithJsonSchema({"type": "string", "examples": ["tue 22:00", "18:00", "90m", "1998-06-23 15:57"]}),
+    WithJsonSchema(
+        {"type": "string", "examples": ["tue 22:00", "18:00", "90m", "1998-06-23 15:57"]}
+    ),
 ]
 """The start of the rollout on the traffic's clock: an offset, a weekday and time, a time of day, or a
 date and time."""
@@ -400,7 +402,9 @@ def _rate_kind(value: Any) -> str:
 
 def _short_rate(value: Any) -> Any:
     if isinstance(value, dict):
-        raise ValueError("must be a rate such as 240/s, or one of steps, daily, trace, timestamps, days")
+        raise ValueError(
+            "must be a rate such as 240/s, or one of steps, daily, trace, timestamps, days"
+        )
     return {"constant": value}
 
 

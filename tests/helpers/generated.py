@@ -255,6 +255,9 @@ def traffics(draw: st.DrawFn, services: list[str]) -> dict[str, Any]:
     return {
         "rate": rate,
         "arrivals": arrivals,
+        "growth": pick(
+            draw, "none", *(["20%", "-10%"] if arrivals in ("poisson", "bursty") else [])
+        ),
         "uncertain": 0 if arrivals == "replay" else pick(draw, 0, 0, "10%"),
         "dispersion": pick(draw, 1, 3, 10),
         "clients": {
@@ -317,6 +320,7 @@ def scenarios(draw: st.DrawFn, *, steady: bool = False, known: bool = False) -> 
         "services": services,
         "clock": {
             "start": "0s" if ends else pick(draw, "0s", "12:00"),
+            "zone": pick(draw, "none", "Europe/Paris"),
             "warm_up": pick(draw, "0s", "3s", "auto"),
             "horizon": "10s" if steady or ends else pick(draw, "auto", "10s"),
         },

@@ -116,14 +116,18 @@ class DrawnDays:
         """The mean of the days, at each time of day."""
         return _combined(self.days, lambda rates: np.mean(rates, axis=0))
 
-    @cached_property
-    def highest(self) -> RateTable:
-        """The highest rate of the days, at each time of day."""
-        return _combined(self.days, lambda rates: np.max(rates, axis=0))
+    def quantile(self, share: float) -> RateTable:
+        """Return the rate that a share of the days does not exceed, at each time of day."""
+        return _quantile(self, share)
 
     def index_of(self, uniform: float) -> int:
         """Return the index of the day that a uniform number from [0, 1) draws."""
         return int(uniform * len(self.days))
+
+
+@lru_cache(maxsize=64)
+def _quantile(days: DrawnDays, share: float) -> RateTable:
+    return _combined(days.days, lambda rates: np.quantile(rates, share, axis=0))
 
 
 def has_weekdays(table: RateTable) -> bool:

@@ -72,7 +72,7 @@ def multiply_uncertain(scenario: Scenario, deviate: Deviate) -> Scenario:
 def at_quantile(scenario: Scenario, z: float) -> Scenario:
     """Return the scenario with every factor at the quantile of a standard normal deviate.
 
-    Where a day is drawn, the traffic is the highest rate of the days at each time of day.
+    Where a day is drawn, the traffic is the same quantile of the days at each time of day.
 
     Args:
         scenario: The scenario.
@@ -80,7 +80,8 @@ def at_quantile(scenario: Scenario, z: float) -> Scenario:
     """
     days = scenario.drawn_days()
     if days is not None:
-        rate = steps_of(days.highest.multiply(math.exp(days.spread * z)))
+        share = (1 + math.erf(z / math.sqrt(2))) / 2
+        rate = steps_of(days.quantile(share).multiply(math.exp(days.spread * z)))
         scenario = on_day(scenario, scenario.traffic.model_copy(update={"rate": rate}))
     return multiply_uncertain(scenario, lambda _number: z)
 
