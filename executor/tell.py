@@ -162,15 +162,17 @@ def lines_of(event: RolloutEvent) -> Iterator[str]:
 
 def traffic_text(event: TrafficMeasured) -> str:
     """Return the measured traffic beside the range that the plan holds for, as a sentence."""
-    expected = f"the plan was simulated with {event.low_rps:.4g} to {event.high_rps:.4g} requests/s"
+    expected = f"the plan was simulated with {_rate_text(event.low_rps)} to {_rate_text(event.high_rps)} requests/s"
     if event.answer is TrafficAnswer.NOT_COUNTED:
         return f"traffic is not checked: the balancer does not count requests; {expected}"
     if event.answer is TrafficAnswer.RESTARTED or event.rate_rps is None:
         return f"traffic is not checked: the balancer's counters began anew; {expected}"
-    measured = f"traffic is {event.rate_rps:.4g} requests/s"
+    measured = f"traffic is {_rate_text(event.rate_rps)} requests/s"
     match event.answer:
         case TrafficAnswer.ABOVE:
-            return f"{measured}, above the highest of the plan's runs: {event.highest_rps:.4g}"
+            return (
+                f"{measured}, above the highest of the plan's runs: {_rate_text(event.highest_rps)}"
+            )
         case TrafficAnswer.UPPER:
             return f"{measured}, above 95 % of the plan's minutes: {expected}"
         case TrafficAnswer.BELOW:
@@ -189,9 +191,13 @@ def start_lines(plan: Plan) -> Iterator[str]:
     if traffic is not None:
         days = f"{traffic.days_count} day{'s' if traffic.days_count > 1 else ''}"
         yield (
-            f"it holds for {traffic.low_rps:.4g} to {traffic.high_rps:.4g} requests/s, from {days} "
-            f"of the trace; above {traffic.highest_rps:.4g} requests/s it is refused"
+            f"it holds for {_rate_text(traffic.low_rps)} to {_rate_text(traffic.high_rps)} requests/s, from {days} "
+            f"of the trace; above {_rate_text(traffic.highest_rps)} requests/s it is refused"
         )
+
+
+def _rate_text(rate_rps: float) -> str:
+    return f"{rate_rps:,.0f}" if rate_rps >= 1000 else f"{rate_rps:.4g}"
 
 
 def _journal_lines(

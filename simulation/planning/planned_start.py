@@ -38,7 +38,9 @@ def planned_start(scenario: Scenario, now: datetime) -> PlannedStart | None:
         weekday=WEEKDAYS[days.weekday],
         local_time=start.file_text().split()[1],
         zone=zone,
-        at=at,
+        # With its offset in place of its zone: Python calls no two moments of different zones equal
+        # where the clocks show a time twice.
+        at=None if at is None else datetime.fromisoformat(at.isoformat()),
         is_twice=at is not None and exists_twice(at),
     )
 
