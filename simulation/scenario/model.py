@@ -565,6 +565,13 @@ class Scenario(FileModel):
         )
         return constant_rate(clients.count / (clients.think_time.mean_s() + demand_s))
 
+    def highest_rps(self) -> float:
+        """Return the highest rate at any time, of any day that may be drawn, in requests per second."""
+        days = self.drawn_days()
+        if days is None:
+            return self.rates().highest_rps()
+        return days.quantile(1.0).highest_rps() * self.traffic.growth_factor
+
     def window_count(self, service: str | None = None) -> int:
         """Return a service's window as a count; percentages are rounded as Kubernetes does.
 

@@ -258,7 +258,7 @@ class TraceRate(FileModel):
 
     def days(self, weekday: int, zone: str | None) -> DrawnDays:
         """Return the days that a start on a weekday draws; 0 is Monday."""
-        return days_of(in_zone(self.table(), zone), weekday, self._data, self.scale)
+        return days_of(lambda: in_zone(self.table(), zone), weekday, self._data, self.scale, zone)
 
     def content(self) -> dict[str, Any]:
         """Return a digest of the file and of what else decides the rates."""
@@ -327,7 +327,7 @@ class TimestampsRate(FileModel):
 
     def days(self, weekday: int, zone: str | None) -> DrawnDays:
         """Return the days that a start on a weekday draws; 0 is Monday."""
-        return days_of(in_zone(self.table(), zone), weekday, self._data, self._factor)
+        return days_of(lambda: in_zone(self.table(), zone), weekday, self._data, self._factor, zone)
 
     def content(self) -> dict[str, Any]:
         """Return a digest of the times and their first date."""

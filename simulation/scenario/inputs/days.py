@@ -149,20 +149,36 @@ def refuse_time_alone(start: float | str, table: RateTable) -> None:
 
 
 @dataclass(frozen=True)
-class _Keyed:
-    """A trace's rates and the key that decides them."""
+class _Source:
+    """A trace's rates, made when they are needed, and the key of all that decides them."""
 
     key: tuple[Hashable, ...]
-    table: RateTable = field(compare=False)
+    make_table: Callable[[], RateTable] = field(compare=False)
+
+
+def days_of(make_table: Callable[[], RateTable], weekday: int, *key: Hashable) -> DrawnDays:
+    """Return the days of a trace that a start on a weekday draws.
+
+    Args:
+        make_table: Returns the trace's rates; their first row is in the zone whose midnights count.
+        weekday: The number of the weekday; 0 is Monday.
+        key: All that decides the rates, for the cache.
+
+    Raises:
+        ValueError: The trace has no dates, or no whole day of this weekday.
+    """
+    return _days_of(_Source(key, make_table), weekday)
 
 
 @lru_cache(maxsize=64)
-def _days_of(keyed: _Keyed, weekday: int) -> DrawnDays:
-    table = keyed.table
+def _days_of(source: _Source, weekday: int) -> DrawnDays:
+    table = source.make_table()
+    if not table.ends or table.first_row is None:
+        raise ValueError("a weekday needs a trace with dates; give a time of day or an offset")
     whole = whole_days(table)
     begins_s = [begin_s for day, begin_s in whole if day.weekday() == weekday]
-    name = WEEKDAYS[weekday].capitalize()
     if not begins_s:
+        name = WEEKDAYS[weekday].capitalize()
         raise ValueError(
             f"the trace has no whole {name} without a gap; it has {_counts_text(whole)}"
         )
@@ -172,22 +188,6 @@ def _days_of(keyed: _Keyed, weekday: int) -> DrawnDays:
         return DrawnDays(days, weekday, 0.0, known_count)
     mean = _combined(days, lambda rates: np.mean(rates, axis=0))
     return DrawnDays((mean,), weekday, _spread(table, whole), known_count)
-
-
-def days_of(table: RateTable, weekday: int, *key: Hashable) -> DrawnDays:
-    """Return the days of a trace that a start on a weekday draws.
-
-    Args:
-        table: The trace's rates; its `first_row` is in the zone whose midnights count.
-        weekday: The number of the weekday; 0 is Monday.
-        key: What decides the table beside its first row, for the cache.
-
-    Raises:
-        ValueError: The trace has no dates, or no whole day of this weekday.
-    """
-    if not table.ends or table.first_row is None:
-        raise ValueError("a weekday needs a trace with dates; give a time of day or an offset")
-    return _days_of(_Keyed((*key, str(table.first_row)), table), weekday)
 
 
 def whole_days(table: RateTable) -> list[tuple[date, float]]:
