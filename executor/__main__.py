@@ -23,6 +23,7 @@ from executor.output import OutputFormat, complain, write_no_more
 from executor.plan.file import read_plan
 from executor.plan.model import Plan
 from executor.plan.rules import checks
+from executor.tell import start_lines
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -168,6 +169,7 @@ def validate_report(
     lines = [f"✓ the form is that of {plan.schema_}", "✓ nothing was changed since it was made"]
     if not plan.is_by_rollcast:
         lines.append(f"  {plan.carried_out_by} carries it out: export it, execute refuses it")
+    lines += [f"  {line}" for line in start_lines(plan)]
     all_checks, warnings = checks(plan, now), list[str]()
     if inventory is not None:
         look = look_at(plan, read_inventory(inventory))

@@ -14,6 +14,7 @@ from executor.fleet.balancers.base import Admin
 from executor.plan.model import Step
 from executor.progress import Ended, Event, EventKind
 from executor.statement import FleetStatement
+from executor.traffic import TrafficAnswer
 
 EVENTS_1: Literal["rollcast.events/1"] = "rollcast.events/1"
 
@@ -53,6 +54,31 @@ class BalancerNamed(_Event):
 
     event: Literal["balancer_named"] = "balancer_named"
     balancer: str
+
+
+class TrafficCheckBegun(_Event):
+    """The requests are counted for some seconds before the first wave."""
+
+    event: Literal["traffic_check_begun"] = "traffic_check_begun"
+    over_s: float
+
+
+class TrafficMeasured(_Event):
+    """The traffic before the first wave, held against the range that the plan holds for.
+
+    Attributes:
+        answer: How it lies to the range; a rollout above it is refused.
+        rate_rps: The measured rate, in requests per second; None where it could not be measured.
+        low_rps: The range's lower end.
+        high_rps: The range's upper end.
+    """
+
+    event: Literal["traffic_measured"] = "traffic_measured"
+    answer: TrafficAnswer
+    rate_rps: float | None
+    low_rps: float
+    high_rps: float
+    highest_rps: float
 
 
 class StepBegun(_Event):
@@ -229,6 +255,8 @@ class ErrorReported(_Event):
 RolloutEvent = (
     RolloutStarted
     | BalancerNamed
+    | TrafficCheckBegun
+    | TrafficMeasured
     | StepBegun
     | StepEnded
     | InstanceChanged

@@ -33,8 +33,11 @@ from executor.events import (
     RolloutEnded,
     RolloutStarted,
     StopRequested,
+    TrafficCheckBegun,
+    TrafficMeasured,
     Warned,
 )
+from executor.fleet.balancers.base import BalancerError
 from executor.fleet.connect import connect, fleet_key
 from executor.fleet.fleet_client import FleetClient
 from executor.fleet.inventory import Inventory, read_inventory
@@ -51,7 +54,15 @@ from executor.records.lock import Lock, lock_path
 from executor.records.timeline import timeline
 from executor.run import RolloutRun
 from executor.statement import FleetStatement
-from executor.tell import Report, ReportingWatcher, report_json, report_text
+from executor.tell import (
+    Report,
+    ReportingWatcher,
+    report_json,
+    report_text,
+    start_lines,
+    traffic_text,
+)
+from executor.traffic import MEASURED_S, TrafficAnswer, measure_traffic
 
 _logger = logging.getLogger(__name__)
 
@@ -242,6 +253,11 @@ class _Execution:
         for warning in look.warnings:
             self.warn(warning)
         self.report(BalancerNamed(balancer=client.balancer.place()))
+        for line in start_lines(self.plan):
+            self.report(ActionPlanned(message=line))
+        if self.plan.traffic is not None and not events:
+            line = f"requests are counted for {MEASURED_S:g} s before the first wave"
+            self.report(ActionPlanned(message=line))
         for line in remaining_actions(self.plan, self.inventory, client, progress):
             self.report(ActionPlanned(message=line))
         if problems := problems_in(look.checks):
@@ -326,6 +342,8 @@ class _Execution:
         try:
             events = journal.events() if self.asked.resume else []
             await self._check_fleet(client, replay_events(events) if events else None)
+            if not events:
+                await self._check_traffic(client)
             self._report_start(client)
             approval = self._approval()
             run = RolloutRun(
@@ -358,6 +376,31 @@ class _Execution:
             _logger.info("%s: %s", promise, "; ".join(problems) or "holds")
         if problems := problems_in(look.checks):
             raise Refused(f"{self.asked.plan}: nothing was touched: {'; '.join(problems)}")
+
+    async def _check_traffic(self, client: FleetClient) -> None:
+        """Measure the traffic and hold it against the plan's range, where the plan has one.
+
+        Raises:
+            Refused: More arrives than in any run of the plan's simulation.
+        """
+        expected = self.plan.traffic
+        if expected is None:
+            return
+        self.report(TrafficCheckBegun(over_s=MEASURED_S))
+        try:
+            reading = await measure_traffic(client, expected, MEASURED_S)
+        except BalancerError as error:
+            raise Refused(f"{self.asked.plan}: nothing was touched: {error}") from None
+        measured = TrafficMeasured(
+            answer=reading.answer,
+            rate_rps=reading.rate_rps,
+            low_rps=expected.low_rps,
+            high_rps=expected.high_rps,
+            highest_rps=expected.highest_rps,
+        )
+        if reading.answer is TrafficAnswer.ABOVE:
+            raise Refused(f"{self.asked.plan}: nothing was touched: {traffic_text(measured)}")
+        self.report(measured)
 
     def _report_start(self, client: FleetClient) -> None:
         self.report(

@@ -24,6 +24,8 @@ from executor.events import (
     StepBegun,
     StepEnded,
     StopRequested,
+    TrafficCheckBegun,
+    TrafficMeasured,
     WaitBegun,
     Warned,
     event_line,
@@ -31,7 +33,9 @@ from executor.events import (
     from_wait,
 )
 from executor.output import complain
+from executor.plan.model import Plan
 from executor.progress import Ended, Event
+from executor.traffic import TrafficAnswer
 
 ENDINGS = {
     Ended.DONE: "done: every instance that was rolled is in the pool with the new version",
@@ -84,6 +88,8 @@ def report_json(say: Callable[[str], None], *, is_quiet: bool) -> Report:
 
 def is_warning(event: RolloutEvent) -> bool:
     """Return whether an event belongs on standard error when it is said in words."""
+    if isinstance(event, TrafficMeasured):
+        return event.answer is not TrafficAnswer.WITHIN
     return isinstance(event, Warned | StopRequested)
 
 
@@ -132,6 +138,10 @@ def lines_of(event: RolloutEvent) -> Iterator[str]:
             yield from _journal_lines(event)
         case BalancerNamed():
             yield f"only {event.balancer} is told and watched"
+        case TrafficCheckBegun():
+            yield f"counting requests for {event.over_s:g} s before the first wave"
+        case TrafficMeasured():
+            yield f"{'warning: ' if is_warning(event) else ''}{traffic_text(event)}"
         case WaitBegun():
             yield from _wait_lines(event)
         case Warned():
@@ -148,6 +158,46 @@ def lines_of(event: RolloutEvent) -> Iterator[str]:
             yield "interrupted: nothing was touched"
         case RolloutStarted() | ErrorReported():  # an error is said where it ends the program
             return
+
+
+def traffic_text(event: TrafficMeasured) -> str:
+    """Return the measured traffic beside the range that the plan holds for, as a sentence."""
+    expected = f"the plan was simulated with {_rate_text(event.low_rps)} to {_rate_text(event.high_rps)} requests/s"
+    if event.answer is TrafficAnswer.NOT_COUNTED:
+        return f"traffic is not checked: the balancer does not count requests; {expected}"
+    if event.answer is TrafficAnswer.RESTARTED or event.rate_rps is None:
+        return f"traffic is not checked: the balancer's counters began anew; {expected}"
+    measured = f"traffic is {_rate_text(event.rate_rps)} requests/s"
+    match event.answer:
+        case TrafficAnswer.ABOVE:
+            return (
+                f"{measured}, above the highest of the plan's runs: {_rate_text(event.highest_rps)}"
+            )
+        case TrafficAnswer.UPPER:
+            return f"{measured}, above 95 % of the plan's minutes: {expected}"
+        case TrafficAnswer.BELOW:
+            return f"{measured}, below the plan's range: {expected}"
+    return f"{measured}; {expected}"
+
+
+def start_lines(plan: Plan) -> Iterator[str]:
+    """Yield the start that a plan is made for and the traffic that it holds for, where it has them."""
+    start, traffic = plan.start, plan.traffic
+    if start is not None:
+        where = f" in {start.zone}" if start.zone else ", local time of the trace"
+        at = f", {start.at:%Y-%m-%d %H:%M %z}" if start.at is not None else ""
+        twice = ", the first of two such times that day" if start.is_twice else ""
+        yield f"it is for {start.weekday.capitalize()} {start.local_time}{where}{at}{twice}"
+    if traffic is not None:
+        days = f"{traffic.days_count} day{'s' if traffic.days_count > 1 else ''}"
+        yield (
+            f"it holds for {_rate_text(traffic.low_rps)} to {_rate_text(traffic.high_rps)} requests/s, from {days} "
+            f"of the trace; above {_rate_text(traffic.highest_rps)} requests/s it is refused"
+        )
+
+
+def _rate_text(rate_rps: float) -> str:
+    return f"{rate_rps:,.0f}" if rate_rps >= 1000 else f"{rate_rps:.4g}"
 
 
 def _journal_lines(

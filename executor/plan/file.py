@@ -122,7 +122,7 @@ def plan_schema(version: str = PLAN_1) -> dict[str, Any]:
     if version == PLAN_1:
         for key in PLAN_2_KEYS:
             del properties[key]
-        for name in ("AsWritten", "Workload"):
+        for name in ("AsWritten", "PlannedStart", "TrafficRange", "Workload"):
             del schema["$defs"][name]
         properties["on_failure"]["enum"].remove("budget")
         description, _ = schema["description"].split("\n    carried_out_by:")

@@ -256,6 +256,40 @@ class Signature(_Part):
     value: str
 
 
+class PlannedStart(_Part):
+    """The start that a plan is made for, on a weekday of the coming week.
+
+    Attributes:
+        weekday: The weekday.
+        local_time: The local time, such as ``22:00``.
+        zone: The time zone, such as ``Europe/Paris``; None where the trace names none.
+        at: The next such moment when the plan was made; None without a zone.
+        is_twice: Whether the clocks show this local time twice on that day; `at` is the first.
+    """
+
+    weekday: Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
+    local_time: str
+    zone: str | None = None
+    at: AwareDatetime | None = None
+    is_twice: bool = False
+
+
+class TrafficRange(_Part):
+    """The traffic that a plan was simulated with: the rates of single minutes in all its runs.
+
+    Attributes:
+        low_rps: The 5th percentile, in requests per second to the plan's service.
+        high_rps: The 95th percentile.
+        highest_rps: The highest rate.
+        days_count: Number of days of the trace that are known of the start's weekday.
+    """
+
+    low_rps: FiniteFloat = Field(ge=0)
+    high_rps: FiniteFloat = Field(ge=0)
+    highest_rps: FiniteFloat = Field(ge=0)
+    days_count: int = Field(ge=1)
+
+
 class AsWritten(_Part):
     """Window and surge as the scenario has them: a percentage stays right when the fleet changes."""
 
@@ -267,11 +301,11 @@ PLAN_1, PLAN_2 = "rollcast.plan/1", "rollcast.plan/2"
 
 PLAN_2_KEYS = (
     *("carried_out_by", "replacement", "surge", "as_written", "workload"),
-    "progress_deadline_s",
+    *("progress_deadline_s", "start", "traffic"),
 )
 """The keys that the second version of the schema adds to the first."""
 
-OPTIONAL_KEYS = ("signature", "progress_deadline_s")
+OPTIONAL_KEYS = ("signature", "progress_deadline_s", "start", "traffic")
 """The keys that a file leaves out where the plan has no value for them."""
 
 
@@ -300,6 +334,8 @@ class Plan(_Part):
         workload: The workload in the cluster; None where it is not known.
         progress_deadline_s: Maximum time without an instance that becomes available; left out of the
             file where there is none.
+        start: The start that the plan is made for; left out where it is no weekday's.
+        traffic: The traffic that the plan holds for; left out where the start is no weekday's.
     """
 
     schema_: Literal["rollcast.plan/1", "rollcast.plan/2"] = Field(
@@ -340,6 +376,8 @@ class Plan(_Part):
     as_written: AsWritten | None = None
     workload: Workload | None = None
     progress_deadline_s: FiniteFloat | None = Field(default=None, gt=0)
+    start: PlannedStart | None = None
+    traffic: TrafficRange | None = None
 
     @property
     def is_by_rollcast(self) -> bool:

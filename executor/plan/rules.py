@@ -223,6 +223,16 @@ IS_CONFIRMED = "the prediction is what a search confirmed, where there was one"
 PREDICTION_CHECKS = frozenset((OBJECTIVES_HOLD, RUNS_ADD_UP, IS_CONFIRMED))
 """The checks of a plan's prediction; they do not apply to a plan that was not simulated."""
 
+
+def _traffic_ascends(plan: Plan) -> Iterator[str]:
+    traffic = plan.traffic
+    if traffic is not None and not traffic.low_rps <= traffic.high_rps <= traffic.highest_rps:
+        yield (
+            f"traffic ({traffic.low_rps:g}, {traffic.high_rps:g}, {traffic.highest_rps:g} requests/s) "
+            "must ascend from low_rps to highest_rps"
+        )
+
+
 _RULES: tuple[tuple[str, Callable[[Plan], Iterator[str]]], ...] = (
     ("the window fits the fleet and its minimum in the pool", _window_fits),
     ("what carries it out can replace instances so", _broken_carrier),
@@ -235,4 +245,5 @@ _RULES: tuple[tuple[str, Callable[[Plan], Iterator[str]]], ...] = (
     (RUNS_ADD_UP, _runs_add_up),
     (IS_CONFIRMED, _was_confirmed),
     ("the predicted figures are in order", _figures_are_in_order),
+    ("the range of its traffic is in order", _traffic_ascends),
 )

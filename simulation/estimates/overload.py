@@ -111,8 +111,16 @@ def _may_meet_objectives(scenario: Scenario, service: str, lost_fraction: float)
 
 
 def _lowest_lasting_rps(scenario: Scenario) -> float:
-    """Return the lowest rate from the middle of the rollout on; 0 where no rate lasts."""
-    rates, start_s = scenario.rates(), scenario.start_s()
+    """Return the lowest rate from the middle of the rollout on; 0 where no rate lasts.
+
+    Where each replication draws a day, this is the lowest rate of all days; 0 with a factor on their
+    mean, which has no lower limit.
+    """
+    rates, start_s, days = scenario.rates(), scenario.start_s(), scenario.drawn_days()
+    if days is not None:
+        if days.spread > 0:
+            return 0.0
+        rates = days.quantile(0.0).multiply(scenario.traffic.growth_factor)
     from_s = start_s
     if scenario.rollout is not None and not rates.ends:
         _warm_up_s, end_s = expected_run_s(scenario)

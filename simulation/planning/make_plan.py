@@ -34,14 +34,17 @@ from executor.plan.model import (
 )
 from executor.plan.rules import broken_rules as broken_plan_rules
 from simulation.control.order import rolling_order, waves_of
+from simulation.planning.planned_start import planned_start, planned_traffic
+from simulation.requests.stationary import long_lived
 from simulation.run import traffic_around
 from simulation.scenario.freeze import second_of_day
+from simulation.scenario.inputs.days import WEEKDAYS, DrawnDays
 from simulation.scenario.inputs.uncertainty import NORMAL_999, at_quantile
 from simulation.scenario.model import Scenario, ScenarioWorkload
 from simulation.scenario.rates import DAY_S
 from simulation.scenario.rollout import Rollout
 from simulation.scenario.rules import broken_rules
-from simulation.scenario.simulated_interval import frame_of
+from simulation.scenario.simulated_interval import SimulatedInterval, frame_of
 from simulation.scenario.traffic import TimestampsRate, TraceRate
 from simulation.study.case import cases_of
 from simulation.study.compare import CandidateResult, compare
@@ -61,7 +64,8 @@ SHORTEST_DEADLINE_S = 10.0
 def self_contained(scenario: Scenario) -> Scenario:
     """Return the scenario of one case without any other file.
 
-    A trace becomes rate steps, over the time that a simulation of this case may need. Their times are
+    A trace of which days are drawn becomes these days, as far as a simulation of this case may need
+    them, so that every replication draws the same numbers again. Any other trace becomes rate steps, over the time that a simulation of this case may need. Their times are
     seconds after midnight of the day of the start (or of the day before), so that a freeze is met at
     the same time of day. Timestamps that only give the rate become steps too. Timestamps to be
     replayed stay timestamps; without a freeze they are seconds from the start, which keeps every
@@ -72,6 +76,9 @@ def self_contained(scenario: Scenario) -> Scenario:
         return scenario
     frame = frame_of([scenario])
     data = scenario.as_data()
+    days = scenario.drawn_days()
+    if days is not None:
+        return _with_days(scenario, days, frame)
     start_s = second_of_day(scenario)
     if start_s < frame.warm_up_s:
         start_s += DAY_S
@@ -86,7 +93,32 @@ def self_contained(scenario: Scenario) -> Scenario:
         data["traffic"]["rate"] = {
             "steps": [[f"{time + start_s!r}s", f"{rps!r}/s"] for time, rps in steps]
         }
+        data["traffic"].pop("growth", None)  # the rates have it
     data.setdefault("clock", {}).update(start=f"{start_s!r}s", warm_up=f"{frame.warm_up_s!r}s")
+    return Scenario.model_validate(data)
+
+
+def _with_days(scenario: Scenario, days: DrawnDays, frame: SimulatedInterval) -> Scenario:
+    """Return the scenario with its days as steps, on the clock of `days.day_of`."""
+    start_s = scenario.start_s()
+    # Connections that are open at the start were opened at earlier rates, up to the whole day before.
+    begin_s = 0.0 if long_lived(scenario) else start_s - frame.warm_up_s
+    data = scenario.as_data()
+    data["traffic"]["rate"] = {
+        "days": [
+            [
+                [f"{time!r}s", f"{rps!r}/s"]
+                for time, rps in day.steps_within(begin_s, start_s + frame.horizon_s)
+            ]
+            for day in days.days
+        ],
+        "weekday": WEEKDAYS[days.weekday],
+        "spread": days.spread,
+        "known": days.known_count,
+    }
+    data["clock"].update(
+        start=f"{start_s!r}s", warm_up=f"{frame.warm_up_s!r}s", zone=scenario.zone_name()
+    )
     return Scenario.model_validate(data)
 
 
@@ -205,9 +237,18 @@ def _plan_of(
     unable = [*not_carried_out(rule, carried_out_by)]
     if unable:
         raise Refused(f"{chosen.name} is no plan: {'; '.join(unable)}")
+    now = datetime.now(UTC)
     plan_2_fields: dict[str, Any] = {}
+    start = planned_start(chosen, now)
+    if start is not None:
+        duration = predicted.metrics.get("rollout_duration_s")
+        plan_2_fields = {"schema": PLAN_2, "start": start}
+        if duration is not None and duration.run_high is not None:
+            plan_2_fields["traffic"] = planned_traffic(
+                chosen, name, replications, duration.run_high
+            )
     if carried_out_by != "rollcast":
-        plan_2_fields = {
+        plan_2_fields |= {
             "schema": PLAN_2,
             "carried_out_by": carried_out_by,
             "replacement": "beside" if rule.replaces_beside else "in_place",
@@ -219,7 +260,7 @@ def _plan_of(
     return seal(
         Plan(
             name=chosen.name,
-            created_at=datetime.now(UTC).isoformat(timespec="seconds"),
+            created_at=now.isoformat(timespec="seconds"),
             valid_for_s=valid_for_s,
             tool_version=version("rollcast"),
             scenario=embedded,

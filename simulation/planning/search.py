@@ -343,8 +343,7 @@ class _Search:
         if len(siblings) == 1:
             return None, ""
         lasts_s = self._mean(chosen, "rollout_duration_s")
-        starts_s = [self._cases[number].scenario.start_s() for number in tried]
-        busiest = tried[busiest_of(self._scenario, starts_s, lasts_s)]
+        busiest = tried[busiest_of([self._cases[number].scenario for number in tried], lasts_s)]
         if busiest != chosen:
             if self._outcome(busiest) == "hopeless":
                 del self._out[busiest]

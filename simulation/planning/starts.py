@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from executor.base.errors import BadInput
+from simulation.scenario.inputs.days import (
+    WEEKDAYS,
+    has_weekdays,
+    refuse_time_alone,
+    weekday_starts,
+    whole_days,
+)
 from simulation.scenario.model import Scenario
-from simulation.scenario.rates import DAY_S, clock_label, start_second
+from simulation.scenario.rates import DAY_S, clock_label, clock_time_s, start_second
 from simulation.scenario.traffic import parse_start
 from simulation.scenario.units import parse_duration_s
 from simulation.study.candidates import Candidate
@@ -26,8 +34,10 @@ ALIKE_DURATION, ALIKE_P99 = 1.10, 1.25
 def parse_starts(text: str, scenario: Scenario) -> list[float | str]:
     """Return the starts that one word of ``--starts`` means.
 
-    ``every:30m`` goes through the whole trace, or through one day where the traffic has no end;
-    ``02:00..06:00/10m`` goes from one start to another, both included; any other word is one start.
+    ``every:30m`` goes through the coming week where the trace is a week or longer, through the whole
+    trace where it is shorter, and through one day where the traffic has no end;
+    ``02:00..06:00/10m`` goes from one start to another, both included; ``tue..thu/22:00..05:00/30m``
+    does so on each of these weekdays; any other word is one start.
 
     Args:
         text: The word.
@@ -36,9 +46,15 @@ def parse_starts(text: str, scenario: Scenario) -> list[float | str]:
     Raises:
         ValueError: The word is none of these.
     """
-    table = scenario.rates()
+    table = scenario.calendar()
+    weekdays = _WEEKDAYS.match(text)
+    if weekdays is not None:
+        return _of_weekdays(weekdays[1], weekdays[2], weekdays[3])
     if text.startswith("every:"):
         step_s = _step_s(text.removeprefix("every:"))
+        if has_weekdays(table):
+            known = {day.weekday() for day, _ in whole_days(table)}
+            return _texts(sorted(known), 0.0, DAY_S - step_s, step_s)
         end_s = float(table.edges_s[-1]) if table.ends else DAY_S
         return _labels(scenario, 0.0, math.ceil(end_s / step_s - 1e-9), step_s)
     if ".." in text:
@@ -46,9 +62,10 @@ def parse_starts(text: str, scenario: Scenario) -> list[float | str]:
         last, slash, step = rest.partition("/")
         if not slash:
             raise ValueError("a range of starts needs its step, such as 02:00..06:00/10m")
-        first_s, last_s = (
-            start_second(parse_start(word), table.first_row) for word in (first, last)
-        )
+        ends = [parse_start(word) for word in (first, last)]
+        for end in ends:
+            refuse_time_alone(end, table)
+        first_s, last_s = (start_second(end, table.first_row) for end in ends)
         if last_s < first_s:
             last_s += DAY_S  # over midnight
         if last_s < first_s:
@@ -57,6 +74,42 @@ def parse_starts(text: str, scenario: Scenario) -> list[float | str]:
         count = math.floor((last_s - first_s) / step_s + 1e-9) + 1
         return _labels(scenario, first_s, count, step_s)
     return [parse_start(text)]
+
+
+_WEEKDAYS = re.compile(
+    rf"^({'|'.join(WEEKDAYS)})(?:\.\.({'|'.join(WEEKDAYS)}))?[ /](.*)$", re.IGNORECASE
+)
+"""A weekday, or a first and a last one; and a time of day, or a range of them with its step."""
+
+
+def _of_weekdays(first: str, last: str | None, times: str) -> list[float | str]:
+    """Return the starts of one weekday or a range of them, such as ``fri`` to ``mon``."""
+    begin = WEEKDAYS.index(first.lower())
+    count = 1 if last is None else (WEEKDAYS.index(last.lower()) - begin) % 7 + 1
+    weekdays = [(begin + number) % 7 for number in range(count)]
+    first_time, dots, rest = times.partition("..")
+    last_time, slash, step = rest.partition("/")
+    if dots and not slash:
+        raise ValueError("a range of starts needs its step, such as tue/22:00..05:00/30m")
+    first_s, last_s = clock_time_s(first_time), clock_time_s(last_time if dots else first_time)
+    if first_s is None or last_s is None:
+        raise ValueError(
+            "must be a weekday and time such as tue 22:00 or tue..thu/22:00..05:00/30m"
+        )
+    return _texts(weekdays, first_s, last_s, _step_s(step) if dots else DAY_S)
+
+
+def _texts(
+    weekdays: Sequence[int], first_s: float, last_s: float, step_s: float
+) -> list[float | str]:
+    lasts_s = (last_s - first_s) % DAY_S
+    _refuse_too_many(len(weekdays) * (math.floor(lasts_s / step_s + 1e-9) + 1))
+    return [start.file_text() for start in weekday_starts(weekdays, first_s, last_s, step_s)]
+
+
+def _refuse_too_many(count: int) -> None:
+    if count > MOST_STARTS:
+        raise ValueError(f"must be at most {MOST_STARTS:,} starts, not {count:,}")
 
 
 def _step_s(text: str) -> float:
@@ -68,13 +121,15 @@ def _step_s(text: str) -> float:
 
 def _labels(scenario: Scenario, first_s: float, count: int, step_s: float) -> list[float | str]:
     """Return ``count`` starts in even steps, as a clock shows them where that is exact."""
-    if count > MOST_STARTS:
-        raise ValueError(f"must be at most {MOST_STARTS:,} starts, not {count:,}")
-    first_row = scenario.rates().first_row
+    _refuse_too_many(count)
+    first_row = scenario.calendar().first_row
     starts: list[float | str] = []
     for start_s in first_s + step_s * np.arange(count):
         label = clock_label(float(start_s), first_row)
-        exact = start_second(label, first_row) == start_s
+        try:
+            exact = start_second(label, first_row) == start_s
+        except ValueError:  # the clocks show this local time twice on that day
+            exact = False
         starts.append(label if exact else float(start_s))
     return starts
 
@@ -92,23 +147,22 @@ def siblings_of(candidates: Sequence[Candidate], chosen: int) -> list[int]:
     ]
 
 
-def busiest_of(scenario: Scenario, starts_s: Sequence[float], lasts_s: float) -> int:
+def busiest_of(scenarios: Sequence[Scenario], lasts_s: float) -> int:
     """Return the index of the start at which a rollout meets the highest rate.
 
     Args:
-        scenario: The scenario with the traffic.
-        starts_s: The starts, on the traffic's clock.
+        scenarios: The scenario with each of the starts.
         lasts_s: Duration of the rollout.
     """
-    table = scenario.rates()
 
-    def highest_rps(start_s: float) -> float:
+    def highest_rps(scenario: Scenario) -> float:
+        table, start_s = scenario.rates(), scenario.start_s()
         first = int(np.searchsorted(table.edges_s, start_s, side="right")) - 1
         last = int(np.searchsorted(table.edges_s, start_s + lasts_s, side="left"))
         rates = table.rates_rps[max(0, first) : max(first + 1, last)]
         return float(np.nanmax(rates)) if np.isfinite(rates).any() else 0.0
 
-    rates = [highest_rps(start_s) for start_s in starts_s]
+    rates = [highest_rps(scenario) for scenario in scenarios]
     return rates.index(max(rates))
 
 

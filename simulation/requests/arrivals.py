@@ -38,6 +38,7 @@ _PURPOSES = (
     "open",
     "correlation",
     "uncertainty",
+    "days",
 )
 
 

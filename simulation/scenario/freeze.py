@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from simulation.scenario.model import Scenario
-from simulation.scenario.rates import DAY_S, clock_time_s
+from simulation.scenario.rates import DAY_S, clock_time_s, moment_at
 
 
 def find_freeze(scenario: Scenario, duration_s: float) -> str | None:
@@ -35,5 +37,8 @@ def second_of_day(scenario: Scenario) -> float:
     start_s = scenario.start_s()
     if first_row is None:
         return start_s % DAY_S
-    midnight = first_row.replace(hour=0, minute=0, second=0, microsecond=0)
-    return (start_s + (first_row - midnight).total_seconds()) % DAY_S
+    moment = moment_at(start_s, first_row)
+    since_hour = timedelta(
+        minutes=moment.minute, seconds=moment.second, microseconds=moment.microsecond
+    )
+    return moment.hour * 3600.0 + since_hour.total_seconds()

@@ -66,6 +66,8 @@ _MOST: Mapping[str, int] = {
     "order": 1_000,
     "weights": MOST_INSTANCES,
     "steps": 1_000_000,
+    "days": 10_000,
+    "known": 10_000,
     "empirical": 1_000_000,
     "timestamps": 20_000_000,
 }

@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Sequence
+from datetime import UTC
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
@@ -22,10 +23,31 @@ from executor.dialects.kubernetes import (
 )
 from simulation.scenario.balancer import BalancerModel
 from simulation.scenario.distributions import Distribution
+from simulation.scenario.inputs.days import (
+    DrawnDays,
+    WeekdayStart,
+    in_zone,
+    refuse_time_alone,
+    weekday_start,
+)
 from simulation.scenario.inputs.steps import StepDurations
-from simulation.scenario.rates import DAY_S, RateTable, constant_rate, start_second
+from simulation.scenario.rates import (
+    DAY_S,
+    RateTable,
+    clock_label,
+    constant_rate,
+    start_second,
+)
 from simulation.scenario.rollout import ALL_AT_ONCE, OwnRollout, Rollout, or_word_none
-from simulation.scenario.traffic import Clock, DailyRate, RequestClass, Traffic
+from simulation.scenario.traffic import (
+    Clock,
+    DailyRate,
+    DaysRate,
+    RequestClass,
+    TimestampsRate,
+    TraceRate,
+    Traffic,
+)
 from simulation.scenario.units import (
     DurationS,
     FileModel,
@@ -467,18 +489,73 @@ class Scenario(FileModel):
         return total
 
     def start_s(self) -> float:
-        """Return ``clock.start`` on the traffic's clock, in seconds."""
-        seconds = start_second(self.clock.start, self.rates().first_row)
+        """Return ``clock.start`` on the clock of `rates`, in seconds.
+
+        Raises:
+            ValueError: The start does not suit the traffic.
+        """
+        start = self.clock.start
+        days, weekday = self.drawn_days(), weekday_start(start)
+        if weekday is not None:
+            if days is None:
+                raise ValueError(
+                    "a weekday needs a trace with dates; give a time of day or an offset"
+                )
+            return weekday.start_s
+        table = self.calendar()
+        refuse_time_alone(start, table)
+        seconds = start_second(start, table.first_row)
         return seconds % DAY_S if isinstance(self.traffic.rate, DailyRate) else seconds
+
+    def start_label(self) -> str:
+        """Return the start as screens show it: ``Tue 22:00``, ``18:00:00``, or a date and time.
+
+        Raises:
+            ValueError: The start does not suit the traffic.
+        """
+        days, start_s = self.drawn_days(), self.start_s()
+        if days is not None:
+            return WeekdayStart(days.weekday, start_s % DAY_S).label()
+        return clock_label(start_s, self.calendar().first_row)
+
+    def drawn_days(self) -> DrawnDays | None:
+        """Return the days of which each replication draws one; None where the rate is one for all.
+
+        Raises:
+            ValueError: The trace has no dates, or no whole day of the start's weekday.
+        """
+        rate, weekday = self.traffic.rate, weekday_start(self.clock.start)
+        if self.traffic.arrivals == "closed":
+            return None
+        if isinstance(rate, DaysRate):
+            return rate.drawn()
+        if weekday is None or not isinstance(rate, TraceRate | TimestampsRate):
+            return None
+        return rate.days(weekday.weekday, self.clock.zone)
+
+    def zone_name(self) -> str | None:
+        """Return the zone of the starts: the clock's, or UTC where the trace has its dates in UTC."""
+        first_row = self.calendar().first_row
+        is_utc = first_row is not None and first_row.tzinfo is UTC
+        return self.clock.zone or ("UTC" if is_utc else None)
+
+    def calendar(self) -> RateTable:
+        """Return the rate over the whole traffic, whichever day is drawn, without its growth."""
+        if self.traffic.arrivals == "closed" or self.traffic.rate is None:
+            return self.rates()
+        return in_zone(self.traffic.rate.table(), self.clock.zone)
 
     def rates(self) -> RateTable:
         """Return the rate over time, on the traffic's own clock.
 
-        For closed traffic this is the rate at which the clients would send requests if none ever
-        had to wait: the highest rate that they can reach.
+        Where each replication draws a day, this is the mean of the days, whose midnight is
+        second 86,400. For closed traffic this is the rate at which the clients would send requests if none ever had to
+        wait: the highest rate that they can reach.
         """
         if self.traffic.arrivals != "closed" and self.traffic.rate is not None:
-            return self.traffic.rate.table()
+            days = self.drawn_days()
+            table = self.calendar() if days is None else days.mean
+            return table.multiply(self.traffic.growth_factor)
         clients = self.traffic.clients
         if clients is None:
             raise BadInput(f"{self.name}: traffic.rate: is missing")
@@ -487,6 +564,13 @@ class Scenario(FileModel):
             for share, route in zip(self.traffic.shares(), self.demands(), strict=True)
         )
         return constant_rate(clients.count / (clients.think_time.mean_s() + demand_s))
+
+    def highest_rps(self) -> float:
+        """Return the highest rate at any time, of any day that may be drawn, in requests per second."""
+        days = self.drawn_days()
+        if days is None:
+            return self.rates().highest_rps()
+        return days.quantile(1.0).highest_rps() * self.traffic.growth_factor
 
     def window_count(self, service: str | None = None) -> int:
         """Return a service's window as a count; percentages are rounded as Kubernetes does.

@@ -12,7 +12,7 @@ import io
 import math
 import re
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import lru_cache
 from pathlib import Path
@@ -21,6 +21,7 @@ import numpy as np
 
 from executor.base.errors import BadInput
 from executor.base.text_limits import read_unpacked
+from simulation.scenario.inputs.zones import as_utc, exists_twice, local_moment
 from simulation.scenario.units import Floats, why
 
 DAY_S = 86400.0
@@ -64,7 +65,7 @@ class RateTable:
         edges[0] = -before_s
         if not self.ends and last == len(inside):
             edges[-1] = max(edges[-1], after_s)
-        label = self.first_row + timedelta(seconds=start_s) if self.first_row else None
+        label = moment_at(start_s, self.first_row) if self.first_row else None
         return RateTable(edges, rates, label, self.ends, self.name)
 
     def rate_at(self, time_s: Floats | float) -> Floats:
@@ -91,6 +92,20 @@ class RateTable:
     def highest_rps(self) -> float:
         """Return the highest rate, in requests per second."""
         return float(np.nanmax(self.rates_rps)) if len(self.rates_rps) else 0.0
+
+    def steps_within(self, begin_s: float, end_s: float) -> list[tuple[float, float]]:
+        """Return ``(time_s, rate_rps)`` of every rate that holds at some time between two moments."""
+        steps = self.as_steps()
+        ends_s = [*(time_s for time_s, _ in steps[1:]), math.inf]
+        return [
+            step
+            for step, step_ends_s in zip(steps, ends_s, strict=True)
+            if step_ends_s > begin_s and step[0] < end_s
+        ]
+
+    def multiply(self, factor: float) -> RateTable:
+        """Return the same table with every rate multiplied by a factor."""
+        return self if factor == 1.0 else replace(self, rates_rps=self.rates_rps * factor)
 
     def as_steps(self) -> list[tuple[float, float]]:
         """Return ``(time_s, rate_rps)`` for every change of the rate, up to where the data stops."""
@@ -128,7 +143,7 @@ def daily_rate(low_rps: float, high_rps: float, peak_s: float) -> RateTable:
     return RateTable(edges, rates)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Trace:
     """A trace of traffic in evenly spaced rows.
 
@@ -288,7 +303,8 @@ def start_second(start: float | str, first_row: datetime | None) -> float:
     after that row. A date and time is taken as it is. Traffic without dates begins at midnight.
 
     Raises:
-        ValueError: The start is a date, and the traffic has no dates.
+        ValueError: The start is a date, and the traffic has no dates; or the clocks of the first
+            row's zone show this local time never or twice.
     """
     if isinstance(start, float):
         return start
@@ -302,14 +318,27 @@ def start_second(start: float | str, first_row: datetime | None) -> float:
         raise ValueError("a date needs a trace with dates; give a time of day or an offset")
     moment = datetime.fromisoformat(start)
     if first_row.tzinfo is not None and moment.tzinfo is None:
-        moment = moment.replace(tzinfo=first_row.tzinfo)
+        midnight = moment.replace(hour=0, minute=0, second=0, microsecond=0)
+        after_s = (moment - midnight).total_seconds()
+        moment = local_moment(moment.date(), after_s, first_row.tzinfo)
+        if exists_twice(moment):
+            raise ValueError(
+                f"{moment:%H:%M} exists twice on that day in {moment.tzinfo}: add its offset, such "
+                f"as {moment}"
+            )
     elif first_row.tzinfo is None and moment.tzinfo is not None:
         raise ValueError("the trace has no time zone, so its dates take none")
-    return (moment - first_row).total_seconds()
+    return (as_utc(moment) - as_utc(first_row)).total_seconds()
+
+
+def moment_at(time_s: float, first_row: datetime) -> datetime:
+    """Return the date and time of a second of the traffic's clock, in the first row's zone."""
+    moment = as_utc(first_row) + timedelta(seconds=time_s)
+    return moment if moment.tzinfo is None else moment.astimezone(first_row.tzinfo)
 
 
 def clock_label(start_s: float, first_row: datetime | None) -> str:
     """Return a start as ``18:00:00``, or as date and time where the trace has dates."""
     if first_row is not None:
-        return str((first_row + timedelta(seconds=start_s)).replace(tzinfo=None))[:19]
+        return str(moment_at(start_s, first_row).replace(tzinfo=None))[:19]
     return str(timedelta(seconds=round(start_s) % DAY_S)).rjust(8, "0")

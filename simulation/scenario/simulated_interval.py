@@ -126,6 +126,7 @@ def warm_up_of(candidates: Sequence[Scenario]) -> WarmUp:
     high = _known_warm_up_of([at_quantile(candidate, NORMAL_95) for candidate in candidates])
     return replace(
         high,
+        given_s=max(usual.given_s, high.given_s),
         is_overloaded=usual.is_overloaded,
         may_be_overloaded=high.is_overloaded and not usual.is_overloaded,
     )

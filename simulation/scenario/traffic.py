@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date, datetime
@@ -31,6 +32,14 @@ from pydantic import (
 )
 
 from simulation.scenario.distributions import Distribution
+from simulation.scenario.inputs.days import (
+    WEEKDAYS,
+    DrawnDays,
+    days_of,
+    in_zone,
+    weekday_start,
+)
+from simulation.scenario.inputs.zones import parse_zone
 from simulation.scenario.limits import ATTEMPT_BITS
 from simulation.scenario.rates import (
     RateTable,
@@ -54,6 +63,7 @@ from simulation.scenario.units import (
     base_directory,
     format_duration,
     format_rate,
+    none_or,
     parse_duration_s,
     parse_fraction,
 )
@@ -73,7 +83,9 @@ AutoDurationS = Annotated[
 
 
 def parse_start(value: object) -> float | str:
-    """Return an offset in seconds, or the text of a time of day or of a date and time.
+    """Return an offset in seconds, or the text of any other start.
+
+    That is a weekday and a time, a time of day, or a date and time.
 
     Raises:
         ValueError: The value is none of these.
@@ -82,6 +94,8 @@ def parse_start(value: object) -> float | str:
         return str(value)
     if isinstance(value, str) and clock_time_s(value) is not None:
         return value
+    if isinstance(value, str) and (weekday := weekday_start(value)) is not None:
+        return weekday.file_text()
     if isinstance(value, str) and len(value) > 8:
         try:
             return str(datetime.fromisoformat(value))
@@ -93,7 +107,8 @@ def parse_start(value: object) -> float | str:
         return parse_duration_s(value)
     except ValueError:
         raise ValueError(
-            'must be an offset such as 90m, a time of day such as "18:00", or a date and time'
+            'must be an offset such as 90m, a time of day such as "18:00", a weekday and time such '
+            "as tue 22:00, or a date and time"
         ) from None
 
 
@@ -101,17 +116,31 @@ Start = Annotated[
     float | str,
     BeforeValidator(parse_start),
     PlainSerializer(lambda value: format_duration(value) if isinstance(value, float) else value),
-    WithJsonSchema({"type": "string", "examples": ["18:00", "90m", "1998-06-23 15:57"]}),
+    WithJsonSchema(
+        {"type": "string", "examples": ["tue 22:00", "18:00", "90m", "1998-06-23 15:57"]}
+    ),
 ]
-"""The start of the rollout on the traffic's clock: an offset, a time of day, or a date and time."""
+"""The start of the rollout on the traffic's clock: an offset, a weekday and time, a time of day, or a
+date and time."""
+
+OptionalZone = Annotated[
+    str | None,
+    none_or(parse_zone),
+    WithJsonSchema({"type": "string", "examples": ["Europe/Paris", "UTC"]}),
+]
+"""A time zone by its IANA name, or None."""
 
 
 class Clock(FileModel):
     """When the rollout starts, and how much time before and after is simulated.
 
     Attributes:
-        start: When the rollout starts, on the clock of the traffic: an offset such as 90m, a time of
-            day such as "18:00" (in quotes; the first match), or a date and time.
+        start: When the rollout starts. With a trace of a week or more, a weekday and local time of
+            the coming week, such as tue 22:00: each replication draws one of the trace's days of
+            that weekday. Or on the clock of the traffic: an offset such as 90m, a time of day such
+            as "18:00" (in quotes; the first match), or a date and time of the trace.
+        zone: The time zone of the starts, such as Europe/Paris. Dates of a trace without an offset
+            are local times there. Default: the zone of the trace.
         warm_up: How long is simulated before the start, without counting, so that the fleet is as
             busy as the traffic makes it. auto: until a steady state, at most 10 minutes, or until
             200,000 requests have arrived if that takes longer.
@@ -120,6 +149,7 @@ class Clock(FileModel):
     """
 
     start: Start = 0.0
+    zone: OptionalZone = None
     warm_up: AutoDurationS = None
     horizon: AutoDurationS = None
 
@@ -226,6 +256,10 @@ class TraceRate(FileModel):
     def table(self) -> RateTable:
         return self._data.rates(self.scale, f"traffic.rate.trace {self.trace}")
 
+    def days(self, weekday: int, zone: str | None) -> DrawnDays:
+        """Return the days that a start on a weekday draws; 0 is Monday."""
+        return days_of(lambda: in_zone(self.table(), zone), weekday, self._data, self.scale, zone)
+
     def content(self) -> dict[str, Any]:
         """Return a digest of the file and of what else decides the rates."""
         trace = self._data
@@ -291,6 +325,10 @@ class TimestampsRate(FileModel):
         multiplied._factor = self._factor * factor
         return multiplied
 
+    def days(self, weekday: int, zone: str | None) -> DrawnDays:
+        """Return the days that a start on a weekday draws; 0 is Monday."""
+        return days_of(lambda: in_zone(self.table(), zone), weekday, self._data, self._factor, zone)
+
     def content(self) -> dict[str, Any]:
         """Return a digest of the times and their first date."""
         data = self._data
@@ -301,12 +339,56 @@ class TimestampsRate(FileModel):
         return self._data.from_start(start_s, before_s)
 
 
+class DaysRate(FileModel):
+    """Days of one weekday, of which each replication draws one: ``{days: [[[0s, 100/s]]], weekday: tue}``.
+
+    A plan has this rate in place of a trace, with the start on the clock of these days.
+
+    Attributes:
+        days: Each day as steps, pairs of a time and a rate. Second 0 is the midnight before the day,
+            which begins at 24h.
+        weekday: The weekday, such as tue.
+        spread: The standard deviation of the logarithm of the factor by which a day is multiplied.
+        known: How many days the trace had; fewer than 4 are one mean day with a spread.
+    """
+
+    days: tuple[tuple[tuple[DurationS, RateRps], ...], ...] = Field(min_length=1)
+    weekday: Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
+    spread: float = Field(default=0.0, ge=0, allow_inf_nan=False)
+    known: int = Field(default=1, ge=1)
+    _drawn: DrawnDays = PrivateAttr()
+
+    @field_validator("days")
+    @classmethod
+    def _ascending(cls, value: Any) -> Any:
+        for steps in value:
+            times = [time for time, _ in steps]
+            if not times or any(later <= earlier for earlier, later in itertools.pairwise(times)):
+                raise ValueError("each day must have steps, and their times must ascend")
+        return value
+
+    @model_validator(mode="after")
+    def _make_tables(self) -> DaysRate:
+        tables = tuple(steps_rate(list(steps)) for steps in self.days)
+        number = WEEKDAYS.index(self.weekday)
+        self._drawn = DrawnDays(tables, number, self.spread, self.known)
+        return self
+
+    def table(self) -> RateTable:
+        return self._drawn.mean
+
+    def drawn(self) -> DrawnDays:
+        """Return the days."""
+        return self._drawn
+
+
 RATES: dict[str, type[FileModel]] = {
     "constant": ConstantRate,
     "steps": StepsRate,
     "daily": DailyRate,
     "trace": TraceRate,
     "timestamps": TimestampsRate,
+    "days": DaysRate,
 }
 
 
@@ -320,7 +402,9 @@ def _rate_kind(value: Any) -> str:
 
 def _short_rate(value: Any) -> Any:
     if isinstance(value, dict):
-        raise ValueError("must be a rate such as 240/s, or one of steps, daily, trace, timestamps")
+        raise ValueError(
+            "must be a rate such as 240/s, or one of steps, daily, trace, timestamps, days"
+        )
     return {"constant": value}
 
 
@@ -330,9 +414,37 @@ Rate = Annotated[
     | Annotated[StepsRate, Tag("steps")]
     | Annotated[DailyRate, Tag("daily")]
     | Annotated[TraceRate, Tag("trace")]
-    | Annotated[TimestampsRate, Tag("timestamps")],
+    | Annotated[TimestampsRate, Tag("timestamps")]
+    | Annotated[DaysRate, Tag("days")],
     Discriminator(_rate_kind),
 ]
+
+
+def _growth(value: object) -> str:
+    """Return a percentage above −100% as its text.
+
+    Raises:
+        ValueError: The value is no percentage.
+    """
+    text = value.strip() if isinstance(value, str) else ""
+    if _GROWTH.match(text) is None:
+        raise ValueError("must be a percentage, such as 20% or -10%")
+    if not -100 < float(text[:-1]) <= MOST_GROWTH_PERCENT:
+        raise ValueError(f"must be above -100% and at most {MOST_GROWTH_PERCENT:,}%")
+    return text
+
+
+_GROWTH = re.compile(r"^[+-]?\d{1,9}(?:\.\d{1,9})?%$")
+
+MOST_GROWTH_PERCENT = 100_000
+"""Maximum growth of the traffic: a factor of 1,001."""
+
+OptionalGrowth = Annotated[
+    str | None,
+    none_or(_growth),
+    WithJsonSchema({"type": "string", "pattern": _GROWTH.pattern, "examples": ["20%", "-10%"]}),
+]
+"""A percentage as its text, or None."""
 
 
 def _none_or_share(value: object) -> float | None:
@@ -505,9 +617,12 @@ class Traffic(FileModel):
     Attributes:
         rate: How many requests arrive, such as 240/s; or one of steps, daily, trace, timestamps.
             Required unless arrivals is closed.
+        growth: How much more arrives than the rate says, such as 20%, at every time and in all
+            replications; less with -10%. Not with replay or closed.
         uncertain: How uncertain the rate is as a whole: with 10%, a factor between 1/1.1 and 1.1 in
             nine of ten replications, the same for all candidates. The clients of closed arrivals
-            think so much less or longer. Not with replay.
+            think so much less or longer. Not with replay, nor with a start on a weekday, whose days
+            differ by themselves.
         arrivals: poisson: independent requests at the rate. bursty: requests in bursts, see
             dispersion. replay: exactly the requests of timestamps. closed: a fixed number of clients,
             each of which waits for its answer.
@@ -519,6 +634,7 @@ class Traffic(FileModel):
     """
 
     rate: Annotated[Rate | None, Field(json_schema_extra=_or_left_out)] = None
+    growth: OptionalGrowth = None
     uncertain: Fraction = 0.0
     arrivals: Literal["poisson", "bursty", "replay", "closed"] = "poisson"
     dispersion: float = Field(default=3.0, ge=1, allow_inf_nan=False)
@@ -542,6 +658,11 @@ class Traffic(FileModel):
         if total > 1 + 1e-9 or (len(shares) == len(value) and total < 1 - 1e-9):
             raise ValueError(f"the shares of the classes must be 100% in all, not {total:.4%}")
         return value
+
+    @property
+    def growth_factor(self) -> float:
+        """The factor by which the growth multiplies every rate."""
+        return 1.0 if self.growth is None else 1.0 + float(self.growth[:-1]) / 100.0
 
     @property
     def begins_empty(self) -> bool:

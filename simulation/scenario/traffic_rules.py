@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from executor.base.yaml_positions import NOT_GIVEN
-from simulation.scenario.traffic import Reconnects, RequestClass, TimestampsRate
+from simulation.scenario.inputs.days import weekday_start
+from simulation.scenario.traffic import DaysRate, Reconnects, RequestClass, TimestampsRate
 
 if TYPE_CHECKING:
     from simulation.scenario.model import Scenario
@@ -39,6 +40,16 @@ def _arrivals(scenario: Scenario) -> Iterator[Broken]:
         yield ("traffic", "arrivals"), traffic.arrivals, "needs timestamps as its rate"
     if traffic.arrivals == "replay" and traffic.uncertain > 0:
         rule = "must be 0 with arrivals: replay, which has no rate to multiply"
+        yield ("traffic", "uncertain"), f"{100 * traffic.uncertain:g}%", rule
+    if traffic.growth is not None and traffic.arrivals in ("replay", "closed"):
+        rule = f"must be left out with arrivals: {traffic.arrivals}, which has no rate to multiply"
+        yield ("traffic", "growth"), traffic.growth, rule
+    is_drawn = weekday_start(scenario.clock.start) is not None or isinstance(traffic.rate, DaysRate)
+    if is_drawn and traffic.arrivals == "replay":
+        rule = "must be a date with arrivals: replay, which repeats the requests of one day"
+        yield ("clock", "start"), scenario.clock.start, rule
+    if is_drawn and traffic.arrivals != "closed" and traffic.uncertain > 0:
+        rule = "must be 0 with a start on a weekday: the days that are drawn differ by themselves"
         yield ("traffic", "uncertain"), f"{100 * traffic.uncertain:g}%", rule
 
 

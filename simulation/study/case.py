@@ -18,7 +18,6 @@ from simulation.scenario.limit_rules import (
     refuse_too_many_candidates,
 )
 from simulation.scenario.model import Scenario
-from simulation.scenario.rates import clock_label
 from simulation.scenario.rollout import Rollout
 from simulation.scenario.rollout_rules import broken_rollout_rules
 from simulation.scenario.simulated_interval import SimulatedInterval, expected_run_s, frame_of
@@ -185,6 +184,6 @@ def _start_label(scenario: Scenario, start: float | str) -> str:
         update={"clock": scenario.clock.model_copy(update={"start": start})}
     )
     try:
-        return clock_label(moved.start_s(), scenario.rates().first_row)
+        return moved.start_label()
     except ValueError as error:
         raise BadInput(f"{scenario.name}: clock.start: {start}: {error}") from None

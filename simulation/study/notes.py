@@ -13,6 +13,7 @@ from typing import Any
 
 from simulation.estimates.overload import EndlessOverload, find_endless_overload
 from simulation.requests.stationary import long_lived
+from simulation.scenario.inputs.days import FEWEST_DRAWN, WEEKDAYS
 from simulation.scenario.model import Scenario
 from simulation.scenario.simulated_interval import warm_up_of
 from simulation.study.candidates import WhyLeftOut, default_windows
@@ -28,6 +29,8 @@ class NoteKind(StrEnum):
     MAY_BE_OVERLOADED_BEFORE = "may_be_overloaded_before"
     WARM_UP_TOO_SHORT = "warm_up_too_short"
     WINDOW_LEFT_OUT = "window_left_out"
+    DAYS_DRAWN = "days_drawn"
+    MEAN_DAY = "mean_day"
 
 
 QUALIFY_FIGURES = frozenset(
@@ -36,6 +39,7 @@ QUALIFY_FIGURES = frozenset(
         NoteKind.MAY_BE_OVERLOADED_BEFORE,
         NoteKind.WARM_UP_TOO_SHORT,
         NoteKind.CONNECTIONS_BEGIN_EMPTY,
+        NoteKind.MEAN_DAY,
     }
 )
 """The kinds of notes on assumptions that all figures rest on, whatever the answer is."""
@@ -56,6 +60,10 @@ class Note:
         expected_s: How long its rollout would take.
         limit_s: The longest duration that the objectives allow, where that is the reason.
         overload: The load that the fleet can never carry; nothing is simulated then.
+        weekday: The weekday of a start, such as ``tue``.
+        days_count: Number of the trace's whole days of this weekday.
+        spread: The standard deviation of the logarithm of the factor on the mean of these days.
+        growth: The growth by which the traffic is multiplied, such as ``20%``.
     """
 
     kind: NoteKind
@@ -68,6 +76,10 @@ class Note:
     expected_s: float | None = None
     limit_s: float | None = None
     overload: EndlessOverload | None = None
+    weekday: str = ""
+    days_count: int | None = None
+    spread: float | None = None
+    growth: str = ""
 
 
 def notes_json(notes: Sequence[Note]) -> list[dict[str, Any]]:
@@ -109,7 +121,26 @@ def _notes(scenario: Scenario, candidates: Sequence[Scenario]) -> Iterator[Note]
         )
     if cut and scenario.objectives.cut_connections is None:
         yield Note(NoteKind.NO_CUT_OBJECTIVE, cut)
+    yield from _known_days(candidates)
     yield from _left_out_windows(scenario, candidates)
+
+
+def _known_days(candidates: Sequence[Scenario]) -> Iterator[Note]:
+    """Yield a note for each weekday of the starts: how many of its days the trace knows."""
+    drawn = [candidate.drawn_days() for candidate in candidates]
+    growth = candidates[0].traffic.growth or ""
+    for days in {days.weekday: days for days in drawn if days is not None}.values():
+        name, count = WEEKDAYS[days.weekday], days.known_count
+        if count >= FEWEST_DRAWN:
+            yield Note(NoteKind.DAYS_DRAWN, weekday=name, days_count=count, growth=growth)
+        else:
+            yield Note(
+                NoteKind.MEAN_DAY,
+                weekday=name,
+                days_count=count,
+                spread=days.spread,
+                growth=growth,
+            )
 
 
 def _left_out_windows(scenario: Scenario, candidates: Sequence[Scenario]) -> Iterator[Note]:

@@ -140,9 +140,10 @@ Advances = Annotated[
 Starts = Annotated[
     str | None,
     typer.Option(
-        metavar="09:00,every:30m,02:00..06:00/10m",
-        help="Starts to compare, as times on the traffic's clock; every:30m goes through the whole trace, "
-        "or a day (default: the scenario's).",
+        metavar="09:00,every:30m,tue..thu/22:00..05:00/30m",
+        help="Starts to compare: times of day, dates of the trace, or, with a trace of a week or more, "
+        "weekdays and times of the coming week; every:30m goes through the week, a shorter trace, or "
+        "a day (default: the scenario's).",
     ),
 ]
 

@@ -45,7 +45,7 @@ def validate(
 
     scenario = o.load(file, None)
     print(f"✓ {file} is a scenario that can be simulated")
-    highest_rps = scenario.rates().highest_rps()
+    highest_rps = scenario.highest_rps()
     for name, service in scenario.services.items():
         asked = scenario.share_of(name) * highest_rps
         print(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -10,6 +11,8 @@ from simulation.estimates.no_estimate import NoEstimate, Why
 from simulation.estimates.overload import overload_text
 from simulation.results.failures import Cause, Failure, FleetCounts, GuardFigure
 from simulation.results.losses import CAUSES, PHASES, LossCause, Losses, LossPhase
+from simulation.scenario.inputs.days import FEWEST_DRAWN
+from simulation.scenario.inputs.uncertainty import NORMAL_95
 from simulation.scenario.model import Scenario
 from simulation.study.candidates import WhyLeftOut
 from simulation.study.ignored_keys import ignored_keys
@@ -239,6 +242,24 @@ def note_text(note: Note) -> str:
                 else "it costs more than all others together"
             )
             return f"window {note.window} was left out: {takes}, and {why}; --windows compares it"
+        case NoteKind.DAYS_DRAWN:
+            return (
+                f"{note.weekday.capitalize()}: each run has the traffic of one of the trace's "
+                f"{note.days_count} whole days of this weekday{_growth_text(note)}"
+            )
+        case NoteKind.MEAN_DAY:
+            days = "1 whole day" if note.days_count == 1 else f"{note.days_count} whole days"
+            factor = math.exp(NORMAL_95 * (note.spread or 0.0))
+            spread = f"times a factor that lies between {1 / factor:.2f} and {factor:.2f} in nine of ten runs"
+            return (
+                f"{note.weekday.capitalize()}: the trace knows {days} of this weekday, fewer than "
+                f"{FEWEST_DRAWN}, so each run has their mean"
+                f"{f', {spread}' if note.spread else ' without any spread'}{_growth_text(note)}"
+            )
+
+
+def _growth_text(note: Note) -> str:
+    return f", times a growth of {note.growth}" if note.growth else ""
 
 
 def note_lines(scenario: Scenario, candidates: Sequence[Scenario] = ()) -> list[str]:

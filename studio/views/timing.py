@@ -1,4 +1,4 @@
-"""The grid of starts and windows over a day of a scenario's traffic, as data.
+"""The grid of starts and windows over a day of a scenario's traffic, or over the coming week, as data.
 
 Each cell first has the figures of closed forms, then those of simulated runs.
 """
@@ -9,7 +9,7 @@ import itertools
 import math
 from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -18,6 +18,7 @@ from simulation.estimates.estimate import estimate
 from simulation.results.run_result import RunResult
 from simulation.run import traffic_around
 from simulation.scenario.freeze import find_freeze
+from simulation.scenario.inputs.days import WeekdayStart, weekday_start, whole_days
 from simulation.scenario.model import Scenario
 from simulation.scenario.rates import DAY_S, RateTable, clock_label, clock_time_s, start_second
 from simulation.scenario.simulated_interval import SimulatedInterval
@@ -31,6 +32,8 @@ from studio.views.sentences import estimate_answer
 
 _STEPS_S = (10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 900.0, 1800.0)
 _MOST_STARTS = 48
+_WEEK_STEP_S = 4 * 3600.0
+"""Time from one start to the next in a week, in seconds."""
 _ROUNDS = (1, 3, FIRST_LOOK)
 """Number of runs of every cell after each round; no cell gets more before all have as many."""
 
@@ -104,7 +107,7 @@ class CellFigures:
 
 @dataclass(frozen=True)
 class CellGrid:
-    """The cells of a day: every start with every window.
+    """The cells of a day or a week: every start with every window.
 
     Attributes:
         scenario: The scenario that is rolled out.
@@ -113,6 +116,8 @@ class CellGrid:
         starts: The starts as a scenario file writes them.
         windows: The windows, ascending.
         cases: One for each cell; all windows of the first start come first.
+        is_week: Whether the starts are weekdays of the coming week; second 0 is then the beginning
+            of Monday.
     """
 
     scenario: Scenario
@@ -121,6 +126,7 @@ class CellGrid:
     starts: tuple[float | str, ...]
     windows: tuple[int, ...]
     cases: tuple[Case, ...]
+    is_week: bool = False
 
     def number(self, column: int, row: int) -> int:
         """Return the number of the candidate with a start and a window."""
@@ -136,27 +142,38 @@ class CellGrid:
         return self.begin_s + len(self.starts) * self.step_s
 
     def clock(self, time_s: float) -> str:
-        """Return a time of the traffic's clock as text: ``03:30``."""
+        """Return a time of the traffic's clock as text: ``03:30``, in a week ``Tue 03:30``."""
+        if self.is_week:
+            return _in_week(time_s).label()
         second = round(time_s + _past_midnight_s(self.scenario.rates())) % int(DAY_S)
         text = f"{second // 3600:02d}:{second % 3600 // 60:02d}"
         return text if self.step_s >= 60 else f"{text}:{second % 60:02d}"
 
     def own(self) -> tuple[int, int] | None:
         """Return the cell of the scenario's own start and window; None where the grid has no such cell."""
-        column = math.floor((self.scenario.start_s() - self.begin_s) / self.step_s + 1e-9)
+        start = weekday_start(self.scenario.clock.start) if self.is_week else None
+        start_s = self.scenario.start_s() if start is None else start.weekday * DAY_S + start.time_s
+        column = math.floor((start_s - self.begin_s) / self.step_s + 1e-9)
         window = self.scenario.window_count()
         if not 0 <= column < len(self.starts) or window not in self.windows:
             return None
         return column, self.windows.index(window)
 
     def traffic(self) -> tuple[Floats, Floats]:
-        """Return the rate over the day: times on the traffic's clock in seconds, requests per second; shape (n,) each."""
+        """Return the rate over the grid: times on the traffic's clock in seconds, requests per second; shape (n,) each."""
         time_s = np.linspace(self.begin_s, self.end_s, 289)
         middles = (time_s[1:] + time_s[:-1]) / 2
+        if self.is_week:
+            tables = [
+                _with_start(self.scenario, _in_week(day * DAY_S).file_text()).rates()
+                for day in range(7)
+            ]
+            rates = [float(tables[int(at // DAY_S)].rate_at(DAY_S + at % DAY_S)) for at in middles]
+            return middles, np.array(rates)
         return middles, self.scenario.rates().rate_at(middles)
 
     def freezes(self) -> list[tuple[float, float]]:
-        """Return the freezes of the day as begin and end, in seconds on the traffic's clock."""
+        """Return the freezes within the grid as begin and end, in seconds on the traffic's clock."""
         rule = self.scenario.rollout
         offset_s, intervals = _past_midnight_s(self.scenario.rates()), []
         for begins, ends in rule.freeze if rule is not None else ():
@@ -165,7 +182,7 @@ class CellGrid:
             assert last is not None
             lasts_s = (last - first) % DAY_S
             day = math.floor((self.begin_s + offset_s) / DAY_S)
-            for number in range(day - 1, day + 3):
+            for number in range(day - 1, day + 2 + math.ceil((self.end_s - self.begin_s) / DAY_S)):
                 begin_s = number * DAY_S + first - offset_s
                 cut = max(begin_s, self.begin_s), min(begin_s + lasts_s, self.end_s)
                 if cut[0] < cut[1]:
@@ -206,10 +223,18 @@ def why_no_grid(scenario: Scenario) -> str | None:
 def grid_of(scenario: Scenario, windows: Sequence[int]) -> CellGrid:
     """Return the grid of the day in which the scenario starts, with these windows.
 
+    Where the scenario starts on a weekday and the trace knows every weekday, this is the coming week.
+
     Raises:
         BadInput: A window does not fit the fleet, or the start lies outside the traffic.
     """
-    table = scenario.rates()
+    table, own = scenario.rates(), weekday_start(scenario.clock.start)
+    rows = tuple(sorted(set(windows)))
+    if own is not None and _knows_every_weekday(scenario):
+        count = round(7 * DAY_S / _WEEK_STEP_S)
+        week = tuple(_in_week(number * _WEEK_STEP_S).file_text() for number in range(count))
+        cases = cases_of(scenario, rows, starts=week)
+        return CellGrid(scenario, 0.0, _WEEK_STEP_S, week, rows, cases, is_week=True)
     begin_s, end_s = _day_of(scenario, table)
     span_s = end_s - begin_s
     step_s = next((step for step in _STEPS_S if span_s / step <= _MOST_STARTS), 3600.0)
@@ -217,12 +242,28 @@ def grid_of(scenario: Scenario, windows: Sequence[int]) -> CellGrid:
     starts: list[float | str] = []
     for number in range(count):
         start_s = begin_s + number * step_s
+        if own is not None:
+            starts.append(replace(own, time_s=start_s % DAY_S).file_text())
+            continue
         label = clock_label(start_s, table.first_row)
         exact = start_second(label, table.first_row) == start_s
         starts.append(label if exact else start_s)
-    rows = tuple(sorted(set(windows)))
     cases = cases_of(scenario, rows, starts=starts)
     return CellGrid(scenario, begin_s, step_s, tuple(starts), rows, cases)
+
+
+def _in_week(time_s: float) -> WeekdayStart:
+    """Return the weekday and time of a second of the week, which begins on Monday."""
+    return WeekdayStart(int(time_s // DAY_S) % 7, time_s % DAY_S)
+
+
+def _with_start(scenario: Scenario, start: str) -> Scenario:
+    clock = scenario.clock.model_copy(update={"start": start})
+    return scenario.model_copy(update={"clock": clock})
+
+
+def _knows_every_weekday(scenario: Scenario) -> bool:
+    return len({day.weekday() for day, _ in whole_days(scenario.calendar())}) == 7
 
 
 def _day_of(scenario: Scenario, table: RateTable) -> tuple[float, float]:

@@ -367,6 +367,36 @@ CASES = [
         shop("replications: 4", "clock: {start: 2024-05-01 18:00}"),
         "shop.yaml:4: clock.start: 2024-05-01 18:00:00: a date needs a trace with dates",
     ),
+    case(
+        "weekday for traffic without dates",
+        "validate shop.yaml",
+        shop("replications: 4", "clock: {start: tue 22:00}"),
+        "shop.yaml:4: clock.start: tue 22:00: a weekday needs a trace with dates",
+    ),
+    case(
+        "no such zone",
+        "validate shop.yaml",
+        shop("replications: 4", "clock: {zone: Europe/Nowhere}"),
+        "shop.yaml:4: clock.zone: Europe/Nowhere: must be a time zone, such as Europe/Paris or UTC",
+    ),
+    case(
+        "growth without its sign",
+        "validate shop.yaml",
+        shop("rate: 40/s", "rate: 40/s\n  growth: 1.2"),
+        "shop.yaml:7: traffic.growth: 1.2: must be a percentage, such as 20% or -10%",
+    ),
+    case(
+        "growth to nothing",
+        "validate shop.yaml",
+        shop("rate: 40/s", "rate: 40/s\n  growth: -100%"),
+        "traffic.growth: -100%: must be above -100% and at most 100,000%",
+    ),
+    case(
+        "growth of a log",
+        "validate shop.yaml",
+        shop("rate: 40/s", "rate: {timestamps: [0.5, 1]}\n  arrivals: replay\n  growth: 20%"),
+        "traffic.growth: 20%: must be left out with arrivals: replay, which has no rate to multiply",
+    ),
     # rules among the keys of the traffic
     case(
         "no rate",

@@ -65,7 +65,7 @@ def test_on_a_nearly_flat_series_the_start_hardly_matters(tmp_path: Path) -> Non
     """Fourteen days of a balancer, multiplied by 100: 0.3 to 219/s; the fleet serves 480/s."""
     path = tmp_path / "flat.yaml"
     path.write_text(scenario(BALANCER, 100, 12, "100ms"), encoding="utf-8")
-    told = ("--windows", "2", "--starts", "every:6h", "--jobs", "1")
+    told = ("--windows", "2", "--starts", "2014-04-10 00:04..2014-04-24 00:04/6h", "--jobs", "1")
     found = rollcast("plan", path, *told, "-o", tmp_path / "plan.json")
     assert found["starts"].startswith("The start hardly matters: none of ")
     assert found["counts"]["chosen"] == 1

@@ -19,6 +19,8 @@ from executor.events import (
     StepBegun,
     StepEnded,
     StopRequested,
+    TrafficCheckBegun,
+    TrafficMeasured,
     WaitBegun,
     Warned,
 )
@@ -27,6 +29,7 @@ from executor.plan.model import Step
 from executor.progress import Ended
 from executor.statement import FleetStatement, InstanceStatement
 from executor.tell import is_warning, lines_of, report_json, report_text
+from executor.traffic import TrafficAnswer
 
 STARTED = RolloutStarted(
     plan="evening",
@@ -43,10 +46,52 @@ FLEET_LINES = ["The fleet:", "  1 out of the pool (maint), not answering: a (bef
 STOPPING = "warning: stopping: the steps in hand are finished first; once more stops at once"
 WHERE = {"instance": "a", "step": Step.TAKE_OUT, "version": "1.1"}
 WAIT = "            waiting for "
+SIMULATED = "the plan was simulated with 100 to 150 requests/s"
 
 EVENTS: dict[str, tuple[RolloutEvent, list[str]]] = {
     "start": (STARTED, []),
     "balancer": (BalancerNamed(balancer="x"), ["only x is told and watched"]),
+    "traffic is counted": (
+        TrafficCheckBegun(over_s=60.0),
+        ["counting requests for 60 s before the first wave"],
+    ),
+    **{
+        f"traffic {answer}": (
+            TrafficMeasured(
+                answer=answer, rate_rps=rate_rps, low_rps=100.0, high_rps=150.0, highest_rps=160.0
+            ),
+            [line],
+        )
+        for answer, rate_rps, line in [
+            (TrafficAnswer.WITHIN, 120.0, f"traffic is 120 requests/s; {SIMULATED}"),
+            (
+                TrafficAnswer.BELOW,
+                80.0,
+                f"warning: traffic is 80 requests/s, below the plan's range: {SIMULATED}",
+            ),
+            (
+                TrafficAnswer.UPPER,
+                155.0,
+                f"warning: traffic is 155 requests/s, above 95 % of the plan's minutes: {SIMULATED}",
+            ),
+            (
+                TrafficAnswer.ABOVE,
+                170.0,
+                "warning: traffic is 170 requests/s, above the highest of the plan's runs: 160",
+            ),
+            (
+                TrafficAnswer.NOT_COUNTED,
+                None,
+                "warning: traffic is not checked: the balancer does not count requests; "
+                + SIMULATED,
+            ),
+            (
+                TrafficAnswer.RESTARTED,
+                None,
+                "warning: traffic is not checked: the balancer's counters began anew; " + SIMULATED,
+            ),
+        ]
+    },
     "step begun": (
         StepBegun(t_s=1.26, instance="a", step=Step.TAKE_OUT, version="1.1"),
         ["     1.3 s  a  take out  …"],
@@ -188,6 +233,7 @@ QUIET = {
     "journal failed",
     "nothing touched",
     "error",
+    *(f"traffic {answer}" for answer in TrafficAnswer if answer is not TrafficAnswer.WITHIN),
 }
 
 
@@ -206,7 +252,10 @@ def test_words_go_to_standard_output_and_warnings_to_standard_error(
     warnings = [line for event, said in EVENTS.values() if is_warning(event) for line in said]
     said = [line for event, said in EVENTS.values() if not is_warning(event) for line in said]
     assert lines == said
-    assert capsys.readouterr().err.splitlines() == warnings == ["warning: a: mode", STOPPING]
+    assert capsys.readouterr().err.splitlines() == warnings
+    beginnings = [line.split(",")[0].split(":")[1] for line in warnings]
+    assert beginnings.count(" traffic is not checked") == 2
+    assert [line for line in warnings if "traffic" not in line] == ["warning: a: mode", STOPPING]
 
 
 @pytest.mark.parametrize("make", [report_text, report_json])

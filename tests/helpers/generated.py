@@ -28,6 +28,12 @@ RATES: list[Any] = [
     {"steps": [["0s", "20/s"], ["5s", "0/s"], ["8s", "60/s"]]},
     {"daily": {"low": "5/s", "high": "30/s", "peak": "12:00"}},
     {"timestamps": [0.125 * k for k in range(-80, 480)]},
+    {
+        "days": [[["0s", "20/s"], ["5s", "40/s"]], [["0s", "5/s"], ["12h", "30/s"]]],
+        "weekday": "tue",
+        "known": 5,
+    },
+    {"days": [[["0s", "20/s"]]], "weekday": "sun", "spread": 0.3, "known": 2},
 ]
 
 
@@ -255,7 +261,10 @@ def traffics(draw: st.DrawFn, services: list[str]) -> dict[str, Any]:
     return {
         "rate": rate,
         "arrivals": arrivals,
-        "uncertain": 0 if arrivals == "replay" else pick(draw, 0, 0, "10%"),
+        "growth": pick(
+            draw, "none", *(["20%", "-10%"] if arrivals in ("poisson", "bursty") else [])
+        ),
+        "uncertain": 0 if arrivals == "replay" or "days" in rate else pick(draw, 0, 0, "10%"),
         "dispersion": pick(draw, 1, 3, 10),
         "clients": {
             "count": draw(st.integers(1, 20)),
@@ -317,6 +326,7 @@ def scenarios(draw: st.DrawFn, *, steady: bool = False, known: bool = False) -> 
         "services": services,
         "clock": {
             "start": "0s" if ends else pick(draw, "0s", "12:00"),
+            "zone": pick(draw, "none", "Europe/Paris"),
             "warm_up": pick(draw, "0s", "3s", "auto"),
             "horizon": "10s" if steady or ends else pick(draw, "auto", "10s"),
         },

@@ -94,6 +94,7 @@ class BalancerState:
         requests_count: Requests of the whole service since that process started.
         failed_count: Failed requests of the whole service since that process started.
         queued_count: Requests that wait, for a server or for the whole backend.
+        counts_requests: Whether the balancer counts requests; the counts are 0 where it does not.
     """
 
     identity: str
@@ -101,6 +102,7 @@ class BalancerState:
     requests_count: int = 0
     failed_count: int = 0
     queued_count: int = 0
+    counts_requests: bool = True
 
 
 @dataclass(frozen=True)

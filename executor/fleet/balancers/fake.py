@@ -24,6 +24,7 @@ class FakeBalancer:
         commands: Every command in order, as `verb server`.
         process: A counter in place of the process id; each restart adds 1.
         is_away: Whether the balancer does not answer.
+        counts_requests: Whether the balancer counts requests.
         routes: The result of `other_routes`: ways of requests to the servers without this backend.
     """
 
@@ -34,6 +35,7 @@ class FakeBalancer:
     requests_count: int = 0
     failed_count: int = 0
     queued_count: int = 0
+    counts_requests: bool = True
     routes: OtherRoutes = field(default_factory=OtherRoutes)
 
     def warnings(self) -> list[str]:
@@ -60,6 +62,7 @@ class FakeBalancer:
             self.requests_count,
             self.failed_count,
             self.queued_count,
+            self.counts_requests,
         )
 
     def take_out(self, server: str) -> None:

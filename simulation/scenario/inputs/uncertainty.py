@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from simulation.scenario.inputs.scaling import scale_duration, scale_rate
 from simulation.scenario.inputs.steps import SixSteps, StepDurations
+from simulation.scenario.rates import RateTable
+from simulation.scenario.traffic import StepsRate
 
 if TYPE_CHECKING:
     from simulation.scenario.model import Scenario
@@ -30,7 +32,11 @@ def log_spread(uncertain: float) -> float:
 
 
 def has_uncertain(scenario: Scenario) -> bool:
-    """Return whether any input of the scenario is uncertain."""
+    """Return whether any input of the scenario is uncertain, the day that is drawn included."""
+    return scenario.drawn_days() is not None or _has_factors(scenario)
+
+
+def _has_factors(scenario: Scenario) -> bool:
     services = scenario.services.values()
     return scenario.traffic.uncertain > 0 or any(
         service.uncertain > 0 or service.steps.uncertain > 0 for service in services
@@ -44,7 +50,7 @@ def multiply_uncertain(scenario: Scenario, deviate: Deviate) -> Scenario:
         scenario: The scenario; without an uncertain input it is returned as it is.
         deviate: How many standard deviations the logarithm of each input's factor lies above 0.
     """
-    if not has_uncertain(scenario):
+    if not _has_factors(scenario):
         return scenario
     traffic = scenario.traffic
     if traffic.uncertain > 0:
@@ -66,11 +72,34 @@ def multiply_uncertain(scenario: Scenario, deviate: Deviate) -> Scenario:
 def at_quantile(scenario: Scenario, z: float) -> Scenario:
     """Return the scenario with every factor at the quantile of a standard normal deviate.
 
+    Where a day is drawn, the traffic is the same quantile of the days at each time of day.
+
     Args:
         scenario: The scenario.
         z: The deviate, such as `NORMAL_95` for a rate, service times and steps at their 95th percentile.
     """
+    days = scenario.drawn_days()
+    if days is not None:
+        share = (1 + math.erf(z / math.sqrt(2))) / 2
+        rate = steps_of(days.quantile(share).multiply(math.exp(days.spread * z)))
+        scenario = on_day(scenario, scenario.traffic.model_copy(update={"rate": rate}))
     return multiply_uncertain(scenario, lambda _number: z)
+
+
+def steps_of(day: RateTable) -> StepsRate:
+    """Return rates that never end as steps, which hold the same numbers."""
+    return StepsRate.model_construct(steps=tuple(day.as_steps()))
+
+
+def on_day(scenario: Scenario, traffic: Traffic) -> Scenario:
+    """Return the scenario with the traffic of one day in place of the days that are drawn.
+
+    Args:
+        scenario: A scenario in which each replication draws a day.
+        traffic: Its traffic on that day, on the clock of the drawn days.
+    """
+    clock = scenario.clock.model_copy(update={"start": scenario.start_s()})
+    return scenario.model_copy(update={"traffic": traffic, "clock": clock})
 
 
 def _factor(uncertain: float, deviate: float) -> float:

@@ -8,6 +8,7 @@ import pytest
 
 from executor.base.errors import BadInput
 from simulation.planning.starts import busiest_of, parse_starts, siblings_of, starts_of
+from simulation.scenario.inputs.days import WEEKDAYS
 from simulation.study.case import cases_of
 from tests.helpers.scenarios import scenario
 
@@ -45,6 +46,60 @@ def test_a_word_says_one_start_or_many(text: str, starts: list[float | str]) -> 
 def test_what_is_no_start_is_refused(text: str, said: str) -> None:
     with pytest.raises(ValueError, match=said):
         parse_starts(text, scenario(rate=DAILY))
+
+
+def weeks(folder: Path, days: int) -> dict[str, str]:
+    path = folder / "weeks.csv"
+    rows = "".join(f"2024-01-{1 + k // 24:02d}T{k % 24:02d}:00:00,{k}\n" for k in range(24 * days))
+    path.write_text(f"time,requests\n{rows}")
+    return {"trace": str(path)}
+
+
+@pytest.mark.parametrize(
+    ("text", "starts"),
+    [
+        ("tue 22:00", ["tue 22:00"]),
+        ("Tue/22:00", ["tue 22:00"]),
+        ("fri..mon/03:00", ["fri 03:00", "sat 03:00", "sun 03:00", "mon 03:00"]),
+        ("tue/22:00..01:00/1h", ["tue 22:00", "tue 23:00", "wed 00:00", "wed 01:00"]),
+        (
+            "sat..sun 23:30..00:15/30m",
+            ["sat 23:30", "sun 00:00", "sun 23:30", "mon 00:00"],
+        ),
+        ("every:12h", [f"{day} {at}" for day in WEEKDAYS for at in ("00:00", "12:00")]),
+        ("2024-01-09T22:00", ["2024-01-09 22:00:00"]),
+    ],
+)
+def test_starts_on_a_trace_of_weeks_are_those_of_the_coming_week(
+    tmp_path: Path, text: str, starts: list[str]
+) -> None:
+    assert parse_starts(text, scenario(rate=weeks(tmp_path, 14))) == starts
+
+
+def test_a_weekday_without_a_whole_day_is_left_out_of_every(tmp_path: Path) -> None:
+    one = scenario(rate=weeks(tmp_path, 8))
+    path = tmp_path / "weeks.csv"
+    path.write_text(path.read_text().replace("2024-01-03T05:00:00,53\n", ""))
+    again = scenario(rate={"trace": str(path)})
+    assert "wed 00:00" in parse_starts("every:24h", one)
+    assert "wed 00:00" not in parse_starts("every:24h", again)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("02:00..06:00/1h", "a trace of a week or more needs a weekday, such as tue 02:00"),
+        ("tue/22:00..05:00", "a range of starts needs its step, such as tue/22:00..05:00/30m"),
+        ("tue/late", "must be a weekday and time such as tue 22:00 or tue..thu/22:00"),
+        ("mon..sun/00:00..23:59/1s", "must be at most 10,000 starts, not 604,387"),
+        ("tue/22:00..05:00/0s", "the step between starts must be above 0"),
+    ],
+)
+def test_what_is_no_start_of_the_coming_week_is_refused(
+    tmp_path: Path, text: str, said: str
+) -> None:
+    with pytest.raises(ValueError, match=said):
+        parse_starts(text, scenario(rate=weeks(tmp_path, 14)))
 
 
 def traced(folder: Path, minutes: int) -> dict[str, str]:
@@ -87,5 +142,6 @@ def test_the_busiest_start_is_that_of_the_highest_rate_meanwhile(
     lasts_s: float, busiest: int
 ) -> None:
     rates = {"steps": [["0h", "10/s"], ["6h", "20/s"], ["8h", "90/s"], ["9h", "30/s"]]}
-    starts_s = [3600.0, 5 * 3600.0 + 1800, 10 * 3600.0]
-    assert busiest_of(scenario(rate=rates), starts_s, lasts_s) == busiest
+    starts = ["1h", "330m", "10h"]
+    scenarios = [scenario(rate=rates, clock={"start": start}) for start in starts]
+    assert busiest_of(scenarios, lasts_s) == busiest

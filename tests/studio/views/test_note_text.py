@@ -38,6 +38,16 @@ BEGINNINGS = {
         Note(NoteKind.WARM_UP_TOO_SHORT, given_s=600.0, wanted_s=7200.0),
         "a steady state needs 2 h 00 min of warm-up, the automatic one ends at 10 min 00 s",
     ),
+    NoteKind.DAYS_DRAWN: (
+        Note(NoteKind.DAYS_DRAWN, weekday="tue", days_count=5, growth="20%"),
+        "Tue: each run has the traffic of one of the trace's 5 whole days of this weekday, times a "
+        "growth of 20%",
+    ),
+    NoteKind.MEAN_DAY: (
+        Note(NoteKind.MEAN_DAY, weekday="sun", days_count=3, spread=0.1),
+        "Sun: the trace knows 3 whole days of this weekday, fewer than 4, so each run has their mean, "
+        "times a factor that lies between 0.85 and 1.18 in nine of ten runs",
+    ),
     NoteKind.WINDOW_LEFT_OUT: (
         Note(NoteKind.WINDOW_LEFT_OUT, window=1, reason=WhyLeftOut.COST, expected_s=68_400.0),
         "window 1 was left out: its rollout takes about 19 h 00 min, and it costs more than all others",

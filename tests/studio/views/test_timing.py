@@ -66,6 +66,29 @@ def test_a_day_has_its_starts_and_windows() -> None:
         assert found.place(found.number(column, row)) == (column, row)
 
 
+def test_a_start_on_a_weekday_has_the_coming_week(tmp_path: Path) -> None:
+    rows = "".join(
+        f"2024-01-{1 + k // 24:02d}T{k % 24:02d}:00:00,{k // 24 % 7 + 1}\n" for k in range(24 * 14)
+    )
+    (tmp_path / "weeks.csv").write_text(f"time,rps\n{rows}")
+    text = SHOP.replace("rate: 40/s", "rate: {trace: weeks.csv}")
+    text = text.replace("replications: 4", "replications: 4\nclock: {start: tue 22:00}")
+    found = grid(
+        text.replace("window: 2 ", 'freeze: [["22:00", "02:00"]]\n  window: 2 '),
+        1,
+        2,
+        path=tmp_path / "shop.yaml",
+    )
+    assert (found.begin_s, found.end_s, len(found.starts)) == (0.0, 7 * DAY_S, 42)
+    assert found.starts[:2] == ("mon 00:00", "mon 04:00")
+    assert found.own() == (11, 1)
+    assert found.clock(found.begin_s + 11 * found.step_s) == "Tue 20:00"
+    time_s, rates = found.traffic()
+    assert rates.tolist() == [time // DAY_S + 1 for time in time_s]
+    assert len(found.freezes()) == 8
+    assert estimate_cell(found, found.number(0, 0)).answer == "out"
+
+
 @pytest.mark.parametrize(
     ("start", "window", "own"),
     [("00:00", 2, (0, 1)), ("18:10", 1, (36, 0)), ("23:59", 3, (47, 2)), ("0s", 4, None)],
