@@ -4,7 +4,7 @@ For each kind of change that can help against what failed, the search goes throu
 
 1. Ten paired runs of the largest change: if these still break what the change should cure, no smaller
    one helps, and the kind is left out. Else bisection, ten runs a step, finds the smallest change
-   whose runs break none of it.
+   whose runs break none of it. Starts are tried from the nearest on, in doubling steps.
 2. As many runs as could show the objectives are simulated of this change. Where they do not show
    them, the next larger change follows.
 3. The change is confirmed on a fresh seed with a number of runs that is fixed before. Only this
@@ -223,7 +223,9 @@ class _Finder:
         def suffices(index: int) -> bool:
             return is_clear(self._simulator.simulate(rungs[index].case, FIRST_LOOK), kind)
 
-        first = find_smallest(len(rungs), suffices)
+        # At the most distant start so few requests may come that its p99 is noise.
+        is_start = kind in (ChangeKind.EARLIER_START, ChangeKind.LATER_START)
+        first = find_smallest(len(rungs), suffices, asks_last_first=not is_start)
         return None if first is None else self._first_sufficient(kind, rungs, first)
 
     def _first_sufficient(self, kind: ChangeKind, rungs: Sequence[Rung], first: int) -> int | None:

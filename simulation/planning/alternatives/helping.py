@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 
 from simulation.planning.alternatives.model import ChangeKind
 from simulation.study.compare import CandidateResult
+from simulation.study.statistics import answer_of
 from simulation.study.verdict import Objective, broken_objectives
 
 _K = ChangeKind
@@ -60,13 +61,19 @@ def runs_breaking(result: CandidateResult) -> dict[str, int]:
 def objectives_at_fault(result: CandidateResult) -> tuple[str, ...]:
     """Return the objectives because of which a candidate does not meet, the most broken first.
 
-    These are the ones that more runs break than `objectives.in_runs` allows; where none is, all that any run
-    breaks.
+    These are the ones that are shown to be broken in more runs than `objectives.in_runs` allows; where
+    none is, all that any run breaks.
     """
-    counts = runs_breaking(result)
-    allowed = (1 - result.scenario.objectives.in_runs) * len(result.runs)
+    counts, runs = runs_breaking(result), len(result.runs)
+    objectives = result.scenario.objectives
     named = sorted(counts, key=lambda name: -counts[name])
-    return tuple(name for name in named if counts[name] > allowed) or tuple(named)
+    shown = [
+        name
+        for name in named
+        if answer_of(runs - counts[name], runs, objectives.in_runs, objectives.confidence)
+        == "fails"
+    ]
+    return tuple(shown or named)
 
 
 def helping_kinds(at_fault: Iterable[str]) -> tuple[ChangeKind, ...]:

@@ -173,17 +173,28 @@ def _with_rollout(scenario: Scenario, **keys: object) -> Scenario:
     return scenario.model_copy(update={"rollout": rule})
 
 
-def find_smallest(count: int, suffices: Callable[[int], bool]) -> int | None:
-    """Return the lowest index from 0 below ``count`` that suffices; None where the last one does not.
+def find_smallest(
+    count: int, suffices: Callable[[int], bool], *, asks_last_first: bool = True
+) -> int | None:
+    """Return the lowest index from 0 below ``count`` that suffices; None where none was found.
+
+    Where an index suffices, every higher one is taken to suffice.
 
     Args:
         count: Number of indices.
-        suffices: Whether an index suffices; where one does, every higher one does. It is asked for the
-            last index first, then at most log2(count) times.
+        suffices: Whether an index suffices; it is asked at most 2·log2(count) + 2 times.
+        asks_last_first: Whether the last index is asked first, so that what never suffices costs one
+            question; else indices are asked from 0 on, in doubling steps.
     """
-    if count == 0 or not suffices(count - 1):
+    if count == 0 or (asks_last_first and not suffices(count - 1)):
         return None
     low, high = 0, count - 1
+    if not asks_last_first:
+        high = 0
+        while not suffices(high):
+            if high == count - 1:
+                return None
+            low, high = high + 1, min(2 * high + 1, count - 1)
     while low < high:
         middle = (low + high) // 2
         low, high = (low, middle) if suffices(middle) else (middle + 1, high)
