@@ -165,7 +165,7 @@ class _Finder:
     def find(self) -> Alternatives:
         """Search all kinds of changes that can help."""
         searched: list[ChangeKind] = []
-        waiting: list[ChangeKind] = []
+        waiting = [*ChangeKind]
         try:
             bases = self._bases()
             waiting = _kinds_in_order(bases)

@@ -105,7 +105,7 @@ def cost_text(alternative: Alternative) -> str:
         parts.append(f"{length_text(abs(cost.later_s))} {word}")
     longer_s = cost.duration_s
     if longer_s is not None and change.kind not in _STARTS and abs(longer_s) >= 1:
-        word = "longer" if longer_s > 0 else "shorter"
+        word = "longer" if longer_s > 0 else "less"
         parts.append(f"takes {duration_text(abs(longer_s))} {word}")
     return ", ".join(parts) or "nothing"
 
@@ -150,8 +150,8 @@ def budget_sentence(alternatives: Alternatives) -> str:
         return ""
     kinds = ", ".join(_KIND_TEXTS[kind] for kind in alternatives.not_searched)
     return (
-        f"Not tried, because {count_text(alternatives.runs_count)} runs, at most "
-        f"{count_text(alternatives.budget_runs)} of them, came to the limit: {kinds}"
+        f"Not tried: {kinds}; after {count_text(alternatives.runs_count)} runs the next ones would "
+        "have exceeded the search's budget"
     )
 
 
@@ -160,7 +160,7 @@ def confirmation_sentence(alternatives: Alternatives) -> str:
     objectives = alternatives.scenario.objectives
     return (
         f"Each change alone meets every objective in at least {percent_text(objectives.in_runs)} of "
-        f"runs with {percent_text(objectives.confidence)} confidence, confirmed on a fresh seed"
+        f"runs with {percent_text(objectives.confidence)} confidence, confirmed on a fresh seed; takes and p99 are means over these runs"
     )
 
 
@@ -192,7 +192,7 @@ def _change_with_way(alternative: Alternative) -> str:
 def _limit_text(kind: ChangeKind, value: float) -> str:
     if kind is ChangeKind.HIGHER_ERROR_LIMIT:
         return percent_text(value)
-    return duration_text(value) if value >= 60 else f"{float(f'{value:.6g}'):g} s"
+    return duration_text(value).removesuffix(" 00 s") if value >= 60 else f"{value:.6g} s"
 
 
 def _start_text(start_label: str) -> str:
