@@ -201,21 +201,30 @@ class _Finder:
         return sorted(nearest.values(), key=_Base.rank)[:MOST_BASES]
 
     def _search_kind(self, kind: ChangeKind, bases: Sequence[_Base]) -> None:
-        """Offer the smallest change of a kind that is confirmed, if there is one."""
+        """Offer the smallest change of a kind that is confirmed, if there is one.
+
+        Of two candidates that need the same change, the faster one gets it.
+        """
         best: tuple[_Base, list[Rung], int] | None = None
         for base in bases:
             for ladder in ladders_of(kind, base.case, base.lasts_s):
-                size = math.inf if best is None else best[1][best[2]].change.size
-                rungs = [rung for rung in ladder if rung.change.size < size]
+                rungs = ladder
+                if best is not None:
+                    size, is_faster = best[1][best[2]].change.size, base.lasts_s < best[0].lasts_s
+                    rungs = [
+                        rung
+                        for rung in ladder
+                        if rung.change.size < size or (is_faster and rung.change.size == size)
+                    ]
                 place = self._find_sufficient(kind, rungs)
                 if place is not None:
-                    best = (base, rungs, place)
+                    best = (base, ladder, place)
         for number in range(1, MOST_CONFIRMATIONS + 1):
             if best is None or self._offer(kind, best[0], best[1][best[2]], number):
                 return
-            base, rungs, place = best
-            larger = self._first_sufficient(kind, rungs, place + 1)
-            best = None if larger is None else (base, rungs, larger)
+            base, ladder, place = best
+            larger = self._first_sufficient(kind, ladder, place + 1)
+            best = None if larger is None else (base, ladder, larger)
 
     def _find_sufficient(self, kind: ChangeKind, rungs: Sequence[Rung]) -> int | None:
         """Return the index of the smallest change after which the runs show the objectives."""

@@ -142,12 +142,12 @@ def _drains(scenario: Scenario) -> Iterator[_Change]:
 
 
 def _pre_stops(scenario: Scenario) -> Iterator[_Change]:
-    """Yield longer `pre_stop`, up to the lag of the slowest balancer and beyond."""
+    """Yield longer `pre_stop`, beyond the lag of the slowest balancer: plans with a shorter one are refused."""
     assert scenario.rollout is not None
     pre_stop_s = scenario.rollout.pre_stop
-    lags_s = [service.balancer.propagation_delay for service in scenario.services.values()]
-    longest_s = max(LONGEST_PRE_STOP_S, 2 * max(lags_s))
-    for value in round_values(max(pre_stop_s, _SHORTEST_S), longest_s):
+    lag_s = max(service.balancer.propagation_delay for service in scenario.services.values())
+    longest_s = max(LONGEST_PRE_STOP_S, 2 * lag_s)
+    for value in round_values(max(pre_stop_s, lag_s, _SHORTEST_S), longest_s):
         change = Change(
             ChangeKind.LONGER_PRE_STOP, "rollout.pre_stop", value, pre_stop_s, value - pre_stop_s
         )
