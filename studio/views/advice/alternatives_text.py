@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import shlex
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from simulation.planning.alternatives.model import LIMITS, ChangeKind
 from simulation.scenario.units import format_duration
 from studio.views.figures_text import (
+    clock_text,
     count_text,
     duration_text,
     instances_text,
@@ -199,3 +201,32 @@ def _start_text(start_label: str) -> str:
     """Return a start without its seconds where they are 0: ``18:00`` for ``18:00:00``."""
     has_seconds = start_label.count(":") > 1
     return start_label.removesuffix(":00") if has_seconds else start_label
+
+
+def card_lines(alternative: Alternative) -> tuple[str, str, str, str]:
+    """Return the texts of a card: the change, the way to roll, what it gives, and what it costs."""
+    metrics = alternative.confirmed.result.metrics
+    duration = clock_text(metrics["rollout_duration_s"].mean)
+    p99 = latency_text(metrics["rollout_latency_p99_s"].mean)
+    return (
+        change_text(alternative),
+        way_text(alternative),
+        f"✓ {duration}, p99 {p99}, {runs_text(alternative)} runs",
+        f"Cost: {cost_text(alternative)}",
+    )
+
+
+def more_text(others: Sequence[Alternative]) -> str:
+    """Return the changes beyond the cards: ``; so would p99 limit 9 s``; empty without any."""
+    names = " or ".join(_change_with_way(alternative) for alternative in others)
+    return f"; so would {names}" if names else ""
+
+
+def values_of(alternative: Alternative) -> dict[str, object]:
+    """Return the keys of the scenario that the change sets, with their values as a file has them."""
+    change, candidate = alternative.change, alternative.candidate
+    values: dict[str, object] = {"rollout.window": candidate.written}
+    if change.kind not in _WINDOWS:
+        is_text = isinstance(change.value, str) or change.kind in (*_DURATIONS, *_STARTS)
+        values[change.key] = value_text(change) if is_text else change.value
+    return values
