@@ -1,1 +1,1 @@
-"""What to do instead: the smallest changes with which a rollout would meet its objectives."""
+"""The search for the smallest changes with which a rollout would meet its objectives."""

@@ -1,4 +1,4 @@
-"""Which kind of change can help against which broken objective, and in which order kinds are searched."""
+"""The kinds of changes that can help against a broken objective, and the order in which they are searched."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from simulation.study.verdict import Objective, broken_objectives
 _K = ChangeKind
 
 _LOAD = (_K.MORE_INSTANCES, _K.NARROWER_WINDOW, _K.EARLIER_START, _K.LATER_START)
-"""What leaves more capacity for each request: the remedies of an overload."""
+"""The changes that leave more capacity for each request: the remedies of an overload."""
 
 _LOSSES = (_K.LONGER_PRE_STOP, _K.LONGER_DRAIN)
-"""What keeps an instance until its requests have gone: the remedies of refused and cut requests."""
+"""The changes that keep an instance until its requests have gone: the remedies of refused and cut requests."""
 
 HELPING: Mapping[str, tuple[ChangeKind, ...]] = {
     Objective.LATENCY_P99: (*_LOAD, *_LOSSES, _K.HIGHER_P99_LIMIT),

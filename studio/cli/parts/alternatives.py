@@ -1,4 +1,4 @@
-"""What to do instead, on the command line: the search for changes, and its answer below a table."""
+"""The changes that would meet, on the command line: their search, and the answer below a table."""
 
 from __future__ import annotations
 

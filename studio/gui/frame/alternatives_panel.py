@@ -1,4 +1,4 @@
-"""What to do instead: below the headline, the changes with which the rollout would meet its objectives.
+"""The changes with which the rollout would meet its objectives, below the headline.
 
 The panel is there only while no candidate of the shown comparison meets the objectives.
 """

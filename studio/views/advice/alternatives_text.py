@@ -138,6 +138,8 @@ def alternatives_sentence(alternatives: Alternatives) -> str:
     Where no change was found, the sentence says which kinds were searched.
     """
     if not alternatives.offered:
+        if alternatives.not_searched:
+            return "No single change was found before the search's budget ended"
         if not alternatives.tried:
             return "No single change of this scenario is known to help against what failed"
         kinds = [_KIND_TEXTS[kind] for kind in alternatives.tried]

@@ -1,4 +1,4 @@
-"""What to do instead: the panel below the headline, and the edit that one of its cards makes."""
+"""The panel below the headline with what would meet, and the edit that one of its cards makes."""
 
 from __future__ import annotations
 
