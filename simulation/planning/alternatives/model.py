@@ -60,7 +60,7 @@ class Change:
 
 @dataclass(frozen=True)
 class Cost:
-    """What a change costs.
+    """The cost of a change.
 
     Attributes:
         instances_count: Number of instances that are added, for good.
