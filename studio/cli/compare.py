@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from studio.cli import options as o
+from studio.cli.parts.alternatives import SearchChanges
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -61,7 +62,7 @@ def compare(
     csv: o.Csv = None,
     html: o.Html = None,
     requests: o.Requests = None,
-    changes: o.SearchChanges = True,
+    changes: SearchChanges = True,
     quiet: o.Quiet = False,
 ) -> None:
     """Compare windows, drain timeouts, starts and more, every combination, on the same traffic."""

@@ -114,13 +114,6 @@ Requests = Annotated[
         help="Also write a table with one row per simulated request (default: none).",
     ),
 ]
-SearchChanges = Annotated[
-    bool,
-    typer.Option(
-        "--changes/--no-changes",
-        help="Where no candidate meets the objectives, search for the smallest changes that would.",
-    ),
-]
 Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="Print no progress.")]
 Windows = Annotated[
     str | None,

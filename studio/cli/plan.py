@@ -10,6 +10,7 @@ import typer
 
 from executor.base.errors import BadInput, Refused
 from studio.cli import options as o
+from studio.cli.parts.alternatives import SearchChanges
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -57,7 +58,7 @@ def plan(
     jobs: o.Jobs = None,
     cluster: o.Cluster = None,
     sets: o.Sets = None,
-    changes: o.SearchChanges = True,
+    changes: SearchChanges = True,
     json: o.Json = False,
     quiet: o.Quiet = False,
 ) -> None:

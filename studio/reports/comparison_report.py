@@ -137,7 +137,9 @@ def _alternatives(alternatives: Alternatives | None) -> dict[str, Any]:
     """Return the changes that would meet as a sentence, a table, and what stands behind them."""
     if alternatives is None:
         return {"changes_sentence": ""}
-    rows = [alternative_row(alternative) for alternative in alternatives.offered]
+    rows = [
+        alternative_row(alternative, alternatives.scenario) for alternative in alternatives.offered
+    ]
     return {
         "changes_sentence": alternatives_sentence(alternatives),
         "changes": Table(ALTERNATIVE_HEADINGS, rows) if rows else None,

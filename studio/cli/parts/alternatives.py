@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+import typer
 
 from studio.cli import options as o
 
@@ -16,6 +18,14 @@ if TYPE_CHECKING:
     from simulation.planning.alternatives.model import Alternatives
     from simulation.scenario.model import Scenario
     from simulation.study.execution import Execution
+
+SearchChanges = Annotated[
+    bool,
+    typer.Option(
+        "--changes/--no-changes",
+        help="Where no candidate meets the objectives, search for the smallest changes that would.",
+    ),
+]
 
 
 def find_changes(
@@ -70,7 +80,7 @@ def print_alternatives(console: Console, alternatives: Alternatives) -> None:
         for heading in TABLE_HEADINGS:
             table.add_column(heading, justify="right" if heading in ("takes", "p99") else "left")
         for alternative in alternatives.offered:
-            table.add_row(*alternative_row(alternative))
+            table.add_row(*alternative_row(alternative, alternatives.scenario))
         console.print(table)
         console.print(f"{confirmation_sentence(alternatives)}.", style="dim")
     if unreached := budget_sentence(alternatives):

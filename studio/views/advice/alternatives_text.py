@@ -18,9 +18,11 @@ from studio.views.figures_text import (
     length_text,
     percent_text,
 )
+from studio.views.plan_text import plan_options
 
 if TYPE_CHECKING:
     from simulation.planning.alternatives.model import Alternative, Alternatives, Change
+    from simulation.scenario.model import Scenario
 
 HEADING = "What would meet every objective"
 
@@ -112,8 +114,8 @@ def cost_text(alternative: Alternative) -> str:
     return ", ".join(parts) or "nothing"
 
 
-def alternative_row(alternative: Alternative) -> tuple[str, ...]:
-    """Return the cells of one change, in the order of `TABLE_HEADINGS`."""
+def alternative_row(alternative: Alternative, scenario: Scenario) -> tuple[str, ...]:
+    """Return the cells of one change, in the order of `TABLE_HEADINGS`; the scenario is the study's."""
     metrics = alternative.confirmed.result.metrics
     return (
         change_text(alternative),
@@ -122,7 +124,7 @@ def alternative_row(alternative: Alternative) -> tuple[str, ...]:
         latency_text(metrics["rollout_latency_p99_s"].mean),
         runs_text(alternative),
         cost_text(alternative),
-        option_text(alternative),
+        option_text(alternative, scenario),
     )
 
 
@@ -168,14 +170,16 @@ def confirmation_sentence(alternatives: Alternatives) -> str:
     )
 
 
-def option_text(alternative: Alternative) -> str:
-    """Return the options of ``rollcast plan`` that make the change: ``--set … --window 2``."""
-    change, candidate = alternative.change, alternative.candidate
-    words = []
-    if change.kind not in _WINDOWS:
-        words += ["--set", f"{change.key}={value_text(change)}"]
-    words += ["--window", str(candidate.window)]
-    return shlex.join(words)
+def option_text(alternative: Alternative, scenario: Scenario) -> str:
+    """Return the options of ``rollcast plan`` that make the change: ``--set … --window 2``.
+
+    They also set what else the candidate has of its own, such as its start; empty where options cannot.
+
+    Args:
+        alternative: The change.
+        scenario: The study's scenario.
+    """
+    return shlex.join(plan_options(scenario, alternative.case.scenario) or [])
 
 
 def value_text(change: Change) -> str:

@@ -158,7 +158,8 @@ def test_a_limit_is_relaxed_without_new_runs_until_it_is_confirmed() -> None:
 def test_two_objectives_at_fault_need_one_change_that_helps_against_both() -> None:
     figures = {DURATION: 300.0, P99: 4.0}
     found, _ = find(lambda one, luck: figures)
-    assert found.offered == found.tried == ()
+    assert found.offered == ()
+    assert found.tried == ()
     found, _ = find(
         lambda one, luck: {ERRORS: 0.5, P99: 4.0} if one.service.instance_count < 10 else {}
     )
@@ -227,7 +228,7 @@ def test_the_search_ends_at_its_budget_and_says_what_it_did_not_try(
 
 
 def test_where_one_candidate_exceeds_the_budget_no_kind_is_tried() -> None:
-    dear = {"rate": "900000/s", "service_time": "1ms", "slots": 200}
+    dear: dict[str, Any] = {"rate": "900000/s", "service_time": "1ms", "slots": 200}
     found, world = find(lambda one, luck: {P99: 9.0}, **dear)
     assert found.not_searched == (*ChangeKind,)
     assert world.runs.total() == 0

@@ -112,13 +112,13 @@ def test_limits_are_relaxed_to_ten_times_at_most() -> None:
 
 def test_each_farther_start_has_less_traffic_than_all_nearer_ones() -> None:
     steps = {"steps": [["0h", "10/s"], ["8h", "50/s"], ["12h", "40/s"], ["13h", "60/s"]]}
-    parts = {"rate": steps, "clock": {"start": "14:00"}}
+    parts: dict[str, Any] = {"rate": steps, "clock": {"start": "14:00"}}
     assert values(K.EARLIER_START, **parts) == ["12:30:00", "07:30:00"]
     assert values(K.LATER_START, **parts) == []
 
 
 def test_a_daily_curve_has_no_end_and_constant_traffic_no_other_start() -> None:
-    daily = {"rate": {"daily": {"low": "10/s", "high": "40/s", "peak": "12:00"}}}
+    daily: dict[str, Any] = {"rate": {"daily": {"low": "10/s", "high": "40/s", "peak": "12:00"}}}
     later = values(K.LATER_START, clock={"start": "20:00"}, **daily)
     assert later[0] == "20:30:00"
     assert later[-1] == "00:00:00"  # beyond midnight, the quietest hour of all
@@ -128,7 +128,7 @@ def test_a_daily_curve_has_no_end_and_constant_traffic_no_other_start() -> None:
 def test_in_a_freeze_any_start_outside_is_better() -> None:
     steps = {"steps": [["0h", "50/s"], ["8h", "20/s"]]}
     frozen = {"window": 1, "freeze": [["08:00", "18:00"]]}
-    parts = {"rate": steps, "clock": {"start": "12:00"}, "rollout": frozen}
+    parts: dict[str, Any] = {"rate": steps, "clock": {"start": "12:00"}, "rollout": frozen}
     assert values(K.EARLIER_START, **parts) == ["07:30:00"]
     assert values(K.LATER_START, **parts) == ["18:00:00"]
 
