@@ -38,8 +38,12 @@ def plan_of(search_result: SearchResult, valid_for_s: float = WEEK_S) -> Plan:
 
 
 def evidence_of(search_result: SearchResult) -> Evidence:
-    """Return why the search chose this candidate, as a plan keeps it."""
-    return Evidence(
+    """Return why the search chose this candidate, as a plan keeps it.
+
+    A search that chose none may have confirmed none. No plan has such evidence, so it is not validated.
+    """
+    make = Evidence if search_result.chosen is not None else Evidence.model_construct
+    return make(
         seed=search_result.scenario.seed,
         counts=counts_of(search_result),
         runs_count=search_result.runs_count,

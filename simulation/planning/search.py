@@ -131,7 +131,7 @@ class _Search:
     def run(self, known: Mapping[Candidate, Sequence[RunResult]]) -> SearchResult:
         """Run the search."""
         for number, case in enumerate(self._cases):
-            self._runs[number] = [_without_drawings(run) for run in known.get(case.candidate, ())]
+            self._runs[number] = [without_drawings(run) for run in known.get(case.candidate, ())]
         self._drop_without_runs()
         self._simulate_until(self._in_play(), FIRST_LOOK)
         for number in self._in_play():
@@ -202,7 +202,7 @@ class _Search:
         if cells:
             self._report(what, 0, len(cells))
             for cell, run in self._simulate(cells, frame, self._execution):
-                results[cell] = _without_drawings(run)
+                results[cell] = without_drawings(run)
                 self._report(what, len(results), len(cells))
                 if self._execution.is_stopped():
                     raise _Stopped
@@ -378,6 +378,6 @@ class _Search:
         )
 
 
-def _without_drawings(run: RunResult) -> RunResult:
+def without_drawings(run: RunResult) -> RunResult:
     """Return a run without its series and states: only charts need them, and a search makes thousands of runs."""
     return replace(run, series={}, states=StateIntervals.of(()), table=None)

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from studio.cli import options as o
+from studio.cli.parts.alternatives import SearchChanges
 
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from simulation.planning.alternatives.model import Alternatives
     from simulation.scenario.model import Scenario
     from simulation.study.case import Case
     from simulation.study.compare import Comparison
@@ -60,9 +62,11 @@ def compare(
     csv: o.Csv = None,
     html: o.Html = None,
     requests: o.Requests = None,
+    changes: SearchChanges = True,
     quiet: o.Quiet = False,
 ) -> None:
     """Compare windows, drain timeouts, starts and more, every combination, on the same traffic."""
+    from simulation.planning.alternatives.find import has_alternatives, tried_in_comparison
     from simulation.planning.starts import starts_of
     from simulation.scenario.balancer import parse_policy
     from simulation.scenario.rollout import parse_surge, parse_window
@@ -70,6 +74,7 @@ def compare(
     from simulation.study.candidates import default_windows
     from simulation.study.case import cases_of
     from studio.cli import tables
+    from studio.cli.parts.alternatives import find_changes
 
     tables.must_name_a_table(requests)
     o.must_be_writable(scenario, csv, html, requests)
@@ -98,18 +103,26 @@ def compare(
         quiet=quiet or json,
         keep_requests=requests is not None,
     )
+    alternatives = None
+    if changes and has_alternatives(comparison):
+        alternatives = find_changes(
+            loaded, tried_in_comparison(comparison), execution, path=scenario, quiet=quiet or json
+        )
     if csv is not None or requests is not None:
         from studio.reports.files import write_frame  # imports matplotlib
     if csv is not None:
         write_frame(csv, tables.figures_frame(comparison))
     if html is not None:
-        o.write_report(html, comparison, file.text)
+        o.write_report(html, comparison, file.text, alternatives)
     if requests is not None:
         write_frame(requests, tables.requests_frame(comparison, rows))
     if json:
-        o.print_json(comparison.to_json())
+        data = comparison.to_json()
+        if alternatives is not None:
+            data["alternatives"] = alternatives.to_json()
+        o.print_json(data)
     else:
-        print_answer(console, comparison)
+        print_answer(console, comparison, alternatives)
 
 
 def run_with_table(
@@ -141,8 +154,17 @@ def run_with_table(
         )
 
 
-def print_answer(console: Console, comparison: Comparison) -> None:
-    """Print the question, the table, the answer, and the differences between the candidates."""
+def print_answer(
+    console: Console, comparison: Comparison, alternatives: Alternatives | None = None
+) -> None:
+    """Print the question, the table, the answer, and the differences between the candidates.
+
+    Args:
+        console: Where to print.
+        comparison: The comparison.
+        alternatives: The changes that would meet, where no candidate does.
+    """
+    from studio.cli.parts.alternatives import print_alternatives
     from studio.cli.tables import comparison_table
     from studio.views.figures_text import candidate_name, verdict_sentence
 
@@ -160,6 +182,8 @@ def print_answer(console: Console, comparison: Comparison) -> None:
     for index, result in enumerate(comparison.candidates):
         for reason in result.verdict.reasons:
             console.print(f"  {candidate_name(comparison, index)}: {reason}")
+    if alternatives is not None:
+        print_alternatives(console, alternatives)
     if len(comparison.candidates) > 1:
         _print_differences(console, comparison)
     print_notes(console, comparison)

@@ -15,6 +15,7 @@ from executor.base.errors import BadInput
 from executor.base.yaml_positions import shorten_value
 
 if TYPE_CHECKING:
+    from simulation.planning.alternatives.model import Alternatives
     from simulation.results.run_result import EngineName
     from simulation.scenario.file import ScenarioFile
     from simulation.scenario.model import Scenario
@@ -363,8 +364,16 @@ def report_search(quiet: bool) -> Iterator[Callable[[str, int, int], None]]:
         yield report
 
 
-def write_report(path: Path, comparison: Comparison, text: str) -> None:
+def write_report(
+    path: Path, comparison: Comparison, text: str, alternatives: Alternatives | None = None
+) -> None:
     """Write a comparison as one HTML page, with the scenario's text in it.
+
+    Args:
+        path: The page's file.
+        comparison: The comparison.
+        text: The scenario's text.
+        alternatives: The changes that would meet, where no candidate does.
 
     Raises:
         BadInput: The file cannot be written.
@@ -372,7 +381,7 @@ def write_report(path: Path, comparison: Comparison, text: str) -> None:
     from executor.base.files import atomic_write_text
     from studio.reports.comparison_report import comparison_report
 
-    atomic_write_text(path, comparison_report(comparison, text))
+    atomic_write_text(path, comparison_report(comparison, text, alternatives=alternatives))
 
 
 def print_json(data: dict[str, Any]) -> None:

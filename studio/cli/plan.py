@@ -10,10 +10,12 @@ import typer
 
 from executor.base.errors import BadInput, Refused
 from studio.cli import options as o
+from studio.cli.parts.alternatives import SearchChanges
 
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from simulation.planning.alternatives.model import Alternatives
     from simulation.planning.search_result import CandidateOutcome, SearchResult
     from simulation.scenario.model import Scenario
 
@@ -56,10 +58,12 @@ def plan(
     jobs: o.Jobs = None,
     cluster: o.Cluster = None,
     sets: o.Sets = None,
+    changes: SearchChanges = True,
     json: o.Json = False,
     quiet: o.Quiet = False,
 ) -> None:
     """Search for the fastest candidate that meets the objectives, confirm it, write its plan."""
+    from simulation.planning.alternatives.find import tried_in_search
     from simulation.planning.make_plan import planned_service
     from simulation.planning.search import search
     from simulation.planning.starts import starts_of
@@ -68,6 +72,8 @@ def plan(
     from simulation.study.candidates import default_windows
     from simulation.study.case import cases_of
     from simulation.study.store import Store
+    from studio.cli.parts.alternatives import find_changes, print_alternatives
+    from studio.cli.tables import answer_console
 
     if window is not None and windows is not None:
         raise BadInput("--window and --windows: must not both be given")
@@ -100,11 +106,21 @@ def plan(
     with Store.beside(scenario) as store, o.report_search(quiet or json) as report_progress:
         result = search(loaded, cases, replace(execution, store=store), on_progress=report_progress)
     assert result is not None
+    alternatives = None
+    if changes and result.chosen is None:
+        alternatives = find_changes(
+            loaded, tried_in_search(result), execution, path=scenario, quiet=quiet or json
+        )
     if json:
-        write_search_result(result, output, valid_for_s, sign)
-        o.print_json(search_json(result))
+        if result.chosen is not None:
+            write_search_result(result, output, valid_for_s, sign)
+        o.print_json(search_json(result, alternatives))
+        if result.chosen is None:
+            raise refusal(result)
         return
     print_search_result(result)
+    if alternatives is not None:
+        print_alternatives(answer_console(), alternatives)
     print("\n".join(write_search_result(result, output, valid_for_s, sign)))
 
 
@@ -118,15 +134,11 @@ def write_search_result(
     """
     from executor.plan.file import write_plan
     from simulation.planning.evidence import plan_of
-    from studio.views.sentences import note_lines, qualifying_lines
+    from studio.views.sentences import note_lines
 
     applied = [outcome.case.scenario for outcome in found.looked]
     if found.chosen is None:
-        notes = "".join(f"; {line}" for line in qualifying_lines(found.scenario, applied))
-        raise Refused(
-            f"no plan is written, none meets the objectives: {_why_none(found)}"
-            f"{_lag_hint(found.scenario)}{notes}"
-        )
+        raise refusal(found)
     made = plan_of(found, valid_for_s)
     if key_file is not None:
         from executor.plan.signing import sign
@@ -146,6 +158,18 @@ def write_search_result(
         sentences.append(found.starts)
     sentences += [f"! {line}." for line in note_lines(found.scenario, applied)]
     return [*sentences, f"The plan is in {output}"]
+
+
+def refusal(found: SearchResult) -> Refused:
+    """Return the error of a search in which no candidate meets the objectives, with the reasons."""
+    from studio.views.sentences import qualifying_lines
+
+    applied = [outcome.case.scenario for outcome in found.looked]
+    notes = "".join(f"; {line}" for line in qualifying_lines(found.scenario, applied))
+    return Refused(
+        f"no plan is written, none meets the objectives: {_why_none(found)}"
+        f"{_lag_hint(found.scenario)}{notes}"
+    )
 
 
 def _busiest_sentence(one: CandidateOutcome) -> str:
@@ -176,8 +200,13 @@ def answer_sentence(found: SearchResult) -> str:
     )
 
 
-def search_json(found: SearchResult) -> dict[str, Any]:
-    """Return every candidate with its outcome, as ``--json`` prints it."""
+def search_json(found: SearchResult, alternatives: Alternatives | None = None) -> dict[str, Any]:
+    """Return every candidate with its outcome, as ``--json`` prints it.
+
+    Args:
+        found: The result of the search.
+        alternatives: The changes that would meet, where no candidate does.
+    """
     from executor.base.canonical_json import digest_of
     from simulation.planning.evidence import candidate_evidence, evidence_of
     from simulation.study.notes import notes_json, notes_of
@@ -194,6 +223,7 @@ def search_json(found: SearchResult) -> dict[str, Any]:
         **evidence_of(found).model_dump(mode="json"),
         "considered": [outcome.model_dump(mode="json") for outcome in evidence],
         "notes": notes_json(notes_of(found.scenario, applied)),
+        **({} if alternatives is None else {"alternatives": alternatives.to_json()}),
     }
 
 

@@ -31,6 +31,7 @@ from studio.gui.docks.lessons_dock import LessonPanel
 from studio.gui.docks.runs_dock import RunsPanel
 from studio.gui.docks.scenario_dock import ScenarioPanel
 from studio.gui.document.document import Document
+from studio.gui.frame.alternatives_panel import AlternativesPanel
 from studio.gui.frame.bottom_bar import BottomBar
 from studio.gui.frame.command_palette import CommandPalette
 from studio.gui.frame.export import export_charts, export_data, export_report
@@ -95,6 +96,9 @@ class StudioWindow(QMainWindow):
         self.runs = RunsPanel(document)
         self.jobs_panel = JobsPanel(self.jobs)
         self.headline = Headline(document, self.jobs, self._theme)
+        self.alternatives = AlternativesPanel(
+            document, self.jobs, self._theme, lambda: settings.simulates_at_once
+        )
         self.setMinimumSize(*MINIMUM_SIZE)
         self.resize(*FIRST_SIZE)
         self.actions_by_key = Actions(self, self._slots())
@@ -126,7 +130,11 @@ class StudioWindow(QMainWindow):
                 self, document, self.jobs, self.show_message, self.show_error
             ),
             "file.export_report": lambda: export_report(
-                self, document, self.show_message, self.show_error
+                self,
+                document,
+                self.show_message,
+                self.show_error,
+                alternatives=self.alternatives.alternatives,
             ),
             "file.quit": self.close,
             "edit.undo": document.undo.undo,
@@ -160,6 +168,7 @@ class StudioWindow(QMainWindow):
         middle.addWidget(self.recovery.bar)
         middle.addWidget(self.first_run.bar)
         middle.addWidget(self.headline)
+        middle.addWidget(self.alternatives)
         middle.addWidget(self._stack, 1)
         across.addLayout(middle, 1)
         self._unfold_button = QToolButton()
@@ -344,6 +353,7 @@ class StudioWindow(QMainWindow):
         if isinstance(application, QApplication):
             apply_theme(application, self._theme)
         self.headline.set_theme(self._theme)
+        self.alternatives.set_theme(self._theme)
         self.runs.table.set_theme(self._theme)
         for page in self.pages.values():
             page.set_theme(self._theme)

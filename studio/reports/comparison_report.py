@@ -5,11 +5,13 @@ from __future__ import annotations
 import shlex
 from collections.abc import Callable
 from importlib.metadata import version
+from typing import Any
 
 from ruamel.yaml.comments import CommentedMap
 
 from executor.base.canonical_json import digest_of
 from simulation.engine_version import engine_version
+from simulation.planning.alternatives.model import Alternatives
 from simulation.scenario.model import Scenario
 from simulation.scenario.units import format_duration
 from simulation.scenario.yaml_edits import dump_yaml
@@ -18,6 +20,13 @@ from simulation.study.compare import Comparison
 from simulation.study.statistics import Difference
 from studio.charts.of_comparison import MOST_ROWS, comparison_figures
 from studio.reports.html_page import Banner, Table, render_page, svg_of_figure
+from studio.views.advice.alternatives_text import TABLE_HEADINGS as ALTERNATIVE_HEADINGS
+from studio.views.advice.alternatives_text import (
+    alternative_row,
+    alternatives_sentence,
+    budget_sentence,
+    confirmation_sentence,
+)
 from studio.views.figures_text import (
     TABLE_HEADINGS,
     candidate_name,
@@ -42,7 +51,11 @@ DIFFERENCES = {
 
 
 def comparison_report(
-    comparison: Comparison, text: str | None = None, index: int | None = None
+    comparison: Comparison,
+    text: str | None = None,
+    index: int | None = None,
+    *,
+    alternatives: Alternatives | None = None,
 ) -> str:
     """Return the page of a whole comparison; its charts are of one candidate.
 
@@ -50,6 +63,7 @@ def comparison_report(
         comparison: The comparison.
         text: The scenario as it was simulated, comments and all; None to write it from the comparison.
         index: The candidate to draw; None for the chosen one, else the scenario's own.
+        alternatives: The changes that would meet, where no candidate does.
     """
     scenario = comparison.scenario
     if index is None:
@@ -73,6 +87,7 @@ def comparison_report(
         chart_over_time=svg_of_figure(charts.pop("over time")),
         other_charts=[svg_of_figure(chart) for chart in charts.values()],
         candidates=_candidates(comparison),
+        **_alternatives(alternatives),
         baseline=candidate_name(comparison, comparison.baseline, begins_sentence=False),
         differences=_differences(comparison) if len(comparison.candidates) > 1 else None,
         not_all_instances=_not_all_instances(scenario),
@@ -116,6 +131,21 @@ def _candidates(comparison: Comparison) -> Table:
         [TABLE_HEADINGS[column] for column in shown],
         [[row[column] for column in shown] for row in rows],
     )
+
+
+def _alternatives(alternatives: Alternatives | None) -> dict[str, Any]:
+    """Return the changes that would meet as a sentence, a table, and what stands behind them."""
+    if alternatives is None:
+        return {"changes_sentence": ""}
+    rows = [
+        alternative_row(alternative, alternatives.scenario) for alternative in alternatives.offered
+    ]
+    return {
+        "changes_sentence": alternatives_sentence(alternatives),
+        "changes": Table(ALTERNATIVE_HEADINGS, rows) if rows else None,
+        "changes_confirmed": confirmation_sentence(alternatives),
+        "changes_not_tried": budget_sentence(alternatives),
+    }
 
 
 def _differences(comparison: Comparison) -> Table:

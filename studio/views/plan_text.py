@@ -155,17 +155,30 @@ def plan_command(file: str, said: Scenario, planned: Scenario, output: str) -> s
         planned: The scenario that was planned.
         output: The file of the plan.
     """
-    words = ["rollcast", "plan", file]
+    options = plan_options(said, planned)
+    if options is None:
+        return None
+    return shlex.join(["rollcast", "plan", file, *options, "-o", output])
+
+
+def plan_options(said: Scenario, planned: Scenario) -> list[str] | None:
+    """Return the options of ``rollcast plan`` that make one scenario of another: ``--set …``, ``--window N``.
+
+    None when options cannot express the difference.
+
+    Args:
+        said: The scenario in the file.
+        planned: The scenario that is planned.
+    """
+    words: list[str] = []
     before, after = (dict(_flat(one.as_data())) for one in (said, planned))
-    window = planned.window_count()
     for key in sorted(before.keys() | after.keys()):
         if before.get(key) == after.get(key) or key in ("name", "question", "rollout.window"):
             continue
         if key not in after:
             return None
         words += ["--set", f"{key}={_value(after[key])}"]
-    words += ["--window", str(window), "-o", output]
-    return shlex.join(words)
+    return [*words, "--window", str(planned.window_count())]
 
 
 def _flat(data: Any, above: str = "") -> Iterator[tuple[str, Any]]:

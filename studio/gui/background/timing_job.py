@@ -5,14 +5,8 @@ The work publishes the figures of cells as they become known.
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator, Sequence
-
-from simulation.results.run_result import RunResult
-from simulation.scenario.simulated_interval import SimulatedInterval
-from simulation.study.cells import Cell, run_cells
-from simulation.study.execution import Execution
 from simulation.study.time_left import Throttle
+from studio.gui.background.held_cells import HeldCells, Hold
 from studio.gui.background.job import JobContext, Work
 from studio.views.timing import (
     CellFigures,
@@ -25,15 +19,6 @@ from studio.views.timing import (
 
 _PUBLISH_EVERY_S = 0.15
 """Minimum time between two published results, in seconds."""
-_HOLD_POLL_S = 0.05
-"""Interval at which held work asks whether it may go on, in seconds."""
-
-
-class Hold:
-    """A switch that makes the work wait while a study of the document runs, which goes first."""
-
-    def __init__(self) -> None:
-        self.is_on = False
 
 
 def timing_work(grid: CellGrid, hold: Hold, simulates: bool) -> Work:
@@ -63,21 +48,8 @@ def timing_work(grid: CellGrid, hold: Hold, simulates: bool) -> Work:
         if not simulates:
             return
 
-        def simulate(
-            cells: Sequence[Cell], frame: SimulatedInterval
-        ) -> Iterator[tuple[Cell, RunResult]]:
-            def must_wait() -> bool:
-                return context.should_pause() or hold.is_on
-
-            execution = Execution(
-                in_process=False, is_stopped=context.should_stop, is_paused=must_wait
-            )
-            # the worker processes belong to the study until it ends
-            while must_wait() and not context.should_stop():
-                time.sleep(_HOLD_POLL_S)
-            yield from run_cells(cells, frame, execution)
-
-        for number, figures, (done, total) in simulate_cells(grid, known, frame, simulate):
+        held = HeldCells(context, hold)
+        for number, figures, (done, total) in simulate_cells(grid, known, frame, held.simulate):
             context.report_progress(done, total)
             add_figures(number, figures)
         if not context.should_stop():

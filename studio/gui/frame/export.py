@@ -25,6 +25,8 @@ from studio.views.figures_text import file_stem
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from simulation.planning.alternatives.model import Alternatives
+
 CHARTS = "Pictures (*.png);;Drawings (*.svg);;PDF (*.pdf)"
 DATA = "Tables (*.csv);;Parquet (*.parquet)"
 REPORT = "Pages (*.html)"
@@ -102,9 +104,14 @@ def export_data(
 
 
 def export_report(
-    parent: QWidget, document: Document, report: MessageCallback, report_error: MessageCallback
+    parent: QWidget,
+    document: Document,
+    report: MessageCallback,
+    report_error: MessageCallback,
+    *,
+    alternatives: Alternatives | None = None,
 ) -> None:
-    """Ask for a file, and write the comparison as one HTML file."""
+    """Ask for a file, and write the comparison as one HTML file, with the changes that would meet."""
     comparison = document.comparison
     if comparison is None:
         report_error("Nothing is simulated yet: run the comparison first")
@@ -115,7 +122,8 @@ def export_report(
     def write(path: Path) -> list[Path]:
         from studio.reports.comparison_report import comparison_report  # noqa: PLC0415 - with matplotlib
 
-        atomic_write_text(path, comparison_report(comparison, text, index))
+        page = comparison_report(comparison, text, index, alternatives=alternatives)
+        atomic_write_text(path, page)
         return [path]
 
     name = f"{file_stem(comparison.scenario.name)}.html"

@@ -27,9 +27,10 @@ from simulation.scenario.model import Scenario
 from simulation.study.candidates import default_windows
 from studio.charts.of_comparison import figure_of
 from studio.charts.timing import draw_timing, draw_traffic
+from studio.gui.background.held_cells import Hold
 from studio.gui.background.job import Job, JobState
 from studio.gui.background.jobs import Jobs
-from studio.gui.background.timing_job import Hold, timing_work
+from studio.gui.background.timing_job import timing_work
 from studio.gui.document.commands import edit_values
 from studio.gui.document.document import Document, DocumentState
 from studio.gui.pages.base import Page

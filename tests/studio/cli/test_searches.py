@@ -68,3 +68,61 @@ def test_none_that_meets_is_refused_with_the_reasons(busy: CommandLine) -> None:
     assert "; window 3 hopeless: more arrives than is served for so long that " in answer.err
     assert answer.err.count("\n") == 1
     assert not (busy.folder / "plan.json").exists()
+
+
+LATE = SHOP.replace(
+    "    steps: {deploy", "    balancer: {propagation_delay: 1s}\n    steps: {deploy"
+).replace("error_fraction: 1%", "error_fraction: 0.1%")
+
+
+@pytest.fixture
+def late(rollcast: CommandLine) -> CommandLine:
+    """A shop whose instances stop a second before the balancer learns of it, so that requests are refused."""
+    rollcast.write("late.yaml", LATE)
+    return rollcast
+
+
+def test_when_nothing_meets_plan_prints_what_would_and_ends_with_3(late: CommandLine) -> None:
+    told = ("plan", "late.yaml", "--windows", "1,2", "-o", "plan.json", *ONE)
+    answer = late(*told)
+    assert answer.code == 3
+    assert answer.err.startswith("rollcast: no plan is written, none meets the objectives: ")
+    assert answer.err.count("\n") == 1
+    [sentence] = [line for line in answer.out.splitlines() if line.startswith("What would meet")]
+    assert sentence.startswith("What would meet every objective: pre-stop 1.2 s, with window 2")
+    assert "--set rollout.pre_stop=1.2s --window 2" in answer.out
+    assert not (late.folder / "plan.json").exists()
+    without = late(*told, "--no-changes")
+    assert without.code == 3
+    assert "What would meet" not in without.out
+
+
+def test_the_option_of_a_change_makes_a_plan(late: CommandLine) -> None:
+    told = ("--set", "rollout.pre_stop=1.2s", "--window", "2", "--seed", "77")
+    assert late("plan", "late.yaml", *told, "-o", "plan.json", *ONE).code == 0
+
+
+def test_json_has_the_changes_when_nothing_meets(late: CommandLine) -> None:
+    answer = late("plan", "late.yaml", "--windows", "1,2", "-o", "plan.json", "--json", *ONE)
+    assert answer.code == 3
+    change = answer.json["alternatives"][0]
+    assert (change["kind"], change["key"]) == ("longer_pre_stop", "rollout.pre_stop")
+    assert (change["value"], change["from"]) == (1.2, 0.0)
+    assert change["verdict"]["answer"] == "meets"
+    assert change["cost"]["duration_s"] >= 0
+    assert answer.json["chosen"] is None
+
+
+def test_compare_prints_the_changes_when_nothing_meets(late: CommandLine) -> None:
+    told = ("compare", "late.yaml", "--windows", "1,2", "--replications", "10", *ONE)
+    answer = late(*told, "--html", "page.html")
+    assert answer.code == 0
+    assert "What would meet every objective: pre-stop 1.2 s, with window 2" in answer.out
+    page = (late.folder / "page.html").read_text()
+    assert "What would meet every objective: pre-stop 1.2 s, with window 2" in page
+    assert "<td>--set rollout.pre_stop=1.2s --window 2</td>" in page
+    changes = late(*told, "--json").json["alternatives"]
+    assert [change["kind"] for change in changes][:1] == ["longer_pre_stop"]
+    assert "What would meet" not in late(*told, "--no-changes").out
+    met = late("compare", "shop.yaml", "--windows", "2", "--json", *ONE).json
+    assert "alternatives" not in met

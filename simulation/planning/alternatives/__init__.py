@@ -1,0 +1,1 @@
+"""The search for the smallest changes with which a rollout would meet its objectives."""
