@@ -202,9 +202,10 @@ class Run:
             self._edges[now] = self._engine.mark_edge()
 
     def _simulate_until(self, time_s: float) -> None:
+        """Simulate until exactly this time; SimPy itself would stop at ``now + (time_s − now)``."""
         if time_s > self._env.now:
             with garbage_collection_off():
-                self._env.run(until=time_s)
+                self._env.run(until=self._env.moment(time_s, 0))
 
     def settle(self) -> float:
         """Simulate until the run has settled and its stretches are over; return `alone_end_s`."""

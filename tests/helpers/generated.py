@@ -337,7 +337,7 @@ def scenarios(draw: st.DrawFn, *, steady: bool = False, known: bool = False) -> 
             "most_instances": pick(draw, 3, 30),
             "failed_instances": pick(draw, 0, 2),
             "cut_connections": pick(draw, "none", 0, 3, "5%"),
-            "over": pick(draw, "rollout", "rollout", "1s", "7s"),
+            "over": pick(draw, "rollout", "rollout", "7s", "1m"),
             "classes": pick(draw, {}, *map(_class_limits, traffic["classes"].items())),
         },
     }

@@ -57,9 +57,9 @@ def late_of(requests: Sequence[Request]) -> NDArray[Any]:
     """Return one `LATE` for each request."""
     rows = []
     for request in requests:
-        last = request.last
-        outcome = IN_FLIGHT if last.to_come else last.outcome
-        finish_s = math.nan if outcome == IN_FLIGHT else last.finish_s
+        last, is_open = request.last, request.is_in_flight()
+        outcome = IN_FLIGHT if is_open else last.outcome
+        finish_s = math.nan if is_open else last.finish_s
         rows.append((request.arrival_s, finish_s, request.number, request.kind, outcome))
     return np.array(rows, LATE)
 

@@ -53,6 +53,7 @@ class ReferenceEngine:
         env.afterwards = self._refill_after_event
         self._calls: list[Call] = []
         self._freed: deque[tuple[Station, int]] = deque()
+        self._open_at_edge: list[Request] = []
         self._waiting = 0
         self._highest_waiting = 0
         self._backlog_watch: tuple[int, simpy.Event] | None = None
@@ -246,6 +247,11 @@ class ReferenceEngine:
         kinds = [*dict.fromkeys(judged_classes(self._scenario).values())]
         ended = count_ended(self.table(), self._has_latency(), kinds)
         self._clients.edge_s = self._env.now
+        self._open_at_edge = [
+            request
+            for request in self._clients.requests
+            if 0 <= request.arrival_s < self._env.now and request.is_in_flight()
+        ]
         return Edge(ended, len(self._clients.late))
 
     def _has_latency(self) -> NDArray[np.bool_]:
@@ -253,20 +259,14 @@ class ReferenceEngine:
 
     def late(self) -> NDArray[Any]:
         """Return a `LATE` for each request that was in flight at an edge."""
-        in_flight = self._in_flight_at_edge()
-        return late_of([*self._clients.late, *in_flight])
+        return late_of([*self._clients.late, *self._in_flight_at_edge()])
 
     def in_flight_count(self) -> int:
         """Return how many of the requests that arrived before the last edge are still in flight."""
         return len(self._in_flight_at_edge())
 
     def _in_flight_at_edge(self) -> list[Request]:
-        return [
-            request
-            for request in self._clients.requests
-            if 0 <= request.arrival_s < self._clients.edge_s
-            and (request.last.to_come or request.last.outcome == IN_FLIGHT)
-        ]
+        return [request for request in self._open_at_edge if request.is_in_flight()]
 
     def losses(self) -> NDArray[Any]:
         """Return a `simulation.results.tally.LOSS` for each request that was lost from time 0 on."""

